@@ -1,0 +1,9 @@
+import { defineConfig } from 'vitest/config';
+
+/** Everything that needs no cluster: tables, injected requests, and servers on loopback ports of their own. */
+export default defineConfig({
+  test: {
+    include: ['test/unit/**/*.test.ts'],
+    testTimeout: 20_000,
+  },
+});
