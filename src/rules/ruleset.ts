@@ -1,6 +1,6 @@
 import type { ImageReference } from '../image/reference.ts';
-import type { Origin } from './problem.ts';
 import type { RegistryPattern } from './pattern.ts';
+import type { Origin, RuleSource } from './problem.ts';
 
 /** One registry pattern with its trust and its secrets. A document's rule with a list of registries becomes one of these for each. */
 export type Rule = {
@@ -38,7 +38,7 @@ export type RuleSet = {
   readonly settings: RuleSettings;
   readonly rules: readonly Rule[];
   /** Documents it was made of, for messages that say whom to ask. */
-  readonly sources: readonly import('./problem.ts').RuleSource[];
+  readonly sources: readonly RuleSource[];
   /** The most specific rule whose pattern holds the reference. Cost grows with the reference, not with the rules. */
   match(reference: ImageReference): Rule | undefined;
   /** Trusted, non-internal rules a person probably meant, nearest first, at most three: same host on another port or path, then a near spelling of the host. */

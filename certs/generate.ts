@@ -1,0 +1,41 @@
+import { join, relative } from 'node:path';
+import { Command, CommanderError } from 'commander';
+import { type DevelopmentCertificates, ensureDevelopmentCertificates } from '../src/tls/development.ts';
+
+const program = new Command('npm run certs --')
+  .description('Makes a certificate authority and a server certificate for development; keeps what is still good.')
+  .option('--out <folder>', 'where the files go', join(import.meta.dirname, 'dev'))
+  .option('--host <name...>', 'host names and addresses beside localhost, 127.0.0.1 and ::1', [])
+  .exitOverride()
+  .action(async (options: { out: string; host: string[] }) => {
+    const made = await ensureDevelopmentCertificates({ directory: options.out, hosts: options.host, now: new Date() });
+    process.stdout.write(`${render(made)}\n`);
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = exitCodeFor(error);
+}
+
+function render(made: DevelopmentCertificates): string {
+  const certificate = shortest(made.certificateFile);
+  const authority = shortest(made.caFile);
+  if (!made.created) return `kept ${certificate}: ${made.reason}`;
+  const trust = made.authorityCreated
+    ? `made ${authority}: let clients trust it`
+    : `kept ${authority}: clients that trust it need no change`;
+  return `made ${certificate}: ${made.reason}\n${trust}`;
+}
+
+function shortest(path: string): string {
+  const fromHere = relative(process.cwd(), path);
+  return fromHere.startsWith('..') ? path : fromHere;
+}
+
+/** 0 after --help, 2 for wrong usage or an unusable folder, as all of regkeeper's commands do. commander has printed its own message. */
+function exitCodeFor(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  process.stderr.write(`error: ${error instanceof Error ? error.message : error}\n`);
+  return 2;
+}

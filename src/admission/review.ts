@@ -1,0 +1,85 @@
+/** AdmissionReview of admission.k8s.io/v1, from parsed JSON to a typed request. */
+import type { ChangeRequest } from '../decision/decision.ts';
+import { isObject, type JsonObject, textAt, valueAt } from '../object/json.ts';
+
+export type Webhook = 'mutate' | 'validate';
+
+export type ReviewRequest = {
+  readonly uid: string;
+  readonly operation: 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT';
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+  readonly subresource: string;
+  readonly namespace: string;
+  /** Empty on CREATE with generateName. */
+  readonly name: string;
+  readonly user: string;
+  readonly groups: readonly string[];
+  readonly dryRun: boolean;
+  readonly object: unknown;
+  readonly oldObject: JsonObject | null;
+};
+
+export type DecodedReview =
+  | { readonly ok: true; readonly request: ReviewRequest }
+  /** `uid` where one could be read: then the answer can carry it. */
+  | { readonly ok: false; readonly uid: string | undefined; readonly message: string };
+
+const apiVersion = 'admission.k8s.io/v1';
+
+export function decodeReview(body: unknown): DecodedReview {
+  const uid = textAt(body, ['request', 'uid']);
+  const refuse = (message: string): DecodedReview => ({ ok: false, uid, message });
+
+  if (!isObject(body)) return refuse(`the body must be an AdmissionReview of ${apiVersion}`);
+  const { kind: reviewKind } = body;
+  if (reviewKind !== 'AdmissionReview') return refuse(`kind must be AdmissionReview, and is ${show(reviewKind)}`);
+  if (body.apiVersion !== apiVersion)
+    return refuse(`apiVersion must be ${apiVersion}, and is ${show(body.apiVersion)}: list only "v1" in admissionReviewVersions`);
+  const { request } = body;
+  if (!isObject(request)) return refuse('the AdmissionReview holds no request');
+  if (uid === undefined) return refuse('request.uid is missing');
+
+  const operation = operations.find((known) => known === request.operation);
+  if (!operation) return refuse(`request.operation must be one of ${operations.join(', ')}, and is ${show(request.operation)}`);
+  const kind = textAt(request, ['kind', 'kind']);
+  if (kind === undefined) return refuse('request.kind.kind is missing');
+
+  const { object, oldObject } = request;
+  const groups = valueAt(request, ['userInfo', 'groups']);
+  return {
+    ok: true,
+    request: {
+      uid,
+      operation,
+      group: textAt(request, ['kind', 'group']) ?? '',
+      version: textAt(request, ['kind', 'version']) ?? '',
+      kind,
+      subresource: textAt(request, ['subResource']) ?? '',
+      namespace: textAt(request, ['namespace']) ?? textAt(object, ['metadata', 'namespace']) ?? '',
+      name: textAt(request, ['name']) ?? textAt(object, ['metadata', 'name']) ?? '',
+      user: textAt(request, ['userInfo', 'username']) ?? '',
+      groups: Array.isArray(groups) ? groups.filter((group): group is string => typeof group === 'string') : [],
+      dryRun: request.dryRun === true,
+      object,
+      oldObject: isObject(oldObject) ? oldObject : null,
+    },
+  };
+}
+
+/** What the engine judges; undefined for a request that brings nothing in, a deletion or a connection. */
+export function changeOf(request: ReviewRequest): ChangeRequest | undefined {
+  const { operation } = request;
+  if (operation !== 'CREATE' && operation !== 'UPDATE') return undefined;
+  const { group, kind, namespace, name, user, object, oldObject } = request;
+  return { operation, group, kind, namespace, name, user, object, oldObject };
+}
+
+const operations = ['CREATE', 'UPDATE', 'DELETE', 'CONNECT'] as const;
+
+function show(value: unknown): string {
+  if (value === undefined) return 'missing';
+  const text = JSON.stringify(value);
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+}

@@ -1,0 +1,492 @@
+import type { AgentOptions, RequestOptions } from 'node:https';
+import type { KubeConfig } from '@kubernetes/client-node';
+import type { Dispatcher } from 'undici';
+
+/** Structured logging; pino fits it. */
+export type Log = {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+};
+
+/** What every Kubernetes object has; the rest depends on its kind. */
+export type KubeObject = {
+  apiVersion?: string;
+  kind?: string;
+  metadata: {
+    name: string;
+    namespace?: string;
+    uid?: string;
+    resourceVersion?: string;
+    labels?: Record<string, string>;
+    annotations?: Record<string, string>;
+    /** RFC 3339. */
+    creationTimestamp?: string;
+  };
+};
+
+/** One line of a watch. A BOOKMARK's object carries nothing but a resourceVersion. ERROR lines are thrown, not yielded. */
+export type WatchEvent<T> = { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK'; readonly object: T };
+
+export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
+
+export type ApiRequest = {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** From the root of the API server, with `/` in front and no query. */
+  readonly path: string;
+  readonly query?: Query | undefined;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  /** Of the body; `application/json` unless told. */
+  readonly contentType?: string | undefined;
+  readonly accept?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** For the whole exchange; 30 s unless told. */
+  readonly timeoutMilliseconds?: number | undefined;
+};
+
+export type ReadOptions = {
+  readonly accept?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly timeoutMilliseconds?: number | undefined;
+  /** Called for each successful response, and for each piece of a watch. */
+  readonly onContact?: (() => void) | undefined;
+};
+
+export type ListOptions = ReadOptions & {
+  /** Objects fetched at a time; 500 unless told. */
+  readonly pageSize?: number | undefined;
+};
+
+export type ApiClient = {
+  /**
+   * The JSON the server answers with; undefined where it answers with nothing.
+   * @throws ApiError; the signal's own reason when the signal was aborted
+   */
+  request<T>(request: ApiRequest): Promise<T>;
+  get<T>(path: string, query?: Query): Promise<T>;
+  /** All objects, page by page, each with apiVersion and kind; starts over when the server forgets its pages (410). */
+  list<T extends KubeObject>(path: string, query?: Query, options?: ListOptions): Promise<{ items: T[]; resourceVersion: string }>;
+  create<T>(path: string, body: T, query?: Query): Promise<T>;
+  replace<T>(path: string, body: T, query?: Query): Promise<T>;
+  /** Server-side apply. `force` takes over fields that another manager owns. */
+  patchApply<T>(path: string, body: unknown, options: { fieldManager: string; force: boolean; dryRun?: 'All' }): Promise<T>;
+  delete(path: string, body?: unknown): Promise<void>;
+  /**
+   * Events as they come, until the server ends the stream or the signal ends it.
+   * @throws ApiError, also for an ERROR event and for a stream cut inside a line; the signal's reason when aborted
+   */
+  watch<T extends KubeObject>(path: string, query: Query, signal: AbortSignal, options?: ReadOptions): AsyncIterable<WatchEvent<T>>;
+  /** Whether the server has this API, e.g. `('build.openshift.io/v1', 'buildconfigs')`; `v1` is the core group. */
+  hasResource(groupVersion: string, plural: string): Promise<boolean>;
+  /** Ends every request under way; no use afterwards. */
+  close(): Promise<void>;
+};
+
+/** The API server refused, or could not be asked. The message begins with method and path. */
+export class ApiError extends Error {
+  override readonly name = 'ApiError';
+  /** HTTP status, also of an ERROR event; 0 where no usable answer came. */
+  readonly status: number;
+  /** Kubernetes' reason (`NotFound`, `Conflict`, …); with status 0 `Unreachable`, `Timeout`, `NoCredential` or `Unreadable`. */
+  readonly reason: string;
+  readonly retryAfterSeconds?: number;
+
+  constructor(status: number, reason: string, message: string, options: { retryAfterSeconds?: number | undefined; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.status = status;
+    this.reason = reason;
+    if (options.retryAfterSeconds !== undefined) this.retryAfterSeconds = options.retryAfterSeconds;
+  }
+}
+
+/** One API server, with the credentials of the KubeConfig's current context, read anew for each request. */
+export function connectApi(kubeConfig: KubeConfig): ApiClient {
+  const connection = openConnection(kubeConfig);
+
+  async function request<T>(request: ApiRequest, onContact?: () => void): Promise<T> {
+    const timeout = AbortSignal.timeout(request.timeoutMilliseconds ?? 30_000);
+    const signal = request.signal ? AbortSignal.any([request.signal, timeout]) : timeout;
+    const exchange: Exchange = { ...request, what: `${request.method} ${request.path}`, callerSignal: request.signal, timeout, signal };
+    return failingAsApiError(exchange, async () => {
+      const response = await connection.send(exchange);
+      const text = await response.body.text();
+      if (response.statusCode >= 300) throw refusal(exchange.what, response, text);
+      onContact?.();
+      return text === '' ? (undefined as T) : parseJson<T>(exchange.what, text);
+    });
+  }
+
+  async function* listPages<T extends KubeObject>(path: string, query: Query, limit: number | undefined, options: ListOptions) {
+    let next: string | undefined;
+    do {
+      const page = await request<Page<T>>(
+        {
+          method: 'GET',
+          path,
+          query: { ...query, limit, continue: next },
+          accept: options.accept,
+          signal: options.signal,
+          timeoutMilliseconds: options.timeoutMilliseconds ?? 60_000,
+        },
+        options.onContact,
+      );
+      if (!Array.isArray(page?.items) && page?.items !== null) throw new ApiError(0, 'Unreadable', `GET ${path}: the answer is no list`);
+      yield page;
+      next = page.metadata?.continue || undefined;
+    } while (next !== undefined);
+  }
+
+  async function listOnce<T extends KubeObject>(path: string, query: Query, limit: number | undefined, options: ListOptions) {
+    const items: T[] = [];
+    let resourceVersion = '';
+    for await (const page of listPages<T>(path, query, limit, options)) {
+      for (const item of page.items ?? []) items.push(withKindOfList(item, page));
+      resourceVersion = page.metadata?.resourceVersion ?? '';
+    }
+    return { items, resourceVersion };
+  }
+
+  async function list<T extends KubeObject>(path: string, query: Query = {}, options: ListOptions = {}) {
+    const { pageSize = 500 } = options;
+    // A continue token lives about five minutes, until etcd is compacted. Whoever is too slow twice asks for everything at once.
+    for (const limit of [pageSize, pageSize]) {
+      try {
+        return await listOnce<T>(path, query, limit, options);
+      } catch (error) {
+        if (!(error instanceof ApiError && error.status === 410)) throw error;
+      }
+    }
+    return listOnce<T>(path, query, undefined, options);
+  }
+
+  async function* watch<T extends KubeObject>(path: string, query: Query, signal: AbortSignal, options: ReadOptions = {}) {
+    const exchange: Exchange = {
+      ...options,
+      method: 'GET',
+      path,
+      query: { ...query, watch: true },
+      what: `watch of ${path}`,
+      callerSignal: signal,
+      signal,
+      headersTimeout: options.timeoutMilliseconds ?? 30_000,
+    };
+    const response = await failingAsApiError(exchange, async () => {
+      const answer = await connection.send(exchange);
+      if (answer.statusCode >= 300) throw refusal(exchange.what, answer, await answer.body.text());
+      return answer;
+    });
+    options.onContact?.();
+    const lines = splitLines(exchange.what, contacting(response.body, options.onContact));
+    try {
+      while (true) {
+        const { done, value: line } = await failingAsApiError(exchange, () => lines.next());
+        if (done) return;
+        yield eventOf<T>(exchange.what, line);
+      }
+    } finally {
+      await lines.return(undefined).catch(() => undefined);
+      response.body.on('error', () => undefined).destroy();
+    }
+  }
+
+  async function hasResource(groupVersion: string, plural: string): Promise<boolean> {
+    const path = groupVersion.includes('/') ? `/apis/${groupVersion}` : `/api/${groupVersion}`;
+    try {
+      const { resources = [] } = await request<{ resources?: { name: string }[] }>({ method: 'GET', path });
+      return resources.some((each) => each.name === plural);
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) return false;
+      throw error;
+    }
+  }
+
+  return {
+    request: (whole) => request(whole),
+    get: (path, query) => request({ method: 'GET', path, query }),
+    list,
+    create: (path, body, query) => request({ method: 'POST', path, query, body }),
+    replace: (path, body, query) => request({ method: 'PUT', path, query, body }),
+    patchApply: (path, body, query) => request({ method: 'PATCH', path, query, body, contentType: 'application/apply-patch+yaml' }),
+    delete: async (path, body) => void (await request({ method: 'DELETE', path, body })),
+    watch,
+    hasResource,
+    close: () => connection.close(),
+  };
+}
+
+type Page<T> = {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
+  readonly items?: T[] | null;
+};
+
+/** The API server leaves apiVersion and kind out of a list's items. */
+function withKindOfList<T extends KubeObject>(item: T, { apiVersion, kind }: Page<T>): T {
+  if (item.kind !== undefined || apiVersion === undefined || !kind?.endsWith('List')) return item;
+  return { ...item, apiVersion, kind: kind.slice(0, -'List'.length) };
+}
+
+type Status = { reason?: string; message?: string; code?: number; details?: { retryAfterSeconds?: number } | null };
+
+function eventOf<T extends KubeObject>(what: string, line: string): WatchEvent<T> {
+  const event = parseJson<{ type?: string; object?: unknown }>(what, line);
+  switch (event.type) {
+    case 'ADDED':
+    case 'MODIFIED':
+    case 'DELETED':
+    case 'BOOKMARK':
+      return event as WatchEvent<T>;
+    case 'ERROR': {
+      const { code = 500, reason = 'Unknown', message = '', details } = (event.object ?? {}) as Status;
+      const text = `${what}: the stream reports ${reason} (${code}): ${oneLine(message)}`;
+      throw new ApiError(code, reason, text, { retryAfterSeconds: details?.retryAfterSeconds });
+    }
+    default:
+      throw new ApiError(0, 'Unreadable', `${what}: unknown event ${oneLine(line)}`);
+  }
+}
+
+function refusal(what: string, { statusCode, headers }: Dispatcher.ResponseData, text: string): ApiError {
+  const { reason = 'Unknown', message, details } = readStatus(text);
+  const retryAfterSeconds = details?.retryAfterSeconds ?? secondsOf(headers['retry-after']);
+  return new ApiError(statusCode, reason, `${what}: ${reason} (${statusCode}): ${oneLine(message ?? text)}`, { retryAfterSeconds });
+}
+
+/** Proxies and load balancers answer with something else than a Status. */
+function readStatus(text: string): Status {
+  try {
+    const status: unknown = JSON.parse(text);
+    return typeof status === 'object' && status !== null ? status : {};
+  } catch {
+    return {};
+  }
+}
+
+/** Kubernetes sends Retry-After in seconds only; a date, which HTTP also allows, is not looked at. */
+function secondsOf(header: string | string[] | undefined): number | undefined {
+  return typeof header === 'string' && /^\d{1,6}$/.test(header) ? Number(header) : undefined;
+}
+
+function parseJson<T>(what: string, text: string): T {
+  try {
+    return JSON.parse(text) as T;
+  } catch (cause) {
+    throw new ApiError(0, 'Unreadable', `${what}: the answer is not JSON: ${oneLine(text)}`, { cause });
+  }
+}
+
+function oneLine(text: string): string {
+  return text.slice(0, 500).replaceAll(/\s+/g, ' ').trim();
+}
+
+/** An etcd value holds 1.5 MiB unless configured otherwise; no object comes near this. */
+const longestLine = 32 * 1024 * 1024;
+
+/**
+ * The lines of a byte stream without their ends. Bytes are joined before they are decoded: the newline byte is part of no
+ * other UTF-8 character, so it makes no difference where the network cuts. `what` begins the messages.
+ * @throws ApiError with reason Unreadable for a line over the limit (bytes) and for a stream that ends inside a line
+ */
+export async function* splitLines(
+  what: string,
+  chunks: AsyncIterable<Uint8Array>,
+  limit: number = longestLine,
+): AsyncGenerator<string, void, undefined> {
+  let pieces: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of chunks) {
+    let start = 0;
+    for (let end = chunk.indexOf(0x0a); end !== -1; end = chunk.indexOf(0x0a, start)) {
+      pieces.push(chunk.subarray(start, end));
+      start = end + 1;
+      length = 0;
+      const line = Buffer.concat(pieces).toString('utf8');
+      pieces = [];
+      if (line.trim() !== '') yield line;
+    }
+    pieces.push(chunk.subarray(start));
+    length += chunk.length - start;
+    if (length > limit) throw new ApiError(0, 'Unreadable', `${what}: a line of the stream is longer than ${limit} bytes`);
+  }
+  if (length > 0) throw new ApiError(0, 'Unreachable', `${what}: the stream ended inside a line`);
+}
+
+async function* contacting(chunks: AsyncIterable<Uint8Array>, onContact: (() => void) | undefined): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    onContact?.();
+    yield chunk;
+  }
+}
+
+/** One request as it goes over the wire, and what is needed to say how it failed. */
+type Exchange = Omit<ApiRequest, 'signal'> & {
+  readonly what: string;
+  /** Ours and the caller's together. */
+  readonly signal: AbortSignal;
+  readonly callerSignal: AbortSignal | undefined;
+  readonly timeout?: AbortSignal;
+  /** Milliseconds until the response begins. */
+  readonly headersTimeout?: number;
+};
+
+async function failingAsApiError<T>({ what, callerSignal, timeout }: Exchange, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (callerSignal?.aborted) throw callerSignal.reason;
+    if (error instanceof ApiError) throw error;
+    if (timeout?.aborted) throw new ApiError(0, 'Timeout', `${what}: no answer in time`, { cause: error });
+    throw new ApiError(0, 'Unreachable', `${what}: ${causeOf(error)}`, { cause: error });
+  }
+}
+
+/** undici wraps what the socket said; refused connections are an AggregateError without a message. */
+function causeOf(error: unknown): string {
+  const { message, code, cause } = error as { message?: string; code?: string; cause?: unknown };
+  return oneLine([message || code, cause instanceof Error ? causeOf(cause) : ''].filter(Boolean).join(': ') || String(error));
+}
+
+type Credentials = { readonly headers: Readonly<Record<string, string>>; readonly dispatcher: Dispatcher };
+type Connection = { send(exchange: Exchange): Promise<Dispatcher.ResponseData>; close(): Promise<void> };
+
+/**
+ * Sends requests with client-node's credentials, but our own sockets: its dispatcher is new at each call, so that none is
+ * ever reused.
+ */
+function openConnection(initial: KubeConfig): Connection {
+  const server = initial.getCurrentCluster()?.server.replace(/\/+$/, '');
+  if (server === undefined) throw new Error('the KubeConfig has no current cluster');
+  const open = new Set<Dispatcher>();
+  let kubeConfig = initial;
+  let current: { readonly identity: string; readonly dispatcher: Dispatcher } | undefined;
+  let renewal: Promise<Credentials> | undefined;
+  let closed = false;
+
+  async function authorize(): Promise<Credentials> {
+    const undici = await import('undici');
+    const applied: RequestOptions = {};
+    await kubeConfig.applyToHTTPSOptions(applied);
+    const identity = [applied.ca, applied.cert, applied.key].map(String).join('\n');
+    if (closed) throw new Error('the client is closed');
+    // Certificates belong to the connection: another one needs other sockets. What runs on the old ones may finish.
+    if (current?.identity !== identity) {
+      if (current) retire(current.dispatcher);
+      current = { identity, dispatcher: createDispatcher(undici, kubeConfig, applied) };
+      open.add(current.dispatcher);
+    }
+    return { headers: authorizationHeaders(applied), dispatcher: current.dispatcher };
+  }
+
+  function retire(dispatcher: Dispatcher): void {
+    dispatcher.close().then(
+      () => open.delete(dispatcher),
+      () => open.delete(dispatcher),
+    );
+  }
+
+  /**
+   * Credentials from the source, past client-node's caches: it keeps a token file's content for a minute and an exec
+   * plugin's answer until it expires, if ever. The caches live in the KubeConfig, so a copy has none.
+   */
+  async function renew(refused: Credentials): Promise<Credentials> {
+    const present = await authorize();
+    if (!sameCredentials(present, refused)) return present;
+    renewal ??= (async () => {
+      const copy = new (kubeConfig.constructor as new () => KubeConfig)();
+      const { clusters, users, contexts, currentContext } = kubeConfig;
+      copy.loadFromOptions({ clusters, users, contexts, currentContext });
+      kubeConfig = copy;
+      return authorize();
+    })().finally(() => {
+      renewal = undefined;
+    });
+    return renewal;
+  }
+
+  async function credentialsFor(exchange: Exchange, get: () => Promise<Credentials>): Promise<Credentials> {
+    try {
+      return await get();
+    } catch (cause) {
+      throw new ApiError(0, 'NoCredential', `${exchange.what}: ${causeOf(cause)}`, { cause });
+    }
+  }
+
+  async function exchangeWith(exchange: Exchange, { headers, dispatcher }: Credentials): Promise<Dispatcher.ResponseData> {
+    const { request } = await import('undici');
+    return request(server + exchange.path + queryText(exchange.query), {
+      dispatcher,
+      method: exchange.method,
+      headers: {
+        'user-agent': 'regkeeper',
+        accept: exchange.accept ?? 'application/json',
+        ...(exchange.body === undefined ? {} : { 'content-type': exchange.contentType ?? 'application/json' }),
+        ...headers,
+      },
+      body: exchange.body === undefined ? null : JSON.stringify(exchange.body),
+      signal: exchange.signal,
+      headersTimeout: exchange.headersTimeout ?? 0,
+      // A quiet watch is no error; the one who watches knows how long a silence may last.
+      bodyTimeout: 0,
+    });
+  }
+
+  return {
+    async send(exchange) {
+      const credentials = await credentialsFor(exchange, authorize);
+      const response = await exchangeWith(exchange, credentials);
+      if (response.statusCode !== 401) return response;
+      const renewed = await renew(credentials).catch(() => credentials);
+      if (sameCredentials(renewed, credentials)) return response;
+      await response.body.dump();
+      return exchangeWith(exchange, renewed);
+    },
+    async close() {
+      closed = true;
+      await Promise.all([...open].map((dispatcher) => dispatcher.destroy()));
+    },
+  };
+}
+
+function sameCredentials(one: Credentials, other: Credentials): boolean {
+  return one.dispatcher === other.dispatcher && one.headers.Authorization === other.headers.Authorization;
+}
+
+function authorizationHeaders({ auth, headers }: RequestOptions): Record<string, string> {
+  const basic = auth ? { Authorization: `Basic ${Buffer.from(auth).toString('base64')}` } : {};
+  // A token file written by hand ends in a newline, which no header may hold.
+  const others = Object.entries(headers ?? {}).map(([name, value]) => [name, String(value).trim()]);
+  return { ...basic, ...Object.fromEntries(others) };
+}
+
+/**
+ * HTTP/1.1 only: every watch has a connection of its own, so that one that hangs takes no other with it, and however many
+ * watches run, the API server's limit of streams a connection does not count.
+ */
+function createDispatcher(undici: typeof import('undici'), kubeConfig: KubeConfig, applied: RequestOptions): Dispatcher {
+  const options = kubeConfig.createDispatcherOptions(kubeConfig.getCurrentCluster(), applied as AgentOptions);
+  switch (options.type) {
+    case 'proxy':
+      return new undici.ProxyAgent({
+        uri: options.uri,
+        requestTls: options.requestTls as object,
+        connect: options.connect as object,
+        allowH2: false,
+      });
+    case 'socks':
+      return new undici.Socks5ProxyAgent(options.uri, { requestTls: options.requestTls as object, allowH2: false });
+    case 'agent':
+      return new undici.Agent({ connect: options.connect as object, allowH2: false });
+    case 'none':
+      return new undici.Agent({ allowH2: false });
+  }
+}
+
+function queryText(query: Query = {}): string {
+  const written = Object.entries(query).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, String(value)] as [string, string]],
+  );
+  return written.length === 0 ? '' : `?${new URLSearchParams(written)}`;
+}

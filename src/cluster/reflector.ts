@@ -1,0 +1,326 @@
+import { setTimeout as timeout } from 'node:timers/promises';
+import { type ApiClient, ApiError, type KubeObject, type Log, type WatchEvent } from './api.ts';
+
+/**
+ * What happened, after `items` has changed. `synced` comes once, for the first list as a whole; all later changes come one
+ * by one. An object deleted and made again while nobody watched is one `modified`.
+ */
+export type Change<T> =
+  | { readonly type: 'synced'; readonly object?: undefined; readonly items: Iterable<T> }
+  | { readonly type: 'added' | 'modified' | 'deleted'; readonly object: T; readonly items: Iterable<T> };
+
+/** Collaborators and limits that tests replace. Times are in milliseconds. */
+export type ReflectorTimings = {
+  /** Epoch time. */
+  now(): number;
+  /** At least 0, below 1. */
+  random(): number;
+  /** Resolves after the time or as soon as the signal is aborted; never rejects. */
+  sleep(milliseconds: number, signal: AbortSignal): Promise<void>;
+  /** The longest silence of a watch. The API server sends a bookmark about once a minute. */
+  readonly stallAfter: number;
+};
+
+export type ReflectorOptions<T extends KubeObject> = {
+  readonly client: ApiClient;
+  /** The collection, e.g. `/api/v1/namespaces` or `/apis/apps/v1/namespaces/ns/deployments`. */
+  readonly path: string;
+  readonly labelSelector?: string | undefined;
+  readonly fieldSelector?: string | undefined;
+  /** 500 unless told. */
+  readonly pageSize?: number | undefined;
+  /** Ask for metadata alone: of Secrets, no data ever arrives. */
+  readonly metadataOnly?: boolean | undefined;
+  readonly log: Log;
+  /** Called in order, without delay. What it throws is logged and changes nothing. */
+  readonly onChange?: ((change: Change<T>) => void) | undefined;
+  readonly timings?: Partial<ReflectorTimings> | undefined;
+};
+
+/** A live copy of a collection. Once synced it always answers, if need be with what was true at the last contact. */
+export type Reflector<T> = {
+  readonly synced: boolean;
+  /** Rejects when closed before. */
+  whenSynced(): Promise<void>;
+  get(namespace: string | undefined, name: string): T | undefined;
+  /** Objects come without `metadata.managedFields`. Iterable more than once, always as of now. */
+  items(): Iterable<T>;
+  readonly size: number;
+  /** Epoch milliseconds of the last successful response or byte of a watch; of the start when there was none yet. */
+  lastContact(): number;
+  /** Resolves when nothing runs any more; no change is told afterwards. */
+  close(): Promise<void>;
+};
+
+/**
+ * Lists a collection and follows it for ever. Whatever the API server does (ends the stream, forgets the resourceVersion,
+ * fails, refuses, falls silent), it goes on from where it was, or lists again and tells the differences.
+ */
+export function watchCollection<T extends KubeObject>(options: ReflectorOptions<T>): Reflector<T> {
+  const { client, path, labelSelector, fieldSelector, pageSize, metadataOnly = false, log, onChange } = options;
+  const timings = { ...defaultTimings, ...options.timings };
+  const { now, random, sleep } = timings;
+  const selection = { labelSelector, fieldSelector };
+  const closing = new AbortController();
+  const firstSync = Promise.withResolvers<void>();
+  // Closing before the first list is nobody's unhandled rejection.
+  firstSync.promise.catch(() => undefined);
+
+  let held = new Map<string, T>();
+  let synced = false;
+  let contact = now();
+  /** The last resourceVersion seen; undefined when the collection must be listed (again). */
+  let position: string | undefined;
+  const items: Iterable<T> = { [Symbol.iterator]: () => held.values() };
+  const announce = announcing(log, { path, ...selection });
+  const running = run();
+
+  async function run(): Promise<void> {
+    let failures = 0;
+    /** How often the server refused to watch from the present position. */
+    let refusals = 0;
+    while (!closing.signal.aborted) {
+      const { failure, progressed } = await attempt();
+      if (closing.signal.aborted) break;
+      if (failure) announce.failing(failure);
+      refusals = position !== undefined && !progressed && isRefusal(failure) ? refusals + 1 : 0;
+      // A server restored from a backup refuses the old resourceVersion as lying in the future, for ever (Timeout, 504); and
+      // who may list but not watch gets at least a slow poll.
+      if ((failure && mustList(failure)) || refusals >= 5) {
+        position = undefined;
+        refusals = 0;
+      }
+      if (progressed && (!failure || isExpired(failure))) {
+        failures = 0;
+        continue;
+      }
+      failures = progressed ? 1 : failures + 1;
+      await sleep(pauseAfter(failures, failure, random), closing.signal);
+    }
+  }
+
+  /** Lists if need be, then watches until the stream ends, and says whether the stream was of any use. */
+  async function attempt(): Promise<{ failure?: Error; progressed: boolean }> {
+    const stream: Stream = { openedAt: undefined, heardAt: undefined, events: 0 };
+    const progressed = () => stream.events > 0 || (stream.openedAt !== undefined && now() - stream.openedAt >= 1_000);
+    try {
+      position ??= await relist();
+      await follow(position, stream);
+      if (progressed()) announce.watching();
+      return { progressed: progressed() };
+    } catch (error) {
+      return { failure: error instanceof Error ? error : new Error(String(error)), progressed: progressed() };
+    }
+  }
+
+  async function relist(): Promise<string> {
+    const { items: listed, resourceVersion } = await client.list<T>(path, selection, {
+      pageSize,
+      signal: closing.signal,
+      onContact: () => {
+        contact = now();
+      },
+      accept: metadataOnly ? partialMetadata('PartialObjectMetadataList') : undefined,
+    });
+    closing.signal.throwIfAborted();
+    // Anything else that answers in JSON must not pass for an empty collection.
+    if (resourceVersion === '') throw new ApiError(0, 'Unreadable', `GET ${path}: the answer is no list: it has no resourceVersion`);
+    const before = held;
+    held = new Map(listed.map((object) => [keyOf(object), withoutManagedFields(object)]));
+    if (synced) {
+      tellDifferences(before, held);
+    } else {
+      synced = true;
+      tell({ type: 'synced', items });
+      firstSync.resolve();
+    }
+    return resourceVersion;
+  }
+
+  function tellDifferences(before: ReadonlyMap<string, T>, after: ReadonlyMap<string, T>): void {
+    for (const [key, object] of before) if (!after.has(key)) tell({ type: 'deleted', object, items });
+    for (const [key, object] of after) {
+      const known = before.get(key);
+      if (!known) tell({ type: 'added', object, items });
+      else if (!sameVersion(known, object)) tell({ type: 'modified', object, items });
+    }
+  }
+
+  async function follow(resourceVersion: string, stream: Stream): Promise<void> {
+    const ending = new AbortController();
+    const signal = AbortSignal.any([closing.signal, ending.signal]);
+    // Servers give a watch 30 to 60 minutes; shorter and uneven spreads the watchers over the API servers.
+    const timeoutSeconds = Math.round(300 + random() * 300);
+    const query = { ...selection, resourceVersion, allowWatchBookmarks: true, timeoutSeconds };
+    const accept = metadataOnly ? partialMetadata('PartialObjectMetadata') : undefined;
+    const onContact = () => {
+      contact = now();
+      stream.heardAt = contact;
+      stream.openedAt ??= contact;
+    };
+    void abortWhenSilent(stream, ending);
+    try {
+      for await (const event of client.watch<T>(path, query, signal, { accept, onContact })) {
+        take(event);
+        stream.events += 1;
+        announce.watching();
+      }
+    } finally {
+      ending.abort();
+    }
+  }
+
+  async function abortWhenSilent(stream: Stream, ending: AbortController): Promise<void> {
+    const startedAt = now();
+    while (!ending.signal.aborted) {
+      // A clock set back must not make the wait longer.
+      const silence = Math.max(0, now() - (stream.heardAt ?? startedAt));
+      if (silence < timings.stallAfter) await sleep(timings.stallAfter - silence, ending.signal);
+      else ending.abort(new Silence(`watch of ${path}: silent for ${Math.round(silence / 1_000)} s, connecting anew`));
+    }
+  }
+
+  function take({ type, object }: WatchEvent<T>): void {
+    const resourceVersion = object?.metadata?.resourceVersion;
+    if (type !== 'BOOKMARK') {
+      if (!object?.metadata?.name) throw new ApiError(0, 'Unreadable', `watch of ${path}: a ${type} event without an object`);
+      hold(type, withoutManagedFields(object));
+    }
+    if (resourceVersion) position = resourceVersion;
+  }
+
+  function hold(type: 'ADDED' | 'MODIFIED' | 'DELETED', object: T): void {
+    const key = keyOf(object);
+    const known = held.get(key);
+    if (type === 'DELETED') {
+      if (held.delete(key)) tell({ type: 'deleted', object, items });
+      return;
+    }
+    held.set(key, object);
+    if (!known) tell({ type: 'added', object, items });
+    else if (!sameVersion(known, object)) tell({ type: 'modified', object, items });
+  }
+
+  function tell(change: Change<T>): void {
+    if (closing.signal.aborted) return;
+    const blame = (err: unknown) => log.error({ err, path, change: change.type }, 'a listener failed; the watch goes on');
+    try {
+      // An async function is a fine listener for the compiler; its rejection would end the process.
+      const result: unknown = onChange?.(change);
+      if (result instanceof Promise) result.catch(blame);
+    } catch (err) {
+      blame(err);
+    }
+  }
+
+  return {
+    get synced() {
+      return synced;
+    },
+    get size() {
+      return held.size;
+    },
+    whenSynced: () => firstSync.promise,
+    get: (namespace, name) => held.get(`${namespace ?? ''}/${name}`),
+    items: () => items,
+    lastContact: () => contact,
+    async close() {
+      closing.abort();
+      firstSync.reject(new Error(`the watch of ${path} was closed before its first list`));
+      await running;
+    },
+  };
+}
+
+/** What one watch has shown so far; times in epoch milliseconds. */
+type Stream = { openedAt: number | undefined; heardAt: number | undefined; events: number };
+
+class Silence extends Error {
+  override readonly name = 'Silence';
+}
+
+const defaultTimings: ReflectorTimings = {
+  now: Date.now,
+  random: Math.random,
+  sleep: (milliseconds, signal) => timeout(milliseconds, undefined, { signal }).catch(() => undefined),
+  stallAfter: 180_000,
+};
+
+/** The server answers 406 to the kind of one object for a list, and the other way round; no plain JSON is accepted instead. */
+function partialMetadata(kind: 'PartialObjectMetadata' | 'PartialObjectMetadataList'): string {
+  return `application/json;as=${kind};g=meta.k8s.io;v=v1`;
+}
+
+function keyOf({ metadata }: KubeObject): string {
+  return `${metadata.namespace ?? ''}/${metadata.name}`;
+}
+
+function sameVersion({ metadata: one }: KubeObject, { metadata: other }: KubeObject): boolean {
+  return one.resourceVersion !== undefined && one.resourceVersion === other.resourceVersion && one.uid === other.uid;
+}
+
+/** They are often the larger half of an object, and nothing here reads them. */
+function withoutManagedFields<T extends KubeObject>(object: T): T {
+  if (!('managedFields' in object.metadata)) return object;
+  const { managedFields: _dropped, ...metadata } = object.metadata;
+  return { ...object, metadata };
+}
+
+function isExpired(failure: Error): boolean {
+  return failure instanceof ApiError && failure.status === 410;
+}
+
+/** An answer that could be about the resourceVersion; not one about the credential or the server's load. */
+function isRefusal(failure: Error | undefined): boolean {
+  return failure instanceof ApiError && failure.status > 0 && failure.status !== 401 && failure.status !== 429;
+}
+
+/** What cannot be read in a watch would come again at each resume; a list goes past it. */
+function mustList(failure: Error): boolean {
+  return isExpired(failure) || (failure instanceof ApiError && failure.reason === 'Unreadable');
+}
+
+/** Milliseconds: between half of and the whole of 0.4 s, doubled with each failure in a row up to 30 s; at least what the server asked for. */
+function pauseAfter(failures: number, failure: Error | undefined, random: () => number): number {
+  const ceiling = Math.min(30_000, 400 * 2 ** (failures - 1));
+  const asked = failure instanceof ApiError ? (failure.retryAfterSeconds ?? 0) * 1_000 : 0;
+  return Math.max(ceiling / 2 + (random() * ceiling) / 2, Math.min(asked, 300_000));
+}
+
+type Place = { readonly path: string; readonly labelSelector?: string | undefined; readonly fieldSelector?: string | undefined };
+
+/** Says what changes and is silent about what lasts: one line for the first of equal failures in a row, one for the recovery. */
+function announcing(log: Log, place: Place): { watching(): void; failing(failure: Error): void } {
+  let state = 'watching';
+  return {
+    watching() {
+      if (state !== 'watching') log.info(place, `watching ${place.path} again`);
+      state = 'watching';
+    },
+    failing(err) {
+      const before = state;
+      // The server forgets old resourceVersions every few minutes: routine, and no change of state.
+      if (!isExpired(err)) state = err instanceof ApiError ? `${err.status} ${err.reason}` : err.name;
+      if (state === before) log.debug({ ...place, err }, err.message);
+      else log.warn({ ...place, err }, explained(err, place));
+    },
+  };
+}
+
+function explained(failure: Error, place: Place): string {
+  const status = failure instanceof ApiError ? failure.status : undefined;
+  if (status === 401)
+    return `${failure.message}; the API server does not accept the credential: is the token or certificate expired or revoked?`;
+  if (status === 403) return `${failure.message}; ${neededRole(place)}`;
+  if (status === 404) return `${failure.message}; the API server does not serve ${place.path}: is this API installed?`;
+  return failure.message;
+}
+
+function neededRole({ path, fieldSelector }: Place): string {
+  const [, group = '', namespace, resource = path] =
+    /^\/(?:api\/[^/]+|apis\/([^/]+)\/[^/]+)(?:\/namespaces\/([^/]+))?\/([^/]+)$/.exec(path) ?? [];
+  const role = namespace ? `a Role in the namespace ${namespace}` : 'a ClusterRole';
+  const name = /(?:^|,)metadata\.name=([^,]+)/.exec(fieldSelector ?? '')?.[1];
+  const only = name ? `, resourceNames ["${name}"]` : '';
+  return `${role} must grant: apiGroups ["${group}"], resources ["${resource}"]${only}, verbs ["list", "watch"]`;
+}

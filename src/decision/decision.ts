@@ -1,0 +1,70 @@
+import type { ImageProblem, ImageReference } from '../image/reference.ts';
+import type { JsonObject } from '../object/json.ts';
+import type { ImageSlot, MalformedObject } from '../object/shape.ts';
+import type { Mode, Rule } from '../rules/ruleset.ts';
+import type { PatchOperation } from './patch.ts';
+import type { ReasonCode } from './reasons.ts';
+
+/** One change to one object, as far as judging it needs to know. */
+export type ChangeRequest = {
+  readonly operation: 'CREATE' | 'UPDATE';
+  readonly group: string;
+  readonly kind: string;
+  readonly namespace: string;
+  /** Empty on CREATE with generateName. */
+  readonly name: string;
+  readonly user: string;
+  readonly object: unknown;
+  /** What it was before an UPDATE; null on CREATE. */
+  readonly oldObject: JsonObject | null;
+};
+
+export type Verdict = 'trusted' | 'distrusted' | 'unconfigured' | 'unparseable' | 'unresolved';
+export type Outcome = 'allow' | 'warn' | 'deny';
+
+/** What the rule set says of one slot, and what follows. */
+export type ImageDecision = {
+  readonly slot: ImageSlot;
+  readonly verdict: Verdict;
+  readonly reason: ReasonCode;
+  /** Before `mode` softens it. */
+  readonly judged: Outcome;
+  readonly reference?: ImageReference;
+  readonly problem?: ImageProblem;
+  readonly rule?: Rule;
+};
+
+/** One secret written into the object. */
+export type Injection = {
+  /** Rendered path of the list or field it was written to. */
+  readonly path: string;
+  readonly secret: string;
+  readonly from: 'rule' | 'serviceAccount';
+};
+
+/** Something the person should know that refuses nothing. */
+export type Notice = { readonly reason: ReasonCode; readonly message: string };
+
+export type Decision =
+  | {
+      readonly kind: 'decided';
+      readonly images: readonly ImageDecision[];
+      /** The worst of the images, before `mode`. */
+      readonly judged: Outcome;
+      /** What is answered. */
+      readonly outcome: Outcome;
+      readonly mode: Mode;
+      readonly revision: string;
+      readonly patch: readonly PatchOperation[];
+      readonly injected: readonly Injection[];
+      /** Of the injection; for the mutating answer. */
+      readonly notices: readonly Notice[];
+      /** Of the judgement, one for each image that is not simply allowed, worst first; for the validating answer. */
+      readonly findings: readonly Finding[];
+    }
+  | { readonly kind: 'malformed'; readonly problem: MalformedObject }
+  | { readonly kind: 'unknown-kind' }
+  /** The watches have not caught up with what the API server already knows: ask again in a second. */
+  | { readonly kind: 'not-yet'; readonly message: string };
+
+export type Finding = { readonly image: ImageDecision; readonly message: string };

@@ -1,0 +1,113 @@
+/**
+ * Pull and push secrets of a BuildConfig: each place holds one name, so one secret is chosen for all the images it serves.
+ *
+ * An explicit pullSecret switches off the builder account's own secrets, among them the one for the internal registry
+ * (openshift-controller-manager, openshift-apiserver), so where an image is or may be internal only the build strategy's own image
+ * justifies one.
+ */
+import { isAbsent, isObject, type JsonObject, type Path, renderPath, valueAt } from '../object/json.ts';
+import { renderBuildMark } from '../object/mark.ts';
+import type { BuildCredential, BuildShape } from '../object/shape.ts';
+import { annotate } from './annotate.ts';
+import type { ChangeRequest, ImageDecision, Injection, Notice } from './decision.ts';
+import type { InjectionResult } from './inject-pod.ts';
+import { add, type PatchOperation, remove } from './patch.ts';
+
+export function injectIntoBuild(request: ChangeRequest, shape: BuildShape, images: readonly ImageDecision[]): InjectionResult {
+  const root = request.object as JsonObject;
+  const patch: PatchOperation[] = [];
+  const injected: Injection[] = [];
+  const notices: Notice[] = [];
+  const mark = new Map<string, string>();
+
+  for (const credential of shape.credentials) {
+    const path = renderPath(credential.path);
+    const isOurs = credential.current !== undefined && shape.mark.get(path) === credential.current;
+    if (credential.current !== undefined && !isOurs) continue;
+
+    const choice = chooseSecret(credential, images);
+    notices.push(...choice.notices);
+    if (choice.secret !== undefined) mark.set(path, choice.secret);
+    if (choice.secret === credential.current) continue;
+    if (choice.secret === undefined) {
+      patch.push(remove(credential.path));
+    } else {
+      patch.push(put(root, credential.path, choice.secret));
+      injected.push({ path, secret: choice.secret, from: 'rule' });
+    }
+  }
+  patch.push(...removeOrphans(root, shape));
+  patch.push(...annotate(root, ['metadata'], mark.size > 0 ? renderBuildMark(mark) : undefined));
+  return { kind: 'injected', patch, injected, notices };
+}
+
+type Choice = { readonly secret: string | undefined; readonly notices: readonly Notice[] };
+
+function chooseSecret(credential: BuildCredential, images: readonly ImageDecision[]): Choice {
+  const served = images.filter(({ slot }) => credential.slots.includes(slot));
+  const wishes = served.map((image) => ({ image, secrets: secretsFor(image) })).filter(({ secrets }) => secrets.length > 0);
+  const [first] = wishes;
+  if (!first) return { secret: undefined, notices: [] };
+
+  const base = wishes.find(({ image }) => image.slot === credential.base);
+  const place = renderPath(credential.path);
+  const mayBeInternal = credential.unseenImages || served.some(({ verdict, rule }) => verdict === 'unresolved' || rule?.internal === true);
+  if (mayBeInternal) {
+    const secret = credential.baseInStrategy ? base?.secrets[0] : undefined;
+    const uncovered = wishes.filter(({ secrets }) => secret === undefined || !secrets.includes(secret)).map(({ image }) => image);
+    // Nothing is known to lack anything when only a Dockerfile in Git is unseen and the strategy names its base: the usual case, no words.
+    const quiet = secret !== undefined && uncovered.length === 0 && served.length === 1;
+    return { secret, notices: quiet ? [] : [{ reason: 'build-internal-images', message: internalWarning(place, secret, uncovered) }] };
+  }
+
+  const common = first.secrets.find((candidate) => wishes.every(({ secrets }) => secrets.includes(candidate)));
+  if (common !== undefined) return { secret: common, notices: [] };
+  const secret = (base ?? first).secrets[0];
+  const uncovered = wishes.filter(({ secrets }) => !secrets.includes(secret ?? '')).map(({ image }) => image);
+  const message = `${place} holds one secret: "${secret}" was chosen, which does not serve ${uncovered.map(written).join(', ')}; put the credentials of both registries into one secret, and name it in both rules`;
+  return { secret, notices: [{ reason: 'build-other-images', message }] };
+}
+
+function internalWarning(place: string, secret: string | undefined, uncovered: readonly ImageDecision[]): string {
+  const consequence =
+    secret === undefined
+      ? `${place} was left empty, since other images of the build may come from the internal registry and need the builder account's own secrets`
+      : `${place} is "${secret}", so other images of the build that come from the internal registry are pulled without the builder account's own secrets`;
+  return uncovered.length === 0 ? consequence : `${consequence}; no secret for ${uncovered.map(written).join(', ')}`;
+}
+
+function secretsFor(image: ImageDecision): readonly string[] {
+  if (image.verdict !== 'trusted' || !image.rule) return [];
+  if (image.slot.action === 'pull') return image.rule.pullSecrets;
+  return image.rule.pushSecret === undefined ? [] : [image.rule.pushSecret];
+}
+
+function written({ slot }: ImageDecision): string {
+  return slot.content.kind === 'image' ? slot.content.text : slot.holder;
+}
+
+/** Our value in a place whose image is gone, such as a pushSecret after `output.to` was taken out, would turn off the account's fallback. */
+function removeOrphans(root: JsonObject, shape: BuildShape): readonly PatchOperation[] {
+  const live = new Set(shape.credentials.map(({ path }) => renderPath(path)));
+  const orphans = orphanPlaces(root).filter((path) => !live.has(renderPath(path)));
+  return orphans
+    .filter((path) => {
+      const name = valueAt(root, [...path, 'name']);
+      return typeof name === 'string' && shape.mark.get(renderPath(path)) === name;
+    })
+    .map(remove);
+}
+
+function orphanPlaces(root: JsonObject): readonly Path[] {
+  const images = valueAt(root, ['spec', 'source', 'images']);
+  return [
+    ['spec', 'output', 'pushSecret'],
+    ...(Array.isArray(images) ? images.map((_image, index): Path => ['spec', 'source', 'images', index, 'pullSecret']) : []),
+  ];
+}
+
+function put(root: JsonObject, path: Path, secret: string): PatchOperation {
+  const current = valueAt(root, path);
+  if (isAbsent(current) || !isObject(current)) return add(path, { name: secret });
+  return add([...path, 'name'], secret);
+}

@@ -1,0 +1,189 @@
+/**
+ * Pull secrets of pods and pod templates.
+ *
+ * Kubernetes copies a service account's own pull secrets into a pod only when its list is empty, and before webhooks run
+ * (kubernetes plugin/pkg/admission/serviceaccount). A template that we gave a secret leads to pods whose list is not empty, so whoever adds
+ * to an empty list takes over the duty of adding the account's secrets too.
+ */
+import { isAbsent, isObject, type JsonObject, type Path, renderPath, sameJson, valueAt } from '../object/json.ts';
+import { injectedAnnotation, type PodMark, readPodMark, renderPodMark } from '../object/mark.ts';
+import type { PodShape } from '../object/shape.ts';
+import { annotate } from './annotate.ts';
+import type { ChangeRequest, ImageDecision, Injection, Notice } from './decision.ts';
+import type { Facts, ServiceAccountFacts } from './facts.ts';
+import { add, type PatchOperation, remove } from './patch.ts';
+
+export type InjectionResult =
+  | {
+      readonly kind: 'injected';
+      readonly patch: readonly PatchOperation[];
+      readonly injected: readonly Injection[];
+      readonly notices: readonly Notice[];
+    }
+  | { readonly kind: 'not-yet'; readonly message: string };
+
+export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: readonly ImageDecision[], facts: Facts): InjectionResult {
+  const root = request.object as JsonObject;
+  const wanted = wantedSecrets(images);
+  if (shape.untouchable) return leave(lackingSecrets(shape, wanted));
+
+  if (shape.stage === 'template' && request.operation === 'UPDATE' && request.oldObject) {
+    const old = templateOf(request.oldObject, shape);
+    const now = templateOf(root, shape);
+    // A template that did not change must stay as it is: any change of ours would be a rollout nobody asked for.
+    if (sameJson(old, now)) return leave();
+    // It lost only what we wrote (a replace or apply of the author's own file): put that back, and nothing has changed.
+    if (sameJson(withoutOurs(old), withoutOurs(now))) return restore(root, request.oldObject, shape);
+  }
+
+  const authored = shape.pullSecrets.filter((name) => name === undefined || !isOurs(shape.mark, name));
+  const pristine = authored.length === 0;
+  const needsAccount = wanted.length > 0 || (shape.stage === 'pod' && pristine && shape.pullSecrets.length > 0);
+  const account: ServiceAccountFacts = needsAccount ? facts.serviceAccount(request.namespace, shape.serviceAccount) : { kind: 'unknown' };
+
+  // The API server has just proved that the account exists (its own admission refuses the pod otherwise): our watch is behind.
+  if (account.kind === 'absent' && shape.stage === 'pod') {
+    return {
+      kind: 'not-yet',
+      message: `service account "${shape.serviceAccount}" of namespace "${request.namespace}" is not known here yet`,
+    };
+  }
+  const notices: Notice[] = [];
+  const permitted = wanted.filter((name) => account.kind !== 'known' || !account.onlyListedSecrets || account.pullSecrets.includes(name));
+  const refused = wanted.filter((name) => !permitted.includes(name) && !shape.pullSecrets.includes(name));
+  if (refused.length > 0) {
+    // Adding it would have the pod refused by the API server (kubernetes plugin/pkg/admission/serviceaccount, limitSecretReferences).
+    notices.push({
+      reason: 'secrets-enforced',
+      message: `service account "${shape.serviceAccount}" allows only the pull secrets it lists (kubernetes.io/enforce-mountable-secrets), so ${quote(refused)} was not added: list it there`,
+    });
+  }
+  if (shape.stage === 'template' && pristine && wanted.length > 0 && account.kind === 'unknown') {
+    notices.push({
+      reason: 'account-unknown',
+      message: `service account "${shape.serviceAccount}" could not be looked up (no cluster is watched): pull secrets of its own were not added`,
+    });
+  }
+
+  const takesOver = permitted.length > 0 || (shape.stage === 'pod' && shape.pullSecrets.length > 0);
+  const accountSecrets = pristine && takesOver ? secretsOfAccount(account, shape) : [];
+  return { ...write(root, shape, permitted, accountSecrets), notices };
+}
+
+/** The account's own secrets; where nobody can look them up, those that an earlier pass found. */
+function secretsOfAccount(account: ServiceAccountFacts, shape: PodShape): readonly string[] {
+  if (account.kind === 'known') return account.pullSecrets;
+  return account.kind === 'unknown' ? shape.mark.serviceAccount : [];
+}
+
+/** Secrets that the winning rules name for images pulled by this pod, without doubles, in the order of the images. */
+function wantedSecrets(images: readonly ImageDecision[]): readonly string[] {
+  const trusted = images.filter(({ verdict, slot }) => verdict === 'trusted' && slot.action === 'pull' && !slot.pulledElsewhere);
+  return [...new Set(trusted.flatMap(({ rule }) => rule?.pullSecrets ?? []))];
+}
+
+/** The author's entries as they stand, then ours. A template also loses entries of ours that nothing asks for any more; a pod never loses any. */
+function write(
+  root: JsonObject,
+  shape: PodShape,
+  wanted: readonly string[],
+  accountSecrets: readonly string[],
+): Omit<InjectionResult & { kind: 'injected' }, 'notices'> {
+  const list = [...shape.spec, 'imagePullSecrets'];
+  const keep = new Set<string>([...wanted, ...accountSecrets]);
+  const stale = shape.stage === 'template' ? indexesOf(shape, (name) => isOurs(shape.mark, name) && !keep.has(name)) : [];
+  const kept = shape.pullSecrets.filter((_name, index) => !stale.includes(index));
+  const added = [...keep].filter((name) => !kept.includes(name));
+
+  const mark: PodMark = {
+    rules: ours(wanted, shape, added, shape.stage === 'pod' ? shape.mark.rules : []),
+    serviceAccount: ours(
+      accountSecrets.filter((name) => !wanted.includes(name)),
+      shape,
+      added,
+      shape.stage === 'pod' ? shape.mark.serviceAccount : [],
+    ),
+  };
+  const marked = mark.rules.length + mark.serviceAccount.length > 0;
+  return {
+    kind: 'injected',
+    patch: [...listPatch(root, list, stale, added), ...annotate(root, shape.metadata, marked ? renderPodMark(mark) : undefined)],
+    injected: added.map((secret) => ({ path: renderPath(list), secret, from: wanted.includes(secret) ? 'rule' : 'serviceAccount' })),
+  };
+}
+
+/** Of the names we stand for now, those that we wrote: just now, or in an earlier pass. What the author listed stays the author's. */
+function ours(names: readonly string[], shape: PodShape, added: readonly string[], earlier: readonly string[]): readonly string[] {
+  return [...new Set([...earlier, ...names.filter((name) => added.includes(name) || isOurs(shape.mark, name))])];
+}
+
+function listPatch(root: JsonObject, list: Path, stale: readonly number[], added: readonly string[]): readonly PatchOperation[] {
+  const current = valueAt(root, list);
+  const entries = added.map((name) => ({ name }));
+  if (!Array.isArray(current)) return added.length > 0 ? [add(list, entries)] : [];
+  if (stale.length === current.length && added.length === 0 && stale.length > 0) return [remove(list)];
+  // From the end, so that the earlier indexes stay true.
+  return [...stale.toReversed().map((index) => remove([...list, index])), ...entries.map((entry) => add([...list, '-'], entry))];
+}
+
+function indexesOf(shape: PodShape, chosen: (name: string) => boolean): readonly number[] {
+  return shape.pullSecrets.flatMap((name, index) => (name !== undefined && chosen(name) ? [index] : []));
+}
+
+function isOurs(mark: PodMark, name: string): boolean {
+  return mark.rules.includes(name) || mark.serviceAccount.includes(name);
+}
+
+function templateOf(root: JsonObject, shape: PodShape): JsonObject {
+  return { metadata: valueAt(root, shape.metadata), spec: valueAt(root, shape.spec) };
+}
+
+/** The template as its author would have it: without the entries that the mark names, and without the mark. */
+function withoutOurs(template: JsonObject): JsonObject {
+  const mark = readPodMark(template, ['metadata']);
+  const metadata = isObject(template.metadata) ? template.metadata : {};
+  const { [injectedAnnotation]: _mark, ...annotations } = isObject(metadata.annotations) ? metadata.annotations : {};
+  const spec = isObject(template.spec) ? template.spec : {};
+  const secrets = Array.isArray(spec.imagePullSecrets) ? spec.imagePullSecrets : [];
+  const authored = secrets.filter((entry: unknown) => !isOurs(mark, String(valueAt(entry, ['name']) ?? '')));
+  return {
+    metadata: { ...metadata, annotations: Object.keys(annotations).length > 0 ? annotations : null },
+    spec: { ...spec, imagePullSecrets: authored.length > 0 ? authored : null },
+  };
+}
+
+function restore(root: JsonObject, oldObject: JsonObject, shape: PodShape): InjectionResult {
+  const list = [...shape.spec, 'imagePullSecrets'];
+  const before = valueAt(oldObject, list);
+  const now = valueAt(root, list);
+  const patch: PatchOperation[] = [];
+  if (!sameJson(before, now)) patch.push(isAbsent(before) ? remove(list) : add(list, before));
+  const mark = valueAt(oldObject, [...shape.metadata, 'annotations', injectedAnnotation]);
+  patch.push(...annotate(root, shape.metadata, typeof mark === 'string' ? mark : undefined));
+  const oldMark = readPodMark(oldObject, shape.metadata);
+  const lost = [...oldMark.rules, ...oldMark.serviceAccount].filter((name) => !shape.pullSecrets.includes(name));
+  const injected = lost.map((secret) => ({
+    path: renderPath(list),
+    secret,
+    from: oldMark.rules.includes(secret) ? ('rule' as const) : ('serviceAccount' as const),
+  }));
+  return { kind: 'injected', patch, injected, notices: [] };
+}
+
+/** A pod that exists cannot be helped any more; its owner should know why the next pull fails. */
+function lackingSecrets(shape: PodShape, wanted: readonly string[]): readonly Notice[] {
+  if (shape.untouchable !== 'immutable' || shape.stage !== 'pod') return [];
+  const missing = wanted.filter((name) => !shape.pullSecrets.includes(name));
+  if (missing.length === 0) return [];
+  return [
+    { reason: 'pod-immutable', message: `the pod has no pull secret ${quote(missing)}, and cannot get it any more: create the pod anew` },
+  ];
+}
+
+function leave(notices: readonly Notice[] = []): InjectionResult {
+  return { kind: 'injected', patch: [], injected: [], notices };
+}
+
+function quote(names: readonly string[]): string {
+  return names.map((name) => `"${name}"`).join(', ');
+}

@@ -1,0 +1,21 @@
+/**
+ * Every reason regkeeper gives for what it did to an image or a secret, with its sentence for the docs. Messages, the audit record and
+ * docs/reasons.md use the same codes; a test holds them against each other.
+ */
+export const reasons = {
+  trusted: 'A rule trusts the registry.',
+  distrusted: 'A rule with `trust: false` names the registry.',
+  unconfigured: 'No rule names the registry; `unconfigured` says what happens then.',
+  unparseable: 'The image name is not one that a container runtime could read.',
+  unresolved: 'What stands in the place becomes an image later, and is judged then.',
+  'unresolved-in-pod': 'A pod is about to run, and one of its images is blank.',
+  'not-introduced': 'The image was in the object before this change, so the change is not refused for it.',
+  'mirror-pod': 'A kubelet reports a static pod of its own node, which runs already.',
+  'pod-immutable': 'The pull secrets of a pod cannot change once it exists.',
+  'secrets-enforced': 'The service account only allows secrets that it lists itself.',
+  'account-unknown': 'The service account could not be looked up, so its own secrets were not added.',
+  'build-other-images': 'The build has one place for a pull secret, and the one that was chosen does not serve all its images.',
+  'build-internal-images': 'Images of the build may come from the internal registry, whose access an explicit pull secret switches off.',
+} as const;
+
+export type ReasonCode = keyof typeof reasons;

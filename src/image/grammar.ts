@@ -1,0 +1,261 @@
+/*
+ * The grammar of image names: that of github.com/distribution/reference, read in one pass from left to right.
+ *
+ *   reference   = name [ ":" tag ] [ "@" digest ]
+ *   name        = [ domain "/" ] path                 the first component is a domain wherever it has the shape of one
+ *   domain      = host [ ":" port ]
+ *   host        = label *( "." label ) | "[" IPv6 "]"
+ *   label       = letter or digit, then letters, digits and "-", not ending in "-"
+ *   IPv6        = hex digits and ":", no zone, no embedded IPv4
+ *   port        = digits
+ *   path        = segment *( "/" segment )            at most 255 characters: the remote name
+ *   segment     = word *( separator word )
+ *   word        = lower-case letters and digits
+ *   separator   = "." | "_" | "__" | "-" *"-"
+ *   tag         = letter, digit or "_", then up to 127 letters, digits, "_", "." and "-"
+ *   digest      = algorithm ":" lower-case hex digits  as many as the algorithm gives
+ *   algorithm   = "sha256" | "sha384" | "sha512"
+ *
+ * Everything is ASCII. Narrower than the original, so that what cannot be pulled is refused where a person sees it: a port is 1 to 65535,
+ * an IPv6 address has a colon, the whole is at most 4,096 characters. Which domains are really registry hosts is no matter of grammar
+ * but of Docker Hub's customs: see docker-hub.ts.
+ */
+
+import { type ImageProblemCode, quote, quotedMax, type Refused, refuse, userinfoEnd } from './problem.ts';
+
+/** The parts of an image name as they were written. */
+export type ImageName = {
+  /** `host` or `host:port`. */
+  readonly domain?: string;
+  /** Remote name: segments joined by `/`. */
+  readonly path: string;
+  readonly tag?: string;
+  /** `algorithm:hex`. */
+  readonly digest?: string;
+};
+
+export type ParsedName = ({ readonly ok: true } & ImageName) | Refused;
+
+/** Longest text that is looked at; ten times what the longest useful name needs, and it bounds the work for each image. */
+const textMax = 4096;
+
+/** Longest repository name, without the domain, as in distribution/reference. */
+const pathMax = 255;
+
+/** Reads the text by the grammar above. Never throws; the time it takes is linear in the text. */
+export function parseGrammar(text: string): ParsedName {
+  const fault = foreignFault(text);
+  if (fault) return refuseWithAdvice(text, fault);
+
+  const { name, tag, digest } = cut(text);
+  const { domain, path, domainFault: badDomain } = separateDomain(name);
+  const wrong = badDomain ?? pathFault(path) ?? tagFault(tag) ?? digestFault(digest);
+  if (wrong?.code === 'upper-case') {
+    const lowered = name.slice(0, name.length - path.length) + path.toLowerCase() + text.slice(name.length);
+    return refuseWithAdvice(text, { ...wrong, instead: lowered });
+  }
+  if (wrong) return refuseWithAdvice(text, wrong);
+  return {
+    ok: true,
+    ...(domain !== undefined && { domain }),
+    path,
+    ...(tag !== undefined && { tag }),
+    ...(digest !== undefined && { digest }),
+  };
+}
+
+/** `host` and `port` of a domain, as written; IPv6 keeps its brackets. */
+export function splitDomain(domain: string): { readonly host: string; readonly port?: string } {
+  const colon = domain.indexOf(':', domain.lastIndexOf(']') + 1);
+  return colon < 0 ? { host: domain } : { host: domain.slice(0, colon), port: domain.slice(colon + 1) };
+}
+
+/** What is wrong with one part of a text. */
+export type Fault = {
+  readonly code: ImageProblemCode;
+  /** Goes on after the quoted text. */
+  readonly what: string;
+  /** What was probably meant; recommended only if it parses. */
+  readonly instead?: string;
+};
+
+/** The bound on the advice's length also bounds how often one text is read again for it. */
+function refuseWithAdvice(text: string, { code, what, instead }: Fault): Refused {
+  const advice = instead !== undefined && instead.length <= quotedMax && parseGrammar(instead).ok ? `; write ${instead}` : '';
+  return refuse(text, code, what + advice);
+}
+
+/** What makes the text something else than an image name, before its parts are looked at. */
+function foreignFault(text: string): Fault | undefined {
+  if (text.length > textMax) return { code: 'too-long', what: `is ${text.length} characters long; at most ${textMax} are allowed` };
+  const trimmed = text.trim();
+  if (trimmed === '') return { code: 'empty', what: 'is blank; write an image name' };
+  if (trimmed !== text) return { code: 'whitespace', what: 'has white space before or after the name', instead: trimmed };
+  if (/\s/.test(text)) return { code: 'whitespace', what: 'has white space inside the name' };
+  const stranger = text.search(/[^!-~]/);
+  if (stranger >= 0) return { code: 'character', what: `has the character ${codePoint(text, stranger)}; only printable ASCII is allowed` };
+  const at = userinfoEnd(text);
+  if (at >= 0) {
+    const what = 'has a user name or password before the host, which belongs in a pull secret';
+    return { code: 'userinfo', what, instead: text.slice(at + 1) };
+  }
+  const scheme = text.indexOf('://');
+  if (scheme >= 0) return { code: 'scheme', what: 'starts with a scheme', instead: text.slice(scheme + '://'.length) };
+  return undefined;
+}
+
+function codePoint(text: string, index: number): string {
+  const hex = (text.codePointAt(index) ?? 0).toString(16).toUpperCase();
+  return `U+${hex.padStart(4, '0')}`;
+}
+
+/** Name, tag and digest at their signs. A colon before the last slash belongs to a port, one inside brackets to an address. */
+function cut(text: string): { name: string; tag: string | undefined; digest: string | undefined } {
+  const at = text.indexOf('@');
+  const tagged = at < 0 ? text : text.slice(0, at);
+  const digest = at < 0 ? undefined : text.slice(at + 1);
+  const lastSlash = tagged.lastIndexOf('/');
+  if (lastSlash < 0 && tagged.startsWith('[')) return { name: tagged, tag: undefined, digest };
+  const colon = tagged.indexOf(':', lastSlash + 1);
+  if (colon < 0) return { name: tagged, tag: undefined, digest };
+  return { name: tagged.slice(0, colon), tag: tagged.slice(colon + 1), digest };
+}
+
+/**
+ * The first component is a domain if it has the shape of one, else a path segment if it has the shape of that (`test_com/app`), else a
+ * fault of what it resembles more.
+ */
+function separateDomain(name: string): { domain?: string; path: string; domainFault?: Fault } {
+  const slash = name.indexOf('/');
+  if (slash < 0) return { path: name };
+  const first = name.slice(0, slash);
+  const fault = domainFault(first);
+  if (!fault) return { domain: first, path: name.slice(slash + 1) };
+  const resemblesHost = /[.:[]/.test(first);
+  return resemblesHost && segmentFault(first) ? { path: name, domainFault: fault } : { path: name };
+}
+
+function domainFault(domain: string): Fault | undefined {
+  const { host, port } = splitDomain(domain);
+  const what = host.startsWith('[') ? addressFault(host) : hostNameFault(host);
+  if (what) return { code: 'host', what: `has the registry host ${quote(host)}, ${what}` };
+  return port === undefined ? undefined : portFault(port);
+}
+
+function addressFault(host: string): string | undefined {
+  if (!host.endsWith(']')) return 'which has a bracket too many or too few';
+  const address = host.slice(1, -1);
+  if (address.includes('%')) return 'which has a zone; write the address without it';
+  if (!address.includes(':') || /[^0-9A-Fa-f:]/.test(address)) return 'which is not an IPv6 address of hex digits and colons';
+  return undefined;
+}
+
+function hostNameFault(host: string): string | undefined {
+  if (host === '') return 'which is empty';
+  if (host.endsWith('.')) return 'which ends in a dot; leave the dot out';
+  for (const label of host.split('.')) {
+    if (label === '') return 'which has an empty part between its dots';
+    if (/[^0-9A-Za-z-]/.test(label)) return 'which may have only letters, digits, "-" and "."';
+    if (label.startsWith('-') || label.endsWith('-')) return 'which has a "-" at the start or end of a part';
+  }
+  return undefined;
+}
+
+/** Leading zeros pass, as in the original, and do not change the number. */
+function portFault(port: string): Fault | undefined {
+  const isPort = port !== '' && !/[^0-9]/.test(port) && Number(port) >= 1 && Number(port) <= 65535;
+  return isPort ? undefined : { code: 'port', what: `has the port ${quote(port)}, which is not a number from 1 to 65535` };
+}
+
+function pathFault(path: string): Fault | undefined {
+  if (path === '') return { code: 'no-repository', what: 'names no repository' };
+  if (path.startsWith('[') && !path.includes('/')) return { code: 'no-repository', what: 'names a registry host but no repository' };
+  for (const segment of path.split('/')) {
+    const fault = segmentFault(segment);
+    if (fault) return fault;
+  }
+  return pathLengthFault(path);
+}
+
+/** Asked again of the path that Docker Hub's customs make longer. */
+export function pathLengthFault(path: string): Fault | undefined {
+  if (path.length <= pathMax) return undefined;
+  return { code: 'name-too-long', what: `has a repository name of ${path.length} characters; at most ${pathMax} are allowed` };
+}
+
+function segmentFault(segment: string): Fault | undefined {
+  if (segment === '') return { code: 'path', what: 'has an empty path segment; write one slash between segments and none at the ends' };
+  if (/[A-Z]/.test(segment))
+    return { code: 'upper-case', what: `has upper case in ${quote(segment)}; a repository name must be lower case` };
+  if (/[^a-z0-9._-]/.test(segment)) {
+    return { code: 'path', what: `has ${quote(segment)} in its path; only a-z, 0-9, ".", "_" and "-" are allowed there` };
+  }
+  let position = 0;
+  while (position < segment.length) {
+    const wordEnd = endOfRun(segment, position, isWordCharacter);
+    const separatorEnd = endOfRun(segment, wordEnd, isSeparatorCharacter);
+    const wordMissing = wordEnd === position || (separatorEnd === segment.length && separatorEnd > wordEnd);
+    if (wordMissing) {
+      return { code: 'path', what: `has ${quote(segment)} in its path, where a segment must begin and end with a letter or digit` };
+    }
+    const separator = segment.slice(wordEnd, separatorEnd);
+    if (separator !== '' && !isSeparator(separator)) {
+      return { code: 'path', what: `has ${quote(segment)} in its path, where only ".", "_", "__" or dashes may join two words` };
+    }
+    position = separatorEnd;
+  }
+  return undefined;
+}
+
+function endOfRun(text: string, start: number, belongs: (character: string) => boolean): number {
+  let end = start;
+  while (end < text.length && belongs(text.charAt(end))) end++;
+  return end;
+}
+
+function isWordCharacter(character: string): boolean {
+  return /[a-z0-9]/.test(character);
+}
+
+function isSeparatorCharacter(character: string): boolean {
+  return /[._-]/.test(character);
+}
+
+function isSeparator(run: string): boolean {
+  return run === '.' || run === '_' || run === '__' || !/[^-]/.test(run);
+}
+
+const tagMax = 128;
+
+function tagFault(tag: string | undefined): Fault | undefined {
+  if (tag === undefined) return undefined;
+  if (tag === '') return { code: 'tag', what: 'has a colon but no tag behind it' };
+  if (tag.length > tagMax) return { code: 'tag', what: `has a tag of ${tag.length} characters; at most ${tagMax} are allowed` };
+  if (/[^\w.-]/.test(tag))
+    return { code: 'tag', what: `has the tag ${quote(tag)}; only letters, digits, "_", "." and "-" are allowed in a tag` };
+  if (/[.-]/.test(tag.charAt(0))) return { code: 'tag', what: `has the tag ${quote(tag)}; a tag begins with a letter, a digit or "_"` };
+  return undefined;
+}
+
+/** Hex digits by algorithm: those of the OCI image specification, and sha384, which the kubelet and the container tools take too. */
+const digestLengths: ReadonlyMap<string, number> = new Map([
+  ['sha256', 64],
+  ['sha384', 96],
+  ['sha512', 128],
+]);
+
+function digestFault(digest: string | undefined): Fault | undefined {
+  if (digest === undefined) return undefined;
+  const colon = digest.indexOf(':');
+  if (colon < 0) return { code: 'digest', what: `has ${quote(digest)} behind the "@", which is no digest such as sha256:...` };
+  const algorithm = digest.slice(0, colon);
+  const hex = digest.slice(colon + 1);
+  const length = digestLengths.get(algorithm);
+  if (length === undefined) {
+    return { code: 'digest', what: `has the digest algorithm ${quote(algorithm)}, which is not sha256, sha384 or sha512` };
+  }
+  if (hex.length !== length)
+    return { code: 'digest', what: `has a ${algorithm} digest of ${hex.length} characters; it must have ${length}` };
+  if (/[^0-9a-f]/.test(hex)) return { code: 'digest', what: `has a ${algorithm} digest that is not all lower-case hex digits` };
+  return undefined;
+}

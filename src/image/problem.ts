@@ -1,0 +1,76 @@
+/**
+ * Every reason why a text is not an image name, with what it covers.
+ * The keys are stable: they stand in machine output.
+ */
+export const imageProblemCodes = {
+  empty: 'nothing at all, or nothing but white space',
+  'too-long': 'more than 4,096 characters in all',
+  whitespace: 'a space, tab or line break before, inside or after the name',
+  character: 'a control character, or one outside ASCII',
+  userinfo: 'a user name or password before the registry host',
+  scheme: 'a scheme such as https:// or docker://',
+  host: 'a registry host that is neither a host name nor an IPv4 address nor an IPv6 address in brackets',
+  port: 'a registry port that is not a number from 1 to 65535',
+  'no-repository': 'no repository: nothing, or a registry host alone',
+  'upper-case': 'an upper-case letter in the repository name',
+  path: 'a repository name with an empty segment, or with characters or separators that have no place there',
+  'name-too-long': 'a repository name of more than 255 characters',
+  tag: 'a tag that is empty, longer than 128 characters, or has characters that have no place there',
+  digest: 'a digest that is not sha256, sha384 or sha512 with the right number of lower-case hex digits',
+  'image-id': '64 hex digits alone, which container tools take for the id of a local image',
+} as const;
+
+export type ImageProblemCode = keyof typeof imageProblemCodes;
+
+/** Why a text is not an image name. */
+export type ImageProblem = {
+  readonly code: ImageProblemCode;
+  /** A sentence fragment that begins with the quoted text: what is wrong and, where obvious, what to write. Printable ASCII of bounded length. */
+  readonly message: string;
+};
+
+export type Refused = { readonly ok: false; readonly problem: ImageProblem };
+
+/** Longest quotation in a message; an image name that people read is shorter. */
+export const quotedMax = 120;
+
+/** The refusal of `text`; `what` continues the sentence that the quoted text begins. */
+export function refuse(text: string, code: ImageProblemCode, what: string): Refused {
+  return { ok: false, problem: { code, message: `${quote(maskUserinfo(text))} ${what}` } };
+}
+
+/**
+ * The text in double quotes, at most about 120 characters of it. Whatever is not printable ASCII is escaped: messages reach terminals and
+ * log lines, and an escape is the only way to see that a letter is Cyrillic or a blank has no width.
+ */
+export function quote(text: string): string {
+  let quoted = '';
+  for (const character of text) {
+    const next = escapeCharacter(character);
+    if (quoted.length + next.length > quotedMax) return `"${quoted}..."`;
+    quoted += next;
+  }
+  return `"${quoted}"`;
+}
+
+/** Where the `@` of `user:password@` stands, -1 if there is none. A digest's `@` has no slash behind it, and a digest's name if it has. */
+export function userinfoEnd(text: string): number {
+  const lastSlash = text.lastIndexOf('/');
+  if (lastSlash < 0) return -1;
+  const at = text.lastIndexOf('@', lastSlash);
+  return ['sha256:', 'sha384:', 'sha512:'].some((algorithm) => text.startsWith(algorithm, at + 1)) ? -1 : at;
+}
+
+/** A password that somebody wrote into an image name must not travel on into warnings and logs. */
+function maskUserinfo(text: string): string {
+  const at = userinfoEnd(text);
+  return at < 0 ? text : `***${text.slice(at)}`;
+}
+
+function escapeCharacter(character: string): string {
+  if (character === '"' || character === '\\') return `\\${character}`;
+  if (character === '\n') return '\\n';
+  if (character === '\r') return '\\r';
+  if (character === '\t') return '\\t';
+  return /[ -~]/.test(character) ? character : `\\u{${character.codePointAt(0)?.toString(16)}}`;
+}

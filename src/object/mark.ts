@@ -1,0 +1,54 @@
+/**
+ * The annotation that tells our entries from the author's.
+ *
+ * On a pod or a pod template: `{"rules":["corp-pull"],"serviceAccount":["default-dockercfg-x7k2p"]}`, names of secrets we appended to
+ * `imagePullSecrets`. On a BuildConfig: `{"spec.output.pushSecret":"corp-push"}`, the place and what we put there.
+ *
+ * Anybody can write an annotation, so a mark is a hint and never a permission: a forged one can only make us add the pod's own service
+ * account's secrets, which the pod could have had anyway. One that cannot be read counts as absent.
+ */
+import { isObject, type JsonObject, type Path, valueAt } from './json.ts';
+
+export const injectedAnnotation = 'regkeeper.io/injected';
+
+export type PodMark = { readonly rules: readonly string[]; readonly serviceAccount: readonly string[] };
+/** Rendered path → name of the secret we wrote there. */
+export type BuildMark = ReadonlyMap<string, string>;
+
+export const noPodMark: PodMark = { rules: [], serviceAccount: [] };
+
+export function readPodMark(root: unknown, metadata: Path): PodMark {
+  const mark = readAnnotation(root, metadata);
+  return { rules: names(mark.rules), serviceAccount: names(mark.serviceAccount) };
+}
+
+export function renderPodMark(mark: PodMark): string {
+  return JSON.stringify({
+    ...(mark.rules.length > 0 && { rules: mark.rules }),
+    ...(mark.serviceAccount.length > 0 && { serviceAccount: mark.serviceAccount }),
+  });
+}
+
+export function readBuildMark(root: unknown, metadata: Path): BuildMark {
+  const entries = Object.entries(readAnnotation(root, metadata));
+  return new Map(entries.filter((entry): entry is [string, string] => typeof entry[1] === 'string' && entry[1] !== ''));
+}
+
+export function renderBuildMark(mark: BuildMark): string {
+  return JSON.stringify(Object.fromEntries(mark));
+}
+
+function readAnnotation(root: unknown, metadata: Path): JsonObject {
+  const text = valueAt(root, [...metadata, 'annotations', injectedAnnotation]);
+  if (typeof text !== 'string') return {};
+  try {
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? value : {};
+  } catch {
+    return {};
+  }
+}
+
+function names(value: unknown): readonly string[] {
+  return Array.isArray(value) ? value.filter((name): name is string => typeof name === 'string' && name !== '') : [];
+}

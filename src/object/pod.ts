@@ -1,0 +1,111 @@
+/**
+ * Pods and pod templates.
+ *
+ * Fields read: `spec.{containers,initContainers,ephemeralContainers}[].image`, `spec.volumes[].image.reference`, `spec.imagePullSecrets`,
+ * `spec.serviceAccountName` (and its old name `serviceAccount`), `metadata.annotations`.
+ */
+import { isAbsent, isObject, type JsonObject, type Path, renderPath, textAt, valueAt } from './json.ts';
+import { readPodMark } from './mark.ts';
+import type { ImageSlot, MalformedObject, ObjectReading, PodShape, SlotContent } from './shape.ts';
+
+export type PodPlace = {
+  readonly stage: 'pod' | 'template';
+  readonly spec: Path;
+  readonly metadata: Path;
+};
+
+export function readPod(root: JsonObject, place: PodPlace, untouchable?: PodShape['untouchable']): ObjectReading {
+  const spec = valueAt(root, place.spec);
+  if (!isObject(spec)) return malformed(place.spec, 'must be a pod spec');
+
+  const slots: ImageSlot[] = [];
+  for (const list of containerLists) {
+    const problem = readContainers(spec, place.spec, list, slots);
+    if (problem) return { kind: 'malformed', problem };
+  }
+  const problem = readImageVolumes(spec, place.spec, slots);
+  if (problem) return { kind: 'malformed', problem };
+
+  const pullSecrets = spec.imagePullSecrets;
+  if (!isAbsent(pullSecrets) && !Array.isArray(pullSecrets)) return malformed([...place.spec, 'imagePullSecrets'], 'must be a list');
+
+  return {
+    kind: 'shape',
+    shape: {
+      kind: 'pod',
+      stage: place.stage,
+      slots,
+      spec: place.spec,
+      metadata: place.metadata,
+      serviceAccount: textAt(spec, ['serviceAccountName']) ?? textAt(spec, ['serviceAccount']) ?? 'default',
+      pullSecrets: (pullSecrets ?? []).map((entry: unknown) => textAt(entry, ['name'])),
+      mark: readPodMark(root, place.metadata),
+      ...(untouchable && { untouchable }),
+    },
+  };
+}
+
+/** What an `image:` field holds. A name of nothing but blanks is legal in templates, for an image trigger to fill. */
+export function readImageField(value: unknown): SlotContent | undefined {
+  if (isAbsent(value)) return { kind: 'unresolved', why: 'no image is written' };
+  if (typeof value !== 'string') return undefined;
+  if (value === '' || value === ' ') return { kind: 'unresolved', why: 'the image is blank' };
+  return { kind: 'image', text: value };
+}
+
+type ContainerList = { readonly field: string; readonly noun: string; readonly required: boolean };
+
+const containerLists: readonly ContainerList[] = [
+  { field: 'containers', noun: 'container', required: true },
+  { field: 'initContainers', noun: 'init container', required: false },
+  { field: 'ephemeralContainers', noun: 'ephemeral container', required: false },
+];
+
+function readContainers(spec: JsonObject, at: Path, list: ContainerList, slots: ImageSlot[]): MalformedObject | undefined {
+  const path = [...at, list.field];
+  const containers = spec[list.field];
+  if (isAbsent(containers) && !list.required) return undefined;
+  if (!Array.isArray(containers)) return problemAt(path, `must be a list of containers, and is ${nameType(containers)}`);
+  if (list.required && containers.length === 0) return problemAt(path, 'must hold at least one container');
+  for (const [index, container] of containers.entries()) {
+    if (!isObject(container)) return problemAt([...path, index], `must be a container, and is ${nameType(container)}`);
+    const content = readImageField(container.image);
+    if (!content) return problemAt([...path, index, 'image'], `must be text, and is ${nameType(container.image)}`);
+    const name = textAt(container, ['name']) ?? String(index);
+    slots.push({ path: [...path, index, 'image'], holder: `${list.noun} "${name}"`, action: 'pull', content });
+  }
+  return undefined;
+}
+
+function readImageVolumes(spec: JsonObject, at: Path, slots: ImageSlot[]): MalformedObject | undefined {
+  const path = [...at, 'volumes'];
+  const volumes = spec.volumes;
+  if (isAbsent(volumes)) return undefined;
+  if (!Array.isArray(volumes)) return problemAt(path, `must be a list of volumes, and is ${nameType(volumes)}`);
+  for (const [index, volume] of volumes.entries()) {
+    if (!isObject(volume)) return problemAt([...path, index], `must be a volume, and is ${nameType(volume)}`);
+    if (isAbsent(volume.image)) continue;
+    if (!isObject(volume.image)) return problemAt([...path, index, 'image'], `must be an image volume, and is ${nameType(volume.image)}`);
+    const content = readImageField(volume.image.reference);
+    if (!content) return problemAt([...path, index, 'image', 'reference'], `must be text, and is ${nameType(volume.image.reference)}`);
+    const name = textAt(volume, ['name']) ?? String(index);
+    slots.push({ path: [...path, index, 'image', 'reference'], holder: `image volume "${name}"`, action: 'pull', content });
+  }
+  return undefined;
+}
+
+function malformed(path: Path, message: string): ObjectReading {
+  return { kind: 'malformed', problem: problemAt(path, message) };
+}
+
+/** `message` is a predicate: it reads on after the field's name. */
+export function problemAt(path: Path, message: string): MalformedObject {
+  return { path: renderPath(path), message };
+}
+
+export function nameType(value: unknown): string {
+  if (value === undefined) return 'missing';
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'a list';
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}

@@ -1,0 +1,70 @@
+import type { Path } from './json.ts';
+import type { BuildMark, PodMark } from './mark.ts';
+
+/** One place in one object that names an image. */
+export type ImageSlot = {
+  readonly path: Path;
+  /** The place in a person's words: `container "app"`, `spec.output.to`, `FROM in line 3 of the inline Dockerfile`. */
+  readonly holder: string;
+  readonly action: 'pull' | 'push';
+  readonly content: SlotContent;
+  /** Judged here, but pulled by another pod, which gets the secret when it comes. */
+  readonly pulledElsewhere?: true;
+};
+
+/** What stands in a slot: a name to judge, or something that becomes an image later, with the reason why it cannot be judged now. */
+export type SlotContent = { readonly kind: 'image'; readonly text: string } | { readonly kind: 'unresolved'; readonly why: string };
+
+/** A pod, or the pod template of a workload: all its images share one list of pull secrets. */
+export type PodShape = {
+  readonly kind: 'pod';
+  /** A pod is about to run; a template will become one later, and may still be filled in. */
+  readonly stage: 'pod' | 'template';
+  readonly slots: readonly ImageSlot[];
+  /** Where the pod spec and its metadata stand in the object. */
+  readonly spec: Path;
+  readonly metadata: Path;
+  /** Name of the service account, `default` where none is written. */
+  readonly serviceAccount: string;
+  /** Entries of `imagePullSecrets` as they stand; undefined for an entry without a name. */
+  readonly pullSecrets: readonly (string | undefined)[];
+  /** What an earlier pass of ours wrote into the list. */
+  readonly mark: PodMark;
+  /** Why nothing may be written here although the images are judged; absent where writing is fine. */
+  readonly untouchable?: 'owned' | 'mirror' | 'immutable';
+};
+
+/** One place of a build that holds the name of one secret, and the images that secret serves. */
+export type BuildCredential = {
+  readonly path: Path;
+  readonly action: 'pull' | 'push';
+  /** The secret's name as it stands. */
+  readonly current?: string;
+  /** Images that are pulled or pushed with it. */
+  readonly slots: readonly ImageSlot[];
+  /** The image the build starts from, which wins when one secret cannot serve all. */
+  readonly base?: ImageSlot;
+  /** Whether the base was written in the build strategy itself, not in a Dockerfile. */
+  readonly baseInStrategy: boolean;
+  /** Whether images that this object does not show may be pulled with it: a Dockerfile that lives in Git. */
+  readonly unseenImages: boolean;
+};
+
+/** A BuildConfig: several images, each with one place for one secret. */
+export type BuildShape = {
+  readonly kind: 'build';
+  readonly slots: readonly ImageSlot[];
+  readonly credentials: readonly BuildCredential[];
+  readonly mark: BuildMark;
+};
+
+export type ObjectShape = PodShape | BuildShape;
+
+/** A field that is not what the API says it is; nothing can be said of such an object, so nothing is allowed. */
+export type MalformedObject = { readonly path: string; readonly message: string };
+
+export type ObjectReading =
+  | { readonly kind: 'shape'; readonly shape: ObjectShape }
+  | { readonly kind: 'malformed'; readonly problem: MalformedObject }
+  /** A kind that names no images, as far as this version knows. */
+  | { readonly kind: 'unknown' };

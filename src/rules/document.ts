@@ -1,0 +1,246 @@
+import { Composer, type Document, isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, type Pair, Parser, type Scalar } from 'yaml';
+import { quote } from '../image/problem.ts';
+import type { Position, ProblemCode } from './problem.ts';
+
+/** A problem whose document is known to the caller. */
+export type Finding = { readonly code: ProblemCode; readonly message: string; readonly position: Position };
+
+/** Plain data read from YAML, and where each of its values stood. */
+export type LocatedData = {
+  /** Objects without prototype, arrays, strings, numbers, booleans, null. */
+  readonly value: unknown;
+  /** Where the value at a JSON pointer stands, or the field in which an empty value was left. */
+  locate(pointer: string): Position;
+  /** Where the field that holds the value stands; for a list's entry, the entry. */
+  locateField(pointer: string): Position;
+  /** A scalar's own letters, before YAML made a number of them; empty for anything else. */
+  spelling(pointer: string): string;
+};
+
+export type ReadResult =
+  | { readonly ok: true; readonly data: LocatedData | undefined }
+  | { readonly ok: false; readonly findings: readonly Finding[] };
+
+/** What a ConfigMap can hold at most, in UTF-16 code units. */
+const longestDocument = 1_048_576;
+/** YAML's parser pushes up to three entries a level, and rules are three levels deep; the limit keeps recursion over the tree shallow. */
+const deepestStack = 48;
+
+/**
+ * Reads one YAML 1.2 (or JSON) document into plain data. Without anchors, aliases, tags, directives and duplicate fields, so that what
+ * stands in the text is what is meant. No data: the text holds nothing but comments. Never throws; time linear in the text.
+ */
+export function readDocument(text: string): ReadResult {
+  if (text.length > longestDocument) {
+    return refuse('document-too-large', `the document is ${text.length} characters long; split it, at most ${longestDocument} are allowed`);
+  }
+  const unmarked = text.startsWith('\ufeff') ? text.slice(1) : text;
+  const lines = new LineCounter();
+  const composed = composeOne(unmarked, lines);
+  if (!composed.ok) return composed;
+  const { document } = composed;
+  if (document === undefined) return { ok: true, data: undefined };
+
+  const walk = walkTree(document, lines);
+  const findings = [...walk.findings, ...syntaxFindings(document, unmarked, lines)];
+  if (findings.length > 0) return { ok: false, findings };
+  return { ok: true, data: isBlank(document) ? undefined : walk.data };
+}
+
+type Composed = { readonly ok: true; readonly document: Document.Parsed | undefined } | (ReadResult & { readonly ok: false });
+
+// The parser is fed token by token, since composing a tree that is nested without bound would overflow the stack.
+function composeOne(text: string, lines: LineCounter): Composed {
+  lines.addNewLine(0);
+  const parser = new Parser(lines.addNewLine);
+  const tokens = [];
+  let documents = 0;
+  for (const lexeme of new Lexer().lex(text)) {
+    for (const token of parser.next(lexeme)) tokens.push(token);
+    if (parser.stack.length > deepestStack) {
+      return refuse(
+        'nesting-too-deep',
+        'the document is nested deeper than any rule needs; look for stray brackets or dashes',
+        at(lines, parser.offset),
+      );
+    }
+  }
+  for (const token of parser.end()) tokens.push(token);
+  for (const token of tokens) {
+    if (token.type === 'error') return refuse('yaml-syntax', syntaxSentence('', token.message), at(lines, token.offset));
+    if (token.type === 'directive' && !/^%YAML\s+1\.2\s*$/.test(token.source)) {
+      return refuse(
+        'yaml-tag',
+        `the directive ${quote(token.source)} is not part of the format, which is YAML 1.2; remove it`,
+        at(lines, token.offset),
+      );
+    }
+    if (token.type === 'document' && ++documents > 1) {
+      return refuse(
+        'yaml-several-documents',
+        'a second document begins here; put it into a key or file of its own',
+        at(lines, token.offset),
+      );
+    }
+  }
+  // Duplicate fields are found by the walk: the composer's own search for them is quadratic.
+  const composer = new Composer({ version: '1.2', uniqueKeys: false, prettyErrors: false });
+  const [document] = composer.compose(tokens);
+  return { ok: true, document: document as Document.Parsed | undefined };
+}
+
+function isBlank(document: Document.Parsed): boolean {
+  const { contents } = document;
+  return contents === null || (isScalar(contents) && contents.value === null);
+}
+
+type Place = { readonly field: Position; readonly value: Position; readonly spelling: string };
+
+/** Turns nodes into plain data, notes the place of each, and finds what YAML allows and the format does not. */
+function walkTree(document: Document.Parsed, lines: LineCounter): { findings: Finding[]; data: LocatedData } {
+  const findings: Finding[] = [];
+  const places = new Map<string, Place>();
+
+  function visit(node: unknown, pointer: string, field: Position | undefined): unknown {
+    const start = positionOf(node, lines) ?? field ?? { line: 1, column: 1 };
+    const spelling = isScalar(node) ? (node.source ?? '') : '';
+    const leftOut = node === null || (isScalar(node) && node.value === null && spelling === '');
+    places.set(pointer, { field: field ?? start, value: leftOut && field ? field : start, spelling });
+    if (isAlias(node)) findings.push(aliasFinding(node.source, start));
+    else checkProperties(node, start);
+    if (isMap(node)) return visitMap(node.items, pointer, start);
+    if (isSeq(node)) return node.items.map((item, index) => visit(item, `${pointer}/${index}`, undefined));
+    return isScalar(node) ? node.value : null;
+  }
+
+  function checkProperties(node: unknown, start: Position): void {
+    const { anchor, tag } = (node ?? {}) as { anchor?: string; tag?: string };
+    if (anchor !== undefined) {
+      findings.push({
+        code: 'yaml-alias',
+        message: `the anchor ${quote(`&${anchor}`)} is not part of the format; write the value out where it is needed`,
+        position: start,
+      });
+    }
+    if (tag !== undefined) {
+      findings.push({
+        code: 'yaml-tag',
+        message: `the tag ${quote(tag.replace('tag:yaml.org,2002:', '!!'))} is not part of the format; remove it, and put text in quotes`,
+        position: start,
+      });
+    }
+  }
+
+  function visitMap(pairs: readonly Pair[], pointer: string, start: Position): Record<string, unknown> {
+    // No prototype: a field may be called __proto__ or constructor, and is then unknown like any other.
+    const fields: Record<string, unknown> = Object.create(null);
+    const lineOf = new Map<string, number>();
+    for (const { key, value } of pairs) {
+      const position = positionOf(key, lines) ?? start;
+      const name = fieldName(key);
+      const first = name === undefined ? undefined : lineOf.get(name);
+      if (isAlias(key)) findings.push(aliasFinding(key.source, position));
+      else if (name === undefined)
+        findings.push({ code: 'yaml-syntax', message: 'a field has a list or a mapping for its name; write a plain name', position });
+      else if (first !== undefined) {
+        findings.push({
+          code: 'duplicate-field',
+          message: `the field ${quote(name)} is already written in line ${first}; keep one of the two`,
+          position,
+        });
+      }
+      if (isScalar(key)) checkProperties(key, position);
+      if (name === undefined || first !== undefined) continue;
+      lineOf.set(name, position.line);
+      fields[name] = visit(value, `${pointer}/${escapePointer(name)}`, position);
+    }
+    return fields;
+  }
+
+  const value = visit(document.contents, '', undefined);
+  const placeOf = (pointer: string): Place => {
+    const place = places.get(pointer);
+    if (!place) throw new Error(`no value at ${pointer}`);
+    return place;
+  };
+  const data: LocatedData = {
+    value,
+    locate: (pointer) => placeOf(pointer).value,
+    locateField: (pointer) => placeOf(pointer).field,
+    spelling: (pointer) => placeOf(pointer).spelling,
+  };
+  return { findings, data };
+}
+
+/** One field of a JSON pointer (RFC 6901). */
+export function escapePointer(name: string): string {
+  return name.replaceAll('~', '~0').replaceAll('/', '~1');
+}
+
+function fieldName(key: unknown): string | undefined {
+  if (!isScalar(key)) return undefined;
+  return typeof key.value === 'string' ? key.value : ((key as Scalar).source ?? String(key.value));
+}
+
+function aliasFinding(source: string, position: Position): Finding {
+  return /[.:/]/.test(source) || source === ''
+    ? {
+        code: 'yaml-unquoted-wildcard',
+        message: `YAML reads an unquoted * as an alias; put the pattern in quotes: ${quote(`*${source}`)}`,
+        position,
+      }
+    : {
+        code: 'yaml-alias',
+        message: `the alias ${quote(`*${source}`)} is not part of the format; write the value out, or put it in quotes if it is a pattern`,
+        position,
+      };
+}
+
+// One mistake often brings further errors behind it on the same line, which would only distract.
+function syntaxFindings(document: Document.Parsed, text: string, lines: LineCounter): Finding[] {
+  const findings: Finding[] = [];
+  for (const { code, message, pos } of document.errors) {
+    const position = at(lines, pos[0]);
+    if (findings.at(-1)?.position.line === position.line) continue;
+    if (code === 'BAD_ALIAS') {
+      // An alias without a name is found in the tree; one that ends in a colon is a wildcard with half a port.
+      if (text[pos[0]] !== '*') findings.push(aliasFinding(text.slice(pos[0], pos[1]), position));
+    } else findings.push({ code: 'yaml-syntax', message: syntaxSentence(code, message), position });
+  }
+  return findings;
+}
+
+function syntaxSentence(code: string, message: string): string {
+  switch (code) {
+    case 'TAB_AS_INDENT':
+      return 'a tab indents this line; YAML takes spaces only';
+    case 'BLOCK_AS_IMPLICIT_KEY':
+      return 'a field begins inside a value; put the value in quotes if it holds ": ", or align the next line with the field above';
+    case 'BAD_SCALAR_START':
+      return 'a value begins with a character that YAML reserves; put the value in quotes';
+    case 'MISSING_CHAR':
+      return `the text is not valid YAML: ${presentable(message)}; look here and just before for the missing character or a wrong indent`;
+    default:
+      return `the text is not valid YAML: ${presentable(message)}; check quotes, brackets and indents here and just before`;
+  }
+}
+
+/** The parser's own words quote from the text, which may be long or not printable. */
+function presentable(message: string): string {
+  const printable = message.replace(/[^ -~]/g, '?');
+  return printable.charAt(0).toLowerCase() + printable.slice(1, 120);
+}
+
+function positionOf(node: unknown, lines: LineCounter): Position | undefined {
+  const start = (node as { range?: readonly number[] | null } | null)?.range?.[0];
+  return start === undefined ? undefined : at(lines, start);
+}
+
+function at(lines: LineCounter, offset: number): Position {
+  const { line, col } = lines.linePos(offset);
+  return { line, column: col };
+}
+
+function refuse(code: ProblemCode, message: string, position: Position = { line: 1, column: 1 }): ReadResult & { ok: false } {
+  return { ok: false, findings: [{ code, message, position }] };
+}

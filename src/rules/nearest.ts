@@ -1,0 +1,58 @@
+import type { ImageReference } from '../image/reference.ts';
+import { hostHolds } from './pattern.ts';
+import type { Rule } from './ruleset.ts';
+import { slipsForgiven, typingSlips } from './spelling.ts';
+
+/** How many are proposed: a denial has room for a few, and more would not help. */
+const mostProposed = 3;
+
+/**
+ * Prepares the search for what a person probably meant whose image no rule trusts. Only trusted rules that are not internal are proposed:
+ * first those for the same host, on the same port before another, with the longest common path first; then those of a host spelt nearly so.
+ * A rule for every host is no proposal. The cost grows with the number of rules, which is well for refusals only.
+ */
+export function searchNearest(rules: readonly Rule[]): (reference: ImageReference) => readonly Rule[] {
+  const proposable = rules.filter(({ trust, internal, pattern }) => trust && !internal && pattern.host.kind !== 'any');
+  return (reference) => {
+    const near: { rule: Rule; distance: readonly number[] }[] = [];
+    for (const rule of proposable) {
+      const distance = distanceTo(rule, reference);
+      if (distance) near.push({ rule, distance });
+    }
+    near.sort(
+      (one, other) => compareDistances(one.distance, other.distance) || compareTexts(one.rule.pattern.text, other.rule.pattern.text),
+    );
+    return near.slice(0, mostProposed).map(({ rule }) => rule);
+  };
+}
+
+/** Slips in the host, then: a wildcard host, another port, path segments that differ. Nothing when the host is another one altogether. */
+function distanceTo({ pattern }: Rule, { host, port, path }: ImageReference): readonly number[] | undefined {
+  const slips = hostSlips(pattern.host, host);
+  if (slips === undefined) return undefined;
+  const samePort = pattern.port === 'any' || pattern.port === (port ?? 'default');
+  const common = commonSegments(pattern.path, path);
+  return [slips, pattern.host.kind === 'exact' ? 0 : 1, samePort ? 0 : 1, pattern.path.length - common, -common];
+}
+
+function hostSlips(host: Rule['pattern']['host'], name: string): number | undefined {
+  if (hostHolds(host, name)) return 0;
+  if (host.kind !== 'exact') return undefined;
+  const limit = slipsForgiven(host.name);
+  const slips = typingSlips(name, host.name, limit);
+  return slips <= limit ? slips : undefined;
+}
+
+function commonSegments(pattern: readonly string[], path: readonly string[]): number {
+  const different = pattern.findIndex((segment, index) => segment !== '*' && segment !== path[index]);
+  return different < 0 ? pattern.length : different;
+}
+
+function compareDistances(one: readonly number[], other: readonly number[]): number {
+  const different = one.findIndex((value, index) => value !== other[index]);
+  return different < 0 ? 0 : (one[different] ?? 0) - (other[different] ?? 0);
+}
+
+function compareTexts(one: string, other: string): number {
+  return one < other ? -1 : one > other ? 1 : 0;
+}

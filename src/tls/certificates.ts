@@ -1,0 +1,312 @@
+import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto';
+import { isIP, isIPv4, isIPv6 } from 'node:net';
+import { domainToASCII } from 'node:url';
+import forge from 'node-forge';
+
+/** A certificate in PEM, and its private key in PEM (PKCS#8, not encrypted). */
+export type CertificateWithKey = { readonly certificate: string; readonly key: string };
+
+export type AuthorityRequest = {
+  /** Cut to 64 characters, the limit of X.509. */
+  readonly commonName: string;
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+};
+
+export type ServerCertificateRequest = AuthorityRequest & {
+  /** Who signs; the key must be an EC key. */
+  readonly authority: CertificateWithKey;
+  /** Host names, `*.` in front allowed. */
+  readonly dnsNames: readonly string[];
+  /** IPv4 and IPv6 addresses without brackets. */
+  readonly ipAddresses: readonly string[];
+};
+
+/**
+ * Makes a self-signed authority with a new EC P-256 key, good for signing server certificates only (path length 0).
+ * Throws an Error with one sentence when the request makes no sense: an empty name, an end before the beginning.
+ */
+export function createCertificateAuthority(request: AuthorityRequest): CertificateWithKey {
+  const { publicKey, privateKey } = newKeyPair();
+  const name = distinguishedName(request.commonName);
+  const certificate = signCertificate({
+    issuer: name,
+    subject: name,
+    notBefore: request.notBefore,
+    notAfter: request.notAfter,
+    publicKey,
+    signingKey: privateKey,
+    extensions: [
+      basicConstraints({ authority: true }),
+      keyUsage('certificatesAndRevocations'),
+      subjectKeyIdentifier(keyIdentifierOf(publicKey)),
+      authorityKeyIdentifier(keyIdentifierOf(publicKey)),
+    ],
+  });
+  return { certificate, key: pkcs8(privateKey) };
+}
+
+/**
+ * Makes a server certificate with a new EC P-256 key. It never outlives its authority: `notAfter` is cut to the authority's end.
+ * Throws an Error with one sentence for a name that is no host name or address, for no names at all, and for an authority that cannot sign.
+ */
+export function issueServerCertificate(request: ServerCertificateRequest): CertificateWithKey {
+  const authority = readAuthority(request.authority);
+  const { publicKey, privateKey } = newKeyPair();
+  const certificate = signCertificate({
+    issuer: authority.name,
+    subject: distinguishedName(request.commonName),
+    notBefore: request.notBefore,
+    notAfter: earlier(request.notAfter, authority.notAfter),
+    publicKey,
+    signingKey: authority.key,
+    extensions: [
+      basicConstraints({ authority: false }),
+      keyUsage('digitalSignature'),
+      serverAuthentication(),
+      subjectAlternativeNames(request.dnsNames, request.ipAddresses),
+      subjectKeyIdentifier(keyIdentifierOf(publicKey)),
+      authorityKeyIdentifier(authority.keyIdentifier),
+    ],
+  });
+  return { certificate, key: pkcs8(privateKey) };
+}
+
+/** Sorts what a person calls a host into the two lists a certificate keeps, each name once; brackets around IPv6 are dropped. */
+export function sortHosts(hosts: readonly string[]): { dnsNames: string[]; ipAddresses: string[] } {
+  const bare = [...new Set(hosts.map((host) => canonicalHost(host.replace(/^\[(.*)\]$/, '$1'))))];
+  return { dnsNames: bare.filter((host) => isIP(host) === 0), ipAddresses: bare.filter((host) => isIP(host) !== 0) };
+}
+
+function canonicalHost(host: string): string {
+  return isIPv6(host) ? canonicalIPv6(host) : host.toLowerCase();
+}
+
+/** The URL parser spells every form of IPv6, the dotted tail included, as hexadecimal groups with at most one `::`. A zone has no place there. */
+function canonicalIPv6(address: string): string {
+  return address.includes('%') ? address : new URL(`http://[${address}]`).hostname.slice(1, -1);
+}
+
+type Asn1 = forge.asn1.Asn1;
+
+type UnsignedCertificate = {
+  readonly issuer: Asn1;
+  readonly subject: Asn1;
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+  readonly publicKey: KeyObject;
+  readonly signingKey: KeyObject;
+  readonly extensions: readonly Asn1[];
+};
+
+/** RFC 5280 section 4.1. forge has no ECDSA, so it only writes the structure; node:crypto signs the bytes. */
+function signCertificate(unsigned: UnsignedCertificate): string {
+  if (!(unsigned.notBefore < unsigned.notAfter)) {
+    throw new Error(`a certificate must end after it begins, not ${day(unsigned.notBefore)} to ${day(unsigned.notAfter)}`);
+  }
+  const body = sequence(
+    contextual(0, [integer('\x02')]), // X.509 version 3
+    integer(randomSerial()),
+    sequence(oid(OID.ecdsaWithSha256)),
+    unsigned.issuer,
+    sequence(time(unsigned.notBefore), time(unsigned.notAfter)),
+    unsigned.subject,
+    forge.asn1.fromDer(spki(unsigned.publicKey)),
+    contextual(3, [sequence(...unsigned.extensions)]),
+  );
+  const signature = sign('sha256', der(body), unsigned.signingKey);
+  const whole = sequence(body, sequence(oid(OID.ecdsaWithSha256)), bitString(0, signature.toString('latin1')));
+  return new X509Certificate(der(whole)).toString();
+}
+
+type Authority = { readonly name: Asn1; readonly keyIdentifier: string; readonly notAfter: Date; readonly key: KeyObject };
+
+function readAuthority(authority: CertificateWithKey): Authority {
+  const certificate = new X509Certificate(authority.certificate);
+  const key = createPrivateKey(authority.key);
+  if (!certificate.ca) throw new Error(`the certificate of "${certificate.subject}" is not an authority`);
+  if (key.asymmetricKeyType !== 'ec') throw new Error(`the authority's key is ${key.asymmetricKeyType}; only EC keys are supported`);
+  if (!certificate.checkPrivateKey(key)) throw new Error('the authority certificate does not belong to the authority key');
+  return { ...namesInside(certificate), notAfter: certificate.validToDate, key };
+}
+
+/**
+ * The authority's subject and key identifier as its own bytes have them: verifiers compare the issuer byte by byte, and look the
+ * signer up by the identifier that the signer states, however it was computed.
+ */
+function namesInside(certificate: X509Certificate): { name: Asn1; keyIdentifier: string } {
+  const fields = childrenOf(childrenOf(forge.asn1.fromDer(certificate.raw.toString('latin1')))[0]);
+  const name = fields[5];
+  const extensions = childrenOf(childrenOf(fields.find((field) => field.tagClass === CONTEXT && Number(field.type) === 3))[0]);
+  const stated = extensions.map(childrenOf).find(([id]) => id?.value === oid(OID.subjectKeyIdentifier).value);
+  const octets = stated?.at(-1)?.value;
+  if (name === undefined || typeof octets !== 'string') throw new Error('the authority certificate states no subject key identifier');
+  const identifier = forge.asn1.fromDer(octets).value;
+  if (typeof identifier !== 'string') throw new Error('the authority certificate has an unreadable subject key identifier');
+  return { name, keyIdentifier: identifier };
+}
+
+function childrenOf(node: Asn1 | undefined): Asn1[] {
+  return Array.isArray(node?.value) ? node.value : [];
+}
+
+function newKeyPair(): { publicKey: KeyObject; privateKey: KeyObject } {
+  return generateKeyPairSync('ec', { namedCurve: 'P-256' });
+}
+
+function pkcs8(key: KeyObject): string {
+  return key.export({ type: 'pkcs8', format: 'pem' }).toString();
+}
+
+function spki(key: KeyObject): string {
+  return key.export({ type: 'spki', format: 'der' }).toString('latin1');
+}
+
+/** 20 octets of SHA-256 over the public key (RFC 7093), so that a FIPS build of OpenSSL without SHA-1 is no obstacle. */
+function keyIdentifierOf(publicKey: KeyObject): string {
+  return createHash('sha256').update(spki(publicKey), 'latin1').digest().subarray(0, 20).toString('latin1');
+}
+
+/** 16 random octets. RFC 5280 wants a positive number of at most 20; the fixed top bits keep it positive and without leading zeros. */
+function randomSerial(): string {
+  const octets = randomBytes(16);
+  octets[0] = ((octets[0] ?? 0) & 0x3f) | 0x40;
+  return octets.toString('latin1');
+}
+
+/** Upper bound of a common name in X.520 (`ub-common-name`); strict verifiers refuse more. The names that count stand in the extension. */
+const LONGEST_COMMON_NAME = 64;
+
+function distinguishedName(commonName: string): Asn1 {
+  const text = [...commonName].slice(0, LONGEST_COMMON_NAME).join('');
+  if (text.trim() === '') throw new Error('a certificate needs a common name');
+  const utf8 = primitive(forge.asn1.Type.UTF8, Buffer.from(text, 'utf8').toString('latin1'));
+  return sequence(forge.asn1.create(UNIVERSAL, forge.asn1.Type.SET, true, [sequence(oid(OID.commonName), utf8)]));
+}
+
+const FIRST_GENERALIZED_YEAR = 2050;
+
+/** RFC 5280 section 4.1.2.5: two-digit years through 2049, four digits from 2050. */
+function time(date: Date): Asn1 {
+  return date.getUTCFullYear() < FIRST_GENERALIZED_YEAR
+    ? primitive(forge.asn1.Type.UTCTIME, forge.asn1.dateToUtcTime(date))
+    : primitive(forge.asn1.Type.GENERALIZEDTIME, forge.asn1.dateToGeneralizedTime(date));
+}
+
+function basicConstraints({ authority }: { authority: boolean }): Asn1 {
+  const yes = primitive(forge.asn1.Type.BOOLEAN, '\xff');
+  // Path length 0: this authority signs servers, never another authority.
+  return extension(OID.basicConstraints, 'critical', authority ? sequence(yes, integer('\x00')) : sequence());
+}
+
+function keyUsage(purpose: 'certificatesAndRevocations' | 'digitalSignature'): Asn1 {
+  // Bit 0 is digitalSignature, bit 5 keyCertSign, bit 6 cRLSign, counted from the left; DER leaves unused bits out.
+  const bits = purpose === 'digitalSignature' ? bitString(7, '\x80') : bitString(1, '\x06');
+  return extension(OID.keyUsage, 'critical', bits);
+}
+
+function serverAuthentication(): Asn1 {
+  return extension(OID.extendedKeyUsage, 'optional', sequence(oid(OID.serverAuthentication)));
+}
+
+function subjectKeyIdentifier(identifier: string): Asn1 {
+  return extension(OID.subjectKeyIdentifier, 'optional', primitive(forge.asn1.Type.OCTETSTRING, identifier));
+}
+
+function authorityKeyIdentifier(identifier: string): Asn1 {
+  return extension(OID.authorityKeyIdentifier, 'optional', sequence(contextual(0, identifier)));
+}
+
+const DNS_NAME = 2;
+const IP_ADDRESS = 7;
+
+function subjectAlternativeNames(dnsNames: readonly string[], ipAddresses: readonly string[]): Asn1 {
+  const names = [
+    ...dnsNames.map((name) => contextual(DNS_NAME, checkedHostName(name))),
+    ...ipAddresses.map((address) => contextual(IP_ADDRESS, addressOctets(address))),
+  ];
+  if (names.length === 0) throw new Error('a server certificate needs at least one host name or address');
+  return extension(OID.subjectAlternativeName, 'optional', sequence(...names));
+}
+
+const HOST_LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/i;
+
+function checkedHostName(name: string): string {
+  const labels = name.replace(/^\*\./, '').split('.');
+  if (name.length <= 253 && labels.every((label) => HOST_LABEL.test(label))) return name;
+  const ascii = domainToASCII(name);
+  const hint = ascii !== '' && ascii !== name && ascii.includes('xn--') ? ` (write ${ascii})` : '';
+  throw new Error(`${JSON.stringify(name)} is not a host name${hint}`);
+}
+
+function addressOctets(address: string): string {
+  if (isIP(address) === 0 || address.includes('%')) throw new Error(`${JSON.stringify(address)} is not an IP address`);
+  if (isIPv4(address)) return String.fromCharCode(...address.split('.').map(Number));
+  const [head = '', tail = ''] = canonicalIPv6(address).split('::');
+  const before = groups(head);
+  const after = groups(tail);
+  const zeros = Array<number>(8 - before.length - after.length).fill(0);
+  return String.fromCharCode(...[...before, ...zeros, ...after].flatMap((group) => [group >> 8, group & 0xff]));
+}
+
+function groups(text: string): number[] {
+  return text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16));
+}
+
+function extension(id: string, weight: 'critical' | 'optional', value: Asn1): Asn1 {
+  const critical = weight === 'critical' ? [primitive(forge.asn1.Type.BOOLEAN, '\xff')] : [];
+  return sequence(oid(id), ...critical, primitive(forge.asn1.Type.OCTETSTRING, forge.asn1.toDer(value).getBytes()));
+}
+
+const OID = {
+  commonName: '2.5.4.3',
+  subjectKeyIdentifier: '2.5.29.14',
+  keyUsage: '2.5.29.15',
+  subjectAlternativeName: '2.5.29.17',
+  basicConstraints: '2.5.29.19',
+  authorityKeyIdentifier: '2.5.29.35',
+  extendedKeyUsage: '2.5.29.37',
+  serverAuthentication: '1.3.6.1.5.5.7.3.1',
+  ecdsaWithSha256: '1.2.840.10045.4.3.2',
+};
+
+// forge keeps octets as strings with one character an octet ('latin1' in Buffer's words).
+
+const UNIVERSAL = forge.asn1.Class.UNIVERSAL;
+const CONTEXT = forge.asn1.Class.CONTEXT_SPECIFIC;
+
+function sequence(...children: Asn1[]): Asn1 {
+  return forge.asn1.create(UNIVERSAL, forge.asn1.Type.SEQUENCE, true, children);
+}
+
+function contextual(tag: number, value: string | Asn1[]): Asn1 {
+  return forge.asn1.create(CONTEXT, tag, Array.isArray(value), value);
+}
+
+function primitive(type: forge.asn1.Type, octets: string): Asn1 {
+  return forge.asn1.create(UNIVERSAL, type, false, octets);
+}
+
+function integer(octets: string): Asn1 {
+  return primitive(forge.asn1.Type.INTEGER, octets);
+}
+
+function bitString(unusedBits: number, octets: string): Asn1 {
+  return primitive(forge.asn1.Type.BITSTRING, String.fromCharCode(unusedBits) + octets);
+}
+
+function oid(dotted: string): Asn1 {
+  return primitive(forge.asn1.Type.OID, forge.asn1.oidToDer(dotted).getBytes());
+}
+
+function der(node: Asn1): Buffer {
+  return Buffer.from(forge.asn1.toDer(node).getBytes(), 'latin1');
+}
+
+function earlier(one: Date, other: Date): Date {
+  return one < other ? one : other;
+}
+
+function day(date: Date): string {
+  return Number.isNaN(date.getTime()) ? 'an invalid date' : date.toISOString();
+}

@@ -1,0 +1,185 @@
+import { type FSWatcher, watch } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { type PairProblem, readCertificatePair, readCertificates } from './inspect.ts';
+import { type CertificateSource, holdCertificate, type ServerCertificate } from './source.ts';
+
+export type CertificateFiles = {
+  /** Path of the PEM certificate chain, leaf first. */
+  readonly certificate: string;
+  /** Path of the PEM private key. */
+  readonly key: string;
+  /** Path of the PEM authorities that clients verify by; read together with the pair. */
+  readonly authorities?: string;
+};
+
+export type WatchedFiles = CertificateFiles & {
+  /** Hears a sentence whenever the files turn bad while the old pair stays in force: once per distinct problem until they are good again. */
+  readonly onProblem: (problem: string) => void;
+  /** How often the files are read even though no change was seen; 10 s unless told. */
+  readonly pollMilliseconds?: number;
+};
+
+const DEFAULT_POLL_MILLISECONDS = 10_000;
+
+/**
+ * Two files are never written in one instant. Waiting a moment after the first sign of change reads most pairs whole, and turns the burst
+ * of events of one Secret update into one reading.
+ */
+const SETTLE_MILLISECONDS = 50;
+
+/**
+ * Serves a certificate from files and follows their changes. Rejects with an Error that names the file and the way out when the pair is
+ * unusable at the start; later a missing, torn or damaged pair is reported and the one in force stays.
+ *
+ * The folder is watched, not the file: kubelet changes a mounted Secret by swapping the symlink `..data` beside it, which a watch of the
+ * file would never see. Some file systems report nothing at all, so the files are also read now and then; they are small, and comparing
+ * contents is surer than comparing times.
+ */
+export async function watchCertificateFiles(options: WatchedFiles): Promise<CertificateSource> {
+  const first = await readFiles(options);
+  if (!first.ok) throw new Error(first.problem);
+  const holder = holdCertificate(first.certificate);
+  const reload = reloader(options, holder);
+  const watchers = folders(options).flatMap((folder) => watchFolder(folder, reload.soon));
+  const poll = setInterval(reload.now, options.pollMilliseconds ?? DEFAULT_POLL_MILLISECONDS).unref();
+  // What changed between the first reading and the watch has made no event.
+  reload.soon();
+  return {
+    current: holder.current,
+    onChange: holder.onChange,
+    close() {
+      clearInterval(poll);
+      reload.stop();
+      for (const watcher of watchers) watcher.close();
+      holder.close();
+    },
+  };
+}
+
+type FilesReading = { ok: true; certificate: ServerCertificate } | { ok: false; problem: string };
+
+async function readFiles(paths: CertificateFiles): Promise<FilesReading> {
+  try {
+    const [certificate, key, authorities] = await Promise.all([
+      readText('certificate', paths.certificate),
+      readText('key', paths.key),
+      paths.authorities === undefined ? undefined : readText('authorities', paths.authorities),
+    ]);
+    const reading = readCertificatePair(
+      { certificate, key },
+      { certificate: `certificate file ${paths.certificate}`, key: `key file ${paths.key}` },
+    );
+    if (!reading.ok) return { ok: false, problem: `${reading.problem}; ${WAY_OUT[reading.part]}` };
+    const pair = { certificate, key, notAfter: reading.pair.notAfter };
+    if (authorities === undefined) return { ok: true, certificate: pair };
+    const bundle = readCertificates(authorities);
+    if (!bundle.ok)
+      return { ok: false, problem: `authorities file ${paths.authorities} ${bundle.problem}; put the PEM certificates there` };
+    return { ok: true, certificate: { ...pair, authorities } };
+  } catch (error) {
+    if (error instanceof UnreadableFile) return { ok: false, problem: error.message };
+    throw error;
+  }
+}
+
+const WAY_OUT: Record<PairProblem['part'], string> = {
+  certificate: 'put the PEM certificate of the server there, leaf first',
+  key: 'put the PEM private key of the certificate there',
+  pair: 'take both from the same Secret or the same run of their maker',
+};
+
+class UnreadableFile extends Error {}
+
+async function readText(role: string, path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new UnreadableFile(`${role} file ${path}: ${renderReadError(error)}`);
+  }
+}
+
+function renderReadError(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'ENOENT') return 'no such file; check the path, and that the Secret holding it is mounted';
+  if (code === 'EACCES') return `not readable; give the user of this process (uid ${process.getuid?.() ?? 'unknown'}) read permission`;
+  if (code === 'EISDIR') return 'is a folder; name the file inside it';
+  return error instanceof Error ? error.message : String(error);
+}
+
+type Reloader = { soon(): void; now(): void; stop(): void };
+
+/** At most one reading at a time; a sign of change during a reading leads to another one after it. */
+function reloader(options: WatchedFiles, holder: ReturnType<typeof holdCertificate>): Reloader {
+  const reported = new Set<string>();
+  let timer: NodeJS.Timeout | undefined;
+  let reading = false;
+  let again = false;
+  let stopped = false;
+
+  function soon(): void {
+    if (stopped || timer !== undefined) return;
+    timer = setTimeout(now, SETTLE_MILLISECONDS).unref();
+  }
+
+  function now(): void {
+    clearTimeout(timer);
+    timer = undefined;
+    if (reading) {
+      again = true;
+      return;
+    }
+    reading = true;
+    void look().finally(() => {
+      reading = false;
+      if (again) soon();
+      again = false;
+    });
+  }
+
+  async function look(): Promise<void> {
+    try {
+      const result = await readFiles(options);
+      if (stopped) return;
+      if (!result.ok) return report(result.problem);
+      reported.clear();
+      if (!isSame(result.certificate, holder.current())) holder.replace(result.certificate);
+    } catch (error) {
+      // A listener that cannot take the new certificate must not end the process: old connections are still served well.
+      report(`the certificate of ${options.certificate} could not be put into service: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+
+  function report(problem: string): void {
+    if (reported.has(problem)) return;
+    reported.add(problem);
+    options.onProblem(`${problem} (the previous certificate stays in force)`);
+  }
+
+  function stop(): void {
+    stopped = true;
+    clearTimeout(timer);
+  }
+
+  return { soon, now, stop };
+}
+
+function isSame(one: ServerCertificate, other: ServerCertificate): boolean {
+  return one.certificate === other.certificate && one.key === other.key && one.authorities === other.authorities;
+}
+
+function folders(paths: CertificateFiles): string[] {
+  const all = [paths.certificate, paths.key, ...(paths.authorities === undefined ? [] : [paths.authorities])];
+  return [...new Set(all.map((path) => dirname(path)))];
+}
+
+/** A folder that cannot be watched (the kernel's inotify limit, a removed mount) is left to the poll: slower, never wrong. */
+function watchFolder(folder: string, onEvent: () => void): FSWatcher[] {
+  try {
+    const watcher = watch(folder, { persistent: false }, onEvent);
+    watcher.on('error', () => watcher.close());
+    return [watcher];
+  } catch {
+    return [];
+  }
+}

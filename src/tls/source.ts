@@ -1,0 +1,38 @@
+/** What a TLS server needs to show: PEM texts, ready for `https.createServer` and `server.setSecureContext`. */
+export type ServerCertificate = {
+  /** The leaf first, then any intermediates. */
+  readonly certificate: string;
+  readonly key: string;
+  /** PEM of the authorities by which clients shall verify `certificate` (a webhook configuration's `caBundle`), where the source knows them. */
+  readonly authorities?: string;
+  /** End of the leaf's life, where the source knows it. */
+  readonly notAfter?: Date;
+};
+
+/** Where the server's certificate comes from: files, a Secret of our own, a test. */
+export type CertificateSource = {
+  /** The certificate in force; always a complete pair. */
+  current(): ServerCertificate;
+  /** Calls `listener` with each new certificate from now on; returns what takes the listener away. */
+  onChange(listener: (certificate: ServerCertificate) => void): () => void;
+  /** Ends all watching. `current` keeps answering. */
+  close(): void;
+};
+
+/** A source whose certificate is replaced by hand: the part that every implementation shares, and enough for a test. */
+export function holdCertificate(initial: ServerCertificate): CertificateSource & { replace(next: ServerCertificate): void } {
+  const listeners = new Set<(certificate: ServerCertificate) => void>();
+  let held = initial;
+  return {
+    current: () => held,
+    onChange(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    replace(next) {
+      held = next;
+      for (const listener of [...listeners]) listener(next);
+    },
+    close: () => listeners.clear(),
+  };
+}

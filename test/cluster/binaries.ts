@@ -1,0 +1,161 @@
+/** Where the executables of the test cluster come from. The order of the places is told in README.md. */
+
+import { spawn } from 'node:child_process';
+import { constants, readFileSync } from 'node:fs';
+import { access, mkdir, rename, rm, stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { delimiter, join } from 'node:path';
+
+export interface Binaries {
+  readonly etcd: string;
+  readonly kubeApiserver: string;
+  readonly kubeControllerManager: string;
+  readonly kubectl: string;
+}
+
+/** What the search depends on; a test passes its own folders. */
+export interface BinarySearch {
+  /** Reads PATH, KUBEBUILDER_ASSETS, XDG_CACHE_HOME and HOME. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Takes one line for the person who waits. */
+  readonly say: (line: string) => void;
+}
+
+const moduleFolder = import.meta.dirname;
+
+/**
+ * Finds the four executables, building the Kubernetes ones from source where nothing else has them.
+ * Throws an Error that lists the places looked at and what can be done.
+ */
+export async function findBinaries(search: BinarySearch = searchOfThisProcess()): Promise<Binaries> {
+  return {
+    etcd: await findEtcd(search),
+    kubeApiserver: await findKubernetesTool('kube-apiserver', search),
+    kubeControllerManager: await findKubernetesTool('kube-controller-manager', search),
+    kubectl: await findKubernetesTool('kubectl', search),
+  };
+}
+
+/** The Kubernetes release that is built and tested against, like `v1.36.3`. Its one home is go.mod. */
+export function kubernetesVersion(): string {
+  const required = /^\s*k8s\.io\/kubernetes (v\S+)/m.exec(readFileSync(join(moduleFolder, 'go.mod'), 'utf8'))?.[1];
+  if (required === undefined) throw new Error('test/cluster/go.mod does not require k8s.io/kubernetes');
+  return required;
+}
+
+/** The first executable file of this name on a PATH-like list of folders. */
+export async function findOnPath(name: string, path: string | undefined): Promise<string | undefined> {
+  for (const folder of (path ?? '').split(delimiter)) {
+    if (folder === '') continue;
+    const candidate = join(folder, name);
+    if (await isExecutable(candidate)) return candidate;
+  }
+  return undefined;
+}
+
+function searchOfThisProcess(): BinarySearch {
+  return { env: process.env, say: (line) => process.stderr.write(`${line}\n`) };
+}
+
+async function findEtcd({ env }: BinarySearch): Promise<string> {
+  const found = (await findInAssets('etcd', env)) ?? (await findOnPath('etcd', env.PATH));
+  if (found !== undefined) return found;
+  throw new Error(
+    notFound(
+      'etcd',
+      [describeAssets(env), 'PATH'],
+      [
+        "install it (Debian and Ubuntu: the package 'etcd-server')",
+        'or set KUBEBUILDER_ASSETS to a folder that has it, such as the one `setup-envtest use -p path` prints',
+      ],
+    ),
+  );
+}
+
+async function findKubernetesTool(tool: string, search: BinarySearch): Promise<string> {
+  const { env, say } = search;
+  const fromAssets = await findInAssets(tool, env);
+  if (fromAssets !== undefined) return fromAssets;
+
+  const cached = join(cacheFolder(env), tool);
+  const isCached = await isExecutable(cached);
+  // envtest has no kube-controller-manager, so its users mix two releases: that must be visible when a test behaves oddly.
+  if (env.KUBEBUILDER_ASSETS) say(`${tool} is not in KUBEBUILDER_ASSETS (${env.KUBEBUILDER_ASSETS}): using ${kubernetesVersion()} instead`);
+  if (isCached) return cached;
+
+  const go = await findOnPath('go', env.PATH);
+  if (go === undefined) {
+    throw new Error(
+      notFound(
+        tool,
+        [describeAssets(env), cached, 'a build with Go (no `go` in PATH)'],
+        [
+          'install Go and run again: the program is then built from source',
+          `or put ${tool} ${kubernetesVersion()} at ${cached}`,
+          'or set KUBEBUILDER_ASSETS to a folder that has it',
+        ],
+      ),
+    );
+  }
+  say(`Building ${tool} ${kubernetesVersion()} from source into ${cached}: once only, minutes when the Go build cache is cold.`);
+  await buildTool(go, tool, cached, env);
+  return cached;
+}
+
+/**
+ * Builds beside the destination and renames, so that an interrupted build or a second run at the same time
+ * never leaves half a program in the cache.
+ */
+async function buildTool(go: string, tool: string, destination: string, env: BinarySearch['env']): Promise<void> {
+  await mkdir(cacheFolder(env), { recursive: true });
+  const unfinished = `${destination}.${process.pid}.unfinished`;
+  const linkerFlags = `-s -w -X k8s.io/component-base/version.gitVersion=${kubernetesVersion()}`;
+  const args = ['build', '-C', moduleFolder, '-trimpath', '-ldflags', linkerFlags, '-o', unfinished, `k8s.io/kubernetes/cmd/${tool}`];
+  try {
+    await run(go, args, { ...env, CGO_ENABLED: '0' });
+    await rename(unfinished, destination);
+  } catch (error) {
+    await rm(unfinished, { force: true });
+    throw new Error(`building ${tool} failed: ${error instanceof Error ? error.message : error}`, { cause: error });
+  }
+}
+
+function run(program: string, args: readonly string[], env: Record<string, string | undefined>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+    let stderr = '';
+    child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+      stderr += chunk;
+    });
+    child.once('error', reject);
+    child.once('close', (code, signal) => {
+      if (code === 0) resolve();
+      else reject(new Error(`${program} ended with ${signal ?? code}\n${stderr}`));
+    });
+  });
+}
+
+function cacheFolder(env: BinarySearch['env']): string {
+  return join(env.XDG_CACHE_HOME || join(env.HOME || homedir(), '.cache'), 'regkeeper', 'cluster', kubernetesVersion());
+}
+
+async function findInAssets(name: string, env: BinarySearch['env']): Promise<string | undefined> {
+  return await findOnPath(name, env.KUBEBUILDER_ASSETS);
+}
+
+function describeAssets(env: BinarySearch['env']): string {
+  return `KUBEBUILDER_ASSETS (${env.KUBEBUILDER_ASSETS || 'not set'})`;
+}
+
+async function isExecutable(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.X_OK);
+    return (await stat(path)).isFile();
+  } catch {
+    return false;
+  }
+}
+
+function notFound(name: string, places: readonly string[], fixes: readonly string[]): string {
+  return `${name} was not found.\nLooked at: ${places.join('; ')}.\nWhat helps: ${fixes.join('; ')}.`;
+}

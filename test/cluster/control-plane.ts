@@ -1,0 +1,328 @@
+/**
+ * A real control plane on loopback: etcd, kube-apiserver, kube-controller-manager, and the egress proxy for Services.
+ * There is no node, no scheduler and no kubelet: Pods are admitted and stored, and stay Pending.
+ */
+
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { readFileSync, rmSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { get as httpGet } from 'node:http';
+import { Agent, get as httpsGet } from 'node:https';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Binaries, findBinaries } from './binaries.ts';
+import { type ServiceAddress, type ServiceRoutes, startEgress } from './egress.ts';
+import { type LocalProcess, startLocalProcess } from './local-process.ts';
+import { waitFor } from './wait-for.ts';
+
+export interface ControlPlane {
+  /** Path of a kubeconfig for an administrator (group system:masters, by token). */
+  readonly kubeconfig: string;
+  /** URL of the API server. */
+  readonly server: string;
+  /** PEM file with the CA of the API server's certificate. */
+  readonly caFile: string;
+  /** Holds everything of this control plane, logs too; removed by stop(). */
+  readonly directory: string;
+  readonly binaries: Binaries;
+  /** Brings Services to loopback ports; see egress.ts. */
+  readonly services: ServiceRoutes;
+  /** The same from another process: the socket for remoteServiceRoutes. */
+  readonly egressSocket: string;
+  /** Ends the programs and removes the directory. Also done when this process exits or is told to end. */
+  stop(): Promise<void>;
+}
+
+/** Starts everything and returns when the API server is ready and the controllers work. Throws with the tail of the log that tells why not. */
+export async function startControlPlane(): Promise<ControlPlane> {
+  const binaries = await findBinaries();
+  const directory = await mkdtemp(join(tmpdir(), 'rk-'));
+  const belongings = keepUntilTheEnd(directory);
+  try {
+    const [etcdPort, etcdPeerPort, apiPort] = await freeLoopbackPorts(3);
+    const server = `https://127.0.0.1:${apiPort}`;
+    const files = await writeFiles(directory, server);
+
+    const api = apiClient(server, files.caFile, files.adminToken);
+    const egress = await startEgress(files.egressSocket, (clusterIP, port) => findService(api, clusterIP, port));
+    belongings.onStop(egress.close);
+
+    const start = async (name: string, binary: string, args: readonly string[]) => {
+      const started = await startLocalProcess({ name, binary, args, folder: directory, logFile: join(directory, `${name}.log`) });
+      belongings.add(started);
+      return started;
+    };
+
+    const etcd = await start('etcd', binaries.etcd, etcdArgs(directory, etcdPort, etcdPeerPort));
+    await waitUntilReady('etcd', etcd, () => answersOk(`http://127.0.0.1:${etcdPort}/health`));
+
+    const apiserver = await start('kube-apiserver', binaries.kubeApiserver, apiserverArgs(files, apiPort, etcdPort));
+    await waitUntilReady('kube-apiserver', apiserver, async () => (await api('/readyz')).status === 200);
+
+    await writeKubeconfig(files.kubeconfig, server, files.caFile, files.adminToken);
+    await writeKubeconfig(files.controllerKubeconfig, server, files.caFile, files.controllerToken);
+    const controllers = await start('kube-controller-manager', binaries.kubeControllerManager, controllerManagerArgs(files));
+    await waitUntilReady('kube-controller-manager', controllers, async () => {
+      return (await api('/api/v1/namespaces/default/serviceaccounts/default')).status === 200;
+    });
+
+    const { kubeconfig, caFile, egressSocket } = files;
+    return { kubeconfig, server, caFile, directory, binaries, services: egress.routes, egressSocket, stop: belongings.stop };
+  } catch (error) {
+    await belongings.stop();
+    throw error;
+  }
+}
+
+interface Belongings {
+  add(started: LocalProcess): void;
+  onStop(work: () => Promise<void>): void;
+  stop(): Promise<void>;
+}
+
+/** Whatever way this process ends, what it started goes with it. */
+function keepUntilTheEnd(directory: string): Belongings {
+  const processes: LocalProcess[] = [];
+  const work: (() => Promise<void>)[] = [];
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+  const endAtOnce = () => {
+    for (const one of processes) one.endNow();
+    rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+  };
+  const onSignal = (signal: NodeJS.Signals) => {
+    endAtOnce();
+    forget();
+    // Ours was the only listener: without it the signal does what it always does. Others decide for themselves.
+    if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+  };
+  const forget = () => {
+    process.off('exit', endAtOnce);
+    for (const signal of signals) process.off(signal, onSignal);
+  };
+  process.once('exit', endAtOnce);
+  for (const signal of signals) process.on(signal, onSignal);
+
+  let stopped: Promise<void> | undefined;
+  const stop = async () => {
+    await Promise.all(processes.map((one) => one.end()));
+    await Promise.all(work.map((close) => close()));
+    await rm(directory, { recursive: true, force: true, maxRetries: 5 });
+    forget();
+  };
+  return {
+    add: (started) => void processes.push(started),
+    onStop: (close) => void work.push(close),
+    stop: () => {
+      stopped ??= stop();
+      return stopped;
+    },
+  };
+}
+
+interface Files {
+  readonly caFile: string;
+  readonly certificateFolder: string;
+  readonly egressSocket: string;
+  readonly egressConfig: string;
+  readonly tokenFile: string;
+  readonly serviceAccountKey: string;
+  readonly serviceAccountPublicKey: string;
+  readonly kubeconfig: string;
+  readonly controllerKubeconfig: string;
+  readonly adminToken: string;
+  readonly controllerToken: string;
+}
+
+async function writeFiles(directory: string, server: string): Promise<Files> {
+  const certificateFolder = join(directory, 'certificates');
+  const files: Files = {
+    certificateFolder,
+    // Without a certificate of ours the API server makes one for 127.0.0.1 and leaves it here, its CA behind it.
+    // Taking that keeps a defect of src/tls from hiding in the tests' own ground.
+    caFile: join(certificateFolder, 'apiserver.crt'),
+    egressSocket: join(directory, 'egress.sock'),
+    egressConfig: join(directory, 'egress.json'),
+    tokenFile: join(directory, 'tokens.csv'),
+    serviceAccountKey: join(directory, 'service-account.key'),
+    serviceAccountPublicKey: join(directory, 'service-account.pub'),
+    kubeconfig: join(directory, 'admin.kubeconfig'),
+    controllerKubeconfig: join(directory, 'controllers.kubeconfig'),
+    adminToken: randomBytes(24).toString('hex'),
+    controllerToken: randomBytes(24).toString('hex'),
+  };
+  // The kernel's limit for a socket path is 108 bytes on Linux and 104 on macOS.
+  if (files.egressSocket.length >= 100)
+    throw new Error(`${server}: set TMPDIR to a shorter path, ${files.egressSocket} is too long for a unix socket`);
+
+  const serviceAccounts = generateKeyPairSync('ec', {
+    namedCurve: 'P-256',
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+  });
+  const tokens = [
+    `${files.adminToken},admin,admin,"system:masters"`,
+    `${files.controllerToken},system:kube-controller-manager,system:kube-controller-manager`,
+  ];
+  await mkdir(certificateFolder);
+  await writeFile(files.serviceAccountKey, serviceAccounts.privateKey, { mode: 0o600 });
+  await writeFile(files.serviceAccountPublicKey, serviceAccounts.publicKey);
+  await writeFile(files.tokenFile, `${tokens.join('\n')}\n`, { mode: 0o600 });
+  await writeFile(files.egressConfig, JSON.stringify(egressSelectorConfiguration(files.egressSocket)));
+  return files;
+}
+
+function egressSelectorConfiguration(udsName: string): object {
+  return {
+    apiVersion: 'apiserver.k8s.io/v1beta1',
+    kind: 'EgressSelectorConfiguration',
+    egressSelections: [{ name: 'cluster', connection: { proxyProtocol: 'HTTPConnect', transport: { uds: { udsName } } } }],
+  };
+}
+
+async function writeKubeconfig(path: string, server: string, caFile: string, token: string): Promise<void> {
+  const certificateAuthority = readFileSync(caFile).toString('base64');
+  const config = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'test', cluster: { server, 'certificate-authority-data': certificateAuthority } }],
+    users: [{ name: 'test', user: { token } }],
+    contexts: [{ name: 'test', context: { cluster: 'test', user: 'test' } }],
+    'current-context': 'test',
+  };
+  await writeFile(path, JSON.stringify(config, null, 2), { mode: 0o600 });
+}
+
+function etcdArgs(directory: string, port: number, peerPort: number): string[] {
+  const client = `http://127.0.0.1:${port}`;
+  const peer = `http://127.0.0.1:${peerPort}`;
+  return [
+    `--data-dir=${join(directory, 'etcd')}`,
+    `--listen-client-urls=${client}`,
+    `--advertise-client-urls=${client}`,
+    `--listen-peer-urls=${peer}`,
+    `--initial-advertise-peer-urls=${peer}`,
+    `--initial-cluster=default=${peer}`,
+  ];
+}
+
+function apiserverArgs(files: Files, port: number, etcdPort: number): string[] {
+  return [
+    '--bind-address=127.0.0.1',
+    `--secure-port=${port}`,
+    `--cert-dir=${files.certificateFolder}`,
+    `--etcd-servers=http://127.0.0.1:${etcdPort}`,
+    '--authorization-mode=RBAC',
+    `--token-auth-file=${files.tokenFile}`,
+    '--service-account-issuer=https://kubernetes.default.svc',
+    `--service-account-signing-key-file=${files.serviceAccountKey}`,
+    `--service-account-key-file=${files.serviceAccountPublicKey}`,
+    '--service-cluster-ip-range=10.96.0.0/16',
+    `--egress-selector-config-file=${files.egressConfig}`,
+    '--allow-privileged=true',
+    // A loopback address is not allowed in an EndpointSlice; nobody here would follow it anyway.
+    '--endpoint-reconciler-type=none',
+  ];
+}
+
+/** Those of a cluster's controllers that turn one object into others; the rest only costs time. */
+const controllers = [
+  'clusterrole-aggregation-controller',
+  'cronjob-controller',
+  'daemonset-controller',
+  'deployment-controller',
+  'endpointslice-controller',
+  'garbage-collector-controller',
+  'job-controller',
+  'namespace-controller',
+  'replicaset-controller',
+  'replicationcontroller-controller',
+  'root-ca-certificate-publisher-controller',
+  'serviceaccount-controller',
+  'serviceaccount-token-controller',
+  'statefulset-controller',
+];
+
+function controllerManagerArgs(files: Files): string[] {
+  return [
+    `--kubeconfig=${files.controllerKubeconfig}`,
+    `--controllers=${controllers.join(',')}`,
+    // Each controller under its own account, as clusters are set up: audit records name it.
+    '--use-service-account-credentials=true',
+    `--service-account-private-key-file=${files.serviceAccountKey}`,
+    `--root-ca-file=${files.caFile}`,
+    '--leader-elect=false',
+    '--secure-port=0',
+    '--kube-api-qps=200',
+    '--kube-api-burst=400',
+  ];
+}
+
+const readyDeadlineSeconds = 90;
+
+async function waitUntilReady(name: string, running: LocalProcess, isReady: () => Promise<boolean>): Promise<void> {
+  try {
+    await waitFor(isReady, { deadlineSeconds: readyDeadlineSeconds, what: `${name} to get ready`, hopeless: running.failure });
+  } catch (error) {
+    throw running.failure() ?? new Error(`${error instanceof Error ? error.message : error}\n${running.logTail()}`);
+  }
+}
+
+type ApiClient = (path: string) => Promise<{ status: number; body: string }>;
+
+/** GET as administrator. The CA is read at the first use that finds it, because the API server writes it while it starts. */
+function apiClient(server: string, caFile: string, token: string): ApiClient {
+  let agent: Agent | undefined;
+  return async (path) => {
+    agent ??= new Agent({ keepAlive: true, ca: readFileSync(caFile) });
+    return await read(httpsGet(`${server}${path}`, { agent, headers: { authorization: `Bearer ${token}` } }));
+  };
+}
+
+async function answersOk(url: string): Promise<boolean> {
+  return (await read(httpGet(url, { agent: false }))).status === 200;
+}
+
+function read(call: ReturnType<typeof httpGet>): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    call.once('error', reject);
+    call.once('response', (response) => {
+      let body = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => {
+        body += chunk;
+      });
+      response.once('error', reject);
+      response.once('end', () => resolve({ status: response.statusCode ?? 0, body }));
+    });
+  });
+}
+
+interface ServiceList {
+  readonly items: readonly {
+    readonly metadata: { readonly namespace: string; readonly name: string };
+    readonly spec: { readonly clusterIPs?: readonly string[]; readonly ports?: readonly { readonly port: number }[] };
+  }[];
+}
+
+async function findService(api: ApiClient, clusterIP: string, port: number): Promise<ServiceAddress | undefined> {
+  const { status, body } = await api('/api/v1/services');
+  if (status !== 200) throw new Error(`listing Services gave HTTP ${status}`);
+  const { items } = JSON.parse(body) as ServiceList;
+  const found = items.find(({ spec }) => spec.clusterIPs?.includes(clusterIP) && spec.ports?.some((one) => one.port === port));
+  return found && { namespace: found.metadata.namespace, service: found.metadata.name, port };
+}
+
+/** Ports that were free a moment ago, all different. */
+async function freeLoopbackPorts(count: 3): Promise<[number, number, number]>;
+async function freeLoopbackPorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, () => {
+      const server = createServer();
+      return new Promise<typeof server>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', () => resolve(server)));
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}

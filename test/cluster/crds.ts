@@ -1,0 +1,16 @@
+import { join } from 'node:path';
+import type { Kubectl } from './kubectl.ts';
+
+const folder = join(import.meta.dirname, 'crds');
+const definitions = [
+  'buildconfigs.build.openshift.io',
+  'builds.build.openshift.io',
+  'deploymentconfigs.apps.openshift.io',
+  'imagestreams.image.openshift.io',
+];
+
+/** Serves the OpenShift kinds as custom resources, and returns when they are served. Applying them again changes nothing. */
+export async function installCrds(kubectl: Kubectl): Promise<void> {
+  await kubectl(['apply', '--server-side', '--field-manager=regkeeper-tests', '-f', folder]);
+  await kubectl(['wait', '--for=condition=Established', '--timeout=60s', 'crd', ...definitions]);
+}

@@ -1,0 +1,175 @@
+/**
+ * How the API server reaches a Service although nothing here routes ClusterIPs.
+ *
+ * The API server of the test cluster is told to dial the cluster network through an HTTP CONNECT proxy on a unix socket
+ * (EgressSelectorConfiguration, selection `cluster`). It resolves a webhook's Service to `ClusterIP:port` itself and asks the
+ * proxy for that authority. The proxy finds the Service that has the address and joins the connection to the loopback port
+ * which a test has routed it to. So webhooks are registered by Service reference, as in a real cluster, and TLS is verified
+ * against `NAME.NAMESPACE.svc`.
+ *
+ * Tests run in other processes than the proxy, so the same socket also takes `PUT` and `DELETE` of
+ * `/namespaces/NAMESPACE/services/NAME/ports/PORT`.
+ */
+
+import { type ClientRequest, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+
+export interface ServiceAddress {
+  readonly namespace: string;
+  readonly service: string;
+  /** The Service's port, not its targetPort. */
+  readonly port: number;
+}
+
+export interface ServiceRoutes {
+  /** Sends new connections for this Service port to 127.0.0.1:targetPort; the Service may be created later. A second call replaces the first. */
+  route(address: ServiceAddress, targetPort: number): Promise<void>;
+  /** New connections are refused from now on; open ones stay. Removing what is not routed is fine. */
+  unroute(address: ServiceAddress): Promise<void>;
+}
+
+export interface Egress {
+  readonly routes: ServiceRoutes;
+  /** Closes the socket and every joined connection. */
+  close(): Promise<void>;
+}
+
+/** Says which Service owns `ClusterIP:port`, as the API server knows it now. */
+export type ServiceLookup = (clusterIP: string, port: number) => Promise<ServiceAddress | undefined>;
+
+/** Listens on the unix socket (its path must be shorter than 100 characters). */
+export async function startEgress(socketPath: string, lookup: ServiceLookup): Promise<Egress> {
+  const targets = new Map<string, number>();
+  const connections = new Set<Duplex>();
+  const server = createServer((incoming, response) => answerControlRequest(targets, incoming, response));
+  server.on('connection', (socket) => {
+    connections.add(socket);
+    socket.once('close', () => connections.delete(socket));
+  });
+  server.on('connect', (incoming, client, head) => {
+    client.on('error', () => client.destroy());
+    void openTunnel({ authority: incoming.url ?? '', client, head, targets, lookup });
+  });
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(socketPath, resolve));
+  return {
+    routes: {
+      route: async (address, targetPort) => void targets.set(routePath(address), targetPort),
+      unroute: async (address) => void targets.delete(routePath(address)),
+    },
+    close: async () => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const socket of connections) socket.destroy();
+      await closed;
+    },
+  };
+}
+
+/** The routes of a proxy in another process. A failed call throws an Error. */
+export function remoteServiceRoutes(socketPath: string): ServiceRoutes {
+  return {
+    route: (address, targetPort) => callControl(socketPath, 'PUT', address, JSON.stringify({ targetPort })),
+    unroute: (address) => callControl(socketPath, 'DELETE', address),
+  };
+}
+
+interface TunnelRequest {
+  readonly authority: string;
+  readonly client: Duplex;
+  readonly head: Buffer;
+  readonly targets: ReadonlyMap<string, number>;
+  readonly lookup: ServiceLookup;
+}
+
+// Looked up for every connection, not remembered: a Service that was deleted and made again has another ClusterIP,
+// and the API server keeps its connections open, so this is rare.
+async function openTunnel({ authority, client, head, targets, lookup }: TunnelRequest): Promise<void> {
+  try {
+    const [, clusterIP = '', port = ''] = /^\[?(.+?)\]?:(\d+)$/.exec(authority) ?? [];
+    const address = await lookup(clusterIP, Number(port));
+    const targetPort = address && targets.get(routePath(address));
+    if (targetPort === undefined) {
+      refuse(client, address ? `no route for ${routePath(address)}` : `no Service has the address ${authority}`);
+      return;
+    }
+    const upstream = await dialLoopback(targetPort);
+    client.write('HTTP/1.1 200 Connection established\r\n\r\n');
+    upstream.write(head);
+    join(client, upstream);
+  } catch (error) {
+    refuse(client, error instanceof Error ? error.message : String(error));
+  }
+}
+
+// The API server repeats the status line in its error, so the reason stands there.
+function refuse(client: Duplex, reason: string): void {
+  client.end(`HTTP/1.1 502 ${reason.replaceAll(/[^\x20-\x7e]/g, ' ')}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
+}
+
+function dialLoopback(port: number): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.off('error', reject);
+      resolve(socket);
+    });
+    socket.once('error', reject);
+  });
+}
+
+function join(client: Duplex, upstream: Socket): void {
+  upstream.on('error', () => client.destroy());
+  upstream.once('close', () => client.destroy());
+  client.once('close', () => upstream.destroy());
+  client.pipe(upstream).pipe(client);
+}
+
+function routePath({ namespace, service, port }: ServiceAddress): string {
+  return `/namespaces/${namespace}/services/${service}/ports/${port}`;
+}
+
+function answerControlRequest(targets: Map<string, number>, incoming: IncomingMessage, response: ServerResponse): void {
+  const path = incoming.url ?? '';
+  const chunks: Buffer[] = [];
+  incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
+  incoming.on('end', () => {
+    response.statusCode = applyControl(targets, incoming.method, path, Buffer.concat(chunks).toString());
+    response.end();
+  });
+}
+
+function applyControl(targets: Map<string, number>, method: string | undefined, path: string, body: string): number {
+  if (!/^\/namespaces\/[^/]+\/services\/[^/]+\/ports\/\d+$/.test(path)) return 404;
+  if (method === 'DELETE') {
+    targets.delete(path);
+    return 204;
+  }
+  if (method !== 'PUT') return 405;
+  const targetPort = readTargetPort(body);
+  if (targetPort === undefined) return 400;
+  targets.set(path, targetPort);
+  return 204;
+}
+
+function readTargetPort(body: string): number | undefined {
+  try {
+    const { targetPort } = JSON.parse(body) as { targetPort?: unknown };
+    return typeof targetPort === 'number' && Number.isInteger(targetPort) && targetPort > 0 ? targetPort : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function callControl(socketPath: string, method: string, address: ServiceAddress, body = ''): Promise<void> {
+  const path = routePath(address);
+  return new Promise((resolve, reject) => {
+    const call: ClientRequest = request({ socketPath, method, path, agent: false }, (response) => {
+      response.resume();
+      response.once('end', () => {
+        if (response.statusCode === 204) resolve();
+        else reject(new Error(`${method} ${path}: the egress proxy answered ${response.statusCode}`));
+      });
+    });
+    call.once('error', reject);
+    call.end(body);
+  });
+}

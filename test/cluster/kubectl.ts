@@ -1,0 +1,81 @@
+/** kubectl as an async function. */
+
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+export interface KubectlOptions {
+  readonly stdin?: string;
+  /** A non-zero exit code is returned, not thrown. */
+  readonly allowFailure?: boolean;
+}
+
+export interface KubectlResult {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly code: number;
+}
+
+export interface Kubectl {
+  /** Runs kubectl. Throws an Error with the arguments and stderr when it fails, unless `allowFailure`. */
+  (args: readonly string[], options?: KubectlOptions): Promise<KubectlResult>;
+  /** Runs kubectl with `-o json` and parses what it prints. */
+  json<T>(args: readonly string[], options?: Pick<KubectlOptions, 'stdin'>): Promise<T>;
+}
+
+export interface KubectlSettings {
+  readonly binary: string;
+  readonly kubeconfig: string;
+  /** Acts as the owner of this bearer token; meaningful where the kubeconfig's own user has no client certificate. */
+  readonly token?: string;
+  /** Where discovery may be cached; without it a new folder that goes away with this process. */
+  readonly cacheFolder?: string;
+}
+
+export function createKubectl({ binary, kubeconfig, token, cacheFolder = temporaryCache() }: KubectlSettings): Kubectl {
+  const fixedArgs = ['--kubeconfig', kubeconfig, '--cache-dir', cacheFolder, ...(token === undefined ? [] : ['--token', token])];
+  const env = { ...process.env, KUBERC: 'off', KUBECONFIG: kubeconfig };
+
+  const kubectl = async (args: readonly string[], { stdin, allowFailure = false }: KubectlOptions = {}): Promise<KubectlResult> => {
+    const result = await runToEnd(binary, [...fixedArgs, ...args], env, stdin);
+    if (result.code === 0 || allowFailure) return result;
+    throw new Error(`kubectl ${args.join(' ')}: exit code ${result.code}\n${result.stderr.trim()}`);
+  };
+  const json = async <T>(args: readonly string[], options: Pick<KubectlOptions, 'stdin'> = {}): Promise<T> => {
+    const { stdout } = await kubectl([...args, '-o', 'json'], options);
+    return JSON.parse(stdout) as T;
+  };
+  return Object.assign(kubectl, { json });
+}
+
+let cacheRoot: string | undefined;
+
+// Discovery is cached by host and port, and the next test cluster may get the port of this one: never the user's own cache.
+function temporaryCache(): string {
+  if (cacheRoot === undefined) {
+    const root = mkdtempSync(join(tmpdir(), 'regkeeper-kubectl-'));
+    process.once('exit', () => rmSync(root, { recursive: true, force: true }));
+    cacheRoot = root;
+  }
+  return mkdtempSync(join(cacheRoot, 'client-'));
+}
+
+function runToEnd(binary: string, args: readonly string[], env: NodeJS.ProcessEnv, stdin: string | undefined): Promise<KubectlResult> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(binary, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      stdout += chunk;
+    });
+    child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+      stderr += chunk;
+    });
+    child.once('error', reject);
+    child.once('close', (code, signal) => resolve({ stdout, stderr: signal ? `${stderr}\nended by ${signal}` : stderr, code: code ?? 1 }));
+    // kubectl may end without reading what it is given; its exit code tells why.
+    child.stdin.on('error', () => {});
+    child.stdin.end(stdin ?? '');
+  });
+}

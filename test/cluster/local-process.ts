@@ -1,0 +1,82 @@
+/** One program of the control plane: its log, its end, and the promise that it does not outlive this process. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { findOnPath } from './binaries.ts';
+
+export interface LocalProcess {
+  /** Undefined while the program runs; else an Error that says how it ended, with the tail of its log. */
+  failure(): Error | undefined;
+  /** The last lines of the log, for an error about a program that runs but does not get ready. */
+  logTail(): string;
+  /** Sends SIGKILL and returns when the program is gone: nothing it holds is worth an orderly end. */
+  end(): Promise<void>;
+  /** Sends SIGKILL without waiting, for exit handlers. */
+  endNow(): void;
+}
+
+export interface LocalProgram {
+  readonly name: string;
+  readonly binary: string;
+  readonly args: readonly string[];
+  readonly logFile: string;
+  /** Working folder and home of the program. */
+  readonly folder: string;
+}
+
+const tailLines = 25;
+
+export async function startLocalProcess({ name, binary, args, logFile, folder }: LocalProgram): Promise<LocalProcess> {
+  const [program, ...programArgs] = await boundToThisProcess(binary, args);
+  const log = openSync(logFile, 'a');
+  // A fresh environment: with an HTTPS_PROXY the API server would send webhook calls there instead of to the egress proxy.
+  const env = { PATH: process.env.PATH, HOME: folder, TMPDIR: folder };
+  const child = spawn(program, programArgs, { cwd: folder, env, stdio: ['ignore', log, log] });
+  closeSync(log);
+
+  let ending = false;
+  let outcome: string | undefined;
+  const gone = new Promise<void>((resolve) => {
+    child.once('error', (error) => {
+      outcome = `could not be started: ${error.message}`;
+      resolve();
+    });
+    child.once('exit', (code, signal) => {
+      outcome = `ended with ${signal ?? `exit code ${code}`}`;
+      if (!ending) process.stderr.write(`${name} ${outcome}\n`);
+      resolve();
+    });
+  });
+  const logTail = () => `last lines of ${name}:\n${readTail(logFile)}`;
+  const endNow = () => {
+    ending = true;
+    killIfRunning(child);
+  };
+  return {
+    failure: () => (outcome === undefined ? undefined : new Error(`${name} ${outcome}; ${logTail()}`)),
+    logTail,
+    endNow,
+    end: async () => {
+      endNow();
+      await gone;
+    },
+  };
+}
+
+// A runner that is killed with SIGKILL runs no handler of ours. On Linux the kernel can then end the programs in its place.
+async function boundToThisProcess(binary: string, args: readonly string[]): Promise<[string, ...string[]]> {
+  const setpriv = process.platform === 'linux' ? await findOnPath('setpriv', process.env.PATH) : undefined;
+  return setpriv === undefined ? [binary, ...args] : [setpriv, '--pdeathsig', 'KILL', '--', binary, ...args];
+}
+
+function killIfRunning(child: ChildProcess): void {
+  if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+}
+
+function readTail(logFile: string): string {
+  try {
+    return readFileSync(logFile, 'utf8').trimEnd().split('\n').slice(-tailLines).join('\n');
+  } catch (error) {
+    return `(the log cannot be read: ${error instanceof Error ? error.message : error})`;
+  }
+}

@@ -1,0 +1,164 @@
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { afterAll, describe, expect, test } from 'vitest';
+import { createCertificateAuthority, issueServerCertificate } from '../../../src/tls/certificates.ts';
+import { kubernetesVersion } from '../binaries.ts';
+import { target, waitFor } from '../target.ts';
+
+const cluster = target();
+const { kubectl } = cluster;
+
+describe('the test cluster', () => {
+  test('is ready, every check of it', async () => {
+    const { stdout } = await kubectl(['get', '--raw', '/readyz?verbose']);
+    expect(stdout).toContain('readyz check passed');
+  });
+
+  // Executables and clusters that somebody brings along may be of another release.
+  test.runIf(cluster.local && !process.env.KUBEBUILDER_ASSETS)('runs the release that go.mod names', async () => {
+    const { serverVersion } = await kubectl.json<{ serverVersion: { gitVersion: string } }>(['version']);
+    expect(serverVersion.gitVersion).toBe(kubernetesVersion());
+  });
+
+  test.each([
+    ['buildconfigs', 'build.openshift.io'],
+    ['builds', 'build.openshift.io'],
+    ['deploymentconfigs', 'apps.openshift.io'],
+    ['imagestreams', 'image.openshift.io'],
+  ])('serves %s of %s', async (resource, group) => {
+    const { stdout } = await kubectl(['get', `${resource}.v1.${group}`, '--all-namespaces', '-o', 'name']);
+    expect(stdout).toBe('');
+  });
+
+  test('keeps what a BuildConfig says of images and secrets', async () => {
+    const namespace = await cluster.namespace();
+    const strategy = {
+      type: 'Docker',
+      dockerStrategy: { from: { kind: 'DockerImage', name: 'registry.example.com:5000/base:1' }, pullSecret: { name: 'corp-pull' } },
+    };
+    const source = {
+      type: 'Dockerfile',
+      dockerfile: 'FROM scratch',
+      images: [{ from: { kind: 'DockerImage', name: 'quay.io/a/b' }, as: ['b'], paths: [{ sourcePath: '/x/.', destinationDir: '.' }] }],
+    };
+    const output = { to: { kind: 'DockerImage', name: 'registry.example.com:5000/app:1' }, pushSecret: { name: 'corp-push' } };
+    const spec = { source, strategy, output, nodeSelector: null };
+    const manifest = { apiVersion: 'build.openshift.io/v1', kind: 'BuildConfig', metadata: { name: 'app', namespace }, spec };
+    const stored = await kubectl.json<{ spec: unknown }>(['create', '-f', '-'], { stdin: JSON.stringify(manifest) });
+    expect(stored.spec).toEqual(spec);
+  });
+
+  test('turns a Deployment into a ReplicaSet and Pods', async () => {
+    const namespace = await cluster.namespace();
+    await kubectl(['create', 'deployment', 'web', '--image=registry.example.com/web:1', '--replicas=2', '-n', namespace]);
+    const pods = await waitFor(
+      async () => {
+        const { items } = await kubectl.json<{ items: Pod[] }>(['get', 'pods', '-n', namespace, '-l', 'app=web']);
+        return items.length === 2 && items;
+      },
+      { deadlineSeconds: 30, what: 'two Pods of the Deployment' },
+    );
+    expect(pods.map((pod) => pod.metadata.ownerReferences?.[0]?.kind)).toEqual(['ReplicaSet', 'ReplicaSet']);
+  });
+
+  test('accepts the token of a service account as that account', async () => {
+    const namespace = await cluster.namespace();
+    const { stdout: token } = await kubectl(['create', 'token', 'default', '-n', namespace]);
+    const asAccount = cluster.kubectlAs(token.trim());
+    const { status } = await asAccount.json<{ status: { userInfo: { username: string } } }>(['auth', 'whoami']);
+    expect(status.userInfo.username).toBe(`system:serviceaccount:${namespace}:default`);
+  });
+});
+
+describe.runIf(cluster.local)('a webhook registered by Service reference', () => {
+  const seen: AdmissionRequest[] = [];
+  const servers: Server[] = [];
+  const configurations: string[] = [];
+
+  afterAll(async () => {
+    for (const name of configurations) await kubectl(['delete', 'validatingwebhookconfiguration', name, '--ignore-not-found']);
+    for (const server of servers) server.closeAllConnections();
+    for (const server of servers) server.close();
+  });
+
+  test('is called on its loopback port once its Service is routed there, and not before', async () => {
+    const namespace = await cluster.namespace();
+    const service = { namespace, service: 'hook', port: 443 };
+    const { port, caBundle } = await serveDenials(`hook.${namespace}.svc`);
+    await kubectl(['create', 'service', 'clusterip', 'hook', '--tcp=443:8443', '-n', namespace]);
+    await registerForConfigMaps(namespace, caBundle);
+    const tryToCreate = () => kubectl(['create', 'configmap', 'attempt', '-n', namespace, '--dry-run=server'], { allowFailure: true });
+
+    const unrouted = await waitFor(
+      async () => {
+        const attempt = await tryToCreate();
+        return attempt.code !== 0 && attempt.stderr;
+      },
+      { deadlineSeconds: 30, what: 'the webhook configuration to be in force' },
+    );
+    expect(unrouted).toContain(`502 no route for /namespaces/${namespace}/services/hook/ports/443`);
+    expect(seen).toEqual([]);
+
+    await cluster.routeService(service, port);
+    const { stderr } = await tryToCreate();
+    expect(stderr).toContain('denied the request: the scenario says no');
+    expect(seen).toMatchObject([{ namespace, name: 'attempt', operation: 'CREATE', dryRun: true }]);
+  });
+
+  async function serveDenials(host: string): Promise<{ port: number; caBundle: string }> {
+    const notBefore = new Date(Date.now() - 60_000);
+    const notAfter = new Date(Date.now() + 3_600_000);
+    const authority = createCertificateAuthority({ commonName: 'scenario', notBefore, notAfter });
+    const leaf = issueServerCertificate({ authority, commonName: host, dnsNames: [host], ipAddresses: [], notBefore, notAfter });
+    const server = createServer({ key: leaf.key, cert: leaf.certificate }, async (incoming, response) => {
+      const { request } = JSON.parse(await textOf(incoming)) as { request: AdmissionRequest };
+      seen.push(request);
+      const answer = { uid: request.uid, allowed: false, status: { message: 'the scenario says no' } };
+      response.setHeader('content-type', 'application/json');
+      response.end(JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: answer }));
+    });
+    servers.push(server);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return { port: (server.address() as AddressInfo).port, caBundle: Buffer.from(authority.certificate).toString('base64') };
+  }
+
+  async function registerForConfigMaps(namespace: string, caBundle: string): Promise<void> {
+    const webhook = {
+      name: 'scenario.regkeeper.io',
+      clientConfig: { service: { namespace, name: 'hook', port: 443, path: '/validate' }, caBundle },
+      rules: [{ apiGroups: [''], apiVersions: ['v1'], resources: ['configmaps'], operations: ['CREATE'] }],
+      namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
+      matchConditions: [{ name: 'the-attempt', expression: "request.name == 'attempt'" }],
+      sideEffects: 'None',
+      failurePolicy: 'Fail',
+      timeoutSeconds: 10,
+      admissionReviewVersions: ['v1'],
+    };
+    const manifest = {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'ValidatingWebhookConfiguration',
+      metadata: { name: namespace },
+      webhooks: [webhook],
+    };
+    configurations.push(namespace);
+    await kubectl(['create', '-f', '-'], { stdin: JSON.stringify(manifest) });
+  }
+});
+
+interface Pod {
+  readonly metadata: { readonly name: string; readonly ownerReferences?: readonly { readonly kind: string }[] };
+}
+
+interface AdmissionRequest {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly operation: string;
+  readonly dryRun: boolean;
+}
+
+async function textOf(stream: AsyncIterable<Buffer>): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return Buffer.concat(chunks).toString('utf8');
+}

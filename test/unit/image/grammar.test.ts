@@ -1,0 +1,178 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { parseGrammar, splitDomain } from '../../../src/image/grammar.ts';
+import { type ImageProblemCode, imageProblemCodes } from '../../../src/image/problem.ts';
+import { parseImage } from '../../../src/image/reference.ts';
+
+const hex = '0123456789abcdef'.repeat(4);
+
+describe('the grammar alone takes the first component for a domain where it can', () => {
+  const rows: readonly [string, { domain?: string; path: string; tag?: string; digest?: string }][] = [
+    ['app', { path: 'app' }],
+    ['a/b', { domain: 'a', path: 'b' }],
+    ['a_b/c', { path: 'a_b/c' }],
+    ['a--b/c', { domain: 'a--b', path: 'c' }],
+    ['reg.io:5000/a.b/c__d/e---f', { domain: 'reg.io:5000', path: 'a.b/c__d/e---f' }],
+    ['reg.io:5000', { path: 'reg.io', tag: '5000' }],
+    ['[::1]:5000/app:_v.1-', { domain: '[::1]:5000', path: 'app', tag: '_v.1-' }],
+    [`app:${'t'.repeat(128)}`, { path: 'app', tag: 't'.repeat(128) }],
+    [`app@sha256:${hex}`, { path: 'app', digest: `sha256:${hex}` }],
+    [`app@sha384:${'a'.repeat(96)}`, { path: 'app', digest: `sha384:${'a'.repeat(96)}` }],
+    [`reg.io/app:v1@sha512:${hex}${hex}`, { domain: 'reg.io', path: 'app', tag: 'v1', digest: `sha512:${hex}${hex}` }],
+  ];
+  for (const [text, expected] of rows) {
+    test(text, () => expect(parseGrammar(text)).toEqual({ ok: true, ...expected }));
+  }
+});
+
+describe('a domain splits at its port', () => {
+  const rows: readonly [string, { host: string; port?: string }][] = [
+    ['reg.io', { host: 'reg.io' }],
+    ['reg.io:5000', { host: 'reg.io', port: '5000' }],
+    ['[::1]', { host: '[::1]' }],
+    ['[::1]:5000', { host: '[::1]', port: '5000' }],
+  ];
+  for (const [domain, expected] of rows) test(domain, () => expect(splitDomain(domain)).toEqual(expected));
+});
+
+/** Input, code, and what the message says behind the quoted input. */
+const refused: readonly [string, ImageProblemCode, string][] = [
+  ['', 'empty', 'is blank; write an image name'],
+  [' \n', 'empty', 'is blank'],
+  [' nginx', 'whitespace', 'has white space before or after the name; write nginx'],
+  ['nginx\n', 'whitespace', 'has white space before or after the name; write nginx'],
+  ['nginx latest', 'whitespace', 'has white space inside the name'],
+  ['reg.io/\tapp', 'whitespace', 'has white space inside the name'],
+  ['ng\u0456nx', 'character', 'has the character U+0456; only printable ASCII is allowed'],
+  ['app\u0000', 'character', 'has the character U+0000'],
+  ['app\u{1F433}', 'character', 'has the character U+1F433'],
+  ['b\u00fccher.example/app', 'character', 'has the character U+00FC'],
+  ['https://reg.io/x', 'scheme', 'starts with a scheme; write reg.io/x'],
+  ['docker://nginx:1', 'scheme', 'starts with a scheme; write nginx:1'],
+  ['https://reg.io/X', 'scheme', 'starts with a scheme'],
+  ['-docker.io/app', 'host', 'has the registry host "-docker.io", which has a "-" at the start or end of a part'],
+  ['reg.io./app', 'host', 'has the registry host "reg.io.", which ends in a dot; leave the dot out'],
+  ['reg..io/app', 'host', 'has the registry host "reg..io", which has an empty part between its dots'],
+  ['.io/app', 'host', 'has the registry host ".io", which has an empty part'],
+  ['$(REGISTRY).io/app', 'host', 'has the registry host "$(REGISTRY).io", which may have only letters'],
+  ['fc00::1:5000/app', 'port', 'has the port ":1:5000", which is not a number from 1 to 65535'],
+  ['[fe80::1%eth0]:5000/app', 'host', 'has the registry host "[fe80::1%eth0]", which has a zone; write the address without it'],
+  ['[2001:db8::192.0.2.33]/app', 'host', 'has the registry host "[2001:db8::192.0.2.33]", which is not an IPv6 address'],
+  ['[abcd]/app', 'host', 'has the registry host "[abcd]", which is not an IPv6 address'],
+  ['[::1/app', 'host', 'which has a bracket too many or too few'],
+  ['[::1]x/app', 'host', 'has the registry host "[::1]x", which has a bracket too many or too few'],
+  ['reg.io:/app', 'port', 'has the port "", which is not a number from 1 to 65535'],
+  ['reg.io:0/app', 'port', 'has the port "0", which is not a number from 1 to 65535'],
+  ['reg.io:65536/app', 'port', 'has the port "65536"'],
+  ['reg.io:http/app', 'port', 'has the port "http"'],
+  ['app:v1/x', 'port', 'has the port "v1"'],
+  [':v1', 'no-repository', 'names no repository'],
+  [`@sha256:${hex}`, 'no-repository', 'names no repository'],
+  ['reg.io/', 'no-repository', 'names no repository'],
+  ['[::1]:5000', 'no-repository', 'names a registry host but no repository'],
+  ['reg.io/Team/App:V1', 'upper-case', 'has upper case in "Team"; a repository name must be lower case; write reg.io/team/app:V1'],
+  ['ROOT', 'upper-case', 'has upper case in "ROOT"; a repository name must be lower case; write root'],
+  ['Team_A/app', 'upper-case', 'has upper case in "Team_A"'],
+  ['reg.io/APP$', 'upper-case', 'has upper case in "APP$"; a repository name must be lower case'],
+  ['/app', 'path', 'has an empty path segment; write one slash between segments and none at the ends'],
+  ['reg.io//app', 'path', 'has an empty path segment'],
+  ['reg.io/app/', 'path', 'has an empty path segment'],
+  ['-docker/app', 'path', 'has "-docker" in its path, where a segment must begin and end with a letter or digit'],
+  ['reg.io/app-', 'path', 'has "app-" in its path, where a segment must begin and end'],
+  ['reg.io/_', 'path', 'has "_" in its path, where a segment must begin and end'],
+  ['reg.io/a..b', 'path', 'has "a..b" in its path, where only ".", "_", "__" or dashes may join two words'],
+  ['reg.io/a___b', 'path', 'where only ".", "_", "__" or dashes may join two words'],
+  ['reg.io/a-.b', 'path', 'where only ".", "_", "__" or dashes may join two words'],
+  ['reg.io/$(APP)', 'upper-case', 'has upper case in "$(APP)"'],
+  ['aa/asdf$$^/aa', 'path', 'has "asdf$$^" in its path; only a-z, 0-9, ".", "_" and "-" are allowed there'],
+  ['reg.io/app:v1/x', 'path', 'has "app:v1" in its path'],
+  ['user@example', 'digest', 'has "example" behind the "@", which is no digest such as sha256:...'],
+  ['app:', 'tag', 'has a colon but no tag behind it'],
+  ['app:v1:v2', 'tag', 'has the tag "v1:v2"; only letters, digits, "_", "." and "-" are allowed in a tag'],
+  ['app:-v1', 'tag', 'has the tag "-v1"; a tag begins with a letter, a digit or "_"'],
+  ['app:.v1', 'tag', 'a tag begins with'],
+  [`app:${'t'.repeat(129)}`, 'tag', 'has a tag of 129 characters; at most 128 are allowed'],
+  ['app@', 'digest', 'has "" behind the "@"'],
+  ['app@sha256:abc', 'digest', 'has a sha256 digest of 3 characters; it must have 64'],
+  [`app@sha256:${hex}0`, 'digest', 'has a sha256 digest of 65 characters'],
+  [`app@sha256:${hex.toUpperCase()}`, 'digest', 'has a sha256 digest that is not all lower-case hex digits'],
+  [`app@md5:${'a'.repeat(32)}`, 'digest', 'has the digest algorithm "md5", which is not sha256, sha384 or sha512'],
+  [`app@constructor:${hex}`, 'digest', 'has the digest algorithm "constructor"'],
+  [`app@sha256:${hex}@sha256:${hex}`, 'digest', 'has a sha256 digest of 136 characters'],
+  ['app@sha256:abc/def', 'digest', 'has a sha256 digest of 7 characters'],
+  [`reg.io/${'a'.repeat(256)}`, 'name-too-long', 'has a repository name of 256 characters; at most 255 are allowed'],
+  ['a/'.repeat(200).concat('a'), 'name-too-long', 'has a repository name of 399 characters'],
+  ['a'.repeat(4097), 'too-long', 'is 4097 characters long; at most 4096 are allowed'],
+];
+
+describe('a refusal says what is wrong and, where obvious, what to write', () => {
+  for (const [text, code, what] of refused) {
+    test(JSON.stringify(text).slice(0, 80), () => {
+      const result = parseGrammar(text);
+      expect(result).toMatchObject({ ok: false, problem: { code, message: expect.stringContaining(what) } });
+    });
+  }
+
+  test('a refusal quotes what was written', () => {
+    expect(parseGrammar('https://reg.io/x')).toEqual({
+      ok: false,
+      problem: { code: 'scheme', message: '"https://reg.io/x" starts with a scheme; write reg.io/x' },
+    });
+  });
+
+  test('a fix is recommended only if it parses', () => {
+    expect(parseGrammar('https://reg.io/X')).toMatchObject({ problem: { message: '"https://reg.io/X" starts with a scheme' } });
+  });
+
+  test('a user name and password never appear in the message', () => {
+    for (const text of ['bob:s3cret@reg.io/app', 'https://bob:s3cret@reg.io/app', 'bob:s3/c@ret@reg.io/app', ' bob:s3cret@reg.io/app']) {
+      const result = parseGrammar(text);
+      expect(result.ok).toBe(false);
+      if (!result.ok) expect(result.problem.message).not.toMatch(/bob|s3|ret@/);
+    }
+    expect(parseGrammar('https://bob:s3cret@reg.io/app')).toMatchObject({
+      problem: {
+        code: 'userinfo',
+        message: '"***@reg.io/app" has a user name or password before the host, which belongs in a pull secret; write reg.io/app',
+      },
+    });
+  });
+
+  test('every code is covered by a row, by the password test or by the image id', () => {
+    const covered = new Set<string>([...refused.map(([, code]) => code), 'userinfo']);
+    const left = Object.keys(imageProblemCodes).filter((code) => !covered.has(code));
+    expect(left).toEqual(['image-id']);
+    expect(parseImage(hex)).toMatchObject({ problem: { code: 'image-id' } });
+  });
+});
+
+/**
+ * The grammar a second time, composed of regular expressions as the original is. It may backtrack, so it is for short texts only, and it
+ * knows nothing of the three things in which regkeeper is narrower; the alphabet below keeps IPv6 and the length out.
+ */
+const oracle = (() => {
+  const label = '[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?';
+  const segment = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
+  const domain = `${label}(?:\\.${label})*(?::[0-9]+)?`;
+  return new RegExp(`^(?:(?<domain>${domain})/)?(?<path>${segment}(?:/${segment})*)(?::(?<tag>\\w[\\w.-]{0,127}))?$`);
+})();
+
+describe('for every text', () => {
+  test('the scanner agrees with the composed regular expression', () => {
+    const text = fc.string({ unit: fc.constantFrom('a', 'b', 'Z', '7', '.', '/', '/', ':', '-', '_'), maxLength: 14 });
+    fc.assert(
+      fc.property(text, (written) => {
+        const match = oracle.exec(written)?.groups;
+        const port = Number(match?.domain?.split(':')[1] ?? 1);
+        const result = parseGrammar(written);
+        if (match === undefined || port < 1 || port > 65535) {
+          expect(result.ok).toBe(false);
+        } else {
+          const { domain, path, tag } = match;
+          expect(result).toEqual({ ok: true, ...(domain && { domain }), path, ...(tag && { tag }) });
+        }
+      }),
+      { numRuns: 20_000 },
+    );
+  });
+});

@@ -1,0 +1,34 @@
+import { describe, expect, test } from 'vitest';
+import { problemCodes } from '../../../src/rules/problem.ts';
+import { documentFields, ruleFields, rulesSchema, schemaErrors } from '../../../src/rules/schema.ts';
+
+const published = JSON.parse(JSON.stringify(rulesSchema));
+
+describe('the published schema', () => {
+  test('names its dialect and refuses unknown fields on both levels', () => {
+    expect(published.$schema).toBe('https://json-schema.org/draft/2020-12/schema');
+    expect([published.additionalProperties, published.properties.rules.items.additionalProperties]).toEqual([false, false]);
+  });
+
+  test('describes every field', () => {
+    const fields = [published.properties, published.properties.rules.items.properties].flatMap((properties) => Object.entries(properties));
+    expect(fields.map(([name]) => name)).toEqual([...documentFields, ...ruleFields]);
+    for (const [name, field] of fields) expect(field, name).toHaveProperty('description', expect.stringMatching(/^[A-Z].*\.$/s));
+  });
+
+  test('takes the smallest and a full document', () => {
+    const rule = { name: 'a', registry: ['reg.io'], trust: true, pullSecret: ['a', 'b.c'], pushSecret: 'a' };
+    const full = {
+      unconfigured: 'deny',
+      mode: 'audit',
+      contact: 'us',
+      internalRegistries: ['a:5000'],
+      rules: [rule, { registry: 'b.io' }],
+    };
+    expect([schemaErrors({}), schemaErrors(full)]).toEqual([[], []]);
+  });
+});
+
+test('every problem code has one line that says what it means', () => {
+  for (const [code, meaning] of Object.entries(problemCodes)) expect(meaning, code).toMatch(/^[A-Z][^\n]*\.$/);
+});
