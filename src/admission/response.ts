@@ -2,7 +2,7 @@
 
 import { soften } from '../decision/decide.ts';
 import type { Decision, Finding, Outcome } from '../decision/decision.ts';
-import { renderContact } from '../decision/message.ts';
+import { mostListed, renderContact } from '../decision/message.ts';
 import { renderPath, textAt } from '../object/json.ts';
 import type { RuleSet } from '../rules/ruleset.ts';
 import type { ReviewRequest, Webhook } from './review.ts';
@@ -103,19 +103,16 @@ function judged(request: ReviewRequest, decision: Decided, rules: RuleSet): Admi
       ...(request.group !== '' && { group: request.group }),
       kind: request.kind,
       causes: refused
-        .slice(0, maxFindings)
+        .slice(0, mostListed)
         .map(({ image, message }) => ({ reason: image.reason, message, field: renderPath(image.slot.path) })),
     },
   };
   return answer({ uid: request.uid, allowed: false, status, ...warnings, auditAnnotations });
 }
 
-/** More would only bury the first ones; the audit record has them all. */
-const maxFindings = 10;
-
 function renderRefusal(request: ReviewRequest, refused: readonly Finding[], rules: RuleSet): string {
-  const shown = refused.slice(0, maxFindings).map(({ message }) => message);
-  const more = refused.length > maxFindings ? [`and ${refused.length - maxFindings} more`] : [];
+  const shown = refused.slice(0, mostListed).map(({ message }) => message);
+  const more = refused.length > mostListed ? [`and ${refused.length - mostListed} more`] : [];
   const lines = [...shown, ...more];
   const head = `${subject(request)}:`;
   const contact = `${renderContact(rules)}.`;
@@ -126,16 +123,18 @@ function renderRefusal(request: ReviewRequest, refused: readonly Finding[], rule
 function subject({ kind, namespace, name, object }: ReviewRequest): string {
   const generateName = textAt(object, ['metadata', 'generateName']);
   const shown = name !== '' ? name : generateName !== undefined ? `${generateName}…` : '(unnamed)';
-  return `${kind} ${namespace === '' ? '' : `${namespace}/`}${shown}`;
+  // The API server checks names only after it has asked us; 253 is its limit.
+  return `${kind} ${namespace === '' ? '' : `${namespace}/`}${shorten(shown, 253)}`;
 }
 
-/** The API server keeps 4,096 characters of warnings in all, and cuts each to 256 when there are more. */
+/** The API server keeps 4,096 characters of warnings in all, and cuts each to 256 when there are more (apiserver filters/warning.go). */
 function withWarnings(messages: readonly string[]): { readonly warnings?: readonly string[] } {
   const warnings: string[] = [];
   let room = 4096;
   for (const [index, message] of messages.entries()) {
     const warning = shorten(message, 256);
-    const rest = `regkeeper: and ${messages.length - index} more warnings`;
+    const left = messages.length - index;
+    const rest = `regkeeper: and ${left} more warning${left === 1 ? '' : 's'}`;
     if (warning.length + rest.length > room) {
       warnings.push(rest);
       break;
@@ -147,7 +146,7 @@ function withWarnings(messages: readonly string[]): { readonly warnings?: readon
 }
 
 function shorten(text: string, length: number): string {
-  // A control character would make the API server drop the whole warning (apimachinery net.NewWarningHeader).
+  // A control character would make the API server drop a whole warning (apimachinery net.NewWarningHeader).
   const clean = text.replace(/\p{Cc}+/gu, ' ');
   return clean.length > length ? `${clean.slice(0, length - 1)}…` : clean;
 }

@@ -1,4 +1,4 @@
-import { canonicalName, parseImage } from '../image/reference.ts';
+import { formatReference, parseImage } from '../image/reference.ts';
 import { isObject } from '../object/json.ts';
 import { readObject } from '../object/kinds.ts';
 import type { ImageSlot, ObjectShape } from '../object/shape.ts';
@@ -7,7 +7,7 @@ import type { ChangeRequest, Decision, ImageDecision, Outcome } from './decision
 import type { Facts } from './facts.ts';
 import { injectIntoBuild } from './inject-build.ts';
 import { injectIntoPod } from './inject-pod.ts';
-import { renderFinding } from './message.ts';
+import { mostListed, renderFinding } from './message.ts';
 
 /**
  * Judges one change: which images it brings in, whether they may come in, and which secrets they need. Pure: the same request, rules and
@@ -36,7 +36,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
   const findings = images
     .filter((image) => image.judged !== 'allow')
     .sort((left, right) => severity[right.judged] - severity[left.judged])
-    .map((image) => ({ image, message: renderFinding(image, rules) }));
+    .map((image, index) => ({ image, message: renderFinding(image, index < mostListed ? rules.nearest : undefined) }));
   return {
     kind: 'decided',
     images,
@@ -66,7 +66,7 @@ function inject(request: ChangeRequest, shape: ObjectShape, images: readonly Ima
 function judge(slot: ImageSlot, shape: ObjectShape, before: ReadonlySet<string>, rules: RuleSet): ImageDecision {
   const decision = judgeContent(slot, shape, rules);
   if (shape.kind === 'pod' && shape.untouchable === 'mirror') return weaken(decision, 'mirror-pod');
-  if (before.has(identity(slot))) return weaken(decision, 'not-introduced');
+  if (before.size > 0 && before.has(identity(slot))) return weaken(decision, 'not-introduced');
   return decision;
 }
 
@@ -101,9 +101,7 @@ function imagesOf(reading: ReturnType<typeof readObject>): ReadonlySet<string> {
 function identity(slot: ImageSlot): string {
   if (slot.content.kind === 'unresolved') return `${slot.action} unresolved`;
   const parsed = parseImage(slot.content.text);
-  if (!parsed.ok) return `${slot.action} as written ${slot.content.text}`;
-  const { reference } = parsed;
-  return `${slot.action} ${canonicalName(reference)} ${reference.tag ?? ''} ${reference.digest ?? ''}`;
+  return parsed.ok ? `${slot.action} ${formatReference(parsed.reference)}` : `${slot.action} as written ${slot.content.text}`;
 }
 
 const severity: Readonly<Record<Outcome, number>> = { allow: 0, warn: 1, deny: 2 };

@@ -5,9 +5,10 @@
  * (openshift-controller-manager, openshift-apiserver), so where an image is or may be internal only the build strategy's own image
  * justifies one.
  */
-import { isAbsent, isObject, type JsonObject, type Path, renderPath, valueAt } from '../object/json.ts';
+import { quote } from '../image/problem.ts';
+import { isObject, type JsonObject, type Path, renderPath, valueAt } from '../object/json.ts';
 import { renderBuildMark } from '../object/mark.ts';
-import type { BuildCredential, BuildShape } from '../object/shape.ts';
+import type { BuildCredential, BuildShape, ImageSlot } from '../object/shape.ts';
 import { annotate } from './annotate.ts';
 import type { ChangeRequest, ImageDecision, Injection, Notice } from './decision.ts';
 import type { InjectionResult } from './inject-pod.ts';
@@ -19,13 +20,14 @@ export function injectIntoBuild(request: ChangeRequest, shape: BuildShape, image
   const injected: Injection[] = [];
   const notices: Notice[] = [];
   const mark = new Map<string, string>();
+  const bySlot = new Map(images.map((image) => [image.slot, image]));
 
   for (const credential of shape.credentials) {
     const path = renderPath(credential.path);
     const isOurs = credential.current !== undefined && shape.mark.get(path) === credential.current;
     if (credential.current !== undefined && !isOurs) continue;
 
-    const choice = chooseSecret(credential, images);
+    const choice = chooseSecret(credential, bySlot);
     notices.push(...choice.notices);
     if (choice.secret !== undefined) mark.set(path, choice.secret);
     if (choice.secret === credential.current) continue;
@@ -43,24 +45,24 @@ export function injectIntoBuild(request: ChangeRequest, shape: BuildShape, image
 
 type Choice = { readonly secret: string | undefined; readonly notices: readonly Notice[] };
 
-function chooseSecret(credential: BuildCredential, images: readonly ImageDecision[]): Choice {
-  const served = images.filter(({ slot }) => credential.slots.includes(slot));
+function chooseSecret(credential: BuildCredential, images: ReadonlyMap<ImageSlot, ImageDecision>): Choice {
+  const served = credential.slots.flatMap((slot) => images.get(slot) ?? []);
   const wishes = served.map((image) => ({ image, secrets: secretsFor(image) })).filter(({ secrets }) => secrets.length > 0);
   const [first] = wishes;
   if (!first) return { secret: undefined, notices: [] };
 
   const base = wishes.find(({ image }) => image.slot === credential.base);
+  const common = first.secrets.find((candidate) => wishes.every(({ secrets }) => secrets.includes(candidate)));
   const place = renderPath(credential.path);
   const mayBeInternal = credential.unseenImages || served.some(({ verdict, rule }) => verdict === 'unresolved' || rule?.internal === true);
   if (mayBeInternal) {
-    const secret = credential.baseInStrategy ? base?.secrets[0] : undefined;
+    const secret = credential.baseInStrategy && base ? (common ?? base.secrets[0]) : undefined;
     const uncovered = wishes.filter(({ secrets }) => secret === undefined || !secrets.includes(secret)).map(({ image }) => image);
     // Nothing is known to lack anything when only a Dockerfile in Git is unseen and the strategy names its base: the usual case, no words.
     const quiet = secret !== undefined && uncovered.length === 0 && served.length === 1;
     return { secret, notices: quiet ? [] : [{ reason: 'build-internal-images', message: internalWarning(place, secret, uncovered) }] };
   }
 
-  const common = first.secrets.find((candidate) => wishes.every(({ secrets }) => secrets.includes(candidate)));
   if (common !== undefined) return { secret: common, notices: [] };
   const secret = (base ?? first).secrets[0];
   const uncovered = wishes.filter(({ secrets }) => !secrets.includes(secret ?? '')).map(({ image }) => image);
@@ -83,7 +85,7 @@ function secretsFor(image: ImageDecision): readonly string[] {
 }
 
 function written({ slot }: ImageDecision): string {
-  return slot.content.kind === 'image' ? slot.content.text : slot.holder;
+  return slot.content.kind === 'image' ? quote(slot.content.text) : slot.holder;
 }
 
 /** Our value in a place whose image is gone, such as a pushSecret after `output.to` was taken out, would turn off the account's fallback. */
@@ -108,6 +110,6 @@ function orphanPlaces(root: JsonObject): readonly Path[] {
 
 function put(root: JsonObject, path: Path, secret: string): PatchOperation {
   const current = valueAt(root, path);
-  if (isAbsent(current) || !isObject(current)) return add(path, { name: secret });
+  if (!isObject(current)) return add(path, { name: secret });
   return add([...path, 'name'], secret);
 }

@@ -5,8 +5,9 @@
  * (kubernetes plugin/pkg/admission/serviceaccount). A template that we gave a secret leads to pods whose list is not empty, so whoever adds
  * to an empty list takes over the duty of adding the account's secrets too.
  */
-import { isAbsent, isObject, type JsonObject, type Path, renderPath, sameJson, valueAt } from '../object/json.ts';
-import { injectedAnnotation, type PodMark, readPodMark, renderPodMark } from '../object/mark.ts';
+import { quote } from '../image/problem.ts';
+import { isAbsent, isObject, type JsonObject, type Path, renderPath, sameJson, textAt, valueAt } from '../object/json.ts';
+import { injectedAnnotation, noPodMark, type PodMark, readPodMark, renderPodMark } from '../object/mark.ts';
 import type { PodShape } from '../object/shape.ts';
 import { annotate } from './annotate.ts';
 import type { ChangeRequest, ImageDecision, Injection, Notice } from './decision.ts';
@@ -33,11 +34,11 @@ export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: r
     // A template that did not change must stay as it is: any change of ours would be a rollout nobody asked for.
     if (sameJson(old, now)) return leave();
     // It lost only what we wrote (a replace or apply of the author's own file): put that back, and nothing has changed.
-    if (sameJson(withoutOurs(old), withoutOurs(now))) return restore(root, request.oldObject, shape);
+    if (lostOnlyOurs(old, now, shape)) return restore(root, request.oldObject, shape);
   }
 
-  const authored = shape.pullSecrets.filter((name) => name === undefined || !isOurs(shape.mark, name));
-  const pristine = authored.length === 0;
+  const ours = namesIn(shape.mark);
+  const pristine = shape.pullSecrets.every((name) => name !== undefined && ours.has(name));
   const needsAccount = wanted.length > 0 || (shape.stage === 'pod' && pristine && shape.pullSecrets.length > 0);
   const account: ServiceAccountFacts = needsAccount ? facts.serviceAccount(request.namespace, shape.serviceAccount) : { kind: 'unknown' };
 
@@ -45,28 +46,31 @@ export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: r
   if (account.kind === 'absent' && shape.stage === 'pod') {
     return {
       kind: 'not-yet',
-      message: `service account "${shape.serviceAccount}" of namespace "${request.namespace}" is not known here yet`,
+      message: `service account ${quote(shape.serviceAccount)} of namespace "${request.namespace}" is not known here yet`,
     };
   }
   const notices: Notice[] = [];
   const permitted = wanted.filter((name) => account.kind !== 'known' || !account.onlyListedSecrets || account.pullSecrets.includes(name));
-  const refused = wanted.filter((name) => !permitted.includes(name) && !shape.pullSecrets.includes(name));
+  const listed = new Set(shape.pullSecrets);
+  const refused = wanted.filter(
+    (name) => !permitted.includes(name) && (!listed.has(name) || (shape.stage === 'template' && ours.has(name))),
+  );
   if (refused.length > 0) {
     // Adding it would have the pod refused by the API server (kubernetes plugin/pkg/admission/serviceaccount, limitSecretReferences).
     notices.push({
       reason: 'secrets-enforced',
-      message: `service account "${shape.serviceAccount}" allows only the pull secrets it lists (kubernetes.io/enforce-mountable-secrets), so ${quote(refused)} was not added: list it there`,
-    });
-  }
-  if (shape.stage === 'template' && pristine && wanted.length > 0 && account.kind === 'unknown') {
-    notices.push({
-      reason: 'account-unknown',
-      message: `service account "${shape.serviceAccount}" could not be looked up (no cluster is watched): pull secrets of its own were not added`,
+      message: `service account ${quote(shape.serviceAccount)} allows only the pull secrets it lists (kubernetes.io/enforce-mountable-secrets), so ${quoteAll(refused)} was not added: list it there`,
     });
   }
 
-  const takesOver = permitted.length > 0 || (shape.stage === 'pod' && shape.pullSecrets.length > 0);
-  const accountSecrets = pristine && takesOver ? secretsOfAccount(account, shape) : [];
+  const takesOver = pristine && (permitted.length > 0 || (shape.stage === 'pod' && shape.pullSecrets.length > 0));
+  if (takesOver && account.kind === 'unknown') {
+    notices.push({
+      reason: 'account-unknown',
+      message: `service account ${quote(shape.serviceAccount)} could not be looked up (no cluster is watched): pull secrets of its own were not added`,
+    });
+  }
+  const accountSecrets = takesOver ? secretsOfAccount(account, shape) : [];
   return { ...write(root, shape, permitted, accountSecrets), notices };
 }
 
@@ -90,62 +94,64 @@ function write(
   accountSecrets: readonly string[],
 ): Omit<InjectionResult & { kind: 'injected' }, 'notices'> {
   const list = [...shape.spec, 'imagePullSecrets'];
-  const keep = new Set<string>([...wanted, ...accountSecrets]);
-  const stale = shape.stage === 'template' ? indexesOf(shape, (name) => isOurs(shape.mark, name) && !keep.has(name)) : [];
-  const kept = shape.pullSecrets.filter((_name, index) => !stale.includes(index));
-  const added = [...keep].filter((name) => !kept.includes(name));
+  const ours = namesIn(shape.mark);
+  const keep = new Set([...wanted, ...accountSecrets]);
+  const isStale = (name: string | undefined) => shape.stage === 'template' && name !== undefined && ours.has(name) && !keep.has(name);
+  const kept = new Set(shape.pullSecrets.filter((name) => !isStale(name)));
+  const added = [...keep].filter((name) => !kept.has(name));
 
+  // Of the names we stand for now, those that we wrote, just now or in an earlier pass. What the author listed stays the author's.
+  const written = (name: string) => ours.has(name) || !kept.has(name);
+  const earlier = shape.stage === 'pod' ? shape.mark : noPodMark;
+  const fromRules = new Set(wanted);
   const mark: PodMark = {
-    rules: ours(wanted, shape, added, shape.stage === 'pod' ? shape.mark.rules : []),
-    serviceAccount: ours(
-      accountSecrets.filter((name) => !wanted.includes(name)),
-      shape,
-      added,
-      shape.stage === 'pod' ? shape.mark.serviceAccount : [],
-    ),
+    rules: [...new Set([...earlier.rules, ...wanted.filter(written)])],
+    serviceAccount: [...new Set([...earlier.serviceAccount, ...accountSecrets.filter((name) => !fromRules.has(name) && written(name))])],
   };
   const marked = mark.rules.length + mark.serviceAccount.length > 0;
   return {
     kind: 'injected',
-    patch: [...listPatch(root, list, stale, added), ...annotate(root, shape.metadata, marked ? renderPodMark(mark) : undefined)],
-    injected: added.map((secret) => ({ path: renderPath(list), secret, from: wanted.includes(secret) ? 'rule' : 'serviceAccount' })),
+    patch: [
+      ...listPatch(root, list, shape.pullSecrets.map(isStale), added),
+      ...annotate(root, shape.metadata, marked ? renderPodMark(mark) : undefined),
+    ],
+    injected: added.map((secret) => ({ path: renderPath(list), secret, from: fromRules.has(secret) ? 'rule' : 'serviceAccount' })),
   };
 }
 
-/** Of the names we stand for now, those that we wrote: just now, or in an earlier pass. What the author listed stays the author's. */
-function ours(names: readonly string[], shape: PodShape, added: readonly string[], earlier: readonly string[]): readonly string[] {
-  return [...new Set([...earlier, ...names.filter((name) => added.includes(name) || isOurs(shape.mark, name))])];
-}
-
-function listPatch(root: JsonObject, list: Path, stale: readonly number[], added: readonly string[]): readonly PatchOperation[] {
+/** `stale` says of each entry of the list whether it goes. */
+function listPatch(root: JsonObject, list: Path, stale: readonly boolean[], added: readonly string[]): readonly PatchOperation[] {
   const current = valueAt(root, list);
   const entries = added.map((name) => ({ name }));
   if (!Array.isArray(current)) return added.length > 0 ? [add(list, entries)] : [];
-  if (stale.length === current.length && added.length === 0 && stale.length > 0) return [remove(list)];
-  // From the end, so that the earlier indexes stay true.
-  return [...stale.toReversed().map((index) => remove([...list, index])), ...entries.map((entry) => add([...list, '-'], entry))];
+  if (!stale.includes(true)) return entries.map((entry) => add([...list, '-'], entry));
+  // One operation, since each removal from a list costs the API server a copy of the list.
+  const remaining = [...current.filter((_entry, index) => !stale[index]), ...entries];
+  return [remaining.length > 0 ? add(list, remaining) : remove(list)];
 }
 
-function indexesOf(shape: PodShape, chosen: (name: string) => boolean): readonly number[] {
-  return shape.pullSecrets.flatMap((name, index) => (name !== undefined && chosen(name) ? [index] : []));
-}
-
-function isOurs(mark: PodMark, name: string): boolean {
-  return mark.rules.includes(name) || mark.serviceAccount.includes(name);
+function namesIn(mark: PodMark): ReadonlySet<string> {
+  return new Set([...mark.rules, ...mark.serviceAccount]);
 }
 
 function templateOf(root: JsonObject, shape: PodShape): JsonObject {
   return { metadata: valueAt(root, shape.metadata), spec: valueAt(root, shape.spec) };
 }
 
+/** Whether the author's part is the same, and the list has no entry that was not there: such a one, marked or not, is asked for. */
+function lostOnlyOurs(old: JsonObject, now: JsonObject, shape: PodShape): boolean {
+  const before = new Set(secretNames(old, ['spec', 'imagePullSecrets']));
+  return shape.pullSecrets.every((name) => before.has(name)) && sameJson(withoutOurs(old), withoutOurs(now));
+}
+
 /** The template as its author would have it: without the entries that the mark names, and without the mark. */
 function withoutOurs(template: JsonObject): JsonObject {
-  const mark = readPodMark(template, ['metadata']);
+  const ours = namesIn(readPodMark(template, ['metadata']));
   const metadata = isObject(template.metadata) ? template.metadata : {};
   const { [injectedAnnotation]: _mark, ...annotations } = isObject(metadata.annotations) ? metadata.annotations : {};
   const spec = isObject(template.spec) ? template.spec : {};
   const secrets = Array.isArray(spec.imagePullSecrets) ? spec.imagePullSecrets : [];
-  const authored = secrets.filter((entry: unknown) => !isOurs(mark, String(valueAt(entry, ['name']) ?? '')));
+  const authored = secrets.filter((entry: unknown) => !ours.has(textAt(entry, ['name']) ?? ''));
   return {
     metadata: { ...metadata, annotations: Object.keys(annotations).length > 0 ? annotations : null },
     spec: { ...spec, imagePullSecrets: authored.length > 0 ? authored : null },
@@ -160,23 +166,31 @@ function restore(root: JsonObject, oldObject: JsonObject, shape: PodShape): Inje
   if (!sameJson(before, now)) patch.push(isAbsent(before) ? remove(list) : add(list, before));
   const mark = valueAt(oldObject, [...shape.metadata, 'annotations', injectedAnnotation]);
   patch.push(...annotate(root, shape.metadata, typeof mark === 'string' ? mark : undefined));
-  const oldMark = readPodMark(oldObject, shape.metadata);
-  const lost = [...oldMark.rules, ...oldMark.serviceAccount].filter((name) => !shape.pullSecrets.includes(name));
-  const injected = lost.map((secret) => ({
-    path: renderPath(list),
-    secret,
-    from: oldMark.rules.includes(secret) ? ('rule' as const) : ('serviceAccount' as const),
-  }));
+
+  const fromRules = new Set(readPodMark(oldObject, shape.metadata).rules);
+  const present = new Set(shape.pullSecrets);
+  const lost = new Set(secretNames(oldObject, list).filter((name) => name !== undefined && !present.has(name)) as string[]);
+  const path = renderPath(list);
+  const injected = [...lost].map((secret): Injection => ({ path, secret, from: fromRules.has(secret) ? 'rule' : 'serviceAccount' }));
   return { kind: 'injected', patch, injected, notices: [] };
+}
+
+function secretNames(root: JsonObject, list: Path): readonly (string | undefined)[] {
+  const secrets = valueAt(root, list);
+  return Array.isArray(secrets) ? secrets.map((entry: unknown) => textAt(entry, ['name'])) : [];
 }
 
 /** A pod that exists cannot be helped any more; its owner should know why the next pull fails. */
 function lackingSecrets(shape: PodShape, wanted: readonly string[]): readonly Notice[] {
   if (shape.untouchable !== 'immutable' || shape.stage !== 'pod') return [];
-  const missing = wanted.filter((name) => !shape.pullSecrets.includes(name));
+  const listed = new Set(shape.pullSecrets);
+  const missing = wanted.filter((name) => !listed.has(name));
   if (missing.length === 0) return [];
   return [
-    { reason: 'pod-immutable', message: `the pod has no pull secret ${quote(missing)}, and cannot get it any more: create the pod anew` },
+    {
+      reason: 'pod-immutable',
+      message: `the pod has no pull secret ${quoteAll(missing)}, and cannot get it any more: create the pod anew`,
+    },
   ];
 }
 
@@ -184,6 +198,6 @@ function leave(notices: readonly Notice[] = []): InjectionResult {
   return { kind: 'injected', patch: [], injected: [], notices };
 }
 
-function quote(names: readonly string[]): string {
-  return names.map((name) => `"${name}"`).join(', ');
+function quoteAll(names: readonly string[]): string {
+  return names.map(quote).join(', ');
 }

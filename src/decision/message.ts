@@ -5,12 +5,16 @@ import { type RuleSource, renderOrigin } from '../rules/problem.ts';
 import type { Rule, RuleSet } from '../rules/ruleset.ts';
 import type { ImageDecision } from './decision.ts';
 
-/** One image: where it stands, what is wrong, the rule that decided, what would do instead. */
-export function renderFinding(image: ImageDecision, rules: RuleSet): string {
-  const { slot } = image;
-  const subject = slot.content.kind === 'image' ? `${slot.holder}: image ${quote(slot.content.text)}${understood(image)}` : slot.holder;
+/**
+ * How many findings of one object are told in full. More would bury the first ones, and the search for a nearby registry goes over all
+ * rules: a pod of thousands of containers must not repeat it for each.
+ */
+export const mostListed = 10;
+
+/** One image on one line: where it stands, what is wrong, the rule that decided and, with `nearest`, what would do instead. */
+export function renderFinding(image: ImageDecision, nearest?: RuleSet['nearest']): string {
   const remark = image.reason === 'not-introduced' ? ' (already there before this change)' : '';
-  return `${subject} ${predicate(image, rules)}${remark}`;
+  return `${subject(image)} ${predicate(image, nearest)}${remark}`;
 }
 
 /** What follows after the findings of one object: whom to ask. */
@@ -23,16 +27,25 @@ export function renderContact(rules: RuleSet): string {
   return `Ask the owners of the registry rules in ${shown}${places.length > 3 ? ` and ${places.length - 3} more` : ''}`;
 }
 
-function predicate(image: ImageDecision, rules: RuleSet): string {
+function subject({ slot, problem, reference }: ImageDecision): string {
+  if (slot.content.kind === 'unresolved') return slot.holder;
+  // The problem's own words begin with the image, masked where it holds a password.
+  if (problem) return `${slot.holder}: image`;
+  const { text } = slot.content;
+  const understood = reference && formatReference(reference) !== text ? ` (${canonicalName(reference)})` : '';
+  return `${slot.holder}: image ${quote(text)}${understood}`;
+}
+
+function predicate(image: ImageDecision, nearest: RuleSet['nearest'] | undefined): string {
   switch (image.verdict) {
     case 'unparseable':
-      return `is not an image name: ${image.problem?.message ?? ''}`;
+      return image.problem?.message ?? 'is not an image name';
     case 'unresolved':
       return `has no image that could run: ${image.slot.content.kind === 'unresolved' ? image.slot.content.why : ''}`;
     case 'distrusted':
       return `comes from a distrusted registry${image.rule?.reason ? `: ${image.rule.reason}` : ''} (rule ${ruleName(image.rule)})`;
     case 'unconfigured':
-      return `comes from a registry that no rule names${alternatives(image, rules)}`;
+      return `comes from a registry that no rule names${alternatives(image, nearest)}`;
     case 'trusted':
       return `is trusted (rule ${ruleName(image.rule)})`;
   }
@@ -42,14 +55,8 @@ function ruleName(rule: Rule | undefined): string {
   return rule ? `"${rule.name}", ${renderOrigin(rule.origin)}` : '?';
 }
 
-function understood({ reference, slot }: ImageDecision): string {
-  if (!reference || slot.content.kind !== 'image') return '';
-  return formatReference(reference) === slot.content.text ? '' : ` (${canonicalName(reference)})`;
-}
-
-function alternatives(image: ImageDecision, rules: RuleSet): string {
-  if (!image.reference) return '';
-  const near = rules.nearest(image.reference);
+function alternatives({ reference }: ImageDecision, nearest: RuleSet['nearest'] | undefined): string {
+  const near = reference && nearest ? nearest(reference) : [];
   return near.length === 0 ? '' : `; configured nearby: ${near.map(({ pattern }) => pattern.text).join(', ')}`;
 }
 

@@ -61,8 +61,8 @@ export function userinfoEnd(text: string): number {
   return ['sha256:', 'sha384:', 'sha512:'].some((algorithm) => text.startsWith(algorithm, at + 1)) ? -1 : at;
 }
 
-/** A password that somebody wrote into an image name must not travel on into warnings and logs. */
-function maskUserinfo(text: string): string {
+/** The text without what stands before its `@`: a password that somebody wrote into an image name must not travel on into warnings and logs. */
+export function maskUserinfo(text: string): string {
   const at = userinfoEnd(text);
   return at < 0 ? text : `***${text.slice(at)}`;
 }

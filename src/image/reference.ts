@@ -78,8 +78,8 @@ function applyHostCustom({ domain, path }: ImageName): { readonly domain?: strin
 }
 
 /**
- * `foo_bar.com/app` is a host by the customs and a path by the grammar, and runtimes disagree where to pull it from: containerd asks the
- * host foo_bar.com. So it must not pass for a repository on Docker Hub.
+ * `foo_bar.com/app` is a host by the customs and a path by the grammar: distribution/reference answers with a name that has no domain at
+ * all. Where a runtime would pull it from is anybody's guess, so it must not pass for a repository on Docker Hub.
  */
 function refuseHost(text: string, host: string): Refused {
   return refuse(text, 'host', `has the registry host ${quote(host)}, which may have only letters, digits, "-" and "."`);

@@ -7,17 +7,18 @@
  * One `pullSecret` of the strategy serves its `from`, every FROM and COPY --from, and the `source.images` entries without `paths`; an entry
  * with `paths` is extracted beforehand with a `pullSecret` of its own (openshift/builder, openshift-controller-manager).
  */
+import { quote } from '../image/problem.ts';
 import { type DockerfileImage, readDockerfileImages } from './dockerfile.ts';
 import { isAbsent, isObject, type JsonObject, type Path, renderPath, textAt, valueAt } from './json.ts';
 import { readBuildMark } from './mark.ts';
-import { nameType, problemAt } from './pod.ts';
+import { metadataProblem, nameType, problemAt } from './pod.ts';
 import type { BuildCredential, ImageSlot, MalformedObject, ObjectReading } from './shape.ts';
 
 export function readBuildConfig(object: JsonObject): ObjectReading {
   const spec = valueAt(object, ['spec']);
   if (!isObject(spec)) return malformed(problemAt(['spec'], `must be a build's spec, and is ${nameType(spec)}`));
 
-  const wrong = misshapen(spec);
+  const wrong = metadataProblem(object, ['metadata']) ?? misshapen(spec);
   if (wrong) return malformed(wrong);
 
   const strategy = findStrategy(spec);
@@ -52,6 +53,9 @@ type SourceImage = {
 
 const strategyNames = ['sourceStrategy', 'dockerStrategy', 'customStrategy'] as const;
 
+/** Parsing takes some 3 µs a character, on the thread that answers everybody: this is under half a second, and far beyond any real one. */
+const longestDockerfile = 131_072;
+
 /** What the typed API server would never pass on; a stray writer could. */
 function misshapen(spec: JsonObject): MalformedObject | undefined {
   const objects: Path[] = [['strategy'], ...strategyNames.map((name) => ['strategy', name]), ['source'], ['output'], ['output', 'to']];
@@ -59,17 +63,12 @@ function misshapen(spec: JsonObject): MalformedObject | undefined {
     const value = valueAt(spec, path);
     if (!isAbsent(value) && !isObject(value)) return problemAt(['spec', ...path], `must be an object, and is ${nameType(value)}`);
   }
-  const images = valueAt(spec, ['source', 'images']);
-  if (!isAbsent(images) && !Array.isArray(images))
-    return problemAt(['spec', 'source', 'images'], `must be a list, and is ${nameType(images)}`);
-  const dockerfile = valueAt(spec, ['source', 'dockerfile']);
-  if (!isAbsent(dockerfile) && typeof dockerfile !== 'string') {
-    return problemAt(['spec', 'source', 'dockerfile'], `must be text, and is ${nameType(dockerfile)}`);
-  }
+  const wrong = misshapenLists(spec) ?? misshapenDockerfile(spec);
+  if (wrong) return wrong;
   const references: Path[] = [
     ...strategyNames.map((name): Path => ['strategy', name, 'from']),
     ['output', 'to'],
-    ...(images ?? []).map((_image: unknown, index: number): Path => ['source', 'images', index, 'from']),
+    ...listAt(spec, ['source', 'images']).map((_image, index): Path => ['source', 'images', index, 'from']),
   ];
   for (const path of references) {
     const value = valueAt(spec, path);
@@ -84,6 +83,37 @@ function misshapen(spec: JsonObject): MalformedObject | undefined {
   return undefined;
 }
 
+function misshapenLists(spec: JsonObject): MalformedObject | undefined {
+  const images = listAt(spec, ['source', 'images']);
+  const stranger = images.findIndex((image) => !isObject(image));
+  if (stranger >= 0)
+    return problemAt(['spec', 'source', 'images', stranger], `must be an image source, and is ${nameType(images[stranger])}`);
+  const lists: Path[] = [
+    ['source', 'images'],
+    ['strategy', 'dockerStrategy', 'buildArgs'],
+    ...images.flatMap((_image, index): Path[] => ['as', 'paths'].map((field) => ['source', 'images', index, field])),
+  ];
+  for (const path of lists) {
+    const list = valueAt(spec, path);
+    if (!isAbsent(list) && !Array.isArray(list)) return problemAt(['spec', ...path], `must be a list, and is ${nameType(list)}`);
+  }
+  return undefined;
+}
+
+function misshapenDockerfile(spec: JsonObject): MalformedObject | undefined {
+  const path = ['source', 'dockerfile'];
+  const text = valueAt(spec, path);
+  if (isAbsent(text)) return undefined;
+  if (typeof text !== 'string') return problemAt(['spec', ...path], `must be text, and is ${nameType(text)}`);
+  if (text.length <= longestDockerfile) return undefined;
+  return problemAt(['spec', ...path], `must have at most ${longestDockerfile} characters, and has ${text.length}`);
+}
+
+function listAt(root: JsonObject, path: Path): readonly unknown[] {
+  const value = valueAt(root, path);
+  return Array.isArray(value) ? value : [];
+}
+
 function findStrategy(spec: JsonObject): Strategy | undefined {
   const name = strategyNames.find((candidate) => isObject(valueAt(spec, ['strategy', candidate])));
   if (!name) return undefined;
@@ -92,17 +122,13 @@ function findStrategy(spec: JsonObject): Strategy | undefined {
 }
 
 function readSourceImages(spec: JsonObject): readonly SourceImage[] {
-  const images = valueAt(spec, ['source', 'images']);
-  if (!Array.isArray(images)) return [];
-  return images.map((image: unknown, index) => {
+  return listAt(spec, ['source', 'images']).map((_image, index) => {
     const path = ['spec', 'source', 'images', index];
-    const as = valueAt(image, ['as']);
-    const paths = valueAt(image, ['paths']);
     return {
       path,
       slot: readReference(spec, [...path, 'from'], 'pull'),
-      as: Array.isArray(as) ? as.filter((name): name is string => typeof name === 'string') : [],
-      ownSecret: Array.isArray(paths) && paths.length > 0,
+      as: listAt(spec, ['source', 'images', index, 'as']).filter((name) => typeof name === 'string'),
+      ownSecret: listAt(spec, ['source', 'images', index, 'paths']).length > 0,
     };
   });
 }
@@ -112,9 +138,9 @@ function readInlineDockerfile(spec: JsonObject, strategy: Strategy, sources: rea
   if (text === undefined) return [];
   const replaced = new Set(sources.flatMap(({ as }) => as));
   return readDockerfileImages(text, readBuildArgs(spec))
-    .filter((image) => !(image.lastFrom && image.instruction === 'FROM' && strategy.from))
+    .filter((image) => !(image.lastFrom && strategy.from))
     .filter((image) => !replaced.has(image.image ?? image.written))
-    .map((image) => ({ lastFrom: image.lastFrom && image.instruction === 'FROM', slot: dockerfileSlot(image) }));
+    .map((image) => ({ lastFrom: image.lastFrom, slot: dockerfileSlot(image) }));
 }
 
 type DockerfileSlot = { readonly slot: ImageSlot; readonly lastFrom: boolean };
@@ -126,18 +152,17 @@ function dockerfileSlot(image: DockerfileImage): ImageSlot {
     action: 'pull',
     content:
       image.image === undefined
-        ? { kind: 'unresolved', why: `"${image.written}" holds a build argument without a value` }
+        ? { kind: 'unresolved', why: `${quote(image.written)} holds a build argument whose value cannot be seen` }
         : { kind: 'image', text: image.image },
   };
 }
 
-function readBuildArgs(spec: JsonObject): ReadonlyMap<string, string> {
-  const list = valueAt(spec, ['strategy', 'dockerStrategy', 'buildArgs']);
-  const values = new Map<string, string>();
-  for (const arg of Array.isArray(list) ? list : []) {
+/** Name → value; undefined where the value comes from a ConfigMap or Secret. One without either is empty, as the API leaves out `""`. */
+function readBuildArgs(spec: JsonObject): ReadonlyMap<string, string | undefined> {
+  const values = new Map<string, string | undefined>();
+  for (const arg of listAt(spec, ['strategy', 'dockerStrategy', 'buildArgs'])) {
     const name = textAt(arg, ['name']);
-    const value = valueAt(arg, ['value']);
-    if (name !== undefined && typeof value === 'string') values.set(name, value);
+    if (name !== undefined) values.set(name, textAt(arg, ['value']) ?? (isAbsent(valueAt(arg, ['valueFrom'])) ? '' : undefined));
   }
   return values;
 }
@@ -189,7 +214,7 @@ function readReference(spec: JsonObject, path: Path, action: 'pull' | 'push'): I
   }
   // A push into an image stream goes to the internal registry, with the builder account's own secret.
   if (action === 'push') return undefined;
-  const why = `${kind ?? 'an image stream'} "${name ?? ''}" says what it holds when the build starts`;
+  const why = `${kind === 'ImageStreamImage' ? kind : 'ImageStreamTag'} ${quote(name ?? '')} says what it holds when the build starts`;
   return { path: [...path, 'name'], holder: renderPath(path), action, content: { kind: 'unresolved', why } };
 }
 

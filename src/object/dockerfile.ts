@@ -2,7 +2,8 @@
  * The images a Dockerfile names: FROM, COPY --from, RUN --mount=from=. The grammar is dockerfile-ast's; what is ours is which of the
  * names are images. `scratch`, names and numbers of stages are not.
  */
-import { DockerfileParser, type From, type Instruction } from 'dockerfile-ast';
+import { type Argument, DockerfileParser, type From, type Instruction, type Onbuild } from 'dockerfile-ast';
+import { expandWord } from './dockerfile-word.ts';
 
 /** `image` is undefined where a variable without a value stands in it. */
 export type DockerfileImage = {
@@ -15,79 +16,113 @@ export type DockerfileImage = {
   readonly lastFrom: boolean;
 };
 
-/** In the order they stand. `buildArgs` override the defaults of ARGs that the Dockerfile declares. */
-export function readDockerfileImages(text: string, buildArgs: ReadonlyMap<string, string>): readonly DockerfileImage[] {
+/** In the order they stand. `buildArgs` override the defaults of ARGs that the Dockerfile declares; undefined is a value nobody can see. */
+export function readDockerfileImages(text: string, buildArgs: ReadonlyMap<string, string | undefined>): readonly DockerfileImage[] {
   const dockerfile = DockerfileParser.parse(text);
-  const variables = new Map<string, string | undefined>();
-  for (const arg of dockerfile.getInitialARGs()) {
-    const property = arg.getProperty();
-    if (property) variables.set(property.getName(), buildArgs.get(property.getName()) ?? property.getUnescapedValue() ?? undefined);
-  }
-
-  const froms = dockerfile.getFROMs();
-  const lastFrom = froms.at(-1);
+  const escapeCharacter = dockerfile.getEscapeCharacter();
+  const lastFrom = dockerfile.getFROMs().at(-1);
+  const variables = new Variables(buildArgs, escapeCharacter);
   const stages = new Set<string>();
   const images: DockerfileImage[] = [];
   for (const instruction of dockerfile.getInstructions()) {
+    if (instruction.getKeyword() === 'ARG') variables.declare(instruction.getArguments());
+    const isFrom = instruction.getKeyword() === 'FROM';
     for (const name of namesIn(instruction)) {
-      const image = substitute(name.written, variables);
-      const isStage = image !== undefined && (stages.has(image.toLowerCase()) || (name.instruction !== 'FROM' && /^\d+$/.test(image)));
-      if (!isStage && image !== 'scratch') images.push({ ...name, image, lastFrom: instruction === lastFrom });
+      const image = expandWord(name.written, escapeCharacter, (variable) =>
+        isFrom ? variables.global(variable) : variables.get(variable),
+      );
+      if (isImage(image, name, stages)) images.push({ ...name, image: image || undefined, lastFrom: instruction === lastFrom });
     }
+    if (!isFrom) continue;
+    variables.startStage();
     // A stage can be named by the lines after its FROM, not by its own.
-    if (instruction.getKeyword() === 'FROM') {
-      const stage = (instruction as From).getBuildStage();
-      if (stage) stages.add(stage.toLowerCase());
-    }
+    const stage = (instruction as From).getBuildStage();
+    if (stage) stages.add(stage.toLowerCase());
   }
-  return images;
+  return images.map(({ instruction, line, written, image, lastFrom }) => ({ instruction, line, written, image, lastFrom }));
 }
 
-type WrittenName = Pick<DockerfileImage, 'instruction' | 'line' | 'written'>;
+type WrittenName = Pick<DockerfileImage, 'instruction' | 'line' | 'written'> & {
+  /** ONBUILD: carried out in the build of another Dockerfile, with that one's stages. */
+  readonly later?: true;
+};
+
+function isImage(image: string | undefined, { instruction, later }: WrittenName, stages: ReadonlySet<string>): boolean {
+  if (image === undefined) return true;
+  if (image === 'scratch' || stages.has(image.toLowerCase())) return false;
+  if (instruction !== 'FROM' && /^\d*$/.test(image)) return false;
+  // What may be a stage there is left to that build; no stage's name has any of these.
+  return !later || /[/:@]/.test(image);
+}
+
+/** ARGs before the first FROM serve the FROMs, and a stage as far as it does not declare its own. */
+class Variables {
+  private readonly globals = new Map<string, string | undefined>();
+  private stage: Map<string, string | undefined> | undefined;
+  private readonly buildArgs: ReadonlyMap<string, string | undefined>;
+  private readonly escapeCharacter: string;
+
+  constructor(buildArgs: ReadonlyMap<string, string | undefined>, escapeCharacter: string) {
+    this.buildArgs = buildArgs;
+    this.escapeCharacter = escapeCharacter;
+  }
+
+  startStage(): void {
+    this.stage = new Map();
+  }
+
+  declare(args: readonly Argument[]): void {
+    for (const arg of args) {
+      const [name = '', ...rest] = arg.getValue().split('=');
+      const initial =
+        rest.length > 0 ? expandWord(rest.join('='), this.escapeCharacter, (other) => this.get(other)) : this.globals.get(name);
+      (this.stage ?? this.globals).set(name, this.buildArgs.has(name) ? this.buildArgs.get(name) : initial);
+    }
+  }
+
+  get(name: string): string | undefined {
+    return this.stage?.has(name) ? this.stage.get(name) : this.globals.get(name);
+  }
+
+  global(name: string): string | undefined {
+    return this.globals.get(name);
+  }
+}
 
 function namesIn(instruction: Instruction): readonly WrittenName[] {
   const line = instruction.getRange().start.line + 1;
   switch (instruction.getKeyword()) {
     case 'FROM': {
-      const image = (instruction as From).getImage();
-      return image ? [{ instruction: 'FROM', line, written: unquote(image) }] : [];
+      const written = (instruction as From).getImage();
+      return written ? [{ instruction: 'FROM', line, written }] : [];
     }
     case 'COPY':
-      return flagsOf(instruction)
-        .filter((flag) => flag.getName() === 'from')
-        .flatMap((flag) => flag.getValue() ?? [])
-        .map((written) => ({ instruction: 'COPY --from' as const, line, written: unquote(written) }));
+      return flagValues(instruction, 'from').map((written) => ({ instruction: 'COPY --from', line, written }));
     case 'RUN':
-      return flagsOf(instruction)
-        .filter((flag) => flag.getName() === 'mount')
-        .flatMap((flag) => flag.getOption('from')?.getValue() ?? [])
-        .map((written) => ({ instruction: 'RUN --mount' as const, line, written: unquote(written) }));
+      return flagValues(instruction, 'mount')
+        .flatMap(mountSources)
+        .map((written) => ({ instruction: 'RUN --mount', line, written }));
+    case 'ONBUILD': {
+      const trigger = (instruction as Onbuild).getTriggerInstruction();
+      const nested = trigger === null || trigger.getKeyword() === 'ONBUILD' || trigger.getKeyword() === 'FROM';
+      return nested ? [] : namesIn(trigger).map((name) => ({ ...name, later: true }));
+    }
     default:
       return [];
   }
 }
 
-type Flag = { getName(): string; getValue(): string | null; getOption(name: string): { getValue(): string | null } | null };
-
-function flagsOf(instruction: Instruction): readonly Flag[] {
-  return 'getFlags' in instruction ? (instruction as Instruction & { getFlags(): Flag[] }).getFlags() : [];
-}
-
-function unquote(text: string): string {
-  const quoted = /^"(.*)"$/.exec(text) ?? /^'(.*)'$/.exec(text);
-  return quoted?.[1] ?? text;
-}
-
-/** `$name`, `${name}`, `${name:-word}`, `${name-word}`, `${name:+word}`, `${name+word}` (docs.docker.com, "Environment replacement"). */
-function substitute(text: string, variables: ReadonlyMap<string, string | undefined>): string | undefined {
-  let resolved = true;
-  const result = text.replace(/\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^${}]*))?\})/g, (_all, bare, braced, operator, word: string | undefined) => {
-    const value = variables.get(bare ?? braced);
-    const set = operator?.startsWith(':') ? value !== undefined && value !== '' : value !== undefined;
-    if (operator?.endsWith('-') && !set) return word ?? '';
-    if (operator?.endsWith('+')) return set ? (word ?? '') : '';
-    if (value === undefined) resolved = false;
-    return value ?? '';
+/** `type=bind,from=IMAGE,target=/x` is one CSV record whose keys know no case (buildkit frontend/dockerfile/instructions). */
+function mountSources(mount: string): readonly string[] {
+  return mount.split(',').flatMap((field) => {
+    const [, value] = /^"?from=(.*?)"?$/is.exec(field) ?? [];
+    return value ?? [];
   });
-  return resolved && !result.includes('$') ? result : undefined;
+}
+
+type Flag = { getName(): string; getValue(): string | null };
+
+function flagValues(instruction: Instruction, name: string): readonly string[] {
+  const flags = 'getFlags' in instruction ? (instruction as Instruction & { getFlags(): Flag[] }).getFlags() : [];
+  return flags.filter((flag) => flag.getName() === name).flatMap((flag) => flag.getValue() ?? []);
 }

@@ -4,6 +4,7 @@
  * Fields read: `spec.{containers,initContainers,ephemeralContainers}[].image`, `spec.volumes[].image.reference`, `spec.imagePullSecrets`,
  * `spec.serviceAccountName` (and its old name `serviceAccount`), `metadata.annotations`.
  */
+import { quote } from '../image/problem.ts';
 import { isAbsent, isObject, type JsonObject, type Path, renderPath, textAt, valueAt } from './json.ts';
 import { readPodMark } from './mark.ts';
 import type { ImageSlot, MalformedObject, ObjectReading, PodShape, SlotContent } from './shape.ts';
@@ -16,7 +17,9 @@ export type PodPlace = {
 
 export function readPod(root: JsonObject, place: PodPlace, untouchable?: PodShape['untouchable']): ObjectReading {
   const spec = valueAt(root, place.spec);
-  if (!isObject(spec)) return malformed(place.spec, 'must be a pod spec');
+  if (!isObject(spec)) return malformed(place.spec, `must be a pod spec, and is ${nameType(spec)}`);
+  const metadata = metadataProblem(root, place.metadata);
+  if (metadata) return { kind: 'malformed', problem: metadata };
 
   const slots: ImageSlot[] = [];
   for (const list of containerLists) {
@@ -26,8 +29,12 @@ export function readPod(root: JsonObject, place: PodPlace, untouchable?: PodShap
   const problem = readImageVolumes(spec, place.spec, slots);
   if (problem) return { kind: 'malformed', problem };
 
-  const pullSecrets = spec.imagePullSecrets;
-  if (!isAbsent(pullSecrets) && !Array.isArray(pullSecrets)) return malformed([...place.spec, 'imagePullSecrets'], 'must be a list');
+  const pullSecrets = readPullSecrets(spec, place.spec);
+  if (!Array.isArray(pullSecrets)) return { kind: 'malformed', problem: pullSecrets };
+  for (const field of ['serviceAccountName', 'serviceAccount']) {
+    const name = spec[field];
+    if (!isAbsent(name) && typeof name !== 'string') return malformed([...place.spec, field], `must be text, and is ${nameType(name)}`);
+  }
 
   return {
     kind: 'shape',
@@ -38,11 +45,18 @@ export function readPod(root: JsonObject, place: PodPlace, untouchable?: PodShap
       spec: place.spec,
       metadata: place.metadata,
       serviceAccount: textAt(spec, ['serviceAccountName']) ?? textAt(spec, ['serviceAccount']) ?? 'default',
-      pullSecrets: (pullSecrets ?? []).map((entry: unknown) => textAt(entry, ['name'])),
+      pullSecrets,
       mark: readPodMark(root, place.metadata),
       ...(untouchable && { untouchable }),
     },
   };
+}
+
+/** Our annotation goes into the metadata, and a patch that does not apply would fail the request. */
+export function metadataProblem(root: JsonObject, path: Path): MalformedObject | undefined {
+  const metadata = valueAt(root, path);
+  if (isAbsent(metadata) || isObject(metadata)) return undefined;
+  return problemAt(path, `must be an object's metadata, and is ${nameType(metadata)}`);
 }
 
 /** What an `image:` field holds. A name of nothing but blanks is legal in templates, for an image trigger to fill. */
@@ -72,7 +86,7 @@ function readContainers(spec: JsonObject, at: Path, list: ContainerList, slots: 
     const content = readImageField(container.image);
     if (!content) return problemAt([...path, index, 'image'], `must be text, and is ${nameType(container.image)}`);
     const name = textAt(container, ['name']) ?? String(index);
-    slots.push({ path: [...path, index, 'image'], holder: `${list.noun} "${name}"`, action: 'pull', content });
+    slots.push({ path: [...path, index, 'image'], holder: `${list.noun} ${quote(name)}`, action: 'pull', content });
   }
   return undefined;
 }
@@ -89,9 +103,24 @@ function readImageVolumes(spec: JsonObject, at: Path, slots: ImageSlot[]): Malfo
     const content = readImageField(volume.image.reference);
     if (!content) return problemAt([...path, index, 'image', 'reference'], `must be text, and is ${nameType(volume.image.reference)}`);
     const name = textAt(volume, ['name']) ?? String(index);
-    slots.push({ path: [...path, index, 'image', 'reference'], holder: `image volume "${name}"`, action: 'pull', content });
+    slots.push({ path: [...path, index, 'image', 'reference'], holder: `image volume ${quote(name)}`, action: 'pull', content });
   }
   return undefined;
+}
+
+/** An entry that is null or has no name is legal, and names nothing. */
+function readPullSecrets(spec: JsonObject, at: Path): (string | undefined)[] | MalformedObject {
+  const path = [...at, 'imagePullSecrets'];
+  const secrets = spec.imagePullSecrets;
+  if (isAbsent(secrets)) return [];
+  if (!Array.isArray(secrets)) return problemAt(path, `must be a list of references, and is ${nameType(secrets)}`);
+  const names: (string | undefined)[] = [];
+  for (const [index, secret] of secrets.entries()) {
+    if (!isAbsent(secret) && !isObject(secret))
+      return problemAt([...path, index], `must be a reference with a name, and is ${nameType(secret)}`);
+    names.push(textAt(secret, ['name']));
+  }
+  return names;
 }
 
 function malformed(path: Path, message: string): ObjectReading {

@@ -1,6 +1,6 @@
-import { type FSWatcher, watch } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { followFolders } from '../files/follow.ts';
 import { type PairProblem, readCertificatePair, readCertificates } from './inspect.ts';
 import { type CertificateSource, holdCertificate, type ServerCertificate } from './source.ts';
 
@@ -16,42 +16,30 @@ export type CertificateFiles = {
 export type WatchedFiles = CertificateFiles & {
   /** Hears a sentence whenever the files turn bad while the old pair stays in force: once per distinct problem until they are good again. */
   readonly onProblem: (problem: string) => void;
-  /** How often the files are read even though no change was seen; 10 s unless told. */
+  /** How often the files, which are small, are read even though no change was seen; 10 s unless told. */
   readonly pollMilliseconds?: number;
 };
 
 const DEFAULT_POLL_MILLISECONDS = 10_000;
 
 /**
- * Two files are never written in one instant. Waiting a moment after the first sign of change reads most pairs whole, and turns the burst
- * of events of one Secret update into one reading.
- */
-const SETTLE_MILLISECONDS = 50;
-
-/**
  * Serves a certificate from files and follows their changes. Rejects with an Error that names the file and the way out when the pair is
  * unusable at the start; later a missing, torn or damaged pair is reported and the one in force stays.
- *
- * The folder is watched, not the file: kubelet changes a mounted Secret by swapping the symlink `..data` beside it, which a watch of the
- * file would never see. Some file systems report nothing at all, so the files are also read now and then; they are small, and comparing
- * contents is surer than comparing times.
  */
 export async function watchCertificateFiles(options: WatchedFiles): Promise<CertificateSource> {
   const first = await readFiles(options);
   if (!first.ok) throw new Error(first.problem);
   const holder = holdCertificate(first.certificate);
-  const reload = reloader(options, holder);
-  const watchers = folders(options).flatMap((folder) => watchFolder(folder, reload.soon));
-  const poll = setInterval(reload.now, options.pollMilliseconds ?? DEFAULT_POLL_MILLISECONDS).unref();
-  // What changed between the first reading and the watch has made no event.
-  reload.soon();
+  const following = followFolders({
+    folders: folders(options),
+    look: reloader(options, holder),
+    pollMilliseconds: options.pollMilliseconds ?? DEFAULT_POLL_MILLISECONDS,
+  });
   return {
     current: holder.current,
     onChange: holder.onChange,
     close() {
-      clearInterval(poll);
-      reload.stop();
-      for (const watcher of watchers) watcher.close();
+      following.close();
       holder.close();
     },
   };
@@ -107,48 +95,9 @@ function renderReadError(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-type Reloader = { soon(): void; now(): void; stop(): void };
-
-/** At most one reading at a time; a sign of change during a reading leads to another one after it. */
-function reloader(options: WatchedFiles, holder: ReturnType<typeof holdCertificate>): Reloader {
+/** Takes over what the files hold now, if it is good; says what is wrong with it, once, if it is not. */
+function reloader(options: WatchedFiles, holder: ReturnType<typeof holdCertificate>): () => Promise<void> {
   const reported = new Set<string>();
-  let timer: NodeJS.Timeout | undefined;
-  let reading = false;
-  let again = false;
-  let stopped = false;
-
-  function soon(): void {
-    if (stopped || timer !== undefined) return;
-    timer = setTimeout(now, SETTLE_MILLISECONDS).unref();
-  }
-
-  function now(): void {
-    clearTimeout(timer);
-    timer = undefined;
-    if (reading) {
-      again = true;
-      return;
-    }
-    reading = true;
-    void look().finally(() => {
-      reading = false;
-      if (again) soon();
-      again = false;
-    });
-  }
-
-  async function look(): Promise<void> {
-    try {
-      const result = await readFiles(options);
-      if (stopped) return;
-      if (!result.ok) return report(result.problem);
-      reported.clear();
-      if (!isSame(result.certificate, holder.current())) holder.replace(result.certificate);
-    } catch (error) {
-      // A listener that cannot take the new certificate must not end the process: old connections are still served well.
-      report(`the certificate of ${options.certificate} could not be put into service: ${error instanceof Error ? error.message : error}`);
-    }
-  }
 
   function report(problem: string): void {
     if (reported.has(problem)) return;
@@ -156,12 +105,17 @@ function reloader(options: WatchedFiles, holder: ReturnType<typeof holdCertifica
     options.onProblem(`${problem} (the previous certificate stays in force)`);
   }
 
-  function stop(): void {
-    stopped = true;
-    clearTimeout(timer);
-  }
-
-  return { soon, now, stop };
+  return async () => {
+    try {
+      const result = await readFiles(options);
+      if (!result.ok) return report(result.problem);
+      reported.clear();
+      if (!isSame(result.certificate, holder.current())) holder.replace(result.certificate);
+    } catch (error) {
+      // A listener that cannot take the new certificate must not end the process: old connections are still served well.
+      report(`the certificate of ${options.certificate} could not be put into service: ${error instanceof Error ? error.message : error}`);
+    }
+  };
 }
 
 function isSame(one: ServerCertificate, other: ServerCertificate): boolean {
@@ -171,15 +125,4 @@ function isSame(one: ServerCertificate, other: ServerCertificate): boolean {
 function folders(paths: CertificateFiles): string[] {
   const all = [paths.certificate, paths.key, ...(paths.authorities === undefined ? [] : [paths.authorities])];
   return [...new Set(all.map((path) => dirname(path)))];
-}
-
-/** A folder that cannot be watched (the kernel's inotify limit, a removed mount) is left to the poll: slower, never wrong. */
-function watchFolder(folder: string, onEvent: () => void): FSWatcher[] {
-  try {
-    const watcher = watch(folder, { persistent: false }, onEvent);
-    watcher.on('error', () => watcher.close());
-    return [watcher];
-  } catch {
-    return [];
-  }
 }

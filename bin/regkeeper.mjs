@@ -1,0 +1,47 @@
+#!/usr/bin/env node
+// Old syntax on purpose: this must run, and say what is wrong, on a Node too old for the program itself.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { constants } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const program = [join(root, 'dist', 'regkeeper.mjs'), join(root, 'src', 'main.ts')].find(existsSync);
+const ownNode = join(root, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+
+if (program === undefined) {
+  fail('neither dist/regkeeper.mjs nor src/main.ts is there: install the package again, or run "npm run build" in the checkout');
+} else if (isNewEnough(process.versions.node)) {
+  import(pathToFileURL(program).href);
+} else if (existsSync(ownNode)) {
+  handOver(ownNode, program);
+} else {
+  fail(
+    'Node ' +
+      process.versions.node +
+      ' is too old, 22.19 or later is needed: install it, or run "npm ci" in the checkout, which brings one',
+  );
+}
+
+// As `engines` in package.json says: from there on TypeScript runs as it is.
+function isNewEnough(version) {
+  const [major, minor] = version.split('.').map(Number);
+  return major > 22 || (major === 22 && minor >= 19);
+}
+
+function handOver(node, script) {
+  const child = spawn(node, [script, ...process.argv.slice(2)], { stdio: 'inherit' });
+  // A terminal's Ctrl-C reaches both of us; a signal from anybody else only this process. Its end is the child's decision.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2']) process.on(signal, () => child.kill(signal));
+  child.once('error', (error) => fail(`${node} does not start: ${error.message}`));
+  child.once('exit', (code, signal) => {
+    // 128 + number is what a shell reports of a program that a signal ended.
+    process.exitCode = signal === null ? code : 128 + constants.signals[signal];
+  });
+}
+
+function fail(message) {
+  process.stderr.write(`regkeeper: ${message}\n`);
+  process.exitCode = 2;
+}

@@ -1,0 +1,11 @@
+import { Command } from 'commander';
+import packageJson from '../../package.json' with { type: 'json' };
+import type { Terminal } from './program.ts';
+
+export const { version } = packageJson;
+
+export function versionCommand(terminal: Terminal): Command {
+  return new Command('version')
+    .description('print the version')
+    .action(() => terminal.out(`regkeeper ${version}, Node.js ${process.version}\n`));
+}

@@ -1,0 +1,70 @@
+/** Calls `work` after the time; what it returns takes the call back. `setTimeout` of a test that does not wait. */
+export type Schedule = (work: () => void, milliseconds: number) => () => void;
+
+export type ChecksOptions = {
+  /** What it rejects with goes to `onFailure`; the next check comes all the same. */
+  readonly check: () => Promise<void>;
+  readonly onFailure: (error: unknown) => void;
+  /** The longest time between two checks. */
+  readonly everyMilliseconds: number;
+  /** The shortest time between two checks: what two parties keep changing back must not become a storm. */
+  readonly apartMilliseconds: number;
+  readonly schedule?: Schedule | undefined;
+};
+
+export type Checks = {
+  /** Something may have changed. During a check: another one follows it. */
+  soon(): void;
+  close(): void;
+};
+
+/** Checks now and then, and whenever told to, one check at a time. The first one comes after `everyMilliseconds`, or when told to. */
+export function keepChecking({ check, onFailure, everyMilliseconds, apartMilliseconds, schedule = onTimer }: ChecksOptions): Checks {
+  let state: 'idle' | 'resting' | 'checking' | 'closed' = 'idle';
+  let wanted = false;
+  let cancel = schedule(soon, everyMilliseconds);
+
+  function soon(): void {
+    if (state === 'idle') void run();
+    else wanted = true;
+  }
+
+  async function run(): Promise<void> {
+    cancel();
+    state = 'checking';
+    wanted = false;
+    try {
+      await check();
+    } catch (error) {
+      if (!isClosed()) onFailure(error);
+    }
+    if (isClosed()) return;
+    state = 'resting';
+    cancel = schedule(rested, apartMilliseconds);
+  }
+
+  function rested(): void {
+    if (isClosed()) return;
+    state = 'idle';
+    if (wanted) void run();
+    else cancel = schedule(soon, everyMilliseconds);
+  }
+
+  /** Asked as a function, because the state changes while a check is awaited. */
+  function isClosed(): boolean {
+    return state === 'closed';
+  }
+
+  return {
+    soon,
+    close() {
+      state = 'closed';
+      cancel();
+    },
+  };
+}
+
+function onTimer(work: () => void, milliseconds: number): () => void {
+  const timer = setTimeout(work, milliseconds).unref();
+  return () => clearTimeout(timer);
+}

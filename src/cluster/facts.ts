@@ -1,0 +1,34 @@
+/** What the engine asks about the cluster, answered from watches: never a call on the request path. */
+import type { Facts } from '../decision/facts.ts';
+import type { ApiClient, KubeObject, Log } from './api.ts';
+import { watchCollection } from './reflector.ts';
+
+type ServiceAccount = KubeObject & { readonly imagePullSecrets?: readonly { readonly name?: string }[] };
+
+export type ClusterFacts = {
+  /** Undefined until the first lists are complete. */
+  current(): Facts | undefined;
+  /** What is still to be read; undefined when nothing is. */
+  missing(): string | undefined;
+  close(): Promise<void>;
+};
+
+export function watchClusterFacts({ client, log }: { readonly client: ApiClient; readonly log: Log }): ClusterFacts {
+  const serviceAccounts = watchCollection<ServiceAccount>({ client, path: '/api/v1/serviceaccounts', log });
+  const facts: Facts = {
+    serviceAccount(namespace, name) {
+      const account = serviceAccounts.get(namespace, name);
+      if (!account) return { kind: 'absent' };
+      return {
+        kind: 'known',
+        pullSecrets: (account.imagePullSecrets ?? []).flatMap((secret) => secret.name ?? []),
+        onlyListedSecrets: account.metadata.annotations?.['kubernetes.io/enforce-mountable-secrets'] === 'true',
+      };
+    },
+  };
+  return {
+    current: () => (serviceAccounts.synced ? facts : undefined),
+    missing: () => (serviceAccounts.synced ? undefined : 'the service accounts of the cluster have not been read yet'),
+    close: () => serviceAccounts.close(),
+  };
+}

@@ -1,0 +1,86 @@
+/**
+ * The last good rules, kept in a ConfigMap of our own: a server that starts while somebody's edit is bad has no memory of what was in force,
+ * and must neither let everything in nor stand still.
+ */
+import { isObject } from '../object/json.ts';
+import type { Bundle } from '../rules/book.ts';
+import { type ApiClient, ApiError, type Log } from './api.ts';
+import { type ConfigMap, configMapBundle, rulesLabel } from './rule-source.ts';
+
+export const snapshotName = 'regkeeper-rules-snapshot';
+
+export type SnapshotPlace = { readonly client: ApiClient; readonly namespace: string; readonly log: Log };
+
+/** What an earlier run left; nothing where there was none, or where it cannot be read, which is logged. */
+export async function readSnapshot({ client, namespace, log }: SnapshotPlace): Promise<readonly Bundle[]> {
+  try {
+    const { data = {} } = await client.get<ConfigMap>(pathOf(namespace));
+    return Object.entries(data).flatMap(([key, text]) => readBundle(namespace, key, text, log));
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 404) throw error;
+    return [];
+  }
+}
+
+/** Keeps the snapshot in step: one write at a time, the latest wins. Failures are logged, and the next change tries again. */
+export function keepSnapshot({ client, namespace, log }: SnapshotPlace): { save(bundles: readonly Bundle[]): void } {
+  let written: string | undefined;
+  let next: readonly Bundle[] | undefined;
+  let writing = false;
+
+  async function write(): Promise<void> {
+    writing = true;
+    while (next) {
+      const data = Object.fromEntries(next.filter(({ documents }) => documents.length > 0).map(writeBundle));
+      next = undefined;
+      const text = JSON.stringify(data);
+      if (text === written) continue;
+      const metadata = { name: snapshotName, labels: { [rulesLabel]: 'snapshot', 'app.kubernetes.io/managed-by': 'regkeeper' } };
+      try {
+        await client.patchApply(
+          pathOf(namespace),
+          { apiVersion: 'v1', kind: 'ConfigMap', metadata, data },
+          { fieldManager: 'regkeeper', force: true },
+        );
+        written = text;
+      } catch (err) {
+        log.error({ err }, `the snapshot of the rules, ConfigMap ${namespace}/${snapshotName}, could not be written`);
+      }
+    }
+    writing = false;
+  }
+
+  return {
+    save(bundles) {
+      next = bundles;
+      if (!writing) void write();
+    },
+  };
+}
+
+function pathOf(namespace: string): string {
+  return `/api/v1/namespaces/${namespace}/configmaps/${snapshotName}`;
+}
+
+/** One key for each ConfigMap: its name, and the documents in it. */
+function writeBundle({ documents, version }: Bundle): [key: string, text: string] {
+  const [first] = documents;
+  const name = first?.source.kind === 'configMap' ? first.source.name : '';
+  const data = Object.fromEntries(documents.map(({ source, text }) => [source.kind === 'configMap' ? source.key : '', text]));
+  return [`${name}.json`, JSON.stringify({ resourceVersion: version, data })];
+}
+
+function readBundle(namespace: string, key: string, text: string, log: Log): Bundle[] {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (isObject(value) && isObject(value.data) && Object.values(value.data).every((each) => typeof each === 'string')) {
+      const data = value.data as Record<string, string>;
+      const resourceVersion = typeof value.resourceVersion === 'string' ? value.resourceVersion : '';
+      return [configMapBundle({ metadata: { name: key.replace(/\.json$/, ''), namespace, resourceVersion }, data })];
+    }
+  } catch {
+    // Told below, like everything else that is not a snapshot.
+  }
+  log.error({ key }, `ConfigMap ${namespace}/${snapshotName} holds something in key ${key} that is no snapshot of rules: it is left out`);
+  return [];
+}

@@ -1,0 +1,70 @@
+/** Following files that somebody else changes. */
+import { type FSWatcher, watch } from 'node:fs';
+
+export type FollowedFolders = {
+  readonly folders: readonly string[];
+  /** Reads and takes over what is there. Never runs twice at a time; must not reject. */
+  readonly look: () => Promise<void>;
+  /** For file systems that report nothing; 2,000 unless told. */
+  readonly pollMilliseconds?: number;
+};
+
+/** Editors, the kubelet and whoever writes a certificate and its key change files in several steps: what they leave behind is looked at, not each step. */
+const settleMilliseconds = 50;
+
+/**
+ * Calls `look` soon after each change in the folders, and now and then without one. Folders are watched, not files: the kubelet changes a
+ * mounted ConfigMap or Secret by swapping the symlink `..data` beside it, which a watch of the file would never see.
+ */
+export function followFolders({ folders, look, pollMilliseconds = 2000 }: FollowedFolders): { close(): void } {
+  let timer: NodeJS.Timeout | undefined;
+  let looking = false;
+  let again = false;
+  let closed = false;
+
+  function soon(): void {
+    if (closed || timer !== undefined) return;
+    timer = setTimeout(now, settleMilliseconds).unref();
+  }
+
+  /** At most one look at a time; a sign of change during one leads to another after it. */
+  function now(): void {
+    clearTimeout(timer);
+    timer = undefined;
+    if (closed) return;
+    if (looking) {
+      again = true;
+      return;
+    }
+    looking = true;
+    void look().finally(() => {
+      looking = false;
+      if (again) soon();
+      again = false;
+    });
+  }
+
+  const watchers = folders.flatMap((folder) => watchFolder(folder, soon));
+  const poll = setInterval(now, pollMilliseconds).unref();
+  // What changed between the caller's first reading and the watch has made no event.
+  soon();
+  return {
+    close() {
+      closed = true;
+      clearTimeout(timer);
+      clearInterval(poll);
+      for (const watcher of watchers) watcher.close();
+    },
+  };
+}
+
+/** A folder that cannot be watched (the kernel's inotify limit, a removed mount) is left to the poll: slower, never wrong. */
+function watchFolder(folder: string, onEvent: () => void): FSWatcher[] {
+  try {
+    const watcher = watch(folder, { persistent: false }, onEvent);
+    watcher.on('error', () => watcher.close());
+    return [watcher];
+  } catch {
+    return [];
+  }
+}

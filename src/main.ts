@@ -1,0 +1,34 @@
+/** The program: reads its command line, runs it, and tells the shell how it went. */
+import closeWithGrace from 'close-with-grace';
+import { runProgram } from './cli/program.ts';
+import { renderWelcome } from './cli/welcome.ts';
+import { ConfigurationError } from './cluster/kubeconfig.ts';
+import { readSettings, type ServeOptions } from './settings.ts';
+
+const terminal = {
+  out: (text: string) => void process.stdout.write(text),
+  err: (text: string) => void process.stderr.write(text),
+};
+
+try {
+  const exitCode = await runProgram(process.argv.slice(2), { serve: runServer }, terminal);
+  if (exitCode !== undefined) process.exitCode = exitCode;
+} catch (error) {
+  if (!(error instanceof ConfigurationError)) throw error;
+  terminal.err(`regkeeper: ${error.message}\n`);
+  process.exit(2);
+}
+
+async function runServer(options: ServeOptions): Promise<void> {
+  const settings = readSettings(options, process.env);
+  // Loaded here, so that the other commands start without a web server.
+  const { serve } = await import('./serve.ts');
+  const server = await serve(settings, process.env);
+  // Its own deadline must lie behind the drain time, or it would cut the last answers off.
+  closeWithGrace({ delay: settings.drainMilliseconds + 15_000, logger: false }, async ({ err }) => {
+    if (err) server.log.error({ err }, 'a bug: the server ends');
+    await server.stop();
+  });
+  if (settings.dev) terminal.err(renderWelcome(server, settings));
+  else server.log.info({ url: server.url, healthUrl: server.healthUrl }, 'serving');
+}

@@ -1,0 +1,251 @@
+/** Wires the rooms together into a running server. */
+import { createHash } from 'node:crypto';
+import type { FastifyInstance } from 'fastify';
+import { buildRulesRecord } from './audit/rules-record.ts';
+import { type ApiClient, connectApi } from './cluster/api.ts';
+import { watchClusterFacts } from './cluster/facts.ts';
+import { ConfigurationError, loadKubeConfig } from './cluster/kubeconfig.ts';
+import { keepRegistered } from './cluster/registration.ts';
+import { keepSnapshot, readSnapshot, type SnapshotPlace } from './cluster/rule-snapshot.ts';
+import { watchClusterRules } from './cluster/rule-source.ts';
+import { keepOwnCertificate } from './cluster/self-certificates.ts';
+import { noFacts } from './decision/facts.ts';
+import { watchRuleFiles } from './files/rule-files.ts';
+import { createRuleBook, type RuleBook, type RulesChange } from './rules/book.ts';
+import { renderOrigin } from './rules/problem.ts';
+import { createHealthServer } from './server/health.ts';
+import { createWebhookServer, minimumTlsVersion } from './server/webhook.ts';
+import type { Environment, Settings } from './settings.ts';
+import { type AuditLog, createAuditLog, createLogger, openDestination } from './telemetry/logger.ts';
+import { ensureDevelopmentCertificates } from './tls/development.ts';
+import { watchCertificateFiles } from './tls/files.ts';
+import type { CertificateSource } from './tls/source.ts';
+
+type Logger = ReturnType<typeof createLogger>;
+
+export type RunningServer = {
+  /** As clients reach it, e.g. `https://localhost:8443`. */
+  readonly url: string;
+  readonly healthUrl: string;
+  readonly book: RuleBook;
+  readonly caFile: string | undefined;
+  readonly log: Logger;
+  /** Takes no new work after the drain time, and resolves when every answer is out. */
+  stop(): Promise<void>;
+};
+
+/** @throws ConfigurationError for what the person who started it can mend */
+export async function serve(settings: Settings, env: Environment): Promise<RunningServer> {
+  const log = createLogger(settings.logLevel, openDestination(2));
+  const auditLog = openAuditLog(settings);
+  const book = createRuleBook((text) => createHash('sha256').update(text).digest('hex'));
+  const onRules = (changes: readonly RulesChange[]) => tellRules(changes, book, log, auditLog);
+  const closers: (() => unknown)[] = [];
+
+  const client = settings.cluster && connectApi(await loadKubeConfig(kubeConfigChoice(settings.cluster, env)));
+  const clusterFacts = client && watchClusterFacts({ client, log });
+  if (clusterFacts) closers.push(() => clusterFacts.close());
+
+  if (settings.rulePaths.length > 0) {
+    closers.unshift(await followRuleFiles(settings, book, log, onRules));
+  } else if (client && settings.cluster) {
+    closers.unshift(await followClusterRules({ client, namespace: settings.cluster.namespace, log }, book, onRules));
+  }
+
+  const { certificates, caFile } = await openCertificates(settings, client, log);
+  closers.push(() => certificates.close());
+
+  let stopping = false;
+  const webhook = createWebhookServer(
+    {
+      rules: () => book.current(),
+      facts: () => (clusterFacts ? clusterFacts.current() : noFacts),
+      audit: (record) => auditLog.write(record),
+      reportBug: (err, uid) => log.error({ err, uid }, 'a bug: the request was refused'),
+      monotonic: () => process.hrtime.bigint(),
+    },
+    { tls: certificates.current() },
+  );
+  certificates.onChange(({ certificate, key }) => {
+    webhook.server.setSecureContext({ cert: certificate, key, minVersion: minimumTlsVersion });
+    log.info({}, 'serving a new certificate');
+  });
+  const health = createHealthServer([
+    { name: 'rules', missing: () => book.missing() },
+    { name: 'cluster', missing: () => clusterFacts?.missing() },
+    { name: 'running', missing: () => (stopping ? 'shutting down' : undefined) },
+  ]);
+
+  await listen(webhook as unknown as FastifyInstance, settings.host, settings.port, '--port');
+  await listen(health, settings.host, settings.healthPort, '--health-port').catch(async (error: unknown) => {
+    await webhook.close();
+    throw error;
+  });
+
+  if (client && clusterFacts && settings.cluster && settings.register) {
+    const registration = keepRegistered({
+      client,
+      namespace: settings.cluster.namespace,
+      service: settings.service,
+      certificates,
+      ready: () => book.missing() === undefined && clusterFacts.missing() === undefined,
+      log,
+    });
+    closers.unshift(() => registration.close());
+  }
+
+  return {
+    url: `https://${hostOf(settings.host)}:${portOf(webhook as unknown as FastifyInstance)}`,
+    healthUrl: `http://${hostOf(settings.host)}:${portOf(health)}`,
+    book,
+    caFile,
+    log,
+    async stop() {
+      stopping = true;
+      webhook.drain();
+      log.info({ drainMilliseconds: settings.drainMilliseconds }, 'shutting down: not ready any more, still answering');
+      await new Promise((resolve) => setTimeout(resolve, settings.drainMilliseconds));
+      await webhook.close();
+      for (const close of closers) await close();
+      await client?.close();
+      await health.close();
+      log.info({}, 'stopped: every request was answered');
+      auditLog.flush();
+    },
+  };
+}
+
+function kubeConfigChoice(cluster: NonNullable<Settings['cluster']>, env: Environment) {
+  return {
+    ...(cluster.kubeconfig !== undefined && { file: cluster.kubeconfig }),
+    ...(cluster.context !== undefined && { context: cluster.context }),
+    env,
+  };
+}
+
+function openAuditLog(settings: Settings): AuditLog {
+  try {
+    return createAuditLog(openDestination(settings.auditLog === '-' ? 1 : settings.auditLog));
+  } catch (error) {
+    throw new ConfigurationError(`--audit-log ${settings.auditLog}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+async function followRuleFiles(settings: Settings, book: RuleBook, log: Logger, onChange: (changes: readonly RulesChange[]) => void) {
+  const problems: string[] = [];
+  let started = false;
+  const files = await watchRuleFiles({
+    paths: settings.rulePaths,
+    book,
+    onChange: (changes) => {
+      if (!started)
+        problems.push(
+          ...changes.flatMap((change) => change.problems.map((problem) => `${renderOrigin(problem.origin)}: ${problem.message}`)),
+        );
+      if (started || problems.length === 0) onChange(changes);
+    },
+    onProblem: (message) => log.error({}, `${message} (the last rules stay in force)`),
+  }).catch((error: unknown) => {
+    throw new ConfigurationError(error instanceof Error ? error.message : String(error));
+  });
+  started = true;
+  if (problems.length > 0) {
+    files.close();
+    throw new ConfigurationError(problems.join('\n'));
+  }
+  return () => files.close();
+}
+
+async function followClusterRules(place: SnapshotPlace, book: RuleBook, onChange: (changes: readonly RulesChange[]) => void) {
+  const snapshot = keepSnapshot(place);
+  const lastGood = await readSnapshot(place);
+  const source = watchClusterRules({
+    ...place,
+    book,
+    lastGood,
+    onChange: (changes) => {
+      onChange(changes);
+      if (book.current()) snapshot.save(book.accepted());
+    },
+  });
+  return () => source.close();
+}
+
+async function openCertificates(settings: Settings, client: ApiClient | undefined, log: Logger) {
+  const { tls } = settings;
+  const asConfiguration = (error: unknown): never => {
+    throw new ConfigurationError(error instanceof Error ? error.message : String(error));
+  };
+  switch (tls.mode) {
+    case 'self': {
+      if (!client || !settings.cluster) throw new Error('settings promised a cluster');
+      const { namespace } = settings.cluster;
+      const certificates = await keepOwnCertificate({ client, namespace, secretName: tls.secretName, service: settings.service, log });
+      return { certificates, caFile: undefined };
+    }
+    case 'files': {
+      const onProblem = (message: string) => log.error({}, message);
+      const certificates = await watchCertificateFiles({ certificate: tls.certificate, key: tls.key, onProblem }).catch(asConfiguration);
+      return { certificates, caFile: undefined };
+    }
+    case 'dev': {
+      const made = await ensureDevelopmentCertificates({ directory: tls.directory, hosts: [], now: new Date() }).catch(asConfiguration);
+      const certificates: CertificateSource = await watchCertificateFiles({
+        certificate: made.certificateFile,
+        key: made.keyFile,
+        onProblem: (message) => log.error({}, message),
+      }).catch(asConfiguration);
+      return { certificates, caFile: made.caFile };
+    }
+  }
+}
+
+/** One line for each change of the rules, one for each problem of them, and one record. */
+function tellRules(changes: readonly RulesChange[], book: RuleBook, log: Logger, auditLog: AuditLog): void {
+  for (const change of changes) {
+    auditLog.write(buildRulesRecord(change));
+    for (const problem of change.problems) {
+      log.error(
+        { code: problem.code, ...problem.origin },
+        `rules refused, the last good ones stay in force: ${renderOrigin(problem.origin)}: ${problem.message}`,
+      );
+    }
+    for (const warning of change.warnings)
+      log.warn({ code: warning.code, ...warning.origin }, `${renderOrigin(warning.origin)}: ${warning.message}`);
+    if (change.alert !== undefined) log.error({}, change.alert);
+    if (change.after && change.after.revision !== change.before?.revision) {
+      const { revision, rules, settings } = change.after;
+      log.info(
+        { rulesRevision: revision, rules: rules.length, mode: settings.mode, unconfigured: settings.unconfigured },
+        'rules are in force',
+      );
+    }
+  }
+  const missing = book.missing();
+  if (missing !== undefined) log.error({}, `not ready: ${missing}`);
+}
+
+async function listen(app: FastifyInstance, host: string, port: number, flag: string): Promise<void> {
+  try {
+    await app.listen({ host, port });
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const place = `port ${port} of ${host}`;
+    if (code === 'EADDRINUSE')
+      throw new ConfigurationError(`${place} is in use: end the other program, or choose another port with ${flag}`);
+    if (code === 'EACCES') throw new ConfigurationError(`${place} may not be opened by this user: choose one above 1023 with ${flag}`);
+    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+      throw new ConfigurationError(`${host} is no address of this machine: choose another with --host`);
+    throw error;
+  }
+}
+
+function hostOf(host: string): string {
+  if (host === '127.0.0.1' || host === '::' || host === '0.0.0.0' || host === '::1') return 'localhost';
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+function portOf(app: FastifyInstance): number {
+  const address = app.server.address();
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}

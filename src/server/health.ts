@@ -1,0 +1,25 @@
+/** The plain HTTP side, for the kubelet: is the process alive, should it get requests. */
+import fastify, { type FastifyInstance, LogController } from 'fastify';
+
+/** One condition of readiness: undefined when it holds, else what is missing. */
+export type ReadinessCheck = { readonly name: string; readonly missing: () => string | undefined };
+
+export function createHealthServer(checks: readonly ReadinessCheck[]): FastifyInstance {
+  const app = fastify({
+    logger: false,
+    logController: new LogController({ disableRequestLogging: true }),
+    exposeHeadRoutes: false,
+    forceCloseConnections: true,
+  });
+  app.get('/healthz', async (_request, reply) => reply.type('text/plain').send('ok\n'));
+  app.get('/readyz', async (_request, reply) => {
+    const results = checks.map(({ name, missing }) => ({ name, missing: missing() }));
+    const ready = results.every(({ missing }) => missing === undefined);
+    const lines = results.map(({ name, missing }) => (missing === undefined ? `[+] ${name} ok\n` : `[-] ${name}: ${missing}\n`));
+    return reply
+      .code(ready ? 200 : 503)
+      .type('text/plain')
+      .send(lines.join(''));
+  });
+  return app;
+}

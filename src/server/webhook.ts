@@ -1,0 +1,200 @@
+/** The HTTPS side: two routes that take an AdmissionReview and answer it. */
+import type { Server } from 'node:https';
+import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
+import { type AdmissionAnswer, allowed, errored, renderAnswer } from '../admission/response.ts';
+import { changeOf, type DecodedReview, decodeReview, type ReviewRequest, type Webhook } from '../admission/review.ts';
+import { type AuditRecord, buildAuditRecord } from '../audit/record.ts';
+import { decide } from '../decision/decide.ts';
+import type { Decision } from '../decision/decision.ts';
+import type { Facts } from '../decision/facts.ts';
+import type { RuleSet } from '../rules/ruleset.ts';
+
+/** What the routes need from the rest of the program. */
+export type WebhookCollaborators = {
+  /** The rules in force; undefined until there are any. */
+  rules(): RuleSet | undefined;
+  /** Undefined until the watches have synced. */
+  facts(): Facts | undefined;
+  audit(record: AuditRecord): void;
+  reportBug(error: unknown, uid: string | undefined): void;
+  /** Nanoseconds of a clock that only goes forward. */
+  monotonic(): bigint;
+};
+
+export type WebhookOptions = {
+  readonly tls: { readonly certificate: string; readonly key: string };
+  /** Bytes of one body; more is answered 413. The API server itself takes requests of 3 MiB and sends object and old object, escaped. */
+  readonly bodyLimit?: number;
+  /** Bytes of all bodies being read and judged at a time; more is answered 503 and comes again. */
+  readonly inFlightLimit?: number;
+};
+
+const mebibyte = 1024 * 1024;
+export const minimumTlsVersion = 'TLSv1.2';
+
+export type WebhookServer = FastifyInstance<Server> & {
+  /** From now on every answer ends its connection, so that callers find another replica before this one goes. */
+  drain(): void;
+};
+
+export function createWebhookServer(collaborators: WebhookCollaborators, options: WebhookOptions): WebhookServer {
+  const app = fastify({
+    https: { cert: options.tls.certificate, key: options.tls.key, minVersion: minimumTlsVersion },
+    bodyLimit: options.bodyLimit ?? 20 * mebibyte,
+    // Longer than the API server keeps an idle connection (90 s): it, and never we, ends one.
+    keepAliveTimeout: 120_000,
+    requestTimeout: 35_000,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    exposeHeadRoutes: false,
+    logger: false,
+    logController: new LogController({ disableRequestLogging: true }),
+  }) as unknown as FastifyInstance<Server>;
+
+  let draining = false;
+  app.addHook('onRequest', async (_request, reply) => {
+    if (draining) reply.header('connection', 'close');
+  });
+  limitBytesInFlight(app, options.inFlightLimit ?? 64 * mebibyte);
+  readBodies(app);
+  answerErrors(app, collaborators);
+  for (const webhook of ['mutate', 'validate'] as const) {
+    app.post(`/${webhook}`, (request, reply) => answerReview(webhook, request, reply, collaborators));
+  }
+  return Object.assign(app, {
+    drain() {
+      draining = true;
+    },
+  });
+}
+
+function answerReview(webhook: Webhook, request: FastifyRequest, reply: FastifyReply, collaborators: WebhookCollaborators) {
+  const started = collaborators.monotonic();
+  const review = decodeReview(request.body);
+  if (!review.ok) return answerUndecodable(review, reply);
+
+  const audit = (conclusion: { decision: Decision | undefined; failure?: string }) => {
+    const durationMicroseconds = Number((collaborators.monotonic() - started) / 1000n);
+    collaborators.audit(buildAuditRecord({ webhook, request: review.request, ...conclusion, durationMicroseconds }));
+  };
+  try {
+    const judgement = judge(webhook, review.request, collaborators);
+    audit(judgement);
+    return judgement.answer ?? comeAgain(reply, judgement.failure);
+  } catch (error) {
+    // A bug of ours refuses, in HTTP 200 with the uid: an HTTP 500 would be repeated until the deadline, and its message lost.
+    collaborators.reportBug(error, review.request.uid);
+    audit({ decision: undefined, failure: 'internal error' });
+    return bug(review.request.uid);
+  }
+}
+
+type Judgement =
+  | { readonly answer: AdmissionAnswer; readonly decision: Decision | undefined; readonly failure?: never }
+  | { readonly answer?: never; readonly decision: Decision | undefined; readonly failure: string };
+
+function judge(webhook: Webhook, request: ReviewRequest, collaborators: WebhookCollaborators): Judgement {
+  const change = changeOf(request);
+  if (!change) return { answer: allowed(request.uid), decision: undefined };
+  const rules = collaborators.rules();
+  if (!rules) return { decision: undefined, failure: 'no rules are loaded yet' };
+  const facts = collaborators.facts();
+  if (!facts) return { decision: undefined, failure: 'the cluster has not been read yet' };
+
+  const decision = decide(change, rules, facts);
+  if (decision.kind === 'not-yet') return { decision, failure: decision.message };
+  return { answer: renderAnswer(webhook, request, decision, rules), decision };
+}
+
+function answerUndecodable(review: DecodedReview & { ok: false }, reply: FastifyReply) {
+  if (review.uid !== undefined)
+    return errored(review.uid, 400, 'BadRequest', `regkeeper cannot read this AdmissionReview: ${review.message}`);
+  return refuse(reply, 400, 'BadRequest', review.message);
+}
+
+/** The API server repeats a request that is answered so, within the webhook's timeout. */
+function comeAgain(reply: FastifyReply, message: string) {
+  reply.header('retry-after', '1');
+  return refuse(reply, 503, 'ServiceUnavailable', `regkeeper: ${message}`);
+}
+
+function bug(uid: string): AdmissionAnswer {
+  return errored(
+    uid,
+    500,
+    'InternalError',
+    `regkeeper failed while judging this request, so it was refused; its log has the error, with uid ${uid}`,
+  );
+}
+
+/** An HTTP refusal in the API server's own shape, so that its message reaches the person. */
+function refuse(reply: FastifyReply, code: number, reason: string, message: string) {
+  reply.code(code);
+  return { apiVersion: 'v1', kind: 'Status', status: 'Failure', code, reason, message };
+}
+
+/** Counted by what the request announces; a body without a length counts as the largest. */
+function limitBytesInFlight(app: FastifyInstance<Server>, limit: number): void {
+  let inFlight = 0;
+  app.addHook('onRequest', (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => {
+    const announced = Number(request.headers['content-length'] ?? Number.NaN);
+    const bytes = Number.isFinite(announced) ? announced : (app.initialConfig.bodyLimit ?? 0);
+    // What is over the limit of one body is refused by its length, before a byte of it is read.
+    if (bytes > (app.initialConfig.bodyLimit ?? 0)) return done();
+    if (inFlight > 0 && inFlight + bytes > limit) {
+      reply.header('connection', 'close').send(comeAgain(reply, 'too many bytes in flight'));
+      return;
+    }
+    inFlight += bytes;
+    reply.raw.once('close', () => {
+      inFlight -= bytes;
+    });
+    done();
+  });
+}
+
+/** Our own parser: no schema, no coercion, and keys such as `__proto__` are data. */
+function readBodies(app: FastifyInstance<Server>): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
+    if (body === '') return done(new UnreadableBody('the body is empty: send an AdmissionReview'));
+    try {
+      done(null, JSON.parse(body as string));
+    } catch (error) {
+      done(new UnreadableBody(`the body is not JSON: ${error instanceof Error ? error.message : ''}`));
+    }
+  });
+}
+
+class UnreadableBody extends Error {
+  readonly statusCode = 400;
+}
+
+function answerErrors(app: FastifyInstance<Server>, collaborators: WebhookCollaborators): void {
+  app.setNotFoundHandler((request, reply) =>
+    reply.send(
+      refuse(reply, 404, 'NotFound', `there is no ${request.method} ${request.url.slice(0, 200)} here: POST /mutate or /validate`),
+    ),
+  );
+  app.setErrorHandler((error: FastifyError, _request, reply) => {
+    const code = error.statusCode ?? 500;
+    if (code < 500) return reply.send(refuse(reply, code, reasonOf(code), messageOf(error)));
+    collaborators.reportBug(error, undefined);
+    return reply.send(refuse(reply, 500, 'InternalError', 'regkeeper failed while reading this request; its log has the error'));
+  });
+}
+
+function reasonOf(code: number): string {
+  return { 413: 'RequestEntityTooLarge', 415: 'UnsupportedMediaType' }[code] ?? 'BadRequest';
+}
+
+function messageOf(error: FastifyError): string {
+  switch (error.code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return 'the body is larger than an admission request can be';
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return 'the content type must be application/json';
+    default:
+      return error.message;
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * regkeeper in the test cluster: the base of `deploy/` applied as it is, and the server as a process on this machine, with the identity and
+ * the rights of its ServiceAccount and nothing else. The Service leads to it through the egress proxy.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { ServiceAddress } from './egress.ts';
+import type { Kubectl } from './kubectl.ts';
+import { waitFor } from './wait-for.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+export const ownNamespace = 'regkeeper';
+const service: ServiceAddress = { namespace: ownNamespace, service: 'regkeeper', port: 443 };
+
+export type RegkeeperSettings = {
+  readonly kubectl: Kubectl;
+  /** An administrator's; only the server's address and authority are taken from it. */
+  readonly kubeconfig: string;
+  /** For logs and the kubeconfig of the service account. */
+  readonly directory: string;
+  readonly routeService: (address: ServiceAddress, targetPort: number) => Promise<void>;
+  /** Further flags of `regkeeper serve`. */
+  readonly flags?: readonly string[];
+};
+
+export type Regkeeper = {
+  readonly process: ChildProcess;
+  readonly port: number;
+  readonly healthPort: number;
+  /** What it logged so far, line by line. */
+  log(): readonly Record<string, unknown>[];
+  /** Its audit records so far. */
+  audit(): readonly Record<string, unknown>[];
+  /** Sends the signal and resolves with the exit code when the process is gone. */
+  end(signal?: 'SIGTERM' | 'SIGKILL'): Promise<number | null>;
+};
+
+/** Applies `deploy/base`. A second time is fine. */
+export async function applyBase(kubectl: Kubectl): Promise<void> {
+  await kubectl(['apply', '-k', join(root, 'deploy/base')]);
+}
+
+/** Takes everything of `deploy/base` away again, and waits until it is gone. */
+export async function deleteBase(kubectl: Kubectl): Promise<void> {
+  await kubectl(['delete', '-k', join(root, 'deploy/base'), '--ignore-not-found', '--wait=true', '--timeout=60s']);
+}
+
+/** Starts one server and returns when it is ready and both webhook configurations are filled. */
+export async function startRegkeeper(settings: RegkeeperSettings): Promise<Regkeeper> {
+  const { kubectl, directory, routeService, flags = [] } = settings;
+  await mkdir(directory, { recursive: true });
+  const kubeconfig = await serviceAccountKubeconfig(settings);
+  const logFile = join(directory, 'regkeeper.log');
+  const auditFile = join(directory, 'audit.log');
+  const log = openSync(logFile, 'w');
+  const args = ['serve', '--kubeconfig', kubeconfig, '--namespace', ownNamespace, '--tls', 'self', '--service', 'regkeeper', '--register'];
+  const network = ['--host', '127.0.0.1', '--port', '0', '--health-port', '0'];
+  const child = spawn(process.execPath, [join(root, 'src/main.ts'), ...args, ...network, '--audit-log', auditFile, ...flags], {
+    cwd: directory,
+    env: { PATH: process.env.PATH, HOME: directory },
+    stdio: ['ignore', log, log],
+  });
+  closeSync(log);
+  const endWithUs = () => child.kill('SIGKILL');
+  process.once('exit', endWithUs);
+  const gone = new Promise<number | null>((settle) => {
+    child.once('exit', (code) => {
+      process.off('exit', endWithUs);
+      settle(code);
+    });
+  });
+
+  const readLog = () => jsonLines(readFileSync(logFile, 'utf8'));
+  const serving = () => readLog().find(({ msg }) => msg === 'serving');
+  const hopeless = () =>
+    child.exitCode === null ? undefined : new Error(`regkeeper ended with exit code ${child.exitCode}:\n${readFileSync(logFile, 'utf8')}`);
+  await waitFor(async () => serving() !== undefined, { deadlineSeconds: 30, what: 'regkeeper to serve', hopeless });
+  const { url, healthUrl } = serving() as { url: string; healthUrl: string };
+  const regkeeper: Regkeeper = {
+    process: child,
+    port: Number(new URL(url).port),
+    healthPort: Number(new URL(healthUrl).port),
+    log: readLog,
+    audit: () => jsonLines(readFileSync(auditFile, 'utf8')),
+    end: async (signal = 'SIGTERM') => {
+      if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+      return await gone;
+    },
+  };
+  await routeService(service, regkeeper.port);
+  await waitFor(async () => (await fetch(`${new URL('/readyz', healthUrl)}`)).ok, {
+    deadlineSeconds: 30,
+    what: 'regkeeper to be ready',
+    hopeless,
+  });
+  await waitUntilFilled(kubectl);
+  return regkeeper;
+}
+
+/** Waits until both webhook configurations ask regkeeper. */
+export async function waitUntilFilled(kubectl: Kubectl): Promise<void> {
+  for (const kind of ['mutatingwebhookconfiguration', 'validatingwebhookconfiguration']) {
+    await waitFor(
+      async () => {
+        const { webhooks } = await kubectl.json<{ webhooks?: unknown[] }>(['get', kind, 'regkeeper']);
+        return (webhooks ?? []).length > 0;
+      },
+      { deadlineSeconds: 30, what: `the ${kind} to be filled` },
+    );
+  }
+}
+
+async function serviceAccountKubeconfig({ kubectl, directory }: RegkeeperSettings): Promise<string> {
+  const { stdout: token } = await kubectl(['create', 'token', 'regkeeper', '-n', ownNamespace, '--duration=24h']);
+  const view = await kubectl.json<{ clusters: { cluster: object }[] }>(['config', 'view', '--raw', '--minify', '--flatten']);
+  const file = join(directory, 'kubeconfig');
+  const config = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'cluster', cluster: view.clusters[0]?.cluster }],
+    users: [{ name: 'regkeeper', user: { token: token.trim() } }],
+    contexts: [{ name: 'regkeeper', context: { cluster: 'cluster', user: 'regkeeper' } }],
+    'current-context': 'regkeeper',
+  };
+  await writeFile(file, JSON.stringify(config), { mode: 0o600 });
+  return file;
+}
+
+function jsonLines(text: string): Record<string, unknown>[] {
+  return text.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as Record<string, unknown>] : []));
+}

@@ -1,0 +1,334 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { type ApiClient, connectApi } from '../../../src/cluster/api.ts';
+import { loadKubeConfig } from '../../../src/cluster/kubeconfig.ts';
+import { keepRegistered } from '../../../src/cluster/registration.ts';
+import { keepOwnCertificate } from '../../../src/cluster/self-certificates.ts';
+import { kindsWithImages } from '../../../src/object/kinds.ts';
+import type { Kubectl } from '../kubectl.ts';
+import { target, waitFor } from '../target.ts';
+
+const cluster = target();
+const { kubectl } = cluster;
+
+const base = folder('base');
+const account = 'system:serviceaccount:regkeeper:regkeeper';
+const log = { debug: ignore, info: ignore, warn: ignore, error: ignore };
+
+function folder(name: string): string {
+  return join(import.meta.dirname, '../../../deploy', name);
+}
+
+function ignore(): void {}
+
+// Names are fixed, since this is what people install: the file cleans up behind itself, for the others use the same cluster.
+beforeAll(async () => {
+  await uninstall();
+  await kubectl(['apply', '-k', base]);
+  await makeObjects();
+}, 60_000);
+afterAll(uninstall, 60_000);
+
+async function uninstall(): Promise<void> {
+  const configurations = 'mutatingwebhookconfiguration,validatingwebhookconfiguration';
+  await kubectl(['delete', configurations, 'regkeeper', '--ignore-not-found']);
+  await kubectl(['delete', 'clusterrole,clusterrolebinding', 'regkeeper', '--ignore-not-found']);
+  await kubectl(['delete', 'namespace', 'regkeeper', '--ignore-not-found', '--timeout=50s']);
+}
+
+/** The API as the server in the Pod sees it: with the rights of its service account. */
+async function asServer(): Promise<ApiClient> {
+  const { stdout: token } = await kubectl(['create', 'token', 'regkeeper', '-n', 'regkeeper']);
+  const kubeConfig = await loadKubeConfig({ file: cluster.kubeconfig, env: {} });
+  const [server] = kubeConfig.clusters;
+  if (!server) throw new Error('the kubeconfig names no cluster');
+  kubeConfig.loadFromClusterAndUser(server, { name: 'regkeeper', token: token.trim() });
+  const client = connectApi(kubeConfig);
+  onTestFinished(() => client.close());
+  return client;
+}
+
+/** Holds one object of each kind, made before the webhooks were filled. */
+let namespace = '';
+
+const template = { metadata: { labels: { app: 'x' } }, spec: { containers: [{ name: 'x', image: 'registry.example.com/x:1' }] } };
+const selector = { matchLabels: { app: 'x' } };
+const jobTemplate = { spec: { template: { ...template, spec: { ...template.spec, restartPolicy: 'Never' } } } };
+const objects: [resource: string, manifest: object, pathOfImage: string][] = [
+  ['pods', { apiVersion: 'v1', kind: 'Pod', spec: template.spec }, '/spec/containers/0/image'],
+  ['podtemplates', { apiVersion: 'v1', kind: 'PodTemplate', template }, '/template/spec/containers/0/image'],
+  [
+    'replicationcontrollers',
+    { apiVersion: 'v1', kind: 'ReplicationController', spec: { replicas: 0, template } },
+    '/spec/template/spec/containers/0/image',
+  ],
+  ...['Deployment', 'ReplicaSet', 'StatefulSet'].map((kind): [string, object, string] => [
+    `${kind.toLowerCase()}s`,
+    { apiVersion: 'apps/v1', kind, spec: { replicas: 0, selector, template } },
+    '/spec/template/spec/containers/0/image',
+  ]),
+  ['daemonsets', { apiVersion: 'apps/v1', kind: 'DaemonSet', spec: { selector, template } }, '/spec/template/spec/containers/0/image'],
+  [
+    'cronjobs',
+    { apiVersion: 'batch/v1', kind: 'CronJob', spec: { schedule: '0 0 1 1 *', suspend: true, jobTemplate } },
+    '/spec/jobTemplate/spec/template/spec/containers/0/image',
+  ],
+  [
+    'deploymentconfigs.apps.openshift.io',
+    { apiVersion: 'apps.openshift.io/v1', kind: 'DeploymentConfig', spec: { template } },
+    '/spec/template/spec/containers/0/image',
+  ],
+  [
+    'buildconfigs.build.openshift.io',
+    {
+      apiVersion: 'build.openshift.io/v1',
+      kind: 'BuildConfig',
+      spec: { strategy: { dockerStrategy: { from: { kind: 'DockerImage', name: 'registry.example.com/x:1' } } } },
+    },
+    '/spec/strategy/dockerStrategy/from/name',
+  ],
+];
+
+async function makeObjects(): Promise<void> {
+  namespace = await cluster.namespace();
+  const items = objects.map(([, manifest]) => ({ ...manifest, metadata: { name: 'x', namespace } }));
+  await kubectl(['create', '-f', '-'], { stdin: JSON.stringify({ apiVersion: 'v1', kind: 'List', items }) });
+}
+
+type Configuration = {
+  metadata: { resourceVersion: string; ownerReferences?: { kind: string; name: string }[] };
+  webhooks?: { name: string; failurePolicy: string; clientConfig: { caBundle: string } }[];
+};
+
+const mutating = () => kubectl.json<Configuration>(['get', 'mutatingwebhookconfiguration', 'regkeeper']);
+const validating = () => kubectl.json<Configuration>(['get', 'validatingwebhookconfiguration', 'regkeeper']);
+const secretData = async () =>
+  (await kubectl.json<{ data?: Record<string, string> }>(['get', 'secret', 'regkeeper-tls', '-n', 'regkeeper'])).data;
+
+describe('the service account of the server', () => {
+  test.each([
+    ['list', 'serviceaccounts', '--all-namespaces'],
+    ['watch', 'serviceaccounts', '--all-namespaces'],
+    ['get', 'namespaces/regkeeper', ''],
+    ['list', 'configmaps', 'regkeeper'],
+    ['watch', 'configmaps', 'regkeeper'],
+    ['get', 'secrets/regkeeper-tls', 'regkeeper'],
+    ['watch', 'secrets/regkeeper-tls', 'regkeeper'],
+    ['update', 'secrets/regkeeper-tls', 'regkeeper'],
+    ['list', 'mutatingwebhookconfigurations/regkeeper', ''],
+    ['watch', 'validatingwebhookconfigurations/regkeeper', ''],
+    ['patch', 'mutatingwebhookconfigurations/regkeeper', ''],
+  ])('may %s %s %s', async (verb, resource, where) => {
+    expect(await may(verb, resource, where)).toBe('yes');
+  });
+
+  test.each([
+    ['get', 'secrets/other', 'regkeeper'],
+    ['list', 'secrets', 'regkeeper'],
+    ['create', 'secrets', 'regkeeper'],
+    ['delete', 'secrets/regkeeper-tls', 'regkeeper'],
+    ['get', 'secrets/regkeeper-tls', 'default'],
+    ['list', 'secrets', '--all-namespaces'],
+    ['list', 'configmaps', '--all-namespaces'],
+    ['update', 'configmaps/regkeeper-rules', 'regkeeper'],
+    ['patch', 'mutatingwebhookconfigurations/other', ''],
+    ['list', 'mutatingwebhookconfigurations', ''],
+    ['create', 'validatingwebhookconfigurations', ''],
+    ['list', 'pods', '--all-namespaces'],
+    ['get', 'namespaces/default', ''],
+    ['update', 'namespaces/regkeeper', ''],
+    ['update', 'serviceaccounts', '--all-namespaces'],
+    ['create', 'pods', 'regkeeper'],
+  ])('may not %s %s %s', async (verb, resource, where) => {
+    expect(await may(verb, resource, where)).toBe('no');
+  });
+
+  async function may(verb: string, resource: string, where: string): Promise<string> {
+    const place = where === '' || where.startsWith('--') ? [where].filter(Boolean) : ['-n', where];
+    const { stdout } = await kubectl(['auth', 'can-i', verb, resource, ...place, `--as=${account}`], { allowFailure: true });
+    return stdout.trim();
+  }
+});
+
+describe('the shipped Pods', () => {
+  test('are let in under the restricted Pod Security Standard', async () => {
+    const pods = await waitFor(
+      async () => {
+        const { items } = await kubectl.json<{ items: object[] }>(['get', 'pods', '-n', 'regkeeper']);
+        return items.length === 2 && items;
+      },
+      { deadlineSeconds: 30, what: 'two Pods' },
+    );
+    expect(pods).toHaveLength(2);
+  });
+
+  test('get their rules with the base, in a mode that refuses nothing', async () => {
+    const rules = await kubectl.json<{ data: Record<string, string> }>(['get', 'configmap', 'regkeeper-rules', '-n', 'regkeeper']);
+    expect(rules.data['rules.yaml']).toMatch(/^mode: audit$/m);
+  });
+});
+
+describe('with the rights of the shipped service account', () => {
+  /** What the server does after its start. */
+  async function serve() {
+    const client = await asServer();
+    const certificates = await keepOwnCertificate({
+      client,
+      namespace: 'regkeeper',
+      secretName: 'regkeeper-tls',
+      service: 'regkeeper',
+      log,
+    });
+    const registration = keepRegistered({ client, namespace: 'regkeeper', service: 'regkeeper', certificates, ready: () => true, log });
+    onTestFinished(async () => {
+      await registration.close();
+      certificates.close();
+    });
+    await waitFor(async () => (await mutating()).webhooks?.length && (await validating()).webhooks?.length, {
+      deadlineSeconds: 30,
+      what: 'entries in both configurations',
+    });
+    return certificates;
+  }
+
+  test('the server fills the Secret and both webhook configurations', async () => {
+    const certificates = await serve();
+    const caBundle = Buffer.from(certificates.current().authorities ?? '').toString('base64');
+    for (const { webhooks = [], metadata } of [await mutating(), await validating()]) {
+      // The test cluster serves every kind, those of OpenShift too.
+      expect(webhooks).toHaveLength(kindsWithImages.length);
+      expect(new Set(webhooks.map((each) => each.clientConfig.caBundle))).toEqual(new Set([caBundle]));
+      expect(metadata.ownerReferences).toMatchObject([{ kind: 'Namespace', name: 'regkeeper' }]);
+    }
+    expect(Object.keys((await secretData()) ?? {}).sort()).toEqual(['ca.crt', 'ca.key', 'tls.crt', 'tls.key']);
+  });
+
+  test('the server is content with what the API server made of its entries', async () => {
+    await serve();
+    const before = (await mutating()).metadata.resourceVersion;
+    const certificates = await serve();
+    expect(certificates.current().certificate).toBeTruthy();
+    expect((await mutating()).metadata.resourceVersion).toBe(before);
+  });
+
+  test('an entry that somebody weakens by hand is put back', async () => {
+    await serve();
+    const weaken = JSON.stringify([{ op: 'replace', path: '/webhooks/0/failurePolicy', value: 'Ignore' }]);
+    await kubectl(['patch', 'validatingwebhookconfiguration', 'regkeeper', '--type=json', `--patch=${weaken}`]);
+    await waitFor(async () => (await validating()).webhooks?.every((each) => each.failurePolicy === 'Fail'), {
+      deadlineSeconds: 30,
+      what: 'the repaired entry',
+    });
+  });
+
+  test('a Secret emptied by hand is filled again, and the API server told of its authority', async () => {
+    const certificates = await serve();
+    const before = certificates.current().certificate;
+    await kubectl(['patch', 'secret', 'regkeeper-tls', '-n', 'regkeeper', '--type=json', '--patch=[{"op":"remove","path":"/data"}]']);
+    await waitFor(() => certificates.current().certificate !== before, { deadlineSeconds: 30, what: 'a new certificate' });
+    const caBundle = Buffer.from(certificates.current().authorities ?? '').toString('base64');
+    await waitFor(async () => (await validating()).webhooks?.every((each) => each.clientConfig.caBundle === caBundle), {
+      deadlineSeconds: 30,
+      what: 'the new caBundle',
+    });
+  });
+
+  test('a missing Secret, which it may not make, is told with the way out', async () => {
+    await kubectl(['delete', 'secret', 'regkeeper-tls', '-n', 'regkeeper']);
+    const client = await asServer();
+    const keeping = keepOwnCertificate({ client, namespace: 'regkeeper', secretName: 'regkeeper-tls', service: 'regkeeper', log });
+    await expect(keeping).rejects.toThrow(/apply the deployment again/);
+    await kubectl(['apply', '-k', base]);
+  });
+
+  test.each(objects)('while nobody answers, %s can be labelled, and no image can come in', async (resource, _manifest, path) => {
+    await serve();
+    const image = JSON.stringify([{ op: 'replace', path, value: 'registry.example.com/x:2' }]);
+    // A filled configuration takes effect a moment after it is stored.
+    const refusal = await waitFor(
+      async () => {
+        const { code, stderr } = await kubectl(
+          ['patch', resource, 'x', '-n', namespace, '--type=json', '--dry-run=server', `--patch=${image}`],
+          {
+            allowFailure: true,
+          },
+        );
+        return code !== 0 && stderr;
+      },
+      { deadlineSeconds: 30, what: 'the refusal' },
+    );
+    expect(refusal).toContain(`failed calling webhook "${resource.split('.')[0]}`);
+    await kubectl(['label', resource, 'x', '-n', namespace, 'a=b']);
+    await kubectl(['annotate', resource, 'x', '-n', namespace, 'a=b']);
+  });
+
+  describe.each<[string, string[]]>([
+    ['kubectl apply', ['apply', '-k']],
+    ['kubectl apply --server-side', ['apply', '--server-side', '--force-conflicts', '--field-manager=regkeeper-install', '-k']],
+  ])('applying the same again with %s', (_name, command) => {
+    test.each(['base', 'program'])('keeps the filled webhooks and the certificate: deploy/%s', async (name) => {
+      const certificates = await serve();
+      const before = { data: await secretData(), mutating: (await mutating()).webhooks, validating: (await validating()).webhooks };
+      await kubectl([...command, folder(name)]);
+      const after = { data: await secretData(), mutating: (await mutating()).webhooks, validating: (await validating()).webhooks };
+      expect(after).toEqual(before);
+      expect(certificates.current().certificate).toBe(Buffer.from(before.data?.['tls.crt'] ?? '', 'base64').toString());
+    });
+  });
+});
+
+describe("the owner's rules", () => {
+  const edited = 'mode: enforce\nunconfigured: deny\nrules: []\n';
+  const edit = () =>
+    kubectl([
+      ...['patch', 'configmap', 'regkeeper-rules', '-n', 'regkeeper', '--type=merge'],
+      ...['--field-manager=kubectl-edit', `--patch=${JSON.stringify({ data: { 'rules.yaml': edited } })}`],
+    ]);
+  const rules = async () =>
+    (await kubectl.json<{ data: Record<string, string> }>(['get', 'configmap', 'regkeeper-rules', '-n', 'regkeeper'])).data['rules.yaml'];
+
+  test.each<[string, string[]]>([
+    ['kubectl apply', ['apply', '-k']],
+    ['kubectl apply --server-side', ['apply', '--server-side', '--force-conflicts', '--field-manager=regkeeper-install', '-k']],
+  ])('survive an upgrade with deploy/program by %s', async (_name, command) => {
+    await edit();
+    await kubectl([...command, folder('program')]);
+    expect(await rules()).toBe(edited);
+  });
+
+  test('stop a server-side apply of deploy/base, and survive it', async () => {
+    await install();
+    await edit();
+    const { code, stderr } = await serverSideApply();
+    expect(code).not.toBe(0);
+    expect(stderr).toContain('.data.rules.yaml');
+    expect(await rules()).toBe(edited);
+  });
+
+  /** From nothing, as README.md says. */
+  async function install() {
+    await kubectl(['delete', 'configmap', 'regkeeper-rules', '-n', 'regkeeper']);
+    await serverSideApply();
+  }
+
+  function serverSideApply(kubectlHere: Kubectl = kubectl) {
+    return kubectlHere(['apply', '--server-side', '--field-manager=regkeeper-install', '-k', base], { allowFailure: true });
+  }
+});
+
+test('deploy/openshift differs from deploy/base in the rules only', async () => {
+  const rendered = async (name: string) => (await kubectl(['kustomize', folder(name)])).stdout.split(/^---\n/m);
+  const [plain, openshift] = [await rendered('base'), await rendered('openshift')];
+  const different = openshift.filter((each) => !plain.includes(each));
+  expect(different).toHaveLength(1);
+  expect(different[0]).toContain('name: regkeeper-rules');
+});
+
+test('the configurations go with the namespace', async () => {
+  await kubectl(['delete', 'namespace', 'regkeeper', '--timeout=50s']);
+  const gone = async () => {
+    const { stdout } = await kubectl(['get', 'mutatingwebhookconfigurations,validatingwebhookconfigurations', '-o', 'name']);
+    return !stdout.includes('/regkeeper');
+  };
+  await waitFor(gone, { deadlineSeconds: 60, what: 'the webhook configurations to be collected' });
+}, 120_000);

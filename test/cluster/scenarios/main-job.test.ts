@@ -1,0 +1,464 @@
+/** The product's reason for being, told with real kubectl against a real API server. */
+
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { applyBase, deleteBase, ownNamespace, type Regkeeper, startRegkeeper, waitUntilFilled } from '../regkeeper.ts';
+import { target, waitFor } from '../target.ts';
+
+// `kubectl edit` with sed for an editor; the rules stand indented in the file that it edits.
+process.env.KUBE_EDITOR = "sed -i -e 's/^    rules:/    rules:\\n    - registry: later.example.com\\n      pullSecret: later-secret/'";
+
+const cluster = target();
+const { kubectl } = cluster;
+
+const registry = 'external-registry.example.com:5000';
+const image = `${registry}/privaterepo/sample-app:1.0`;
+
+const rules = `
+mode: enforce
+unconfigured: deny
+contact: the platform team
+internalRegistries: [image-registry.openshift-image-registry.svc:5000]
+rules:
+- name: external
+  registry: ${registry}
+  pullSecret: external-registry
+  pushSecret: external-registry
+- registry: second.example.com
+  pullSecret: second-registry
+- registry: docker.io
+  trust: false
+  reason: use ${registry}/hub
+`;
+
+let regkeeper: Regkeeper | undefined;
+let namespace: string;
+let folder: string;
+let rulesBefore: string | undefined;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'regkeeper-scenario-'));
+  if (cluster.local) {
+    await applyBase(kubectl);
+    regkeeper = await start();
+  } else {
+    await waitUntilFilled(kubectl);
+  }
+  const configMap = await kubectl.json<{ data: Record<string, string> }>(['get', 'configmap', 'regkeeper-rules', '-n', ownNamespace]);
+  rulesBefore = configMap.data['rules.yaml'];
+  namespace = await cluster.namespace();
+  await writeRules(rules);
+  await waitFor(async () => (await create(pod('probe', 'unknown.example.com/x'), ['--dry-run=server'])).code !== 0, {
+    deadlineSeconds: 10,
+    what: 'the rules of this scenario to be in force',
+  });
+});
+
+afterAll(async () => {
+  if (cluster.local) {
+    await regkeeper?.end();
+    await deleteBase(kubectl);
+  } else if (rulesBefore !== undefined) {
+    await writeRules(rulesBefore);
+  }
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe('Pods', () => {
+  test('a pod of a registry that needs a secret gets it', async () => {
+    await created(pod('sample-app', image));
+    expect(await secretsOf('pod/sample-app')).toEqual(['external-registry']);
+  });
+
+  test('the secrets that the author listed stay, in front', async () => {
+    await created(pod('with-list', image, { imagePullSecrets: [{ name: 'mine' }, { name: 'external-registry' }] }));
+    await created(pod('with-other', image, { imagePullSecrets: [{ name: 'mine' }] }));
+    expect(await secretsOf('pod/with-list')).toEqual(['mine', 'external-registry']);
+    expect(await secretsOf('pod/with-other')).toEqual(['mine', 'external-registry']);
+  });
+
+  test("the service account's own secrets stay on the pod", async () => {
+    await serviceAccount('has-own', ['own-a', 'own-b']);
+    await created(pod('with-account', image, { serviceAccountName: 'has-own' }));
+    expect(await secretsOf('pod/with-account')).toEqual(['own-a', 'own-b', 'external-registry']);
+  });
+
+  test('each image counts: init containers and image volumes too', async () => {
+    await created(
+      pod('many', image, {
+        initContainers: [{ name: 'init', image: 'second.example.com/init:1' }],
+        volumes: [{ name: 'data', image: { reference: 'second.example.com/data:1' } }],
+      }),
+    );
+    expect(await secretsOf('pod/many')).toEqual(expect.arrayContaining(['external-registry', 'second-registry']));
+  });
+
+  test('an image from an unknown host is refused, naming container, image and whom to ask', async () => {
+    const { code, stderr } = await create(pod('unknown', 'unknown.example.com/team/app:7'));
+    expect(code).not.toBe(0);
+    expect(stderr).toContain('denied the request');
+    expect(stderr).toContain('container "app"');
+    expect(stderr).toContain('unknown.example.com/team/app:7');
+    expect(stderr).toContain('Ask the platform team');
+  });
+
+  test('a distrusted image is refused with the reason and the rule', async () => {
+    const { code, stderr } = await create(pod('hub', 'nginx'));
+    expect(code).not.toBe(0);
+    expect(stderr).toContain('docker.io/library/nginx');
+    expect(stderr).toContain(`use ${registry}/hub`);
+    expect(stderr).toContain('regkeeper/regkeeper-rules');
+  });
+
+  test('a debug container is a way in like any other', async () => {
+    await created(pod('debugged', image));
+    const debug = await kubectl(
+      ['debug', 'debugged', '-n', namespace, '--image=unknown.example.com/tools', '--attach=false', '-c', 'tools'],
+      {
+        allowFailure: true,
+      },
+    );
+    expect(debug.code).not.toBe(0);
+    expect(debug.stderr).toContain('ephemeral container "tools"');
+  });
+
+  test('a change of the image is judged, a change of labels is not', async () => {
+    await created(pod('changing', image));
+    const changed = await kubectl(['set', 'image', 'pod/changing', 'app=unknown.example.com/x', '-n', namespace], { allowFailure: true });
+    expect(changed.code).not.toBe(0);
+    expect(changed.stderr).toContain('unknown.example.com/x');
+    await kubectl(['label', 'pod/changing', 'a=b', '-n', namespace]);
+  });
+});
+
+describe('Deployments', () => {
+  test('the template gets the secret, and its pods run through with it', async () => {
+    await serviceAccount('deployer-account', ['own-c']);
+    await created(deployment('web', image, { serviceAccountName: 'deployer-account' }));
+    expect(await secretsOf('deployment/web', 'spec.template.spec')).toEqual(['external-registry', 'own-c']);
+    await settled('web');
+    expect(await podSecrets('web')).toEqual([
+      ['external-registry', 'own-c'],
+      ['external-registry', 'own-c'],
+    ]);
+  });
+
+  test('nothing that leaves the template alone makes a rollout: label, scale, replace, apply, server-side apply', async () => {
+    const manifest = deployment('steady', image);
+    const file = join(folder, 'steady.json');
+    await writeFile(file, JSON.stringify(manifest));
+    await kubectl(['apply', '-f', file, '-n', namespace]);
+    await settled('steady');
+    const template = await templateOf('steady');
+
+    await kubectl(['label', 'deployment/steady', 'a=b', '-n', namespace]);
+    await kubectl(['scale', 'deployment/steady', '--replicas=1', '-n', namespace]);
+    await kubectl(['apply', '-f', file, '-n', namespace]);
+    await kubectl(['replace', '-f', file, '-n', namespace]);
+    await kubectl(['apply', '--server-side', '--force-conflicts', '-f', file, '-n', namespace]);
+    expect(await templateOf('steady')).toEqual(template);
+    await settled('steady');
+    expect(await replicaSetsOf('steady')).toBe(1);
+  });
+
+  test('another image brings another secret, and the one nothing asks for any more goes', async () => {
+    await created(deployment('moving', image));
+    await kubectl(['set', 'image', 'deployment/moving', 'app=second.example.com/app:2', '-n', namespace]);
+    expect(await secretsOf('deployment/moving', 'spec.template.spec')).toEqual(['second-registry']);
+  });
+
+  test('an image from an unknown host is refused at the Deployment, before a pod waits for it', async () => {
+    const { code, stderr } = await create(deployment('unknown', 'unknown.example.com/app'));
+    expect(code).not.toBe(0);
+    expect(stderr).toContain(`Deployment ${namespace}/unknown`);
+  });
+});
+
+describe('every other kind with a pod template', () => {
+  const podTemplate = (restartPolicy = 'Always') => ({
+    metadata: { labels: { app: 'any' } },
+    spec: { restartPolicy, containers: [{ name: 'app', image }] },
+  });
+  const selector = { matchLabels: { app: 'any' } };
+
+  test.each([
+    ['apps/v1', 'ReplicaSet', { selector, replicas: 0, template: podTemplate() }, 'spec.template.spec'],
+    ['apps/v1', 'StatefulSet', { selector, serviceName: 'any', replicas: 0, template: podTemplate() }, 'spec.template.spec'],
+    ['apps/v1', 'DaemonSet', { selector, template: podTemplate() }, 'spec.template.spec'],
+    ['v1', 'ReplicationController', { selector: { app: 'any' }, replicas: 0, template: podTemplate() }, 'spec.template.spec'],
+    ['batch/v1', 'Job', { suspend: true, template: podTemplate('Never') }, 'spec.template.spec'],
+    [
+      'batch/v1',
+      'CronJob',
+      { schedule: '0 0 1 1 *', suspend: true, jobTemplate: { spec: { template: podTemplate('Never') } } },
+      'spec.jobTemplate.spec.template.spec',
+    ],
+    ['apps.openshift.io/v1', 'DeploymentConfig', { replicas: 0, selector: { app: 'any' }, template: podTemplate() }, 'spec.template.spec'],
+  ])('%s %s', async (apiVersion, kind, spec, path) => {
+    const name = `any-${kind.toLowerCase()}`;
+    await created({ apiVersion, kind, metadata: { name }, spec });
+    expect(await secretsOf(`${kind.toLowerCase()}/${name}`, path)).toEqual(['external-registry']);
+  });
+
+  test('v1 PodTemplate', async () => {
+    await created({ apiVersion: 'v1', kind: 'PodTemplate', metadata: { name: 'any' }, template: podTemplate() });
+    expect(await secretsOf('podtemplate/any', 'template.spec')).toEqual(['external-registry']);
+  });
+});
+
+describe('BuildConfigs', () => {
+  test('base image and output on a registry that needs secrets: pullSecret and pushSecret', async () => {
+    await created(buildConfig('sample'));
+    const { spec } = await get<BuildConfig>('buildconfig/sample');
+    expect(spec.strategy.sourceStrategy.pullSecret).toEqual({ name: 'external-registry' });
+    expect(spec.output.pushSecret).toEqual({ name: 'external-registry' });
+  });
+
+  test('explicit secrets stay', async () => {
+    await created(buildConfig('explicit', { pullSecret: { name: 'my-pull' }, pushSecret: { name: 'my-push' } }));
+    const { spec } = await get<BuildConfig>('buildconfig/explicit');
+    expect(spec.strategy.sourceStrategy.pullSecret).toEqual({ name: 'my-pull' });
+    expect(spec.output.pushSecret).toEqual({ name: 'my-push' });
+  });
+
+  test('after a switch to an image stream our pullSecret goes, which would turn off the builder account', async () => {
+    await created(buildConfig('switching'));
+    const from = { kind: 'ImageStreamTag', name: 'nodejs:24' };
+    await kubectl([
+      'patch',
+      'buildconfig/switching',
+      '-n',
+      namespace,
+      '--type=merge',
+      '-p',
+      JSON.stringify({ spec: { strategy: { sourceStrategy: { from } } } }),
+    ]);
+    const { spec } = await get<BuildConfig>('buildconfig/switching');
+    expect(spec.strategy.sourceStrategy.pullSecret).toBeUndefined();
+    expect(spec.output.pushSecret).toEqual({ name: 'external-registry' });
+  });
+
+  test('a push to an unknown registry is refused', async () => {
+    const { code, stderr } = await create(buildConfig('leaking', { to: 'unknown.example.com/out:1' }));
+    expect(code).not.toBe(0);
+    expect(stderr).toContain('spec.output.to');
+  });
+});
+
+describe('rules in ConfigMaps', () => {
+  test('after kubectl edit the same image is let in within a second', async () => {
+    const refused = pod('later', 'later.example.com/app:1');
+    expect((await create(refused)).code).not.toBe(0);
+    await kubectl(['edit', 'configmap', 'regkeeper-rules', '-n', ownNamespace]);
+    await waitFor(async () => (await create(refused)).code === 0, { deadlineSeconds: 1, what: 'the edited rules to be in force' });
+    expect(await secretsOf('pod/later')).toEqual(['later-secret']);
+  });
+
+  test('a bad edit leaves the last good rules in force, and is logged with line and column', async () => {
+    const before = await rulesText();
+    await writeRules(before.replace('pullSecret: second-registry', 'pulSecret: second-registry'));
+    if (regkeeper) {
+      const running = regkeeper;
+      const line = await waitFor(() => running.log().find(({ code }) => code === 'unknown-field'), {
+        deadlineSeconds: 10,
+        what: 'the problem to be logged',
+      });
+      expect(line).toMatchObject({ level: 'error', line: 14, column: 3 });
+      expect(line.msg).toMatch(/regkeeper\/regkeeper-rules.*line 14:3.*did you mean "pullSecret"/);
+    }
+    await created(pod('still-served', 'second.example.com/app:1'));
+    expect(await secretsOf('pod/still-served')).toEqual(['second-registry']);
+    expect((await create(pod('still-refused', 'unknown.example.com/app'))).code).not.toBe(0);
+    await writeRules(before);
+  });
+
+  test('deleting the last rules keeps them in force', async ({ skip }) => {
+    if (!regkeeper) return skip('deletes the ConfigMap with the rules, so only on the local cluster');
+    const running = regkeeper;
+    const text = await rulesText();
+    const manifest = await kubectl.json<{ metadata: { labels: object } }>(['get', 'configmap', 'regkeeper-rules', '-n', ownNamespace]);
+    await kubectl(['delete', 'configmap', 'regkeeper-rules', '-n', ownNamespace]);
+    await waitFor(() => running.log().find(({ msg }) => /regkeeper-rules was deleted/.test(String(msg))), {
+      deadlineSeconds: 10,
+      what: 'the alert',
+    });
+    expect((await create(pod('after-deletion', 'unknown.example.com/app'))).code).not.toBe(0);
+    await created(pod('after-deletion-served', image));
+    const { labels } = manifest.metadata;
+    const metadata = { name: 'regkeeper-rules', namespace: ownNamespace, labels };
+    await kubectl(['create', '-f', '-'], {
+      stdin: JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { 'rules.yaml': text } }),
+    });
+  });
+});
+
+describe('records and trouble', () => {
+  test('each decision has a record that tells who asked, for whom, and why', async ({ skip }) => {
+    if (!regkeeper) return skip('reads the records of the server, so only where the server runs beside the test');
+    const records = regkeeper.audit();
+    expect(records.find(({ webhook, name }) => webhook === 'mutate' && name === 'sample-app')).toMatchObject({
+      event: 'decision',
+      kind: 'Pod',
+      namespace,
+      user: 'admin',
+      outcome: 'allow',
+      inject: [{ secret: 'external-registry', from: 'rule' }],
+      images: [
+        { image, verdict: 'trusted', rule: { name: 'external', source: { configMap: 'regkeeper/regkeeper-rules', key: 'rules.yaml' } } },
+      ],
+    });
+    expect(records.find(({ webhook, name }) => webhook === 'validate' && name === 'unknown')).toMatchObject({ outcome: 'deny' });
+    expect(records.find(({ owner, webhook }) => webhook === 'mutate' && JSON.stringify(owner)?.includes('"web-'))).toMatchObject({
+      kind: 'Pod',
+      user: 'system:serviceaccount:kube-system:replicaset-controller',
+      owner: { kind: 'ReplicaSet' },
+    });
+    expect(records.filter(({ event }) => event === 'rules').some(({ outcome }) => outcome === 'refused')).toBe(true);
+  });
+
+  test('while the server is away images are refused, and labels, scaling and deletion pass', async ({ skip }) => {
+    if (!regkeeper) return skip('ends the server, so only on the local cluster');
+    await created(deployment('orphan', image));
+    expect(await regkeeper.end('SIGTERM')).toBe(0);
+    const { code, stderr } = await create(pod('nobody-home', image));
+    expect(code).not.toBe(0);
+    expect(stderr).toContain('failed calling webhook');
+    await kubectl(['label', 'deployment/orphan', 'a=b', '-n', namespace]);
+    await kubectl(['scale', 'deployment/orphan', '--replicas=0', '-n', namespace]);
+    await kubectl(['delete', 'deployment/orphan', '-n', namespace, '--wait=false']);
+
+    regkeeper = await start();
+    await created(pod('home-again', image));
+    expect(await secretsOf('pod/home-again')).toEqual(['external-registry']);
+  });
+
+  test('a server that starts while an edit is bad takes the last good rules', async ({ skip }) => {
+    if (!regkeeper) return skip('starts the server anew, so only on the local cluster');
+    const before = await rulesText();
+    await regkeeper.end('SIGTERM');
+    await writeRules('rulez: []');
+    regkeeper = await start();
+    await created(pod('after-bad-start', image));
+    expect(await secretsOf('pod/after-bad-start')).toEqual(['external-registry']);
+    expect((await create(pod('refused-after-bad-start', 'unknown.example.com/app'))).code).not.toBe(0);
+    expect(regkeeper.log().some(({ level, msg }) => level === 'error' && /rulez/.test(String(msg)))).toBe(true);
+    await writeRules(before);
+  });
+});
+
+function start(): Promise<Regkeeper> {
+  const { kubeconfig } = cluster;
+  return startRegkeeper({ kubectl, kubeconfig, directory: folder, routeService: cluster.routeService, flags: ['--drain-seconds', '1'] });
+}
+
+type BuildConfig = {
+  spec: { strategy: { sourceStrategy: { pullSecret?: { name: string } } }; output: { pushSecret?: { name: string } } };
+};
+
+function pod(name: string, of: string, spec: object = {}) {
+  return { apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec: { containers: [{ name: 'app', image: of }], ...spec } };
+}
+
+function deployment(name: string, of: string, spec: object = {}) {
+  const template = { metadata: { labels: { app: name } }, spec: { containers: [{ name: 'app', image: of }], ...spec } };
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name },
+    spec: { replicas: 2, selector: { matchLabels: { app: name } }, template },
+  };
+}
+
+function buildConfig(name: string, explicit: { pullSecret?: object; pushSecret?: object; to?: string } = {}) {
+  const { pullSecret, pushSecret, to = image } = explicit;
+  return {
+    apiVersion: 'build.openshift.io/v1',
+    kind: 'BuildConfig',
+    metadata: { name },
+    spec: {
+      source: { git: { uri: 'https://git.example.com/app.git' } },
+      strategy: {
+        sourceStrategy: { from: { kind: 'DockerImage', name: `${registry}/builders/nodejs:24` }, ...(pullSecret && { pullSecret }) },
+      },
+      output: { to: { kind: 'DockerImage', name: to }, ...(pushSecret && { pushSecret }) },
+    },
+  };
+}
+
+function create(object: object, flags: readonly string[] = []) {
+  return kubectl(['create', '-f', '-', '-n', namespace, ...flags], { stdin: JSON.stringify(object), allowFailure: true });
+}
+
+async function created(object: object): Promise<void> {
+  await kubectl(['create', '-f', '-', '-n', namespace], { stdin: JSON.stringify(object) });
+}
+
+function get<T>(what: string): Promise<T> {
+  return kubectl.json<T>(['get', what, '-n', namespace]);
+}
+
+async function secretsOf(what: string, spec = 'spec'): Promise<string[]> {
+  const { stdout } = await kubectl(['get', what, '-n', namespace, '-o', `jsonpath={.${spec}.imagePullSecrets[*].name}`]);
+  return stdout.split(' ').filter((name) => name !== '');
+}
+
+async function templateOf(name: string): Promise<unknown> {
+  const { spec } = await get<{ spec: { template: unknown } }>(`deployment/${name}`);
+  return spec.template;
+}
+
+/** The controllers have seen the Deployment as it is, and made its pods. */
+async function settled(name: string): Promise<void> {
+  await waitFor(
+    async () => {
+      const { metadata, spec, status } = await get<{
+        metadata: { generation: number };
+        spec: { replicas: number };
+        status: { observedGeneration?: number; updatedReplicas?: number; replicas?: number };
+      }>(`deployment/${name}`);
+      return (
+        status.observedGeneration === metadata.generation && status.updatedReplicas === spec.replicas && status.replicas === spec.replicas
+      );
+    },
+    { deadlineSeconds: 30, what: `the pods of Deployment ${name}` },
+  );
+}
+
+async function podSecrets(app: string): Promise<string[][]> {
+  const { items } = await kubectl.json<{ items: { spec: { imagePullSecrets?: { name: string }[] } }[] }>([
+    'get',
+    'pods',
+    '-l',
+    `app=${app}`,
+    '-n',
+    namespace,
+  ]);
+  return items.map(({ spec }) => (spec.imagePullSecrets ?? []).map(({ name }) => name));
+}
+
+async function replicaSetsOf(app: string): Promise<number> {
+  const { items } = await kubectl.json<{ items: unknown[] }>(['get', 'replicasets', '-l', `app=${app}`, '-n', namespace]);
+  return items.length;
+}
+
+async function serviceAccount(name: string, imagePullSecrets: readonly string[]): Promise<void> {
+  const manifest = {
+    apiVersion: 'v1',
+    kind: 'ServiceAccount',
+    metadata: { name },
+    imagePullSecrets: imagePullSecrets.map((secret) => ({ name: secret })),
+  };
+  await created(manifest);
+}
+
+async function rulesText(): Promise<string> {
+  const { data } = await kubectl.json<{ data: Record<string, string> }>(['get', 'configmap', 'regkeeper-rules', '-n', ownNamespace]);
+  return data['rules.yaml'] ?? '';
+}
+
+async function writeRules(text: string): Promise<void> {
+  const patch = JSON.stringify({ data: { 'rules.yaml': text } });
+  await kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '--type=merge', '-p', patch]);
+}

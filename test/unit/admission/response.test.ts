@@ -1,0 +1,252 @@
+import { describe, expect, test } from 'vitest';
+import { type AnswerableDecision, allowed, errored, renderAnswer } from '../../../src/admission/response.ts';
+import type { ReviewRequest, Webhook } from '../../../src/admission/review.ts';
+import { decide } from '../../../src/decision/decide.ts';
+import type { Facts } from '../../../src/decision/facts.ts';
+import { compileRuleSet } from '../../../src/rules/compile.ts';
+import { parseRulesDocument } from '../../../src/rules/parse.ts';
+import type { RuleSet } from '../../../src/rules/ruleset.ts';
+import { accounts, change, containers, deployment, type Kind, pod } from '../decision/changes.ts';
+import { ruleSetOf, sha256 } from '../rules/documents.ts';
+
+const table = `
+rules:
+- {registry: good.io, pullSecret: corp}
+- {name: hub, registry: docker.io, trust: false, reason: use good.io/hub}
+`;
+const rules = inConfigMap(table);
+const facts = accounts({ default: [] });
+
+describe('a refusal', () => {
+  test('of one image is one line with all a person needs', () => {
+    expect(answer('validate', 'Pod', pod('nginx')).response).toEqual({
+      uid: 'u-1',
+      allowed: false,
+      status: {
+        status: 'Failure',
+        code: 403,
+        reason: 'Forbidden',
+        message:
+          'Pod shop/web: container "c0": image "nginx" (docker.io/library/nginx) comes from a distrusted registry: use good.io/hub ' +
+          '(rule "hub", ConfigMap keeper/rules, key main.yaml, line 4:25). Ask the owners of the registry rules in ConfigMap keeper/rules.',
+        details: {
+          name: 'web',
+          kind: 'Pod',
+          causes: [
+            {
+              reason: 'distrusted',
+              message: expect.stringContaining('image "nginx"'),
+              field: 'spec.containers[0].image',
+            },
+          ],
+        },
+      },
+      auditAnnotations: { outcome: 'deny', 'rules-revision': rules.revision },
+    });
+  });
+
+  test('names the nearest registry', () => {
+    expect(messageOf(answer('validate', 'Pod', pod('good.io:5000/x')))).toContain('configured nearby: good.io. Ask ');
+  });
+
+  test('of several images is a list, of ten at most', () => {
+    const images = Array.from({ length: 12 }, (_value, index) => `bad${index}.example/x`);
+    const { response } = answer('validate', 'Deployment', deployment({ spec: { containers: containers(...images) } }));
+    const lines = response.status?.message.split('\n') ?? [];
+    expect(lines[0]).toBe('Deployment shop/web:');
+    expect(lines[1]).toBe('- container "c0": image "bad0.example/x" comes from a registry that no rule names');
+    expect(lines.slice(10)).toEqual([
+      expect.stringMatching(/^- container "c9"/),
+      '- and 2 more',
+      'Ask the owners of the registry rules in ConfigMap keeper/rules.',
+    ]);
+    expect(response.status?.details?.causes).toHaveLength(10);
+    expect(response.status?.details?.group).toBe('apps');
+  });
+
+  test('says whom to ask in the words of the policy owner', () => {
+    const named = ruleSetOf('contact: "#platform on chat"');
+    expect(messageOf(answer('validate', 'Pod', pod('x.io/y'), { rules: named }))).toMatch(/ Ask #platform on chat\.$/);
+  });
+
+  test('says whom to ask even where there are no rules', () => {
+    expect(messageOf(answer('validate', 'Pod', pod('x.io/y'), { rules: ruleSetOf() }))).toMatch(/ Ask the owners of the registry rules\.$/);
+  });
+
+  test('names three ConfigMaps and counts the others', () => {
+    const many = ruleSetOf('', '', '', '', '');
+    expect(messageOf(answer('validate', 'Pod', pod('x.io/y'), { rules: many }))).toMatch(/ in a\.yaml, b\.yaml, c\.yaml and 2 more\.$/);
+  });
+
+  test.each([
+    {
+      name: 'a generated name',
+      request: { name: '', object: { ...pod('nginx'), metadata: { generateName: 'web-' } } },
+      head: 'Pod shop/web-…:',
+    },
+    { name: 'no name', request: { name: '' }, head: 'Pod shop/(unnamed):' },
+    { name: 'no namespace', request: { namespace: '' }, head: 'Pod web:' },
+    { name: 'a name of control characters', request: { name: 'a\n\u001b[2Jb' }, head: 'Pod shop/a [2Jb:' },
+  ])('of an object with $name', ({ request, head }) => {
+    expect(messageOf(answer('validate', 'Pod', request.object ?? pod('nginx'), { request }))).toMatch(
+      new RegExp(`^${head.replace(/[()[\]]/g, '\\$&')} container`),
+    );
+  });
+
+  test('is not lengthened without end by what a person wrote', () => {
+    const object = { metadata: {}, spec: { containers: [{ name: 'n'.repeat(1e6), image: `bad.io/${'x'.repeat(1e6)}` }] } };
+    expect(messageOf(answer('validate', 'Pod', object, { request: { name: 'w'.repeat(1e6) } })).length).toBeLessThan(1500);
+  });
+});
+
+describe('what mode makes of a refusal', () => {
+  test('warn: a warning', () => {
+    const { response } = answer('validate', 'Pod', pod('nginx'), { rules: ruleSetOf(table, 'mode: warn') });
+    expect(response).toMatchObject({ allowed: true, auditAnnotations: { outcome: 'warn', judged: 'deny' } });
+    expect(response.warnings).toEqual([expect.stringMatching(/^regkeeper: container "c0": image "nginx"/)]);
+    expect(response.status).toBeUndefined();
+  });
+
+  test('audit: nothing but a record', () => {
+    const { response } = answer('validate', 'Pod', pod('nginx'), { rules: ruleSetOf(table, 'mode: audit') });
+    expect(response).toMatchObject({ allowed: true, auditAnnotations: { outcome: 'allow', judged: 'deny' } });
+    expect(response.warnings).toBeUndefined();
+  });
+});
+
+test('a refusal carries the warnings of the other images', () => {
+  const old = { spec: { containers: containers('bad.io/old') } };
+  const now = { spec: { containers: containers('bad.io/old', 'bad.io/new') } };
+  const { response } = answer('validate', 'Pod', now, { oldObject: old });
+  expect(response.warnings).toEqual([expect.stringContaining('"bad.io/old"')]);
+  expect(response.status?.message).not.toContain('bad.io/old');
+});
+
+describe('warnings', () => {
+  const soft = ruleSetOf('unconfigured: warn');
+  test('are cut at 256 characters', () => {
+    const object = { spec: { containers: [{ name: 'n'.repeat(200), image: `elsewhere.example/${'x'.repeat(200)}` }] } };
+    const { warnings } = answer('validate', 'Pod', object, { rules: soft }).response;
+    expect(warnings?.[0]).toHaveLength(256);
+    expect(warnings?.[0]).toMatch(/…$/);
+  });
+
+  test('keep within 4,096 characters in all, and the last counts what is left out', () => {
+    const images = Array.from({ length: 5000 }, (_value, index) => `elsewhere.example/team-${index}/${'x'.repeat(100)}`);
+    const { warnings = [] } = answer('validate', 'Pod', { spec: { containers: containers(...images) } }, { rules: soft }).response;
+    expect(warnings.join('').length).toBeLessThanOrEqual(4096);
+    expect(warnings.at(-1)).toBe(`regkeeper: and ${5000 - warnings.length + 1} more warnings`);
+  });
+
+  test('have no control characters', () => {
+    const object = { spec: { containers: [{ name: 'a\r\n\u0007b', image: 'elsewhere.example/x' }] } };
+    expect(answer('validate', 'Pod', object, { rules: soft }).response.warnings?.join('')).not.toMatch(/\p{Cc}/u);
+  });
+});
+
+describe('the mutating answer', () => {
+  test('carries the patch in base64, ASCII or not', () => {
+    const odd = { metadata: { annotations: null }, spec: { containers: containers('good.io/x'), imagePullSecrets: null } };
+    const { response } = answer('mutate', 'Pod', odd);
+    expect(response).toMatchObject({ allowed: true, patchType: 'JSONPatch', auditAnnotations: { 'secrets-injected': '1' } });
+    expect(JSON.parse(Buffer.from(response.patch ?? '', 'base64').toString())).toEqual([
+      { op: 'add', path: '/spec/imagePullSecrets', value: [{ name: 'corp' }] },
+      { op: 'add', path: '/metadata/annotations', value: { 'regkeeper.io/injected': '{"rules":["corp"]}' } },
+    ]);
+  });
+
+  test('writes secrets of any letters', () => {
+    const foreign = accounts({ default: ['schlüssel-🔑'] });
+    const { patch = '' } = answer('mutate', 'Pod', pod('good.io/x'), { facts: foreign }).response;
+    expect(Buffer.from(patch, 'base64').toString()).toMatch(/^[ -~]*$/);
+    expect(JSON.parse(Buffer.from(patch, 'base64').toString())[0].value).toEqual([{ name: 'corp' }, { name: 'schlüssel-🔑' }]);
+  });
+
+  test('has no patch where nothing is to do', () => {
+    expect(answer('mutate', 'Pod', pod('good.io/x', ['corp'])).response).toEqual({
+      uid: 'u-1',
+      allowed: true,
+      auditAnnotations: { 'rules-revision': rules.revision, 'secrets-injected': '0' },
+    });
+  });
+
+  test.each(['nginx', 'unknown.io/x', '://', ' '])('never refuses for policy: "%s"', (image) => {
+    expect(answer('mutate', 'Pod', pod(image)).response).toMatchObject({ allowed: true });
+  });
+
+  test('tells what could not be injected', () => {
+    const { warnings } = answer('mutate', 'Pod', pod('good.io/x'), { facts: accounts({ default: [] }, true) }).response;
+    expect(warnings).toEqual([expect.stringMatching(/^regkeeper: service account "default" allows only/)]);
+  });
+});
+
+describe('what cannot be judged is refused by both webhooks', () => {
+  test.each(['mutate', 'validate'] as const)('%s', (webhook) => {
+    expect(answer(webhook, 'Pod', { spec: { containers: null } }).response).toEqual({
+      uid: 'u-1',
+      allowed: false,
+      status: {
+        status: 'Failure',
+        code: 400,
+        reason: 'BadRequest',
+        message: 'Pod shop/web cannot be judged: spec.containers must be a list of containers, and is null',
+      },
+    });
+    const unknown = renderAnswer(webhook, { ...requestOf('Pod', {}), group: 'x.io', kind: 'Thing' }, { kind: 'unknown-kind' }, rules);
+    expect(unknown.response).toMatchObject({
+      allowed: false,
+      status: {
+        code: 400,
+        message: 'regkeeper was asked about Thing.x.io, a kind it does not read; take it out of the rules of its webhook configurations',
+      },
+    });
+  });
+});
+
+test('the two plain answers are reviews of version 1', () => {
+  expect(allowed('u')).toEqual({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: { uid: 'u', allowed: true } });
+  expect(errored('u', 500, 'InternalError', 'a bug').response).toEqual({
+    uid: 'u',
+    allowed: false,
+    status: { status: 'Failure', code: 500, reason: 'InternalError', message: 'a bug' },
+  });
+});
+
+type Given = { rules?: RuleSet; facts?: Facts; request?: Partial<ReviewRequest>; oldObject?: unknown };
+
+function answer(webhook: Webhook, kind: Kind, object: unknown, given: Given = {}) {
+  const ruleSet = given.rules ?? rules;
+  const decision = decide(change(kind, object, given.oldObject), ruleSet, given.facts ?? facts);
+  return renderAnswer(webhook, { ...requestOf(kind, object), ...given.request }, decision as AnswerableDecision, ruleSet);
+}
+
+function requestOf(kind: Kind, object: unknown): ReviewRequest {
+  const { group, namespace, name, user } = change(kind, object);
+  return {
+    uid: 'u-1',
+    operation: 'CREATE',
+    group,
+    version: 'v1',
+    kind,
+    subresource: '',
+    namespace,
+    name,
+    user,
+    groups: [],
+    dryRun: false,
+    object,
+    oldObject: null,
+  };
+}
+
+function messageOf(given: ReturnType<typeof answer>): string {
+  return given.response.status?.message ?? '';
+}
+
+function inConfigMap(text: string): RuleSet {
+  const parsed = parseRulesDocument(text, { kind: 'configMap', namespace: 'keeper', name: 'rules', key: 'main.yaml' });
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems));
+  const compiled = compileRuleSet([parsed.document], sha256);
+  if (!compiled.ok) throw new Error(JSON.stringify(compiled.problems));
+  return compiled.ruleSet;
+}

@@ -1,0 +1,101 @@
+import { describe, expect, test } from 'vitest';
+import { changeOf, decodeReview } from '../../../src/admission/review.ts';
+
+const request = {
+  uid: 'u-1',
+  kind: { group: 'apps', version: 'v1', kind: 'Deployment' },
+  resource: { group: 'apps', version: 'v1', resource: 'deployments' },
+  operation: 'UPDATE',
+  namespace: 'shop',
+  name: 'web',
+  userInfo: { username: 'alice', groups: ['dev', 7, 'ops'] },
+  object: { metadata: { name: 'web' } },
+  oldObject: { metadata: { name: 'web' } },
+  dryRun: true,
+};
+const review = (changes: object = {}) => ({
+  apiVersion: 'admission.k8s.io/v1',
+  kind: 'AdmissionReview',
+  request: { ...request, ...changes },
+});
+
+test('a review is read field by field', () => {
+  expect(decodeReview(review())).toEqual({
+    ok: true,
+    request: {
+      uid: 'u-1',
+      operation: 'UPDATE',
+      group: 'apps',
+      version: 'v1',
+      kind: 'Deployment',
+      subresource: '',
+      namespace: 'shop',
+      name: 'web',
+      user: 'alice',
+      groups: ['dev', 'ops'],
+      dryRun: true,
+      object: request.object,
+      oldObject: request.oldObject,
+    },
+  });
+});
+
+describe('a body that is no review is refused', () => {
+  test.each([
+    { name: 'null', body: null, uid: undefined, message: 'the body must be an AdmissionReview of admission.k8s.io/v1' },
+    { name: 'a list', body: [review()], uid: undefined, message: 'the body must be an AdmissionReview of admission.k8s.io/v1' },
+    { name: 'text', body: 'x', uid: undefined, message: 'the body must be an AdmissionReview of admission.k8s.io/v1' },
+    { name: 'another kind', body: { ...review(), kind: 'Pod' }, uid: 'u-1', message: 'kind must be AdmissionReview, and is "Pod"' },
+    { name: 'no kind', body: {}, uid: undefined, message: 'kind must be AdmissionReview, and is missing' },
+    {
+      name: 'another version',
+      body: { ...review(), apiVersion: 'admission.k8s.io/v1beta1' },
+      uid: 'u-1',
+      message: 'apiVersion must be admission.k8s.io/v1, and is "admission.k8s.io/v1beta1": list only "v1" in admissionReviewVersions',
+    },
+    { name: 'no request', body: { ...review(), request: null }, uid: undefined, message: 'the AdmissionReview holds no request' },
+    { name: 'no uid', body: review({ uid: '' }), uid: undefined, message: 'request.uid is missing' },
+    { name: 'a uid that is no text', body: review({ uid: 5 }), uid: undefined, message: 'request.uid is missing' },
+    {
+      name: 'an unknown operation',
+      body: review({ operation: 'PATCH' }),
+      uid: 'u-1',
+      message: 'request.operation must be one of CREATE, UPDATE, DELETE, CONNECT, and is "PATCH"',
+    },
+    { name: 'no kind of the object', body: review({ kind: {} }), uid: 'u-1', message: 'request.kind.kind is missing' },
+  ])('$name', ({ body, uid, message }) => {
+    expect(decodeReview(body)).toEqual({ ok: false, uid, message });
+  });
+
+  test('and a long value is cut in the message', () => {
+    const decoded = decodeReview({ ...review(), kind: 'x'.repeat(100_000) });
+    expect(decoded.ok ? '' : decoded.message).toMatch(/^kind must be AdmissionReview, and is "x{79}…$/);
+  });
+});
+
+describe('what is not written', () => {
+  test.each([
+    { name: 'a name is taken from the object', changes: { name: undefined }, expected: { name: 'web' } },
+    { name: 'a generated name is empty', changes: { name: '', object: { metadata: { generateName: 'web-' } } }, expected: { name: '' } },
+    { name: 'the core group is empty', changes: { kind: { kind: 'Pod', version: 'v1' } }, expected: { group: '', kind: 'Pod' } },
+    { name: 'a user is empty', changes: { userInfo: null }, expected: { user: '', groups: [] } },
+    { name: 'an old object is null', changes: { oldObject: undefined }, expected: { oldObject: null } },
+    { name: 'a subresource is named', changes: { subResource: 'ephemeralcontainers' }, expected: { subresource: 'ephemeralcontainers' } },
+    { name: 'a run is in earnest', changes: { dryRun: undefined }, expected: { dryRun: false } },
+  ])('$name', ({ changes, expected }) => {
+    expect(decodeReview(review(changes))).toMatchObject({ ok: true, request: expected });
+  });
+});
+
+describe('what is judged', () => {
+  test.each([
+    { operation: 'CREATE', judged: true },
+    { operation: 'UPDATE', judged: true },
+    { operation: 'DELETE', judged: false },
+    { operation: 'CONNECT', judged: false },
+  ])('$operation: $judged', ({ operation, judged }) => {
+    const decoded = decodeReview(review({ operation }));
+    if (!decoded.ok) throw new Error(decoded.message);
+    expect(changeOf(decoded.request)?.operation).toBe(judged ? operation : undefined);
+  });
+});

@@ -1,0 +1,111 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { parseSync } from 'vite';
+import { describe, expect, test } from 'vitest';
+
+const root = resolve(import.meta.dirname, '../../..');
+const source = join(root, 'src');
+
+/** Which rooms a room may import beside itself. `.` stands for the files that lie in src directly. */
+const mayImport: Readonly<Record<string, readonly string[]>> = {
+  image: [],
+  object: ['image'],
+  rules: ['image'],
+  decision: ['image', 'object', 'rules'],
+  admission: ['image', 'object', 'rules', 'decision'],
+  audit: ['image', 'object', 'rules', 'decision', 'admission'],
+  cluster: ['image', 'object', 'rules', 'decision', 'admission', 'audit', 'tls'],
+  files: ['rules'],
+  tls: ['files'],
+  telemetry: [],
+  server: ['image', 'object', 'rules', 'decision', 'admission', 'audit'],
+  cli: ['image', 'object', 'rules', 'decision', 'admission', 'audit', 'cluster', 'files', 'tls', 'telemetry', 'server', '.'],
+  '.': ['image', 'object', 'rules', 'decision', 'admission', 'audit', 'cluster', 'files', 'tls', 'telemetry', 'server', 'cli'],
+};
+
+/** Synchronous, pure, and at home in any JavaScript: nothing of Node, of the network or of the clock. */
+const engine = ['image', 'object', 'rules', 'decision', 'admission'];
+const enginePackages = ['yaml', 'typebox', 'ajv', 'dockerfile-ast'];
+const impure = /\b(?:Date\.now|new Date\(\)|performance\.|Math\.random|process\.|fetch\(|setTimeout|setInterval|await )/;
+
+type Import = { readonly file: string; readonly room: string; readonly specifier: string };
+
+const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+const imports = files.flatMap(importsOf);
+
+describe('rooms import only what they may', () => {
+  test('the test reads every room, and knows them all', () => {
+    const rooms = new Set(files.map(roomOf));
+    expect([...rooms].sort()).toEqual(Object.keys(mayImport).sort());
+    expect(imports.length).toBeGreaterThan(100);
+  });
+
+  test('along the agreed directions', () => {
+    const wrong = imports.filter(({ file, room, specifier }) => {
+      if (!specifier.startsWith('.')) return false;
+      const target = relative(source, resolve(source, dirname(file), specifier));
+      if (target.startsWith('..')) return target !== '../package.json';
+      const other = roomOf(target);
+      return other !== room && !(mayImport[room] ?? []).includes(other);
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  test('and nobody imports the program itself', () => {
+    expect(imports.filter(({ specifier }) => /(^|\/)main\.ts$/.test(specifier))).toEqual([]);
+  });
+
+  test('the engine knows four packages and nothing of Node', () => {
+    const foreign = imports
+      .filter(({ room, specifier }) => engine.includes(room) && !specifier.startsWith('.'))
+      .filter(({ specifier }) => !enginePackages.includes(specifier.split('/')[0] ?? ''));
+    expect(foreign).toEqual([]);
+  });
+
+  test('the engine is synchronous, and asks no clock and no chance', () => {
+    const guilty = files
+      .filter((file) => engine.includes(roomOf(file)))
+      .filter((file) => impure.test(withoutComments(readFileSync(join(source, file), 'utf8'))));
+    expect(guilty).toEqual([]);
+  });
+
+  test.each([
+    ['node-forge', ['tls']],
+    ['fastify', ['server', '.']],
+    ['pino', ['telemetry']],
+    ['commander', ['cli']],
+    ['@kubernetes/client-node', ['cluster']],
+    ['dockerfile-ast', ['object']],
+  ])('%s is used in %j alone', (name, rooms) => {
+    const users = new Set(imports.filter(({ specifier }) => specifier === name).map(({ room }) => room));
+    expect(users.size).toBeGreaterThan(0);
+    expect([...users].filter((room) => !rooms.includes(room))).toEqual([]);
+  });
+
+  test('only the settings read the environment, and only the program ends the process', () => {
+    const reads = (pattern: RegExp) => files.filter((file) => pattern.test(withoutComments(readFileSync(join(source, file), 'utf8'))));
+    expect(reads(/process\.env\b/)).toEqual(['main.ts']);
+    expect(reads(/process\.exit\b/)).toEqual(['main.ts']);
+  });
+});
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(join(source, file), 'utf8');
+  const { module, errors } = parseSync(file, text);
+  expect(errors).toEqual([]);
+  const specifiers = [
+    ...module.staticImports.map(({ moduleRequest }) => moduleRequest.value),
+    ...module.staticExports.flatMap(({ entries }) => entries.flatMap(({ moduleRequest }) => moduleRequest?.value ?? [])),
+    ...module.dynamicImports.map(({ moduleRequest }) => text.slice(moduleRequest.start + 1, moduleRequest.end - 1)),
+  ];
+  return specifiers.map((specifier) => ({ file, room: roomOf(file), specifier }));
+}
+
+function roomOf(file: string): string {
+  const [first = '', ...rest] = file.split('/');
+  return rest.length === 0 ? '.' : first;
+}
+
+function withoutComments(text: string): string {
+  return text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '');
+}

@@ -1,0 +1,305 @@
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { ApiError, type KubeObject } from '../../../src/cluster/api.ts';
+import { desiredWebhooks, keepRegistered, type WebhookEntry } from '../../../src/cluster/registration.ts';
+import { kindsWithImages } from '../../../src/object/kinds.ts';
+import { holdCertificate } from '../../../src/tls/source.ts';
+import { handSchedule, memoryApi } from './memory-api.ts';
+import { recordingLog } from './scripted-api.ts';
+
+const wishes = { namespace: 'regkeeper', service: 'regkeeper', caBundle: 'the bundle', excludedNamespaces: ['cert-manager'] };
+const conditionOf = (entry: WebhookEntry | undefined, name: string) =>
+  (entry?.matchConditions as { name: string; expression: string }[] | undefined)?.find((each) => each.name === name)?.expression;
+
+describe('the desired entries', () => {
+  const { mutating, validating } = desiredWebhooks(wishes);
+  const mutatingNamed = (name: string) => mutating.find((each) => each.name === `${name}.mutate.regkeeper.io`);
+
+  test('are one for each kind with images, by names that the API server takes', () => {
+    expect(mutating).toHaveLength(kindsWithImages.length);
+    expect(validating.map(({ name }) => name)).toContain('deployments.apps.validate.regkeeper.io');
+    for (const { name } of [...mutating, ...validating]) expect(name).toMatch(/^([a-z0-9-]+\.){2,}[a-z0-9-]+$/);
+    expect(new Set(mutating.map(({ name }) => name)).size).toBe(mutating.length);
+  });
+
+  test('call the Service, each configuration at its own path', () => {
+    const service = { namespace: 'regkeeper', name: 'regkeeper', port: 443 };
+    const caBundle = 'dGhlIGJ1bmRsZQ==';
+    expect(mutating[0]?.clientConfig).toEqual({ service: { ...service, path: '/mutate' }, caBundle });
+    expect(validating[0]?.clientConfig).toEqual({ service: { ...service, path: '/validate' }, caBundle });
+  });
+
+  test('close the door while nobody answers, and wait no longer than 5 s', () => {
+    for (const entry of [...mutating, ...validating]) {
+      expect(entry).toMatchObject({
+        failurePolicy: 'Fail',
+        timeoutSeconds: 5,
+        matchPolicy: 'Equivalent',
+        sideEffects: 'NoneOnDryRun',
+        admissionReviewVersions: ['v1'],
+      });
+    }
+  });
+
+  test('ask the mutating side again when another webhook has changed the object', () => {
+    expect(mutating.every((each) => each.reinvocationPolicy === 'IfNeeded')).toBe(true);
+    expect(validating.some((each) => 'reinvocationPolicy' in each)).toBe(false);
+  });
+
+  test('never intercept the own namespace, the system, and what was excluded', () => {
+    for (const entry of [...mutating, ...validating]) {
+      const values = ['regkeeper', 'kube-system', 'kube-node-lease', 'cert-manager'];
+      expect(entry.namespaceSelector).toEqual({ matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values }] });
+    }
+  });
+
+  test('leave out the namespaces of OpenShift on OpenShift only, because elsewhere anybody may make one of such a name', () => {
+    expect(conditionOf(mutating[0], 'not-of-the-platform')).toBeUndefined();
+    const there = desiredWebhooks({ ...wishes, openshift: true });
+    expect(conditionOf(there.validating[0], 'not-of-the-platform')).toContain("startsWith('openshift-')");
+  });
+
+  test('see ephemeral containers, which come by a subresource', () => {
+    const rules = mutatingNamed('pods')?.rules as { resources: string[]; operations: string[] }[];
+    expect(rules.map(({ resources, operations }) => [...resources, ...operations].join(' '))).toEqual([
+      'pods CREATE UPDATE',
+      'pods/ephemeralcontainers UPDATE',
+    ]);
+  });
+
+  test.each([
+    ['pods', 'object.?spec.?ephemeralContainers != oldObject.?spec.?ephemeralContainers'],
+    ['pods', 'object.?spec.?volumes != oldObject.?spec.?volumes'],
+    ['podtemplates', 'object.?template != oldObject.?template'],
+    ['replicationcontrollers', 'object.?spec.?template != oldObject.?spec.?template'],
+    ['deployments.apps', 'object.?spec.?template != oldObject.?spec.?template'],
+    ['cronjobs.batch', 'object.?spec.?jobTemplate.?spec.?template != oldObject.?spec.?jobTemplate.?spec.?template'],
+    ['deploymentconfigs.apps.openshift.io', 'object.?spec.?strategy.?customParams != oldObject.?spec.?strategy.?customParams'],
+    ['buildconfigs.build.openshift.io', 'object.?spec != oldObject.?spec'],
+  ])('ask about an update of %s when %s', (name, condition) => {
+    const expression = conditionOf(mutatingNamed(name), 'brings-an-image');
+    expect(expression?.split(' || ')).toContain(condition);
+    expect(expression).toMatch(/^request\.operation == 'CREATE' \|\| /);
+  });
+
+  test('are of the given kinds only', () => {
+    const kinds = kindsWithImages.filter(({ kind }) => kind === 'Pod');
+    expect(desiredWebhooks({ ...wishes, kinds }).mutating.map(({ name }) => name)).toEqual(['pods.mutate.regkeeper.io']);
+  });
+});
+
+type Configuration = KubeObject & { webhooks: WebhookEntry[] };
+
+const group = '/apis/admissionregistration.k8s.io/v1';
+const mutatingPath = `${group}/mutatingwebhookconfigurations/regkeeper`;
+const validatingPath = `${group}/validatingwebhookconfigurations/regkeeper`;
+const shipped = (): Configuration => ({ metadata: { name: 'regkeeper' }, webhooks: [] });
+
+/** A cluster with both shipped configurations, and regkeeper registering itself there. */
+function registering({ ready = true, groups = [] as string[], authorities = 'authority 1' } = {}) {
+  const api = memoryApi(
+    { '/api/v1/namespaces/regkeeper': { metadata: { name: 'regkeeper' } }, [mutatingPath]: shipped(), [validatingPath]: shipped() },
+    { groups },
+  );
+  const log = recordingLog();
+  const certificates = holdCertificate({ certificate: 'leaf', key: 'key', ...(authorities !== '' && { authorities }) });
+  const timers = handSchedule();
+  let isReady = ready;
+  let asked = 0;
+  const start = () => {
+    const registration = keepRegistered({
+      client: api.client,
+      namespace: 'regkeeper',
+      service: 'regkeeper',
+      certificates,
+      ready: () => {
+        asked += 1;
+        return isReady;
+      },
+      log,
+      schedule: timers.schedule,
+    });
+    onTestFinished(() => registration.close());
+  };
+  const entries = (path: string) => (api.get(path) as Configuration | undefined)?.webhooks ?? [];
+  return {
+    ...api,
+    log,
+    certificates,
+    start,
+    entries,
+    setReady: (value: boolean) => {
+      isReady = value;
+    },
+    timesAsked: () => asked,
+    passTime: timers.passTime,
+    applies: () => api.calls.filter(({ method }) => method === 'apply'),
+    filled: () => vi.waitFor(() => expect([entries(mutatingPath), entries(validatingPath)].every((each) => each.length > 0)).toBe(true)),
+  };
+}
+
+describe('registering', () => {
+  test('fills both configurations by server-side apply under its own name', async () => {
+    const { start, filled, applies, get } = registering();
+    start();
+    await filled();
+    expect(applies().map(({ path, options }) => ({ path, options }))).toEqual(
+      [mutatingPath, validatingPath].map((path) => ({ path, options: { fieldManager: 'regkeeper', force: false } })),
+    );
+    expect(applies()[0]?.body).toMatchObject({
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'MutatingWebhookConfiguration',
+      metadata: { name: 'regkeeper', uid: get(mutatingPath)?.metadata.uid },
+    });
+  });
+
+  test('makes the own namespace the owner, so that the configurations go with it', async () => {
+    const { start, filled, get } = registering();
+    start();
+    await filled();
+    const uid = get('/api/v1/namespaces/regkeeper')?.metadata.uid;
+    expect(get(validatingPath)?.metadata).toMatchObject({
+      ownerReferences: [{ apiVersion: 'v1', kind: 'Namespace', name: 'regkeeper', uid }],
+    });
+  });
+
+  test('waits until it can answer', async () => {
+    const { start, filled, calls, setReady, passTime } = registering({ ready: false });
+    start();
+    passTime();
+    expect(calls).toEqual([]);
+    setReady(true);
+    passTime();
+    await filled();
+  });
+
+  test.each([
+    [['build.openshift.io'], ['buildconfigs.build.openshift.io']],
+    [['apps.openshift.io'], ['deploymentconfigs.apps.openshift.io']],
+    [[], []],
+  ])('registers what the cluster serves: of %j', async (groups, expected) => {
+    const { start, filled, entries, client } = registering({ groups });
+    client.hasResource = async (groupVersion, plural) =>
+      groups.some((each) => groupVersion.startsWith(`${each}/`)) && kindsWithImages.some(({ resource }) => resource === plural);
+    start();
+    await filled();
+    const names = entries(mutatingPath).map(({ name }) => name.replace('.mutate.regkeeper.io', ''));
+    expect(names.filter((name) => name.includes('openshift'))).toEqual(expected);
+  });
+
+  test('knows OpenShift by its ClusterVersion', async () => {
+    const { start, filled, entries } = registering({ groups: ['config.openshift.io'] });
+    start();
+    await filled();
+    expect(conditionOf(entries(mutatingPath)[0], 'not-of-the-platform')).toBeDefined();
+  });
+
+  test('says so when nobody knows by which authority the API server shall verify us', async () => {
+    const { start, log, applies } = registering({ authorities: '' });
+    start();
+    await vi.waitFor(() => expect(log.lines.filter(({ level }) => level === 'error')).toHaveLength(2));
+    expect(log.lines.at(-1)?.message).toContain('does not tell its authorities');
+    expect(applies()).toEqual([]);
+  });
+});
+
+describe('afterwards', () => {
+  test('leaves alone what is as it should be', async () => {
+    const { start, filled, applies, calls, passTime, entries, put, get } = registering();
+    start();
+    await filled();
+    const namespaceReads = () => calls.filter(({ path }) => path === '/api/v1/namespaces/regkeeper').length;
+    const before = namespaceReads();
+    // Defaults of the API server, and an entry of somebody else.
+    const webhooks = [...entries(mutatingPath).map((each) => ({ ...each, objectSelector: {} })), { name: 'a.other.example' }];
+    put(mutatingPath, { ...(get(mutatingPath) as Configuration), webhooks } as Configuration);
+    await vi.waitFor(() => {
+      passTime();
+      expect(namespaceReads()).toBeGreaterThan(before + 3);
+    });
+    expect(applies()).toHaveLength(2);
+  });
+
+  test.each<[string, (webhooks: WebhookEntry[]) => WebhookEntry[]]>([
+    ['weakened', ([first, ...rest]) => [{ ...(first as WebhookEntry), failurePolicy: 'Ignore' }, ...rest]],
+    ['taken away', ([, ...rest]) => rest],
+    ['added in its name', (all) => [...all, { name: 'foreign.mutate.regkeeper.io' }]],
+  ])('repairs an entry that was %s', async (_what, change) => {
+    const { start, filled, entries, put, get } = registering();
+    start();
+    await filled();
+    const wanted = entries(mutatingPath);
+    put(mutatingPath, { ...(get(mutatingPath) as Configuration), webhooks: change(wanted) } as Configuration);
+    await vi.waitFor(() => expect(entries(mutatingPath)).toEqual(wanted));
+  });
+
+  test('takes over a field that somebody else holds, and says whose it was', async () => {
+    const { start, filled, refuse, applies, log } = registering();
+    const conflict = 'PATCH: Conflict (409): Apply failed with 1 conflict: conflict with "kubectl-edit": .webhooks[0].failurePolicy';
+    refuse('apply', new ApiError(409, 'Conflict', conflict));
+    start();
+    await filled();
+    expect(applies().map(({ options }) => (options as { force: boolean }).force)).toEqual(expect.arrayContaining([true, false]));
+    expect(log.lines.find(({ level }) => level === 'warn')?.message).toContain('kubectl-edit');
+  });
+
+  test('publishes new authorities in both configurations', async () => {
+    const { start, filled, certificates, entries } = registering();
+    start();
+    await filled();
+    certificates.replace({ ...certificates.current(), authorities: 'authority 1 and 2' });
+    const caBundle = Buffer.from('authority 1 and 2').toString('base64');
+    await vi.waitFor(() => {
+      for (const entry of [...entries(mutatingPath), ...entries(validatingPath)])
+        expect(entry).toMatchObject({ clientConfig: { caBundle } });
+    });
+  });
+
+  test('never makes a deleted configuration anew, and says once what that means', async () => {
+    const { start, filled, remove, get, log, passTime, certificates, entries } = registering();
+    start();
+    await filled();
+    remove(mutatingPath);
+    certificates.replace({ ...certificates.current(), authorities: 'authority 2' });
+    const caBundle = Buffer.from('authority 2').toString('base64');
+    await vi.waitFor(() => {
+      passTime();
+      expect(entries(validatingPath)[0]).toMatchObject({ clientConfig: { caBundle } });
+      expect(log.lines.filter(({ level }) => level === 'warn')).toHaveLength(1);
+    });
+    expect(get(mutatingPath)).toBeUndefined();
+    expect(log.lines.find(({ level }) => level === 'warn')?.message).toContain('there is no MutatingWebhookConfiguration regkeeper');
+  });
+
+  test('fills a configuration again that an administrator brought back', async () => {
+    const { start, filled, remove, put, log } = registering();
+    start();
+    await filled();
+    remove(mutatingPath);
+    await vi.waitFor(() => expect(log.lines.some(({ level }) => level === 'warn')).toBe(true));
+    put(mutatingPath, shipped());
+    await filled();
+  });
+
+  test('writes nothing while it is about to end', async () => {
+    const { start, filled, setReady, put, applies, timesAsked, passTime } = registering();
+    start();
+    await filled();
+    setReady(false);
+    const before = timesAsked();
+    put(mutatingPath, shipped());
+    await vi.waitFor(() => {
+      passTime();
+      expect(timesAsked()).toBeGreaterThan(before + 3);
+    });
+    expect(applies()).toHaveLength(2);
+  });
+
+  test('tries again what failed', async () => {
+    const { start, filled, refuse, log, passTime } = registering();
+    refuse('get', new ApiError(503, 'Unreachable', 'GET: no answer'));
+    start();
+    await vi.waitFor(() => expect(log.lines.some(({ level }) => level === 'error')).toBe(true));
+    passTime();
+    await filled();
+  });
+});

@@ -1,0 +1,217 @@
+import { describe, expect, test } from 'vitest';
+import { decide } from '../../../src/decision/decide.ts';
+import { noFacts } from '../../../src/decision/facts.ts';
+import { type ReasonCode, reasons } from '../../../src/decision/reasons.ts';
+import { ruleSetOf } from '../rules/documents.ts';
+import { accounts, change, containers, decided, deployment, pod } from './changes.ts';
+
+const table = `
+internalRegistries: [internal.svc:5000]
+rules:
+- {registry: good.io, pullSecret: corp}
+- {name: hub, registry: docker.io, trust: false, reason: "use good.io/hub"}
+`;
+const rules = ruleSetOf(table);
+const good = 'good.io/app:1';
+
+describe('a verdict', () => {
+  test.each([
+    { image: good, verdict: 'trusted', judged: 'allow' },
+    { image: 'internal.svc:5000/p/x', verdict: 'trusted', judged: 'allow' },
+    { image: 'nginx', verdict: 'distrusted', judged: 'deny' },
+    { image: 'unknown.io/x', verdict: 'unconfigured', judged: 'deny' },
+    { image: 'https://good.io/x', verdict: 'unparseable', judged: 'deny' },
+    { image: ' ', verdict: 'unresolved', judged: 'deny' },
+  ])('of "$image" is $verdict, and in a pod $judged', ({ image, verdict, judged }) => {
+    expect(decided(change('Pod', pod(image)), rules)).toMatchObject({ judged, outcome: judged, images: [{ verdict, judged }] });
+  });
+
+  test('of a blank image in a template is no reason to refuse', () => {
+    expect(decided(change('Deployment', deployment(pod(' '))), rules)).toMatchObject({
+      outcome: 'allow',
+      images: [{ verdict: 'unresolved', reason: 'unresolved' }],
+    });
+  });
+
+  test.each([
+    { unconfigured: 'deny', outcome: 'deny' },
+    { unconfigured: 'warn', outcome: 'warn' },
+    { unconfigured: 'allow', outcome: 'allow' },
+  ])('of an unnamed registry under "unconfigured: $unconfigured" gives $outcome', ({ unconfigured, outcome }) => {
+    expect(decided(change('Pod', pod('unknown.io/x')), ruleSetOf(`unconfigured: ${unconfigured}`)).outcome).toBe(outcome);
+  });
+
+  test.each([
+    { mode: 'enforce', image: 'nginx', outcome: 'deny' },
+    { mode: 'warn', image: 'nginx', outcome: 'warn' },
+    { mode: 'audit', image: 'nginx', outcome: 'allow' },
+    { mode: 'enforce', image: good, outcome: 'allow' },
+    { mode: 'audit', image: '://', outcome: 'allow' },
+    { mode: 'warn', image: '://', outcome: 'warn' },
+  ])('of $image in mode $mode gives $outcome', ({ mode, image, outcome }) => {
+    const decision = decided(change('Pod', pod(image)), ruleSetOf(table, `mode: ${mode}`));
+    expect(decision).toMatchObject({ outcome, mode, judged: image === good ? 'allow' : 'deny' });
+  });
+
+  test("of the worst image is the object's, and comes first", () => {
+    const object = { spec: { containers: containers(good, 'unknown.io/x', 'nginx') } };
+    const decision = decided(change('Pod', object), ruleSetOf(table, 'unconfigured: warn'));
+    expect(decision.outcome).toBe('deny');
+    expect(decision.findings.map(({ image }) => image.verdict)).toEqual(['distrusted', 'unconfigured']);
+  });
+});
+
+describe('an update is judged for what it brings in', () => {
+  const bad = 'bad.io/x:1';
+  test.each<{ name: string; old: readonly string[]; now: readonly string[]; outcome: string }>([
+    { name: 'an old image only warns', old: [bad], now: [bad], outcome: 'warn' },
+    { name: 'an old image in another container only warns', old: [good, bad], now: [bad, good], outcome: 'warn' },
+    { name: 'another tag is another image', old: ['bad.io/x:2'], now: [bad], outcome: 'deny' },
+    { name: 'a tag that was left out is another image', old: ['bad.io/x'], now: [bad], outcome: 'deny' },
+    { name: 'another spelling is the same image', old: ['BAD.io:443/x:1'], now: [bad], outcome: 'warn' },
+    { name: 'an old name that is none only warns', old: ['://'], now: ['://'], outcome: 'warn' },
+    { name: 'another name that is none is refused', old: ['://'], now: ['::'], outcome: 'deny' },
+    { name: 'a new image beside an old one is refused', old: [bad], now: [bad, 'nginx'], outcome: 'deny' },
+    { name: 'an image that was taken out is no concern', old: [bad, good], now: [good], outcome: 'allow' },
+  ])('$name', ({ old, now, outcome }) => {
+    const object = (images: readonly string[]) => deployment({ spec: { containers: containers(...images) } });
+    expect(decided(change('Deployment', object(now), object(old)), rules).outcome).toBe(outcome);
+  });
+
+  test('an image that was pulled is not one that was pushed', () => {
+    const build = (from: string, to: string) => ({
+      spec: {
+        strategy: { sourceStrategy: { from: { kind: 'DockerImage', name: from } } },
+        output: { to: { kind: 'DockerImage', name: to } },
+      },
+    });
+    const decision = decided(change('BuildConfig', build(bad, bad), build(bad, good)), rules);
+    expect(decision.images.map(({ reason }) => reason)).toEqual(['not-introduced', 'unconfigured']);
+  });
+
+  test('an old object that cannot be read has shown nothing', () => {
+    expect(decided(change('Pod', pod(bad), { spec: null }), rules).outcome).toBe('deny');
+  });
+
+  test('an image that only warns stays a warning when it is old', () => {
+    const decision = decided(change('Pod', pod('unknown.io/x'), pod('unknown.io/x')), ruleSetOf('unconfigured: warn'));
+    expect(decision.images).toMatchObject([{ reason: 'unconfigured', judged: 'warn' }]);
+  });
+});
+
+describe('a finding says', () => {
+  test.each([
+    {
+      name: 'the rule and its reason',
+      image: 'nginx:1',
+      message:
+        'container "c0": image "nginx:1" (docker.io/library/nginx) comes from a distrusted registry: use good.io/hub (rule "hub", a.yaml:5:25)',
+    },
+    {
+      name: 'that no rule names the registry, and one that is near',
+      image: 'good.io:5000/x',
+      message: 'container "c0": image "good.io:5000/x" comes from a registry that no rule names; configured nearby: good.io',
+    },
+    {
+      name: 'that no rule names the registry',
+      image: 'elsewhere.example/x',
+      message: 'container "c0": image "elsewhere.example/x" comes from a registry that no rule names',
+    },
+    { name: 'that the image is missing', image: '', message: 'container "c0" has no image that could run: the image is blank' },
+  ])('$name', ({ image, message }) => {
+    expect(decided(change('Pod', pod(image)), rules).findings.map((finding) => finding.message)).toEqual([message]);
+  });
+
+  test('what is wrong with a name, once', () => {
+    const [finding] = decided(change('Pod', pod('https://good.io/x')), rules).findings;
+    expect(finding?.message).toMatch(/^container "c0": image "https:\/\/good\.io\/x" /);
+    expect(finding?.message.match(/"https/g)).toHaveLength(1);
+  });
+
+  test('no password', () => {
+    const { findings } = decided(change('Pod', pod('joe:hunter2@good.io/x')), rules);
+    expect(findings[0]?.message).toContain('"***@good.io/x"');
+    expect(JSON.stringify(findings.map(({ message }) => message))).not.toContain('hunter2');
+  });
+
+  test('that the image is an old one', () => {
+    expect(decided(change('Pod', pod('bad.io/x'), pod('bad.io/x')), rules).findings[0]?.message).toMatch(
+      / \(already there before this change\)$/,
+    );
+  });
+
+  test('all on one line', () => {
+    const object = { spec: { containers: [{ name: 'a\nb', image: 'bad.io/x\u001b[31m\n' }] } };
+    expect(decided(change('Pod', object), rules).findings[0]?.message).toMatch(/^[ -~]+$/);
+  });
+});
+
+describe('no decision', () => {
+  test('on a malformed object', () => {
+    expect(decide(change('Pod', { spec: { containers: null } }), rules, noFacts)).toEqual({
+      kind: 'malformed',
+      problem: { path: 'spec.containers', message: 'must be a list of containers, and is null' },
+    });
+  });
+
+  test('on a kind that is not read', () => {
+    expect(decide({ ...change('Pod', {}), kind: 'Node' }, rules, noFacts)).toEqual({ kind: 'unknown-kind' });
+  });
+});
+
+describe('every reason', () => {
+  const build = (dockerfile: string) => ({ spec: { strategy: { dockerStrategy: {} }, source: { dockerfile } } });
+  const mirror = { ...pod('nginx'), metadata: { annotations: { 'kubernetes.io/config.mirror': 'h' } } };
+  const more = ruleSetOf(table, 'rules: [{registry: other.io, pullSecret: other}]');
+  const causes: Readonly<Record<ReasonCode, ReturnType<typeof decide>>> = {
+    trusted: decide(change('Pod', pod(good)), rules, noFacts),
+    distrusted: decide(change('Pod', pod('nginx')), rules, noFacts),
+    unconfigured: decide(change('Pod', pod('unknown.io/x')), rules, noFacts),
+    unparseable: decide(change('Pod', pod('://')), rules, noFacts),
+    unresolved: decide(change('Deployment', deployment(pod(' '))), rules, noFacts),
+    'unresolved-in-pod': decide(change('Pod', pod('')), rules, noFacts),
+    'not-introduced': decide(change('Pod', pod('nginx'), pod('nginx')), rules, noFacts),
+    'mirror-pod': decide(change('Pod', mirror, undefined, 'system:node:n'), rules, noFacts),
+    'pod-immutable': decide(change('Pod', pod(good), pod(good)), rules, noFacts),
+    'secrets-enforced': decide(change('Pod', pod(good)), rules, accounts({ default: [] }, true)),
+    'account-unknown': decide(change('Deployment', deployment(pod(good))), rules, noFacts),
+    'build-other-images': decide(change('BuildConfig', build('FROM good.io/x AS s\nFROM other.io/x')), more, noFacts),
+    'build-internal-images': decide(change('BuildConfig', build('FROM internal.svc:5000/x AS s\nFROM good.io/x')), rules, noFacts),
+  };
+
+  test('of the registry is tried', () => {
+    expect(Object.keys(causes)).toEqual(Object.keys(reasons));
+  });
+
+  test.each(Object.entries(causes))('%s is given', (code, decision) => {
+    const given = decision.kind === 'decided' ? [...decision.images, ...decision.notices].map(({ reason }) => reason) : [];
+    expect(given).toContain(code);
+  });
+});
+
+test('an object of thousands of images is judged with one search for near registries a finding that is told', () => {
+  let searches = 0;
+  const nearest: typeof rules.nearest = (reference) => {
+    searches++;
+    return rules.nearest(reference);
+  };
+  const counting = { ...rules, nearest };
+  const images = Array.from({ length: 20_000 }, (_value, index) => `unknown${index}.io/x`);
+  const decision = decided(change('Pod', { spec: { containers: containers(...images) } }), counting);
+  expect(decision.findings).toHaveLength(20_000);
+  expect(searches).toBe(10);
+});
+
+test('a list and a mark of a hundred thousand names are no more work than their length', () => {
+  const names = Array.from({ length: 100_000 }, (_value, index) => `s${index}`);
+  const before = pod(good, names, { rules: names });
+  const facts = accounts({ default: ['own'] });
+  expect(decided(change('Pod', before), rules, facts).injected.map(({ secret }) => secret)).toEqual(['corp', 'own']);
+  const template = decided(change('Deployment', deployment(before)), rules, facts);
+  expect(template.patch).toMatchObject([{ op: 'add', value: [{ name: 'corp' }, { name: 'own' }] }, { op: 'add' }]);
+});
+
+test('a build of ten thousand extracted images is no more work than their number', () => {
+  const images = Array.from({ length: 10_000 }, () => ({ from: { kind: 'DockerImage', name: good }, paths: [{}] }));
+  expect(decided(change('BuildConfig', { spec: { source: { images } } }), rules).injected).toHaveLength(10_000);
+});

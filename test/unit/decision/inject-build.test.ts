@@ -1,0 +1,247 @@
+import { describe, expect, test } from 'vitest';
+import { ruleSetOf } from '../rules/documents.ts';
+import { change, decided, inject } from './changes.ts';
+
+const rules = ruleSetOf(`
+internalRegistries: [internal.svc:5000]
+rules:
+- {registry: "external-registry.example.com:5000", pullSecret: external-registry, pushSecret: external-registry}
+- {registry: a.io, pullSecret: [a-pull, shared], pushSecret: a-push}
+- {registry: b.io, pullSecret: [b-pull, shared]}
+- {registry: c.io, pullSecret: c-pull}
+- {registry: public.io}
+`);
+
+type Build = { metadata?: object; spec: { strategy: Record<string, unknown>; source?: unknown; output?: unknown } };
+const image = (name: string) => ({ kind: 'DockerImage', name });
+const stream = (name: string) => ({ kind: 'ImageStreamTag', name });
+const s2i = (from: unknown, more: object = {}, rest: object = {}): Build => ({
+  spec: { strategy: { sourceStrategy: { from, ...more } }, ...rest },
+});
+const docker = (from: unknown, dockerfile?: string, images: readonly object[] = []): Build => ({
+  spec: {
+    strategy: { dockerStrategy: from === undefined ? {} : { from } },
+    source: { ...(dockerfile !== undefined && { dockerfile }), images },
+  },
+});
+const marked = (build: Build, mark: object): Build => ({
+  ...build,
+  metadata: { annotations: { 'regkeeper.io/injected': JSON.stringify(mark) } },
+});
+
+test('a build from and to an external registry gets its pull and its push secret', () => {
+  const registry = 'external-registry.example.com:5000';
+  const before = s2i(image(`${registry}/s2i/nodejs:20`), {}, { output: { to: image(`${registry}/shop/web:latest`) } });
+  expect(inject(change('BuildConfig', before), rules)).toEqual({
+    metadata: {
+      annotations: {
+        'regkeeper.io/injected':
+          '{"spec.strategy.sourceStrategy.pullSecret":"external-registry","spec.output.pushSecret":"external-registry"}',
+      },
+    },
+    spec: {
+      strategy: { sourceStrategy: { from: image(`${registry}/s2i/nodejs:20`), pullSecret: { name: 'external-registry' } } },
+      output: { to: image(`${registry}/shop/web:latest`), pushSecret: { name: 'external-registry' } },
+    },
+  });
+});
+
+describe('the secrets of a build', () => {
+  const push = { output: { to: image('a.io/out') } };
+  const extract = (name: string, more: object = {}) => ({ from: image(name), paths: [{ sourcePath: '/x', destinationDir: 'x' }], ...more });
+  const share = (name: string) => ({ from: image(name), as: [] });
+
+  test.each<{ name: string; before: Build; found: Record<string, string>; notices?: readonly string[] }>([
+    { name: 'are none where no rule names one', before: s2i(image('public.io/x')), found: {} },
+    { name: 'are none where all come from image streams', before: s2i(stream('x:1'), {}, { output: { to: stream('y:1') } }), found: {} },
+    { name: 'are none for an internal image', before: s2i(image('internal.svc:5000/p/x')), found: {} },
+    { name: 'are none for a distrusted image', before: s2i(image('unknown.io/x')), found: {} },
+    { name: 'are none without a strategy that has a base', before: { spec: { strategy: { jenkinsPipelineStrategy: {} } } }, found: {} },
+    {
+      name: 'keep what the author chose',
+      before: s2i(image('a.io/x'), { pullSecret: { name: 'mine' } }),
+      found: { sourceStrategy: 'mine' },
+    },
+    {
+      name: 'keep what the author chose for pushing',
+      before: s2i(stream('x:1'), {}, { output: { to: image('a.io/o'), pushSecret: { name: 'mine' } } }),
+      found: { push: 'mine' },
+    },
+    { name: 'push to a registry', before: s2i(stream('x:1'), {}, push), found: { push: 'a-push' } },
+    {
+      name: 'push to a registry whose rule names no push secret',
+      before: s2i(stream('x:1'), {}, { output: { to: image('b.io/o') } }),
+      found: {},
+    },
+    { name: 'fill an empty reference', before: s2i(image('a.io/x'), { pullSecret: {} }), found: { sourceStrategy: 'a-pull' } },
+    {
+      name: 'serve a custom strategy',
+      before: { spec: { strategy: { customStrategy: { from: image('a.io/x') } } } },
+      found: { customStrategy: 'a-pull' },
+    },
+    { name: 'serve the base of an unseen Dockerfile', before: docker(image('a.io/x')), found: { dockerStrategy: 'a-pull' } },
+    { name: 'serve the last FROM of an inline Dockerfile', before: docker(undefined, 'FROM a.io/x'), found: { dockerStrategy: 'a-pull' } },
+    {
+      name: 'serve an image that is extracted beforehand with one of its own',
+      before: { spec: { ...s2i(image('a.io/x')).spec, source: { images: [extract('b.io/y')] } } },
+      found: { sourceStrategy: 'a-pull', 'images[0]': 'b-pull' },
+    },
+    {
+      name: 'keep what the author chose for an extracted image',
+      before: { spec: { ...s2i(stream('x:1')).spec, source: { images: [extract('b.io/y', { pullSecret: { name: 'mine' } })] } } },
+      found: { 'images[0]': 'mine' },
+    },
+    {
+      name: 'are one that serves every image, where a rule has it',
+      before: docker(undefined, 'FROM a.io/x\nCOPY --from=b.io/y p q'),
+      found: { dockerStrategy: 'shared' },
+    },
+    {
+      name: 'are one that serves every image, base or not',
+      before: docker(image('b.io/x'), 'FROM a.io/x AS s\nFROM replaced'),
+      found: { dockerStrategy: 'shared' },
+    },
+    {
+      name: 'are those of the last FROM where none serves all',
+      before: docker(undefined, 'FROM c.io/y AS s\nFROM a.io/x'),
+      found: { dockerStrategy: 'a-pull' },
+      notices: [
+        'build-other-images: spec.strategy.dockerStrategy.pullSecret holds one secret: "a-pull" was chosen, which does not serve "c.io/y"; put the credentials of both registries into one secret, and name it in both rules',
+      ],
+    },
+    {
+      name: 'do not count an image that the build replaces',
+      before: docker(undefined, 'FROM c.io/y AS s\nFROM a.io/x', [{ from: image('a.io/z'), as: ['c.io/y'] }]),
+      found: { dockerStrategy: 'a-pull' },
+    },
+    {
+      name: 'do not count a FROM that the base replaces',
+      before: docker(image('a.io/x'), 'FROM c.io/y'),
+      found: { dockerStrategy: 'a-pull' },
+    },
+    {
+      name: 'stay empty where another image comes from a stream and the base has none',
+      before: docker(stream('x:1'), 'FROM c.io/y AS s\nFROM replaced'),
+      found: {},
+      notices: [
+        `build-internal-images: spec.strategy.dockerStrategy.pullSecret was left empty, since other images of the build may come from the internal registry and need the builder account's own secrets; no secret for "c.io/y"`,
+      ],
+    },
+    {
+      name: 'serve the base alone where another image may be internal',
+      before: { spec: { ...s2i(image('a.io/x')).spec, source: { images: [share('internal.svc:5000/p/x')] } } },
+      found: { sourceStrategy: 'a-pull' },
+      notices: [
+        `build-internal-images: spec.strategy.sourceStrategy.pullSecret is "a-pull", so other images of the build that come from the internal registry are pulled without the builder account's own secrets`,
+      ],
+    },
+    {
+      name: 'serve the base and as many as possible where another image may be internal',
+      before: docker(image('a.io/x'), undefined, [share('b.io/y')]),
+      found: { dockerStrategy: 'shared' },
+      notices: [
+        `build-internal-images: spec.strategy.dockerStrategy.pullSecret is "shared", so other images of the build that come from the internal registry are pulled without the builder account's own secrets`,
+      ],
+    },
+    {
+      name: 'stay empty where an argument hides an image and the base is only in the Dockerfile',
+      before: docker(undefined, 'ARG X\nFROM $X AS s\nFROM a.io/x'),
+      found: {},
+      notices: [
+        `build-internal-images: spec.strategy.dockerStrategy.pullSecret was left empty, since other images of the build may come from the internal registry and need the builder account's own secrets; no secret for "a.io/x"`,
+      ],
+    },
+    {
+      name: 'are not explained where the author chose',
+      before: {
+        spec: { strategy: { dockerStrategy: { pullSecret: { name: 'mine' } } }, source: { dockerfile: 'FROM c.io/y AS s\nFROM a.io/x' } },
+      },
+      found: { dockerStrategy: 'mine' },
+    },
+  ])('$name', ({ before, found, notices = [] }) => {
+    const request = change('BuildConfig', before);
+    expect(secretsOf(inject(request, rules))).toEqual(found);
+    expect(decided(request, rules).notices.map(({ reason, message }) => `${reason}: ${message}`)).toEqual(notices);
+  });
+});
+
+describe('an update of a build', () => {
+  const at = 'spec.strategy.sourceStrategy.pullSecret';
+  const ours = { pullSecret: { name: 'a-pull' } };
+  const pushed = { output: { pushSecret: { name: 'a-push' } } };
+
+  test.each<{ name: string; now: Build; found: Record<string, string>; mark?: object }>([
+    {
+      name: 'keeps our secret',
+      now: marked(s2i(image('a.io/y'), ours), { [at]: 'a-pull' }),
+      found: { sourceStrategy: 'a-pull' },
+      mark: { [at]: 'a-pull' },
+    },
+    {
+      name: 'replaces our secret',
+      now: marked(s2i(image('c.io/y'), ours), { [at]: 'a-pull' }),
+      found: { sourceStrategy: 'c-pull' },
+      mark: { [at]: 'c-pull' },
+    },
+    { name: 'removes our secret after a switch to an image stream', now: marked(s2i(stream('x:1'), ours), { [at]: 'a-pull' }), found: {} },
+    {
+      name: 'removes our secret after a switch to an open registry',
+      now: marked(s2i(image('public.io/x'), ours), { [at]: 'a-pull' }),
+      found: {},
+    },
+    {
+      name: 'removes our push secret after a switch to an image stream',
+      now: marked(s2i(stream('x:1'), {}, { output: { to: stream('y:1'), ...pushed.output } }), { 'spec.output.pushSecret': 'a-push' }),
+      found: {},
+    },
+    {
+      name: 'removes our push secret when the output is gone',
+      now: marked(s2i(stream('x:1'), {}, pushed), { 'spec.output.pushSecret': 'a-push' }),
+      found: {},
+    },
+    { name: 'keeps a push secret of the author where the output is gone', now: s2i(stream('x:1'), {}, pushed), found: { push: 'a-push' } },
+    {
+      name: 'keeps what the author wrote over ours',
+      now: marked(s2i(image('a.io/x'), { pullSecret: { name: 'mine' } }), { [at]: 'a-pull' }),
+      found: { sourceStrategy: 'mine' },
+    },
+    { name: 'keeps the same name where our mark is gone', now: s2i(stream('x:1'), ours), found: { sourceStrategy: 'a-pull' } },
+    {
+      name: 'removes ours from an extracted image that is no longer extracted',
+      now: marked(
+        { spec: { ...s2i(stream('x:1')).spec, source: { images: [{ from: image('a.io/x'), ...ours }] } } },
+        { 'spec.source.images[0].pullSecret': 'a-pull' },
+      ),
+      found: {},
+    },
+  ])('$name', ({ now, found, mark }) => {
+    const after = inject(change('BuildConfig', now, s2i(image('a.io/old'))), rules);
+    expect(secretsOf(after)).toEqual(found);
+    const text = (after.metadata as { annotations?: Record<string, string> } | undefined)?.annotations?.['regkeeper.io/injected'];
+    expect(text === undefined ? undefined : JSON.parse(text)).toEqual(mark);
+  });
+});
+
+test('build arguments count as the build will have them', () => {
+  const build = (buildArgs: readonly object[]): Build => ({
+    spec: { strategy: { dockerStrategy: { buildArgs } }, source: { dockerfile: 'ARG R=a.io\nFROM $R/x' } },
+  });
+  const imagesOf = (buildArgs: readonly object[]) =>
+    decided(change('BuildConfig', build(buildArgs)), rules).images.map(({ verdict, reference }) => reference?.host ?? verdict);
+  expect(imagesOf([])).toEqual(['a.io']);
+  expect(imagesOf([{ name: 'R', value: 'unknown.io' }])).toEqual(['unknown.io']);
+  expect(imagesOf([{ name: 'R', valueFrom: { secretKeyRef: {} } }])).toEqual(['unresolved']);
+});
+
+function secretsOf({ spec }: Build): Record<string, string> {
+  const found: Record<string, string> = {};
+  const note = (place: string, holder: unknown, field: string) => {
+    const name = (holder as Record<string, { name?: string }> | undefined)?.[field]?.name;
+    if (name !== undefined) found[place] = name;
+  };
+  for (const [name, strategy] of Object.entries(spec.strategy)) note(name, strategy, 'pullSecret');
+  for (const [index, entry] of ((spec.source as { images?: unknown[] })?.images ?? []).entries())
+    note(`images[${index}]`, entry, 'pullSecret');
+  note('push', spec.output, 'pushSecret');
+  return found;
+}

@@ -1,0 +1,386 @@
+import { describe, expect, test } from 'vitest';
+import { decide } from '../../../src/decision/decide.ts';
+import { noFacts } from '../../../src/decision/facts.ts';
+import { ruleSetOf } from '../rules/documents.ts';
+import {
+  accounts,
+  change,
+  containers,
+  credentialsOf,
+  decided,
+  deployment,
+  inject,
+  type Kind,
+  type PodObject,
+  patched,
+  pod,
+  secrets,
+} from './changes.ts';
+
+const rules = ruleSetOf(`
+internalRegistries: [internal.svc:5000]
+rules:
+- {registry: corp.io, pullSecret: corp}
+- {registry: multi.io, pullSecret: [one, two]}
+- {registry: public.io}
+- {registry: bad.io, trust: false}
+`);
+const corp = 'corp.io/app:1';
+const open = 'public.io/app:1';
+const facts = accounts({ default: ['dockercfg'], robot: ['robot-pull'], bare: [] });
+
+describe('a new pod', () => {
+  test.each<{ name: string; before: PodObject; list: unknown; mark?: unknown }>([
+    {
+      name: 'gets the secret of the rule and those of its account',
+      before: pod(corp),
+      list: ['corp', 'dockercfg'],
+      mark: { rules: ['corp'], serviceAccount: ['dockercfg'] },
+    },
+    {
+      name: 'keeps what the API server copied from the account',
+      before: pod(corp, ['dockercfg']),
+      list: ['dockercfg', 'corp'],
+      mark: { rules: ['corp'] },
+    },
+    {
+      name: 'keeps what the author listed, and its order',
+      before: pod(corp, ['z', 'a']),
+      list: ['z', 'a', 'corp'],
+      mark: { rules: ['corp'] },
+    },
+    { name: 'is left alone when the author listed the secret', before: pod(corp, ['a', 'corp', 'b']), list: ['a', 'corp', 'b'] },
+    { name: 'is left alone when no secret is needed', before: pod(open), list: undefined },
+    { name: 'gets all secrets of a rule', before: pod('multi.io/x', ['two']), list: ['two', 'one'], mark: { rules: ['one'] } },
+    {
+      name: 'of a marked template gets the secrets of its account again',
+      before: pod(corp, ['corp'], { rules: ['corp'] }),
+      list: ['corp', 'dockercfg'],
+      mark: { rules: ['corp'], serviceAccount: ['dockercfg'] },
+    },
+    {
+      name: 'of a marked template keeps secrets that no rule wants any more',
+      before: pod(open, ['corp'], { rules: ['corp'] }),
+      list: ['corp', 'dockercfg'],
+      mark: { rules: ['corp'], serviceAccount: ['dockercfg'] },
+    },
+    {
+      name: 'whose mark is forged only gets what its account has',
+      before: pod(open, ['mine'], { rules: ['mine', 'other'] }),
+      list: ['mine', 'dockercfg'],
+      mark: { rules: ['mine', 'other'], serviceAccount: ['dockercfg'] },
+    },
+    { name: 'whose mark cannot be read is taken for unmarked', before: pod(corp, ['corp'], 'x'), list: ['corp'] },
+    { name: 'gets nothing for an internal image', before: pod('internal.svc:5000/a/b'), list: undefined },
+    { name: 'gets nothing for a distrusted image', before: pod('bad.io/x'), list: undefined },
+    { name: 'keeps entries that are listed twice', before: pod(corp, ['a', 'a']), list: ['a', 'a', 'corp'], mark: { rules: ['corp'] } },
+  ])('$name', ({ before, list, mark }) => {
+    const after = inject(change('Pod', before), rules, facts);
+    expect(credentialsOf(after)).toEqual({ list, mark });
+  });
+
+  test('gets one secret for many images, in the order of the images', () => {
+    const spec = { containers: containers('multi.io/a', corp, corp, open), imagePullSecrets: secrets('mine') };
+    expect(credentialsOf(inject(change('Pod', { spec }), rules, facts)).list).toEqual(['mine', 'one', 'two', 'corp']);
+  });
+
+  test('of another account gets the secrets of that account', () => {
+    const spec = { containers: containers(corp), serviceAccountName: 'robot' };
+    expect(credentialsOf(inject(change('Pod', { spec }), rules, facts)).list).toEqual(['corp', 'robot-pull']);
+  });
+
+  test('asks to come again when its account is not known yet', () => {
+    const spec = { containers: containers(corp), serviceAccountName: 'new' };
+    expect(decide(change('Pod', { spec }), rules, facts)).toEqual({
+      kind: 'not-yet',
+      message: 'service account "new" of namespace "shop" is not known here yet',
+    });
+  });
+
+  test('does not need to know its account when it needs no secret', () => {
+    const spec = { containers: containers(open), serviceAccountName: 'new' };
+    expect(decided(change('Pod', { spec }), rules, facts).patch).toEqual([]);
+  });
+
+  test('tells what was injected, and from where', () => {
+    expect(decided(change('Pod', pod(corp)), rules, facts).injected).toEqual([
+      { path: 'spec.imagePullSecrets', secret: 'corp', from: 'rule' },
+      { path: 'spec.imagePullSecrets', secret: 'dockercfg', from: 'serviceAccount' },
+    ]);
+  });
+});
+
+describe('the patch applies', () => {
+  const spec = { containers: containers(corp) };
+  test.each<{ name: string; object: unknown }>([
+    { name: 'without metadata', object: { spec } },
+    { name: 'with metadata of null', object: { metadata: null, spec } },
+    { name: 'with empty metadata', object: { metadata: {}, spec } },
+    { name: 'with annotations of null', object: { metadata: { annotations: null }, spec } },
+    { name: 'with empty annotations', object: { metadata: { annotations: {} }, spec } },
+    { name: 'with annotations that are no object', object: { metadata: { annotations: ['x'] }, spec } },
+    { name: 'with other annotations', object: { metadata: { annotations: { 'a/b~c': 'x' } }, spec } },
+    { name: 'with a list of null', object: { spec: { ...spec, imagePullSecrets: null } } },
+    { name: 'with an empty list', object: { spec: { ...spec, imagePullSecrets: [] } } },
+    { name: 'with entries without name', object: { spec: { ...spec, imagePullSecrets: [{}, null, { name: '' }, { name: null }] } } },
+  ])('$name', ({ object }) => {
+    expect(credentialsOf(inject(change('Pod', object), rules, facts) as PodObject).list).toContain('corp');
+    const workload = inject(change('Deployment', deployment(object)), rules, facts) as ReturnType<typeof deployment>;
+    expect(credentialsOf(workload.spec.template).list).toContain('corp');
+  });
+
+  test('an annotation beside ours stays', () => {
+    const after = inject(change('Pod', { metadata: { annotations: { 'a/b~c': 'x' } }, spec }), rules, facts) as PodObject;
+    expect(Object.keys(after.metadata?.annotations ?? {})).toEqual(['a/b~c', 'regkeeper.io/injected']);
+  });
+
+  test("an entry without name is the author's, so that the account adds nothing", () => {
+    const object = { spec: { ...spec, imagePullSecrets: [{}] } };
+    expect(inject(change('Pod', object), rules, facts).spec.imagePullSecrets).toEqual([{}, { name: 'corp' }]);
+  });
+});
+
+describe('a new template', () => {
+  test.each<{ kind: Kind; wrap: (template: PodObject) => unknown; unwrap: (object: unknown) => PodObject }>([
+    { kind: 'PodTemplate', wrap: (template) => ({ template }), unwrap: (object) => (object as { template: PodObject }).template },
+    ...(['ReplicationController', 'Deployment', 'ReplicaSet', 'StatefulSet', 'DaemonSet', 'Job', 'DeploymentConfig'] as const).map(
+      (kind) => ({
+        kind,
+        wrap: (template: PodObject) => ({ spec: { template } }),
+        unwrap: (object: unknown) => (object as ReturnType<typeof deployment>).spec.template,
+      }),
+    ),
+    {
+      kind: 'CronJob',
+      wrap: (template) => ({ spec: { jobTemplate: { spec: { template } } } }),
+      unwrap: (object) => (object as { spec: { jobTemplate: ReturnType<typeof deployment> } }).spec.jobTemplate.spec.template,
+    },
+  ])('of a $kind gets both secrets', ({ kind, wrap, unwrap }) => {
+    const after = unwrap(inject(change(kind, wrap(pod(corp))), rules, facts));
+    expect(credentialsOf(after)).toEqual({ list: ['corp', 'dockercfg'], mark: { rules: ['corp'], serviceAccount: ['dockercfg'] } });
+  });
+
+  test.each<{ name: string; before: PodObject; list: unknown; mark?: unknown }>([
+    { name: 'is left alone when no secret is needed', before: pod(open), list: undefined },
+    { name: 'keeps what the author listed', before: pod(corp, ['mine']), list: ['mine', 'corp'], mark: { rules: ['corp'] } },
+    { name: 'does not mark what the author listed', before: pod(corp, ['corp']), list: ['corp'] },
+    {
+      name: 'of a copied manifest loses what it does not need',
+      before: pod(open, ['corp', 'foreign'], { rules: ['corp'], serviceAccount: ['foreign'] }),
+      list: undefined,
+    },
+    {
+      name: 'of a copied manifest gets the secrets of its own account',
+      before: pod(corp, ['corp', 'foreign'], { rules: ['corp'], serviceAccount: ['foreign'] }),
+      list: ['corp', 'dockercfg'],
+      mark: { rules: ['corp'], serviceAccount: ['dockercfg'] },
+    },
+  ])('$name', ({ before, list, mark }) => {
+    const after = inject(change('Deployment', deployment(before)), rules, facts);
+    expect(credentialsOf(after.spec.template)).toEqual({ list, mark });
+  });
+
+  test('whose account does not exist gets the secret of the rule', () => {
+    const template = { spec: { containers: containers(corp), serviceAccountName: 'later' } };
+    expect(credentialsOf(inject(change('Deployment', deployment(template)), rules, facts).spec.template).list).toEqual(['corp']);
+  });
+
+  test('a pod of the template ends with the secrets its account has by then', () => {
+    const template = inject(change('Deployment', deployment(pod(corp))), rules, accounts({ default: [] })).spec.template;
+    expect(credentialsOf(inject(change('Pod', template), rules, facts)).list).toEqual(['corp', 'dockercfg']);
+  });
+
+  test.each(['ReplicaSet', 'ReplicationController', 'Job'] as const)('of a %s with a controller is left alone', (kind) => {
+    const object = { ...deployment(pod(corp)), metadata: { ownerReferences: [{ controller: true }] } };
+    expect(decided(change(kind, object), rules, facts)).toMatchObject({ patch: [], notices: [], outcome: 'allow' });
+  });
+
+  test('gets no secret for the image of a custom deployment strategy, which another pod pulls', () => {
+    const object = { spec: { template: pod(open), strategy: { customParams: { image: corp } } } };
+    expect(decided(change('DeploymentConfig', object), rules, facts)).toMatchObject({ patch: [], images: [{}, { verdict: 'trusted' }] });
+  });
+});
+
+describe('an update of a template', () => {
+  const both = { rules: ['corp'], serviceAccount: ['dockercfg'] };
+  const injected = pod(corp, ['corp', 'dockercfg'], both);
+  const withMine = pod(corp, ['mine', 'corp'], { rules: ['corp'] });
+  const newImage = (template: PodObject) => ({ ...template, spec: { ...template.spec, containers: containers('corp.io/app:2') } });
+
+  test.each<{ name: string; old: PodObject; now: PodObject; after: PodObject }>([
+    { name: 'that changes nothing changes nothing, even where a secret is missing', old: pod(corp), now: pod(corp), after: pod(corp) },
+    {
+      name: 'that changes nothing keeps what no rule wants any more',
+      old: pod(open, ['x'], { rules: ['x'] }),
+      now: pod(open, ['x'], { rules: ['x'] }),
+      after: pod(open, ['x'], { rules: ['x'] }),
+    },
+    { name: 'that lost what we wrote gets it back', old: injected, now: pod(corp), after: injected },
+    { name: 'that lost only our annotation and an entry gets both back', old: withMine, now: pod(corp, ['mine']), after: withMine },
+    { name: 'that lost only entries gets them back in their order', old: injected, now: pod(corp, ['dockercfg'], both), after: injected },
+    {
+      name: 'that sent an empty list gets the old one back',
+      old: injected,
+      now: { ...pod(corp), spec: { ...pod(corp).spec, imagePullSecrets: [] } },
+      after: injected,
+    },
+    {
+      name: 'that lost a secret no rule wants any more gets it back, since the template did not change',
+      old: pod(open, ['old'], { rules: ['old'] }),
+      now: pod(open),
+      after: pod(open, ['old'], { rules: ['old'] }),
+    },
+    { name: 'with a new image keeps the secrets', old: injected, now: newImage(injected), after: newImage(injected) },
+    { name: 'with a new image and without our part gets it anew', old: injected, now: newImage(pod(corp)), after: newImage(injected) },
+    { name: 'with an image that needs none loses ours', old: injected, now: pod(open, ['corp', 'dockercfg'], both), after: pod(open) },
+    {
+      name: "with an image that needs none keeps the author's",
+      old: withMine,
+      now: pod(open, ['mine', 'corp'], { rules: ['corp'] }),
+      after: pod(open, ['mine']),
+    },
+    {
+      name: 'with an image of another registry swaps ours',
+      old: withMine,
+      now: pod('multi.io/x', ['mine', 'corp'], { rules: ['corp'] }),
+      after: pod('multi.io/x', ['mine', 'one', 'two'], { rules: ['one', 'two'] }),
+    },
+    {
+      name: "where the author lists one of their own no longer has the account's",
+      old: injected,
+      now: pod(corp, ['mine', 'corp', 'dockercfg'], both),
+      after: pod(corp, ['mine', 'corp'], { rules: ['corp'] }),
+    },
+    {
+      name: "where the author lists our secret without our mark is the author's",
+      old: injected,
+      now: pod(corp, ['corp', 'dockercfg']),
+      after: pod(corp, ['corp', 'dockercfg']),
+    },
+    {
+      name: 'that brings a marked secret which was not there is a change, not a loss',
+      old: pod(corp),
+      now: pod(corp, ['corp'], { rules: ['corp'] }),
+      after: pod(corp, ['corp', 'dockercfg'], both),
+    },
+  ])('$name', ({ old, now, after }) => {
+    const result = inject(change('Deployment', deployment(now), deployment(old)), rules, facts);
+    expect(withoutEmpty(result.spec.template)).toEqual(withoutEmpty(after));
+  });
+
+  test("that changes the account swaps the account's secrets", () => {
+    const now = { ...injected, spec: { ...injected.spec, serviceAccountName: 'robot' } };
+    const after = inject(change('Deployment', deployment(now), deployment(injected)), rules, facts);
+    expect(credentialsOf(after.spec.template)).toEqual({
+      list: ['corp', 'robot-pull'],
+      mark: { rules: ['corp'], serviceAccount: ['robot-pull'] },
+    });
+  });
+
+  test('of anything but the template leaves the template alone', () => {
+    const now = { ...deployment(pod(corp)), metadata: { name: 'web', labels: { a: 'b' } } };
+    expect(decided(change('Deployment', now, deployment(pod(corp))), rules, facts).patch).toEqual([]);
+  });
+
+  test('of a Job leaves it alone, since its template is immutable', () => {
+    expect(decided(change('Job', deployment(pod(corp)), deployment(pod(open))), rules, facts).patch).toEqual([]);
+  });
+
+  test('tells what was put back', () => {
+    expect(decided(change('Deployment', deployment(pod(corp)), deployment(injected)), rules, facts).injected).toEqual([
+      { path: 'spec.template.spec.imagePullSecrets', secret: 'corp', from: 'rule' },
+      { path: 'spec.template.spec.imagePullSecrets', secret: 'dockercfg', from: 'serviceAccount' },
+    ]);
+  });
+
+  test('whose old object cannot be read is treated as new', () => {
+    const after = inject(change('Deployment', deployment(pod(corp)), { spec: 1 }), rules, facts);
+    expect(credentialsOf(after.spec.template).list).toEqual(['corp', 'dockercfg']);
+  });
+});
+
+describe('a pod that exists', () => {
+  test.each([
+    {
+      name: 'gets nothing, and its owner is told what it lacks',
+      now: pod(corp, ['mine']),
+      warned: 'the pod has no pull secret "corp", and cannot get it any more: create the pod anew',
+    },
+    { name: 'that has the secret needs no words', now: pod(corp, ['corp']), warned: undefined },
+  ])('$name', ({ now, warned }) => {
+    const decision = decided(change('Pod', now, pod(open)), rules, facts);
+    expect(decision.patch).toEqual([]);
+    expect(decision.notices.map(({ message }) => message)).toEqual(warned ? [warned] : []);
+  });
+
+  test('takes an ephemeral container without its secret', () => {
+    const now = { ...pod(open), spec: { ...pod(open).spec, ephemeralContainers: [{ name: 'debug', image: corp }] } };
+    expect(decided(change('Pod', now, pod(open)), rules, facts)).toMatchObject({ patch: [], notices: [{ reason: 'pod-immutable' }] });
+  });
+});
+
+test('a mirror pod is not touched, and only warned of', () => {
+  const mirror = { ...pod('bad.io/x'), metadata: { annotations: { 'kubernetes.io/config.mirror': 'h' } } };
+  const decision = decided(change('Pod', mirror, undefined, 'system:node:n1'), rules, facts);
+  expect(decision).toMatchObject({ patch: [], notices: [], outcome: 'warn', images: [{ verdict: 'distrusted', reason: 'mirror-pod' }] });
+  expect(decided(change('Pod', mirror, undefined, 'alice'), rules, facts).outcome).toBe('deny');
+});
+
+describe('an account that allows only what it lists', () => {
+  const strict = (...names: string[]) => accounts({ default: names }, true);
+  const refusal =
+    'service account "default" allows only the pull secrets it lists (kubernetes.io/enforce-mountable-secrets), so "corp" was not added: list it there';
+
+  test.each([
+    { name: 'and does not list the secret gets none', kind: 'Pod' as const, list: undefined, listed: [], warnings: [refusal] },
+    { name: 'and lists others gets none', kind: 'Deployment' as const, list: undefined, listed: ['other'], warnings: [refusal] },
+    { name: 'and lists the secret gets it', kind: 'Pod' as const, list: ['corp', 'x'], listed: ['x', 'corp'], warnings: [] },
+    { name: 'and lists the secret gets it in templates', kind: 'Deployment' as const, list: ['corp'], listed: ['corp'], warnings: [] },
+  ])('$name', ({ kind, list, listed, warnings }) => {
+    const object = kind === 'Pod' ? pod(corp) : deployment(pod(corp));
+    const request = change(kind, object);
+    expect(decided(request, rules, strict(...listed)).notices.map(({ message }) => message)).toEqual(warnings);
+    const { spec } = inject(request, rules, strict(...listed));
+    const holder = 'template' in spec ? (spec.template as PodObject) : ({ spec } as PodObject);
+    expect(credentialsOf(holder).list).toEqual(list);
+  });
+
+  test('is not warned of when the author listed the secret', () => {
+    expect(decided(change('Pod', pod(corp, ['corp'])), rules, strict()).notices).toEqual([]);
+  });
+
+  test('loses what an earlier pass wrote into a template, and is told', () => {
+    const old = deployment(pod(corp, ['corp'], { rules: ['corp'] }));
+    const now = deployment(pod('corp.io/new', ['corp'], { rules: ['corp'] }));
+    const decision = decided(change('Deployment', now, old), rules, strict());
+    expect(credentialsOf(patched(now, decision).spec.template)).toEqual({ list: undefined, mark: undefined });
+    expect(decision.notices).toEqual([{ reason: 'secrets-enforced', message: refusal }]);
+  });
+});
+
+describe('without a cluster', () => {
+  test.each<{ kind: Kind; object: unknown }>([
+    { kind: 'Pod', object: pod(corp) },
+    { kind: 'Deployment', object: deployment(pod(corp)) },
+  ])('a $kind gets the secret of the rule, and a warning', ({ kind, object }) => {
+    const decision = decided(change(kind, object), rules, noFacts);
+    expect(decision.injected.map(({ secret }) => secret)).toEqual(['corp']);
+    expect(decision.notices.map(({ reason }) => reason)).toEqual(['account-unknown']);
+  });
+
+  test('what an earlier pass found stays', () => {
+    const template = pod(corp, ['corp', 'dockercfg'], { rules: ['corp'], serviceAccount: ['dockercfg'] });
+    expect(decided(change('Deployment', deployment(template)), rules, noFacts).patch).toEqual([]);
+  });
+
+  test('a list of the author needs no account, so no warning', () => {
+    expect(decided(change('Deployment', deployment(pod(corp, ['mine']))), rules, noFacts).notices).toEqual([]);
+  });
+});
+
+/** The API server prints no empty maps and lists. */
+function withoutEmpty(template: PodObject): unknown {
+  return JSON.parse(JSON.stringify(template), (_key, value) =>
+    typeof value === 'object' && value !== null && Object.keys(value).length === 0 ? undefined : value,
+  );
+}

@@ -1,0 +1,110 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { runProgram } from '../../../src/cli/program.ts';
+import { parseRulesDocument } from '../../../src/rules/parse.ts';
+import { readSettings, type ServeOptions } from '../../../src/settings.ts';
+
+const root = join(import.meta.dirname, '../../..');
+const read = (file: string) => readFileSync(join(root, file), 'utf8');
+
+type Manifest = {
+  kind: string;
+  metadata: { name: string; labels?: Record<string, string> };
+  data?: Record<string, string>;
+  webhooks?: object[];
+  spec?: { template?: { spec: PodSpec }; ports?: { port: number; targetPort: string }[] };
+};
+type PodSpec = { terminationGracePeriodSeconds: number; containers: [Container] };
+type Container = {
+  image: string;
+  args: string[];
+  ports: { name: string; containerPort: number }[];
+  readinessProbe: Probe;
+  livenessProbe: Probe;
+};
+type Probe = { httpGet: { path: string; port: string } };
+
+const manifests = readdirSync(join(root, 'deploy/program')).flatMap((file) =>
+  parseAllDocuments(read(join('deploy/program', file))).map((document) => document.toJS() as Manifest),
+);
+const ofKind = (kind: string): Manifest => {
+  const found = manifests.find((each) => each.kind === kind);
+  if (!found) throw new Error(`no ${kind} in deploy/program`);
+  return found;
+};
+
+describe('the Deployment', () => {
+  const pod = ofKind('Deployment').spec?.template?.spec as PodSpec;
+  const [container] = pod.containers;
+  const settings = async () => {
+    let options: ServeOptions | undefined;
+    const serve = async (given: ServeOptions) => {
+      options = given;
+    };
+    const printed: string[] = [];
+    await runProgram(container.args, { serve }, { out: (text) => printed.push(text), err: (text) => printed.push(text) });
+    if (!options) throw new Error(printed.join(''));
+    return readSettings(options, { POD_NAMESPACE: 'regkeeper', KUBERNETES_SERVICE_HOST: '10.0.0.1' });
+  };
+
+  test('starts the server with a command line that it understands', async () => {
+    expect(await settings()).toMatchObject({
+      tls: { mode: 'self', secretName: ofKind('Secret').metadata.name },
+      cluster: { namespace: ofKind('Namespace').metadata.name },
+      service: ofKind('Service').metadata.name,
+      register: true,
+      dev: false,
+    });
+  });
+
+  test('opens the ports that the server listens on', async () => {
+    const { port, healthPort } = await settings();
+    expect(container.ports).toEqual([
+      { name: 'webhook', containerPort: port },
+      { name: 'health', containerPort: healthPort },
+    ]);
+    expect(ofKind('Service').spec?.ports).toMatchObject([{ port: 443, targetPort: 'webhook' }]);
+    expect([container.readinessProbe, container.livenessProbe].map(({ httpGet }) => httpGet)).toEqual([
+      { path: '/readyz', port: 'health' },
+      { path: '/healthz', port: 'health' },
+    ]);
+  });
+
+  test('gives the server more time to end than it takes to drain', async () => {
+    const { drainMilliseconds } = await settings();
+    expect(pod.terminationGracePeriodSeconds * 1000).toBeGreaterThan(drainMilliseconds + 5_000);
+  });
+
+  test('is of this release, from a registry that cannot exist', () => {
+    const { version } = JSON.parse(read('package.json')) as { version: string };
+    expect(container.image).toBe(`regkeeper.invalid/regkeeper:${version}`);
+  });
+});
+
+test('the Secret has no data, so that applying it again keeps what the server wrote', () => {
+  expect(ofKind('Secret')).not.toHaveProperty('data');
+  expect(ofKind('Secret').metadata.labels).toEqual({ 'app.kubernetes.io/managed-by': 'regkeeper' });
+});
+
+test.each(['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration'])('the %s asks nobody before the server fills it', (kind) => {
+  expect(ofKind(kind).webhooks).toEqual([]);
+});
+
+describe.each(['deploy/starter-rules/rules.yaml', 'deploy/openshift/starter-rules.yaml'])('the starter rules of %s', (file) => {
+  const [manifest] = parseAllDocuments(read(file)).map((document) => document.toJS() as Manifest);
+  const parsed = parseRulesDocument(manifest?.data?.['rules.yaml'] ?? '', { kind: 'file', file });
+
+  test('have no problems, and refuse nothing', () => {
+    expect(parsed).toMatchObject({ ok: true, document: { mode: { value: 'audit' }, unconfigured: { value: 'deny' } } });
+  });
+
+  test('are still rules with every example of theirs in force', () => {
+    const text = (manifest?.data?.['rules.yaml'] ?? '').replaceAll(/^# (?=- | {2}\w|contact:)/gm, '');
+    expect(text).toMatch(/^contact:/m);
+    expect(text).toMatch(/^ {2}pushSecret:/m);
+    const result = parseRulesDocument(text, { kind: 'file', file });
+    expect(result.ok ? [] : result.problems).toEqual([]);
+  });
+});

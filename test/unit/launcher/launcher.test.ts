@@ -1,0 +1,97 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+
+/** Says who runs it, and lives until it is told to end if the first argument is `wait`. */
+const program = `
+if (process.argv[2] === 'exit') process.exitCode = Number(process.argv[3]);
+if (process.argv[2] === 'wait') {
+  const alive = setInterval(() => undefined, 1_000);
+  process.once('SIGTERM', () => { clearInterval(alive); process.exitCode = 7; });
+}
+process.stdout.write(JSON.stringify({ file: import.meta.filename, argv: process.argv.slice(2), child: process.env.LAUNCHED_BY !== String(process.pid) }) + '\\n');
+if (process.argv[2] === 'die') process.kill(process.pid, 'SIGKILL');
+`;
+
+const tooOld = `data:text/javascript,Object.defineProperty(process,'versions',{value:{...process.versions,node:'20.20.2'}})`;
+
+type Checkout = { readonly dist?: boolean; readonly src?: boolean; readonly ownNode?: boolean };
+
+/** The launcher in a checkout that holds only this much. */
+function checkout({ dist = false, src = false, ownNode = false }: Checkout) {
+  const root = mkdtempSync(join(tmpdir(), 'regkeeper-launcher-'));
+  onTestFinished(() => rmSync(root, { recursive: true, force: true }));
+  for (const folder of ['bin', 'dist', 'src', 'node_modules/node/bin']) mkdirSync(join(root, folder), { recursive: true });
+  const launcher = join(root, 'bin', 'regkeeper.mjs');
+  cpSync(join(import.meta.dirname, '../../../bin/regkeeper.mjs'), launcher);
+  writeFileSync(join(root, 'package.json'), '{"type": "module"}');
+  if (dist) writeFileSync(join(root, 'dist', 'regkeeper.mjs'), program);
+  if (src) writeFileSync(join(root, 'src', 'main.ts'), `const typed: string = '';\n${program}`);
+  if (ownNode) symlinkSync(process.execPath, join(root, 'node_modules/node/bin/node'));
+
+  const start = (args: readonly string[], { old = false } = {}) => {
+    // The program compares the process it is in with the launcher's: `import` keeps it, a hand-over does not.
+    const note = `data:text/javascript,process.env.LAUNCHED_BY ??= String(process.pid)`;
+    const imports = [note, ...(old ? [tooOld] : [])].flatMap((url) => ['--import', url]);
+    const launched = spawn(process.execPath, [...imports, launcher, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    onTestFinished(() => void launched.kill('SIGKILL'));
+    return launched;
+  };
+  return { root, start, run: (args: readonly string[], options?: { old?: boolean }) => ended(start(args, options)) };
+}
+
+async function ended(child: ChildProcess): Promise<{ code: number | null; out: string; err: string }> {
+  const texts = { out: '', err: '' };
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    texts.out += text;
+  });
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    texts.err += text;
+  });
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  return { code, ...texts };
+}
+
+test('runs the built program, with its arguments, in the same process', async () => {
+  const { run } = checkout({ dist: true, src: true });
+  const { out, code } = await run(['lint', 'a b']);
+  expect(JSON.parse(out)).toMatchObject({ file: expect.stringMatching(/dist[\\/]regkeeper\.mjs$/), argv: ['lint', 'a b'], child: false });
+  expect(code).toBe(0);
+});
+
+test('runs the sources where nothing was built', async () => {
+  const { run } = checkout({ src: true });
+  expect(JSON.parse((await run([])).out)).toMatchObject({ file: expect.stringMatching(/src[\\/]main\.ts$/), child: false });
+});
+
+test('hands over to the Node of the checkout where its own is too old, and passes the exit code on', async () => {
+  const { run } = checkout({ src: true, ownNode: true });
+  const { out, code } = await run(['exit', '3'], { old: true });
+  expect(JSON.parse(out)).toMatchObject({ argv: ['exit', '3'], child: true });
+  expect(code).toBe(3);
+});
+
+test('passes a signal on, and ends when the program ends', async () => {
+  const { start } = checkout({ src: true, ownNode: true });
+  const launched = start(['wait'], { old: true });
+  const end = ended(launched);
+  await new Promise((resolve) => launched.stdout?.once('data', resolve));
+  launched.kill('SIGTERM');
+  expect((await end).code).toBe(7);
+});
+
+test('tells of a program that a signal ended as a shell does', async () => {
+  const { run } = checkout({ src: true, ownNode: true });
+  expect((await run(['die'], { old: true })).code).toBe(128 + 9);
+});
+
+test.each<[string, Checkout, boolean, string]>([
+  ['there is no program', {}, false, 'neither dist/regkeeper.mjs nor src/main.ts is there'],
+  ['Node is too old and there is no other', { dist: true }, true, 'Node 20.20.2 is too old, 22.19 or later is needed'],
+])('says so when %s', async (_what, content, old, message) => {
+  const { code, out, err } = await checkout(content).run(['version'], { old });
+  expect(err).toContain(`regkeeper: ${message}`);
+  expect({ code, out }).toEqual({ code: 2, out: '' });
+});

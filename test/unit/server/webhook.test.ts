@@ -1,0 +1,325 @@
+import { Readable } from 'node:stream';
+import { afterEach, describe, expect, test } from 'vitest';
+import type { AdmissionAnswer } from '../../../src/admission/response.ts';
+import type { AuditRecord } from '../../../src/audit/record.ts';
+import { type Facts, noFacts } from '../../../src/decision/facts.ts';
+import type { RuleSet } from '../../../src/rules/ruleset.ts';
+import { createWebhookServer, type WebhookOptions, type WebhookServer } from '../../../src/server/webhook.ts';
+import { createCertificateAuthority, issueServerCertificate } from '../../../src/tls/certificates.ts';
+import { ruleSetOf } from '../rules/documents.ts';
+import { patchOf, pod, reviewOf } from './reviews.ts';
+
+const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
+const authority = createCertificateAuthority({ commonName: 'test', ...life });
+const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], ...life });
+
+const rules = ruleSetOf(`
+contact: the platform team
+rules:
+- registry: reg.example.com:5000
+  pullSecret: corp-pull
+- registry: evil.example.com
+  trust: false
+  reason: nobody knows who runs it
+`);
+
+type Setup = { rules?: RuleSet | undefined; facts?: Facts | undefined; options?: Partial<WebhookOptions> };
+
+const servers: WebhookServer[] = [];
+afterEach(async () => {
+  for (const server of servers.splice(0)) await server.close();
+});
+
+function setUp(setup: Setup = {}) {
+  const records: AuditRecord[] = [];
+  const bugs: unknown[] = [];
+  const server = createWebhookServer(
+    {
+      rules: () => ('rules' in setup ? setup.rules : rules),
+      facts: () => ('facts' in setup ? setup.facts : noFacts),
+      audit: (record) => records.push(record),
+      reportBug: (error) => bugs.push(error),
+      monotonic: () => 0n,
+    },
+    { tls, ...setup.options },
+  );
+  servers.push(server);
+  const post = async (url: string, payload: unknown, headers: Record<string, string> = { 'content-type': 'application/json' }) => {
+    const text = typeof payload === 'string' ? payload : JSON.stringify(payload);
+    const response = await server.inject({ method: 'POST', url, payload: text, headers });
+    return { code: response.statusCode, headers: response.headers, body: JSON.parse(response.body) };
+  };
+  const answer = async (url: string, payload: unknown) => ((await post(url, payload)).body as AdmissionAnswer).response;
+  return { server, post, answer, records, bugs };
+}
+
+describe('answers', () => {
+  test('/mutate gives the pod its pull secret', async () => {
+    const { answer } = setUp();
+    const response = await answer('/mutate', reviewOf(pod('reg.example.com:5000/shop/web:1')));
+    expect(response).toMatchObject({ uid: '6b0e9f7e-2f0c-4f0a-9f5a-0d5a3c1b7a11', allowed: true, patchType: 'JSONPatch' });
+    expect(patchOf(response)).toEqual(
+      expect.arrayContaining([{ op: 'add', path: '/spec/imagePullSecrets', value: [{ name: 'corp-pull' }] }]),
+    );
+  });
+
+  test('/validate refuses an unknown registry, naming container, image and whom to ask', async () => {
+    const { answer } = setUp();
+    const response = await answer('/validate', reviewOf(pod('other.example.com/web:1')));
+    expect(response).toMatchObject({ allowed: false, status: { code: 403, reason: 'Forbidden' } });
+    expect(response.status?.message).toMatch(/Pod shop\/web: container "app": image "other\.example\.com\/web:1".*Ask the platform team/s);
+  });
+
+  test('a deletion brings nothing in', async () => {
+    const { answer } = setUp();
+    const review = reviewOf(pod('evil.example.com/web'), { operation: 'DELETE', object: null, oldObject: pod('evil.example.com/web') });
+    expect(await answer('/validate', review)).toEqual({ uid: review.request.uid, allowed: true });
+  });
+
+  test('keys that mean something to JavaScript are data', async () => {
+    const { answer, post } = setUp();
+    const hostile = `{"__proto__": {"polluted": true}, "constructor": {"prototype": {"polluted": true}}, "kind": "AdmissionReview",
+      "apiVersion": "admission.k8s.io/v1", "request": ${JSON.stringify(reviewOf(pod('other.example.com/web')).request)}}`;
+    expect((await post('/validate', hostile)).body.response.allowed).toBe(false);
+    const labels = JSON.parse('{"__proto__": "x", "toString": "y"}');
+    const object = { ...pod('reg.example.com:5000/web'), metadata: { name: 'web', labels, annotations: labels } };
+    expect((await answer('/mutate', reviewOf(object))).allowed).toBe(true);
+    expect(({} as Record<string, unknown>).polluted).toBeUndefined();
+  });
+
+  test('an object in `__proto__` is no object: nothing is read through a prototype', async () => {
+    const { answer } = setUp();
+    const object = JSON.parse('{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "__proto__": {"spec": {"containers": []}}}');
+    expect(await answer('/validate', reviewOf(object))).toMatchObject({ allowed: false, status: { code: 400 } });
+  });
+});
+
+describe('what cannot be decoded is refused, in HTTP 400 or with the uid', () => {
+  test.each([
+    ['an empty body', '', 400, /body is empty/],
+    ['text that is not JSON', 'kind: AdmissionReview', 400, /not JSON/],
+    ['JSON cut short', '{"kind": "AdmissionReview"', 400, /not JSON/],
+    ['a list', '[]', 400, /must be an AdmissionReview/],
+    ['null', 'null', 400, /must be an AdmissionReview/],
+    ['another kind', { apiVersion: 'v1', kind: 'Pod' }, 400, /kind must be AdmissionReview, and is "Pod"/],
+    ['no request', { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview' }, 400, /holds no request/],
+    ['no uid', { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request: {} }, 400, /uid is missing/],
+  ])('%s', async (_name, payload, code, message) => {
+    const { post, records } = setUp();
+    for (const url of ['/mutate', '/validate']) {
+      const response = await post(url, payload);
+      expect(response.code).toBe(code);
+      expect(response.body).toMatchObject({ kind: 'Status', status: 'Failure', message: expect.stringMatching(message) });
+      expect(response.body.response).toBeUndefined();
+    }
+    expect(records).toEqual([]);
+  });
+
+  test.each([
+    ['apiVersion v1beta1', { apiVersion: 'admission.k8s.io/v1beta1' }, {}, /apiVersion must be admission\.k8s\.io\/v1/],
+    ['an unknown operation', {}, { operation: 'PATCH' }, /operation must be one of/],
+    ['no kind', {}, { kind: {} }, /kind is missing/],
+  ])('%s, where the uid can be read', async (_name, review, request, message) => {
+    const { post } = setUp();
+    const response = await post('/validate', { ...reviewOf(pod('reg.example.com:5000/web'), request), ...review });
+    expect(response.code).toBe(200);
+    expect(response.body.response).toMatchObject({
+      uid: '6b0e9f7e-2f0c-4f0a-9f5a-0d5a3c1b7a11',
+      allowed: false,
+      status: { code: 400, message: expect.stringMatching(message) },
+    });
+  });
+
+  test.each([
+    ['containers: null', { containers: null }, /spec\.containers must be a list of containers, and is null/],
+    ['containers as text', { containers: 'app' }, /spec\.containers must be a list of containers, and is a string/],
+    ['a container that is null', { containers: [null] }, /spec\.containers\[0\] must be a container/],
+    ['an image that is a number', { containers: [{ name: 'a', image: 7 }] }, /containers\[0\]\.image must be text/],
+  ])('%s', async (_name, spec, message) => {
+    const { answer } = setUp();
+    for (const url of ['/mutate', '/validate']) {
+      expect(await answer(url, reviewOf({ ...pod('x'), spec }))).toMatchObject({
+        allowed: false,
+        status: { code: 400, message: expect.stringMatching(message) },
+      });
+    }
+  });
+
+  test('an image that no runtime could read is refused with what is wrong', async () => {
+    const { answer } = setUp();
+    const response = await answer('/validate', reviewOf(pod('https://reg.example.com:5000/web')));
+    expect(response).toMatchObject({
+      allowed: false,
+      status: { code: 403, message: expect.stringMatching(/starts with a scheme; write reg\.example\.com:5000\/web/) },
+    });
+  });
+
+  test('a kind that holds no images as far as we know', async () => {
+    const { answer } = setUp();
+    const response = await answer('/validate', reviewOf({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 's' } }));
+    expect(response).toMatchObject({
+      allowed: false,
+      status: { code: 400, message: expect.stringMatching(/Secret, a kind it does not read/) },
+    });
+  });
+
+  test('a body of 25 MiB', async () => {
+    const { post } = setUp();
+    const response = await post('/validate', reviewOf({ ...pod('reg.example.com:5000/web'), data: 'x'.repeat(25 * 1024 * 1024) }));
+    expect(response).toMatchObject({ code: 413, body: { kind: 'Status', reason: 'RequestEntityTooLarge' } });
+  });
+
+  test('another content type', async () => {
+    const { post } = setUp();
+    const response = await post('/validate', reviewOf(pod('reg.example.com:5000/web')), { 'content-type': 'application/yaml' });
+    expect(response).toMatchObject({ code: 415, body: { kind: 'Status' } });
+  });
+
+  test('another address', async () => {
+    const { post, server } = setUp();
+    expect(await post('/allow', {})).toMatchObject({ code: 404, body: { message: expect.stringMatching(/POST \/mutate or \/validate/) } });
+    expect((await server.inject({ method: 'GET', url: '/validate' })).statusCode).toBe(404);
+  });
+});
+
+describe('trouble of our own', () => {
+  const broken: Facts = {
+    serviceAccount() {
+      throw new Error('secret detail');
+    },
+  };
+
+  test('a bug refuses with code 500 in HTTP 200, with the uid and without details', async () => {
+    const { post, bugs, records } = setUp({ facts: broken });
+    const response = await post('/mutate', reviewOf(pod('reg.example.com:5000/web')));
+    expect(response.code).toBe(200);
+    expect(response.body.response).toMatchObject({
+      uid: '6b0e9f7e-2f0c-4f0a-9f5a-0d5a3c1b7a11',
+      allowed: false,
+      status: { code: 500, reason: 'InternalError' },
+    });
+    expect(JSON.stringify(response.body)).not.toContain('secret detail');
+    expect(bugs).toHaveLength(1);
+    expect(records).toMatchObject([{ outcome: 'error', messages: ['internal error'] }]);
+  });
+
+  test.each([
+    ['no rules yet', { rules: undefined }],
+    ['the cluster not read yet', { facts: undefined }],
+    ['a service account that our watch has not seen', { facts: { serviceAccount: () => ({ kind: 'absent' as const }) } }],
+  ])('%s: 503, and come again', async (_name, setup) => {
+    const { post, records } = setUp(setup);
+    const response = await post('/mutate', reviewOf(pod('reg.example.com:5000/web')));
+    expect(response).toMatchObject({ code: 503, body: { kind: 'Status', reason: 'ServiceUnavailable' } });
+    expect(response.headers['retry-after']).toBe('1');
+    expect(records).toMatchObject([{ outcome: 'error' }]);
+  });
+
+  test('more bytes at a time than fit: 503, and come again', async () => {
+    const { server } = setUp({ options: { inFlightLimit: 3000 } });
+    await server.listen({ host: '127.0.0.1', port: 0 });
+    const address = server.server.address();
+    const port = typeof address === 'object' && address ? address.port : 0;
+    const { Agent, request } = await import('undici');
+    const dispatcher = new Agent({ connect: { ca: authority.certificate }, connections: 4 });
+    const url = `https://localhost:${port}/validate`;
+    const payload = JSON.stringify(reviewOf({ ...pod('reg.example.com:5000/web'), padding: 'x'.repeat(2000) }));
+    const headers = { 'content-type': 'application/json', 'content-length': String(payload.length) };
+
+    // The first request is announced and never finished, so its bytes stay in flight until it is given up.
+    const unfinished = new AbortController();
+    const started = Promise.withResolvers<void>();
+    const first = request(url, {
+      method: 'POST',
+      headers,
+      dispatcher,
+      signal: unfinished.signal,
+      body: Readable.from(
+        (async function* () {
+          yield payload.slice(0, 10);
+          started.resolve();
+          await new Promise((_resolve, reject) => unfinished.signal.addEventListener('abort', reject));
+        })(),
+      ),
+    });
+    await started.promise;
+    const refused = async () => (await request(url, { method: 'POST', headers, dispatcher, body: payload })).statusCode;
+    await expect.poll(refused).toBe(503);
+    unfinished.abort();
+    await expect(first).rejects.toThrow();
+    await expect.poll(refused).toBe(200);
+    await dispatcher.destroy();
+  });
+});
+
+describe('the audit record', () => {
+  test('tells who asked, what was decided and why, and nothing that could hide a password', async () => {
+    const { answer, records } = setUp();
+    const object = {
+      ...pod('evil.example.com/web:1'),
+      metadata: { generateName: 'web-', ownerReferences: [{ kind: 'ReplicaSet', name: 'web-1', controller: true }] },
+      spec: { containers: [{ name: 'app', image: 'evil.example.com/web:1', env: [{ name: 'PASSWORD', value: 'hunter2' }] }] },
+    };
+    await answer('/validate', reviewOf(object, { dryRun: true }));
+    expect(records).toEqual([
+      {
+        event: 'decision',
+        uid: '6b0e9f7e-2f0c-4f0a-9f5a-0d5a3c1b7a11',
+        webhook: 'validate',
+        user: 'alice',
+        groups: ['system:authenticated'],
+        operation: 'CREATE',
+        dryRun: true,
+        group: '',
+        version: 'v1',
+        kind: 'Pod',
+        namespace: 'shop',
+        name: '',
+        generateName: 'web-',
+        owner: { kind: 'ReplicaSet', name: 'web-1' },
+        outcome: 'deny',
+        mode: 'enforce',
+        rulesRevision: rules.revision,
+        images: [
+          {
+            path: 'spec.containers[0].image',
+            image: 'evil.example.com/web:1',
+            canonical: 'evil.example.com/web',
+            action: 'pull',
+            verdict: 'distrusted',
+            reason: 'distrusted',
+            rule: { name: 'evil.example.com', source: { file: 'a.yaml', line: 6 } },
+          },
+        ],
+        inject: [],
+        messages: [expect.stringContaining('nobody knows who runs it')],
+        durationMicroseconds: 0,
+      },
+    ]);
+    expect(JSON.stringify(records)).not.toContain('hunter2');
+  });
+
+  test('names the secrets of a mutation', async () => {
+    const account = { kind: 'known' as const, pullSecrets: [], onlyListedSecrets: false };
+    const { answer, records } = setUp({ facts: { serviceAccount: () => account } });
+    await answer('/mutate', reviewOf(pod('reg.example.com:5000/web')));
+    expect(records).toMatchObject([
+      { webhook: 'mutate', outcome: 'allow', inject: [{ path: 'spec.imagePullSecrets', secret: 'corp-pull', from: 'rule' }] },
+    ]);
+  });
+
+  test('does not repeat a password that somebody wrote into an image name', async () => {
+    const { answer, records } = setUp();
+    const response = await answer('/validate', reviewOf(pod('bob:hunter2@reg.example.com/web')));
+    expect(response.allowed).toBe(false);
+    expect(JSON.stringify([response, records])).not.toContain('hunter2');
+  });
+});
+
+test('while it drains, every answer ends its connection', async () => {
+  const { server, post } = setUp();
+  expect((await post('/validate', reviewOf(pod('reg.example.com:5000/web')))).headers.connection).not.toBe('close');
+  server.drain();
+  const response = await post('/validate', reviewOf(pod('reg.example.com:5000/web')));
+  expect(response).toMatchObject({ code: 200, headers: { connection: 'close' }, body: { response: { allowed: true } } });
+});

@@ -1,0 +1,116 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { isIssuedBy, mustRenew, readCertificatePair } from '../../../src/tls/inspect.ts';
+import { sampleAuthority, sampleServer } from './samples.ts';
+
+const good = sampleServer();
+const other = sampleServer();
+const encrypted = { type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' } as const;
+const encryptedKey = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export(encrypted).toString();
+
+describe('reading a pair', () => {
+  test('tells what the leaf says', () => {
+    const life = { notBefore: new Date('2026-05-01T00:00:00Z'), notAfter: new Date('2051-05-01T00:00:00Z') };
+    const authority = sampleAuthority(life);
+    const server = sampleServer({ authority, ...life, dnsNames: ['a.example', '*.b.example'], ipAddresses: ['127.0.0.1', '::1'] });
+    expect(readCertificatePair(server)).toEqual({
+      ok: true,
+      pair: { ...server, ...life, dnsNames: ['a.example', '*.b.example'], ipAddresses: ['127.0.0.1', '0:0:0:0:0:0:0:1'] },
+    });
+  });
+
+  test('takes a chain with the leaf first and text around it', () => {
+    const authority = sampleAuthority();
+    const server = sampleServer({ authority });
+    const certificate = `subject=sample\n${server.certificate}issuer=sample\n${authority.certificate}`;
+    expect(readCertificatePair({ ...server, certificate })).toMatchObject({ ok: true, pair: { certificate, dnsNames: ['localhost'] } });
+  });
+
+  test('has no names to tell of a certificate without any', () => {
+    expect(readCertificatePair(sampleAuthority())).toMatchObject({ ok: true, pair: { dnsNames: [], ipAddresses: [] } });
+  });
+
+  test.each([
+    { pair: { ...good, certificate: '' }, part: 'certificate', problem: 'the certificate is empty' },
+    { pair: { ...good, certificate: 'hello' }, part: 'certificate', problem: 'the certificate is not a PEM certificate' },
+    { pair: { ...good, certificate: good.key }, part: 'certificate', problem: 'the certificate holds a key, not a certificate' },
+    {
+      pair: { ...good, certificate: damaged(good.certificate) },
+      part: 'certificate',
+      problem: 'the certificate holds a damaged certificate (number 1 in it)',
+    },
+    {
+      pair: { ...good, certificate: good.certificate + damaged(good.certificate) },
+      part: 'certificate',
+      problem: 'the certificate holds a damaged certificate (number 2 in it)',
+    },
+    {
+      pair: { ...good, certificate: good.certificate.slice(0, -40) },
+      part: 'certificate',
+      problem: 'the certificate is not a PEM certificate',
+    },
+    { pair: { ...good, key: '\n' }, part: 'key', problem: 'the key is empty' },
+    { pair: { ...good, key: 'hello' }, part: 'key', problem: 'the key is not a PEM private key' },
+    { pair: { ...good, key: good.certificate }, part: 'key', problem: 'the key holds a certificate, not a key' },
+    { pair: { ...good, key: damaged(good.key) }, part: 'key', problem: 'the key holds a damaged private key' },
+    { pair: { ...good, key: encryptedKey }, part: 'key', problem: 'the key is encrypted; a key without a passphrase is needed' },
+    { pair: { ...good, key: other.key }, part: 'pair', problem: 'the certificate does not belong to the key' },
+  ])('finds that $problem', ({ pair, part, problem }) => {
+    expect(readCertificatePair(pair)).toEqual({ ok: false, part, problem });
+  });
+
+  test('calls the two as it is told', () => {
+    const names = { certificate: 'key tls.crt of Secret a/b', key: 'its key tls.key' };
+    expect(readCertificatePair({ ...good, key: other.key }, names)).toMatchObject({
+      problem: 'key tls.crt of Secret a/b does not belong to its key tls.key',
+    });
+  });
+});
+
+describe('renewal', () => {
+  const life = { notBefore: new Date('2026-01-01T00:00:00Z'), notAfter: new Date('2026-01-31T00:00:00Z') };
+  const server = sampleServer({
+    authority: sampleAuthority(life),
+    ...life,
+    dnsNames: ['a.example', '*.b.example'],
+    ipAddresses: ['10.0.0.1', 'fd00::1'],
+  });
+  const reading = readCertificatePair(server);
+  if (!reading.ok) throw new Error(reading.problem);
+  const { pair } = reading;
+
+  test.each([
+    { now: '2025-12-31T23:59:59Z', reason: 'it is not valid before 2026-01-01T00:00:00.000Z' },
+    { now: '2026-01-01T00:00:00Z', reason: undefined },
+    { now: '2026-01-20T23:59:59Z', reason: undefined },
+    { now: '2026-01-21T00:00:00Z', reason: 'two thirds of its life are over, it ends at 2026-01-31T00:00:00.000Z' },
+    { now: '2026-01-30T23:59:59Z', reason: 'two thirds of its life are over, it ends at 2026-01-31T00:00:00.000Z' },
+    { now: '2026-01-31T00:00:00Z', reason: 'it expired at 2026-01-31T00:00:00.000Z' },
+  ])('at $now: $reason', ({ now, reason }) => {
+    expect(mustRenew(pair, new Date(now))).toEqual(reason === undefined ? { renew: false } : { renew: true, reason });
+  });
+
+  test.each([
+    { names: [], missing: '' },
+    { names: ['a.example', 'A.Example', 'x.b.example', '*.b.example', '10.0.0.1', 'fd00::1', 'fd00:0::1'], missing: '' },
+    { names: ['a.example', 'c.example', '10.0.0.2'], missing: 'c.example, 10.0.0.2' },
+    { names: ['b.example', 'x.y.b.example', '*.a.example'], missing: 'b.example, x.y.b.example, *.a.example' },
+    // The common name is no host name to any client that matters.
+    { names: ['sample server'], missing: 'sample server' },
+  ])('for $names misses "$missing"', ({ names, missing }) => {
+    const expected = missing === '' ? { renew: false } : { renew: true, reason: `it is not made out for ${missing}` };
+    expect(mustRenew(pair, new Date('2026-01-02T00:00:00Z'), names)).toEqual(expected);
+  });
+});
+
+test('knows by whom a certificate was issued, whatever the names', () => {
+  const authority = sampleAuthority();
+  const { certificate } = sampleServer({ authority });
+  expect(isIssuedBy(certificate, authority.certificate)).toBe(true);
+  expect(isIssuedBy(certificate, sampleAuthority().certificate)).toBe(false);
+});
+
+function damaged(pem: string): string {
+  const lines = pem.split('\n');
+  return lines.toSpliced(1, 1, 'AAAA').join('\n');
+}
