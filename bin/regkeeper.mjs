@@ -7,11 +7,12 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-const program = [join(root, 'dist', 'regkeeper.mjs'), join(root, 'src', 'main.ts')].find(existsSync);
+// The sources first: in a checkout the bundle may be older than they are, and the image holds the bundle alone.
+const program = [join(root, 'src', 'main.ts'), join(root, 'dist', 'regkeeper.mjs')].find(existsSync);
 const ownNode = join(root, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
 
 if (program === undefined) {
-  fail('neither dist/regkeeper.mjs nor src/main.ts is there: install the package again, or run "npm run build" in the checkout');
+  fail('neither src/main.ts nor dist/regkeeper.mjs is there: install the package again, or run "npm run build" in the checkout');
 } else if (isNewEnough(process.versions.node)) {
   import(pathToFileURL(program).href);
 } else if (existsSync(ownNode)) {

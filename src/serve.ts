@@ -105,7 +105,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
       webhook.drain();
       log.info({ drainMilliseconds: settings.drainMilliseconds }, 'shutting down: not ready any more, still answering');
       await new Promise((resolve) => setTimeout(resolve, settings.drainMilliseconds));
-      await webhook.close();
+      await webhook.finish();
       for (const close of closers) await close();
       await client?.close();
       await health.close();

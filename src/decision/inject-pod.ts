@@ -64,7 +64,9 @@ export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: r
   }
 
   const takesOver = pristine && (permitted.length > 0 || (shape.stage === 'pod' && shape.pullSecrets.length > 0));
-  if (takesOver && account.kind === 'unknown') {
+  // A pod's empty list says it too: the API server has copied the account's secrets into it by now, and there were none.
+  const untold = shape.stage === 'template' || shape.pullSecrets.length > 0;
+  if (takesOver && untold && account.kind === 'unknown') {
     notices.push({
       reason: 'account-unknown',
       message: `service account ${quote(shape.serviceAccount)} could not be looked up (no cluster is watched): pull secrets of its own were not added`,

@@ -31,7 +31,9 @@ export function readDockerfileImages(text: string, buildArgs: ReadonlyMap<string
       const image = expandWord(name.written, escapeCharacter, (variable) =>
         isFrom ? variables.global(variable) : variables.get(variable),
       );
-      if (isImage(image, name, stages)) images.push({ ...name, image: image || undefined, lastFrom: instruction === lastFrom });
+      if (!isImage(image, name, stages)) continue;
+      const { line, written } = name;
+      images.push({ instruction: name.instruction, line, written, image: image || undefined, lastFrom: instruction === lastFrom });
     }
     if (!isFrom) continue;
     variables.startStage();
@@ -39,7 +41,7 @@ export function readDockerfileImages(text: string, buildArgs: ReadonlyMap<string
     const stage = (instruction as From).getBuildStage();
     if (stage) stages.add(stage.toLowerCase());
   }
-  return images.map(({ instruction, line, written, image, lastFrom }) => ({ instruction, line, written, image, lastFrom }));
+  return images;
 }
 
 type WrittenName = Pick<DockerfileImage, 'instruction' | 'line' | 'written'> & {

@@ -1,5 +1,7 @@
 /** The HTTPS side: two routes that take an AdmissionReview and answer it. */
 import type { Server } from 'node:https';
+import { Server as TcpServer } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import { type AdmissionAnswer, allowed, errored, renderAnswer } from '../admission/response.ts';
 import { changeOf, type DecodedReview, decodeReview, type ReviewRequest, type Webhook } from '../admission/review.ts';
@@ -35,7 +37,15 @@ export const minimumTlsVersion = 'TLSv1.2';
 export type WebhookServer = FastifyInstance<Server> & {
   /** From now on every answer ends its connection, so that callers find another replica before this one goes. */
   drain(): void;
+  /**
+   * Takes no new connection, answers what comes on those that are there, and closes. A connection that is open but has asked nothing yet may
+   * be about to: Node's own close would cut it off, so it gets a moment.
+   */
+  finish(): Promise<void>;
 };
+
+/** Longer than a handshake on a busy machine takes; idle connections wait for it in vain. */
+const lastMoment = 1000;
 
 export function createWebhookServer(collaborators: WebhookCollaborators, options: WebhookOptions): WebhookServer {
   const app = fastify({
@@ -65,7 +75,21 @@ export function createWebhookServer(collaborators: WebhookCollaborators, options
     drain() {
       draining = true;
     },
+    async finish() {
+      draining = true;
+      // Of the plain TCP server: the HTTPS server's own close also ends connections that are silent just now.
+      TcpServer.prototype.close.call(app.server);
+      const deadline = performance.now() + lastMoment;
+      while (performance.now() < deadline && (await countConnections(app.server)) > 0) await pause(10);
+      await app.close().catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ERR_SERVER_NOT_RUNNING') throw error;
+      });
+    },
   });
+}
+
+function countConnections(server: TcpServer): Promise<number> {
+  return new Promise((resolve, reject) => server.getConnections((error, count) => (error ? reject(error) : resolve(count))));
 }
 
 function answerReview(webhook: Webhook, request: FastifyRequest, reply: FastifyReply, collaborators: WebhookCollaborators) {

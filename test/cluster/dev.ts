@@ -1,20 +1,26 @@
-/** `npm run dev:cluster`: the test cluster, left running until Ctrl-C. */
+/** `npm run dev:cluster`: the test cluster with regkeeper registered in it, left running until Ctrl-C. */
 
 import { join } from 'node:path';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { installCrds } from './crds.ts';
 import { createKubectl } from './kubectl.ts';
+import { applyBase, type Regkeeper, startRegkeeper } from './regkeeper.ts';
 
 const controlPlane = await startControlPlane();
-await furnish(controlPlane);
+const regkeeper = await furnish(controlPlane);
 
 process.stdout.write(`export KUBECONFIG=${controlPlane.kubeconfig}\n`);
 process.stderr.write(`The API server is at ${controlPlane.server}; kubectl is ${controlPlane.binaries.kubectl}.\n`);
+process.stderr.write(
+  `regkeeper answers on port ${regkeeper.port}, its rules are in ConfigMap regkeeper/regkeeper-rules (mode audit to begin with).\n`,
+);
 process.stderr.write(`Logs are in ${controlPlane.directory}. Ctrl-C ends everything and removes it.\n`);
 // The open socket of the egress proxy keeps this process alive; the control plane's own signal handlers end it.
 
 /** Puts into the cluster what a developer expects to find there. */
-async function furnish({ binaries, kubeconfig, directory }: ControlPlane): Promise<void> {
+async function furnish({ binaries, kubeconfig, directory, services }: ControlPlane): Promise<Regkeeper> {
   const kubectl = createKubectl({ binary: binaries.kubectl, kubeconfig, cacheFolder: join(directory, 'kubectl-cache') });
   await installCrds(kubectl);
+  await applyBase(kubectl);
+  return await startRegkeeper({ kubectl, kubeconfig, directory: join(directory, 'regkeeper'), routeService: services.route });
 }

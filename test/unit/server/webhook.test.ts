@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { connect } from 'node:tls';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { AdmissionAnswer } from '../../../src/admission/response.ts';
 import type { AuditRecord } from '../../../src/audit/record.ts';
@@ -322,4 +325,25 @@ test('while it drains, every answer ends its connection', async () => {
   server.drain();
   const response = await post('/validate', reviewOf(pod('reg.example.com:5000/web')));
   expect(response).toMatchObject({ code: 200, headers: { connection: 'close' }, body: { response: { allowed: true } } });
+});
+
+test('when it ends, a connection that has not asked yet is still answered, and a new one is refused', async () => {
+  const { server } = setUp();
+  await server.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = server.server.address() as { port: number };
+  const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', ca: authority.certificate });
+  await once(socket, 'secureConnect');
+
+  const finished = server.finish();
+  const late = connect({ host: '127.0.0.1', port, servername: 'localhost', ca: authority.certificate });
+  await expect(once(late, 'secureConnect')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+
+  const body = JSON.stringify(reviewOf(pod('reg.example.com:5000/web')));
+  const head = ['POST /validate HTTP/1.1', 'host: localhost', 'content-type: application/json', `content-length: ${body.length}`];
+  socket.write(`${head.join('\r\n')}\r\n\r\n${body}`);
+  const answer = await text(socket);
+  expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+  expect(answer).toMatch(/\r\nconnection: close\r\n/i);
+  expect(answer).toContain('"allowed":true');
+  await finished;
 });

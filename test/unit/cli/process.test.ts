@@ -1,0 +1,192 @@
+/** The program as a process: what its exit code and its streams tell, and that it loses nothing when it is ended. */
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { Agent, buildConnector, request } from 'undici';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { pod, reviewOf } from '../server/reviews.ts';
+
+const root = resolve(import.meta.dirname, '../../..');
+const example = join(root, 'deploy/examples');
+let folder: string;
+const children: ChildProcessWithoutNullStreams[] = [];
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'regkeeper-process-'));
+});
+afterAll(async () => {
+  for (const child of children) child.kill('SIGKILL');
+  await rm(folder, { recursive: true });
+});
+
+function start(...args: readonly string[]) {
+  const child = spawn(process.execPath, [join(root, 'src/main.ts'), ...args], { cwd: folder, env: { PATH: process.env.PATH } });
+  children.push(child);
+  return child;
+}
+
+async function run(...args: readonly string[]) {
+  const child = start(...args);
+  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
+  return { out, err, code };
+}
+
+/** A server without a cluster, with certificates of its own in the test's folder. */
+async function serve(...args: readonly string[]) {
+  const child = start('serve', '--rules', join(example, 'rules'), '--host', '127.0.0.1', '--port', '0', '--health-port', '0', ...args);
+  let err = '';
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    err += chunk;
+  });
+  const audit: string[] = [];
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => audit.push(chunk));
+  const exited = once(child, 'exit') as Promise<[number | null]>;
+  const line = () => err.split('\n').find((each) => each.includes('"serving"'));
+  await expect.poll(line, { timeout: 15_000 }).toBeDefined();
+  const { url, healthUrl } = JSON.parse(line() ?? '') as { url: string; healthUrl: string };
+  return {
+    child,
+    url,
+    healthUrl,
+    exited,
+    log: () => err,
+    audit: () => audit.join(''),
+    ca: await readFile(join(folder, 'certs/dev/ca.crt'), 'utf8'),
+  };
+}
+
+describe('what is wrong at the start is one line with the place and the fix, and exit code 2', () => {
+  const rules = ['--rules', join(example, 'rules')];
+
+  test('rules with a typo: file, line and column', async () => {
+    const file = join(folder, 'typo.yaml');
+    await writeFile(file, 'rules:\n- registry: reg.example.com\n  pullsecret: corp\n');
+    const { code, out, err } = await run('serve', '--rules', file, '--port', '0', '--health-port', '0');
+    expect({ code, err }).toEqual({
+      code: 2,
+      err: expect.stringMatching(/^regkeeper: .*typo\.yaml:3:3: .*did you mean "pullSecret"\?\n$/),
+    });
+    expect(out).toBe('');
+  });
+
+  test('a certificate file that is not one', async () => {
+    await writeFile(join(folder, 'not.crt'), 'hello');
+    await writeFile(join(folder, 'not.key'), 'hello');
+    const { code, err } = await run('serve', ...rules, '--tls-cert', join(folder, 'not.crt'), '--tls-key', join(folder, 'not.key'));
+    expect({ code, err: err.split('\n').at(-2) }).toEqual({
+      code: 2,
+      err: expect.stringMatching(/^regkeeper: certificate file .*not\.crt .*PEM/),
+    });
+    expect(err).not.toMatch(/\n\s+at /);
+  });
+
+  test('a port in use', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address() as { port: number };
+    const { code, err } = await run('serve', ...rules, '--host', '127.0.0.1', '--port', String(port));
+    other.close();
+    expect({ code, err: err.split('\n').at(-2) }).toEqual({
+      code: 2,
+      err: `regkeeper: port ${port} of 127.0.0.1 is in use: end the other program, or choose another port with --port`,
+    });
+  });
+
+  test.each([
+    ['rules that are not there', ['serve', '--rules', 'nowhere'], /^regkeeper: rules nowhere: no such file or folder\n$/],
+    ['a kubeconfig that is not there', ['serve', '--kubeconfig', 'nowhere'], /^regkeeper: .*nowhere.*\n$/],
+    [
+      'an audit log that cannot be written',
+      ['serve', ...rules, '--audit-log', '/nowhere/audit.log'],
+      /^regkeeper: --audit-log \/nowhere\/audit\.log: .*\n$/,
+    ],
+    [
+      'a question to nobody',
+      ['ask', '--ca', 'nowhere.crt', join(example, 'objects/pod.yaml')],
+      /^regkeeper: --ca nowhere\.crt: no such file; "npm start" makes .*\n$/,
+    ],
+  ])('%s', async (_name, args, message) => {
+    const { code, err } = await run(...args);
+    expect({ code, err }).toEqual({ code: 2, err: expect.stringMatching(message) });
+  });
+});
+
+test('the three objects of the first ten minutes: injected, refused, given pull and push secret', async () => {
+  const { url, exited, child, audit } = await serve();
+  const ask = (file: string) => run('ask', '--server', url, join(example, 'objects', file));
+  expect(await ask('pod.yaml')).toMatchObject({
+    code: 0,
+    out: expect.stringContaining('+ /spec/imagePullSecrets [{"name":"external-registry"}]'),
+  });
+  const refused = await ask('deployment-refused.yaml');
+  expect(refused.code).toBe(1);
+  expect(refused.out).toContain('Deployment web: refused');
+  expect(refused.out).toContain('Ask the platform team');
+  const build = await ask('buildconfig.yaml');
+  expect(build.code).toBe(0);
+  expect(build.out).toContain('pullSecret {"name":"external-registry"}');
+  expect(build.out).toContain('pushSecret {"name":"external-registry"}');
+  child.kill('SIGINT');
+  expect(await exited).toEqual([0, null]);
+  // Mutate and validate for each of three objects, and the rules at the start: each line a record of its own.
+  const records = audit()
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { log: string; event: string });
+  expect(records.map(({ event }) => event)).toEqual(['rules', ...Array(6).fill('decision')]);
+  expect(records.every(({ log }) => log === 'audit')).toBe(true);
+});
+
+test('SIGTERM under load loses no request: each one is answered until the socket closes', async () => {
+  const { child, url, healthUrl, exited, ca, log } = await serve('--drain-seconds', '1');
+  const body = JSON.stringify(reviewOf(pod('external-registry.example.com:5000/app:1')));
+  // The socket is closed for whoever gets no connection any more; whoever has one has asked, or is about to.
+  const unconnected = new Set<unknown>();
+  const connector = buildConnector({ ca });
+  const dispatcher = new Agent({
+    connections: 8,
+    connect: (options, done) =>
+      connector(options, (...result) => {
+        if (result[0]) unconnected.add(result[0]);
+        done(...result);
+      }),
+  });
+  let answered = 0;
+  let afterSignal = 0;
+  let signalled = false;
+  const lost: unknown[] = [];
+
+  async function load(): Promise<void> {
+    for (;;) {
+      try {
+        const response = await request(`${url}/validate`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body,
+          dispatcher,
+        });
+        const answer = (await response.body.json()) as { response: { allowed: boolean } };
+        if (response.statusCode !== 200 || !answer.response.allowed) lost.push(answer);
+        answered += 1;
+        if (signalled) afterSignal += 1;
+      } catch (error) {
+        if (!unconnected.has(error)) lost.push(error);
+        return;
+      }
+    }
+  }
+  const workers = Array.from({ length: 8 }, load);
+  await expect.poll(() => answered).toBeGreaterThan(200);
+  child.kill('SIGTERM');
+  signalled = true;
+  await expect.poll(async () => (await request(`${healthUrl}/readyz`)).statusCode).toBe(503);
+  await Promise.all(workers);
+  expect(lost).toEqual([]);
+  expect(afterSignal).toBeGreaterThan(0);
+  expect(await exited).toEqual([0, null]);
+  expect(log()).toContain('every request was answered');
+  await dispatcher.destroy();
+});

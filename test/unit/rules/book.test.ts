@@ -1,0 +1,169 @@
+import { describe, expect, test } from 'vitest';
+import { parseImage } from '../../../src/image/reference.ts';
+import { type Bundle, createRuleBook, type RuleBook } from '../../../src/rules/book.ts';
+import { sha256 } from './documents.ts';
+
+const bundle = (id: string, ...texts: readonly string[]): Bundle => ({
+  id,
+  documents: texts.map((text, index) => ({ source: { kind: 'configMap', namespace: 'regkeeper', name: id, key: `${index}.yaml` }, text })),
+});
+const trusting = (...registries: readonly string[]) => `rules: [${registries.map((registry) => `{registry: ${registry}}`).join(', ')}]`;
+const bad = 'rulez: []';
+
+/** Registries among a.io, b.io and c.io that are trusted now; undefined while nothing may be judged. */
+function trusted(book: RuleBook): string[] | undefined {
+  const rules = book.current();
+  return (
+    rules &&
+    ['a.io', 'b.io', 'c.io'].filter((host) => {
+      const parsed = parseImage(`${host}/x`);
+      return parsed.ok && rules.match(parsed.reference)?.trust === true;
+    })
+  );
+}
+
+describe('opening', () => {
+  test('nothing is judged before the rules have been read', () => {
+    const book = createRuleBook(sha256);
+    expect(book.current()).toBeUndefined();
+    expect(book.missing()).toBe('the rules have not been read yet');
+  });
+
+  test('no bundle at all leaves nothing to judge by', () => {
+    const book = createRuleBook(sha256);
+    book.open([]);
+    expect(book.current()).toBeUndefined();
+    expect(book.missing()).toBe('there are no rules');
+  });
+
+  test('several bundles form one set', () => {
+    const book = createRuleBook(sha256);
+    const changes = book.open([bundle('one', trusting('a.io')), bundle('two', trusting('b.io'), trusting('c.io'))]);
+    expect(trusted(book)).toEqual(['a.io', 'b.io', 'c.io']);
+    expect(book.missing()).toBeUndefined();
+    expect(changes.map(({ problems, before, after }) => [problems.length, before, after?.revision])).toEqual([
+      [0, undefined, book.current()?.revision],
+      [0, undefined, book.current()?.revision],
+    ]);
+  });
+
+  test('a bundle that has never been good keeps everything shut: what it would refuse must not come in', () => {
+    const book = createRuleBook(sha256);
+    const changes = book.open([bundle('one', trusting('a.io')), bundle('two', bad)]);
+    expect(book.current()).toBeUndefined();
+    expect(book.missing()).toBe('rules with problems: two');
+    expect(changes.flatMap(({ problems }) => problems.map(({ code }) => code))).toEqual(['unknown-field']);
+    book.offer(bundle('two', trusting('b.io')));
+    expect(trusted(book)).toEqual(['a.io', 'b.io']);
+  });
+
+  test('a bad bundle that is taken away opens the rest', () => {
+    const book = createRuleBook(sha256);
+    book.open([bundle('one', trusting('a.io')), bundle('two', bad)]);
+    book.withdraw('two');
+    expect(trusted(book)).toEqual(['a.io']);
+  });
+
+  test('a version that was good before stands in for a bad one, with an alert', () => {
+    const book = createRuleBook(sha256);
+    const changes = book.open([bundle('one', bad), bundle('two', trusting('b.io'))], [bundle('one', trusting('a.io'))]);
+    expect(trusted(book)).toEqual(['a.io', 'b.io']);
+    expect(changes[0]).toMatchObject({
+      alert: expect.stringContaining('good before this server started'),
+      problems: [{ code: 'unknown-field' }],
+    });
+    book.offer(bundle('one', trusting('c.io')));
+    expect(trusted(book)).toEqual(['b.io', 'c.io']);
+  });
+
+  test('of what was good before, only bundles that still exist count, unless none does', () => {
+    const withLive = createRuleBook(sha256);
+    withLive.open([bundle('two', trusting('b.io'))], [bundle('one', trusting('a.io')), bundle('two', trusting('c.io'))]);
+    expect(trusted(withLive)).toEqual(['b.io']);
+
+    const withoutLive = createRuleBook(sha256);
+    const changes = withoutLive.open([], [bundle('one', trusting('a.io'))]);
+    expect(trusted(withoutLive)).toEqual(['a.io']);
+    expect(changes).toMatchObject([{ alert: expect.stringContaining('is gone') }]);
+  });
+
+  test('of two bundles that contradict each other the first stays; the set is not open before they agree', () => {
+    const book = createRuleBook(sha256);
+    book.open([bundle('one', 'mode: warn'), bundle('two', 'mode: audit')]);
+    expect(book.missing()).toBe('rules with problems: two');
+  });
+});
+
+describe('changes', () => {
+  const opened = (...bundles: readonly Bundle[]) => {
+    const book = createRuleBook(sha256);
+    book.open(bundles);
+    return book;
+  };
+
+  test('a new version replaces the old one at once', () => {
+    const book = opened(bundle('one', trusting('a.io')));
+    const before = book.current();
+    const changes = book.offer(bundle('one', trusting('b.io')));
+    expect(trusted(book)).toEqual(['b.io']);
+    expect(changes).toMatchObject([
+      { before: { revision: before?.revision }, after: { revision: book.current()?.revision }, problems: [] },
+    ]);
+  });
+
+  test('a bad version changes nothing, whole bundle: its good documents wait too', () => {
+    const book = opened(bundle('one', trusting('a.io'), trusting('b.io')));
+    const [change] = book.offer(bundle('one', trusting('c.io'), bad));
+    expect(trusted(book)).toEqual(['a.io', 'b.io']);
+    expect(change?.problems).toMatchObject([{ origin: { source: { key: '1.yaml' }, line: 1, column: 1 } }]);
+    expect(change?.after).toBe(change?.before);
+  });
+
+  test('a new bundle that is bad does not shut a book that was open', () => {
+    const book = opened(bundle('one', trusting('a.io')));
+    book.offer(bundle('two', bad));
+    expect(trusted(book)).toEqual(['a.io']);
+  });
+
+  test('a rule that moves from one bundle to another gets there in either order', () => {
+    const book = opened(bundle('one', trusting('a.io', 'b.io')), bundle('two', trusting('c.io')));
+    expect(book.offer(bundle('two', trusting('c.io', 'b.io')))).toMatchObject([{ problems: [{ code: 'rule-tie' }] }]);
+    const changes = book.offer(bundle('one', trusting('a.io')));
+    expect(changes.map(({ problems }) => problems.length)).toEqual([0, 0]);
+    expect(trusted(book)).toEqual(['a.io', 'b.io', 'c.io']);
+  });
+
+  test('deleting one of several bundles removes its rules', () => {
+    const book = opened(bundle('one', trusting('a.io')), bundle('two', trusting('b.io')));
+    book.withdraw('one');
+    expect(trusted(book)).toEqual(['b.io']);
+  });
+
+  test('deleting the last bundle keeps its rules, with an alert, until a document says that there are none', () => {
+    const book = opened(bundle('one', trusting('a.io')));
+    expect(book.withdraw('one')).toMatchObject([{ alert: expect.stringContaining('stay in force') }]);
+    expect(trusted(book)).toEqual(['a.io']);
+    book.offer(bundle('one', 'rules: []'));
+    expect(trusted(book)).toEqual([]);
+  });
+
+  test('a document emptied by accident does not take the last rules away', () => {
+    const book = opened(bundle('one', trusting('a.io')));
+    expect(book.offer(bundle('one', '# nothing\n'))).toMatchObject([{ alert: expect.stringContaining('is blank') }]);
+    expect(trusted(book)).toEqual(['a.io']);
+  });
+
+  test('a blank document beside others only removes its own rules', () => {
+    const book = opened(bundle('one', trusting('a.io')), bundle('two', trusting('b.io')));
+    book.offer(bundle('one', ''));
+    expect(trusted(book)).toEqual(['b.io']);
+  });
+
+  test('the accepted versions are what a next run starts from', () => {
+    const book = opened(bundle('one', trusting('a.io')), bundle('two', trusting('b.io')));
+    book.offer(bundle('one', bad));
+    const next = createRuleBook(sha256);
+    next.open([bundle('one', bad), bundle('two', trusting('b.io'))], book.accepted());
+    expect(next.current()?.revision).toBe(book.current()?.revision);
+  });
+});
