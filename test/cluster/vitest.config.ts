@@ -6,6 +6,7 @@ export default defineConfig({
     include: ['test/cluster/scenarios/**/*.test.ts'],
     globalSetup: ['test/cluster/global-setup.ts'],
     fileParallelism: false,
+    reporters: ['default', './test/closing-line.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
     teardownTimeout: 30_000,

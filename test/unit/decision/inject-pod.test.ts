@@ -359,13 +359,21 @@ describe('an account that allows only what it lists', () => {
 });
 
 describe('without a cluster', () => {
-  test.each<{ kind: Kind; object: unknown }>([
-    { kind: 'Pod', object: pod(corp) },
-    { kind: 'Deployment', object: deployment(pod(corp)) },
-  ])('a $kind gets the secret of the rule, and a warning', ({ kind, object }) => {
+  test.each<{ what: string; kind: Kind; object: unknown; injected: string[]; notices: string[] }>([
+    // Its empty list says that the account has no secrets: the API server would have copied them.
+    { what: 'a Pod', kind: 'Pod', object: pod(corp), injected: ['corp'], notices: [] },
+    {
+      what: 'a Pod of a marked template',
+      kind: 'Pod',
+      object: pod(corp, ['corp'], { rules: ['corp'] }),
+      injected: [],
+      notices: ['account-unknown'],
+    },
+    { what: 'a Deployment', kind: 'Deployment', object: deployment(pod(corp)), injected: ['corp'], notices: ['account-unknown'] },
+  ])('$what gets the secret of the rule, and a warning where more may be missing', ({ kind, object, injected, notices }) => {
     const decision = decided(change(kind, object), rules, noFacts);
-    expect(decision.injected.map(({ secret }) => secret)).toEqual(['corp']);
-    expect(decision.notices.map(({ reason }) => reason)).toEqual(['account-unknown']);
+    expect(decision.injected.map(({ secret }) => secret)).toEqual(injected);
+    expect(decision.notices.map(({ reason }) => reason)).toEqual(notices);
   });
 
   test('what an earlier pass found stays', () => {

@@ -54,15 +54,15 @@ async function ended(child: ChildProcess): Promise<{ code: number | null; out: s
   return { code, ...texts };
 }
 
-test('runs the built program, with its arguments, in the same process', async () => {
-  const { run } = checkout({ dist: true, src: true });
+test('runs the built program where there are no sources, with its arguments, in the same process', async () => {
+  const { run } = checkout({ dist: true });
   const { out, code } = await run(['lint', 'a b']);
   expect(JSON.parse(out)).toMatchObject({ file: expect.stringMatching(/dist[\\/]regkeeper\.mjs$/), argv: ['lint', 'a b'], child: false });
   expect(code).toBe(0);
 });
 
-test('runs the sources where nothing was built', async () => {
-  const { run } = checkout({ src: true });
+test('runs the sources in a checkout, whatever was built from them once', async () => {
+  const { run } = checkout({ dist: true, src: true });
   expect(JSON.parse((await run([])).out)).toMatchObject({ file: expect.stringMatching(/src[\\/]main\.ts$/), child: false });
 });
 
@@ -88,7 +88,7 @@ test('tells of a program that a signal ended as a shell does', async () => {
 });
 
 test.each<[string, Checkout, boolean, string]>([
-  ['there is no program', {}, false, 'neither dist/regkeeper.mjs nor src/main.ts is there'],
+  ['there is no program', {}, false, 'neither src/main.ts nor dist/regkeeper.mjs is there'],
   ['Node is too old and there is no other', { dist: true }, true, 'Node 20.20.2 is too old, 22.19 or later is needed'],
 ])('says so when %s', async (_what, content, old, message) => {
   const { code, out, err } = await checkout(content).run(['version'], { old });
