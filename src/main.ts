@@ -2,6 +2,7 @@
 import closeWithGrace from 'close-with-grace';
 import { runProgram } from './cli/program.ts';
 import { renderWelcome } from './cli/welcome.ts';
+import { ApiError } from './cluster/api.ts';
 import { ConfigurationError } from './cluster/kubeconfig.ts';
 import { readSettings, type ServeOptions } from './settings.ts';
 
@@ -14,7 +15,8 @@ try {
   const exitCode = await runProgram(process.argv.slice(2), { serve: runServer }, terminal);
   if (exitCode !== undefined) process.exitCode = exitCode;
 } catch (error) {
-  if (!(error instanceof ConfigurationError)) throw error;
+  // The API server's refusal says what it was asked; only a bug of ours has a stack worth reading.
+  if (!(error instanceof ConfigurationError || error instanceof ApiError)) throw error;
   terminal.err(`regkeeper: ${error.message}\n`);
   process.exit(2);
 }

@@ -16,7 +16,7 @@ import { renderOrigin } from './rules/problem.ts';
 import { createHealthServer } from './server/health.ts';
 import { createWebhookServer, minimumTlsVersion } from './server/webhook.ts';
 import type { Environment, Settings } from './settings.ts';
-import { type AuditLog, createAuditLog, createLogger, openDestination } from './telemetry/logger.ts';
+import { type AuditLog, createAuditLog, createLogger, type LogDestination, openDestination } from './telemetry/logger.ts';
 import { ensureDevelopmentCertificates } from './tls/development.ts';
 import { watchCertificateFiles } from './tls/files.ts';
 import type { CertificateSource } from './tls/source.ts';
@@ -36,8 +36,10 @@ export type RunningServer = {
 
 /** @throws ConfigurationError for what the person who started it can mend */
 export async function serve(settings: Settings, env: Environment): Promise<RunningServer> {
-  const log = createLogger(settings.logLevel, openDestination(2));
-  const auditLog = openAuditLog(settings);
+  const logDestination = openDestination(2);
+  const log = createLogger(settings.logLevel, logDestination);
+  const auditDestination = openAuditDestination(settings);
+  const auditLog = createAuditLog(auditDestination);
   const book = createRuleBook((text) => createHash('sha256').update(text).digest('hex'));
   const onRules = (changes: readonly RulesChange[]) => tellRules(changes, book, log, auditLog);
   const closers: (() => unknown)[] = [];
@@ -110,7 +112,8 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
       await client?.close();
       await health.close();
       log.info({}, 'stopped: every request was answered');
-      auditLog.flush();
+      auditDestination.flushSync();
+      logDestination.flushSync();
     },
   };
 }
@@ -123,11 +126,11 @@ function kubeConfigChoice(cluster: NonNullable<Settings['cluster']>, env: Enviro
   };
 }
 
-function openAuditLog(settings: Settings): AuditLog {
+function openAuditDestination({ auditLog }: Settings): LogDestination {
   try {
-    return createAuditLog(openDestination(settings.auditLog === '-' ? 1 : settings.auditLog));
+    return openDestination(auditLog === '-' ? 1 : auditLog);
   } catch (error) {
-    throw new ConfigurationError(`--audit-log ${settings.auditLog}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new ConfigurationError(`--audit-log ${auditLog}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 

@@ -1,4 +1,5 @@
 /** pino, set up once. Plain destinations only: pino's worker transports do not survive the one-file build. */
+import { openSync } from 'node:fs';
 import { type DestinationStream, type Logger, pino } from 'pino';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -11,28 +12,41 @@ export function createLogger(level: LogLevel, destination: DestinationStream): L
       base: { name: 'regkeeper' },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      // An error of ours may carry a response of the API server: its message is enough.
-      serializers: { err: pino.stdSerializers.err },
+      serializers: { err: serializeError },
     },
     destination,
   );
 }
 
-export type AuditLog = { write(record: object): void; flush(): void };
+/** A refusal of the API server, or one to reach it, is told by its message; a stack is for bugs of ours. */
+function serializeError(error: unknown): object {
+  if (!(error instanceof Error)) return { message: String(error) };
+  if (error.name !== 'ApiError') return pino.stdSerializers.err(error);
+  const { status, reason } = error as Error & { status?: number; reason?: string };
+  return { type: error.name, message: error.message, status, reason };
+}
+
+export type AuditLog = { write(record: object): void };
 
 /** What was decided, for auditors: one line of JSON each, on a stream of its own, never filtered by a level. */
-export function createAuditLog(destination: DestinationStream & { flushSync?(): void }): AuditLog {
+export function createAuditLog(destination: DestinationStream): AuditLog {
   const stream = pino(
     { base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: () => ({ log: 'audit' }) } },
     destination,
   );
-  return {
-    write: (record) => stream.info(record),
-    flush: () => destination.flushSync?.(),
-  };
+  return { write: (record) => stream.info(record) };
 }
 
-/** A file descriptor or a file, written in the order of calls. */
-export function openDestination(to: number | string): ReturnType<typeof pino.destination> {
-  return pino.destination({ dest: to, sync: true });
+export type LogDestination = DestinationStream & { flushSync(): void };
+
+/**
+ * A file descriptor, or a file that is added to. Lines are written in the order of calls, but not at once: nobody who reads slowly may hold
+ * up an answer. What is left goes out with `flushSync`, and when the process ends.
+ *
+ * Throws when the file cannot be opened.
+ */
+export function openDestination(to: number | string): LogDestination {
+  // Records name people and what they did: nothing for every user of the machine.
+  const descriptor = typeof to === 'number' ? to : openSync(to, 'a', 0o640);
+  return pino.destination({ dest: descriptor, sync: false });
 }

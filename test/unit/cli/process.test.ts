@@ -115,7 +115,7 @@ describe('what is wrong at the start is one line with the place and the fix, and
 });
 
 test('the three objects of the first ten minutes: injected, refused, given pull and push secret', async () => {
-  const { url, exited, child, audit } = await serve();
+  const { url, exited, child, audit } = await serve('--drain-seconds', '0');
   const ask = (file: string) => run('ask', '--server', url, join(example, 'objects', file));
   expect(await ask('pod.yaml')).toMatchObject({
     code: 0,
