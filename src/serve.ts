@@ -188,14 +188,17 @@ async function openCertificates(settings: Settings, client: ApiClient | undefine
     }
     case 'files': {
       const onProblem = (message: string) => log.error({}, message);
-      const certificates = await watchCertificateFiles({ certificate: tls.certificate, key: tls.key, onProblem }).catch(asConfiguration);
-      return { certificates, caFile: undefined };
+      const { certificate, key, authorities } = tls;
+      const files = { certificate, key, ...(authorities !== undefined && { authorities }) };
+      const certificates = await watchCertificateFiles({ ...files, onProblem }).catch(asConfiguration);
+      return { certificates, caFile: authorities };
     }
     case 'dev': {
       const made = await ensureDevelopmentCertificates({ directory: tls.directory, hosts: [], now: new Date() }).catch(asConfiguration);
       const certificates: CertificateSource = await watchCertificateFiles({
         certificate: made.certificateFile,
         key: made.keyFile,
+        authorities: made.caFile,
         onProblem: (message) => log.error({}, message),
       }).catch(asConfiguration);
       return { certificates, caFile: made.caFile };

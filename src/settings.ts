@@ -15,6 +15,7 @@ export type ServeOptions = {
   readonly tls?: 'self' | 'files' | 'dev';
   readonly tlsCert?: string;
   readonly tlsKey?: string;
+  readonly tlsCa?: string;
   readonly service: string;
   readonly register?: boolean;
   readonly host?: string;
@@ -34,7 +35,7 @@ export type Settings = {
     | undefined;
   readonly tls:
     | { readonly mode: 'self'; readonly secretName: string }
-    | { readonly mode: 'files'; readonly certificate: string; readonly key: string }
+    | { readonly mode: 'files'; readonly certificate: string; readonly key: string; readonly authorities: string | undefined }
     | { readonly mode: 'dev'; readonly directory: string };
   readonly service: string;
   readonly register: boolean;
@@ -83,14 +84,18 @@ export function readSettings(options: ServeOptions, env: Environment): Settings 
 }
 
 function readTls(options: ServeOptions, hasCluster: boolean, dev: boolean): Settings['tls'] {
-  const { tlsCert, tlsKey } = options;
-  const given = tlsCert !== undefined || tlsKey !== undefined;
+  const { tlsCert, tlsKey, tlsCa } = options;
+  const given = tlsCert !== undefined || tlsKey !== undefined || tlsCa !== undefined;
   const mode = options.tls ?? (given ? 'files' : dev || !hasCluster ? 'dev' : 'self');
-  if (given && mode !== 'files') throw new ConfigurationError(`--tls-cert and --tls-key go with --tls files, not with --tls ${mode}`);
+  if (given && mode !== 'files')
+    throw new ConfigurationError(`--tls-cert, --tls-key and --tls-ca go with --tls files, not with --tls ${mode}`);
   if (mode === 'files') {
     if (tlsCert === undefined || tlsKey === undefined)
       throw new ConfigurationError('--tls files needs both --tls-cert FILE and --tls-key FILE');
-    return { mode, certificate: tlsCert, key: tlsKey };
+    if (options.register === true && tlsCa === undefined) {
+      throw new ConfigurationError('--register tells the API server by which authority to verify us: give it with --tls-ca FILE');
+    }
+    return { mode, certificate: tlsCert, key: tlsKey, authorities: tlsCa };
   }
   if (mode === 'self') {
     if (!hasCluster)

@@ -10,7 +10,7 @@ export function serveCommand(action: ServeAction, finish: (code: ExitCode | unde
     .addOption(new Option('--rules <path...>', 'rules from files and folders, watched, instead of ConfigMaps'))
     .addOption(new Option('--dev', 'for a developer: own certificates in certs/dev, the example rules, on 127.0.0.1, without a cluster'))
     .addOption(
-      new Option('--kubeconfig <file>', 'the cluster to watch (default: KUBECONFIG, the service account of the pod, ~/.kube/config)'),
+      new Option('--kubeconfig <file>', 'the cluster to watch (default: KUBECONFIG, ~/.kube/config, the service account of the pod)'),
     )
     .addOption(new Option('--context <name>', 'context of the kubeconfig'))
     .addOption(
@@ -25,8 +25,9 @@ export function serveCommand(action: ServeAction, finish: (code: ExitCode | unde
     )
     .addOption(new Option('--tls-cert <file>', 'certificate chain in PEM, reloaded when it changes'))
     .addOption(new Option('--tls-key <file>', 'its private key in PEM'))
+    .addOption(new Option('--tls-ca <file>', 'authority that signed it, in PEM; needed with --register'))
     .addOption(new Option('--service <name>', 'Service that leads here').default('regkeeper'))
-    .addOption(new Option('--register', 'fill the webhook configurations named like the Service'))
+    .addOption(new Option('--register', 'fill the two webhook configurations named regkeeper'))
     .addOption(new Option('--host <address>', 'address to listen on (default: all, with --dev 127.0.0.1)'))
     .addOption(new Option('--port <number>', 'HTTPS port').default(8443).argParser(parsePort))
     .addOption(new Option('--health-port <number>', 'plain HTTP port of /healthz and /readyz').default(8080).argParser(parsePort))

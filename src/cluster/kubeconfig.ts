@@ -38,7 +38,7 @@ type Places = Pick<KubeConfig, 'clusters' | 'users' | 'contexts'> & {
  */
 export async function loadKubeConfig(choice: KubeConfigChoice): Promise<KubeConfig> {
   // Half a second to import, and most commands never need a cluster.
-  const { KubeConfig } = await import('@kubernetes/client-node');
+  const { KubeConfig } = await import('./kube-config-class.ts');
   const places = await findPlaces(choice, () => new KubeConfig());
   const kubeConfig = new KubeConfig();
   kubeConfig.loadFromOptions({ ...places, currentContext: chooseContext(places, choice.context) });

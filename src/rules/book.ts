@@ -71,15 +71,12 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
 
     const documents = results.flatMap((result) => (result.ok ? [result.document] : []));
     const next = new Map(accepted).set(bundle.id, { bundle, documents });
-    if (documents.every(({ blank }) => blank) && loosesAll(next)) {
-      return {
-        sources,
-        before,
-        after: before,
-        problems: [],
-        warnings,
-        alert: `${nameBundle(bundle)} is blank, and no other rules would be left: ${stayInForce}`,
-      };
+    // Nothing written is no rule set: taken at its word, it would enforce and refuse every image.
+    if (saysNothing(next)) {
+      refused.delete(bundle.id);
+      neverGood.delete(bundle.id);
+      const alert = `${nameBundle(bundle)} is blank, and there are no other rules: ${ruleSet ? stayInForce : toHaveNone}`;
+      return { sources, before, after: current(), problems: [], warnings, alert };
     }
     // The bundle under test comes last, so that a contradiction is reported in it and not in what was good before.
     const inOrder = [...[...next.values()].filter(({ bundle: { id } }) => id !== bundle.id), { bundle, documents }];
@@ -115,20 +112,14 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     return changes;
   }
 
-  /** Every bundle is gone: what was in force when the last run ended stays. */
+  /** Every bundle is gone or blank: what was in force when the last run ended stays. */
   function standIn(lastGood: readonly Bundle[]): readonly RulesChange[] {
     return lastGood.map((bundle) => {
       const change = tryBundle(bundle);
-      return change.problems.length > 0
+      return change.problems.length > 0 || change.alert !== undefined
         ? change
-        : { ...change, alert: `${nameBundle(bundle)} is gone, and no other rules are there: ${stayInForce}` };
+        : { ...change, alert: `${nameBundle(bundle)} is gone or blank, and no other rules are there: ${stayInForce}` };
     });
-  }
-
-  /** Whether rules are in force and this would leave none at all, without anybody having written so. */
-  function loosesAll(next: ReadonlyMap<string, Accepted>): boolean {
-    if (!ruleSet || ruleSet.rules.length === 0) return false;
-    return [...next.values()].every(({ documents }) => documents.every(({ blank }) => blank));
   }
 
   return {
@@ -140,8 +131,10 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     },
     open(bundles, lastGood = []) {
       opened = true;
-      if (bundles.length === 0) return standIn(lastGood);
-      const changes = bundles.map((bundle) => {
+      const blank = bundles.filter(isBlank);
+      if (blank.length === bundles.length) return [...standIn(lastGood), ...blank.map(tryBundle)];
+      const written = bundles.filter((bundle) => !blank.includes(bundle));
+      const changes = [...written, ...blank].map((bundle) => {
         const change = tryBundle(bundle);
         if (change.problems.length === 0) return { bundle, change };
         const earlier = lastGood.find(({ id }) => id === bundle.id);
@@ -162,15 +155,16 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
       return change.problems.length > 0 ? [change] : [change, ...retryRefused()];
     },
     withdraw(id) {
+      const before = current();
+      const entry = accepted.get(id);
+      const sources = (entry?.bundle ?? refused.get(id))?.documents.map(({ source }) => source) ?? [];
       refused.delete(id);
       neverGood.delete(id);
-      const entry = accepted.get(id);
-      if (!entry) return [];
-      const before = current();
-      const sources = entry.bundle.documents.map(({ source }) => source);
+      // One that has never been good may have kept the others shut.
+      if (!entry) return current() === before ? [] : [{ sources, before, after: current(), problems: [], warnings: [] }];
       const next = new Map(accepted);
       next.delete(id);
-      if (next.size === 0 || loosesAll(next)) {
+      if (saysNothing(next)) {
         return [
           {
             sources,
@@ -196,7 +190,20 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
 }
 
 const earlierInForce = 'the version that was good before this server started is in force';
-const stayInForce = 'the last rules stay in force; to have none, write a document "rules: []"';
+const toHaveNone = 'to have none, write a document "rules: []"';
+const stayInForce = `the last rules stay in force; ${toHaveNone}`;
+
+function isBlank({ documents }: Bundle): boolean {
+  return documents.every(({ text, source }) => {
+    const result = parseRulesDocument(text, source);
+    return result.ok && result.document.blank;
+  });
+}
+
+/** No rule and no setting, in any of them. */
+function saysNothing(bundles: ReadonlyMap<string, Accepted>): boolean {
+  return [...bundles.values()].every(({ documents }) => documents.every(({ blank }) => blank));
+}
 
 function nameBundle(bundle: Bundle): string {
   const [first] = bundle.documents;

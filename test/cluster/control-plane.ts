@@ -30,6 +30,10 @@ export interface ControlPlane {
   readonly services: ServiceRoutes;
   /** The same from another process: the socket for remoteServiceRoutes. */
   readonly egressSocket: string;
+  /** Ends the API server with SIGKILL, as a power cut would. etcd keeps what was stored. */
+  killApiServer(): Promise<void>;
+  /** Starts a killed API server again, on the same port, and returns when it is ready. */
+  startApiServer(): Promise<void>;
   /** Ends the programs and removes the directory. Also done when this process exits or is told to end. */
   stop(): Promise<void>;
 }
@@ -57,8 +61,12 @@ export async function startControlPlane(): Promise<ControlPlane> {
     const etcd = await start('etcd', binaries.etcd, etcdArgs(directory, etcdPort, etcdPeerPort));
     await waitUntilReady('etcd', etcd, () => answersOk(`http://127.0.0.1:${etcdPort}/health`));
 
-    const apiserver = await start('kube-apiserver', binaries.kubeApiserver, apiserverArgs(files, apiPort, etcdPort));
-    await waitUntilReady('kube-apiserver', apiserver, async () => (await api('/readyz')).status === 200);
+    const startApiServer = async () => {
+      const apiserver = await start('kube-apiserver', binaries.kubeApiserver, apiserverArgs(files, apiPort, etcdPort));
+      await waitUntilReady('kube-apiserver', apiserver, async () => (await api('/readyz')).status === 200);
+      return apiserver;
+    };
+    let apiserver = await startApiServer();
 
     await writeKubeconfig(files.kubeconfig, server, files.caFile, files.adminToken);
     await writeKubeconfig(files.controllerKubeconfig, server, files.caFile, files.controllerToken);
@@ -68,7 +76,20 @@ export async function startControlPlane(): Promise<ControlPlane> {
     });
 
     const { kubeconfig, caFile, egressSocket } = files;
-    return { kubeconfig, server, caFile, directory, binaries, services: egress.routes, egressSocket, stop: belongings.stop };
+    return {
+      kubeconfig,
+      server,
+      caFile,
+      directory,
+      binaries,
+      services: egress.routes,
+      egressSocket,
+      killApiServer: () => apiserver.end(),
+      startApiServer: async () => {
+        apiserver = await startApiServer();
+      },
+      stop: belongings.stop,
+    };
   } catch (error) {
     await belongings.stop();
     throw error;

@@ -101,6 +101,7 @@ describe('settings', () => {
     ['--register without a cluster', { dev: true, register: true }, /--register needs a cluster/],
     ['--tls self without a cluster', { rules: ['r'], tls: 'self' as const }, /--tls self .* needs a cluster/],
     ['half a pair of files', { rules: ['r'], tlsCert: 'c' }, /needs both --tls-cert FILE and --tls-key FILE/],
+    ['registering with files of an unknown authority', { kubeconfig: 'k', register: true, tlsCert: 'c', tlsKey: 'k' }, /--tls-ca FILE/],
     ['files beside another mode', { dev: true, tls: 'dev' as const, tlsCert: 'c', tlsKey: 'k' }, /go with --tls files/],
   ])('%s is refused with what to do', (_name, more, message) => {
     expect(() => readSettings({ ...options, ...more }, {})).toThrow(message);

@@ -60,8 +60,9 @@ describe('opening', () => {
   test('a bad bundle that is taken away opens the rest', () => {
     const book = createRuleBook(sha256);
     book.open([bundle('one', trusting('a.io')), bundle('two', bad)]);
-    book.withdraw('two');
+    const changes = book.withdraw('two');
     expect(trusted(book)).toEqual(['a.io']);
+    expect(changes).toMatchObject([{ before: undefined, after: { revision: book.current()?.revision } }]);
   });
 
   test('a version that was good before stands in for a bad one, with an alert', () => {
@@ -85,6 +86,28 @@ describe('opening', () => {
     const changes = withoutLive.open([], [bundle('one', trusting('a.io'))]);
     expect(trusted(withoutLive)).toEqual(['a.io']);
     expect(changes).toMatchObject([{ alert: expect.stringContaining('is gone') }]);
+  });
+
+  test('a blank bundle alone is not taken at its word: it would refuse every image', () => {
+    const book = createRuleBook(sha256);
+    expect(book.open([bundle('one', '# to be written\n')])).toMatchObject([{ alert: expect.stringContaining('is blank') }]);
+    expect(book.missing()).toBe('there are no rules');
+    book.offer(bundle('one', 'rules: []'));
+    expect(book.missing()).toBeUndefined();
+  });
+
+  test('a bundle blanked while nobody ran does not take away what was in force', () => {
+    const book = createRuleBook(sha256);
+    const changes = book.open([bundle('one', '')], [bundle('one', trusting('a.io'))]);
+    expect(trusted(book)).toEqual(['a.io']);
+    expect(changes.at(-1)?.alert).toContain('stay in force');
+  });
+
+  test('a blank bundle counts for nothing beside others, wherever it stands', () => {
+    const book = createRuleBook(sha256);
+    const changes = book.open([bundle('one', ''), bundle('two', trusting('b.io'))]);
+    expect(trusted(book)).toEqual(['b.io']);
+    expect(changes.map(({ alert }) => alert)).toEqual([undefined, undefined]);
   });
 
   test('of two bundles that contradict each other the first stays; the set is not open before they agree', () => {
@@ -151,6 +174,12 @@ describe('changes', () => {
     const book = opened(bundle('one', trusting('a.io')));
     expect(book.offer(bundle('one', '# nothing\n'))).toMatchObject([{ alert: expect.stringContaining('is blank') }]);
     expect(trusted(book)).toEqual(['a.io']);
+  });
+
+  test('a mode without rules is not lost either: enforcing without rules would refuse every image', () => {
+    const book = opened(bundle('one', 'mode: audit'));
+    expect(book.offer(bundle('one', ''))).toMatchObject([{ alert: expect.stringContaining('stay in force') }]);
+    expect(book.current()?.settings.mode).toBe('audit');
   });
 
   test('a blank document beside others only removes its own rules', () => {

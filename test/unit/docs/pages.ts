@@ -1,0 +1,83 @@
+/** Markdown pages of the repository, as far as tests hold them against the code. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export const root = join(import.meta.dirname, '../../..');
+
+/** Every page for people; paths from the root of the repository. */
+export const pages: readonly string[] = [
+  ...markdownIn('.', false),
+  ...['docs', 'deploy', 'certs', 'test/cluster'].flatMap((folder) => markdownIn(folder, true)),
+].sort();
+
+export function readPage(page: string): string {
+  return readFileSync(join(root, page), 'utf8');
+}
+
+/** The text under a heading, up to the next heading of the same or a higher level. */
+export function section(text: string, heading: string): string {
+  const lines = text.split('\n');
+  const start = lines.findIndex((line) => /^#+ /.test(line) && line.replace(/^#+ /, '') === heading);
+  const level = /^#+/.exec(lines[start] ?? '')?.[0].length;
+  if (level === undefined) throw new Error(`no heading "${heading}"`);
+  const end = lines.findIndex((line, index) => index > start && (/^(#+) /.exec(line)?.[1]?.length ?? 99) <= level);
+  return lines.slice(start + 1, end < 0 ? undefined : end).join('\n');
+}
+
+/** Cells of all table rows but headings, without surrounding blanks. */
+export function rows(text: string): readonly (readonly string[])[] {
+  const lines = outsideBlocks(text).split('\n');
+  return lines
+    .filter((line, index) => line.startsWith('|') && !isRule(line) && !isRule(lines[index + 1] ?? ''))
+    .map((line) =>
+      line
+        .replace(/^\||\|$/g, '')
+        .split(/(?<!\\)\|/)
+        .map((cell) => cell.trim()),
+    );
+}
+
+/** What stands as code at the beginning of each row. */
+export function firstCodes(text: string): readonly string[] {
+  return rows(text).flatMap(([first]) => /^`([^`]+)`$/.exec(first ?? '')?.[1] ?? []);
+}
+
+export type Block = { readonly language: string; readonly remark: string; readonly line: number; readonly text: string };
+
+/** Fenced blocks with language and remark (`yaml bad`), and the line of their first row, 1-based; those in a list without its indent. */
+export function blocks(text: string): readonly Block[] {
+  const found: Block[] = [];
+  const lines = text.split('\n');
+  for (let index = 0; index < lines.length; index++) {
+    const [, indent = '', language = '', remark = ''] = /^( *)```(\S*) ?(.*)$/.exec(lines[index] ?? '') ?? [];
+    if (!/^ *```/.test(lines[index] ?? '')) continue;
+    const first = index + 1;
+    while (++index < lines.length && !(lines[index] ?? '').startsWith(`${indent}\`\`\``));
+    const inside = lines.slice(first, index).map((line) => line.slice(indent.length));
+    found.push({ language, remark, line: first + 1, text: inside.join('\n') });
+  }
+  return found;
+}
+
+/** The text with its fenced blocks blanked; lines keep their numbers. */
+export function outsideBlocks(text: string): string {
+  let inside = false;
+  return text
+    .split('\n')
+    .map((line) => {
+      const fence = /^ *```/.test(line);
+      if (fence) inside = !inside;
+      return inside || fence ? '' : line;
+    })
+    .join('\n');
+}
+
+function isRule(line: string): boolean {
+  return /^\|[-:| ]+\|$/.test(line);
+}
+
+function markdownIn(folder: string, recursive: boolean): string[] {
+  return readdirSync(join(root, folder), { recursive, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.md'))
+    .map((file) => join(folder, file));
+}

@@ -1,0 +1,82 @@
+import { describe, expect, test } from 'vitest';
+import { parse, parseDocument } from 'yaml';
+import { compileRuleSet } from '../../../src/rules/compile.ts';
+import { type ParseResult, parseRulesDocument } from '../../../src/rules/parse.ts';
+import { renderOrigin } from '../../../src/rules/problem.ts';
+import { documentFields } from '../../../src/rules/schema.ts';
+import { briefly, documentOf, fileSource, referenceOf, ruleSetOf, sha256 } from '../rules/documents.ts';
+import { blocks, pages, readPage, rows, section } from './pages.ts';
+
+/*
+ * Every YAML block with fields of a rules document counts as rules, and so does the data of every ConfigMap with the label; a block that
+ * shows a mistake has the fence ```yaml bad.
+ */
+
+type Example = { readonly place: string; readonly text: string };
+
+const yamlBlocks = pages.flatMap((page) =>
+  blocks(readPage(page))
+    .filter(({ language }) => language === 'yaml')
+    .map(({ line, text, remark }) => ({ place: `${page}:${line}`, text, remark })),
+);
+const good = yamlBlocks.filter(({ remark }) => remark !== 'bad').flatMap(rulesIn);
+const bad = yamlBlocks.filter(({ remark }) => remark === 'bad');
+
+test('there are examples, in the README too', () => {
+  expect(good.length).toBeGreaterThan(10);
+  expect(good.some(({ place }) => place.startsWith('README.md'))).toBe(true);
+  expect(bad.length).toBeGreaterThan(0);
+});
+
+test.each(good)('the rules at $place have no problem', ({ place, text }) => {
+  const parsed = parseRulesDocument(text, fileSource(place));
+  expect(complaintsOf(parsed)).toEqual([]);
+  const compiled = compileRuleSet(parsed.ok ? [parsed.document] : [], sha256);
+  expect(compiled.ok ? [] : briefly(compiled.problems)).toEqual([]);
+});
+
+test.each(bad)('the mistake at $place is found', ({ place, text }) => {
+  expect(parseRulesDocument(text, fileSource(place)).ok).toBe(false);
+});
+
+describe('which rule wins, as docs/rules.md tells it', () => {
+  const text = section(readPage('docs/rules.md'), 'Which rule wins');
+  const rules = ruleSetOf(blocks(text).find(({ language }) => language === 'yaml')?.text ?? '');
+  const unquoted = (cell = '') => cell.replaceAll('`', '');
+
+  test.each(rows(text).map(([image, winner]) => [unquoted(image), unquoted(winner)]))('%s: %s', (image, winner) => {
+    expect(rules.match(referenceOf(image))?.name ?? 'none').toBe(winner);
+  });
+
+  test('every rule of the example wins somewhere', () => {
+    const winners = new Set(rows(text).map(([, winner]) => unquoted(winner)));
+    expect(rules.rules.map(({ name }) => name).filter((name) => !winners.has(name))).toEqual([]);
+  });
+});
+
+test('the refusal that a port must not get around holds on every port', () => {
+  const [block] = blocks(readPage('docs/decisions/2026-11-21-refusals-and-ports.md'));
+  const rules = ruleSetOf(block?.text ?? '');
+  for (const host of ['reg.example.com', 'reg.example.com:443', 'reg.example.com:5000']) {
+    expect(rules.match(referenceOf(`${host}/evil/app`))?.trust, host).toBe(false);
+  }
+  expect(rules.match(referenceOf('reg.example.com/app'))?.trust).toBe(true);
+  expect(documentOf(block?.text ?? '').rules).toHaveLength(2);
+});
+
+function rulesIn({ place, text }: Example): readonly Example[] {
+  if (parseDocument(text).errors.length > 0) return [{ place, text }];
+  const value: unknown = parse(text);
+  if (typeof value !== 'object' || value === null) return [];
+  const { kind, metadata, data = {} } = value as { kind?: string; metadata?: { labels?: object }; data?: Record<string, string> };
+  if (kind === 'ConfigMap' && Object.hasOwn(metadata?.labels ?? {}, 'regkeeper.io/rules')) {
+    return Object.entries(data).map(([key, document]) => ({ place: `${place} ${key}`, text: document }));
+  }
+  return documentFields.some((field) => Object.hasOwn(value, field)) ? [{ place, text }] : [];
+}
+
+/** Warnings too: an example should not have any. */
+function complaintsOf(parsed: ParseResult): readonly string[] {
+  const problems = parsed.ok ? parsed.warnings : parsed.problems;
+  return problems.map(({ code, message, origin }) => `${code} ${renderOrigin(origin)} ${message}`);
+}

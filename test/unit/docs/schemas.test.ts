@@ -1,0 +1,230 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { describe, expect, test } from 'vitest';
+import { changeOf, decodeReview, type ReviewRequest, type Webhook } from '../../../src/admission/review.ts';
+import { buildAuditRecord } from '../../../src/audit/record.ts';
+import { buildRulesRecord } from '../../../src/audit/rules-record.ts';
+import { decide } from '../../../src/decision/decide.ts';
+import { reasons } from '../../../src/decision/reasons.ts';
+import { createRuleBook } from '../../../src/rules/book.ts';
+import type { RuleSet } from '../../../src/rules/ruleset.ts';
+import { rulesSchema } from '../../../src/rules/schema.ts';
+import { createAuditLog } from '../../../src/telemetry/logger.ts';
+import { accounts } from '../decision/changes.ts';
+import { ruleSetOf, sha256 } from '../rules/documents.ts';
+import { pod, reviewOf } from '../server/reviews.ts';
+import { blocks, firstCodes, readPage, root, section } from './pages.ts';
+
+const rulesSchemaFile = join(root, 'docs/rules.schema.json');
+
+test('docs/rules.schema.json is the schema that rules are checked by (UPDATE_DOCS=1 rewrites it)', () => {
+  if (process.env.UPDATE_DOCS === '1') writeFileSync(rulesSchemaFile, `${JSON.stringify(rulesSchema, null, 2)}\n`);
+  expect(readJson(rulesSchemaFile)).toEqual(JSON.parse(JSON.stringify(rulesSchema)));
+});
+
+const auditSchema = readJson(join(root, 'docs/audit.schema.json')) as Schema & { $defs: Record<string, Schema> };
+const validate = new Ajv2020({ strict: true, allErrors: true }).compile(auditSchema);
+
+const text = `
+contact: us
+internalRegistries: [registry.svc:5000]
+rules:
+- {name: external, registry: external.example.com, pullSecret: external-pull, pushSecret: external-push}
+- {registry: docker.io, trust: false, reason: use external.example.com}
+`;
+const enforced = ruleSetOf(text);
+const audited = ruleSetOf(`mode: audit${text}`);
+const inConfigMap = ruleSetOfConfigMap(text);
+const facts = accounts({ default: ['own'] });
+
+const image = 'external.example.com/app:1';
+const owned = { metadata: { name: 'web', ownerReferences: [{ kind: 'ReplicaSet', name: 'web-1', controller: true }] } };
+const build = {
+  apiVersion: 'build.openshift.io/v1',
+  kind: 'BuildConfig',
+  metadata: { name: 'app' },
+  spec: {
+    strategy: { sourceStrategy: { from: { kind: 'ImageStreamTag', name: 'node:24' } } },
+    output: { to: { kind: 'DockerImage', name: image } },
+  },
+};
+const nameless = { ...pod(image), metadata: { generateName: 'web-' } };
+
+const decisions: [sentence: string, webhook: Webhook, object: unknown, request?: Record<string, unknown>, rules?: RuleSet][] = [
+  ['a pod that gets its secret and its account’s', 'mutate', pod(image)],
+  ['an internal image', 'validate', pod('registry.svc:5000/app')],
+  ['a refusal, by a rule of a ConfigMap', 'validate', pod('nginx'), {}, inConfigMap],
+  ['a refusal that mode audit softens', 'validate', pod('unknown.example.com/app'), {}, audited],
+  ['an image with a password in it', 'validate', pod('https://me:secret@external.example.com/app')],
+  ['an image that was there before', 'validate', pod('nginx'), { operation: 'UPDATE', oldObject: pod('nginx') }],
+  ['a mirror pod', 'validate', mirror('nginx'), { userInfo: { username: 'system:node:n1' } }],
+  ['a blank image', 'validate', pod(' ')],
+  ['a build', 'mutate', build],
+  ['a pod without a name, of a controller', 'mutate', { ...nameless, metadata: { ...nameless.metadata, ...owned.metadata, name: '' } }],
+  [
+    'a debug container',
+    'validate',
+    pod(image),
+    { operation: 'UPDATE', subResource: 'ephemeralcontainers', oldObject: pod(image), dryRun: true },
+  ],
+  ['a deletion', 'validate', null, { operation: 'DELETE', kind: { group: '', version: 'v1', kind: 'Pod' } }],
+  ['an object that cannot be read', 'mutate', { ...pod(image), spec: 'none' }],
+  ['a kind that is not read', 'validate', { apiVersion: 'v1', kind: 'Service', metadata: { name: 'web' } }],
+  ['an account that is not known yet', 'mutate', pod(image, { serviceAccountName: 'late' })],
+];
+
+const decisionLines = decisions.map(
+  ([sentence, webhook, object, request, rules]) => [sentence, decisionLine(webhook, object, request, rules)] as const,
+);
+const rulesLines = linesOfRules();
+
+describe('docs/audit.schema.json', () => {
+  test.each(decisionLines)('holds for the record of %s', (_sentence, line) => {
+    expect(complaintsAbout(line)).toEqual([]);
+  });
+
+  test('holds for a record without judgement', () => {
+    const request = requestOf(pod(image));
+    const record = buildAuditRecord({
+      webhook: 'mutate',
+      request,
+      decision: undefined,
+      failure: 'internal error',
+      durationMicroseconds: 1,
+    });
+    expect(complaintsAbout(written(record))).toEqual([]);
+  });
+
+  test.each(rulesLines)('holds for the record of %s', (_sentence, line) => {
+    expect(complaintsAbout(line)).toEqual([]);
+  });
+
+  test.each(blocks(readPage('docs/audit.md')).filter(({ language }) => language === 'json'))(
+    'holds for the example in line $line of docs/audit.md',
+    (block) => {
+      expect(complaintsAbout(JSON.parse(block.text))).toEqual([]);
+    },
+  );
+
+  test.each([
+    ['a field that is not listed', { password: 'x' }],
+    ['a missing field', { uid: undefined }],
+    ['another outcome', { outcome: 'perhaps' }],
+  ])('refuses %s', (_sentence, change) => {
+    const line = { ...(decisionLines[0]?.[1] as object), ...change };
+    expect(validate(JSON.parse(JSON.stringify(line)))).toBe(false);
+  });
+
+  test('lists no field that no record has', () => {
+    const seen = (lines: readonly (readonly [string, unknown])[]) => new Set(lines.flatMap(([, line]) => fieldsOf(line)));
+    expect(fieldsOfSchema('decision').filter((field) => !seen(decisionLines).has(field))).toEqual([]);
+    expect(fieldsOfSchema('rules').filter((field) => !seen(rulesLines).has(field))).toEqual([]);
+  });
+
+  test.each([
+    ['A decision', 'decision'],
+    ['A change of the rules', 'rules'],
+  ])('has the fields that docs/audit.md tells under "%s"', (heading, definition) => {
+    expect([...firstCodes(section(readPage('docs/audit.md'), heading))].sort()).toEqual(fieldsOfSchema(definition).sort());
+  });
+
+  test('knows the reasons of images', () => {
+    const listed = firstCodes(section(readPage('docs/reasons.md'), 'Of images'));
+    expect(auditSchema.$defs.image?.properties?.reason?.enum).toEqual(listed);
+    expect(listed.filter((reason) => !Object.hasOwn(reasons, reason))).toEqual([]);
+  });
+});
+
+test('a password in an image name is in no record', () => {
+  expect(JSON.stringify(decisionLines)).not.toContain('me:secret');
+});
+
+type Schema = {
+  readonly $ref?: string;
+  readonly enum?: readonly string[];
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly items?: Schema;
+  readonly oneOf?: readonly Schema[];
+};
+
+function readJson(file: string): unknown {
+  return JSON.parse(readFileSync(file, 'utf8'));
+}
+
+function mirror(of: string) {
+  return { ...pod(of), metadata: { name: 'web', annotations: { 'kubernetes.io/config.mirror': 'x' } } };
+}
+
+function requestOf(object: unknown, request: Record<string, unknown> = {}): ReviewRequest {
+  const review = decodeReview(reviewOf(object ?? {}, { ...request, object }));
+  if (!review.ok) throw new Error(review.message);
+  return review.request;
+}
+
+function decisionLine(webhook: Webhook, object: unknown, request?: Record<string, unknown>, rules: RuleSet = enforced): unknown {
+  const review = requestOf(object, request);
+  const change = changeOf(review);
+  const decision = change && decide(change, rules, facts);
+  return written(buildAuditRecord({ webhook, request: review, decision, durationMicroseconds: 7 }));
+}
+
+/** The rules as they come in, as an edit goes wrong, and as they change. */
+function linesOfRules(): readonly (readonly [sentence: string, line: unknown])[] {
+  const book = createRuleBook(sha256);
+  const version = (document: string) => ({
+    id: 'a',
+    documents: [{ source: { kind: 'configMap' as const, namespace: 'regkeeper', name: 'a', key: 'rules.yaml' }, text: document }],
+  });
+  const file = { id: 'b', documents: [{ source: { kind: 'file' as const, file: 'b.yaml' }, text: 'rules: [{registry: b.example.com}]' }] };
+  const changes = [
+    ...book.open([version(text)]).map((change) => ['the first rules', change] as const),
+    ...book.offer(version('rulez: []')).map((change) => ['a bad edit', change] as const),
+    ...book.offer(file).map((change) => ['another document', change] as const),
+  ];
+  return changes.map(([sentence, change]) => [sentence, written(buildRulesRecord(change))] as const);
+}
+
+function ruleSetOfConfigMap(document: string): RuleSet {
+  const book = createRuleBook(sha256);
+  const source = { kind: 'configMap' as const, namespace: 'regkeeper', name: 'regkeeper-rules', key: 'rules.yaml' };
+  book.open([{ id: 'a', documents: [{ source, text: document }] }]);
+  const rules = book.current();
+  if (!rules) throw new Error(book.missing());
+  return rules;
+}
+
+/** As it stands in the log, read back. */
+function written(record: object): unknown {
+  const lines: string[] = [];
+  createAuditLog({ write: (line: string) => lines.push(line) }).write(record);
+  return JSON.parse(lines.join(''));
+}
+
+function complaintsAbout(line: unknown): readonly string[] {
+  if (validate(line)) return [];
+  return (validate.errors ?? []).map(({ instancePath, message, params }) => `${instancePath} ${message} ${JSON.stringify(params)}`);
+}
+
+/** `images[].rule.name` and its like. */
+function fieldsOf(value: unknown, at = ''): readonly string[] {
+  if (Array.isArray(value)) return value.flatMap((item) => fieldsOf(item, `${at}[]`));
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([name, field]) => {
+    const path = at === '' ? name : `${at}.${name}`;
+    return [path, ...fieldsOf(field, path)];
+  });
+}
+
+function fieldsOfSchema(definition: string): string[] {
+  const walk = (schema: Schema, at: string): string[] => {
+    const { $ref, properties = {}, items, oneOf = [] } = schema;
+    const named = Object.entries(properties).flatMap(([name, field]) => {
+      const path = at === '' ? name : `${at}.${name}`;
+      return [path, ...walk(field, path)];
+    });
+    const referred = $ref === undefined ? [] : walk(auditSchema.$defs[$ref.replace('#/$defs/', '')] ?? {}, at);
+    return [...named, ...referred, ...(items ? walk(items, `${at}[]`) : []), ...oneOf.flatMap((option) => walk(option, at))];
+  };
+  return [...new Set(walk({ $ref: `#/$defs/${definition}` }, ''))];
+}

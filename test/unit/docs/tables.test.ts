@@ -1,0 +1,57 @@
+import { describe, expect, test } from 'vitest';
+import packageJson from '../../../package.json' with { type: 'json' };
+import { serveCommand } from '../../../src/cli/serve.ts';
+import { reasons } from '../../../src/decision/reasons.ts';
+import { imageProblemCodes } from '../../../src/image/problem.ts';
+import { problemCodes } from '../../../src/rules/problem.ts';
+import { documentFields, ruleFields } from '../../../src/rules/schema.ts';
+import { firstCodes, readPage, rows, section } from './pages.ts';
+
+const sorted = (names: readonly string[]) => [...names].sort();
+
+describe('what the code has stands in the docs, and nothing else', () => {
+  test('codes of problems in docs/rules.md', () => {
+    expect(sorted(firstCodes(section(readPage('docs/rules.md'), 'Problems')))).toEqual(sorted(Object.keys(problemCodes)));
+  });
+
+  test('fields of rules in docs/rules.md', () => {
+    const fields = firstCodes(section(readPage('docs/rules.md'), 'Fields'));
+    expect(sorted(fields)).toEqual(sorted([...documentFields, ...ruleFields]));
+  });
+
+  test('reasons in docs/reasons.md', () => {
+    const page = readPage('docs/reasons.md');
+    const codes = [...firstCodes(section(page, 'Of images')), ...firstCodes(section(page, 'Of secrets'))];
+    expect(sorted(codes)).toEqual(sorted(Object.keys(reasons)));
+  });
+
+  test('codes of image names in docs/reasons.md, with their words', () => {
+    const listed = rows(section(readPage('docs/reasons.md'), 'Why an image name cannot be read'));
+    expect(Object.fromEntries(listed.map(([code = '', words]) => [code.replaceAll('`', ''), words]))).toEqual(imageProblemCodes);
+  });
+
+  test('flags of serve in docs/operations.md', () => {
+    const { options } = serveCommand(
+      async () => {},
+      () => {},
+    );
+    expect(sorted(firstCodes(section(readPage('docs/operations.md'), 'Flags')))).toEqual(sorted(options.map(({ flags }) => flags)));
+  });
+
+  test.each([
+    ['Runtime', packageJson.dependencies],
+    ['Development', packageJson.devDependencies],
+  ])('dependencies and their versions: %s', (heading, declared) => {
+    const listed = rows(section(readPage('docs/decisions/2026-11-21-dependencies.md'), heading));
+    expect(Object.fromEntries(listed.map(([name = '', version]) => [name.replaceAll('`', ''), version]))).toEqual(declared);
+  });
+
+  test('scripts in CONTRIBUTING.md', () => {
+    const page = readPage('CONTRIBUTING.md');
+    const words = (script: string) => (script === 'start' || script === 'test' ? `npm ${script}` : `npm run (-s )?${script}`);
+    const missing = Object.keys(packageJson.scripts).filter((script) => !new RegExp(`\`${words(script)}(?![\\w:-])`).test(page));
+    expect(missing).toEqual([]);
+    const named = [...page.matchAll(/`npm run (?:-s )?([\w:-]+)/g)].map(([, script]) => script ?? '');
+    expect(named.filter((script) => !(script in packageJson.scripts))).toEqual([]);
+  });
+});
