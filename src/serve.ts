@@ -112,8 +112,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
       await client?.close();
       await health.close();
       log.info({}, 'stopped: every request was answered');
-      auditDestination.flushSync();
-      logDestination.flushSync();
+      await Promise.all([auditDestination.flush(), logDestination.flush()]);
     },
   };
 }

@@ -461,6 +461,9 @@ function authorizationHeaders({ auth, headers }: RequestOptions): Record<string,
   return { ...basic, ...Object.fromEntries(others) };
 }
 
+/** An API server whose machine lost its power says no goodbye: TCP asks after so many milliseconds of silence, and every second from then on. */
+const liveness = { keepAliveInitialDelay: 15_000 };
+
 /**
  * HTTP/1.1 only: every watch has a connection of its own, so that one that hangs takes no other with it, and however many
  * watches run, the API server's limit of streams a connection does not count.
@@ -478,9 +481,9 @@ function createDispatcher(undici: typeof import('undici'), kubeConfig: KubeConfi
     case 'socks':
       return new undici.Socks5ProxyAgent(options.uri, { requestTls: options.requestTls as object, allowH2: false });
     case 'agent':
-      return new undici.Agent({ connect: options.connect as object, allowH2: false });
+      return new undici.Agent({ connect: { ...(options.connect as object), ...liveness }, allowH2: false });
     case 'none':
-      return new undici.Agent({ allowH2: false });
+      return new undici.Agent({ connect: liveness, allowH2: false });
   }
 }
 

@@ -2,8 +2,8 @@
 export type Schedule = (work: () => void, milliseconds: number) => () => void;
 
 export type ChecksOptions = {
-  /** What it rejects with goes to `onFailure`; the next check comes all the same. */
-  readonly check: () => Promise<void>;
+  /** What it rejects with goes to `onFailure`. Then, and for `again`, the next check comes soon, and later each time it fails in a row. */
+  readonly check: () => Promise<unknown>;
   readonly onFailure: (error: unknown) => void;
   /** The longest time between two checks. */
   readonly everyMilliseconds: number;
@@ -22,6 +22,7 @@ export type Checks = {
 export function keepChecking({ check, onFailure, everyMilliseconds, apartMilliseconds, schedule = onTimer }: ChecksOptions): Checks {
   let state: 'idle' | 'resting' | 'checking' | 'closed' = 'idle';
   let wanted = false;
+  let failures = 0;
   let cancel = schedule(soon, everyMilliseconds);
 
   function soon(): void {
@@ -33,14 +34,21 @@ export function keepChecking({ check, onFailure, everyMilliseconds, apartMillise
     cancel();
     state = 'checking';
     wanted = false;
+    const failed = (await attempt()) === 'again';
+    if (isClosed()) return;
+    failures = failed ? failures + 1 : 0;
+    wanted ||= failed;
+    state = 'resting';
+    cancel = schedule(rested, Math.min(everyMilliseconds, apartMilliseconds * 2 ** Math.max(0, failures - 1)));
+  }
+
+  async function attempt(): Promise<unknown> {
     try {
-      await check();
+      return await check();
     } catch (error) {
       if (!isClosed()) onFailure(error);
+      return 'again';
     }
-    if (isClosed()) return;
-    state = 'resting';
-    cancel = schedule(rested, apartMilliseconds);
   }
 
   function rested(): void {

@@ -280,9 +280,9 @@ function mustList(failure: Error): boolean {
   return isExpired(failure) || (failure instanceof ApiError && failure.reason === 'Unreadable');
 }
 
-/** Milliseconds: between half of and the whole of 0.4 s, doubled with each failure in a row up to 30 s; at least what the server asked for. */
+/** Milliseconds: between half of and the whole of 0.4 s, doubled with each failure in a row up to 10 s, since requests wait for what is read here; at least what the server asked for. */
 function pauseAfter(failures: number, failure: Error | undefined, random: () => number): number {
-  const ceiling = Math.min(30_000, 400 * 2 ** (failures - 1));
+  const ceiling = Math.min(10_000, 400 * 2 ** (failures - 1));
   const asked = failure instanceof ApiError ? (failure.retryAfterSeconds ?? 0) * 1_000 : 0;
   return Math.max(ceiling / 2 + (random() * ceiling) / 2, Math.min(asked, 300_000));
 }

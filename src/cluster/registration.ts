@@ -3,6 +3,7 @@ import { kindsWithImages } from '../object/kinds.ts';
 import type { CertificateSource } from '../tls/source.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from './api.ts';
 import { type Checks, keepChecking, type Schedule } from './checks.ts';
+import { probeName } from './probe.ts';
 import { type ReflectorTimings, watchCollection } from './reflector.ts';
 
 /** A kind as webhook rules name it. */
@@ -114,6 +115,11 @@ export type RegistrationOptions = {
   /** Whether requests can be answered now: rules loaded, certificates served, not about to end. Asked again and again. */
   readonly ready: () => boolean;
   readonly log: Log;
+  /**
+   * Proves that the API server reaches us, given the still empty mutating configuration. Without it that is taken for granted, and a
+   * mistake in the Service or a NetworkPolicy stops every Pod of the cluster as soon as the entries are there.
+   */
+  readonly prove?: ((mutating: LiveConfiguration) => Promise<boolean>) | undefined;
   readonly excludedNamespaces?: readonly string[] | undefined;
   readonly schedule?: Schedule | undefined;
   readonly watchTimings?: Partial<ReflectorTimings> | undefined;
@@ -125,12 +131,12 @@ export type RegistrationOptions = {
  */
 export function keepRegistered(options: RegistrationOptions): { close(): Promise<void> } {
   const { ready, log, schedule } = options;
-  let closers: (() => Promise<void>)[] = [];
+  let stopFilling = async () => {};
   const waiting = keepChecking({
     check: async () => {
       if (!ready()) return;
       waiting.close();
-      closers = configurations.map((configuration) => keepFilled(options, configuration));
+      stopFilling = keepFilled(options);
     },
     onFailure: (err) => log.error({ err }, 'nothing is registered, because readiness cannot be told'),
     everyMilliseconds: 1_000,
@@ -141,7 +147,7 @@ export function keepRegistered(options: RegistrationOptions): { close(): Promise
   return {
     async close() {
       waiting.close();
-      for (const close of closers) await close();
+      await stopFilling();
     },
   };
 }
@@ -157,58 +163,101 @@ const group = 'admissionregistration.k8s.io/v1';
 /** Of both configurations, and the field manager of what we write into them. */
 const ourName = 'regkeeper';
 
-type LiveConfiguration = KubeObject & {
+export type LiveConfiguration = KubeObject & {
   metadata: { ownerReferences?: { uid: string }[] };
   webhooks?: WebhookEntry[] | null;
 };
 
-function keepFilled(options: RegistrationOptions, configuration: Configuration): () => Promise<void> {
-  const { client, certificates, ready, log } = options;
-  const { kind, plural } = configuration;
-  let wasThere = true;
+type Namespace = KubeObject & { metadata: { deletionTimestamp?: string } };
 
-  const check = async () => {
+function keepFilled(options: RegistrationOptions): () => Promise<void> {
+  const { client, namespace, certificates, ready, log } = options;
+  const missed = new Set<string>();
+
+  const check = async (): Promise<'again' | undefined> => {
     // A replica that is about to end must not undo what its successor writes.
-    if (!watch.synced || !ready()) return;
-    const live = watch.get(undefined, ourName);
-    if (live) await fill(options, configuration, live);
-    else if (wasThere) {
+    if (!ready()) return undefined;
+    const present = watches.flatMap(({ configuration, watch }) => {
+      const live = watch.get(undefined, ourName);
+      if (watch.synced) tellWhenMissing(configuration, live);
+      return live ? [{ configuration, live }] : [];
+    });
+    if (!(await isProven(options, present))) {
+      checks.soon();
+      return undefined;
+    }
+    let failed = false;
+    for (const { configuration, live } of present) {
+      const { kind } = configuration;
+      await fill(options, configuration, live).catch((err: unknown) => {
+        failed = true;
+        log.error({ err, kind }, `the ${kind} ${ourName} could not be filled: ${messageOf(err)}`);
+      });
+    }
+    return failed ? 'again' : undefined;
+  };
+
+  function tellWhenMissing({ kind }: Configuration, live: LiveConfiguration | undefined): void {
+    if (live) missed.delete(kind);
+    else if (!missed.has(kind)) {
+      missed.add(kind);
       log.warn(
         { kind },
         `there is no ${kind} ${ourName}, so its requests are not checked; regkeeper does not make it: apply the deployment again`,
       );
     }
-    wasThere = live !== undefined;
-  };
+  }
 
   const checks: Checks = keepChecking({
     check,
-    onFailure: (err) => log.error({ err, kind }, `the ${kind} ${ourName} could not be filled: ${messageOf(err)}`),
+    onFailure: (err) => log.error({ err }, `the webhook configurations could not be filled: ${messageOf(err)}`),
     everyMilliseconds: 60_000,
     // While two releases of regkeeper run side by side, each may think the other's entries wrong.
     apartMilliseconds: 5_000,
     schedule: options.schedule,
   });
-  const watch = watchCollection<LiveConfiguration>({
-    client,
-    path: `/apis/${group}/${plural}`,
-    fieldSelector: `metadata.name=${ourName}`,
-    log,
-    onChange: checks.soon,
-    timings: options.watchTimings,
-  });
+  const follow = <T extends KubeObject>(path: string, name: string) =>
+    watchCollection<T>({
+      client,
+      path,
+      fieldSelector: `metadata.name=${name}`,
+      log,
+      // A check of one alone would only put off the check of both.
+      onChange: () => watches.every(({ watch }) => watch.synced) && checks.soon(),
+      timings: options.watchTimings,
+    });
+  const watches = configurations.map((configuration) => ({
+    configuration,
+    watch: follow<LiveConfiguration>(`/apis/${group}/${configuration.plural}`, ourName),
+  }));
+  // Its deletion must be heard within the 5 s after which the namespace controller takes our rights and our Pods away.
+  const home = follow<Namespace>('/api/v1/namespaces', namespace);
   const forget = certificates.onChange(checks.soon);
   return async () => {
     forget();
     checks.close();
-    await watch.close();
+    await Promise.all([home, ...watches.map(({ watch }) => watch)].map((watch) => watch.close()));
   };
 }
 
+/** Whether the API server is known to reach us. Where it asks us already, that is not for us to doubt. */
+async function isProven({ prove }: RegistrationOptions, present: readonly { configuration: Configuration; live: LiveConfiguration }[]) {
+  if (!prove || present.some(({ live }) => isInService(live))) return true;
+  const mutating = present.find(({ configuration }) => configuration.entries === 'mutating');
+  return mutating !== undefined && (await prove(mutating.live));
+}
+
+function isInService({ webhooks }: LiveConfiguration): boolean {
+  return (webhooks ?? []).some(({ name }) => isOurs(name) && name !== probeName);
+}
+
 async function fill(options: RegistrationOptions, { kind, plural, entries }: Configuration, live: LiveConfiguration): Promise<void> {
-  const { client, log } = options;
-  const wanted = (await desiredNow(options))[entries];
-  const owner = await ownerReference(options);
+  const { client, namespace, log } = options;
+  const home = await client.get<Namespace>(`/api/v1/namespaces/${namespace}`);
+  const owner = ownerReference(home);
+  // Our Pods go before the namespace is gone and takes the configurations with it, if it ever is: nobody would answer in between.
+  const leaving = home.metadata.deletionTimestamp !== undefined;
+  const wanted = leaving ? [] : (await desiredNow(options))[entries];
   if (!differs(live, wanted, owner.uid)) return;
 
   const path = `/apis/${group}/${plural}/${ourName}`;
@@ -226,7 +275,9 @@ async function fill(options: RegistrationOptions, { kind, plural, entries }: Con
     );
     await client.patchApply(path, body, { fieldManager: ourName, force: true });
   }
-  log.info({ kind, webhooks: wanted.map(({ name }) => name) }, `filled the ${kind} ${ourName}`);
+  if (leaving)
+    log.warn({ kind }, `the namespace ${namespace} is being deleted: the ${kind} ${ourName} was emptied, nothing is checked any more`);
+  else log.info({ kind, webhooks: wanted.map(({ name }) => name) }, `filled the ${kind} ${ourName}`);
 }
 
 async function desiredNow({ client, namespace, service, certificates, excludedNamespaces = [] }: RegistrationOptions) {
@@ -249,17 +300,20 @@ async function isServed(client: ApiClient, { group, version, resource }: Omit<Re
 }
 
 /** With the namespace go its webhook configurations: a namespace deleted first would leave a cluster that asks nobody. */
-async function ownerReference({ client, namespace }: RegistrationOptions) {
-  const { metadata } = await client.get<KubeObject>(`/api/v1/namespaces/${namespace}`);
-  if (metadata.uid === undefined) throw new Error(`the namespace ${namespace} has no uid`);
-  return { apiVersion: 'v1', kind: 'Namespace', name: namespace, uid: metadata.uid };
+function ownerReference({ metadata: { name, uid } }: Namespace) {
+  if (uid === undefined) throw new Error(`the namespace ${name} has no uid`);
+  return { apiVersion: 'v1', kind: 'Namespace', name, uid };
 }
 
 /** Entries of others are not ours to judge; entries of ours that are not wanted any more go with the next apply. */
 function differs(live: LiveConfiguration, wanted: readonly WebhookEntry[], owner: string): boolean {
   if (!live.metadata.ownerReferences?.some(({ uid }) => uid === owner)) return true;
-  const ours = (live.webhooks ?? []).filter(({ name }) => name.endsWith('.regkeeper.io'));
+  const ours = (live.webhooks ?? []).filter(({ name }) => isOurs(name));
   return ours.length !== wanted.length || wanted.some((entry) => !ours.some((each) => holds(each, entry)));
+}
+
+function isOurs(name: string): boolean {
+  return name.endsWith('.regkeeper.io');
 }
 
 /** Whether the live entry is as wanted in every field we write; the API server adds defaults to the others. */

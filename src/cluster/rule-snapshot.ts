@@ -5,6 +5,7 @@
 import { isObject } from '../object/json.ts';
 import type { Bundle } from '../rules/book.ts';
 import { type ApiClient, ApiError, type Log } from './api.ts';
+import { whenReached } from './patience.ts';
 import { type ConfigMap, configMapBundle, rulesLabel } from './rule-source.ts';
 
 export const snapshotName = 'regkeeper-rules-snapshot';
@@ -14,10 +15,13 @@ export type SnapshotPlace = { readonly client: ApiClient; readonly namespace: st
 /** What an earlier run left; nothing where there was none, or where it cannot be read, which is logged. */
 export async function readSnapshot({ client, namespace, log }: SnapshotPlace): Promise<readonly Bundle[]> {
   try {
-    const { data = {} } = await client.get<ConfigMap>(pathOf(namespace));
+    const { data = {} } = await whenReached(log, () => client.get<ConfigMap>(pathOf(namespace)));
     return Object.entries(data).flatMap(([key, text]) => readBundle(namespace, key, text, log));
   } catch (error) {
-    if (!(error instanceof ApiError) || error.status !== 404) throw error;
+    if (!(error instanceof ApiError)) throw error;
+    // Without it only rules that are bad now cannot be stood in for, and they keep the server from being ready.
+    if (error.status !== 404)
+      log.error({ err: error }, `the last good rules, ConfigMap ${namespace}/${snapshotName}, cannot be read: ${error.message}`);
     return [];
   }
 }

@@ -5,6 +5,7 @@ import { type CertificateSource, holdCertificate, type ServerCertificate } from 
 import { type ApiClient, ApiError, type KubeObject, type Log } from './api.ts';
 import { keepChecking, type Schedule } from './checks.ts';
 import { ConfigurationError } from './kubeconfig.ts';
+import { whenReached } from './patience.ts';
 import { type ReflectorTimings, watchCollection } from './reflector.ts';
 
 export type OwnCertificateOptions = {
@@ -29,7 +30,7 @@ export type OwnCertificateOptions = {
 export async function keepOwnCertificate(options: OwnCertificateOptions): Promise<CertificateSource> {
   const { client, namespace, secretName, log } = options;
   const place = `Secret ${namespace}/${secretName}`;
-  const holder = holdCertificate(await settle(options));
+  const holder = holdCertificate(await whenReached(log, () => settle(options)));
 
   const checks = keepChecking({
     check: async () => {

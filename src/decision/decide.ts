@@ -33,10 +33,14 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
 
   const judged = worst(images.map((image) => image.judged));
   const { mode } = rules.settings;
+  const newPodsRefused = shape.kind === 'pod' && mode === 'enforce';
   const findings = images
     .filter((image) => image.judged !== 'allow')
     .sort((left, right) => severity[right.judged] - severity[left.judged])
-    .map((image, index) => ({ image, message: renderFinding(image, index < mostListed ? rules.nearest : undefined) }));
+    .map((image, index) => ({
+      image,
+      message: renderFinding(image, { nearest: index < mostListed ? rules.nearest : undefined, newPodsRefused }),
+    }));
   return {
     kind: 'decided',
     images,

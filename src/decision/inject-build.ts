@@ -21,11 +21,11 @@ export function injectIntoBuild(request: ChangeRequest, shape: BuildShape, image
   const notices: Notice[] = [];
   const mark = new Map<string, string>();
   const bySlot = new Map(images.map((image) => [image.slot, image]));
+  const isOurs = findOurs(shape);
 
   for (const credential of shape.credentials) {
     const path = renderPath(credential.path);
-    const isOurs = credential.current !== undefined && shape.mark.get(path) === credential.current;
-    if (credential.current !== undefined && !isOurs) continue;
+    if (credential.current !== undefined && !isOurs(credential)) continue;
 
     const choice = chooseSecret(credential, bySlot);
     notices.push(...choice.notices);
@@ -41,6 +41,25 @@ export function injectIntoBuild(request: ChangeRequest, shape: BuildShape, image
   patch.push(...removeOrphans(root, shape));
   patch.push(...annotate(root, ['metadata'], mark.size > 0 ? renderBuildMark(mark) : undefined));
   return { kind: 'injected', patch, injected, notices };
+}
+
+/**
+ * Tells of a credential whether we wrote what stands there: there, or in a place that an edit has moved it from. One pass over mark and
+ * places each, since a stranger can make both long.
+ */
+function findOurs({ mark, credentials }: BuildShape): (credential: BuildCredential) => boolean {
+  const standing = new Map(credentials.map(({ path, current }) => [renderPath(path), current]));
+  const moved = [...mark].filter(([place, secret]) => standing.get(place) !== secret);
+  const lookedFor = new Set(moved.map(([place, secret]) => `${placesAlike(place)} ${secret}`));
+  return ({ path, current }) => {
+    const place = renderPath(path);
+    return current !== undefined && (mark.get(place) === current || lookedFor.has(`${placesAlike(place)} ${current}`));
+  };
+}
+
+/** An edit renames the strategy with everything in it, or takes an image out of the list, so that the next ones move up. */
+function placesAlike(place: string): string {
+  return place.replace(/\[\d+\]/, '[]').replace(/^spec\.strategy\.\w+/, 'spec.strategy');
 }
 
 type Choice = { readonly secret: string | undefined; readonly notices: readonly Notice[] };
@@ -66,7 +85,8 @@ function chooseSecret(credential: BuildCredential, images: ReadonlyMap<ImageSlot
   if (common !== undefined) return { secret: common, notices: [] };
   const secret = (base ?? first).secrets[0];
   const uncovered = wishes.filter(({ secrets }) => !secrets.includes(secret ?? '')).map(({ image }) => image);
-  const message = `${place} holds one secret: "${secret}" was chosen, which does not serve ${uncovered.map(written).join(', ')}; put the credentials of both registries into one secret, and name it in both rules`;
+  // The advice first: the API server cuts a long warning.
+  const message = `${place} holds one secret, "${secret}"; put the credentials of all registries of this build into one that every rule names. Not served: ${uncovered.map(written).join(', ')}`;
   return { secret, notices: [{ reason: 'build-other-images', message }] };
 }
 

@@ -26,16 +26,18 @@ export type InjectionResult =
 export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: readonly ImageDecision[], facts: Facts): InjectionResult {
   const root = request.object as JsonObject;
   const wanted = wantedSecrets(images);
-  if (shape.untouchable) return leave(lackingSecrets(shape, wanted));
+  if (shape.untouchable && !(shape.untouchable === 'immutable' && shape.stage === 'template')) return leave(lackingSecrets(shape, wanted));
 
   if (shape.stage === 'template' && request.operation === 'UPDATE' && request.oldObject) {
     const old = templateOf(request.oldObject, shape);
     const now = templateOf(root, shape);
     // A template that did not change must stay as it is: any change of ours would be a rollout nobody asked for.
     if (sameJson(old, now)) return leave();
-    // It lost only what we wrote (a replace or apply of the author's own file): put that back, and nothing has changed.
+    // It lost only what we wrote (a replace or apply of the author's own file): put that back, and nothing has changed. A template that
+    // cannot change, a Job's, would be refused without it.
     if (lostOnlyOurs(old, now, shape)) return restore(root, request.oldObject, shape);
   }
+  if (shape.untouchable) return leave();
 
   const ours = namesIn(shape.mark);
   const pristine = shape.pullSecrets.every((name) => name !== undefined && ours.has(name));

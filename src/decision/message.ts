@@ -11,10 +11,20 @@ import type { ImageDecision } from './decision.ts';
  */
 export const mostListed = 10;
 
+export type FindingContext = {
+  /** Absent where it would cost too much to look. */
+  readonly nearest?: RuleSet['nearest'] | undefined;
+  /** Whether a pod made anew with an image that passes now, because it was there before, would be refused. */
+  readonly newPodsRefused: boolean;
+};
+
 /** One image on one line: where it stands, what is wrong, the rule that decided and, with `nearest`, what would do instead. */
-export function renderFinding(image: ImageDecision, nearest?: RuleSet['nearest']): string {
-  const remark = image.reason === 'not-introduced' ? ' (already there before this change)' : '';
-  return `${subject(image)} ${predicate(image, nearest)}${remark}`;
+export function renderFinding(image: ImageDecision, { nearest, newPodsRefused }: FindingContext): string {
+  const { holder, content } = image.slot;
+  const old = `not new, so this change passes${newPodsRefused ? ', but new pods will be refused' : ''}`;
+  const remarks = image.reason === 'not-introduced' ? [holder, old] : [holder];
+  if (content.kind === 'unresolved') return `${remarks.join(': ')} ${predicate(image, nearest)}`;
+  return `${remarks.join(': ')}: ${subject(image, content.text)} ${predicate(image, nearest)}`;
 }
 
 /** What follows after the findings of one object: whom to ask. */
@@ -27,13 +37,11 @@ export function renderContact(rules: RuleSet): string {
   return `Ask the owners of the registry rules in ${shown}${places.length > 3 ? ` and ${places.length - 3} more` : ''}`;
 }
 
-function subject({ slot, problem, reference }: ImageDecision): string {
-  if (slot.content.kind === 'unresolved') return slot.holder;
+function subject({ problem, reference }: ImageDecision, text: string): string {
   // The problem's own words begin with the image, masked where it holds a password.
-  if (problem) return `${slot.holder}: image`;
-  const { text } = slot.content;
+  if (problem) return 'image';
   const understood = reference && formatReference(reference) !== text ? ` (${canonicalName(reference)})` : '';
-  return `${slot.holder}: image ${quote(text)}${understood}`;
+  return `image ${quote(text)}${understood}`;
 }
 
 function predicate(image: ImageDecision, nearest: RuleSet['nearest'] | undefined): string {

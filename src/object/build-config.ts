@@ -8,6 +8,7 @@
  * with `paths` is extracted beforehand with a `pullSecret` of its own (openshift/builder, openshift-controller-manager).
  */
 import { quote } from '../image/problem.ts';
+import { withoutAuthoredPlaces } from './authored.ts';
 import { type DockerfileImage, readDockerfileImages } from './dockerfile.ts';
 import { isAbsent, isObject, type JsonObject, type Path, renderPath, textAt, valueAt } from './json.ts';
 import { readBuildMark } from './mark.ts';
@@ -33,10 +34,9 @@ export function readBuildConfig(object: JsonObject): ObjectReading {
   }
   if (output) credentials.push(credential(spec, ['spec', 'output', 'pushSecret'], 'push', [output]));
 
-  return {
-    kind: 'shape',
-    shape: { kind: 'build', slots: credentials.flatMap(({ slots }) => slots), credentials, mark: readBuildMark(object, ['metadata']) },
-  };
+  const places = credentials.map(({ path }) => path);
+  const mark = withoutAuthoredPlaces(readBuildMark(object, ['metadata']), object, places);
+  return { kind: 'shape', shape: { kind: 'build', slots: credentials.flatMap(({ slots }) => slots), credentials, mark } };
 }
 
 type Strategy = {

@@ -1,4 +1,6 @@
 /** Which kind keeps its images where. */
+import { quote } from '../image/problem.ts';
+import { parseImage } from '../image/reference.ts';
 import { readBuildConfig } from './build-config.ts';
 import { isAbsent, isObject, type JsonObject, type Path, renderPath, valueAt } from './json.ts';
 import { nameType, type PodPlace, problemAt, readImageField, readPod } from './pod.ts';
@@ -91,15 +93,46 @@ function readDeploymentConfig(object: JsonObject, context: ReadingContext): Obje
     ? noImages(place)
     : readPod(object, place, untouchableTemplate(object, context));
   if (reading.kind !== 'shape') return reading;
+  const triggered = triggeredContainers(object);
+  const slots = reading.shape.slots.map((slot) => (isPlaceholder(slot, object, triggered) ? awaitingTrigger(slot) : slot));
 
   // The image of a custom deployment strategy runs in the deployer pod, which comes by the Pod door: judged here, given its secret there.
   const custom = ['spec', 'strategy', 'customParams', 'image'];
   const image = valueAt(object, custom);
-  if (isAbsent(image) || image === '') return reading;
+  if (isAbsent(image) || image === '') return { kind: 'shape', shape: { ...reading.shape, slots } };
   const content = readImageField(image);
   if (!content) return { kind: 'malformed', problem: problemAt(custom, `must be text, and is ${nameType(image)}`) };
   const slot: ImageSlot = { path: custom, holder: renderPath(custom), action: 'pull', content, pulledElsewhere: true };
-  return { kind: 'shape', shape: { ...reading.shape, slots: [...reading.shape.slots, slot] } };
+  return { kind: 'shape', shape: { ...reading.shape, slots: [...slots, slot] } };
+}
+
+/**
+ * Names of the containers into which an image trigger puts the image. Templates of OpenShift write any short name there, such as the
+ * application's own; nothing is deployed before it is replaced, and what replaces it is judged at the ReplicationController and the Pod.
+ */
+function triggeredContainers(object: JsonObject): ReadonlySet<unknown> {
+  const triggers = valueAt(object, ['spec', 'triggers']);
+  if (!Array.isArray(triggers)) return new Set();
+  return new Set(
+    triggers.flatMap((trigger) => {
+      const names = valueAt(trigger, ['imageChangeParams', 'containerNames']);
+      return valueAt(trigger, ['type']) === 'ImageChange' && Array.isArray(names) ? names : [];
+    }),
+  );
+}
+
+/** What a trigger has put in names its registry; so does an image that the author means. */
+function isPlaceholder({ path, content }: ImageSlot, object: JsonObject, triggered: ReadonlySet<unknown>): boolean {
+  if (content.kind !== 'image' || path.at(-1) !== 'image') return false;
+  const name = valueAt(object, [...path.slice(0, -1), 'name']);
+  if (typeof name !== 'string' || !triggered.has(name)) return false;
+  const parsed = parseImage(content.text);
+  return parsed.ok && !parsed.reference.qualified;
+}
+
+function awaitingTrigger(slot: ImageSlot): ImageSlot {
+  const text = slot.content.kind === 'image' ? slot.content.text : '';
+  return { ...slot, content: { kind: 'unresolved', why: `${quote(text)} is a placeholder that an image trigger fills` } };
 }
 
 function noImages(place: PodPlace): ObjectReading {

@@ -5,6 +5,7 @@
  * `spec.serviceAccountName` (and its old name `serviceAccount`), `metadata.annotations`.
  */
 import { quote } from '../image/problem.ts';
+import { withoutAuthored } from './authored.ts';
 import { isAbsent, isObject, type JsonObject, type Path, renderPath, textAt, valueAt } from './json.ts';
 import { readPodMark } from './mark.ts';
 import type { ImageSlot, MalformedObject, ObjectReading, PodShape, SlotContent } from './shape.ts';
@@ -46,7 +47,7 @@ export function readPod(root: JsonObject, place: PodPlace, untouchable?: PodShap
       metadata: place.metadata,
       serviceAccount: textAt(spec, ['serviceAccountName']) ?? textAt(spec, ['serviceAccount']) ?? 'default',
       pullSecrets,
-      mark: readPodMark(root, place.metadata),
+      mark: withoutAuthored(readPodMark(root, place.metadata), root, place),
       ...(untouchable && { untouchable }),
     },
   };

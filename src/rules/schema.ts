@@ -5,7 +5,7 @@ import Type, { type Static } from 'typebox';
 const contactLength = 200;
 /** The longest `reason`: a warning to a client is cut at 256 characters, of which the reason may take most. */
 const reasonLength = 200;
-/** The longest `name`: it becomes a metric label. */
+/** The longest `name`: it stands in messages and in every audit record. */
 const nameLength = 100;
 /** Kubernetes' limit for object names. */
 const secretNameLength = 253;
@@ -24,7 +24,7 @@ const ruleSchema = Type.Object(
       Type.String({
         maxLength: nameLength,
         pattern: oneLine,
-        description: 'A name for the rule, used in messages, metrics and audit records. Default: the registry pattern itself.',
+        description: 'A name for the rule, used in messages and audit records. Default: the registry pattern itself.',
       }),
     ),
     registry: Type.Union([registryPattern, Type.Array(registryPattern, { minItems: 1 })], {

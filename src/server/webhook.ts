@@ -3,6 +3,7 @@ import type { Server } from 'node:https';
 import { Server as TcpServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
+import { answerProbe } from '../admission/probe.ts';
 import { type AdmissionAnswer, allowed, errored, renderAnswer } from '../admission/response.ts';
 import { changeOf, type DecodedReview, decodeReview, type ReviewRequest, type Webhook } from '../admission/review.ts';
 import { type AuditRecord, buildAuditRecord } from '../audit/record.ts';
@@ -62,6 +63,13 @@ export function createWebhookServer(collaborators: WebhookCollaborators, options
   }) as unknown as FastifyInstance<Server>;
 
   let draining = false;
+  let answering = 0;
+  app.server.on('request', (_request, response) => {
+    answering += 1;
+    response.once('close', () => {
+      answering -= 1;
+    });
+  });
   app.addHook('onRequest', async (_request, reply) => {
     if (draining) reply.header('connection', 'close');
   });
@@ -71,6 +79,7 @@ export function createWebhookServer(collaborators: WebhookCollaborators, options
   for (const webhook of ['mutate', 'validate'] as const) {
     app.post(`/${webhook}`, (request, reply) => answerReview(webhook, request, reply, collaborators));
   }
+  app.post('/probe', answerProbeReview);
   return Object.assign(app, {
     drain() {
       draining = true;
@@ -80,7 +89,9 @@ export function createWebhookServer(collaborators: WebhookCollaborators, options
       // Of the plain TCP server: the HTTPS server's own close also ends connections that are silent just now.
       TcpServer.prototype.close.call(app.server);
       const deadline = performance.now() + lastMoment;
-      while (performance.now() < deadline && (await countConnections(app.server)) > 0) await pause(10);
+      while ((answering > 0 || performance.now() < deadline) && (await countConnections(app.server)) > 0) await pause(10);
+      // Those that have never asked anything. Node does not count them as idle and would wait for them; the API server keeps such in store.
+      app.server.closeAllConnections();
       await app.close().catch((error: NodeJS.ErrnoException) => {
         if (error.code !== 'ERR_SERVER_NOT_RUNNING') throw error;
       });
@@ -111,6 +122,11 @@ function answerReview(webhook: Webhook, request: FastifyRequest, reply: FastifyR
     audit({ decision: undefined, failure: 'internal error' });
     return bug(review.request.uid);
   }
+}
+
+function answerProbeReview(request: FastifyRequest, reply: FastifyReply) {
+  const review = decodeReview(request.body);
+  return review.ok ? answerProbe(review.request) : answerUndecodable(review, reply);
 }
 
 type Judgement =

@@ -37,16 +37,25 @@ export function createAuditLog(destination: DestinationStream): AuditLog {
   return { write: (record) => stream.info(record) };
 }
 
-export type LogDestination = DestinationStream & { flushSync(): void };
+export type LogDestination = DestinationStream & {
+  /** Resolves when every line written so far is out. */
+  flush(): Promise<void>;
+};
 
 /**
  * A file descriptor, or a file that is added to. Lines are written in the order of calls, but not at once: nobody who reads slowly may hold
- * up an answer. What is left goes out with `flushSync`, and when the process ends.
+ * up an answer.
  *
  * Throws when the file cannot be opened.
  */
 export function openDestination(to: number | string): LogDestination {
   // Records name people and what they did: nothing for every user of the machine.
   const descriptor = typeof to === 'number' ? to : openSync(to, 'a', 0o640);
-  return pino.destination({ dest: descriptor, sync: false });
+  // With no minimum at all, sonic-boom would call a flush done while a write is still under way.
+  const stream = pino.destination({ dest: descriptor, sync: false, minLength: 1 });
+  return {
+    write: (line) => void stream.write(line),
+    // It also asks for an fsync, which a pipe or a terminal refuses; the lines are out all the same.
+    flush: () => new Promise((resolve) => stream.flush(() => resolve())),
+  };
 }

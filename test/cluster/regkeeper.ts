@@ -22,6 +22,8 @@ export type RegkeeperSettings = {
   /** For logs and the kubeconfig of the service account. */
   readonly directory: string;
   readonly routeService: (address: ServiceAddress, targetPort: number) => Promise<void>;
+  /** Kubeconfig of the service account, from `serviceAccountKubeconfig`; made when not given. */
+  readonly account?: string;
   /** Further flags of `regkeeper serve`. */
   readonly flags?: readonly string[];
 };
@@ -50,9 +52,28 @@ export async function deleteBase(kubectl: Kubectl): Promise<void> {
 
 /** Starts one server and returns when it is ready and both webhook configurations are filled. */
 export async function startRegkeeper(settings: RegkeeperSettings): Promise<Regkeeper> {
-  const { kubectl, directory, routeService, flags = [] } = settings;
+  const regkeeper = await launchRegkeeper(settings);
+  await routeTo(regkeeper, settings);
+  await waitFor(async () => (await readiness(regkeeper)).ready, { deadlineSeconds: 30, what: 'regkeeper to be ready' });
+  await waitUntilFilled(settings.kubectl);
+  return regkeeper;
+}
+
+/** From now on the API server reaches this server by the Service. */
+export async function routeTo({ port }: Regkeeper, { routeService }: Pick<RegkeeperSettings, 'routeService'>): Promise<void> {
+  await routeService(service, port);
+}
+
+export async function readiness({ healthPort }: Regkeeper): Promise<{ ready: boolean; text: string }> {
+  const response = await fetch(`http://localhost:${healthPort}/readyz`);
+  return { ready: response.ok, text: await response.text() };
+}
+
+/** Starts one server and returns when it listens, ready or not; nothing leads to it yet. */
+export async function launchRegkeeper(settings: RegkeeperSettings): Promise<Regkeeper> {
+  const { directory, flags = [] } = settings;
   await mkdir(directory, { recursive: true });
-  const kubeconfig = await serviceAccountKubeconfig(settings);
+  const kubeconfig = settings.account ?? (await serviceAccountKubeconfig(settings));
   const logFile = join(directory, 'regkeeper.log');
   const auditFile = join(directory, 'audit.log');
   const log = openSync(logFile, 'w');
@@ -79,7 +100,7 @@ export async function startRegkeeper(settings: RegkeeperSettings): Promise<Regke
     child.exitCode === null ? undefined : new Error(`regkeeper ended with exit code ${child.exitCode}:\n${readFileSync(logFile, 'utf8')}`);
   await waitFor(async () => serving() !== undefined, { deadlineSeconds: 30, what: 'regkeeper to serve', hopeless });
   const { url, healthUrl } = serving() as { url: string; healthUrl: string };
-  const regkeeper: Regkeeper = {
+  return {
     process: child,
     port: Number(new URL(url).port),
     healthPort: Number(new URL(healthUrl).port),
@@ -90,14 +111,6 @@ export async function startRegkeeper(settings: RegkeeperSettings): Promise<Regke
       return await gone;
     },
   };
-  await routeService(service, regkeeper.port);
-  await waitFor(async () => (await fetch(`${new URL('/readyz', healthUrl)}`)).ok, {
-    deadlineSeconds: 30,
-    what: 'regkeeper to be ready',
-    hopeless,
-  });
-  await waitUntilFilled(kubectl);
-  return regkeeper;
 }
 
 /** Waits until both webhook configurations ask regkeeper. */
@@ -105,15 +118,17 @@ export async function waitUntilFilled(kubectl: Kubectl): Promise<void> {
   for (const kind of ['mutatingwebhookconfiguration', 'validatingwebhookconfiguration']) {
     await waitFor(
       async () => {
-        const { webhooks } = await kubectl.json<{ webhooks?: unknown[] }>(['get', kind, 'regkeeper']);
-        return (webhooks ?? []).length > 0;
+        const { webhooks = [] } = await kubectl.json<{ webhooks?: { name: string }[] }>(['get', kind, 'regkeeper']);
+        return webhooks.some(({ name }) => name !== 'probe.regkeeper.io');
       },
       { deadlineSeconds: 30, what: `the ${kind} to be filled` },
     );
   }
 }
 
-async function serviceAccountKubeconfig({ kubectl, directory }: RegkeeperSettings): Promise<string> {
+/** Writes a kubeconfig with a token of the ServiceAccount that `deploy/` ships, and returns its path. */
+export async function serviceAccountKubeconfig({ kubectl, directory }: Pick<RegkeeperSettings, 'kubectl' | 'directory'>): Promise<string> {
+  await mkdir(directory, { recursive: true });
   const { stdout: token } = await kubectl(['create', 'token', 'regkeeper', '-n', ownNamespace, '--duration=24h']);
   const view = await kubectl.json<{ clusters: { cluster: object }[] }>(['config', 'view', '--raw', '--minify', '--flatten']);
   const file = join(directory, 'kubeconfig');

@@ -87,6 +87,7 @@ describe('the desired entries', () => {
   });
 });
 
+type Prove = NonNullable<Parameters<typeof keepRegistered>[0]['prove']>;
 type Configuration = KubeObject & { webhooks: WebhookEntry[] };
 
 const group = '/apis/admissionregistration.k8s.io/v1';
@@ -95,7 +96,7 @@ const validatingPath = `${group}/validatingwebhookconfigurations/regkeeper`;
 const shipped = (): Configuration => ({ metadata: { name: 'regkeeper' }, webhooks: [] });
 
 /** A cluster with both shipped configurations, and regkeeper registering itself there. */
-function registering({ ready = true, groups = [] as string[], authorities = 'authority 1' } = {}) {
+function registering({ ready = true, groups = [] as string[], authorities = 'authority 1', prove = undefined as Prove | undefined } = {}) {
   const api = memoryApi(
     { '/api/v1/namespaces/regkeeper': { metadata: { name: 'regkeeper' } }, [mutatingPath]: shipped(), [validatingPath]: shipped() },
     { groups },
@@ -111,6 +112,7 @@ function registering({ ready = true, groups = [] as string[], authorities = 'aut
       namespace: 'regkeeper',
       service: 'regkeeper',
       certificates,
+      prove,
       ready: () => {
         asked += 1;
         return isReady;
@@ -196,9 +198,39 @@ describe('registering', () => {
   test('says so when nobody knows by which authority the API server shall verify us', async () => {
     const { start, log, applies } = registering({ authorities: '' });
     start();
-    await vi.waitFor(() => expect(log.lines.filter(({ level }) => level === 'error')).toHaveLength(2));
+    await vi.waitFor(() => expect(log.lines.filter(({ level }) => level === 'error').length).toBeGreaterThanOrEqual(2));
     expect(log.lines.at(-1)?.message).toContain('does not tell its authorities');
     expect(applies()).toEqual([]);
+  });
+});
+
+describe('the proof that the API server reaches the Service', () => {
+  test('comes before anything is asked that may fail, and is repeated until it succeeds', async () => {
+    const answers = [false, false, true];
+    const seen: number[] = [];
+    const { start, filled, applies } = registering({
+      prove: async ({ webhooks }) => {
+        seen.push(webhooks?.length ?? 0, applies().length);
+        return answers.shift() === true;
+      },
+    });
+    start();
+    await filled();
+    expect(seen).toEqual([0, 0, 0, 0, 0, 0]);
+  });
+
+  test('is not asked for where requests come in already', async () => {
+    const { start, certificates, entries, filled, put, get } = registering({
+      prove: async () => {
+        throw new Error('asked');
+      },
+    });
+    const [entry] = desiredWebhooks(wishes).mutating;
+    put(mutatingPath, { ...(get(mutatingPath) as Configuration), webhooks: [entry] } as Configuration);
+    start();
+    await filled();
+    expect(entries(validatingPath)).not.toEqual([]);
+    expect(certificates.current().authorities).toBe('authority 1');
   });
 });
 
@@ -292,6 +324,17 @@ describe('afterwards', () => {
       expect(timesAsked()).toBeGreaterThan(before + 3);
     });
     expect(applies()).toHaveLength(2);
+  });
+
+  test('empties both configurations when its namespace is being deleted: nobody will be there to answer', async () => {
+    const { start, filled, put, entries, log } = registering();
+    start();
+    await filled();
+    put('/api/v1/namespaces/regkeeper', {
+      metadata: { name: 'regkeeper', uid: 'uid-1', deletionTimestamp: '2026-01-01T00:00:00Z' },
+    } as KubeObject);
+    await vi.waitFor(() => expect([...entries(mutatingPath), ...entries(validatingPath)]).toEqual([]));
+    expect(log.lines.some(({ message }) => message.includes('is being deleted'))).toBe(true);
   });
 
   test('tries again what failed', async () => {

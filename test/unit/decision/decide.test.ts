@@ -134,10 +134,23 @@ describe('a finding says', () => {
     expect(JSON.stringify(findings.map(({ message }) => message))).not.toContain('hunter2');
   });
 
-  test('that the image is an old one', () => {
-    expect(decided(change('Pod', pod('bad.io/x'), pod('bad.io/x')), rules).findings[0]?.message).toMatch(
-      / \(already there before this change\)$/,
-    );
+  test.each([
+    { name: 'a pod', kind: 'Pod', object: pod('bad.io/x'), remark: 'not new, so this change passes, but new pods will be refused' },
+    {
+      name: 'a template',
+      kind: 'Deployment',
+      object: deployment(pod('bad.io/x')),
+      remark: 'not new, so this change passes, but new pods will be refused',
+    },
+    {
+      name: 'a build',
+      kind: 'BuildConfig',
+      object: { spec: { strategy: { sourceStrategy: { from: { kind: 'DockerImage', name: 'bad.io/x' } } } } },
+      remark: 'not new, so this change passes',
+    },
+  ] as const)('that the image of $name is an old one, and what follows', ({ kind, object, remark }) => {
+    const [finding] = decided(change(kind, object, object), rules).findings;
+    expect(finding?.message).toContain(`: ${remark}: image "bad.io/x" `);
   });
 
   test('all on one line', () => {

@@ -106,7 +106,7 @@ describe('the secrets of a build', () => {
       before: docker(undefined, 'FROM c.io/y AS s\nFROM a.io/x'),
       found: { dockerStrategy: 'a-pull' },
       notices: [
-        'build-other-images: spec.strategy.dockerStrategy.pullSecret holds one secret: "a-pull" was chosen, which does not serve "c.io/y"; put the credentials of both registries into one secret, and name it in both rules',
+        'build-other-images: spec.strategy.dockerStrategy.pullSecret holds one secret, "a-pull"; put the credentials of all registries of this build into one that every rule names. Not served: "c.io/y"',
       ],
     },
     {
@@ -205,6 +205,38 @@ describe('an update of a build', () => {
       now: marked(s2i(image('a.io/x'), { pullSecret: { name: 'mine' } }), { [at]: 'a-pull' }),
       found: { sourceStrategy: 'mine' },
     },
+    {
+      name: 'knows our secret again under another strategy',
+      now: marked(s2i(stream('x:1'), ours), { 'spec.strategy.dockerStrategy.pullSecret': 'a-pull' }),
+      found: {},
+    },
+    {
+      name: 'knows our secret again where an image before it was taken out',
+      now: marked(
+        { spec: { ...s2i(stream('x:1')).spec, source: { images: [{ from: stream('z:1'), paths: [{}], ...ours }] } } },
+        { 'spec.source.images[0].pullSecret': 'c-pull', 'spec.source.images[1].pullSecret': 'a-pull' },
+      ),
+      found: {},
+    },
+    {
+      name: "keeps an author's secret of the same name as ours in another place",
+      now: marked(
+        {
+          spec: {
+            ...s2i(stream('x:1')).spec,
+            source: {
+              images: [
+                { from: image('a.io/x'), paths: [{}], ...ours },
+                { from: stream('z:1'), paths: [{}], ...ours },
+              ],
+            },
+          },
+        },
+        { 'spec.source.images[0].pullSecret': 'a-pull' },
+      ),
+      found: { 'images[0]': 'a-pull', 'images[1]': 'a-pull' },
+      mark: { 'spec.source.images[0].pullSecret': 'a-pull' },
+    },
     { name: 'keeps the same name where our mark is gone', now: s2i(stream('x:1'), ours), found: { sourceStrategy: 'a-pull' } },
     {
       name: 'removes ours from an extracted image that is no longer extracted',
@@ -219,6 +251,34 @@ describe('an update of a build', () => {
     expect(secretsOf(after)).toEqual(found);
     const text = (after.metadata as { annotations?: Record<string, string> } | undefined)?.annotations?.['regkeeper.io/injected'];
     expect(text === undefined ? undefined : JSON.parse(text)).toEqual(mark);
+  });
+});
+
+describe('keeps a secret that the author sets by now, although it was ours before', () => {
+  const at = 'spec.strategy.sourceStrategy.pullSecret';
+  const build = s2i(stream('x:1'), { pullSecret: { name: 'a-pull' } });
+  const mark = { 'regkeeper.io/injected': JSON.stringify({ [at]: 'a-pull' }) };
+  const applied = (file: object) => ({
+    annotations: { ...mark, 'kubectl.kubernetes.io/last-applied-configuration': JSON.stringify(file) },
+  });
+  const managed = (operation: string, pullSecret: object) => ({
+    annotations: mark,
+    managedFields: [{ operation, fieldsV1: { 'f:spec': { 'f:strategy': { 'f:sourceStrategy': pullSecret } } } }],
+  });
+
+  test.each<{ name: string; metadata: object; kept: boolean }>([
+    { name: 'in the file of kubectl apply', metadata: applied(build), kept: true },
+    { name: 'in what was applied on the server side', metadata: managed('Apply', { 'f:pullSecret': { 'f:name': {} } }), kept: true },
+    { name: 'not where the file is silent', metadata: applied(s2i(stream('x:1'))), kept: false },
+    {
+      name: 'not where the file is a copy of a live object, with its mark',
+      metadata: applied(marked(build, { [at]: 'a-pull' })),
+      kept: false,
+    },
+    { name: 'not in what was updated', metadata: managed('Update', { 'f:pullSecret': {} }), kept: false },
+  ])('$name', ({ metadata, kept }) => {
+    const after = inject(change('BuildConfig', { ...build, metadata }, s2i(image('a.io/old'))), rules);
+    expect(secretsOf(after)).toEqual(kept ? { sourceStrategy: 'a-pull' } : {});
   });
 });
 

@@ -282,6 +282,52 @@ describe('an update of a template', () => {
     expect(decided(change('Deployment', now, deployment(pod(corp))), rules, facts).patch).toEqual([]);
   });
 
+  describe('keeps a secret that the author lists by now, although it was ours before', () => {
+    const ours = { annotations: { 'regkeeper.io/injected': '{"rules":["corp"]}' } };
+    const template = (of: string) => ({ metadata: ours, spec: { containers: containers(of), imagePullSecrets: secrets('corp') } });
+    const applied = (file: object) => ({
+      annotations: { 'kubectl.kubernetes.io/last-applied-configuration': JSON.stringify({ spec: { template: file } }) },
+    });
+    const managed = (operation: string, fields: object) => ({
+      managedFields: [{ manager: 'gitops', operation, fieldsV1: { 'f:spec': { 'f:template': fields } } }],
+    });
+    const list = { 'f:spec': { 'f:imagePullSecrets': { 'k:{"name":"corp"}': {}, 'k:no': {}, '.': {} } } };
+    const marked = { 'f:metadata': { 'f:annotations': { 'f:regkeeper.io/injected': {} } } };
+
+    test.each<{ name: string; metadata: object; kept: boolean }>([
+      { name: 'in the file of kubectl apply', metadata: applied({ spec: { imagePullSecrets: secrets('corp') } }), kept: true },
+      { name: 'in what was applied on the server side', metadata: managed('Apply', list), kept: true },
+      { name: 'not where the file is silent', metadata: applied({ spec: {} }), kept: false },
+      {
+        name: 'not where the file is no JSON',
+        metadata: { annotations: { 'kubectl.kubernetes.io/last-applied-configuration': '{' } },
+        kept: false,
+      },
+      {
+        name: 'not where the file is a copy of a live object, with its mark',
+        metadata: applied({ metadata: ours, spec: { imagePullSecrets: secrets('corp') } }),
+        kept: false,
+      },
+      { name: 'not where a live object was applied, with its mark', metadata: managed('Apply', { ...list, ...marked }), kept: false },
+      // Whoever updates without applying owns what webhooks add, too.
+      { name: 'not in what was updated', metadata: managed('Update', list), kept: false },
+    ])('$name', ({ metadata, kept }) => {
+      const now = { metadata, spec: { template: template('multi.io/x') } };
+      const { spec } = inject(change('Deployment', now, { spec: { template: template(corp) } }), rules, accounts({ default: [] }));
+      expect(credentialsOf(spec.template)).toEqual({
+        list: kept ? ['corp', 'one', 'two'] : ['one', 'two'],
+        mark: { rules: ['one', 'two'] },
+      });
+    });
+  });
+
+  test("of a Job puts back what a replace by the author's own file took out, which the API server would refuse", () => {
+    const author = deployment(pod(corp));
+    const stored = inject(change('Job', author), rules, facts);
+    expect(stored).not.toEqual(author);
+    expect(inject(change('Job', author, stored), rules, facts)).toEqual(stored);
+  });
+
   test('of a Job leaves it alone, since its template is immutable', () => {
     expect(decided(change('Job', deployment(pod(corp)), deployment(pod(open))), rules, facts).patch).toEqual([]);
   });

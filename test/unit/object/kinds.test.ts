@@ -339,6 +339,39 @@ describe('what must be left as it is', () => {
   });
 });
 
+describe('the image trigger of a DeploymentConfig', () => {
+  const imageOf = (image: string, triggers: unknown) => {
+    const template = { spec: { containers: [{ name: 'web', image }], initContainers: [{ name: 'init', image: 'other' }] } };
+    return shapeOf('DeploymentConfig', { spec: { template, triggers } }).slots.map(({ content }) => content);
+  };
+  const trigger = (...containerNames: unknown[]) => ({ type: 'ImageChange', imageChangeParams: { automatic: true, containerNames } });
+  const other = { kind: 'image', text: 'other' };
+
+  test('will fill the container it names, so a placeholder there is no image yet', () => {
+    expect(imageOf('web', [{ type: 'ConfigChange' }, trigger('web')])).toEqual([
+      { kind: 'unresolved', why: '"web" is a placeholder that an image trigger fills' },
+      other,
+    ]);
+  });
+
+  test('leaves an image that names its registry an image, filled or not', () => {
+    expect(imageOf('reg.io/web', [trigger('web')])).toEqual([{ kind: 'image', text: 'reg.io/web' }, other]);
+  });
+
+  test.each([
+    { name: 'of another container', triggers: [trigger('db')] },
+    { name: 'of another type', triggers: [{ type: 'ConfigChange', imageChangeParams: { containerNames: ['web'] } }] },
+    { name: 'without containers', triggers: [{ type: 'ImageChange', imageChangeParams: null }, null, 1] },
+    { name: 'that is no list', triggers: { type: 'ImageChange' } },
+  ])('$name changes nothing', ({ triggers }) => {
+    expect(imageOf('web', triggers)).toEqual([{ kind: 'image', text: 'web' }, other]);
+  });
+
+  test('does not excuse a name that no runtime could read', () => {
+    expect(imageOf('https://web', [trigger('web')])).toEqual([{ kind: 'image', text: 'https://web' }, other]);
+  });
+});
+
 function contextOf(kind: string): ReadingContext {
   const group = kindsWithImages.find((row) => row.kind === kind)?.group ?? '';
   return { group, kind, operation: 'CREATE', fromKubelet: false };

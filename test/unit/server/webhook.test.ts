@@ -347,3 +347,25 @@ test('when it ends, a connection that has not asked yet is still answered, and a
   expect(answer).toContain('"allowed":true');
   await finished;
 });
+
+test('a connection that never asks anything does not hold up the end', async () => {
+  const { server } = setUp();
+  await server.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = server.server.address() as { port: number };
+  const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', ca: authority.certificate });
+  await once(socket, 'secureConnect');
+  const closed = once(socket, 'close');
+  await server.finish();
+  await closed;
+});
+
+test('/probe marks the dry run by which regkeeper proves that it is reached', async () => {
+  const { answer } = setUp();
+  const sent = { metadata: { name: 'x', annotations: { 'regkeeper.io/probe': 'sent' } } };
+  const { allowed, patch } = await answer('/probe', reviewOf(sent));
+  expect(allowed).toBe(true);
+  expect(JSON.parse(Buffer.from(patch ?? '', 'base64').toString())).toEqual([
+    { op: 'replace', path: '/metadata/annotations/regkeeper.io~1probe', value: 'arrived' },
+  ]);
+  expect(await answer('/probe', reviewOf({ metadata: { name: 'x' } }))).not.toHaveProperty('patch');
+});

@@ -41,13 +41,13 @@ describe('the audit log', () => {
     expect(line).toEqual({ log: 'audit', time: expect.any(String), event: 'decision' });
   });
 
-  test('a file is added to, in the order of calls, and is not for everybody', () => {
+  test('a file is added to, in the order of calls, and is not for everybody', async () => {
     const file = join(folder, 'audit.log');
     for (const run of [1, 2]) {
       const destination = openDestination(file);
       const log = createAuditLog(destination);
       for (const number of [1, 2, 3]) log.write({ run, number });
-      destination.flushSync();
+      await destination.flush();
     }
     const records = readFileSync(file, 'utf8')
       .trim()

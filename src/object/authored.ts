@@ -1,0 +1,81 @@
+/**
+ * Pull secrets that the author demonstrably lists, whatever a mark says of them.
+ *
+ * Who adds a name to a manifest that we had added before changes nothing in the object, so nobody asks us, and the mark still calls it ours.
+ * Two records of the API's own tell: the annotation in which `kubectl apply` keeps the author's file, and the fields that server-side apply
+ * notes for the one who applied, in which what webhooks add does not count (kubernetes apimachinery, managedfields).
+ *
+ * A manifest that was copied from a live object lists our names together with our mark: there they are still ours.
+ */
+import { isObject, type JsonObject, type Path, renderPath, textAt, valueAt } from './json.ts';
+import { type BuildMark, injectedAnnotation, type PodMark, readBuildMark, readPodMark } from './mark.ts';
+
+export type TemplatePlace = { readonly spec: Path; readonly metadata: Path };
+
+/** The mark without the names that the author lists. */
+export function withoutAuthored(mark: PodMark, root: JsonObject, place: TemplatePlace): PodMark {
+  if (mark.rules.length + mark.serviceAccount.length === 0) return mark;
+  const authored = new Set([...namesInFile(root, place), ...namesApplied(root, place)]);
+  const isOurs = (name: string) => !authored.has(name);
+  return { rules: mark.rules.filter(isOurs), serviceAccount: mark.serviceAccount.filter(isOurs) };
+}
+
+/** The mark without the places, paths of references to a secret, that the author fills. */
+export function withoutAuthoredPlaces(mark: BuildMark, root: JsonObject, places: readonly Path[]): BuildMark {
+  if (mark.size === 0) return mark;
+  const file = fileOf(root);
+  const copied = readBuildMark(file, ['metadata']);
+  const fields = fieldsApplied(root, ['metadata']);
+  const authored = places.filter((path) => {
+    const inFile = textAt(file, [...path, 'name']) !== undefined && !copied.has(renderPath(path));
+    return inFile || fields.some((each) => valueAt(each, fieldPath(path)) !== undefined);
+  });
+  const authoredPlaces = new Set(authored.map(renderPath));
+  return new Map([...mark].filter(([place]) => !authoredPlaces.has(place)));
+}
+
+function namesInFile(root: JsonObject, { spec, metadata }: TemplatePlace): readonly string[] {
+  const file = fileOf(root);
+  const secrets = valueAt(file, [...spec, 'imagePullSecrets']);
+  if (!Array.isArray(secrets)) return [];
+  const copied = readPodMark(file, metadata);
+  const ours = new Set([...copied.rules, ...copied.serviceAccount]);
+  return secrets.flatMap((entry) => textAt(entry, ['name']) ?? []).filter((name) => !ours.has(name));
+}
+
+function fileOf(root: JsonObject): unknown {
+  return parse(textAt(root, ['metadata', 'annotations', 'kubectl.kubernetes.io/last-applied-configuration']) ?? '');
+}
+
+function namesApplied(root: JsonObject, { spec, metadata }: TemplatePlace): readonly string[] {
+  return fieldsApplied(root, metadata).flatMap((fields) => {
+    const entries = valueAt(fields, fieldPath([...spec, 'imagePullSecrets']));
+    return isObject(entries) ? Object.keys(entries).flatMap((key) => nameOf(key) ?? []) : [];
+  });
+}
+
+/** The fields of everybody who applied, except those who applied our mark too. */
+function fieldsApplied(root: JsonObject, metadata: Path): readonly unknown[] {
+  const managers = valueAt(root, ['metadata', 'managedFields']);
+  if (!Array.isArray(managers)) return [];
+  const applied = managers.filter((manager) => valueAt(manager, ['operation']) === 'Apply');
+  const mark = fieldPath([...metadata, 'annotations', injectedAnnotation]);
+  return applied.map((manager) => valueAt(manager, ['fieldsV1'])).filter((fields) => valueAt(fields, mark) === undefined);
+}
+
+function fieldPath(path: Path): Path {
+  return path.map((step) => `f:${step}`);
+}
+
+/** `k:{"name":"corp-pull"}`, the way managed fields write an entry of a list. */
+function nameOf(key: string): string | undefined {
+  return key.startsWith('k:') ? textAt(parse(key.slice('k:'.length)), ['name']) : undefined;
+}
+
+function parse(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,311 @@
+/**
+ * What goes wrong at night, on a control plane of this file's own, because it is killed: an API server that goes away, a certificate that
+ * somebody replaces, two replicas at once, a Role that lacks something, a Service that leads nowhere, a namespace that is deleted.
+ */
+
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { connect } from 'node:tls';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { type ApiClient, connectApi } from '../../../src/cluster/api.ts';
+import { loadKubeConfig } from '../../../src/cluster/kubeconfig.ts';
+import { proveReachable } from '../../../src/cluster/probe.ts';
+import { keepRegistered } from '../../../src/cluster/registration.ts';
+import { keepOwnCertificate } from '../../../src/cluster/self-certificates.ts';
+import { createWebhookServer } from '../../../src/server/webhook.ts';
+import { type ControlPlane, startControlPlane } from '../control-plane.ts';
+import { createKubectl, type Kubectl } from '../kubectl.ts';
+import {
+  applyBase,
+  launchRegkeeper,
+  ownNamespace,
+  type Regkeeper,
+  readiness,
+  routeTo,
+  serviceAccountKubeconfig,
+  waitUntilFilled,
+} from '../regkeeper.ts';
+import { waitFor } from '../wait-for.ts';
+
+let plane: ControlPlane;
+let kubectl: Kubectl;
+let admin: ApiClient;
+/** The replica that the Service leads to. */
+let serving: Regkeeper;
+
+const trusting = (registry: string) => `mode: enforce\nunconfigured: deny\nrules:\n- registry: ${registry}\n`;
+
+beforeAll(async () => {
+  plane = await startControlPlane();
+  const { binaries, kubeconfig, directory } = plane;
+  kubectl = createKubectl({ binary: binaries.kubectl, kubeconfig, cacheFolder: join(directory, 'kubectl-cache') });
+  admin = connectApi(await loadKubeConfig({ file: kubeconfig, env: {} }));
+  await applyBase(kubectl);
+});
+
+afterAll(async () => {
+  await admin?.close();
+  await serving?.end('SIGKILL');
+  await plane?.stop();
+});
+
+test('two replicas that start at once on an empty Secret agree on one certificate', async () => {
+  const [one, other] = await Promise.all([launch('one'), launch('other')]);
+  const shown = async () => [
+    await fingerprintOf(one),
+    await fingerprintOf(other),
+    new X509Certificate(await secretText('tls.crt')).fingerprint256,
+  ];
+  await waitFor(async () => new Set(await shown()).size === 1, { deadlineSeconds: 20, what: 'one certificate' });
+  await lead(one);
+  await waitUntilFilled(kubectl);
+  await writeRules(trusting('a.example.com'));
+  await waitUntilJudged('a.example.com', 'b.example.com');
+  await other.end('SIGKILL');
+});
+
+test('a rolling restart loses no request', async () => {
+  const load = keepAsking('a.example.com');
+  const next = await launch('next');
+  await waitFor(async () => (await readiness(next)).ready, { deadlineSeconds: 20, what: 'the new replica' });
+  await load.more(20);
+  await lead(next, { endTheOther: true });
+  await load.more(20);
+  expect(await load.end()).toEqual([]);
+});
+
+test('a server certificate that somebody takes away is replaced without losing a request', async () => {
+  const load = keepAsking('a.example.com');
+  const before = await fingerprintOf(serving);
+  await patchSecret([{ op: 'remove', path: '/data/tls.crt' }]);
+  await waitFor(async () => (await fingerprintOf(serving)) !== before, { deadlineSeconds: 20, what: 'another certificate' });
+  await load.more(20);
+  expect(await load.end()).toEqual([]);
+});
+
+test('a Secret emptied with its authority is made anew, and the API server told of it', async () => {
+  const before = await fingerprintOf(serving);
+  await patchSecret([{ op: 'remove', path: '/data' }]);
+  await waitFor(async () => (await fingerprintOf(serving)) !== before, { deadlineSeconds: 20, what: 'another certificate' });
+  await waitUntilJudged('a.example.com', 'b.example.com');
+});
+
+test('rules are followed again after the API server was away, by who ran and by who started meanwhile', async () => {
+  const account = await serviceAccountKubeconfig({ kubectl, directory: join(plane.directory, 'starting') });
+  await plane.killApiServer();
+  const starting = launch('starting', { account });
+  await waitFor(() => logOf('starting').includes('waiting for the API server'), { deadlineSeconds: 20, what: 'the start to wait' });
+  await plane.startApiServer();
+  await writeRules(trusting('b.example.com'));
+  await waitUntilJudged('b.example.com', 'a.example.com');
+  await kubectl(['create', 'namespace', 'later']);
+  await waitFor(async () => (await tryPod('b.example.com', 'later')) === undefined, {
+    deadlineSeconds: 30,
+    what: 'a Pod of a new account',
+  });
+
+  await lead(await starting, { endTheOther: true });
+  await waitUntilJudged('b.example.com', 'a.example.com');
+});
+
+test('without the right to list ConfigMaps a server is not ready, and says which right it lacks', async () => {
+  onTestFinished(() => applyBaseProgram());
+  const rules = [{ op: 'replace', path: '/rules/0/verbs', value: ['get'] }];
+  await kubectl(['patch', 'role', 'regkeeper', '-n', ownNamespace, '--type=json', '-p', JSON.stringify(rules)]);
+  const lacking = await launch('lacking');
+  await waitFor(() => logOf('lacking').includes('a Role in the namespace regkeeper must grant'), {
+    deadlineSeconds: 10,
+    what: 'the advice',
+  });
+  const { ready, text } = await readiness(lacking);
+  expect(ready).toBe(false);
+  expect(text).toContain('[-] rules: the rules have not been read yet');
+  await lacking.end('SIGKILL');
+});
+
+test('certificates from files are followed, and the API server is told of their authority', async () => {
+  const file = (name: string) => join(plane.directory, name);
+  for (const key of ['tls.crt', 'tls.key', 'ca.crt']) await writeFile(file(key), await secretText(key));
+  const before = serving;
+  const tls = ['--tls', 'files', '--tls-cert', file('tls.crt'), '--tls-key', file('tls.key'), '--tls-ca', file('ca.crt')];
+  await lead(await launch('files', { flags: tls }));
+  await waitUntilJudged('b.example.com', 'a.example.com');
+
+  const load = keepAsking('b.example.com');
+  const shown = await fingerprintOf(serving);
+  await patchSecret([{ op: 'remove', path: '/data/tls.crt' }]);
+  await waitFor(async () => (await fingerprintOf(before)) !== shown, { deadlineSeconds: 20, what: 'another certificate' });
+  for (const key of ['tls.crt', 'tls.key']) await writeFile(file(key), await secretText(key));
+  await waitFor(async () => (await fingerprintOf(serving)) !== shown, { deadlineSeconds: 20, what: 'the files to be read' });
+  await load.more(20);
+  expect(await load.end()).toEqual([]);
+  await lead(before, { endTheOther: true });
+});
+
+test('a namespace that is being deleted takes its webhooks along before nobody answers them', async () => {
+  const load = keepAsking('b.example.com');
+  await kubectl(['delete', 'namespace', ownNamespace, '--wait=false']);
+  await waitFor(async () => (await webhooksOf('mutating')) + (await webhooksOf('validating')) === 0, {
+    deadlineSeconds: 4.5,
+    what: 'empty webhook configurations, before the namespace controller begins',
+  });
+  await waitFor(async () => (await tryPod('unknown.example.com')) === undefined, {
+    deadlineSeconds: 5,
+    what: 'nothing to be asked any more',
+  });
+  await serving.end('SIGKILL');
+  await load.more(20);
+  expect(await load.end()).toEqual([]);
+  await kubectl(['wait', '--for=delete', `namespace/${ownNamespace}`, '--timeout=30s']);
+});
+
+test('a Service that leads nowhere stops nobody: nothing is registered before a dry run came through', async () => {
+  await applyBase(kubectl);
+  const client = connectApi(
+    await loadKubeConfig({ file: await serviceAccountKubeconfig({ kubectl, directory: plane.directory }), env: {} }),
+  );
+  const problems: string[] = [];
+  const log = { debug: ignore, info: ignore, warn: ignore, error: (_fields: object, message: string) => void problems.push(message) };
+  const ours = { client, namespace: ownNamespace, service: 'regkeeper', log };
+  const certificates = await keepOwnCertificate({ ...ours, secretName: 'regkeeper-tls' });
+  const server = createWebhookServer(
+    { rules: () => undefined, facts: () => undefined, audit: ignore, reportBug: ignore, monotonic: process.hrtime.bigint },
+    { tls: certificates.current() },
+  );
+  const port = Number(new URL(await server.listen({ host: '127.0.0.1', port: 0 })).port);
+  await plane.services.unroute(service);
+  const prove = proveReachable({ ...ours, certificates });
+  const registration = keepRegistered({ ...ours, certificates, ready: () => true, prove });
+  onTestFinished(async () => {
+    await registration.close();
+    certificates.close();
+    await client.close();
+    await server.close();
+  });
+
+  await waitFor(() => problems.length > 0, { deadlineSeconds: 20, what: 'the trouble to be told' });
+  expect(problems).toEqual([expect.stringContaining('does not reach regkeeper through the Service regkeeper/regkeeper')]);
+  expect(await tryPod('unknown.example.com')).toBeUndefined();
+  await plane.services.route(service, port);
+  await waitUntilFilled(kubectl);
+});
+
+const service = { namespace: ownNamespace, service: 'regkeeper', port: 443 };
+
+function ignore(): void {}
+
+function launch(name: string, more: { account?: string; flags?: readonly string[] } = {}): Promise<Regkeeper> {
+  const { kubeconfig, directory, services } = plane;
+  const { flags = [], ...others } = more;
+  return launchRegkeeper({
+    kubectl,
+    kubeconfig,
+    directory: join(directory, name),
+    routeService: services.route,
+    flags: ['--drain-seconds', '0.5', ...flags],
+    ...others,
+  });
+}
+
+/** The Service leads here from now on. */
+async function lead(next: Regkeeper, { endTheOther = false } = {}): Promise<void> {
+  const before = serving;
+  await routeTo(next, { routeService: plane.services.route });
+  serving = next;
+  if (endTheOther) expect(await before.end()).toBe(0);
+}
+
+function logOf(name: string): string {
+  return readFileSync(join(plane.directory, name, 'regkeeper.log'), { encoding: 'utf8', flag: 'a+' });
+}
+
+/** The refusal of a Pod with an image of this registry, as a dry run; undefined when it is let in. */
+async function tryPod(registry: string, namespace = 'default'): Promise<string | undefined> {
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { generateName: 'try-' },
+    spec: { containers: [{ name: 'app', image: `${registry}/app` }] },
+  };
+  try {
+    await admin.create<object>(`/api/v1/namespaces/${namespace}/pods`, pod, { dryRun: 'All' });
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** Waits until our own judgement lets the one in and refuses the other. */
+async function waitUntilJudged(trusted: string, refused: string): Promise<void> {
+  let seen: (string | undefined)[] = [];
+  await waitFor(
+    async () => {
+      seen = [await tryPod(trusted), await tryPod(refused)];
+      return seen[0] === undefined && seen[1]?.includes('denied the request');
+    },
+    { deadlineSeconds: 30, what: `${trusted} to be let in and ${refused} refused` },
+  ).catch((error: unknown) => {
+    throw new Error(`${error instanceof Error ? error.message : error}: ${seen.join(' | ')}`);
+  });
+}
+
+/** Asks for Pods of a trusted registry, four at a time, until `end`, which gives every refusal there was. */
+function keepAsking(registry: string) {
+  const refusals: string[] = [];
+  let done = 0;
+  let ending = false;
+  const askers = Array.from({ length: 4 }, async () => {
+    while (!ending) {
+      const refusal = await tryPod(registry);
+      if (refusal !== undefined) refusals.push(refusal);
+      done += 1;
+    }
+  });
+  return {
+    /** Waits until so many more have been answered. */
+    more: async (count: number) => {
+      const goal = done + count;
+      await waitFor(() => done >= goal, { deadlineSeconds: 20, what: `${count} more answers` });
+    },
+    end: async () => {
+      ending = true;
+      await Promise.all(askers);
+      return refusals;
+    },
+  };
+}
+
+function fingerprintOf({ port }: Regkeeper): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: '127.0.0.1', port, rejectUnauthorized: false }, () => {
+      resolve(socket.getPeerCertificate().fingerprint256);
+      socket.destroy();
+    });
+    socket.once('error', reject);
+  });
+}
+
+async function secretText(key: string): Promise<string> {
+  const { data } = await kubectl.json<{ data: Record<string, string> }>(['get', 'secret', 'regkeeper-tls', '-n', ownNamespace]);
+  return Buffer.from(data[key] ?? '', 'base64').toString();
+}
+
+async function patchSecret(operations: readonly object[]): Promise<void> {
+  await kubectl(['patch', 'secret', 'regkeeper-tls', '-n', ownNamespace, '--type=json', '-p', JSON.stringify(operations)]);
+}
+
+async function writeRules(text: string): Promise<void> {
+  const patch = JSON.stringify({ data: { 'rules.yaml': text } });
+  await kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '--type=merge', '-p', patch]);
+}
+
+async function webhooksOf(kind: 'mutating' | 'validating'): Promise<number> {
+  const { webhooks = [] } = await kubectl.json<{ webhooks?: unknown[] }>(['get', `${kind}webhookconfiguration`, 'regkeeper']);
+  return webhooks.length;
+}
+
+async function applyBaseProgram(): Promise<void> {
+  await kubectl(['apply', '-k', join(import.meta.dirname, '../../../deploy/program')]);
+}

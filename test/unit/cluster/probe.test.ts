@@ -1,0 +1,57 @@
+import { expect, test } from 'vitest';
+import { answerProbe } from '../../../src/admission/probe.ts';
+import type { KubeObject } from '../../../src/cluster/api.ts';
+import { proveReachable } from '../../../src/cluster/probe.ts';
+import { holdCertificate } from '../../../src/tls/source.ts';
+import { memoryApi } from './memory-api.ts';
+import { recordingLog } from './scripted-api.ts';
+
+const configuration = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/regkeeper';
+const snapshot = '/api/v1/namespaces/regkeeper/configmaps/regkeeper-rules-snapshot';
+
+/** A cluster whose API server asks the probe entry when the way is free. */
+function probing() {
+  const api = memoryApi({ [configuration]: { metadata: { name: 'regkeeper' } }, [snapshot]: { metadata: { name: 'x' } } });
+  const log = recordingLog();
+  let free = true;
+  const client: typeof api.client = {
+    ...api.client,
+    async patchApply<T>(path: string, body: unknown, options: { fieldManager: string; force: boolean; dryRun?: 'All' }) {
+      if (options.dryRun === undefined) return api.client.patchApply<T>(path, body, options);
+      const { patch } = answerProbe({ uid: 'u', object: body } as Parameters<typeof answerProbe>[0]).response;
+      const [{ value }] = JSON.parse(Buffer.from(patch ?? '', 'base64').toString());
+      return { metadata: { name: 'x', annotations: { 'regkeeper.io/probe': free ? value : 'sent' } } } as T;
+    },
+  };
+  const certificates = holdCertificate({ certificate: 'leaf', key: 'key', authorities: 'authority' });
+  const prove = proveReachable({ client, namespace: 'regkeeper', service: 'regkeeper', certificates, log, pauseMilliseconds: 0 });
+  return {
+    ...api,
+    log,
+    prove: () => prove(api.get(configuration) as KubeObject),
+    block: (blocked: boolean) => {
+      free = !blocked;
+    },
+  };
+}
+
+test('a dry run that our own server answered is the proof; it stops nothing and changes nothing', async () => {
+  const { prove, get, calls, log } = probing();
+  const before = get(configuration)?.metadata.resourceVersion;
+  expect(await prove()).toBe(true);
+  expect(get(configuration)).toMatchObject({ webhooks: [{ name: 'probe.regkeeper.io', failurePolicy: 'Ignore', sideEffects: 'None' }] });
+  // Only on the version that was seen empty, lest it take away what another replica has filled in.
+  expect(calls.at(-1)?.body).toMatchObject({ metadata: { resourceVersion: before } });
+  expect(get(snapshot)?.metadata.annotations).toBeUndefined();
+  expect(log.lines).toEqual([]);
+});
+
+test('one that nobody answered is told once, with where to look, and once more when it works', async () => {
+  const { prove, block, log } = probing();
+  block(true);
+  expect([await prove(), await prove()]).toEqual([false, false]);
+  expect(log.lines.map(({ message }) => message)).toEqual([expect.stringContaining('through the Service regkeeper/regkeeper')]);
+  block(false);
+  expect(await prove()).toBe(true);
+  expect(log.lines).toHaveLength(2);
+});
