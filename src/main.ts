@@ -4,6 +4,7 @@ import { runProgram } from './cli/program.ts';
 import { renderWelcome } from './cli/welcome.ts';
 import { ApiError } from './cluster/api.ts';
 import { ConfigurationError } from './cluster/kubeconfig.ts';
+import type { RunningServer } from './serve.ts';
 import { readSettings, type ServeOptions } from './settings.ts';
 
 const terminal = {
@@ -25,12 +26,14 @@ async function runServer(options: ServeOptions): Promise<void> {
   const settings = readSettings(options, process.env);
   // Loaded here, so that the other commands start without a web server.
   const { serve } = await import('./serve.ts');
-  const server = await serve(settings, process.env);
+  let server: RunningServer | undefined;
+  // Before the start, which may wait for the cluster: the first process of a container ignores a signal that it does not handle.
   // Its own deadline must lie behind the drain time, or it would cut the last answers off.
   closeWithGrace({ delay: settings.drainMilliseconds + 15_000, logger: false }, async ({ err }) => {
-    if (err) server.log.error({ err }, 'a bug: the server ends');
-    await server.stop();
+    if (err) terminal.err(`regkeeper: a bug, the server ends: ${err.stack}\n`);
+    await server?.stop();
   });
+  server = await serve(settings, process.env);
   if (settings.dev) terminal.err(renderWelcome(server, settings));
   else server.log.info({ url: server.url, healthUrl: server.healthUrl }, 'serving');
 }

@@ -3,8 +3,9 @@ import { createHash } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { buildRulesRecord } from './audit/rules-record.ts';
 import { type ApiClient, connectApi } from './cluster/api.ts';
-import { watchClusterFacts } from './cluster/facts.ts';
+import { type ClusterFacts, watchClusterFacts } from './cluster/facts.ts';
 import { ConfigurationError, loadKubeConfig } from './cluster/kubeconfig.ts';
+import { proveReachable } from './cluster/probe.ts';
 import { keepRegistered } from './cluster/registration.ts';
 import { keepSnapshot, readSnapshot, type SnapshotPlace } from './cluster/rule-snapshot.ts';
 import { watchClusterRules } from './cluster/rule-source.ts';
@@ -44,20 +45,33 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
   const onRules = (changes: readonly RulesChange[]) => tellRules(changes, book, log, auditLog);
   const closers: (() => unknown)[] = [];
 
-  const client = settings.cluster && connectApi(await loadKubeConfig(kubeConfigChoice(settings.cluster, env)));
-  const clusterFacts = client && watchClusterFacts({ client, log });
-  if (clusterFacts) closers.push(() => clusterFacts.close());
+  // First of all, so that the kubelet sees a server that lives while it still waits for the cluster.
+  let stopping = false;
+  let certificates: CertificateSource | undefined;
+  let clusterFacts: ClusterFacts | undefined;
+  const health = createHealthServer([
+    { name: 'rules', missing: () => book.missing() },
+    { name: 'cluster', missing: () => clusterFacts?.missing() },
+    { name: 'certificate', missing: () => (certificates ? undefined : 'there is no certificate yet') },
+    { name: 'running', missing: () => (stopping ? 'shutting down' : undefined) },
+  ]);
+  await listen(health, settings.host, settings.healthPort, '--health-port');
 
+  const client = settings.cluster && connectApi(await loadKubeConfig(kubeConfigChoice(settings.cluster, env)));
+  if (client) {
+    const facts = watchClusterFacts({ client, log });
+    clusterFacts = facts;
+    closers.push(() => facts.close());
+  }
   if (settings.rulePaths.length > 0) {
     closers.unshift(await followRuleFiles(settings, book, log, onRules));
   } else if (client && settings.cluster) {
     closers.unshift(await followClusterRules({ client, namespace: settings.cluster.namespace, log }, book, onRules));
   }
+  const { source, caFile } = await openCertificates(settings, client, log);
+  certificates = source;
+  closers.push(() => source.close());
 
-  const { certificates, caFile } = await openCertificates(settings, client, log);
-  closers.push(() => certificates.close());
-
-  let stopping = false;
   const webhook = createWebhookServer(
     {
       rules: () => book.current(),
@@ -66,32 +80,21 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
       reportBug: (err, uid) => log.error({ err, uid }, 'a bug: the request was refused'),
       monotonic: () => process.hrtime.bigint(),
     },
-    { tls: certificates.current() },
+    { tls: source.current() },
   );
-  certificates.onChange(({ certificate, key }) => {
+  source.onChange(({ certificate, key }) => {
     webhook.server.setSecureContext({ cert: certificate, key, minVersion: minimumTlsVersion });
     log.info({}, 'serving a new certificate');
   });
-  const health = createHealthServer([
-    { name: 'rules', missing: () => book.missing() },
-    { name: 'cluster', missing: () => clusterFacts?.missing() },
-    { name: 'running', missing: () => (stopping ? 'shutting down' : undefined) },
-  ]);
-
   await listen(webhook as unknown as FastifyInstance, settings.host, settings.port, '--port');
-  await listen(health, settings.host, settings.healthPort, '--health-port').catch(async (error: unknown) => {
-    await webhook.close();
-    throw error;
-  });
 
-  if (client && clusterFacts && settings.cluster && settings.register) {
+  if (client && settings.cluster && settings.register) {
+    const place = { client, namespace: settings.cluster.namespace, service: settings.service, certificates: source, log };
     const registration = keepRegistered({
-      client,
-      namespace: settings.cluster.namespace,
-      service: settings.service,
-      certificates,
-      ready: () => book.missing() === undefined && clusterFacts.missing() === undefined,
-      log,
+      ...place,
+      excludedNamespaces: settings.excludedNamespaces,
+      ready: () => book.missing() === undefined && clusterFacts?.missing() === undefined,
+      prove: proveReachable(place),
     });
     closers.unshift(() => registration.close());
   }
@@ -173,7 +176,9 @@ async function followClusterRules(place: SnapshotPlace, book: RuleBook, onChange
   return () => source.close();
 }
 
-async function openCertificates(settings: Settings, client: ApiClient | undefined, log: Logger) {
+type OpenCertificates = { readonly source: CertificateSource; readonly caFile: string | undefined };
+
+async function openCertificates(settings: Settings, client: ApiClient | undefined, log: Logger): Promise<OpenCertificates> {
   const { tls } = settings;
   const asConfiguration = (error: unknown): never => {
     throw new ConfigurationError(error instanceof Error ? error.message : String(error));
@@ -182,25 +187,25 @@ async function openCertificates(settings: Settings, client: ApiClient | undefine
     case 'self': {
       if (!client || !settings.cluster) throw new Error('settings promised a cluster');
       const { namespace } = settings.cluster;
-      const certificates = await keepOwnCertificate({ client, namespace, secretName: tls.secretName, service: settings.service, log });
-      return { certificates, caFile: undefined };
+      const source = await keepOwnCertificate({ client, namespace, secretName: tls.secretName, service: settings.service, log });
+      return { source, caFile: undefined };
     }
     case 'files': {
       const onProblem = (message: string) => log.error({}, message);
       const { certificate, key, authorities } = tls;
       const files = { certificate, key, ...(authorities !== undefined && { authorities }) };
-      const certificates = await watchCertificateFiles({ ...files, onProblem }).catch(asConfiguration);
-      return { certificates, caFile: authorities };
+      const source = await watchCertificateFiles({ ...files, onProblem }).catch(asConfiguration);
+      return { source, caFile: authorities };
     }
     case 'dev': {
       const made = await ensureDevelopmentCertificates({ directory: tls.directory, hosts: [], now: new Date() }).catch(asConfiguration);
-      const certificates: CertificateSource = await watchCertificateFiles({
+      const source = await watchCertificateFiles({
         certificate: made.certificateFile,
         key: made.keyFile,
         authorities: made.caFile,
         onProblem: (message) => log.error({}, message),
       }).catch(asConfiguration);
-      return { certificates, caFile: made.caFile };
+      return { source, caFile: made.caFile };
     }
   }
 }

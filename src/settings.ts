@@ -18,6 +18,7 @@ export type ServeOptions = {
   readonly tlsCa?: string;
   readonly service: string;
   readonly register?: boolean;
+  readonly excludeNamespaces?: readonly string[];
   readonly host?: string;
   readonly port: number;
   readonly healthPort: number;
@@ -39,6 +40,8 @@ export type Settings = {
     | { readonly mode: 'dev'; readonly directory: string };
   readonly service: string;
   readonly register: boolean;
+  /** Namespaces whose requests the API server shall not bring, beside our own and the platform's. */
+  readonly excludedNamespaces: readonly string[];
   readonly host: string;
   readonly port: number;
   readonly healthPort: number;
@@ -72,6 +75,7 @@ export function readSettings(options: ServeOptions, env: Environment): Settings 
     tls,
     service: options.service,
     register: options.register === true,
+    excludedNamespaces: options.excludeNamespaces ?? [],
     // Docker and Kubernetes hand over IPv4 and IPv6; on a developer's machine nobody else has business here.
     host: options.host ?? (dev ? '127.0.0.1' : '::'),
     port: options.port,

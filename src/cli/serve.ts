@@ -28,6 +28,12 @@ export function serveCommand(action: ServeAction, finish: (code: ExitCode | unde
     .addOption(new Option('--tls-ca <file>', 'authority that signed it, in PEM; needed with --register'))
     .addOption(new Option('--service <name>', 'Service that leads here').default('regkeeper'))
     .addOption(new Option('--register', 'fill the two webhook configurations named regkeeper'))
+    .addOption(
+      new Option(
+        '--exclude-namespaces <name...>',
+        'with --register: namespaces never asked about, such as those of network and storage drivers',
+      ),
+    )
     .addOption(new Option('--host <address>', 'address to listen on (default: all, with --dev 127.0.0.1)'))
     .addOption(new Option('--port <number>', 'HTTPS port').default(8443).argParser(parsePort))
     .addOption(new Option('--health-port <number>', 'plain HTTP port of /healthz and /readyz').default(8080).argParser(parsePort))
