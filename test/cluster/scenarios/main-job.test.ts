@@ -1,11 +1,11 @@
 /** The product's reason for being, told with real kubectl against a real API server. */
 
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { applyBase, deleteBase, ownNamespace, type Regkeeper, startRegkeeper, waitUntilFilled } from '../regkeeper.ts';
+import { describe, expect, test } from 'vitest';
+import { ownNamespace } from '../regkeeper.ts';
 import { target, waitFor } from '../target.ts';
+import { withRegkeeper } from '../with-regkeeper.ts';
 
 // `kubectl edit` with sed for an editor; the rules stand indented in the file that it edits.
 process.env.KUBE_EDITOR = "sed -i -e 's/^    rules:/    rules:\\n    - registry: later.example.com\\n      pullSecret: later-secret/'";
@@ -33,38 +33,7 @@ rules:
   reason: use ${registry}/hub
 `;
 
-let regkeeper: Regkeeper | undefined;
-let namespace: string;
-let folder: string;
-let rulesBefore: string | undefined;
-
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'regkeeper-scenario-'));
-  if (cluster.local) {
-    await applyBase(kubectl);
-    regkeeper = await start();
-  } else {
-    await waitUntilFilled(kubectl);
-  }
-  const configMap = await kubectl.json<{ data: Record<string, string> }>(['get', 'configmap', 'regkeeper-rules', '-n', ownNamespace]);
-  rulesBefore = configMap.data['rules.yaml'];
-  namespace = await cluster.namespace();
-  await writeRules(rules);
-  await waitFor(async () => (await create(pod('probe', 'unknown.example.com/x'), ['--dry-run=server'])).code !== 0, {
-    deadlineSeconds: 10,
-    what: 'the rules of this scenario to be in force',
-  });
-});
-
-afterAll(async () => {
-  if (cluster.local) {
-    await regkeeper?.end();
-    await deleteBase(kubectl);
-  } else if (rulesBefore !== undefined) {
-    await writeRules(rulesBefore);
-  }
-  await rm(folder, { recursive: true, force: true });
-});
+const keeper = withRegkeeper(cluster, rules);
 
 describe('Pods', () => {
   test('a pod of a registry that needs a secret gets it', async () => {
@@ -115,7 +84,7 @@ describe('Pods', () => {
   test('a debug container is a way in like any other', async () => {
     await created(pod('debugged', image));
     const debug = await kubectl(
-      ['debug', 'debugged', '-n', namespace, '--image=unknown.example.com/tools', '--attach=false', '-c', 'tools'],
+      ['debug', 'debugged', '-n', keeper.namespace, '--image=unknown.example.com/tools', '--attach=false', '-c', 'tools'],
       {
         allowFailure: true,
       },
@@ -126,10 +95,12 @@ describe('Pods', () => {
 
   test('a change of the image is judged, a change of labels is not', async () => {
     await created(pod('changing', image));
-    const changed = await kubectl(['set', 'image', 'pod/changing', 'app=unknown.example.com/x', '-n', namespace], { allowFailure: true });
+    const changed = await kubectl(['set', 'image', 'pod/changing', 'app=unknown.example.com/x', '-n', keeper.namespace], {
+      allowFailure: true,
+    });
     expect(changed.code).not.toBe(0);
     expect(changed.stderr).toContain('unknown.example.com/x');
-    await kubectl(['label', 'pod/changing', 'a=b', '-n', namespace]);
+    await kubectl(['label', 'pod/changing', 'a=b', '-n', keeper.namespace]);
   });
 });
 
@@ -147,17 +118,17 @@ describe('Deployments', () => {
 
   test('nothing that leaves the template alone makes a rollout: label, scale, replace, apply, server-side apply', async () => {
     const manifest = deployment('steady', image);
-    const file = join(folder, 'steady.json');
+    const file = join(keeper.folder, 'steady.json');
     await writeFile(file, JSON.stringify(manifest));
-    await kubectl(['apply', '-f', file, '-n', namespace]);
+    await kubectl(['apply', '-f', file, '-n', keeper.namespace]);
     await settled('steady');
     const template = await templateOf('steady');
 
-    await kubectl(['label', 'deployment/steady', 'a=b', '-n', namespace]);
-    await kubectl(['scale', 'deployment/steady', '--replicas=1', '-n', namespace]);
-    await kubectl(['apply', '-f', file, '-n', namespace]);
-    await kubectl(['replace', '-f', file, '-n', namespace]);
-    await kubectl(['apply', '--server-side', '--force-conflicts', '-f', file, '-n', namespace]);
+    await kubectl(['label', 'deployment/steady', 'a=b', '-n', keeper.namespace]);
+    await kubectl(['scale', 'deployment/steady', '--replicas=1', '-n', keeper.namespace]);
+    await kubectl(['apply', '-f', file, '-n', keeper.namespace]);
+    await kubectl(['replace', '-f', file, '-n', keeper.namespace]);
+    await kubectl(['apply', '--server-side', '--force-conflicts', '-f', file, '-n', keeper.namespace]);
     expect(await templateOf('steady')).toEqual(template);
     await settled('steady');
     expect(await replicaSetsOf('steady')).toBe(1);
@@ -165,14 +136,14 @@ describe('Deployments', () => {
 
   test('another image brings another secret, and the one nothing asks for any more goes', async () => {
     await created(deployment('moving', image));
-    await kubectl(['set', 'image', 'deployment/moving', 'app=second.example.com/app:2', '-n', namespace]);
+    await kubectl(['set', 'image', 'deployment/moving', 'app=second.example.com/app:2', '-n', keeper.namespace]);
     expect(await secretsOf('deployment/moving', 'spec.template.spec')).toEqual(['second-registry']);
   });
 
   test('an image from an unknown host is refused at the Deployment, before a pod waits for it', async () => {
     const { code, stderr } = await create(deployment('unknown', 'unknown.example.com/app'));
     expect(code).not.toBe(0);
-    expect(stderr).toContain(`Deployment ${namespace}/unknown`);
+    expect(stderr).toContain(`Deployment ${keeper.namespace}/unknown`);
   });
 });
 
@@ -230,7 +201,7 @@ describe('BuildConfigs', () => {
       'patch',
       'buildconfig/switching',
       '-n',
-      namespace,
+      keeper.namespace,
       '--type=merge',
       '-p',
       JSON.stringify({ spec: { strategy: { sourceStrategy: { from } } } }),
@@ -257,10 +228,10 @@ describe('rules in ConfigMaps', () => {
   });
 
   test('a bad edit leaves the last good rules in force, and is logged with line and column', async () => {
-    const before = await rulesText();
-    await writeRules(before.replace('pullSecret: second-registry', 'pulSecret: second-registry'));
-    if (regkeeper) {
-      const running = regkeeper;
+    const before = await keeper.rulesText();
+    await keeper.writeRules(before.replace('pullSecret: second-registry', 'pulSecret: second-registry'));
+    if (keeper.server) {
+      const running = keeper.server;
       const line = await waitFor(() => running.log().find(({ code }) => code === 'unknown-field'), {
         deadlineSeconds: 10,
         what: 'the problem to be logged',
@@ -271,13 +242,13 @@ describe('rules in ConfigMaps', () => {
     await created(pod('still-served', 'second.example.com/app:1'));
     expect(await secretsOf('pod/still-served')).toEqual(['second-registry']);
     expect((await create(pod('still-refused', 'unknown.example.com/app'))).code).not.toBe(0);
-    await writeRules(before);
+    await keeper.writeRules(before);
   });
 
   test('deleting the last rules keeps them in force', async ({ skip }) => {
-    if (!regkeeper) return skip('deletes the ConfigMap with the rules, so only on the local cluster');
-    const running = regkeeper;
-    const text = await rulesText();
+    if (!keeper.server) return skip('deletes the ConfigMap with the rules, so only on the local cluster');
+    const running = keeper.server;
+    const text = await keeper.rulesText();
     const manifest = await kubectl.json<{ metadata: { labels: object } }>(['get', 'configmap', 'regkeeper-rules', '-n', ownNamespace]);
     await kubectl(['delete', 'configmap', 'regkeeper-rules', '-n', ownNamespace]);
     await waitFor(() => running.log().find(({ msg }) => /regkeeper-rules was deleted/.test(String(msg))), {
@@ -296,12 +267,12 @@ describe('rules in ConfigMaps', () => {
 
 describe('records and trouble', () => {
   test('each decision has a record that tells who asked, for whom, and why', async ({ skip }) => {
-    if (!regkeeper) return skip('reads the records of the server, so only where the server runs beside the test');
-    const records = regkeeper.audit();
+    if (!keeper.server) return skip('reads the records of the server, so only where the server runs beside the test');
+    const records = keeper.server.audit();
     expect(records.find(({ webhook, name }) => webhook === 'mutate' && name === 'sample-app')).toMatchObject({
       event: 'decision',
       kind: 'Pod',
-      namespace,
+      namespace: keeper.namespace,
       user: 'admin',
       outcome: 'allow',
       inject: [{ secret: 'external-registry', from: 'rule' }],
@@ -319,39 +290,34 @@ describe('records and trouble', () => {
   });
 
   test('while the server is away images are refused, and labels, scaling and deletion pass', async ({ skip }) => {
-    if (!regkeeper) return skip('ends the server, so only on the local cluster');
+    if (!keeper.server) return skip('ends the server, so only on the local cluster');
     await created(deployment('orphan', image));
-    expect(await regkeeper.end('SIGTERM')).toBe(0);
+    expect(await keeper.server.end('SIGTERM')).toBe(0);
     const { code, stderr } = await create(pod('nobody-home', image));
     expect(code).not.toBe(0);
     expect(stderr).toContain('failed calling webhook');
-    await kubectl(['label', 'deployment/orphan', 'a=b', '-n', namespace]);
-    await kubectl(['scale', 'deployment/orphan', '--replicas=0', '-n', namespace]);
-    await kubectl(['delete', 'deployment/orphan', '-n', namespace, '--wait=false']);
+    await kubectl(['label', 'deployment/orphan', 'a=b', '-n', keeper.namespace]);
+    await kubectl(['scale', 'deployment/orphan', '--replicas=0', '-n', keeper.namespace]);
+    await kubectl(['delete', 'deployment/orphan', '-n', keeper.namespace, '--wait=false']);
 
-    regkeeper = await start();
+    await keeper.restart();
     await created(pod('home-again', image));
     expect(await secretsOf('pod/home-again')).toEqual(['external-registry']);
   });
 
   test('a server that starts while an edit is bad takes the last good rules', async ({ skip }) => {
-    if (!regkeeper) return skip('starts the server anew, so only on the local cluster');
-    const before = await rulesText();
-    await regkeeper.end('SIGTERM');
-    await writeRules('rulez: []');
-    regkeeper = await start();
+    if (!keeper.server) return skip('starts the server anew, so only on the local cluster');
+    const before = await keeper.rulesText();
+    await keeper.server.end('SIGTERM');
+    await keeper.writeRules('rulez: []');
+    await keeper.restart();
     await created(pod('after-bad-start', image));
     expect(await secretsOf('pod/after-bad-start')).toEqual(['external-registry']);
     expect((await create(pod('refused-after-bad-start', 'unknown.example.com/app'))).code).not.toBe(0);
-    expect(regkeeper.log().some(({ level, msg }) => level === 'error' && /rulez/.test(String(msg)))).toBe(true);
-    await writeRules(before);
+    expect(keeper.server.log().some(({ level, msg }) => level === 'error' && /rulez/.test(String(msg)))).toBe(true);
+    await keeper.writeRules(before);
   });
 });
-
-function start(): Promise<Regkeeper> {
-  const { kubeconfig } = cluster;
-  return startRegkeeper({ kubectl, kubeconfig, directory: folder, routeService: cluster.routeService, flags: ['--drain-seconds', '1'] });
-}
 
 type BuildConfig = {
   spec: { strategy: { sourceStrategy: { pullSecret?: { name: string } } }; output: { pushSecret?: { name: string } } };
@@ -388,19 +354,19 @@ function buildConfig(name: string, explicit: { pullSecret?: object; pushSecret?:
 }
 
 function create(object: object, flags: readonly string[] = []) {
-  return kubectl(['create', '-f', '-', '-n', namespace, ...flags], { stdin: JSON.stringify(object), allowFailure: true });
+  return kubectl(['create', '-f', '-', '-n', keeper.namespace, ...flags], { stdin: JSON.stringify(object), allowFailure: true });
 }
 
 async function created(object: object): Promise<void> {
-  await kubectl(['create', '-f', '-', '-n', namespace], { stdin: JSON.stringify(object) });
+  await kubectl(['create', '-f', '-', '-n', keeper.namespace], { stdin: JSON.stringify(object) });
 }
 
 function get<T>(what: string): Promise<T> {
-  return kubectl.json<T>(['get', what, '-n', namespace]);
+  return kubectl.json<T>(['get', what, '-n', keeper.namespace]);
 }
 
 async function secretsOf(what: string, spec = 'spec'): Promise<string[]> {
-  const { stdout } = await kubectl(['get', what, '-n', namespace, '-o', `jsonpath={.${spec}.imagePullSecrets[*].name}`]);
+  const { stdout } = await kubectl(['get', what, '-n', keeper.namespace, '-o', `jsonpath={.${spec}.imagePullSecrets[*].name}`]);
   return stdout.split(' ').filter((name) => name !== '');
 }
 
@@ -433,13 +399,13 @@ async function podSecrets(app: string): Promise<string[][]> {
     '-l',
     `app=${app}`,
     '-n',
-    namespace,
+    keeper.namespace,
   ]);
   return items.map(({ spec }) => (spec.imagePullSecrets ?? []).map(({ name }) => name));
 }
 
 async function replicaSetsOf(app: string): Promise<number> {
-  const { items } = await kubectl.json<{ items: unknown[] }>(['get', 'replicasets', '-l', `app=${app}`, '-n', namespace]);
+  const { items } = await kubectl.json<{ items: unknown[] }>(['get', 'replicasets', '-l', `app=${app}`, '-n', keeper.namespace]);
   return items.length;
 }
 
@@ -451,14 +417,4 @@ async function serviceAccount(name: string, imagePullSecrets: readonly string[])
     imagePullSecrets: imagePullSecrets.map((secret) => ({ name: secret })),
   };
   await created(manifest);
-}
-
-async function rulesText(): Promise<string> {
-  const { data } = await kubectl.json<{ data: Record<string, string> }>(['get', 'configmap', 'regkeeper-rules', '-n', ownNamespace]);
-  return data['rules.yaml'] ?? '';
-}
-
-async function writeRules(text: string): Promise<void> {
-  const patch = JSON.stringify({ data: { 'rules.yaml': text } });
-  await kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '--type=merge', '-p', patch]);
 }

@@ -1,11 +1,10 @@
 /** What people do with their manifests, day after day, and what a few try: real kubectl against a real API server. */
 
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { applyBase, deleteBase, ownNamespace, type Regkeeper, startRegkeeper, waitUntilFilled } from '../regkeeper.ts';
+import { describe, expect, test } from 'vitest';
 import { target, waitFor } from '../target.ts';
+import { withRegkeeper } from '../with-regkeeper.ts';
 
 const cluster = target();
 const { kubectl } = cluster;
@@ -23,36 +22,7 @@ rules:
 const corp = 'registry.example.com:5000/team/app:1';
 const second = 'second.example.com/app:1';
 
-let regkeeper: Regkeeper | undefined;
-let namespace: string;
-let folder: string;
-let rulesBefore: string | undefined;
-
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'regkeeper-manifests-'));
-  if (cluster.local) {
-    await applyBase(kubectl);
-    const { kubeconfig, routeService } = cluster;
-    regkeeper = await startRegkeeper({ kubectl, kubeconfig, directory: folder, routeService, flags: ['--drain-seconds', '1'] });
-  } else {
-    await waitUntilFilled(kubectl);
-  }
-  const configMap = await kubectl.json<{ data: Record<string, string> }>(['get', 'configmap', 'regkeeper-rules', '-n', ownNamespace]);
-  rulesBefore = configMap.data['rules.yaml'];
-  namespace = await cluster.namespace();
-  await writeRules(rules);
-  await waitUntilRefused('unknown.example.com/x');
-});
-
-afterAll(async () => {
-  if (cluster.local) {
-    await regkeeper?.end();
-    await deleteBase(kubectl);
-  } else if (rulesBefore !== undefined) {
-    await writeRules(rulesBefore);
-  }
-  await rm(folder, { recursive: true, force: true });
-});
+const keeper = withRegkeeper(cluster, rules);
 
 describe("the author's own file", () => {
   const pods = (name: string, spec: object = {}) => ({
@@ -147,7 +117,7 @@ describe('rollouts', () => {
 
   test('of an image that the rules refuse by now are announced as stuck, and the rest of life goes on', async () => {
     await create(deployment('sinner', { containers: [{ name: 'app', image: second }] }));
-    await writeRules(rules.replace('second.example.com', 'third.example.com'));
+    await keeper.writeRules(rules.replace('second.example.com', 'third.example.com'));
     await waitUntilRefused(second);
 
     expect((await run(['set', 'env', 'deployment/sinner', 'A=b'])).stderr).toContain(
@@ -159,7 +129,7 @@ describe('rollouts', () => {
     await run(['delete', 'deployment/sinner', '--wait=false']);
     await run(['patch', 'deployment/sinner', '--type=merge', '-p', '{"metadata":{"finalizers":null}}']);
 
-    await writeRules(rules);
+    await keeper.writeRules(rules);
     await waitFor(
       async () => (await tryCreate(pod('probe', { containers: [{ name: 'a', image: second }] }), ['--dry-run=server'])).code === 0,
       {
@@ -214,7 +184,7 @@ describe('BuildConfigs', () => {
   });
   const change = (name: string, ...operations: object[]) =>
     run(['patch', `buildconfig/${name}`, '--type=json', '-p', JSON.stringify(operations)]);
-  const read = async (name: string) => (await kubectl.json<{ spec: object }>(['get', `buildconfig/${name}`, '-n', namespace])).spec;
+  const read = async (name: string) => (await kubectl.json<{ spec: object }>(['get', `buildconfig/${name}`, '-n', keeper.namespace])).spec;
 
   test('whose strategy is renamed and then built from a stream keep no secret of ours, which would switch off the builder account', async () => {
     await create(build('renamed', { strategy: { sourceStrategy: { from: image(corp) } }, output: { to: image(corp) } }));
@@ -270,7 +240,7 @@ describe('nothing slips past', () => {
     const items = names.map((image, index) => pod(`spelt-${index}`, { containers: [{ name: 'app', image }] }));
     const { stdout, stderr } = await tryCreate({ apiVersion: 'v1', kind: 'List', items }, ['--dry-run=server']);
     expect(stdout).toBe('');
-    for (const index of names.keys()) expect(stderr).toContain(`Pod ${namespace}/spelt-${index}: container "app": image `);
+    for (const index of names.keys()) expect(stderr).toContain(`Pod ${keeper.namespace}/spelt-${index}: container "app": image `);
   });
 
   test('by calling itself a mirror pod, or owned, or by its own mark', async () => {
@@ -293,7 +263,7 @@ describe('nothing slips past', () => {
 
     const listed = { containers: [{ name: 'app', image: corp }], imagePullSecrets: [{ name: 'mine' }] };
     await create(pod('marked', listed, { annotations: mark }));
-    expect(secretsIn(await kubectl.json(['get', 'pod/marked', '-n', namespace]))).toEqual(['mine', 'corp-pull']);
+    expect(secretsIn(await kubectl.json(['get', 'pod/marked', '-n', keeper.namespace]))).toEqual(['mine', 'corp-pull']);
   });
 
   test('by a subresource, or by standing beside an image that was there', async () => {
@@ -332,11 +302,11 @@ function templateIn({ spec }: Workload): PodLike {
 }
 
 async function template(what: string): Promise<PodLike> {
-  return templateIn(await kubectl.json<Workload>(['get', what, '-n', namespace]));
+  return templateIn(await kubectl.json<Workload>(['get', what, '-n', keeper.namespace]));
 }
 
 async function templatesOf(file: string): Promise<PodLike[]> {
-  return (await kubectl.json<{ items: Workload[] }>(['get', '-f', file, '-n', namespace])).items.map(templateIn);
+  return (await kubectl.json<{ items: Workload[] }>(['get', '-f', file, '-n', keeper.namespace])).items.map(templateIn);
 }
 
 /** Waits until the Deployment's controller has made as many as there should be, and for every change so far. */
@@ -344,13 +314,13 @@ async function replicaSets(app: string, count: number): Promise<void> {
   await waitFor(
     async () => {
       const { metadata, status } = await kubectl.json<{ metadata: { generation: number }; status: { observedGeneration?: number } }>([
-        ...['get', `deployment/${app}`, '-n', namespace],
+        ...['get', `deployment/${app}`, '-n', keeper.namespace],
       ]);
       return status.observedGeneration === metadata.generation;
     },
     { deadlineSeconds: 20, what: `the controller to see Deployment ${app}` },
   );
-  const { items } = await kubectl.json<{ items: unknown[] }>(['get', 'replicasets', '-l', `app=${app}`, '-n', namespace]);
+  const { items } = await kubectl.json<{ items: unknown[] }>(['get', 'replicasets', '-l', `app=${app}`, '-n', keeper.namespace]);
   expect(items).toHaveLength(count);
 }
 
@@ -373,26 +343,21 @@ async function serviceAccount(name: string, secret: string): Promise<void> {
 }
 
 function run(args: readonly string[], allowFailure = false) {
-  return kubectl([...args, '-n', namespace], { allowFailure });
+  return kubectl([...args, '-n', keeper.namespace], { allowFailure });
 }
 
 function tryCreate(object: object, flags: readonly string[] = []) {
-  return kubectl(['create', '-f', '-', '-n', namespace, ...flags], { stdin: JSON.stringify(object), allowFailure: true });
+  return kubectl(['create', '-f', '-', '-n', keeper.namespace, ...flags], { stdin: JSON.stringify(object), allowFailure: true });
 }
 
 async function create(object: object): Promise<void> {
-  await kubectl(['create', '-f', '-', '-n', namespace], { stdin: JSON.stringify(object) });
+  await kubectl(['create', '-f', '-', '-n', keeper.namespace], { stdin: JSON.stringify(object) });
 }
 
 async function write(name: string, object: object): Promise<string> {
-  const file = join(folder, name);
+  const file = join(keeper.folder, name);
   await writeFile(file, JSON.stringify(object));
   return file;
-}
-
-async function writeRules(text: string): Promise<void> {
-  const patch = JSON.stringify({ data: { 'rules.yaml': text } });
-  await kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '--type=merge', '-p', patch]);
 }
 
 async function waitUntilRefused(image: string): Promise<void> {

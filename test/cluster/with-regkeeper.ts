@@ -1,0 +1,85 @@
+/** What scenario files share: a cluster in which regkeeper is at work by the file's own rules. */
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll } from 'vitest';
+import { applyBase, deleteBase, ownNamespace, type Regkeeper, startRegkeeper, waitUntilFilled } from './regkeeper.ts';
+import { type Target, waitFor } from './target.ts';
+
+export type WithRegkeeper = {
+  /** The server beside the test; undefined where the cluster has one of its own, which is left alone. */
+  readonly server: Regkeeper | undefined;
+  /** Of this file; gone after its tests. */
+  readonly namespace: string;
+  readonly folder: string;
+  /** Starts the server anew, after it was ended; of the local cluster only. */
+  restart(): Promise<Regkeeper>;
+  rulesText(): Promise<string>;
+  writeRules(text: string): Promise<void>;
+};
+
+/** Call it once, at the top of a scenario file, with rules that trust nothing of unknown.example.com. Undoes everything after the tests. */
+export function withRegkeeper(cluster: Target, rules: string): WithRegkeeper {
+  const { kubectl, kubeconfig, routeService } = cluster;
+  let server: Regkeeper | undefined;
+  let namespace = '';
+  let folder = '';
+  let rulesBefore: string | undefined;
+
+  const restart = async () => {
+    server = await startRegkeeper({ kubectl, kubeconfig, directory: folder, routeService, flags: ['--drain-seconds', '1'] });
+    return server;
+  };
+  const rulesText = async () => {
+    const { data } = await kubectl.json<{ data: Record<string, string> }>(['get', 'configmap', 'regkeeper-rules', '-n', ownNamespace]);
+    return data['rules.yaml'] ?? '';
+  };
+  const writeRules = async (text: string) => {
+    const patch = JSON.stringify({ data: { 'rules.yaml': text } });
+    await kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '--type=merge', '-p', patch]);
+  };
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'regkeeper-scenario-'));
+    if (cluster.local) {
+      await applyBase(kubectl);
+      await restart();
+    } else {
+      await waitUntilFilled(kubectl);
+    }
+    rulesBefore = await rulesText();
+    namespace = await cluster.namespace();
+    await writeRules(rules);
+    const probe = ['run', 'probe', '--image=unknown.example.com/x', '-n', namespace, '--dry-run=server'];
+    await waitFor(async () => (await kubectl(probe, { allowFailure: true })).stderr.includes('denied the request'), {
+      deadlineSeconds: 10,
+      what: 'the rules of this scenario to be in force',
+    });
+  });
+
+  afterAll(async () => {
+    if (cluster.local) {
+      await server?.end();
+      await deleteBase(kubectl);
+    } else if (rulesBefore !== undefined) {
+      await writeRules(rulesBefore);
+    }
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  return {
+    get server() {
+      return server;
+    },
+    get namespace() {
+      return namespace;
+    },
+    get folder() {
+      return folder;
+    },
+    restart,
+    rulesText,
+    writeRules,
+  };
+}
