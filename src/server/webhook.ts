@@ -1,8 +1,16 @@
 /** The HTTPS side: two routes that take an AdmissionReview and answer it. */
 import type { Server } from 'node:https';
 import { Server as TcpServer } from 'node:net';
+import { Transform } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
-import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
+import fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+  type RequestPayload,
+} from 'fastify';
 import { answerProbe } from '../admission/probe.ts';
 import { type AdmissionAnswer, allowed, errored, renderAnswer } from '../admission/response.ts';
 import { changeOf, type DecodedReview, decodeReview, type ReviewRequest, type Webhook } from '../admission/review.ts';
@@ -173,24 +181,38 @@ function refuse(reply: FastifyReply, code: number, reason: string, message: stri
   return { apiVersion: 'v1', kind: 'Status', status: 'Failure', code, reason, message };
 }
 
-/** Counted by what the request announces; a body without a length counts as the largest. */
+/** Counted as they arrive: what a sender only announces takes no memory, and must not keep the others out. */
 function limitBytesInFlight(app: FastifyInstance<Server>, limit: number): void {
   let inFlight = 0;
-  app.addHook('onRequest', (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => {
-    const announced = Number(request.headers['content-length'] ?? Number.NaN);
-    const bytes = Number.isFinite(announced) ? announced : (app.initialConfig.bodyLimit ?? 0);
-    // What is over the limit of one body is refused by its length, before a byte of it is read.
-    if (bytes > (app.initialConfig.bodyLimit ?? 0)) return done();
-    if (inFlight > 0 && inFlight + bytes > limit) {
-      reply.header('connection', 'close').send(comeAgain(reply, 'too many bytes in flight'));
-      return;
-    }
-    inFlight += bytes;
-    reply.raw.once('close', () => {
-      inFlight -= bytes;
-    });
-    done();
-  });
+  app.addHook(
+    'preParsing',
+    (_request: FastifyRequest, reply: FastifyReply, body: RequestPayload, done: (error: null, body: RequestPayload) => void) => {
+      let ours = 0;
+      const counted = new Transform({
+        transform(chunk: Buffer, _encoding, pass) {
+          ours += chunk.length;
+          inFlight += chunk.length;
+          // A lone request is never too much: it has a limit of its own.
+          if (inFlight > limit && inFlight > ours) pass(new TooManyBytes('too many bytes in flight'));
+          else pass(null, chunk);
+        },
+      });
+      reply.raw.once('close', () => {
+        inFlight -= ours;
+      });
+      // Not a pipeline, which would end the connection with the error, and the answer with it.
+      body.once('error', (error) => counted.destroy(error));
+      body.once(
+        'close',
+        () => counted.readableEnded || counted.writableEnded || counted.destroy(new UnreadableBody('the body was cut short')),
+      );
+      done(null, body.pipe(counted));
+    },
+  );
+}
+
+class TooManyBytes extends Error {
+  readonly statusCode = 503;
 }
 
 /** Our own parser: no schema, no coercion, and keys such as `__proto__` are data. */
@@ -217,6 +239,10 @@ function answerErrors(app: FastifyInstance<Server>, collaborators: WebhookCollab
     ),
   );
   app.setErrorHandler((error: FastifyError, _request, reply) => {
+    if (error instanceof TooManyBytes) {
+      // The rest of the body is still to come, and nobody will read it.
+      return reply.header('connection', 'close').send(comeAgain(reply, error.message));
+    }
     const code = error.statusCode ?? 500;
     if (code < 500) return reply.send(refuse(reply, code, reasonOf(code), messageOf(error)));
     collaborators.reportBug(error, undefined);

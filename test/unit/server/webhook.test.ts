@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { connect } from 'node:tls';
-import { afterEach, describe, expect, test } from 'vitest';
+import { Agent, request } from 'undici';
+import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { AdmissionAnswer } from '../../../src/admission/response.ts';
 import type { AuditRecord } from '../../../src/audit/record.ts';
 import { type Facts, noFacts } from '../../../src/decision/facts.ts';
@@ -218,40 +219,53 @@ describe('trouble of our own', () => {
     expect(records).toMatchObject([{ outcome: 'error' }]);
   });
 
-  test('more bytes at a time than fit: 503, and come again', async () => {
-    const { server } = setUp({ options: { inFlightLimit: 3000 } });
-    await server.listen({ host: '127.0.0.1', port: 0 });
-    const address = server.server.address();
-    const port = typeof address === 'object' && address ? address.port : 0;
-    const { Agent, request } = await import('undici');
-    const dispatcher = new Agent({ connect: { ca: authority.certificate }, connections: 4 });
-    const url = `https://localhost:${port}/validate`;
+  describe('bytes in flight', () => {
     const payload = JSON.stringify(reviewOf({ ...pod('reg.example.com:5000/web'), padding: 'x'.repeat(2000) }));
-    const headers = { 'content-type': 'application/json', 'content-length': String(payload.length) };
 
-    // The first request is announced and never finished, so its bytes stay in flight until it is given up.
-    const unfinished = new AbortController();
-    const started = Promise.withResolvers<void>();
-    const first = request(url, {
-      method: 'POST',
-      headers,
-      dispatcher,
-      signal: unfinished.signal,
-      body: Readable.from(
-        (async function* () {
-          yield payload.slice(0, 10);
-          started.resolve();
-          await new Promise((_resolve, reject) => unfinished.signal.addEventListener('abort', reject));
-        })(),
-      ),
+    /** A server for 3,000 bytes at a time, and a first request of which only some bytes come, until it is given up. */
+    async function hold(bytes: number) {
+      const { server, bugs } = setUp({ options: { inFlightLimit: 3000 } });
+      await server.listen({ host: '127.0.0.1', port: 0 });
+      const { port } = server.server.address() as { port: number };
+      const dispatcher = new Agent({ connect: { ca: authority.certificate }, connections: 4 });
+      const post = (body: string | Readable, signal?: AbortSignal) =>
+        request(`https://localhost:${port}/validate`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json', 'content-length': String(payload.length) },
+          body,
+          dispatcher,
+          ...(signal && { signal }),
+        });
+      const arrived = once(server.server, 'request');
+      const unfinished = new AbortController();
+      const start = async function* () {
+        yield payload.slice(0, bytes);
+        await new Promise((_resolve, reject) => unfinished.signal.addEventListener('abort', reject));
+      };
+      const first = post(Readable.from(start()), unfinished.signal);
+      first.catch(() => undefined);
+      await arrived;
+      onTestFinished(() => dispatcher.destroy());
+      return { post: () => post(payload), giveUp: () => unfinished.abort(), first, bugs };
+    }
+
+    test('more at a time than fit: 503, and come again', async () => {
+      const { post, giveUp, first, bugs } = await hold(2000);
+      // Its bytes may still be on the way.
+      const refused = await expect.poll(post).toMatchObject({ statusCode: 503 }).then(post);
+      expect(refused.headers).toMatchObject({ 'retry-after': '1', connection: 'close' });
+      expect(await refused.body.json()).toMatchObject({ kind: 'Status', reason: 'ServiceUnavailable' });
+      giveUp();
+      await expect(first).rejects.toThrow();
+      await expect.poll(async () => (await post()).statusCode).toBe(200);
+      expect(bugs).toEqual([]);
     });
-    await started.promise;
-    const refused = async () => (await request(url, { method: 'POST', headers, dispatcher, body: payload })).statusCode;
-    await expect.poll(refused).toBe(503);
-    unfinished.abort();
-    await expect(first).rejects.toThrow();
-    await expect.poll(refused).toBe(200);
-    await dispatcher.destroy();
+
+    test('what is announced and does not come keeps nobody out', async () => {
+      const { post, giveUp } = await hold(10);
+      expect((await post()).statusCode).toBe(200);
+      giveUp();
+    });
   });
 });
 
