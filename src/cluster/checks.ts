@@ -15,6 +15,8 @@ export type ChecksOptions = {
 export type Checks = {
   /** Something may have changed. During a check: another one follows it. */
   soon(): void;
+  /** As `soon`, without the rest between two checks: for what cannot wait, and comes seldom. */
+  now(): void;
   close(): void;
 };
 
@@ -22,12 +24,22 @@ export type Checks = {
 export function keepChecking({ check, onFailure, everyMilliseconds, apartMilliseconds, schedule = onTimer }: ChecksOptions): Checks {
   let state: 'idle' | 'resting' | 'checking' | 'closed' = 'idle';
   let wanted = false;
+  let urgent = false;
   let failures = 0;
   let cancel = schedule(soon, everyMilliseconds);
 
   function soon(): void {
     if (state === 'idle') void run();
     else wanted = true;
+  }
+
+  function now(): void {
+    urgent = state === 'checking';
+    if (state === 'resting') {
+      cancel();
+      state = 'idle';
+    }
+    soon();
   }
 
   async function run(): Promise<void> {
@@ -39,6 +51,7 @@ export function keepChecking({ check, onFailure, everyMilliseconds, apartMillise
     failures = failed ? failures + 1 : 0;
     wanted ||= failed;
     state = 'resting';
+    if (urgent) return now();
     cancel = schedule(rested, Math.min(everyMilliseconds, apartMilliseconds * 2 ** Math.max(0, failures - 1)));
   }
 
@@ -65,6 +78,7 @@ export function keepChecking({ check, onFailure, everyMilliseconds, apartMillise
 
   return {
     soon,
+    now,
     close() {
       state = 'closed';
       cancel();

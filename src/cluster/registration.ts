@@ -216,14 +216,14 @@ function keepFilled(options: RegistrationOptions): () => Promise<void> {
     apartMilliseconds: 5_000,
     schedule: options.schedule,
   });
-  const follow = <T extends KubeObject>(path: string, name: string) =>
+  const follow = <T extends KubeObject>(path: string, name: string, heard: (object: T | undefined) => void = checks.soon) =>
     watchCollection<T>({
       client,
       path,
       fieldSelector: `metadata.name=${name}`,
       log,
       // A check of one alone would only put off the check of both.
-      onChange: () => watches.every(({ watch }) => watch.synced) && checks.soon(),
+      onChange: ({ object }) => watches.every(({ watch }) => watch.synced) && heard(object),
       timings: options.watchTimings,
     });
   const watches = configurations.map((configuration) => ({
@@ -231,7 +231,9 @@ function keepFilled(options: RegistrationOptions): () => Promise<void> {
     watch: follow<LiveConfiguration>(`/apis/${group}/${configuration.plural}`, ourName),
   }));
   // Its deletion must be heard within the 5 s after which the namespace controller takes our rights and our Pods away.
-  const home = follow<Namespace>('/api/v1/namespaces', namespace);
+  const home = follow<Namespace>('/api/v1/namespaces', namespace, (object) =>
+    object?.metadata.deletionTimestamp === undefined ? checks.soon() : checks.now(),
+  );
   const forget = certificates.onChange(checks.soon);
   return async () => {
     forget();

@@ -256,6 +256,10 @@ function keepAsking(registry: string) {
   const refusals: string[] = [];
   let done = 0;
   let ending = false;
+  // A test that failed must not go on asking.
+  onTestFinished(() => {
+    ending = true;
+  });
   const askers = Array.from({ length: 4 }, async () => {
     while (!ending) {
       const refusal = await tryPod(registry);
