@@ -72,10 +72,11 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
   certificates = source;
   closers.push(() => source.close());
 
+  const unwatched = noFacts(Date.now);
   const webhook = createWebhookServer(
     {
       rules: () => book.current(),
-      facts: () => (clusterFacts ? clusterFacts.current() : noFacts),
+      facts: () => (clusterFacts ? clusterFacts.current() : unwatched),
       audit: (record) => auditLog.write(record),
       reportBug: (err, uid) => log.error({ err, uid }, 'a bug: the request was refused'),
       monotonic: () => process.hrtime.bigint(),

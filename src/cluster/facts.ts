@@ -25,6 +25,9 @@ export function watchClusterFacts({ client, log }: { readonly client: ApiClient;
         onlyListedSecrets: account.metadata.annotations?.['kubernetes.io/enforce-mountable-secrets'] === 'true',
       };
     },
+    namespace: () => ({ kind: 'unknown' }),
+    secret: () => 'unknown',
+    now: Date.now,
   };
   return {
     current: () => (serviceAccounts.synced ? facts : undefined),

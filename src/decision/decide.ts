@@ -2,7 +2,7 @@ import { formatReference, parseImage } from '../image/reference.ts';
 import { isObject } from '../object/json.ts';
 import { readObject } from '../object/kinds.ts';
 import type { ImageSlot, ObjectShape } from '../object/shape.ts';
-import type { Mode, RuleSet } from '../rules/ruleset.ts';
+import type { Mode, Place, RuleSet } from '../rules/ruleset.ts';
 import type { ChangeRequest, Decision, ImageDecision, Outcome } from './decision.ts';
 import type { Facts } from './facts.ts';
 import { injectIntoBuild } from './inject-build.ts';
@@ -26,7 +26,8 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
   const { shape } = reading;
 
   const before = request.operation === 'UPDATE' ? imagesOf(readObject(context, request.oldObject)) : new Set<string>();
-  const images = shape.slots.map((slot) => judge(slot, shape, before, rules));
+  const place = placeOf(request, facts);
+  const images = shape.slots.map((slot) => judge(slot, shape, before, rules, place));
 
   const injection = isObject(request.object) ? inject(request, shape, images, facts) : { kind: 'injected' as const, ...nothing };
   if (injection.kind === 'not-yet') return injection;
@@ -39,7 +40,10 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
     .sort((left, right) => severity[right.judged] - severity[left.judged])
     .map((image, index) => ({
       image,
-      message: renderFinding(image, { nearest: index < mostListed ? rules.nearest : undefined, newPodsRefused }),
+      message: renderFinding(image, {
+        nearest: index < mostListed ? (reference) => rules.nearest(reference, place) : undefined,
+        newPodsRefused,
+      }),
     }));
   return {
     kind: 'decided',
@@ -55,6 +59,11 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
   };
 }
 
+function placeOf({ namespace }: ChangeRequest, facts: Facts): Place {
+  const known = facts.namespace(namespace);
+  return { namespace, labels: known.kind === 'known' ? known.labels : undefined };
+}
+
 const nothing = { patch: [], injected: [], notices: [] };
 
 /** What `mode` makes of a refusal; it changes nothing else. */
@@ -67,14 +76,14 @@ function inject(request: ChangeRequest, shape: ObjectShape, images: readonly Ima
   return shape.kind === 'pod' ? injectIntoPod(request, shape, images, facts) : injectIntoBuild(request, shape, images);
 }
 
-function judge(slot: ImageSlot, shape: ObjectShape, before: ReadonlySet<string>, rules: RuleSet): ImageDecision {
-  const decision = judgeContent(slot, shape, rules);
+function judge(slot: ImageSlot, shape: ObjectShape, before: ReadonlySet<string>, rules: RuleSet, place: Place): ImageDecision {
+  const decision = judgeContent(slot, shape, rules, place);
   if (shape.kind === 'pod' && shape.untouchable === 'mirror') return weaken(decision, 'mirror-pod');
   if (before.size > 0 && before.has(identity(slot))) return weaken(decision, 'not-introduced');
   return decision;
 }
 
-function judgeContent(slot: ImageSlot, shape: ObjectShape, rules: RuleSet): ImageDecision {
+function judgeContent(slot: ImageSlot, shape: ObjectShape, rules: RuleSet, place: Place): ImageDecision {
   if (slot.content.kind === 'unresolved') {
     const runsNow = shape.kind === 'pod' && shape.stage === 'pod';
     return { slot, verdict: 'unresolved', reason: runsNow ? 'unresolved-in-pod' : 'unresolved', judged: runsNow ? 'deny' : 'allow' };
@@ -83,7 +92,7 @@ function judgeContent(slot: ImageSlot, shape: ObjectShape, rules: RuleSet): Imag
   if (!parsed.ok) return { slot, verdict: 'unparseable', reason: 'unparseable', judged: 'deny', problem: parsed.problem };
 
   const { reference } = parsed;
-  const rule = rules.match(reference);
+  const { value: rule } = rules.match(reference, place);
   if (!rule) return { slot, verdict: 'unconfigured', reason: 'unconfigured', judged: rules.settings.unconfigured, reference };
   if (!rule.trust) return { slot, verdict: 'distrusted', reason: 'distrusted', judged: 'deny', reference, rule };
   return { slot, verdict: 'trusted', reason: 'trusted', judged: 'allow', reference, rule };

@@ -1,5 +1,6 @@
 /** The sentences a blocked person reads. */
 import { quote } from '../image/problem.ts';
+import type { ImageReference } from '../image/reference.ts';
 import { canonicalName, formatReference } from '../image/reference.ts';
 import { type RuleSource, renderOrigin } from '../rules/problem.ts';
 import type { Rule, RuleSet } from '../rules/ruleset.ts';
@@ -11,9 +12,11 @@ import type { ImageDecision } from './decision.ts';
  */
 export const mostListed = 10;
 
+type SearchNearest = (reference: ImageReference) => readonly Rule[];
+
 export type FindingContext = {
   /** Absent where it would cost too much to look. */
-  readonly nearest?: RuleSet['nearest'] | undefined;
+  readonly nearest?: SearchNearest | undefined;
   /** Whether a pod made anew with an image that passes now, because it was there before, would be refused. */
   readonly newPodsRefused: boolean;
 };
@@ -44,7 +47,7 @@ function subject({ problem, reference }: ImageDecision, text: string): string {
   return `image ${quote(text)}${understood}`;
 }
 
-function predicate(image: ImageDecision, nearest: RuleSet['nearest'] | undefined): string {
+function predicate(image: ImageDecision, nearest: SearchNearest | undefined): string {
   switch (image.verdict) {
     case 'unparseable':
       return image.problem?.message ?? 'is not an image name';
@@ -63,7 +66,7 @@ function ruleName(rule: Rule | undefined): string {
   return rule ? `"${rule.name}", ${renderOrigin(rule.origin)}` : '?';
 }
 
-function alternatives({ reference }: ImageDecision, nearest: RuleSet['nearest'] | undefined): string {
+function alternatives({ reference }: ImageDecision, nearest: SearchNearest | undefined): string {
   const near = reference && nearest ? nearest(reference) : [];
   return near.length === 0 ? '' : `; configured nearby: ${near.map(({ pattern }) => pattern.text).join(', ')}`;
 }

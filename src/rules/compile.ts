@@ -32,9 +32,15 @@ export function compileRuleSet(documents: readonly ParsedDocument[], hash: (text
     revision: hash(JSON.stringify(canonicalForm(settings, rules))).slice(0, 12),
     settings,
     rules,
+    exemptions: [],
+    overrides: [],
+    delegate: [],
+    namespaceRules: new Map(),
     sources: documents.map(({ source }) => source),
+    settingsAt: () => ({ value: settings }),
     // Internal registries are trusted whatever else is written, so they are asked first.
-    match: (reference) => internalIndex.match(reference) ?? index.match(reference),
+    match: (reference) => ({ value: internalIndex.match(reference) ?? index.match(reference) }),
+    exemptionsFor: () => ({ value: [] }),
     nearest: searchNearest(rules),
   };
   return { ok: true, ruleSet };
@@ -48,13 +54,13 @@ export function canonicalRules({ settings, rules }: RuleSet): unknown {
   return canonicalForm(settings, rules);
 }
 
-const defaultSettings: RuleSettings = { unconfigured: 'deny', mode: 'enforce' };
+const defaultSettings: RuleSettings = { unconfigured: 'deny', mode: 'enforce', inject: 'all', shortNames: 'docker.io' };
 
 function uniteSettings(documents: readonly ParsedDocument[], problems: Problem[]): RuleSettings {
   const unconfigured = uniteSetting('unconfigured', documents, problems) ?? defaultSettings.unconfigured;
   const mode = uniteSetting('mode', documents, problems) ?? defaultSettings.mode;
   const contact = uniteSetting('contact', documents, problems);
-  return { unconfigured, mode, ...(contact !== undefined && { contact }) };
+  return { ...defaultSettings, unconfigured, mode, ...(contact !== undefined && { contact }) };
 }
 
 function uniteSetting<Name extends keyof ParsedDocument['settings']>(

@@ -1,7 +1,7 @@
 import { type Finding, type LocatedData, readDocument } from './document.ts';
 import { parsePattern, resolvePattern } from './pattern.ts';
 import type { Origin, Problem, RuleSource } from './problem.ts';
-import type { Mode, Rule, Unconfigured } from './ruleset.ts';
+import type { Delegation, Exemption, Inject, Mode, Override, Rule, ShortNames, Unconfigured } from './ruleset.ts';
 import type { RulesDocument, WrittenRule } from './schema.ts';
 import { checkShape, renderPointer } from './shape.ts';
 
@@ -11,6 +11,7 @@ export type WrittenSetting<Value> = { readonly value: Value; readonly origin: Or
 /** One document without problems of its own. Whether it agrees with the other documents is the compiler's question. */
 export type ParsedDocument = {
   readonly source: RuleSource;
+  readonly scope: RuleScope;
   /** The text held nothing but comments: no rules, as `{}` or `rules: []` say explicitly, but perhaps by accident. */
   readonly blank: boolean;
   /** Only settings that are written, so that documents which do not mention one do not compete. */
@@ -18,10 +19,19 @@ export type ParsedDocument = {
     readonly unconfigured?: WrittenSetting<Unconfigured>;
     readonly mode?: WrittenSetting<Mode>;
     readonly contact?: WrittenSetting<string>;
+    readonly inject?: WrittenSetting<Inject>;
+    readonly shortNames?: WrittenSetting<ShortNames>;
   };
   /** One for each registry of each rule, and one for each internal registry. */
   readonly rules: readonly Rule[];
+  /** One for each image of each exemption. */
+  readonly exemptions: readonly Exemption[];
+  readonly overrides: readonly Override[];
+  readonly delegate: readonly Delegation[];
 };
+
+/** Whose rules a document holds: the cluster's, or those a namespace has of its own. */
+export type RuleScope = { readonly kind: 'cluster' } | { readonly kind: 'namespace'; readonly namespace: string };
 
 export type ParseResult =
   | { readonly ok: true; readonly document: ParsedDocument; readonly warnings: readonly Problem[] }
@@ -34,23 +44,24 @@ const mostProblems = 100;
  * Reads one rules document, YAML 1.2 or JSON. All problems are found in one go, as far as they do not hide each other, and come
  * in the order of their places. Never throws, whatever the text.
  */
-export function parseRulesDocument(text: string, source: RuleSource): ParseResult {
+export function parseRulesDocument(text: string, source: RuleSource, scope: RuleScope = { kind: 'cluster' }): ParseResult {
   const read = readDocument(text);
   if (!read.ok) return { ok: false, problems: problemsOf(read.findings, source) };
-  if (!read.data) return blankDocument(source);
+  if (!read.data) return blankDocument(source, scope);
 
   const { findings: misshapen, unfit } = checkShape(read.data);
-  const reader = new DocumentReader(read.data, source, unfit);
+  const reader = new DocumentReader(read.data, source, scope, unfit);
   const document = reader.readDocument();
   const findings = [...misshapen, ...reader.findings];
   if (findings.length > 0) return { ok: false, problems: problemsOf(findings, source) };
   return { ok: true, document, warnings: problemsOf(reader.warnings, source) };
 }
 
-function blankDocument(source: RuleSource): ParseResult {
+function blankDocument(source: RuleSource, scope: RuleScope): ParseResult {
   const message = 'the document holds nothing, so it contributes no rules; if that is meant, write "rules: []"';
   const warning: Problem = { code: 'blank-document', message, origin: { source, line: 1, column: 1 } };
-  return { ok: true, document: { source, blank: true, settings: {}, rules: [] }, warnings: [warning] };
+  const document = { source, scope, blank: true, settings: {}, rules: [], exemptions: [], overrides: [], delegate: [] };
+  return { ok: true, document, warnings: [warning] };
 }
 
 /** Turns what fits the schema into rules and settings, and leaves out what does not: its problem is known already. */
@@ -59,11 +70,13 @@ class DocumentReader {
   readonly warnings: Finding[] = [];
   private readonly data: LocatedData;
   private readonly source: RuleSource;
+  private readonly scope: RuleScope;
   private readonly unfit: ReadonlySet<string>;
 
-  constructor(data: LocatedData, source: RuleSource, unfit: ReadonlySet<string>) {
+  constructor(data: LocatedData, source: RuleSource, scope: RuleScope, unfit: ReadonlySet<string>) {
     this.data = data;
     this.source = source;
+    this.scope = scope;
     this.unfit = unfit;
   }
 
@@ -79,7 +92,7 @@ class DocumentReader {
       ...this.setting('mode', written.mode),
       ...this.setting('contact', written.contact),
     };
-    return { source: this.source, blank: false, settings, rules };
+    return { source: this.source, scope: this.scope, blank: false, settings, rules, exemptions: [], overrides: [], delegate: [] };
   }
 
   private fits(pointer: string): boolean {
@@ -120,7 +133,8 @@ class DocumentReader {
       );
     }
     const pattern = resolvePattern(parsed.pattern, true);
-    return [{ name: pattern.text, pattern, trust: true, pullSecrets: [], internal: true, origin: this.originOf(pointer) }];
+    const origin = this.originOf(pointer);
+    return [{ name: pattern.text, pattern, trust: true, pullSecrets: [], onMissingSecret: 'warn', internal: true, origin }];
   }
 
   private readRule(rule: WrittenRule, pointer: string): Rule[] {
@@ -153,6 +167,7 @@ class DocumentReader {
         ...(reason !== undefined && { reason }),
         pullSecrets,
         ...(pushSecret !== undefined && { pushSecret }),
+        onMissingSecret: 'warn',
         internal: false,
         origin: this.originOf(at),
       });

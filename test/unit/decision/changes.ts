@@ -23,13 +23,19 @@ const kinds = {
 } as const;
 export type Kind = keyof typeof kinds;
 
+/** A day for tests. */
+export const today = Date.UTC(2026, 10, 21);
+
+/** Nothing is known of the cluster. */
+export const unwatched: Facts = noFacts(() => today);
+
 /** CREATE of the object; with an old object, UPDATE. */
 export function change<Value>(kind: Kind, object: Value, oldObject?: unknown, user = 'alice'): ChangeRequest & { readonly object: Value } {
   const old = oldObject === undefined ? null : (oldObject as JsonObject);
   return { operation: old ? 'UPDATE' : 'CREATE', group: kinds[kind], kind, namespace: 'shop', name: 'web', user, object, oldObject: old };
 }
 
-export function decided(request: ChangeRequest, rules: RuleSet, facts: Facts = noFacts): Decided {
+export function decided(request: ChangeRequest, rules: RuleSet, facts: Facts = unwatched): Decided {
   const decision = decide(request, rules, facts);
   if (decision.kind !== 'decided') throw new Error(`not decided: ${JSON.stringify(decision)}`);
   return decision;
@@ -42,7 +48,7 @@ export function patched<Value>(object: Value, { patch }: Pick<Decided, 'patch'>)
 }
 
 /** Decides, applies the patch, and holds that a second pass finds nothing more to do. */
-export function inject<Value>(request: ChangeRequest & { readonly object: Value }, rules: RuleSet, facts: Facts = noFacts): Value {
+export function inject<Value>(request: ChangeRequest & { readonly object: Value }, rules: RuleSet, facts: Facts = unwatched): Value {
   const object = patched(request.object, decided(request, rules, facts));
   expect(decided({ ...request, object }, rules, facts).patch, 'patch of a second pass').toEqual([]);
   return object;
@@ -51,6 +57,7 @@ export function inject<Value>(request: ChangeRequest & { readonly object: Value 
 /** Facts of accounts by name; any other account is absent. */
 export function accounts(known: Readonly<Record<string, readonly string[]>>, onlyListedSecrets = false): Facts {
   return {
+    ...unwatched,
     serviceAccount: (_namespace, name): ServiceAccountFacts => {
       const pullSecrets = known[name];
       return pullSecrets ? { kind: 'known', pullSecrets, onlyListedSecrets } : { kind: 'absent' };

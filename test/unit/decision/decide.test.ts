@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { decide } from '../../../src/decision/decide.ts';
-import { noFacts } from '../../../src/decision/facts.ts';
 import { type ReasonCode, reasons } from '../../../src/decision/reasons.ts';
 import { ruleSetOf } from '../rules/documents.ts';
-import { accounts, change, containers, decided, deployment, pod } from './changes.ts';
+import { accounts, change, containers, decided, deployment, pod, unwatched } from './changes.ts';
 
 const table = `
 internalRegistries: [internal.svc:5000]
@@ -161,14 +160,14 @@ describe('a finding says', () => {
 
 describe('no decision', () => {
   test('on a malformed object', () => {
-    expect(decide(change('Pod', { spec: { containers: null } }), rules, noFacts)).toEqual({
+    expect(decide(change('Pod', { spec: { containers: null } }), rules, unwatched)).toEqual({
       kind: 'malformed',
       problem: { path: 'spec.containers', message: 'must be a list of containers, and is null' },
     });
   });
 
   test('on a kind that is not read', () => {
-    expect(decide({ ...change('Pod', {}), kind: 'Node' }, rules, noFacts)).toEqual({ kind: 'unknown-kind' });
+    expect(decide({ ...change('Pod', {}), kind: 'Node' }, rules, unwatched)).toEqual({ kind: 'unknown-kind' });
   });
 });
 
@@ -177,19 +176,19 @@ describe('every reason', () => {
   const mirror = { ...pod('nginx'), metadata: { annotations: { 'kubernetes.io/config.mirror': 'h' } } };
   const more = ruleSetOf(table, 'rules: [{registry: other.io, pullSecret: other}]');
   const causes: Readonly<Record<ReasonCode, ReturnType<typeof decide>>> = {
-    trusted: decide(change('Pod', pod(good)), rules, noFacts),
-    distrusted: decide(change('Pod', pod('nginx')), rules, noFacts),
-    unconfigured: decide(change('Pod', pod('unknown.io/x')), rules, noFacts),
-    unparseable: decide(change('Pod', pod('://')), rules, noFacts),
-    unresolved: decide(change('Deployment', deployment(pod(' '))), rules, noFacts),
-    'unresolved-in-pod': decide(change('Pod', pod('')), rules, noFacts),
-    'not-introduced': decide(change('Pod', pod('nginx'), pod('nginx')), rules, noFacts),
-    'mirror-pod': decide(change('Pod', mirror, undefined, 'system:node:n'), rules, noFacts),
-    'pod-immutable': decide(change('Pod', pod(good), pod(good)), rules, noFacts),
+    trusted: decide(change('Pod', pod(good)), rules, unwatched),
+    distrusted: decide(change('Pod', pod('nginx')), rules, unwatched),
+    unconfigured: decide(change('Pod', pod('unknown.io/x')), rules, unwatched),
+    unparseable: decide(change('Pod', pod('://')), rules, unwatched),
+    unresolved: decide(change('Deployment', deployment(pod(' '))), rules, unwatched),
+    'unresolved-in-pod': decide(change('Pod', pod('')), rules, unwatched),
+    'not-introduced': decide(change('Pod', pod('nginx'), pod('nginx')), rules, unwatched),
+    'mirror-pod': decide(change('Pod', mirror, undefined, 'system:node:n'), rules, unwatched),
+    'pod-immutable': decide(change('Pod', pod(good), pod(good)), rules, unwatched),
     'secrets-enforced': decide(change('Pod', pod(good)), rules, accounts({ default: [] }, true)),
-    'account-unknown': decide(change('Deployment', deployment(pod(good))), rules, noFacts),
-    'build-other-images': decide(change('BuildConfig', build('FROM good.io/x AS s\nFROM other.io/x')), more, noFacts),
-    'build-internal-images': decide(change('BuildConfig', build('FROM internal.svc:5000/x AS s\nFROM good.io/x')), rules, noFacts),
+    'account-unknown': decide(change('Deployment', deployment(pod(good))), rules, unwatched),
+    'build-other-images': decide(change('BuildConfig', build('FROM good.io/x AS s\nFROM other.io/x')), more, unwatched),
+    'build-internal-images': decide(change('BuildConfig', build('FROM internal.svc:5000/x AS s\nFROM good.io/x')), rules, unwatched),
   };
 
   test('of the registry is tried', () => {
@@ -204,9 +203,9 @@ describe('every reason', () => {
 
 test('an object of thousands of images is judged with one search for near registries a finding that is told', () => {
   let searches = 0;
-  const nearest: typeof rules.nearest = (reference) => {
+  const nearest: typeof rules.nearest = (reference, place) => {
     searches++;
-    return rules.nearest(reference);
+    return rules.nearest(reference, place);
   };
   const counting = { ...rules, nearest };
   const images = Array.from({ length: 20_000 }, (_value, index) => `unknown${index}.io/x`);

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Facts } from '../../../src/decision/facts.ts';
 import { ruleSetOf } from '../rules/documents.ts';
-import { change, decided, deployment, inject, type PodObject, patched } from './changes.ts';
+import { change, decided, deployment, inject, type PodObject, patched, unwatched } from './changes.ts';
 
 const names = ['a', 'b', 'c', 'd', 'e'] as const;
 const registries = ['r0.io', 'r1.io', 'r2.io'] as const;
@@ -48,6 +48,7 @@ const templates = fc.record({ metadata, images, list, robot: fc.boolean() }).map
 
 type Account = { pullSecrets: readonly string[]; onlyListedSecrets: boolean };
 const factsOf = (known: Account, robot: Account): Facts => ({
+  ...unwatched,
   serviceAccount: (_namespace, name) => ({ kind: 'known', ...(name === 'robot' ? robot : known) }),
 });
 

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import { decide } from '../../../src/decision/decide.ts';
-import { noFacts } from '../../../src/decision/facts.ts';
 import { ruleSetOf } from '../rules/documents.ts';
 import {
   accounts,
@@ -15,6 +14,7 @@ import {
   patched,
   pod,
   secrets,
+  unwatched,
 } from './changes.ts';
 
 const rules = ruleSetOf(`
@@ -417,18 +417,18 @@ describe('without a cluster', () => {
     },
     { what: 'a Deployment', kind: 'Deployment', object: deployment(pod(corp)), injected: ['corp'], notices: ['account-unknown'] },
   ])('$what gets the secret of the rule, and a warning where more may be missing', ({ kind, object, injected, notices }) => {
-    const decision = decided(change(kind, object), rules, noFacts);
+    const decision = decided(change(kind, object), rules, unwatched);
     expect(decision.injected.map(({ secret }) => secret)).toEqual(injected);
     expect(decision.notices.map(({ reason }) => reason)).toEqual(notices);
   });
 
   test('what an earlier pass found stays', () => {
     const template = pod(corp, ['corp', 'dockercfg'], { rules: ['corp'], serviceAccount: ['dockercfg'] });
-    expect(decided(change('Deployment', deployment(template)), rules, noFacts).patch).toEqual([]);
+    expect(decided(change('Deployment', deployment(template)), rules, unwatched).patch).toEqual([]);
   });
 
   test('a list of the author needs no account, so no warning', () => {
-    expect(decided(change('Deployment', deployment(pod(corp, ['mine']))), rules, noFacts).notices).toEqual([]);
+    expect(decided(change('Deployment', deployment(pod(corp, ['mine']))), rules, unwatched).notices).toEqual([]);
   });
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { parseImage } from '../../../src/image/reference.ts';
 import { type Bundle, createRuleBook, type RuleBook } from '../../../src/rules/book.ts';
-import { sha256 } from './documents.ts';
+import { sha256, winnerOf } from './documents.ts';
 
 const bundle = (id: string, ...texts: readonly string[]): Bundle => ({
   id,
@@ -17,7 +17,7 @@ function trusted(book: RuleBook): string[] | undefined {
     rules &&
     ['a.io', 'b.io', 'c.io'].filter((host) => {
       const parsed = parseImage(`${host}/x`);
-      return parsed.ok && rules.match(parsed.reference)?.trust === true;
+      return parsed.ok && winnerOf(rules, parsed.reference)?.trust === true;
     })
   );
 }

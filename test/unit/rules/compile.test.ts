@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { canonicalRules, compileRuleSet } from '../../../src/rules/compile.ts';
 import { parseRulesDocument } from '../../../src/rules/parse.ts';
-import { briefly, compileTexts, documentOf, referenceOf, ruleSetOf, sha256 } from './documents.ts';
+import { briefly, compileTexts, documentOf, referenceOf, ruleSetOf, sha256, winnerOf } from './documents.ts';
 
 function problemsOf(...texts: readonly string[]): string[] {
   const compiled = compileTexts(...texts);
@@ -15,8 +15,8 @@ function renderFile(source: { readonly kind: string; readonly file?: string }): 
 
 describe('settings of several documents', () => {
   test('unite where each is written once, defaults aside', () => {
-    expect(ruleSetOf('mode: audit', 'contact: us', 'rules: []').settings).toEqual({ unconfigured: 'deny', mode: 'audit', contact: 'us' });
-    expect(ruleSetOf().settings).toEqual({ unconfigured: 'deny', mode: 'enforce' });
+    expect(ruleSetOf('mode: audit', 'contact: us', 'rules: []').settings).toEqual({ unconfigured: 'deny', mode: 'audit', inject: 'all', shortNames: 'docker.io', contact: 'us' });
+    expect(ruleSetOf().settings).toEqual({ unconfigured: 'deny', mode: 'enforce', inject: 'all', shortNames: 'docker.io' });
   });
 
   test('may repeat one value', () => {
@@ -74,8 +74,8 @@ describe('rules that tie are a problem naming both places', () => {
 
   test('but trusted on the default port and refused on every port is no tie: the literal port wins', () => {
     const ruleSet = ruleSetOf('rules: [{registry: reg.io}, {registry: reg.io, trust: false}]');
-    expect(ruleSet.match(referenceOf('reg.io/a'))?.trust).toBe(true);
-    expect(ruleSet.match(referenceOf('reg.io:8443/a'))?.trust).toBe(false);
+    expect(winnerOf(ruleSet, referenceOf('reg.io/a'))?.trust).toBe(true);
+    expect(winnerOf(ruleSet, referenceOf('reg.io:8443/a'))?.trust).toBe(false);
   });
 });
 
@@ -107,7 +107,7 @@ describe('internal registries', () => {
     { because: 'a secret for the domain beside its subdomains', rule: '{registry: example.com, pullSecret: a}' },
   ])('allow $because, and win where both hold', ({ rule }) => {
     const ruleSet = ruleSetOf('internalRegistries: ["a.svc:5000", "*.example.com"]', `rules: [${rule}]`);
-    expect(ruleSet.match(referenceOf('a.svc:5000/team/app'))).toMatchObject({ internal: true, trust: true, pullSecrets: [] });
+    expect(winnerOf(ruleSet, referenceOf('a.svc:5000/team/app'))).toMatchObject({ internal: true, trust: true, pullSecrets: [] });
   });
 });
 
@@ -180,7 +180,7 @@ test('ten thousand rules compile, and ties among them are all found', () => {
   const lines = Array.from({ length: 10_000 }, (_, index) => `- {registry: r${index}.example.com/team, pullSecret: s${index}}`);
   const document = documentOf(`rules:\n${lines.join('\n')}`);
   const compiled = compileRuleSet([document], sha256);
-  expect(compiled.ok && compiled.ruleSet.match(referenceOf('r9876.example.com/team/app'))?.pullSecrets).toEqual(['s9876']);
+  expect(compiled.ok && winnerOf(compiled.ruleSet, referenceOf('r9876.example.com/team/app'))?.pullSecrets).toEqual(['s9876']);
   const twice = compileRuleSet([document, document], sha256);
   expect(twice.ok || twice.problems.length).toBe(10_000);
 });

@@ -3,7 +3,7 @@ import { type ImageReference, parseImage } from '../../../src/image/reference.ts
 import { type CompileResult, compileRuleSet } from '../../../src/rules/compile.ts';
 import { type ParsedDocument, parseRulesDocument } from '../../../src/rules/parse.ts';
 import type { Problem, RuleSource } from '../../../src/rules/problem.ts';
-import type { RuleSet } from '../../../src/rules/ruleset.ts';
+import type { Place, Rule, RuleSet } from '../../../src/rules/ruleset.ts';
 
 export function fileSource(file: string): RuleSource {
   return { kind: 'file', file };
@@ -44,4 +44,12 @@ export function referenceOf(image: string): ImageReference {
   const parsed = parseImage(image);
   if (!parsed.ok) throw new Error(parsed.problem.message);
   return parsed.reference;
+}
+
+/** A namespace without labels of its own. */
+export const shop: Place = { namespace: 'shop', labels: {} };
+
+/** The rule that decides on an image. */
+export function winnerOf(rules: RuleSet, reference: ImageReference, place = shop): Rule | undefined {
+  return rules.match(reference, place).value;
 }

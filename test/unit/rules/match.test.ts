@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { ImageReference } from '../../../src/image/reference.ts';
 import { type Indexed, indexRules } from '../../../src/rules/match.ts';
 import { parsePattern, patternHolds, resolvePattern } from '../../../src/rules/pattern.ts';
-import { referenceOf, ruleSetOf } from './documents.ts';
+import { referenceOf, ruleSetOf, winnerOf } from './documents.ts';
 
 type Lookup = Pick<ImageReference, 'host' | 'port' | 'path'>;
 
@@ -72,7 +72,7 @@ describe('the most specific rule wins', () => {
     { because: 'nothing holds', rules: ['reg.io/a/b'], image: 'reg.io/a', winner: undefined },
   ])('$because', ({ rules, image, winner }) => {
     const text = `rules: [${rules.map((registry) => `{registry: "${registry}"}`).join(', ')}]`;
-    expect(ruleSetOf(text).match(referenceOf(image))?.pattern.text).toBe(winner);
+    expect(winnerOf(ruleSetOf(text), referenceOf(image))?.pattern.text).toBe(winner);
   });
 });
 
@@ -113,7 +113,7 @@ describe('a refusal without port', () => {
   ])('$because', ({ yes, no, image, trust }) => {
     const trusted = yes.map((registry) => `{registry: "${registry}"}`);
     const refused = no.map((registry) => `{registry: "${registry}", trust: false}`);
-    expect(ruleSetOf(`rules: [${[...trusted, ...refused].join(', ')}]`).match(referenceOf(image))?.trust).toBe(trust);
+    expect(winnerOf(ruleSetOf(`rules: [${[...trusted, ...refused].join(', ')}]`), referenceOf(image))?.trust).toBe(trust);
   });
 });
 
@@ -121,8 +121,8 @@ test('an internal registry wins whatever else is written', () => {
   const ruleSet = ruleSetOf(
     'internalRegistries: [reg.svc:5000]\nrules: [{registry: reg.svc/evil, trust: false}, {registry: "*.svc:5000"}]',
   );
-  expect(ruleSet.match(referenceOf('reg.svc:5000/evil/x'))).toMatchObject({ internal: true, trust: true });
-  expect(ruleSet.match(referenceOf('reg.svc/evil/x'))).toMatchObject({ internal: false, trust: false });
+  expect(winnerOf(ruleSet, referenceOf('reg.svc:5000/evil/x'))).toMatchObject({ internal: true, trust: true });
+  expect(winnerOf(ruleSet, referenceOf('reg.svc/evil/x'))).toMatchObject({ internal: false, trust: false });
 });
 
 describe('the index agrees with asking every rule', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { referenceOf, ruleSetOf } from './documents.ts';
+import { referenceOf, ruleSetOf, shop } from './documents.ts';
 
 describe('what a blocked person probably meant', () => {
   test.each([
@@ -44,11 +44,11 @@ describe('what a blocked person probably meant', () => {
     { because: 'nothing where all is far', registries: ['quay.io', '*:5000'], image: 'registry.example.com/app', near: [] },
   ])('$because', ({ registries, image, near }) => {
     const ruleSet = ruleSetOf(`rules: [${registries.map((registry) => `{registry: "${registry}"}`).join(', ')}]`);
-    expect(ruleSet.nearest(referenceOf(image)).map(({ pattern }) => pattern.text)).toEqual(near);
+    expect(ruleSet.nearest(referenceOf(image), shop).map(({ pattern }) => pattern.text)).toEqual(near);
   });
 
   test('is never a refused or an internal registry', () => {
     const ruleSet = ruleSetOf('internalRegistries: [reg.io:5000]\nrules: [{registry: reg.io/team, trust: false}]');
-    expect(ruleSet.nearest(referenceOf('reg.io/app'))).toEqual([]);
+    expect(ruleSet.nearest(referenceOf('reg.io/app'), shop)).toEqual([]);
   });
 });

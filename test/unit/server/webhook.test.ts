@@ -6,10 +6,11 @@ import { Agent, request } from 'undici';
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { AdmissionAnswer } from '../../../src/admission/response.ts';
 import type { AuditRecord } from '../../../src/audit/record.ts';
-import { type Facts, noFacts } from '../../../src/decision/facts.ts';
+import type { Facts } from '../../../src/decision/facts.ts';
 import type { RuleSet } from '../../../src/rules/ruleset.ts';
 import { createWebhookServer, type WebhookOptions, type WebhookServer } from '../../../src/server/webhook.ts';
 import { createCertificateAuthority, issueServerCertificate } from '../../../src/tls/certificates.ts';
+import { unwatched } from '../decision/changes.ts';
 import { ruleSetOf } from '../rules/documents.ts';
 import { patchOf, pod, reviewOf } from './reviews.ts';
 
@@ -40,7 +41,7 @@ function setUp(setup: Setup = {}) {
   const server = createWebhookServer(
     {
       rules: () => ('rules' in setup ? setup.rules : rules),
-      facts: () => ('facts' in setup ? setup.facts : noFacts),
+      facts: () => ('facts' in setup ? setup.facts : unwatched),
       audit: (record) => records.push(record),
       reportBug: (error) => bugs.push(error),
       monotonic: () => 0n,
@@ -188,6 +189,7 @@ describe('what cannot be decoded is refused, in HTTP 400 or with the uid', () =>
 
 describe('trouble of our own', () => {
   const broken: Facts = {
+    ...unwatched,
     serviceAccount() {
       throw new Error('secret detail');
     },
@@ -210,7 +212,7 @@ describe('trouble of our own', () => {
   test.each([
     ['no rules yet', { rules: undefined }],
     ['the cluster not read yet', { facts: undefined }],
-    ['a service account that our watch has not seen', { facts: { serviceAccount: () => ({ kind: 'absent' as const }) } }],
+    ['a service account that our watch has not seen', { facts: { ...unwatched, serviceAccount: () => ({ kind: 'absent' as const }) } }],
   ])('%s: 503, and come again', async (_name, setup) => {
     const { post, records } = setUp(setup);
     const response = await post('/mutate', reviewOf(pod('reg.example.com:5000/web')));
@@ -318,7 +320,7 @@ describe('the audit record', () => {
 
   test('names the secrets of a mutation', async () => {
     const account = { kind: 'known' as const, pullSecrets: [], onlyListedSecrets: false };
-    const { answer, records } = setUp({ facts: { serviceAccount: () => account } });
+    const { answer, records } = setUp({ facts: { ...unwatched, serviceAccount: () => account } });
     await answer('/mutate', reviewOf(pod('reg.example.com:5000/web')));
     expect(records).toMatchObject([
       { webhook: 'mutate', outcome: 'allow', inject: [{ path: 'spec.imagePullSecrets', secret: 'corp-pull', from: 'rule' }] },
