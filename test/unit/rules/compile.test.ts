@@ -15,7 +15,13 @@ function renderFile(source: { readonly kind: string; readonly file?: string }): 
 
 describe('settings of several documents', () => {
   test('unite where each is written once, defaults aside', () => {
-    expect(ruleSetOf('mode: audit', 'contact: us', 'rules: []').settings).toEqual({ unconfigured: 'deny', mode: 'audit', inject: 'all', shortNames: 'docker.io', contact: 'us' });
+    expect(ruleSetOf('mode: audit', 'contact: us', 'rules: []').settings).toEqual({
+      unconfigured: 'deny',
+      mode: 'audit',
+      inject: 'all',
+      shortNames: 'docker.io',
+      contact: 'us',
+    });
     expect(ruleSetOf().settings).toEqual({ unconfigured: 'deny', mode: 'enforce', inject: 'all', shortNames: 'docker.io' });
   });
 
