@@ -1,11 +1,8 @@
 /** The program: reads its command line, runs it, and tells the shell how it went. */
-import closeWithGrace from 'close-with-grace';
 import { runProgram } from './cli/program.ts';
-import { renderWelcome } from './cli/welcome.ts';
-import { ApiError } from './cluster/api.ts';
-import { ConfigurationError } from './cluster/kubeconfig.ts';
+import { ConfigurationError } from './cluster/configuration-error.ts';
 import type { RunningServer } from './serve.ts';
-import { readSettings, type ServeOptions } from './settings.ts';
+import type { ServeOptions } from './settings.ts';
 
 const terminal = {
   out: (text: string) => void process.stdout.write(text),
@@ -16,15 +13,17 @@ try {
   const exitCode = await runProgram(process.argv.slice(2), { serve: runServer }, terminal);
   if (exitCode !== undefined) process.exitCode = exitCode;
 } catch (error) {
-  // The API server's refusal says what it was asked; only a bug of ours has a stack worth reading.
-  if (!(error instanceof ConfigurationError || error instanceof ApiError)) throw error;
-  terminal.err(`regkeeper: ${error.message}\n`);
+  const sentence = await sentenceFor(error);
+  if (sentence === undefined) throw error;
+  terminal.err(`regkeeper: ${sentence}\n`);
   process.exit(2);
 }
 
 async function runServer(options: ServeOptions): Promise<void> {
+  const { readSettings } = await import('./settings.ts');
   const settings = readSettings(options, process.env);
   // Loaded here, so that the other commands start without a web server.
+  const { default: closeWithGrace } = await import('close-with-grace');
   const { serve } = await import('./serve.ts');
   let server: RunningServer | undefined;
   // Before the start, which may wait for the cluster: the first process of a container ignores a signal that it does not handle.
@@ -34,6 +33,15 @@ async function runServer(options: ServeOptions): Promise<void> {
     await server?.stop();
   });
   server = await serve(settings, process.env);
-  if (settings.dev) terminal.err(renderWelcome(server, settings));
-  else server.log.info({ url: server.url, healthUrl: server.healthUrl }, 'serving');
+  if (settings.dev) {
+    const { renderWelcome } = await import('./cli/welcome.ts');
+    terminal.err(renderWelcome(server, settings));
+  } else server.log.info({ url: server.url, healthUrl: server.healthUrl }, 'serving');
+}
+
+/** The API server's refusal says what it was asked; only a bug of ours has a stack worth reading, and no sentence. */
+async function sentenceFor(error: unknown): Promise<string | undefined> {
+  if (error instanceof ConfigurationError) return error.message;
+  const { ApiError } = await import('./cluster/api.ts');
+  return error instanceof ApiError ? error.message : undefined;
 }

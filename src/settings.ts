@@ -1,6 +1,6 @@
 /** What the command line and the environment ask of the server. The only reader of the environment. */
 import { readFileSync } from 'node:fs';
-import { ConfigurationError } from './cluster/kubeconfig.ts';
+import { ConfigurationError } from './cluster/configuration-error.ts';
 import type { LogLevel } from './telemetry/logger.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -5,7 +5,7 @@ import jsonPatch from 'fast-json-patch';
 import type { Dispatcher } from 'undici';
 import { parseAllDocuments } from 'yaml';
 import type { AdmissionAnswer, AdmissionResponse } from '../admission/response.ts';
-import { ConfigurationError } from '../cluster/kubeconfig.ts';
+import { ConfigurationError } from '../cluster/configuration-error.ts';
 import type { PatchOperation } from '../decision/patch.ts';
 import { isObject, type JsonObject, textAt } from '../object/json.ts';
 import type { ExitCode, Terminal } from './program.ts';
@@ -14,9 +14,6 @@ type AskOptions = { readonly server: string; readonly ca: string; readonly names
 
 export function askCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('ask')
-    .description(
-      'send objects to a running webhook as the API server would, first to /mutate, then to /validate, and print what comes back',
-    )
     .argument('<files...>', 'files with objects in YAML or JSON, - for standard input')
     .addOption(new Option('--server <url>', 'the webhook').default('https://localhost:8443'))
     .addOption(new Option('--ca <file>', 'authority by which its certificate is verified').default('certs/dev/ca.crt'))

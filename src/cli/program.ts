@@ -1,8 +1,6 @@
 /** The command line: one file a command, put together here. */
 import { Command, CommanderError } from 'commander';
-import { askCommand } from './ask.ts';
-import { type ServeAction, serveCommand } from './serve.ts';
-import { versionCommand } from './version.ts';
+import type { ServeAction } from './serve.ts';
 
 export type ProgramActions = { readonly serve: ServeAction };
 
@@ -10,6 +8,40 @@ export type ProgramActions = { readonly serve: ServeAction };
 export type ExitCode = 0 | 1 | 2;
 
 export type Terminal = { out(text: string): void; err(text: string): void };
+
+type CommandEntry = {
+  readonly name: string;
+  /** One line for --help. */
+  readonly does: string;
+  /** Loads the command's file and all that it imports. */
+  load(surroundings: Surroundings): Promise<Command>;
+};
+
+type Surroundings = {
+  readonly actions: ProgramActions;
+  readonly terminal: Terminal;
+  /** With undefined, something goes on running. */
+  finish(code: ExitCode | undefined): void;
+};
+
+/** In the order of --help. Only the command that was asked for is loaded, so that none waits for what another one needs. */
+const commands: readonly CommandEntry[] = [
+  {
+    name: 'serve',
+    does: 'answer admission reviews over HTTPS until it is ended with SIGTERM',
+    load: async ({ actions, finish }) => (await import('./serve.ts')).serveCommand(actions.serve, finish),
+  },
+  {
+    name: 'ask',
+    does: 'send objects to a running webhook as the API server would, first to /mutate, then to /validate, and print what comes back',
+    load: async ({ terminal, finish }) => (await import('./ask.ts')).askCommand(terminal, finish),
+  },
+  {
+    name: 'version',
+    does: 'print the version',
+    load: async ({ terminal }) => (await import('./version.ts')).versionCommand(terminal),
+  },
+];
 
 /** Runs one command line, without program name. Resolves with the exit code, or with undefined when something goes on running. */
 export async function runProgram(argv: readonly string[], actions: ProgramActions, terminal: Terminal): Promise<ExitCode | undefined> {
@@ -21,9 +53,13 @@ export async function runProgram(argv: readonly string[], actions: ProgramAction
     .description('Admission webhook that gives images their pull and push secrets and keeps untrusted registries out')
     .exitOverride()
     .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.err(text) })
+    // Arguments of commands that are not loaded are not known, so none are listed.
+    .configureHelp({ subcommandTerm: (command) => command.name() })
     .showHelpAfterError('(run it with --help to see what it takes)');
-  for (const command of [serveCommand(actions.serve, finish), askCommand(terminal, finish), versionCommand(terminal)]) {
-    program.addCommand(command.exitOverride().copyInheritedSettings(program));
+  const asked = commandAskedFor(argv);
+  for (const { name, does, load } of commands) {
+    const command = name === asked ? await load({ actions, terminal, finish }) : new Command(name);
+    program.addCommand(command.description(does).exitOverride().copyInheritedSettings(program));
   }
   try {
     await program.parseAsync(argv, { from: 'user' });
@@ -33,4 +69,10 @@ export async function runProgram(argv: readonly string[], actions: ProgramAction
     // --help and --version are no mistakes; everything else that commander throws is.
     return error.exitCode === 0 ? 0 : 2;
   }
+}
+
+/** The command that commander will find: the program itself has no flag that takes a value. */
+function commandAskedFor(argv: readonly string[]): string | undefined {
+  const [first, second] = argv.filter((word) => !word.startsWith('-'));
+  return first === 'help' ? second : first;
 }

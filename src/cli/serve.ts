@@ -6,7 +6,6 @@ export type ServeAction = (options: ServeOptions) => Promise<void>;
 
 export function serveCommand(action: ServeAction, finish: (code: ExitCode | undefined) => void): Command {
   return new Command('serve')
-    .description('answer admission reviews over HTTPS until it is ended with SIGTERM')
     .addOption(new Option('--rules <path...>', 'rules from files and folders, watched, instead of ConfigMaps'))
     .addOption(new Option('--dev', 'for a developer: own certificates in certs/dev, the example rules, on 127.0.0.1, without a cluster'))
     .addOption(

@@ -5,7 +5,5 @@ import type { Terminal } from './program.ts';
 export const { version } = packageJson;
 
 export function versionCommand(terminal: Terminal): Command {
-  return new Command('version')
-    .description('print the version')
-    .action(() => terminal.out(`regkeeper ${version}, Node.js ${process.version}\n`));
+  return new Command('version').action(() => terminal.out(`regkeeper ${version}, Node.js ${process.version}\n`));
 }

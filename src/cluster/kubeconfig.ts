@@ -2,11 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import type { Cluster, Context, KubeConfig, User } from '@kubernetes/client-node';
 import { parse } from 'yaml';
-
-/** What the person who started us has to put right; the message is one line that names the place and the fix. */
-export class ConfigurationError extends Error {
-  override readonly name = 'ConfigurationError';
-}
+import { ConfigurationError } from './configuration-error.ts';
 
 /** The environment variables that say where a cluster is; `process.env` fits. */
 export type KubeEnvironment = {

@@ -4,7 +4,7 @@ import { isIssuedBy, mustRenew, readCertificatePair, readCertificates, readPriva
 import { type CertificateSource, holdCertificate, type ServerCertificate } from '../tls/source.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from './api.ts';
 import { keepChecking, type Schedule } from './checks.ts';
-import { ConfigurationError } from './kubeconfig.ts';
+import { ConfigurationError } from './configuration-error.ts';
 import { whenReached } from './patience.ts';
 import { type ReflectorTimings, watchCollection } from './reflector.ts';
 

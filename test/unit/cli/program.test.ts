@@ -36,6 +36,12 @@ describe('the command line', () => {
     expect(await run('serve', '--help')).toMatchObject({ exitCode: 0, out: expect.stringContaining('--rules'), err: '' });
   });
 
+  test('help can be asked for in two ways, and a command may stand behind --', async () => {
+    const help = await run('serve', '--help');
+    expect(await run('help', 'serve')).toEqual(help);
+    expect(await run('--', 'version')).toEqual(await run('version'));
+  });
+
   test.each([
     ['no command', [], /Usage: regkeeper/],
     ['an unknown command', ['sevre'], /unknown command 'sevre'.*Did you mean serve/s],

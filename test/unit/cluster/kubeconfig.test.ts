@@ -2,7 +2,8 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ConfigurationError, type KubeConfigChoice, loadKubeConfig } from '../../../src/cluster/kubeconfig.ts';
+import { ConfigurationError } from '../../../src/cluster/configuration-error.ts';
+import { type KubeConfigChoice, loadKubeConfig } from '../../../src/cluster/kubeconfig.ts';
 
 const files: Record<string, string> = {
   one: `
