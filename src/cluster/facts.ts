@@ -15,6 +15,14 @@ export type ClusterFacts = {
 
 export function watchClusterFacts({ client, log }: { readonly client: ApiClient; readonly log: Log }): ClusterFacts {
   const serviceAccounts = watchCollection<ServiceAccount>({ client, path: '/api/v1/serviceaccounts', log });
+  // Labels are metadata, and nothing else of a namespace is asked for.
+  const namespaces = watchCollection<KubeObject>({ client, path: '/api/v1/namespaces', metadataOnly: true, log });
+  const watches = [
+    { watch: serviceAccounts, of: 'the service accounts' },
+    { watch: namespaces, of: 'the namespaces' },
+  ];
+  const unread = () => watches.filter(({ watch }) => !watch.synced).map((each) => each.of);
+
   const facts: Facts = {
     serviceAccount(namespace, name) {
       const account = serviceAccounts.get(namespace, name);
@@ -25,13 +33,19 @@ export function watchClusterFacts({ client, log }: { readonly client: ApiClient;
         onlyListedSecrets: account.metadata.annotations?.['kubernetes.io/enforce-mountable-secrets'] === 'true',
       };
     },
-    namespace: () => ({ kind: 'unknown' }),
+    namespace(name) {
+      const namespace = namespaces.get(undefined, name);
+      return namespace ? { kind: 'known', labels: namespace.metadata.labels ?? {} } : { kind: 'absent' };
+    },
     secret: () => 'unknown',
     now: Date.now,
   };
   return {
-    current: () => (serviceAccounts.synced ? facts : undefined),
-    missing: () => (serviceAccounts.synced ? undefined : 'the service accounts of the cluster have not been read yet'),
-    close: () => serviceAccounts.close(),
+    current: () => (unread().length === 0 ? facts : undefined),
+    missing() {
+      const left = unread();
+      return left.length === 0 ? undefined : `${left.join(' and ')} of the cluster have not been read yet`;
+    },
+    close: async () => void (await Promise.all(watches.map(({ watch }) => watch.close()))),
   };
 }
