@@ -46,8 +46,11 @@ export const problemCodes = {
   'duplicate-registry': 'Warning: a rule lists one registry twice.',
   'duplicate-secret': 'Warning: a rule lists one secret twice.',
   'setting-conflict': 'Two documents write different values of one setting.',
-  'rule-tie': 'Two rules have the same pattern, so neither is the more specific.',
+  'rule-tie': 'Two rules have the same pattern and may apply in the same namespace, so neither is the more specific.',
+  'override-tie': 'Two overrides write different values of one setting, and neither names its namespaces more specifically.',
   'internal-conflict': 'A rule refuses, or gives a secret to, what is an internal registry.',
+  'too-many-rules': 'The documents of one namespace have more than 200 rules together.',
+  'namespace-widens': "A namespace's own rule trusts what the cluster's rules neither trust nor delegate.",
 } as const;
 
 export type ProblemCode = keyof typeof problemCodes;
