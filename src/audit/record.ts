@@ -7,7 +7,7 @@ import type { Decision, ImageDecision, Outcome } from '../decision/decision.ts';
 import { maskUserinfo } from '../image/problem.ts';
 import { canonicalName } from '../image/reference.ts';
 import { isObject, renderPath, textAt, valueAt } from '../object/json.ts';
-import type { RuleSource } from '../rules/problem.ts';
+import type { Origin, RuleSource } from '../rules/problem.ts';
 import type { Rule } from '../rules/ruleset.ts';
 
 export type AuditRecord = {
@@ -50,6 +50,7 @@ export type AuditedImage = {
   readonly verdict: string;
   readonly reason: string;
   readonly rule?: AuditedRule;
+  readonly exemption?: { readonly until: string; readonly reason: string; readonly source: AuditedSource };
 };
 
 export type AuditedRule = { readonly name: string; readonly source: AuditedSource };
@@ -119,7 +120,7 @@ function conclusion(webhook: Webhook, decision: Decision | undefined, failure: s
   }
 }
 
-function auditImage({ slot, verdict, reason, reference, rule }: ImageDecision): AuditedImage {
+export function auditImage({ slot, verdict, reason, reference, rule, exemption }: ImageDecision): AuditedImage {
   return {
     path: renderPath(slot.path),
     ...(slot.content.kind === 'image' && { image: shorten(maskUserinfo(slot.content.text)) }),
@@ -128,6 +129,7 @@ function auditImage({ slot, verdict, reason, reference, rule }: ImageDecision): 
     verdict,
     reason,
     ...(rule && { rule: auditRule(rule) }),
+    ...(exemption && { exemption: { until: exemption.until, reason: exemption.reason, source: auditOrigin(exemption.origin) } }),
   };
 }
 
@@ -137,7 +139,11 @@ function shorten(text: string): string {
 }
 
 export function auditRule({ name, origin }: Rule): AuditedRule {
-  return { name, source: { ...auditSource(origin.source), line: origin.line } };
+  return { name, source: auditOrigin(origin) };
+}
+
+function auditOrigin(origin: Origin): AuditedSource {
+  return { ...auditSource(origin.source), line: origin.line };
 }
 
 export function auditSource(source: RuleSource): { configMap: string; key: string } | { file: string } {

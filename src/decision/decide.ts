@@ -2,49 +2,52 @@ import { formatReference, parseImage } from '../image/reference.ts';
 import { isObject } from '../object/json.ts';
 import { readObject } from '../object/kinds.ts';
 import type { ImageSlot, ObjectShape } from '../object/shape.ts';
-import type { Mode, Place, RuleSet } from '../rules/ruleset.ts';
-import type { ChangeRequest, Decision, ImageDecision, Outcome } from './decision.ts';
+import { type Origin, renderOrigin } from '../rules/problem.ts';
+import type { Mode, Place, PlaceSettings, RuleSet } from '../rules/ruleset.ts';
+import type { ChangeRequest, Decision, ImageDecision, Notice, Outcome } from './decision.ts';
 import type { Facts } from './facts.ts';
 import { injectIntoBuild } from './inject-build.ts';
 import { injectIntoPod } from './inject-pod.ts';
+import { type JudgementContext, judgeImage, severity } from './judge.ts';
 import { mostListed, renderFinding } from './message.ts';
+import { missingSecrets } from './secrets.ts';
 
 /**
  * Judges one change: which images it brings in, whether they may come in, and which secrets they need. Pure: the same request, rules and
  * facts give the same decision, so the mutating and the validating answer, the command line and the tests cannot disagree.
  */
 export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): Decision {
-  const context = {
-    group: request.group,
-    kind: request.kind,
-    operation: request.operation,
-    fromKubelet: request.user.startsWith('system:node:'),
-  };
-  const reading = readObject(context, request.object);
+  const reading = readObject(contextOf(request), request.object);
   if (reading.kind === 'unknown') return { kind: 'unknown-kind' };
   if (reading.kind === 'malformed') return { kind: 'malformed', problem: reading.problem };
   const { shape } = reading;
 
-  const before = request.operation === 'UPDATE' ? imagesOf(readObject(context, request.oldObject)) : new Set<string>();
-  const place = placeOf(request, facts);
-  const images = shape.slots.map((slot) => judge(slot, shape, before, rules, place));
+  const home = facts.namespace(request.namespace);
+  const place: Place = { namespace: request.namespace, labels: home.kind === 'known' ? home.labels : undefined };
+  const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
+  const writes = mayInject(shape, settings);
+  const before = imagesBefore(request, rules);
+  const judging = { rules, place, settings, facts, shape, before, writes };
+  const images = shape.slots.map((slot) => judge(slot, judging));
 
-  const injection = isObject(request.object) ? inject(request, shape, images, facts) : { kind: 'injected' as const, ...nothing };
+  const unsure = [...new Set([unsureSettings, ...images.map((image) => image.unsure)].filter((origin) => origin !== undefined))];
+  // The API server has just proved that the namespace exists: our watch is behind, and its labels would count.
+  if (unsure.length > 0 && home.kind === 'absent') {
+    return { kind: 'not-yet', message: `namespace "${request.namespace}" is not known here yet` };
+  }
+  const injection = writes && isObject(request.object) ? inject(request, shape, images, facts) : { kind: 'injected' as const, ...nothing };
   if (injection.kind === 'not-yet') return injection;
 
   const judged = worst(images.map((image) => image.judged));
-  const { mode } = rules.settings;
+  const { mode } = settings;
   const newPodsRefused = shape.kind === 'pod' && mode === 'enforce';
   const findings = images
     .filter((image) => image.judged !== 'allow')
     .sort((left, right) => severity[right.judged] - severity[left.judged])
-    .map((image, index) => ({
-      image,
-      message: renderFinding(image, {
-        nearest: index < mostListed ? (reference) => rules.nearest(reference, place) : undefined,
-        newPodsRefused,
-      }),
-    }));
+    .map((image, index) => {
+      const nearest: RuleSet['nearest'] | undefined = index < mostListed ? rules.nearest : undefined;
+      return { image, message: renderFinding(image, { nearest, place, newPodsRefused }) };
+    });
   return {
     kind: 'decided',
     images,
@@ -52,19 +55,17 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
     outcome: soften(judged, mode),
     mode,
     revision: rules.revision,
+    unsure,
     patch: injection.patch,
     injected: injection.injected,
-    notices: injection.notices,
+    notices: [
+      ...injection.notices,
+      ...(writes ? noticeMissing(images, judging) : []),
+      ...unsure.slice(0, 1).map((origin) => noticeUnsure(origin, place)),
+    ],
     findings,
   };
 }
-
-function placeOf({ namespace }: ChangeRequest, facts: Facts): Place {
-  const known = facts.namespace(namespace);
-  return { namespace, labels: known.kind === 'known' ? known.labels : undefined };
-}
-
-const nothing = { patch: [], injected: [], notices: [] };
 
 /** What `mode` makes of a refusal; it changes nothing else. */
 export function soften(judged: Outcome, mode: Mode): Outcome {
@@ -72,52 +73,87 @@ export function soften(judged: Outcome, mode: Mode): Outcome {
   return judged === 'deny' && mode === 'warn' ? 'warn' : judged;
 }
 
+function contextOf({ group, kind, operation, user }: ChangeRequest) {
+  return { group, kind, operation, fromKubelet: user.startsWith('system:node:') };
+}
+
+/** `pods` leaves alone what people keep in files of their own: templates and builds. */
+function mayInject(shape: ObjectShape, { inject }: PlaceSettings): boolean {
+  return inject === 'all' || (inject === 'pods' && isPod(shape));
+}
+
+function isPod(shape: ObjectShape): boolean {
+  return shape.kind === 'pod' && shape.stage === 'pod';
+}
+
+const nothing = { patch: [], injected: [], notices: [] };
+
 function inject(request: ChangeRequest, shape: ObjectShape, images: readonly ImageDecision[], facts: Facts) {
   return shape.kind === 'pod' ? injectIntoPod(request, shape, images, facts) : injectIntoBuild(request, shape, images);
 }
 
-function judge(slot: ImageSlot, shape: ObjectShape, before: ReadonlySet<string>, rules: RuleSet, place: Place): ImageDecision {
-  const decision = judgeContent(slot, shape, rules, place);
+type Judging = JudgementContext & {
+  readonly facts: Facts;
+  readonly shape: ObjectShape;
+  readonly before: ReadonlySet<string>;
+  readonly writes: boolean;
+};
+
+function judge(slot: ImageSlot, judging: Judging): ImageDecision {
+  const { shape, before, rules } = judging;
+  const decision = requireSecrets(judgeContent(slot, judging), judging);
   if (shape.kind === 'pod' && shape.untouchable === 'mirror') return weaken(decision, 'mirror-pod');
-  if (before.size > 0 && before.has(identity(slot))) return weaken(decision, 'not-introduced');
+  if (before.size > 0 && before.has(identity(slot, rules))) return weaken(decision, 'not-introduced');
   return decision;
 }
 
-function judgeContent(slot: ImageSlot, shape: ObjectShape, rules: RuleSet, place: Place): ImageDecision {
-  if (slot.content.kind === 'unresolved') {
-    const runsNow = shape.kind === 'pod' && shape.stage === 'pod';
-    return { slot, verdict: 'unresolved', reason: runsNow ? 'unresolved-in-pod' : 'unresolved', judged: runsNow ? 'deny' : 'allow' };
-  }
-  const parsed = parseImage(slot.content.text);
-  if (!parsed.ok) return { slot, verdict: 'unparseable', reason: 'unparseable', judged: 'deny', problem: parsed.problem };
+function judgeContent(slot: ImageSlot, judging: Judging): ImageDecision {
+  if (slot.content.kind === 'image') return { slot, ...judgeImage(slot.content.text, judging) };
+  const runsNow = isPod(judging.shape);
+  const reason = runsNow ? 'unresolved-in-pod' : 'unresolved';
+  return { slot, verdict: 'unresolved', reason, judged: runsNow ? 'deny' : 'allow', trustedBy: [] };
+}
 
-  const { reference } = parsed;
-  const { value: rule } = rules.match(reference, place);
-  if (!rule) return { slot, verdict: 'unconfigured', reason: 'unconfigured', judged: rules.settings.unconfigured, reference };
-  if (!rule.trust) return { slot, verdict: 'distrusted', reason: 'distrusted', judged: 'deny', reference, rule };
-  return { slot, verdict: 'trusted', reason: 'trusted', judged: 'allow', reference, rule };
+/** A pod that could not pull is refused where the rule says so: its controller tries again, and somebody reads why. Templates may come first. */
+function requireSecrets(decision: ImageDecision, { shape, writes, place, facts }: Judging): ImageDecision {
+  if (!writes || !isPod(shape) || decision.judged !== 'allow') return decision;
+  const missing = missingSecrets(decision, place.namespace, facts).find(({ rule }) => rule.onMissingSecret === 'deny');
+  return missing ? { ...decision, judged: 'deny', reason: 'secret-missing', rule: missing.rule, missing: missing.message } : decision;
+}
+
+function noticeMissing(images: readonly ImageDecision[], { place, facts }: Judging): readonly Notice[] {
+  const told = images.filter(({ missing, slot }) => missing === undefined && !slot.pulledElsewhere);
+  const messages = told.flatMap((image) => missingSecrets(image, place.namespace, facts).map(({ message }) => message));
+  return [...new Set(messages)].map((message) => ({ reason: 'secret-missing', message }));
+}
+
+function noticeUnsure(origin: Origin, { namespace }: Place): Notice {
+  const message = `the labels of namespace "${namespace}" are not known here, and ${renderOrigin(origin)} selects by labels: judged as strictly as they could ask for`;
+  return { reason: 'labels-unknown', message };
 }
 
 function weaken(decision: ImageDecision, reason: 'mirror-pod' | 'not-introduced'): ImageDecision {
   return decision.judged === 'deny' ? { ...decision, judged: 'warn', reason } : decision;
 }
 
-function imagesOf(reading: ReturnType<typeof readObject>): ReadonlySet<string> {
+function imagesBefore(request: ChangeRequest, rules: RuleSet): ReadonlySet<string> {
+  if (request.operation !== 'UPDATE') return new Set();
+  const reading = readObject(contextOf(request), request.oldObject);
   // An old object that cannot be read has shown us nothing, so everything in the new one counts as brought in.
-  return new Set(reading.kind === 'shape' ? reading.shape.slots.map(identity) : []);
+  return new Set(reading.kind === 'shape' ? reading.shape.slots.map((slot) => identity(slot, rules)) : []);
 }
 
 /**
  * What makes an image of a change the same as one from before: what is written, and what is done with it. The place does not count, so that
  * a container put first in the list brings nothing in. Two spellings of one image are the same.
  */
-function identity(slot: ImageSlot): string {
+function identity(slot: ImageSlot, { settings }: RuleSet): string {
   if (slot.content.kind === 'unresolved') return `${slot.action} unresolved`;
   const parsed = parseImage(slot.content.text);
-  return parsed.ok ? `${slot.action} ${formatReference(parsed.reference)}` : `${slot.action} as written ${slot.content.text}`;
+  if (!parsed.ok) return `${slot.action} as written ${slot.content.text}`;
+  const short = !parsed.reference.qualified && settings.shortNames !== 'docker.io';
+  return `${slot.action} ${short ? 'short ' : ''}${formatReference(parsed.reference)}`;
 }
-
-const severity: Readonly<Record<Outcome, number>> = { allow: 0, warn: 1, deny: 2 };
 
 function worst(outcomes: readonly Outcome[]): Outcome {
   return outcomes.reduce<Outcome>((left, right) => (severity[right] > severity[left] ? right : left), 'allow');

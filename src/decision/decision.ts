@@ -1,7 +1,8 @@
-import type { ImageProblem, ImageReference } from '../image/reference.ts';
 import type { JsonObject } from '../object/json.ts';
 import type { ImageSlot, MalformedObject } from '../object/shape.ts';
-import type { Mode, Rule } from '../rules/ruleset.ts';
+import type { Origin } from '../rules/problem.ts';
+import type { Mode } from '../rules/ruleset.ts';
+import type { ImageJudgement } from './judge.ts';
 import type { PatchOperation } from './patch.ts';
 import type { ReasonCode } from './reasons.ts';
 
@@ -23,15 +24,10 @@ export type Verdict = 'trusted' | 'distrusted' | 'unconfigured' | 'unparseable' 
 export type Outcome = 'allow' | 'warn' | 'deny';
 
 /** What the rule set says of one slot, and what follows. */
-export type ImageDecision = {
+export type ImageDecision = ImageJudgement & {
   readonly slot: ImageSlot;
-  readonly verdict: Verdict;
-  readonly reason: ReasonCode;
-  /** Before `mode` softens it. */
-  readonly judged: Outcome;
-  readonly reference?: ImageReference;
-  readonly problem?: ImageProblem;
-  readonly rule?: Rule;
+  /** Why it is refused although it is trusted: a secret it needs is not there. */
+  readonly missing?: string;
 };
 
 /** One secret written into the object. */
@@ -55,6 +51,8 @@ export type Decision =
       readonly outcome: Outcome;
       readonly mode: Mode;
       readonly revision: string;
+      /** What selects by labels of the namespace that nobody knows: the decision is the strictest they could lead to. Empty where it stands for sure. */
+      readonly unsure: readonly Origin[];
       readonly patch: readonly PatchOperation[];
       readonly injected: readonly Injection[];
       /** Of the injection; for the mutating answer. */

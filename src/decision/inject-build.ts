@@ -73,7 +73,9 @@ function chooseSecret(credential: BuildCredential, images: ReadonlyMap<ImageSlot
   const base = wishes.find(({ image }) => image.slot === credential.base);
   const common = first.secrets.find((candidate) => wishes.every(({ secrets }) => secrets.includes(candidate)));
   const place = renderPath(credential.path);
-  const mayBeInternal = credential.unseenImages || served.some(({ verdict, rule }) => verdict === 'unresolved' || rule?.internal === true);
+  const mayBeInternal =
+    credential.unseenImages ||
+    served.some(({ verdict, trustedBy }) => verdict === 'unresolved' || trustedBy.some(({ internal }) => internal));
   if (mayBeInternal) {
     const secret = credential.baseInStrategy && base ? (common ?? base.secrets[0]) : undefined;
     const uncovered = wishes.filter(({ secrets }) => secret === undefined || !secrets.includes(secret)).map(({ image }) => image);
@@ -99,9 +101,9 @@ function internalWarning(place: string, secret: string | undefined, uncovered: r
 }
 
 function secretsFor(image: ImageDecision): readonly string[] {
-  if (image.verdict !== 'trusted' || !image.rule) return [];
-  if (image.slot.action === 'pull') return image.rule.pullSecrets;
-  return image.rule.pushSecret === undefined ? [] : [image.rule.pushSecret];
+  const { action } = image.slot;
+  const secrets = image.trustedBy.flatMap(({ pullSecrets, pushSecret }) => (action === 'pull' ? pullSecrets : (pushSecret ?? [])));
+  return [...new Set(secrets)];
 }
 
 function written({ slot }: ImageDecision): string {

@@ -35,7 +35,7 @@ export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: r
     if (sameJson(old, now)) return leave();
     // It lost only what we wrote (a replace or apply of the author's own file): put that back, and nothing has changed. A template that
     // cannot change, a Job's, would be refused without it.
-    if (lostOnlyOurs(old, now, shape)) return restore(root, request.oldObject, shape);
+    if (lostOnlyOurs(old, now)) return restore(root, request.oldObject, shape);
   }
   if (shape.untouchable) return leave();
 
@@ -75,7 +75,12 @@ export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: r
     });
   }
   const accountSecrets = takesOver ? secretsOfAccount(account, shape) : [];
-  return { ...write(root, shape, permitted, accountSecrets), notices };
+  const result = write(root, shape, permitted, accountSecrets);
+  if (shape.stage === 'template' && request.operation === 'UPDATE' && request.oldObject) {
+    // Without what is stale it is the old one again, perhaps with another spelling of the mark: then that stays, to the letter.
+    if (lostOnlyOurs(templateOf(request.oldObject, shape), result.template)) return restore(root, request.oldObject, shape);
+  }
+  return { kind: 'injected', patch: result.patch, injected: result.injected, notices };
 }
 
 /** The account's own secrets; where nobody can look them up, those that an earlier pass found. */
@@ -86,17 +91,17 @@ function secretsOfAccount(account: ServiceAccountFacts, shape: PodShape): readon
 
 /** Secrets that the winning rules name for images pulled by this pod, without doubles, in the order of the images. */
 function wantedSecrets(images: readonly ImageDecision[]): readonly string[] {
-  const trusted = images.filter(({ verdict, slot }) => verdict === 'trusted' && slot.action === 'pull' && !slot.pulledElsewhere);
-  return [...new Set(trusted.flatMap(({ rule }) => rule?.pullSecrets ?? []))];
+  const pulled = images.filter(({ slot }) => slot.action === 'pull' && !slot.pulledElsewhere);
+  return [...new Set(pulled.flatMap(({ trustedBy }) => trustedBy.flatMap(({ pullSecrets }) => pullSecrets)))];
 }
 
+type Written = Pick<InjectionResult & { kind: 'injected' }, 'patch' | 'injected'> & {
+  /** What the patch makes of the template. */
+  readonly template: JsonObject;
+};
+
 /** The author's entries as they stand, then ours. A template also loses entries of ours that nothing asks for any more; a pod never loses any. */
-function write(
-  root: JsonObject,
-  shape: PodShape,
-  wanted: readonly string[],
-  accountSecrets: readonly string[],
-): Omit<InjectionResult & { kind: 'injected' }, 'notices'> {
+function write(root: JsonObject, shape: PodShape, wanted: readonly string[], accountSecrets: readonly string[]): Written {
   const list = [...shape.spec, 'imagePullSecrets'];
   const ours = namesIn(shape.mark);
   const keep = new Set([...wanted, ...accountSecrets]);
@@ -113,12 +118,10 @@ function write(
     serviceAccount: [...new Set([...earlier.serviceAccount, ...accountSecrets.filter((name) => !fromRules.has(name) && written(name))])],
   };
   const marked = mark.rules.length + mark.serviceAccount.length > 0;
+  const text = marked ? renderPodMark(mark) : undefined;
   return {
-    kind: 'injected',
-    patch: [
-      ...listPatch(root, list, shape.pullSecrets.map(isStale), added),
-      ...annotate(root, shape.metadata, marked ? renderPodMark(mark) : undefined),
-    ],
+    template: rewritten(templateOf(root, shape), shape.pullSecrets.map(isStale), added, text),
+    patch: [...listPatch(root, list, shape.pullSecrets.map(isStale), added), ...annotate(root, shape.metadata, text)],
     injected: added.map((secret) => ({ path: renderPath(list), secret, from: fromRules.has(secret) ? 'rule' : 'serviceAccount' })),
   };
 }
@@ -134,6 +137,18 @@ function listPatch(root: JsonObject, list: Path, stale: readonly boolean[], adde
   return [remaining.length > 0 ? add(list, remaining) : remove(list)];
 }
 
+/** The same as {@link listPatch} and the annotation do, in a copy. */
+function rewritten(template: JsonObject, stale: readonly boolean[], added: readonly string[], mark: string | undefined): JsonObject {
+  const metadata = isObject(template.metadata) ? template.metadata : {};
+  const { [injectedAnnotation]: _mark, ...annotations } = isObject(metadata.annotations) ? metadata.annotations : {};
+  const spec = isObject(template.spec) ? template.spec : {};
+  const secrets = Array.isArray(spec.imagePullSecrets) ? spec.imagePullSecrets.filter((_entry, index) => !stale[index]) : [];
+  return {
+    metadata: { ...metadata, annotations: mark === undefined ? annotations : { ...annotations, [injectedAnnotation]: mark } },
+    spec: { ...spec, imagePullSecrets: [...secrets, ...added.map((name) => ({ name }))] },
+  };
+}
+
 function namesIn(mark: PodMark): ReadonlySet<string> {
   return new Set([...mark.rules, ...mark.serviceAccount]);
 }
@@ -143,9 +158,10 @@ function templateOf(root: JsonObject, shape: PodShape): JsonObject {
 }
 
 /** Whether the author's part is the same, and the list has no entry that was not there: such a one, marked or not, is asked for. */
-function lostOnlyOurs(old: JsonObject, now: JsonObject, shape: PodShape): boolean {
-  const before = new Set(secretNames(old, ['spec', 'imagePullSecrets']));
-  return shape.pullSecrets.every((name) => before.has(name)) && sameJson(withoutOurs(old), withoutOurs(now));
+function lostOnlyOurs(old: JsonObject, now: JsonObject): boolean {
+  const list = ['spec', 'imagePullSecrets'];
+  const before = new Set(secretNames(old, list));
+  return secretNames(now, list).every((name) => before.has(name)) && sameJson(withoutOurs(old), withoutOurs(now));
 }
 
 /** The template as its author would have it: without the entries that the mark names, and without the mark. */

@@ -1,10 +1,10 @@
 /** The sentences a blocked person reads. */
 import { quote } from '../image/problem.ts';
-import type { ImageReference } from '../image/reference.ts';
 import { canonicalName, formatReference } from '../image/reference.ts';
 import { type RuleSource, renderOrigin } from '../rules/problem.ts';
-import type { Rule, RuleSet } from '../rules/ruleset.ts';
+import type { Place, Rule, RuleSet } from '../rules/ruleset.ts';
 import type { ImageDecision } from './decision.ts';
+import type { ImageJudgement } from './judge.ts';
 
 /**
  * How many findings of one object are told in full. More would bury the first ones, and the search for a nearby registry goes over all
@@ -12,22 +12,21 @@ import type { ImageDecision } from './decision.ts';
  */
 export const mostListed = 10;
 
-type SearchNearest = (reference: ImageReference) => readonly Rule[];
-
 export type FindingContext = {
   /** Absent where it would cost too much to look. */
-  readonly nearest?: SearchNearest | undefined;
+  readonly nearest?: RuleSet['nearest'] | undefined;
+  readonly place: Place;
   /** Whether a pod made anew with an image that passes now, because it was there before, would be refused. */
   readonly newPodsRefused: boolean;
 };
 
 /** One image on one line: where it stands, what is wrong, the rule that decided and, with `nearest`, what would do instead. */
-export function renderFinding(image: ImageDecision, { nearest, newPodsRefused }: FindingContext): string {
+export function renderFinding(image: ImageDecision, context: FindingContext): string {
   const { holder, content } = image.slot;
-  const old = `not new, so this change passes${newPodsRefused ? ', but new pods will be refused' : ''}`;
+  const old = `not new, so this change passes${context.newPodsRefused ? ', but new pods will be refused' : ''}`;
   const remarks = image.reason === 'not-introduced' ? [holder, old] : [holder];
-  if (content.kind === 'unresolved') return `${remarks.join(': ')} ${predicate(image, nearest)}`;
-  return `${remarks.join(': ')}: ${subject(image, content.text)} ${predicate(image, nearest)}`;
+  if (content.kind === 'unresolved') return `${remarks.join(': ')} has no image that could run: ${content.why}`;
+  return `${remarks.join(': ')}: ${subject(image, content.text)} ${describeJudgement(image, context)}`;
 }
 
 /** What follows after the findings of one object: whom to ask. */
@@ -47,28 +46,51 @@ function subject({ problem, reference }: ImageDecision, text: string): string {
   return `image ${quote(text)}${understood}`;
 }
 
-function predicate(image: ImageDecision, nearest: SearchNearest | undefined): string {
-  switch (image.verdict) {
+/** What is to be said of an image, as a predicate that reads on behind its name. */
+export function describeJudgement(
+  image: ImageJudgement & { readonly missing?: string },
+  context: Omit<FindingContext, 'newPodsRefused'>,
+): string {
+  if (image.missing !== undefined) return `cannot be pulled: ${image.missing}`;
+  return `${verdictOf(image, context)}${oneOfSeveral(image)}${exemptionOf(image)}`;
+}
+
+function verdictOf(image: ImageJudgement, { nearest, place }: Omit<FindingContext, 'newPodsRefused'>): string {
+  const { verdict, rule, reference } = image;
+  switch (verdict) {
     case 'unparseable':
       return image.problem?.message ?? 'is not an image name';
     case 'unresolved':
-      return `has no image that could run: ${image.slot.content.kind === 'unresolved' ? image.slot.content.why : ''}`;
+      return 'is not known yet';
     case 'distrusted':
-      return `comes from a distrusted registry${image.rule?.reason ? `: ${image.rule.reason}` : ''} (rule ${ruleName(image.rule)})`;
-    case 'unconfigured':
-      return `comes from a registry that no rule names${alternatives(image, nearest)}`;
+      if (!rule)
+        return `names no registry, and such names are refused here; write the registry too, such as ${quote(reference ? formatReference(reference) : '')}`;
+      return `comes from a distrusted registry${rule.reason ? `: ${rule.reason}` : ''} (rule ${ruleName(rule)})`;
+    case 'unconfigured': {
+      const near = reference && nearest ? nearest(reference, place) : [];
+      return `comes from a registry that no rule names${near.length === 0 ? '' : `; configured nearby: ${near.map(({ pattern }) => pattern.text).join(', ')}`}`;
+    }
     case 'trusted':
-      return `is trusted (rule ${ruleName(image.rule)})`;
+      return `is trusted (rule ${ruleName(rule)})`;
   }
+}
+
+function oneOfSeveral({ searched }: ImageJudgement): string {
+  if (!searched) return '';
+  const names = searched.map(canonicalName).join(', ');
+  return `; a name without registry may be any of ${names}, and all of them must be trusted: write the registry that is meant`;
+}
+
+function exemptionOf({ exemption, reason }: ImageJudgement): string {
+  if (!exemption) return '';
+  const place = renderOrigin(exemption.origin);
+  return reason === 'exempted'
+    ? `; exempted until ${exemption.until}: ${exemption.reason} (${place})`
+    : `; its exemption ended on ${exemption.until} (${place})`;
 }
 
 function ruleName(rule: Rule | undefined): string {
   return rule ? `"${rule.name}", ${renderOrigin(rule.origin)}` : '?';
-}
-
-function alternatives({ reference }: ImageDecision, nearest: SearchNearest | undefined): string {
-  const near = reference && nearest ? nearest(reference) : [];
-  return near.length === 0 ? '' : `; configured nearby: ${near.map(({ pattern }) => pattern.text).join(', ')}`;
 }
 
 function renderPlace(source: RuleSource): string {

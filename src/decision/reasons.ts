@@ -7,6 +7,9 @@ export const reasons = {
   distrusted: 'A rule with `trust: false` names the registry.',
   unconfigured: 'No rule names the registry; `unconfigured` says what happens then.',
   unparseable: 'The image name is not one that a container runtime could read.',
+  exempted: 'No rule trusts the registry, but an exemption lets the image in until its day.',
+  'short-name': 'The name has no registry, and `shortNames: reject` lets no such name in.',
+  'secret-missing': 'The namespace has none of the secrets that the rule names.',
   unresolved: 'What stands in the place becomes an image later, and is judged then.',
   'unresolved-in-pod': 'A pod is about to run, and one of its images is blank.',
   'not-introduced': 'The image was in the object before this change, so the change is not refused for it.',
@@ -14,6 +17,7 @@ export const reasons = {
   'pod-immutable': 'The pull secrets of a pod cannot change once it exists.',
   'secrets-enforced': 'The service account only allows secrets that it lists itself.',
   'account-unknown': 'The service account could not be looked up, so its own secrets were not added.',
+  'labels-unknown': 'Labels of the namespace would count and are not known, so the strictest was assumed.',
   'build-other-images': 'The build has one place for a pull secret, and the one that was chosen does not serve all its images.',
   'build-internal-images': 'Images of the build may come from the internal registry, whose access an explicit pull secret switches off.',
 } as const;

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { decide } from '../../../src/decision/decide.ts';
 import { type ReasonCode, reasons } from '../../../src/decision/reasons.ts';
+import type { RuleSet, RuleSettings } from '../../../src/rules/ruleset.ts';
 import { ruleSetOf } from '../rules/documents.ts';
 import { accounts, change, containers, decided, deployment, pod, unwatched } from './changes.ts';
 
@@ -171,6 +172,26 @@ describe('no decision', () => {
   });
 });
 
+function withSettings(ruleSet: RuleSet, settings: Partial<RuleSettings>): RuleSet {
+  const all = { ...ruleSet.settings, ...settings };
+  return { ...ruleSet, settings: all, settingsAt: () => ({ value: all }) };
+}
+
+function exempting(ruleSet: RuleSet, ...untils: readonly string[]): RuleSet {
+  const pattern = ruleSet.rules[0]?.pattern;
+  if (!pattern) throw new Error('no rule to take a pattern from');
+  const exemptions = untils.map((until, index) => ({
+    pattern,
+    until,
+    reason: `reason ${index}`,
+    origin: { ...somewhere, line: index + 1 },
+  }));
+  return { ...ruleSet, exemptionsFor: () => ({ value: exemptions }) };
+}
+
+const somewhere = { source: { kind: 'file' as const, file: 'exemptions.yaml' }, line: 1, column: 3 };
+const unsureMatch: RuleSet['match'] = (reference, place) => ({ ...rules.match(reference, place), unsure: somewhere });
+
 describe('every reason', () => {
   const build = (dockerfile: string) => ({ spec: { strategy: { dockerStrategy: {} }, source: { dockerfile } } });
   const mirror = { ...pod('nginx'), metadata: { annotations: { 'kubernetes.io/config.mirror': 'h' } } };
@@ -180,6 +201,9 @@ describe('every reason', () => {
     distrusted: decide(change('Pod', pod('nginx')), rules, unwatched),
     unconfigured: decide(change('Pod', pod('unknown.io/x')), rules, unwatched),
     unparseable: decide(change('Pod', pod('://')), rules, unwatched),
+    exempted: decide(change('Pod', pod('nginx')), exempting(rules, '2027-03-31'), unwatched),
+    'short-name': decide(change('Pod', pod('nginx')), withSettings(rules, { shortNames: 'reject' }), unwatched),
+    'secret-missing': decide(change('Deployment', deployment(pod(good))), rules, { ...unwatched, secret: () => 'absent' }),
     unresolved: decide(change('Deployment', deployment(pod(' '))), rules, unwatched),
     'unresolved-in-pod': decide(change('Pod', pod('')), rules, unwatched),
     'not-introduced': decide(change('Pod', pod('nginx'), pod('nginx')), rules, unwatched),
@@ -187,6 +211,7 @@ describe('every reason', () => {
     'pod-immutable': decide(change('Pod', pod(good), pod(good)), rules, unwatched),
     'secrets-enforced': decide(change('Pod', pod(good)), rules, accounts({ default: [] }, true)),
     'account-unknown': decide(change('Deployment', deployment(pod(good))), rules, unwatched),
+    'labels-unknown': decide(change('Pod', pod(good)), { ...rules, match: unsureMatch }, unwatched),
     'build-other-images': decide(change('BuildConfig', build('FROM good.io/x AS s\nFROM other.io/x')), more, unwatched),
     'build-internal-images': decide(change('BuildConfig', build('FROM internal.svc:5000/x AS s\nFROM good.io/x')), rules, unwatched),
   };

@@ -36,6 +36,11 @@ rules:
 const enforced = ruleSetOf(text);
 const audited = ruleSetOf(`mode: audit${text}`);
 const inConfigMap = ruleSetOfConfigMap(text);
+const exempting = (of: RuleSet): RuleSet => {
+  const [{ pattern, origin } = { pattern: undefined, origin: undefined }] = of.rules;
+  if (!pattern) throw new Error('no rule');
+  return { ...of, exemptionsFor: () => ({ value: [{ pattern, until: '2027-03-31', reason: 'migration planned', origin }] }) };
+};
 const facts = accounts({ default: ['own'] });
 
 const image = 'external.example.com/app:1';
@@ -56,6 +61,8 @@ const decisions: [sentence: string, webhook: Webhook, object: unknown, request?:
   ['an internal image', 'validate', pod('registry.svc:5000/app')],
   ['a refusal, by a rule of a ConfigMap', 'validate', pod('nginx'), {}, inConfigMap],
   ['a refusal that mode audit softens', 'validate', pod('unknown.example.com/app'), {}, audited],
+  ['an exemption in a file', 'validate', pod('nginx'), {}, exempting(enforced)],
+  ['an exemption in a ConfigMap', 'validate', pod('nginx'), {}, exempting(inConfigMap)],
   ['an image with a password in it', 'validate', pod('https://me:secret@external.example.com/app')],
   ['an image that was there before', 'validate', pod('nginx'), { operation: 'UPDATE', oldObject: pod('nginx') }],
   ['a mirror pod', 'validate', mirror('nginx'), { userInfo: { username: 'system:node:n1' } }],

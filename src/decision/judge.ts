@@ -1,0 +1,101 @@
+/** What the rules say of one image name in one namespace. Asked by `decide` for each slot, and by whoever explains a single image. */
+import { type ImageProblem, type ImageReference, parseImage } from '../image/reference.ts';
+import type { Origin } from '../rules/problem.ts';
+import type { Exemption, Place, PlaceSettings, Rule, RuleSet } from '../rules/ruleset.ts';
+import type { Outcome, Verdict } from './decision.ts';
+import type { Facts } from './facts.ts';
+import type { ReasonCode } from './reasons.ts';
+
+/** The verdict on an image name, before `mode` softens what follows from it, and apart from where the name stands. */
+export type ImageJudgement = {
+  readonly verdict: Verdict;
+  readonly reason: ReasonCode;
+  readonly judged: Outcome;
+  /** As understood; of several registries that a short name may mean, the one that decides. */
+  readonly reference?: ImageReference;
+  readonly problem?: ImageProblem;
+  /** The rule that decides. */
+  readonly rule?: Rule;
+  /** The rules that trust it, whose secrets it needs: one, but for a short name that may mean several registries. Empty unless trusted. */
+  readonly trustedBy: readonly Rule[];
+  /** What lets it in although it is not trusted; or, where its day is past, what did. */
+  readonly exemption?: Exemption;
+  /** All registries that a short name may mean, where there are several. */
+  readonly searched?: readonly ImageReference[];
+  /** The first thing that selects by labels of the namespace, where these are unknown and would count: judged strictly then. */
+  readonly unsure?: Origin;
+};
+
+export type JudgementContext = {
+  readonly rules: RuleSet;
+  readonly place: Place;
+  /** The settings of the place. */
+  readonly settings: PlaceSettings;
+  readonly facts: Pick<Facts, 'now'>;
+};
+
+export function judgeImage(text: string, context: JudgementContext): ImageJudgement {
+  const parsed = parseImage(text);
+  if (!parsed.ok) return unparseable(parsed.problem);
+  const { reference } = parsed;
+  const { shortNames } = context.rules.settings;
+  if (reference.qualified || shortNames === 'docker.io') return judgeReference(reference, context);
+  if (shortNames === 'reject') return { verdict: 'distrusted', reason: 'short-name', judged: 'deny', reference, trustedBy: [] };
+  return judgeSearched(text, shortNames, context);
+}
+
+/** Any of the hosts may be the one that has it (a node tries them in turn), so each must be trusted, and each needs its secret. */
+function judgeSearched(text: string, hosts: readonly string[], context: JudgementContext): ImageJudgement {
+  const judgements: ImageJudgement[] = [];
+  for (const host of hosts) {
+    const parsed = parseImage(`${host}/${text}`);
+    if (!parsed.ok) return unparseable(parsed.problem);
+    judgements.push(judgeReference(parsed.reference, context));
+  }
+  const deciding = judgements.reduce((worst, other) => (severity[other.judged] > severity[worst.judged] ? other : worst));
+  const unsure = judgements.find((judgement) => judgement.unsure)?.unsure;
+  const trustedBy = judgements.every(({ verdict }) => verdict === 'trusted') ? judgements.flatMap((judgement) => judgement.trustedBy) : [];
+  // Where all pass, one that is not trusted (exempted, say) is told rather than one that is.
+  const told = deciding.judged === 'allow' ? (judgements.find(({ verdict }) => verdict !== 'trusted') ?? deciding) : deciding;
+  return {
+    ...told,
+    trustedBy: [...new Set(trustedBy)],
+    ...(judgements.length > 1 && { searched: judgements.flatMap(({ reference }) => reference ?? []) }),
+    ...(unsure && { unsure }),
+  };
+}
+
+function judgeReference(reference: ImageReference, { rules, place, settings, facts }: JudgementContext): ImageJudgement {
+  const { value: rule, unsure } = rules.match(reference, place);
+  const known = { reference, ...(unsure && { unsure }) };
+  if (rule?.trust) return { ...known, verdict: 'trusted', reason: 'trusted', judged: 'allow', rule, trustedBy: [rule] };
+
+  const refusal: ImageJudgement = rule
+    ? { ...known, verdict: 'distrusted', reason: 'distrusted', judged: 'deny', rule, trustedBy: [] }
+    : { ...known, verdict: 'unconfigured', reason: 'unconfigured', judged: settings.unconfigured, trustedBy: [] };
+  return refusal.judged === 'allow' ? refusal : exempt(refusal, reference, rules.exemptionsFor(reference, place), facts);
+}
+
+function exempt(
+  refusal: ImageJudgement,
+  reference: ImageReference,
+  { value: exemptions, unsure }: ReturnType<RuleSet['exemptionsFor']>,
+  facts: Pick<Facts, 'now'>,
+): ImageJudgement {
+  const [longest] = exemptions;
+  // One that nobody can tell to apply does not; where another holds, it does not matter.
+  if (!longest) return unsure && !refusal.unsure ? { ...refusal, reference, unsure } : refusal;
+  if (longest.until >= dayOf(facts.now())) return { ...refusal, judged: 'allow', reason: 'exempted', exemption: longest };
+  return { ...refusal, exemption: longest, ...(unsure && { unsure }) };
+}
+
+/** The day in UTC, as exemptions write theirs: `2027-03-31`. */
+export function dayOf(milliseconds: number): string {
+  return new Date(milliseconds).toISOString().slice(0, 10);
+}
+
+function unparseable(problem: ImageProblem): ImageJudgement {
+  return { verdict: 'unparseable', reason: 'unparseable', judged: 'deny', problem, trustedBy: [] };
+}
+
+export const severity: Readonly<Record<Outcome, number>> = { allow: 0, warn: 1, deny: 2 };
