@@ -2,6 +2,8 @@
 // Old syntax on purpose: this must run, and say what is wrong, on a Node too old for the program itself.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+// As a whole: on an old Node it lacks what is used here, and a missing name would end the program with a stack trace.
+import module from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -14,6 +16,7 @@ const ownNode = join(root, 'node_modules', 'node', 'bin', process.platform === '
 if (program === undefined) {
   fail('neither src/main.ts nor dist/regkeeper.mjs is there: install the package again, or run "npm run build" in the checkout');
 } else if (isNewEnough(process.versions.node)) {
+  keepCompiledCode(join(root, 'node_modules'));
   import(pathToFileURL(program).href);
 } else if (existsSync(ownNode)) {
   handOver(ownNode, program);
@@ -29,6 +32,12 @@ if (program === undefined) {
 function isNewEnough(version) {
   const [major, minor] = version.split('.').map(Number);
   return major > 22 || (major === 22 && minor >= 19);
+}
+
+// It halves the time until the first command runs. Where the folder cannot be written, Node goes on without. Not in the system's folder
+// for temporary files, which is Node's default: compiled code is run as it is found, and there anybody could put some.
+function keepCompiledCode(modules) {
+  if (existsSync(modules)) module.enableCompileCache(join(modules, '.cache', 'regkeeper'));
 }
 
 function handOver(node, script) {

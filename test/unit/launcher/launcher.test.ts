@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -64,6 +64,18 @@ test('runs the built program where there are no sources, with its arguments, in 
 test('runs the sources in a checkout, whatever was built from them once', async () => {
   const { run } = checkout({ dist: true, src: true });
   expect(JSON.parse((await run([])).out)).toMatchObject({ file: expect.stringMatching(/src[\\/]main\.ts$/), child: false });
+});
+
+test('keeps compiled code beside the packages, and nowhere else', async () => {
+  const { root, run } = checkout({ src: true });
+  expect((await run([])).code).toBe(0);
+  expect(readdirSync(join(root, 'node_modules', '.cache', 'regkeeper'))).not.toEqual([]);
+});
+
+test('goes on without where compiled code cannot be kept', async () => {
+  const { root, run } = checkout({ src: true });
+  writeFileSync(join(root, 'node_modules', '.cache'), 'a file where the folder would be');
+  expect(await run([])).toMatchObject({ code: 0, out: expect.stringContaining('main.ts'), err: '' });
 });
 
 test('hands over to the Node of the checkout where its own is too old, and passes the exit code on', async () => {

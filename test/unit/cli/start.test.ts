@@ -1,0 +1,73 @@
+/** What a command loads before it can answer: the cause of a slow start, where the time itself would differ from machine to machine. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join, resolve } from 'node:path';
+import type { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { describe, expect, test } from 'vitest';
+
+const root = resolve(import.meta.dirname, '../../..');
+
+/** Each takes longer to load than everything that answers `explain` together, or is a part of such a one. */
+const forServersAndClusters = ['@kubernetes/client-node', 'fastify', 'undici', 'node-forge', 'pino', 'close-with-grace'];
+
+/** Tells on the fourth stream which packages were loaded, by import or by require. */
+const recorder = `data:text/javascript,${encodeURIComponent(`
+import { registerHooks } from 'node:module';
+import { writeSync } from 'node:fs';
+const packages = new Set();
+registerHooks({
+  resolve(specifier, context, nextResolve) {
+    const resolved = nextResolve(specifier, context);
+    const found = /.*\\/node_modules\\/((?:@[^/]+\\/)?[^/]+)\\//.exec(resolved.url);
+    if (found) packages.add(found[1]);
+    return resolved;
+  },
+});
+process.on('exit', () => writeSync(3, JSON.stringify([...packages].sort())));
+`)}`;
+
+async function packagesOf(argv: readonly string[]) {
+  const child = spawn(process.execPath, ['--import', recorder, join(root, 'src/main.ts'), ...argv], {
+    cwd: root,
+    env: { PATH: process.env.PATH, COLUMNS: '200' },
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+  });
+  const [out, err, packages, [code]] = await Promise.all([
+    text(child.stdout as Readable),
+    text(child.stderr as Readable),
+    text(child.stdio[3] as Readable),
+    once(child, 'exit'),
+  ]);
+  return { out, err, code, packages: JSON.parse(packages) as string[] };
+}
+
+test.each([[['version']], [['--help']], [['serve', '--help']]])('%j needs nothing but the reader of command lines', async (argv) => {
+  expect(await packagesOf(argv)).toMatchObject({ code: 0, err: '', packages: ['commander'] });
+});
+
+test('a command line with a mistake is told without loading more', async () => {
+  expect(await packagesOf(['sevre'])).toMatchObject({ code: 2, packages: ['commander'] });
+});
+
+test('the recorder sees what a server loads', async () => {
+  const argv = 'serve --rules package.json --tls-cert absent --tls-key absent --host 127.0.0.1 --port 0 --health-port 0'.split(' ');
+  const { code, err, packages } = await packagesOf(argv);
+  expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining('package.json') });
+  expect(packages).toEqual(expect.arrayContaining(['fastify', 'node-forge', 'pino', 'close-with-grace']));
+});
+
+describe('a command loads no web server, no cluster client and no certificate maker to say what it takes', async () => {
+  const { out } = await packagesOf(['--help']);
+  const commands = [...out.slice(out.indexOf('Commands:')).matchAll(/^ {2}([a-z]+) /gm)].map(([, name = '']) => name);
+
+  test('the list of commands is read', () => {
+    expect(commands).toEqual(expect.arrayContaining(['serve', 'ask', 'version', 'help']));
+  });
+
+  test.each(commands)('%s', async (name) => {
+    const { code, packages } = await packagesOf(name === 'help' ? ['help'] : [name, '--help']);
+    expect(code).toBe(0);
+    expect(packages.filter((each) => forServersAndClusters.includes(each))).toEqual([]);
+  });
+});
