@@ -438,3 +438,9 @@ function withoutEmpty(template: PodObject): unknown {
     typeof value === 'object' && value !== null && Object.keys(value).length === 0 ? undefined : value,
   );
 }
+
+test('an update that only brings a stale secret of ours leaves the template as it was, the mark to the letter', () => {
+  const old = deployment({ ...pod(open), metadata: { annotations: { 'regkeeper.io/injected': '{ }' } } });
+  const now = deployment({ ...pod(open, ['corp']), metadata: { annotations: { 'regkeeper.io/injected': '{"rules":["corp"]}' } } });
+  expect(inject(change('Deployment', now, old), rules, facts)).toEqual(old);
+});

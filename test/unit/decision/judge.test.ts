@@ -1,0 +1,128 @@
+import { describe, expect, test } from 'vitest';
+import { judgeImage } from '../../../src/decision/judge.ts';
+import { describeJudgement } from '../../../src/decision/message.ts';
+import type { Exemption, RuleSet, ShortNames } from '../../../src/rules/ruleset.ts';
+import { ruleSetOf, shop } from '../rules/documents.ts';
+import { today } from './changes.ts';
+
+const rules = ruleSetOf(`
+internalRegistries: [internal.svc:5000]
+rules:
+- {registry: a.io, pullSecret: a-pull}
+- {registry: b.io, pullSecret: [b-pull, a-pull]}
+- {registry: docker.io/library, pullSecret: hub}
+- {name: bad, registry: bad.io, trust: false, reason: use a.io}
+`);
+
+function judge(image: string, ruleSet: RuleSet = rules) {
+  return judgeImage(image, { rules: ruleSet, place: shop, settings: ruleSet.settings, facts: { now: () => today } });
+}
+
+function words(image: string, ruleSet: RuleSet): string {
+  return describeJudgement(judge(image, ruleSet), { nearest: ruleSet.nearest, place: shop });
+}
+
+function shortNames(meaning: ShortNames, ruleSet: RuleSet = rules): RuleSet {
+  return { ...ruleSet, settings: { ...ruleSet.settings, shortNames: meaning } };
+}
+
+describe('a name without registry', () => {
+  test.each<{ meaning: ShortNames; image: string; verdict: string; judged: string; secrets: readonly string[] }>([
+    { meaning: 'docker.io', image: 'nginx', verdict: 'trusted', judged: 'allow', secrets: ['hub'] },
+    { meaning: 'docker.io', image: 'team/app', verdict: 'unconfigured', judged: 'deny', secrets: [] },
+    { meaning: 'reject', image: 'nginx', verdict: 'distrusted', judged: 'deny', secrets: [] },
+    { meaning: 'reject', image: 'docker.io/nginx', verdict: 'trusted', judged: 'allow', secrets: ['hub'] },
+    { meaning: 'reject', image: 'localhost/nginx', verdict: 'unconfigured', judged: 'deny', secrets: [] },
+    { meaning: ['a.io'], image: 'nginx', verdict: 'trusted', judged: 'allow', secrets: ['a-pull'] },
+    { meaning: ['a.io'], image: 'team/nginx:1@sha256:'.concat('0'.repeat(64)), verdict: 'trusted', judged: 'allow', secrets: ['a-pull'] },
+    { meaning: ['a.io', 'b.io'], image: 'nginx', verdict: 'trusted', judged: 'allow', secrets: ['a-pull', 'b-pull'] },
+    { meaning: ['a.io', 'docker.io'], image: 'nginx', verdict: 'trusted', judged: 'allow', secrets: ['a-pull', 'hub'] },
+    { meaning: ['a.io', 'docker.io'], image: 'team/app', verdict: 'unconfigured', judged: 'deny', secrets: [] },
+    { meaning: ['a.io', 'bad.io', 'unknown.io'], image: 'nginx', verdict: 'distrusted', judged: 'deny', secrets: [] },
+    { meaning: ['internal.svc:5000', 'a.io'], image: 'nginx', verdict: 'trusted', judged: 'allow', secrets: ['a-pull'] },
+    { meaning: ['unknown.io'], image: 'a.io/nginx', verdict: 'trusted', judged: 'allow', secrets: ['a-pull'] },
+  ])('where it means $meaning: $image is $verdict', ({ meaning, image, verdict, judged, secrets }) => {
+    const judgement = judge(image, shortNames(meaning));
+    expect(judgement).toMatchObject({ verdict, judged });
+    expect([...new Set(judgement.trustedBy.flatMap(({ pullSecrets }) => pullSecrets))]).toEqual(secrets);
+  });
+
+  test('is understood as each host of the list has it: only Docker Hub has its library', () => {
+    const { searched } = judge('nginx:1', shortNames(['a.io', 'docker.io', 'b.io:5000']));
+    expect(searched?.map(({ host, port, path, tag }) => ({ host, port, path: path.join('/'), tag }))).toEqual([
+      { host: 'a.io', port: undefined, path: 'nginx', tag: '1' },
+      { host: 'docker.io', port: undefined, path: 'library/nginx', tag: '1' },
+      { host: 'b.io', port: 5000, path: 'nginx', tag: '1' },
+    ]);
+  });
+
+  test('that is too long behind a host of the list is no image name', () => {
+    expect(judge('a/'.repeat(2044).concat('a'), shortNames([`${'h'.repeat(60)}.io`]))).toMatchObject({
+      verdict: 'unparseable',
+      judged: 'deny',
+    });
+  });
+
+  test('is refused in words that say what to write', () => {
+    expect(words('nginx:1', shortNames('reject'))).toBe(
+      'names no registry, and such names are refused here; write the registry too, such as "docker.io/library/nginx:1"',
+    );
+    expect(words('team/app', shortNames(['a.io', 'quay.io']))).toBe(
+      'comes from a registry that no rule names; a name without registry may be any of a.io/team/app, quay.io/team/app, and all of them must be trusted: write the registry that is meant',
+    );
+  });
+});
+
+describe('an exemption', () => {
+  const exempting = (untils: readonly string[], of: RuleSet = rules): RuleSet => {
+    const pattern = of.rules.find(({ name }) => name === 'bad')?.pattern;
+    if (!pattern) throw new Error('no such rule');
+    const source = { kind: 'file' as const, file: 'exemptions.yaml' };
+    const exemptions = untils.map(
+      (until, index): Exemption => ({ pattern, until, reason: `reason ${index}`, origin: { source, line: index + 1, column: 3 } }),
+    );
+    return { ...of, exemptionsFor: ({ host }) => ({ value: host === 'bad.io' || host === 'unknown.io' ? exemptions : [] }) };
+  };
+
+  test.each([
+    { until: '2026-11-20', judged: 'deny', reason: 'distrusted', name: 'ended yesterday' },
+    { until: '2026-11-21', judged: 'allow', reason: 'exempted', name: 'ends today' },
+    { until: '2026-11-22', judged: 'allow', reason: 'exempted', name: 'ends tomorrow' },
+  ])('that $name: $judged, without a secret', ({ until, judged, reason }) => {
+    expect(judge('bad.io/x', exempting([until]))).toMatchObject({
+      verdict: 'distrusted',
+      judged,
+      reason,
+      trustedBy: [],
+      exemption: { until },
+    });
+  });
+
+  test('lets in what no rule names, but says nothing of what passes anyway', () => {
+    const exempted = exempting(['2027-03-31']);
+    expect(judge('unknown.io/x', exempted)).toMatchObject({ verdict: 'unconfigured', judged: 'allow', reason: 'exempted' });
+    const allowed: RuleSet = { ...exempted, settings: { ...rules.settings, unconfigured: 'allow' } };
+    expect(judge('unknown.io/x', allowed)).not.toHaveProperty('exemption');
+    expect(judge('a.io/x', exempting(['2027-03-31']))).not.toHaveProperty('exemption');
+  });
+
+  test('is the longest lasting of several', () => {
+    expect(judge('bad.io/x', exempting(['2027-03-31', '2026-01-01'])).exemption?.until).toBe('2027-03-31');
+  });
+
+  test('of one registry of a short name is none of the others', () => {
+    const searched = shortNames(['bad.io', 'other.io'], exempting(['2027-03-31']));
+    expect(judge('x', searched)).toMatchObject({ judged: 'deny', reason: 'unconfigured' });
+    const trusted = shortNames(['bad.io', 'a.io'], exempting(['2027-03-31']));
+    expect(judge('x', trusted)).toMatchObject({ judged: 'allow', reason: 'exempted', trustedBy: [] });
+  });
+
+  test('is told with its day and place, when it holds and when it ended', () => {
+    expect(words('bad.io/x', exempting(['2027-03-31']))).toBe(
+      'comes from a distrusted registry: use a.io (rule "bad", a.yaml:7:25); exempted until 2027-03-31: reason 0 (exemptions.yaml:1:3)',
+    );
+    expect(words('bad.io/x', exempting(['2026-03-31']))).toBe(
+      'comes from a distrusted registry: use a.io (rule "bad", a.yaml:7:25); its exemption ended on 2026-03-31 (exemptions.yaml:1:3)',
+    );
+  });
+});

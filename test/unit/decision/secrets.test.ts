@@ -1,0 +1,109 @@
+import { describe, expect, test } from 'vitest';
+import type { Facts, SecretFacts } from '../../../src/decision/facts.ts';
+import type { Inject, OnMissingSecret, RuleSet } from '../../../src/rules/ruleset.ts';
+import { ruleSetOf } from '../rules/documents.ts';
+import { accounts, change, decided, deployment, pod } from './changes.ts';
+
+const table = ruleSetOf('rules: [{registry: good.io, pullSecret: [one, two], pushSecret: push}]');
+
+function onMissing(onMissingSecret: OnMissingSecret): RuleSet {
+  return { ...table, match: (reference, place) => withField(table.match(reference, place).value, { onMissingSecret }) };
+}
+
+function withField(rule: ReturnType<RuleSet['match']>['value'], field: object): ReturnType<RuleSet['match']> {
+  return { value: rule && { ...rule, ...field } };
+}
+
+function injecting(inject: Inject, ruleSet: RuleSet = table): RuleSet {
+  const settings = { ...ruleSet.settings, inject };
+  return { ...ruleSet, settings, settingsAt: () => ({ value: settings }) };
+}
+
+function having(states: Readonly<Record<string, SecretFacts>>): Facts {
+  return { ...accounts({ default: [] }), secret: (namespace, name) => (namespace === 'shop' ? (states[name] ?? 'absent') : 'unknown') };
+}
+
+const image = 'good.io/app';
+const build = {
+  spec: {
+    strategy: { sourceStrategy: { from: { kind: 'DockerImage', name: image } } },
+    output: { to: { kind: 'DockerImage', name: image } },
+  },
+};
+
+describe('secrets that the namespace lacks', () => {
+  test.each<{ states: Record<string, SecretFacts>; missing: boolean }>([
+    { states: {}, missing: true },
+    { states: { one: 'wrong-type' }, missing: true },
+    { states: { one: 'present' }, missing: false },
+    { states: { two: 'present' }, missing: false },
+    { states: { one: 'unknown' }, missing: false },
+  ])('are told where none of them can be used: $states', ({ states, missing }) => {
+    const decision = decided(change('Pod', pod(image)), onMissing('warn'), having(states));
+    expect(decision.outcome).toBe('allow');
+    expect(decision.notices.map(({ reason }) => reason)).toEqual(missing ? ['secret-missing'] : []);
+    expect(decision.injected.map(({ secret }) => secret)).toEqual(['one', 'two']);
+  });
+
+  test.each<{ say: OnMissingSecret; kind: 'Pod' | 'Deployment'; outcome: string; notices: number }>([
+    { say: 'warn', kind: 'Pod', outcome: 'allow', notices: 1 },
+    { say: 'warn', kind: 'Deployment', outcome: 'allow', notices: 1 },
+    { say: 'ignore', kind: 'Pod', outcome: 'allow', notices: 0 },
+    { say: 'deny', kind: 'Pod', outcome: 'deny', notices: 0 },
+    { say: 'deny', kind: 'Deployment', outcome: 'allow', notices: 1 },
+  ])('a $kind of a rule that says $say: $outcome', ({ say, kind, outcome, notices }) => {
+    const object = kind === 'Pod' ? pod(image) : deployment(pod(image));
+    const decision = decided(change(kind, object), onMissing(say), having({}));
+    expect(decision.outcome).toBe(outcome);
+    expect(decision.notices).toHaveLength(notices);
+    expect(decision.patch).not.toEqual([]);
+  });
+
+  test('refuse a pod in words that say what to create, and by which rule', () => {
+    const [finding] = decided(change('Pod', pod(image)), onMissing('deny'), having({})).findings;
+    expect(finding?.image.reason).toBe('secret-missing');
+    expect(finding?.message).toBe(
+      'container "c0": image "good.io/app" cannot be pulled: namespace "shop" has no pull secrets "one", "two", not one of them; create one with "kubectl create secret docker-registry" (rule "good.io", a.yaml:1:20)',
+    );
+  });
+
+  test('are also told of a wrong type', () => {
+    const [notice] = decided(change('Pod', pod(image)), onMissing('warn'), having({ one: 'wrong-type' })).notices;
+    expect(notice?.message).toContain('"one" is not of type kubernetes.io/dockerconfigjson');
+  });
+
+  test('let a pod be that runs already: what it brought in before is not refused', () => {
+    expect(decided(change('Pod', pod(image), pod(image)), onMissing('deny'), having({})).outcome).toBe('warn');
+  });
+
+  test('are told of a build for pull and push, once each', () => {
+    const decision = decided(change('BuildConfig', build), onMissing('deny'), having({}));
+    expect(decision.outcome).toBe('allow');
+    expect(decision.notices.map(({ message }) => message.replace(/;.*/, ''))).toEqual([
+      'namespace "shop" has no pull secrets "one", "two", not one of them',
+      'namespace "shop" has no push secret "push"',
+    ]);
+  });
+});
+
+describe('inject', () => {
+  test.each<{ inject: Inject; pod: boolean; others: boolean }>([
+    { inject: 'all', pod: true, others: true },
+    { inject: 'pods', pod: true, others: false },
+    { inject: 'off', pod: false, others: false },
+  ])('$inject', ({ inject, pod: toPod, others }) => {
+    const rules = injecting(inject, onMissing('deny'));
+    const written = (decision: { patch: readonly unknown[] }) => decision.patch.length > 0;
+    const facts = having({ one: 'present', push: 'present' });
+    expect(written(decided(change('Pod', pod(image)), rules, facts))).toBe(toPod);
+    expect(written(decided(change('Deployment', deployment(pod(image))), rules, facts))).toBe(others);
+    expect(written(decided(change('BuildConfig', build), rules, facts))).toBe(others);
+  });
+
+  test('off asks for no secret either', () => {
+    expect(decided(change('Pod', pod(image)), injecting('off', onMissing('deny')), having({}))).toMatchObject({
+      outcome: 'allow',
+      notices: [],
+    });
+  });
+});
