@@ -3,28 +3,30 @@ import { readFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import jsonPatch from 'fast-json-patch';
 import type { Dispatcher } from 'undici';
-import { parseAllDocuments } from 'yaml';
 import type { AdmissionAnswer, AdmissionResponse } from '../admission/response.ts';
 import { ConfigurationError } from '../cluster/configuration-error.ts';
 import type { PatchOperation } from '../decision/patch.ts';
-import { isObject, type JsonObject, textAt } from '../object/json.ts';
+import { type Manifest, renderManifestProblem } from '../manifests/parse-manifests.ts';
+import { printJson } from '../manifests/print-json.ts';
+import { readManifests, readStandardInput } from '../manifests/read-manifests.ts';
+import { type JsonObject, textAt } from '../object/json.ts';
 import type { ExitCode, Terminal } from './program.ts';
 
 type AskOptions = { readonly server: string; readonly ca: string; readonly namespace: string; readonly user: string };
 
 export function askCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('ask')
-    .argument('<files...>', 'files with objects in YAML or JSON, - for standard input')
+    .argument('<files...>', 'files and folders with objects in YAML or JSON, - for standard input')
     .addOption(new Option('--server <url>', 'the webhook').default('https://localhost:8443'))
     .addOption(new Option('--ca <file>', 'authority by which its certificate is verified').default('certs/dev/ca.crt'))
     .addOption(new Option('-n, --namespace <name>', 'namespace of objects that name none').default('default'))
     .addOption(new Option('--user <name>', 'who asks').default('developer'))
     .action(async (files: readonly string[], options: AskOptions) => {
-      const objects = (await Promise.all(files.map(readObjects))).flat();
+      const manifests = await readAll(files);
       const webhook = await connect(options);
       let refused = false;
       try {
-        for (const object of objects) refused = !(await ask(object, options, webhook, terminal)) || refused;
+        for (const manifest of manifests) refused = !(await ask(manifest, options, webhook, terminal)) || refused;
       } finally {
         await webhook.close();
       }
@@ -35,14 +37,13 @@ export function askCommand(terminal: Terminal, finish: (code: ExitCode) => void)
 type Webhook = { post(route: string, body: unknown): Promise<AdmissionResponse>; close(): Promise<void> };
 
 /** Prints the answer; whether the object was let in. */
-async function ask(object: JsonObject, options: AskOptions, webhook: Webhook, terminal: Terminal): Promise<boolean> {
-  const review = (subject: JsonObject) => reviewOf(subject, options);
+async function ask({ object, apiVersion, kind }: Manifest, options: AskOptions, webhook: Webhook, terminal: Terminal): Promise<boolean> {
+  const review = (subject: JsonObject) => reviewOf(subject, apiVersion, kind, options);
   const mutated = await webhook.post('/mutate', review(object));
   const patch = mutated.patch === undefined ? [] : (JSON.parse(Buffer.from(mutated.patch, 'base64').toString()) as PatchOperation[]);
   const patched = jsonPatch.applyPatch(structuredClone(object), patch as jsonPatch.Operation[], true).newDocument as JsonObject;
   const validated = mutated.allowed ? await webhook.post('/validate', review(patched)) : mutated;
 
-  const kind = textAt(object, ['kind']) ?? 'object';
   const name = textAt(object, ['metadata', 'name']) ?? textAt(object, ['metadata', 'generateName']) ?? '(unnamed)';
   const lines = [`${kind} ${name}: ${validated.allowed ? 'allowed' : 'refused'}`];
   if (!validated.allowed) lines.push(...indent(validated.status?.message ?? 'without a reason', '  '));
@@ -60,14 +61,14 @@ function indent(text: string, by: string): string[] {
   return text.split('\n').map((line) => `${by}${line}`);
 }
 
-function reviewOf(object: JsonObject, { namespace, user }: AskOptions) {
-  const [group, version] = splitApiVersion(textAt(object, ['apiVersion']) ?? 'v1');
+function reviewOf(object: JsonObject, apiVersion: string, kind: string, { namespace, user }: AskOptions) {
+  const [group, version] = splitApiVersion(apiVersion);
   return {
     apiVersion: 'admission.k8s.io/v1',
     kind: 'AdmissionReview',
     request: {
       uid: randomUUID(),
-      kind: { group, version, kind: textAt(object, ['kind']) ?? '' },
+      kind: { group, version, kind },
       operation: 'CREATE',
       namespace: textAt(object, ['metadata', 'namespace']) ?? namespace,
       name: textAt(object, ['metadata', 'name']) ?? '',
@@ -84,28 +85,10 @@ function splitApiVersion(apiVersion: string): [group: string, version: string] {
   return slash < 0 ? ['', apiVersion] : [apiVersion.slice(0, slash), apiVersion.slice(slash + 1)];
 }
 
-async function readObjects(file: string): Promise<JsonObject[]> {
-  const text = await (file === '-' ? readStandardInput() : readFile(file, 'utf8')).catch((error: unknown) => {
-    throw new ConfigurationError(
-      `${file}: ${isObject(error) && error.code === 'ENOENT' ? 'no such file' : error instanceof Error ? error.message : String(error)}`,
-    );
-  });
-  const documents = parseAllDocuments(text, { prettyErrors: true });
-  return ('empty' in documents ? [] : documents).flatMap((document) => {
-    const [error] = document.errors;
-    if (error) throw new ConfigurationError(`${file}: ${error.message.split('\n')[0]}`);
-    const object: unknown = document.toJS();
-    if (object === null) return [];
-    if (!isObject(object)) throw new ConfigurationError(`${file}: holds something that is not a Kubernetes object`);
-    const { items } = object;
-    return object.kind === 'List' && Array.isArray(items) ? items.filter(isObject) : [object];
-  });
-}
-
-async function readStandardInput(): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString('utf8');
+async function readAll(files: readonly string[]): Promise<readonly Manifest[]> {
+  const { manifests, problems } = await readManifests(files, readStandardInput);
+  if (problems.length > 0) throw new ConfigurationError(problems.map(renderManifestProblem).join('\n'));
+  return manifests;
 }
 
 async function connect({ server, ca }: AskOptions): Promise<Webhook> {
@@ -119,7 +102,7 @@ async function connect({ server, ca }: AskOptions): Promise<Webhook> {
       const response = await request(new URL(route, server), {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(body),
+        body: printJson(body),
         dispatcher,
       }).catch((error: unknown) => {
         const reason = error instanceof Error ? error.message || String((error as { code?: unknown }).code) : String(error);

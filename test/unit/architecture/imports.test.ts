@@ -16,11 +16,12 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   audit: ['image', 'object', 'rules', 'decision', 'admission'],
   cluster: ['image', 'object', 'rules', 'decision', 'admission', 'audit', 'tls'],
   files: ['rules'],
+  manifests: ['object'],
   tls: ['files'],
   telemetry: [],
   server: ['image', 'object', 'rules', 'decision', 'admission', 'audit'],
-  cli: ['image', 'object', 'rules', 'decision', 'admission', 'audit', 'cluster', 'files', 'tls', 'telemetry', 'server', '.'],
-  '.': ['image', 'object', 'rules', 'decision', 'admission', 'audit', 'cluster', 'files', 'tls', 'telemetry', 'server', 'cli'],
+  cli: ['image', 'object', 'rules', 'decision', 'admission', 'audit', 'cluster', 'files', 'manifests', 'tls', 'telemetry', 'server', '.'],
+  '.': ['image', 'object', 'rules', 'decision', 'admission', 'audit', 'cluster', 'files', 'manifests', 'tls', 'telemetry', 'server', 'cli'],
 };
 
 /** Synchronous, pure, and at home in any JavaScript: nothing of Node, of the network or of the clock. */
