@@ -1,16 +1,12 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type ImageReference, parseImage } from '../../../src/image/reference.ts';
 import { parsePattern, patternHolds, resolvePattern } from '../../../src/rules/pattern.ts';
+import { readTable } from './corpus.ts';
 
 // How a node matches the prefixes of its registries.conf (containers/image, sysregistriesv2). Policy owners know these patterns, so ours
 // should mean the same wherever both exist, and every difference should be a decision.
 
-const corpus = process.env.REGKEEPER_CORPUS ?? join(import.meta.dirname, '../../../../shared/corpus');
-const file = join(corpus, 'registries_conf_prefix.tsv');
-
-type Row = { readonly prefix: string; readonly reference: string; readonly nodeMatches: boolean };
+const columns = ['test', 'idx', 'prefix', 'reference', 'expect', 'matched_len_expr'] as const;
 
 /** Rows where regkeeper answers otherwise, by `prefix reference`. */
 const differences: ReadonlyMap<string, string> = new Map([
@@ -27,6 +23,31 @@ const differences: ReadonlyMap<string, string> = new Map([
   ['* example.com/foo', 'on the node * is no pattern; here it is every host'],
 ]);
 
+const rows = readTable({ file: 'registries_conf_prefix.tsv', columns, rows: 48 }).map((row) => ({
+  prefix: withFullDigest(row.prefix),
+  reference: withFullDigest(row.reference),
+  // The column has the part of the reference that matched, or what is left of "-1".
+  nodeMatches: row.matched_len_expr !== '1',
+}));
+
+describe.runIf(rows.length > 0)('a pattern means what it means in registries.conf', () => {
+  for (const { prefix, reference: text, nodeMatches } of rows) {
+    const reason = differences.get(`${prefix} ${text}`);
+    const difference = reason === undefined ? '' : `, and here not: ${reason}`;
+    test(`${prefix} ${nodeMatches ? 'holds' : 'does not hold'} ${text}${difference}`, () => {
+      const reference = referenceOf(text);
+      expect(reference, 'parses').toBeDefined();
+      expect(reference && weMatch(prefix, reference)).toBe(reason === undefined ? nodeMatches : !nodeMatches);
+    });
+  }
+
+  test('every row is another one, and every listed difference is a row', () => {
+    const keys = rows.map(({ prefix, reference }) => `${prefix} ${reference}`);
+    expect(new Set(keys).size).toBe(rows.length);
+    expect([...differences.keys()].filter((key) => !keys.includes(key))).toEqual([]);
+  });
+});
+
 /** Where a row's reference is a registry without repository, any repository there stands for it. */
 function referenceOf(text: string): ImageReference | undefined {
   const parsed = parseImage(/^[^/]+\.[^/]+$/.test(text) ? `${text}/any/repository` : text);
@@ -41,40 +62,4 @@ function withFullDigest(text: string): string {
 function weMatch(prefix: string, reference: ImageReference): boolean {
   const parsed = parsePattern(prefix);
   return parsed.ok && patternHolds(resolvePattern(parsed.pattern, true), reference);
-}
-
-function readRows(): Row[] {
-  const [, ...lines] = readFileSync(file, 'utf8').trimEnd().split('\n');
-  return lines.map((line) => {
-    const [, , prefix = '', reference = '', , matchedLength = ''] = line.split('\t');
-    // The node's answer is the part of the reference that matched, or the length of none.
-    return { prefix: withFullDigest(prefix), reference: withFullDigest(reference), nodeMatches: matchedLength !== '1' };
-  });
-}
-
-if (!existsSync(file)) {
-  test(`corpus absent: ${file}`, () => {
-    expect(existsSync(file)).toBe(false);
-  });
-} else {
-  const rows = readRows();
-
-  describe('a pattern means what it means in registries.conf', () => {
-    test.each(rows.filter(({ prefix, reference }) => !differences.has(`${prefix} ${reference}`)))(
-      '$prefix on $reference: $nodeMatches',
-      (row) => {
-        const reference = referenceOf(row.reference);
-        expect(reference, 'parses').toBeDefined();
-        expect(reference && weMatch(row.prefix, reference)).toBe(row.nodeMatches);
-      },
-    );
-  });
-
-  describe('a pattern differs on purpose', () => {
-    test.each([...differences])('%s: %s', (key) => {
-      const row = rows.find(({ prefix, reference }) => `${prefix} ${reference}` === key);
-      const reference = row && referenceOf(row.reference);
-      expect(reference && weMatch(row.prefix, reference)).toBe(!row?.nodeMatches);
-    });
-  });
 }
