@@ -4,6 +4,20 @@ import { build } from 'esbuild';
 
 const [entry = join(import.meta.dirname, 'src/main.ts'), outfile = join(import.meta.dirname, 'dist/regkeeper.mjs')] = process.argv.slice(2);
 
+/** The thread that parses long rules documents, as one text within the file: started from there, it needs no other file. */
+const worker = await build({
+  entryPoints: [join(import.meta.dirname, 'src/intake/parse-worker.ts')],
+  write: false,
+  bundle: true,
+  platform: 'node',
+  // A thread that is started from a text is CommonJS.
+  format: 'cjs',
+  target: 'node22.19',
+  minifySyntax: true,
+  minifyWhitespace: true,
+  keepNames: true,
+});
+
 const { metafile, errors } = await build({
   entryPoints: [entry],
   outfile,
@@ -17,12 +31,13 @@ const { metafile, errors } = await build({
   minifyWhitespace: true,
   keepNames: true,
   metafile: true,
+  define: { parseWorkerProgram: JSON.stringify(worker.outputFiles[0]?.text) },
   // Dependencies written as CommonJS call require for Node's own modules, and an ES module has no require.
   banner: {
     js: "import { createRequire as createRequireForBundle } from 'node:module'; const require = createRequireForBundle(import.meta.url);",
   },
 });
-if (errors.length > 0) process.exitCode = 1;
+if (errors.length + worker.errors.length > 0) process.exitCode = 1;
 for (const [file, { bytes }] of Object.entries(metafile.outputs)) {
   if (file.endsWith('.mjs')) process.stdout.write(`${file}: ${(bytes / 1_000_000).toFixed(1)} MB\n`);
 }

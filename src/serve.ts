@@ -13,6 +13,8 @@ import { watchClusterRules } from './cluster/rule-source.ts';
 import { keepOwnCertificate } from './cluster/self-certificates.ts';
 import { noFacts } from './decision/facts.ts';
 import { watchRuleFiles } from './files/rule-files.ts';
+import { createRuleIntake, type IntakeOptions } from './intake/intake.ts';
+import { createDocumentParser } from './intake/parser.ts';
 import { createRuleBook, type RuleBook, type RulesChange } from './rules/book.ts';
 import { renderOrigin } from './rules/problem.ts';
 import { createHealthServer } from './server/health.ts';
@@ -44,7 +46,8 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
   const auditLog = createAuditLog(auditDestination);
   const book = createRuleBook((text) => createHash('sha256').update(text).digest('hex'));
   const onRules = (changes: readonly RulesChange[]) => tellRules(changes, book, log, auditLog);
-  const closers: (() => unknown)[] = [];
+  const parser = createDocumentParser();
+  const closers: (() => unknown)[] = [() => parser.close()];
 
   // First of all, so that the kubelet sees a server that lives while it still waits for the cluster.
   let stopping = false;
@@ -65,9 +68,10 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
     closers.push(() => facts.close());
   }
   if (settings.rulePaths.length > 0) {
-    closers.unshift(await followRuleFiles(settings, book, log, onRules));
+    closers.unshift(await followRuleFiles(settings, { book, parser, onChange: onRules }, log));
   } else if (client && settings.cluster) {
-    closers.unshift(await followClusterRules({ client, namespace: settings.cluster.namespace, log }, book, onRules));
+    const place = { client, namespace: settings.cluster.namespace, log };
+    closers.unshift(await followClusterRules(place, { book, parser, onChange: onRules }));
   }
   const { source, caFile } = await openCertificates(settings, client, log);
   certificates = source;
@@ -138,12 +142,11 @@ function openAuditDestination({ auditLog }: Settings): LogDestination {
   }
 }
 
-async function followRuleFiles(settings: Settings, book: RuleBook, log: Logger, onChange: (changes: readonly RulesChange[]) => void) {
+async function followRuleFiles(settings: Settings, { onChange, ...into }: IntakeOptions, log: Logger) {
   const problems: string[] = [];
   let started = false;
-  const files = await watchRuleFiles({
-    paths: settings.rulePaths,
-    book,
+  const intake = createRuleIntake({
+    ...into,
     onChange: (changes) => {
       if (!started)
         problems.push(
@@ -151,6 +154,10 @@ async function followRuleFiles(settings: Settings, book: RuleBook, log: Logger, 
         );
       if (started || problems.length === 0) onChange(changes);
     },
+  });
+  const files = await watchRuleFiles({
+    paths: settings.rulePaths,
+    intake,
     onProblem: (message) => log.error({}, `${message} (the last rules stay in force)`),
   }).catch((error: unknown) => {
     throw new ConfigurationError(error instanceof Error ? error.message : String(error));
@@ -163,18 +170,17 @@ async function followRuleFiles(settings: Settings, book: RuleBook, log: Logger, 
   return () => files.close();
 }
 
-async function followClusterRules(place: SnapshotPlace, book: RuleBook, onChange: (changes: readonly RulesChange[]) => void) {
+async function followClusterRules(place: SnapshotPlace, { onChange, ...into }: IntakeOptions) {
   const snapshot = keepSnapshot(place);
   const lastGood = await readSnapshot(place);
-  const source = watchClusterRules({
-    ...place,
-    book,
-    lastGood,
+  const intake = createRuleIntake({
+    ...into,
     onChange: (changes) => {
       onChange(changes);
-      if (book.current()) snapshot.save(book.accepted());
+      if (into.book.current()) snapshot.save(into.book.accepted());
     },
   });
+  const source = watchClusterRules({ ...place, intake, lastGood });
   return () => source.close();
 }
 

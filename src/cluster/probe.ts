@@ -5,10 +5,10 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { probeAnnotation, probeArrived } from '../admission/probe.ts';
+import { rulesLabel } from '../rules/config-map.ts';
 import type { CertificateSource } from '../tls/source.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from './api.ts';
 import { snapshotName } from './rule-snapshot.ts';
-import { rulesLabel } from './rule-source.ts';
 
 export type ProbeOptions = {
   readonly client: ApiClient;

@@ -4,9 +4,10 @@
  */
 import { isObject } from '../object/json.ts';
 import type { Bundle } from '../rules/book.ts';
+import { configMapBundle, rulesLabel } from '../rules/config-map.ts';
 import { type ApiClient, ApiError, type Log } from './api.ts';
 import { whenReached } from './patience.ts';
-import { type ConfigMap, configMapBundle, rulesLabel } from './rule-source.ts';
+import type { ConfigMap } from './rule-source.ts';
 
 export const snapshotName = 'regkeeper-rules-snapshot';
 

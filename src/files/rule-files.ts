@@ -1,33 +1,33 @@
 /** Rules out of files and folders, followed live: for development, and for clusters that mount them. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Bundle, RuleBook, RulesChange } from '../rules/book.ts';
+import type { RuleIntake } from '../intake/intake.ts';
+import type { Bundle } from '../rules/book.ts';
 import { followFolders } from './follow.ts';
 
 export type RuleFiles = {
   /** Files, and folders whose `.yaml`, `.yml` and `.json` files are taken, in subfolders too. */
   readonly paths: readonly string[];
-  readonly book: RuleBook;
-  readonly onChange: (changes: readonly RulesChange[]) => void;
+  readonly intake: RuleIntake;
   /** Called once for each new trouble of reading; the rules in force stay. */
   readonly onProblem: (message: string) => void;
   readonly pollMilliseconds?: number;
 };
 
-/** Opens the book with what is there now, then follows it. Rejects with an Error of one sentence when a path cannot be read at the start. */
+/** Brings what is there now into the book, then follows it. Rejects with an Error of one sentence when a path cannot be read at the start. */
 export async function watchRuleFiles(options: RuleFiles): Promise<{ close(): void }> {
-  const { paths, book, onChange, onProblem } = options;
+  const { paths, intake, onProblem } = options;
   const first = await readAll(paths);
   let known = new Map(first.map((bundle) => [bundle.id, bundle]));
-  onChange(book.open(first));
+  await intake.open(first);
 
   let lastProblem: string | undefined;
   async function look(): Promise<void> {
     try {
       const next = new Map((await readAll(paths)).map((bundle) => [bundle.id, bundle]));
       lastProblem = undefined;
-      for (const bundle of next.values()) if (textOf(known.get(bundle.id)) !== textOf(bundle)) onChange(book.offer(bundle));
-      for (const id of known.keys()) if (!next.has(id)) onChange(book.withdraw(id));
+      for (const bundle of next.values()) if (textOf(known.get(bundle.id)) !== textOf(bundle)) await intake.offer(bundle);
+      for (const id of known.keys()) if (!next.has(id)) await intake.withdraw(id);
       known = next;
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);

@@ -17,6 +17,7 @@ export const problemCodes = {
   'yaml-tag': 'YAML tags and directives are not part of the format.',
   'yaml-several-documents': 'The text holds more than one YAML document.',
   'document-too-large': 'The document is longer than 1 MiB.',
+  'document-too-costly': 'Reading the document takes more time or memory than it is given.',
   'nesting-too-deep': 'The document is nested deeper than any rule needs.',
   'too-many-problems': 'The document has more problems than are listed.',
   'blank-document': 'Warning: the document holds nothing, so it contributes no rules.',

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { type ApiClient, ApiError, type Log } from '../../../src/cluster/api.ts';
 import { keepSnapshot, readSnapshot, snapshotName } from '../../../src/cluster/rule-snapshot.ts';
-import { configMapBundle } from '../../../src/cluster/rule-source.ts';
+import { configMapBundle } from '../../../src/rules/config-map.ts';
 
 type ConfigMap = { metadata: object; data?: Record<string, string> };
 

@@ -7,7 +7,7 @@ import { buildAuditRecord } from '../../../src/audit/record.ts';
 import { buildRulesRecord } from '../../../src/audit/rules-record.ts';
 import { decide } from '../../../src/decision/decide.ts';
 import { reasons } from '../../../src/decision/reasons.ts';
-import { createRuleBook } from '../../../src/rules/book.ts';
+import { createRuleBook, readBundle } from '../../../src/rules/book.ts';
 import type { RuleSet } from '../../../src/rules/ruleset.ts';
 import { rulesSchema } from '../../../src/rules/schema.ts';
 import { createAuditLog } from '../../../src/telemetry/logger.ts';
@@ -179,11 +179,15 @@ function decisionLine(webhook: Webhook, object: unknown, request?: Record<string
 /** The rules as they come in, as an edit goes wrong, and as they change. */
 function linesOfRules(): readonly (readonly [sentence: string, line: unknown])[] {
   const book = createRuleBook(sha256);
-  const version = (document: string) => ({
-    id: 'a',
-    documents: [{ source: { kind: 'configMap' as const, namespace: 'regkeeper', name: 'a', key: 'rules.yaml' }, text: document }],
+  const version = (document: string) =>
+    readBundle({
+      id: 'a',
+      documents: [{ source: { kind: 'configMap', namespace: 'regkeeper', name: 'a', key: 'rules.yaml' }, text: document }],
+    });
+  const file = readBundle({
+    id: 'b',
+    documents: [{ source: { kind: 'file', file: 'b.yaml' }, text: 'rules: [{registry: b.example.com}]' }],
   });
-  const file = { id: 'b', documents: [{ source: { kind: 'file' as const, file: 'b.yaml' }, text: 'rules: [{registry: b.example.com}]' }] };
   const changes = [
     ...book.open([version(text)]).map((change) => ['the first rules', change] as const),
     ...book.offer(version('rulez: []')).map((change) => ['a bad edit', change] as const),
@@ -195,7 +199,7 @@ function linesOfRules(): readonly (readonly [sentence: string, line: unknown])[]
 function ruleSetOfConfigMap(document: string): RuleSet {
   const book = createRuleBook(sha256);
   const source = { kind: 'configMap' as const, namespace: 'regkeeper', name: 'regkeeper-rules', key: 'rules.yaml' };
-  book.open([{ id: 'a', documents: [{ source, text: document }] }]);
+  book.open([readBundle({ id: 'a', documents: [{ source, text: document }] })]);
   const rules = book.current();
   if (!rules) throw new Error(book.missing());
   return rules;

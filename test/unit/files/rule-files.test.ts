@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { watchRuleFiles } from '../../../src/files/rule-files.ts';
+import { createRuleIntake } from '../../../src/intake/intake.ts';
+import { createDocumentParser } from '../../../src/intake/parser.ts';
 import { createRuleBook, type RulesChange } from '../../../src/rules/book.ts';
 import { sha256 } from '../rules/documents.ts';
 
@@ -23,8 +25,7 @@ async function watch(...paths: readonly string[]) {
   const problems: string[] = [];
   const files = await watchRuleFiles({
     paths,
-    book,
-    onChange: (more) => changes.push(...more),
+    intake: createRuleIntake({ book, parser: createDocumentParser(), onChange: (more) => changes.push(...more) }),
     onProblem: (problem) => problems.push(problem),
     pollMilliseconds: 100,
   });

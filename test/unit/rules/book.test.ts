@@ -1,12 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import { parseImage } from '../../../src/image/reference.ts';
-import { type Bundle, createRuleBook, type RuleBook } from '../../../src/rules/book.ts';
+import { createRuleBook, type ReadBundle, type RuleBook, readBundle } from '../../../src/rules/book.ts';
 import { sha256, winnerOf } from './documents.ts';
 
-const bundle = (id: string, ...texts: readonly string[]): Bundle => ({
-  id,
-  documents: texts.map((text, index) => ({ source: { kind: 'configMap', namespace: 'regkeeper', name: id, key: `${index}.yaml` }, text })),
-});
+const bundle = (id: string, ...texts: readonly string[]): ReadBundle =>
+  readBundle({
+    id,
+    documents: texts.map((text, index) => ({
+      source: { kind: 'configMap', namespace: 'regkeeper', name: id, key: `${index}.yaml` },
+      text,
+    })),
+  });
 const trusting = (...registries: readonly string[]) => `rules: [${registries.map((registry) => `{registry: ${registry}}`).join(', ')}]`;
 const bad = 'rulez: []';
 
@@ -118,7 +122,7 @@ describe('opening', () => {
 });
 
 describe('changes', () => {
-  const opened = (...bundles: readonly Bundle[]) => {
+  const opened = (...bundles: readonly ReadBundle[]) => {
     const book = createRuleBook(sha256);
     book.open(bundles);
     return book;
@@ -170,6 +174,25 @@ describe('changes', () => {
     expect(trusted(book)).toEqual([]);
   });
 
+  test('rules that stayed when their bundle was deleted make room for the next that are written: a bundle may get another name', () => {
+    const book = opened(bundle('one', trusting('a.io', 'b.io')));
+    book.withdraw('one');
+    expect(book.offer(bundle('two', ''))).toMatchObject([{ alert: expect.stringContaining('stay in force') }]);
+    expect(trusted(book)).toEqual(['a.io', 'b.io']);
+    expect(book.preview(bundle('two', trusting('b.io')))).toEqual({ problems: [], warnings: [] });
+    book.offer(bundle('two', trusting('b.io')));
+    expect(trusted(book)).toEqual(['b.io']);
+    expect(book.accepted().map(({ id }) => id)).toEqual(['two']);
+  });
+
+  test('so do those of an earlier run', () => {
+    const book = createRuleBook(sha256);
+    book.open([], [bundle('one', trusting('a.io')), bundle('two', trusting('b.io'))]);
+    expect(trusted(book)).toEqual(['a.io', 'b.io']);
+    book.offer(bundle('three', trusting('a.io', 'c.io')));
+    expect(trusted(book)).toEqual(['a.io', 'c.io']);
+  });
+
   test('a document emptied by accident does not take the last rules away', () => {
     const book = opened(bundle('one', trusting('a.io')));
     expect(book.offer(bundle('one', '# nothing\n'))).toMatchObject([{ alert: expect.stringContaining('is blank') }]);
@@ -188,11 +211,22 @@ describe('changes', () => {
     expect(trusted(book)).toEqual(['b.io']);
   });
 
+  test('a preview says what an offer would, and changes nothing', () => {
+    const book = opened(bundle('one', trusting('a.io')), bundle('two', trusting('b.io')));
+    const before = book.current();
+    expect(book.preview(bundle('two', trusting('a.io')))).toMatchObject({ problems: [{ code: 'rule-tie' }], warnings: [] });
+    expect(book.preview(bundle('two', bad))).toMatchObject({ problems: [{ code: 'unknown-field' }] });
+    expect(book.preview(bundle('one', trusting('a.io', 'c.io')))).toEqual({ problems: [], warnings: [] });
+    expect(book.preview(bundle('two', ''))).toMatchObject({ problems: [], warnings: [{ code: 'blank-document' }] });
+    expect(book.current()).toBe(before);
+    expect(trusted(book)).toEqual(['a.io', 'b.io']);
+  });
+
   test('the accepted versions are what a next run starts from', () => {
     const book = opened(bundle('one', trusting('a.io')), bundle('two', trusting('b.io')));
     book.offer(bundle('one', bad));
     const next = createRuleBook(sha256);
-    next.open([bundle('one', bad), bundle('two', trusting('b.io'))], book.accepted());
+    next.open([bundle('one', bad), bundle('two', trusting('b.io'))], book.accepted().map(readBundle));
     expect(next.current()?.revision).toBe(book.current()?.revision);
   });
 });

@@ -1,0 +1,8 @@
+/** A thread of its own that parses rules documents: one message a document, one answer each. */
+import { parentPort } from 'node:worker_threads';
+import { parseRulesDocument } from '../rules/parse.ts';
+import type { TextToParse } from './parser.ts';
+
+parentPort?.on('message', ({ text, source, scope }: TextToParse) => parentPort?.postMessage(parseRulesDocument(text, source, scope)));
+// Whoever waits counts the time from here, not that of the start.
+parentPort?.postMessage('ready');

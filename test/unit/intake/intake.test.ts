@@ -1,0 +1,87 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect, onTestFinished, test } from 'vitest';
+import { createRuleIntake } from '../../../src/intake/intake.ts';
+import { createDocumentParser, type DocumentParser } from '../../../src/intake/parser.ts';
+import { type Bundle, createRuleBook, type RulesChange } from '../../../src/rules/book.ts';
+import { sha256 } from '../rules/documents.ts';
+
+const bundle = (id: string, text: string): Bundle => ({ id, documents: [{ source: { kind: 'file', file: id }, text }] });
+const rule = (registry: string) => `rules: [{registry: ${registry}}]`;
+
+/** About 1 MiB. */
+const long = `rules:\n${Array.from({ length: 10_000 }, (_, index) => `- registry: registry-${index}.example.com:5000/team-${index}\n  pullSecret: pull-${index}\n  pushSecret: push-${index}\n`).join('')}`;
+
+function intakeWith(parser: DocumentParser = createDocumentParser()) {
+  onTestFinished(() => parser.close());
+  const book = createRuleBook(sha256);
+  const changes: RulesChange[] = [];
+  const intake = createRuleIntake({ book, parser, onChange: (more) => changes.push(...more) });
+  return { book, intake, told: () => changes.map(({ id }) => id), changes };
+}
+
+test('a document of 1 MiB does not keep requests from being answered', async () => {
+  const { book, intake } = intakeWith();
+  await intake.open([bundle('first', rule('a.io'))]);
+  const server = createServer((_request, response) => response.end(book.current()?.revision));
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  onTestFinished(() => void server.close());
+  const ask = async () => (await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)).text();
+
+  const before = await ask();
+  let inForce = false;
+  const offered = intake.offer(bundle('second', long)).then(() => {
+    inForce = true;
+  });
+  let answered = 0;
+  while (!inForce) if ((await ask()) === before) answered += 1;
+  await offered;
+  expect(book.current()?.rules).toHaveLength(10_001);
+  // Parsed on the spot it would be one or two, whatever the machine.
+  expect(answered).toBeGreaterThan(10);
+});
+
+test('what comes behind a long document waits for it: the order is kept', async () => {
+  const { book, intake, told } = intakeWith(createDocumentParser({ longestOnTheSpot: 100 }));
+  const longer = `${'# '.repeat(200)}\n${rule('long.io')}`;
+  await Promise.all([
+    intake.open([bundle('one', rule('a.io'))]),
+    intake.offer(bundle('long', longer)),
+    intake.offer(bundle('long', rule('short.io'))),
+    intake.withdraw('one'),
+  ]);
+  expect(told()).toEqual(['one', 'long', 'long', 'one']);
+  expect(book.current()?.rules.map(({ name }) => name)).toEqual(['short.io']);
+});
+
+test('what fails is told to who brought it, and the next goes on', async () => {
+  let parsed = 0;
+  const real = createDocumentParser();
+  const { book, intake } = intakeWith({
+    parse: async (document) => {
+      parsed += 1;
+      if (parsed === 1) throw new Error('a bug');
+      return real.parse(document);
+    },
+    close: () => real.close(),
+  });
+  const failing = intake.open([bundle('one', rule('a.io'))]);
+  const next = intake.open([bundle('one', rule('a.io'))]);
+  await expect(failing).rejects.toThrow('a bug');
+  await next;
+  expect(book.current()?.rules).toHaveLength(1);
+});
+
+test('a document that could not be read leaves the last good rules in force', async () => {
+  const real = createDocumentParser();
+  const tooCostly = createDocumentParser({ longestOnTheSpot: 0 }, () => {
+    throw new Error('no memory');
+  });
+  let parser = real;
+  const { book, intake, changes } = intakeWith({ parse: (document) => parser.parse(document), close: () => real.close() });
+  await intake.open([bundle('one', rule('a.io'))]);
+  parser = tooCostly;
+  await intake.offer(bundle('one', rule('b.io')));
+  expect(changes.at(-1)?.problems).toMatchObject([{ code: 'document-too-costly' }]);
+  expect(book.current()?.rules.map(({ name }) => name)).toEqual(['a.io']);
+});
