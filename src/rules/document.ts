@@ -21,8 +21,14 @@ export type ReadResult =
   | { readonly ok: true; readonly data: LocatedData | undefined }
   | { readonly ok: false; readonly findings: readonly Finding[] };
 
-/** What a ConfigMap can hold at most, in UTF-16 code units. */
-const longestDocument = 1_048_576;
+/** What a document may be, and where it stands. */
+export type DocumentFrame = {
+  /** In UTF-16 code units. */
+  readonly longest: number;
+  /** Where the text begins in the file it was taken from; each of its lines is indented as far as the first. */
+  readonly start: Position;
+};
+
 /** YAML's parser pushes up to three entries a level, and rules are three levels deep; the limit keeps recursion over the tree shallow. */
 const deepestStack = 48;
 
@@ -30,12 +36,13 @@ const deepestStack = 48;
  * Reads one YAML 1.2 (or JSON) document into plain data. Without anchors, aliases, tags, directives and duplicate fields, so that what
  * stands in the text is what is meant. No data: the text holds nothing but comments. Never throws; time linear in the text.
  */
-export function readDocument(text: string): ReadResult {
-  if (text.length > longestDocument) {
-    return refuse('document-too-large', `the document is ${text.length} characters long; split it, at most ${longestDocument} are allowed`);
+export function readDocument(text: string, { longest, start }: DocumentFrame): ReadResult {
+  if (text.length > longest) {
+    const message = `the document is ${text.length} characters long; split it, at most ${longest} are allowed`;
+    return refuse('document-too-large', message, start);
   }
   const unmarked = text.startsWith('\ufeff') ? text.slice(1) : text;
-  const lines = new LineCounter();
+  const lines = new Lines(start);
   const composed = composeOne(unmarked, lines);
   if (!composed.ok) return composed;
   const { document } = composed;
@@ -47,11 +54,28 @@ export function readDocument(text: string): ReadResult {
   return { ok: true, data: isBlank(document) ? undefined : walk.data };
 }
 
+/** Offsets as positions in the file that the text stands in. */
+class Lines {
+  private readonly counter = new LineCounter();
+  private readonly start: Position;
+
+  constructor(start: Position) {
+    this.start = start;
+    this.counter.addNewLine(0);
+  }
+
+  readonly addNewLine = (offset: number): number => this.counter.addNewLine(offset);
+
+  at(offset: number): Position {
+    const { line, col } = this.counter.linePos(offset);
+    return { line: line + this.start.line - 1, column: col + this.start.column - 1 };
+  }
+}
+
 type Composed = { readonly ok: true; readonly document: Document.Parsed | undefined } | (ReadResult & { readonly ok: false });
 
 // The parser is fed token by token, since composing a tree that is nested without bound would overflow the stack.
-function composeOne(text: string, lines: LineCounter): Composed {
-  lines.addNewLine(0);
+function composeOne(text: string, lines: Lines): Composed {
   const parser = new Parser(lines.addNewLine);
   const tokens = [];
   let documents = 0;
@@ -61,25 +85,25 @@ function composeOne(text: string, lines: LineCounter): Composed {
       return refuse(
         'nesting-too-deep',
         'the document is nested deeper than any rule needs; look for stray brackets or dashes',
-        at(lines, parser.offset),
+        lines.at(parser.offset),
       );
     }
   }
   for (const token of parser.end()) tokens.push(token);
   for (const token of tokens) {
-    if (token.type === 'error') return refuse('yaml-syntax', syntaxSentence('', token.message), at(lines, token.offset));
+    if (token.type === 'error') return refuse('yaml-syntax', syntaxSentence('', token.message), lines.at(token.offset));
     if (token.type === 'directive' && !/^%YAML\s+1\.2\s*$/.test(token.source)) {
       return refuse(
         'yaml-tag',
         `the directive ${quote(token.source)} is not part of the format, which is YAML 1.2; remove it`,
-        at(lines, token.offset),
+        lines.at(token.offset),
       );
     }
     if (token.type === 'document' && ++documents > 1) {
       return refuse(
         'yaml-several-documents',
         'a second document begins here; put it into a key or file of its own',
-        at(lines, token.offset),
+        lines.at(token.offset),
       );
     }
   }
@@ -97,12 +121,12 @@ function isBlank(document: Document.Parsed): boolean {
 type Place = { readonly field: Position; readonly value: Position; readonly spelling: string };
 
 /** Turns nodes into plain data, notes the place of each, and finds what YAML allows and the format does not. */
-function walkTree(document: Document.Parsed, lines: LineCounter): { findings: Finding[]; data: LocatedData } {
+function walkTree(document: Document.Parsed, lines: Lines): { findings: Finding[]; data: LocatedData } {
   const findings: Finding[] = [];
   const places = new Map<string, Place>();
 
   function visit(node: unknown, pointer: string, field: Position | undefined): unknown {
-    const start = positionOf(node, lines) ?? field ?? { line: 1, column: 1 };
+    const start = positionOf(node, lines) ?? field ?? lines.at(0);
     const spelling = isScalar(node) ? (node.source ?? '') : '';
     const leftOut = node === null || (isScalar(node) && node.value === null && spelling === '');
     places.set(pointer, { field: field ?? start, value: leftOut && field ? field : start, spelling });
@@ -197,10 +221,10 @@ function aliasFinding(source: string, position: Position): Finding {
 }
 
 // One mistake often brings further errors behind it on the same line, which would only distract.
-function syntaxFindings(document: Document.Parsed, text: string, lines: LineCounter): Finding[] {
+function syntaxFindings(document: Document.Parsed, text: string, lines: Lines): Finding[] {
   const findings: Finding[] = [];
   for (const { code, message, pos } of document.errors) {
-    const position = at(lines, pos[0]);
+    const position = lines.at(pos[0]);
     if (findings.at(-1)?.position.line === position.line) continue;
     if (code === 'BAD_ALIAS') {
       // An alias without a name is found in the tree; one that ends in a colon is a wildcard with half a port.
@@ -231,16 +255,11 @@ function presentable(message: string): string {
   return printable.charAt(0).toLowerCase() + printable.slice(1, 120);
 }
 
-function positionOf(node: unknown, lines: LineCounter): Position | undefined {
+function positionOf(node: unknown, lines: Lines): Position | undefined {
   const start = (node as { range?: readonly number[] | null } | null)?.range?.[0];
-  return start === undefined ? undefined : at(lines, start);
+  return start === undefined ? undefined : lines.at(start);
 }
 
-function at(lines: LineCounter, offset: number): Position {
-  const { line, col } = lines.linePos(offset);
-  return { line, column: col };
-}
-
-function refuse(code: ProblemCode, message: string, position: Position = { line: 1, column: 1 }): ReadResult & { ok: false } {
+function refuse(code: ProblemCode, message: string, position: Position): ReadResult & { ok: false } {
   return { ok: false, findings: [{ code, message, position }] };
 }

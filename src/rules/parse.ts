@@ -1,8 +1,18 @@
+import { quote } from '../image/problem.ts';
 import { type Finding, type LocatedData, readDocument } from './document.ts';
-import { parsePattern, resolvePattern } from './pattern.ts';
-import type { Origin, Problem, RuleSource } from './problem.ts';
-import type { Delegation, Exemption, Inject, Mode, Override, Rule, ShortNames, Unconfigured } from './ruleset.ts';
-import type { RulesDocument, WrittenRule } from './schema.ts';
+import { parsePattern, type RegistryPattern, resolvePattern } from './pattern.ts';
+import { levelOf, type Origin, type Position, type Problem, type ProblemCode, type RuleSource } from './problem.ts';
+import type { Delegation, Exemption, Inject, Mode, NamespaceSelector, Override, Rule, ShortNames, Unconfigured } from './ruleset.ts';
+import {
+  fieldsOfLevel,
+  fieldsOfNamespaceRules,
+  type RulesDocument,
+  type WrittenExemption,
+  type WrittenNamespaces,
+  type WrittenOverride,
+  type WrittenRule,
+} from './schema.ts';
+import { readNamespaces } from './selector.ts';
 import { checkShape, renderPointer } from './shape.ts';
 
 /** A setting somebody wrote, and where. */
@@ -40,16 +50,25 @@ export type ParseResult =
 /** Further problems are only counted: nobody reads more, and a document made of nothing else must not fill the memory. */
 const mostProblems = 100;
 
+/** Characters a document may have: what a ConfigMap can hold at most, and a share of it where every tenant may write one. */
+const longestDocument = { cluster: 1_048_576, namespace: 65_536 } as const;
+
 /**
  * Reads one rules document, YAML 1.2 or JSON. All problems are found in one go, as far as they do not hide each other, and come
- * in the order of their places. Never throws, whatever the text.
+ * in the order of their places. `start` is where the text begins in the file it was taken from (a block scalar of a manifest, whose lines
+ * are all indented alike): places are those in the file. Never throws, whatever the text.
  */
-export function parseRulesDocument(text: string, source: RuleSource, scope: RuleScope = { kind: 'cluster' }): ParseResult {
-  const read = readDocument(text);
+export function parseRulesDocument(
+  text: string,
+  source: RuleSource,
+  scope: RuleScope = { kind: 'cluster' },
+  start: Position = { line: 1, column: 1 },
+): ParseResult {
+  const read = readDocument(text, { longest: longestDocument[scope.kind], start });
   if (!read.ok) return { ok: false, problems: problemsOf(read.findings, source) };
-  if (!read.data) return blankDocument(source, scope);
+  if (!read.data) return blankDocument(source, scope, start);
 
-  const { findings: misshapen, unfit } = checkShape(read.data);
+  const { findings: misshapen, unfit } = checkShape(read.data, scope.kind === 'cluster' ? fieldsOfLevel : fieldsOfNamespaceRules);
   const reader = new DocumentReader(read.data, source, scope, unfit);
   const document = reader.readDocument();
   const findings = [...misshapen, ...reader.findings];
@@ -57,12 +76,14 @@ export function parseRulesDocument(text: string, source: RuleSource, scope: Rule
   return { ok: true, document, warnings: problemsOf(reader.warnings, source) };
 }
 
-function blankDocument(source: RuleSource, scope: RuleScope): ParseResult {
+function blankDocument(source: RuleSource, scope: RuleScope, start: Position): ParseResult {
   const message = 'the document holds nothing, so it contributes no rules; if that is meant, write "rules: []"';
-  const warning: Problem = { code: 'blank-document', message, origin: { source, line: 1, column: 1 } };
+  const warning: Problem = { code: 'blank-document', message, origin: { source, ...start } };
   const document = { source, scope, blank: true, settings: {}, rules: [], exemptions: [], overrides: [], delegate: [] };
   return { ok: true, document, warnings: [warning] };
 }
+
+type WrittenTexts = string | readonly string[];
 
 /** Turns what fits the schema into rules and settings, and leaves out what does not: its problem is known already. */
 class DocumentReader {
@@ -83,16 +104,25 @@ class DocumentReader {
   readDocument(): ParsedDocument {
     // Parts the schema refused are left out one by one, so the type holds for all that is used.
     const written = (this.fits('') ? this.data.value : {}) as RulesDocument;
-    const rules = [
-      ...this.entries(written.internalRegistries, '/internalRegistries').flatMap(([text, pointer]) => this.readInternal(text, pointer)),
-      ...this.entries(written.rules, '/rules').flatMap(([rule, pointer]) => this.readRule(rule, pointer)),
-    ];
-    const settings = {
-      ...this.setting('unconfigured', written.unconfigured),
-      ...this.setting('mode', written.mode),
-      ...this.setting('contact', written.contact),
+    return {
+      source: this.source,
+      scope: this.scope,
+      blank: false,
+      settings: {
+        ...this.setting('unconfigured', written.unconfigured),
+        ...this.setting('mode', written.mode),
+        ...this.setting('contact', written.contact),
+        ...this.setting('inject', written.inject),
+        ...this.readShortNames(written.shortNames, '/shortNames'),
+      },
+      rules: [
+        ...this.entries(written.internalRegistries, '/internalRegistries').flatMap(([text, pointer]) => this.readInternal(text, pointer)),
+        ...this.entries(written.rules, '/rules').flatMap(([rule, pointer]) => this.readRule(rule, pointer)),
+      ],
+      exemptions: this.entries(written.exemptions, '/exemptions').flatMap(([entry, pointer]) => this.readExemption(entry, pointer)),
+      overrides: this.entries(written.overrides, '/overrides').flatMap(([override, pointer]) => this.readOverride(override, pointer)),
+      delegate: this.readPatterns(written.delegate, '/delegate', true),
     };
-    return { source: this.source, scope: this.scope, blank: false, settings, rules, exemptions: [], overrides: [], delegate: [] };
   }
 
   private fits(pointer: string): boolean {
@@ -114,27 +144,54 @@ class DocumentReader {
     return list.map((entry, index): [Entry, string] => [entry, `${pointer}/${index}`]).filter(([, at]) => this.fits(at));
   }
 
+  private readShortNames(written: RulesDocument['shortNames'], pointer: string): { readonly shortNames?: WrittenSetting<ShortNames> } {
+    if (written === undefined || !this.fits(pointer)) return {};
+    const origin = this.originOf(pointer);
+    if (typeof written === 'string') return { shortNames: { value: written, origin } };
+    const hosts = new Set<string>();
+    for (const [text, at] of this.entries<string>(written, pointer)) {
+      const pattern = this.readHost(text, at, 'bad-short-names', 'a host that short names are searched on');
+      if (pattern === undefined) continue;
+      if (pattern.host.kind !== 'exact' || pattern.port === 'any') {
+        this.refuse(
+          'bad-short-names',
+          at,
+          `${quote(text)} stands for many hosts, and short names are searched on one after the other; list them`,
+        );
+      } else if (hosts.has(pattern.text)) {
+        this.refuse('bad-short-names', at, `${pattern.text} stands in the list already, and is searched once; remove it here`);
+      } else hosts.add(pattern.text);
+    }
+    return { shortNames: { value: [...hosts], origin } };
+  }
+
   private readInternal(text: string, pointer: string): Rule[] {
-    const parsed = parsePattern(text);
-    if (!parsed.ok) return this.refuse(parsed.code, pointer, parsed.message);
-    const { host, path } = parsed.pattern;
-    if (path.length > 0) {
-      return this.refuse(
-        'internal-pattern',
-        pointer,
-        `an internal registry is a host with its port, without path; write "${text.slice(0, text.indexOf('/'))}"`,
-      );
+    const pattern = this.readHost(text, pointer, 'internal-pattern', 'an internal registry');
+    if (pattern === undefined) return [];
+    if (pattern.host.kind === 'any') {
+      const message = 'every host would be an internal registry, and nothing would be checked; name the hosts';
+      return this.refuse('internal-pattern', pointer, message);
     }
-    if (host.kind === 'any') {
-      return this.refuse(
-        'internal-pattern',
-        pointer,
-        'every host would be an internal registry, and nothing would be checked; name the hosts',
-      );
-    }
-    const pattern = resolvePattern(parsed.pattern, true);
     const origin = this.originOf(pointer);
     return [{ name: pattern.text, pattern, trust: true, pullSecrets: [], onMissingSecret: 'warn', internal: true, origin }];
+  }
+
+  /** A pattern that must be without path. */
+  private readHost(text: string, pointer: string, code: ProblemCode, what: string): RegistryPattern | undefined {
+    const parsed = parsePattern(text);
+    if (!parsed.ok) {
+      const message =
+        parsed.code === 'pattern-unqualified' && !text.includes('/')
+          ? `${quote(text)} would be a Docker Hub name; write its port: ${quote(`${text}:443`)}`
+          : parsed.message;
+      this.refuse(parsed.code, pointer, message);
+      return undefined;
+    }
+    if (parsed.pattern.path.length > 0) {
+      this.refuse(code, pointer, `${what} is a host with its port, without path; write ${quote(text.slice(0, text.indexOf('/')))}`);
+      return undefined;
+    }
+    return resolvePattern(parsed.pattern, true);
   }
 
   private readRule(rule: WrittenRule, pointer: string): Rule[] {
@@ -143,64 +200,101 @@ class DocumentReader {
     const name = this.text(rule.name, `${pointer}/name`);
     const reason = this.text(rule.reason, `${pointer}/reason`);
     const pushSecret = this.text(rule.pushSecret, `${pointer}/pushSecret`);
-    const pullSecrets = this.readSecrets(rule.pullSecret, `${pointer}/pullSecret`);
-    const rules = new Map<string, Rule>();
-    for (const [text, at] of this.oneOrMany(rule.registry, `${pointer}/registry`)) {
+    const shared = {
+      trust,
+      ...(reason !== undefined && { reason }),
+      pullSecrets: this.readSecrets(rule.pullSecret, `${pointer}/pullSecret`),
+      ...(pushSecret !== undefined && { pushSecret }),
+      onMissingSecret: rule.onMissingSecret ?? 'warn',
+      ...this.readNamespaces(rule.namespaces, `${pointer}/namespaces`),
+      internal: false,
+      ...(this.scope.kind === 'namespace' && { owner: this.scope.namespace }),
+    };
+    const patterns = this.readPatterns(rule.registry, `${pointer}/registry`, trust);
+    return patterns.map(({ pattern, origin }) => ({ name: name ?? pattern.text, pattern, ...shared, origin }));
+  }
+
+  private checkTrustFields(rule: WrittenRule, trust: boolean, pointer: string): void {
+    const place = renderPointer(pointer);
+    if (trust && rule.reason !== undefined) {
+      const message = `${place} trusts its registry, and a reason is shown to people whose image is refused; write "trust: false" with it, or make it a comment`;
+      this.refuseField('reason-on-trusted', `${pointer}/reason`, message);
+    }
+    for (const field of ['pullSecret', 'pushSecret'] as const) {
+      if (trust || rule[field] === undefined) continue;
+      const message = `${place} refuses its registry ("trust: false"), which then needs no ${field}; remove one of the two`;
+      this.refuseField('secret-on-distrusted', `${pointer}/${field}`, message);
+    }
+    if (rule.onMissingSecret !== undefined && (!trust || (rule.pullSecret === undefined && rule.pushSecret === undefined))) {
+      const why = trust
+        ? 'names no secret that could be missing; write pullSecret or pushSecret, or remove the field'
+        : 'refuses its registry ("trust: false"), so no secret is wanted; remove the field';
+      this.refuseField('on-missing-without-secret', `${pointer}/onMissingSecret`, `${place} has onMissingSecret and ${why}`);
+    }
+  }
+
+  private readSecrets(written: WrittenRule['pullSecret'], pointer: string): readonly string[] {
+    const names = new Set<string>();
+    for (const [name, at] of this.oneOrMany(written, pointer)) {
+      if (names.has(name)) this.warn('duplicate-secret', at, `is ${name} once more; remove it`);
+      names.add(name);
+    }
+    return [...names];
+  }
+
+  private readExemption(exemption: WrittenExemption, pointer: string): Exemption[] {
+    const reason = this.text(exemption.reason, `${pointer}/reason`) ?? '';
+    const namespaces = this.readNamespaces(exemption.namespaces, `${pointer}/namespaces`);
+    const patterns = this.readPatterns(exemption.image, `${pointer}/image`, true);
+    return patterns.map(({ pattern, origin }) => ({ pattern, ...namespaces, until: exemption.until, reason, origin }));
+  }
+
+  private readOverride(override: WrittenOverride, pointer: string): Override[] {
+    const { mode, unconfigured, inject } = override;
+    if (mode === undefined && unconfigured === undefined && inject === undefined) {
+      const message = `${renderPointer(pointer)} changes no setting; write mode, unconfigured or inject, or remove the entry`;
+      this.findings.push({ code: 'override-without-setting', message, position: this.data.locate(pointer) });
+    }
+    const { namespaces } = this.readNamespaces(override.namespaces, `${pointer}/namespaces`);
+    if (namespaces === undefined) return [];
+    return [
+      {
+        namespaces,
+        ...(mode !== undefined && { mode }),
+        ...(unconfigured !== undefined && { unconfigured }),
+        ...(inject !== undefined && { inject }),
+        origin: this.originOf(pointer),
+      },
+    ];
+  }
+
+  private readNamespaces(written: WrittenNamespaces | undefined, pointer: string): { readonly namespaces?: NamespaceSelector } {
+    if (written === undefined || !this.fits(pointer)) return {};
+    const { selector, slips } = readNamespaces(written, (below) => this.fits(pointer + below));
+    for (const { code, pointer: below, message } of slips) {
+      if (levelOf(code) === 'warning') this.warn(code, pointer + below, message);
+      else {
+        const place = `${renderPointer(pointer + below)} ${message}`;
+        this.findings.push({ code, message: place, position: this.data.locate(pointer + below) });
+      }
+    }
+    return selector === undefined ? {} : { namespaces: selector };
+  }
+
+  /** One for each pattern that stands there, with its place; the same one twice counts once. */
+  private readPatterns(written: WrittenTexts | undefined, pointer: string, trust: boolean): readonly LocatedPattern[] {
+    const patterns = new Map<string, LocatedPattern>();
+    for (const [text, at] of this.oneOrMany(written, pointer)) {
       const parsed = parsePattern(text);
       if (!parsed.ok) {
         this.refuse(parsed.code, at, parsed.message);
         continue;
       }
       const pattern = resolvePattern(parsed.pattern, trust);
-      if (rules.has(pattern.text)) {
-        this.warnings.push({
-          code: 'duplicate-registry',
-          message: `${renderPointer(at)} is ${pattern.text} once more; remove it`,
-          position: this.data.locate(at),
-        });
-        continue;
-      }
-      rules.set(pattern.text, {
-        name: name ?? pattern.text,
-        pattern,
-        trust,
-        ...(reason !== undefined && { reason }),
-        pullSecrets,
-        ...(pushSecret !== undefined && { pushSecret }),
-        onMissingSecret: 'warn',
-        internal: false,
-        origin: this.originOf(at),
-      });
+      if (patterns.has(pattern.text)) this.warn('duplicate-registry', at, `is ${pattern.text} once more; remove it`);
+      else patterns.set(pattern.text, { pattern, origin: this.originOf(at) });
     }
-    return [...rules.values()];
-  }
-
-  private checkTrustFields(rule: WrittenRule, trust: boolean, pointer: string): void {
-    if (trust && rule.reason !== undefined) {
-      const message = `${renderPointer(pointer)} trusts its registry, and a reason is shown to people whose image is refused; write "trust: false" with it, or make it a comment`;
-      this.refuseField('reason-on-trusted', `${pointer}/reason`, message);
-    }
-    for (const field of ['pullSecret', 'pushSecret'] as const) {
-      if (trust || rule[field] === undefined) continue;
-      const message = `${renderPointer(pointer)} refuses its registry ("trust: false"), which then needs no ${field}; remove one of the two`;
-      this.refuseField('secret-on-distrusted', `${pointer}/${field}`, message);
-    }
-  }
-
-  private readSecrets(written: WrittenRule['pullSecret'], pointer: string): readonly string[] {
-    if (written === undefined) return [];
-    const names = new Set<string>();
-    for (const [name, at] of this.oneOrMany(written, pointer)) {
-      if (names.has(name)) {
-        this.warnings.push({
-          code: 'duplicate-secret',
-          message: `${renderPointer(at)} is ${name} once more; remove it`,
-          position: this.data.locate(at),
-        });
-      }
-      names.add(name);
-    }
-    return [...names];
+    return [...patterns.values()];
   }
 
   /** Folded blocks leave a line break behind the text. */
@@ -208,24 +302,31 @@ class DocumentReader {
     return this.fits(pointer) ? written?.trim() : undefined;
   }
 
-  private oneOrMany(written: string | readonly string[], pointer: string): [string, string][] {
-    if (!this.fits(pointer)) return [];
+  private oneOrMany(written: WrittenTexts | undefined, pointer: string): [string, string][] {
+    if (written === undefined || !this.fits(pointer)) return [];
     return typeof written === 'string' ? [[written, pointer]] : this.entries(written, pointer);
   }
 
-  private refuse(code: Finding['code'], pointer: string, sentence: string): never[] {
+  private refuse(code: ProblemCode, pointer: string, sentence: string): never[] {
     this.findings.push({ code, message: `${renderPointer(pointer)}: ${sentence}`, position: this.data.locate(pointer) });
     return [];
   }
 
-  private refuseField(code: Finding['code'], pointer: string, message: string): void {
+  private refuseField(code: ProblemCode, pointer: string, message: string): void {
     this.findings.push({ code, message, position: this.data.locateField(pointer) });
+  }
+
+  /** The sentence goes on after the place. */
+  private warn(code: ProblemCode, pointer: string, sentence: string): void {
+    this.warnings.push({ code, message: `${renderPointer(pointer)} ${sentence}`, position: this.data.locate(pointer) });
   }
 
   private originOf(pointer: string): Origin {
     return { source: this.source, ...this.data.locate(pointer) };
   }
 }
+
+type LocatedPattern = { readonly pattern: RegistryPattern; readonly origin: Origin };
 
 function problemsOf(findings: readonly Finding[], source: RuleSource): readonly Problem[] {
   const inOrder = findings.toSorted((one, other) => one.position.line - other.position.line || one.position.column - other.position.column);

@@ -9,52 +9,99 @@ export type Position = { readonly line: number; readonly column: number };
 /** The document and place a rule or a setting was read from. */
 export type Origin = Position & { readonly source: RuleSource };
 
-/** Every kind of problem and warning a rules document can have, with one line on what it means. The documentation is held against this table. */
+/**
+ * Every kind of problem and warning a rules document can have, with one line on what it means. A problem refuses its document, a warning
+ * refuses nothing. The documentation is held against this table.
+ */
 export const problemCodes = {
-  'yaml-syntax': 'The text is not valid YAML 1.2.',
-  'yaml-alias': 'YAML anchors and aliases are not part of the format.',
-  'yaml-unquoted-wildcard': 'A pattern that begins with * stands without quotes, so YAML reads it as an alias.',
-  'yaml-tag': 'YAML tags and directives are not part of the format.',
-  'yaml-several-documents': 'The text holds more than one YAML document.',
-  'document-too-large': 'The document is longer than 1 MiB.',
-  'document-too-costly': 'Reading the document takes more time or memory than it is given.',
-  'nesting-too-deep': 'The document is nested deeper than any rule needs.',
-  'too-many-problems': 'The document has more problems than are listed.',
-  'blank-document': 'Warning: the document holds nothing, so it contributes no rules.',
-  'duplicate-field': 'A field is written twice in one mapping.',
-  'unknown-field': 'A field is not known to this version.',
-  'missing-field': 'A rule has no registry.',
-  'wrong-type': 'A value is of another type than the field takes.',
-  'unknown-value': 'A value is not one of those the field takes.',
-  'empty-value': 'A field is written but holds nothing.',
-  'bad-text': 'A text is too long, blank, or has line breaks or control characters.',
-  'bad-secret-name': 'A secret name is not a valid Kubernetes object name.',
-  'secret-on-distrusted': 'A rule that refuses its registry names a secret for it.',
-  'reason-on-trusted': 'A rule that trusts its registry gives a reason for refusing it.',
-  'pattern-too-long': 'A registry pattern is longer than any image name could match.',
-  'pattern-space': 'A registry pattern holds a space or a control character.',
-  'pattern-scheme': 'A registry pattern begins with a scheme such as https://.',
-  'pattern-slash': 'A registry pattern begins or ends with a slash, or has two in a row.',
-  'pattern-tag': 'A registry pattern names a tag.',
-  'pattern-digest': 'A registry pattern names a digest.',
-  'pattern-user': 'A registry pattern holds user information.',
-  'pattern-wildcard': 'A * in a registry pattern stands for a part of a label or segment, or where none may stand.',
-  'pattern-host': 'The host of a registry pattern is not a host name or address.',
-  'pattern-unqualified': 'The first part of a registry pattern would be read as a Docker Hub name, not as a host.',
-  'pattern-port': 'The port of a registry pattern is not a number from 1 to 65535, nor *.',
-  'pattern-path': 'The path of a registry pattern is not a repository path.',
-  'internal-pattern': 'An internal registry has a path, or would be any host at all.',
-  'duplicate-registry': 'Warning: a rule lists one registry twice.',
-  'duplicate-secret': 'Warning: a rule lists one secret twice.',
-  'setting-conflict': 'Two documents write different values of one setting.',
-  'rule-tie': 'Two rules have the same pattern and may apply in the same namespace, so neither is the more specific.',
-  'override-tie': 'Two overrides write different values of one setting, and neither names its namespaces more specifically.',
-  'internal-conflict': 'A rule refuses, or gives a secret to, what is an internal registry.',
-  'too-many-rules': 'The documents of one namespace have more than 200 rules together.',
-  'namespace-widens': "A namespace's own rule trusts what the cluster's rules neither trust nor delegate.",
-} as const;
+  'yaml-syntax': { level: 'problem', text: 'The text is not valid YAML 1.2.' },
+  'yaml-alias': { level: 'problem', text: 'YAML anchors and aliases are not part of the format.' },
+  'yaml-unquoted-wildcard': { level: 'problem', text: 'A pattern that begins with * stands without quotes, so YAML reads it as an alias.' },
+  'yaml-tag': { level: 'problem', text: 'YAML tags and directives are not part of the format.' },
+  'yaml-several-documents': { level: 'problem', text: 'The text holds more than one YAML document.' },
+  'document-too-large': { level: 'problem', text: 'The document is longer than 1 MiB, or than 64 KiB for the rules of a namespace.' },
+  'document-too-costly': { level: 'problem', text: 'Reading the document takes more time or memory than it is given.' },
+  'nesting-too-deep': { level: 'problem', text: 'The document is nested deeper than any rule needs.' },
+  'too-many-problems': { level: 'problem', text: 'The document has more problems than are listed.' },
+  'duplicate-field': { level: 'problem', text: 'A field is written twice in one mapping.' },
+  'unknown-field': { level: 'problem', text: 'A field is not known to this version.' },
+  'missing-field': {
+    level: 'problem',
+    text: 'A field is left out that must be there, such as the registry of a rule or the last day of an exemption.',
+  },
+  'wrong-type': { level: 'problem', text: 'A value is of another type than the field takes.' },
+  'unknown-value': { level: 'problem', text: 'A value is not one of those the field takes.' },
+  'empty-value': { level: 'problem', text: 'A field is written but holds nothing.' },
+  'bad-text': { level: 'problem', text: 'A text is too long, blank, or has line breaks or control characters.' },
+  'bad-secret-name': { level: 'problem', text: 'A secret name is not a valid Kubernetes object name.' },
+  'bad-namespace': { level: 'problem', text: 'A namespace is written as a name that no namespace can have.' },
+  'bad-label': { level: 'problem', text: 'A label has a key or a value that no label can have.' },
+  'empty-selector': { level: 'problem', text: 'A selection by labels has no requirement, so it would select every namespace.' },
+  'selector-values': {
+    level: 'problem',
+    text: 'A requirement on labels has no values where its operator compares with values, or has some where it does not.',
+  },
+  'bad-day': { level: 'problem', text: 'The last day of an exemption is not a day of the calendar, written as YYYY-MM-DD.' },
+  'bad-short-names': { level: 'problem', text: 'A host that short names are searched on has a path or a wildcard, or is listed twice.' },
+  'secret-on-distrusted': { level: 'problem', text: 'A rule that refuses its registry names a secret for it.' },
+  'reason-on-trusted': { level: 'problem', text: 'A rule that trusts its registry gives a reason for refusing it.' },
+  'on-missing-without-secret': { level: 'problem', text: 'A rule says what happens where its secret is missing, but names no secret.' },
+  'override-without-setting': { level: 'problem', text: 'An override changes no setting.' },
+  'namespace-scope': { level: 'problem', text: "The rules of a namespace of its own use what only the cluster's rules may." },
+  'pattern-too-long': { level: 'problem', text: 'A registry pattern is longer than any image name could match.' },
+  'pattern-space': { level: 'problem', text: 'A registry pattern holds a space or a control character.' },
+  'pattern-scheme': { level: 'problem', text: 'A registry pattern begins with a scheme such as https://.' },
+  'pattern-slash': { level: 'problem', text: 'A registry pattern begins or ends with a slash, or has two in a row.' },
+  'pattern-tag': { level: 'problem', text: 'A registry pattern names a tag.' },
+  'pattern-digest': { level: 'problem', text: 'A registry pattern names a digest.' },
+  'pattern-user': { level: 'problem', text: 'A registry pattern holds user information.' },
+  'pattern-wildcard': {
+    level: 'problem',
+    text: 'A * in a registry pattern stands for a part of a label or segment, or where none may stand.',
+  },
+  'pattern-host': { level: 'problem', text: 'The host of a registry pattern is not a host name or address.' },
+  'pattern-unqualified': {
+    level: 'problem',
+    text: 'The first part of a registry pattern would be read as a Docker Hub name, not as a host.',
+  },
+  'pattern-port': { level: 'problem', text: 'The port of a registry pattern is not a number from 1 to 65535, nor *.' },
+  'pattern-path': { level: 'problem', text: 'The path of a registry pattern is not a repository path.' },
+  'internal-pattern': { level: 'problem', text: 'An internal registry has a path, or would be any host at all.' },
+  'setting-conflict': { level: 'problem', text: 'Two documents write different values of one setting.' },
+  'rule-tie': {
+    level: 'problem',
+    text: 'Two rules have the same pattern and may apply in the same namespace, so neither is the more specific.',
+  },
+  'internal-conflict': { level: 'problem', text: 'A rule refuses, or gives a secret to, what is an internal registry.' },
+  'override-tie': {
+    level: 'problem',
+    text: 'Two overrides write different values of one setting, and neither names its namespaces more specifically.',
+  },
+  'too-many-rules': { level: 'problem', text: 'The documents of one namespace have more than 200 rules together.' },
+  'namespace-widens': { level: 'problem', text: "A namespace's own rule trusts what the cluster's rules neither trust nor delegate." },
+  'blank-document': { level: 'warning', text: 'The document holds nothing, so it contributes no rules.' },
+  'duplicate-registry': { level: 'warning', text: 'One list of registries or images has a pattern twice.' },
+  'duplicate-secret': { level: 'warning', text: 'A rule lists one secret twice.' },
+  'duplicate-namespace': { level: 'warning', text: 'One list of namespaces has a name twice.' },
+  'loosening-glob': {
+    level: 'warning',
+    text: 'Something is loosened for namespaces by a glob of names, and people can choose the names of their namespaces.',
+  },
+  'exemption-expired': { level: 'warning', text: 'An exemption is past its last day, so it has no effect any more.' },
+  'rule-redundant': { level: 'warning', text: 'Without the rule every image would be decided the same.' },
+  'refusal-overtaken': {
+    level: 'warning',
+    text: 'A refusal does not hold for some of its images, since a more specific rule with a wildcard trusts them.',
+  },
+  'shadowed-rule': { level: 'warning', text: 'A rule can never win, since others win wherever it applies.' },
+} as const satisfies Record<string, { readonly level: ProblemLevel; readonly text: string }>;
 
+export type ProblemLevel = 'problem' | 'warning';
 export type ProblemCode = keyof typeof problemCodes;
+
+export function levelOf(code: ProblemCode): ProblemLevel {
+  return problemCodes[code].level;
+}
 
 /** What is wrong with the rules, where, and in words what to do about it. */
 export type Problem = {

@@ -1,5 +1,6 @@
 import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js';
 import Type, { type Static } from 'typebox';
+import { isCalendarDay } from './day.ts';
 
 /** The longest `contact`: a denial has room for one line of it. */
 const contactLength = 200;
@@ -9,14 +10,60 @@ const reasonLength = 200;
 const nameLength = 100;
 /** Kubernetes' limit for object names. */
 const secretNameLength = 253;
+/** Kubernetes' limit for names of namespaces (DNS labels) and for values of labels. */
+const labelLength = 63;
 
 /** One line of printable text; one line break at the end is let through, since YAML's folded blocks leave one. */
 const oneLine = '^[^\\s\\p{Cc}][^\\p{Cc}\\u2028\\u2029]*\\n?$';
 /** A DNS subdomain (RFC 1123), the rule for names of secrets. */
-const dnsSubdomain = '^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$';
+const dnsSubdomain = '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*';
+/** A DNS label (RFC 1123) in which a * may stand for any characters. */
+const namespaceGlob = '^[a-z0-9*]([-a-z0-9*]*[a-z0-9*])?$';
+/** Kubernetes' grammar of label keys: a name, before it perhaps a DNS subdomain and a slash. */
+const labelKey = `^((?=[^/]{1,253}/)${dnsSubdomain}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`;
+const labelValue = '^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$';
 
 const registryPattern = Type.String({ minLength: 1 });
-const secretName = Type.String({ minLength: 1, maxLength: secretNameLength, pattern: dnsSubdomain });
+const registryPatterns = [registryPattern, Type.Array(registryPattern, { minItems: 1 })] as const;
+const secretName = Type.String({ minLength: 1, maxLength: secretNameLength, pattern: `^${dnsSubdomain}$` });
+const namespaceName = Type.String({ minLength: 1, maxLength: labelLength, pattern: namespaceGlob });
+const labelText = Type.String({ maxLength: labelLength, pattern: labelValue });
+
+const modes = ['enforce', 'warn', 'audit'] as const;
+const answers = ['deny', 'warn', 'allow'] as const;
+const injections = ['all', 'pods', 'off'] as const;
+
+const requirementSchema = Type.Object(
+  {
+    key: Type.String({ pattern: labelKey, description: 'The key of the label.' }),
+    operator: Type.Enum(['In', 'NotIn', 'Exists', 'DoesNotExist'], {
+      description: 'In and NotIn compare with values; NotIn and DoesNotExist also hold where the namespace has no such label.',
+    }),
+    values: Type.Optional(
+      Type.Array(labelText, { description: 'For In and NotIn: at least one value. For Exists and DoesNotExist: none.' }),
+    ),
+  },
+  { additionalProperties: false, description: 'One requirement on a label.' },
+);
+
+const selectorSchema = Type.Object(
+  {
+    matchLabels: Type.Optional(
+      Type.Record(Type.String({ pattern: labelKey }), labelText, {
+        additionalProperties: false,
+        description: 'Labels that the namespace has, with just these values.',
+      }),
+    ),
+    matchExpressions: Type.Optional(Type.Array(requirementSchema, { description: 'Requirements on labels; all of them hold.' })),
+  },
+  { additionalProperties: false },
+);
+
+function namespacesField(description: string) {
+  return Type.Union([namespaceName, Type.Array(namespaceName, { minItems: 1 }), selectorSchema], {
+    description: `${description} A name, in which * stands for any characters; a list of names; or labels: {matchLabels: {team: a}}, with matchExpressions as in Kubernetes.`,
+  });
+}
 
 const ruleSchema = Type.Object(
   {
@@ -27,10 +74,11 @@ const ruleSchema = Type.Object(
         description: 'A name for the rule, used in messages and audit records. Default: the registry pattern itself.',
       }),
     ),
-    registry: Type.Union([registryPattern, Type.Array(registryPattern, { minItems: 1 })], {
+    registry: Type.Union([...registryPatterns], {
       description:
         'The registry, or a list of them: host[:port][/path]. "*.example.com" is any subdomain, "*" any host, ":*" any port, a "*" path segment exactly one segment. Without a port: the default port where the rule trusts, every port where it distrusts. Without a path: every repository.',
     }),
+    namespaces: Type.Optional(namespacesField('The namespaces in which the rule applies. Default: all.')),
     trust: Type.Optional(
       Type.Boolean({ default: true, description: 'Whether images may come from there. Default: true. With false they are refused.' }),
     ),
@@ -50,21 +98,64 @@ const ruleSchema = Type.Object(
     pushSecret: Type.Optional(
       Type.String({ ...secretName, description: 'The secret builds need to push to the registry. Only where the rule trusts.' }),
     ),
+    onMissingSecret: Type.Optional(
+      Type.Enum(['warn', 'deny', 'ignore'], {
+        default: 'warn',
+        description:
+          'What happens where the secret is not in the namespace: warn warns, deny refuses Pods, ignore says nothing. Default: warn. Only where the rule has a secret.',
+      }),
+    ),
   },
   { additionalProperties: false, description: 'One registry, whether it is trusted, and which secrets it needs.' },
+);
+
+const exemptionSchema = Type.Object(
+  {
+    image: Type.Union([...registryPatterns], {
+      description:
+        'What is let in although no rule trusts it: a pattern as in a rule that trusts, host[:port][/path], or a list of them. Without tag or digest.',
+    }),
+    namespaces: Type.Optional(
+      namespacesField(
+        'The namespaces in which the exemption holds. Default: all. Prefer labels: people can choose the names of their namespaces.',
+      ),
+    ),
+    until: Type.String({
+      format: 'date',
+      description: 'The last day on which it holds, in UTC: YYYY-MM-DD. After that day the exemption is void.',
+    }),
+    reason: Type.String({
+      maxLength: reasonLength,
+      pattern: oneLine,
+      description: 'Why it is let in, in one line for whoever reads the audit.',
+    }),
+  },
+  { additionalProperties: false, description: 'What may come in until a day although no rule trusts it; it is given no secret.' },
+);
+
+const overrideSchema = Type.Object(
+  {
+    namespaces: namespacesField(
+      'The namespaces for which the settings hold. Prefer labels: people can choose the names of their namespaces.',
+    ),
+    mode: Type.Optional(Type.Enum([...modes], { description: 'What happens to refusals there.' })),
+    unconfigured: Type.Optional(Type.Enum([...answers], { description: 'What happens there to images that no rule names.' })),
+    inject: Type.Optional(Type.Enum([...injections], { description: 'Which objects there are given secrets.' })),
+  },
+  { additionalProperties: false, description: 'Other settings for some namespaces: at least one of mode, unconfigured and inject.' },
 );
 
 /** The format of a rules document, as JSON Schema (draft 2020-12): the one source of its types, its validation and what editors are given. */
 export const rulesSchema = Type.Object(
   {
     unconfigured: Type.Optional(
-      Type.Enum(['deny', 'warn', 'allow'], {
+      Type.Enum([...answers], {
         default: 'deny',
         description: 'What happens to images that no rule names. Default: deny.',
       }),
     ),
     mode: Type.Optional(
-      Type.Enum(['enforce', 'warn', 'audit'], {
+      Type.Enum([...modes], {
         default: 'enforce',
         description:
           'What happens to refusals: enforce refuses, warn lets pass and warns the client, audit lets pass and records. Default: enforce.',
@@ -77,13 +168,40 @@ export const rulesSchema = Type.Object(
         description: 'Whom a blocked person asks: one line, shown in every denial.',
       }),
     ),
+    inject: Type.Optional(
+      Type.Enum([...injections], {
+        default: 'all',
+        description:
+          'Which objects secrets are written into: all (Pods, the templates of Deployments and their like, BuildConfigs), pods (Pods alone), or off. Default: all.',
+      }),
+    ),
+    shortNames: Type.Optional(
+      Type.Union([Type.Enum(['docker.io', 'reject']), Type.Array(registryPattern, { minItems: 1 })], {
+        description:
+          'What an image name without registry means: docker.io, reject (such names are refused), or a list of hosts, host[:port], that nodes search in this order. Default: docker.io.',
+      }),
+    ),
     internalRegistries: Type.Optional(
       Type.Array(registryPattern, {
         description: 'Registries of the cluster itself, host[:port]: always trusted, never given a secret.',
       }),
     ),
+    delegate: Type.Optional(
+      Type.Array(registryPattern, {
+        description:
+          'What namespaces may trust by rules of their own: patterns as in a rule that trusts, host[:port][/path]. Default: nothing.',
+      }),
+    ),
     rules: Type.Optional(
       Type.Array(ruleSchema, { description: 'The registry rules. The most specific pattern wins, whatever the order.' }),
+    ),
+    exemptions: Type.Optional(
+      Type.Array(exemptionSchema, { description: 'What may come in until a day although no rule trusts it, and why.' }),
+    ),
+    overrides: Type.Optional(
+      Type.Array(overrideSchema, {
+        description: 'Other settings for some namespaces. The most specific selection wins, whatever the order.',
+      }),
     ),
   },
   {
@@ -96,14 +214,38 @@ export const rulesSchema = Type.Object(
 
 /** A rules document that fits the schema. */
 export type RulesDocument = Static<typeof rulesSchema>;
-/** One entry of `rules` as it is written. */
+/** One entry of `rules`, `exemptions` and `overrides` as it is written. */
 export type WrittenRule = Static<typeof ruleSchema>;
+export type WrittenExemption = Static<typeof exemptionSchema>;
+export type WrittenOverride = Static<typeof overrideSchema>;
+/** `namespaces`, wherever it stands. */
+export type WrittenNamespaces = WrittenOverride['namespaces'];
 
-/** The fields of the top level and of a rule, for messages that name the nearest. */
-export const documentFields: readonly string[] = Object.keys(rulesSchema.properties);
-export const ruleFields: readonly string[] = Object.keys(ruleSchema.properties);
+/** The mappings a document is made of. */
+export type Level = 'document' | 'rule' | 'exemption' | 'override' | 'selector' | 'requirement';
+export type FieldsOfLevel = Readonly<Record<Level, readonly string[]>>;
 
-const validate = new Ajv2020({ strict: true, allErrors: true, verbose: true }).compile(rulesSchema);
+/** The fields of each level, for messages that name the nearest. */
+export const fieldsOfLevel: FieldsOfLevel = {
+  document: Object.keys(rulesSchema.properties),
+  rule: Object.keys(ruleSchema.properties),
+  exemption: Object.keys(exemptionSchema.properties),
+  override: Object.keys(overrideSchema.properties),
+  selector: Object.keys(selectorSchema.properties),
+  requirement: Object.keys(requirementSchema.properties),
+};
+
+/** The same for rules that a namespace has of its own: they can neither loosen nor reach beyond it. */
+export const fieldsOfNamespaceRules: FieldsOfLevel = {
+  document: ['rules'],
+  rule: fieldsOfLevel.rule.filter((field) => field !== 'namespaces'),
+  exemption: [],
+  override: [],
+  selector: [],
+  requirement: [],
+};
+
+const validate = new Ajv2020({ strict: true, allErrors: true, verbose: true, formats: { date: isCalendarDay } }).compile(rulesSchema);
 
 /** Everything in which a value differs from the schema, in ajv's words; empty when it is a {@link RulesDocument}. */
 export function schemaErrors(value: unknown): readonly ErrorObject[] {

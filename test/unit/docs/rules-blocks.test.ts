@@ -3,7 +3,7 @@ import { parse, parseDocument } from 'yaml';
 import { compileRuleSet } from '../../../src/rules/compile.ts';
 import { type ParseResult, parseRulesDocument } from '../../../src/rules/parse.ts';
 import { renderOrigin } from '../../../src/rules/problem.ts';
-import { documentFields } from '../../../src/rules/schema.ts';
+import { fieldsOfLevel } from '../../../src/rules/schema.ts';
 import { briefly, documentOf, fileSource, referenceOf, ruleSetOf, sha256, winnerOf } from '../rules/documents.ts';
 import { blocks, pages, readPage, rows, section } from './pages.ts';
 
@@ -72,7 +72,7 @@ function rulesIn({ place, text }: Example): readonly Example[] {
   if (kind === 'ConfigMap' && Object.hasOwn(metadata?.labels ?? {}, 'regkeeper.io/rules')) {
     return Object.entries(data).map(([key, document]) => ({ place: `${place} ${key}`, text: document }));
   }
-  return documentFields.some((field) => Object.hasOwn(value, field)) ? [{ place, text }] : [];
+  return fieldsOfLevel.document.some((field) => Object.hasOwn(value, field)) ? [{ place, text }] : [];
 }
 
 /** Warnings too: an example should not have any. */

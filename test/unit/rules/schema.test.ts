@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { problemCodes } from '../../../src/rules/problem.ts';
-import { documentFields, ruleFields, rulesSchema, schemaErrors } from '../../../src/rules/schema.ts';
+import { fieldsOfLevel, rulesSchema, schemaErrors } from '../../../src/rules/schema.ts';
 
 const published = JSON.parse(JSON.stringify(rulesSchema));
 
@@ -12,7 +12,7 @@ describe('the published schema', () => {
 
   test('describes every field', () => {
     const fields = [published.properties, published.properties.rules.items.properties].flatMap((properties) => Object.entries(properties));
-    expect(fields.map(([name]) => name)).toEqual([...documentFields, ...ruleFields]);
+    expect(fields.map(([name]) => name)).toEqual([...fieldsOfLevel.document, ...fieldsOfLevel.rule]);
     for (const [name, field] of fields) expect(field, name).toHaveProperty('description', expect.stringMatching(/^[A-Z].*\.$/s));
   });
 
@@ -30,5 +30,5 @@ describe('the published schema', () => {
 });
 
 test('every problem code has one line that says what it means', () => {
-  for (const [code, meaning] of Object.entries(problemCodes)) expect(meaning, code).toMatch(/^[A-Z][^\n]*\.$/);
+  for (const [code, { text }] of Object.entries(problemCodes)) expect(text, code).toMatch(/^[A-Z][^\n]*\.$/);
 });

@@ -1,0 +1,32 @@
+import { describe, expect, test } from 'vitest';
+import { parseRulesDocument } from '../../../src/rules/parse.ts';
+import { levelOf, type ProblemCode, problemCodes } from '../../../src/rules/problem.ts';
+import { brokenDocuments } from './broken.ts';
+import { briefly, fileSource } from './documents.ts';
+
+describe('a mistake is found where it stands', () => {
+  test.each(brokenDocuments)('$problem$says', ({ text, problem, says, scope }) => {
+    const parsed = parseRulesDocument(text, fileSource('rules.yaml'), scope);
+    const problems = parsed.ok ? [] : briefly(parsed.problems);
+    expect(problems).toEqual([expect.stringContaining(says)]);
+    expect(problems[0]).toContain(problem);
+  });
+});
+
+/** What no single document can have; the tests of compiling and of namespaces' own rules produce them. */
+const ofSeveralDocuments: readonly ProblemCode[] = [
+  'setting-conflict',
+  'rule-tie',
+  'internal-conflict',
+  'override-tie',
+  'too-many-rules',
+  'namespace-widens',
+];
+/** The first takes more than one mistake, see parse.test.ts; the second is said by whoever waits for the parser. */
+const ofNoMistake: readonly ProblemCode[] = ['too-many-problems', 'document-too-costly'];
+
+test('every problem that a single document can have is among them', () => {
+  const shown = new Set([...brokenDocuments.map(({ problem }) => problem.split(' ', 1)[0]), ...ofSeveralDocuments, ...ofNoMistake]);
+  const problems = (Object.keys(problemCodes) as ProblemCode[]).filter((code) => levelOf(code) === 'problem');
+  expect(problems.filter((code) => !shown.has(code))).toEqual([]);
+});
