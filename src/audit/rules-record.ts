@@ -1,4 +1,4 @@
-import { canonicalRules } from '../rules/compile.ts';
+import { canonicalRules } from '../rules/canonical.ts';
 import { type Problem, type RuleSource, renderOrigin } from '../rules/problem.ts';
 import type { RuleSet } from '../rules/ruleset.ts';
 import { auditSource } from './record.ts';

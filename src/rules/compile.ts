@@ -1,57 +1,61 @@
-import { indexRules } from './match.ts';
+import { canonicalContents } from './canonical.ts';
+import { searchExemptions } from './exemptions.ts';
+import { indexRules, type RuleIndex } from './match.ts';
+import { commonName, renderSelector, type Term } from './namespaces.ts';
 import { searchNearest } from './nearest.ts';
+import { findOverrideTies, indexOverrides } from './overrides.ts';
 import type { ParsedDocument, WrittenSetting } from './parse.ts';
 import type { RegistryPattern } from './pattern.ts';
+import { standInFor } from './pattern-overlap.ts';
 import { type Problem, renderOrigin } from './problem.ts';
-import type { Rule, RuleSet, RuleSettings } from './ruleset.ts';
+import type { Place, Rule, RuleSet, RuleSettings } from './ruleset.ts';
+import { findTies, type Tie } from './ties.ts';
 
 export type CompileResult =
   | { readonly ok: true; readonly ruleSet: RuleSet }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
 /**
- * Makes one rule set of all documents, or says where they contradict each other or themselves; each problem stands at the later of the
- * two places, in the order given, and names the earlier. `hash` gives a hex digest of at least 12 digits for a text. No documents, or
- * documents without rules, are a rule set too: one that trusts nothing.
+ * Makes one rule set of all documents of the cluster, or says where they contradict each other or themselves; each problem stands at the
+ * later of the two places, in the order given, and names the earlier. `hash` gives a hex digest of at least 12 digits for a text. No
+ * documents, or documents without rules, are a rule set too: one that trusts nothing.
  */
 export function compileRuleSet(documents: readonly ParsedDocument[], hash: (text: string) => string): CompileResult {
   const problems: Problem[] = [];
   const settings = uniteSettings(documents, problems);
   const written = documents.flatMap(({ rules }) => rules);
+  const exemptions = documents.flatMap((document) => document.exemptions);
+  const overrides = documents.flatMap((document) => document.overrides);
+  const delegate = documents.flatMap((document) => document.delegate);
   const internal = uniteInternal(written);
   const ordinary = written.filter((rule) => !rule.internal);
-  refuseTies(ordinary, problems);
+  problems.push(...findRuleTies(ordinary), ...findOverrideTies(overrides));
 
   const internalIndex = indexRules(internal);
-  refuseInternalConflicts(ordinary, internalIndex.cover, problems);
+  refuseInternalConflicts(ordinary, internalIndex, problems);
   if (problems.length > 0) return { ok: false, problems };
 
   const index = indexRules(ordinary);
   const rules = [...internal, ...ordinary];
+  const match: RuleSet['match'] = (reference, place) => {
+    // Internal registries are trusted whatever else is written, so they are asked first.
+    const inside = internalIndex.match(reference, place).entry;
+    if (inside) return { value: inside };
+    const { entry, unsure } = index.match(reference, place);
+    return unsure ? { value: entry, unsure: unsure.origin } : { value: entry };
+  };
+  const contents = { settings, rules, exemptions, overrides, delegate };
   const ruleSet: RuleSet = {
-    revision: hash(JSON.stringify(canonicalForm(settings, rules))).slice(0, 12),
-    settings,
-    rules,
-    exemptions: [],
-    overrides: [],
-    delegate: [],
+    ...contents,
+    revision: hash(JSON.stringify(canonicalContents(contents))).slice(0, 12),
     namespaceRules: new Map(),
     sources: documents.map(({ source }) => source),
-    settingsAt: () => ({ value: settings }),
-    // Internal registries are trusted whatever else is written, so they are asked first.
-    match: (reference) => ({ value: internalIndex.match(reference) ?? index.match(reference) }),
-    exemptionsFor: () => ({ value: [] }),
-    nearest: searchNearest(rules),
+    settingsAt: indexOverrides(settings, overrides),
+    match,
+    exemptionsFor: searchExemptions(exemptions),
+    nearest: searchNearest(rules, match),
   };
   return { ok: true, ruleSet };
-}
-
-/**
- * What the rule set says, as JSON: the same for the same rules and settings, whatever the order of documents, comments and spelling.
- * The revision is its hash; the audit log keeps it once for each revision.
- */
-export function canonicalRules({ settings, rules }: RuleSet): unknown {
-  return canonicalForm(settings, rules);
 }
 
 const defaultSettings: RuleSettings = { unconfigured: 'deny', mode: 'enforce', inject: 'all', shortNames: 'docker.io' };
@@ -59,8 +63,10 @@ const defaultSettings: RuleSettings = { unconfigured: 'deny', mode: 'enforce', i
 function uniteSettings(documents: readonly ParsedDocument[], problems: Problem[]): RuleSettings {
   const unconfigured = uniteSetting('unconfigured', documents, problems) ?? defaultSettings.unconfigured;
   const mode = uniteSetting('mode', documents, problems) ?? defaultSettings.mode;
+  const inject = uniteSetting('inject', documents, problems) ?? defaultSettings.inject;
+  const shortNames = uniteSetting('shortNames', documents, problems) ?? defaultSettings.shortNames;
   const contact = uniteSetting('contact', documents, problems);
-  return { ...defaultSettings, unconfigured, mode, ...(contact !== undefined && { contact }) };
+  return { unconfigured, mode, inject, shortNames, ...(contact !== undefined && { contact }) };
 }
 
 function uniteSetting<Name extends keyof ParsedDocument['settings']>(
@@ -74,7 +80,8 @@ function uniteSetting<Name extends keyof ParsedDocument['settings']>(
   });
   const [first, ...others] = written;
   for (const { value, origin } of others) {
-    if (first === undefined || value === first.value) continue;
+    // A list of hosts is compared by what it says, order included: it is searched in that order.
+    if (first === undefined || JSON.stringify(value) === JSON.stringify(first.value)) continue;
     const message = `${name} is ${JSON.stringify(value)} here and ${JSON.stringify(first.value)} in ${renderOrigin(first.origin)}; write it in one place`;
     problems.push({ code: 'setting-conflict', message, origin, related: first.origin });
   }
@@ -87,18 +94,12 @@ function uniteInternal(rules: readonly Rule[]): readonly Rule[] {
   return [...byText.values()];
 }
 
-function refuseTies(rules: readonly Rule[], problems: Problem[]): void {
-  const firstWith = new Map<string, Rule>();
-  for (const rule of rules) {
-    const key = tieKey(rule.pattern);
-    const first = firstWith.get(key);
-    if (!first) {
-      firstWith.set(key, rule);
-      continue;
-    }
-    const message = `${rule.pattern.text} has a rule already in ${renderOrigin(first.origin)}, and neither is the more specific; keep one, or give one a longer path`;
-    problems.push({ code: 'rule-tie', message, origin: rule.origin, related: first.origin });
-  }
+/** Rules with equal host, port and path that may apply in one namespace, neither more specifically; each problem stands at the later one. */
+export function findRuleTies(rules: readonly Rule[]): readonly Problem[] {
+  const ties = [...Map.groupBy(rules, ({ pattern }) => tieKey(pattern)).values()].flatMap((alike) => findTies(alike));
+  const order = new Map(ties.length > 0 ? rules.map((rule, index) => [rule, index]) : []);
+  const orderOf = ({ later: { entry } }: Tie<Rule>) => order.get(entry) ?? 0;
+  return ties.sort((one, other) => orderOf(one) - orderOf(other)).map(wordTie);
 }
 
 /** Equal host, port and path. The text would not do: it leaves out the port that follows from trust. */
@@ -106,11 +107,53 @@ function tieKey({ host, port, path }: RegistryPattern): string {
   return [host.kind, host.kind === 'any' ? '' : host.name, port, ...path].join('/');
 }
 
+function wordTie({ later, earlier }: Tie<Rule>): Problem {
+  const { pattern, origin } = later.entry;
+  const other = earlier.entry;
+  const message =
+    `${pattern.text} has a rule ${forWhom(earlier.term)}already in ${renderOrigin(other.origin)}, and neither is the more specific` +
+    `${example(later.term, earlier.term)}; keep one, or ${otherFix(later.term)}`;
+  return { code: 'rule-tie', message, origin, related: other.origin };
+}
+
+function forWhom(term: Term): string {
+  switch (term.kind) {
+    case 'everywhere':
+      return '';
+    case 'name':
+      return `for namespace ${term.name} `;
+    case 'glob':
+      return `for namespaces ${term.glob} `;
+    case 'labels':
+      return `for ${renderSelector({ kind: 'labels', requirements: term.requirements })} `;
+  }
+}
+
+function example(later: Term, earlier: Term): string {
+  if (later.kind === 'labels') return ': a namespace may have the labels of both';
+  if (later.kind !== 'glob' || earlier.kind !== 'glob') return '';
+  const name = commonName(later.glob, earlier.glob);
+  return name ? `: both hold a namespace ${name}` : '';
+}
+
+function otherFix(term: Term): string {
+  switch (term.kind) {
+    case 'everywhere':
+      return 'give one a longer path or namespaces of its own';
+    case 'name':
+      return `take ${term.name} out of the namespaces of one`;
+    case 'glob':
+      return 'write one glob longer, or the names in full';
+    case 'labels':
+      return 'ask for one label more in one of them, or in one for the absence of what the other asks for';
+  }
+}
+
 // A rule inside an internal registry would never be asked. One that merely trusts says nothing else; any other would be believed in vain.
-function refuseInternalConflicts(rules: readonly Rule[], cover: (pattern: RegistryPattern) => Rule | undefined, problems: Problem[]): void {
+function refuseInternalConflicts(rules: readonly Rule[], internalIndex: RuleIndex<Rule>, problems: Problem[]): void {
   for (const rule of rules) {
     if (rule.trust && rule.pullSecrets.length === 0 && rule.pushSecret === undefined) continue;
-    const internal = cover(rule.pattern);
+    const internal = internalIndex.match(standInFor(rule.pattern), anyPlace).entry;
     if (!internal) continue;
     const vain = rule.trust ? 'never given a secret' : 'always trusted';
     const message = `${rule.pattern.text} is inside the internal registry ${internal.pattern.text} of ${renderOrigin(internal.origin)}, which is ${vain}; remove one of the two`;
@@ -118,24 +161,5 @@ function refuseInternalConflicts(rules: readonly Rule[], cover: (pattern: Regist
   }
 }
 
-function canonicalForm(settings: RuleSettings, rules: readonly Rule[]): unknown {
-  const { unconfigured, mode, contact } = settings;
-  const lines = rules.map((rule) => {
-    const form = canonicalRule(rule);
-    return { form, text: JSON.stringify(form) };
-  });
-  lines.sort((one, other) => (one.text < other.text ? -1 : one.text > other.text ? 1 : 0));
-  return { unconfigured, mode, ...(contact !== undefined && { contact }), rules: lines.map(({ form }) => form) };
-}
-
-function canonicalRule({ name, pattern, trust, reason, pullSecrets, pushSecret, internal }: Rule): unknown {
-  return {
-    registry: pattern.text,
-    trust,
-    ...(internal && { internal }),
-    ...(name !== pattern.text && { name }),
-    ...(reason !== undefined && { reason }),
-    ...(pullSecrets.length > 0 && { pullSecrets }),
-    ...(pushSecret !== undefined && { pushSecret }),
-  };
-}
+/** Internal registries are the same in every namespace. */
+const anyPlace: Place = { namespace: '', labels: {} };

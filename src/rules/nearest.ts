@@ -1,29 +1,57 @@
 import type { ImageReference } from '../image/reference.ts';
+import { rankIn, selects } from './namespaces.ts';
 import { hostHolds } from './pattern.ts';
-import type { Rule } from './ruleset.ts';
+import { standInFor } from './pattern-overlap.ts';
+import type { Place, Rule, RuleSet } from './ruleset.ts';
 import { slipsForgiven, typingSlips } from './spelling.ts';
 
 /** How many are proposed: a denial has room for a few, and more would not help. */
 const mostProposed = 3;
 
 /**
- * Prepares the search for what a person probably meant whose image no rule trusts. Only trusted rules that are not internal are proposed:
- * first those for the same host, on the same port before another, with the longest common path first; then those of a host spelt nearly so.
- * A rule for every host is no proposal. The cost grows with the number of rules, which is well for refusals only.
+ * Prepares the search for what a person probably meant whose image no rule trusts. Only trusted rules of the namespace that are not
+ * internal are proposed, and only where `match` trusts what they hold: first those for the same host, on the same port before another, with
+ * the longest common path first; then those of a host spelt nearly so. A rule for every host is no proposal, and no pattern is proposed
+ * twice. The cost grows with the number of rules, which is well for refusals only.
  */
-export function searchNearest(rules: readonly Rule[]): (reference: ImageReference) => readonly Rule[] {
+export function searchNearest(rules: readonly Rule[], match: RuleSet['match']): RuleSet['nearest'] {
   const proposable = rules.filter(({ trust, internal, pattern }) => trust && !internal && pattern.host.kind !== 'any');
-  return (reference) => {
+  return (reference, place) => {
     const near: { rule: Rule; distance: readonly number[] }[] = [];
     for (const rule of proposable) {
       const distance = distanceTo(rule, reference);
-      if (distance) near.push({ rule, distance });
+      if (distance && selects(rule.namespaces, place) === true) near.push({ rule, distance });
     }
     near.sort(
-      (one, other) => compareDistances(one.distance, other.distance) || compareTexts(one.rule.pattern.text, other.rule.pattern.text),
+      (one, other) =>
+        compareDistances(one.distance, other.distance) ||
+        compareTexts(one.rule.pattern.text, other.rule.pattern.text) ||
+        rankOf(other.rule, place) - rankOf(one.rule, place),
     );
-    return near.slice(0, mostProposed).map(({ rule }) => rule);
+    return firstProposals(
+      near.map(({ rule }) => rule),
+      ({ pattern }) => trustsPattern(match, pattern, reference, place),
+    );
   };
+}
+
+function firstProposals(near: readonly Rule[], isGood: (rule: Rule) => boolean): readonly Rule[] {
+  const proposals = new Map<string, Rule>();
+  for (const rule of near) {
+    if (proposals.size === mostProposed) break;
+    if (!proposals.has(rule.pattern.text) && isGood(rule)) proposals.set(rule.pattern.text, rule);
+  }
+  return [...proposals.values()];
+}
+
+function rankOf({ namespaces }: Rule, place: Place): number {
+  return rankIn(namespaces, place) ?? 0;
+}
+
+/** Where a pattern takes every port, the person keeps theirs. */
+function trustsPattern(match: RuleSet['match'], pattern: Rule['pattern'], reference: ImageReference, place: Place): boolean {
+  const port = pattern.port === 'any' ? (reference.port ?? 'default') : pattern.port;
+  return match(standInFor({ ...pattern, port }), place).value?.trust === true;
 }
 
 /** Slips in the host, then: a wildcard host, another port, path segments that differ. Nothing when the host is another one altogether. */

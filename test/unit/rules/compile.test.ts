@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { canonicalRules, compileRuleSet } from '../../../src/rules/compile.ts';
+import { canonicalRules } from '../../../src/rules/canonical.ts';
+import { compileRuleSet } from '../../../src/rules/compile.ts';
 import { parseRulesDocument } from '../../../src/rules/parse.ts';
+import { type BriefDocument, compiled, exemption, labels, names, override, problemsWith, rule } from './build.ts';
 import { briefly, compileTexts, documentOf, referenceOf, ruleSetOf, sha256, winnerOf } from './documents.ts';
 
 function problemsOf(...texts: readonly string[]): string[] {
@@ -34,6 +36,32 @@ describe('settings of several documents', () => {
       expect.stringMatching(/^b\.yaml setting-conflict 2:7 mode is "audit" here and "warn" in a\.yaml:1:7;/),
     ]);
     expect(problemsOf('mode: enforce', 'mode: audit')).toHaveLength(1);
+  });
+
+  test.each<{ because: string; one: BriefDocument['settings']; other: BriefDocument['settings']; says: string[] }>([
+    { because: 'inject twice alike', one: { inject: 'pods' }, other: { inject: 'pods' }, says: [] },
+    {
+      because: 'inject in two ways',
+      one: { inject: 'pods' },
+      other: { inject: 'off' },
+      says: ['setting-conflict inject is "off" here and "pods"'],
+    },
+    { because: 'a search list twice alike', one: { shortNames: ['a.io', 'b.io'] }, other: { shortNames: ['a.io', 'b.io'] }, says: [] },
+    {
+      because: 'a search list in another order',
+      one: { shortNames: ['a.io', 'b.io'] },
+      other: { shortNames: ['b.io', 'a.io'] },
+      says: ['setting-conflict shortNames is ["b.io","a.io"] here'],
+    },
+    {
+      because: 'a search list and Docker Hub',
+      one: { shortNames: ['docker.io'] },
+      other: { shortNames: 'docker.io' },
+      says: ['setting-conflict'],
+    },
+  ])('$because: $says', ({ one, other, says }) => {
+    const problems = problemsWith({ settings: one ?? {} }, { settings: other ?? {} });
+    expect(problems).toEqual(says.map((text) => expect.stringContaining(text)));
   });
 
   test('name a ConfigMap with its key', () => {
@@ -147,6 +175,66 @@ describe('the revision', () => {
     { because: 'an internal registry', text: `internalRegistries: [c.svc]\n${one}` },
   ])('changes with $because', ({ text }) => {
     expect(ruleSetOf(text).revision).not.toBe(ruleSetOf(one).revision);
+  });
+
+  const plain: BriefDocument = { rules: [rule({ registry: 'a.io', pullSecrets: ['s'] })] };
+  const rich = (): BriefDocument => ({
+    settings: { inject: 'pods', shortNames: ['a.io', 'b.io'] },
+    rules: [
+      rule({ registry: 'a.io', pullSecrets: ['s'], onMissingSecret: 'deny', namespaces: names('x', 'y-*') }),
+      rule({ registry: 'b.io', namespaces: labels('team=a', '!old') }),
+    ],
+    exemptions: [exemption({ image: 'c.io' }), exemption({ image: 'd.io', namespaces: names('x') })],
+    overrides: [override(labels('tier=x'), { mode: 'audit' }), override(names('y'), { inject: 'off' })],
+    delegate: ['e.io', 'f.io'],
+  });
+
+  const changes: readonly { because: string; change: BriefDocument }[] = [
+    { because: 'inject', change: { settings: { inject: 'off' } } },
+    { because: 'shortNames', change: { settings: { shortNames: 'reject' } } },
+    { because: 'an exemption', change: { exemptions: [exemption({ image: 'a.io' })] } },
+    { because: 'an override', change: { overrides: [override(names('a'), { mode: 'audit' })] } },
+    { because: 'a delegation', change: { delegate: ['b.io'] } },
+    { because: 'the namespaces of a rule', change: { rules: [rule({ registry: 'b.io', namespaces: names('a') })] } },
+    { because: 'the labels of a rule', change: { rules: [rule({ registry: 'b.io', namespaces: labels('a') })] } },
+    { because: 'onMissingSecret', change: { rules: [rule({ registry: 'b.io', onMissingSecret: 'deny' })] } },
+    { because: 'a rule for all namespaces', change: { rules: [rule({ registry: 'b.io' })] } },
+  ];
+  test.each(changes)('changes with $because', ({ change }) => {
+    const others = changes.filter((each) => each.change !== change).map((each) => compiled(plain, each.change).revision);
+    expect([compiled(plain).revision, ...others]).not.toContain(compiled(plain, change).revision);
+  });
+
+  test('does not change with the order of anything, nor with defaults', () => {
+    const { settings, rules = [], exemptions = [], overrides = [], delegate = [] } = rich();
+    const back = compiled(
+      { delegate: [...delegate.toReversed(), 'e.io'], overrides: overrides.toReversed() },
+      { settings: settings ?? {}, rules: rules.toReversed(), exemptions: exemptions.toReversed() },
+    );
+    expect(back.revision).toBe(compiled(rich()).revision);
+    expect(compiled(plain, { settings: { inject: 'all', shortNames: 'docker.io' } }).revision).toBe(compiled(plain).revision);
+  });
+
+  test('stands for everything that is written', () => {
+    expect(canonicalRules(compiled(rich()))).toEqual({
+      unconfigured: 'deny',
+      mode: 'enforce',
+      inject: 'pods',
+      shortNames: ['a.io', 'b.io'],
+      rules: [
+        { registry: 'a.io', trust: true, pullSecrets: ['s'], onMissingSecret: 'deny', namespaces: ['x', 'y-*'] },
+        { registry: 'b.io', trust: true, namespaces: '!old,team=a' },
+      ],
+      exemptions: [
+        { image: 'c.io', until: '2027-03-31', reason: 'migration' },
+        { image: 'd.io', namespaces: ['x'], until: '2027-03-31', reason: 'migration' },
+      ],
+      overrides: [
+        { namespaces: 'tier=x', mode: 'audit' },
+        { namespaces: ['y'], inject: 'off' },
+      ],
+      delegate: ['e.io', 'f.io'],
+    });
   });
 
   test('is the start of the hash of the canonical rules', () => {

@@ -1,11 +1,27 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { ImageReference } from '../../../src/image/reference.ts';
-import { type Indexed, indexRules } from '../../../src/rules/match.ts';
-import { parsePattern, patternHolds, resolvePattern } from '../../../src/rules/pattern.ts';
-import { referenceOf, ruleSetOf, winnerOf } from './documents.ts';
-
-type Lookup = Pick<ImageReference, 'host' | 'port' | 'path'>;
+import { compileRuleSet } from '../../../src/rules/compile.ts';
+import { compareSpecificity, type Indexed, indexRules, type Lookup } from '../../../src/rules/match.ts';
+import { selects } from '../../../src/rules/namespaces.ts';
+import { patternHolds } from '../../../src/rules/pattern.ts';
+import { intersectPatterns, standInFor } from '../../../src/rules/pattern-overlap.ts';
+import type { NamespaceSelector, Place, Rule } from '../../../src/rules/ruleset.ts';
+import {
+  anyLookup,
+  anyPattern,
+  anyPlace,
+  anyRule,
+  type BriefRule,
+  compiled,
+  documentWith,
+  labels,
+  names,
+  patternOf,
+  place,
+  rule,
+  unlabelled,
+} from './build.ts';
+import { referenceOf, ruleSetOf, sha256, winnerOf } from './documents.ts';
 
 describe('the most specific rule wins', () => {
   test.each([
@@ -125,85 +141,286 @@ test('an internal registry wins whatever else is written', () => {
   expect(winnerOf(ruleSet, referenceOf('reg.svc/evil/x'))).toMatchObject({ internal: false, trust: false });
 });
 
-describe('the index agrees with asking every rule', () => {
-  const label = fc.constantFrom('a', 'b', 'c');
-  const host = fc.array(label, { minLength: 1, maxLength: 3 }).map((labels) => [...labels, 'io'].join('.'));
-  const hostPattern = fc.oneof(
-    host,
-    host.map((name) => `*.${name}`),
-    fc.constantFrom('*', '*.io'),
-  );
-  const portPattern = fc.constantFrom('', '', ':443', ':5000', ':*');
-  const pathPattern = fc.array(fc.constantFrom('x', 'y', '*'), { maxLength: 4 });
-  const entry = fc.record({ host: hostPattern, port: portPattern, path: pathPattern, trust: fc.boolean() }).map(toEntry);
-  const lookup: fc.Arbitrary<Lookup> = fc
-    .record({
-      host,
-      port: fc.constantFrom(undefined, 5000, 6000),
-      path: fc.array(fc.constantFrom('x', 'y', 'z'), { minLength: 1, maxLength: 4 }),
-    })
-    .map(({ host: name, port, path }) => ({ host: name, path, ...(port !== undefined && { port }) }));
-
-  test('for any rules and references', () => {
-    fc.assert(
-      fc.property(
-        fc.uniqueArray(entry, { selector: tieKey, maxLength: 40 }),
-        fc.array(lookup, { maxLength: 20 }),
-        (entries, references) => {
-          const index = indexRules(entries);
-          for (const reference of references) expect(index.match(reference)).toBe(slowMatch(entries, reference));
-        },
-      ),
-      { numRuns: 300 },
-    );
+describe('rules for some namespaces', () => {
+  const teamA = place('team-a', { team: 'a', env: 'prod' });
+  test.each<{ because: string; rules: readonly BriefRule[]; image?: string; where?: Place; winner: string | undefined }>([
+    {
+      because: 'are skipped elsewhere, however specific',
+      rules: [{ registry: 'reg.io' }, { registry: 'reg.io/app', namespaces: names('team-b') }],
+      winner: 'reg.io',
+    },
+    {
+      because: 'leave nothing where no other holds',
+      rules: [{ registry: 'reg.io/app', namespaces: labels('team=b') }],
+      winner: undefined,
+    },
+    {
+      because: 'win at the same pattern',
+      rules: [{ registry: 'reg.io' }, { registry: 'reg.io', namespaces: labels('team=a'), name: 'of team a' }],
+      winner: 'of team a',
+    },
+    {
+      because: 'do not win over a longer path for all',
+      rules: [{ registry: 'reg.io/app' }, { registry: 'reg.io', namespaces: names('team-a') }],
+      winner: 'reg.io/app',
+    },
+    {
+      because: 'by a name before a glob',
+      rules: [
+        { registry: 'reg.io', namespaces: names('team-*'), name: 'teams' },
+        { registry: 'reg.io', namespaces: names('shop', 'team-a'), name: 'these' },
+      ],
+      winner: 'these',
+    },
+    {
+      because: 'by a glob before labels',
+      rules: [
+        { registry: 'reg.io', namespaces: labels('team=a', 'env=prod'), name: 'labels' },
+        { registry: 'reg.io', namespaces: names('t*'), name: 'glob' },
+      ],
+      winner: 'glob',
+    },
+    {
+      because: 'by more labels before fewer',
+      rules: [
+        { registry: 'reg.io', namespaces: labels('team=a'), name: 'team' },
+        { registry: 'reg.io', namespaces: labels('env=prod', '!legacy'), name: 'production' },
+      ],
+      winner: 'production',
+    },
+    {
+      because: 'refuse what is trusted elsewhere on the default port',
+      rules: [{ registry: 'reg.io' }, { registry: 'reg.io', trust: false, namespaces: names('team-a'), name: 'not here' }],
+      winner: 'not here',
+    },
+    {
+      because: 'refuse what is trusted elsewhere on another port',
+      rules: [{ registry: 'reg.io:5000' }, { registry: 'reg.io', trust: false, namespaces: names('team-a'), name: 'not here' }],
+      image: 'reg.io:5000/app',
+      winner: 'not here',
+    },
+    {
+      because: 'but the written port wins for the same namespaces',
+      rules: [
+        { registry: 'reg.io:5000', namespaces: names('team-a'), name: 'this port' },
+        { registry: 'reg.io', trust: false, namespaces: names('team-a') },
+      ],
+      image: 'reg.io:5000/app',
+      winner: 'this port',
+    },
+  ])('$because', ({ rules, image = 'reg.io/app', where = teamA, winner }) => {
+    expect(winnerOf(compiled({ rules: rules.map(rule) }), referenceOf(image), where)?.name).toBe(winner);
   });
 
-  test('whatever the order of the rules', () => {
-    fc.assert(
-      fc.property(fc.uniqueArray(entry, { selector: tieKey, maxLength: 20 }), lookup, (entries, reference) => {
-        expect(indexRules(entries.toReversed()).match(reference)).toBe(indexRules(entries).match(reference));
-      }),
-    );
+  test('are found among a thousand teams on one pattern, by name, glob or label', () => {
+    const teams = Array.from({ length: 1000 }, (_, index) => `team-${index}`);
+    const selectors: readonly ((team: string) => NamespaceSelector)[] = [
+      (team) => names(team),
+      (team) => names(`${team}-*`),
+      (team) => labels('env=prod', `team=${team}`),
+    ];
+    for (const selector of selectors) {
+      const rules = teams.map((team) => rule({ registry: 'reg.io', namespaces: selector(team), name: team }));
+      const ruleSet = compiled({ rules });
+      const where = place(selector === selectors[0] ? 'team-77' : 'team-77-dev', { env: 'prod', team: 'team-77' });
+      expect(winnerOf(ruleSet, referenceOf('reg.io/app'), where)?.name).toBe('team-77');
+      expect(winnerOf(ruleSet, referenceOf('reg.io/app'), place('shop', { env: 'prod' }))).toBeUndefined();
+    }
+  });
+});
+
+describe('where the labels are unknown', () => {
+  const byLabels = rule({ registry: 'reg.io/app', namespaces: labels('team=a'), name: 'trusted by labels' });
+  const refusedByLabels = rule({ registry: 'reg.io/app', trust: false, namespaces: labels('team=a'), name: 'refused by labels' });
+  const forAll = rule({ registry: 'reg.io', name: 'for all' });
+
+  test.each<{ because: string; rules: readonly Rule[]; winner: Rule | undefined; unsure?: Rule }>([
+    { because: 'a trusting rule that selects by them does not apply', rules: [byLabels], winner: undefined, unsure: byLabels },
+    { because: 'and gives way to what holds for all', rules: [byLabels, forAll], winner: forAll, unsure: byLabels },
+    {
+      because: 'a refusal that selects by them applies',
+      rules: [refusedByLabels, forAll],
+      winner: refusedByLabels,
+      unsure: refusedByLabels,
+    },
+    {
+      because: 'a refusal applies behind a trusting one that does not',
+      rules: [rule({ registry: 'reg.io', trust: false, namespaces: labels('tier=x'), name: 'wider refusal' }), byLabels],
+      winner: expect.objectContaining({ name: 'wider refusal' }),
+      unsure: byLabels,
+    },
+    {
+      because: 'less specific ones do not count',
+      rules: [rule({ registry: 'reg.io/app', name: 'path' }), rule({ registry: 'reg.io', trust: false, namespaces: labels('team=a') })],
+      winner: expect.objectContaining({ name: 'path' }),
+    },
+    {
+      because: 'a name is more specific than any labels',
+      rules: [refusedByLabels, rule({ registry: 'reg.io/app', namespaces: names('shop'), name: 'shop' })],
+      winner: expect.objectContaining({ name: 'shop' }),
+    },
+    {
+      because: 'what holds no image does not count',
+      rules: [rule({ registry: 'reg.io/other', trust: false, namespaces: labels('team=a') }), forAll],
+      winner: forAll,
+    },
+    {
+      because: 'an internal registry is sure',
+      rules: [byLabels, rule({ registry: 'reg.io', internal: true, name: 'internal' })],
+      winner: expect.objectContaining({ name: 'internal' }),
+    },
+  ])('$because', ({ rules, winner, unsure }) => {
+    const answer = compiled({ rules }).match(referenceOf('reg.io/app'), unlabelled('shop'));
+    expect(answer.value).toEqual(winner);
+    expect(answer.unsure).toEqual(unsure?.origin);
   });
 
-  test('on which entries cover a whole pattern', () => {
-    const plain = fc
-      .record({ host: hostPattern, port: portPattern, path: fc.constant<readonly string[]>([]), trust: fc.constant(true) })
-      .map(toEntry);
+  test('the answer is the strictest of all that labels could lead to, and sure where they lead to one', () => {
     fc.assert(
-      fc.property(fc.array(plain, { maxLength: 10 }), plain, lookup, (entries, inner, reference) => {
-        const cover = indexRules(entries).cover(inner.pattern);
-        if (cover && patternHolds(inner.pattern, reference)) expect(patternHolds(cover.pattern, reference)).toBe(true);
-        if (!cover) expect(entries.map(({ pattern }) => pattern.text)).not.toContain(inner.pattern.text);
+      fc.property(untiedRules(12), anyLookup, anyPlace, (rules, reference, somewhere) => {
+        const ruleSet = compiled({ rules });
+        const blind = ruleSet.match(reference, unlabelled(somewhere.namespace));
+        const seeing = ruleSet.match(reference, somewhere);
+        expect(seeing.unsure).toBeUndefined();
+        if (!blind.unsure) expect(blind.value).toBe(seeing.value);
+        if (blind.value?.trust) expect(seeing.value?.trust).toBe(true);
+        if (seeing.value?.trust === false) expect(blind.value?.trust).toBe(false);
       }),
+      { numRuns: 1000 },
     );
   });
 });
 
-function toEntry({ host, port, path, trust }: { host: string; port: string; path: readonly string[]; trust: boolean }): Indexed {
-  const parsed = parsePattern([host + port, ...path].join('/'));
-  if (!parsed.ok) throw new Error(parsed.message);
-  return { pattern: resolvePattern(parsed.pattern, trust), trust };
+describe('the index agrees with asking every rule', () => {
+  test('for any rules, references and namespaces', () => {
+    fc.assert(
+      fc.property(untiedRules(40), fc.array(fc.tuple(anyLookup, anyPlace), { maxLength: 20 }), (rules, questions) => {
+        const index = indexRules(rules);
+        for (const [reference, somewhere] of questions) {
+          expect(index.match(reference, somewhere).entry).toBe(slowMatch(rules, reference, somewhere));
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('whatever the order of the rules, and whether labels are known or not', () => {
+    const somewhere = fc.oneof(
+      anyPlace,
+      anyPlace.map(({ namespace }) => unlabelled(namespace)),
+    );
+    fc.assert(
+      fc.property(untiedRules(20), anyLookup, somewhere, (rules, reference, where) => {
+        const [forth, back] = [indexRules(rules).match(reference, where), indexRules(rules.toReversed()).match(reference, where)];
+        expect(back.entry).toBe(forth.entry);
+        expect(back.unsure).toBe(forth.unsure);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('however the rules are spread over documents', () => {
+    const shares = fc.array(fc.nat(3), { minLength: 12, maxLength: 12 });
+    fc.assert(
+      fc.property(untiedRules(12), shares, anyLookup, anyPlace, (rules, share, reference, somewhere) => {
+        const parts = [0, 1, 2, 3].map((part) => documentWith({ rules: rules.filter((_, index) => share[index] === part) }));
+        const spread = compileRuleSet(parts, sha256);
+        const whole = compiled({ rules });
+        expect(spread.ok && spread.ruleSet.match(reference, somewhere).value).toBe(whole.match(reference, somewhere).value);
+        expect(spread.ok && spread.ruleSet.revision).toBe(whole.revision);
+      }),
+    );
+  });
+
+  test('on which of two is the more specific', () => {
+    fc.assert(
+      fc.property(fc.array(anyRule, { maxLength: 15 }), anyLookup, anyPlace, (rules, reference, somewhere) => {
+        const meeting = rules.filter((each) => holds(each, reference, somewhere));
+        for (const one of meeting) {
+          for (const other of meeting.filter((each) => each !== one)) {
+            const compared = compareSpecificity(one, other, somewhere);
+            expect(compareSpecificity(other, one, somewhere)?.firstWins).toBe(compared && !compared.firstWins);
+            if (compared) expect(indexRules([one, other]).match(reference, somewhere).entry).toBe(compared.firstWins ? one : other);
+            else expect(compileRuleSet([documentWith({ rules: [one, other] })], sha256).ok).toBe(false);
+          }
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe('patterns as a whole', () => {
+  const everywhere = place('shop');
+
+  test('an entry found for the stand-in of a pattern holds every image of it', () => {
+    const patterns = fc.uniqueArray(anyPattern, { selector: (text) => patternOf(text).text, maxLength: 10 });
+    fc.assert(
+      fc.property(patterns, anyPattern, anyLookup, (registries, inner, reference) => {
+        const rules = registries.map((registry) => rule({ registry }));
+        const found = indexRules(rules).match(standInFor(patternOf(inner)), everywhere).entry;
+        if (found && patternHolds(patternOf(inner), reference)) expect(patternHolds(found.pattern, reference)).toBe(true);
+        if (!found) expect(rules.map(({ pattern }) => pattern.text)).not.toContain(patternOf(inner).text);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  test('what two patterns have in common holds what both hold, and nothing else', () => {
+    fc.assert(
+      fc.property(anyPattern, anyPattern, anyLookup, (one, other, reference) => {
+        const [left, right] = [patternOf(one), patternOf(other)];
+        const common = intersectPatterns(left, right);
+        const inCommon = common !== undefined && patternHolds({ ...common, text: '' }, reference);
+        expect(inCommon).toBe(patternHolds(left, reference) && patternHolds(right, reference));
+        if (common)
+          for (const each of [left, right])
+            expect(indexRules([{ pattern: each, trust: true }]).match(standInFor(common), everywhere).entry).toBeDefined();
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
+
+/** Rules that compile: those that tie with an earlier one are left out. */
+function untiedRules(maxLength: number): fc.Arbitrary<readonly Rule[]> {
+  return fc.array(anyRule, { maxLength }).map((rules) => {
+    const kept: Rule[] = [];
+    for (const each of rules) if (compileRuleSet([documentWith({ rules: [...kept, each] })], sha256).ok) kept.push(each);
+    return kept;
+  });
 }
 
-function tieKey({ pattern }: Indexed): string {
-  return JSON.stringify([pattern.host, pattern.port, pattern.path]);
+function holds(entry: Indexed, reference: Lookup, where: Place): boolean {
+  return patternHolds(entry.pattern, reference) && selects(entry.namespaces, where) === true;
 }
 
-/** The definition of the winner in its plainest form: all rules that hold, the most specific first. */
-function slowMatch(entries: readonly Indexed[], reference: Lookup): Indexed | undefined {
-  return entries.filter(({ pattern }) => patternHolds(pattern, reference)).sort(moreSpecificFirst)[0];
-}
-
-function moreSpecificFirst(one: Indexed, other: Indexed): number {
-  const [left, right] = [specificity(one), specificity(other)];
-  const different = left.findIndex((value, index) => value !== right[index]);
-  return different < 0 ? 0 : (right[different] ?? 0) - (left[different] ?? 0);
+/** The definition of the winner in its plainest form: all rules that hold and apply, the most specific first. */
+function slowMatch(entries: readonly Indexed[], reference: Lookup, where: Place): Indexed | undefined {
+  return entries
+    .filter((entry) => holds(entry, reference, where))
+    .sort((one, other) => {
+      const [left, right] = [specificity(one, where), specificity(other, where)];
+      const different = left.findIndex((value, index) => value !== right[index]);
+      return different < 0 ? 0 : (right[different] ?? 0) - (left[different] ?? 0);
+    })[0];
 }
 
 /** Greater is more specific, from left to right. Both patterns hold one reference, so equally long suffixes are equal. */
-function specificity({ pattern: { host, port, path }, trust }: Indexed): number[] {
+function specificity({ pattern: { host, port, path }, trust, namespaces }: Indexed, where: Place): number[] {
   const hostRank = host.kind === 'exact' ? 1000 : host.kind === 'suffix' ? host.name.length : 0;
   const portRank = port === 'any' && trust ? 0 : 1;
-  return [hostRank, portRank, path.length, ...path.map((segment) => (segment === '*' ? 0 : 1)), port === 'any' ? 0 : 1];
+  const segments = path.map((segment) => (segment === '*' ? 0 : 1));
+  return [hostRank, portRank, path.length, ...segments, ...namespaceRank(namespaces, where), port === 'any' ? 0 : 1];
+}
+
+function namespaceRank(
+  selector: NamespaceSelector | undefined,
+  { namespace, labels: known }: Place,
+): readonly [kind: number, size: number] {
+  if (!selector) return [0, 0];
+  if (selector.kind === 'labels') return [1, new Set(selector.requirements.map((each) => JSON.stringify(each))).size];
+  if (selector.names.includes(namespace)) return [3, 0];
+  const holding = selector.names.filter((name) => selects(names(name), { namespace, labels: known }) === true);
+  return [2, Math.max(...holding.map((name) => [...name].filter((character) => character !== '*').length))];
 }

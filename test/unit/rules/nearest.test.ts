@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { compiled, labels, names, place, rule, unlabelled } from './build.ts';
 import { referenceOf, ruleSetOf, shop } from './documents.ts';
 
 describe('what a blocked person probably meant', () => {
@@ -50,5 +51,32 @@ describe('what a blocked person probably meant', () => {
   test('is never a refused or an internal registry', () => {
     const ruleSet = ruleSetOf('internalRegistries: [reg.io:5000]\nrules: [{registry: reg.io/team, trust: false}]');
     expect(ruleSet.nearest(referenceOf('reg.io/app'), shop)).toEqual([]);
+  });
+
+  test('is a rule of the namespace', () => {
+    const { nearest } = compiled({
+      rules: [
+        rule({ registry: 'reg.io/a', namespaces: names('team-*') }),
+        rule({ registry: 'reg.io/b', namespaces: labels('team=a') }),
+        rule({ registry: 'reg.io/c' }),
+      ],
+    });
+    const proposed = (where: Parameters<typeof nearest>[1]) => nearest(referenceOf('reg.io/x'), where).map(({ pattern }) => pattern.text);
+    expect(proposed(place('shop'))).toEqual(['reg.io/c']);
+    expect(proposed(place('team-a', { team: 'a' }))).toEqual(['reg.io/a', 'reg.io/b', 'reg.io/c']);
+    expect(proposed(unlabelled('shop'))).toEqual(['reg.io/c']);
+  });
+
+  test('is nothing that is refused in the namespace, and no pattern twice', () => {
+    const { nearest } = compiled({
+      rules: [
+        rule({ registry: 'reg.io/a' }),
+        rule({ registry: 'reg.io/a', namespaces: names('shop'), name: 'of the shop' }),
+        rule({ registry: 'reg.io/b' }),
+        rule({ registry: 'reg.io/b', trust: false, namespaces: names('shop') }),
+      ],
+    });
+    expect(nearest(referenceOf('reg.io/x'), place('shop')).map(({ name }) => name)).toEqual(['of the shop']);
+    expect(nearest(referenceOf('reg.io/x'), place('till')).map(({ name }) => name)).toEqual(['reg.io/a', 'reg.io/b']);
   });
 });
