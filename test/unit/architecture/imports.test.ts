@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { stripTypeScriptTypes } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
 import { parseSync } from 'vite';
 import { describe, expect, test } from 'vitest';
@@ -63,7 +64,7 @@ const impure = /\b(?:Date\.now|new Date\(\)|performance\.|Math\.random|process\.
 type Import = { readonly file: string; readonly room: string; readonly specifier: string };
 
 const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
-const imports = files.flatMap(importsOf);
+const imports = files.flatMap((file) => importsOf(file, readFileSync(join(source, file), 'utf8')));
 
 describe('rooms import only what they may', () => {
   test('the test reads every room, and knows them all', () => {
@@ -94,6 +95,16 @@ describe('rooms import only what they may', () => {
     expect(foreign).toEqual([]);
   });
 
+  test('development dependencies lend types alone', () => {
+    const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { dependencies: Record<string, string> };
+    const loaded = files
+      .flatMap((file) => importsOf(file, stripTypeScriptTypes(readFileSync(join(source, file), 'utf8'))))
+      .filter(({ specifier }) => !specifier.startsWith('.') && !specifier.startsWith('node:'));
+    const packageOf = (specifier: string) => /^(@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? '';
+    expect(loaded.length).toBeGreaterThan(10);
+    expect(loaded.filter(({ specifier }) => !Object.hasOwn(dependencies, packageOf(specifier)))).toEqual([]);
+  });
+
   test('the engine is synchronous, and asks no clock and no chance', () => {
     const guilty = files
       .filter((file) => engine.includes(roomOf(file)))
@@ -121,8 +132,7 @@ describe('rooms import only what they may', () => {
   });
 });
 
-function importsOf(file: string): Import[] {
-  const text = readFileSync(join(source, file), 'utf8');
+function importsOf(file: string, text: string): Import[] {
   const { module, errors } = parseSync(file, text);
   expect(errors).toEqual([]);
   const specifiers = [

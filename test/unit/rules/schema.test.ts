@@ -1,3 +1,4 @@
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, test } from 'vitest';
 import { problemCodes } from '../../../src/rules/problem.ts';
 import { fieldsOfLevel, rulesSchema, schemaErrors } from '../../../src/rules/schema.ts';
@@ -8,6 +9,13 @@ describe('the published schema', () => {
   test('names its dialect and refuses unknown fields on both levels', () => {
     expect(published.$schema).toBe('https://json-schema.org/draft/2020-12/schema');
     expect([published.additionalProperties, published.properties.rules.items.additionalProperties]).toEqual([false, false]);
+  });
+
+  test('is a schema: its own schema holds it, and ajv knows each word of it', () => {
+    const ajv = new Ajv2020({ strict: true, strictTypes: true, formats: { date: true } });
+    expect(ajv.validateSchema(published), ajv.errorsText()).toBe(true);
+    expect(() => ajv.compile(published)).not.toThrow();
+    expect(ajv.validateSchema({ ...published, required: 'rules' })).toBe(false);
   });
 
   test('describes every field', () => {
