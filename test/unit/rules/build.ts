@@ -183,3 +183,10 @@ export const anyLookup = fc
 export const anyRule = fc
   .record({ registry: anyPattern, trust: fc.boolean(), namespaces: anySelector })
   .map(({ namespaces, ...rest }) => rule({ ...rest, ...(namespaces && { namespaces }) }));
+
+/** Rules that compile: those that tie with an earlier one are left out. */
+export function untied(rules: readonly Rule[]): readonly Rule[] {
+  const kept: Rule[] = [];
+  for (const each of rules) if (compileRuleSet([documentWith({ rules: [...kept, each] })], sha256).ok) kept.push(each);
+  return kept;
+}
