@@ -9,6 +9,13 @@ const terminal = {
   err: (text: string) => void process.stderr.write(text),
 };
 
+// Whoever reads may stop early, as in `| head`: the exit code still tells what was found.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
+
 try {
   const exitCode = await runProgram(process.argv.slice(2), { serve: runServer }, terminal);
   if (exitCode !== undefined) process.exitCode = exitCode;

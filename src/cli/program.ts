@@ -37,6 +37,11 @@ const commands: readonly CommandEntry[] = [
     load: async ({ terminal, finish }) => (await import('./ask.ts')).askCommand(terminal, finish),
   },
   {
+    name: 'check',
+    does: 'say what rules would do to objects: which would be refused and why, which secrets they would be given',
+    load: async ({ terminal, finish }) => (await import('./check.ts')).checkCommand(terminal, finish),
+  },
+  {
     name: 'version',
     does: 'print the version',
     load: async ({ terminal }) => (await import('./version.ts')).versionCommand(terminal),

@@ -1,0 +1,65 @@
+/** Facts out of the objects themselves, for commands that know no cluster. */
+import type { Facts, SecretFacts, ServiceAccountFacts } from '../decision/facts.ts';
+import type { Manifest } from '../manifests/parse-manifests.ts';
+import { isObject, type JsonObject, textAt, valueAt } from '../object/json.ts';
+
+export type GivenFactsOptions = {
+  /** Of objects that name none. */
+  readonly namespace: string;
+  /** What is not among the objects does not exist; otherwise nobody can say. */
+  readonly complete: boolean;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+};
+
+/** Namespaces tell their labels, service accounts their pull secrets, secrets that they exist and their type. */
+export function givenFacts(manifests: readonly Manifest[], { namespace: fallback, complete, now }: GivenFactsOptions): Facts {
+  const namespaces = new Map<string, Readonly<Record<string, string>>>();
+  const accounts = new Map<string, ServiceAccountFacts>();
+  const secrets = new Map<string, SecretFacts>();
+  for (const { apiVersion, kind, object } of manifests) {
+    if (apiVersion !== 'v1') continue;
+    const name = textAt(object, ['metadata', 'name']) ?? '';
+    const key = keyOf(textAt(object, ['metadata', 'namespace']) ?? fallback, name);
+    if (kind === 'Namespace') namespaces.set(name, labelsOf(object));
+    if (kind === 'ServiceAccount') accounts.set(key, accountOf(object));
+    if (kind === 'Secret') secrets.set(key, pullTypes.has(textAt(object, ['type']) ?? '') ? 'present' : 'wrong-type');
+  }
+  return {
+    namespace(name) {
+      const labels = namespaces.get(name);
+      return labels || complete ? { kind: 'known', labels: { ...labels, [nameLabel]: name } } : { kind: 'unknown' };
+    },
+    serviceAccount(namespace, name) {
+      const account = accounts.get(keyOf(namespace, name));
+      if (account || !complete) return account ?? { kind: 'unknown' };
+      // Kubernetes itself makes one in every namespace.
+      return name === 'default' ? { kind: 'known', pullSecrets: [], onlyListedSecrets: false } : { kind: 'absent' };
+    },
+    secret: (namespace, name) => secrets.get(keyOf(namespace, name)) ?? (complete ? 'absent' : 'unknown'),
+    now: () => now,
+  };
+}
+
+/** The API server writes it on every namespace, whatever the author's file says. */
+const nameLabel = 'kubernetes.io/metadata.name';
+const pullTypes = new Set(['kubernetes.io/dockerconfigjson', 'kubernetes.io/dockercfg']);
+
+function keyOf(namespace: string, name: string): string {
+  return `${namespace}/${name}`;
+}
+
+function labelsOf(object: JsonObject): Readonly<Record<string, string>> {
+  const labels = valueAt(object, ['metadata', 'labels']);
+  const entries = isObject(labels) ? Object.entries(labels) : [];
+  return Object.fromEntries(entries.filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
+}
+
+function accountOf(object: JsonObject): ServiceAccountFacts {
+  const listed = valueAt(object, ['imagePullSecrets']);
+  return {
+    kind: 'known',
+    pullSecrets: Array.isArray(listed) ? listed.flatMap((secret) => textAt(secret, ['name']) ?? []) : [],
+    onlyListedSecrets: valueAt(object, ['metadata', 'annotations', 'kubernetes.io/enforce-mountable-secrets']) === 'true',
+  };
+}

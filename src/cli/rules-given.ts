@@ -1,0 +1,20 @@
+/** The rules that a command is given in files. */
+import { ConfigurationError } from '../cluster/configuration-error.ts';
+import { loadRules } from '../files/load-rules.ts';
+import { type Problem, renderOrigin } from '../rules/problem.ts';
+import type { RuleSet } from '../rules/ruleset.ts';
+import type { Terminal } from './program.ts';
+
+/** Tells problems and warnings on standard error. Undefined where there are problems: nothing can be said by such rules. */
+export async function rulesGiven(paths: readonly string[], terminal: Terminal): Promise<RuleSet | undefined> {
+  const { ruleSet, problems, warnings } = await loadRules(paths).catch((error: unknown) => {
+    throw new ConfigurationError(error instanceof Error ? error.message : String(error));
+  });
+  for (const each of [...problems, ...warnings]) terminal.err(`${renderProblem(each)}\n`);
+  return ruleSet;
+}
+
+/** `rules.yaml:3:5 unknown-field …` */
+export function renderProblem({ origin, code, message }: Problem): string {
+  return `${renderOrigin(origin)} ${code} ${message}`;
+}
