@@ -44,7 +44,7 @@ describe('a rehearsal', () => {
     expect(answered(change('evil.example.com/web:1'))).toMatchObject({
       outcome: 'deny',
       refusal:
-        'Pod shop/web: container "app": image "evil.example.com/web:1" comes from a distrusted registry: no (rule "evil", a.yaml:5:27). Ask the platform team.',
+        'Pod shop/web: container "app": image "evil.example.com/web:1" comes from a distrusted registry: no (rule "evil", a.yaml:5:26). Ask the platform team.',
       images: [{ verdict: 'distrusted' }],
     });
   });

@@ -197,7 +197,7 @@ ${pod('bad', 'evil.example.com/x')}`;
       { apiVersion: 'v1', kind: 'ConfigMap', data: { big: 9007199254740993n, text: '12:30:00' } },
     ]);
     expect(exitCode).toBe(1);
-    expect(err).toMatch(/^DENY +Pod default\/bad .*objects\.yaml:12\n/);
+    expect(err).toMatch(/^DENY +Pod default\/bad .*objects\.yaml:13\n/);
   });
 
   test('leaves out what could not be judged for sure', async () => {

@@ -114,6 +114,16 @@ describe('what is wrong at the start is one line with the place and the fix, and
   });
 });
 
+test('whoever reads may stop early: no stack, and the exit code of what was found', async () => {
+  const pods = Array.from({ length: 2000 }, (_, each) => pod(`unknown.example.com/app:${each}`));
+  const file = join(folder, 'many.json');
+  await writeFile(file, JSON.stringify({ apiVersion: 'v1', kind: 'List', items: pods }));
+  const child = start('check', '-f', file, '--rules', join(example, 'rules'), '-o', 'json');
+  child.stdout.once('data', () => child.stdout.destroy());
+  const [err, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
+  expect({ code, err }).toEqual({ code: 1, err: '' });
+});
+
 test('the three objects of the first ten minutes: injected, refused, given pull and push secret', async () => {
   const { url, exited, child, audit } = await serve('--drain-seconds', '0');
   const ask = (file: string) => run('ask', '--server', url, join(example, 'objects', file));
