@@ -14,9 +14,11 @@ import { keepOwnCertificate } from './cluster/self-certificates.ts';
 import { noFacts } from './decision/facts.ts';
 import { watchRuleFiles } from './files/rule-files.ts';
 import { createRuleIntake, type IntakeOptions } from './intake/intake.ts';
+import { createRuleNews } from './intake/news.ts';
 import { createDocumentParser } from './intake/parser.ts';
 import { createRuleBook, type RuleBook, type RulesChange } from './rules/book.ts';
 import { renderOrigin } from './rules/problem.ts';
+import { createRuleGuard } from './server/guard.ts';
 import { createHealthServer } from './server/health.ts';
 import { createWebhookServer, minimumTlsVersion } from './server/webhook.ts';
 import type { Environment, Settings } from './settings.ts';
@@ -45,7 +47,11 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
   const auditDestination = openAuditDestination(settings);
   const auditLog = createAuditLog(auditDestination);
   const book = createRuleBook((text) => createHash('sha256').update(text).digest('hex'));
-  const onRules = (changes: readonly RulesChange[]) => tellRules(changes, book, log, auditLog);
+  const onRules = (changes: readonly RulesChange[]) => {
+    tellRules(changes, book, log, auditLog);
+    news.tell();
+  };
+  const news = createRuleNews();
   const parser = createDocumentParser();
   const closers: (() => unknown)[] = [() => parser.close()];
 
@@ -77,6 +83,20 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
   certificates = source;
   closers.push(() => source.close());
 
+  const guarded = settings.cluster !== undefined && settings.rulePaths.length === 0 ? settings.cluster.namespace : undefined;
+  const guardParser = createDocumentParser({ milliseconds: 3_500 });
+  closers.push(() => guardParser.close());
+  const guard = guarded !== undefined && {
+    review: createRuleGuard({
+      settings: { namespace: guarded, namespaceRules: false },
+      book,
+      parser: guardParser,
+      news,
+      lint: () => [],
+    }),
+    audit: (record: object) => auditLog.write(record),
+  };
+
   const unwatched = noFacts(Date.now);
   const webhook = createWebhookServer(
     {
@@ -85,6 +105,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
       audit: (record) => auditLog.write(record),
       reportBug: (err, uid) => log.error({ err, uid }, 'a bug: the request was refused'),
       monotonic: () => process.hrtime.bigint(),
+      ...(guard && { guard }),
     },
     { tls: source.current() },
   );
@@ -99,6 +120,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
     const registration = keepRegistered({
       ...place,
       excludedNamespaces: settings.excludedNamespaces,
+      guard: guarded !== undefined,
       ready: () => book.missing() === undefined && clusterFacts?.missing() === undefined,
       prove: proveReachable(place),
     });

@@ -68,6 +68,11 @@ export function errored(uid: string, code: number, reason: string, message: stri
   return answer({ uid, allowed: false, status: { status: 'Failure', code, reason, message } });
 }
 
+/** A refusal with everything a person needs in it; `warnings` from {@link withWarnings}. */
+export function denied(uid: string, status: Status, warnings: { readonly warnings?: readonly string[] }): AdmissionAnswer {
+  return answer({ uid, allowed: false, status, ...warnings });
+}
+
 type Decided = AnswerableDecision & { kind: 'decided' };
 
 function patched(request: ReviewRequest, decision: Decided): AdmissionAnswer {
@@ -128,7 +133,7 @@ function subject({ kind, namespace, name, object }: ReviewRequest): string {
 }
 
 /** The API server keeps 4,096 characters of warnings in all, and cuts each to 256 when there are more (apiserver filters/warning.go). */
-function withWarnings(messages: readonly string[]): { readonly warnings?: readonly string[] } {
+export function withWarnings(messages: readonly string[]): { readonly warnings?: readonly string[] } {
   const warnings: string[] = [];
   let room = 4096;
   for (const [index, message] of messages.entries()) {

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { kindsWithImages } from '../object/kinds.ts';
+import { rulesLabel } from '../rules/config-map.ts';
 import type { CertificateSource } from '../tls/source.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from './api.ts';
 import { type Checks, keepChecking, type Schedule } from './checks.ts';
@@ -19,6 +20,8 @@ export type WebhookWishes = {
   readonly excludedNamespaces: readonly string[];
   /** Those that the API serves; all unless told. */
   readonly kinds?: readonly RegisteredKind[] | undefined;
+  /** Whether changes of the rules are asked about; not where they come from files. */
+  readonly guard?: boolean | undefined;
   /** OpenShift reserves `openshift` and `openshift-*` for itself; elsewhere anybody may create a namespace with such a name. */
   readonly openshift?: boolean | undefined;
 };
@@ -26,25 +29,22 @@ export type WebhookWishes = {
 /** One entry of `webhooks`, as admissionregistration.k8s.io/v1 has it; it says everything that matters, and leaves no default to the API server. */
 export type WebhookEntry = { readonly name: string } & Readonly<Record<string, unknown>>;
 
-/** The entries of both webhook configurations. One for each kind, because what makes a request worth asking about differs by kind. */
+/** The entries of both webhook configurations. One for each kind, because what makes a request worth asking about differs by kind; and one for the rules. */
 export function desiredWebhooks(wishes: WebhookWishes): { mutating: WebhookEntry[]; validating: WebhookEntry[] } {
-  const { kinds = kindsWithImages } = wishes;
+  const { kinds = kindsWithImages, guard = true } = wishes;
   return {
     // Another mutating webhook may add an image after we have looked.
     mutating: kinds.map((kind) => ({ ...entry(wishes, kind, 'mutate'), reinvocationPolicy: 'IfNeeded' })),
-    validating: kinds.map((kind) => entry(wishes, kind, 'validate')),
+    validating: [...kinds.map((kind) => entry(wishes, kind, 'validate')), ...(guard ? [guardEntry(wishes)] : [])],
   };
 }
 
 function entry(wishes: WebhookWishes, kind: RegisteredKind, verb: 'mutate' | 'validate'): WebhookEntry {
-  const { namespace, service, caBundle, excludedNamespaces, openshift = false } = wishes;
+  const { namespace, excludedNamespaces, openshift = false } = wishes;
   return {
     name: `${kind.resource}${kind.group && `.${kind.group}`}.${verb}.regkeeper.io`,
     admissionReviewVersions: ['v1'],
-    clientConfig: {
-      service: { namespace, name: service, port: 443, path: `/${verb}` },
-      caBundle: Buffer.from(caBundle).toString('base64'),
-    },
+    clientConfig: clientConfig(wishes, verb),
     rules: rulesFor(kind),
     matchPolicy: 'Equivalent',
     // By a label that the API server sets itself and lets nobody change.
@@ -64,6 +64,34 @@ function entry(wishes: WebhookWishes, kind: RegisteredKind, verb: 'mutate' | 'va
     failurePolicy: 'Fail',
     sideEffects: 'NoneOnDryRun',
     timeoutSeconds: 5,
+  };
+}
+
+/** Of the ConfigMaps that hold rules, in every namespace. It can lock nobody out: while nobody answers, an edit passes, and is judged when it is loaded. */
+function guardEntry(wishes: WebhookWishes): WebhookEntry {
+  return {
+    name: 'configmaps.guard.regkeeper.io',
+    admissionReviewVersions: ['v1'],
+    clientConfig: clientConfig(wishes, 'guard'),
+    rules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE', 'UPDATE'], resources: ['configmaps'], scope: 'Namespaced' }],
+    matchPolicy: 'Equivalent',
+    // Holds for the old object too, so that taking the label away is noticed. The snapshot is written by us alone.
+    objectSelector: {
+      matchExpressions: [
+        { key: rulesLabel, operator: 'Exists' },
+        { key: rulesLabel, operator: 'NotIn', values: ['snapshot'] },
+      ],
+    },
+    failurePolicy: 'Ignore',
+    sideEffects: 'None',
+    timeoutSeconds: 5,
+  };
+}
+
+function clientConfig({ namespace, service, caBundle }: WebhookWishes, path: string) {
+  return {
+    service: { namespace, name: service, port: 443, path: `/${path}` },
+    caBundle: Buffer.from(caBundle).toString('base64'),
   };
 }
 
@@ -121,6 +149,8 @@ export type RegistrationOptions = {
    */
   readonly prove?: ((mutating: LiveConfiguration) => Promise<boolean>) | undefined;
   readonly excludedNamespaces?: readonly string[] | undefined;
+  /** As in {@link WebhookWishes}. */
+  readonly guard?: boolean | undefined;
   readonly schedule?: Schedule | undefined;
   readonly watchTimings?: Partial<ReflectorTimings> | undefined;
 };
@@ -282,7 +312,7 @@ async function fill(options: RegistrationOptions, { kind, plural, entries }: Con
   else log.info({ kind, webhooks: wanted.map(({ name }) => name) }, `filled the ${kind} ${ourName}`);
 }
 
-async function desiredNow({ client, namespace, service, certificates, excludedNamespaces = [] }: RegistrationOptions) {
+async function desiredNow({ client, namespace, service, certificates, excludedNamespaces = [], guard }: RegistrationOptions) {
   const { authorities } = certificates.current();
   if (authorities === undefined) throw new Error('the source of the certificate does not tell its authorities, which the API server needs');
   const served = await Promise.all(kindsWithImages.map(({ group, version, resource }) => isServed(client, { group, version, resource })));
@@ -291,6 +321,7 @@ async function desiredNow({ client, namespace, service, certificates, excludedNa
     service,
     caBundle: authorities,
     excludedNamespaces,
+    guard,
     kinds: kindsWithImages.filter((_, index) => served[index]),
     openshift: await client.hasResource('config.openshift.io/v1', 'clusterversions'),
   });

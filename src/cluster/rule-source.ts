@@ -24,7 +24,11 @@ export function watchClusterRules({ client, namespace, intake, lastGood, log }: 
     labelSelector: `${rulesLabel}=cluster`,
     log,
     onChange: (change) => {
-      if (change.type === 'synced') return intake.open([...change.items].sort(byAge).map(configMapBundle), lastGood);
+      if (change.type === 'synced')
+        return intake.open(
+          [...change.items].sort(byAge).map((configMap) => configMapBundle(configMap)),
+          lastGood,
+        );
       if (change.type === 'deleted') return intake.withdraw(idOf(change.object));
       return intake.offer(configMapBundle(change.object));
     },

@@ -63,7 +63,12 @@ export type RuleBook = {
   accepted(): readonly Bundle[];
 };
 
-export type Preview = { readonly problems: readonly Problem[]; readonly warnings: readonly Problem[] };
+export type Preview = {
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly Problem[];
+  /** What would be in force; undefined where there are problems, or would be no rules. */
+  readonly ruleSet: RuleSet | undefined;
+};
 
 type Accepted = { readonly bundle: Bundle; readonly documents: readonly ParsedDocument[] };
 
@@ -214,7 +219,9 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     },
     preview(read) {
       const trial = tryOut(read);
-      return { problems: trial.kind === 'refused' ? trial.problems : [], warnings: trial.warnings };
+      const { warnings } = trial;
+      if (trial.kind === 'refused') return { problems: trial.problems, warnings, ruleSet: undefined };
+      return { problems: [], warnings, ruleSet: trial.kind === 'good' ? trial.ruleSet : undefined };
     },
     withdraw(id) {
       const before = current();

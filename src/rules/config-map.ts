@@ -1,5 +1,6 @@
 /** Rules documents in ConfigMaps: which ConfigMaps hold some, and under which keys. */
 import type { Bundle } from './book.ts';
+import type { RuleScope } from './parse.ts';
 
 /** Its values: `cluster`, `namespace`, and `snapshot` for the last good versions that the server keeps. */
 export const rulesLabel = 'regkeeper.io/rules';
@@ -10,15 +11,16 @@ export type RulesConfigMap = {
   readonly data?: Readonly<Record<string, string>>;
 };
 
-/** The documents of one ConfigMap, by the names of their keys. */
-export function configMapBundle(configMap: RulesConfigMap): Bundle {
+/** The documents of one ConfigMap, by the names of their keys; rules of the cluster, or of the namespace that it lies in. */
+export function configMapBundle(configMap: RulesConfigMap, of: RuleScope['kind'] = 'cluster'): Bundle {
   const { name, namespace = '', resourceVersion } = configMap.metadata;
   const keys = Object.keys(configMap.data ?? {}).filter(isDocumentKey);
   const documents = keys.sort().map((key) => ({
     source: { kind: 'configMap' as const, namespace, name, key },
     text: configMap.data?.[key] ?? '',
   }));
-  return { id: idOf(configMap), ...(resourceVersion !== undefined && { version: resourceVersion }), documents };
+  const scope: RuleScope = of === 'cluster' ? { kind: 'cluster' } : { kind: 'namespace', namespace };
+  return { id: idOf(configMap, of), scope, ...(resourceVersion !== undefined && { version: resourceVersion }), documents };
 }
 
 /** Other keys are notes, and left alone. */
@@ -26,7 +28,8 @@ export function isDocumentKey(key: string): boolean {
   return /\.(ya?ml|json)$/.test(key);
 }
 
-/** The same for all versions of a ConfigMap. */
-export function idOf({ metadata }: Pick<RulesConfigMap, 'metadata'>): string {
-  return `ConfigMap ${metadata.namespace ?? ''}/${metadata.name}`;
+/** The same for all versions of a ConfigMap; another for another label, since what comes under the one may come before the other has gone. */
+export function idOf({ metadata }: Pick<RulesConfigMap, 'metadata'>, of: RuleScope['kind'] = 'cluster'): string {
+  const place = `${metadata.namespace ?? ''}/${metadata.name}`;
+  return of === 'cluster' ? `ConfigMap ${place}` : `namespace rules ${place}`;
 }

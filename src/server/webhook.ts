@@ -1,4 +1,4 @@
-/** The HTTPS side: two routes that take an AdmissionReview and answer it. */
+/** The HTTPS side: routes that take an AdmissionReview and answer it. */
 import type { Server } from 'node:https';
 import { Server as TcpServer } from 'node:net';
 import { Transform } from 'node:stream';
@@ -14,11 +14,13 @@ import fastify, {
 import { answerProbe } from '../admission/probe.ts';
 import { type AdmissionAnswer, allowed, errored, renderAnswer } from '../admission/response.ts';
 import { changeOf, type DecodedReview, decodeReview, type ReviewRequest, type Webhook } from '../admission/review.ts';
+import { buildGuardRecord, type GuardConclusion, type GuardRecord } from '../audit/guard-record.ts';
 import { type AuditRecord, buildAuditRecord } from '../audit/record.ts';
 import { decide } from '../decision/decide.ts';
 import type { Decision } from '../decision/decision.ts';
 import type { Facts } from '../decision/facts.ts';
 import type { RuleSet } from '../rules/ruleset.ts';
+import type { RuleGuard } from './guard.ts';
 
 /** What the routes need from the rest of the program. */
 export type WebhookCollaborators = {
@@ -27,6 +29,8 @@ export type WebhookCollaborators = {
   /** Undefined until the watches have synced. */
   facts(): Facts | undefined;
   audit(record: AuditRecord): void;
+  /** Undefined where rules do not come from ConfigMaps. */
+  readonly guard?: { readonly review: RuleGuard; audit(record: GuardRecord): void } | undefined;
   reportBug(error: unknown, uid: string | undefined): void;
   /** Nanoseconds of a clock that only goes forward. */
   monotonic(): bigint;
@@ -87,6 +91,7 @@ export function createWebhookServer(collaborators: WebhookCollaborators, options
   for (const webhook of ['mutate', 'validate'] as const) {
     app.post(`/${webhook}`, (request, reply) => answerReview(webhook, request, reply, collaborators));
   }
+  app.post('/guard', (request, reply) => answerGuardReview(request, reply, collaborators));
   app.post('/probe', answerProbeReview);
   return Object.assign(app, {
     drain() {
@@ -129,6 +134,34 @@ function answerReview(webhook: Webhook, request: FastifyRequest, reply: FastifyR
     collaborators.reportBug(error, review.request.uid);
     audit({ decision: undefined, failure: 'internal error' });
     return bug(review.request.uid);
+  }
+}
+
+async function answerGuardReview(request: FastifyRequest, reply: FastifyReply, collaborators: WebhookCollaborators) {
+  const { guard } = collaborators;
+  const started = collaborators.monotonic();
+  const review = decodeReview(request.body);
+  if (!review.ok) return answerUndecodable(review, reply);
+  if (!guard) return allowed(review.request.uid);
+
+  const audit = (conclusion: GuardConclusion) => {
+    const durationMicroseconds = Number((collaborators.monotonic() - started) / 1000n);
+    guard.audit(buildGuardRecord({ request: review.request, ...conclusion, durationMicroseconds }));
+  };
+  try {
+    const { answer, problems, warnings } = await guard.review(review.request);
+    audit({ outcome: answer === undefined ? 'error' : answer.response.allowed ? 'accepted' : 'refused', problems, warnings });
+    return answer ?? comeAgain(reply, problems.join('; '));
+  } catch (error) {
+    collaborators.reportBug(error, review.request.uid);
+    audit({ outcome: 'error', problems: ['internal error'], warnings: [] });
+    // Here a bug of ours lets pass (failurePolicy Ignore), or nobody could mend the rules: what is bad is still refused when it is loaded.
+    return refuse(
+      reply,
+      500,
+      'InternalError',
+      `regkeeper failed while reading these rules; its log has the error, with uid ${review.request.uid}`,
+    );
   }
 }
 
@@ -235,7 +268,7 @@ class UnreadableBody extends Error {
 function answerErrors(app: FastifyInstance<Server>, collaborators: WebhookCollaborators): void {
   app.setNotFoundHandler((request, reply) =>
     reply.send(
-      refuse(reply, 404, 'NotFound', `there is no ${request.method} ${request.url.slice(0, 200)} here: POST /mutate or /validate`),
+      refuse(reply, 404, 'NotFound', `there is no ${request.method} ${request.url.slice(0, 200)} here: POST /mutate, /validate or /guard`),
     ),
   );
   app.setErrorHandler((error: FastifyError, _request, reply) => {

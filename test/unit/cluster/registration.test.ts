@@ -11,7 +11,7 @@ const conditionOf = (entry: WebhookEntry | undefined, name: string) =>
   (entry?.matchConditions as { name: string; expression: string }[] | undefined)?.find((each) => each.name === name)?.expression;
 
 describe('the desired entries', () => {
-  const { mutating, validating } = desiredWebhooks(wishes);
+  const { mutating, validating } = desiredWebhooks({ ...wishes, guard: false });
   const mutatingNamed = (name: string) => mutating.find((each) => each.name === `${name}.mutate.regkeeper.io`);
 
   test('are one for each kind with images, by names that the API server takes', () => {
@@ -79,6 +79,30 @@ describe('the desired entries', () => {
     const expression = conditionOf(mutatingNamed(name), 'brings-an-image');
     expect(expression?.split(' || ')).toContain(condition);
     expect(expression).toMatch(/^request\.operation == 'CREATE' \|\| /);
+  });
+
+  describe('of the rules', () => {
+    const guards = desiredWebhooks(wishes).validating.filter(({ name }) => name === 'configmaps.guard.regkeeper.io');
+
+    test('are one more, which asks about labelled ConfigMaps of every namespace when they are written', () => {
+      expect(desiredWebhooks(wishes).validating).toHaveLength(validating.length + 1);
+      expect(guards).toMatchObject([
+        {
+          clientConfig: { service: { namespace: 'regkeeper', name: 'regkeeper', port: 443, path: '/guard' } },
+          rules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE', 'UPDATE'], resources: ['configmaps'] }],
+          objectSelector: { matchExpressions: [{ key: 'regkeeper.io/rules', operator: 'Exists' }, { values: ['snapshot'] }] },
+        },
+      ]);
+      expect(guards[0]).not.toHaveProperty('namespaceSelector');
+    });
+
+    test('lock nobody out: while nobody answers, an edit passes', () => {
+      expect(guards[0]).toMatchObject({ failurePolicy: 'Ignore', timeoutSeconds: 5, sideEffects: 'None' });
+    });
+
+    test('are not there where rules come from files', () => {
+      expect(validating.map(({ name }) => name)).not.toContain('configmaps.guard.regkeeper.io');
+    });
   });
 
   test('are of the given kinds only', () => {

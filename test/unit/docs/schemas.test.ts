@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, test } from 'vitest';
 import { changeOf, decodeReview, type ReviewRequest, type Webhook } from '../../../src/admission/review.ts';
+import { buildGuardRecord } from '../../../src/audit/guard-record.ts';
 import { buildAuditRecord } from '../../../src/audit/record.ts';
 import { buildRulesRecord } from '../../../src/audit/rules-record.ts';
 import { decide } from '../../../src/decision/decide.ts';
@@ -85,6 +86,15 @@ const decisionLines = decisions.map(
   ([sentence, webhook, object, request, rules]) => [sentence, decisionLine(webhook, object, request, rules)] as const,
 );
 const rulesLines = linesOfRules();
+const reviewLine = written(
+  buildGuardRecord({
+    request: requestOf({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'regkeeper-rules' } }, { namespace: 'regkeeper' }),
+    outcome: 'refused',
+    problems: ['rules.yaml:3:3: a sentence (unknown-field)'],
+    warnings: [],
+    durationMicroseconds: 7,
+  }),
+);
 
 describe('docs/audit.schema.json', () => {
   test.each(decisionLines)('holds for the record of %s', (_sentence, line) => {
@@ -101,6 +111,10 @@ describe('docs/audit.schema.json', () => {
       durationMicroseconds: 1,
     });
     expect(complaintsAbout(written(record))).toEqual([]);
+  });
+
+  test('holds for the record of a review of rules', () => {
+    expect(complaintsAbout(reviewLine)).toEqual([]);
   });
 
   test.each(rulesLines)('holds for the record of %s', (_sentence, line) => {
@@ -126,12 +140,14 @@ describe('docs/audit.schema.json', () => {
   test('lists no field that no record has', () => {
     const seen = (lines: readonly (readonly [string, unknown])[]) => new Set(lines.flatMap(([, line]) => fieldsOf(line)));
     expect(fieldsOfSchema('decision').filter((field) => !seen(decisionLines).has(field))).toEqual([]);
+    expect(fieldsOfSchema('rulesReview').filter((field) => !seen([['a review', reviewLine]]).has(field))).toEqual([]);
     expect(fieldsOfSchema('rules').filter((field) => !seen(rulesLines).has(field))).toEqual([]);
   });
 
   test.each([
     ['A decision', 'decision'],
     ['A change of the rules', 'rules'],
+    ['A review of the rules', 'rulesReview'],
   ])('has the fields that docs/audit.md tells under "%s"', (heading, definition) => {
     expect([...firstCodes(section(readPage('docs/audit.md'), heading))].sort()).toEqual(fieldsOfSchema(definition).sort());
   });

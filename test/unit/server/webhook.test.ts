@@ -5,6 +5,7 @@ import { connect } from 'node:tls';
 import { Agent, request } from 'undici';
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { AdmissionAnswer } from '../../../src/admission/response.ts';
+import type { GuardRecord } from '../../../src/audit/guard-record.ts';
 import type { AuditRecord } from '../../../src/audit/record.ts';
 import type { Facts } from '../../../src/decision/facts.ts';
 import type { RuleSet } from '../../../src/rules/ruleset.ts';
@@ -28,7 +29,8 @@ rules:
   reason: nobody knows who runs it
 `);
 
-type Setup = { rules?: RuleSet | undefined; facts?: Facts | undefined; options?: Partial<WebhookOptions> };
+type Guard = NonNullable<Parameters<typeof createWebhookServer>[0]['guard']>['review'];
+type Setup = { guard?: Guard; rules?: RuleSet | undefined; facts?: Facts | undefined; options?: Partial<WebhookOptions> };
 
 const servers: WebhookServer[] = [];
 afterEach(async () => {
@@ -38,6 +40,7 @@ afterEach(async () => {
 function setUp(setup: Setup = {}) {
   const records: AuditRecord[] = [];
   const bugs: unknown[] = [];
+  const guardRecords: GuardRecord[] = [];
   const server = createWebhookServer(
     {
       rules: () => ('rules' in setup ? setup.rules : rules),
@@ -45,6 +48,7 @@ function setUp(setup: Setup = {}) {
       audit: (record) => records.push(record),
       reportBug: (error) => bugs.push(error),
       monotonic: () => 0n,
+      ...(setup.guard && { guard: { review: setup.guard, audit: (record: GuardRecord) => guardRecords.push(record) } }),
     },
     { tls, ...setup.options },
   );
@@ -55,7 +59,7 @@ function setUp(setup: Setup = {}) {
     return { code: response.statusCode, headers: response.headers, body: JSON.parse(response.body) };
   };
   const answer = async (url: string, payload: unknown) => ((await post(url, payload)).body as AdmissionAnswer).response;
-  return { server, post, answer, records, bugs };
+  return { server, post, answer, records, guardRecords, bugs };
 }
 
 describe('answers', () => {
@@ -182,7 +186,10 @@ describe('what cannot be decoded is refused, in HTTP 400 or with the uid', () =>
 
   test('another address', async () => {
     const { post, server } = setUp();
-    expect(await post('/allow', {})).toMatchObject({ code: 404, body: { message: expect.stringMatching(/POST \/mutate or \/validate/) } });
+    expect(await post('/allow', {})).toMatchObject({
+      code: 404,
+      body: { message: expect.stringMatching(/POST \/mutate, \/validate or \/guard/) },
+    });
     expect((await server.inject({ method: 'GET', url: '/validate' })).statusCode).toBe(404);
   });
 });
@@ -384,4 +391,62 @@ test('/probe marks the dry run by which regkeeper proves that it is reached', as
     { op: 'replace', path: '/metadata/annotations/regkeeper.io~1probe', value: 'arrived' },
   ]);
   expect(await answer('/probe', reviewOf({ metadata: { name: 'x' } }))).not.toHaveProperty('patch');
+});
+
+describe('/guard', () => {
+  const configMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'rules' }, data: {} };
+  const review = reviewOf(configMap, { namespace: 'regkeeper', dryRun: true });
+  const answering = (response: object, found: { problems?: string[]; warnings?: string[] } = {}): Guard => {
+    return async ({ uid }) => ({
+      answer: { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: { uid, allowed: true, ...response } },
+      problems: [],
+      warnings: [],
+      ...found,
+    });
+  };
+
+  test.each([
+    ['accepted', {}, { warnings: ['something'] }],
+    ['refused', { allowed: false }, { problems: ['something'] }],
+  ])('an answer is passed on, and %s in the record', async (outcome, response, found) => {
+    const { answer, guardRecords } = setUp({ guard: answering(response, found) });
+    expect(await answer('/guard', review)).toEqual({ uid: review.request.uid, allowed: true, ...response });
+    expect(guardRecords).toEqual([
+      {
+        event: 'rules-review',
+        uid: review.request.uid,
+        user: 'alice',
+        groups: ['system:authenticated'],
+        operation: 'CREATE',
+        dryRun: true,
+        configMap: 'regkeeper/rules',
+        outcome,
+        problems: [],
+        warnings: [],
+        ...found,
+        durationMicroseconds: 0,
+      },
+    ]);
+  });
+
+  test('no time: 503, and come again', async () => {
+    const { post, guardRecords } = setUp({ guard: async () => ({ answer: undefined, problems: ['others are being read'], warnings: [] }) });
+    expect(await post('/guard', review)).toMatchObject({ code: 503, headers: { 'retry-after': '1' } });
+    expect(guardRecords).toMatchObject([{ outcome: 'error', problems: ['others are being read'] }]);
+  });
+
+  test('a bug is HTTP 500, which lets the request pass: the rules can always be mended', async () => {
+    const { post, bugs, guardRecords } = setUp({ guard: () => Promise.reject(new Error('a bug')) });
+    expect(await post('/guard', review)).toMatchObject({ code: 500, body: { message: expect.not.stringContaining('a bug') } });
+    expect(bugs).toHaveLength(1);
+    expect(guardRecords).toMatchObject([{ outcome: 'error' }]);
+  });
+
+  test('where rules come from files, every ConfigMap passes', async () => {
+    expect(await setUp().answer('/guard', review)).toEqual({ uid: review.request.uid, allowed: true });
+  });
+
+  test('what is no AdmissionReview is told so', async () => {
+    expect(await setUp({ guard: answering({}) }).post('/guard', {})).toMatchObject({ code: 400 });
+  });
 });

@@ -1,0 +1,173 @@
+/** The guard of the rules: a ConfigMap that would be refused at load is refused at admission, where a person sees why. */
+import { isObject, type JsonObject, sameJson, valueAt } from '../object/json.ts';
+import type { Bundle } from '../rules/book.ts';
+import { configMapBundle, isDocumentKey, rulesLabel } from '../rules/config-map.ts';
+import type { Problem } from '../rules/problem.ts';
+import { nearestSpelling } from '../rules/spelling.ts';
+import { type AdmissionAnswer, allowed, denied, type Status, withWarnings } from './response.ts';
+import type { ReviewRequest } from './review.ts';
+
+export type GuardSettings = {
+  /** Where the cluster's rules are read. */
+  readonly namespace: string;
+  /** Whether namespaces may have rules of their own. */
+  readonly namespaceRules: boolean;
+};
+
+/** What a request brings. Warnings and complaints are sentences for the person who made it. */
+export type GuardedConfigMap = { readonly warnings: readonly string[] } & (
+  | { readonly kind: 'no-rules' }
+  /** Never to be read, in a place where that can only be a mistake. */
+  | { readonly kind: 'mistaken'; readonly complaint: string }
+  | {
+      readonly kind: 'rules';
+      readonly bundle: Bundle;
+      /** The documents are those that were there before: whatever is wrong with them, this request did not bring it. */
+      readonly unchanged: boolean;
+    }
+);
+
+export function readGuarded(request: ReviewRequest, settings: GuardSettings): GuardedConfigMap {
+  const { operation, kind, group, oldObject } = request;
+  if ((operation !== 'CREATE' && operation !== 'UPDATE') || kind !== 'ConfigMap' || group !== '' || !isObject(request.object)) {
+    return { kind: 'no-rules', warnings: [] };
+  }
+  const part = partOf(request.object, request, settings);
+  const partBefore = operation === 'UPDATE' && oldObject ? partOf(oldObject, request, settings) : undefined;
+  const unchanged = partBefore?.label === part.label && sameJson(oldObject?.data, request.object.data);
+  const warnings = [...part.warnings, ...warnOfLoss(partBefore, part)];
+  if (part.complaint !== undefined) {
+    // Somebody else's labels or finalizers are not held up by an old mistake.
+    return unchanged
+      ? { kind: 'no-rules', warnings: [...warnings, part.complaint] }
+      : { kind: 'mistaken', warnings, complaint: part.complaint };
+  }
+  if (part.plays === 'none') return { kind: 'no-rules', warnings };
+
+  const data = textsOf(request.object);
+  if (!Object.keys(data).some(isDocumentKey)) {
+    warnings.push('no key of this ConfigMap ends in .yaml, .yml or .json, so there are no rules in it');
+  }
+  const metadata = { name: request.name, namespace: request.namespace };
+  return { kind: 'rules', bundle: configMapBundle({ metadata, data }, part.plays), unchanged, warnings };
+}
+
+/** What a ConfigMap is to us, by its label and its place. */
+type Part = {
+  readonly label: unknown;
+  readonly plays: 'none' | 'cluster' | 'namespace';
+  readonly warnings: readonly string[];
+  readonly complaint?: string;
+};
+
+function partOf(object: JsonObject, request: ReviewRequest, settings: GuardSettings): Part {
+  const label = valueAt(object, ['metadata', 'labels', rulesLabel]);
+  const own = request.namespace === settings.namespace;
+  const idle = (...warnings: readonly string[]): Part => ({ label, plays: 'none', warnings });
+  if (label === undefined || label === 'snapshot') return idle();
+  if (label === 'cluster') {
+    if (own) return { label, plays: 'cluster', warnings: [] };
+    return idle(`rules of the cluster are read in the namespace ${settings.namespace} alone: these will never be in force`);
+  }
+  if (label === 'namespace') {
+    if (settings.namespaceRules) return { label, plays: 'namespace', warnings: [] };
+    return idle('this cluster takes no rules of namespaces (regkeeper serves without --namespace-rules): these will not be in force');
+  }
+  const complaint = unknownLabel(String(label));
+  // A slip of the pen in the own namespace would silently take the rules out.
+  return own ? { label, plays: 'none', warnings: [], complaint } : idle(complaint);
+}
+
+function unknownLabel(value: string): string {
+  const meant = nearestSpelling(value, ['cluster', 'namespace']);
+  const fix = meant === undefined ? 'write "cluster" or "namespace", or take the label away' : `did you mean "${meant}"?`;
+  return `the label ${rulesLabel} is ${JSON.stringify(value)}, which means nothing, so the ConfigMap would not be read; ${fix}`;
+}
+
+function warnOfLoss(before: Part | undefined, after: Part): string[] {
+  if (!before || before.plays === 'none' || before.plays === after.plays) return [];
+  const how = after.label === undefined ? `without the label ${rulesLabel}` : `with the label ${rulesLabel}: ${String(after.label)}`;
+  const lasting = before.plays === 'cluster' ? '; if no other rules are left, the last ones stay until others are written' : '';
+  return [`${how} the rules of this ConfigMap stop being in force${before.plays === 'cluster' ? ' for the cluster' : ''}${lasting}`];
+}
+
+/** The API server has checked the type already; nothing here depends on it. */
+function textsOf(object: JsonObject): Record<string, string> {
+  const { data } = object;
+  if (!isObject(data)) return {};
+  return Object.fromEntries(Object.entries(data).filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
+}
+
+/** What the rules of the request would come to. */
+export type GuardFindings = { readonly problems: readonly Problem[]; readonly warnings: readonly Problem[] };
+
+/** More than a person works through at once; the rest is counted. */
+const mostListed = 50;
+/** In characters: two screens of text and some. */
+const longestMessage = 16_384;
+
+/** Refuses with one cause for each problem, or lets pass with warnings. */
+export function answerGuarded(request: ReviewRequest, guarded: GuardedConfigMap, findings: GuardFindings): AdmissionAnswer {
+  const told = [...guarded.warnings, ...findings.warnings.map(renderProblem)];
+  if (guarded.kind === 'mistaken') {
+    const cause = { reason: 'FieldValueNotSupported', message: guarded.complaint, field: `metadata.labels[${rulesLabel}]` };
+    return refuse(request, [guarded.complaint], [cause], told);
+  }
+  const { problems } = findings;
+  if (problems.length === 0) return warned(request, told);
+  const lines = problems.map(renderProblem);
+  if (guarded.kind === 'rules' && guarded.unchanged) return warned(request, [...told, ...lines]);
+  const causes = problems.map((problem, index) => ({
+    reason: problem.code,
+    message: lines[index] ?? '',
+    field: `data[${keyOf(problem)}]`,
+  }));
+  return refuse(request, lines, causes, told);
+}
+
+/** Nobody could say in time what the documents hold. */
+export function answerTooSlow(request: ReviewRequest, seconds: number): AdmissionAnswer {
+  const message = `reading the rules takes longer than ${seconds} s; split the document into several keys or ConfigMaps`;
+  return refuse(request, [message], [{ reason: 'document-too-costly', message, field: 'data' }], []);
+}
+
+function warned(request: ReviewRequest, messages: readonly string[]): AdmissionAnswer {
+  const { response, ...review } = allowed(request.uid);
+  return { ...review, response: { ...response, ...renderWarnings(messages) } };
+}
+
+type Causes = NonNullable<Status['details']>['causes'];
+
+function refuse(request: ReviewRequest, lines: readonly string[], causes: Causes, warnings: readonly string[]): AdmissionAnswer {
+  const subject = `ConfigMap ${request.namespace}/${request.name || '(unnamed)'}`;
+  const [only] = lines;
+  const message = lines.length === 1 ? `${subject}: ${only}` : `${subject} has ${lines.length} problems:\n${listed(lines).join('\n')}`;
+  const details = { ...(request.name !== '' && { name: request.name }), kind: 'configmaps', causes: causes.slice(0, mostListed) };
+  return denied(request.uid, { status: 'Failure', code: 403, reason: 'Forbidden', message, details }, renderWarnings(warnings));
+}
+
+function listed(lines: readonly string[]): string[] {
+  const shown: string[] = [];
+  let room = longestMessage;
+  for (const line of lines) {
+    room -= line.length;
+    if (shown.length === mostListed || room < 0) break;
+    shown.push(`- ${line}`);
+  }
+  const more = lines.length - shown.length;
+  return more === 0 ? shown : [...shown, `and ${more} more`];
+}
+
+function renderWarnings(messages: readonly string[]) {
+  return withWarnings(messages.map((message) => `regkeeper: ${message}`));
+}
+
+/** `rules.yaml:3:5: sentence (code)`: as an editor jumps to it. The ConfigMap is named above. */
+export function renderProblem(problem: Problem): string {
+  const { line, column } = problem.origin;
+  return `${keyOf(problem)}:${line}:${column}: ${problem.message} (${problem.code})`;
+}
+
+function keyOf({ origin: { source } }: Problem): string {
+  return source.kind === 'configMap' ? source.key : source.file;
+}

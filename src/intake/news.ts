@@ -1,0 +1,25 @@
+/** Tells whoever waits for it that the rules have changed. */
+export type RuleNews = {
+  tell(): void;
+  /** Resolves at the next change, or after the time. */
+  next(milliseconds: number): Promise<void>;
+};
+
+export function createRuleNews(): RuleNews {
+  const waiting = new Set<() => void>();
+  return {
+    tell() {
+      for (const wake of [...waiting]) wake();
+    },
+    next: (milliseconds) =>
+      new Promise((resolve) => {
+        const wake = () => {
+          clearTimeout(timer);
+          waiting.delete(wake);
+          resolve();
+        };
+        const timer = setTimeout(wake, milliseconds).unref();
+        waiting.add(wake);
+      }),
+  };
+}

@@ -1,0 +1,128 @@
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { decodeReview, type ReviewRequest } from '../../../src/admission/review.ts';
+import { createRuleNews } from '../../../src/intake/news.ts';
+import { createDocumentParser, type DocumentParser } from '../../../src/intake/parser.ts';
+import { createRuleBook, readBundle } from '../../../src/rules/book.ts';
+import { configMapBundle } from '../../../src/rules/config-map.ts';
+import type { Problem } from '../../../src/rules/problem.ts';
+import { createRuleGuard, type GuardCollaborators } from '../../../src/server/guard.ts';
+import { sha256 } from '../rules/documents.ts';
+import { reviewOf } from './reviews.ts';
+
+const configMap = (name: string, data: Record<string, string>) => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name, namespace: 'regkeeper', labels: { 'regkeeper.io/rules': 'cluster' } },
+  data,
+});
+const trusting = (...registries: readonly string[]) => `rules: [${registries.map((registry) => `{registry: ${registry}}`).join(', ')}]`;
+
+function requestOf(name: string, data: Record<string, string>): ReviewRequest {
+  const review = decodeReview(reviewOf(configMap(name, data), { namespace: 'regkeeper' }));
+  if (!review.ok) throw new Error(review.message);
+  return review.request;
+}
+
+/** A book that trusts a.io in the ConfigMap `one`, and a guard over it. */
+function guarding(options: Partial<GuardCollaborators> = {}) {
+  const book = createRuleBook(sha256);
+  const stored = (name: string, text: string) => readBundle(configMapBundle(configMap(name, { 'rules.yaml': text })));
+  book.open([stored('one', trusting('a.io'))]);
+  const parser = createDocumentParser();
+  onTestFinished(() => parser.close());
+  const guard = createRuleGuard({
+    settings: { namespace: 'regkeeper', namespaceRules: false },
+    book,
+    parser,
+    news: createRuleNews(),
+    lint: () => [],
+    timings: { waitForOthers: 1 },
+    ...options,
+  });
+  const review = (name: string, data: Record<string, string>) => guard(requestOf(name, data));
+  return { book, stored, review };
+}
+
+const never: DocumentParser = { parse: () => new Promise(() => {}), close: async () => {} };
+
+describe('what a book would refuse is refused', () => {
+  test('for what is wrong in it, all documents at once', async () => {
+    const { review } = guarding();
+    const { answer, problems } = await review('two', { 'a.yaml': 'rulez: []', 'b.yaml': 'mode: strict' });
+    expect(answer?.response.status?.message).toContain('did you mean "rules"?');
+    expect(problems).toEqual([
+      expect.stringMatching(/^a\.yaml:1:1: .* \(unknown-field\)$/),
+      expect.stringMatching(/^b\.yaml:1:7: .* \(unknown-value\)$/),
+    ]);
+  });
+
+  test('for what another ConfigMap says', async () => {
+    const { review } = guarding();
+    const { answer, problems } = await review('two', { 'rules.yaml': trusting('a.io') });
+    expect(answer?.response.allowed).toBe(false);
+    expect(problems).toEqual([expect.stringContaining('ConfigMap regkeeper/one, key rules.yaml, line 1:')]);
+  });
+
+  test('but not for what another said a moment ago: its edit comes by the watch after the question', async () => {
+    let mend = () => {};
+    const { book, stored, review } = guarding({
+      news: {
+        next: async () => mend(),
+      },
+    });
+    mend = () => void book.offer(stored('one', trusting('b.io')));
+    expect((await review('two', { 'rules.yaml': trusting('a.io') })).answer?.response.allowed).toBe(true);
+  });
+
+  test('and nothing is in force by a review', async () => {
+    const { book, review } = guarding();
+    const before = book.current();
+    expect((await review('two', { 'rules.yaml': trusting('b.io') })).answer?.response).toMatchObject({ allowed: true });
+    expect(book.current()).toBe(before);
+  });
+});
+
+describe('advice', () => {
+  const at = (name: string): Problem => ({
+    code: 'duplicate-secret',
+    message: name,
+    origin: { source: { kind: 'configMap', namespace: 'regkeeper', name, key: 'rules.yaml' }, line: 1, column: 1 },
+  });
+
+  test('about the ConfigMap at hand is a warning, about others it is not repeated', async () => {
+    const { review } = guarding({ lint: () => [at('one'), at('two')] });
+    expect((await review('two', { 'rules.yaml': trusting('b.io') })).warnings).toEqual([
+      'regkeeper: rules.yaml:1:1: two (duplicate-secret)',
+    ]);
+  });
+
+  test('is of no interest beside problems', async () => {
+    const { review } = guarding({ lint: () => [at('two')] });
+    expect((await review('two', { 'rules.yaml': 'rulez: []' })).warnings).toEqual([]);
+  });
+});
+
+describe('when reading takes too long', () => {
+  test('the request is refused, and says what helps', async () => {
+    const { review } = guarding({ parser: never, timings: { answerWithin: 10 } });
+    const { answer, problems } = await review('two', { 'rules.yaml': 'rules: []' });
+    expect(answer?.response).toMatchObject({
+      allowed: false,
+      status: { code: 403, message: expect.stringContaining('split the document') },
+    });
+    expect(problems).toEqual([expect.stringContaining('longer than 0.01 s')]);
+  });
+
+  test('because others are being read, the API server may ask again', async () => {
+    const { review } = guarding({ parser: never, timings: { answerWithin: 10 } });
+    const [, second] = await Promise.all([review('two', { 'rules.yaml': 'a' }), review('three', { 'rules.yaml': 'b' })]);
+    expect(second).toMatchObject({ answer: undefined, problems: ['others are being read'] });
+  });
+});
+
+test('what is no rules ConfigMap is not read at all', async () => {
+  const { review } = guarding({ parser: never, settings: { namespace: 'elsewhere', namespaceRules: false } });
+  const { answer, warnings } = await review('two', { 'rules.yaml': 'rulez: []' });
+  expect(answer?.response.allowed).toBe(true);
+  expect(warnings).toEqual([expect.stringContaining('the namespace elsewhere alone')]);
+});
