@@ -1,0 +1,166 @@
+/** A policy owner at work: what is refused when a rules ConfigMap is written, what passes all the same, and what it comes to. */
+
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { ownNamespace, readiness } from '../regkeeper.ts';
+import { target, waitFor } from '../target.ts';
+import { withRegkeeper } from '../with-regkeeper.ts';
+
+const cluster = target();
+const { kubectl } = cluster;
+
+const rules = `
+contact: the platform team
+rules:
+- registry: registry.example.com
+  pullSecret: corp-pull
+- registry: sandbox.example.com
+  namespaces: {matchLabels: {tier: sandbox}}
+- registry: docker.io
+  trust: false
+`;
+
+const keeper = withRegkeeper(cluster, rules);
+
+describe('a rules ConfigMap is refused', () => {
+  test('for what is wrong in it: every problem, with line and column, code, and the name that was probably meant', async () => {
+    const { code, stderr } = await apply(
+      configMap('more-rules', { 'a.yaml': 'rules:\n- registry: a.example.com\n  pulSecret: x\n', 'b.yaml': 'mode: strict\n' }),
+    );
+    expect(code).not.toBe(0);
+    expect(stderr).toContain('configmaps.guard.regkeeper.io');
+    expect(stderr).toMatch(/a\.yaml:3:3: .*did you mean "pullSecret".* \(unknown-field\)/);
+    expect(stderr).toMatch(/b\.yaml:1:7: .* \(unknown-value\)/);
+  });
+
+  test('for what another ConfigMap says, which is named', async () => {
+    const { code, stderr } = await apply(configMap('more-rules', { 'rules.yaml': 'rules: [{registry: registry.example.com}]\n' }));
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(/rules\.yaml:1:\d+: .*ConfigMap regkeeper\/regkeeper-rules, key rules\.yaml, line 4:13.*\(rule-tie\)/);
+  });
+
+  test('for a label that means nothing', async () => {
+    const { code, stderr } = await apply(configMap('more-rules', { 'rules.yaml': 'rules: []' }, { label: 'clutser' }));
+    expect(code).not.toBe(0);
+    expect(stderr).toContain('did you mean "cluster"?');
+  });
+
+  test('in a dry run too', async () => {
+    const { code } = await apply(configMap('more-rules', { 'rules.yaml': 'rulez: []' }), ['--dry-run=server']);
+    expect(code).not.toBe(0);
+  });
+
+  test('and the review is on record, with its user', ({ skip }) => {
+    if (!keeper.server) return skip('reads the records of the server, so only where the server runs beside the test');
+    const reviews = keeper.server.audit().filter(({ event }) => event === 'rules-review');
+    expect(reviews).toContainEqual(
+      expect.objectContaining({
+        user: 'admin',
+        operation: 'CREATE',
+        dryRun: true,
+        configMap: 'regkeeper/more-rules',
+        outcome: 'refused',
+        problems: [expect.stringContaining('(unknown-field)')],
+      }),
+    );
+  });
+});
+
+describe('a rules ConfigMap passes', () => {
+  test('and what it says is in force; a rule may move from one to another in two applies, without a pause', async () => {
+    onTestFinished(() => remove('one', 'two'));
+    for (const [name, registry] of [
+      ['one', 'moving.example.com'],
+      ['one', 'staying.example.com'],
+      ['two', 'moving.example.com'],
+    ] as const) {
+      const { code, stderr } = await apply(configMap(name, { 'rules.yaml': `rules: [{registry: ${registry}}]` }));
+      expect(stderr).not.toContain('rule-tie');
+      expect(code).toBe(0);
+    }
+    await waitUntil('the moved rule to be in force', async () => (await tryPod('moving.example.com/app')) === undefined);
+  });
+
+  test('with a warning when its label is taken away, and its rules are gone', async () => {
+    onTestFinished(() => remove('more-rules'));
+    await applied(configMap('more-rules', { 'rules.yaml': 'rules: [{registry: more.example.com}]' }));
+    await waitUntil('the rule to be in force', async () => (await tryPod('more.example.com/app')) === undefined);
+    const { code, stderr } = await kubectl(['label', 'configmap/more-rules', '-n', ownNamespace, 'regkeeper.io/rules-']);
+    expect(code).toBe(0);
+    expect(stderr).toContain('Warning: regkeeper: without the label regkeeper.io/rules the rules of this ConfigMap stop being in force');
+    await waitUntil('the rule to be gone', async () => (await tryPod('more.example.com/app')) !== undefined);
+  });
+
+  test('with a warning where it would never be read', async () => {
+    const { code, stderr } = await apply(configMap('stray', { 'rules.yaml': 'rules: []' }, { namespace: keeper.namespace }));
+    expect(code).toBe(0);
+    expect(stderr).toContain('read in the namespace regkeeper alone');
+  });
+
+  test('without an answer: a bad edit is caught when it is loaded, and the last good rules stay in force', async ({ skip }) => {
+    if (!keeper.server) return skip('stops the server, so only on the local cluster');
+    onTestFinished(() => keeper.writeRules(rules));
+    const { server } = keeper;
+    // Requests wait for its answer until the timeout, and failurePolicy Ignore lets the edit through.
+    server.process.kill('SIGSTOP');
+    try {
+      await keeper.writeRules(rules.replace('pullSecret', 'pulSecret'));
+    } finally {
+      server.process.kill('SIGCONT');
+    }
+    const line = await waitFor(() => server.log().find(({ code }) => code === 'unknown-field'), {
+      deadlineSeconds: 20,
+      what: 'the problem to be logged',
+    });
+    expect(line).toMatchObject({ level: 'error', line: 5, column: 3 });
+    expect(line.msg).toMatch(/regkeeper\/regkeeper-rules.*line 5:3.*did you mean "pullSecret"/);
+    expect(await tryPod('registry.example.com/app')).toBeUndefined();
+    expect(await tryPod('unknown.example.com/app')).toContain('denied the request');
+  });
+
+  test('while regkeeper is away: a server that starts then takes the last good rules, and is ready', async ({ skip }) => {
+    if (!keeper.server) return skip('starts the server anew, so only on the local cluster');
+    await keeper.server.end('SIGTERM');
+    await keeper.writeRules('rulez: []');
+    const server = await keeper.restart();
+    expect((await readiness(server)).ready).toBe(true);
+    expect(server.log().some(({ msg }) => /the version that was good before/.test(String(msg)))).toBe(true);
+    expect(await tryPod('registry.example.com/app')).toBeUndefined();
+    expect(await tryPod('unknown.example.com/app')).toContain('denied the request');
+    await keeper.writeRules(rules);
+  });
+});
+
+test('a rule that is chosen by labels follows the namespace: relabelling it changes the answer', async () => {
+  const allowed = async () => (await tryPod('sandbox.example.com/app')) === undefined;
+  expect(await allowed()).toBe(false);
+  await kubectl(['label', 'namespace', keeper.namespace, 'tier=sandbox']);
+  await waitUntil('the label to count', allowed);
+  await kubectl(['label', 'namespace', keeper.namespace, 'tier=production', '--overwrite']);
+  await waitUntil('the other label to count', async () => !(await allowed()));
+});
+
+function configMap(name: string, data: Record<string, string>, { label = 'cluster', namespace = ownNamespace } = {}) {
+  return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace, labels: { 'regkeeper.io/rules': label } }, data };
+}
+
+function apply(object: object, flags: readonly string[] = []) {
+  return kubectl(['apply', '-f', '-', ...flags], { stdin: JSON.stringify(object), allowFailure: true });
+}
+
+async function applied(object: object): Promise<void> {
+  expect(await apply(object)).toMatchObject({ code: 0 });
+}
+
+async function remove(...names: readonly string[]): Promise<void> {
+  await kubectl(['delete', 'configmap', ...names, '-n', ownNamespace, '--ignore-not-found']);
+}
+
+/** What the API server says of a Pod with this image; undefined when it would let it in. */
+async function tryPod(image: string, namespace = keeper.namespace): Promise<string | undefined> {
+  const { code, stderr } = await kubectl(['run', 'trial', `--image=${image}`, '-n', namespace, '--dry-run=server'], { allowFailure: true });
+  return code === 0 ? undefined : stderr;
+}
+
+async function waitUntil(what: string, holds: () => Promise<boolean>): Promise<void> {
+  await waitFor(holds, { deadlineSeconds: 10, what });
+}
