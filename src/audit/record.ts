@@ -42,8 +42,12 @@ export type AuditRecord = {
 
 export type AuditedImage = {
   readonly path: string;
-  /** As written; absent where nothing is written yet. */
+  /** As written, or what the image stream holds; absent where nothing is written yet. */
   readonly image?: string;
+  /** The image stream that the place names: `namespace/stream:tag` or `namespace/stream@digest`. */
+  readonly stream?: string;
+  /** Why the image could not be told; only with verdict `unresolved`. */
+  readonly why?: string;
   /** host[:port]/path as matched. */
   readonly canonical?: string;
   readonly action: 'pull' | 'push';
@@ -120,10 +124,15 @@ function conclusion(webhook: Webhook, decision: Decision | undefined, failure: s
   }
 }
 
-export function auditImage({ slot, verdict, reason, reference, rule, exemption }: ImageDecision): AuditedImage {
+export function auditImage({ slot, verdict, reason, reference, rule, exemption, stream }: ImageDecision): AuditedImage {
+  const { content } = slot;
+  const text = content.kind === 'image' ? content.text : stream?.kind === 'resolved' ? stream.image : undefined;
+  const why = content.kind === 'unresolved' && stream?.kind !== 'resolved' ? (stream?.why ?? content.why) : undefined;
   return {
     path: renderPath(slot.path),
-    ...(slot.content.kind === 'image' && { image: shorten(maskUserinfo(slot.content.text)) }),
+    ...(text !== undefined && { image: shorten(maskUserinfo(text)) }),
+    ...(stream && { stream: shorten(stream.stream) }),
+    ...(why !== undefined && { why: shorten(why) }),
     ...(reference && { canonical: canonicalName(reference) }),
     action: slot.action,
     verdict,

@@ -38,6 +38,7 @@ export function watchClusterFacts({ client, log }: { readonly client: ApiClient;
       return namespace ? { kind: 'known', labels: namespace.metadata.labels ?? {} } : { kind: 'absent' };
     },
     secret: () => 'unknown',
+    imageStream: () => ({ kind: 'unknown' }),
     now: Date.now,
   };
   return {

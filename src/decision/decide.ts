@@ -11,6 +11,7 @@ import { injectIntoPod } from './inject-pod.ts';
 import { type JudgementContext, judgeImage, severity } from './judge.ts';
 import { mostListed, renderFinding } from './message.ts';
 import { missingSecrets } from './secrets.ts';
+import { resolveStream, type StreamResolution } from './streams.ts';
 
 /**
  * Judges one change: which images it brings in, whether they may come in, and which secrets they need. Pure: the same request, rules and
@@ -103,15 +104,28 @@ function judge(slot: ImageSlot, judging: Judging): ImageDecision {
   const { shape, before, rules } = judging;
   const decision = requireSecrets(judgeContent(slot, judging), judging);
   if (shape.kind === 'pod' && shape.untouchable === 'mirror') return weaken(decision, 'mirror-pod');
-  if (before.size > 0 && before.has(identity(slot, rules))) return weaken(decision, 'not-introduced');
+  if (before.size > 0 && identities(decision, judging.place, rules).some((each) => before.has(each)))
+    return weaken(decision, 'not-introduced');
   return decision;
 }
 
 function judgeContent(slot: ImageSlot, judging: Judging): ImageDecision {
-  if (slot.content.kind === 'image') return { slot, ...judgeImage(slot.content.text, judging) };
+  const { content } = slot;
+  if (content.kind === 'image') return { slot, ...judgeImage(content.text, judging) };
+  const stream = content.stream && resolveStream(content.stream, judging.place.namespace, judging.facts);
+  if (stream?.kind === 'resolved') return judgeResolved(slot, stream, judging);
   const runsNow = isPod(judging.shape);
   const reason = runsNow ? 'unresolved-in-pod' : 'unresolved';
-  return { slot, verdict: 'unresolved', reason, judged: runsNow ? 'deny' : 'allow', trustedBy: [] };
+  return { slot, verdict: 'unresolved', reason, judged: runsNow ? 'deny' : 'allow', trustedBy: [], ...(stream && { stream }) };
+}
+
+/**
+ * A build takes what the stream holds now. A placeholder in a template is only told of: the trigger may be paused, or the stream hold
+ * something else by then, and whatever is put in is judged there, and again at the Pod.
+ */
+function judgeResolved(slot: ImageSlot, stream: StreamResolution & { kind: 'resolved' }, judging: Judging): ImageDecision {
+  const decision = { slot, stream, ...judgeImage(stream.image, judging) };
+  return judging.shape.kind === 'pod' ? weaken(decision, 'placeholder') : decision;
 }
 
 /** A pod that could not pull is refused where the rule says so: its controller tries again, and somebody reads why. Templates may come first. */
@@ -122,7 +136,8 @@ function requireSecrets(decision: ImageDecision, { shape, writes, place, facts }
 }
 
 function noticeMissing(images: readonly ImageDecision[], { place, facts }: Judging): readonly Notice[] {
-  const told = images.filter(({ missing, slot }) => missing === undefined && !slot.pulledElsewhere);
+  // An image stream's image is none that we write a secret for.
+  const told = images.filter(({ missing, stream, slot }) => missing === undefined && !stream && !slot.pulledElsewhere);
   const messages = told.flatMap((image) => missingSecrets(image, place.namespace, facts).map(({ message }) => message));
   return [...new Set(messages)].map((message) => ({ reason: 'secret-missing', message }));
 }
@@ -132,7 +147,7 @@ function noticeUnsure(origin: Origin, { namespace }: Place): Notice {
   return { reason: 'labels-unknown', message };
 }
 
-function weaken(decision: ImageDecision, reason: 'mirror-pod' | 'not-introduced'): ImageDecision {
+function weaken(decision: ImageDecision, reason: 'mirror-pod' | 'not-introduced' | 'placeholder'): ImageDecision {
   return decision.judged === 'deny' ? { ...decision, judged: 'warn', reason } : decision;
 }
 
@@ -140,19 +155,32 @@ function imagesBefore(request: ChangeRequest, rules: RuleSet): ReadonlySet<strin
   if (request.operation !== 'UPDATE') return new Set();
   const reading = readObject(contextOf(request), request.oldObject);
   // An old object that cannot be read has shown us nothing, so everything in the new one counts as brought in.
-  return new Set(reading.kind === 'shape' ? reading.shape.slots.map((slot) => identity(slot, rules)) : []);
+  return new Set(reading.kind === 'shape' ? reading.shape.slots.map((slot) => identity(slot, request.namespace, rules)) : []);
 }
 
 /**
  * What makes an image of a change the same as one from before: what is written, and what is done with it. The place does not count, so that
- * a container put first in the list brings nothing in. Two spellings of one image are the same.
+ * a container put first in the list brings nothing in. Two spellings of one image are the same. So is a stream whatever it has come to
+ * hold: what changes in the stream, this change did not bring in.
  */
-function identity(slot: ImageSlot, { settings }: RuleSet): string {
-  if (slot.content.kind === 'unresolved') return `${slot.action} unresolved`;
-  const parsed = parseImage(slot.content.text);
-  if (!parsed.ok) return `${slot.action} as written ${slot.content.text}`;
-  const short = !parsed.reference.qualified && settings.shortNames !== 'docker.io';
-  return `${slot.action} ${short ? 'short ' : ''}${formatReference(parsed.reference)}`;
+function identity({ action, content }: ImageSlot, home: string, { settings }: RuleSet): string {
+  if (content.kind === 'image') return `${action} ${imageIdentity(content.text, settings)}`;
+  if (!content.stream) return `${action} unresolved`;
+  const { kind, namespace = home, name } = content.stream;
+  return `${action} ${kind} ${namespace}/${name}`;
+}
+
+/** A stream that stands for an image which was there by its name brings nothing in either. */
+function identities({ slot, stream }: ImageDecision, { namespace }: Place, rules: RuleSet): readonly string[] {
+  const written = identity(slot, namespace, rules);
+  return stream?.kind === 'resolved' ? [written, `${slot.action} ${imageIdentity(stream.image, rules.settings)}`] : [written];
+}
+
+function imageIdentity(text: string, { shortNames }: RuleSet['settings']): string {
+  const parsed = parseImage(text);
+  if (!parsed.ok) return `as written ${text}`;
+  const short = !parsed.reference.qualified && shortNames !== 'docker.io';
+  return `${short ? 'short ' : ''}${formatReference(parsed.reference)}`;
 }
 
 function worst(outcomes: readonly Outcome[]): Outcome {

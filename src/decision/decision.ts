@@ -5,6 +5,7 @@ import type { Mode } from '../rules/ruleset.ts';
 import type { ImageJudgement } from './judge.ts';
 import type { PatchOperation } from './patch.ts';
 import type { ReasonCode } from './reasons.ts';
+import type { StreamResolution } from './streams.ts';
 
 /** One change to one object, as far as judging it needs to know. */
 export type ChangeRequest = {
@@ -28,6 +29,8 @@ export type ImageDecision = ImageJudgement & {
   readonly slot: ImageSlot;
   /** Why it is refused although it is trusted: a secret it needs is not there. */
   readonly missing?: string;
+  /** What the image stream that the slot names stands for now; the judgement is that of this image. */
+  readonly stream?: StreamResolution;
 };
 
 /** One secret written into the object. */

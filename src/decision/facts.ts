@@ -4,6 +4,8 @@ export type Facts = {
   namespace(name: string): NamespaceFacts;
   /** Whether a namespace has a secret that a kubelet or a build could use for a registry. */
   secret(namespace: string, name: string): SecretFacts;
+  /** An image stream of OpenShift. */
+  imageStream(namespace: string, name: string): ImageStreamFacts;
   /** Milliseconds since 1970. */
   now(): number;
 };
@@ -30,12 +32,44 @@ export type NamespaceFacts =
 /** `wrong-type`: there is one of that name, of another type than `kubernetes.io/dockerconfigjson` and `kubernetes.io/dockercfg`. */
 export type SecretFacts = 'present' | 'absent' | 'wrong-type' | 'unknown';
 
+export type ImageStreamFacts =
+  | {
+      readonly kind: 'known';
+      /** `status.dockerImageRepository`: where the internal registry serves the stream, without tag. */
+      readonly repository?: string;
+      readonly tags: ReadonlyMap<string, StreamTag>;
+    }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'unknown' };
+
+/** One tag of a stream, of `spec.tags` and `status.tags` together. */
+export type StreamTag = {
+  /** What somebody wrote for it; absent for a tag that has only been pushed to. */
+  readonly spec?: {
+    readonly from?: { readonly kind: string; readonly namespace?: string; readonly name: string };
+    /** `referencePolicy.type: Local`: pulled through the internal registry. */
+    readonly local: boolean;
+  };
+  /** What was imported or pushed, as the API has it: newest first. */
+  readonly images: readonly StreamImage[];
+};
+
+export type StreamImage = {
+  /** `sha256:…`; empty for a tag that is only a reference. */
+  readonly image: string;
+  /** Where it was imported from, or pushed to: `registry/repository@sha256:…`. */
+  readonly reference: string;
+  /** RFC 3339. */
+  readonly created?: string;
+};
+
 /** For runs that know of nothing outside but the time. */
 export function noFacts(now: () => number): Facts {
   return {
     serviceAccount: () => ({ kind: 'unknown' }),
     namespace: () => ({ kind: 'unknown' }),
     secret: () => 'unknown',
+    imageStream: () => ({ kind: 'unknown' }),
     now,
   };
 }

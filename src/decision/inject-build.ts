@@ -3,7 +3,7 @@
  *
  * An explicit pullSecret switches off the builder account's own secrets, among them the one for the internal registry
  * (openshift-controller-manager, openshift-apiserver), so where an image is or may be internal only the build strategy's own image
- * justifies one.
+ * justifies one. An image stream never justifies one: the builder account, or the stream's own policy, has what it needs.
  */
 import { quote } from '../image/problem.ts';
 import { isObject, type JsonObject, type Path, renderPath, valueAt } from '../object/json.ts';
@@ -67,10 +67,11 @@ type Choice = { readonly secret: string | undefined; readonly notices: readonly 
 function chooseSecret(credential: BuildCredential, images: ReadonlyMap<ImageSlot, ImageDecision>): Choice {
   const served = credential.slots.flatMap((slot) => images.get(slot) ?? []);
   const wishes = served.map((image) => ({ image, secrets: secretsFor(image) })).filter(({ secrets }) => secrets.length > 0);
-  const [first] = wishes;
+  const asking = wishes.filter(({ image }) => !image.stream);
+  const [first] = asking;
   if (!first) return { secret: undefined, notices: [] };
 
-  const base = wishes.find(({ image }) => image.slot === credential.base);
+  const base = asking.find(({ image }) => image.slot === credential.base);
   const common = first.secrets.find((candidate) => wishes.every(({ secrets }) => secrets.includes(candidate)));
   const place = renderPath(credential.path);
   const mayBeInternal =
@@ -85,11 +86,30 @@ function chooseSecret(credential: BuildCredential, images: ReadonlyMap<ImageSlot
   }
 
   if (common !== undefined) return { secret: common, notices: [] };
-  const secret = (base ?? first).secrets[0];
+  // A stream's image that needs another secret may have it from the builder account.
+  const taken = wishes.some(({ image }) => image.stream !== undefined) ? base : (base ?? first);
+  if (!taken)
+    return {
+      secret: undefined,
+      notices: [
+        {
+          reason: 'build-other-images',
+          message: emptyWarning(
+            place,
+            asking.map(({ image }) => image),
+          ),
+        },
+      ],
+    };
+  const secret = taken.secrets[0];
   const uncovered = wishes.filter(({ secrets }) => !secrets.includes(secret ?? '')).map(({ image }) => image);
   // The advice first: the API server cuts a long warning.
   const message = `${place} holds one secret, "${secret}"; put the credentials of all registries of this build into one that every rule names. Not served: ${uncovered.map(written).join(', ')}`;
   return { secret, notices: [{ reason: 'build-other-images', message }] };
+}
+
+function emptyWarning(place: string, asking: readonly ImageDecision[]): string {
+  return `${place} was left empty, since an image stream of the build needs another secret, which the builder account may have; no secret for ${asking.map(written).join(', ')}`;
 }
 
 function internalWarning(place: string, secret: string | undefined, uncovered: readonly ImageDecision[]): string {

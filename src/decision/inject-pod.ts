@@ -91,7 +91,8 @@ function secretsOfAccount(account: ServiceAccountFacts, shape: PodShape): readon
 
 /** Secrets that the winning rules name for images pulled by this pod, without doubles, in the order of the images. */
 function wantedSecrets(images: readonly ImageDecision[]): readonly string[] {
-  const pulled = images.filter(({ slot }) => slot.action === 'pull' && !slot.pulledElsewhere);
+  // What a trigger will put in gets its secret when it is there: until then nothing is pulled.
+  const pulled = images.filter(({ slot, stream }) => slot.action === 'pull' && !slot.pulledElsewhere && !stream);
   return [...new Set(pulled.flatMap(({ trustedBy }) => trustedBy.flatMap(({ pullSecrets }) => pullSecrets)))];
 }
 

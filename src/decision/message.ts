@@ -5,6 +5,7 @@ import { type RuleSource, renderOrigin } from '../rules/problem.ts';
 import type { Place, Rule, RuleSet } from '../rules/ruleset.ts';
 import type { ImageDecision } from './decision.ts';
 import type { ImageJudgement } from './judge.ts';
+import type { StreamResolution } from './streams.ts';
 
 /**
  * How many findings of one object are told in full. More would bury the first ones, and the search for a nearby registry goes over all
@@ -25,8 +26,16 @@ export function renderFinding(image: ImageDecision, context: FindingContext): st
   const { holder, content } = image.slot;
   const old = `not new, so this change passes${context.newPodsRefused ? ', but new pods will be refused' : ''}`;
   const remarks = image.reason === 'not-introduced' ? [holder, old] : [holder];
+  if (image.stream?.kind === 'resolved') return `${remarks.join(': ')}: ${renderStream(image, image.stream, context)}`;
   if (content.kind === 'unresolved') return `${remarks.join(': ')} has no image that could run: ${content.why}`;
   return `${remarks.join(': ')}: ${subject(image, content.text)} ${describeJudgement(image, context)}`;
+}
+
+// The stream is what the person has written; a digest would only lengthen what the API server cuts.
+function renderStream(image: ImageDecision, { stream, image: text }: StreamResolution & { kind: 'resolved' }, context: FindingContext) {
+  const held = image.problem ? 'an image' : quote(image.reference ? canonicalName(image.reference) : text);
+  const consequence = image.reason === 'placeholder' ? '; it will be refused when a trigger puts it in' : '';
+  return `image stream ${quote(stream)} holds ${held}, which ${describeJudgement(image, context)}${consequence}`;
 }
 
 /** What follows after the findings of one object: whom to ask. */

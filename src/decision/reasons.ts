@@ -13,6 +13,7 @@ export const reasons = {
   unresolved: 'What stands in the place becomes an image later, and is judged then.',
   'unresolved-in-pod': 'A pod is about to run, and one of its images is blank.',
   'not-introduced': 'The image was in the object before this change, so the change is not refused for it.',
+  placeholder: 'An image trigger would put in what the rules refuse; it is refused when it comes in.',
   'mirror-pod': 'A kubelet reports a static pod of its own node, which runs already.',
   'pod-immutable': 'The pull secrets of a pod cannot change once it exists.',
   'secrets-enforced': 'The service account only allows secrets that it lists itself.',

@@ -14,6 +14,7 @@ import { isAbsent, isObject, type JsonObject, type Path, renderPath, textAt, val
 import { readBuildMark } from './mark.ts';
 import { metadataProblem, nameType, problemAt } from './pod.ts';
 import type { BuildCredential, ImageSlot, MalformedObject, ObjectReading } from './shape.ts';
+import { readStreamReference } from './stream-reference.ts';
 
 export function readBuildConfig(object: JsonObject): ObjectReading {
   const spec = valueAt(object, ['spec']);
@@ -215,7 +216,8 @@ function readReference(spec: JsonObject, path: Path, action: 'pull' | 'push'): I
   // A push into an image stream goes to the internal registry, with the builder account's own secret.
   if (action === 'push') return undefined;
   const why = `${kind === 'ImageStreamImage' ? kind : 'ImageStreamTag'} ${quote(name ?? '')} says what it holds when the build starts`;
-  return { path: [...path, 'name'], holder: renderPath(path), action, content: { kind: 'unresolved', why } };
+  const stream = readStreamReference(reference);
+  return { path: [...path, 'name'], holder: renderPath(path), action, content: { kind: 'unresolved', why, ...(stream && { stream }) } };
 }
 
 function malformed(problem: MalformedObject): ObjectReading {

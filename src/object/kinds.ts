@@ -4,7 +4,8 @@ import { parseImage } from '../image/reference.ts';
 import { readBuildConfig } from './build-config.ts';
 import { isAbsent, isObject, type JsonObject, type Path, renderPath, valueAt } from './json.ts';
 import { nameType, type PodPlace, problemAt, readImageField, readPod } from './pod.ts';
-import type { ImageSlot, ObjectReading, PodShape } from './shape.ts';
+import type { ImageSlot, ObjectReading, PodShape, StreamReference } from './shape.ts';
+import { readStreamReference } from './stream-reference.ts';
 
 export type GroupKind = { readonly group: string; readonly kind: string };
 
@@ -94,7 +95,7 @@ function readDeploymentConfig(object: JsonObject, context: ReadingContext): Obje
     : readPod(object, place, untouchableTemplate(object, context));
   if (reading.kind !== 'shape') return reading;
   const triggered = triggeredContainers(object);
-  const slots = reading.shape.slots.map((slot) => (isPlaceholder(slot, object, triggered) ? awaitingTrigger(slot) : slot));
+  const slots = reading.shape.slots.map((slot) => awaitTrigger(slot, object, triggered));
 
   // The image of a custom deployment strategy runs in the deployer pod, which comes by the Pod door: judged here, given its secret there.
   const custom = ['spec', 'strategy', 'customParams', 'image'];
@@ -107,32 +108,40 @@ function readDeploymentConfig(object: JsonObject, context: ReadingContext): Obje
 }
 
 /**
- * Names of the containers into which an image trigger puts the image. Templates of OpenShift write any short name there, such as the
- * application's own; nothing is deployed before it is replaced, and what replaces it is judged at the ReplicationController and the Pod.
+ * The containers into which an image trigger puts the image, by name, with the stream it takes it from. Templates of OpenShift write any
+ * short name there, such as the application's own; nothing is deployed before it is replaced, and what replaces it is judged at the
+ * ReplicationController and the Pod.
  */
-function triggeredContainers(object: JsonObject): ReadonlySet<unknown> {
+function triggeredContainers(object: JsonObject): ReadonlyMap<unknown, StreamReference | undefined> {
   const triggers = valueAt(object, ['spec', 'triggers']);
-  if (!Array.isArray(triggers)) return new Set();
-  return new Set(
+  if (!Array.isArray(triggers)) return new Map();
+  return new Map(
     triggers.flatMap((trigger) => {
       const names = valueAt(trigger, ['imageChangeParams', 'containerNames']);
-      return valueAt(trigger, ['type']) === 'ImageChange' && Array.isArray(names) ? names : [];
+      if (valueAt(trigger, ['type']) !== 'ImageChange' || !Array.isArray(names)) return [];
+      const stream = readStreamReference(valueAt(trigger, ['imageChangeParams', 'from']));
+      return names.map((name): [unknown, StreamReference | undefined] => [name, stream]);
     }),
   );
 }
 
-/** What a trigger has put in names its registry; so does an image that the author means. */
-function isPlaceholder({ path, content }: ImageSlot, object: JsonObject, triggered: ReadonlySet<unknown>): boolean {
-  if (content.kind !== 'image' || path.at(-1) !== 'image') return false;
+/** A blank or a placeholder in a triggered container stands for what the trigger puts there; any other slot is what it is. */
+function awaitTrigger(slot: ImageSlot, object: JsonObject, triggered: ReadonlyMap<unknown, StreamReference | undefined>): ImageSlot {
+  const { path, content } = slot;
+  if (path.at(-1) !== 'image') return slot;
   const name = valueAt(object, [...path.slice(0, -1), 'name']);
-  if (typeof name !== 'string' || !triggered.has(name)) return false;
-  const parsed = parseImage(content.text);
-  return parsed.ok && !parsed.reference.qualified;
+  if (typeof name !== 'string' || !triggered.has(name)) return slot;
+  const stream = triggered.get(name);
+  if (content.kind === 'unresolved') return { ...slot, content: { ...content, ...(stream && { stream }) } };
+  if (!isPlaceholder(content.text)) return slot;
+  const why = `${quote(content.text)} is a placeholder that an image trigger fills`;
+  return { ...slot, content: { kind: 'unresolved', why, ...(stream && { stream }) } };
 }
 
-function awaitingTrigger(slot: ImageSlot): ImageSlot {
-  const text = slot.content.kind === 'image' ? slot.content.text : '';
-  return { ...slot, content: { kind: 'unresolved', why: `${quote(text)} is a placeholder that an image trigger fills` } };
+/** What a trigger has put in names its registry; so does an image that the author means. */
+function isPlaceholder(text: string): boolean {
+  const parsed = parseImage(text);
+  return parsed.ok && !parsed.reference.qualified;
 }
 
 function noImages(place: PodPlace): ObjectReading {

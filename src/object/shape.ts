@@ -12,8 +12,24 @@ export type ImageSlot = {
   readonly pulledElsewhere?: true;
 };
 
-/** What stands in a slot: a name to judge, or something that becomes an image later, with the reason why it cannot be judged now. */
-export type SlotContent = { readonly kind: 'image'; readonly text: string } | { readonly kind: 'unresolved'; readonly why: string };
+/** What stands in a slot: a name to judge, or something that becomes an image later, with the reason why it cannot be judged by itself. */
+export type SlotContent =
+  | { readonly kind: 'image'; readonly text: string }
+  | {
+      readonly kind: 'unresolved';
+      readonly why: string;
+      /** The image stream that says which image it will be, where one is named. */
+      readonly stream?: StreamReference;
+    };
+
+/** A reference to an image stream, as it is written. */
+export type StreamReference = {
+  readonly kind: 'ImageStreamTag' | 'ImageStreamImage';
+  /** Absent: that of the object. */
+  readonly namespace?: string;
+  /** `stream:tag`, or `stream@digest`. */
+  readonly name: string;
+};
 
 /** A pod, or the pod template of a workload: all its images share one list of pull secrets. */
 export type PodShape = {

@@ -4,6 +4,7 @@ import { type ReasonCode, reasons } from '../../../src/decision/reasons.ts';
 import type { RuleSet, RuleSettings } from '../../../src/rules/ruleset.ts';
 import { ruleSetOf } from '../rules/documents.ts';
 import { accounts, change, containers, decided, deployment, pod, unwatched } from './changes.ts';
+import { streams } from './stream-facts.ts';
 
 const table = `
 internalRegistries: [internal.svc:5000]
@@ -195,6 +196,9 @@ const unsureMatch: RuleSet['match'] = (reference, place) => ({ ...rules.match(re
 describe('every reason', () => {
   const build = (dockerfile: string) => ({ spec: { strategy: { dockerStrategy: {} }, source: { dockerfile } } });
   const mirror = { ...pod('nginx'), metadata: { annotations: { 'kubernetes.io/config.mirror': 'h' } } };
+  const hub = { kind: 'DockerImage', name: 'nginx' };
+  const params = { containerNames: ['c0'], from: { kind: 'ImageStreamTag', name: 'web:1' } };
+  const awaiting = { spec: { triggers: [{ type: 'ImageChange', imageChangeParams: params }], template: pod(' ') } };
   const more = ruleSetOf(table, 'rules: [{registry: other.io, pullSecret: other}]');
   const causes: Readonly<Record<ReasonCode, ReturnType<typeof decide>>> = {
     trusted: decide(change('Pod', pod(good)), rules, unwatched),
@@ -207,6 +211,7 @@ describe('every reason', () => {
     unresolved: decide(change('Deployment', deployment(pod(' '))), rules, unwatched),
     'unresolved-in-pod': decide(change('Pod', pod('')), rules, unwatched),
     'not-introduced': decide(change('Pod', pod('nginx'), pod('nginx')), rules, unwatched),
+    placeholder: decide(change('DeploymentConfig', awaiting), rules, streams({ 'shop/web': { tags: { '1': { from: hub } } } })),
     'mirror-pod': decide(change('Pod', mirror, undefined, 'system:node:n'), rules, unwatched),
     'pod-immutable': decide(change('Pod', pod(good), pod(good)), rules, unwatched),
     'secrets-enforced': decide(change('Pod', pod(good)), rules, accounts({ default: [] }, true)),

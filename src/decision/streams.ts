@@ -1,0 +1,128 @@
+/**
+ * Which image an image stream stands for.
+ *
+ * OpenShift's builds, image triggers and image stream tags all take the latest image of the tag's history in `status`, and apply the tag's
+ * reference policy to it (openshift/library-go pkg/image/imageutil: ResolveLatestTaggedImage; used by openshift-apiserver's build generator
+ * and openshift-controller-manager's triggers). What `spec` says of the tag is only what will be imported next, so it is asked where there
+ * is no history yet: it tells before the first import what will come.
+ */
+import { formatReference, parseImage } from '../image/reference.ts';
+import type { StreamReference } from '../object/shape.ts';
+import type { Facts, ImageStreamFacts, StreamImage, StreamTag } from './facts.ts';
+
+/** `stream` is `namespace/stream:tag` or `namespace/stream@digest`. */
+export type StreamResolution =
+  | { readonly kind: 'resolved'; readonly stream: string; readonly image: string }
+  /** `why` is a sentence without its end; undefined where nobody knows of any streams. */
+  | { readonly kind: 'unresolved'; readonly stream: string; readonly why?: string };
+
+type StreamFacts = Pick<Facts, 'imageStream'>;
+type KnownStream = ImageStreamFacts & { kind: 'known' };
+
+/** What the reference stands for now. `home` is the namespace of the object it was found in. */
+export function resolveStream(reference: StreamReference, home: string, facts: StreamFacts): StreamResolution {
+  const namespace = reference.namespace ?? home;
+  const label = `${namespace}/${reference.name}`;
+  const found = reference.kind === 'ImageStreamTag' ? findTag(reference, namespace, facts) : findImage(reference, namespace, facts);
+  return 'image' in found
+    ? { kind: 'resolved', stream: label, image: qualified(found.image) }
+    : { kind: 'unresolved', stream: label, ...found };
+}
+
+type Found = { readonly image: string } | { readonly why?: string };
+
+function findTag({ name }: StreamReference, namespace: string, facts: StreamFacts): Found {
+  const [streamName, tagName] = splitAt(name, ':');
+  if (streamName === undefined || tagName === undefined) return { why: `"${name}" is not of the form stream:tag` };
+  const stream = facts.imageStream(namespace, streamName);
+  if (stream.kind !== 'known') return missing(stream, namespace, streamName);
+  const tag = stream.tags.get(tagName);
+  if (!tag) return { why: `image stream ${namespace}/${streamName} has no tag "${tagName}" yet` };
+
+  const origin = originOf({ namespace, streamName, tagName }, facts, new Set());
+  if (!('reference' in origin)) return origin;
+  return { image: tag.spec?.local ? throughRegistry(stream, origin, tagName) : origin.reference };
+}
+
+/** The newest entry of the stream whose digest begins so, in any tag, with that tag's policy (openshift-apiserver: latestImageTagEvent). */
+function findImage({ name }: StreamReference, namespace: string, facts: StreamFacts): Found {
+  const [streamName, digest] = splitAt(name, '@');
+  if (streamName === undefined || digest === undefined) return { why: `"${name}" is not of the form stream@digest` };
+  const stream = facts.imageStream(namespace, streamName);
+  if (stream.kind !== 'known') return missing(stream, namespace, streamName);
+  const newest = newestWith(stream, digest);
+  if (!newest) return { why: `image stream ${namespace}/${streamName} has no image ${digest}` };
+  const { tag, image } = newest;
+  return { image: tag.spec?.local ? throughRegistry(stream, image, '') : image.reference };
+}
+
+/** `image` is its digest, empty for a tag that is only a reference; absent before the first import. */
+type ImageOrigin = { readonly reference: string; readonly image?: string };
+
+type TagPlace = { readonly namespace: string; readonly streamName: string; readonly tagName: string };
+
+/**
+ * Where the tag's image comes from, before any policy: one that follows another takes over what that one was imported from, whatever its
+ * policy (openshift-apiserver pkg/image/apiserver/registry/imagestream: tagReferenceToTagEvent).
+ */
+function originOf(place: TagPlace, facts: StreamFacts, seen: Set<string>): ImageOrigin | { readonly why?: string } {
+  const { namespace, streamName, tagName } = place;
+  const label = `${namespace}/${streamName}:${tagName}`;
+  if (seen.has(label)) return { why: `image stream tag ${label} follows itself` };
+  seen.add(label);
+  const stream = facts.imageStream(namespace, streamName);
+  if (stream.kind !== 'known') return missing(stream, namespace, streamName);
+  const tag = stream.tags.get(tagName);
+  const [latest] = tag?.images ?? [];
+  if (latest) return latest;
+
+  const from = tag?.spec?.from;
+  if (!from) return { why: `image stream tag ${label} holds no image yet` };
+  if (from.kind === 'DockerImage') return { reference: from.name };
+  const namespaceOfFrom = from.namespace ?? namespace;
+  if (from.kind === 'ImageStreamTag') {
+    // A name without a colon is a tag of the same stream.
+    const [otherStream, otherTag] = splitAt(from.name, ':');
+    return originOf({ namespace: namespaceOfFrom, streamName: otherStream ?? streamName, tagName: otherTag ?? from.name }, facts, seen);
+  }
+  const [otherStream, digest] = splitAt(from.name, '@');
+  const other = facts.imageStream(namespaceOfFrom, otherStream ?? streamName);
+  if (other.kind !== 'known') return missing(other, namespaceOfFrom, otherStream ?? streamName);
+  return newestWith(other, digest ?? from.name)?.image ?? { why: `image stream tag ${label} names an image that nobody has imported` };
+}
+
+function newestWith(stream: KnownStream, digest: string): { readonly tag: StreamTag; readonly image: StreamImage } | undefined {
+  const matching = [...stream.tags.values()].flatMap((tag) =>
+    tag.images.filter(({ image }) => image.startsWith(digest) || image.startsWith(`sha256:${digest}`)).map((image) => ({ tag, image })),
+  );
+  // Sorting keeps the order of entries without a time. RFC 3339 in UTC, as the API server writes it, sorts as text.
+  return matching.toSorted((one, other) => compareTexts(other.image.created ?? '', one.image.created ?? ''))[0];
+}
+
+/**
+ * The internal registry's own name for it. Without such a registry `status.dockerImageRepository` is empty, or the external repository
+ * that `spec` names, and OpenShift pulls from where the image comes from.
+ */
+function throughRegistry({ repository }: KnownStream, { image, reference }: ImageOrigin, tagName: string): string {
+  if (repository === undefined || image === '' || !parseImage(repository).ok) return reference;
+  return image === undefined ? `${repository}:${tagName}` : `${repository}@${image}`;
+}
+
+/** Streams know no search list: what names no registry is imported from Docker Hub (library-go pkg/image/reference: DockerClientDefaults). */
+function qualified(image: string): string {
+  const parsed = parseImage(image);
+  return parsed.ok && !parsed.reference.qualified ? formatReference(parsed.reference) : image;
+}
+
+function missing(stream: Exclude<ImageStreamFacts, KnownStream>, namespace: string, name: string): { readonly why?: string } {
+  return stream.kind === 'absent' ? { why: `there is no image stream ${namespace}/${name} yet` } : {};
+}
+
+function splitAt(name: string, separator: string): readonly [string | undefined, string | undefined] {
+  const at = name.indexOf(separator);
+  return at <= 0 || at === name.length - 1 ? [undefined, undefined] : [name.slice(0, at), name.slice(at + 1)];
+}
+
+function compareTexts(one: string, other: string): number {
+  return one < other ? -1 : one > other ? 1 : 0;
+}
