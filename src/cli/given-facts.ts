@@ -1,5 +1,6 @@
 /** Facts out of the objects themselves, for commands that know no cluster. */
-import type { Facts, SecretFacts, ServiceAccountFacts } from '../decision/facts.ts';
+import type { Facts, ImageStreamFacts, SecretFacts, ServiceAccountFacts } from '../decision/facts.ts';
+import { readImageStream } from '../decision/image-stream.ts';
 import type { Manifest } from '../manifests/parse-manifests.ts';
 import { isObject, type JsonObject, textAt, valueAt } from '../object/json.ts';
 
@@ -12,15 +13,19 @@ export type GivenFactsOptions = {
   readonly now: number;
 };
 
-/** Namespaces tell their labels, service accounts their pull secrets, secrets that they exist and their type. */
+/** Namespaces tell their labels, service accounts their pull secrets, secrets that they exist and their type, image streams what they hold. */
 export function givenFacts(manifests: readonly Manifest[], { namespace: fallback, complete, now }: GivenFactsOptions): Facts {
   const namespaces = new Map<string, Readonly<Record<string, string>>>();
   const accounts = new Map<string, ServiceAccountFacts>();
   const secrets = new Map<string, SecretFacts>();
+  const streams = new Map<string, ImageStreamFacts>();
   for (const { apiVersion, kind, object } of manifests) {
-    if (apiVersion !== 'v1') continue;
     const name = textAt(object, ['metadata', 'name']) ?? '';
     const key = keyOf(textAt(object, ['metadata', 'namespace']) ?? fallback, name);
+    // Templates from before the API groups say v1.
+    if (kind === 'ImageStream' && (apiVersion === 'image.openshift.io/v1' || apiVersion === 'v1'))
+      streams.set(key, readImageStream(object));
+    if (apiVersion !== 'v1') continue;
     if (kind === 'Namespace') namespaces.set(name, labelsOf(object));
     if (kind === 'ServiceAccount') accounts.set(key, accountOf(object));
     if (kind === 'Secret') secrets.set(key, pullTypes.has(textAt(object, ['type']) ?? '') ? 'present' : 'wrong-type');
@@ -37,6 +42,7 @@ export function givenFacts(manifests: readonly Manifest[], { namespace: fallback
       return name === 'default' ? { kind: 'known', pullSecrets: [], onlyListedSecrets: false } : { kind: 'absent' };
     },
     secret: (namespace, name) => secrets.get(keyOf(namespace, name)) ?? (complete ? 'absent' : 'unknown'),
+    imageStream: (namespace, name) => streams.get(keyOf(namespace, name)) ?? { kind: complete ? 'absent' : 'unknown' },
     now: () => now,
   };
 }

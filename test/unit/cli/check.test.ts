@@ -147,6 +147,17 @@ describe('facts come from the objects', () => {
     expect(await messages(web, '--complete')).toEqual([expect.stringMatching(/namespace "default" has no pull secret "corp-pull"/)]);
   });
 
+  test.each([
+    ['image.openshift.io/v1', 'holds what is refused', 'evil.example.com/base', 'deny'],
+    ['v1', 'holds what is trusted', 'reg.example.com/base', 'allow'],
+  ])('image streams of %s: a build whose stream %s', async (apiVersion, _sentence, image, outcome) => {
+    const stream = `---\napiVersion: ${apiVersion}\nkind: ImageStream\nmetadata: {name: base}\nspec: {tags: [{name: "1", from: {kind: DockerImage, name: "${image}"}}]}\n`;
+    const build = `---\napiVersion: build.openshift.io/v1\nkind: BuildConfig\nmetadata: {name: app}\nspec: {strategy: {sourceStrategy: {from: {kind: ImageStreamTag, name: "base:1"}}}}\n`;
+    const { json } = await checkJson(stream + build);
+    const result = json.results.find(({ object }: { object: { kind: string } }) => object.kind === 'BuildConfig');
+    expect([result.outcome, result.images[0].stream, result.images[0].image]).toEqual([outcome, 'default/base:1', image]);
+  });
+
   test('with --complete an account that nobody gives cannot be judged by', async () => {
     const other = pod('web', 'reg.example.com/x').replace('spec:', 'spec:\n  serviceAccountName: ghost');
     const { exitCode, json } = await checkJson(other, '--complete');
