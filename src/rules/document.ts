@@ -118,65 +118,53 @@ function isBlank(document: Document.Parsed): boolean {
   return contents === null || (isScalar(contents) && contents.value === null);
 }
 
-type Place = { readonly field: Position; readonly value: Position; readonly spelling: string };
+/** Offsets, since few places are ever asked for, and a position takes a search. */
+type Place = { readonly field: number; readonly value: number; readonly spelling: string };
 
 /** Turns nodes into plain data, notes the place of each, and finds what YAML allows and the format does not. */
 function walkTree(document: Document.Parsed, lines: Lines): { findings: Finding[]; data: LocatedData } {
   const findings: Finding[] = [];
   const places = new Map<string, Place>();
 
-  function visit(node: unknown, pointer: string, field: Position | undefined): unknown {
-    const start = positionOf(node, lines) ?? field ?? lines.at(0);
+  function visit(node: unknown, pointer: string, field: number | undefined): unknown {
+    const start = offsetOf(node) ?? field ?? 0;
     const spelling = isScalar(node) ? (node.source ?? '') : '';
     const leftOut = node === null || (isScalar(node) && node.value === null && spelling === '');
-    places.set(pointer, { field: field ?? start, value: leftOut && field ? field : start, spelling });
-    if (isAlias(node)) findings.push(aliasFinding(node.source, start));
+    places.set(pointer, { field: field ?? start, value: leftOut && field !== undefined ? field : start, spelling });
+    if (isAlias(node)) findings.push({ ...wordAlias(node.source), position: lines.at(start) });
     else checkProperties(node, start);
     if (isMap(node)) return visitMap(node.items, pointer, start);
     if (isSeq(node)) return node.items.map((item, index) => visit(item, `${pointer}/${index}`, undefined));
     return isScalar(node) ? node.value : null;
   }
 
-  function checkProperties(node: unknown, start: Position): void {
+  function checkProperties(node: unknown, start: number): void {
     const { anchor, tag } = (node ?? {}) as { anchor?: string; tag?: string };
     if (anchor !== undefined) {
-      findings.push({
-        code: 'yaml-alias',
-        message: `the anchor ${quote(`&${anchor}`)} is not part of the format; write the value out where it is needed`,
-        position: start,
-      });
+      const message = `the anchor ${quote(`&${anchor}`)} is not part of the format; write the value out where it is needed`;
+      findings.push({ code: 'yaml-alias', message, position: lines.at(start) });
     }
     if (tag !== undefined) {
-      findings.push({
-        code: 'yaml-tag',
-        message: `the tag ${quote(tag.replace('tag:yaml.org,2002:', '!!'))} is not part of the format; remove it, and put text in quotes`,
-        position: start,
-      });
+      const written = quote(tag.replace('tag:yaml.org,2002:', '!!'));
+      const message = `the tag ${written} is not part of the format; remove it, and put text in quotes`;
+      findings.push({ code: 'yaml-tag', message, position: lines.at(start) });
     }
   }
 
-  function visitMap(pairs: readonly Pair[], pointer: string, start: Position): Record<string, unknown> {
+  function visitMap(pairs: readonly Pair[], pointer: string, start: number): Record<string, unknown> {
     // No prototype: a field may be called __proto__ or constructor, and is then unknown like any other.
     const fields: Record<string, unknown> = Object.create(null);
-    const lineOf = new Map<string, number>();
+    const offsets = new Map<string, number>();
     for (const { key, value } of pairs) {
-      const position = positionOf(key, lines) ?? start;
+      const offset = offsetOf(key) ?? start;
       const name = fieldName(key);
-      const first = name === undefined ? undefined : lineOf.get(name);
-      if (isAlias(key)) findings.push(aliasFinding(key.source, position));
-      else if (name === undefined)
-        findings.push({ code: 'yaml-syntax', message: 'a field has a list or a mapping for its name; write a plain name', position });
-      else if (first !== undefined) {
-        findings.push({
-          code: 'duplicate-field',
-          message: `the field ${quote(name)} is already written in line ${first}; keep one of the two`,
-          position,
-        });
-      }
-      if (isScalar(key)) checkProperties(key, position);
+      const first = name === undefined ? undefined : offsets.get(name);
+      const wording = wordKey(key, name, first === undefined ? undefined : lines.at(first).line);
+      if (wording) findings.push({ ...wording, position: lines.at(offset) });
+      if (isScalar(key)) checkProperties(key, offset);
       if (name === undefined || first !== undefined) continue;
-      lineOf.set(name, position.line);
-      fields[name] = visit(value, `${pointer}/${escapePointer(name)}`, position);
+      offsets.set(name, offset);
+      fields[name] = visit(value, `${pointer}/${escapePointer(name)}`, offset);
     }
     return fields;
   }
@@ -189,11 +177,21 @@ function walkTree(document: Document.Parsed, lines: Lines): { findings: Finding[
   };
   const data: LocatedData = {
     value,
-    locate: (pointer) => placeOf(pointer).value,
-    locateField: (pointer) => placeOf(pointer).field,
+    locate: (pointer) => lines.at(placeOf(pointer).value),
+    locateField: (pointer) => lines.at(placeOf(pointer).field),
     spelling: (pointer) => placeOf(pointer).spelling,
   };
   return { findings, data };
+}
+
+type Wording = Omit<Finding, 'position'>;
+
+function wordKey(key: unknown, name: string | undefined, firstLine: number | undefined): Wording | undefined {
+  if (isAlias(key)) return wordAlias(key.source);
+  if (name === undefined) return { code: 'yaml-syntax', message: 'a field has a list or a mapping for its name; write a plain name' };
+  if (firstLine === undefined) return undefined;
+  const message = `the field ${quote(name)} is already written in line ${firstLine}; keep one of the two`;
+  return { code: 'duplicate-field', message };
 }
 
 /** One field of a JSON pointer (RFC 6901). */
@@ -206,17 +204,13 @@ function fieldName(key: unknown): string | undefined {
   return typeof key.value === 'string' ? key.value : ((key as Scalar).source ?? String(key.value));
 }
 
-function aliasFinding(source: string, position: Position): Finding {
-  return /[.:/]/.test(source) || source === ''
-    ? {
-        code: 'yaml-unquoted-wildcard',
-        message: `YAML reads an unquoted * as an alias; put the pattern in quotes: ${quote(`*${source}`)}`,
-        position,
-      }
+function wordAlias(source: string): Wording {
+  const isWildcard = /[.:/]/.test(source) || source === '';
+  return isWildcard
+    ? { code: 'yaml-unquoted-wildcard', message: `YAML reads an unquoted * as an alias; put the pattern in quotes: ${quote(`*${source}`)}` }
     : {
         code: 'yaml-alias',
         message: `the alias ${quote(`*${source}`)} is not part of the format; write the value out, or put it in quotes if it is a pattern`,
-        position,
       };
 }
 
@@ -228,7 +222,7 @@ function syntaxFindings(document: Document.Parsed, text: string, lines: Lines): 
     if (findings.at(-1)?.position.line === position.line) continue;
     if (code === 'BAD_ALIAS') {
       // An alias without a name is found in the tree; one that ends in a colon is a wildcard with half a port.
-      if (text[pos[0]] !== '*') findings.push(aliasFinding(text.slice(pos[0], pos[1]), position));
+      if (text[pos[0]] !== '*') findings.push({ ...wordAlias(text.slice(pos[0], pos[1])), position });
     } else findings.push({ code: 'yaml-syntax', message: syntaxSentence(code, message), position });
   }
   return findings;
@@ -255,9 +249,8 @@ function presentable(message: string): string {
   return printable.charAt(0).toLowerCase() + printable.slice(1, 120);
 }
 
-function positionOf(node: unknown, lines: Lines): Position | undefined {
-  const start = (node as { range?: readonly number[] | null } | null)?.range?.[0];
-  return start === undefined ? undefined : lines.at(start);
+function offsetOf(node: unknown): number | undefined {
+  return (node as { range?: readonly number[] | null } | null)?.range?.[0];
 }
 
 function refuse(code: ProblemCode, message: string, position: Position): ReadResult & { ok: false } {
