@@ -1,7 +1,9 @@
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join, relative } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, test } from 'vitest';
+import packageJson from '../../../package.json' with { type: 'json' };
 import { changeOf, decodeReview, type ReviewRequest, type Webhook } from '../../../src/admission/review.ts';
 import { buildGuardRecord } from '../../../src/audit/guard-record.ts';
 import { buildAuditRecord } from '../../../src/audit/record.ts';
@@ -22,6 +24,25 @@ const rulesSchemaFile = join(root, 'docs/rules.schema.json');
 test('docs/rules.schema.json is the schema that rules are checked by (UPDATE_DOCS=1 rewrites it)', () => {
   if (process.env.UPDATE_DOCS === '1') writeFileSync(rulesSchemaFile, `${JSON.stringify(rulesSchema, null, 2)}\n`);
   expect(readJson(rulesSchemaFile)).toEqual(JSON.parse(JSON.stringify(rulesSchema)));
+});
+
+describe('the schemas are given to editors', () => {
+  const require = createRequire(import.meta.url);
+
+  test.each([
+    ['regkeeper/rules.schema.json', rulesSchemaFile],
+    ['regkeeper/audit.schema.json', join(root, 'docs/audit.schema.json')],
+  ])('as %s of the package', (name, file) => {
+    expect(require.resolve(name)).toBe(file);
+    expect(packageJson.files).toContain(relative(root, file).split('/')[0]);
+  });
+
+  const examples = readdirSync(join(root, 'deploy/examples/rules')).filter((file) => /\.ya?ml$/.test(file));
+  test.each(examples)('in the first line of deploy/examples/rules/%s', (file) => {
+    const path = join(root, 'deploy/examples/rules', file);
+    const [, schema = ''] = /^# yaml-language-server: \$schema=(\S+)\n/.exec(readFileSync(path, 'utf8')) ?? [];
+    expect(join(path, '..', schema)).toBe(rulesSchemaFile);
+  });
 });
 
 const auditSchema = readJson(join(root, 'docs/audit.schema.json')) as Schema & { $defs: Record<string, Schema> };

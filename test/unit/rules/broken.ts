@@ -40,6 +40,12 @@ export const brokenDocuments: readonly BrokenDocument[] = [
   { text: '- '.repeat(100_000), problem: 'nesting-too-deep 1:', says: 'dashes' },
   { text: ' '.repeat(1_048_577), problem: 'document-too-large 1:1 ', says: '1048576' },
   { text: 'mode: warn\nrules: []\nmode: audit', problem: 'duplicate-field 3:1 ', says: 'line 1' },
+  { text: '{"mode": "warn",\n "mode": "audit"}', problem: 'duplicate-field 2:2 ', says: 'line 1' },
+  { text: '{"rules": [{"registry": "a.io", "registry": "b.io"}]}', problem: 'duplicate-field 1:33 ', says: 'keep one of the two' },
+  { text: 'mode: warn\r\ncontact: us\r\nmodus: warn\r\n', problem: 'unknown-field 3:1 ', says: '"modus"' },
+  { text: '\ufeff# rules\nrules:\n- registri: a.io\n', problem: 'unknown-field 3:3 ', says: 'did you mean "registry"?' },
+  { text: 'rules:\n- registry: reg.io\n\tpullSecret: a\n', problem: 'yaml-syntax 3:1 ', says: 'spaces only' },
+  { text: `rules: []\n#${'x'.repeat(1_048_553)}\nmodus: warn`, problem: 'unknown-field 3:1 ', says: '"modus"' },
   // The fields.
   {
     text: rule('pullsecret: a'),

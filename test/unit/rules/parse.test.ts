@@ -274,6 +274,25 @@ overrides:
   }
 });
 
+test('a document may have as many characters as a ConfigMap, and a namespace a share of it', () => {
+  const filled = (length: number) => `rules: [{registry: reg.io}]\n`.padEnd(length, '#');
+  const scope = { kind: 'namespace', namespace: 'team-a' } as const;
+  expect(parseRulesDocument(filled(1_048_576), fileSource('rules.yaml')).ok).toBe(true);
+  expect(parseRulesDocument(filled(1_048_577), fileSource('rules.yaml')).ok).toBe(false);
+  expect(parseRulesDocument(filled(65_536), fileSource('rules.yaml'), scope).ok).toBe(true);
+  expect(parseRulesDocument(filled(65_537), fileSource('rules.yaml'), scope).ok).toBe(false);
+});
+
+test('ten thousand rules are read, and the last keeps its place', () => {
+  const rules = Array.from(
+    { length: 10_000 },
+    (_, n) => `- registry: registry-${n % 500}.example.com/group-${n}\n  pullSecret: pull-${n}\n`,
+  );
+  const document = documentOf(`rules:\n${rules.join('')}`);
+  expect(document.rules).toHaveLength(10_000);
+  expect(document.rules.at(-1)).toMatchObject({ name: 'registry-499.example.com/group-9999', origin: { line: 20_000, column: 13 } });
+});
+
 describe('a document without rules', () => {
   test.each([{ text: '{}' }, { text: 'rules: []' }, { text: 'rules: []\ninternalRegistries: []\n' }])('$text is explicit', ({ text }) => {
     expect(documentOf(text)).toMatchObject({ blank: false, rules: [], settings: {} });
@@ -303,6 +322,15 @@ describe('all mistakes are found in one go', () => {
       'wrong-type 7:10',
       'wrong-type 8:3',
     ]);
+  });
+
+  test('every step of an alias bomb, without expanding it', () => {
+    const levels = Array.from({ length: 30 }, (_, level) => `a${level + 1}: &a${level + 1} [${`*a${level}, `.repeat(10)}]`);
+    const problems = problemsOf(`a0: &a0 lol\n${levels.join('\n')}\n`);
+    expect(problems).toHaveLength(101);
+    expect(problems[0]).toMatch(/^yaml-alias 1:9 the anchor "&a0"/);
+    expect(problems[1]).toMatch(/^yaml-alias 2:9 the anchor "&a1"/);
+    expect(problems[2]).toMatch(/^yaml-alias 2:10 the alias "\*a0"/);
   });
 
   test('every alias and anchor', () => {
