@@ -4,6 +4,7 @@ import { type Manifest, renderManifestProblem } from '../manifests/parse-manifes
 import { printJson } from '../manifests/print-json.ts';
 import { printManifests } from '../manifests/print-manifests.ts';
 import { readManifests, readStandardInput } from '../manifests/read-manifests.ts';
+import { parseDay } from './day.ts';
 import { type Evaluation, evaluate, isClean } from './evaluate.ts';
 import type { ExitCode, Terminal } from './program.ts';
 import { renderRemarks, renderResult, renderResults, renderSummary } from './render-results.ts';
@@ -27,7 +28,7 @@ export function checkCommand(terminal: Terminal, finish: (code: ExitCode) => voi
     .addOption(new Option('--rules <paths...>', 'rules: files and folders').makeOptionMandatory())
     .addOption(new Option('-n, --namespace <name>', 'namespace of objects that name none').default('default'))
     .addOption(new Option('--user <name>', 'who would create them').default('developer'))
-    .addOption(new Option('--date <day>', 'judge exemptions as of this day, YYYY-MM-DD in UTC (default: today)').argParser(parseDay))
+    .addOption(new Option('--date <day>', 'judge exemptions as of this day, YYYY-MM-DD in UTC (default: today)').argParser(dayOption))
     .addOption(new Option('--complete', 'the objects are all there is: a secret or service account that is not among them does not exist'))
     .addOption(
       new Option('-o, --output <format>', 'yaml prints the objects that would be let in, as they would be stored')
@@ -58,12 +59,9 @@ export async function manifestsGiven(paths: readonly string[], terminal: Termina
   return manifests;
 }
 
-/** Noon of the day in UTC, in milliseconds. */
-export function parseDay(text: string): number {
-  const time = /^\d{4}-\d\d-\d\d$/.test(text) ? Date.parse(`${text}T12:00:00Z`) : Number.NaN;
-  if (Number.isNaN(time) || new Date(time).toISOString().slice(0, 10) !== text) {
-    throw new InvalidArgumentError('a day is written YYYY-MM-DD, as 2027-03-31.');
-  }
+function dayOption(text: string): number {
+  const time = parseDay(text);
+  if (time === undefined) throw new InvalidArgumentError('a day is written YYYY-MM-DD, as 2027-03-31.');
   return time;
 }
 

@@ -42,6 +42,11 @@ const commands: readonly CommandEntry[] = [
     load: async ({ terminal, finish }) => (await import('./check.ts')).checkCommand(terminal, finish),
   },
   {
+    name: 'test',
+    does: 'run policy tests: folders of rules, objects and what is expected of them',
+    load: async ({ terminal, finish }) => (await import('./test.ts')).testCommand(terminal, finish),
+  },
+  {
     name: 'version',
     does: 'print the version',
     load: async ({ terminal }) => (await import('./version.ts')).versionCommand(terminal),
