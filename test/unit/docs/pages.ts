@@ -27,14 +27,14 @@ export function section(text: string, heading: string): string {
 /** Cells of all table rows but headings, without surrounding blanks. */
 export function rows(text: string): readonly (readonly string[])[] {
   const lines = outsideBlocks(text).split('\n');
-  return lines
-    .filter((line, index) => line.startsWith('|') && !isRule(line) && !isRule(lines[index + 1] ?? ''))
-    .map((line) =>
-      line
-        .replace(/^\||\|$/g, '')
-        .split(/(?<!\\)\|/)
-        .map((cell) => cell.trim()),
-    );
+  return lines.filter((line, index) => line.startsWith('|') && !isRule(line) && !isRule(lines[index + 1] ?? '')).map(cellsOf);
+}
+
+function cellsOf(line: string): readonly string[] {
+  return line
+    .replace(/^\||\|$/g, '')
+    .split(/(?<!\\)\|/)
+    .map((cell) => cell.trim());
 }
 
 /** What stands as code at the beginning of each row. */
@@ -57,6 +57,32 @@ export function blocks(text: string): readonly Block[] {
     found.push({ language, remark, line: first + 1, text: inside.join('\n') });
   }
   return found;
+}
+
+export type Table = {
+  /** Of the row with the headings, 1-based. */
+  readonly line: number;
+  readonly headings: readonly string[];
+  /** Cells by heading. */
+  readonly rows: readonly Readonly<Record<string, string>>[];
+};
+
+/** All tables, in order. */
+export function tables(text: string): readonly Table[] {
+  const lines = outsideBlocks(text).split('\n');
+  return lines.flatMap((line, index) => {
+    if (!isRule(lines[index + 1] ?? '')) return [];
+    const headings = cellsOf(line);
+    const end = lines.findIndex((each, at) => at > index && !each.startsWith('|'));
+    const rowsOfTable = lines.slice(index + 2, end < 0 ? undefined : end).map(cellsOf);
+    return [
+      {
+        line: index + 1,
+        headings,
+        rows: rowsOfTable.map((cells) => Object.fromEntries(headings.map((heading, at) => [heading, cells[at] ?? '']))),
+      },
+    ];
+  });
 }
 
 /** The text with its fenced blocks blanked; lines keep their numbers. */

@@ -1,26 +1,23 @@
 import { describe, expect, test } from 'vitest';
-import { parse, parseDocument } from 'yaml';
 import { compileRuleSet } from '../../../src/rules/compile.ts';
 import { type ParseResult, parseRulesDocument } from '../../../src/rules/parse.ts';
 import { renderOrigin } from '../../../src/rules/problem.ts';
-import { fieldsOfLevel } from '../../../src/rules/schema.ts';
 import { briefly, documentOf, fileSource, referenceOf, ruleSetOf, sha256, winnerOf } from '../rules/documents.ts';
 import { blocks, pages, readPage, rows, section } from './pages.ts';
+import { rulesIn } from './rule-examples.ts';
 
 /*
  * Every YAML block with fields of a rules document counts as rules, and so does the data of every ConfigMap with the label; a block that
- * shows a mistake has the fence ```yaml bad.
+ * shows a mistake has the fence ```yaml bad CODE LINE:COLUMN. What tables say of the rules above them is looked at in rules-tables.test.ts.
  */
-
-type Example = { readonly place: string; readonly text: string };
 
 const yamlBlocks = pages.flatMap((page) =>
   blocks(readPage(page))
     .filter(({ language }) => language === 'yaml')
     .map(({ line, text, remark }) => ({ place: `${page}:${line}`, text, remark })),
 );
-const good = yamlBlocks.filter(({ remark }) => remark !== 'bad').flatMap(rulesIn);
-const bad = yamlBlocks.filter(({ remark }) => remark === 'bad');
+const good = yamlBlocks.filter(({ remark }) => !remark.startsWith('bad')).flatMap(rulesIn);
+const bad = yamlBlocks.filter(({ remark }) => remark.startsWith('bad'));
 
 test('there are examples, in the README too', () => {
   expect(good.length).toBeGreaterThan(10);
@@ -28,15 +25,23 @@ test('there are examples, in the README too', () => {
   expect(bad.length).toBeGreaterThan(0);
 });
 
-test.each(good)('the rules at $place have no problem', ({ place, text }) => {
-  const parsed = parseRulesDocument(text, fileSource(place));
+test('every YAML block of docs/rules.md is looked at, but for objects of other kinds', () => {
+  const looked = new Set([...good, ...bad].map(({ place }) => place.split(' ')[0]));
+  const others = yamlBlocks.filter(({ place }) => place.startsWith('docs/rules.md') && !looked.has(place));
+  expect(others.map(({ text }) => /^kind: (.*)$/m.exec(text)?.[1])).toEqual(['Kustomization']);
+});
+
+test.each(good)('the rules at $place have no problem', ({ place, text, scope }) => {
+  const parsed = parseRulesDocument(text, fileSource(place), scope);
   expect(complaintsOf(parsed)).toEqual([]);
   const compiled = compileRuleSet(parsed.ok ? [parsed.document] : [], sha256);
   expect(compiled.ok ? [] : briefly(compiled.problems)).toEqual([]);
 });
 
-test.each(bad)('the mistake at $place is found', ({ place, text }) => {
-  expect(parseRulesDocument(text, fileSource(place)).ok).toBe(false);
+test.each(bad)('the mistake at $place is found: $remark', ({ place, text, remark }) => {
+  const parsed = parseRulesDocument(text, fileSource(place));
+  const [problem = ''] = parsed.ok ? [] : briefly(parsed.problems);
+  expect(problem).toMatch(new RegExp(`^${remark.replace('bad ', '')} `));
 });
 
 describe('which rule wins, as docs/rules.md tells it', () => {
@@ -63,17 +68,6 @@ test('the refusal that a port must not get around holds on every port', () => {
   expect(winnerOf(rules, referenceOf('reg.example.com/app'))?.trust).toBe(true);
   expect(documentOf(block?.text ?? '').rules).toHaveLength(2);
 });
-
-function rulesIn({ place, text }: Example): readonly Example[] {
-  if (parseDocument(text).errors.length > 0) return [{ place, text }];
-  const value: unknown = parse(text);
-  if (typeof value !== 'object' || value === null) return [];
-  const { kind, metadata, data = {} } = value as { kind?: string; metadata?: { labels?: object }; data?: Record<string, string> };
-  if (kind === 'ConfigMap' && Object.hasOwn(metadata?.labels ?? {}, 'regkeeper.io/rules')) {
-    return Object.entries(data).map(([key, document]) => ({ place: `${place} ${key}`, text: document }));
-  }
-  return fieldsOfLevel.document.some((field) => Object.hasOwn(value, field)) ? [{ place, text }] : [];
-}
 
 /** Warnings too: an example should not have any. */
 function complaintsOf(parsed: ParseResult): readonly string[] {

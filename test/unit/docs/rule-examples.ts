@@ -1,0 +1,27 @@
+/** Rules that stand in the documentation. */
+import { parse, parseDocument } from 'yaml';
+import type { RuleScope } from '../../../src/rules/parse.ts';
+import { fieldsOfLevel } from '../../../src/rules/schema.ts';
+
+export type Example = { readonly place: string; readonly text: string; readonly scope: RuleScope };
+
+/** The rules documents of a YAML block: itself if it has fields of one, or the data of a ConfigMap with the label; else none. */
+export function rulesIn({ place, text }: { readonly place: string; readonly text: string }): readonly Example[] {
+  const cluster: RuleScope = { kind: 'cluster' };
+  if (parseDocument(text).errors.length > 0) return [{ place, text, scope: cluster }];
+  const value: unknown = parse(text);
+  if (typeof value !== 'object' || value === null) return [];
+  const { kind, metadata, data = {} } = value as Manifest;
+  const label = metadata?.labels?.['regkeeper.io/rules'];
+  if (kind === 'ConfigMap' && label !== undefined) {
+    const scope: RuleScope = label === 'namespace' ? { kind: 'namespace', namespace: metadata?.namespace ?? '' } : cluster;
+    return Object.entries(data).map(([key, document]) => ({ place: `${place} ${key}`, text: document, scope }));
+  }
+  return fieldsOfLevel.document.some((field) => Object.hasOwn(value, field)) ? [{ place, text, scope: cluster }] : [];
+}
+
+type Manifest = {
+  readonly kind?: string;
+  readonly metadata?: { readonly namespace?: string; readonly labels?: Readonly<Record<string, string>> };
+  readonly data?: Readonly<Record<string, string>>;
+};

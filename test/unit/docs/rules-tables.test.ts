@@ -1,0 +1,95 @@
+import { describe, expect, test } from 'vitest';
+import { soften } from '../../../src/decision/decide.ts';
+import { judgeImage } from '../../../src/decision/judge.ts';
+import { compileRuleSet } from '../../../src/rules/compile.ts';
+import { compileNamespaceRules, withNamespaceRules } from '../../../src/rules/namespace-rules.ts';
+import { type ParsedDocument, parseRulesDocument } from '../../../src/rules/parse.ts';
+import type { Place, RuleSet } from '../../../src/rules/ruleset.ts';
+import { briefly, fileSource, sha256 } from '../rules/documents.ts';
+import { blocks, readPage, tables } from './pages.ts';
+import { rulesIn } from './rule-examples.ts';
+
+/*
+ * A table whose first heading is "image" tells what the rules above it say: those of the last block for the cluster, with those that a
+ * namespace has of its own in blocks behind it. Its headings are those of `told` below; one that is not there is a mistake.
+ */
+
+const page = 'docs/rules.md';
+const examples = blocks(readPage(page))
+  .filter(({ language, remark }) => language === 'yaml' && !remark.startsWith('bad'))
+  .flatMap(({ line, text }) => rulesIn({ place: `${page}:${line}`, text }).map((example) => ({ ...example, line })));
+const claims = tables(readPage(page)).filter(({ headings }) => headings[0] === 'image');
+
+test('the page makes claims', () => {
+  expect(claims.length).toBeGreaterThan(12);
+});
+
+describe.each(claims)('the table in line $line', (table) => {
+  const rules = rulesAbove(table.line);
+
+  test.each(table.rows)('$image', (row) => {
+    expect(Object.fromEntries(table.headings.map((heading) => [heading, tell(heading, row, rules)]))).toEqual(row);
+  });
+});
+
+function rulesAbove(line: number): RuleSet {
+  const above = examples.filter((example) => example.line < line);
+  const last = above.findLastIndex(({ scope }) => scope.kind === 'cluster');
+  const [cluster, ...own] = above.slice(last).map(({ text, place, scope }): ParsedDocument => {
+    const parsed = parseRulesDocument(text, fileSource(place), scope);
+    if (!parsed.ok) throw new Error(briefly(parsed.problems).join());
+    return parsed.document;
+  });
+  const compiled = compileRuleSet(cluster ? [cluster] : [], sha256);
+  if (!compiled.ok) throw new Error(briefly(compiled.problems).join());
+  const ofNamespaces = own.map(({ source, scope, ...document }) => {
+    if (scope.kind !== 'namespace') throw new Error('two clusters');
+    const compiledOwn = compileNamespaceRules(scope.namespace, [{ source, scope, ...document }]);
+    if (!compiledOwn.ok) throw new Error(briefly(compiledOwn.problems).join());
+    return [scope.namespace, compiledOwn.rules] as const;
+  });
+  return withNamespaceRules(compiled.ruleSet, new Map(ofNamespaces), sha256);
+}
+
+type Row = Readonly<Record<string, string>>;
+
+/** The cell as it should be, given the image, the namespace and the day of its row. */
+function tell(heading: string, row: Row, rules: RuleSet): string {
+  const place = placeOf(row['in namespace'] ?? '`shop`');
+  const day = row.on ?? '2026-11-21';
+  const settings = rules.settingsAt(place).value;
+  const judgement = judgeImage(unquoted(row.image), { rules, place, settings, facts: { now: () => Date.parse(`${day}T23:59:59Z`) } });
+  const { judged, rule, trustedBy } = judgement;
+  switch (heading) {
+    case 'image':
+    case 'in namespace':
+    case 'on':
+      return row[heading] ?? '';
+    case 'is':
+      return { allow: 'let in', warn: 'let in, with a warning', deny: 'refused' }[soften(judged, settings.mode)];
+    case 'because of':
+      return rule ? `\`${rule.name}\`` : 'no rule';
+    case 'winning rule':
+      return rule ? `\`${rule.name}\`` : 'none';
+    case 'pull secrets':
+      return quotedList(trustedBy.flatMap(({ pullSecrets }) => pullSecrets));
+    case 'push secret':
+      return quotedList(trustedBy.flatMap(({ pushSecret }) => pushSecret ?? []));
+    default:
+      throw new Error(`no test knows what "${heading}" claims`);
+  }
+}
+
+/** `` `shop` ``, or `` `shop` with `team: a`, `stage: dev` ``. */
+function placeOf(cell: string): Place {
+  const [namespace = '', ...labels] = [...cell.matchAll(/`([^`]+)`/g)].map(([, code = '']) => code);
+  return { namespace, labels: Object.fromEntries(labels.map((label) => label.split(': ') as [string, string])) };
+}
+
+function quotedList(names: readonly string[]): string {
+  return names.length === 0 ? 'none' : names.map((name) => `\`${name}\``).join(', ');
+}
+
+function unquoted(cell = ''): string {
+  return cell.replaceAll('`', '');
+}
