@@ -5,7 +5,7 @@ import type { Decision, ImageDecision, Injection, Outcome } from '../decision/de
 import type { Facts } from '../decision/facts.ts';
 import type { PatchOperation } from '../decision/patch.ts';
 import { isAbsent, isObject, type JsonObject, textAt, valueAt } from '../object/json.ts';
-import { mirrorAnnotation } from '../object/kinds.ts';
+import { mirrorAnnotation } from '../object/workload.ts';
 import type { Origin } from '../rules/problem.ts';
 import type { RuleSet } from '../rules/ruleset.ts';
 import { type AdmissionResponse, type AnswerableDecision, renderAnswer } from './response.ts';

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { kindsWithImages } from '../object/kinds.ts';
+import { type KindRow, kindsWithImages } from '../object/kinds.ts';
 import { rulesLabel } from '../rules/config-map.ts';
 import type { CertificateSource } from '../tls/source.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from './api.ts';
@@ -8,7 +8,7 @@ import { probeName } from './probe.ts';
 import { type ReflectorTimings, watchCollection } from './reflector.ts';
 
 /** A kind as webhook rules name it. */
-export type RegisteredKind = Readonly<Pick<(typeof kindsWithImages)[number], 'group' | 'version' | 'kind' | 'resource'>>;
+export type RegisteredKind = Pick<KindRow, 'group' | 'version' | 'kind' | 'resource' | 'doors' | 'fields'>;
 
 export type WebhookWishes = {
   /** Where the Service is; never intercepted, so that regkeeper can always start. */
@@ -98,37 +98,21 @@ function clientConfig({ namespace, service, caBundle }: WebhookWishes, path: str
 // A namespaceSelector knows no prefixes.
 const notOfThePlatform = "request.namespace != 'openshift' && !request.namespace.startsWith('openshift-')";
 
-function rulesFor({ group, version, resource, kind }: RegisteredKind): object[] {
-  const rule = (operations: string[], name: string) => ({
+function rulesFor({ group, version, doors }: RegisteredKind): object[] {
+  return doors.map(({ resource, operations }) => ({
     apiGroups: [group],
     apiVersions: [version],
     operations,
-    resources: [name],
+    resources: [resource],
     scope: 'Namespaced',
-  });
-  const whole = rule(['CREATE', 'UPDATE'], resource);
-  // `pods` does not match its subresources, and this one brings containers in.
-  return kind === 'Pod' ? [whole, rule(['UPDATE'], 'pods/ephemeralcontainers')] : [whole];
+  }));
 }
 
-/** The fields of each kind outside which no image can hide. */
-const fieldsWithImages: Readonly<Record<string, readonly string[]>> = {
-  Pod: ['spec.containers', 'spec.initContainers', 'spec.ephemeralContainers', 'spec.volumes'],
-  PodTemplate: ['template'],
-  CronJob: ['spec.jobTemplate.spec.template'],
-  DeploymentConfig: ['spec.template', 'spec.strategy.customParams'],
-  BuildConfig: ['spec'],
-};
-
 /** Labels, scaling and finalizers are not worth asking about, and so they pass even while nobody answers. */
-function bringsAnImage({ kind }: RegisteredKind): string {
-  const fields = fieldsWithImages[kind] ?? ['spec.template'];
+function bringsAnImage({ fields }: RegisteredKind): string {
   const changed = fields.map((field) => {
     // Optional at each step: a condition that fails to evaluate would refuse the request.
-    const path = field
-      .split('.')
-      .map((name) => `.?${name}`)
-      .join('');
+    const path = field.map((name) => `.?${name}`).join('');
     return `object${path} != oldObject${path}`;
   });
   return ["request.operation == 'CREATE'", ...changed].join(' || ');
@@ -315,20 +299,28 @@ async function fill(options: RegistrationOptions, { kind, plural, entries }: Con
 async function desiredNow({ client, namespace, service, certificates, excludedNamespaces = [], guard }: RegistrationOptions) {
   const { authorities } = certificates.current();
   if (authorities === undefined) throw new Error('the source of the certificate does not tell its authorities, which the API server needs');
-  const served = await Promise.all(kindsWithImages.map(({ group, version, resource }) => isServed(client, { group, version, resource })));
   return desiredWebhooks({
     namespace,
     service,
     caBundle: authorities,
     excludedNamespaces,
     guard,
-    kinds: kindsWithImages.filter((_, index) => served[index]),
+    kinds: await kindsServed(client, kindsWithImages),
     openshift: await client.hasResource('config.openshift.io/v1', 'clusterversions'),
   });
 }
 
+/** With the doors that are there. A kind without any is not registered, until somebody installs it. */
+async function kindsServed(client: ApiClient, kinds: readonly RegisteredKind[]): Promise<readonly RegisteredKind[]> {
+  const served = kinds.map(async (kind) => {
+    const open = await Promise.all(kind.doors.map(({ resource }) => isServed(client, kind, resource)));
+    return { ...kind, doors: kind.doors.filter((_, index) => open[index]) };
+  });
+  return (await Promise.all(served)).filter(({ doors }) => doors.length > 0);
+}
+
 /** Kubernetes' own kinds always are; the rest is there only where somebody installed it. */
-async function isServed(client: ApiClient, { group, version, resource }: Omit<RegisteredKind, 'kind'>): Promise<boolean> {
+async function isServed(client: ApiClient, { group, version }: RegisteredKind, resource: string): Promise<boolean> {
   return !group.includes('.') || (await client.hasResource(`${group}/${version}`, resource));
 }
 

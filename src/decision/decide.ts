@@ -80,6 +80,7 @@ function contextOf({ group, kind, operation, user }: ChangeRequest) {
 
 /** `pods` leaves alone what people keep in files of their own: templates and builds. */
 function mayInject(shape: ObjectShape, { inject }: PlaceSettings): boolean {
+  if (shape.kind === 'naming') return false;
   return inject === 'all' || (inject === 'pods' && isPod(shape));
 }
 
@@ -90,7 +91,14 @@ function isPod(shape: ObjectShape): boolean {
 const nothing = { patch: [], injected: [], notices: [] };
 
 function inject(request: ChangeRequest, shape: ObjectShape, images: readonly ImageDecision[], facts: Facts) {
-  return shape.kind === 'pod' ? injectIntoPod(request, shape, images, facts) : injectIntoBuild(request, shape, images);
+  switch (shape.kind) {
+    case 'pod':
+      return injectIntoPod(request, shape, images, facts);
+    case 'build':
+      return injectIntoBuild(request, shape, images);
+    case 'naming':
+      return { kind: 'injected' as const, ...nothing };
+  }
 }
 
 type Judging = JudgementContext & {

@@ -1,5 +1,5 @@
 /**
- * Pull and push secrets of a BuildConfig: each place holds one name, so one secret is chosen for all the images it serves.
+ * Pull and push secrets of a BuildConfig or Build: each place holds one name, so one secret is chosen for all the images it serves.
  *
  * An explicit pullSecret switches off the builder account's own secrets, among them the one for the internal registry
  * (openshift-controller-manager, openshift-apiserver), so where an image is or may be internal only the build strategy's own image
@@ -15,6 +15,7 @@ import type { InjectionResult } from './inject-pod.ts';
 import { add, type PatchOperation, remove } from './patch.ts';
 
 export function injectIntoBuild(request: ChangeRequest, shape: BuildShape, images: readonly ImageDecision[]): InjectionResult {
+  if (shape.untouchable) return { kind: 'injected', patch: [], injected: [], notices: [] };
   const root = request.object as JsonObject;
   const patch: PatchOperation[] = [];
   const injected: Injection[] = [];

@@ -1,22 +1,42 @@
 /**
- * BuildConfig of build.openshift.io.
+ * BuildConfig and Build of build.openshift.io.
  *
  * Fields read: `spec.strategy.{sourceStrategy,dockerStrategy,customStrategy}.{from,pullSecret}`, `spec.strategy.dockerStrategy.buildArgs`,
  * `spec.source.dockerfile`, `spec.source.images[].{from,as,paths,pullSecret}`, `spec.output.{to,pushSecret}`.
  *
  * One `pullSecret` of the strategy serves its `from`, every FROM and COPY --from, and the `source.images` entries without `paths`; an entry
- * with `paths` is extracted beforehand with a `pullSecret` of its own (openshift/builder, openshift-controller-manager).
+ * with `paths` is extracted beforehand with a `pullSecret` of its own (openshift/builder, openshift-controller-manager). The pullSecret of a
+ * custom strategy is only mounted into the build pod, which gets its own pull secrets when it comes by the door of Pods.
+ *
+ * What names images and brings none in: `spec.triggers[].imageChange` (which stream starts a build; the build that it starts is judged),
+ * `spec.triggeredBy` of a Build (why it was started), `strategy.sourceStrategy.incremental` (pulls the last image of `output.to`, with the
+ * strategy's pullSecret: what goes out by a rule may come in), `jenkinsPipelineStrategy` (its pods come by their own door).
  */
 import { quote } from '../image/problem.ts';
 import { withoutAuthoredPlaces } from './authored.ts';
 import { type DockerfileImage, readDockerfileImages } from './dockerfile.ts';
-import { isAbsent, isObject, type JsonObject, type Path, renderPath, textAt, valueAt } from './json.ts';
+import { isAbsent, isObject, type JsonObject, type Path, textAt, valueAt } from './json.ts';
 import { readBuildMark } from './mark.ts';
+import { misshapenReference, readReference } from './object-reference.ts';
 import { metadataProblem, nameType, problemAt } from './pod.ts';
-import type { BuildCredential, ImageSlot, MalformedObject, ObjectReading } from './shape.ts';
-import { readStreamReference } from './stream-reference.ts';
+import type { BuildCredential, BuildShape, ImageSlot, MalformedObject, ShapeReading } from './shape.ts';
 
-export function readBuildConfig(object: JsonObject): ObjectReading {
+export function readBuildConfig(object: JsonObject): ShapeReading<BuildShape> {
+  return readBuildSpec(object);
+}
+
+/**
+ * Made of a BuildConfig by the API server, which leaves the BuildConfig's annotations behind and our mark with them, so what comes filled
+ * counts as the author's. Once it exists, its spec cannot change but for `output.pushSecret`, which the build controller sets
+ * (openshift-apiserver, build validation).
+ */
+export function readBuild(object: JsonObject, { operation }: { readonly operation: 'CREATE' | 'UPDATE' }): ShapeReading<BuildShape> {
+  const reading = readBuildSpec(object);
+  if (reading.kind !== 'shape' || operation === 'CREATE') return reading;
+  return { kind: 'shape', shape: { ...reading.shape, untouchable: 'immutable' } };
+}
+
+function readBuildSpec(object: JsonObject): ShapeReading<BuildShape> {
   const spec = valueAt(object, ['spec']);
   if (!isObject(spec)) return malformed(problemAt(['spec'], `must be a build's spec, and is ${nameType(spec)}`));
 
@@ -26,7 +46,7 @@ export function readBuildConfig(object: JsonObject): ObjectReading {
   const strategy = findStrategy(spec);
   const sources = readSourceImages(spec);
   const dockerfile = strategy?.name === 'dockerStrategy' ? readInlineDockerfile(spec, strategy, sources) : [];
-  const output = readReference(spec, ['spec', 'output', 'to'], 'push');
+  const output = readReference({ spec }, ['spec', 'output', 'to'], 'push');
 
   const credentials: BuildCredential[] = [];
   if (strategy) credentials.push(strategyCredential(spec, strategy, dockerfile, sources));
@@ -72,14 +92,8 @@ function misshapen(spec: JsonObject): MalformedObject | undefined {
     ...listAt(spec, ['source', 'images']).map((_image, index): Path => ['source', 'images', index, 'from']),
   ];
   for (const path of references) {
-    const value = valueAt(spec, path);
-    if (isAbsent(value)) continue;
-    if (!isObject(value)) return problemAt(['spec', ...path], `must be a reference with kind and name, and is ${nameType(value)}`);
-    for (const field of ['kind', 'name']) {
-      if (!isAbsent(value[field]) && typeof value[field] !== 'string') {
-        return problemAt(['spec', ...path, field], `must be text, and is ${nameType(value[field])}`);
-      }
-    }
+    const problem = misshapenReference({ spec }, ['spec', ...path]);
+    if (problem) return problem;
   }
   return undefined;
 }
@@ -119,7 +133,7 @@ function findStrategy(spec: JsonObject): Strategy | undefined {
   const name = strategyNames.find((candidate) => isObject(valueAt(spec, ['strategy', candidate])));
   if (!name) return undefined;
   const path = ['spec', 'strategy', name];
-  return { name, path, from: readReference(spec, [...path, 'from'], 'pull') };
+  return { name, path, from: readReference({ spec }, [...path, 'from'], 'pull') };
 }
 
 function readSourceImages(spec: JsonObject): readonly SourceImage[] {
@@ -127,7 +141,7 @@ function readSourceImages(spec: JsonObject): readonly SourceImage[] {
     const path = ['spec', 'source', 'images', index];
     return {
       path,
-      slot: readReference(spec, [...path, 'from'], 'pull'),
+      slot: readReference({ spec }, [...path, 'from'], 'pull'),
       as: listAt(spec, ['source', 'images', index, 'as']).filter((name) => typeof name === 'string'),
       ownSecret: listAt(spec, ['source', 'images', index, 'paths']).length > 0,
     };
@@ -199,27 +213,6 @@ function credential(spec: JsonObject, path: Path, action: 'pull' | 'push', slots
   };
 }
 
-/** A `from` or `to`: a registry name where its kind is DockerImage, else an image stream that says later what it holds. */
-function readReference(spec: JsonObject, path: Path, action: 'pull' | 'push'): ImageSlot | undefined {
-  const reference = valueAt({ spec }, path);
-  if (!isObject(reference)) return undefined;
-  const kind = textAt(reference, ['kind']);
-  const name = textAt(reference, ['name']);
-  if (kind === 'DockerImage') {
-    const at = [...path, 'name'];
-    const content =
-      name === undefined || name === ' '
-        ? { kind: 'unresolved' as const, why: 'no image is written' }
-        : { kind: 'image' as const, text: name };
-    return { path: at, holder: renderPath(path), action, content };
-  }
-  // A push into an image stream goes to the internal registry, with the builder account's own secret.
-  if (action === 'push') return undefined;
-  const why = `${kind === 'ImageStreamImage' ? kind : 'ImageStreamTag'} ${quote(name ?? '')} says what it holds when the build starts`;
-  const stream = readStreamReference(reference);
-  return { path: [...path, 'name'], holder: renderPath(path), action, content: { kind: 'unresolved', why, ...(stream && { stream }) } };
-}
-
-function malformed(problem: MalformedObject): ObjectReading {
+function malformed(problem: MalformedObject): ShapeReading<BuildShape> {
   return { kind: 'malformed', problem };
 }

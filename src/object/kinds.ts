@@ -1,42 +1,80 @@
-/** Which kind keeps its images where. */
-import { quote } from '../image/problem.ts';
-import { parseImage } from '../image/reference.ts';
-import { readBuildConfig } from './build-config.ts';
-import { isAbsent, isObject, type JsonObject, type Path, renderPath, valueAt } from './json.ts';
-import { nameType, type PodPlace, problemAt, readImageField, readPod } from './pod.ts';
-import type { ImageSlot, ObjectReading, PodShape, StreamReference } from './shape.ts';
-import { readStreamReference } from './stream-reference.ts';
-
-export type GroupKind = { readonly group: string; readonly kind: string };
-
-/** What the shape of an object depends on beside the object: who asks, and how. */
-export type ReadingContext = GroupKind & {
-  readonly operation: 'CREATE' | 'UPDATE';
-  /** Whether a kubelet asks: only then is a mirror pod a mirror pod. */
-  readonly fromKubelet: boolean;
-};
+/** Which kind keeps its images where, and by which requests it comes in. */
+import { readBuild, readBuildConfig } from './build-config.ts';
+import { readBuildRequest } from './build-request.ts';
+import { readImageStream, readImageStreamImport, readImageStreamMapping, readImageStreamTag, readImageTag } from './image-stream.ts';
+import { isObject, type JsonObject, type Path } from './json.ts';
+import { nameType, problemAt } from './pod.ts';
+import type { GroupKind, ObjectReading, ReadingContext } from './shape.ts';
+import { readBarePod, readDeploymentConfig, templateAt } from './workload.ts';
 
 /** Reads the images and secret places of one object. Pure: the same object and context give the same shape. */
-export function readObject(context: ReadingContext, object: unknown): ObjectReading {
-  const kind = kindsWithImages.find((row) => row.group === context.group && row.kind === context.kind);
-  if (!kind) return { kind: 'unknown' };
+export function readObject(context: ReadingContext, object: unknown, kinds: Kinds = builtInKinds): ObjectReading {
+  const row = kinds.find(context);
+  if (!row) return { kind: 'unknown' };
   if (!isObject(object))
     return { kind: 'malformed', problem: problemAt(['object'], `must be a ${context.kind}, and is ${nameType(object)}`) };
-  return kind.read(object, context);
+  return row.read(object, context);
 }
 
-type KindRow = GroupKind & {
-  /** Plural name in URLs and webhook rules. */
-  readonly resource: string;
+export type KindRow = GroupKind & {
   readonly version: string;
+  /** Plural name; of a kind that has no collection of its own, what it would be. */
+  readonly resource: string;
+  readonly doors: readonly Door[];
+  /** Outside these fields no image can hide. */
+  readonly fields: readonly Path[];
   readonly read: (object: JsonObject, context: ReadingContext) => ObjectReading;
 };
 
-export const mirrorAnnotation = 'kubernetes.io/config.mirror';
+/** A request that can bring an object of the kind in: a plural name as in URLs, with its subresource, and what is done with it. */
+export type Door = { readonly resource: string; readonly operations: readonly ('CREATE' | 'UPDATE')[] };
 
-/** Every kind this version reads; webhook registrations are made of the same rows. */
+/** The kinds that are read. */
+export type Kinds = {
+  readonly rows: readonly KindRow[];
+  find(kind: GroupKind): KindRow | undefined;
+};
+
+export function kindsOf(rows: readonly KindRow[]): Kinds {
+  const byName = new Map<string, KindRow>();
+  for (const row of rows) {
+    byName.set(nameOf(row), row);
+    // Old files write OpenShift's kinds with `apiVersion: v1`, from before its API had groups. No API server does.
+    if (row.group.endsWith('.openshift.io')) byName.set(nameOf({ group: '', kind: row.kind }), row);
+  }
+  return { rows, find: (kind) => byName.get(nameOf(kind)) };
+}
+
+function nameOf({ group, kind }: GroupKind): string {
+  return `${kind}.${group}`;
+}
+
+const builds = 'build.openshift.io';
+const images = 'image.openshift.io';
+
+/**
+ * Every kind of Kubernetes and OpenShift that names images. Those of OpenShift that look as if they did, and need no row:
+ * - DeploymentRequest (`deploymentconfigs/instantiate`) names a DeploymentConfig; the images that its triggers put into the template are
+ *   judged at the ReplicationController and at the Pods. That write of the template is not a request, and shows no webhook.
+ * - BinaryBuildRequestOptions (`buildconfigs/instantiatebinary`) has a file's name and words about a commit. It comes by CONNECT; the Build
+ *   that it makes comes by CREATE.
+ * - Template and TemplateInstance hold whole objects, each of which comes by its own door when it is made.
+ * - Image is what a stream has found, belongs to no namespace, and runs by the name of a stream or by what a Pod writes.
+ * - DeploymentConfigRollback answers with a DeploymentConfig, which its sender then writes.
+ */
 export const kindsWithImages: readonly KindRow[] = [
-  { group: '', version: 'v1', kind: 'Pod', resource: 'pods', read: readBarePod },
+  {
+    ...kind('', 'v1', 'Pod', 'pods'),
+    // `pods` does not match its subresources, and this one brings containers in.
+    doors: [door('pods'), door('pods/ephemeralcontainers', 'UPDATE')],
+    fields: [
+      ['spec', 'containers'],
+      ['spec', 'initContainers'],
+      ['spec', 'ephemeralContainers'],
+      ['spec', 'volumes'],
+    ],
+    read: readBarePod,
+  },
   workload('', 'v1', 'PodTemplate', 'podtemplates', ['template']),
   workload('', 'v1', 'ReplicationController', 'replicationcontrollers', ['spec', 'template']),
   workload('apps', 'v1', 'Deployment', 'deployments', ['spec', 'template']),
@@ -45,116 +83,57 @@ export const kindsWithImages: readonly KindRow[] = [
   workload('apps', 'v1', 'DaemonSet', 'daemonsets', ['spec', 'template']),
   workload('batch', 'v1', 'Job', 'jobs', ['spec', 'template']),
   workload('batch', 'v1', 'CronJob', 'cronjobs', ['spec', 'jobTemplate', 'spec', 'template']),
-  { group: 'apps.openshift.io', version: 'v1', kind: 'DeploymentConfig', resource: 'deploymentconfigs', read: readDeploymentConfig },
-  { group: 'build.openshift.io', version: 'v1', kind: 'BuildConfig', resource: 'buildconfigs', read: readBuildConfig },
+  {
+    ...kind('apps.openshift.io', 'v1', 'DeploymentConfig', 'deploymentconfigs'),
+    fields: [
+      ['spec', 'template'],
+      ['spec', 'strategy', 'customParams'],
+    ],
+    read: readDeploymentConfig,
+  },
+  { ...kind(builds, 'v1', 'BuildConfig', 'buildconfigs'), fields: [['spec']], read: readBuildConfig },
+  { ...kind(builds, 'v1', 'Build', 'builds'), fields: [['spec']], read: readBuild },
+  {
+    ...kind(builds, 'v1', 'BuildRequest', 'buildrequests'),
+    doors: [door('buildconfigs/instantiate', 'CREATE'), door('builds/clone', 'CREATE')],
+    fields: [],
+    read: readBuildRequest,
+  },
+  {
+    ...kind(images, 'v1', 'ImageStream', 'imagestreams'),
+    fields: [
+      ['spec', 'tags'],
+      ['spec', 'dockerImageRepository'],
+    ],
+    read: readImageStream,
+  },
+  { ...kind(images, 'v1', 'ImageStreamTag', 'imagestreamtags'), fields: [['tag']], read: readImageStreamTag },
+  { ...kind(images, 'v1', 'ImageTag', 'imagetags'), fields: [['spec']], read: readImageTag },
+  {
+    ...kind(images, 'v1', 'ImageStreamImport', 'imagestreamimports'),
+    doors: [door('imagestreamimports', 'CREATE')],
+    fields: [],
+    read: readImageStreamImport,
+  },
+  {
+    ...kind(images, 'v1', 'ImageStreamMapping', 'imagestreammappings'),
+    doors: [door('imagestreammappings', 'CREATE')],
+    fields: [],
+    read: readImageStreamMapping,
+  },
 ];
 
-function readBarePod(object: JsonObject, context: ReadingContext): ObjectReading {
-  const mirror = context.fromKubelet && typeof valueAt(object, ['metadata', 'annotations', mirrorAnnotation]) === 'string';
-  // imagePullSecrets of a pod cannot change once it exists (kubernetes pkg/apis/core/validation: ValidatePodUpdate).
-  const untouchable = mirror ? 'mirror' : context.operation === 'UPDATE' ? 'immutable' : undefined;
-  return readPod(object, { stage: 'pod', spec: ['spec'], metadata: ['metadata'] }, untouchable);
+export const builtInKinds: Kinds = kindsOf(kindsWithImages);
+
+function workload(group: string, version: string, name: string, resource: string, template: Path): KindRow {
+  return { ...kind(group, version, name, resource), fields: [template], read: templateAt(template) };
 }
 
-function workload(group: string, version: string, kind: string, resource: string, template: Path): KindRow {
-  const place: PodPlace = { stage: 'template', spec: [...template, 'spec'], metadata: [...template, 'metadata'] };
-  return {
-    group,
-    version,
-    kind,
-    resource,
-    read: (object, context) => {
-      // The API lets a ReplicationController stand without a template; there is nothing to judge in it then.
-      if (kind === 'ReplicationController' && isAbsent(valueAt(object, template))) return noImages(place);
-      return readPod(object, place, untouchableTemplate(object, context));
-    },
-  };
+/** One that is written and changed at its own collection. */
+function kind(group: string, version: string, name: string, resource: string): Omit<KindRow, 'fields' | 'read'> {
+  return { group, version, kind: name, resource, doors: [door(resource)] };
 }
 
-/** Why a template must stay as its writer sent it. */
-function untouchableTemplate(object: JsonObject, context: ReadingContext): PodShape['untouchable'] | undefined {
-  // A Deployment finds its ReplicaSet by comparing templates: one that we changed would never be found, and made anew without end.
-  // The same holds for DeploymentConfig → ReplicationController. A CronJob's Job already carries what its template carries.
-  if (copiesOfOwners.has(context.kind) && hasControllerOwner(object)) return 'owned';
-  // A Job's template is immutable (kubernetes pkg/apis/batch/validation: ValidateJobUpdate).
-  if (context.kind === 'Job' && context.operation === 'UPDATE') return 'immutable';
-  return undefined;
-}
-
-const copiesOfOwners = new Set(['ReplicaSet', 'ReplicationController', 'Job']);
-
-function hasControllerOwner(object: JsonObject): boolean {
-  const owners = valueAt(object, ['metadata', 'ownerReferences']);
-  return Array.isArray(owners) && owners.some((owner) => isObject(owner) && owner.controller === true);
-}
-
-function readDeploymentConfig(object: JsonObject, context: ReadingContext): ObjectReading {
-  const place: PodPlace = { stage: 'template', spec: ['spec', 'template', 'spec'], metadata: ['spec', 'template', 'metadata'] };
-  const reading = isAbsent(valueAt(object, ['spec', 'template']))
-    ? noImages(place)
-    : readPod(object, place, untouchableTemplate(object, context));
-  if (reading.kind !== 'shape') return reading;
-  const triggered = triggeredContainers(object);
-  const slots = reading.shape.slots.map((slot) => awaitTrigger(slot, object, triggered));
-
-  // The image of a custom deployment strategy runs in the deployer pod, which comes by the Pod door: judged here, given its secret there.
-  const custom = ['spec', 'strategy', 'customParams', 'image'];
-  const image = valueAt(object, custom);
-  if (isAbsent(image) || image === '') return { kind: 'shape', shape: { ...reading.shape, slots } };
-  const content = readImageField(image);
-  if (!content) return { kind: 'malformed', problem: problemAt(custom, `must be text, and is ${nameType(image)}`) };
-  const slot: ImageSlot = { path: custom, holder: renderPath(custom), action: 'pull', content, pulledElsewhere: true };
-  return { kind: 'shape', shape: { ...reading.shape, slots: [...slots, slot] } };
-}
-
-/**
- * The containers into which an image trigger puts the image, by name, with the stream it takes it from. Templates of OpenShift write any
- * short name there, such as the application's own; nothing is deployed before it is replaced, and what replaces it is judged at the
- * ReplicationController and the Pod.
- */
-function triggeredContainers(object: JsonObject): ReadonlyMap<unknown, StreamReference | undefined> {
-  const triggers = valueAt(object, ['spec', 'triggers']);
-  if (!Array.isArray(triggers)) return new Map();
-  return new Map(
-    triggers.flatMap((trigger) => {
-      const names = valueAt(trigger, ['imageChangeParams', 'containerNames']);
-      if (valueAt(trigger, ['type']) !== 'ImageChange' || !Array.isArray(names)) return [];
-      const stream = readStreamReference(valueAt(trigger, ['imageChangeParams', 'from']));
-      return names.map((name): [unknown, StreamReference | undefined] => [name, stream]);
-    }),
-  );
-}
-
-/** A blank or a placeholder in a triggered container stands for what the trigger puts there; any other slot is what it is. */
-function awaitTrigger(slot: ImageSlot, object: JsonObject, triggered: ReadonlyMap<unknown, StreamReference | undefined>): ImageSlot {
-  const { path, content } = slot;
-  if (path.at(-1) !== 'image') return slot;
-  const name = valueAt(object, [...path.slice(0, -1), 'name']);
-  if (typeof name !== 'string' || !triggered.has(name)) return slot;
-  const stream = triggered.get(name);
-  if (content.kind === 'unresolved') return { ...slot, content: { ...content, ...(stream && { stream }) } };
-  if (!isPlaceholder(content.text)) return slot;
-  const why = `${quote(content.text)} is a placeholder that an image trigger fills`;
-  return { ...slot, content: { kind: 'unresolved', why, ...(stream && { stream }) } };
-}
-
-/** What a trigger has put in names its registry; so does an image that the author means. */
-function isPlaceholder(text: string): boolean {
-  const parsed = parseImage(text);
-  return parsed.ok && !parsed.reference.qualified;
-}
-
-function noImages(place: PodPlace): ObjectReading {
-  const shape: PodShape = {
-    kind: 'pod',
-    stage: place.stage,
-    slots: [],
-    spec: place.spec,
-    metadata: place.metadata,
-    serviceAccount: 'default',
-    pullSecrets: [],
-    mark: { rules: [], serviceAccount: [] },
-    untouchable: 'owned',
-  };
-  return { kind: 'shape', shape };
+function door(resource: string, ...operations: Door['operations']): Door {
+  return { resource, operations: operations.length > 0 ? operations : ['CREATE', 'UPDATE'] };
 }

@@ -8,7 +8,7 @@ import { quote } from '../image/problem.ts';
 import { withoutAuthored } from './authored.ts';
 import { isAbsent, isObject, type JsonObject, type Path, renderPath, textAt, valueAt } from './json.ts';
 import { readPodMark } from './mark.ts';
-import type { ImageSlot, MalformedObject, ObjectReading, PodShape, SlotContent } from './shape.ts';
+import type { ImageSlot, MalformedObject, PodShape, ShapeReading, SlotContent } from './shape.ts';
 
 export type PodPlace = {
   readonly stage: 'pod' | 'template';
@@ -16,7 +16,7 @@ export type PodPlace = {
   readonly metadata: Path;
 };
 
-export function readPod(root: JsonObject, place: PodPlace, untouchable?: PodShape['untouchable']): ObjectReading {
+export function readPod(root: JsonObject, place: PodPlace, untouchable?: PodShape['untouchable']): ShapeReading<PodShape> {
   const spec = valueAt(root, place.spec);
   if (!isObject(spec)) return malformed(place.spec, `must be a pod spec, and is ${nameType(spec)}`);
   const metadata = metadataProblem(root, place.metadata);
@@ -124,7 +124,7 @@ function readPullSecrets(spec: JsonObject, at: Path): (string | undefined)[] | M
   return names;
 }
 
-function malformed(path: Path, message: string): ObjectReading {
+function malformed(path: Path, message: string): ShapeReading<PodShape> {
   return { kind: 'malformed', problem: problemAt(path, message) };
 }
 

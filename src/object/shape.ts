@@ -1,6 +1,15 @@
 import type { Path } from './json.ts';
 import type { BuildMark, PodMark } from './mark.ts';
 
+export type GroupKind = { readonly group: string; readonly kind: string };
+
+/** What the shape of an object depends on beside the object: who asks, and how. */
+export type ReadingContext = GroupKind & {
+  readonly operation: 'CREATE' | 'UPDATE';
+  /** Whether a kubelet asks: only then is a mirror pod a mirror pod. */
+  readonly fromKubelet: boolean;
+};
+
 /** One place in one object that names an image. */
 export type ImageSlot = {
   readonly path: Path;
@@ -66,21 +75,33 @@ export type BuildCredential = {
   readonly unseenImages: boolean;
 };
 
-/** A BuildConfig: several images, each with one place for one secret. */
+/** A BuildConfig or Build: several images, each with one place for one secret. */
 export type BuildShape = {
   readonly kind: 'build';
   readonly slots: readonly ImageSlot[];
   readonly credentials: readonly BuildCredential[];
   readonly mark: BuildMark;
+  /** A Build that exists: its spec cannot change. */
+  readonly untouchable?: 'immutable';
 };
 
-export type ObjectShape = PodShape | BuildShape;
+/** Something that names images and has no place for a secret: judged, and nothing is written. */
+export type NamingShape = {
+  readonly kind: 'naming';
+  readonly slots: readonly ImageSlot[];
+};
+
+export type ObjectShape = PodShape | BuildShape | NamingShape;
 
 /** A field that is not what the API says it is; nothing can be said of such an object, so nothing is allowed. */
 export type MalformedObject = { readonly path: string; readonly message: string };
 
+/** What came of reading an object of a kind that is known. */
+export type ShapeReading<Shape = ObjectShape> =
+  | { readonly kind: 'shape'; readonly shape: Shape }
+  | { readonly kind: 'malformed'; readonly problem: MalformedObject };
+
 export type ObjectReading =
-  | { readonly kind: 'shape'; readonly shape: ObjectShape }
-  | { readonly kind: 'malformed'; readonly problem: MalformedObject }
+  | ShapeReading
   /** A kind that names no images, as far as this version knows. */
   | { readonly kind: 'unknown' };

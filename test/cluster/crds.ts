@@ -7,6 +7,10 @@ const definitions = [
   'builds.build.openshift.io',
   'deploymentconfigs.apps.openshift.io',
   'imagestreams.image.openshift.io',
+  'imagestreamimports.image.openshift.io',
+  'imagestreammappings.image.openshift.io',
+  'imagestreamtags.image.openshift.io',
+  'imagetags.image.openshift.io',
 ];
 
 /** Serves the OpenShift kinds as custom resources, and returns when they are served. Applying them again changes nothing. */

@@ -67,6 +67,26 @@ describe('the desired entries', () => {
   });
 
   test.each([
+    ['buildrequests.build.openshift.io', ['buildconfigs/instantiate CREATE', 'builds/clone CREATE']],
+    ['builds.build.openshift.io', ['builds CREATE UPDATE']],
+    ['imagestreams.image.openshift.io', ['imagestreams CREATE UPDATE']],
+    ['imagestreamtags.image.openshift.io', ['imagestreamtags CREATE UPDATE']],
+    ['imagetags.image.openshift.io', ['imagetags CREATE UPDATE']],
+    ['imagestreamimports.image.openshift.io', ['imagestreamimports CREATE']],
+    ['imagestreammappings.image.openshift.io', ['imagestreammappings CREATE']],
+  ])('see %s by %j', (name, doors) => {
+    const rules = mutatingNamed(name)?.rules as { resources: string[]; operations: string[] }[];
+    expect(rules.map(({ resources, operations }) => [...resources, ...operations].join(' '))).toEqual(doors);
+  });
+
+  test('name every subresource, and no status', () => {
+    const resources = mutating.flatMap(({ rules }) => (rules as { resources: string[] }[]).flatMap((rule) => rule.resources));
+    const subresources = resources.filter((resource) => resource.includes('/'));
+    expect(subresources).toEqual(['pods/ephemeralcontainers', 'buildconfigs/instantiate', 'builds/clone']);
+    expect(resources.some((resource) => resource.includes('*'))).toBe(false);
+  });
+
+  test.each([
     ['pods', 'object.?spec.?ephemeralContainers != oldObject.?spec.?ephemeralContainers'],
     ['pods', 'object.?spec.?volumes != oldObject.?spec.?volumes'],
     ['podtemplates', 'object.?template != oldObject.?template'],
@@ -75,6 +95,11 @@ describe('the desired entries', () => {
     ['cronjobs.batch', 'object.?spec.?jobTemplate.?spec.?template != oldObject.?spec.?jobTemplate.?spec.?template'],
     ['deploymentconfigs.apps.openshift.io', 'object.?spec.?strategy.?customParams != oldObject.?spec.?strategy.?customParams'],
     ['buildconfigs.build.openshift.io', 'object.?spec != oldObject.?spec'],
+    ['builds.build.openshift.io', 'object.?spec != oldObject.?spec'],
+    ['imagestreams.image.openshift.io', 'object.?spec.?tags != oldObject.?spec.?tags'],
+    ['imagestreams.image.openshift.io', 'object.?spec.?dockerImageRepository != oldObject.?spec.?dockerImageRepository'],
+    ['imagestreamtags.image.openshift.io', 'object.?tag != oldObject.?tag'],
+    ['imagetags.image.openshift.io', 'object.?spec != oldObject.?spec'],
   ])('ask about an update of %s when %s', (name, condition) => {
     const expression = conditionOf(mutatingNamed(name), 'brings-an-image');
     expect(expression?.split(' || ')).toContain(condition);
@@ -199,17 +224,24 @@ describe('registering', () => {
   });
 
   test.each([
-    [['build.openshift.io'], ['buildconfigs.build.openshift.io']],
-    [['apps.openshift.io'], ['deploymentconfigs.apps.openshift.io']],
+    [['buildconfigs'], ['buildconfigs CREATE UPDATE']],
+    [
+      ['builds', 'builds/clone', 'builds/log'],
+      ['builds CREATE UPDATE', 'builds/clone CREATE'],
+    ],
+    [['deploymentconfigs', 'deploymentconfigs/instantiate'], ['deploymentconfigs CREATE UPDATE']],
+    [['imagestreams', 'imagestreams/status'], ['imagestreams CREATE UPDATE']],
     [[], []],
-  ])('registers what the cluster serves: of %j', async (groups, expected) => {
-    const { start, filled, entries, client } = registering({ groups });
-    client.hasResource = async (groupVersion, plural) =>
-      groups.some((each) => groupVersion.startsWith(`${each}/`)) && kindsWithImages.some(({ resource }) => resource === plural);
+  ])('registers what the cluster serves: of %j', async (served, expected) => {
+    const { start, filled, entries, client } = registering();
+    client.hasResource = async (_groupVersion, plural) => served.includes(plural);
     start();
     await filled();
-    const names = entries(mutatingPath).map(({ name }) => name.replace('.mutate.regkeeper.io', ''));
-    expect(names.filter((name) => name.includes('openshift'))).toEqual(expected);
+    const rules = entries(mutatingPath).flatMap(
+      (each) => each.rules as { apiGroups: string[]; resources: string[]; operations: string[] }[],
+    );
+    const ofOpenShift = rules.filter(({ apiGroups }) => apiGroups[0]?.includes('openshift'));
+    expect(ofOpenShift.map(({ resources, operations }) => [...resources, ...operations].join(' '))).toEqual(expected);
   });
 
   test('knows OpenShift by its ClusterVersion', async () => {

@@ -20,6 +20,13 @@ const kinds = {
   CronJob: 'batch',
   DeploymentConfig: 'apps.openshift.io',
   BuildConfig: 'build.openshift.io',
+  Build: 'build.openshift.io',
+  BuildRequest: 'build.openshift.io',
+  ImageStream: 'image.openshift.io',
+  ImageStreamTag: 'image.openshift.io',
+  ImageTag: 'image.openshift.io',
+  ImageStreamImport: 'image.openshift.io',
+  ImageStreamMapping: 'image.openshift.io',
 } as const;
 export type Kind = keyof typeof kinds;
 

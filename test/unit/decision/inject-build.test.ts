@@ -305,3 +305,39 @@ function secretsOf({ spec }: Build): Record<string, string> {
   note('push', spec.output, 'pushSecret');
   return found;
 }
+
+describe('a Build', () => {
+  const before = s2i(image('a.io/x'), {}, { output: { to: image('a.io/out') } });
+
+  test('is filled when it is created, where it is empty', () => {
+    const { spec } = inject(change('Build', before), rules);
+    expect(spec).toMatchObject({
+      strategy: { sourceStrategy: { pullSecret: { name: 'a-pull' } } },
+      output: { pushSecret: { name: 'a-push' } },
+    });
+  });
+
+  test("keeps what its BuildConfig, whose mark it has not inherited, was given: it counts as the author's", () => {
+    const config = inject(change('BuildConfig', before), rules);
+    const build: Build = {
+      metadata: {},
+      spec: { ...config.spec, strategy: s2i(image('c.io/y'), { pullSecret: { name: 'a-pull' } }).spec.strategy },
+    };
+    expect(decided(change('Build', build, undefined, 'system:apiserver'), rules).patch).toEqual([]);
+  });
+
+  test('is given nothing once it exists, since its spec cannot change, and is judged for what it introduces', () => {
+    const changed = s2i(image('unknown.io/x'), {}, { output: { to: image('a.io/out') } });
+    const decision = decided(change('Build', changed, before), rules);
+    expect(decision.patch).toEqual([]);
+    expect(decision.notices).toEqual([]);
+    expect(decision.images.map(({ judged, reason }) => `${judged} ${reason}`)).toEqual(['deny unconfigured', 'allow trusted']);
+  });
+
+  test('of a custom strategy gets the secret in its slot; the build pod is given it as a Pod', () => {
+    const custom: Build = { spec: { strategy: { customStrategy: { from: image('a.io/x') } } } };
+    expect(inject(change('Build', custom), rules).spec.strategy).toMatchObject({ customStrategy: { pullSecret: { name: 'a-pull' } } });
+    const pod = { metadata: {}, spec: { containers: [{ name: 'custom-build', image: 'a.io/x' }] } };
+    expect(inject(change('Pod', pod), rules).spec).toMatchObject({ imagePullSecrets: [{ name: 'a-pull' }, { name: 'shared' }] });
+  });
+});

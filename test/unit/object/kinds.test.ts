@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { renderPath } from '../../../src/object/json.ts';
-import { kindsWithImages, type ReadingContext, readObject } from '../../../src/object/kinds.ts';
-import type { ObjectShape, PodShape } from '../../../src/object/shape.ts';
+import { kindsWithImages, readObject } from '../../../src/object/kinds.ts';
+import type { ObjectShape, PodShape, ReadingContext } from '../../../src/object/shape.ts';
 
 const podSpec = {
   initContainers: [{ name: 'init', image: 'reg.io/init' }],
@@ -24,6 +24,28 @@ const podSlots = (prefix: string) => [
   `${prefix}.volumes[1].image.reference image volume "model" reg.io/model`,
 ];
 const template = { metadata: {}, spec: podSpec };
+const docker = (name: string) => ({ kind: 'DockerImage', name });
+const buildSpec = {
+  strategy: { dockerStrategy: { from: docker('reg.io/base') } },
+  source: {
+    dockerfile: 'FROM reg.io/builder AS b\nFROM reg.io/replaced\nCOPY --from=reg.io/tools /t /t',
+    images: [
+      { from: docker('reg.io/shared') },
+      { from: docker('reg.io/files'), paths: [{ sourcePath: '/a', destinationDir: 'a' }] },
+      { from: docker('reg.io/named'), as: ['reg.io/tools-2'] },
+    ],
+  },
+  output: { to: docker('reg.io/out') },
+};
+const buildSlots = [
+  'spec.strategy.dockerStrategy.from.name spec.strategy.dockerStrategy.from reg.io/base',
+  'spec.source.dockerfile FROM in line 1 of the inline Dockerfile reg.io/builder',
+  'spec.source.dockerfile COPY --from in line 3 of the inline Dockerfile reg.io/tools',
+  'spec.source.images[0].from.name spec.source.images[0].from reg.io/shared',
+  'spec.source.images[2].from.name spec.source.images[2].from reg.io/named',
+  'spec.source.images[1].from.name spec.source.images[1].from reg.io/files',
+  'spec.output.to.name spec.output.to push reg.io/out',
+];
 
 describe('every kind keeps its images where the table says', () => {
   test.each([
@@ -43,29 +65,65 @@ describe('every kind keeps its images where the table says', () => {
         'spec.strategy.customParams.image spec.strategy.customParams.image reg.io/deployer elsewhere',
       ],
     },
+    ...['BuildConfig', 'Build'].map((kind) => ({ kind, object: { spec: buildSpec }, slots: buildSlots })),
     {
-      kind: 'BuildConfig',
+      kind: 'BuildRequest',
+      object: { triggeredByImage: docker('reg.io/new'), from: docker('reg.io/old'), lastVersion: 1, triggeredBy: [{ message: 'x' }] },
+      slots: ['triggeredByImage.name triggeredByImage reg.io/new', 'from.name from reg.io/old'],
+    },
+    {
+      kind: 'ImageStream',
       object: {
         spec: {
-          strategy: { dockerStrategy: { from: { kind: 'DockerImage', name: 'reg.io/base' } } },
-          source: {
-            dockerfile: 'FROM reg.io/builder AS b\nFROM reg.io/replaced\nCOPY --from=reg.io/tools /t /t',
-            images: [
-              { from: { kind: 'DockerImage', name: 'reg.io/shared' } },
-              { from: { kind: 'DockerImage', name: 'reg.io/files' }, paths: [{ sourcePath: '/a', destinationDir: 'a' }] },
-            ],
-          },
-          output: { to: { kind: 'DockerImage', name: 'reg.io/out' } },
+          dockerImageRepository: 'reg.io/whole',
+          tags: [
+            { name: '1', from: docker('reg.io/a:1'), importPolicy: { insecure: true }, referencePolicy: { type: 'Local' } },
+            { name: '2', from: docker('reg.io/a:2'), importPolicy: { insecure: 'true' } },
+            { name: 'latest', from: { kind: 'ImageStreamTag', name: '2' } },
+            { name: 'fixed', from: { kind: 'ImageStreamImage', name: 'a@sha256:00' } },
+            { name: 'pushed', from: null },
+            null,
+          ],
+        },
+        status: { dockerImageRepository: 'internal/a', tags: [{ tag: '1', items: [{ dockerImageReference: 'reg.io/status' }] }] },
+      },
+      slots: [
+        'spec.tags[0].from.name spec.tags[0].from reg.io/a:1',
+        'spec.tags[1].from.name spec.tags[1].from reg.io/a:2',
+        'spec.tags[2].from.name spec.tags[2].from ImageStreamTag "2" says what it holds when it is used',
+        'spec.tags[3].from.name spec.tags[3].from ImageStreamImage "a@sha256:00" says what it holds when it is used',
+        'spec.dockerImageRepository spec.dockerImageRepository reg.io/whole',
+      ],
+    },
+    {
+      kind: 'ImageStreamTag',
+      object: { tag: { name: '1', from: docker('reg.io/a:1') }, image: { dockerImageReference: 'reg.io/ignored' } },
+      slots: ['tag.from.name tag.from reg.io/a:1'],
+    },
+    {
+      kind: 'ImageTag',
+      object: { spec: { name: '1', from: docker('reg.io/a:1') }, status: { items: [{ dockerImageReference: 'reg.io/ignored' }] } },
+      slots: ['spec.from.name spec.from reg.io/a:1'],
+    },
+    {
+      kind: 'ImageStreamImport',
+      object: {
+        spec: {
+          import: true,
+          repository: { from: docker('reg.io/team/app'), importPolicy: { insecure: 'true' } },
+          images: [{ from: docker('reg.io/a:1'), to: { name: '1' } }, { from: docker('reg.io/b') }],
         },
       },
       slots: [
-        'spec.strategy.dockerStrategy.from.name spec.strategy.dockerStrategy.from reg.io/base',
-        'spec.source.dockerfile FROM in line 1 of the inline Dockerfile reg.io/builder',
-        'spec.source.dockerfile COPY --from in line 3 of the inline Dockerfile reg.io/tools',
-        'spec.source.images[0].from.name spec.source.images[0].from reg.io/shared',
-        'spec.source.images[1].from.name spec.source.images[1].from reg.io/files',
-        'spec.output.to.name spec.output.to push reg.io/out',
+        'spec.repository.from.name spec.repository.from reg.io/team/app',
+        'spec.images[0].from.name spec.images[0].from reg.io/a:1',
+        'spec.images[1].from.name spec.images[1].from reg.io/b',
       ],
+    },
+    {
+      kind: 'ImageStreamMapping',
+      object: { image: { dockerImageReference: 'reg.io/a@sha256:00' }, tag: '1' },
+      slots: ['image.dockerImageReference image.dockerImageReference reg.io/a@sha256:00'],
     },
   ])('$kind', ({ kind, object, slots }) => {
     expect(slotsOf(shapeOf(kind, object))).toEqual(slots);
@@ -74,7 +132,7 @@ describe('every kind keeps its images where the table says', () => {
   test('the table has no kind that is not tried here', () => {
     expect(kindsWithImages.map(({ kind }) => kind).toSorted()).toEqual(
       // biome-ignore format: one list
-      ['BuildConfig', 'CronJob', 'DaemonSet', 'Deployment', 'DeploymentConfig', 'Job', 'Pod', 'PodTemplate', 'ReplicaSet', 'ReplicationController', 'StatefulSet'],
+      ['Build', 'BuildConfig', 'BuildRequest', 'CronJob', 'DaemonSet', 'Deployment', 'DeploymentConfig', 'ImageStream', 'ImageStreamImport', 'ImageStreamMapping', 'ImageStreamTag', 'ImageTag', 'Job', 'Pod', 'PodTemplate', 'ReplicaSet', 'ReplicationController', 'StatefulSet'],
     );
   });
 
@@ -83,8 +141,30 @@ describe('every kind keeps its images where the table says', () => {
     { kind: 'Pod', group: 'apps' },
     { kind: 'Service', group: '' },
     { kind: 'constructor', group: '' },
+    { kind: 'DeploymentRequest', group: 'apps.openshift.io' },
+    { kind: 'BinaryBuildRequestOptions', group: 'build.openshift.io' },
   ])('$kind of group "$group" is unknown', ({ kind, group }) => {
     expect(readObject({ kind, group, operation: 'CREATE', fromKubelet: false }, {})).toEqual({ kind: 'unknown' });
+  });
+
+  test.each([
+    { kind: 'DeploymentConfig', object: { spec: { template } } },
+    { kind: 'BuildConfig', object: { spec: buildSpec } },
+    { kind: 'ImageStream', object: { spec: { tags: [{ from: docker('reg.io/a') }] } } },
+  ])('a $kind with apiVersion v1, as old files have it, is the same', ({ kind, object }) => {
+    expect(readObject({ ...contextOf(kind), group: '' }, object)).toEqual(readObject(contextOf(kind), object));
+  });
+
+  test.each([
+    { kind: 'ImageStream', object: {} },
+    { kind: 'ImageStream', object: { spec: { dockerImageRepository: '', tags: null } } },
+    { kind: 'ImageStreamTag', object: { tag: null, lookupPolicy: { local: true } } },
+    { kind: 'ImageTag', object: { spec: null } },
+    { kind: 'ImageStreamImport', object: { spec: { repository: null, images: [] } } },
+    { kind: 'ImageStreamMapping', object: { image: {} } },
+    { kind: 'BuildRequest', object: { from: null } },
+  ])('a $kind may name none: $object', ({ kind, object }) => {
+    expect(shapeOf(kind, object).slots).toEqual([]);
   });
 });
 
@@ -219,6 +299,30 @@ describe('a field of the wrong type makes the object malformed, and says where',
       object: { spec: { source: { images: [{ from: { kind: null, name: true } }] } } },
       problem: 'spec.source.images[0].from.name must be text, and is a boolean',
     },
+    { kind: 'Build', object: { spec: null }, problem: "spec must be a build's spec, and is null" },
+    { kind: 'BuildRequest', object: { from: 'x' }, problem: 'from must be a reference with kind and name, and is a string' },
+    { kind: 'BuildRequest', object: { triggeredByImage: { name: 1 } }, problem: 'triggeredByImage.name must be text, and is a number' },
+    { kind: 'ImageStream', object: { spec: [] }, problem: 'spec must be an object, and is a list' },
+    { kind: 'ImageStream', object: { spec: { tags: {} } }, problem: 'spec.tags must be a list, and is an object' },
+    { kind: 'ImageStream', object: { spec: { tags: ['x'] } }, problem: 'spec.tags[0] must be an object, and is a string' },
+    {
+      kind: 'ImageStream',
+      object: { spec: { tags: [{}, { from: { kind: 'DockerImage', name: {} } }] } },
+      problem: 'spec.tags[1].from.name must be text, and is an object',
+    },
+    {
+      kind: 'ImageStream',
+      object: { spec: { dockerImageRepository: 1 } },
+      problem: 'spec.dockerImageRepository must be text, and is a number',
+    },
+    { kind: 'ImageStreamTag', object: { tag: 'x' }, problem: 'tag must be an object, and is a string' },
+    { kind: 'ImageTag', object: { spec: { from: [] } }, problem: 'spec.from must be a reference with kind and name, and is a list' },
+    { kind: 'ImageStreamImport', object: { spec: { images: [1] } }, problem: 'spec.images[0] must be an object, and is a number' },
+    {
+      kind: 'ImageStreamMapping',
+      object: { image: { dockerImageReference: [] } },
+      problem: 'image.dockerImageReference must be text, and is a list',
+    },
   ])('$kind: $problem', ({ kind, object, problem }) => {
     const reading = readObject(contextOf(kind), object);
     expect(reading.kind === 'malformed' && `${reading.problem.path} ${reading.problem.message}`).toBe(problem);
@@ -252,6 +356,11 @@ describe('whatever JSON arrives', () => {
       'paths',
       'as',
       'imagePullSecrets',
+      'tag',
+      'tags',
+      'repository',
+      'dockerImageReference',
+      'dockerImageRepository',
       '__proto__',
     ];
     const json = fc.letrec((tie) => ({
@@ -334,6 +443,15 @@ describe('what must be left as it is', () => {
     expect(reading.kind === 'shape' && reading.shape.kind === 'pod' && reading.shape.untouchable).toBe(untouchable);
   });
 
+  test.each([
+    ['CREATE', undefined],
+    ['UPDATE', 'immutable'],
+  ] as const)('a Build on %s: %s', (operation, untouchable) => {
+    expect(readObject({ ...contextOf('Build'), operation }, { spec: buildSpec })).toMatchObject({ shape: { kind: 'build' } });
+    const reading = readObject({ ...contextOf('Build'), operation }, { spec: buildSpec });
+    expect(reading.kind === 'shape' && reading.shape.kind === 'build' && reading.shape.untouchable).toBe(untouchable);
+  });
+
   test.each(['ReplicationController', 'DeploymentConfig'])('a %s without a template names no images', (kind) => {
     expect(shapeOf(kind, { spec: { template: null } })).toMatchObject({ slots: [], untouchable: 'owned' });
   });
@@ -369,6 +487,81 @@ describe('the image trigger of a DeploymentConfig', () => {
 
   test('does not excuse a name that no runtime could read', () => {
     expect(imageOf('https://web', [trigger('web')])).toEqual([{ kind: 'image', text: 'https://web' }, other]);
+  });
+});
+
+describe('the annotation image.openshift.io/triggers', () => {
+  const spec = {
+    containers: [
+      { name: 'web', image: 'web' },
+      { name: 'side', image: 'reg.io/side' },
+    ],
+    initContainers: [{ name: 'web', image: 'init' }],
+    volumes: [{ name: 'data', image: { reference: 'data' } }],
+  };
+  const trigger = (fieldPath: unknown, more: object = {}) => ({ from: { kind: 'ImageStreamTag', name: 'web:1' }, fieldPath, ...more });
+  const waitingIn = (kind: string, annotation: unknown, at = 'spec.template') => {
+    const text = typeof annotation === 'string' ? annotation : JSON.stringify(annotation);
+    const metadata = { annotations: { 'image.openshift.io/triggers': text } };
+    const inner = at.split('.').reduceRight<object>((value, key) => ({ [key]: value }), { spec });
+    return shapeOf(kind, { metadata, ...inner })
+      .slots.filter(({ content }) => content.kind === 'unresolved')
+      .map(({ path }) => renderPath(path).replace(`${at}.spec.`, ''));
+  };
+  const web = 'spec.template.spec.containers[?(@.name=="web")].image';
+
+  test.each([
+    { name: 'by name', triggers: [trigger(web)], waiting: ['containers[0].image'] },
+    { name: 'by position', triggers: [trigger('spec.template.spec.containers[0].image')], waiting: ['containers[0].image'] },
+    {
+      name: 'an init container, apart from a container of the same name',
+      triggers: [trigger('spec.template.spec.initContainers[?(@.name=="web")].image')],
+      waiting: ['initContainers[0].image'],
+    },
+    {
+      name: 'without the kind, which can be only one',
+      triggers: [trigger(web, { from: { name: 'web:1' } })],
+      waiting: ['containers[0].image'],
+    },
+    { name: 'beside one that cannot be read', triggers: [null, 1, {}, trigger(web)], waiting: ['containers[0].image'] },
+  ])('makes a placeholder of the image it fills: $name', ({ triggers, waiting }) => {
+    expect(waitingIn('Deployment', triggers)).toEqual(waiting);
+  });
+
+  test.each([
+    { name: 'not of an image with a registry', triggers: [trigger('spec.template.spec.containers[1].image')] },
+    { name: 'not of an image volume, which no trigger fills', triggers: [trigger('spec.template.spec.volumes[0].image.reference')] },
+    { name: 'not while it is paused', triggers: [trigger(web, { paused: true })] },
+    { name: 'not while it is paused, in text', triggers: [trigger(web, { paused: 'true' })] },
+    { name: 'not from another kind', triggers: [trigger(web, { from: { kind: 'DockerImage', name: 'web:1' } })] },
+    { name: 'not from nothing', triggers: [trigger(web, { from: {} })] },
+    { name: 'not by the path of another kind', triggers: [trigger('spec.containers[0].image')] },
+    { name: 'not by a pattern', triggers: [trigger('spec.template.spec.containers[*].image')] },
+    { name: 'not by another field', triggers: [trigger('spec.template.spec.containers[0].command')] },
+    { name: 'not by a field path of another type', triggers: [trigger({ a: web }), trigger([web])] },
+    { name: 'not when it is no list', triggers: trigger(web) },
+    { name: 'not when it is no JSON', triggers: '[{' },
+  ])('makes no placeholder, $name', ({ triggers }) => {
+    expect(waitingIn('Deployment', triggers)).toEqual([]);
+  });
+
+  test.each([
+    { kind: 'Deployment', at: 'spec.template', waits: true },
+    { kind: 'StatefulSet', at: 'spec.template', waits: true },
+    { kind: 'DaemonSet', at: 'spec.template', waits: true },
+    { kind: 'CronJob', at: 'spec.jobTemplate.spec.template', waits: true },
+    { kind: 'ReplicaSet', at: 'spec.template', waits: false },
+    { kind: 'ReplicationController', at: 'spec.template', waits: false },
+    { kind: 'Job', at: 'spec.template', waits: false },
+    { kind: 'PodTemplate', at: 'template', waits: false },
+    { kind: 'DeploymentConfig', at: 'spec.template', waits: false },
+  ])('of a $kind: $waits', ({ kind, at, waits }) => {
+    expect(waitingIn(kind, [trigger(`${at}.spec.containers[0].image`)], at)).toEqual(waits ? ['containers[0].image'] : []);
+  });
+
+  test('never of a Pod, where the name would run', () => {
+    const metadata = { annotations: { 'image.openshift.io/triggers': JSON.stringify([trigger('spec.containers[0].image')]) } };
+    expect(shapeOf('Pod', { metadata, spec }).slots.every(({ content }) => content.kind === 'image')).toBe(true);
   });
 });
 

@@ -1,0 +1,56 @@
+import { describe, expect, test } from 'vitest';
+import { ruleSetOf } from '../rules/documents.ts';
+import { change, decided, type Kind, unwatched } from './changes.ts';
+
+/* Kinds that name images and have no place for a secret: judged like any other, and never written to. */
+
+const rules = ruleSetOf(`
+internalRegistries: [internal.svc:5000]
+rules:
+- {registry: good.io, pullSecret: corp, pushSecret: corp, onMissingSecret: deny}
+`);
+const from = (name: string, kind = 'DockerImage') => ({ from: { kind, name } });
+const noSecrets = { ...unwatched, secret: () => 'absent' as const };
+
+const rows: readonly { kind: Kind; naming: (image: string) => object }[] = [
+  { kind: 'BuildRequest', naming: (image) => ({ triggeredByImage: from(image).from }) },
+  { kind: 'BuildRequest', naming: (image) => from(image) },
+  { kind: 'ImageStream', naming: (image) => ({ spec: { tags: [{ name: '1', ...from(image) }] } }) },
+  { kind: 'ImageStream', naming: (image) => ({ spec: { dockerImageRepository: image } }) },
+  { kind: 'ImageStreamTag', naming: (image) => ({ tag: { name: '1', ...from(image) } }) },
+  { kind: 'ImageTag', naming: (image) => ({ spec: { name: '1', ...from(image) } }) },
+  { kind: 'ImageStreamImport', naming: (image) => ({ spec: { import: true, repository: from(image) } }) },
+  { kind: 'ImageStreamImport', naming: (image) => ({ spec: { images: [from(image)] } }) },
+  { kind: 'ImageStreamMapping', naming: (image) => ({ image: { dockerImageReference: image } }) },
+];
+
+describe.each(rows)('$kind', ({ kind, naming }) => {
+  test.each([
+    { image: 'good.io/app', outcome: 'allow' },
+    { image: 'internal.svc:5000/p/app', outcome: 'allow' },
+    { image: 'unknown.io/app', outcome: 'deny' },
+    { image: 'http://good.io/app', outcome: 'deny' },
+  ])('naming $image: $outcome, and nothing is written', ({ image, outcome }) => {
+    const decision = decided(change(kind, naming(image)), rules, noSecrets);
+    expect(decision).toMatchObject({ outcome, patch: [], injected: [], notices: [] });
+  });
+
+  test('naming an image that it named before only warns', () => {
+    const decision = decided(change(kind, naming('unknown.io/app:2'), naming('unknown.io/app:2')), rules);
+    expect(decision).toMatchObject({ outcome: 'warn', images: [{ reason: 'not-introduced' }] });
+    expect(decided(change(kind, naming('unknown.io/app:2'), naming('unknown.io/app:1')), rules).outcome).toBe('deny');
+  });
+});
+
+test.each(['ImageStreamTag', 'ImageStreamImage'])('a tag of a stream that follows an %s passes, since that one was judged', (kind) => {
+  const stream = { spec: { tags: [{ name: 'latest', ...from('app:1', kind) }] } };
+  expect(decided(change('ImageStream', stream), rules)).toMatchObject({ outcome: 'allow', images: [{ verdict: 'unresolved' }] });
+});
+
+test('of many tags, the one that an update adds is refused, and only that', () => {
+  const tag = (name: string, image: string) => ({ name, ...from(image) });
+  const before = { spec: { tags: [tag('a', 'unknown.io/a')] } };
+  const after = { spec: { tags: [tag('b', 'unknown.io/b'), tag('a', 'unknown.io/a'), tag('c', 'good.io/c')] } };
+  const { images } = decided(change('ImageStream', after, before), rules);
+  expect(images.map(({ judged }) => judged)).toEqual(['deny', 'warn', 'allow']);
+});
