@@ -17,7 +17,12 @@ const root = join(import.meta.dirname, '..');
 const node = process.execPath;
 const bundle = join(root, 'dist', 'regkeeper.mjs');
 
-const commandLines = [['version'], ['--help']];
+const rules = ['--rules', 'deploy/examples/rules'];
+const commandLines = [
+  { name: 'version', line: ['version'] },
+  { name: '--help', line: ['--help'] },
+  { name: 'check', line: ['check', '-f', 'deploy/examples/objects/pod.yaml', ...rules] },
+];
 /** How the program can be started. The bundle is as old as the last `npm run build`. */
 const programs: readonly Candidate[] = [
   { name: 'src/main.ts', command: [node, join(root, 'src', 'main.ts')] },
@@ -27,8 +32,8 @@ const programs: readonly Candidate[] = [
 const bare: Candidate = { name: 'node -e 0', command: [node, '-e', '0'] };
 const candidates: readonly Candidate[] = [
   bare,
-  ...programs.flatMap(({ name, command }) =>
-    commandLines.map((line) => ({ name: `${name} ${line.join(' ')}`, command: [...command, ...line] })),
+  ...programs.flatMap((program) =>
+    commandLines.map(({ name, line }) => ({ name: `${program.name} ${name}`, command: [...program.command, ...line] })),
   ),
   // What npm itself takes, before anything of ours runs, and the same with us.
   { name: 'npx -c "node -e 0"', command: ['npx', '-c', 'node -e 0'] },

@@ -1,6 +1,7 @@
 /** The program: reads its command line, runs it, and tells the shell how it went. */
-import { runProgram } from './cli/program.ts';
+import { join } from 'node:path';
 import { ConfigurationError } from './cluster/configuration-error.ts';
+import { keepCompiledCode } from './compiled-code.ts';
 import type { RunningServer } from './serve.ts';
 import type { ServeOptions } from './settings.ts';
 
@@ -16,7 +17,9 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
+keepCompiledCode(join(import.meta.dirname, '..', 'node_modules'));
 try {
+  const { runProgram } = await import('./cli/program.ts');
   const exitCode = await runProgram(process.argv.slice(2), { serve: runServer }, terminal);
   if (exitCode !== undefined) process.exitCode = exitCode;
 } catch (error) {

@@ -1,10 +1,14 @@
 /** What a command loads before it can answer: the cause of a slow start, where the time itself would differ from machine to machine. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { keepCompiledCode } from '../../../src/compiled-code.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 
@@ -13,7 +17,7 @@ const forServersAndClusters = ['@kubernetes/client-node', 'fastify', 'undici', '
 
 /** Tells on the fourth stream which packages were loaded, by import or by require. */
 const recorder = `data:text/javascript,${encodeURIComponent(`
-import { registerHooks } from 'node:module';
+import { getCompileCacheDir, registerHooks } from 'node:module';
 import { writeSync } from 'node:fs';
 const packages = new Set();
 registerHooks({
@@ -24,7 +28,7 @@ registerHooks({
     return resolved;
   },
 });
-process.on('exit', () => writeSync(3, JSON.stringify([...packages].sort())));
+process.on('exit', () => writeSync(3, JSON.stringify({ packages: [...packages].sort(), cache: getCompileCacheDir() })));
 `)}`;
 
 async function packagesOf(argv: readonly string[]) {
@@ -33,17 +37,41 @@ async function packagesOf(argv: readonly string[]) {
     env: { PATH: process.env.PATH, COLUMNS: '200' },
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
   });
-  const [out, err, packages, [code]] = await Promise.all([
+  const [out, err, record, [code]] = await Promise.all([
     text(child.stdout as Readable),
     text(child.stderr as Readable),
     text(child.stdio[3] as Readable),
     once(child, 'exit'),
   ]);
-  return { out, err, code, packages: JSON.parse(packages) as string[] };
+  const { packages, cache } = JSON.parse(record) as { packages: string[]; cache?: string };
+  return { out, err, code, packages, cache };
 }
 
 test.each([[['version']], [['--help']], [['serve', '--help']]])('%j needs nothing but the reader of command lines', async (argv) => {
   expect(await packagesOf(argv)).toMatchObject({ code: 0, err: '', packages: ['commander'] });
+});
+
+test.each([['check -f deploy/examples/objects/pod.yaml --rules deploy/examples/rules']])(
+  '%s reads rules and objects without a web server or a cluster client',
+  async (line) => {
+    const { code, packages } = await packagesOf(line.split(' '));
+    expect(code).toBe(0);
+    expect(packages).toEqual(expect.arrayContaining(['ajv', 'yaml']));
+    expect(packages.filter((each) => forServersAndClusters.includes(each))).toEqual([]);
+  },
+);
+
+test('compiled code is kept beside the packages, and nowhere else', async () => {
+  const { cache } = await packagesOf(['version']);
+  expect(cache).toContain(join('node_modules', '.cache', 'regkeeper'));
+});
+
+test('where compiled code cannot be kept, Node goes on without', () => {
+  const packages = mkdtempSync(join(tmpdir(), 'regkeeper-packages-'));
+  onTestFinished(() => rmSync(packages, { recursive: true }));
+  writeFileSync(join(packages, '.cache'), 'a file where the folder would be');
+  expect(() => keepCompiledCode(packages)).not.toThrow();
+  expect(() => keepCompiledCode(join(packages, 'absent'))).not.toThrow();
 });
 
 test('a command line with a mistake is told without loading more', async () => {
