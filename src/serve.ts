@@ -77,7 +77,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
     closers.unshift(await followRuleFiles(settings, { book, parser, onChange: onRules }, log));
   } else if (client && settings.cluster) {
     const place = { client, namespace: settings.cluster.namespace, log };
-    closers.unshift(await followClusterRules(place, { book, parser, onChange: onRules }));
+    closers.unshift(await followClusterRules({ ...place, namespaceRules: settings.namespaceRules }, { book, parser, onChange: onRules }));
   }
   const { source, caFile } = await openCertificates(settings, client, log);
   certificates = source;
@@ -88,7 +88,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
   closers.push(() => guardParser.close());
   const guard = guarded !== undefined && {
     review: createRuleGuard({
-      settings: { namespace: guarded, namespaceRules: false },
+      settings: { namespace: guarded, namespaceRules: settings.namespaceRules },
       book,
       parser: guardParser,
       news,
@@ -192,7 +192,7 @@ async function followRuleFiles(settings: Settings, { onChange, ...into }: Intake
   return () => files.close();
 }
 
-async function followClusterRules(place: SnapshotPlace, { onChange, ...into }: IntakeOptions) {
+async function followClusterRules(place: SnapshotPlace & { readonly namespaceRules: boolean }, { onChange, ...into }: IntakeOptions) {
   const snapshot = keepSnapshot(place);
   const lastGood = await readSnapshot(place);
   const intake = createRuleIntake({
@@ -240,26 +240,26 @@ async function openCertificates(settings: Settings, client: ApiClient | undefine
   }
 }
 
-/** One line for each change of the rules, one for each problem of them, and one record. */
+/** One line for each problem and warning of a change, one record for each change, and one line for what is in force then. */
 function tellRules(changes: readonly RulesChange[], book: RuleBook, log: Logger, auditLog: AuditLog): void {
   for (const change of changes) {
     auditLog.write(buildRulesRecord(change));
-    for (const problem of change.problems) {
-      log.error(
-        { code: problem.code, ...problem.origin },
-        `rules refused, the last good ones stay in force: ${renderOrigin(problem.origin)}: ${problem.message}`,
-      );
+    const { scope, problems, warnings, alert } = change;
+    // A tenant's mistake is no reason to wake an operator.
+    const level = scope.kind === 'cluster' ? 'error' : 'warn';
+    const whose = scope.kind === 'cluster' ? 'rules' : `rules of the namespace ${scope.namespace}`;
+    for (const { code, origin, message } of problems) {
+      log[level]({ code, ...origin }, `${whose} refused, the last good ones stay in force: ${renderOrigin(origin)}: ${message}`);
     }
-    for (const warning of change.warnings)
-      log.warn({ code: warning.code, ...warning.origin }, `${renderOrigin(warning.origin)}: ${warning.message}`);
-    if (change.alert !== undefined) log.error({}, change.alert);
-    if (change.after && change.after.revision !== change.before?.revision) {
-      const { revision, rules, settings } = change.after;
-      log.info(
-        { rulesRevision: revision, rules: rules.length, mode: settings.mode, unconfigured: settings.unconfigured },
-        'rules are in force',
-      );
-    }
+    for (const { code, origin, message } of warnings) log.warn({ code, ...origin }, `${renderOrigin(origin)}: ${message}`);
+    if (alert !== undefined) log.error({}, alert);
+  }
+  const [{ before, after } = { before: undefined, after: undefined }] = changes;
+  if (after && after.revision !== before?.revision) {
+    const { revision, rules, settings, namespaceRules } = after;
+    const { mode, unconfigured } = settings;
+    const ofNamespaces = namespaceRules.size > 0 && { namespacesWithRules: namespaceRules.size };
+    log.info({ rulesRevision: revision, rules: rules.length, mode, unconfigured, ...ofNamespaces }, 'rules are in force');
   }
   const missing = book.missing();
   if (missing !== undefined) log.error({}, `not ready: ${missing}`);

@@ -19,6 +19,7 @@ export type ServeOptions = {
   readonly service: string;
   readonly register?: boolean;
   readonly excludeNamespaces?: readonly string[];
+  readonly namespaceRules?: boolean;
   readonly host?: string;
   readonly port: number;
   readonly healthPort: number;
@@ -34,6 +35,8 @@ export type Settings = {
   readonly cluster:
     | { readonly kubeconfig: string | undefined; readonly context: string | undefined; readonly namespace: string }
     | undefined;
+  /** Whether ConfigMaps of any namespace may hold rules for it. */
+  readonly namespaceRules: boolean;
   readonly tls:
     | { readonly mode: 'self'; readonly secretName: string }
     | { readonly mode: 'files'; readonly certificate: string; readonly key: string; readonly authorities: string | undefined }
@@ -69,9 +72,13 @@ export function readSettings(options: ServeOptions, env: Environment): Settings 
   if (options.register === true && cluster === undefined) {
     throw new ConfigurationError('--register needs a cluster: give --kubeconfig, or run without --rules');
   }
+  if (options.namespaceRules === true && (cluster === undefined || rulePaths.length > 0)) {
+    throw new ConfigurationError('--namespace-rules reads ConfigMaps of a cluster: run without --rules and --dev');
+  }
   return {
     rulePaths,
     cluster,
+    namespaceRules: options.namespaceRules === true,
     tls,
     service: options.service,
     register: options.register === true,

@@ -1,12 +1,18 @@
-import { canonicalRules } from '../rules/canonical.ts';
+import { canonicalContents, canonicalList, canonicalRule } from '../rules/canonical.ts';
+import type { RuleScope } from '../rules/parse.ts';
 import { type Problem, type RuleSource, renderOrigin } from '../rules/problem.ts';
 import type { RuleSet } from '../rules/ruleset.ts';
 import { auditSource } from './record.ts';
 
-/** One record for each change of the rules; the first record of a revision carries the rules themselves, so that a decision's revision can be looked up. */
+/**
+ * One record for each change of the rules. It carries the rules that have changed, the cluster's or those of one namespace, so that a
+ * decision's revision can be looked up.
+ */
 export type RulesRecord = {
   readonly event: 'rules';
   readonly outcome: 'accepted' | 'refused';
+  /** Whose own rules they are; absent for the cluster's. */
+  readonly namespace?: string;
   /** The documents that were read. */
   readonly sources: readonly ({ readonly configMap: string; readonly key: string } | { readonly file: string })[];
   readonly oldRevision?: string;
@@ -17,20 +23,28 @@ export type RulesRecord = {
 };
 
 export type RulesChange = {
+  readonly scope: RuleScope;
   readonly sources: readonly RuleSource[];
   readonly before: RuleSet | undefined;
   readonly after: RuleSet | undefined;
   readonly problems: readonly Problem[];
 };
 
-export function buildRulesRecord({ sources, before, after, problems }: RulesChange): RulesRecord {
+export function buildRulesRecord({ scope, sources, before, after, problems }: RulesChange): RulesRecord {
   return {
     event: 'rules',
     outcome: problems.length === 0 ? 'accepted' : 'refused',
+    ...(scope.kind === 'namespace' && { namespace: scope.namespace }),
     sources: sources.map(auditSource),
     ...(before && { oldRevision: before.revision }),
     ...(after && { rulesRevision: after.revision }),
-    ...(after && after.revision !== before?.revision && { rules: canonicalRules(after) }),
+    ...(after && after.revision !== before?.revision && { rules: rulesOf(scope, after) }),
     problems: problems.map((problem) => `${renderOrigin(problem.origin)}: ${problem.message}`),
   };
+}
+
+/** Those of all namespaces in each record would make one tenant's edit cost as much as all tenants wrote. */
+function rulesOf(scope: RuleScope, ruleSet: RuleSet): unknown {
+  if (scope.kind === 'cluster') return canonicalContents(ruleSet);
+  return { namespaceRules: canonicalList(ruleSet.namespaceRules.get(scope.namespace) ?? [], canonicalRule) };
 }

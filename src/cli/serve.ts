@@ -33,6 +33,12 @@ export function serveCommand(action: ServeAction, finish: (code: ExitCode | unde
         'with --register: namespaces never asked about, such as those of network and storage drivers',
       ),
     )
+    .addOption(
+      new Option(
+        '--namespace-rules',
+        'namespaces may have rules of their own, in their ConfigMaps labelled regkeeper.io/rules: namespace; they never loosen',
+      ),
+    )
     .addOption(new Option('--host <address>', 'address to listen on (default: all, with --dev 127.0.0.1)'))
     .addOption(new Option('--port <number>', 'HTTPS port').default(8443).argParser(parsePort))
     .addOption(new Option('--health-port <number>', 'plain HTTP port of /healthz and /readyz').default(8080).argParser(parsePort))

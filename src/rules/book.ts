@@ -1,4 +1,6 @@
 import { compileRuleSet } from './compile.ts';
+import { createNamespaceBook } from './namespace-book.ts';
+import { type NamespaceRuleSet, widening, withNamespaceRules } from './namespace-rules.ts';
 import { type ParsedDocument, type ParseResult, parseRulesDocument, type RuleScope } from './parse.ts';
 import type { Problem, RuleSource } from './problem.ts';
 import type { RuleSet } from './ruleset.ts';
@@ -28,6 +30,8 @@ export function readBundle(bundle: Bundle): ReadBundle {
 export type RulesChange = {
   /** Of the bundle that changed, or that waited for the event. */
   readonly id: string;
+  /** Whose rules those are. */
+  readonly scope: RuleScope;
   /** The documents that the event brought, or that waited for it. */
   readonly sources: readonly RuleSource[];
   readonly before: RuleSet | undefined;
@@ -39,10 +43,15 @@ export type RulesChange = {
   readonly alert?: string;
 };
 
-/** The rules in force, and how they change. Loading is atomic for each bundle: a bundle with a problem changes nothing. */
+/**
+ * The rules in force, and how they change. Loading is atomic for each bundle: a bundle with a problem changes nothing.
+ *
+ * Rules that a namespace has of its own never stop the cluster: they count beside the cluster's, a bad bundle that has never been good is
+ * left out, and a deleted one is gone at once.
+ */
 export type RuleBook = {
   /**
-   * Undefined until there are rules, and as long as a bundle of the opening has never been good: what it would have refused must not come
+   * Undefined until there are rules of the cluster, and as long as a bundle of the opening has never been good: what it would have refused must not come
    * in, so nothing is judged before it is mended.
    */
   current(): RuleSet | undefined;
@@ -55,18 +64,18 @@ export type RuleBook = {
   open(bundles: readonly ReadBundle[], lastGood?: readonly ReadBundle[]): readonly RulesChange[];
   /** A new bundle, or a new version of one. */
   offer(read: ReadBundle): readonly RulesChange[];
-  /** What `offer` would say of it, changing nothing. */
+  /** What `offer` would say of it, changing nothing. A rule of a namespace that would have no effect is a problem here: somebody is there to mend it. */
   preview(read: ReadBundle): Preview;
   /** A bundle is gone, and its rules with it, unless it was the last: then they stay until somebody writes down that there are none. */
   withdraw(id: string): readonly RulesChange[];
-  /** The versions in force, for the next run's `lastGood`. */
+  /** The cluster's versions in force, for the next run's `lastGood`. */
   accepted(): readonly Bundle[];
 };
 
 export type Preview = {
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
-  /** What would be in force; undefined where there are problems, or would be no rules. */
+  /** What would be in force for the cluster; undefined where there are problems, or would be no rules, and for rules of a namespace. */
   readonly ruleSet: RuleSet | undefined;
 };
 
@@ -77,46 +86,67 @@ type Trial = { readonly warnings: readonly Problem[] } & (
   /** No rule and no setting, in any bundle. */
   | { readonly kind: 'says-nothing' }
   | { readonly kind: 'good'; readonly documents: readonly ParsedDocument[]; readonly ruleSet: RuleSet }
+  /** Rules of a namespace, and those of them that have no effect. */
+  | {
+      readonly kind: 'good-own';
+      readonly documents: readonly ParsedDocument[];
+      readonly rules: NamespaceRuleSet;
+      readonly widening: () => readonly Problem[];
+    }
 );
+
+/** What became of one bundle. */
+type Outcome = { readonly bundle: Bundle } & Pick<RulesChange, 'problems' | 'warnings' | 'alert'>;
 
 /** `hash` as in `compileRuleSet`. */
 export function createRuleBook(hash: (text: string) => string): RuleBook {
   const accepted = new Map<string, Accepted>();
+  const own = createNamespaceBook();
+  const ownBundles = new Map<string, Bundle>();
   /** Latest versions that were refused; each is tried again when another bundle changes, since two may only be good together. */
   const refused = new Map<string, ReadBundle>();
   /** Bundles of the opening that have never been good. */
   const neverGood = new Set<string>();
   /** Accepted ones that are gone, and in force because no others are there. Whatever else is written takes their place. */
   const leftBehind = new Set<string>();
-  let ruleSet: RuleSet | undefined;
+  let ofCluster: RuleSet | undefined;
+  /** With the rules of namespaces; undefined until somebody asks after a change. */
+  let united: RuleSet | undefined;
   let opened = false;
 
-  const current = () => (neverGood.size === 0 ? ruleSet : undefined);
+  function current(): RuleSet | undefined {
+    if (neverGood.size > 0 || !ofCluster) return undefined;
+    united ??= withNamespaceRules(ofCluster, own.rules, hash);
+    return united;
+  }
 
-  function tryBundle(read: ReadBundle): RulesChange {
+  /** Takes the bundle over if it is good, and otherwise remembers it. */
+  function tryBundle(read: ReadBundle): Outcome {
     const { bundle } = read;
-    const before = current();
     const trial = tryOut(read);
     const { warnings } = trial;
     if (trial.kind === 'refused') {
       refused.set(bundle.id, read);
-      return changeOf(bundle, { before, problems: trial.problems, warnings });
+      return { bundle, problems: trial.problems, warnings };
     }
     refused.delete(bundle.id);
     neverGood.delete(bundle.id);
     if (trial.kind === 'says-nothing') {
-      const alert = `${nameBundle(bundle)} is blank, and there are no other rules: ${ruleSet ? stayInForce : toHaveNone}`;
-      return changeOf(bundle, { before, problems: [], warnings, alert });
+      const alert = `${nameBundle(bundle)} is blank, and there are no other rules: ${ofCluster ? stayInForce : toHaveNone}`;
+      return { bundle, problems: [], warnings, alert };
+    }
+    united = undefined;
+    if (trial.kind === 'good-own') {
+      own.put(bundle.id, trial.documents, trial.rules);
+      ownBundles.set(bundle.id, bundle);
+      // At the opening nobody is there to be told, and of many namespaces it would take its time.
+      return { bundle, problems: [], warnings: opened ? [...warnings, ...trial.widening()] : warnings };
     }
     for (const id of leftBehind) accepted.delete(id);
     leftBehind.clear();
     accepted.set(bundle.id, { bundle, documents: trial.documents });
-    ruleSet = trial.ruleSet;
-    return changeOf(bundle, { before, problems: [], warnings });
-  }
-
-  function changeOf(bundle: Bundle, told: Pick<RulesChange, 'before' | 'problems' | 'warnings' | 'alert'>): RulesChange {
-    return { id: bundle.id, sources: bundle.documents.map(({ source }) => source), after: current(), ...told };
+    ofCluster = trial.ruleSet;
+    return { bundle, problems: [], warnings };
   }
 
   /** What would come of the bundle beside those that are accepted. */
@@ -126,6 +156,7 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     if (parseProblems.length > 0) return { kind: 'refused', problems: parseProblems, warnings };
 
     const documents = results.flatMap((result) => (result.ok ? [result.document] : []));
+    if (bundle.scope?.kind === 'namespace') return { ...tryOutOwn(bundle, bundle.scope.namespace, documents), warnings };
     const others = [...accepted].filter(([id]) => id !== bundle.id && !leftBehind.has(id)).flatMap(([, entry]) => entry.documents);
     // Nothing written is no rule set: taken at its word, it would enforce and refuse every image.
     if ([...others, ...documents].every(({ blank }) => blank)) return { kind: 'says-nothing', warnings };
@@ -135,24 +166,45 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     return { kind: 'good', documents, ruleSet: compiled.ruleSet, warnings };
   }
 
-  function retryRefused(): RulesChange[] {
-    const changes: RulesChange[] = [];
+  function tryOutOwn({ id }: Bundle, namespace: string, documents: readonly ParsedDocument[]) {
+    const compiled = own.compileWith(namespace, id, documents);
+    if (!compiled.ok) return { kind: 'refused', problems: compiled.problems } as const;
+    const { rules } = compiled;
+    const sources = new Set(documents.map(({ source }) => source));
+    const ineffective = () => (ofCluster ? widening(ofCluster, rules).filter(({ origin }) => sources.has(origin.source)) : []);
+    return { kind: 'good-own', documents, rules, widening: ineffective } as const;
+  }
+
+  /** Those that are of the same rules as what has changed. */
+  function retryRefused(scope: RuleScope): Outcome[] {
+    const outcomes: Outcome[] = [];
     for (let progress = true; progress; ) {
       progress = false;
       for (const read of [...refused.values()]) {
         // What cannot be read on its own stays so, whatever the others say.
-        if (read.results.some(({ ok }) => !ok)) continue;
-        const change = tryBundle(read);
-        if (change.problems.length > 0) continue;
-        changes.push(change);
+        if (!sameScope(scopeOf(read.bundle), scope) || read.results.some(({ ok }) => !ok)) continue;
+        const outcome = tryBundle(read);
+        if (outcome.problems.length > 0) continue;
+        outcomes.push(outcome);
         progress = true;
       }
     }
-    return changes;
+    return outcomes;
+  }
+
+  function openCluster(bundles: readonly ReadBundle[], lastGood: readonly ReadBundle[]): readonly Outcome[] {
+    const blank = bundles.filter(isBlank);
+    if (blank.length === bundles.length) return [...standIn(lastGood), ...blank.map(tryBundle)];
+    const written = bundles.filter((read) => !blank.includes(read));
+    const outcomes = (takeTogether(written) ?? written.map((read) => tryOrStandIn(read, lastGood))).concat(blank.map(tryBundle));
+    const retried = retryRefused({ kind: 'cluster' });
+    for (const id of refused.keys()) if (!accepted.has(id)) neverGood.add(id);
+    // Of what was refused at first and is good beside the others, only the second attempt counts.
+    return [...outcomes.filter(({ problems, bundle }) => problems.length === 0 || refused.has(bundle.id)), ...retried];
   }
 
   /** The usual opening: all is good, and compiled once. Undefined where anything is wrong. */
-  function takeTogether(bundles: readonly ReadBundle[]): RulesChange[] | undefined {
+  function takeTogether(bundles: readonly ReadBundle[]): Outcome[] | undefined {
     const entries = bundles.map(({ bundle, results }) => ({
       bundle,
       documents: results.flatMap((result) => (result.ok ? [result.document] : [])),
@@ -166,31 +218,58 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     );
     if (!compiled.ok) return undefined;
     for (const { bundle, documents } of entries) accepted.set(bundle.id, { bundle, documents });
-    ruleSet = compiled.ruleSet;
-    return entries.map(({ bundle, warnings }) => changeOf(bundle, { before: undefined, problems: [], warnings }));
+    ofCluster = compiled.ruleSet;
+    return entries.map(({ bundle, warnings }) => ({ bundle, problems: [], warnings }));
   }
 
   /** One of an opening with something wrong in it: the version that was good before counts beside the others, and may be what they need. */
-  function tryOrStandIn(read: ReadBundle, lastGood: readonly ReadBundle[]): RulesChange {
-    const change = tryBundle(read);
-    if (change.problems.length === 0) return change;
+  function tryOrStandIn(read: ReadBundle, lastGood: readonly ReadBundle[]): Outcome {
+    const outcome = tryBundle(read);
+    if (outcome.problems.length === 0) return outcome;
     const { bundle } = read;
     const earlier = lastGood.find((each) => each.bundle.id === bundle.id);
     const good = earlier !== undefined && tryBundle(earlier).problems.length === 0;
     refused.set(bundle.id, read);
-    return good ? { ...change, alert: `${nameBundle(bundle)}: ${earlierInForce}` } : change;
+    return good ? { ...outcome, alert: `${nameBundle(bundle)}: ${earlierInForce}` } : outcome;
   }
 
   /** Every bundle is gone or blank: what was in force when the last run ended stays. */
-  function standIn(lastGood: readonly ReadBundle[]): readonly RulesChange[] {
-    const changes = lastGood.map((read) => {
-      const change = tryBundle(read);
-      return change.problems.length > 0 || change.alert !== undefined
-        ? change
-        : { ...change, alert: `${nameBundle(read.bundle)} is gone or blank, and no other rules are there: ${stayInForce}` };
+  function standIn(lastGood: readonly ReadBundle[]): readonly Outcome[] {
+    const outcomes = lastGood.map((read) => {
+      const outcome = tryBundle(read);
+      return outcome.problems.length > 0 || outcome.alert !== undefined
+        ? outcome
+        : { ...outcome, alert: `${nameBundle(read.bundle)} is gone or blank, and no other rules are there: ${stayInForce}` };
     });
     for (const id of accepted.keys()) leftBehind.add(id);
-    return changes;
+    return outcomes;
+  }
+
+  function withdrawFromCluster(id: string, { bundle }: Accepted): Outcome {
+    const left = [...accepted].filter(([other]) => other !== id).flatMap(([, { documents }]) => documents);
+    if (left.every(({ blank }) => blank)) {
+      leftBehind.add(id);
+      const alert = `${nameBundle(bundle)} was deleted, and no other rules would be left: ${stayInForce}`;
+      return { bundle, problems: [], warnings: [], alert };
+    }
+    accepted.delete(id);
+    united = undefined;
+    const compiled = compileRuleSet(left, hash);
+    // A set that was good without contradiction stays so with less in it.
+    if (compiled.ok) ofCluster = compiled.ruleSet;
+    return { bundle, problems: [], warnings: [] };
+  }
+
+  function tell(outcomes: readonly Outcome[], before: RuleSet | undefined): readonly RulesChange[] {
+    const after = current();
+    return outcomes.map(({ bundle, ...told }) => ({
+      id: bundle.id,
+      scope: scopeOf(bundle),
+      sources: bundle.documents.map(({ source }) => source),
+      before,
+      after,
+      ...told,
+    }));
   }
 
   return {
@@ -198,52 +277,51 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     missing() {
       if (!opened) return 'the rules have not been read yet';
       if (neverGood.size > 0) return `rules with problems: ${[...neverGood].join(', ')}`;
-      return ruleSet ? undefined : 'there are no rules';
+      return ofCluster ? undefined : 'there are no rules';
     },
     open(bundles, lastGood = []) {
+      const ofNamespaces = bundles.filter(({ bundle }) => scopeOf(bundle).kind === 'namespace');
+      const outcomes = [
+        ...openCluster(
+          bundles.filter((read) => !ofNamespaces.includes(read)),
+          lastGood,
+        ),
+        ...ofNamespaces.map(tryBundle),
+      ];
+      united = undefined;
       opened = true;
-      const blank = bundles.filter(isBlank);
-      if (blank.length === bundles.length) return [...standIn(lastGood), ...blank.map(tryBundle)];
-      const written = bundles.filter((read) => !blank.includes(read));
-      const changes = (takeTogether(written) ?? written.map((read) => tryOrStandIn(read, lastGood))).concat(blank.map(tryBundle));
-      const retried = retryRefused();
-      for (const id of refused.keys()) if (!accepted.has(id)) neverGood.add(id);
-      // Of what was refused at first and is good beside the others, only the second attempt counts.
-      const still = changes.filter(({ problems, id }) => problems.length === 0 || refused.has(id));
       // Nobody could see the steps in between: all changes lead from nothing to what is in force now.
-      return [...still, ...retried].map((change) => ({ ...change, before: undefined, after: current() }));
+      return tell(outcomes, undefined);
     },
     offer(read) {
-      const change = tryBundle(read);
-      return change.problems.length > 0 ? [change] : [change, ...retryRefused()];
+      const before = current();
+      const outcome = tryBundle(read);
+      return tell(outcome.problems.length > 0 ? [outcome] : [outcome, ...retryRefused(scopeOf(read.bundle))], before);
     },
     preview(read) {
       const trial = tryOut(read);
       const { warnings } = trial;
       if (trial.kind === 'refused') return { problems: trial.problems, warnings, ruleSet: undefined };
+      if (trial.kind === 'good-own') return { problems: trial.widening(), warnings, ruleSet: undefined };
       return { problems: [], warnings, ruleSet: trial.kind === 'good' ? trial.ruleSet : undefined };
     },
     withdraw(id) {
       const before = current();
       const entry = accepted.get(id);
-      const bundle = entry?.bundle ?? refused.get(id)?.bundle ?? { id, documents: [] };
-      const told = { before, problems: [], warnings: [] };
+      const waiting = refused.get(id)?.bundle;
       refused.delete(id);
       neverGood.delete(id);
-      // One that has never been good may have kept the others shut.
-      if (!entry) return current() === before ? [] : [changeOf(bundle, told)];
-      const left = [...accepted].filter(([other]) => other !== id).flatMap(([, { documents }]) => documents);
-      if (left.every(({ blank }) => blank)) {
-        leftBehind.add(id);
-        return [
-          changeOf(bundle, { ...told, alert: `${nameBundle(bundle)} was deleted, and no other rules would be left: ${stayInForce}` }),
-        ];
-      }
-      accepted.delete(id);
-      const compiled = compileRuleSet(left, hash);
-      // A set that was good without contradiction stays so with less in it.
-      if (compiled.ok) ruleSet = compiled.ruleSet;
-      return [changeOf(bundle, told), ...retryRefused()];
+      if (entry) return tell([withdrawFromCluster(id, entry), ...retryRefused({ kind: 'cluster' })], before);
+
+      const bundle = ownBundles.get(id) ?? waiting;
+      ownBundles.delete(id);
+      if (!bundle) return [];
+      const wasInForce = own.drop(id);
+      const freed = wasInForce ? retryRefused(scopeOf(bundle)) : [];
+      united = undefined;
+      // A bundle of the cluster's that has never been good may have kept the others shut.
+      const changed = wasInForce || current()?.revision !== before?.revision;
+      return changed ? tell([{ bundle, problems: [], warnings: [] }, ...freed], before) : [];
     },
     accepted: () => [...accepted.values()].map(({ bundle }) => bundle),
   };
@@ -252,6 +330,14 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
 const earlierInForce = 'the version that was good before this server started is in force';
 const toHaveNone = 'to have none, write a document "rules: []"';
 const stayInForce = `the last rules stay in force; ${toHaveNone}`;
+
+function scopeOf({ scope }: Bundle): RuleScope {
+  return scope ?? { kind: 'cluster' };
+}
+
+function sameScope(one: RuleScope, other: RuleScope): boolean {
+  return one.kind === 'namespace' ? other.kind === 'namespace' && one.namespace === other.namespace : other.kind === 'cluster';
+}
 
 function isBlank({ results }: ReadBundle): boolean {
   return results.every((result) => result.ok && result.document.blank);

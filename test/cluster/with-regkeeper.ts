@@ -2,10 +2,12 @@
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
 import { applyBase, deleteBase, ownNamespace, type Regkeeper, startRegkeeper, waitUntilFilled } from './regkeeper.ts';
 import { type Target, waitFor } from './target.ts';
+
+const root = resolve(import.meta.dirname, '../..');
 
 export type WithRegkeeper = {
   /** The server beside the test; undefined where the cluster has one of its own, which is left alone. */
@@ -19,8 +21,15 @@ export type WithRegkeeper = {
   writeRules(text: string): Promise<void>;
 };
 
+export type RegkeeperOptions = {
+  /** Further flags of `regkeeper serve`, on the local cluster. */
+  readonly flags?: readonly string[];
+  /** Files of `deploy/` beside the base, on the local cluster. */
+  readonly manifests?: readonly string[];
+};
+
 /** Call it once, at the top of a scenario file, with rules that trust nothing of unknown.example.com. Undoes everything after the tests. */
-export function withRegkeeper(cluster: Target, rules: string): WithRegkeeper {
+export function withRegkeeper(cluster: Target, rules: string, { flags = [], manifests = [] }: RegkeeperOptions = {}): WithRegkeeper {
   const { kubectl, kubeconfig, routeService } = cluster;
   let server: Regkeeper | undefined;
   let namespace = '';
@@ -28,7 +37,7 @@ export function withRegkeeper(cluster: Target, rules: string): WithRegkeeper {
   let rulesBefore: string | undefined;
 
   const restart = async () => {
-    server = await startRegkeeper({ kubectl, kubeconfig, directory: folder, routeService, flags: ['--drain-seconds', '1'] });
+    server = await startRegkeeper({ kubectl, kubeconfig, directory: folder, routeService, flags: ['--drain-seconds', '1', ...flags] });
     return server;
   };
   const rulesText = async () => {
@@ -44,6 +53,7 @@ export function withRegkeeper(cluster: Target, rules: string): WithRegkeeper {
     folder = await mkdtemp(join(tmpdir(), 'regkeeper-scenario-'));
     if (cluster.local) {
       await applyBase(kubectl);
+      for (const file of manifests) await kubectl(['apply', '-f', join(root, 'deploy', file)]);
       await restart();
     } else {
       await waitUntilFilled(kubectl);
@@ -61,6 +71,7 @@ export function withRegkeeper(cluster: Target, rules: string): WithRegkeeper {
   afterAll(async () => {
     if (cluster.local) {
       await server?.end();
+      for (const file of manifests) await kubectl(['delete', '-f', join(root, 'deploy', file), '--ignore-not-found']);
       await deleteBase(kubectl);
     } else if (rulesBefore !== undefined) {
       await writeRules(rulesBefore);

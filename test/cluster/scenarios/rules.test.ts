@@ -1,15 +1,19 @@
 /** A policy owner at work: what is refused when a rules ConfigMap is written, what passes all the same, and what it comes to. */
 
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { ownNamespace, readiness } from '../regkeeper.ts';
 import { target, waitFor } from '../target.ts';
 import { withRegkeeper } from '../with-regkeeper.ts';
 
+const root = resolve(import.meta.dirname, '../../..');
 const cluster = target();
 const { kubectl } = cluster;
 
 const rules = `
 contact: the platform team
+delegate: [delegated.example.com]
 rules:
 - registry: registry.example.com
   pullSecret: corp-pull
@@ -19,7 +23,7 @@ rules:
   trust: false
 `;
 
-const keeper = withRegkeeper(cluster, rules);
+const keeper = withRegkeeper(cluster, rules, { flags: ['--namespace-rules'], manifests: ['namespace-rules/rbac.yaml'] });
 
 describe('a rules ConfigMap is refused', () => {
   test('for what is wrong in it: every problem, with line and column, code, and the name that was probably meant', async () => {
@@ -35,7 +39,7 @@ describe('a rules ConfigMap is refused', () => {
   test('for what another ConfigMap says, which is named', async () => {
     const { code, stderr } = await apply(configMap('more-rules', { 'rules.yaml': 'rules: [{registry: registry.example.com}]\n' }));
     expect(code).not.toBe(0);
-    expect(stderr).toMatch(/rules\.yaml:1:\d+: .*ConfigMap regkeeper\/regkeeper-rules, key rules\.yaml, line 4:13.*\(rule-tie\)/);
+    expect(stderr).toMatch(/rules\.yaml:1:\d+: .*ConfigMap regkeeper\/regkeeper-rules, key rules\.yaml, line 5:13.*\(rule-tie\)/);
   });
 
   test('for a label that means nothing', async () => {
@@ -111,8 +115,8 @@ describe('a rules ConfigMap passes', () => {
       deadlineSeconds: 20,
       what: 'the problem to be logged',
     });
-    expect(line).toMatchObject({ level: 'error', line: 5, column: 3 });
-    expect(line.msg).toMatch(/regkeeper\/regkeeper-rules.*line 5:3.*did you mean "pullSecret"/);
+    expect(line).toMatchObject({ level: 'error', line: 6, column: 3 });
+    expect(line.msg).toMatch(/regkeeper\/regkeeper-rules.*line 6:3.*did you mean "pullSecret"/);
     expect(await tryPod('registry.example.com/app')).toBeUndefined();
     expect(await tryPod('unknown.example.com/app')).toContain('denied the request');
   });
@@ -137,6 +141,66 @@ test('a rule that is chosen by labels follows the namespace: relabelling it chan
   await waitUntil('the label to count', allowed);
   await kubectl(['label', 'namespace', keeper.namespace, 'tier=production', '--overwrite']);
   await waitUntil('the other label to count', async () => !(await allowed()));
+});
+
+describe('rules that a namespace has of its own', () => {
+  const own = (text: string) => configMap('own-rules', { 'rules.yaml': text }, { label: 'namespace', namespace: keeper.namespace });
+  const trusts = async (image: string, namespace?: string) => (await tryPod(image, namespace)) === undefined;
+
+  test('refuse what the cluster lets in, choose its secret, and trust what is delegated: there alone', async ({ skip }) => {
+    if (!cluster.local) return skip('needs --namespace-rules, which is only known of the local cluster');
+    const elsewhere = await cluster.namespace();
+    expect(await trusts('registry.example.com/app')).toBe(true);
+    expect(await trusts('delegated.example.com/app')).toBe(false);
+    await applied(own('rules: [{registry: registry.example.com, trust: false, reason: not for us}, {registry: delegated.example.com}]'));
+    await waitUntil('the refusal to be in force', async () => !(await trusts('registry.example.com/app')));
+    expect(await tryPod('registry.example.com/app')).toContain('not for us');
+    expect(await trusts('delegated.example.com/app')).toBe(true);
+    expect(await trusts('registry.example.com/app', elsewhere)).toBe(true);
+    expect(await trusts('delegated.example.com/app', elsewhere)).toBe(false);
+  });
+
+  test.each([
+    ['trusts what the cluster refuses', 'rules: [{registry: docker.io}]', /rules\.yaml:1:\d+: .*\(namespace-widens\)/],
+    ['trusts what no rule of the cluster names', 'rules: [{registry: unknown.example.com}]', /\(namespace-widens\)/],
+    ['sets what is for the cluster to set', 'mode: audit\nrules: []', /rules\.yaml:1:1: .*\(namespace-scope\)/],
+  ])('are refused where one %s', async (_what, text, message) => {
+    const { code, stderr } = await apply(own(text));
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(message);
+  });
+
+  test('never loosen, whatever comes past the guard; a bad one keeps nobody from being ready', async ({ skip }) => {
+    if (!keeper.server) return skip('starts the server anew, so only on the local cluster');
+    await keeper.server.end('SIGTERM');
+    await applied(own('rules: [{registry: docker.io}, {registry: unknown.example.com}]'));
+    await applied(configMap('bad-rules', { 'rules.yaml': 'rulez: []' }, { label: 'namespace', namespace: keeper.namespace }));
+    const server = await keeper.restart();
+    expect((await readiness(server)).ready).toBe(true);
+    expect(server.log()).toContainEqual(expect.objectContaining({ level: 'warn', code: 'unknown-field' }));
+    expect(await trusts('nginx')).toBe(false);
+    expect(await trusts('unknown.example.com/app')).toBe(false);
+    expect(await trusts('registry.example.com/app')).toBe(true);
+  });
+
+  test('are gone with their ConfigMap', async ({ skip }) => {
+    if (!cluster.local) return skip('needs --namespace-rules, which is only known of the local cluster');
+    await kubectl(['delete', 'configmap', 'bad-rules', '-n', keeper.namespace, '--ignore-not-found']);
+    await applied(own('rules: [{registry: registry.example.com, trust: false}]'));
+    await waitUntil('the refusal to be in force', async () => !(await trusts('registry.example.com/app')));
+    await kubectl(['delete', 'configmap', 'own-rules', '-n', keeper.namespace]);
+    await waitUntil('the refusal to be gone', () => trusts('registry.example.com/app'));
+  });
+});
+
+test('the component of deploy/ sets the flag and grants the right', async () => {
+  const overlay = join(root, 'deploy', `overlay-${process.pid}`);
+  await mkdir(overlay);
+  onTestFinished(() => rm(overlay, { recursive: true }));
+  await writeFile(join(overlay, 'kustomization.yaml'), 'resources: [../base]\ncomponents: [../namespace-rules]\n');
+  const { stdout } = await kubectl(['kustomize', overlay]);
+  expect(stdout).toMatch(/- --namespace-rules/);
+  expect(stdout).toMatch(/kind: ClusterRoleBinding[\s\S]*name: regkeeper-namespace-rules/);
 });
 
 function configMap(name: string, data: Record<string, string>, { label = 'cluster', namespace = ownNamespace } = {}) {

@@ -38,13 +38,13 @@ const ofKind = (kind: string): Manifest => {
 describe('the Deployment', () => {
   const pod = ofKind('Deployment').spec?.template?.spec as PodSpec;
   const [container] = pod.containers;
-  const settings = async () => {
+  const settings = async (more: readonly string[] = []) => {
     let options: ServeOptions | undefined;
     const serve = async (given: ServeOptions) => {
       options = given;
     };
     const printed: string[] = [];
-    await runProgram(container.args, { serve }, { out: (text) => printed.push(text), err: (text) => printed.push(text) });
+    await runProgram([...container.args, ...more], { serve }, { out: (text) => printed.push(text), err: (text) => printed.push(text) });
     if (!options) throw new Error(printed.join(''));
     return readSettings(options, { POD_NAMESPACE: 'regkeeper', KUBERNETES_SERVICE_HOST: '10.0.0.1' });
   };
@@ -57,6 +57,17 @@ describe('the Deployment', () => {
       register: true,
       dev: false,
     });
+  });
+
+  test('takes the flag that deploy/namespace-rules adds', async () => {
+    const [component] = parseAllDocuments(read('deploy/namespace-rules/kustomization.yaml')).map(
+      (document) => document.toJS() as { patches: { target: object; patch: string }[] },
+    );
+    const [patch] = component?.patches ?? [];
+    const flag = /value: (\S+)/.exec(patch?.patch ?? '')?.[1] ?? '';
+    expect(patch?.target).toEqual({ kind: 'Deployment', name: 'regkeeper' });
+    expect(await settings([flag])).toMatchObject({ namespaceRules: true });
+    expect(await settings()).toMatchObject({ namespaceRules: false });
   });
 
   test('opens the ports that the server listens on', async () => {

@@ -55,6 +55,23 @@ rules:
 - {name: external, registry: external.example.com, pullSecret: external-pull, pushSecret: external-push}
 - {registry: docker.io, trust: false, reason: use external.example.com}
 `;
+const wholeLanguage = `
+inject: pods
+shortNames: [b.example.com]
+delegate: [d.example.com]
+rules:
+- {registry: b.example.com, namespaces: {matchLabels: {team: a}}, pullSecret: b-pull, onMissingSecret: deny}
+exemptions:
+- {image: quay.io/legacy, namespaces: [billing], until: 2027-03-31, reason: migration planned}
+overrides:
+- {namespaces: [billing], mode: audit, unconfigured: warn, inject: all}
+`;
+const ownRules = `
+rules:
+- {name: own, registry: d.example.com, pullSecret: d-pull, pushSecret: d-push, onMissingSecret: ignore}
+- {registry: b.example.com, trust: false, reason: not for us}
+`;
+
 const enforced = ruleSetOf(text);
 const audited = ruleSetOf(`mode: audit${text}`);
 const inConfigMap = ruleSetOfConfigMap(text);
@@ -225,10 +242,21 @@ function linesOfRules(): readonly (readonly [sentence: string, line: unknown])[]
     id: 'b',
     documents: [{ source: { kind: 'file', file: 'b.yaml' }, text: 'rules: [{registry: b.example.com}]' }],
   });
+  const whole = readBundle({
+    id: 'b',
+    documents: [{ source: { kind: 'file', file: 'b.yaml' }, text: wholeLanguage }],
+  });
+  const own = readBundle({
+    id: 'c',
+    scope: { kind: 'namespace', namespace: 'team-a' },
+    documents: [{ source: { kind: 'configMap', namespace: 'team-a', name: 'own', key: 'rules.yaml' }, text: ownRules }],
+  });
   const changes = [
     ...book.open([version(text)]).map((change) => ['the first rules', change] as const),
     ...book.offer(version('rulez: []')).map((change) => ['a bad edit', change] as const),
     ...book.offer(file).map((change) => ['another document', change] as const),
+    ...book.offer(whole).map((change) => ['the whole language', change] as const),
+    ...book.offer(own).map((change) => ['rules of a namespace', change] as const),
   ];
   return changes.map(([sentence, change]) => [sentence, written(buildRulesRecord(change))] as const);
 }

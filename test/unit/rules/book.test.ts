@@ -230,3 +230,100 @@ describe('changes', () => {
     expect(next.current()?.revision).toBe(book.current()?.revision);
   });
 });
+
+describe('rules of namespaces', () => {
+  const own = (namespace: string, name: string, ...texts: readonly string[]): ReadBundle =>
+    readBundle({
+      id: `${namespace}/${name}`,
+      scope: { kind: 'namespace', namespace },
+      documents: texts.map((text, index) => ({ source: { kind: 'configMap', namespace, name, key: `${index}.yaml` }, text })),
+    });
+  const refusing = (registry: string) => `rules: [{registry: ${registry}, trust: false}]`;
+  const cluster = bundle('one', 'delegate: [d.io]\nrules: [{registry: a.io}, {registry: b.io}]');
+  const opened = (...bundles: readonly ReadBundle[]) => {
+    const book = createRuleBook(sha256);
+    book.open([cluster, ...bundles]);
+    return book;
+  };
+  /** Of a.io, b.io, c.io and d.io, what a namespace may run. */
+  const trustedIn = (book: RuleBook, namespace: string) =>
+    ['a.io', 'b.io', 'c.io', 'd.io'].filter((host) => {
+      const parsed = parseImage(`${host}/x`);
+      return parsed.ok && book.current()?.match(parsed.reference, { namespace, labels: {} }).value?.trust === true;
+    });
+
+  test('count in their namespace alone, from the opening on, and follow edits', () => {
+    const book = opened(own('team', 'rules', refusing('a.io')));
+    expect([trustedIn(book, 'team'), trustedIn(book, 'other')]).toEqual([['b.io'], ['a.io', 'b.io']]);
+    const before = book.current();
+    const [change] = book.offer(own('team', 'rules', refusing('b.io'), trusting('d.io')));
+    expect(trustedIn(book, 'team')).toEqual(['a.io', 'd.io']);
+    expect(change).toMatchObject({
+      scope: { kind: 'namespace', namespace: 'team' },
+      before: { revision: before?.revision },
+      after: { revision: book.current()?.revision },
+      problems: [],
+      warnings: [],
+    });
+    expect(book.current()?.revision).not.toBe(before?.revision);
+  });
+
+  test('a bad bundle that has never been good is left out: no tenant can stop the cluster', () => {
+    const book = createRuleBook(sha256);
+    const changes = book.open([cluster, own('team', 'rules', bad)]);
+    expect(book.missing()).toBeUndefined();
+    expect(trustedIn(book, 'team')).toEqual(['a.io', 'b.io']);
+    expect(changes.flatMap(({ problems }) => problems.map(({ code }) => code))).toHaveLength(1);
+  });
+
+  test('the last good version stays in force where an edit is bad', () => {
+    const book = opened(own('team', 'rules', refusing('a.io')));
+    expect(book.offer(own('team', 'rules', bad))[0]?.problems).not.toEqual([]);
+    expect(trustedIn(book, 'team')).toEqual(['b.io']);
+  });
+
+  test('deleting them removes them at once, the last ones too', () => {
+    const book = opened(own('team', 'rules', refusing('a.io')));
+    expect(book.withdraw('team/rules')).toMatchObject([{ scope: { namespace: 'team' }, problems: [] }]);
+    expect(trustedIn(book, 'team')).toEqual(['a.io', 'b.io']);
+    expect(book.withdraw('team/rules')).toEqual([]);
+  });
+
+  test('several bundles of one namespace form one set; a contradiction waits for the other to change', () => {
+    const book = opened(own('team', 'one', refusing('a.io')), own('other', 'one', refusing('b.io')));
+    expect(book.offer(own('team', 'two', refusing('a.io')))).toMatchObject([{ problems: [{ code: 'rule-tie' }] }]);
+    expect(trustedIn(book, 'team')).toEqual(['b.io']);
+    expect(book.withdraw('team/one').map(({ id }) => id)).toEqual(['team/one', 'team/two']);
+    expect(trustedIn(book, 'team')).toEqual(['b.io']);
+    expect(trustedIn(book, 'other')).toEqual(['a.io']);
+  });
+
+  test('what has no effect is a warning when it is loaded, and a problem where somebody can still mend it', () => {
+    const book = opened();
+    const widening = own('team', 'rules', `${trusting('c.io')}\n`);
+    expect(book.preview(widening)).toMatchObject({ problems: [{ code: 'namespace-widens' }], warnings: [] });
+    expect(book.offer(widening)).toMatchObject([{ problems: [], warnings: [{ code: 'namespace-widens' }] }]);
+    expect(trustedIn(book, 'team')).toEqual(['a.io', 'b.io']);
+  });
+
+  test('a preview names only what the bundle itself says', () => {
+    const book = opened(own('team', 'one', trusting('c.io')));
+    expect(book.preview(own('team', 'two', refusing('a.io')))).toMatchObject({ problems: [], warnings: [] });
+  });
+
+  test('they are no rules of the cluster: without those nothing is judged', () => {
+    const book = createRuleBook(sha256);
+    book.open([own('team', 'rules', refusing('a.io'))]);
+    expect(book.missing()).toBe('there are no rules');
+    expect(book.current()).toBeUndefined();
+    book.offer(cluster);
+    expect(trustedIn(book, 'team')).toEqual(['b.io']);
+  });
+
+  test('they outlive changes of the cluster’s rules, and are no part of what a next run starts from', () => {
+    const book = opened(own('team', 'rules', refusing('a.io')));
+    book.offer(bundle('one', trusting('a.io', 'c.io')));
+    expect(trustedIn(book, 'team')).toEqual(['c.io']);
+    expect(book.accepted().map(({ id }) => id)).toEqual(['one']);
+  });
+});
