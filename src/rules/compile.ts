@@ -39,7 +39,7 @@ export function compileRuleSet(documents: readonly ParsedDocument[], hash: (text
   const rules = [...internal, ...ordinary];
   const match: RuleSet['match'] = (reference, place) => {
     // Internal registries are trusted whatever else is written, so they are asked first.
-    const inside = internalIndex.match(reference, place).entry;
+    const inside = internal.length > 0 ? internalIndex.match(reference, place).entry : undefined;
     if (inside) return { value: inside };
     const { entry, unsure } = index.match(reference, place);
     return unsure ? { value: entry, unsure: unsure.origin } : { value: entry };

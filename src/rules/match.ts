@@ -36,14 +36,12 @@ export type RuleIndex<Entry extends Indexed> = { match(reference: Lookup, place:
  * double the branches that are followed.
  */
 export function indexRules<Entry extends Indexed>(entries: readonly Entry[]): RuleIndex<Entry> {
-  const root: HostNode<Entry> = newHostNode();
+  const root = new HostNode<Entry>();
   for (const entry of entries) insert(root, entry);
   return {
     match({ host, port, path }, place) {
       const search = new Search<Entry>(port ?? 'default', path, place);
-      for (const { literal, trustedAny } of portNodesFor(root, host)) {
-        if (search.under(literal) || search.under(trustedAny)) break;
-      }
+      search.host(root, host, host.length);
       return search;
     },
   };
@@ -94,141 +92,152 @@ function isTrustedAny(port: PatternPort, trust: boolean): boolean {
   return port === 'any' && trust;
 }
 
-type HostNode<Entry extends Indexed> = {
-  readonly labels: Map<string, HostNode<Entry>>;
+// What a lookup waits for is memory: among many rules, each object it comes by has left the processor's caches. So there are few of them, and
+// no empty ones.
+
+class HostNode<Entry extends Indexed> {
+  labels: Map<string, HostNode<Entry>> | undefined;
   /** Entries for just this host. */
-  exact?: PortNode<Entry>;
+  exact: PortNode<Entry> | undefined;
   /** Entries for every host below this one; at the root, for every host. */
-  below?: PortNode<Entry>;
-};
+  below: PortNode<Entry> | undefined;
+}
 
 /** The two ranks of ports, each with a trie of paths. */
-type PortNode<Entry extends Indexed> = { readonly literal: PathNode<Entry>; readonly trustedAny: PathNode<Entry> };
+class PortNode<Entry extends Indexed> {
+  literal: PathNode<Entry> | undefined;
+  trustedAny: PathNode<Entry> | undefined;
+}
 
-type PathNode<Entry extends Indexed> = {
-  readonly segments: Map<string, PathNode<Entry>>;
-  star?: PathNode<Entry>;
-  readonly byPort: Map<PatternPort, PlaceIndex<Entry>>;
-};
+class PathNode<Entry extends Indexed> {
+  segments: Map<string, PathNode<Entry>> | undefined;
+  star: PathNode<Entry> | undefined;
+  defaultPort: PlaceIndex<Entry> | undefined;
+  everyPort: PlaceIndex<Entry> | undefined;
+  otherPorts: Map<number, PlaceIndex<Entry>> | undefined;
+}
 
 function insert<Entry extends Indexed>(root: HostNode<Entry>, entry: Entry): void {
   const { host, port, path } = entry.pattern;
-  const ports = portNodeOf(root, host);
-  let node = isTrustedAny(port, entry.trust) ? ports.trustedAny : ports.literal;
-  for (const segment of path) node = segment === '*' ? starOf(node) : childOf(node.segments, segment, newPathNode<Entry>);
-  childOf(node.byPort, port, () => new PlaceIndex<Entry>()).add(entry);
+  let node = rootOfPaths(portNodeOf(root, host), isTrustedAny(port, entry.trust));
+  for (const segment of path) {
+    if (segment === '*') {
+      node.star ??= new PathNode();
+      node = node.star;
+    } else {
+      node.segments ??= new Map();
+      node = childOf(node.segments, segment, () => new PathNode<Entry>());
+    }
+  }
+  entriesOf(node, port).add(entry);
 }
 
 function portNodeOf<Entry extends Indexed>(root: HostNode<Entry>, host: PatternHost): PortNode<Entry> {
   let node = root;
-  if (host.kind !== 'any') for (const label of labelsFromRight(host.name)) node = childOf(node.labels, label, newHostNode<Entry>);
+  // No IPv6 address has a dot, so its brackets are one label.
+  for (const label of host.kind === 'any' ? [] : host.name.split('.').reverse()) {
+    node.labels ??= new Map();
+    node = childOf(node.labels, label, () => new HostNode<Entry>());
+  }
   if (host.kind === 'exact') {
-    node.exact ??= newPortNode();
+    node.exact ??= new PortNode();
     return node.exact;
   }
-  node.below ??= newPortNode();
+  node.below ??= new PortNode();
   return node.below;
 }
 
-/** The port nodes whose host holds the given one, most specific first. */
-function portNodesFor<Entry extends Indexed>(root: HostNode<Entry>, host: string): readonly PortNode<Entry>[] {
-  const found: PortNode<Entry>[] = [];
-  let node: HostNode<Entry> | undefined = root;
-  for (const label of labelsFromRight(host)) {
-    if (node.below) found.push(node.below);
-    node = node.labels.get(label);
-    if (!node) break;
-  }
-  if (node?.exact) found.push(node.exact);
-  return found.reverse();
+function rootOfPaths<Entry extends Indexed>(ports: PortNode<Entry>, trustedAny: boolean): PathNode<Entry> {
+  const rank = trustedAny ? 'trustedAny' : 'literal';
+  ports[rank] ??= new PathNode();
+  return ports[rank];
 }
 
-/** One lookup: told of tries of paths, most specific first, it keeps the first winner, and the first entry of which nobody can say. */
+function entriesOf<Entry extends Indexed>(node: PathNode<Entry>, port: PatternPort): PlaceIndex<Entry> {
+  if (typeof port === 'number') {
+    node.otherPorts ??= new Map();
+    return childOf(node.otherPorts, port, () => new PlaceIndex<Entry>());
+  }
+  const field = port === 'default' ? 'defaultPort' : 'everyPort';
+  node[field] ??= new PlaceIndex();
+  return node[field];
+}
+
+/** One lookup: it goes from the most specific on and ends with the first winner, and keeps the first entry of which nobody can say. */
 class Search<Entry extends Indexed> {
   entry: Entry | undefined;
   unsure: Entry | undefined;
-  private readonly port: PatternPort;
+  private readonly port: number | 'default';
   private readonly path: readonly string[];
   private readonly place: Place;
 
-  constructor(port: PatternPort, path: readonly string[], place: Place) {
+  constructor(port: number | 'default', path: readonly string[], place: Place) {
     this.port = port;
     this.path = path;
     this.place = place;
   }
 
-  /** Looks below a root for the longest path that wins. */
-  under(root: PathNode<Entry>): boolean {
-    const earlier = this.unsure;
-    this.unsure = undefined;
-    this.look([root]);
-    // Nodes of one depth, in order of preference: literal before star, the segments further left counting first.
-    let nodes = [root];
-    for (const segment of this.path) {
-      const next: PathNode<Entry>[] = [];
-      for (const node of nodes) {
-        const literal = node.segments.get(segment);
-        if (literal) next.push(literal);
-        if (node.star) next.push(node.star);
-      }
-      if (next.length === 0) break;
-      this.look(next);
-      nodes = next;
-    }
-    // What was unsure before ranks above all that is found here.
-    this.unsure = earlier ?? this.unsure;
+  /** Looks for the labels before `end`, the last one first, then among the hosts that the node stands for. True where something won. */
+  host(node: HostNode<Entry>, host: string, end: number): boolean {
+    const dot = host.lastIndexOf('.', end - 1);
+    const next = node.labels?.get(host.slice(dot + 1, end));
+    if (next && (dot < 0 ? this.ports(next.exact) : this.host(next, host, dot))) return true;
+    return this.ports(node.below);
+  }
+
+  private ports(ports: PortNode<Entry> | undefined): boolean {
+    return ports !== undefined && (this.paths(ports.literal) || this.paths(ports.trustedAny));
+  }
+
+  private paths(root: PathNode<Entry> | undefined): boolean {
+    if (!root) return false;
+    const nodes = nodesAlong(root, this.path);
+    for (let last = nodes.length - 1; last >= 0; last--) if (this.entries(nodes[last])) return true;
+    return false;
+  }
+
+  private entries(node: PathNode<Entry> | undefined): boolean {
+    const literal = this.port === 'default' ? node?.defaultPort : node?.otherPorts?.get(this.port);
+    const every = node?.everyPort;
+    const [atLiteral, atEvery] = [literal?.find(this.place), every?.find(this.place)];
+    // At equal rank the literal port wins.
+    const winner = atEvery && (!atLiteral || atEvery.rank > atLiteral.rank) ? atEvery : atLiteral;
+    this.entry = winner?.entry;
+    if (!this.place.labels) this.assumeTheStrictest(literal, every, winner, winner === atLiteral);
     return this.entry !== undefined;
   }
 
-  /** The winner at one depth outranks what was found less deep; where there is none, what is unsure here still does. */
-  private look(nodes: readonly PathNode<Entry>[]): void {
-    let unsure: Entry | undefined;
-    for (const node of nodes) {
-      const found = this.at(node);
-      unsure ??= found.unsure;
-      if (!found.entry) continue;
-      this.entry = found.entry;
-      this.unsure = unsure;
-      return;
-    }
-    this.unsure = unsure ?? this.unsure;
-  }
-
-  private at({ byPort }: PathNode<Entry>): Match<Entry> {
-    const { port, place } = this;
-    const [literal, every] = [byPort.get(port), port === 'any' ? undefined : byPort.get('any')];
-    const [atLiteral, atEvery] = [literal?.find(place), every?.find(place)];
-    const winner = atEvery && (!atLiteral || atEvery.rank > atLiteral.rank) ? atEvery : atLiteral;
-    if (place.labels) return { entry: winner?.entry, unsure: undefined };
-
-    // At equal rank the literal port wins, so there an entry of the rank that won for every port would have won too.
-    const undecided: readonly Ranked<Entry>[] = [
-      ...(literal?.undecided(place, winner === atLiteral ? (winner?.rank ?? -1) : (winner?.rank ?? 0) - 1) ?? []),
-      ...(every?.undecided(place, winner?.rank ?? -1) ?? []),
+  /** Of entries whose labels are unknown and that would outrank the winner, a refusal wins. */
+  private assumeTheStrictest(
+    literal: PlaceIndex<Entry> | undefined,
+    every: PlaceIndex<Entry> | undefined,
+    winner: Ranked<Entry> | undefined,
+    isLiteral: boolean,
+  ): void {
+    const rank = winner?.rank ?? -1;
+    const undecided = [
+      ...(literal?.undecided(this.place, isLiteral ? rank : rank - 1) ?? []),
+      ...(every?.undecided(this.place, rank) ?? []),
     ].sort((one, other) => other.rank - one.rank);
-    const refusal = undecided.find(({ entry }) => !entry.trust);
-    return { entry: (refusal ?? winner)?.entry, unsure: undecided[0]?.entry };
+    this.unsure ??= undecided[0]?.entry;
+    this.entry = undecided.find(({ entry }) => !entry.trust)?.entry ?? this.entry;
   }
 }
 
-// No IPv6 address has a dot, so its brackets are one label.
-function labelsFromRight(host: string): readonly string[] {
-  return host.split('.').reverse();
-}
-
-function starOf<Entry extends Indexed>(node: PathNode<Entry>): PathNode<Entry> {
-  node.star ??= newPathNode();
-  return node.star;
-}
-
-function newHostNode<Entry extends Indexed>(): HostNode<Entry> {
-  return { labels: new Map() };
-}
-
-function newPortNode<Entry extends Indexed>(): PortNode<Entry> {
-  return { literal: newPathNode(), trustedAny: newPathNode() };
-}
-
-function newPathNode<Entry extends Indexed>(): PathNode<Entry> {
-  return { segments: new Map(), byPort: new Map() };
+/** All nodes whose segments hold the beginning of the path: the least deep first, and of one depth the one to prefer last. */
+function nodesAlong<Entry extends Indexed>(root: PathNode<Entry>, path: readonly string[]): readonly PathNode<Entry>[] {
+  const nodes = [root];
+  let from = 0;
+  for (const segment of path) {
+    const end = nodes.length;
+    // Segments further left count first, so the children of a node stand together; a literal one is preferred to a star.
+    for (; from < end; from++) {
+      const node = nodes[from];
+      if (node?.star) nodes.push(node.star);
+      const literal = node?.segments?.get(segment);
+      if (literal) nodes.push(literal);
+    }
+    if (nodes.length === end) break;
+  }
+  return nodes;
 }

@@ -1,0 +1,122 @@
+/** How quick the rules are: looking one up among few and among many, compiling them, and the memory they take. It reports, and asserts nothing. */
+import { createHash } from 'node:crypto';
+import { compileRuleSet } from '../src/rules/compile.ts';
+import { type ParsedDocument, parseRulesDocument } from '../src/rules/parse.ts';
+import type { RuleSet } from '../src/rules/ruleset.ts';
+import { type Question, questionsAbout, rulesText } from './samples.ts';
+
+const sizes = [10, 100, 1_000, 10_000];
+const smallest = 10;
+const largest = 10_000;
+
+const targets = { ratio: 1.2, milliseconds: 300, mebibytes: 60 };
+
+/** Rounds are short, some milliseconds, so that most of them are undisturbed by what else happens on the machine. */
+const lookupsPerRound = 10_000;
+const rounds = 150;
+const warmUpRounds = 30;
+
+const collect = globalThis.gc;
+if (!collect) {
+  console.error('memory cannot be measured without --expose-gc; use "npm run bench"');
+  process.exit(2);
+}
+
+const ruleSets = sizes.map((size) => compile(parse(rulesText(size))));
+
+const ratio = reportLookups(
+  'the same thousand images at every size, of registries that all sizes have rules for',
+  sizes.map(() => questionsAbout(smallest)),
+);
+tell('largest ratio', ratio, targets.ratio, '×', 2);
+
+reportLookups(
+  'a thousand images spread over all rules; most of what many rules take has left the caches of the processor',
+  sizes.map((size) => questionsAbout(size)),
+);
+
+reportCompiling(rulesText(largest));
+
+/** The largest ratio between a size and the smallest. */
+function reportLookups(what: string, questions: readonly (readonly Question[])[]): number {
+  const times = sizes.map((): number[] => []);
+  const forth = [...sizes.keys()];
+  // All sizes take turns, forth and back, so that whatever disturbs the machine disturbs all of them.
+  for (let round = -warmUpRounds; round < rounds; round++) {
+    for (const turn of round % 2 === 0 ? forth : forth.toReversed()) {
+      const took = time(() => askAll(ruleSets[turn], questions[turn] ?? []));
+      if (round >= 0) times[turn]?.push(took);
+    }
+  }
+  console.log(`Lookups: ${what}\n  rules   lookups/s   time against ${smallest} rules, median of ${rounds} rounds`);
+  const ratios = times.map((ofSize) => median(ofSize.map((took, round) => took / (times[0]?.[round] ?? Number.NaN))));
+  for (const [turn, size] of sizes.entries()) {
+    const perSecond = Math.round((lookupsPerRound / median(times[turn] ?? [])) * 1000);
+    console.log(`${pad(size, 7)}${pad(perSecond, 12)}   ${ratios[turn]?.toFixed(2)}×`);
+  }
+  return Math.max(...ratios);
+}
+
+function askAll(ruleSet: RuleSet | undefined, questions: readonly Question[]): number {
+  let found = 0;
+  for (let asked = 0; asked < lookupsPerRound; asked += questions.length) {
+    for (const { reference, place } of questions) if (ruleSet?.match(reference, place).value) found++;
+  }
+  return found;
+}
+
+function reportCompiling(text: string): void {
+  const document = parse(text);
+  const times = Array.from({ length: 15 }, () => time(() => compile(document)));
+  console.log(`\n${largest.toLocaleString('en')} rules in ${Math.round(text.length / 1024)} KiB of YAML`);
+  console.log(`parsing: ${time(() => parse(text)).toFixed(0)} ms, for comparison`);
+  tell('compiling, median of 15', median(times), targets.milliseconds, ' ms', 0);
+  tell('heap that a rule set holds, after collection', retainedHeap(text), targets.mebibytes, ' MiB', 1);
+}
+
+/** Heap with the rule set and the rules in it, less heap without. */
+function retainedHeap(text: string): number {
+  const before = heapInUse();
+  const ruleSet = compile(parse(text));
+  const held = heapInUse() - before;
+  // Asked once more, so that it cannot have been collected before.
+  return ruleSet.rules.length > 0 ? held / 1024 / 1024 : 0;
+}
+
+function heapInUse(): number {
+  collect?.();
+  collect?.();
+  return process.memoryUsage().heapUsed;
+}
+
+function parse(text: string): ParsedDocument {
+  const result = parseRulesDocument(text, { kind: 'file', file: 'bench.yaml' });
+  if (!result.ok) throw new Error(result.problems[0]?.message);
+  return result.document;
+}
+
+function compile(document: ParsedDocument): RuleSet {
+  const result = compileRuleSet([document], (text) => createHash('sha256').update(text).digest('hex'));
+  if (!result.ok) throw new Error(result.problems[0]?.message);
+  return result.ruleSet;
+}
+
+/** Milliseconds. */
+function time(work: () => unknown): number {
+  const start = performance.now();
+  work();
+  return performance.now() - start;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((one, other) => one - other);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}
+
+function tell(what: string, value: number, target: number, unit: string, digits: number): void {
+  console.log(`${what}: ${value.toFixed(digits)}${unit}; target ${target}${unit}, ${value <= target ? 'met' : 'MISSED'}`);
+}
+
+function pad(value: number, width: number): string {
+  return value.toLocaleString('en').padStart(width);
+}

@@ -1,0 +1,80 @@
+/** Rules as a large organisation might have them, and images as its clusters might ask for, in the same proportions at every size. */
+import { type ImageReference, parseImage } from '../src/image/reference.ts';
+import type { Place } from '../src/rules/ruleset.ts';
+
+export type Question = { readonly reference: ImageReference; readonly place: Place };
+
+const words = 'build cache charts data edge front hub image jobs lab mirror ops prod stage tools web'.split(' ');
+const domains = ['example.com', 'corp.example.com', 'eu.example.net', 'us.example.net', 'partner.example.org'];
+
+/**
+ * A rules document of `size` rules, a multiple of ten: for each ten of them three registries of their own, whole or with one to three path
+ * segments; wildcards in host and path, a refusal, and rules for one namespace by name and by label. A larger one begins with all of a smaller.
+ */
+export function rulesText(size: number): string {
+  return `unconfigured: warn\nrules:\n${Array.from({ length: size }, (_, index) => ruleText(index)).join('')}`;
+}
+
+function ruleText(index: number): string {
+  const repository = `${registryOf(index)}/${pathOf(index)}`;
+  const secret = `  pullSecret: pull-${index % 500}\n`;
+  switch (index % 10) {
+    case 0:
+      return `- registry: ${registryOf(index)}\n${secret}`;
+    case 1:
+      return `- registry: "*.${hostOf(index)}/${pathOf(index)}"\n${secret}`;
+    case 2:
+      return `- registry: ${repository}\n  trust: false\n  reason: use ${registryOf(index - 2)}\n`;
+    case 3:
+      return `- registry: ${repository}/*\n${secret}`;
+    case 4:
+      return `- registry: ${repository}\n  namespaces: ${teamOf(index)}\n${secret}`;
+    case 5:
+      return `- registry: ${repository}\n  namespaces: {matchLabels: {team: ${teamOf(index)}}}\n${secret}  pushSecret: push-${index % 500}\n`;
+    default:
+      return `- registry: ${repository}\n${secret}`;
+  }
+}
+
+/**
+ * A thousand questions about the first `size` rules, spread evenly: four of eight ask for an image of a rule, three for one beside it in the
+ * same registry, one for a registry that no rule names.
+ */
+export function questionsAbout(size: number): readonly Question[] {
+  return Array.from({ length: 1_000 }, (_, at) => {
+    // A step without common divisor goes through all rules, far from the last one each time.
+    const index = (at * 7_919) % size;
+    const parsed = parseImage(imageOf(index, at));
+    if (!parsed.ok) throw new Error(parsed.problem.message);
+    const labels = { team: teamOf(index), env: 'prod', 'kubernetes.io/metadata.name': teamOf(index) };
+    return { reference: parsed.reference, place: { namespace: teamOf(index), labels } };
+  });
+}
+
+function imageOf(index: number, at: number): string {
+  const wildcard = index % 10 === 1 ? 'sub.' : '';
+  if (at % 8 < 4) return `${wildcard}${registryOf(index)}/${pathOf(index)}/app:v1.${at}`;
+  if (at % 8 < 7) return `${wildcard}${registryOf(index)}/${words[at % 16]}/other-${at % 100}/app:v1.${at}`;
+  return `unknown-${at % 100}.${domains[at % 5]}/${pathOf(index)}/app:v1.${at}`;
+}
+
+function teamOf(index: number): string {
+  return `team-${index % 1_000}`;
+}
+
+function hostOf(index: number): string {
+  const host = hostNumber(index);
+  return `${words[host % 16]}${host}.${domains[host % 5]}`;
+}
+
+function registryOf(index: number): string {
+  return hostNumber(index) % 4 === 3 ? `${hostOf(index)}:5000` : hostOf(index);
+}
+
+function hostNumber(index: number): number {
+  return Math.floor(index / 10) * 3 + (index % 3);
+}
+
+function pathOf(index: number): string {
+  return index % 10 < 7 ? `${words[index % 16]}/${words[Math.floor(index / 16) % 16]}-${index}` : `${words[index % 16]}-${index}`;
+}
