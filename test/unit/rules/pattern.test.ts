@@ -128,9 +128,39 @@ describe('a slip is named with its repair', () => {
 describe('patterns and image names agree on the grammar', () => {
   const character = fc.constantFrom(...'aB0.-_:/[]* @éz');
   const text = fc.string({ unit: character, maxLength: 12 });
+  const wellFormed = fc
+    .record({
+      host: fc.constantFrom('reg.io', 'Reg.IO', '*.io', '*', 'index.docker.io', 'docker.io', 'localhost', '[::1]', '10.0.0.1'),
+      port: fc.constantFrom('', ':443', ':5000', ':*'),
+      path: fc.array(fc.constantFrom('a', 'b-c', 'd__e', '*'), { maxLength: 3 }),
+    })
+    .map(({ host, port, path }) => [host + port, ...path].join('/'));
 
   test('reading a pattern never throws', () => {
     fc.assert(fc.property(fc.oneof(text, fc.string()), (any) => typeof parsePattern(any).ok === 'boolean'));
+  });
+
+  test('a pattern printed and read again is the same pattern, and printed the same', () => {
+    fc.assert(
+      fc.property(fc.oneof(wellFormed, text), fc.boolean(), (any, trust) => {
+        const parsed = parsePattern(any);
+        fc.pre(parsed.ok);
+        const first = resolvePattern(parsed.pattern, trust);
+        expect(pattern(first.text, trust)).toEqual(first);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test('two patterns are printed the same exactly where they are the same', () => {
+    fc.assert(
+      fc.property(wellFormed, wellFormed, fc.boolean(), (one, other, trust) => {
+        const [left, right] = [pattern(one, trust), pattern(other, trust)];
+        const same = JSON.stringify({ ...left, text: '' }) === JSON.stringify({ ...right, text: '' });
+        expect(left.text === right.text).toBe(same);
+      }),
+      { numRuns: 2000 },
+    );
   });
 
   test('a host that a pattern takes is the host of images below it', () => {
