@@ -47,6 +47,11 @@ const commands: readonly CommandEntry[] = [
     load: async ({ terminal, finish }) => (await import('./test.ts')).testCommand(terminal, finish),
   },
   {
+    name: 'lint',
+    does: 'find every problem and warning in rules, with file, line and column',
+    load: async ({ terminal, finish }) => (await import('./lint.ts')).lintCommand(terminal, finish),
+  },
+  {
     name: 'version',
     does: 'print the version',
     load: async ({ terminal }) => (await import('./version.ts')).versionCommand(terminal),

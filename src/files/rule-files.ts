@@ -1,9 +1,12 @@
 /** Rules out of files and folders, followed live: for development, and for clusters that mount them. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { text as textOfStream } from 'node:stream/consumers';
 import type { RuleIntake } from '../intake/intake.ts';
 import type { Bundle } from '../rules/book.ts';
+import { type Problem, renderOrigin } from '../rules/problem.ts';
 import { followFolders } from './follow.ts';
+import { type ConfigMapInFile, readRulesManifest } from './rule-manifests.ts';
 
 export type RuleFiles = {
   /** Files, and folders whose `.yaml`, `.yml` and `.json` files are taken, in subfolders too. */
@@ -14,19 +17,18 @@ export type RuleFiles = {
   readonly pollMilliseconds?: number;
 };
 
-/** Brings what is there now into the book, then follows it. Rejects with an Error of one sentence when a path cannot be read at the start. */
+/** Brings what is there now into the book, then follows it. Rejects with an Error when a path cannot be read at the start, a sentence a line. */
 export async function watchRuleFiles(options: RuleFiles): Promise<{ close(): void }> {
   const { paths, intake, onProblem } = options;
-  const first = await readAll(paths);
-  let known = new Map(first.map((bundle) => [bundle.id, bundle]));
-  await intake.open(first);
+  let known = bundlesOf(await readWhole(paths));
+  await intake.open([...known.values()]);
 
   let lastProblem: string | undefined;
   async function look(): Promise<void> {
     try {
-      const next = new Map((await readAll(paths)).map((bundle) => [bundle.id, bundle]));
+      const next = bundlesOf(await readWhole(paths));
       lastProblem = undefined;
-      for (const bundle of next.values()) if (textOf(known.get(bundle.id)) !== textOf(bundle)) await intake.offer(bundle);
+      for (const bundle of next.values()) if (contentOf(known.get(bundle.id)) !== contentOf(bundle)) await intake.offer(bundle);
       for (const id of known.keys()) if (!next.has(id)) await intake.withdraw(id);
       known = next;
     } catch (error) {
@@ -40,26 +42,130 @@ export async function watchRuleFiles(options: RuleFiles): Promise<{ close(): voi
   return followFolders({ folders, look, ...(options.pollMilliseconds !== undefined && { pollMilliseconds: options.pollMilliseconds }) });
 }
 
-/** One bundle a file, in the order of names. */
-export async function readRuleFiles(paths: readonly string[]): Promise<readonly Bundle[]> {
-  return readAll(paths);
+/** What files hold of rules. */
+export type RuleFilesContent = {
+  /** One for a rules document that is a file, one for each rules ConfigMap; in the order of paths and, in folders, of names. */
+  readonly bundles: readonly Bundle[];
+  /** What keeps ConfigMaps of a file from being read at all; the problems of their documents come with parsing. */
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly Problem[];
+  readonly files: readonly string[];
+};
+
+/**
+ * Reads rules documents, and rules ConfigMaps among Kubernetes objects, which are left aside in folders; `-` is standard input. Rejects
+ * with an Error of one sentence where a path cannot be read, or holds no rules. `called` gives the name that sources have for a file.
+ */
+export async function readRuleFiles(
+  paths: readonly string[],
+  called: (file: string) => string = (file) => file,
+): Promise<RuleFilesContent> {
+  const places = (await Promise.all(paths.map(filesAt))).flat();
+  const files = [...new Map(places.map((place) => [place.file, place])).values()];
+  const contents = await Promise.all(files.map(async ({ file }) => readContent(called(file), await readText(file))));
+  for (const [index, place] of files.entries()) refuseForeign(place, contents[index]);
+  for (const path of paths) refuseEmptyFolder(path, files, contents);
+
+  const configMaps = contents.flatMap((content) => (content.kind === 'objects' ? content.configMaps : []));
+  return {
+    bundles: contents.flatMap((content) => (content.kind === 'document' ? [content.bundle] : content.configMaps.map(bundleOf))),
+    problems: contents.flatMap((content) => (content.kind === 'objects' ? content.problems : [])),
+    warnings: [...contents.flatMap((content) => (content.kind === 'objects' ? content.warnings : [])), ...namedTwice(configMaps)],
+    files: files.map(({ file }) => file),
+  };
 }
 
-async function readAll(paths: readonly string[]): Promise<Bundle[]> {
-  const files = [...new Set((await Promise.all(paths.map(filesAt))).flat())];
-  return Promise.all(
-    files.map(async (file) => ({ id: file, documents: [{ source: { kind: 'file' as const, file }, text: await readText(file) }] })),
-  );
+/** For the server: a ConfigMap that cannot be read must not look like one that is gone. */
+async function readWhole(paths: readonly string[]): Promise<RuleFilesContent> {
+  const content = await readRuleFiles(paths);
+  if (content.problems.length > 0) {
+    throw new Error(content.problems.map(({ origin, message }) => `${renderOrigin(origin)}: ${message}`).join('\n'));
+  }
+  return content;
 }
 
-async function filesAt(path: string): Promise<string[]> {
+type FilePlace = {
+  readonly file: string;
+  /** The folder that was given, where it was not the file itself. */
+  readonly folder?: string;
+};
+
+type FileContent =
+  | { readonly kind: 'document'; readonly bundle: Bundle }
+  | ({ readonly kind: 'objects' } & NonNullable<ReturnType<typeof readRulesManifest>>);
+
+async function filesAt(path: string): Promise<FilePlace[]> {
+  if (path === '-') return [{ file: path }];
   const about = await stat(path).catch((error: unknown) => fail(path, error));
-  if (!about.isDirectory()) return [path];
+  if (!about.isDirectory()) return [{ file: path }];
   const entries = await readdir(path, { recursive: true, withFileTypes: true }).catch((error: unknown) => fail(path, error));
-  // `..data` and `..2026_…` are how the kubelet swaps a mounted ConfigMap; its files stand beside them as links.
-  const files = entries.filter((entry) => !entry.isDirectory() && /\.(ya?ml|json)$/.test(entry.name) && !entry.parentPath.includes('/..2'));
+  // `..data` and `..2026_…` are how the kubelet swaps a mounted ConfigMap; its files stand beside them as links. What kustomize reads is
+  // its own, and need not say its kind.
+  const files = entries.filter(
+    (entry) =>
+      !entry.isDirectory() &&
+      /\.(ya?ml|json)$/.test(entry.name) &&
+      !/^kustomization\.ya?ml$/.test(entry.name) &&
+      !entry.parentPath.includes('/..2'),
+  );
   if (files.length === 0) throw new Error(`rules folder ${path} holds no .yaml, .yml or .json file`);
-  return files.map((entry) => join(entry.parentPath, entry.name)).sort();
+  return files
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort()
+    .map((file) => ({ file, folder: path }));
+}
+
+function readContent(file: string, text: string): FileContent {
+  const manifest = readRulesManifest(text, file);
+  if (manifest) return { kind: 'objects', ...manifest };
+  return { kind: 'document', bundle: { id: file, documents: [{ source: { kind: 'file', file }, text }] } };
+}
+
+const whatItMustBe = 'a rules document, or a ConfigMap with the label regkeeper.io/rules: cluster';
+
+/** In a folder other objects are company; who names a file means that it has rules. */
+function refuseForeign({ file, folder }: FilePlace, content: FileContent | undefined): void {
+  if (folder !== undefined || content?.kind !== 'objects' || holdsRules(content)) return;
+  const { others } = content;
+  const shown = others.slice(0, 3).join(', ');
+  const more = others.length > 3 ? ` and ${others.length - 3} more` : '';
+  throw new Error(`rules ${file}: holds no rules but ${shown === '' ? 'an empty list' : shown + more}; give ${whatItMustBe}`);
+}
+
+function refuseEmptyFolder(path: string, files: readonly FilePlace[], contents: readonly FileContent[]): void {
+  const inside = contents.filter((_, index) => files[index]?.folder === path);
+  if (inside.length === 0 || inside.some((content) => content.kind === 'document' || holdsRules(content))) return;
+  throw new Error(`rules folder ${path} holds Kubernetes objects but no rules; put ${whatItMustBe} there`);
+}
+
+function holdsRules(content: FileContent & { kind: 'objects' }): boolean {
+  return content.configMaps.length + content.problems.length + content.warnings.length > 0;
+}
+
+function bundleOf({ name, namespace, scope, origin, documents }: ConfigMapInFile): Bundle {
+  const file = origin.source.kind === 'file' ? origin.source.file : '';
+  // The line tells two of one name in one file apart; a bundle that moved is taken out and in again, which changes nothing.
+  return { id: `${file}:${origin.line} ConfigMap ${namespace}/${name}`, scope, documents };
+}
+
+/** Whoever applies both has only the rules of the later. */
+function namedTwice(configMaps: readonly ConfigMapInFile[]): readonly Problem[] {
+  const first = new Map<string, ConfigMapInFile>();
+  return configMaps.flatMap((configMap): Problem[] => {
+    const key = `${configMap.namespace}/${configMap.name}`;
+    const other = first.get(key);
+    if (!other) {
+      first.set(key, configMap);
+      return [];
+    }
+    const called = configMap.namespace === '' ? configMap.name : key;
+    const message = `ConfigMap ${called} is written in ${renderOrigin(other.origin)} too; in a cluster the one that is applied later replaces the other, so give them two names`;
+    return [{ code: 'configmap-twice', message, origin: configMap.origin, related: other.origin }];
+  });
+}
+
+function bundlesOf({ bundles }: RuleFilesContent): ReadonlyMap<string, Bundle> {
+  return new Map(bundles.map((bundle) => [bundle.id, bundle]));
 }
 
 async function folderOf(path: string): Promise<string> {
@@ -68,6 +174,7 @@ async function folderOf(path: string): Promise<string> {
 }
 
 async function readText(file: string): Promise<string> {
+  if (file === '-') return textOfStream(process.stdin);
   return readFile(file, 'utf8').catch((error: unknown) => fail(file, error));
 }
 
@@ -78,6 +185,6 @@ function fail(path: string, error: unknown): never {
   throw new Error(`rules ${path}: ${error instanceof Error ? error.message : String(error)}`);
 }
 
-function textOf(bundle: Bundle | undefined): string | undefined {
-  return bundle?.documents[0]?.text;
+function contentOf(bundle: Bundle | undefined): string | undefined {
+  return bundle && JSON.stringify(bundle.documents);
 }

@@ -3,6 +3,8 @@ import { parentPort } from 'node:worker_threads';
 import { parseRulesDocument } from '../rules/parse.ts';
 import type { TextToParse } from './parser.ts';
 
-parentPort?.on('message', ({ text, source, scope }: TextToParse) => parentPort?.postMessage(parseRulesDocument(text, source, scope)));
+parentPort?.on('message', ({ text, source, scope, start }: TextToParse) =>
+  parentPort?.postMessage(parseRulesDocument(text, source, scope, start)),
+);
 // Whoever waits counts the time from here, not that of the start.
 parentPort?.postMessage('ready');

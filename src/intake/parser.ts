@@ -68,8 +68,8 @@ export function createDocumentParser(limits: Partial<ParserLimits> = {}, start: 
 
   return {
     parse(document) {
-      const { text, source, scope } = document;
-      if (text.length <= longestOnTheSpot) return Promise.resolve(parseRulesDocument(text, source, scope));
+      const { text, source, scope, start } = document;
+      if (text.length <= longestOnTheSpot) return Promise.resolve(parseRulesDocument(text, source, scope, start));
       const result = last.then(() => (closed ? refusal(document, new Error('the program is ending')) : parseInThread(document)));
       last = result;
       return result;

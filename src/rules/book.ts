@@ -2,7 +2,7 @@ import { compileRuleSet } from './compile.ts';
 import { createNamespaceBook } from './namespace-book.ts';
 import { type NamespaceRuleSet, widening, withNamespaceRules } from './namespace-rules.ts';
 import { type ParsedDocument, type ParseResult, parseRulesDocument, type RuleScope } from './parse.ts';
-import type { Problem, RuleSource } from './problem.ts';
+import type { DocumentStart, Problem, RuleSource } from './problem.ts';
 import type { RuleSet } from './ruleset.ts';
 
 /** Documents that are accepted or refused together: the keys of one ConfigMap, or one file. */
@@ -16,14 +16,19 @@ export type Bundle = {
   readonly documents: readonly BundleText[];
 };
 
-export type BundleText = { readonly source: RuleSource; readonly text: string };
+export type BundleText = {
+  readonly source: RuleSource;
+  readonly text: string;
+  /** Where it begins in its file, where it is a part of one. */
+  readonly start?: DocumentStart;
+};
 
 /** A bundle and what parsing each of its documents gave, in their order. */
 export type ReadBundle = { readonly bundle: Bundle; readonly results: readonly ParseResult[] };
 
 /** Parses all of a bundle at once; where requests wait meanwhile, it is read in turns instead. */
 export function readBundle(bundle: Bundle): ReadBundle {
-  return { bundle, results: bundle.documents.map(({ text, source }) => parseRulesDocument(text, source, bundle.scope)) };
+  return { bundle, results: bundle.documents.map(({ text, source, start }) => parseRulesDocument(text, source, bundle.scope, start)) };
 }
 
 /** What one event made of the rules. */

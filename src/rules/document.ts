@@ -1,6 +1,6 @@
 import { Composer, type Document, isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, type Pair, Parser, type Scalar } from 'yaml';
 import { quote } from '../image/problem.ts';
-import type { Position, ProblemCode } from './problem.ts';
+import type { DocumentStart, Position, ProblemCode } from './problem.ts';
 
 /** A problem whose document is known to the caller. */
 export type Finding = { readonly code: ProblemCode; readonly message: string; readonly position: Position };
@@ -26,7 +26,7 @@ export type DocumentFrame = {
   /** In UTF-16 code units. */
   readonly longest: number;
   /** Where the text begins in the file it was taken from; each of its lines is indented as far as the first. */
-  readonly start: Position;
+  readonly start: DocumentStart;
 };
 
 /** YAML's parser pushes up to three entries a level, and rules are three levels deep; the limit keeps recursion over the tree shallow. */
@@ -57,9 +57,9 @@ export function readDocument(text: string, { longest, start }: DocumentFrame): R
 /** Offsets as positions in the file that the text stands in. */
 class Lines {
   private readonly counter = new LineCounter();
-  private readonly start: Position;
+  private readonly start: DocumentStart;
 
-  constructor(start: Position) {
+  constructor(start: DocumentStart) {
     this.start = start;
     this.counter.addNewLine(0);
   }
@@ -67,6 +67,7 @@ class Lines {
   readonly addNewLine = (offset: number): number => this.counter.addNewLine(offset);
 
   at(offset: number): Position {
+    if (this.start.whole) return { line: this.start.line, column: this.start.column };
     const { line, col } = this.counter.linePos(offset);
     return { line: line + this.start.line - 1, column: col + this.start.column - 1 };
   }

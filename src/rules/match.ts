@@ -56,20 +56,34 @@ export function compareSpecificity(
   other: Indexed,
   place: Place,
 ): { readonly firstWins: boolean; readonly by: Criterion } | undefined {
+  return compareRanked(
+    { ...one, namespaceRank: rankIn(one.namespaces, place) ?? 0 },
+    { ...other, namespaceRank: rankIn(other.namespaces, place) ?? 0 },
+  );
+}
+
+/** What is compared where the namespace is known, or of no interest. The rank is that of `termsOf`. */
+export type RankedPattern = Pick<Indexed, 'pattern' | 'trust'> & { readonly namespaceRank: number };
+
+/** The same for entries that hold a namespace with these ranks. */
+export function compareRanked(
+  one: RankedPattern,
+  other: RankedPattern,
+): { readonly firstWins: boolean; readonly by: Criterion } | undefined {
   for (const { by, rank } of criteria) {
-    const difference = rank(one, other, place);
+    const difference = rank(one, other);
     if (difference !== 0) return { firstWins: difference > 0, by };
   }
   return undefined;
 }
 
-type Comparison = (one: Indexed, other: Indexed, place: Place) => number;
+type Comparison = (one: RankedPattern, other: RankedPattern) => number;
 
 const criteria: readonly { readonly by: Criterion; readonly rank: Comparison }[] = [
   { by: 'host', rank: (one, other) => hostRank(one.pattern.host) - hostRank(other.pattern.host) },
   { by: 'port', rank: (one, other) => portRank(one) - portRank(other) },
   { by: 'path', rank: (one, other) => comparePaths(one.pattern.path, other.pattern.path) },
-  { by: 'namespaces', rank: (one, other, place) => (rankIn(one.namespaces, place) ?? 0) - (rankIn(other.namespaces, place) ?? 0) },
+  { by: 'namespaces', rank: (one, other) => one.namespaceRank - other.namespaceRank },
   { by: 'every port', rank: (one, other) => Number(one.pattern.port !== 'any') - Number(other.pattern.port !== 'any') },
 ];
 

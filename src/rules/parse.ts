@@ -1,7 +1,7 @@
 import { quote } from '../image/problem.ts';
 import { type Finding, type LocatedData, readDocument } from './document.ts';
 import { parsePattern, type RegistryPattern, resolvePattern } from './pattern.ts';
-import { levelOf, type Origin, type Position, type Problem, type ProblemCode, type RuleSource } from './problem.ts';
+import { type DocumentStart, levelOf, type Origin, type Problem, type ProblemCode, type RuleSource } from './problem.ts';
 import type { Delegation, Exemption, Inject, Mode, NamespaceSelector, Override, Rule, ShortNames, Unconfigured } from './ruleset.ts';
 import {
   fieldsOfLevel,
@@ -62,7 +62,7 @@ export function parseRulesDocument(
   text: string,
   source: RuleSource,
   scope: RuleScope = { kind: 'cluster' },
-  start: Position = { line: 1, column: 1 },
+  start: DocumentStart = { line: 1, column: 1 },
 ): ParseResult {
   const read = readDocument(text, { longest: longestDocument[scope.kind], start });
   if (!read.ok) return { ok: false, problems: problemsOf(read.findings, source) };
@@ -76,9 +76,9 @@ export function parseRulesDocument(
   return { ok: true, document, warnings: problemsOf(reader.warnings, source) };
 }
 
-function blankDocument(source: RuleSource, scope: RuleScope, start: Position): ParseResult {
+function blankDocument(source: RuleSource, scope: RuleScope, { line, column }: DocumentStart): ParseResult {
   const message = 'the document holds nothing, so it contributes no rules; if that is meant, write "rules: []"';
-  const warning: Problem = { code: 'blank-document', message, origin: { source, ...start } };
+  const warning: Problem = { code: 'blank-document', message, origin: { source, line, column } };
   const document = { source, scope, blank: true, settings: {}, rules: [], exemptions: [], overrides: [], delegate: [] };
   return { ok: true, document, warnings: [warning] };
 }

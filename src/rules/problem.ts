@@ -6,6 +6,12 @@ export type RuleSource =
 /** A place in a rules document; both 1-based, columns in UTF-16 code units. */
 export type Position = { readonly line: number; readonly column: number };
 
+/**
+ * Where a document begins that is a part of a file: each of its lines stands one line further down, behind the same indent. `whole`: nobody
+ * can say where its parts are (a text that YAML folds or escapes), so that everything in it is told at its beginning.
+ */
+export type DocumentStart = Position & { readonly whole?: true };
+
 /** The document and place a rule or a setting was read from. */
 export type Origin = Position & { readonly source: RuleSource };
 
@@ -79,7 +85,15 @@ export const problemCodes = {
   },
   'too-many-rules': { level: 'problem', text: 'The documents of one namespace have more than 200 rules together.' },
   'namespace-widens': { level: 'problem', text: "A namespace's own rule trusts what the cluster's rules neither trust nor delegate." },
+  'bad-manifest': {
+    level: 'problem',
+    text: 'A rules ConfigMap in a file cannot be read as one: its label, its namespace, or data that is no text.',
+  },
   'blank-document': { level: 'warning', text: 'The document holds nothing, so it contributes no rules.' },
+  'configmap-twice': {
+    level: 'warning',
+    text: 'Two rules ConfigMaps in files have the same name, so that in a cluster one would replace the other.',
+  },
   'duplicate-registry': { level: 'warning', text: 'One list of registries or images has a pattern twice.' },
   'duplicate-secret': { level: 'warning', text: 'A rule lists one secret twice.' },
   'duplicate-namespace': { level: 'warning', text: 'One list of namespaces has a name twice.' },

@@ -4,6 +4,7 @@ import { serveCommand } from '../../../src/cli/serve.ts';
 import { reasons } from '../../../src/decision/reasons.ts';
 import { imageProblemCodes } from '../../../src/image/problem.ts';
 import { levelOf, type ProblemCode, problemCodes } from '../../../src/rules/problem.ts';
+import { problemRemedies } from '../../../src/rules/problem-remedies.ts';
 import { fieldsOfLevel } from '../../../src/rules/schema.ts';
 import { firstCodes, readPage, rows, section } from './pages.ts';
 
@@ -16,6 +17,14 @@ describe('what the code has stands in the docs, and nothing else', () => {
   ])('codes of level %s in docs/rules.md, under "%s"', (level, heading) => {
     const codes = (Object.keys(problemCodes) as ProblemCode[]).filter((code) => levelOf(code) === level);
     expect(sorted(firstCodes(section(readPage('docs/rules.md'), heading)))).toEqual(sorted(codes));
+  });
+
+  test('what to do about each code, as SARIF tells it too', () => {
+    const listed = ['What refuses the document', 'What is only a warning'].flatMap((heading) =>
+      rows(section(readPage('docs/rules.md'), heading)),
+    );
+    const remedies = listed.map(([code = '', , remedy = '']) => [code.replaceAll('`', ''), remedy.replaceAll('\\|', '|')]);
+    expect(Object.fromEntries(remedies)).toEqual(problemRemedies);
   });
 
   test.each([

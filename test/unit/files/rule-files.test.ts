@@ -2,11 +2,13 @@ import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { loadRules } from '../../../src/files/load-rules.ts';
 import { watchRuleFiles } from '../../../src/files/rule-files.ts';
 import { createRuleIntake } from '../../../src/intake/intake.ts';
 import { createDocumentParser } from '../../../src/intake/parser.ts';
 import { createRuleBook, type RulesChange } from '../../../src/rules/book.ts';
-import { sha256 } from '../rules/documents.ts';
+import { type Problem, renderOrigin } from '../../../src/rules/problem.ts';
+import { referenceOf, sha256, winnerOf } from '../rules/documents.ts';
 
 let folder: string;
 const open: { close(): void }[] = [];
@@ -52,6 +54,105 @@ describe('reading', () => {
     ['a folder without rules', '.', /rules folder .* holds no \.yaml, \.yml or \.json file/],
   ])('%s is refused at the start, with its name', async (_name, path, message) => {
     await expect(watch(join(folder, path))).rejects.toThrow(message);
+  });
+});
+
+const configMap = (registry: string, name = 'rules') =>
+  `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ${name}, labels: {regkeeper.io/rules: cluster}}\ndata:\n  a.yaml: |\n    ${rule(registry)}`;
+const pod = 'apiVersion: v1\nkind: Pod\nmetadata: {name: web}\n';
+
+describe('ConfigMaps among other objects', () => {
+  test('are taken from files and folders, and the rest is left aside', async () => {
+    await writeFile(join(folder, 'all.yaml'), `${pod}---\n${configMap('a.io')}---\n${configMap('b.io', 'more')}`);
+    await writeFile(join(folder, 'pod.json'), '{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}}');
+    await writeFile(join(folder, 'kustomization.yaml'), 'resources: [all.yaml]\n');
+    expect((await watch(folder)).registries()).toEqual(['a.io', 'b.io']);
+  });
+
+  test('are followed: an edit, a move behind another object, a deletion', async () => {
+    const file = join(folder, 'all.yaml');
+    await writeFile(file, configMap('a.io'));
+    const { registries } = await watch(file);
+    await writeFile(file, `${pod}---\n${configMap('b.io')}`);
+    await expect.poll(registries).toEqual(['b.io']);
+    await writeFile(file, `${configMap('c.io')}---\n${configMap('b.io', 'more')}`);
+    await expect.poll(registries).toEqual(['b.io', 'c.io']);
+    await writeFile(file, `${pod}---\n${configMap('c.io')}`);
+    await expect.poll(registries).toEqual(['c.io']);
+  });
+
+  test('that cannot be read any more are not taken for deleted', async () => {
+    await writeFile(join(folder, 'a.yaml'), configMap('a.io'));
+    await writeFile(join(folder, 'b.yaml'), configMap('b.io', 'more'));
+    const { registries, problems } = await watch(folder);
+    await writeFile(join(folder, 'b.yaml'), configMap('b.io', 'more').replace('cluster', 'clutser'));
+    await expect.poll(() => problems).toEqual([expect.stringMatching(/b\.yaml:3:\d+: the label .* did you mean "cluster"/)]);
+    expect(registries()).toEqual(['a.io', 'b.io']);
+  });
+
+  test.each([
+    [
+      'a file with no rules in it',
+      'pod.yaml',
+      /rules .*pod\.yaml: holds no rules but Pod web; give a rules document, or a ConfigMap with the label/,
+    ],
+    ['a folder with none', '.', /rules folder .* holds Kubernetes objects but no rules/],
+  ])('%s is refused at the start', async (_name, path, message) => {
+    await writeFile(join(folder, 'pod.yaml'), pod);
+    await expect(watch(join(folder, path))).rejects.toThrow(message);
+  });
+});
+
+describe('loading once', () => {
+  const load = (...files: readonly string[]) => loadRules(files.map((file) => join(folder, file)));
+  const places = (problems: readonly Problem[]) =>
+    problems.map(({ code, origin }) => `${renderOrigin(origin).slice(folder.length + 1)} ${code}`);
+
+  test('tells all problems of all files, and what the good ones say against each other', async () => {
+    await writeFile(join(folder, 'a.yaml'), 'rules:\n- registry: a.io\n- registry: a.io\n');
+    await writeFile(join(folder, 'b.yaml'), 'rulez: []\n');
+    await writeFile(join(folder, 'c.yaml'), configMap('c.io').replace('cluster', 'clutser'));
+    await writeFile(join(folder, 'd.yaml'), 'mode: loud\nmood: x\n');
+    const { ruleSet, problems, read } = await load('.');
+    expect(places(problems)).toEqual([
+      'a.yaml:3:13 rule-tie',
+      'b.yaml:1:1 unknown-field',
+      'c.yaml:3:54 bad-manifest',
+      'd.yaml:1:7 unknown-value',
+      'd.yaml:2:1 unknown-field',
+    ]);
+    expect(ruleSet).toBeUndefined();
+    expect(read).toEqual({ files: 4, documents: 3, rules: 2 });
+  });
+
+  test('a file given twice counts once; two ConfigMaps of one name are warned of', async () => {
+    await writeFile(join(folder, 'a.yaml'), configMap('a.io'));
+    await writeFile(join(folder, 'b.yaml'), configMap('b.io'));
+    const { ruleSet, problems, warnings } = await load('a.yaml', '.');
+    expect(problems).toEqual([]);
+    expect(places(warnings)).toEqual(['b.yaml:1:1 configmap-twice']);
+    expect(warnings[0]?.message).toMatch(/^ConfigMap rules is written in .*a\.yaml:1:1 too; .*give them two names/);
+    expect(ruleSet?.rules).toHaveLength(2);
+  });
+
+  const own = (registry: string) => configMap(registry, 'own').replace('cluster', 'namespace').replace('{name:', '{namespace: shop, name:');
+
+  test('the rules of a namespace count in it, and must not widen', async () => {
+    await writeFile(join(folder, 'cluster.yaml'), 'delegate: [quay.io/shop]\nrules: [{registry: a.io}]\n');
+    await writeFile(join(folder, 'own.yaml'), own('quay.io/shop'));
+    const { ruleSet, problems } = await load('.');
+    expect(problems).toEqual([]);
+    const verdictIn = (namespace: string) =>
+      ruleSet && winnerOf(ruleSet, referenceOf('quay.io/shop/web'), { namespace, labels: {} })?.trust;
+    expect([verdictIn('shop'), verdictIn('other')]).toEqual([true, undefined]);
+
+    await writeFile(join(folder, 'own.yaml'), own('other.io'));
+    expect(places((await load('.')).problems)).toEqual(['own.yaml:6:24 namespace-widens']);
+  });
+
+  test('a namespace whose cluster is not given cannot be told that it widens', async () => {
+    await writeFile(join(folder, 'own.yaml'), own('quay.io/shop'));
+    expect((await load('own.yaml')).problems).toEqual([]);
   });
 });
 
