@@ -57,9 +57,9 @@ function readLabels({ matchLabels, matchExpressions }: WrittenLabels, fits: (poi
   if (matchExpressions !== undefined && fits('/matchExpressions')) {
     for (const [index, requirement] of matchExpressions.entries()) {
       const pointer = `/matchExpressions/${index}`;
-      const parts = ['', '/key', '/operator', '/values'].map((part) => pointer + part);
+      if (!['', '/key', '/operator', '/values'].every((part) => fits(pointer + part))) continue;
       const values = requirement.values ?? [];
-      if (!parts.every(fits) || !values.every((_, at) => fits(`${pointer}/values/${at}`))) continue;
+      if (!values.every((_, at) => fits(`${pointer}/values/${at}`))) continue;
       const slip = valuesSlip(requirement, pointer);
       if (slip) slips.push(slip);
       else requirements.push({ key: requirement.key, operator: requirement.operator, values: [...new Set(values)].sort() });

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseRulesDocument } from '../../../src/rules/parse.ts';
+import { parseRulesDocument, type RuleScope } from '../../../src/rules/parse.ts';
 import { problemCodes } from '../../../src/rules/problem.ts';
+import { fieldsOfLevel } from '../../../src/rules/schema.ts';
 import { briefly, documentOf, fileSource } from './documents.ts';
 
 function problemsOf(text: string): string[] {
@@ -409,4 +410,55 @@ test('parsing never throws, and every problem has a place in the text and a know
     }),
     { numRuns: 1000 },
   );
+});
+
+test('nor does it throw where a field holds anything at all, in either scope; what it takes has the shape it promises', () => {
+  const anything = fc.oneof(
+    {
+      weight: 3,
+      arbitrary: fc.constantFrom<unknown>(null, true, 5, '', 'a', 'A b', 'reg.io', '*', '2027-03-31', [], {}, ['a'], [null], [{}]),
+    },
+    fc.jsonValue({ maxDepth: 2 }),
+  );
+  const holding = (names: readonly string[], deeper: Record<string, fc.Arbitrary<unknown>> = {}) =>
+    fc.record(Object.fromEntries(names.map((name) => [name, fc.oneof({ weight: 2, arbitrary: deeper[name] ?? anything }, anything)])), {
+      requiredKeys: [],
+    });
+  const listOf = (entry: fc.Arbitrary<unknown>) => fc.array(entry, { maxLength: 2 });
+  const requirement = holding([...fieldsOfLevel.requirement, 'x'], {
+    operator: fc.constantFrom('In', 'NotIn', 'Exists'),
+    values: fc.constantFrom([], ['a'], ['a', 'a']),
+  });
+  const namespaces = holding([...fieldsOfLevel.selector, 'x'], {
+    matchLabels: holding(['a', '/', '0']),
+    matchExpressions: listOf(requirement),
+  });
+  const document = holding([...fieldsOfLevel.document, 'x'], {
+    rules: listOf(holding([...fieldsOfLevel.rule, 'x'], { namespaces, registry: fc.constantFrom('reg.io', ['a.io', 5], 'x/') })),
+    exemptions: listOf(holding(fieldsOfLevel.exemption, { namespaces })),
+    overrides: listOf(holding(fieldsOfLevel.override, { namespaces, mode: fc.constant('audit') })),
+  });
+  const scope = fc.constantFrom<RuleScope>({ kind: 'cluster' }, { kind: 'namespace', namespace: 'team-a' });
+  let accepted = 0;
+  fc.assert(
+    fc.property(fc.oneof({ weight: 9, arbitrary: document }, anything), scope, (value, of) => {
+      const text = JSON.stringify(value, undefined, 1);
+      const parsed = parseRulesDocument(text, fileSource('f'), of);
+      if (!parsed.ok) {
+        expect(parsed.problems.length).toBeGreaterThan(0);
+        for (const { message, origin } of parsed.problems) {
+          expect(message).toMatch(/^[ -~]+$/);
+          expect(text.split('\n')[origin.line - 1]?.length).toBeGreaterThanOrEqual(origin.column - 1);
+        }
+        return;
+      }
+      accepted++;
+      for (const { namespaces: selector } of [...parsed.document.rules, ...parsed.document.exemptions, ...parsed.document.overrides]) {
+        if (selector?.kind === 'labels') expect(selector.requirements.length).toBeGreaterThan(0);
+        if (selector?.kind === 'names') expect(selector.names.length).toBeGreaterThan(0);
+      }
+    }),
+    { numRuns: 2000 },
+  );
+  expect(accepted).toBeGreaterThan(0);
 });
