@@ -6,6 +6,7 @@ import { type ApiClient, connectApi } from './cluster/api.ts';
 import { ConfigurationError } from './cluster/configuration-error.ts';
 import { type ClusterFacts, watchClusterFacts } from './cluster/facts.ts';
 import { loadKubeConfig } from './cluster/kubeconfig.ts';
+import { type WatchedPlatform, watchPlatform } from './cluster/platform.ts';
 import { proveReachable } from './cluster/probe.ts';
 import { keepRegistered } from './cluster/registration.ts';
 import { keepSnapshot, readSnapshot, type SnapshotPlace } from './cluster/rule-snapshot.ts';
@@ -17,7 +18,10 @@ import { createRuleIntake, type IntakeOptions } from './intake/intake.ts';
 import { createRuleNews } from './intake/news.ts';
 import { createDocumentParser } from './intake/parser.ts';
 import { createRuleBook, type RuleBook, type RulesChange } from './rules/book.ts';
-import { renderOrigin } from './rules/problem.ts';
+import type { PlatformRules } from './rules/platform.ts';
+import { createRulesOnPlatform, type RulesOnPlatform } from './rules/platform-rules.ts';
+import { type ClusterObject, type Problem, type RuleSource, renderOrigin } from './rules/problem.ts';
+import type { RuleSet } from './rules/ruleset.ts';
 import { createRuleGuard } from './server/guard.ts';
 import { createHealthServer } from './server/health.ts';
 import { createWebhookServer, minimumTlsVersion } from './server/webhook.ts';
@@ -46,9 +50,17 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
   const log = createLogger(settings.logLevel, logDestination);
   const auditDestination = openAuditDestination(settings);
   const auditLog = createAuditLog(auditDestination);
-  const book = createRuleBook((text) => createHash('sha256').update(text).digest('hex'));
+  const hash = (text: string) => createHash('sha256').update(text).digest('hex');
+  const book = createRuleBook(hash);
+  const onPlatform = createRulesOnPlatform(hash);
+  const inForce = (written: RuleSet | undefined) => written && onPlatform.apply(written).ruleSet;
   const onRules = (changes: readonly RulesChange[]) => {
-    tellRules(changes, book, log, auditLog);
+    tellRules(
+      changes.map((change) => changeOnPlatform(change, onPlatform)),
+      book,
+      log,
+      auditLog,
+    );
     news.tell();
   };
   const news = createRuleNews();
@@ -59,9 +71,11 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
   let stopping = false;
   let certificates: CertificateSource | undefined;
   let clusterFacts: ClusterFacts | undefined;
+  let platform: WatchedPlatform | undefined;
+  const missingOfCluster = () => clusterFacts?.missing() ?? platform?.missing();
   const health = createHealthServer([
     { name: 'rules', missing: () => book.missing() },
-    { name: 'cluster', missing: () => clusterFacts?.missing() },
+    { name: 'cluster', missing: missingOfCluster },
     { name: 'certificate', missing: () => (certificates ? undefined : 'there is no certificate yet') },
     { name: 'running', missing: () => (stopping ? 'shutting down' : undefined) },
   ]);
@@ -72,6 +86,20 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
     const facts = watchClusterFacts({ client, log });
     clusterFacts = facts;
     closers.push(() => facts.close());
+    const watched = watchPlatform({
+      client,
+      log,
+      onChange() {
+        const says = watched.current();
+        const written = book.current();
+        const before = inForce(written);
+        if (!says || !onPlatform.change(says) || !written || !before) return;
+        const after = onPlatform.apply(written);
+        if (after.ruleSet.revision !== before.revision) tellRules([changeOfPlatform(before, after)], book, log, auditLog);
+      },
+    });
+    platform = watched;
+    closers.push(() => watched.close());
   }
   if (settings.rulePaths.length > 0) {
     closers.unshift(await followRuleFiles(settings, { book, parser, onChange: onRules }, log));
@@ -100,8 +128,8 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
   const unwatched = noFacts(Date.now);
   const webhook = createWebhookServer(
     {
-      rules: () => book.current(),
-      facts: () => (clusterFacts ? clusterFacts.current() : unwatched),
+      rules: () => inForce(book.current()),
+      facts: () => (clusterFacts ? (platform?.missing() === undefined ? clusterFacts.current() : undefined) : unwatched),
       audit: (record) => auditLog.write(record),
       reportBug: (err, uid) => log.error({ err, uid }, 'a bug: the request was refused'),
       monotonic: () => process.hrtime.bigint(),
@@ -121,7 +149,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
       ...place,
       excludedNamespaces: settings.excludedNamespaces,
       guard: guarded !== undefined,
-      ready: () => book.missing() === undefined && clusterFacts?.missing() === undefined,
+      ready: () => book.missing() === undefined && missingOfCluster() === undefined,
       prove: proveReachable(place),
     });
     closers.unshift(() => registration.close());
@@ -240,8 +268,27 @@ async function openCertificates(settings: Settings, client: ApiClient | undefine
   }
 }
 
+/** A change of the rules in force: of what is written, or of what the cluster adds to it. */
+type ToldChange = Omit<RulesChange, 'id' | 'sources'> & {
+  readonly sources: readonly (RuleSource | ClusterObject)[];
+  /** Rules without effect on this cluster. */
+  readonly conflicts: () => readonly Problem[];
+};
+
+function changeOnPlatform(change: RulesChange, onPlatform: RulesOnPlatform): ToldChange {
+  const before = change.before && onPlatform.apply(change.before).ruleSet;
+  const after = change.after && onPlatform.apply(change.after);
+  return { ...change, before, after: after?.ruleSet, conflicts: () => after?.conflicts() ?? [] };
+}
+
+function changeOfPlatform(before: RuleSet, { ruleSet: after, conflicts }: PlatformRules): ToldChange {
+  const origins = [...before.rules, ...after.rules].map(({ origin }) => origin.source);
+  const objects = new Map(origins.flatMap((source) => (source.kind === 'cluster' ? [[source.object, source] as const] : [])));
+  return { scope: { kind: 'cluster' }, sources: [...objects.values()], before, after, conflicts, problems: [], warnings: [] };
+}
+
 /** One line for each problem and warning of a change, one record for each change, and one line for what is in force then. */
-function tellRules(changes: readonly RulesChange[], book: RuleBook, log: Logger, auditLog: AuditLog): void {
+function tellRules(changes: readonly ToldChange[], book: RuleBook, log: Logger, auditLog: AuditLog): void {
   for (const change of changes) {
     auditLog.write(buildRulesRecord(change));
     const { scope, problems, warnings, alert } = change;
@@ -260,6 +307,8 @@ function tellRules(changes: readonly RulesChange[], book: RuleBook, log: Logger,
     const { mode, unconfigured } = settings;
     const ofNamespaces = namespaceRules.size > 0 && { namespacesWithRules: namespaceRules.size };
     log.info({ rulesRevision: revision, rules: rules.length, mode, unconfigured, ...ofNamespaces }, 'rules are in force');
+    const conflicts = changes.some(({ scope }) => scope.kind === 'cluster') ? (changes[0]?.conflicts() ?? []) : [];
+    for (const { code, origin, message } of conflicts) log.error({ code, ...origin }, `${renderOrigin(origin)}: ${message}`);
   }
   const missing = book.missing();
   if (missing !== undefined) log.error({}, `not ready: ${missing}`);

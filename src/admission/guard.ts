@@ -169,5 +169,12 @@ export function renderProblem(problem: Problem): string {
 }
 
 function keyOf({ origin: { source } }: Problem): string {
-  return source.kind === 'configMap' ? source.key : source.file;
+  switch (source.kind) {
+    case 'configMap':
+      return source.key;
+    case 'file':
+      return source.file;
+    case 'cluster':
+      return source.object;
+  }
 }

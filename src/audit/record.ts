@@ -7,7 +7,7 @@ import type { Decision, ImageDecision, Outcome } from '../decision/decision.ts';
 import { maskUserinfo } from '../image/problem.ts';
 import { canonicalName } from '../image/reference.ts';
 import { isObject, renderPath, textAt, valueAt } from '../object/json.ts';
-import type { Origin, RuleSource } from '../rules/problem.ts';
+import type { ClusterObject, Origin, RuleSource } from '../rules/problem.ts';
 import type { Rule } from '../rules/ruleset.ts';
 
 export type AuditRecord = {
@@ -58,7 +58,10 @@ export type AuditedImage = {
 };
 
 export type AuditedRule = { readonly name: string; readonly source: AuditedSource };
-export type AuditedSource = ({ readonly configMap: string; readonly key: string } | { readonly file: string }) & { readonly line: number };
+/** A document, or an object of the cluster that stands for one. */
+export type AuditedDocument = { readonly configMap: string; readonly key: string } | { readonly file: string };
+export type AuditedObject = { readonly cluster: string };
+export type AuditedSource = (AuditedDocument & { readonly line: number }) | AuditedObject;
 
 /** `decision` is undefined for a request that brings nothing in; `failure` is the sentence of a request that could not be judged. */
 export type AuditedEvent = {
@@ -151,12 +154,20 @@ export function auditRule({ name, origin }: Rule): AuditedRule {
   return { name, source: auditOrigin(origin) };
 }
 
-function auditOrigin(origin: Origin): AuditedSource {
-  return { ...auditSource(origin.source), line: origin.line };
+function auditOrigin({ source, line }: Origin): AuditedSource {
+  const document = auditSource(source);
+  return 'cluster' in document ? document : { ...document, line };
 }
 
-export function auditSource(source: RuleSource): { configMap: string; key: string } | { file: string } {
-  return source.kind === 'file' ? { file: source.file } : { configMap: `${source.namespace}/${source.name}`, key: source.key };
+export function auditSource(source: RuleSource | ClusterObject): AuditedDocument | AuditedObject {
+  switch (source.kind) {
+    case 'file':
+      return { file: source.file };
+    case 'configMap':
+      return { configMap: `${source.namespace}/${source.name}`, key: source.key };
+    case 'cluster':
+      return { cluster: source.object };
+  }
 }
 
 function controllerOf(object: unknown): { kind: string; name: string } | undefined {

@@ -1,8 +1,8 @@
 import { canonicalContents, canonicalList, canonicalRule } from '../rules/canonical.ts';
 import type { RuleScope } from '../rules/parse.ts';
-import { type Problem, type RuleSource, renderOrigin } from '../rules/problem.ts';
+import { type ClusterObject, type Problem, type RuleSource, renderOrigin } from '../rules/problem.ts';
 import type { RuleSet } from '../rules/ruleset.ts';
-import { auditSource } from './record.ts';
+import { type AuditedDocument, type AuditedObject, auditSource } from './record.ts';
 
 /**
  * One record for each change of the rules. It carries the rules that have changed, the cluster's or those of one namespace, so that a
@@ -13,18 +13,20 @@ export type RulesRecord = {
   readonly outcome: 'accepted' | 'refused';
   /** Whose own rules they are; absent for the cluster's. */
   readonly namespace?: string;
-  /** The documents that were read. */
-  readonly sources: readonly ({ readonly configMap: string; readonly key: string } | { readonly file: string })[];
+  /** What was read: documents, or objects of the cluster that add to them. */
+  readonly sources: readonly (AuditedDocument | AuditedObject)[];
   readonly oldRevision?: string;
   /** The revision in force afterwards; absent where none ever was. */
   readonly rulesRevision?: string;
+  /** The revision of what is written alone, where the cluster adds to it: the one that commands on the same documents tell. */
+  readonly writtenRevision?: string;
   readonly rules?: unknown;
   readonly problems: readonly string[];
 };
 
 export type RulesChange = {
   readonly scope: RuleScope;
-  readonly sources: readonly RuleSource[];
+  readonly sources: readonly (RuleSource | ClusterObject)[];
   readonly before: RuleSet | undefined;
   readonly after: RuleSet | undefined;
   readonly problems: readonly Problem[];
@@ -38,6 +40,7 @@ export function buildRulesRecord({ scope, sources, before, after, problems }: Ru
     sources: sources.map(auditSource),
     ...(before && { oldRevision: before.revision }),
     ...(after && { rulesRevision: after.revision }),
+    ...(after?.writtenRevision !== undefined && { writtenRevision: after.writtenRevision }),
     ...(after && after.revision !== before?.revision && { rules: rulesOf(scope, after) }),
     problems: problems.map((problem) => `${renderOrigin(problem.origin)}: ${problem.message}`),
   };

@@ -1,5 +1,5 @@
 /** Problems and warnings of rules, as commands print them. */
-import { levelOf, type Origin, type Problem, renderOrigin } from '../rules/problem.ts';
+import { levelOf, type Origin, type Problem, renderOrigin, renderSourcePath } from '../rules/problem.ts';
 
 /** `file:line:column code message`, one line; a warning says that it is one. */
 export function renderProblemLine(problem: Problem): string {
@@ -23,6 +23,5 @@ export function problemEntry({ code, message, origin, related }: Problem): Probl
 }
 
 function placeOf({ source, line, column }: Origin): ProblemPlace {
-  const file = source.kind === 'file' ? source.file : `${source.namespace}/${source.name}/${source.key}`;
-  return { file, line, column };
+  return { file: renderSourcePath(source), line, column };
 }

@@ -36,6 +36,7 @@ function renderImage({ image, path, action, verdict, reason, rule, exemption }: 
 }
 
 function renderSource(source: AuditedSource): string {
+  if ('cluster' in source) return source.cluster;
   return `${'file' in source ? source.file : `${source.configMap} ${source.key}`}:${source.line}`;
 }
 

@@ -2,7 +2,7 @@
 import { isAbsolute, normalize } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import packageJson from '../../package.json' with { type: 'json' };
-import { type Origin, type Problem, type ProblemCode, problemCodes } from '../rules/problem.ts';
+import { type Origin, type Problem, type ProblemCode, problemCodes, renderSourcePath } from '../rules/problem.ts';
 import { problemRemedies } from '../rules/problem-remedies.ts';
 
 const codes = Object.keys(problemCodes) as readonly ProblemCode[];
@@ -46,7 +46,7 @@ function resultOf({ code, message, origin, related }: Problem) {
 }
 
 function locationOf({ source, line, column }: Origin) {
-  const uri = source.kind === 'file' ? uriOf(source.file) : encodeURI(`${source.namespace}/${source.name}/${source.key}`);
+  const uri = source.kind === 'file' ? uriOf(source.file) : encodeURI(renderSourcePath(source));
   return { physicalLocation: { artifactLocation: { uri }, region: { startLine: line, startColumn: column } } };
 }
 

@@ -54,9 +54,11 @@ export type ReadOptions = {
   readonly onContact?: (() => void) | undefined;
 };
 
-export type ListOptions = ReadOptions & {
+export type ListOptions<T = unknown> = ReadOptions & {
   /** Objects fetched at a time; 500 unless told. */
   readonly pageSize?: number | undefined;
+  /** What to hold of each object, applied page by page: of large objects, never all are in memory. */
+  readonly keep?: ((object: T) => T) | undefined;
 };
 
 export type ApiClient = {
@@ -67,7 +69,7 @@ export type ApiClient = {
   request<T>(request: ApiRequest): Promise<T>;
   get<T>(path: string, query?: Query): Promise<T>;
   /** All objects, page by page, each with apiVersion and kind; starts over when the server forgets its pages (410). */
-  list<T extends KubeObject>(path: string, query?: Query, options?: ListOptions): Promise<{ items: T[]; resourceVersion: string }>;
+  list<T extends KubeObject>(path: string, query?: Query, options?: ListOptions<T>): Promise<{ items: T[]; resourceVersion: string }>;
   create<T>(path: string, body: T, query?: Query): Promise<T>;
   replace<T>(path: string, body: T, query?: Query): Promise<T>;
   /** Server-side apply. `force` takes over fields that another manager owns. */
@@ -118,7 +120,7 @@ export function connectApi(kubeConfig: KubeConfig): ApiClient {
     });
   }
 
-  async function* listPages<T extends KubeObject>(path: string, query: Query, limit: number | undefined, options: ListOptions) {
+  async function* listPages<T extends KubeObject>(path: string, query: Query, limit: number | undefined, options: ListOptions<T>) {
     let next: string | undefined;
     do {
       const page = await request<Page<T>>(
@@ -138,17 +140,18 @@ export function connectApi(kubeConfig: KubeConfig): ApiClient {
     } while (next !== undefined);
   }
 
-  async function listOnce<T extends KubeObject>(path: string, query: Query, limit: number | undefined, options: ListOptions) {
+  async function listOnce<T extends KubeObject>(path: string, query: Query, limit: number | undefined, options: ListOptions<T>) {
+    const { keep = (object: T) => object } = options;
     const items: T[] = [];
     let resourceVersion = '';
     for await (const page of listPages<T>(path, query, limit, options)) {
-      for (const item of page.items ?? []) items.push(withKindOfList(item, page));
+      for (const item of page.items ?? []) items.push(keep(withKindOfList(item, page)));
       resourceVersion = page.metadata?.resourceVersion ?? '';
     }
     return { items, resourceVersion };
   }
 
-  async function list<T extends KubeObject>(path: string, query: Query = {}, options: ListOptions = {}) {
+  async function list<T extends KubeObject>(path: string, query: Query = {}, options: ListOptions<T> = {}) {
     const { pageSize = 500 } = options;
     // A continue token lives about five minutes, until etcd is compacted. Whoever is too slow twice asks for everything at once.
     for (const limit of [pageSize, pageSize]) {

@@ -86,7 +86,7 @@ export function keepChecking({ check, onFailure, everyMilliseconds, apartMillise
   };
 }
 
-function onTimer(work: () => void, milliseconds: number): () => void {
+export function onTimer(work: () => void, milliseconds: number): () => void {
   const timer = setTimeout(work, milliseconds).unref();
   return () => clearTimeout(timer);
 }

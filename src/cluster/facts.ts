@@ -1,6 +1,7 @@
 /** What the engine asks about the cluster, answered from watches: never a call on the request path. */
 import type { Facts } from '../decision/facts.ts';
 import type { ApiClient, KubeObject, Log } from './api.ts';
+import { watchImageStreams } from './image-streams.ts';
 import { watchCollection } from './reflector.ts';
 
 type ServiceAccount = KubeObject & { readonly imagePullSecrets?: readonly { readonly name?: string }[] };
@@ -21,7 +22,11 @@ export function watchClusterFacts({ client, log }: { readonly client: ApiClient;
     { watch: serviceAccounts, of: 'the service accounts' },
     { watch: namespaces, of: 'the namespaces' },
   ];
-  const unread = () => watches.filter(({ watch }) => !watch.synced).map((each) => each.of);
+  const streams = watchImageStreams({ client, log });
+  const unread = () => [
+    ...watches.filter(({ watch }) => !watch.synced).map((each) => each.of),
+    ...(streams.waiting() ? ['the image streams'] : []),
+  ];
 
   const facts: Facts = {
     serviceAccount(namespace, name) {
@@ -38,15 +43,15 @@ export function watchClusterFacts({ client, log }: { readonly client: ApiClient;
       return namespace ? { kind: 'known', labels: namespace.metadata.labels ?? {} } : { kind: 'absent' };
     },
     secret: () => 'unknown',
-    imageStream: () => ({ kind: 'unknown' }),
+    imageStream: (namespace, name) => streams.get(namespace, name),
     now: Date.now,
   };
   return {
     current: () => (unread().length === 0 ? facts : undefined),
     missing() {
       const left = unread();
-      return left.length === 0 ? undefined : `${left.join(' and ')} of the cluster have not been read yet`;
+      return left.length === 0 ? undefined : `${left.join(', ')} of the cluster have not been read yet`;
     },
-    close: async () => void (await Promise.all(watches.map(({ watch }) => watch.close()))),
+    close: async () => void (await Promise.all([streams.close(), ...watches.map(({ watch }) => watch.close())])),
   };
 }

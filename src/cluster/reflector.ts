@@ -31,6 +31,8 @@ export type ReflectorOptions<T extends KubeObject> = {
   readonly pageSize?: number | undefined;
   /** Ask for metadata alone: of Secrets, no data ever arrives. */
   readonly metadataOnly?: boolean | undefined;
+  /** What to hold of each object, where most of it is of no use. Must keep the metadata's name, namespace, uid and resourceVersion. */
+  readonly keep?: ((object: T) => T) | undefined;
   readonly log: Log;
   /** Called in order, without delay. What it throws is logged and changes nothing. */
   readonly onChange?: ((change: Change<T>) => void) | undefined;
@@ -57,7 +59,7 @@ export type Reflector<T> = {
  * fails, refuses, falls silent), it goes on from where it was, or lists again and tells the differences.
  */
 export function watchCollection<T extends KubeObject>(options: ReflectorOptions<T>): Reflector<T> {
-  const { client, path, labelSelector, fieldSelector, pageSize, metadataOnly = false, log, onChange } = options;
+  const { client, path, labelSelector, fieldSelector, pageSize, metadataOnly = false, keep, log, onChange } = options;
   const timings = { ...defaultTimings, ...options.timings };
   const { now, random, sleep } = timings;
   const selection = { labelSelector, fieldSelector };
@@ -116,6 +118,7 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
   async function relist(): Promise<string> {
     const { items: listed, resourceVersion } = await client.list<T>(path, selection, {
       pageSize,
+      keep,
       signal: closing.signal,
       onContact: () => {
         contact = now();
@@ -184,7 +187,7 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
     const resourceVersion = object?.metadata?.resourceVersion;
     if (type !== 'BOOKMARK') {
       if (!object?.metadata?.name) throw new ApiError(0, 'Unreadable', `watch of ${path}: a ${type} event without an object`);
-      hold(type, withoutManagedFields(object));
+      hold(type, withoutManagedFields(keep ? keep(object) : object));
     }
     if (resourceVersion) position = resourceVersion;
   }

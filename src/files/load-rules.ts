@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { compileRuleSet } from '../rules/compile.ts';
 import { compileNamespaceRules, type NamespaceRuleSet, widening, withNamespaceRules } from '../rules/namespace-rules.ts';
 import { type ParsedDocument, parseRulesDocument } from '../rules/parse.ts';
-import type { Problem } from '../rules/problem.ts';
+import { type Problem, renderSourcePath } from '../rules/problem.ts';
 import type { RuleSet } from '../rules/ruleset.ts';
 import { readRuleFiles } from './rule-files.ts';
 
@@ -45,8 +45,7 @@ export async function loadRules(paths: readonly string[], called?: (file: string
 
 /** By file, line and column. Several documents of one file, and what they say together, thus come in the order in which one reads. */
 export function inOrderOfPlaces(problems: readonly Problem[]): readonly Problem[] {
-  const file = ({ origin: { source } }: Problem) =>
-    source.kind === 'file' ? source.file : `${source.namespace}/${source.name}/${source.key}`;
+  const file = ({ origin: { source } }: Problem) => renderSourcePath(source);
   return problems.toSorted(
     (one, other) =>
       Number(file(one) > file(other)) - Number(file(one) < file(other)) ||

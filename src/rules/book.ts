@@ -2,7 +2,7 @@ import { compileRuleSet } from './compile.ts';
 import { createNamespaceBook } from './namespace-book.ts';
 import { type NamespaceRuleSet, widening, withNamespaceRules } from './namespace-rules.ts';
 import { type ParsedDocument, type ParseResult, parseRulesDocument, type RuleScope } from './parse.ts';
-import type { DocumentStart, Problem, RuleSource } from './problem.ts';
+import type { DocumentStart, Origin, Problem, RuleSource } from './problem.ts';
 import type { RuleSet } from './ruleset.ts';
 
 /** Documents that are accepted or refused together: the keys of one ConfigMap, or one file. */
@@ -175,7 +175,7 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     const compiled = own.compileWith(namespace, id, documents);
     if (!compiled.ok) return { kind: 'refused', problems: compiled.problems } as const;
     const { rules } = compiled;
-    const sources = new Set(documents.map(({ source }) => source));
+    const sources = new Set<Origin['source']>(documents.map(({ source }) => source));
     const ineffective = () => (ofCluster ? widening(ofCluster, rules).filter(({ origin }) => sources.has(origin.source)) : []);
     return { kind: 'good-own', documents, rules, widening: ineffective } as const;
   }

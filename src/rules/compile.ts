@@ -47,6 +47,7 @@ export function compileRuleSet(documents: readonly ParsedDocument[], hash: (text
   const contents = { settings, rules, exemptions, overrides, delegate };
   const ruleSet: RuleSet = {
     ...contents,
+    shortNamesWritten: documents.some((document) => document.settings.shortNames !== undefined),
     revision: hash(JSON.stringify(canonicalContents(contents))).slice(0, 12),
     namespaceRules: new Map(),
     sources: documents.map(({ source }) => source),

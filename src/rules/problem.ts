@@ -12,8 +12,11 @@ export type Position = { readonly line: number; readonly column: number };
  */
 export type DocumentStart = Position & { readonly whole?: true };
 
-/** The document and place a rule or a setting was read from. */
-export type Origin = Position & { readonly source: RuleSource };
+/** An object of the cluster that says what nobody has to write as a rule, such as `images.config.openshift.io/cluster`. */
+export type ClusterObject = { readonly kind: 'cluster'; readonly object: string };
+
+/** The document and place a rule or a setting was read from; the place has no meaning for an object of the cluster. */
+export type Origin = Position & { readonly source: RuleSource | ClusterObject };
 
 /**
  * Every kind of problem and warning a rules document can have, with one line on what it means. A problem refuses its document, a warning
@@ -127,9 +130,28 @@ export type Problem = {
   readonly related?: Origin;
 };
 
-/** An origin in words: `rules.yaml:3:5`, or `ConfigMap ns/name, key k, line 3:5`. */
+/** An origin in words: `rules.yaml:3:5`, `ConfigMap ns/name, key k, line 3:5`, or the name of an object of the cluster. */
 export function renderOrigin({ source, line, column }: Origin): string {
-  return source.kind === 'file' ? `${source.file}:${line}:${column}` : `${renderSource(source)}, line ${line}:${column}`;
+  switch (source.kind) {
+    case 'file':
+      return `${source.file}:${line}:${column}`;
+    case 'configMap':
+      return `${renderSource(source)}, line ${line}:${column}`;
+    case 'cluster':
+      return source.object;
+  }
+}
+
+/** A document as a path, the way tools want a file: its file, `namespace/name/key` of a ConfigMap. */
+export function renderSourcePath(source: RuleSource | ClusterObject): string {
+  switch (source.kind) {
+    case 'file':
+      return source.file;
+    case 'configMap':
+      return `${source.namespace}/${source.name}/${source.key}`;
+    case 'cluster':
+      return source.object;
+  }
 }
 
 /** A document in words: its file, or `ConfigMap ns/name, key k`. */

@@ -105,6 +105,10 @@ export type RuleSet = {
   readonly revision: string;
   /** As written for the whole cluster, without overrides. */
   readonly settings: RuleSettings;
+  /** Whether the documents say what a name without registry means; otherwise the cluster may (see `withPlatform`). */
+  readonly shortNamesWritten: boolean;
+  /** The revision of what is written alone, where the cluster adds to it. */
+  readonly writtenRevision?: string;
   /** The cluster's rules, internal registries first. */
   readonly rules: readonly Rule[];
   readonly exemptions: readonly Exemption[];

@@ -1,12 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
-import { type ApiClient, ApiError, type KubeObject, type WatchEvent } from '../../../src/cluster/api.ts';
+import { type ApiClient, ApiError, type KubeObject, type ListOptions, type Query, type WatchEvent } from '../../../src/cluster/api.ts';
 
 type Handler = (path: string, body: KubeObject) => void;
 
 /** A few objects in memory behind the interface of an API client: versions and conflicts as on a real server, watches too. */
 export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [] as string[] } = {}) {
   const held = new Map<string, KubeObject>();
-  const watchers = new Set<{ collection: string; tell(event: WatchEvent<KubeObject>): void }>();
+  const watchers = new Set<{ collection: string; query: Query; tell(event: WatchEvent<KubeObject>): void }>();
   const refusals: { method: string; error: Error; before?: (() => void) | undefined }[] = [];
   const calls: { method: string; path: string; body?: unknown; options?: unknown }[] = [];
   let version = 0;
@@ -26,7 +26,7 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
   const tell = (type: 'ADDED' | 'MODIFIED' | 'DELETED', path: string) => {
     const object = structuredClone(held.get(path) as KubeObject);
     const event = { type, object: { ...object, metadata: { ...object.metadata, resourceVersion: String(version) } } };
-    for (const watcher of watchers) if (path.startsWith(`${watcher.collection}/`)) watcher.tell(event);
+    for (const watcher of watchers) if (isSelected(path, watcher.collection, watcher.query)) watcher.tell(event);
   };
   const enter = async (method: string, path: string, body?: unknown, options?: unknown) => {
     await setImmediate();
@@ -53,9 +53,9 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
       await enter('get', path);
       return found(path) as T;
     },
-    async list<T extends KubeObject>(path: string) {
+    async list<T extends KubeObject>(path: string, query: Query = {}, { keep = (object: T) => object }: ListOptions<T> = {}) {
       await enter('list', path);
-      const items = [...held].filter(([key]) => key.startsWith(`${path}/`)).map(([, object]) => structuredClone(object) as T);
+      const items = [...held].filter(([key]) => isSelected(key, path, query)).map(([, object]) => keep(structuredClone(object) as T));
       return { items, resourceVersion: String(version + 1) };
     },
     async create<T>(path: string, body: T) {
@@ -81,11 +81,12 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
       store(path, { ...before, ...rest, metadata: { ...before.metadata, ...metadata } });
       return found(path) as T;
     },
-    async *watch<T extends KubeObject>(collection: string, _query: object, signal: AbortSignal) {
+    async *watch<T extends KubeObject>(collection: string, query: Query, signal: AbortSignal) {
       const queue: WatchEvent<T>[] = [];
       let wake = () => {};
       const watcher = {
         collection,
+        query,
         tell: (event: WatchEvent<KubeObject>) => {
           queue.push(event as WatchEvent<T>);
           wake();
@@ -124,9 +125,21 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
   };
 }
 
+/** A collection holds what is right below it; one without a namespace, what is in any. Of field selectors, the name alone. */
+function isSelected(path: string, collection: string, { fieldSelector }: Query): boolean {
+  const below = path.slice(0, path.lastIndexOf('/'));
+  const name = path.slice(below.length + 1);
+  const inAnyNamespace = below.replace(/\/namespaces\/[^/]+(?=\/)/, '');
+  if (below !== collection && inAnyNamespace !== collection) return false;
+  return typeof fieldSelector !== 'string' || !fieldSelector.includes('metadata.name=') || fieldSelector.includes(`metadata.name=${name}`);
+}
+
 /** Timers that run at once when they are short, and otherwise when the test says so. */
 export function handSchedule(longestMilliseconds = 5_000) {
   const waiting = new Set<() => void>();
+  const passTime = () => {
+    for (const due of [...waiting]) due();
+  };
   return {
     schedule: (work: () => void, milliseconds: number) => {
       const due = () => {
@@ -137,8 +150,13 @@ export function handSchedule(longestMilliseconds = 5_000) {
       return () => void waiting.delete(due);
     },
     /** What was scheduled for later is due now. */
-    passTime: () => {
-      for (const due of [...waiting]) due();
-    },
+    passTime,
+    /** For polling: each look comes after time has passed. */
+    passing:
+      <Value>(look: () => Value) =>
+      () => {
+        passTime();
+        return look();
+      },
   };
 }

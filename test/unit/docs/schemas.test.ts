@@ -11,6 +11,7 @@ import { buildRulesRecord } from '../../../src/audit/rules-record.ts';
 import { decide } from '../../../src/decision/decide.ts';
 import { reasons } from '../../../src/decision/reasons.ts';
 import { createRuleBook, readBundle } from '../../../src/rules/book.ts';
+import { withPlatform } from '../../../src/rules/platform.ts';
 import type { RuleSet } from '../../../src/rules/ruleset.ts';
 import { rulesSchema } from '../../../src/rules/schema.ts';
 import { createAuditLog } from '../../../src/telemetry/logger.ts';
@@ -80,6 +81,8 @@ const exempting = (of: RuleSet): RuleSet => {
   if (!pattern) throw new Error('no rule');
   return { ...of, exemptionsFor: () => ({ value: [{ pattern, until: '2027-03-31', reason: 'migration planned', origin }] }) };
 };
+const object = 'service openshift-image-registry/image-registry';
+const onOpenShift = withPlatform(enforced, { internalRegistries: [{ registry: '172.30.1.1:5000', object }] }, sha256).ruleSet;
 const facts = accounts({ default: ['own'] });
 
 const image = 'external.example.com/app:1';
@@ -106,6 +109,7 @@ const decisions: [sentence: string, webhook: Webhook, object: unknown, request?:
   ['an image that was there before', 'validate', pod('nginx'), { operation: 'UPDATE', oldObject: pod('nginx') }],
   ['a mirror pod', 'validate', mirror('nginx'), { userInfo: { username: 'system:node:n1' } }],
   ['a blank image', 'validate', pod(' ')],
+  ['an image of the cluster’s own registry', 'validate', pod('172.30.1.1:5000/shop/web'), {}, onOpenShift],
   ['a build', 'mutate', build],
   ['a pod without a name, of a controller', 'mutate', { ...nameless, metadata: { ...nameless.metadata, ...owned.metadata, name: '' } }],
   [
@@ -258,7 +262,10 @@ function linesOfRules(): readonly (readonly [sentence: string, line: unknown])[]
     ...book.offer(whole).map((change) => ['the whole language', change] as const),
     ...book.offer(own).map((change) => ['rules of a namespace', change] as const),
   ];
-  return changes.map(([sentence, change]) => [sentence, written(buildRulesRecord(change))] as const);
+  const added = { kind: 'cluster' as const, object };
+  const ofCluster = { scope: { kind: 'cluster' as const }, sources: [added], before: enforced, after: onOpenShift, problems: [] };
+  const records = [...changes, ['what the cluster adds', ofCluster] as const];
+  return records.map(([sentence, change]) => [sentence, written(buildRulesRecord(change))] as const);
 }
 
 function ruleSetOfConfigMap(document: string): RuleSet {

@@ -1,0 +1,147 @@
+/*
+ * Pods that OpenShift itself puts into everybody's namespaces: if the starter rules let them in when they are enforced, nobody's builds and
+ * deployments stop on the day somebody enforces them. Their shape is that of openshift-controller-manager (pkg/build/controller/strategy,
+ * pkg/apps/deployer).
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { withPlatform } from '../../../src/rules/platform.ts';
+import { accounts, change, decided, type Kind } from '../decision/changes.ts';
+import { ruleSetOf, sha256 } from '../rules/documents.ts';
+
+const manifest = readFileSync(join(import.meta.dirname, '../../../deploy/openshift/starter-rules.yaml'), 'utf8');
+const text: string = parse(manifest).data['rules.yaml'];
+const audited = ruleSetOf(text);
+const enforced = ruleSetOf(text.replace(/^mode: audit$/m, 'mode: enforce'));
+const payload = `quay.io/openshift-release-dev/ocp-v4.0-art-dev@sha256:${'6d5c2f1e'.repeat(8)}`;
+const registry = 'image-registry.openshift-image-registry.svc:5000';
+const platform = {
+  internalRegistries: [
+    { registry, object: 'images.config.openshift.io/cluster' },
+    { registry: '172.30.81.14:5000', object: 'service openshift-image-registry/image-registry' },
+  ],
+  shortNames: 'reject' as const,
+};
+const facts = accounts({
+  builder: ['builder-dockercfg-x7k2p'],
+  deployer: ['deployer-dockercfg-9qv4m'],
+  default: ['default-dockercfg-hb2nz'],
+});
+
+const buildPod = {
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: {
+    name: 'web-1-build',
+    namespace: 'shop',
+    annotations: { 'openshift.io/build.name': 'web-1' },
+    labels: { 'openshift.io/build.name': 'web-1' },
+    ownerReferences: [{ apiVersion: 'build.openshift.io/v1', kind: 'Build', name: 'web-1', uid: 'u', controller: true }],
+  },
+  spec: {
+    serviceAccountName: 'builder',
+    imagePullSecrets: [{ name: 'builder-dockercfg-x7k2p' }],
+    initContainers: [
+      { name: 'git-clone', image: payload, command: ['openshift-git-clone'] },
+      { name: 'manage-dockerfile', image: payload, command: ['openshift-manage-dockerfile'] },
+    ],
+    containers: [
+      {
+        name: 'sti-build',
+        image: payload,
+        command: ['openshift-sti-build'],
+        env: [
+          { name: 'BUILD', value: '{"spec":{"strategy":{"sourceStrategy":{"from":{"kind":"DockerImage","name":"evil.example.com/x"}}}}}' },
+        ],
+      },
+    ],
+    restartPolicy: 'Never',
+  },
+};
+
+const deployerPod = {
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: {
+    name: 'web-3-deploy',
+    namespace: 'shop',
+    annotations: { 'openshift.io/deployment.name': 'web-3', 'openshift.io/deployment-config.name': 'web' },
+    labels: { 'openshift.io/deployer-pod-for.name': 'web-3' },
+  },
+  spec: {
+    serviceAccountName: 'deployer',
+    imagePullSecrets: [{ name: 'deployer-dockercfg-9qv4m' }],
+    containers: [{ name: 'deployment', image: payload, command: ['openshift-deploy'] }],
+    restartPolicy: 'Never',
+  },
+};
+
+/** What the deployer starts before, in and after a rollout: the application's own image. */
+const hookPod = {
+  metadata: { name: 'web-3-hook-pre', namespace: 'shop' },
+  spec: {
+    serviceAccountName: 'default',
+    imagePullSecrets: [{ name: 'default-dockercfg-hb2nz' }],
+    containers: [{ name: 'lifecycle', image: `${registry}/shop/web@sha256:${'a'.repeat(64)}` }],
+  },
+};
+
+const pods: [name: string, kind: Kind, object: object][] = [
+  ['a build pod', 'Pod', buildPod],
+  ['a deployer pod', 'Pod', deployerPod],
+  ['a hook pod of the application’s image', 'Pod', hookPod],
+  ['a pod of an image by the address of the registry', 'Pod', podOf('172.30.81.14:5000/shop/web:latest')],
+  ['a pod of an image of an operator', 'Pod', podOf(`registry.redhat.io/amq7/amq-broker-rhel8@sha256:${'b'.repeat(64)}`)],
+  ['a build from a stream that Red Hat’s registry feeds', 'BuildConfig', buildOf('registry.redhat.io/ubi9/nodejs-20:latest')],
+];
+
+describe.each([
+  ['as shipped', audited],
+  ['enforced', enforced],
+])('under the starter rules, %s', (_name, rules) => {
+  const onOpenShift = withPlatform(rules, platform, sha256).ruleSet;
+
+  test.each(pods)('%s is admitted, trusted, and left as it is', (_what, kind, object) => {
+    const { outcome, images, patch, notices } = decided(change(kind, object), onOpenShift, facts);
+    expect(outcome).toBe('allow');
+    expect(images.map(({ verdict }) => verdict)).toEqual(images.map(() => 'trusted'));
+    expect([patch, notices]).toEqual([[], []]);
+  });
+});
+
+test('the starter rules refuse nothing, and tell what enforcing them would refuse', () => {
+  const onOpenShift = withPlatform(audited, platform, sha256).ruleSet;
+  for (const image of ['docker.io/library/nginx', 'nginx', 'quay.io/somebody/x', 'quay.io/openshift-release-dev-x/y']) {
+    const { outcome, judged } = decided(change('Pod', podOf(image)), onOpenShift, facts);
+    expect([image, outcome, judged]).toEqual([image, 'allow', 'deny']);
+  }
+});
+
+describe('short names under the starter rules', () => {
+  const judged = (searched: readonly string[] | 'reject') =>
+    decided(change('Pod', podOf('ubi9/nodejs-20')), withPlatform(enforced, { ...platform, shortNames: searched }, sha256).ruleSet, facts);
+
+  test('are refused on a cluster that searches nobody knows where', () => {
+    expect(judged('reject').images[0]?.reason).toBe('short-name');
+  });
+
+  test('are let in where all registries that the cluster searches are trusted', () => {
+    expect(judged(['registry.redhat.io']).outcome).toBe('allow');
+  });
+
+  test('are refused where one of them is not', () => {
+    const { outcome, findings } = judged(['registry.redhat.io', 'docker.io']);
+    expect(outcome).toBe('deny');
+    expect(findings[0]?.message).toContain('may be any of registry.redhat.io/ubi9/nodejs-20, docker.io/ubi9/nodejs-20');
+  });
+});
+
+function podOf(image: string) {
+  return { metadata: { name: 'web' }, spec: { containers: [{ name: 'web', image }] } };
+}
+
+function buildOf(image: string) {
+  return { metadata: { name: 'web' }, spec: { strategy: { sourceStrategy: { from: { kind: 'DockerImage', name: image } } } } };
+}
