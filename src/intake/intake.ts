@@ -1,6 +1,7 @@
 /** The way of rules into the book: whatever brings them, they are parsed beside the requests and taken over in the order in which they came. */
 import { setImmediate as otherWork } from 'node:timers/promises';
 import type { Bundle, ReadBundle, RuleBook, RulesChange } from '../rules/book.ts';
+import type { Problem } from '../rules/problem.ts';
 import type { DocumentParser } from './parser.ts';
 
 /** As the book's own, but later: each resolves when it is done and told, in the order of the calls over all three. */
@@ -34,7 +35,13 @@ export function createRuleIntake({ book, parser, onChange }: IntakeOptions): Rul
 
   return {
     open: (bundles, lastGood = []) => inTurn(async () => book.open(await readAll(bundles), await readAll(lastGood))),
-    offer: (bundle) => inTurn(async () => book.offer(await readInTurns(bundle, parser))),
+    offer: (bundle) =>
+      inTurn(async () => {
+        const read = await readInTurns(bundle, parser);
+        const changes = book.offer(read);
+        const idle = changes.some(({ id, problems }) => id === bundle.id && problems.length === 0) ? await wideningInTurns(read, book) : [];
+        return changes.map((change) => (change.id === bundle.id ? { ...change, warnings: [...change.warnings, ...idle] } : change));
+      }),
     withdraw: (id) => inTurn(async () => book.withdraw(id)),
   };
 }
@@ -48,4 +55,14 @@ export async function readInTurns(bundle: Bundle, parser: DocumentParser): Promi
     results.push(await parser.parse({ ...document, scope }));
   }
   return { bundle, results };
+}
+
+/** Rules of a namespace that have no effect, and lets requests be answered between two of them. */
+export async function wideningInTurns(read: ReadBundle, book: Pick<RuleBook, 'widening'>): Promise<readonly Problem[]> {
+  const found: Problem[] = [];
+  for (const problems of book.widening(read)) {
+    found.push(...problems);
+    await otherWork();
+  }
+  return found;
 }

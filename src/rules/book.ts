@@ -2,7 +2,7 @@ import { compileRuleSet } from './compile.ts';
 import { createNamespaceBook } from './namespace-book.ts';
 import { type NamespaceRuleSet, widening, withNamespaceRules } from './namespace-rules.ts';
 import { type ParsedDocument, type ParseResult, parseRulesDocument, type RuleScope } from './parse.ts';
-import type { DocumentStart, Origin, Problem, RuleSource } from './problem.ts';
+import type { DocumentStart, Problem, RuleSource } from './problem.ts';
 import type { RuleSet } from './ruleset.ts';
 
 /** Documents that are accepted or refused together: the keys of one ConfigMap, or one file. */
@@ -69,8 +69,13 @@ export type RuleBook = {
   open(bundles: readonly ReadBundle[], lastGood?: readonly ReadBundle[]): readonly RulesChange[];
   /** A new bundle, or a new version of one. */
   offer(read: ReadBundle): readonly RulesChange[];
-  /** What `offer` would say of it, changing nothing. A rule of a namespace that would have no effect is a problem here: somebody is there to mend it. */
+  /** What `offer` would say of it, changing nothing. */
   preview(read: ReadBundle): Preview;
+  /**
+   * Rules of a namespace's bundle that have no effect beside the cluster's. One step for each rule: where the cluster has many rules, each
+   * takes milliseconds.
+   */
+  widening(read: ReadBundle): Iterable<readonly Problem[]>;
   /** A bundle is gone, and its rules with it, unless it was the last: then they stay until somebody writes down that there are none. */
   withdraw(id: string): readonly RulesChange[];
   /** The cluster's versions in force, for the next run's `lastGood`. */
@@ -91,13 +96,8 @@ type Trial = { readonly warnings: readonly Problem[] } & (
   /** No rule and no setting, in any bundle. */
   | { readonly kind: 'says-nothing' }
   | { readonly kind: 'good'; readonly documents: readonly ParsedDocument[]; readonly ruleSet: RuleSet }
-  /** Rules of a namespace, and those of them that have no effect. */
-  | {
-      readonly kind: 'good-own';
-      readonly documents: readonly ParsedDocument[];
-      readonly rules: NamespaceRuleSet;
-      readonly widening: () => readonly Problem[];
-    }
+  /** Rules of a namespace. */
+  | { readonly kind: 'good-own'; readonly documents: readonly ParsedDocument[]; readonly rules: NamespaceRuleSet }
 );
 
 /** What became of one bundle. */
@@ -144,8 +144,7 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     if (trial.kind === 'good-own') {
       own.put(bundle.id, trial.documents, trial.rules);
       ownBundles.set(bundle.id, bundle);
-      // At the opening nobody is there to be told, and of many namespaces it would take its time.
-      return { bundle, problems: [], warnings: opened ? [...warnings, ...trial.widening()] : warnings };
+      return { bundle, problems: [], warnings };
     }
     for (const id of leftBehind) accepted.delete(id);
     leftBehind.clear();
@@ -161,7 +160,11 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     if (parseProblems.length > 0) return { kind: 'refused', problems: parseProblems, warnings };
 
     const documents = results.flatMap((result) => (result.ok ? [result.document] : []));
-    if (bundle.scope?.kind === 'namespace') return { ...tryOutOwn(bundle, bundle.scope.namespace, documents), warnings };
+    if (bundle.scope?.kind === 'namespace') {
+      const compiled = own.compileWith(bundle.scope.namespace, bundle.id, documents);
+      if (!compiled.ok) return { kind: 'refused', problems: compiled.problems, warnings };
+      return { kind: 'good-own', documents, rules: compiled.rules, warnings };
+    }
     const others = [...accepted].filter(([id]) => id !== bundle.id && !leftBehind.has(id)).flatMap(([, entry]) => entry.documents);
     // Nothing written is no rule set: taken at its word, it would enforce and refuse every image.
     if ([...others, ...documents].every(({ blank }) => blank)) return { kind: 'says-nothing', warnings };
@@ -169,15 +172,6 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     const compiled = compileRuleSet([...others, ...documents], hash);
     if (!compiled.ok) return { kind: 'refused', problems: compiled.problems, warnings };
     return { kind: 'good', documents, ruleSet: compiled.ruleSet, warnings };
-  }
-
-  function tryOutOwn({ id }: Bundle, namespace: string, documents: readonly ParsedDocument[]) {
-    const compiled = own.compileWith(namespace, id, documents);
-    if (!compiled.ok) return { kind: 'refused', problems: compiled.problems } as const;
-    const { rules } = compiled;
-    const sources = new Set<Origin['source']>(documents.map(({ source }) => source));
-    const ineffective = () => (ofCluster ? widening(ofCluster, rules).filter(({ origin }) => sources.has(origin.source)) : []);
-    return { kind: 'good-own', documents, rules, widening: ineffective } as const;
   }
 
   /** Those that are of the same rules as what has changed. */
@@ -307,8 +301,13 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
       const trial = tryOut(read);
       const { warnings } = trial;
       if (trial.kind === 'refused') return { problems: trial.problems, warnings, ruleSet: undefined };
-      if (trial.kind === 'good-own') return { problems: trial.widening(), warnings, ruleSet: undefined };
       return { problems: [], warnings, ruleSet: trial.kind === 'good' ? trial.ruleSet : undefined };
+    },
+    *widening({ bundle: { scope }, results }) {
+      if (scope?.kind !== 'namespace') return;
+      const { namespace } = scope;
+      const rules = results.flatMap((result) => (result.ok ? result.document.rules : []));
+      for (const rule of rules) yield ofCluster ? widening(ofCluster, { namespace, rules: [rule] }) : [];
     },
     withdraw(id) {
       const before = current();

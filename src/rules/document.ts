@@ -29,6 +29,11 @@ export type DocumentFrame = {
   readonly start: DocumentStart;
 };
 
+/**
+ * As YAML's lexer cuts the text: some 25 for a rule, so 12,000 rules. Each may become a node, or an error with its stack: a text of a million
+ * commas would take more memory than the program has, and end it.
+ */
+const mostLexemes = 300_000;
 /** YAML's parser pushes up to three entries a level, and rules are three levels deep; the limit keeps recursion over the tree shallow. */
 const deepestStack = 48;
 
@@ -80,7 +85,13 @@ function composeOne(text: string, lines: Lines): Composed {
   const parser = new Parser(lines.addNewLine);
   const tokens = [];
   let documents = 0;
+  let lexemes = 0;
   for (const lexeme of new Lexer().lex(text)) {
+    lexemes += 1;
+    if (lexemes > mostLexemes) {
+      const message = `the document holds more than ${mostLexemes} words, signs and spaces between them; split it, or look for what is repeated in it`;
+      return refuse('document-too-large', message, lines.at(parser.offset));
+    }
     for (const token of parser.next(lexeme)) tokens.push(token);
     if (parser.stack.length > deepestStack) {
       return refuse(

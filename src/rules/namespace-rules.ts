@@ -92,7 +92,7 @@ function winsOver({ pattern, trust }: Rule, own: Rule, place: Place): boolean {
  * Trusting rules of a namespace that have no effect, since nothing they hold is trusted by a rule of the cluster that is not more specific,
  * nor left to namespaces. The labels of the namespace are not known here, so what may have an effect is no problem.
  */
-export function widening(cluster: RuleSet, { namespace, rules }: NamespaceRuleSet): readonly Problem[] {
+export function widening(cluster: RuleSet, { namespace, rules }: Pick<NamespaceRuleSet, 'namespace' | 'rules'>): readonly Problem[] {
   const place: Place = { namespace, labels: undefined };
   return rules
     .filter((rule) => rule.trust && !isDelegated(cluster, rule, place) && !choosesSecret(cluster, rule, place))
@@ -111,11 +111,10 @@ function isDelegated(cluster: RuleSet, rule: Rule, place: Place): boolean {
 function choosesSecret(cluster: RuleSet, rule: Rule, place: Place): boolean {
   return cluster.rules.some((trusting) => {
     if (!trusting.trust || selects(trusting.namespaces, place) === false) return false;
-    const answer = matchCommon(cluster, rule.pattern, trusting.pattern, place);
-    if (!answer) return false;
     // Internal registries are trusted whatever a namespace says of them: a rule that says so too is no attempt at more.
-    const decides = answer.value === trusting || answer.unsure !== undefined;
-    return decides && (trusting.internal || !winsOver(trusting, rule, place));
+    if (!trusting.internal && winsOver(trusting, rule, place)) return false;
+    const answer = matchCommon(cluster, rule.pattern, trusting.pattern, place);
+    return answer !== undefined && (answer.value === trusting || answer.unsure !== undefined);
   });
 }
 

@@ -28,7 +28,10 @@ export const problemCodes = {
   'yaml-unquoted-wildcard': { level: 'problem', text: 'A pattern that begins with * stands without quotes, so YAML reads it as an alias.' },
   'yaml-tag': { level: 'problem', text: 'YAML tags and directives are not part of the format.' },
   'yaml-several-documents': { level: 'problem', text: 'The text holds more than one YAML document.' },
-  'document-too-large': { level: 'problem', text: 'The document is longer than 1 MiB, or than 64 KiB for the rules of a namespace.' },
+  'document-too-large': {
+    level: 'problem',
+    text: 'The document is longer than 1 MiB, or than 64 KiB for the rules of a namespace, or of too many parts.',
+  },
   'document-too-costly': { level: 'problem', text: 'Reading the document takes more time or memory than it is given.' },
   'nesting-too-deep': { level: 'problem', text: 'The document is nested deeper than any rule needs.' },
   'too-many-problems': { level: 'problem', text: 'The document has more problems than are listed.' },

@@ -2,16 +2,16 @@
 import { answerGuarded, answerTooSlow, type GuardFindings, type GuardSettings, readGuarded, renderProblem } from '../admission/guard.ts';
 import type { AdmissionAnswer } from '../admission/response.ts';
 import type { ReviewRequest } from '../admission/review.ts';
-import { readInTurns } from '../intake/intake.ts';
+import { readInTurns, wideningInTurns } from '../intake/intake.ts';
 import type { RuleNews } from '../intake/news.ts';
 import type { DocumentParser } from '../intake/parser.ts';
-import type { Bundle, ReadBundle, RuleBook } from '../rules/book.ts';
+import type { Bundle, Preview, ReadBundle, RuleBook } from '../rules/book.ts';
 import type { Problem } from '../rules/problem.ts';
 import type { RuleSet } from '../rules/ruleset.ts';
 
 export type GuardCollaborators = {
   readonly settings: GuardSettings;
-  readonly book: Pick<RuleBook, 'preview'>;
+  readonly book: Pick<RuleBook, 'preview' | 'widening'>;
   /** Of the guard alone: what somebody tries out must not hold up what is in force. */
   readonly parser: DocumentParser;
   readonly news: Pick<RuleNews, 'next'>;
@@ -60,24 +60,25 @@ export function createRuleGuard({ settings, book, parser, news, lint, ...options
 
   async function findingsOf(bundle: Bundle): Promise<GuardFindings> {
     const read = await readInTurns(bundle, parser);
-    let preview = book.preview(read);
-    if (preview.problems.length > 0 && contradictsOthers(read)) {
-      // Perhaps the other one was mended by the same `kubectl apply`, a moment ago.
+    let found = await tryOut(read);
+    if (found.problems.length > 0 && read.results.every(({ ok }) => ok)) {
+      // Good on its own. Perhaps what it contradicts was mended by the same `kubectl apply`, a moment ago.
       await news.next(timings.waitForOthers);
-      preview = book.preview(read);
+      found = await tryOut(read);
     }
-    const { problems, warnings, ruleSet } = preview;
+    const { problems, warnings, ruleSet } = found;
     const advice = ruleSet ? lint(ruleSet).filter(({ origin }) => isOf(bundle, origin)) : [];
     return { problems, warnings: [...warnings, ...advice] };
+  }
+
+  /** Somebody is there to mend it, so that a rule without effect is a problem; when it is loaded, it is harmless. */
+  async function tryOut(read: ReadBundle): Promise<Preview> {
+    const preview = book.preview(read);
+    return preview.problems.length > 0 ? preview : { ...preview, problems: await wideningInTurns(read, book) };
   }
 }
 
 const nothingFound: GuardFindings = { problems: [], warnings: [] };
-
-/** Good on its own: only beside others, or itself in another document, is anything wrong. */
-function contradictsOthers({ results }: ReadBundle): boolean {
-  return results.every(({ ok }) => ok);
-}
 
 function isOf({ documents }: Bundle, { source }: Problem['origin']): boolean {
   return documents.some(

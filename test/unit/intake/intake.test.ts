@@ -85,3 +85,11 @@ test('a document that could not be read leaves the last good rules in force', as
   expect(changes.at(-1)?.problems).toMatchObject([{ code: 'document-too-costly' }]);
   expect(book.current()?.rules.map(({ name }) => name)).toEqual(['a.io']);
 });
+
+test('a rule of a namespace that has no effect is told with the change', async () => {
+  const { intake, changes } = intakeWith();
+  await intake.open([bundle('one', rule('a.io'))]);
+  const scope = { kind: 'namespace', namespace: 'team' } as const;
+  await intake.offer({ ...bundle('own', 'rules: [{registry: a.io}, {registry: b.io}]'), scope });
+  expect(changes.at(-1)).toMatchObject({ id: 'own', problems: [], warnings: [{ code: 'namespace-widens' }] });
+});

@@ -52,6 +52,11 @@ test('many at a time are answered each with its own', async () => {
   expect(results).toEqual(texts.map(parsedHere));
 });
 
+test('a text of nothing but mistakes is refused for them, and takes no more memory than there is', async () => {
+  const result = await parserWith().parse(document(`rules: [${','.repeat(299_000)}]`));
+  expect(result).toMatchObject({ ok: false, problems: expect.arrayContaining([expect.objectContaining({ code: 'yaml-syntax' })]) });
+});
+
 describe('a document that cannot be read', () => {
   const problem = (result: unknown) => (result as { problems?: readonly object[] }).problems?.[0];
 

@@ -298,17 +298,22 @@ describe('rules of namespaces', () => {
     expect(trustedIn(book, 'other')).toEqual(['a.io']);
   });
 
-  test('what has no effect is a warning when it is loaded, and a problem where somebody can still mend it', () => {
-    const book = opened();
-    const widening = own('team', 'rules', `${trusting('c.io')}\n`);
-    expect(book.preview(widening)).toMatchObject({ problems: [{ code: 'namespace-widens' }], warnings: [] });
-    expect(book.offer(widening)).toMatchObject([{ problems: [], warnings: [{ code: 'namespace-widens' }] }]);
-    expect(trustedIn(book, 'team')).toEqual(['a.io', 'b.io']);
+  test('what has no effect is found rule by rule, of the bundle alone', () => {
+    const book = opened(own('team', 'one', trusting('c.io')));
+    const idle = own('team', 'two', 'rules: [{registry: a.io}, {registry: b.io, trust: false}]', trusting('e.io'));
+    expect([...book.widening(idle)].map((problems) => problems.map(({ code, origin }) => [code, origin.source]))).toEqual([
+      [],
+      [],
+      [['namespace-widens', { kind: 'configMap', namespace: 'team', name: 'two', key: '1.yaml' }]],
+    ]);
+    expect([...book.widening(cluster)]).toEqual([]);
+    expect([...createRuleBook(sha256).widening(idle)].flat()).toEqual([]);
   });
 
-  test('a preview names only what the bundle itself says', () => {
-    const book = opened(own('team', 'one', trusting('c.io')));
-    expect(book.preview(own('team', 'two', refusing('a.io')))).toMatchObject({ problems: [], warnings: [] });
+  test('it does no harm to load them', () => {
+    const book = opened();
+    expect(book.offer(own('team', 'rules', trusting('c.io', 'd.io')))).toMatchObject([{ problems: [] }]);
+    expect(trustedIn(book, 'team')).toEqual(['a.io', 'b.io', 'd.io']);
   });
 
   test('they are no rules of the cluster: without those nothing is judged', () => {

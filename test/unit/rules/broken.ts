@@ -39,6 +39,7 @@ export const brokenDocuments: readonly BrokenDocument[] = [
   { text: `${'['.repeat(60)}`, problem: 'nesting-too-deep 1:49 ', says: 'brackets' },
   { text: '- '.repeat(100_000), problem: 'nesting-too-deep 1:', says: 'dashes' },
   { text: ' '.repeat(1_048_577), problem: 'document-too-large 1:1 ', says: '1048576' },
+  { text: `rules: [${','.repeat(300_000)}]`, problem: 'document-too-large 1:300003 ', says: 'more than 300000 words' },
   { text: 'mode: warn\nrules: []\nmode: audit', problem: 'duplicate-field 3:1 ', says: 'line 1' },
   { text: '{"mode": "warn",\n "mode": "audit"}', problem: 'duplicate-field 2:2 ', says: 'line 1' },
   { text: '{"rules": [{"registry": "a.io", "registry": "b.io"}]}', problem: 'duplicate-field 1:33 ', says: 'keep one of the two' },

@@ -9,16 +9,16 @@ import { createRuleGuard, type GuardCollaborators } from '../../../src/server/gu
 import { sha256 } from '../rules/documents.ts';
 import { reviewOf } from './reviews.ts';
 
-const configMap = (name: string, data: Record<string, string>) => ({
+const configMap = (name: string, data: Record<string, string>, label = 'cluster') => ({
   apiVersion: 'v1',
   kind: 'ConfigMap',
-  metadata: { name, namespace: 'regkeeper', labels: { 'regkeeper.io/rules': 'cluster' } },
+  metadata: { name, namespace: 'regkeeper', labels: { 'regkeeper.io/rules': label } },
   data,
 });
 const trusting = (...registries: readonly string[]) => `rules: [${registries.map((registry) => `{registry: ${registry}}`).join(', ')}]`;
 
-function requestOf(name: string, data: Record<string, string>): ReviewRequest {
-  const review = decodeReview(reviewOf(configMap(name, data), { namespace: 'regkeeper' }));
+function requestOf(name: string, data: Record<string, string>, label?: string): ReviewRequest {
+  const review = decodeReview(reviewOf(configMap(name, data, label), { namespace: 'regkeeper' }));
   if (!review.ok) throw new Error(review.message);
   return review.request;
 }
@@ -39,7 +39,7 @@ function guarding(options: Partial<GuardCollaborators> = {}) {
     timings: { waitForOthers: 1 },
     ...options,
   });
-  const review = (name: string, data: Record<string, string>) => guard(requestOf(name, data));
+  const review = (name: string, data: Record<string, string>, label?: string) => guard(requestOf(name, data, label));
   return { book, stored, review };
 }
 
@@ -80,6 +80,13 @@ describe('what a book would refuse is refused', () => {
     expect((await review('two', { 'rules.yaml': trusting('b.io') })).answer?.response).toMatchObject({ allowed: true });
     expect(book.current()).toBe(before);
   });
+});
+
+test('a rule of a namespace that would have no effect is a problem, as long as somebody is there to mend it', async () => {
+  const { review } = guarding({ settings: { namespace: 'regkeeper', namespaceRules: true } });
+  const { answer, problems } = await review('own', { 'rules.yaml': trusting('a.io', 'b.io') }, 'namespace');
+  expect(answer?.response.allowed).toBe(false);
+  expect(problems).toEqual([expect.stringMatching(/^rules\.yaml:1:\d+: b\.io .* \(namespace-widens\)$/)]);
 });
 
 describe('advice', () => {
