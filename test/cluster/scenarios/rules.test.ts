@@ -94,6 +94,14 @@ describe('a rules ConfigMap passes', () => {
     await waitUntil('the rule to be gone', async () => (await tryPod('more.example.com/app')) !== undefined);
   });
 
+  test('with advice on what is allowed and probably not meant', async () => {
+    onTestFinished(() => remove('more-rules'));
+    const text = 'rules: [{registry: more.example.com, namespaces: "sandbox-*"}]';
+    const { code, stderr } = await apply(configMap('more-rules', { 'rules.yaml': text }));
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/Warning: regkeeper: rules\.yaml:1:\d+: more\.example\.com is trusted for namespaces named sandbox-\*/);
+  });
+
   test('with a warning where it would never be read', async () => {
     const { code, stderr } = await apply(configMap('stray', { 'rules.yaml': 'rules: []' }, { namespace: keeper.namespace }));
     expect(code).toBe(0);
