@@ -13,10 +13,12 @@ import { keepSnapshot, readSnapshot, type SnapshotPlace } from './cluster/rule-s
 import { watchClusterRules } from './cluster/rule-source.ts';
 import { keepOwnCertificate } from './cluster/self-certificates.ts';
 import { noFacts } from './decision/facts.ts';
+import { loadExtraKinds } from './files/extra-kinds.ts';
 import { watchRuleFiles } from './files/rule-files.ts';
 import { createRuleIntake, type IntakeOptions } from './intake/intake.ts';
 import { createRuleNews } from './intake/news.ts';
 import { createDocumentParser } from './intake/parser.ts';
+import type { Kinds } from './object/kinds.ts';
 import { createRuleBook, type RuleBook, type RulesChange } from './rules/book.ts';
 import { lintRules } from './rules/lint.ts';
 import type { PlatformRules } from './rules/platform.ts';
@@ -47,6 +49,7 @@ export type RunningServer = {
 
 /** @throws ConfigurationError for what the person who started it can mend */
 export async function serve(settings: Settings, env: Environment): Promise<RunningServer> {
+  const kinds = await readKinds(settings);
   const logDestination = openDestination(2);
   const log = createLogger(settings.logLevel, logDestination);
   const auditDestination = openAuditDestination(settings);
@@ -87,7 +90,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
 
   const client = settings.cluster && connectApi(await loadKubeConfig(kubeConfigChoice(settings.cluster, env)));
   if (client) {
-    const facts = watchClusterFacts({ client, log });
+    const facts = watchClusterFacts({ client, log, kinds });
     clusterFacts = facts;
     closers.push(() => facts.close());
     const watched = watchPlatform({
@@ -129,7 +132,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
     audit: (record: object) => auditLog.write(record),
   };
 
-  const unwatched = noFacts(Date.now);
+  const unwatched = { ...noFacts(Date.now), kinds };
   const webhook = createWebhookServer(
     {
       rules: () => inForce(book.current()),
@@ -152,6 +155,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
     const registration = keepRegistered({
       ...place,
       excludedNamespaces: settings.excludedNamespaces,
+      kinds: kinds.rows,
       guard: guarded !== undefined,
       ready: () => book.missing() === undefined && missingOfCluster() === undefined,
       prove: proveReachable(place),
@@ -178,6 +182,12 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
       await Promise.all([auditDestination.flush(), logDestination.flush()]);
     },
   };
+}
+
+async function readKinds({ extraKindFiles }: Settings): Promise<Kinds> {
+  const loaded = await loadExtraKinds(extraKindFiles);
+  if (!loaded.ok) throw new ConfigurationError(loaded.problems.join('\n'));
+  return loaded.kinds;
 }
 
 function kubeConfigChoice(cluster: NonNullable<Settings['cluster']>, env: Environment) {

@@ -19,6 +19,7 @@ export type ServeOptions = {
   readonly service: string;
   readonly register?: boolean;
   readonly excludeNamespaces?: readonly string[];
+  readonly extraKinds?: readonly string[];
   readonly namespaceRules?: boolean;
   readonly host?: string;
   readonly port: number;
@@ -45,6 +46,8 @@ export type Settings = {
   readonly register: boolean;
   /** Namespaces whose requests the API server shall not bring, beside our own and the platform's. */
   readonly excludedNamespaces: readonly string[];
+  /** Files that name kinds of custom resources. */
+  readonly extraKindFiles: readonly string[];
   readonly host: string;
   readonly port: number;
   readonly healthPort: number;
@@ -83,6 +86,7 @@ export function readSettings(options: ServeOptions, env: Environment): Settings 
     service: options.service,
     register: options.register === true,
     excludedNamespaces: options.excludeNamespaces ?? [],
+    extraKindFiles: options.extraKinds ?? [],
     // Docker and Kubernetes hand over IPv4 and IPv6; on a developer's machine nobody else has business here.
     host: options.host ?? (dev ? '127.0.0.1' : '::'),
     port: options.port,

@@ -6,6 +6,7 @@ import { printManifests } from '../manifests/print-manifests.ts';
 import { readManifests, readStandardInput } from '../manifests/read-manifests.ts';
 import { parseDay } from './day.ts';
 import { type Evaluation, evaluate, isClean } from './evaluate.ts';
+import { extraKindsOption, kindsGiven } from './kinds-given.ts';
 import type { ExitCode, Terminal } from './program.ts';
 import { renderRemarks, renderResult, renderResults, renderSummary } from './render-results.ts';
 import { rulesGiven } from './rules-given.ts';
@@ -17,6 +18,7 @@ type CheckOptions = {
   readonly user: string;
   readonly date?: number;
   readonly complete?: true;
+  readonly extraKinds?: readonly string[];
   readonly output: 'table' | 'json' | 'yaml';
 };
 
@@ -30,6 +32,7 @@ export function checkCommand(terminal: Terminal, finish: (code: ExitCode) => voi
     .addOption(new Option('--user <name>', 'who would create them').default('developer'))
     .addOption(new Option('--date <day>', 'judge exemptions as of this day, YYYY-MM-DD in UTC (default: today)').argParser(dayOption))
     .addOption(new Option('--complete', 'the objects are all there is: a secret or service account that is not among them does not exist'))
+    .addOption(extraKindsOption())
     .addOption(
       new Option('-o, --output <format>', 'yaml prints the objects that would be let in, as they would be stored')
         .choices(['table', 'json', 'yaml'])
@@ -42,10 +45,11 @@ async function check(options: CheckOptions, terminal: Terminal): Promise<ExitCod
   if (options.filename.includes('-') && options.rules.includes('-')) throw new ConfigurationError('standard input (-) can be given once');
   const rules = await rulesGiven(options.rules, terminal);
   const manifests = await manifestsGiven(options.filename, terminal);
-  if (!rules || !manifests) return 2;
+  const kinds = await kindsGiven(options.extraKinds, terminal);
+  if (!rules || !manifests || !kinds) return 2;
 
   const { namespace, user, complete = false, date = Date.now() } = options;
-  const evaluation = evaluate(manifests, rules, { namespace, user, complete, now: date });
+  const evaluation = evaluate(manifests, rules, { namespace, user, complete, now: date, kinds });
   print(evaluation, options.output, terminal);
   return evaluation.results.every(isClean) ? 0 : 1;
 }

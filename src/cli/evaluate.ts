@@ -6,6 +6,7 @@ import type { Facts } from '../decision/facts.ts';
 import type { PatchOperation } from '../decision/patch.ts';
 import type { Manifest } from '../manifests/parse-manifests.ts';
 import { type JsonObject, textAt } from '../object/json.ts';
+import type { Kinds } from '../object/kinds.ts';
 import { type Origin, renderOrigin } from '../rules/problem.ts';
 import type { RuleSet } from '../rules/ruleset.ts';
 import { givenFacts } from './given-facts.ts';
@@ -17,6 +18,7 @@ export type EvaluationOptions = {
   readonly complete: boolean;
   /** Milliseconds since 1970. */
   readonly now: number;
+  readonly kinds?: Kinds;
 };
 
 export type Evaluation = {

@@ -3,6 +3,7 @@ import type { Facts, ImageStreamFacts, SecretFacts, ServiceAccountFacts } from '
 import { readImageStream } from '../decision/image-stream.ts';
 import type { Manifest } from '../manifests/parse-manifests.ts';
 import { isObject, type JsonObject, textAt, valueAt } from '../object/json.ts';
+import type { Kinds } from '../object/kinds.ts';
 
 export type GivenFactsOptions = {
   /** Of objects that name none. */
@@ -11,10 +12,11 @@ export type GivenFactsOptions = {
   readonly complete: boolean;
   /** Milliseconds since 1970. */
   readonly now: number;
+  readonly kinds?: Kinds;
 };
 
 /** Namespaces tell their labels, service accounts their pull secrets, secrets that they exist and their type, image streams what they hold. */
-export function givenFacts(manifests: readonly Manifest[], { namespace: fallback, complete, now }: GivenFactsOptions): Facts {
+export function givenFacts(manifests: readonly Manifest[], { namespace: fallback, complete, now, kinds }: GivenFactsOptions): Facts {
   const namespaces = new Map<string, Readonly<Record<string, string>>>();
   const accounts = new Map<string, ServiceAccountFacts>();
   const secrets = new Map<string, SecretFacts>();
@@ -44,6 +46,7 @@ export function givenFacts(manifests: readonly Manifest[], { namespace: fallback
     secret: (namespace, name) => secrets.get(keyOf(namespace, name)) ?? (complete ? 'absent' : 'unknown'),
     imageStream: (namespace, name) => streams.get(keyOf(namespace, name)) ?? { kind: complete ? 'absent' : 'unknown' },
     now: () => now,
+    ...(kinds && { kinds }),
   };
 }
 

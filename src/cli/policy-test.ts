@@ -5,6 +5,7 @@ import { stringify } from 'yaml';
 import { loadRules } from '../files/load-rules.ts';
 import { renderManifestProblem } from '../manifests/parse-manifests.ts';
 import { readManifests } from '../manifests/read-manifests.ts';
+import type { Kinds } from '../object/kinds.ts';
 import type { RuleSet } from '../rules/ruleset.ts';
 import { type Evaluation, type EvaluationOptions, evaluate, type ObjectResult } from './evaluate.ts';
 import { compareResults, type Expectation, type Failure, parseExpectation } from './expectation.ts';
@@ -32,6 +33,7 @@ export type TestOptions = {
   readonly update: boolean;
   /** Milliseconds since 1970, for tests that name no day. */
   readonly now: number;
+  readonly kinds?: Kinds;
 };
 
 /** In the order of names. Rejects with what the file system says where the folder cannot be read. */
@@ -81,7 +83,7 @@ export type TestEvaluation =
 export async function evaluateTest(
   folder: string,
   { namespace = 'default', user = 'developer', complete = false, date }: Expectation,
-  { rules: shared, now }: Pick<TestOptions, 'rules' | 'now'>,
+  { rules: shared, now, kinds }: Pick<TestOptions, 'rules' | 'now' | 'kinds'>,
 ): Promise<TestEvaluation> {
   const own = await ownRules(folder);
   const paths = own === undefined ? shared : [own];
@@ -101,7 +103,7 @@ export async function evaluateTest(
     };
   }
   const manifests = read.manifests.map((manifest) => ({ ...manifest, file: relative(folder, manifest.file) }));
-  const options = { namespace, user, complete, now: date ?? now };
+  const options = { namespace, user, complete, now: date ?? now, ...(kinds && { kinds }) };
   return { ok: true, rules: ruleSet, evaluation: evaluate(manifests, ruleSet, options), options };
 }
 

@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { ServeOptions } from '../settings.ts';
+import { extraKindsOption } from './kinds-given.ts';
 import type { ExitCode } from './program.ts';
 
 export type ServeAction = (options: ServeOptions) => Promise<void>;
@@ -39,6 +40,7 @@ export function serveCommand(action: ServeAction, finish: (code: ExitCode | unde
         'namespaces may have rules of their own, in their ConfigMaps labelled regkeeper.io/rules: namespace; they never loosen',
       ),
     )
+    .addOption(extraKindsOption())
     .addOption(new Option('--host <address>', 'address to listen on (default: all, with --dev 127.0.0.1)'))
     .addOption(new Option('--port <number>', 'HTTPS port').default(8443).argParser(parsePort))
     .addOption(new Option('--health-port <number>', 'plain HTTP port of /healthz and /readyz').default(8080).argParser(parsePort))

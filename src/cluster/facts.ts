@@ -1,5 +1,6 @@
 /** What the engine asks about the cluster, answered from watches: never a call on the request path. */
 import type { Facts } from '../decision/facts.ts';
+import type { Kinds } from '../object/kinds.ts';
 import type { ApiClient, KubeObject, Log } from './api.ts';
 import { watchImageStreams } from './image-streams.ts';
 import { watchCollection } from './reflector.ts';
@@ -14,7 +15,9 @@ export type ClusterFacts = {
   close(): Promise<void>;
 };
 
-export function watchClusterFacts({ client, log }: { readonly client: ApiClient; readonly log: Log }): ClusterFacts {
+export type FactsOptions = { readonly client: ApiClient; readonly log: Log; readonly kinds?: Kinds };
+
+export function watchClusterFacts({ client, log, kinds }: FactsOptions): ClusterFacts {
   const serviceAccounts = watchCollection<ServiceAccount>({ client, path: '/api/v1/serviceaccounts', log });
   // Labels are metadata, and nothing else of a namespace is asked for.
   const namespaces = watchCollection<KubeObject>({ client, path: '/api/v1/namespaces', metadataOnly: true, log });
@@ -45,6 +48,7 @@ export function watchClusterFacts({ client, log }: { readonly client: ApiClient;
     secret: () => 'unknown',
     imageStream: (namespace, name) => streams.get(namespace, name),
     now: Date.now,
+    ...(kinds && { kinds }),
   };
   return {
     current: () => (unread().length === 0 ? facts : undefined),

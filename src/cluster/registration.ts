@@ -112,11 +112,20 @@ function rulesFor({ group, version, doors }: RegisteredKind): object[] {
 function bringsAnImage({ fields }: RegisteredKind): string {
   const changed = fields.map((field) => {
     // Optional at each step: a condition that fails to evaluate would refuse the request.
-    const path = field.map((name) => `.?${name}`).join('');
+    const path = field.map(celStep).join('');
     return `object${path} != oldObject${path}`;
   });
   return ["request.operation == 'CREATE'", ...changed].join(' || ');
 }
+
+/** Names of custom resources' fields may be no identifiers of CEL, or words of its own. */
+function celStep(name: string | number): string {
+  const isPlain = /^[a-z][A-Za-z]*$/.test(name.toString()) && !celWords.has(name.toString());
+  return isPlain ? `.?${name}` : `[?${JSON.stringify(name)}]`;
+}
+
+// biome-ignore format: one list
+const celWords = new Set(['as', 'break', 'const', 'continue', 'else', 'false', 'for', 'function', 'if', 'import', 'in', 'let', 'loop', 'namespace', 'null', 'package', 'return', 'true', 'var', 'void', 'while']);
 
 export type RegistrationOptions = {
   readonly client: ApiClient;
@@ -133,6 +142,8 @@ export type RegistrationOptions = {
    */
   readonly prove?: ((mutating: LiveConfiguration) => Promise<boolean>) | undefined;
   readonly excludedNamespaces?: readonly string[] | undefined;
+  /** Those that are read; Kubernetes' and OpenShift's unless told. */
+  readonly kinds?: readonly RegisteredKind[] | undefined;
   /** As in {@link WebhookWishes}. */
   readonly guard?: boolean | undefined;
   readonly schedule?: Schedule | undefined;
@@ -296,7 +307,15 @@ async function fill(options: RegistrationOptions, { kind, plural, entries }: Con
   else log.info({ kind, webhooks: wanted.map(({ name }) => name) }, `filled the ${kind} ${ourName}`);
 }
 
-async function desiredNow({ client, namespace, service, certificates, excludedNamespaces = [], guard }: RegistrationOptions) {
+async function desiredNow({
+  client,
+  namespace,
+  service,
+  certificates,
+  excludedNamespaces = [],
+  kinds = kindsWithImages,
+  guard,
+}: RegistrationOptions) {
   const { authorities } = certificates.current();
   if (authorities === undefined) throw new Error('the source of the certificate does not tell its authorities, which the API server needs');
   return desiredWebhooks({
@@ -305,7 +324,7 @@ async function desiredNow({ client, namespace, service, certificates, excludedNa
     caBundle: authorities,
     excludedNamespaces,
     guard,
-    kinds: await kindsServed(client, kindsWithImages),
+    kinds: await kindsServed(client, kinds),
     openshift: await client.hasResource('config.openshift.io/v1', 'clusterversions'),
   });
 }

@@ -18,7 +18,7 @@ import { resolveStream, type StreamResolution } from './streams.ts';
  * facts give the same decision, so the mutating and the validating answer, the command line and the tests cannot disagree.
  */
 export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): Decision {
-  const reading = readObject(contextOf(request), request.object);
+  const reading = readObject(contextOf(request), request.object, facts.kinds);
   if (reading.kind === 'unknown') return { kind: 'unknown-kind' };
   if (reading.kind === 'malformed') return { kind: 'malformed', problem: reading.problem };
   const { shape } = reading;
@@ -27,7 +27,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
   const place: Place = { namespace: request.namespace, labels: home.kind === 'known' ? home.labels : undefined };
   const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
   const writes = mayInject(shape, settings);
-  const before = imagesBefore(request, rules);
+  const before = imagesBefore(request, rules, facts.kinds);
   const judging = { rules, place, settings, facts, shape, before, writes };
   const images = shape.slots.map((slot) => judge(slot, judging));
 
@@ -159,9 +159,9 @@ function weaken(decision: ImageDecision, reason: 'mirror-pod' | 'not-introduced'
   return decision.judged === 'deny' ? { ...decision, judged: 'warn', reason } : decision;
 }
 
-function imagesBefore(request: ChangeRequest, rules: RuleSet): ReadonlySet<string> {
+function imagesBefore(request: ChangeRequest, rules: RuleSet, kinds: Facts['kinds']): ReadonlySet<string> {
   if (request.operation !== 'UPDATE') return new Set();
-  const reading = readObject(contextOf(request), request.oldObject);
+  const reading = readObject(contextOf(request), request.oldObject, kinds);
   // An old object that cannot be read has shown us nothing, so everything in the new one counts as brought in.
   return new Set(reading.kind === 'shape' ? reading.shape.slots.map((slot) => identity(slot, request.namespace, rules)) : []);
 }

@@ -1,3 +1,5 @@
+import type { Kinds } from '../object/kinds.ts';
+
 /** What the engine must know from outside. The cluster room answers from its watches; the command line from the files it is given; a test passes a plain object. */
 export type Facts = {
   serviceAccount(namespace: string, name: string): ServiceAccountFacts;
@@ -8,6 +10,8 @@ export type Facts = {
   imageStream(namespace: string, name: string): ImageStreamFacts;
   /** Milliseconds since 1970. */
   now(): number;
+  /** The kinds that are read; those of Kubernetes and OpenShift where nobody says more. */
+  readonly kinds?: Kinds;
 };
 
 export type ServiceAccountFacts =

@@ -41,6 +41,7 @@ export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: r
 
   const ours = namesIn(shape.mark);
   const pristine = shape.pullSecrets.every((name) => name !== undefined && ours.has(name));
+  if (shape.onlyIntoEmptyList && !pristine) return leave();
   const needsAccount = wanted.length > 0 || (shape.stage === 'pod' && pristine && shape.pullSecrets.length > 0);
   const account: ServiceAccountFacts = needsAccount ? facts.serviceAccount(request.namespace, shape.serviceAccount) : { kind: 'unknown' };
 

@@ -14,6 +14,8 @@ export type PodPlace = {
   readonly stage: 'pod' | 'template';
   readonly spec: Path;
   readonly metadata: Path;
+  /** Of a custom resource, whose controller may add the containers. */
+  readonly partial?: true;
 };
 
 export function readPod(root: JsonObject, place: PodPlace, untouchable?: PodShape['untouchable']): ShapeReading<PodShape> {
@@ -24,7 +26,7 @@ export function readPod(root: JsonObject, place: PodPlace, untouchable?: PodShap
 
   const slots: ImageSlot[] = [];
   for (const list of containerLists) {
-    const problem = readContainers(spec, place.spec, list, slots);
+    const problem = readContainers(spec, place.spec, place.partial ? { ...list, required: false } : list, slots);
     if (problem) return { kind: 'malformed', problem };
   }
   const problem = readImageVolumes(spec, place.spec, slots);

@@ -57,6 +57,8 @@ export type PodShape = {
   readonly mark: PodMark;
   /** Why nothing may be written here although the images are judged; absent where writing is fine. */
   readonly untouchable?: 'owned' | 'mirror' | 'immutable';
+  /** Of a custom resource, whose list of secrets is the author's as a whole, or nobody's. */
+  readonly onlyIntoEmptyList?: true;
 };
 
 /** One place of a build that holds the name of one secret, and the images that secret serves. */

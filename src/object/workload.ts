@@ -37,7 +37,7 @@ function untouchableTemplate(object: JsonObject, context: ReadingContext): PodSh
 
 const copiesOfOwners = new Set(['ReplicaSet', 'ReplicationController', 'Job']);
 
-function hasControllerOwner(object: JsonObject): boolean {
+export function hasControllerOwner(object: JsonObject): boolean {
   const owners = valueAt(object, ['metadata', 'ownerReferences']);
   return Array.isArray(owners) && owners.some((owner) => isObject(owner) && owner.controller === true);
 }

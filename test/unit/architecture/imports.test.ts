@@ -17,7 +17,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   audit: ['image', 'object', 'rules', 'decision', 'admission'],
   intake: ['image', 'rules'],
   cluster: ['image', 'object', 'rules', 'decision', 'admission', 'audit', 'intake', 'tls'],
-  files: ['rules', 'intake'],
+  files: ['image', 'object', 'rules', 'intake'],
   manifests: ['object'],
   tls: ['files'],
   telemetry: [],

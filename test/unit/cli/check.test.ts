@@ -282,3 +282,29 @@ describe('exit code 2: what cannot be read', () => {
     expect([2, 'ConfigurationError']).toContain(exitCode);
   });
 });
+
+describe('check --extra-kinds', () => {
+  const rollout = `
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: web}
+spec: {template: {spec: {containers: [{name: app, image: reg.example.com/web}]}}}
+`;
+  const kinds = 'kinds:\n- {group: argoproj.io, version: v1alpha1, resource: rollouts, kind: Rollout, template: spec.template}\n';
+
+  test('judges and fills the kinds that the files name', async () => {
+    const { json } = await checkJson(rollout, '--extra-kinds', await write('kinds.yaml', kinds));
+    expect(json.results).toMatchObject([
+      { outcome: 'allow', inject: [{ path: 'spec.template.spec.imagePullSecrets', secret: 'corp-pull' }] },
+    ]);
+    expect((await checkJson(rollout)).json).toMatchObject({ results: [], skipped: [{ kind: 'Rollout', count: 1 }] });
+  });
+
+  test('tells what is wrong with a file and judges nothing', async () => {
+    const file = await write('bad-kinds.yaml', kinds.replace('template: ', 'templates: '));
+    const { exitCode, out, err } = await check(rollout, '--extra-kinds', file);
+    expect({ exitCode, out }).toEqual({ exitCode: 2, out: '' });
+    expect(err).toContain(`${file}:2:`);
+    expect(err).toContain('unknown field "templates": did you mean "template"?');
+  });
+});

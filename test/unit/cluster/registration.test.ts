@@ -1,6 +1,7 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { ApiError, type KubeObject } from '../../../src/cluster/api.ts';
 import { desiredWebhooks, keepRegistered, type WebhookEntry } from '../../../src/cluster/registration.ts';
+import { extraKindRow } from '../../../src/object/extra-kind.ts';
 import { kindsWithImages } from '../../../src/object/kinds.ts';
 import { holdCertificate } from '../../../src/tls/source.ts';
 import { handSchedule, memoryApi } from './memory-api.ts';
@@ -128,6 +129,26 @@ describe('the desired entries', () => {
     test('are not there where rules come from files', () => {
       expect(validating.map(({ name }) => name)).not.toContain('configmaps.guard.regkeeper.io');
     });
+  });
+
+  test('ask about custom resources that the settings name, by fields that may be no words of CEL', () => {
+    const place = (...steps: string[]) => steps;
+    const row = extraKindRow({
+      group: 'x.io',
+      version: 'v1',
+      resource: 'things',
+      kind: 'Thing',
+      template: ['spec', 'template'],
+      podSpecs: [place('spec', 'namespace', 'pod-spec')],
+      images: [],
+    });
+    const [entry] = desiredWebhooks({ ...wishes, kinds: [row] }).mutating;
+    expect(entry?.name).toBe('things.x.io.mutate.regkeeper.io');
+    expect(conditionOf(entry, 'brings-an-image')?.split(' || ')).toEqual([
+      "request.operation == 'CREATE'",
+      'object.?spec.?template != oldObject.?spec.?template',
+      'object.?spec[?"namespace"][?"pod-spec"] != oldObject.?spec[?"namespace"][?"pod-spec"]',
+    ]);
   });
 
   test('are of the given kinds only', () => {

@@ -1,0 +1,138 @@
+/** Custom resources that the settings name: Argo Rollouts, Knative Services and Tekton TaskRuns, as plain custom resources. */
+import { resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { target } from '../target.ts';
+import { withRegkeeper } from '../with-regkeeper.ts';
+
+const cluster = target();
+const { kubectl } = cluster;
+
+const kinds = [
+  { group: 'argoproj.io', version: 'v1alpha1', plural: 'rollouts', kind: 'Rollout' },
+  { group: 'serving.knative.dev', version: 'v1', plural: 'services', kind: 'Service' },
+  { group: 'tekton.dev', version: 'v1', plural: 'taskruns', kind: 'TaskRun' },
+];
+
+// The server of another cluster has its own settings.
+describe.runIf(cluster.local)('custom resources', () => {
+  // Before the server starts: what is not served is not registered, and looked for again only after a minute.
+  beforeAll(async () => {
+    await kubectl(['apply', '-f', '-'], { stdin: JSON.stringify({ apiVersion: 'v1', kind: 'List', items: kinds.map(definitionOf) }) });
+    await kubectl([
+      'wait',
+      '--for=condition=Established',
+      '--timeout=60s',
+      'crd',
+      ...kinds.map(({ plural, group }) => `${plural}.${group}`),
+    ]);
+  });
+  afterAll(async () => {
+    await kubectl(['delete', 'crd', '--ignore-not-found', ...kinds.map(({ plural, group }) => `${plural}.${group}`)]);
+  });
+
+  const keeper = withRegkeeper(
+    cluster,
+    'mode: enforce\nunconfigured: deny\nrules:\n- {registry: good.example.com, pullSecret: corp-pull}\n',
+    { flags: ['--extra-kinds', resolve(import.meta.dirname, '../../../deploy/extra-kinds.yaml')] },
+  );
+
+  describe.each([
+    { resource: 'rollouts.argoproj.io', apiVersion: 'argoproj.io/v1alpha1', kind: 'Rollout' },
+    { resource: 'services.serving.knative.dev', apiVersion: 'serving.knative.dev/v1', kind: 'Service' },
+  ])('a $kind', ({ resource, apiVersion, kind }) => {
+    const object = (name: string, image: string, spec: object = {}) => ({
+      apiVersion,
+      kind,
+      metadata: { name },
+      spec: { template: { metadata: { labels: { app: name } }, spec: { containers: [{ name: 'app', image }], ...spec } } },
+    });
+    const stored = async (name: string) => {
+      const { metadata, spec } = await kubectl.json<Stored>(['get', resource, name, '-n', keeper.namespace]);
+      return { generation: metadata.generation, template: spec.template, secrets: spec.template.spec.imagePullSecrets };
+    };
+
+    test('that lists no secret gets it, and keeps it while its file is applied again', async () => {
+      await apply(object('web', 'good.example.com/web:1'));
+      const first = await stored('web');
+      expect(first.secrets).toEqual([{ name: 'corp-pull' }]);
+      for (const flags of [[], ['--server-side', '--force-conflicts']]) {
+        await apply(object('web', 'good.example.com/web:1'), flags);
+        expect(await stored('web')).toEqual(first);
+      }
+      await kubectl(['replace', '-f', '-', '-n', keeper.namespace], { stdin: JSON.stringify(object('web', 'good.example.com/web:1')) });
+      expect(await stored('web')).toEqual(first);
+    });
+
+    test('that lists secrets is left to its Pods, or each apply would take ours out again', async () => {
+      const listed = object('listed', 'good.example.com/web:1', { imagePullSecrets: [{ name: 'mine' }] });
+      await apply(listed);
+      const first = await stored('listed');
+      await apply(listed);
+      expect(await stored('listed')).toEqual(first);
+      expect(first.secrets).toEqual([{ name: 'mine' }]);
+    });
+
+    test('with an image of an unknown registry is refused when that comes in, and a label passes', async () => {
+      const { stderr } = await tryTo(['create'], object('bad', 'unknown.example.com/web'));
+      expect(stderr).toContain('denied the request');
+      expect(stderr).toContain('container "app"');
+      expect((await tryTo(['apply'], object('web', 'unknown.example.com/web'))).stderr).toContain('unknown.example.com/web');
+      await kubectl(['label', resource, 'web', 'a=b', '-n', keeper.namespace]);
+    });
+  });
+
+  test('a TaskRun is refused for the image of a step, and is stored as it was sent', async () => {
+    const taskRun = (name: string, image: string) => ({
+      apiVersion: 'tekton.dev/v1',
+      kind: 'TaskRun',
+      metadata: { name },
+      spec: {
+        taskSpec: {
+          steps: [
+            { name: 'a', image },
+            { name: 'b', image: '$(params.image)' },
+          ],
+        },
+      },
+    });
+    const { stderr } = await tryTo(['create'], taskRun('bad', 'unknown.example.com/step'));
+    expect(stderr).toContain('spec.taskSpec.steps[0].image');
+    await apply(taskRun('good', 'good.example.com/step'));
+    const { spec } = await kubectl.json<{ spec: object }>(['get', 'taskruns.tekton.dev', 'good', '-n', keeper.namespace]);
+    expect(spec).toEqual(taskRun('good', 'good.example.com/step').spec);
+  });
+
+  async function apply(object: object, flags: readonly string[] = []): Promise<void> {
+    await kubectl(['apply', '-f', '-', '-n', keeper.namespace, ...flags], { stdin: JSON.stringify(object) });
+  }
+
+  function tryTo(verb: readonly string[], object: object) {
+    return kubectl([...verb, '-f', '-', '-n', keeper.namespace], { stdin: JSON.stringify(object), allowFailure: true });
+  }
+});
+
+type Stored = {
+  readonly metadata: { readonly generation: number };
+  readonly spec: { readonly template: { readonly spec: { readonly imagePullSecrets?: readonly { name: string }[] } } };
+};
+
+function definitionOf({ group, version, plural, kind }: (typeof kinds)[number]) {
+  return {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: `${plural}.${group}` },
+    spec: {
+      group,
+      scope: 'Namespaced',
+      names: { kind, plural, singular: kind.toLowerCase(), listKind: `${kind}List` },
+      versions: [
+        {
+          name: version,
+          served: true,
+          storage: true,
+          schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
+        },
+      ],
+    },
+  };
+}

@@ -1,0 +1,221 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are the variables of custom resources
+import { describe, expect, test } from 'vitest';
+import { type ExtraKind, extraKindRow, parsePlace } from '../../../src/object/extra-kind.ts';
+import { renderPath } from '../../../src/object/json.ts';
+import { kindsOf, kindsWithImages, readObject } from '../../../src/object/kinds.ts';
+import type { ObjectShape } from '../../../src/object/shape.ts';
+
+/* The shapes of Argo Rollouts, Knative and Tekton, as their own documentation shows them. */
+
+const rollout: ExtraKind = { ...kind('argoproj.io', 'Rollout', 'rollouts'), template: ['spec', 'template'], podSpecs: [], images: [] };
+const service: ExtraKind = {
+  ...kind('serving.knative.dev', 'Service', 'services'),
+  template: ['spec', 'template'],
+  podSpecs: [],
+  images: [],
+};
+const taskRun: ExtraKind = {
+  ...kind('tekton.dev', 'TaskRun', 'taskruns'),
+  podSpecs: [],
+  images: ['spec.taskSpec.steps[*].image', 'spec.taskSpec.sidecars[].image', 'spec.taskSpec.stepTemplate.image'].map(place),
+};
+const job: ExtraKind = {
+  ...kind('kubeflow.org', 'PyTorchJob', 'pytorchjobs'),
+  podSpecs: [place('spec.pytorchReplicaSpecs.*.template.spec')],
+  images: [],
+};
+
+describe('an Argo Rollout', () => {
+  const spec = {
+    replicas: 3,
+    strategy: { canary: { steps: [{ setWeight: 20 }] } },
+    template: {
+      metadata: { labels: { app: 'web' } },
+      spec: {
+        serviceAccountName: 'robot',
+        initContainers: [{ name: 'init', image: 'reg.io/init' }],
+        containers: [{ name: 'web', image: 'reg.io/web' }],
+      },
+    },
+  };
+
+  test('is a pod template', () => {
+    expect(read(rollout, { spec })).toMatchObject({
+      kind: 'pod',
+      stage: 'template',
+      spec: ['spec', 'template', 'spec'],
+      metadata: ['spec', 'template', 'metadata'],
+      serviceAccount: 'robot',
+      onlyIntoEmptyList: true,
+    });
+    expect(slots(rollout, { spec })).toEqual([
+      'spec.template.spec.containers[0].image reg.io/web',
+      'spec.template.spec.initContainers[0].image reg.io/init',
+    ]);
+  });
+
+  test('that takes its template from a Deployment names no images', () => {
+    expect(slots(rollout, { spec: { workloadRef: { kind: 'Deployment', name: 'web' } } })).toEqual([]);
+    expect(slots(rollout, { spec: { template: null } })).toEqual([]);
+  });
+
+  test('whose containers another object has is read all the same', () => {
+    expect(slots(rollout, { spec: { template: { spec: { volumes: [{ name: 'v', image: { reference: 'reg.io/v' } }] } } } })).toEqual([
+      'spec.template.spec.volumes[0].image.reference reg.io/v',
+    ]);
+  });
+
+  test('that another object controls is left as it is', () => {
+    const owned = { metadata: { ownerReferences: [{ controller: true }] }, spec };
+    expect(read(rollout, owned)).toMatchObject({ untouchable: 'owned' });
+  });
+});
+
+test('a Knative Service is a pod template', () => {
+  const spec = {
+    template: {
+      metadata: { annotations: { 'autoscaling.knative.dev/min-scale': '1' } },
+      spec: { containerConcurrency: 10, containers: [{ image: 'reg.io/hello', ports: [{ containerPort: 8080 }] }] },
+    },
+    traffic: [{ latestRevision: true, percent: 100 }],
+  };
+  expect(slots(service, { spec })).toEqual(['spec.template.spec.containers[0].image reg.io/hello']);
+});
+
+describe('a Tekton TaskRun', () => {
+  const taskSpec = {
+    steps: [
+      { name: 'build', image: 'reg.io/builder', script: 'make' },
+      { name: 'param', image: '$(params.image)' },
+      { name: 'from-template', script: 'make' },
+    ],
+    sidecars: [{ image: 'reg.io/side' }],
+    stepTemplate: { image: 'reg.io/step' },
+  };
+
+  test('names images by themselves, which its Pod pulls', () => {
+    expect(read(taskRun, { spec: { taskSpec } }).kind).toBe('naming');
+    expect(slots(taskRun, { spec: { taskSpec } })).toEqual([
+      'spec.taskSpec.steps[0].image reg.io/builder elsewhere',
+      'spec.taskSpec.steps[1].image ? "$(params.image)" holds a variable that is filled in later elsewhere',
+      'spec.taskSpec.sidecars[0].image reg.io/side elsewhere',
+      'spec.taskSpec.stepTemplate.image reg.io/step elsewhere',
+    ]);
+  });
+
+  test('that refers to a Task names none', () => {
+    expect(slots(taskRun, { spec: { taskRef: { name: 'build' } } })).toEqual([]);
+  });
+});
+
+test('several pod specs, by the names of a map, are judged', () => {
+  const replica = (image: string) => ({ replicas: 1, template: { spec: { containers: [{ name: 'p', image }] } } });
+  expect(slots(job, { spec: { pytorchReplicaSpecs: { Master: replica('reg.io/m'), Worker: replica('{{image}}') } } })).toEqual([
+    'spec.pytorchReplicaSpecs.Master.template.spec.containers[0].image reg.io/m elsewhere',
+    'spec.pytorchReplicaSpecs.Worker.template.spec.containers[0].image ? "{{image}}" holds a variable that is filled in later elsewhere',
+  ]);
+});
+
+test.each([
+  { name: 'a variable like', image: '$(params.x)/app', waits: true },
+  { name: 'a variable like', image: 'reg.io/app:${TAG}', waits: true },
+  { name: 'a variable like', image: 'reg.io/{{x}}', waits: true },
+  { name: 'a lone letter of one, as in', image: 'reg.io/app$', waits: false },
+  { name: 'a lone letter of one, as in', image: 'reg.io/{app}', waits: false },
+])('$name $image: $waits', ({ image, waits }) => {
+  const [slot] = read(taskRun, { spec: { taskSpec: { stepTemplate: { image } } } }).slots;
+  expect(slot?.content.kind).toBe(waits ? 'unresolved' : 'image');
+});
+
+describe('a field of the wrong type makes the object malformed, and says where', () => {
+  test.each([
+    { of: rollout, object: { spec: 1 }, problem: undefined },
+    { of: rollout, object: { spec: { template: [] } }, problem: 'spec.template.spec must be a pod spec, and is missing' },
+    {
+      of: rollout,
+      object: { spec: { template: { spec: { containers: {} } } } },
+      problem: 'spec.template.spec.containers must be a list of containers, and is an object',
+    },
+    {
+      of: rollout,
+      object: { spec: { template: { metadata: 'x', spec: {} } } },
+      problem: "spec.template.metadata must be an object's metadata, and is a string",
+    },
+    { of: taskRun, object: { spec: { taskSpec: { steps: {} } } }, problem: 'spec.taskSpec.steps must be a list, and is an object' },
+    { of: taskRun, object: { spec: { taskSpec: { steps: ['x'] } } }, problem: 'spec.taskSpec.steps[0] must be an object, and is a string' },
+    {
+      of: taskRun,
+      object: { spec: { taskSpec: { steps: [{ image: 1 }] } } },
+      problem: 'spec.taskSpec.steps[0].image must be text, and is a number',
+    },
+    { of: job, object: { spec: { pytorchReplicaSpecs: [] } }, problem: 'spec.pytorchReplicaSpecs must be an object, and is a list' },
+  ])('$problem', ({ of, object, problem }) => {
+    const reading = readObject({ ...of, operation: 'CREATE', fromKubelet: false }, object, kindsOf([extraKindRow(of)]));
+    expect(reading.kind === 'malformed' ? `${reading.problem.path} ${reading.problem.message}` : undefined).toBe(problem);
+  });
+});
+
+describe('a path', () => {
+  test.each([
+    ['spec.template', 'spec template'],
+    ['spec.steps[*].image', 'spec steps Symbol([*]) image'],
+    ['spec.steps[].image', 'spec steps Symbol([*]) image'],
+    ['spec.a[*][*].image', 'spec a Symbol([*]) Symbol([*]) image'],
+    ['spec.by-name.*.template', 'spec by-name Symbol(*) template'],
+  ])('%s is %s', (text, steps) => {
+    const parsed = parsePlace(text);
+    expect(parsed.ok && parsed.place.map(String).join(' ')).toBe(steps);
+  });
+
+  test.each([
+    ['', 'and "" is no field'],
+    ['.spec', 'and "" is no field'],
+    ['spec..image', 'and "" is no field'],
+    ['spec.steps[0].image', 'and "steps[0]" is no field'],
+    ['spec["x"]', 'is no field'],
+    ['$.spec', 'and "$" is no field'],
+    ['spec.a b', 'and "a b" is no field'],
+    ['*.image', 'must begin with a field'],
+  ])('"%s" is none: %s', (text, message) => {
+    const parsed = parsePlace(text);
+    expect(parsed.ok ? '' : parsed.message).toContain(message);
+  });
+});
+
+test('no image can hide outside the fields that are asked about', () => {
+  expect([rollout, taskRun, job].map((each) => extraKindRow(each).fields.map(renderPath))).toEqual([
+    ['spec.template'],
+    ['spec.taskSpec.steps', 'spec.taskSpec.sidecars', 'spec.taskSpec.stepTemplate.image'],
+    ['spec.pytorchReplicaSpecs'],
+  ]);
+});
+
+test('a kind that is named beside the others leaves them as they are', () => {
+  const kinds = kindsOf([...kindsWithImages, extraKindRow(service)]);
+  expect(kinds.find({ group: 'serving.knative.dev', kind: 'Service' })?.resource).toBe('services');
+  expect(kinds.find({ group: '', kind: 'Service' })).toBeUndefined();
+  expect(kinds.find({ group: '', kind: 'Pod' })).toBe(kindsWithImages[0]);
+});
+
+function kind(group: string, name: string, resource: string) {
+  return { group, version: 'v1', kind: name, resource };
+}
+
+function place(text: string) {
+  const parsed = parsePlace(text);
+  if (!parsed.ok) throw new Error(parsed.message);
+  return parsed.place;
+}
+
+function read(of: ExtraKind, object: object): ObjectShape {
+  const reading = readObject({ ...of, operation: 'CREATE', fromKubelet: false }, object, kindsOf([extraKindRow(of)]));
+  if (reading.kind !== 'shape') throw new Error(JSON.stringify(reading));
+  return reading.shape;
+}
+
+function slots(of: ExtraKind, object: object): string[] {
+  return read(of, object).slots.map(({ path, content, pulledElsewhere }) => {
+    const text = content.kind === 'image' ? content.text : `? ${content.why}`;
+    return `${renderPath(path)} ${text}${pulledElsewhere ? ' elsewhere' : ''}`;
+  });
+}
