@@ -1,0 +1,222 @@
+/**
+ * What an OpenShift cluster says of registries by itself: its own registry, the registries in which its nodes look for short names, and what
+ * its image streams hold. The kinds are custom resources here, so their status is written by hand.
+ */
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { target, waitFor } from '../target.ts';
+import { withRegkeeper } from '../with-regkeeper.ts';
+
+const cluster = target();
+const { kubectl } = cluster;
+
+const hostname = 'image-registry.openshift-image-registry.svc:5000';
+const registryNamespace = 'openshift-image-registry';
+const definition = {
+  apiVersion: 'apiextensions.k8s.io/v1',
+  kind: 'CustomResourceDefinition',
+  metadata: { name: 'images.config.openshift.io' },
+  spec: {
+    group: 'config.openshift.io',
+    scope: 'Cluster',
+    names: { kind: 'Image', listKind: 'ImageList', plural: 'images', singular: 'image' },
+    versions: [
+      {
+        name: 'v1',
+        served: true,
+        storage: true,
+        schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
+      },
+    ],
+  },
+};
+const imageConfig = (internalRegistryHostname: string, search?: readonly string[]) => ({
+  apiVersion: 'config.openshift.io/v1',
+  kind: 'Image',
+  metadata: { name: 'cluster' },
+  spec: { registrySources: { ...(search && { containerRuntimeSearchRegistries: search }) } },
+  status: { internalRegistryHostname },
+});
+const registryService = {
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { name: 'image-registry', namespace: registryNamespace },
+  spec: { ports: [{ port: 5000 }] },
+};
+
+let address = '';
+
+// Before the server starts: it asks each minute whether an API has come.
+if (cluster.local) {
+  beforeAll(async () => {
+    await apply(definition);
+    await kubectl(['wait', '--for=condition=Established', '--timeout=60s', 'crd', 'images.config.openshift.io']);
+    await apply(imageConfig(hostname));
+    await kubectl(['create', 'namespace', registryNamespace]);
+    await apply(registryService);
+    const service = await kubectl.json<{ spec: { clusterIP: string } }>(['get', 'service', 'image-registry', '-n', registryNamespace]);
+    address = service.spec.clusterIP;
+  });
+  afterAll(async () => {
+    await kubectl(['delete', 'crd', 'images.config.openshift.io', '--ignore-not-found']);
+    await kubectl(['delete', 'namespace', registryNamespace, '--ignore-not-found', '--wait=false']);
+  });
+}
+
+const keeper = withRegkeeper(
+  cluster,
+  `
+contact: the platform team
+rules:
+- {registry: registry.example.com, pullSecret: corp-pull}
+- {registry: docker.io/library}
+`,
+);
+
+describe.runIf(cluster.local)('the cluster’s own registry', () => {
+  test('is trusted by all its names, without a rule, and given no secret', async () => {
+    for (const registry of [hostname, 'image-registry.openshift-image-registry.svc.cluster.local:5000', `${address}:5000`]) {
+      const { patch, refusal } = await tryPod(`${registry}/shop/web:1`);
+      expect([registry, patch, refusal]).toEqual([registry, [], undefined]);
+    }
+    const { refusal } = await tryPod('image-registry.elsewhere.svc:5000/shop/web:1');
+    expect(refusal).toContain('comes from a registry that no rule names');
+  });
+
+  test('is on record with what says so, beside the revision of what is written', () => {
+    const images = decisions().flatMap(({ images }) => images);
+    expect(images).toContainEqual(
+      expect.objectContaining({
+        canonical: `${address}:5000/shop/web`,
+        rule: expect.objectContaining({ source: { cluster: `service ${registryNamespace}/image-registry` } }),
+      }),
+    );
+    const [decision] = decisions();
+    const record = keeper.server
+      ?.audit()
+      .find(({ event, rulesRevision }) => event === 'rules' && rulesRevision === decision?.rulesRevision);
+    expect(record).toMatchObject({ writtenRevision: expect.stringMatching(/^[0-9a-f]{12}$/) });
+  });
+
+  test('is followed where it moves, and a rule about it has no effect from then on and is told', async () => {
+    await apply(imageConfig('registry.example.com'));
+    await waitUntil(
+      'the rule for what is now internal to be without effect',
+      async () => (await tryPod('registry.example.com/app')).patch.length === 0,
+    );
+    expect((await tryPod(`${hostname}/shop/web:1`)).refusal).toContain('that no rule names');
+    const told = keeper.server?.log().find(({ code }) => code === 'internal-conflict');
+    expect(told?.msg).toMatch(/regkeeper-rules.*names a secret for registry\.example\.com, which is the cluster's own registry/);
+    await apply(imageConfig(hostname));
+    await waitUntil('the rule to be in force again', async () => (await tryPod('registry.example.com/app')).patch.includes('corp-pull'));
+  });
+});
+
+describe.runIf(cluster.local)('a name without registry', () => {
+  test('is refused where the cluster does not say what it searches', async () => {
+    expect((await tryPod('nginx')).refusal).toContain('names no registry, and such names are refused here');
+  });
+
+  test('is what the cluster searches, from the moment it says so', async () => {
+    await apply(imageConfig(hostname, ['docker.io']));
+    await waitUntil('the short name to be let in', async () => (await tryPod('nginx')).refusal === undefined);
+    await apply(imageConfig(hostname, ['docker.io', 'quay.io']));
+    await waitUntil('one of two to be refused', async () => /may be any of/.test((await tryPod('nginx')).refusal ?? ''));
+  });
+
+  test('is what the rules say, where they say it', async () => {
+    const before = await keeper.rulesText();
+    await keeper.writeRules(`${before}shortNames: docker.io\n`);
+    await waitUntil('the rules to count', async () => (await tryPod('nginx')).refusal === undefined);
+    await keeper.writeRules(before);
+  });
+});
+
+describe('a build from an image stream', () => {
+  const held = (reference: string) => ({
+    status: {
+      tags: [
+        {
+          tag: '1',
+          items: [{ dockerImageReference: reference, image: `sha256:${'1'.repeat(64)}`, generation: 1, created: '2026-11-01T00:00:00Z' }],
+        },
+      ],
+    },
+  });
+
+  test('is judged by what the stream holds, of its own namespace and of another, while that changes', async () => {
+    const { namespace } = keeper;
+    const other = await cluster.namespace();
+    for (const place of [namespace, other]) {
+      await apply({
+        apiVersion: 'image.openshift.io/v1',
+        kind: 'ImageStream',
+        metadata: { name: 'base', namespace: place },
+        spec: { tags: [{ name: '1' }] },
+      });
+    }
+    expect(await tryBuild({ name: 'base:1' })).toBeUndefined();
+
+    await hold(namespace, 'unknown.example.com/base:1');
+    const refused = 'which comes from a registry that no rule names';
+    await waitUntil('the build to be refused', async () => (await tryBuild({ name: 'base:1' }))?.includes(refused) === true);
+    expect(await tryBuild({ name: 'base:1' })).toContain(`image stream "${namespace}/base:1" holds "unknown.example.com/base", ${refused}`);
+    expect(await tryBuild({ name: 'base:1', namespace: other })).toBeUndefined();
+
+    await hold(other, 'unknown.example.com/base:1');
+    await waitUntil(
+      'the other to be refused',
+      async () => (await tryBuild({ name: 'base:1', namespace: other }))?.includes(refused) === true,
+    );
+    await hold(namespace, 'registry.example.com/base:1');
+    await waitUntil('the build to be let in', async () => (await tryBuild({ name: 'base:1' })) === undefined);
+  });
+
+  async function hold(namespace: string, reference: string): Promise<void> {
+    await kubectl([
+      'patch',
+      'imagestream',
+      'base',
+      '-n',
+      namespace,
+      '--subresource=status',
+      '--type=merge',
+      '-p',
+      JSON.stringify(held(reference)),
+    ]);
+  }
+
+  async function tryBuild(from: object): Promise<string | undefined> {
+    const build = {
+      apiVersion: 'build.openshift.io/v1',
+      kind: 'BuildConfig',
+      metadata: { name: 'app', namespace: keeper.namespace },
+      spec: { strategy: { sourceStrategy: { from: { kind: 'ImageStreamTag', ...from } } } },
+    };
+    const { code, stderr } = await kubectl(['create', '--dry-run=server', '-f', '-'], { stdin: JSON.stringify(build), allowFailure: true });
+    return code === 0 ? undefined : stderr;
+  }
+});
+
+async function apply(object: object): Promise<void> {
+  await kubectl(['apply', '-f', '-'], { stdin: JSON.stringify(object) });
+}
+
+/** The secrets a Pod would be given, or why it would be refused. */
+async function tryPod(image: string): Promise<{ patch: readonly string[]; refusal: string | undefined }> {
+  const args = ['run', 'probe', `--image=${image}`, '-n', keeper.namespace, '--dry-run=server', '-o', 'json'];
+  const { code, stdout, stderr } = await kubectl(args, { allowFailure: true });
+  if (code !== 0) return { patch: [], refusal: stderr };
+  const pod = JSON.parse(stdout) as { spec: { imagePullSecrets?: { name: string }[] } };
+  return { patch: (pod.spec.imagePullSecrets ?? []).map(({ name }) => name), refusal: undefined };
+}
+
+type Decision = { event: string; rulesRevision: string; images: readonly object[] };
+
+function decisions(): readonly Decision[] {
+  return (keeper.server?.audit() ?? []).filter((record) => record.event === 'decision' && record.rulesRevision !== undefined) as Decision[];
+}
+
+async function waitUntil(what: string, isSo: () => Promise<boolean>): Promise<void> {
+  await waitFor(isSo, { deadlineSeconds: 20, what });
+}
