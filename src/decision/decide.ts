@@ -119,7 +119,10 @@ function judge(slot: ImageSlot, judging: Judging): ImageDecision {
 
 function judgeContent(slot: ImageSlot, judging: Judging): ImageDecision {
   const { content } = slot;
-  if (content.kind === 'image') return { slot, ...judgeImage(content.text, judging) };
+  if (content.kind === 'image') {
+    const context: JudgementContext = slot.imported ? { ...judging, shortNames: 'docker.io' } : judging;
+    return { slot, ...judgeImage(content.text, context) };
+  }
   const stream = content.stream && resolveStream(content.stream, judging.place.namespace, judging.facts);
   if (stream?.kind === 'resolved') return judgeResolved(slot, stream, judging);
   const runsNow = isPod(judging.shape);

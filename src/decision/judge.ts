@@ -1,7 +1,7 @@
 /** What the rules say of one image name in one namespace. Asked by `decide` for each slot, and by whoever explains a single image. */
 import { type ImageProblem, type ImageReference, parseImage } from '../image/reference.ts';
 import type { Origin } from '../rules/problem.ts';
-import type { Exemption, Place, PlaceSettings, Rule, RuleSet } from '../rules/ruleset.ts';
+import type { Exemption, Place, PlaceSettings, Rule, RuleSet, ShortNames } from '../rules/ruleset.ts';
 import type { Outcome, Verdict } from './decision.ts';
 import type { Facts } from './facts.ts';
 import type { ReasonCode } from './reasons.ts';
@@ -32,13 +32,15 @@ export type JudgementContext = {
   /** The settings of the place. */
   readonly settings: PlaceSettings;
   readonly facts: Pick<Facts, 'now'>;
+  /** What a name without registry means here, where that is not for the rules to say. */
+  readonly shortNames?: ShortNames;
 };
 
 export function judgeImage(text: string, context: JudgementContext): ImageJudgement {
   const parsed = parseImage(text);
   if (!parsed.ok) return unparseable(parsed.problem);
   const { reference } = parsed;
-  const { shortNames } = context.rules.settings;
+  const { shortNames = context.rules.settings.shortNames } = context;
   if (reference.qualified || shortNames === 'docker.io') return judgeReference(reference, context);
   if (shortNames === 'reject') return { verdict: 'distrusted', reason: 'short-name', judged: 'deny', reference, trustedBy: [] };
   return judgeSearched(text, shortNames, context);

@@ -53,7 +53,8 @@ function readNames(object: JsonObject, named: readonly Named[]): ShapeReading {
       const problem = as === 'reference' ? misshapenReference(object, path) : misshapenText(object, path);
       if (problem) return malformed(problem);
       const slot = as === 'reference' ? readTagged(object, path) : readText(object, path);
-      if (slot) slots.push(slot);
+      // openshift/library-go pkg/image/reference: DockerClientDefaults.
+      if (slot) slots.push({ ...slot, imported: true });
     }
   }
   return { kind: 'shape', shape: { kind: 'naming', slots } };

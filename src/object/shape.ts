@@ -19,6 +19,8 @@ export type ImageSlot = {
   readonly content: SlotContent;
   /** Judged here, but pulled by another pod, which gets the secret when it comes. */
   readonly pulledElsewhere?: true;
+  /** Fetched by OpenShift's importer, for which a name without registry is one of Docker Hub, whatever nodes search. */
+  readonly imported?: true;
 };
 
 /** What stands in a slot: a name to judge, or something that becomes an image later, with the reason why it cannot be judged by itself. */

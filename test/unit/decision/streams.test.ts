@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { resolveStream } from '../../../src/decision/streams.ts';
+import { canonicalName } from '../../../src/image/reference.ts';
 import type { StreamReference } from '../../../src/object/shape.ts';
 import { ruleSetOf } from '../rules/documents.ts';
 import { change, decided, inject, unwatched } from './changes.ts';
@@ -235,6 +236,16 @@ describe('a placeholder that an image trigger fills', () => {
     );
   });
 
+  test('of a Deployment, by its annotation, is told of too', () => {
+    const triggers = [{ from: stream('old:1'), fieldPath: 'spec.template.spec.containers[?(@.name=="web")].image' }];
+    const object = {
+      metadata: { annotations: { 'image.openshift.io/triggers': JSON.stringify(triggers) } },
+      spec: { template: { spec: { containers: [{ name: 'web', image: 'web' }] } } },
+    };
+    const { outcome, findings } = decided(change('Deployment', object), rules, withOld);
+    expect([outcome, findings[0]?.image.reason]).toEqual(['warn', 'placeholder']);
+  });
+
   test('gets its secret when the image is there, so that no rollout comes before', () => {
     const object = deploymentConfig('web', stream('quay:1'));
     expect(inject(change('DeploymentConfig', object), rules, withOld)).toEqual(object);
@@ -248,5 +259,18 @@ describe('a placeholder that an image trigger fills', () => {
   test('is still refused in a Pod, which nothing fills', () => {
     const object = { metadata: {}, spec: { containers: [{ name: 'web', image: ' ' }] } };
     expect(decided(change('Pod', object), rules, withOld).outcome).toBe('deny');
+  });
+});
+
+describe('what is imported without a registry is Docker Hub’s, whatever nodes search', () => {
+  const imported = (name: string) => ({ spec: { tags: [{ name: '1', from: dockerImage(name) }] } });
+  const hub = '- {registry: docker.io/library}\n- {registry: docker.io/evil, trust: false, reason: no}\n- {registry: r.io}';
+  test.each([
+    ['nginx', 'shortNames: reject', 'allow', 'docker.io/library/nginx'],
+    ['evil/x', 'shortNames: [r.io]', 'deny', 'docker.io/evil/x'],
+  ])('%s under %s', (name, shortNames, outcome, canonical) => {
+    const decision = decided(change('ImageStream', imported(name)), ruleSetOf(`${shortNames}\nrules:\n${hub}`));
+    const [image] = decision.images;
+    expect([decision.outcome, image?.reference && canonicalName(image.reference)]).toEqual([outcome, canonical]);
   });
 });
