@@ -154,7 +154,7 @@ export function auditRule({ name, origin }: Rule): AuditedRule {
   return { name, source: auditOrigin(origin) };
 }
 
-function auditOrigin({ source, line }: Origin): AuditedSource {
+export function auditOrigin({ source, line }: Origin): AuditedSource {
   const document = auditSource(source);
   return 'cluster' in document ? document : { ...document, line };
 }

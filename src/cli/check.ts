@@ -1,10 +1,10 @@
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { ConfigurationError } from '../cluster/configuration-error.ts';
 import { type Manifest, renderManifestProblem } from '../manifests/parse-manifests.ts';
 import { printJson } from '../manifests/print-json.ts';
 import { printManifests } from '../manifests/print-manifests.ts';
 import { readManifests, readStandardInput } from '../manifests/read-manifests.ts';
-import { parseDay } from './day.ts';
+import { dateOption } from './date-option.ts';
 import { type Evaluation, evaluate, isClean } from './evaluate.ts';
 import { extraKindsOption, kindsGiven } from './kinds-given.ts';
 import type { ExitCode, Terminal } from './program.ts';
@@ -30,7 +30,7 @@ export function checkCommand(terminal: Terminal, finish: (code: ExitCode) => voi
     .addOption(new Option('--rules <paths...>', 'rules: files and folders').makeOptionMandatory())
     .addOption(new Option('-n, --namespace <name>', 'namespace of objects that name none').default('default'))
     .addOption(new Option('--user <name>', 'who would create them').default('developer'))
-    .addOption(new Option('--date <day>', 'judge exemptions as of this day, YYYY-MM-DD in UTC (default: today)').argParser(dayOption))
+    .addOption(dateOption())
     .addOption(new Option('--complete', 'the objects are all there is: a secret or service account that is not among them does not exist'))
     .addOption(extraKindsOption())
     .addOption(
@@ -61,12 +61,6 @@ export async function manifestsGiven(paths: readonly string[], terminal: Termina
   if (problems.length > 0) return undefined;
   if (manifests.length === 0) throw new ConfigurationError(`${paths.join(', ')}: no Kubernetes object in there`);
   return manifests;
-}
-
-function dayOption(text: string): number {
-  const time = parseDay(text);
-  if (time === undefined) throw new InvalidArgumentError('a day is written YYYY-MM-DD, as 2027-03-31.');
-  return time;
 }
 
 function print(evaluation: Evaluation, output: CheckOptions['output'], terminal: Terminal): void {

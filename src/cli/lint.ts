@@ -1,15 +1,16 @@
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { ConfigurationError } from '../cluster/configuration-error.ts';
+import { dayOf } from '../decision/judge.ts';
 import { inOrderOfPlaces, type LoadedRules, loadRules } from '../files/load-rules.ts';
-import { isCalendarDay } from '../rules/day.ts';
 import { lintRules } from '../rules/lint.ts';
 import { levelOf, type Problem } from '../rules/problem.ts';
+import { dateOption } from './date-option.ts';
 import { type MachineFormat, outputOption, renderMachine } from './machine-output.ts';
 import { problemEntry, renderProblemLine } from './problem-lines.ts';
 import type { ExitCode, Terminal } from './program.ts';
 import { renderSarif } from './sarif.ts';
 
-type LintOptions = { readonly output: 'table' | 'sarif' | MachineFormat; readonly strict?: boolean; readonly date?: string };
+type LintOptions = { readonly output: 'table' | 'sarif' | MachineFormat; readonly strict?: boolean; readonly date?: number };
 
 export function lintCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('lint')
@@ -23,7 +24,7 @@ export function lintCommand(terminal: Terminal, finish: (code: ExitCode) => void
         for (const warning of loaded.warnings) terminal.err(`${renderProblemLine(warning)}\n`);
         throw new ConfigurationError(`rules ${files.join(', ')}: nothing was found to read`);
       }
-      const found = allFindings(loaded, date ?? today());
+      const found = allFindings(loaded, dayOf(date ?? Date.now()));
       terminal.out(render(found, loaded, output));
       terminal.err(`${summarize(found, loaded)}\n`);
       const worst = found.problems > 0 || (strict === true && found.warnings > 0) ? 1 : 0;
@@ -36,18 +37,6 @@ export async function readRules(paths: readonly string[]): Promise<LoadedRules> 
   return loadRules(paths).catch((error: unknown) => {
     throw new ConfigurationError(error instanceof Error ? error.message : String(error));
   });
-}
-
-/** The day that exemptions are judged by. */
-export function dateOption(): Option {
-  return new Option('--date <day>', 'judge exemptions as of this day, YYYY-MM-DD in UTC (default: today)').argParser((text) => {
-    if (!isCalendarDay(text)) throw new InvalidArgumentError('a day is written as YYYY-MM-DD, such as 2027-03-31.');
-    return text;
-  });
-}
-
-export function today(): string {
-  return new Date().toISOString().slice(0, 10);
 }
 
 type Found = { readonly all: readonly Problem[]; readonly problems: number; readonly warnings: number };

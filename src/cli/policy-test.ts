@@ -9,7 +9,7 @@ import type { Kinds } from '../object/kinds.ts';
 import type { RuleSet } from '../rules/ruleset.ts';
 import { type Evaluation, type EvaluationOptions, evaluate, type ObjectResult } from './evaluate.ts';
 import { compareResults, type Expectation, type Failure, parseExpectation } from './expectation.ts';
-import { renderProblem } from './rules-given.ts';
+import { renderProblemLine } from './problem-lines.ts';
 
 export type PolicyTest = {
   /** Its folder below the one that was asked for; `.` for that one itself. */
@@ -93,7 +93,7 @@ export async function evaluateTest(
   const loaded = await loadRules(paths, called).catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))));
   if (loaded instanceof Error) return { ok: false, failures: [{ message: loaded.message }] };
   const { ruleSet, problems } = loaded;
-  if (!ruleSet) return { ok: false, failures: problems.map((problem) => ({ message: renderProblem(problem) })) };
+  if (!ruleSet) return { ok: false, failures: problems.map((problem) => ({ message: renderProblemLine(problem) })) };
 
   const read = await readManifests([join(folder, 'objects.yaml')], async () => '');
   if (read.problems.length > 0) {

@@ -52,6 +52,11 @@ const commands: readonly CommandEntry[] = [
     load: async ({ terminal, finish }) => (await import('./lint.ts')).lintCommand(terminal, finish),
   },
   {
+    name: 'explain',
+    does: 'say which rule decides on an image and why, and which secret it is given',
+    load: async ({ terminal, finish }) => (await import('./explain.ts')).explainCommand(terminal, finish),
+  },
+  {
     name: 'version',
     does: 'print the version',
     load: async ({ terminal }) => (await import('./version.ts')).versionCommand(terminal),

@@ -1,8 +1,8 @@
 /** The rules that a command is given in files. */
 import { ConfigurationError } from '../cluster/configuration-error.ts';
 import { loadRules } from '../files/load-rules.ts';
-import { type Problem, renderOrigin } from '../rules/problem.ts';
 import type { RuleSet } from '../rules/ruleset.ts';
+import { renderProblemLine } from './problem-lines.ts';
 import type { Terminal } from './program.ts';
 
 /** Tells problems and warnings on standard error. Undefined where there are problems: nothing can be said by such rules. */
@@ -10,11 +10,6 @@ export async function rulesGiven(paths: readonly string[], terminal: Terminal): 
   const { ruleSet, problems, warnings } = await loadRules(paths).catch((error: unknown) => {
     throw new ConfigurationError(error instanceof Error ? error.message : String(error));
   });
-  for (const each of [...problems, ...warnings]) terminal.err(`${renderProblem(each)}\n`);
+  for (const each of [...problems, ...warnings]) terminal.err(`${renderProblemLine(each)}\n`);
   return ruleSet;
-}
-
-/** `rules.yaml:3:5 unknown-field …` */
-export function renderProblem({ origin, code, message }: Problem): string {
-  return `${renderOrigin(origin)} ${code} ${message}`;
 }
