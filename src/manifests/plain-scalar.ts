@@ -9,7 +9,7 @@ export type ScalarValue = string | number | bigint | boolean | null;
 export function readPlainScalar(text: string): ScalarValue {
   const word = words.get(text);
   if (word !== undefined) return word;
-  if (/^\.\d/.test(text)) return float.test(text) ? finite(text) : text;
+  if (text.startsWith('.')) return fraction.test(text) ? finite(text.replaceAll('_', ''), text) : text;
   if (!/^[-+\d]/.test(text)) return text;
 
   const digits = text.replaceAll('_', '');
@@ -17,6 +17,8 @@ export function readPlainScalar(text: string): ScalarValue {
 }
 
 const float = /^[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?$/;
+/** Here Go's own grammar holds, in which a _ stands between digits only. */
+const fraction = /^\.\d+(_\d+)*([eE][-+]?\d+(_\d+)*)?$/;
 const integer = /^([-+]?)(0[xX][\da-fA-F]+|0[bB][01]+|0[oO][0-7]+|0[0-7]*|[1-9]\d*)$/;
 
 const words = new Map<string, boolean | number | null>([

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { parseManifests, renderManifestProblem } from '../../../src/manifests/parse-manifests.ts';
 import type { JsonObject } from '../../../src/object/json.ts';
+import { scalars } from './scalars.ts';
 
 const head = 'apiVersion: v1\nkind: Pod\n';
 
@@ -21,53 +22,6 @@ function outline(text: string) {
     ({ apiVersion, kind, line, object }) => `${line} ${apiVersion} ${kind} ${(object.metadata as JsonObject | undefined)?.name ?? '-'}`,
   );
 }
-
-/** What `kubectl annotate --local -f - -o json` of Kubernetes 1.36 made of each of them; test/cluster asks the real one again. */
-const scalars: readonly (readonly [written: string, read: unknown])[] = [
-  ['0644', 420],
-  ['0o644', 420],
-  ['-0b11', -3],
-  ['0x1F', 31],
-  ['089', 89],
-  ['0b12', '0b12'],
-  ['0_7', 7],
-  ['1_000', 1000],
-  ['_1', '_1'],
-  ['yes', true],
-  ['y', true],
-  ['NO', false],
-  ['off', false],
-  ['oN', 'oN'],
-  ['"yes"', 'yes'],
-  ['~', null],
-  ['Null', null],
-  ['1:30', '1:30'],
-  ['2001-01-01', '2001-01-01'],
-  ['2001-01-01T10:00:00Z', '2001-01-01T10:00:00Z'],
-  ['+.5', 0.5],
-  ['.5e1', 5],
-  ['.5_0', '.5_0'],
-  ['5.', 5],
-  ['1.0', 1],
-  ['1e3', 1000],
-  ['1e400', '1e400'],
-  ['0x1p-2', '0x1p-2'],
-  ['-0', 0],
-  ['9007199254740993', 9007199254740993n],
-  ['-9223372036854775808', -9223372036854775808n],
-  ['18446744073709551615', 18446744073709552000],
-  ['100000000000000000000000', 1e23],
-  ['500m', '500m'],
-  ['1Gi', '1Gi'],
-  ['=', '='],
-  ['.inf2', '.inf2'],
-  ['!!str 5', '5'],
-  ['!!int "7"', 7],
-  ['!!float 5', 5],
-  ['!!bool "yes"', true],
-  ['!!binary aGVsbG8=', 'hello'],
-  ['!foo 5', '5'],
-];
 
 describe('values are those that kubectl reads', () => {
   test.each(scalars)('%s', (written, read) => {

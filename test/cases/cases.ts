@@ -1,0 +1,95 @@
+/** The corpus of behaviours, as its runners need it. */
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { type Manifest, parseManifests } from '../../src/manifests/parse-manifests.ts';
+import { compileRuleSet } from '../../src/rules/compile.ts';
+import { parseRulesDocument } from '../../src/rules/parse.ts';
+import type { RuleSource } from '../../src/rules/problem.ts';
+import type { RuleSet } from '../../src/rules/ruleset.ts';
+
+export const casesFolder = import.meta.dirname;
+
+export type Case = {
+  readonly name: string;
+  /** File, as messages call it, and text. */
+  readonly rules: readonly { readonly file: string; readonly text: string }[];
+  readonly manifests: readonly Manifest[];
+  readonly namespace: string;
+  readonly user: string;
+  readonly complete: boolean;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  readonly results: readonly ExpectedResult[];
+  /** Why it cannot happen in a cluster; undefined where it can. */
+  readonly notInCluster: string | undefined;
+};
+
+export type ExpectedResult = {
+  readonly object: {
+    readonly apiVersion: string;
+    readonly kind: string;
+    readonly namespace: string;
+    readonly name: string;
+    readonly generateName?: string;
+  };
+  readonly outcome: 'allow' | 'warn' | 'deny';
+  readonly messages: readonly string[];
+  readonly patch: readonly unknown[];
+};
+
+export const cases: readonly Case[] = readdirSync(casesFolder, { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map(({ name }) => readCase(name));
+
+/** The result that is expected of an object. */
+export function expectedOf({ name, results, namespace }: Case, { object, kind }: Manifest): ExpectedResult {
+  const metadata = object.metadata as { name?: string; generateName?: string; namespace?: string };
+  const found = results.find(
+    ({ object: expected }) =>
+      expected.kind === kind &&
+      expected.name === (metadata.name ?? '') &&
+      expected.generateName === (metadata.name === undefined ? metadata.generateName : undefined) &&
+      expected.namespace === (metadata.namespace ?? namespace),
+  );
+  if (!found) throw new Error(`${name}: nothing is expected of ${kind} ${metadata.name}`);
+  return found;
+}
+
+/** Objects that are judged, in their order. */
+export function judgedOf({ manifests }: Case): readonly Manifest[] {
+  return manifests.filter(({ kind }) => !['Namespace', 'ServiceAccount', 'Secret', 'ImageStream'].includes(kind));
+}
+
+export function ruleSetOfCase({ name, rules }: Case, sourceOf: (file: string) => RuleSource = (file) => ({ kind: 'file', file })): RuleSet {
+  const documents = rules.map(({ file, text }) => {
+    const parsed = parseRulesDocument(text, sourceOf(file));
+    if (!parsed.ok) throw new Error(`${name}: ${JSON.stringify(parsed.problems)}`);
+    return parsed.document;
+  });
+  const compiled = compileRuleSet(documents, (text) => createHash('sha256').update(text).digest('hex'));
+  if (!compiled.ok) throw new Error(`${name}: ${JSON.stringify(compiled.problems)}`);
+  return compiled.ruleSet;
+}
+
+function readCase(name: string): Case {
+  const read = (file: string) => readFileSync(join(casesFolder, name, file), 'utf8');
+  const has = (file: string) => existsSync(join(casesFolder, name, file));
+  const expected = parse(read('expected.yaml'));
+  const mark = has('case.yaml') ? parse(read('case.yaml')) : {};
+  const files = has('rules.yaml') ? ['rules.yaml'] : readdirSync(join(casesFolder, name, 'rules')).map((file) => `rules/${file}`);
+  const { manifests, problems } = parseManifests(read('objects.yaml'), 'objects.yaml');
+  if (problems.length > 0) throw new Error(`${name}: ${JSON.stringify(problems)}`);
+  return {
+    name,
+    rules: files.sort().map((file) => ({ file, text: read(file) })),
+    manifests,
+    namespace: expected.namespace ?? 'default',
+    user: expected.user ?? 'developer',
+    complete: expected.complete ?? false,
+    now: expected.date === undefined ? Date.now() : Date.parse(`${expected.date}T12:00:00Z`),
+    results: expected.results,
+    notInCluster: mark.cluster === false ? mark.reason : undefined,
+  };
+}

@@ -1,0 +1,142 @@
+/** The corpus of behaviours, `test/cases`, with real kubectl against a real API server: the same words, the same secrets. */
+import { isDeepStrictEqual } from 'node:util';
+import { afterAll, describe, expect, test } from 'vitest';
+import { rehearse } from '../../../src/admission/rehearse.ts';
+import { givenFacts } from '../../../src/cli/given-facts.ts';
+import type { Manifest } from '../../../src/manifests/parse-manifests.ts';
+import { isObject, type JsonObject } from '../../../src/object/json.ts';
+import { type Case, cases, expectedOf, judgedOf, ruleSetOfCase } from '../../cases/cases.ts';
+import { ownNamespace } from '../regkeeper.ts';
+import { target, waitFor } from '../target.ts';
+import { withRegkeeper } from '../with-regkeeper.ts';
+
+const cluster = target();
+const { kubectl } = cluster;
+const keeper = withRegkeeper(cluster, 'contact: the platform team\nrules: []\n');
+
+const namespaces: string[] = [];
+afterAll(async () => {
+  if (namespaces.length > 0) await kubectl(['delete', 'namespace', '--wait=false', '--ignore-not-found', ...namespaces]);
+});
+
+describe('in the cluster as everywhere', () => {
+  for (const each of cases) {
+    if (each.notInCluster !== undefined) {
+      test.skip(`${each.name}: not in a cluster, since ${each.notInCluster}`);
+      continue;
+    }
+    test(each.name, async ({ skip }) => {
+      if (!keeper.server) return skip('writes rules and waits for their record, so only where the server runs beside the test');
+      await prepare(each);
+      const judged = judgedOf(each).map((manifest) => ({ manifest, expected: expectation(each, manifest) }));
+      // What the watches have not seen yet is asked for without storing anything. Where it stays different, the comparison below shows it.
+      const agrees = async ({ manifest, expected }: (typeof judged)[number]) =>
+        isDeepStrictEqual(await create(each, manifest, ['--dry-run=server']), expected);
+      await Promise.all(
+        judged.map((row) => waitFor(() => agrees(row), { deadlineSeconds: 5, what: 'the watches' }).catch(() => undefined)),
+      );
+
+      const answers = await Promise.all(judged.map(async ({ manifest }) => [callOf(manifest), await create(each, manifest)]));
+      expect(Object.fromEntries(answers)).toEqual(Object.fromEntries(judged.map(({ manifest, expected }) => [callOf(manifest), expected])));
+    });
+  }
+});
+
+type Answer = {
+  readonly outcome: string;
+  readonly messages: readonly string[];
+  readonly credentials: Readonly<Record<string, unknown>> | undefined;
+};
+
+function expectation(each: Case, manifest: Manifest): Answer {
+  const { apiVersion, kind, object } = manifest;
+  const { outcome, messages } = expectedOf(each, manifest);
+  const rehearsal = rehearse(
+    { apiVersion, kind, object, namespace: each.namespace, user: each.user },
+    ruleSetOfCase(each),
+    givenFacts(each.manifests, each),
+  );
+  const stored = rehearsal.kind === 'answered' && outcome !== 'deny' ? credentialsIn(rehearsal.object) : undefined;
+  return { outcome, messages, credentials: stored };
+}
+
+async function create({ rules }: Case, { object }: Manifest, flags: readonly string[] = []): Promise<Answer> {
+  const { code, stdout, stderr } = await kubectl(['create', '-f', '-', '-o', 'json', ...flags], {
+    stdin: JSON.stringify(object),
+    allowFailure: true,
+  });
+  // Where rules live is all that differs: a ConfigMap's key here, a file there.
+  const fileOf = (key: string) => rules.find(({ file }) => keyOf(file) === key)?.file ?? key;
+  const said = stderr.replace(/ConfigMap regkeeper\/regkeeper-rules, key (\S+), line /g, (_text, key: string) => `${fileOf(key)}:`);
+  const warnings = said.split('\n').flatMap((line) => (line.startsWith('Warning: regkeeper: ') ? [line.slice('Warning: '.length)] : []));
+  const denial = / denied the request: (.*)$/s.exec(said)?.[1]?.trimEnd();
+  if (code !== 0) return { outcome: 'deny', messages: [...warnings, denial ?? stderr], credentials: undefined };
+  return {
+    outcome: warnings.length > 0 ? 'warn' : 'allow',
+    messages: warnings,
+    credentials: credentialsIn(JSON.parse(stdout) as JsonObject),
+  };
+}
+
+/** Everything that we may have written, by its place. */
+function credentialsIn(value: unknown, path = ''): Record<string, unknown> {
+  if (Array.isArray(value)) return Object.assign({}, ...value.map((item, index) => credentialsIn(item, `${path}/${index}`)));
+  if (!isObject(value)) return {};
+  const fields = Object.entries(value).map(([name, field]) =>
+    places.has(name) ? { [`${path}/${name}`]: field } : credentialsIn(field, `${path}/${name}`),
+  );
+  return Object.assign({}, ...fields);
+}
+
+const places = new Set(['imagePullSecrets', 'pullSecret', 'pushSecret', 'regkeeper.io/injected']);
+
+/** Namespaces with their labels, accounts and secrets, then the rules: in force when this returns. */
+async function prepare(each: Case): Promise<void> {
+  const named = each.manifests.filter(({ kind }) => kind === 'Namespace').map(({ object }) => object);
+  const labelled = new Set(named.map(nameOf));
+  const others = [...new Set(each.results.map(({ object }) => object.namespace))].filter((name) => !labelled.has(name));
+  const plain = others.map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }));
+  const made = [...named, ...plain];
+  namespaces.push(...made.map(nameOf));
+  await apply(made);
+  for (const namespace of made) {
+    const account = ['get', 'serviceaccount', 'default', '-n', nameOf(namespace)];
+    await waitFor(async () => (await kubectl(account, { allowFailure: true })).code === 0, {
+      deadlineSeconds: 30,
+      what: 'the default account',
+    });
+  }
+  await apply(each.manifests.filter(({ kind }) => ['ServiceAccount', 'Secret', 'ImageStream'].includes(kind)).map(({ object }) => object));
+
+  const { data: before } = await kubectl.json<{ data: Record<string, string> }>([
+    'get',
+    'configmap',
+    'regkeeper-rules',
+    '-n',
+    ownNamespace,
+  ]);
+  const without = Object.fromEntries(Object.keys(before).map((key) => [key, null]));
+  const data = { ...without, ...Object.fromEntries(each.rules.map(({ file, text }) => [keyOf(file), text])) };
+  await kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '--type=merge', '-p', JSON.stringify({ data })]);
+  const { revision } = ruleSetOfCase(each);
+  const inForce = () => keeper.server?.audit().findLast(({ event }) => event === 'rules')?.rulesRevision === revision;
+  await waitFor(inForce, { deadlineSeconds: 10, what: `the rules of ${each.name}, revision ${revision}` });
+}
+
+async function apply(objects: readonly unknown[]): Promise<void> {
+  if (objects.length === 0) return;
+  const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
+  await kubectl(['apply', '--server-side', '--force-conflicts', '-f', '-'], { stdin: list });
+}
+
+function callOf({ kind, object }: Manifest): string {
+  return `${kind} ${JSON.stringify(object.metadata)}`;
+}
+
+function nameOf({ metadata }: { metadata?: unknown }): string {
+  return (metadata as { name: string }).name;
+}
+
+function keyOf(file: string): string {
+  return file.replace(/^rules\//, '');
+}

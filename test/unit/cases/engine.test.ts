@@ -1,0 +1,54 @@
+import { describe, expect, test } from 'vitest';
+import { rehearse } from '../../../src/admission/rehearse.ts';
+import { givenFacts } from '../../../src/cli/given-facts.ts';
+import { cases, expectedOf, judgedOf, ruleSetOfCase } from '../../cases/cases.ts';
+
+describe.each(cases)('$name', (each) => {
+  const rules = ruleSetOfCase(each);
+  const facts = givenFacts(each.manifests, each);
+  const rows = judgedOf(each).map((manifest) => {
+    const { object, outcome, messages, patch } = expectedOf(each, manifest);
+    return {
+      called: `${object.kind} ${object.namespace}/${object.name || object.generateName}`,
+      manifest,
+      expected: { outcome, messages, patch },
+    };
+  });
+
+  test.each(rows)('$called', ({ manifest: { apiVersion, kind, object }, expected }) => {
+    const { namespace, user } = each;
+    const rehearsal = rehearse({ apiVersion, kind, object, namespace, user }, rules, facts);
+    if (rehearsal.kind !== 'answered') throw new Error(rehearsal.kind);
+    const { outcome, warnings, refusal, patch, unsure } = rehearsal;
+    expect({ outcome, messages: [...warnings, ...(refusal === undefined ? [] : [refusal])], patch }).toEqual(expected);
+    expect(unsure).toEqual([]);
+  });
+});
+
+describe('the corpus', () => {
+  test('holds every case, each with something to judge and an entry for each object', () => {
+    expect(cases.length).toBeGreaterThanOrEqual(25);
+    const uneven = cases.filter((each) => each.results.length === 0 || each.results.length !== judgedOf(each).length);
+    expect(uneven.map(({ name }) => name)).toEqual([]);
+  });
+
+  test('says of each object the outcome, the messages and the patch', () => {
+    const silent = cases.flatMap(({ name, results }) =>
+      results
+        .filter((result) => !['outcome', 'messages', 'patch'].every((field) => field in result))
+        .map(({ object }) => `${name} ${object.kind} ${object.name}`),
+    );
+    expect(silent).toEqual([]);
+  });
+
+  test('gives each case namespaces of its own, and a reason where it cannot happen in a cluster', () => {
+    const owners = new Map<string, string>();
+    for (const { name, results } of cases) {
+      for (const { object } of results) {
+        expect(owners.get(object.namespace) ?? name, object.namespace).toBe(name);
+        owners.set(object.namespace, name);
+      }
+    }
+    expect(cases.filter(({ notInCluster }) => notInCluster !== undefined && notInCluster.length < 20)).toEqual([]);
+  });
+});
