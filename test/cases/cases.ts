@@ -1,12 +1,9 @@
 /** The corpus of behaviours, as its runners need it. */
-import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { parse } from 'yaml';
+import { loadRules } from '../../src/files/load-rules.ts';
 import { type Manifest, parseManifests } from '../../src/manifests/parse-manifests.ts';
-import { compileRuleSet } from '../../src/rules/compile.ts';
-import { parseRulesDocument } from '../../src/rules/parse.ts';
-import type { RuleSource } from '../../src/rules/problem.ts';
 import type { RuleSet } from '../../src/rules/ruleset.ts';
 
 export const casesFolder = import.meta.dirname;
@@ -62,15 +59,15 @@ export function judgedOf({ manifests }: Case): readonly Manifest[] {
   return manifests.filter(({ kind }) => !['Namespace', 'ServiceAccount', 'Secret', 'ImageStream'].includes(kind));
 }
 
-export function ruleSetOfCase({ name, rules }: Case, sourceOf: (file: string) => RuleSource = (file) => ({ kind: 'file', file })): RuleSet {
-  const documents = rules.map(({ file, text }) => {
-    const parsed = parseRulesDocument(text, sourceOf(file));
-    if (!parsed.ok) throw new Error(`${name}: ${JSON.stringify(parsed.problems)}`);
-    return parsed.document;
-  });
-  const compiled = compileRuleSet(documents, (text) => createHash('sha256').update(text).digest('hex'));
-  if (!compiled.ok) throw new Error(`${name}: ${JSON.stringify(compiled.problems)}`);
-  return compiled.ruleSet;
+/** Compiled, with the places as `regkeeper test` tells them. */
+export async function ruleSetOfCase({ name, rules }: Case): Promise<RuleSet> {
+  const folder = join(casesFolder, name);
+  const { ruleSet, problems } = await loadRules(
+    rules.map(({ file }) => join(folder, file)),
+    (file) => relative(folder, file),
+  );
+  if (!ruleSet) throw new Error(`${name}: ${JSON.stringify(problems)}`);
+  return ruleSet;
 }
 
 function readCase(name: string): Case {

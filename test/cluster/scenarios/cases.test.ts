@@ -5,6 +5,7 @@ import { rehearse } from '../../../src/admission/rehearse.ts';
 import { givenFacts } from '../../../src/cli/given-facts.ts';
 import type { Manifest } from '../../../src/manifests/parse-manifests.ts';
 import { isObject, type JsonObject } from '../../../src/object/json.ts';
+import type { RuleSet } from '../../../src/rules/ruleset.ts';
 import { type Case, cases, expectedOf, judgedOf, ruleSetOfCase } from '../../cases/cases.ts';
 import { ownNamespace } from '../regkeeper.ts';
 import { target, waitFor } from '../target.ts';
@@ -28,7 +29,8 @@ describe('in the cluster as everywhere', () => {
     test(each.name, async ({ skip }) => {
       if (!keeper.server) return skip('writes rules and waits for their record, so only where the server runs beside the test');
       await prepare(each);
-      const judged = judgedOf(each).map((manifest) => ({ manifest, expected: expectation(each, manifest) }));
+      const rules = await ruleSetOfCase(each);
+      const judged = judgedOf(each).map((manifest) => ({ manifest, expected: expectation(each, manifest, rules) }));
       // What the watches have not seen yet is asked for without storing anything. Where it stays different, the comparison below shows it.
       const agrees = async ({ manifest, expected }: (typeof judged)[number]) =>
         isDeepStrictEqual(await create(each, manifest, ['--dry-run=server']), expected);
@@ -48,12 +50,12 @@ type Answer = {
   readonly credentials: Readonly<Record<string, unknown>> | undefined;
 };
 
-function expectation(each: Case, manifest: Manifest): Answer {
+function expectation(each: Case, manifest: Manifest, rules: RuleSet): Answer {
   const { apiVersion, kind, object } = manifest;
   const { outcome, messages } = expectedOf(each, manifest);
   const rehearsal = rehearse(
     { apiVersion, kind, object, namespace: each.namespace, user: each.user },
-    ruleSetOfCase(each),
+    rules,
     givenFacts(each.manifests, each),
   );
   const stored = rehearsal.kind === 'answered' && outcome !== 'deny' ? credentialsIn(rehearsal.object) : undefined;
@@ -118,7 +120,7 @@ async function prepare(each: Case): Promise<void> {
   const without = Object.fromEntries(Object.keys(before).map((key) => [key, null]));
   const data = { ...without, ...Object.fromEntries(each.rules.map(({ file, text }) => [keyOf(file), text])) };
   await kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '--type=merge', '-p', JSON.stringify({ data })]);
-  const { revision } = ruleSetOfCase(each);
+  const { revision } = await ruleSetOfCase(each);
   const inForce = () => keeper.server?.audit().findLast(({ event }) => event === 'rules')?.rulesRevision === revision;
   await waitFor(inForce, { deadlineSeconds: 10, what: `the rules of ${each.name}, revision ${revision}` });
 }

@@ -4,7 +4,6 @@ import { givenFacts } from '../../../src/cli/given-facts.ts';
 import { cases, expectedOf, judgedOf, ruleSetOfCase } from '../../cases/cases.ts';
 
 describe.each(cases)('$name', (each) => {
-  const rules = ruleSetOfCase(each);
   const facts = givenFacts(each.manifests, each);
   const rows = judgedOf(each).map((manifest) => {
     const { object, outcome, messages, patch } = expectedOf(each, manifest);
@@ -15,7 +14,8 @@ describe.each(cases)('$name', (each) => {
     };
   });
 
-  test.each(rows)('$called', ({ manifest: { apiVersion, kind, object }, expected }) => {
+  test.each(rows)('$called', async ({ manifest: { apiVersion, kind, object }, expected }) => {
+    const rules = await ruleSetOfCase(each);
     const { namespace, user } = each;
     const rehearsal = rehearse({ apiVersion, kind, object, namespace, user }, rules, facts);
     if (rehearsal.kind !== 'answered') throw new Error(rehearsal.kind);

@@ -35,7 +35,7 @@ describe.each(cases)('$name', (each) => {
   });
 
   test.each(rows)('$called', async ({ manifest, expected }) => {
-    rules = ruleSetOfCase(each);
+    rules = await ruleSetOfCase(each);
     facts = givenFacts(each.manifests, each);
     expect(await admit(each, manifest)).toEqual(expected);
     expect(bugs).toEqual([]);
