@@ -7,9 +7,11 @@ export function intersectPatterns(
   other: Omit<RegistryPattern, 'text'>,
 ): Omit<RegistryPattern, 'text'> | undefined {
   const host = intersectHosts(one.host, other.host);
+  if (!host) return undefined;
   const port = intersectPorts(one.port, other.port);
+  if (port === undefined) return undefined;
   const path = intersectPaths(one.path, other.path);
-  return host && port !== undefined && path ? { host, port, path } : undefined;
+  return path && { host, port, path };
 }
 
 /**

@@ -9,7 +9,7 @@ export type Ranked<Entry> = { readonly entry: Entry; readonly rank: number };
 
 /**
  * Entries that differ in their namespaces only. Looking up costs the same for one entry as for a thousand that name or label their
- * namespaces differently; only globs with the same beginning, and labels without `In`, are gone through.
+ * namespaces differently; only globs with the same beginning or end, and selectors that ask for no label's value, are gone through.
  *
  * Of entries that tie (see `findTies`) any may be found, so callers refuse ties.
  */
@@ -32,7 +32,7 @@ export class PlaceIndex<Entry extends ForNamespaces> {
           break;
         case 'glob':
           this.globs ??= new GlobIndex();
-          this.globs.add({ ...ranked, ...splitGlob(term.glob) });
+          this.globs.add({ ...ranked, parts: term.glob.split('*') });
           break;
         case 'labels':
           this.labels ??= new LabelIndex();
@@ -56,35 +56,34 @@ export class PlaceIndex<Entry extends ForNamespaces> {
 
 const none: readonly never[] = [];
 
-type IndexedGlob<Entry> = Ranked<Entry> & { readonly prefix: string; readonly parts: readonly string[] };
+type IndexedGlob<Entry> = Ranked<Entry> & { readonly parts: readonly string[] };
 
-function splitGlob(glob: string): { readonly prefix: string; readonly parts: readonly string[] } {
-  const parts = glob.split('*');
-  return { prefix: parts[0] ?? '', parts };
-}
-
-/** Globs by what stands before their first star. */
+/** Globs by what stands before their first star, or if that is nothing, by what stands behind their last. */
 class GlobIndex<Entry> {
-  private readonly byPrefix = new Map<string, IndexedGlob<Entry>[]>();
-  private readonly lengths = new Set<number>();
+  private readonly byBeginning = new Map<string, IndexedGlob<Entry>[]>();
+  private readonly byEnd = new Map<string, IndexedGlob<Entry>[]>();
+  private readonly beginnings = new Set<number>();
+  private readonly ends = new Set<number>();
 
   add(glob: IndexedGlob<Entry>): void {
-    this.lengths.add(glob.prefix.length);
-    const alike = this.byPrefix.get(glob.prefix);
-    if (alike) alike.push(glob);
-    else this.byPrefix.set(glob.prefix, [glob]);
+    const beginning = glob.parts[0] ?? '';
+    const stem = beginning || (glob.parts.at(-1) ?? '');
+    childOf(beginning ? this.byBeginning : this.byEnd, stem, () => []).push(glob);
+    (beginning ? this.beginnings : this.ends).add(stem.length);
   }
 
   find(namespace: string): Ranked<Entry> | undefined {
     let best: IndexedGlob<Entry> | undefined;
-    for (const length of this.lengths) {
-      if (length > namespace.length) continue;
-      for (const glob of this.byPrefix.get(namespace.slice(0, length)) ?? none) {
-        if ((!best || glob.rank > best.rank) && globHolds(glob.parts, namespace)) best = glob;
-      }
-    }
+    for (const length of this.beginnings) best = bestOf(this.byBeginning.get(namespace.slice(0, length)), namespace, best);
+    for (const length of this.ends) best = bestOf(this.byEnd.get(namespace.slice(Math.max(0, namespace.length - length))), namespace, best);
     return best;
   }
+}
+
+function bestOf<Entry>(globs: readonly IndexedGlob<Entry>[] | undefined, namespace: string, best: IndexedGlob<Entry> | undefined) {
+  let found = best;
+  for (const glob of globs ?? none) if ((!found || glob.rank > found.rank) && globHolds(glob.parts, namespace)) found = glob;
+  return found;
 }
 
 type IndexedLabels<Entry> = Ranked<Entry> & {
