@@ -261,6 +261,15 @@ describe('where the labels are unknown', () => {
       winner: expect.objectContaining({ name: 'shop' }),
     },
     {
+      because: 'a written port counts before a refusal of every port that is as specific',
+      rules: [
+        byLabels,
+        rule({ registry: 'reg.io/app', trust: false, namespaces: labels('kubernetes.io/metadata.name=shop'), name: 'refused by name' }),
+      ],
+      winner: expect.objectContaining({ name: 'refused by name' }),
+      unsure: byLabels,
+    },
+    {
       because: 'what holds no image does not count',
       rules: [rule({ registry: 'reg.io/other', trust: false, namespaces: labels('team=a') }), forAll],
       winner: forAll,

@@ -67,6 +67,13 @@ describe('what a blocked person probably meant', () => {
     expect(proposed(unlabelled('shop'))).toEqual(['reg.io/c']);
   });
 
+  test('is no rule of which nobody can say whether it applies, though a wider one trusts the same', () => {
+    const byLabels = rule({ registry: 'reg.io:5000/b', namespaces: labels('team=a') });
+    const { nearest } = compiled({ rules: [byLabels, rule({ registry: 'reg.io:5000' })] });
+    expect(nearest(referenceOf('reg.io/b/x'), unlabelled('shop')).map(({ name }) => name)).toEqual(['reg.io:5000']);
+    expect(nearest(referenceOf('reg.io/b/x'), place('shop', { team: 'a' }))).toContain(byLabels);
+  });
+
   test('is nothing that is refused in the namespace, and no pattern twice', () => {
     const { nearest } = compiled({
       rules: [
