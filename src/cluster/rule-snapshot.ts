@@ -40,7 +40,7 @@ export function keepSnapshot({ client, namespace, log }: SnapshotPlace): { save(
       next = undefined;
       const text = JSON.stringify(data);
       if (text === written) continue;
-      const metadata = { name: snapshotName, labels: { [rulesLabel]: 'snapshot', 'app.kubernetes.io/managed-by': 'regkeeper' } };
+      const metadata = { name: snapshotName, labels: { [rulesLabel]: 'snapshot' } };
       try {
         await client.patchApply(
           pathOf(namespace),

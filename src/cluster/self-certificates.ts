@@ -77,8 +77,9 @@ const CLOCK_TOLERANCE = 60 * MINUTE;
 /** How long clients get to trust a new authority before a server shows its certificates. There is no hurry: it has months to go. */
 const AUTHORITY_NOTICE = DAY;
 
-const OWNER_LABEL = 'app.kubernetes.io/managed-by';
-const OWNER = 'regkeeper';
+// Not app.kubernetes.io/managed-by: Helm writes its own name there, into whatever it installs.
+const OWNER_LABEL = 'regkeeper.io/certificate';
+const OWNER = 'self';
 
 type Secret = KubeObject & { type?: string; data?: Record<string, string> | null };
 

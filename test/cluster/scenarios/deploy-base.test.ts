@@ -32,7 +32,7 @@ afterAll(uninstall, 60_000);
 async function uninstall(): Promise<void> {
   const configurations = 'mutatingwebhookconfiguration,validatingwebhookconfiguration';
   await kubectl(['delete', configurations, 'regkeeper', '--ignore-not-found']);
-  await kubectl(['delete', 'clusterrole,clusterrolebinding', 'regkeeper', '--ignore-not-found']);
+  await kubectl(['delete', 'clusterrole,clusterrolebinding', '-l', 'app.kubernetes.io/name=regkeeper']);
   await kubectl(['delete', 'namespace', 'regkeeper', '--ignore-not-found', '--timeout=50s']);
 }
 
@@ -131,11 +131,11 @@ describe('the service account of the server', () => {
     ['list', 'secrets', '--all-namespaces'],
     ['list', 'configmaps', '--all-namespaces'],
     ['update', 'configmaps/regkeeper-rules', 'regkeeper'],
+    ['patch', 'configmaps/regkeeper-rules', 'regkeeper'],
     ['patch', 'mutatingwebhookconfigurations/other', ''],
     ['list', 'mutatingwebhookconfigurations', ''],
     ['create', 'validatingwebhookconfigurations', ''],
     ['list', 'pods', '--all-namespaces'],
-    ['get', 'namespaces/default', ''],
     ['update', 'namespaces/regkeeper', ''],
     ['update', 'serviceaccounts', '--all-namespaces'],
     ['create', 'pods', 'regkeeper'],

@@ -113,7 +113,7 @@ test('rules are followed again after the API server was away, by who ran and by 
 test('without the right to list ConfigMaps a server is not ready, and says which right it lacks', async () => {
   onTestFinished(() => applyBaseProgram());
   const rules = [{ op: 'replace', path: '/rules/0/verbs', value: ['get'] }];
-  await kubectl(['patch', 'role', 'regkeeper', '-n', ownNamespace, '--type=json', '-p', JSON.stringify(rules)]);
+  await kubectl(['patch', 'role', 'regkeeper-rules', '-n', ownNamespace, '--type=json', '-p', JSON.stringify(rules)]);
   const lacking = await launch('lacking');
   await waitFor(() => logOf('lacking').includes('a Role in the namespace regkeeper must grant'), {
     deadlineSeconds: 10,

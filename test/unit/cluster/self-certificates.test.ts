@@ -9,7 +9,7 @@ import { recordingLog } from './scripted-api.ts';
 type Secret = KubeObject & { data?: Record<string, string>; type?: string };
 
 const path = '/api/v1/namespaces/regkeeper/secrets/regkeeper-tls';
-const labels = { 'app.kubernetes.io/managed-by': 'regkeeper' };
+const labels = { 'regkeeper.io/certificate': 'self' };
 const shipped = (): Secret => ({ metadata: { namespace: 'regkeeper', name: 'regkeeper-tls', labels } });
 const day = 24 * 60 * 60 * 1000;
 const installed = new Date('2026-01-01T00:00:00Z');

@@ -96,7 +96,7 @@ describe('the Deployment', () => {
 
 test('the Secret has no data, so that applying it again keeps what the server wrote', () => {
   expect(ofKind('Secret')).not.toHaveProperty('data');
-  expect(ofKind('Secret').metadata.labels).toEqual({ 'app.kubernetes.io/managed-by': 'regkeeper' });
+  expect(ofKind('Secret').metadata.labels).toEqual({ 'regkeeper.io/certificate': 'self' });
 });
 
 test.each(['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration'])('the %s asks nobody before the server fills it', (kind) => {
