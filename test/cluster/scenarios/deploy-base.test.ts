@@ -13,6 +13,8 @@ const { kubectl } = cluster;
 
 const base = folder('base');
 const account = 'system:serviceaccount:regkeeper:regkeeper';
+/** It asks about the rules themselves, and lets edits pass while nobody answers. */
+const guard = 'configmaps.guard.regkeeper.io';
 const log = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 
 function folder(name: string): string {
@@ -195,9 +197,10 @@ describe('with the rights of the shipped service account', () => {
     const certificates = await serve();
     const caBundle = Buffer.from(certificates.current().authorities ?? '').toString('base64');
     for (const { webhooks = [], metadata } of [await mutating(), await validating()]) {
+      const kinds = webhooks.filter(({ name }) => name !== guard);
       // The test cluster serves every kind, those of OpenShift too, but for BuildRequest: a custom resource has no such subresources.
       const servedKinds = kindsWithImages.filter(({ kind }) => kind !== 'BuildRequest');
-      expect(webhooks).toHaveLength(cluster.local ? servedKinds.length : kindsWithImages.length);
+      expect(kinds).toHaveLength(cluster.local ? servedKinds.length : kindsWithImages.length);
       expect(new Set(webhooks.map((each) => each.clientConfig.caBundle))).toEqual(new Set([caBundle]));
       expect(metadata.ownerReferences).toMatchObject([{ kind: 'Namespace', name: 'regkeeper' }]);
     }
@@ -216,7 +219,7 @@ describe('with the rights of the shipped service account', () => {
     await serve();
     const weaken = JSON.stringify([{ op: 'replace', path: '/webhooks/0/failurePolicy', value: 'Ignore' }]);
     await kubectl(['patch', 'validatingwebhookconfiguration', 'regkeeper', '--type=json', `--patch=${weaken}`]);
-    await waitFor(async () => (await validating()).webhooks?.every((each) => each.failurePolicy === 'Fail'), {
+    await waitFor(async () => (await validating()).webhooks?.every((each) => each.name === guard || each.failurePolicy === 'Fail'), {
       deadlineSeconds: 30,
       what: 'the repaired entry',
     });
