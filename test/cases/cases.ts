@@ -56,7 +56,7 @@ export function expectedOf({ name, results, namespace }: Case, { object, kind }:
 
 /** Objects that are judged, in their order. */
 export function judgedOf({ manifests }: Case): readonly Manifest[] {
-  return manifests.filter(({ kind }) => !['Namespace', 'ServiceAccount', 'Secret', 'ImageStream'].includes(kind));
+  return manifests.filter(({ kind }) => !['Namespace', 'ServiceAccount', 'Secret'].includes(kind));
 }
 
 /** Compiled, with the places as `regkeeper test` tells them. */

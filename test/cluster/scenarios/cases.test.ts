@@ -108,7 +108,7 @@ async function prepare(each: Case): Promise<void> {
       what: 'the default account',
     });
   }
-  await apply(each.manifests.filter(({ kind }) => ['ServiceAccount', 'Secret', 'ImageStream'].includes(kind)).map(({ object }) => object));
+  await apply(each.manifests.filter(({ kind }) => ['ServiceAccount', 'Secret'].includes(kind)).map(({ object }) => object));
 
   const { data: before } = await kubectl.json<{ data: Record<string, string> }>([
     'get',
