@@ -57,6 +57,11 @@ const commands: readonly CommandEntry[] = [
     load: async ({ terminal, finish }) => (await import('./explain.ts')).explainCommand(terminal, finish),
   },
   {
+    name: 'diff',
+    does: 'say what a change of the rules does to objects: newly refused, newly let in, secrets gained and lost',
+    load: async ({ terminal, finish }) => (await import('./diff.ts')).diffCommand(terminal, finish),
+  },
+  {
     name: 'version',
     does: 'print the version',
     load: async ({ terminal }) => (await import('./version.ts')).versionCommand(terminal),
