@@ -67,6 +67,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
       auditLog,
     );
     const written = book.current();
+    if (written) clusterFacts?.followSecrets(secretsOf(written));
     if (written && changes.some(({ scope, problems }) => scope.kind === 'cluster' && problems.length === 0)) advise(written);
     news.tell();
   };
@@ -326,6 +327,11 @@ function tellRules(changes: readonly ToldChange[], book: RuleBook, log: Logger, 
   }
   const missing = book.missing();
   if (missing !== undefined) log.error({}, `not ready: ${missing}`);
+}
+
+/** Those of the cluster's rules: a tenant's would be one more watch of the whole cluster for each. */
+function secretsOf({ rules }: RuleSet): readonly string[] {
+  return rules.flatMap(({ pullSecrets, pushSecret }) => (pushSecret === undefined ? pullSecrets : [...pullSecrets, pushSecret]));
 }
 
 /** What is allowed and probably not meant, each once: at the next change the rest is still the same. */

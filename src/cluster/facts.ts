@@ -4,14 +4,17 @@ import type { Kinds } from '../object/kinds.ts';
 import type { ApiClient, KubeObject, Log } from './api.ts';
 import { watchImageStreams } from './image-streams.ts';
 import { watchCollection } from './reflector.ts';
+import { watchSecrets } from './secrets.ts';
 
 type ServiceAccount = KubeObject & { readonly imagePullSecrets?: readonly { readonly name?: string }[] };
 
 export type ClusterFacts = {
   /** Undefined until the first lists are complete. */
   current(): Facts | undefined;
-  /** What is still to be read; undefined when nothing is. */
+  /** What is still to be read; undefined when nothing is. Nobody waits for secrets: they may not be permitted. */
   missing(): string | undefined;
+  /** Whether namespaces have secrets of these names is to be known, as far as it is permitted. */
+  followSecrets(names: Iterable<string>): void;
   close(): Promise<void>;
 };
 
@@ -25,6 +28,7 @@ export function watchClusterFacts({ client, log, kinds }: FactsOptions): Cluster
     { watch: serviceAccounts, of: 'the service accounts' },
     { watch: namespaces, of: 'the namespaces' },
   ];
+  const secrets = watchSecrets({ client, log });
   const streams = watchImageStreams({ client, log });
   const unread = () => [
     ...watches.filter(({ watch }) => !watch.synced).map((each) => each.of),
@@ -45,7 +49,7 @@ export function watchClusterFacts({ client, log, kinds }: FactsOptions): Cluster
       const namespace = namespaces.get(undefined, name);
       return namespace ? { kind: 'known', labels: namespace.metadata.labels ?? {} } : { kind: 'absent' };
     },
-    secret: () => 'unknown',
+    secret: (namespace, name) => secrets.get(namespace, name),
     imageStream: (namespace, name) => streams.get(namespace, name),
     now: Date.now,
     ...(kinds && { kinds }),
@@ -56,6 +60,7 @@ export function watchClusterFacts({ client, log, kinds }: FactsOptions): Cluster
       const left = unread();
       return left.length === 0 ? undefined : `${left.join(', ')} of the cluster have not been read yet`;
     },
-    close: async () => void (await Promise.all([streams.close(), ...watches.map(({ watch }) => watch.close())])),
+    followSecrets: (names) => secrets.follow(names),
+    close: async () => void (await Promise.all([secrets.close(), streams.close(), ...watches.map(({ watch }) => watch.close())])),
   };
 }

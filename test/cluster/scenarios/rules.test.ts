@@ -53,19 +53,20 @@ describe('a rules ConfigMap is refused', () => {
     expect(code).not.toBe(0);
   });
 
-  test('and the review is on record, with its user', ({ skip }) => {
+  test('and the review is on record, with its user', async ({ skip }) => {
     if (!keeper.server) return skip('reads the records of the server, so only where the server runs beside the test');
-    const reviews = keeper.server.audit().filter(({ event }) => event === 'rules-review');
-    expect(reviews).toContainEqual(
-      expect.objectContaining({
-        user: 'admin',
-        operation: 'CREATE',
-        dryRun: true,
-        configMap: 'regkeeper/more-rules',
-        outcome: 'refused',
-        problems: [expect.stringContaining('(unknown-field)')],
-      }),
-    );
+    const { server } = keeper;
+    const review = await waitFor(() => server.audit().find(({ event, dryRun }) => event === 'rules-review' && dryRun === true), {
+      deadlineSeconds: 10,
+      what: 'the record',
+    });
+    expect(review).toMatchObject({
+      user: 'admin',
+      operation: 'CREATE',
+      configMap: 'regkeeper/more-rules',
+      outcome: 'refused',
+      problems: [expect.stringContaining('(unknown-field)')],
+    });
   });
 });
 
@@ -139,6 +140,46 @@ describe('a rules ConfigMap passes', () => {
     expect(await tryPod('registry.example.com/app')).toBeUndefined();
     expect(await tryPod('unknown.example.com/app')).toContain('denied the request');
     await keeper.writeRules(rules);
+  });
+});
+
+describe('secrets that rules name', () => {
+  // As docs/operations.md shows it.
+  const names = ['--verb=list,watch', '--resource=secrets', '--resource-name=corp-pull'];
+  const bind = async () => {
+    await kubectl(['create', 'clusterrole', 'regkeeper-secrets', ...names]);
+    const account = `--serviceaccount=${ownNamespace}:regkeeper`;
+    await kubectl(['create', 'clusterrolebinding', 'regkeeper-secrets', '--clusterrole=regkeeper-secrets', account]);
+  };
+  const unbind = async () => {
+    await kubectl(['delete', 'clusterrole,clusterrolebinding', 'regkeeper-secrets', '--ignore-not-found']);
+  };
+  const saidOf = async (image: string) => (await tryRun(image)).stderr;
+
+  test('are not looked at without the right to, and the log says which right', async ({ skip }) => {
+    if (!keeper.server) return skip('reads the log of the server, so only where the server runs beside the test');
+    const { server } = keeper;
+    const line = await waitFor(() => server.log().find(({ msg }) => /whether namespaces have the secrets corp-pull/.test(String(msg))), {
+      deadlineSeconds: 10,
+      what: 'the advice',
+    });
+    expect(line).toMatchObject({ level: 'warn', msg: expect.stringContaining('resourceNames ["corp-pull"]') });
+    expect(await saidOf('registry.example.com/app')).not.toContain('corp-pull');
+  });
+
+  test('with it, whoever makes a Pod is told of a missing one and of one of the wrong type', async ({ skip }) => {
+    if (!keeper.server) return skip('starts the server anew, so only on the local cluster');
+    onTestFinished(unbind);
+    await bind();
+    await keeper.server.end('SIGTERM');
+    await keeper.restart();
+    await waitUntil('the missing secret to be told', async () => (await saidOf('registry.example.com/app')).includes('corp-pull'));
+    await kubectl(['create', 'secret', 'generic', 'corp-pull', '-n', keeper.namespace]);
+    await waitUntil('the type to be told', async () => /corp-pull.*type/.test(await saidOf('registry.example.com/app')));
+    await kubectl(['delete', 'secret', 'corp-pull', '-n', keeper.namespace]);
+    const login = ['--docker-server=registry.example.com', '--docker-username=u', '--docker-password=p'];
+    await kubectl(['create', 'secret', 'docker-registry', 'corp-pull', '-n', keeper.namespace, ...login]);
+    await waitUntil('nothing to be told', async () => !(await saidOf('registry.example.com/app')).includes('corp-pull'));
   });
 });
 
@@ -228,9 +269,13 @@ async function remove(...names: readonly string[]): Promise<void> {
 }
 
 /** What the API server says of a Pod with this image; undefined when it would let it in. */
-async function tryPod(image: string, namespace = keeper.namespace): Promise<string | undefined> {
-  const { code, stderr } = await kubectl(['run', 'trial', `--image=${image}`, '-n', namespace, '--dry-run=server'], { allowFailure: true });
+async function tryPod(image: string, namespace?: string): Promise<string | undefined> {
+  const { code, stderr } = await tryRun(image, namespace);
   return code === 0 ? undefined : stderr;
+}
+
+function tryRun(image: string, namespace = keeper.namespace) {
+  return kubectl(['run', 'trial', `--image=${image}`, '-n', namespace, '--dry-run=server'], { allowFailure: true });
 }
 
 async function waitUntil(what: string, holds: () => Promise<boolean>): Promise<void> {

@@ -26,7 +26,7 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
   const tell = (type: 'ADDED' | 'MODIFIED' | 'DELETED', path: string) => {
     const object = structuredClone(held.get(path) as KubeObject);
     const event = { type, object: { ...object, metadata: { ...object.metadata, resourceVersion: String(version) } } };
-    for (const watcher of watchers) if (isSelected(path, watcher.collection, watcher.query)) watcher.tell(event);
+    for (const watcher of watchers) if (isSelected(path, object, watcher.collection, watcher.query)) watcher.tell(event);
   };
   const enter = async (method: string, path: string, body?: unknown, options?: unknown) => {
     await setImmediate();
@@ -55,7 +55,9 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
     },
     async list<T extends KubeObject>(path: string, query: Query = {}, { keep = (object: T) => object }: ListOptions<T> = {}) {
       await enter('list', path);
-      const items = [...held].filter(([key]) => isSelected(key, path, query)).map(([, object]) => keep(structuredClone(object) as T));
+      const items = [...held]
+        .filter(([key, object]) => isSelected(key, object, path, query))
+        .map(([, object]) => keep(structuredClone(object) as T));
       return { items, resourceVersion: String(version + 1) };
     },
     async create<T>(path: string, body: T) {
@@ -126,12 +128,18 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
 }
 
 /** A collection holds what is right below it; one without a namespace, what is in any. Of field selectors, the name alone. */
-function isSelected(path: string, collection: string, { fieldSelector }: Query): boolean {
+function isSelected(path: string, object: unknown, collection: string, { fieldSelector }: Query): boolean {
   const below = path.slice(0, path.lastIndexOf('/'));
   const name = path.slice(below.length + 1);
   const inAnyNamespace = below.replace(/\/namespaces\/[^/]+(?=\/)/, '');
   if (below !== collection && inAnyNamespace !== collection) return false;
-  return typeof fieldSelector !== 'string' || !fieldSelector.includes('metadata.name=') || fieldSelector.includes(`metadata.name=${name}`);
+  const type = (object as { type?: string } | undefined)?.type ?? '';
+  const terms = typeof fieldSelector === 'string' ? fieldSelector.split(',') : [];
+  return terms.every((term) => {
+    const [field, wanted] = term.split(/!?=/);
+    if (field === 'metadata.name') return wanted === name;
+    return field !== 'type' || wanted !== type;
+  });
 }
 
 /** Timers that run at once when they are short, and otherwise when the test says so. */
