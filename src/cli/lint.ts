@@ -63,7 +63,7 @@ function render({ all, problems, warnings }: Found, { read, ruleSet }: LoadedRul
 
 function summarize({ problems, warnings }: Found, { read, ruleSet }: LoadedRules): string {
   const what = `read ${counted(read.documents, 'document')} with ${counted(read.rules, 'rule')} in ${counted(read.files, 'file')}`;
-  const rest = ruleSet ? '' : '; what rules say together is looked at when the problems are mended';
+  const rest = ruleSet ? '' : '; warnings about what rules say together come when the problems are mended';
   return `${what}: ${counted(problems, 'problem')}, ${counted(warnings, 'warning')}${rest}`;
 }
 

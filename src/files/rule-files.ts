@@ -20,6 +20,7 @@ export type RuleFiles = {
 /** Brings what is there now into the book, then follows it. Rejects with an Error when a path cannot be read at the start, a sentence a line. */
 export async function watchRuleFiles(options: RuleFiles): Promise<{ close(): void }> {
   const { paths, intake, onProblem } = options;
+  if (paths.includes('-')) throw new Error('rules -: standard input cannot be followed; give files or folders');
   let known = bundlesOf(await readWhole(paths));
   await intake.open([...known.values()]);
 

@@ -1,6 +1,8 @@
+import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text as textOf } from 'node:stream/consumers';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
@@ -279,6 +281,12 @@ describe('SARIF', () => {
     const { results } = await sarif('./deploy/starter-rules', 'deploy/examples/rules/registries.yaml');
     expect(results[0].locations[0].physicalLocation.artifactLocation.uri).toMatch(/^deploy\/(starter-rules|examples)\//);
   });
+});
+
+test('standard input is a file called -', async () => {
+  const child = spawn(process.execPath, ['src/main.ts', 'lint', '-'], { env: { PATH: process.env.PATH } });
+  child.stdin.end(configMap('cluster', block('rules: []\nmodus: warn\n')));
+  expect(await textOf(child.stdout)).toMatch(/^-:10:5 unknown-field unknown field "modus"/);
 });
 
 describe('nothing to read is exit code 2, so that nobody takes it for clean', () => {

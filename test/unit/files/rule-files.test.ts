@@ -51,9 +51,10 @@ describe('reading', () => {
 
   test.each([
     ['a path that is not there', 'nowhere', /rules .*nowhere: no such file or folder/],
+    ['standard input', undefined, /rules -: standard input cannot be followed/],
     ['a folder without rules', '.', /rules folder .* holds no \.yaml, \.yml or \.json file/],
   ])('%s is refused at the start, with its name', async (_name, path, message) => {
-    await expect(watch(join(folder, path))).rejects.toThrow(message);
+    await expect(watch(path === undefined ? '-' : join(folder, path))).rejects.toThrow(message);
   });
 });
 
