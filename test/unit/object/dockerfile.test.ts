@@ -1,10 +1,11 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are the variables of Dockerfiles
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { readDockerfileImages } from '../../../src/object/dockerfile.ts';
+import { type BuildArgs, readDockerfileImages } from '../../../src/object/dockerfile.ts';
 
 const a = 'reg.io/a';
 const b = 'reg.io/b';
+const growing: BuildArgs = { given: new Map(), mayGrow: true };
 
 describe('a Dockerfile names images', () => {
   test.each<{ name: string; text: string; images: readonly (string | undefined)[]; args?: Record<string, string | undefined> }>([
@@ -67,8 +68,8 @@ describe('build arguments', () => {
     { name: 'build on one another', text: 'ARG H=reg.io\nARG I=$H/a\nFROM $I', image: 'reg.io/a' },
     { name: 'are overridden by buildArgs', text: 'ARG T=1\nFROM reg.io/a:$T', args: { T: '2' }, image: 'reg.io/a:2' },
     { name: 'are given by buildArgs', text: 'ARG T\nFROM reg.io/a:$T', args: { T: '2' }, image: 'reg.io/a:2' },
-    { name: 'that are not declared take no buildArgs', text: 'FROM reg.io/a:$T', args: { T: '2' }, image: undefined },
-    { name: 'declared too late do not count', text: 'FROM reg.io/a:$T\nARG T=1', image: undefined },
+    { name: 'that are not declared take no buildArgs, and stand for nothing', text: 'FROM reg.io/a$T', args: { T: '2' }, image: a },
+    { name: 'declared too late do not count', text: 'FROM reg.io/a$T\nARG T=1', image: a },
     { name: 'whose value nobody sees', text: 'ARG T=1\nFROM reg.io/a:$T', args: { T: undefined }, image: undefined },
     { name: 'with - and unset', text: 'FROM ${X-reg.io/a}', image: a },
     { name: 'with :- and empty', text: 'ARG X=\nFROM ${X:-reg.io/a}', image: a },
@@ -77,17 +78,50 @@ describe('build arguments', () => {
     { name: 'with :+ and set', text: 'ARG X=1\nFROM reg.io/${X:+a}', image: a },
     { name: 'with :+ and unset', text: 'FROM reg.io/a${X:+no}', image: a },
     { name: 'with :? and set', text: 'ARG X=reg.io/a\nFROM ${X:?missing}', image: a },
-    { name: 'with :? and unset', text: 'FROM ${X:?missing}', image: undefined },
+    { name: 'with :? and unset, which older tools take for a default', text: 'FROM ${X:?reg.io/a}', image: a },
     { name: 'nested in a default', text: 'ARG Y=reg.io\nFROM ${X:-${Y}/a}', image: a },
-    { name: 'nested too deep', text: `FROM ${'${X:-'.repeat(200)}a${'}'.repeat(200)}`, image: undefined },
-    { name: 'with operators that change text', text: 'ARG X=reg.io/a\nFROM ${X%a}', image: undefined },
+    { name: 'nested too deep', text: `FROM ${'${X:-'.repeat(200)}a${'}'.repeat(200)}`, image: `${'${X:-'.repeat(200)}a${'}'.repeat(200)}` },
+    { name: 'with operators that change text stay as written, which is no image', text: 'ARG X=reg.io/a\nFROM ${X%a}', image: '${X%a}' },
     { name: 'that leave nothing', text: 'ARG X=\nFROM $X', image: undefined },
-    { name: 'of the platform', text: 'FROM reg.io/a:$TARGETARCH', image: undefined },
-    { name: 'that double without end', text: `ARG A=aaaaaaaaaa\n${'ARG A=$A$A\n'.repeat(40)}FROM $A`, image: undefined },
+    { name: 'of the platform', text: 'FROM reg.io/a:$TARGETARCH', image: 'reg.io/a:amd64' },
+    { name: 'that double without end', text: `ARG A=aaaaaaaaaa\n${'ARG A=$A$A\n'.repeat(40)}FROM $A`, image: '$A' },
     { name: 'with an escaped dollar', text: 'ARG X=1\nFROM reg.io/\\$X', image: 'reg.io/$X' },
     { name: 'named __proto__', text: 'ARG __proto__=reg.io/a\nFROM $__proto__', image: a },
   ])('$name', ({ text, args = {}, image }) => {
     expect(imagesOf(text, args)).toEqual([image]);
+  });
+
+  test.each<{ name: string; text: string; args?: Record<string, string | undefined>; now: string | undefined; later: string | undefined }>([
+    { name: 'without a value', text: 'ARG T\nFROM reg.io/a$T', now: a, later: undefined },
+    { name: 'with a default', text: 'ARG T=:1\nFROM reg.io/a$T', now: 'reg.io/a:1', later: 'reg.io/a:1' },
+    { name: 'with a value from elsewhere', text: 'ARG T\nFROM reg.io/a$T', args: { T: undefined }, now: undefined, later: undefined },
+    {
+      name: 'with a value from elsewhere that is not taken',
+      text: 'ARG T\nFROM reg.io/a${X:+$T}',
+      args: { T: undefined },
+      now: a,
+      later: a,
+    },
+    {
+      name: 'of the platform that are given',
+      text: 'FROM reg.io/a$TARGETVARIANT',
+      args: { TARGETVARIANT: ':2' },
+      now: 'reg.io/a:2',
+      later: 'reg.io/a:2',
+    },
+  ])('$name: $now in a Build, $later in a BuildConfig', ({ text, args = {}, now, later }) => {
+    expect(imagesOf(text, args, false)).toEqual([now]);
+    expect(imagesOf(text, args, true)).toEqual([later]);
+  });
+
+  test.each([
+    { name: 'ENV name=value', text: `FROM ${a}\nENV X=reg.io/b Y=1\nCOPY --from=$X x y`, images: [a, b] },
+    { name: 'ENV name value', text: `FROM ${a}\nENV X reg.io/b\nCOPY --from=$X x y`, images: [a, b] },
+    { name: 'ENV before ARG', text: `FROM ${a}\nARG X=reg.io/no\nENV X="reg.io/b"\nCOPY --from=$X x y`, images: [a, b] },
+    { name: 'ENV of another stage', text: `FROM ${a}\nENV X=reg.io/no\nFROM ${a}\nCOPY --from=reg.io/b$X x y`, images: [a, a, b] },
+    { name: 'ENV not in FROM', text: `FROM ${a}\nENV X=no\nFROM reg.io/b$X`, images: [a, b] },
+  ])('$name', ({ text, images }) => {
+    expect(imagesOf(text)).toEqual(images);
   });
 
   test('of a stage stand before those of the head', () => {
@@ -96,14 +130,82 @@ describe('build arguments', () => {
   });
 
   test('that are unresolved keep what is written', () => {
-    expect(readDockerfileImages('FROM reg.io/a:${T}', new Map())).toEqual([
-      { instruction: 'FROM', line: 1, written: 'reg.io/a:${T}', image: undefined, lastFrom: true },
+    expect(readDockerfileImages('ARG T\nFROM reg.io/a:${T}', growing)).toEqual([
+      { instruction: 'FROM', line: 2, written: 'reg.io/a:${T}', image: undefined, lastFrom: true },
     ]);
   });
 });
 
+/* Found by comparing what openshift/imagebuilder and moby/buildkit do with what a reader of Dockerfiles may take for granted. */
+describe('an image cannot hide', () => {
+  const evil = 'evil.io/x';
+  test.each([
+    { name: 'behind an escaped here-document', text: `RUN echo \\<<EOF\nFROM ${evil}` },
+    { name: 'behind a quoted here-document', text: `RUN echo "<<EOF"\nFROM ${evil}` },
+    { name: 'behind a shift of bits', text: `RUN echo $((1<<X))\nFROM ${evil}` },
+    { name: 'behind a here-document in JSON', text: `RUN ["sh", "-c", "<<EOF"]\nFROM ${evil}` },
+    { name: 'behind a here-document of an instruction that takes none', text: `CMD cat <<EOF\nFROM ${evil}` },
+    { name: 'behind a here-document without end', text: `RUN <<EOF\nFROM ${evil}` },
+    { name: 'behind a here-document that an unclosed quote makes none', text: `RUN echo it's <<EOF\nFROM ${evil}` },
+    { name: 'in a here-document that older tools take for instructions', text: `RUN <<#\nFROM ${evil}\n#` },
+    { name: 'behind a here-document whose end has carriage returns', text: `RUN <<E\nx\nE\r\r\nFROM ${evil}` },
+    { name: 'behind two escape characters, which not all tools take for a continuation', text: `RUN x \\\\\nFROM ${evil}` },
+    {
+      name: 'in the line behind two escape characters, which some take for one',
+      text: `FROM ${evil}/\\\\\nRUN x`,
+      found: [`${evil}/RUN`, `${evil}/\\`],
+    },
+    {
+      name: 'behind an escape directive that not all tools read',
+      text: `# syntax=x\n# escape=\`\nFROM a.io/a\nRUN x \`\nFROM ${evil}`,
+      whole: true,
+    },
+    { name: 'behind the other escape character', text: `# escape=\`\nFROM a.io/a\nRUN x \\\nFROM ${evil}`, whole: true },
+    { name: 'behind white space of another kind', text: `\f\u00a0FROM\v${evil}` },
+    { name: 'behind a byte order mark', text: `\ufeffFROM ${evil}`, whole: true },
+    { name: 'behind an empty line and a comment in a continuation', text: `RUN x \\\n\n# y\n\nz\nFROM ${evil}` },
+    { name: 'behind a variable that is not set', text: `FROM ${evil}$UNSET` },
+    { name: 'behind a variable of the platform', text: `FROM ${evil}$TARGETVARIANT` },
+    { name: 'in an operator that says what to report', text: `FROM \${X:?${evil}}` },
+    {
+      name: 'behind a stage whose name has other letters',
+      text: `FROM a.io/b AS Busybox\nCOPY --from=busybox x y`,
+      found: ['a.io/b', 'busybox'],
+    },
+    { name: 'behind the number of a stage that is not there', text: 'COPY --from=7 x y', found: ['7'] },
+    { name: 'in an environment variable', text: `ENV X=${evil}\nCOPY --from=$X x y` },
+    { name: 'in quotes of a flag', text: `COPY --from='evil.io'"/x" x y` },
+    { name: 'in escapes of a flag', text: `COPY --from=evil\\.io/x x y` },
+    { name: 'in a field with blanks', text: `RUN --mount=type=bind," from=${evil}" ls` },
+    { name: 'in ONBUILD', text: `ONBUILD COPY --from=${evil} x y` },
+  ])('$name', ({ text, found = [evil], whole = false }) => {
+    const images = imagesOf(whole ? text : `FROM a.io/a\n${text}`, {}, false);
+    for (const image of found) expect(images).toContain(image);
+  });
+
+  test('as the last FROM where some tool sees another one behind it', () => {
+    const found = readDockerfileImages(`FROM ${evil}\nRUN x \\\\\nFROM a.io/a`, growing);
+    expect(found.map(({ image, lastFrom }) => `${image} ${lastFrom}`)).toEqual([`${evil} false`, 'a.io/a true']);
+  });
+});
+
+test.each([
+  { name: 'one line', text: `FROM a${' '.repeat(300_000)}b` },
+  { name: 'flags', text: `FROM a\nCOPY ${'--from=a '.repeat(100_000)}` },
+  { name: 'fields', text: `FROM a\nRUN --mount="${' '.repeat(200_000)}x"` },
+  { name: 'escape characters', text: `FROM a\nRUN ${'\\ '.repeat(100_000)}x` },
+  { name: 'here-documents', text: `FROM a\n${'RUN <<A <<B\nA\nB\n'.repeat(8_000)}` },
+  { name: 'variables', text: `FROM a\nRUN <<A ${'${a:-b}'.repeat(300_000)}\nA` },
+  { name: 'angle brackets', text: `FROM a\nRUN ${'<'.repeat(200_000)}` },
+  { name: 'stages', text: 'FROM a AS b\n'.repeat(100_000) },
+  { name: 'carriage returns', text: `FROM a${'\r'.repeat(200_000)}x` },
+])('takes no time by the square: $name', ({ text }) => {
+  // Reading by the square would take hours.
+  expect(imagesOf(text).length).toBeGreaterThan(0);
+});
+
 test('lines are counted from one, and the last FROM is known', () => {
-  const found = readDockerfileImages(`# x\nFROM ${a} AS s\n\nFROM ${b}\nCOPY --from=${a} x y`, new Map());
+  const found = readDockerfileImages(`# x\nFROM ${a} AS s\n\nFROM ${b}\nCOPY --from=${a} x y`, growing);
   expect(found.map(({ instruction, line, lastFrom }) => `${instruction} ${line} ${lastFrom}`)).toEqual([
     'FROM 2 false',
     'FROM 4 true',
@@ -135,11 +237,11 @@ test('no text makes the reader throw', () => {
   ];
   const text = fc.array(fc.oneof(fc.constantFrom(...words), fc.string()), { maxLength: 25 }).map((parts) => parts.join(''));
   fc.assert(
-    fc.property(text, (dockerfile) => void readDockerfileImages(dockerfile, new Map([['a', 'b']]))),
+    fc.property(text, (dockerfile) => void readDockerfileImages(dockerfile, { given: new Map([['a', 'b']]), mayGrow: false })),
     { numRuns: 1500 },
   );
 });
 
-function imagesOf(text: string, args: Record<string, string | undefined> = {}): (string | undefined)[] {
-  return readDockerfileImages(text, new Map(Object.entries(args))).map(({ image }) => image);
+function imagesOf(text: string, args: Record<string, string | undefined> = {}, mayGrow = true): (string | undefined)[] {
+  return readDockerfileImages(text, { given: new Map(Object.entries(args)), mayGrow }).map(({ image }) => image);
 }
