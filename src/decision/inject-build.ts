@@ -6,6 +6,7 @@
  * justifies one. An image stream never justifies one: the builder account, or the stream's own policy, has what it needs.
  */
 import { quote } from '../image/problem.ts';
+import { authoredPlaces } from '../object/authored.ts';
 import { isObject, type JsonObject, type Path, renderPath, valueAt } from '../object/json.ts';
 import { renderBuildMark } from '../object/mark.ts';
 import type { BuildCredential, BuildShape, ImageSlot } from '../object/shape.ts';
@@ -23,6 +24,14 @@ export function injectIntoBuild(request: ChangeRequest, shape: BuildShape, image
   const mark = new Map<string, string>();
   const bySlot = new Map(images.map((image) => [image.slot, image]));
   const isOurs = findOurs(shape);
+  let known: ReadonlySet<string> | undefined;
+  const authored = () => {
+    known ??= authoredPlaces(
+      root,
+      shape.credentials.map(({ path }) => path),
+    );
+    return known;
+  };
 
   for (const credential of shape.credentials) {
     const path = renderPath(credential.path);
@@ -30,7 +39,8 @@ export function injectIntoBuild(request: ChangeRequest, shape: BuildShape, image
 
     const choice = chooseSecret(credential, bySlot);
     notices.push(...choice.notices);
-    if (choice.secret !== undefined) mark.set(path, choice.secret);
+    // What the author's file fills and somebody emptied since is the author's again when we fill it: the next pass would call it so.
+    if (choice.secret !== undefined && (credential.current !== undefined || !authored().has(path))) mark.set(path, choice.secret);
     if (choice.secret === credential.current) continue;
     if (choice.secret === undefined) {
       patch.push(remove(credential.path));

@@ -6,6 +6,7 @@
  * to an empty list takes over the duty of adding the account's secrets too.
  */
 import { quote } from '../image/problem.ts';
+import { authoredNames } from '../object/authored.ts';
 import { isAbsent, isObject, type JsonObject, type Path, renderPath, sameJson, textAt, valueAt } from '../object/json.ts';
 import { injectedAnnotation, noPodMark, type PodMark, readPodMark, renderPodMark } from '../object/mark.ts';
 import type { PodShape } from '../object/shape.ts';
@@ -75,7 +76,12 @@ export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: r
       message: `service account ${quote(shape.serviceAccount)} could not be looked up (no cluster is watched): pull secrets of its own were not added`,
     });
   }
-  const accountSecrets = takesOver ? secretsOfAccount(account, shape) : [];
+  const ofAccount = secretsOfAccount(account, shape);
+  // What was taken over stays where the rest of the list is nothing that we would not write too, though some of it may count as the author's
+  // since: otherwise the account's secrets would be lost by our own doing.
+  const expected = new Set([...ours, ...wanted, ...ofAccount]);
+  const nothingElse = permitted.length > 0 && shape.pullSecrets.every((name) => name !== undefined && expected.has(name));
+  const accountSecrets = takesOver ? ofAccount : nothingElse ? shape.mark.serviceAccount.filter((name) => ofAccount.includes(name)) : [];
   const result = write(root, shape, permitted, accountSecrets);
   if (shape.stage === 'template' && request.operation === 'UPDATE' && request.oldObject) {
     // Without what is stale it is the old one again, perhaps with another spelling of the mark: then that stays, to the letter.
@@ -111,8 +117,10 @@ function write(root: JsonObject, shape: PodShape, wanted: readonly string[], acc
   const kept = new Set(shape.pullSecrets.filter((name) => !isStale(name)));
   const added = [...keep].filter((name) => !kept.has(name));
 
-  // Of the names we stand for now, those that we wrote, just now or in an earlier pass. What the author listed stays the author's.
-  const written = (name: string) => ours.has(name) || !kept.has(name);
+  // Of the names we stand for now, those that we wrote, just now or in an earlier pass. What the author listed stays the author's, also
+  // where it was taken out since: the next pass would call it so.
+  const authored = added.length > 0 ? authoredNames(root, shape) : new Set();
+  const written = (name: string) => ours.has(name) || !(kept.has(name) || authored.has(name));
   const earlier = shape.stage === 'pod' ? shape.mark : noPodMark;
   const fromRules = new Set(wanted);
   const mark: PodMark = {

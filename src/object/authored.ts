@@ -15,14 +15,25 @@ export type TemplatePlace = { readonly spec: Path; readonly metadata: Path };
 /** The mark without the names that the author lists. */
 export function withoutAuthored(mark: PodMark, root: JsonObject, place: TemplatePlace): PodMark {
   if (mark.rules.length + mark.serviceAccount.length === 0) return mark;
-  const authored = new Set([...namesInFile(root, place), ...namesApplied(root, place)]);
+  const authored = authoredNames(root, place);
   const isOurs = (name: string) => !authored.has(name);
   return { rules: mark.rules.filter(isOurs), serviceAccount: mark.serviceAccount.filter(isOurs) };
+}
+
+/** Names that the author lists, whether or not they stand in the object. */
+export function authoredNames(root: JsonObject, place: TemplatePlace): ReadonlySet<string> {
+  return new Set([...namesInFile(root, place), ...namesApplied(root, place)]);
 }
 
 /** The mark without the places, paths of references to a secret, that the author fills. */
 export function withoutAuthoredPlaces(mark: BuildMark, root: JsonObject, places: readonly Path[]): BuildMark {
   if (mark.size === 0) return mark;
+  const authored = authoredPlaces(root, places);
+  return new Map([...mark].filter(([place]) => !authored.has(place)));
+}
+
+/** Rendered paths of those places that the author fills, whether or not they are filled in the object. */
+export function authoredPlaces(root: JsonObject, places: readonly Path[]): ReadonlySet<string> {
   const file = fileOf(root);
   const copied = readBuildMark(file, ['metadata']);
   const fields = fieldsApplied(root, ['metadata']);
@@ -30,8 +41,7 @@ export function withoutAuthoredPlaces(mark: BuildMark, root: JsonObject, places:
     const inFile = textAt(file, [...path, 'name']) !== undefined && !copied.has(renderPath(path));
     return inFile || fields.some((each) => valueAt(each, fieldPath(path)) !== undefined);
   });
-  const authoredPlaces = new Set(authored.map(renderPath));
-  return new Map([...mark].filter(([place]) => !authoredPlaces.has(place)));
+  return new Set(authored.map(renderPath));
 }
 
 function namesInFile(root: JsonObject, { spec, metadata }: TemplatePlace): readonly string[] {

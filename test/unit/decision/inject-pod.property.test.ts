@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Facts } from '../../../src/decision/facts.ts';
 import { ruleSetOf } from '../rules/documents.ts';
 import { change, decided, deployment, inject, type PodObject, patched, unwatched } from './changes.ts';
@@ -102,6 +102,86 @@ test("applying the author's file again after an injection never changes the temp
     { numRuns: 800 },
   );
 });
+
+/*
+ * From the template to the Pod, as a cluster does it: the template comes in and we look at it, the service account may change meanwhile, the
+ * Pod is made of the template, the API server copies the account's secrets into an empty list (plugin/pkg/admission/serviceaccount), and we
+ * look again, or are away.
+ */
+describe('the Pods of a template end with all credentials they would have without us', () => {
+  const authoredTemplates = templates.filter((object) => marked(object).size === 0);
+
+  test('whatever became of the service account meanwhile', () => {
+    fc.assert(
+      fc.property(authoredTemplates, ruleSets, ruleSets, account, account, (object, then, now, before, after) => {
+        const without = admitted(podOf(object), after);
+        const template = inject(change('Deployment', deployment(object)), then, factsOf(before, before)).spec.template;
+        const pod = inject(change('Pod', admitted(podOf(template), after)), now, factsOf(after, after));
+        expect(credentialNames(pod)).toEqual(expect.arrayContaining(credentialNames(without)));
+      }),
+      { numRuns: 1500 },
+    );
+  });
+
+  test('also where we are away when the Pod comes', () => {
+    fc.assert(
+      fc.property(authoredTemplates, ruleSets, account, (object, rules, known) => {
+        const without = admitted(podOf(object), known);
+        const template = inject(change('CronJob', cronJob(object)), rules, factsOf(known, known)).spec.jobTemplate.spec.template;
+        expect(credentialNames(admitted(podOf(template), known))).toEqual(expect.arrayContaining(credentialNames(without)));
+      }),
+      { numRuns: 1500 },
+    );
+  });
+
+  test('also after its images and its account have changed, as long as its author lists none', () => {
+    fc.assert(
+      fc.property(images, images, ruleSets, account, account, fc.boolean(), (first, second, rules, own, other, moves) => {
+        const facts = factsOf(own, other);
+        const of = (list: readonly string[], stored?: PodObject): PodObject => ({
+          ...stored,
+          spec: {
+            ...stored?.spec,
+            containers: list.map((image, index) => ({ name: `c${index}`, image })),
+            ...(stored && moves && { serviceAccountName: 'robot' }),
+          },
+        });
+        const stored = inject(change('Deployment', deployment(of(first))), rules, facts);
+        const updated = deployment(of(second, stored.spec.template));
+        const after = inject(change('Deployment', updated, stored), rules, facts).spec.template;
+        const known = moves ? other : own;
+        const pod = inject(change('Pod', admitted(podOf(after), known)), rules, facts);
+        expect(credentialNames(pod)).toEqual(expect.arrayContaining([...known.pullSecrets]));
+      }),
+      { numRuns: 1500 },
+    );
+  });
+
+  test('and a Pod that its author gives no list has those of its account, whatever mark it carries', () => {
+    fc.assert(
+      fc.property(templates, ruleSets, account, (object, rules, known) => {
+        const bare = { ...object, spec: { ...object.spec, imagePullSecrets: null } };
+        const pod = inject(change('Pod', admitted(podOf(bare), known)), rules, factsOf(known, known));
+        expect(credentialNames(pod)).toEqual(expect.arrayContaining([...known.pullSecrets]));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});
+
+function podOf({ metadata, spec }: PodObject): PodObject {
+  return structuredClone({ ...(metadata != null && { metadata }), spec });
+}
+
+/** What the API server's own admission makes of a Pod, before any webhook is asked. */
+function admitted(object: PodObject, { pullSecrets }: Account): PodObject {
+  if (entriesOf(object).length > 0) return object;
+  return { ...object, spec: { ...object.spec, imagePullSecrets: pullSecrets.map((name) => ({ name })) } };
+}
+
+function cronJob(template: PodObject) {
+  return { metadata: { name: 'web' }, spec: { jobTemplate: { spec: { template } } } };
+}
 
 /** What the kubelet could use without us: the list, and the account's secrets where nobody but us filled the list. */
 function effectiveCredentials(object: PodObject, known: Account): ReadonlySet<string> {

@@ -268,6 +268,14 @@ describe('an update of a template', () => {
     expect(withoutEmpty(result.spec.template)).toEqual(withoutEmpty(after));
   });
 
+  test('that takes out what the author once applied, and a rule asks for, keeps the secrets of the account in every pass', () => {
+    const applied = { 'kubectl.kubernetes.io/last-applied-configuration': JSON.stringify(deployment(pod(corp, ['corp']))) };
+    const edited = { ...deployment(pod(corp)), metadata: { name: 'web', annotations: applied } };
+    // `inject` holds that a second pass changes nothing.
+    const after = inject(change('Deployment', edited, deployment(pod(open))), rules, facts);
+    expect(credentialsOf(after.spec.template)).toEqual({ list: ['corp', 'dockercfg'], mark: { serviceAccount: ['dockercfg'] } });
+  });
+
   test("that changes the account swaps the account's secrets", () => {
     const now = { ...injected, spec: { ...injected.spec, serviceAccountName: 'robot' } };
     const after = inject(change('Deployment', deployment(now), deployment(injected)), rules, facts);
