@@ -21,6 +21,7 @@ import { createDocumentParser } from './intake/parser.ts';
 import type { Kinds } from './object/kinds.ts';
 import { createRuleBook, type RuleBook, type RulesChange } from './rules/book.ts';
 import { lintRules } from './rules/lint.ts';
+import { namedSecrets } from './rules/named-secrets.ts';
 import type { PlatformRules } from './rules/platform.ts';
 import { createRulesOnPlatform, type RulesOnPlatform } from './rules/platform-rules.ts';
 import { type ClusterObject, type Problem, type RuleSource, renderOrigin } from './rules/problem.ts';
@@ -67,7 +68,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
       auditLog,
     );
     const written = book.current();
-    if (written) clusterFacts?.followSecrets(secretsOf(written));
+    if (written) clusterFacts?.followSecrets(namedSecrets(written));
     if (written && changes.some(({ scope, problems }) => scope.kind === 'cluster' && problems.length === 0)) advise(written);
     news.tell();
   };
@@ -327,11 +328,6 @@ function tellRules(changes: readonly ToldChange[], book: RuleBook, log: Logger, 
   }
   const missing = book.missing();
   if (missing !== undefined) log.error({}, `not ready: ${missing}`);
-}
-
-/** Those of the cluster's rules: a tenant's would be one more watch of the whole cluster for each. */
-function secretsOf({ rules }: RuleSet): readonly string[] {
-  return rules.flatMap(({ pullSecrets, pushSecret }) => (pushSecret === undefined ? pullSecrets : [...pullSecrets, pushSecret]));
 }
 
 /** What is allowed and probably not meant, each once: at the next change the rest is still the same. */

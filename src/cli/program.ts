@@ -62,6 +62,11 @@ const commands: readonly CommandEntry[] = [
     load: async ({ terminal, finish }) => (await import('./diff.ts')).diffCommand(terminal, finish),
   },
   {
+    name: 'rbac',
+    does: 'print the ClusterRole by which regkeeper sees whether the secrets that rules name are there',
+    load: async ({ terminal, finish }) => (await import('./rbac.ts')).rbacCommand(terminal, finish),
+  },
+  {
     name: 'version',
     does: 'print the version',
     load: async ({ terminal }) => (await import('./version.ts')).versionCommand(terminal),

@@ -61,7 +61,13 @@ function temporaryCache(): string {
   return mkdtempSync(join(cacheRoot, 'client-'));
 }
 
-function runToEnd(binary: string, args: readonly string[], env: NodeJS.ProcessEnv, stdin: string | undefined): Promise<KubectlResult> {
+/** Runs a program with something on its standard input, which may be nothing. */
+export function runToEnd(
+  binary: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  stdin: string | undefined,
+): Promise<KubectlResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(binary, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
     let stdout = '';

@@ -3,6 +3,7 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { runToEnd } from '../kubectl.ts';
 import { ownNamespace, readiness } from '../regkeeper.ts';
 import { target, waitFor } from '../target.ts';
 import { withRegkeeper } from '../with-regkeeper.ts';
@@ -145,11 +146,12 @@ describe('a rules ConfigMap passes', () => {
 
 describe('secrets that rules name', () => {
   // As docs/operations.md shows it.
-  const names = ['--verb=list,watch', '--resource=secrets', '--resource-name=corp-pull'];
   const bind = async () => {
-    await kubectl(['create', 'clusterrole', 'regkeeper-secrets', ...names]);
-    const account = `--serviceaccount=${ownNamespace}:regkeeper`;
-    await kubectl(['create', 'clusterrolebinding', 'regkeeper-secrets', '--clusterrole=regkeeper-secrets', account]);
+    const live = await kubectl(['get', 'configmap', '-n', ownNamespace, '-l', 'regkeeper.io/rules=cluster', '-o', 'yaml']);
+    const rbac = [join(root, 'src/main.ts'), 'rbac', '--rules', '-', '-n', ownNamespace];
+    const rights = await runToEnd(process.execPath, rbac, process.env, live.stdout);
+    expect(rights).toMatchObject({ code: 0, stderr: '' });
+    await kubectl(['apply', '-f', '-'], { stdin: rights.stdout });
   };
   const unbind = async () => {
     await kubectl(['delete', 'clusterrole,clusterrolebinding', 'regkeeper-secrets', '--ignore-not-found']);
