@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { constants, readFileSync } from 'node:fs';
 import { access, mkdir, rename, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 
 export interface Binaries {
   readonly etcd: string;
@@ -53,7 +53,7 @@ export async function findOnPath(name: string, path: string | undefined): Promis
   return undefined;
 }
 
-function searchOfThisProcess(): BinarySearch {
+export function searchOfThisProcess(): BinarySearch {
   return { env: process.env, say: (line) => process.stderr.write(`${line}\n`) };
 }
 
@@ -98,25 +98,46 @@ async function findKubernetesTool(tool: string, search: BinarySearch): Promise<s
     );
   }
   say(`Building ${tool} ${kubernetesVersion()} from source into ${cached}: once only, minutes when the Go build cache is cold.`);
-  await buildTool(go, tool, cached, env);
+  const linkerFlags = `-s -w -X k8s.io/component-base/version.gitVersion=${kubernetesVersion()}`;
+  await buildWithGo({
+    go,
+    env,
+    name: tool,
+    source: `k8s.io/kubernetes/cmd/${tool}`,
+    module: moduleFolder,
+    linkerFlags,
+    destination: cached,
+  });
   return cached;
+}
+
+export interface GoBuild {
+  /** The executable `go`. */
+  readonly go: string;
+  readonly env: BinarySearch['env'];
+  readonly name: string;
+  /** Import path of the program. */
+  readonly source: string;
+  /** Folder of the go.mod that names its version. */
+  readonly module: string;
+  readonly linkerFlags: string;
+  readonly destination: string;
 }
 
 /**
  * Builds beside the destination and renames, so that an interrupted build or a second run at the same time
  * never leaves half a program in the cache.
  */
-async function buildTool(go: string, tool: string, destination: string, env: BinarySearch['env']): Promise<void> {
-  await mkdir(cacheFolder(env), { recursive: true });
+export async function buildWithGo({ go, env, name, source, module, linkerFlags, destination }: GoBuild): Promise<void> {
+  await mkdir(dirname(destination), { recursive: true });
   const unfinished = `${destination}.${process.pid}.unfinished`;
-  const linkerFlags = `-s -w -X k8s.io/component-base/version.gitVersion=${kubernetesVersion()}`;
-  const args = ['build', '-C', moduleFolder, '-trimpath', '-ldflags', linkerFlags, '-o', unfinished, `k8s.io/kubernetes/cmd/${tool}`];
+  const args = ['build', '-C', module, '-trimpath', '-ldflags', linkerFlags, '-o', unfinished, source];
   try {
     await run(go, args, { ...env, CGO_ENABLED: '0' });
     await rename(unfinished, destination);
   } catch (error) {
     await rm(unfinished, { force: true });
-    throw new Error(`building ${tool} failed: ${error instanceof Error ? error.message : error}`, { cause: error });
+    throw new Error(`building ${name} failed: ${error instanceof Error ? error.message : error}`, { cause: error });
   }
 }
 
@@ -136,7 +157,12 @@ function run(program: string, args: readonly string[], env: Record<string, strin
 }
 
 function cacheFolder(env: BinarySearch['env']): string {
-  return join(env.XDG_CACHE_HOME || join(env.HOME || homedir(), '.cache'), 'regkeeper', 'cluster', kubernetesVersion());
+  return join(cacheRoot(env), 'cluster', kubernetesVersion());
+}
+
+/** Holds executables that are built once and used again. */
+export function cacheRoot(env: BinarySearch['env']): string {
+  return join(env.XDG_CACHE_HOME || join(env.HOME || homedir(), '.cache'), 'regkeeper');
 }
 
 async function findInAssets(name: string, env: BinarySearch['env']): Promise<string | undefined> {
@@ -147,7 +173,7 @@ function describeAssets(env: BinarySearch['env']): string {
   return `KUBEBUILDER_ASSETS (${env.KUBEBUILDER_ASSETS || 'not set'})`;
 }
 
-async function isExecutable(path: string): Promise<boolean> {
+export async function isExecutable(path: string): Promise<boolean> {
   try {
     await access(path, constants.X_OK);
     return (await stat(path)).isFile();
@@ -156,6 +182,6 @@ async function isExecutable(path: string): Promise<boolean> {
   }
 }
 
-function notFound(name: string, places: readonly string[], fixes: readonly string[]): string {
+export function notFound(name: string, places: readonly string[], fixes: readonly string[]): string {
   return `${name} was not found.\nLooked at: ${places.join('; ')}.\nWhat helps: ${fixes.join('; ')}.`;
 }

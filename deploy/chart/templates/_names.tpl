@@ -1,0 +1,114 @@
+{{/*
+Names are fixed, not made of the release's: both webhook configurations, the Secret and the snapshot are found by name, and a second
+installation in one cluster would fight with the first for them.
+*/}}
+
+{{- define "regkeeper.labels" -}}
+app.kubernetes.io/name: regkeeper
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "regkeeper.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{ .repository }}@{{ .digest }}
+{{- else -}}
+{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{- define "regkeeper.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{ .Values.serviceAccount.name | default "regkeeper" }}
+{{- else -}}
+{{ required "serviceAccount.create is false: name the account in serviceAccount.name" .Values.serviceAccount.name }}
+{{- end -}}
+{{- end }}
+
+{{/* The flags of `regkeeper serve`, as a list in YAML. */}}
+{{- define "regkeeper.args" -}}
+- serve
+- --tls
+{{- if eq .Values.certs.mode "self" }}
+- self
+{{- else }}
+- files
+- --tls-cert
+- /etc/regkeeper/tls/tls.crt
+- --tls-key
+- /etc/regkeeper/tls/tls.key
+- --tls-ca
+- /etc/regkeeper/tls/ca.crt
+{{- end }}
+- --service
+- regkeeper
+- --register
+- --host
+- "::"
+- --port
+- "8443"
+- --health-port
+- "8080"
+- --drain-seconds
+- {{ .Values.drainSeconds | quote }}
+{{- $excluded := .Values.webhook.excludeNamespaces }}
+{{- if eq .Values.certs.mode "cert-manager" }}
+{{- $excluded = prepend $excluded .Values.certs.certManager.namespace | uniq }}
+{{- end }}
+{{- range $excluded }}
+- --exclude-namespaces
+- {{ . | quote }}
+{{- end }}
+{{- if .Values.namespaceRules }}
+- --namespace-rules
+{{- end }}
+{{- if ne .Values.logLevel "info" }}
+- --log-level
+- {{ .Values.logLevel }}
+{{- end }}
+{{- with .Values.auditLog }}
+- --audit-log
+- {{ . | quote }}
+{{- end }}
+{{- with .Values.extraArgs }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Role and binding of one purpose: a dictionary of root, kind, name and rules. */}}
+{{- define "regkeeper.role" -}}
+{{- $cluster := hasPrefix "Cluster" .kind -}}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ .kind }}
+metadata:
+  name: {{ .name }}
+  {{- if not $cluster }}
+  namespace: {{ .root.Release.Namespace }}
+  {{- end }}
+  labels:
+    {{- include "regkeeper.labels" .root | nindent 4 }}
+rules:
+{{ .rules | trim }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ .kind }}Binding
+metadata:
+  name: {{ .name }}
+  {{- if not $cluster }}
+  namespace: {{ .root.Release.Namespace }}
+  {{- end }}
+  labels:
+    {{- include "regkeeper.labels" .root | nindent 4 }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: {{ .kind }}
+  name: {{ .name }}
+subjects:
+- kind: ServiceAccount
+  name: {{ include "regkeeper.serviceAccount" .root }}
+  namespace: {{ .root.Release.Namespace }}
+{{- end }}

@@ -1,0 +1,84 @@
+/** Helm: where the executable comes from, and Helm as an async function. The order of the places is told in README.md. */
+
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { type BinarySearch, buildWithGo, cacheRoot, findOnPath, isExecutable, notFound, searchOfThisProcess } from './binaries.ts';
+
+const moduleFolder = join(import.meta.dirname, 'helm');
+
+/** Finds Helm 4, building it from source where nothing else has it. Throws an Error that lists the places looked at and what can be done. */
+export async function findHelm({ env, say }: BinarySearch = searchOfThisProcess()): Promise<string> {
+  if (env.HELM) return await givenHelm(env.HELM);
+  const onPath = await findOnPath('helm', env.PATH);
+  if (onPath !== undefined) {
+    const version = await versionOf(onPath);
+    if (version.startsWith('v4.')) return onPath;
+    say(`${onPath} is ${version}, and the tests are written for Helm 4: not used`);
+  }
+  const cached = join(cacheRoot(env), 'helm', helmVersion(), 'helm');
+  if (await isExecutable(cached)) return cached;
+
+  const go = await findOnPath('go', env.PATH);
+  if (go === undefined) {
+    const fixes = ['install Helm 4', 'or set HELM to its executable', 'or install Go and run again: Helm is then built from source'];
+    throw new Error(notFound('helm', ['HELM (not set)', 'PATH', cached, 'a build with Go (no `go` in PATH)'], fixes));
+  }
+  say(`Building helm ${helmVersion()} from source into ${cached}: once only, minutes when the Go build cache is cold.`);
+  const linkerFlags = `-s -w -X helm.sh/helm/v4/internal/version.version=${helmVersion()}`;
+  const source = 'helm.sh/helm/v4/cmd/helm';
+  await buildWithGo({ go, env, name: 'helm', source, module: moduleFolder, linkerFlags, destination: cached });
+  return cached;
+}
+
+/** The release that is built, like `v4.3.1`. Its one home is helm/go.mod. */
+export function helmVersion(): string {
+  const required = /^\s*helm\.sh\/helm\/v4 (v\S+)/m.exec(readFileSync(join(moduleFolder, 'go.mod'), 'utf8'))?.[1];
+  if (required === undefined) throw new Error('test/cluster/helm/go.mod does not require helm.sh/helm/v4');
+  return required;
+}
+
+async function givenHelm(path: string): Promise<string> {
+  if (!(await isExecutable(path))) throw new Error(`HELM is ${path}, which is no executable file`);
+  return path;
+}
+
+async function versionOf(helm: string): Promise<string> {
+  const { stdout } = await promisify(execFile)(helm, ['version', '--template', '{{.Version}}']);
+  return stdout.trim();
+}
+
+export interface HelmResult {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly code: number;
+}
+
+/** Runs helm. Throws an Error with the arguments and stderr when it fails, unless `allowFailure`. */
+export type Helm = (args: readonly string[], options?: { readonly allowFailure?: boolean }) => Promise<HelmResult>;
+
+/** Nothing of the user's own Helm is read or written: repositories, plugins and settings are those of a folder that goes with this process. */
+export function createHelm({ binary, kubeconfig }: { readonly binary: string; readonly kubeconfig?: string }): Helm {
+  const home = mkdtempSync(join(tmpdir(), 'regkeeper-helm-'));
+  process.once('exit', () => rmSync(home, { recursive: true, force: true }));
+  const env = {
+    PATH: process.env.PATH,
+    HOME: home,
+    HELM_CACHE_HOME: join(home, 'cache'),
+    HELM_CONFIG_HOME: join(home, 'config'),
+    HELM_DATA_HOME: join(home, 'data'),
+    ...(kubeconfig !== undefined && { KUBECONFIG: kubeconfig }),
+  };
+  return async (args, { allowFailure = false } = {}) => {
+    const result = await new Promise<HelmResult>((resolve, reject) => {
+      execFile(binary, args, { env, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
+        if (error && typeof error.code !== 'number') reject(error);
+        else resolve({ stdout, stderr, code: error ? Number(error.code) : 0 });
+      });
+    });
+    if (result.code === 0 || allowFailure) return result;
+    throw new Error(`helm ${args.join(' ')}: exit code ${result.code}\n${result.stderr.trim()}`);
+  };
+}

@@ -1,0 +1,452 @@
+/**
+ * The Helm chart: it renders what the kustomize folders render for the same choices, refuses what it does not know, and installs, upgrades,
+ * rolls back and goes away without emptying a webhook configuration or touching anybody's rules.
+ */
+
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { createCertificateAuthority, issueServerCertificate } from '../../../src/tls/certificates.ts';
+import { createHelm, findHelm, type Helm } from '../helm.ts';
+import { type Regkeeper, startRegkeeper, waitUntilFilled } from '../regkeeper.ts';
+import { target, waitFor } from '../target.ts';
+
+const cluster = target();
+const { kubectl } = cluster;
+const deploy = join(import.meta.dirname, '../../../deploy');
+const chart = join(deploy, 'chart');
+
+let folder: string;
+let helm: Helm;
+
+// Building Helm with a cold cache of Go takes minutes.
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'regkeeper-chart-'));
+  helm = createHelm({ binary: await findHelm(), kubeconfig: cluster.kubeconfig });
+}, 20 * 60_000);
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+type Manifest = {
+  apiVersion: string;
+  kind: string;
+  metadata: { name: string; namespace?: string; labels?: Record<string, string>; annotations?: Record<string, string> };
+};
+
+const digest = `sha256:${'a'.repeat(64)}`;
+
+/** A choice, as an overlay of kustomize and as flags of Helm. */
+const choices: [choice: string, overlay: Record<string, unknown>, flags: readonly string[]][] = [
+  ['nothing', { resources: ['base'] }, []],
+  ['no rules', { resources: ['program'] }, ['--set', 'rules.starter=none']],
+  ['OpenShift', { resources: ['openshift'] }, ['--set', 'rules.starter=openshift']],
+  [
+    "OpenShift with its service CA's certificates",
+    { resources: ['openshift'], components: ['service-ca'] },
+    ['--set', 'rules.starter=openshift,certs.mode=service-ca'],
+  ],
+  ["cert-manager's certificates", { resources: ['base'], components: ['cert-manager'] }, ['--set', 'certs.mode=cert-manager']],
+  ['certificates of a Secret', { resources: ['base'], components: ['certificate-files'] }, ['--set', 'certs.mode=files']],
+  ['rules of namespaces', { resources: ['base'], components: ['namespace-rules'] }, ['--set', 'namespaceRules=true']],
+  [
+    "cert-manager's certificates and rules of namespaces",
+    { resources: ['base'], components: ['cert-manager', 'namespace-rules'] },
+    ['--set', 'certs.mode=cert-manager,namespaceRules=true'],
+  ],
+  ['another namespace', { resources: ['base'], namespace: 'keeper' }, ['--namespace', 'keeper']],
+  [
+    'an image of your own',
+    {
+      resources: ['base'],
+      images: [{ name: 'regkeeper.invalid/regkeeper', newName: 'registry.example.com:5000/tools/regkeeper', newTag: '0.1.0-r2' }],
+    },
+    ['--set', 'image.repository=registry.example.com:5000/tools/regkeeper,image.tag=0.1.0-r2'],
+  ],
+  [
+    'an image by its digest',
+    { resources: ['base'], images: [{ name: 'regkeeper.invalid/regkeeper', newName: 'registry.example.com/regkeeper', digest }] },
+    ['--set', `image.repository=registry.example.com/regkeeper,image.digest=${digest}`],
+  ],
+  ['three replicas', { resources: ['base'], replicas: [{ name: 'regkeeper', count: 3 }] }, ['--set', 'replicaCount=3']],
+];
+
+describe('the same choice gives the same objects with Helm as with kustomize', () => {
+  test.each(choices)('%s', async (_choice, overlay, flags) => {
+    const [fromHelm, fromKustomize] = [await template(flags), await kustomize(overlay)];
+    expect(Object.keys(fromHelm).sort()).toEqual(Object.keys(fromKustomize).sort());
+    expect(fromHelm).toEqual(fromKustomize);
+  });
+
+  test('every component and overlay of deploy/ is among the choices', async () => {
+    const used = new Set(
+      choices.flatMap(([, { resources = [], components = [] }]) => [...(resources as string[]), ...(components as string[])]),
+    );
+    expect([...used].sort()).toEqual([
+      'base',
+      'cert-manager',
+      'certificate-files',
+      'namespace-rules',
+      'openshift',
+      'program',
+      'service-ca',
+    ]);
+  });
+});
+
+async function template(flags: readonly string[]): Promise<Record<string, Manifest>> {
+  const { stdout } = await helm(['template', 'regkeeper', chart, '--namespace', 'regkeeper', ...flags]);
+  return byName(stdout);
+}
+
+async function kustomize({ resources, components = [], ...more }: Record<string, unknown>): Promise<Record<string, Manifest>> {
+  const overlay = await mkdtemp(join(folder, 'overlay-'));
+  const inDeploy = (names: unknown) => (names as string[]).map((name) => relative(overlay, join(deploy, name)));
+  const kustomization = { ...more, resources: inDeploy(resources), components: inDeploy(components) };
+  await writeFile(join(overlay, 'kustomization.yaml'), JSON.stringify(kustomization));
+  const { stdout } = await kubectl(['kustomize', overlay]);
+  return byName(stdout);
+}
+
+const labelsOfTheTool = ['app.kubernetes.io/instance', 'app.kubernetes.io/version', 'app.kubernetes.io/managed-by', 'helm.sh/chart'];
+
+/** Without the labels and annotations that name the tool, and without the Namespace, which Helm makes apart (`--create-namespace`). */
+function byName(text: string): Record<string, Manifest> {
+  const manifests = parseAllDocuments(text).flatMap((document) => (document.toJS() as Manifest | null) ?? []);
+  const kept = manifests.filter(({ kind }) => kind !== 'Namespace');
+  return Object.fromEntries(
+    kept.map(({ metadata: { labels, annotations, ...metadata }, ...manifest }) => [
+      `${manifest.kind} ${metadata.namespace ?? '-'}/${metadata.name}`,
+      {
+        ...manifest,
+        metadata: {
+          ...metadata,
+          labels: without(labels, (name) => labelsOfTheTool.includes(name)),
+          annotations: without(annotations, (name) => /(^|\.)helm\.sh\//.test(name)),
+        },
+      },
+    ]),
+  );
+}
+
+function without(entries: Record<string, string> = {}, unwanted: (name: string) => boolean): Record<string, string> {
+  return Object.fromEntries(Object.entries(entries).filter(([name]) => !unwanted(name)));
+}
+
+describe('what may be chosen', () => {
+  test('passes helm lint, strictly', async () => {
+    await helm(['lint', '--strict', chart]);
+  });
+
+  test.each([
+    ['imagePulSecrets=x', "'imagePulSecrets' not allowed"],
+    ['image.repo=registry.example.com/regkeeper', "'repo' not allowed"],
+    ['image.digest=abc', '/image/digest'],
+    ['certs.mode=certmanager', '/certs/mode'],
+    ['certs.secretName=regkeeper-tls', '/certs/secretName'],
+    ['replicaCount=two', '/replicaCount'],
+    ['logLevel=verbose', '/logLevel'],
+    ['podSecurityContext.runAsNonRoot=false', "'runAsNonRoot' not allowed"],
+    ['podSecurityContext.runAsUser=0', '/podSecurityContext/runAsUser'],
+    ['podLabels.app\\.kubernetes\\.io/name=other', "invalid propertyName 'app.kubernetes.io/name'"],
+    ['rules.documents.rules=x', "invalid propertyName 'rules'"],
+    ['serviceAccount.create=false', 'name the account in serviceAccount.name'],
+    ['autoscaling.enabled=true,autoscaling.minReplicas=9', 'autoscaling.maxReplicas is smaller'],
+  ])('refuses --set %s', async (setting, message) => {
+    const { code, stderr } = await helm(['template', 'regkeeper', chart, '--set', setting], { allowFailure: true });
+    expect(code).not.toBe(0);
+    expect(stderr).toContain(message);
+  });
+
+  test('reaches the Deployment', async () => {
+    const objects = await template(['--values', await everyValue()]);
+    expect(objects['Deployment regkeeper/regkeeper']).toMatchObject({
+      spec: {
+        template: {
+          metadata: { labels: { 'app.kubernetes.io/name': 'regkeeper', team: 'platform' }, annotations: { note: 'x' } },
+          spec: {
+            serviceAccountName: 'keeper',
+            imagePullSecrets: [{ name: 'corp-pull' }],
+            priorityClassName: 'system-cluster-critical',
+            terminationGracePeriodSeconds: 50,
+            securityContext: { runAsNonRoot: true, runAsUser: 2000, seccompProfile: { type: 'RuntimeDefault' } },
+            nodeSelector: { 'node-role.kubernetes.io/infra': '' },
+            tolerations: [{ operator: 'Exists' }],
+            affinity: { podAntiAffinity: {} },
+            containers: [
+              {
+                imagePullPolicy: 'Always',
+                args: expect.arrayContaining([
+                  '--exclude-namespaces',
+                  'calico-system',
+                  '--log-level',
+                  'debug',
+                  '--audit-log',
+                  '/audit/log',
+                ]),
+                env: expect.arrayContaining([{ name: 'HTTPS_PROXY', value: 'http://proxy.example.com' }]),
+                volumeMounts: [{ name: 'audit', mountPath: '/audit' }],
+              },
+            ],
+            volumes: [{ name: 'audit', emptyDir: {} }],
+          },
+        },
+      },
+    });
+    expect(objects['Deployment regkeeper/regkeeper']).not.toHaveProperty('spec.replicas');
+    expect(objects).toHaveProperty('HorizontalPodAutoscaler regkeeper/regkeeper');
+    expect(objects).not.toHaveProperty('NetworkPolicy regkeeper/regkeeper');
+    expect(objects).not.toHaveProperty('PodDisruptionBudget regkeeper/regkeeper');
+    expect(objects['ClusterRoleBinding -/regkeeper-facts']).toMatchObject({ subjects: [{ name: 'keeper', namespace: 'regkeeper' }] });
+    expect(objects['ConfigMap regkeeper/regkeeper-rules']).toMatchObject({ data: { 'corp.yaml': 'rules: []\n' } });
+  });
+
+  test.each([
+    ['what it ships', []],
+    ['every value', undefined],
+    ['certificates of a Secret', ['--set', 'certs.mode=files']],
+    ["the service CA's certificates", ['--set', 'certs.mode=service-ca']],
+  ])('is taken by the API server under the restricted Pod Security Standard: %s', async (_name, flags) => {
+    const namespace = await cluster.namespace({ 'pod-security.kubernetes.io/warn': 'restricted' });
+    const { stdout } = await helm([
+      ...['template', 'regkeeper', chart, '--namespace', namespace],
+      ...(flags ?? ['--values', await everyValue()]),
+    ]);
+    const { stderr } = await kubectl(['apply', '--dry-run=server', '--validate=strict', '-f', '-'], { stdin: stdout });
+    expect(stderr).not.toContain('Warning');
+  });
+
+  async function everyValue(): Promise<string> {
+    const values = {
+      image: { repository: 'registry.example.com/regkeeper', tag: '1', pullPolicy: 'Always' },
+      imagePullSecrets: [{ name: 'corp-pull' }],
+      autoscaling: { enabled: true, minReplicas: 3, maxReplicas: 6, targetCPUUtilizationPercentage: 60 },
+      resources: { requests: { cpu: '1' } },
+      nodeSelector: { 'node-role.kubernetes.io/infra': '' },
+      tolerations: [{ operator: 'Exists' }],
+      affinity: { podAntiAffinity: {} },
+      topologySpreadConstraints: [],
+      priorityClassName: 'system-cluster-critical',
+      podDisruptionBudget: { enabled: false },
+      drainSeconds: 30,
+      podAnnotations: { note: 'x' },
+      podLabels: { team: 'platform' },
+      podSecurityContext: { runAsUser: 2000, runAsGroup: 2000, fsGroup: 2000, supplementalGroups: [3000] },
+      serviceAccount: { name: 'keeper', annotations: { note: 'x' } },
+      networkPolicy: { enabled: false },
+      webhook: { excludeNamespaces: ['calico-system'] },
+      rules: { documents: { 'corp.yaml': 'rules: []\n' } },
+      namespaceRules: true,
+      logLevel: 'debug',
+      auditLog: '/audit/log',
+      extraEnv: [{ name: 'HTTPS_PROXY', value: 'http://proxy.example.com' }],
+      extraVolumes: [{ name: 'audit', emptyDir: {} }],
+      extraVolumeMounts: [{ name: 'audit', mountPath: '/audit' }],
+    };
+    const file = join(folder, 'every-value.yaml');
+    await writeFile(file, JSON.stringify(values));
+    return file;
+  }
+});
+
+// Takes over the names of an installation, so not in a cluster that has one already.
+describe.runIf(cluster.local)('an installation with Helm', () => {
+  const onlyTrusted = 'mode: enforce\nunconfigured: deny\nrules:\n- registry: registry.example.com\n  pullSecret: corp-pull\n';
+  let server: Regkeeper | undefined;
+  let namespace = '';
+
+  beforeAll(async () => {
+    namespace = await cluster.namespace();
+    await helm(['install', 'regkeeper', chart, '--namespace', 'regkeeper', '--create-namespace']);
+    server = await start('server');
+    await write(onlyTrusted);
+    await waitFor(async () => (await tryPod('unknown.example.com/x')).code !== 0, {
+      deadlineSeconds: 10,
+      what: 'the rules to be in force',
+    });
+  }, 60_000);
+  afterAll(async () => {
+    await server?.end('SIGKILL');
+    await uninstall();
+  }, 60_000);
+
+  test('gives a Pod its secret, and keeps out what nobody trusts', async () => {
+    const pod = await kubectl.json<{ spec: { imagePullSecrets?: object[] } }>(podOf('registry.example.com/x'));
+    expect(pod.spec.imagePullSecrets).toEqual([{ name: 'corp-pull' }]);
+    expect((await tryPod('unknown.example.com/x')).stderr).toContain('denied the request');
+  });
+
+  test.each<[string, readonly string[]]>([
+    ['helm upgrade', ['upgrade', 'regkeeper', chart, '--set', 'replicaCount=3']],
+    [
+      'helm upgrade with a three-way merge, as of Helm 3',
+      ['upgrade', 'regkeeper', chart, '--server-side=false', '--set', 'logLevel=debug'],
+    ],
+    ['helm upgrade, server-side again', ['upgrade', 'regkeeper', chart, '--server-side=true', '--set', 'podLabels.a=b']],
+    ['helm rollback to the first revision', ['rollback', 'regkeeper', '1']],
+  ])('keeps filled webhooks, certificate and rules: %s', async (_name, command) => {
+    const before = await state();
+    expect(before.webhooks.every((each) => (each?.length ?? 0) > 0)).toBe(true);
+    const { resourceVersion } = await deployment();
+    await helm([...command, '--namespace', 'regkeeper']);
+    expect((await deployment()).resourceVersion).not.toBe(resourceVersion);
+    expect(await state()).toEqual(before);
+    expect((await tryPod('unknown.example.com/x')).stderr).toContain('denied the request');
+  });
+
+  test('refuses to overwrite rules that somebody edited with those of the values', async () => {
+    const { code, stderr } = await withDocuments('mode: audit\nrules: []\n');
+    expect(code).not.toBe(0);
+    expect(stderr).toContain('conflict');
+    expect((await state()).rules).toBe(onlyTrusted);
+  });
+
+  test('leaves nothing behind that asks anybody, and the rules to their owner', async () => {
+    await helm(['uninstall', 'regkeeper', '--namespace', 'regkeeper', '--wait']);
+    await waitFor(async () => (await tryPod('unknown.example.com/x')).code === 0, {
+      deadlineSeconds: 10,
+      what: 'a Pod of an unknown image',
+    });
+    const kinds = 'mutatingwebhookconfigurations,validatingwebhookconfigurations,clusterroles,clusterrolebindings';
+    const { stdout } = await kubectl(['get', kinds, '-l', 'app.kubernetes.io/name=regkeeper', '-o', 'name']);
+    expect(stdout).toBe('');
+    expect(await rulesText()).toBe(onlyTrusted);
+    await server?.end('SIGKILL');
+  });
+
+  test('a second installation takes up the rules that are there', async () => {
+    await helm(['install', 'regkeeper', chart, '--namespace', 'regkeeper']);
+    expect(await rulesText()).toBe(onlyTrusted);
+    server = await start('again');
+    expect((await tryPod('unknown.example.com/x')).stderr).toContain('denied the request');
+    await server.end('SIGKILL');
+    await uninstall();
+  });
+
+  test('rules in the values are those of the release, at every upgrade, and stay when it goes', async () => {
+    await helm(['install', 'regkeeper', chart, '--namespace', 'regkeeper', '--create-namespace']);
+    expect(await rulesText()).toMatch(/^mode: audit$/m);
+    const [one, two] = ['mode: warn\nrules: []\n', 'mode: enforce\nrules: []\n'];
+    await withDocuments(one, { allowFailure: false });
+    expect(await rulesText()).toBe(one);
+    await withDocuments(two, { allowFailure: false });
+    expect(await rulesText()).toBe(two);
+    await helm(['uninstall', 'regkeeper', '--namespace', 'regkeeper']);
+    expect(await rulesText()).toBe(two);
+    await uninstall();
+  });
+
+  test("works with cert-manager's certificates, without a right to any Secret", async () => {
+    await withCertManagerKinds();
+    await helm(['install', 'regkeeper', chart, '--namespace', 'regkeeper', '--create-namespace', '--set', 'certs.mode=cert-manager']);
+    const { spec } = await kubectl.json<{ spec: { secretName: string; dnsNames: string[] } }>([
+      'get',
+      'certificate',
+      'regkeeper',
+      '-n',
+      'regkeeper',
+    ]);
+    expect(spec.secretName).toBe('regkeeper-serving-cert');
+    const mounted = await makeCertificate(spec.dnsNames);
+    const flags = tlsFlags(await args(), mounted);
+    expect(flags).toHaveLength(8);
+    const { stdout: right } = await kubectl(
+      ['auth', 'can-i', 'get', 'secrets/regkeeper-tls', '-n', 'regkeeper', '--as=system:serviceaccount:regkeeper:regkeeper'],
+      { allowFailure: true },
+    );
+    expect(right.trim()).toBe('no');
+    await write(onlyTrusted);
+    server = await start('cert-manager', flags);
+    const pod = await kubectl.json<{ spec: { imagePullSecrets?: object[] } }>(podOf('registry.example.com/x'));
+    expect(pod.spec.imagePullSecrets).toEqual([{ name: 'corp-pull' }]);
+  });
+
+  async function start(name: string, flags: readonly string[] = []): Promise<Regkeeper> {
+    const directory = join(folder, name);
+    const { kubeconfig, routeService } = cluster;
+    const started = await startRegkeeper({ kubectl, kubeconfig, directory, routeService, flags: ['--drain-seconds', '0', ...flags] });
+    await waitUntilFilled(kubectl);
+    return started;
+  }
+
+  async function uninstall(): Promise<void> {
+    await helm(['uninstall', 'regkeeper', '--namespace', 'regkeeper', '--ignore-not-found']);
+    await kubectl(['delete', 'namespace', 'regkeeper', '--ignore-not-found', '--timeout=50s']);
+  }
+
+  const podOf = (image: string) => ['run', 'probe', `--image=${image}`, '-n', namespace, '--dry-run=server'];
+  const tryPod = (image: string) => kubectl(podOf(image), { allowFailure: true });
+
+  const write = (text: string) => {
+    const patch = JSON.stringify({ data: { 'rules.yaml': text } });
+    return kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', 'regkeeper', '--type=merge', '-p', patch]);
+  };
+  const rulesText = async () =>
+    (await kubectl.json<{ data: Record<string, string> }>(['get', 'configmap', 'regkeeper-rules', '-n', 'regkeeper'])).data['rules.yaml'];
+
+  async function withDocuments(text: string, options: { allowFailure: boolean } = { allowFailure: true }) {
+    const values = join(folder, 'documents.yaml');
+    await writeFile(values, JSON.stringify({ rules: { documents: { 'rules.yaml': text } } }));
+    return await helm(['upgrade', 'regkeeper', chart, '--namespace', 'regkeeper', '--values', values], options);
+  }
+
+  type Deployment = { metadata: { resourceVersion: string }; spec: { template: { spec: { containers: [{ args: string[] }] } } } };
+  const liveDeployment = () => kubectl.json<Deployment>(['get', 'deployment', 'regkeeper', '-n', 'regkeeper']);
+  const deployment = async () => (await liveDeployment()).metadata;
+  const args = async () => (await liveDeployment()).spec.template.spec.containers[0].args;
+
+  async function state() {
+    const configuration = (kind: string) => kubectl.json<{ webhooks?: object[] }>(['get', `${kind}webhookconfiguration`, 'regkeeper']);
+    const secret = await kubectl.json<{ data?: object }>(['get', 'secret', 'regkeeper-tls', '-n', 'regkeeper']);
+    const webhooks = [(await configuration('mutating')).webhooks, (await configuration('validating')).webhooks];
+    return { webhooks, certificate: secret.data, rules: await rulesText() };
+  }
+
+  /** The names of cert-manager's kinds, without its schemas and without cert-manager. */
+  async function withCertManagerKinds(): Promise<void> {
+    const definitions = [
+      ['certificates', 'Certificate'],
+      ['issuers', 'Issuer'],
+    ].map(([plural, kind]) => ({
+      apiVersion: 'apiextensions.k8s.io/v1',
+      kind: 'CustomResourceDefinition',
+      metadata: { name: `${plural}.cert-manager.io` },
+      spec: {
+        group: 'cert-manager.io',
+        scope: 'Namespaced',
+        names: { plural, kind },
+        versions: [
+          {
+            name: 'v1',
+            served: true,
+            storage: true,
+            schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
+          },
+        ],
+      },
+    }));
+    const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: definitions });
+    await kubectl(['apply', '-f', '-'], { stdin: list });
+    onTestFinished(async () => void (await kubectl(['delete', '--wait=false', '-f', '-'], { stdin: list })));
+    for (const { metadata } of definitions) await kubectl(['wait', '--for=condition=Established', `crd/${metadata.name}`, '--timeout=30s']);
+  }
+
+  /** What cert-manager would put into the Secret and the kubelet into the Pod. */
+  async function makeCertificate(dnsNames: string[]): Promise<string> {
+    const mounted = join(folder, 'mounted');
+    await mkdir(mounted);
+    const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)];
+    const authority = createCertificateAuthority({ commonName: 'regkeeper', notBefore, notAfter });
+    const leaf = issueServerCertificate({ authority, commonName: 'regkeeper', dnsNames, ipAddresses: [], notBefore, notAfter });
+    await writeFile(join(mounted, 'ca.crt'), authority.certificate);
+    await writeFile(join(mounted, 'tls.crt'), leaf.certificate);
+    await writeFile(join(mounted, 'tls.key'), leaf.key);
+    return mounted;
+  }
+
+  function tlsFlags(all: readonly string[], mounted: string): string[] {
+    return all.flatMap((each, index) =>
+      each.startsWith('--tls') ? [each, (all[index + 1] ?? '').replace('/etc/regkeeper/tls', mounted)] : [],
+    );
+  }
+});
