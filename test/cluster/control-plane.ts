@@ -30,6 +30,8 @@ export interface ControlPlane {
   readonly services: ServiceRoutes;
   /** The same from another process: the socket for remoteServiceRoutes. */
   readonly egressSocket: string;
+  /** One audit.k8s.io/v1 Event a line; written where the options ask for it. */
+  readonly auditLog: string;
   /** Ends the API server with SIGKILL, as a power cut would. etcd keeps what was stored. */
   killApiServer(): Promise<void>;
   /** Starts a killed API server again, on the same port, and returns when it is ready. */
@@ -38,15 +40,22 @@ export interface ControlPlane {
   stop(): Promise<void>;
 }
 
+export interface ControlPlaneOptions {
+  /** Each request of this user is recorded in `auditLog`. */
+  readonly auditOf?: string;
+  /** Admission plugins beside those that are on by default. */
+  readonly admissionPlugins?: readonly string[];
+}
+
 /** Starts everything and returns when the API server is ready and the controllers work. Throws with the tail of the log that tells why not. */
-export async function startControlPlane(): Promise<ControlPlane> {
+export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
   const binaries = await findBinaries();
   const directory = await mkdtemp(join(tmpdir(), 'rk-'));
   const belongings = keepUntilTheEnd(directory);
   try {
     const [etcdPort, etcdPeerPort, apiPort] = await freeLoopbackPorts(3);
     const server = `https://127.0.0.1:${apiPort}`;
-    const files = await writeFiles(directory, server);
+    const files = await writeFiles(directory, server, options);
 
     const api = apiClient(server, files.caFile, files.adminToken);
     const egress = await startEgress(files.egressSocket, (clusterIP, port) => findService(api, clusterIP, port));
@@ -62,7 +71,7 @@ export async function startControlPlane(): Promise<ControlPlane> {
     await waitUntilReady('etcd', etcd, () => answersOk(`http://127.0.0.1:${etcdPort}/health`));
 
     const startApiServer = async () => {
-      const apiserver = await start('kube-apiserver', binaries.kubeApiserver, apiserverArgs(files, apiPort, etcdPort));
+      const apiserver = await start('kube-apiserver', binaries.kubeApiserver, apiserverArgs(files, apiPort, etcdPort, options));
       await waitUntilReady('kube-apiserver', apiserver, async () => (await api('/readyz')).status === 200);
       return apiserver;
     };
@@ -75,7 +84,7 @@ export async function startControlPlane(): Promise<ControlPlane> {
       return (await api('/api/v1/namespaces/default/serviceaccounts/default')).status === 200;
     });
 
-    const { kubeconfig, caFile, egressSocket } = files;
+    const { kubeconfig, caFile, egressSocket, auditLog } = files;
     return {
       kubeconfig,
       server,
@@ -84,6 +93,7 @@ export async function startControlPlane(): Promise<ControlPlane> {
       binaries,
       services: egress.routes,
       egressSocket,
+      auditLog,
       killApiServer: () => apiserver.end(),
       startApiServer: async () => {
         apiserver = await startApiServer();
@@ -147,6 +157,8 @@ interface Files {
   readonly certificateFolder: string;
   readonly egressSocket: string;
   readonly egressConfig: string;
+  readonly auditPolicy: string;
+  readonly auditLog: string;
   readonly tokenFile: string;
   readonly serviceAccountKey: string;
   readonly serviceAccountPublicKey: string;
@@ -156,7 +168,7 @@ interface Files {
   readonly controllerToken: string;
 }
 
-async function writeFiles(directory: string, server: string): Promise<Files> {
+async function writeFiles(directory: string, server: string, { auditOf = '' }: ControlPlaneOptions): Promise<Files> {
   const certificateFolder = join(directory, 'certificates');
   const files: Files = {
     certificateFolder,
@@ -165,6 +177,8 @@ async function writeFiles(directory: string, server: string): Promise<Files> {
     caFile: join(certificateFolder, 'apiserver.crt'),
     egressSocket: join(directory, 'egress.sock'),
     egressConfig: join(directory, 'egress.json'),
+    auditPolicy: join(directory, 'audit-policy.json'),
+    auditLog: join(directory, 'audit.log'),
     tokenFile: join(directory, 'tokens.csv'),
     serviceAccountKey: join(directory, 'service-account.key'),
     serviceAccountPublicKey: join(directory, 'service-account.pub'),
@@ -190,6 +204,7 @@ async function writeFiles(directory: string, server: string): Promise<Files> {
   await writeFile(files.serviceAccountKey, serviceAccounts.privateKey, { mode: 0o600 });
   await writeFile(files.serviceAccountPublicKey, serviceAccounts.publicKey);
   await writeFile(files.tokenFile, `${tokens.join('\n')}\n`, { mode: 0o600 });
+  await writeFile(files.auditPolicy, JSON.stringify(auditPolicy(auditOf)));
   await writeFile(files.egressConfig, JSON.stringify(egressSelectorConfiguration(files.egressSocket)));
   return files;
 }
@@ -200,6 +215,11 @@ function egressSelectorConfiguration(udsName: string): object {
     kind: 'EgressSelectorConfiguration',
     egressSelections: [{ name: 'cluster', connection: { proxyProtocol: 'HTTPConnect', transport: { uds: { udsName } } } }],
   };
+}
+
+function auditPolicy(user: string): object {
+  const rules = [{ level: 'Metadata', users: [user] }, { level: 'None' }];
+  return { apiVersion: 'audit.k8s.io/v1', kind: 'Policy', omitStages: ['RequestReceived'], rules };
 }
 
 async function writeKubeconfig(path: string, server: string, caFile: string, token: string): Promise<void> {
@@ -228,7 +248,7 @@ function etcdArgs(directory: string, port: number, peerPort: number): string[] {
   ];
 }
 
-function apiserverArgs(files: Files, port: number, etcdPort: number): string[] {
+function apiserverArgs(files: Files, port: number, etcdPort: number, { auditOf, admissionPlugins = [] }: ControlPlaneOptions): string[] {
   return [
     '--bind-address=127.0.0.1',
     `--secure-port=${port}`,
@@ -244,6 +264,8 @@ function apiserverArgs(files: Files, port: number, etcdPort: number): string[] {
     '--allow-privileged=true',
     // A loopback address is not allowed in an EndpointSlice; nobody here would follow it anyway.
     '--endpoint-reconciler-type=none',
+    ...(auditOf === undefined ? [] : [`--audit-policy-file=${files.auditPolicy}`, `--audit-log-path=${files.auditLog}`]),
+    ...(admissionPlugins.length > 0 ? [`--enable-admission-plugins=${admissionPlugins.join(',')}`] : []),
   ];
 }
 

@@ -1,0 +1,63 @@
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { findHelm, helmVersion } from '../../cluster/helm.ts';
+
+let folder: string;
+let said: string[];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'regkeeper-helm-'));
+  said = [];
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('findHelm', () => {
+  test.each<{ name: string; has: readonly Place[]; helmOnPath?: string; found: string }>([
+    { name: 'takes what HELM names, although all other places have it too', has: ['HELM', 'path', 'cache', 'go'], found: 'HELM' },
+    { name: 'takes that of PATH', has: ['path', 'cache', 'go'], found: 'path' },
+    { name: 'passes over a Helm 3 of PATH', has: ['path', 'cache', 'go'], helmOnPath: 'v3.19.0', found: 'cache' },
+    { name: 'prefers the cache to a build', has: ['cache', 'go'], found: 'cache' },
+    { name: 'builds what is nowhere, into the cache', has: ['go'], found: 'built' },
+  ])('$name', async ({ has, helmOnPath = 'v4.3.1', found }) => {
+    const helm = await findHelm({ env: environment(has, helmOnPath), say: (line) => said.push(line) });
+    expect(readFileSync(helm, 'utf8')).toContain(`# ${found}\n`);
+    expect(said.some((line) => line.includes('not used'))).toBe(helmOnPath.startsWith('v3'));
+    expect(said.some((line) => line.startsWith(`Building helm ${helmVersion()} from source`))).toBe(found === 'built');
+  });
+
+  test('lists the places and the fixes when it is nowhere', async () => {
+    await expect(findHelm({ env: environment([]), say: () => {} })).rejects.toThrow(
+      /helm was not found.\nLooked at: HELM \(not set\); PATH; .*cache\/regkeeper\/helm\/v4.*; a build with Go.*\nWhat helps: install Helm 4; or set HELM/,
+    );
+  });
+
+  test('says that HELM is wrong rather than taking another one', async () => {
+    const env = { ...environment(['path', 'cache', 'go']), HELM: join(folder, 'absent') };
+    await expect(findHelm({ env, say: () => {} })).rejects.toThrow(/HELM is .*absent, which is no executable file/);
+  });
+});
+
+type Place = 'HELM' | 'path' | 'cache' | 'go';
+
+function environment(has: readonly Place[], helmOnPath = 'v4.3.1') {
+  const [given, onPath] = [join(folder, 'given', 'helm'), join(folder, 'path', 'helm')];
+  const cached = join(folder, 'cache', 'regkeeper', 'helm', helmVersion(), 'helm');
+  if (has.includes('HELM')) writeExecutable(given, '#!/bin/sh\n# HELM\n');
+  if (has.includes('path')) writeExecutable(onPath, `#!/bin/sh\n# path\necho ${helmOnPath}\n`);
+  if (has.includes('cache')) writeExecutable(cached, '#!/bin/sh\n# cache\n');
+  if (has.includes('go')) writeExecutable(join(folder, 'path', 'go'), fakeGo);
+  return { PATH: join(folder, 'path'), XDG_CACHE_HOME: join(folder, 'cache'), HELM: has.includes('HELM') ? given : undefined };
+}
+
+const fakeGo = String.raw`#!/bin/sh
+while [ "$1" != -o ]; do shift; done
+printf '#!/bin/sh\n# built\n' > "$2"
+/bin/chmod +x "$2"`;
+
+function writeExecutable(path: string, text: string): void {
+  mkdirSync(join(path, '..'), { recursive: true });
+  writeFileSync(path, text);
+  chmodSync(path, 0o755);
+}
