@@ -22,6 +22,8 @@ const commandLines = [
   { name: 'version', line: ['version'] },
   { name: '--help', line: ['--help'] },
   { name: 'check', line: ['check', '-f', 'deploy/examples/objects/pod.yaml', ...rules] },
+  { name: 'explain', line: ['explain', 'quay.io/x/y', '-n', 'team-a', ...rules] },
+  { name: 'lint', line: ['lint', 'deploy/examples/rules'] },
 ];
 /** How the program can be started. The bundle is as old as the last `npm run build`. */
 const programs: readonly Candidate[] = [

@@ -51,15 +51,17 @@ test.each([[['version']], [['--help']], [['serve', '--help']]])('%j needs nothin
   expect(await packagesOf(argv)).toMatchObject({ code: 0, err: '', packages: ['commander'] });
 });
 
-test.each([['check -f deploy/examples/objects/pod.yaml --rules deploy/examples/rules']])(
-  '%s reads rules and objects without a web server or a cluster client',
-  async (line) => {
-    const { code, packages } = await packagesOf(line.split(' '));
-    expect(code).toBe(0);
-    expect(packages).toEqual(expect.arrayContaining(['ajv', 'yaml']));
-    expect(packages.filter((each) => forServersAndClusters.includes(each))).toEqual([]);
-  },
-);
+test.each([
+  ['check -f deploy/examples/objects/pod.yaml --rules deploy/examples/rules'],
+  ['explain quay.io/x/y -n team-a --rules deploy/examples/rules'],
+  ['lint deploy/examples/rules'],
+  ['rbac --rules deploy/examples/rules'],
+])('%s reads rules and objects without a web server or a cluster client', async (line) => {
+  const { code, packages } = await packagesOf(line.split(' '));
+  expect(code).toBe(0);
+  expect(packages).toEqual(expect.arrayContaining(['ajv', 'yaml']));
+  expect(packages.filter((each) => forServersAndClusters.includes(each))).toEqual([]);
+});
 
 test('compiled code is kept beside the packages, and nowhere else', async () => {
   const { cache } = await packagesOf(['version']);
