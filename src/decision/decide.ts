@@ -1,10 +1,11 @@
-import { formatReference, parseImage } from '../image/reference.ts';
+import { quote } from '../image/problem.ts';
+import { canonicalName, formatReference, type ImageReference, parseImage, writesDefaultPort } from '../image/reference.ts';
 import { isObject } from '../object/json.ts';
 import { readObject } from '../object/kinds.ts';
 import type { ImageSlot, ObjectShape } from '../object/shape.ts';
 import { type Origin, renderOrigin } from '../rules/problem.ts';
 import type { Mode, Place, PlaceSettings, RuleSet } from '../rules/ruleset.ts';
-import type { ChangeRequest, Decision, ImageDecision, Notice, Outcome } from './decision.ts';
+import type { ChangeRequest, Decision, ImageDecision, Injection, Notice, Outcome } from './decision.ts';
 import type { Facts } from './facts.ts';
 import { injectIntoBuild } from './inject-build.ts';
 import { injectIntoPod } from './inject-pod.ts';
@@ -61,6 +62,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
     injected: injection.injected,
     notices: [
       ...injection.notices,
+      ...noticePorts(images, injection.injected),
       ...(writes ? noticeMissing(images, judging) : []),
       ...unsure.slice(0, 1).map((origin) => noticeUnsure(origin, place)),
     ],
@@ -113,7 +115,7 @@ function judge(slot: ImageSlot, judging: Judging): ImageDecision {
   const decision = requireSecrets(judgeContent(slot, judging), judging);
   if (shape.kind === 'pod' && shape.untouchable === 'mirror') return weaken(decision, 'mirror-pod');
   if (before.size > 0 && identities(decision, judging.place, rules).some((each) => before.has(each)))
-    return weaken(decision, 'not-introduced');
+    return { ...weaken(decision, 'not-introduced'), old: true };
   return decision;
 }
 
@@ -151,6 +153,25 @@ function noticeMissing(images: readonly ImageDecision[], { place, facts }: Judgi
   const told = images.filter(({ missing, stream, slot }) => missing === undefined && !stream && !slot.pulledElsewhere);
   const messages = told.flatMap((image) => missingSecrets(image, place.namespace, facts).map(({ message }) => message));
   return [...new Set(messages)].map((message) => ({ reason: 'secret-missing', message }));
+}
+
+/** Kubelets and builds compare ports as text (kubernetes keyring.go; containers/image docker/config). */
+function noticePorts(images: readonly ImageDecision[], injected: readonly Injection[]): readonly Notice[] {
+  if (injected.length === 0) return [];
+  const given = new Set(injected.map(({ secret }) => secret));
+  const messages = images.flatMap(({ reference, old, trustedBy }) => {
+    if (!reference || old || !writesDefaultPort(reference)) return [];
+    const secrets = trustedBy.flatMap(({ pullSecrets, pushSecret = '' }) => [...pullSecrets, pushSecret]);
+    return secrets.some((secret) => given.has(secret)) ? [renderPortWritten(reference)] : [];
+  });
+  return [...new Set(messages)].map((message) => ({ reason: 'port-written', message }));
+}
+
+function renderPortWritten(reference: ImageReference): string {
+  const { written, host } = reference;
+  // A host without a dot is one by its port alone.
+  const instead = canonicalName(reference).startsWith(`${host}/`) ? ', or leave it out of the image' : '';
+  return `image ${quote(written)} is written with the default port, so a credential is found only under that very name: write the port in the secret too${instead}`;
 }
 
 function noticeUnsure(origin: Origin, { namespace }: Place): Notice {

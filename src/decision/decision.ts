@@ -27,6 +27,8 @@ export type Outcome = 'allow' | 'warn' | 'deny';
 /** What the rule set says of one slot, and what follows. */
 export type ImageDecision = ImageJudgement & {
   readonly slot: ImageSlot;
+  /** The object had it before the change. */
+  readonly old?: true;
   /** Why it is refused although it is trusted: a secret it needs is not there. */
   readonly missing?: string;
   /** What the image stream that the slot names stands for now; the judgement is that of this image. */

@@ -27,16 +27,17 @@ export type InjectionResult =
 export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: readonly ImageDecision[], facts: Facts): InjectionResult {
   const root = request.object as JsonObject;
   const wanted = wantedSecrets(images);
-  if (shape.untouchable && !(shape.untouchable === 'immutable' && shape.stage === 'template')) return leave(lackingSecrets(shape, wanted));
+  if (shape.untouchable && !(shape.untouchable === 'immutable' && shape.stage === 'template')) return leave(lackingSecrets(shape, images));
 
   if (shape.stage === 'template' && request.operation === 'UPDATE' && request.oldObject) {
     const old = templateOf(request.oldObject, shape);
     const now = templateOf(root, shape);
     // A template that did not change must stay as it is: any change of ours would be a rollout nobody asked for.
     if (sameJson(old, now)) return leave();
-    // It lost only what we wrote (a replace or apply of the author's own file): put that back, and nothing has changed. A template that
-    // cannot change, a Job's, would be refused without it.
+    // It lost only what we wrote (a replace or apply of the author's own file): put that back, and nothing has changed.
     if (lostOnlyOurs(old, now)) return restore(root, request.oldObject, shape);
+    // A Job's list cannot change at all, so without ours it would be refused; while it is suspended, other fields may change beside it.
+    if (shape.untouchable && lostOnlyOurs(onlyCredentials(old), onlyCredentials(now))) return restore(root, request.oldObject, shape);
   }
   if (shape.untouchable) return leave();
 
@@ -174,6 +175,14 @@ function lostOnlyOurs(old: JsonObject, now: JsonObject): boolean {
   return secretNames(now, list).every((name) => before.has(name)) && sameJson(withoutOurs(old), withoutOurs(now));
 }
 
+/** The list and our mark alone. */
+function onlyCredentials(template: JsonObject): JsonObject {
+  const { annotations } = isObject(template.metadata) ? template.metadata : {};
+  const mark = valueAt(annotations, [injectedAnnotation]);
+  const list = valueAt(template, ['spec', 'imagePullSecrets']);
+  return { metadata: { annotations: { [injectedAnnotation]: mark } }, spec: { imagePullSecrets: list } };
+}
+
 /** The template as its author would have it: without the entries that the mark names, and without the mark. */
 function withoutOurs(template: JsonObject): JsonObject {
   const ours = namesIn(readPodMark(template, ['metadata']));
@@ -210,11 +219,11 @@ function secretNames(root: JsonObject, list: Path): readonly (string | undefined
   return Array.isArray(secrets) ? secrets.map((entry: unknown) => textAt(entry, ['name'])) : [];
 }
 
-/** A pod that exists cannot be helped any more; its owner should know why the next pull fails. */
-function lackingSecrets(shape: PodShape, wanted: readonly string[]): readonly Notice[] {
+/** A pod that exists cannot be helped any more; whoever brings an image in should know why its pull will fail. */
+function lackingSecrets(shape: PodShape, images: readonly ImageDecision[]): readonly Notice[] {
   if (shape.untouchable !== 'immutable' || shape.stage !== 'pod') return [];
   const listed = new Set(shape.pullSecrets);
-  const missing = wanted.filter((name) => !listed.has(name));
+  const missing = wantedSecrets(images.filter(({ old }) => !old)).filter((name) => !listed.has(name));
   if (missing.length === 0) return [];
   return [
     {

@@ -17,6 +17,7 @@ export const reasons = {
   'mirror-pod': 'A kubelet reports a static pod of its own node, which runs already.',
   'pod-immutable': 'The pull secrets of a pod cannot change once it exists.',
   'secrets-enforced': 'The service account only allows secrets that it lists itself.',
+  'port-written': 'The image names the default port, and a credential is found only under the very name that is written.',
   'account-unknown': 'The service account could not be looked up, so its own secrets were not added.',
   'labels-unknown': 'Labels of the namespace would count and are not known, so the strictest was assumed.',
   'build-other-images': 'The build has one place for a pull secret, and the one that was chosen does not serve all its images.',

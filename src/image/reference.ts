@@ -71,6 +71,11 @@ export function formatReference(reference: ImageReference): string {
 
 const defaultPort = 443;
 
+/** Whether the default port stands in the text: the same registry, but not the same name to whoever looks up a credential. */
+export function writesDefaultPort({ written, port }: ImageReference): boolean {
+  return port === undefined && /^[^/]*:\d+\//.test(written);
+}
+
 /** What the grammar took for a domain is a path segment on Docker Hub unless it reads as a host. */
 function applyHostCustom({ domain, path }: ImageName): { readonly domain?: string; readonly path: string } {
   if (domain === undefined) return { path };

@@ -110,6 +110,20 @@ describe('a new pod', () => {
   });
 });
 
+describe('a default port that is written is told, since a credential is looked up by the text', () => {
+  test.each<{ name: string; now: PodObject; old?: PodObject; told: boolean }>([
+    { name: 'where a secret is given for it', now: pod('corp.io:443/app'), told: true },
+    { name: 'where another is not', now: pod(corp), told: false },
+    { name: 'but not of another port', now: pod('corp.io:5000/app'), told: false },
+    { name: 'but not where no secret is needed', now: pod('public.io:443/app'), told: false },
+    { name: 'but not where the author has seen to the secret', now: pod('corp.io:443/app', ['corp']), told: false },
+    { name: 'but not of an image from before', now: pod('corp.io:443/app'), old: pod('corp.io:443/app', ['mine']), told: false },
+  ])('$name', ({ now, old, told }) => {
+    const { notices } = decided(change('Deployment', deployment(now), old && deployment(old)), rules, facts);
+    expect(notices.map(({ reason }) => reason)).toEqual(told ? ['port-written'] : []);
+  });
+});
+
 describe('the patch applies', () => {
   const spec = { containers: containers(corp) };
   test.each<{ name: string; object: unknown }>([
@@ -329,11 +343,25 @@ describe('an update of a template', () => {
     });
   });
 
-  test("of a Job puts back what a replace by the author's own file took out, which the API server would refuse", () => {
-    const author = deployment(pod(corp));
-    const stored = inject(change('Job', author), rules, facts);
-    expect(stored).not.toEqual(author);
-    expect(inject(change('Job', author, stored), rules, facts)).toEqual(stored);
+  describe("of a Job puts back what the author's own file took out, which the API server would refuse", () => {
+    const author = (more: object = {}) => deployment({ ...pod(corp), spec: { ...pod(corp).spec, ...more } });
+    const stored = inject(change('Job', author()), rules, facts);
+
+    test('where nothing else changes', () => {
+      expect(stored).not.toEqual(author());
+      expect(inject(change('Job', author(), stored), rules, facts)).toEqual(stored);
+    });
+
+    test('beside what may change while it is suspended', () => {
+      const { template } = inject(change('Job', author({ nodeSelector: { disk: 'fast' } }), stored), rules, facts).spec;
+      expect(template.spec.nodeSelector).toEqual({ disk: 'fast' });
+      expect(credentialsOf(template)).toEqual(credentialsOf(stored.spec.template));
+    });
+
+    test('and nothing where the author changes the list, which is refused anyway', () => {
+      const now = author({ imagePullSecrets: secrets('mine') });
+      expect(inject(change('Job', now, stored), rules, facts)).toEqual(now);
+    });
   });
 
   test('of a Job leaves it alone, since its template is immutable', () => {
@@ -367,9 +395,21 @@ describe('a pod that exists', () => {
     expect(decision.notices.map(({ message }) => message)).toEqual(warned ? [warned] : []);
   });
 
+  const debugged = (by: string, ...images: string[]) => ({
+    ...pod(by),
+    spec: { ...pod(by).spec, ephemeralContainers: containers(...images) },
+  });
+
   test('takes an ephemeral container without its secret', () => {
-    const now = { ...pod(open), spec: { ...pod(open).spec, ephemeralContainers: [{ name: 'debug', image: corp }] } };
-    expect(decided(change('Pod', now, pod(open)), rules, facts)).toMatchObject({ patch: [], notices: [{ reason: 'pod-immutable' }] });
+    const decision = decided(change('Pod', debugged(open, corp), pod(open)), rules, facts);
+    expect(decision).toMatchObject({ patch: [], notices: [{ reason: 'pod-immutable' }] });
+  });
+
+  test.each([
+    { what: 'what it was made with', now: debugged(corp, open), old: pod(corp) },
+    { what: 'an ephemeral container from before', now: debugged(open, corp, open), old: debugged(open, corp) },
+  ])('needs no words on $what', ({ now, old }) => {
+    expect(decided(change('Pod', now, old), rules, facts).notices).toEqual([]);
   });
 });
 

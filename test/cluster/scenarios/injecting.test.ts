@@ -1,0 +1,570 @@
+/** Which secrets are written, and what is left alone: each sentence of docs/semantics.md on injecting, on a real API server with its controllers. */
+
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { target, waitFor } from '../target.ts';
+import { withRegkeeper } from '../with-regkeeper.ts';
+import {
+  actingIn,
+  deployment,
+  listOf,
+  markIn,
+  type PodLike,
+  type PodTemplate,
+  pod,
+  running,
+  secretsIn,
+  serviceAccount,
+  type Workload,
+  workload,
+} from '../workloads.ts';
+
+const cluster = target();
+const { kubectl } = cluster;
+
+const internal = 'image-registry.openshift-image-registry.svc:5000';
+const rules = `
+mode: enforce
+unconfigured: deny
+contact: the platform team
+internalRegistries: ["${internal}"]
+rules:
+- {registry: corp.example.com, pullSecret: corp-pull, pushSecret: corp-push}
+- {registry: second.example.com, pullSecret: second-pull}
+- {registry: both.example.com, pullSecret: [second-pull, corp-pull]}
+- {registry: open.example.com}
+- registry: later.example.com
+`;
+const corp = 'corp.example.com/team/app:1';
+const second = 'second.example.com/app:1';
+const open = 'open.example.com/app:1';
+const later = 'later.example.com/app:1';
+
+const keeper = withRegkeeper(cluster, rules);
+const acting = actingIn(kubectl, () => keeper.namespace);
+const { create, tryCreate, get, list } = acting;
+
+describe('the list of a Pod', () => {
+  test('grows at its end: what the author listed stays where it is, and nothing comes twice', async () => {
+    const lists = [['z', 'a'], ['a', 'corp-pull', 'b'], ['twice', 'twice'], []];
+    const pods = lists.map((names, index) =>
+      pod(`listed-${index}`, { ...running(corp), imagePullSecrets: names.map((name) => ({ name })) }),
+    );
+    const [first, second, third, fourth] = (await create(...pods)).map(secretsIn);
+    expect(first).toEqual(['z', 'a', 'corp-pull']);
+    expect(second).toEqual(['a', 'corp-pull', 'b']);
+    expect(third).toEqual(['twice', 'twice', 'corp-pull']);
+    expect(fourth).toEqual(['corp-pull']);
+  });
+
+  test('is complete after one pass: an object that was read back and is created anew stays as it is', async () => {
+    await accounts({ again: ['again-own'] });
+    const spec = { ...running(corp), serviceAccountName: 'again' };
+    const [made, template] = await create<PodLike & Workload>(pod('once', spec), deployment('once', spec, { replicas: 0 }));
+    const copies = await create<PodLike & Workload>(renamed(made, 'once-more'), renamed(template, 'once-more'));
+    expect(copies.map(({ metadata, spec }) => [markIn({ metadata }), spec.imagePullSecrets, spec.template?.spec])).toEqual(
+      [made, template].map((each) => [markIn(each ?? {}), each?.spec.imagePullSecrets, each?.spec.template?.spec]),
+    );
+  });
+
+  test('holds what the account has, also what it has got since the template was written', async () => {
+    await accounts({ growing: ['before'] });
+    await create(deployment('growing', { ...running(corp), serviceAccountName: 'growing' }, { replicas: 0 }));
+    const [template] = await list<Workload>('deployments', '--field-selector=metadata.name=growing');
+    expect(template && secretsIn(template.spec.template)).toEqual(['corp-pull', 'before']);
+    await acting('patch', 'serviceaccount/growing', '--type=merge', '-p', '{"imagePullSecrets":[{"name":"after"}]}');
+    await seen('growing', 'after');
+    await acting('scale', 'deployment/growing', '--replicas=1');
+    const [made] = await podsOf('growing');
+    expect(made && secretsIn(made)).toEqual(['corp-pull', 'before', 'after']);
+    expect(made && markIn(made)).toEqual({ rules: ['corp-pull'], serviceAccount: ['before', 'after'] });
+  });
+
+  test('keeps what the account has where nobody asks regkeeper any more, since the template holds it', async () => {
+    await accounts({ alone: ['alone-own'] });
+    const [template] = await create<Workload>(deployment('alone', { ...running(corp), serviceAccountName: 'alone' }, { replicas: 0 }));
+    // Nobody is asked about kube-system.
+    const away = actingIn(kubectl, () => 'kube-system');
+    const { metadata, spec } = template?.spec.template ?? { metadata: {}, spec: {} };
+    const made = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { ...metadata, name: 'alone' },
+      spec: { ...spec, serviceAccountName: 'default' },
+    };
+    const { stdout } = await away.tryCreate(made, '--dry-run=server', '-o', 'json');
+    expect(secretsIn(JSON.parse(stdout))).toEqual(['corp-pull', 'alone-own']);
+  });
+
+  test('with a forged mark gains what its own account has, and loses nothing', async () => {
+    await accounts({ forger: ['forger-own'], victim: ['victim-own'] });
+    const annotations = { 'regkeeper.io/injected': '{"rules":["mine"],"serviceAccount":["victim-own"]}' };
+    const spec = { ...running(open), serviceAccountName: 'forger', imagePullSecrets: [{ name: 'mine' }] };
+    const [forged] = await create(pod('forged', spec, { annotations }));
+    expect(forged && secretsIn(forged)).toEqual(['mine', 'forger-own']);
+  });
+
+  test('grows for a default port that is written too, with a warning that the secret has to say it alike', async () => {
+    const { stdout, stderr } = await tryCreate(pod('ported', running('corp.example.com:443/app')), '-o', 'json');
+    expect(secretsIn(JSON.parse(stdout))).toEqual(['corp-pull']);
+    expect(stderr).toContain('Warning: regkeeper: image "corp.example.com:443/app" is written with the default port');
+  });
+
+  test('stays when its mark is taken away', async () => {
+    await create(pod('unmarked', running(corp)));
+    await acting('annotate', 'pod/unmarked', 'regkeeper.io/injected-');
+    const unmarked = await get('pod/unmarked');
+    expect([secretsIn(unmarked), markIn(unmarked)]).toEqual([['corp-pull'], undefined]);
+  });
+});
+
+describe('a template that the request leaves as it is', () => {
+  test('has the generation that it would have without us, and one ReplicaSet, whatever is sent', async () => {
+    await accounts({ steady: ['steady-own'] });
+    const name = `steady-${keeper.namespace}`;
+    const file = await write('steady', deployment(name, { ...running(corp), serviceAccountName: 'steady' }, { replicas: 0 }));
+    // Nobody is asked about kube-system.
+    const twin = actingIn(kubectl, () => 'kube-system');
+    for (const act of [acting, twin]) await act('apply', '-f', file);
+    await replicaSets(name, 1);
+    const before = await get<Workload>(`deployment/${name}`);
+    expect(secretsIn(before.spec.template)).toEqual(['corp-pull', 'steady-own']);
+
+    const without = { metadata: { annotations: { 'regkeeper.io/injected': null } }, spec: { imagePullSecrets: null } };
+    const requests = [
+      ['label', 'deployment', name, 'a=b'],
+      // The API server counts a change of annotations too.
+      ['annotate', 'deployment', name, 'a=b'],
+      ['apply', '-f', file],
+      ['patch', 'deployment', name, '--type=merge', '-p', JSON.stringify({ spec: { template: without } })],
+      ['patch', 'deployment', name, '--type=merge', '-p', '{"spec":{"template":{"spec":{"imagePullSecrets":[]}}}}'],
+      ['apply', '--server-side', '--force-conflicts', '-f', file],
+      ['apply', '--server-side', '--force-conflicts', '-f', file],
+      ['replace', '-f', file],
+      ['apply', '-f', file],
+      ['scale', 'deployment', name, '--replicas=1'],
+      ['scale', 'deployment', name, '--replicas=0'],
+    ];
+    for (const request of requests) {
+      for (const act of [acting, twin]) await act(...request);
+      const [ours, theirs] = [await get<Workload>('deployment', name), await twin.get<Workload>('deployment', name)];
+      expect([request, ours.metadata.generation, ours.spec.template]).toEqual([request, theirs.metadata.generation, before.spec.template]);
+    }
+    await replicaSets(name, 1);
+    await twin('delete', 'deployment', name);
+  });
+
+  test('of the other kinds keeps its generation too', async () => {
+    const kinds = [
+      ['apps/v1', 'StatefulSet', { serviceName: 'held' }],
+      ['apps/v1', 'DaemonSet', {}],
+      ['apps.openshift.io/v1', 'DeploymentConfig', { selector: { app: 'held' } }],
+    ] as const;
+    const own = kinds.map(([apiVersion, kind, more]) => workload(apiVersion, kind, 'held', running(corp), more));
+    const file = await write('held', listOf(own));
+    const templates = async () =>
+      (await list<Workload>('-f', file)).map(({ metadata, spec }) => [metadata.generation, secretsIn(spec.template), spec.template]);
+    await acting('apply', '-f', file);
+    const before = await templates();
+    expect(before.map(([, secrets]) => secrets)).toEqual([['corp-pull'], ['corp-pull'], ['corp-pull']]);
+    await acting('label', '-f', file, 'a=b');
+    await acting('replace', '-f', file);
+    await acting('apply', '--server-side', '--force-conflicts', '-f', file);
+    expect(await templates()).toEqual(before);
+  });
+
+  test('of a Job can be sent without ours, also beside what may change in it', async () => {
+    const job = (more: object) =>
+      workload(
+        'batch/v1',
+        'Job',
+        'waiting',
+        { ...running(corp), restartPolicy: 'Never', ...more },
+        { suspend: true, manualSelector: true },
+      );
+    await create(job({}));
+    await acting('replace', '-f', await write('job', job({ nodeSelector: { disk: 'fast' } })));
+    const { spec } = await get<Workload>('job/waiting');
+    expect([spec.template.spec.nodeSelector, secretsIn(spec.template)]).toEqual([{ disk: 'fast' }, ['corp-pull']]);
+  });
+});
+
+describe('a template from before its rule named a secret', () => {
+  test('is left alone until it changes; its Pods have the secret before; undoing makes one ReplicaSet, once', async () => {
+    const file = await write('old', deployment('old', running(later), { replicas: 1 }));
+    await acting('apply', '-f', file);
+    const [bare] = await podsOf('old');
+    expect(bare && secretsIn(bare)).toEqual([]);
+    const before = await get<Workload>('deployment/old');
+
+    await keeper.writeRules(`${rules}  pullSecret: later-pull\n`);
+    await waitFor(
+      async () => (await tryCreate(pod('probe', running(later)), '--dry-run=server', '-o', 'json')).stdout.includes('later-pull'),
+      {
+        deadlineSeconds: 10,
+        what: 'the rule to name a secret',
+      },
+    );
+    await acting('label', 'deployment/old', 'a=b');
+    await acting('apply', '-f', file);
+    await acting('apply', '--server-side', '--force-conflicts', '-f', file);
+    await acting('replace', '-f', file);
+    await acting('scale', 'deployment/old', '--replicas=2');
+    expect((await get<Workload>('deployment/old')).spec.template).toEqual(before.spec.template);
+    const pods = await podsOf('old', 2);
+    expect(pods.map(secretsIn).toSorted()).toEqual([[], ['later-pull']]);
+
+    // What a Deployment owns has to equal its template, or it would make another, and another.
+    await acting('delete', 'replicasets', '-l', 'app=old', '--cascade=foreground');
+    expect((await podsOf('old', 2)).map(secretsIn)).toEqual([['later-pull'], ['later-pull']]);
+    await replicaSets('old', 1);
+
+    await acting('set', 'image', 'deployment/old', 'app=later.example.com/app:2');
+    expect(secretsIn((await get<Workload>('deployment/old')).spec.template)).toEqual(['later-pull']);
+    await replicaSets('old', 2);
+    await acting('rollout', 'undo', 'deployment/old');
+    await replicaSets('old', 3);
+    await acting('rollout', 'undo', 'deployment/old');
+    await replicaSets('old', 3);
+    await acting('rollout', 'undo', 'deployment/old');
+    await replicaSets('old', 3);
+    expect(secretsIn((await get<Workload>('deployment/old')).spec.template)).toEqual(['later-pull']);
+    await keeper.writeRules(rules);
+  });
+});
+
+describe('a template that changes', () => {
+  test('loses ours that nothing asks for, gets what it asks for, and keeps what the author listed', async () => {
+    await create(deployment('mixed', { ...running(corp), imagePullSecrets: [{ name: 'mine' }] }, { replicas: 0 }));
+    await acting('set', 'image', 'deployment/mixed', `app=${second}`);
+    expect(secretsIn((await get<Workload>('deployment/mixed')).spec.template)).toEqual(['mine', 'second-pull']);
+    await acting('set', 'image', 'deployment/mixed', `app=${open}`);
+    const { spec } = await get<Workload>('deployment/mixed');
+    expect([secretsIn(spec.template), markIn(spec.template)]).toEqual([['mine'], undefined]);
+  });
+
+  test("to another service account has that account's secrets, and those of the first no more", async () => {
+    await accounts({ first: ['first-own'], next: ['next-own'], bare: [] });
+    await create(deployment('moving', { ...running(corp), serviceAccountName: 'first' }, { replicas: 0 }));
+    const move = async (account: string) => {
+      await acting('set', 'serviceaccount', 'deployment/moving', account);
+      return secretsIn((await get<Workload>('deployment/moving')).spec.template);
+    };
+    expect(await move('next')).toEqual(['corp-pull', 'next-own']);
+    expect(await move('bare')).toEqual(['corp-pull']);
+    expect(await move('first')).toEqual(['corp-pull', 'first-own']);
+  });
+
+  test("and loses its mark keeps its secrets, which are the author's from then on", async () => {
+    await create(deployment('vanished', running(corp), { replicas: 0 }));
+    await acting('patch', 'deployment/vanished', '--type=json', '-p', '[{"op":"remove","path":"/spec/template/metadata/annotations"}]');
+    await acting('set', 'image', 'deployment/vanished', `app=${second}`);
+    const { spec } = await get<Workload>('deployment/vanished');
+    expect([secretsIn(spec.template), markIn(spec.template)]).toEqual([['corp-pull', 'second-pull'], { rules: ['second-pull'] }]);
+  });
+});
+
+describe('the Pods that controllers make', () => {
+  test('of a StatefulSet, a ReplicationController, a DaemonSet, a Job, and a CronJob by its Job', async () => {
+    // For the DaemonSet, where there is none.
+    const node = { apiVersion: 'v1', kind: 'Node', metadata: { name: `node-${keeper.namespace}` } };
+    if (cluster.local) await kubectl(['create', '-f', '-'], { stdin: JSON.stringify(node) });
+    await accounts({ maker: ['maker-own'] });
+    const spec = { ...running(corp), serviceAccountName: 'maker' };
+    const once = { ...spec, restartPolicy: 'Never' };
+    await create(
+      workload('apps/v1', 'StatefulSet', 'of-stateful', spec, { serviceName: 'any' }),
+      workload('v1', 'ReplicationController', 'of-replication', spec, { selector: { app: 'of-replication' } }),
+      workload('apps/v1', 'DaemonSet', 'of-daemon', { ...spec, tolerations: [{ operator: 'Exists' }] }),
+      workload('batch/v1', 'Job', 'of-job', once, { selector: null }),
+      {
+        apiVersion: 'batch/v1',
+        kind: 'CronJob',
+        metadata: { name: 'of-cron' },
+        spec: { schedule: '0 0 1 * *', jobTemplate: { spec: { template: { metadata: { labels: { app: 'of-cron' } }, spec: once } } } },
+      },
+    );
+    // A run that was missed is made up for at once.
+    const lastScheduleTime = new Date(Date.now() - 40 * 24 * 3_600_000).toISOString().replace(/\.\d+/, '');
+    await acting(
+      'patch',
+      'cronjob/of-cron',
+      '--subresource=status',
+      '--type=merge',
+      '-p',
+      JSON.stringify({ status: { lastScheduleTime } }),
+    );
+
+    for (const app of ['of-stateful', 'of-replication', 'of-daemon', 'of-job', 'of-cron']) {
+      const [made] = await podsOf(app);
+      expect([app, made && secretsIn(made)]).toEqual([app, ['corp-pull', 'maker-own']]);
+    }
+    const cron = await get<{ spec: { jobTemplate: Workload } }>('cronjob/of-cron');
+    const [job] = (await list<Workload & Owned>('jobs')).filter(({ metadata }) => metadata.ownerReferences?.[0]?.kind === 'CronJob');
+    expect(job?.spec.template.spec).toEqual(cron.spec.jobTemplate.spec.template.spec);
+    if (cluster.local) await kubectl(['delete', 'node', node.metadata.name]);
+  });
+});
+
+describe('left alone', () => {
+  test.each(['ReplicaSet', 'ReplicationController', 'Job'])('is a %s with a controller', async (kind) => {
+    const [apiVersion, more] = {
+      ReplicaSet: ['apps/v1', {}],
+      ReplicationController: ['v1', { selector: { app: 'owned' } }],
+      Job: ['batch/v1', { selector: null }],
+    }[kind] as [string, object];
+    const owner = { apiVersion: 'example.com/v1', kind: 'Owner', name: 'x', uid: '00000000-0000-0000-0000-000000000001', controller: true };
+    const object = workload(apiVersion, kind, 'owned', { ...running(corp), restartPolicy: kind === 'Job' ? 'Never' : 'Always' }, more);
+    const owned = { ...object, metadata: { ...object.metadata, ownerReferences: [owner] } };
+    const { stdout, stderr } = await tryCreate(owned, '--dry-run=server', '-o', 'json');
+    const { spec } = JSON.parse(stdout) as Workload;
+    expect([stderr, secretsIn(spec.template), markIn(spec.template)]).toEqual(['', [], undefined]);
+  });
+
+  test('is a Pod that exists: a debug container comes in with a warning that its secret is missing', async () => {
+    await create(pod('debugged', running(corp)));
+    const debug = (image: string) =>
+      acting.attempt(['debug', 'debugged', `--image=${image}`, '--attach=false', '--profile=general', '-c', image.slice(0, 4)]);
+    const needy = await debug(second);
+    expect(needy).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('has no pull secret "second-pull", and cannot get it any more'),
+    });
+    expect(await debug(corp)).toMatchObject({ code: 0, stderr: expect.not.stringContaining('regkeeper') });
+    expect(secretsIn(await get('pod/debugged'))).toEqual(['corp-pull']);
+  });
+
+  test('is the mirror Pod of a node: it runs already', async ({ skip }) => {
+    if (!cluster.local) return skip('acts as a node, which only the local cluster lets anybody do');
+    const name = `node-${keeper.namespace}`;
+    await kubectl(['create', 'clusterrolebinding', name, '--clusterrole=system:node', `--user=system:node:${name}`]);
+    const annotations = { 'kubernetes.io/config.mirror': 'h', 'kubernetes.io/config.source': 'file' };
+    const mirror = (image: string) => pod(`static-${image.split('.')[0]}`, { ...running(image), nodeName: name }, { annotations });
+    const report = (image: string, ...as: string[]) => tryCreate(mirror(image), '-o', 'json', ...as);
+    const asNode = [`--as=system:node:${name}`, '--as-group=system:nodes'];
+    const trusted = await report(corp, ...asNode);
+    const stored = JSON.parse(trusted.stdout) as PodLike;
+    expect([trusted.stderr, secretsIn(stored), markIn(stored)]).toEqual(['', [], undefined]);
+    const unknown = await report('unknown.example.com/app', ...asNode);
+    expect(unknown).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('Warning: regkeeper: container "app": image "unknown.example.com/app"'),
+    });
+    expect(await report('stranger.example.com/app')).toMatchObject({ code: 1, stderr: expect.stringContaining('no rule names') });
+    await kubectl(['delete', 'clusterrolebinding', name]);
+  });
+
+  test('is what belongs to an account that allows only what it lists, or its Pods would be refused', async () => {
+    await create(serviceAccount('strict', ['second-pull'], { 'kubernetes.io/enforce-mountable-secrets': 'true' }));
+    const spec = { ...running(corp), serviceAccountName: 'strict' };
+    const warning = 'service account "strict" allows only the pull secrets it lists';
+    await waitFor(async () => (await tryCreate(deployment('strict', spec), '--dry-run=server')).stderr.includes(warning), {
+      deadlineSeconds: 10,
+      what: 'the account to be known',
+    });
+    expect((await tryCreate(deployment('strict', spec))).stderr).toContain(warning);
+    expect((await tryCreate(pod('strict', spec))).stderr).toContain(warning);
+    const [made] = await podsOf('strict');
+    expect([made && secretsIn(made), secretsIn(await get('pod/strict'))]).toEqual([['second-pull'], ['second-pull']]);
+    // The reason for all this.
+    const insisting = await tryCreate(pod('insisting', { ...spec, imagePullSecrets: [{ name: 'corp-pull' }] }));
+    expect(insisting.stderr).toContain('is not allowed because service account strict does not reference that imagePullSecret');
+  });
+});
+
+describe('the secrets of a build', () => {
+  const image = (name: string) => ({ kind: 'DockerImage', name });
+  const stream = { kind: 'ImageStreamTag', name: 'nodejs:24' };
+  const build = (name: string, spec: object) => ({
+    apiVersion: 'build.openshift.io/v1',
+    kind: 'BuildConfig',
+    metadata: { name },
+    spec: { source: { git: { uri: 'https://git.example.com/app.git' } }, ...spec },
+  });
+  const from = (name: string, more: object = {}) => ({ from: image(name), ...more });
+  const extract = (name: string) => ({ from: image(name), paths: [{ sourcePath: '/a', destinationDir: 'a' }] });
+  const inline = (...lines: string[]) => ({ source: { dockerfile: lines.join('\n') }, strategy: { dockerStrategy: {} } });
+  const mine = { pullSecret: { name: 'mine' } };
+
+  type Row = { sentence: string; spec: object; secrets: Record<string, string>; warning?: string };
+  const rows: readonly Row[] = [
+    {
+      sentence: 'fill empty places, each with its own',
+      spec: { strategy: { sourceStrategy: from(corp) }, output: { to: image(corp) } },
+      secrets: { sourceStrategy: 'corp-pull', output: 'corp-push' },
+    },
+    {
+      sentence: 'stay what the author chose',
+      spec: { strategy: { sourceStrategy: from(corp, mine) }, output: { to: image(corp), pushSecret: { name: 'mine' } } },
+      secrets: { sourceStrategy: 'mine', output: 'mine' },
+    },
+    { sentence: 'are none for a stream', spec: { strategy: { sourceStrategy: { from: stream } } }, secrets: {} },
+    {
+      sentence: 'are mounted into a custom build',
+      spec: { strategy: { customStrategy: from(corp) } },
+      secrets: { customStrategy: 'corp-pull' },
+    },
+    {
+      sentence: 'serve an incremental build as any other',
+      spec: { strategy: { sourceStrategy: from(corp, { incremental: true }) }, output: { to: image(corp) } },
+      secrets: { sourceStrategy: 'corp-pull', output: 'corp-push' },
+    },
+    {
+      sentence: 'are one that serves all images, where there is one',
+      spec: inline(`FROM ${corp} AS build`, 'FROM both.example.com/runtime', 'COPY --from=build /a /a'),
+      secrets: { dockerStrategy: 'corp-pull' },
+    },
+    {
+      sentence: 'are those of the last FROM where one place serves two registries, and the other is told',
+      spec: inline(`FROM ${corp} AS build`, `FROM ${second}`, 'COPY --from=build /a /a'),
+      secrets: { dockerStrategy: 'second-pull' },
+      warning: `Not served: "${corp}"`,
+    },
+    {
+      sentence: 'never displace those of the internal registry',
+      spec: inline(`FROM ${internal}/openshift/base AS build`, `FROM ${corp}`),
+      secrets: {},
+      warning: 'was left empty, since other images of the build may come from the internal registry',
+    },
+    {
+      sentence: 'serve the strategy’s own base although a stream comes in, and that is told',
+      spec: { source: { images: [{ from: stream, as: ['x'] }] }, strategy: { dockerStrategy: from(corp) } },
+      secrets: { dockerStrategy: 'corp-pull' },
+      warning: "are pulled without the builder account's own secrets",
+    },
+    {
+      sentence: 'serve the base of a Dockerfile that nobody sees, without words',
+      spec: { strategy: { dockerStrategy: from(corp) } },
+      secrets: { dockerStrategy: 'corp-pull' },
+    },
+    {
+      sentence: 'stand beside an image that is extracted',
+      spec: { source: { images: [extract(second), extract(open)] }, strategy: { sourceStrategy: from(corp) } },
+      secrets: { sourceStrategy: 'corp-pull', 'images[0]': 'second-pull' },
+    },
+    {
+      sentence: 'are the strategy’s for an image that is not extracted',
+      spec: {
+        ...inline(`FROM ${corp}`, 'COPY --from=x /a /a'),
+        source: { dockerfile: `FROM ${corp}\nCOPY --from=x /a /a`, images: [{ from: image('both.example.com/x'), as: ['x'] }] },
+      },
+      secrets: { dockerStrategy: 'corp-pull' },
+    },
+  ];
+
+  test.each(rows.map((row, index) => ({ ...row, index })))('$sentence', async ({ index, spec, secrets, warning }) => {
+    const { code, stdout, stderr } = await tryCreate(build(`row-${index}`, spec), '-o', 'json');
+    expect(code, stderr).toBe(0);
+    expect(secretsOfBuild(JSON.parse(stdout))).toEqual(secrets);
+    expect(stderr).toEqual(warning === undefined ? '' : expect.stringContaining(warning));
+  });
+
+  test('follow their images: another registry, none, a stream, gone', async () => {
+    await create(build('moving', { strategy: { sourceStrategy: from(corp) }, output: { to: image(corp) } }));
+    const change = async (...operations: object[]) => {
+      await acting('patch', 'buildconfig/moving', '--type=json', '-p', JSON.stringify(operations));
+      return secretsOfBuild(await get('buildconfig/moving'));
+    };
+    const base = (value: object) => ({ op: 'replace', path: '/spec/strategy/sourceStrategy/from', value });
+    expect(await change(base(image(second)))).toEqual({ sourceStrategy: 'second-pull', output: 'corp-push' });
+    expect(await change(base(image(open)))).toEqual({ output: 'corp-push' });
+    expect(await change(base(image(corp)))).toEqual({ sourceStrategy: 'corp-pull', output: 'corp-push' });
+    expect(await change(base(stream))).toEqual({ output: 'corp-push' });
+    expect(await change({ op: 'remove', path: '/spec/output/to' })).toEqual({});
+    expect(markIn(await get('buildconfig/moving'))).toBeUndefined();
+  });
+
+  test("stay when the mark is taken away, and are the author's from then on", async () => {
+    await create(build('unmarked', { strategy: { sourceStrategy: from(corp) } }));
+    await acting('annotate', 'buildconfig/unmarked', 'regkeeper.io/injected-');
+    await acting(
+      'patch',
+      'buildconfig/unmarked',
+      '--type=merge',
+      '-p',
+      JSON.stringify({ spec: { strategy: { sourceStrategy: { from: stream } } } }),
+    );
+    expect(secretsOfBuild(await get('buildconfig/unmarked'))).toEqual({ sourceStrategy: 'corp-pull' });
+  });
+
+  test('come into the Pod of a custom build as into any Pod', async () => {
+    const [made] = await create(pod('custom-build', running(corp), { labels: { 'openshift.io/build.name': 'custom-1' } }));
+    expect(made && secretsIn(made)).toEqual(['corp-pull']);
+  });
+});
+
+type Owned = { readonly metadata: { readonly ownerReferences?: readonly { readonly kind: string }[] } };
+
+/** Of a live object, as somebody would copy it. */
+function renamed(live: PodLike | undefined, name: string): object {
+  const { metadata, ...rest } = live as PodLike & { status?: unknown };
+  const { labels, annotations } = metadata;
+  const { nodeName: _node, ...spec } = rest.spec;
+  return { ...rest, status: undefined, metadata: { name, labels, annotations }, spec };
+}
+
+/** By the last step before the secret's own name. */
+function secretsOfBuild({ spec }: { spec: object }): Record<string, string> {
+  const {
+    strategy = {},
+    source,
+    output,
+  } = spec as {
+    strategy?: Record<string, { pullSecret?: { name: string } } | string>;
+    source?: { images?: { pullSecret?: { name: string } }[] };
+    output?: { pushSecret?: { name: string } };
+  };
+  const places: [string, string | undefined][] = [
+    ...Object.entries(strategy).map(([name, each]): [string, string | undefined] => [
+      name,
+      typeof each === 'object' ? each.pullSecret?.name : undefined,
+    ]),
+    ...(source?.images ?? []).map(({ pullSecret }, index): [string, string | undefined] => [`images[${index}]`, pullSecret?.name]),
+    ['output', output?.pushSecret?.name],
+  ];
+  return Object.fromEntries(places.filter((place): place is [string, string] => place[1] !== undefined));
+}
+
+/** The Pods with the label, when there are as many as there should be. */
+async function podsOf(app: string, count = 1): Promise<PodTemplate[]> {
+  return await waitFor(
+    async () => {
+      const pods = await list<PodLike & { metadata: { deletionTimestamp?: string } }>('pods', '-l', `app=${app}`);
+      const alive = pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+      return alive.length >= count && alive;
+    },
+    { deadlineSeconds: 30, what: `${count} Pods of ${app}` },
+  );
+}
+
+/** Waits until the Deployment's controller has seen it as it is, and holds that there are as many ReplicaSets. Their Pods never get ready. */
+async function replicaSets(name: string, count: number): Promise<void> {
+  await waitFor(
+    async () => {
+      const { metadata, status } = await get<Workload & { status: { observedGeneration?: number } }>(`deployment/${name}`);
+      return status.observedGeneration === metadata.generation;
+    },
+    { deadlineSeconds: 30, what: `the controller to see Deployment ${name}` },
+  );
+  expect(await list('replicasets', '-l', `app=${name}`)).toHaveLength(count);
+}
+
+/** Creates service accounts with these secrets, and waits until regkeeper knows them. */
+async function accounts(secrets: Readonly<Record<string, readonly string[]>>): Promise<void> {
+  await create(...Object.entries(secrets).map(([name, own]) => serviceAccount(name, own)));
+  for (const [name, own] of Object.entries(secrets)) if (own[0] !== undefined) await seen(name, own[0]);
+}
+
+/** Waits until regkeeper knows that the service account has the secret. */
+async function seen(account: string, secret: string): Promise<void> {
+  const template = deployment('probe', { ...running(corp), serviceAccountName: account });
+  const asked = async () => (await tryCreate(template, '--dry-run=server', '-o', 'json')).stdout.includes(`"${secret}"`);
+  await waitFor(asked, { deadlineSeconds: 10, what: `secret ${secret} of service account ${account} to be known` });
+}
+
+async function write(name: string, object: object): Promise<string> {
+  const file = join(keeper.folder, `${name}.json`);
+  await writeFile(file, JSON.stringify(object));
+  return file;
+}
