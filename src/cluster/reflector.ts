@@ -19,6 +19,8 @@ export type ReflectorTimings = {
   sleep(milliseconds: number, signal: AbortSignal): Promise<void>;
   /** The longest silence of a watch. The API server sends a bookmark about once a minute. */
   readonly stallAfter: number;
+  /** The longest wait for one page of the list, and for a watch to begin; the client's own limits where undefined. */
+  readonly answerWithin: number | undefined;
 };
 
 export type ReflectorOptions<T extends KubeObject> = {
@@ -79,10 +81,12 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
 
   async function run(): Promise<void> {
     let failures = 0;
+    /** Streams in a row that brought something and ended within a second. */
+    let brief = 0;
     /** How often the server refused to watch from the present position. */
     let refusals = 0;
     while (!closing.signal.aborted) {
-      const { failure, progressed } = await attempt();
+      const { failure, progressed, lasted } = await attempt();
       if (closing.signal.aborted) break;
       if (failure) announce.failing(failure);
       refusals = position !== undefined && !progressed && isRefusal(failure) ? refusals + 1 : 0;
@@ -92,26 +96,26 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
         position = undefined;
         refusals = 0;
       }
-      if (progressed && (!failure || isExpired(failure))) {
-        failures = 0;
-        continue;
-      }
-      failures = progressed ? 1 : failures + 1;
-      await sleep(pauseAfter(failures, failure, random), closing.signal);
+      brief = progressed && !lasted ? brief + 1 : 0;
+      // Whatever ends each stream after its first event, a proxy for instance, must not set the pace; one such end is routine.
+      if (progressed && (!failure || isExpired(failure))) failures = Math.max(0, Math.min(brief - 1, 2));
+      else failures = progressed ? 1 : failures + 1;
+      if (failures > 0) await sleep(pauseAfter(failures, failure, random), closing.signal);
     }
   }
 
-  /** Lists if need be, then watches until the stream ends, and says whether the stream was of any use. */
-  async function attempt(): Promise<{ failure?: Error; progressed: boolean }> {
+  /** Lists if need be, then watches until the stream ends, and says whether the stream was of any use, and lasted. */
+  async function attempt(): Promise<{ failure?: Error; progressed: boolean; lasted: boolean }> {
     const stream: Stream = { openedAt: undefined, heardAt: undefined, events: 0 };
-    const progressed = () => stream.events > 0 || (stream.openedAt !== undefined && now() - stream.openedAt >= 1_000);
+    const lasted = () => stream.openedAt !== undefined && now() - stream.openedAt >= 1_000;
+    const progressed = () => stream.events > 0 || lasted();
     try {
       position ??= await relist();
       await follow(position, stream);
       if (progressed()) announce.watching();
-      return { progressed: progressed() };
+      return { progressed: progressed(), lasted: lasted() };
     } catch (error) {
-      return { failure: error instanceof Error ? error : new Error(String(error)), progressed: progressed() };
+      return { failure: error instanceof Error ? error : new Error(String(error)), progressed: progressed(), lasted: lasted() };
     }
   }
 
@@ -120,6 +124,7 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
       pageSize,
       keep,
       signal: closing.signal,
+      timeoutMilliseconds: timings.answerWithin,
       onContact: () => {
         contact = now();
       },
@@ -163,7 +168,7 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
     };
     void abortWhenSilent(stream, ending);
     try {
-      for await (const event of client.watch<T>(path, query, signal, { accept, onContact })) {
+      for await (const event of client.watch<T>(path, query, signal, { accept, onContact, timeoutMilliseconds: timings.answerWithin })) {
         take(event);
         stream.events += 1;
         announce.watching();
@@ -176,8 +181,9 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
   async function abortWhenSilent(stream: Stream, ending: AbortController): Promise<void> {
     const startedAt = now();
     while (!ending.signal.aborted) {
-      // A clock set back must not make the wait longer.
-      const silence = Math.max(0, now() - (stream.heardAt ?? startedAt));
+      // A clock that was set back starts the wait anew; it must not make it a day long.
+      stream.heardAt = Math.min(now(), stream.heardAt ?? startedAt);
+      const silence = now() - stream.heardAt;
       if (silence < timings.stallAfter) await sleep(timings.stallAfter - silence, ending.signal);
       else ending.abort(new Silence(`watch of ${path}: silent for ${Math.round(silence / 1_000)} s, connecting anew`));
     }
@@ -247,6 +253,7 @@ const defaultTimings: ReflectorTimings = {
   random: Math.random,
   sleep: (milliseconds, signal) => timeout(milliseconds, undefined, { signal }).catch(() => undefined),
   stallAfter: 180_000,
+  answerWithin: undefined,
 };
 
 /** The server answers 406 to the kind of one object for a list, and the other way round; no plain JSON is accepted instead. */

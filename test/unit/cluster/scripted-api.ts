@@ -18,8 +18,8 @@ export type Received = {
 /** What the server does with one request. A response that is not ended stays open, as a watch does. */
 export type Answer = (response: ServerResponse, request: Received) => void;
 
-/** An API server on a loopback port that answers requests in the order of a script; what goes beyond stays open. */
-export async function scriptedApi(script: Answer[]) {
+/** An API server on a loopback port that answers requests in the order of a script; what goes beyond stays open unless told. */
+export async function scriptedApi(script: Answer[], beyond: Answer = watching()) {
   const received: Received[] = [];
   const open: ServerResponse[] = [];
   const server = createServer(async (message, response) => {
@@ -32,7 +32,7 @@ export async function scriptedApi(script: Answer[]) {
       headers: message.headers,
       body: await text(message),
     };
-    const answer = script[received.length] ?? watching();
+    const answer = script[received.length] ?? beyond;
     received.push(request);
     open.push(response);
     answer(response, request);
