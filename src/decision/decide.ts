@@ -175,7 +175,7 @@ function renderPortWritten(reference: ImageReference): string {
 }
 
 function noticeUnsure(origin: Origin, { namespace }: Place): Notice {
-  const message = `the labels of namespace "${namespace}" are not known here, and ${renderOrigin(origin)} selects by labels: judged as strictly as they could ask for`;
+  const message = `${renderOrigin(origin)} selects by labels, and those of namespace "${namespace}" are not known here: judged by the strictest that they could lead to`;
   return { reason: 'labels-unknown', message };
 }
 

@@ -115,7 +115,7 @@ function chooseSecret(credential: BuildCredential, images: ReadonlyMap<ImageSlot
   const secret = taken.secrets[0];
   const uncovered = wishes.filter(({ secrets }) => !secrets.includes(secret ?? '')).map(({ image }) => image);
   // The advice first: the API server cuts a long warning.
-  const message = `${place} holds one secret, "${secret}"; put the credentials of all registries of this build into one that every rule names. Not served: ${uncovered.map(written).join(', ')}`;
+  const message = `${place} has room for one secret, "${secret}": put the credentials of all registries of this build into one, and name it in each rule. Not served: ${uncovered.map(written).join(', ')}`;
   return { secret, notices: [{ reason: 'build-other-images', message }] };
 }
 

@@ -23,19 +23,31 @@ export type FindingContext = {
 
 /** One image on one line: where it stands, what is wrong, the rule that decided and, with `nearest`, what would do instead. */
 export function renderFinding(image: ImageDecision, context: FindingContext): string {
-  const { holder, content } = image.slot;
-  const old = `not new, so this change passes${context.newPodsRefused ? ', but new pods will be refused' : ''}`;
-  const remarks = image.reason === 'not-introduced' ? [holder, old] : [holder];
-  if (image.stream?.kind === 'resolved') return `${remarks.join(': ')}: ${renderStream(image, image.stream, context)}`;
-  if (content.kind === 'unresolved') return `${remarks.join(': ')} has no image that could run: ${content.why}`;
-  return `${remarks.join(': ')}: ${subject(image, content.text)} ${describeJudgement(image, context)}`;
+  const { content } = image.slot;
+  const place = [image.slot.holder, ...remarksOn(image, context)].join(': ');
+  if (image.stream?.kind === 'resolved') return `${place}: ${renderStream(image, image.stream, context)}`;
+  if (content.kind === 'image') return `${place}: ${subject(image, content.text)} ${describeJudgement(image, context)}`;
+  return `${place}${place === image.slot.holder ? '' : ': it'} has no image that could run: ${content.why}; write the image that is meant`;
+}
+
+/** Why it passes all the same. In front, because the API server cuts a long warning. */
+function remarksOn({ reason }: ImageDecision, { newPodsRefused }: FindingContext): readonly string[] {
+  switch (reason) {
+    case 'not-introduced':
+      return [`not new, so this change passes${newPodsRefused ? ', but new pods will be refused' : ''}`];
+    case 'placeholder':
+      return ['passes now, but will be refused when an image trigger fills it'];
+    case 'mirror-pod':
+      return ['of a static pod, which runs already and is not refused'];
+    default:
+      return [];
+  }
 }
 
 // The stream is what the person has written; a digest would only lengthen what the API server cuts.
 function renderStream(image: ImageDecision, { stream, image: text }: StreamResolution & { kind: 'resolved' }, context: FindingContext) {
   const held = image.problem ? 'an image' : quote(image.reference ? canonicalName(image.reference) : text);
-  const consequence = image.reason === 'placeholder' ? '; it will be refused when a trigger puts it in' : '';
-  return `image stream ${quote(stream)} holds ${held}, which ${describeJudgement(image, context)}${consequence}`;
+  return `image stream ${quote(stream)} holds ${held}, which ${describeJudgement(image, context)}`;
 }
 
 /** What follows after the findings of one object: whom to ask. */
@@ -48,10 +60,11 @@ export function renderContact(rules: RuleSet): string {
   return `Ask the owners of the registry rules in ${shown}${places.length > 3 ? ` and ${places.length - 3} more` : ''}`;
 }
 
-function subject({ problem, reference }: ImageDecision, text: string): string {
+function subject({ problem, reference, reason }: ImageDecision, text: string): string {
   // The problem's own words begin with the image, masked where it holds a password.
   if (problem) return 'image';
-  const understood = reference && formatReference(reference) !== text ? ` (${canonicalName(reference)})` : '';
+  // What is refused for naming no registry is not understood as one of Docker Hub.
+  const understood = reference && reason !== 'short-name' && formatReference(reference) !== text ? ` (${canonicalName(reference)})` : '';
   return `image ${quote(text)}${understood}`;
 }
 
@@ -61,10 +74,10 @@ export function describeJudgement(
   context: Omit<FindingContext, 'newPodsRefused'>,
 ): string {
   if (image.missing !== undefined) return `cannot be pulled: ${image.missing}`;
-  return `${verdictOf(image, context)}${oneOfSeveral(image)}${exemptionOf(image)}`;
+  return `${verdictOf(image)}${exemptionOf(image)}${nearby(image, context)}${oneOfSeveral(image)}`;
 }
 
-function verdictOf(image: ImageJudgement, { nearest, place }: Omit<FindingContext, 'newPodsRefused'>): string {
+function verdictOf(image: ImageJudgement): string {
   const { verdict, rule, reference } = image;
   switch (verdict) {
     case 'unparseable':
@@ -75,13 +88,16 @@ function verdictOf(image: ImageJudgement, { nearest, place }: Omit<FindingContex
       if (!rule)
         return `names no registry, and such names are refused here; write the registry too, such as ${quote(reference ? formatReference(reference) : '')}`;
       return `comes from a distrusted registry${rule.reason ? `: ${rule.reason}` : ''} (rule ${ruleName(rule)})`;
-    case 'unconfigured': {
-      const near = reference && nearest ? nearest(reference, place) : [];
-      return `comes from a registry that no rule names${near.length === 0 ? '' : `; configured nearby: ${near.map(({ pattern }) => pattern.text).join(', ')}`}`;
-    }
+    case 'unconfigured':
+      return 'comes from a registry that no rule names';
     case 'trusted':
       return `is trusted (rule ${ruleName(rule)})`;
   }
+}
+
+function nearby({ verdict, reference }: ImageJudgement, { nearest, place }: Omit<FindingContext, 'newPodsRefused'>): string {
+  const near = verdict === 'unconfigured' && reference && nearest ? nearest(reference, place) : [];
+  return near.length === 0 ? '' : `; configured nearby: ${near.map(({ pattern }) => pattern.text).join(', ')}`;
 }
 
 function oneOfSeveral({ searched }: ImageJudgement): string {

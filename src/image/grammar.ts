@@ -255,7 +255,10 @@ function digestFault(digest: string | undefined): Fault | undefined {
     return { code: 'digest', what: `has the digest algorithm ${quote(algorithm)}, which is not sha256, sha384 or sha512` };
   }
   if (hex.length !== length)
-    return { code: 'digest', what: `has a ${algorithm} digest of ${hex.length} characters; it must have ${length}` };
+    return {
+      code: 'digest',
+      what: `has a ${algorithm} digest of ${hex.length} character${hex.length === 1 ? '' : 's'}; it must have ${length}`,
+    };
   if (/[^0-9a-f]/.test(hex)) return { code: 'digest', what: `has a ${algorithm} digest that is not all lower-case hex digits` };
   return undefined;
 }

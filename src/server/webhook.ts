@@ -196,7 +196,7 @@ function answerUndecodable(review: DecodedReview & { ok: false }, reply: Fastify
 /** The API server repeats a request that is answered so, within the webhook's timeout. */
 function comeAgain(reply: FastifyReply, message: string) {
   reply.header('retry-after', '1');
-  return refuse(reply, 503, 'ServiceUnavailable', `regkeeper: ${message}`);
+  return refuse(reply, 503, 'ServiceUnavailable', `regkeeper: ${message}; try again in a moment`);
 }
 
 function bug(uid: string): AdmissionAnswer {

@@ -118,7 +118,11 @@ describe('a finding says', () => {
       image: 'elsewhere.example/x',
       message: 'container "c0": image "elsewhere.example/x" comes from a registry that no rule names',
     },
-    { name: 'that the image is missing', image: '', message: 'container "c0" has no image that could run: the image is blank' },
+    {
+      name: 'that the image is missing',
+      image: '',
+      message: 'container "c0" has no image that could run: the image is blank; write the image that is meant',
+    },
   ])('$name', ({ image, message }) => {
     expect(decided(change('Pod', pod(image)), rules).findings.map((finding) => finding.message)).toEqual([message]);
   });

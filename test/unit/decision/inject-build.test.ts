@@ -106,7 +106,7 @@ describe('the secrets of a build', () => {
       before: docker(undefined, 'FROM c.io/y AS s\nFROM a.io/x'),
       found: { dockerStrategy: 'a-pull' },
       notices: [
-        'build-other-images: spec.strategy.dockerStrategy.pullSecret holds one secret, "a-pull"; put the credentials of all registries of this build into one that every rule names. Not served: "c.io/y"',
+        'build-other-images: spec.strategy.dockerStrategy.pullSecret has room for one secret, "a-pull": put the credentials of all registries of this build into one, and name it in each rule. Not served: "c.io/y"',
       ],
     },
     {

@@ -232,7 +232,7 @@ describe('a placeholder that an image trigger fills', () => {
     const { outcome, findings, images } = decided(change('DeploymentConfig', deploymentConfig(image, stream('old:1'))), rules, withOld);
     expect([outcome, images[0]?.reason]).toEqual(['warn', 'placeholder']);
     expect(findings[0]?.message).toBe(
-      'container "web": image stream "shop/old:1" holds "old.io/x", which comes from a distrusted registry: closed (rule "old.io", a.yaml:8:14); it will be refused when a trigger puts it in',
+      'container "web": passes now, but will be refused when an image trigger fills it: image stream "shop/old:1" holds "old.io/x", which comes from a distrusted registry: closed (rule "old.io", a.yaml:8:14)',
     );
   });
 

@@ -1,0 +1,306 @@
+/*
+ * Every text that a person can be answered with, in one file, to be read aloud: messages.golden.md. A changed text changes that file
+ * (UPDATE_GOLDEN=1 rewrites it), and whoever reviews the change reads the sentence as the person who is blocked would.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import type { AdmissionAnswer } from '../../../src/admission/response.ts';
+import { changeOf, decodeReview } from '../../../src/admission/review.ts';
+import { decide } from '../../../src/decision/decide.ts';
+import type { Facts } from '../../../src/decision/facts.ts';
+import { type ReasonCode, reasons } from '../../../src/decision/reasons.ts';
+import { compileRuleSet } from '../../../src/rules/compile.ts';
+import { parseRulesDocument } from '../../../src/rules/parse.ts';
+import type { RuleSet } from '../../../src/rules/ruleset.ts';
+import { createWebhookServer } from '../../../src/server/webhook.ts';
+import { createCertificateAuthority, issueServerCertificate } from '../../../src/tls/certificates.ts';
+import { briefly, sha256 } from '../rules/documents.ts';
+import { reviewOf } from '../server/reviews.ts';
+import { accounts, patched, unwatched } from './changes.ts';
+import { streams } from './stream-facts.ts';
+
+const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
+const authority = createCertificateAuthority({ commonName: 'test', ...life });
+const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: [], ...life });
+
+const golden = join(import.meta.dirname, 'messages.golden.md');
+const digest = `sha256:${'4f53cda1'.repeat(8)}`;
+
+const table = `
+rules:
+- {name: corporate, registry: "registry.example.com:5000", pullSecret: corp-pull, pushSecret: corp-push}
+- {name: partner, registry: partner.example.com, pullSecret: partner-pull}
+- {name: team-a, registry: quay.example.com/team-a, pullSecret: [team-a-pull, shared-pull], onMissingSecret: deny}
+- {name: public, registry: public.example.com}
+- {registry: docker.io/library}
+- {name: hub, registry: docker.io, trust: false, reason: "Docker Hub is rate limited here; use registry.example.com:5000/hub"}
+- {registry: gone.example.com, trust: false}
+exemptions:
+- {image: quay.example.com/legacy, until: 2026-11-20, reason: migration planned}
+- {image: old.example.com/app, until: 2027-03-31, reason: migration planned}
+`;
+const internal = 'internalRegistries: ["image-registry.openshift-image-registry.svc:5000"]\n';
+const contact = 'contact: the platform team (#platform)\n';
+const rules = rulesOf(contact + internal + table);
+const labelled = rulesOf(
+  `${contact}rules:\n- {name: prod only, registry: prod.example.com, namespaces: {matchLabels: {stage: prod}}}\n- {registry: public.example.com}\n`,
+);
+
+const corp = 'registry.example.com:5000/shop/web:1.4';
+const known = { ...accounts({ default: ['default-dockercfg-x7k2p'], robot: [] }), now: unwatched.now };
+const enforcing = accounts({ default: ['listed'] }, true);
+const missing: Facts = { ...known, secret: (_namespace, name) => (name === 'shared-pull' ? 'wrong-type' : 'absent') };
+const streaming = streams(
+  {
+    'shop/base': { tags: { '1': { from: { kind: 'DockerImage', name: 'nginx-fork/base:1' } } } },
+    'openshift/nodejs': { tags: { '20': { images: [{ image: digest, reference: `unknown.example.org/ubi9/nodejs@${digest}` }] } } },
+    'shop/partner': { tags: { '1': { from: { kind: 'DockerImage', name: 'partner.example.com/base' } } } },
+  },
+  known,
+);
+
+const container = (image: unknown, name = 'app') => ({ name, image });
+const pod = (...images: readonly unknown[]) => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: 'web' },
+  spec: { containers: images.map((image, index) => container(image, index === 0 ? 'app' : `sidecar-${index}`)) },
+});
+const deployment = (image: unknown, metadata: object = {}) => ({
+  apiVersion: 'apps/v1',
+  kind: 'Deployment',
+  metadata: { name: 'web', ...metadata },
+  spec: { template: { metadata: {}, spec: { containers: [container(image)] } } },
+});
+const buildConfig = (spec: object) => ({ apiVersion: 'build.openshift.io/v1', kind: 'BuildConfig', metadata: { name: 'web' }, spec });
+const image = (name: string) => ({ kind: 'DockerImage', name });
+const stream = (name: string, namespace?: string) => ({ kind: 'ImageStreamTag', name, ...(namespace && { namespace }) });
+const docker = (from: object | undefined, dockerfile: string) =>
+  buildConfig({ strategy: { dockerStrategy: { ...(from && { from }) } }, source: { dockerfile } });
+
+type Situation = {
+  readonly what: string;
+  readonly object: unknown;
+  readonly request?: Record<string, unknown>;
+  readonly rules?: RuleSet;
+  readonly facts?: Facts;
+};
+const update = (oldObject: unknown) => ({ operation: 'UPDATE', oldObject });
+
+const situations: readonly Situation[] = [
+  { what: 'Nothing to say: a trusted image', object: pod('public.example.com/app') },
+  { what: 'A registry that is refused, with a reason', object: pod('bitnami/redis:7') },
+  { what: 'A registry that is refused, without a reason', object: deployment('gone.example.com/app') },
+  { what: 'A registry that no rule names, one port away from one that a rule does', object: pod('registry.example.com/shop/web:1.4') },
+  { what: 'A registry that no rule names, spelt nearly like one that a rule does', object: pod('quay.exmaple.com/team-a/web') },
+  { what: 'A registry that no rule names, far from all', object: pod('ghcr.io/somebody/tool@sha256:0') },
+  { what: 'A digest, in full', object: pod(`ghcr.io/somebody/tool@${digest}`) },
+  { what: 'A name that cannot be read', object: pod('https://registry.example.com:5000/web') },
+  { what: 'A name that cannot be read, with a password in it', object: pod('me:hunter2@registry.example.com:5000/web') },
+  { what: 'Several images, one of them good', object: pod(corp, 'bitnami/redis', 'ghcr.io/somebody/tool') },
+  { what: 'More than ten', object: pod(...Array.from({ length: 13 }, (_none, index) => `ghcr.io/somebody/tool-${index}`)) },
+  {
+    what: 'Init container, debug container and image volume',
+    object: {
+      ...pod('public.example.com/app'),
+      spec: {
+        containers: [container('public.example.com/app')],
+        initContainers: [container('ghcr.io/a', 'setup')],
+        ephemeralContainers: [container('ghcr.io/b', 'debugger')],
+        volumes: [{ name: 'model', image: { reference: 'ghcr.io/c' } }],
+      },
+    },
+  },
+  { what: 'An object whose name is yet to be made', object: { ...pod('ghcr.io/a'), metadata: { generateName: 'web-7d9c-' } } },
+  { what: 'Without a contact in the rules', object: pod('ghcr.io/a'), rules: rulesOf(table) },
+  { what: 'unconfigured: warn', object: pod('ghcr.io/a'), rules: rulesOf(`unconfigured: warn\n${table}`) },
+  { what: 'mode: warn', object: pod('bitnami/redis'), rules: rulesOf(`mode: warn\n${contact}${table}`) },
+  { what: 'mode: audit', object: pod('bitnami/redis'), rules: rulesOf(`mode: audit\n${contact}${table}`) },
+  { what: 'An exemption that holds', object: pod('old.example.com/app:1') },
+  { what: 'An exemption that has ended', object: pod('quay.example.com/legacy/app') },
+  { what: 'A short name where they are refused', object: pod('nginx'), rules: rulesOf(`shortNames: reject\n${contact}${table}`) },
+  {
+    what: 'A short name where nodes search several registries',
+    object: pod('shop/web'),
+    rules: rulesOf(`shortNames: ["registry.example.com:5000", docker.io]\n${contact}${table}`),
+  },
+  {
+    what: 'An image that was there before',
+    object: deployment('bitnami/redis', { labels: { a: 'b' } }),
+    request: update(deployment('bitnami/redis')),
+  },
+  { what: 'The same in a Pod, which is not made anew', object: pod('bitnami/redis'), request: update(pod('bitnami/redis')) },
+  {
+    what: 'A static pod that a kubelet reports',
+    object: { ...pod('bitnami/redis'), metadata: { name: 'web', annotations: { 'kubernetes.io/config.mirror': 'x' } } },
+    request: { userInfo: { username: 'system:node:n1' } },
+  },
+  { what: 'A blank image in a Pod', object: pod(' ') },
+  { what: 'No image in a Pod', object: pod(undefined) },
+  { what: 'A blank image in a template', object: deployment(' ') },
+  { what: 'A secret that is not there, in a template', object: deployment(corp), facts: missing },
+  { what: 'A secret that is not there, in a Pod that needs it', object: pod('quay.example.com/team-a/web'), facts: missing },
+  {
+    what: 'A push secret that is not there',
+    object: buildConfig({ strategy: {}, output: { to: image('registry.example.com:5000/shop/out') } }),
+    facts: missing,
+  },
+  {
+    what: 'A debug container whose secret the Pod lacks',
+    object: pod('public.example.com/app', corp),
+    request: update(pod('public.example.com/app')),
+  },
+  { what: 'A service account that allows only what it lists', object: pod(corp), facts: enforcing },
+  { what: 'A service account that nobody can look up', object: deployment(corp), facts: unwatched },
+  {
+    what: 'Labels of a namespace that nobody knows',
+    object: pod('prod.example.com/app'),
+    rules: labelled,
+    facts: { ...known, namespace: () => ({ kind: 'unknown' }) },
+  },
+  { what: 'A build from an image that is refused', object: buildConfig({ strategy: { sourceStrategy: { from: image('bitnami/node') } } }) },
+  { what: 'A build whose Dockerfile names what is refused', object: docker(undefined, `FROM ${corp}\nCOPY --from=bitnami/redis /x /x\n`) },
+  { what: 'A build that pushes where nobody may', object: buildConfig({ strategy: {}, output: { to: image('ghcr.io/somebody/out') } }) },
+  {
+    what: 'A build of two registries with one place for a secret',
+    object: docker(undefined, `FROM partner.example.com/x AS s\nFROM ${corp}\n`),
+  },
+  {
+    what: 'A build beside an internal image',
+    object: docker(undefined, `FROM image-registry.openshift-image-registry.svc:5000/shop/base AS s\nFROM ${corp}\n`),
+  },
+  {
+    what: 'A build beside an internal image, from its strategy',
+    object: { ...docker(image(corp), 'FROM x\nCOPY --from=image-registry.openshift-image-registry.svc:5000/shop/base /x /x\nFROM y\n') },
+  },
+  {
+    what: 'A build beside an image stream that needs another secret',
+    object: docker(stream('partner:1'), `FROM s\nCOPY --from=${corp} /x /x\nFROM y\n`),
+    facts: streaming,
+  },
+  {
+    what: 'A build from an image stream that holds what no rule names',
+    object: buildConfig({ strategy: { sourceStrategy: { from: stream('nodejs:20', 'openshift') } } }),
+    facts: streaming,
+  },
+  {
+    what: 'A placeholder that an image trigger would fill with what is refused',
+    object: deploymentConfig('shop/web', stream('base:1')),
+    facts: streaming,
+  },
+  {
+    what: 'An image stream that imports what is refused',
+    object: {
+      apiVersion: 'image.openshift.io/v1',
+      kind: 'ImageStream',
+      metadata: { name: 'redis' },
+      spec: { tags: [{ name: '7', from: image('bitnami/redis:7') }] },
+    },
+  },
+  { what: 'An object that is not what its kind says', object: { ...pod(corp), spec: { containers: { app: corp } } } },
+  { what: 'A kind that is not read', object: { apiVersion: 'v1', kind: 'Service', metadata: { name: 'web' } } },
+  { what: 'A service account that is not known yet', object: pod(corp), facts: accounts({}) },
+  {
+    what: 'A namespace that is not known yet',
+    object: pod('prod.example.com/app'),
+    rules: labelled,
+    facts: { ...known, namespace: () => ({ kind: 'absent' }) },
+  },
+  {
+    what: 'A bug',
+    object: pod(corp),
+    facts: {
+      ...known,
+      secret: () => {
+        throw new Error('a bug');
+      },
+    },
+  },
+];
+
+const servers: { close(): PromiseLike<unknown> }[] = [];
+afterAll(async () => {
+  for (const server of servers) await server.close();
+});
+
+test('messages.golden.md has every text, as it is now (UPDATE_GOLDEN=1 rewrites it; read the difference aloud)', async () => {
+  const sections: string[] = [];
+  for (const situation of situations) sections.push(await sectionOf(situation));
+  const text = `${head}\n${sections.join('\n')}`;
+  if (process.env.UPDATE_GOLDEN === '1') writeFileSync(golden, text);
+  expect(text).toBe(readFileSync(golden, 'utf8'));
+});
+
+test('every reason is among them', () => {
+  const given = situations.flatMap(({ object, request, rules: own = rules, facts = known }) => reasonsIn(object, request, own, facts));
+  expect([...new Set(given)].sort()).toEqual(Object.keys(reasons).sort());
+});
+
+test('no situation is told twice', () => {
+  const names = situations.map(({ what }) => what);
+  expect(names).toEqual([...new Set(names)]);
+});
+
+const head = `# What people are told
+
+Written by messages.test.ts; \`UPDATE_GOLDEN=1\` rewrites it. A line with **Refused** is the message that ends the request, one with **Warning**
+is printed beside a request that passes, or beside its refusal; each as the client prints it.
+`;
+
+async function sectionOf({ what, object, request = {}, rules: own = rules, facts = known }: Situation): Promise<string> {
+  const server = createWebhookServer(
+    { rules: () => own, facts: () => facts, audit: () => undefined, reportBug: () => undefined, monotonic: () => 0n },
+    { tls },
+  );
+  servers.push(server);
+  const post = async (url: string, subject: unknown) => {
+    const payload = JSON.stringify(reviewOf(subject, { ...request, object: subject }));
+    const response = await server.inject({ method: 'POST', url, payload, headers: { 'content-type': 'application/json' } });
+    const body = JSON.parse(response.body);
+    return response.statusCode === 200
+      ? (body as AdmissionAnswer).response
+      : { allowed: false, status: body, warnings: [], patch: undefined };
+  };
+  const mutated = await post('/mutate', object);
+  const patch = mutated.patch === undefined ? [] : JSON.parse(Buffer.from(mutated.patch, 'base64').toString('utf8'));
+  const answers = [mutated, ...(mutated.allowed ? [await post('/validate', patched(object, { patch }))] : [])];
+  const warnings = answers.flatMap((answer) => answer.warnings ?? []).map((warning) => `**Warning** ${warning}`);
+  const refusals = answers.flatMap(({ allowed, status }) =>
+    allowed || !status ? [] : [`**Refused** (${status.code} ${status.reason}) ${status.message}`],
+  );
+  const told = [...warnings, ...refusals];
+  return `## ${what}\n\n${told.length > 0 ? told.join('\n\n') : 'Passes, without a word.'}\n`;
+}
+
+function reasonsIn(object: unknown, request: Record<string, unknown> | undefined, own: RuleSet, facts: Facts): readonly ReasonCode[] {
+  const review = decodeReview(JSON.parse(JSON.stringify(reviewOf(object, { ...request, object }))));
+  const change = review.ok ? changeOf(review.request) : undefined;
+  try {
+    const decision = change && decide(change, own, facts);
+    return decision?.kind === 'decided' ? [...decision.images, ...decision.notices].map(({ reason }) => reason) : [];
+  } catch {
+    return [];
+  }
+}
+
+function deploymentConfig(placeholder: string, from: object) {
+  return {
+    apiVersion: 'apps.openshift.io/v1',
+    kind: 'DeploymentConfig',
+    metadata: { name: 'web' },
+    spec: {
+      triggers: [{ type: 'ImageChange', imageChangeParams: { automatic: true, containerNames: ['app'], from } }],
+      template: { spec: { containers: [container(placeholder)] } },
+    },
+  };
+}
+
+/** Rules out of a ConfigMap, as in a cluster. */
+function rulesOf(text: string): RuleSet {
+  const source = { kind: 'configMap' as const, namespace: 'regkeeper', name: 'regkeeper-rules', key: 'rules.yaml' };
+  const parsed = parseRulesDocument(text, source);
+  const compiled = parsed.ok ? compileRuleSet([parsed.document], sha256) : parsed;
+  if (!compiled.ok) throw new Error(briefly(compiled.problems).join('\n'));
+  return compiled.ruleSet;
+}
