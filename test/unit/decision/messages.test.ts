@@ -141,6 +141,7 @@ const situations: readonly Situation[] = [
   { what: 'A blank image in a template', object: deployment(' ') },
   { what: 'A secret that is not there, in a template', object: deployment(corp), facts: missing },
   { what: 'A secret that is not there, in a Pod that needs it', object: pod('quay.example.com/team-a/web'), facts: missing },
+  { what: 'A default port that is written, by which the kubelet misses the secret', object: pod('partner.example.com:443/app') },
   {
     what: 'A push secret that is not there',
     object: buildConfig({ strategy: {}, output: { to: image('registry.example.com:5000/shop/out') } }),
