@@ -1,8 +1,6 @@
-import { createServer, type Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import { afterAll, describe, expect, test } from 'vitest';
-import { createCertificateAuthority, issueServerCertificate } from '../../../src/tls/certificates.ts';
 import { kubernetesVersion } from '../binaries.ts';
+import { type AdmissionRequest, serveWebhook } from '../other-webhook.ts';
 import { target, waitFor } from '../target.ts';
 
 const cluster = target();
@@ -72,19 +70,19 @@ describe('the test cluster', () => {
 
 describe.runIf(cluster.local)('a webhook registered by Service reference', () => {
   const seen: AdmissionRequest[] = [];
-  const servers: Server[] = [];
   const configurations: string[] = [];
 
   afterAll(async () => {
     for (const name of configurations) await kubectl(['delete', 'validatingwebhookconfiguration', name, '--ignore-not-found']);
-    for (const server of servers) server.closeAllConnections();
-    for (const server of servers) server.close();
   });
 
   test('is called on its loopback port once its Service is routed there, and not before', async () => {
     const namespace = await cluster.namespace();
     const service = { namespace, service: 'hook', port: 443 };
-    const { port, caBundle } = await serveDenials(`hook.${namespace}.svc`);
+    const { port, caBundle } = await serveWebhook(`hook.${namespace}.svc`, (request) => {
+      seen.push(request);
+      return { allowed: false, status: { message: 'the scenario says no' } };
+    });
     await kubectl(['create', 'service', 'clusterip', 'hook', '--tcp=443:8443', '-n', namespace]);
     await registerForConfigMaps(namespace, caBundle);
     const tryToCreate = () => kubectl(['create', 'configmap', 'attempt', '-n', namespace, '--dry-run=server'], { allowFailure: true });
@@ -104,23 +102,6 @@ describe.runIf(cluster.local)('a webhook registered by Service reference', () =>
     expect(stderr).toContain('denied the request: the scenario says no');
     expect(seen).toMatchObject([{ namespace, name: 'attempt', operation: 'CREATE', dryRun: true }]);
   });
-
-  async function serveDenials(host: string): Promise<{ port: number; caBundle: string }> {
-    const notBefore = new Date(Date.now() - 60_000);
-    const notAfter = new Date(Date.now() + 3_600_000);
-    const authority = createCertificateAuthority({ commonName: 'scenario', notBefore, notAfter });
-    const leaf = issueServerCertificate({ authority, commonName: host, dnsNames: [host], ipAddresses: [], notBefore, notAfter });
-    const server = createServer({ key: leaf.key, cert: leaf.certificate }, async (incoming, response) => {
-      const { request } = JSON.parse(await textOf(incoming)) as { request: AdmissionRequest };
-      seen.push(request);
-      const answer = { uid: request.uid, allowed: false, status: { message: 'the scenario says no' } };
-      response.setHeader('content-type', 'application/json');
-      response.end(JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: answer }));
-    });
-    servers.push(server);
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    return { port: (server.address() as AddressInfo).port, caBundle: Buffer.from(authority.certificate).toString('base64') };
-  }
 
   async function registerForConfigMaps(namespace: string, caBundle: string): Promise<void> {
     const webhook = {
@@ -147,18 +128,4 @@ describe.runIf(cluster.local)('a webhook registered by Service reference', () =>
 
 interface Pod {
   readonly metadata: { readonly name: string; readonly ownerReferences?: readonly { readonly kind: string }[] };
-}
-
-interface AdmissionRequest {
-  readonly uid: string;
-  readonly namespace: string;
-  readonly name: string;
-  readonly operation: string;
-  readonly dryRun: boolean;
-}
-
-async function textOf(stream: AsyncIterable<Buffer>): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of stream) chunks.push(chunk);
-  return Buffer.concat(chunks).toString('utf8');
 }

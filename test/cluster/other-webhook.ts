@@ -1,0 +1,53 @@
+/** A webhook of somebody else: what stands beside regkeeper in a cluster, answered by the test itself. */
+
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { afterAll } from 'vitest';
+import { createCertificateAuthority, issueServerCertificate } from '../../src/tls/certificates.ts';
+
+export interface AdmissionRequest {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly operation: string;
+  readonly dryRun: boolean;
+  readonly object: unknown;
+}
+
+/** On a loopback port until the file's tests are over. The answer needs no uid; `caBundle` is as webhook configurations have it. */
+export async function serveWebhook(
+  host: string,
+  answer: (request: AdmissionRequest) => object,
+): Promise<{ readonly port: number; readonly caBundle: string }> {
+  const notBefore = new Date(Date.now() - 60_000);
+  const notAfter = new Date(Date.now() + 3_600_000);
+  const authority = createCertificateAuthority({ commonName: 'scenario', notBefore, notAfter });
+  const leaf = issueServerCertificate({ authority, commonName: host, dnsNames: [host], ipAddresses: [], notBefore, notAfter });
+  const server = createServer({ key: leaf.key, cert: leaf.certificate }, async (incoming, response) => {
+    const { request } = JSON.parse(await textOf(incoming)) as { request: AdmissionRequest };
+    const review = {
+      apiVersion: 'admission.k8s.io/v1',
+      kind: 'AdmissionReview',
+      response: { uid: request.uid, ...answer(request) },
+    };
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify(review));
+  });
+  closing.push(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { port: (server.address() as AddressInfo).port, caBundle: Buffer.from(authority.certificate).toString('base64') };
+}
+
+const closing: (() => void)[] = [];
+afterAll(() => {
+  for (const close of closing.splice(0)) close();
+});
+
+async function textOf(stream: AsyncIterable<Buffer>): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return Buffer.concat(chunks).toString('utf8');
+}
