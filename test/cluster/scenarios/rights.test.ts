@@ -1,0 +1,219 @@
+/**
+ * The rights that `deploy/` grants are those that the server uses: on a control plane of this file's own, whose audit log says what the
+ * server asks for, and which asks for the right to delete of whoever sets an ownerReference, as OpenShift does.
+ */
+
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type ControlPlane, startControlPlane } from '../control-plane.ts';
+import { installCrds } from '../crds.ts';
+import { createKubectl, type Kubectl } from '../kubectl.ts';
+import { launchRegkeeper, ownNamespace, type Regkeeper, routeTo, startRegkeeper, waitUntilFilled } from '../regkeeper.ts';
+import { waitFor } from '../wait-for.ts';
+
+const user = 'system:serviceaccount:regkeeper:regkeeper';
+const deploy = join(import.meta.dirname, '../../../deploy');
+
+type Verdict = 'allow' | 'forbid';
+type AuditEvent = {
+  verb: string;
+  objectRef?: { apiGroup?: string; resource: string; subresource?: string; namespace?: string; name?: string };
+  annotations: { 'authorization.k8s.io/decision': Verdict };
+  requestURI: string;
+};
+type PolicyRule = { apiGroups: string[]; resources: string[]; resourceNames?: string[]; verbs: string[] };
+type Role = { kind: string; metadata: { name: string; namespace?: string }; rules: PolicyRule[] };
+/** One verb on one resource, of one name if the rule names any. */
+type Right = { role: string; namespace?: string | undefined; apiGroup: string; resource: string; name?: string | undefined; verb: string };
+
+/** Rights that no request uses, and why they are granted all the same. */
+const unused = [
+  {
+    right: 'ClusterRole regkeeper-registration: delete mutatingwebhookconfigurations.admissionregistration.k8s.io regkeeper',
+    reason: 'asked for by OwnerReferencesPermissionEnforcement when the ownerReference is set; the test below shows it',
+  },
+  {
+    right: 'ClusterRole regkeeper-registration: delete validatingwebhookconfigurations.admissionregistration.k8s.io regkeeper',
+    reason: 'the same',
+  },
+];
+
+let plane: ControlPlane;
+let kubectl: Kubectl;
+let server: Regkeeper;
+let refused = '';
+
+beforeAll(async () => {
+  plane = await startControlPlane({ auditOf: user, admissionPlugins: ['OwnerReferencesPermissionEnforcement'] });
+  const { binaries, kubeconfig, directory } = plane;
+  kubectl = createKubectl({ binary: binaries.kubectl, kubeconfig, cacheFolder: join(directory, 'kubectl-cache') });
+  await installCrds(kubectl);
+  await becomeOpenShift();
+  const overlay = join(directory, 'overlay');
+  await mkdir(overlay);
+  const [base, namespaceRules] = ['base', 'namespace-rules'].map((name) => relative(overlay, join(deploy, name)));
+  await writeFile(join(overlay, 'kustomization.yaml'), JSON.stringify({ resources: [base], components: [namespaceRules] }));
+  await kubectl(['apply', '-k', overlay]);
+
+  // First without the right to delete, to see that it is asked for.
+  const withoutDelete = [{ op: 'replace', path: '/rules/0/verbs', value: ['list', 'watch', 'patch'] }];
+  await kubectl(['patch', 'clusterrole', 'regkeeper-registration', '--type=json', '-p', JSON.stringify(withoutDelete)]);
+  const place = { kubectl, kubeconfig, directory: join(directory, 'server'), routeService: plane.services.route };
+  server = await launchRegkeeper({ ...place, flags: ['--namespace-rules', '--drain-seconds', '0'] });
+  await routeTo(server, place);
+  refused = await waitFor(
+    () =>
+      server
+        .log()
+        .map(({ msg }) => String(msg))
+        .find((msg) => msg.includes('could not be filled')),
+    {
+      deadlineSeconds: 30,
+      what: 'the refusal of the ownerReference',
+    },
+  );
+  await kubectl(['apply', '-k', overlay]);
+  await waitUntilFilled(kubectl);
+  await server.end();
+  server = await startRegkeeper({ ...place, flags: ['--namespace-rules', '--drain-seconds', '0'] });
+  await live();
+}, 180_000);
+
+afterAll(async () => {
+  await server?.end('SIGKILL');
+  await plane?.stop();
+});
+
+/** What makes the server ask for more than at its start. */
+async function live(): Promise<void> {
+  const certificate = async () =>
+    (await kubectl.json<{ data?: Record<string, string> }>(['get', 'secret', 'regkeeper-tls', '-n', ownNamespace])).data?.['tls.crt'];
+  const before = await certificate();
+  await kubectl(['patch', 'secret', 'regkeeper-tls', '-n', ownNamespace, '--type=json', '--patch=[{"op":"remove","path":"/data"}]']);
+  await waitFor(async () => ((await certificate()) ?? before) !== before, { deadlineSeconds: 30, what: 'a new certificate' });
+
+  const rules = JSON.stringify({ data: { 'rules.yaml': 'mode: warn\nrules: [{registry: a.example.com, pullSecret: corp-pull}]\n' } });
+  await kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '--type=merge', '-p', rules]);
+  await waitFor(
+    async () =>
+      (await kubectl(['get', 'configmap', 'regkeeper-rules-snapshot', '-n', ownNamespace, '-o', 'json'])).stdout.includes('a.example.com'),
+    { deadlineSeconds: 30, what: 'the snapshot' },
+  );
+
+  const weaken = '[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Ignore"}]';
+  await kubectl(['patch', 'validatingwebhookconfiguration', 'regkeeper', '--type=json', `--patch=${weaken}`]);
+  await waitFor(() => server.log().some(({ msg }) => String(msg).includes('are put back')), { deadlineSeconds: 30, what: 'the repair' });
+}
+
+/** The APIs of OpenShift that the server asks about, as far as its rights go. */
+async function becomeOpenShift(): Promise<void> {
+  const definition = (plural: string, kind: string) => ({
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: `${plural}.config.openshift.io` },
+    spec: {
+      group: 'config.openshift.io',
+      scope: 'Cluster',
+      names: { plural, kind },
+      versions: [
+        {
+          name: 'v1',
+          served: true,
+          storage: true,
+          schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
+        },
+      ],
+    },
+  });
+  await create(definition('images', 'Image'), definition('clusterversions', 'ClusterVersion'));
+  await kubectl([
+    'wait',
+    '--for=condition=Established',
+    '--timeout=60s',
+    'crd/images.config.openshift.io',
+    'crd/clusterversions.config.openshift.io',
+  ]);
+  await create(
+    { apiVersion: 'config.openshift.io/v1', kind: 'Image', metadata: { name: 'cluster' } },
+    { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'openshift-image-registry' } },
+  );
+  await create({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'image-registry', namespace: 'openshift-image-registry' },
+    spec: { ports: [{ port: 5000 }] },
+  });
+}
+
+async function create(...items: object[]): Promise<void> {
+  await kubectl(['create', '-f', '-'], { stdin: JSON.stringify({ apiVersion: 'v1', kind: 'List', items }) });
+}
+
+describe('what the server asks the API server for', () => {
+  test('is allowed, always', async () => {
+    const denied = (await events()).filter(({ annotations }) => annotations['authorization.k8s.io/decision'] !== 'allow');
+    expect(denied.map(({ verb, requestURI }) => `${verb} ${requestURI}`)).toEqual([]);
+  });
+
+  test('is all that it is granted', async () => {
+    const used = await events();
+    const idle = (await grantedRights()).filter((right) => !used.some((event) => uses(event, right))).map(render);
+    expect(idle.sort()).toEqual(unused.map(({ right }) => right).sort());
+  });
+
+  test('includes the right to delete a webhook configuration where an ownerReference is set, and nowhere is it used', async () => {
+    expect(refused).toContain("cannot set an ownerRef on a resource you can't delete");
+    expect((await events()).filter(({ verb }) => verb === 'delete')).toEqual([]);
+  });
+
+  test('is of every kind that the log can show: the log is not empty for want of auditing', async () => {
+    const verbs = new Set((await events()).map(({ verb }) => verb));
+    expect([...verbs].sort()).toEqual(expect.arrayContaining(['get', 'list', 'patch', 'update', 'watch']));
+  });
+});
+
+async function events(): Promise<AuditEvent[]> {
+  const lines = (await readFile(plane.auditLog, 'utf8')).split('\n').filter(Boolean);
+  return lines.map((line) => JSON.parse(line) as AuditEvent);
+}
+
+async function grantedRights(): Promise<Right[]> {
+  const { items } = await kubectl.json<{ items: Role[] }>(['get', 'clusterroles,roles', '-A', '-l', 'app.kubernetes.io/name=regkeeper']);
+  expect(items.map(({ metadata }) => metadata.name).sort()).toEqual([
+    'regkeeper-certificate',
+    'regkeeper-facts',
+    'regkeeper-namespace-rules',
+    'regkeeper-openshift',
+    'regkeeper-registration',
+    'regkeeper-rules',
+  ]);
+  return items.flatMap(({ kind, metadata, rules }) =>
+    rules.flatMap(({ apiGroups, resources, resourceNames = [undefined], verbs }) =>
+      apiGroups.flatMap((apiGroup) =>
+        resources.flatMap((resource) =>
+          resourceNames.flatMap((name) =>
+            verbs.map((verb) => ({ role: `${kind} ${metadata.name}`, namespace: metadata.namespace, apiGroup, resource, name, verb })),
+          ),
+        ),
+      ),
+    ),
+  );
+}
+
+/** A right for the whole cluster counts as used by a request about the whole cluster only: else a Role would have done. */
+function uses({ verb, objectRef }: AuditEvent, right: Right): boolean {
+  if (objectRef === undefined || objectRef.subresource !== undefined || verb !== right.verb) return false;
+  if ((objectRef.apiGroup ?? '') !== right.apiGroup || objectRef.resource !== right.resource) return false;
+  if (right.name !== undefined) return objectRef.name === right.name;
+  return right.namespace === undefined ? isOfCluster(objectRef) : objectRef.namespace === right.namespace;
+}
+
+/** The API server fills in a Namespace's own name as its namespace. */
+function isOfCluster({ resource, namespace }: NonNullable<AuditEvent['objectRef']>): boolean {
+  return resource === 'namespaces' || namespace === undefined;
+}
+
+function render({ role, apiGroup, resource, name, verb }: Right): string {
+  return `${role}: ${verb} ${resource}${apiGroup && `.${apiGroup}`}${name === undefined ? '' : ` ${name}`}`;
+}
