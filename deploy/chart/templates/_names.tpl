@@ -66,6 +66,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if .Values.namespaceRules }}
 - --namespace-rules
 {{- end }}
+{{- if .Values.extraKinds }}
+- --extra-kinds
+- /etc/regkeeper/kinds/extra-kinds.yaml
+{{- end }}
 {{- if ne .Values.logLevel "info" }}
 - --log-level
 - {{ .Values.logLevel }}

@@ -3,11 +3,12 @@
  * rolls back and goes away without emptying a webhook configuration or touching anybody's rules.
  */
 
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { parseAllDocuments } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 import { createCertificateAuthority, issueServerCertificate } from '../../../src/tls/certificates.ts';
 import { createHelm, findHelm, type Helm } from '../helm.ts';
 import { type Regkeeper, startRegkeeper, waitUntilFilled } from '../regkeeper.ts';
@@ -29,11 +30,13 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 type Manifest = {
+  data?: Record<string, string> | undefined;
   apiVersion: string;
   kind: string;
   metadata: { name: string; namespace?: string; labels?: Record<string, string>; annotations?: Record<string, string> };
 };
 
+const extraKinds = JSON.stringify((parse(readFileSync(join(deploy, 'extra-kinds/extra-kinds.yaml'), 'utf8')) as { kinds: object[] }).kinds);
 const digest = `sha256:${'a'.repeat(64)}`;
 
 /** A choice, as an overlay of kustomize and as flags of Helm. */
@@ -53,6 +56,12 @@ const choices: [choice: string, overlay: Record<string, unknown>, flags: readonl
     "cert-manager's certificates and rules of namespaces",
     { resources: ['base'], components: ['cert-manager', 'namespace-rules'] },
     ['--set', 'certs.mode=cert-manager,namespaceRules=true'],
+  ],
+  ['custom resources', { resources: ['base'], components: ['extra-kinds'] }, ['--set-json', `extraKinds=${extraKinds}`]],
+  [
+    'everything together',
+    { resources: ['base'], components: ['cert-manager', 'namespace-rules', 'extra-kinds'] },
+    ['--set', 'certs.mode=cert-manager,namespaceRules=true', '--set-json', `extraKinds=${extraKinds}`],
   ],
   ['another namespace', { resources: ['base'], namespace: 'keeper' }, ['--namespace', 'keeper']],
   [
@@ -82,15 +91,9 @@ describe('the same choice gives the same objects with Helm as with kustomize', (
     const used = new Set(
       choices.flatMap(([, { resources = [], components = [] }]) => [...(resources as string[]), ...(components as string[])]),
     );
-    expect([...used].sort()).toEqual([
-      'base',
-      'cert-manager',
-      'certificate-files',
-      'namespace-rules',
-      'openshift',
-      'program',
-      'service-ca',
-    ]);
+    const folders = readdirSync(deploy).filter((name) => existsSync(join(deploy, name, 'kustomization.yaml')));
+    // A part of `base`, and nobody's choice.
+    expect([...used].sort()).toEqual(folders.filter((name) => name !== 'starter-rules').sort());
   });
 });
 
@@ -110,8 +113,14 @@ async function kustomize({ resources, components = [], ...more }: Record<string,
 
 const labelsOfTheTool = ['app.kubernetes.io/instance', 'app.kubernetes.io/version', 'app.kubernetes.io/managed-by', 'helm.sh/chart'];
 
-/** Without the labels and annotations that name the tool, and without the Namespace, which Helm makes apart (`--create-namespace`). */
-function byName(text: string): Record<string, Manifest> {
+/**
+ * Without the labels and annotations that name the tool, and without the Namespace, which Helm makes apart (`--create-namespace`). A changed
+ * file of extra kinds starts the Pods anew by its checksum in an annotation, or by its hash in the ConfigMap's name.
+ */
+function byName(whole: string): Record<string, Manifest> {
+  const text = whole
+    .replaceAll(/(?<=regkeeper-extra-kinds)-[0-9a-z]{10}$/gm, '')
+    .replaceAll(/^ +annotations:\n +#.*\n +checksum\/extra-kinds: [0-9a-f]{64}\n/gm, '');
   const manifests = parseAllDocuments(text).flatMap((document) => (document.toJS() as Manifest | null) ?? []);
   const kept = manifests.filter(({ kind }) => kind !== 'Namespace');
   return Object.fromEntries(
@@ -119,6 +128,7 @@ function byName(text: string): Record<string, Manifest> {
       `${manifest.kind} ${metadata.namespace ?? '-'}/${metadata.name}`,
       {
         ...manifest,
+        ...(metadata.name === 'regkeeper-extra-kinds' && { data: parse(manifest.data?.['extra-kinds.yaml'] ?? '') as Manifest['data'] }),
         metadata: {
           ...metadata,
           labels: without(labels, (name) => labelsOfTheTool.includes(name)),

@@ -33,7 +33,7 @@ describe.runIf(cluster.local)('custom resources', () => {
   const keeper = withRegkeeper(
     cluster,
     'mode: enforce\nunconfigured: deny\nrules:\n- {registry: good.example.com, pullSecret: corp-pull}\n',
-    { flags: ['--extra-kinds', resolve(import.meta.dirname, '../../../deploy/extra-kinds.yaml')] },
+    { flags: ['--extra-kinds', resolve(import.meta.dirname, '../../../deploy/extra-kinds/extra-kinds.yaml')] },
   );
 
   describe.each([

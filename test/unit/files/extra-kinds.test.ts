@@ -13,7 +13,7 @@ test('no file names no more kinds', async () => {
 });
 
 test('the example names Rollout, Knative Service, Tekton and one with several templates', async () => {
-  const loaded = await loadExtraKinds([resolve(import.meta.dirname, '../../../deploy/extra-kinds.yaml')]);
+  const loaded = await loadExtraKinds([resolve(import.meta.dirname, '../../../deploy/extra-kinds/extra-kinds.yaml')]);
   const extra = loaded.ok ? loaded.kinds.rows.slice(builtInKinds.rows.length) : [];
   expect(extra.map(({ group, kind }) => `${kind}.${group}`)).toEqual([
     'Rollout.argoproj.io',
