@@ -21,6 +21,8 @@ export type ProbeOptions = {
   readonly pauseMilliseconds?: number | undefined;
 };
 
+type OwnedObject = KubeObject & { readonly metadata: { readonly ownerReferences?: readonly object[] } };
+
 export const probeName = 'probe.regkeeper.io';
 
 /** The API server learns of a new entry within a second or two. */
@@ -56,9 +58,9 @@ export function proveReachable(options: ProbeOptions): (mutating: KubeObject) =>
   };
 }
 
-async function putProbe({ client, namespace, service, certificates }: ProbeOptions, { metadata }: KubeObject): Promise<void> {
+async function putProbe({ client, namespace, service, certificates }: ProbeOptions, { metadata }: OwnedObject): Promise<void> {
   const { authorities = '' } = certificates.current();
-  const { name, uid, resourceVersion } = metadata;
+  const { name, uid, resourceVersion, ownerReferences } = metadata;
   const webhook = {
     name: probeName,
     admissionReviewVersions: ['v1'],
@@ -76,11 +78,12 @@ async function putProbe({ client, namespace, service, certificates }: ProbeOptio
   };
   await client.patchApply(
     `/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/${name}`,
+    // What an apply does not name, it takes away: with the owner the configuration would outlive its namespace.
     // With the version that was seen empty: another replica may have proved it, and filled the configuration, a moment ago.
     {
       apiVersion: 'admissionregistration.k8s.io/v1',
       kind: 'MutatingWebhookConfiguration',
-      metadata: { name, uid, resourceVersion },
+      metadata: { name, uid, resourceVersion, ...(ownerReferences && { ownerReferences }) },
       webhooks: [webhook],
     },
     { fieldManager: 'regkeeper', force: true },

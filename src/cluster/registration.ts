@@ -207,7 +207,8 @@ function keepFilled(options: RegistrationOptions): () => Promise<void> {
       if (watch.synced) tellWhenMissing(configuration, live);
       return live ? [{ configuration, live }] : [];
     });
-    if (!(await isProven(options, present))) {
+    // While the namespace goes there is nothing to prove, only to empty; a probe would be left behind.
+    if (!isLeaving() && !(await isProven(options, present))) {
       checks.soon();
       return undefined;
     }
@@ -221,6 +222,11 @@ function keepFilled(options: RegistrationOptions): () => Promise<void> {
     }
     return failed ? 'again' : undefined;
   };
+
+  function isLeaving(): boolean {
+    const own = home.get(undefined, namespace);
+    return home.synced && (own === undefined || own.metadata.deletionTimestamp !== undefined);
+  }
 
   function tellWhenMissing({ kind }: Configuration, live: LiveConfiguration | undefined): void {
     if (live) missed.delete(kind);

@@ -211,7 +211,8 @@ describe('rules that a namespace has of its own', () => {
     expect(await trusts('delegated.example.com/app', elsewhere)).toBe(false);
   });
 
-  test.each([
+  // It needs --namespace-rules, which is only known of the local cluster.
+  test.runIf(cluster.local).each([
     ['trusts what the cluster refuses', 'rules: [{registry: docker.io}]', /rules\.yaml:1:\d+: .*\(namespace-widens\)/],
     ['trusts what no rule of the cluster names', 'rules: [{registry: unknown.example.com}]', /\(namespace-widens\)/],
     ['sets what is for the cluster to set', 'mode: audit\nrules: []', /rules\.yaml:1:1: .*\(namespace-scope\)/],

@@ -46,6 +46,15 @@ test('a dry run that our own server answered is the proof; it stops nothing and 
   expect(log.lines).toEqual([]);
 });
 
+test('the owner of the configuration stays: without it, it would outlive its namespace', async () => {
+  const { prove, calls, put } = probing();
+  const ownerReferences = [{ apiVersion: 'v1', kind: 'Namespace', name: 'regkeeper', uid: 'uid-1' }];
+  put(configuration, { metadata: { name: 'regkeeper', ownerReferences } } as KubeObject);
+  expect(await prove()).toBe(true);
+  // An apply takes away what it does not name.
+  expect(calls.at(-1)?.body).toMatchObject({ metadata: { ownerReferences }, webhooks: [{ name: 'probe.regkeeper.io' }] });
+});
+
 test('one that nobody answered is told once, with where to look, and once more when it works', async () => {
   const { prove, block, log } = probing();
   block(true);

@@ -282,6 +282,29 @@ describe('registering', () => {
 });
 
 describe('the proof that the API server reaches the Service', () => {
+  test('is not asked for once the namespace is being deleted: its probe would stay behind in the emptied configuration', async () => {
+    let proofs = 0;
+    const { start, filled, put, entries, timesAsked, passTime } = registering({
+      prove: async () => {
+        proofs += 1;
+        return true;
+      },
+    });
+    start();
+    await filled();
+    expect(proofs).toBe(1);
+    put('/api/v1/namespaces/regkeeper', {
+      metadata: { name: 'regkeeper', uid: 'uid-1', deletionTimestamp: '2026-01-01T00:00:00Z' },
+    } as KubeObject);
+    await vi.waitFor(() => expect([...entries(mutatingPath), ...entries(validatingPath)]).toEqual([]));
+    const before = timesAsked();
+    await vi.waitFor(() => {
+      passTime();
+      expect(timesAsked()).toBeGreaterThan(before + 3);
+    });
+    expect(proofs).toBe(1);
+  });
+
   test('comes before anything is asked that may fail, and is repeated until it succeeds', async () => {
     const answers = [false, false, true];
     const seen: number[] = [];

@@ -1,0 +1,116 @@
+/**
+ * `npm run test:kind`: a cluster of kind with regkeeper's image in it, installed with kustomize and then with Helm, and each time the
+ * scenarios of test/cluster against it. `--rehearse` does the same without a container engine: the control plane of test/cluster stands in
+ * for kind, and one process beside it for the Pods.
+ */
+
+import { spawn } from 'node:child_process';
+import { dirname, join, resolve } from 'node:path';
+import { installCrds } from '../cluster/crds.ts';
+import { createHelm, findHelm, type Helm } from '../cluster/helm.ts';
+import { createKubectl, type Kubectl } from '../cluster/kubectl.ts';
+import { ownNamespace, waitUntilFilled } from '../cluster/regkeeper.ts';
+import { waitFor } from '../cluster/wait-for.ts';
+import type { Ground } from './ground.ts';
+import { startKind } from './kind.ts';
+import { rehearse } from './rehearsal.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+const usage = 'usage: npm run test:kind -- [--rehearse | --keep] [SCENARIO…]';
+
+const failures = await main(process.argv.slice(2)).catch((error: unknown) => {
+  say(error instanceof Error ? error.message : String(error));
+  return 1;
+});
+process.exitCode = failures === 0 ? 0 : 1;
+
+/** How many of the two installations failed. */
+async function main(args: readonly string[]): Promise<number> {
+  const flags = args.filter((arg) => arg.startsWith('-'));
+  const scenarios = args.filter((arg) => !arg.startsWith('-'));
+  if (flags.some((flag) => !['--rehearse', '--keep'].includes(flag))) throw new Error(usage);
+  const ground = flags.includes('--rehearse') ? await rehearse() : await startKind({ root, keep: flags.includes('--keep'), say });
+  try {
+    const kubectl = createKubectl({ binary: ground.kubectl, kubeconfig: ground.kubeconfig });
+    const helmBinary = await findHelm();
+    const helm = createHelm({ binary: helmBinary, kubeconfig: ground.kubeconfig });
+    await installCrds(kubectl);
+    let failed = 0;
+    for (const way of ways()) {
+      say(`regkeeper is installed with ${way.name}`);
+      await way.install(kubectl, helm);
+      await ground.podsReady(kubectl);
+      await waitUntilFilled(kubectl);
+      if (!(await runScenarios(ground, helmBinary, scenarios))) {
+        say(`scenarios failed on the installation with ${way.name}`);
+        failed += 1;
+      }
+      await way.remove(kubectl, helm);
+      await waitFor(() => nothingIsLeft(kubectl), { deadlineSeconds: 60, what: `nothing to be left of ${way.name}` });
+      await ground.podsGone();
+    }
+    return failed;
+  } finally {
+    await ground.stop();
+  }
+}
+
+type Way = {
+  readonly name: string;
+  install(kubectl: Kubectl, helm: Helm): Promise<unknown>;
+  remove(kubectl: Kubectl, helm: Helm): Promise<unknown>;
+};
+
+/** As deploy/README.md tells people to. */
+function ways(): readonly Way[] {
+  return [
+    {
+      name: 'kustomize',
+      install: (kubectl) => kubectl(['apply', '--server-side', '--field-manager=regkeeper-install', '-k', join(root, 'deploy/base')]),
+      async remove(kubectl) {
+        await removeNamespace(kubectl);
+        await kubectl(['delete', 'clusterrole,clusterrolebinding', '-l', 'app.kubernetes.io/name=regkeeper']);
+      },
+    },
+    {
+      name: 'Helm',
+      install: (_kubectl, helm) => helm(['install', 'regkeeper', join(root, 'deploy/chart'), '-n', ownNamespace, '--create-namespace']),
+      async remove(kubectl, helm) {
+        await helm(['uninstall', 'regkeeper', '-n', ownNamespace, '--wait']);
+        await removeNamespace(kubectl);
+      },
+    },
+  ];
+}
+
+async function removeNamespace(kubectl: Kubectl): Promise<void> {
+  await kubectl(['delete', 'namespace', ownNamespace, '--timeout=120s']);
+}
+
+async function nothingIsLeft(kubectl: Kubectl): Promise<true> {
+  const kinds = 'namespaces,mutatingwebhookconfigurations,validatingwebhookconfigurations,clusterroles,clusterrolebindings';
+  const { stdout } = await kubectl(['get', kinds, '-o', 'name']);
+  const left = stdout.split('\n').filter((name) => /\/regkeeper(-facts|-openshift|-registration)?$/.test(name));
+  if (left.length > 0) throw new Error(left.join(', '));
+  return true;
+}
+
+function runScenarios({ kubeconfig, kubectl }: Ground, helm: string, scenarios: readonly string[]): Promise<boolean> {
+  const env = {
+    ...process.env,
+    REGKEEPER_TEST_KUBECONFIG: kubeconfig,
+    HELM: helm,
+    // The scenarios take kubectl from there.
+    PATH: `${dirname(kubectl)}:${process.env.PATH}`,
+  };
+  const args = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--config', 'test/cluster/vitest.config.ts', ...scenarios];
+  return new Promise((settle, reject) => {
+    const child = spawn(process.execPath, args, { cwd: root, env, stdio: 'inherit' });
+    child.once('error', reject);
+    child.once('exit', (code) => settle(code === 0));
+  });
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
