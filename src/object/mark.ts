@@ -5,7 +5,8 @@
  * `imagePullSecrets`. On a BuildConfig: `{"spec.output.pushSecret":"corp-push"}`, the place and what we put there.
  *
  * Anybody can write an annotation, so a mark is a hint and never a permission: a forged one can only make us add the pod's own service
- * account's secrets, which the pod could have had anyway. One that cannot be read counts as absent.
+ * account's secrets, which the pod could have had anyway; where no cluster is watched, those it calls the account's, which its author could have
+ * listed. One that cannot be read counts as absent.
  */
 import { isObject, type JsonObject, type Path, valueAt } from './json.ts';
 

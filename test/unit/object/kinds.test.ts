@@ -559,6 +559,15 @@ describe('the annotation image.openshift.io/triggers', () => {
     expect(waitingIn(kind, [trigger(`${at}.spec.containers[0].image`)], at)).toEqual(waits ? ['containers[0].image'] : []);
   });
 
+  test('tells the stream that the image will come from, of a blank too', () => {
+    const annotations = { 'image.openshift.io/triggers': JSON.stringify([trigger(web, { from: { name: 'web:1', namespace: 'images' } })]) };
+    const stream = { kind: 'ImageStreamTag', name: 'web:1', namespace: 'images' };
+    for (const image of ['web', ' ']) {
+      const object = { metadata: { annotations }, spec: { template: { spec: { containers: [{ name: 'web', image }] } } } };
+      expect(shapeOf('Deployment', object).slots[0]?.content).toMatchObject({ kind: 'unresolved', stream });
+    }
+  });
+
   test('never of a Pod, where the name would run', () => {
     const metadata = { annotations: { 'image.openshift.io/triggers': JSON.stringify([trigger('spec.containers[0].image')]) } };
     expect(shapeOf('Pod', { metadata, spec }).slots.every(({ content }) => content.kind === 'image')).toBe(true);

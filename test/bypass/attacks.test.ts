@@ -1,0 +1,118 @@
+import { afterAll, describe, expect, test } from 'vitest';
+import { decide } from '../../src/decision/decide.ts';
+import type { Decision } from '../../src/decision/decision.ts';
+import type { JsonObject } from '../../src/object/json.ts';
+import { createWebhookServer } from '../../src/server/webhook.ts';
+import { createCertificateAuthority, issueServerCertificate } from '../../src/tls/certificates.ts';
+import { accounts } from '../unit/decision/changes.ts';
+import { ruleSetOf } from '../unit/rules/documents.ts';
+import { type Attack, kindOf, namespace, rulesFor } from './attack.ts';
+import { builds } from './builds.ts';
+import { hosts } from './hosts.ts';
+import { json } from './json.ts';
+import { paths } from './paths.ts';
+import { pods } from './pods.ts';
+import { templates } from './templates.ts';
+
+const themes = { hosts, paths, pods, templates, builds, json };
+const strict = ruleSetOf(rulesFor());
+/** Rules that let in what no rule names: then the secrets are what there is to gain. */
+const open = ruleSetOf(rulesFor({ unconfigured: 'allow' }));
+
+/** A cluster knows the accounts of its pods. */
+const facts = accounts({ default: [], 'system:masters': [] });
+
+const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
+const authority = createCertificateAuthority({ commonName: 'test', ...life });
+const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], ...life });
+const bugs: unknown[] = [];
+const server = createWebhookServer(
+  { rules: () => strict, facts: () => facts, audit: () => {}, reportBug: (error) => bugs.push(error), monotonic: () => 0n },
+  { tls },
+);
+afterAll(() => server.close());
+
+describe.each(Object.entries(themes))('%s', (_theme, attacks) => {
+  test('has no attack twice', () => {
+    expect(new Set(attacks.map(({ attack }) => attack)).size).toBe(attacks.length);
+  });
+
+  test.each(attacks.map((row) => [row.right, row.attack, row.why, row] as const))('%s: %s (%s)', async (right, _attack, _why, row) => {
+    const decision = decideOn(row, strict);
+    expect(outcomeOf(decision), 'by the engine').toBe(right);
+    expect(secretsOf(decision), 'secrets by the engine').toEqual(row.secrets ?? []);
+    expect(secretsOf(decideOn(row, open)), 'secrets where unknown registries are let in').toEqual(row.secrets ?? []);
+
+    const mutated = await ask('mutate', row);
+    const validated = await ask('validate', row);
+    expect(validated.allowed ? 'admitted' : 'refused', 'by the server').toBe(right);
+    expect(namesInPatch(mutated.patch), 'secrets by the server').toEqual(row.secrets ?? []);
+    expect(bugs).toEqual([]);
+  });
+});
+
+test('every theme refuses something and admits something', () => {
+  for (const attacks of Object.values(themes)) {
+    expect(new Set(attacks.map(({ right }) => right))).toEqual(new Set(['refused', 'admitted']));
+  }
+});
+
+function decideOn(row: Attack, rules: ReturnType<typeof ruleSetOf>): Decision {
+  const { kind, group } = kindOf(row);
+  const oldObject = (row.oldObject ?? null) as JsonObject | null;
+  const object = row.text === undefined ? row.object : JSON.parse(row.text);
+  const operation = oldObject ? 'UPDATE' : 'CREATE';
+  return decide({ operation, group, kind, namespace, name: 'x', user: row.user ?? 'alice', object, oldObject }, rules, facts);
+}
+
+/** What the API server does with it: anything but a decision is an error, and under `failurePolicy: Fail` an error refuses. */
+function outcomeOf(decision: Decision): Attack['right'] {
+  return decision.kind === 'decided' && decision.outcome !== 'deny' ? 'admitted' : 'refused';
+}
+
+function secretsOf(decision: Decision): readonly string[] {
+  return decision.kind === 'decided' ? [...new Set(decision.injected.map(({ secret }) => secret))] : [];
+}
+
+type Response = { readonly allowed: boolean; readonly patch?: string };
+
+async function ask(webhook: 'mutate' | 'validate', row: Attack): Promise<Response> {
+  const { kind, group, version } = kindOf(row);
+  const review = {
+    apiVersion: 'admission.k8s.io/v1',
+    kind: 'AdmissionReview',
+    request: {
+      uid: '6b0e9f7e-2f0c-4f0a-9f5a-0d5a3c1b7a11',
+      kind: { group, version, kind },
+      operation: row.oldObject === undefined ? 'CREATE' : 'UPDATE',
+      namespace,
+      name: 'x',
+      userInfo: { username: row.user ?? 'alice', groups: ['system:authenticated'] },
+      dryRun: false,
+      object: 'OBJECT',
+      oldObject: row.oldObject ?? null,
+    },
+  };
+  const payload = JSON.stringify(review).replace('"OBJECT"', () => row.text ?? JSON.stringify(row.object));
+  const { statusCode, body } = await server.inject({
+    method: 'POST',
+    url: `/${webhook}`,
+    payload,
+    headers: { 'content-type': 'application/json' },
+  });
+  expect(statusCode).toBe(200);
+  return JSON.parse(body).response;
+}
+
+function namesInPatch(patch: string | undefined): readonly string[] {
+  if (patch === undefined) return [];
+  const operations = JSON.parse(Buffer.from(patch, 'base64').toString()) as { path: string; value?: unknown }[];
+  const values = operations.filter(({ path }) => /secrets?(\/-|\/name)?$/i.test(path)).map(({ value }) => value);
+  return [
+    ...new Set(
+      values
+        .flatMap((value) => [value].flat())
+        .map((value) => (typeof value === 'string' ? value : ((value as { name?: string })?.name ?? ''))),
+    ),
+  ];
+}

@@ -1,0 +1,171 @@
+import { type Attack, evil, good } from './attack.ts';
+
+const docker = (name: string) => ({ kind: 'DockerImage', name });
+const judged = 'the build would pull it';
+const pushed = 'the build would push there';
+const both = (attack: string, spec: object, more: Omit<Attack, 'attack' | 'object' | 'kind'>): Attack[] =>
+  ['BuildConfig', 'Build'].map((kind) => ({ attack: `${attack}, in a ${kind}`, kind, object: { spec }, ...more }));
+const s2i = (from: object, more: object = {}) => ({
+  source: { type: 'Git', git: { uri: 'https://git.example.com/x' } },
+  strategy: { type: 'Source', sourceStrategy: { from } },
+  ...more,
+});
+const dockerfile = (text: string, more: object = {}) => ({
+  source: { type: 'Dockerfile', dockerfile: text },
+  strategy: { type: 'Docker', dockerStrategy: more },
+});
+const hidden = (attack: string, text: string, more: object = {}) =>
+  both(attack, dockerfile(text, more), { right: 'refused', why: judged, secrets: ['good-pull'] });
+
+export const builds: readonly Attack[] = [
+  ...both('an unknown base', s2i(docker(evil)), { right: 'refused', why: judged }),
+  ...both('an unknown output', s2i(docker(good), { output: { to: docker(evil) } }), {
+    right: 'refused',
+    why: pushed,
+    secrets: ['good-pull'],
+  }),
+  ...both(
+    'an unknown custom builder',
+    { strategy: { type: 'Custom', customStrategy: { from: docker(evil) } } },
+    { right: 'refused', why: judged },
+  ),
+  ...both(
+    'an unknown image whose files are taken',
+    s2i(docker(good), { source: { images: [{ from: docker(evil), paths: [{ sourcePath: '/x', destinationDir: 'x' }] }] } }),
+    { right: 'refused', why: judged, secrets: ['good-pull'] },
+  ),
+  ...both(
+    'an unknown image that stands in for a name',
+    { ...dockerfile(`FROM ${good}`), source: { dockerfile: `FROM ${good}`, images: [{ from: docker(evil), as: [good] }] } },
+    { right: 'refused', why: judged },
+  ),
+  ...both('the kind of a reference in lower case', s2i({ kind: 'dockerimage', name: evil }), {
+    right: 'admitted',
+    why: 'the API server takes no such kind; it would be a stream of that name, which is judged when it is used',
+    notOnCluster: 'the custom resource takes no such kind',
+  }),
+  ...hidden('behind an escaped here-document', `FROM ${good}\nRUN echo \\<<EOF\nFROM ${evil}`),
+  ...hidden('behind two backslashes', `FROM ${good}\nRUN x \\\\\nFROM ${evil}`),
+  ...hidden('behind a form feed', `FROM ${good}\n\fFROM ${evil}`),
+  ...hidden('behind an unset variable', `FROM ${good}\nFROM ${evil}$UNSET`),
+  ...hidden('behind a variable of the platform', `FROM ${good} AS x\nCOPY --from=evil.example.com/x$TARGETVARIANT a b`),
+  ...hidden('in a way to cut variables that not all tools know', `ARG X=aevil.example.com/x\nFROM ${good}\nFROM \${X#a}`),
+  ...hidden('in COPY --from', `FROM ${good}\nCOPY --from=${evil} a b`),
+  ...hidden('in RUN --mount', `FROM ${good}\nRUN --mount=type=bind,from=${evil},target=/x true`),
+  ...hidden('in a stage that is not the last', `FROM ${evil} AS tools\nFROM ${good}\nCOPY --from=tools a b`),
+  ...hidden('in ENV', `FROM ${good}\nENV X=${evil}\nCOPY --from=$X a b`),
+  ...hidden('in an argument of the build', `ARG X=${good}\nFROM ${good}\nFROM $X`, { buildArgs: [{ name: 'X', value: evil }] }),
+  ...hidden('in the default of an argument', `ARG X=${evil}\nFROM ${good}\nFROM $X`),
+  ...hidden('in a stage whose name differs in case', `FROM ${good} AS Nginx\nCOPY --from=nginx a b`),
+  ...both('as a FROM that the base replaces', dockerfile(`FROM ${evil}`, { from: docker(good) }), {
+    right: 'admitted',
+    why: 'the builder puts the base in its place',
+    secrets: ['good-pull'],
+  }),
+  ...both(
+    'as a FROM that the base replaces only for some tools',
+    dockerfile(`FROM ${evil}\nRUN x \\\\\nFROM ${good}`, { from: docker(good) }),
+    {
+      right: 'refused',
+      why: judged,
+      secrets: ['good-pull'],
+    },
+  ),
+  {
+    attack: 'an argument without value, to be given later',
+    kind: 'BuildConfig',
+    object: { spec: dockerfile(`ARG X\nFROM ${good}\nFROM $X`) },
+    right: 'admitted',
+    why: 'the Build has the value, and is judged',
+  },
+  {
+    attack: 'an argument without value, in what is built now',
+    kind: 'Build',
+    object: { spec: dockerfile(`ARG X\nFROM ${evil}$X`) },
+    right: 'refused',
+    why: 'no value is nothing, and the rest is the image',
+  },
+  {
+    attack: 'another base in the request for a build',
+    kind: 'BuildRequest',
+    object: { triggeredByImage: docker(evil) },
+    right: 'refused',
+    why: judged,
+    notOnCluster: 'custom resources have no such subresource',
+  },
+  {
+    attack: 'a Build of its own, past its BuildConfig',
+    kind: 'Build',
+    object: { spec: s2i(docker(evil)) },
+    right: 'refused',
+    why: judged,
+  },
+  {
+    attack: 'a forged mark, to have a secret taken for ours and changed',
+    kind: 'BuildConfig',
+    object: {
+      metadata: {
+        annotations: { 'regkeeper.io/injected': '{"spec.strategy.sourceStrategy.pullSecret":"admin","spec.output.pushSecret":"admin"}' },
+      },
+      spec: s2i(docker(evil)),
+    },
+    right: 'refused',
+    why: judged,
+  },
+  {
+    attack: 'an unknown image in a stream',
+    kind: 'ImageStream',
+    object: { spec: { tags: [{ name: '1', from: docker(evil) }] } },
+    right: 'refused',
+    why: 'it would be imported, and be served under the internal registry’s name',
+  },
+  {
+    attack: 'an unknown image in a stream that is kept in the cluster',
+    kind: 'ImageStream',
+    object: { spec: { tags: [{ name: '1', from: docker(evil), referencePolicy: { type: 'Local' } }] } },
+    right: 'refused',
+    why: 'it would be served under the internal registry’s name',
+  },
+  {
+    attack: 'an unknown repository in a stream',
+    kind: 'ImageStream',
+    object: { spec: { dockerImageRepository: 'evil.example.com/app' } },
+    right: 'refused',
+    why: 'all its tags would be imported',
+  },
+  {
+    attack: 'an insecure import, said in text',
+    kind: 'ImageStreamImport',
+    object: { spec: { import: true, images: [{ from: docker(evil), importPolicy: { insecure: 'true' } }] } },
+    right: 'refused',
+    why: 'it would be imported',
+  },
+  {
+    attack: 'a whole repository to import',
+    kind: 'ImageStreamImport',
+    object: { spec: { import: true, repository: { from: docker('evil.example.com/app') } } },
+    right: 'refused',
+    why: 'it would be imported',
+  },
+  {
+    attack: 'an unknown image by its tag’s own resource',
+    kind: 'ImageStreamTag',
+    object: { tag: { name: '1', from: docker(evil) } },
+    right: 'refused',
+    why: 'it would be imported',
+  },
+  {
+    attack: 'an unknown image by its tag’s newer resource',
+    kind: 'ImageTag',
+    object: { spec: { name: '1', from: docker(evil) } },
+    right: 'refused',
+    why: 'it would be imported',
+  },
+  {
+    attack: 'an unknown image reported as pushed',
+    kind: 'ImageStreamMapping',
+    object: { image: { dockerImageReference: evil }, tag: '1' },
+    right: 'refused',
+    why: 'the stream would lead there',
+  },
+];
