@@ -39,8 +39,8 @@ export function injectIntoBuild(request: ChangeRequest, shape: BuildShape, image
 
     const choice = chooseSecret(credential, bySlot);
     notices.push(...choice.notices);
-    // What the author's file fills and somebody emptied since is the author's again when we fill it: the next pass would call it so.
-    if (choice.secret !== undefined && (credential.current !== undefined || !authored().has(path))) mark.set(path, choice.secret);
+    // A place that the author's file fills is the author's, also where it was emptied or moved since: the next pass would call it so.
+    if (choice.secret !== undefined && !authored().has(path)) mark.set(path, choice.secret);
     if (choice.secret === credential.current) continue;
     if (choice.secret === undefined) {
       patch.push(remove(credential.path));
