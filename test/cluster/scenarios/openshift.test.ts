@@ -4,6 +4,7 @@
  */
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { corpusPath } from '../../unit/conformance/corpus.ts';
 import { target, waitFor } from '../target.ts';
 import { withRegkeeper } from '../with-regkeeper.ts';
 
@@ -196,6 +197,20 @@ describe('a build from an image stream', () => {
     const { code, stderr } = await kubectl(['create', '--dry-run=server', '-f', '-'], { stdin: JSON.stringify(build), allowFailure: true });
     return code === 0 ? undefined : stderr;
   }
+});
+
+const corpus = corpusPath('openshift-objects');
+
+test.runIf(corpus !== undefined)('the objects of other people’s templates come in, one and all', async () => {
+  // Three of them have fields that are none, which the API server drops where nobody asks it to be strict.
+  const { code, stdout, stderr } = await kubectl(
+    ['create', '--validate=ignore', '--dry-run=server', '-n', keeper.namespace, '-f', corpus ?? '', '-o', 'name'],
+    {
+      allowFailure: true,
+    },
+  );
+  expect({ code, stderr: stderr.split('\n').filter((line) => /error|denied/i.test(line)) }).toEqual({ code: 0, stderr: [] });
+  expect(stdout.trim().split('\n').length).toBeGreaterThanOrEqual(41);
 });
 
 async function apply(object: object): Promise<void> {

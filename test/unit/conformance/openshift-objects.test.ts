@@ -1,10 +1,14 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { parseImage } from '../../../src/image/reference.ts';
+import { parse } from 'yaml';
+import type { Facts, ImageStreamFacts, StreamTag } from '../../../src/decision/facts.ts';
+import { canonicalName, parseImage } from '../../../src/image/reference.ts';
 import { readObject } from '../../../src/object/kinds.ts';
+import { withPlatform } from '../../../src/rules/platform.ts';
+import { runCommand } from '../cli/run.ts';
 import { accounts, change, decided, inject, type Kind } from '../decision/changes.ts';
-import { ruleSetOf } from '../rules/documents.ts';
+import { ruleSetOf, sha256 } from '../rules/documents.ts';
 import { corpusPath } from './corpus.ts';
 
 /*
@@ -19,6 +23,36 @@ test.runIf(folder !== undefined)('the corpus has all its objects', () => {
 });
 
 const facts = accounts({ default: ['default-dockercfg'], deployer: ['deployer-dockercfg'] });
+
+const digest = `sha256:${'1'.repeat(64)}`;
+const internal = 'image-registry.openshift-image-registry.svc:5000';
+const starterText: string = parse(readFileSync(join(import.meta.dirname, '../../../deploy/openshift/starter-rules.yaml'), 'utf8')).data[
+  'rules.yaml'
+];
+const starterRules = withPlatform(
+  ruleSetOf(starterText.replace(/^mode: audit$/m, 'mode: enforce')),
+  {
+    internalRegistries: [{ registry: '172.30.81.14:5000', object: 'service openshift-image-registry/image-registry' }],
+    shortNames: 'reject',
+  },
+  sha256,
+).ruleSet;
+const onOpenShift: Facts = {
+  ...facts,
+  serviceAccount: () => ({ kind: 'known', pullSecrets: ['default-dockercfg'], onlyListedSecrets: false }),
+  imageStream: (namespace, name): ImageStreamFacts => (namespace === 'openshift' ? sampleStream(name) : { kind: 'absent' }),
+};
+
+/** Whatever the tag. */
+function sampleStream(name: string): ImageStreamFacts {
+  const image = name === 'ruby' ? 'docker.io/somebody/ruby' : `registry.redhat.io/samples/${name}`;
+  const tag: StreamTag = {
+    spec: { from: { kind: 'DockerImage', name: image }, local: /^(jboss|java|jenkins)/.test(name) },
+    images: [{ image: digest, reference: `${image}@${digest}` }],
+  };
+  const tags: ReadonlyMap<string, StreamTag> = Object.assign(new Map(), { get: () => tag });
+  return { kind: 'known', repository: `${internal}/openshift/${name}`, tags };
+}
 
 describe.each(files)('%s', (file) => {
   const object = JSON.parse(readFileSync(join(folder ?? '', file), 'utf8'));
@@ -57,6 +91,59 @@ describe.each(files)('%s', (file) => {
     if (kind !== 'BuildConfig') expect(inject(change(kind, object, stored), rules, known), 'the same file again').toEqual(stored);
   });
 });
+
+/*
+ * What is decided for each on an OpenShift cluster with the starter rules, enforced: openshift-objects.golden.txt. UPDATE_GOLDEN=1 rewrites
+ * it; read the difference, these are other people's applications. The streams of the namespace openshift hold what the samples operator
+ * puts there, images of registry.redhat.io, those of middleware through the internal registry; ruby was pointed somewhere else. Streams of
+ * the application itself are empty before its first build.
+ */
+const golden = join(import.meta.dirname, 'openshift-objects.golden.txt');
+
+test.runIf(folder !== undefined)('what is decided for each is as in openshift-objects.golden.txt', () => {
+  const lines = files.flatMap((file) => linesOf(file, JSON.parse(readFileSync(join(folder ?? '', file), 'utf8'))));
+  const text = `${lines.join('\n')}\n`;
+  if (process.env.UPDATE_GOLDEN === '1') writeFileSync(golden, text);
+  expect(text).toBe(readFileSync(golden, 'utf8'));
+});
+
+test.runIf(folder !== undefined)('all of them go through regkeeper check', async () => {
+  const { exitCode, out, err } = await runCommand(
+    'check',
+    '-f',
+    folder ?? '',
+    '--rules',
+    'deploy/openshift/starter-rules.yaml',
+    '-o',
+    'json',
+  );
+  const { results, summary } = JSON.parse(out);
+  expect({ exitCode, judged: results.length, denied: summary.deny, undecided: summary.undecided }).toEqual({
+    exitCode: 0,
+    judged: files.length,
+    denied: 0,
+    undecided: 0,
+  });
+  expect(err).not.toContain('error');
+});
+
+function linesOf(file: string, object: { kind: Kind; metadata: { name: string } }): readonly string[] {
+  const request = { ...change(object.kind, object), name: object.metadata.name };
+  const { outcome, images, injected, notices, findings } = decided(request, starterRules, onOpenShift);
+  return [
+    `${file}: ${outcome}`,
+    ...images.map(
+      ({ slot, stream, verdict, reason, reference }) =>
+        `  ${slot.action} ${slot.holder}: ${[
+          ...(slot.content.kind === 'image' ? [slot.content.text] : []),
+          ...(stream ? [stream.stream] : []),
+          ...(reference ? [`= ${canonicalName(reference)}`] : []),
+        ].join(' ')} ${verdict}${reason === verdict ? '' : ` (${reason})`}`,
+    ),
+    ...injected.map(({ path, secret, from }) => `  + ${path} ${secret} (${from})`),
+    ...[...notices, ...findings].map(({ message }) => `  ! ${message}`),
+  ];
+}
 
 /** Every text that stands where an image stands, whatever the kind; blanks, which an image trigger fills, are none. */
 function imagesNamed(value: unknown, key = ''): string[] {
