@@ -349,7 +349,7 @@ describe('left alone', () => {
     const unknown = await report('unknown.example.com/app', ...asNode);
     expect(unknown).toMatchObject({
       code: 0,
-      stderr: expect.stringContaining('Warning: regkeeper: container "app": image "unknown.example.com/app"'),
+      stderr: expect.stringContaining('which runs already and is not refused: image "unknown.example.com/app"'),
     });
     expect(await report('stranger.example.com/app')).toMatchObject({ code: 1, stderr: expect.stringContaining('no rule names') });
     await kubectl(['delete', 'clusterrolebinding', name]);
