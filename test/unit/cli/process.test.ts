@@ -59,12 +59,13 @@ async function serve(...args: readonly string[]) {
 }
 
 describe('what is wrong at the start is one line with the place and the fix, and exit code 2', () => {
-  const rules = ['--rules', join(example, 'rules')];
+  const freePorts = ['--port', '0', '--health-port', '0'];
+  const rules = ['--rules', join(example, 'rules'), ...freePorts];
 
   test('rules with a typo: file, line and column', async () => {
     const file = join(folder, 'typo.yaml');
     await writeFile(file, 'rules:\n- registry: reg.example.com\n  pullsecret: corp\n');
-    const { code, out, err } = await run('serve', '--rules', file, '--port', '0', '--health-port', '0');
+    const { code, out, err } = await run('serve', '--rules', file, ...freePorts);
     expect({ code, err }).toEqual({
       code: 2,
       err: expect.stringMatching(/^regkeeper: .*typo\.yaml:3:3: .*did you mean "pullSecret"\?\n$/),
@@ -96,8 +97,8 @@ describe('what is wrong at the start is one line with the place and the fix, and
   });
 
   test.each([
-    ['rules that are not there', ['serve', '--rules', 'nowhere'], /^regkeeper: rules nowhere: no such file or folder\n$/],
-    ['a kubeconfig that is not there', ['serve', '--kubeconfig', 'nowhere'], /^regkeeper: .*nowhere.*\n$/],
+    ['rules that are not there', ['serve', '--rules', 'nowhere', ...freePorts], /^regkeeper: rules nowhere: no such file or folder\n$/],
+    ['a kubeconfig that is not there', ['serve', '--kubeconfig', 'nowhere', ...freePorts], /^regkeeper: .*nowhere.*\n$/],
     [
       'an audit log that cannot be written',
       ['serve', ...rules, '--audit-log', '/nowhere/audit.log'],
