@@ -31,9 +31,10 @@ import { createHealthServer } from './server/health.ts';
 import { createWebhookServer, minimumTlsVersion } from './server/webhook.ts';
 import type { Environment, Settings } from './settings.ts';
 import { type AuditLog, createAuditLog, createLogger, type LogDestination, openDestination } from './telemetry/logger.ts';
+import { complaintAboutAge } from './tls/age.ts';
 import { ensureDevelopmentCertificates } from './tls/development.ts';
 import { watchCertificateFiles } from './tls/files.ts';
-import type { CertificateSource } from './tls/source.ts';
+import type { CertificateSource, ServerCertificate } from './tls/source.ts';
 
 type Logger = ReturnType<typeof createLogger>;
 
@@ -81,16 +82,21 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
   let certificates: CertificateSource | undefined;
   let clusterFacts: ClusterFacts | undefined;
   let platform: WatchedPlatform | undefined;
+  let client: ApiClient | undefined;
+  const clocks = () => [Date.now(), client?.serverTime() ?? Date.now()];
   const missingOfCluster = () => clusterFacts?.missing() ?? platform?.missing();
   const health = createHealthServer([
     { name: 'rules', missing: () => book.missing() },
     { name: 'cluster', missing: missingOfCluster },
-    { name: 'certificate', missing: () => (certificates ? undefined : 'there is no certificate yet') },
+    {
+      name: 'certificate',
+      missing: () => (certificates ? complaintAboutAge(certificates.current().certificate, clocks()) : 'there is no certificate yet'),
+    },
     { name: 'running', missing: () => (stopping ? 'shutting down' : undefined) },
   ]);
   await listen(health, settings.host, settings.healthPort, '--health-port');
 
-  const client = settings.cluster && connectApi(await loadKubeConfig(kubeConfigChoice(settings.cluster, env)));
+  client = settings.cluster && connectApi(await loadKubeConfig(kubeConfigChoice(settings.cluster, env)));
   if (client) {
     const facts = watchClusterFacts({ client, log, kinds });
     clusterFacts = facts;
@@ -146,6 +152,12 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
     },
     { tls: source.current() },
   );
+  const tellAge = ({ certificate }: ServerCertificate) => {
+    const complaint = complaintAboutAge(certificate, clocks());
+    if (complaint !== undefined) log.error({}, `no client will take the certificate: ${complaint}`);
+  };
+  tellAge(source.current());
+  source.onChange(tellAge);
   source.onChange(({ certificate, key }) => {
     webhook.server.setSecureContext({ cert: certificate, key, minVersion: minimumTlsVersion });
     log.info({}, 'serving a new certificate');
@@ -267,7 +279,9 @@ async function openCertificates(settings: Settings, client: ApiClient | undefine
     case 'files': {
       const onProblem = (message: string) => log.error({}, message);
       const { certificate, key, authorities } = tls;
-      const files = { certificate, key, ...(authorities !== undefined && { authorities }) };
+      // Registered as a Service, we are called by its name.
+      const names = settings.register && settings.cluster && [`${settings.service}.${settings.cluster.namespace}.svc`];
+      const files = { certificate, key, ...(authorities !== undefined && { authorities }), ...(names && { names }) };
       const source = await watchCertificateFiles({ ...files, onProblem }).catch(asConfiguration);
       return { source, caFile: authorities };
     }

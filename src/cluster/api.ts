@@ -82,6 +82,8 @@ export type ApiClient = {
   watch<T extends KubeObject>(path: string, query: Query, signal: AbortSignal, options?: ReadOptions): AsyncIterable<WatchEvent<T>>;
   /** Whether the server has this API, e.g. `('build.openshift.io/v1', 'buildconfigs')`; `v1` is the core group. */
   hasResource(groupVersion: string, plural: string): Promise<boolean>;
+  /** Epoch milliseconds by the API server's clock: what its last answer said, and what has passed since. Undefined before any answer. */
+  serverTime(): number | undefined;
   /** Ends every request under way; no use afterwards. */
   close(): Promise<void>;
 };
@@ -215,6 +217,7 @@ export function connectApi(kubeConfig: KubeConfig): ApiClient {
     delete: async (path, body) => void (await request({ method: 'DELETE', path, body })),
     watch,
     hasResource,
+    serverTime: connection.serverTime,
     close: () => connection.close(),
   };
 }
@@ -353,7 +356,11 @@ function causeOf(error: unknown): string {
 }
 
 type Credentials = { readonly headers: Readonly<Record<string, string>>; readonly dispatcher: Dispatcher };
-type Connection = { send(exchange: Exchange): Promise<Dispatcher.ResponseData>; close(): Promise<void> };
+type Connection = {
+  send(exchange: Exchange): Promise<Dispatcher.ResponseData>;
+  serverTime(): number | undefined;
+  close(): Promise<void>;
+};
 
 /**
  * Sends requests with client-node's credentials, but our own sockets: its dispatcher is new at each call, so that none is
@@ -367,6 +374,8 @@ function openConnection(initial: KubeConfig): Connection {
   let current: { readonly identity: string; readonly dispatcher: Dispatcher } | undefined;
   let renewal: Promise<Credentials> | undefined;
   let closed = false;
+  /** In milliseconds; our own clock may jump, so the monotonic one carries the server's time on. */
+  let dated: { readonly serverTime: number; readonly monotonic: number } | undefined;
 
   async function authorize(): Promise<Credentials> {
     const undici = await import('undici');
@@ -419,7 +428,7 @@ function openConnection(initial: KubeConfig): Connection {
 
   async function exchangeWith(exchange: Exchange, { headers, dispatcher }: Credentials): Promise<Dispatcher.ResponseData> {
     const { request } = await import('undici');
-    return request(server + exchange.path + queryText(exchange.query), {
+    const response = await request(server + exchange.path + queryText(exchange.query), {
       dispatcher,
       method: exchange.method,
       headers: {
@@ -434,6 +443,9 @@ function openConnection(initial: KubeConfig): Connection {
       // A quiet watch is no error; the one who watches knows how long a silence may last.
       bodyTimeout: 0,
     });
+    const serverTime = Date.parse(String(response.headers.date));
+    if (!Number.isNaN(serverTime)) dated = { serverTime, monotonic: performance.now() };
+    return response;
   }
 
   return {
@@ -446,6 +458,7 @@ function openConnection(initial: KubeConfig): Connection {
       await response.body.dump();
       return exchangeWith(exchange, renewed);
     },
+    serverTime: () => dated && dated.serverTime + performance.now() - dated.monotonic,
     async close() {
       closed = true;
       await Promise.all([...open].map((dispatcher) => dispatcher.destroy()));

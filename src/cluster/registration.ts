@@ -290,7 +290,11 @@ async function fill(options: RegistrationOptions, { kind, plural, entries }: Con
   const owner = ownerReference(home);
   // Our Pods go before the namespace is gone and takes the configurations with it, if it ever is: nobody would answer in between.
   const leaving = home.metadata.deletionTimestamp !== undefined;
-  const wanted = leaving ? [] : (await desiredNow(options))[entries];
+  const desired = async () => (leaving ? [] : (await desiredNow(options))[entries]);
+  if (!differs(live, await desired(), owner.uid)) return;
+  // Whoever was cut off for a while may hold authorities that nobody uses any more, and must not publish them over the present ones.
+  await options.certificates.refresh?.();
+  const wanted = await desired();
   if (!differs(live, wanted, owner.uid)) return;
 
   const path = `/apis/${group}/${plural}/${ourName}`;

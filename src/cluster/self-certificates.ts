@@ -30,16 +30,25 @@ export type OwnCertificateOptions = {
 export async function keepOwnCertificate(options: OwnCertificateOptions): Promise<CertificateSource> {
   const { client, namespace, secretName, log } = options;
   const place = `Secret ${namespace}/${secretName}`;
-  const holder = holdCertificate(await whenReached(log, () => settle(options)));
+  const clocks = comparingClocks(options);
+  const holder = holdCertificate(await whenReached(log, () => settle(options, clocks)));
+
+  const look = async () => {
+    const settled = await settle(options, clocks);
+    const held = holder.current();
+    if (settled.certificate === held.certificate && settled.authorities === held.authorities) return;
+    log.info({ secret: place, notAfter: settled.notAfter }, `the certificate of ${place} is in service`);
+    holder.replace(settled);
+  };
+  // One after the other: of two at a time, the one that read first could come last.
+  let looking: Promise<void> = Promise.resolve();
+  const refresh = () => {
+    looking = looking.then(look, look);
+    return looking;
+  };
 
   const checks = keepChecking({
-    check: async () => {
-      const settled = await settle(options);
-      const held = holder.current();
-      if (settled.certificate === held.certificate && settled.authorities === held.authorities) return;
-      log.info({ secret: place, notAfter: settled.notAfter }, `the certificate of ${place} is in service`);
-      holder.replace(settled);
-    },
+    check: refresh,
     onFailure: (err) => log.error({ err, secret: place }, `${messageOf(err)}; the certificate in service stays, and is tried again`),
     everyMilliseconds: 10 * MINUTE,
     apartMilliseconds: 1_000,
@@ -59,6 +68,7 @@ export async function keepOwnCertificate(options: OwnCertificateOptions): Promis
   return {
     current: holder.current,
     onChange: holder.onChange,
+    refresh,
     close() {
       checks.close();
       holder.close();
@@ -76,6 +86,8 @@ const LEAF_LIFE = 90 * DAY;
 const CLOCK_TOLERANCE = 60 * MINUTE;
 /** How long clients get to trust a new authority before a server shows its certificates. There is no hurry: it has months to go. */
 const AUTHORITY_NOTICE = DAY;
+/** The newest. In good order there are two or three; a hand that takes the key away again and again must not fill the Secret. */
+const MOST_AUTHORITIES = 10;
 
 // Not app.kubernetes.io/managed-by: Helm writes its own name there, into whatever it installs.
 const OWNER_LABEL = 'regkeeper.io/certificate';
@@ -83,17 +95,45 @@ const OWNER = 'self';
 
 type Secret = KubeObject & { type?: string; data?: Record<string, string> | null };
 
+/** What time it is by our clock, and by that of the API server, which verifies. */
+type Clocks = { readonly ours: Date; readonly servers: Date };
+
+/** Tells once when the two are so far apart that a certificate made by one may be no good by the other. */
+function comparingClocks({ client, log, now = () => new Date() }: OwnCertificateOptions): () => Clocks {
+  let apart = false;
+  return () => {
+    const ours = now();
+    const servers = new Date(client.serverTime() ?? ours);
+    const ahead = ours.getTime() - servers.getTime();
+    const wereApart = apart;
+    apart = Math.abs(ahead) >= CLOCK_TOLERANCE;
+    if (apart && !wereApart)
+      log.warn(
+        { ours, servers },
+        `this machine's clock is ${Math.round(Math.abs(ahead) / MINUTE)} minutes ${ahead > 0 ? 'ahead of' : 'behind'} the API server's: ` +
+          'certificates are renewed only when both clocks call for it; set the clocks right',
+      );
+    if (!apart && wereApart) log.info({}, "this machine's clock agrees with the API server's again");
+    return { ours, servers };
+  };
+}
+
 /** Reads the Secret, renews in it what must be renewed, and returns what to serve. */
-async function settle(options: OwnCertificateOptions): Promise<ServerCertificate> {
-  const { log, namespace, secretName, now = () => new Date() } = options;
+async function settle(options: OwnCertificateOptions, clocks: () => Clocks): Promise<ServerCertificate> {
+  const { log, namespace, secretName } = options;
   const place = `Secret ${namespace}/${secretName}`;
   // Each round that is lost was won by another replica, whose work makes the next round a mere reading.
   for (let round = 1; ; round += 1) {
     const secret = await readSecret(options);
     if (secret !== undefined) refuseForeign(secret, place);
     const kept = readData(secret?.data ?? {});
-    const renewal = renew(kept, { dnsNames: dnsNamesOf(options), now: now() });
+    // A machine whose clock went astray must not throw away what all others serve, nor may one astray API server of several make us.
+    const { ours, servers } = clocks();
+    const dnsNames = dnsNamesOf(options);
+    const renewal = renew(kept, { dnsNames, now: servers });
     if (renewal.reasons.length === 0) return certificateOf(renewal.state);
+    const byOurClock = ours.getTime() === servers.getTime() ? renewal : renew(kept, { dnsNames, now: ours });
+    if (byOurClock.reasons.length === 0) return certificateOf(byOurClock.state);
     for (const problem of kept.problems) log.warn({ secret: place }, `${place} is damaged: ${problem}; what is missing is made anew`);
     try {
       await writeSecret(options, secret, renewal.state);
@@ -246,7 +286,7 @@ function renew(kept: Kept, { dnsNames, now }: { dnsNames: string[]; now: Date })
   // Servers that have not yet seen the change still show a certificate of the authority before.
   const before = kept.trusted.filter((each) => new X509Certificate(each).validToDate > now);
   const trusted = [...new Set([authority, next].flatMap((each) => (each ? [normalized(each.certificate)] : [])).concat(before))];
-  return { state: { authority, next, trusted, leaf }, reasons };
+  return { state: { authority, next, trusted: trusted.slice(0, MOST_AUTHORITIES), leaf }, reasons };
 }
 
 function complaintAbout(leaf: CertificateWithKey | undefined, wish: LeafWish): string | undefined {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { followFolders } from '../files/follow.ts';
-import { type PairProblem, readCertificatePair, readCertificates } from './inspect.ts';
+import { missingNames, type PairProblem, readCertificatePair, readCertificates } from './inspect.ts';
 import { type CertificateSource, holdCertificate, type ServerCertificate } from './source.ts';
 
 export type CertificateFiles = {
@@ -11,6 +11,8 @@ export type CertificateFiles = {
   readonly key: string;
   /** Path of the PEM authorities that clients verify by; read together with the pair. */
   readonly authorities?: string;
+  /** Host names by which clients will call; a certificate that lacks one of them is as bad as a torn pair. */
+  readonly names?: readonly string[];
 };
 
 export type WatchedFiles = CertificateFiles & {
@@ -59,6 +61,14 @@ async function readFiles(paths: CertificateFiles): Promise<FilesReading> {
       { certificate: `certificate file ${paths.certificate}`, key: `key file ${paths.key}` },
     );
     if (!reading.ok) return { ok: false, problem: `${reading.problem}; ${WAY_OUT[reading.part]}` };
+    const missing = missingNames(certificate, paths.names ?? []);
+    if (missing.length > 0) {
+      const names = missing.join(', ');
+      return {
+        ok: false,
+        problem: `certificate file ${paths.certificate} is not made out for ${names}, by which the API server calls; ask its maker for a certificate with this name`,
+      };
+    }
     const pair = { certificate, key, notAfter: reading.pair.notAfter };
     if (authorities === undefined) return { ok: true, certificate: pair };
     const bundle = readCertificates(authorities);

@@ -61,10 +61,15 @@ export function mustRenew(pair: CertificatePair, now: Date, wantedNames: readonl
   const renewAt = begin + ((pair.notAfter.getTime() - begin) * 2) / 3;
   if (now.getTime() >= renewAt)
     return { renew: true, reason: `two thirds of its life are over, it ends at ${pair.notAfter.toISOString()}` };
-  const leaf = new X509Certificate(pair.certificate);
-  const missing = wantedNames.filter((name) => !covers(leaf, name));
+  const missing = missingNames(pair.certificate, wantedNames);
   if (missing.length > 0) return { renew: true, reason: `it is not made out for ${missing.join(', ')}` };
   return { renew: false };
+}
+
+/** Those host names and IP addresses for which the PEM certificate is no good. */
+export function missingNames(certificate: string, wantedNames: readonly string[]): string[] {
+  const leaf = new X509Certificate(certificate);
+  return wantedNames.filter((name) => !covers(leaf, name));
 }
 
 /** Whether `certificate` was signed by the key of `authority`; both PEM. */

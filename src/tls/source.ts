@@ -15,6 +15,8 @@ export type CertificateSource = {
   current(): ServerCertificate;
   /** Calls `listener` with each new certificate from now on; returns what takes the listener away. */
   onChange(listener: (certificate: ServerCertificate) => void): () => void;
+  /** Where the certificate is shared: looks whether it is still the one in force. Rejects when that cannot be known. */
+  refresh?(): Promise<void>;
   /** Ends all watching. `current` keeps answering. */
   close(): void;
 };

@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { Agent, buildConnector, request } from 'undici';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createCertificateAuthority, issueServerCertificate } from '../../../src/tls/certificates.ts';
 import { pod, reviewOf } from '../server/reviews.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
@@ -54,7 +55,7 @@ async function serve(...args: readonly string[]) {
     exited,
     log: () => err,
     audit: () => audit.join(''),
-    ca: await readFile(join(folder, 'certs/dev/ca.crt'), 'utf8'),
+    ca: await readFile(join(folder, 'certs/dev/ca.crt'), 'utf8').catch(() => ''),
   };
 }
 
@@ -149,6 +150,25 @@ test('the three objects of the first ten minutes: injected, refused, given pull 
     .map((line) => JSON.parse(line) as { log: string; event: string });
   expect(records.map(({ event }) => event)).toEqual(['rules', ...Array(6).fill('decision')]);
   expect(records.every(({ log }) => log === 'audit')).toBe(true);
+});
+
+test.each([
+  { minutes: -1, line: /^\[-\] certificate: it expired at 20.*Z$/m, status: 503 },
+  { minutes: 3, line: /^\[-\] certificate: it expires at 20.*Z and has not been renewed$/m, status: 503 },
+  { minutes: 60, line: /^\[\+\] certificate ok$/m, status: 200 },
+])('a certificate with $minutes minutes to live: readiness $status', async ({ minutes, line, status }) => {
+  const life = { notBefore: new Date(Date.now() - 86_400_000), notAfter: new Date(Date.now() + minutes * 60_000) };
+  const authority = createCertificateAuthority({ commonName: 'test', ...life });
+  const pair = issueServerCertificate({ authority, commonName: 'test', dnsNames: ['localhost'], ipAddresses: [], ...life });
+  const [certificate, key] = [join(folder, `${minutes}.crt`), join(folder, `${minutes}.key`)];
+  await writeFile(certificate, pair.certificate);
+  await writeFile(key, pair.key);
+  const { healthUrl, log, child } = await serve('--tls-cert', certificate, '--tls-key', key);
+  const response = await request(`${healthUrl}/readyz`);
+  expect(await response.body.text()).toMatch(line);
+  expect(response.statusCode).toBe(status);
+  expect(log().includes('no client will take the certificate: it expire')).toBe(status === 503);
+  child.kill('SIGKILL');
 });
 
 test('SIGTERM under load loses no request: each one is answered until the socket closes', async () => {

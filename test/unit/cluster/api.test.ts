@@ -70,6 +70,19 @@ describe('requests', () => {
   });
 });
 
+test('knows what time it is by the clock of the API server, whatever became of our own since', async () => {
+  const date = 'Thu, 01 Jan 2032 00:00:00 GMT';
+  const api = await scriptedApi([refusing(500, 'InternalError', 'no date', { date: 'yesterday' }), json({}, 200, { date })]);
+  const client = connectApi(api.kubeConfig());
+  onTestFinished(() => client.close());
+  await expect(client.get('/version')).rejects.toThrow('no date');
+  expect(client.serverTime()).toBeUndefined();
+  await client.get('/version');
+  const read = client.serverTime() ?? 0;
+  expect(read).toBeGreaterThanOrEqual(Date.parse(date));
+  expect(read).toBeLessThan(Date.parse(date) + 60_000);
+});
+
 describe('failures', () => {
   const rows: [string, Answer, object][] = [
     [

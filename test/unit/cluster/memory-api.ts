@@ -48,6 +48,7 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
   const client: ApiClient = {
     request: missing,
     delete: missing,
+    serverTime: () => undefined,
     close: async () => undefined,
     async get<T>(path: string) {
       await enter('get', path);

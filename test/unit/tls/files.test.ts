@@ -59,6 +59,20 @@ describe('at the start', () => {
     await expect(watched({ ...inside(folder), ...authorities })).rejects.toThrow(new Error(message.replaceAll('DIR', folder)));
   });
 
+  test('rejects a certificate that is not made out for the names by which clients call', async () => {
+    const mount = await mounted(first);
+    const names = ['localhost', 'regkeeper.regkeeper.svc'];
+    await expect(watched({ ...inside(mount), names })).rejects.toThrow(
+      `certificate file ${mount}/tls.crt is not made out for regkeeper.regkeeper.svc, by which the API server calls; ask its maker`,
+    );
+  });
+
+  test('serves a certificate that has expired, since a new one may be on its way', async () => {
+    const old = sampleServer({ notBefore: new Date('2020-01-01'), notAfter: new Date('2021-01-01') });
+    const source = await watched(inside(await mounted(old)));
+    expect(source.current().notAfter).toEqual(new Date('2021-01-01'));
+  });
+
   test('rejects a folder in place of a file', async () => {
     const folder = await temporaryFolder();
     await mkdir(join(folder, 'tls.crt'));
@@ -115,6 +129,15 @@ describe('later', () => {
     await mountSecret(mount, secretOf(second));
     expect(await next).toMatchObject(second);
     expect(problems).toHaveLength(3);
+  });
+
+  test('keeps the old pair while the new one is made out for another host', async () => {
+    const mount = await mounted(first);
+    const { onProblem, untilProblem } = problemList();
+    const source = await watched({ ...inside(mount), names: ['localhost'], onProblem, pollMilliseconds: 5 });
+    await mountSecret(mount, secretOf(sampleServer({ dnsNames: ['other.example.test'] })));
+    await untilProblem(/tls\.crt is not made out for localhost, .* \(the previous certificate stays in force\)$/);
+    expect(source.current()).toMatchObject(first);
   });
 
   test('says the same problem again when it comes back after a good pair', async () => {

@@ -1,11 +1,17 @@
+import { execFile } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:https';
 import { type AddressInfo, isIP } from 'node:net';
+import { join } from 'node:path';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
-import { expect, onTestFinished, test } from 'vitest';
+import { promisify } from 'node:util';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import type { CertificateWithKey } from '../../../src/tls/certificates.ts';
+import { watchCertificateFiles } from '../../../src/tls/files.ts';
 import { type CertificateSource, holdCertificate } from '../../../src/tls/source.ts';
-import { END, sampleAuthority, sampleServer } from './samples.ts';
+import { END, sampleAuthority, sampleServer, temporaryFolder } from './samples.ts';
 
 const notBefore = new Date(Date.now() - 3_600_000);
 const notAfter = new Date(Date.now() + 3_600_000);
@@ -68,6 +74,34 @@ test('a new certificate serves new connections while the old ones live on', asyn
   expect(after.getPeerCertificate().fingerprint256).not.toBe(shown);
   expect(await answer(after)).toBe('served');
   expect(await answer(before)).toBe('served');
+});
+
+describe('a pair in files that others made', () => {
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+  const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey;
+  test.each([
+    { title: 'RSA, PKCS#8', key: rsa.export({ type: 'pkcs8', format: 'pem' }) },
+    { title: 'RSA, PKCS#1', key: rsa.export({ type: 'pkcs1', format: 'pem' }) },
+    { title: 'EC P-384, PKCS#8', key: p384.export({ type: 'pkcs8', format: 'pem' }) },
+    { title: 'EC P-384, SEC1', key: p384.export({ type: 'sec1', format: 'pem' }) },
+  ])('is served, with the line ends of any system: $title', async ({ key }) => {
+    const folder = await temporaryFolder();
+    const at = (name: string) => join(folder, name);
+    await writeFile(at('tls.key'), key);
+    const request = ['req', '-x509', '-key', at('tls.key'), '-out', at('tls.crt'), '-days', '2', '-subj', '/CN=x'];
+    await promisify(execFile)('openssl', [...request, '-addext', 'subjectAltName=DNS:localhost']);
+    for (const lineEnd of ['\n', '\r\n']) {
+      for (const name of ['tls.key', 'tls.crt']) {
+        const pem = await readFile(at(name), 'utf8');
+        await writeFile(at(name), pem.replaceAll(/\r?\n/g, lineEnd));
+      }
+      const files = { certificate: at('tls.crt'), key: at('tls.key'), authorities: at('tls.crt'), names: ['localhost'] };
+      const source = await watchCertificateFiles({ ...files, onProblem: (problem) => expect.unreachable(problem) });
+      onTestFinished(() => source.close());
+      const socket = await opened(await serve(source), 'localhost', { ca: source.current().authorities });
+      expect(socket.authorized).toBe(true);
+    }
+  });
 });
 
 function server(changes: Parameters<typeof sampleServer>[0] = {}): CertificateWithKey {
