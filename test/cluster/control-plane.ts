@@ -36,6 +36,8 @@ export interface ControlPlane {
   killApiServer(): Promise<void>;
   /** Starts a killed API server again, on the same port, and returns when it is ready. */
   startApiServer(): Promise<void>;
+  /** Runs another API server on the same etcd for the time of the work, which gets a kubeconfig of it for an administrator. */
+  throughAnotherApiServer<T>(work: (kubeconfig: string) => Promise<T>): Promise<T>;
   /** Ends the programs and removes the directory. Also done when this process exits or is told to end. */
   stop(): Promise<void>;
 }
@@ -84,6 +86,21 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
       return (await api('/api/v1/namespaces/default/serviceaccounts/default')).status === 200;
     });
 
+    const throughAnotherApiServer = async <T>(work: (kubeconfig: string) => Promise<T>): Promise<T> => {
+      const [port] = await freeLoopbackPorts(3);
+      const address = `https://127.0.0.1:${port}`;
+      const another = await start('another-kube-apiserver', binaries.kubeApiserver, apiserverArgs(files, port, etcdPort, options));
+      try {
+        const ask = apiClient(address, files.caFile, files.adminToken);
+        await waitUntilReady('another-kube-apiserver', another, async () => (await ask('/readyz')).status === 200);
+        const kubeconfig = join(directory, 'another.kubeconfig');
+        await writeKubeconfig(kubeconfig, address, files.caFile, files.adminToken);
+        return await work(kubeconfig);
+      } finally {
+        await another.end();
+      }
+    };
+
     const { kubeconfig, caFile, egressSocket, auditLog } = files;
     return {
       kubeconfig,
@@ -98,6 +115,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
       startApiServer: async () => {
         apiserver = await startApiServer();
       },
+      throughAnotherApiServer,
       stop: belongings.stop,
     };
   } catch (error) {

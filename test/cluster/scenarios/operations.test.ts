@@ -6,15 +6,19 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
+import { request } from 'node:https';
 import { join } from 'node:path';
+import { json } from 'node:stream/consumers';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import type { AdmissionAnswer } from '../../../src/admission/response.ts';
 import { type ApiClient, connectApi } from '../../../src/cluster/api.ts';
 import { loadKubeConfig } from '../../../src/cluster/kubeconfig.ts';
 import { proveReachable } from '../../../src/cluster/probe.ts';
 import { keepRegistered } from '../../../src/cluster/registration.ts';
 import { keepOwnCertificate } from '../../../src/cluster/self-certificates.ts';
 import { createWebhookServer } from '../../../src/server/webhook.ts';
+import { reviewOf } from '../../unit/server/reviews.ts';
 import { type ControlPlane, startControlPlane } from '../control-plane.ts';
 import { createKubectl, type Kubectl } from '../kubectl.ts';
 import {
@@ -94,12 +98,27 @@ test('a Secret emptied with its authority is made anew, and the API server told 
 
 test('rules are followed again after the API server was away, by who ran and by who started meanwhile', async () => {
   const account = await serviceAccountKubeconfig({ kubectl, directory: join(plane.directory, 'starting') });
+  const asked = keepAskingDirectly(serving, await secretText('ca.crt'), ['a.example.com', 'b.example.com']);
   await plane.killApiServer();
   const starting = launch('starting', { account });
   await waitFor(() => logOf('starting').includes('waiting for the API server'), { deadlineSeconds: 20, what: 'the start to wait' });
+  const { binaries, directory } = plane;
+  await plane.throughAnotherApiServer(async (kubeconfig) => {
+    await writeRules(
+      trusting('b.example.com'),
+      createKubectl({ binary: binaries.kubectl, kubeconfig, cacheFolder: join(directory, 'another') }),
+    );
+  });
+  await asked.more(20);
   await plane.startApiServer();
-  await writeRules(trusting('b.example.com'));
   await waitUntilJudged('b.example.com', 'a.example.com');
+  await asked.more(20);
+  // By the rules it knew while it could know no others, by the new ones from then on, and never without an answer.
+  const answers = await asked.end();
+  expect(answers.filter((each, index) => each !== answers[index - 1])).toEqual([
+    'a.example.com is allowed, b.example.com refused',
+    'b.example.com is allowed, a.example.com refused',
+  ]);
   await kubectl(['create', 'namespace', 'later']);
   await waitFor(async () => (await tryPod('b.example.com', 'later')) === undefined, {
     deadlineSeconds: 30,
@@ -108,7 +127,7 @@ test('rules are followed again after the API server was away, by who ran and by 
 
   await lead(await starting, { endTheOther: true });
   await waitUntilJudged('b.example.com', 'a.example.com');
-});
+}, 120_000);
 
 test('without the right to list ConfigMaps a server is not ready, and says which right it lacks', async () => {
   onTestFinished(() => applyBaseProgram());
@@ -281,6 +300,60 @@ function keepAsking(registry: string) {
   };
 }
 
+/** Asks the server itself for Pods of two registries, in one connection each time, and says how it judged the two of them. */
+function keepAskingDirectly({ port }: Regkeeper, ca: string, [one, other]: readonly [string, string]) {
+  const answers: string[] = [];
+  let ending = false;
+  onTestFinished(() => {
+    ending = true;
+  });
+  const judge = async (registry: string): Promise<string> => {
+    const pod = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'web' },
+      spec: { containers: [{ name: 'app', image: `${registry}/app` }] },
+    };
+    const review = reviewOf({ ...pod, spec: { ...pod.spec, serviceAccountName: 'default' } }, { namespace: 'default' });
+    try {
+      const { response } = await post(port, ca, review);
+      return response.allowed ? 'allowed' : response.status?.code === 403 ? 'refused' : `answered with ${JSON.stringify(response)}`;
+    } catch (error) {
+      return `not judged: ${error instanceof Error ? error.message : error}`;
+    }
+  };
+  const asking = (async () => {
+    while (!ending) {
+      // Asked in turn, so rules that change in between can show as two refusals or two admissions: then both are asked once more.
+      const [first, second, again] = [await judge(one), await judge(other), await judge(one)];
+      if (first !== again) continue;
+      answers.push(first === 'refused' ? `${other} is ${second}, ${one} ${first}` : `${one} is ${first}, ${other} ${second}`);
+    }
+  })();
+  return {
+    more: async (count: number) => {
+      const goal = answers.length + count;
+      await waitFor(() => answers.length >= goal, { deadlineSeconds: 20, what: `${count} more answers` });
+    },
+    end: async () => {
+      ending = true;
+      await asking;
+      return answers;
+    },
+  };
+}
+
+function post(port: number, ca: string, body: unknown): Promise<AdmissionAnswer> {
+  return new Promise((resolve, reject) => {
+    const servername = `regkeeper.${ownNamespace}.svc`;
+    const headers = { 'content-type': 'application/json' };
+    const call = request({ host: '127.0.0.1', port, path: '/validate', method: 'POST', agent: false, ca, servername, headers });
+    call.once('error', reject);
+    call.once('response', (response) => json(response).then((answer) => resolve(answer as AdmissionAnswer), reject));
+    call.end(JSON.stringify(body));
+  });
+}
+
 function fingerprintOf({ port }: Regkeeper): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: '127.0.0.1', port, rejectUnauthorized: false }, () => {
@@ -300,9 +373,9 @@ async function patchSecret(operations: readonly object[]): Promise<void> {
   await kubectl(['patch', 'secret', 'regkeeper-tls', '-n', ownNamespace, '--type=json', '-p', JSON.stringify(operations)]);
 }
 
-async function writeRules(text: string): Promise<void> {
+async function writeRules(text: string, through = kubectl): Promise<void> {
   const patch = JSON.stringify({ data: { 'rules.yaml': text } });
-  await kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '--type=merge', '-p', patch]);
+  await through(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '--type=merge', '-p', patch]);
 }
 
 async function webhooksOf(kind: 'mutating' | 'validating'): Promise<number> {
