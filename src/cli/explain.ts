@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { auditOrigin, auditRule } from '../audit/record.ts';
 import { soften } from '../decision/decide.ts';
-import { type ImageJudgement, judgeImage } from '../decision/judge.ts';
+import { type ImageJudgement, judgeImage, settingsThatCount } from '../decision/judge.ts';
 import { describeJudgement } from '../decision/message.ts';
 import { maskUserinfo, quote } from '../image/problem.ts';
 import { canonicalName, type ImageReference } from '../image/reference.ts';
@@ -58,6 +58,8 @@ type Explanation = {
   readonly place: Place;
   readonly judgement: ImageJudgement;
   readonly settings: PlaceSettings;
+  /** False where labels that are not known could make others of them. */
+  readonly settingsForSure: boolean;
   readonly pullSecrets: readonly string[];
   readonly pushSecret: string | undefined;
   /** What was made of the text, a sentence each. */
@@ -74,13 +76,16 @@ function explain(image: string, rules: RuleSet, { namespace = 'default', label, 
   const judgement = judgeImage(image, { rules, place, settings, facts: { now: () => date ?? Date.now() } });
   const { reference, problem, trustedBy } = judgement;
   const said = describeJudgement(judgement, { place, nearest: rules.nearest });
-  const origins = [unsureSettings, judgement.unsure].filter((origin) => origin !== undefined).map(renderOrigin);
+  const secretsNamed = trustedBy.some(({ pullSecrets, pushSecret }) => pullSecrets.length > 0 || pushSecret !== undefined);
+  const unsureHere = unsureSettings ? settingsThatCount(unsureSettings, [judgement], secretsNamed) : [];
+  const origins = [...unsureHere, judgement.unsure].filter((origin) => origin !== undefined).map(renderOrigin);
   return {
     image: maskUserinfo(image),
     action: push ? 'push' : 'pull',
     place,
     judgement,
     settings,
+    settingsForSure: unsureSettings === undefined,
     pullSecrets: [...new Set(trustedBy.flatMap(({ pullSecrets }) => pullSecrets))],
     pushSecret: trustedBy.find(({ pushSecret }) => pushSecret !== undefined)?.pushSecret,
     understood: reference ? understanding(image, judgement, rules.settings) : [],
@@ -123,7 +128,7 @@ function referenceForm({ host, port, path, tag, digest }: ImageReference) {
 
 /** For people: what is known, a line each, and the rules that had a say. */
 function renderExplanation(explanation: Explanation, { namespace }: ExplainOptions): string {
-  const { image, action, place, judgement, settings, understood, contestants, unsure, message } = explanation;
+  const { image, action, place, judgement, settings, settingsForSure, understood, contestants, unsure, message } = explanation;
   const [winner, others] = [contestants.find(({ lost }) => lost === undefined), contestants.filter(({ lost }) => lost !== undefined)];
   const rows: readonly (readonly [string, string])[] = [
     ['image', image],
@@ -132,7 +137,10 @@ function renderExplanation(explanation: Explanation, { namespace }: ExplainOptio
     ['verdict', judgement.verdict + afterwards(judgement, settings)],
     ...(winner ? [['decided by', `${describeRule(winner)}`] as const, ['', because(winner, others)] as const] : []),
     ...secretRows(explanation),
-    ['settings', `mode ${settings.mode}, unconfigured ${settings.unconfigured}, inject ${settings.inject}`],
+    [
+      'settings',
+      `mode ${settings.mode}, unconfigured ${settings.unconfigured}, inject ${settings.inject}${settingsForSure ? '' : ' (perhaps others, by labels)'}`,
+    ],
     ['message', message],
     ...unsure.map(
       (origin) =>

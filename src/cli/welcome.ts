@@ -1,13 +1,15 @@
 /** What a developer's server says when it is up. */
+import { renderSelector } from '../rules/namespaces.ts';
 import type { RunningServer } from '../serve.ts';
 import type { Settings } from '../settings.ts';
 
 export function renderWelcome({ url, healthUrl, book, caFile }: RunningServer, settings: Settings): string {
   const ruleSet = book.current();
-  const rules = (ruleSet?.rules ?? []).map(({ pattern, trust, internal, pullSecrets, pushSecret }) => {
+  const rules = (ruleSet?.rules ?? []).map(({ pattern, trust, internal, pullSecrets, pushSecret, namespaces }) => {
     const secrets = [...pullSecrets.map((name) => `pull ${name}`), ...(pushSecret === undefined ? [] : [`push ${pushSecret}`])];
     const verdict = internal ? 'internal' : trust ? 'trusted' : 'refused';
-    return `  ${pattern.text.padEnd(50)} ${verdict.padEnd(9)} ${secrets.join(', ')}`.trimEnd();
+    const where = namespaces ? [`in ${renderSelector(namespaces)}`] : [];
+    return `  ${pattern.text.padEnd(50)} ${verdict.padEnd(9)} ${[...where, ...secrets].join(', ')}`.trimEnd();
   });
   const server = url === 'https://localhost:8443' ? '' : ` --server ${url}`;
   const command = (file: string) => `  npm run -s regkeeper -- ask${server} deploy/examples/objects/${file}`;

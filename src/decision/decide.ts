@@ -9,7 +9,7 @@ import type { ChangeRequest, Decision, ImageDecision, Injection, Notice, Outcome
 import type { Facts } from './facts.ts';
 import { injectIntoBuild } from './inject-build.ts';
 import { injectIntoPod } from './inject-pod.ts';
-import { type JudgementContext, judgeImage, severity } from './judge.ts';
+import { type JudgementContext, judgeImage, settingsThatCount, severity } from './judge.ts';
 import { mostListed, renderFinding } from './message.ts';
 import { missingSecrets } from './secrets.ts';
 import { resolveStream, type StreamResolution } from './streams.ts';
@@ -32,9 +32,10 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
   const judging = { rules, place, settings, facts, shape, before, writes };
   const images = shape.slots.map((slot) => judge(slot, judging));
 
-  const unsure = [...new Set([unsureSettings, ...images.map((image) => image.unsure)].filter((origin) => origin !== undefined))];
-  // The API server has just proved that the namespace exists: our watch is behind, and its labels would count.
-  if (unsure.length > 0 && home.kind === 'absent') {
+  const unsureHere = unsureSettings ? settingsThatCount(unsureSettings, images, shape.kind !== 'naming') : [];
+  const unsure = [...new Set([...unsureHere, ...images.map((image) => image.unsure)].filter((origin) => origin !== undefined))];
+  // The API server has just proved that the namespace exists: our watch is behind, and its labels would count, if only for the record.
+  if ((unsureSettings || unsure.length > 0) && home.kind === 'absent') {
     return { kind: 'not-yet', message: `namespace "${request.namespace}" is not known here yet` };
   }
   const injection = writes && isObject(request.object) ? inject(request, shape, images, facts) : { kind: 'injected' as const, ...nothing };

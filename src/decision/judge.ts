@@ -1,7 +1,7 @@
 /** What the rules say of one image name in one namespace. Asked by `decide` for each slot, and by whoever explains a single image. */
 import { type ImageProblem, type ImageReference, parseImage } from '../image/reference.ts';
 import type { Origin } from '../rules/problem.ts';
-import type { Exemption, Place, PlaceSettings, Rule, RuleSet, ShortNames } from '../rules/ruleset.ts';
+import type { Exemption, Place, PlaceSettings, Rule, RuleSet, SettingsAnswer, ShortNames } from '../rules/ruleset.ts';
 import type { Outcome, Verdict } from './decision.ts';
 import type { Facts } from './facts.ts';
 import type { ReasonCode } from './reasons.ts';
@@ -44,6 +44,23 @@ export function judgeImage(text: string, context: JudgementContext): ImageJudgem
   if (reference.qualified || shortNames === 'docker.io') return judgeReference(reference, context);
   if (shortNames === 'reject') return { verdict: 'distrusted', reason: 'short-name', judged: 'deny', reference, trustedBy: [] };
   return judgeSearched(text, shortNames, context);
+}
+
+/**
+ * What of the settings that are not known for sure could make another outcome of these images; `secrets`: whether any might be written for
+ * them. Each setting was assumed as strict as it could be, so that what is let in by it is let in by all others too.
+ */
+export function settingsThatCount(
+  { mode, unconfigured, inject }: NonNullable<SettingsAnswer['unsure']>,
+  images: readonly ImageJudgement[],
+  secrets: boolean,
+): readonly Origin[] {
+  const counting = [
+    images.some(({ judged }) => judged !== 'allow') ? mode : undefined,
+    images.some(({ verdict }) => verdict === 'unconfigured') ? unconfigured : undefined,
+    secrets ? inject : undefined,
+  ];
+  return [...new Set(counting.filter((origin) => origin !== undefined))];
 }
 
 /** Any of the hosts may be the one that has it (a node tries them in turn), so each must be trusted, and each needs its secret. */

@@ -1,16 +1,16 @@
 import { renderSelector } from './namespaces.ts';
 import { PlaceIndex } from './place-index.ts';
 import { type Origin, type Problem, renderOrigin } from './problem.ts';
-import type { Answer, Override, Place, PlaceSettings } from './ruleset.ts';
+import type { Answer, Override, Place, PlaceSettings, SettingsAnswer } from './ruleset.ts';
 import { findTies } from './ties.ts';
 
 /**
  * Prepares the question which settings hold in a namespace: for each, the most specific override that writes it, else what is written for
  * the whole cluster. Where labels are unknown, overrides that select by them only make `mode` and `unconfigured` stricter; `inject` stays.
  */
-export function indexOverrides(settings: PlaceSettings, overrides: readonly Override[]): (place: Place) => Answer<PlaceSettings> {
+export function indexOverrides(settings: PlaceSettings, overrides: readonly Override[]): (place: Place) => SettingsAnswer {
   const { mode, unconfigured, inject } = settings;
-  const forCluster: Answer<PlaceSettings> = { value: { mode, unconfigured, inject } };
+  const forCluster: SettingsAnswer = { value: { mode, unconfigured, inject } };
   if (overrides.length === 0) return () => forCluster;
 
   const modes = settingIndex('mode', overrides);
@@ -20,8 +20,13 @@ export function indexOverrides(settings: PlaceSettings, overrides: readonly Over
     const here = settle(modes, mode, place, (values) => strictestOf(['enforce', 'warn', 'audit'], values));
     const unnamed = settle(unconfigureds, unconfigured, place, (values) => strictestOf(['deny', 'warn', 'allow'], values));
     const written = settle(injects, inject, place, ([sure]) => sure ?? inject);
-    const unsure = here.unsure ?? unnamed.unsure ?? written.unsure;
-    return { value: { mode: here.value, unconfigured: unnamed.value, inject: written.value }, ...(unsure && { unsure }) };
+    const unsure = {
+      ...(here.unsure && { mode: here.unsure }),
+      ...(unnamed.unsure && { unconfigured: unnamed.unsure }),
+      ...(written.unsure && { inject: written.unsure }),
+    };
+    const value = { mode: here.value, unconfigured: unnamed.value, inject: written.value };
+    return Object.keys(unsure).length > 0 ? { value, unsure } : { value };
   };
 }
 

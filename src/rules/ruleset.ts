@@ -99,6 +99,9 @@ export type PlaceSettings = {
  */
 export type Answer<Value> = { readonly value: Value; readonly unsure?: Origin };
 
+/** The same of settings, each by itself: an image that is trusted is let in whatever `mode` is. `unsure` is absent where all are certain. */
+export type SettingsAnswer = { readonly value: PlaceSettings; readonly unsure?: { readonly [Name in keyof PlaceSettings]?: Origin } };
+
 /** All rules in force at one moment, compiled. */
 export type RuleSet = {
   /** Short content hash: same rules and settings, same revision, whatever the order of documents. */
@@ -119,7 +122,7 @@ export type RuleSet = {
   /** The cluster's documents it was made of, for messages that say whom to ask. */
   readonly sources: readonly RuleSource[];
   /** The settings that hold in a namespace; for each, the most specific override that writes it. */
-  settingsAt(place: Place): Answer<PlaceSettings>;
+  settingsAt(place: Place): SettingsAnswer;
   /**
    * The rule that decides: the most specific whose pattern holds the reference and that applies in the namespace, and no looser with the
    * namespace's own rules than without. Cost grows with the reference, not with the rules.

@@ -115,4 +115,22 @@ describe('what a server would know', () => {
     const labels: Facts = { ...unwatched, namespace: () => ({ kind: 'known', labels: { team: 'a' } }) };
     expect(answered(change('team.example.com/web'), labels)).toMatchObject({ outcome: 'allow', unsure: [] });
   });
+
+  test.each([
+    ['a trusted image in no mode', 'mode: warn', 'reg.example.com/web', 0],
+    ['a refused image in another mode', 'mode: warn', 'evil.example.com/web', 1],
+    ['a trusted image where others are let in', 'unconfigured: allow', 'reg.example.com/web', 0],
+    ['a refused image where others are let in', 'unconfigured: allow', 'evil.example.com/web', 0],
+    ['an image without rule where such are let in', 'unconfigured: allow', 'far.example.com/web', 1],
+    ['a trusted image where secrets are not written', 'inject: off', 'reg.example.com/web', 1],
+  ])('of settings by labels matters only where the outcome could be another: %s', (_name, setting, image, places) => {
+    const sandbox = ruleSetOf(`
+rules:
+- {name: corp, registry: reg.example.com, pullSecret: corp-pull}
+- {name: evil, registry: evil.example.com, trust: false, reason: no}
+overrides:
+- {namespaces: {matchLabels: {tier: sandbox}}, ${setting}}
+`);
+    expect(rehearse(change(image), sandbox, unwatched)).toMatchObject({ unsure: Array(places).fill({ line: 6 }) });
+  });
 });

@@ -42,6 +42,18 @@ test('names rule, file and line for the example of the README', async () => {
   expect(out).toMatch(/decided by +rule "team-a at quay", deploy\/examples\/rules\/registries\.yaml:\d+:13: trusts quay\.io/);
 });
 
+test('explain is sure of a trusted image although settings select by labels, and says that they do', async () => {
+  const file = join(folder, 'sandbox.yaml');
+  await writeFile(file, 'rules: [{registry: reg.io}]\noverrides: [{namespaces: {matchLabels: {tier: sandbox}}, mode: warn}]\n');
+  const trusted = await runCommand('explain', 'reg.io/x', '--rules', file);
+  expect(trusted.exitCode).toBe(0);
+  expect(trusted.out).toMatch(/settings +mode enforce, .* \(perhaps others, by labels\)\n/);
+  expect(trusted.out).not.toContain('unsure');
+  const refused = await runCommand('explain', 'far.io/x', '--rules', file);
+  expect(refused.exitCode).toBe(1);
+  expect(refused.out).toContain('unsure');
+});
+
 describe('explain -o json', () => {
   test('has the documented shape', async () => {
     const { exitCode, json } = await explainJson('reg.example.com:5000/x/y:1', '-n', 'shop');

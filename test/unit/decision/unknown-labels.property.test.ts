@@ -1,0 +1,73 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { rehearse } from '../../../src/admission/rehearse.ts';
+import type { Facts } from '../../../src/decision/facts.ts';
+import { compileRuleSet } from '../../../src/rules/compile.ts';
+import type { PlaceSettings } from '../../../src/rules/ruleset.ts';
+import { documentWith, exemption, labels, names, override, rule } from '../rules/build.ts';
+import { sha256 } from '../rules/documents.ts';
+import { unwatched } from './changes.ts';
+
+const settings = fc.record<PlaceSettings>({
+  mode: fc.constantFrom('enforce', 'warn', 'audit'),
+  unconfigured: fc.constantFrom('deny', 'warn', 'allow'),
+  inject: fc.constantFrom('all', 'pods', 'off'),
+});
+const some = fc.record({ mode: settings.map(({ mode }) => mode) }, { requiredKeys: [] });
+const written = fc.oneof(
+  some,
+  settings.map(({ unconfigured }) => ({ unconfigured })),
+  settings.map(({ inject }) => ({ inject })),
+  settings,
+);
+const selector = fc.constantFrom(labels('tier=sandbox'), labels('team=a'), labels('!tier'), names('shop'));
+const images = fc.subarray([
+  'good.example.com/a',
+  'plain.example.com/a',
+  'evil.example.com/a',
+  'far.example.com/a',
+  'exempt.example.com/a',
+  ' ',
+]);
+
+test('what the labels of a namespace could change is told; all else is the same whatever they are', () => {
+  const rules = [
+    rule({ registry: 'good.example.com', pullSecrets: ['pull'] }),
+    rule({ registry: 'plain.example.com' }),
+    rule({ registry: 'evil.example.com', trust: false }),
+  ];
+  const exemptions = [exemption({ image: 'exempt.example.com', until: '9999-12-31' })];
+  const ofNamespace = fc.dictionary(fc.constantFrom('tier', 'team'), fc.constantFrom('sandbox', 'a'));
+  const seen = { sure: 0, unsure: 0 };
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(selector, written), { maxLength: 3 }),
+      settings,
+      images,
+      fc.constantFrom('Pod', 'Deployment'),
+      ofNamespace,
+      (list, forCluster, used, kind, given) => {
+        const overrides = list.map(([namespaces, value]) => override(namespaces, value));
+        const compiled = compileRuleSet([documentWith({ settings: forCluster, rules, exemptions, overrides })], sha256);
+        fc.pre(compiled.ok);
+        const change = { ...objectWith(kind, used), kind, namespace: 'till', user: 'alice' };
+        const known: Facts = { ...unwatched, namespace: () => ({ kind: 'known', labels: given }) };
+        const [blind, seeing] = [rehearse(change, compiled.ruleSet, unwatched), rehearse(change, compiled.ruleSet, known)];
+        if (blind.kind !== 'answered' || seeing.kind !== 'answered') throw new Error(`${blind.kind}, ${seeing.kind}`);
+        expect(seeing.unsure).toEqual([]);
+        if (blind.unsure.length === 0) expect(blind).toEqual(seeing);
+        seen[blind.unsure.length === 0 ? 'sure' : 'unsure'] += 1;
+      },
+    ),
+    { numRuns: 1000 },
+  );
+  expect(seen.sure).toBeGreaterThan(100);
+  expect(seen.unsure).toBeGreaterThan(100);
+});
+
+function objectWith(kind: string, used: readonly string[]) {
+  const spec = { containers: used.map((image, index) => ({ name: `c${index}`, image })) };
+  return kind === 'Pod'
+    ? { apiVersion: 'v1', object: { apiVersion: 'v1', kind, metadata: { name: 'web' }, spec } }
+    : { apiVersion: 'apps/v1', object: { apiVersion: 'apps/v1', kind, metadata: { name: 'web' }, spec: { template: { spec } } } };
+}
