@@ -1,7 +1,7 @@
 /** The guard of the rules: a ConfigMap that would be refused at load is refused at admission, where a person sees why. */
 import { isObject, type JsonObject, sameJson, valueAt } from '../object/json.ts';
 import type { Bundle } from '../rules/book.ts';
-import { configMapBundle, isDocumentKey, rulesLabel } from '../rules/config-map.ts';
+import { configMapBundle, isDocumentKey, rulesLabel, whyNotBinary } from '../rules/config-map.ts';
 import type { Problem } from '../rules/problem.ts';
 import { nearestSpelling } from '../rules/spelling.ts';
 import { type AdmissionAnswer, allowed, denied, type Status, withWarnings } from './response.ts';
@@ -18,7 +18,7 @@ export type GuardSettings = {
 export type GuardedConfigMap = { readonly warnings: readonly string[] } & (
   | { readonly kind: 'no-rules' }
   /** Never to be read, in a place where that can only be a mistake. */
-  | { readonly kind: 'mistaken'; readonly complaint: string }
+  | { readonly kind: 'mistaken'; readonly complaint: string; readonly field: string }
   | {
       readonly kind: 'rules';
       readonly bundle: Bundle;
@@ -34,13 +34,13 @@ export function readGuarded(request: ReviewRequest, settings: GuardSettings): Gu
   }
   const part = partOf(request.object, request, settings);
   const partBefore = operation === 'UPDATE' && oldObject ? partOf(oldObject, request, settings) : undefined;
-  const unchanged = partBefore?.label === part.label && sameJson(oldObject?.data, request.object.data);
+  const { data: texts, binaryData } = request.object;
+  const unchanged = partBefore?.label === part.label && sameJson(oldObject?.data, texts) && sameJson(oldObject?.binaryData, binaryData);
   const warnings = [...part.warnings, ...warnOfLoss(partBefore, part)];
-  if (part.complaint !== undefined) {
+  const mistake = part.complaint ?? (part.plays === 'none' ? undefined : mistakeOf(binaryData));
+  if (mistake) {
     // Somebody else's labels or finalizers are not held up by an old mistake.
-    return unchanged
-      ? { kind: 'no-rules', warnings: [...warnings, part.complaint] }
-      : { kind: 'mistaken', warnings, complaint: part.complaint };
+    return unchanged ? { kind: 'no-rules', warnings: [...warnings, mistake.complaint] } : { kind: 'mistaken', warnings, ...mistake };
   }
   if (part.plays === 'none') return { kind: 'no-rules', warnings };
 
@@ -57,8 +57,10 @@ type Part = {
   readonly label: unknown;
   readonly plays: 'none' | 'cluster' | 'namespace';
   readonly warnings: readonly string[];
-  readonly complaint?: string;
+  readonly complaint?: Mistake;
 };
+
+type Mistake = { readonly complaint: string; readonly field: string };
 
 function partOf(object: JsonObject, request: ReviewRequest, settings: GuardSettings): Part {
   const label = valueAt(object, ['metadata', 'labels', rulesLabel]);
@@ -75,7 +77,13 @@ function partOf(object: JsonObject, request: ReviewRequest, settings: GuardSetti
   }
   const complaint = unknownLabel(String(label));
   // A slip of the pen in the own namespace would silently take the rules out.
-  return own ? { label, plays: 'none', warnings: [], complaint } : idle(complaint);
+  return own ? { label, plays: 'none', warnings: [], complaint: { complaint, field: `metadata.labels[${rulesLabel}]` } } : idle(complaint);
+}
+
+/** Rules that are there for everybody to see and would not be read, since kubectl and kustomize took the file for something else than text. */
+function mistakeOf(binaryData: unknown): Mistake | undefined {
+  const key = isObject(binaryData) ? Object.keys(binaryData).find(isDocumentKey) : undefined;
+  return key === undefined ? undefined : { complaint: `${key} ${whyNotBinary}`, field: `binaryData[${key}]` };
 }
 
 function unknownLabel(value: string): string {
@@ -110,7 +118,7 @@ const longestMessage = 16_384;
 export function answerGuarded(request: ReviewRequest, guarded: GuardedConfigMap, findings: GuardFindings): AdmissionAnswer {
   const told = [...guarded.warnings, ...findings.warnings.map(renderProblem)];
   if (guarded.kind === 'mistaken') {
-    const cause = { reason: 'FieldValueNotSupported', message: guarded.complaint, field: `metadata.labels[${rulesLabel}]` };
+    const cause = { reason: 'FieldValueNotSupported', message: guarded.complaint, field: guarded.field };
     return refuse(request, [guarded.complaint], [cause], told);
   }
   const { problems } = findings;

@@ -52,7 +52,9 @@ export function renderRemarks({ skipped, unknownAccounts }: Pick<Evaluation, 'sk
   if (skipped.length > 0) {
     const total = skipped.reduce((sum, { count }) => sum + count, 0);
     const kinds = skipped.map(({ apiVersion, kind, count }) => `${count} ${kind} (${apiVersion})`);
-    lines.push(`not judged, since no images stand in their kinds: ${total} object${total === 1 ? '' : 's'}: ${kinds.join(', ')}`);
+    lines.push(
+      `not judged, since no images are known to stand in their kinds: ${total} object${total === 1 ? '' : 's'}: ${kinds.join(', ')}`,
+    );
   }
   if (unknownAccounts.length > 0) {
     lines.push(

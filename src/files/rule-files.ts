@@ -1,7 +1,7 @@
 /** Rules out of files and folders, followed live: for development, and for clusters that mount them. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { text as textOfStream } from 'node:stream/consumers';
+import { buffer as bytesOfStream } from 'node:stream/consumers';
 import type { RuleIntake } from '../intake/intake.ts';
 import type { Bundle } from '../rules/book.ts';
 import { type Problem, renderOrigin } from '../rules/problem.ts';
@@ -175,8 +175,13 @@ async function folderOf(path: string): Promise<string> {
 }
 
 async function readText(file: string): Promise<string> {
-  if (file === '-') return textOfStream(process.stdin);
-  return readFile(file, 'utf8').catch((error: unknown) => fail(file, error));
+  const bytes = file === '-' ? await bytesOfStream(process.stdin) : await readFile(file).catch((error: unknown) => fail(file, error));
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    const line = bytes.toString('utf8').split('\ufffd', 1)[0]?.split('\n').length;
+    throw new Error(`rules ${file}: not UTF-8 text (line ${line}); save it as UTF-8`);
+  }
 }
 
 function fail(path: string, error: unknown): never {

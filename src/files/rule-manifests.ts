@@ -13,7 +13,7 @@ import {
   type Scalar,
   visit,
 } from 'yaml';
-import { isDocumentKey, rulesLabel } from '../rules/config-map.ts';
+import { isDocumentKey, rulesLabel, whyNotBinary } from '../rules/config-map.ts';
 import type { RuleScope } from '../rules/parse.ts';
 import type { DocumentStart, Origin, Position, Problem, ProblemCode, RuleSource } from '../rules/problem.ts';
 import { fieldsOfLevel } from '../rules/schema.ts';
@@ -128,6 +128,7 @@ class ManifestReader {
     const position = this.positionOf(node);
     const scope = this.scopeOf(label, namespace, called, this.positionOf(nodeAt(node, ['metadata', 'labels', rulesLabel], document)));
     if (!scope) return;
+    if (this.hasBinary(field(node, 'binaryData', document), called)) return;
     const documents = this.readData(field(node, 'data', document), document, called, position);
     if (documents) this.manifest.configMaps.push({ name, namespace, scope, origin: { source: this.source, ...position }, documents });
   }
@@ -161,6 +162,12 @@ class ManifestReader {
       .toSorted((one, other) => (keyText(one.key) < keyText(other.key) ? -1 : 1))
       .map(({ key, value }) => this.readText(keyText(key), resolve(value, document), called));
     return documents.every((text) => text !== undefined) ? documents : undefined;
+  }
+
+  private hasBinary(data: unknown, called: string): boolean {
+    const keys = (isMap(data) ? (data.items as Pair[]) : []).map(({ key }) => key).filter((key) => isDocumentKey(keyText(key)));
+    for (const key of keys) this.refuse('bad-manifest', this.positionOf(key), `${keyText(key)} of ${called} ${whyNotBinary}`);
+    return keys.length > 0;
   }
 
   private readText(key: string, value: unknown, called: string): ConfigMapInFile['documents'][number] | undefined {

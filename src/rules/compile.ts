@@ -97,7 +97,10 @@ function uniteInternal(rules: readonly Rule[]): readonly Rule[] {
 
 /** Rules with equal host, port and path that may apply in one namespace, neither more specifically; each problem stands at the later one. */
 export function findRuleTies(rules: readonly Rule[]): readonly Problem[] {
-  const ties = [...Map.groupBy(rules, ({ pattern }) => tieKey(pattern)).values()].flatMap((alike) => findTies(alike));
+  const ties = [
+    ...[...Map.groupBy(rules, ({ pattern }) => tieKey(pattern)).values()].flatMap((alike) => findTies(alike)),
+    ...findContradictions(rules),
+  ];
   const order = new Map(ties.length > 0 ? rules.map((rule, index) => [rule, index]) : []);
   const orderOf = ({ later: { entry } }: Tie<Rule>) => order.get(entry) ?? 0;
   return ties.sort((one, other) => orderOf(one) - orderOf(other)).map(wordTie);
@@ -108,13 +111,38 @@ function tieKey({ host, port, path }: RegistryPattern): string {
   return [host.kind, host.kind === 'any' ? '' : host.name, port, ...path].join('/');
 }
 
+/**
+ * What one rule trusts and another refuses in the same words, without a port. The refusal is about every port, so the default port that is
+ * trusted would win, and the refusal mean nothing where it matters: nobody has written that. Who writes `:443` has.
+ */
+function findContradictions(rules: readonly Rule[]): readonly Tie<Rule>[] {
+  const unwritten = rules.filter(({ trust, pattern, portWritten }) => !portWritten && pattern.port === (trust ? 'default' : 'any'));
+  const refused = new Set(unwritten.filter(({ trust }) => !trust).map(({ pattern }) => pattern.text));
+  const disputed = Map.groupBy(
+    unwritten.filter(({ pattern }) => refused.has(pattern.text)),
+    ({ pattern }) => pattern.text,
+  );
+  return [...disputed.values()].flatMap((alike) => findTies(alike, (one, other) => one.trust !== other.trust));
+}
+
 function wordTie({ later, earlier }: Tie<Rule>): Problem {
   const { pattern, origin } = later.entry;
   const other = earlier.entry;
+  if (other.trust !== later.entry.trust && other.pattern.port !== pattern.port) {
+    const [here, there] = later.entry.trust ? ['trusted', 'refused'] : ['refused', 'trusted'];
+    const message =
+      `${pattern.text} is ${here} here, and ${there} ${forWhom(earlier.term)}in ${renderOrigin(other.origin)}, and neither is the more specific` +
+      `${example(later.term, earlier.term)}; keep one, or ${otherFix(later.term)}, or write the port that shall be trusted, as in ${withPort(pattern)}`;
+    return { code: 'rule-tie', message, origin, related: other.origin };
+  }
   const message =
     `${pattern.text} has a rule ${forWhom(earlier.term)}already in ${renderOrigin(other.origin)}, and neither is the more specific` +
     `${example(later.term, earlier.term)}; keep one, or ${otherFix(later.term)}`;
   return { code: 'rule-tie', message, origin, related: other.origin };
+}
+
+function withPort({ text }: RegistryPattern): string {
+  return text.replace(/^[^/]*/, '$&:443');
 }
 
 function forWhom(term: Term): string {

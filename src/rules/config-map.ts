@@ -28,6 +28,10 @@ export function isDocumentKey(key: string): boolean {
   return /\.(ya?ml|json)$/.test(key);
 }
 
+/** Said of a key that would hold rules; after its name. */
+export const whyNotBinary =
+  'stands in binaryData, which is not read: a file that is not UTF-8 text is put there; save it as UTF-8, and have it under data';
+
 /** The same for all versions of a ConfigMap; another for another label, since what comes under the one may come before the other has gone. */
 export function idOf({ metadata }: Pick<RulesConfigMap, 'metadata'>, of: RuleScope['kind'] = 'cluster'): string {
   const place = `${metadata.namespace ?? ''}/${metadata.name}`;

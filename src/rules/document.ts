@@ -19,7 +19,12 @@ export type LocatedData = {
 
 export type ReadResult =
   | { readonly ok: true; readonly data: LocatedData | undefined }
-  | { readonly ok: false; readonly findings: readonly Finding[] };
+  | {
+      readonly ok: false;
+      readonly findings: readonly Finding[];
+      /** What can be looked at all the same, where the findings are about single values: aliases, tags, doubles. */
+      readonly rest?: { readonly data: LocatedData; readonly lost: ReadonlySet<string> };
+    };
 
 /** What a document may be, and where it stands. */
 export type DocumentFrame = {
@@ -54,8 +59,9 @@ export function readDocument(text: string, { longest, start }: DocumentFrame): R
   if (document === undefined) return { ok: true, data: undefined };
 
   const walk = walkTree(document, lines);
-  const findings = [...walk.findings, ...syntaxFindings(document, unmarked, lines)];
-  if (findings.length > 0) return { ok: false, findings };
+  const malformed = syntaxFindings(document, unmarked, lines);
+  if (malformed.length > 0) return { ok: false, findings: [...walk.findings, ...malformed] };
+  if (walk.findings.length > 0) return { ok: false, findings: walk.findings, rest: { data: walk.data, lost: walk.lost } };
   return { ok: true, data: isBlank(document) ? undefined : walk.data };
 }
 
@@ -134,8 +140,10 @@ function isBlank(document: Document.Parsed): boolean {
 type Place = { readonly field: number; readonly value: number; readonly spelling: string };
 
 /** Turns nodes into plain data, notes the place of each, and finds what YAML allows and the format does not. */
-function walkTree(document: Document.Parsed, lines: Lines): { findings: Finding[]; data: LocatedData } {
+function walkTree(document: Document.Parsed, lines: Lines): { findings: Finding[]; data: LocatedData; lost: ReadonlySet<string> } {
   const findings: Finding[] = [];
+  /** JSON pointers of values that nobody can tell: what stands there in the data means nothing. */
+  const lost = new Set<string>();
   const places = new Map<string, Place>();
 
   function visit(node: unknown, pointer: string, field: number | undefined): unknown {
@@ -145,6 +153,7 @@ function walkTree(document: Document.Parsed, lines: Lines): { findings: Finding[
     places.set(pointer, { field: field ?? start, value: leftOut && field !== undefined ? field : start, spelling });
     if (isAlias(node)) findings.push({ ...wordAlias(node.source), position: lines.at(start) });
     else checkProperties(node, start);
+    if (isAlias(node) || (node as { tag?: string } | null)?.tag !== undefined) lost.add(pointer);
     if (isMap(node)) return visitMap(node.items, pointer, start);
     if (isSeq(node)) return node.items.map((item, index) => visit(item, `${pointer}/${index}`, undefined));
     return isScalar(node) ? node.value : null;
@@ -193,7 +202,7 @@ function walkTree(document: Document.Parsed, lines: Lines): { findings: Finding[
     locateField: (pointer) => lines.at(placeOf(pointer).field),
     spelling: (pointer) => placeOf(pointer).spelling,
   };
-  return { findings, data };
+  return { findings, data, lost };
 }
 
 type Wording = Omit<Finding, 'position'>;

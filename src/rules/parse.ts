@@ -1,6 +1,6 @@
 import { quote } from '../image/problem.ts';
 import { type Finding, type LocatedData, readDocument } from './document.ts';
-import { parsePattern, type RegistryPattern, resolvePattern } from './pattern.ts';
+import { parsePattern, type RegistryPattern, resolvePattern, type WrittenPattern } from './pattern.ts';
 import { type DocumentStart, levelOf, type Origin, type Problem, type ProblemCode, type RuleSource } from './problem.ts';
 import type { Delegation, Exemption, Inject, Mode, NamespaceSelector, Override, Rule, ShortNames, Unconfigured } from './ruleset.ts';
 import {
@@ -65,13 +65,16 @@ export function parseRulesDocument(
   start: DocumentStart = { line: 1, column: 1 },
 ): ParseResult {
   const read = readDocument(text, { longest: longestDocument[scope.kind], start });
-  if (!read.ok) return { ok: false, problems: problemsOf(read.findings, source) };
-  if (!read.data) return blankDocument(source, scope, start);
+  if (!read.ok && !read.rest) return { ok: false, problems: problemsOf(read.findings, source) };
+  const data = read.ok ? read.data : read.rest?.data;
+  if (!data) return blankDocument(source, scope, start);
 
-  const { findings: misshapen, unfit } = checkShape(read.data, scope.kind === 'cluster' ? fieldsOfLevel : fieldsOfNamespaceRules);
-  const reader = new DocumentReader(read.data, source, scope, unfit);
+  // A wildcard without quotes shall not hide what else there is to mend.
+  const [unread, lost] = read.ok ? [[], undefined] : [read.findings, read.rest?.lost];
+  const { findings: misshapen, unfit } = checkShape(data, scope.kind === 'cluster' ? fieldsOfLevel : fieldsOfNamespaceRules, lost);
+  const reader = new DocumentReader(data, source, scope, unfit);
   const document = reader.readDocument();
-  const findings = [...misshapen, ...reader.findings];
+  const findings = [...unread, ...misshapen, ...reader.findings];
   if (findings.length > 0) return { ok: false, problems: problemsOf(findings, source) };
   return { ok: true, document, warnings: problemsOf(reader.warnings, source) };
 }
@@ -121,7 +124,7 @@ class DocumentReader {
       ],
       exemptions: this.entries(written.exemptions, '/exemptions').flatMap(([entry, pointer]) => this.readExemption(entry, pointer)),
       overrides: this.entries(written.overrides, '/overrides').flatMap(([override, pointer]) => this.readOverride(override, pointer)),
-      delegate: this.readPatterns(written.delegate, '/delegate', true),
+      delegate: this.readPatterns(written.delegate, '/delegate', true).map(({ pattern, origin }) => ({ pattern, origin })),
     };
   }
 
@@ -211,7 +214,7 @@ class DocumentReader {
       ...(this.scope.kind === 'namespace' && { owner: this.scope.namespace }),
     };
     const patterns = this.readPatterns(rule.registry, `${pointer}/registry`, trust);
-    return patterns.map(({ pattern, origin }) => ({ name: name ?? pattern.text, pattern, ...shared, origin }));
+    return patterns.map(({ origin, ...pattern }) => ({ name: name ?? pattern.pattern.text, ...pattern, ...shared, origin }));
   }
 
   private checkTrustFields(rule: WrittenRule, trust: boolean, pointer: string): void {
@@ -292,7 +295,7 @@ class DocumentReader {
       }
       const pattern = resolvePattern(parsed.pattern, trust);
       if (patterns.has(pattern.text)) this.warn('duplicate-registry', at, `is ${pattern.text} once more; remove it`);
-      else patterns.set(pattern.text, { pattern, origin: this.originOf(at) });
+      else patterns.set(pattern.text, { pattern, ...portWritten(parsed.pattern, trust), origin: this.originOf(at) });
     }
     return [...patterns.values()];
   }
@@ -326,7 +329,12 @@ class DocumentReader {
   }
 }
 
-type LocatedPattern = { readonly pattern: RegistryPattern; readonly origin: Origin };
+type LocatedPattern = { readonly pattern: RegistryPattern; readonly portWritten?: true; readonly origin: Origin };
+
+/** Whether somebody has written the port that none would mean. */
+export function portWritten({ port }: WrittenPattern, trust: boolean): { readonly portWritten?: true } {
+  return port === (trust ? 'default' : 'any') ? { portWritten: true } : {};
+}
 
 function problemsOf(findings: readonly Finding[], source: RuleSource): readonly Problem[] {
   const inOrder = findings.toSorted((one, other) => one.position.line - other.position.line || one.position.column - other.position.column);

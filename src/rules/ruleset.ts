@@ -28,6 +28,8 @@ export type Rule = {
   /** The author's name for it, else the pattern's text. */
   readonly name: string;
   readonly pattern: RegistryPattern;
+  /** The port is written although it means what none would mean: `reg.io:443` where the rule trusts, `reg.io:*` where it refuses. */
+  readonly portWritten?: true;
   readonly trust: boolean;
   /** The author's words on why it is distrusted. */
   readonly reason?: string;

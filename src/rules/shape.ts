@@ -15,15 +15,16 @@ export type ShapeFindings = {
 
 /**
  * Compares the data with the schema, and words each difference once, where its author wrote it. With `fields` that are fewer than the
- * schema's, the others are a problem of the scope, and nothing else is said of them.
+ * schema's, the others are a problem of the scope, and nothing else is said of them; nor of `lost`, values whose problem is told already.
  */
-export function checkShape(data: LocatedData, fields: FieldsOfLevel = fieldsOfLevel): ShapeFindings {
+export function checkShape(data: LocatedData, fields: FieldsOfLevel = fieldsOfLevel, lost: ReadonlySet<string> = new Set()): ShapeFindings {
+  if (lost.has('')) return { findings: [], unfit: lost };
   const foreign = fields === fieldsOfLevel ? [] : foreignFields(data.value, fields);
   const findings = foreign.map(({ pointer, field }) => foreignField(pointer, field, data));
-  const foreignPointers = new Set(foreign.map(({ pointer }) => pointer));
-  const unfit = new Set(foreignPointers);
+  const settled = new Set([...foreign.map(({ pointer }) => pointer), ...lost]);
+  const unfit = new Set(settled);
   for (const [pointer, group] of groupByPointer(schemaErrors(data.value))) {
-    if (isInForeign(pointer, foreignPointers)) continue;
+    if (isIn(pointer, settled)) continue;
     if (group.some(({ keyword }) => !isAboutField(keyword))) unfit.add(pointer);
     for (const field of missingIn(group)) unfit.add(`${pointer}/${field}`);
     findings.push(...wordGroup(pointer, group, data, fields));
@@ -68,9 +69,9 @@ function foreignField(pointer: string, field: string, data: LocatedData): Findin
   return { code: 'namespace-scope', message: `${renderPointer(pointer)}: ${why}; remove the field`, position: data.locateField(pointer) };
 }
 
-/** Whether the pointer, or one above it, is among the foreign ones. */
-function isInForeign(pointer: string, foreign: ReadonlySet<string>): boolean {
-  for (let at = pointer; foreign.size > 0 && at !== ''; at = parentOf(at)) if (foreign.has(at)) return true;
+/** Whether the pointer, or one above it, is among those. */
+function isIn(pointer: string, pointers: ReadonlySet<string>): boolean {
+  for (let at = pointer; pointers.size > 0 && at !== ''; at = parentOf(at)) if (pointers.has(at)) return true;
   return false;
 }
 

@@ -113,6 +113,23 @@ describe('refusals', () => {
     });
   });
 
+  test('rules in binaryData would not be read, though they are there for everybody to see', () => {
+    const binary = { ...configMap(labelled('cluster')), binaryData: { 'more.yaml': 'cnVsZXM6IFtdCg==' } };
+    expect(answer(requestOf(binary))).toMatchObject({
+      allowed: false,
+      status: {
+        message: expect.stringMatching(/^ConfigMap regkeeper\/the-rules: more\.yaml stands in binaryData, .*save it as UTF-8/),
+        details: { causes: [{ field: 'binaryData[more.yaml]' }] },
+      },
+    });
+    expect(answer(updateOf(configMap(labelled('cluster')), binary))).toMatchObject({ allowed: false });
+    expect(answer(updateOf(binary, { ...binary, immutable: true }))).toMatchObject({
+      allowed: true,
+      warnings: [expect.stringContaining('binaryData')],
+    });
+    expect(answer(requestOf({ ...binary, binaryData: { 'logo.png': 'AA==' } }))).toMatchObject({ allowed: true });
+  });
+
   test('one problem is one line', () => {
     const { status } = answer(requestOf(configMap(labelled('cluster'))), { problems: [problem(4)], warnings: [] });
     expect(status).toEqual({

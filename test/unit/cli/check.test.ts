@@ -105,7 +105,9 @@ describe('check -o json', () => {
         { apiVersion: 'example.com/v1', kind: 'Pod', count: 1 },
       ],
     });
-    expect(err).toBe('regkeeper: not judged, since no images stand in their kinds: 3 objects: 2 ConfigMap (v1), 1 Pod (example.com/v1)\n');
+    expect(err).toBe(
+      'regkeeper: not judged, since no images are known to stand in their kinds: 3 objects: 2 ConfigMap (v1), 1 Pod (example.com/v1)\n',
+    );
   });
 });
 

@@ -39,6 +39,14 @@ async function watch(...paths: readonly string[]) {
 const rule = (registry: string) => `rules: [{registry: ${registry}}]\n`;
 
 describe('reading', () => {
+  test.each([
+    ['Latin-1', Buffer.from('rules:\n- registry: a.io # \xe9t\xe9\n', 'latin1'), 2],
+    ['UTF-16', Buffer.from('\ufeffrules: []\n', 'utf16le'), 1],
+  ])('a file in %s is refused, with the line', async (_name, bytes, line) => {
+    await writeFile(join(folder, 'a.yaml'), bytes);
+    await expect(watch(folder)).rejects.toThrow(new RegExp(`^rules .*a\\.yaml: not UTF-8 text \\(line ${line}\\); save it as UTF-8$`));
+  });
+
   test('files, and folders with their subfolders, in the order of names', async () => {
     await mkdir(join(folder, 'rules/team'), { recursive: true });
     await writeFile(join(folder, 'rules/a.yaml'), rule('a.io'));

@@ -150,6 +150,11 @@ describe('what keeps rules from being read is a problem with its place and the f
     ],
     ['a list for data', `${head}data: []\n`, /^bad-manifest 6:7 data of ConfigMap rules is no mapping/],
     ['a number for text', `${head}data: {a.yaml: 7}\n`, /^bad-manifest 6:16 a\.yaml of ConfigMap rules is no text/],
+    [
+      'rules in binaryData',
+      `${head}binaryData:\n  a.yaml: AA==\n`,
+      /^bad-manifest 7:3 a\.yaml of ConfigMap rules stands in binaryData, .*UTF-8/,
+    ],
     ['a tab', `${head}data:\n\ta.yaml: x\n`, /^yaml-syntax 7:1 .*tab/],
     ['a field twice', `${head}kind: ConfigMap\n`, /^duplicate-field 6:1 /],
     ['an alias to nothing', `${head}data: {a.yaml: *nowhere}\n`, /^yaml-alias 6:16 .*&nowhere/],

@@ -1,7 +1,7 @@
 /** Rules, exemptions and overrides as values, for tests that are not about their text. */
 import fc from 'fast-check';
 import { compileRuleSet } from '../../../src/rules/compile.ts';
-import type { ParsedDocument, WrittenSetting } from '../../../src/rules/parse.ts';
+import { type ParsedDocument, portWritten, type WrittenSetting } from '../../../src/rules/parse.ts';
 import { parsePattern, type RegistryPattern, resolvePattern } from '../../../src/rules/pattern.ts';
 import type { Origin } from '../../../src/rules/problem.ts';
 import type { Exemption, LabelRequirement, NamespaceSelector, Override, Place, Rule, RuleSet } from '../../../src/rules/ruleset.ts';
@@ -50,9 +50,11 @@ export type BriefRule = Partial<Omit<Rule, 'pattern' | 'origin'>> & { readonly r
 
 export function rule({ registry, trust = true, file, ...rest }: BriefRule): Rule {
   const pattern = patternOf(registry, trust);
+  const parsed = parsePattern(registry);
   return {
     name: pattern.text,
     pattern,
+    ...(parsed.ok && portWritten(parsed.pattern, trust)),
     trust,
     pullSecrets: [],
     onMissingSecret: 'warn',

@@ -106,8 +106,24 @@ describe('rules that tie are a problem naming both places', () => {
     expect(problemsOf(...texts)).toEqual([expect.stringMatching(where)]);
   });
 
-  test('but trusted on the default port and refused on every port is no tie: the literal port wins', () => {
-    const ruleSet = ruleSetOf('rules: [{registry: reg.io}, {registry: reg.io, trust: false}]');
+  test('trusted here and refused there in the same words is one, though the refusal is about every port', () => {
+    const there = 'rules: [{registry: reg.io/a, trust: false}]';
+    expect(problemsOf('rules: [{registry: reg.io/a}]', there)).toEqual([
+      expect.stringMatching(/^b\.yaml rule-tie 1:20 reg\.io\/a is refused here, and trusted in a\.yaml:1:20, .*, as in reg\.io:443\/a$/),
+    ]);
+    expect(problemsOf(there, 'rules: [{registry: reg.io/a}]')).toEqual([
+      expect.stringMatching(/reg\.io\/a is trusted here, and refused in a\.yaml/),
+    ]);
+    const labelled = (label: string, more = '') => `rules: [{registry: reg.io, namespaces: {matchLabels: {${label}}}${more}}]`;
+    expect(problemsOf(labelled('a: x'), labelled('b: y', ', trust: false'))).toEqual([
+      expect.stringMatching(/trusted for namespaces with a=x in a\.yaml:1:20, .*: a namespace may have the labels of both/),
+    ]);
+    expect(problemsOf(labelled('a: x'), labelled('a: y', ', trust: false'))).toEqual([]);
+    expect(problemsOf('rules: [{registry: reg.io}]', labelled('b: y', ', trust: false'))).toEqual([]);
+  });
+
+  test('but with the default port written it is none: the literal port wins', () => {
+    const ruleSet = ruleSetOf('rules: [{registry: "reg.io:443"}, {registry: reg.io, trust: false}]');
     expect(winnerOf(ruleSet, referenceOf('reg.io/a'))?.trust).toBe(true);
     expect(winnerOf(ruleSet, referenceOf('reg.io:8443/a'))?.trust).toBe(false);
   });

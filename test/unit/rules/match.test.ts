@@ -232,6 +232,7 @@ describe('rules for some namespaces', () => {
 
 describe('where the labels are unknown', () => {
   const byLabels = rule({ registry: 'reg.io/app', namespaces: labels('team=a'), name: 'trusted by labels' });
+  const byLabelsAndPort = rule({ registry: 'reg.io:443/app', namespaces: labels('team=a'), name: 'trusted by labels and port' });
   const refusedByLabels = rule({ registry: 'reg.io/app', trust: false, namespaces: labels('team=a'), name: 'refused by labels' });
   const forAll = rule({ registry: 'reg.io', name: 'for all' });
 
@@ -263,11 +264,11 @@ describe('where the labels are unknown', () => {
     {
       because: 'a written port counts before a refusal of every port that is as specific',
       rules: [
-        byLabels,
+        byLabelsAndPort,
         rule({ registry: 'reg.io/app', trust: false, namespaces: labels('kubernetes.io/metadata.name=shop'), name: 'refused by name' }),
       ],
       winner: expect.objectContaining({ name: 'refused by name' }),
-      unsure: byLabels,
+      unsure: byLabelsAndPort,
     },
     {
       because: 'what holds no image does not count',
