@@ -50,6 +50,26 @@ const choices: [choice: string, overlay: Record<string, unknown>, flags: readonl
     ['--set', 'rules.starter=openshift,certs.mode=service-ca'],
   ],
   ["cert-manager's certificates", { resources: ['base'], components: ['cert-manager'] }, ['--set', 'certs.mode=cert-manager']],
+  [
+    "certificates of cert-manager's, by an issuer of your own",
+    {
+      resources: ['base'],
+      components: ['cert-manager'],
+      patches: [
+        {
+          target: { group: 'cert-manager.io', kind: 'Certificate', name: 'regkeeper' },
+          patch: JSON.stringify([
+            { op: 'replace', path: '/spec/issuerRef', value: { group: 'cert-manager.io', kind: 'ClusterIssuer', name: 'corp' } },
+          ]),
+        },
+        {
+          target: { group: 'cert-manager.io', name: 'regkeeper-(authority|self-signed)' },
+          patch: JSON.stringify({ $patch: 'delete', kind: 'any', metadata: { name: 'any' } }),
+        },
+      ],
+    },
+    ['--set', 'certs.mode=cert-manager,certs.certManager.issuerRef.kind=ClusterIssuer,certs.certManager.issuerRef.name=corp'],
+  ],
   ['certificates of a Secret', { resources: ['base'], components: ['certificate-files'] }, ['--set', 'certs.mode=files']],
   ['rules of namespaces', { resources: ['base'], components: ['namespace-rules'] }, ['--set', 'namespaceRules=true']],
   [
