@@ -6,7 +6,8 @@ import type { RuleScope } from '../rules/parse.ts';
 import type { ApiClient, KubeObject, Log } from './api.ts';
 import { type Change, watchCollection } from './reflector.ts';
 
-export type ConfigMap = KubeObject & { readonly data?: Readonly<Record<string, string>> };
+type Texts = Readonly<Record<string, string>>;
+export type ConfigMap = KubeObject & { readonly data?: Texts; readonly binaryData?: Texts };
 
 export type ClusterRules = {
   readonly client: ApiClient;

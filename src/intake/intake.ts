@@ -1,6 +1,6 @@
 /** The way of rules into the book: whatever brings them, they are parsed beside the requests and taken over in the order in which they came. */
 import { setImmediate as otherWork } from 'node:timers/promises';
-import type { Bundle, ReadBundle, RuleBook, RulesChange } from '../rules/book.ts';
+import { type Bundle, type ReadBundle, type RuleBook, type RulesChange, refuseUnreadable } from '../rules/book.ts';
 import type { Problem } from '../rules/problem.ts';
 import type { DocumentParser } from './parser.ts';
 
@@ -52,7 +52,7 @@ export async function readInTurns(bundle: Bundle, parser: DocumentParser): Promi
   const results = [];
   for (const document of bundle.documents) {
     await otherWork();
-    results.push(await parser.parse({ ...document, scope }));
+    results.push(refuseUnreadable(document) ?? (await parser.parse({ ...document, scope })));
   }
   return { bundle, results };
 }

@@ -19,6 +19,8 @@ export type Bundle = {
 export type BundleText = {
   readonly source: RuleSource;
   readonly text: string;
+  /** Why there is no text to read, where there should be one. */
+  readonly unreadable?: string;
   /** Where it begins in its file, where it is a part of one. */
   readonly start?: DocumentStart;
 };
@@ -28,7 +30,14 @@ export type ReadBundle = { readonly bundle: Bundle; readonly results: readonly P
 
 /** Parses all of a bundle at once; where requests wait meanwhile, it is read in turns instead. */
 export function readBundle(bundle: Bundle): ReadBundle {
-  return { bundle, results: bundle.documents.map(({ text, source, start }) => parseRulesDocument(text, source, bundle.scope, start)) };
+  const parse = (document: BundleText) => parseRulesDocument(document.text, document.source, bundle.scope, document.start);
+  return { bundle, results: bundle.documents.map((document) => refuseUnreadable(document) ?? parse(document)) };
+}
+
+/** The answer for a document that has no text to parse. */
+export function refuseUnreadable({ source, unreadable }: BundleText): ParseResult | undefined {
+  if (unreadable === undefined) return undefined;
+  return { ok: false, problems: [{ code: 'bad-manifest', message: unreadable, origin: { source, line: 1, column: 1 } }] };
 }
 
 /** What one event made of the rules. */

@@ -9,18 +9,24 @@ export const rulesLabel = 'regkeeper.io/rules';
 export type RulesConfigMap = {
   readonly metadata: { readonly name: string; readonly namespace?: string; readonly resourceVersion?: string };
   readonly data?: Readonly<Record<string, string>>;
+  readonly binaryData?: Readonly<Record<string, string>>;
 };
 
 /** The documents of one ConfigMap, by the names of their keys; rules of the cluster, or of the namespace that it lies in. */
 export function configMapBundle(configMap: RulesConfigMap, of: RuleScope['kind'] = 'cluster'): Bundle {
   const { name, namespace = '', resourceVersion } = configMap.metadata;
-  const keys = Object.keys(configMap.data ?? {}).filter(isDocumentKey);
-  const documents = keys.sort().map((key) => ({
-    source: { kind: 'configMap' as const, namespace, name, key },
-    text: configMap.data?.[key] ?? '',
-  }));
+  const sourceOf = (key: string) => ({ kind: 'configMap' as const, namespace, name, key });
+  const documents = [
+    ...documentKeys(configMap.data).map((key) => ({ source: sourceOf(key), text: configMap.data?.[key] ?? '' })),
+    // Left out without a word, its rules would be gone.
+    ...documentKeys(configMap.binaryData).map((key) => ({ source: sourceOf(key), text: '', unreadable: `${key} ${whyNotBinary}` })),
+  ];
   const scope: RuleScope = of === 'cluster' ? { kind: 'cluster' } : { kind: 'namespace', namespace };
   return { id: idOf(configMap, of), scope, ...(resourceVersion !== undefined && { version: resourceVersion }), documents };
+}
+
+function documentKeys(data: Readonly<Record<string, string>> = {}): readonly string[] {
+  return Object.keys(data).filter(isDocumentKey).sort();
 }
 
 /** Other keys are notes, and left alone. */

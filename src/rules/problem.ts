@@ -93,7 +93,7 @@ export const problemCodes = {
   'namespace-widens': { level: 'problem', text: "A namespace's own rule trusts what the cluster's rules neither trust nor delegate." },
   'bad-manifest': {
     level: 'problem',
-    text: 'A rules ConfigMap in a file cannot be read as one: its label, its namespace, or data that is no text.',
+    text: 'A rules ConfigMap cannot be read as one: its label, its namespace, or data that is no text.',
   },
   'blank-document': { level: 'warning', text: 'The document holds nothing, so it contributes no rules.' },
   'configmap-twice': {

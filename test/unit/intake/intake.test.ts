@@ -3,7 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { createRuleIntake } from '../../../src/intake/intake.ts';
 import { createDocumentParser, type DocumentParser } from '../../../src/intake/parser.ts';
-import { type Bundle, createRuleBook, type RulesChange } from '../../../src/rules/book.ts';
+import { type Bundle, createRuleBook, type RulesChange, readBundle } from '../../../src/rules/book.ts';
+import { configMapBundle } from '../../../src/rules/config-map.ts';
 import { sha256 } from '../rules/documents.ts';
 
 const bundle = (id: string, text: string): Bundle => ({ id, documents: [{ source: { kind: 'file', file: id }, text }] });
@@ -92,4 +93,20 @@ test('a rule of a namespace that has no effect is told with the change', async (
   const scope = { kind: 'namespace', namespace: 'team' } as const;
   await intake.offer({ ...bundle('own', 'rules: [{registry: a.io}, {registry: b.io}]'), scope });
   expect(changes.at(-1)).toMatchObject({ id: 'own', problems: [], warnings: [{ code: 'namespace-widens' }] });
+});
+
+test('rules in binaryData refuse their ConfigMap: left out without a word, they would be gone', async () => {
+  const { book, intake, changes } = intakeWith();
+  const metadata = { name: 'rules', namespace: 'regkeeper' };
+  await intake.open([configMapBundle({ metadata, data: { 'a.yaml': rule('a.io') } })]);
+  const before = book.current();
+  const edit = configMapBundle({ metadata, data: { 'notes.txt': 'x' }, binaryData: { 'a.yaml': 'UQ==', 'logo.png': 'UQ==' } });
+  await intake.offer(edit);
+  expect(changes.at(-1)?.problems.map(({ code, message }) => [code, message.split(' ').slice(0, 4).join(' ')])).toEqual([
+    ['bad-manifest', 'a.yaml stands in binaryData,'],
+  ]);
+  expect(book.current()).toBe(before);
+  const book2 = createRuleBook(sha256);
+  book2.open([readBundle(edit)]);
+  expect(book2.missing()).toContain('rules with problems');
 });
