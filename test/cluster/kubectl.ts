@@ -38,7 +38,10 @@ export function createKubectl({ binary, kubeconfig, token, cacheFolder = tempora
   const env = { ...process.env, KUBERC: 'off', KUBECONFIG: kubeconfig };
 
   const kubectl = async (args: readonly string[], { stdin, allowFailure = false }: KubectlOptions = {}): Promise<KubectlResult> => {
-    const result = await runToEnd(binary, [...fixedArgs, ...args], env, stdin);
+    const run = () => runToEnd(binary, [...fixedArgs, ...args], env, stdin);
+    let result = await run();
+    // It reads the object's version just before it writes, and a controller may write the status in between.
+    for (let tries = 1; tries < 5 && args[0] === 'replace' && isConflict(result); tries++) result = await run();
     if (result.code === 0 || allowFailure) return result;
     throw new Error(`kubectl ${args.join(' ')}: exit code ${result.code}\n${result.stderr.trim()}`);
   };
@@ -47,6 +50,10 @@ export function createKubectl({ binary, kubeconfig, token, cacheFolder = tempora
     return JSON.parse(stdout) as T;
   };
   return Object.assign(kubectl, { json });
+}
+
+function isConflict({ code, stderr }: KubectlResult): boolean {
+  return code !== 0 && stderr.includes('the object has been modified');
 }
 
 let cacheRoot: string | undefined;
