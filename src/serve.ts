@@ -1,5 +1,4 @@
 /** Wires the rooms together into a running server. */
-import { createHash } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { buildRulesRecord } from './audit/rules-record.ts';
 import { type ApiClient, connectApi } from './cluster/api.ts';
@@ -13,7 +12,9 @@ import { keepSnapshot, readSnapshot, type SnapshotPlace } from './cluster/rule-s
 import { watchClusterRules } from './cluster/rule-source.ts';
 import { keepOwnCertificate } from './cluster/self-certificates.ts';
 import { noFacts } from './decision/facts.ts';
+import { dayOf } from './decision/judge.ts';
 import { loadExtraKinds } from './files/extra-kinds.ts';
+import { hashRules } from './files/load-rules.ts';
 import { watchRuleFiles } from './files/rule-files.ts';
 import { createRuleIntake, type IntakeOptions } from './intake/intake.ts';
 import { createRuleNews } from './intake/news.ts';
@@ -56,9 +57,8 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
   const log = createLogger(settings.logLevel, logDestination);
   const auditDestination = openAuditDestination(settings);
   const auditLog = createAuditLog(auditDestination);
-  const hash = (text: string) => createHash('sha256').update(text).digest('hex');
-  const book = createRuleBook(hash);
-  const onPlatform = createRulesOnPlatform(hash);
+  const book = createRuleBook(hashRules);
+  const onPlatform = createRulesOnPlatform(hashRules);
   const inForce = (written: RuleSet | undefined) => written && onPlatform.apply(written).ruleSet;
   const advise = createAdvice(log);
   const onRules = (changes: readonly RulesChange[]) => {
@@ -356,12 +356,7 @@ function createAdvice(log: Logger): (rules: RuleSet) => void {
 
 /** Requests wait meanwhile: 1,000 rules take some 80 ms. Of more, `regkeeper lint` tells. */
 function lintBriefly(rules: RuleSet): readonly Problem[] {
-  return rules.rules.length > 1_000 ? [] : lintRules(rules, today());
-}
-
-/** In UTC, as exemptions count. */
-function today(): string {
-  return new Date().toISOString().slice(0, 10);
+  return rules.rules.length > 1_000 ? [] : lintRules(rules, dayOf(Date.now()));
 }
 
 async function listen(app: FastifyInstance, host: string, port: number, flag: string): Promise<void> {

@@ -29,15 +29,17 @@ export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: r
   const wanted = wantedSecrets(images);
   if (shape.untouchable && !(shape.untouchable === 'immutable' && shape.stage === 'template')) return leave(lackingSecrets(shape, images));
 
-  if (shape.stage === 'template' && request.operation === 'UPDATE' && request.oldObject) {
-    const old = templateOf(request.oldObject, shape);
+  // What a template was before; pods cannot change theirs.
+  const oldObject = shape.stage === 'template' && request.operation === 'UPDATE' ? request.oldObject : null;
+  const old = oldObject ? templateOf(oldObject, shape) : undefined;
+  if (oldObject && old) {
     const now = templateOf(root, shape);
     // A template that did not change must stay as it is: any change of ours would be a rollout nobody asked for.
     if (sameJson(old, now)) return leave();
     // It lost only what we wrote (a replace or apply of the author's own file): put that back, and nothing has changed.
-    if (lostOnlyOurs(old, now)) return restore(root, request.oldObject, shape);
+    if (lostOnlyOurs(old, now)) return restore(root, oldObject, shape);
     // A Job's list cannot change at all, so without ours it would be refused; while it is suspended, other fields may change beside it.
-    if (shape.untouchable && lostOnlyOurs(onlyCredentials(old), onlyCredentials(now))) return restore(root, request.oldObject, shape);
+    if (shape.untouchable && lostOnlyOurs(onlyCredentials(old), onlyCredentials(now))) return restore(root, oldObject, shape);
   }
   if (shape.untouchable) return leave();
 
@@ -84,10 +86,8 @@ export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: r
   const nothingElse = permitted.length > 0 && shape.pullSecrets.every((name) => name !== undefined && expected.has(name));
   const accountSecrets = takesOver ? ofAccount : nothingElse ? shape.mark.serviceAccount.filter((name) => ofAccount.includes(name)) : [];
   const result = write(root, shape, permitted, accountSecrets);
-  if (shape.stage === 'template' && request.operation === 'UPDATE' && request.oldObject) {
-    // Without what is stale it is the old one again, perhaps with another spelling of the mark: then that stays, to the letter.
-    if (lostOnlyOurs(templateOf(request.oldObject, shape), result.template)) return restore(root, request.oldObject, shape);
-  }
+  // Without what is stale it is the old one again, perhaps with another spelling of the mark: then that stays, to the letter.
+  if (oldObject && old && lostOnlyOurs(old, result.template())) return restore(root, oldObject, shape);
   return { kind: 'injected', patch: result.patch, injected: result.injected, notices };
 }
 
@@ -106,7 +106,7 @@ function wantedSecrets(images: readonly ImageDecision[]): readonly string[] {
 
 type Written = Pick<InjectionResult & { kind: 'injected' }, 'patch' | 'injected'> & {
   /** What the patch makes of the template. */
-  readonly template: JsonObject;
+  template(): JsonObject;
 };
 
 /** The author's entries as they stand, then ours. A template also loses entries of ours that nothing asks for any more; a pod never loses any. */
@@ -131,7 +131,7 @@ function write(root: JsonObject, shape: PodShape, wanted: readonly string[], acc
   const marked = mark.rules.length + mark.serviceAccount.length > 0;
   const text = marked ? renderPodMark(mark) : undefined;
   return {
-    template: rewritten(templateOf(root, shape), shape.pullSecrets.map(isStale), added, text),
+    template: () => rewritten(templateOf(root, shape), shape.pullSecrets.map(isStale), added, text),
     patch: [...listPatch(root, list, shape.pullSecrets.map(isStale), added), ...annotate(root, shape.metadata, text)],
     injected: added.map((secret) => ({ path: renderPath(list), secret, from: fromRules.has(secret) ? 'rule' : 'serviceAccount' })),
   };

@@ -8,6 +8,7 @@
  */
 import { formatReference, parseImage } from '../image/reference.ts';
 import type { StreamReference } from '../object/shape.ts';
+import { compareTexts } from '../rules/text-order.ts';
 import type { Facts, ImageStreamFacts, StreamImage, StreamTag } from './facts.ts';
 
 /** `stream` is `namespace/stream:tag` or `namespace/stream@digest`. */
@@ -121,8 +122,4 @@ function missing(stream: Exclude<ImageStreamFacts, KnownStream>, namespace: stri
 function splitAt(name: string, separator: string): readonly [string | undefined, string | undefined] {
   const at = name.indexOf(separator);
   return at <= 0 || at === name.length - 1 ? [undefined, undefined] : [name.slice(0, at), name.slice(at + 1)];
-}
-
-function compareTexts(one: string, other: string): number {
-  return one < other ? -1 : one > other ? 1 : 0;
 }

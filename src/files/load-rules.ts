@@ -59,7 +59,7 @@ type Compiled = { readonly ruleSet: RuleSet | undefined; readonly problems: read
 /** `whole`: whether nothing is missing of what was given. */
 function compileAll(documents: readonly ParsedDocument[], whole: boolean): Compiled {
   const ofCluster = documents.filter(({ scope }) => scope.kind === 'cluster');
-  const cluster = compileRuleSet(ofCluster, hash);
+  const cluster = compileRuleSet(ofCluster, hashRules);
   const problems = cluster.ok ? [] : [...cluster.problems];
   const byNamespace = Map.groupBy(documents, ({ scope }) => (scope.kind === 'namespace' ? scope.namespace : undefined));
   const compiled = new Map<string, NamespaceRuleSet>();
@@ -74,9 +74,10 @@ function compileAll(documents: readonly ParsedDocument[], whole: boolean): Compi
     // Whoever gives a namespace's rules alone, or cluster rules with a hole, has not said what the cluster trusts and delegates.
     if (cluster.ok && ofCluster.length > 0 && whole) problems.push(...widening(cluster.ruleSet, result.rules));
   }
-  return { ruleSet: cluster.ok ? withNamespaceRules(cluster.ruleSet, compiled, hash) : undefined, problems };
+  return { ruleSet: cluster.ok ? withNamespaceRules(cluster.ruleSet, compiled, hashRules) : undefined, problems };
 }
 
-function hash(text: string): string {
+/** By which rules get their revision: the same from files as from a cluster, so that the two can be compared. */
+export function hashRules(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }

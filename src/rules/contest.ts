@@ -1,7 +1,7 @@
 import type { ImageReference } from '../image/reference.ts';
 import { compareSpecificity } from './match.ts';
 import { renderSelector, selects } from './namespaces.ts';
-import { type PatternHost, patternHolds } from './pattern.ts';
+import { patternHolds, renderHost } from './pattern.ts';
 import type { Place, Rule, RuleSet } from './ruleset.ts';
 
 /** A rule whose pattern holds an image, and why it does not decide. */
@@ -85,8 +85,4 @@ function differentPath({ pattern: { path } }: Rule, winner: Rule): string {
 
 function segments(number: number): string {
   return number === 0 ? 'no segment' : `${number} segment${number === 1 ? '' : 's'}`;
-}
-
-function renderHost(host: PatternHost): string {
-  return host.kind === 'any' ? '*' : host.kind === 'suffix' ? `*.${host.name}` : host.name;
 }

@@ -3,6 +3,7 @@ import { renderSelector, selects } from './namespaces.ts';
 import { patternHolds } from './pattern.ts';
 import type { Origin } from './problem.ts';
 import type { Answer, Exemption, Place } from './ruleset.ts';
+import { compareTexts } from './text-order.ts';
 
 /**
  * Prepares the question which exemptions hold an image in a namespace, the longest lasting first, then by their patterns. Where labels are
@@ -26,8 +27,4 @@ export function searchExemptions(
     }
     return { value, ...(unsure && { unsure }) };
   };
-}
-
-function compareTexts(one: string, other: string): number {
-  return one < other ? -1 : one > other ? 1 : 0;
 }

@@ -4,6 +4,7 @@ import { hostHolds } from './pattern.ts';
 import { standInFor } from './pattern-overlap.ts';
 import type { Place, Rule, RuleSet } from './ruleset.ts';
 import { slipsForgiven, typingSlips } from './spelling.ts';
+import { compareTexts } from './text-order.ts';
 
 /** How many are proposed: a denial has room for a few, and more would not help. */
 const mostProposed = 3;
@@ -79,8 +80,4 @@ function commonSegments(pattern: readonly string[], path: readonly string[]): nu
 function compareDistances(one: readonly number[], other: readonly number[]): number {
   const different = one.findIndex((value, index) => value !== other[index]);
   return different < 0 ? 0 : (one[different] ?? 0) - (other[different] ?? 0);
-}
-
-function compareTexts(one: string, other: string): number {
-  return one < other ? -1 : one > other ? 1 : 0;
 }

@@ -86,7 +86,8 @@ export function hostHolds(host: PatternHost, name: string): boolean {
   return host.kind === 'exact' ? name === host.name : name.endsWith(`.${host.name}`);
 }
 
-function renderHost(host: PatternHost): string {
+/** As it stands in a pattern, without port. */
+export function renderHost(host: PatternHost): string {
   return host.kind === 'any' ? '*' : host.kind === 'suffix' ? `*.${host.name}` : host.name;
 }
 
