@@ -1,5 +1,7 @@
 /** Wires the rooms together into a running server. */
 import type { FastifyInstance } from 'fastify';
+import packageJson from '../package.json' with { type: 'json' };
+import type { GuardRecord } from './audit/guard-record.ts';
 import { buildRulesRecord } from './audit/rules-record.ts';
 import { type ApiClient, connectApi } from './cluster/api.ts';
 import { ConfigurationError } from './cluster/configuration-error.ts';
@@ -32,7 +34,8 @@ import { createHealthServer } from './server/health.ts';
 import { createWebhookServer, minimumTlsVersion } from './server/webhook.ts';
 import type { Environment, Settings } from './settings.ts';
 import { type AuditLog, createAuditLog, createLogger, type LogDestination, openDestination } from './telemetry/logger.ts';
-import { complaintAboutAge } from './tls/age.ts';
+import { createMetrics } from './telemetry/metrics.ts';
+import { complaintAboutAge, lifeOf } from './tls/age.ts';
 import { ensureDevelopmentCertificates } from './tls/development.ts';
 import { watchCertificateFiles } from './tls/files.ts';
 import type { CertificateSource, ServerCertificate } from './tls/source.ts';
@@ -61,13 +64,13 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
   const onPlatform = createRulesOnPlatform(hashRules);
   const inForce = (written: RuleSet | undefined) => written && onPlatform.apply(written).ruleSet;
   const advise = createAdvice(log);
+  const tell = (changes: readonly ToldChange[]) => {
+    tellRules(changes, book, log, auditLog);
+    const rules = inForce(book.current());
+    if (rules) metrics.rulesInForce(rules);
+  };
   const onRules = (changes: readonly RulesChange[]) => {
-    tellRules(
-      changes.map((change) => changeOnPlatform(change, onPlatform)),
-      book,
-      log,
-      auditLog,
-    );
+    tell(changes.map((change) => changeOnPlatform(change, onPlatform)));
     const written = book.current();
     if (written) clusterFacts?.followSecrets(namedSecrets(written));
     if (written && changes.some(({ scope, problems }) => scope.kind === 'cluster' && problems.length === 0)) advise(written);
@@ -85,7 +88,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
   let client: ApiClient | undefined;
   const clocks = () => [Date.now(), client?.serverTime() ?? Date.now()];
   const missingOfCluster = () => clusterFacts?.missing() ?? platform?.missing();
-  const health = createHealthServer([
+  const readiness = [
     { name: 'rules', missing: () => book.missing() },
     { name: 'cluster', missing: missingOfCluster },
     {
@@ -93,7 +96,17 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
       missing: () => (certificates ? complaintAboutAge(certificates.current().certificate, clocks()) : 'there is no certificate yet'),
     },
     { name: 'running', missing: () => (stopping ? 'shutting down' : undefined) },
-  ]);
+  ];
+  const metrics = createMetrics({
+    version: packageJson.version,
+    kinds,
+    readiness,
+    refusedRules: () => book.refused(),
+    certificate: () => certificates && lifeOf(certificates.current().certificate),
+    followed: () => client?.followed ?? [],
+    now: Date.now,
+  });
+  const health = createHealthServer(readiness, metrics);
   await listen(health, settings.host, settings.healthPort, '--health-port');
 
   client = settings.cluster && connectApi(await loadKubeConfig(kubeConfigChoice(settings.cluster, env)));
@@ -110,7 +123,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
         const before = inForce(written);
         if (!says || !onPlatform.change(says) || !written || !before) return;
         const after = onPlatform.apply(written);
-        if (after.ruleSet.revision !== before.revision) tellRules([changeOfPlatform(before, after)], book, log, auditLog);
+        if (after.ruleSet.revision !== before.revision) tell([changeOfPlatform(before, after)]);
       },
     });
     platform = watched;
@@ -137,7 +150,10 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
       news,
       lint: lintBriefly,
     }),
-    audit: (record: object) => auditLog.write(record),
+    audit: (record: GuardRecord) => {
+      auditLog.write(record);
+      metrics.reviewed(record);
+    },
   };
 
   const unwatched = { ...noFacts(Date.now), kinds };
@@ -145,8 +161,15 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
     {
       rules: () => inForce(book.current()),
       facts: () => (clusterFacts ? (platform?.missing() === undefined ? clusterFacts.current() : undefined) : unwatched),
-      audit: (record) => auditLog.write(record),
-      reportBug: (err, uid) => log.error({ err, uid }, 'a bug: the request was refused'),
+      audit: (record) => {
+        auditLog.write(record);
+        metrics.decided(record);
+      },
+      reportBug: (err, uid) => {
+        log.error({ err, uid }, 'a bug: the request was refused');
+        metrics.failed('bug');
+      },
+      failed: metrics.failed,
       monotonic: () => process.hrtime.bigint(),
       ...(guard && { guard }),
     },

@@ -3,7 +3,7 @@
  * variables, and a record is read by many.
  */
 import type { ReviewRequest, Webhook } from '../admission/review.ts';
-import type { Decision, ImageDecision, Outcome } from '../decision/decision.ts';
+import type { Decision, ImageDecision, Injection, Outcome } from '../decision/decision.ts';
 import { maskUserinfo } from '../image/problem.ts';
 import { canonicalName } from '../image/reference.ts';
 import { isObject, renderPath, textAt, valueAt } from '../object/json.ts';
@@ -36,8 +36,16 @@ export type AuditRecord = {
   readonly rulesRevision?: string;
   readonly durationMicroseconds: number;
   readonly images: readonly AuditedImage[];
-  readonly inject: readonly { readonly path: string; readonly secret: string; readonly from: string }[];
+  readonly inject: readonly AuditedInjection[];
   readonly messages: readonly string[];
+};
+
+export type AuditedInjection = {
+  readonly path: string;
+  readonly secret: string;
+  readonly from: string;
+  /** The first rule that asks for it; absent for an account's own, and where an earlier one is put back that no rule asks for any more. */
+  readonly rule?: AuditedRule;
 };
 
 export type AuditedImage = {
@@ -120,7 +128,7 @@ function conclusion(webhook: Webhook, decision: Decision | undefined, failure: s
         mode: decision.mode,
         rulesRevision: decision.revision,
         images: decision.images.map(auditImage),
-        inject: mutating ? decision.injected.map(({ path, secret, from }) => ({ path, secret, from })) : [],
+        inject: mutating ? decision.injected.map((injection) => auditInjection(injection, decision.images)) : [],
         messages: (mutating ? decision.notices : decision.findings).map(({ message }) => message),
       };
     }
@@ -143,6 +151,13 @@ export function auditImage({ slot, verdict, reason, reference, rule, exemption, 
     ...(rule && { rule: auditRule(rule) }),
     ...(exemption && { exemption: { until: exemption.until, reason: exemption.reason, source: auditOrigin(exemption.origin) } }),
   };
+}
+
+function auditInjection({ path, secret, from }: Injection, images: readonly ImageDecision[]): AuditedInjection {
+  const action = path.endsWith('.pushSecret') ? 'push' : 'pull';
+  const asking = images.filter(({ slot }) => from === 'rule' && slot.action === action).flatMap(({ trustedBy }) => trustedBy);
+  const rule = asking.find(({ pullSecrets, pushSecret }) => (action === 'push' ? pushSecret === secret : pullSecrets.includes(secret)));
+  return { path, secret, from, ...(rule && { rule: auditRule(rule) }) };
 }
 
 /** An image name that parses is shorter; what does not parse may be anything. */

@@ -43,7 +43,7 @@ export function serveCommand(action: ServeAction, finish: (code: ExitCode | unde
     .addOption(extraKindsOption())
     .addOption(new Option('--host <address>', 'address to listen on (default: all, with --dev 127.0.0.1)'))
     .addOption(new Option('--port <number>', 'HTTPS port').default(8443).argParser(parsePort))
-    .addOption(new Option('--health-port <number>', 'plain HTTP port of /healthz and /readyz').default(8080).argParser(parsePort))
+    .addOption(new Option('--health-port <number>', 'plain HTTP port of /healthz, /readyz and /metrics').default(8080).argParser(parsePort))
     .addOption(
       new Option('--drain-seconds <seconds>', 'how long to go on answering after SIGTERM (default: 10, with --dev 0)').argParser(
         parseSeconds,

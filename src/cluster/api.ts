@@ -61,6 +61,12 @@ export type ListOptions<T = unknown> = ReadOptions & {
   readonly keep?: ((object: T) => T) | undefined;
 };
 
+export type FollowedCollection = {
+  readonly path: string;
+  /** Epoch milliseconds. */
+  lastContact(): number;
+};
+
 export type ApiClient = {
   /**
    * The JSON the server answers with; undefined where it answers with nothing.
@@ -84,6 +90,8 @@ export type ApiClient = {
   hasResource(groupVersion: string, plural: string): Promise<boolean>;
   /** Epoch milliseconds by the API server's clock: what its last answer said, and what has passed since. Undefined before any answer. */
   serverTime(): number | undefined;
+  /** The collections that are followed: each enters itself and takes itself out. Absent where nobody looks. */
+  readonly followed?: Set<FollowedCollection>;
   /** Ends every request under way; no use afterwards. */
   close(): Promise<void>;
 };
@@ -218,6 +226,7 @@ export function connectApi(kubeConfig: KubeConfig): ApiClient {
     watch,
     hasResource,
     serverTime: connection.serverTime,
+    followed: new Set(),
     close: () => connection.close(),
   };
 }

@@ -76,6 +76,8 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
   /** The last resourceVersion seen; undefined when the collection must be listed (again). */
   let position: string | undefined;
   const items: Iterable<T> = { [Symbol.iterator]: () => held.values() };
+  const followed = { path, lastContact: () => contact };
+  client.followed?.add(followed);
   const announce = announcing(log, { path, ...selection });
   const running = run();
 
@@ -235,6 +237,7 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
     lastContact: () => contact,
     async close() {
       closing.abort();
+      client.followed?.delete(followed);
       firstSync.reject(new Error(`the watch of ${path} was closed before its first list`));
       await running;
     },

@@ -87,9 +87,13 @@ export type RuleBook = {
   widening(read: ReadBundle): Iterable<readonly Problem[]>;
   /** A bundle is gone, and its rules with it, unless it was the last: then they stay until somebody writes down that there are none. */
   withdraw(id: string): readonly RulesChange[];
+  /** What is refused just now, until it is mended, replaced or deleted. */
+  refused(): readonly RefusedBundle[];
   /** The cluster's versions in force, for the next run's `lastGood`. */
   accepted(): readonly Bundle[];
 };
+
+export type RefusedBundle = { readonly scope: RuleScope; readonly problems: readonly Problem[] };
 
 export type Preview = {
   readonly problems: readonly Problem[];
@@ -109,6 +113,8 @@ type Trial = { readonly warnings: readonly Problem[] } & (
   | { readonly kind: 'good-own'; readonly documents: readonly ParsedDocument[]; readonly rules: NamespaceRuleSet }
 );
 
+type Refused = { readonly read: ReadBundle; readonly problems: readonly Problem[] };
+
 /** What became of one bundle. */
 type Outcome = { readonly bundle: Bundle } & Pick<RulesChange, 'problems' | 'warnings' | 'alert'>;
 
@@ -118,7 +124,7 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
   const own = createNamespaceBook();
   const ownBundles = new Map<string, Bundle>();
   /** Latest versions that were refused; each is tried again when another bundle changes, since two may only be good together. */
-  const refused = new Map<string, ReadBundle>();
+  const refused = new Map<string, Refused>();
   /** Bundles of the opening that have never been good. */
   const neverGood = new Set<string>();
   /** Accepted ones that are gone, and in force because no others are there. Whatever else is written takes their place. */
@@ -140,7 +146,7 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     const trial = tryOut(read);
     const { warnings } = trial;
     if (trial.kind === 'refused') {
-      refused.set(bundle.id, read);
+      refused.set(bundle.id, { read, problems: trial.problems });
       return { bundle, problems: trial.problems, warnings };
     }
     refused.delete(bundle.id);
@@ -188,7 +194,7 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     const outcomes: Outcome[] = [];
     for (let progress = true; progress; ) {
       progress = false;
-      for (const read of [...refused.values()]) {
+      for (const { read } of [...refused.values()]) {
         // What cannot be read on its own stays so, whatever the others say.
         if (!sameScope(scopeOf(read.bundle), scope) || read.results.some(({ ok }) => !ok)) continue;
         const outcome = tryBundle(read);
@@ -237,7 +243,7 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     const { bundle } = read;
     const earlier = lastGood.find((each) => each.bundle.id === bundle.id);
     const good = earlier !== undefined && tryBundle(earlier).problems.length === 0;
-    refused.set(bundle.id, read);
+    refused.set(bundle.id, { read, problems: outcome.problems });
     return good ? { ...outcome, alert: `${nameBundle(bundle)}: ${earlierInForce}` } : outcome;
   }
 
@@ -321,7 +327,7 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     withdraw(id) {
       const before = current();
       const entry = accepted.get(id);
-      const waiting = refused.get(id)?.bundle;
+      const waiting = refused.get(id)?.read.bundle;
       refused.delete(id);
       neverGood.delete(id);
       if (entry) return tell([withdrawFromCluster(id, entry), ...retryRefused({ kind: 'cluster' })], before);
@@ -336,6 +342,7 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
       const changed = wasInForce || current()?.revision !== before?.revision;
       return changed ? tell([{ bundle, problems: [], warnings: [] }, ...freed], before) : [];
     },
+    refused: () => [...refused.values()].map(({ read, problems }) => ({ scope: scopeOf(read.bundle), problems })),
     accepted: () => [...accepted.values()].map(({ bundle }) => bundle),
   };
 }

@@ -1,10 +1,12 @@
-/** The plain HTTP side, for the kubelet: is the process alive, should it get requests. */
+/** The plain HTTP side: for the kubelet, is the process alive, should it get requests; for Prometheus, what was counted. */
 import fastify, { type FastifyInstance, LogController } from 'fastify';
 
 /** One condition of readiness: undefined when it holds, else what is missing. */
 export type ReadinessCheck = { readonly name: string; readonly missing: () => string | undefined };
 
-export function createHealthServer(checks: readonly ReadinessCheck[]): FastifyInstance {
+export type MetricsPage = { readonly contentType: string; readonly text: () => Promise<string> };
+
+export function createHealthServer(checks: readonly ReadinessCheck[], metrics: MetricsPage): FastifyInstance {
   const app = fastify({
     logger: false,
     logController: new LogController({ disableRequestLogging: true }),
@@ -21,5 +23,6 @@ export function createHealthServer(checks: readonly ReadinessCheck[]): FastifyIn
       .type('text/plain')
       .send(lines.join(''));
   });
+  app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
   return app;
 }

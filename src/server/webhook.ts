@@ -14,6 +14,7 @@ import fastify, {
 import { answerProbe } from '../admission/probe.ts';
 import { type AdmissionAnswer, allowed, errored, renderAnswer } from '../admission/response.ts';
 import { changeOf, type DecodedReview, decodeReview, type ReviewRequest, type Webhook } from '../admission/review.ts';
+import type { Failure } from '../audit/failure.ts';
 import { buildGuardRecord, type GuardConclusion, type GuardRecord } from '../audit/guard-record.ts';
 import { type AuditRecord, buildAuditRecord } from '../audit/record.ts';
 import { decide } from '../decision/decide.ts';
@@ -32,6 +33,8 @@ export type WebhookCollaborators = {
   /** Undefined where rules do not come from ConfigMaps. */
   readonly guard?: { readonly review: RuleGuard; audit(record: GuardRecord): void } | undefined;
   reportBug(error: unknown, uid: string | undefined): void;
+  /** A request got no judgement. Bugs are told by `reportBug` alone. */
+  failed(failure: WithoutJudgement): void;
   /** Nanoseconds of a clock that only goes forward. */
   monotonic(): bigint;
 };
@@ -92,7 +95,7 @@ export function createWebhookServer(collaborators: WebhookCollaborators, options
     app.post(`/${webhook}`, (request, reply) => answerReview(webhook, request, reply, collaborators));
   }
   app.post('/guard', (request, reply) => answerGuardReview(request, reply, collaborators));
-  app.post('/probe', answerProbeReview);
+  app.post('/probe', (request, reply) => answerProbeReview(request, reply, collaborators));
   return Object.assign(app, {
     drain() {
       draining = true;
@@ -119,7 +122,7 @@ function countConnections(server: TcpServer): Promise<number> {
 function answerReview(webhook: Webhook, request: FastifyRequest, reply: FastifyReply, collaborators: WebhookCollaborators) {
   const started = collaborators.monotonic();
   const review = decodeReview(request.body);
-  if (!review.ok) return answerUndecodable(review, reply);
+  if (!review.ok) return answerUndecodable(review, reply, collaborators);
 
   const audit = (conclusion: { decision: Decision | undefined; failure?: string }) => {
     const durationMicroseconds = Number((collaborators.monotonic() - started) / 1000n);
@@ -127,6 +130,7 @@ function answerReview(webhook: Webhook, request: FastifyRequest, reply: FastifyR
   };
   try {
     const judgement = judge(webhook, review.request, collaborators);
+    if (judgement.why) collaborators.failed(judgement.why);
     audit(judgement);
     return judgement.answer ?? comeAgain(reply, judgement.failure);
   } catch (error) {
@@ -141,7 +145,7 @@ async function answerGuardReview(request: FastifyRequest, reply: FastifyReply, c
   const { guard } = collaborators;
   const started = collaborators.monotonic();
   const review = decodeReview(request.body);
-  if (!review.ok) return answerUndecodable(review, reply);
+  if (!review.ok) return answerUndecodable(review, reply, collaborators);
   if (!guard) return allowed(review.request.uid);
 
   const audit = (conclusion: GuardConclusion) => {
@@ -151,7 +155,9 @@ async function answerGuardReview(request: FastifyRequest, reply: FastifyReply, c
   try {
     const { answer, problems, warnings } = await guard.review(review.request);
     audit({ outcome: answer === undefined ? 'error' : answer.response.allowed ? 'accepted' : 'refused', problems, warnings });
-    return answer ?? comeAgain(reply, problems.join('; '));
+    if (answer) return answer;
+    collaborators.failed('overload');
+    return comeAgain(reply, problems.join('; '));
   } catch (error) {
     collaborators.reportBug(error, review.request.uid);
     audit({ outcome: 'error', problems: ['internal error'], warnings: [] });
@@ -165,29 +171,39 @@ async function answerGuardReview(request: FastifyRequest, reply: FastifyReply, c
   }
 }
 
-function answerProbeReview(request: FastifyRequest, reply: FastifyReply) {
+function answerProbeReview(request: FastifyRequest, reply: FastifyReply, collaborators: WebhookCollaborators) {
   const review = decodeReview(request.body);
-  return review.ok ? answerProbe(review.request) : answerUndecodable(review, reply);
+  return review.ok ? answerProbe(review.request) : answerUndecodable(review, reply, collaborators);
 }
 
+type WithoutJudgement = Exclude<Failure, 'bug'>;
+
 type Judgement =
-  | { readonly answer: AdmissionAnswer; readonly decision: Decision | undefined; readonly failure?: never }
-  | { readonly answer?: never; readonly decision: Decision | undefined; readonly failure: string };
+  | {
+      readonly answer: AdmissionAnswer;
+      readonly decision: Decision | undefined;
+      readonly failure?: never;
+      readonly why?: WithoutJudgement | undefined;
+    }
+  | { readonly answer?: never; readonly decision: Decision | undefined; readonly failure: string; readonly why: WithoutJudgement };
 
 function judge(webhook: Webhook, request: ReviewRequest, collaborators: WebhookCollaborators): Judgement {
   const change = changeOf(request);
   if (!change) return { answer: allowed(request.uid), decision: undefined };
   const rules = collaborators.rules();
-  if (!rules) return { decision: undefined, failure: 'no rules are loaded yet' };
+  if (!rules) return { decision: undefined, failure: 'no rules are loaded yet', why: 'not-ready' };
   const facts = collaborators.facts();
-  if (!facts) return { decision: undefined, failure: 'the cluster has not been read yet' };
+  if (!facts) return { decision: undefined, failure: 'the cluster has not been read yet', why: 'not-ready' };
 
   const decision = decide(change, rules, facts);
-  if (decision.kind === 'not-yet') return { decision, failure: decision.message };
-  return { answer: renderAnswer(webhook, request, decision, rules), decision };
+  if (decision.kind === 'not-yet') return { decision, failure: decision.message, why: 'behind' };
+  return { answer: renderAnswer(webhook, request, decision, rules), decision, why: whyUnjudged[decision.kind] };
 }
 
-function answerUndecodable(review: DecodedReview & { ok: false }, reply: FastifyReply) {
+const whyUnjudged = { decided: undefined, malformed: 'unreadable', 'unknown-kind': 'unknown-kind' } as const;
+
+function answerUndecodable(review: DecodedReview & { ok: false }, reply: FastifyReply, collaborators: WebhookCollaborators) {
+  collaborators.failed('unreadable');
   if (review.uid !== undefined)
     return errored(review.uid, 400, 'BadRequest', `regkeeper cannot read this AdmissionReview: ${review.message}`);
   return refuse(reply, 400, 'BadRequest', review.message);
@@ -273,11 +289,15 @@ function answerErrors(app: FastifyInstance<Server>, collaborators: WebhookCollab
   );
   app.setErrorHandler((error: FastifyError, _request, reply) => {
     if (error instanceof TooManyBytes) {
+      collaborators.failed('overload');
       // The rest of the body is still to come, and nobody will read it.
       return reply.header('connection', 'close').send(comeAgain(reply, error.message));
     }
     const code = error.statusCode ?? 500;
-    if (code < 500) return reply.send(refuse(reply, code, reasonOf(code), messageOf(error)));
+    if (code < 500) {
+      collaborators.failed('unreadable');
+      return reply.send(refuse(reply, code, reasonOf(code), messageOf(error)));
+    }
     collaborators.reportBug(error, undefined);
     return reply.send(refuse(reply, 500, 'InternalError', 'regkeeper failed while reading this request; its log has the error'));
   });

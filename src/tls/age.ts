@@ -15,3 +15,9 @@ export function complaintAboutAge(certificate: string, clocks: readonly number[]
   if (Math.max(...clocks) < validFromDate.getTime()) return `it is not valid before ${validFromDate.toISOString()}`;
   return undefined;
 }
+
+/** From when to when this PEM certificate (the leaf first) is good. */
+export function lifeOf(certificate: string): { readonly notBefore: Date; readonly notAfter: Date } {
+  const { validFromDate, validToDate } = new X509Certificate(certificate);
+  return { notBefore: validFromDate, notAfter: validToDate };
+}

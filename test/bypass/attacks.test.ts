@@ -27,7 +27,14 @@ const authority = createCertificateAuthority({ commonName: 'test', ...life });
 const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], ...life });
 const bugs: unknown[] = [];
 const server = createWebhookServer(
-  { rules: () => strict, facts: () => facts, audit: () => {}, reportBug: (error) => bugs.push(error), monotonic: () => 0n },
+  {
+    rules: () => strict,
+    facts: () => facts,
+    audit: () => {},
+    reportBug: (error) => bugs.push(error),
+    failed: () => {},
+    monotonic: () => 0n,
+  },
   { tls },
 );
 afterAll(() => server.close());

@@ -20,7 +20,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   files: ['image', 'object', 'rules', 'intake'],
   manifests: ['object'],
   tls: ['files'],
-  telemetry: [],
+  telemetry: ['object', 'rules', 'audit'],
   server: ['image', 'object', 'rules', 'decision', 'admission', 'audit', 'intake'],
   cli: [
     'image',
@@ -117,6 +117,7 @@ describe('rooms import only what they may', () => {
     ['node-forge', ['tls']],
     ['fastify', ['server', '.']],
     ['pino', ['telemetry']],
+    ['prom-client', ['telemetry']],
     ['commander', ['cli']],
     ['@kubernetes/client-node', ['cluster']],
   ])('%s is used in %j alone', (name, rooms) => {

@@ -19,7 +19,14 @@ let rules: RuleSet | undefined;
 let facts: Facts | undefined;
 const bugs: unknown[] = [];
 const server = createWebhookServer(
-  { rules: () => rules, facts: () => facts, audit: () => {}, reportBug: (error) => bugs.push(error), monotonic: () => 0n },
+  {
+    rules: () => rules,
+    facts: () => facts,
+    audit: () => {},
+    reportBug: (error) => bugs.push(error),
+    failed: () => {},
+    monotonic: () => 0n,
+  },
   { tls },
 );
 afterAll(() => server.close());

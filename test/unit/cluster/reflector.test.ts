@@ -297,6 +297,16 @@ describe('watchCollection', () => {
     await vi.waitFor(() => expect(reflector.lastContact()).toBe(5_000));
   });
 
+  test('is among what its client follows, with its last contact, until it is closed', async () => {
+    const { reflector, client, received, send, passTime } = await reflecting([listing('10', []), watching()]);
+    await vi.waitFor(() => expect(received).toHaveLength(2));
+    passTime(5_000);
+    send(line(bookmark('11')));
+    await vi.waitFor(() => expect([...(client.followed ?? [])].map((each) => [each.path, each.lastContact()])).toEqual([[path, 5_000]]));
+    await reflector.close();
+    expect(client.followed?.size).toBe(0);
+  });
+
   test('says once what permission is missing, once that it is well again, and once when it is lost again', async () => {
     const forbidden = refusing(403, 'Forbidden');
     const { log, received } = await reflecting(

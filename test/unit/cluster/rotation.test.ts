@@ -106,7 +106,14 @@ async function replicaOn(api: ReturnType<typeof memoryApi>) {
   const common = { client: api.client, ...place, log: recordingLog(), schedule: handSchedule().schedule };
   const source = await keepOwnCertificate({ ...common, secretName: 'regkeeper-tls' });
   const rules = ruleSetOf('rules:\n- registry: reg.example.com\n');
-  const collaborators = { rules: () => rules, facts: () => unwatched, audit: () => {}, reportBug: () => {}, monotonic: () => 0n };
+  const collaborators = {
+    rules: () => rules,
+    facts: () => unwatched,
+    audit: () => {},
+    reportBug: () => {},
+    failed: () => {},
+    monotonic: () => 0n,
+  };
   const webhook = createWebhookServer(collaborators, { tls: source.current() });
   source.onChange(({ certificate, key }) => webhook.server.setSecureContext({ cert: certificate, key, minVersion: minimumTlsVersion }));
   await webhook.listen({ host: '127.0.0.1', port: 0 });

@@ -100,6 +100,7 @@ const nameless = { ...pod(image), metadata: { generateName: 'web-' } };
 
 const decisions: [sentence: string, webhook: Webhook, object: unknown, request?: Record<string, unknown>, rules?: RuleSet][] = [
   ['a pod that gets its secret and its account’s', 'mutate', pod(image)],
+  ['a pod that gets its secret by a rule of a ConfigMap', 'mutate', pod(image), {}, inConfigMap],
   ['an internal image', 'validate', pod('registry.svc:5000/app')],
   ['a refusal, by a rule of a ConfigMap', 'validate', pod('nginx'), {}, inConfigMap],
   ['a refusal that mode audit softens', 'validate', pod('unknown.example.com/app'), {}, audited],

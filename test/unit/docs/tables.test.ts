@@ -1,13 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import packageJson from '../../../package.json' with { type: 'json' };
+import { failures } from '../../../src/audit/failure.ts';
 import { serveCommand } from '../../../src/cli/serve.ts';
 import { reasons } from '../../../src/decision/reasons.ts';
 import { imageProblemCodes } from '../../../src/image/problem.ts';
 import { levelOf, type ProblemCode, problemCodes } from '../../../src/rules/problem.ts';
 import { problemRemedies } from '../../../src/rules/problem-remedies.ts';
 import { fieldsOfLevel } from '../../../src/rules/schema.ts';
+import { ownMetrics } from '../../../src/telemetry/metrics.ts';
 import { firstCodes, readPage, rows, section } from './pages.ts';
 
+const withoutSubsections = (text: string) => text.split(/^### /m)[0] ?? '';
 const sorted = (names: readonly string[]) => [...names].sort();
 
 describe('what the code has stands in the docs, and nothing else', () => {
@@ -49,6 +52,19 @@ describe('what the code has stands in the docs, and nothing else', () => {
   test('codes of image names in docs/reasons.md, with their words', () => {
     const listed = rows(section(readPage('docs/reasons.md'), 'Why an image name cannot be read'));
     expect(Object.fromEntries(listed.map(([code = '', words]) => [code.replaceAll('`', ''), words]))).toEqual(imageProblemCodes);
+  });
+
+  test('metrics in docs/metrics.md, with their labels', () => {
+    const listed = ['Of requests', 'Of the state'].flatMap((heading) =>
+      rows(withoutSubsections(section(readPage('docs/metrics.md'), heading))),
+    );
+    const told = listed.map(([name = '', labels = '']) => `${name.replaceAll('`', '')}{${labels.replaceAll('`', '')}}`);
+    expect(sorted(told)).toEqual(sorted(Object.values(ownMetrics).map(({ name, labelNames }) => `${name}{${labelNames.join(', ')}}`)));
+  });
+
+  test('why a request got no judgement in docs/metrics.md, with their words', () => {
+    const listed = rows(section(readPage('docs/metrics.md'), 'Requests without judgement'));
+    expect(Object.fromEntries(listed.map(([reason = '', words]) => [reason.replaceAll('`', ''), words]))).toEqual(failures);
   });
 
   test('flags of serve in docs/operations.md', () => {

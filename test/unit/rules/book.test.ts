@@ -332,3 +332,42 @@ describe('rules of namespaces', () => {
     expect(book.accepted().map(({ id }) => id)).toEqual(['one']);
   });
 });
+
+describe('what is refused just now', () => {
+  const told = (book: RuleBook) => book.refused().map(({ scope, problems }) => [scope.kind, problems.map(({ code }) => code)]);
+
+  test('is told until it is mended', () => {
+    const book = createRuleBook(sha256);
+    book.open([bundle('one', trusting('a.io'))]);
+    expect(told(book)).toEqual([]);
+    book.offer(bundle('one', bad));
+    expect(told(book)).toEqual([['cluster', ['unknown-field']]]);
+    book.offer(bundle('one', trusting('b.io')));
+    expect(told(book)).toEqual([]);
+  });
+
+  test('is told until it is deleted, also where it was never good', () => {
+    const book = createRuleBook(sha256);
+    book.open([bundle('one', trusting('a.io'))]);
+    book.offer(bundle('two', bad));
+    expect(told(book)).toHaveLength(1);
+    book.withdraw('two');
+    expect(told(book)).toEqual([]);
+  });
+
+  test('is told where the last good version stands in for it', () => {
+    const book = createRuleBook(sha256);
+    book.open([bundle('one', bad)], [bundle('one', trusting('a.io'))]);
+    expect(trusted(book)).toEqual(['a.io']);
+    expect(told(book)).toEqual([['cluster', ['unknown-field']]]);
+  });
+
+  test('is told no more when another change makes it good', () => {
+    const book = createRuleBook(sha256);
+    book.open([bundle('one', trusting('a.io'))]);
+    book.offer(bundle('two', trusting('a.io')));
+    expect(told(book)).toEqual([['cluster', ['rule-tie']]]);
+    book.offer(bundle('one', trusting('b.io')));
+    expect(told(book)).toEqual([]);
+  });
+});

@@ -15,7 +15,14 @@ const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsName
 const rules = ruleSetOf('rules:\n- {registry: good.example.com, pullSecret: corp}');
 const records: { subresource?: string; outcome: string }[] = [];
 const server = createWebhookServer(
-  { rules: () => rules, facts: () => unwatched, audit: (record) => records.push(record), reportBug: () => {}, monotonic: () => 0n },
+  {
+    rules: () => rules,
+    facts: () => unwatched,
+    audit: (record) => records.push(record),
+    reportBug: () => {},
+    failed: () => {},
+    monotonic: () => 0n,
+  },
   { tls },
 );
 afterAll(() => server.close());

@@ -41,12 +41,14 @@ function setUp(setup: Setup = {}) {
   const records: AuditRecord[] = [];
   const bugs: unknown[] = [];
   const guardRecords: GuardRecord[] = [];
+  const failures: string[] = [];
   const server = createWebhookServer(
     {
       rules: () => ('rules' in setup ? setup.rules : rules),
       facts: () => ('facts' in setup ? setup.facts : unwatched),
       audit: (record) => records.push(record),
       reportBug: (error) => bugs.push(error),
+      failed: (failure) => failures.push(failure),
       monotonic: () => 0n,
       ...(setup.guard && { guard: { review: setup.guard, audit: (record: GuardRecord) => guardRecords.push(record) } }),
     },
@@ -59,7 +61,7 @@ function setUp(setup: Setup = {}) {
     return { code: response.statusCode, headers: response.headers, body: JSON.parse(response.body) };
   };
   const answer = async (url: string, payload: unknown) => ((await post(url, payload)).body as AdmissionAnswer).response;
-  return { server, post, answer, records, guardRecords, bugs };
+  return { server, post, answer, records, guardRecords, bugs, failures };
 }
 
 describe('answers', () => {
@@ -114,10 +116,11 @@ describe('what cannot be decoded is refused, in HTTP 400 or with the uid', () =>
     ['no request', { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview' }, 400, /holds no request/],
     ['no uid', { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request: {} }, 400, /uid is missing/],
   ])('%s', async (_name, payload, code, message) => {
-    const { post, records } = setUp();
+    const { post, records, failures } = setUp();
     for (const url of ['/mutate', '/validate']) {
       const response = await post(url, payload);
       expect(response.code).toBe(code);
+      expect(failures.splice(0)).toEqual(['unreadable']);
       expect(response.body).toMatchObject({ kind: 'Status', status: 'Failure', message: expect.stringMatching(message) });
       expect(response.body.response).toBeUndefined();
     }
@@ -129,9 +132,10 @@ describe('what cannot be decoded is refused, in HTTP 400 or with the uid', () =>
     ['an unknown operation', {}, { operation: 'PATCH' }, /operation must be one of/],
     ['no kind', {}, { kind: {} }, /kind is missing/],
   ])('%s, where the uid can be read', async (_name, review, request, message) => {
-    const { post } = setUp();
+    const { post, failures } = setUp();
     const response = await post('/validate', { ...reviewOf(pod('reg.example.com:5000/web'), request), ...review });
     expect(response.code).toBe(200);
+    expect(failures).toEqual(['unreadable']);
     expect(response.body.response).toMatchObject({
       uid: '6b0e9f7e-2f0c-4f0a-9f5a-0d5a3c1b7a11',
       allowed: false,
@@ -145,13 +149,14 @@ describe('what cannot be decoded is refused, in HTTP 400 or with the uid', () =>
     ['a container that is null', { containers: [null] }, /spec\.containers\[0\] must be a container/],
     ['an image that is a number', { containers: [{ name: 'a', image: 7 }] }, /containers\[0\]\.image must be text/],
   ])('%s', async (_name, spec, message) => {
-    const { answer } = setUp();
+    const { answer, failures } = setUp();
     for (const url of ['/mutate', '/validate']) {
       expect(await answer(url, reviewOf({ ...pod('x'), spec }))).toMatchObject({
         allowed: false,
         status: { code: 400, message: expect.stringMatching(message) },
       });
     }
+    expect(failures).toEqual(['unreadable', 'unreadable']);
   });
 
   test('an image that no runtime could read is refused with what is wrong', async () => {
@@ -164,8 +169,9 @@ describe('what cannot be decoded is refused, in HTTP 400 or with the uid', () =>
   });
 
   test('a kind that holds no images as far as we know', async () => {
-    const { answer } = setUp();
+    const { answer, failures } = setUp();
     const response = await answer('/validate', reviewOf({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 's' } }));
+    expect(failures).toEqual(['unknown-kind']);
     expect(response).toMatchObject({
       allowed: false,
       status: { code: 400, message: expect.stringMatching(/Secret, a kind it does not read/) },
@@ -173,9 +179,10 @@ describe('what cannot be decoded is refused, in HTTP 400 or with the uid', () =>
   });
 
   test('a body of 25 MiB', async () => {
-    const { post } = setUp();
+    const { post, failures } = setUp();
     const response = await post('/validate', reviewOf({ ...pod('reg.example.com:5000/web'), data: 'x'.repeat(25 * 1024 * 1024) }));
     expect(response).toMatchObject({ code: 413, body: { kind: 'Status', reason: 'RequestEntityTooLarge' } });
+    expect(failures).toEqual(['unreadable']);
   });
 
   test('another content type', async () => {
@@ -203,7 +210,7 @@ describe('trouble of our own', () => {
   };
 
   test('a bug refuses with code 500 in HTTP 200, with the uid and without details', async () => {
-    const { post, bugs, records } = setUp({ facts: broken });
+    const { post, bugs, records, failures } = setUp({ facts: broken });
     const response = await post('/mutate', reviewOf(pod('reg.example.com:5000/web')));
     expect(response.code).toBe(200);
     expect(response.body.response).toMatchObject({
@@ -213,18 +220,24 @@ describe('trouble of our own', () => {
     });
     expect(JSON.stringify(response.body)).not.toContain('secret detail');
     expect(bugs).toHaveLength(1);
+    expect(failures).toEqual([]);
     expect(records).toMatchObject([{ outcome: 'error', messages: ['internal error'] }]);
   });
 
   test.each([
-    ['no rules yet', { rules: undefined }],
-    ['the cluster not read yet', { facts: undefined }],
-    ['a service account that our watch has not seen', { facts: { ...unwatched, serviceAccount: () => ({ kind: 'absent' as const }) } }],
-  ])('%s: 503, and come again', async (_name, setup) => {
-    const { post, records } = setUp(setup);
+    ['no rules yet', { rules: undefined }, 'not-ready'],
+    ['the cluster not read yet', { facts: undefined }, 'not-ready'],
+    [
+      'a service account that our watch has not seen',
+      { facts: { ...unwatched, serviceAccount: () => ({ kind: 'absent' as const }) } },
+      'behind',
+    ],
+  ])('%s: 503, and come again', async (_name, setup, failure) => {
+    const { post, records, failures } = setUp(setup);
     const response = await post('/mutate', reviewOf(pod('reg.example.com:5000/web')));
     expect(response).toMatchObject({ code: 503, body: { kind: 'Status', reason: 'ServiceUnavailable' } });
     expect(response.headers['retry-after']).toBe('1');
+    expect(failures).toEqual([failure]);
     expect(records).toMatchObject([{ outcome: 'error' }]);
   });
 
@@ -233,7 +246,7 @@ describe('trouble of our own', () => {
 
     /** A server for 3,000 bytes at a time, and a first request of which only some bytes come, until it is given up. */
     async function hold(bytes: number) {
-      const { server, bugs } = setUp({ options: { inFlightLimit: 3000 } });
+      const { server, bugs, failures } = setUp({ options: { inFlightLimit: 3000 } });
       await server.listen({ host: '127.0.0.1', port: 0 });
       const { port } = server.server.address() as { port: number };
       const dispatcher = new Agent({ connect: { ca: authority.certificate }, connections: 4 });
@@ -255,15 +268,16 @@ describe('trouble of our own', () => {
       first.catch(() => undefined);
       await arrived;
       onTestFinished(() => dispatcher.destroy());
-      return { post: () => post(payload), giveUp: () => unfinished.abort(), first, bugs };
+      return { post: () => post(payload), giveUp: () => unfinished.abort(), first, bugs, failures };
     }
 
     test('more at a time than fit: 503, and come again', async () => {
-      const { post, giveUp, first, bugs } = await hold(2000);
+      const { post, giveUp, first, bugs, failures } = await hold(2000);
       // Its bytes may still be on the way.
       const refused = await expect.poll(post).toMatchObject({ statusCode: 503 }).then(post);
       expect(refused.headers).toMatchObject({ 'retry-after': '1', connection: 'close' });
       expect(await refused.body.json()).toMatchObject({ kind: 'Status', reason: 'ServiceUnavailable' });
+      expect(new Set(failures)).toEqual(new Set(['overload']));
       giveUp();
       await expect(first).rejects.toThrow();
       await expect.poll(async () => (await post()).statusCode).toBe(200);
@@ -430,9 +444,12 @@ describe('/guard', () => {
   });
 
   test('no time: 503, and come again', async () => {
-    const { post, guardRecords } = setUp({ guard: async () => ({ answer: undefined, problems: ['others are being read'], warnings: [] }) });
+    const { post, guardRecords, failures } = setUp({
+      guard: async () => ({ answer: undefined, problems: ['others are being read'], warnings: [] }),
+    });
     expect(await post('/guard', review)).toMatchObject({ code: 503, headers: { 'retry-after': '1' } });
     expect(guardRecords).toMatchObject([{ outcome: 'error', problems: ['others are being read'] }]);
+    expect(failures).toEqual(['overload']);
   });
 
   test('a bug is HTTP 500, which lets the request pass: the rules can always be mended', async () => {
