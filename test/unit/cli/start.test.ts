@@ -13,7 +13,16 @@ import { keepCompiledCode } from '../../../src/compiled-code.ts';
 const root = resolve(import.meta.dirname, '../../..');
 
 /** Each takes longer to load than everything that answers `explain` together, or is a part of such a one. */
-const forServersAndClusters = ['@kubernetes/client-node', 'fastify', 'undici', 'node-forge', 'pino', 'prom-client', 'close-with-grace', 'typebox'];
+const forServersAndClusters = [
+  '@kubernetes/client-node',
+  'fastify',
+  'undici',
+  'node-forge',
+  'pino',
+  'prom-client',
+  'close-with-grace',
+  'typebox',
+];
 
 /** Tells on the fourth stream which packages were loaded, by import or by require. */
 const recorder = `data:text/javascript,${encodeURIComponent(`
