@@ -4,11 +4,13 @@ import packageJson from '../package.json' with { type: 'json' };
 import type { GuardRecord } from './audit/guard-record.ts';
 import { buildRulesRecord } from './audit/rules-record.ts';
 import { type ApiClient, connectApi } from './cluster/api.ts';
+import { onTimer } from './cluster/checks.ts';
 import { ConfigurationError } from './cluster/configuration-error.ts';
 import { type ClusterFacts, watchClusterFacts } from './cluster/facts.ts';
 import { loadKubeConfig } from './cluster/kubeconfig.ts';
 import { type WatchedPlatform, watchPlatform } from './cluster/platform.ts';
 import { proveReachable } from './cluster/probe.ts';
+import { watchPublished } from './cluster/published.ts';
 import { keepRegistered } from './cluster/registration.ts';
 import { keepSnapshot, readSnapshot, type SnapshotPlace } from './cluster/rule-snapshot.ts';
 import { watchClusterRules } from './cluster/rule-source.ts';
@@ -38,6 +40,7 @@ import { createMetrics } from './telemetry/metrics.ts';
 import { complaintAboutAge, lifeOf } from './tls/age.ts';
 import { ensureDevelopmentCertificates } from './tls/development.ts';
 import { watchCertificateFiles } from './tls/files.ts';
+import { holdUntilTrusted } from './tls/hold.ts';
 import type { CertificateSource, ServerCertificate } from './tls/source.ts';
 
 type Logger = ReturnType<typeof createLogger>;
@@ -135,9 +138,13 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
     const place = { client, namespace: settings.cluster.namespace, log };
     closers.unshift(await followClusterRules({ ...place, namespaceRules: settings.namespaceRules }, { book, parser, onChange: onRules }));
   }
-  const { source, caFile } = await openCertificates(settings, client, log);
+  const { source: bare, caFile } = await openCertificates(settings, client, log);
+  const published = client && settings.register ? watchPublished({ client, log }) : undefined;
+  const onProgress = (message: string) => log.info({}, message);
+  const source = published ? holdUntilTrusted(bare, { trusted: published, clocks, schedule: onTimer, onProgress }) : bare;
   certificates = source;
   closers.push(() => source.close());
+  if (published) closers.push(() => published.close());
 
   const guarded = settings.cluster !== undefined && settings.rulePaths.length === 0 ? settings.cluster.namespace : undefined;
   const guardParser = createDocumentParser({ milliseconds: 3_500 });
@@ -180,8 +187,12 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
     if (complaint !== undefined) log.error({}, `no client will take the certificate: ${complaint}`);
   };
   tellAge(source.current());
-  source.onChange(tellAge);
-  source.onChange(({ certificate, key }) => {
+  let shown = source.current();
+  source.onChange((next) => {
+    const { certificate, key } = next;
+    if (certificate === shown.certificate && key === shown.key) return;
+    shown = next;
+    tellAge(next);
     webhook.server.setSecureContext({ cert: certificate, key, minVersion: minimumTlsVersion });
     log.info({}, 'serving a new certificate');
   });

@@ -186,7 +186,8 @@ const configurations: readonly Configuration[] = [
 
 const group = 'admissionregistration.k8s.io/v1';
 /** Of both configurations, and the field manager of what we write into them. */
-const ourName = 'regkeeper';
+export const ourName = 'regkeeper';
+export const configurationPaths = configurations.map(({ plural }) => `/apis/${group}/${plural}`);
 
 export type LiveConfiguration = KubeObject & {
   metadata: { ownerReferences?: { uid: string }[] };
@@ -281,7 +282,12 @@ async function isProven({ prove }: RegistrationOptions, present: readonly { conf
 }
 
 function isInService({ webhooks }: LiveConfiguration): boolean {
-  return (webhooks ?? []).some(({ name }) => isOurs(name) && name !== probeName);
+  return (webhooks ?? []).some(callsUs);
+}
+
+/** Not the probe, which waits for nobody's answer. */
+export function callsUs({ name }: WebhookEntry): boolean {
+  return isOurs(name) && name !== probeName;
 }
 
 async function fill(options: RegistrationOptions, { kind, plural, entries }: Configuration, live: LiveConfiguration): Promise<void> {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { followFolders } from '../files/follow.ts';
-import { missingNames, type PairProblem, readCertificatePair, readCertificates } from './inspect.ts';
+import { isTrusted, missingNames, type PairProblem, readCertificatePair, readCertificates } from './inspect.ts';
 import { type CertificateSource, holdCertificate, type ServerCertificate } from './source.ts';
 
 export type CertificateFiles = {
@@ -74,6 +74,13 @@ async function readFiles(paths: CertificateFiles): Promise<FilesReading> {
     const bundle = readCertificates(authorities);
     if (!bundle.ok)
       return { ok: false, problem: `authorities file ${paths.authorities} ${bundle.problem}; put the PEM certificates there` };
+    // Otherwise the two are of different ages, or nobody who has these authorities would take the certificate.
+    if (!isTrusted(certificate, authorities)) {
+      return {
+        ok: false,
+        problem: `certificate file ${paths.certificate} is not signed by an authority of ${paths.authorities}; take both from the same Secret, with every intermediate certificate`,
+      };
+    }
     return { ok: true, certificate: { ...pair, authorities } };
   } catch (error) {
     if (error instanceof UnreadableFile) return { ok: false, problem: error.message };

@@ -74,9 +74,31 @@ export function missingNames(certificate: string, wantedNames: readonly string[]
 
 /** Whether `certificate` was signed by the key of `authority`; both PEM. */
 export function isIssuedBy(certificate: string, authority: string): boolean {
-  const issued = new X509Certificate(certificate);
-  const issuer = new X509Certificate(authority);
-  return issued.checkIssued(issuer) && issued.verify(issuer.publicKey);
+  return hasIssued(new X509Certificate(authority), new X509Certificate(certificate));
+}
+
+/** Whether a client with these authorities, PEM, takes the chain, PEM and the leaf first. */
+export function isTrusted(chain: string, authorities: string): boolean {
+  const shown = readCertificates(chain);
+  const known = readCertificates(authorities);
+  if (!shown.ok || !known.ok) return false;
+  const isKnown = (certificate: X509Certificate) =>
+    known.certificates.some((authority) => authority.fingerprint256 === certificate.fingerprint256 || hasIssued(authority, certificate));
+  const [leaf, ...intermediates] = shown.certificates;
+  // As often as there is an intermediate at most: a chain in a circle must end.
+  let link = leaf;
+  for (const _ of shown.certificates) {
+    if (isKnown(link)) return true;
+    const current = link;
+    const issuer = intermediates.find((each) => each !== current && hasIssued(each, current));
+    if (issuer === undefined) return false;
+    link = issuer;
+  }
+  return false;
+}
+
+function hasIssued(issuer: X509Certificate, certificate: X509Certificate): boolean {
+  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }
 
 /** `problem` continues a sentence that begins with the name of the text, such as `is empty`. */

@@ -18,6 +18,7 @@ import { proveReachable } from '../../../src/cluster/probe.ts';
 import { keepRegistered } from '../../../src/cluster/registration.ts';
 import { keepOwnCertificate } from '../../../src/cluster/self-certificates.ts';
 import { createWebhookServer } from '../../../src/server/webhook.ts';
+import { createCertificateAuthority, issueServerCertificate } from '../../../src/tls/certificates.ts';
 import { reviewOf } from '../../unit/server/reviews.ts';
 import { type ControlPlane, startControlPlane } from '../control-plane.ts';
 import { createKubectl, type Kubectl } from '../kubectl.ts';
@@ -89,10 +90,13 @@ test('a server certificate that somebody takes away is replaced without losing a
   expect(await load.end()).toEqual([]);
 });
 
-test('a Secret emptied with its authority is made anew, and the API server told of it', async () => {
+test('a Secret emptied with its authority is made anew without losing a request: the API server is told before it is served', async () => {
+  const load = keepAsking('a.example.com');
   const before = await fingerprintOf(serving);
   await patchSecret([{ op: 'remove', path: '/data' }]);
-  await waitFor(async () => (await fingerprintOf(serving)) !== before, { deadlineSeconds: 20, what: 'another certificate' });
+  await waitFor(async () => (await fingerprintOf(serving)) !== before, { deadlineSeconds: 30, what: 'another certificate' });
+  await load.more(20);
+  expect(await load.end()).toEqual([]);
   await waitUntilJudged('a.example.com', 'b.example.com');
 });
 
@@ -159,9 +163,25 @@ test('certificates from files are followed, and the API server is told of their 
   for (const key of ['tls.crt', 'tls.key']) await writeFile(file(key), await secretText(key));
   await waitFor(async () => (await fingerprintOf(serving)) !== shown, { deadlineSeconds: 20, what: 'the files to be read' });
   await load.more(20);
+  expect(await before.end()).toBe(0);
+
+  // Another authority, all at once, as cert-manager does it when it renews its own.
+  const life = { notBefore: new Date(Date.now() - 3_600_000), notAfter: new Date(Date.now() + 3_600_000) };
+  const authority = createCertificateAuthority({ commonName: 'another', ...life });
+  const dnsNames = [`regkeeper.${ownNamespace}.svc`];
+  const pair = issueServerCertificate({ authority, commonName: 'regkeeper', dnsNames, ipAddresses: [], ...life });
+  await writeFile(file('ca.crt'), authority.certificate);
+  await writeFile(file('tls.crt'), pair.certificate);
+  await writeFile(file('tls.key'), pair.key);
+  const { fingerprint256 } = new X509Certificate(pair.certificate);
+  await waitFor(async () => (await fingerprintOf(serving)) === fingerprint256, { deadlineSeconds: 30, what: 'the other certificate' });
+  await load.more(20);
   expect(await load.end()).toEqual([]);
-  await lead(before, { endTheOther: true });
-});
+  const again = await launch('self-again');
+  await waitFor(async () => (await readiness(again)).ready, { deadlineSeconds: 20, what: 'the next replica' });
+  await lead(again, { endTheOther: true });
+  await waitUntilJudged('b.example.com', 'a.example.com');
+}, 120_000);
 
 test('a namespace that is being deleted takes its webhooks along before nobody answers them', async () => {
   const load = keepAsking('b.example.com');

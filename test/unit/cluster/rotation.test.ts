@@ -4,11 +4,13 @@ import type { AddressInfo } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import type { KubeObject } from '../../../src/cluster/api.ts';
+import { watchPublished } from '../../../src/cluster/published.ts';
 import { keepRegistered, type WebhookEntry } from '../../../src/cluster/registration.ts';
 import { keepOwnCertificate } from '../../../src/cluster/self-certificates.ts';
 import { kindsWithImages } from '../../../src/object/kinds.ts';
 import { createWebhookServer, minimumTlsVersion } from '../../../src/server/webhook.ts';
 import { type CertificateWithKey, createCertificateAuthority, issueServerCertificate } from '../../../src/tls/certificates.ts';
+import { holdUntilTrusted } from '../../../src/tls/hold.ts';
 import { unwatched } from '../decision/changes.ts';
 import { ruleSetOf } from '../rules/documents.ts';
 import { pod, reviewOf } from '../server/reviews.ts';
@@ -32,9 +34,52 @@ const newAuthority = () => createCertificateAuthority({ commonName: 'rotation', 
 const newLeaf = (authority: CertificateWithKey) =>
   issueServerCertificate({ authority, commonName: 'regkeeper', dnsNames: names, ipAddresses: [], ...life() });
 
+const newState = (): State => {
+  const authority = newAuthority();
+  return { authority, trusted: [authority.certificate], leaf: newLeaf(authority) };
+};
+
 test('authorities and certificates that change all the time cost no request of a client that trusts what is published', async () => {
-  const first = newAuthority();
-  let state: State = { authority: first, trusted: [first.certificate], leaf: newLeaf(first) };
+  const { become, replicas, published, load } = await stage();
+  let { state } = load;
+  for (let rotation = 0; rotation < 8 && load.failures.length === 0; rotation += 1) {
+    const { authority } = state;
+    const next = newAuthority();
+    state = become({ ...state, next, trusted: [authority.certificate, next.certificate] });
+    await vi.waitFor(() => expect(published().every((bundle) => bundle.includes(next.certificate))).toBe(true), soon);
+    await load.more(20);
+    state = become({ authority: next, trusted: [next.certificate, authority.certificate], leaf: newLeaf(next) });
+    await vi.waitFor(() => {
+      for (const { source } of replicas) expect(source.current().certificate).toBe(state.leaf.certificate);
+    }, soon);
+    await load.more(20);
+    state = become({ ...state, trusted: [next.certificate] });
+    await vi.waitFor(() => expect(published()).toEqual([next.certificate, next.certificate]), soon);
+    await load.more(20);
+  }
+  const { failures, answered, shown } = await load.end();
+  expect(failures).toEqual([]);
+  expect(answered).toBeGreaterThanOrEqual(8 * 60);
+  expect(shown.size).toBe(9);
+}, 60_000);
+
+test('nor does an authority that is put in the place of another all at once', async () => {
+  const { become, replicas, load } = await stage();
+  for (let turn = 0; turn < 5 && load.failures.length === 0; turn += 1) {
+    const { leaf } = become(newState());
+    await vi.waitFor(() => {
+      for (const { source } of replicas) expect(source.current().certificate).toBe(leaf.certificate);
+    }, soon);
+    await load.more(20);
+  }
+  const { failures, shown } = await load.end();
+  expect(failures).toEqual([]);
+  expect(shown.size).toBe(6);
+}, 60_000);
+
+/** Two replicas on one Secret, and six clients that ask them all the time by what is published. */
+async function stage() {
+  const state = newState();
   const api = memoryApi({
     '/api/v1/namespaces/regkeeper': { metadata: { name: 'regkeeper' } },
     [secretPath]: secretOf(state),
@@ -46,20 +91,15 @@ test('authorities and certificates that change all the time cost no request of a
       const { caBundle = '' } = (entry?.clientConfig ?? {}) as { caBundle?: string };
       return Buffer.from(caBundle, 'base64').toString();
     });
-  /** As the replica that renews would: here by hand, in hundredths of a second instead of months. */
-  const become = (next: State) => {
-    state = next;
-    api.put(secretPath, secretOf(state));
-  };
   const replicas = await Promise.all([replicaOn(api), replicaOn(api)]);
-  await vi.waitFor(() => expect(published()).toEqual([first.certificate, first.certificate]), soon);
+  await vi.waitFor(() => expect(published()).toEqual([state.authority.certificate, state.authority.certificate]), soon);
 
   let answered = 0;
-  let rotating = true;
+  let asking = true;
   const failures: unknown[] = [];
   const shown = new Set<string>();
   const ask = async (offset: number) => {
-    for (let turn = offset; rotating; turn += 1) {
+    for (let turn = offset; asking; turn += 1) {
       // As the API server: each side by its own configuration, any replica.
       const port = replicas[turn % replicas.length]?.port ?? 0;
       const { allowed, fingerprint } = await review(port, published()[turn % 2] ?? '').catch((error) => ({
@@ -72,39 +112,38 @@ test('authorities and certificates that change all the time cost no request of a
     }
   };
   const clients = [0, 1, 2, 3, 4, 5].map(ask);
-  const moreAnswers = async (count: number) => {
-    const enough = answered + count;
-    while (answered < enough && failures.length === 0) await setImmediate();
+  return {
+    replicas,
+    published,
+    /** As the replica that renews would: here by hand, in hundredths of a second instead of months. */
+    become: (next: State) => {
+      api.put(secretPath, secretOf(next));
+      return next;
+    },
+    load: {
+      state,
+      failures,
+      more: async (count: number) => {
+        const enough = answered + count;
+        while (answered < enough && failures.length === 0) await setImmediate();
+      },
+      end: async () => {
+        asking = false;
+        await Promise.all(clients);
+        // What was written by hand was good, so nobody renewed anything.
+        expect(api.calls.filter(({ method }) => method === 'replace')).toEqual([]);
+        return { failures, answered, shown };
+      },
+    },
   };
-
-  for (let rotation = 0; rotation < 8 && failures.length === 0; rotation += 1) {
-    const { authority } = state;
-    const next = newAuthority();
-    become({ ...state, next, trusted: [authority.certificate, next.certificate] });
-    await vi.waitFor(() => expect(published().every((bundle) => bundle.includes(next.certificate))).toBe(true), soon);
-    await moreAnswers(20);
-    become({ authority: next, trusted: [next.certificate, authority.certificate], leaf: newLeaf(next) });
-    await vi.waitFor(() => {
-      for (const { source } of replicas) expect(source.current().certificate).toBe(state.leaf.certificate);
-    }, soon);
-    await moreAnswers(20);
-    become({ ...state, trusted: [next.certificate] });
-    await vi.waitFor(() => expect(published()).toEqual([next.certificate, next.certificate]), soon);
-    await moreAnswers(20);
-  }
-  rotating = false;
-  await Promise.all(clients);
-  expect(failures).toEqual([]);
-  expect(answered).toBeGreaterThanOrEqual(8 * 60);
-  expect(shown.size).toBe(9);
-  // What was written by hand was good, so nobody renewed anything.
-  expect(api.calls.filter(({ method }) => method === 'replace')).toEqual([]);
-}, 60_000);
+}
 
 /** The certificate, the registration and the HTTPS side, wired as in `serve.ts`. */
 async function replicaOn(api: ReturnType<typeof memoryApi>) {
-  const common = { client: api.client, ...place, log: recordingLog(), schedule: handSchedule().schedule };
-  const source = await keepOwnCertificate({ ...common, secretName: 'regkeeper-tls' });
+  const common = { client: api.client, ...place, log: recordingLog(), schedule: handSchedule(10_000).schedule };
+  const own = await keepOwnCertificate({ ...common, secretName: 'regkeeper-tls' });
+  const trusted = watchPublished(common);
+  const source = holdUntilTrusted(own, { trusted, clocks: () => [Date.now()], schedule: common.schedule, onProgress: () => {} });
   const rules = ruleSetOf('rules:\n- registry: reg.example.com\n');
   const collaborators = {
     rules: () => rules,
@@ -122,6 +161,7 @@ async function replicaOn(api: ReturnType<typeof memoryApi>) {
   onTestFinished(async () => {
     await registration.close();
     source.close();
+    await trusted.close();
     await webhook.close();
   });
   return { source, port: (webhook.server.address() as AddressInfo).port };

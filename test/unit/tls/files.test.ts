@@ -52,6 +52,12 @@ describe('at the start', () => {
       files: { 'tls.crt': first.certificate, 'tls.key': first.key, 'ca.crt': '' },
       message: 'authorities file DIR/ca.crt is empty; put the PEM certificates there',
     },
+    {
+      title: 'a certificate of another authority',
+      files: { 'tls.crt': first.certificate, 'tls.key': first.key, 'ca.crt': sampleAuthority().certificate },
+      message:
+        'certificate file DIR/tls.crt is not signed by an authority of DIR/ca.crt; take both from the same Secret, with every intermediate certificate',
+    },
   ])('rejects $title', async ({ files, message }) => {
     const folder = await temporaryFolder();
     for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);

@@ -1,7 +1,11 @@
+import { execFile } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { isIssuedBy, mustRenew, readCertificatePair } from '../../../src/tls/inspect.ts';
-import { sampleAuthority, sampleServer } from './samples.ts';
+import { isIssuedBy, isTrusted, mustRenew, readCertificatePair } from '../../../src/tls/inspect.ts';
+import { sampleAuthority, sampleServer, temporaryFolder } from './samples.ts';
 
 const good = sampleServer();
 const other = sampleServer();
@@ -113,4 +117,59 @@ test('knows by whom a certificate was issued, whatever the names', () => {
 function damaged(pem: string): string {
   const lines = pem.split('\n');
   return lines.toSpliced(1, 1, 'AAAA').join('\n');
+}
+
+describe('clients take', () => {
+  const other = sampleAuthority({ commonName: 'other' });
+  const root = sampleAuthority({ commonName: 'root' });
+  const selfSigned = sampleAuthority({ commonName: 'self-signed' });
+  const ofRoot = sampleServer({ authority: root });
+  const impostor = sampleAuthority({ commonName: 'root' });
+
+  test.each<[string, string, string, boolean]>([
+    ['a leaf of a known authority', ofRoot.certificate, root.certificate, true],
+    ['a leaf of one of several', ofRoot.certificate, other.certificate + root.certificate, true],
+    ['a certificate that is itself in the bundle', selfSigned.certificate, selfSigned.certificate, true],
+    ['no leaf of another', ofRoot.certificate, other.certificate, false],
+    ['no leaf of another of the same name', ofRoot.certificate, impostor.certificate, false],
+    ['nothing without authorities', ofRoot.certificate, '', false],
+    ['nothing that is no certificate', 'damaged', root.certificate, false],
+  ])('%s', (_name, chain, authorities, taken) => {
+    expect(isTrusted(chain, authorities)).toBe(taken);
+  });
+
+  test('a chain whose intermediates lead to a known authority, in any order, and not without them', async () => {
+    const folder = await temporaryFolder();
+    const certificates = await chainOfOpenSsl(folder, ['root', 'upper', 'lower', 'leaf']);
+    const [top = '', upper = '', lower = '', leaf = ''] = certificates;
+    expect(isTrusted(leaf + lower + upper, top)).toBe(true);
+    expect(isTrusted(leaf + upper + lower, top)).toBe(true);
+    expect(isTrusted(leaf + lower, upper)).toBe(true);
+    expect(isTrusted(leaf + lower, top)).toBe(false);
+    expect(isTrusted(leaf, lower)).toBe(true);
+    expect(isTrusted(leaf + lower + upper, root.certificate)).toBe(false);
+  });
+});
+
+/** Each is signed by the one before it. */
+async function chainOfOpenSsl(folder: string, names: readonly string[]): Promise<string[]> {
+  const at = (name: string) => join(folder, name);
+  for (const [index, name] of names.entries()) {
+    const issuer = names[index - 1];
+    const kind = ['-subj', `/CN=${name}`, '-addext', `basicConstraints=critical,CA:${name === 'leaf' ? 'FALSE' : 'TRUE'}`, '-days', '2'];
+    const signing = issuer === undefined ? [] : ['-CA', at(`${issuer}.crt`), '-CAkey', at(`${issuer}.key`)];
+    const made = [
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:P-256',
+      '-nodes',
+      '-keyout',
+      at(`${name}.key`),
+      '-out',
+      at(`${name}.crt`),
+    ];
+    await promisify(execFile)('openssl', ['req', '-x509', ...made, ...kind, ...signing]);
+  }
+  return Promise.all(names.map((name) => readFile(at(`${name}.crt`), 'utf8')));
 }
