@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { ConfigurationError } from './cluster/configuration-error.ts';
 import { keepCompiledCode } from './compiled-code.ts';
 import type { RunningServer } from './serve.ts';
-import type { ServeOptions } from './settings.ts';
+import type { Flags } from './settings/given.ts';
 
 const terminal = {
   out: (text: string) => void process.stdout.write(text),
@@ -29,9 +29,9 @@ try {
   process.exit(2);
 }
 
-async function runServer(options: ServeOptions): Promise<void> {
+async function runServer(flags: Flags): Promise<void> {
   const { readSettings } = await import('./settings.ts');
-  const settings = readSettings(options, process.env);
+  const settings = readSettings(flags, process.env);
   // Loaded here, so that the other commands start without a web server.
   const { default: closeWithGrace } = await import('close-with-grace');
   const { serve } = await import('./serve.ts');

@@ -110,10 +110,12 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
     now: Date.now,
   });
   const health = createHealthServer(readiness, metrics);
-  await listen(health, settings.host, settings.healthPort, '--health-port');
+  await listen(health, settings, 'healthPort');
 
   client = settings.cluster && connectApi(await loadKubeConfig(kubeConfigChoice(settings.cluster, env)));
   if (client) {
+    // Before anything waits for the cluster. Without one, a mistake in the rules stays a single line.
+    tellSettings(settings, log);
     const facts = watchClusterFacts({ client, log, kinds });
     clusterFacts = facts;
     closers.push(() => facts.close());
@@ -196,13 +198,15 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
     webhook.server.setSecureContext({ cert: certificate, key, minVersion: minimumTlsVersion });
     log.info({}, 'serving a new certificate');
   });
-  await listen(webhook as unknown as FastifyInstance, settings.host, settings.port, '--port');
+  await listen(webhook as unknown as FastifyInstance, settings, 'port');
+  if (!client) tellSettings(settings, log);
 
   if (client && settings.cluster && settings.register) {
     const place = { client, namespace: settings.cluster.namespace, service: settings.service, certificates: source, log };
     const registration = keepRegistered({
       ...place,
       excludedNamespaces: settings.excludedNamespaces,
+      policy: settings.webhookPolicy,
       kinds: kinds.rows,
       guard: guarded !== undefined,
       ready: () => book.missing() === undefined && missingOfCluster() === undefined,
@@ -232,6 +236,14 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
   };
 }
 
+function tellSettings({ told, overruled, register, webhookPolicy, named }: Settings, log: Logger): void {
+  if (told.length > 0) log.info({ settings: told }, 'settings that differ from the defaults');
+  for (const { variable, flag } of overruled) log.warn({}, `${variable} has no effect: ${flag} is given, and a flag wins over a variable`);
+  if (register && webhookPolicy.failurePolicy === 'Ignore') {
+    log.warn({}, `${named('failurePolicy')} is Ignore: while no replica answers, every image is let in, and no secret is added`);
+  }
+}
+
 async function readKinds({ extraKindFiles }: Settings): Promise<Kinds> {
   const loaded = await loadExtraKinds(extraKindFiles);
   if (!loaded.ok) throw new ConfigurationError(loaded.problems.join('\n'));
@@ -246,11 +258,11 @@ function kubeConfigChoice(cluster: NonNullable<Settings['cluster']>, env: Enviro
   };
 }
 
-function openAuditDestination({ auditLog }: Settings): LogDestination {
+function openAuditDestination({ auditLog, named }: Settings): LogDestination {
   try {
     return openDestination(auditLog === '-' ? 1 : auditLog);
   } catch (error) {
-    throw new ConfigurationError(`--audit-log ${auditLog}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new ConfigurationError(`${named('auditLog')} ${auditLog}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 
@@ -393,17 +405,19 @@ function lintBriefly(rules: RuleSet): readonly Problem[] {
   return rules.rules.length > 1_000 ? [] : lintRules(rules, dayOf(Date.now()));
 }
 
-async function listen(app: FastifyInstance, host: string, port: number, flag: string): Promise<void> {
+async function listen(app: FastifyInstance, settings: Settings, setting: 'port' | 'healthPort'): Promise<void> {
+  const { host, [setting]: port, named } = settings;
   try {
     await app.listen({ host, port });
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     const place = `port ${port} of ${host}`;
     if (code === 'EADDRINUSE')
-      throw new ConfigurationError(`${place} is in use: end the other program, or choose another port with ${flag}`);
-    if (code === 'EACCES') throw new ConfigurationError(`${place} may not be opened by this user: choose one above 1023 with ${flag}`);
+      throw new ConfigurationError(`${place} is in use: end the other program, or choose another port with ${named(setting)}`);
+    if (code === 'EACCES')
+      throw new ConfigurationError(`${place} may not be opened by this user: choose one above 1023 with ${named(setting)}`);
     if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
-      throw new ConfigurationError(`${host} is no address of this machine: choose another with --host`);
+      throw new ConfigurationError(`${host} is no address of this machine: choose another with ${named('host')}`);
     throw error;
   }
 }

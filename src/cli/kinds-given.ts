@@ -1,10 +1,11 @@
 /** Kinds of custom resources that a command is given in files. */
 import { Option } from 'commander';
 import type { Kinds } from '../object/kinds.ts';
+import { settingTable } from '../settings/table.ts';
 import type { Terminal } from './program.ts';
 
 export function extraKindsOption(): Option {
-  return new Option('--extra-kinds <files...>', 'custom resources that hold images, and where: files as in docs/kinds.md');
+  return new Option('--extra-kinds <files...>', settingTable.extraKinds.means);
 }
 
 /** Tells problems on standard error. Undefined where there are some: what is not read would not be judged. */

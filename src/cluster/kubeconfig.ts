@@ -84,7 +84,8 @@ function firstOfEachName<Entry extends { readonly name: string }>(entries: reado
 
 async function fromFile(file: string, blank: () => KubeConfig): Promise<Places> {
   const text = await textOf(file);
-  if (text === undefined) throw new ConfigurationError(`kubeconfig ${file} does not exist: correct --kubeconfig or KUBECONFIG`);
+  if (text === undefined)
+    throw new ConfigurationError(`kubeconfig ${file} does not exist: correct --kubeconfig, REGKEEPER_KUBECONFIG or KUBECONFIG`);
   const written = parseMapping(file, text);
   const tokenFiles = takeTokenFiles(written);
 

@@ -1,14 +1,28 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type KindRow, kindsWithImages } from '../object/kinds.ts';
 import { rulesLabel } from '../rules/config-map.ts';
+import type { LabelRequirement } from '../rules/ruleset.ts';
 import type { CertificateSource } from '../tls/source.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from './api.ts';
 import { type Checks, keepChecking, type Schedule } from './checks.ts';
+import { neverAskedAbout } from './never-asked-about.ts';
 import { probeName } from './probe.ts';
 import { type ReflectorTimings, watchCollection } from './reflector.ts';
 
 /** A kind as webhook rules name it. */
 export type RegisteredKind = Pick<KindRow, 'group' | 'version' | 'kind' | 'resource' | 'doors' | 'fields'>;
+
+/** What an installation may choose of the entries of kinds. The guard of the rules has none of it: it can lock nobody out. */
+export type WebhookPolicy = {
+  readonly failurePolicy: 'Fail' | 'Ignore';
+  readonly timeoutSeconds: number;
+  /** Requirements beside the exclusions, which always hold. */
+  readonly namespaceSelector: readonly LabelRequirement[];
+  /** In CEL. */
+  readonly matchCondition: string | undefined;
+};
+
+const usualPolicy: WebhookPolicy = { failurePolicy: 'Fail', timeoutSeconds: 5, namespaceSelector: [], matchCondition: undefined };
 
 export type WebhookWishes = {
   /** Where the Service is; never intercepted, so that regkeeper can always start. */
@@ -18,6 +32,7 @@ export type WebhookWishes = {
   readonly caBundle: string;
   /** Not intercepted beside regkeeper's own and the two of the system. */
   readonly excludedNamespaces: readonly string[];
+  readonly policy?: WebhookPolicy | undefined;
   /** Those that the API serves; all unless told. */
   readonly kinds?: readonly RegisteredKind[] | undefined;
   /** Whether changes of the rules are asked about; not where they come from files. */
@@ -40,32 +55,34 @@ export function desiredWebhooks(wishes: WebhookWishes): { mutating: WebhookEntry
 }
 
 function entry(wishes: WebhookWishes, kind: RegisteredKind, verb: 'mutate' | 'validate'): WebhookEntry {
-  const { namespace, excludedNamespaces, openshift = false } = wishes;
+  const { namespace, excludedNamespaces, openshift = false, policy = usualPolicy } = wishes;
+  const { failurePolicy, timeoutSeconds, namespaceSelector, matchCondition } = policy;
   return {
     name: `${kind.resource}${kind.group && `.${kind.group}`}.${verb}.regkeeper.io`,
     admissionReviewVersions: ['v1'],
     clientConfig: clientConfig(wishes, verb),
     rules: rulesFor(kind),
     matchPolicy: 'Equivalent',
-    // By a label that the API server sets itself and lets nobody change.
     namespaceSelector: {
       matchExpressions: [
-        {
-          key: 'kubernetes.io/metadata.name',
-          operator: 'NotIn',
-          values: [...new Set([namespace, 'kube-system', 'kube-node-lease', ...excludedNamespaces])],
-        },
+        // By a label that the API server sets itself and lets nobody change.
+        { key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: neverAskedAbout(namespace, excludedNamespaces) },
+        // An empty list of values would not be stored, and so never be as wanted.
+        ...namespaceSelector.map(({ key, operator, values }) => ({ key, operator, ...(values.length > 0 && { values }) })),
       ],
     },
     matchConditions: [
       ...(openshift ? [{ name: 'not-of-the-platform', expression: notOfThePlatform }] : []),
       { name: 'brings-an-image', expression: bringsAnImage(kind) },
+      ...(matchCondition === undefined ? [] : [{ name: chosenCondition, expression: matchCondition }]),
     ],
-    failurePolicy: 'Fail',
+    failurePolicy,
     sideEffects: 'NoneOnDryRun',
-    timeoutSeconds: 5,
+    timeoutSeconds,
   };
 }
+
+const chosenCondition = 'chosen-for-this-installation';
 
 /** Of the ConfigMaps that hold rules, in every namespace. It can lock nobody out: while nobody answers, an edit passes, and is judged when it is loaded. */
 function guardEntry(wishes: WebhookWishes): WebhookEntry {
@@ -142,6 +159,7 @@ export type RegistrationOptions = {
    */
   readonly prove?: ((mutating: LiveConfiguration) => Promise<boolean>) | undefined;
   readonly excludedNamespaces?: readonly string[] | undefined;
+  readonly policy?: WebhookPolicy | undefined;
   /** Those that are read; Kubernetes' and OpenShift's unless told. */
   readonly kinds?: readonly RegisteredKind[] | undefined;
   /** As in {@link WebhookWishes}. */
@@ -329,6 +347,7 @@ async function desiredNow({
   service,
   certificates,
   excludedNamespaces = [],
+  policy,
   kinds = kindsWithImages,
   guard,
 }: RegistrationOptions) {
@@ -339,6 +358,7 @@ async function desiredNow({
     service,
     caBundle: authorities,
     excludedNamespaces,
+    policy,
     guard,
     kinds: await kindsServed(client, kinds),
     openshift: await client.hasResource('config.openshift.io/v1', 'clusterversions'),

@@ -1,6 +1,7 @@
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
 import type { XStatic } from 'typebox/schema';
 import { isCalendarDay } from './day.ts';
+import { dnsSubdomain, labelKey, labelLength, labelValue } from './label-text.ts';
 
 /** The longest `contact`: a denial has room for one line of it. */
 const contactLength = 200;
@@ -10,18 +11,11 @@ const reasonLength = 200;
 const nameLength = 100;
 /** Kubernetes' limit for object names. */
 const secretNameLength = 253;
-/** Kubernetes' limit for names of namespaces (DNS labels) and for values of labels. */
-const labelLength = 63;
 
 /** One line of printable text; one line break at the end is let through, since YAML's folded blocks leave one. */
 const oneLine = '^[^\\s\\p{Cc}][^\\p{Cc}\\u2028\\u2029]*\\n?$';
-/** A DNS subdomain (RFC 1123), the rule for names of secrets. */
-const dnsSubdomain = '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*';
 /** A DNS label (RFC 1123) in which a * may stand for any characters. */
 const namespaceGlob = '^[a-z0-9*]([-a-z0-9*]*[a-z0-9*])?$';
-/** Kubernetes' grammar of label keys: a name, before it perhaps a DNS subdomain and a slash. */
-const labelKey = `^((?=[^/]{1,253}/)${dnsSubdomain}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`;
-const labelValue = '^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$';
 
 const registryPattern = { type: 'string', minLength: 1 } as const;
 const registryPatterns = [registryPattern, { type: 'array', items: registryPattern, minItems: 1 }] as const;

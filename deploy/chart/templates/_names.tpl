@@ -63,6 +63,24 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - --exclude-namespaces
 - {{ . | quote }}
 {{- end }}
+{{- with .Values.webhook }}
+{{- with .namespaceSelector }}
+- --namespace-selector
+- {{ . | quote }}
+{{- end }}
+{{- with .matchCondition }}
+- --match-condition
+- {{ . | quote }}
+{{- end }}
+{{- if ne .failurePolicy "Fail" }}
+- --failure-policy
+- {{ .failurePolicy }}
+{{- end }}
+{{- if ne (int .timeoutSeconds) 5 }}
+- --webhook-timeout-seconds
+- {{ .timeoutSeconds | quote }}
+{{- end }}
+{{- end }}
 {{- if .Values.namespaceRules }}
 - --namespace-rules
 {{- end }}

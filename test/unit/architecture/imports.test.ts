@@ -21,6 +21,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   manifests: ['object'],
   tls: ['files'],
   telemetry: ['object', 'rules', 'audit'],
+  settings: ['rules'],
   server: ['image', 'object', 'rules', 'decision', 'admission', 'audit', 'intake'],
   cli: [
     'image',
@@ -35,6 +36,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'manifests',
     'tls',
     'telemetry',
+    'settings',
     'server',
     '.',
   ],
@@ -51,6 +53,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'manifests',
     'tls',
     'telemetry',
+    'settings',
     'server',
     'cli',
   ],

@@ -24,13 +24,20 @@ afterAll(async () => {
 });
 
 function start(...args: readonly string[]) {
-  const child = spawn(process.execPath, [join(root, 'src/main.ts'), ...args], { cwd: folder, env: { PATH: process.env.PATH } });
+  return startIn({}, ...args);
+}
+
+function startIn(env: Readonly<Record<string, string>>, ...args: readonly string[]) {
+  const child = spawn(process.execPath, [join(root, 'src/main.ts'), ...args], { cwd: folder, env: { PATH: process.env.PATH, ...env } });
   children.push(child);
   return child;
 }
 
 async function run(...args: readonly string[]) {
-  const child = start(...args);
+  return await outcomeOf(start(...args));
+}
+
+async function outcomeOf(child: ChildProcessWithoutNullStreams) {
   const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
   return { out, err, code };
 }
@@ -113,6 +120,52 @@ describe('what is wrong at the start is one line with the place and the fix, and
   ])('%s', async (_name, args, message) => {
     const { code, err } = await run(...args);
     expect({ code, err }).toEqual({ code: 2, err: expect.stringMatching(message) });
+  });
+});
+
+test('settings by variables alone: the log tells them, and warns of one that a flag makes void', async () => {
+  const env = {
+    REGKEEPER_RULES: join(example, 'rules'),
+    REGKEEPER_HOST: '127.0.0.1',
+    REGKEEPER_PORT: '0',
+    REGKEEPER_HEALTH_PORT: 'tcp://10.0.0.1:8080',
+    REGKEEPER_DRAIN_SECONDS: '0',
+    REGKEEPER_LOG_LEVEL: 'error',
+  };
+  const child = startIn(env, 'serve', '--health-port', '0', '--log-level', 'info');
+  let err = '';
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    err += chunk;
+  });
+  await expect.poll(() => err, { timeout: 15_000 }).toContain('"serving"');
+  child.kill('SIGTERM');
+  const lines = err
+    .split('\n')
+    .flatMap((line) => (line === '' ? [] : [JSON.parse(line) as { level: string; msg: string; settings?: string[] }]));
+  expect(lines.find(({ settings }) => settings)?.settings).toEqual([
+    `REGKEEPER_RULES=${env.REGKEEPER_RULES}`,
+    'REGKEEPER_HOST=127.0.0.1',
+    'REGKEEPER_PORT=0',
+    '--health-port 0',
+    'REGKEEPER_DRAIN_SECONDS=0',
+  ]);
+  const warnings = lines.filter(({ level, msg }) => level === 'warn' && msg.startsWith('REGKEEPER_'));
+  expect(warnings.map(({ msg }) => msg)).toEqual([
+    'REGKEEPER_LOG_LEVEL has no effect: --log-level info is given, and a flag wins over a variable',
+  ]);
+});
+
+test('every mistake in settings is told at once, with exit code 2', async () => {
+  const env = { REGKEEPER_LOGLEVEL: 'debug', REGKEEPER_PORT: 'x' };
+  expect(await outcomeOf(startIn(env, 'serve', '--tls', 'magic'))).toEqual({
+    code: 2,
+    out: '',
+    err: [
+      'regkeeper: REGKEEPER_LOGLEVEL is no setting; did you mean REGKEEPER_LOG_LEVEL?',
+      '--tls magic: allowed are self, files, dev',
+      'REGKEEPER_PORT=x: a port is a number from 0 to 65535; 0 takes a free one',
+      '',
+    ].join('\n'),
   });
 });
 

@@ -113,7 +113,11 @@ describe('loadKubeConfig', () => {
   });
 
   const refusals: [string, Parameters<typeof load>[0], RegExp][] = [
-    ['a file that is not there', { file: 'missing' }, /^kubeconfig \S+missing does not exist: correct --kubeconfig or KUBECONFIG$/],
+    [
+      'a file that is not there',
+      { file: 'missing' },
+      /^kubeconfig \S+missing does not exist: correct --kubeconfig, REGKEEPER_KUBECONFIG or KUBECONFIG$/,
+    ],
     ['a folder', { file: 'home' }, /^\S+home cannot be read \(EISDIR\)/],
     [
       'KUBECONFIG without any file',

@@ -107,6 +107,42 @@ describe('the desired entries', () => {
     expect(expression).toMatch(/^request\.operation == 'CREATE' \|\| /);
   });
 
+  describe('with a policy of the installation', () => {
+    const policy = {
+      failurePolicy: 'Ignore',
+      timeoutSeconds: 9,
+      namespaceSelector: [
+        { key: 'team', operator: 'In', values: ['a', 'b'] },
+        { key: 'legacy', operator: 'DoesNotExist', values: [] },
+      ],
+      matchCondition: "request.userInfo.username != 'x'",
+    } as const;
+    const chosen = desiredWebhooks({ ...wishes, policy });
+    const ofKinds = [...chosen.mutating, ...chosen.validating].filter(({ name }) => !name.startsWith('configmaps.guard.'));
+
+    test('take it over, beside what always holds', () => {
+      expect(ofKinds).toHaveLength(2 * kindsWithImages.length);
+      for (const entry of ofKinds) {
+        expect(entry).toMatchObject({ failurePolicy: 'Ignore', timeoutSeconds: 9 });
+        expect(entry.namespaceSelector).toEqual({
+          matchExpressions: [
+            { key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: expect.arrayContaining(['regkeeper', 'kube-system']) },
+            { key: 'team', operator: 'In', values: ['a', 'b'] },
+            { key: 'legacy', operator: 'DoesNotExist' },
+          ],
+        });
+        expect(conditionOf(entry, 'brings-an-image')).toBeDefined();
+        expect(conditionOf(entry, 'chosen-for-this-installation')).toBe(policy.matchCondition);
+      }
+    });
+
+    test('leave the guard of the rules as it is', () => {
+      const guardOf = ({ validating }: typeof chosen) => validating.find(({ name }) => name === 'configmaps.guard.regkeeper.io');
+      expect(guardOf(chosen)).toBeDefined();
+      expect(guardOf(chosen)).toEqual(guardOf(desiredWebhooks(wishes)));
+    });
+  });
+
   describe('of the rules', () => {
     const guards = desiredWebhooks(wishes).validating.filter(({ name }) => name === 'configmaps.guard.regkeeper.io');
 

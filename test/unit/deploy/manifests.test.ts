@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { runProgram } from '../../../src/cli/program.ts';
 import { parseRulesDocument } from '../../../src/rules/parse.ts';
-import { readSettings, type ServeOptions } from '../../../src/settings.ts';
+import type { Flags } from '../../../src/settings/given.ts';
+import { readSettings } from '../../../src/settings.ts';
 
 const root = join(import.meta.dirname, '../../..');
 const read = (file: string) => readFileSync(join(root, file), 'utf8');
@@ -16,7 +17,7 @@ type Manifest = {
   webhooks?: object[];
   spec?: { template?: { spec: PodSpec }; ports?: { port: number; targetPort: string }[] };
 };
-type PodSpec = { terminationGracePeriodSeconds: number; containers: [Container] };
+type PodSpec = { enableServiceLinks?: boolean; terminationGracePeriodSeconds: number; containers: [Container] };
 type Container = {
   image: string;
   args: string[];
@@ -39,14 +40,14 @@ describe('the Deployment', () => {
   const pod = ofKind('Deployment').spec?.template?.spec as PodSpec;
   const [container] = pod.containers;
   const settings = async (more: readonly string[] = []) => {
-    let options: ServeOptions | undefined;
-    const serve = async (given: ServeOptions) => {
-      options = given;
+    let flags: Flags | undefined;
+    const serve = async (given: Flags) => {
+      flags = given;
     };
     const printed: string[] = [];
     await runProgram([...container.args, ...more], { serve }, { out: (text) => printed.push(text), err: (text) => printed.push(text) });
-    if (!options) throw new Error(printed.join(''));
-    return readSettings(options, { POD_NAMESPACE: 'regkeeper', KUBERNETES_SERVICE_HOST: '10.0.0.1' });
+    if (!flags) throw new Error(printed.join(''));
+    return readSettings(flags, { POD_NAMESPACE: 'regkeeper', KUBERNETES_SERVICE_HOST: '10.0.0.1' });
   };
 
   test('starts the server with a command line that it understands', async () => {
@@ -86,6 +87,10 @@ describe('the Deployment', () => {
   test('gives the server more time to end than it takes to drain', async () => {
     const { drainMilliseconds } = await settings();
     expect(pod.terminationGracePeriodSeconds * 1000).toBeGreaterThan(drainMilliseconds + 5_000);
+  });
+
+  test('is spared the variables that Kubernetes makes of Services', () => {
+    expect(pod.enableServiceLinks).toBe(false);
   });
 
   test('is of this release, from a registry that cannot exist', () => {

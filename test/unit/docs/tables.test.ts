@@ -1,3 +1,5 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { failures } from '../../../src/audit/failure.ts';
@@ -7,8 +9,10 @@ import { imageProblemCodes } from '../../../src/image/problem.ts';
 import { levelOf, type ProblemCode, problemCodes } from '../../../src/rules/problem.ts';
 import { problemRemedies } from '../../../src/rules/problem-remedies.ts';
 import { fieldsOfLevel } from '../../../src/rules/schema.ts';
+import { defaultOf, settingNames, settingOf, usageOf, variableOf } from '../../../src/settings/table.ts';
+import { readSettings } from '../../../src/settings.ts';
 import { ownMetrics } from '../../../src/telemetry/metrics.ts';
-import { firstCodes, readPage, rows, section } from './pages.ts';
+import { firstCodes, pages, readPage, root, rows, section } from './pages.ts';
 
 const withoutSubsections = (text: string) => text.split(/^### /m)[0] ?? '';
 const sorted = (names: readonly string[]) => [...names].sort();
@@ -67,12 +71,36 @@ describe('what the code has stands in the docs, and nothing else', () => {
     expect(Object.fromEntries(listed.map(([reason = '', words]) => [reason.replaceAll('`', ''), words]))).toEqual(failures);
   });
 
-  test('flags of serve in docs/operations.md', () => {
+  test('settings of serve in docs/operations.md: flags, variables and defaults', () => {
+    const listed = rows(section(readPage('docs/operations.md'), 'Settings'));
+    expect(listed.map(([flag, variable, usual]) => [flag, variable, usual])).toEqual(
+      settingNames.map((name) => [`\`${usageOf(name)}\``, `\`${variableOf(name)}\``, defaultOf(name) ?? '']),
+    );
+  });
+
+  test('--help of serve: flags, variables and defaults', () => {
     const { options } = serveCommand(
       async () => {},
       () => {},
     );
-    expect(sorted(firstCodes(section(readPage('docs/operations.md'), 'Flags')))).toEqual(sorted(options.map(({ flags }) => flags)));
+    const shown = options.filter(({ hidden }) => !hidden).map(({ flags, description }) => [flags, description]);
+    expect(shown).toEqual(
+      settingNames.map((name) => {
+        const usual = defaultOf(name);
+        const facts = `${usual === undefined ? '' : `default: ${usual}; `}env: ${variableOf(name)}`;
+        return [usageOf(name), `${settingOf(name).means} (${facts})`];
+      }),
+    );
+  });
+
+  test('variables that begin like ours, in docs and tests, are settings or known as those of the tests', () => {
+    const inDocs = pages.flatMap((page) => readPage(page).match(/\bREGKEEPER_\w*[A-Z]\b/g) ?? []);
+    const tests = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+    const inTests = tests.flatMap((file) => readPage(join('test', file)).match(/(?<=process\.env\.)REGKEEPER_\w+/g) ?? []);
+    expect(inDocs).toContain('REGKEEPER_PORT');
+    expect(inTests).toContain('REGKEEPER_TEST_KUBECONFIG');
+    const env = Object.fromEntries([...inDocs, ...inTests].map((name) => [name, '']));
+    expect(() => readSettings({}, env)).not.toThrow();
   });
 
   test.each([
