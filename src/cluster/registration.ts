@@ -236,7 +236,7 @@ function keepFilled(options: RegistrationOptions): () => Promise<void> {
       const { kind } = configuration;
       await fill(options, configuration, live).catch((err: unknown) => {
         failed = true;
-        log.error({ err, kind }, `the ${kind} ${ourName} could not be filled: ${messageOf(err)}`);
+        log.error({ err, kind }, `the ${kind} ${ourName} could not be filled: ${aboutChosenCondition(err) ?? messageOf(err)}`);
       });
     }
     return failed ? 'again' : undefined;
@@ -404,6 +404,14 @@ function holds(live: WebhookEntry, wanted: WebhookEntry): boolean {
 /** Another manager holds the field; a 409 about the uid or the version has another cause. */
 function isFieldConflict(error: unknown): boolean {
   return error instanceof ApiError && error.status === 409 && /conflicts? with /.test(error.message);
+}
+
+/** The API server complains of each entry again, and quotes the expression each time; ours always compile, so it is the chosen one. */
+function aboutChosenCondition(error: unknown): string | undefined {
+  if (!(error instanceof ApiError) || error.status !== 422) return undefined;
+  const [, reason] =
+    /matchConditions\[\d+\]\.expression: Invalid value: "(?:[^"\\]|\\.)*": (.*?)(?: \| |, webhooks\[|$)/.exec(error.message) ?? [];
+  return reason === undefined ? undefined : `correct --match-condition: ${reason}`;
 }
 
 function messageOf(error: unknown): string {

@@ -1,0 +1,93 @@
+/** What an installation may choose of its webhook entries: the API server takes it over, and does as they say. */
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { launchRegkeeper } from '../regkeeper.ts';
+import { target, waitFor } from '../target.ts';
+import { withRegkeeper } from '../with-regkeeper.ts';
+
+const cluster = target();
+const { kubectl } = cluster;
+
+const keeper = withRegkeeper(cluster, 'mode: enforce\nunconfigured: deny\nrules: []\n', {
+  flags: [
+    ...['--namespace-selector', 'team notin (legacy, old), !legacy'],
+    ...['--match-condition', "request.userInfo.username != 'restorer'"],
+    ...['--failure-policy', 'Ignore', '--webhook-timeout-seconds', '9'],
+  ],
+});
+
+// A deployed server has the flags of its own Deployment.
+describe.runIf(cluster.local)('chosen with flags', () => {
+  const tryPod = (namespace: string, ...more: readonly string[]) =>
+    kubectl(['run', 'web', '--image=unknown.example.com/x', '-n', namespace, '--dry-run=server', ...more], { allowFailure: true });
+
+  const entriesOf = async (kind: string) => {
+    const { webhooks } = await kubectl.json<{ webhooks: ({ name: string } & Record<string, unknown>)[] }>(['get', kind, 'regkeeper']);
+    return webhooks;
+  };
+
+  test('the API server stores the entries as they are wanted, so that they are not written again and again', async () => {
+    const entries = [...(await entriesOf('mutatingwebhookconfiguration')), ...(await entriesOf('validatingwebhookconfiguration'))];
+    const ofPods = entries.filter(({ name }) => /^pods\.(mutate|validate)\./.test(name));
+    expect(ofPods).toHaveLength(2);
+    for (const entry of ofPods) {
+      expect(entry).toMatchObject({ failurePolicy: 'Ignore', timeoutSeconds: 9 });
+      expect(entry.namespaceSelector).toEqual({
+        matchExpressions: [
+          { key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: ['regkeeper', 'kube-system', 'kube-node-lease'] },
+          { key: 'team', operator: 'NotIn', values: ['legacy', 'old'] },
+          { key: 'legacy', operator: 'DoesNotExist' },
+        ],
+      });
+    }
+    expect(entries.find(({ name }) => name === 'configmaps.guard.regkeeper.io')).toMatchObject({
+      failurePolicy: 'Ignore',
+      timeoutSeconds: 5,
+    });
+  });
+
+  test('namespaces are asked about by their labels', async () => {
+    const [asked, old, legacy] = [
+      await cluster.namespace({ team: 'new' }),
+      await cluster.namespace({ team: 'old' }),
+      await cluster.namespace({ legacy: '' }),
+    ];
+    expect((await tryPod(asked)).stderr).toContain('denied the request');
+    expect((await tryPod(old)).code).toBe(0);
+    expect((await tryPod(legacy)).code).toBe(0);
+  });
+
+  test('who is left out by the match condition is not asked about', async () => {
+    const restorer = ['--as', 'restorer', '--as-group', 'system:masters'];
+    expect((await tryPod(keeper.namespace, ...restorer)).code).toBe(0);
+    expect((await tryPod(keeper.namespace, '--as', 'somebody', '--as-group', 'system:masters')).stderr).toContain('denied the request');
+  });
+
+  test.each([
+    ['request.userInfo.username ==', /correct --match-condition: compilation failed: .*Syntax error/],
+    ['request.userInfo.username + "x"', /correct --match-condition: must evaluate to bool$/],
+  ])('the condition %s changes nothing, and the log says why', async (condition, message) => {
+    const before = await entriesOf('mutatingwebhookconfiguration');
+    const { kubeconfig, routeService } = cluster;
+    const directory = join(keeper.folder, 'mistaken');
+    const flags = ['--match-condition', condition];
+    const mistaken = await launchRegkeeper({ kubectl, kubeconfig, directory, routeService, flags });
+    onTestFinished(async () => void (await mistaken.end('SIGKILL')));
+    const complaint = () => mistaken.log().find(({ level, msg }) => level === 'error' && String(msg).includes('could not be filled'));
+    await waitFor(async () => complaint() !== undefined, { deadlineSeconds: 30, what: 'the complaint' });
+    expect(complaint()?.msg).toMatch(message);
+    expect(String(complaint()?.msg).length).toBeLessThan(600);
+    expect(await entriesOf('mutatingwebhookconfiguration')).toEqual(before);
+  });
+
+  // The last one: nobody answers afterwards.
+  test('with Ignore images are let in while nobody answers, which the log has said at the start', async () => {
+    const warnings = keeper.server?.log().filter(({ level }) => level === 'warn') ?? [];
+    expect(warnings.map(({ msg }) => msg)).toContain(
+      '--failure-policy is Ignore: while no replica answers, every image is let in, and no secret is added',
+    );
+    expect((await tryPod(keeper.namespace)).stderr).toContain('denied the request');
+    await keeper.server?.end('SIGKILL');
+    await waitFor(async () => (await tryPod(keeper.namespace)).code === 0, { deadlineSeconds: 30, what: 'a Pod to be let in' });
+  });
+});
