@@ -65,7 +65,7 @@ describe.runIf(cluster.local)('chosen with flags', () => {
 
   test.each([
     ['request.userInfo.username ==', /correct --match-condition: compilation failed: .*Syntax error/],
-    ['request.userInfo.username + "x"', /correct --match-condition: must evaluate to bool$/],
+    ['request.userInfo.username + "x"', /correct --match-condition: must evaluate to bool but got string$/],
   ])('the condition %s changes nothing, and the log says why', async (condition, message) => {
     const before = await entriesOf('mutatingwebhookconfiguration');
     const { kubeconfig, routeService } = cluster;
