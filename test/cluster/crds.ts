@@ -11,9 +11,11 @@ const definitions = [
   'imagestreammappings.image.openshift.io',
   'imagestreamtags.image.openshift.io',
   'imagetags.image.openshift.io',
+  'prometheusrules.monitoring.coreos.com',
+  'servicemonitors.monitoring.coreos.com',
 ];
 
-/** Serves the OpenShift kinds as custom resources, and returns when they are served. Applying them again changes nothing. */
+/** Serves the kinds of OpenShift and of the Prometheus operator as custom resources, and returns when they are served. Applying them again changes nothing. */
 export async function installCrds(kubectl: Kubectl): Promise<void> {
   await kubectl(['apply', '--server-side', '--field-manager=regkeeper-tests', '-f', folder]);
   await kubectl(['wait', '--for=condition=Established', '--timeout=60s', 'crd', ...definitions]);

@@ -79,11 +79,24 @@ const choices: [choice: string, overlay: Record<string, unknown>, flags: readonl
   ],
   ['custom resources', { resources: ['base'], components: ['extra-kinds'] }, ['--set-json', `extraKinds=${extraKinds}`]],
   [
+    'metrics and alerts',
+    { resources: ['base'], components: ['monitoring'] },
+    ['--set', 'serviceMonitor.enabled=true,prometheusRule.enabled=true'],
+  ],
+  [
     'everything together',
-    { resources: ['base'], components: ['cert-manager', 'namespace-rules', 'extra-kinds'] },
-    ['--set', 'certs.mode=cert-manager,namespaceRules=true', '--set-json', `extraKinds=${extraKinds}`],
+    { resources: ['base'], components: ['cert-manager', 'namespace-rules', 'extra-kinds', 'monitoring'] },
+    [
+      ...['--set', 'certs.mode=cert-manager,namespaceRules=true,serviceMonitor.enabled=true,prometheusRule.enabled=true'],
+      ...['--set-json', `extraKinds=${extraKinds}`],
+    ],
   ],
   ['another namespace', { resources: ['base'], namespace: 'keeper' }, ['--namespace', 'keeper']],
+  [
+    'metrics and alerts of another namespace',
+    { resources: ['base'], components: ['monitoring'], namespace: 'keeper' },
+    ['--namespace', 'keeper', '--set', 'serviceMonitor.enabled=true,prometheusRule.enabled=true'],
+  ],
   [
     'an image of your own',
     {
@@ -181,6 +194,8 @@ describe('what may be chosen', () => {
     ['podLabels.app\\.kubernetes\\.io/name=other', "invalid propertyName 'app.kubernetes.io/name'"],
     ['rules.documents.rules=x', "invalid propertyName 'rules'"],
     ['serviceAccount.create=false', 'name the account in serviceAccount.name'],
+    ['serviceMonitor.interval=soon', '/serviceMonitor/interval'],
+    ['prometheusRule.severity=x', "'severity' not allowed"],
     ['autoscaling.enabled=true,autoscaling.minReplicas=9', 'autoscaling.maxReplicas is smaller'],
   ])('refuses --set %s', async (setting, message) => {
     const { code, stderr } = await helm(['template', 'regkeeper', chart, '--set', setting], { allowFailure: true });
@@ -235,13 +250,29 @@ describe('what may be chosen', () => {
     expect(objects).toHaveProperty('HorizontalPodAutoscaler regkeeper/regkeeper');
     expect(objects).not.toHaveProperty('NetworkPolicy regkeeper/regkeeper');
     expect(objects).not.toHaveProperty('PodDisruptionBudget regkeeper/regkeeper');
+    expect(objects['ServiceMonitor regkeeper/regkeeper']).toMatchObject({
+      metadata: { labels: { 'app.kubernetes.io/name': 'regkeeper', release: 'prometheus' } },
+      spec: { endpoints: [{ port: 'health', interval: '15s' }] },
+    });
+    expect(objects['PrometheusRule regkeeper/regkeeper']).toMatchObject({ metadata: { labels: { role: 'alert-rules' } } });
     expect(objects['ClusterRoleBinding -/regkeeper-facts']).toMatchObject({ subjects: [{ name: 'keeper', namespace: 'regkeeper' }] });
     expect(objects['ConfigMap regkeeper/regkeeper-rules']).toMatchObject({ data: { 'corp.yaml': 'rules: []\n' } });
+  });
+
+  test('lets Prometheus in to the health port from the namespaces that are told, and nobody where there are no metrics', async () => {
+    const ingress = async (...flags: string[]) =>
+      (await template(flags))['NetworkPolicy regkeeper/regkeeper'] as Manifest & { spec: { ingress: object[] } };
+    expect((await ingress()).spec.ingress).toEqual([{ ports: [{ port: 'webhook' }] }]);
+    const told = await ingress('--set', 'serviceMonitor.enabled=true,serviceMonitor.fromNamespaces={monitoring,openshift-monitoring}');
+    const values = ['monitoring', 'openshift-monitoring'];
+    const namespaceSelector = { matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values }] };
+    expect(told.spec.ingress[1]).toEqual({ from: [{ namespaceSelector }], ports: [{ port: 'health' }] });
   });
 
   test.each([
     ['what it ships', []],
     ['every value', undefined],
+    ['metrics and alerts', ['--set', 'serviceMonitor.enabled=true,serviceMonitor.fromNamespaces={monitoring},prometheusRule.enabled=true']],
     ['certificates of a Secret', ['--set', 'certs.mode=files']],
     ["the service CA's certificates", ['--set', 'certs.mode=service-ca']],
   ])('is taken by the API server under the restricted Pod Security Standard: %s', async (_name, flags) => {
@@ -281,6 +312,8 @@ describe('what may be chosen', () => {
       },
       rules: { documents: { 'corp.yaml': 'rules: []\n' } },
       namespaceRules: true,
+      serviceMonitor: { enabled: true, labels: { release: 'prometheus' }, interval: '15s', fromNamespaces: ['monitoring'] },
+      prometheusRule: { enabled: true, labels: { role: 'alert-rules' } },
       logLevel: 'debug',
       auditLog: '/audit/log',
       extraEnv: [{ name: 'HTTPS_PROXY', value: 'http://proxy.example.com' }],

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join, normalize } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { outsideBlocks, pages, readPage, root } from './pages.ts';
+import { anchors, outsideBlocks, pages, readPage, root } from './pages.ts';
 
 type Link = { readonly file: string; readonly anchor: string | undefined };
 
@@ -42,14 +42,4 @@ function relativeLinks(page: string): readonly Link[] {
       const [file = '', anchor] = target.split('#');
       return { file: file === '' ? page : normalize(join(page, '..', file)), anchor };
     });
-}
-
-/** As GitHub names them: lower case, punctuation dropped, blanks as hyphens. */
-function anchors(page: string): readonly string[] {
-  return [...outsideBlocks(readPage(page)).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
-    heading
-      .toLowerCase()
-      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
-      .replace(/\s/g, '-'),
-  );
 }

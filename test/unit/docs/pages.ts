@@ -85,6 +85,16 @@ export function tables(text: string): readonly Table[] {
   });
 }
 
+/** Of the headings, as GitHub names them: lower case, punctuation dropped, blanks as hyphens. */
+export function anchors(page: string): readonly string[] {
+  return [...outsideBlocks(readPage(page)).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replace(/\s/g, '-'),
+  );
+}
+
 /** The text with its fenced blocks blanked; lines keep their numbers. */
 export function outsideBlocks(text: string): string {
   let inside = false;

@@ -1,0 +1,220 @@
+/** The alerts of deploy/, on series as a server would give them: each fires for its trouble and for nothing else. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { parse } from 'yaml';
+import { findPromtool } from './promtool.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+const alertsFile = join(root, 'deploy/chart/files/alerts.yaml');
+
+type Rule = { readonly alert: string; readonly annotations: Readonly<Record<string, string>> };
+const { groups } = parse(await readFile(alertsFile, 'utf8')) as { groups: { rules: Rule[] }[] };
+const names = groups.flatMap(({ rules }) => rules.map(({ alert }) => alert));
+
+const promtool = await findPromtool(process.env);
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'regkeeper-alerts-'));
+});
+afterAll(async () => {
+  await rm(folder, { recursive: true });
+});
+
+/** A value each minute, in promtool's notation; prometheus.io, Unit Testing for Rules. */
+type Series = Readonly<Record<string, string>>;
+const day = 86_400;
+
+/** Two replicas that are well, in the first two hours of 1970. The certificate lives 90 days, and has half of that left. */
+const healthy: Series = {
+  ...onBoth('up', '1x120'),
+  ...onBoth('regkeeper_ready', '1x120', 'check="rules"'),
+  ...onBoth('regkeeper_ready', '1x120', 'check="cluster"'),
+  ...onBoth('regkeeper_ready', '1x120', 'check="running"'),
+  ...onBoth('regkeeper_certificate_start_timestamp_seconds', `${-45 * day}x120`),
+  ...onBoth('regkeeper_certificate_expiry_timestamp_seconds', `${45 * day}x120`),
+  ...onBoth('regkeeper_rules_problems', '0x120', 'scope="cluster"'),
+  ...onBoth('regkeeper_rules_problems', '3x120', 'scope="namespace"'),
+  ...onBoth('regkeeper_rules_revision_info', '1x120', 'revision="a"'),
+  ...onBoth('regkeeper_watch_last_contact_seconds', '65x120', 'resource="secrets"'),
+  ...onBoth('regkeeper_admission_failures_total', '0x120', 'reason="bug"'),
+  ...onBoth('regkeeper_admission_failures_total', '0x120', 'reason="unknown-kind"'),
+  ...onBoth('regkeeper_admission_failures_total', '0x120', 'reason="overload"'),
+  ...onBoth('regkeeper_admission_failures_total', '0+1x120', 'reason="behind"'),
+  ...onBoth('regkeeper_admission_duration_seconds_bucket', '0+100x120', 'webhook="mutate",le="0.5"'),
+  ...onBoth('regkeeper_admission_duration_seconds_bucket', '0+100x120', 'webhook="mutate",le="5"'),
+  ...onBoth('regkeeper_admission_duration_seconds_bucket', '0+100x120', 'webhook="mutate",le="+Inf"'),
+  ...onBoth('nodejs_eventloop_lag_max_seconds', '0.02x120'),
+  ...onBoth('regkeeper_exemption_expiry_timestamp_seconds', `${30 * day}x120`, 'pattern="quay.io/x",until="1970-01-30",source="s"'),
+};
+
+function on(instance: string, name: string, values: string, labels = ''): Series {
+  const all = ['namespace="regkeeper"', 'job="regkeeper"', `instance="${instance}"`, labels].filter((each) => each !== '').join(',');
+  return { [`${name}{${all}}`]: values };
+}
+
+function onBoth(name: string, values: string, labels?: string): Series {
+  return { ...on('one', name, values, labels), ...on('two', name, values, labels) };
+}
+
+/** What is wrong, as series in place of healthy ones; `_` is a minute without a value. */
+const troubles: [trouble: string, series: Series, firing: readonly string[]][] = [
+  ['nothing', {}, []],
+  ['no replica is scraped any more', { ...onBoth('up', '1x30 _x90') }, ['RegkeeperDown']],
+  ['no replica answers', { ...onBoth('up', '0x120') }, ['RegkeeperDown', 'RegkeeperReplicaDown']],
+  ['one replica does not answer', { ...on('one', 'up', '0x120') }, ['RegkeeperReplicaDown']],
+  [
+    'no replica is ready, each for want of something else',
+    { ...on('one', 'regkeeper_ready', '0x120', 'check="rules"'), ...on('two', 'regkeeper_ready', '0x120', 'check="cluster"') },
+    ['RegkeeperNotReady', 'RegkeeperReplicaNotReady'],
+  ],
+  ['one replica has no rules', { ...on('one', 'regkeeper_ready', '0x120', 'check="rules"') }, ['RegkeeperReplicaNotReady']],
+  ['one replica ends', { ...on('one', 'regkeeper_ready', '0x120', 'check="running"') }, []],
+  [
+    'a certificate with 17 of its 90 days left',
+    { ...onBoth('regkeeper_certificate_start_timestamp_seconds', `${-73 * day}x120`), ...lasting(17 * day) },
+    ['RegkeeperCertificateNotRenewed'],
+  ],
+  [
+    'a certificate with 4 of its 90 days left',
+    { ...onBoth('regkeeper_certificate_start_timestamp_seconds', `${-86 * day}x120`), ...lasting(4 * day) },
+    ['RegkeeperCertificateExpires', 'RegkeeperCertificateNotRenewed'],
+  ],
+  [
+    'a certificate that lives a day, with half of that left',
+    { ...onBoth('regkeeper_certificate_start_timestamp_seconds', `${-0.5 * day}x120`), ...lasting(0.6 * day) },
+    [],
+  ],
+  ['rules with problems', { ...on('one', 'regkeeper_rules_problems', '2x120', 'scope="cluster"') }, ['RegkeeperRulesRefused']],
+  [
+    'another revision on one replica',
+    {
+      ...on('one', 'regkeeper_rules_revision_info', '_x120', 'revision="a"'),
+      ...on('one', 'regkeeper_rules_revision_info', '1x120', 'revision="b"'),
+    },
+    ['RegkeeperRulesDiffer'],
+  ],
+  ['a watch that is silent', { ...on('one', 'regkeeper_watch_last_contact_seconds', '65+60x120', secrets()) }, ['RegkeeperWatchSilent']],
+  ['one bug', { ...on('one', 'regkeeper_admission_failures_total', '0x50 1x70', 'reason="bug"') }, ['RegkeeperBug']],
+  ['a bug of long ago', { ...on('one', 'regkeeper_admission_failures_total', '0x10 1x110', 'reason="bug"') }, []],
+  [
+    'a kind that is not read',
+    { ...on('one', 'regkeeper_admission_failures_total', '0x50 1x70', 'reason="unknown-kind"') },
+    ['RegkeeperUnknownKind'],
+  ],
+  ['too much at a time', { ...on('one', 'regkeeper_admission_failures_total', '0+1x120', 'reason="overload"') }, ['RegkeeperOverloaded']],
+  [
+    'slow answers',
+    { ...onBoth('regkeeper_admission_duration_seconds_bucket', '0+90x120', 'webhook="mutate",le="0.5"') },
+    ['RegkeeperSlow'],
+  ],
+  [
+    'slow reviews of rules, which may take their time',
+    {
+      ...onBoth('regkeeper_admission_duration_seconds_bucket', '0x120', 'webhook="guard",le="0.5"'),
+      ...onBoth('regkeeper_admission_duration_seconds_bucket', '0+100x120', 'webhook="guard",le="5"'),
+      ...onBoth('regkeeper_admission_duration_seconds_bucket', '0+100x120', 'webhook="guard",le="+Inf"'),
+    },
+    [],
+  ],
+  ['an event loop that stands still', { ...on('one', 'nodejs_eventloop_lag_max_seconds', '2x120') }, ['RegkeeperSlow']],
+  ['an exemption that ends in six days', exempted(6 * day), ['RegkeeperExemptionEnds']],
+  ['an exemption that has ended', exempted(-day), []],
+];
+
+function lasting(seconds: number): Series {
+  return onBoth('regkeeper_certificate_expiry_timestamp_seconds', `${seconds}x120`);
+}
+
+function exempted(seconds: number): Series {
+  const labels = 'pattern="quay.io/x",until="1970-01-30",source="s"';
+  return onBoth('regkeeper_exemption_expiry_timestamp_seconds', `${seconds}x120`, labels);
+}
+
+function secrets(): string {
+  return 'resource="secrets"';
+}
+
+const met = /^Unit Testing: .*\n {2}SUCCESS\n/m;
+
+/** What promtool says of these expectations; it names each that is not met. */
+async function runRules(series: Series, tests: object): Promise<string> {
+  const input_series = Object.entries({ ...healthy, ...series }).map(([name, values]) => ({ series: name, values }));
+  const file = join(folder, 'test.json');
+  const whole = { rule_files: [alertsFile], evaluation_interval: '1m', tests: [{ interval: '1m', input_series, ...tests }] };
+  await writeFile(file, JSON.stringify(whole));
+  const { output } = await promtool(['test', 'rules', file]);
+  return output;
+}
+
+test('promtool takes the rules', async () => {
+  expect(await promtool(['check', 'rules', '--lint-fatal', alertsFile])).toMatchObject({ code: 0 });
+});
+
+describe('what fires after an hour of', () => {
+  test.each(troubles)('%s', async (_trouble, series, firing) => {
+    const expr = 'count by (alertname) (ALERTS{alertstate="firing"}) > bool 0';
+    const exp_samples = firing.map((alertname) => ({ labels: `{alertname="${alertname}"}`, value: 1 }));
+    expect(await runRules(series, { promql_expr_test: [{ expr, eval_time: '60m', exp_samples }] })).toMatch(met);
+  });
+
+  test('every alert has its trouble', () => {
+    expect([...new Set(troubles.flatMap(([, , firing]) => firing))].sort()).toEqual([...names].sort());
+  });
+});
+
+test('a replica that restarts, and a rollout that takes five minutes, wake nobody', async () => {
+  const rollout = {
+    ...on('one', 'up', '1x60 0x3 1x57'),
+    ...on('one', 'regkeeper_ready', '1x60 0x5 1x55', 'check="rules"'),
+    ...on('one', 'regkeeper_rules_revision_info', '_x60 1x5 stale', 'revision="b"'),
+  };
+  const silent = Array.from({ length: 20 }, (_, minute) => ({
+    expr: 'ALERTS{alertstate="firing"}',
+    eval_time: `${55 + minute}m`,
+    exp_samples: [],
+  }));
+  expect(await runRules(rollout, { promql_expr_test: silent })).toMatch(met);
+});
+
+test('an alert says which replica, and for want of what', async () => {
+  const labels = { namespace: 'regkeeper', job: 'regkeeper', instance: 'one', check: 'rules', severity: 'warning' };
+  const annotations = {
+    summary: 'The replica one of regkeeper is not ready for want of rules.',
+    description: 'Its /readyz says what is missing. The API server asks the others meanwhile.',
+    runbook: 'docs/operations.md#health',
+  };
+  const exp_alerts = [{ exp_labels: labels, exp_annotations: annotations }];
+  const alert_rule_test = [{ eval_time: '30m', alertname: 'RegkeeperReplicaNotReady', exp_alerts }];
+  const series = on('one', 'regkeeper_ready', '0x120', 'check="rules"');
+  expect(await runRules(series, { alert_rule_test })).toMatch(met);
+});
+
+test('promtool finds nothing to complain of in the metrics of a server that has answered', async () => {
+  const server = spawn(process.execPath, [join(root, 'src/main.ts'), ...'serve --dev --port 0 --health-port 0'.split(' ')], {
+    cwd: root,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  onTestFinished(() => void server.kill('SIGKILL'));
+  let said = '';
+  server.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    said += chunk;
+  });
+  const [url, healthUrl] = await vi.waitFor(
+    () => {
+      const [, ...urls] = /answers on (https:\S+?)\/mutate.*health on (http:\S+?)\/readyz/.exec(said) ?? [];
+      if (urls.length === 0) throw new Error(said);
+      return urls;
+    },
+    { timeout: 30_000 },
+  );
+  const objects = join(root, 'deploy/examples/objects');
+  const ask = spawn(process.execPath, [join(root, 'src/main.ts'), 'ask', '--server', url ?? '', objects], { cwd: root, stdio: 'ignore' });
+  await once(ask, 'exit');
+  const metrics = await (await fetch(`${healthUrl}/metrics`)).text();
+  expect(metrics).toMatch(/^regkeeper_admission_requests_total\{webhook="validate",.*outcome="deny"\} 1$/m);
+  expect(await promtool(['check', 'metrics'], metrics)).toEqual({ code: 0, output: '' });
+});
