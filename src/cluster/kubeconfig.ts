@@ -48,10 +48,11 @@ async function findPlaces(choice: KubeConfigChoice, blank: () => KubeConfig): Pr
   const listed = (env.KUBECONFIG ?? '').split(delimiter).filter((name) => name !== '');
   if (listed.length > 0) return fromFiles(listed, blank);
 
+  const inPod = (await textOf(join(serviceAccountFolder, 'token'))) !== undefined;
   const home = env.HOME ? join(env.HOME, '.kube', 'config') : undefined;
-  if (home !== undefined && (await textOf(home)) !== undefined) return fromFile(home, blank);
+  if (home !== undefined && (await textOf(home, { closed: inPod ? 'passed over' : 'refused' })) !== undefined) return fromFile(home, blank);
 
-  if ((await textOf(join(serviceAccountFolder, 'token'))) !== undefined) return fromServiceAccount(serviceAccountFolder, env);
+  if (inPod) return fromServiceAccount(serviceAccountFolder, env);
 
   throw new ConfigurationError(
     `no cluster is configured: there is no ${home ?? '~/.kube/config'} and no service account token; pass --kubeconfig FILE or set KUBECONFIG`,
@@ -200,13 +201,17 @@ function checkServer(where: string, cluster: Cluster): void {
   }
 }
 
-/** The file's text, or undefined where there is no such file. */
-async function textOf(file: string): Promise<string | undefined> {
+/**
+ * The file's text, or undefined where there is no such file. One that this user may not read is passed over where nobody named it: OpenShift
+ * runs a container as a user of its own choosing, who may not enter the home folder that the image was made with.
+ */
+async function textOf(file: string, { closed = 'refused' }: { closed?: 'refused' | 'passed over' } = {}): Promise<string | undefined> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    if (code === 'EACCES' && closed === 'passed over') return undefined;
     throw new ConfigurationError(`${file} cannot be read (${code}): correct the path or its permissions`);
   }
 }

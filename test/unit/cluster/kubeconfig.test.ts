@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -93,6 +93,27 @@ describe('loadKubeConfig', () => {
     expect(`${kubeConfig.getCurrentContext()} ${kubeConfig.getCurrentCluster()?.server}`).toBe(expected);
   });
 
+  describe('of a home folder that this user may not enter', () => {
+    const closed = () => join(folder, 'home');
+    beforeAll(() => Promise.all([chmod(folder, 0o755), chmod(closed(), 0)]));
+    afterAll(() => chmod(closed(), 0o755));
+
+    test('the pod is taken instead', async () => {
+      const kubeConfig = await asOrdinaryUser(() => load({ env: { HOME: 'home', ...inPod }, pod: true }));
+      expect(kubeConfig.getCurrentContext()).toBe('service-account');
+    });
+
+    test('it says so where there is no pod', async () => {
+      const loading = asOrdinaryUser(() => load({ env: { HOME: 'home', ...inPod } }));
+      await expect(loading).rejects.toThrow(/home\/\.kube\/config cannot be read \(EACCES\)/);
+    });
+
+    test('it says so where somebody named the file', async () => {
+      const loading = asOrdinaryUser(() => load({ env: { KUBECONFIG: 'home/.kube/config', ...inPod }, pod: true }));
+      await expect(loading).rejects.toThrow(/home\/\.kube\/config cannot be read \(EACCES\)/);
+    });
+  });
+
   test('finds files beside the kubeconfig, and reads a token file anew', async () => {
     const kubeConfig = await load({ file: 'one', context: 'robot' });
     expect(kubeConfig.getCurrentCluster()?.caFile).toBe(join(folder, 'pki/ca.crt'));
@@ -149,3 +170,15 @@ describe('loadKubeConfig', () => {
     expect((error as Error).message).not.toContain('\n');
   });
 });
+
+/** Nothing is closed to root, as whom tests run in many a container. */
+async function asOrdinaryUser<Result>(act: () => Promise<Result>): Promise<Result> {
+  const { geteuid, seteuid } = process;
+  if (geteuid?.() !== 0 || seteuid === undefined) return await act();
+  seteuid(65534);
+  try {
+    return await act();
+  } finally {
+    seteuid(0);
+  }
+}
