@@ -18,7 +18,7 @@ RUN node build.ts
 # Nothing runs in this stage, so it needs no emulation, and no shell.
 FROM ${RUNTIME_IMAGE}
 ARG RUNTIME_IMAGE
-# What differs from build to build comes with --label: buildah's cache (seen in 1.28) takes a label for the same whatever its arguments are.
+# What differs from build to build comes with --label: buildah's cache (1.28 and 1.39) takes a label for the same whatever its arguments are.
 LABEL org.opencontainers.image.title="regkeeper" \
       org.opencontainers.image.description="Admission webhook for Kubernetes and OpenShift: one table of registry rules decides which images may enter and which pull or push secret they need" \
       org.opencontainers.image.version="0.1.0" \

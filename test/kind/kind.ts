@@ -1,10 +1,10 @@
 /** A cluster of kind, with regkeeper's image on its nodes. */
 
-import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findOnPath } from '../cluster/binaries.ts';
+import { findEngine, output } from '../image/engine.ts';
 import type { Ground } from './ground.ts';
 
 export type KindOptions = {
@@ -20,7 +20,7 @@ const cluster = 'regkeeper';
 export async function startKind({ root, keep, say }: KindOptions): Promise<Ground> {
   const kind = await tool('kind', 'kind (https://kind.sigs.k8s.io), or run with --rehearse');
   const kubectl = await tool('kubectl', 'kubectl');
-  const engine = await containerEngine();
+  const engine = await findEngine(', or run with --rehearse');
   const folder = await mkdtemp(join(tmpdir(), 'regkeeper-kind-'));
   const kubeconfig = join(folder, 'kubeconfig');
   const stop = async () => {
@@ -28,19 +28,19 @@ export async function startKind({ root, keep, say }: KindOptions): Promise<Groun
       say(`the cluster stays: export KUBECONFIG=${kubeconfig}; kind delete cluster --name ${cluster} ends it`);
       return;
     }
-    await run(kind, ['delete', 'cluster', '--name', cluster, '--kubeconfig', kubeconfig]);
+    await show(kind, ['delete', 'cluster', '--name', cluster, '--kubeconfig', kubeconfig]);
     await rm(folder, { recursive: true, force: true });
   };
   try {
     const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
     // The name in the manifests: loaded into the nodes, no registry is asked for it.
     const image = `regkeeper.invalid/regkeeper:${version}`;
-    await run(engine, ['build', '-t', image, root]);
+    await engine.run(['build', '-t', image, root]);
     const config = join(root, 'deploy/kind/cluster.yaml');
-    await run(kind, ['create', 'cluster', '--name', cluster, '--config', config, '--kubeconfig', kubeconfig, '--wait', '180s']);
+    await show(kind, ['create', 'cluster', '--name', cluster, '--config', config, '--kubeconfig', kubeconfig, '--wait', '180s']);
     const archive = join(folder, 'image.tar');
-    await run(engine, ['save', '-o', archive, image]);
-    await run(kind, ['load', 'image-archive', archive, '--name', cluster]);
+    await engine.run(['save', '-o', archive, image]);
+    await show(kind, ['load', 'image-archive', archive, '--name', cluster]);
   } catch (error) {
     await stop();
     throw error;
@@ -56,34 +56,12 @@ export async function startKind({ root, keep, say }: KindOptions): Promise<Groun
   };
 }
 
-async function containerEngine(): Promise<string> {
-  for (const name of ['docker', 'podman']) {
-    const found = await findOnPath(name, process.env.PATH);
-    if (found !== undefined && (await succeeds(found, ['info']))) return found;
-  }
-  throw new Error('neither docker nor podman answers to `info`: start one, or run with --rehearse');
-}
-
 async function tool(name: string, what: string): Promise<string> {
   const found = await findOnPath(name, process.env.PATH);
   if (found === undefined) throw new Error(`there is no ${name} in PATH: install ${what}`);
   return found;
 }
 
-async function succeeds(program: string, args: readonly string[]): Promise<boolean> {
-  return await run(program, args, 'ignore').then(
-    () => true,
-    () => false,
-  );
-}
-
-function run(program: string, args: readonly string[], output: 'inherit' | 'ignore' = 'inherit'): Promise<void> {
-  return new Promise((settle, reject) => {
-    const child = spawn(program, args, { stdio: ['ignore', output, output] });
-    child.once('error', reject);
-    child.once('exit', (code, signal) => {
-      if (code === 0) settle();
-      else reject(new Error(`${program} ${args.join(' ')}: ended with ${signal ?? code}`));
-    });
-  });
+async function show(program: string, args: readonly string[]): Promise<void> {
+  await output(program, args, 'inherit');
 }

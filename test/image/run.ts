@@ -1,0 +1,173 @@
+/**
+ * `npm run test:image`: builds the image as the Dockerfile says, looks at what is in it, and runs it as OpenShift would: any user, no
+ * capability, nothing to write to. `--local-bases` makes stand-ins for the base images first; what follows `--` goes to `build`.
+ */
+
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { ensureDevelopmentCertificates } from '../../src/tls/development.ts';
+import { waitFor } from '../cluster/wait-for.ts';
+import { type Engine, findEngine, output } from './engine.ts';
+import { type Bases, makeLocalBases } from './local-bases.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+const image = 'localhost/regkeeper-test:image';
+// OpenShift takes one from a range of the namespace, and the group of root.
+const anyUser = '1000660000:0';
+
+process.exitCode = await main(process.argv.slice(2)).then(
+  () => 0,
+  (error: unknown) => {
+    say(error instanceof Error ? error.message : String(error));
+    return 1;
+  },
+);
+
+async function main(args: readonly string[]): Promise<void> {
+  const { values, positionals } = parseArgs({ args: [...args], options: { 'local-bases': { type: 'boolean' } }, allowPositionals: true });
+  const engine = await findEngine();
+  if (values['local-bases']) await makeLocalBases(engine, root, await basesOfDockerfile());
+  await engine.run(['build', ...positionals, '-t', image, root]);
+  try {
+    await checkConfiguration(engine);
+    await checkFiles(engine);
+    await checkServer(engine);
+  } finally {
+    await engine.read(['rmi', '-f', image]);
+  }
+}
+
+async function basesOfDockerfile(): Promise<Bases> {
+  const text = await readFile(join(root, 'Dockerfile'), 'utf8');
+  const argument = (name: string) => new RegExp(`^ARG ${name}=(\\S+)$`, 'm').exec(text)?.[1] ?? '';
+  return { build: argument('BUILD_IMAGE'), runtime: argument('RUNTIME_IMAGE') };
+}
+
+type Configuration = {
+  readonly User: string;
+  readonly WorkingDir: string;
+  readonly Entrypoint: readonly string[];
+  readonly Cmd: readonly string[];
+  readonly ExposedPorts: Readonly<Record<string, object>>;
+  readonly Labels: Readonly<Record<string, string>>;
+  readonly Healthcheck?: object;
+};
+
+async function checkConfiguration(engine: Engine): Promise<void> {
+  const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
+  const found = JSON.parse(await engine.read(['image', 'inspect', '--format', '{{json .Config}}', image])) as Configuration;
+  const label = (name: string) => found.Labels[`org.opencontainers.image.${name}`];
+  same('user', found.User, '65532:65532');
+  same('folder', found.WorkingDir, '/app');
+  same('entrypoint', found.Entrypoint, ['/nodejs/bin/node', '/app/regkeeper.mjs']);
+  same('command', found.Cmd, ['serve']);
+  same('ports', Object.keys(found.ExposedPorts).sort(), ['8080/tcp', '8443/tcp']);
+  same('health check', found.Healthcheck, undefined);
+  same('labels', [label('title'), label('version'), label('base.name')], ['regkeeper', version, (await basesOfDockerfile()).runtime]);
+}
+
+/** What the runtime image has not. */
+async function checkFiles(engine: Engine): Promise<void> {
+  const before = new Set(await filesOf(engine, (await basesOfDockerfile()).runtime));
+  const added = (await filesOf(engine, image)).filter((file) => !before.has(file));
+  same('files', added, ['app/', 'app/regkeeper.mjs']);
+  const size = await engine.read(['image', 'inspect', '--format', '{{.Size}}', image]);
+  say(`size: ${(Number(size) / 1e6).toFixed(0)} MB`);
+}
+
+async function filesOf(engine: Engine, name: string): Promise<string[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'regkeeper-image-'));
+  const container = (await engine.read(['create', name])).trim();
+  try {
+    const archive = join(folder, 'files.tar');
+    await engine.read(['export', '-o', archive, container]);
+    return (await output('tar', ['-tf', archive], 'pipe')).trimEnd().split('\n').sort();
+  } finally {
+    await engine.read(['rm', '-f', container]);
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function checkServer(engine: Engine): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'regkeeper-image-'));
+  let container: string | undefined;
+  try {
+    await writeFiles(folder);
+    container = (
+      await engine.read(
+        ['run', '--detach', '--user', anyUser, '--read-only', '--cap-drop', 'ALL', '--security-opt', 'no-new-privileges']
+          // Where podman makes /tmp and its like writable, nothing would be shown by a server that starts.
+          .concat((await engine.read(['--version'])).startsWith('podman') ? ['--read-only-tmpfs=false'] : [])
+          .concat(['--network', 'host', '--volume', `${folder}:/given:ro`, image, 'serve', '--rules', '/given/rules'])
+          .concat(['--tls', 'files', '--tls-cert', '/given/tls/tls.crt', '--tls-key', '/given/tls/tls.key', '--host', '127.0.0.1'])
+          .concat(['--port', '0', '--health-port', '0', '--drain-seconds', '0']),
+      )
+    ).trim();
+    const { url, healthUrl } = await addresses(engine, container);
+    const health = async (path: string) => (await fetch(new URL(path, healthUrl))).ok;
+    await waitFor(() => health('/healthz'), { deadlineSeconds: 60, what: '/healthz' });
+    await waitFor(() => health('/readyz'), { deadlineSeconds: 60, what: '/readyz' });
+    say('ok  /healthz and /readyz answer');
+    same('answer', (await ask(url, folder)).split('\n').slice(0, 2), [
+      'Pod p: allowed',
+      '  + /spec/imagePullSecrets [{"name":"secret-999"}]',
+    ]);
+    await engine.read(['stop', '--time', '20', container]);
+    same('exit code', (await engine.read(['inspect', '--format', '{{.State.ExitCode}}', container])).trim(), '0');
+  } catch (error) {
+    if (container !== undefined) say(await engine.log(container));
+    throw error;
+  } finally {
+    if (container !== undefined) await engine.read(['rm', '-f', container]);
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** From the line of the log that says so. */
+async function addresses(engine: Engine, container: string): Promise<{ url: string; healthUrl: string }> {
+  return await waitFor(
+    async () => {
+      if ((await engine.read(['inspect', '--format', '{{.State.Running}}', container])).trim() !== 'true') return undefined;
+      const lines = (await engine.log(container)).split('\n').filter((line) => line.startsWith('{'));
+      return lines.map((line) => JSON.parse(line)).find((line) => line.msg === 'serving');
+    },
+    { deadlineSeconds: 60, what: 'the server to say where it listens' },
+  );
+}
+
+/** All of it can be read by anybody, as what a kubelet mounts: the user of the container is no owner of it. */
+async function writeFiles(folder: string): Promise<void> {
+  await chmod(folder, 0o755);
+  await mkdir(join(folder, 'rules'));
+  // Longer than what is parsed on the spot: the thread that reads it is started from within the bundle.
+  const rules = Array.from({ length: 1000 }, (_, at) => `- {registry: "r${at}.example.com", pullSecret: "secret-${at}"}\n`);
+  await writeFile(join(folder, 'rules/rules.yaml'), `mode: enforce\nunconfigured: deny\nrules:\n${rules.join('')}`);
+  await ensureDevelopmentCertificates({ directory: join(folder, 'tls'), hosts: [], now: new Date() });
+  for (const file of await readdir(join(folder, 'tls'))) await chmod(join(folder, 'tls', file), 0o644);
+  await chmod(join(folder, 'tls'), 0o755);
+}
+
+async function ask(server: string, folder: string): Promise<string> {
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'p' },
+    spec: { containers: [{ name: 'c', image: 'r999.example.com/app' }] },
+  };
+  await writeFile(join(folder, 'pod.json'), JSON.stringify(pod));
+  const program = join(root, 'bin/regkeeper.mjs');
+  const options = ['--server', server, '--ca', join(folder, 'tls/ca.crt'), join(folder, 'pod.json')];
+  return await output(process.execPath, [program, 'ask', ...options], 'pipe');
+}
+
+function same(what: string, found: unknown, expected: unknown): void {
+  const [is, shall] = [JSON.stringify(found), JSON.stringify(expected)];
+  if (is !== shall) throw new Error(`${what}: ${is}, and not ${shall}`);
+  say(`ok  ${what}: ${is}`);
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
