@@ -22,6 +22,7 @@ import type { Decision } from '../decision/decision.ts';
 import type { Facts } from '../decision/facts.ts';
 import type { RuleSet } from '../rules/ruleset.ts';
 import type { RuleGuard } from './guard.ts';
+import { type Remaining, untilSilent } from './silence.ts';
 
 /** What the routes need from the rest of the program. */
 export type WebhookCollaborators = {
@@ -55,13 +56,17 @@ export type WebhookServer = FastifyInstance<Server> & {
   drain(): void;
   /**
    * Takes no new connection, answers what comes on those that are there, and closes. A connection that is open but has asked nothing yet may
-   * be about to: Node's own close would cut it off, so it gets a moment.
+   * be about to: Node's own close would cut it off, so it gets a moment. So does one that rests; HTTP/1.1 has no way to say beforehand that it
+   * ends, and what its client sends in that very instant is lost.
    */
   finish(): Promise<void>;
 };
 
-/** Longer than a handshake on a busy machine takes; idle connections wait for it in vain. */
-const lastMoment = 1000;
+/**
+ * Longer than a client on a busy machine takes for one step of a handshake, or from there to its request; idle connections wait for it in vain.
+ * The turns are a quarter of what fits into the time, so that a busy machine does not make it longer than the program has got to end.
+ */
+const lastMoment = { milliseconds: 2000, turns: 50 };
 
 export function createWebhookServer(collaborators: WebhookCollaborators, options: WebhookOptions): WebhookServer {
   const app = fastify({
@@ -79,10 +84,18 @@ export function createWebhookServer(collaborators: WebhookCollaborators, options
 
   let draining = false;
   let answering = 0;
+  let happened = 0;
+  for (const event of ['connection', 'secureConnection']) {
+    app.server.on(event, () => {
+      happened += 1;
+    });
+  }
   app.server.on('request', (_request, response) => {
     answering += 1;
+    happened += 1;
     response.once('close', () => {
       answering -= 1;
+      happened += 1;
     });
   });
   app.addHook('onRequest', async (_request, reply) => {
@@ -104,8 +117,14 @@ export function createWebhookServer(collaborators: WebhookCollaborators, options
       draining = true;
       // Of the plain TCP server: the HTTPS server's own close also ends connections that are silent just now.
       TcpServer.prototype.close.call(app.server);
-      const deadline = performance.now() + lastMoment;
-      while ((answering > 0 || performance.now() < deadline) && (await countConnections(app.server)) > 0) await pause(10);
+      const remaining: Remaining = {
+        connections: () => countConnections(app.server),
+        answering: () => answering,
+        happened: () => happened,
+        turn: () => pause(10),
+        now: () => performance.now(),
+      };
+      await untilSilent(remaining, lastMoment);
       // Those that have never asked anything. Node does not count them as idle and would wait for them; the API server keeps such in store.
       app.server.closeAllConnections();
       await app.close().catch((error: NodeJS.ErrnoException) => {

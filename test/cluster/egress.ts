@@ -42,6 +42,7 @@ export type ServiceLookup = (clusterIP: string, port: number) => Promise<Service
 export async function startEgress(socketPath: string, lookup: ServiceLookup): Promise<Egress> {
   const targets = new Map<string, number>();
   const connections = new Set<Duplex>();
+  const find = rememberedFor(1000, lookup);
   const server = createServer((incoming, response) => answerControlRequest(targets, incoming, response));
   server.on('connection', (socket) => {
     connections.add(socket);
@@ -49,7 +50,7 @@ export async function startEgress(socketPath: string, lookup: ServiceLookup): Pr
   });
   server.on('connect', (incoming, client, head) => {
     client.on('error', () => client.destroy());
-    void openTunnel({ authority: incoming.url ?? '', client, head, targets, lookup });
+    void openTunnel({ authority: incoming.url ?? '', client, head, targets, lookup: find });
   });
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(socketPath, resolve));
   return {
@@ -81,8 +82,6 @@ interface TunnelRequest {
   readonly lookup: ServiceLookup;
 }
 
-// Looked up for every connection, not remembered: a Service that was deleted and made again has another ClusterIP,
-// and the API server keeps its connections open, so this is rare.
 async function openTunnel({ authority, client, head, targets, lookup }: TunnelRequest): Promise<void> {
   try {
     const [, clusterIP = '', port = ''] = /^\[?(.+?)\]?:(\d+)$/.exec(authority) ?? [];
@@ -95,10 +94,26 @@ async function openTunnel({ authority, client, head, targets, lookup }: TunnelRe
     const upstream = await dialLoopback(targetPort);
     client.write('HTTP/1.1 200 Connection established\r\n\r\n');
     upstream.write(head);
-    join(client, upstream);
+    joinConnections(client, upstream);
   } catch (error) {
     refuse(client, error instanceof Error ? error.message : String(error));
   }
+}
+
+/**
+ * Not for long: a Service that was deleted and made again has another ClusterIP. But for a moment, because many connections at once, each with
+ * a question to the API server that opens them, would take far longer to open than in a cluster.
+ */
+function rememberedFor(milliseconds: number, lookup: ServiceLookup): ServiceLookup {
+  const found = new Map<string, { readonly address: ServiceAddress; readonly until: number }>();
+  return async (clusterIP, port) => {
+    const authority = `${clusterIP} ${port}`;
+    const known = found.get(authority);
+    if (known && performance.now() < known.until) return known.address;
+    const address = await lookup(clusterIP, port);
+    if (address) found.set(authority, { address, until: performance.now() + milliseconds });
+    return address;
+  };
 }
 
 // The API server repeats the status line in its error, so the reason stands there.
@@ -116,11 +131,19 @@ function dialLoopback(port: number): Promise<Socket> {
   });
 }
 
-function join(client: Duplex, upstream: Socket): void {
-  upstream.on('error', () => client.destroy());
-  upstream.once('close', () => client.destroy());
-  client.once('close', () => upstream.destroy());
-  client.pipe(upstream).pipe(client);
+/** What comes on the one goes out on the other, its end too. Ended otherwise, the other is cut off as well. */
+export function joinConnections(one: Duplex, other: Duplex): void {
+  for (const [from, to] of [
+    [one, other],
+    [other, one],
+  ] as const) {
+    from.on('error', () => to.destroy());
+    // After an orderly end what was passed on may still be on its way: destroying would lose the last answer of a connection.
+    from.once('close', () => {
+      if (!from.readableEnded) to.destroy();
+    });
+    from.pipe(to);
+  }
 }
 
 function routePath({ namespace, service, port }: ServiceAddress): string {

@@ -1,0 +1,30 @@
+/** What a server that takes no new connections any more can tell of those that are left. */
+export type Remaining = {
+  connections(): Promise<number>;
+  /** Requests that have no answer yet. */
+  answering(): number;
+  /** Grows with whatever happens on a connection: it comes, its handshake is done, it asks, it is answered. */
+  happened(): number;
+  /** Lets the event loop read what has arrived. */
+  turn(): Promise<void>;
+  /** Milliseconds. */
+  now(): number;
+};
+
+export type Silence = { readonly milliseconds: number; readonly turns: number };
+
+/**
+ * Resolves when no connection is left, or nothing is being answered and nothing has happened for that long. Turns as well as the clock: a
+ * process that is not given the processor for seconds has not listened meanwhile, and what arrived is still unread.
+ */
+export async function untilSilent(
+  { connections, answering, happened, turn, now }: Remaining,
+  { milliseconds, turns }: Silence,
+): Promise<void> {
+  let last = { happened: happened(), at: now(), turns: 0 };
+  const tooShort = () => last.turns < turns || now() - last.at < milliseconds;
+  while ((await connections()) > 0 && (answering() > 0 || tooShort())) {
+    await turn();
+    last = happened() === last.happened ? { ...last, turns: last.turns + 1 } : { happened: happened(), at: now(), turns: 0 };
+  }
+}

@@ -1,0 +1,333 @@
+/**
+ * Replicas that come and go under load, on a control plane of this file's own. Three servers stand behind a balancer, and the API server,
+ * whose failurePolicy is Fail, has Pods admitted all the time: an answer that is lost is a Pod that is not made.
+ */
+import { X509Certificate } from 'node:crypto';
+import { join } from 'node:path';
+import { connect } from 'node:tls';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { type ApiClient, connectApi, type KubeObject } from '../../../src/cluster/api.ts';
+import { loadKubeConfig } from '../../../src/cluster/kubeconfig.ts';
+import { announceNext, type Rotation, secretData, takeOver } from '../../unit/cluster/rotation-by-hand.ts';
+import { type Balancer, startBalancer } from '../balancer.ts';
+import { type ControlPlane, startControlPlane } from '../control-plane.ts';
+import { createKubectl, type Kubectl } from '../kubectl.ts';
+import {
+  applyBase,
+  launchRegkeeper,
+  ownNamespace,
+  type Regkeeper,
+  readiness,
+  serviceAccountKubeconfig,
+  waitUntilFilled,
+} from '../regkeeper.ts';
+import { waitFor } from '../wait-for.ts';
+
+const restarts = Number(process.env.RESTARTS ?? 20);
+const replicas = 3;
+
+// An endpoint that ends gets new connections for a probe (0.25 s, and a second where it is not answered) and the lag: 2.25 s at the most.
+// The drain must be longer, by what a busy machine delays the probe; nobody waits for it.
+const balancing = { probeMilliseconds: 250, lagMilliseconds: 1000 };
+const drainSeconds = Number(process.env.DRAIN ?? 5);
+
+let plane: ControlPlane;
+let kubectl: Kubectl;
+let admin: ApiClient;
+let balancer: Balancer;
+let account: string;
+/** The replicas of the Deployment; those that end are not among them any more. */
+const serving: Regkeeper[] = [];
+
+beforeAll(async () => {
+  plane = await startControlPlane();
+  const { binaries, kubeconfig, directory, services } = plane;
+  kubectl = createKubectl({ binary: binaries.kubectl, kubeconfig, cacheFolder: join(directory, 'kubectl-cache') });
+  admin = connectApi(await loadKubeConfig({ file: kubeconfig, env: {} }));
+  await applyBase(kubectl);
+  const rules = 'mode: enforce\nunconfigured: deny\nrules:\n- registry: good.example.com\n  pullSecret: corp\n';
+  const patch = JSON.stringify({ data: { 'rules.yaml': rules } });
+  await kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '--type=merge', '-p', patch]);
+  account = await serviceAccountKubeconfig({ kubectl, directory });
+  balancer = await startBalancer(balancing);
+  await services.route({ namespace: ownNamespace, service: 'regkeeper', port: 443 }, balancer.port);
+  for (let each = 1; each <= replicas; each += 1) serving.push(await startReplica(`first-${each}`));
+  await waitUntilFilled(kubectl);
+  await waitFor(
+    async () => {
+      for (const expectation of ['admitted', 'refused'] as const) {
+        const problem = await problemWith(expectation);
+        if (problem !== undefined) throw new Error(problem);
+      }
+      return true;
+    },
+    { deadlineSeconds: 30, what: 'Pods to be judged' },
+  );
+});
+
+afterAll(async () => {
+  await admin?.close();
+  await Promise.all(serving.map((each) => each.end('SIGKILL')));
+  await balancer?.close();
+  await plane?.stop();
+});
+
+test(`${restarts} rolling restarts lose no admission`, { timeout: 600_000 }, async () => {
+  // While the first replica was awaited the server asked through the Service whether it is reached, and was not.
+  const refusedBefore = balancer.refused.length;
+  const load = keepAdmitting();
+  await load.more(100);
+  const ended: Promise<unknown>[] = [];
+  for (let round = 1; round <= restarts; round += 1) {
+    for (const [index, before] of [...serving].entries()) {
+      // As a Deployment with maxSurge 1 and maxUnavailable 0: one is ready, another is told to end, and while it drains the next one starts.
+      serving[index] = await startReplica(`round-${round}-${index}`);
+      ended.push(endAndTell(before));
+    }
+    expect(load.failures).toEqual([]);
+  }
+  const outcomes = await Promise.all(ended);
+  await load.more(100);
+  const { failures, summary } = await load.end();
+  process.stdout.write(`${ended.length} replicas replaced: ${summary}\n`);
+  expect(failures).toEqual([]);
+  expect(balancer.refused.slice(refusedBefore)).toEqual([]);
+  expect(outcomes).toEqual(Array(restarts * replicas).fill({ code: 0, last: 'stopped: every request was answered' }));
+});
+
+test('certificates and authorities that follow one another every few seconds lose no admission', { timeout: 300_000 }, async () => {
+  const load = keepAdmitting();
+  await load.more(100);
+  let rotation = await readRotation();
+  const shown = new Set<string>();
+  for (let each = 1; each <= 4; each += 1) {
+    const announced = announceNext(rotation);
+    await writeRotation(announced);
+    await waitFor(async () => (await published()).every((bundle) => bundle.includes(announced.next.certificate)), {
+      deadlineSeconds: 30,
+      what: 'the next authority to be published',
+    });
+    await untilTaken(`announced-${each}`);
+    await load.moreConnections(20);
+    rotation = takeOver(announced);
+    await writeRotation(rotation);
+    await untilShown(rotation.leaf.certificate);
+    shown.add(rotation.leaf.certificate);
+    await load.moreConnections(20);
+    // Somebody takes the certificate away: a replica makes another one of the same authority.
+    await patchSecret([{ op: 'remove', path: '/data/tls.crt' }]);
+    const remade = await waitFor(async () => (await readSecret())['tls.crt'], { deadlineSeconds: 20, what: 'another certificate' });
+    await untilShown(remade);
+    shown.add(remade);
+    rotation = { ...rotation, leaf: { certificate: remade, key: (await readSecret())['tls.key'] ?? '' } };
+    await load.moreConnections(20);
+    expect(load.failures).toEqual([]);
+  }
+  const { failures, summary } = await load.end();
+  process.stdout.write(`4 authorities and ${shown.size} certificates: ${summary}\n`);
+  expect(failures).toEqual([]);
+  expect(shown.size).toBe(8);
+});
+
+/** Starts one and returns when its own probe says that it is ready; the balancer finds out by itself. */
+async function startReplica(name: string): Promise<Regkeeper> {
+  const { kubeconfig, directory, services } = plane;
+  const replica = await launchRegkeeper({
+    kubectl,
+    kubeconfig,
+    directory: join(directory, name),
+    routeService: services.route,
+    account,
+    flags: ['--drain-seconds', String(drainSeconds)],
+  });
+  balancer.add(replica);
+  await waitFor(async () => (await readiness(replica)).ready, { deadlineSeconds: 60, what: `${name} to be ready` });
+  return replica;
+}
+
+/** Tells it to end, and resolves with how it did. */
+async function endAndTell(replica: Regkeeper) {
+  const code = await replica.end();
+  balancer.remove(replica);
+  return { code, last: replica.log().at(-1)?.msg };
+}
+
+type Expectation = 'admitted' | 'refused' | 'made';
+
+/** What is wrong with the answer to one Pod; undefined when it is as it has to be. */
+async function problemWith(expectation: Expectation): Promise<string | undefined> {
+  const registry = expectation === 'refused' ? 'bad.example.com' : 'good.example.com';
+  const pods = '/api/v1/namespaces/default/pods';
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { generateName: 'load-', name: '' },
+    spec: { containers: [{ name: 'app', image: `${registry}/app` }] },
+  };
+  const refusal =
+    /admission webhook "pods\.validate\.regkeeper\.io" denied the request: .* image "bad\.example\.com\/app" comes from a registry that no rule names/;
+  try {
+    const created = await admin.create<KubeObject & { spec: { imagePullSecrets?: { name: string }[] } }>(
+      pods,
+      pod as never,
+      expectation === 'made' ? {} : { dryRun: 'All' },
+    );
+    if (expectation === 'made') await admin.delete(`${pods}/${created.metadata.name}`, { gracePeriodSeconds: 0 });
+    if (expectation === 'refused') return 'a Pod of bad.example.com was let in';
+    const secrets = JSON.stringify(created.spec.imagePullSecrets);
+    return secrets === '[{"name":"corp"}]' ? undefined : `the Pod was let in with the secrets ${secrets}`;
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return expectation === 'refused' && refusal.test(message) ? undefined : message;
+  }
+}
+
+/** The API server keeps 25 resting connections for each entry (client-go's transport): of more at once it makes new ones, and ends them again. */
+const atOnce = 40;
+
+/**
+ * Asks without a pause: some one after the other all the time, and now and then many at once, so that the API server opens connections, lets
+ * them rest for a while, and uses them again. Each answer is checked.
+ */
+function keepAdmitting() {
+  const failures: string[] = [];
+  const durations: number[] = [];
+  const began = performance.now();
+  const openedBefore = balancer.opened();
+  let ending = false;
+  // A test that failed must not go on asking.
+  onTestFinished(() => {
+    ending = true;
+  });
+  const ask = async (expectation: Expectation) => {
+    const asked = performance.now();
+    const problem = await problemWith(expectation);
+    durations.push(performance.now() - asked);
+    if (problem !== undefined) failures.push(`after ${((asked - began) / 1000).toFixed(1)} s, to be ${expectation}: ${problem}`);
+  };
+  const more = async (count: number) => {
+    const goal = durations.length + count;
+    await waitFor(() => ending || durations.length >= goal, { deadlineSeconds: 60, what: `${count} more answers` });
+  };
+  /** Each of these saw the certificate of some replica. */
+  const moreConnections = async (count: number) => {
+    const goal = balancer.opened() + count;
+    await waitFor(() => balancer.opened() >= goal, { deadlineSeconds: 60, what: `${count} more connections` });
+  };
+  const turns: readonly Expectation[] = ['admitted', 'refused', 'admitted', 'made'];
+  const turnOf = (index: number) => turns[index % turns.length] ?? 'admitted';
+  const steady = Array.from({ length: 4 }, async (_, offset) => {
+    for (let turn = offset; !ending; turn += 1) await ask(turnOf(turn));
+  });
+  const bursts = (async () => {
+    while (!ending) {
+      await Promise.all(Array.from({ length: atOnce }, (_, turn) => ask(turnOf(turn))));
+      await more(atOnce);
+    }
+  })();
+  return {
+    failures,
+    /** Waits until so many more have been answered. */
+    more,
+    moreConnections,
+    end: async () => {
+      ending = true;
+      await Promise.all([...steady, bursts]);
+      const seconds = (performance.now() - began) / 1000;
+      const sorted = durations.toSorted((one, other) => one - other);
+      const share = (part: number) => `${(sorted[Math.floor(sorted.length * part)] ?? 0).toFixed(0)} ms`;
+      const rate = (sorted.length / seconds).toFixed(0);
+      const summary =
+        `${sorted.length} Pods asked for in ${seconds.toFixed(0)} s (${rate} a second), ${failures.length} failed; ` +
+        `${balancer.opened() - openedBefore} connections; ` +
+        `median ${share(0.5)}, p99 ${share(0.99)}, longest ${share(1 - 1 / sorted.length)}`;
+      return { failures, summary };
+    },
+  };
+}
+
+const secretPath = `/api/v1/namespaces/${ownNamespace}/secrets/regkeeper-tls`;
+const configurations = ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations'].map(
+  (plural) => `/apis/admissionregistration.k8s.io/v1/${plural}/regkeeper`,
+);
+
+async function readSecret(): Promise<Record<string, string>> {
+  const { data = {} } = await admin.get<{ data?: Record<string, string> }>(secretPath);
+  return Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]));
+}
+
+/** What the replicas made at their start: one authority. */
+async function readRotation(): Promise<Rotation> {
+  const { 'ca.crt': certificate = '', 'ca.key': key = '', 'tls.crt': leaf = '', 'tls.key': leafKey = '' } = await readSecret();
+  return { authority: { certificate, key }, trusted: [certificate], leaf: { certificate: leaf, key: leafKey } };
+}
+
+async function writeRotation(rotation: Rotation): Promise<void> {
+  const data = { 'next-ca.key': null, ...secretData(rotation) };
+  await admin.request({ method: 'PATCH', path: secretPath, body: { data }, contentType: 'application/merge-patch+json' });
+}
+
+async function patchSecret(operations: readonly object[]): Promise<void> {
+  await admin.request({ method: 'PATCH', path: secretPath, body: operations, contentType: 'application/json-patch+json' });
+}
+
+type Configuration = { webhooks?: { name: string; clientConfig: { caBundle?: string } }[] };
+
+/** The bundle of each entry of ours. */
+async function published(): Promise<string[]> {
+  const live = await Promise.all(configurations.map((path) => admin.get<Configuration>(path)));
+  return live
+    .flatMap(({ webhooks = [] }) => webhooks.filter(({ name }) => name.endsWith('.regkeeper.io')))
+    .map(({ clientConfig: { caBundle = '' } }) => Buffer.from(caBundle, 'base64').toString());
+}
+
+/**
+ * Waits until the API server goes by what the two configurations hold now, which it takes over some time after it has stored it: an entry
+ * that is added to each then stops a ConfigMap of the marker's name, since nobody answers at its address.
+ */
+async function untilTaken(marker: string): Promise<void> {
+  for (const [index, path] of configurations.entries()) {
+    const name = `${index}.marker.test`;
+    const webhook = {
+      name,
+      admissionReviewVersions: ['v1'],
+      clientConfig: { url: 'https://127.0.0.1:1/' },
+      rules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['configmaps'], scope: 'Namespaced' }],
+      matchConditions: [{ name: 'marker', expression: `object.metadata.name == '${index}-${marker}'` }],
+      failurePolicy: 'Fail',
+      sideEffects: 'None',
+    };
+    const [kind] = ['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration'].slice(index);
+    const body = { apiVersion: 'admissionregistration.k8s.io/v1', kind, metadata: { name: 'regkeeper' }, webhooks: [webhook] };
+    await admin.patchApply(path, body, { fieldManager: 'marker', force: true });
+    const configMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: `${index}-${marker}` } };
+    await waitFor(
+      async () => {
+        const refusal = await admin.create('/api/v1/namespaces/default/configmaps', configMap, { dryRun: 'All' }).then(
+          () => undefined,
+          (error: Error) => error.message,
+        );
+        return refusal?.includes(`failed calling webhook "${name}"`);
+      },
+      { deadlineSeconds: 20, what: `the API server to go by the ${kind}` },
+    );
+  }
+}
+
+async function untilShown(certificate: string): Promise<void> {
+  const wanted = new X509Certificate(certificate).fingerprint256;
+  await waitFor(async () => (await Promise.all(serving.map(fingerprintOf))).every((shown) => shown === wanted), {
+    deadlineSeconds: 20,
+    what: 'every replica to show the new certificate',
+  });
+}
+
+function fingerprintOf({ port }: Regkeeper): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: '127.0.0.1', port, rejectUnauthorized: false }, () => {
+      resolve(socket.getPeerCertificate().fingerprint256);
+      socket.destroy();
+    });
+    socket.once('error', reject);
+  });
+}

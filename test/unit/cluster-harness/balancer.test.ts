@@ -1,0 +1,107 @@
+import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
+import { type AddressInfo, connect, createServer, type Server } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { startBalancer } from '../../cluster/balancer.ts';
+
+const soon = { timeout: 15_000, interval: 5 };
+
+test('new connections go in turn to the endpoints whose probe succeeds', async () => {
+  const balancer = await balancerFor({ lagMilliseconds: 0 });
+  const [one, other, never] = [await endpoint('one'), await endpoint('other'), await endpoint('never', false)];
+  for (const each of [one, other, never]) balancer.add(each);
+  await vi.waitFor(() => expect(balancer.inUse()).toHaveLength(2), soon);
+  expect([await ask(balancer.port), await ask(balancer.port), await ask(balancer.port)].toSorted()).toEqual(['one', 'one', 'other']);
+  one.ready = false;
+  await vi.waitFor(() => expect(balancer.inUse()).toEqual([other]), soon);
+  expect([await ask(balancer.port), await ask(balancer.port)]).toEqual(['other', 'other']);
+  expect(balancer.refused).toEqual([]);
+});
+
+test('an endpoint that is not ready any more still gets new connections until the lag is over', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const balancer = await balancerFor({ lagMilliseconds: 1000 });
+  const ending = await endpoint('ending');
+  balancer.add(ending);
+  await probed(ending, 1);
+  expect(balancer.inUse()).toEqual([]);
+  vi.advanceTimersByTime(1000);
+  expect(balancer.inUse()).toEqual([ending]);
+
+  const before = ending.probes;
+  ending.ready = false;
+  vi.advanceTimersByTime(1000);
+  await probed(ending, before + 1);
+  vi.advanceTimersByTime(999);
+  expect(balancer.inUse()).toEqual([ending]);
+  expect(await ask(balancer.port)).toBe('ending');
+  vi.advanceTimersByTime(1000);
+  expect(balancer.inUse()).toEqual([]);
+});
+
+test('a connection stays where it is when its endpoint is not ready any more', async () => {
+  const balancer = await balancerFor({ lagMilliseconds: 0 });
+  const ending = await endpoint('ending');
+  balancer.add(ending);
+  await vi.waitFor(() => expect(balancer.inUse()).toEqual([ending]), soon);
+  const socket = connect({ port: balancer.port, host: '127.0.0.1', allowHalfOpen: true });
+  await once(socket, 'connect');
+  await vi.waitFor(() => expect(ending.connections).toBe(1), soon);
+  ending.ready = false;
+  await vi.waitFor(() => expect(balancer.inUse()).toEqual([]), soon);
+  socket.end('?');
+  expect(await text(socket)).toBe('ending');
+});
+
+test('without a ready endpoint, and where nobody listens, a connection is cut off', async () => {
+  const balancer = await balancerFor({ lagMilliseconds: 0 });
+  await expect(ask(balancer.port)).rejects.toThrow('ECONNRESET');
+  const dead = await endpoint('dead');
+  balancer.add(dead);
+  await vi.waitFor(() => expect(balancer.inUse()).toEqual([dead]), soon);
+  await new Promise((resolve) => dead.server.close(resolve));
+  await expect(ask(balancer.port)).rejects.toThrow('ECONNRESET');
+  expect(balancer.refused).toEqual(['no endpoint is ready', expect.stringContaining('ECONNREFUSED')]);
+});
+
+async function balancerFor({ lagMilliseconds }: { lagMilliseconds: number }) {
+  const balancer = await startBalancer({ probeMilliseconds: 1, lagMilliseconds });
+  onTestFinished(() => balancer.close());
+  return balancer;
+}
+
+/** Answers whoever has said all with its name, and probes by what `ready` says. */
+async function endpoint(name: string, ready = true) {
+  const state = { ready, probes: 0, connections: 0, server: undefined as unknown as Server, port: 0, healthPort: 0 };
+  state.server = createServer({ allowHalfOpen: true }, (socket) => {
+    state.connections += 1;
+    socket.on('error', () => {});
+    socket.resume().once('end', () => socket.end(name));
+  });
+  const health = createHttpServer((_request, response) => {
+    state.probes += 1;
+    response.writeHead(state.ready ? 200 : 503).end();
+  });
+  for (const server of [state.server, health]) {
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+  }
+  state.port = (state.server.address() as AddressInfo).port;
+  state.healthPort = (health.address() as AddressInfo).port;
+  return state;
+}
+
+/** Waits until so many probes were answered, and the answers heard. */
+async function probed(endpoint: { probes: number }, count: number): Promise<void> {
+  const timers = () => vi.getTimerCount();
+  const before = timers();
+  while (endpoint.probes < count || timers() <= before) await new Promise((resolve) => setImmediate(resolve));
+}
+
+async function ask(port: number): Promise<string> {
+  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  socket.end('?');
+  return await text(socket);
+}
