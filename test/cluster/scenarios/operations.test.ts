@@ -71,16 +71,6 @@ test('two replicas that start at once on an empty Secret agree on one certificat
   await other.end('SIGKILL');
 });
 
-test('a rolling restart loses no request', async () => {
-  const load = keepAsking('a.example.com');
-  const next = await launch('next');
-  await waitFor(async () => (await readiness(next)).ready, { deadlineSeconds: 20, what: 'the new replica' });
-  await load.more(20);
-  await lead(next, { endTheOther: true });
-  await load.more(20);
-  expect(await load.end()).toEqual([]);
-});
-
 test('a server certificate that somebody takes away is replaced without losing a request', async () => {
   const load = keepAsking('a.example.com');
   const before = await fingerprintOf(serving);

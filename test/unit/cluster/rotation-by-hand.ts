@@ -16,7 +16,7 @@ const hour = 3_600_000;
 const life = () => ({ notBefore: new Date(Date.now() - hour), notAfter: new Date(Date.now() + 1_000 * hour) });
 const names = ['regkeeper.regkeeper.svc', 'regkeeper.regkeeper.svc.cluster.local', 'regkeeper.regkeeper', 'regkeeper'];
 
-export function firstCertificates(): Rotation {
+export function newCertificates(): Rotation {
   const authority = newAuthority();
   return { authority, trusted: [authority.certificate], leaf: newLeaf(authority) };
 }

@@ -1,25 +1,22 @@
-import { X509Certificate } from 'node:crypto';
-import { request } from 'node:https';
+import { Agent, request } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import type { KubeObject } from '../../../src/cluster/api.ts';
+import type { Schedule } from '../../../src/cluster/checks.ts';
 import { watchPublished } from '../../../src/cluster/published.ts';
 import { keepRegistered, type WebhookEntry } from '../../../src/cluster/registration.ts';
 import { keepOwnCertificate } from '../../../src/cluster/self-certificates.ts';
 import { kindsWithImages } from '../../../src/object/kinds.ts';
 import { createWebhookServer, minimumTlsVersion } from '../../../src/server/webhook.ts';
-import { type CertificateWithKey, createCertificateAuthority, issueServerCertificate } from '../../../src/tls/certificates.ts';
 import { holdUntilTrusted } from '../../../src/tls/hold.ts';
 import { unwatched } from '../decision/changes.ts';
 import { ruleSetOf } from '../rules/documents.ts';
 import { pod, reviewOf } from '../server/reviews.ts';
 import { handSchedule, memoryApi } from './memory-api.ts';
+import { announceNext, forgetOld, newCertificates, type Rotation, secretData, takeOver, withNewLeaf } from './rotation-by-hand.ts';
 import { recordingLog } from './scripted-api.ts';
 
-const hour = 3_600_000;
-const life = () => ({ notBefore: new Date(Date.now() - hour), notAfter: new Date(Date.now() + 1_000 * hour) });
-const names = ['regkeeper.regkeeper.svc', 'regkeeper.regkeeper.svc.cluster.local', 'regkeeper.regkeeper', 'regkeeper'];
 const host = 'regkeeper.regkeeper.svc';
 const place = { namespace: 'regkeeper', service: 'regkeeper' };
 const secretPath = '/api/v1/namespaces/regkeeper/secrets/regkeeper-tls';
@@ -28,45 +25,37 @@ const configurations = ['mutating', 'validating'].map(
 );
 const soon = { timeout: 15_000, interval: 5 };
 
-type State = { authority: CertificateWithKey; next?: CertificateWithKey; trusted: string[]; leaf: CertificateWithKey };
-
-const newAuthority = () => createCertificateAuthority({ commonName: 'rotation', ...life() });
-const newLeaf = (authority: CertificateWithKey) =>
-  issueServerCertificate({ authority, commonName: 'regkeeper', dnsNames: names, ipAddresses: [], ...life() });
-
-const newState = (): State => {
-  const authority = newAuthority();
-  return { authority, trusted: [authority.certificate], leaf: newLeaf(authority) };
-};
-
 test('authorities and certificates that change all the time cost no request of a client that trusts what is published', async () => {
-  const { become, replicas, published, load } = await stage();
-  let { state } = load;
-  for (let rotation = 0; rotation < 8 && load.failures.length === 0; rotation += 1) {
-    const { authority } = state;
-    const next = newAuthority();
-    state = become({ ...state, next, trusted: [authority.certificate, next.certificate] });
-    await vi.waitFor(() => expect(published().every((bundle) => bundle.includes(next.certificate))).toBe(true), soon);
-    await load.more(20);
-    state = become({ authority: next, trusted: [next.certificate, authority.certificate], leaf: newLeaf(next) });
+  const { write, replicas, published, load } = await stage();
+  let { rotation } = load;
+  const become = async (next: Rotation) => {
+    rotation = write(next);
     await vi.waitFor(() => {
-      for (const { source } of replicas) expect(source.current().certificate).toBe(state.leaf.certificate);
+      for (const { source } of replicas) expect(source.current().certificate).toBe(next.leaf.certificate);
     }, soon);
-    await load.more(20);
-    state = become({ ...state, trusted: [next.certificate] });
-    await vi.waitFor(() => expect(published()).toEqual([next.certificate, next.certificate]), soon);
-    await load.more(20);
+    await load.more(60);
+  };
+  for (let turn = 0; turn < 8 && load.failures.length === 0; turn += 1) {
+    const announced = announceNext(rotation);
+    write(announced);
+    await vi.waitFor(() => expect(published().every((bundle) => bundle.includes(announced.next.certificate))).toBe(true), soon);
+    await load.more(60);
+    await become(takeOver(announced));
+    await become(withNewLeaf(rotation));
+    const { authority } = write(forgetOld(rotation));
+    await vi.waitFor(() => expect(published()).toEqual([authority.certificate, authority.certificate]), soon);
+    await load.more(60);
   }
   const { failures, answered, shown } = await load.end();
   expect(failures).toEqual([]);
-  expect(answered).toBeGreaterThanOrEqual(8 * 60);
-  expect(shown.size).toBe(9);
-}, 60_000);
+  expect(answered).toBeGreaterThanOrEqual(8 * 4 * 60);
+  expect(shown.size).toBe(1 + 8 * 2);
+}, 120_000);
 
 test('nor does an authority that is put in the place of another all at once', async () => {
-  const { become, replicas, load } = await stage();
+  const { write, replicas, load } = await stage();
   for (let turn = 0; turn < 5 && load.failures.length === 0; turn += 1) {
-    const { leaf } = become(newState());
+    const { leaf } = write(newCertificates());
     await vi.waitFor(() => {
       for (const { source } of replicas) expect(source.current().certificate).toBe(leaf.certificate);
     }, soon);
@@ -75,14 +64,14 @@ test('nor does an authority that is put in the place of another all at once', as
   const { failures, shown } = await load.end();
   expect(failures).toEqual([]);
   expect(shown.size).toBe(6);
-}, 60_000);
+}, 120_000);
 
-/** Two replicas on one Secret, and six clients that ask them all the time by what is published. */
+/** Two replicas on one Secret, and six clients that ask them all the time by what is published: half of them with a handshake each time. */
 async function stage() {
-  const state = newState();
+  const rotation = newCertificates();
   const api = memoryApi({
     '/api/v1/namespaces/regkeeper': { metadata: { name: 'regkeeper' } },
-    [secretPath]: secretOf(state),
+    [secretPath]: secretOf(rotation),
     ...Object.fromEntries(configurations.map((path) => [path, { metadata: { name: 'regkeeper' }, webhooks: [] } as KubeObject])),
   });
   const published = () =>
@@ -91,37 +80,57 @@ async function stage() {
       const { caBundle = '' } = (entry?.clientConfig ?? {}) as { caBundle?: string };
       return Buffer.from(caBundle, 'base64').toString();
     });
-  const replicas = await Promise.all([replicaOn(api), replicaOn(api)]);
-  await vi.waitFor(() => expect(published()).toEqual([state.authority.certificate, state.authority.certificate]), soon);
+  let asking = false;
+  /** How many connections each client has begun. */
+  const begun = [0, 0, 0, 0, 0, 0];
+  /** A certificate waits until clients have heard of its authority: here until each of them has looked once more. */
+  const settle: Schedule = (work) => {
+    const before = [...begun];
+    let cancelled = false;
+    const look = () => {
+      if (cancelled) return;
+      if (!asking || begun.every((count, client) => count > (before[client] ?? 0))) work();
+      else globalThis.setImmediate(look);
+    };
+    look();
+    return () => {
+      cancelled = true;
+    };
+  };
+  const replicas = await Promise.all([replicaOn(api, settle), replicaOn(api, settle)]);
+  await vi.waitFor(() => expect(published()).toEqual([rotation.authority.certificate, rotation.authority.certificate]), soon);
 
   let answered = 0;
-  let asking = true;
+  asking = true;
   const failures: unknown[] = [];
   const shown = new Set<string>();
-  const ask = async (offset: number) => {
-    for (let turn = offset; asking; turn += 1) {
-      // As the API server: each side by its own configuration, any replica.
+  const ask = async (client: number, requestsEach: number) => {
+    for (let turn = client; asking; turn += 1) {
+      // As the API server: each side by its own configuration, any replica, and a connection is kept while the bundle is the same.
       const port = replicas[turn % replicas.length]?.port ?? 0;
-      const { allowed, fingerprint } = await review(port, published()[turn % 2] ?? '').catch((error) => ({
-        allowed: error,
-        fingerprint: '',
-      }));
-      shown.add(fingerprint);
-      if (allowed === true) answered += 1;
-      else failures.push(allowed);
+      const ca = published()[turn % 2] ?? '';
+      begun[client] = (begun[client] ?? 0) + 1;
+      const agent = new Agent({ keepAlive: true, maxSockets: 1, ca });
+      for (let each = 0; each < requestsEach && asking && published()[turn % 2] === ca; each += 1) {
+        const answer = await review(port, agent).catch((error) => ({ allowed: error, fingerprint: '' }));
+        shown.add(answer.fingerprint);
+        if (answer.allowed === true) answered += 1;
+        else failures.push(answer.allowed);
+      }
+      agent.destroy();
     }
   };
-  const clients = [0, 1, 2, 3, 4, 5].map(ask);
+  const clients = begun.map((_, client) => ask(client, client < 3 ? 1 : 20));
   return {
     replicas,
     published,
     /** As the replica that renews would: here by hand, in hundredths of a second instead of months. */
-    become: (next: State) => {
+    write: <R extends Rotation>(next: R): R => {
       api.put(secretPath, secretOf(next));
       return next;
     },
     load: {
-      state,
+      rotation,
       failures,
       more: async (count: number) => {
         const enough = answered + count;
@@ -139,11 +148,12 @@ async function stage() {
 }
 
 /** The certificate, the registration and the HTTPS side, wired as in `serve.ts`. */
-async function replicaOn(api: ReturnType<typeof memoryApi>) {
-  const common = { client: api.client, ...place, log: recordingLog(), schedule: handSchedule(10_000).schedule };
+async function replicaOn(api: ReturnType<typeof memoryApi>, settle: Schedule) {
+  const common = { client: api.client, ...place, log: recordingLog(), schedule: handSchedule().schedule };
   const own = await keepOwnCertificate({ ...common, secretName: 'regkeeper-tls' });
   const trusted = watchPublished(common);
-  const source = holdUntilTrusted(own, { trusted, clocks: () => [Date.now()], schedule: common.schedule, onProgress: () => {} });
+  const holding: Schedule = (work, milliseconds) => (milliseconds === 10_000 ? settle : common.schedule)(work, milliseconds);
+  const source = holdUntilTrusted(own, { trusted, clocks: () => [Date.now()], schedule: holding, onProgress: () => {} });
   const rules = ruleSetOf('rules:\n- registry: reg.example.com\n');
   const collaborators = {
     rules: () => rules,
@@ -167,11 +177,10 @@ async function replicaOn(api: ReturnType<typeof memoryApi>) {
   return { source, port: (webhook.server.address() as AddressInfo).port };
 }
 
-/** One review on a connection of its own, so that every one sees a handshake. */
-function review(port: number, ca: string): Promise<{ allowed: boolean; fingerprint: string }> {
+function review(port: number, agent: Agent): Promise<{ allowed: boolean; fingerprint: string }> {
   return new Promise((resolve, reject) => {
     const headers = { 'content-type': 'application/json' };
-    const call = request({ host: '127.0.0.1', port, path: '/validate', method: 'POST', agent: false, ca, servername: host, headers });
+    const call = request({ host: '127.0.0.1', port, path: '/validate', method: 'POST', agent, servername: host, headers });
     call.once('error', reject);
     call.once('response', async (response) => {
       const { fingerprint256 } = (response.socket as import('node:tls').TLSSocket).getPeerCertificate();
@@ -186,15 +195,7 @@ function review(port: number, ca: string): Promise<{ allowed: boolean; fingerpri
   });
 }
 
-function secretOf({ authority, next, trusted, leaf }: State): KubeObject {
-  const texts = {
-    'tls.crt': leaf.certificate,
-    'tls.key': leaf.key,
-    'ca.crt': trusted.map((each) => new X509Certificate(each).toString()).join(''),
-    'ca.key': authority.key,
-    ...(next && { 'next-ca.key': next.key }),
-  };
-  const data = Object.fromEntries(Object.entries(texts).map(([key, text]) => [key, Buffer.from(text).toString('base64')]));
+function secretOf(rotation: Rotation): KubeObject {
   const metadata = { namespace: 'regkeeper', name: 'regkeeper-tls', labels: { 'regkeeper.io/certificate': 'self' } };
-  return { metadata, data } as KubeObject;
+  return { metadata, data: secretData(rotation) } as KubeObject;
 }
