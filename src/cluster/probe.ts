@@ -33,7 +33,7 @@ export function proveReachable(options: ProbeOptions): (mutating: KubeObject) =>
   const { namespace, service, log } = options;
   let told = false;
   return async (mutating) => {
-    await putProbe(options, mutating);
+    if (!(await putProbe(options, mutating))) return false;
     for (let round = 1; ; round += 1) {
       const failure = await sendDryRun(options);
       if (failure === undefined) {
@@ -58,7 +58,8 @@ export function proveReachable(options: ProbeOptions): (mutating: KubeObject) =>
   };
 }
 
-async function putProbe({ client, namespace, service, certificates }: ProbeOptions, { metadata }: OwnedObject): Promise<void> {
+/** False where somebody else wrote meanwhile, most often another replica: the caller looks again. */
+async function putProbe({ client, namespace, service, certificates }: ProbeOptions, { metadata }: OwnedObject): Promise<boolean> {
   const { authorities = '' } = certificates.current();
   const { name, uid, resourceVersion, ownerReferences } = metadata;
   const webhook = {
@@ -76,18 +77,22 @@ async function putProbe({ client, namespace, service, certificates }: ProbeOptio
     sideEffects: 'None',
     timeoutSeconds: 5,
   };
-  await client.patchApply(
-    `/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/${name}`,
+  const path = `/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/${name}`;
+  const body = {
+    apiVersion: 'admissionregistration.k8s.io/v1',
+    kind: 'MutatingWebhookConfiguration',
     // What an apply does not name, it takes away: with the owner the configuration would outlive its namespace.
     // With the version that was seen empty: another replica may have proved it, and filled the configuration, a moment ago.
-    {
-      apiVersion: 'admissionregistration.k8s.io/v1',
-      kind: 'MutatingWebhookConfiguration',
-      metadata: { name, uid, resourceVersion, ...(ownerReferences && { ownerReferences }) },
-      webhooks: [webhook],
-    },
-    { fieldManager: 'regkeeper', force: true },
-  );
+    metadata: { name, uid, resourceVersion, ...(ownerReferences && { ownerReferences }) },
+    webhooks: [webhook],
+  };
+  try {
+    await client.patchApply(path, body, { fieldManager: 'regkeeper', force: true });
+    return true;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 409) return false;
+    throw error;
+  }
 }
 
 /** Why the dry run did not arrive; undefined when it did. */

@@ -4,7 +4,7 @@ import { rulesLabel } from '../rules/config-map.ts';
 import type { LabelRequirement } from '../rules/ruleset.ts';
 import type { CertificateSource } from '../tls/source.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from './api.ts';
-import { type Checks, keepChecking, type Schedule } from './checks.ts';
+import { type Checks, keepChecking, onTimer, type Schedule } from './checks.ts';
 import { neverAskedAbout } from './never-asked-about.ts';
 import { probeName } from './probe.ts';
 import { type ReflectorTimings, watchCollection } from './reflector.ts';
@@ -214,9 +214,17 @@ export type LiveConfiguration = KubeObject & {
 
 type Namespace = KubeObject & { metadata: { deletionTimestamp?: string } };
 
+/** While two releases of regkeeper run side by side, each may think the other's entries wrong. */
+const restBetweenChecks = 5_000;
+
+/** A Pod that has just started is no endpoint of its Service yet, and everybody waits for the installation. Doubled with each proof that fails. */
+const firstRestBetweenProofs = 250;
+
 function keepFilled(options: RegistrationOptions): () => Promise<void> {
-  const { client, namespace, certificates, ready, log } = options;
+  const { client, namespace, certificates, ready, log, schedule = onTimer } = options;
   const missed = new Set<string>();
+  let failedProofs = 0;
+  let cancelNextProof = () => {};
 
   const check = async (): Promise<'again' | undefined> => {
     // A replica that is about to end must not undo what its successor writes.
@@ -228,9 +236,13 @@ function keepFilled(options: RegistrationOptions): () => Promise<void> {
     });
     // While the namespace goes there is nothing to prove, only to empty; a probe would be left behind.
     if (!isLeaving() && !(await isProven(options, present))) {
-      checks.soon();
+      const rest = Math.min(restBetweenChecks, firstRestBetweenProofs * 2 ** failedProofs);
+      failedProofs += 1;
+      cancelNextProof();
+      cancelNextProof = schedule(checks.now, rest);
       return undefined;
     }
+    failedProofs = 0;
     let failed = false;
     for (const { configuration, live } of present) {
       const { kind } = configuration;
@@ -262,9 +274,8 @@ function keepFilled(options: RegistrationOptions): () => Promise<void> {
     check,
     onFailure: (err) => log.error({ err }, `the webhook configurations could not be filled: ${messageOf(err)}`),
     everyMilliseconds: 60_000,
-    // While two releases of regkeeper run side by side, each may think the other's entries wrong.
-    apartMilliseconds: 5_000,
-    schedule: options.schedule,
+    apartMilliseconds: restBetweenChecks,
+    schedule,
   });
   const follow = <T extends KubeObject>(path: string, name: string, heard: (object: T | undefined) => void = checks.soon) =>
     watchCollection<T>({

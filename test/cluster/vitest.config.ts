@@ -1,7 +1,9 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 
 /** They start a control plane of their own, or install and remove what somebody else's cluster has already. */
-const onlyHere = ['deploy-base', 'operations', 'rights', 'rolling'].map((name) => `test/cluster/scenarios/${name}.test.ts`);
+const onlyHere = ['deploy-base', 'installing', 'operations', 'outage', 'rights', 'rolling'].map(
+  (name) => `test/cluster/scenarios/${name}.test.ts`,
+);
 
 /** Scenarios against a real API server. One file after the other: they share webhook configurations and other cluster-wide objects. */
 export default defineConfig({

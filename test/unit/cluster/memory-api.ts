@@ -81,6 +81,8 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
       await enter('apply', path, body, options);
       const before = found(path);
       const { metadata, ...rest } = body as KubeObject;
+      if (metadata.resourceVersion !== undefined && metadata.resourceVersion !== before.metadata.resourceVersion)
+        throw new ApiError(409, 'Conflict', `PATCH ${path}: Conflict (409)`);
       store(path, { ...before, ...rest, metadata: { ...before.metadata, ...metadata } });
       return found(path) as T;
     },

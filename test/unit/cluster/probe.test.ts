@@ -28,7 +28,7 @@ function probing() {
   return {
     ...api,
     log,
-    prove: () => prove(api.get(configuration) as KubeObject),
+    prove: (seen = api.get(configuration) as KubeObject) => prove(seen),
     block: (blocked: boolean) => {
       free = !blocked;
     },
@@ -63,4 +63,13 @@ test('one that nobody answered is told once, with where to look, and once more w
   block(false);
   expect(await prove()).toBe(true);
   expect(log.lines).toHaveLength(2);
+});
+
+test('a configuration that another replica has written meanwhile is left to it, without a word', async () => {
+  const { prove, get, put, log } = probing();
+  const seen = get(configuration) as KubeObject;
+  put(configuration, { ...seen, webhooks: [{ name: 'pods.mutate.regkeeper.io' }] } as KubeObject);
+  expect(await prove(seen)).toBe(false);
+  expect(get(configuration)).toMatchObject({ webhooks: [{ name: 'pods.mutate.regkeeper.io' }] });
+  expect(log.lines).toEqual([]);
 });

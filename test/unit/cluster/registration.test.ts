@@ -202,7 +202,13 @@ const validatingPath = `${group}/validatingwebhookconfigurations/regkeeper`;
 const shipped = (): Configuration => ({ metadata: { name: 'regkeeper' }, webhooks: [] });
 
 /** A cluster with both shipped configurations, and regkeeper registering itself there. */
-function registering({ ready = true, groups = [] as string[], authorities = 'authority 1', prove = undefined as Prove | undefined } = {}) {
+function registering({
+  ready = true,
+  groups = [] as string[],
+  authorities = 'authority 1',
+  prove = undefined as Prove | undefined,
+  onSchedule = (_milliseconds: number) => {},
+} = {}) {
   const api = memoryApi(
     { '/api/v1/namespaces/regkeeper': { metadata: { name: 'regkeeper' } }, [mutatingPath]: shipped(), [validatingPath]: shipped() },
     { groups },
@@ -224,7 +230,10 @@ function registering({ ready = true, groups = [] as string[], authorities = 'aut
         return isReady;
       },
       log,
-      schedule: timers.schedule,
+      schedule: (work, milliseconds) => {
+        onSchedule(milliseconds);
+        return timers.schedule(work, milliseconds);
+      },
     });
     onTestFinished(() => registration.close());
   };
@@ -353,6 +362,22 @@ describe('the proof that the API server reaches the Service', () => {
     start();
     await filled();
     expect(seen).toEqual([0, 0, 0, 0, 0, 0]);
+  });
+
+  test('is tried again soon at first, and less often the longer it fails', async () => {
+    let proofs = 0;
+    const rests: number[] = [];
+    const { start, filled } = registering({
+      prove: async () => {
+        proofs += 1;
+        return proofs > 8;
+      },
+      onSchedule: (milliseconds) => void rests.push(milliseconds),
+    });
+    start();
+    await filled();
+    // The other times are those between two checks.
+    expect(rests.slice(rests.indexOf(250)).filter((each) => each < 5_000)).toEqual([250, 500, 1_000, 2_000, 4_000]);
   });
 
   test('is not asked for where requests come in already', async () => {

@@ -1,0 +1,216 @@
+/**
+ * The way in and the way out, with the Pods of regkeeper's own Deployment, which a stand-in for a node runs: from nothing to the first Pod with
+ * its secret, without a trick and without a certificate made by hand; without rules; what people do to the configurations; and removal.
+ */
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { type ApiClient, connectApi } from '../../../src/cluster/api.ts';
+import { loadKubeConfig } from '../../../src/cluster/kubeconfig.ts';
+import { firstRules, install, overlayWithRules, renderTimes } from '../first-install.ts';
+import { type StandInNode, startStandInNode } from '../stand-in-node.ts';
+import { target, waitFor } from '../target.ts';
+import { pod, running } from '../workloads.ts';
+
+const cluster = target();
+const { kubectl } = cluster;
+const deploy = join(import.meta.dirname, '../../../deploy');
+const serverSide = ['apply', '--server-side', '--field-manager=regkeeper-install', '-k'];
+const configurations = ['mutatingwebhookconfiguration', 'validatingwebhookconfiguration'] as const;
+
+let admin: ApiClient;
+let node: StandInNode;
+let folder = '';
+let overlay = '';
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'regkeeper-installing-'));
+  admin = connectApi(await loadKubeConfig({ file: cluster.kubeconfig, env: {} }));
+  const services = { route: cluster.routeService, unroute: cluster.unrouteService };
+  node = await startStandInNode({ kubeconfig: cluster.kubeconfig, directory: folder, services });
+  overlay = await overlayWithRules(join(folder, 'overlay'), { patches: [quickToEnd] });
+});
+
+afterAll(async () => {
+  for (const kind of configurations) await kubectl(['delete', kind, 'regkeeper', '--ignore-not-found']);
+  await kubectl(['delete', 'clusterrole,clusterrolebinding', '-l', 'app.kubernetes.io/name=regkeeper']);
+  await kubectl(['delete', 'namespace', 'regkeeper', '--ignore-not-found', '--timeout=60s']);
+  await node?.end();
+  await admin?.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** The namespace controller waits for half of the time that Pods may take to end. */
+const quickToEnd = {
+  target: { kind: 'Deployment', name: 'regkeeper' },
+  patch: JSON.stringify([
+    { op: 'replace', path: '/spec/template/spec/terminationGracePeriodSeconds', value: 4 },
+    { op: 'add', path: '/spec/template/spec/containers/0/args/-', value: '--drain-seconds=2' },
+  ]),
+};
+
+test('kubectl apply -k deploy/base and an edit of its rules: a Pod gets its secret, and removal loses no request', async () => {
+  const command = ['apply', '-k', join(deploy, 'base')];
+  await installing(command, () => writeRules('regkeeper-rules', firstRules));
+  expect(await refusalOf('unknown.example.com/x')).toContain('denied the request');
+  await kubectl(['rollout', 'status', 'deployment/regkeeper', '-n', 'regkeeper', '--timeout=30s']);
+
+  const refusals = keepAsking();
+  await kubectl(['delete', '-k', join(deploy, 'base'), '--timeout=60s']);
+  expect(await refusals()).toEqual([]);
+  await expectNothingLeft();
+}, 120_000);
+
+test('the same server-side, of an overlay with rules of its own; the namespace deleted first takes the configurations along', async () => {
+  await installing([...serverSide, overlay]);
+  expect(await refusalOf('unknown.example.com/x')).toContain('denied the request');
+
+  const refusals = keepAsking();
+  await kubectl(['delete', 'namespace', 'regkeeper', '--timeout=60s']);
+  await waitFor(async () => (await remaining()).length === 0, { deadlineSeconds: 60, what: 'the configurations to be collected' });
+  expect(await refusals()).toEqual([]);
+  await kubectl(['delete', 'clusterrole,clusterrolebinding', '-l', 'app.kubernetes.io/name=regkeeper']);
+  await expectNothingLeft();
+}, 150_000);
+
+describe('an installation whose rules were deleted before it began', () => {
+  test('asks nobody anything, and says what is missing', async () => {
+    const before = node.servers().length;
+    await kubectl([...serverSide, overlay]);
+    await kubectl(['delete', 'configmap', 'our-rules', '-n', 'regkeeper']);
+    const starting = await waitFor(() => node.servers().at(before), { deadlineSeconds: 30, what: 'the first server' });
+    const missing = await waitFor(
+      async () => {
+        const text = await (await fetch(`http://127.0.0.1:${starting.healthPort}/readyz`)).text();
+        return /^\[-\] rules: .*there are no rules.*$/m.exec(text)?.[0];
+      },
+      { deadlineSeconds: 30, what: 'the server to say that there are no rules' },
+    );
+    expect(missing).toContain('there are no rules');
+    for (const kind of configurations) expect(await entriesOf(kind)).toEqual([]);
+    expect(await refusalOf('unknown.example.com/x')).toBeUndefined();
+  });
+
+  test('goes on by itself when there are rules', async () => {
+    await kubectl([...serverSide, overlay]);
+    await waitFor(async () => (await refusalOf('unknown.example.com/x'))?.includes('denied the request'), {
+      deadlineSeconds: 30,
+      what: 'the rules to be in force',
+    });
+    expect(await secretsOf('registry.example.com/x')).toEqual(['corp-pull']);
+  });
+});
+
+describe('the configurations of an installation at work', () => {
+  test('emptied by hand, both of them, are proved and filled again', async () => {
+    const before = await Promise.all(configurations.map(entriesOf));
+    for (const kind of configurations) await kubectl(['patch', kind, 'regkeeper', '--type=merge', '-p', '{"webhooks":[]}']);
+    await waitFor(
+      async () => (await Promise.all(configurations.map(entriesOf))).every(({ length }, index) => length === before[index]?.length),
+      {
+        deadlineSeconds: 30,
+        what: 'the entries to be back',
+      },
+    );
+    expect(await Promise.all(configurations.map(entriesOf))).toEqual(before);
+  });
+
+  test('one of the two deleted: it stays away, the other stays, and applying the installation again brings it back', async () => {
+    const before = await Promise.all(configurations.map(entriesOf));
+    await kubectl(['delete', 'validatingwebhookconfiguration', 'regkeeper']);
+    await waitFor(async () => (await refusalOf('unknown.example.com/x')) === undefined, { deadlineSeconds: 10, what: 'nobody to judge' });
+    const told = () =>
+      node.servers().some((server) => server.log().some(({ msg }) => String(msg).includes('so its requests are not checked')));
+    await waitFor(told, { deadlineSeconds: 30, what: 'the log to say so' });
+    expect(await secretsOf('registry.example.com/x')).toEqual(['corp-pull']);
+    expect(await remaining()).toEqual(['mutatingwebhookconfiguration']);
+
+    await kubectl([...serverSide, overlay]);
+    await waitFor(async () => (await entriesOf('validatingwebhookconfiguration')).length === before[1]?.length, {
+      deadlineSeconds: 30,
+      what: 'the entries of the configuration that was made anew',
+    });
+    expect(await Promise.all(configurations.map(entriesOf))).toEqual(before);
+  });
+
+  test('both deleted, the emergency exit: kubectl apply brings them back, filled', async () => {
+    for (const kind of configurations) await kubectl(['delete', kind, 'regkeeper']);
+    await waitFor(async () => (await secretsOf('registry.example.com/x')).length === 0, {
+      deadlineSeconds: 10,
+      what: 'nobody to be asked',
+    });
+    await kubectl([...serverSide, overlay]);
+    await waitFor(async () => (await secretsOf('registry.example.com/x')).includes('corp-pull'), {
+      deadlineSeconds: 30,
+      what: 'a Pod with its secret',
+    });
+  });
+});
+
+async function installing(command: readonly string[], then?: () => Promise<void>): Promise<void> {
+  const times = await install({ kubectl, admin, node, command, ...(then && { then }) });
+  console.log(`kubectl ${command.slice(0, -1).join(' ')}: ${renderTimes(times)}`);
+}
+
+async function tryPod(image: string): Promise<{ spec: { imagePullSecrets?: { name: string }[] } }> {
+  return await admin.create('/api/v1/namespaces/default/pods', pod('try', running(image)) as never, { dryRun: 'All' });
+}
+
+async function secretsOf(image: string): Promise<string[]> {
+  return ((await tryPod(image)).spec.imagePullSecrets ?? []).map(({ name }) => name);
+}
+
+async function refusalOf(image: string): Promise<string | undefined> {
+  try {
+    await tryPod(image);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** Asks for Pods of a trusted registry, one after the other, until its result is called, which gives every refusal there was. */
+function keepAsking(): () => Promise<string[]> {
+  const refusals: string[] = [];
+  let ending = false;
+  onTestFinished(() => {
+    ending = true;
+  });
+  const asking = (async () => {
+    while (!ending) {
+      const refusal = await refusalOf('registry.example.com/x');
+      if (refusal !== undefined) refusals.push(refusal);
+    }
+  })();
+  return async () => {
+    ending = true;
+    await asking;
+    return refusals;
+  };
+}
+
+async function remaining(): Promise<string[]> {
+  const found = await Promise.all(configurations.map((kind) => kubectl(['get', kind, 'regkeeper', '--ignore-not-found', '-o', 'name'])));
+  return configurations.filter((_, index) => found[index]?.stdout !== '');
+}
+
+async function expectNothingLeft(): Promise<void> {
+  expect(await remaining()).toEqual([]);
+  const { stdout } = await kubectl(['get', 'clusterroles,clusterrolebindings', '-l', 'app.kubernetes.io/name=regkeeper', '-o', 'name']);
+  expect(stdout).toBe('');
+  expect(await refusalOf('unknown.example.com/x')).toBeUndefined();
+  const servers = node.servers().map(({ process }) => process);
+  expect(servers.map(({ exitCode }) => exitCode)).toEqual(servers.map(() => 0));
+}
+
+async function entriesOf(kind: (typeof configurations)[number]): Promise<{ name: string }[]> {
+  const { webhooks = [] } = await kubectl.json<{ webhooks?: { name: string }[] }>(['get', kind, 'regkeeper']);
+  return webhooks;
+}
+
+async function writeRules(name: string, text: string): Promise<void> {
+  const patch = JSON.stringify({ data: { 'rules.yaml': text } });
+  await kubectl(['patch', 'configmap', name, '-n', 'regkeeper', '--type=merge', '-p', patch]);
+}
