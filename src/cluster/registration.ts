@@ -336,8 +336,9 @@ async function fill(options: RegistrationOptions, { kind, plural, entries }: Con
   // With its uid the request fails where an apply would otherwise make anew what was deleted a moment ago.
   const metadata = { name: ourName, uid: live.metadata.uid, ownerReferences: [owner] };
   const body = { apiVersion: group, kind, metadata, webhooks: wanted };
+  let applied: LiveConfiguration;
   try {
-    await client.patchApply(path, body, { fieldManager: ourName, force: false });
+    applied = await client.patchApply<LiveConfiguration>(path, body, { fieldManager: ourName, force: false });
   } catch (error) {
     if (!isFieldConflict(error)) throw error;
     // The way out of regkeeper is deleting the configuration, not weakening it unseen.
@@ -345,11 +346,34 @@ async function fill(options: RegistrationOptions, { kind, plural, entries }: Con
       { err: error, kind },
       `the entries of the ${kind} ${ourName} were changed by somebody else and are put back: ${messageOf(error)}`,
     );
-    await client.patchApply(path, body, { fieldManager: ourName, force: true });
+    applied = await client.patchApply<LiveConfiguration>(path, body, { fieldManager: ourName, force: true });
   }
+  await takeOutLeftOvers(options, path, applied, wanted);
   if (leaving)
     log.warn({ kind }, `the namespace ${namespace} is being deleted: the ${kind} ${ourName} was emptied, nothing is checked any more`);
   else log.info({ kind, webhooks: wanted.map(({ name }) => name) }, `filled the ${kind} ${ourName}`);
+}
+
+/**
+ * Entries of ours that somebody else has written, as whoever brings back a backup does. An apply takes away only what it wrote itself, and these
+ * would ask us, by an old authority, for as long as the configuration lives.
+ */
+async function takeOutLeftOvers(
+  { client, log }: RegistrationOptions,
+  path: string,
+  { metadata: { uid }, webhooks }: LiveConfiguration,
+  wanted: readonly WebhookEntry[],
+): Promise<void> {
+  const left = (webhooks ?? []).filter(({ name }) => isOurs(name) && !wanted.some((entry) => entry.name === name)).map(({ name }) => name);
+  if (left.length === 0) return;
+  await client.request({
+    method: 'PATCH',
+    path,
+    query: { fieldManager: ourName },
+    contentType: 'application/strategic-merge-patch+json',
+    body: { metadata: { uid }, webhooks: left.map((name) => ({ $patch: 'delete', name })) },
+  });
+  log.warn({ webhooks: left }, `entries that somebody else had written in regkeeper's name were taken away: ${left.join(', ')}`);
 }
 
 async function desiredNow({

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type ApiClient, connectApi } from '../../../src/cluster/api.ts';
+import { onTimer, type Schedule } from '../../../src/cluster/checks.ts';
 import { loadKubeConfig } from '../../../src/cluster/kubeconfig.ts';
 import { keepRegistered } from '../../../src/cluster/registration.ts';
 import { keepOwnCertificate } from '../../../src/cluster/self-certificates.ts';
@@ -97,6 +98,25 @@ async function makeObjects(): Promise<void> {
   await kubectl(['create', '-f', '-'], { stdin: JSON.stringify({ apiVersion: 'v1', kind: 'List', items }) });
 }
 
+type Live = { metadata: { ownerReferences?: object[] }; webhooks: { name: string; clientConfig?: object }[] };
+
+/** Asks about nothing that there is. */
+const foreign = {
+  name: 'somebody.else.example.com',
+  admissionReviewVersions: ['v1'],
+  clientConfig: { url: 'https://127.0.0.1:1/' },
+  rules: [{ apiGroups: ['nothing.example.com'], apiVersions: ['v1'], operations: ['CREATE'], resources: ['nothings'] }],
+  sideEffects: 'None',
+};
+
+function ofAnother(entry: Live['webhooks'][0]): Live['webhooks'][0] {
+  return { ...entry, clientConfig: { ...entry.clientConfig, caBundle: Buffer.from('another').toString('base64') } };
+}
+
+function ours(entries: readonly { name: string }[]): Record<string, object> {
+  return Object.fromEntries(entries.flatMap((entry) => (entry.name === foreign.name ? [] : [[entry.name, entry]])));
+}
+
 type Configuration = {
   metadata: { resourceVersion: string; ownerReferences?: { kind: string; name: string }[] };
   webhooks?: { name: string; failurePolicy: string; clientConfig: { caBundle: string } }[];
@@ -181,7 +201,16 @@ describe('with the rights of the shipped service account', () => {
       service: 'regkeeper',
       log,
     });
-    const registration = keepRegistered({ client, namespace: 'regkeeper', service: 'regkeeper', certificates, ready: () => true, log });
+    const schedule: Schedule = (work, milliseconds) => onTimer(work, Math.min(milliseconds, 200));
+    const registration = keepRegistered({
+      client,
+      namespace: 'regkeeper',
+      service: 'regkeeper',
+      certificates,
+      ready: () => true,
+      log,
+      schedule,
+    });
     onTestFinished(async () => {
       await registration.close();
       certificates.close();
@@ -223,6 +252,54 @@ describe('with the rights of the shipped service account', () => {
       deadlineSeconds: 30,
       what: 'the repaired entry',
     });
+  });
+
+  test.each<[string, (live: Live) => Live]>([
+    ['an entry is taken out', ({ webhooks: [, ...others], ...live }) => ({ ...live, webhooks: others })],
+    ['every entry is taken out', (live) => ({ ...live, webhooks: [] })],
+    ['another caBundle is written into an entry', (live) => ({ ...live, webhooks: live.webhooks.map(ofAnother) })],
+    ['the owner is taken away', (live) => ({ ...live, metadata: { ...live.metadata, ownerReferences: [] } })],
+    [
+      'the backup of an older release is brought back, with fewer kinds and one that is gone, beside an entry of somebody else',
+      ({ webhooks, ...live }) => ({
+        ...live,
+        webhooks: [
+          foreign,
+          ...webhooks.slice(2).map(ofAnother),
+          ...webhooks.slice(0, 1).map((each) => ({ ...each, name: `older.${each.name}` })),
+        ],
+      }),
+    ],
+  ])('both configurations are mended when %s', async (_name, edit) => {
+    await serve();
+    for (const [plural, read] of [
+      ['mutatingwebhookconfigurations', mutating],
+      ['validatingwebhookconfigurations', validating],
+    ] as const) {
+      const { metadata, ...before } = (await read()) as Live;
+      // Not `kubectl replace`, which would make what it wrote the base of the next `kubectl apply`.
+      const path = `/apis/admissionregistration.k8s.io/v1/${plural}/regkeeper`;
+      await kubectl(['replace', '--raw', path, '-f', '-'], { stdin: JSON.stringify(edit({ metadata, ...before })) });
+      await waitFor(
+        async () => {
+          const { webhooks, metadata: now } = (await read()) as Live;
+          expect(now.ownerReferences).toEqual(metadata.ownerReferences);
+          expect(ours(webhooks)).toEqual(ours(before.webhooks));
+          return true;
+        },
+        { deadlineSeconds: 30, what: 'the configuration as it was' },
+      );
+    }
+  });
+
+  test('an entry of somebody else in our configurations stays', async () => {
+    await serve();
+    for (const kind of ['mutatingwebhookconfiguration', 'validatingwebhookconfiguration']) {
+      const { webhooks } = await kubectl.json<Live>(['get', kind, 'regkeeper']);
+      expect(webhooks.map(({ name }) => name)).toContain(foreign.name);
+      const index = webhooks.findIndex(({ name }) => name === foreign.name);
+      await kubectl(['patch', kind, 'regkeeper', '--type=json', '-p', JSON.stringify([{ op: 'remove', path: `/webhooks/${index}` }])]);
+    }
   });
 
   test('a Secret emptied by hand is filled again, and the API server told of its authority', async () => {
