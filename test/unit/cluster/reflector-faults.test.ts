@@ -308,8 +308,10 @@ describe('no storm:', () => {
     const follower = following(server);
     for (let round = 0; round < 5; round += 1) {
       await untilTrue(server, follower);
+      // Heard on this stream, so its life has begun for the follower too.
+      server.put('a');
+      await untilTrue(server, follower);
       follower.passTime(2_000);
-      server.bookmark();
       server.breakStreams(streamFaults['ends as it should']);
     }
     await checkAfterwards(server, follower, 7);
