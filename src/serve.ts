@@ -8,6 +8,7 @@ import { onTimer } from './cluster/checks.ts';
 import { ConfigurationError } from './cluster/configuration-error.ts';
 import { type ClusterFacts, watchClusterFacts } from './cluster/facts.ts';
 import { loadKubeConfig } from './cluster/kubeconfig.ts';
+import { type Leader, standForLeader } from './cluster/leader.ts';
 import { type WatchedPlatform, watchPlatform } from './cluster/platform.ts';
 import { proveReachable } from './cluster/probe.ts';
 import { watchPublished } from './cluster/published.ts';
@@ -140,7 +141,14 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
     const place = { client, namespace: settings.cluster.namespace, log };
     closers.unshift(await followClusterRules({ ...place, namespaceRules: settings.namespaceRules }, { book, parser, onChange: onRules }));
   }
-  const { source: bare, caFile } = await openCertificates(settings, client, log);
+  // Without --register there is nothing to write but the Secret, which any replica may.
+  let listening = false;
+  const able = () => listening && readiness.every(({ missing }) => missing() === undefined);
+  const leader =
+    client && settings.cluster && settings.register
+      ? standForLeader({ client, namespace: settings.cluster.namespace, name: settings.service, able, log })
+      : undefined;
+  const { source: bare, caFile } = await openCertificates(settings, client, leader, log);
   const published = client && settings.register ? watchPublished({ client, log }) : undefined;
   const onProgress = (message: string) => log.info({}, message);
   const source = published ? holdUntilTrusted(bare, { trusted: published, clocks, schedule: onTimer, onProgress }) : bare;
@@ -200,6 +208,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
   });
   await listen(webhook as unknown as FastifyInstance, settings, 'port');
   if (!client) tellSettings(settings, log);
+  listening = true;
 
   if (client && settings.cluster && settings.register) {
     const place = { client, namespace: settings.cluster.namespace, service: settings.service, certificates: source, log };
@@ -210,6 +219,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
       kinds: kinds.rows,
       guard: guarded !== undefined,
       ready: () => book.missing() === undefined && missingOfCluster() === undefined,
+      leadership: leader,
       prove: proveReachable(place),
     });
     closers.unshift(() => registration.close());
@@ -224,9 +234,11 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
     async stop() {
       stopping = true;
       webhook.drain();
+      const released = leader?.release();
       log.info({ drainMilliseconds: settings.drainMilliseconds }, 'shutting down: not ready any more, still answering');
       await new Promise((resolve) => setTimeout(resolve, settings.drainMilliseconds));
       await webhook.finish();
+      await released;
       for (const close of closers) await close();
       await client?.close();
       await health.close();
@@ -310,7 +322,12 @@ async function followClusterRules(place: SnapshotPlace & { readonly namespaceRul
 
 type OpenCertificates = { readonly source: CertificateSource; readonly caFile: string | undefined };
 
-async function openCertificates(settings: Settings, client: ApiClient | undefined, log: Logger): Promise<OpenCertificates> {
+async function openCertificates(
+  settings: Settings,
+  client: ApiClient | undefined,
+  leadership: Leader | undefined,
+  log: Logger,
+): Promise<OpenCertificates> {
   const { tls } = settings;
   const asConfiguration = (error: unknown): never => {
     throw new ConfigurationError(error instanceof Error ? error.message : String(error));
@@ -319,7 +336,8 @@ async function openCertificates(settings: Settings, client: ApiClient | undefine
     case 'self': {
       if (!client || !settings.cluster) throw new Error('settings promised a cluster');
       const { namespace } = settings.cluster;
-      const source = await keepOwnCertificate({ client, namespace, secretName: tls.secretName, service: settings.service, log });
+      const { service } = settings;
+      const source = await keepOwnCertificate({ client, namespace, secretName: tls.secretName, service, leadership, log });
       return { source, caFile: undefined };
     }
     case 'files': {

@@ -5,6 +5,7 @@ import type { LabelRequirement } from '../rules/ruleset.ts';
 import type { CertificateSource } from '../tls/source.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from './api.ts';
 import { type Checks, keepChecking, onTimer, type Schedule } from './checks.ts';
+import type { Leadership } from './leader.ts';
 import { neverAskedAbout } from './never-asked-about.ts';
 import { probeName } from './probe.ts';
 import { type ReflectorTimings, watchCollection } from './reflector.ts';
@@ -152,6 +153,8 @@ export type RegistrationOptions = {
   readonly certificates: CertificateSource;
   /** Whether requests can be answered now: rules loaded, certificates served, not about to end. Asked again and again. */
   readonly ready: () => boolean;
+  /** Who leads writes, the others watch. Without it this replica writes too, which is safe: everybody writes the same, over nothing newer. */
+  readonly leadership?: Leadership | undefined;
   readonly log: Log;
   /**
    * Proves that the API server reaches us, given the still empty mutating configuration. Without it that is taken for granted, and a
@@ -227,13 +230,14 @@ function keepFilled(options: RegistrationOptions): () => Promise<void> {
   let cancelNextProof = () => {};
 
   const check = async (): Promise<'again' | undefined> => {
-    // A replica that is about to end must not undo what its successor writes.
     if (!ready()) return undefined;
     const present = watches.flatMap(({ configuration, watch }) => {
       const live = watch.get(undefined, ourName);
       if (watch.synced) tellWhenMissing(configuration, live);
       return live ? [{ configuration, live }] : [];
     });
+    // Emptying cannot wait for a leader, and whoever does it does the same.
+    if (!leads(options) && !isLeaving()) return undefined;
     // While the namespace goes there is nothing to prove, only to empty; a probe would be left behind.
     if (!isLeaving() && !(await isProven(options, present))) {
       const rest = Math.min(restBetweenChecks, firstRestBetweenProofs * 2 ** failedProofs);
@@ -295,12 +299,18 @@ function keepFilled(options: RegistrationOptions): () => Promise<void> {
   const home = follow<Namespace>('/api/v1/namespaces', namespace, (object) =>
     object?.metadata.deletionTimestamp === undefined ? checks.soon() : checks.now(),
   );
-  const forget = certificates.onChange(checks.soon);
+  const forgetCertificates = certificates.onChange(checks.soon);
+  const forgetLeadership = options.leadership?.onChange(checks.soon);
   return async () => {
-    forget();
+    forgetCertificates();
+    forgetLeadership?.();
     checks.close();
     await Promise.all([home, ...watches.map(({ watch }) => watch)].map((watch) => watch.close()));
   };
+}
+
+function leads({ leadership }: RegistrationOptions): boolean {
+  return leadership?.leads() ?? true;
 }
 
 /** Whether the API server is known to reach us. Where it asks us already, that is not for us to doubt. */
@@ -331,6 +341,8 @@ async function fill(options: RegistrationOptions, { kind, plural, entries }: Con
   await options.certificates.refresh?.();
   const wanted = await desired();
   if (!differs(live, wanted, owner.uid)) return;
+  // Proving and reading take their time.
+  if (!leaving && !leads(options)) return;
 
   const path = `/apis/${group}/${plural}/${ourName}`;
   // With its uid the request fails where an apply would otherwise make anew what was deleted a moment ago.

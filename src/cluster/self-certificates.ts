@@ -5,6 +5,7 @@ import { type CertificateSource, holdCertificate, type ServerCertificate } from 
 import { type ApiClient, ApiError, type KubeObject, type Log } from './api.ts';
 import { keepChecking, type Schedule } from './checks.ts';
 import { ConfigurationError } from './configuration-error.ts';
+import type { Leadership } from './leader.ts';
 import { whenReached } from './patience.ts';
 import { type ReflectorTimings, watchCollection } from './reflector.ts';
 
@@ -15,6 +16,8 @@ export type OwnCertificateOptions = {
   readonly secretName: string;
   /** The Service by which the API server calls; the certificate is made out for its names. */
   readonly service: string;
+  /** Who leads renews in time, any other when it is overdue. Without it any replica renews in time. */
+  readonly leadership?: Leadership | undefined;
   readonly log: Log;
   readonly now?: (() => Date) | undefined;
   readonly schedule?: Schedule | undefined;
@@ -22,9 +25,10 @@ export type OwnCertificateOptions = {
 };
 
 /**
- * An authority and a server certificate of our own, kept in a Secret that all replicas share, and renewed in time. Any replica may
- * renew: whoever writes first wins by the resourceVersion, the others take what they find. `current().authorities` is what clients
- * shall trust, the coming authority included. Resolves when there is a certificate to serve.
+ * An authority and a server certificate of our own, kept in a Secret that all replicas share, and renewed in time by the leader. What cannot
+ * be served and what is overdue any replica renews: without a certificate none is ready, and then none leads. Whoever writes first wins by
+ * the resourceVersion, the others take what they find. `current().authorities` is what clients shall trust, the coming authority included.
+ * Resolves when there is a certificate to serve.
  * @throws ConfigurationError when the Secret is not ours, or is missing and may not be created; ApiError
  */
 export async function keepOwnCertificate(options: OwnCertificateOptions): Promise<CertificateSource> {
@@ -64,12 +68,14 @@ export async function keepOwnCertificate(options: OwnCertificateOptions): Promis
     onChange: checks.soon,
     timings: options.watchTimings,
   });
+  const forgetLeadership = options.leadership?.onChange(checks.soon);
 
   return {
     current: holder.current,
     onChange: holder.onChange,
     refresh,
     close() {
+      forgetLeadership?.();
       checks.close();
       holder.close();
       void watch.close();
@@ -84,8 +90,16 @@ const AUTHORITY_LIFE = 2 * 365 * DAY;
 const LEAF_LIFE = 90 * DAY;
 /** Certificates begin this much in the past, for API servers whose clock lags behind ours. */
 const CLOCK_TOLERANCE = 60 * MINUTE;
-/** How long clients get to trust a new authority before a server shows its certificates. There is no hurry: it has months to go. */
-const AUTHORITY_NOTICE = DAY;
+/** When something is renewed. */
+type Pace = {
+  /** The share of its life after which a certificate is. */
+  readonly share: number;
+  /** How long clients get to trust a new authority before a server shows its certificates. There is no hurry: it has months to go. */
+  readonly notice: number;
+};
+const IN_TIME: Pace = { share: 2 / 3, notice: DAY };
+/** Of a server certificate, half a month after it was due, and half a month before its end. */
+const OVERDUE: Pace = { share: 5 / 6, notice: 2 * DAY };
 /** The newest. In good order there are two or three; a hand that takes the key away again and again must not fill the Secret. */
 const MOST_AUTHORITIES = 10;
 
@@ -129,10 +143,10 @@ async function settle(options: OwnCertificateOptions, clocks: () => Clocks): Pro
     const kept = readData(secret?.data ?? {});
     // A machine whose clock went astray must not throw away what all others serve, nor may one astray API server of several make us.
     const { ours, servers } = clocks();
-    const dnsNames = dnsNamesOf(options);
-    const renewal = renew(kept, { dnsNames, now: servers });
+    const wish = { dnsNames: dnsNamesOf(options), pace: (options.leadership?.leads() ?? true) ? IN_TIME : OVERDUE };
+    const renewal = renew(kept, { ...wish, now: servers });
     if (renewal.reasons.length === 0) return certificateOf(renewal.state);
-    const byOurClock = ours.getTime() === servers.getTime() ? renewal : renew(kept, { dnsNames, now: ours });
+    const byOurClock = ours.getTime() === servers.getTime() ? renewal : renew(kept, { ...wish, now: ours });
     if (byOurClock.reasons.length === 0) return certificateOf(byOurClock.state);
     for (const problem of kept.problems) log.warn({ secret: place }, `${place} is damaged: ${problem}; what is missing is made anew`);
     try {
@@ -259,8 +273,10 @@ function writeData({ authority, next, trusted, leaf }: Renewed): Record<string, 
   return Object.fromEntries(Object.entries(texts).map(([key, text]) => [key, Buffer.from(text).toString('base64')]));
 }
 
+type Wish = { readonly dnsNames: readonly string[]; readonly now: Date; readonly pace: Pace };
+
 /** What the Secret should hold at `now`, and why that differs from what it holds; no reasons, no difference. */
-function renew(kept: Kept, { dnsNames, now }: { dnsNames: string[]; now: Date }): { state: Renewed; reasons: string[] } {
+function renew(kept: Kept, { dnsNames, now, pace }: Wish): { state: Renewed; reasons: string[] } {
   const reasons: string[] = [];
   const because = <T>(reason: string, value: T): T => {
     reasons.push(reason);
@@ -268,7 +284,7 @@ function renew(kept: Kept, { dnsNames, now }: { dnsNames: string[]; now: Date })
   };
   let { authority, next } = kept;
 
-  if (next && now.getTime() >= publishedAt(next) + AUTHORITY_NOTICE) {
+  if (next && now.getTime() >= publishedAt(next) + pace.notice) {
     authority = because('the next authority has been known long enough and takes over', next);
     next = undefined;
   }
@@ -276,10 +292,10 @@ function renew(kept: Kept, { dnsNames, now }: { dnsNames: string[]; now: Date })
     authority = because(authority ? 'the authority is not valid any more, or not yet' : 'there was no authority', newAuthority(now));
     next = undefined;
   }
-  const ageing = mustRenew(datesOf(authority), now);
+  const ageing = mustRenew(datesOf(authority), now, [], pace.share);
   if (ageing.renew && !next) next = because(`the authority gets a successor: ${ageing.reason}`, newAuthority(now));
 
-  const complaint = complaintAbout(kept.leaf, { authority, dnsNames, now });
+  const complaint = complaintAbout(kept.leaf, { authority, dnsNames, now, pace });
   const leaf = kept.leaf && complaint === undefined ? kept.leaf : newLeaf({ authority, dnsNames, now });
   if (complaint !== undefined) reasons.push(`the server certificate is new: ${complaint}`);
 
@@ -289,10 +305,10 @@ function renew(kept: Kept, { dnsNames, now }: { dnsNames: string[]; now: Date })
   return { state: { authority, next, trusted: trusted.slice(0, MOST_AUTHORITIES), leaf }, reasons };
 }
 
-function complaintAbout(leaf: CertificateWithKey | undefined, wish: LeafWish): string | undefined {
+function complaintAbout(leaf: CertificateWithKey | undefined, wish: LeafWish & Wish): string | undefined {
   if (!leaf) return 'there was none';
   if (!isIssuedBy(leaf.certificate, wish.authority.certificate)) return 'the authority is another one';
-  const renewal = mustRenew(datesOf(leaf), wish.now, wish.dnsNames);
+  const renewal = mustRenew(datesOf(leaf), wish.now, wish.dnsNames, wish.pace.share);
   return renewal.renew ? renewal.reason : undefined;
 }
 

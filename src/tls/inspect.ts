@@ -52,13 +52,14 @@ export type Renewal = { readonly renew: false } | { readonly renew: true; readon
 
 /**
  * Whether a certificate should be replaced at `now`, and why. At two thirds of its life, a third is left for trouble with renewing.
- * `wantedNames` are host names and IP addresses that it has to be good for; a wildcard in the certificate covers.
+ * `wantedNames` are host names and IP addresses that it has to be good for; a wildcard in the certificate covers. `share` is of its life,
+ * for whoever leaves the renewal to somebody else as long as there is time.
  */
-export function mustRenew(pair: CertificatePair, now: Date, wantedNames: readonly string[] = []): Renewal {
+export function mustRenew(pair: CertificatePair, now: Date, wantedNames: readonly string[] = [], share = 2 / 3): Renewal {
   if (now >= pair.notAfter) return { renew: true, reason: `it expired at ${pair.notAfter.toISOString()}` };
   if (now < pair.notBefore) return { renew: true, reason: `it is not valid before ${pair.notBefore.toISOString()}` };
   const begin = pair.notBefore.getTime();
-  const renewAt = begin + ((pair.notAfter.getTime() - begin) * 2) / 3;
+  const renewAt = begin + (pair.notAfter.getTime() - begin) * share;
   if (now.getTime() >= renewAt)
     return { renew: true, reason: `two thirds of its life are over, it ends at ${pair.notAfter.toISOString()}` };
   const missing = missingNames(pair.certificate, wantedNames);

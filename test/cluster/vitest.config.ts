@@ -1,7 +1,7 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 
 /** They start a control plane of their own, or install and remove what somebody else's cluster has already. */
-const onlyHere = ['deploy-base', 'installing', 'operations', 'outage', 'rights', 'rolling'].map(
+const onlyHere = ['deploy-base', 'installing', 'leader', 'operations', 'outage', 'rights', 'rolling'].map(
   (name) => `test/cluster/scenarios/${name}.test.ts`,
 );
 

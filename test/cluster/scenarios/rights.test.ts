@@ -183,6 +183,7 @@ async function grantedRights(): Promise<Right[]> {
   expect(items.map(({ metadata }) => metadata.name).sort()).toEqual([
     'regkeeper-certificate',
     'regkeeper-facts',
+    'regkeeper-leader',
     'regkeeper-namespace-rules',
     'regkeeper-openshift',
     'regkeeper-registration',

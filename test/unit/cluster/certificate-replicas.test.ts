@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type ApiClient, ApiError, type KubeObject, type Query } from '../../../src/cluster/api.ts';
+import { standForLeader } from '../../../src/cluster/leader.ts';
 import { keepRegistered, type WebhookEntry } from '../../../src/cluster/registration.ts';
 import { keepOwnCertificate } from '../../../src/cluster/self-certificates.ts';
 import { kindsWithImages } from '../../../src/object/kinds.ts';
@@ -10,8 +11,8 @@ import type { CertificateSource } from '../../../src/tls/source.ts';
 import { handSchedule, memoryApi } from './memory-api.ts';
 import { recordingLog } from './scripted-api.ts';
 
-// There is no leader: every replica may renew the certificate and publish its authorities. What must hold, whatever befalls them: no
-// replica shows a certificate that the published bundle does not trust, and no two of them undo each other's work.
+// Replicas renew the certificate and publish its authorities: all of them as if each led, and by a Lease. What must hold either way, and
+// whatever befalls them: no replica shows a certificate that the published bundle does not trust, and no two of them undo each other's work.
 
 const day = 24 * 60 * 60 * 1000;
 const installed = Date.parse('2026-01-01T00:00:00Z');
@@ -28,12 +29,15 @@ type Replica = {
   /** Milliseconds by which its clock is wrong. */
   ahead: number;
   source: CertificateSource | undefined;
+  leads(): boolean;
   passTime(): void;
   end(): Promise<void>;
 };
 
+type Who = 'everyone leads' | 'one leads, by a Lease';
+
 /** Replicas on one API server, whose clock is right. Nothing happens by itself: time passes when the test says so. */
-async function cluster(count: number) {
+async function cluster(count: number, who: Who) {
   const labels = { 'regkeeper.io/certificate': 'self' };
   const api = memoryApi({
     '/api/v1/namespaces/regkeeper': { metadata: { name: 'regkeeper' } },
@@ -77,6 +81,7 @@ async function cluster(count: number) {
     return {
       ...api.client,
       serverTime: () => time,
+      request: (request) => through(request.path, () => api.client.request(request)),
       get: (path, query) => through(path, () => api.client.get(path, query)),
       list: (path, query, options) => through(path, () => api.client.list(path, query, options)),
       create: (path, body) => through(path, () => api.client.create(path, body)),
@@ -105,14 +110,35 @@ async function cluster(count: number) {
         if (milliseconds <= 10_000) timers.schedule(resolve, 1_000_000);
         signal.addEventListener('abort', () => resolve());
       });
-    const common = { client: clientOf(replica), ...place, log, schedule: timers.schedule, watchTimings: { sleep } };
+    const client = clientOf(replica);
+    // Its timers are short, and run once each time that time passes.
+    const ticks = handSchedule(0);
+    const leader =
+      who === 'everyone leads'
+        ? undefined
+        : standForLeader({
+            ...{
+              client,
+              namespace: 'regkeeper',
+              name: 'regkeeper',
+              identity: `${replica.name} of ${time}`,
+              able: () => replica.source !== undefined,
+            },
+            ...{ log: recordingLog(), clock: () => time, now: () => new Date(time + replica.ahead), schedule: ticks.schedule },
+          });
+    const common = { client, ...place, leadership: leader, log, schedule: timers.schedule, watchTimings: { sleep } };
     const source = await keepOwnCertificate({ ...common, secretName: 'regkeeper-tls', now: () => new Date(time + replica.ahead) });
     replica.source = source;
+    replica.leads = () => leader?.leads() ?? true;
     source.onChange(inspect);
     const kinds = kindsWithImages.slice(0, 1);
     const registration = keepRegistered({ ...common, kinds, guard: false, certificates: source, ready: () => true, prove: undefined });
-    replica.passTime = timers.passTime;
+    replica.passTime = () => {
+      ticks.passTime();
+      timers.passTime();
+    };
     replica.end = async () => {
+      await leader?.release();
       if (replica.source === source) replica.source = undefined;
       source.close();
       await registration.close();
@@ -138,7 +164,10 @@ async function cluster(count: number) {
   };
 
   for (let index = 0; index < count; index += 1)
-    replicas.push({ name: `replica ${index + 1}`, network: 'whole', ahead: 0, source: undefined, passTime: () => {}, end: async () => {} });
+    replicas.push({
+      ...{ name: `replica ${index + 1}`, network: 'whole', ahead: 0, source: undefined },
+      ...{ leads: () => false, passTime: () => {}, end: async () => {} },
+    });
   onTestFinished(async () => {
     await Promise.all(replicas.map((replica) => replica.end()));
   });
@@ -173,6 +202,7 @@ async function cluster(count: number) {
       await quiet();
     },
     authorities: () => authoritiesIn(bundles()[0] ?? ''),
+    leading: () => replicas.filter(({ leads }) => leads()),
     served: () => new Set(replicas.map(({ source }) => source?.current().certificate)),
     quiet,
   };
@@ -207,18 +237,24 @@ function isTrusted(leaf: string, bundle: string, time: number): boolean {
   });
 }
 
-describe.each([2, 3])('%i replicas', (count) => {
+describe.each<[count: number, who: Who]>([
+  [2, 'everyone leads'],
+  [3, 'everyone leads'],
+  [2, 'one leads, by a Lease'],
+  [3, 'one leads, by a Lease'],
+])('%i replicas, of which %s,', (count, who) => {
   test('renew once, whoever comes first, and all serve the same', async () => {
-    const { later, written, served, violations } = await cluster(count);
+    const { later, written, served, violations, leading } = await cluster(count, who);
     expect(written).toHaveLength(1);
     await later(61);
     expect(written).toHaveLength(2);
+    expect(leading()).toHaveLength(who === 'everyone leads' ? count : 1);
     expect(served().size).toBe(1);
     expect([...violations]).toEqual([]);
   });
 
   test('live for forty months, with three authorities one after the other', async () => {
-    const { later, written, served, violations, authorities } = await cluster(count);
+    const { later, written, served, violations, authorities } = await cluster(count, who);
     const seen = new Set<string>();
     for (let days = 0; days < 1_220; days += 20) {
       await later(days === 0 ? 0.5 : 20);
@@ -232,7 +268,7 @@ describe.each([2, 3])('%i replicas', (count) => {
   });
 
   test('rotate while one of them is cut off for months, and nobody notices when it comes back', async () => {
-    const { replicas, later, setNetwork, violations, served } = await cluster(count);
+    const { replicas, later, setNetwork, violations, served } = await cluster(count, who);
     await later(480);
     const [lost] = replicas;
     setNetwork(lost, 'cut');
@@ -245,7 +281,7 @@ describe.each([2, 3])('%i replicas', (count) => {
   });
 
   test('rotate while one of them may not read the Secret any more, which then publishes nothing', async () => {
-    const { replicas, later, setNetwork, violations } = await cluster(count);
+    const { replicas, later, setNetwork, violations } = await cluster(count, who);
     await later(480);
     setNetwork(replicas[0], 'secrets refused');
     for (const days of [8, 2, 10]) await later(days);
@@ -259,7 +295,7 @@ describe.each([2, 3])('%i replicas', (count) => {
     ['two days behind', -2],
     ['five years behind', -5 * 365],
   ])('keep their certificate though the clock of one jumps %s, and say so', async (_how, days) => {
-    const { replicas, later, written, violations, served, log, authorities } = await cluster(count);
+    const { replicas, later, written, violations, served, log, authorities } = await cluster(count, who);
     await later(20);
     const [before, known] = [authorities(), written.length];
     const [stray] = replicas;
@@ -280,7 +316,7 @@ describe.each([2, 3])('%i replicas', (count) => {
   });
 
   test('hand over on a restart of each, at the moment of a takeover', async () => {
-    const { replicas, later, restart, violations, served } = await cluster(count);
+    const { replicas, later, restart, violations, served } = await cluster(count, who);
     for (const days of [488, 1, 1, 30]) {
       await later(days);
       for (const replica of replicas) await restart(replica);
@@ -290,7 +326,7 @@ describe.each([2, 3])('%i replicas', (count) => {
   });
 });
 
-describe('whatever befalls three replicas', () => {
+describe.each<Who>(['everyone leads', 'one leads, by a Lease'])('whatever befalls three replicas, of which %s,', (who) => {
   const which = fc.integer({ min: 0, max: 2 });
   const step = fc.oneof(
     { weight: 6, arbitrary: fc.record({ do: fc.constant('later' as const), days: fc.constantFrom(0, 0.3, 1, 2, 9, 20, 55) }) },
@@ -316,7 +352,7 @@ describe('whatever befalls three replicas', () => {
   test('nobody ever shows what the published bundle does not trust, and in the end all serve one certificate', async () => {
     await fc.assert(
       fc.asyncProperty(fc.nat(600), fc.array(step, { minLength: 1, maxLength: 25 }), async (age, steps) => {
-        const { replicas, later, setNetwork, restart, violations, served, api } = await cluster(3);
+        const { replicas, later, setNetwork, restart, violations, served, api } = await cluster(3, who);
         await later(Math.min(age, 50));
         for (let days = 50; days < age; days += 50) await later(50);
         for (const each of steps) {

@@ -1,5 +1,13 @@
 import { setImmediate } from 'node:timers/promises';
-import { type ApiClient, ApiError, type KubeObject, type ListOptions, type Query, type WatchEvent } from '../../../src/cluster/api.ts';
+import {
+  type ApiClient,
+  ApiError,
+  type ApiRequest,
+  type KubeObject,
+  type ListOptions,
+  type Query,
+  type WatchEvent,
+} from '../../../src/cluster/api.ts';
 
 type Handler = (path: string, body: KubeObject) => void;
 
@@ -46,7 +54,11 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
   };
 
   const client: ApiClient = {
-    request: missing,
+    request<T>({ method, path, body }: ApiRequest): Promise<T> {
+      if (method === 'GET') return client.get(path);
+      if (method === 'POST') return client.create(path, body as T);
+      return method === 'PUT' ? client.replace(path, body as T) : missing();
+    },
     delete: missing,
     serverTime: () => undefined,
     close: async () => undefined,

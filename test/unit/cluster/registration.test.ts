@@ -1,9 +1,11 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { ApiError, type KubeObject } from '../../../src/cluster/api.ts';
+import type { Leadership } from '../../../src/cluster/leader.ts';
 import { desiredWebhooks, keepRegistered, type WebhookEntry } from '../../../src/cluster/registration.ts';
 import { extraKindRow } from '../../../src/object/extra-kind.ts';
 import { kindsWithImages } from '../../../src/object/kinds.ts';
 import { holdCertificate } from '../../../src/tls/source.ts';
+import { leadershipByHand } from './leadership.ts';
 import { handSchedule, memoryApi } from './memory-api.ts';
 import { recordingLog } from './scripted-api.ts';
 
@@ -207,6 +209,7 @@ function registering({
   groups = [] as string[],
   authorities = 'authority 1',
   prove = undefined as Prove | undefined,
+  leadership = undefined as Leadership | undefined,
   onSchedule = (_milliseconds: number) => {},
 } = {}) {
   const api = memoryApi(
@@ -225,6 +228,7 @@ function registering({
       service: 'regkeeper',
       certificates,
       prove,
+      leadership,
       ready: () => {
         asked += 1;
         return isReady;
@@ -505,5 +509,70 @@ describe('afterwards', () => {
     await vi.waitFor(() => expect(log.lines.some(({ level }) => level === 'error')).toBe(true));
     passTime();
     await filled();
+  });
+});
+
+describe('a replica that does not lead', () => {
+  /** As long as it takes to see that nothing more is going to happen. */
+  const looked = ({ timesAsked, passTime }: ReturnType<typeof registering>) => {
+    const before = timesAsked();
+    return vi.waitFor(() => {
+      passTime();
+      expect(timesAsked()).toBeGreaterThan(before + 3);
+    });
+  };
+
+  test('writes nothing and proves nothing until it leads, and nothing again when it leads no more', async () => {
+    const leadership = leadershipByHand();
+    let proved = 0;
+    const prove = async () => {
+      proved += 1;
+      return true;
+    };
+    const registered = registering({ leadership, prove });
+    const { start, filled, applies, put } = registered;
+    start();
+    await looked(registered);
+    expect([applies().length, proved]).toEqual([0, 0]);
+    leadership.become(true);
+    await filled();
+    expect(applies()).toHaveLength(2);
+    leadership.become(false);
+    put(mutatingPath, shipped());
+    await looked(registered);
+    expect(applies()).toHaveLength(2);
+  });
+
+  test('does not write what it was about to write when it led', async () => {
+    const leadership = leadershipByHand(true);
+    const registered = registering({ leadership });
+    const { start, applies, certificates } = registered;
+    let refreshed = 0;
+    Object.assign(certificates, {
+      refresh: async () => {
+        refreshed += 1;
+        leadership.become(false);
+      },
+    });
+    start();
+    await vi.waitFor(() => expect(refreshed).toBeGreaterThan(0));
+    await looked(registered);
+    expect(applies()).toEqual([]);
+  });
+
+  test('still says that a configuration is gone, and empties both when its namespace is being deleted', async () => {
+    const leadership = leadershipByHand(true);
+    const { start, filled, put, remove, entries, log } = registering({ leadership });
+    start();
+    await filled();
+    leadership.become(false);
+    remove(mutatingPath);
+    await vi.waitFor(() =>
+      expect(log.lines.some(({ message }) => message.includes('there is no MutatingWebhookConfiguration'))).toBe(true),
+    );
+    put('/api/v1/namespaces/regkeeper', {
+      metadata: { name: 'regkeeper', uid: 'uid-1', deletionTimestamp: '2026-01-01T00:00:00Z' },
+    } as KubeObject);
+    await vi.waitFor(() => expect(entries(validatingPath)).toEqual([]));
   });
 });

@@ -1,8 +1,10 @@
 import { X509Certificate } from 'node:crypto';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { ApiError, type KubeObject } from '../../../src/cluster/api.ts';
+import type { Leadership } from '../../../src/cluster/leader.ts';
 import { keepOwnCertificate } from '../../../src/cluster/self-certificates.ts';
 import type { ServerCertificate } from '../../../src/tls/source.ts';
+import { leadershipByHand } from './leadership.ts';
 import { handSchedule, memoryApi } from './memory-api.ts';
 import { recordingLog } from './scripted-api.ts';
 
@@ -38,10 +40,11 @@ function cluster(secret: Secret | undefined = shipped()) {
       now = new Date(now.getTime() + days * day);
       for (const { passTime } of schedules) passTime();
     },
-    async replica() {
+    async replica(leadership?: Leadership) {
       const timers = handSchedule();
       schedules.push(timers);
-      const source = await keepOwnCertificate({ client: api.client, ...started, log, now: () => now, schedule: timers.schedule });
+      const own = { client: api.client, ...started, leadership, log, now: () => now, schedule: timers.schedule };
+      const source = await keepOwnCertificate(own);
       onTestFinished(() => source.close());
       return source;
     },
@@ -191,6 +194,73 @@ describe('renewing', () => {
     const served = (await replica()).current();
     expect(authoritiesOf(served)).toHaveLength(1);
     expect(isTrusted(served)).toBe(true);
+  });
+});
+
+describe('a replica that does not lead', () => {
+  const reads = ({ calls }: ReturnType<typeof cluster>) => calls.filter(({ method }) => method === 'get').length;
+  const writes = ({ calls }: ReturnType<typeof cluster>) => calls.filter(({ method }) => method === 'replace').length;
+
+  test('makes the first certificate', async () => {
+    const { replica } = cluster();
+    expect(isTrusted((await replica(leadershipByHand())).current())).toBe(true);
+  });
+
+  test('leaves a renewal in time to the leader, and renews when it becomes the leader itself', async () => {
+    const world = cluster();
+    const leadership = leadershipByHand();
+    const source = await world.replica(leadership);
+    const before = source.current().certificate;
+    const read = reads(world);
+    world.later(74);
+    await vi.waitFor(() => expect(reads(world)).toBeGreaterThan(read));
+    // A newcomer decides at once, and takes what there is.
+    expect((await world.replica(leadershipByHand())).current().certificate).toBe(before);
+    expect(writes(world)).toBe(1);
+    leadership.become(true);
+    await vi.waitFor(() => expect(source.current().certificate).not.toBe(before));
+    expect(writes(world)).toBe(2);
+  });
+
+  test('renews what is overdue: nobody may be leading', async () => {
+    const world = cluster();
+    const source = await world.replica(leadershipByHand());
+    const before = source.current().certificate;
+    world.later(76);
+    await vi.waitFor(() => expect(source.current().certificate).not.toBe(before));
+    expect(isTrusted(source.current())).toBe(true);
+  });
+
+  test('renews what has expired: no replica is ready with it, and so none leads', async () => {
+    const world = cluster();
+    (await world.replica(leadershipByHand())).close();
+    world.later(91);
+    const [authority] = authoritiesOf((await world.replica(leadershipByHand())).current());
+    expect(authority).toBeDefined();
+    expect(writes(world)).toBe(2);
+  });
+
+  test('mends a Secret that somebody emptied', async () => {
+    const world = cluster();
+    const source = await world.replica(leadershipByHand());
+    const before = source.current().certificate;
+    world.damage({ 'tls.crt': undefined });
+    await vi.waitFor(() => expect(source.current().certificate).not.toBe(before));
+  });
+
+  test('gives a new authority a day more than the leader would', async () => {
+    const world = cluster();
+    const leadership = leadershipByHand(true);
+    const source = await world.replica(leadership);
+    world.later(500);
+    await vi.waitFor(() => expect(world.data()).toHaveProperty('next-ca.key'));
+    leadership.become(false);
+    world.later(1.5);
+    await world.replica(leadershipByHand());
+    expect(world.data()).toHaveProperty('next-ca.key');
+    world.later(1);
+    await vi.waitFor(() => expect(world.data()).not.toHaveProperty('next-ca.key'));
+    await vi.waitFor(() => expect(isTrusted(source.current())).toBe(true));
   });
 });
 

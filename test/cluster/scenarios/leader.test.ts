@@ -1,0 +1,194 @@
+/** Several replicas on a control plane of this file's own: one leads, by its Lease, and another takes over, whatever befalls the first. */
+
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { connectApi } from '../../../src/cluster/api.ts';
+import { loadKubeConfig } from '../../../src/cluster/kubeconfig.ts';
+import type { Lease } from '../../../src/cluster/leader.ts';
+import { type ControlPlane, startControlPlane } from '../control-plane.ts';
+import { createKubectl, type Kubectl } from '../kubectl.ts';
+import {
+  applyBase,
+  launchRegkeeper,
+  ownNamespace,
+  type Regkeeper,
+  readiness,
+  routeTo,
+  serviceAccountKubeconfig,
+  waitUntilFilled,
+} from '../regkeeper.ts';
+import { waitFor } from '../wait-for.ts';
+
+let plane: ControlPlane;
+let kubectl: Kubectl;
+let account: string;
+const running: Regkeeper[] = [];
+
+beforeAll(async () => {
+  plane = await startControlPlane();
+  const { binaries, kubeconfig, directory } = plane;
+  kubectl = createKubectl({ binary: binaries.kubectl, kubeconfig, cacheFolder: join(directory, 'kubectl-cache') });
+  await applyBase(kubectl);
+  account = await serviceAccountKubeconfig({ kubectl, directory });
+}, 120_000);
+
+afterAll(async () => {
+  await Promise.all(running.map((each) => each.end('SIGKILL')));
+  await plane?.stop();
+});
+
+test('two replicas: one leads and fills the webhook configurations, both are ready, the other says which leads', async () => {
+  const [one, other] = await Promise.all([launch('one'), launch('other')]);
+  const { leader, follower } = await waitForLeader(one, other);
+  await routeTo(leader, { routeService: plane.services.route });
+  await waitUntilFilled(kubectl);
+  await waitFor(async () => (await readiness(follower)).ready, { deadlineSeconds: 20, what: 'the other replica to be ready' });
+  await waitFor(() => messages(follower).some((each) => each.startsWith('another replica leads: ')), {
+    deadlineSeconds: 10,
+    what: 'the other to name the leader',
+  });
+  expect(messages(follower).filter((each) => each.startsWith('filled'))).toEqual([]);
+  expect(await leaseSpec()).toMatchObject({ leaseDurationSeconds: 15, leaseTransitions: 0 });
+});
+
+test('a leader that is killed is followed by the other within its Lease, which then repairs', async () => {
+  const { leader, follower } = await waitForLeader(...two());
+  await leader.end('SIGKILL');
+  await routeTo(follower, { routeService: plane.services.route });
+  await weaken();
+  await waitFor(() => messages(follower).includes('leading'), { deadlineSeconds: 30, what: 'the other to lead' });
+  await waitUntilMended();
+  expect(messages(follower).some((each) => each.includes('are put back'))).toBe(true);
+  expect(await leaseSpec()).toMatchObject({ leaseTransitions: 1 });
+}, 60_000);
+
+test('a leader that ends hands over before its drain is over', async () => {
+  const next = await launch('next');
+  await waitFor(() => messages(next).some((each) => each.startsWith('another replica leads: ')), {
+    deadlineSeconds: 20,
+    what: 'the next replica to see the leader',
+  });
+  const { leader } = await waitForLeader(...two());
+  expect(leader).not.toBe(next);
+  const ended = leader.end('SIGTERM');
+  await waitFor(() => messages(next).includes('leading'), { deadlineSeconds: 8, what: 'the next to lead' });
+  expect(leader.process.exitCode).toBe(null);
+  expect(messages(leader).filter((each) => each.includes('lead') || each.includes('free'))).toEqual(
+    expect.arrayContaining([
+      'leading',
+      'not leading any more: this replica ends',
+      `the Lease ${ownNamespace}/regkeeper is free for another replica`,
+    ]),
+  );
+  await routeTo(next, { routeService: plane.services.route });
+  expect(await ended).toBe(0);
+  await weaken();
+  await waitUntilMended();
+}, 60_000);
+
+test('a Lease that somebody deletes or scribbles in heals, with one leader', async () => {
+  const [leader] = alive();
+  if (!leader) throw new Error('nobody runs');
+  const before = (await leaseSpec()).holderIdentity;
+  await kubectl(['delete', 'lease', 'regkeeper', '-n', ownNamespace]);
+  await waitFor(async () => (await leaseSpec()).holderIdentity === before, { deadlineSeconds: 20, what: 'the Lease to be there again' });
+
+  const scribble = {
+    spec: {
+      holderIdentity: 'me',
+      leaseDurationSeconds: 2_000_000_000,
+      leaseTransitions: 2 ** 31 - 1,
+      renewTime: '2099-01-01T00:00:00.000000Z',
+    },
+  };
+  await kubectl(['patch', 'lease', 'regkeeper', '-n', ownNamespace, '--type=merge', '-p', JSON.stringify(scribble)]);
+  await waitFor(() => messages(leader).includes('another replica leads: me'), { deadlineSeconds: 15, what: 'the leader to notice' });
+  await waitFor(async () => (await leaseSpec()).holderIdentity === before, { deadlineSeconds: 90, what: 'the Lease to be taken again' });
+}, 150_000);
+
+test('without the right to the Lease a replica is ready, leads not and registers nothing, and says which right it lacks', async () => {
+  const roles = ['role', 'regkeeper-leader', '-n', ownNamespace];
+  onTestFinished(() => applyBase(kubectl));
+  await Promise.all(alive().map((each) => each.end()));
+  await kubectl(['patch', ...roles, '--type=json', '-p', JSON.stringify([{ op: 'replace', path: '/rules', value: [] }])]);
+  const lacking = await launch('lacking');
+  await routeTo(lacking, { routeService: plane.services.route });
+  const told = await waitFor(() => messages(lacking).find((each) => each.includes('cannot be had')), {
+    deadlineSeconds: 40,
+    what: 'the advice',
+  });
+  expect(told).toContain('registers and repairs nothing: a Role in the namespace regkeeper must grant apiGroups ["coordination.k8s.io"]');
+  expect((await readiness(lacking)).ready).toBe(true);
+  await applyBase(kubectl);
+  await weaken();
+  await waitFor(() => messages(lacking).includes('leading'), { deadlineSeconds: 60, what: 'the replica to lead once it may' });
+  await waitUntilMended();
+}, 150_000);
+
+test('the API server makes no Lease anew that was deleted after it had been read', async () => {
+  const admin = connectApi(await loadKubeConfig({ file: plane.kubeconfig, env: {} }));
+  onTestFinished(() => admin.close());
+  const leases = `/apis/coordination.k8s.io/v1/namespaces/${ownNamespace}/leases`;
+  const lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: 'tried', namespace: ownNamespace } };
+  const read = await admin.create<Lease>(leases, lease);
+  await admin.delete(`${leases}/tried`);
+  await expect(admin.replace(`${leases}/tried`, read)).rejects.toMatchObject({ status: 409 });
+});
+
+function launch(name: string): Promise<Regkeeper> {
+  const { kubeconfig, directory, services } = plane;
+  const flags = ['--drain-seconds', '8'];
+  const place = { kubectl, kubeconfig, directory: join(directory, name), routeService: services.route, account, flags };
+  return launchRegkeeper(place).then((server) => {
+    running.push(server);
+    return server;
+  });
+}
+
+function alive(): Regkeeper[] {
+  return running.filter(({ process }) => process.exitCode === null && process.signalCode === null);
+}
+
+function two(): [Regkeeper, Regkeeper] {
+  const [one, other] = alive();
+  if (!one || !other) throw new Error('two replicas should run');
+  return [one, other];
+}
+
+async function waitForLeader(one: Regkeeper, other: Regkeeper): Promise<{ leader: Regkeeper; follower: Regkeeper }> {
+  return await waitFor(
+    () => {
+      const [first, second] = [messages(one).includes('leading'), messages(other).includes('leading')];
+      if (first === second) return undefined;
+      return first ? { leader: one, follower: other } : { leader: other, follower: one };
+    },
+    { deadlineSeconds: 30, what: 'one leader' },
+  );
+}
+
+function messages(server: Regkeeper): string[] {
+  return server.log().map(({ msg }) => String(msg));
+}
+
+async function leaseSpec(): Promise<NonNullable<Lease['spec']>> {
+  return (await kubectl.json<Lease>(['get', 'lease', 'regkeeper', '-n', ownNamespace])).spec ?? {};
+}
+
+async function weaken(): Promise<void> {
+  const patch = '[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Ignore"}]';
+  await kubectl(['patch', 'validatingwebhookconfiguration', 'regkeeper', '--type=json', `--patch=${patch}`]);
+}
+
+async function waitUntilMended(): Promise<void> {
+  await waitFor(
+    async () => {
+      const { webhooks } = await kubectl.json<{ webhooks: { name: string; failurePolicy: string }[] }>([
+        'get',
+        'validatingwebhookconfiguration',
+        'regkeeper',
+      ]);
+      return webhooks.every(({ name, failurePolicy }) => failurePolicy === (name.includes('.guard.') ? 'Ignore' : 'Fail'));
+    },
+    { deadlineSeconds: 30, what: 'the entries to be put back' },
+  );
+}
