@@ -236,8 +236,8 @@ function keepFilled(options: RegistrationOptions): () => Promise<void> {
       if (watch.synced) tellWhenMissing(configuration, live);
       return live ? [{ configuration, live }] : [];
     });
-    // Emptying cannot wait for a leader, and whoever does it does the same.
-    if (!leads(options) && !isLeaving()) return undefined;
+    // Neither emptying nor being trusted can wait for a leader, and whoever does it does the same.
+    if (!leads(options) && !isLeaving() && !present.some(({ live }) => lacksAuthority(live, certificates))) return undefined;
     // While the namespace goes there is nothing to prove, only to empty; a probe would be left behind.
     if (!isLeaving() && !(await isProven(options, present))) {
       const rest = Math.min(restBetweenChecks, firstRestBetweenProofs * 2 ** failedProofs);
@@ -313,6 +313,21 @@ function leads({ leadership }: RegistrationOptions): boolean {
   return leadership?.leads() ?? true;
 }
 
+/**
+ * Whether the API server may not take a certificate that is shown, or soon will be. Of a shared certificate alone: files come to each replica
+ * in their own time, and two would publish theirs in turn.
+ */
+function lacksAuthority({ webhooks }: LiveConfiguration, { current, refresh }: CertificateSource): boolean {
+  const authorities = (current().authorities ?? '').split(/(?<=-----END CERTIFICATE-----\n)/);
+  const bundles = (webhooks ?? []).filter(({ name }) => isOurs(name) && name !== probeName).map(bundleOf);
+  return refresh !== undefined && bundles.some((bundle) => authorities.some((each) => !bundle.includes(each)));
+}
+
+function bundleOf({ clientConfig }: WebhookEntry): string {
+  const { caBundle = '' } = (clientConfig ?? {}) as { caBundle?: string };
+  return Buffer.from(caBundle, 'base64').toString();
+}
+
 /** Whether the API server is known to reach us. Where it asks us already, that is not for us to doubt. */
 async function isProven({ prove }: RegistrationOptions, present: readonly { configuration: Configuration; live: LiveConfiguration }[]) {
   if (!prove || present.some(({ live }) => isInService(live))) return true;
@@ -342,7 +357,7 @@ async function fill(options: RegistrationOptions, { kind, plural, entries }: Con
   const wanted = await desired();
   if (!differs(live, wanted, owner.uid)) return;
   // Proving and reading take their time.
-  if (!leaving && !leads(options)) return;
+  if (!leaving && !leads(options) && !lacksAuthority(live, options.certificates)) return;
 
   const path = `/apis/${group}/${plural}/${ourName}`;
   // With its uid the request fails where an apply would otherwise make anew what was deleted a moment ago.

@@ -560,6 +560,24 @@ describe('a replica that does not lead', () => {
     expect(applies()).toEqual([]);
   });
 
+  test.each([
+    ['a shared certificate', true],
+    ['files, which come to each replica in their own time', false],
+  ])('publishes an authority that is not published: of %s, %s', async (_whose, shared) => {
+    const leadership = leadershipByHand(true);
+    const registered = registering({ leadership });
+    const { start, filled, applies, certificates, entries } = registered;
+    if (shared) Object.assign(certificates, { refresh: async () => {} });
+    start();
+    await filled();
+    leadership.become(false);
+    certificates.replace({ ...certificates.current(), authorities: 'authority 2' });
+    const caBundle = Buffer.from('authority 2').toString('base64');
+    if (shared) await vi.waitFor(() => expect(entries(validatingPath)[0]).toMatchObject({ clientConfig: { caBundle } }));
+    else await looked(registered);
+    expect(applies()).toHaveLength(shared ? 4 : 2);
+  });
+
   test('still says that a configuration is gone, and empties both when its namespace is being deleted', async () => {
     const leadership = leadershipByHand(true);
     const { start, filled, put, remove, entries, log } = registering({ leadership });
