@@ -314,13 +314,13 @@ function leads({ leadership }: RegistrationOptions): boolean {
 }
 
 /**
- * Whether the API server may not take a certificate that is shown, or soon will be. Of a shared certificate alone: files come to each replica
- * in their own time, and two would publish theirs in turn.
+ * Whether the API server may not take a certificate that is shown, or waits to be. Of a shared certificate alone: files come to each replica
+ * in their own time, and two would publish theirs in turn. The first of the authorities signs; what else there is the leader publishes.
  */
 function lacksAuthority({ webhooks }: LiveConfiguration, { current, refresh }: CertificateSource): boolean {
-  const authorities = (current().authorities ?? '').split(/(?<=-----END CERTIFICATE-----\n)/);
-  const bundles = (webhooks ?? []).filter(({ name }) => isOurs(name) && name !== probeName).map(bundleOf);
-  return refresh !== undefined && bundles.some((bundle) => authorities.some((each) => !bundle.includes(each)));
+  if (!refresh) return false;
+  const [signing = ''] = (current().authorities ?? '').split(/(?<=-----END CERTIFICATE-----\n)/);
+  return (webhooks ?? []).filter(callsUs).some((entry) => !bundleOf(entry).includes(signing));
 }
 
 function bundleOf({ clientConfig }: WebhookEntry): string {
