@@ -217,7 +217,7 @@ export type LiveConfiguration = KubeObject & {
 
 type Namespace = KubeObject & { metadata: { deletionTimestamp?: string } };
 
-/** While two releases of regkeeper run side by side, each may think the other's entries wrong. */
+/** Should two releases of regkeeper ever lead at once, each thinks the other's entries wrong. */
 const restBetweenChecks = 5_000;
 
 /** A Pod that has just started is no endpoint of its Service yet, and everybody waits for the installation. Doubled with each proof that fails. */
