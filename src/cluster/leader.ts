@@ -54,7 +54,7 @@ const LOOK_AFTER_REFUSAL = 10_000;
 /** Added by chance to each of these, so that replicas do not keep step. */
 const JITTER = 1_000;
 const ANSWER_WITHIN = 3_000;
-const TICK = 500;
+const TICK = 250;
 /** How long a leader may be unable before it hands over. */
 const UNABLE_FOR = 15_000;
 /** Longer than any release of ours asks for; what a hand wrote must not keep everybody waiting for ever. */
