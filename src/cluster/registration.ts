@@ -300,7 +300,8 @@ function keepFilled(options: RegistrationOptions): () => Promise<void> {
     object?.metadata.deletionTimestamp === undefined ? checks.soon() : checks.now(),
   );
   const forgetCertificates = certificates.onChange(checks.soon);
-  const forgetLeadership = options.leadership?.onChange(checks.soon);
+  // The look before has led to nothing, so nobody needs a rest from it.
+  const forgetLeadership = options.leadership?.onChange(checks.now);
   return async () => {
     forgetCertificates();
     forgetLeadership?.();
