@@ -89,6 +89,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
   let certificates: CertificateSource | undefined;
   let clusterFacts: ClusterFacts | undefined;
   let platform: WatchedPlatform | undefined;
+  let leader: Leader | undefined;
   let client: ApiClient | undefined;
   const clocks = () => [Date.now(), client?.serverTime() ?? Date.now()];
   const missingOfCluster = () => clusterFacts?.missing() ?? platform?.missing();
@@ -105,6 +106,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
     version: packageJson.version,
     kinds,
     readiness,
+    leads: () => leader?.leads(),
     refusedRules: () => book.refused(),
     certificate: () => certificates && lifeOf(certificates.current().certificate),
     followed: () => client?.followed ?? [],
@@ -144,7 +146,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
   // Without --register there is nothing to write but the Secret, which any replica may.
   let listening = false;
   const able = () => listening && readiness.every(({ missing }) => missing() === undefined);
-  const leader =
+  leader =
     client && settings.cluster && settings.register
       ? standForLeader({ client, namespace: settings.cluster.namespace, name: settings.service, able, log })
       : undefined;

@@ -13,6 +13,8 @@ export type MetricSources = {
   readonly kinds: Kinds;
   /** The conditions of readiness, as `/readyz` has them. */
   readonly readiness: readonly { readonly name: string; missing(): string | undefined }[];
+  /** Whether this replica leads; undefined where nobody has to. */
+  leads(): boolean | undefined;
   /** Rules that are refused just now. */
   refusedRules(): readonly { readonly scope: { readonly kind: 'cluster' | 'namespace' }; readonly problems: readonly Problem[] }[];
   /** Undefined until there is one. */
@@ -68,6 +70,11 @@ export const ownMetrics = {
     name: 'regkeeper_ready',
     help: 'Whether a condition of readiness holds, as /readyz tells it.',
     labelNames: ['check'],
+  },
+  leader: {
+    name: 'regkeeper_leader',
+    help: 'Whether this replica writes what all replicas need written.',
+    labelNames: [],
   },
   loaded: {
     name: 'regkeeper_rules_loaded_timestamp_seconds',
@@ -199,12 +206,21 @@ export function createMetrics(sources: MetricSources): Metrics {
 const otherKind = { group: 'other', kind: 'other' };
 
 /** What is only known at the time: nothing has to be kept up to date for it. */
-function askWhenRead(registers: Registry[], { readiness, refusedRules, certificate, followed, now }: MetricSources): void {
+function askWhenRead(registers: Registry[], { readiness, leads, refusedRules, certificate, followed, now }: MetricSources): void {
   new Gauge({
     ...ownMetrics.ready,
     registers,
     collect() {
       for (const { name, missing } of readiness) this.set({ check: name }, missing() === undefined ? 1 : 0);
+    },
+  });
+  new Gauge({
+    ...ownMetrics.leader,
+    registers,
+    collect() {
+      const leading = leads();
+      if (leading === undefined) this.remove();
+      else this.set(leading ? 1 : 0);
     },
   });
   new Gauge({

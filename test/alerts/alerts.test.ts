@@ -34,6 +34,8 @@ const healthy: Series = {
   ...onBoth('regkeeper_ready', '1x120', 'check="rules"'),
   ...onBoth('regkeeper_ready', '1x120', 'check="cluster"'),
   ...onBoth('regkeeper_ready', '1x120', 'check="running"'),
+  ...on('one', 'regkeeper_leader', '1x120'),
+  ...on('two', 'regkeeper_leader', '0x120'),
   ...onBoth('regkeeper_certificate_start_timestamp_seconds', `${-45 * day}x120`),
   ...onBoth('regkeeper_certificate_expiry_timestamp_seconds', `${45 * day}x120`),
   ...onBoth('regkeeper_rules_problems', '0x120', 'scope="cluster"'),
@@ -98,6 +100,8 @@ const troubles: [trouble: string, series: Series, firing: readonly string[]][] =
     ['RegkeeperRulesDiffer'],
   ],
   ['a watch that is silent', { ...on('one', 'regkeeper_watch_last_contact_seconds', '65+60x120', secrets()) }, ['RegkeeperWatchSilent']],
+  ['no leader', { ...onBoth('regkeeper_leader', '0x120') }, ['RegkeeperNoLeader']],
+  ['no leader where nobody has to lead', { ...onBoth('regkeeper_leader', '_x120') }, []],
   ['one bug', { ...on('one', 'regkeeper_admission_failures_total', '0x50 1x70', 'reason="bug"') }, ['RegkeeperBug']],
   ['a bug of long ago', { ...on('one', 'regkeeper_admission_failures_total', '0x10 1x110', 'reason="bug"') }, []],
   [

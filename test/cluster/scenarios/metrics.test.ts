@@ -46,10 +46,11 @@ describe.runIf(cluster.local)('the metrics of a server', () => {
     expect(silence.filter(([, seconds]) => !(seconds >= 0 && seconds < 180))).toEqual([]);
   });
 
-  test('tell of a certificate with most of its life left, and of a replica that is ready', async () => {
+  test('tell of a certificate with most of its life left, of a replica that is ready, and that it leads', async () => {
     const all = await samples();
     const [start = 0, end = 0] = ['start', 'expiry'].map((each) => all.get(`regkeeper_certificate_${each}_timestamp_seconds`));
     expect((end - Date.now() / 1000) / (end - start)).toBeGreaterThan(0.9);
+    expect(all.get('regkeeper_leader')).toBe(1);
     const ready = [...all].filter(([name]) => name.startsWith('regkeeper_ready'));
     expect(ready.map(([, value]) => value)).toEqual([1, 1, 1, 1]);
   });

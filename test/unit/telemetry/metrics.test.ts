@@ -21,6 +21,7 @@ function setUp(sources: Partial<MetricSources> = {}): Metrics {
     version: '1.2.3',
     kinds: builtInKinds,
     readiness: [],
+    leads: () => undefined,
     refusedRules: () => [],
     certificate: () => undefined,
     followed: () => [],
@@ -273,6 +274,16 @@ describe('the state at the time of reading', () => {
       'regkeeper_ready{check="cluster"} 0',
       'regkeeper_ready{check="rules"} 1',
     ]);
+  });
+
+  test('whether it leads, where somebody has to', async () => {
+    let leading: boolean | undefined;
+    const metrics = setUp({ leads: () => leading });
+    expect(await samples(metrics, 'regkeeper_leader')).toEqual([]);
+    leading = true;
+    expect(await samples(metrics, 'regkeeper_leader')).toEqual(['regkeeper_leader 1']);
+    leading = false;
+    expect(await samples(metrics, 'regkeeper_leader')).toEqual(['regkeeper_leader 0']);
   });
 
   test('the life of the certificate, as soon as there is one', async () => {
