@@ -42,11 +42,11 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** The namespace controller waits for half of the time that Pods may take to end. */
+/** The namespace controller waits for half of the time that Pods may take to end. Two seconds more than the drain and the silence after it. */
 const quickToEnd = {
   target: { kind: 'Deployment', name: 'regkeeper' },
   patch: JSON.stringify([
-    { op: 'replace', path: '/spec/template/spec/terminationGracePeriodSeconds', value: 4 },
+    { op: 'replace', path: '/spec/template/spec/terminationGracePeriodSeconds', value: 8 },
     { op: 'add', path: '/spec/template/spec/containers/0/args/-', value: '--drain-seconds=2' },
   ]),
 };
