@@ -41,7 +41,7 @@ import { createMetrics } from './telemetry/metrics.ts';
 import { complaintAboutAge, lifeOf } from './tls/age.ts';
 import { ensureDevelopmentCertificates } from './tls/development.ts';
 import { watchCertificateFiles } from './tls/files.ts';
-import { holdUntilTrusted } from './tls/hold.ts';
+import { holdUntilTrusted, untilTrusted } from './tls/hold.ts';
 import type { CertificateSource, ServerCertificate } from './tls/source.ts';
 
 type Logger = ReturnType<typeof createLogger>;
@@ -91,6 +91,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
   let platform: WatchedPlatform | undefined;
   let leader: Leader | undefined;
   let client: ApiClient | undefined;
+  let authorityUnknown: () => string | undefined = () => undefined;
   const clocks = () => [Date.now(), client?.serverTime() ?? Date.now()];
   const missingOfCluster = () => clusterFacts?.missing() ?? platform?.missing();
   const readiness = [
@@ -98,7 +99,10 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
     { name: 'cluster', missing: missingOfCluster },
     {
       name: 'certificate',
-      missing: () => (certificates ? complaintAboutAge(certificates.current().certificate, clocks()) : 'there is no certificate yet'),
+      missing: () =>
+        certificates
+          ? (complaintAboutAge(certificates.current().certificate, clocks()) ?? authorityUnknown())
+          : 'there is no certificate yet',
     },
     { name: 'running', missing: () => (stopping ? 'shutting down' : undefined) },
   ];
@@ -155,6 +159,8 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
   const onProgress = (message: string) => log.info({}, message);
   const source = published ? holdUntilTrusted(bare, { trusted: published, clocks, schedule: onTimer, onProgress }) : bare;
   certificates = source;
+  // An authority from files is published by the leader alone, and who leads is ready.
+  if (published && settings.tls.mode === 'self') authorityUnknown = untilTrusted(source, published);
   closers.push(() => source.close());
   if (published) closers.push(() => published.close());
 

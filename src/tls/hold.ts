@@ -130,6 +130,19 @@ export function holdUntilTrusted(source: CertificateSource, { trusted, clocks, s
   };
 }
 
+/**
+ * Why a server that has just started should not be called yet; undefined when clients know the authority of what it serves, and from then on:
+ * it has nothing older to hold on to, and others may still answer. Somebody must publish meanwhile, ready or not.
+ */
+export function untilTrusted(source: CertificateSource, trusted: TrustedAuthorities): () => string | undefined {
+  let wasTrusted = false;
+  return () => {
+    const clients = trusted.current();
+    wasTrusted ||= clients !== undefined && (clients === '' || isTrusted(source.current().certificate, clients));
+    return wasTrusted || clients === undefined ? undefined : 'the API server does not know its authority yet';
+  };
+}
+
 function isSamePair(one: ServerCertificate, other: ServerCertificate): boolean {
   return one.certificate === other.certificate && one.key === other.key;
 }

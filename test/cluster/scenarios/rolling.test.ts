@@ -27,9 +27,10 @@ const restarts = 20;
 const replicas = 3;
 
 // An endpoint that ends gets new connections for a probe (0.25 s, and a second where it is not answered) and the lag: 2.25 s at the most.
-// The drain must be longer, by what a busy machine delays the probe; nobody waits for it.
+// The drain must be longer, by what a busy machine delays the probe, and longer than the time between two bursts, which is seconds there: what is
+// sent on a connection that has rested for the whole drain, in the instant in which it ends, is lost. Nobody waits for the drain.
 const balancing = { probeMilliseconds: 250, lagMilliseconds: 1000 };
-const drainSeconds = 5;
+const drainSeconds = 8;
 
 let plane: ControlPlane;
 let kubectl: Kubectl;

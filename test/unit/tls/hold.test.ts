@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { holdUntilTrusted } from '../../../src/tls/hold.ts';
+import { holdUntilTrusted, untilTrusted } from '../../../src/tls/hold.ts';
 import { holdCertificate, type ServerCertificate } from '../../../src/tls/source.ts';
 import { BEGIN, END, sampleAuthority, sampleServer } from './samples.ts';
 
@@ -204,4 +204,23 @@ test('closing ends every timer', () => {
   expect(timers.size).toBeGreaterThan(0);
   held.close();
   expect(timers.size).toBe(0);
+});
+
+test('a server that has just started waits until clients know its authority, and never again', () => {
+  let clients: string | undefined;
+  const missing = untilTrusted(holdCertificate(coming.serving), { current: () => clients, onChange: () => () => {} });
+  const after = (published: string | undefined) => {
+    clients = published;
+    return missing();
+  };
+  expect(after(undefined)).toBeUndefined();
+  expect(after(old.authority)).toBe('the API server does not know its authority yet');
+  expect(after(undefined)).toBeUndefined();
+  expect(after(old.authority)).toBeDefined();
+  expect(after(coming.authority + old.authority)).toBeUndefined();
+  expect(after(old.authority)).toBeUndefined();
+});
+
+test('it does not wait where nobody calls', () => {
+  expect(untilTrusted(holdCertificate(coming.serving), { current: () => '', onChange: () => () => {} })()).toBeUndefined();
 });
