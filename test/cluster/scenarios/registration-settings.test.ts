@@ -1,7 +1,7 @@
 /** What an installation may choose of its webhook entries: the API server takes it over, and does as they say. */
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { launchRegkeeper } from '../regkeeper.ts';
+import { launchRegkeeper, routeTo } from '../regkeeper.ts';
 import { target, waitFor } from '../target.ts';
 import { withRegkeeper } from '../with-regkeeper.ts';
 
@@ -70,9 +70,15 @@ describe.runIf(cluster.local)('chosen with flags', () => {
     const before = await entriesOf('mutatingwebhookconfiguration');
     const { kubeconfig, routeService } = cluster;
     const directory = join(keeper.folder, 'mistaken');
-    const flags = ['--match-condition', condition];
-    const mistaken = await launchRegkeeper({ kubectl, kubeconfig, directory, routeService, flags });
-    onTestFinished(async () => void (await mistaken.end('SIGKILL')));
+    const settings = { kubectl, kubeconfig, directory, routeService, flags: ['--drain-seconds', '1', '--match-condition', condition] };
+    // Only the one that leads fills: the other hands over first.
+    await keeper.server?.end();
+    const mistaken = await launchRegkeeper(settings);
+    onTestFinished(async () => {
+      await mistaken.end();
+      await keeper.restart();
+    });
+    await routeTo(mistaken, settings);
     const complaint = () => mistaken.log().find(({ level, msg }) => level === 'error' && String(msg).includes('could not be filled'));
     await waitFor(async () => complaint() !== undefined, { deadlineSeconds: 30, what: 'the complaint' });
     expect(complaint()?.msg).toMatch(message);
