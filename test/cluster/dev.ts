@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { installCrds } from './crds.ts';
-import { createKubectl } from './kubectl.ts';
+import { kubectlOf } from './kubectl.ts';
 import { applyBase, type Regkeeper, startRegkeeper } from './regkeeper.ts';
 
 const controlPlane = await startControlPlane();
@@ -18,8 +18,9 @@ process.stderr.write(`Logs are in ${controlPlane.directory}. Ctrl-C ends everyth
 // The open socket of the egress proxy keeps this process alive; the control plane's own signal handlers end it.
 
 /** Puts into the cluster what a developer expects to find there. */
-async function furnish({ binaries, kubeconfig, directory, services }: ControlPlane): Promise<Regkeeper> {
-  const kubectl = createKubectl({ binary: binaries.kubectl, kubeconfig, cacheFolder: join(directory, 'kubectl-cache') });
+async function furnish(plane: ControlPlane): Promise<Regkeeper> {
+  const { kubeconfig, directory, services } = plane;
+  const kubectl = kubectlOf(plane);
   await installCrds(kubectl);
   await applyBase(kubectl);
   return await startRegkeeper({ kubectl, kubeconfig, directory: join(directory, 'regkeeper'), routeService: services.route });

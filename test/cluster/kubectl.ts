@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { ControlPlane } from './control-plane.ts';
 
 export interface KubectlOptions {
   readonly stdin?: string;
@@ -31,6 +32,11 @@ export interface KubectlSettings {
   readonly token?: string;
   /** Where discovery may be cached; without it a new folder that goes away with this process. */
   readonly cacheFolder?: string;
+}
+
+/** As the administrator of a control plane; what is discovered is cached in its folder. */
+export function kubectlOf({ binaries, kubeconfig, directory }: ControlPlane): Kubectl {
+  return createKubectl({ binary: binaries.kubectl, kubeconfig, cacheFolder: join(directory, 'kubectl-cache') });
 }
 
 export function createKubectl({ binary, kubeconfig, token, cacheFolder = temporaryCache() }: KubectlSettings): Kubectl {

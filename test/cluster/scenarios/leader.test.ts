@@ -6,7 +6,7 @@ import { connectApi } from '../../../src/cluster/api.ts';
 import { loadKubeConfig } from '../../../src/cluster/kubeconfig.ts';
 import type { Lease } from '../../../src/cluster/leader.ts';
 import { type ControlPlane, startControlPlane } from '../control-plane.ts';
-import { createKubectl, type Kubectl } from '../kubectl.ts';
+import { type Kubectl, kubectlOf } from '../kubectl.ts';
 import {
   applyBase,
   launchRegkeeper,
@@ -26,10 +26,9 @@ const running: Regkeeper[] = [];
 
 beforeAll(async () => {
   plane = await startControlPlane();
-  const { binaries, kubeconfig, directory } = plane;
-  kubectl = createKubectl({ binary: binaries.kubectl, kubeconfig, cacheFolder: join(directory, 'kubectl-cache') });
+  kubectl = kubectlOf(plane);
   await applyBase(kubectl);
-  account = await serviceAccountKubeconfig({ kubectl, directory });
+  account = await serviceAccountKubeconfig({ kubectl, directory: plane.directory });
 }, 120_000);
 
 afterAll(async () => {

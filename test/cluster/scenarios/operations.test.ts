@@ -21,7 +21,7 @@ import { createWebhookServer } from '../../../src/server/webhook.ts';
 import { createCertificateAuthority, issueServerCertificate } from '../../../src/tls/certificates.ts';
 import { reviewOf } from '../../unit/server/reviews.ts';
 import { type ControlPlane, startControlPlane } from '../control-plane.ts';
-import { createKubectl, type Kubectl } from '../kubectl.ts';
+import { createKubectl, type Kubectl, kubectlOf } from '../kubectl.ts';
 import {
   applyBase,
   launchRegkeeper,
@@ -44,9 +44,8 @@ const trusting = (registry: string) => `mode: enforce\nunconfigured: deny\nrules
 
 beforeAll(async () => {
   plane = await startControlPlane();
-  const { binaries, kubeconfig, directory } = plane;
-  kubectl = createKubectl({ binary: binaries.kubectl, kubeconfig, cacheFolder: join(directory, 'kubectl-cache') });
-  admin = connectApi(await loadKubeConfig({ file: kubeconfig, env: {} }));
+  kubectl = kubectlOf(plane);
+  admin = connectApi(await loadKubeConfig({ file: plane.kubeconfig, env: {} }));
   await applyBase(kubectl);
 });
 

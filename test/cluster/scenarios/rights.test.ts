@@ -8,7 +8,7 @@ import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ControlPlane, startControlPlane } from '../control-plane.ts';
 import { installCrds } from '../crds.ts';
-import { createKubectl, type Kubectl } from '../kubectl.ts';
+import { type Kubectl, kubectlOf } from '../kubectl.ts';
 import { launchRegkeeper, ownNamespace, type Regkeeper, routeTo, startRegkeeper, waitUntilFilled } from '../regkeeper.ts';
 import { waitFor } from '../wait-for.ts';
 
@@ -46,8 +46,8 @@ let refused = '';
 
 beforeAll(async () => {
   plane = await startControlPlane({ auditOf: user, admissionPlugins: ['OwnerReferencesPermissionEnforcement'] });
-  const { binaries, kubeconfig, directory } = plane;
-  kubectl = createKubectl({ binary: binaries.kubectl, kubeconfig, cacheFolder: join(directory, 'kubectl-cache') });
+  const { kubeconfig, directory } = plane;
+  kubectl = kubectlOf(plane);
   await installCrds(kubectl);
   await becomeOpenShift();
   const overlay = join(directory, 'overlay');

@@ -11,7 +11,7 @@ import { loadKubeConfig } from '../../../src/cluster/kubeconfig.ts';
 import { announceNext, type Rotation, secretData, takeOver } from '../../unit/cluster/rotation-by-hand.ts';
 import { type Balancer, startBalancer } from '../balancer.ts';
 import { type ControlPlane, startControlPlane } from '../control-plane.ts';
-import { createKubectl, type Kubectl } from '../kubectl.ts';
+import { type Kubectl, kubectlOf } from '../kubectl.ts';
 import {
   applyBase,
   launchRegkeeper,
@@ -42,8 +42,8 @@ const serving: Regkeeper[] = [];
 
 beforeAll(async () => {
   plane = await startControlPlane();
-  const { binaries, kubeconfig, directory, services } = plane;
-  kubectl = createKubectl({ binary: binaries.kubectl, kubeconfig, cacheFolder: join(directory, 'kubectl-cache') });
+  const { kubeconfig, directory, services } = plane;
+  kubectl = kubectlOf(plane);
   admin = connectApi(await loadKubeConfig({ file: kubeconfig, env: {} }));
   await applyBase(kubectl);
   const rules = 'mode: enforce\nunconfigured: deny\nrules:\n- registry: good.example.com\n  pullSecret: corp\n';
