@@ -50,9 +50,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - --host
 - "::"
 - --port
-- "8443"
+- {{ .Values.webhook.port | quote }}
 - --health-port
-- "8080"
+- {{ .Values.healthPort | quote }}
 - --drain-seconds
 - {{ .Values.drainSeconds | quote }}
 {{- $excluded := .Values.webhook.excludeNamespaces }}

@@ -197,11 +197,49 @@ describe('what may be chosen', () => {
     ['serviceMonitor.interval=soon', '/serviceMonitor/interval'],
     ['prometheusRule.severity=x', "'severity' not allowed"],
     ['autoscaling.enabled=true,autoscaling.minReplicas=9', 'autoscaling.maxReplicas is smaller'],
+    ['extraArgs={--port=9443}', 'extraArgs must not hold --port: the ports of the Pod go with it: set webhook.port'],
+    [
+      'extraArgs={--log-level,debug,--drain-seconds=60}',
+      "extraArgs must not hold --drain-seconds: the Pod's time to end goes with it: set drainSeconds",
+    ],
+    ['extraArgs={--no-register}', 'extraArgs must not hold --no-register'],
+    ['extraArgs={-nother}', "extraArgs must not hold -nother: it is the release's"],
+    ['extraArgs={--namespace,other}', 'extraArgs must not hold --namespace'],
+    ['extraEnv[0].name=REGKEEPER_TLS_CERT', 'extraEnv must not hold REGKEEPER_TLS_CERT: mounts and rights go with it: set certs.mode'],
+    ['extraEnv[0].name=REGKEEPER_NAMESPACE', 'extraEnv must not hold REGKEEPER_NAMESPACE'],
+    ['extraEnv[0].name=POD_NAMESPACE', 'extraEnv must not hold POD_NAMESPACE'],
+    ['healthPort=8443', 'webhook.port and healthPort are both 8443'],
   ])('refuses --set %s', async (setting, message) => {
-    const { code, stderr } = await helm(['template', 'regkeeper', chart, '--set', setting], { allowFailure: true });
-    expect(code).not.toBe(0);
-    expect(stderr).toContain(message);
+    expect(await refusal('--set', setting)).toContain(message);
   });
+
+  test.each(['self', 'files'])('refuses a second time whatever flag the Deployment gives by itself, with certs.mode %s', async (mode) => {
+    const flags = await wiredFlags(mode);
+    expect(flags).toContain('--port');
+    for (const flag of flags) expect(await refusal('--set', `extraArgs={${flag}}`)).toContain(`extraArgs must not hold ${flag}:`);
+  });
+
+  test('takes flags and variables that nothing else goes with', async () => {
+    await template(['--set', 'extraArgs={--rules,/etc/rules,--log-level=debug},extraEnv[0].name=REGKEEPER_CONTEXT']);
+  });
+
+  test.each(['default', 'kube-system', 'kube-public', 'kube-node-lease'])('refuses the namespace %s', async (namespace) => {
+    expect(await refusal('--namespace', namespace)).toContain(`the release's namespace is ${namespace}, and nothing in regkeeper's own`);
+  });
+
+  async function refusal(...flags: string[]): Promise<string> {
+    const { code, stderr } = await helm(['template', 'regkeeper', chart, '--namespace', 'regkeeper', ...flags], { allowFailure: true });
+    expect(code).not.toBe(0);
+    return stderr;
+  }
+
+  async function wiredFlags(mode: string): Promise<string[]> {
+    const objects = await template(['--set', `certs.mode=${mode}`]);
+    const { spec } = objects['Deployment regkeeper/regkeeper'] as Manifest & {
+      spec: { template: { spec: { containers: [{ args: string[] }] } } };
+    };
+    return spec.template.spec.containers[0].args.filter((each) => each.startsWith('--'));
+  }
 
   test('reaches the Deployment', async () => {
     const objects = await template(['--values', await everyValue()]);
@@ -413,6 +451,31 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
     await uninstall();
   });
 
+  test.each([
+    ['server-side', 'true'],
+    ['with a three-way merge, as of Helm 3', 'false'],
+  ])('no rules stay in force unnoticed beside those of the values: %s', async (_way, serverSide) => {
+    const way = `--server-side=${serverSide}`;
+    const upgrade = (...names: string[]) => {
+      const documents = names.flatMap((name) => ['--set', `rules.documents.${name}\\.yaml=rules: []`]);
+      return helm(['upgrade', 'regkeeper', chart, '--namespace', 'regkeeper', way, ...documents], { allowFailure: true });
+    };
+    await helm(['install', 'regkeeper', chart, '--namespace', 'regkeeper', '--create-namespace', way]);
+    expect(await upgrade('corp')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('the ConfigMap regkeeper-rules holds rules.yaml beside rules.documents'),
+    });
+    expect(await documentNames()).toEqual(['rules.yaml']);
+    for (const names of [['rules'], ['rules', 'corp'], ['corp']]) {
+      expect(await upgrade(...names)).toMatchObject({ code: 0 });
+      expect(await documentNames()).toEqual(names.map((name) => `${name}.yaml`).sort());
+    }
+    await helm(['uninstall', 'regkeeper', '--namespace', 'regkeeper']);
+    const again = ['install', 'regkeeper', chart, '--namespace', 'regkeeper', way, '--set', 'rules.documents.rules\\.yaml=rules: []'];
+    expect(await helm(again, { allowFailure: true })).toMatchObject({ code: 1, stderr: expect.stringContaining('holds corp.yaml beside') });
+    await uninstall();
+  });
+
   test("works with cert-manager's certificates, without a right to any Secret", async () => {
     await withCertManagerKinds();
     await helm(['install', 'regkeeper', chart, '--namespace', 'regkeeper', '--create-namespace', '--set', 'certs.mode=cert-manager']);
@@ -460,6 +523,11 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
   };
   const rulesText = async () =>
     (await kubectl.json<{ data: Record<string, string> }>(['get', 'configmap', 'regkeeper-rules', '-n', 'regkeeper'])).data['rules.yaml'];
+
+  const documentNames = async () => {
+    const { data } = await kubectl.json<{ data: object }>(['get', 'configmap', 'regkeeper-rules', '-n', 'regkeeper']);
+    return Object.keys(data).sort();
+  };
 
   async function withDocuments(text: string, options: { allowFailure: boolean } = { allowFailure: true }) {
     const values = join(folder, 'documents.yaml');
