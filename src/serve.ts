@@ -94,16 +94,12 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
   let authorityUnknown: () => string | undefined = () => undefined;
   const clocks = () => [Date.now(), client?.serverTime() ?? Date.now()];
   const missingOfCluster = () => clusterFacts?.missing() ?? platform?.missing();
+  const troubleWithCertificate = () =>
+    certificates ? complaintAboutAge(certificates.current().certificate, clocks()) : 'there is no certificate yet';
   const readiness = [
     { name: 'rules', missing: () => book.missing() },
     { name: 'cluster', missing: missingOfCluster },
-    {
-      name: 'certificate',
-      missing: () =>
-        certificates
-          ? (complaintAboutAge(certificates.current().certificate, clocks()) ?? authorityUnknown())
-          : 'there is no certificate yet',
-    },
+    { name: 'certificate', missing: () => troubleWithCertificate() ?? authorityUnknown() },
     { name: 'running', missing: () => (stopping ? 'shutting down' : undefined) },
   ];
   const metrics = createMetrics({
@@ -149,7 +145,9 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
   }
   // Without --register there is nothing to write but the Secret, which any replica may.
   let listening = false;
-  const able = () => listening && readiness.every(({ missing }) => missing() === undefined);
+  const canAnswer = () => book.missing() === undefined && missingOfCluster() === undefined;
+  // Not whether the API server knows the authority: to publish that is what the leader is for.
+  const able = () => listening && !stopping && canAnswer() && troubleWithCertificate() === undefined;
   leader =
     client && settings.cluster && settings.register
       ? standForLeader({ client, namespace: settings.cluster.namespace, name: settings.service, able, log })
@@ -159,8 +157,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
   const onProgress = (message: string) => log.info({}, message);
   const source = published ? holdUntilTrusted(bare, { trusted: published, clocks, schedule: onTimer, onProgress }) : bare;
   certificates = source;
-  // An authority from files is published by the leader alone, and who leads is ready.
-  if (published && settings.tls.mode === 'self') authorityUnknown = untilTrusted(source, published);
+  if (published) authorityUnknown = untilTrusted(source, published);
   closers.push(() => source.close());
   if (published) closers.push(() => published.close());
 
@@ -226,7 +223,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
       policy: settings.webhookPolicy,
       kinds: kinds.rows,
       guard: guarded !== undefined,
-      ready: () => book.missing() === undefined && missingOfCluster() === undefined,
+      ready: canAnswer,
       leadership: leader,
       prove: proveReachable(place),
     });

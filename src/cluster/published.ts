@@ -1,8 +1,7 @@
 import type { TrustedAuthorities } from '../tls/hold.ts';
-import { readCertificates } from '../tls/inspect.ts';
 import type { ApiClient, Log } from './api.ts';
 import { type ReflectorTimings, watchCollection } from './reflector.ts';
-import { callsUs, configurationPaths, type LiveConfiguration, ourName } from './registration.ts';
+import { bundleOf, callsUs, configurationPaths, type LiveConfiguration, ourName } from './registration.ts';
 
 export type PublishedOptions = {
   readonly client: ApiClient;
@@ -26,8 +25,8 @@ export function watchPublished({ client, log, watchTimings: timings }: Published
   return {
     current() {
       if (!watches.every(({ synced }) => synced)) return undefined;
-      const bundles = new Set(watches.flatMap((watch) => caBundles(watch.get(undefined, ourName))));
-      return inEach([...bundles]);
+      const entries = watches.flatMap((watch) => watch.get(undefined, ourName)?.webhooks ?? []);
+      return [...new Set(entries.filter(callsUs).map(bundleOf))];
     },
     onChange(listener) {
       listeners.add(listener);
@@ -38,23 +37,4 @@ export function watchPublished({ client, log, watchTimings: timings }: Published
       await Promise.all(watches.map((watch) => watch.close()));
     },
   };
-}
-
-function caBundles(live: LiveConfiguration | undefined): string[] {
-  const entries = (live?.webhooks ?? []).filter(callsUs);
-  return entries.map(({ clientConfig }) => Buffer.from((clientConfig as { caBundle?: string }).caBundle ?? '', 'base64').toString());
-}
-
-/** What no bundle lacks: the two configurations are written one after the other. */
-function inEach([first, ...others]: readonly string[]): string {
-  if (first === undefined) return '';
-  const fingerprints = others.map((bundle) => new Set(certificatesOf(bundle).map(({ fingerprint256 }) => fingerprint256)));
-  return certificatesOf(first)
-    .filter(({ fingerprint256 }) => fingerprints.every((known) => known.has(fingerprint256)))
-    .join('');
-}
-
-function certificatesOf(bundle: string) {
-  const reading = readCertificates(bundle);
-  return reading.ok ? reading.certificates : [];
 }

@@ -1,10 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
+import { valueAt } from '../object/json.ts';
 import { type KindRow, kindsWithImages } from '../object/kinds.ts';
 import { rulesLabel } from '../rules/config-map.ts';
 import type { LabelRequirement } from '../rules/ruleset.ts';
 import type { CertificateSource } from '../tls/source.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from './api.ts';
 import { type Checks, keepChecking, onTimer, type Schedule } from './checks.ts';
+import { keepAuthorities } from './kept-authorities.ts';
 import type { Leadership } from './leader.ts';
 import { neverAskedAbout } from './never-asked-about.ts';
 import { probeName } from './probe.ts';
@@ -151,7 +153,7 @@ export type RegistrationOptions = {
   readonly service: string;
   /** Must know its authorities. */
   readonly certificates: CertificateSource;
-  /** Whether requests can be answered now: rules loaded, certificates served, not about to end. Asked again and again. */
+  /** Whether requests can be answered now, as far as that does not depend on what is published. Asked again and again. */
   readonly ready: () => boolean;
   /** Who leads writes, the others watch. Without it this replica writes too, which is safe: everybody writes the same, over nothing newer. */
   readonly leadership?: Leadership | undefined;
@@ -213,6 +215,8 @@ export const configurationPaths = configurations.map(({ plural }) => `/apis/${gr
 export type LiveConfiguration = KubeObject & {
   metadata: { ownerReferences?: { uid: string }[] };
   webhooks?: WebhookEntry[] | null;
+  /** Names of the entries whose caBundle is one that a replica of ours has written. */
+  ourBundles?: readonly string[];
 };
 
 type Namespace = KubeObject & { metadata: { deletionTimestamp?: string } };
@@ -236,6 +240,7 @@ function keepFilled(options: RegistrationOptions): () => Promise<void> {
       if (watch.synced) tellWhenMissing(configuration, live);
       return live ? [{ configuration, live }] : [];
     });
+    caBundle();
     // Neither emptying nor being trusted can wait for a leader, and whoever does it does the same.
     if (!leads(options) && !isLeaving() && !present.some(({ live }) => lacksAuthority(live, certificates))) return undefined;
     // While the namespace goes there is nothing to prove, only to empty; a probe would be left behind.
@@ -250,7 +255,9 @@ function keepFilled(options: RegistrationOptions): () => Promise<void> {
     let failed = false;
     for (const { configuration, live } of present) {
       const { kind } = configuration;
-      await fill(options, configuration, live).catch((err: unknown) => {
+      await fill(options, configuration, live, caBundle).catch((err: unknown) => {
+        if (isDeleted(err)) return;
+        if (isWithoutHome(err)) return tellWithoutHome();
         failed = true;
         log.error({ err, kind }, `the ${kind} ${ourName} could not be filled: ${aboutChosenCondition(err) ?? messageOf(err)}`);
       });
@@ -274,6 +281,19 @@ function keepFilled(options: RegistrationOptions): () => Promise<void> {
     }
   }
 
+  function tellWithoutHome(): void {
+    if (missed.has(namespace)) return;
+    missed.add(namespace);
+    log.warn({}, `there is no namespace ${namespace}: nothing is registered`);
+  }
+
+  const kept = keepAuthorities({ schedule, onOver: () => checks.soon() });
+  const caBundle = (): string | undefined => {
+    const { authorities } = certificates.current();
+    const published = watches.flatMap(({ watch }) => bundlesOfOurs(watch.get(undefined, ourName)));
+    return authorities && kept.bundle(authorities, [...new Set(published)]);
+  };
+
   const checks: Checks = keepChecking({
     check,
     onFailure: (err) => log.error({ err }, `the webhook configurations could not be filled: ${messageOf(err)}`),
@@ -281,11 +301,12 @@ function keepFilled(options: RegistrationOptions): () => Promise<void> {
     apartMilliseconds: restBetweenChecks,
     schedule,
   });
-  const follow = <T extends KubeObject>(path: string, name: string, heard: (object: T | undefined) => void = checks.soon) =>
+  const follow = <T extends KubeObject>(path: string, name: string, heard: (object: T | undefined) => void, keep?: (object: T) => T) =>
     watchCollection<T>({
       client,
       path,
       fieldSelector: `metadata.name=${name}`,
+      keep,
       log,
       // A check of one alone would only put off the check of both.
       onChange: ({ object }) => watches.every(({ watch }) => watch.synced) && heard(object),
@@ -293,7 +314,7 @@ function keepFilled(options: RegistrationOptions): () => Promise<void> {
     });
   const watches = configurations.map((configuration) => ({
     configuration,
-    watch: follow<LiveConfiguration>(`/apis/${group}/${configuration.plural}`, ourName),
+    watch: follow<LiveConfiguration>(`/apis/${group}/${configuration.plural}`, ourName, checks.soon, withOurBundles),
   }));
   // Its deletion must be heard within the 5 s after which the namespace controller takes our rights and our Pods away.
   const home = follow<Namespace>('/api/v1/namespaces', namespace, (object) =>
@@ -306,6 +327,7 @@ function keepFilled(options: RegistrationOptions): () => Promise<void> {
     forgetCertificates();
     forgetLeadership?.();
     checks.close();
+    kept.close();
     await Promise.all([home, ...watches.map(({ watch }) => watch)].map((watch) => watch.close()));
   };
 }
@@ -315,18 +337,36 @@ function leads({ leadership }: RegistrationOptions): boolean {
 }
 
 /**
- * Whether the API server may not take a certificate that is shown, or waits to be. Of a shared certificate alone: files come to each replica
- * in their own time, and two would publish theirs in turn. The first of the authorities signs; what else there is the leader publishes.
+ * Whether the API server may not take a certificate that is shown, or waits to be. The first of the authorities signs; what else there is the
+ * leader publishes. Nobody takes away at once what another has published, so two that have different files do not write in turn.
  */
-function lacksAuthority({ webhooks }: LiveConfiguration, { current, refresh }: CertificateSource): boolean {
-  if (!refresh) return false;
+function lacksAuthority({ webhooks }: LiveConfiguration, { current }: CertificateSource): boolean {
   const [signing = ''] = (current().authorities ?? '').split(/(?<=-----END CERTIFICATE-----\n)/);
   return (webhooks ?? []).filter(callsUs).some((entry) => !bundleOf(entry).includes(signing));
 }
 
-function bundleOf({ clientConfig }: WebhookEntry): string {
+/** By which authorities the API server verifies who answers for the entry, PEM. */
+export function bundleOf({ clientConfig }: WebhookEntry): string {
   const { caBundle = '' } = (clientConfig ?? {}) as { caBundle?: string };
   return Buffer.from(caBundle, 'base64').toString();
+}
+
+/** Notes who wrote the bundles, while managedFields are still there: what another hand put in is put back, not kept. */
+function withOurBundles(live: LiveConfiguration): LiveConfiguration {
+  const managers = valueAt(live, ['metadata', 'managedFields']);
+  const ours = (Array.isArray(managers) ? managers : []).filter(
+    (each) => valueAt(each, ['manager']) === ourName && valueAt(each, ['operation']) === 'Apply',
+  );
+  const isOurBundle = (name: string) => {
+    const field = ['fieldsV1', 'f:webhooks', `k:{"name":"${name}"}`, 'f:clientConfig', 'f:caBundle'];
+    return ours.some((each) => valueAt(each, field) !== undefined);
+  };
+  return { ...live, ourBundles: (live.webhooks ?? []).map(({ name }) => name).filter(isOurBundle) };
+}
+
+function bundlesOfOurs(live: LiveConfiguration | undefined): string[] {
+  const { webhooks, ourBundles = [] } = live ?? {};
+  return (webhooks ?? []).filter((entry) => callsUs(entry) && ourBundles.includes(entry.name)).map(bundleOf);
 }
 
 /** Whether the API server is known to reach us. Where it asks us already, that is not for us to doubt. */
@@ -345,13 +385,18 @@ export function callsUs({ name }: WebhookEntry): boolean {
   return isOurs(name) && name !== probeName;
 }
 
-async function fill(options: RegistrationOptions, { kind, plural, entries }: Configuration, live: LiveConfiguration): Promise<void> {
+async function fill(
+  options: RegistrationOptions,
+  { kind, plural, entries }: Configuration,
+  live: LiveConfiguration,
+  caBundle: () => string | undefined,
+): Promise<void> {
   const { client, namespace, log } = options;
   const home = await client.get<Namespace>(`/api/v1/namespaces/${namespace}`);
   const owner = ownerReference(home);
   // Our Pods go before the namespace is gone and takes the configurations with it, if it ever is: nobody would answer in between.
   const leaving = home.metadata.deletionTimestamp !== undefined;
-  const desired = async () => (leaving ? [] : (await desiredNow(options))[entries]);
+  const desired = async () => (leaving ? [] : (await desiredNow(options, caBundle()))[entries]);
   if (!differs(live, await desired(), owner.uid)) return;
   // Whoever was cut off for a while may hold authorities that nobody uses any more, and must not publish them over the present ones.
   await options.certificates.refresh?.();
@@ -404,22 +449,15 @@ async function takeOutLeftOvers(
   log.warn({ webhooks: left }, `entries that somebody else had written in regkeeper's name were taken away: ${left.join(', ')}`);
 }
 
-async function desiredNow({
-  client,
-  namespace,
-  service,
-  certificates,
-  excludedNamespaces = [],
-  policy,
-  kinds = kindsWithImages,
-  guard,
-}: RegistrationOptions) {
-  const { authorities } = certificates.current();
-  if (authorities === undefined) throw new Error('the source of the certificate does not tell its authorities, which the API server needs');
+async function desiredNow(
+  { client, namespace, service, excludedNamespaces = [], policy, kinds = kindsWithImages, guard }: RegistrationOptions,
+  caBundle: string | undefined,
+) {
+  if (caBundle === undefined) throw new Error('the source of the certificate does not tell its authorities, which the API server needs');
   return desiredWebhooks({
     namespace,
     service,
-    caBundle: authorities,
+    caBundle,
     excludedNamespaces,
     policy,
     guard,
@@ -467,6 +505,16 @@ function holds(live: WebhookEntry, wanted: WebhookEntry): boolean {
 /** Another manager holds the field; a 409 about the uid or the version has another cause. */
 function isFieldConflict(error: unknown): boolean {
   return error instanceof ApiError && error.status === 409 && /conflicts? with /.test(error.message);
+}
+
+/** The configuration was deleted after it had been read; the watch will tell. */
+function isDeleted(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 409 && /uid mismatch/.test(error.message);
+}
+
+/** The namespace is gone, and takes the configurations along. */
+function isWithoutHome(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 404;
 }
 
 /** The API server complains of each entry again, and quotes the expression each time; ours always compile, so it is the chosen one. */

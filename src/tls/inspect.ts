@@ -98,6 +98,15 @@ export function isTrusted(chain: string, authorities: string): boolean {
   return false;
 }
 
+/** PEM of each authority once, those of the first text in front; the first text as it is where the second adds nothing. */
+export function joinAuthorities(first: string, second = ''): string {
+  const [ours, others] = [readCertificates(first), readCertificates(second)];
+  if (!ours.ok || !others.ok) return first;
+  const known = new Set(ours.certificates.map(({ fingerprint256 }) => fingerprint256));
+  const added = others.certificates.filter(({ fingerprint256 }) => !known.has(fingerprint256));
+  return added.length === 0 ? first : [...ours.certificates, ...added].map(String).join('');
+}
+
 function hasIssued(issuer: X509Certificate, certificate: X509Certificate): boolean {
   return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }

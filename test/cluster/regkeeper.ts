@@ -7,6 +7,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import type { ApiClient } from '../../src/cluster/api.ts';
+import { configurationPaths } from '../../src/cluster/registration.ts';
 import type { ServiceAddress } from './egress.ts';
 import type { Kubectl } from './kubectl.ts';
 import { waitFor } from './wait-for.ts';
@@ -124,6 +126,16 @@ export async function waitUntilFilled(kubectl: Kubectl): Promise<void> {
       { deadlineSeconds: 30, what: `the ${kind} to be filled` },
     );
   }
+}
+
+type Configuration = { webhooks?: { name: string; clientConfig: { caBundle?: string } }[] };
+
+/** By which authorities the API server verifies regkeeper: the PEM of each entry. */
+export async function publishedBundles(admin: ApiClient): Promise<string[]> {
+  const live = await Promise.all(configurationPaths.map((path) => admin.get<Configuration>(`${path}/regkeeper`)));
+  return live
+    .flatMap(({ webhooks = [] }) => webhooks.filter(({ name }) => name.endsWith('.regkeeper.io')))
+    .map(({ clientConfig: { caBundle = '' } }) => Buffer.from(caBundle, 'base64').toString());
 }
 
 /** Writes a kubeconfig with a token of the ServiceAccount that `deploy/` ships, and returns its path. */

@@ -26,6 +26,7 @@ import {
   applyBase,
   launchRegkeeper,
   ownNamespace,
+  publishedBundles,
   type Regkeeper,
   readiness,
   routeTo,
@@ -154,18 +155,30 @@ test('certificates from files are followed, and the API server is told of their 
   await load.more(20);
   expect(await before.end()).toBe(0);
 
-  // Another authority, all at once, as cert-manager does it when it renews its own.
-  const life = { notBefore: new Date(Date.now() - 3_600_000), notAfter: new Date(Date.now() + 3_600_000) };
-  const authority = createCertificateAuthority({ commonName: 'another', ...life });
-  const dnsNames = [`regkeeper.${ownNamespace}.svc`];
-  const pair = issueServerCertificate({ authority, commonName: 'regkeeper', dnsNames, ipAddresses: [], ...life });
-  await writeFile(file('ca.crt'), authority.certificate);
-  await writeFile(file('tls.crt'), pair.certificate);
-  await writeFile(file('tls.key'), pair.key);
-  const { fingerprint256 } = new X509Certificate(pair.certificate);
+  // Another authority, all at once, as cert-manager does it when it renews its own. Replicas whose files have not come yet still show the one before.
+  const fromSecret = await secretText('ca.crt');
+  const another = anotherAuthority();
+  await writeFile(file('ca.crt'), another.authority);
+  await writeFile(file('tls.crt'), another.certificate);
+  await writeFile(file('tls.key'), another.key);
+  const { fingerprint256 } = new X509Certificate(another.certificate);
   await waitFor(async () => (await fingerprintOf(serving)) === fingerprint256, { deadlineSeconds: 30, what: 'the other certificate' });
+  const trustsBoth = (bundle: string) => bundle.includes(another.authority) && bundle.includes(fromSecret);
+  expect((await publishedBundles(admin)).every(trustsBoth)).toBe(true);
+  await load.more(20);
+
+  // A replica that starts with the files of yet another publishes that itself, and takes none away.
+  const ahead = anotherAuthority();
+  for (const [key, text] of Object.entries(ahead)) await writeFile(file(`ahead.${key}`), text);
+  const aheadTls = ['--tls-cert', file('ahead.certificate'), '--tls-key', file('ahead.key'), '--tls-ca', file('ahead.authority')];
+  const starting = await launch('ahead', { flags: ['--tls', 'files', ...aheadTls] });
+  await waitFor(async () => (await readiness(starting)).ready, { deadlineSeconds: 20, what: 'the one that is ahead' });
+  const trustsAll = (bundle: string) => trustsBoth(bundle) && bundle.includes(ahead.authority);
+  expect((await publishedBundles(admin)).every(trustsAll)).toBe(true);
   await load.more(20);
   expect(await load.end()).toEqual([]);
+  await starting.end('SIGKILL');
+
   const again = await launch('self-again');
   await waitFor(async () => (await readiness(again)).ready, { deadlineSeconds: 20, what: 'the next replica' });
   await lead(again, { endTheOther: true });
@@ -235,6 +248,15 @@ function launch(name: string, more: { account?: string; flags?: readonly string[
     flags: ['--drain-seconds', '0.5', ...flags],
     ...others,
   });
+}
+
+/** An authority of which nobody has heard, and a certificate by it; PEM. */
+function anotherAuthority() {
+  const life = { notBefore: new Date(Date.now() - 3_600_000), notAfter: new Date(Date.now() + 3_600_000) };
+  const authority = createCertificateAuthority({ commonName: 'another', ...life });
+  const dnsNames = [`regkeeper.${ownNamespace}.svc`];
+  const { certificate, key } = issueServerCertificate({ authority, commonName: 'regkeeper', dnsNames, ipAddresses: [], ...life });
+  return { certificate, key, authority: authority.certificate };
 }
 
 /** The Service leads here from now on. */

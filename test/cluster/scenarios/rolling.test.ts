@@ -16,6 +16,7 @@ import {
   applyBase,
   launchRegkeeper,
   ownNamespace,
+  publishedBundles,
   type Regkeeper,
   readiness,
   serviceAccountKubeconfig,
@@ -106,7 +107,7 @@ test('certificates and authorities that follow one another every few seconds los
   for (let each = 1; each <= 4; each += 1) {
     const announced = announceNext(rotation);
     await writeRotation(announced);
-    await waitFor(async () => (await published()).every((bundle) => bundle.includes(announced.next.certificate)), {
+    await waitFor(async () => (await publishedBundles(admin)).every((bundle) => bundle.includes(announced.next.certificate)), {
       deadlineSeconds: 30,
       what: 'the next authority to be published',
     });
@@ -270,7 +271,7 @@ function keepVerifying() {
   });
   const verifying = (async () => {
     while (!ending) {
-      const bundles = new Set(await published());
+      const bundles = new Set(await publishedBundles(admin));
       for (const replica of serving) {
         for (const ca of bundles) {
           await fingerprintOf(replica, { ca, servername: `regkeeper.${ownNamespace}.svc` }).catch((error: Error) =>
@@ -313,16 +314,6 @@ async function writeRotation(rotation: Rotation): Promise<void> {
 
 async function patchSecret(operations: readonly object[]): Promise<void> {
   await admin.request({ method: 'PATCH', path: secretPath, body: operations, contentType: 'application/json-patch+json' });
-}
-
-type Configuration = { webhooks?: { name: string; clientConfig: { caBundle?: string } }[] };
-
-/** The bundle of each entry of ours. */
-async function published(): Promise<string[]> {
-  const live = await Promise.all(configurations.map((path) => admin.get<Configuration>(path)));
-  return live
-    .flatMap(({ webhooks = [] }) => webhooks.filter(({ name }) => name.endsWith('.regkeeper.io')))
-    .map(({ clientConfig: { caBundle = '' } }) => Buffer.from(caBundle, 'base64').toString());
 }
 
 /**

@@ -91,11 +91,13 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
     },
     async patchApply<T>(path: string, body: unknown, options: object) {
       await enter('apply', path, body, options);
-      const before = found(path);
       const { metadata, ...rest } = body as KubeObject;
+      if (metadata.uid !== undefined && !held.has(path))
+        throw new ApiError(409, 'Conflict', `PATCH ${path}: Conflict (409): uid mismatch: no existing object was found`);
+      const before = found(path);
       if (metadata.resourceVersion !== undefined && metadata.resourceVersion !== before.metadata.resourceVersion)
         throw new ApiError(409, 'Conflict', `PATCH ${path}: Conflict (409)`);
-      store(path, { ...before, ...rest, metadata: { ...before.metadata, ...metadata } });
+      store(path, { ...before, ...rest, metadata: { ...before.metadata, ...metadata, ...managed(rest as Filled, options) } });
       return found(path) as T;
     },
     async *watch<T extends KubeObject>(collection: string, query: Query, signal: AbortSignal) {
@@ -140,6 +142,14 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
     /** Something happens just before the next call of this method takes effect. */
     before: (method: string, happens: () => void) => void refusals.push({ method, error: new Error(''), before: happens }),
   };
+}
+
+type Filled = { webhooks?: { name: string }[] };
+
+/** Of webhook entries the caBundle alone. What somebody else puts has none, as if all of it had changed hands. */
+function managed({ webhooks = [] }: Filled, { fieldManager }: { fieldManager?: string }) {
+  const entries = webhooks.map(({ name }) => [`k:{"name":"${name}"}`, { 'f:clientConfig': { 'f:caBundle': {} } }]);
+  return { managedFields: [{ manager: fieldManager, operation: 'Apply', fieldsV1: { 'f:webhooks': Object.fromEntries(entries) } }] };
 }
 
 /** A collection holds what is right below it; one without a namespace, what is in any. Of field selectors, the name alone. */

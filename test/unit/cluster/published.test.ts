@@ -22,22 +22,22 @@ async function published(mutating: KubeObject | undefined, validating: KubeObjec
   return { ...api, watch };
 }
 
-test.each<[string, KubeObject | undefined, KubeObject | undefined, string]>([
-  ['what both configurations have', filled(entry(coming + old)), filled(entry(old + coming)), coming + old],
-  ['not what one of them lacks', filled(entry(coming + old)), filled(entry(old)), old],
-  ['not what one entry of several lacks', filled(entry(old), entry(coming + old, 'jobs.mutate.regkeeper.io')), filled(entry(old)), old],
-  ['that of the one which is there', filled(entry(old)), undefined, old],
+test.each<[string, KubeObject | undefined, KubeObject | undefined, readonly string[]]>([
+  ['one where all entries have the same', filled(entry(coming + old)), filled(entry(coming + old)), [coming + old]],
+  ['each that an entry has', filled(entry(old), entry(coming + old, 'jobs.mutate.regkeeper.io')), filled(entry(old)), [old, coming + old]],
+  ['each of two that have nothing in common', filled(entry(coming)), filled(entry(old)), [coming, old]],
+  ['that of the one which is there', filled(entry(old)), undefined, [old]],
   [
     'not that of the probe, or of an entry that is not ours',
     filled(entry(coming, 'probe.regkeeper.io'), entry(coming, 'a.example.com')),
     filled(),
-    '',
+    [],
   ],
-  ['nothing where they are empty', filled(), filled(), ''],
-  ['nothing where they are gone', undefined, undefined, ''],
-  ['nothing of a bundle that cannot be read', filled(entry('damaged')), filled(entry(old)), ''],
+  ['none where they are empty', filled(), filled(), []],
+  ['none where they are gone', undefined, undefined, []],
+  ['also one that cannot be read, which no certificate satisfies', filled(entry('damaged')), filled(entry(old)), ['damaged', old]],
 ])('is %s', async (_name, mutating, validating, expected) => {
-  expect((await published(mutating, validating)).watch.current()).toBe(expected);
+  expect((await published(mutating, validating)).watch.current()).toEqual(expected);
 });
 
 test('changes are told, until closed', async () => {
@@ -46,9 +46,9 @@ test('changes are told, until closed', async () => {
   watch.onChange(heard);
   put(path('mutating'), filled(entry(coming + old)));
   await vi.waitFor(() => expect(heard).toHaveBeenCalledTimes(1));
-  expect(watch.current()).toBe(old);
+  expect(watch.current()).toEqual([coming + old, old]);
   put(path('validating'), filled(entry(coming + old)));
-  await vi.waitFor(() => expect(watch.current()).toBe(coming + old));
+  await vi.waitFor(() => expect(watch.current()).toEqual([coming + old]));
   await watch.close();
   put(path('validating'), filled());
   expect(heard).toHaveBeenCalledTimes(2);

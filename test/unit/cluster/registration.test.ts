@@ -1,10 +1,11 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { ApiError, type KubeObject } from '../../../src/cluster/api.ts';
 import type { Leadership } from '../../../src/cluster/leader.ts';
-import { desiredWebhooks, keepRegistered, type WebhookEntry } from '../../../src/cluster/registration.ts';
+import { bundleOf, desiredWebhooks, keepRegistered, type WebhookEntry } from '../../../src/cluster/registration.ts';
 import { extraKindRow } from '../../../src/object/extra-kind.ts';
 import { kindsWithImages } from '../../../src/object/kinds.ts';
 import { holdCertificate } from '../../../src/tls/source.ts';
+import { sampleAuthority } from '../tls/samples.ts';
 import { leadershipByHand } from './leadership.ts';
 import { handSchedule, memoryApi } from './memory-api.ts';
 import { recordingLog } from './scripted-api.ts';
@@ -560,22 +561,16 @@ describe('a replica that does not lead', () => {
     expect(applies()).toEqual([]);
   });
 
-  test.each([
-    ['a shared certificate', true],
-    ['files, which come to each replica in their own time', false],
-  ])('publishes an authority that is not published: of %s, %s', async (_whose, shared) => {
+  test('publishes an authority that is not published', async () => {
     const leadership = leadershipByHand(true);
-    const registered = registering({ leadership });
-    const { start, filled, applies, certificates, entries } = registered;
-    if (shared) Object.assign(certificates, { refresh: async () => {} });
+    const { start, filled, applies, certificates, entries } = registering({ leadership });
     start();
     await filled();
     leadership.become(false);
     certificates.replace({ ...certificates.current(), authorities: 'authority 2' });
     const caBundle = Buffer.from('authority 2').toString('base64');
-    if (shared) await vi.waitFor(() => expect(entries(validatingPath)[0]).toMatchObject({ clientConfig: { caBundle } }));
-    else await looked(registered);
-    expect(applies()).toHaveLength(shared ? 4 : 2);
+    await vi.waitFor(() => expect(entries(validatingPath)[0]).toMatchObject({ clientConfig: { caBundle } }));
+    expect(applies()).toHaveLength(4);
   });
 
   test('still says that a configuration is gone, and empties both when its namespace is being deleted', async () => {
@@ -593,4 +588,66 @@ describe('a replica that does not lead', () => {
     } as KubeObject);
     await vi.waitFor(() => expect(entries(validatingPath)).toEqual([]));
   });
+});
+
+describe('authorities that another replica may need', () => {
+  const [old, coming, foreign] = ['old', 'coming', 'foreign'].map((commonName) => sampleAuthority({ commonName }).certificate) as [
+    string,
+    string,
+    string,
+  ];
+  const bundles = (entries: readonly WebhookEntry[]) => new Set(entries.map(bundleOf));
+
+  test.each([
+    ['who begins to lead', true],
+    ['who does not lead, and is not known by its own', false],
+  ])('are not taken away by %s', async (_who, leads) => {
+    const leadership = leadershipByHand(true);
+    const { start, filled, entries, certificates } = registering({ leadership, authorities: old });
+    start();
+    await filled();
+    leadership.become(false);
+    certificates.replace({ ...certificates.current(), authorities: coming });
+    leadership.become(leads);
+    for (const path of [mutatingPath, validatingPath])
+      await vi.waitFor(() => expect(bundles(entries(path))).toEqual(new Set([coming + old])));
+  });
+
+  test('are taken away after ten minutes', async () => {
+    const { start, filled, entries, certificates, passTime } = registering({ authorities: old });
+    start();
+    await filled();
+    certificates.replace({ ...certificates.current(), authorities: coming });
+    await vi.waitFor(() => expect(bundles(entries(validatingPath))).toEqual(new Set([coming + old])));
+    passTime();
+    for (const path of [mutatingPath, validatingPath]) await vi.waitFor(() => expect(bundles(entries(path))).toEqual(new Set([coming])));
+  });
+
+  test('are not those that another hand has put in: these are put back', async () => {
+    const { start, filled, entries, put, get } = registering({ authorities: old });
+    start();
+    await filled();
+    const caBundle = Buffer.from(old + foreign).toString('base64');
+    const webhooks = entries(mutatingPath).map((entry) => ({ ...entry, clientConfig: { ...(entry.clientConfig as object), caBundle } }));
+    const { metadata } = get(mutatingPath) as Configuration;
+    put(mutatingPath, { metadata: { ...metadata, managedFields: [] }, webhooks } as Configuration);
+    await vi.waitFor(() => expect(bundles(entries(mutatingPath))).toEqual(new Set([old])));
+  });
+});
+
+test('a namespace that is not there is told once, and a configuration that goes while it is written is no failure', async () => {
+  const { start, filled, remove, log, before, certificates, passTime, timesAsked } = registering();
+  start();
+  await filled();
+  before('apply', () => remove(mutatingPath));
+  certificates.replace({ ...certificates.current(), authorities: 'authority 2' });
+  await vi.waitFor(() => expect(log.lines.some(({ message }) => message.includes('there is no MutatingWebhookConfiguration'))).toBe(true));
+  remove('/api/v1/namespaces/regkeeper');
+  const asked = timesAsked();
+  await vi.waitFor(() => {
+    passTime();
+    expect(timesAsked()).toBeGreaterThan(asked + 3);
+  });
+  expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);
+  expect(log.lines.filter(({ message }) => message.includes('there is no namespace regkeeper'))).toHaveLength(1);
 });
