@@ -4,6 +4,7 @@ import { readImageStream } from '../decision/image-stream.ts';
 import type { JsonObject } from '../object/json.ts';
 import type { ApiClient, KubeObject, Log } from './api.ts';
 import { onTimer, type Schedule } from './checks.ts';
+import { identityOf } from './reflector.ts';
 import { watchWhereServed } from './where-served.ts';
 
 export type WatchedStreams = {
@@ -53,14 +54,5 @@ export function watchImageStreams({ client, log, schedule = onTimer }: StreamOpt
       cancel();
       await streams.close();
     },
-  };
-}
-
-function identityOf({ metadata: { name, namespace, uid, resourceVersion } }: KubeObject): KubeObject['metadata'] {
-  return {
-    name,
-    ...(namespace !== undefined && { namespace }),
-    ...(uid !== undefined && { uid }),
-    ...(resourceVersion !== undefined && { resourceVersion }),
   };
 }

@@ -31,13 +31,15 @@ export type ReflectorOptions<T extends KubeObject> = {
   readonly fieldSelector?: string | undefined;
   /** 500 unless told. */
   readonly pageSize?: number | undefined;
-  /** Ask for metadata alone: of Secrets, no data ever arrives. */
+  /** Ask for metadata alone: of Secrets no data arrives, but for what an annotation repeats of it. */
   readonly metadataOnly?: boolean | undefined;
   /** What to hold of each object, where most of it is of no use. Must keep the metadata's name, namespace, uid and resourceVersion. */
   readonly keep?: ((object: T) => T) | undefined;
   readonly log: Log;
   /** Called in order, without delay. What it throws is logged and changes nothing. */
   readonly onChange?: ((change: Change<T>) => void) | undefined;
+  /** Called for each list or watch that failed; it is tried again all the same. Must not throw. */
+  readonly onFailure?: ((failure: Error) => void) | undefined;
   readonly timings?: Partial<ReflectorTimings> | undefined;
 };
 
@@ -61,7 +63,7 @@ export type Reflector<T> = {
  * fails, refuses, falls silent), it goes on from where it was, or lists again and tells the differences.
  */
 export function watchCollection<T extends KubeObject>(options: ReflectorOptions<T>): Reflector<T> {
-  const { client, path, labelSelector, fieldSelector, pageSize, metadataOnly = false, keep, log, onChange } = options;
+  const { client, path, labelSelector, fieldSelector, pageSize, metadataOnly = false, keep, log, onChange, onFailure } = options;
   const timings = { ...defaultTimings, ...options.timings };
   const { now, random, sleep } = timings;
   const selection = { labelSelector, fieldSelector };
@@ -90,7 +92,10 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
     while (!closing.signal.aborted) {
       const { failure, progressed, lasted } = await attempt();
       if (closing.signal.aborted) break;
-      if (failure) announce.failing(failure);
+      if (failure) {
+        announce.failing(failure);
+        onFailure?.(failure);
+      }
       refusals = position !== undefined && !progressed && isRefusal(failure) ? refusals + 1 : 0;
       // A server restored from a backup refuses the old resourceVersion as lying in the future, for ever (Timeout, 504); and
       // who may list but not watch gets at least a slow poll.
@@ -266,6 +271,16 @@ function partialMetadata(kind: 'PartialObjectMetadata' | 'PartialObjectMetadataL
 
 function keyOf({ metadata }: KubeObject): string {
   return `${metadata.namespace ?? ''}/${metadata.name}`;
+}
+
+/** The least that `keep` must keep. */
+export function identityOf({ metadata: { name, namespace, uid, resourceVersion } }: KubeObject): KubeObject['metadata'] {
+  return {
+    name,
+    ...(namespace !== undefined && { namespace }),
+    ...(uid !== undefined && { uid }),
+    ...(resourceVersion !== undefined && { resourceVersion }),
+  };
 }
 
 function sameVersion({ metadata: one }: KubeObject, { metadata: other }: KubeObject): boolean {

@@ -1,5 +1,6 @@
+import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { ApiClient, ApiRequest, KubeObject } from '../../../src/cluster/api.ts';
+import { type ApiClient, ApiError, type ApiRequest, type KubeObject, type ListOptions, type Query } from '../../../src/cluster/api.ts';
 import { watchSecrets } from '../../../src/cluster/secrets.ts';
 import { handSchedule, memoryApi } from './memory-api.ts';
 import { recordingLog } from './scripted-api.ts';
@@ -10,10 +11,18 @@ const secret = (namespace: string, name: string, type = 'kubernetes.io/dockercon
   type,
 });
 
-/** A cluster with these secrets, in which names may be watched as `permitted` says. */
+type Answer = (name: string) => unknown;
+
+/** A cluster with these secrets, in which names may be watched as `permitted` says; `answer` answers the question in another way. */
 function watching(secrets: readonly KubeObject[], permitted: Set<string> | 'all' = 'all') {
   const api = memoryApi(Object.fromEntries(secrets.map((each) => [pathOf(each.metadata.namespace ?? '', each.metadata.name), each])));
   const asked: string[] = [];
+  let answer: Answer = (name) => ({ status: { allowed: permitted === 'all' || permitted.has(name) } });
+  let cut = new AbortController();
+  const refuse = (fieldSelector: unknown) => {
+    const name = /metadata\.name=([^,]+)/.exec(String(fieldSelector))?.[1] ?? '';
+    if (permitted !== 'all' && !permitted.has(name)) throw new ApiError(403, 'Forbidden', 'secrets is forbidden');
+  };
   const client: ApiClient = {
     ...api.client,
     request: async <T>({ path, body }: ApiRequest) => {
@@ -21,14 +30,36 @@ function watching(secrets: readonly KubeObject[], permitted: Set<string> | 'all'
         .resourceAttributes;
       expect([path, resource, namespace]).toEqual(['/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', 'secrets', undefined]);
       asked.push(`${verb} ${name}`);
-      return { status: { allowed: permitted === 'all' || permitted.has(name ?? '') } } as T;
+      return answer(name ?? '') as T;
+    },
+    list: async (path, query, options) => {
+      refuse(query?.fieldSelector);
+      return api.client.list(path, query, options);
+    },
+    async *watch<T extends KubeObject>(path: string, query: Query, signal: AbortSignal) {
+      refuse(query.fieldSelector);
+      yield* api.client.watch<T>(path, query, AbortSignal.any([signal, cut.signal]));
     },
   };
   const log = recordingLog();
   const timers = handSchedule();
-  const watched = watchSecrets({ client, log, schedule: timers.schedule });
+  const watched = watchSecrets({ client, log, schedule: timers.schedule, watchTimings: { sleep: () => setImmediate() } });
   onTestFinished(() => watched.close());
-  return { api, watched, log, asked, timers, permitted };
+  return {
+    api,
+    watched,
+    log,
+    asked,
+    timers,
+    answering: (other: Answer) => {
+      answer = other;
+    },
+    /** As the API server ends each watch after some minutes. */
+    cutWatches: () => {
+      cut.abort(new ApiError(410, 'Expired', 'as scripted'));
+      cut = new AbortController();
+    },
+  };
 }
 
 describe('a secret of a followed name', () => {
@@ -90,7 +121,7 @@ describe('without the right', () => {
     expect(log.lines[0]?.message).toContain('resourceNames ["pull","push"], verbs ["list", "watch"]');
     expect(watched.get('team-a', 'pull')).toBe('unknown');
     timers.passTime();
-    await new Promise(setImmediate);
+    await setImmediate();
     expect(log.lines).toHaveLength(1);
   });
 
@@ -114,6 +145,89 @@ describe('without the right', () => {
       })
       .toBe('present');
   });
+});
+
+describe('a right that is taken away', () => {
+  const pull = secret('team-a', 'pull');
+
+  test('takes with it what was known by it, is told once, and counts again when it is granted again', async () => {
+    const permitted = new Set(['pull', 'push']);
+    const { api, watched, log, timers } = watching([], permitted);
+    watched.follow(['pull', 'push']);
+    await expect.poll(() => [watched.get('team-a', 'pull'), watched.get('team-a', 'push')]).toEqual(['absent', 'absent']);
+    permitted.delete('pull');
+    await expect.poll(timers.passing(() => watched.get('team-a', 'pull'))).toBe('unknown');
+    expect(watched.get('team-a', 'push')).toBe('absent');
+    expect(log.lines.map(({ message }) => message)).toEqual([expect.stringContaining('resourceNames ["pull"], verbs ["list", "watch"]')]);
+    await expect.poll(timers.passing(() => log.lines.length)).toBe(1);
+
+    api.put(pathOf('team-a', 'pull'), pull);
+    permitted.add('pull');
+    await expect.poll(timers.passing(() => watched.get('team-a', 'pull'))).toBe('present');
+  });
+
+  test('is noticed as soon as a watch is refused, and the watches end', async () => {
+    const permitted = new Set(['pull']);
+    const { watched, log, cutWatches } = watching([pull], permitted);
+    watched.follow(['pull']);
+    await expect.poll(() => watched.get('team-a', 'pull')).toBe('present');
+    permitted.delete('pull');
+    cutWatches();
+    await expect.poll(() => watched.get('team-a', 'pull')).toBe('unknown');
+    const refusals = () => log.lines.filter(({ message }) => message.includes('forbidden')).length;
+    const before = refusals();
+    for (let turn = 0; turn < 50; turn += 1) await setImmediate();
+    expect(refusals()).toBe(before);
+    expect(log.lines.filter(({ message }) => message.includes('is not known'))).toHaveLength(1);
+  });
+
+  test('costs nothing when it is back at once', async () => {
+    const { watched, log, asked, timers, answering } = watching([pull]);
+    watched.follow(['pull']);
+    await expect.poll(() => watched.get('team-a', 'pull')).toBe('present');
+    let refusals = 2;
+    answering(() => ({ status: { allowed: refusals-- <= 0 } }));
+    await expect.poll(timers.passing(() => asked.length)).toBeGreaterThanOrEqual(6);
+    expect(watched.get('team-a', 'pull')).toBe('present');
+    expect(log.lines).toEqual([]);
+  });
+
+  test.each<[sentence: string, answer: Answer]>([
+    [
+      'the API server is away',
+      () => {
+        throw new ApiError(503, 'ServiceUnavailable', 'as scripted');
+      },
+    ],
+    ['the answer is nothing', () => undefined],
+    ['the answer has no status', () => ({ status: null })],
+    ['the answer says neither yes nor no', () => ({ status: {} })],
+    ['an authorizer could not answer', () => ({ status: { allowed: false, evaluationError: 'webhook timed out' } })],
+  ])('is not believed where %s, which is told once', async (_sentence, answer) => {
+    const { watched, log, asked, timers, answering } = watching([pull]);
+    watched.follow(['pull']);
+    await expect.poll(() => watched.get('team-a', 'pull')).toBe('present');
+    answering(answer);
+    await expect.poll(timers.passing(() => asked.length)).toBeGreaterThanOrEqual(8);
+    expect(watched.get('team-a', 'pull')).toBe('present');
+    expect(log.lines.map(({ message }) => message)).toEqual([expect.stringContaining('could not be asked')]);
+  });
+});
+
+test('of what the API server sends, only names are kept', async () => {
+  const annotations = { 'kubectl.kubernetes.io/last-applied-configuration': '{"data":{}}' };
+  const { api, watched } = watching([]);
+  const kept: KubeObject[] = [];
+  const { list } = api.client;
+  api.client.list = async <T extends KubeObject>(path: string, query?: Query, options?: ListOptions<T>) => {
+    const listed = await list<T>(path, query, options);
+    kept.push(...listed.items);
+    return listed;
+  };
+  api.put(pathOf('team-a', 'pull'), { ...secret('team-a', 'pull'), metadata: { name: 'pull', namespace: 'team-a', annotations } });
+  watched.follow(['pull']);
+  await expect.poll(() => watched.get('team-a', 'pull')).toBe('present');
+  expect(kept).toEqual([{ metadata: { name: 'pull', namespace: 'team-a', uid: expect.any(String), resourceVersion: expect.any(String) } }]);
 });
 
 test('of very many names only so many are followed, and that is told', async () => {
