@@ -322,7 +322,10 @@ async function followClusterRules(place: SnapshotPlace & { readonly namespaceRul
     },
   });
   const source = watchClusterRules({ ...place, intake, lastGood });
-  return () => source.close();
+  return async () => {
+    await source.close();
+    snapshot.close();
+  };
 }
 
 type OpenCertificates = { readonly source: CertificateSource; readonly caFile: string | undefined };

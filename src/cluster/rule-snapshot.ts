@@ -6,6 +6,7 @@ import { isObject } from '../object/json.ts';
 import type { Bundle } from '../rules/book.ts';
 import { configMapBundle, rulesLabel } from '../rules/config-map.ts';
 import { type ApiClient, ApiError, type Log } from './api.ts';
+import { keepChecking, type Schedule } from './checks.ts';
 import { whenReached } from './patience.ts';
 import type { ConfigMap } from './rule-source.ts';
 
@@ -16,8 +17,8 @@ export type SnapshotPlace = { readonly client: ApiClient; readonly namespace: st
 /** What an earlier run left; nothing where there was none, or where it cannot be read, which is logged. */
 export async function readSnapshot({ client, namespace, log }: SnapshotPlace): Promise<readonly Bundle[]> {
   try {
-    const { data = {} } = await whenReached(log, () => client.get<ConfigMap>(pathOf(namespace)));
-    return Object.entries(data).flatMap(([key, text]) => readBundle(namespace, key, text, log));
+    const { data } = await whenReached(log, () => client.get<ConfigMap>(pathOf(namespace)));
+    return Object.entries(data ?? {}).flatMap(([key, text]) => readBundle(namespace, key, text, log));
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     // Without it only rules that are bad now cannot be stood in for, and they keep the server from being ready.
@@ -27,39 +28,59 @@ export async function readSnapshot({ client, namespace, log }: SnapshotPlace): P
   }
 }
 
-/** Keeps the snapshot in step: one write at a time, the latest wins. Failures are logged, and the next change tries again. */
-export function keepSnapshot({ client, namespace, log }: SnapshotPlace): { save(bundles: readonly Bundle[]): void } {
-  let written: string | undefined;
-  let next: readonly Bundle[] | undefined;
-  let writing = false;
+export type Snapshot = {
+  save(bundles: readonly Bundle[]): void;
+  /** What could not be written yet is left. */
+  close(): void;
+};
 
-  async function write(): Promise<void> {
-    writing = true;
-    while (next) {
-      const data = Object.fromEntries(next.filter(({ documents }) => documents.length > 0).map(writeBundle));
-      next = undefined;
-      const text = JSON.stringify(data);
-      if (text === written) continue;
+/**
+ * Keeps the snapshot in step: one write at a time, the latest wins. What cannot be written is tried again until it can: the rules may not
+ * change for months, and a restart must not find those of before.
+ */
+export function keepSnapshot({ client, namespace, log, schedule }: SnapshotPlace & { readonly schedule?: Schedule | undefined }): Snapshot {
+  const place = `ConfigMap ${namespace}/${snapshotName}`;
+  let latest: { readonly data: object; readonly text: string } | undefined;
+  let written: string | undefined;
+  let trouble: string | undefined;
+
+  const checks = keepChecking({
+    check: async () => {
+      if (latest === undefined || latest.text === written) return;
+      const { data, text } = latest;
+      // Should this fail, it may have arrived all the same.
+      written = undefined;
       const metadata = { name: snapshotName, labels: { [rulesLabel]: 'snapshot' } };
-      try {
-        await client.patchApply(
-          pathOf(namespace),
-          { apiVersion: 'v1', kind: 'ConfigMap', metadata, data },
-          { fieldManager: 'regkeeper', force: true },
-        );
-        written = text;
-      } catch (err) {
-        log.error({ err }, `the snapshot of the rules, ConfigMap ${namespace}/${snapshotName}, could not be written`);
-      }
-    }
-    writing = false;
-  }
+      await client.patchApply(
+        pathOf(namespace),
+        { apiVersion: 'v1', kind: 'ConfigMap', metadata, data },
+        { fieldManager: 'regkeeper', force: true },
+      );
+      written = text;
+      if (trouble !== undefined) log.info({}, `the snapshot of the rules, ${place}, is written again`);
+      trouble = undefined;
+    },
+    onFailure: (err) => {
+      const kind = err instanceof ApiError ? `${err.status} ${err.reason}` : String(err);
+      if (kind === trouble) return;
+      trouble = kind;
+      const message = err instanceof Error ? err.message : String(err);
+      log.error({ err }, `the snapshot of the rules, ${place}, could not be written: ${message}; trying again`);
+    },
+    everyMilliseconds: 60_000,
+    apartMilliseconds: 1_000,
+    schedule,
+  });
 
   return {
     save(bundles) {
-      next = bundles;
-      if (!writing) void write();
+      const data = Object.fromEntries(bundles.filter(({ documents }) => documents.length > 0).map(writeBundle));
+      const text = JSON.stringify(data);
+      if (text === latest?.text) return;
+      latest = { data, text };
+      checks.now();
     },
+    close: () => checks.close(),
   };
 }
 

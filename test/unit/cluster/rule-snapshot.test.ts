@@ -2,14 +2,18 @@ import { describe, expect, test } from 'vitest';
 import { type ApiClient, ApiError, type Log } from '../../../src/cluster/api.ts';
 import { keepSnapshot, readSnapshot, snapshotName } from '../../../src/cluster/rule-snapshot.ts';
 import { configMapBundle } from '../../../src/rules/config-map.ts';
+import { handSchedule } from './memory-api.ts';
 
-type ConfigMap = { metadata: object; data?: Record<string, string> };
+type ConfigMap = { metadata: object; data?: Record<string, string> | null };
 
-/** The one ConfigMap that the snapshot is; `answer` may refuse a write. */
-function apiWith(initial: ConfigMap | undefined, answer: () => Promise<void> = async () => undefined) {
+/** The one ConfigMap that the snapshot is; `answer` may refuse a write, `lost` may lose the answer to one that took place. */
+function apiWith(initial: ConfigMap | undefined, answer = async () => {}, lost = async () => {}) {
   let stored = initial;
   const writes: ConfigMap[] = [];
   const errors: string[] = [];
+  const news: string[] = [];
+  const timers = handSchedule();
+  const scheduled = new Set<object>();
   const client = {
     async get() {
       if (!stored) throw new ApiError(404, 'NotFound', 'not found');
@@ -19,12 +23,35 @@ function apiWith(initial: ConfigMap | undefined, answer: () => Promise<void> = a
       await answer();
       stored = body;
       writes.push(body);
+      await lost();
     },
   } as unknown as ApiClient;
   const ignore = () => undefined;
-  const log: Log = { debug: ignore, info: ignore, warn: ignore, error: (_fields, message) => errors.push(message) };
-  return { place: { client, namespace: 'regkeeper', log }, writes, errors };
+  const log: Log = {
+    debug: ignore,
+    info: (_fields, message) => news.push(message),
+    warn: ignore,
+    error: (_fields, message) => errors.push(message),
+  };
+  const schedule = (work: () => void, milliseconds: number) => {
+    const timer = {};
+    scheduled.add(timer);
+    const cancel = timers.schedule(() => {
+      scheduled.delete(timer);
+      work();
+    }, milliseconds);
+    return () => {
+      scheduled.delete(timer);
+      cancel();
+    };
+  };
+  return { place: { client, namespace: 'regkeeper', log, schedule }, writes, errors, news, timers, scheduled };
 }
+
+const textsOf = (writes: readonly ConfigMap[]) =>
+  writes.flatMap(({ data }) =>
+    Object.values(data ?? {}).map((text) => (JSON.parse(text) as { data: Record<string, string> }).data['a.yaml']),
+  );
 
 const bundle = (name: string, data: Record<string, string>) =>
   configMapBundle({ metadata: { name, namespace: 'regkeeper', resourceVersion: '7' }, data });
@@ -41,6 +68,7 @@ describe('the snapshot of the rules', () => {
   test('there is none at the first start', async () => {
     expect(await readSnapshot(apiWith(undefined).place)).toEqual([]);
     expect(await readSnapshot(apiWith({ metadata: { name: snapshotName } }).place)).toEqual([]);
+    expect(await readSnapshot(apiWith({ metadata: { name: snapshotName }, data: null }).place)).toEqual([]);
   });
 
   test('what somebody damaged is left out, and told', async () => {
@@ -59,16 +87,93 @@ describe('the snapshot of the rules', () => {
     await expect.poll(() => writes).toHaveLength(2);
   });
 
-  test('a write that fails is told, and the next change is written all the same', async () => {
+  test('a write that fails is tried again until it can be done; the failure and the recovery are told once', async () => {
+    let failures = 7;
+    const { place, writes, errors, news, timers } = apiWith(undefined, async () => {
+      if (failures-- > 0) throw new ApiError(503, 'ServiceUnavailable', 'as scripted');
+    });
+    keepSnapshot(place).save([bundle('rules', { 'a.yaml': 'rules: []' })]);
+    await expect.poll(timers.passing(() => writes.length)).toBe(1);
+    await expect.poll(() => news).toEqual([expect.stringContaining('is written again')]);
+    expect(errors).toEqual([expect.stringContaining('could not be written: as scripted')]);
+    expect(textsOf(writes)).toEqual(['rules: []']);
+  });
+
+  test('another reason for the failure is told too', async () => {
+    const reasons: [status: number, reason: string][] = [
+      [503, 'ServiceUnavailable'],
+      [403, 'Forbidden'],
+      [403, 'Forbidden'],
+    ];
+    const { place, writes, errors, timers } = apiWith(undefined, async () => {
+      const [status, reason] = reasons.shift() ?? [];
+      if (status !== undefined && reason !== undefined) throw new ApiError(status, reason, reason);
+    });
+    keepSnapshot(place).save([bundle('rules', { 'a.yaml': 'rules: []' })]);
+    await expect.poll(timers.passing(() => writes.length)).toBe(1);
+    expect(errors).toEqual([expect.stringContaining('ServiceUnavailable'), expect.stringContaining('Forbidden')]);
+  });
+
+  test('a change is written at once, though the one before waits to be tried again, and that one is not written any more', async () => {
     let failing = true;
-    const { place, writes, errors } = apiWith(undefined, async () => {
-      if (failing) throw new ApiError(403, 'Forbidden', 'no');
+    const { place, writes, errors, timers } = apiWith(undefined, async () => {
+      if (failing) throw new ApiError(429, 'TooManyRequests', 'as scripted');
     });
     const snapshot = keepSnapshot(place);
-    snapshot.save([bundle('rules', { 'a.yaml': 'rules: []' })]);
-    await expect.poll(() => errors).toEqual([expect.stringContaining('could not be written')]);
+    snapshot.save([bundle('rules', { 'a.yaml': 'older' })]);
+    await expect.poll(() => errors).toHaveLength(1);
     failing = false;
-    snapshot.save([bundle('rules', { 'a.yaml': 'rules: []' })]);
+    snapshot.save([bundle('rules', { 'a.yaml': 'newer' })]);
     await expect.poll(() => writes).toHaveLength(1);
+    await expect.poll(timers.passing(() => textsOf(writes))).toEqual(['newer']);
+  });
+
+  test('of the changes during a write the latest alone is written', async () => {
+    const { place, writes, timers } = apiWith(undefined, () => writing.promise);
+    const writing = Promise.withResolvers<void>();
+    const snapshot = keepSnapshot(place);
+    for (const text of ['one', 'two', 'three']) snapshot.save([bundle('rules', { 'a.yaml': text })]);
+    writing.resolve();
+    await expect.poll(timers.passing(() => textsOf(writes))).toEqual(['one', 'three']);
+  });
+
+  test('what may have arrived although its answer was lost is overwritten, also by what was there before', async () => {
+    let losing = false;
+    const { place, writes, errors, timers } = apiWith(
+      undefined,
+      async () => {
+        if (losing && writes.length > 1) throw new ApiError(0, 'Unreachable', 'as scripted');
+      },
+      async () => {
+        if (losing) throw new ApiError(0, 'Timeout', 'as scripted');
+      },
+    );
+    const snapshot = keepSnapshot(place);
+    snapshot.save([bundle('rules', { 'a.yaml': 'one' })]);
+    await expect.poll(() => writes).toHaveLength(1);
+    losing = true;
+    snapshot.save([bundle('rules', { 'a.yaml': 'two' })]);
+    await expect.poll(() => errors).not.toEqual([]);
+    snapshot.save([bundle('rules', { 'a.yaml': 'one' })]);
+    losing = false;
+    await expect.poll(timers.passing(() => textsOf(writes))).toEqual(['one', 'two', 'one']);
+  });
+
+  test('closed, it tries nothing any more and leaves no timer, before a write, after one and after a failure', async () => {
+    let failing = true;
+    const { place, writes, errors, timers, scheduled } = apiWith(undefined, async () => {
+      if (failing) throw new ApiError(503, 'ServiceUnavailable', 'as scripted');
+    });
+    keepSnapshot(place).close();
+    expect(scheduled.size).toBe(0);
+    const snapshot = keepSnapshot(place);
+    snapshot.save([bundle('rules', { 'a.yaml': 'one' })]);
+    await expect.poll(() => errors).toHaveLength(1);
+    snapshot.close();
+    failing = false;
+    expect(scheduled.size).toBe(0);
+    snapshot.save([bundle('rules', { 'a.yaml': 'two' })]);
+    await expect.poll(timers.passing(() => scheduled.size)).toBe(0);
+    expect(writes).toEqual([]);
   });
 });
