@@ -3,6 +3,7 @@
  * the registries in which nodes look for a name without one.
  */
 import { parseImage } from '../image/reference.ts';
+import { valueAt } from '../object/json.ts';
 import type { Platform, PlatformRegistry } from '../rules/platform.ts';
 import type { ShortNames } from '../rules/ruleset.ts';
 import type { ApiClient, KubeObject, Log } from './api.ts';
@@ -27,15 +28,11 @@ export type PlatformOptions = {
 };
 
 type ImageConfig = KubeObject & {
-  readonly spec?: { readonly registrySources?: { readonly containerRuntimeSearchRegistries?: readonly unknown[] | null } | null } | null;
+  readonly spec?: { readonly registrySources?: { readonly containerRuntimeSearchRegistries?: unknown } | null } | null;
   readonly status?: { readonly internalRegistryHostname?: unknown } | null;
 };
 type Service = KubeObject & {
-  readonly spec?: {
-    readonly clusterIP?: string;
-    readonly clusterIPs?: readonly string[] | null;
-    readonly ports?: readonly { readonly port?: number }[] | null;
-  } | null;
+  readonly spec?: { readonly clusterIP?: unknown; readonly clusterIPs?: unknown; readonly ports?: unknown } | null;
 };
 
 /**
@@ -100,11 +97,11 @@ function namedRegistries(config: ImageConfig | undefined): readonly PlatformRegi
 /** Old manifests and streams name the registry by the address of its Service: `172.30.1.1:5000`. */
 function addressedRegistries(service: Service | undefined): readonly PlatformRegistry[] {
   const { clusterIP, clusterIPs, ports } = service?.spec ?? {};
-  const addresses = (clusterIPs ?? [clusterIP ?? '']).filter((address) => address !== '' && address !== 'None');
+  const addresses = textsOf(clusterIPs ?? [clusterIP]).filter((address) => address !== '' && address !== 'None');
   const object = `service ${registryService.namespace}/${registryService.name}`;
   return addresses.flatMap((address) => {
     const host = address.includes(':') ? `[${address}]` : address;
-    return (ports ?? []).flatMap(({ port }) => (port === undefined ? [] : [{ registry: `${host}:${port}`, object }]));
+    return portsOf(ports).map((port) => ({ registry: `${host}:${port}`, object }));
   });
 }
 
@@ -113,12 +110,19 @@ function addressedRegistries(service: Service | undefined): readonly PlatformReg
  * nobody can say, so none is let in.
  */
 function searchedRegistries(config: ImageConfig | undefined): ShortNames {
-  const listed = config?.spec?.registrySources?.containerRuntimeSearchRegistries ?? [];
-  const hosts = listed.filter((host) => typeof host === 'string').filter(isRegistry);
+  const hosts = textsOf(config?.spec?.registrySources?.containerRuntimeSearchRegistries).filter(isRegistry);
   return hosts.length > 0 ? hosts : 'reject';
 }
 
 function isRegistry(host: string): boolean {
   const parsed = parseImage(`${host}/image`);
   return parsed.ok && parsed.reference.qualified;
+}
+
+function textsOf(list: unknown): readonly string[] {
+  return Array.isArray(list) ? list.filter((each) => typeof each === 'string') : [];
+}
+
+function portsOf(list: unknown): readonly number[] {
+  return Array.isArray(list) ? list.map((each) => valueAt(each, ['port'])).filter((port) => typeof port === 'number') : [];
 }

@@ -129,7 +129,7 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
   async function relist(): Promise<string> {
     const { items: listed, resourceVersion } = await client.list<T>(path, selection, {
       pageSize,
-      keep,
+      keep: kept,
       signal: closing.signal,
       timeoutMilliseconds: timings.answerWithin,
       onContact: () => {
@@ -150,6 +150,11 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
       firstSync.resolve();
     }
     return resourceVersion;
+  }
+
+  function kept(object: T): T {
+    if (!object?.metadata?.name) throw new ApiError(0, 'Unreadable', `GET ${path}: the answer is no list: an object in it has no name`);
+    return keep ? keep(object) : object;
   }
 
   function tellDifferences(before: ReadonlyMap<string, T>, after: ReadonlyMap<string, T>): void {
@@ -303,9 +308,10 @@ function isRefusal(failure: Error | undefined): boolean {
   return failure instanceof ApiError && failure.status > 0 && failure.status !== 401 && failure.status !== 429;
 }
 
-/** What cannot be read in a watch would come again at each resume; a list goes past it. */
+/** What cannot be read in a watch would come again at each resume; a list goes past it. Nobody foresaw it: what is no ApiError. */
 function mustList(failure: Error): boolean {
-  return isExpired(failure) || (failure instanceof ApiError && failure.reason === 'Unreadable');
+  if (failure instanceof ApiError) return isExpired(failure) || failure.reason === 'Unreadable';
+  return !(failure instanceof Silence);
 }
 
 /** Milliseconds: between half of and the whole of 0.4 s, doubled with each failure in a row up to 10 s, since requests wait for what is read here; at least what the server asked for. */

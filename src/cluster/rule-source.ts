@@ -1,13 +1,12 @@
 /** Rules out of ConfigMaps, followed live. */
 import type { RuleIntake } from '../intake/intake.ts';
 import type { Bundle } from '../rules/book.ts';
-import { configMapBundle, idOf, rulesLabel } from '../rules/config-map.ts';
+import { configMapBundle, idOf, type RulesConfigMap, rulesLabel } from '../rules/config-map.ts';
 import type { RuleScope } from '../rules/parse.ts';
 import type { ApiClient, KubeObject, Log } from './api.ts';
 import { type Change, watchCollection } from './reflector.ts';
 
-type Texts = Readonly<Record<string, string>>;
-export type ConfigMap = KubeObject & { readonly data?: Texts; readonly binaryData?: Texts };
+export type ConfigMap = KubeObject & Pick<RulesConfigMap, 'data' | 'binaryData'>;
 
 export type ClusterRules = {
   readonly client: ApiClient;

@@ -8,9 +8,11 @@ export const rulesLabel = 'regkeeper.io/rules';
 /** As much of a ConfigMap as is read. */
 export type RulesConfigMap = {
   readonly metadata: { readonly name: string; readonly namespace?: string; readonly resourceVersion?: string };
-  readonly data?: Readonly<Record<string, string>>;
-  readonly binaryData?: Readonly<Record<string, string>>;
+  readonly data?: Texts | null;
+  readonly binaryData?: Texts | null;
 };
+
+type Texts = Readonly<Record<string, string>>;
 
 /** The documents of one ConfigMap, by the names of their keys; rules of the cluster, or of the namespace that it lies in. */
 export function configMapBundle(configMap: RulesConfigMap, of: RuleScope['kind'] = 'cluster'): Bundle {
@@ -25,8 +27,10 @@ export function configMapBundle(configMap: RulesConfigMap, of: RuleScope['kind']
   return { id: idOf(configMap, of), scope, ...(resourceVersion !== undefined && { version: resourceVersion }), documents };
 }
 
-function documentKeys(data: Readonly<Record<string, string>> = {}): readonly string[] {
-  return Object.keys(data).filter(isDocumentKey).sort();
+function documentKeys(data: Texts | null | undefined): readonly string[] {
+  return Object.keys(data ?? {})
+    .filter(isDocumentKey)
+    .sort();
 }
 
 /** Other keys are notes, and left alone. */

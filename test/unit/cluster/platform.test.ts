@@ -52,6 +52,14 @@ describe('internal registries are', () => {
     ],
     ['not a Service without address', [undefined, service({ clusterIP: 'None', ports: [{ port: 5000 }] })], []],
     ['not a Service without ports', [undefined, service({ clusterIP: '172.30.1.1' })], []],
+    ['not what is no Service at all', [undefined, service({ clusterIP: 5, clusterIPs: '172.30.1.1', ports: {} })], []],
+    [
+      'not its parts of another type',
+      [undefined, service({ clusterIPs: [null, 5, '172.30.1.1'], ports: [null, 5000, { port: '5000' }] })],
+      [],
+    ],
+    ['not a Service without a spec', [undefined, { metadata: { name: 'image-registry' }, spec: null }], []],
+    ['not a configuration without anything', [{ metadata: { name: 'cluster' }, spec: null, status: null }, undefined], []],
   ])('%s', (_sentence, args, registries) => {
     expect(found(...args)).toEqual(registries);
   });
@@ -62,6 +70,8 @@ describe('a name without registry is', () => {
     ['searched where the nodes search', ['registry.access.redhat.com', 'quay.io'], ['registry.access.redhat.com', 'quay.io']],
     ['let in nowhere without a list', undefined, 'reject'],
     ['let in nowhere with an empty list', [], 'reject'],
+    ['let in nowhere with a list that is none', 'quay.io', 'reject'],
+    ['let in nowhere with nothing for a list', null, 'reject'],
     ['not searched in what is no registry', ['https://x', 5, 'nginx', 'a.io:5000'], ['a.io:5000']],
     ['let in nowhere where the list has no registry', ['https://x'], 'reject'],
   ])('%s', (_sentence, search, shortNames) => {

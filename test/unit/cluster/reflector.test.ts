@@ -175,6 +175,27 @@ const courses: Record<string, Course> = {
     changes: ['synced of a', 'added b@2 of a b'],
     pauses: [200],
   },
+  'lists again where a line is JSON that no API server sends': {
+    script: [
+      listing('10', [a]),
+      watched(null as never),
+      listing('20', [a]),
+      watched({ type: 'ERROR', object: { code: 500, message: null } }),
+      listing('30', [a, b]),
+      watching(),
+    ],
+    requests: ['list', 'watch 10', 'list', 'watch 20', 'list', 'watch 30'],
+    changes: ['synced of a', 'added b@2 of a b'],
+  },
+  'takes no list with an object that has no name': {
+    script: [
+      ...[{ metadata: {} }, { metadata: null }, {}, null].map((object) => listing('10', [a, object as never])),
+      listing('20', [a]),
+      watching(),
+    ],
+    requests: ['list', 'list', 'list', 'list', 'list', 'watch 20'],
+    changes: ['synced of a'],
+  },
   'takes no other JSON for an empty collection': {
     script: [listing('10', [a]), refusing(410, 'Gone'), json({ hello: 'world' }), json({ items: [] }), listing('20', [a]), watching()],
     requests: ['list', 'watch 10', 'list', 'list', 'list', 'watch 20'],
@@ -330,6 +351,17 @@ describe('watchCollection', () => {
   test.each(permissions)('knows the permission that %s needs', async (path, expected) => {
     const { log } = await reflecting([refusing(403, 'Forbidden'), () => undefined], { path });
     await vi.waitFor(() => expect(log.lines).toEqual([{ level: 'warn', message: expect.stringContaining(expected) }]));
+  });
+
+  test.each([
+    ['without metadata', {}],
+    ['without a name', { metadata: { namespace: 'regkeeper' } }],
+  ])('says that an object came %s, also where little of each is kept', async (_sentence, object) => {
+    const keep = ({ metadata: { name } }: KubeObject) => ({ metadata: { name } });
+    const { log } = await reflecting([listing('10', [object as never]), () => undefined], { keep });
+    await vi.waitFor(() =>
+      expect(log.lines).toEqual([{ level: 'warn', message: `GET ${path}: the answer is no list: an object in it has no name` }]),
+    );
   });
 
   test('says once that an API is not there, and finds it when it comes', async () => {

@@ -64,6 +64,14 @@ test('the book is opened when the rules of namespaces are listed too, once, with
   await expect.poll(() => calls.slice(1)).toEqual([['offer', ['namespace rules team-a/own']]]);
 });
 
+test('a ConfigMap with nothing in it is one without rules, at the start and later, in any spelling', async () => {
+  const empty = (name: string) => ({ ...configMap(name, 'regkeeper'), data: null, binaryData: null }) as unknown as KubeObject;
+  const { api, calls } = watching({ [ownPath('a')]: empty('a') }, false);
+  await expect.poll(() => calls).toEqual([['open', ['ConfigMap regkeeper/a']]]);
+  api.put(ownPath('b'), empty('b'));
+  await expect.poll(() => calls.slice(1)).toEqual([['offer', ['ConfigMap regkeeper/b']]]);
+});
+
 test('without the setting nobody asks for ConfigMaps of other namespaces', async () => {
   const { api, calls } = watching({ [anyPath('own')]: configMap('own', 'team-a') }, false);
   await expect.poll(() => calls).toEqual([['open', []]]);
