@@ -116,10 +116,11 @@ describe('the snapshot of the rules', () => {
 
   test('a change is written at once, though the one before waits to be tried again, and that one is not written any more', async () => {
     let failing = true;
-    const { place, writes, errors, timers } = apiWith(undefined, async () => {
+    const { place, writes, errors } = apiWith(undefined, async () => {
       if (failing) throw new ApiError(429, 'TooManyRequests', 'as scripted');
     });
-    const snapshot = keepSnapshot(place);
+    const timers = handSchedule(0);
+    const snapshot = keepSnapshot({ ...place, schedule: timers.schedule });
     snapshot.save([bundle('rules', { 'a.yaml': 'older' })]);
     await expect.poll(() => errors).toHaveLength(1);
     failing = false;
