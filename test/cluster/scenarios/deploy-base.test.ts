@@ -1,4 +1,6 @@
-import { join } from 'node:path';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type ApiClient, connectApi } from '../../../src/cluster/api.ts';
 import { onTimer, type Schedule } from '../../../src/cluster/checks.ts';
@@ -6,7 +8,6 @@ import { loadKubeConfig } from '../../../src/cluster/kubeconfig.ts';
 import { keepRegistered } from '../../../src/cluster/registration.ts';
 import { keepOwnCertificate } from '../../../src/cluster/self-certificates.ts';
 import { kindsWithImages } from '../../../src/object/kinds.ts';
-import type { Kubectl } from '../kubectl.ts';
 import { target, waitFor } from '../target.ts';
 
 const cluster = target();
@@ -17,6 +18,14 @@ const account = 'system:serviceaccount:regkeeper:regkeeper';
 /** It asks about the rules themselves, and lets edits pass while nobody answers. */
 const guard = 'configmaps.guard.regkeeper.io';
 const log = { debug: ignore, info: ignore, warn: ignore, error: ignore };
+
+/** What comes before the folder. */
+type Command = readonly string[];
+const plain: Command = ['apply', '-k'];
+/** As deploy/README.md has it, for the installation and for upgrades. */
+const documented: Command = ['apply', '--server-side', '--field-manager=regkeeper-install', '-k'];
+/** As it has it for the first time after plain `kubectl apply`. */
+const oncePlain: Command = ['apply', '--server-side', '--force-conflicts', '--field-manager=regkeeper-install', '-k'];
 
 function folder(name: string): string {
   return join(import.meta.dirname, '../../../deploy', name);
@@ -127,6 +136,15 @@ const validating = () => kubectl.json<Configuration>(['get', 'validatingwebhookc
 const secretData = async () =>
   (await kubectl.json<{ data?: Record<string, string> }>(['get', 'secret', 'regkeeper-tls', '-n', 'regkeeper'])).data;
 
+const editedRules = 'mode: enforce\nunconfigured: deny\nrules: []\n';
+const editRules = () =>
+  kubectl([
+    ...['patch', 'configmap', 'regkeeper-rules', '-n', 'regkeeper', '--type=merge'],
+    ...['--field-manager=kubectl-edit', `--patch=${JSON.stringify({ data: { 'rules.yaml': editedRules } })}`],
+  ]);
+const rules = async () =>
+  (await kubectl.json<{ data: Record<string, string> }>(['get', 'configmap', 'regkeeper-rules', '-n', 'regkeeper'])).data['rules.yaml'];
+
 describe('the service account of the server', () => {
   test.each([
     ['list', 'serviceaccounts', '--all-namespaces'],
@@ -189,6 +207,16 @@ describe('the shipped Pods', () => {
     expect(rules.data['rules.yaml']).toMatch(/^mode: audit$/m);
   });
 });
+
+test("the owner's rules stop a server-side apply of deploy/base, and survive it", async () => {
+  await uninstall();
+  await kubectl([...documented, base]);
+  await editRules();
+  const { code, stderr } = await kubectl([...documented, base], { allowFailure: true });
+  expect(code).not.toBe(0);
+  expect(stderr.match(/\.data\.rules\.yaml|Apply failed with [0-9]+/g)).toEqual(['Apply failed with 1', '.data.rules.yaml']);
+  expect(await rules()).toBe(editedRules);
+}, 120_000);
 
 describe('with the rights of the shipped service account', () => {
   /** What the server does after its start. */
@@ -343,57 +371,59 @@ describe('with the rights of the shipped service account', () => {
     await kubectl(['annotate', resource, 'x', '-n', namespace, 'a=b']);
   });
 
-  describe.each<[string, string[]]>([
-    ['kubectl apply', ['apply', '-k']],
-    ['kubectl apply --server-side', ['apply', '--server-side', '--force-conflicts', '--field-manager=regkeeper-install', '-k']],
-  ])('applying the same again with %s', (_name, command) => {
-    test.each(['base', 'program'])('keeps the filled webhooks and the certificate: deploy/%s', async (name) => {
+  test.each<[string, Command, Command[]]>([
+    ['installed and upgraded by plain kubectl apply', plain, [plain, plain]],
+    ['installed and upgraded as documented', documented, [documented, documented]],
+    ['installed by plain kubectl apply, upgraded as documented', plain, [oncePlain, documented]],
+    ['installed as documented, then by plain kubectl apply and back', documented, [plain, oncePlain, documented]],
+  ])(
+    'an installation keeps webhooks, certificate and rules: %s',
+    async (_name, install, upgrades) => {
+      await uninstall();
+      await kubectl([...install, base]);
       const certificates = await serve();
       const before = { data: await secretData(), mutating: (await mutating()).webhooks, validating: (await validating()).webhooks };
-      await kubectl([...command, folder(name)]);
-      const after = { data: await secretData(), mutating: (await mutating()).webhooks, validating: (await validating()).webhooks };
-      expect(after).toEqual(before);
-      expect(certificates.current().certificate).toBe(Buffer.from(before.data?.['tls.crt'] ?? '', 'base64').toString());
-    });
-  });
-});
+      const expectKept = async () => {
+        const after = { data: await secretData(), mutating: (await mutating()).webhooks, validating: (await validating()).webhooks };
+        expect(after).toEqual(before);
+        expect(certificates.current().certificate).toBe(Buffer.from(before.data?.['tls.crt'] ?? '', 'base64').toString());
+      };
+      await kubectl([...install, base]);
+      await expectKept();
 
-describe("the owner's rules", () => {
-  const edited = 'mode: enforce\nunconfigured: deny\nrules: []\n';
-  const edit = () =>
-    kubectl([
-      ...['patch', 'configmap', 'regkeeper-rules', '-n', 'regkeeper', '--type=merge'],
-      ...['--field-manager=kubectl-edit', `--patch=${JSON.stringify({ data: { 'rules.yaml': edited } })}`],
-    ]);
-  const rules = async () =>
-    (await kubectl.json<{ data: Record<string, string> }>(['get', 'configmap', 'regkeeper-rules', '-n', 'regkeeper'])).data['rules.yaml'];
+      await editRules();
+      for (const [index, upgrade] of upgrades.entries()) {
+        await kubectl([...upgrade, await nextRelease(index + 1)]);
+        const { args, image } = await container();
+        expect([image, args.at(-1)]).toEqual([`registry.example.com/regkeeper:${index + 1}`, `--drain-seconds=${index + 1}`]);
+        expect(await rules()).toBe(editedRules);
+        await expectKept();
+      }
+    },
+    120_000,
+  );
 
-  test.each<[string, string[]]>([
-    ['kubectl apply', ['apply', '-k']],
-    ['kubectl apply --server-side', ['apply', '--server-side', '--force-conflicts', '--field-manager=regkeeper-install', '-k']],
-  ])('survive an upgrade with deploy/program by %s', async (_name, command) => {
-    await edit();
-    await kubectl([...command, folder('program')]);
-    expect(await rules()).toBe(edited);
-  });
-
-  test('stop a server-side apply of deploy/base, and survive it', async () => {
-    await install();
-    await edit();
-    const { code, stderr } = await serverSideApply();
-    expect(code).not.toBe(0);
-    expect(stderr).toContain('.data.rules.yaml');
-    expect(await rules()).toBe(edited);
-  });
-
-  /** From nothing, as README.md says. */
-  async function install() {
-    await kubectl(['delete', 'configmap', 'regkeeper-rules', '-n', 'regkeeper']);
-    await serverSideApply();
+  /** An overlay on deploy/program with another image, another argument and another port than the one before. */
+  async function nextRelease(number: number): Promise<string> {
+    const directory = await mkdtemp(join(tmpdir(), 'regkeeper-release-'));
+    onTestFinished(() => rm(directory, { recursive: true }));
+    const args = { op: 'add', path: '/spec/template/spec/containers/0/args/-', value: `--drain-seconds=${number}` };
+    const port = { op: 'add', path: '/spec/egress/0/ports/-', value: { port: 7_000 + number, protocol: 'TCP' } };
+    const kustomization = {
+      resources: [relative(directory, folder('program'))],
+      images: [{ name: 'regkeeper.invalid/regkeeper', newName: 'registry.example.com/regkeeper', newTag: String(number) }],
+      patches: [
+        { target: { kind: 'Deployment', name: 'regkeeper' }, patch: JSON.stringify([args]) },
+        { target: { kind: 'NetworkPolicy', name: 'regkeeper' }, patch: JSON.stringify([port]) },
+      ],
+    };
+    await writeFile(join(directory, 'kustomization.yaml'), JSON.stringify(kustomization));
+    return directory;
   }
 
-  function serverSideApply(kubectlHere: Kubectl = kubectl) {
-    return kubectlHere(['apply', '--server-side', '--field-manager=regkeeper-install', '-k', base], { allowFailure: true });
+  async function container(): Promise<{ args: string[]; image: string }> {
+    type Deployment = { spec: { template: { spec: { containers: [{ args: string[]; image: string }] } } } };
+    return (await kubectl.json<Deployment>(['get', 'deployment', 'regkeeper', '-n', 'regkeeper'])).spec.template.spec.containers[0];
   }
 });
 

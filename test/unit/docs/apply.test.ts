@@ -1,0 +1,11 @@
+import { expect, test } from 'vitest';
+import { blocks, pages, readPage } from './pages.ts';
+
+/** What test/cluster/scenarios/deploy-base.test.ts installs and upgrades by: after another command the next upgrade stops with conflicts. */
+const documented = 'kubectl apply --server-side --field-manager=regkeeper-install -k ';
+
+test('every command that applies a folder is the one that upgrades go by', () => {
+  const commands = pages.flatMap((page) => blocks(readPage(page)).flatMap(({ text }) => text.match(/^kubectl apply .*-k .*$/gm) ?? []));
+  expect(commands.length).toBeGreaterThan(1);
+  expect(commands.filter((command) => !command.startsWith(documented))).toEqual([]);
+});
