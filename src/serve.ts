@@ -38,6 +38,7 @@ import { createWebhookServer, minimumTlsVersion } from './server/webhook.ts';
 import type { Environment, Settings } from './settings.ts';
 import { type AuditLog, createAuditLog, createLogger, type LogDestination, openDestination } from './telemetry/logger.ts';
 import { createMetrics } from './telemetry/metrics.ts';
+import { tellRecovery } from './telemetry/rules-recovery.ts';
 import { complaintAboutAge, lifeOf } from './tls/age.ts';
 import { ensureDevelopmentCertificates } from './tls/development.ts';
 import { watchCertificateFiles } from './tls/files.ts';
@@ -68,6 +69,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
   const onPlatform = createRulesOnPlatform(hashRules);
   const inForce = (written: RuleSet | undefined) => written && onPlatform.apply(written).ruleSet;
   const advise = createAdvice(log);
+  const recovery = tellRecovery({ book, inForce: () => inForce(book.current()), log });
   const tell = (changes: readonly ToldChange[]) => {
     tellRules(changes, book, log, auditLog);
     const rules = inForce(book.current());
@@ -75,6 +77,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
   };
   const onRules = (changes: readonly RulesChange[]) => {
     tell(changes.map((change) => changeOnPlatform(change, onPlatform)));
+    recovery.look(changes);
     const written = book.current();
     if (written) clusterFacts?.followSecrets(namedSecrets(written));
     if (written && changes.some(({ scope, problems }) => scope.kind === 'cluster' && problems.length === 0)) advise(written);
@@ -300,6 +303,7 @@ async function followRuleFiles(settings: Settings, { onChange, ...into }: Intake
     paths: settings.rulePaths,
     intake,
     onProblem: (message) => log.error({}, `${message} (the last rules stay in force)`),
+    onReadable: () => log.info({}, 'the files of the rules can be read again'),
   }).catch((error: unknown) => {
     throw new ConfigurationError(error instanceof Error ? error.message : String(error));
   });

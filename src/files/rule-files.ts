@@ -14,6 +14,8 @@ export type RuleFiles = {
   readonly intake: RuleIntake;
   /** Called once for each new trouble of reading; the rules in force stay. */
   readonly onProblem: (message: string) => void;
+  /** Called when everything can be read again after trouble, before what has changed meanwhile is told. */
+  readonly onReadable?: () => void;
   readonly pollMilliseconds?: number;
 };
 
@@ -28,6 +30,7 @@ export async function watchRuleFiles(options: RuleFiles): Promise<{ close(): voi
   async function look(): Promise<void> {
     try {
       const next = bundlesOf(await readWhole(paths));
+      if (lastProblem !== undefined) options.onReadable?.();
       lastProblem = undefined;
       for (const bundle of next.values()) if (contentOf(known.get(bundle.id)) !== contentOf(bundle)) await intake.offer(bundle);
       for (const id of known.keys()) if (!next.has(id)) await intake.withdraw(id);

@@ -1,7 +1,7 @@
 /** The program as a process: what its exit code and its streams tell, and that it loses nothing when it is ended. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -206,6 +206,28 @@ test('the three objects of the first ten minutes: injected, refused, given pull 
     .map((line) => JSON.parse(line) as { log: string; event: string });
   expect(records.map(({ event }) => event)).toEqual(['rules', ...Array(6).fill('decision')]);
   expect(records.every(({ log }) => log === 'audit')).toBe(true);
+});
+
+test('trouble with the rules and its end: the last word of the log is that they are in force again', async () => {
+  const file = join(folder, 'edited.yaml');
+  const good = 'rules: [{registry: edited.example.com}]\n';
+  await writeFile(file, good);
+  const { child, log } = await serve('--rules', file);
+  const lines = () => log().trim().split('\n');
+  // At once, as editors do it: a file that is read while it is written is another change.
+  const edit = async (text: string) => {
+    await writeFile(`${file}.new`, text);
+    await rename(`${file}.new`, file);
+  };
+  await edit('rulez: []\n');
+  await expect.poll(() => lines().at(-1), { timeout: 30_000 }).toContain('rules refused');
+  await edit(good);
+  await expect.poll(() => lines().at(-1), { timeout: 30_000 }).toMatch(/"rulesRevision":"[0-9a-f]{12}","msg":"rules are in force again: /);
+  await rm(file);
+  await expect.poll(() => lines().at(-1), { timeout: 30_000 }).toContain('(the last rules stay in force)');
+  await edit(good);
+  await expect.poll(() => lines().at(-1), { timeout: 30_000 }).toContain('the files of the rules can be read again');
+  child.kill('SIGKILL');
 });
 
 test.each([

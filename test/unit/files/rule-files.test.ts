@@ -29,6 +29,7 @@ async function watch(...paths: readonly string[]) {
     paths,
     intake: createRuleIntake({ book, parser: createDocumentParser(), onChange: (more) => changes.push(...more) }),
     onProblem: (problem) => problems.push(problem),
+    onReadable: () => problems.push('can be read again'),
     pollMilliseconds: 100,
   });
   open.push(files);
@@ -188,12 +189,15 @@ describe('following', () => {
     expect(registries()).toEqual(['a.io']);
   });
 
-  test('deleting the last file keeps the rules and is told once', async () => {
+  test('deleting the last file keeps the rules and is told once, and so is its return', async () => {
     await writeFile(join(folder, 'a.yaml'), rule('a.io'));
     const { registries, problems } = await watch(folder);
     await rm(join(folder, 'a.yaml'));
     await expect.poll(() => problems).toEqual([expect.stringContaining('holds no')]);
     expect(registries()).toEqual(['a.io']);
+    await writeFile(join(folder, 'a.new'), rule('a.io'));
+    await rename(join(folder, 'a.new'), join(folder, 'a.yaml'));
+    await expect.poll(() => problems.slice(1)).toEqual(['can be read again']);
   });
 
   test('a mounted ConfigMap: files are links into a folder that is swapped as a whole', async () => {

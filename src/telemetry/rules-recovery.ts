@@ -1,0 +1,50 @@
+import type { RuleBook, RulesChange } from '../rules/book.ts';
+import type { RuleScope } from '../rules/parse.ts';
+import type { RuleSet } from '../rules/ruleset.ts';
+
+export type RulesRecovery = {
+  /** After each event of the rules, those that changed nothing included. */
+  look(changes: readonly RulesChange[]): void;
+};
+
+export type RulesRecoveryOptions = {
+  readonly book: Pick<RuleBook, 'refused'>;
+  readonly inForce: () => RuleSet | undefined;
+  readonly log: { info(fields: object, message: string): void };
+};
+
+/**
+ * Tells when nothing of the cluster's rules, or of a namespace's own, is refused or missing any more. The usual mending is to undo the edit:
+ * the revision is the one before, so nothing else would say it.
+ */
+export function tellRecovery({ book, inForce, log }: RulesRecoveryOptions): RulesRecovery {
+  let troubled = new Set<string>();
+  /** The cluster's rules were taken away, and stay in force. */
+  let alerted = false;
+  return {
+    look(changes) {
+      const before = troubled;
+      for (const { alert, problems } of changes.filter(({ scope }) => scope.kind === 'cluster')) {
+        if (alert !== undefined) alerted = true;
+        else if (problems.length === 0) alerted = false;
+      }
+      troubled = new Set([...book.refused().map(({ scope }) => nameOf(scope)), ...(alerted ? [cluster] : [])]);
+      const rules = inForce();
+      // A new revision has a line of its own.
+      if (!rules || changes.some((change) => change.before?.revision !== change.after?.revision)) return;
+      for (const name of before) {
+        if (troubled.has(name)) continue;
+        log.info(
+          { rulesRevision: rules.revision },
+          `rules are in force again: nothing of the rules of ${name} is refused or missing any more`,
+        );
+      }
+    },
+  };
+}
+
+const cluster = 'the cluster';
+
+function nameOf(scope: RuleScope): string {
+  return scope.kind === 'cluster' ? cluster : `the namespace ${scope.namespace}`;
+}
