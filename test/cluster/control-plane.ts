@@ -9,7 +9,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { get as httpGet } from 'node:http';
 import { Agent, get as httpsGet } from 'node:https';
 import { type AddressInfo, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Binaries, findBinaries } from './binaries.ts';
 import { type ServiceAddress, type ServiceRoutes, startEgress } from './egress.ts';
@@ -143,8 +143,8 @@ function keepUntilTheEnd(directory: string): Belongings {
   const onSignal = (signal: NodeJS.Signals) => {
     endAtOnce();
     forget();
-    // Ours was the only listener: without it the signal does what it always does. Others decide for themselves.
-    if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+    // Ours was the only listener: others decide for themselves. An exit, unlike the signal's own end, lets everybody clean up.
+    if (process.listenerCount(signal) === 0) process.exit(128 + constants.signals[signal]);
   };
   const forget = () => {
     process.off('exit', endAtOnce);
