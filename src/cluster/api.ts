@@ -207,8 +207,9 @@ export function connectApi(kubeConfig: KubeConfig): ApiClient {
   async function hasResource(groupVersion: string, plural: string): Promise<boolean> {
     const path = groupVersion.includes('/') ? `/apis/${groupVersion}` : `/api/${groupVersion}`;
     try {
-      const { resources = [] } = await request<{ resources?: { name: string }[] }>({ method: 'GET', path });
-      return resources.some((each) => each.name === plural);
+      // Go writes a slice that holds nothing as null.
+      const answer = await request<{ resources?: { name: string }[] | null } | null | undefined>({ method: 'GET', path });
+      return (answer?.resources ?? []).some((each) => each.name === plural);
     } catch (error) {
       if (error instanceof ApiError && error.status === 404) return false;
       throw error;
@@ -247,8 +248,8 @@ function withKindOfList<T extends KubeObject>(item: T, { apiVersion, kind }: Pag
 type Status = { reason?: string; message?: string; code?: number; details?: { retryAfterSeconds?: number } | null };
 
 function eventOf<T extends KubeObject>(what: string, line: string): WatchEvent<T> {
-  const event = parseJson<{ type?: string; object?: unknown }>(what, line);
-  switch (event.type) {
+  const event = parseJson<{ type?: string; object?: unknown } | null>(what, line);
+  switch (event?.type) {
     case 'ADDED':
     case 'MODIFIED':
     case 'DELETED':

@@ -13,8 +13,7 @@ export async function whenReached<T>(log: Log, work: () => Promise<T>, pauseMill
       return await work();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      // An API server that has just started answers so for a second or two, until it has read the roles.
-      if (error.status === 403) refusals += 1;
+      if (mayBeMeant(error)) refusals += 1;
       else if (!mayPass(error)) throw error;
       if (refusals >= 10) throw error;
       if (told !== error.reason) log.warn({ err: error }, `${error.message}; waiting for the API server`);
@@ -24,6 +23,17 @@ export async function whenReached<T>(log: Log, work: () => Promise<T>, pauseMill
   }
 }
 
+/**
+ * An API server that has just started refuses for a second or two, until it has read the roles (403) and the keys of the tokens (401), and a
+ * proxy in front of it may answer with a page of its own. What lasts longer is a mistake that somebody has to mend.
+ *
+ * A credential that cannot be had is told at once: a Pod has its token before it starts, and whoever starts us by hand waits at a terminal.
+ */
+function mayBeMeant({ status, reason }: ApiError): boolean {
+  return status === 401 || status === 403 || reason === 'Unreadable';
+}
+
+/** A conflict (409) is with another replica, which starts at the same time: the work begins by reading. */
 function mayPass({ status, reason }: ApiError): boolean {
-  return reason === 'Unreachable' || reason === 'Timeout' || status === 429 || status >= 500;
+  return reason === 'Unreachable' || reason === 'Timeout' || status === 409 || status === 429 || status >= 500;
 }

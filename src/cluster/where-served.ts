@@ -31,12 +31,13 @@ export function watchWhereServed<T extends KubeObject>(options: ServedOptions<T>
   let served: boolean | undefined;
   let watch: Reflector<T> | undefined;
   let lastFailure: string | undefined;
+  let closed = false;
 
   const checks: Checks = keepChecking({
     check: async () => {
       const now = await client.hasResource(groupVersion, plural);
       lastFailure = undefined;
-      if (now === served) return;
+      if (closed || now === served) return;
       served = now;
       if (now) watch = watchCollection({ ...options, path });
       else await forget();
@@ -67,6 +68,7 @@ export function watchWhereServed<T extends KubeObject>(options: ServedOptions<T>
     },
     get: (inNamespace, name) => watch?.get(inNamespace, name),
     async close() {
+      closed = true;
       checks.close();
       await forget();
     },

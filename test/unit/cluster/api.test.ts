@@ -255,6 +255,7 @@ describe('watch', () => {
     ['a refusal', refusing(410, 'Gone'), { status: 410, reason: 'Gone' }],
     ['an ERROR event', watched(errorEvent(410, 'Expired')), { status: 410, reason: 'Expired' }],
     ['a line that is no event', watched({ no: 'event' }), { status: 0, reason: 'Unreadable' }],
+    ['a line that is nothing', (response) => response.end('null\n'), { status: 0, reason: 'Unreadable' }],
     ['a stream that ends inside a line', (response) => response.end('{"type":'), { status: 0, reason: 'Unreachable' }],
     [
       'a reset inside a line',
@@ -335,6 +336,9 @@ describe('hasResource', () => {
     ['build.openshift.io/v1', 'builds', '/apis/build.openshift.io/v1', resources, false],
     ['build.openshift.io/v1', 'builds', '/apis/build.openshift.io/v1', refusing(404, 'NotFound'), false],
     ['v1', 'pods', '/api/v1', json({ resources: [{ name: 'pods' }] }), true],
+    ['config.openshift.io/v1', 'images', '/apis/config.openshift.io/v1', json({ kind: 'APIResourceList', resources: null }), false],
+    ['build.openshift.io/v1', 'builds', '/apis/build.openshift.io/v1', json(null), false],
+    ['image.openshift.io/v1', 'images', '/apis/image.openshift.io/v1', (response) => response.end(), false],
   ];
   test.each(rows)('%s %s', async (groupVersion, plural, asked, answer, expected) => {
     const { client, received } = await connected([answer]);

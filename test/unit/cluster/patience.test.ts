@@ -23,11 +23,17 @@ test('waits for an API server that is away, and says so once', async () => {
   ]);
 });
 
-const forbidden = new ApiError(403, 'Forbidden', 'GET /x: no');
+test.each([
+  ['a right, which an API server that has just started does not know of yet', new ApiError(403, 'Forbidden', 'GET /x: no')],
+  ['a token, which it may not be able to check yet', new ApiError(401, 'Unauthorized', 'GET /x: no')],
+  ['an answer that can be read, where a proxy has a page of its own', new ApiError(0, 'Unreadable', 'GET /x: <html>')],
+])('waits a little for %s', async (_what, refusal) => {
+  expect(await whenReached(recordingLog(), after(unreachable, ...Array(9).fill(refusal)), 0)).toBe('done');
+  await expect(whenReached(recordingLog(), after(...Array(10).fill(refusal)), 0)).rejects.toBe(refusal);
+});
 
-test('waits a little for a right, which an API server that has just started does not know of yet', async () => {
-  expect(await whenReached(recordingLog(), after(unreachable, forbidden, forbidden), 0)).toBe('done');
-  await expect(whenReached(recordingLog(), async () => Promise.reject(forbidden), 0)).rejects.toBe(forbidden);
+test('does its work anew after a conflict with another replica, however often', async () => {
+  expect(await whenReached(recordingLog(), after(...Array(12).fill(new ApiError(409, 'Conflict', 'PUT /x: no'))), 0)).toBe('done');
 });
 
 test.each([new ApiError(404, 'NotFound', 'GET /x: no'), new ApiError(0, 'NoCredential', 'GET /x: no'), new TypeError('a bug')])(
