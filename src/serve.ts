@@ -24,6 +24,7 @@ import { watchRuleFiles } from './files/rule-files.ts';
 import { createRuleIntake, type IntakeOptions } from './intake/intake.ts';
 import { createRuleNews } from './intake/news.ts';
 import { createDocumentParser } from './intake/parser.ts';
+import { listen } from './listen.ts';
 import type { Kinds } from './object/kinds.ts';
 import { createRuleBook, type RuleBook, type RulesChange } from './rules/book.ts';
 import { lintRules } from './rules/lint.ts';
@@ -116,7 +117,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
     now: Date.now,
   });
   const health = createHealthServer(readiness, metrics);
-  await listen(health, settings, 'healthPort');
+  await listen(health, settings, 'healthPort', log);
 
   client = settings.cluster && connectApi(await loadKubeConfig(kubeConfigChoice(settings.cluster, env)));
   if (client) {
@@ -214,7 +215,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
     webhook.server.setSecureContext({ cert: certificate, key, minVersion: minimumTlsVersion });
     log.info({}, 'serving a new certificate');
   });
-  await listen(webhook as unknown as FastifyInstance, settings, 'port');
+  await listen(webhook as unknown as FastifyInstance, settings, 'port', log);
   if (!client) tellSettings(settings, log);
   listening = true;
 
@@ -433,23 +434,6 @@ function createAdvice(log: Logger): (rules: RuleSet) => void {
 /** Requests wait meanwhile: 1,000 rules take some 80 ms. Of more, `regkeeper lint` tells. */
 function lintBriefly(rules: RuleSet): readonly Problem[] {
   return rules.rules.length > 1_000 ? [] : lintRules(rules, dayOf(Date.now()));
-}
-
-async function listen(app: FastifyInstance, settings: Settings, setting: 'port' | 'healthPort'): Promise<void> {
-  const { host, [setting]: port, named } = settings;
-  try {
-    await app.listen({ host, port });
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    const place = `port ${port} of ${host}`;
-    if (code === 'EADDRINUSE')
-      throw new ConfigurationError(`${place} is in use: end the other program, or choose another port with ${named(setting)}`);
-    if (code === 'EACCES')
-      throw new ConfigurationError(`${place} may not be opened by this user: choose one above 1023 with ${named(setting)}`);
-    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
-      throw new ConfigurationError(`${host} is no address of this machine: choose another with ${named('host')}`);
-    throw error;
-  }
 }
 
 function hostOf(host: string): string {
