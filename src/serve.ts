@@ -37,7 +37,15 @@ import { createRuleGuard } from './server/guard.ts';
 import { createHealthServer } from './server/health.ts';
 import { createWebhookServer, minimumTlsVersion } from './server/webhook.ts';
 import type { Environment, Settings } from './settings.ts';
-import { type AuditLog, createAuditLog, createLogger, type LogDestination, openDestination } from './telemetry/logger.ts';
+import {
+  type AuditLog,
+  createAuditLog,
+  createLogger,
+  type Delivery,
+  type DestinationOptions,
+  type LogDestination,
+  openDestination,
+} from './telemetry/logger.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { tellRecovery } from './telemetry/rules-recovery.ts';
 import { complaintAboutAge, lifeOf } from './tls/age.ts';
@@ -62,10 +70,17 @@ export type RunningServer = {
 /** @throws ConfigurationError for what the person who started it can mend */
 export async function serve(settings: Settings, env: Environment): Promise<RunningServer> {
   const kinds = await readKinds(settings);
-  const logDestination = openDestination(2);
-  const log = createLogger(settings.logLevel, logDestination);
-  const auditDestination = openAuditDestination(settings);
-  const auditLog = createAuditLog(auditDestination);
+  const outputs = openOutputs(settings);
+  try {
+    return await start(settings, env, kinds, outputs);
+  } catch (error) {
+    await outputs.finish();
+    throw error;
+  }
+}
+
+async function start(settings: Settings, env: Environment, kinds: Kinds, outputs: Outputs): Promise<RunningServer> {
+  const { log, auditLog } = outputs;
   const book = createRuleBook(hashRules);
   const onPlatform = createRulesOnPlatform(hashRules);
   const inForce = (written: RuleSet | undefined) => written && onPlatform.apply(written).ruleSet;
@@ -114,6 +129,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
     refusedRules: () => book.refused(),
     certificate: () => certificates && lifeOf(certificates.current().certificate),
     followed: () => client?.followed ?? [],
+    auditDelivery: outputs.auditDelivery,
     now: Date.now,
   });
   const health = createHealthServer(readiness, metrics);
@@ -252,7 +268,7 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
       await client?.close();
       await health.close();
       log.info({}, 'stopped: every request was answered');
-      await Promise.all([auditDestination.flush(), logDestination.flush()]);
+      await outputs.finish();
     },
   };
 }
@@ -279,9 +295,50 @@ function kubeConfigChoice(cluster: NonNullable<Settings['cluster']>, env: Enviro
   };
 }
 
-function openAuditDestination({ auditLog, named }: Settings): LogDestination {
+type Outputs = {
+  readonly log: Logger;
+  readonly auditLog: AuditLog;
+  readonly auditDelivery: () => Delivery;
+  /** Resolves when all is out that can be got out within a few seconds. */
+  finish(): Promise<void>;
+};
+
+/** Whether a record can be written decides on no request: what auditors would miss, the log, a metric and an alert tell. */
+function openOutputs(settings: Settings): Outputs {
+  const logLines = openDestination(2, {
+    onWell: (lost) => void (lost > 0 && log.error({ lost }, `${lost} lines of this log were lost: they could not be written for a while`)),
+  });
+  const log = createLogger(settings.logLevel, logLines);
+  const place = settings.auditLog === '-' ? 'standard output' : settings.auditLog;
+  const records = openAuditDestination(settings, {
+    onFailing: (reason) =>
+      log.error(
+        { file: place },
+        `audit records cannot be written to ${place}: ${reason}; requests are answered all the same, and it is tried again`,
+      ),
+    onWell: (lost) => {
+      const well = `audit records are written to ${place} again`;
+      if (lost > 0) log.error({ file: place, lost }, `${well}; ${lost} were lost`);
+      else log.info({ file: place, lost }, `${well}; none was lost`);
+    },
+  });
+  return {
+    log,
+    auditLog: createAuditLog(records),
+    auditDelivery: records.delivery,
+    async finish() {
+      await records.flush();
+      const { waiting } = records.delivery();
+      if (waiting > 0)
+        log.error({ file: place, lost: waiting }, `the last ${waiting} audit records could not be written to ${place}, and are lost`);
+      await logLines.flush();
+    },
+  };
+}
+
+function openAuditDestination({ auditLog, named }: Settings, options: DestinationOptions): LogDestination {
   try {
-    return openDestination(auditLog === '-' ? 1 : auditLog);
+    return openDestination(auditLog === '-' ? 1 : auditLog, options);
   } catch (error) {
     throw new ConfigurationError(`${named('auditLog')} ${auditLog}: ${error instanceof Error ? error.message : String(error)}`);
   }

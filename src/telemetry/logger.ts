@@ -1,6 +1,7 @@
 /** pino, set up once. Plain destinations only: pino's worker transports do not survive the one-file build. */
-import { openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { type DestinationStream, type Logger, pino } from 'pino';
+import sonicBoom from 'sonic-boom';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
@@ -38,24 +39,114 @@ export function createAuditLog(destination: DestinationStream): AuditLog {
 }
 
 export type LogDestination = DestinationStream & {
-  /** Resolves when every line written so far is out. */
+  /** Resolves when every line written so far is out, or cannot be got out, or has had three seconds for it. */
   flush(): Promise<void>;
+  delivery(): Delivery;
 };
 
+export type Delivery = {
+  /** Whether lines cannot be written at present. */
+  readonly failing: boolean;
+  /** How many were lost since the start. */
+  readonly lost: number;
+  /** How many may not be out yet, at most. */
+  readonly waiting: number;
+};
+
+export type DestinationOptions = {
+  /** Once when it begins. Lines wait in memory from then on, and are tried again. */
+  readonly onFailing?: (reason: string) => void;
+  /** All that waited is out. `lost` are the lines for which there was no room meanwhile. */
+  readonly onWell?: (lost: number) => void;
+  /** How many bytes of lines may wait; 16 MiB unless told, far more than the largest record, which holds whole rules. */
+  readonly mostWaiting?: number;
+};
+
+const MiB = 1024 * 1024;
+
 /**
- * A file descriptor, or a file that is added to. Lines are written in the order of calls, but not at once: nobody who reads slowly may hold
- * up an answer.
+ * A file descriptor, or a file that is added to. Lines are written in the order of calls, but not at once: nobody who reads slowly, and no
+ * full disk, may hold up an answer or the end of the process. What cannot be written is tried again with each line, and once a second.
  *
  * Throws when the file cannot be opened.
  */
-export function openDestination(to: number | string): LogDestination {
-  // Records name people and what they did: nothing for every user of the machine.
-  const descriptor = typeof to === 'number' ? to : openSync(to, 'a', 0o640);
+export function openDestination(to: number | string, options: DestinationOptions = {}): LogDestination {
+  const { onFailing, onWell, mostWaiting = 16 * MiB } = options;
+  const descriptor = typeof to === 'number' ? to : openToAdd(to);
+  // Not by pino.destination: at the exit that would write synchronously, and again for ever where the disk is full.
   // With no minimum at all, sonic-boom would call a flush done while a write is still under way.
-  const stream = pino.destination({ dest: descriptor, sync: false, minLength: 1 });
+  const stream = new sonicBoom.SonicBoom({ dest: descriptor, sync: false, minLength: 1, maxLength: mostWaiting });
+  let lost = 0;
+  let waiting = 0;
+  let lostBefore: number | undefined;
+  let retrying = false;
+
+  function fail(reason: string): void {
+    if (lostBefore === undefined) {
+      lostBefore = lost;
+      onFailing?.(reason);
+    }
+    // A line for which there is no room tries nothing.
+    if (retrying) return;
+    retrying = true;
+    setTimeout(() => {
+      retrying = false;
+      stream.flush();
+    }, 1_000).unref();
+  }
+
+  stream.on('error', (error: Error) => fail(error.message));
+  stream.on('drop', () => {
+    fail(`${(mostWaiting / MiB).toFixed()} MiB wait to be written already`);
+    lost += 1;
+    waiting -= 1;
+  });
+  stream.on('drain', () => {
+    waiting = 0;
+    if (lostBefore === undefined) return;
+    const lostMeanwhile = lost - lostBefore;
+    lostBefore = undefined;
+    onWell?.(lostMeanwhile);
+  });
+  if (typeof to === 'string' && endsInsideLine(to, descriptor)) stream.write('\n');
+
   return {
-    write: (line) => void stream.write(line),
-    // It also asks for an fsync, which a pipe or a terminal refuses; the lines are out all the same.
-    flush: () => new Promise((resolve) => stream.flush(() => resolve())),
+    write(line) {
+      waiting += 1;
+      stream.write(line);
+    },
+    flush: () =>
+      new Promise((resolve) => {
+        const late = setTimeout(resolve, 3_000);
+        // It also asks for an fsync, which a pipe or a terminal refuses; the lines are out all the same.
+        stream.flush(() => {
+          clearTimeout(late);
+          resolve();
+        });
+      }),
+    delivery: () => ({ failing: lostBefore !== undefined, lost, waiting }),
   };
+}
+
+function openToAdd(file: string): number {
+  const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK } = constants;
+  // A named pipe that nobody reads would hold up the start, and a thread that the end of the process waits for.
+  // Records name people and what they did: nothing for every user of the machine.
+  return openSync(file, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0o640);
+}
+
+/** As on a disk that was full when the last process ended: the next line must not be glued to half a one. */
+function endsInsideLine(file: string, descriptor: number): boolean {
+  const { size } = fstatSync(descriptor);
+  if (size === 0) return false;
+  try {
+    const reading = openSync(file, 'r');
+    const last = Buffer.alloc(1);
+    readSync(reading, last, 0, 1, size - 1);
+    closeSync(reading);
+    return last.toString() !== '\n';
+  } catch {
+    // It may be added to and not read.
+    return false;
+  }
 }

@@ -21,6 +21,8 @@ export type MetricSources = {
   certificate(): { readonly notBefore: Date; readonly notAfter: Date } | undefined;
   /** The collections of the API server that are followed. */
   followed(): Iterable<{ readonly path: string; lastContact(): number }>;
+  /** How the writing of audit records goes. */
+  auditDelivery(): { readonly failing: boolean; readonly lost: number };
   /** Epoch milliseconds. */
   now(): number;
 };
@@ -105,6 +107,16 @@ export const ownMetrics = {
     name: 'regkeeper_watch_last_contact_seconds',
     help: 'Seconds since the API server was last heard on a watch; of several watches of a resource, the longest.',
     labelNames: ['resource'],
+  },
+  auditFailing: {
+    name: 'regkeeper_audit_log_failing',
+    help: 'Whether audit records cannot be written just now.',
+    labelNames: [],
+  },
+  auditLost: {
+    name: 'regkeeper_audit_records_lost_total',
+    help: 'Audit records that were lost, since they could not be written and too much was waiting.',
+    labelNames: [],
   },
   certificateStart: {
     name: 'regkeeper_certificate_start_timestamp_seconds',
@@ -206,7 +218,10 @@ export function createMetrics(sources: MetricSources): Metrics {
 const otherKind = { group: 'other', kind: 'other' };
 
 /** What is only known at the time: nothing has to be kept up to date for it. */
-function askWhenRead(registers: Registry[], { readiness, leads, refusedRules, certificate, followed, now }: MetricSources): void {
+function askWhenRead(
+  registers: Registry[],
+  { readiness, leads, refusedRules, certificate, followed, auditDelivery, now }: MetricSources,
+): void {
   new Gauge({
     ...ownMetrics.ready,
     registers,
@@ -247,6 +262,21 @@ function askWhenRead(registers: Registry[], { readiness, leads, refusedRules, ce
         longest.set(resource, Math.max(longest.get(resource) ?? 0, (now() - lastContact()) / 1000));
       }
       for (const [resource, seconds] of longest) this.set({ resource }, seconds);
+    },
+  });
+  new Gauge({
+    ...ownMetrics.auditFailing,
+    registers,
+    collect() {
+      this.set(auditDelivery().failing ? 1 : 0);
+    },
+  });
+  new Counter({
+    ...ownMetrics.auditLost,
+    registers,
+    collect() {
+      this.reset();
+      this.inc(auditDelivery().lost);
     },
   });
   for (const [metric, end] of [

@@ -42,6 +42,8 @@ const healthy: Series = {
   ...onBoth('regkeeper_rules_problems', '3x120', 'scope="namespace"'),
   ...onBoth('regkeeper_rules_revision_info', '1x120', 'revision="a"'),
   ...onBoth('regkeeper_watch_last_contact_seconds', '65x120', 'resource="secrets"'),
+  ...onBoth('regkeeper_audit_log_failing', '0x120'),
+  ...onBoth('regkeeper_audit_records_lost_total', '0x120'),
   ...onBoth('regkeeper_admission_failures_total', '0x120', 'reason="bug"'),
   ...onBoth('regkeeper_admission_failures_total', '0x120', 'reason="unknown-kind"'),
   ...onBoth('regkeeper_admission_failures_total', '0x120', 'reason="overload"'),
@@ -102,6 +104,13 @@ const troubles: [trouble: string, series: Series, firing: readonly string[]][] =
   ['a watch that is silent', { ...on('one', 'regkeeper_watch_last_contact_seconds', '65+60x120', secrets()) }, ['RegkeeperWatchSilent']],
   ['no leader', { ...onBoth('regkeeper_leader', '0x120') }, ['RegkeeperNoLeader']],
   ['no leader where nobody has to lead', { ...onBoth('regkeeper_leader', '_x120') }, []],
+  ['audit records that wait to be written', { ...on('one', 'regkeeper_audit_log_failing', '0x30 1x90') }, ['RegkeeperAuditNotWritten']],
+  [
+    'audit records that were lost five minutes ago',
+    { ...on('one', 'regkeeper_audit_records_lost_total', '0x55 5x65') },
+    ['RegkeeperAuditNotWritten'],
+  ],
+  ['audit records that were lost long ago', { ...on('one', 'regkeeper_audit_records_lost_total', '0x10 5x110') }, []],
   ['one bug', { ...on('one', 'regkeeper_admission_failures_total', '0x50 1x70', 'reason="bug"') }, ['RegkeeperBug']],
   ['a bug of long ago', { ...on('one', 'regkeeper_admission_failures_total', '0x10 1x110', 'reason="bug"') }, []],
   [

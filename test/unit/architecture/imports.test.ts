@@ -120,6 +120,7 @@ describe('rooms import only what they may', () => {
     ['node-forge', ['tls']],
     ['fastify', ['server', '.']],
     ['pino', ['telemetry']],
+    ['sonic-boom', ['telemetry']],
     ['prom-client', ['telemetry']],
     ['commander', ['cli']],
     ['@kubernetes/client-node', ['cluster']],

@@ -230,6 +230,23 @@ test('trouble with the rules and its end: the last word of the log is that they 
   child.kill('SIGKILL');
 });
 
+test.runIf(process.platform === 'linux').each([
+  { trouble: 'a full disk', flags: ['--audit-log', '/dev/full'], told: '/dev/full: ENOSPC: no space left on device, write' },
+  { trouble: 'a standard output that nobody reads', flags: [], told: 'standard output: EPIPE: broken pipe, write' },
+])('where audit records meet $trouble, requests are answered, it is told, and SIGTERM ends the server', async ({ flags, told }) => {
+  const { url, healthUrl, exited, child, log } = await serve('--drain-seconds', '0', ...flags);
+  child.stdout.destroy();
+  for (const _time of [1, 2]) expect(await run('ask', '--server', url, join(example, 'objects/pod.yaml'))).toMatchObject({ code: 0 });
+  const metrics = await (await request(`${healthUrl}/metrics`)).body.text();
+  expect(metrics).toMatch(/^regkeeper_audit_log_failing 1$/m);
+  child.kill('SIGTERM');
+  expect(await exited).toEqual([0, null]);
+  // What it said last may arrive after its end.
+  await expect.poll(log).toMatch(/the last \d audit records could not be written/);
+  expect(log().match(/audit records cannot be written to .*; requests/g)).toEqual([`audit records cannot be written to ${told}; requests`]);
+  expect(log()).not.toContain('a bug');
+});
+
 test.each([
   { minutes: -1, line: /^\[-\] certificate: it expired at 20.*Z$/m, status: 503 },
   { minutes: 3, line: /^\[-\] certificate: it expires at 20.*Z and has not been renewed$/m, status: 503 },

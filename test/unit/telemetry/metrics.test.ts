@@ -25,6 +25,7 @@ function setUp(sources: Partial<MetricSources> = {}): Metrics {
     refusedRules: () => [],
     certificate: () => undefined,
     followed: () => [],
+    auditDelivery: () => ({ failing: false, lost: 0 }),
     now: () => 5_000,
     ...sources,
   });
@@ -295,6 +296,15 @@ describe('the state at the time of reading', () => {
       'regkeeper_certificate_expiry_timestamp_seconds 9',
       'regkeeper_certificate_start_timestamp_seconds 1',
     ]);
+  });
+
+  test('audit records that cannot be written', async () => {
+    let delivery = { failing: false, lost: 0 };
+    const metrics = setUp({ auditDelivery: () => delivery });
+    expect(await samples(metrics, 'regkeeper_audit')).toEqual(['regkeeper_audit_log_failing 0', 'regkeeper_audit_records_lost_total 0']);
+    delivery = { failing: true, lost: 7 };
+    await metrics.text();
+    expect(await samples(metrics, 'regkeeper_audit')).toEqual(['regkeeper_audit_log_failing 1', 'regkeeper_audit_records_lost_total 7']);
   });
 
   test('the watches, each resource by the one that is silent the longest', async () => {
