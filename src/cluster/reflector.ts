@@ -17,7 +17,10 @@ export type ReflectorTimings = {
   random(): number;
   /** Resolves after the time or as soon as the signal is aborted; never rejects. */
   sleep(milliseconds: number, signal: AbortSignal): Promise<void>;
-  /** The longest silence of a watch. The API server sends a bookmark about once a minute. */
+  /**
+   * The longest silence of a watch. After the first event the API server sends a bookmark about once a minute; where nothing happens the first
+   * bookmark comes at 180 s (measured on Kubernetes 1.36).
+   */
   readonly stallAfter: number;
   /** The longest wait for one page of the list, and for a watch to begin; the client's own limits where undefined. */
   readonly answerWithin: number | undefined;
@@ -265,7 +268,7 @@ const defaultTimings: ReflectorTimings = {
   now: Date.now,
   random: Math.random,
   sleep: (milliseconds, signal) => timeout(milliseconds, undefined, { signal }).catch(() => undefined),
-  stallAfter: 180_000,
+  stallAfter: 300_000,
   answerWithin: undefined,
 };
 

@@ -309,6 +309,17 @@ describe('watchCollection', () => {
     await vi.waitFor(async () => expect(await connections()).toBe(1));
   });
 
+  test('waits longer than the three minutes after which a quiet resource is first heard of', async () => {
+    const waits: number[] = [];
+    const sleep = (milliseconds: number, signal: AbortSignal) => {
+      waits.push(milliseconds);
+      return new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+    };
+    await reflecting([listing('10', []), watching()], { timings: { now: () => 0, sleep } });
+    await vi.waitFor(() => expect(waits).toHaveLength(1));
+    expect(waits[0]).toBeGreaterThan(180_000 + 60_000);
+  });
+
   test('counts only answers that brought something as contact', async () => {
     const { reflector, passTime, received, send } = await reflecting([listing('10', []), reset, refusing(403, 'Forbidden'), watching()]);
     await vi.waitFor(() => expect(received).toHaveLength(4));
