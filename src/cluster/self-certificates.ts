@@ -41,7 +41,7 @@ export async function keepOwnCertificate(options: OwnCertificateOptions): Promis
     const settled = await settle(options, clocks);
     const held = holder.current();
     if (settled.certificate === held.certificate && settled.authorities === held.authorities) return;
-    log.info({ secret: place, notAfter: settled.notAfter }, `the certificate of ${place} is in service`);
+    log.info({ secret: place, notAfter: settled.notAfter }, `the certificate of ${place} was taken over`);
     holder.replace(settled);
   };
   // One after the other: of two at a time, the one that read first could come last.
