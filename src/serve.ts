@@ -281,9 +281,9 @@ function tellSettings({ told, overruled, register, webhookPolicy, named }: Setti
   }
 }
 
-async function readKinds({ extraKindFiles }: Settings): Promise<Kinds> {
+async function readKinds({ extraKindFiles, named }: Settings): Promise<Kinds> {
   const loaded = await loadExtraKinds(extraKindFiles);
-  if (!loaded.ok) throw new ConfigurationError(loaded.problems.join('\n'));
+  if (!loaded.ok) throw new ConfigurationError(loaded.problems.map((problem) => `${named('extraKinds')}: ${problem}`).join('\n'));
   return loaded.kinds;
 }
 
@@ -363,7 +363,8 @@ async function followRuleFiles(settings: Settings, { onChange, ...into }: Intake
     onProblem: (message) => log.error({}, `${message} (the last rules stay in force)`),
     onReadable: () => log.info({}, 'the files of the rules can be read again'),
   }).catch((error: unknown) => {
-    throw new ConfigurationError(error instanceof Error ? error.message : String(error));
+    const lines = (error instanceof Error ? error.message : String(error)).split('\n');
+    throw new ConfigurationError(lines.map((line) => `${settings.named('rules')}: ${line}`).join('\n'));
   });
   started = true;
   if (problems.length > 0) {

@@ -19,7 +19,7 @@ export type LoadedRules = {
 
 /**
  * Rules documents and rules ConfigMaps in files, in folders, and for `-` on standard input. What documents say together is compiled even
- * where some have problems, so that all of them come to light at once. Rejects with an Error of one sentence when a path cannot be read.
+ * where some have problems, so that all of them come to light at once. Rejects with an Error when paths cannot be read, a sentence a line.
  * `called` gives the name by which messages call a file, where it is not to be its path.
  */
 export async function loadRules(paths: readonly string[], called?: (file: string) => string): Promise<LoadedRules> {

@@ -58,17 +58,20 @@ export type RuleFilesContent = {
 
 /**
  * Reads rules documents, and rules ConfigMaps among Kubernetes objects, which are left aside in folders; `-` is standard input. Rejects
- * with an Error of one sentence where a path cannot be read, or holds no rules. `called` gives the name that sources have for a file.
+ * with an Error where paths cannot be read, or hold no rules, a sentence a line. `called` gives the name that sources have for a file.
  */
 export async function readRuleFiles(
   paths: readonly string[],
   called: (file: string) => string = (file) => file,
 ): Promise<RuleFilesContent> {
-  const places = (await Promise.all(paths.map(filesAt))).flat();
+  const places = (await everyOne(paths.map(filesAt))).flat();
   const files = [...new Map(places.map((place) => [place.file, place])).values()];
-  const contents = await Promise.all(files.map(async ({ file }) => readContent(called(file), await readText(file))));
-  for (const [index, place] of files.entries()) refuseForeign(place, contents[index]);
-  for (const path of paths) refuseEmptyFolder(path, files, contents);
+  const contents = await everyOne(files.map(async ({ file }) => readContent(called(file), await readText(file))));
+  const idle = [
+    ...files.flatMap((place, index) => complaintAboutForeign(place, contents[index]) ?? []),
+    ...paths.flatMap((path) => complaintAboutFolder(path, files, contents) ?? []),
+  ];
+  if (idle.length > 0) throw new Error(idle.join('\n'));
 
   const configMaps = contents.flatMap((content) => (content.kind === 'objects' ? content.configMaps : []));
   return {
@@ -97,6 +100,14 @@ type FilePlace = {
 type FileContent =
   | { readonly kind: 'document'; readonly bundle: Bundle }
   | ({ readonly kind: 'objects' } & NonNullable<ReturnType<typeof readRulesManifest>>);
+
+/** What all of them resolve to, or one Error with the message of each that failed. */
+async function everyOne<T>(work: readonly Promise<T>[]): Promise<T[]> {
+  const settled = await Promise.allSettled(work);
+  const failures = settled.flatMap((each) => (each.status === 'rejected' ? [each.reason as Error] : []));
+  if (failures.length > 0) throw new Error(failures.map(({ message }) => message).join('\n'));
+  return settled.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+}
 
 async function filesAt(path: string): Promise<FilePlace[]> {
   if (path === '-') return [{ file: path }];
@@ -128,18 +139,18 @@ function readContent(file: string, text: string): FileContent {
 const whatItMustBe = 'a rules document, or a ConfigMap with the label regkeeper.io/rules: cluster';
 
 /** In a folder other objects are company; who names a file means that it has rules. */
-function refuseForeign({ file, folder }: FilePlace, content: FileContent | undefined): void {
-  if (folder !== undefined || content?.kind !== 'objects' || holdsRules(content)) return;
+function complaintAboutForeign({ file, folder }: FilePlace, content: FileContent | undefined): string | undefined {
+  if (folder !== undefined || content?.kind !== 'objects' || holdsRules(content)) return undefined;
   const { others } = content;
   const shown = others.slice(0, 3).join(', ');
   const more = others.length > 3 ? ` and ${others.length - 3} more` : '';
-  throw new Error(`rules ${file}: holds no rules but ${shown === '' ? 'an empty list' : shown + more}; give ${whatItMustBe}`);
+  return `rules ${file}: holds no rules but ${shown === '' ? 'an empty list' : shown + more}; give ${whatItMustBe}`;
 }
 
-function refuseEmptyFolder(path: string, files: readonly FilePlace[], contents: readonly FileContent[]): void {
+function complaintAboutFolder(path: string, files: readonly FilePlace[], contents: readonly FileContent[]): string | undefined {
   const inside = contents.filter((_, index) => files[index]?.folder === path);
-  if (inside.length === 0 || inside.some((content) => content.kind === 'document' || holdsRules(content))) return;
-  throw new Error(`rules folder ${path} holds Kubernetes objects but no rules; put ${whatItMustBe} there`);
+  if (inside.length === 0 || inside.some((content) => content.kind === 'document' || holdsRules(content))) return undefined;
+  return `rules folder ${path} holds Kubernetes objects but no rules; put ${whatItMustBe} there`;
 }
 
 function holdsRules(content: FileContent & { kind: 'objects' }): boolean {

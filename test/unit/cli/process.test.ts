@@ -108,7 +108,12 @@ describe('what is wrong at the start is one line with the place and the fix, and
   });
 
   test.each([
-    ['rules that are not there', ['serve', '--rules', 'nowhere', ...freePorts], /^regkeeper: rules nowhere: no such file or folder\n$/],
+    [
+      'rules that are not there',
+      ['serve', '--rules', 'nowhere', 'never', ...freePorts],
+      /^regkeeper: --rules: rules nowhere: no such file or folder\n--rules: rules never: no such file or folder\n$/,
+    ],
+    ['kinds that are not there', ['serve', ...rules, '--extra-kinds', '/nope'], /^regkeeper: --extra-kinds: \/nope: no such file\n$/],
     ['a kubeconfig that is not there', ['serve', '--kubeconfig', 'nowhere', ...freePorts], /^regkeeper: .*nowhere.*\n$/],
     [
       'an audit log that cannot be written',
@@ -156,6 +161,18 @@ test('settings by variables alone: the log tells them, and warns of one that a f
   expect(warnings.map(({ msg }) => msg)).toEqual([
     'REGKEEPER_LOG_LEVEL has no effect: --log-level info is given, and a flag wins over a variable',
   ]);
+});
+
+test('files that variables name are told by their variables', async () => {
+  const env = { REGKEEPER_PORT: '0', REGKEEPER_HEALTH_PORT: '0' };
+  expect(await outcomeOf(startIn({ ...env, REGKEEPER_RULES: '/nope,/none' }, 'serve'))).toMatchObject({
+    code: 2,
+    err: 'regkeeper: REGKEEPER_RULES: rules /nope: no such file or folder\nREGKEEPER_RULES: rules /none: no such file or folder\n',
+  });
+  expect(await outcomeOf(startIn({ ...env, REGKEEPER_EXTRA_KINDS: '/nope' }, 'serve'))).toMatchObject({
+    code: 2,
+    err: 'regkeeper: REGKEEPER_EXTRA_KINDS: /nope: no such file\n',
+  });
 });
 
 test('every mistake in settings is told at once, with exit code 2', async () => {

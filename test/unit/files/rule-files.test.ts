@@ -48,6 +48,28 @@ describe('reading', () => {
     await expect(watch(folder)).rejects.toThrow(new RegExp(`^rules .*a\\.yaml: not UTF-8 text \\(line ${line}\\); save it as UTF-8$`));
   });
 
+  test.each<[string, (folder: string) => Promise<string[]>, string[]]>([
+    ['that are not there', async () => ['one', 'two'], ['rules DIR/one: no such file or folder', 'rules DIR/two: no such file or folder']],
+    [
+      'without rules',
+      async (folder) => {
+        await writeFile(join(folder, 'pod.yaml'), 'apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n');
+        await mkdir(join(folder, 'pods'));
+        await writeFile(join(folder, 'pods/pod.yaml'), 'apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n');
+        return ['pod.yaml', 'pods'];
+      },
+      [
+        expect.stringMatching(/^rules DIR\/pod\.yaml: holds no rules but Pod/),
+        expect.stringMatching(/^rules folder DIR\/pods holds .* no rules/),
+      ],
+    ],
+  ])('all paths %s are told, a line each', async (_name, make, lines) => {
+    const names = await make(folder);
+    const reading = watch(...names.map((name) => join(folder, name)));
+    const failure = await reading.then(undefined, (error: Error) => error.message.replaceAll(folder, 'DIR'));
+    expect(String(failure).split('\n')).toEqual(lines);
+  });
+
   test('files, and folders with their subfolders, in the order of names', async () => {
     await mkdir(join(folder, 'rules/team'), { recursive: true });
     await writeFile(join(folder, 'rules/a.yaml'), rule('a.io'));
