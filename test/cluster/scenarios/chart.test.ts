@@ -4,7 +4,7 @@
  */
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -208,6 +208,13 @@ describe('what may be chosen', () => {
     ['extraEnv[0].name=REGKEEPER_TLS_CERT', 'extraEnv must not hold REGKEEPER_TLS_CERT: mounts and rights go with it: set certs.mode'],
     ['extraEnv[0].name=REGKEEPER_NAMESPACE', 'extraEnv must not hold REGKEEPER_NAMESPACE'],
     ['extraEnv[0].name=POD_NAMESPACE', 'extraEnv must not hold POD_NAMESPACE'],
+    ['image.repository=registry.example.com:5000/regkeeper:1', '/image/repository'],
+    ['image.repository=registry.example.com/regkeeper@sha256', '/image/repository'],
+    ['certs.certManager.namespace=', '/certs/certManager/namespace'],
+    ['replicaCount=0', 'kubectl delete mutatingwebhookconfiguration,validatingwebhookconfiguration regkeeper'],
+    ['podDisruptionBudget.maxUnavailable=0', '/podDisruptionBudget/maxUnavailable'],
+    ['podDisruptionBudget.maxUnavailable=0%', '/podDisruptionBudget/maxUnavailable'],
+    ['serviceMonitor.fromNamespaces={monitoring}', "'fromNamespaces' not allowed"],
     ['healthPort=8443', 'webhook.port and healthPort are both 8443'],
   ])('refuses --set %s', async (setting, message) => {
     expect(await refusal('--set', setting)).toContain(message);
@@ -217,6 +224,37 @@ describe('what may be chosen', () => {
     const flags = await wiredFlags(mode);
     expect(flags).toContain('--port');
     for (const flag of flags) expect(await refusal('--set', `extraArgs={${flag}}`)).toContain(`extraArgs must not hold ${flag}:`);
+  });
+
+  test.each([
+    [{}, "at '/extraKinds/0': 'anyOf' failed"],
+    [{ images: [] }, '/extraKinds/0/images'],
+    [{ images: ['spec.image'], group: 'apps' }, '/extraKinds/0/group'],
+  ])('refuses a custom resource with %j', async (fields, message) => {
+    const kind = { group: 'example.com', version: 'v1', resource: 'widgets', kind: 'Widget', ...fields };
+    expect(await refusal('--set-json', `extraKinds=${JSON.stringify([kind])}`)).toContain(message);
+  });
+
+  test('goes along in a chart of yours, under its condition', async () => {
+    const parent = await mkdtemp(join(folder, 'parent-'));
+    const dependencies = [{ name: 'regkeeper', version: '*', condition: 'regkeeper.enabled' }];
+    await writeFile(join(parent, 'Chart.yaml'), JSON.stringify({ apiVersion: 'v2', name: 'parent', version: '1.0.0', dependencies }));
+    await cp(chart, join(parent, 'charts/regkeeper'), { recursive: true });
+    const objects = async (enabled: boolean) => {
+      const { stdout } = await helm(['template', 'parent', parent, '--namespace', 'regkeeper', '--set', `regkeeper.enabled=${enabled}`]);
+      return Object.keys(byName(stdout));
+    };
+    expect(await objects(true)).toContain('Deployment regkeeper/regkeeper');
+    expect(await objects(false)).toEqual([]);
+  });
+
+  test.each([
+    ['no image of yours', [], 'helm upgrade regkeeper CHART -n regkeeper -f values.yaml'],
+    ['alerts without metrics', ['--set', 'prometheusRule.enabled=true'], 'This release has no ServiceMonitor'],
+    ['whatever is chosen', ['--set', 'image.repository=registry.example.com/x'], 'Nothing in the namespace regkeeper is ever checked'],
+  ])('says what is to be known: %s', async (_what, flags, sentence) => {
+    const { stdout } = await helm(['install', 'regkeeper', chart, '--namespace', 'regkeeper', '--dry-run=client', ...flags]);
+    expect(stdout).toContain(sentence);
   });
 
   test('takes flags and variables that nothing else goes with', async () => {
@@ -301,16 +339,21 @@ describe('what may be chosen', () => {
     const ingress = async (...flags: string[]) =>
       (await template(flags))['NetworkPolicy regkeeper/regkeeper'] as Manifest & { spec: { ingress: object[] } };
     expect((await ingress()).spec.ingress).toEqual([{ ports: [{ port: 'webhook' }] }]);
-    const told = await ingress('--set', 'serviceMonitor.enabled=true,serviceMonitor.fromNamespaces={monitoring,openshift-monitoring}');
     const values = ['monitoring', 'openshift-monitoring'];
     const namespaceSelector = { matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values }] };
-    expect(told.spec.ingress[1]).toEqual({ from: [{ namespaceSelector }], ports: [{ port: 'health' }] });
+    for (const serviceMonitor of [true, false]) {
+      const flag = `serviceMonitor.enabled=${serviceMonitor},networkPolicy.metricsFromNamespaces={${values.join(',')}}`;
+      expect((await ingress('--set', flag)).spec.ingress[1]).toEqual({ from: [{ namespaceSelector }], ports: [{ port: 'health' }] });
+    }
   });
 
   test.each([
     ['what it ships', []],
     ['every value', undefined],
-    ['metrics and alerts', ['--set', 'serviceMonitor.enabled=true,serviceMonitor.fromNamespaces={monitoring},prometheusRule.enabled=true']],
+    [
+      'metrics and alerts',
+      ['--set', 'serviceMonitor.enabled=true,networkPolicy.metricsFromNamespaces={monitoring},prometheusRule.enabled=true'],
+    ],
     ['certificates of a Secret', ['--set', 'certs.mode=files']],
     ["the service CA's certificates", ['--set', 'certs.mode=service-ca']],
   ])('is taken by the API server under the restricted Pod Security Standard: %s', async (_name, flags) => {
@@ -350,7 +393,7 @@ describe('what may be chosen', () => {
       },
       rules: { documents: { 'corp.yaml': 'rules: []\n' } },
       namespaceRules: true,
-      serviceMonitor: { enabled: true, labels: { release: 'prometheus' }, interval: '15s', fromNamespaces: ['monitoring'] },
+      serviceMonitor: { enabled: true, labels: { release: 'prometheus' }, interval: '15s' },
       prometheusRule: { enabled: true, labels: { role: 'alert-rules' } },
       logLevel: 'debug',
       auditLog: '/audit/log',
@@ -473,6 +516,31 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
     await helm(['uninstall', 'regkeeper', '--namespace', 'regkeeper']);
     const again = ['install', 'regkeeper', chart, '--namespace', 'regkeeper', way, '--set', 'rules.documents.rules\\.yaml=rules: []'];
     expect(await helm(again, { allowFailure: true })).toMatchObject({ code: 1, stderr: expect.stringContaining('holds corp.yaml beside') });
+    await uninstall();
+  });
+
+  test.each([
+    ['server-side', 'true'],
+    ['with a three-way merge, as of Helm 3', 'false'],
+  ])('keeps as many replicas as there are when autoscaling is switched on: %s', async (_way, serverSide) => {
+    const way = ['--namespace', 'regkeeper', `--server-side=${serverSide}`];
+    const scale = async () => {
+      const { metadata, spec } = await kubectl.json<{ metadata: { generation: number }; spec: { replicas: number } }>([
+        ...['get', 'deployment', 'regkeeper', '-n', 'regkeeper'],
+      ]);
+      return { generation: metadata.generation, replicas: spec.replicas };
+    };
+    await helm(['install', 'regkeeper', chart, '--create-namespace', ...way, '--set', 'replicaCount=5']);
+    const autoscaling = 'autoscaling.enabled=true,autoscaling.minReplicas=3';
+    await helm(['upgrade', 'regkeeper', chart, ...way, '--set', autoscaling]);
+    expect(await scale()).toEqual({ generation: 1, replicas: 5 });
+    // As the autoscaler does it, through the subresource.
+    await kubectl(['scale', 'deployment', 'regkeeper', '-n', 'regkeeper', '--replicas=4']);
+    await helm(['upgrade', 'regkeeper', chart, ...way, '--set', `${autoscaling},autoscaling.maxReplicas=7`]);
+    expect(await scale()).toEqual({ generation: 2, replicas: 4 });
+    const conflicts = serverSide === 'true' ? ['--force-conflicts'] : [];
+    await helm(['upgrade', 'regkeeper', chart, ...way, '--set', 'replicaCount=2', ...conflicts]);
+    expect(await scale()).toEqual({ generation: 3, replicas: 2 });
     await uninstall();
   });
 

@@ -58,6 +58,7 @@ describe('values.schema.json', () => {
 
   /** Of a parent chart, and members of objects that are empty unless told. */
   const optional = [
+    '.enabled',
     '.global',
     ...['runAsUser', 'runAsGroup', 'fsGroup', 'supplementalGroups'].map((name) => `.podSecurityContext.${name}`),
     ...['group', 'kind', 'name'].map((name) => `.certs.certManager.issuerRef.${name}`),
