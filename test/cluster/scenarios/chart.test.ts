@@ -36,6 +36,8 @@ type Manifest = {
   metadata: { name: string; namespace?: string; labels?: Record<string, string>; annotations?: Record<string, string> };
 };
 
+type Deployment = Manifest & { spec: { template: { spec: { containers: [{ args: string[] }, ...{ args: string[] }[]] } } } };
+
 const extraKinds = JSON.stringify((parse(readFileSync(join(deploy, 'extra-kinds/extra-kinds.yaml'), 'utf8')) as { kinds: object[] }).kinds);
 const digest = `sha256:${'a'.repeat(64)}`;
 
@@ -119,6 +121,32 @@ describe('the same choice gives the same objects with Helm as with kustomize', (
     expect(Object.keys(fromHelm).sort()).toEqual(Object.keys(fromKustomize).sort());
     expect(fromHelm).toEqual(fromKustomize);
   });
+
+  test('the network of the nodes, as deploy/README.md shows it', async () => {
+    const section = readFileSync(join(deploy, 'README.md'), 'utf8')
+      .split('\n## ')
+      .find((text) => text.startsWith('If the API server cannot reach Pods'));
+    const [values, overlay] = [...(section ?? '').matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, text]) => text as string);
+    await writeFile(join(folder, 'nodes-network.yaml'), values as string);
+    const [fromHelm, fromKustomize] = [
+      await template(['--values', join(folder, 'nodes-network.yaml')]),
+      await kustomize({ resources: ['base'], ...(parse(overlay as string) as object) }),
+    ];
+    expect(podOf(fromKustomize)).toMatchObject({
+      hostNetwork: true,
+      containers: [{ args: { '--port': '10443', '--health-port': '10080' } }],
+    });
+    expect(podOf(fromHelm)).toEqual(podOf(fromKustomize));
+  });
+
+  /** The Pods of the Deployment, with what each flag says in the end: an overlay can only add one behind. */
+  function podOf(objects: Record<string, Manifest>) {
+    const { spec } = objects['Deployment regkeeper/regkeeper'] as Deployment;
+    const { containers, ...pod } = spec.template.spec;
+    const said = (args: string[]) =>
+      Object.fromEntries(args.flatMap((each, index) => (each.startsWith('--') ? [[each, args[index + 1]]] : [])));
+    return { ...pod, containers: containers.map(({ args, ...container }) => ({ ...container, args: said(args) })) };
+  }
 
   test('every component and overlay of deploy/ is among the choices', async () => {
     const used = new Set(
@@ -215,6 +243,9 @@ describe('what may be chosen', () => {
     ['podDisruptionBudget.maxUnavailable=0', '/podDisruptionBudget/maxUnavailable'],
     ['podDisruptionBudget.maxUnavailable=0%', '/podDisruptionBudget/maxUnavailable'],
     ['serviceMonitor.fromNamespaces={monitoring}', "'fromNamespaces' not allowed"],
+    ['podDisruptionBudget.minAvailable=2', 'podDisruptionBudget.minAvailable is 2, and that is every one of 2 replicas'],
+    ['podDisruptionBudget.minAvailable=51%', 'podDisruptionBudget.minAvailable is 51%, and that is every one of 2 replicas'],
+    ['extraContainers[0].name=regkeeper,extraContainers[0].image=x', '/extraContainers/0/name'],
     ['healthPort=8443', 'webhook.port and healthPort are both 8443'],
   ])('refuses --set %s', async (setting, message) => {
     expect(await refusal('--set', setting)).toContain(message);
@@ -273,9 +304,7 @@ describe('what may be chosen', () => {
 
   async function wiredFlags(mode: string): Promise<string[]> {
     const objects = await template(['--set', `certs.mode=${mode}`]);
-    const { spec } = objects['Deployment regkeeper/regkeeper'] as Manifest & {
-      spec: { template: { spec: { containers: [{ args: string[] }] } } };
-    };
+    const { spec } = objects['Deployment regkeeper/regkeeper'] as Deployment;
     return spec.template.spec.containers[0].args.filter((each) => each.startsWith('--'));
   }
 
@@ -311,16 +340,20 @@ describe('what may be chosen', () => {
                   '--log-level',
                   'debug',
                   '--audit-log',
-                  '/audit/log',
+                  '/audit/$(POD_NAME).jsonl',
                 ]),
                 env: expect.arrayContaining([{ name: 'HTTPS_PROXY', value: 'http://proxy.example.com' }]),
                 volumeMounts: [{ name: 'audit', mountPath: '/audit' }],
               },
+              { name: 'shipper', image: 'registry.example.com/shipper', securityContext: { allowPrivilegeEscalation: false } },
             ],
             volumes: [{ name: 'audit', emptyDir: {} }],
           },
         },
       },
+    });
+    expect(objects['Deployment regkeeper/regkeeper']).toMatchObject({
+      spec: { revisionHistoryLimit: 3, template: { spec: { dnsPolicy: 'Default' } } },
     });
     expect(objects['Deployment regkeeper/regkeeper']).not.toHaveProperty('spec.replicas');
     expect(objects).toHaveProperty('HorizontalPodAutoscaler regkeeper/regkeeper');
@@ -328,7 +361,9 @@ describe('what may be chosen', () => {
     expect(objects).not.toHaveProperty('PodDisruptionBudget regkeeper/regkeeper');
     expect(objects['ServiceMonitor regkeeper/regkeeper']).toMatchObject({
       metadata: { labels: { 'app.kubernetes.io/name': 'regkeeper', release: 'prometheus' } },
-      spec: { endpoints: [{ port: 'health', interval: '15s' }] },
+      spec: {
+        endpoints: [{ port: 'health', interval: '15s', scrapeTimeout: '5s', relabelings: [{ action: 'labeldrop', regex: 'pod' }] }],
+      },
     });
     expect(objects['PrometheusRule regkeeper/regkeeper']).toMatchObject({ metadata: { labels: { role: 'alert-rules' } } });
     expect(objects['ClusterRoleBinding -/regkeeper-facts']).toMatchObject({ subjects: [{ name: 'keeper', namespace: 'regkeeper' }] });
@@ -345,6 +380,16 @@ describe('what may be chosen', () => {
       const flag = `serviceMonitor.enabled=${serviceMonitor},networkPolicy.metricsFromNamespaces={${values.join(',')}}`;
       expect((await ingress('--set', flag)).spec.ingress[1]).toEqual({ from: [{ namespaceSelector }], ports: [{ port: 'health' }] });
     }
+  });
+
+  test('reaches budget and NetworkPolicy', async () => {
+    const to = [{ namespaceSelector: {} }];
+    const flags = ['--set', 'podDisruptionBudget.minAvailable=1', '--set-json', `networkPolicy.extraEgress=${JSON.stringify([{ to }])}`];
+    const objects = await template(flags);
+    const budget = objects['PodDisruptionBudget regkeeper/regkeeper'] as Manifest & { spec: object };
+    expect(budget.spec).toMatchObject({ minAvailable: 1 });
+    expect(budget.spec).not.toHaveProperty('maxUnavailable');
+    expect(objects['NetworkPolicy regkeeper/regkeeper']).toMatchObject({ spec: { egress: [expect.anything(), { to }] } });
   });
 
   test.each([
@@ -379,6 +424,15 @@ describe('what may be chosen', () => {
       priorityClassName: 'system-cluster-critical',
       podDisruptionBudget: { enabled: false },
       drainSeconds: 30,
+      revisionHistoryLimit: 3,
+      dnsPolicy: 'Default',
+      extraContainers: [
+        {
+          name: 'shipper',
+          image: 'registry.example.com/shipper',
+          securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+        },
+      ],
       podAnnotations: { note: 'x' },
       podLabels: { team: 'platform' },
       podSecurityContext: { runAsUser: 2000, runAsGroup: 2000, fsGroup: 2000, supplementalGroups: [3000] },
@@ -393,10 +447,16 @@ describe('what may be chosen', () => {
       },
       rules: { documents: { 'corp.yaml': 'rules: []\n' } },
       namespaceRules: true,
-      serviceMonitor: { enabled: true, labels: { release: 'prometheus' }, interval: '15s' },
+      serviceMonitor: {
+        enabled: true,
+        labels: { release: 'prometheus' },
+        interval: '15s',
+        scrapeTimeout: '5s',
+        relabelings: [{ action: 'labeldrop', regex: 'pod' }],
+      },
       prometheusRule: { enabled: true, labels: { role: 'alert-rules' } },
       logLevel: 'debug',
-      auditLog: '/audit/log',
+      auditLog: '/audit/$(POD_NAME).jsonl',
       extraEnv: [{ name: 'HTTPS_PROXY', value: 'http://proxy.example.com' }],
       extraVolumes: [{ name: 'audit', emptyDir: {} }],
       extraVolumeMounts: [{ name: 'audit', mountPath: '/audit' }],
@@ -498,6 +558,7 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
     ['server-side', 'true'],
     ['with a three-way merge, as of Helm 3', 'false'],
   ])('no rules stay in force unnoticed beside those of the values: %s', async (_way, serverSide) => {
+    onTestFinished(uninstall);
     const way = `--server-side=${serverSide}`;
     const upgrade = (...names: string[]) => {
       const documents = names.flatMap((name) => ['--set', `rules.documents.${name}\\.yaml=rules: []`]);
@@ -516,13 +577,13 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
     await helm(['uninstall', 'regkeeper', '--namespace', 'regkeeper']);
     const again = ['install', 'regkeeper', chart, '--namespace', 'regkeeper', way, '--set', 'rules.documents.rules\\.yaml=rules: []'];
     expect(await helm(again, { allowFailure: true })).toMatchObject({ code: 1, stderr: expect.stringContaining('holds corp.yaml beside') });
-    await uninstall();
   });
 
   test.each([
     ['server-side', 'true'],
     ['with a three-way merge, as of Helm 3', 'false'],
   ])('keeps as many replicas as there are when autoscaling is switched on: %s', async (_way, serverSide) => {
+    onTestFinished(uninstall);
     const way = ['--namespace', 'regkeeper', `--server-side=${serverSide}`];
     const scale = async () => {
       const { metadata, spec } = await kubectl.json<{ metadata: { generation: number }; spec: { replicas: number } }>([
@@ -541,7 +602,6 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
     const conflicts = serverSide === 'true' ? ['--force-conflicts'] : [];
     await helm(['upgrade', 'regkeeper', chart, ...way, '--set', 'replicaCount=2', ...conflicts]);
     expect(await scale()).toEqual({ generation: 3, replicas: 2 });
-    await uninstall();
   });
 
   test("works with cert-manager's certificates, without a right to any Secret", async () => {
@@ -603,8 +663,8 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
     return await helm(['upgrade', 'regkeeper', chart, '--namespace', 'regkeeper', '--values', values], options);
   }
 
-  type Deployment = { metadata: { resourceVersion: string }; spec: { template: { spec: { containers: [{ args: string[] }] } } } };
-  const liveDeployment = () => kubectl.json<Deployment>(['get', 'deployment', 'regkeeper', '-n', 'regkeeper']);
+  type LiveDeployment = Deployment & { metadata: { resourceVersion: string } };
+  const liveDeployment = () => kubectl.json<LiveDeployment>(['get', 'deployment', 'regkeeper', '-n', 'regkeeper']);
   const deployment = async () => (await liveDeployment()).metadata;
   const args = async () => (await liveDeployment()).spec.template.spec.containers[0].args;
 
