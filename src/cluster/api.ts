@@ -90,6 +90,8 @@ export type ApiClient = {
   hasResource(groupVersion: string, plural: string): Promise<boolean>;
   /** Epoch milliseconds by the API server's clock: what its last answer said, and what has passed since. Undefined before any answer. */
   serverTime(): number | undefined;
+  /** Where the API server is asked, e.g. `https://10.0.0.1:443`. Absent where nobody is told. */
+  readonly server?: string;
   /** The collections that are followed: each enters itself and takes itself out. Absent where nobody looks. */
   readonly followed?: Set<FollowedCollection>;
   /** Ends every request under way; no use afterwards. */
@@ -227,6 +229,7 @@ export function connectApi(kubeConfig: KubeConfig): ApiClient {
     watch,
     hasResource,
     serverTime: connection.serverTime,
+    server: connection.server,
     followed: new Set(),
     close: () => connection.close(),
   };
@@ -367,6 +370,7 @@ function causeOf(error: unknown): string {
 
 type Credentials = { readonly headers: Readonly<Record<string, string>>; readonly dispatcher: Dispatcher };
 type Connection = {
+  readonly server: string;
   send(exchange: Exchange): Promise<Dispatcher.ResponseData>;
   serverTime(): number | undefined;
   close(): Promise<void>;
@@ -468,6 +472,7 @@ function openConnection(initial: KubeConfig): Connection {
       await response.body.dump();
       return exchangeWith(exchange, renewed);
     },
+    server,
     serverTime: () => dated && dated.serverTime + performance.now() - dated.monotonic,
     async close() {
       closed = true;

@@ -1,5 +1,6 @@
 import { setTimeout as timeout } from 'node:timers/promises';
 import { type ApiClient, ApiError, type KubeObject, type Log, type WatchEvent } from './api.ts';
+import { explainRefusal, neededRole } from './refusals.ts';
 
 /**
  * What happened, after `items` has changed. `synced` comes once, for the first list as a whole; all later changes come one
@@ -344,20 +345,9 @@ function announcing(log: Log, place: Place): { watching(): void; failing(failure
   };
 }
 
-function explained(failure: Error, place: Place): string {
-  const status = failure instanceof ApiError ? failure.status : undefined;
-  if (status === 401)
-    return `${failure.message}; the API server does not accept the credential: is the token or certificate expired or revoked?`;
-  if (status === 403) return `${failure.message}; ${neededRole(place)}`;
-  if (status === 404) return `${failure.message}; the API server does not serve ${place.path}: is this API installed?`;
-  return failure.message;
-}
-
-function neededRole({ path, fieldSelector }: Place): string {
-  const [, group = '', namespace, resource = path] =
-    /^\/(?:api\/[^/]+|apis\/([^/]+)\/[^/]+)(?:\/namespaces\/([^/]+))?\/([^/]+)$/.exec(path) ?? [];
-  const role = namespace ? `a Role in the namespace ${namespace}` : 'a ClusterRole';
+function explained(failure: Error, { path, fieldSelector }: Place): string {
+  if (!(failure instanceof ApiError)) return failure.message;
+  if (failure.status === 404) return `${failure.message}; the API server does not serve ${path}: is this API installed?`;
   const name = /(?:^|,)metadata\.name=([^,]+)/.exec(fieldSelector ?? '')?.[1];
-  const only = name ? `, resourceNames ["${name}"]` : '';
-  return `${role} must grant: apiGroups ["${group}"], resources ["${resource}"]${only}, verbs ["list", "watch"]`;
+  return explainRefusal(failure, neededRole({ path, name, verbs: ['list', 'watch'] }));
 }

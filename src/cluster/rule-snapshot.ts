@@ -8,6 +8,7 @@ import { configMapBundle, rulesLabel } from '../rules/config-map.ts';
 import { type ApiClient, ApiError, type Log } from './api.ts';
 import { keepChecking, type Schedule } from './checks.ts';
 import { whenReached } from './patience.ts';
+import { neededRole } from './refusals.ts';
 import type { ConfigMap } from './rule-source.ts';
 
 export const snapshotName = 'regkeeper-rules-snapshot';
@@ -16,8 +17,9 @@ export type SnapshotPlace = { readonly client: ApiClient; readonly namespace: st
 
 /** What an earlier run left; nothing where there was none, or where it cannot be read, which is logged. */
 export async function readSnapshot({ client, namespace, log }: SnapshotPlace): Promise<readonly Bundle[]> {
+  const right = neededRole({ path: `/api/v1/namespaces/${namespace}/configmaps`, name: snapshotName, verbs: ['get', 'patch'] });
   try {
-    const { data } = await whenReached(log, () => client.get<ConfigMap>(pathOf(namespace)));
+    const { data } = await whenReached({ log, server: client.server, right }, () => client.get<ConfigMap>(pathOf(namespace)));
     return Object.entries(data ?? {}).flatMap(([key, text]) => readBundle(namespace, key, text, log));
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;

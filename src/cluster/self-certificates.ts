@@ -8,6 +8,7 @@ import { ConfigurationError } from './configuration-error.ts';
 import type { Leadership } from './leader.ts';
 import { whenReached } from './patience.ts';
 import { type ReflectorTimings, watchCollection } from './reflector.ts';
+import { neededRole } from './refusals.ts';
 
 export type OwnCertificateOptions = {
   readonly client: ApiClient;
@@ -35,7 +36,8 @@ export async function keepOwnCertificate(options: OwnCertificateOptions): Promis
   const { client, namespace, secretName, log } = options;
   const place = `Secret ${namespace}/${secretName}`;
   const clocks = comparingClocks(options);
-  const holder = holdCertificate(await whenReached(log, () => settle(options, clocks)));
+  const patience = { log, server: client.server, right: neededRight(options) };
+  const holder = holdCertificate(await whenReached(patience, () => settle(options, clocks)));
 
   const look = async () => {
     const settled = await settle(options, clocks);
@@ -163,6 +165,13 @@ async function settle(options: OwnCertificateOptions, clocks: () => Clocks): Pro
 /** The names by which a Service is called inside a cluster; the API server uses the first. */
 function dnsNamesOf({ service, namespace }: OwnCertificateOptions): string[] {
   return [`${service}.${namespace}.svc`, `${service}.${namespace}.svc.cluster.local`, `${service}.${namespace}`, service];
+}
+
+/** A Secret of another name is not allowed either. */
+function neededRight({ namespace, secretName }: OwnCertificateOptions): string {
+  const path = `/api/v1/namespaces/${namespace}/secrets`;
+  const role = neededRole({ path, name: secretName, verbs: ['get', 'list', 'watch', 'update'] });
+  return `${role}; or correct --service and --namespace, by which the Secret is named`;
 }
 
 async function readSecret({ client, namespace, secretName }: OwnCertificateOptions): Promise<Secret | undefined> {

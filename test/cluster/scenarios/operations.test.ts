@@ -138,6 +138,19 @@ test('without the right to list ConfigMaps a server is not ready, and says which
   await lacking.end('SIGKILL');
 });
 
+test('a Secret that the Role does not name, and a token that nobody knows: the start ends with code 2, and says what to do', async () => {
+  const misnamed = launch('misnamed', { flags: ['--service', 'keeper'] });
+  await expect(misnamed).rejects.toThrow(
+    /exit code 2:[\s\S]*\nregkeeper: GET .*: Forbidden \(403\): .*; a Role .* must grant: .*\["keeper-tls"\].*; or correct --service and --namespace/,
+  );
+  const account = await serviceAccountKubeconfig({ kubectl, directory: join(plane.directory, 'unknown') });
+  await writeFile(account, readFileSync(account, 'utf8').replace(/"token":"[^"]+"/, '"token":"nobody"'));
+  const rules = join(import.meta.dirname, '../../../deploy/examples/rules');
+  await expect(launch('unknown', { account, flags: ['--rules', rules] })).rejects.toThrow(
+    /exit code 2:[\s\S]*\nregkeeper: GET .*: Unauthorized \(401\): .*; the API server does not accept the credential: /,
+  );
+}, 90_000);
+
 test('certificates from files are followed, and the API server is told of their authority', async () => {
   const file = (name: string) => join(plane.directory, name);
   for (const key of ['tls.crt', 'tls.key', 'ca.crt']) await writeFile(file(key), await secretText(key));
