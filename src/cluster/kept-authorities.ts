@@ -1,4 +1,4 @@
-import { readCertificates } from '../tls/inspect.ts';
+import { joinAuthorities, readCertificates } from '../tls/inspect.ts';
 import type { Schedule } from './checks.ts';
 
 export type KeptAuthorities = {
@@ -49,7 +49,7 @@ export function keepAuthorities({ schedule, onOver }: { schedule: Schedule; onOv
       for (const authority of others) if (!kept.has(authority)) keep(authority);
       const stay = [...kept].flatMap(([authority, { over }]) => (over ? [] : [authority]));
       const room = Math.max(0, MOST_AUTHORITIES - ours.size);
-      return [own, ...stay.slice(Math.max(0, stay.length - room))].join(own.endsWith('\n') ? '' : '\n');
+      return joinAuthorities(own, stay.slice(Math.max(0, stay.length - room)).join(''));
     },
     close() {
       for (const { cancel } of kept.values()) cancel();

@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname, uptime } from 'node:os';
 import { type ApiClient, ApiError, type ApiRequest, type KubeObject, type Log } from './api.ts';
 import { onTimer, type Schedule } from './checks.ts';
+import { messageOf } from './refusals.ts';
 
 export type Leadership = {
   /** Whether this replica leads at this moment. */
@@ -264,7 +265,7 @@ export function standForLeader(options: LeaderOptions): Leader {
   }
 
   function tellTrouble(error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     const { status, reason } = error instanceof ApiError ? error : { status: 0, reason: message };
     const isRefused = status === 403 && !message.includes('is being terminated');
     refusals = isRefused ? refusals + 1 : 0;

@@ -1,7 +1,7 @@
-/** What to do where the API server refuses, in a person's words. */
+/** What went wrong with the API server, and what to do about it, in a person's words. */
 import type { ApiError } from './api.ts';
 
-export const unknownCredential = 'the API server does not accept the credential: is the token or certificate expired or revoked?';
+const unknownCredential = 'the API server does not accept the credential: is the token or certificate expired or revoked?';
 
 export type Needed = {
   /** A collection, e.g. `/api/v1/namespaces/ns/secrets`. */
@@ -24,4 +24,8 @@ export function neededRole({ path, name, verbs }: Needed): string {
 export function explainRefusal({ status, message }: ApiError, right: string): string {
   if (status === 401) return `${message}; ${unknownCredential}`;
   return status === 403 ? `${message}; ${right}` : message;
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

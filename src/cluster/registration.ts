@@ -11,6 +11,7 @@ import type { Leadership } from './leader.ts';
 import { neverAskedAbout } from './never-asked-about.ts';
 import { probeName } from './probe.ts';
 import { type ReflectorTimings, watchCollection } from './reflector.ts';
+import { messageOf } from './refusals.ts';
 
 /** A kind as webhook rules name it. */
 export type RegisteredKind = Pick<KindRow, 'group' | 'version' | 'kind' | 'resource' | 'doors' | 'fields'>;
@@ -240,6 +241,7 @@ function keepFilled(options: RegistrationOptions): () => Promise<void> {
       if (watch.synced) tellWhenMissing(configuration, live);
       return live ? [{ configuration, live }] : [];
     });
+    // Who follows sees from when on an authority is not needed, for it may lead next.
     caBundle();
     // Neither emptying nor being trusted can wait for a leader, and whoever does it does the same.
     if (!leads(options) && !isLeaving() && !present.some(({ live }) => lacksAuthority(live, certificates))) return undefined;
@@ -523,8 +525,4 @@ function aboutChosenCondition(error: unknown): string | undefined {
   const [, reason] =
     /matchConditions\[\d+\]\.expression: Invalid value: "(?:[^"\\]|\\.)*": (.*?)(?: \| |, webhooks\[|$)/.exec(error.message) ?? [];
   return reason === undefined ? undefined : `correct --match-condition: ${reason}`;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -8,7 +8,7 @@ import { configMapBundle, rulesLabel } from '../rules/config-map.ts';
 import { type ApiClient, ApiError, type Log } from './api.ts';
 import { keepChecking, type Schedule } from './checks.ts';
 import { whenReached } from './patience.ts';
-import { neededRole } from './refusals.ts';
+import { messageOf, neededRole } from './refusals.ts';
 import type { ConfigMap } from './rule-source.ts';
 
 export const snapshotName = 'regkeeper-rules-snapshot';
@@ -66,8 +66,7 @@ export function keepSnapshot({ client, namespace, log, schedule }: SnapshotPlace
       const kind = err instanceof ApiError ? `${err.status} ${err.reason}` : String(err);
       if (kind === trouble) return;
       trouble = kind;
-      const message = err instanceof Error ? err.message : String(err);
-      log.error({ err }, `the snapshot of the rules, ${place}, could not be written: ${message}; trying again`);
+      log.error({ err }, `the snapshot of the rules, ${place}, could not be written: ${messageOf(err)}; trying again`);
     },
     everyMilliseconds: 60_000,
     apartMilliseconds: 1_000,

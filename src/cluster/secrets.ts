@@ -6,6 +6,7 @@ import type { SecretFacts } from '../decision/facts.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from './api.ts';
 import { keepChecking, type Schedule } from './checks.ts';
 import { identityOf, type Reflector, type ReflectorTimings, watchCollection } from './reflector.ts';
+import { messageOf } from './refusals.ts';
 
 export type WatchedSecrets = {
   /** From now on these names, and no others. */
@@ -73,7 +74,7 @@ export function watchSecrets({ client, log, schedule, watchTimings }: SecretsOpt
       return;
     },
     onFailure: (err) => {
-      const message = err instanceof Error ? err.message : String(err);
+      const message = messageOf(err);
       if (message !== lastFailure) log.warn({ err }, `whether secrets may be looked at could not be asked; asking again: ${message}`);
       lastFailure = message;
     },

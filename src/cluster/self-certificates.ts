@@ -8,7 +8,7 @@ import { ConfigurationError } from './configuration-error.ts';
 import type { Leadership } from './leader.ts';
 import { whenReached } from './patience.ts';
 import { type ReflectorTimings, watchCollection } from './reflector.ts';
-import { neededRole } from './refusals.ts';
+import { messageOf, neededRole } from './refusals.ts';
 
 export type OwnCertificateOptions = {
   readonly client: ApiClient;
@@ -363,8 +363,4 @@ function normalized(certificate: string): string {
 
 function certificateOf({ leaf, trusted }: Renewed): ServerCertificate {
   return { ...leaf, authorities: trusted.join(''), notAfter: new X509Certificate(leaf.certificate).validToDate };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

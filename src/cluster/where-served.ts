@@ -2,6 +2,7 @@
 import type { KubeObject } from './api.ts';
 import { type Checks, keepChecking, type Schedule } from './checks.ts';
 import { type Reflector, type ReflectorOptions, watchCollection } from './reflector.ts';
+import { messageOf } from './refusals.ts';
 
 export type ServedOptions<T extends KubeObject> = Omit<ReflectorOptions<T>, 'path'> & {
   /** `group/version`. */
@@ -44,7 +45,7 @@ export function watchWhereServed<T extends KubeObject>(options: ServedOptions<T>
       onServed?.(now);
     },
     onFailure: (err) => {
-      const message = err instanceof Error ? err.message : String(err);
+      const message = messageOf(err);
       if (message !== lastFailure) log.warn({ err }, `whether the cluster has ${plural} of ${groupVersion} cannot be told: ${message}`);
       lastFailure = message;
     },

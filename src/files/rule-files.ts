@@ -67,11 +67,11 @@ export async function readRuleFiles(
   const places = (await everyOne(paths.map(filesAt))).flat();
   const files = [...new Map(places.map((place) => [place.file, place])).values()];
   const contents = await everyOne(files.map(async ({ file }) => readContent(called(file), await readText(file))));
-  const idle = [
+  const complaints = [
     ...files.flatMap((place, index) => complaintAboutForeign(place, contents[index]) ?? []),
     ...paths.flatMap((path) => complaintAboutFolder(path, files, contents) ?? []),
   ];
-  if (idle.length > 0) throw new Error(idle.join('\n'));
+  if (complaints.length > 0) throw new Error(complaints.join('\n'));
 
   const configMaps = contents.flatMap((content) => (content.kind === 'objects' ? content.configMaps : []));
   return {

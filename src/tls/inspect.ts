@@ -98,13 +98,13 @@ export function isTrusted(chain: string, authorities: string): boolean {
   return false;
 }
 
-/** PEM of each authority once, those of the first text in front; the first text as it is where the second adds nothing. */
+/** The first PEM text as it is written, and behind it the authorities of the second that it lacks, each once. */
 export function joinAuthorities(first: string, second = ''): string {
   const [ours, others] = [readCertificates(first), readCertificates(second)];
   if (!ours.ok || !others.ok) return first;
-  const known = new Set(ours.certificates.map(({ fingerprint256 }) => fingerprint256));
-  const added = others.certificates.filter(({ fingerprint256 }) => !known.has(fingerprint256));
-  return added.length === 0 ? first : [...ours.certificates, ...added].map(String).join('');
+  const known = new Set(ours.certificates.map(String));
+  const added = [...new Set(others.certificates.map(String))].filter((authority) => !known.has(authority));
+  return added.length === 0 || first.endsWith('\n') ? first + added.join('') : `${first}\n${added.join('')}`;
 }
 
 function hasIssued(issuer: X509Certificate, certificate: X509Certificate): boolean {

@@ -8,6 +8,7 @@ import { type ConnectionOptions, connect } from 'node:tls';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { type ApiClient, connectApi, type KubeObject } from '../../../src/cluster/api.ts';
 import { loadKubeConfig } from '../../../src/cluster/kubeconfig.ts';
+import { configurationPaths } from '../../../src/cluster/registration.ts';
 import { announceNext, type Rotation, secretData, takeOver } from '../../unit/cluster/rotation-by-hand.ts';
 import { type Balancer, startBalancer } from '../balancer.ts';
 import { type ControlPlane, startControlPlane } from '../control-plane.ts';
@@ -292,9 +293,7 @@ function keepVerifying() {
 }
 
 const secretPath = `/api/v1/namespaces/${ownNamespace}/secrets/regkeeper-tls`;
-const configurations = ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations'].map(
-  (plural) => `/apis/admissionregistration.k8s.io/v1/${plural}/regkeeper`,
-);
+const configurations = configurationPaths.map((path) => `${path}/regkeeper`);
 
 async function readSecret(): Promise<Record<string, string>> {
   const { data = {} } = await admin.get<{ data?: Record<string, string> }>(secretPath);
