@@ -1,6 +1,7 @@
-import { canonicalContents, canonicalList, canonicalRule } from '../rules/canonical.ts';
+import { canonicalContents, canonicalList } from '../rules/canonical.ts';
 import type { RuleScope } from '../rules/parse.ts';
 import { type ClusterObject, type Problem, type RuleSource, renderOrigin } from '../rules/problem.ts';
+import { canonicalRule } from '../rules/rule-fields.ts';
 import type { RuleSet } from '../rules/ruleset.ts';
 import { type AuditedDocument, type AuditedObject, auditSource } from './record.ts';
 

@@ -1,5 +1,6 @@
 import { canonicalSelector } from './namespaces.ts';
-import type { Exemption, NamespaceSelector, Override, Rule, RuleSet } from './ruleset.ts';
+import { canonicalRule } from './rule-fields.ts';
+import type { Exemption, NamespaceSelector, Override, RuleSet } from './ruleset.ts';
 
 /** What a rule set says: the parts that its revision is made of. */
 export type Contents = Pick<RuleSet, 'settings' | 'rules' | 'exemptions' | 'overrides' | 'delegate'>;
@@ -39,30 +40,6 @@ export function canonicalList<Entry>(entries: readonly Entry[], form: (entry: En
     byText.set(JSON.stringify(value), value);
   }
   return [...byText.keys()].sort().map((text) => byText.get(text));
-}
-
-export function canonicalRule({
-  name,
-  pattern,
-  trust,
-  reason,
-  pullSecrets,
-  pushSecret,
-  onMissingSecret,
-  namespaces,
-  internal,
-}: Rule): unknown {
-  return {
-    registry: pattern.text,
-    trust,
-    ...(internal && { internal }),
-    ...(name !== pattern.text && { name }),
-    ...(reason !== undefined && { reason }),
-    ...(pullSecrets.length > 0 && { pullSecrets }),
-    ...(pushSecret !== undefined && { pushSecret }),
-    ...(onMissingSecret !== 'warn' && { onMissingSecret }),
-    ...canonicalNamespaces(namespaces),
-  };
 }
 
 function canonicalExemption({ pattern, namespaces, until, reason }: Exemption): unknown {

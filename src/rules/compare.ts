@@ -1,5 +1,6 @@
 import { renderSelector } from './namespaces.ts';
 import type { Origin } from './problem.ts';
+import { comparedFields } from './rule-fields.ts';
 import type { NamespaceSelector, Rule, RuleSet } from './ruleset.ts';
 
 /** One thing that two rule sets say differently. */
@@ -50,18 +51,9 @@ function statements(rules: RuleSet): readonly Statement[] {
 }
 
 function sayRule(rule: Rule): Statement {
-  const { name, pattern, trust, internal, reason, pullSecrets, pushSecret, onMissingSecret, namespaces, owner, origin } = rule;
-  const fields = {
-    ...(name !== pattern.text && { name }),
-    trust,
-    ...(internal && { internal }),
-    ...(reason !== undefined && { reason }),
-    ...(pullSecrets.length > 0 && { pullSecret: pullSecrets.length === 1 ? pullSecrets[0] : pullSecrets }),
-    ...(pushSecret !== undefined && { pushSecret }),
-    ...(onMissingSecret !== 'warn' && { onMissingSecret }),
-  };
+  const { pattern, namespaces, owner, origin } = rule;
   const of = owner === undefined ? '' : ` of namespace ${owner} itself`;
-  return { kind: 'rule', about: about(pattern.text, namespaces) + of, said: { fields, origin } };
+  return { kind: 'rule', about: about(pattern.text, namespaces) + of, said: { fields: comparedFields(rule), origin } };
 }
 
 function about(pattern: string, namespaces: NamespaceSelector | undefined): string {

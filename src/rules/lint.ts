@@ -4,6 +4,7 @@ import type { PatternHost, RegistryPattern } from './pattern.ts';
 import { indexPatterns, type PatternIndex } from './pattern-index.ts';
 import { intersectPatterns } from './pattern-overlap.ts';
 import { type Problem, type ProblemCode, renderOrigin } from './problem.ts';
+import { sameEffect } from './rule-fields.ts';
 import type { Mode, NamespaceSelector, Override, Rule, RuleSet, Unconfigured } from './ruleset.ts';
 
 /**
@@ -150,17 +151,6 @@ function warning(code: ProblemCode, rule: Rule, message: string, other: Rule): P
 function describe({ pattern, trust, namespaces, origin }: Rule): string {
   const selector = namespaces ? ` for ${renderSelector(namespaces)}` : '';
   return `${trust ? '' : 'the refusal of '}${pattern.text}${selector} of ${renderOrigin(origin)}`;
-}
-
-function sameEffect(one: Rule, other: Rule): boolean {
-  return (
-    one.trust === other.trust &&
-    one.reason === other.reason &&
-    one.pushSecret === other.pushSecret &&
-    one.onMissingSecret === other.onMissingSecret &&
-    one.pullSecrets.length === other.pullSecrets.length &&
-    one.pullSecrets.every((secret, index) => secret === other.pullSecrets[index])
-  );
 }
 
 function overlap(one: Rule, other: Rule): boolean {

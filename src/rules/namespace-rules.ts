@@ -1,4 +1,4 @@
-import { canonicalList, canonicalRule } from './canonical.ts';
+import { canonicalList } from './canonical.ts';
 import { findRuleTies } from './compile.ts';
 import { compareSpecificity, indexRules, type Lookup } from './match.ts';
 import { selects } from './namespaces.ts';
@@ -7,6 +7,7 @@ import type { ParsedDocument } from './parse.ts';
 import type { RegistryPattern } from './pattern.ts';
 import { intersectPatterns, standInFor } from './pattern-overlap.ts';
 import { type Problem, renderOrigin } from './problem.ts';
+import { canonicalRule } from './rule-fields.ts';
 import type { Answer, Place, Rule, RuleSet } from './ruleset.ts';
 
 /** Rules that a namespace has of its own, compiled. They are about that namespace alone, and count only as far as the cluster's rules let them. */

@@ -1,9 +1,10 @@
 /** What a cluster says by itself, beside the rules that are written: its own registries, and what a name without registry means on it. */
-import { canonicalRule } from './canonical.ts';
+
 import { indexRules } from './match.ts';
 import { parsePattern, resolvePattern } from './pattern.ts';
 import { standInFor } from './pattern-overlap.ts';
 import { type Origin, type Problem, renderOrigin } from './problem.ts';
+import { canonicalRule } from './rule-fields.ts';
 import type { Place, Rule, RuleSet, ShortNames } from './ruleset.ts';
 
 export type Platform = {
