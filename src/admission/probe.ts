@@ -1,6 +1,6 @@
 /** The answer to our own dry run, by which regkeeper proves that the API server reaches it. */
 import { textAt } from '../object/json.ts';
-import { type AdmissionAnswer, allowed } from './response.ts';
+import { type AdmissionAnswer, allowed, encodeBase64 } from './response.ts';
 import type { ReviewRequest } from './review.ts';
 
 /** The dry run writes it with any value, and reads `probeArrived` from the answer. */
@@ -12,6 +12,6 @@ export function answerProbe({ uid, object }: ReviewRequest): AdmissionAnswer {
   const answer = allowed(uid);
   if (textAt(object, ['metadata', 'annotations', probeAnnotation]) === undefined) return answer;
   const path = `/metadata/annotations/${probeAnnotation.replaceAll('/', '~1')}`;
-  const patch = Buffer.from(JSON.stringify([{ op: 'replace', path, value: probeArrived }])).toString('base64');
+  const patch = encodeBase64(JSON.stringify([{ op: 'replace', path, value: probeArrived }]));
   return { ...answer, response: { ...answer.response, patchType: 'JSONPatch', patch } };
 }

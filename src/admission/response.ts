@@ -157,7 +157,7 @@ function shorten(text: string, length: number): string {
 }
 
 /** JSON may write any character as an escape, so the text can be ASCII, which is all that `btoa` takes. */
-function encodeBase64(json: string): string {
+export function encodeBase64(json: string): string {
   return btoa(json.replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`));
 }
 
