@@ -10,7 +10,7 @@ import { type Manifest, renderManifestProblem } from '../manifests/parse-manifes
 import { printJson } from '../manifests/print-json.ts';
 import { readManifests, readStandardInput } from '../manifests/read-manifests.ts';
 import { type JsonObject, textAt } from '../object/json.ts';
-import type { ExitCode, Terminal } from './program.ts';
+import type { ExitCode, Terminal } from './terminal.ts';
 
 type AskOptions = { readonly server: string; readonly ca: string; readonly namespace: string; readonly user: string };
 

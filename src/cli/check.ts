@@ -7,9 +7,9 @@ import { readManifests, readStandardInput } from '../manifests/read-manifests.ts
 import { dateOption } from './date-option.ts';
 import { type Evaluation, evaluate, isClean } from './evaluate.ts';
 import { extraKindsOption, kindsGiven } from './kinds-given.ts';
-import type { ExitCode, Terminal } from './program.ts';
 import { renderRemarks, renderResult, renderResults, renderSummary } from './render-results.ts';
 import { rulesGiven } from './rules-given.ts';
+import type { ExitCode, Terminal } from './terminal.ts';
 
 type CheckOptions = {
   readonly filename: readonly string[];

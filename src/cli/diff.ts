@@ -9,10 +9,10 @@ import { dateOption } from './date-option.ts';
 import { type Evaluation, evaluate } from './evaluate.ts';
 import { extraKindsOption, kindsGiven } from './kinds-given.ts';
 import { type MachineFormat, outputOption, renderMachine } from './machine-output.ts';
-import type { ExitCode, Terminal } from './program.ts';
 import { renderObjectChanges, renderRuleChanges, ruleChangeEntry } from './render-diff.ts';
 import { renderRemarks } from './render-results.ts';
 import { rulesGiven } from './rules-given.ts';
+import type { ExitCode, Terminal } from './terminal.ts';
 
 type DiffOptions = {
   readonly filename?: readonly string[];

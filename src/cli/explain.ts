@@ -1,7 +1,8 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { auditOrigin, auditRule } from '../audit/record.ts';
 import { soften } from '../decision/decide.ts';
-import { type ImageJudgement, judgeImage, settingsThatCount } from '../decision/judge.ts';
+import type { ImageJudgement } from '../decision/decision.ts';
+import { judgeImage, settingsThatCount } from '../decision/judge.ts';
 import { describeJudgement } from '../decision/message.ts';
 import { maskUserinfo, quote } from '../image/problem.ts';
 import { canonicalName, type ImageReference } from '../image/reference.ts';
@@ -10,8 +11,8 @@ import { renderOrigin } from '../rules/problem.ts';
 import type { Place, PlaceSettings, RuleSet } from '../rules/ruleset.ts';
 import { dateOption } from './date-option.ts';
 import { type MachineFormat, outputOption, renderMachine } from './machine-output.ts';
-import type { ExitCode, Terminal } from './program.ts';
 import { rulesGiven } from './rules-given.ts';
+import type { ExitCode, Terminal } from './terminal.ts';
 import { understanding } from './understanding.ts';
 
 type ExplainOptions = {

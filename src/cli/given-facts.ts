@@ -1,5 +1,5 @@
 /** Facts out of the objects themselves, for commands that know no cluster. */
-import type { Facts, ImageStreamFacts, SecretFacts, ServiceAccountFacts } from '../decision/facts.ts';
+import { type Facts, type ImageStreamFacts, registrySecretTypes, type SecretFacts, type ServiceAccountFacts } from '../decision/facts.ts';
 import { readImageStream } from '../decision/image-stream.ts';
 import type { Manifest } from '../manifests/parse-manifests.ts';
 import { isObject, type JsonObject, textAt, valueAt } from '../object/json.ts';
@@ -30,7 +30,7 @@ export function givenFacts(manifests: readonly Manifest[], { namespace: fallback
     if (apiVersion !== 'v1') continue;
     if (kind === 'Namespace') namespaces.set(name, labelsOf(object));
     if (kind === 'ServiceAccount') accounts.set(key, accountOf(object));
-    if (kind === 'Secret') secrets.set(key, pullTypes.has(textAt(object, ['type']) ?? '') ? 'present' : 'wrong-type');
+    if (kind === 'Secret') secrets.set(key, registrySecretTypes.includes(textAt(object, ['type']) ?? '') ? 'present' : 'wrong-type');
   }
   return {
     namespace(name) {
@@ -52,7 +52,6 @@ export function givenFacts(manifests: readonly Manifest[], { namespace: fallback
 
 /** The API server writes it on every namespace, whatever the author's file says. */
 const nameLabel = 'kubernetes.io/metadata.name';
-const pullTypes = new Set(['kubernetes.io/dockerconfigjson', 'kubernetes.io/dockercfg']);
 
 function keyOf(namespace: string, name: string): string {
   return `${namespace}/${name}`;

@@ -2,7 +2,7 @@
 import { Option } from 'commander';
 import type { Kinds } from '../object/kinds.ts';
 import { settingTable } from '../settings/table.ts';
-import type { Terminal } from './program.ts';
+import type { Terminal } from './terminal.ts';
 
 export function extraKindsOption(): Option {
   return new Option('--extra-kinds <files...>', settingTable.extraKinds.means);

@@ -7,8 +7,8 @@ import { levelOf, type Problem } from '../rules/problem.ts';
 import { dateOption } from './date-option.ts';
 import { type MachineFormat, outputOption, renderMachine } from './machine-output.ts';
 import { problemEntry, renderProblemLine } from './problem-lines.ts';
-import type { ExitCode, Terminal } from './program.ts';
 import { renderSarif } from './sarif.ts';
+import type { ExitCode, Terminal } from './terminal.ts';
 
 type LintOptions = { readonly output: 'table' | 'sarif' | MachineFormat; readonly strict?: boolean; readonly date?: number };
 

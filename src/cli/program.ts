@@ -1,13 +1,9 @@
 /** The command line: one file a command, put together here. */
 import { Command, CommanderError } from 'commander';
 import type { ServeAction } from './serve.ts';
+import type { ExitCode, Terminal } from './terminal.ts';
 
 export type ProgramActions = { readonly serve: ServeAction };
-
-/** What a command tells the shell: 0 clean, 1 findings, 2 usage or configuration. */
-export type ExitCode = 0 | 1 | 2;
-
-export type Terminal = { out(text: string): void; err(text: string): void };
 
 type CommandEntry = {
   readonly name: string;

@@ -1,8 +1,8 @@
 import { Command, Option } from 'commander';
 import { stringify } from 'yaml';
 import { namedSecrets } from '../rules/named-secrets.ts';
-import type { ExitCode, Terminal } from './program.ts';
 import { rulesGiven } from './rules-given.ts';
+import type { ExitCode, Terminal } from './terminal.ts';
 
 type RbacOptions = { readonly rules: readonly string[]; readonly namespace: string; readonly serviceAccount: string };
 

@@ -3,7 +3,7 @@ import { ConfigurationError } from '../cluster/configuration-error.ts';
 import { loadRules } from '../files/load-rules.ts';
 import type { RuleSet } from '../rules/ruleset.ts';
 import { renderProblemLine } from './problem-lines.ts';
-import type { Terminal } from './program.ts';
+import type { Terminal } from './terminal.ts';
 
 /** Tells problems and warnings on standard error. Undefined where there are problems: nothing can be said by such rules. */
 export async function rulesGiven(paths: readonly string[], terminal: Terminal): Promise<RuleSet | undefined> {

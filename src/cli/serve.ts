@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import type { Flags } from '../settings/given.ts';
 import { defaultOf, flagOf, type SettingName, settingNames, settingOf, usageOf, variableOf } from '../settings/table.ts';
-import type { ExitCode } from './program.ts';
+import type { ExitCode } from './terminal.ts';
 
 export type ServeAction = (flags: Flags) => Promise<void>;
 

@@ -2,8 +2,8 @@ import { Command, Option } from 'commander';
 import { ConfigurationError } from '../cluster/configuration-error.ts';
 import { extraKindsOption, kindsGiven } from './kinds-given.ts';
 import { findPolicyTests, runPolicyTest, type TestResult } from './policy-test.ts';
-import type { ExitCode, Terminal } from './program.ts';
 import { renderJunit, renderTests, renderTestsJson } from './render-tests.ts';
+import type { ExitCode, Terminal } from './terminal.ts';
 
 type TestCommandOptions = {
   readonly rules?: readonly string[];

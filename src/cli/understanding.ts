@@ -1,5 +1,5 @@
 /** In words, how the text of an image was understood. */
-import type { ImageJudgement } from '../decision/judge.ts';
+import type { ImageJudgement } from '../decision/decision.ts';
 import { canonicalName, type ImageReference, parseImage } from '../image/reference.ts';
 import type { RuleSettings } from '../rules/ruleset.ts';
 

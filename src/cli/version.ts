@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
-import type { Terminal } from './program.ts';
+import type { Terminal } from './terminal.ts';
 
 export const { version } = packageJson;
 

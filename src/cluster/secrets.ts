@@ -2,7 +2,7 @@
  * Which namespaces have the secrets that the rules name, without asking for one: metadata arrives, and only names are kept. The type is
  * metadata no more than the data is, so it is asked for by a selector.
  */
-import type { SecretFacts } from '../decision/facts.ts';
+import { registrySecretTypes, type SecretFacts } from '../decision/facts.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from './api.ts';
 import { keepChecking, type Schedule } from './checks.ts';
 import { identityOf, type Reflector, type ReflectorTimings, watchCollection } from './reflector.ts';
@@ -25,9 +25,6 @@ export type SecretsOptions = {
 
 /** Two watches each: more names than this are more than rules need, and a burden to the API server. */
 const mostNames = 100;
-
-/** Both that a kubelet and a build can use for a registry. */
-const usableTypes = ['kubernetes.io/dockerconfigjson', 'kubernetes.io/dockercfg'];
 
 type Watches = {
   readonly all: Reflector<KubeObject>;
@@ -105,7 +102,7 @@ export function watchSecrets({ client, log, schedule, watchTimings }: SecretsOpt
       });
     return {
       all: watch(`metadata.name=${name}`),
-      unusable: watch(`metadata.name=${name},${usableTypes.map((type) => `type!=${type}`).join(',')}`),
+      unusable: watch(`metadata.name=${name},${registrySecretTypes.map((type) => `type!=${type}`).join(',')}`),
       doubted: false,
     };
   }

@@ -1,8 +1,8 @@
+import type { ImageProblem, ImageReference } from '../image/reference.ts';
 import type { JsonObject } from '../object/json.ts';
 import type { ImageSlot, MalformedObject } from '../object/shape.ts';
 import type { Origin } from '../rules/problem.ts';
-import type { Mode } from '../rules/ruleset.ts';
-import type { ImageJudgement } from './judge.ts';
+import type { Exemption, Mode, Rule } from '../rules/ruleset.ts';
 import type { PatchOperation } from './patch.ts';
 import type { ReasonCode } from './reasons.ts';
 import type { StreamResolution } from './streams.ts';
@@ -23,6 +23,26 @@ export type ChangeRequest = {
 
 export type Verdict = 'trusted' | 'distrusted' | 'unconfigured' | 'unparseable' | 'unresolved';
 export type Outcome = 'allow' | 'warn' | 'deny';
+
+/** The verdict on an image name, before `mode` softens what follows from it, and apart from where the name stands. */
+export type ImageJudgement = {
+  readonly verdict: Verdict;
+  readonly reason: ReasonCode;
+  readonly judged: Outcome;
+  /** As understood; of several registries that a short name may mean, the one that decides. */
+  readonly reference?: ImageReference;
+  readonly problem?: ImageProblem;
+  /** The rule that decides. */
+  readonly rule?: Rule;
+  /** The rules that trust it, whose secrets it needs: one, but for a short name that may mean several registries. Empty unless trusted. */
+  readonly trustedBy: readonly Rule[];
+  /** What lets it in although it is not trusted; or, where its day is past, what did. */
+  readonly exemption?: Exemption;
+  /** All registries that a short name may mean, where there are several. */
+  readonly searched?: readonly ImageReference[];
+  /** The first thing that selects by labels of the namespace, where these are unknown and would count: judged strictly then. */
+  readonly unsure?: Origin;
+};
 
 /** What the rule set says of one slot, and what follows. */
 export type ImageDecision = ImageJudgement & {

@@ -33,7 +33,10 @@ export type NamespaceFacts =
   | { readonly kind: 'absent' }
   | { readonly kind: 'unknown' };
 
-/** `wrong-type`: there is one of that name, of another type than `kubernetes.io/dockerconfigjson` and `kubernetes.io/dockercfg`. */
+/** The types of Secret that the kubelet and OpenShift's builds read as registry credentials. */
+export const registrySecretTypes: readonly string[] = ['kubernetes.io/dockerconfigjson', 'kubernetes.io/dockercfg'];
+
+/** `wrong-type`: there is one of that name, of another type than the {@link registrySecretTypes}. */
 export type SecretFacts = 'present' | 'absent' | 'wrong-type' | 'unknown';
 
 export type ImageStreamFacts =

@@ -1,30 +1,9 @@
 /** What the rules say of one image name in one namespace. Asked by `decide` for each slot, and by whoever explains a single image. */
 import { type ImageProblem, type ImageReference, parseImage } from '../image/reference.ts';
 import type { Origin } from '../rules/problem.ts';
-import type { Exemption, Place, PlaceSettings, Rule, RuleSet, SettingsAnswer, ShortNames } from '../rules/ruleset.ts';
-import type { Outcome, Verdict } from './decision.ts';
+import type { Place, PlaceSettings, RuleSet, SettingsAnswer, ShortNames } from '../rules/ruleset.ts';
+import type { ImageJudgement, Outcome } from './decision.ts';
 import type { Facts } from './facts.ts';
-import type { ReasonCode } from './reasons.ts';
-
-/** The verdict on an image name, before `mode` softens what follows from it, and apart from where the name stands. */
-export type ImageJudgement = {
-  readonly verdict: Verdict;
-  readonly reason: ReasonCode;
-  readonly judged: Outcome;
-  /** As understood; of several registries that a short name may mean, the one that decides. */
-  readonly reference?: ImageReference;
-  readonly problem?: ImageProblem;
-  /** The rule that decides. */
-  readonly rule?: Rule;
-  /** The rules that trust it, whose secrets it needs: one, but for a short name that may mean several registries. Empty unless trusted. */
-  readonly trustedBy: readonly Rule[];
-  /** What lets it in although it is not trusted; or, where its day is past, what did. */
-  readonly exemption?: Exemption;
-  /** All registries that a short name may mean, where there are several. */
-  readonly searched?: readonly ImageReference[];
-  /** The first thing that selects by labels of the namespace, where these are unknown and would count: judged strictly then. */
-  readonly unsure?: Origin;
-};
 
 export type JudgementContext = {
   readonly rules: RuleSet;

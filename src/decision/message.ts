@@ -3,8 +3,7 @@ import { quote } from '../image/problem.ts';
 import { canonicalName, formatReference } from '../image/reference.ts';
 import { type RuleSource, renderOrigin } from '../rules/problem.ts';
 import type { Place, Rule, RuleSet } from '../rules/ruleset.ts';
-import type { ImageDecision } from './decision.ts';
-import type { ImageJudgement } from './judge.ts';
+import type { ImageDecision, ImageJudgement } from './decision.ts';
 import type { StreamResolution } from './streams.ts';
 
 /**

@@ -88,6 +88,29 @@ describe('rooms import only what they may', () => {
     expect(wrong).toEqual([]);
   });
 
+  test('without cycles, imports of types and dynamic ones included', () => {
+    const graph = new Map(files.map((file) => [file, [] as string[]]));
+    for (const { file, specifier } of imports) {
+      if (specifier.startsWith('.')) graph.get(file)?.push(relative(source, resolve(source, dirname(file), specifier)));
+    }
+    expect(cyclesOf(graph)).toEqual([]);
+  });
+
+  test('a cycle is found, also through files that are no part of it', () => {
+    const graph = new Map([
+      ['main', ['a']],
+      ['a', ['b', 'leaf']],
+      ['b', ['c']],
+      ['c', ['a']],
+      ['self', ['self']],
+      ['leaf', []],
+    ]);
+    expect(cyclesOf(graph)).toEqual([
+      ['a', 'b', 'c', 'a'],
+      ['self', 'self'],
+    ]);
+  });
+
   test('and nobody imports the program itself', () => {
     expect(imports.filter(({ specifier }) => /(^|\/)main\.ts$/.test(specifier))).toEqual([]);
   });
@@ -155,4 +178,19 @@ function roomOf(file: string): string {
 
 function withoutComments(text: string): string {
   return text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '');
+}
+
+/** Each path along which a file imports itself, found by depth-first search: from a file to the same file. */
+function cyclesOf(graph: ReadonlyMap<string, readonly string[]>): string[][] {
+  const cycles: string[][] = [];
+  const done = new Set<string>();
+  const visit = (file: string, path: readonly string[]): void => {
+    const start = path.indexOf(file);
+    if (start >= 0) cycles.push([...path.slice(start), file]);
+    if (start >= 0 || done.has(file)) return;
+    for (const next of graph.get(file) ?? []) visit(next, [...path, file]);
+    done.add(file);
+  };
+  for (const file of graph.keys()) visit(file, []);
+  return cycles;
 }
