@@ -43,7 +43,7 @@ export async function startEgress(socketPath: string, lookup: ServiceLookup): Pr
   const targets = new Map<string, number>();
   const connections = new Set<Duplex>();
   const find = rememberedFor(1000, lookup);
-  const server = createServer((incoming, response) => answerControlRequest(targets, incoming, response));
+  const server = createServer({ noDelay: true }, (incoming, response) => answerControlRequest(targets, incoming, response));
   server.on('connection', (socket) => {
     connections.add(socket);
     socket.once('close', () => connections.delete(socket));
@@ -123,7 +123,8 @@ function refuse(client: Duplex, reason: string): void {
 
 function dialLoopback(port: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect(port, '127.0.0.1', () => {
+    // Otherwise Nagle's algorithm and delayed acknowledgements hold back every fourth or so admission review by 40 ms.
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true }, () => {
       socket.off('error', reject);
       resolve(socket);
     });

@@ -155,6 +155,12 @@ describe('a decision is counted', () => {
     ]);
   });
 
+  test('each webhook, before its first request: the first would be no increase otherwise', async () => {
+    expect(await samples(setUp(), 'regkeeper_admission_duration_seconds_count')).toEqual(
+      ['guard', 'mutate', 'validate'].map((webhook) => `regkeeper_admission_duration_seconds_count{webhook="${webhook}"} 0`),
+    );
+  });
+
   test('a request without judgement, by its reason', async () => {
     const metrics = setUp();
     metrics.failed('bug');
