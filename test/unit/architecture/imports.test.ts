@@ -22,6 +22,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   tls: ['files'],
   telemetry: ['object', 'rules', 'audit'],
   settings: ['rules'],
+  app: [],
   server: ['image', 'object', 'rules', 'decision', 'admission', 'audit', 'intake'],
   cli: [
     'image',
@@ -55,6 +56,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'telemetry',
     'settings',
     'server',
+    'app',
     'cli',
   ],
 };
