@@ -107,7 +107,7 @@ export function createWebhookServer(collaborators: WebhookCollaborators, options
   const unbound = boundConnections(app.server, connections, clock);
   app.addHook('onClose', async () => unbound());
   readBodies(app, { ...defaultBodyLimits, ...options.bodies }, clock);
-  answerErrors(app, collaborators);
+  answerErrors(app, collaborators, () => draining);
   for (const webhook of ['mutate', 'validate'] as const) {
     app.post(`/${webhook}`, (request, reply) => answerReview(webhook, request, reply, collaborators));
   }
@@ -232,15 +232,16 @@ function answerUndecodable(review: DecodedReview & { ok: false }, reply: Fastify
   return refuse(reply, 400, 'BadRequest', review.message);
 }
 
-function answerErrors(app: FastifyInstance<Server>, collaborators: WebhookCollaborators): void {
+function answerErrors(app: FastifyInstance<Server>, collaborators: WebhookCollaborators, isDraining: () => boolean): void {
   app.setNotFoundHandler((request, reply) =>
     reply.send(
       refuse(reply, 404, 'NotFound', `there is no ${request.method} ${request.url.slice(0, 200)} here: POST /mutate, /validate or /guard`),
     ),
   );
   app.setErrorHandler((error: FastifyError, request, reply) => {
-    // Where more of the body may come, nobody will read it.
-    if (error instanceof Overloaded || !request.raw.complete) reply.header('connection', 'close');
+    // Fastify ends the connection after each error of a body. That is needed where more of the body may come; and a retry finds another
+    // replica where this one has too much to do.
+    if (request.raw.complete && !isDraining() && !(error instanceof Overloaded)) reply.removeHeader('connection');
     const code = error.statusCode ?? 500;
     if (code >= 500 && !(error instanceof Overloaded)) {
       collaborators.reportBug(error, undefined);
