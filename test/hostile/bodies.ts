@@ -26,9 +26,9 @@ export function podOfContainers(count: number): string {
   return `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"},"spec":{"containers":[${containers.join(',')}]}}`;
 }
 
-/** A Pod with this text as an annotation: JSON inside of JSON, whose structure no one sees from outside. */
+/** A Pod with this text as an annotation: JSON inside of JSON, whose structure is not seen from outside. Its mark has us read the annotation. */
 export function podWithAnnotation(annotation: string, text: string): string {
-  const metadata = JSON.stringify({ name: 'web', annotations: { [annotation]: text } });
+  const metadata = JSON.stringify({ name: 'web', annotations: { 'regkeeper.io/injected': '{"rules":["a"]}', [annotation]: text } });
   return `{"apiVersion":"v1","kind":"Pod","metadata":${metadata},"spec":{"containers":[{"name":"app","image":"r.io/a"}]}}`;
 }
 
