@@ -10,6 +10,8 @@ export type BodyLimits = BudgetLimits &
     readonly bytes: number;
     /** Bytes of a body that is too large which are read and thrown away, so that its sender gets to read the answer. */
     readonly discarded: number;
+    /** Pieces of a body, as they arrive, that may be of any size. When there are more, they must have 256 bytes on average. */
+    readonly pieces: number;
     /** Bodies of more bytes than this are parsed one at a time: what is made of one can take several times its bytes. */
     readonly parsedAlone: number;
     /** Milliseconds until a body must have arrived and be parsed. `?timeout=` of the API server shortens it. */
@@ -24,6 +26,7 @@ export const defaultBodyLimits: BodyLimits = {
   reserved: 16 * mebibyte,
   small: mebibyte,
   discarded: 256 * mebibyte,
+  pieces: 10_000,
   parsedAlone: 4 * mebibyte,
   // Custom resources without a schema nest as deep as their authors like; nothing real comes near.
   depth: 500,

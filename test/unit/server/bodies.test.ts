@@ -204,6 +204,28 @@ test.each([
   expect(body.response).toMatchObject(allowed ? { uid, allowed } : { uid, allowed, status: { code: 400, message } });
 });
 
+describe('a body in pieces', () => {
+  const head = 'POST /validate HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n';
+  const inPieces = (body: string, size: number) =>
+    Array.from({ length: Math.ceil(body.length / size) }, (_piece, index) => body.slice(index * size, (index + 1) * size))
+      .map((piece) => `${piece.length.toString(16)}\r\n${piece}\r\n`)
+      .join('');
+  const body = reviewText(podOfContainers(20));
+
+  test.each([
+    ['as few as may have any size', 40, body.length / 40, /"allowed":true/],
+    ['more, of enough bytes', 4, 300, /"allowed":true/],
+    ['more, of few bytes', 40, 10, /connection: close\r\n[\s\S]*the body comes in pieces of less than 256 bytes/i],
+  ])('%s', async (_name, pieces, size, answer) => {
+    const { open, bugs } = setUp({ bodies: { pieces } });
+    const socket = await open();
+    const nextAnswer = answersOn(socket);
+    socket.write(`${head + inPieces(body, Math.ceil(size))}0\r\n\r\n`);
+    expect(await nextAnswer()).toMatch(answer);
+    expect(bugs).toEqual([]);
+  });
+});
+
 describe('a body that comes slowly', () => {
   test.each([
     ['the webhook’s own timeout', '/validate?timeout=2s', 2_000],
