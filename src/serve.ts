@@ -215,7 +215,7 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
       monotonic: () => process.hrtime.bigint(),
       ...(guard && { guard }),
     },
-    { tls: source.current() },
+    { tls: source.current(), bodies: { milliseconds: settings.webhookPolicy.timeoutSeconds * 1_000 } },
   );
   const tellAge = ({ certificate }: ServerCertificate) => {
     const complaint = complaintAboutAge(certificate, clocks());

@@ -29,7 +29,8 @@ export type DecodedReview =
 const apiVersion = 'admission.k8s.io/v1';
 
 export function decodeReview(body: unknown): DecodedReview {
-  const uid = textAt(body, ['request', 'uid']);
+  const written = textAt(body, ['request', 'uid']);
+  const uid = written && written.length > longestName ? undefined : written;
   const refuse = (message: string): DecodedReview => ({ ok: false, uid, message });
 
   if (!isObject(body)) return refuse(`the body must be an AdmissionReview of ${apiVersion}`);
@@ -40,6 +41,8 @@ export function decodeReview(body: unknown): DecodedReview {
   const { request } = body;
   if (!isObject(request)) return refuse('the AdmissionReview holds no request');
   if (uid === undefined) return refuse('request.uid is missing');
+  const long = fieldsOfTheApiServer.find((path) => (textAt(request, path)?.length ?? 0) > longestName);
+  if (long) return refuse(`request.${long.join('.')} is longer than ${longestName} characters`);
 
   const operation = operations.find((known) => known === request.operation);
   if (!operation) return refuse(`request.operation must be one of ${operations.join(', ')}, and is ${show(request.operation)}`);
@@ -76,10 +79,18 @@ export function changeOf(request: ReviewRequest): ChangeRequest | undefined {
   return { operation, group, kind, namespace, name, user, object, oldObject };
 }
 
+/** Characters. No name of Kubernetes is longer (apimachinery util/validation, DNS1123SubdomainMaxLength). */
+const longestName = 253;
+
+/** What the API server writes by itself, so that longer texts come from elsewhere. Answers and records repeat these. */
+const fieldsOfTheApiServer = [['kind', 'kind'], ['kind', 'group'], ['kind', 'version'], ['subResource'], ['namespace']];
+
 const operations = ['CREATE', 'UPDATE', 'DELETE', 'CONNECT'] as const;
 
+/** Never as a whole: what stands there can be as large as the body. */
 function show(value: unknown): string {
   if (value === undefined) return 'missing';
-  const text = JSON.stringify(value);
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object';
+  if (typeof value !== 'string') return String(value);
+  return value.length > 80 ? `${JSON.stringify(value.slice(0, 80))}…` : JSON.stringify(value);
 }

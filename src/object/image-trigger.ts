@@ -12,7 +12,7 @@
  */
 import { quote } from '../image/problem.ts';
 import { parseImage } from '../image/reference.ts';
-import { isObject, type JsonObject, type Path, renderPath, textAt, valueAt } from './json.ts';
+import { isObject, type JsonObject, type Path, parseJsonText, renderPath, textAt, valueAt } from './json.ts';
 import type { ImageSlot, StreamReference } from './shape.ts';
 import { readStreamReference } from './stream-reference.ts';
 
@@ -56,7 +56,7 @@ function containersWithTrigger(object: JsonObject): Triggered {
 
 /** By `fieldPath`: `[{"from":{"kind":"ImageStreamTag","name":"web:1"},"fieldPath":"spec.template.spec.containers[?(@.name==\"web\")].image"}]` */
 function fieldsWithTrigger(object: JsonObject): Triggered {
-  const triggers = parse(textAt(object, ['metadata', 'annotations', triggersAnnotation]));
+  const triggers = parseJsonText(textAt(object, ['metadata', 'annotations', triggersAnnotation]));
   if (!Array.isArray(triggers)) return new Map();
   return new Map(triggers.filter(isAtWork).map((trigger) => [valueAt(trigger, ['fieldPath']), streamOf(trigger)]));
 }
@@ -97,12 +97,4 @@ function awaitFilling(slot: ImageSlot, stream: StreamReference | undefined): Ima
 function isPlaceholder(text: string): boolean {
   const parsed = parseImage(text);
   return parsed.ok && !parsed.reference.qualified;
-}
-
-function parse(json: string | undefined): unknown {
-  try {
-    return json === undefined ? undefined : JSON.parse(json);
-  } catch {
-    return undefined;
-  }
 }

@@ -41,16 +41,36 @@ export function renderPath(path: Path): string {
   return text;
 }
 
-/** Equality of two JSON values; the order of keys does not count, null and an absent key are the same. */
-export function sameJson(left: unknown, right: unknown): boolean {
+/** Characters. The API server accepts 256 KiB of annotations on an object (apimachinery api/validation, TotalAnnotationSizeLimitB). */
+const longestJsonText = 262_144;
+
+/** The value of a JSON text that stands in an object, such as an annotation. Undefined where it is absent, longer than an annotation can be, or no JSON. */
+export function parseJsonText(text: unknown): unknown {
+  if (typeof text !== 'string' || text === '' || text.length > longestJsonText) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Requests and manifests are refused at less than this; deeper values would overflow the stack sooner or later. */
+const deepestCompared = 1_000;
+
+/**
+ * Equality of two JSON values; the order of keys does not count, null and an absent key are the same. Values that are nested deeper than
+ * 1,000 levels count as different.
+ */
+export function sameJson(left: unknown, right: unknown, depth = 0): boolean {
   if (left === right) return true;
   if (isAbsent(left) && isAbsent(right)) return true;
+  if (depth >= deepestCompared) return false;
   if (Array.isArray(left)) {
-    return Array.isArray(right) && left.length === right.length && left.every((item, index) => sameJson(item, right[index]));
+    return Array.isArray(right) && left.length === right.length && left.every((item, index) => sameJson(item, right[index], depth + 1));
   }
   if (!isObject(left) || !isObject(right)) return false;
   for (const key of Object.keys(left)) {
-    if (!sameJson(left[key], Object.hasOwn(right, key) ? right[key] : undefined)) return false;
+    if (!sameJson(left[key], Object.hasOwn(right, key) ? right[key] : undefined, depth + 1)) return false;
   }
   for (const key of Object.keys(right)) {
     if (!Object.hasOwn(left, key) && !isAbsent(right[key])) return false;

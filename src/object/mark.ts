@@ -8,7 +8,7 @@
  * account's secrets, which the pod could have had anyway; where no cluster is watched, those it calls the account's, which its author could have
  * listed. One that cannot be read counts as absent.
  */
-import { isObject, type JsonObject, type Path, valueAt } from './json.ts';
+import { isObject, type JsonObject, type Path, parseJsonText, valueAt } from './json.ts';
 
 export const injectedAnnotation = 'regkeeper.io/injected';
 
@@ -40,14 +40,8 @@ export function renderBuildMark(mark: BuildMark): string {
 }
 
 function readAnnotation(root: unknown, metadata: Path): JsonObject {
-  const text = valueAt(root, [...metadata, 'annotations', injectedAnnotation]);
-  if (typeof text !== 'string') return {};
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : {};
-  } catch {
-    return {};
-  }
+  const value = parseJsonText(valueAt(root, [...metadata, 'annotations', injectedAnnotation]));
+  return isObject(value) ? value : {};
 }
 
 function names(value: unknown): readonly string[] {

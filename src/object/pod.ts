@@ -7,7 +7,7 @@
 import { quote } from '../image/problem.ts';
 import { withoutAuthored } from './authored.ts';
 import { isAbsent, isObject, type JsonObject, type Path, renderPath, textAt, valueAt } from './json.ts';
-import { readPodMark } from './mark.ts';
+import { noPodMark, readPodMark } from './mark.ts';
 import type { ImageSlot, MalformedObject, PodShape, ShapeReading, SlotContent } from './shape.ts';
 
 export type PodPlace = {
@@ -49,7 +49,8 @@ export function readPod(root: JsonObject, place: PodPlace, untouchable?: PodShap
       metadata: place.metadata,
       serviceAccount: textAt(spec, ['serviceAccountName']) ?? textAt(spec, ['serviceAccount']) ?? 'default',
       pullSecrets,
-      mark: withoutAuthored(readPodMark(root, place.metadata), root, place),
+      // Only with metadata of its own: where many specs stand in one object, each would read the object's annotations again.
+      mark: place.metadata.length === 0 ? noPodMark : withoutAuthored(readPodMark(root, place.metadata), root, place),
       ...(untouchable && { untouchable }),
     },
   };

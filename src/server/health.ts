@@ -1,18 +1,42 @@
 /** The plain HTTP side: for the kubelet, is the process alive, should it get requests; for Prometheus, what was counted. */
 import fastify, { type FastifyInstance, LogController } from 'fastify';
+import { boundConnections } from './connections.ts';
+import { type Clock, type ConnectionLimits, healthConnectionLimits, systemClock } from './limits.ts';
 
 /** One condition of readiness: undefined when it holds, else what is missing. */
 export type ReadinessCheck = { readonly name: string; readonly missing: () => string | undefined };
 
 export type MetricsPage = { readonly contentType: string; readonly text: () => Promise<string> };
 
-export function createHealthServer(checks: readonly ReadinessCheck[], metrics: MetricsPage): FastifyInstance {
+export type HealthOptions = { readonly connections?: Partial<ConnectionLimits>; readonly clock?: Clock };
+
+/** Bytes of URL and headers; Node answers more with 431. Kubelets and Prometheus send a few hundred. */
+const largestHead = 4_096;
+
+/** Everybody in the cluster may reach this port: nothing that is sent here costs more than its answer. */
+export function createHealthServer(
+  checks: readonly ReadinessCheck[],
+  metrics: MetricsPage,
+  { clock = systemClock, ...options }: HealthOptions = {},
+): FastifyInstance {
+  const connections = { ...healthConnectionLimits, ...options.connections };
   const app = fastify({
+    http: { maxHeaderSize: largestHead, headersTimeout: connections.idle },
+    keepAliveTimeout: connections.idle,
+    requestTimeout: connections.idle,
     logger: false,
     logController: new LogController({ disableRequestLogging: true }),
     exposeHeadRoutes: false,
     forceCloseConnections: true,
   });
+  const unbound = boundConnections(app.server, connections, clock);
+  app.addHook('onClose', async () => unbound());
+  app.addHook('onRequest', (request, reply, done) => {
+    const { 'content-length': length = '0', 'transfer-encoding': encoding } = request.headers;
+    if (length === '0' && encoding === undefined) return done();
+    reply.code(413).header('connection', 'close').type('text/plain').send('no request to this port has a body\n');
+  });
+  const readMetrics = sharing(metrics.text);
   app.get('/healthz', async (_request, reply) => reply.type('text/plain').send('ok\n'));
   app.get('/readyz', async (_request, reply) => {
     const results = checks.map(({ name, missing }) => ({ name, missing: missing() }));
@@ -23,6 +47,17 @@ export function createHealthServer(checks: readonly ReadinessCheck[], metrics: M
       .type('text/plain')
       .send(lines.join(''));
   });
-  app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
+  app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await readMetrics()));
   return app;
+}
+
+/** Requests that come while the same work is under way get its result. */
+function sharing<T>(work: () => Promise<T>): () => Promise<T> {
+  let underWay: Promise<T> | undefined;
+  return () => {
+    underWay ??= work().finally(() => {
+      underWay = undefined;
+    });
+    return underWay;
+  };
 }

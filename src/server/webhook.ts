@@ -1,16 +1,8 @@
 /** The HTTPS side: routes that take an AdmissionReview and answer it. */
 import type { Server } from 'node:https';
 import { Server as TcpServer } from 'node:net';
-import { Transform } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
-import fastify, {
-  type FastifyError,
-  type FastifyInstance,
-  type FastifyReply,
-  type FastifyRequest,
-  LogController,
-  type RequestPayload,
-} from 'fastify';
+import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import { answerProbe } from '../admission/probe.ts';
 import { type AdmissionAnswer, allowed, errored, renderAnswer } from '../admission/response.ts';
 import { changeOf, type DecodedReview, decodeReview, type ReviewRequest, type Webhook } from '../admission/review.ts';
@@ -21,7 +13,11 @@ import { decide } from '../decision/decide.ts';
 import type { Decision } from '../decision/decision.ts';
 import type { Facts } from '../decision/facts.ts';
 import type { RuleSet } from '../rules/ruleset.ts';
+import { Overloaded, readBodies, TooSlow } from './bodies.ts';
+import { boundConnections } from './connections.ts';
+import { bug, comeAgain, RequestError, refuse } from './error-bodies.ts';
 import type { RuleGuard } from './guard.ts';
+import { type BodyLimits, type Clock, type ConnectionLimits, defaultBodyLimits, defaultConnectionLimits, systemClock } from './limits.ts';
 import { type Remaining, untilSilent } from './silence.ts';
 
 /** What the routes need from the rest of the program. */
@@ -42,13 +38,12 @@ export type WebhookCollaborators = {
 
 export type WebhookOptions = {
   readonly tls: { readonly certificate: string; readonly key: string };
-  /** Bytes of one body; more is answered 413. The API server itself takes requests of 3 MiB and sends object and old object, escaped. */
-  readonly bodyLimit?: number;
-  /** Bytes of all bodies being read and judged at a time; more is answered 503 and comes again. */
-  readonly inFlightLimit?: number;
+  /** Where they differ from the defaults. */
+  readonly bodies?: Partial<BodyLimits>;
+  readonly connections?: Partial<ConnectionLimits>;
+  readonly clock?: Clock;
 };
 
-const mebibyte = 1024 * 1024;
 export const minimumTlsVersion = 'TLSv1.2';
 
 export type WebhookServer = FastifyInstance<Server> & {
@@ -69,12 +64,20 @@ export type WebhookServer = FastifyInstance<Server> & {
 const lastMoment = { milliseconds: 2000, turns: 50 };
 
 export function createWebhookServer(collaborators: WebhookCollaborators, options: WebhookOptions): WebhookServer {
+  const { clock = systemClock } = options;
+  const connections = { ...defaultConnectionLimits, ...options.connections };
   const app = fastify({
-    https: { cert: options.tls.certificate, key: options.tls.key, minVersion: minimumTlsVersion },
-    bodyLimit: options.bodyLimit ?? 20 * mebibyte,
-    // Longer than the API server keeps an idle connection (90 s): it, and never we, ends one.
-    keepAliveTimeout: 120_000,
-    requestTimeout: 35_000,
+    https: {
+      cert: options.tls.certificate,
+      key: options.tls.key,
+      minVersion: minimumTlsVersion,
+      handshakeTimeout: connections.handshake,
+      // Node counts from the connection's start, also where nothing was sent. An API server keeps such connections in store, so they get as
+      // long as idle ones; headers and bodies that come slowly have limits of their own.
+      headersTimeout: connections.idle,
+    },
+    keepAliveTimeout: connections.idle,
+    requestTimeout: connections.idle,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     exposeHeadRoutes: false,
@@ -101,9 +104,10 @@ export function createWebhookServer(collaborators: WebhookCollaborators, options
   app.addHook('onRequest', async (_request, reply) => {
     if (draining) reply.header('connection', 'close');
   });
-  limitBytesInFlight(app, options.inFlightLimit ?? 64 * mebibyte);
-  readBodies(app);
-  answerErrors(app, collaborators);
+  const unbound = boundConnections(app.server, connections, clock);
+  app.addHook('onClose', async () => unbound());
+  readBodies(app, { ...defaultBodyLimits, ...options.bodies }, clock);
+  answerErrors(app, collaborators, () => draining);
   for (const webhook of ['mutate', 'validate'] as const) {
     app.post(`/${webhook}`, (request, reply) => answerReview(webhook, request, reply, collaborators));
   }
@@ -228,111 +232,35 @@ function answerUndecodable(review: DecodedReview & { ok: false }, reply: Fastify
   return refuse(reply, 400, 'BadRequest', review.message);
 }
 
-/** The API server repeats a request that is answered so, within the webhook's timeout. */
-function comeAgain(reply: FastifyReply, message: string) {
-  reply.header('retry-after', '1');
-  return refuse(reply, 503, 'ServiceUnavailable', `regkeeper: ${message}; try again in a moment`);
-}
-
-function bug(uid: string): AdmissionAnswer {
-  return errored(
-    uid,
-    500,
-    'InternalError',
-    `regkeeper failed while judging this request, so it was refused; its log has the error, with uid ${uid}`,
-  );
-}
-
-/** An HTTP refusal in the API server's own shape, so that its message reaches the person. */
-function refuse(reply: FastifyReply, code: number, reason: string, message: string) {
-  reply.code(code);
-  return { apiVersion: 'v1', kind: 'Status', status: 'Failure', code, reason, message };
-}
-
-/** Counted as they arrive: what a sender only announces takes no memory, and must not keep the others out. */
-function limitBytesInFlight(app: FastifyInstance<Server>, limit: number): void {
-  let inFlight = 0;
-  app.addHook(
-    'preParsing',
-    (_request: FastifyRequest, reply: FastifyReply, body: RequestPayload, done: (error: null, body: RequestPayload) => void) => {
-      let ours = 0;
-      const counted = new Transform({
-        transform(chunk: Buffer, _encoding, pass) {
-          ours += chunk.length;
-          inFlight += chunk.length;
-          // A lone request is never too much: it has a limit of its own.
-          if (inFlight > limit && inFlight > ours) pass(new TooManyBytes('too many bytes in flight'));
-          else pass(null, chunk);
-        },
-      });
-      reply.raw.once('close', () => {
-        inFlight -= ours;
-      });
-      // Not a pipeline, which would end the connection with the error, and the answer with it.
-      body.once('error', (error) => counted.destroy(error));
-      body.once(
-        'close',
-        () => counted.readableEnded || counted.writableEnded || counted.destroy(new UnreadableBody('the body was cut short')),
-      );
-      done(null, body.pipe(counted));
-    },
-  );
-}
-
-class TooManyBytes extends Error {
-  readonly statusCode = 503;
-}
-
-/** Our own parser: no schema, no coercion, and keys such as `__proto__` are data. */
-function readBodies(app: FastifyInstance<Server>): void {
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
-    if (body === '') return done(new UnreadableBody('the body is empty: send an AdmissionReview'));
-    try {
-      done(null, JSON.parse(body as string));
-    } catch (error) {
-      done(new UnreadableBody(`the body is not JSON: ${error instanceof Error ? error.message : ''}`));
-    }
-  });
-}
-
-class UnreadableBody extends Error {
-  readonly statusCode = 400;
-}
-
-function answerErrors(app: FastifyInstance<Server>, collaborators: WebhookCollaborators): void {
+function answerErrors(app: FastifyInstance<Server>, collaborators: WebhookCollaborators, isDraining: () => boolean): void {
   app.setNotFoundHandler((request, reply) =>
     reply.send(
       refuse(reply, 404, 'NotFound', `there is no ${request.method} ${request.url.slice(0, 200)} here: POST /mutate, /validate or /guard`),
     ),
   );
-  app.setErrorHandler((error: FastifyError, _request, reply) => {
-    if (error instanceof TooManyBytes) {
-      collaborators.failed('overload');
-      // The rest of the body is still to come, and nobody will read it.
-      return reply.header('connection', 'close').send(comeAgain(reply, error.message));
-    }
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    // Fastify ends the connection after each error of a body. That is needed where more of the body may come; and a retry finds another
+    // replica where this one has too much to do.
+    if (request.raw.complete && !isDraining() && !(error instanceof Overloaded)) reply.removeHeader('connection');
     const code = error.statusCode ?? 500;
-    if (code < 500) {
-      collaborators.failed('unreadable');
-      return reply.send(refuse(reply, code, reasonOf(code), messageOf(error)));
+    if (code >= 500 && !(error instanceof Overloaded)) {
+      collaborators.reportBug(error, undefined);
+      return reply.send(refuse(reply, 500, 'InternalError', 'regkeeper failed while reading this request; its log has the error'));
     }
-    collaborators.reportBug(error, undefined);
-    return reply.send(refuse(reply, 500, 'InternalError', 'regkeeper failed while reading this request; its log has the error'));
+    collaborators.failed(error instanceof Overloaded ? 'overload' : error instanceof TooSlow ? 'too-slow' : 'unreadable');
+    if (error instanceof Overloaded) return reply.send(comeAgain(reply, error.message));
+    if (!(error instanceof RequestError)) return reply.send(refuse(reply, code, reasonOf(code), messageOf(error)));
+    const { uid, reason, message } = error;
+    // An API server shows its user the message of an answer in any case, that of an HTTP status not always.
+    if (uid !== undefined) return reply.code(200).send(errored(uid, code, reason, `regkeeper: ${message}`));
+    return reply.send(refuse(reply, code, reason, message));
   });
 }
 
 function reasonOf(code: number): string {
-  return { 413: 'RequestEntityTooLarge', 415: 'UnsupportedMediaType' }[code] ?? 'BadRequest';
+  return code === 415 ? 'UnsupportedMediaType' : 'BadRequest';
 }
 
 function messageOf(error: FastifyError): string {
-  switch (error.code) {
-    case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return 'the body is larger than an admission request can be';
-    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-      return 'the content type must be application/json';
-    default:
-      return error.message;
-  }
+  return error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE' ? 'the content type must be application/json' : error.message;
 }

@@ -67,9 +67,30 @@ describe('a body that is no review is refused', () => {
     expect(decodeReview(body)).toEqual({ ok: false, uid, message });
   });
 
-  test('and a long value is cut in the message', () => {
-    const decoded = decodeReview({ ...review(), kind: 'x'.repeat(100_000) });
-    expect(decoded.ok ? '' : decoded.message).toMatch(/^kind must be AdmissionReview, and is "x{79}…$/);
+  test.each([
+    ['a long text', 'x'.repeat(100_000), `"${'x'.repeat(80)}"…`],
+    ['a list', [[[]]], 'a list'],
+    ['an object', { a: 1 }, 'an object'],
+    ['a number', 7, '7'],
+    ['null', null, 'null'],
+  ])('and its message never repeats much: %s', (_name, kind, shown) => {
+    expect(decodeReview({ ...review(), kind })).toMatchObject({ ok: false, message: `kind must be AdmissionReview, and is ${shown}` });
+  });
+
+  const long = 'x'.repeat(254);
+  test.each([
+    ['kind.kind', { kind: { kind: long } }],
+    ['kind.group', { kind: { kind: 'Pod', group: long } }],
+    ['kind.version', { kind: { kind: 'Pod', version: long } }],
+    ['subResource', { subResource: long }],
+    ['namespace', { namespace: long }],
+  ])('and %s of a length that no API server writes', (field, changes) => {
+    expect(decodeReview(review(changes))).toEqual({ ok: false, uid: 'u-1', message: `request.${field} is longer than 253 characters` });
+  });
+
+  test('and a uid of such a length', () => {
+    expect(decodeReview(review({ uid: long }))).toEqual({ ok: false, uid: undefined, message: 'request.uid is missing' });
+    expect(decodeReview(review({ uid: 'x'.repeat(253) }))).toMatchObject({ ok: true });
   });
 });
 

@@ -25,4 +25,40 @@ describe('the health port', () => {
     const server = setUp();
     for (const method of ['HEAD', 'POST', 'DELETE'] as const) expect((await server.inject({ method, url })).statusCode).toBe(404);
   });
+
+  test.each([
+    ['with its length', { 'content-length': '5' }],
+    ['in chunks', { 'transfer-encoding': 'chunked' }],
+  ])('takes no body: %s', async (_name, headers) => {
+    const response = await setUp().inject({ method: 'GET', url: '/healthz', headers, payload: 'hello' });
+    expect(response).toMatchObject({ statusCode: 413, headers: expect.objectContaining({ connection: 'close' }) });
+    expect((await setUp().inject({ method: 'GET', url: '/healthz', headers: { 'content-length': '0' } })).statusCode).toBe(200);
+  });
+
+  test('takes no long address', async () => {
+    const server = setUp();
+    const url = `${await server.listen({ host: '127.0.0.1', port: 0 })}/healthz?`;
+    expect((await fetch(url + 'x'.repeat(1_000))).status).toBe(200);
+    expect((await fetch(url + 'x'.repeat(5_000))).status).toBe(431);
+  });
+
+  test('collects metrics once for all who ask at the same time', async () => {
+    const pages: PromiseWithResolvers<string>[] = [];
+    const text = () => {
+      const collected = Promise.withResolvers<string>();
+      pages.push(collected);
+      return collected.promise;
+    };
+    const server = createHealthServer([], { ...page, text });
+    onTestFinished(() => server.close());
+    await server.ready();
+    const both = [server.inject('/metrics'), server.inject('/metrics')];
+    await expect.poll(() => pages.length).toBe(1);
+    pages[0]?.resolve('up 1\n');
+    expect((await Promise.all(both)).map(({ body }) => body)).toEqual(['up 1\n', 'up 1\n']);
+    const later = server.inject('/metrics');
+    await expect.poll(() => pages.length).toBe(2);
+    pages[1]?.resolve('up 0\n');
+    expect((await later).body).toBe('up 0\n');
+  });
 });

@@ -244,9 +244,11 @@ describe('trouble of our own', () => {
   describe('bytes in flight', () => {
     const payload = JSON.stringify(reviewOf({ ...pod('reg.example.com:5000/web'), padding: 'x'.repeat(2000) }));
 
+    const limits = { total: 3000, reserved: 0 };
+
     /** A server for 3,000 bytes at a time, and a first request of which only some bytes come, until it is given up. */
     async function hold(bytes: number) {
-      const { server, bugs, failures } = setUp({ options: { inFlightLimit: 3000 } });
+      const { server, bugs, failures } = setUp({ options: { bodies: { ...limits, lastWords: 0 } } });
       await server.listen({ host: '127.0.0.1', port: 0 });
       const { port } = server.server.address() as { port: number };
       const dispatcher = new Agent({ connect: { ca: authority.certificate }, connections: 4 });
@@ -271,17 +273,46 @@ describe('trouble of our own', () => {
       return { post: () => post(payload), giveUp: () => unfinished.abort(), first, bugs, failures };
     }
 
-    test('more at a time than fit: 503, and come again', async () => {
-      const { post, giveUp, first, bugs, failures } = await hold(2000);
-      // Its bytes may still be on the way.
-      const refused = await expect.poll(post).toMatchObject({ statusCode: 503 }).then(post);
-      expect(refused.headers).toMatchObject({ 'retry-after': '1', connection: 'close' });
-      expect(await refused.body.json()).toMatchObject({ kind: 'Status', reason: 'ServiceUnavailable' });
-      expect(new Set(failures)).toEqual(new Set(['overload']));
-      giveUp();
-      await expect(first).rejects.toThrow();
-      await expect.poll(async () => (await post()).statusCode).toBe(200);
+    test('a body that comes slowly makes room for one that comes at once', async () => {
+      const { post, first, bugs, failures } = await hold(2000);
+      // Until its bytes have arrived, there is nothing in the way.
+      const answers = expect.poll(async () => (await post()).statusCode === 200 && failures.length);
+      await answers.toBe(1);
+      const evicted = await first;
+      expect(evicted.headers).toMatchObject({ 'retry-after': '1', connection: 'close' });
+      expect(await evicted.body.json()).toMatchObject({ kind: 'Status', code: 503, reason: 'ServiceUnavailable' });
+      expect(failures).toEqual(['overload']);
       expect(bugs).toEqual([]);
+    });
+
+    test('what is being answered stays: beside it 503, and come again', async () => {
+      const entered = Promise.withResolvers<void>();
+      const answered = Promise.withResolvers<void>();
+      const { post, failures } = setUp({
+        options: { bodies: limits },
+        guard: async ({ uid }) => {
+          entered.resolve();
+          await answered.promise;
+          const response = { uid, allowed: true };
+          return { answer: { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response }, problems: [], warnings: [] };
+        },
+      });
+      const first = post('/guard', payload);
+      await entered.promise;
+      expect(await post('/validate', payload)).toMatchObject({
+        code: 503,
+        headers: { 'retry-after': '1', connection: 'close' },
+        body: { kind: 'Status', reason: 'ServiceUnavailable', message: expect.stringMatching(/too many bytes in flight; try again/) },
+      });
+      expect(failures).toEqual(['overload']);
+      answered.resolve();
+      expect((await first).code).toBe(200);
+      expect((await post('/validate', payload)).code).toBe(200);
+    });
+
+    test('one alone is never too much: it has a limit of its own', async () => {
+      const { post } = setUp({ options: { bodies: { total: 1000, reserved: 500, small: 100 } } });
+      expect((await post('/validate', payload)).code).toBe(200);
     });
 
     test('what is announced and does not come keeps nobody out', async () => {

@@ -1,0 +1,98 @@
+/** How many bytes of bodies are held at a time, and which body ends when they do not fit. */
+
+export type BudgetLimits = {
+  /** Bytes of all bodies that are being received, wait for their turn, or are being answered. */
+  readonly total: number;
+  /** Bytes out of `total` that only small bodies may use. */
+  readonly reserved: number;
+  /** A body is large once more bytes than this have arrived or are announced. */
+  readonly small: number;
+};
+
+/** One body's part of the budget. */
+export type Share = {
+  /** Bytes of `content-length`; 0 where there is none. */
+  readonly announced: number;
+  /** Milliseconds of the clock at which its first byte could have come. */
+  readonly since: number;
+  /** Called at most once: this body must end, since others need its bytes, which are free from now on. */
+  evict(): void;
+};
+
+export type BodyBudget = {
+  /** False: there is no room, so this body itself must end. Bytes of other bodies may have been freed for it, or in vain. */
+  take(share: Share, bytes: number): boolean;
+  /** The body has arrived. From now on it cannot be evicted. */
+  arrived(share: Share): void;
+  /** The body is answered, or has ended. Again is fine. */
+  release(share: Share): void;
+  /** Bytes in use. */
+  used(): number;
+};
+
+/**
+ * Only bytes that have arrived count: what is merely announced takes no memory, and must not keep others out.
+ *
+ * When bytes are short, the unfinished body with the largest product of bytes and age ends first. That is the one which has kept the most
+ * memory for the longest time, so slow and large bodies make room for quick and small ones. A body that arrives in one piece has no age.
+ */
+export function createBodyBudget({ total, reserved, small }: BudgetLimits, now: () => number): BodyBudget {
+  const held = new Map<Share, { bytes: number; large: boolean; arriving: boolean }>();
+  let used = 0;
+  let usedByLarge = 0;
+
+  function release(share: Share): void {
+    const entry = held.get(share);
+    if (!entry) return;
+    held.delete(share);
+    used -= entry.bytes;
+    if (entry.large) usedByLarge -= entry.bytes;
+  }
+
+  /** The body that ends first, out of those that are arriving. */
+  function worst(onlyLarge: boolean): Share | undefined {
+    let found: Share | undefined;
+    let highest = -1;
+    const at = now();
+    for (const [share, { bytes, large, arriving }] of held) {
+      if (!arriving || (onlyLarge && !large)) continue;
+      // One more, so that of several without age the largest ends.
+      const cost = bytes * (at - share.since + 1);
+      if (cost > highest) {
+        highest = cost;
+        found = share;
+      }
+    }
+    return found;
+  }
+
+  return {
+    take(share, bytes) {
+      const entry = held.get(share) ?? { bytes: 0, large: false, arriving: true };
+      held.set(share, entry);
+      entry.bytes += bytes;
+      used += bytes;
+      if (entry.large) usedByLarge += bytes;
+      else if (Math.max(entry.bytes, share.announced) > small) {
+        entry.large = true;
+        usedByLarge += entry.bytes;
+      }
+      for (;;) {
+        // A body alone is never too much: it has a limit of its own, and would never fit otherwise.
+        const tooLarge = entry.large && usedByLarge > total - reserved && usedByLarge > entry.bytes;
+        const tooMuch = used > total && used > entry.bytes;
+        if (!tooLarge && !tooMuch) return true;
+        const victim = worst(tooLarge) ?? share;
+        release(victim);
+        if (victim === share) return false;
+        victim.evict();
+      }
+    },
+    arrived(share) {
+      const entry = held.get(share);
+      if (entry) entry.arriving = false;
+    },
+    release,
+    used: () => used,
+  };
+}

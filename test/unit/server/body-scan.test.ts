@@ -1,0 +1,90 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { findExcess } from '../../../src/server/body-scan.ts';
+import { structureOf } from '../../hostile/bodies.ts';
+
+const bytes = (text: string) => Buffer.from(text);
+/** Few enough that random values are on both sides of them. */
+const within = (depth: number, structures: number) => ({ depth, structures });
+
+describe('the limits', () => {
+  test.each([
+    ['a number is not nested', '7', 0, 0],
+    ['a list', '[]', 1, 1],
+    ['an object in a list', '[{"a":1},2]', 2, 3],
+    ['signs inside a text are none', '["[[{{,,", 1]', 1, 2],
+    ['an escaped quotation mark does not end a text', '["\\",[[[", 1]', 1, 2],
+    ['an escaped backslash does not escape what follows', '["\\\\",[[1]]]', 3, 4],
+    ['a text with an escape at its end', '["\\\\\\"",{}]', 2, 3],
+    ['keys are texts too', '{"a[,{":[1]}', 2, 2],
+    ['after a list is closed, the next is not deeper', '[[],[],[]]', 2, 6],
+    ['letters beside brackets that differ from them in one bit', '["Z","z",[["{[Zz"]],"[Z{z"]', 3, 6],
+    ['characters of several bytes', '["é€😀[",["{😀"]]', 2, 3],
+  ])('%s: %s', (_name, text, depth, structures) => {
+    expect(JSON.parse(text)).toBeDefined();
+    for (let offset = 0; offset < 4; offset += 1) {
+      const shifted = Buffer.concat([Buffer.alloc(offset, '['), bytes(text)]).subarray(offset);
+      expect(findExcess(shifted, within(depth, structures))).toBeUndefined();
+      if (depth > 0) expect(findExcess(shifted, within(depth - 1, structures))).toBe('depth');
+      if (structures > 0) expect(findExcess(shifted, within(depth, structures - 1))).toBe('structures');
+    }
+  });
+
+  test.each([
+    ['lists that never end', '['.repeat(501), 'depth'],
+    ['objects that never end', '{"a":'.repeat(501), 'depth'],
+    ['a text that never ends', `["${'['.repeat(600)}`, undefined],
+    ['closing signs alone', ']'.repeat(600), undefined],
+    ['nothing', '', undefined],
+  ])('no JSON: %s', (_name, text, excess) => {
+    expect(findExcess(bytes(text), within(500, 1_000_000))).toBe(excess);
+  });
+});
+
+/** Values with the signs that matter, in texts and keys too. */
+const nasty = fc.stringMatching(/^[[\]{},:"\\ZzÛûé😀 a]{0,12}$/u);
+const { value } = fc.letrec((tie) => ({
+  value: fc.oneof({ maxDepth: 7, withCrossShrink: true }, fc.integer(), nasty, fc.constant(null), tie('list'), tie('object')),
+  list: fc.array(tie('value'), { maxLength: 6 }),
+  object: fc.dictionary(nasty, tie('value'), { maxKeys: 6 }),
+}));
+
+test('agrees with what JSON.parse makes of the text', { timeout: 60_000 }, () => {
+  fc.assert(
+    fc.property(value, fc.nat(3), fc.constantFrom(undefined, 1, '\t'), (written, offset, space) => {
+      const text = JSON.stringify(written, null, space);
+      const body = Buffer.concat([Buffer.alloc(offset), bytes(text)]).subarray(offset);
+      const { depth, structures } = structureOf(JSON.parse(body.toString('utf8')));
+      expect(findExcess(body, within(depth, structures))).toBeUndefined();
+      if (depth > 0) expect(findExcess(body, within(depth - 1, structures))).toBe('depth');
+      if (structures > 0) expect(findExcess(body, within(depth, structures - 1))).toBe('structures');
+    }),
+    { numRuns: 3_000 },
+  );
+});
+
+test('agrees with it on bytes that are no valid UTF-8', { timeout: 60_000 }, () => {
+  const byte = fc.constantFrom(0x22, 0x5c, 0x5b, 0x5d, 0x2c, 0x31, 0x7b, 0x7d, 0x3a, 0x20, 0xc3, 0xa9, 0xe2, 0x82, 0xf0, 0x9f, 0xff, 0x80);
+  let parsed = 0;
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 12 }), fc.array(byte, { maxLength: 12 }), (any, some) => {
+      // Around them is what makes JSON of most.
+      for (const inner of [Buffer.from(any), Buffer.from(some)]) {
+        const body = Buffer.concat([bytes('[["'), inner, bytes('",1],{}]')]);
+        let made: unknown;
+        try {
+          made = JSON.parse(body.toString('utf8'));
+        } catch {
+          continue;
+        }
+        parsed += 1;
+        const { depth, structures } = structureOf(made);
+        expect(findExcess(body, within(depth, structures))).toBeUndefined();
+        expect(findExcess(body, within(depth - 1, structures))).toBe('depth');
+        expect(findExcess(body, within(depth, structures - 1))).toBe('structures');
+      }
+    }),
+    { numRuns: 5_000 },
+  );
+  expect(parsed).toBeGreaterThan(1_000);
+});
