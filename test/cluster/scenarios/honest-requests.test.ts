@@ -12,7 +12,7 @@ const keeper = withRegkeeper(cluster, rules);
 const images = { image: 'good.example.com/app', deniedImage: 'bad.example.com/app', pullSecret: 'corp' };
 
 test('requests that nothing disturbs all succeed', async () => {
-  const honest = await startHonestRequests({ kubeconfig, namespace: keeper.namespace, ...images, perSecond: 50 });
+  const honest = await startHonestRequests({ kubeconfig, namespace: keeper.namespace, ...images, perSecond: 20 });
   await honest.atLeast(100);
   const { failed, asked, p50, p99, max, summary } = await honest.stop();
   process.stdout.write(`${summary}\n`);
@@ -25,7 +25,7 @@ test('a Pod that is denied and should not be counts as failed, with its reason',
   const honest = await startHonestRequests({ kubeconfig, namespace: keeper.namespace, ...images });
   await keeper.writeRules(rules.replace('good', 'other'));
   const before = honest.answered();
-  await honest.atLeast(before + 100);
+  await honest.atLeast(before + 50);
   const { failed } = await honest.stop();
   await keeper.writeRules(rules);
   expect(failed.length).toBeGreaterThan(0);
