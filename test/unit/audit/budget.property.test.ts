@@ -88,7 +88,7 @@ test.each(kindsWithImages.map(({ kind, group }) => ({ kind, group })))(
         const decision = change && decide(change, rules, unwatched);
         for (const webhook of ['mutate', 'validate'] as const) holds(webhook, review, decision);
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     );
   },
 );
