@@ -203,9 +203,9 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
     {
       rules: () => inForce(book.current()),
       facts: () => (clusterFacts ? (platform?.missing() === undefined ? clusterFacts.current() : undefined) : unwatched),
-      audit: (record) => {
+      audit: (record, counted) => {
         auditLog.write(record);
-        metrics.decided(record);
+        metrics.decided(record, counted);
       },
       reportBug: (err, uid) => {
         log.error({ err, uid }, 'a bug: the request was refused');
@@ -452,6 +452,9 @@ function changeOfPlatform(before: RuleSet, { ruleSet: after, conflicts }: Platfo
   return { scope: { kind: 'cluster' }, sources: [...objects.values()], before, after, conflicts, problems: [], warnings: [] };
 }
 
+/** Problems, and warnings, of one change; the record of the change has more of them. */
+const mostLoggedOfNamespace = 10;
+
 /** One line for each problem and warning of a change, one record for each change, and one line for what is in force then. */
 function tellRules(changes: readonly ToldChange[], book: RuleBook, log: Logger, auditLog: AuditLog): void {
   for (const change of changes) {
@@ -460,10 +463,14 @@ function tellRules(changes: readonly ToldChange[], book: RuleBook, log: Logger, 
     // A tenant's mistake is no reason to wake an operator.
     const level = scope.kind === 'cluster' ? 'error' : 'warn';
     const whose = scope.kind === 'cluster' ? 'rules' : `rules of the namespace ${scope.namespace}`;
-    for (const { code, origin, message } of problems) {
+    // Nor may it fill the log.
+    const most = scope.kind === 'cluster' ? Number.POSITIVE_INFINITY : mostLoggedOfNamespace;
+    for (const { code, origin, message } of problems.slice(0, most)) {
       log[level]({ code, ...origin }, `${whose} refused, the last good ones stay in force: ${renderOrigin(origin)}: ${message}`);
     }
-    for (const { code, origin, message } of warnings) log.warn({ code, ...origin }, `${renderOrigin(origin)}: ${message}`);
+    for (const { code, origin, message } of warnings.slice(0, most)) log.warn({ code, ...origin }, `${renderOrigin(origin)}: ${message}`);
+    const more = Math.max(0, problems.length - most) + Math.max(0, warnings.length - most);
+    if (more > 0) log.warn({}, `${whose}: ${more} more problems and warnings are not logged`);
     if (alert !== undefined) log.error({}, alert);
   }
   const [{ before, after } = { before: undefined, after: undefined }] = changes;

@@ -1,5 +1,6 @@
 /** The guard of the rules: a ConfigMap that would be refused at load is refused at admission, where a person sees why. */
 import { isObject, type JsonObject, sameJson, valueAt } from '../object/json.ts';
+import { shortenText } from '../object/text.ts';
 import type { Bundle } from '../rules/book.ts';
 import { configMapBundle, isDocumentKey, rulesLabel, whyNotBinary } from '../rules/config-map.ts';
 import type { Problem } from '../rules/problem.ts';
@@ -146,11 +147,15 @@ function warned(request: ReviewRequest, messages: readonly string[]): AdmissionA
 
 type Causes = NonNullable<Status['details']>['causes'];
 
-function refuse(request: ReviewRequest, lines: readonly string[], causes: Causes, warnings: readonly string[]): AdmissionAnswer {
-  const subject = `ConfigMap ${request.namespace}/${request.name || '(unnamed)'}`;
+function refuse(request: ReviewRequest, problems: readonly string[], causes: Causes, warnings: readonly string[]): AdmissionAnswer {
+  const lines = problems.map(shortenText);
+  const subject = `ConfigMap ${shortenText(request.namespace)}/${shortenText(request.name) || '(unnamed)'}`;
   const [only] = lines;
   const message = lines.length === 1 ? `${subject}: ${only}` : `${subject} has ${lines.length} problems:\n${listed(lines).join('\n')}`;
-  const details = { ...(request.name !== '' && { name: request.name }), kind: 'configmaps', causes: causes.slice(0, mostListed) };
+  const listedCauses = causes
+    .slice(0, mostListed)
+    .map(({ reason, message, field }) => ({ reason, message: shortenText(message), field: shortenText(field) }));
+  const details = { ...(request.name !== '' && { name: shortenText(request.name) }), kind: 'configmaps', causes: listedCauses };
   return denied(request.uid, { status: 'Failure', code: 403, reason: 'Forbidden', message, details }, renderWarnings(warnings));
 }
 

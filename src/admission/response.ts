@@ -4,6 +4,7 @@ import { soften } from '../decision/decide.ts';
 import type { Decision, Finding, Outcome } from '../decision/decision.ts';
 import { mostListed, renderContact } from '../decision/message.ts';
 import { renderPath, textAt } from '../object/json.ts';
+import { shortenText } from '../object/text.ts';
 import type { RuleSet } from '../rules/ruleset.ts';
 import type { ReviewRequest, Webhook } from './review.ts';
 
@@ -65,7 +66,7 @@ export function allowed(uid: string): AdmissionAnswer {
 
 /** A refusal that no rule asked for: a request that cannot be read (400), or a bug of ours (500). Never an allow. */
 export function errored(uid: string, code: number, reason: string, message: string): AdmissionAnswer {
-  return answer({ uid, allowed: false, status: { status: 'Failure', code, reason, message } });
+  return answer({ uid, allowed: false, status: { status: 'Failure', code, reason, message: shortenText(message) } });
 }
 
 /** A refusal with everything a person needs in it; `warnings` from {@link withWarnings}. */
@@ -104,19 +105,19 @@ function judged(request: ReviewRequest, decision: Decided, rules: RuleSet): Admi
     reason: 'Forbidden',
     message: renderRefusal(request, refused, rules),
     details: {
-      ...(request.name !== '' && { name: request.name }),
-      ...(request.group !== '' && { group: request.group }),
-      kind: request.kind,
+      ...(request.name !== '' && { name: shortenText(request.name) }),
+      ...(request.group !== '' && { group: shortenText(request.group) }),
+      kind: shortenText(request.kind),
       causes: refused
         .slice(0, mostListed)
-        .map(({ image, message }) => ({ reason: image.reason, message, field: renderPath(image.slot.path) })),
+        .map(({ image, message }) => ({ reason: image.reason, message: shortenText(message), field: renderPath(image.slot.path) })),
     },
   };
   return answer({ uid: request.uid, allowed: false, status, ...warnings, auditAnnotations });
 }
 
 function renderRefusal(request: ReviewRequest, refused: readonly Finding[], rules: RuleSet): string {
-  const shown = refused.slice(0, mostListed).map(({ message }) => message);
+  const shown = refused.slice(0, mostListed).map(({ message }) => shortenText(message));
   const more = refused.length > mostListed ? [`and ${refused.length - mostListed} more`] : [];
   const lines = [...shown, ...more];
   const head = `${subject(request)}:`;
@@ -129,7 +130,7 @@ function subject({ kind, namespace, name, object }: ReviewRequest): string {
   const generateName = textAt(object, ['metadata', 'generateName']);
   const shown = name !== '' ? name : generateName !== undefined ? `${generateName}…` : '(unnamed)';
   // The API server checks names only after it has asked us; 253 is its limit.
-  return `${kind} ${namespace === '' ? '' : `${namespace}/`}${shorten(shown, 253)}`;
+  return `${shorten(kind, 253)} ${namespace === '' ? '' : `${shorten(namespace, 253)}/`}${shorten(shown, 253)}`;
 }
 
 /** The API server keeps 4,096 characters of warnings in all, and cuts each to 256 when there are more (apiserver filters/warning.go). */
@@ -152,8 +153,8 @@ export function withWarnings(messages: readonly string[]): { readonly warnings?:
 
 function shorten(text: string, length: number): string {
   // A control character would make the API server drop a whole warning (apimachinery net.NewWarningHeader).
-  const clean = text.replace(/\p{Cc}+/gu, ' ');
-  return clean.length > length ? `${clean.slice(0, length - 1)}…` : clean;
+  const clean = text.slice(0, length + 1).replace(/\p{Cc}+/gu, ' ');
+  return text.length > length ? `${clean.slice(0, length - 1)}…` : clean;
 }
 
 /** JSON may write any character as an escape, so the text can be ASCII, which is all that `btoa` takes. */

@@ -1,11 +1,14 @@
 /** One record for each review of a rules ConfigMap: who wanted to change the rules, and what came of it. */
 import type { ReviewRequest } from '../admission/review.ts';
+import { budgets, Cutter, omitted } from './budget.ts';
 
 export type GuardRecord = {
   readonly event: 'rules-review';
   readonly uid: string;
   readonly user: string;
   readonly groups: readonly string[];
+  /** How many of the list before are not shown; so for the other lists. */
+  readonly groupsOmitted?: number;
   readonly operation: string;
   readonly dryRun: boolean;
   /** namespace/name; without name on CREATE with generateName. */
@@ -13,27 +16,40 @@ export type GuardRecord = {
   /** `error`: nothing was found out, and the API server asks again or goes on without us. */
   readonly outcome: 'accepted' | 'refused' | 'error';
   readonly problems: readonly string[];
+  readonly problemsOmitted?: number;
   readonly warnings: readonly string[];
+  readonly warningsOmitted?: number;
   readonly durationMicroseconds: number;
+  /** A text was cut, or not everything of a list is shown. */
+  readonly truncated?: true;
 };
 
 export type GuardConclusion = Pick<GuardRecord, 'outcome' | 'problems' | 'warnings'>;
 
 export type GuardEvent = GuardConclusion & { readonly request: ReviewRequest; readonly durationMicroseconds: number };
 
-export function buildGuardRecord({ request, outcome, problems, warnings, durationMicroseconds }: GuardEvent): GuardRecord {
-  const { uid, user, groups, operation, dryRun, namespace, name } = request;
-  return {
-    event: 'rules-review',
-    uid,
-    user,
+/** At most `mostBytes` of budget.ts as a line of JSON, whatever the request holds. */
+export function buildGuardRecord({ request, outcome, durationMicroseconds, ...found }: GuardEvent): GuardRecord {
+  const cutter = new Cutter();
+  const { operation, dryRun, namespace, name } = request;
+  const groups = cutter.texts(request.groups, budgets.groups);
+  const problems = cutter.texts(found.problems, budgets.problems);
+  const warnings = cutter.texts(found.warnings, budgets.warnings);
+  const record = {
+    event: 'rules-review' as const,
+    uid: cutter.text(request.uid),
+    user: cutter.text(request.user),
     groups,
+    ...omitted('groupsOmitted', request.groups, groups),
     operation,
     dryRun,
-    configMap: `${namespace}/${name}`,
+    configMap: cutter.text(`${namespace}/${name}`),
     outcome,
     problems,
+    ...omitted('problemsOmitted', found.problems, problems),
     warnings,
+    ...omitted('warningsOmitted', found.warnings, warnings),
     durationMicroseconds,
   };
+  return cutter.cut ? { ...record, truncated: true } : record;
 }

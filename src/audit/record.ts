@@ -4,11 +4,11 @@
  */
 import type { ReviewRequest, Webhook } from '../admission/review.ts';
 import type { Decision, ImageDecision, Injection, Outcome } from '../decision/decision.ts';
-import { maskUserinfo } from '../image/problem.ts';
-import { canonicalName } from '../image/reference.ts';
-import { isObject, renderPath, textAt, valueAt } from '../object/json.ts';
-import type { ClusterObject, Origin, RuleSource } from '../rules/problem.ts';
+import { isObject, textAt, valueAt } from '../object/json.ts';
 import type { Rule } from '../rules/ruleset.ts';
+import { budgets, Cutter, omitted } from './budget.ts';
+import { type AuditedImage, showImages } from './image.ts';
+import { type AuditedRule, auditRule } from './source.ts';
 
 export type AuditRecord = {
   readonly event: 'decision';
@@ -16,6 +16,8 @@ export type AuditRecord = {
   readonly webhook: Webhook;
   readonly user: string;
   readonly groups: readonly string[];
+  /** How many of the list before are not shown; so for the other lists. */
+  readonly groupsOmitted?: number;
   readonly operation: string;
   readonly subresource?: string;
   readonly dryRun: boolean;
@@ -36,8 +38,15 @@ export type AuditRecord = {
   readonly rulesRevision?: string;
   readonly durationMicroseconds: number;
   readonly images: readonly AuditedImage[];
+  readonly imagesOmitted?: number;
+  /** Of all images, where `images` does not show everything; see `hashImages`. */
+  readonly imagesSha256?: string;
   readonly inject: readonly AuditedInjection[];
+  readonly injectOmitted?: number;
   readonly messages: readonly string[];
+  readonly messagesOmitted?: number;
+  /** A text was cut, or not everything of a list is shown. */
+  readonly truncated?: true;
 };
 
 export type AuditedInjection = {
@@ -48,29 +57,6 @@ export type AuditedInjection = {
   readonly rule?: AuditedRule;
 };
 
-export type AuditedImage = {
-  readonly path: string;
-  /** As written, or what the image stream holds; absent where nothing is written yet. */
-  readonly image?: string;
-  /** The image stream that the place names: `namespace/stream:tag` or `namespace/stream@digest`. */
-  readonly stream?: string;
-  /** Why the image could not be told; only with verdict `unresolved`. */
-  readonly why?: string;
-  /** host[:port]/path as matched. */
-  readonly canonical?: string;
-  readonly action: 'pull' | 'push';
-  readonly verdict: string;
-  readonly reason: string;
-  readonly rule?: AuditedRule;
-  readonly exemption?: { readonly until: string; readonly reason: string; readonly source: AuditedSource };
-};
-
-export type AuditedRule = { readonly name: string; readonly source: AuditedSource };
-/** A document, or an object of the cluster that stands for one. */
-export type AuditedDocument = { readonly configMap: string; readonly key: string } | { readonly file: string };
-export type AuditedObject = { readonly cluster: string };
-export type AuditedSource = (AuditedDocument & { readonly line: number }) | AuditedObject;
-
 /** `decision` is undefined for a request that brings nothing in; `failure` is the sentence of a request that could not be judged. */
 export type AuditedEvent = {
   readonly webhook: Webhook;
@@ -80,109 +66,124 @@ export type AuditedEvent = {
   readonly durationMicroseconds: number;
 };
 
+/** At most `mostBytes` of budget.ts as a line of JSON, whatever the request holds. */
 export function buildAuditRecord({ webhook, request, decision, failure, durationMicroseconds }: AuditedEvent): AuditRecord {
+  const cutter = new Cutter();
+  const short = (text: string) => cutter.text(text);
   const generateName = textAt(request.object, ['metadata', 'generateName']);
   const owner = controllerOf(request.object);
-  return {
-    event: 'decision',
-    uid: request.uid,
+  const groups = cutter.texts(request.groups, budgets.groups);
+  const record = {
+    event: 'decision' as const,
+    uid: short(request.uid),
     webhook,
-    user: request.user,
-    groups: request.groups,
+    user: short(request.user),
+    groups,
+    ...omitted('groupsOmitted', request.groups, groups),
     operation: request.operation,
-    ...(request.subresource !== '' && { subresource: request.subresource }),
+    ...(request.subresource !== '' && { subresource: short(request.subresource) }),
     dryRun: request.dryRun,
-    group: request.group,
-    version: request.version,
-    kind: request.kind,
-    namespace: request.namespace,
-    name: request.name,
-    ...(request.name === '' && generateName !== undefined && { generateName }),
-    ...(owner && { owner }),
-    ...conclusion(webhook, decision, failure),
+    group: short(request.group),
+    version: short(request.version),
+    kind: short(request.kind),
+    namespace: short(request.namespace),
+    name: short(request.name),
+    ...(request.name === '' && generateName !== undefined && { generateName: short(generateName) }),
+    ...(owner && { owner: { kind: short(owner.kind), name: short(owner.name) } }),
+    ...conclusion(webhook, decision, failure, cutter),
     durationMicroseconds,
   };
+  return cutter.cut ? { ...record, truncated: true } : record;
 }
 
 type Conclusion = Pick<AuditRecord, 'outcome' | 'images' | 'inject' | 'messages'> &
-  Partial<Pick<AuditRecord, 'judged' | 'mode' | 'rulesRevision'>>;
+  Partial<Pick<AuditRecord, 'judged' | 'mode' | 'rulesRevision' | 'imagesOmitted' | 'imagesSha256' | 'injectOmitted' | 'messagesOmitted'>>;
 
-function conclusion(webhook: Webhook, decision: Decision | undefined, failure: string | undefined): Conclusion {
+function conclusion(webhook: Webhook, decision: Decision | undefined, failure: string | undefined, cutter: Cutter): Conclusion {
   const empty = { images: [], inject: [] };
-  if (failure !== undefined) return { outcome: 'error', ...empty, messages: [failure] };
+  if (failure !== undefined) return { outcome: 'error', ...empty, messages: [cutter.text(failure)] };
   if (!decision) return { outcome: 'allow', ...empty, messages: [] };
   switch (decision.kind) {
     case 'malformed':
-      return { outcome: 'error', ...empty, messages: [`${decision.problem.path} ${decision.problem.message}`] };
+      return { outcome: 'error', ...empty, messages: [cutter.text(`${decision.problem.path} ${decision.problem.message}`)] };
     case 'unknown-kind':
       return { outcome: 'error', ...empty, messages: ['a kind that regkeeper does not read'] };
     case 'not-yet':
-      return { outcome: 'error', ...empty, messages: [decision.message] };
+      return { outcome: 'error', ...empty, messages: [cutter.text(decision.message)] };
     case 'decided': {
       const mutating = webhook === 'mutate';
       // The mutating answer refuses nothing: its outcome is what it did, the validating one has the verdict.
       const outcome = mutating ? (decision.notices.length > 0 ? 'warn' : 'allow') : decision.outcome;
+      const injected = mutating ? decision.injected : [];
+      const ruleOf = askingRules(injected, decision.images);
+      const inject = cutter.list(
+        injected.slice(0, budgets.inject.count).map((injection) => auditInjection(injection, ruleOf, cutter)),
+        budgets.inject,
+      );
+      const told = mutating ? decision.notices : decision.findings;
+      const messages = cutter.texts(
+        told.slice(0, budgets.messages.count).map(({ message }) => message),
+        budgets.messages,
+      );
+      if (inject.length < injected.length || messages.length < told.length) cutter.cut = true;
       return {
         outcome,
         ...(!mutating && decision.judged !== decision.outcome && { judged: decision.judged }),
         mode: decision.mode,
         rulesRevision: decision.revision,
-        images: decision.images.map(auditImage),
-        inject: mutating ? decision.injected.map((injection) => auditInjection(injection, decision.images)) : [],
-        messages: (mutating ? decision.notices : decision.findings).map(({ message }) => message),
+        ...showImages(decision.images, cutter),
+        inject,
+        ...omitted('injectOmitted', injected, inject),
+        messages,
+        ...omitted('messagesOmitted', told, messages),
       };
     }
   }
 }
 
-export function auditImage({ slot, verdict, reason, reference, rule, exemption, stream }: ImageDecision): AuditedImage {
-  const { content } = slot;
-  const text = content.kind === 'image' ? content.text : stream?.kind === 'resolved' ? stream.image : undefined;
-  const why = content.kind === 'unresolved' && stream?.kind !== 'resolved' ? (stream?.why ?? content.why) : undefined;
-  return {
-    path: renderPath(slot.path),
-    ...(text !== undefined && { image: shorten(maskUserinfo(text)) }),
-    ...(stream && { stream: shorten(stream.stream) }),
-    ...(why !== undefined && { why: shorten(why) }),
-    ...(reference && { canonical: canonicalName(reference) }),
-    action: slot.action,
-    verdict,
-    reason,
-    ...(rule && { rule: auditRule(rule) }),
-    ...(exemption && { exemption: { until: exemption.until, reason: exemption.reason, source: auditOrigin(exemption.origin) } }),
-  };
-}
+type RuleOf = (injection: Injection) => Rule | undefined;
 
-function auditInjection({ path, secret, from }: Injection, images: readonly ImageDecision[]): AuditedInjection {
-  const action = path.endsWith('.pushSecret') ? 'push' : 'pull';
-  const asking = images.filter(({ slot }) => from === 'rule' && slot.action === action).flatMap(({ trustedBy }) => trustedBy);
-  const rule = asking.find(({ pullSecrets, pushSecret }) => (action === 'push' ? pushSecret === secret : pullSecrets.includes(secret)));
-  return { path, secret, from, ...(rule && { rule: auditRule(rule) }) };
-}
-
-/** An image name that parses is shorter; what does not parse may be anything. */
-function shorten(text: string): string {
-  return text.length > 4096 ? `${text.slice(0, 4096)}…` : text;
-}
-
-export function auditRule({ name, origin }: Rule): AuditedRule {
-  return { name, source: auditOrigin(origin) };
-}
-
-export function auditOrigin({ source, line }: Origin): AuditedSource {
-  const document = auditSource(source);
-  return 'cluster' in document ? document : { ...document, line };
-}
-
-export function auditSource(source: RuleSource | ClusterObject): AuditedDocument | AuditedObject {
-  switch (source.kind) {
-    case 'file':
-      return { file: source.file };
-    case 'configMap':
-      return { configMap: `${source.namespace}/${source.name}`, key: source.key };
-    case 'cluster':
-      return { cluster: source.object };
+/** The first rule that asks for each secret, found in one pass over the images: a build can have thousands of both. */
+function askingRules(injected: readonly Injection[], images: readonly ImageDecision[]): RuleOf {
+  if (injected.length === 0) return () => undefined;
+  const asking = { pull: new Map<string, Rule>(), push: new Map<string, Rule>() };
+  for (const { slot, trustedBy } of images) {
+    const rules = asking[slot.action];
+    for (const rule of trustedBy) {
+      const secrets = slot.action === 'pull' ? rule.pullSecrets : rule.pushSecret === undefined ? [] : [rule.pushSecret];
+      for (const secret of secrets) if (!rules.has(secret)) rules.set(secret, rule);
+    }
   }
+  return ({ path, secret, from }) => (from === 'rule' ? asking[actionOf(path)].get(secret) : undefined);
+}
+
+function actionOf(path: string): 'pull' | 'push' {
+  return path.endsWith('.pushSecret') ? 'push' : 'pull';
+}
+
+function auditInjection(injection: Injection, ruleOf: RuleOf, cutter: Cutter): AuditedInjection {
+  const short = (text: string) => cutter.text(text);
+  const { path, secret, from } = injection;
+  const rule = ruleOf(injection);
+  return { path: short(path), secret: short(secret), from, ...(rule && { rule: auditRule(rule, short) }) };
+}
+
+/** What the metrics count of one decision: verdicts of images and secrets written, each with the rule that decided. */
+export type Counted = {
+  readonly images: readonly { readonly verdict: string; readonly rule?: AuditedRule }[];
+  readonly inject: readonly { readonly from: string; readonly rule?: AuditedRule }[];
+};
+
+/** The record itself where it shows everything, so that counting costs nothing. */
+export function countOf({ webhook, decision }: Pick<AuditedEvent, 'webhook' | 'decision'>, record: AuditRecord): Counted {
+  if (decision?.kind !== 'decided' || (record.imagesOmitted === undefined && record.injectOmitted === undefined)) return record;
+  const injected = webhook === 'mutate' ? decision.injected : [];
+  const ruleOf = askingRules(injected, decision.images);
+  const named = (rule: Rule | undefined) => rule && { rule: auditRule(rule) };
+  return {
+    images: decision.images.map(({ verdict, rule }) => ({ verdict, ...named(rule) })),
+    inject: injected.map((injection) => ({ from: injection.from, ...named(ruleOf(injection)) })),
+  };
 }
 
 function controllerOf(object: unknown): { kind: string; name: string } | undefined {

@@ -1,6 +1,6 @@
 /** Objects out of files, run through the engine. `check`, `test` and `diff` show what comes of it. */
 import { type Rehearsal, rehearse } from '../admission/rehearse.ts';
-import { type AuditedImage, auditImage } from '../audit/record.ts';
+import { type DescribedImage, describeImage } from '../audit/image.ts';
 import type { Outcome } from '../decision/decision.ts';
 import type { Facts } from '../decision/facts.ts';
 import type { PatchOperation } from '../decision/patch.ts';
@@ -47,7 +47,7 @@ export type ObjectResult = {
     readonly line: number;
   };
   readonly outcome: Outcome;
-  readonly images: readonly AuditedImage[];
+  readonly images: readonly DescribedImage[];
   readonly inject: readonly { readonly path: string; readonly secret: string; readonly from: string }[];
   readonly patch: readonly PatchOperation[];
   /** What the client is told, word for word: warnings, then the refusal. */
@@ -120,7 +120,7 @@ function resultOf(
   return {
     object: subject,
     outcome,
-    images: images.map(auditImage),
+    images: images.map((image) => describeImage(image)),
     inject: injected.map(({ path, secret, from }) => ({ path, secret, from })),
     patch,
     messages: [...warnings, ...(refusal === undefined ? [] : [refusal])],

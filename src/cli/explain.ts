@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { auditOrigin, auditRule } from '../audit/record.ts';
+import { auditOrigin, auditRule } from '../audit/source.ts';
 import { soften } from '../decision/decide.ts';
 import type { ImageJudgement } from '../decision/decision.ts';
 import { judgeImage, settingsThatCount } from '../decision/judge.ts';

@@ -1,5 +1,6 @@
 /** Results for people: plain text, readable in a hundred columns. Messages are never cut: they are what a client would read. */
-import type { AuditedImage, AuditedSource } from '../audit/record.ts';
+import type { DescribedImage } from '../audit/image.ts';
+import type { AuditedSource } from '../audit/source.ts';
 import type { Evaluation, ObjectResult } from './evaluate.ts';
 
 /** A block of lines for each object, and a blank line between them. */
@@ -29,7 +30,7 @@ export function renderSubject({ kind, namespace, name, generateName }: ObjectRes
 }
 
 /** The image on a line of its own, since names are long. */
-function renderImage({ image, path, action, verdict, reason, rule, exemption }: AuditedImage): readonly string[] {
+function renderImage({ image, path, action, verdict, reason, rule, exemption }: DescribedImage): readonly string[] {
   const because = rule ? `${verdict === 'trusted' ? ' by' : ','} rule "${rule.name}", ${renderSource(rule.source)}` : '';
   const remark = reason === 'exempted' && exemption ? `; exempted until ${exemption.until}, ${renderSource(exemption.source)}` : '';
   return [`${action}  ${image ?? `(nothing written in ${path})`}`, `      ${verdict}${because}${remark}`];

@@ -8,7 +8,7 @@ import { type AdmissionAnswer, allowed, errored, renderAnswer } from '../admissi
 import { changeOf, type DecodedReview, decodeReview, type ReviewRequest, type Webhook } from '../admission/review.ts';
 import type { Failure } from '../audit/failure.ts';
 import { buildGuardRecord, type GuardConclusion, type GuardRecord } from '../audit/guard-record.ts';
-import { type AuditRecord, buildAuditRecord } from '../audit/record.ts';
+import { type AuditRecord, buildAuditRecord, type Counted, countOf } from '../audit/record.ts';
 import { decide } from '../decision/decide.ts';
 import type { Decision } from '../decision/decision.ts';
 import type { Facts } from '../decision/facts.ts';
@@ -26,7 +26,8 @@ export type WebhookCollaborators = {
   rules(): RuleSet | undefined;
   /** Undefined until the watches have synced. */
   facts(): Facts | undefined;
-  audit(record: AuditRecord): void;
+  /** `counted` are all images and secrets of the decision; the record shows only so many. */
+  audit(record: AuditRecord, counted: Counted): void;
   /** Undefined where rules do not come from ConfigMaps. */
   readonly guard?: { readonly review: RuleGuard; audit(record: GuardRecord): void } | undefined;
   reportBug(error: unknown, uid: string | undefined): void;
@@ -149,7 +150,9 @@ function answerReview(webhook: Webhook, request: FastifyRequest, reply: FastifyR
 
   const audit = (conclusion: { decision: Decision | undefined; failure?: string }) => {
     const durationMicroseconds = Number((collaborators.monotonic() - started) / 1000n);
-    collaborators.audit(buildAuditRecord({ webhook, request: review.request, ...conclusion, durationMicroseconds }));
+    const event = { webhook, request: review.request, ...conclusion, durationMicroseconds };
+    const record = buildAuditRecord(event);
+    collaborators.audit(record, countOf(event, record));
   };
   try {
     const judgement = judge(webhook, review.request, collaborators);

@@ -1,7 +1,8 @@
 /** pino, set up once. Plain destinations only: pino's worker transports do not survive the one-file build. */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { type DestinationStream, type Logger, pino } from 'pino';
+import { type DestinationStream, type LogFn, type Logger, pino } from 'pino';
 import sonicBoom from 'sonic-boom';
+import { shortenText } from '../object/text.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
@@ -12,11 +13,46 @@ export function createLogger(level: LogLevel, destination: DestinationStream): L
       level,
       base: { name: 'regkeeper' },
       timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-      serializers: { err: serializeError },
+      formatters: { level: (label) => ({ level: label }), log: boundFields },
+      serializers: { err: (error) => bound(serializeError(error)) },
+      hooks: { logMethod: boundMessage },
     },
     destination,
   );
+}
+
+/** How much of the fields of one line is logged: tenants write many of the names and texts in it. */
+const fieldBudget = { entries: 100, depth: 5 };
+
+/** Called with the fields of one line, by pino. */
+function boundFields(fields: Record<string, unknown>): Record<string, unknown> {
+  return bound(fields) as Record<string, unknown>;
+}
+
+/** Texts cut as in an audit record; of lists and objects the first 100 entries together, and nothing that lies deeper than five. */
+function bound(root: unknown): unknown {
+  let left = fieldBudget.entries;
+  const copy = (value: unknown, depth: number): unknown => {
+    if (typeof value === 'string') return shortenText(value);
+    // pino's serializer of errors comes later, and is bounded too.
+    if (typeof value !== 'object' || value === null || value instanceof Error) return value;
+    if (depth === fieldBudget.depth) return '…';
+    const entries = Object.entries(value).slice(0, left);
+    left -= entries.length;
+    const copied = entries.map(([key, entry]) => [shortenText(key), copy(entry, depth + 1)] as const);
+    if (!Array.isArray(value)) return Object.fromEntries(copied);
+    const items = copied.map(([, item]) => item);
+    return value.length > items.length ? [...items, `…[${value.length} entries]`] : items;
+  };
+  return copy(root, 0);
+}
+
+/** A sentence has room for several names and texts, each of which is cut already where it is long. */
+const longestMessage = 8_192;
+
+function boundMessage(this: Logger, args: Parameters<LogFn>, method: LogFn): void {
+  const cut = args.map((arg: unknown) => (typeof arg === 'string' && arg.length > longestMessage ? shortenText(arg) : arg));
+  method.apply(this, cut as Parameters<LogFn>);
 }
 
 /** A refusal of the API server, or one to reach it, is told by its message; a stack is for bugs of ours. */
@@ -58,7 +94,7 @@ export type DestinationOptions = {
   readonly onFailing?: (reason: string) => void;
   /** All that waited is out. `lost` are the lines for which there was no room meanwhile. */
   readonly onWell?: (lost: number) => void;
-  /** How many bytes of lines may wait; 16 MiB unless told, far more than the largest record, which holds whole rules. */
+  /** How many bytes of lines may wait; 16 MiB unless given. A line that is longer by itself may wait too, one at a time. */
   readonly mostWaiting?: number;
 };
 
@@ -75,9 +111,13 @@ export function openDestination(to: number | string, options: DestinationOptions
   const descriptor = typeof to === 'number' ? to : openToAdd(to);
   // Not by pino.destination: at the exit that would write synchronously, and again for ever where the disk is full.
   // With no minimum at all, sonic-boom would call a flush done while a write is still under way.
-  const stream = new sonicBoom.SonicBoom({ dest: descriptor, sync: false, minLength: 1, maxLength: mostWaiting });
+  // It would drop a long line even where nothing waits, so what may wait is decided here.
+  const stream = new sonicBoom.SonicBoom({ dest: descriptor, sync: false, minLength: 1 });
   let lost = 0;
   let waiting = 0;
+  let waitingBytes = 0;
+  /** Of a line that is longer than all that may wait. It does not count, so that those behind it are not lost on its account. */
+  let oversized = 0;
   let lostBefore: number | undefined;
   let retrying = false;
 
@@ -96,13 +136,13 @@ export function openDestination(to: number | string, options: DestinationOptions
   }
 
   stream.on('error', (error: Error) => fail(error.message));
-  stream.on('drop', () => {
-    fail(`${(mostWaiting / MiB).toFixed()} MiB wait to be written already`);
-    lost += 1;
-    waiting -= 1;
+  stream.on('write', (bytes: number) => {
+    waitingBytes -= bytes;
   });
   stream.on('drain', () => {
     waiting = 0;
+    waitingBytes = 0;
+    oversized = 0;
     if (lostBefore === undefined) return;
     const lostMeanwhile = lost - lostBefore;
     lostBefore = undefined;
@@ -112,6 +152,15 @@ export function openDestination(to: number | string, options: DestinationOptions
 
   return {
     write(line) {
+      const bytes = Buffer.byteLength(line);
+      const fits = bytes > mostWaiting ? oversized === 0 : waitingBytes - oversized + bytes <= mostWaiting;
+      if (!fits) {
+        fail(`${(mostWaiting / MiB).toFixed()} MiB wait to be written already`);
+        lost += 1;
+        return;
+      }
+      if (bytes > mostWaiting) oversized = bytes;
+      waitingBytes += bytes;
       waiting += 1;
       stream.write(line);
     },

@@ -2,7 +2,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { type Failure, failures } from '../audit/failure.ts';
 import type { GuardRecord } from '../audit/guard-record.ts';
-import { type AuditedDocument, type AuditedRule, type AuditRecord, auditSource } from '../audit/record.ts';
+import type { AuditRecord, Counted } from '../audit/record.ts';
+import { type AuditedDocument, type AuditedRule, auditSource } from '../audit/source.ts';
 import type { Kinds } from '../object/kinds.ts';
 import { type Problem, renderSourcePath } from '../rules/problem.ts';
 import type { Exemption, Rule, RuleSet } from '../rules/ruleset.ts';
@@ -30,7 +31,8 @@ export type MetricSources = {
 export type Metrics = {
   readonly contentType: string;
   text(): Promise<string>;
-  decided(record: AuditRecord): void;
+  /** `counted` are all of its images and secrets, where the record does not show all. */
+  decided(record: AuditRecord, counted?: Counted): void;
   reviewed(record: GuardRecord): void;
   failed(failure: Failure): void;
   /** These are in force from now on. Again for the same rules is fine. */
@@ -179,7 +181,8 @@ export function createMetrics(sources: MetricSources): Metrics {
   return {
     contentType: registry.contentType,
     text: () => registry.metrics(),
-    decided({ webhook, operation, outcome, dryRun, images, inject, durationMicroseconds, ...object }) {
+    decided(record, { images, inject } = record) {
+      const { webhook, operation, outcome, dryRun, durationMicroseconds, ...object } = record;
       const { group, kind } = sources.kinds.find(object) ?? otherKind;
       requests.inc({ webhook, operation, group, kind, outcome });
       duration.observe({ webhook }, durationMicroseconds / 1e6);

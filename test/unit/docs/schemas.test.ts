@@ -96,6 +96,9 @@ const build = {
     output: { to: { kind: 'DockerImage', name: image } },
   },
 };
+const many = Array.from({ length: 300 }, (_, index) => index);
+const imageSource = { from: { kind: 'DockerImage', name: image }, paths: [{ sourcePath: '/', destinationDir: 'x' }] };
+const crowd = { ...pod(image), spec: { containers: many.map((index) => ({ name: `c${index}`, image: `nginx:${index}` })) } };
 const nameless = { ...pod(image), metadata: { generateName: 'web-' } };
 
 const decisions: [sentence: string, webhook: Webhook, object: unknown, request?: Record<string, unknown>, rules?: RuleSet][] = [
@@ -123,21 +126,22 @@ const decisions: [sentence: string, webhook: Webhook, object: unknown, request?:
   ['an object that cannot be read', 'mutate', { ...pod(image), spec: 'none' }],
   ['a kind that is not read', 'validate', { apiVersion: 'v1', kind: 'Service', metadata: { name: 'web' } }],
   ['an account that is not known yet', 'mutate', pod(image, { serviceAccountName: 'late' })],
+  [
+    'more images and secrets than are shown',
+    'mutate',
+    { ...build, spec: { strategy: {}, source: { images: many.map(() => imageSource) } } },
+  ],
+  ['more refusals and groups than are shown', 'validate', crowd, { userInfo: { username: 'alice', groups: many.map(String) } }],
 ];
 
 const decisionLines = decisions.map(
   ([sentence, webhook, object, request, rules]) => [sentence, decisionLine(webhook, object, request, rules)] as const,
 );
 const rulesLines = linesOfRules();
-const reviewLine = written(
-  buildGuardRecord({
-    request: requestOf({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'regkeeper-rules' } }, { namespace: 'regkeeper' }),
-    outcome: 'refused',
-    problems: ['rules.yaml:3:3: a sentence (unknown-field)'],
-    warnings: [],
-    durationMicroseconds: 7,
-  }),
-);
+const reviewLines = [
+  ['a review', reviewOfRules(['rules.yaml:3:3: a sentence (unknown-field)'])],
+  ['a review with more problems, warnings and groups than are shown', reviewOfRules(many.map(String))],
+] as const;
 
 describe('docs/audit.schema.json', () => {
   test.each(decisionLines)('holds for the record of %s', (_sentence, line) => {
@@ -156,8 +160,8 @@ describe('docs/audit.schema.json', () => {
     expect(complaintsAbout(written(record))).toEqual([]);
   });
 
-  test('holds for the record of a review of rules', () => {
-    expect(complaintsAbout(reviewLine)).toEqual([]);
+  test.each(reviewLines)('holds for the record of %s', (_sentence, line) => {
+    expect(complaintsAbout(line)).toEqual([]);
   });
 
   test.each(rulesLines)('holds for the record of %s', (_sentence, line) => {
@@ -183,7 +187,7 @@ describe('docs/audit.schema.json', () => {
   test('lists no field that no record has', () => {
     const seen = (lines: readonly (readonly [string, unknown])[]) => new Set(lines.flatMap(([, line]) => fieldsOf(line)));
     expect(fieldsOfSchema('decision').filter((field) => !seen(decisionLines).has(field))).toEqual([]);
-    expect(fieldsOfSchema('rulesReview').filter((field) => !seen([['a review', reviewLine]]).has(field))).toEqual([]);
+    expect(fieldsOfSchema('rulesReview').filter((field) => !seen(reviewLines).has(field))).toEqual([]);
     expect(fieldsOfSchema('rules').filter((field) => !seen(rulesLines).has(field))).toEqual([]);
   });
 
@@ -235,6 +239,13 @@ function decisionLine(webhook: Webhook, object: unknown, request?: Record<string
   return written(buildAuditRecord({ webhook, request: review, decision, durationMicroseconds: 7 }));
 }
 
+function reviewOfRules(problems: readonly string[]): unknown {
+  const userInfo = { username: 'alice', groups: problems };
+  const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'regkeeper-rules' } };
+  const request = requestOf(object, { namespace: 'regkeeper', userInfo });
+  return written(buildGuardRecord({ request, outcome: 'refused', problems, warnings: problems.slice(1), durationMicroseconds: 7 }));
+}
+
 /** The rules as they come in, as an edit goes wrong, and as they change. */
 function linesOfRules(): readonly (readonly [sentence: string, line: unknown])[] {
   const book = createRuleBook(sha256);
@@ -256,12 +267,33 @@ function linesOfRules(): readonly (readonly [sentence: string, line: unknown])[]
     scope: { kind: 'namespace', namespace: 'team-a' },
     documents: [{ source: { kind: 'configMap', namespace: 'team-a', name: 'own', key: 'rules.yaml' }, text: ownRules }],
   });
+  const longRules = many.slice(0, 150).map((index) => {
+    const secrets = many.slice(0, 5).map((each) => `${'s'.repeat(200)}-${each}`);
+    return { registry: `d.example.com/${index}`, pullSecret: secrets };
+  });
+  const long = readBundle({
+    id: 'd',
+    scope: { kind: 'namespace', namespace: 'team-b' },
+    documents: [0, 1, 2].map((part) => ({
+      source: { kind: 'configMap', namespace: 'team-b', name: 'own', key: `${part}.yaml` },
+      text: JSON.stringify({ rules: longRules.slice(part * 50, part * 50 + 50) }),
+    })),
+  });
+  const keys = readBundle({
+    id: 'e',
+    documents: many.map((index) => ({
+      source: { kind: 'configMap', namespace: 'regkeeper', name: 'e', key: `${index}.yaml` },
+      text: 'rulez: []',
+    })),
+  });
   const changes = [
     ...book.open([version(text)]).map((change) => ['the first rules', change] as const),
     ...book.offer(version('rulez: []')).map((change) => ['a bad edit', change] as const),
     ...book.offer(file).map((change) => ['another document', change] as const),
     ...book.offer(whole).map((change) => ['the whole language', change] as const),
     ...book.offer(own).map((change) => ['rules of a namespace', change] as const),
+    ...book.offer(long).map((change) => ['more rules of a namespace than are shown', change] as const),
+    ...book.offer(keys).map((change) => ['more documents and problems than are shown', change] as const),
   ];
   const added = { kind: 'cluster' as const, object };
   const ofCluster = { scope: { kind: 'cluster' as const }, sources: [added], before: enforced, after: onOpenShift, problems: [] };

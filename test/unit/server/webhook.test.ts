@@ -359,6 +359,7 @@ describe('the audit record', () => {
             action: 'pull',
             verdict: 'distrusted',
             reason: 'distrusted',
+            introduced: true,
             rule: { name: 'evil.example.com', source: { file: 'a.yaml', line: 6 } },
           },
         ],

@@ -36,6 +36,35 @@ describe('the log', () => {
   });
 });
 
+describe('a line of the log is bounded, whatever a tenant has written', () => {
+  const long = 'x'.repeat(1_000_000);
+  const many = Array.from({ length: 10_000 }, (_, index) => `name-${index}`);
+  const nested = { a: { b: { c: { d: { e: { f: long } } } } } };
+  test.each<[string, object, string]>([
+    ['a long text', { name: long }, 'words'],
+    ['a long message', {}, long],
+    ['a long list', { names: many, all: many.map((name) => ({ name, long })) }, 'words'],
+    ['many fields', Object.fromEntries(many.map((name) => [name, long])), 'words'],
+    ['a long name of a field', { [long]: 1 }, 'words'],
+    ['deep nesting', nested, 'words'],
+    ['an error with a long message', { err: new Error(long) }, 'words'],
+    ['a refusal of the API server with a long message', { err: new ApiError(403, long, long) }, 'words'],
+    ['an error with fields and a cause', { err: Object.assign(new Error('x', { cause: new Error(long) }), { all: many, long }) }, 'words'],
+  ])('%s', (_name, fields, message) => {
+    const lines: string[] = [];
+    createLogger('info', { write: (written) => void lines.push(written) }).warn(fields, message);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]?.length).toBeLessThan(256 * 1024);
+    expect(JSON.parse(lines[0] ?? '')).toMatchObject({ level: 'warn', name: expect.any(String), msg: expect.stringMatching(/^(words|x)/) });
+  });
+
+  test('what is cut says how long it was', () => {
+    const [written] = linesOf((destination) => createLogger('info', destination).warn({ name: long, names: many }, 'words'));
+    expect(written?.name).toBe(`${'x'.repeat(256)}…[1000000 characters]…${'x'.repeat(128)}`);
+    expect(written?.names).toEqual([...many.slice(0, 98), '…[10000 entries]']);
+  });
+});
+
 describe('the audit log', () => {
   test('has the record and nothing but time and its own name beside it', () => {
     const [line] = linesOf((destination) => createAuditLog(destination).write({ event: 'decision' }));
@@ -125,6 +154,57 @@ describe('what cannot be written', () => {
     await destination.flush();
     expect(pipe.read()).toBe(line(6));
     expect(destination.delivery()).toEqual({ failing: false, lost: 3, waiting: 0 });
+  });
+
+  test('a lone line is never lost, however long it is, nor are those behind it that have room', async () => {
+    const file = join(folder, 'long.log');
+    const destination = openDestination(file, { mostWaiting: 1024 });
+    const long = `${'x'.repeat(100_000)}\n`;
+    for (const each of [long, line(1), line(2)]) destination.write(each);
+    expect(destination.delivery()).toEqual({ failing: false, lost: 0, waiting: 3 });
+    await destination.flush();
+    expect(readFileSync(file, 'utf8')).toBe(long + line(1) + line(2));
+    destination.write(long);
+    await destination.flush();
+    expect(readFileSync(file, 'utf8')).toHaveLength(2 * long.length + 2 * line(1).length);
+  });
+
+  test('of lines that are each longer than what may wait, one waits', async () => {
+    const pipe = namedPipe('long-lines');
+    pipe.come();
+    const destination = openDestination(pipe.path, { mostWaiting: 16 });
+    pipe.leave();
+    const long = `${'é'.repeat(10)}\n`;
+    for (const each of [line(1), long, long, line(2), line(3)]) destination.write(each);
+    expect(destination.delivery()).toEqual({ failing: true, lost: 2, waiting: 3 });
+    await destination.flush();
+    pipe.come();
+    await vi.waitFor(() => expect(destination.delivery()).toEqual({ failing: false, lost: 2, waiting: 0 }), { timeout: 5_000 });
+    expect(pipe.read()).toBe(line(1) + long + line(2));
+  });
+
+  test('room comes back with each part that is written, not only when all is out', async () => {
+    const pipe = namedPipe('slow');
+    pipe.come();
+    // More than a pipe holds (64 KiB), so that the rest waits for the reader.
+    const destination = openDestination(pipe.path, { mostWaiting: 160_000 });
+    const part = `${'x'.repeat(49_999)}\n`;
+    for (let number = 0; number < 3; number += 1) destination.write(part);
+    let read = 0;
+    await vi.waitFor(
+      () => {
+        read += pipe.read().length;
+        expect(read).toBeGreaterThan(60_000);
+      },
+      { timeout: 5_000 },
+    );
+    await vi.waitFor(
+      () => {
+        destination.write(part);
+        expect(destination.delivery().waiting).toBeGreaterThanOrEqual(4);
+      },
+      { timeout: 5_000 },
+    );
   });
 
   test('is told also where nobody reads', async () => {

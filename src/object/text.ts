@@ -1,0 +1,18 @@
+/** Texts that tenants write, cut to what a record, a log line or an answer has room for. */
+
+/** In UTF-16 code units. An image name with the longest host, port, path, tag and digest has 781, so none that can be pulled is cut. */
+export const longestText = 1_024;
+
+const keptFirst = 256;
+const keptLast = 128;
+
+/** The text itself up to {@link longestText}; of a longer one its first 256 and last 128 code units, and between them how long it was. */
+export function shortenText(text: string): string {
+  if (text.length <= longestText) return text;
+  return `${whole(text.slice(0, keptFirst))}…[${text.length} characters]…${whole(text.slice(-keptLast))}`;
+}
+
+/** Without the half of a character that a cut has left at either end. */
+function whole(part: string): string {
+  return part.replace(/^[\udc00-\udfff]|[\ud800-\udbff]$/g, '');
+}

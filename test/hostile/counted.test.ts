@@ -1,0 +1,63 @@
+/* The half of the corpus of costs that needs no measuring: work is counted, answers and records are looked at. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { createWebhookServer } from '../../src/server/webhook.ts';
+import { createAuditLog } from '../../src/telemetry/logger.ts';
+import { createCertificateAuthority, issueServerCertificate } from '../../src/tls/certificates.ts';
+import { unwatched } from '../unit/decision/changes.ts';
+import { ruleSetOf } from '../unit/rules/documents.ts';
+import { isRecorded, problemOf, readCorpus } from './corpus.ts';
+
+const entries = await readCorpus();
+const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
+const authority = createCertificateAuthority({ commonName: 'test', ...life });
+const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: [], ...life });
+const rules = ruleSetOf(readFileSync(join(import.meta.dirname, 'rules.yaml'), 'utf8'));
+
+let lines: string[] = [];
+const bugs: unknown[] = [];
+const auditLog = createAuditLog({ write: (line: string) => void lines.push(line) });
+const server = createWebhookServer(
+  {
+    rules: () => rules,
+    facts: () => unwatched,
+    audit: (record) => auditLog.write(record),
+    reportBug: (error) => void bugs.push(error),
+    failed: () => {},
+    monotonic: () => 0n,
+  },
+  { tls },
+);
+afterAll(() => server.close());
+
+test('the corpus has entries, each with a name of its own', () => {
+  expect(entries.length).toBeGreaterThan(5);
+  expect(new Set(entries.map(({ name }) => name)).size).toBe(entries.length);
+});
+
+describe.each(entries)('$name', { timeout: 60_000 }, ({ sends, work, cluster, flags, budget }) => {
+  test.runIf(work !== undefined)('the work is within its budget', () => {
+    expect(work?.()).toBeLessThanOrEqual(budget.work ?? 0);
+  });
+
+  // What depends on a cluster or on flags is sent to a whole server alone.
+  test.runIf(sends !== undefined && cluster === undefined && flags === undefined)(
+    'answers and records are as they have to be',
+    async () => {
+      lines = [];
+      const problems: string[] = [];
+      const sent = sends?.() ?? [];
+      for (const { path, body, answer } of sent) {
+        const headers = { 'content-type': 'application/json' };
+        const response = await server.inject({ method: 'POST', url: path, payload: body, headers });
+        const problem = problemOf(answer, response.statusCode, response.body);
+        if (problem !== undefined) problems.push(`${path}: ${problem}`);
+      }
+      expect(problems).toEqual([]);
+      expect(bugs).toEqual([]);
+      expect(lines.length).toBeGreaterThanOrEqual(sent.filter(isRecorded).length);
+      expect(lines.reduce((sum, line) => sum + Buffer.byteLength(line), 0)).toBeLessThanOrEqual(budget.recordBytes);
+    },
+  );
+});

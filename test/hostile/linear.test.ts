@@ -1,0 +1,111 @@
+/*
+ * Work grows with what is sent, and no faster: reads of the object and of what was made of it are counted, for an object of any kind whose
+ * lists are long, and for one whose lists are twice as long.
+ */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { ReviewRequest } from '../../src/admission/review.ts';
+import { buildAuditRecord } from '../../src/audit/record.ts';
+import { decide } from '../../src/decision/decide.ts';
+import { isObject, type JsonObject } from '../../src/object/json.ts';
+import { kindsWithImages } from '../../src/object/kinds.ts';
+import { anyObjectOf } from '../unit/decision/any-object.ts';
+import { unwatched } from '../unit/decision/changes.ts';
+import { ruleSetOf } from '../unit/rules/documents.ts';
+
+const rules = ruleSetOf(`
+unconfigured: warn
+rules:
+- {registry: r0.io, pullSecret: pull-0, pushSecret: push}
+- {registry: r1.io, pullSecret: [pull-0, pull-1]}
+- {registry: evil.io, trust: false, reason: no}
+`);
+
+test.each(kindsWithImages.map(({ kind, group }) => ({ kind, group })))('$kind.$group', { timeout: 120_000 }, ({ kind, group }) => {
+  const objects = anyObjectOf[`${kind}.${group}`] as fc.Arbitrary<JsonObject>;
+  fc.assert(
+    fc.property(objects, fc.boolean(), (object, update) => {
+      const [some, twice] = [210, 420].map((length) => countReads({ kind, group, update }, lengthen(object, length) as JsonObject));
+      // Twice, and room for what happens once: 10 % and 2,000 reads. Quadratic work would be four times as much.
+      expect(twice).toBeLessThan((some ?? 0) * 2.2 + 2_000);
+    }),
+    { numRuns: 6 },
+  );
+});
+
+/** Each list of objects repeated up to this length. */
+function lengthen(value: unknown, length: number): unknown {
+  if (Array.isArray(value)) {
+    const items = value.map((item) => lengthen(item, length));
+    if (items.length === 0 || !items.every(isObject)) return items;
+    return Array.from({ length }, (_, index) => numbered(items[index % items.length] as JsonObject, index));
+  }
+  if (!isObject(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, field]) => [key, lengthen(field, length)]));
+}
+
+/** Names that differ, as the API server wants them. */
+function numbered(item: JsonObject, index: number): JsonObject {
+  return typeof item.name === 'string' && /^[cv]/.test(item.name) ? { ...item, name: `${item.name}-${index}` } : item;
+}
+
+type What = { readonly kind: string; readonly group: string; readonly update: boolean };
+
+function countReads({ kind, group, update }: What, object: JsonObject): number {
+  let reads = 0;
+  const counted = counting(object, () => {
+    reads += 1;
+  });
+  const request: ReviewRequest = {
+    uid: 'u',
+    operation: update ? 'UPDATE' : 'CREATE',
+    group,
+    version: 'v1',
+    kind,
+    subresource: '',
+    namespace: 'shop',
+    name: 'web',
+    user: 'alice',
+    groups: [],
+    dryRun: false,
+    object: counted,
+    oldObject: update ? counted : null,
+  };
+  const decision = decide({ ...request, operation: update ? 'UPDATE' : 'CREATE' }, rules, unwatched);
+  for (const webhook of ['mutate', 'validate'] as const) {
+    const images = decision.kind === 'decided' ? counting(decision.images, () => (reads += 1)) : [];
+    const seen = decision.kind === 'decided' ? { ...decision, images } : decision;
+    buildAuditRecord({ webhook, request, decision: seen, durationMicroseconds: 0 });
+  }
+  return reads;
+}
+
+/** The same value, whose every read is counted, and those of what is in it. */
+function counting<Value extends object>(root: Value, count: () => void): Value {
+  const known = new WeakMap<object, object>();
+  const wrap = (value: unknown): unknown => {
+    if (typeof value !== 'object' || value === null || value instanceof Map || value instanceof Set) return value;
+    const before = known.get(value);
+    if (before) return before;
+    const proxy: object = new Proxy(value, {
+      get(target, field, receiver) {
+        count();
+        const descriptor = Reflect.getOwnPropertyDescriptor(target, field);
+        const found: unknown = Reflect.get(target, field, receiver);
+        // A proxy must give the very value of a field that can't change.
+        return descriptor && !descriptor.configurable && !descriptor.writable ? found : wrap(found);
+      },
+      has(target, field) {
+        count();
+        return Reflect.has(target, field);
+      },
+      getOwnPropertyDescriptor(target, field) {
+        count();
+        return Reflect.getOwnPropertyDescriptor(target, field);
+      },
+    });
+    known.set(value, proxy);
+    return proxy;
+  };
+  return wrap(root) as Value;
+}

@@ -1,0 +1,137 @@
+/**
+ * `npm run test:hostile`: every entry of the corpus against a server of its own, in its own process, with the shipped limits. Prints what each
+ * costs, and fails where that is beyond the budget, an answer is not as expected, or the server ends. What follows `--` selects by name.
+ */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Agent, request } from 'undici';
+import { waitFor } from '../../cluster/wait-for.ts';
+import { pod, reviewOf } from '../../unit/server/reviews.ts';
+import { type HostileEntry, isRecorded, problemOf, readCorpus, type Sent } from '../corpus.ts';
+import { startApiStandIn } from './api-stand-in.ts';
+import { type MeasuredServer, startMeasured } from './process.ts';
+
+const ownRules = join(import.meta.dirname, '../rules.yaml');
+
+type Row = { readonly name: string; readonly cells: readonly string[]; readonly problems: readonly string[] };
+
+process.exitCode = await main(process.argv.slice(2).join(' '));
+
+async function main(wanted: string): Promise<number> {
+  if (process.platform !== 'linux') {
+    say('the cost of a process is read from /proc, which only Linux has: nothing is measured here');
+    return 1;
+  }
+  const entries = (await readCorpus()).filter(({ name }) => name.includes(wanted));
+  const rows: Row[] = [];
+  for (const entry of entries) rows.push(await run(entry));
+  say(renderTable(['processor time, ms', 'peak memory, MiB', 'audit records, bytes', 'slowest answer, ms', 'cgroup'], rows));
+  const failed = rows.filter(({ problems }) => problems.length > 0);
+  for (const { name, problems } of failed) say(`${name}:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+  say(`${rows.length} entries, ${failed.length} beyond their budget`);
+  return rows.length > 0 && failed.length === 0 ? 0 : 1;
+}
+
+async function run(entry: HostileEntry): Promise<Row> {
+  const folder = await mkdtemp(join(tmpdir(), 'regkeeper-hostile-'));
+  const api = entry.cluster && (await startApiStandIn(entry.cluster()));
+  const agent = new Agent({ connect: { rejectUnauthorized: false }, headersTimeout: 120_000, bodyTimeout: 120_000 });
+  let server: MeasuredServer | undefined;
+  try {
+    const where = api ? ['--kubeconfig', await kubeconfigFor(api.url, folder), '--namespace', 'regkeeper'] : [];
+    server = await startMeasured(folder, ['--tls', 'dev', ...where, ...(entry.flags ?? ['--rules', ownRules])]);
+    // Its watches are read by then, where it has a cluster.
+    await untilHonest(server, agent);
+    return await measure(entry, server, agent, api ? 0 : server.cpuMilliseconds());
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    return { name: entry.name, cells: [], problems: [text, server?.logTail() ?? ''] };
+  } finally {
+    await server?.end();
+    await agent.close();
+    await api?.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function measure({ name, sends, budget }: HostileEntry, server: MeasuredServer, agent: Agent, cpuBefore: number): Promise<Row> {
+  const recordsBefore = server.records();
+  const problems: string[] = [];
+  let slowest = 0;
+  for (const sent of sends?.() ?? []) {
+    const began = performance.now();
+    const problem = await send(server.url, agent, sent).catch((error: Error) => `no answer: ${error.message}`);
+    slowest = Math.max(slowest, performance.now() - began);
+    if (problem !== undefined) problems.push(`${sent.path}: ${problem}`);
+  }
+  await server.quiet(10);
+  const records = server.records();
+  const recordBytes = records.bytes - recordsBefore.bytes;
+  const left = records.lines - recordsBefore.lines;
+  const due = (sends?.() ?? []).filter(isRecorded).length;
+  if (left < due) problems.push(`${left} audit records of ${due} requests`);
+  await untilHonest(server, agent).catch((error: Error) => problems.push(error.message));
+  const cpu = server.cpuMilliseconds() - cpuBefore;
+  const peak = server.peakMiB();
+  if (server.ended() !== undefined) problems.push(`the server ended: ${server.ended()}\n${server.logTail()}`);
+  const cells = [
+    within(cpu, budget.cpuMilliseconds, 'processor time', problems),
+    within(peak, budget.memoryMiB, 'peak memory', problems),
+    within(recordBytes, budget.recordBytes, 'audit records', problems),
+    slowest.toFixed(),
+    server.limited ? 'yes' : 'no',
+  ];
+  return { name, cells, problems };
+}
+
+function within(used: number, most: number, what: string, problems: string[]): string {
+  const text = `${used.toFixed()} of ${most}`;
+  if (used > most) problems.push(`${what}: ${text}`);
+  return text;
+}
+
+/** An ordinary Pod is allowed: the server is ready, and well. */
+async function untilHonest(server: MeasuredServer, agent: Agent): Promise<void> {
+  const body = JSON.stringify(reviewOf(pod('good.example.com/app')));
+  const hopeless = () => (server.ended() === undefined ? undefined : new Error(`the server ended: ${server.ended()}\n${server.logTail()}`));
+  await waitFor(
+    async () => {
+      const problem = await send(server.url, agent, { path: '/validate', body, answer: { allowed: true } });
+      if (problem !== undefined) throw new Error(problem);
+      return true;
+    },
+    { deadlineSeconds: 60, what: 'an ordinary Pod to be allowed', hopeless },
+  );
+}
+
+async function send(url: string, dispatcher: Agent, { path, body, answer }: Sent): Promise<string | undefined> {
+  const headers = { 'content-type': 'application/json' };
+  const response = await request(url + path, { dispatcher, method: 'POST', body, headers });
+  return problemOf(answer, response.statusCode, await response.body.text());
+}
+
+async function kubeconfigFor(server: string, folder: string): Promise<string> {
+  const file = join(folder, 'kubeconfig');
+  const config = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    // Over plain HTTP, which a kubeconfig must say it means.
+    clusters: [{ name: 'stand-in', cluster: { server, 'insecure-skip-tls-verify': true } }],
+    users: [{ name: 'stand-in', user: { token: 'none' } }],
+    contexts: [{ name: 'stand-in', context: { cluster: 'stand-in', user: 'stand-in' } }],
+    'current-context': 'stand-in',
+  };
+  await writeFile(file, JSON.stringify(config), { mode: 0o600 });
+  return file;
+}
+
+function renderTable(titles: readonly string[], rows: readonly Row[]): string {
+  const lines = [['what is sent', ...titles], ...rows.map(({ name, cells }) => [name, ...cells])];
+  const widths = lines[0]?.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0))) ?? [];
+  return lines.map((line) => line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')).join('\n');
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}

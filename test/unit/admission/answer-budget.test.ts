@@ -1,0 +1,51 @@
+/* An answer has room for what the API server passes on, and no more, whatever the object says. */
+import { expect, test } from 'vitest';
+import { errored, renderAnswer } from '../../../src/admission/response.ts';
+import { changeOf, decodeReview, type Webhook } from '../../../src/admission/review.ts';
+import { decide } from '../../../src/decision/decide.ts';
+import { unwatched } from '../decision/changes.ts';
+import { ruleSetOf } from '../rules/documents.ts';
+import { pod, reviewOf } from '../server/reviews.ts';
+
+const rules = ruleSetOf(`
+shortNames: [${Array.from({ length: 20 }, (_, index) => `${'h'.repeat(60)}${index}.example.com`)}]
+rules:
+- {registry: good.example.com, pullSecret: corp}
+- {registry: warn.example.com, trust: false, reason: "${'r'.repeat(100)}"}
+`);
+
+const long = 'x'.repeat(1_000_000);
+const many = (image: string) => ({
+  ...pod(image),
+  spec: { containers: Array.from({ length: 5_000 }, (_, index) => ({ name: `c${index}${long.slice(0, 100)}`, image })) },
+});
+
+test.each<[string, object, Record<string, unknown>?]>([
+  ['a long image', pod(`bad.example.com/${long}`)],
+  ['5,000 denied images', many('bad.example.com/x')],
+  ['a port of many zeros', pod(`bad.example.com:${'0'.repeat(3_000)}1/x`)],
+  ['a short name that may be one of many', many(`${'n'.repeat(200)}`)],
+  ['the name of a container', { ...pod('x'), spec: { containers: [{ name: long, image: 'bad.example.com/x' }] } }],
+  ['the name of the object', { ...pod('bad.example.com/x'), metadata: { name: long } }],
+  ['generateName', { ...pod('bad.example.com/x'), metadata: { generateName: long } }],
+  ['the namespace', pod('bad.example.com/x'), { namespace: long }],
+  ['a kind that is not read', pod('bad.example.com/x'), { kind: { group: long, version: 'v1', kind: long } }],
+  ['an object that cannot be read', { ...pod('x'), spec: { containers: { [long]: 1 } } }],
+])('%s', (_name, object, request = {}) => {
+  const review = decodeReview(reviewOf(object, request));
+  if (!review.ok) throw new Error(review.message);
+  const change = changeOf(review.request);
+  const decision = change && decide(change, rules, unwatched);
+  if (!decision || decision.kind === 'not-yet') throw new Error('no decision');
+  for (const webhook of ['mutate', 'validate'] as Webhook[]) {
+    const { response } = renderAnswer(webhook, review.request, decision, rules);
+    expect(JSON.stringify({ ...response, patch: '' }).length).toBeLessThan(32 * 1024);
+    const warnings = response.warnings ?? [];
+    expect(Math.max(0, ...warnings.map(({ length }) => length))).toBeLessThanOrEqual(256);
+    expect(warnings.join('').length).toBeLessThanOrEqual(4_096);
+  }
+});
+
+test('an error says what is wrong, not all of it', () => {
+  expect(errored('uid', 400, 'BadRequest', long).response.status?.message).toHaveLength(256 + 128 + '…[1000000 characters]…'.length);
+});
