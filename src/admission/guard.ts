@@ -139,6 +139,17 @@ export function answerTooSlow(request: ReviewRequest, seconds: number): Admissio
   return refuse(request, [message], [{ reason: 'document-too-costly', message, field: 'data' }], []);
 }
 
+/** So many rules of one namespace are being reviewed that these would not be read in time. */
+export function answerBusy(request: ReviewRequest, namespace: string, most: number): AdmissionAnswer {
+  const message = `${most} rules ConfigMaps of namespace ${namespace} are being reviewed already, so this one was not read; write fewer at a time, and this one again`;
+  return refuse(request, [message], [{ reason: 'document-too-costly', message, field: 'data' }], []);
+}
+
+/** The rules are as they were, and could not be read in time. */
+export function answerUnread(request: ReviewRequest, guarded: GuardedConfigMap, why: string): AdmissionAnswer {
+  return warned(request, [...guarded.warnings, why]);
+}
+
 function warned(request: ReviewRequest, messages: readonly string[]): AdmissionAnswer {
   const { response, ...review } = allowed(request.uid);
   return { ...review, response: { ...response, ...renderWarnings(messages) } };

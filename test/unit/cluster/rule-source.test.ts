@@ -21,7 +21,7 @@ function watching(
   const api = memoryApi(objects);
   prepare(api);
   const calls: [what: string, ids: readonly string[]][] = [];
-  const intake: RuleIntake = {
+  const intake: Pick<RuleIntake, 'open' | 'offer' | 'withdraw'> = {
     open: async (bundles) => void calls.push(['open', bundles.map(({ id }) => id)]),
     offer: async ({ id }) => void calls.push(['offer', [id]]),
     withdraw: async (id) => void calls.push(['withdraw', [id]]),
