@@ -10,7 +10,7 @@ import { createTenant, type Tenant } from '../tenant.ts';
 import { withRegkeeper } from '../with-regkeeper.ts';
 
 /** How long the tenant floods; the figures of docs/operations.md are of 60. */
-const seconds = Number(process.env.REGKEEPER_FLOOD_SECONDS ?? 15);
+const seconds = Number(process.env.FLOOD_SECONDS ?? 15);
 
 const cluster = target();
 const { kubectl, kubeconfig } = cluster;
