@@ -86,8 +86,8 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
   const onPlatform = createRulesOnPlatform(hashRules);
   const inForce = (written: RuleSet | undefined) => written && onPlatform.apply(written).ruleSet;
   const advise = createAdvice(log);
-  const recovery = tellRecovery({ book, inForce: () => inForce(book.current()), log });
   const namespaceRulesLog = createNamespaceRulesLog(log, Date.now);
+  const recovery = tellRecovery({ book, inForce: () => inForce(book.current()), log, mayLog: namespaceRulesLog.mayLog });
   const tell = (changes: readonly ToldChange[]) => {
     const ofCluster = changes.filter(({ scope }) => scope.kind === 'cluster');
     const ofNamespaces = changes.filter(({ scope }) => scope.kind === 'namespace');

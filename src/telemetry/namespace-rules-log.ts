@@ -7,6 +7,8 @@ type Log = { info(fields: object, message: string): void; warn(fields: object, m
 export type NamespaceRulesLog = {
   /** One line for each namespace that has problems or warnings, and one for what is in force; each at most every ten seconds. */
   write(changes: readonly LoggedChange[]): void;
+  /** Whether another line about the namespace may be written now; it counts as written then. */
+  mayLog(namespace: string): boolean;
 };
 
 export type LoggedChange = Pick<RulesChange, 'scope' | 'before' | 'after' | 'problems'> & { readonly warnings: readonly Problem[] };
@@ -48,6 +50,7 @@ export function createNamespaceRulesLog(log: Log, now: () => number): NamespaceR
   }
 
   return {
+    mayLog: (namespace) => room(`recovery of ${namespace}`) !== undefined,
     write(changes) {
       for (const [namespace, ofNamespace] of byNamespace(changes)) writeAbout(namespace, ofNamespace);
       const [{ before, after } = { before: undefined, after: undefined }] = changes;
