@@ -12,7 +12,7 @@ type Measured = {
 /** Rules documents (keys of ConfigMaps) and their characters. */
 export type RulesSize = { readonly documents: number; readonly characters: number };
 
-/** For all rules ConfigMaps of one namespace together. Its 200 rules with every field and a comment each take some 60,000 characters. */
+/** For all rules ConfigMaps of one namespace together. Its 200 rules with every field and a comment each take some 40,000 characters. */
 export const namespaceQuota: RulesSize = { documents: 20, characters: 131_072 };
 
 export const noRules: RulesSize = { documents: 0, characters: 0 };
