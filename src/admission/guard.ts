@@ -139,9 +139,9 @@ export function answerTooSlow(request: ReviewRequest, seconds: number): Admissio
   return refuse(request, [message], [{ reason: 'document-too-costly', message, field: 'data' }], []);
 }
 
-/** So many rules of one namespace are being reviewed that these would not be read in time. */
-export function answerBusy(request: ReviewRequest, namespace: string, most: number): AdmissionAnswer {
-  const message = `${most} rules ConfigMaps of namespace ${namespace} are being reviewed already, so this one was not read; write fewer at a time, and this one again`;
+/** So much of one namespace is being reviewed, or was a moment ago, that these would not be read in time. */
+export function answerBusy(request: ReviewRequest, namespace: string): AdmissionAnswer {
+  const message = `so many rules of namespace ${namespace} are being reviewed, or were a moment ago, that these were not read; wait a few seconds, and write fewer and shorter ones at a time`;
   return refuse(request, [message], [{ reason: 'document-too-costly', message, field: 'data' }], []);
 }
 

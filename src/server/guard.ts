@@ -11,6 +11,7 @@ import {
 } from '../admission/guard.ts';
 import type { AdmissionAnswer } from '../admission/response.ts';
 import type { ReviewRequest } from '../admission/review.ts';
+import { createAllowance } from '../intake/allowance.ts';
 import type { RuleNews } from '../intake/news.ts';
 import type { DocumentParser, TextToParse } from '../intake/parser.ts';
 import { readInTurns, wideningInTurns } from '../intake/read.ts';
@@ -40,6 +41,7 @@ export type GuardTimings = {
   readonly answerWithin: number;
   /** A ConfigMap that was changed a moment ago may not have come back by the watch, which takes milliseconds, and its document be long. */
   readonly waitForOthers: number;
+  now(): number;
 };
 
 export type GuardReview = {
@@ -51,14 +53,20 @@ export type GuardReview = {
 
 export type RuleGuard = (request: ReviewRequest) => Promise<GuardReview>;
 
-const defaultTimings: GuardTimings = { answerWithin: 4_000, waitForOthers: 1_000 };
+const defaultTimings: GuardTimings = { answerWithin: 4_000, waitForOthers: 1_000, now: () => performance.now() };
 
 /** Reviews of rules of one namespace at a time. The documents of several namespaces are read in turn. */
 const mostOfNamespace = 10;
+/**
+ * For reading the documents of one namespace: three seconds of the thread at once, which are twice what the costliest ConfigMap takes, and a
+ * fifth of it in the long run.
+ */
+const allowanceOfNamespace = { burst: 3_000, share: 0.2 };
 
 export function createRuleGuard({ settings, book, parsers, news, lint, ...options }: GuardCollaborators): RuleGuard {
   const timings = { ...defaultTimings, ...options.timings };
   const turns = createTurns();
+  const allowance = createAllowance({ ...allowanceOfNamespace, now: timings.now });
   /** By namespace; the cluster's reviews under the empty name. */
   const reviewing = new Map<string, number>();
 
@@ -73,8 +81,8 @@ export function createRuleGuard({ settings, book, parsers, news, lint, ...option
       return conclude(answerGuarded(request, guarded, { problems, warnings: [] }), problems);
     }
     const before = reviewing.get(namespace) ?? 0;
-    if (namespace !== '' && before >= mostOfNamespace) {
-      return conclude(unchanged ? answerUnread(request, guarded, tooManyReviews) : answerBusy(request, namespace, mostOfNamespace));
+    if (namespace !== '' && (before >= mostOfNamespace || !allowance.has(namespace))) {
+      return conclude(unchanged ? answerUnread(request, guarded, tooManyReviews) : answerBusy(request, namespace));
     }
     reviewing.set(namespace, before + 1);
     let late = false;
@@ -97,7 +105,7 @@ export function createRuleGuard({ settings, book, parsers, news, lint, ...option
     const { scope } = bundle;
     const read =
       scope?.kind === 'namespace'
-        ? await readInTurns(bundle, (document) => turns.run(scope.namespace, () => parseInTime(document, isLate)), isLate)
+        ? await readInTurns(bundle, (document) => turns.run(scope.namespace, () => parseInTime(document, scope.namespace, isLate)), isLate)
         : await readInTurns(bundle, parsers.cluster.parse, isLate);
     let found = await tryOut(read, isLate);
     if (found.problems.length > 0 && read.results.every(({ ok }) => ok)) {
@@ -111,8 +119,14 @@ export function createRuleGuard({ settings, book, parsers, news, lint, ...option
   }
 
   /** Nobody waits for what is late, and its turn is for others. */
-  function parseInTime(document: TextToParse, isLate: () => boolean): Promise<ParseResult> {
-    return isLate() ? Promise.resolve({ ok: false, problems: [] }) : parsers.namespaces.parse(document);
+  async function parseInTime(document: TextToParse, namespace: string, isLate: () => boolean): Promise<ParseResult> {
+    if (isLate()) return { ok: false, problems: [] };
+    const started = timings.now();
+    try {
+      return await parsers.namespaces.parse(document);
+    } finally {
+      allowance.use(namespace, timings.now() - started);
+    }
   }
 
   /** Somebody is there to mend it, so that a rule without effect is a problem; when it is loaded, it is harmless. */

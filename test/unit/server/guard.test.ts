@@ -146,7 +146,27 @@ describe('rules of namespaces', () => {
     const { review } = guarding({ parsers: nobodyReads, settings, timings: { answerWithin: 10 } });
     const all = await Promise.all(Array.from({ length: 12 }, (_, index) => review(`own-${index}`, { 'a.yaml': 'rules: []' }, 'namespace')));
     expect(all.map(({ answer }) => answer?.response.allowed)).toEqual(Array.from({ length: 12 }, () => false));
-    expect(all.map(({ problems }) => problems[0]).at(-1)).toMatch(/10 rules ConfigMaps of namespace regkeeper are being reviewed already/);
+    expect(all.map(({ problems }) => problems[0]).at(-1)).toMatch(/so many rules of namespace regkeeper are being reviewed/);
+  });
+
+  test('that took too long a moment ago are refused at once, until some time has passed', async () => {
+    let now = 0;
+    const real = createDocumentParser();
+    onTestFinished(() => real.close());
+    const slow: DocumentParser = {
+      parse(document) {
+        now += 1_500;
+        return real.parse(document);
+      },
+      close: async () => undefined,
+    };
+    const { review } = guarding({ parsers: { cluster: real, namespaces: slow }, settings, timings: { now: () => now } });
+    const refuses = 'rules: [{registry: b.io, trust: false}]';
+    const ask = async (name: string) => (await review(name, { 'a.yaml': refuses }, 'namespace')).answer?.response.allowed;
+    expect([await ask('one'), await ask('two'), await ask('three')]).toEqual([true, true, true]);
+    expect(await ask('four')).toBe(false);
+    now += 10_000;
+    expect(await ask('five')).toBe(true);
   });
 
   test("never keep a review of the cluster's rules waiting", async () => {
