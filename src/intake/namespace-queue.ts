@@ -5,7 +5,7 @@ import type { Bundle, ReadBundle, RuleBook, RulesChange, RulesStep } from '../ru
 import { addSizes, fits, noRules, sizeOf } from '../rules/namespace-quota.ts';
 import { mostProblems } from '../rules/parse.ts';
 import { firstProblems } from '../rules/problem.ts';
-import type { DocumentParser } from './parser.ts';
+import type { DocumentParser, TextToParse } from './parser.ts';
 import { readInTurns, wideningInTurns } from './read.ts';
 import { createTurns } from './turns.ts';
 
@@ -94,18 +94,21 @@ export function createNamespaceQueue({ book, parser, onChange, onSkipped, timing
     await otherWork();
     while (lane.works.size > 0) {
       const taken = new Map<string, Work>();
-      const work = { milliseconds: 0 };
+      const spent = { milliseconds: 0 };
       try {
-        const steps = await readRound(lane, taken, work);
+        const steps = await readRound(lane, taken, spent);
         if (steps.length > 0) await takeOver(steps);
         for (const id of taken.keys()) lane.opening.delete(id);
         for (const { done } of taken.values()) done.resolve();
         retryOverQuota(lane);
       } catch (error) {
         // A failure is the caller's to log; the next round goes on.
-        for (const { done } of taken.values()) done.reject(error);
+        for (const [id, { done }] of taken) {
+          lane.known.delete(id);
+          done.reject(error);
+        }
       }
-      await sleep(Math.max(betweenRounds, restFactor * work.milliseconds));
+      await sleep(Math.max(betweenRounds, restFactor * spent.milliseconds));
     }
     lane.running = false;
     if (lane.known.size === 0 && lane.overQuota.size === 0) lanes.delete(lane.namespace);
@@ -136,9 +139,7 @@ export function createNamespaceQueue({ book, parser, onChange, onSkipped, timing
         if (bundle.again && lane.overQuota.size < mostInRound) lane.overQuota.set(id, bundle.again);
         steps.push({ offer: tooMuch });
       } else if (bundle) {
-        const started = now();
-        const read = await readOne(lane, bundle);
-        spent.milliseconds += now() - started;
+        const read = await readOne(lane, bundle, spent);
         if (read) steps.push({ offer: read });
       }
       // Otherwise it is gone; that it was deleted comes as a work of its own.
@@ -147,13 +148,19 @@ export function createNamespaceQueue({ book, parser, onChange, onSkipped, timing
   }
 
   /** Undefined where the same texts were read before, such as after a change of labels. */
-  async function readOne(lane: Lane, bundle: Bundle): Promise<ReadBundle | undefined> {
+  async function readOne(lane: Lane, bundle: Bundle, spent: { milliseconds: number }): Promise<ReadBundle | undefined> {
     const hash = hashOf(bundle);
     if (lane.known.get(bundle.id) === hash) {
       onSkipped(1);
       return undefined;
     }
-    const read = await readInTurns(bundle, (document) => turns.run(lane.namespace, () => parser.parse(document)));
+    const parse = async (document: TextToParse) => {
+      const started = now();
+      const result = await parser.parse(document);
+      spent.milliseconds += now() - started;
+      return result;
+    };
+    const read = await readInTurns(bundle, (document) => turns.run(lane.namespace, () => parse(document)));
     lane.known.delete(bundle.id);
     if (lane.known.size < mostKnown && isLasting(read)) lane.known.set(bundle.id, hash);
     return read;

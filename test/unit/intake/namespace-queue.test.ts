@@ -230,3 +230,18 @@ test('what is deleted while it waits is withdrawn', async () => {
   await gone;
   expect(rulesOf('tenant')).toEqual([]);
 });
+
+test('a failure of ours is told to who brought it, and the same texts are read again', async () => {
+  let fails = true;
+  const failing: DocumentParser = {
+    parse: (document) => (fails ? Promise.reject(new Error('a bug')) : readsAtOnce.parse(document)),
+    close: async () => undefined,
+  };
+  const { intake, clock, rulesOf } = await opened(failing);
+  await expect(intake.offer(ownBundle('tenant', 'own', rule('b.io')))).rejects.toThrow('a bug');
+  fails = false;
+  const again = intake.offer(ownBundle('tenant', 'own', rule('b.io')));
+  clock.wake();
+  await again;
+  expect(rulesOf('tenant')).toEqual(['b.io']);
+});
