@@ -21,9 +21,9 @@ import { dayOf } from './decision/judge.ts';
 import { loadExtraKinds } from './files/extra-kinds.ts';
 import { hashRules } from './files/load-rules.ts';
 import { watchRuleFiles } from './files/rule-files.ts';
-import { createRuleIntake, type IntakeOptions } from './intake/intake.ts';
+import { createRuleIntake, type IntakeOptions, type RuleIntake } from './intake/intake.ts';
 import { createRuleNews } from './intake/news.ts';
-import { createDocumentParser } from './intake/parser.ts';
+import { createDocumentParser, namespaceLimits } from './intake/parser.ts';
 import { listen } from './listen.ts';
 import type { Kinds } from './object/kinds.ts';
 import { createRuleBook, type RuleBook, type RulesChange } from './rules/book.ts';
@@ -47,6 +47,7 @@ import {
   openDestination,
 } from './telemetry/logger.ts';
 import { createMetrics } from './telemetry/metrics.ts';
+import { createNamespaceRulesLog, uniteChanges } from './telemetry/namespace-rules-log.ts';
 import { tellRecovery } from './telemetry/rules-recovery.ts';
 import { complaintAboutAge, lifeOf } from './tls/age.ts';
 import { ensureDevelopmentCertificates } from './tls/development.ts';
@@ -85,23 +86,39 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
   const onPlatform = createRulesOnPlatform(hashRules);
   const inForce = (written: RuleSet | undefined) => written && onPlatform.apply(written).ruleSet;
   const advise = createAdvice(log);
-  const recovery = tellRecovery({ book, inForce: () => inForce(book.current()), log });
+  const namespaceRulesLog = createNamespaceRulesLog(log, Date.now);
+  const recovery = tellRecovery({ book, inForce: () => inForce(book.current()), log, mayLog: namespaceRulesLog.mayLog });
   const tell = (changes: readonly ToldChange[]) => {
-    tellRules(changes, book, log, auditLog);
+    const ofCluster = changes.filter(({ scope }) => scope.kind === 'cluster');
+    const ofNamespaces = changes.filter(({ scope }) => scope.kind === 'namespace');
+    if (ofCluster.length > 0) tellRules(ofCluster, book, log, auditLog);
+    for (const change of uniteChanges(ofNamespaces)) auditLog.write(buildRulesRecord(change));
+    namespaceRulesLog.write(ofNamespaces);
     const rules = inForce(book.current());
     if (rules) metrics.rulesInForce(rules);
   };
   const onRules = (changes: readonly RulesChange[]) => {
     tell(changes.map((change) => changeOnPlatform(change, onPlatform)));
     recovery.look(changes);
+    for (const { scope, problems } of changes)
+      if (scope.kind === 'namespace') metrics.namespaceRules(problems.length === 0 ? 'accepted' : 'refused');
     const written = book.current();
-    if (written) clusterFacts?.followSecrets(namedSecrets(written));
-    if (written && changes.some(({ scope, problems }) => scope.kind === 'cluster' && problems.length === 0)) advise(written);
+    // Rules of namespaces have no say in what follows, and one tenant may change them all the time.
+    const ofCluster = changes.filter(({ scope }) => scope.kind === 'cluster');
+    if (written && ofCluster.length > 0) clusterFacts?.followSecrets(namedSecrets(written));
+    if (written && ofCluster.some(({ problems }) => problems.length === 0)) advise(written);
     news.tell();
   };
   const news = createRuleNews();
-  const parser = createDocumentParser();
-  const closers: (() => unknown)[] = [() => parser.close()];
+  const parsers = { cluster: createDocumentParser(), namespaces: createDocumentParser(namespaceLimits) };
+  const closers: (() => unknown)[] = [() => parsers.cluster.close(), () => parsers.namespaces.close()];
+  let intake: RuleIntake | undefined;
+  const intoBook: IntakeOptions = {
+    book,
+    parsers,
+    onChange: onRules,
+    onSkipped: (versions) => metrics.namespaceRules('skipped', versions),
+  };
 
   // First of all, so that the kubelet sees a server that lives while it still waits for the cluster.
   let stopping = false;
@@ -116,7 +133,7 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
   const troubleWithCertificate = () =>
     certificates ? complaintAboutAge(certificates.current().certificate, clocks()) : 'there is no certificate yet';
   const readiness = [
-    { name: 'rules', missing: () => book.missing() },
+    { name: 'rules', missing: () => book.missing() ?? intake?.opening() },
     { name: 'cluster', missing: missingOfCluster },
     { name: 'certificate', missing: () => troubleWithCertificate() ?? authorityUnknown() },
     { name: 'running', missing: () => (stopping ? 'shutting down' : undefined) },
@@ -127,6 +144,7 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
     readiness,
     leads: () => leader?.leads(),
     refusedRules: () => book.refused(),
+    waitingNamespaces: () => intake?.waiting() ?? 0,
     certificate: () => certificates && lifeOf(certificates.current().certificate),
     followed: () => client?.followed ?? [],
     auditDelivery: outputs.auditDelivery,
@@ -158,10 +176,14 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
     closers.push(() => watched.close());
   }
   if (settings.rulePaths.length > 0) {
-    closers.unshift(await followRuleFiles(settings, { book, parser, onChange: onRules }, log));
+    const files = await followRuleFiles(settings, intoBook, log);
+    intake = files.intake;
+    closers.unshift(files.close);
   } else if (client && settings.cluster) {
     const place = { client, namespace: settings.cluster.namespace, log };
-    closers.unshift(await followClusterRules({ ...place, namespaceRules: settings.namespaceRules }, { book, parser, onChange: onRules }));
+    const followed = await followClusterRules({ ...place, namespaceRules: settings.namespaceRules }, intoBook);
+    intake = followed.intake;
+    closers.unshift(followed.close);
   }
   // Without --register there is nothing to write but the Secret, which any replica may.
   let listening = false;
@@ -182,13 +204,17 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
   if (published) closers.push(() => published.close());
 
   const guarded = settings.cluster !== undefined && settings.rulePaths.length === 0 ? settings.cluster.namespace : undefined;
-  const guardParser = createDocumentParser({ milliseconds: 3_500 });
-  closers.push(() => guardParser.close());
+  const guardParsers = {
+    cluster: createDocumentParser({ milliseconds: 3_500 }),
+    namespaces: createDocumentParser({ ...namespaceLimits, idleMilliseconds: 60_000 }),
+  };
+  closers.push(() => guardParsers.cluster.close());
+  closers.push(() => guardParsers.namespaces.close());
   const guard = guarded !== undefined && {
     review: createRuleGuard({
       settings: { namespace: guarded, namespaceRules: settings.namespaceRules },
       book,
-      parser: guardParser,
+      parsers: guardParsers,
       news,
       lint: lintBriefly,
     }),
@@ -201,7 +227,7 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
   const unwatched = { ...noFacts(Date.now), kinds };
   const webhook = createWebhookServer(
     {
-      rules: () => inForce(book.current()),
+      rules: (namespace) => (intake?.isUnread(namespace) ? undefined : inForce(book.current())),
       facts: () => (clusterFacts ? (platform?.missing() === undefined ? clusterFacts.current() : undefined) : unwatched),
       audit: (record, counted) => {
         auditLog.write(record);
@@ -371,7 +397,7 @@ async function followRuleFiles(settings: Settings, { onChange, ...into }: Intake
     files.close();
     throw new ConfigurationError(problems.join('\n'));
   }
-  return () => files.close();
+  return { intake, close: () => files.close() };
 }
 
 async function followClusterRules(place: SnapshotPlace & { readonly namespaceRules: boolean }, { onChange, ...into }: IntakeOptions) {
@@ -381,14 +407,16 @@ async function followClusterRules(place: SnapshotPlace & { readonly namespaceRul
     ...into,
     onChange: (changes) => {
       onChange(changes);
-      if (into.book.current()) snapshot.save(into.book.accepted());
+      // Those of namespaces are not in it; to write all of it down for each of their changes would cost more than the change.
+      if (into.book.current() && changes.some(({ scope }) => scope.kind === 'cluster')) snapshot.save(into.book.accepted());
     },
   });
   const source = watchClusterRules({ ...place, intake, lastGood });
-  return async () => {
+  const close = async () => {
     await source.close();
     snapshot.close();
   };
+  return { intake, close };
 }
 
 type OpenCertificates = { readonly source: CertificateSource; readonly caFile: string | undefined };
@@ -452,25 +480,15 @@ function changeOfPlatform(before: RuleSet, { ruleSet: after, conflicts }: Platfo
   return { scope: { kind: 'cluster' }, sources: [...objects.values()], before, after, conflicts, problems: [], warnings: [] };
 }
 
-/** Problems, and warnings, of one change; the record of the change has more of them. */
-const mostLoggedOfNamespace = 10;
-
-/** One line for each problem and warning of a change, one record for each change, and one line for what is in force then. */
+/** Of changes of the cluster's rules: one line for each problem and warning of a change, one record for each change, and one line for what is in force then. */
 function tellRules(changes: readonly ToldChange[], book: RuleBook, log: Logger, auditLog: AuditLog): void {
   for (const change of changes) {
     auditLog.write(buildRulesRecord(change));
-    const { scope, problems, warnings, alert } = change;
-    // A tenant's mistake is no reason to wake an operator.
-    const level = scope.kind === 'cluster' ? 'error' : 'warn';
-    const whose = scope.kind === 'cluster' ? 'rules' : `rules of the namespace ${scope.namespace}`;
-    // Nor may it fill the log.
-    const most = scope.kind === 'cluster' ? Number.POSITIVE_INFINITY : mostLoggedOfNamespace;
-    for (const { code, origin, message } of problems.slice(0, most)) {
-      log[level]({ code, ...origin }, `${whose} refused, the last good ones stay in force: ${renderOrigin(origin)}: ${message}`);
+    const { problems, warnings, alert } = change;
+    for (const { code, origin, message } of problems) {
+      log.error({ code, ...origin }, `rules refused, the last good ones stay in force: ${renderOrigin(origin)}: ${message}`);
     }
-    for (const { code, origin, message } of warnings.slice(0, most)) log.warn({ code, ...origin }, `${renderOrigin(origin)}: ${message}`);
-    const more = Math.max(0, problems.length - most) + Math.max(0, warnings.length - most);
-    if (more > 0) log.warn({}, `${whose}: ${more} more problems and warnings are not logged`);
+    for (const { code, origin, message } of warnings) log.warn({ code, ...origin }, `${renderOrigin(origin)}: ${message}`);
     if (alert !== undefined) log.error({}, alert);
   }
   const [{ before, after } = { before: undefined, after: undefined }] = changes;
@@ -479,8 +497,8 @@ function tellRules(changes: readonly ToldChange[], book: RuleBook, log: Logger, 
     const { mode, unconfigured } = settings;
     const ofNamespaces = namespaceRules.size > 0 && { namespacesWithRules: namespaceRules.size };
     log.info({ rulesRevision: revision, rules: rules.length, mode, unconfigured, ...ofNamespaces }, 'rules are in force');
-    const conflicts = changes.some(({ scope }) => scope.kind === 'cluster') ? (changes[0]?.conflicts() ?? []) : [];
-    for (const { code, origin, message } of conflicts) log.error({ code, ...origin }, `${renderOrigin(origin)}: ${message}`);
+    for (const { code, origin, message } of changes[0]?.conflicts() ?? [])
+      log.error({ code, ...origin }, `${renderOrigin(origin)}: ${message}`);
   }
   const missing = book.missing();
   if (missing !== undefined) log.error({}, `not ready: ${missing}`);

@@ -140,6 +140,17 @@ export function answerTooSlow(request: ReviewRequest, seconds: number): Admissio
   return refuse(request, [message], [{ reason: 'document-too-costly', message, field: 'data' }], []);
 }
 
+/** So much of one namespace is being reviewed, or was a moment ago, that these would not be read in time. */
+export function answerBusy(request: ReviewRequest, namespace: string): AdmissionAnswer {
+  const message = `so many rules of namespace ${namespace} are being reviewed, or were a moment ago, that these were not read; wait a few seconds, and write fewer and shorter ones at a time`;
+  return refuse(request, [message], [{ reason: 'document-too-costly', message, field: 'data' }], []);
+}
+
+/** The rules are as they were, and could not be read in time. */
+export function answerUnread(request: ReviewRequest, guarded: GuardedConfigMap, why: string): AdmissionAnswer {
+  return warned(request, [...guarded.warnings, why]);
+}
+
 function warned(request: ReviewRequest, messages: readonly string[]): AdmissionAnswer {
   const { response, ...review } = allowed(request.uid);
   return { ...review, response: { ...response, ...renderWarnings(messages) } };

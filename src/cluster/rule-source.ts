@@ -4,7 +4,7 @@ import type { Bundle } from '../rules/book.ts';
 import { configMapBundle, idOf, type RulesConfigMap, rulesLabel } from '../rules/config-map.ts';
 import type { RuleScope } from '../rules/parse.ts';
 import type { ApiClient, KubeObject, Log } from './api.ts';
-import { type Change, watchCollection } from './reflector.ts';
+import { type Change, type Reflector, watchCollection } from './reflector.ts';
 
 export type ConfigMap = KubeObject & Pick<RulesConfigMap, 'data' | 'binaryData'>;
 
@@ -13,7 +13,7 @@ export type ClusterRules = {
   readonly namespace: string;
   /** Whether namespaces may have rules of their own, in ConfigMaps anywhere. */
   readonly namespaceRules: boolean;
-  readonly intake: RuleIntake;
+  readonly intake: Pick<RuleIntake, 'open' | 'offer' | 'withdraw'>;
   /** Versions that an earlier run accepted. */
   readonly lastGood: readonly Bundle[];
   readonly log: Log;
@@ -46,16 +46,32 @@ export function watchClusterRules(options: ClusterRules): { close(): Promise<voi
       if (!watches.every(({ watch }) => watch.synced)) return undefined;
       opened = true;
       const bundles = watches.flatMap(({ of: label, watch }) =>
-        [...watch.items()].sort(byAge).map((configMap) => configMapBundle(configMap, label)),
+        [...watch.items()].sort(byAge).map((configMap) => bundleOf(configMap, label, watch)),
       );
       return intake.open(bundles, lastGood);
     }
     const { type, object } = change;
     if (type === 'synced') return undefined;
-    return type === 'deleted' ? intake.withdraw(idOf(object, of)) : intake.offer(configMapBundle(object, of));
+    if (type === 'deleted') return intake.withdraw(idOf(object, of), scopeOf(object, of));
+    const watch = watches.find((each) => each.of === of)?.watch;
+    return intake.offer(bundleOf(object, of, watch));
   }
 
   return { close: async () => void (await Promise.all(watches.map(({ watch }) => watch.close()))) };
+}
+
+/** The texts are held by the watch alone: whatever waits for a namespace's turn is asked for when the turn has come. */
+function bundleOf(configMap: ConfigMap, of: RuleScope['kind'], watch: Pick<Reflector<ConfigMap>, 'get'> | undefined): Bundle {
+  const { name, namespace } = configMap.metadata;
+  const again = () => {
+    const newest = watch?.get(namespace, name);
+    return newest && bundleOf(newest, of, watch);
+  };
+  return { ...configMapBundle(configMap, of), again };
+}
+
+function scopeOf({ metadata: { namespace = '' } }: ConfigMap, of: RuleScope['kind']): RuleScope {
+  return of === 'cluster' ? { kind: 'cluster' } : { kind: 'namespace', namespace };
 }
 
 /** Of two that contradict each other at the start, the older one was there first. */

@@ -1,6 +1,8 @@
 /** Rules out of files for commands that run once: everything is read, and everything that is wrong is told. */
 import { createHash } from 'node:crypto';
+import type { Bundle } from '../rules/book.ts';
 import { compileRuleSet } from '../rules/compile.ts';
+import { addSizes, noRules, type RulesSize, refuseOverQuota, sizeOf } from '../rules/namespace-quota.ts';
 import { compileNamespaceRules, type NamespaceRuleSet, widening, withNamespaceRules } from '../rules/namespace-rules.ts';
 import { type ParsedDocument, parseRulesDocument } from '../rules/parse.ts';
 import { type Problem, renderSourcePath } from '../rules/problem.ts';
@@ -24,12 +26,18 @@ export type LoadedRules = {
  */
 export async function loadRules(paths: readonly string[], called?: (file: string) => string): Promise<LoadedRules> {
   const content = await readRuleFiles(paths, called);
-  const texts = content.bundles.flatMap(({ documents, scope }) => documents.map((document) => ({ ...document, scope })));
+  const { fitting, tooMuch } = sortOutTooMuch(content.bundles);
+  const texts = fitting.flatMap(({ documents, scope }) => documents.map((document) => ({ ...document, scope })));
   const results = texts.map(({ text, source, scope, start }) => parseRulesDocument(text, source, scope, start));
   const parsed = results.flatMap((result) => (result.ok ? [result.document] : []));
-  const together = compileAll(parsed, parsed.length === results.length && content.problems.length === 0);
+  const together = compileAll(parsed, parsed.length === results.length && content.problems.length + tooMuch.length === 0);
 
-  const problems = [...content.problems, ...results.flatMap((result) => (result.ok ? [] : result.problems)), ...together.problems];
+  const problems = [
+    ...content.problems,
+    ...tooMuch,
+    ...results.flatMap((result) => (result.ok ? [] : result.problems)),
+    ...together.problems,
+  ];
   const warnings = [...content.warnings, ...results.flatMap((result) => (result.ok ? result.warnings : []))];
   return {
     ruleSet: problems.length === 0 ? together.ruleSet : undefined,
@@ -41,6 +49,24 @@ export async function loadRules(paths: readonly string[], called?: (file: string
       rules: parsed.reduce((sum, { rules }) => sum + rules.length, 0),
     },
   };
+}
+
+/** As the server does: rules of a namespace that are too much together are refused without being read. */
+function sortOutTooMuch(bundles: readonly Bundle[]): { readonly fitting: readonly Bundle[]; readonly tooMuch: readonly Problem[] } {
+  const sizes = new Map<string, RulesSize>();
+  const fitting: Bundle[] = [];
+  const tooMuch: Problem[] = [];
+  for (const bundle of bundles) {
+    const namespace = bundle.scope?.kind === 'namespace' ? bundle.scope.namespace : '';
+    const others = sizes.get(namespace) ?? noRules;
+    const problem = refuseOverQuota(bundle, others);
+    if (problem) tooMuch.push(problem);
+    else {
+      fitting.push(bundle);
+      sizes.set(namespace, addSizes(others, sizeOf(bundle)));
+    }
+  }
+  return { fitting, tooMuch };
 }
 
 /** By file, line and column. Several documents of one file, and what they say together, thus come in the order in which one reads. */

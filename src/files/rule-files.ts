@@ -11,7 +11,7 @@ import { type ConfigMapInFile, readRulesManifest } from './rule-manifests.ts';
 export type RuleFiles = {
   /** Files, and folders whose `.yaml`, `.yml` and `.json` files are taken, in subfolders too. */
   readonly paths: readonly string[];
-  readonly intake: RuleIntake;
+  readonly intake: Pick<RuleIntake, 'open' | 'offer' | 'withdraw'>;
   /** Called once for each new trouble of reading; the rules in force stay. */
   readonly onProblem: (message: string) => void;
   /** Called when everything can be read again after trouble, before what has changed meanwhile is told. */
@@ -33,7 +33,7 @@ export async function watchRuleFiles(options: RuleFiles): Promise<{ close(): voi
       if (lastProblem !== undefined) options.onReadable?.();
       lastProblem = undefined;
       for (const bundle of next.values()) if (contentOf(known.get(bundle.id)) !== contentOf(bundle)) await intake.offer(bundle);
-      for (const id of known.keys()) if (!next.has(id)) await intake.withdraw(id);
+      for (const [id, { scope }] of known) if (!next.has(id)) await intake.withdraw(id, scope);
       known = next;
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);

@@ -1,23 +1,39 @@
-/** The way of rules into the book: whatever brings them, they are parsed beside the requests and taken over in the order in which they came. */
-import { setImmediate as otherWork } from 'node:timers/promises';
-import { type Bundle, type ReadBundle, type RuleBook, type RulesChange, refuseUnreadable } from '../rules/book.ts';
-import type { Problem } from '../rules/problem.ts';
+/** The way of rules into the book: documents are parsed beside the requests. Those of namespaces have a queue of their own behind the cluster's. */
+import type { Bundle, ReadBundle, RuleBook, RulesChange } from '../rules/book.ts';
+import { createNamespaceQueue, type NamespaceTimings } from './namespace-queue.ts';
 import type { DocumentParser } from './parser.ts';
+import { readInTurns } from './read.ts';
 
-/** As the book's own, but later: each resolves when it is done and told, in the order of the calls over all three. */
+/**
+ * As the book's own, but later: each resolves when it is done and told. The cluster's come in the order of the calls. Of a namespace's bundle
+ * only the newest version counts, and its promise is that of the version which replaced it.
+ */
 export type RuleIntake = {
+  /** Resolves when the rules of namespaces are read too; the cluster's are in force before. */
   open(bundles: readonly Bundle[], lastGood?: readonly Bundle[]): Promise<void>;
   offer(bundle: Bundle): Promise<void>;
-  withdraw(id: string): Promise<void>;
+  /** `scope` is that of the bundle, the cluster's unless given. */
+  withdraw(id: string, scope?: Bundle['scope']): Promise<void>;
+  /** Whether the namespace had rules at the opening that have not been read yet: what they deny is not known. */
+  isUnread(namespace: string): boolean;
+  /** What a replica should wait for before it is ready, for 20 s at most: rules of namespaces that were there at the start. */
+  opening(): string | undefined;
+  /** Namespaces whose rules have changed and wait to be read. */
+  waiting(): number;
 };
 
 export type IntakeOptions = {
   readonly book: RuleBook;
-  readonly parser: DocumentParser;
+  /** `namespaces` must be another thread than `cluster`: an edit of the cluster's rules never waits for a namespace's document. */
+  readonly parsers: { readonly cluster: DocumentParser; readonly namespaces: DocumentParser };
   readonly onChange: (changes: readonly RulesChange[]) => void;
+  /** Versions of a namespace's bundle that were not read, since a newer one came or nothing in them had changed. */
+  readonly onSkipped?: (versions: number) => void;
+  readonly timings?: Partial<NamespaceTimings>;
 };
 
-export function createRuleIntake({ book, parser, onChange }: IntakeOptions): RuleIntake {
+export function createRuleIntake({ book, parsers, onChange, onSkipped = () => undefined, timings }: IntakeOptions): RuleIntake {
+  const namespaces = createNamespaceQueue({ book, parser: parsers.namespaces, onChange, onSkipped, timings });
   let last: Promise<void> = Promise.resolve();
 
   function inTurn(work: () => Promise<readonly RulesChange[]>): Promise<void> {
@@ -29,40 +45,25 @@ export function createRuleIntake({ book, parser, onChange }: IntakeOptions): Rul
 
   async function readAll(bundles: readonly Bundle[]): Promise<ReadBundle[]> {
     const read: ReadBundle[] = [];
-    for (const bundle of bundles) read.push(await readInTurns(bundle, parser));
+    for (const bundle of bundles) read.push(await readInTurns(bundle, parsers.cluster.parse));
     return read;
   }
 
   return {
-    open: (bundles, lastGood = []) => inTurn(async () => book.open(await readAll(bundles), await readAll(lastGood))),
+    async open(bundles, lastGood = []) {
+      const ofNamespaces = bundles.filter(({ scope }) => scope?.kind === 'namespace');
+      const ofCluster = bundles.filter(({ scope }) => scope?.kind !== 'namespace');
+      const opened = inTurn(async () => book.open(await readAll(ofCluster), await readAll(lastGood)));
+      await Promise.all([opened, namespaces.open(ofNamespaces, opened)]);
+    },
     offer: (bundle) =>
-      inTurn(async () => {
-        const read = await readInTurns(bundle, parser);
-        const changes = book.offer(read);
-        const idle = changes.some(({ id, problems }) => id === bundle.id && problems.length === 0) ? await wideningInTurns(read, book) : [];
-        return changes.map((change) => (change.id === bundle.id ? { ...change, warnings: [...change.warnings, ...idle] } : change));
-      }),
-    withdraw: (id) => inTurn(async () => book.withdraw(id)),
+      bundle.scope?.kind === 'namespace'
+        ? namespaces.offer(bundle, bundle.scope.namespace)
+        : inTurn(async () => book.offer(await readInTurns(bundle, parsers.cluster.parse))),
+    withdraw: (id, scope) =>
+      scope?.kind === 'namespace' ? namespaces.withdraw(id, scope.namespace) : inTurn(async () => book.withdraw(id)),
+    isUnread: namespaces.isUnread,
+    opening: namespaces.opening,
+    waiting: namespaces.waiting,
   };
-}
-
-/** Parses a bundle, and lets requests be answered between two of its documents. */
-export async function readInTurns(bundle: Bundle, parser: DocumentParser): Promise<ReadBundle> {
-  const { scope = { kind: 'cluster' } } = bundle;
-  const results = [];
-  for (const document of bundle.documents) {
-    await otherWork();
-    results.push(refuseUnreadable(document) ?? (await parser.parse({ ...document, scope })));
-  }
-  return { bundle, results };
-}
-
-/** Rules of a namespace that have no effect, and lets requests be answered between two of them. */
-export async function wideningInTurns(read: ReadBundle, book: Pick<RuleBook, 'widening'>): Promise<readonly Problem[]> {
-  const found: Problem[] = [];
-  for (const problems of book.widening(read)) {
-    found.push(...problems);
-    await otherWork();
-  }
-  return found;
 }

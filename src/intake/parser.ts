@@ -16,16 +16,38 @@ export type ParserLimits = {
   readonly longestOnTheSpot: number;
   /** For one document in the thread. */
   readonly milliseconds: number;
+  /** For the thread to start, which on a busy machine takes seconds. */
+  readonly startMilliseconds: number;
+  /** Of the thread's heap. A memory that fills without end would end the program with the thread. */
+  readonly mebibytes: number;
   /** After so long without work the thread ends, and its memory is free. */
   readonly idleMilliseconds: number;
 };
 
-/** 16 Ki characters are some 200 rules and take about 15 ms; 1 Mi takes half a second. */
-export const defaultLimits: ParserLimits = { longestOnTheSpot: 16_384, milliseconds: 30_000, idleMilliseconds: 10_000 };
+/**
+ * For the cluster's rules. 4 Ki characters are some 50 rules and take about 5 ms; of commas, the worst, some 20 ms. 1 Mi takes half a second,
+ * and 256 MiB are what such a document needs.
+ */
+export const defaultLimits: ParserLimits = {
+  longestOnTheSpot: 4_096,
+  milliseconds: 30_000,
+  startMilliseconds: 30_000,
+  mebibytes: 256,
+  idleMilliseconds: 10_000,
+};
+
+/**
+ * For rules of namespaces: never on the spot. The costliest document that they may have (16,000 lexemes) takes 0.2 s and 20 MiB; ten times the
+ * time is for a machine that is busy.
+ */
+export const namespaceLimits: ParserLimits = { ...defaultLimits, longestOnTheSpot: -1, milliseconds: 2_000, mebibytes: 64 };
 
 /** `start` begins a thread that answers as `parse-worker.ts` does. */
-export function createDocumentParser(limits: Partial<ParserLimits> = {}, start: () => Worker = startWorker): DocumentParser {
-  const { longestOnTheSpot, milliseconds, idleMilliseconds } = { ...defaultLimits, ...limits };
+export function createDocumentParser(
+  limits: Partial<ParserLimits> = {},
+  start: (mebibytes: number) => Worker = startWorker,
+): DocumentParser {
+  const { longestOnTheSpot, milliseconds, startMilliseconds, mebibytes, idleMilliseconds } = { ...defaultLimits, ...limits };
   let worker: Worker | undefined;
   let idle: NodeJS.Timeout | undefined;
   let last: Promise<unknown> = Promise.resolve();
@@ -46,14 +68,14 @@ export function createDocumentParser(limits: Partial<ParserLimits> = {}, start: 
 
   /** Resolves as soon as the thread takes documents. */
   async function startThread(): Promise<Worker> {
-    const started = start();
+    const started = start(mebibytes);
     // It never keeps the program from ending, and its own failures are told where somebody waits for it.
     started.unref();
     started.on('error', () => undefined);
     started.once('exit', () => {
       if (worker === started) worker = undefined;
     });
-    await nextMessage(started, milliseconds).catch(async (error: unknown) => {
+    await nextMessage(started, startMilliseconds).catch(async (error: unknown) => {
       await started.terminate();
       throw error;
     });
@@ -115,9 +137,8 @@ function refusal({ source }: TextToParse, error: unknown): ParseResult {
 /** What `npm run build` puts here: the thread's program as one text, since the bundle is one file. */
 declare const parseWorkerProgram: string | undefined;
 
-function startWorker(): Worker {
-  // What a document of the greatest length needs, and no more: a memory that fills without end would end the program with the thread.
-  const resourceLimits = { maxOldGenerationSizeMb: 256 };
+function startWorker(mebibytes: number): Worker {
+  const resourceLimits = { maxOldGenerationSizeMb: mebibytes };
   return typeof parseWorkerProgram === 'string'
     ? new Worker(parseWorkerProgram, { eval: true, resourceLimits })
     : new Worker(new URL('./parse-worker.ts', import.meta.url), { resourceLimits });

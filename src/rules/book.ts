@@ -1,8 +1,9 @@
 import { compileRuleSet } from './compile.ts';
 import { createNamespaceBook } from './namespace-book.ts';
-import { type NamespaceRuleSet, widening, withNamespaceRules } from './namespace-rules.ts';
-import { type ParsedDocument, type ParseResult, parseRulesDocument, type RuleScope } from './parse.ts';
-import type { DocumentStart, Problem, RuleSource } from './problem.ts';
+import { addSizes, noRules, type RulesSize, refuseOverQuota, sizeOf } from './namespace-quota.ts';
+import { mostLookedAt, type NamespaceRuleSet, widening, withNamespaceRules } from './namespace-rules.ts';
+import { mostProblems, type ParsedDocument, type ParseResult, parseRulesDocument, type RuleScope } from './parse.ts';
+import { type DocumentStart, firstProblems, type Problem, type RuleSource } from './problem.ts';
 import type { RuleSet } from './ruleset.ts';
 
 /** Documents that are accepted or refused together: the keys of one ConfigMap, or one file. */
@@ -14,6 +15,8 @@ export type Bundle = {
   /** The source's own name for this version, if it has one. */
   readonly version?: string;
   readonly documents: readonly BundleText[];
+  /** The newest version of it from where it came, so that nothing has to keep the texts meanwhile; undefined where it is gone. */
+  readonly again?: () => Bundle | undefined;
 };
 
 export type BundleText = {
@@ -78,6 +81,10 @@ export type RuleBook = {
   open(bundles: readonly ReadBundle[], lastGood?: readonly ReadBundle[]): readonly RulesChange[];
   /** A new bundle, or a new version of one. */
   offer(read: ReadBundle): readonly RulesChange[];
+  /** Several steps at once: what is in force is put together once, and all changes lead from what was before the first to what is after the last. */
+  change(steps: readonly RulesStep[]): readonly RulesChange[];
+  /** The refusal of a namespace's bundle that is too much to be parsed, beside those of its namespace that are held already. */
+  refuseUnread(bundle: Bundle): ReadBundle | undefined;
   /** What `offer` would say of it, changing nothing. */
   preview(read: ReadBundle): Preview;
   /**
@@ -92,6 +99,8 @@ export type RuleBook = {
   /** The cluster's versions in force, for the next run's `lastGood`. */
   accepted(): readonly Bundle[];
 };
+
+export type RulesStep = { readonly offer: ReadBundle } | { readonly withdraw: string };
 
 export type RefusedBundle = { readonly scope: RuleScope; readonly problems: readonly Problem[] };
 
@@ -113,7 +122,18 @@ type Trial = { readonly warnings: readonly Problem[] } & (
   | { readonly kind: 'good-own'; readonly documents: readonly ParsedDocument[]; readonly rules: NamespaceRuleSet }
 );
 
-type Refused = { readonly read: ReadBundle; readonly problems: readonly Problem[] };
+type Refused = {
+  /** Its texts only where it may be accepted later and belongs to the cluster's rules, whose snapshot needs them. */
+  readonly bundle: Bundle;
+  /** Undefined where it is bad on its own. */
+  readonly read: ReadBundle | undefined;
+  readonly problems: readonly Problem[];
+};
+
+/** Bundles of one namespace that are bad on their own and remembered. Of more, nothing is kept. */
+const mostRefused = 20;
+/** Documents of a change or of a refused bundle of a namespace that are named. */
+const mostSources = 20;
 
 /** What became of one bundle. */
 type Outcome = { readonly bundle: Bundle } & Pick<RulesChange, 'problems' | 'warnings' | 'alert'>;
@@ -122,7 +142,10 @@ type Outcome = { readonly bundle: Bundle } & Pick<RulesChange, 'problems' | 'war
 export function createRuleBook(hash: (text: string) => string): RuleBook {
   const accepted = new Map<string, Accepted>();
   const own = createNamespaceBook();
+  /** Those of namespaces in force, without their texts. */
   const ownBundles = new Map<string, Bundle>();
+  /** By namespace and bundle, what is held of its rules: in force, or refused for what it says together with others. */
+  const ownSizes = new Map<string, Map<string, RulesSize>>();
   /** Latest versions that were refused; each is tried again when another bundle changes, since two may only be good together. */
   const refused = new Map<string, Refused>();
   /** Bundles of the opening that have never been good. */
@@ -146,7 +169,7 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     const trial = tryOut(read);
     const { warnings } = trial;
     if (trial.kind === 'refused') {
-      refused.set(bundle.id, { read, problems: trial.problems });
+      remember(read, trial.problems);
       return { bundle, problems: trial.problems, warnings };
     }
     refused.delete(bundle.id);
@@ -158,7 +181,7 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     united = undefined;
     if (trial.kind === 'good-own') {
       own.put(bundle.id, trial.documents, trial.rules);
-      ownBundles.set(bundle.id, bundle);
+      ownBundles.set(bundle.id, withoutTexts(bundle));
       return { bundle, problems: [], warnings };
     }
     for (const id of leftBehind) accepted.delete(id);
@@ -168,16 +191,60 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     return { bundle, problems: [], warnings };
   }
 
+  /** What must be known of a refused bundle later; nothing that its author chose the size of. */
+  function remember({ bundle, results }: ReadBundle, problems: readonly Problem[]): void {
+    const scope = scopeOf(bundle);
+    const whole = results.every(({ ok }) => ok);
+    refused.delete(bundle.id);
+    if (scope.kind === 'cluster') {
+      refused.set(
+        bundle.id,
+        whole ? { bundle, read: { bundle, results }, problems } : { bundle: withoutTexts(bundle), read: undefined, problems },
+      );
+      return;
+    }
+    // What is held for the others' sake counts as the namespace's, so that it is never too much.
+    const bad = [...refused.values()].filter((entry) => entry.read === undefined && sameScope(scopeOf(entry.bundle), scope)).length;
+    if (!whole && bad >= mostRefused) return;
+    const bare = withoutTexts(bundle);
+    refused.set(bundle.id, { bundle: bare, read: whole ? { bundle: bare, results } : undefined, problems });
+  }
+
+  function sizeOfOthers({ id, scope }: Bundle): RulesSize {
+    if (scope?.kind !== 'namespace') return noRules;
+    return [...(ownSizes.get(scope.namespace) ?? [])]
+      .filter(([other]) => other !== id)
+      .reduce((sum, [, size]) => addSizes(sum, size), noRules);
+  }
+
+  /**
+   * After a step. What is held counts: a version in force, and one that waits for others. Where both are held, the newer counts, so that at
+   * most twice what is allowed is held.
+   */
+  function measure(bundle: Bundle): void {
+    if (bundle.scope?.kind !== 'namespace') return;
+    const { namespace } = bundle.scope;
+    const sizes = ownSizes.get(namespace) ?? new Map<string, RulesSize>();
+    const rejected = refused.get(bundle.id);
+    const isHeld = rejected ? rejected.read !== undefined : ownBundles.has(bundle.id);
+    if (isHeld) sizes.set(bundle.id, sizeOf(bundle));
+    else if (!ownBundles.has(bundle.id)) sizes.delete(bundle.id);
+    if (sizes.size > 0) ownSizes.set(namespace, sizes);
+    else ownSizes.delete(namespace);
+  }
+
   /** What would come of the bundle beside those that are accepted. */
   function tryOut({ bundle, results }: ReadBundle): Trial {
-    const warnings = results.flatMap((result) => (result.ok ? result.warnings : []));
+    const { kind } = scopeOf(bundle);
+    const shown = (problems: readonly Problem[]) => (kind === 'namespace' ? firstProblems(problems, mostProblems[kind]) : problems);
+    const warnings = shown(results.flatMap((result) => (result.ok ? result.warnings : [])));
     const parseProblems = results.flatMap((result) => (result.ok ? [] : result.problems));
-    if (parseProblems.length > 0) return { kind: 'refused', problems: parseProblems, warnings };
+    if (parseProblems.length > 0) return { kind: 'refused', problems: shown(parseProblems), warnings };
 
     const documents = results.flatMap((result) => (result.ok ? [result.document] : []));
     if (bundle.scope?.kind === 'namespace') {
       const compiled = own.compileWith(bundle.scope.namespace, bundle.id, documents);
-      if (!compiled.ok) return { kind: 'refused', problems: compiled.problems, warnings };
+      if (!compiled.ok) return { kind: 'refused', problems: shown(compiled.problems), warnings };
       return { kind: 'good-own', documents, rules: compiled.rules, warnings };
     }
     const others = [...accepted].filter(([id]) => id !== bundle.id && !leftBehind.has(id)).flatMap(([, entry]) => entry.documents);
@@ -194,9 +261,9 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     const outcomes: Outcome[] = [];
     for (let progress = true; progress; ) {
       progress = false;
-      for (const { read } of [...refused.values()]) {
+      for (const { bundle, read } of [...refused.values()]) {
         // What cannot be read on its own stays so, whatever the others say.
-        if (!sameScope(scopeOf(read.bundle), scope) || read.results.some(({ ok }) => !ok)) continue;
+        if (read === undefined || !sameScope(scopeOf(bundle), scope)) continue;
         const outcome = tryBundle(read);
         if (outcome.problems.length > 0) continue;
         outcomes.push(outcome);
@@ -243,7 +310,7 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     const { bundle } = read;
     const earlier = lastGood.find((each) => each.bundle.id === bundle.id);
     const good = earlier !== undefined && tryBundle(earlier).problems.length === 0;
-    refused.set(bundle.id, { read, problems: outcome.problems });
+    remember(read, outcome.problems);
     return good ? { ...outcome, alert: `${nameBundle(bundle)}: ${earlierInForce}` } : outcome;
   }
 
@@ -274,12 +341,44 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     return { bundle, problems: [], warnings: [] };
   }
 
+  function change(steps: readonly RulesStep[]): readonly RulesChange[] {
+    const before = current();
+    return tell(
+      steps.flatMap((step) => ('offer' in step ? take(step.offer) : drop(step.withdraw))),
+      before,
+    );
+  }
+
+  function take(read: ReadBundle): readonly Outcome[] {
+    const outcome = tryBundle(read);
+    measure(read.bundle);
+    return outcome.problems.length > 0 ? [outcome] : [outcome, ...retryRefused(scopeOf(read.bundle))];
+  }
+
+  function drop(id: string): readonly Outcome[] {
+    const entry = accepted.get(id);
+    const bundle = ownBundles.get(id) ?? refused.get(id)?.bundle;
+    refused.delete(id);
+    const wasNeverGood = neverGood.delete(id);
+    if (entry) return [withdrawFromCluster(id, entry), ...retryRefused({ kind: 'cluster' })];
+
+    ownBundles.delete(id);
+    if (!bundle) return [];
+    const wasInForce = own.drop(id);
+    if (bundle.scope?.kind === 'namespace') ownSizes.get(bundle.scope.namespace)?.delete(id);
+    const freed = wasInForce ? retryRefused(scopeOf(bundle)) : [];
+    united = undefined;
+    // A bundle of the cluster's that has never been good may have kept the others shut.
+    const opens = wasNeverGood && neverGood.size === 0 && ofCluster !== undefined;
+    return wasInForce || opens ? [{ bundle, problems: [], warnings: [] }, ...freed] : [];
+  }
+
   function tell(outcomes: readonly Outcome[], before: RuleSet | undefined): readonly RulesChange[] {
     const after = current();
     return outcomes.map(({ bundle, ...told }) => ({
       id: bundle.id,
       scope: scopeOf(bundle),
-      sources: bundle.documents.map(({ source }) => source),
+      sources: (bundle.scope?.kind === 'namespace' ? bundle.documents.slice(0, mostSources) : bundle.documents).map(({ source }) => source),
       before,
       after,
       ...told,
@@ -300,17 +399,22 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
           bundles.filter((read) => !ofNamespaces.includes(read)),
           lastGood,
         ),
-        ...ofNamespaces.map(tryBundle),
+        ...ofNamespaces.map((read) => {
+          const outcome = tryBundle(read);
+          measure(read.bundle);
+          return outcome;
+        }),
       ];
       united = undefined;
       opened = true;
       // Nobody could see the steps in between: all changes lead from nothing to what is in force now.
       return tell(outcomes, undefined);
     },
-    offer(read) {
-      const before = current();
-      const outcome = tryBundle(read);
-      return tell(outcome.problems.length > 0 ? [outcome] : [outcome, ...retryRefused(scopeOf(read.bundle))], before);
+    offer: (read) => change([{ offer: read }]),
+    change,
+    refuseUnread(bundle) {
+      const problem = refuseOverQuota(bundle, sizeOfOthers(bundle));
+      return problem && { bundle: withoutTexts(bundle), results: [{ ok: false, problems: [problem] }] };
     },
     preview(read) {
       const trial = tryOut(read);
@@ -319,30 +423,13 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
       return { problems: [], warnings, ruleSet: trial.kind === 'good' ? trial.ruleSet : undefined };
     },
     *widening({ bundle: { scope }, results }) {
-      if (scope?.kind !== 'namespace') return;
+      if (scope?.kind !== 'namespace' || !ofCluster) return;
       const { namespace } = scope;
-      const rules = results.flatMap((result) => (result.ok ? result.document.rules : []));
+      const rules = results.flatMap((result) => (result.ok ? result.document.rules : [])).slice(0, mostLookedAt(ofCluster));
       for (const rule of rules) yield ofCluster ? widening(ofCluster, { namespace, rules: [rule] }) : [];
     },
-    withdraw(id) {
-      const before = current();
-      const entry = accepted.get(id);
-      const waiting = refused.get(id)?.read.bundle;
-      refused.delete(id);
-      neverGood.delete(id);
-      if (entry) return tell([withdrawFromCluster(id, entry), ...retryRefused({ kind: 'cluster' })], before);
-
-      const bundle = ownBundles.get(id) ?? waiting;
-      ownBundles.delete(id);
-      if (!bundle) return [];
-      const wasInForce = own.drop(id);
-      const freed = wasInForce ? retryRefused(scopeOf(bundle)) : [];
-      united = undefined;
-      // A bundle of the cluster's that has never been good may have kept the others shut.
-      const changed = wasInForce || current()?.revision !== before?.revision;
-      return changed ? tell([{ bundle, problems: [], warnings: [] }, ...freed], before) : [];
-    },
-    refused: () => [...refused.values()].map(({ read, problems }) => ({ scope: scopeOf(read.bundle), problems })),
+    withdraw: (id) => change([{ withdraw: id }]),
+    refused: () => [...refused.values()].map(({ bundle, problems }) => ({ scope: scopeOf(bundle), problems })),
     accepted: () => [...accepted.values()].map(({ bundle }) => bundle),
   };
 }
@@ -357,6 +444,18 @@ function scopeOf({ scope }: Bundle): RuleScope {
 
 function sameScope(one: RuleScope, other: RuleScope): boolean {
   return one.kind === 'namespace' ? other.kind === 'namespace' && one.namespace === other.namespace : other.kind === 'cluster';
+}
+
+/** What names it, where nothing of its texts is needed any more; of a namespace's with very many documents, the first. */
+function withoutTexts({ id, scope, version, again, documents }: Bundle): Bundle {
+  const named = scope?.kind === 'namespace' ? documents.slice(0, mostSources) : documents;
+  return {
+    id,
+    ...(scope && { scope }),
+    ...(version !== undefined && { version }),
+    ...(again && { again }),
+    documents: named.map(({ source }) => ({ source, text: '' })),
+  };
 }
 
 function isBlank({ results }: ReadBundle): boolean {

@@ -30,15 +30,15 @@ export type ReadResult =
 export type DocumentFrame = {
   /** In UTF-16 code units. */
   readonly longest: number;
+  /**
+   * As YAML's lexer cuts the text. Each may become a node or an error: a text of a million commas would take more memory than the program
+   * has, and end it.
+   */
+  readonly mostLexemes: number;
   /** Where the text begins in the file it was taken from; each of its lines is indented as far as the first. */
   readonly start: DocumentStart;
 };
 
-/**
- * As YAML's lexer cuts the text: some 25 for a rule, so 12,000 rules. Each may become a node, or an error with its stack: a text of a million
- * commas would take more memory than the program has, and end it.
- */
-const mostLexemes = 300_000;
 /** YAML's parser pushes up to three entries a level, and rules are three levels deep; the limit keeps recursion over the tree shallow. */
 const deepestStack = 48;
 
@@ -46,14 +46,16 @@ const deepestStack = 48;
  * Reads one YAML 1.2 (or JSON) document into plain data. Without anchors, aliases, tags, directives and duplicate fields, so that what
  * stands in the text is what is meant. No data: the text holds nothing but comments. Never throws; time linear in the text.
  */
-export function readDocument(text: string, { longest, start }: DocumentFrame): ReadResult {
+export function readDocument(text: string, { longest, mostLexemes, start }: DocumentFrame): ReadResult {
   if (text.length > longest) {
     const message = `the document is ${text.length} characters long; split it, at most ${longest} are allowed`;
     return refuse('document-too-large', message, start);
   }
   const unmarked = text.startsWith('\ufeff') ? text.slice(1) : text;
+  // The YAML library makes tokens of each comment, which costs as much as a rule.
+  if (holdsCommentsOnly(unmarked)) return { ok: true, data: undefined };
   const lines = new Lines(start);
-  const composed = composeOne(unmarked, lines);
+  const composed = withoutStacks(() => composeOne(unmarked, lines, mostLexemes));
   if (!composed.ok) return composed;
   const { document } = composed;
   if (document === undefined) return { ok: true, data: undefined };
@@ -63,6 +65,35 @@ export function readDocument(text: string, { longest, start }: DocumentFrame): R
   if (malformed.length > 0) return { ok: false, findings: [...walk.findings, ...malformed] };
   if (walk.findings.length > 0) return { ok: false, findings: walk.findings, rest: { data: walk.data, lost: walk.lost } };
   return { ok: true, data: isBlank(document) ? undefined : walk.data };
+}
+
+/** Whether each line is blank or a comment behind spaces. Where a tab or something else stands, YAML decides. */
+function holdsCommentsOnly(text: string): boolean {
+  for (let from = 0; from < text.length; ) {
+    let at = from;
+    while (text[at] === ' ') at += 1;
+    if (text[at] === '\r' && text[at + 1] === '\n') at += 1;
+    if (at < text.length && text[at] !== '\n' && text[at] !== '#') return false;
+    const end = text.indexOf('\n', at);
+    if (end < 0) return true;
+    from = end + 1;
+  }
+  return true;
+}
+
+/**
+ * The YAML library makes an Error of each thing it stumbles over. Their stacks take longer to collect than the text takes to read, and more
+ * memory: of a text of commas two thirds of both. V8 reads the limit when an Error is made.
+ */
+function withoutStacks<T>(work: () => T): T {
+  const errors = Error as { stackTraceLimit?: number };
+  const { stackTraceLimit } = errors;
+  errors.stackTraceLimit = 0;
+  try {
+    return work();
+  } finally {
+    if (stackTraceLimit !== undefined) errors.stackTraceLimit = stackTraceLimit;
+  }
 }
 
 /** Offsets as positions in the file that the text stands in. */
@@ -87,7 +118,7 @@ class Lines {
 type Composed = { readonly ok: true; readonly document: Document.Parsed | undefined } | (ReadResult & { readonly ok: false });
 
 // The parser is fed token by token, since composing a tree that is nested without bound would overflow the stack.
-function composeOne(text: string, lines: Lines): Composed {
+function composeOne(text: string, lines: Lines, mostLexemes: number): Composed {
   const parser = new Parser(lines.addNewLine);
   const tokens = [];
   let documents = 0;

@@ -1,7 +1,7 @@
 import { quote } from '../image/problem.ts';
 import { type Finding, type LocatedData, readDocument } from './document.ts';
 import { parsePattern, type RegistryPattern, resolvePattern, type WrittenPattern } from './pattern.ts';
-import { type DocumentStart, levelOf, type Origin, type Problem, type ProblemCode, type RuleSource } from './problem.ts';
+import { type DocumentStart, firstProblems, levelOf, type Origin, type Problem, type ProblemCode, type RuleSource } from './problem.ts';
 import type { Delegation, Exemption, Inject, Mode, NamespaceSelector, Override, Rule, ShortNames, Unconfigured } from './ruleset.ts';
 import {
   fieldsOfLevel,
@@ -48,10 +48,16 @@ export type ParseResult =
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
 /** Further problems are only counted: nobody reads more, and a document made of nothing else must not fill the memory. */
-const mostProblems = 100;
+export const mostProblems = { cluster: 100, namespace: 20 } as const;
 
-/** Characters a document may have: what a ConfigMap can hold at most, and a share of it where every tenant may write one. */
-const longestDocument = { cluster: 1_048_576, namespace: 65_536 } as const;
+/**
+ * What a document may be: for the cluster what a ConfigMap can hold at most; a share of it where every tenant may write one. Lexemes are
+ * counted as YAML's lexer cuts the text, some 25 for a rule: 12,000 rules of the cluster. The 200 rules of a namespace take 10,000 with every field and a comment each.
+ */
+const documentLimits = {
+  cluster: { longest: 1_048_576, mostLexemes: 300_000 },
+  namespace: { longest: 65_536, mostLexemes: 16_000 },
+} as const;
 
 /**
  * Reads one rules document, YAML 1.2 or JSON. All problems are found in one go, as far as they do not hide each other, and come
@@ -64,8 +70,9 @@ export function parseRulesDocument(
   scope: RuleScope = { kind: 'cluster' },
   start: DocumentStart = { line: 1, column: 1 },
 ): ParseResult {
-  const read = readDocument(text, { longest: longestDocument[scope.kind], start });
-  if (!read.ok && !read.rest) return { ok: false, problems: problemsOf(read.findings, source) };
+  const read = readDocument(text, { ...documentLimits[scope.kind], start });
+  const problemsOf = (findings: readonly Finding[]) => problemsIn(findings, source, mostProblems[scope.kind]);
+  if (!read.ok && !read.rest) return { ok: false, problems: problemsOf(read.findings) };
   const data = read.ok ? read.data : read.rest?.data;
   if (!data) return blankDocument(source, scope, start);
 
@@ -75,8 +82,8 @@ export function parseRulesDocument(
   const reader = new DocumentReader(data, source, scope, unfit);
   const document = reader.readDocument();
   const findings = [...unread, ...misshapen, ...reader.findings];
-  if (findings.length > 0) return { ok: false, problems: problemsOf(findings, source) };
-  return { ok: true, document, warnings: problemsOf(reader.warnings, source) };
+  if (findings.length > 0) return { ok: false, problems: problemsOf(findings) };
+  return { ok: true, document, warnings: problemsOf(reader.warnings) };
 }
 
 function blankDocument(source: RuleSource, scope: RuleScope, { line, column }: DocumentStart): ParseResult {
@@ -336,15 +343,10 @@ export function portWritten({ port }: WrittenPattern, trust: boolean): { readonl
   return port === (trust ? 'default' : 'any') ? { portWritten: true } : {};
 }
 
-function problemsOf(findings: readonly Finding[], source: RuleSource): readonly Problem[] {
+function problemsIn(findings: readonly Finding[], source: RuleSource, most: number): readonly Problem[] {
   const inOrder = findings.toSorted((one, other) => one.position.line - other.position.line || one.position.column - other.position.column);
-  const problems = inOrder
-    .slice(0, mostProblems)
-    .map(({ code, message, position }): Problem => ({ code, message, origin: { source, ...position } }));
-  const next = inOrder[mostProblems];
-  if (next) {
-    const message = `${inOrder.length - mostProblems} more problems follow; repair those listed first`;
-    problems.push({ code: 'too-many-problems', message, origin: { source, ...next.position } });
-  }
-  return problems;
+  return firstProblems(
+    inOrder.map(({ code, message, position }): Problem => ({ code, message, origin: { source, ...position } })),
+    most,
+  );
 }

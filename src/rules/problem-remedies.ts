@@ -8,6 +8,7 @@ export const problemRemedies: Readonly<Record<ProblemCode, string>> = {
   'yaml-tag': 'remove it; put text in quotes',
   'yaml-several-documents': 'give it a key or a file of its own',
   'document-too-large': 'split the document',
+  'namespace-quota': 'put the rules into fewer and shorter documents, or delete those that are not needed',
   'document-too-costly': 'split it, or find what makes it so large',
   'nesting-too-deep': 'look for stray brackets and dashes',
   'too-many-problems': 'repair those listed first',

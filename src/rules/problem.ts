@@ -32,6 +32,10 @@ export const problemCodes = {
     level: 'problem',
     text: 'The document is longer than 1 MiB, or than 64 KiB for the rules of a namespace, or of too many parts.',
   },
+  'namespace-quota': {
+    level: 'problem',
+    text: 'The rules ConfigMaps of one namespace have more than 20 documents or 131,072 characters together; this one was not read.',
+  },
   'document-too-costly': { level: 'problem', text: 'Reading the document takes more time or memory than it is given.' },
   'nesting-too-deep': { level: 'problem', text: 'The document is nested deeper than any rule needs.' },
   'too-many-problems': { level: 'problem', text: 'The document has more problems than are listed.' },
@@ -132,6 +136,22 @@ export type Problem = {
   /** The other place, when two places disagree. The message names it too. */
   readonly related?: Origin;
 };
+
+/** The first problems, and one that counts the rest; each message of at most 1,000 characters. What is refused must not fill the memory. */
+export function firstProblems(problems: readonly Problem[], most: number): readonly Problem[] {
+  const shown = problems.slice(0, most).map(withShortMessage);
+  const next = problems[most];
+  if (!next) return shown;
+  const message = `${problems.length - most} more problems follow; repair those listed first`;
+  return [...shown, { code: 'too-many-problems', message, origin: next.origin }];
+}
+
+const longestMessage = 1_000;
+
+function withShortMessage(problem: Problem): Problem {
+  const { message } = problem;
+  return message.length <= longestMessage ? problem : { ...problem, message: `${message.slice(0, longestMessage - 3)}...` };
+}
 
 /** An origin in words: `rules.yaml:3:5`, `ConfigMap ns/name, key k, line 3:5`, or the name of an object of the cluster. */
 export function renderOrigin({ source, line, column }: Origin): string {

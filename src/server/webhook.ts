@@ -22,8 +22,8 @@ import { type Remaining, untilSilent } from './silence.ts';
 
 /** What the routes need from the rest of the program. */
 export type WebhookCollaborators = {
-  /** The rules in force; undefined until there are any. */
-  rules(): RuleSet | undefined;
+  /** The rules in force for a namespace; undefined until they have been read. */
+  rules(namespace: string): RuleSet | undefined;
   /** Undefined until the watches have synced. */
   facts(): Facts | undefined;
   /** `counted` are all images and secrets of the decision; the record shows only so many. */
@@ -216,7 +216,7 @@ type Judgement =
 function judge(webhook: Webhook, request: ReviewRequest, collaborators: WebhookCollaborators): Judgement {
   const change = changeOf(request);
   if (!change) return { answer: allowed(request.uid), decision: undefined };
-  const rules = collaborators.rules();
+  const rules = collaborators.rules(request.namespace);
   if (!rules) return { decision: undefined, failure: 'no rules are loaded yet', why: 'not-ready' };
   const facts = collaborators.facts();
   if (!facts) return { decision: undefined, failure: 'the cluster has not been read yet', why: 'not-ready' };

@@ -18,6 +18,8 @@ export type MetricSources = {
   leads(): boolean | undefined;
   /** Rules that are refused just now. */
   refusedRules(): readonly { readonly scope: { readonly kind: 'cluster' | 'namespace' }; readonly problems: readonly Problem[] }[];
+  /** Namespaces whose own rules have changed and wait to be read. */
+  waitingNamespaces(): number;
   /** Undefined until there is one. */
   certificate(): { readonly notBefore: Date; readonly notAfter: Date } | undefined;
   /** The collections of the API server that are followed. */
@@ -35,9 +37,14 @@ export type Metrics = {
   decided(record: AuditRecord, counted?: Counted): void;
   reviewed(record: GuardRecord): void;
   failed(failure: Failure): void;
+  /** Versions of rules ConfigMaps of namespaces; one unless given. */
+  namespaceRules(outcome: NamespaceRulesOutcome, versions?: number): void;
   /** These are in force from now on. Again for the same rules is fine. */
   rulesInForce(rules: RuleSet): void;
 };
+
+/** `skipped`: not read, since a newer version came or nothing in the rules had changed. */
+export type NamespaceRulesOutcome = 'accepted' | 'refused' | 'skipped';
 
 export const ownMetrics = {
   requests: {
@@ -100,6 +107,16 @@ export const ownMetrics = {
     help: 'Problems of rules that are written and refused, the last good ones being in force instead.',
     labelNames: ['scope'],
   },
+  namespaceRules: {
+    name: 'regkeeper_namespace_rules_total',
+    help: 'Versions of rules ConfigMaps of namespaces, by what became of them.',
+    labelNames: ['outcome'],
+  },
+  waitingNamespaces: {
+    name: 'regkeeper_namespace_rules_waiting',
+    help: 'Namespaces whose own rules have changed and wait to be read.',
+    labelNames: [],
+  },
   exemptions: {
     name: 'regkeeper_exemption_expiry_timestamp_seconds',
     help: 'When an exemption ends.',
@@ -154,6 +171,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   const verdicts = new Counter({ ...ownMetrics.verdicts, registers });
   const secrets = new Counter({ ...ownMetrics.secrets, registers });
   const reviews = new Counter({ ...ownMetrics.reviews, registers });
+  const namespaceRules = new Counter({ ...ownMetrics.namespaceRules, registers });
   const loaded = new Gauge({ ...ownMetrics.loaded, registers });
   const revision = new Gauge({ ...ownMetrics.revision, registers });
   const entries = new Gauge({ ...ownMetrics.entries, registers });
@@ -168,6 +186,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   // What can happen any time is there as 0 before: the first of it would otherwise be no increase.
   for (const reason of Object.keys(failures)) failed.inc({ reason }, 0);
   for (const outcome of ['accepted', 'refused', 'error']) reviews.inc({ outcome }, 0);
+  for (const outcome of ['accepted', 'refused', 'skipped']) namespaceRules.inc({ outcome }, 0);
   for (const webhook of ['mutate', 'validate', 'guard']) duration.zero({ webhook });
   for (const verdict of ['distrusted', 'unconfigured', 'unparseable', 'unresolved']) verdicts.inc({ verdict, rule: '' }, 0);
 
@@ -196,6 +215,7 @@ export function createMetrics(sources: MetricSources): Metrics {
       duration.observe({ webhook: 'guard' }, durationMicroseconds / 1e6);
     },
     failed: (reason) => failed.inc({ reason }),
+    namespaceRules: (outcome, versions = 1) => namespaceRules.inc({ outcome }, versions),
     rulesInForce(rules) {
       const before = known;
       known = knownRules(rules);
@@ -223,7 +243,7 @@ const otherKind = { group: 'other', kind: 'other' };
 /** What is only known at the time: nothing has to be kept up to date for it. */
 function askWhenRead(
   registers: Registry[],
-  { readiness, leads, refusedRules, certificate, followed, auditDelivery, now }: MetricSources,
+  { readiness, leads, refusedRules, waitingNamespaces, certificate, followed, auditDelivery, now }: MetricSources,
 ): void {
   new Gauge({
     ...ownMetrics.ready,
@@ -239,6 +259,13 @@ function askWhenRead(
       const leading = leads();
       if (leading === undefined) this.remove();
       else this.set(leading ? 1 : 0);
+    },
+  });
+  new Gauge({
+    ...ownMetrics.waitingNamespaces,
+    registers,
+    collect() {
+      this.set(waitingNamespaces());
     },
   });
   new Gauge({

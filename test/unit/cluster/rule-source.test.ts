@@ -2,6 +2,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { ApiError, type KubeObject } from '../../../src/cluster/api.ts';
 import { watchClusterRules } from '../../../src/cluster/rule-source.ts';
 import type { RuleIntake } from '../../../src/intake/intake.ts';
+import type { Bundle } from '../../../src/rules/book.ts';
 import { memoryApi } from './memory-api.ts';
 import { recordingLog } from './scripted-api.ts';
 
@@ -21,7 +22,7 @@ function watching(
   const api = memoryApi(objects);
   prepare(api);
   const calls: [what: string, ids: readonly string[]][] = [];
-  const intake: RuleIntake = {
+  const intake: Pick<RuleIntake, 'open' | 'offer' | 'withdraw'> = {
     open: async (bundles) => void calls.push(['open', bundles.map(({ id }) => id)]),
     offer: async ({ id }) => void calls.push(['offer', [id]]),
     withdraw: async (id) => void calls.push(['withdraw', [id]]),
@@ -70,6 +71,32 @@ test('a ConfigMap with nothing in it is one without rules, at the start and late
   await expect.poll(() => calls).toEqual([['open', ['ConfigMap regkeeper/a']]]);
   api.put(ownPath('b'), empty('b'));
   await expect.poll(() => calls.slice(1)).toEqual([['offer', ['ConfigMap regkeeper/b']]]);
+});
+
+test("what waits for a namespace's turn holds no text: the newest version is asked for, and none where it is gone", async () => {
+  const api = memoryApi({ [anyPath('own')]: configMap('own', 'team-a') });
+  const bundles: Bundle[] = [];
+  const intake: Pick<RuleIntake, 'open' | 'offer' | 'withdraw'> = {
+    open: async (all) => void bundles.push(...all),
+    offer: async () => undefined,
+    withdraw: async () => undefined,
+  };
+  const source = watchClusterRules({
+    client: api.client,
+    namespace: 'regkeeper',
+    namespaceRules: true,
+    intake,
+    lastGood: [],
+    log: recordingLog(),
+  });
+  onTestFinished(() => source.close());
+  await expect.poll(() => bundles.length).toBe(1);
+  const texts = () => bundles[0]?.again?.()?.documents.map(({ text }) => text);
+  expect(texts()).toEqual(['rules: []']);
+  api.put(anyPath('own'), { ...configMap('own', 'team-a'), data: { 'rules.yaml': '# newer' } } as KubeObject);
+  await expect.poll(texts).toEqual(['# newer']);
+  api.remove(anyPath('own'));
+  await expect.poll(texts).toBeUndefined();
 });
 
 test('without the setting nobody asks for ConfigMaps of other namespaces', async () => {

@@ -25,9 +25,10 @@ async function watch(...paths: readonly string[]) {
   const book = createRuleBook(sha256);
   const changes: RulesChange[] = [];
   const problems: string[] = [];
+  const parser = createDocumentParser();
   const files = await watchRuleFiles({
     paths,
-    intake: createRuleIntake({ book, parser: createDocumentParser(), onChange: (more) => changes.push(...more) }),
+    intake: createRuleIntake({ book, parsers: { cluster: parser, namespaces: parser }, onChange: (more) => changes.push(...more) }),
     onProblem: (problem) => problems.push(problem),
     onReadable: () => problems.push('can be read again'),
     pollMilliseconds: 100,

@@ -17,7 +17,7 @@ function intakeWith(parser: DocumentParser = createDocumentParser()) {
   onTestFinished(() => parser.close());
   const book = createRuleBook(sha256);
   const changes: RulesChange[] = [];
-  const intake = createRuleIntake({ book, parser, onChange: (more) => changes.push(...more) });
+  const intake = createRuleIntake({ book, parsers: { cluster: parser, namespaces: parser }, onChange: (more) => changes.push(...more) });
   return { book, intake, told: () => changes.map(({ id }) => id), changes };
 }
 

@@ -371,3 +371,28 @@ describe('what is refused just now', () => {
     expect(told(book)).toEqual([]);
   });
 });
+
+test('several steps at once are one change of what is in force: all of them lead from before the first to after the last', () => {
+  const book = createRuleBook(sha256);
+  book.open([bundle('one', trusting('a.io'))]);
+  const before = book.current()?.revision;
+  const changes = book.change([{ offer: bundle('two', trusting('b.io')) }, { offer: bundle('three', bad) }, { withdraw: 'one' }]);
+  expect(changes.map(({ id, problems }) => [id, problems.length])).toEqual([
+    ['two', 0],
+    ['three', 1],
+    ['one', 0],
+  ]);
+  expect(new Set(changes.map((change) => change.before?.revision))).toEqual(new Set([before]));
+  expect(new Set(changes.map((change) => change.after?.revision))).toEqual(new Set([book.current()?.revision]));
+  expect(trusted(book)).toEqual(['b.io']);
+});
+
+test('the text of a refused bundle is kept only where it may become good by what others say', () => {
+  const book = createRuleBook(sha256);
+  book.open([bundle('one', trusting('a.io'))]);
+  book.offer(bundle('bad', bad));
+  book.offer(bundle('tie', trusting('a.io')));
+  book.withdraw('one');
+  expect(book.accepted().map(({ id, documents }) => [id, documents.map(({ text }) => text)])).toEqual([['tie', [trusting('a.io')]]]);
+  expect(book.refused().map(({ problems }) => problems.map(({ code }) => code))).toEqual([['unknown-field']]);
+});

@@ -20,6 +20,7 @@ const ofSeveralDocuments: readonly ProblemCode[] = [
   'internal-conflict',
   'override-tie',
   'too-many-rules',
+  'namespace-quota',
   'namespace-widens',
 ];
 /**

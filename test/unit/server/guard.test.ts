@@ -33,7 +33,7 @@ function guarding(options: Partial<GuardCollaborators> = {}) {
   const guard = createRuleGuard({
     settings: { namespace: 'regkeeper', namespaceRules: false },
     book,
-    parser,
+    parsers: both(parser),
     news: createRuleNews(),
     lint: () => [],
     timings: { waitForOthers: 1 },
@@ -43,6 +43,7 @@ function guarding(options: Partial<GuardCollaborators> = {}) {
   return { book, stored, review };
 }
 
+const both = (parser: DocumentParser) => ({ cluster: parser, namespaces: parser });
 const never: DocumentParser = { parse: () => new Promise(() => {}), close: async () => {} };
 
 describe('what a book would refuse is refused', () => {
@@ -111,7 +112,7 @@ describe('advice', () => {
 
 describe('when reading takes too long', () => {
   test('the request is refused, and says what helps', async () => {
-    const { review } = guarding({ parser: never, timings: { answerWithin: 10 } });
+    const { review } = guarding({ parsers: both(never), timings: { answerWithin: 10 } });
     const { answer, problems } = await review('two', { 'rules.yaml': 'rules: []' });
     expect(answer?.response).toMatchObject({
       allowed: false,
@@ -121,14 +122,64 @@ describe('when reading takes too long', () => {
   });
 
   test('because others are being read, the API server may ask again', async () => {
-    const { review } = guarding({ parser: never, timings: { answerWithin: 10 } });
+    const { review } = guarding({ parsers: both(never), timings: { answerWithin: 10 } });
     const [, second] = await Promise.all([review('two', { 'rules.yaml': 'a' }), review('three', { 'rules.yaml': 'b' })]);
     expect(second).toMatchObject({ answer: undefined, problems: ['others are being read'] });
   });
 });
 
+describe('rules of namespaces', () => {
+  const settings = { namespace: 'regkeeper', namespaceRules: true };
+  const nobodyReads = { cluster: never, namespaces: never };
+
+  test('that are too much are refused without being read, with place and fix', async () => {
+    const { review } = guarding({ parsers: nobodyReads, settings });
+    const data = Object.fromEntries(Array.from({ length: 21 }, (_, index) => [`k${index}.yaml`, 'rules: []']));
+    const { answer, problems } = await review('own', data, 'namespace');
+    expect(answer?.response.allowed).toBe(false);
+    expect(problems).toEqual([
+      expect.stringMatching(/^k0\.yaml:1:1: this ConfigMap has 21 documents .* 20 documents .*: put .* \(namespace-quota\)$/),
+    ]);
+  });
+
+  test('that take too long are refused, whoever else is being read: a 503 would let them pass', async () => {
+    const { review } = guarding({ parsers: nobodyReads, settings, timings: { answerWithin: 10 } });
+    const all = await Promise.all(Array.from({ length: 12 }, (_, index) => review(`own-${index}`, { 'a.yaml': 'rules: []' }, 'namespace')));
+    expect(all.map(({ answer }) => answer?.response.allowed)).toEqual(Array.from({ length: 12 }, () => false));
+    expect(all.map(({ problems }) => problems[0]).at(-1)).toMatch(/so many rules of namespace regkeeper are being reviewed/);
+  });
+
+  test('that took too long a moment ago are refused at once, until some time has passed', async () => {
+    let now = 0;
+    const real = createDocumentParser();
+    onTestFinished(() => real.close());
+    const slow: DocumentParser = {
+      parse(document) {
+        now += 1_500;
+        return real.parse(document);
+      },
+      close: async () => undefined,
+    };
+    const { review } = guarding({ parsers: { cluster: real, namespaces: slow }, settings, timings: { now: () => now } });
+    const refuses = 'rules: [{registry: b.io, trust: false}]';
+    const ask = async (name: string) => (await review(name, { 'a.yaml': refuses }, 'namespace')).answer?.response.allowed;
+    expect([await ask('one'), await ask('two'), await ask('three')]).toEqual([true, true, true]);
+    expect(await ask('four')).toBe(false);
+    now += 10_000;
+    expect(await ask('five')).toBe(true);
+  });
+
+  test("never keep a review of the cluster's rules waiting", async () => {
+    const parser = createDocumentParser();
+    onTestFinished(() => parser.close());
+    const { review } = guarding({ parsers: { cluster: parser, namespaces: never }, settings });
+    void review('own', { 'a.yaml': 'rules: []' }, 'namespace');
+    expect((await review('two', { 'rules.yaml': trusting('b.io') })).answer?.response.allowed).toBe(true);
+  });
+});
+
 test('what is no rules ConfigMap is not read at all', async () => {
-  const { review } = guarding({ parser: never, settings: { namespace: 'elsewhere', namespaceRules: false } });
+  const { review } = guarding({ parsers: both(never), settings: { namespace: 'elsewhere', namespaceRules: false } });
   const { answer, warnings } = await review('two', { 'rules.yaml': 'rulez: []' });
   expect(answer?.response.allowed).toBe(true);
   expect(warnings).toEqual([expect.stringContaining('the namespace elsewhere alone')]);

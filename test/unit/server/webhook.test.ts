@@ -30,7 +30,7 @@ rules:
 `);
 
 type Guard = NonNullable<Parameters<typeof createWebhookServer>[0]['guard']>['review'];
-type Setup = { guard?: Guard; rules?: RuleSet | undefined; facts?: Facts | undefined; options?: Partial<WebhookOptions> };
+type Setup = { guard?: Guard; rules?: RuleSet | undefined; unread?: string; facts?: Facts | undefined; options?: Partial<WebhookOptions> };
 
 const servers: WebhookServer[] = [];
 afterEach(async () => {
@@ -44,7 +44,7 @@ function setUp(setup: Setup = {}) {
   const failures: string[] = [];
   const server = createWebhookServer(
     {
-      rules: () => ('rules' in setup ? setup.rules : rules),
+      rules: (namespace) => (namespace === setup.unread ? undefined : 'rules' in setup ? setup.rules : rules),
       facts: () => ('facts' in setup ? setup.facts : unwatched),
       audit: (record) => records.push(record),
       reportBug: (error) => bugs.push(error),
@@ -226,6 +226,7 @@ describe('trouble of our own', () => {
 
   test.each([
     ['no rules yet', { rules: undefined }, 'not-ready'],
+    ["the namespace's own rules not read yet", { unread: 'shop' }, 'not-ready'],
     ['the cluster not read yet', { facts: undefined }, 'not-ready'],
     [
       'a service account that our watch has not seen',

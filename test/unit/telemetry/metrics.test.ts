@@ -23,6 +23,7 @@ function setUp(sources: Partial<MetricSources> = {}): Metrics {
     readiness: [],
     leads: () => undefined,
     refusedRules: () => [],
+    waitingNamespaces: () => 0,
     certificate: () => undefined,
     followed: () => [],
     auditDelivery: () => ({ failing: false, lost: 0 }),

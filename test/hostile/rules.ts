@@ -1,0 +1,79 @@
+/** Hostile rules documents: what a tenant can put into a rules ConfigMap of its namespace. Plain generators, each of about so many characters. */
+
+/** By what they are made of. Each is the worst of its kind for some part of the reading: lexer, errors, comments, the schema, duplicates. */
+export const hostileDocuments = {
+  commas: (length) => `rules: [${repeat(',', length - 9)}]`,
+  comments: (length) => repeat('#\n', length),
+  'comments and a rule': (length) => `rules:\n${repeat('#\n', length - 28)}- registry: a.example.com\n`,
+  'blank lines': (length) => repeat('\n', length),
+  'empty entries': (length) => `rules:\n${repeat('-\n', length - 7)}`,
+  aliases: (length) => `rules: [${repeat('*,', length - 9)}]`,
+  anchors: (length) => repeat('&a ', length),
+  tags: (length) => repeat('! ', length),
+  'quotation marks': (length) => repeat('"', length),
+  'empty mappings': (length) => `rules: [${repeat('{},', length - 9)}]`,
+  brackets: (length) => repeat('[', length),
+  dashes: (length) => repeat('- ', length),
+  documents: (length) => repeat('---\n', length),
+  directives: (length) => repeat('%a\n', length),
+  'one field again and again': (length) => repeat('a: 1\n', length),
+  'unknown fields': (length) => numbered((index) => `k${index}:\n`, length),
+  'rules without registry': (length) => `rules:\n${numbered((index) => `- {a${index}: 1}\n`, length - 7)}`,
+  'empty registries': (length) => `rules:\n- registry: [${repeat('"",', length - 25)}"x"]`,
+  labels: (length) =>
+    `rules:\n- registry: a.io\n  namespaces:\n    matchLabels:\n${numbered((index) => `      k${index}: v\n`, length - 60)}`,
+  'a long pattern': (length) => `rules:\n- registry: "a${repeat('/a', length - 25)}"\n`,
+} as const satisfies Record<string, (length: number) => string>;
+
+export type HostileDocument = keyof typeof hostileDocuments;
+
+/** A rules ConfigMap of a namespace with so many keys of so many characters. No two versions are alike. */
+export function hostileConfigMap(
+  kind: HostileDocument,
+  { namespace, name, keys, length, version = 0 }: HostileConfigMapOptions,
+): HostileConfigMap {
+  const text = `${hostileDocuments[kind](length)}\n# ${version}\n`;
+  const data = Object.fromEntries(Array.from({ length: keys }, (_, index) => [`k${index}.yaml`, text]));
+  return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace, labels: { 'regkeeper.io/rules': 'namespace' } }, data };
+}
+
+export type HostileConfigMapOptions = {
+  readonly namespace: string;
+  readonly name: string;
+  readonly keys: number;
+  readonly length: number;
+  readonly version?: number;
+};
+
+export type HostileConfigMap = {
+  readonly apiVersion: 'v1';
+  readonly kind: 'ConfigMap';
+  readonly metadata: { readonly name: string; readonly namespace: string; readonly labels: Readonly<Record<string, string>> };
+  readonly data: Readonly<Record<string, string>>;
+};
+
+/** What delayed the cluster's rules for a minute: 20 ConfigMaps of 62 keys of 16 KiB. */
+export function twentyConfigMaps(kind: HostileDocument, namespace: string): readonly HostileConfigMap[] {
+  return Array.from({ length: 20 }, (_, index) =>
+    hostileConfigMap(kind, { namespace, name: `bad-${index}`, keys: 62, length: 16_384, version: index }),
+  );
+}
+
+/** As much as a namespace may write, in the parts that take longest: 8 documents of 16,000 characters. */
+export function largestConfigMap(kind: HostileDocument, namespace: string, version = 0): HostileConfigMap {
+  return hostileConfigMap(kind, { namespace, name: 'largest', keys: 8, length: 16_000, version });
+}
+
+function repeat(part: string, length: number): string {
+  return part.repeat(Math.max(0, Math.floor(length / part.length)));
+}
+
+function numbered(part: (index: number) => string, length: number): string {
+  const parts: string[] = [];
+  for (let size = 0, index = 0; size < length; index += 1) {
+    const next = part(index);
+    size += next.length;
+    parts.push(next);
+  }
+  return parts.join('');
+}
