@@ -61,7 +61,9 @@ export type RegistrationOptions = {
 };
 
 export type Registration = {
-  /** APIs of the cluster that cannot be asked just now; their kinds stay registered as they are. */
+  /** APIs that are asked which kinds they serve, as `group/version`. */
+  readonly apis: readonly string[];
+  /** Those that cannot be asked just now; their kinds stay registered as they are. */
   unavailable(): readonly UnavailableApi[];
   /** Kinds of the configurations that another writer keeps narrowing, and that wait for their next repair. */
   narrowed(): readonly string[];
@@ -90,6 +92,7 @@ export function keepRegistered(options: RegistrationOptions): Registration {
   });
   waiting.soon();
   return {
+    apis: discovery.apis,
     unavailable: discovery.unavailable,
     narrowed: () => filling?.narrowed() ?? [],
     async close() {

@@ -21,6 +21,10 @@ export type MetricSources = {
   certificate(): { readonly notBefore: Date; readonly notAfter: Date } | undefined;
   /** The collections of the API server that are followed. */
   followed(): Iterable<{ readonly path: string; lastContact(): number }>;
+  /** What fills the webhook configurations; undefined where nothing does. */
+  registration():
+    | { unavailable(): readonly { readonly api: string }[]; readonly apis: readonly string[]; narrowed(): readonly string[] }
+    | undefined;
   /** How the writing of audit records goes. */
   auditDelivery(): { readonly failing: boolean; readonly lost: number };
   /** Epoch milliseconds. */
@@ -33,9 +37,14 @@ export type Metrics = {
   decided(record: AuditRecord): void;
   reviewed(record: GuardRecord): void;
   failed(failure: Failure): void;
+  /** What another writer had changed in a webhook configuration was put back. */
+  webhookRepaired(change: WebhookChange): void;
   /** These are in force from now on. Again for the same rules is fine. */
   rulesInForce(rules: RuleSet): void;
 };
+
+/** Of a webhook configuration, by another writer: see docs/operations.md, "When another controller writes the webhook configurations". */
+export type WebhookChange = 'weakened' | 'narrowed';
 
 export const ownMetrics = {
   requests: {
@@ -108,6 +117,21 @@ export const ownMetrics = {
     help: 'Seconds since the API server was last heard on a watch; of several watches of a resource, the longest.',
     labelNames: ['resource'],
   },
+  apiUnavailable: {
+    name: 'regkeeper_api_unavailable',
+    help: 'Whether an API whose kinds are registered cannot be asked what it serves.',
+    labelNames: ['api'],
+  },
+  webhookRepairs: {
+    name: 'regkeeper_webhook_repairs_total',
+    help: 'Changes of another writer to the webhook configurations that were put back.',
+    labelNames: ['change'],
+  },
+  webhooksNarrowed: {
+    name: 'regkeeper_webhooks_narrowed',
+    help: 'Webhook configurations that another writer keeps narrowing and that wait for their next repair.',
+    labelNames: [],
+  },
   auditFailing: {
     name: 'regkeeper_audit_log_failing',
     help: 'Whether audit records cannot be written just now.',
@@ -152,6 +176,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   const verdicts = new Counter({ ...ownMetrics.verdicts, registers });
   const secrets = new Counter({ ...ownMetrics.secrets, registers });
   const reviews = new Counter({ ...ownMetrics.reviews, registers });
+  const repairs = new Counter({ ...ownMetrics.webhookRepairs, registers });
   const loaded = new Gauge({ ...ownMetrics.loaded, registers });
   const revision = new Gauge({ ...ownMetrics.revision, registers });
   const entries = new Gauge({ ...ownMetrics.entries, registers });
@@ -165,6 +190,7 @@ export function createMetrics(sources: MetricSources): Metrics {
 
   // What can happen any time is there as 0 before: the first of it would otherwise be no increase.
   for (const reason of Object.keys(failures)) failed.inc({ reason }, 0);
+  for (const change of ['weakened', 'narrowed'] satisfies WebhookChange[]) repairs.inc({ change }, 0);
   for (const outcome of ['accepted', 'refused', 'error']) reviews.inc({ outcome }, 0);
   for (const webhook of ['mutate', 'validate', 'guard']) duration.zero({ webhook });
   for (const verdict of ['distrusted', 'unconfigured', 'unparseable', 'unresolved']) verdicts.inc({ verdict, rule: '' }, 0);
@@ -193,6 +219,7 @@ export function createMetrics(sources: MetricSources): Metrics {
       duration.observe({ webhook: 'guard' }, durationMicroseconds / 1e6);
     },
     failed: (reason) => failed.inc({ reason }),
+    webhookRepaired: (change) => repairs.inc({ change }),
     rulesInForce(rules) {
       const before = known;
       known = knownRules(rules);
@@ -220,7 +247,7 @@ const otherKind = { group: 'other', kind: 'other' };
 /** What is only known at the time: nothing has to be kept up to date for it. */
 function askWhenRead(
   registers: Registry[],
-  { readiness, leads, refusedRules, certificate, followed, auditDelivery, now }: MetricSources,
+  { readiness, leads, refusedRules, certificate, followed, registration, auditDelivery, now }: MetricSources,
 ): void {
   new Gauge({
     ...ownMetrics.ready,
@@ -262,6 +289,25 @@ function askWhenRead(
         longest.set(resource, Math.max(longest.get(resource) ?? 0, (now() - lastContact()) / 1000));
       }
       for (const [resource, seconds] of longest) this.set({ resource }, seconds);
+    },
+  });
+  new Gauge({
+    ...ownMetrics.apiUnavailable,
+    registers,
+    collect() {
+      this.reset();
+      const { apis = [], unavailable = () => [] } = registration() ?? {};
+      for (const api of apis) this.set({ api }, 0);
+      for (const { api } of unavailable()) this.set({ api }, 1);
+    },
+  });
+  new Gauge({
+    ...ownMetrics.webhooksNarrowed,
+    registers,
+    collect() {
+      const narrowed = registration()?.narrowed();
+      if (narrowed === undefined) this.remove();
+      else this.set(narrowed.length);
     },
   });
   new Gauge({

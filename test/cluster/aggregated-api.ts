@@ -2,9 +2,9 @@
  * An aggregated API: an APIService whose requests the API server passes on to a server of the test's own. It stands for OpenShift's, which run
  * in Pods and may be unavailable or slow while the cluster works. Custom resources cannot stand for that: they never answer 503.
  */
-import { createServer, type ServerResponse } from 'node:https';
+import type { ServerResponse } from 'node:http';
+import { createServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import { afterAll } from 'vitest';
 import { createCertificateAuthority, issueServerCertificate } from '../../src/tls/certificates.ts';
 import { type Target, waitFor } from './target.ts';
 
@@ -19,6 +19,8 @@ export type AggregatedApi = {
   knowNothing(): Promise<void>;
   /** Requests for the list of resources that were passed on so far. */
   discoveries(): number;
+  /** Nothing serves the API any more. */
+  remove(): Promise<void>;
 };
 
 export type AggregatedApiOptions = {
@@ -28,7 +30,7 @@ export type AggregatedApiOptions = {
   readonly resources: readonly { readonly name: string; readonly kind: string }[];
 };
 
-/** Replaces whatever serves the API by this one until the file's tests are over; it is unavailable at first. */
+/** Nothing else may serve the API. It is unavailable at first; call `remove` at the end. */
 export async function startAggregatedApi({ cluster, group, version, resources }: AggregatedApiOptions): Promise<AggregatedApi> {
   const { kubectl } = cluster;
   const namespace = await cluster.namespace();
@@ -53,12 +55,6 @@ export async function startAggregatedApi({ cluster, group, version, resources }:
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = { namespace, service: 'aggregated', port: 443 };
   const { port } = server.address() as AddressInfo;
-
-  afterAll(async () => {
-    await kubectl(['delete', 'apiservice', `${version}.${group}`, '--ignore-not-found']);
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
 
   const metadata = { name: 'aggregated', namespace };
   await apply({ apiVersion: 'v1', kind: 'Service', metadata, spec: { ports: [{ port: 443 }] } });
@@ -106,6 +102,11 @@ export async function startAggregatedApi({ cluster, group, version, resources }:
     beUnavailable: () => set('answer', false, (said) => /unable to handle|ServiceUnavailable|unavailable/i.test(said)),
     knowNothing: () => set('nothing', true, (said) => /NotFound|not find/i.test(said)),
     discoveries: () => discoveries,
+    async remove() {
+      await kubectl(['delete', 'apiservice', `${version}.${group}`, '--ignore-not-found']);
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
   };
   await api.beUnavailable();
   return api;
@@ -118,7 +119,8 @@ export async function startAggregatedApi({ cluster, group, version, resources }:
 function contentOf(path: string, { group, version, resources }: Omit<AggregatedApiOptions, 'cluster'>): object | undefined {
   const groupVersion = `${group}/${version}`;
   const versions = [{ groupVersion, version }];
-  if (path === '/apis') return { kind: 'APIGroupList', apiVersion: 'v1', groups: [{ name: group, versions, preferredVersion: versions[0] }] };
+  if (path === '/apis')
+    return { kind: 'APIGroupList', apiVersion: 'v1', groups: [{ name: group, versions, preferredVersion: versions[0] }] };
   if (path === `/apis/${group}`) return { kind: 'APIGroup', apiVersion: 'v1', name: group, versions, preferredVersion: versions[0] };
   if (path !== `/apis/${groupVersion}`) return undefined;
   const verbs = ['create', 'delete', 'get', 'list', 'patch', 'update', 'watch'];
@@ -133,5 +135,7 @@ function contentOf(path: string, { group, version, resources }: Omit<AggregatedA
 function send(response: ServerResponse, content: object | undefined): void {
   response.statusCode = content ? 200 : 404;
   response.setHeader('content-type', 'application/json');
-  response.end(JSON.stringify(content ?? { kind: 'Status', apiVersion: 'v1', status: 'Failure', reason: 'NotFound', code: 404, message: 'not found' }));
+  response.end(
+    JSON.stringify(content ?? { kind: 'Status', apiVersion: 'v1', status: 'Failure', reason: 'NotFound', code: 404, message: 'not found' }),
+  );
 }

@@ -18,7 +18,9 @@ export type Discovery = {
   kinds(registered: (kind: RegisteredKind) => readonly string[] | undefined): readonly RegisteredKind[];
   /** Whether this is OpenShift; `registered` is what the live entries say, where they say something. */
   openshift(registered: boolean | undefined): boolean;
-  /** APIs that cannot be asked just now. */
+  /** All that are asked, as `group/version`. */
+  readonly apis: readonly string[];
+  /** Those that cannot be asked just now. */
   unavailable(): readonly UnavailableApi[];
   close(): void;
 };
@@ -114,6 +116,7 @@ export function discover({ client, kinds, log, onChange, now = Date.now, schedul
       // Without any sign of OpenShift nothing is left out: elsewhere anybody may create a namespace `openshift-…`.
       return served?.has(platformResource) ?? registered ?? platformListed;
     },
+    apis: [...apis.keys()],
     unavailable: () => [...apis.values()].flatMap(({ trouble }) => trouble ?? []),
     close: () => checks.close(),
   };

@@ -515,6 +515,118 @@ describe('afterwards', () => {
   });
 });
 
+describe('an API that cannot be asked', () => {
+  const away = new ApiError(503, 'ServiceUnavailable', 'GET /apis/apps.openshift.io/v1: ServiceUnavailable (503)');
+  const api = 'apps.openshift.io/v1';
+  const entry = 'deploymentconfigs.apps.openshift.io.validate.regkeeper.io';
+  const pods = 'pods.validate.regkeeper.io';
+  const names = (entries: readonly WebhookEntry[]) => entries.map(({ name }) => name);
+
+  test('keeps no other kind from being registered, and on a fresh install its own kinds have all their doors', async () => {
+    const { start, filled, entries, client, log } = registering({ groups: ['build.openshift.io'] });
+    const served = client.resourcesOf;
+    client.resourcesOf = async (name) => (name === api ? Promise.reject(away) : served(name));
+    start();
+    await filled();
+    expect(names(entries(validatingPath))).toEqual(
+      expect.arrayContaining([pods, entry, 'builds.build.openshift.io.validate.regkeeper.io']),
+    );
+    expect(names(entries(validatingPath))).not.toContain('imagestreams.image.openshift.io.validate.regkeeper.io');
+    const doors = kindsWithImages.find(({ kind }) => kind === 'DeploymentConfig')?.doors.length;
+    expect(entries(validatingPath).find(({ name }) => name === entry)?.rules).toHaveLength(doors ?? 0);
+    expect(log.lines.filter(({ message }) => message.startsWith(`${api} cannot be asked what it serves`))).toHaveLength(1);
+    expect(conditionOf(entries(mutatingPath)[0], 'not-of-the-platform')).toBeUndefined();
+  });
+
+  test('keeps nothing from being repaired, nor a new CA from being published', async () => {
+    const { start, filled, entries, put, get, client, certificates } = registering({
+      groups: ['apps.openshift.io', 'config.openshift.io'],
+    });
+    start();
+    await filled();
+    const wanted = entries(validatingPath);
+    client.resourcesOf = async () => Promise.reject(away);
+    put(validatingPath, { ...(get(validatingPath) as Configuration), webhooks: [] } as Configuration);
+    await vi.waitFor(() => expect(entries(validatingPath)).toEqual(wanted));
+    certificates.replace({ ...certificates.current(), authorities: 'authority 1 and 2' });
+    const caBundle = Buffer.from('authority 1 and 2').toString('base64');
+    await vi.waitFor(() => {
+      for (const each of entries(validatingPath)) expect(each).toMatchObject({ clientConfig: { caBundle } });
+    });
+    expect(names(entries(validatingPath))).toEqual(names(wanted));
+  });
+
+  test.each([
+    ['its entries', ['apps.openshift.io', 'config.openshift.io'], [entry]],
+    ['no entry where it was not served', ['config.openshift.io'], [entry]],
+  ])('after a restart: %s, and what the live entries say of OpenShift', async (_what, groups, registered) => {
+    const before = registering({ groups });
+    before.start();
+    await before.filled();
+    const { client, entries, put, get } = before;
+    client.resourcesOf = async () => Promise.reject(away);
+    put(mutatingPath, { ...(get(mutatingPath) as Configuration), webhooks: entries(mutatingPath).slice(1) } as Configuration);
+    before.start();
+    await vi.waitFor(() => expect(names(entries(mutatingPath))).toContain('pods.mutate.regkeeper.io'));
+    expect(names(entries(validatingPath))).toEqual(expect.arrayContaining(groups.length > 1 ? registered : []));
+    expect(conditionOf(entries(mutatingPath)[0], 'not-of-the-platform')).toBeDefined();
+  });
+});
+
+describe('what a repair can do without', () => {
+  test('is another proof, where the configuration has been in service', async () => {
+    let proofs = 0;
+    const { start, filled, entries, put, get } = registering({
+      prove: async () => {
+        proofs += 1;
+        return true;
+      },
+    });
+    start();
+    await filled();
+    for (const path of [mutatingPath, validatingPath]) put(path, { ...(get(path) as Configuration), webhooks: [] } as Configuration);
+    await filled();
+    expect(proofs).toBe(1);
+    expect(entries(validatingPath).length).toBeGreaterThan(0);
+  });
+
+  test('is the Secret: where it cannot be read, the CAs that are registered stay, and the rest is repaired', async () => {
+    const { start, filled, entries, put, get, certificates, log } = registering({ authorities: 'authority 1' });
+    start();
+    await filled();
+    Object.assign(certificates, { refresh: () => Promise.reject(new Error('the Secret cannot be read')) });
+    certificates.replace({ ...certificates.current(), authorities: 'authority 2' });
+    const wanted = entries(validatingPath);
+    put(validatingPath, { ...(get(validatingPath) as Configuration), webhooks: wanted.slice(1) } as Configuration);
+    await vi.waitFor(() => expect(entries(validatingPath)).toHaveLength(wanted.length));
+    expect(new Set(entries(validatingPath).map(bundleOf))).toEqual(new Set(['authority 1']));
+    expect(log.lines.filter(({ message }) => message.includes('the CAs that are registered stay'))).toHaveLength(1);
+  });
+
+  test('is the other configuration: what of one cannot be written keeps nothing of the other', async () => {
+    const { start, filled, entries, put, get, client } = registering();
+    start();
+    await filled();
+    const wanted = entries(validatingPath);
+    const apply = client.patchApply;
+    client.patchApply = ((path: string, ...rest: [unknown, never]) =>
+      path === mutatingPath ? Promise.reject(new ApiError(500, 'InternalError', 'PATCH: refused')) : apply(path, ...rest)) as typeof apply;
+    for (const path of [mutatingPath, validatingPath]) put(path, { ...(get(path) as Configuration), webhooks: [] } as Configuration);
+    await vi.waitFor(() => expect(entries(validatingPath)).toEqual(wanted));
+  });
+
+  test('is the namespace, where it cannot be read but has been seen', async () => {
+    const { start, filled, entries, put, get, refuse, log } = registering();
+    start();
+    await filled();
+    const wanted = entries(validatingPath);
+    refuse('get', new ApiError(503, 'Unreachable', 'GET: no answer'));
+    put(validatingPath, { ...(get(validatingPath) as Configuration), webhooks: [] } as Configuration);
+    await vi.waitFor(() => expect(entries(validatingPath)).toEqual(wanted));
+    expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+});
+
 describe('a replica that does not lead', () => {
   /** As long as it takes to see that nothing more is going to happen. */
   const looked = ({ timesAsked, passTime }: ReturnType<typeof registering>) => {

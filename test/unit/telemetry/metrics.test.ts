@@ -25,6 +25,7 @@ function setUp(sources: Partial<MetricSources> = {}): Metrics {
     refusedRules: () => [],
     certificate: () => undefined,
     followed: () => [],
+    registration: () => undefined,
     auditDelivery: () => ({ failing: false, lost: 0 }),
     now: () => 5_000,
     ...sources,
