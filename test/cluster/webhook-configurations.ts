@@ -44,10 +44,15 @@ export type Repair = {
 };
 
 /** Breaks something, then reads as fast as it can until it is repaired, while untrusted Pods are tried in a row. */
-export async function timeRepair(
-  admin: ApiClient,
-  { breakIt, isRepaired, tryPod }: { breakIt: () => Promise<void>; isRepaired: () => Promise<boolean>; tryPod: () => Promise<boolean> },
-): Promise<Repair> {
+export async function timeRepair({
+  breakIt,
+  isRepaired,
+  tryPod,
+}: {
+  breakIt: () => Promise<void>;
+  isRepaired: () => Promise<boolean>;
+  tryPod: () => Promise<boolean>;
+}): Promise<Repair> {
   let admitted = 0;
   let tried = 0;
   let over = false;

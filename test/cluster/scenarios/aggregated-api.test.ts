@@ -98,7 +98,7 @@ describe.runIf(cluster.local)('while one aggregated API', () => {
       ];
       for (const [what, breakIt] of breaks) {
         const [mutating, validating] = [await entriesOf(admin, paths.mutating), await entriesOf(admin, paths.validating)];
-        const repair = await timeRepair(admin, {
+        const repair = await timeRepair({
           breakIt,
           isRepaired: async () =>
             (await entriesOf(admin, paths.validating)).length === validating.length &&

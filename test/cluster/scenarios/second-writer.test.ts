@@ -16,7 +16,7 @@ const rules = 'mode: enforce\nunconfigured: deny\nrules:\n- {registry: good.exam
 const untrusted = 'unknown.example.com/x';
 const trusted = 'good.example.com/app';
 /** How long a fight is watched, in seconds; the figures are printed by the minute. */
-const watched = Number(process.env.REGKEEPER_FIGHT_SECONDS ?? 30);
+const watched = Number(process.env.FIGHT_SECONDS ?? 30);
 
 let admin: ApiClient;
 let writer: OtherWriter | undefined;
@@ -112,7 +112,7 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
   ])('%s by PUT, the configurations are repaired within a second', async (what, change) => {
     const honest = await startHonestRequests({ kubeconfig, namespace: await cluster.namespace(), image: trusted });
     const before = await Promise.all(Object.values(paths).map((path) => entriesOf(admin, path)));
-    const repair = await timeRepair(admin, {
+    const repair = await timeRepair({
       breakIt: async () => void (await Promise.all(Object.values(paths).map((path) => changeConfiguration(admin, path, change)))),
       isRepaired: async () => {
         const now = await Promise.all(Object.values(paths).map((path) => entriesOf(admin, path)));
@@ -200,7 +200,7 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
 
   test('what is weakened meanwhile is repaired at once all the same', async () => {
     writer = await startNarrower(kubeconfig);
-    const repair = await timeRepair(admin, {
+    const repair = await timeRepair({
       breakIt: () => changeConfiguration(admin, paths.validating, empty),
       isRepaired: async () => (await entriesOf(admin, paths.validating)).length > 1,
       tryPod: () => admits(admin, keeper.namespace, untrusted),
