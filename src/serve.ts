@@ -12,7 +12,8 @@ import { type Leader, standForLeader } from './cluster/leader.ts';
 import { type WatchedPlatform, watchPlatform } from './cluster/platform.ts';
 import { proveReachable } from './cluster/probe.ts';
 import { watchPublished } from './cluster/published.ts';
-import { keepRegistered } from './cluster/registration.ts';
+import { registrationNotes } from './cluster/registration/notes.ts';
+import { keepRegistered, type Registration } from './cluster/registration.ts';
 import { keepSnapshot, readSnapshot, type SnapshotPlace } from './cluster/rule-snapshot.ts';
 import { watchClusterRules } from './cluster/rule-source.ts';
 import { keepOwnCertificate } from './cluster/self-certificates.ts';
@@ -126,6 +127,7 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
   let clusterFacts: ClusterFacts | undefined;
   let platform: WatchedPlatform | undefined;
   let leader: Leader | undefined;
+  let registration: Registration | undefined;
   let client: ApiClient | undefined;
   let authorityUnknown: () => string | undefined = () => undefined;
   const clocks = () => [Date.now(), client?.serverTime() ?? Date.now()];
@@ -134,7 +136,7 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
     certificates ? complaintAboutAge(certificates.current().certificate, clocks()) : 'there is no certificate yet';
   const readiness = [
     { name: 'rules', missing: () => book.missing() ?? intake?.opening() },
-    { name: 'cluster', missing: missingOfCluster },
+    { name: 'cluster', missing: missingOfCluster, notes: () => (registration ? registrationNotes(registration) : []) },
     { name: 'certificate', missing: () => troubleWithCertificate() ?? authorityUnknown() },
     { name: 'running', missing: () => (stopping ? 'shutting down' : undefined) },
   ];
@@ -147,6 +149,7 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
     waitingNamespaces: () => intake?.waiting() ?? 0,
     certificate: () => certificates && lifeOf(certificates.current().certificate),
     followed: () => client?.followed ?? [],
+    registration: () => registration,
     auditDelivery: outputs.auditDelivery,
     now: Date.now,
   });
@@ -263,17 +266,20 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
 
   if (client && settings.cluster && settings.register) {
     const place = { client, namespace: settings.cluster.namespace, service: settings.service, certificates: source, log };
-    const registration = keepRegistered({
+    const registered = keepRegistered({
       ...place,
       excludedNamespaces: settings.excludedNamespaces,
       policy: settings.webhookPolicy,
       kinds: kinds.rows,
       guard: guarded !== undefined,
       ready: canAnswer,
+      enforcer: settings.admissionsEnforcer,
+      onRepair: metrics.webhookRepaired,
       leadership: leader,
       prove: proveReachable(place),
     });
-    closers.unshift(() => registration.close());
+    registration = registered;
+    closers.unshift(() => registered.close());
   }
 
   return {

@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { ConfigurationError } from './cluster/configuration-error.ts';
 import { neverAskedAbout } from './cluster/never-asked-about.ts';
-import type { WebhookPolicy } from './cluster/registration.ts';
+import type { EnforcerPolicy } from './cluster/registration/compare.ts';
+import type { WebhookPolicy } from './cluster/registration/desired.ts';
 import { termsMayOverlap } from './rules/namespaces.ts';
 import { type Environment, type Flags, type Gathered, type GivenSettings, gatherSettings } from './settings/given.ts';
 import { flagOf, type SettingName, type SettingValues, settingNames, settingOf } from './settings/table.ts';
@@ -29,6 +30,8 @@ export type Settings = {
   /** Namespaces whose requests the API server shall not bring, beside our own and the platform's. */
   readonly excludedNamespaces: readonly string[];
   readonly webhookPolicy: WebhookPolicy;
+  /** What is done about the requirements that AKS adds to the webhook configurations. */
+  readonly admissionsEnforcer: EnforcerPolicy;
   /** Files that name kinds of custom resources. */
   readonly extraKindFiles: readonly string[];
   readonly host: string;
@@ -74,6 +77,7 @@ export function readSettings(flags: Flags, env: Environment): Settings {
       namespaceSelector: values.namespaceSelector ?? [],
       matchCondition: values.matchCondition,
     },
+    admissionsEnforcer: values.admissionsEnforcer,
     extraKindFiles: values.extraKinds ?? [],
     host: values.host,
     port: values.port,

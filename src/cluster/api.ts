@@ -86,7 +86,12 @@ export type ApiClient = {
    * @throws ApiError, also for an ERROR event and for a stream cut inside a line; the signal's reason when aborted
    */
   watch<T extends KubeObject>(path: string, query: Query, signal: AbortSignal, options?: ReadOptions): AsyncIterable<WatchEvent<T>>;
-  /** Whether the server has this API, e.g. `('build.openshift.io/v1', 'buildconfigs')`; `v1` is the core group. */
+  /**
+   * Names of what this API serves (`v1` is the core group), subresources such as `builds/clone` too; empty where the API does not exist.
+   * @throws ApiError where that cannot be known: an aggregated API whose server is unavailable is answered with 503, or late
+   */
+  resourcesOf(groupVersion: string, options?: { readonly timeoutMilliseconds?: number }): Promise<ReadonlySet<string>>;
+  /** Whether the server has this API, e.g. `('build.openshift.io/v1', 'buildconfigs')`. @throws ApiError as `resourcesOf`, after 5 s at most */
   hasResource(groupVersion: string, plural: string): Promise<boolean>;
   /** Epoch milliseconds by the API server's clock: what its last answer said, and what has passed since. Undefined before any answer. */
   serverTime(): number | undefined;
@@ -206,16 +211,44 @@ export function connectApi(kubeConfig: KubeConfig): ApiClient {
     }
   }
 
-  async function hasResource(groupVersion: string, plural: string): Promise<boolean> {
-    const path = groupVersion.includes('/') ? `/apis/${groupVersion}` : `/api/${groupVersion}`;
+  async function resourcesOf(groupVersion: string, { timeoutMilliseconds }: { timeoutMilliseconds?: number } = {}) {
+    const [group = '', version] = groupVersion.split('/');
+    const path = version === undefined ? `/api/${groupVersion}` : `/apis/${groupVersion}`;
     try {
       // Go writes a slice that holds nothing as null.
-      const answer = await request<{ resources?: { name: string }[] | null } | null | undefined>({ method: 'GET', path });
-      return (answer?.resources ?? []).some((each) => each.name === plural);
+      const answer = await request<{ resources?: { name: string }[] | null } | null | undefined>({
+        method: 'GET',
+        path,
+        timeoutMilliseconds,
+      });
+      return new Set((answer?.resources ?? []).map(({ name }) => name));
     } catch (error) {
-      if (error instanceof ApiError && error.status === 404) return false;
+      if (!isNotFound(error)) throw error;
+      // The server behind an aggregated API may say so too, while it starts. The list of versions comes from the API server itself.
+      if (version !== undefined && (await isVersionListed(group, groupVersion, timeoutMilliseconds))) {
+        throw new ApiError(
+          503,
+          'ServiceUnavailable',
+          `GET ${path}: this API is registered, but the server behind it does not know it (404)`,
+        );
+      }
+      return new Set<string>();
+    }
+  }
+
+  async function isVersionListed(group: string, groupVersion: string, timeoutMilliseconds: number | undefined): Promise<boolean> {
+    try {
+      const path = `/apis/${group}`;
+      const answer = await request<{ versions?: { groupVersion: string }[] | null } | null>({ method: 'GET', path, timeoutMilliseconds });
+      return (answer?.versions ?? []).some((each) => each.groupVersion === groupVersion);
+    } catch (error) {
+      if (isNotFound(error)) return false;
       throw error;
     }
+  }
+
+  async function hasResource(groupVersion: string, plural: string): Promise<boolean> {
+    return (await resourcesOf(groupVersion, { timeoutMilliseconds: 5_000 })).has(plural);
   }
 
   return {
@@ -227,12 +260,17 @@ export function connectApi(kubeConfig: KubeConfig): ApiClient {
     patchApply: (path, body, query) => request({ method: 'PATCH', path, query, body, contentType: 'application/apply-patch+yaml' }),
     delete: async (path, body) => void (await request({ method: 'DELETE', path, body })),
     watch,
+    resourcesOf,
     hasResource,
     serverTime: connection.serverTime,
     server: connection.server,
     followed: new Set(),
     close: () => connection.close(),
   };
+}
+
+function isNotFound(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 404;
 }
 
 type Page<T> = {

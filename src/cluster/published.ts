@@ -1,7 +1,7 @@
 import type { TrustedAuthorities } from '../tls/hold.ts';
 import type { ApiClient, Log } from './api.ts';
 import { type ReflectorTimings, watchCollection } from './reflector.ts';
-import { bundleOf, callsUs, configurationPaths, type LiveConfiguration, ourName } from './registration.ts';
+import { bundleOf, callsUs, configurationPaths, type LiveConfiguration, ourName } from './registration/live.ts';
 
 export type PublishedOptions = {
   readonly client: ApiClient;

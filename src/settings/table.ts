@@ -116,6 +116,13 @@ export const settingTable = {
     read: readTimeout,
     default: 5,
   },
+  admissionsEnforcer: {
+    ...registration,
+    means: 'on AKS: tolerate what its enforcer adds to each namespaceSelector, or disable it for regkeeper',
+    takes: 'policy',
+    read: readChoice('tolerate', 'disable'),
+    default: 'tolerate',
+  },
   host: { group: 'Server', means: 'address to listen on', takes: 'address', read: readText, default: '::', devDefault: '127.0.0.1' },
   port: { group: 'Server', means: 'HTTPS port', takes: 'number', read: readPort, default: 8443 },
   healthPort: {

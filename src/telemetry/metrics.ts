@@ -24,6 +24,10 @@ export type MetricSources = {
   certificate(): { readonly notBefore: Date; readonly notAfter: Date } | undefined;
   /** The collections of the API server that are followed. */
   followed(): Iterable<{ readonly path: string; lastContact(): number }>;
+  /** What fills the webhook configurations; undefined where nothing does. */
+  registration():
+    | { unavailable(): readonly { readonly api: string }[]; readonly apis: readonly string[]; narrowed(): readonly string[] }
+    | undefined;
   /** How the writing of audit records goes. */
   auditDelivery(): { readonly failing: boolean; readonly lost: number };
   /** Epoch milliseconds. */
@@ -39,12 +43,16 @@ export type Metrics = {
   failed(failure: Failure): void;
   /** Versions of rules ConfigMaps of namespaces; one unless given. */
   namespaceRules(outcome: NamespaceRulesOutcome, versions?: number): void;
+  /** What another writer had changed in a webhook configuration was put back. */
+  webhookRepaired(change: WebhookChange): void;
   /** These are in force from now on. Again for the same rules is fine. */
   rulesInForce(rules: RuleSet): void;
 };
 
 /** `skipped`: not read, since a newer version came or nothing in the rules had changed. */
 export type NamespaceRulesOutcome = 'accepted' | 'refused' | 'skipped';
+/** Of a webhook configuration, by another writer: see docs/operations.md, "When another controller writes the webhook configurations". */
+export type WebhookChange = 'weakened' | 'narrowed';
 
 export const ownMetrics = {
   requests: {
@@ -127,6 +135,21 @@ export const ownMetrics = {
     help: 'Seconds since the API server was last heard on a watch; of several watches of a resource, the longest.',
     labelNames: ['resource'],
   },
+  apiUnavailable: {
+    name: 'regkeeper_api_unavailable',
+    help: 'Whether an API whose kinds are registered cannot be asked what it serves.',
+    labelNames: ['api'],
+  },
+  webhookRepairs: {
+    name: 'regkeeper_webhook_repairs_total',
+    help: 'Changes of another writer to the webhook configurations that were put back.',
+    labelNames: ['change'],
+  },
+  webhooksNarrowed: {
+    name: 'regkeeper_webhooks_narrowed',
+    help: 'Webhook configurations that another writer keeps narrowing and that wait for their next repair.',
+    labelNames: [],
+  },
   auditFailing: {
     name: 'regkeeper_audit_log_failing',
     help: 'Whether audit records cannot be written just now.',
@@ -172,6 +195,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   const secrets = new Counter({ ...ownMetrics.secrets, registers });
   const reviews = new Counter({ ...ownMetrics.reviews, registers });
   const namespaceRules = new Counter({ ...ownMetrics.namespaceRules, registers });
+  const repairs = new Counter({ ...ownMetrics.webhookRepairs, registers });
   const loaded = new Gauge({ ...ownMetrics.loaded, registers });
   const revision = new Gauge({ ...ownMetrics.revision, registers });
   const entries = new Gauge({ ...ownMetrics.entries, registers });
@@ -185,6 +209,7 @@ export function createMetrics(sources: MetricSources): Metrics {
 
   // What can happen any time is there as 0 before: the first of it would otherwise be no increase.
   for (const reason of Object.keys(failures)) failed.inc({ reason }, 0);
+  for (const change of ['weakened', 'narrowed'] satisfies WebhookChange[]) repairs.inc({ change }, 0);
   for (const outcome of ['accepted', 'refused', 'error']) reviews.inc({ outcome }, 0);
   for (const outcome of ['accepted', 'refused', 'skipped']) namespaceRules.inc({ outcome }, 0);
   for (const webhook of ['mutate', 'validate', 'guard']) duration.zero({ webhook });
@@ -216,6 +241,7 @@ export function createMetrics(sources: MetricSources): Metrics {
     },
     failed: (reason) => failed.inc({ reason }),
     namespaceRules: (outcome, versions = 1) => namespaceRules.inc({ outcome }, versions),
+    webhookRepaired: (change) => repairs.inc({ change }),
     rulesInForce(rules) {
       const before = known;
       known = knownRules(rules);
@@ -243,7 +269,7 @@ const otherKind = { group: 'other', kind: 'other' };
 /** What is only known at the time: nothing has to be kept up to date for it. */
 function askWhenRead(
   registers: Registry[],
-  { readiness, leads, refusedRules, waitingNamespaces, certificate, followed, auditDelivery, now }: MetricSources,
+  { readiness, leads, refusedRules, waitingNamespaces, certificate, followed, registration, auditDelivery, now }: MetricSources,
 ): void {
   new Gauge({
     ...ownMetrics.ready,
@@ -292,6 +318,25 @@ function askWhenRead(
         longest.set(resource, Math.max(longest.get(resource) ?? 0, (now() - lastContact()) / 1000));
       }
       for (const [resource, seconds] of longest) this.set({ resource }, seconds);
+    },
+  });
+  new Gauge({
+    ...ownMetrics.apiUnavailable,
+    registers,
+    collect() {
+      this.reset();
+      const { apis = [], unavailable = () => [] } = registration() ?? {};
+      for (const api of apis) this.set({ api }, 0);
+      for (const { api } of unavailable()) this.set({ api }, 1);
+    },
+  });
+  new Gauge({
+    ...ownMetrics.webhooksNarrowed,
+    registers,
+    collect() {
+      const narrowed = registration()?.narrowed();
+      if (narrowed === undefined) this.remove();
+      else this.set(narrowed.length);
     },
   });
   new Gauge({

@@ -8,7 +8,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { ApiClient } from '../../src/cluster/api.ts';
-import { configurationPaths } from '../../src/cluster/registration.ts';
+import { configurationPaths } from '../../src/cluster/registration/live.ts';
 import type { ServiceAddress } from './egress.ts';
 import type { Kubectl } from './kubectl.ts';
 import { waitFor } from './wait-for.ts';

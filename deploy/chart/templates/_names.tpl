@@ -80,6 +80,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - --webhook-timeout-seconds
 - {{ .timeoutSeconds | quote }}
 {{- end }}
+{{- if ne .admissionsEnforcer "tolerate" }}
+- --admissions-enforcer
+- {{ .admissionsEnforcer }}
+{{- end }}
 {{- end }}
 {{- if .Values.namespaceRules }}
 - --namespace-rules

@@ -444,6 +444,7 @@ describe('what may be chosen', () => {
         matchCondition: 'request.userInfo.username != "x"',
         failurePolicy: 'Ignore',
         timeoutSeconds: 9,
+        admissionsEnforcer: 'disable',
       },
       rules: { documents: { 'corp.yaml': 'rules: []\n' } },
       namespaceRules: true,

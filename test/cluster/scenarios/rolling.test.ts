@@ -8,7 +8,7 @@ import { type ConnectionOptions, connect } from 'node:tls';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { type ApiClient, connectApi, type KubeObject } from '../../../src/cluster/api.ts';
 import { loadKubeConfig } from '../../../src/cluster/kubeconfig.ts';
-import { configurationPaths } from '../../../src/cluster/registration.ts';
+import { configurationPaths } from '../../../src/cluster/registration/live.ts';
 import { announceNext, type Rotation, secretData, takeOver } from '../../unit/cluster/rotation-by-hand.ts';
 import { type Balancer, startBalancer } from '../balancer.ts';
 import { type ControlPlane, startControlPlane } from '../control-plane.ts';

@@ -331,17 +331,22 @@ describe('splitLines', () => {
 
 describe('hasResource', () => {
   const resources = json({ kind: 'APIResourceList', resources: [{ name: 'buildconfigs' }, { name: 'buildconfigs/instantiate' }] });
-  const rows: [string, string, string, Answer, boolean][] = [
+  const group = (...versions: string[]) => json({ versions: versions.map((each) => ({ groupVersion: `build.openshift.io/${each}` })) });
+  const absent = refusing(404, 'NotFound');
+  const rows: [string, string, string, Answer | Answer[], boolean][] = [
     ['build.openshift.io/v1', 'buildconfigs', '/apis/build.openshift.io/v1', resources, true],
     ['build.openshift.io/v1', 'builds', '/apis/build.openshift.io/v1', resources, false],
-    ['build.openshift.io/v1', 'builds', '/apis/build.openshift.io/v1', refusing(404, 'NotFound'), false],
+    ['build.openshift.io/v1', 'builds', '/apis/build.openshift.io/v1', [absent, absent], false],
+    ['build.openshift.io/v1', 'builds', '/apis/build.openshift.io/v1', [absent, group('v2')], false],
+    ['build.openshift.io/v1', 'builds', '/apis/build.openshift.io/v1', [absent, json(null)], false],
+    ['v2', 'pods', '/api/v2', absent, false],
     ['v1', 'pods', '/api/v1', json({ resources: [{ name: 'pods' }] }), true],
     ['config.openshift.io/v1', 'images', '/apis/config.openshift.io/v1', json({ kind: 'APIResourceList', resources: null }), false],
     ['build.openshift.io/v1', 'builds', '/apis/build.openshift.io/v1', json(null), false],
     ['image.openshift.io/v1', 'images', '/apis/image.openshift.io/v1', (response) => response.end(), false],
   ];
   test.each(rows)('%s %s', async (groupVersion, plural, asked, answer, expected) => {
-    const { client, received } = await connected([answer]);
+    const { client, received } = await connected([answer].flat());
     expect(await client.hasResource(groupVersion, plural)).toBe(expected);
     expect(received[0]?.path).toBe(asked);
   });
@@ -349,5 +354,16 @@ describe('hasResource', () => {
   test('an API that is there but down is not absent', async () => {
     const { client } = await connected([refusing(503, 'ServiceUnavailable')]);
     await expect(client.hasResource('build.openshift.io/v1', 'builds')).rejects.toMatchObject({ status: 503 });
+  });
+
+  test('an API that is registered is not absent, though the server behind it says so', async () => {
+    const { client, received } = await connected([absent, group('v1')]);
+    await expect(client.hasResource('build.openshift.io/v1', 'builds')).rejects.toMatchObject({ status: 503 });
+    expect(received.map((each) => each.path)).toEqual(['/apis/build.openshift.io/v1', '/apis/build.openshift.io']);
+  });
+
+  test('an API that does not answer is given up after the time that was asked for', async () => {
+    const { client } = await connected([() => undefined]);
+    await expect(client.resourcesOf('build.openshift.io/v1', { timeoutMilliseconds: 20 })).rejects.toMatchObject({ reason: 'Timeout' });
   });
 });

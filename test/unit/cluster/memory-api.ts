@@ -8,6 +8,7 @@ import {
   type Query,
   type WatchEvent,
 } from '../../../src/cluster/api.ts';
+import { kindsWithImages } from '../../../src/object/kinds.ts';
 
 type Handler = (path: string, body: KubeObject) => void;
 
@@ -126,6 +127,7 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
       }
       throw signal.reason;
     },
+    resourcesOf: async (groupVersion) => new Set(groups.includes(groupVersion.split('/')[0] ?? '') ? everyResource : []),
     hasResource: async (groupVersion) => groups.includes(groupVersion.split('/')[0] ?? ''),
   };
   for (const [path, object] of Object.entries(objects)) store(path, object);
@@ -143,6 +145,8 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
     before: (method: string, happens: () => void) => void refusals.push({ method, error: new Error(''), before: happens }),
   };
 }
+
+const everyResource = [...kindsWithImages.flatMap(({ doors }) => doors.map(({ resource }) => resource)), 'clusterversions', 'images'];
 
 type Filled = { webhooks?: { name: string }[] };
 

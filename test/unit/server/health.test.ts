@@ -21,6 +21,13 @@ describe('the health port', () => {
     expect((await server.inject('/metrics')).statusCode).toBe(200);
   });
 
+  test('/readyz has notes beside the conditions, which make nothing unready', async () => {
+    const server = createHealthServer([{ name: 'cluster', missing: () => undefined, notes: () => ['an API has not answered'] }], page);
+    onTestFinished(() => server.close());
+    const { statusCode, body } = await server.inject('/readyz');
+    expect([statusCode, body]).toEqual([200, '[+] cluster ok\n[!] cluster: an API has not answered\n']);
+  });
+
   test.each(['/healthz', '/readyz', '/metrics'])('%s answers GET alone', async (url) => {
     const server = setUp();
     for (const method of ['HEAD', 'POST', 'DELETE'] as const) expect((await server.inject({ method, url })).statusCode).toBe(404);

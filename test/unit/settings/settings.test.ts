@@ -90,6 +90,8 @@ describe('variables', () => {
     ['REGKEEPER_REGISTER=true REGKEEPER_MATCH_CONDITION=a,b', { webhookPolicy: { matchCondition: 'a,b' } }],
     ['REGKEEPER_REGISTER=true REGKEEPER_FAILURE_POLICY=Ignore', { webhookPolicy: { failurePolicy: 'Ignore' } }],
     ['REGKEEPER_REGISTER=true REGKEEPER_WEBHOOK_TIMEOUT_SECONDS=30', { webhookPolicy: { timeoutSeconds: 30 } }],
+    ['REGKEEPER_REGISTER=true REGKEEPER_ADMISSIONS_ENFORCER=disable', { admissionsEnforcer: 'disable' }],
+    ['REGKEEPER_REGISTER=true', { admissionsEnforcer: 'tolerate' }],
     ['REGKEEPER_HOST=127.0.0.1', { host: '127.0.0.1' }],
     ['REGKEEPER_PORT=0', { port: 0 }],
     ['REGKEEPER_HEALTH_PORT=1', { healthPort: 1 }],

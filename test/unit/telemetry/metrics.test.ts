@@ -26,6 +26,7 @@ function setUp(sources: Partial<MetricSources> = {}): Metrics {
     waitingNamespaces: () => 0,
     certificate: () => undefined,
     followed: () => [],
+    registration: () => undefined,
     auditDelivery: () => ({ failing: false, lost: 0 }),
     now: () => 5_000,
     ...sources,
@@ -303,6 +304,32 @@ describe('the state at the time of reading', () => {
       'regkeeper_certificate_expiry_timestamp_seconds 9',
       'regkeeper_certificate_start_timestamp_seconds 1',
     ]);
+  });
+
+  test('the webhook configurations: APIs that cannot be asked, and what another writer changes', async () => {
+    let unavailable: { api: string }[] = [];
+    let narrowed: string[] = [];
+    const apis = ['apps.openshift.io/v1', 'build.openshift.io/v1'];
+    const metrics = setUp({ registration: () => ({ apis, unavailable: () => unavailable, narrowed: () => narrowed }) });
+    const now = async () => [...(await samples(metrics, 'regkeeper_api')), ...(await samples(metrics, 'regkeeper_webhook'))];
+    expect(await now()).toEqual([
+      'regkeeper_api_unavailable{api="apps.openshift.io/v1"} 0',
+      'regkeeper_api_unavailable{api="build.openshift.io/v1"} 0',
+      'regkeeper_webhook_repairs_total{change="narrowed"} 0',
+      'regkeeper_webhook_repairs_total{change="weakened"} 0',
+      'regkeeper_webhooks_narrowed 0',
+    ]);
+    unavailable = [{ api: 'apps.openshift.io/v1' }];
+    narrowed = ['MutatingWebhookConfiguration'];
+    metrics.webhookRepaired('weakened');
+    expect(await now()).toEqual([
+      'regkeeper_api_unavailable{api="apps.openshift.io/v1"} 1',
+      'regkeeper_api_unavailable{api="build.openshift.io/v1"} 0',
+      'regkeeper_webhook_repairs_total{change="narrowed"} 0',
+      'regkeeper_webhook_repairs_total{change="weakened"} 1',
+      'regkeeper_webhooks_narrowed 1',
+    ]);
+    expect((await samples(setUp(), 'regkeeper_api_unavailable')).length + (await samples(setUp(), 'regkeeper_webhooks')).length).toBe(0);
   });
 
   test('audit records that cannot be written', async () => {

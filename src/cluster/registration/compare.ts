@@ -1,0 +1,204 @@
+/** How a live webhook configuration differs from what it should be, and how bad that is. Pure. */
+import { isDeepStrictEqual } from 'node:util';
+import { isObject, valueAt } from '../../object/json.ts';
+import type { WebhookEntry } from './desired.ts';
+import { isOurs, type LiveConfiguration, ownedPath, writersOf } from './live.ts';
+
+/** What a configuration should be. */
+export type Wanted = {
+  readonly webhooks: readonly WebhookEntry[];
+  /** Uid of the namespace that owns it. */
+  readonly owner: string;
+  /** What is done about the requirements that AKS adds to each namespaceSelector. */
+  readonly enforcer: EnforcerPolicy;
+};
+
+/** `tolerate`: they may stay. `disable`: AKS is asked, by label and annotation, to leave the configuration alone. */
+export type EnforcerPolicy = 'tolerate' | 'disable';
+
+export type Difference = {
+  /**
+   * `weakened`: requests may pass unchecked, or be denied for want of an answer. `narrowed`: the webhooks are called as they should be, but for
+   * fewer namespaces or objects, or only metadata differs. Repeated repairs of the latter are the half of an endless fight.
+   */
+  readonly severity: 'weakened' | 'narrowed';
+  /** In plain words, such as `pods.validate.regkeeper.io: failurePolicy`. */
+  readonly fields: readonly string[];
+  /** Where `managedFields` has the fields that differ. */
+  readonly owned: readonly (readonly string[])[];
+};
+
+/** AKS' admissions enforcer adds these to every webhook of a cluster: Azure/AKS#4002. In any order; its field manager is `admissionsenforcer`. */
+export const enforcerRequirements = [
+  { key: 'control-plane', operator: 'NotIn', values: ['true'] },
+  { key: 'kubernetes.azure.com/managedby', operator: 'NotIn', values: ['aks'] },
+] as const;
+
+/** AKS reads the label in some releases and the annotation in others. */
+export const optOut = { 'admissions.enforcer/disabled': 'true' } as const;
+
+/** With one of these, somebody else's controller writes its own CA into each caBundle: cert-manager's cainjector, OpenShift's service CA. */
+export const injectAnnotations = [
+  'cert-manager.io/inject-ca-from',
+  'cert-manager.io/inject-ca-from-secret',
+  'cert-manager.io/inject-apiserver-ca',
+  'service.beta.openshift.io/inject-cabundle',
+] as const;
+
+/** Undefined where nothing has to be written. */
+export function differenceOf(live: LiveConfiguration, wanted: Wanted): Difference | undefined {
+  const found = [...differencesOfMetadata(live, wanted), ...differencesOfEntries(live, wanted)];
+  if (found.length === 0) return undefined;
+  return {
+    severity: found.some(({ narrowed }) => !narrowed) ? 'weakened' : 'narrowed',
+    fields: found.map(({ text }) => text),
+    owned: found.map(({ owned }) => owned),
+  };
+}
+
+/** Who made the difference, by the names of their field managers; empty where that is unknown. */
+export function authorsOf(live: LiveConfiguration, { owned }: Difference): string[] {
+  return writersOf(live, owned);
+}
+
+/** The entries with the requirements of AKS where they are there already: what we write then changes nothing for it. */
+export function withTolerated(live: LiveConfiguration, { webhooks, enforcer }: Wanted): WebhookEntry[] {
+  if (enforcer !== 'tolerate') return [...webhooks];
+  return webhooks.map((entry) => {
+    const present = (live.webhooks ?? []).find(({ name }) => name === entry.name);
+    const added = addedRequirements(present?.namespaceSelector, entry.namespaceSelector)?.filter(isOfEnforcer) ?? [];
+    if (added.length === 0) return entry;
+    // As it is there, where nothing else differs: an order of our own would be another change.
+    const everything = requirementsOf(present?.namespaceSelector) ?? [];
+    const ours = requirementsOf(entry.namespaceSelector) ?? [];
+    const isExactly = everything.length === ours.length + added.length;
+    return { ...entry, namespaceSelector: { matchExpressions: isExactly ? everything : [...ours, ...added] } };
+  });
+}
+
+/**
+ * What an apply of the wanted entries leaves behind, since it takes away only what it wrote itself: entries in our name that another writer
+ * made, as a restored backup has them, and match conditions added to ours, which may switch an entry off.
+ */
+export function leftOversOf({ webhooks }: LiveConfiguration, wanted: readonly WebhookEntry[]): LeftOver[] {
+  return (webhooks ?? [])
+    .filter(({ name }) => isOurs(name))
+    .flatMap(({ name, matchConditions }) => {
+      const entry = wanted.find((each) => each.name === name);
+      if (!entry) return [{ entry: name }];
+      const known = new Set(namesOf(entry.matchConditions));
+      return namesOf(matchConditions).flatMap((condition) => (known.has(condition) ? [] : [{ entry: name, condition }]));
+    });
+}
+
+/** A whole entry, or one condition of it. */
+export type LeftOver = { readonly entry: string; readonly condition?: string };
+
+function namesOf(list: unknown): string[] {
+  return (Array.isArray(list) ? list : []).map(({ name }) => String(name));
+}
+
+/** Annotations by which another controller is told to write into our entries. */
+export function injectAnnotationsOf({ metadata: { annotations = {} } }: LiveConfiguration): string[] {
+  return injectAnnotations.filter((name) => Object.hasOwn(annotations, name));
+}
+
+type Found = { readonly text: string; readonly owned: readonly string[]; readonly narrowed: boolean };
+
+function differencesOfMetadata(live: LiveConfiguration, { webhooks, owner, enforcer }: Wanted): Found[] {
+  const { ownerReferences, labels, annotations } = live.metadata;
+  const found: Found[] = [];
+  const ofMetadata = (field: 'labels' | 'annotations', name: string): Found => ({
+    text: `metadata.${field}: ${name}`,
+    owned: ['f:metadata', `f:${field}`, `f:${name}`],
+    narrowed: true,
+  });
+  if (!ownerReferences?.some(({ uid }) => uid === owner)) {
+    found.push({ text: 'metadata.ownerReferences', owned: ['f:metadata', 'f:ownerReferences'], narrowed: false });
+  }
+  if (webhooks.length > 0) found.push(...injectAnnotationsOf(live).map((name) => ofMetadata('annotations', name)));
+  for (const [name, value] of Object.entries(optOut)) {
+    for (const [field, map] of Object.entries({ labels, annotations }) as ['labels' | 'annotations', typeof labels][]) {
+      const { owned, ...rest } = ofMetadata(field, name);
+      // What an administrator has set there is none of our business; what we have set goes with the setting.
+      const differs = enforcer === 'disable' ? map?.[name] !== value : map?.[name] !== undefined && isOwnedByUs(live, owned);
+      if (differs) found.push({ ...rest, owned });
+    }
+  }
+  return found;
+}
+
+function isOwnedByUs({ ownership }: LiveConfiguration, path: readonly string[]): boolean {
+  return valueAt(ownership?.ours, path) !== undefined;
+}
+
+/** Entries of others are not ours to evaluate. */
+function differencesOfEntries(live: LiveConfiguration, { webhooks, enforcer }: Wanted): Found[] {
+  const ours = (live.webhooks ?? []).filter(({ name }) => isOurs(name));
+  const unwanted = ours.filter(({ name }) => !webhooks.some((entry) => entry.name === name));
+  return [
+    ...webhooks.flatMap((entry) => {
+      const present = ours.find(({ name }) => name === entry.name);
+      return present ? differencesOfEntry(present, entry, enforcer) : [wholeEntry(entry, 'is missing')];
+    }),
+    ...unwanted.map((entry) => wholeEntry(entry, 'is not wanted')),
+  ];
+}
+
+function wholeEntry({ name }: WebhookEntry, what: string): Found {
+  return { text: `${name} ${what}`, owned: ownedPath(name, 'name'), narrowed: false };
+}
+
+const selectors = ['namespaceSelector', 'objectSelector'];
+/** Compared although an entry may not write them: what another writer adds there decides on which requests are sent. */
+const decisive = [...selectors, 'matchConditions'];
+
+/** In every field we write, and in those that decide on calls; the API server adds defaults to the others. */
+function differencesOfEntry(present: WebhookEntry, entry: WebhookEntry, enforcer: EnforcerPolicy): Found[] {
+  return [...new Set([...Object.keys(entry), ...decisive])].flatMap((field): Found[] => {
+    const [is, should] = [present[field], entry[field]];
+    const found = { text: `${entry.name}: ${field}`, owned: ownedPath(entry.name, field) };
+    if (!selectors.includes(field)) return isSame(field, is, should) ? [] : [{ ...found, narrowed: false }];
+    const added = addedRequirements(is, should);
+    if (added === undefined) return [{ ...found, narrowed: false }];
+    const tolerated = field === 'namespaceSelector' && enforcer === 'tolerate' && added.every(isOfEnforcer);
+    return added.length === 0 || tolerated ? [] : [{ ...found, narrowed: true }];
+  });
+}
+
+function isSame(field: string, is: unknown, should: unknown): boolean {
+  if (field !== 'matchConditions') return isDeepStrictEqual(is, should);
+  // A map by name for the API server: their order means nothing.
+  const byName = (list: unknown) => new Map((Array.isArray(list) ? list : []).map(({ name, expression }) => [name, expression]));
+  return isDeepStrictEqual(byName(is), byName(should));
+}
+
+type Requirement = { readonly key: string; readonly operator: string; readonly values?: readonly string[] };
+
+/** The requirements of a selector beside those that it should have; undefined where one of these is missing. All must hold, so more select less. */
+function addedRequirements(is: unknown, should: unknown): Requirement[] | undefined {
+  const [present, wanted] = [requirementsOf(is), requirementsOf(should)];
+  if (present === undefined || wanted === undefined) return undefined;
+  const rest = [...present];
+  for (const requirement of wanted) {
+    const index = rest.findIndex((each) => isDeepStrictEqual(each, requirement));
+    if (index === -1) return undefined;
+    rest.splice(index, 1);
+  }
+  return rest;
+}
+
+/** `matchLabels` as requirements too. */
+function requirementsOf(selector: unknown): Requirement[] | undefined {
+  if (selector === undefined || selector === null) return [];
+  if (!isObject(selector)) return undefined;
+  const { matchExpressions = [], matchLabels = {} } = selector as {
+    matchExpressions?: Requirement[];
+    matchLabels?: Record<string, string>;
+  };
+  return [...matchExpressions, ...Object.entries(matchLabels).map(([key, value]) => ({ key, operator: 'In', values: [value] }))];
+}
+
+function isOfEnforcer(requirement: Requirement): boolean {
+  return enforcerRequirements.some((each) => isDeepStrictEqual(each, requirement));
+}

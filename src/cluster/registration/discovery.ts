@@ -1,0 +1,159 @@
+/**
+ * Which of the kinds the cluster serves. Each API is asked by itself, for a limited time, beside the others: one that cannot be asked (an
+ * aggregated API whose server is unavailable answers 503, or nothing) must keep nobody else's webhook from being registered.
+ */
+import type { ApiClient, Log } from '../api.ts';
+import { ApiError } from '../api.ts';
+import { type Checks, keepChecking, type Schedule } from '../checks.ts';
+import { messageOf } from '../refusals.ts';
+import type { RegisteredKind } from './desired.ts';
+
+export type Discovery = {
+  /** Whether every API has been asked once, with an answer or not. */
+  readonly asked: boolean;
+  /**
+   * The kinds to register, with the doors that the cluster serves. Of an API that cannot be asked: those that it served last; else, after a
+   * restart, those in `registered`; else, on a fresh install, all of them. A door that does not exist opens for nobody.
+   */
+  kinds(registered: (kind: RegisteredKind) => readonly string[] | undefined): readonly RegisteredKind[];
+  /** Whether this is OpenShift; `registered` is what the live entries say, where they say something. */
+  openshift(registered: boolean | undefined): boolean;
+  /** All that are asked, as `group/version`. */
+  readonly apis: readonly string[];
+  /** Those that cannot be asked just now. */
+  unavailable(): readonly UnavailableApi[];
+  close(): void;
+};
+
+export type UnavailableApi = {
+  /** `group/version`. */
+  readonly api: string;
+  readonly reason: string;
+  /** Epoch milliseconds. */
+  readonly since: number;
+};
+
+export type DiscoveryOptions = {
+  readonly client: ApiClient;
+  readonly kinds: readonly RegisteredKind[];
+  readonly log: Log;
+  /** Something is known that was not before, or is different. */
+  readonly onChange: () => void;
+  /** Epoch milliseconds. */
+  readonly now?: (() => number) | undefined;
+  readonly schedule?: Schedule | undefined;
+};
+
+/** The API server itself gives an aggregated API 5 s to answer its probe; a webhook that is missing cannot wait that long. */
+const answerWithin = 3_000;
+
+const platformApi = 'config.openshift.io/v1';
+const platformResource = 'clusterversions';
+
+type Api = {
+  /** Undefined until it has answered once. */
+  served?: ReadonlySet<string> | undefined;
+  trouble?: UnavailableApi | undefined;
+  /** It said before that it does not exist, and now it answers with an error: somebody is installing it. */
+  coming?: boolean;
+};
+
+export function discover({ client, kinds, log, onChange, now = Date.now, schedule }: DiscoveryOptions): Discovery {
+  const apis = new Map<string, Api>([...kinds.filter(isOptional).map(apiOf), platformApi].map((name) => [name, {}]));
+  let asked = false;
+  let platformListed = false;
+
+  const checks: Checks = keepChecking({
+    check: async () => {
+      const before = stateOf();
+      await Promise.all([...apis].map(([name, api]) => ask(name, api)));
+      asked = true;
+      if (stateOf() !== before) onChange();
+      return [...apis.values()].some(({ trouble }) => trouble) ? 'again' : undefined;
+    },
+    onFailure: (err) => log.error({ err }, `the APIs of the cluster could not be asked: ${messageOf(err)}`),
+    everyMilliseconds: 60_000,
+    apartMilliseconds: 5_000,
+    schedule,
+  });
+  checks.soon();
+
+  async function ask(name: string, api: Api): Promise<void> {
+    try {
+      api.served = await client.resourcesOf(name, { timeoutMilliseconds: answerWithin });
+      api.coming = false;
+      if (api.trouble) log.info({ api: name }, `${name} answers again`);
+      api.trouble = undefined;
+    } catch (error) {
+      const reason = messageOf(error);
+      // Nothing but the API server's own answer says that there is something now; a lost connection says nothing.
+      api.coming = api.served?.size === 0 && error instanceof ApiError && error.status >= 500;
+      if (!api.trouble) log.warn({ api: name, err: error }, `${name} cannot be asked what it serves: ${reason}; ${consequence(name)}`);
+      api.trouble = { api: name, reason, since: api.trouble?.since ?? now() };
+      if (name === platformApi && api.served === undefined) platformListed = await isListed(client, platformApi);
+    }
+  }
+
+  function stateOf(): string {
+    const state = [...apis].map(([name, { served, trouble, coming }]) => [name, [...(served ?? [])], trouble !== undefined, coming]);
+    return JSON.stringify([asked, platformListed, state]);
+  }
+
+  return {
+    get asked() {
+      return asked;
+    },
+    kinds: (registered) =>
+      kinds
+        .map((kind) => {
+          if (!isOptional(kind)) return kind;
+          const open = doorsOf(kind, apis.get(apiOf(kind)) ?? {}, registered);
+          return { ...kind, doors: kind.doors.filter(({ resource }) => open === undefined || open.includes(resource)) };
+        })
+        .filter(({ doors }) => doors.length > 0),
+    openshift(registered) {
+      const { served } = apis.get(platformApi) ?? {};
+      // Without any sign of OpenShift nothing is left out: elsewhere anybody may create a namespace `openshift-…`.
+      return served?.has(platformResource) ?? registered ?? platformListed;
+    },
+    apis: [...apis.keys()],
+    unavailable: () => [...apis.values()].flatMap(({ trouble }) => trouble ?? []),
+    close: () => checks.close(),
+  };
+}
+
+/** Undefined: all of them. */
+function doorsOf(
+  kind: RegisteredKind,
+  { served, trouble, coming }: Api,
+  registered: (kind: RegisteredKind) => readonly string[] | undefined,
+): readonly string[] | undefined {
+  if (served === undefined) return registered(kind);
+  if (trouble && coming) return undefined;
+  return kind.doors.map(({ resource }) => resource).filter((resource) => served.has(resource));
+}
+
+/** Kubernetes' own kinds always exist; the rest only where somebody installed it. */
+function isOptional({ group }: RegisteredKind): boolean {
+  return group.includes('.');
+}
+
+function apiOf({ group, version }: RegisteredKind): string {
+  return `${group}/${version}`;
+}
+
+function consequence(api: string): string {
+  if (api === platformApi) return 'whether this is OpenShift is taken from the webhook configurations until it answers';
+  return 'its kinds stay registered as they are until it answers, and on a new installation all of them are registered';
+}
+
+/** The list of groups is the API server's own answer, also while the server behind a group is unavailable. */
+async function isListed(client: ApiClient, api: string): Promise<boolean> {
+  try {
+    const path = `/apis/${api.slice(0, api.indexOf('/'))}`;
+    await client.request({ method: 'GET', path, timeoutMilliseconds: answerWithin });
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,91 @@
+/** The two webhook configurations as they are in the cluster, and who wrote which of their fields. */
+import { isObject, valueAt } from '../../object/json.ts';
+import type { KubeObject } from '../api.ts';
+import { probeName } from '../probe.ts';
+import type { WebhookEntry } from './desired.ts';
+
+export type Configuration = { readonly kind: string; readonly plural: string; readonly entries: 'mutating' | 'validating' };
+
+export const configurations: readonly Configuration[] = [
+  { kind: 'MutatingWebhookConfiguration', plural: 'mutatingwebhookconfigurations', entries: 'mutating' },
+  { kind: 'ValidatingWebhookConfiguration', plural: 'validatingwebhookconfigurations', entries: 'validating' },
+];
+
+export const apiOfConfigurations = 'admissionregistration.k8s.io/v1';
+/** Of both configurations, and the field manager of what we write into them. */
+export const ourName = 'regkeeper';
+export const configurationPaths = configurations.map(({ plural }) => `/apis/${apiOfConfigurations}/${plural}`);
+
+export type LiveConfiguration = KubeObject & {
+  metadata: { ownerReferences?: { uid: string }[] };
+  webhooks?: WebhookEntry[] | null;
+  /** Kept from `managedFields`; see {@link withOwnership}. */
+  ownership?: Ownership;
+};
+
+/** Field sets as `managedFields[].fieldsV1` has them. */
+export type Ownership = {
+  /** What the last server-side apply of a replica of ours wrote. */
+  readonly ours: unknown;
+  /** The other managers, the latest writer first. */
+  readonly others: readonly { readonly manager: string; readonly fields: unknown }[];
+};
+
+/** Notes who wrote what, while managedFields are still there: a watched object is held without them. */
+export function withOwnership(live: LiveConfiguration): LiveConfiguration {
+  const list = valueAt(live, ['metadata', 'managedFields']);
+  const managed = (Array.isArray(list) ? list : []).filter(isObject);
+  const isOurs = ({ manager, operation }: Record<string, unknown>) => manager === ourName && operation === 'Apply';
+  const others = managed
+    .filter((each) => !isOurs(each))
+    .sort((one, other) => String(other.time ?? '').localeCompare(String(one.time ?? '')))
+    .map(({ manager, fieldsV1 }) => ({ manager: String(manager ?? ''), fields: fieldsV1 }));
+  return { ...live, ownership: { ours: managed.find(isOurs)?.fieldsV1, others } };
+}
+
+/** Whether a replica of ours wrote this field of the entry last, such as `['f:clientConfig', 'f:caBundle']`. */
+export function isWrittenByUs({ ownership }: LiveConfiguration, entry: string, path: readonly string[]): boolean {
+  return valueAt(ownership?.ours, ['f:webhooks', keyOf(entry), ...path]) !== undefined;
+}
+
+/** Names of the managers that wrote the fields; where nobody is known to own them, as after a removal, who wrote last. */
+export function writersOf({ ownership }: LiveConfiguration, fields: readonly (readonly string[])[]): string[] {
+  const { others = [] } = ownership ?? {};
+  const owners = others.filter((each) => fields.some((path) => valueAt(each.fields, path) !== undefined));
+  return [...new Set((owners.length > 0 ? owners : others.slice(0, 1)).map(({ manager }) => manager))];
+}
+
+/** Where `managedFields` has a field of an entry. */
+export function ownedPath(entry: string, field: string): string[] {
+  return ['f:webhooks', keyOf(entry), `f:${field}`];
+}
+
+function keyOf(entry: string): string {
+  return `k:{"name":"${entry}"}`;
+}
+
+export function isOurs(name: string): boolean {
+  return name.endsWith('.regkeeper.io');
+}
+
+/** Not the probe, which waits for nobody's answer. */
+export function callsUs({ name }: WebhookEntry): boolean {
+  return isOurs(name) && name !== probeName;
+}
+
+export function isInService({ webhooks }: LiveConfiguration): boolean {
+  return (webhooks ?? []).some(callsUs);
+}
+
+/** The CAs by which the API server verifies the server that answers for the entry, PEM. */
+export function bundleOf({ clientConfig }: WebhookEntry): string {
+  const { caBundle = '' } = (clientConfig ?? {}) as { caBundle?: string };
+  return Buffer.from(caBundle, 'base64').toString();
+}
+
+/** The bundles that a replica of ours has written: what another writer put in is repaired, not kept. */
+export function bundlesOfOurs(live: LiveConfiguration | undefined): string[] {
+  if (!live) return [];
+  const written = (name: string) => isWrittenByUs(live, name, ['f:clientConfig', 'f:caBundle']);
+  return (live.webhooks ?? []).filter((entry) => callsUs(entry) && written(entry.name)).map(bundleOf);
+}

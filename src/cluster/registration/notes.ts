@@ -1,0 +1,12 @@
+/** What `/readyz` says about the webhook configurations although it makes no replica unready. */
+import type { Registration } from '../registration.ts';
+import { ourName } from './live.ts';
+
+export function registrationNotes({ unavailable, narrowed }: Pick<Registration, 'unavailable' | 'narrowed'>): string[] {
+  return [
+    ...unavailable().map(({ api, reason, since }) => {
+      return `${api} has not answered since ${new Date(since).toISOString()}, so its kinds stay registered as they are: ${reason}`;
+    }),
+    ...narrowed().map((kind) => `another writer keeps narrowing the ${kind} ${ourName}, so it is put back less often: see the log`),
+  ];
+}

@@ -1,0 +1,74 @@
+/** Reports what other writers did to the webhook configurations: each writer once, and once more when it does it again and again. */
+import type { Log } from '../api.ts';
+import { type Difference, enforcerRequirements, injectAnnotations } from './compare.ts';
+import { ourName } from './live.ts';
+
+export type Repair = {
+  /** Kind of the configuration. */
+  readonly kind: string;
+  readonly difference: Difference;
+  /** Field managers that made the difference; empty where they are unknown. */
+  readonly managers: readonly string[];
+  /** Milliseconds until the next repair of the same sort, 0 where that does not wait. */
+  readonly pause: number;
+};
+
+export type RepairLog = { repaired(repair: Repair): void };
+
+/** After so long without a repair a writer is reported again. */
+const forgetAfter = 30 * 60_000;
+/** A writer that goes on for ever is reported again, with the count. */
+const repeatAfter = 6 * 60 * 60_000;
+
+/** `clock` in milliseconds that only go forward. */
+export function createRepairLog(log: Log, clock: () => number): RepairLog {
+  const known = new Map<string, { count: number; last: number; reported: number }>();
+  return {
+    repaired({ kind, difference, managers, pause }) {
+      const who = managers.length > 0 ? managers.join(', ') : 'an unknown writer';
+      const key = `${kind} ${difference.severity} ${who}`;
+      const now = clock();
+      for (const [each, { last }] of known) if (now - last > forgetAfter) known.delete(each);
+      const seen = known.get(key) ?? { count: 0, last: now, reported: now };
+      seen.count += 1;
+      seen.last = now;
+      known.set(key, seen);
+      const fields = { kind, managers, changed: difference.fields, count: seen.count };
+      const what = `the ${kind} ${ourName} (${brief(difference.fields)})`;
+      if (seen.count === 1) log.warn(fields, `${who} changed ${what}: put back${hint(difference)}`);
+      else if (seen.count === 2 || now - seen.reported > repeatAfter) {
+        seen.reported = now;
+        log.warn(fields, `${who} keeps changing ${what}: ${outlook(difference, pause)}; ${remedy(difference, who)}`);
+      } else log.debug(fields, `${who} changed ${what} again: put back`);
+    },
+  };
+}
+
+function brief(fields: readonly string[]): string {
+  const rest = fields.length - 3;
+  return `${fields.slice(0, 3).join(', ')}${rest > 0 ? `, and ${rest} more` : ''}`;
+}
+
+function outlook({ severity }: Difference, pause: number): string {
+  if (severity === 'weakened') return 'it is put back at once each time, and no longer reported';
+  return `from now on it is put back less and less often, next in ${Math.round(pause / 1_000)} s and at last every 10 minutes`;
+}
+
+function hint({ fields }: Difference): string {
+  const annotation = injectAnnotations.find((name) => fields.some((field) => field.endsWith(name)));
+  if (annotation === undefined) return '';
+  return `. The annotation ${annotation} was removed, because regkeeper writes caBundle itself: remove it where it comes from`;
+}
+
+function remedy(difference: Difference, who: string): string {
+  const { fields, severity } = difference;
+  if (hint(difference) !== '') return `remove the annotation where it comes from, or stop ${who}`;
+  if (severity === 'narrowed' && fields.some((field) => field.startsWith('metadata.'))) {
+    return `let ${who} leave labels and annotations of the configuration alone, or choose --admissions-enforcer tolerate`;
+  }
+  if (severity === 'narrowed' && who.includes('admissionsenforcer')) {
+    return `choose --admissions-enforcer tolerate, which accepts ${enforcerRequirements.map(({ key }) => key).join(' and ')}`;
+  }
+  if (severity === 'narrowed') return `if it is right to call the webhooks for less, choose --namespace-selector; if not, stop ${who}`;
+  return `stop ${who}, or let it ignore what the field manager ${ourName} writes`;
+}

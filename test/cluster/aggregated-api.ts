@@ -1,0 +1,141 @@
+/**
+ * An aggregated API: an APIService whose requests the API server passes on to a server of the test's own. It stands for OpenShift's, which run
+ * in Pods and may be unavailable or slow while the cluster works. Custom resources cannot stand for that: they never answer 503.
+ */
+import type { ServerResponse } from 'node:http';
+import { createServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import { createCertificateAuthority, issueServerCertificate } from '../../src/tls/certificates.ts';
+import { type Target, waitFor } from './target.ts';
+
+export type AggregatedApi = {
+  /** Answers requests. Resolves when the API server passes them on. */
+  answer(): Promise<void>;
+  /** Takes connections and does not answer. */
+  beSlow(): Promise<void>;
+  /** No server is behind the Service. Resolves when the API server answers 503. */
+  beUnavailable(): Promise<void>;
+  /** Answers 404 to everything, as a server that has not installed its APIs yet. */
+  knowNothing(): Promise<void>;
+  /** Requests for the list of resources that were passed on so far. */
+  discoveries(): number;
+  /** Nothing serves the API any more. */
+  remove(): Promise<void>;
+};
+
+export type AggregatedApiOptions = {
+  readonly cluster: Target;
+  readonly group: string;
+  readonly version: string;
+  readonly resources: readonly { readonly name: string; readonly kind: string }[];
+};
+
+/** Nothing else may serve the API. It is unavailable at first; call `remove` at the end. */
+export async function startAggregatedApi({ cluster, group, version, resources }: AggregatedApiOptions): Promise<AggregatedApi> {
+  const { kubectl } = cluster;
+  const namespace = await cluster.namespace();
+  const host = `aggregated.${namespace}.svc`;
+  const sockets = new Set<Socket>();
+  let mode: 'answer' | 'slow' | 'nothing' = 'answer';
+  let discoveries = 0;
+
+  const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)];
+  const authority = createCertificateAuthority({ commonName: 'aggregated API', notBefore, notAfter });
+  const leaf = issueServerCertificate({ authority, commonName: host, dnsNames: [host], ipAddresses: [], notBefore, notAfter });
+  const server = createServer({ key: leaf.key, cert: leaf.certificate }, (incoming, response) => {
+    const { pathname } = new URL(incoming.url ?? '/', 'https://aggregated');
+    if (pathname === `/apis/${group}/${version}`) discoveries += 1;
+    if (mode === 'slow') return;
+    send(response, mode === 'answer' ? contentOf(pathname, { group, version, resources }) : undefined);
+  });
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = { namespace, service: 'aggregated', port: 443 };
+  const { port } = server.address() as AddressInfo;
+
+  const metadata = { name: 'aggregated', namespace };
+  await apply({ apiVersion: 'v1', kind: 'Service', metadata, spec: { ports: [{ port: 443 }] } });
+  // The API server calls an APIService available only where its Service has an endpoint; the egress proxy decides where connections go.
+  await apply({
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: { ...metadata, labels: { 'kubernetes.io/service-name': 'aggregated' } },
+    addressType: 'IPv4',
+    endpoints: [{ addresses: ['10.244.250.1'], conditions: { ready: true } }],
+    ports: [{ name: '', port: 443, protocol: 'TCP' }],
+  });
+  await apply({
+    apiVersion: 'apiregistration.k8s.io/v1',
+    kind: 'APIService',
+    metadata: { name: `${version}.${group}` },
+    spec: {
+      group,
+      version,
+      service: { namespace, name: 'aggregated', port: 443 },
+      caBundle: Buffer.from(authority.certificate).toString('base64'),
+      groupPriorityMinimum: 1_000,
+      versionPriority: 15,
+    },
+  });
+
+  const ask = () => kubectl(['get', '--raw', `/apis/${group}/${version}`, '--request-timeout=2s'], { allowFailure: true });
+  const set = async (to: typeof mode, routed: boolean, reached: (said: string, code: number) => boolean) => {
+    mode = to;
+    if (routed) await cluster.routeService(address, port);
+    else await cluster.unrouteService(address);
+    // Connections that were opened before stay open.
+    for (const socket of sockets) socket.destroy();
+    await waitFor(
+      async () => {
+        const { stdout, stderr, code } = await ask();
+        return reached(stdout + stderr, code ?? 1);
+      },
+      { deadlineSeconds: 60, what: `the aggregated API to be seen as "${to}", ${routed ? 'routed' : 'not routed'}` },
+    );
+  };
+  const api: AggregatedApi = {
+    answer: () => set('answer', true, (said, code) => code === 0 && said.includes('APIResourceList')),
+    beSlow: () => set('slow', true, (_said, code) => code !== 0),
+    beUnavailable: () => set('answer', false, (said) => /unable to handle|ServiceUnavailable|unavailable/i.test(said)),
+    knowNothing: () => set('nothing', true, (said) => /NotFound|not find/i.test(said)),
+    discoveries: () => discoveries,
+    async remove() {
+      await kubectl(['delete', 'apiservice', `${version}.${group}`, '--ignore-not-found']);
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
+  };
+  await api.beUnavailable();
+  return api;
+
+  async function apply(manifest: object): Promise<void> {
+    await kubectl(['apply', '-f', '-'], { stdin: JSON.stringify(manifest) });
+  }
+}
+
+function contentOf(path: string, { group, version, resources }: Omit<AggregatedApiOptions, 'cluster'>): object | undefined {
+  const groupVersion = `${group}/${version}`;
+  const versions = [{ groupVersion, version }];
+  if (path === '/apis')
+    return { kind: 'APIGroupList', apiVersion: 'v1', groups: [{ name: group, versions, preferredVersion: versions[0] }] };
+  if (path === `/apis/${group}`) return { kind: 'APIGroup', apiVersion: 'v1', name: group, versions, preferredVersion: versions[0] };
+  if (path !== `/apis/${groupVersion}`) return undefined;
+  const verbs = ['create', 'delete', 'get', 'list', 'patch', 'update', 'watch'];
+  return {
+    kind: 'APIResourceList',
+    apiVersion: 'v1',
+    groupVersion,
+    resources: resources.map(({ name, kind }) => ({ name, kind, namespaced: true, singularName: '', verbs })),
+  };
+}
+
+function send(response: ServerResponse, content: object | undefined): void {
+  response.statusCode = content ? 200 : 404;
+  response.setHeader('content-type', 'application/json');
+  response.end(
+    JSON.stringify(content ?? { kind: 'Status', apiVersion: 'v1', status: 'Failure', reason: 'NotFound', code: 404, message: 'not found' }),
+  );
+}

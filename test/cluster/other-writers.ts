@@ -1,0 +1,100 @@
+/** Other controllers that write regkeeper's webhook configurations, as clusters have them. Each follows both configurations and writes by PUT. */
+import { isDeepStrictEqual } from 'node:util';
+import { type ApiClient, ApiError, connectApi, type KubeObject } from '../../src/cluster/api.ts';
+import { loadKubeConfig } from '../../src/cluster/kubeconfig.ts';
+import { watchCollection } from '../../src/cluster/reflector.ts';
+import { configurationPaths } from '../../src/cluster/registration/live.ts';
+
+export type WebhookConfiguration = KubeObject & {
+  metadata: { generation?: number };
+  webhooks?: ({ name: string; clientConfig: { caBundle?: string }; namespaceSelector?: Selector } & Record<string, unknown>)[];
+};
+type Selector = { matchExpressions?: { key: string; operator: string; values?: string[] }[] };
+
+export type OtherWriter = {
+  /** Writes so far that the API server took. */
+  writes(): number;
+  stop(): Promise<void>;
+};
+
+/** Changes the configuration it is given, or leaves it as it is. */
+type Change = (configuration: WebhookConfiguration) => void;
+
+/** AKS' admissions enforcer: two requirements in each namespaceSelector, unless the configuration opts out. Azure/AKS#4002. */
+export function startEnforcer(kubeconfig: string): Promise<OtherWriter> {
+  return startWriter(kubeconfig, 'admissionsenforcer', ({ metadata, webhooks = [] }) => {
+    const disabled = 'admissions.enforcer/disabled';
+    if (metadata.labels?.[disabled] === 'true' || metadata.annotations?.[disabled] === 'true') return;
+    for (const webhook of webhooks) {
+      webhook.namespaceSelector ??= {};
+      webhook.namespaceSelector.matchExpressions ??= [];
+      const list = webhook.namespaceSelector.matchExpressions;
+      for (const each of enforced) if (!list.some(({ key }) => key === each.key)) list.push(each);
+    }
+  });
+}
+
+const enforced = [
+  { key: 'control-plane', operator: 'NotIn', values: ['true'] },
+  { key: 'kubernetes.azure.com/managedby', operator: 'NotIn', values: ['aks'] },
+];
+
+/** One that narrows in a way of its own: a label that any namespace may have. */
+export function startNarrower(kubeconfig: string): Promise<OtherWriter> {
+  return startWriter(kubeconfig, 'narrower', ({ webhooks = [] }) => {
+    for (const webhook of webhooks) {
+      const list = webhook.namespaceSelector?.matchExpressions ?? [];
+      if (!list.some(({ key }) => key === 'unchecked')) webhook.namespaceSelector = { matchExpressions: [...list, narrowing] };
+    }
+  });
+}
+
+const narrowing = { key: 'unchecked', operator: 'DoesNotExist' };
+
+/** cert-manager's cainjector: its own CA in each caBundle of what is annotated; `always` also where the annotation is gone. */
+export function startCaInjector(kubeconfig: string, caBundle: string, { always = false } = {}): Promise<OtherWriter> {
+  return startWriter(kubeconfig, 'cert-manager-cainjector', ({ metadata, webhooks = [] }) => {
+    if (!always && metadata.annotations?.['cert-manager.io/inject-ca-from'] === undefined) return;
+    for (const { clientConfig } of webhooks) clientConfig.caBundle = caBundle;
+  });
+}
+
+async function startWriter(kubeconfig: string, fieldManager: string, change: Change): Promise<OtherWriter> {
+  const client = connectApi(await loadKubeConfig({ file: kubeconfig, env: {} }));
+  let writes = 0;
+  let writing = Promise.resolve();
+  const look = (path: string) => {
+    writing = writing.then(async () => {
+      writes += (await writeOnce(client, path, fieldManager, change)) ? 1 : 0;
+    });
+  };
+  const watches = configurationPaths.map((path) =>
+    watchCollection({ client, path, fieldSelector: 'metadata.name=regkeeper', log: quiet, onChange: () => look(path) }),
+  );
+  return {
+    writes: () => writes,
+    async stop() {
+      await Promise.all(watches.map((watch) => watch.close()));
+      await writing;
+      await client.close();
+    },
+  };
+}
+
+/** Whether there was something to write, and it was written. */
+async function writeOnce(client: ApiClient, path: string, fieldManager: string, change: Change): Promise<boolean> {
+  try {
+    const live = await client.get<WebhookConfiguration>(`${path}/regkeeper`);
+    const changed = structuredClone(live);
+    change(changed);
+    if (isDeepStrictEqual(live, changed)) return false;
+    await client.replace(`${path}/regkeeper`, changed, { fieldManager });
+    return true;
+  } catch (error) {
+    // Somebody else was faster: the watch reports it. Gone: so is the work.
+    if (error instanceof ApiError && (error.status === 409 || error.status === 404)) return false;
+    throw error;
+  }
+}
+
+const quiet = { debug() {}, info() {}, warn() {}, error() {} };

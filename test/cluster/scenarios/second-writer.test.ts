@@ -1,0 +1,244 @@
+/** Other controllers that write the webhook configurations: no endless fight, and nothing passes unchecked for longer than it must. */
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { type ApiClient, connectApi } from '../../../src/cluster/api.ts';
+import { loadKubeConfig } from '../../../src/cluster/kubeconfig.ts';
+import { createCertificateAuthority } from '../../../src/tls/certificates.ts';
+import { startHonestRequests } from '../honest-requests.ts';
+import { type OtherWriter, startCaInjector, startEnforcer, startNarrower, type WebhookConfiguration } from '../other-writers.ts';
+import { target, waitFor } from '../target.ts';
+import { admits, changeConfiguration, entriesOf, generationsOf, paths, timeRepair } from '../webhook-configurations.ts';
+import { withRegkeeper } from '../with-regkeeper.ts';
+
+const cluster = target();
+const { kubeconfig } = cluster;
+const rules = 'mode: enforce\nunconfigured: deny\nrules:\n- {registry: good.example.com}\n';
+const untrusted = 'unknown.example.com/x';
+const trusted = 'good.example.com/app';
+/** How long a fight is watched, in seconds; the figures are printed by the minute. */
+const watched = Number(process.env.FIGHT_SECONDS ?? 30);
+
+let admin: ApiClient;
+let writer: OtherWriter | undefined;
+
+beforeAll(async () => {
+  admin = connectApi(await loadKubeConfig({ file: kubeconfig, env: {} }));
+});
+afterAll(async () => await admin.close());
+afterEach(async () => {
+  await writer?.stop();
+  writer = undefined;
+});
+
+describe.runIf(cluster.local)('beside regkeeper', () => {
+  const keeper = withRegkeeper(cluster, rules);
+  const warnings = (since: number) =>
+    keeper.server
+      ?.log()
+      .slice(since)
+      .filter(({ level }) => level === 'warn' || level === 'error') ?? [];
+  const logged = () => keeper.server?.log().length ?? 0;
+
+  /** Generations and log lines by the minute. */
+  async function fight(start: () => Promise<OtherWriter>) {
+    const [lines, generations] = [logged(), await generationsOf(admin)];
+    writer = await start();
+    const since = performance.now();
+    await pause(watched * 1_000);
+    const minutes = (performance.now() - since) / 60_000;
+    const figures = {
+      generations: (await generationsOf(admin)) - generations,
+      lines: logged() - lines,
+      warnings: warnings(lines).map(({ msg }) => String(msg)),
+    };
+    const byMinute = (count: number) => Math.round(count / minutes);
+    console.info(
+      `${watched} s: ${figures.generations} generations (${byMinute(figures.generations)}/min), ` +
+        `${figures.lines} log lines (${byMinute(figures.lines)}/min), the other wrote ${writer.writes()} times`,
+    );
+    for (const message of figures.warnings) console.info(`  ${message}`);
+    return figures;
+  }
+
+  test(
+    "AKS' enforcer has its two requirements, and nobody fights",
+    async () => {
+      const { generations, lines } = await fight(() => startEnforcer(kubeconfig));
+      // One write of the enforcer in each configuration.
+      expect(generations).toBe(2);
+      expect(lines).toBe(0);
+      const [entry] = await entriesOf(admin, paths.validating);
+      expect(entry?.namespaceSelector?.matchExpressions?.map(({ key }) => key)).toEqual(
+        expect.arrayContaining(['kubernetes.io/metadata.name', 'control-plane', 'kubernetes.azure.com/managedby']),
+      );
+      expect(await admits(admin, keeper.namespace, untrusted)).toBe(false);
+
+      // What must be repaired is repaired with the requirements in place, which gives the enforcer nothing to do.
+      const before = writer?.writes();
+      await changeConfiguration(admin, paths.validating, ({ webhooks = [] }) => {
+        for (const webhook of webhooks) webhook.failurePolicy = 'Ignore';
+      });
+      await waitFor(async () => (await entriesOf(admin, paths.validating)).some(({ failurePolicy }) => failurePolicy === 'Fail'), {
+        deadlineSeconds: 5,
+        what: 'the repair',
+      });
+      await pause(1_000);
+      expect(writer?.writes()).toBe(before);
+    },
+    (watched + 60) * 1_000,
+  );
+
+  test.each<[string, (live: WebhookConfiguration) => void]>([
+    ['emptied', empty],
+    [
+      'robbed of pods.validate',
+      (live) => {
+        live.webhooks = live.webhooks?.filter(({ name }) => !name.startsWith('pods.')) ?? [];
+      },
+    ],
+    ['set to Ignore', eachEntry({ failurePolicy: 'Ignore' })],
+    [
+      'given a condition that never holds',
+      ({ webhooks = [] }) => {
+        for (const each of webhooks)
+          each.matchConditions = [...((each.matchConditions ?? []) as object[]), { name: 'never', expression: 'false' }];
+      },
+    ],
+    ['given an objectSelector', eachEntry({ objectSelector: { matchLabels: { checked: 'yes' } } })],
+    [
+      'given rules of another kind',
+      eachEntry({ rules: [{ apiGroups: ['x.io'], apiVersions: ['v1'], operations: ['CREATE'], resources: ['x'], scope: 'Namespaced' }] }),
+    ],
+  ])('%s by PUT, the configurations are repaired within a second', async (what, change) => {
+    const honest = await startHonestRequests({ kubeconfig, namespace: await cluster.namespace(), image: trusted });
+    const before = await Promise.all(Object.values(paths).map((path) => entriesOf(admin, path)));
+    const repair = await timeRepair({
+      breakIt: async () => void (await Promise.all(Object.values(paths).map((path) => changeConfiguration(admin, path, change)))),
+      isRepaired: async () => {
+        const now = await Promise.all(Object.values(paths).map((path) => entriesOf(admin, path)));
+        return JSON.stringify(now.map(withoutOrder)) === JSON.stringify(before.map(withoutOrder));
+      },
+      tryPod: () => admits(admin, keeper.namespace, untrusted),
+    });
+    await honest.atLeast(200);
+    const result = await honest.stop();
+    console.info(
+      `${what}: repaired after ${repair.milliseconds} ms, ${repair.admitted} of ${repair.tried} untrusted Pods admitted; ${result.summary}`,
+    );
+    expect(repair.milliseconds).toBeLessThan(1_000);
+    expect(result.failed).toEqual([]);
+    expect(result.p99).toBeLessThan(2_500);
+    expect(await admits(admin, keeper.namespace, untrusted)).toBe(false);
+  });
+
+  describe('a CA injector', () => {
+    const foreign = () => {
+      const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)];
+      return Buffer.from(createCertificateAuthority({ commonName: 'other', notBefore, notAfter }).certificate).toString('base64');
+    };
+    const annotate = () =>
+      Promise.all(
+        Object.values(paths).map((path) =>
+          changeConfiguration(admin, path, ({ metadata }) => {
+            metadata.annotations = { ...metadata.annotations, 'cert-manager.io/inject-ca-from': 'x/y' };
+          }),
+        ),
+      );
+    async function admittedOf24() {
+      let admitted = 0;
+      for (let index = 0; index < 24; index += 1) {
+        await pause(1_000);
+        if (await admits(admin, keeper.namespace, trusted)) admitted += 1;
+      }
+      return admitted;
+    }
+
+    test('that was annotated onto the configurations: the annotation is removed, with one warning for each', async () => {
+      const lines = logged();
+      writer = await startCaInjector(kubeconfig, foreign());
+      await annotate();
+      const admitted = await admittedOf24();
+      console.info(`with an annotated injector ${admitted} of 24 Pods admitted, it wrote ${writer.writes()} times`);
+      for (const { msg } of warnings(lines)) console.info(`  ${msg}`);
+      expect(admitted).toBe(24);
+      expect(
+        warnings(lines).filter(({ msg }) => String(msg).includes('The annotation cert-manager.io/inject-ca-from was removed')),
+      ).toHaveLength(2);
+    });
+
+    test('that asks for no annotation is put back each time, four times a second at most', async () => {
+      const [lines, generations] = [logged(), await generationsOf(admin)];
+      const since = performance.now();
+      writer = await startCaInjector(kubeconfig, foreign(), { always: true });
+      const admitted = await admittedOf24();
+      const seconds = (performance.now() - since) / 1_000;
+      const written = (await generationsOf(admin)) - generations;
+      console.info(
+        `with an injector that never rests ${admitted} of 24 Pods admitted, ${Math.round(written / seconds)} generations/s, ${logged() - lines} log lines`,
+      );
+      // Two configurations, two writers, and some slack for a slow machine.
+      expect(written / seconds).toBeLessThan(17);
+      expect(logged() - lines).toBeLessThanOrEqual(4);
+    });
+  });
+
+  // The last ones: what they leave behind is repaired after a pause.
+  test(
+    'another writer that narrows is met with growing pauses, and two warnings that say what to do',
+    async () => {
+      const { generations, lines, warnings: said } = await fight(() => startNarrower(kubeconfig));
+      expect(generations).toBeLessThanOrEqual(2 * 8);
+      // For each configuration one of the change, and one of the fight.
+      expect(lines).toBeLessThanOrEqual(4);
+      expect(said.every((message) => message.startsWith('narrower '))).toBe(true);
+      expect(said.join('\n')).toContain('choose --namespace-selector');
+      const text = await (await fetch(`http://localhost:${keeper.server?.healthPort}/readyz`)).text();
+      expect(text).toContain('[!] cluster: another writer keeps narrowing');
+    },
+    (watched + 60) * 1_000,
+  );
+
+  test('what is weakened meanwhile is repaired at once all the same', async () => {
+    writer = await startNarrower(kubeconfig);
+    const repair = await timeRepair({
+      breakIt: () => changeConfiguration(admin, paths.validating, empty),
+      isRepaired: async () => (await entriesOf(admin, paths.validating)).length > 1,
+      tryPod: () => admits(admin, keeper.namespace, untrusted),
+    });
+    console.info(`emptied in a fight: repaired after ${repair.milliseconds} ms`);
+    expect(repair.milliseconds).toBeLessThan(1_000);
+  });
+});
+
+describe.runIf(cluster.local)('with --admissions-enforcer disable', () => {
+  withRegkeeper(cluster, rules, { flags: ['--admissions-enforcer', 'disable'] });
+
+  test('the configurations carry the opt-out as label and annotation, and the enforcer leaves them alone', async () => {
+    for (const path of Object.values(paths)) {
+      const { metadata } = await admin.get<WebhookConfiguration>(path);
+      expect(metadata).toMatchObject({
+        labels: { 'admissions.enforcer/disabled': 'true' },
+        annotations: { 'admissions.enforcer/disabled': 'true' },
+      });
+    }
+    const before = await generationsOf(admin);
+    writer = await startEnforcer(kubeconfig);
+    await pause(3_000);
+    expect(writer.writes()).toBe(0);
+    expect(await generationsOf(admin)).toBe(before);
+  });
+});
+
+function empty(live: WebhookConfiguration): void {
+  live.webhooks = [];
+}
+
+function eachEntry(change: object): (live: WebhookConfiguration) => void {
+  return ({ webhooks = [] }) => {
+    for (const each of webhooks) Object.assign(each, change);
+  };
+}
+
+function withoutOrder(entries: readonly { name: string }[]): object[] {
+  return [...entries].sort((one, other) => one.name.localeCompare(other.name));
+}

@@ -1,0 +1,98 @@
+/** Reading and breaking regkeeper's webhook configurations in scenarios, and counting what passes until they are repaired. */
+import { setTimeout as pause } from 'node:timers/promises';
+import { type ApiClient, ApiError } from '../../src/cluster/api.ts';
+import { configurationPaths } from '../../src/cluster/registration/live.ts';
+import type { WebhookConfiguration } from './other-writers.ts';
+
+const [mutatingPath = '', validatingPath = ''] = configurationPaths.map((path) => `${path}/regkeeper`);
+export const paths = { mutating: mutatingPath, validating: validatingPath };
+
+export function entriesOf(admin: ApiClient, path: string): Promise<NonNullable<WebhookConfiguration['webhooks']>> {
+  return admin.get<WebhookConfiguration>(path).then(({ webhooks }) => webhooks ?? []);
+}
+
+export async function generationsOf(admin: ApiClient): Promise<number> {
+  const live = await Promise.all(Object.values(paths).map((path) => admin.get<WebhookConfiguration>(path)));
+  return live.reduce((sum, { metadata }) => sum + (metadata.generation ?? 0), 0);
+}
+
+/** By PUT, as a person with `kubectl edit` or a tool that replaces does it. */
+export async function changeConfiguration(
+  admin: ApiClient,
+  path: string,
+  change: (live: WebhookConfiguration) => void,
+  fieldManager = 'somebody',
+): Promise<void> {
+  for (let round = 1; ; round += 1) {
+    const live = await admin.get<WebhookConfiguration>(path);
+    change(live);
+    try {
+      await admin.replace(path, live, { fieldManager });
+      return;
+    } catch (error) {
+      if (!(error instanceof ApiError && error.status === 409) || round >= 10) throw error;
+    }
+  }
+}
+
+export type Repair = {
+  /** From the change to the first reading that shows it repaired. */
+  readonly milliseconds: number;
+  /** Pods with an untrusted image that were admitted meanwhile, of so many that were tried. */
+  readonly admitted: number;
+  readonly tried: number;
+};
+
+/** Breaks something, then reads as fast as it can until it is repaired, while untrusted Pods are tried in a row. */
+export async function timeRepair({
+  breakIt,
+  isRepaired,
+  tryPod,
+}: {
+  breakIt: () => Promise<void>;
+  isRepaired: () => Promise<boolean>;
+  tryPod: () => Promise<boolean>;
+}): Promise<Repair> {
+  let admitted = 0;
+  let tried = 0;
+  let over = false;
+  const trying = (async () => {
+    while (!over) {
+      if (await tryPod()) admitted += 1;
+      tried += 1;
+    }
+  })();
+  await breakIt();
+  const since = performance.now();
+  while (!(await isRepaired())) {
+    if (performance.now() - since > 30_000) {
+      over = true;
+      await trying;
+      return { milliseconds: Number.POSITIVE_INFINITY, admitted, tried };
+    }
+    await pause(5);
+  }
+  const milliseconds = Math.round(performance.now() - since);
+  // What the API server has not seen yet it does not call: its own informer lags a little behind.
+  await pause(1_000);
+  over = true;
+  await trying;
+  return { milliseconds, admitted, tried };
+}
+
+/** Whether a Pod with this image is admitted, as a dry run. */
+export async function admits(admin: ApiClient, namespace: string, image: string): Promise<boolean> {
+  const body = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { generateName: 'tried-' },
+    spec: { containers: [{ name: 'x', image }] },
+  };
+  try {
+    await admin.create<object>(`/api/v1/namespaces/${namespace}/pods`, body, { dryRun: 'All' });
+    return true;
+  } catch (error) {
+    if (error instanceof ApiError) return false;
+    throw error;
+  }
+}
