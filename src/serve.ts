@@ -135,7 +135,7 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
   const health = createHealthServer(readiness, metrics);
   await listen(health, settings, 'healthPort', log);
 
-  client = settings.cluster && connectApi(await loadKubeConfig(kubeConfigChoice(settings.cluster, env)));
+  client = settings.cluster && connectApi(await loadKubeConfig(kubeConfigChoice(settings.cluster, env)), { streamsInitialState: true });
   if (client) {
     // Before anything waits for the cluster. Without one, a mistake in the rules stays a single line.
     tellSettings(settings, log);
