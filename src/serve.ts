@@ -6,6 +6,7 @@ import { buildRulesRecord } from './audit/rules-record.ts';
 import { type ApiClient, connectApi } from './cluster/api.ts';
 import { onTimer } from './cluster/checks.ts';
 import { ConfigurationError } from './cluster/configuration-error.ts';
+import { factNotes } from './cluster/fact-notes.ts';
 import { type ClusterFacts, watchClusterFacts } from './cluster/facts.ts';
 import { loadKubeConfig } from './cluster/kubeconfig.ts';
 import { type Leader, standForLeader } from './cluster/leader.ts';
@@ -117,7 +118,7 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
     certificates ? complaintAboutAge(certificates.current().certificate, clocks()) : 'there is no certificate yet';
   const readiness = [
     { name: 'rules', missing: () => book.missing() },
-    { name: 'cluster', missing: missingOfCluster },
+    { name: 'cluster', missing: missingOfCluster, notes: () => (clusterFacts ? factNotes(clusterFacts.gaps()) : []) },
     { name: 'certificate', missing: () => troubleWithCertificate() ?? authorityUnknown() },
     { name: 'running', missing: () => (stopping ? 'shutting down' : undefined) },
   ];
@@ -129,6 +130,7 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
     refusedRules: () => book.refused(),
     certificate: () => certificates && lifeOf(certificates.current().certificate),
     followed: () => client?.followed ?? [],
+    factGaps: () => clusterFacts?.gaps(),
     auditDelivery: outputs.auditDelivery,
     now: Date.now,
   });

@@ -1,8 +1,14 @@
 /** The plain HTTP side: for the kubelet, is the process alive, should it get requests; for Prometheus, what was counted. */
 import fastify, { type FastifyInstance, LogController } from 'fastify';
 
-/** One condition of readiness: undefined when it holds, else what is missing. */
-export type ReadinessCheck = { readonly name: string; readonly missing: () => string | undefined };
+/** One condition of readiness. */
+export type ReadinessCheck = {
+  readonly name: string;
+  /** Undefined when it holds, else what is missing. */
+  readonly missing: () => string | undefined;
+  /** What an administrator should know although it does not make this replica unready. */
+  readonly notes?: () => readonly string[];
+};
 
 export type MetricsPage = { readonly contentType: string; readonly text: () => Promise<string> };
 
@@ -18,6 +24,7 @@ export function createHealthServer(checks: readonly ReadinessCheck[], metrics: M
     const results = checks.map(({ name, missing }) => ({ name, missing: missing() }));
     const ready = results.every(({ missing }) => missing === undefined);
     const lines = results.map(({ name, missing }) => (missing === undefined ? `[+] ${name} ok\n` : `[-] ${name}: ${missing}\n`));
+    for (const { name, notes } of checks) for (const note of notes?.() ?? []) lines.push(`[!] ${name}: ${note}\n`);
     return reply
       .code(ready ? 200 : 503)
       .type('text/plain')

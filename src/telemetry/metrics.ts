@@ -21,6 +21,14 @@ export type MetricSources = {
   certificate(): { readonly notBefore: Date; readonly notAfter: Date } | undefined;
   /** The collections of the API server that are followed. */
   followed(): Iterable<{ readonly path: string; lastContact(): number }>;
+  /** What is not known of the cluster; undefined where none is watched. */
+  factGaps():
+    | {
+        readonly unwatchedSecrets: { readonly beyondLimit: number; readonly notPermitted: number };
+        readonly namespacesOverBudget: readonly string[];
+        readonly heldBytes: number;
+      }
+    | undefined;
   /** How the writing of audit records goes. */
   auditDelivery(): { readonly failing: boolean; readonly lost: number };
   /** Epoch milliseconds. */
@@ -108,6 +116,21 @@ export const ownMetrics = {
     help: 'Seconds since the API server was last heard on a watch; of several watches of a resource, the longest.',
     labelNames: ['resource'],
   },
+  heldBytes: {
+    name: 'regkeeper_facts_held_bytes',
+    help: 'What the names and tags of service accounts and image streams that are held take, about.',
+    labelNames: [],
+  },
+  overBudget: {
+    name: 'regkeeper_namespace_over_budget',
+    help: 'Namespaces of which no service accounts and image streams are held, because they have too much; always 1.',
+    labelNames: ['namespace'],
+  },
+  unwatchedSecrets: {
+    name: 'regkeeper_secrets_unwatched',
+    help: 'Secrets of the rules of which it is not known whether namespaces have them, by why.',
+    labelNames: ['reason'],
+  },
   auditFailing: {
     name: 'regkeeper_audit_log_failing',
     help: 'Whether audit records cannot be written just now.',
@@ -139,6 +162,9 @@ const misnamed = ['nodejs_active_handles_total', 'nodejs_active_requests_total',
 
 /** A namespace chooses the names of its own rules, and must not choose how many series there are. */
 const ruleOfNamespace = '(of a namespace)';
+
+/** Tenants choose which namespaces are over their budget, and must not choose how many series there are. */
+const mostNamespaces = 20;
 
 /** With more rules than this, a rule has its series from its first match on. */
 const mostFromTheStart = 1_000;
@@ -220,7 +246,7 @@ const otherKind = { group: 'other', kind: 'other' };
 /** What is only known at the time: nothing has to be kept up to date for it. */
 function askWhenRead(
   registers: Registry[],
-  { readiness, leads, refusedRules, certificate, followed, auditDelivery, now }: MetricSources,
+  { readiness, leads, refusedRules, certificate, followed, factGaps, auditDelivery, now }: MetricSources,
 ): void {
   new Gauge({
     ...ownMetrics.ready,
@@ -262,6 +288,32 @@ function askWhenRead(
         longest.set(resource, Math.max(longest.get(resource) ?? 0, (now() - lastContact()) / 1000));
       }
       for (const [resource, seconds] of longest) this.set({ resource }, seconds);
+    },
+  });
+  new Gauge({
+    ...ownMetrics.heldBytes,
+    registers,
+    collect() {
+      const gaps = factGaps();
+      if (gaps) this.set(gaps.heldBytes);
+      else this.remove();
+    },
+  });
+  new Gauge({
+    ...ownMetrics.overBudget,
+    registers,
+    collect() {
+      this.reset();
+      for (const namespace of factGaps()?.namespacesOverBudget.slice(0, mostNamespaces) ?? []) this.set({ namespace }, 1);
+    },
+  });
+  new Gauge({
+    ...ownMetrics.unwatchedSecrets,
+    registers,
+    collect() {
+      const { beyondLimit = 0, notPermitted = 0 } = factGaps()?.unwatchedSecrets ?? {};
+      this.set({ reason: 'beyond-limit' }, beyondLimit);
+      this.set({ reason: 'not-permitted' }, notPermitted);
     },
   });
   new Gauge({

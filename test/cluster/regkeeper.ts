@@ -28,7 +28,12 @@ export type RegkeeperSettings = {
   readonly account?: string;
   /** Further flags of `regkeeper serve`. */
   readonly flags?: readonly string[];
+  /** Flags of Node itself, such as {@link shippedHeap}. */
+  readonly nodeFlags?: readonly string[];
 };
+
+/** What Node derives from the memory limit of `deploy/`, 768 MiB, inside a container. Outside of one it has to be told. */
+export const shippedHeap = '--max-old-space-size=453';
 
 export type Regkeeper = {
   readonly process: ChildProcess;
@@ -73,7 +78,7 @@ export async function readiness({ healthPort }: Regkeeper): Promise<{ ready: boo
 
 /** Starts one server and returns when it listens, ready or not; nothing leads to it yet. */
 export async function launchRegkeeper(settings: RegkeeperSettings): Promise<Regkeeper> {
-  const { directory, flags = [] } = settings;
+  const { directory, flags = [], nodeFlags = [] } = settings;
   await mkdir(directory, { recursive: true });
   const kubeconfig = settings.account ?? (await serviceAccountKubeconfig(settings));
   const logFile = join(directory, 'regkeeper.log');
@@ -81,7 +86,8 @@ export async function launchRegkeeper(settings: RegkeeperSettings): Promise<Regk
   const log = openSync(logFile, 'w');
   const args = ['serve', '--kubeconfig', kubeconfig, '--namespace', ownNamespace, '--tls', 'self', '--service', 'regkeeper', '--register'];
   const network = ['--host', '127.0.0.1', '--port', '0', '--health-port', '0'];
-  const child = spawn(process.execPath, [join(root, 'src/main.ts'), ...args, ...network, '--audit-log', auditFile, ...flags], {
+  const main = join(root, 'src/main.ts');
+  const child = spawn(process.execPath, [...nodeFlags, main, ...args, ...network, '--audit-log', auditFile, ...flags], {
     cwd: directory,
     env: { PATH: process.env.PATH, HOME: directory },
     stdio: ['ignore', log, log],

@@ -24,12 +24,18 @@ export type WithRegkeeper = {
 export type RegkeeperOptions = {
   /** Further flags of `regkeeper serve`, on the local cluster. */
   readonly flags?: readonly string[];
+  /** Flags of Node itself, on the local cluster, such as `shippedHeap` of regkeeper.ts. */
+  readonly nodeFlags?: readonly string[];
   /** Files of `deploy/` beside the base, on the local cluster. */
   readonly manifests?: readonly string[];
 };
 
 /** Call it once, at the top of a scenario file, with rules that trust nothing of unknown.example.com. Undoes everything after the tests. */
-export function withRegkeeper(cluster: Target, rules: string, { flags = [], manifests = [] }: RegkeeperOptions = {}): WithRegkeeper {
+export function withRegkeeper(
+  cluster: Target,
+  rules: string,
+  { flags = [], nodeFlags = [], manifests = [] }: RegkeeperOptions = {},
+): WithRegkeeper {
   const { kubectl, kubeconfig, routeService } = cluster;
   let server: Regkeeper | undefined;
   let namespace = '';
@@ -37,7 +43,8 @@ export function withRegkeeper(cluster: Target, rules: string, { flags = [], mani
   let rulesBefore: string | undefined;
 
   const restart = async () => {
-    server = await startRegkeeper({ kubectl, kubeconfig, directory: folder, routeService, flags: ['--drain-seconds', '1', ...flags] });
+    const ownFlags = ['--drain-seconds', '1', ...flags];
+    server = await startRegkeeper({ kubectl, kubeconfig, directory: folder, routeService, flags: ownFlags, nodeFlags });
     return server;
   };
   const rulesText = async () => {

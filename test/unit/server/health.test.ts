@@ -21,6 +21,12 @@ describe('the health port', () => {
     expect((await server.inject('/metrics')).statusCode).toBe(200);
   });
 
+  test('tells what an administrator should know without getting unready for it', async () => {
+    const server = setUp([{ name: 'cluster', missing: () => undefined, notes: () => ['5 secrets of the rules are not watched'] }]);
+    const { statusCode, body } = await server.inject('/readyz');
+    expect({ statusCode, body }).toEqual({ statusCode: 200, body: '[+] cluster ok\n[!] cluster: 5 secrets of the rules are not watched\n' });
+  });
+
   test.each(['/healthz', '/readyz', '/metrics'])('%s answers GET alone', async (url) => {
     const server = setUp();
     for (const method of ['HEAD', 'POST', 'DELETE'] as const) expect((await server.inject({ method, url })).statusCode).toBe(404);
