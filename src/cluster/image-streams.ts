@@ -78,7 +78,7 @@ function keep(object: KubeObject): KeptStream {
   return { metadata: identityOf(object), facts: readImageStream(object as unknown as JsonObject) };
 }
 
-/** Measured: 20,000 images of 2,000 tags take 6 MiB, for which `sizeOfStream` counts 6.5. */
+/** Measured: 2,000 tags of 20,000 images take 6.0 MiB, for which `sizeOfStream` counts 5.8. */
 function sizeOf({ metadata, facts }: KeptStream): number {
-  return 200 + identitySize(metadata) + (facts.kind === 'known' ? sizeOfStream(facts) : 0);
+  return 360 + identitySize(metadata) + (facts.kind === 'known' ? sizeOfStream(facts) : 0);
 }

@@ -39,9 +39,9 @@ export type NamespaceBudgetOptions = {
   readonly inAll?: number | undefined;
 };
 
-/** Some 8,000 service accounts with a few secrets each. */
+/** Some 7,500 service accounts with three secrets each. */
 const usualPerNamespace = 4 * 1024 * 1024;
-/** A third of the heap that Node takes from the shipped memory limit. Some 250,000 service accounts. */
+/** A third of the heap that Node takes from the shipped memory limit. Some 240,000 service accounts. */
 const usualInAll = 128 * 1024 * 1024;
 
 /** One that has grown to the limit must have shrunk well below it, or it would be dropped and read again in turn. */

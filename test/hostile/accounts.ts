@@ -84,3 +84,5 @@ function digest(...parts: readonly number[]): string {
     .join('')
     .padEnd(64, '0');
 }
+
+export type HostileObject = HostileAccount | HostileStream;

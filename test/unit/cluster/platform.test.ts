@@ -140,9 +140,7 @@ describe('watched', () => {
     const { api, time, platform } = watching({ [configPath]: config(hostname) });
     const { list } = api.client;
     api.client.list = (path, query, options) => (path.endsWith('/services') ? Promise.reject(unavailable) : list(path, query, options));
-    await expect
-      .poll(time.passing(() => platform.current()?.internalRegistries.map(({ registry }) => registry)))
-      .toContain(hostname);
+    await expect.poll(time.passing(() => platform.current()?.internalRegistries.map(({ registry }) => registry))).toContain(hostname);
     expect(platform.missing()).toBeUndefined();
   });
 
