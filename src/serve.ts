@@ -6,6 +6,7 @@ import { buildRulesRecord } from './audit/rules-record.ts';
 import { type ApiClient, connectApi } from './cluster/api.ts';
 import { onTimer } from './cluster/checks.ts';
 import { ConfigurationError } from './cluster/configuration-error.ts';
+import { factNotes } from './cluster/fact-notes.ts';
 import { type ClusterFacts, watchClusterFacts } from './cluster/facts.ts';
 import { loadKubeConfig } from './cluster/kubeconfig.ts';
 import { type Leader, standForLeader } from './cluster/leader.ts';
@@ -136,7 +137,11 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
     certificates ? complaintAboutAge(certificates.current().certificate, clocks()) : 'there is no certificate yet';
   const readiness = [
     { name: 'rules', missing: () => book.missing() ?? intake?.opening() },
-    { name: 'cluster', missing: missingOfCluster, notes: () => (registration ? registrationNotes(registration) : []) },
+    {
+      name: 'cluster',
+      missing: missingOfCluster,
+      notes: () => [...(clusterFacts ? factNotes(clusterFacts.gaps()) : []), ...(registration ? registrationNotes(registration) : [])],
+    },
     { name: 'certificate', missing: () => troubleWithCertificate() ?? authorityUnknown() },
     { name: 'running', missing: () => (stopping ? 'shutting down' : undefined) },
   ];
@@ -150,13 +155,14 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
     certificate: () => certificates && lifeOf(certificates.current().certificate),
     followed: () => client?.followed ?? [],
     registration: () => registration,
+    factGaps: () => clusterFacts?.gaps(),
     auditDelivery: outputs.auditDelivery,
     now: Date.now,
   });
   const health = createHealthServer(readiness, metrics);
   await listen(health, settings, 'healthPort', log);
 
-  client = settings.cluster && connectApi(await loadKubeConfig(kubeConfigChoice(settings.cluster, env)));
+  client = settings.cluster && connectApi(await loadKubeConfig(kubeConfigChoice(settings.cluster, env)), { streamsInitialState: true });
   if (client) {
     // Before anything waits for the cluster. Without one, a mistake in the rules stays a single line.
     tellSettings(settings, log);

@@ -1,6 +1,7 @@
 /** Facts out of the objects themselves, for commands that know no cluster. */
 import { type Facts, type ImageStreamFacts, registrySecretTypes, type SecretFacts, type ServiceAccountFacts } from '../decision/facts.ts';
 import { readImageStream } from '../decision/image-stream.ts';
+import { readServiceAccount } from '../decision/service-account.ts';
 import type { Manifest } from '../manifests/parse-manifests.ts';
 import { isObject, type JsonObject, textAt, valueAt } from '../object/json.ts';
 import type { Kinds } from '../object/kinds.ts';
@@ -29,7 +30,7 @@ export function givenFacts(manifests: readonly Manifest[], { namespace: fallback
       streams.set(key, readImageStream(object));
     if (apiVersion !== 'v1') continue;
     if (kind === 'Namespace') namespaces.set(name, labelsOf(object));
-    if (kind === 'ServiceAccount') accounts.set(key, accountOf(object));
+    if (kind === 'ServiceAccount') accounts.set(key, readServiceAccount(object));
     if (kind === 'Secret') secrets.set(key, registrySecretTypes.includes(textAt(object, ['type']) ?? '') ? 'present' : 'wrong-type');
   }
   return {
@@ -61,13 +62,4 @@ function labelsOf(object: JsonObject): Readonly<Record<string, string>> {
   const labels = valueAt(object, ['metadata', 'labels']);
   const entries = isObject(labels) ? Object.entries(labels) : [];
   return Object.fromEntries(entries.filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
-}
-
-function accountOf(object: JsonObject): ServiceAccountFacts {
-  const listed = valueAt(object, ['imagePullSecrets']);
-  return {
-    kind: 'known',
-    pullSecrets: Array.isArray(listed) ? listed.flatMap((secret) => textAt(secret, ['name']) ?? []) : [],
-    onlyListedSecrets: valueAt(object, ['metadata', 'annotations', 'kubernetes.io/enforce-mountable-secrets']) === 'true',
-  };
 }

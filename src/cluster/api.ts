@@ -55,10 +55,15 @@ export type ReadOptions = {
 };
 
 export type ListOptions<T = unknown> = ReadOptions & {
-  /** Objects fetched at a time; 500 unless told. */
+  /**
+   * Objects in the first page; 50 unless given. Pages grow while they stay under 1 MiB, up to 500 objects. One that exceeds 8 MiB is aborted
+   * and requested again with half as many objects.
+   */
   readonly pageSize?: number | undefined;
-  /** What to hold of each object, applied page by page: of large objects, never all are in memory. */
-  readonly keep?: ((object: T) => T) | undefined;
+  /** What to hold of each object, nothing where it returns undefined. Applied page by page: of large objects, never all are in memory. */
+  readonly keep?: ((object: T) => T | undefined) | undefined;
+  /** Called before the first page, and again whenever the list starts over: what was kept until then does not count. */
+  readonly onBegin?: (() => void) | undefined;
 };
 
 export type FollowedCollection = {
@@ -74,7 +79,10 @@ export type ApiClient = {
    */
   request<T>(request: ApiRequest): Promise<T>;
   get<T>(path: string, query?: Query): Promise<T>;
-  /** All objects, page by page, each with apiVersion and kind; starts over when the server forgets its pages (410). */
+  /**
+   * What was kept of all objects, page by page, each with apiVersion and kind; starts over when the server forgets its pages (410).
+   * @throws ApiError, with reason TooLarge where a single response exceeds 64 MiB
+   */
   list<T extends KubeObject>(path: string, query?: Query, options?: ListOptions<T>): Promise<{ items: T[]; resourceVersion: string }>;
   create<T>(path: string, body: T, query?: Query): Promise<T>;
   replace<T>(path: string, body: T, query?: Query): Promise<T>;
@@ -99,16 +107,20 @@ export type ApiClient = {
   readonly server?: string;
   /** The collections that are followed: each enters itself and takes itself out. Absent where nobody looks. */
   readonly followed?: Set<FollowedCollection>;
+  /** Whether watches may ask for the initial state as a stream (WatchList); they list in pages where a server refuses that. False where absent. */
+  readonly streamsInitialState?: boolean;
   /** Ends every request under way; no use afterwards. */
   close(): Promise<void>;
 };
+
+export type ConnectOptions = Pick<ApiClient, 'streamsInitialState'>;
 
 /** The API server refused, or could not be asked. The message begins with method and path. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
   /** HTTP status, also of an ERROR event; 0 where no usable answer came. */
   readonly status: number;
-  /** Kubernetes' reason (`NotFound`, `Conflict`, …); with status 0 `Unreachable`, `Timeout`, `NoCredential` or `Unreadable`. */
+  /** Kubernetes' reason (`NotFound`, `Conflict`, …); with status 0 `Unreachable`, `Timeout`, `NoCredential`, `Unreadable` or `TooLarge`. */
   readonly reason: string;
   readonly retryAfterSeconds?: number;
 
@@ -121,55 +133,67 @@ export class ApiError extends Error {
 }
 
 /** One API server, with the credentials of the KubeConfig's current context, read anew for each request. */
-export function connectApi(kubeConfig: KubeConfig): ApiClient {
+export function connectApi(kubeConfig: KubeConfig, { streamsInitialState = false }: ConnectOptions = {}): ApiClient {
   const connection = openConnection(kubeConfig);
 
-  async function request<T>(request: ApiRequest, onContact?: () => void): Promise<T> {
+  async function request<T>(request: ApiRequest): Promise<T> {
+    return (await exchangeJson<T>(request, { mostBytes: largestResponse })).value;
+  }
+
+  async function exchangeJson<T>(request: ApiRequest, { mostBytes, onContact }: ResponseLimits): Promise<{ value: T; bytes: number }> {
     const timeout = AbortSignal.timeout(request.timeoutMilliseconds ?? 30_000);
     const signal = request.signal ? AbortSignal.any([request.signal, timeout]) : timeout;
     const exchange: Exchange = { ...request, what: `${request.method} ${request.path}`, callerSignal: request.signal, timeout, signal };
     return failingAsApiError(exchange, async () => {
       const response = await connection.send(exchange);
-      const text = await response.body.text();
+      const { text, bytes } = await readText(exchange.what, response, mostBytes);
       if (response.statusCode >= 300) throw refusal(exchange.what, response, text);
       onContact?.();
-      return text === '' ? (undefined as T) : parseJson<T>(exchange.what, text);
+      return { value: text === '' ? (undefined as T) : parseJson<T>(exchange.what, text), bytes };
     });
   }
 
-  async function* listPages<T extends KubeObject>(path: string, query: Query, limit: number | undefined, options: ListOptions<T>) {
+  async function* listPages<T extends KubeObject>(path: string, query: Query, firstLimit: number | undefined, options: ListOptions<T>) {
+    const { accept, signal, onContact, timeoutMilliseconds = 60_000 } = options;
+    let limit = firstLimit;
     let next: string | undefined;
-    do {
-      const page = await request<Page<T>>(
-        {
-          method: 'GET',
-          path,
-          query: { ...query, limit, continue: next },
-          accept: options.accept,
-          signal: options.signal,
-          timeoutMilliseconds: options.timeoutMilliseconds ?? 60_000,
-        },
-        options.onContact,
-      );
+    while (true) {
+      const whole = limit === undefined || limit === 1;
+      const request: ApiRequest = { method: 'GET', path, query: { ...query, limit, continue: next }, accept, signal, timeoutMilliseconds };
+      let answer: { value: Page<T>; bytes: number };
+      try {
+        answer = await exchangeJson<Page<T>>(request, { mostBytes: whole ? largestResponse : largestPage, onContact });
+      } catch (error) {
+        if (limit === undefined || whole || !isTooLarge(error)) throw error;
+        limit = Math.floor(limit / 2);
+        continue;
+      }
+      const { value: page, bytes } = answer;
       if (!Array.isArray(page?.items) && page?.items !== null) throw new ApiError(0, 'Unreadable', `GET ${path}: the answer is no list`);
       yield page;
+      if (limit !== undefined && bytes < smallPage) limit = Math.min(2 * limit, mostPerPage);
       next = page.metadata?.continue || undefined;
-    } while (next !== undefined);
+      if (next === undefined) return;
+    }
   }
 
   async function listOnce<T extends KubeObject>(path: string, query: Query, limit: number | undefined, options: ListOptions<T>) {
-    const { keep = (object: T) => object } = options;
+    const { keep = (object: T) => object, onBegin } = options;
     const items: T[] = [];
     let resourceVersion = '';
+    onBegin?.();
     for await (const page of listPages<T>(path, query, limit, options)) {
-      for (const item of page.items ?? []) items.push(keep(withKindOfList(item, page)));
+      for (const item of page.items ?? []) {
+        const kept = keep(withKindOfList(item, page));
+        if (kept !== undefined) items.push(kept);
+      }
       resourceVersion = page.metadata?.resourceVersion ?? '';
     }
     return { items, resourceVersion };
   }
 
   async function list<T extends KubeObject>(path: string, query: Query = {}, options: ListOptions<T> = {}) {
-    const { pageSize = 500 } = options;
+    const { pageSize = 50 } = options;
     // A continue token lives about five minutes, until etcd is compacted. Whoever is too slow twice asks for everything at once.
     for (const limit of [pageSize, pageSize]) {
       try {
@@ -194,7 +218,7 @@ export function connectApi(kubeConfig: KubeConfig): ApiClient {
     };
     const response = await failingAsApiError(exchange, async () => {
       const answer = await connection.send(exchange);
-      if (answer.statusCode >= 300) throw refusal(exchange.what, answer, await answer.body.text());
+      if (answer.statusCode >= 300) throw refusal(exchange.what, answer, (await readText(exchange.what, answer, largestPage)).text);
       return answer;
     });
     options.onContact?.();
@@ -265,12 +289,40 @@ export function connectApi(kubeConfig: KubeConfig): ApiClient {
     serverTime: connection.serverTime,
     server: connection.server,
     followed: new Set(),
+    streamsInitialState,
     close: () => connection.close(),
   };
 }
 
 function isNotFound(error: unknown): boolean {
   return error instanceof ApiError && error.status === 404;
+}
+
+/** In bytes. */
+type ResponseLimits = { readonly mostBytes: number; readonly onContact?: (() => void) | undefined };
+
+/** No response that is read as a whole may be larger: parsed JSON takes several times its text (60,000 names of 17 bytes five times). */
+const largestResponse = 64 * 1024 * 1024;
+/** Of several objects; a single object is at most 1.5 MiB in etcd, unless it is configured otherwise. */
+const largestPage = 8 * 1024 * 1024;
+const smallPage = 1024 * 1024;
+const mostPerPage = 500;
+
+function isTooLarge(error: unknown): boolean {
+  return error instanceof ApiError && error.reason === 'TooLarge';
+}
+
+/** @throws ApiError with reason TooLarge as soon as more arrives; the connection is closed then */
+async function readText(what: string, { body }: Dispatcher.ResponseData, mostBytes: number): Promise<{ text: string; bytes: number }> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of body as AsyncIterable<Uint8Array>) {
+    bytes += chunk.length;
+    if (bytes > mostBytes)
+      throw new ApiError(0, 'TooLarge', `${what}: the response was aborted: it is larger than ${mostBytes / 1024 / 1024} MiB`);
+    chunks.push(chunk);
+  }
+  return { text: Buffer.concat(chunks).toString('utf8'), bytes };
 }
 
 type Page<T> = {

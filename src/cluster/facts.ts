@@ -1,12 +1,13 @@
 /** What the engine asks about the cluster, answered from watches: never a call on the request path. */
 import type { Facts } from '../decision/facts.ts';
 import type { Kinds } from '../object/kinds.ts';
-import type { ApiClient, KubeObject, Log } from './api.ts';
+import type { ApiClient, Log } from './api.ts';
+import type { Schedule } from './checks.ts';
 import { watchImageStreams } from './image-streams.ts';
-import { watchCollection } from './reflector.ts';
-import { watchSecrets } from './secrets.ts';
-
-type ServiceAccount = KubeObject & { readonly imagePullSecrets?: readonly { readonly name?: string }[] };
+import { createNamespaceBudget, type NamespaceBudgetOptions } from './namespace-budget.ts';
+import { watchNamespaces } from './namespaces.ts';
+import { type UnwatchedSecrets, watchSecrets } from './secrets.ts';
+import { watchServiceAccounts } from './service-accounts.ts';
 
 export type ClusterFacts = {
   /** Undefined until the first lists are complete. */
@@ -15,40 +16,43 @@ export type ClusterFacts = {
   missing(): string | undefined;
   /** Whether namespaces have secrets of these names is to be known, as far as it is permitted. */
   followSecrets(names: Iterable<string>): void;
+  /** What is known to be incomplete although nothing is missing. */
+  gaps(): FactGaps;
   close(): Promise<void>;
 };
 
-export type FactsOptions = { readonly client: ApiClient; readonly log: Log; readonly kinds?: Kinds };
+export type FactGaps = {
+  /** Names of secrets in the rules of which it is not known whether namespaces have them. */
+  readonly unwatchedSecrets: UnwatchedSecrets;
+  /** Of which nothing is held, because they have too much. */
+  readonly namespacesOverBudget: readonly string[];
+  /** Of names and tags, in all namespaces. */
+  readonly heldBytes: number;
+};
 
-export function watchClusterFacts({ client, log, kinds }: FactsOptions): ClusterFacts {
-  const serviceAccounts = watchCollection<ServiceAccount>({ client, path: '/api/v1/serviceaccounts', log });
-  // Labels are metadata, and nothing else of a namespace is asked for.
-  const namespaces = watchCollection<KubeObject>({ client, path: '/api/v1/namespaces', metadataOnly: true, log });
-  const watches = [
-    { watch: serviceAccounts, of: 'the service accounts' },
-    { watch: namespaces, of: 'the namespaces' },
-  ];
-  const secrets = watchSecrets({ client, log });
-  const streams = watchImageStreams({ client, log });
+export type FactsOptions = {
+  readonly client: ApiClient;
+  readonly log: Log;
+  readonly kinds?: Kinds;
+  readonly schedule?: Schedule | undefined;
+  readonly budget?: Pick<NamespaceBudgetOptions, 'perNamespace' | 'inAll'>;
+};
+
+export function watchClusterFacts({ client, log, kinds, schedule, budget: limits }: FactsOptions): ClusterFacts {
+  const budget = createNamespaceBudget({ log, schedule, ...limits });
+  const serviceAccounts = watchServiceAccounts({ client, log, budget });
+  const namespaces = watchNamespaces({ client, log });
+  const secrets = watchSecrets({ client, log, schedule });
+  const streams = watchImageStreams({ client, log, budget, schedule });
   const unread = () => [
-    ...watches.filter(({ watch }) => !watch.synced).map((each) => each.of),
+    ...(serviceAccounts.synced ? [] : ['the service accounts']),
+    ...(namespaces.synced ? [] : ['the namespaces']),
     ...(streams.waiting() ? ['the image streams'] : []),
   ];
 
   const facts: Facts = {
-    serviceAccount(namespace, name) {
-      const account = serviceAccounts.get(namespace, name);
-      if (!account) return { kind: 'absent' };
-      return {
-        kind: 'known',
-        pullSecrets: (account.imagePullSecrets ?? []).flatMap((secret) => secret.name ?? []),
-        onlyListedSecrets: account.metadata.annotations?.['kubernetes.io/enforce-mountable-secrets'] === 'true',
-      };
-    },
-    namespace(name) {
-      const namespace = namespaces.get(undefined, name);
-      return namespace ? { kind: 'known', labels: namespace.metadata.labels ?? {} } : { kind: 'absent' };
-    },
+    serviceAccount: (namespace, name) => serviceAccounts.get(namespace, name),
+    namespace: (name) => namespaces.get(name),
     secret: (namespace, name) => secrets.get(namespace, name),
     imageStream: (namespace, name) => streams.get(namespace, name),
     now: Date.now,
@@ -61,6 +65,10 @@ export function watchClusterFacts({ client, log, kinds }: FactsOptions): Cluster
       return left.length === 0 ? undefined : `${left.join(', ')} of the cluster have not been read yet`;
     },
     followSecrets: (names) => secrets.follow(names),
-    close: async () => void (await Promise.all([secrets.close(), streams.close(), ...watches.map(({ watch }) => watch.close())])),
+    gaps: () => ({ unwatchedSecrets: secrets.unwatched(), namespacesOverBudget: budget.over(), heldBytes: budget.heldBytes() }),
+    async close() {
+      budget.close();
+      await Promise.all([secrets, streams, serviceAccounts, namespaces].map((each) => each.close()));
+    },
   };
 }

@@ -6,13 +6,13 @@ import { parseImage } from '../image/reference.ts';
 import { valueAt } from '../object/json.ts';
 import type { Platform, PlatformRegistry } from '../rules/platform.ts';
 import type { ShortNames } from '../rules/ruleset.ts';
-import type { ApiClient, KubeObject, Log } from './api.ts';
-import type { Schedule } from './checks.ts';
-import { type Reflector, watchCollection } from './reflector.ts';
+import { type ApiClient, ApiError, type KubeObject, type Log } from './api.ts';
+import { onTimer, type Schedule } from './checks.ts';
+import { identityOf, type Reflector, watchCollection } from './reflector.ts';
 import { watchWhereServed } from './where-served.ts';
 
 export type WatchedPlatform = {
-  /** Undefined until everything has been read. */
+  /** Undefined until everything has been read, or could not be read for 20 s: then what is not known counts as not there. */
   current(): Platform | undefined;
   /** What is still to be read; undefined when nothing is. */
   missing(): string | undefined;
@@ -39,47 +39,84 @@ type Service = KubeObject & {
  * The Service is asked for only where OpenShift's configuration is served: there, nobody but the platform may make a namespace `openshift-*`.
  * Elsewhere anybody's Service of that name would be trusted as a registry.
  */
-export function watchPlatform({ client, log, onChange, schedule }: PlatformOptions): WatchedPlatform {
+export function watchPlatform({ client, log, onChange, schedule = onTimer }: PlatformOptions): WatchedPlatform {
   let services: Reflector<Service> | undefined;
+  /** By the last answer: a right that is missing is a mistake in the installation, which should not get ready. */
+  let refused = false;
+  const onFailure = (failure: Error) => {
+    refused = failure instanceof ApiError && (failure.status === 401 || failure.status === 403);
+  };
   const configs = watchWhereServed<ImageConfig>({
     client,
     groupVersion: 'config.openshift.io/v1',
     plural: 'images',
     fieldSelector: 'metadata.name=cluster',
+    keep: (config) => ({ metadata: identityOf(config), spec: config.spec ?? null, status: config.status ?? null }),
     log,
     schedule,
     onChange,
+    onFailure,
     onServed(served) {
-      if (served) services ??= watchRegistryService(client, log, onChange);
+      if (served) services ??= watchRegistryService(client, log, onChange, onFailure);
       else void services?.close();
       if (!served) services = undefined;
       onChange();
     },
   });
   let everRead = false;
+  let patient = true;
   const isRead = () => configs.state() === 'absent' || (configs.state() === 'read' && services?.synced === true);
+  const goesWithout = () => !patient && !everRead && !refused;
+  const cancel = schedule(() => {
+    patient = false;
+    if (isRead() || everRead) return;
+    if (goesWithout())
+      log.warn(
+        {},
+        'the images.config.openshift.io of the cluster or the Service of its registry cannot be read: until they can, images of the internal registry are allowed only where rules name it, and names without a registry are denied unless rules say what they mean',
+      );
+    onChange();
+  }, patience);
   return {
     current() {
-      if (!isRead()) return undefined;
       if (configs.state() === 'absent') return { internalRegistries: [] };
+      if (!isRead()) {
+        if (!goesWithout()) return undefined;
+        if (configs.state() !== 'read') return { internalRegistries: [], shortNames: 'reject' };
+      }
       return readPlatform(configs.get(undefined, 'cluster'), services?.get(registryService.namespace, registryService.name));
     },
     missing() {
       // Read once, it holds until something else is read.
       everRead ||= isRead();
-      return everRead ? undefined : 'what the cluster says of its own registries has not been read yet';
+      return everRead || goesWithout() ? undefined : 'what the cluster says of its own registries has not been read yet';
     },
     async close() {
+      cancel();
       await Promise.all([configs.close(), services?.close()]);
     },
   };
 }
 
+/**
+ * How long the start waits, in milliseconds. An API that does not answer must not stop everything that does not depend on it; what does is
+ * evaluated strictly meanwhile.
+ */
+const patience = 20_000;
+
 const registryService = { namespace: 'openshift-image-registry', name: 'image-registry' };
 
-function watchRegistryService(client: ApiClient, log: Log, onChange: () => void): Reflector<Service> {
+function watchRegistryService(client: ApiClient, log: Log, onChange: () => void, onFailure: (failure: Error) => void): Reflector<Service> {
   const path = `/api/v1/namespaces/${registryService.namespace}/services`;
-  return watchCollection<Service>({ client, path, fieldSelector: `metadata.name=${registryService.name}`, log, onChange });
+  return watchCollection<Service>({
+    client,
+    path,
+    fieldSelector: `metadata.name=${registryService.name}`,
+    keep: (service) => ({ metadata: identityOf(service), spec: service.spec ?? null }),
+    log,
+    onChange,
+    onFailure,
+  });
 }
 
 export function readPlatform(config: ImageConfig | undefined, service: Service | undefined): Platform {

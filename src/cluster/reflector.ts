@@ -1,5 +1,6 @@
 import { setTimeout as timeout } from 'node:timers/promises';
-import { type ApiClient, ApiError, type KubeObject, type Log, type WatchEvent } from './api.ts';
+import { type ApiClient, ApiError, type KubeObject, type Log, type Query, type WatchEvent } from './api.ts';
+import { type CollectionStore, plainStore } from './collection-store.ts';
 import { explainRefusal, neededRole } from './refusals.ts';
 
 /**
@@ -25,6 +26,8 @@ export type ReflectorTimings = {
   readonly stallAfter: number;
   /** The longest wait for one page of the list, and for a watch to begin; the client's own limits where undefined. */
   readonly answerWithin: number | undefined;
+  /** The longest silence of a watch that has not yet sent its whole initial state. */
+  readonly initialStallAfter: number;
 };
 
 export type ReflectorOptions<T extends KubeObject> = {
@@ -33,12 +36,14 @@ export type ReflectorOptions<T extends KubeObject> = {
   readonly path: string;
   readonly labelSelector?: string | undefined;
   readonly fieldSelector?: string | undefined;
-  /** 500 unless told. */
+  /** Objects in the first page of a list; 50 unless given. */
   readonly pageSize?: number | undefined;
   /** Ask for metadata alone: of Secrets no data arrives, but for what an annotation repeats of it. */
   readonly metadataOnly?: boolean | undefined;
   /** What to hold of each object, where most of it is of no use. Must keep the metadata's name, namespace, uid and resourceVersion. */
   readonly keep?: ((object: T) => T) | undefined;
+  /** Where the objects are kept; one that refuses an object holds nothing of it. */
+  readonly store?: CollectionStore<T> | undefined;
   readonly log: Log;
   /** Called in order, without delay. What it throws is logged and changes nothing. */
   readonly onChange?: ((change: Change<T>) => void) | undefined;
@@ -58,6 +63,8 @@ export type Reflector<T> = {
   readonly size: number;
   /** Epoch milliseconds of the last successful response or byte of a watch; of the start when there was none yet. */
   lastContact(): number;
+  /** Reads everything again from the API server. What is known stays until that is complete. */
+  reload(): void;
   /** Resolves when nothing runs any more; no change is told afterwards. */
   close(): Promise<void>;
 };
@@ -68,6 +75,7 @@ export type Reflector<T> = {
  */
 export function watchCollection<T extends KubeObject>(options: ReflectorOptions<T>): Reflector<T> {
   const { client, path, labelSelector, fieldSelector, pageSize, metadataOnly = false, keep, log, onChange, onFailure } = options;
+  const { store = plainStore<T>() } = options;
   const timings = { ...defaultTimings, ...options.timings };
   const { now, random, sleep } = timings;
   const selection = { labelSelector, fieldSelector };
@@ -76,8 +84,14 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
   // Closing before the first list is nobody's unhandled rejection.
   firstSync.promise.catch(() => undefined);
 
-  let held = new Map<string, T>();
+  let held = store.create();
+  store.adopt(held);
   let synced = false;
+  /** Whether the initial state is asked for as a stream (WatchList); not any more where a server has refused that. */
+  let streamsInitialState = client.streamsInitialState ?? false;
+  /** Streams in a row that ended before the initial state was complete. */
+  let incomplete = 0;
+  let endStream: ((reason: Error) => void) | undefined;
   let contact = now();
   /** The last resourceVersion seen; undefined when the collection must be listed (again). */
   let position: string | undefined;
@@ -96,6 +110,7 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
     while (!closing.signal.aborted) {
       const { failure, progressed, lasted } = await attempt();
       if (closing.signal.aborted) break;
+      if (failure instanceof Reload) continue;
       if (failure) {
         announce.failing(failure);
         onFailure?.(failure);
@@ -117,11 +132,16 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
 
   /** Lists if need be, then watches until the stream ends, and says whether the stream was of any use, and lasted. */
   async function attempt(): Promise<{ failure?: Error; progressed: boolean; lasted: boolean }> {
-    const stream: Stream = { openedAt: undefined, heardAt: undefined, events: 0 };
+    const stream: Stream = { openedAt: undefined, heardAt: undefined, events: 0, complete: true };
     const lasted = () => stream.openedAt !== undefined && now() - stream.openedAt >= 1_000;
-    const progressed = () => stream.events > 0 || lasted();
+    const progressed = () => stream.complete && (stream.events > 0 || lasted());
     try {
+      if (position === undefined && streamsInitialState && incomplete < mostIncomplete && (await followFromStart(stream))) {
+        if (progressed()) announce.watching();
+        return { progressed: progressed(), lasted: lasted() };
+      }
       position ??= await relist();
+      incomplete = 0;
       await follow(position, stream);
       if (progressed()) announce.watching();
       return { progressed: progressed(), lasted: lasted() };
@@ -131,9 +151,13 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
   }
 
   async function relist(): Promise<string> {
-    const { items: listed, resourceVersion } = await client.list<T>(path, selection, {
+    let next = store.create();
+    const { resourceVersion } = await client.list<T>(path, selection, {
       pageSize,
-      keep: kept,
+      onBegin: () => {
+        next = store.create();
+      },
+      keep: (object) => keepIn(next, object),
       signal: closing.signal,
       timeoutMilliseconds: timings.answerWithin,
       onContact: () => {
@@ -144,8 +168,22 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
     closing.signal.throwIfAborted();
     // Anything else that answers in JSON must not pass for an empty collection.
     if (resourceVersion === '') throw new ApiError(0, 'Unreadable', `GET ${path}: the answer is no list: it has no resourceVersion`);
+    replaceBy(next);
+    return resourceVersion;
+  }
+
+  function keepIn(next: Map<string, T>, object: T): T | undefined {
+    if (!object?.metadata?.name) throw new ApiError(0, 'Unreadable', `GET ${path}: the answer is no list: an object in it has no name`);
+    const kept = withoutManagedFields(keep ? keep(object) : object);
+    next.set(keyOf(kept), kept);
+    // Not a second reference to what the store has refused.
+    return next.has(keyOf(kept)) ? kept : undefined;
+  }
+
+  function replaceBy(next: Map<string, T>): void {
     const before = held;
-    held = new Map(listed.map((object) => [keyOf(object), withoutManagedFields(object)]));
+    held = next;
+    store.adopt(next);
     if (synced) {
       tellDifferences(before, held);
     } else {
@@ -153,12 +191,6 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
       tell({ type: 'synced', items });
       firstSync.resolve();
     }
-    return resourceVersion;
-  }
-
-  function kept(object: T): T {
-    if (!object?.metadata?.name) throw new ApiError(0, 'Unreadable', `GET ${path}: the answer is no list: an object in it has no name`);
-    return keep ? keep(object) : object;
   }
 
   function tellDifferences(before: ReadonlyMap<string, T>, after: ReadonlyMap<string, T>): void {
@@ -171,11 +203,65 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
   }
 
   async function follow(resourceVersion: string, stream: Stream): Promise<void> {
+    for await (const event of openStream({ resourceVersion }, stream)) {
+      take(event);
+      stream.events += 1;
+      announce.watching();
+    }
+  }
+
+  /**
+   * Initial state and changes in one stream (WatchList, on by default since Kubernetes 1.34): one object at a time is in memory, however many
+   * and however large they are. False where the server does not offer it; nothing has changed then.
+   */
+  async function followFromStart(stream: Stream): Promise<boolean> {
+    stream.complete = false;
+    const next = store.create();
+    try {
+      for await (const event of openStream({ sendInitialEvents: true, resourceVersionMatch: 'NotOlderThan' }, stream)) {
+        if (stream.complete) {
+          take(event);
+          stream.events += 1;
+        } else if (endsInitialState(event)) {
+          stream.complete = true;
+          incomplete = 0;
+          replaceBy(next);
+          position = event.object.metadata.resourceVersion;
+        } else {
+          takeInitial(next, event);
+        }
+        if (stream.complete) announce.watching();
+      }
+    } catch (error) {
+      if (!stream.complete && isNotOffered(error)) {
+        streamsInitialState = false;
+        stream.complete = true;
+        stream.openedAt = undefined;
+        log.debug({ path, err: error }, `${path}: the server does not stream its initial state; it is listed in pages`);
+        return false;
+      }
+      if (!stream.complete) incomplete += 1;
+      throw error;
+    }
+    if (stream.complete) return true;
+    incomplete += 1;
+    throw new ApiError(0, 'Unreachable', `watch of ${path}: the stream ended before the initial state was complete`);
+  }
+
+  /** What changes meanwhile may come before the initial state is complete. */
+  function takeInitial(next: Map<string, T>, { type, object }: WatchEvent<T>): void {
+    if (type === 'BOOKMARK') return;
+    if (type === 'DELETED') next.delete(keyOf(object));
+    else keepIn(next, object);
+  }
+
+  async function* openStream(start: Query, stream: Stream): AsyncGenerator<WatchEvent<T>> {
     const ending = new AbortController();
+    endStream = (reason) => ending.abort(reason);
     const signal = AbortSignal.any([closing.signal, ending.signal]);
     // Servers give a watch 30 to 60 minutes; shorter and uneven spreads the watchers over the API servers.
     const timeoutSeconds = Math.round(300 + random() * 300);
-    const query = { ...selection, resourceVersion, allowWatchBookmarks: true, timeoutSeconds };
+    const query = { ...selection, ...start, allowWatchBookmarks: true, timeoutSeconds };
     const accept = metadataOnly ? partialMetadata('PartialObjectMetadata') : undefined;
     const onContact = () => {
       contact = now();
@@ -184,12 +270,9 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
     };
     void abortWhenSilent(stream, ending);
     try {
-      for await (const event of client.watch<T>(path, query, signal, { accept, onContact, timeoutMilliseconds: timings.answerWithin })) {
-        take(event);
-        stream.events += 1;
-        announce.watching();
-      }
+      yield* client.watch<T>(path, query, signal, { accept, onContact, timeoutMilliseconds: timings.answerWithin });
     } finally {
+      endStream = undefined;
       ending.abort();
     }
   }
@@ -200,7 +283,8 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
       // A clock that was set back starts the wait anew; it must not make it a day long.
       stream.heardAt = Math.min(now(), stream.heardAt ?? startedAt);
       const silence = now() - stream.heardAt;
-      if (silence < timings.stallAfter) await sleep(timings.stallAfter - silence, ending.signal);
+      const most = stream.complete ? timings.stallAfter : Math.min(timings.stallAfter, timings.initialStallAfter);
+      if (silence < most) await sleep(most - silence, ending.signal);
       else ending.abort(new Silence(`watch of ${path}: silent for ${Math.round(silence / 1_000)} s, connecting anew`));
     }
   }
@@ -222,6 +306,10 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
       return;
     }
     held.set(key, object);
+    if (!held.has(key)) {
+      if (known) tell({ type: 'deleted', object: known, items });
+      return;
+    }
     if (!known) tell({ type: 'added', object, items });
     else if (!sameVersion(known, object)) tell({ type: 'modified', object, items });
   }
@@ -249,6 +337,10 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
     get: (namespace, name) => held.get(`${namespace ?? ''}/${name}`),
     items: () => items,
     lastContact: () => contact,
+    reload() {
+      position = undefined;
+      endStream?.(new Reload(`watch of ${path}: everything is read again`));
+    },
     async close() {
       closing.abort();
       client.followed?.delete(followed);
@@ -259,7 +351,33 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
 }
 
 /** What one watch has shown so far; times in epoch milliseconds. */
-type Stream = { openedAt: number | undefined; heardAt: number | undefined; events: number };
+type Stream = {
+  openedAt: number | undefined;
+  heardAt: number | undefined;
+  events: number;
+  /** Whether the initial state is known. */
+  complete: boolean;
+};
+
+/** After so many streams in a row that brought no complete initial state, it is listed in pages once. */
+const mostIncomplete = 2;
+
+/** Ends a stream on purpose. */
+class Reload extends Error {
+  override readonly name = 'Reload';
+}
+
+function endsInitialState<T extends KubeObject>({ type, object }: WatchEvent<T>): boolean {
+  return type === 'BOOKMARK' && object?.metadata?.annotations?.['k8s.io/initial-events-end'] === 'true';
+}
+
+/**
+ * Servers without WatchList answer 422 to `sendInitialEvents`, older ones to `resourceVersionMatch` of a watch (apimachinery
+ * pkg/apis/meta/internalversion/validation). What a request without them would be answered too says nothing about it.
+ */
+function isNotOffered(error: unknown): boolean {
+  return error instanceof ApiError && (error.status === 422 || error.status === 400);
+}
 
 class Silence extends Error {
   override readonly name = 'Silence';
@@ -271,6 +389,8 @@ const defaultTimings: ReflectorTimings = {
   sleep: (milliseconds, signal) => timeout(milliseconds, undefined, { signal }).catch(() => undefined),
   stallAfter: 300_000,
   answerWithin: undefined,
+  // A server that knows nothing of initial events and does not say so would never complete them.
+  initialStallAfter: 30_000,
 };
 
 /** The server answers 406 to the kind of one object for a list, and the other way round; no plain JSON is accepted instead. */
@@ -290,6 +410,11 @@ export function identityOf({ metadata: { name, namespace, uid, resourceVersion }
     ...(uid !== undefined && { uid }),
     ...(resourceVersion !== undefined && { resourceVersion }),
   };
+}
+
+/** About how many bytes of memory the identity takes, with the key by which the object is held. */
+export function identitySize({ name, namespace = '', uid = '', resourceVersion = '' }: KubeObject['metadata']): number {
+  return 2 * (name.length + namespace.length) + uid.length + resourceVersion.length;
 }
 
 function sameVersion({ metadata: one }: KubeObject, { metadata: other }: KubeObject): boolean {

@@ -13,7 +13,15 @@ export type WatchedSecrets = {
   follow(names: Iterable<string>): void;
   /** `unknown` as long as the name is not followed, not read yet, or not permitted. */
   get(namespace: string, name: string): SecretFacts;
+  unwatched(): UnwatchedSecrets;
   close(): Promise<void>;
+};
+
+/** How many names are not followed, and why. */
+export type UnwatchedSecrets = {
+  /** The rules name more than are followed. */
+  readonly beyondLimit: number;
+  readonly notPermitted: number;
 };
 
 export type SecretsOptions = {
@@ -23,8 +31,11 @@ export type SecretsOptions = {
   readonly watchTimings?: Partial<ReflectorTimings> | undefined;
 };
 
-/** Two watches each: more names than this are more than rules need, and a burden to the API server. */
-const mostNames = 100;
+/** Two watches each, with a connection of their own: more are a burden to the API server and to us. */
+export const mostNames = 250;
+
+/** Reviews under way at a time. */
+const reviewsAtOnce = 10;
 
 type Watches = {
   readonly all: Reflector<KubeObject>;
@@ -40,6 +51,8 @@ type Watches = {
 export function watchSecrets({ client, log, schedule, watchTimings }: SecretsOptions): WatchedSecrets {
   let wanted: readonly string[] = [];
   const followed = new Map<string, Watches>();
+  let beyondLimit = 0;
+  let notPermitted = 0;
   let told = '';
   let lastFailure: string | undefined;
   let closed = false;
@@ -48,10 +61,13 @@ export function watchSecrets({ client, log, schedule, watchTimings }: SecretsOpt
     check: async () => {
       const lacking: string[] = [];
       let inDoubt = false;
-      for (const name of wanted) {
-        const permitted = await mayWatch(client, name);
-        if (closed) return;
-        if (!wanted.includes(name)) continue;
+      const asked = wanted;
+      const answers = await mayWatchEach(client, asked);
+      if (closed) return;
+      const stillWanted = new Set(wanted);
+      for (const [index, name] of asked.entries()) {
+        const permitted = answers[index] === true;
+        if (!stillWanted.has(name)) continue;
         const watches = followed.get(name);
         if (permitted) {
           if (watches) watches.doubted = false;
@@ -66,6 +82,7 @@ export function watchSecrets({ client, log, schedule, watchTimings }: SecretsOpt
         }
       }
       lastFailure = undefined;
+      notPermitted = lacking.length;
       if (inDoubt) return 'again';
       tellLacking(lacking);
       return;
@@ -127,11 +144,17 @@ export function watchSecrets({ client, log, schedule, watchTimings }: SecretsOpt
   return {
     follow(names) {
       const all = [...new Set(names)];
-      if (all.length > mostNames) {
-        log.warn({}, `the rules name ${all.length} secrets; whether namespaces have them is looked at for the first ${mostNames} alone`);
+      const beyond = Math.max(0, all.length - mostNames);
+      if (beyond > 0 && beyond !== beyondLimit) {
+        log.warn(
+          {},
+          `the rules name ${all.length} secrets: only the first ${mostNames} are watched, and of the others a missing one is not reported`,
+        );
       }
+      beyondLimit = beyond;
       wanted = all.slice(0, mostNames);
-      for (const name of followed.keys()) if (!wanted.includes(name)) forget(name);
+      const kept = new Set(wanted);
+      for (const name of followed.keys()) if (!kept.has(name)) forget(name);
       if (wanted.some((name) => !followed.has(name))) checks.soon();
     },
     get(namespace, name) {
@@ -140,6 +163,7 @@ export function watchSecrets({ client, log, schedule, watchTimings }: SecretsOpt
       if (!watches.all.get(namespace, name)) return 'absent';
       return watches.unusable.get(namespace, name) ? 'wrong-type' : 'present';
     },
+    unwatched: () => ({ beyondLimit, notPermitted }),
     async close() {
       closed = true;
       checks.close();
@@ -153,11 +177,23 @@ async function stop({ all, unusable }: Watches): Promise<void> {
 }
 
 /**
- * In all namespaces. Asked first: a watch that is refused would be tried again and again.
+ * Whether the secrets of each name may be watched in all namespaces. Asked first: a watch that is refused would be tried again and again. One
+ * question without a name, which a role for all secrets answers; else one for each name, a few at a time.
  * @throws where there is no answer, or one that is not sure of itself
  */
-async function mayWatch(client: ApiClient, name: string): Promise<boolean> {
-  const answers = await Promise.all(['list', 'watch'].map((verb) => isAllowed(client, { group: '', resource: 'secrets', name, verb })));
+async function mayWatchEach(client: ApiClient, names: readonly string[]): Promise<readonly boolean[]> {
+  if (names.length === 0) return [];
+  if (names.length > 1 && (await mayWatch(client, undefined))) return names.map(() => true);
+  const answers: boolean[] = [];
+  for (let start = 0; start < names.length; start += reviewsAtOnce) {
+    answers.push(...(await Promise.all(names.slice(start, start + reviewsAtOnce).map((name) => mayWatch(client, name)))));
+  }
+  return answers;
+}
+
+async function mayWatch(client: ApiClient, name: string | undefined): Promise<boolean> {
+  const attributes = { group: '', resource: 'secrets', ...(name !== undefined && { name }) };
+  const answers = await Promise.all(['list', 'watch'].map((verb) => isAllowed(client, { ...attributes, verb })));
   return answers.every((allowed) => allowed);
 }
 

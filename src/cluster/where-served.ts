@@ -19,6 +19,8 @@ export type ServedCollection<T extends KubeObject> = {
   /** `asking`: nobody knows yet whether the API is there. `unread`: it is, and its first list is not complete. */
   state(): 'asking' | 'absent' | 'unread' | 'read';
   get(namespace: string | undefined, name: string): T | undefined;
+  /** Reads everything again, where there is something to read. */
+  reload(): void;
   close(): Promise<void>;
 };
 
@@ -68,6 +70,7 @@ export function watchWhereServed<T extends KubeObject>(options: ServedOptions<T>
       return watch.synced ? 'read' : 'unread';
     },
     get: (inNamespace, name) => watch?.get(inNamespace, name),
+    reload: () => watch?.reload(),
     async close() {
       closed = true;
       checks.close();

@@ -141,6 +141,9 @@ function judgeContent(slot: ImageSlot, judging: Judging): ImageDecision {
   const stream = content.stream && resolveStream(content.stream, judging.place.namespace, judging.facts);
   if (stream?.kind === 'resolved') return judgeResolved(slot, stream, judging);
   const runsNow = isPod(judging.shape);
+  // A template is evaluated again with what a trigger writes into it, and at the Pod; of a build, what it pulls may be seen nowhere else.
+  if (stream?.tooLarge && judging.shape.kind !== 'pod')
+    return { slot, stream, verdict: 'unresolved', reason: 'stream-too-large', judged: 'deny', trustedBy: [] };
   const reason = runsNow ? 'unresolved-in-pod' : 'unresolved';
   return { slot, verdict: 'unresolved', reason, judged: runsNow ? 'deny' : 'allow', trustedBy: [], ...(stream && { stream }) };
 }

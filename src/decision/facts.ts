@@ -24,6 +24,14 @@ export type ServiceAccountFacts =
     }
   /** The cluster is watched and has no such account, yet or any more. */
   | { readonly kind: 'absent' }
+  /** The account exists or may exist, but its list of pull secrets, or all that its namespace has, is too large to be held. */
+  | {
+      readonly kind: 'too-large';
+      /** A clause with `it` for the account, such as "it lists more than 1,000 pull secrets". */
+      readonly why: string;
+      /** As for a known account; also true where that could not be held either. */
+      readonly onlyListedSecrets: boolean;
+    }
   /** Nobody can say: no cluster is watched. */
   | { readonly kind: 'unknown' };
 
@@ -47,6 +55,8 @@ export type ImageStreamFacts =
       readonly tags: ReadonlyMap<string, StreamTag>;
     }
   | { readonly kind: 'absent' }
+  /** The stream, or all that its namespace has, is too large to be held. `why` is a clause with `it` for the stream. */
+  | { readonly kind: 'too-large'; readonly why: string }
   | { readonly kind: 'unknown' };
 
 /** One tag of a stream, of `spec.tags` and `status.tags` together. */

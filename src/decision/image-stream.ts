@@ -2,8 +2,29 @@
 import { isObject, type JsonObject, textAt, valueAt } from '../object/json.ts';
 import type { ImageStreamFacts, StreamImage, StreamTag } from './facts.ts';
 
-/** Nothing is trusted to have its type: what has not is left out. */
-export function readImageStream(object: JsonObject): ImageStreamFacts & { kind: 'known' } {
+/** Characters of names and references, and 100 for each tag and each image: about what is held in bytes, or half of it. */
+export const largestStream = 1024 * 1024;
+
+/** Nothing is trusted to have its type: what has not is left out. `too-large` beyond {@link largestStream}. */
+export function readImageStream(object: JsonObject): KnownStream | (ImageStreamFacts & { kind: 'too-large' }) {
+  const facts = readWhole(object);
+  return sizeOfStream(facts) > largestStream ? { kind: 'too-large', why: 'it holds more than 1 MiB of tags and images' } : facts;
+}
+
+/** As {@link largestStream} counts. */
+export function sizeOfStream({ repository = '', tags }: KnownStream): number {
+  let size = repository.length;
+  for (const [name, { spec, images }] of tags) {
+    const { kind = '', namespace = '', name: from = '' } = spec?.from ?? {};
+    size += 100 + name.length + kind.length + namespace.length + from.length;
+    for (const { image, reference, created = '' } of images) size += 100 + image.length + reference.length + created.length;
+  }
+  return size;
+}
+
+type KnownStream = ImageStreamFacts & { kind: 'known' };
+
+function readWhole(object: JsonObject): KnownStream {
   const repository = textAt(object, ['status', 'dockerImageRepository']);
   const written = new Map(entriesAt(object, ['spec', 'tags']).flatMap((tag) => named(textAt(tag, ['name']), readSpec(tag))));
   const held = new Map(entriesAt(object, ['status', 'tags']).flatMap((tag) => named(textAt(tag, ['tag']), readImages(tag))));

@@ -56,17 +56,22 @@ export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: r
       message: `service account ${quote(shape.serviceAccount)} of namespace "${request.namespace}" is not known here yet`,
     };
   }
+  if (account.kind === 'too-large' && shape.stage === 'template' && pristine) return leaveToApiServer(root, old, shape, account, wanted);
   const notices: Notice[] = [];
-  const permitted = wanted.filter((name) => account.kind !== 'known' || !account.onlyListedSecrets || account.pullSecrets.includes(name));
+  const permitted = wanted.filter((name) => mayBeAdded(name, account));
   const listed = new Set(shape.pullSecrets);
   const refused = wanted.filter(
     (name) => !permitted.includes(name) && (!listed.has(name) || (shape.stage === 'template' && ours.has(name))),
   );
   if (refused.length > 0) {
+    const because =
+      account.kind === 'too-large'
+        ? `and ${account.why}, so it is not known whether ${quoteAll(refused)} is among them: it was not added`
+        : `so ${quoteAll(refused)} was not added: list it there`;
     // Adding it would have the pod refused by the API server (kubernetes plugin/pkg/admission/serviceaccount, limitSecretReferences).
     notices.push({
       reason: 'secrets-enforced',
-      message: `service account ${quote(shape.serviceAccount)} allows only the pull secrets it lists (kubernetes.io/enforce-mountable-secrets), so ${quoteAll(refused)} was not added: list it there`,
+      message: `service account ${quote(shape.serviceAccount)} allows only the pull secrets it lists (kubernetes.io/enforce-mountable-secrets), ${because}`,
     });
   }
 
@@ -79,6 +84,8 @@ export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: r
       message: `service account ${quote(shape.serviceAccount)} could not be looked up (no cluster is watched): pull secrets of its own were not added`,
     });
   }
+  if (takesOver && untold && account.kind === 'too-large')
+    notices.push(noticeTooLarge(account, shape, 'only those that the pod lists already were kept'));
   const ofAccount = secretsOfAccount(account, shape);
   // What was taken over stays where the rest of the list is nothing that we would not write too, though some of it may count as the author's
   // since: otherwise the account's secrets would be lost by our own doing.
@@ -91,10 +98,50 @@ export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: r
   return { kind: 'injected', patch: result.patch, injected: result.injected, notices };
 }
 
-/** The account's own secrets; where nobody can look them up, those that an earlier pass found. */
+type TooLarge = ServiceAccountFacts & { kind: 'too-large' };
+
+/**
+ * A template whose list is empty but for ours. Any entry of ours would keep the API server from copying the account's list into the Pods, and
+ * we could not write that list ourselves: so nothing is added here, and the Pods get ours beside the account's when they are created. What an
+ * earlier pass wrote stays, unless it would stand in the way of the account's list: of an account that is new to the template, or that allows
+ * its own list alone.
+ */
+function leaveToApiServer(
+  root: JsonObject,
+  old: JsonObject | undefined,
+  shape: PodShape,
+  account: TooLarge,
+  wanted: readonly string[],
+): InjectionResult {
+  const notices =
+    wanted.length > 0 ? [noticeTooLarge(account, shape, 'the template was left as it is; its pods get the secrets of the rules')] : [];
+  const sameAccount = !old || accountOf(old) === shape.serviceAccount;
+  if (sameAccount && !account.onlyListedSecrets) return leave(notices);
+  const { patch, injected } = write(root, shape, [], []);
+  return { kind: 'injected', patch, injected, notices };
+}
+
+function accountOf(template: JsonObject): string {
+  return textAt(template, ['spec', 'serviceAccountName']) ?? textAt(template, ['spec', 'serviceAccount']) ?? 'default';
+}
+
+function noticeTooLarge(account: TooLarge, { serviceAccount }: PodShape, consequence: string): Notice {
+  return {
+    reason: 'account-too-large',
+    message: `the pull secrets of service account ${quote(serviceAccount)} are not held, because ${account.why}: ${consequence}`,
+  };
+}
+
+/** Whether the API server would take a pod that lists the secret. */
+function mayBeAdded(name: string, account: ServiceAccountFacts): boolean {
+  if (account.kind === 'known') return !account.onlyListedSecrets || account.pullSecrets.includes(name);
+  return account.kind !== 'too-large' || !account.onlyListedSecrets;
+}
+
+/** The account's own secrets; where they are not known, those that an earlier pass found. */
 function secretsOfAccount(account: ServiceAccountFacts, shape: PodShape): readonly string[] {
   if (account.kind === 'known') return account.pullSecrets;
-  return account.kind === 'unknown' ? shape.mark.serviceAccount : [];
+  return account.kind === 'absent' ? [] : shape.mark.serviceAccount;
 }
 
 /** Secrets that the winning rules name for images pulled by this pod, without doubles, in the order of the images. */

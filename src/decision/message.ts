@@ -25,6 +25,8 @@ export function renderFinding(image: ImageDecision, context: FindingContext): st
   const { content } = image.slot;
   const place = [image.slot.holder, ...remarksOn(image, context)].join(': ');
   if (image.stream?.kind === 'resolved') return `${place}: ${renderStream(image, image.stream, context)}`;
+  if (image.reason === 'stream-too-large')
+    return `${place}: ${image.stream?.kind === 'unresolved' ? image.stream.why : content.kind}; name the image itself (kind DockerImage), or remove tags from the stream`;
   if (content.kind === 'image') return `${place}: ${subject(image, content.text)} ${describeJudgement(image, context)}`;
   return `${place}${place === image.slot.holder ? '' : ': it'} has no image that could run: ${content.why}; write the image that is meant`;
 }

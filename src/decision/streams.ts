@@ -15,7 +15,13 @@ import type { Facts, ImageStreamFacts, StreamImage, StreamTag } from './facts.ts
 export type StreamResolution =
   | { readonly kind: 'resolved'; readonly stream: string; readonly image: string }
   /** `why` is a sentence without its end; undefined where nobody knows of any streams. */
-  | { readonly kind: 'unresolved'; readonly stream: string; readonly why?: string };
+  | {
+      readonly kind: 'unresolved';
+      readonly stream: string;
+      readonly why?: string;
+      /** A stream is too large to be held. Its author chose that, so nothing may pass because of it. */
+      readonly tooLarge?: true;
+    };
 
 type StreamFacts = Pick<Facts, 'imageStream'>;
 type KnownStream = ImageStreamFacts & { kind: 'known' };
@@ -30,7 +36,8 @@ export function resolveStream(reference: StreamReference, home: string, facts: S
     : { kind: 'unresolved', stream: label, ...found };
 }
 
-type Found = { readonly image: string } | { readonly why?: string };
+type NotFound = { readonly why?: string; readonly tooLarge?: true };
+type Found = { readonly image: string } | NotFound;
 
 function findTag({ name }: StreamReference, namespace: string, facts: StreamFacts): Found {
   const [streamName, tagName] = splitAt(name, ':');
@@ -66,7 +73,7 @@ type TagPlace = { readonly namespace: string; readonly streamName: string; reado
  * Where the tag's image comes from, before any policy: one that follows another takes over what that one was imported from, whatever its
  * policy (openshift-apiserver pkg/image/apiserver/registry/imagestream: tagReferenceToTagEvent).
  */
-function originOf(place: TagPlace, facts: StreamFacts, seen: Set<string>): ImageOrigin | { readonly why?: string } {
+function originOf(place: TagPlace, facts: StreamFacts, seen: Set<string>): ImageOrigin | NotFound {
   const { namespace, streamName, tagName } = place;
   const label = `${namespace}/${streamName}:${tagName}`;
   if (seen.has(label)) return { why: `image stream tag ${label} follows itself` };
@@ -115,7 +122,9 @@ function qualified(image: string): string {
   return parsed.ok && !parsed.reference.qualified ? formatReference(parsed.reference) : image;
 }
 
-function missing(stream: Exclude<ImageStreamFacts, KnownStream>, namespace: string, name: string): { readonly why?: string } {
+function missing(stream: Exclude<ImageStreamFacts, KnownStream>, namespace: string, name: string): NotFound {
+  if (stream.kind === 'too-large')
+    return { why: `image stream ${namespace}/${name} cannot be evaluated, because ${stream.why}`, tooLarge: true };
   return stream.kind === 'absent' ? { why: `there is no image stream ${namespace}/${name} yet` } : {};
 }
 

@@ -28,6 +28,14 @@ export type MetricSources = {
   registration():
     | { unavailable(): readonly { readonly api: string }[]; readonly apis: readonly string[]; narrowed(): readonly string[] }
     | undefined;
+  /** What is not known of the cluster; undefined where none is watched. */
+  factGaps():
+    | {
+        readonly unwatchedSecrets: { readonly beyondLimit: number; readonly notPermitted: number };
+        readonly namespacesOverBudget: readonly string[];
+        readonly heldBytes: number;
+      }
+    | undefined;
   /** How the writing of audit records goes. */
   auditDelivery(): { readonly failing: boolean; readonly lost: number };
   /** Epoch milliseconds. */
@@ -150,6 +158,21 @@ export const ownMetrics = {
     help: 'Webhook configurations that another writer keeps narrowing and that wait for their next repair.',
     labelNames: [],
   },
+  heldBytes: {
+    name: 'regkeeper_facts_held_bytes',
+    help: 'What the names and tags of service accounts and image streams that are held take, about.',
+    labelNames: [],
+  },
+  overBudget: {
+    name: 'regkeeper_namespace_over_budget',
+    help: 'Namespaces of which no service accounts and image streams are held, because they have too much; always 1.',
+    labelNames: ['namespace'],
+  },
+  unwatchedSecrets: {
+    name: 'regkeeper_secrets_unwatched',
+    help: 'Secrets of the rules of which it is not known whether namespaces have them, by why.',
+    labelNames: ['reason'],
+  },
   auditFailing: {
     name: 'regkeeper_audit_log_failing',
     help: 'Whether audit records cannot be written just now.',
@@ -181,6 +204,9 @@ const misnamed = ['nodejs_active_handles_total', 'nodejs_active_requests_total',
 
 /** A namespace chooses the names of its own rules, and must not choose how many series there are. */
 const ruleOfNamespace = '(of a namespace)';
+
+/** Tenants choose which namespaces are over their budget, and must not choose how many series there are. */
+const mostNamespaces = 20;
 
 /** With more rules than this, a rule has its series from its first match on. */
 const mostFromTheStart = 1_000;
@@ -269,7 +295,7 @@ const otherKind = { group: 'other', kind: 'other' };
 /** What is only known at the time: nothing has to be kept up to date for it. */
 function askWhenRead(
   registers: Registry[],
-  { readiness, leads, refusedRules, waitingNamespaces, certificate, followed, registration, auditDelivery, now }: MetricSources,
+  { readiness, leads, refusedRules, waitingNamespaces, certificate, followed, registration, factGaps, auditDelivery, now }: MetricSources,
 ): void {
   new Gauge({
     ...ownMetrics.ready,
@@ -337,6 +363,32 @@ function askWhenRead(
       const narrowed = registration()?.narrowed();
       if (narrowed === undefined) this.remove();
       else this.set(narrowed.length);
+    },
+  });
+  new Gauge({
+    ...ownMetrics.heldBytes,
+    registers,
+    collect() {
+      const gaps = factGaps();
+      if (gaps) this.set(gaps.heldBytes);
+      else this.remove();
+    },
+  });
+  new Gauge({
+    ...ownMetrics.overBudget,
+    registers,
+    collect() {
+      this.reset();
+      for (const namespace of factGaps()?.namespacesOverBudget.slice(0, mostNamespaces) ?? []) this.set({ namespace }, 1);
+    },
+  });
+  new Gauge({
+    ...ownMetrics.unwatchedSecrets,
+    registers,
+    collect() {
+      const { beyondLimit = 0, notPermitted = 0 } = factGaps()?.unwatchedSecrets ?? {};
+      this.set({ reason: 'beyond-limit' }, beyondLimit);
+      this.set({ reason: 'not-permitted' }, notPermitted);
     },
   });
   new Gauge({

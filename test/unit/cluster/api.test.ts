@@ -207,7 +207,7 @@ describe('list', () => {
     expect(resourceVersion).toBe('10');
     expect(received.map((each) => each.query)).toEqual([
       { labelSelector: 'x=y', limit: '1' },
-      { labelSelector: 'x=y', limit: '1', continue: 'more/=' },
+      { labelSelector: 'x=y', limit: '2', continue: 'more/=' },
     ]);
   });
 
@@ -219,12 +219,74 @@ describe('list', () => {
     expect(items.map((each) => each.metadata.name)).toEqual(['a']);
     expect(resourceVersion).toBe('20');
     expect(received.map((each) => [each.query.limit, each.query.continue])).toEqual([
-      ['500', undefined],
-      ['500', 'next'],
-      ['500', undefined],
-      ['500', 'next'],
+      ['50', undefined],
+      ['100', 'next'],
+      ['50', undefined],
+      ['100', 'next'],
       [undefined, undefined],
     ]);
+  });
+
+  const page = (megabytes: number, next = ''): Answer => {
+    const large = configMap('large', '1', { filler: 'x'.repeat(megabytes * 1024 * 1024) });
+    return listing('10', [large], next);
+  };
+
+  test('a page of more than 8 MiB is aborted and requested again with half as many objects, until it fits', async () => {
+    const { client, received } = await connected([page(0, 'more'), page(9), page(9), page(5, 'end'), page(0)]);
+    const { items } = await client.list(path, {}, { pageSize: 10 });
+    expect(items).toHaveLength(3);
+    expect(received.map((each) => [each.query.limit, each.query.continue])).toEqual([
+      ['10', undefined],
+      ['20', 'more'],
+      ['10', 'more'],
+      ['5', 'more'],
+      ['5', 'end'],
+    ]);
+  });
+
+  test('a single object may be larger than a page', async () => {
+    const { client, received } = await connected([page(9), page(9), page(9)]);
+    const { items } = await client.list(path, {}, { pageSize: 4 });
+    expect(items).toHaveLength(1);
+    expect(received.map((each) => each.query.limit)).toEqual(['4', '2', '1']);
+  });
+
+  test('a response of more than 64 MiB is aborted and named', async () => {
+    let written = 0;
+    const endless: Answer = async (response) => {
+      const chunk = 'x'.repeat(1024 * 1024);
+      while (!response.destroyed && written < 200) {
+        written += 1;
+        if (!response.write(chunk)) await new Promise((resolve) => response.once('drain', resolve).once('close', resolve));
+      }
+    };
+    const { client } = await connected([endless]);
+    await expect(client.list(path, {}, { pageSize: 1 })).rejects.toMatchObject({
+      status: 0,
+      reason: 'TooLarge',
+      message: `GET ${path}: the response was aborted: it is larger than 64 MiB`,
+    });
+    expect(written).toBeLessThan(100);
+  });
+
+  test('nothing is held of what keep leaves out, and a list that starts over says so', async () => {
+    const both = listing('10', [configMap('a', '1'), configMap('b', '2')], 'next');
+    const { client } = await connected([both, refusing(410, 'Expired'), both, listing('10', [])]);
+    const seen: string[] = [];
+    const { items } = await client.list<KubeObject>(
+      path,
+      {},
+      {
+        onBegin: () => seen.push('begin'),
+        keep: (object) => {
+          seen.push(object.metadata.name);
+          return object.metadata.name === 'a' ? object : undefined;
+        },
+      },
+    );
+    expect(items.map(({ metadata }) => metadata.name)).toEqual(['a']);
+    expect(seen).toEqual(['begin', 'a', 'b', 'begin', 'a', 'b']);
   });
 
   test('an empty list may have null items', async () => {

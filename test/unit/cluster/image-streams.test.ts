@@ -1,6 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { type ApiClient, ApiError, type KubeObject } from '../../../src/cluster/api.ts';
 import { watchImageStreams } from '../../../src/cluster/image-streams.ts';
+import { createNamespaceBudget } from '../../../src/cluster/namespace-budget.ts';
 import { handSchedule, memoryApi } from './memory-api.ts';
 import { recordingLog } from './scripted-api.ts';
 
@@ -22,7 +23,9 @@ function watching(objects: Record<string, KubeObject> = {}, groups: string[] = [
   if (hasResource) api.client.hasResource = hasResource;
   const time = handSchedule(1_000);
   const log = recordingLog();
-  const streams = watchImageStreams({ client: api.client, log, schedule: time.schedule });
+  const budget = createNamespaceBudget({ log, schedule: time.schedule });
+  onTestFinished(() => budget.close());
+  const streams = watchImageStreams({ client: api.client, log, budget, schedule: time.schedule });
   onTestFinished(() => streams.close());
   return { api, served, time, log, streams, groups };
 }

@@ -71,7 +71,7 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
       await enter('list', path);
       const items = [...held]
         .filter(([key, object]) => isSelected(key, object, path, query))
-        .map(([, object]) => keep(structuredClone(object) as T));
+        .flatMap(([, object]) => keep(structuredClone(object) as T) ?? []);
       return { items, resourceVersion: String(version + 1) };
     },
     async create<T>(path: string, body: T) {

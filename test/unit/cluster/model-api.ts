@@ -25,7 +25,8 @@ export async function modelApi(names: readonly string[]) {
     const index = faults.findIndex((each) => each.moment === moment);
     const [fault] = index === -1 ? [] : faults.splice(index, 1);
     if (fault) return fault.answer(response, request);
-    if (moment === 'watch') watch(response, Number(request.query.resourceVersion));
+    if (request.query.sendInitialEvents) stream(response);
+    else if (moment === 'watch') watch(response, Number(request.query.resourceVersion));
     else list(response, request);
   };
   const list = (response: ServerResponse, request: Received) => {
@@ -45,6 +46,17 @@ export async function modelApi(names: readonly string[]) {
     for (const { version, event } of past) if (version > from) response.write(line(event));
     streams.add(response);
     response.on('close', () => streams.delete(response));
+  };
+  /** The initial state, and its end a little later: what happens meanwhile comes between the two. */
+  const stream = (response: ServerResponse) => {
+    response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders();
+    for (const object of held.values()) response.write(line({ type: 'ADDED', object: { apiVersion: 'v1', kind: 'ConfigMap', ...object } }));
+    streams.add(response);
+    response.on('close', () => streams.delete(response));
+    setImmediate(() => {
+      const metadata = { resourceVersion: String(version), annotations: { 'k8s.io/initial-events-end': 'true' } };
+      if (streams.has(response)) response.write(line({ type: 'BOOKMARK', object: { kind: 'ConfigMap', apiVersion: 'v1', metadata } }));
+    });
   };
   const happen = (type: string, object: KubeObject) => {
     const event = { type, object: { apiVersion: 'v1', kind: 'ConfigMap', ...object } };

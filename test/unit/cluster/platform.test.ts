@@ -1,5 +1,6 @@
+import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { KubeObject } from '../../../src/cluster/api.ts';
+import { ApiError, type KubeObject } from '../../../src/cluster/api.ts';
 import { readPlatform, watchPlatform } from '../../../src/cluster/platform.ts';
 import { handSchedule, memoryApi } from './memory-api.ts';
 import { recordingLog } from './scripted-api.ts';
@@ -118,6 +119,39 @@ describe('watched', () => {
         shortNames: ['quay.io'],
       });
     expect(changes()).toBeGreaterThanOrEqual(before + 2);
+  });
+
+  const unavailable = new ApiError(503, 'ServiceUnavailable', 'GET /apis/config.openshift.io/v1: ServiceUnavailable (503)');
+
+  test('an API that does not answer is waited for, then names that depend on it are evaluated strictly until it answers', async () => {
+    const { api, time, platform, log, changes } = watching({ [configPath]: config(hostname, ['quay.io']) });
+    const served = api.client.hasResource;
+    api.client.hasResource = () => Promise.reject(unavailable);
+    expect(platform.missing()).toBeDefined();
+    await expect.poll(time.passing(() => platform.missing())).toBeUndefined();
+    expect(platform.current()).toEqual({ internalRegistries: [], shortNames: 'reject' });
+    expect(changes()).toBeGreaterThan(0);
+    expect(log.lines.filter(({ message }) => message.includes('cannot be read')).map(({ level }) => level)).toEqual(['warn']);
+    api.client.hasResource = served;
+    await expect.poll(time.passing(() => platform.current()?.shortNames)).toEqual(['quay.io']);
+  });
+
+  test('where only the Service cannot be read, the name of the registry is known all the same', async () => {
+    const { api, time, platform } = watching({ [configPath]: config(hostname) });
+    const { list } = api.client;
+    api.client.list = (path, query, options) => (path.endsWith('/services') ? Promise.reject(unavailable) : list(path, query, options));
+    await expect.poll(time.passing(() => platform.current()?.internalRegistries.map(({ registry }) => registry))).toContain(hostname);
+    expect(platform.missing()).toBeUndefined();
+  });
+
+  test('a right that is missing keeps it waiting: that is a mistake in the installation', async () => {
+    const { api, time, platform, log } = watching({ [configPath]: config(hostname) });
+    api.client.list = () => Promise.reject(new ApiError(403, 'Forbidden', 'images is forbidden'));
+    await expect.poll(() => log.lines.length).toBeGreaterThan(0);
+    time.passTime();
+    await setImmediate();
+    expect(platform.missing()).toBeDefined();
+    expect(platform.current()).toBeUndefined();
   });
 
   test('what is installed later is found, and what is gone again is forgotten', async () => {

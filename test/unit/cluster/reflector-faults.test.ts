@@ -15,11 +15,16 @@ const longestPause = 300_000;
 const soon = { interval: 2, timeout: 10_000 };
 
 type Server = Pick<Awaited<ReturnType<typeof scriptedApi>>, 'kubeConfig' | 'connections' | 'received'>;
-type Following = { onChange?: (change: Change<KubeObject>) => void; timings?: Partial<ReflectorTimings>; user?: object };
+type Following = {
+  streamsInitialState?: boolean;
+  onChange?: (change: Change<KubeObject>) => void;
+  timings?: Partial<ReflectorTimings>;
+  user?: object;
+};
 
 /** A reflector that pauses for no time, on pages of two objects, and a witness of what it tells. */
-function following(server: Server, { onChange, timings, user }: Following = {}) {
-  const client = connectApi(server.kubeConfig(user));
+function following(server: Server, { onChange, timings, user, streamsInitialState = false }: Following = {}) {
+  const client = connectApi(server.kubeConfig(user), { streamsInitialState });
   const log = recordingLog();
   const pauses: number[] = [];
   const witness = watchfulListener();
@@ -395,35 +400,42 @@ describe('whatever happens', () => {
     },
   );
 
-  test('to objects and to the server, the watch ends with the truth and has told each change once, in order', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40 }), async (steps) => {
-        const server = await modelApi(['a', 'b', 'c']);
-        const follower = following(server);
-        for (const each of steps) {
-          if (each.do === 'put') server.put(each.name);
-          if (each.do === 'remove') server.remove(each.name);
-          if (each.do === 'forget') server.forget();
-          if (each.do === 'bookmark') server.bookmark();
-          if (each.do === 'silence') server.breakStreams(() => undefined);
-          if (each.do === 'break') server.breakStreams(streamFaults[each.how]);
-          if (each.do === 'fail') server.failNext(each.moment, requestFaults[each.how]);
-          if (each.do === 'wait') for (let turn = 0; turn < each.turns; turn += 1) await setImmediate();
-        }
-        await vi.waitFor(() => {
-          // Streams that fell silent are given up after a while, and never by their own.
-          if (server.streams() === 0) follower.passTime(stallAfter);
-          expect(server.streams()).toBe(1);
-          expect(follower.state()).toEqual(server.state());
-        }, soon);
-        expect(follower.witness.lies).toEqual([]);
-        expect(follower.witness.state()).toEqual(server.state());
-        expect(server.received.length).toBeLessThanOrEqual(5 * steps.length + 10);
-        await follower.leavesNothing();
-      }),
-      { numRuns: 150 },
-    );
-  });
+  test.each([
+    { from: 'pages', streamsInitialState: false },
+    { from: 'a stream', streamsInitialState: true },
+  ])(
+    'to objects and to the server, the watch ends with the truth and has told each change once, in order, from $from',
+    { timeout: 120_000 },
+    async ({ streamsInitialState }) => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40 }), async (steps) => {
+          const server = await modelApi(['a', 'b', 'c']);
+          const follower = following(server, { streamsInitialState });
+          for (const each of steps) {
+            if (each.do === 'put') server.put(each.name);
+            if (each.do === 'remove') server.remove(each.name);
+            if (each.do === 'forget') server.forget();
+            if (each.do === 'bookmark') server.bookmark();
+            if (each.do === 'silence') server.breakStreams(() => undefined);
+            if (each.do === 'break') server.breakStreams(streamFaults[each.how]);
+            if (each.do === 'fail') server.failNext(each.moment, requestFaults[each.how]);
+            if (each.do === 'wait') for (let turn = 0; turn < each.turns; turn += 1) await setImmediate();
+          }
+          await vi.waitFor(() => {
+            // Streams that fell silent are given up after a while, and never by their own.
+            if (server.streams() === 0) follower.passTime(stallAfter);
+            expect(server.streams()).toBe(1);
+            expect(follower.state()).toEqual(server.state());
+          }, soon);
+          expect(follower.witness.lies).toEqual([]);
+          expect(follower.witness.state()).toEqual(server.state());
+          expect(server.received.length).toBeLessThanOrEqual(5 * steps.length + 10);
+          await follower.leavesNothing();
+        }),
+        { numRuns: 150 },
+      );
+    },
+  );
 });
 
 function keysOf<Key extends string>(table: Record<Key, unknown>): Key[] {

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type ApiClient, ApiError, type ApiRequest, type KubeObject, type ListOptions, type Query } from '../../../src/cluster/api.ts';
-import { watchSecrets } from '../../../src/cluster/secrets.ts';
+import { mostNames, watchSecrets } from '../../../src/cluster/secrets.ts';
 import { handSchedule, memoryApi } from './memory-api.ts';
 import { recordingLog } from './scripted-api.ts';
 
@@ -29,7 +29,7 @@ function watching(secrets: readonly KubeObject[], permitted: Set<string> | 'all'
       const { name, verb, resource, namespace } = (body as { spec: { resourceAttributes: Record<string, string> } }).spec
         .resourceAttributes;
       expect([path, resource, namespace]).toEqual(['/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', 'secrets', undefined]);
-      asked.push(`${verb} ${name}`);
+      asked.push(`${verb} ${name ?? 'any'}`);
       return answer(name ?? '') as T;
     },
     list: async (path, query, options) => {
@@ -230,9 +230,33 @@ test('of what the API server sends, only names are kept', async () => {
   expect(kept).toEqual([{ metadata: { name: 'pull', namespace: 'team-a', uid: expect.any(String), resourceVersion: expect.any(String) } }]);
 });
 
-test('of very many names only so many are followed, and that is told', async () => {
-  const { watched, log, asked } = watching([]);
-  watched.follow(Array.from({ length: 150 }, (_, index) => `secret-${index}`));
-  await expect.poll(() => asked.length).toBe(200);
-  expect(log.lines.map(({ message }) => message)).toEqual([expect.stringContaining('the rules name 150 secrets')]);
+describe('of very many names', () => {
+  const names = Array.from({ length: mostNames + 50 }, (_, index) => `secret-${index}`);
+
+  test('only so many are followed, which is logged once and can be asked for', async () => {
+    const { watched, log } = watching([]);
+    watched.follow(names);
+    await expect.poll(() => watched.get('team-a', `secret-${mostNames - 1}`)).toBe('absent');
+    watched.follow(names.toReversed().toReversed());
+    expect(watched.get('team-a', `secret-${mostNames}`)).toBe('unknown');
+    expect(watched.unwatched()).toEqual({ beyondLimit: 50, notPermitted: 0 });
+    expect(log.lines.map(({ message }) => message)).toEqual([expect.stringContaining(`the rules name ${mostNames + 50} secrets`)]);
+    watched.follow(['secret-0']);
+    expect(watched.unwatched()).toEqual({ beyondLimit: 0, notPermitted: 0 });
+  });
+
+  test('a right to all secrets is asked for once, and no name after it', async () => {
+    const { watched, asked } = watching([]);
+    watched.follow(names);
+    await expect.poll(() => watched.get('team-a', 'secret-0')).toBe('absent');
+    expect(asked).toEqual(['list any', 'watch any']);
+  });
+
+  test('without it each is asked for, and those that are not permitted are counted', async () => {
+    const permitted = new Set(names.slice(0, mostNames - 5));
+    const { watched, asked } = watching([], permitted);
+    watched.follow(names);
+    await expect.poll(() => watched.unwatched()).toEqual({ beyondLimit: 50, notPermitted: 5 });
+    expect(asked).toHaveLength(2 + 2 * mostNames);
+  });
 });

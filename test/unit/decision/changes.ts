@@ -72,6 +72,11 @@ export function accounts(known: Readonly<Record<string, readonly string[]>>, onl
   };
 }
 
+/** Every account has a list that is too large to be held. */
+export function tooLargeAccounts({ onlyListedSecrets = false } = {}): Facts {
+  return { ...unwatched, serviceAccount: () => ({ kind: 'too-large', why: 'it lists more than 1,000 pull secrets', onlyListedSecrets }) };
+}
+
 export function containers(...images: readonly string[]): { name: string; image: string }[] {
   return images.map((image, index) => ({ name: `c${index}`, image }));
 }

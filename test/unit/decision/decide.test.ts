@@ -3,7 +3,7 @@ import { decide } from '../../../src/decision/decide.ts';
 import { type ReasonCode, reasons } from '../../../src/decision/reasons.ts';
 import type { RuleSet, RuleSettings } from '../../../src/rules/ruleset.ts';
 import { ruleSetOf } from '../rules/documents.ts';
-import { accounts, change, containers, decided, deployment, pod, unwatched } from './changes.ts';
+import { accounts, change, containers, decided, deployment, pod, tooLargeAccounts, unwatched } from './changes.ts';
 import { streams } from './stream-facts.ts';
 
 const table = `
@@ -202,6 +202,8 @@ describe('every reason', () => {
   const mirror = { ...pod('nginx'), metadata: { annotations: { 'kubernetes.io/config.mirror': 'h' } } };
   const hub = { kind: 'DockerImage', name: 'nginx' };
   const params = { containerNames: ['c0'], from: { kind: 'ImageStreamTag', name: 'web:1' } };
+  const fromStream = { spec: { strategy: { sourceStrategy: { from: params.from } } } };
+  const tooLargeStreams = { ...unwatched, imageStream: () => ({ kind: 'too-large' as const, why: 'it holds too much' }) };
   const awaiting = { spec: { triggers: [{ type: 'ImageChange', imageChangeParams: params }], template: pod(' ') } };
   const more = ruleSetOf(table, 'rules: [{registry: other.io, pullSecret: other}]');
   const causes: Readonly<Record<ReasonCode, ReturnType<typeof decide>>> = {
@@ -214,6 +216,7 @@ describe('every reason', () => {
     'secret-missing': decide(change('Deployment', deployment(pod(good))), rules, { ...unwatched, secret: () => 'absent' }),
     unresolved: decide(change('Deployment', deployment(pod(' '))), rules, unwatched),
     'unresolved-in-pod': decide(change('Pod', pod('')), rules, unwatched),
+    'stream-too-large': decide(change('BuildConfig', fromStream), rules, tooLargeStreams),
     'not-introduced': decide(change('Pod', pod('nginx'), pod('nginx')), rules, unwatched),
     placeholder: decide(change('DeploymentConfig', awaiting), rules, streams({ 'shop/web': { tags: { '1': { from: hub } } } })),
     'mirror-pod': decide(change('Pod', mirror, undefined, 'system:node:n'), rules, unwatched),
@@ -221,6 +224,7 @@ describe('every reason', () => {
     'secrets-enforced': decide(change('Pod', pod(good)), rules, accounts({ default: [] }, true)),
     'port-written': decide(change('Pod', pod('good.io:443/x')), rules, unwatched),
     'account-unknown': decide(change('Deployment', deployment(pod(good))), rules, unwatched),
+    'account-too-large': decide(change('Deployment', deployment(pod(good))), rules, tooLargeAccounts()),
     'labels-unknown': decide(change('Pod', pod(good)), { ...rules, match: unsureMatch }, unwatched),
     'build-other-images': decide(change('BuildConfig', build('FROM good.io/x AS s\nFROM other.io/x')), more, unwatched),
     'build-internal-images': decide(change('BuildConfig', build('FROM internal.svc:5000/x AS s\nFROM good.io/x')), rules, unwatched),

@@ -28,6 +28,7 @@ test('a stream is its repository, what is written for each tag, and what each ta
       ],
     },
   });
+  if (stream.kind !== 'known') throw new Error(stream.why);
   expect(stream.repository).toBe('image-registry.openshift-image-registry.svc:5000/shop/node');
   expect([...stream.tags]).toEqual([
     [

@@ -14,6 +14,7 @@ import {
   patched,
   pod,
   secrets,
+  tooLargeAccounts,
   unwatched,
 } from './changes.ts';
 
@@ -449,6 +450,89 @@ describe('an account that allows only what it lists', () => {
     const decision = decided(change('Deployment', now, old), rules, strict());
     expect(credentialsOf(patched(now, decision).spec.template)).toEqual({ list: undefined, mark: undefined });
     expect(decision.notices).toEqual([{ reason: 'secrets-enforced', message: refusal }]);
+  });
+});
+
+describe('an account whose list is too large to be held', () => {
+  const facts = tooLargeAccounts();
+  const marked = { rules: ['corp'], serviceAccount: ['dockercfg'] };
+  const listed = ['corp', 'dockercfg'];
+  const of = (account: string, template: PodObject): PodObject => ({
+    ...template,
+    spec: { ...template.spec, serviceAccountName: account },
+  });
+
+  test.each<{ what: string; kind: Kind; object: PodObject; old?: PodObject; list: unknown; mark?: unknown; notices: string[] }>([
+    {
+      what: 'leaves a new template alone, so that the API server copies the list into its Pods',
+      kind: 'Deployment',
+      object: pod(corp),
+      list: undefined,
+      notices: ['account-too-large'],
+    },
+    { what: 'says nothing where no secret is needed', kind: 'Deployment', object: pod(open), list: undefined, notices: [] },
+    {
+      what: 'does not matter where the author lists secrets: the API server copies nothing then',
+      kind: 'Deployment',
+      object: pod(corp, ['mine']),
+      list: ['mine', 'corp'],
+      mark: { rules: ['corp'] },
+      notices: [],
+    },
+    {
+      what: 'keeps in a template what an earlier pass wrote',
+      kind: 'Deployment',
+      object: pod('corp.io/new', listed, marked),
+      old: pod(corp, listed, marked),
+      list: listed,
+      mark: marked,
+      notices: ['account-too-large'],
+    },
+    {
+      what: 'takes ours out where the template had another account, whose secrets would keep the list from being copied',
+      kind: 'Deployment',
+      object: of('robot', pod(corp, listed, marked)),
+      old: pod(corp, listed, marked),
+      list: undefined,
+      notices: ['account-too-large'],
+    },
+    {
+      what: 'gives a Pod the secret beside what the API server copied',
+      kind: 'Pod',
+      object: pod(corp, ['a', 'b']),
+      list: ['a', 'b', 'corp'],
+      mark: { rules: ['corp'] },
+      notices: [],
+    },
+    { what: 'gives it to a Pod without a list', kind: 'Pod', object: pod(corp), list: ['corp'], mark: { rules: ['corp'] }, notices: [] },
+    {
+      what: 'keeps in the Pod of a marked template what the mark names',
+      kind: 'Pod',
+      object: pod('multi.io/x', listed, marked),
+      list: [...listed, 'one', 'two'],
+      mark: { rules: ['corp', 'one', 'two'], serviceAccount: ['dockercfg'] },
+      notices: ['account-too-large'],
+    },
+  ])('$what', ({ kind, object, old, list, mark, notices }) => {
+    const whole = (each: PodObject) => (kind === 'Pod' ? each : deployment(each));
+    const request = change(kind, whole(object), old && whole(old));
+    expect(decided(request, rules, facts).notices.map(({ reason }) => reason)).toEqual(notices);
+    const { spec } = inject(request, rules, facts);
+    expect(
+      credentialsOf('template' in spec ? (spec.template as PodObject) : ({ ...object, ...inject(request, rules, facts) } as PodObject)),
+    ).toEqual({ list, mark });
+  });
+
+  test('and that allows only its own list gets nothing, since it is not known what is in it', () => {
+    const strict = tooLargeAccounts({ onlyListedSecrets: true });
+    const decision = decided(change('Pod', pod(corp, ['a'])), rules, strict);
+    expect(decision.patch).toEqual([]);
+    expect(decision.notices.map(({ message }) => message)).toEqual([
+      'service account "default" allows only the pull secrets it lists (kubernetes.io/enforce-mountable-secrets), and it lists more than 1,000 pull secrets, so it is not known whether "corp" is among them: it was not added',
+    ]);
+    const template = deployment(pod('corp.io/new', ['corp'], { rules: ['corp'] }));
+    const old = deployment(pod(corp, ['corp'], { rules: ['corp'] }));
+    expect(credentialsOf(patched(template, decided(change('Deployment', template, old), rules, strict)).spec.template)).toEqual({});
   });
 });
 

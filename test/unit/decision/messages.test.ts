@@ -17,7 +17,7 @@ import { createWebhookServer } from '../../../src/server/webhook.ts';
 import { createCertificateAuthority, issueServerCertificate } from '../../../src/tls/certificates.ts';
 import { briefly, sha256 } from '../rules/documents.ts';
 import { reviewOf } from '../server/reviews.ts';
-import { accounts, patched, unwatched } from './changes.ts';
+import { accounts, patched, tooLargeAccounts, unwatched } from './changes.ts';
 import { streams } from './stream-facts.ts';
 
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
@@ -154,6 +154,7 @@ const situations: readonly Situation[] = [
   },
   { what: 'A service account that allows only what it lists', object: pod(corp), facts: enforcing },
   { what: 'A service account that nobody can look up', object: deployment(corp), facts: unwatched },
+  { what: 'A service account with too many pull secrets', object: deployment(corp), facts: tooLargeAccounts() },
   {
     what: 'Labels of a namespace that nobody knows',
     object: pod('prod.example.com/app'),
@@ -184,6 +185,11 @@ const situations: readonly Situation[] = [
     what: 'A build from an image stream that holds what no rule names',
     object: buildConfig({ strategy: { sourceStrategy: { from: stream('nodejs:20', 'openshift') } } }),
     facts: streaming,
+  },
+  {
+    what: 'A build from an image stream that is too large',
+    object: buildConfig({ strategy: { sourceStrategy: { from: stream('nodejs:20', 'openshift') } } }),
+    facts: { ...known, imageStream: () => ({ kind: 'too-large', why: 'it holds more than 1 MiB of tags and images' }) },
   },
   {
     what: 'A placeholder that an image trigger would fill with what is refused',

@@ -27,6 +27,7 @@ function setUp(sources: Partial<MetricSources> = {}): Metrics {
     certificate: () => undefined,
     followed: () => [],
     registration: () => undefined,
+    factGaps: () => undefined,
     auditDelivery: () => ({ failing: false, lost: 0 }),
     now: () => 5_000,
     ...sources,
@@ -339,6 +340,20 @@ describe('the state at the time of reading', () => {
     delivery = { failing: true, lost: 7 };
     await metrics.text();
     expect(await samples(metrics, 'regkeeper_audit')).toEqual(['regkeeper_audit_log_failing 1', 'regkeeper_audit_records_lost_total 7']);
+  });
+
+  test('what is not known of the cluster, for so many namespaces and no more', async () => {
+    const namespacesOverBudget = Array.from({ length: 30 }, (_, index) => `evil-${index}`);
+    const gaps = { unwatchedSecrets: { beyondLimit: 50, notPermitted: 3 }, namespacesOverBudget, heldBytes: 4_096 };
+    const metrics = setUp({ factGaps: () => gaps });
+    expect(await samples(metrics, 'regkeeper_secrets_unwatched')).toEqual([
+      'regkeeper_secrets_unwatched{reason="beyond-limit"} 50',
+      'regkeeper_secrets_unwatched{reason="not-permitted"} 3',
+    ]);
+    expect(await samples(metrics, 'regkeeper_facts')).toEqual(['regkeeper_facts_held_bytes 4096']);
+    const named = await samples(metrics, 'regkeeper_namespace_over');
+    expect(named).toContain('regkeeper_namespace_over_budget{namespace="evil-0"} 1');
+    expect(named).toHaveLength(20);
   });
 
   test('the watches, each resource by the one that is silent the longest', async () => {

@@ -1,0 +1,16 @@
+/** Lines for `/readyz` about what is not known of the cluster although nothing is missing. No names of secrets: anyone may read them. */
+import type { FactGaps } from './facts.ts';
+import { mostNames } from './secrets.ts';
+
+export function factNotes({ unwatchedSecrets: { beyondLimit, notPermitted }, namespacesOverBudget }: FactGaps): readonly string[] {
+  const notes: string[] = [];
+  if (beyondLimit > 0) notes.push(`${beyondLimit} secrets of the rules are not watched: the first ${mostNames} are`);
+  if (notPermitted > 0) notes.push(`${notPermitted} secrets of the rules are not watched: list and watch are not permitted`);
+  if (namespacesOverBudget.length > 0) notes.push(`namespaces over their memory budget: ${listed(namespacesOverBudget)}`);
+  return notes;
+}
+
+function listed(names: readonly string[]): string {
+  const [shown, rest] = [names.slice(0, 10), names.length - 10];
+  return rest > 0 ? `${shown.join(', ')} and ${rest} more` : shown.join(', ');
+}

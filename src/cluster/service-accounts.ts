@@ -1,0 +1,111 @@
+/** Service accounts as facts. Of each only its pull secrets are held, and only as far as its namespace's budget goes. */
+import type { ServiceAccountFacts } from '../decision/facts.ts';
+import { readServiceAccount } from '../decision/service-account.ts';
+import type { JsonObject } from '../object/json.ts';
+import type { ApiClient, KubeObject, Log } from './api.ts';
+import type { NamespaceBudget } from './namespace-budget.ts';
+import { identityOf, identitySize, type Reflector, watchCollection } from './reflector.ts';
+
+export type WatchedAccounts = {
+  readonly synced: boolean;
+  get(namespace: string, name: string): ServiceAccountFacts;
+  close(): Promise<void>;
+};
+
+type KeptAccount = KubeObject & { readonly facts: ServiceAccountFacts };
+
+export type AccountOptions = { readonly client: ApiClient; readonly log: Log; readonly budget: NamespaceBudget };
+
+export function watchServiceAccounts({ client, log, budget }: AccountOptions): WatchedAccounts {
+  const enforcing = createEnforcingAccounts();
+  const keep = (object: KubeObject): KeptAccount => {
+    const facts = readServiceAccount(object as unknown as JsonObject);
+    const onlyListed = facts.kind !== 'absent' && facts.kind !== 'unknown' && facts.onlyListedSecrets;
+    enforcing.note(object.metadata.namespace ?? '', object.metadata.name, onlyListed);
+    return { metadata: identityOf(object), facts };
+  };
+  const watch: Reflector<KeptAccount> = watchCollection<KeptAccount>({
+    client,
+    path: '/api/v1/serviceaccounts',
+    keep,
+    store: budget.store<KeptAccount>({
+      sizeOf,
+      measure: (namespace, most) =>
+        measureList(client, `/api/v1/namespaces/${namespace}/serviceaccounts`, (object) => sizeOf(keep(object)), most),
+      reload: () => watch.reload(),
+    }),
+    log,
+  });
+  return {
+    get synced() {
+      return watch.synced;
+    },
+    get(namespace, name) {
+      const account = watch.get(namespace, name);
+      if (account) return account.facts;
+      if (!budget.isOver(namespace)) return { kind: 'absent' };
+      return {
+        kind: 'too-large',
+        why: 'its namespace has more names and tags than are held',
+        onlyListedSecrets: enforcing.has(namespace, name),
+      };
+    },
+    close: () => watch.close(),
+  };
+}
+
+/** Measured: 100,000 accounts with three short names take 54 MiB, for which this counts 53. */
+function sizeOf({ metadata, facts }: KeptAccount): number {
+  const names = facts.kind === 'known' ? facts.pullSecrets.reduce((sum, name) => sum + 32 + name.length, 0) : 0;
+  return 360 + identitySize(metadata) + names;
+}
+
+/** Bytes of all objects of a collection, of which none is held. */
+export async function measureList(client: ApiClient, path: string, sizeOf: (object: KubeObject) => number, most: number): Promise<number> {
+  let bytes = 0;
+  const enough = new AbortController();
+  try {
+    await client.list<KubeObject>(
+      path,
+      {},
+      {
+        onBegin: () => {
+          bytes = 0;
+        },
+        keep: (object) => {
+          bytes += sizeOf(object);
+          if (bytes > most) enough.abort();
+          return undefined;
+        },
+        signal: enough.signal,
+      },
+    );
+  } catch (error) {
+    if (!enough.signal.aborted) throw error;
+  }
+  return bytes;
+}
+
+/** So many accounts of a namespace are known by name to allow only listed secrets; with more, all of the namespace count as such. */
+const mostEnforcing = 1_000;
+
+/** Which accounts allow only the secrets they list: known too where nothing else is held of them. */
+function createEnforcingAccounts() {
+  const byNamespace = new Map<string, Set<string>>();
+  return {
+    note(namespace: string, name: string, enforces: boolean): void {
+      const names = byNamespace.get(namespace);
+      if (!enforces) {
+        if (names?.delete(name) && names.size === 0) byNamespace.delete(namespace);
+      } else if (!names) {
+        byNamespace.set(namespace, new Set([name]));
+      } else if (names.size < mostEnforcing) {
+        names.add(name);
+      }
+    },
+    has(namespace: string, name: string): boolean {
+      const names = byNamespace.get(namespace);
+      return names !== undefined && (names.has(name) || names.size >= mostEnforcing);
+    },
+  };
+}

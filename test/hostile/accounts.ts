@@ -1,0 +1,88 @@
+/** Objects that are accepted by a real API server and cost whoever holds them whole: what an ordinary user with `edit` can create. */
+
+type Metadata = {
+  readonly name: string;
+  readonly namespace: string;
+  readonly labels?: Record<string, string>;
+  readonly annotations?: Record<string, string>;
+};
+
+export type HostileAccount = {
+  readonly apiVersion: 'v1';
+  readonly kind: 'ServiceAccount';
+  readonly metadata: Metadata;
+  readonly imagePullSecrets: readonly { readonly name: string }[];
+};
+
+/** `names` pull secrets each: 60,000 are about 1 MB of JSON, close to what etcd takes. */
+export function* fatAccounts(namespace: string, { count = 100, names = 60_000 } = {}): Generator<HostileAccount> {
+  for (let index = 0; index < count; index += 1) {
+    const imagePullSecrets = Array.from({ length: names }, (_, each) => ({ name: `p${each}` }));
+    yield { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: `fat-${index}`, namespace }, imagePullSecrets };
+  }
+}
+
+/** Few names, each as long as the API server takes them: under the cap of names, over that of bytes. */
+export function* longNamedAccounts(namespace: string, { count = 100, names = 900, length = 1_000 } = {}): Generator<HostileAccount> {
+  for (let index = 0; index < count; index += 1) {
+    const imagePullSecrets = Array.from({ length: names }, (_, each) => ({ name: `${each}-`.padEnd(length, 'n') }));
+    yield { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: `long-${index}`, namespace }, imagePullSecrets };
+  }
+}
+
+/** Each under every cap of a single account: it is their number that costs. */
+export function* manyAccounts(namespace: string, { count = 10_000, names = 3 } = {}): Generator<HostileAccount> {
+  for (let index = 0; index < count; index += 1) {
+    const imagePullSecrets = Array.from({ length: names }, (_, each) => ({ name: `secret-${index}-${each}` }));
+    yield { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: `small-${index}`, namespace }, imagePullSecrets };
+  }
+}
+
+/** Nothing in them is of use to regkeeper, and all of it is sent: annotations fill the 256 KiB that the API server allows. */
+export function* annotatedAccounts(namespace: string, { count = 100 } = {}): Generator<HostileAccount> {
+  for (let index = 0; index < count; index += 1) {
+    const annotations = { 'example.com/filler': 'x'.repeat(250_000) };
+    yield { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: `noted-${index}`, namespace, annotations }, imagePullSecrets: [] };
+  }
+}
+
+export type HostileStream = {
+  readonly apiVersion: 'image.openshift.io/v1';
+  readonly kind: 'ImageStream';
+  readonly metadata: Metadata;
+  readonly spec: { readonly tags: readonly object[] };
+  readonly status: { readonly tags: readonly object[] };
+};
+
+/** `tags` tags with a history of `history` images each: 2,000 × 10 are about 5.7 MB of JSON. */
+export function* fatStreams(namespace: string, { count = 20, tags = 2_000, history = 10 } = {}): Generator<HostileStream> {
+  for (let index = 0; index < count; index += 1) {
+    const names = Array.from({ length: tags }, (_, tag) => `v${tag}`);
+    yield {
+      apiVersion: 'image.openshift.io/v1',
+      kind: 'ImageStream',
+      metadata: { name: `fat-${index}`, namespace },
+      spec: { tags: names.map((name) => ({ name, from: { kind: 'DockerImage', name: `registry.example.com/app/${index}:${name}` } })) },
+      status: {
+        tags: names.map((tag, at) => ({
+          tag,
+          items: Array.from({ length: history }, (_, item) => ({
+            created: '2026-01-01T00:00:00Z',
+            dockerImageReference: `registry.example.com/app/${index}@sha256:${digest(index, at, item)}`,
+            image: `sha256:${digest(index, at, item)}`,
+            generation: item,
+          })),
+        })),
+      },
+    };
+  }
+}
+
+function digest(...parts: readonly number[]): string {
+  return parts
+    .map((part) => part.toString(16).padStart(8, '0'))
+    .join('')
+    .padEnd(64, '0');
+}
+
+export type HostileObject = HostileAccount | HostileStream;
