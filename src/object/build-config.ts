@@ -1,8 +1,8 @@
 /**
  * BuildConfig and Build of build.openshift.io.
  *
- * Fields read: `spec.strategy.{sourceStrategy,dockerStrategy,customStrategy}.{from,pullSecret}`, `spec.strategy.dockerStrategy.buildArgs`,
- * `spec.source.dockerfile`, `spec.source.images[].{from,as,paths,pullSecret}`, `spec.output.{to,pushSecret}`.
+ * Fields read: `spec.strategy.{sourceStrategy,dockerStrategy,customStrategy}.{from,pullSecret}`, `spec.strategy.dockerStrategy.{buildArgs,env}`,
+ * `spec.postCommit`, `spec.source.dockerfile`, `spec.source.images[].{from,as,paths,pullSecret}`, `spec.output.{to,pushSecret}`.
  *
  * One `pullSecret` of the strategy serves its `from`, every FROM and COPY --from, and the `source.images` entries without `paths`; an entry
  * with `paths` is extracted beforehand with a `pullSecret` of its own (openshift/builder, openshift-controller-manager). The pullSecret of a
@@ -14,7 +14,7 @@
  */
 import { quote } from '../image/problem.ts';
 import { withoutAuthoredPlaces } from './authored.ts';
-import { type BuildArgs, type DockerfileImage, readDockerfileImages } from './dockerfile.ts';
+import { type DockerfileContext, type DockerfileImage, readDockerfileImages } from './dockerfile.ts';
 import { isAbsent, isObject, type JsonObject, type Path, textAt, valueAt } from './json.ts';
 import { readBuildMark } from './mark.ts';
 import { misshapenReference, readReference } from './object-reference.ts';
@@ -37,7 +37,7 @@ export function readBuild(object: JsonObject, { operation }: { readonly operatio
 }
 
 /** `mayGrow`: `oc start-build --build-arg` and webhooks add arguments, which the Build then has. */
-function readBuildSpec(object: JsonObject, args: Pick<BuildArgs, 'mayGrow'>): ShapeReading<BuildShape> {
+function readBuildSpec(object: JsonObject, args: Pick<DockerfileContext, 'mayGrow'>): ShapeReading<BuildShape> {
   const spec = valueAt(object, ['spec']);
   if (!isObject(spec)) return malformed(problemAt(['spec'], `must be a build's spec, and is ${nameType(spec)}`));
 
@@ -47,6 +47,7 @@ function readBuildSpec(object: JsonObject, args: Pick<BuildArgs, 'mayGrow'>): Sh
   const strategy = findStrategy(spec);
   const sources = readSourceImages(spec);
   const dockerfile = strategy?.name === 'dockerStrategy' ? readInlineDockerfile(spec, strategy, sources, args) : [];
+  if (!Array.isArray(dockerfile)) return malformed(dockerfile);
   const output = readReference({ spec }, ['spec', 'output', 'to'], 'push');
 
   const credentials: BuildCredential[] = [];
@@ -107,6 +108,7 @@ function misshapenLists(spec: JsonObject): MalformedObject | undefined {
   const lists: Path[] = [
     ['source', 'images'],
     ['strategy', 'dockerStrategy', 'buildArgs'],
+    ['strategy', 'dockerStrategy', 'env'],
     ...images.flatMap((_image, index): Path[] => ['as', 'paths'].map((field) => ['source', 'images', index, field])),
   ];
   for (const path of lists) {
@@ -153,15 +155,28 @@ function readInlineDockerfile(
   spec: JsonObject,
   strategy: Strategy,
   sources: readonly SourceImage[],
-  args: Pick<BuildArgs, 'mayGrow'>,
-): readonly DockerfileSlot[] {
+  args: Pick<DockerfileContext, 'mayGrow'>,
+): DockerfileSlot[] | MalformedObject {
   const text = textAt(spec, ['source', 'dockerfile']);
   if (text === undefined) return [];
+  const images = readDockerfileImages(text, {
+    given: readVariables(spec, ['strategy', 'dockerStrategy', 'buildArgs']),
+    env: readVariables(spec, ['strategy', 'dockerStrategy', 'env']),
+    continued: hasPostCommit(spec),
+    ...args,
+  });
+  if (!Array.isArray(images)) return problemAt(['spec', 'source', 'dockerfile'], images.why);
   const replaced = new Set(sources.flatMap(({ as }) => as));
-  return readDockerfileImages(text, { given: readBuildArgs(spec), ...args })
+  return images
     .filter((image) => !(image.lastFrom && strategy.from))
-    .filter((image) => !replaced.has(image.image ?? image.written))
+    .filter((image) => !(image.replaceable && replaced.has(image.written)))
     .map((image) => ({ lastFrom: image.lastFrom, slot: dockerfileSlot(image) }));
+}
+
+/** With it OpenShift's builder adds a stage that begins with the last one (openshift/builder, appendPostCommit). */
+function hasPostCommit(spec: JsonObject): boolean {
+  const hook = valueAt(spec, ['postCommit']);
+  return isObject(hook) && ['command', 'args', 'script'].some((field) => !isAbsent(hook[field]));
 }
 
 type DockerfileSlot = { readonly slot: ImageSlot; readonly lastFrom: boolean };
@@ -179,9 +194,9 @@ function dockerfileSlot(image: DockerfileImage): ImageSlot {
 }
 
 /** Name → value; undefined where the value comes from a ConfigMap or Secret. One without either is empty, as the API leaves out `""`. */
-function readBuildArgs(spec: JsonObject): ReadonlyMap<string, string | undefined> {
+function readVariables(spec: JsonObject, path: Path): ReadonlyMap<string, string | undefined> {
   const values = new Map<string, string | undefined>();
-  for (const arg of listAt(spec, ['strategy', 'dockerStrategy', 'buildArgs'])) {
+  for (const arg of listAt(spec, path)) {
     const name = textAt(arg, ['name']);
     if (name !== undefined) values.set(name, textAt(arg, ['value']) ?? (isAbsent(valueAt(arg, ['valueFrom'])) ? '' : undefined));
   }

@@ -26,7 +26,49 @@ export function readInstructions(text: string): readonly Reading[] {
   const lines = (text.startsWith('\ufeff') ? text.slice(1) : text).split('\n');
   const readings = dialectsOf(lines).map((dialect) => readAs(dialect, lines));
   const possible = readings.filter((reading) => reading.possible);
-  return possible.length > 0 ? possible : readings;
+  return distinct(possible.length > 0 ? possible : readings).flatMap((reading) => [reading, ...rewritten(reading)]);
+}
+
+function distinct(readings: readonly Reading[]): readonly Reading[] {
+  if (readings.length === 1) return readings;
+  const known = new Map<string, Reading>();
+  for (const reading of readings) {
+    const { escapeCharacter, instructions } = reading;
+    const text = instructions.map(({ keyword, flags, rest, line }) => `${line} ${keyword} ${flags.join(' ')}\n${rest}`).join('\n');
+    known.set(`${escapeCharacter}${text}`, reading);
+  }
+  return [...known.values()];
+}
+
+/**
+ * OpenShift's builder reads the Dockerfile, changes it and writes it out again, with flags as they are without quotes and escapes, and
+ * without a `--` that ends them: what was one flag, or none, can be several when buildah reads it (openshift/builder
+ * pkg/build/builder/util/dockerfile, Write). None where that changes nothing, as in all but odd files.
+ */
+function rewritten({ escapeCharacter, instructions }: Reading): readonly Reading[] {
+  let changed = false;
+  const rewrittenInstructions = instructions.map((instruction) => {
+    const again = writeAgain(instruction);
+    changed ||= again !== instruction;
+    return again;
+  });
+  return changed ? [{ escapeCharacter, instructions: rewrittenInstructions }] : [];
+}
+
+function writeAgain(instruction: Instruction): Instruction {
+  const { keyword, flags, rest, line } = instruction;
+  const trigger = triggerOf(instruction);
+  if (trigger) {
+    const again = writeAgain(trigger);
+    return again === trigger ? instruction : { ...instruction, rest: writeOut(again) };
+  }
+  // Nothing is left to take away, and a rest that begins with `--` comes after a `--` that ended the flags.
+  if (!flags.some((flag) => /[\s"'\\]/.test(flag)) && !rest.startsWith('--')) return instruction;
+  return splitInstruction(writeOut({ keyword, flags, rest }), line);
+}
+
+function writeOut({ keyword, flags, rest }: Pick<Instruction, 'keyword' | 'flags' | 'rest'>): string {
+  return [keyword, ...flags, rest].join(' ');
 }
 
 type Dialect = {

@@ -44,10 +44,6 @@ func referencedImages(text string, args map[string]string) ([]string, error) {
 						break
 					}
 				}
-				// A number of a stage that has a name too is looked up by later tools alone.
-				if isDigits(name) {
-					name = ""
-				}
 			}
 			if name == "" {
 				continue
@@ -55,6 +51,10 @@ func referencedImages(text string, args map[string]string) ([]string, error) {
 			image, err := imagebuilder.ProcessWord(name, values)
 			if err != nil {
 				return images, err
+			}
+			// A number of a stage that has a name too is not known as one here; buildah, which comes next, knows it.
+			if child.Value == "copy" && isDigits(image) {
+				continue
 			}
 			if image != "" && image != imagebuilder.NoBaseImageSpecifier && !names[image] {
 				images = append(images, image)
