@@ -179,7 +179,8 @@ export class StageVariables {
     this.args = new Map(version.inheritsArgs ? base?.inherited : undefined);
     this.inherited = new Map(this.args);
     this.env = new Map(version.inheritsEnv ? base?.env : undefined);
-    budget.spend(this.args.size + this.env.size);
+    // Copying an entry costs about as much as expanding some characters.
+    budget.spend(8 * (this.args.size + this.env.size));
     const argument = (name: string) => this.args.get(name) ?? undeclared(name, head.buildArgs);
     this.byArgs = new Expander('\\', budget, argument);
     this.byAll = new Expander('\\', budget, (name) => this.env.get(name) ?? argument(name));
@@ -247,7 +248,10 @@ function expandDeclaration(word: string, expand: (text: string) => Expansion): D
   const equals = whole.text.indexOf('=');
   if (equals < 0) return { name: whole.text, value: undefined };
   const text = whole.text.slice(equals + 1);
-  return { name: whole.text.slice(0, equals), value: { kind: whole.kind === 'unseen' && text.includes(unseenMark) ? 'unseen' : 'text', text } };
+  return {
+    name: whole.text.slice(0, equals),
+    value: { kind: whole.kind === 'unseen' && text.includes(unseenMark) ? 'unseen' : 'text', text },
+  };
 }
 
 function splitDeclaration(word: string, expand: (text: string) => Expansion, expandsName = false): Declaration {

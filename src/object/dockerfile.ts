@@ -8,7 +8,7 @@
  */
 import { Budget } from './dockerfile-budget.ts';
 import { blanks, type Instruction, type Reading, readInstructions, triggerOf } from './dockerfile-lines.ts';
-import { csvFieldsOfMount, fieldsOfMount, flagsOf } from './dockerfile-names.ts';
+import { csvFieldsOfMount, fieldsOfMount } from './dockerfile-names.ts';
 import { canBeStage, isNumber, Stages } from './dockerfile-stages.ts';
 import { type BuildArgs, givenExpander, HeadVariables, StageVariables, type StageVersion, stageVersions } from './dockerfile-variables.ts';
 import { type Expansion, isLiteral, unseenMark } from './dockerfile-word.ts';
@@ -54,7 +54,8 @@ export function readDockerfileImages(text: string, context: DockerfileContext, w
 
 /** They differ only in what variables stand for. */
 function versionsFor({ instructions }: Reading, { env }: DockerfileContext): readonly StageVersion[] {
-  const variables = (env?.size ?? 0) > 0 || instructions.some(({ keyword }) => keyword === 'ARG' || keyword === 'ENV' || keyword === 'ONBUILD');
+  const variables =
+    (env?.size ?? 0) > 0 || instructions.some(({ keyword }) => keyword === 'ARG' || keyword === 'ENV' || keyword === 'ONBUILD');
   return variables ? stageVersions : stageVersions.slice(0, 1);
 }
 
@@ -167,8 +168,10 @@ class Evaluation {
     if (written !== '') {
       const { line } = instruction;
       const place: Place = { instruction: 'FROM', line, written, later: false, triggered: false };
-      for (const head of this.heads) {
-        const expansion = head.expand(written);
+      const expansions = this.heads.map((head) => head.expand(written));
+      // A tool for which nothing is left refuses it; the others go on.
+      const some = expansions.filter((expansion) => textOf(expansion) !== '' || expansion.kind === 'unreadable');
+      for (const expansion of some.length > 0 ? some : expansions.slice(0, 1)) {
         this.name(place, expansion, instruction === this.lastFrom);
         if (expansion.kind === 'text') base ??= this.built[this.stages.positionOf(expansion.text) ?? -1];
       }
@@ -183,7 +186,7 @@ class Evaluation {
       triggers: [],
     });
     for (const trigger of base?.triggers ?? []) {
-      this.budget.spend(trigger.rest.length);
+      this.budget.spend(16 + trigger.rest.length);
       if (this.budget.exceeded !== undefined) return;
       this.carryOut(trigger, true);
     }
@@ -234,7 +237,8 @@ class Evaluation {
       const names = [...fieldsOfMount(expanded), ...csvFieldsOfMount(expanded)];
       for (const name of new Set(names)) this.name(place(written ?? flag), this.again(name));
     }
-    if (mount !== undefined) for (const name of csvFieldsOfMount(mount)) if (isLiteral(name)) this.name(place(name), { kind: 'text', text: name });
+    if (mount !== undefined)
+      for (const name of csvFieldsOfMount(mount)) if (isLiteral(name)) this.name(place(name), { kind: 'text', text: name });
   }
 
   private expand(word: string): Expansion {

@@ -24,7 +24,16 @@ export function startBuildah(): Buildah {
   mkdirSync(context);
   writeFileSync(join(context, 'x'), 'x');
   const dockerfile = join(folder, 'Dockerfile');
-  const storage = ['--root', join(folder, 'root'), '--runroot', join(folder, 'run'), '--storage-driver', 'vfs', '--registries-conf', registries];
+  const storage = [
+    '--root',
+    join(folder, 'root'),
+    '--runroot',
+    join(folder, 'run'),
+    '--storage-driver',
+    'vfs',
+    '--registries-conf',
+    registries,
+  ];
   const buildah = (args: readonly string[]) =>
     // A network namespace of its own has no network.
     spawnSync('unshare', ['-n', 'buildah', ...storage, ...args], { encoding: 'utf8', timeout: 60_000 });
@@ -34,7 +43,8 @@ export function startBuildah(): Buildah {
   };
 
   const { error, status, stdout, stderr } = spawnSync('buildah', ['--version'], { encoding: 'utf8' });
-  if (error || status !== 0) throw new Error(`buildah cannot be run (${error?.message ?? stderr}); Debian and Ubuntu have it as the package 'buildah'`);
+  if (error || status !== 0)
+    throw new Error(`buildah cannot be run (${error?.message ?? stderr}); Debian and Ubuntu have it as the package 'buildah'`);
   for (const image of stored) {
     const made = build('FROM scratch\nCOPY x /x\n', ['-t', image]);
     if (made.status !== 0) throw new Error(`buildah cannot build at all:\n${made.stderr}`);

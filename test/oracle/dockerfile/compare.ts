@@ -7,7 +7,11 @@ export type Pull = { readonly image: string; readonly tool: string };
 
 /** The pulls that are not among the images read; none where the Dockerfile is denied whatever the rules say. */
 export function missedPulls({ dockerfile, args, env }: Case, pulls: readonly Pull[]): readonly Pull[] {
-  const images = readDockerfileImages(dockerfile, { given: new Map(Object.entries(args)), env: new Map(Object.entries(env)), mayGrow: false });
+  const images = readDockerfileImages(dockerfile, {
+    given: new Map(Object.entries(args)),
+    env: new Map(Object.entries(env)),
+    mayGrow: false,
+  });
   if (!Array.isArray(images)) return [];
   // A variable that is not followed is denied as it is written, whatever it stands for.
   if (images.some(({ image }) => image?.includes('${'))) return [];

@@ -101,7 +101,9 @@ class Tally {
   }
 
   report(): number {
-    process.stdout.write(`${this.name}: ${this.files} Dockerfiles, ${this.pulls} pulls of the tools, ${this.missed} Dockerfiles with a pull that is not read, ${this.refused} that end in an unknown instruction\n`);
+    process.stdout.write(
+      `${this.name}: ${this.files} Dockerfiles, ${this.pulls} pulls of the tools, ${this.missed} Dockerfiles with a pull that is not read, ${this.refused} that end in an unknown instruction\n`,
+    );
     return this.missed;
   }
 }

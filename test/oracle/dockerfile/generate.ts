@@ -12,7 +12,9 @@ export function generate(seed: number): Case {
   const tidy = chance(0.35);
 
   const variable = () => pick(['X', 'Y', 'Z', 'X', 'Y', 'TARGETARCH', 'HTTP_PROXY', 'N']);
-  const stageNames = tidy ? ['one', 'two', 'Three', 'short', 'a-b', 'busybox'] : ['one', 'two', 'Three', 'evil.io/s', 'short', '1', 'a-b', 'x:1'];
+  const stageNames = tidy
+    ? ['one', 'two', 'Three', 'short', 'a-b', 'busybox']
+    : ['one', 'two', 'Three', 'evil.io/s', 'short', '1', 'a-b', 'x:1'];
   const images = ['good.io/a', 'evil.io/b', 'evil.io/p:1', 'short', 'busybox', 'good.io/c:2', 'scratch', ...stageNames];
   const numbers = ['0', '1', '2', '3', '+1', '01', '-1'];
   const use = (): string => {
@@ -49,9 +51,11 @@ export function generate(seed: number): Case {
       () => plain().replace('.', '\\.'),
       () => '',
     ])();
-  const value = (): string => pick([word, word, () => `type=bind,from=${plain()},target=/m`, () => `from=${plain()}`, () => `$${variable()}`])();
+  const value = (): string =>
+    pick([word, word, () => `type=bind,from=${plain()},target=/m`, () => `from=${plain()}`, () => `$${variable()}`])();
   const arg = () => {
-    const one = () => pick([() => variable(), () => `${variable()}=${value()}`, () => `${variable()}=${value()}`, () => `$${variable()}=${word()}`])();
+    const one = () =>
+      pick([() => variable(), () => `${variable()}=${value()}`, () => `${variable()}=${value()}`, () => `$${variable()}=${word()}`])();
     return `${pick(['ARG', 'ARG', 'arg'])} ${times(1, 2, one).join(' ')}`;
   };
   const env = () =>
@@ -69,7 +73,7 @@ export function generate(seed: number): Case {
       () => `--chown=1 --from=${source()}`,
       () => `"--from=${source()}"`,
       ...(tidy ? [] : [() => `--$${variable()}`]),
-      ...(tidy ? [] : [() => `"--chown=1 --from=${source()}"`, () => `--chown=1\\ --from=${plain()}`]),
+      ...(tidy ? [] : [() => `--chown="1 --from=${source()}"`, () => `--chown=1\\ --from=${plain()}`]),
       ...(tidy ? [] : [() => `-- --from=${source()}`, () => `--link --from=${source()} --from=${source()}`]),
     ])();
     return `${pick(['COPY', 'COPY', 'copy', 'ADD'])} ${flag} ${pick(['/x /y', '["/x", "/y"]', '<<EOF /y\nFROM evil.io/heredoc\nEOF'])}`;
@@ -82,7 +86,7 @@ export function generate(seed: number): Case {
       () => `--mount=type=cache,target=/c,from=${source()}`,
       ...(tidy ? [] : [() => `--mount=$${variable()}`, () => `--$${variable()}`]),
       () => `--mount=type=bind,"from=${plain()}",target=/m`,
-      ...(tidy ? [] : [() => `"--network=none --mount=type=bind,from=${plain()},target=/m"`]),
+      ...(tidy ? [] : [() => `--network="none --mount=type=bind,from=${plain()},target=/m"`]),
       () => `--mount=type=bind,from=${plain()},target=/m --mount=type=bind,from=${source()},target=/n`,
       ...(tidy ? [] : [() => `-- --mount=type=bind,from=${plain()},target=/m`]),
       () => `--mount=type=bind,From=${plain()},target=/m`,
@@ -105,8 +109,10 @@ export function generate(seed: number): Case {
   const body = () => pick([arg, arg, env, env, copy, copy, copy, run, run, run, onbuild, onbuild, plainLine])();
   const from = () => {
     const base = pick([word, plain, plain, use, () => pick(stageNames)])();
-    const as = chance(0.6) ? ` ${pick(['AS', 'as'])} ${pick([() => pick(stageNames), () => (tidy ? pick(stageNames) : use()), () => pick(stageNames)])()}` : '';
-    return `${pick(['FROM', 'FROM', 'from'])} ${chance(0.1) ? pick(['--platform=$BUILDPLATFORM ', '"--platform=linux/amd64 evil.io/f" ']) : ''}${base}${as}`;
+    const as = chance(0.6)
+      ? ` ${pick(['AS', 'as'])} ${pick([() => pick(stageNames), () => (tidy ? pick(stageNames) : use()), () => pick(stageNames)])()}`
+      : '';
+    return `${pick(['FROM', 'FROM', 'from'])} ${chance(0.1) ? pick(['--platform=$BUILDPLATFORM ', '--platform="linux/amd64 evil.io/f" ']) : ''}${base}${as}`;
   };
   const lines = [
     ...(chance(0.1) ? [pick(['# escape=`', '# syntax=x\n# escape=`', '# escape=\\'])] : []),
