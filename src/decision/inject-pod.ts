@@ -57,10 +57,14 @@ export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: r
     };
   }
   const notices: Notice[] = [];
-  const permitted = wanted.filter((name) => account.kind !== 'known' || !account.onlyListedSecrets || account.pullSecrets.includes(name));
+  // Sets, since accounts, marks and lists can be long, and all of them are written by the same person.
+  const ofAccount = secretsOfAccount(account, shape);
+  const inAccount = new Set(ofAccount);
+  const enforced = account.kind === 'known' && account.onlyListedSecrets;
+  const permitted = wanted.filter((name) => !enforced || inAccount.has(name));
   const listed = new Set(shape.pullSecrets);
   const refused = wanted.filter(
-    (name) => !permitted.includes(name) && (!listed.has(name) || (shape.stage === 'template' && ours.has(name))),
+    (name) => enforced && !inAccount.has(name) && (!listed.has(name) || (shape.stage === 'template' && ours.has(name))),
   );
   if (refused.length > 0) {
     // Adding it would have the pod refused by the API server (kubernetes plugin/pkg/admission/serviceaccount, limitSecretReferences).
@@ -79,12 +83,11 @@ export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: r
       message: `service account ${quote(shape.serviceAccount)} could not be looked up (no cluster is watched): pull secrets of its own were not added`,
     });
   }
-  const ofAccount = secretsOfAccount(account, shape);
   // What was taken over stays where the rest of the list is nothing that we would not write too, though some of it may count as the author's
   // since: otherwise the account's secrets would be lost by our own doing.
   const expected = new Set([...ours, ...wanted, ...ofAccount]);
   const nothingElse = permitted.length > 0 && shape.pullSecrets.every((name) => name !== undefined && expected.has(name));
-  const accountSecrets = takesOver ? ofAccount : nothingElse ? shape.mark.serviceAccount.filter((name) => ofAccount.includes(name)) : [];
+  const accountSecrets = takesOver ? ofAccount : nothingElse ? shape.mark.serviceAccount.filter((name) => inAccount.has(name)) : [];
   const result = write(root, shape, permitted, accountSecrets);
   // Without what is stale it is the old one again, perhaps with another spelling of the mark: then that stays, to the letter.
   if (oldObject && old && lostOnlyOurs(old, result.template())) return restore(root, oldObject, shape);

@@ -19,10 +19,11 @@ import { isAbsent, isObject, type JsonObject, type Path, textAt, valueAt } from 
 import { readBuildMark } from './mark.ts';
 import { misshapenReference, readReference } from './object-reference.ts';
 import { metadataProblem, nameType, problemAt } from './pod.ts';
-import type { BuildCredential, BuildShape, ImageSlot, MalformedObject, ShapeReading } from './shape.ts';
+import type { BuildCredential, BuildShape, ImageSlot, MalformedObject, ReadingContext, ShapeReading } from './shape.ts';
+import type { Work } from './work.ts';
 
-export function readBuildConfig(object: JsonObject): ShapeReading<BuildShape> {
-  return readBuildSpec(object, { mayGrow: true });
+export function readBuildConfig(object: JsonObject, { work }: Pick<ReadingContext, 'work'> = {}): ShapeReading<BuildShape> {
+  return readBuildSpec(object, { mayGrow: true }, work);
 }
 
 /**
@@ -30,14 +31,14 @@ export function readBuildConfig(object: JsonObject): ShapeReading<BuildShape> {
  * counts as the author's. Once it exists, its spec cannot change but for `output.pushSecret`, which the build controller sets
  * (openshift-apiserver, build validation).
  */
-export function readBuild(object: JsonObject, { operation }: { readonly operation: 'CREATE' | 'UPDATE' }): ShapeReading<BuildShape> {
-  const reading = readBuildSpec(object, { mayGrow: false });
+export function readBuild(object: JsonObject, { operation, work }: Pick<ReadingContext, 'operation' | 'work'>): ShapeReading<BuildShape> {
+  const reading = readBuildSpec(object, { mayGrow: false }, work);
   if (reading.kind !== 'shape' || operation === 'CREATE') return reading;
   return { kind: 'shape', shape: { ...reading.shape, untouchable: 'immutable' } };
 }
 
 /** `mayGrow`: `oc start-build --build-arg` and webhooks add arguments, which the Build then has. */
-function readBuildSpec(object: JsonObject, args: Pick<DockerfileContext, 'mayGrow'>): ShapeReading<BuildShape> {
+function readBuildSpec(object: JsonObject, args: Pick<DockerfileContext, 'mayGrow'>, work: Work | undefined): ShapeReading<BuildShape> {
   const spec = valueAt(object, ['spec']);
   if (!isObject(spec)) return malformed(problemAt(['spec'], `must be a build's spec, and is ${nameType(spec)}`));
 
@@ -46,7 +47,7 @@ function readBuildSpec(object: JsonObject, args: Pick<DockerfileContext, 'mayGro
 
   const strategy = findStrategy(spec);
   const sources = readSourceImages(spec);
-  const dockerfile = strategy?.name === 'dockerStrategy' ? readInlineDockerfile(spec, strategy, sources, args) : [];
+  const dockerfile = strategy?.name === 'dockerStrategy' ? readInlineDockerfile(spec, strategy, sources, args, work) : [];
   if (!Array.isArray(dockerfile)) return malformed(dockerfile);
   const output = readReference({ spec }, ['spec', 'output', 'to'], 'push');
 
@@ -156,15 +157,17 @@ function readInlineDockerfile(
   strategy: Strategy,
   sources: readonly SourceImage[],
   args: Pick<DockerfileContext, 'mayGrow'>,
+  work: Work | undefined,
 ): DockerfileSlot[] | MalformedObject {
   const text = textAt(spec, ['source', 'dockerfile']);
   if (text === undefined) return [];
-  const images = readDockerfileImages(text, {
+  const context: DockerfileContext = {
     given: readVariables(spec, ['strategy', 'dockerStrategy', 'buildArgs']),
     env: readVariables(spec, ['strategy', 'dockerStrategy', 'env']),
     continued: hasPostCommit(spec),
     ...args,
-  });
+  };
+  const images = readDockerfileImages(text, context, work);
   if (!Array.isArray(images)) return problemAt(['spec', 'source', 'dockerfile'], images.why);
   const replaced = new Set(sources.flatMap(({ as }) => as));
   return images
