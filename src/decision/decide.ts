@@ -2,7 +2,7 @@ import { quote } from '../image/problem.ts';
 import { canonicalName, formatReference, type ImageReference, parseImage, writesDefaultPort } from '../image/reference.ts';
 import { isObject } from '../object/json.ts';
 import { readObject } from '../object/kinds.ts';
-import type { ImageSlot, ObjectShape } from '../object/shape.ts';
+import type { ImageSlot, ObjectShape, ReadingContext } from '../object/shape.ts';
 import { type Origin, renderOrigin } from '../rules/problem.ts';
 import type { Mode, Place, PlaceSettings, RuleSet } from '../rules/ruleset.ts';
 import type { ChangeRequest, Decision, ImageDecision, Injection, Notice, Outcome } from './decision.ts';
@@ -12,14 +12,14 @@ import { injectIntoPod } from './inject-pod.ts';
 import { type JudgementContext, judgeImage, settingsThatCount, severity } from './judge.ts';
 import { mostListed, renderFinding } from './message.ts';
 import { missingSecrets } from './secrets.ts';
-import { resolveStream, type StreamResolution } from './streams.ts';
+import { resolveStream, type StreamMemo, type StreamResolution, streamMemo } from './streams.ts';
 
 /**
  * Judges one change: which images it brings in, whether they may come in, and which secrets they need. Pure: the same request, rules and
  * facts give the same decision, so the mutating and the validating answer, the command line and the tests cannot disagree.
  */
 export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): Decision {
-  const reading = readObject(contextOf(request), request.object, facts.kinds);
+  const reading = readObject(contextOf(request, facts), request.object, facts.kinds);
   if (reading.kind === 'unknown') return { kind: 'unknown-kind' };
   if (reading.kind === 'malformed') return { kind: 'malformed', problem: reading.problem };
   const { shape } = reading;
@@ -34,8 +34,8 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
   const place: Place = { namespace: request.namespace, labels: home.kind === 'known' ? home.labels : undefined };
   const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
   const writes = mayInject(shape, settings);
-  const before = imagesBefore(request, rules, facts.kinds);
-  const judging = { rules, place, settings, facts, shape, before, writes };
+  const before = imagesBefore(request, rules, facts);
+  const judging = { rules, place, settings, facts, shape, before, writes, streams: streamMemo() };
   const images = shape.slots.map((slot) => judge(slot, judging));
 
   const unsureHere = unsureSettings ? settingsThatCount(unsureSettings, images, shape.kind !== 'naming') : [];
@@ -89,8 +89,8 @@ export function soften(judged: Outcome, mode: Mode): Outcome {
   return judged === 'deny' && mode === 'warn' ? 'warn' : judged;
 }
 
-function contextOf({ group, kind, operation, user }: ChangeRequest) {
-  return { group, kind, operation, fromKubelet: user.startsWith('system:node:') };
+function contextOf({ group, kind, operation, user }: ChangeRequest, { work }: Pick<Facts, 'work'>): ReadingContext {
+  return { group, kind, operation, fromKubelet: user.startsWith('system:node:'), ...(work && { work }) };
 }
 
 /** `pods` leaves alone what people keep in files of their own: templates and builds. */
@@ -121,6 +121,7 @@ type Judging = JudgementContext & {
   readonly shape: ObjectShape;
   readonly before: ReadonlySet<string>;
   readonly writes: boolean;
+  readonly streams: StreamMemo;
 };
 
 function judge(slot: ImageSlot, judging: Judging): ImageDecision {
@@ -134,11 +135,12 @@ function judge(slot: ImageSlot, judging: Judging): ImageDecision {
 
 function judgeContent(slot: ImageSlot, judging: Judging): ImageDecision {
   const { content } = slot;
+  judging.facts.work?.count('images', 1);
   if (content.kind === 'image') {
     const context: JudgementContext = slot.imported ? { ...judging, shortNames: 'docker.io' } : judging;
     return { slot, ...judgeImage(content.text, context) };
   }
-  const stream = content.stream && resolveStream(content.stream, judging.place.namespace, judging.facts);
+  const stream = content.stream && resolveStream(content.stream, judging.place.namespace, judging.facts, judging.streams);
   if (stream?.kind === 'resolved') return judgeResolved(slot, stream, judging);
   const runsNow = isPod(judging.shape);
   // A template is evaluated again with what a trigger writes into it, and at the Pod; of a build, what it pulls may be seen nowhere else.
@@ -199,9 +201,10 @@ function weaken(decision: ImageDecision, reason: 'mirror-pod' | 'not-introduced'
   return decision.judged === 'deny' ? { ...decision, judged: 'warn', reason } : decision;
 }
 
-function imagesBefore(request: ChangeRequest, rules: RuleSet, kinds: Facts['kinds']): ReadonlySet<string> {
+function imagesBefore(request: ChangeRequest, rules: RuleSet, facts: Pick<Facts, 'kinds' | 'work'>): ReadonlySet<string> {
   if (request.operation !== 'UPDATE') return new Set();
-  const reading = readObject(contextOf(request), request.oldObject, kinds);
+  const reading = readObject(contextOf(request, facts), request.oldObject, facts.kinds);
+  if (reading.kind === 'shape') facts.work?.count('images', reading.shape.slots.length);
   // An old object that cannot be read has shown us nothing, so everything in the new one counts as brought in.
   return new Set(reading.kind === 'shape' ? reading.shape.slots.map((slot) => identity(slot, request.namespace, rules)) : []);
 }

@@ -1,4 +1,5 @@
 import type { Kinds } from '../object/kinds.ts';
+import type { Work } from '../object/work.ts';
 
 /** What the engine must know from outside. The cluster room answers from its watches; the command line from the files it is given; a test passes a plain object. */
 export type Facts = {
@@ -10,6 +11,8 @@ export type Facts = {
   imageStream(namespace: string, name: string): ImageStreamFacts;
   /** Milliseconds since 1970. */
   now(): number;
+  /** Counts the work of a decision, for tests; nobody counts in production. */
+  readonly work?: Work;
   /** The kinds that are read; those of Kubernetes and OpenShift where nobody says more. */
   readonly kinds?: Kinds;
 };

@@ -58,11 +58,13 @@ export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: r
   }
   if (account.kind === 'too-large' && shape.stage === 'template' && pristine) return leaveToApiServer(root, old, shape, account, wanted);
   const notices: Notice[] = [];
-  const permitted = wanted.filter((name) => mayBeAdded(name, account));
+  // Sets, since accounts, marks and lists can be long, and all of them are written by the same person.
+  const ofAccount = secretsOfAccount(account, shape);
+  const inAccount = new Set(ofAccount);
+  const mayBeAdded = permittedBy(account);
+  const permitted = wanted.filter(mayBeAdded);
   const listed = new Set(shape.pullSecrets);
-  const refused = wanted.filter(
-    (name) => !permitted.includes(name) && (!listed.has(name) || (shape.stage === 'template' && ours.has(name))),
-  );
+  const refused = wanted.filter((name) => !mayBeAdded(name) && (!listed.has(name) || (shape.stage === 'template' && ours.has(name))));
   if (refused.length > 0) {
     const because =
       account.kind === 'too-large'
@@ -86,12 +88,11 @@ export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: r
   }
   if (takesOver && untold && account.kind === 'too-large')
     notices.push(noticeTooLarge(account, shape, 'only those that the pod lists already were kept'));
-  const ofAccount = secretsOfAccount(account, shape);
   // What was taken over stays where the rest of the list is nothing that we would not write too, though some of it may count as the author's
   // since: otherwise the account's secrets would be lost by our own doing.
   const expected = new Set([...ours, ...wanted, ...ofAccount]);
   const nothingElse = permitted.length > 0 && shape.pullSecrets.every((name) => name !== undefined && expected.has(name));
-  const accountSecrets = takesOver ? ofAccount : nothingElse ? shape.mark.serviceAccount.filter((name) => ofAccount.includes(name)) : [];
+  const accountSecrets = takesOver ? ofAccount : nothingElse ? shape.mark.serviceAccount.filter((name) => inAccount.has(name)) : [];
   const result = write(root, shape, permitted, accountSecrets);
   // Without what is stale it is the old one again, perhaps with another spelling of the mark: then that stays, to the letter.
   if (oldObject && old && lostOnlyOurs(old, result.template())) return restore(root, oldObject, shape);
@@ -133,9 +134,10 @@ function noticeTooLarge(account: TooLarge, { serviceAccount }: PodShape, consequ
 }
 
 /** Whether the API server would take a pod that lists the secret. */
-function mayBeAdded(name: string, account: ServiceAccountFacts): boolean {
-  if (account.kind === 'known') return !account.onlyListedSecrets || account.pullSecrets.includes(name);
-  return account.kind !== 'too-large' || !account.onlyListedSecrets;
+function permittedBy(account: ServiceAccountFacts): (name: string) => boolean {
+  if ((account.kind !== 'known' && account.kind !== 'too-large') || !account.onlyListedSecrets) return () => true;
+  const listed = new Set(account.kind === 'known' ? account.pullSecrets : []);
+  return (name) => listed.has(name);
 }
 
 /** The account's own secrets; where they are not known, those that an earlier pass found. */

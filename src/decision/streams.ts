@@ -24,11 +24,20 @@ export type StreamResolution =
     };
 
 type StreamFacts = Pick<Facts, 'imageStream'>;
+type MemoFacts = StreamFacts & { readonly memo: StreamMemo };
 type KnownStream = ImageStreamFacts & { kind: 'known' };
 
 /** What the reference stands for now. `home` is the namespace of the object it was found in. */
-export function resolveStream(reference: StreamReference, home: string, facts: StreamFacts): StreamResolution {
+export function resolveStream(reference: StreamReference, home: string, facts: StreamFacts, memo = streamMemo()): StreamResolution {
   const namespace = reference.namespace ?? home;
+  const key = `${reference.kind} ${namespace}/${reference.name}`;
+  const resolution =
+    memo.resolved.get(key) ?? resolve(reference, namespace, { imageStream: (of, name) => facts.imageStream(of, name), memo });
+  memo.resolved.set(key, resolution);
+  return resolution;
+}
+
+function resolve(reference: StreamReference, namespace: string, facts: MemoFacts): StreamResolution {
   const label = `${namespace}/${reference.name}`;
   const found = reference.kind === 'ImageStreamTag' ? findTag(reference, namespace, facts) : findImage(reference, namespace, facts);
   return 'image' in found
@@ -39,7 +48,7 @@ export function resolveStream(reference: StreamReference, home: string, facts: S
 type NotFound = { readonly why?: string; readonly tooLarge?: true };
 type Found = { readonly image: string } | NotFound;
 
-function findTag({ name }: StreamReference, namespace: string, facts: StreamFacts): Found {
+function findTag({ name }: StreamReference, namespace: string, facts: MemoFacts): Found {
   const [streamName, tagName] = splitAt(name, ':');
   if (streamName === undefined || tagName === undefined) return { why: `"${name}" is not of the form stream:tag` };
   const stream = facts.imageStream(namespace, streamName);
@@ -47,18 +56,18 @@ function findTag({ name }: StreamReference, namespace: string, facts: StreamFact
   const tag = stream.tags.get(tagName);
   if (!tag) return { why: `image stream ${namespace}/${streamName} has no tag "${tagName}" yet` };
 
-  const origin = originOf({ namespace, streamName, tagName }, facts, new Set());
+  const origin = originOf({ namespace, streamName, tagName }, facts);
   if (!('reference' in origin)) return origin;
   return { image: tag.spec?.local ? throughRegistry(stream, origin, tagName) : origin.reference };
 }
 
 /** The newest entry of the stream whose digest begins so, in any tag, with that tag's policy (openshift-apiserver: latestImageTagEvent). */
-function findImage({ name }: StreamReference, namespace: string, facts: StreamFacts): Found {
+function findImage({ name }: StreamReference, namespace: string, facts: MemoFacts): Found {
   const [streamName, digest] = splitAt(name, '@');
   if (streamName === undefined || digest === undefined) return { why: `"${name}" is not of the form stream@digest` };
   const stream = facts.imageStream(namespace, streamName);
   if (stream.kind !== 'known') return missing(stream, namespace, streamName);
-  const newest = newestWith(stream, digest);
+  const newest = newestWith(stream, digest, facts.memo);
   if (!newest) return { why: `image stream ${namespace}/${streamName} has no image ${digest}` };
   const { tag, image } = newest;
   return { image: tag.spec?.local ? throughRegistry(stream, image, '') : image.reference };
@@ -69,42 +78,94 @@ type ImageOrigin = { readonly reference: string; readonly image?: string };
 
 type TagPlace = { readonly namespace: string; readonly streamName: string; readonly tagName: string };
 
+/** Tags that are followed, one to the next; people write one or two. More would make one reference cost as much as a whole stream. */
+const longestChain = 32;
+
 /**
  * Where the tag's image comes from, before any policy: one that follows another takes over what that one was imported from, whatever its
  * policy (openshift-apiserver pkg/image/apiserver/registry/imagestream: tagReferenceToTagEvent).
  */
-function originOf(place: TagPlace, facts: StreamFacts, seen: Set<string>): ImageOrigin | NotFound {
-  const { namespace, streamName, tagName } = place;
-  const label = `${namespace}/${streamName}:${tagName}`;
-  if (seen.has(label)) return { why: `image stream tag ${label} follows itself` };
-  seen.add(label);
-  const stream = facts.imageStream(namespace, streamName);
-  if (stream.kind !== 'known') return missing(stream, namespace, streamName);
-  const tag = stream.tags.get(tagName);
-  const [latest] = tag?.images ?? [];
-  if (latest) return latest;
+function originOf(start: TagPlace, facts: MemoFacts): ImageOrigin | NotFound {
+  let place = start;
+  const seen = new Set<string>();
+  while (seen.size < longestChain) {
+    const { namespace, streamName, tagName } = place;
+    const label = `${namespace}/${streamName}:${tagName}`;
+    if (seen.has(label)) return { why: `image stream tag ${label} follows itself` };
+    seen.add(label);
+    const stream = facts.imageStream(namespace, streamName);
+    if (stream.kind !== 'known') return missing(stream, namespace, streamName);
+    const tag = stream.tags.get(tagName);
+    const [latest] = tag?.images ?? [];
+    if (latest) return latest;
 
-  const from = tag?.spec?.from;
-  if (!from) return { why: `image stream tag ${label} holds no image yet` };
-  if (from.kind === 'DockerImage') return { reference: from.name };
-  const namespaceOfFrom = from.namespace ?? namespace;
-  if (from.kind === 'ImageStreamTag') {
+    const from = tag?.spec?.from;
+    if (!from) return { why: `image stream tag ${label} holds no image yet` };
+    if (from.kind === 'DockerImage') return { reference: from.name };
+    const namespaceOfFrom = from.namespace ?? namespace;
+    if (from.kind !== 'ImageStreamTag') return originOfImage(from.name, { ...place, namespace: namespaceOfFrom }, label, facts);
     // A name without a colon is a tag of the same stream.
     const [otherStream, otherTag] = splitAt(from.name, ':');
-    return originOf({ namespace: namespaceOfFrom, streamName: otherStream ?? streamName, tagName: otherTag ?? from.name }, facts, seen);
+    place = { namespace: namespaceOfFrom, streamName: otherStream ?? streamName, tagName: otherTag ?? from.name };
   }
-  const [otherStream, digest] = splitAt(from.name, '@');
-  const other = facts.imageStream(namespaceOfFrom, otherStream ?? streamName);
-  if (other.kind !== 'known') return missing(other, namespaceOfFrom, otherStream ?? streamName);
-  return newestWith(other, digest ?? from.name)?.image ?? { why: `image stream tag ${label} names an image that nobody has imported` };
+  const { namespace, streamName, tagName } = start;
+  return { why: `image stream tag ${namespace}/${streamName}:${tagName} follows more than ${longestChain} others` };
 }
 
-function newestWith(stream: KnownStream, digest: string): { readonly tag: StreamTag; readonly image: StreamImage } | undefined {
-  const matching = [...stream.tags.values()].flatMap((tag) =>
-    tag.images.filter(({ image }) => image.startsWith(digest) || image.startsWith(`sha256:${digest}`)).map((image) => ({ tag, image })),
+function originOfImage(name: string, { namespace, streamName }: TagPlace, label: string, facts: MemoFacts) {
+  const [otherStream, digest] = splitAt(name, '@');
+  const other = facts.imageStream(namespace, otherStream ?? streamName);
+  if (other.kind !== 'known') return missing(other, namespace, otherStream ?? streamName);
+  return (
+    newestWith(other, digest ?? name, facts.memo)?.image ?? { why: `image stream tag ${label} names an image that nobody has imported` }
   );
-  // Sorting keeps the order of entries without a time. RFC 3339 in UTC, as the API server writes it, sorts as text.
-  return matching.toSorted((one, other) => compareTexts(other.image.created ?? '', one.image.created ?? ''))[0];
+}
+
+/**
+ * What was found in the course of one decision: an object may name thousands of images of streams, and a stream may hold thousands. Each name
+ * is looked up once, and what a stream holds is sorted once.
+ */
+export type StreamMemo = {
+  readonly resolved: Map<string, StreamResolution>;
+  readonly held: Map<KnownStream, readonly Held[]>;
+};
+
+export function streamMemo(): StreamMemo {
+  return { resolved: new Map(), held: new Map() };
+}
+
+type Held = { readonly tag: StreamTag; readonly image: StreamImage; readonly order: number };
+
+/** The digest may be shortened, and the algorithm left out. */
+function newestWith(stream: KnownStream, digest: string, memo: StreamMemo): Held | undefined {
+  const held = memo.held.get(stream) ?? byDigest(stream);
+  memo.held.set(stream, held);
+  const matching = [digest, `sha256:${digest}`].flatMap((start) => startingWith(held, start));
+  // RFC 3339 in UTC, as the API server writes it, sorts as text. Of entries with the same time, or without one, the first wins.
+  return matching.reduce<Held | undefined>((newest, each) => {
+    const order = compareTexts(each.image.created ?? '', newest?.image.created ?? '');
+    return !newest || order > 0 || (order === 0 && each.order < newest.order) ? each : newest;
+  }, undefined);
+}
+
+function byDigest(stream: KnownStream): readonly Held[] {
+  let order = 0;
+  const held = [...stream.tags.values()].flatMap((tag) => tag.images.map((image) => ({ tag, image, order: order++ })));
+  return held.sort((one, other) => compareTexts(one.image.image, other.image.image));
+}
+
+/** By halves, since the list is sorted. */
+function startingWith(sorted: readonly Held[], start: string): readonly Held[] {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (compareTexts(sorted[middle]?.image.image ?? '', start) < 0) low = middle + 1;
+    else high = middle;
+  }
+  let end = low;
+  while (end < sorted.length && sorted[end]?.image.image.startsWith(start)) end++;
+  return sorted.slice(low, end);
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { ImageName } from './grammar.ts';
+import { digestAlgorithms, type ImageName } from './grammar.ts';
 
 /** Host under which all of Docker Hub's names are known. */
 export const dockerHub = 'docker.io';
@@ -21,7 +21,18 @@ export function dockerHubPath(path: string): string {
   return path.includes('/') ? path : `library/${path}`;
 }
 
-/** Whether the name is 64 hex digits and nothing else: container tools take that for a local image's id and would never pull it. */
+/**
+ * Whether container tools take the name for the id of a local image, which is never pulled and can come from any registry:
+ * - 64 hex digits (distribution/reference refuses them as a name);
+ * - `sha256:`, `sha384:` or `sha512:` and hex digits, however few: containerd looks such a text up as a digest before it reads a name, and
+ *   finds the image whose id begins so (containerd internal/cri/server/images: LocalResolve; opencontainers/go-digest digestset: Lookup).
+ *   The kubelet adds no tag to it, since `a5` in `sha256:a5` looks like one.
+ *
+ * An id is written in lower case; upper case is refused too, since no image is meant by it. With a registry, a further path segment or a
+ * digest behind it the text is a name for every tool.
+ */
 export function isImageId({ domain, path, tag, digest }: ImageName): boolean {
-  return domain === undefined && tag === undefined && digest === undefined && path.length === 64 && !/[^0-9a-f]/.test(path);
+  if (domain !== undefined || digest !== undefined) return false;
+  if (tag === undefined) return path.length === 64 && !/[^0-9a-f]/.test(path);
+  return digestAlgorithms.has(path) && !/[^0-9a-fA-F]/.test(tag);
 }

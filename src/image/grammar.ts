@@ -4,10 +4,10 @@
  *   reference   = name [ ":" tag ] [ "@" digest ]
  *   name        = [ domain "/" ] path                 the first component is a domain wherever it has the shape of one
  *   domain      = host [ ":" port ]
- *   host        = label *( "." label ) | "[" IPv6 "]"
+ *   host        = label *( "." label ) | "[" IPv6 "]"   at most 253 characters, as DNS has it
  *   label       = letter or digit, then letters, digits and "-", not ending in "-"
  *   IPv6        = hex digits and ":", no zone, no embedded IPv4
- *   port        = digits
+ *   port        = 1 to 5 digits
  *   path        = segment *( "/" segment )            at most 255 characters: the remote name
  *   segment     = word *( separator word )
  *   word        = lower-case letters and digits
@@ -132,11 +132,19 @@ function separateDomain(name: string): { domain?: string; path: string; domainFa
   const fault = domainFault(first);
   if (!fault) return { domain: first, path: name.slice(slash + 1) };
   const resemblesHost = /[.:[]/.test(first);
-  return resemblesHost && segmentFault(first) ? { path: name, domainFault: fault } : { path: name };
+  return resemblesHost && (segmentFault(first) || first.length > hostMax) ? { path: name, domainFault: fault } : { path: name };
 }
+
+/** Longest host name, as in DNS without the final dot (RFC 1035, 255 octets on the wire). */
+export const hostMax = 253;
+
+/** As many as 65535 has: the number says where to connect, but every digit would be copied into records and messages. */
+const portDigitsMax = 5;
 
 function domainFault(domain: string): Fault | undefined {
   const { host, port } = splitDomain(domain);
+  if (host.length > hostMax)
+    return { code: 'host', what: `has a registry host of ${host.length} characters; at most ${hostMax} are allowed` };
   const what = host.startsWith('[') ? addressFault(host) : hostNameFault(host);
   if (what) return { code: 'host', what: `has the registry host ${quote(host)}, ${what}` };
   return port === undefined ? undefined : portFault(port);
@@ -161,8 +169,10 @@ function hostNameFault(host: string): string | undefined {
   return undefined;
 }
 
-/** Leading zeros pass, as in the original, and do not change the number. */
+/** Leading zeros pass, as in the original, and do not change the number, as long as the port has no more digits than a port can have. */
 function portFault(port: string): Fault | undefined {
+  if (port.length > portDigitsMax && !/[^0-9]/.test(port))
+    return { code: 'port', what: `has a port of ${port.length} digits; a port is a number from 1 to 65535` };
   const isPort = port !== '' && !/[^0-9]/.test(port) && Number(port) >= 1 && Number(port) <= 65535;
   return isPort ? undefined : { code: 'port', what: `has the port ${quote(port)}, which is not a number from 1 to 65535` };
 }
@@ -238,7 +248,7 @@ function tagFault(tag: string | undefined): Fault | undefined {
 }
 
 /** Hex digits by algorithm: those of the OCI image specification, and sha384, which the kubelet and the container tools take too. */
-const digestLengths: ReadonlyMap<string, number> = new Map([
+export const digestAlgorithms: ReadonlyMap<string, number> = new Map([
   ['sha256', 64],
   ['sha384', 96],
   ['sha512', 128],
@@ -250,7 +260,7 @@ function digestFault(digest: string | undefined): Fault | undefined {
   if (colon < 0) return { code: 'digest', what: `has ${quote(digest)} behind the "@", which is no digest such as sha256:...` };
   const algorithm = digest.slice(0, colon);
   const hex = digest.slice(colon + 1);
-  const length = digestLengths.get(algorithm);
+  const length = digestAlgorithms.get(algorithm);
   if (length === undefined) {
     return { code: 'digest', what: `has the digest algorithm ${quote(algorithm)}, which is not sha256, sha384 or sha512` };
   }

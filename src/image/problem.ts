@@ -9,15 +9,15 @@ export const imageProblemCodes = {
   character: 'a control character, or one outside ASCII',
   userinfo: 'a user name or password before the registry host',
   scheme: 'a scheme such as https:// or docker://',
-  host: 'a registry host that is neither a host name nor an IPv4 address nor an IPv6 address in brackets',
-  port: 'a registry port that is not a number from 1 to 65535',
+  host: 'a registry host that is neither a host name of at most 253 characters nor an IPv4 address nor an IPv6 address in brackets',
+  port: 'a registry port that is not a number from 1 to 65535, or has more than 5 digits',
   'no-repository': 'no repository: nothing, or a registry host alone',
   'upper-case': 'an upper-case letter in the repository name',
   path: 'a repository name with an empty segment, or with characters or separators that have no place there',
   'name-too-long': 'a repository name of more than 255 characters',
   tag: 'a tag that is empty, longer than 128 characters, or has characters that have no place there',
   digest: 'a digest that is not sha256, sha384 or sha512 with the right number of lower-case hex digits',
-  'image-id': '64 hex digits alone, which container tools take for the id of a local image',
+  'image-id': '64 hex digits alone, or sha256:, sha384: or sha512: and hex digits, which container tools take for the id of a local image',
 } as const;
 
 export type ImageProblemCode = keyof typeof imageProblemCodes;

@@ -36,12 +36,42 @@ export function withoutAuthoredPlaces(mark: BuildMark, root: JsonObject, places:
 export function authoredPlaces(root: JsonObject, places: readonly Path[]): ReadonlySet<string> {
   const file = fileOf(root);
   const copied = readBuildMark(file, ['metadata']);
-  const fields = fieldsApplied(root, ['metadata']);
-  const authored = places.filter((path) => {
-    const inFile = textAt(file, [...path, 'name']) !== undefined && !copied.has(renderPath(path));
-    return inFile || fields.some((each) => valueAt(each, fieldPath(path)) !== undefined);
-  });
-  return new Set(authored.map(renderPath));
+  const applied = new Set<string>();
+  const wanted = treeOf(places);
+  for (const fields of fieldsApplied(root, ['metadata'])) collectApplied(fields, wanted, applied);
+  const authored = places
+    .map((path) => ({ path, place: renderPath(path) }))
+    .filter(({ path, place }) => {
+      const inFile = textAt(file, [...path, 'name']) !== undefined && !copied.has(place);
+      return inFile || applied.has(place);
+    });
+  return new Set(authored.map(({ place }) => place));
+}
+
+type PlaceTree = { readonly children: Map<string, PlaceTree>; place?: string };
+
+function treeOf(places: readonly Path[]): PlaceTree {
+  const root: PlaceTree = { children: new Map() };
+  for (const path of places) {
+    let node = root;
+    for (const step of fieldPath(path)) {
+      const child = node.children.get(String(step)) ?? { children: new Map() };
+      node.children.set(String(step), child);
+      node = child;
+    }
+    node.place = renderPath(path);
+  }
+  return root;
+}
+
+/** Walks what was applied along the places, so that the time is that of the fields: places and managers can both be thousands. */
+function collectApplied(fields: unknown, { children, place }: PlaceTree, applied: Set<string>): void {
+  if (place !== undefined && fields !== undefined) applied.add(place);
+  if (!isObject(fields)) return;
+  for (const [key, value] of Object.entries(fields)) {
+    const child = children.get(key);
+    if (child) collectApplied(value, child, applied);
+  }
 }
 
 function namesInFile(root: JsonObject, { spec, metadata }: TemplatePlace): readonly string[] {

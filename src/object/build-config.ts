@@ -1,8 +1,8 @@
 /**
  * BuildConfig and Build of build.openshift.io.
  *
- * Fields read: `spec.strategy.{sourceStrategy,dockerStrategy,customStrategy}.{from,pullSecret}`, `spec.strategy.dockerStrategy.buildArgs`,
- * `spec.source.dockerfile`, `spec.source.images[].{from,as,paths,pullSecret}`, `spec.output.{to,pushSecret}`.
+ * Fields read: `spec.strategy.{sourceStrategy,dockerStrategy,customStrategy}.{from,pullSecret}`, `spec.strategy.dockerStrategy.{buildArgs,env}`,
+ * `spec.postCommit`, `spec.source.dockerfile`, `spec.source.images[].{from,as,paths,pullSecret}`, `spec.output.{to,pushSecret}`.
  *
  * One `pullSecret` of the strategy serves its `from`, every FROM and COPY --from, and the `source.images` entries without `paths`; an entry
  * with `paths` is extracted beforehand with a `pullSecret` of its own (openshift/builder, openshift-controller-manager). The pullSecret of a
@@ -14,15 +14,16 @@
  */
 import { quote } from '../image/problem.ts';
 import { withoutAuthoredPlaces } from './authored.ts';
-import { type BuildArgs, type DockerfileImage, readDockerfileImages } from './dockerfile.ts';
+import { type DockerfileContext, type DockerfileImage, readDockerfileImages } from './dockerfile.ts';
 import { isAbsent, isObject, type JsonObject, type Path, textAt, valueAt } from './json.ts';
 import { readBuildMark } from './mark.ts';
 import { misshapenReference, readReference } from './object-reference.ts';
 import { metadataProblem, nameType, problemAt } from './pod.ts';
-import type { BuildCredential, BuildShape, ImageSlot, MalformedObject, ShapeReading } from './shape.ts';
+import type { BuildCredential, BuildShape, ImageSlot, MalformedObject, ReadingContext, ShapeReading } from './shape.ts';
+import type { Work } from './work.ts';
 
-export function readBuildConfig(object: JsonObject): ShapeReading<BuildShape> {
-  return readBuildSpec(object, { mayGrow: true });
+export function readBuildConfig(object: JsonObject, { work }: Pick<ReadingContext, 'work'> = {}): ShapeReading<BuildShape> {
+  return readBuildSpec(object, { mayGrow: true }, work);
 }
 
 /**
@@ -30,14 +31,14 @@ export function readBuildConfig(object: JsonObject): ShapeReading<BuildShape> {
  * counts as the author's. Once it exists, its spec cannot change but for `output.pushSecret`, which the build controller sets
  * (openshift-apiserver, build validation).
  */
-export function readBuild(object: JsonObject, { operation }: { readonly operation: 'CREATE' | 'UPDATE' }): ShapeReading<BuildShape> {
-  const reading = readBuildSpec(object, { mayGrow: false });
+export function readBuild(object: JsonObject, { operation, work }: Pick<ReadingContext, 'operation' | 'work'>): ShapeReading<BuildShape> {
+  const reading = readBuildSpec(object, { mayGrow: false }, work);
   if (reading.kind !== 'shape' || operation === 'CREATE') return reading;
   return { kind: 'shape', shape: { ...reading.shape, untouchable: 'immutable' } };
 }
 
 /** `mayGrow`: `oc start-build --build-arg` and webhooks add arguments, which the Build then has. */
-function readBuildSpec(object: JsonObject, args: Pick<BuildArgs, 'mayGrow'>): ShapeReading<BuildShape> {
+function readBuildSpec(object: JsonObject, args: Pick<DockerfileContext, 'mayGrow'>, work: Work | undefined): ShapeReading<BuildShape> {
   const spec = valueAt(object, ['spec']);
   if (!isObject(spec)) return malformed(problemAt(['spec'], `must be a build's spec, and is ${nameType(spec)}`));
 
@@ -46,7 +47,8 @@ function readBuildSpec(object: JsonObject, args: Pick<BuildArgs, 'mayGrow'>): Sh
 
   const strategy = findStrategy(spec);
   const sources = readSourceImages(spec);
-  const dockerfile = strategy?.name === 'dockerStrategy' ? readInlineDockerfile(spec, strategy, sources, args) : [];
+  const dockerfile = strategy?.name === 'dockerStrategy' ? readInlineDockerfile(spec, strategy, sources, args, work) : [];
+  if (!Array.isArray(dockerfile)) return malformed(dockerfile);
   const output = readReference({ spec }, ['spec', 'output', 'to'], 'push');
 
   const credentials: BuildCredential[] = [];
@@ -107,6 +109,7 @@ function misshapenLists(spec: JsonObject): MalformedObject | undefined {
   const lists: Path[] = [
     ['source', 'images'],
     ['strategy', 'dockerStrategy', 'buildArgs'],
+    ['strategy', 'dockerStrategy', 'env'],
     ...images.flatMap((_image, index): Path[] => ['as', 'paths'].map((field) => ['source', 'images', index, field])),
   ];
   for (const path of lists) {
@@ -153,15 +156,30 @@ function readInlineDockerfile(
   spec: JsonObject,
   strategy: Strategy,
   sources: readonly SourceImage[],
-  args: Pick<BuildArgs, 'mayGrow'>,
-): readonly DockerfileSlot[] {
+  args: Pick<DockerfileContext, 'mayGrow'>,
+  work: Work | undefined,
+): DockerfileSlot[] | MalformedObject {
   const text = textAt(spec, ['source', 'dockerfile']);
   if (text === undefined) return [];
+  const context: DockerfileContext = {
+    given: readVariables(spec, ['strategy', 'dockerStrategy', 'buildArgs']),
+    env: readVariables(spec, ['strategy', 'dockerStrategy', 'env']),
+    continued: hasPostCommit(spec),
+    ...args,
+  };
+  const images = readDockerfileImages(text, context, work);
+  if (!Array.isArray(images)) return problemAt(['spec', 'source', 'dockerfile'], images.why);
   const replaced = new Set(sources.flatMap(({ as }) => as));
-  return readDockerfileImages(text, { given: readBuildArgs(spec), ...args })
+  return images
     .filter((image) => !(image.lastFrom && strategy.from))
-    .filter((image) => !replaced.has(image.image ?? image.written))
+    .filter((image) => !(image.replaceable && replaced.has(image.written)))
     .map((image) => ({ lastFrom: image.lastFrom, slot: dockerfileSlot(image) }));
+}
+
+/** With it OpenShift's builder adds a stage that begins with the last one (openshift/builder, appendPostCommit). */
+function hasPostCommit(spec: JsonObject): boolean {
+  const hook = valueAt(spec, ['postCommit']);
+  return isObject(hook) && ['command', 'args', 'script'].some((field) => !isAbsent(hook[field]));
 }
 
 type DockerfileSlot = { readonly slot: ImageSlot; readonly lastFrom: boolean };
@@ -179,9 +197,9 @@ function dockerfileSlot(image: DockerfileImage): ImageSlot {
 }
 
 /** Name → value; undefined where the value comes from a ConfigMap or Secret. One without either is empty, as the API leaves out `""`. */
-function readBuildArgs(spec: JsonObject): ReadonlyMap<string, string | undefined> {
+function readVariables(spec: JsonObject, path: Path): ReadonlyMap<string, string | undefined> {
   const values = new Map<string, string | undefined>();
-  for (const arg of listAt(spec, ['strategy', 'dockerStrategy', 'buildArgs'])) {
+  for (const arg of listAt(spec, path)) {
     const name = textAt(arg, ['name']);
     if (name !== undefined) values.set(name, textAt(arg, ['value']) ?? (isAbsent(valueAt(arg, ['valueFrom'])) ? '' : undefined));
   }

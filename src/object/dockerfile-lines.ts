@@ -21,12 +21,94 @@ export type Reading = {
   readonly instructions: readonly Instruction[];
 };
 
-/** Every reading that some tool could build by; where none could, every reading. Each takes time linear in the text. */
-export function readInstructions(text: string): readonly Reading[] {
+/**
+ * Every reading that some tool could build by; where none could, every reading. Each takes time linear in the text, and is made when it is
+ * asked for.
+ */
+export function* readInstructions(text: string): Generator<Reading> {
   const lines = (text.startsWith('\ufeff') ? text.slice(1) : text).split('\n');
-  const readings = dialectsOf(lines).map((dialect) => readAs(dialect, lines));
-  const possible = readings.filter((reading) => reading.possible);
-  return possible.length > 0 ? possible : readings;
+  const split = splitOnce();
+  const impossible: Reading[] = [];
+  const known: Reading[] = [];
+  let any = false;
+  for (const dialect of dialectsOf(lines)) {
+    const reading = readAs(dialect, lines, split);
+    if (!reading.possible) impossible.push(reading);
+    else if (isNew(reading, known)) {
+      any = true;
+      yield* withRewritten(reading);
+    }
+  }
+  if (any) return;
+  for (const reading of impossible) if (isNew(reading, known)) yield* withRewritten(reading);
+}
+
+/** Instructions are the same objects where their text and line are the same. */
+function isNew(reading: Reading, known: Reading[]): boolean {
+  const isSame = ({ escapeCharacter, instructions }: Reading) =>
+    escapeCharacter === reading.escapeCharacter &&
+    instructions.length === reading.instructions.length &&
+    instructions.every((instruction, index) => instruction === reading.instructions[index]);
+  if (known.some(isSame)) return false;
+  known.push(reading);
+  return true;
+}
+
+type Split = (text: string, line: number) => Instruction;
+
+/** Readings share most of their lines, and many files repeat one line: each text is taken apart once. */
+function splitOnce(): Split {
+  const parts = new Map<string, Omit<Instruction, 'line'>>();
+  // By line: each reading may end an instruction elsewhere, so there can be several.
+  const made = new Map<number, Map<string, Instruction>>();
+  return (text, line) => {
+    const here = made.get(line) ?? new Map<string, Instruction>();
+    made.set(line, here);
+    const before = here.get(text);
+    if (before) return before;
+    const known = parts.get(text) ?? splitInstruction(text);
+    parts.set(text, known);
+    const { keyword, flags, rest } = known;
+    const instruction = { keyword, flags, rest, line };
+    here.set(text, instruction);
+    return instruction;
+  };
+}
+
+function* withRewritten(reading: Reading): Generator<Reading> {
+  yield reading;
+  yield* rewritten(reading);
+}
+
+/**
+ * OpenShift's builder reads the Dockerfile, changes it and writes it out again, with flags as they are without quotes and escapes, and
+ * without a `--` that ends them: what was one flag, or none, can be several when buildah reads it (openshift/builder
+ * pkg/build/builder/util/dockerfile, Write). None where that changes nothing, as in all but odd files.
+ */
+function rewritten({ escapeCharacter, instructions }: Reading): readonly Reading[] {
+  let changed = false;
+  const rewrittenInstructions = instructions.map((instruction) => {
+    const again = writeAgain(instruction);
+    changed ||= again !== instruction;
+    return again;
+  });
+  return changed ? [{ escapeCharacter, instructions: rewrittenInstructions }] : [];
+}
+
+function writeAgain(instruction: Instruction): Instruction {
+  const { keyword, flags, rest, line } = instruction;
+  const trigger = triggerOf(instruction);
+  if (trigger) {
+    const again = writeAgain(trigger);
+    return again === trigger ? instruction : { ...instruction, rest: writeOut(again) };
+  }
+  // Nothing is left to take away, and a rest that begins with `--` comes after a `--` that ended the flags.
+  if (!flags.some((flag) => /[\s"'\\]/.test(flag)) && !rest.startsWith('--')) return instruction;
+  return { ...splitInstruction(writeOut({ keyword, flags, rest })), line };
+}
+
+function writeOut({ keyword, flags, rest }: Pick<Instruction, 'keyword' | 'flags' | 'rest'>): string {
+  return [keyword, ...flags, rest].join(' ');
 }
 
 type Dialect = {
@@ -78,7 +160,7 @@ type Attempt = Reading & {
   readonly possible: boolean;
 };
 
-function readAs(dialect: Dialect, lines: readonly string[]): Attempt {
+function readAs(dialect: Dialect, lines: readonly string[], split: Split): Attempt {
   const instructions: Instruction[] = [];
   let possible = true;
   let at = 0;
@@ -94,7 +176,7 @@ function readAs(dialect: Dialect, lines: readonly string[]): Attempt {
       [text, goesOn] = withoutContinuation(next, dialect);
       parts.push(text);
     }
-    const instruction = splitInstruction(parts.join(''), line);
+    const instruction = split(parts.length === 1 ? text : parts.join(''), line);
     instructions.push(instruction);
     if (!keywords.has(instruction.keyword)) possible &&= dialect.heredocs !== 'none';
     if (dialect.heredocs === 'none') continue;
@@ -146,23 +228,24 @@ function trimEnds(text: string): string {
 
 /** As Go's unicode.IsSpace has it: `\s` and the control character NEL, but no byte order mark. */
 function isSpace(character: string): boolean {
+  if (character > ' ' && character < '\u0080') return false;
   return character === '\u0085' || (character !== '\ufeff' && /\s/.test(character));
 }
 
 /** White space between words, narrower than what is trimmed at the ends. */
 export const blanks = /[\t\v\f\r ]+/;
 
-function splitInstruction(text: string, line: number): Instruction {
+function splitInstruction(text: string): Omit<Instruction, 'line'> {
   const trimmed = trimEnds(text);
   const end = trimmed.search(blanks);
-  if (end < 0) return { keyword: trimmed.toUpperCase(), flags: [], rest: '', line };
+  if (end < 0) return { keyword: trimmed.toUpperCase(), flags: [], rest: '' };
   const { flags, rest } = splitFlags(trimmed.slice(end).replace(/^[\t\v\f\r ]+/, ''));
-  return { keyword: trimmed.slice(0, end).toUpperCase(), flags, rest: trimEnds(rest), line };
+  return { keyword: trimmed.slice(0, end).toUpperCase(), flags, rest: trimEnds(rest) };
 }
 
 /** The instruction that ONBUILD keeps for later. */
 export function triggerOf({ keyword, rest, line }: Instruction): Instruction | undefined {
-  return keyword === 'ONBUILD' && rest !== '' ? splitInstruction(rest, line) : undefined;
+  return keyword === 'ONBUILD' && rest !== '' ? { ...splitInstruction(rest), line } : undefined;
 }
 
 /** As extractBuilderFlags of both tools: words that begin with `--`, up to the first that does not. */
@@ -192,6 +275,7 @@ type Heredoc = { readonly name: string; readonly tabs: boolean };
 
 /** Whatever the escape directive says, these are read with backslashes. */
 function heredocsOf(instruction: Instruction, text: string, { heredocs }: Dialect): readonly Heredoc[] {
+  if (!text.includes('<<')) return [];
   const { keyword, rest } = triggerOf(instruction) ?? instruction;
   if (!mayHaveHeredocs.has(keyword) || isJsonList(rest)) return [];
   return shellWords(text, heredocs).flatMap((word) => {

@@ -5,18 +5,30 @@
 
 export type Expansion =
   | { readonly kind: 'text'; readonly text: string }
-  /** It depends on a value that is kept elsewhere. */
-  | { readonly kind: 'unseen' }
+  /** It depends on a value that is kept elsewhere; {@link unseenMark} stands in the text for each. */
+  | { readonly kind: 'unseen'; readonly text: string }
   /** Written in a way that is not followed here, though a tool may. */
   | { readonly kind: 'unreadable' };
 
-/** `lookUp` gives undefined for what is not set, which stands for nothing. */
-export function expandWord(word: string, escapeCharacter: string, lookUp: (name: string) => Expansion | undefined): Expansion {
+/** Gives undefined for what is not set, which stands for nothing. */
+export type LookUp = (name: string) => Expansion | undefined;
+
+/** A code unit that is no character, and that no image name has. */
+export const unseenMark = '\uffff';
+
+export const unseen: Expansion = { kind: 'unseen', text: unseenMark };
+
+export function expandWord(word: string, escapeCharacter: string, lookUp: LookUp): Expansion {
   const reader = new WordReader(word, escapeCharacter, lookUp);
   const text = reader.read('');
   // Each variable can double the text, and no image name is that long.
   if (reader.unreadable || text.length > longestWord) return { kind: 'unreadable' };
-  return reader.unseen ? { kind: 'unseen' } : { kind: 'text', text };
+  return { kind: reader.unseen ? 'unseen' : 'text', text };
+}
+
+/** Whether expanding changes nothing, whatever the variables are. */
+export function isLiteral(word: string): boolean {
+  return !/[$"'\\`]/.test(word);
 }
 
 const longestWord = 4096;
@@ -27,11 +39,11 @@ class WordReader {
   unreadable = false;
   private readonly word: string;
   private readonly escapeCharacter: string;
-  private readonly lookUp: (name: string) => Expansion | undefined;
+  private readonly lookUp: LookUp;
   private at = 0;
   private depth = 0;
 
-  constructor(word: string, escapeCharacter: string, lookUp: (name: string) => Expansion | undefined) {
+  constructor(word: string, escapeCharacter: string, lookUp: LookUp) {
     this.word = word;
     this.escapeCharacter = escapeCharacter;
     this.lookUp = lookUp;
@@ -46,7 +58,7 @@ class WordReader {
       const character = word.charAt(this.at++);
       if (character === end && !quoted) return text;
       let part = character;
-      if (character === this.escapeCharacter) part = word.charAt(this.at++);
+      if (character === this.escapeCharacter) part = this.readEscape(quoted);
       else if (character === '"') {
         quoted = !quoted;
         part = '';
@@ -57,6 +69,14 @@ class WordReader {
     }
     if (end !== '' || quoted) this.unreadable = true;
     return text;
+  }
+
+  /** In double quotes it escapes what has a meaning there, and is a character like any other before the rest. */
+  private readEscape(quoted: boolean): string {
+    const next = this.word.charAt(this.at);
+    if (quoted && next !== '"' && next !== '$' && next !== this.escapeCharacter) return next === '' ? '' : this.escapeCharacter;
+    this.at++;
+    return next;
   }
 
   private readUntilQuote(): string {
@@ -103,7 +123,7 @@ class WordReader {
   private textOf(value: Expansion | undefined): string {
     if (value?.kind === 'unseen') this.unseen = true;
     if (value?.kind === 'unreadable') this.unreadable = true;
-    return value?.kind === 'text' ? value.text : '';
+    return value === undefined || value.kind === 'unreadable' ? '' : value.text;
   }
 
   /** Of a name that begins with a digit, the digit alone. */

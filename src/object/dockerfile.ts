@@ -1,12 +1,20 @@
 /**
  * The images a Dockerfile names: FROM, COPY --from, RUN --mount=from=. `scratch`, names and numbers of stages are none. What any of the
- * tools would pull counts, see dockerfile-lines.ts; a word that cannot be followed is given as it is written, and no image is named so.
+ * tools would pull counts, see dockerfile-lines.ts for how they read the text, dockerfile-variables.ts for their variables and
+ * dockerfile-stages.ts for their stages; test/oracle/dockerfile compares with the tools. A word that cannot be followed is given as it is
+ * written, and no image is named so.
  *
  * `# syntax=` names an image too, which BuildKit alone pulls; no build of OpenShift's does.
  */
-import { parseImage } from '../image/reference.ts';
+import { Budget } from './dockerfile-budget.ts';
 import { blanks, type Instruction, type Reading, readInstructions, triggerOf } from './dockerfile-lines.ts';
-import { type Expansion, expandWord } from './dockerfile-word.ts';
+import { csvFieldsOfMount, fieldsOfMount } from './dockerfile-names.ts';
+import { canBeStage, isNumber, Stages } from './dockerfile-stages.ts';
+import { type BuildArgs, givenExpander, HeadVariables, StageVariables, type StageVersion, stageVersions } from './dockerfile-variables.ts';
+import { type Expansion, isLiteral, unseenMark } from './dockerfile-word.ts';
+import type { Work } from './work.ts';
+
+export type { BuildArgs } from './dockerfile-variables.ts';
 
 /** `image` is undefined where nothing can be said: its value is kept elsewhere, or empty. */
 export type DockerfileImage = {
@@ -17,210 +25,272 @@ export type DockerfileImage = {
   readonly image: string | undefined;
   /** Whether it starts the last stage, the one `strategy.from` of a BuildConfig stands in for. */
   readonly lastFrom: boolean;
+  /** Whether `source.images[].as` of a BuildConfig can put another image in its place: where the very name is written, and no stage has it. */
+  readonly replaceable?: true;
 };
 
-export type BuildArgs = {
-  /** They override the defaults of ARGs that the Dockerfile declares; undefined is a value nobody can see. */
-  readonly given: ReadonlyMap<string, string | undefined>;
-  /** Whether more may come when the build is started. */
-  readonly mayGrow: boolean;
+export type DockerfileContext = BuildArgs & {
+  /** Whether another stage follows that begins with the last one: OpenShift's builder adds it for `spec.postCommit`. */
+  readonly continued?: boolean;
 };
+
+/** It would cost too much to read. `why` is a predicate, to read on behind the field's path. */
+export type TooCostly = { readonly kind: 'too-costly'; readonly why: string };
 
 /** In the order they stand. */
-export function readDockerfileImages(text: string, buildArgs: BuildArgs): readonly DockerfileImage[] {
-  const found = new Map<string, DockerfileImage>();
+export function readDockerfileImages(text: string, context: DockerfileContext, work?: Work): DockerfileImage[] | TooCostly {
+  const budget = new Budget(work);
+  const found = new Found(budget);
+  const given = givenExpander(context, budget);
   for (const reading of readInstructions(text)) {
-    for (const image of imagesOf(reading, buildArgs)) {
-      const key = `${image.line} ${image.instruction} ${image.written} ${image.image}`;
-      // One that is not the last for every tool is not replaced for every tool.
-      const lastFrom = image.lastFrom && (found.get(key)?.lastFrom ?? true);
-      found.set(key, { ...image, lastFrom });
+    const stages = new Stages(reading.instructions, (word) => textOf(given.expand(word)));
+    for (const version of versionsFor(reading, context)) {
+      new Evaluation(reading, context, version, stages.restart(), budget, found).run();
+      if (budget.exceeded !== undefined) return { kind: 'too-costly', why: budget.exceeded };
     }
   }
-  return [...found.values()].sort((left, right) => left.line - right.line);
+  return found.all();
 }
 
-function imagesOf({ instructions, escapeCharacter }: Reading, buildArgs: BuildArgs): readonly DockerfileImage[] {
-  const lastFrom = instructions.findLast(({ keyword }) => keyword === 'FROM');
-  const variables = new Variables(buildArgs, escapeCharacter);
-  const stages = new Stages();
-  const images: DockerfileImage[] = [];
-  for (const instruction of instructions) {
-    if (instruction.keyword === 'ARG') variables.declare(instruction.rest);
-    if (instruction.keyword === 'ENV') variables.set(instruction.rest);
-    const isFrom = instruction.keyword === 'FROM';
-    for (const name of namesIn(instruction)) {
-      const expansion = expandWord(name.written, escapeCharacter, (variable) =>
-        isFrom ? variables.global(variable) : variables.get(variable),
-      );
-      const image = expansion.kind === 'text' ? expansion.text : expansion.kind === 'unreadable' ? name.written : undefined;
-      if (image !== undefined && !isImage(image, name, stages)) continue;
-      const { line, written } = name;
-      images.push({ instruction: name.instruction, line, written, image: image || undefined, lastFrom: instruction === lastFrom });
-    }
-    if (!isFrom) continue;
-    variables.startStage();
-    // A stage can be named by the lines after its FROM, not by its own.
-    stages.add(instruction);
+/** They differ only in what variables stand for. */
+function versionsFor({ instructions }: Reading, { env }: DockerfileContext): readonly StageVersion[] {
+  const variables =
+    (env?.size ?? 0) > 0 || instructions.some(({ keyword }) => keyword === 'ARG' || keyword === 'ENV' || keyword === 'ONBUILD');
+  return variables ? stageVersions : stageVersions.slice(0, 1);
+}
+
+class Found {
+  private readonly images = new Map<string, DockerfileImage>();
+  private readonly budget: Budget;
+
+  constructor(budget: Budget) {
+    this.budget = budget;
   }
-  return images;
+
+  add(image: DockerfileImage): void {
+    const key = `${image.line} ${image.instruction} ${image.image === undefined ? '-' : `=${image.image}`} ${image.written}`;
+    const before = this.images.get(key);
+    // One that is not the last for every tool is not replaced for every tool.
+    const lastFrom = image.lastFrom && (before?.lastFrom ?? true);
+    const { replaceable, ...rest } = image;
+    this.images.set(key, { ...rest, lastFrom, ...(replaceable && (before?.replaceable ?? true) && { replaceable }) });
+    this.budget.images(this.images.size);
+  }
+
+  all(): DockerfileImage[] {
+    return [...this.images.values()].sort((left, right) => left.line - right.line);
+  }
 }
 
-type WrittenName = Pick<DockerfileImage, 'instruction' | 'line' | 'written'> & {
+type Stage = {
+  readonly variables: StageVariables;
+  /** What ONBUILD keeps for the stages that begin with this one. */
+  readonly triggers: Instruction[];
+};
+
+/** A place of an instruction that names an image. */
+type Place = Pick<DockerfileImage, 'instruction' | 'line' | 'written'> & {
   /** ONBUILD: carried out in the build of another Dockerfile, with that one's stages. */
-  readonly later?: true;
+  readonly later: boolean;
+  /** Whether it is an ONBUILD that a stage carries out. */
+  readonly triggered: boolean;
 };
 
-function isImage(image: string, { instruction, later }: WrittenName, stages: Stages): boolean {
-  if (image === 'scratch' || stages.has(image, instruction !== 'FROM')) return false;
-  if (instruction !== 'FROM' && image === '') return false;
-  // What may be a stage there is left to that build; no stage's name has any of these.
-  return !later || /[/:@]/.test(image);
-}
-
-class Stages {
-  private readonly names = new Set<string>();
-  private readonly lowered = new Set<string>();
-  private count = 0;
-
-  add({ rest }: Instruction): void {
-    this.count++;
-    const [, as = '', name = ''] = rest.split(blanks);
-    if (as.toLowerCase() !== 'as' || name === '') return;
-    this.names.add(name);
-    this.lowered.add(name.toLowerCase());
-  }
-
-  has(name: string, orNumber: boolean): boolean {
-    if (this.names.has(name)) return true;
-    if (orNumber && /^\d{1,9}$/.test(name)) return Number(name) < this.count;
-    // In other letters it is the same stage for BuildKit, and an image for imagebuilder, if images can be called so.
-    return this.lowered.has(name.toLowerCase()) && !parseImage(name).ok;
-  }
-}
-
-/** What the builder knows without being told; a build's node may be of another kind, which changes a name's last part or its tag. */
-const platform: Readonly<Record<string, string>> = {
-  TARGETPLATFORM: 'linux/amd64',
-  TARGETOS: 'linux',
-  TARGETARCH: 'amd64',
-  TARGETVARIANT: '',
-  BUILDPLATFORM: 'linux/amd64',
-  BUILDOS: 'linux',
-  BUILDARCH: 'amd64',
-  BUILDVARIANT: '',
-};
-
-/** ARGs before the first FROM serve the FROMs, and a stage as far as it does not declare its own. */
-class Variables {
-  private readonly globals = new Map<string, Expansion | undefined>();
-  private stage: Map<string, Expansion | undefined> | undefined;
-  private readonly buildArgs: BuildArgs;
+/** One way to read the text and one version of the tools, from the first instruction to the last. */
+class Evaluation {
+  private readonly instructions: readonly Instruction[];
+  private readonly context: DockerfileContext;
+  private readonly version: StageVersion;
   private readonly escapeCharacter: string;
+  private readonly budget: Budget;
+  private readonly found: Found;
+  private readonly heads: readonly [HeadVariables, HeadVariables];
+  private readonly stages: Stages;
+  private readonly built: Stage[] = [];
+  private readonly lastFrom: Instruction | undefined;
 
-  constructor(buildArgs: BuildArgs, escapeCharacter: string) {
-    this.buildArgs = buildArgs;
-    this.escapeCharacter = escapeCharacter;
-    for (const [name, text] of Object.entries(platform)) this.globals.set(name, this.given(name) ?? { kind: 'text', text });
+  constructor(reading: Reading, context: DockerfileContext, version: StageVersion, stages: Stages, budget: Budget, found: Found) {
+    this.instructions = reading.instructions;
+    this.context = context;
+    this.version = version;
+    this.escapeCharacter = reading.escapeCharacter;
+    this.budget = budget;
+    this.found = found;
+    this.heads = [
+      new HeadVariables(context, 'imagebuilder', reading.escapeCharacter, budget),
+      new HeadVariables(context, 'buildkit', reading.escapeCharacter, budget),
+    ];
+    this.stages = stages;
+    this.lastFrom = reading.instructions.findLast(({ keyword }) => keyword === 'FROM');
   }
 
-  startStage(): void {
-    this.stage = new Map();
-  }
-
-  /** ARG: names, each with or without a default. */
-  declare(rest: string): void {
-    for (const word of wordsOf(rest, this.escapeCharacter)) {
-      const at = word.indexOf('=');
-      const name = at < 0 ? word : word.slice(0, at);
-      const unset: Expansion | undefined = this.buildArgs.mayGrow ? { kind: 'unseen' } : undefined;
-      const initial = at < 0 ? (this.globals.get(name) ?? unset) : this.expand(word.slice(at + 1));
-      (this.stage ?? this.globals).set(name, this.given(name) ?? initial);
+  run(): void {
+    for (const instruction of this.instructions) {
+      this.carryOut(instruction, false);
+      if (this.budget.exceeded !== undefined) return;
+    }
+    const last = this.built.at(-1);
+    if (this.context.continued && last) {
+      this.stages.next((name) => textOf(this.heads[0].expandStageName(name)));
+      this.begin(last);
     }
   }
 
-  /** ENV: `name=value …`, or `name value`. It is for a stage, and wins over ARG there. */
-  set(rest: string): void {
-    const words = wordsOf(rest, this.escapeCharacter);
-    const [first = ''] = words;
-    const pairs = first.includes('=') ? words : [`${first}=${rest.slice(rest.search(blanks)).replace(/^[\t\v\f\r ]+/, '')}`];
-    // All values of one line are taken before any of it counts.
-    const values = pairs.map((pair) => [pair.slice(0, pair.indexOf('=')), this.expand(pair.slice(pair.indexOf('=') + 1))] as const);
-    for (const [name, value] of values) this.stage?.set(name, value);
+  private get stage(): Stage | undefined {
+    return this.built.at(-1);
   }
 
-  get(name: string): Expansion | undefined {
-    return this.stage?.has(name) ? this.stage.get(name) : this.globals.get(name);
+  private carryOut(instruction: Instruction, triggered: boolean): void {
+    const { keyword, rest } = instruction;
+    switch (keyword) {
+      case 'ARG':
+        if (this.stage) this.stage.variables.declare(rest);
+        else for (const head of this.heads) head.declare(rest);
+        return;
+      case 'ENV':
+        this.stage?.variables.set(rest);
+        return;
+      case 'FROM':
+        this.carryOutFrom(instruction);
+        return;
+      case 'ONBUILD':
+        this.keepTrigger(instruction);
+        return;
+      default:
+        this.readNames(instruction, { later: false, triggered });
+    }
   }
 
-  global(name: string): Expansion | undefined {
-    return this.globals.get(name);
+  private carryOutFrom(instruction: Instruction): void {
+    this.stages.next((name) => textOf(this.heads[0].expandStageName(name)));
+    const [written = ''] = instruction.rest.split(blanks, 1);
+    let base: Stage | undefined;
+    if (written !== '') {
+      const { line } = instruction;
+      const place: Place = { instruction: 'FROM', line, written, later: false, triggered: false };
+      const expansions = this.heads.map((head) => head.expand(written));
+      // A tool for which nothing is left refuses it; the others go on.
+      const some = expansions.filter((expansion) => textOf(expansion) !== '' || expansion.kind === 'unreadable');
+      for (const expansion of some.length > 0 ? some : expansions.slice(0, 1)) {
+        this.name(place, expansion, instruction === this.lastFrom);
+        if (expansion.kind === 'text') base ??= this.built[this.stages.positionOf(expansion.text) ?? -1];
+      }
+    }
+    this.begin(base);
   }
 
-  private given(name: string): Expansion | undefined {
-    const { given } = this.buildArgs;
-    if (!given.has(name)) return undefined;
-    const text = given.get(name);
-    return text === undefined ? { kind: 'unseen' } : { kind: 'text', text };
+  private begin(base: Stage | undefined): void {
+    const [head] = this.heads;
+    this.built.push({
+      variables: new StageVariables(head, this.version, this.escapeCharacter, this.budget, base?.variables),
+      triggers: [],
+    });
+    for (const trigger of base?.triggers ?? []) {
+      this.budget.spend(16 + trigger.rest.length);
+      if (this.budget.exceeded !== undefined) return;
+      this.carryOut(trigger, true);
+    }
+  }
+
+  private keepTrigger(instruction: Instruction): void {
+    const trigger = triggerOf(instruction);
+    if (!trigger || trigger.keyword === 'ONBUILD' || trigger.keyword === 'FROM') return;
+    this.stage?.triggers.push(trigger);
+    this.readNames(trigger, { later: true, triggered: true });
+  }
+
+  private readNames(instruction: Instruction, when: Pick<Place, 'later' | 'triggered'>): void {
+    if (instruction.keyword === 'COPY') for (const flag of instruction.flags) this.readCopyFlag(flag, { line: instruction.line, ...when });
+    if (instruction.keyword === 'RUN') for (const flag of instruction.flags) this.readRunFlag(flag, { line: instruction.line, ...when });
+  }
+
+  /**
+   * buildah looks up what stands behind the only `=` of a flag with `--from` in it, by ARG alone; imagebuilder expands the flag as a whole,
+   * and buildah what comes of it once more; OpenShift's builder knows the ARGs of the head alone; BuildKit takes what is written.
+   */
+  private readCopyFlag(flag: string, when: Pick<Place, 'line' | 'later' | 'triggered'>): void {
+    const from = flag.startsWith('--from=') ? flag.slice('--from='.length) : undefined;
+    if (from === undefined && isLiteral(flag) && !flag.includes('--from')) return;
+    const place: Place = { instruction: 'COPY --from', written: from ?? flag, ...when };
+    const parts = flag.split('=');
+    if (flag.includes('--from') && parts.length === 2) this.name(place, this.byArgs(parts[1] ?? ''));
+    const whole = this.expand(flag);
+    if (whole.kind === 'unreadable') {
+      if (mayBecome(flag, '--from=')) this.name(place, whole);
+    } else if (whole.text.startsWith('--from=')) this.name(place, this.again(whole.text.slice('--from='.length)));
+    if (from === undefined) return;
+    this.name(place, this.heads[0].expand(from));
+    if (isLiteral(from)) this.name(place, { kind: 'text', text: from });
+  }
+
+  /** imagebuilder expands the flag as a whole, so a variable may hold the commas too, and buildah expands what stands behind `from=` again. */
+  private readRunFlag(flag: string, when: Pick<Place, 'line' | 'later' | 'triggered'>): void {
+    const mount = flag.startsWith('--mount=') ? flag.slice('--mount='.length) : undefined;
+    if (mount === undefined && isLiteral(flag)) return;
+    const place = (written: string): Place => ({ instruction: 'RUN --mount', written, ...when });
+    const [written] = mount === undefined ? [] : csvFieldsOfMount(mount);
+    const whole = this.expand(flag);
+    if (whole.kind === 'unreadable') {
+      if (mayBecome(flag, '--mount=')) this.name(place(written ?? flag), whole);
+    } else if (whole.text.startsWith('--mount=')) {
+      const expanded = whole.text.slice('--mount='.length);
+      const names = [...fieldsOfMount(expanded), ...csvFieldsOfMount(expanded)];
+      for (const name of new Set(names)) this.name(place(written ?? flag), this.again(name));
+    }
+    if (mount !== undefined)
+      for (const name of csvFieldsOfMount(mount)) if (isLiteral(name)) this.name(place(name), { kind: 'text', text: name });
   }
 
   private expand(word: string): Expansion {
-    return expandWord(word, this.escapeCharacter, (name) => this.get(name));
+    return this.stage?.variables.expand(word) ?? this.heads[0].expand(word);
+  }
+
+  private byArgs(word: string): Expansion {
+    return this.stage?.variables.expandByArgs(word) ?? this.heads[0].expand(word);
+  }
+
+  /** What was expanded once already, and may hold what could not be seen. */
+  private again(word: string): Expansion {
+    const expansion = this.byArgs(word);
+    return expansion.kind === 'text' && expansion.text.includes(unseenMark) ? { kind: 'unseen', text: expansion.text } : expansion;
+  }
+
+  private name(place: Place, expansion: Expansion, lastFrom = false): void {
+    const image = this.imageOf(place, expansion);
+    if (image === 'none') return;
+    const { instruction, line, written, triggered } = place;
+    const byName = image.text === written && !triggered;
+    const replaceable = byName && (instruction === 'FROM' || (instruction === 'COPY --from' && !this.stages.knows(written)));
+    this.found.add({ instruction, line, written, image: image.text, lastFrom, ...(replaceable && { replaceable }) });
+  }
+
+  /** `text` is undefined where nothing can be said. */
+  private imageOf({ instruction, written, later }: Place, expansion: Expansion): 'none' | { readonly text: string | undefined } {
+    if (expansion.kind === 'unreadable') return { text: written };
+    if (expansion.kind === 'unseen') return { text: undefined };
+    const { text } = expansion;
+    if (text === '') return instruction === 'FROM' ? { text: undefined } : 'none';
+    if (text === 'scratch') return 'none';
+    // What may be a stage in the build that carries it out is left to that build.
+    if (later) return canBeStage(text) ? 'none' : { text };
+    // Only COPY knows numbers for certain: for FROM, and for RUN in BuildKit, they are names.
+    if (instruction === 'COPY --from' && isNumber(text)) {
+      const name = this.stages.imageOfNumber(text);
+      if (name === undefined) return 'none';
+      // Newer versions of imagebuilder expand the name of a stage too.
+      const expansion = this.heads[0].expandStageName(name);
+      return textOf(expansion) === 'scratch' ? 'none' : { text: textOf(expansion) || name };
+    }
+    return this.stages.isImage(text) ? { text } : 'none';
   }
 }
 
-function namesIn(instruction: Instruction): readonly WrittenName[] {
-  const { keyword, line, rest } = instruction;
-  switch (keyword) {
-    case 'FROM': {
-      const [written = ''] = rest.split(blanks, 1);
-      return written === '' ? [] : [{ instruction: 'FROM', line, written }];
-    }
-    case 'COPY':
-      return flagValues(instruction, 'from').map((written) => ({ instruction: 'COPY --from', line, written }));
-    case 'RUN':
-      return flagValues(instruction, 'mount')
-        .flatMap(mountSources)
-        .map((written) => ({ instruction: 'RUN --mount', line, written }));
-    case 'ONBUILD': {
-      const trigger = triggerOf(instruction);
-      const nested = !trigger || trigger.keyword === 'ONBUILD' || trigger.keyword === 'FROM';
-      return nested ? [] : namesIn(trigger).map((name) => ({ ...name, later: true }));
-    }
-    default:
-      return [];
-  }
+/** Whether a flag that cannot be expanded could begin with the prefix once some tool has expanded it. */
+function mayBecome(flag: string, prefix: string): boolean {
+  const literal = flag.slice(0, flag.search(/[$"'\\`]/));
+  return prefix.startsWith(literal) || literal.startsWith(prefix);
 }
 
-/** `type=bind,from=IMAGE,target=/x` is one CSV record whose keys know no case (buildkit frontend/dockerfile/instructions). */
-function mountSources(mount: string): readonly string[] {
-  return mount.split(',').flatMap((field) => {
-    const text = field.trim().replace(/^"/, '').trimStart();
-    return /^from=/i.test(text) ? text.slice('from='.length).replace(/"$/, '') : [];
-  });
-}
-
-/** A variable may stand for the whole flag, and then it is one only for the tool that expands flags: written so, nobody else builds it. */
-function flagValues({ flags }: Instruction, name: string): readonly string[] {
-  return flags.flatMap((flag) => (flag.startsWith(`--${name}=`) ? [flag.slice(name.length + 3)] : []));
-}
-
-/** As parseWords of both tools: at white space outside quotes, which stay. */
-function wordsOf(text: string, escapeCharacter: string): readonly string[] {
-  const words: string[] = [];
-  let word = '';
-  let quote = '';
-  for (let at = 0; at < text.length; at++) {
-    const character = text.charAt(at);
-    if (character === escapeCharacter && quote !== "'") word += character + text.charAt(++at);
-    else if (quote === '' && /\s/.test(character)) {
-      if (word !== '') words.push(word);
-      word = '';
-    } else {
-      if (character === quote) quote = '';
-      else if (quote === '' && (character === '"' || character === "'")) quote = character;
-      word += character;
-    }
-  }
-  return word === '' ? words : [...words, word];
+function textOf(expansion: Expansion): string {
+  return expansion.kind === 'unreadable' ? '' : expansion.text;
 }

@@ -1,5 +1,6 @@
 import type { Path } from './json.ts';
 import type { BuildMark, PodMark } from './mark.ts';
+import type { Work } from './work.ts';
 
 export type GroupKind = { readonly group: string; readonly kind: string };
 
@@ -8,6 +9,8 @@ export type ReadingContext = GroupKind & {
   readonly operation: 'CREATE' | 'UPDATE';
   /** Whether a kubelet asks: only then is a mirror pod a mirror pod. */
   readonly fromKubelet: boolean;
+  /** Counts the work, for tests. */
+  readonly work?: Work;
 };
 
 /** One place in one object that names an image. */

@@ -43,6 +43,8 @@ rules:
 - {name: vip, registry: vip.example.com, namespaces: [${vip}], pullSecret: vip-pull}
 - {name: hub, registry: docker.io, trust: false, reason: no Docker Hub}
 - {name: official, registry: docker.io/library/busybox}
+- {name: ids, registry: docker.io/library/sha256}
+- {name: longer ids, registry: docker.io/library/sha512}
 `;
 
 export const good = 'good.example.com/app:1';

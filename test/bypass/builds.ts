@@ -53,6 +53,58 @@ export const builds: readonly Attack[] = [
   ...hidden('in COPY --from', `FROM ${good}\nCOPY --from=${evil} a b`),
   ...hidden('in RUN --mount', `FROM ${good}\nRUN --mount=type=bind,from=${evil},target=/x true`),
   ...hidden('in a stage that is not the last', `FROM ${evil} AS tools\nFROM ${good}\nCOPY --from=tools a b`),
+  ...hidden('behind the name of the present stage', `FROM ${good} AS ${evil}\nCOPY --from=${evil} a b`),
+  ...hidden(
+    'behind the name of the present stage, in a mount',
+    `FROM ${good} AS ${evil}\nRUN --mount=type=bind,from=${evil},target=/x true`,
+  ),
+  ...hidden('behind the number of the present stage', `FROM ${good} AS ${evil}\nCOPY --from=0 a b`),
+  ...hidden('behind the name of an earlier stage', `FROM ${good} AS ${evil}\nFROM ${good}\nCOPY --from=${evil} a b`),
+  ...hidden(
+    'in ENV before an ARG of that name',
+    `FROM ${good}\nENV Y=${evil}\nARG Y=${good}\nRUN --mount=type=bind,from=$Y,target=/x true`,
+  ),
+  ...hidden('in ARG beside an ENV of that name', `FROM ${good}\nARG Y=${evil}\nENV Y=${good}\nCOPY --from=$Y a b`),
+  ...hidden(
+    'in ENV of the stage that a stage begins with',
+    `FROM ${good} AS x\nENV Y=${evil}\nFROM x\nRUN --mount=type=bind,from=$Y,target=/x true`,
+  ),
+  ...hidden('in the env of the build strategy', `FROM ${good}\nARG Y=${good}\nRUN --mount=type=bind,from=$Y,target=/x true`, {
+    env: [{ name: 'Y', value: evil }],
+  }),
+  ...hidden('in a proxy', 'FROM good.example.com/app:1\nFROM $HTTP_PROXY', { buildArgs: [{ name: 'HTTP_PROXY', value: evil }] }),
+  ...hidden('in a variable that is a whole mount', `FROM ${good}\nARG M=type=bind,from=${evil},target=/x\nRUN --mount=$M true`),
+  ...hidden('in a variable that is a whole flag', `FROM ${good}\nARG M=mount=type=bind,from=${evil},target=/x\nRUN --$M true`),
+  ...hidden('in a variable whose name is one', `FROM ${good}\nARG N=Y\nENV $N=${evil}\nRUN --mount=type=bind,from=$Y,target=/x true`),
+  ...hidden('in a value that is expanded twice', `FROM ${good}\nARG Y=${evil}\nARG X=\\$Y\nRUN --mount=type=bind,from=$X,target=/x true`),
+  ...hidden('in an ONBUILD that a later stage carries out', `FROM ${good} AS x\nONBUILD COPY --from=evilshort a b\nFROM x`),
+  ...hidden('in a flag that is written out as two', `FROM ${good}\nCOPY --chown="1 --from=${evil}" a b`),
+  ...hidden('behind the end of flags', `FROM ${good}\nRUN -- --mount=type=bind,from=${evil},target=/x true`),
+  ...hidden('as the id of a local image', `FROM ${good}\nFROM sha256:a5`),
+  ...both(
+    'as an ONBUILD that the stage of a post-commit hook carries out',
+    { ...dockerfile(`FROM ${good}\nONBUILD COPY --from=evilshort a b`), postCommit: { script: 'true' } },
+    { right: 'refused', why: judged, secrets: ['good-pull'] },
+  ),
+  ...both(
+    'in a mount whose name another image stands in for, which holds for FROM and COPY alone',
+    {
+      ...dockerfile(`FROM ${good}\nRUN --mount=type=bind,from=${evil},target=/x true`),
+      source: {
+        dockerfile: `FROM ${good}\nRUN --mount=type=bind,from=${evil},target=/x true`,
+        images: [{ from: docker(good), as: [evil] }],
+      },
+    },
+    { right: 'refused', why: judged, secrets: ['good-pull'] },
+  ),
+  ...both(
+    'in a variable whose value another image stands in for, which holds for what is written alone',
+    {
+      ...dockerfile(''),
+      source: { dockerfile: `ARG X=${evil}\nFROM ${good}\nFROM $X`, images: [{ from: docker(good), as: [evil] }] },
+    },
+    { right: 'refused', why: judged, secrets: ['good-pull'] },
+  ),
   ...hidden('in ENV', `FROM ${good}\nENV X=${evil}\nCOPY --from=$X a b`),
   ...hidden('in an argument of the build', `ARG X=${good}\nFROM ${good}\nFROM $X`, { buildArgs: [{ name: 'X', value: evil }] }),
   ...hidden('in the default of an argument', `ARG X=${evil}\nFROM ${good}\nFROM $X`),

@@ -37,6 +37,8 @@ describe('an image name is understood as the container tools understand it', () 
     ['registry:443/app', { host: 'registry', path: ['app'], qualified: true }],
     ['reg.io:443/app', { host: 'reg.io', path: ['app'], qualified: true }],
     ['reg.io:0443/app', { host: 'reg.io', path: ['app'], qualified: true }],
+    ['reg.io:00443/app', { host: 'reg.io', path: ['app'], qualified: true }],
+    [`${'a'.repeat(250)}.io/app`, { host: `${'a'.repeat(250)}.io`, path: ['app'], qualified: true }],
     ['reg.io:65535/app', { host: 'reg.io', port: 65535, path: ['app'], qualified: true }],
     ['10.0.0.7:8443/a/b/c/d', { host: '10.0.0.7', port: 8443, path: ['a', 'b', 'c', 'd'], qualified: true }],
     ['[FD00::1]/app', { host: '[fd00::1]', path: ['app'], qualified: true }],
@@ -56,6 +58,48 @@ describe("what Docker Hub's customs refuse", () => {
   test('64 hex digits alone, the id of a local image', () => {
     const result = parseImage('0123456789abcdef'.repeat(4));
     expect(result).toMatchObject({ ok: false, problem: { code: 'image-id' } });
+  });
+
+  // containerd resolves these to a local image before it reads a name, by as few digits as are unambiguous.
+  test.each([
+    'sha256:a5',
+    'sha256:0',
+    'sha256:0123456789abcdef',
+    `sha256:${'0'.repeat(63)}`,
+    `sha256:${'0'.repeat(64)}`,
+    `sha384:${'a'.repeat(96)}`,
+    'sha384:a5',
+    `sha512:${'a'.repeat(128)}`,
+    'sha512:5',
+    'sha256:A5',
+    'sha256:aB',
+  ])('%s, the id of a local image', (text) => {
+    expect(parseImage(text)).toEqual({
+      ok: false,
+      problem: {
+        code: 'image-id',
+        message: expect.stringMatching(/^".*" is an image id, not an image name; write the registry and repository it comes from$/),
+      },
+    });
+  });
+
+  test.each([
+    ['sha256', 'sha256', undefined],
+    ['sha256:latest', 'sha256', 'latest'],
+    ['sha256:a5g', 'sha256', 'a5g'],
+    ['sha256:a5-b', 'sha256', 'a5-b'],
+    ['sha1:a5', 'sha1', 'a5'],
+    ['md5:a5', 'md5', 'a5'],
+    ['sha2560:a5', 'sha2560', 'a5'],
+    ['docker.io/sha256:a5', 'sha256', 'a5'],
+    ['docker.io/library/sha256:a5', 'sha256', 'a5'],
+    ['library/sha256:a5', 'sha256', 'a5'],
+    [`sha256:a5@sha256:${'0'.repeat(64)}`, 'sha256', 'a5'],
+    [`sha256@sha256:${'0'.repeat(64)}`, 'sha256', undefined],
+  ])('%s is a name of Docker Hub for every tool', (text, repository, tag) => {
+    const result = parseImage(text);
+    expect(result).toMatchObject({ ok: true, reference: { host: 'docker.io', path: ['library', repository] } });
+    expect(result.ok && result.reference.tag).toBe(tag);
   });
 
   test('a host with an underscore, which some runtimes would ask and others take for a path', () => {

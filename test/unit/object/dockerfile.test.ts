@@ -1,7 +1,9 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are the variables of Dockerfiles
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type BuildArgs, readDockerfileImages } from '../../../src/object/dockerfile.ts';
+import { type BuildArgs, type DockerfileContext, type DockerfileImage, readDockerfileImages } from '../../../src/object/dockerfile.ts';
+import { mostExpanded, mostImages } from '../../../src/object/dockerfile-budget.ts';
+import { hostileDockerfiles } from '../../hostile/dockerfiles.ts';
 
 const a = 'reg.io/a';
 const b = 'reg.io/b';
@@ -43,7 +45,12 @@ describe('a Dockerfile names no image', () => {
     { name: 'with scratch', text: 'FROM scratch\nCOPY x y', images: [] },
     { name: 'with the name of a stage', text: `FROM ${a} AS build\nFROM build\nCOPY --from=build x y`, images: [a] },
     { name: 'with the name of a stage in other letters', text: `FROM ${a} AS Build\nCOPY --from=bUILD x y`, images: [a] },
-    { name: 'with the number of a stage', text: `FROM ${a}\nCOPY --from=0 x y\nRUN --mount=from=0 ls`, images: [a] },
+    { name: 'with the number of an earlier stage', text: `FROM ${a}\nFROM ${b}\nCOPY --from=0 x y`, images: [a, b] },
+    {
+      name: 'with a stage that only a stage that is left out uses',
+      text: `FROM ${a} AS x\nFROM ${a}\nCOPY --from=x y z\nFROM ${b}`,
+      images: [a, a, b],
+    },
     { name: 'in comments', text: `# FROM reg.io/no\nFROM ${a}\nRUN x \\\n# FROM reg.io/no\n y`, images: [a] },
     { name: 'in the rest of a RUN', text: `FROM ${a}\nRUN echo \\\n FROM reg.io/no`, images: [a] },
     { name: 'in a here-document', text: `FROM ${a}\nRUN <<EOF\nFROM reg.io/no\nEOF\nCOPY --from=${b} x y`, images: [a, b] },
@@ -53,6 +60,40 @@ describe('a Dockerfile names no image', () => {
     { name: 'when it is empty', text: '', images: [] },
   ])('$name', ({ text, images }) => {
     expect(imagesOf(text)).toEqual(images);
+  });
+
+  test.each([
+    { name: 'its name', text: `FROM ${a} AS reg.io/own\nCOPY --from=reg.io/own x y`, images: [a, 'reg.io/own'] },
+    { name: 'its name, in a mount', text: `FROM ${a} AS reg.io/own\nRUN --mount=from=reg.io/own,target=/x ls`, images: [a, 'reg.io/own'] },
+    { name: 'its name of one segment', text: `FROM ${a} AS own\nCOPY --from=own x y`, images: [a, 'own'] },
+    {
+      name: 'its name, which an earlier stage has too',
+      text: `FROM ${a} AS own\nFROM ${b} AS own\nCOPY --from=own x y`,
+      images: [a, b, 'own'],
+    },
+    { name: 'its number', text: `FROM ${a} AS own\nCOPY --from=0 x y`, images: [a, 'own'] },
+    { name: 'its number, without a name', text: `FROM ${a}\nCOPY --from=0 x y`, images: [a, '0'] },
+    { name: 'the number of a later one', text: `FROM ${a}\nCOPY --from=1 x y\nFROM ${b} AS own`, images: [a, 'own', b] },
+  ])('the present stage is none: $name', ({ text, images }) => {
+    expect(imagesOf(text)).toEqual(images);
+  });
+
+  test('a name that BuildKit allows no stage to have is an image, also where a stage has it', () => {
+    expect(imagesOf(`FROM ${a} AS reg.io/x\nFROM ${b}\nCOPY --from=reg.io/x x y`)).toEqual([a, b, 'reg.io/x']);
+  });
+
+  test('a stage that buildah leaves out, since it sees no use of it, is pulled as an image', () => {
+    expect(imagesOf(`FROM ${a} AS x\nFROM ${b}\nARG X=x\nCOPY --from=$X y z`)).toEqual([a, b, 'x']);
+  });
+
+  test('a number behind RUN --mount is a name', () => {
+    expect(imagesOf(`FROM ${a}\nFROM ${b}\nRUN --mount=from=0,target=/x ls`)).toEqual([a, b, '0']);
+  });
+
+  test('an ONBUILD is carried out by a stage that begins with its stage, and by the one that a post-commit hook adds', () => {
+    expect(imagesOf(`FROM ${a} AS x\nONBUILD COPY --from=later y z\nFROM x`)).toEqual([a, 'later']);
+    const hooked = imagesIn(`FROM ${a}\nONBUILD COPY --from=later y z`, { ...growing, continued: true });
+    expect(hooked.map(({ image }) => image)).toEqual([a, 'later']);
   });
 
   test('a stage can be named by the lines after it, not by its own or earlier ones', () => {
@@ -117,20 +158,39 @@ describe('build arguments', () => {
   test.each([
     { name: 'ENV name=value', text: `FROM ${a}\nENV X=reg.io/b Y=1\nCOPY --from=$X x y`, images: [a, b] },
     { name: 'ENV name value', text: `FROM ${a}\nENV X reg.io/b\nCOPY --from=$X x y`, images: [a, b] },
-    { name: 'ENV before ARG', text: `FROM ${a}\nARG X=reg.io/no\nENV X="reg.io/b"\nCOPY --from=$X x y`, images: [a, b] },
+    // Versions of imagebuilder look COPY --from up by ARG alone, or by both; a mount by both.
+    {
+      name: 'ENV and ARG in COPY --from',
+      text: `FROM ${a}\nARG X=reg.io/c\nENV X="reg.io/b"\nCOPY --from=$X x y`,
+      images: [a, 'reg.io/c', b],
+    },
+    { name: 'ENV after ARG', text: `FROM ${a}\nARG X=reg.io/no\nENV X=reg.io/b\nRUN --mount=from=$X,target=/x ls`, images: [a, b] },
+    { name: 'ENV before ARG', text: `FROM ${a}\nENV X=reg.io/b\nARG X=reg.io/no\nRUN --mount=from=$X,target=/x ls`, images: [a, b] },
+    {
+      name: 'ENV of the stage it begins with',
+      text: `FROM ${a} AS x\nENV X=reg.io/b\nFROM x\nRUN --mount=from=$X,target=/x ls`,
+      images: [a, b],
+    },
     { name: 'ENV of another stage', text: `FROM ${a}\nENV X=reg.io/no\nFROM ${a}\nCOPY --from=reg.io/b$X x y`, images: [a, a, b] },
     { name: 'ENV not in FROM', text: `FROM ${a}\nENV X=no\nFROM reg.io/b$X`, images: [a, b] },
   ])('$name', ({ text, images }) => {
     expect(imagesOf(text)).toEqual(images);
   });
 
-  test('of a stage stand before those of the head', () => {
+  test('the env of the build strategy stands behind each FROM, and wins', () => {
+    const text = `FROM ${a}\nARG X=reg.io/no\nRUN --mount=from=$X,target=/x ls`;
+    const images = imagesIn(text, { ...growing, env: new Map([['X', b]]) });
+    expect(images.map(({ image }) => image)).toEqual([a, b]);
+    expect(imagesIn(text, { ...growing, env: new Map([['X', undefined]]) }).at(-1)?.image).toBeUndefined();
+  });
+
+  test('of a stage and those of the head both count in COPY --from', () => {
     const text = 'ARG X=reg.io/a\nFROM $X\nARG X=reg.io/b\nCOPY --from=$X x y\nFROM $X\nARG X\nRUN --mount=from=$X ls';
-    expect(imagesOf(text)).toEqual([a, b, a, a]);
+    expect(imagesOf(text)).toEqual([a, b, a, a, a]);
   });
 
   test('that are unresolved keep what is written', () => {
-    expect(readDockerfileImages('ARG T\nFROM reg.io/a:${T}', growing)).toEqual([
+    expect(imagesIn('ARG T\nFROM reg.io/a:${T}', growing)).toEqual([
       { instruction: 'FROM', line: 2, written: 'reg.io/a:${T}', image: undefined, lastFrom: true },
     ]);
   });
@@ -184,7 +244,7 @@ describe('an image cannot hide', () => {
   });
 
   test('as the last FROM where some tool sees another one behind it', () => {
-    const found = readDockerfileImages(`FROM ${evil}\nRUN x \\\\\nFROM a.io/a`, growing);
+    const found = imagesIn(`FROM ${evil}\nRUN x \\\\\nFROM a.io/a`, growing);
     expect(found.map(({ image, lastFrom }) => `${image} ${lastFrom}`)).toEqual([`${evil} false`, 'a.io/a true']);
   });
 });
@@ -197,15 +257,40 @@ test.each([
   { name: 'here-documents', text: `FROM a\n${'RUN <<A <<B\nA\nB\n'.repeat(8_000)}` },
   { name: 'variables', text: `FROM a\nRUN <<A ${'${a:-b}'.repeat(300_000)}\nA` },
   { name: 'angle brackets', text: `FROM a\nRUN ${'<'.repeat(200_000)}` },
-  { name: 'stages', text: 'FROM a AS b\n'.repeat(100_000) },
+  { name: 'stages', text: `FROM a AS b\n${'FROM b AS b\n'.repeat(400)}` },
   { name: 'carriage returns', text: `FROM a${'\r'.repeat(200_000)}x` },
 ])('takes no time by the square: $name', ({ text }) => {
   // Reading by the square would take hours.
   expect(imagesOf(text).length).toBeGreaterThan(0);
 });
 
+describe('a Dockerfile that would cost too much is refused with the reason', () => {
+  test.each(hostileDockerfiles.map((each) => ({ ...each, spec: each.build().spec })))('$name', ({ spec, message }) => {
+    let expanded = 0;
+    const given = new Map(spec.strategy.dockerStrategy.buildArgs.map(({ name, value }) => [name, value]));
+    const work = {
+      count: (what: string, amount: number) => {
+        if (what === 'expanded') expanded += amount;
+      },
+    };
+    const found = readDockerfileImages(spec.source.dockerfile, { given, mayGrow: true }, work);
+    expect(spec.source.dockerfile.length).toBeLessThanOrEqual(131_072);
+    // One word more than allowed, each at most 4,096 characters and what it becomes.
+    expect(expanded).toBeLessThanOrEqual(mostExpanded + 2 * 131_072);
+    if (Array.isArray(found)) expect(found.map(({ image }) => image)).toContain('evil.example.com/x');
+    else expect(`spec.source.dockerfile ${found.why}`).toMatch(message);
+  });
+
+  test('with as many images as are allowed it is read', () => {
+    expect(imagesOf(`FROM ${a}\n`.repeat(mostImages))).toHaveLength(mostImages);
+    expect(() => imagesOf(`FROM ${a}\n`.repeat(mostImages + 1))).toThrow(
+      `must name images in at most ${mostImages} places, and names more; split the build`,
+    );
+  });
+});
+
 test('lines are counted from one, and the last FROM is known', () => {
-  const found = readDockerfileImages(`# x\nFROM ${a} AS s\n\nFROM ${b}\nCOPY --from=${a} x y`, growing);
+  const found = imagesIn(`# x\nFROM ${a} AS s\n\nFROM ${b}\nCOPY --from=${a} x y`, growing);
   expect(found.map(({ instruction, line, lastFrom }) => `${instruction} ${line} ${lastFrom}`)).toEqual([
     'FROM 2 false',
     'FROM 4 true',
@@ -237,11 +322,17 @@ test('no text makes the reader throw', () => {
   ];
   const text = fc.array(fc.oneof(fc.constantFrom(...words), fc.string()), { maxLength: 25 }).map((parts) => parts.join(''));
   fc.assert(
-    fc.property(text, (dockerfile) => void readDockerfileImages(dockerfile, { given: new Map([['a', 'b']]), mayGrow: false })),
+    fc.property(text, (dockerfile) => void imagesIn(dockerfile, { given: new Map([['a', 'b']]), mayGrow: false })),
     { numRuns: 1500 },
   );
 });
 
 function imagesOf(text: string, args: Record<string, string | undefined> = {}, mayGrow = true): (string | undefined)[] {
-  return readDockerfileImages(text, { given: new Map(Object.entries(args)), mayGrow }).map(({ image }) => image);
+  return imagesIn(text, { given: new Map(Object.entries(args)), mayGrow }).map(({ image }) => image);
+}
+
+function imagesIn(text: string, context: DockerfileContext): readonly DockerfileImage[] {
+  const images = readDockerfileImages(text, context);
+  if (!Array.isArray(images)) throw new Error(images.why);
+  return images;
 }

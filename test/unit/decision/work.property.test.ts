@@ -1,0 +1,142 @@
+/**
+ * What an object costs grows at most as its bytes do, whatever its kind: a random object is made longer in every list, map and text that can
+ * be, and so is what is known of its account and its streams.
+ */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { renderAnswer } from '../../../src/admission/response.ts';
+import { decide } from '../../../src/decision/decide.ts';
+import type { ChangeRequest } from '../../../src/decision/decision.ts';
+import type { Facts } from '../../../src/decision/facts.ts';
+import { isObject, type JsonObject } from '../../../src/object/json.ts';
+import { kindsWithImages } from '../../../src/object/kinds.ts';
+import { injectedAnnotation } from '../../../src/object/mark.ts';
+import { ruleSetOf } from '../rules/documents.ts';
+import { anyObjectOf } from './any-object.ts';
+import { today } from './changes.ts';
+import { executed } from './executed.ts';
+
+const rules = ruleSetOf(`
+unconfigured: deny
+rules:
+- {registry: r0.io, pullSecret: [pull-0, pull-1], pushSecret: push}
+- {registry: r1.io, pullSecret: own}
+- {registry: "r2.io:5000", trust: false}
+exemptions:
+- {image: exempt.io, until: 2027-01-01, reason: later}
+`);
+
+const digest = (index: number) => `sha256:${index.toString(16).padStart(64, '0')}`;
+
+/** Long where the object is: one account, and one stream whose tags follow one another. */
+function factsOf(size: number, onlyListedSecrets: boolean): Facts {
+  const many = Array.from({ length: size }, (_, index) => index);
+  const tags = new Map(
+    many.map((index) => [
+      index === 0 ? '1' : `1-${index}`,
+      {
+        spec: { from: { kind: 'ImageStreamTag', name: `base:1-${index + 1}` }, local: true },
+        images: index % 2 === 0 ? [] : [{ image: digest(index), reference: `r0.io/x@${digest(index)}`, created: '2026-01-01T00:00:00Z' }],
+      },
+    ]),
+  );
+  return {
+    serviceAccount: () => ({ kind: 'known', pullSecrets: many.map((index) => `own-${index}`), onlyListedSecrets }),
+    namespace: () => ({ kind: 'known', labels: {} }),
+    secret: () => 'absent',
+    imageStream: () => ({ kind: 'known', repository: 'internal.svc:5000/shop/base', tags }),
+    now: () => today,
+  };
+}
+
+/** Every list and map gets `times` as many entries, each with a name of its own, and every text of several lines as many lines. */
+function grow(value: unknown, times: number, field = ''): unknown {
+  if (Array.isArray(value)) return repeat(value, times).map(([item, index]) => renamed(grow(item, 1), index, field));
+  if (isObject(value)) return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, growField(key, item, times)]));
+  return value;
+}
+
+function growField(key: string, value: unknown, times: number): unknown {
+  if (key === 'dockerfile' && typeof value === 'string') {
+    return repeat(value.split('\n'), times)
+      .map(([line]) => line)
+      .join('\n');
+  }
+  if (key === 'annotations' && isObject(value)) {
+    return Object.fromEntries(Object.entries(value).map(([name, text]) => [name, growAnnotation(name, text, times)]));
+  }
+  return grow(value, times, key);
+}
+
+/** Marks, triggers and applied files are JSON of their own. */
+function growAnnotation(name: string, text: unknown, times: number): unknown {
+  if (typeof text !== 'string') return text;
+  try {
+    const value: unknown = JSON.parse(text);
+    if (name === injectedAnnotation && isObject(value)) {
+      const names = Array.from({ length: times * 3 }, (_, index) => `own-${index}`);
+      return JSON.stringify({ ...value, rules: names, serviceAccount: names });
+    }
+    return JSON.stringify(grow(value, times));
+  } catch {
+    return text;
+  }
+}
+
+function repeat<Item>(items: readonly Item[], times: number): readonly (readonly [Item, number])[] {
+  return Array.from({ length: times }, (_, turn) => items.map((item, index) => [item, turn * items.length + index] as const)).flat();
+}
+
+/** As many images, names and digests as there are entries. */
+function renamed(item: unknown, index: number, field: string): unknown {
+  if (!isObject(item)) return item;
+  const name = typeof item.name === 'string' && item.name !== '' && index % 2 === 1 ? { name: `${item.name}-${index}` } : {};
+  const from =
+    isObject(item.from) && item.from.kind === 'ImageStreamImage' ? { from: { ...item.from, name: `base@${digest(index)}` } } : {};
+  return field === 'items' ? item : { ...item, ...name, ...from };
+}
+
+function managers(count: number): JsonObject[] {
+  const fieldsV1 = { 'f:spec': { 'f:output': { 'f:pushSecret': {} }, 'f:template': { 'f:spec': { 'f:imagePullSecrets': {} } } } };
+  return Array.from({ length: count }, (_, index) => ({ manager: `m${index}`, operation: 'Apply', fieldsV1 }));
+}
+
+function long(object: JsonObject, times: number): JsonObject {
+  const grown = grow(object, times) as JsonObject;
+  return { ...grown, metadata: { ...(isObject(grown.metadata) ? grown.metadata : {}), managedFields: managers(times) } };
+}
+
+function workOf(request: ChangeRequest, facts: Facts): number {
+  return executed(() => {
+    const decision = decide(request, rules, facts);
+    if (decision.kind === 'not-yet') throw new Error(decision.message);
+    const review = { ...request, uid: '1', version: 'v1', subresource: '', groups: [], dryRun: false };
+    for (const webhook of ['mutate', 'validate'] as const) renderAnswer(webhook, review, decision, rules);
+  });
+}
+
+const small = 32;
+const large = 128;
+
+describe('what an object costs grows at most as its bytes do', () => {
+  test.each(kindsWithImages.map(({ kind, group }) => ({ kind, group })))(
+    '$kind of $group',
+    ({ kind, group }) => {
+      const objects = anyObjectOf[`${kind}.${group}`] as fc.Arbitrary<JsonObject>;
+      fc.assert(
+        fc.property(objects, objects, fc.constantFrom('CREATE', 'UPDATE'), fc.boolean(), (object, oldObject, operation, enforced) => {
+          const measure = (times: number) => {
+            const [now, before] = [long(object, times), long(oldObject, times)];
+            const bytes = JSON.stringify(now).length + JSON.stringify(before).length + 200 * times;
+            const request = { operation, group, kind, namespace: 'shop', name: 'web', user: 'alice', object: now } as const;
+            return workOf({ ...request, oldObject: operation === 'UPDATE' ? before : null }, factsOf(times, enforced)) / bytes;
+          };
+          // Sorting and budgets that are reached make it a little more or less than the same; work by the square would be four times as much.
+          expect(measure(large)).toBeLessThan(2 * measure(small) + 1);
+        }),
+        { numRuns: 6, seed: 11 },
+      );
+    },
+    60_000,
+  );
+});

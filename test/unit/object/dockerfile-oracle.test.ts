@@ -1,0 +1,31 @@
+/** Our reader of Dockerfiles against what BuildKit, imagebuilder and buildah were seen to pull; `npm run fuzz:dockerfile` asks them anew. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { missedPulls, type Pull } from '../../oracle/dockerfile/compare.ts';
+import type { Case } from '../../oracle/dockerfile/generate.ts';
+
+type Recorded = Case & { readonly name: string; readonly pulls: readonly Pull[] };
+
+const file = join(import.meta.dirname, '../../oracle/dockerfile/recorded.jsonl');
+const recorded = readFileSync(file, 'utf8')
+  .trimEnd()
+  .split('\n')
+  .map((line) => JSON.parse(line) as Recorded);
+
+describe('every image that a tool pulls is read', () => {
+  test.each(recorded.filter(({ name }) => !name.startsWith('seed')))('$name', (each) => {
+    expect(missedPulls(each, each.pulls)).toEqual([]);
+  });
+
+  test('in generated Dockerfiles', () => {
+    const generated = recorded.filter(({ name }) => name.startsWith('seed'));
+    expect(generated.length).toBeGreaterThan(400);
+    expect(generated.flatMap((each) => missedPulls(each, each.pulls).map(({ image }) => `${each.name}: ${image}`))).toEqual([]);
+  });
+
+  test('and the comparison would see one that is not', () => {
+    const seen: Pull[] = [{ image: 'evil.io/never', tool: 'a tool' }];
+    expect(missedPulls({ dockerfile: 'FROM good.io/a\n', args: {}, env: {} }, seen)).toEqual(seen);
+  });
+});
