@@ -54,6 +54,15 @@ describe('when bytes are short, one body ends', () => {
     expect(evicted).toEqual(['slow 4']);
   });
 
+  test('what large bodies lack, no small one gives, however slow', () => {
+    const { budget, body, evicted, wait } = setUp();
+    expect(budget.take(body('small'), 10)).toBe(true);
+    wait(60_000);
+    expect(budget.take(body('large'), 40)).toBe(true);
+    expect(budget.take(body('another'), 36)).toBe(true);
+    expect(evicted).toEqual(['large']);
+  });
+
   test('of two with as many bytes the older one', () => {
     const { budget, body, evicted, wait } = setUp();
     budget.take(body('older'), 37);
