@@ -129,10 +129,11 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
   /** Uids of the configurations that have been in service. What is emptied then is filled again without another proof. */
   let proven = new Set<string | undefined>();
   let failedProofs = 0;
+  let proof: Promise<boolean> | 'later' | undefined;
   let unrefreshed = false;
   let cancelNextProof = () => {};
 
-  const check = async (): Promise<'again' | undefined> => {
+  const check = async (configuration: Configuration): Promise<'again' | undefined> => {
     if (!ready()) return undefined;
     const present = presentNow();
     proven = new Set(
@@ -149,12 +150,10 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     // While the namespace goes there is nothing to prove, only to empty; a probe would be left behind.
     if (!isLeaving()) {
       if (!discovery.asked) return undefined;
-      if (!(await isProven(present))) return tryProofLater();
-      failedProofs = 0;
+      if (!(await isProven(present))) return undefined;
     }
-    // Beside each other: one that cannot be written must not keep the other from being repaired.
-    const results = await Promise.all(present.map(fillAndReport));
-    return results.includes('failed') ? 'again' : undefined;
+    const found = present.find((each) => each.configuration === configuration);
+    return found && (await fillAndReport(found)) === 'failed' ? 'again' : undefined;
   };
 
   function presentNow(): Present[] {
@@ -173,15 +172,32 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
   /** Whether the API server is known to reach us. Where it asks us already, that is not for us to doubt. */
   async function isProven(present: readonly Present[]): Promise<boolean> {
     if (!options.prove || proven.size > 0) return true;
+    if (proof === 'later') return false;
     const mutating = present.find(({ configuration }) => configuration.entries === 'mutating');
-    return mutating !== undefined && (await options.prove(mutating.live));
+    // One for both.
+    proof ??= prove(mutating?.live);
+    return await proof;
   }
 
-  function tryProofLater(): undefined {
+  async function prove(mutating: LiveConfiguration | undefined): Promise<boolean> {
+    let succeeded = false;
+    try {
+      succeeded = mutating !== undefined && (await options.prove?.(mutating)) === true;
+    } finally {
+      proof = succeeded ? undefined : 'later';
+      if (succeeded) failedProofs = 0;
+      else tryProofLater();
+    }
+    return succeeded;
+  }
+
+  function tryProofLater(): void {
     const rest = Math.min(longestRestBetweenProofs, firstRestBetweenProofs * 2 ** failedProofs);
     failedProofs += 1;
-    cancelNextProof();
-    cancelNextProof = schedule(checks.now, rest);
+    cancelNextProof = schedule(() => {
+      proof = undefined;
+      checks.now();
+    }, rest);
   }
 
   async function fillAndReport({ configuration, live }: Present): Promise<'failed' | undefined> {
@@ -211,8 +227,8 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     if (!isDue(kind, differenceOf(live, wish()))) return;
     // Whoever was cut off for a while may hold authorities that nobody uses any more, and must not publish them over the present ones. What
     // this replica wrote last, and has led since, it only repeats: a missing webhook does not wait for the Secret.
-    const repeats = options.leadership !== undefined && written.get(kind) === JSON.stringify(wish());
-    const wanted = repeats || (await isCertificateInForce()) ? wish() : wish(publishedBundle());
+    const repeats = written.get(kind) === JSON.stringify(wish());
+    const wanted = (repeats && options.leadership) || (await isCertificateInForce()) ? wish() : wish(publishedBundle());
     const difference = differenceOf(live, wanted);
     if (!difference) return;
     // Proving and reading take their time.
@@ -223,7 +239,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     const onConflict = (conflict: ApiError) => {
       managers = managers?.length ? managers : namesIn(conflict.message);
     };
-    await writeConfiguration({ client, log, configuration, live, wanted, owner, onConflict });
+    await writeConfiguration({ client, log, configuration, live, wanted, owner, isRepair: managers !== undefined, onConflict });
     written.set(kind, text);
     if (managers) {
       pace.repaired(kind, difference.severity);
@@ -243,19 +259,11 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     return pause === 0;
   }
 
-  /** As it is now; where that cannot be read, as it was seen last. */
+  /** As it was seen last, which no repair has to wait for. */
   async function readHome(): Promise<Namespace> {
-    try {
-      return await client.request<Namespace>({
-        method: 'GET',
-        path: `/api/v1/namespaces/${namespace}`,
-        timeoutMilliseconds: answerWithin,
-      });
-    } catch (error) {
-      const seen = home.get(undefined, namespace);
-      if (isWithoutHome(error) || !seen) throw error;
-      return seen;
-    }
+    const seen = home.get(undefined, namespace);
+    if (seen) return seen;
+    return await client.request<Namespace>({ method: 'GET', path: `/api/v1/namespaces/${namespace}`, timeoutMilliseconds: answerWithin });
   }
 
   /** False where nobody can tell: then the CAs that are published stay, and everything else is repaired. */
@@ -313,13 +321,21 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
   };
   const publishedBundle = () => published()[0] ?? caBundle();
 
-  const checks: Checks = keepChecking({
-    check,
-    onFailure: (err) => log.error({ err }, `the webhook configurations could not be filled: ${messageOf(err)}`),
-    everyMilliseconds: 60_000,
-    apartMilliseconds,
-    schedule,
-  });
+  // Each configuration for itself: neither waits for the other to be written, nor for the pause after that.
+  const loops = configurations.map((configuration) =>
+    keepChecking({
+      check: () => check(configuration),
+      onFailure: (err) => log.error({ err }, `the webhook configurations could not be filled: ${messageOf(err)}`),
+      everyMilliseconds: 60_000,
+      apartMilliseconds,
+      schedule,
+    }),
+  );
+  const checks: Checks = {
+    soon: () => loops.forEach((loop) => void loop.soon()),
+    now: () => loops.forEach((loop) => void loop.now()),
+    close: () => loops.forEach((loop) => void loop.close()),
+  };
   const follow = <T extends KubeObject>(path: string, name: string, heard: (object: T | undefined) => void, keep?: (object: T) => T) =>
     watchCollection<T>({
       client,
@@ -331,9 +347,14 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
       onChange: ({ object }) => heard(object),
       timings: options.watchTimings,
     });
-  const watches = configurations.map((configuration) => ({
+  const watches = configurations.map((configuration, index) => ({
     configuration,
-    watch: follow<LiveConfiguration>(`/apis/${apiOfConfigurations}/${configuration.plural}`, ourName, checks.soon, withOwnership),
+    watch: follow<LiveConfiguration>(
+      `/apis/${apiOfConfigurations}/${configuration.plural}`,
+      ourName,
+      () => loops[index]?.soon(),
+      withOwnership,
+    ),
   }));
   // Its deletion must be heard within the 5 s after which the namespace controller takes our rights and our Pods away.
   const home = follow<Namespace>('/api/v1/namespaces', namespace, (object) =>
@@ -350,6 +371,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
       forgetLeadership?.();
       checks.close();
       kept.close();
+      cancelNextProof();
       for (const cancel of paused.values()) cancel();
       await Promise.all([home, ...watches.map(({ watch }) => watch)].map((watch) => watch.close()));
     },

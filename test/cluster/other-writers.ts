@@ -1,4 +1,5 @@
 /** Other controllers that write regkeeper's webhook configurations, as clusters have them. Each follows both configurations and writes by PUT. */
+import { setTimeout as pause } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { type ApiClient, ApiError, connectApi, type KubeObject } from '../../src/cluster/api.ts';
 import { loadKubeConfig } from '../../src/cluster/kubeconfig.ts';
@@ -51,20 +52,26 @@ export function startNarrower(kubeconfig: string): Promise<OtherWriter> {
 
 const narrowing = { key: 'unchecked', operator: 'DoesNotExist' };
 
-/** cert-manager's cainjector: its own CA in each caBundle of what is annotated; `always` also where the annotation is gone. */
+/** cert-manager's cainjector: its own CA in each caBundle of what is annotated; `always` also where the annotation is gone, after 0.7 s each time. */
 export function startCaInjector(kubeconfig: string, caBundle: string, { always = false } = {}): Promise<OtherWriter> {
-  return startWriter(kubeconfig, 'cert-manager-cainjector', ({ metadata, webhooks = [] }) => {
-    if (!always && metadata.annotations?.['cert-manager.io/inject-ca-from'] === undefined) return;
-    for (const { clientConfig } of webhooks) clientConfig.caBundle = caBundle;
-  });
+  return startWriter(
+    kubeconfig,
+    'cert-manager-cainjector',
+    ({ metadata, webhooks = [] }) => {
+      if (!always && metadata.annotations?.['cert-manager.io/inject-ca-from'] === undefined) return;
+      for (const { clientConfig } of webhooks) clientConfig.caBundle = caBundle;
+    },
+    always ? 700 : 0,
+  );
 }
 
-async function startWriter(kubeconfig: string, fieldManager: string, change: Change): Promise<OtherWriter> {
+async function startWriter(kubeconfig: string, fieldManager: string, change: Change, afterMilliseconds = 0): Promise<OtherWriter> {
   const client = connectApi(await loadKubeConfig({ file: kubeconfig, env: {} }));
   let writes = 0;
   let writing = Promise.resolve();
   const look = (path: string) => {
     writing = writing.then(async () => {
+      await pause(afterMilliseconds);
       writes += (await writeOnce(client, path, fieldManager, change)) ? 1 : 0;
     });
   };

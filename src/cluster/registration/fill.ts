@@ -11,6 +11,8 @@ export type Writing = {
   readonly wanted: Wanted;
   /** `metadata.ownerReferences`. */
   readonly owner: object;
+  /** Another writer changed what a replica of ours had written: it is taken over without asking whose it is. */
+  readonly isRepair: boolean;
   /** Another manager holds fields that are taken over now; called before they are. */
   readonly onConflict: (conflict: ApiError) => void;
 };
@@ -36,7 +38,10 @@ async function removeInjectAnnotations({ client, live, wanted }: Writing, path: 
   });
 }
 
-async function apply({ client, configuration, live, wanted, owner, onConflict }: Writing, path: string): Promise<LiveConfiguration> {
+async function apply(
+  { client, configuration, live, wanted, owner, isRepair, onConflict }: Writing,
+  path: string,
+): Promise<LiveConfiguration> {
   const metadata = {
     name: ourName,
     // With its uid the request fails where an apply would otherwise create again what was deleted a moment ago.
@@ -46,7 +51,7 @@ async function apply({ client, configuration, live, wanted, owner, onConflict }:
   };
   const body = { apiVersion: apiOfConfigurations, kind: configuration.kind, metadata, webhooks: withTolerated(live, wanted) };
   try {
-    return await client.patchApply<LiveConfiguration>(path, body, { fieldManager: ourName, force: false });
+    return await client.patchApply<LiveConfiguration>(path, body, { fieldManager: ourName, force: isRepair });
   } catch (error) {
     if (!isFieldConflict(error)) throw error;
     // The way out of regkeeper is deleting the configuration, not weakening it unseen.

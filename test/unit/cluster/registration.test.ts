@@ -404,17 +404,16 @@ describe('the proof that the API server reaches the Service', () => {
 
 describe('afterwards', () => {
   test('leaves alone what is as it should be', async () => {
-    const { start, filled, applies, calls, passTime, entries, put, get } = registering();
+    const { start, filled, applies, timesAsked, passTime, entries, put, get } = registering();
     start();
     await filled();
-    const namespaceReads = () => calls.filter(({ path }) => path === '/api/v1/namespaces/regkeeper').length;
-    const before = namespaceReads();
+    const before = timesAsked();
     // Defaults of the API server, and an entry of somebody else.
     const webhooks = [...entries(mutatingPath).map((each) => ({ ...each, objectSelector: {} })), { name: 'a.other.example' }];
     put(mutatingPath, { ...(get(mutatingPath) as Configuration), webhooks } as Configuration);
     await vi.waitFor(() => {
       passTime();
-      expect(namespaceReads()).toBeGreaterThan(before + 3);
+      expect(timesAsked()).toBeGreaterThan(before + 3);
     });
     expect(applies()).toHaveLength(2);
   });
@@ -610,7 +609,7 @@ describe('what a repair can do without', () => {
     const wanted = entries(validatingPath);
     const apply = client.patchApply;
     client.patchApply = ((path: string, ...rest: [unknown, never]) =>
-      path === mutatingPath ? Promise.reject(new ApiError(500, 'InternalError', 'PATCH: refused')) : apply(path, ...rest)) as typeof apply;
+      path === mutatingPath ? new Promise(() => undefined) : apply(path, ...rest)) as typeof apply;
     for (const path of [mutatingPath, validatingPath]) put(path, { ...(get(path) as Configuration), webhooks: [] } as Configuration);
     await vi.waitFor(() => expect(entries(validatingPath)).toEqual(wanted));
   });
