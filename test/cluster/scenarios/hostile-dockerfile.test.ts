@@ -1,0 +1,54 @@
+/** An ordinary user sends BuildConfigs whose inline Dockerfile is small and would be expensive, while others create Pods. */
+import { expect, test } from 'vitest';
+import { hostileDockerfiles } from '../../hostile/dockerfiles.ts';
+import { startHonestRequests } from '../honest-requests.ts';
+import { target } from '../target.ts';
+import { createTenant } from '../tenant.ts';
+import { withRegkeeper } from '../with-regkeeper.ts';
+
+const cluster = target();
+const rules = `
+mode: enforce
+unconfigured: deny
+rules:
+- {name: good, registry: good.example.com, pullSecret: good-pull}
+`;
+const regkeeper = withRegkeeper(cluster, rules);
+
+test('inline Dockerfiles that would be expensive hold up no other namespace, and are denied with the reason', {
+  timeout: 300_000,
+}, async () => {
+  const { kubectl, kubeconfig } = cluster;
+  const tenant = await createTenant({ kubectl, kubeconfig, namespace: await cluster.namespace() });
+  const honest = await startHonestRequests({
+    kubeconfig,
+    namespace: regkeeper.namespace,
+    image: 'good.example.com/app',
+    deniedImage: 'evil.example.com/app',
+    pullSecret: 'good-pull',
+  });
+
+  const builds = `/apis/build.openshift.io/v1/namespaces/${tenant.namespace}/buildconfigs`;
+  const unlike: string[] = [];
+  let sent = 0;
+  // One round after the other, until enough honest requests were answered beside them.
+  do {
+    for (const { name, build, message } of hostileDockerfiles) {
+      const { metadata, ...rest } = build();
+      const answer = await tenant.client.create(builds, { ...rest, metadata: { ...metadata, namespace: tenant.namespace } } as never).then(
+        () => 'allowed',
+        (error: unknown) => (error instanceof Error ? error.message : String(error)),
+      );
+      sent++;
+      if (!message.test(answer)) unlike.push(`${name}: ${answer.slice(0, 300)}`);
+    }
+  } while (honest.answered() < 200);
+  await honest.atLeast(200);
+  const result = await honest.stop();
+  process.stdout.write(`${sent} hostile BuildConfigs; ${result.summary}\n`);
+
+  expect(unlike).toEqual([]);
+  expect(result.failed).toEqual([]);
+  expect(result.asked).toBeGreaterThanOrEqual(200);
+  expect(result.p99).toBeLessThanOrEqual(2500);
+});
