@@ -124,6 +124,8 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
   const repairLog = createRepairLog(log, clock);
   /** By kind of configuration, what was written last: where that is wanted again, another writer changed it. */
   const written = new Map<string, string>();
+  /** By kind of configuration, what was written over which version: until the watch shows the result, there is nothing to do again. */
+  const done = new Map<string, string>();
   /** By kind of configuration, those that wait. */
   const paused = new Map<string, () => void>();
   /** Uids of the configurations that have been in service. What is emptied then is filled again without another proof. */
@@ -144,7 +146,6 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     );
     // Who follows sees from when on an authority is not needed, for it may lead next.
     caBundle();
-    if (!leads(options)) written.clear();
     // Neither emptying nor being trusted can wait for a leader, and whoever does it does the same.
     if (!leads(options) && !isLeaving() && !present.some(({ live }) => lacksAuthority(live, certificates))) return undefined;
     // While the namespace goes there is nothing to prove, only to empty; a probe would be left behind.
@@ -185,8 +186,10 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
       succeeded = mutating !== undefined && (await options.prove?.(mutating)) === true;
     } finally {
       proof = succeeded ? undefined : 'later';
-      if (succeeded) failedProofs = 0;
-      else tryProofLater();
+      if (succeeded) {
+        failedProofs = 0;
+        proven.add(mutating?.metadata.uid);
+      } else tryProofLater();
     }
     return succeeded;
   }
@@ -235,12 +238,15 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     if (!leaving && !leads(options) && !lacksAuthority(live, certificates)) return;
 
     const text = JSON.stringify(wanted);
+    const step = `${live.metadata.uid} ${live.metadata.resourceVersion} ${text}`;
+    if (done.get(kind) === step) return;
     let managers = written.get(kind) === text ? authorsOf(live, difference) : undefined;
     const onConflict = (conflict: ApiError) => {
       managers = managers?.length ? managers : namesIn(conflict.message);
     };
     await writeConfiguration({ client, log, configuration, live, wanted, owner, isRepair: managers !== undefined, onConflict });
     written.set(kind, text);
+    done.set(kind, step);
     if (managers) {
       pace.repaired(kind, difference.severity);
       options.onRepair?.(difference.severity);
@@ -361,8 +367,16 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     object?.metadata.deletionTimestamp === undefined ? checks.soon() : checks.now(),
   );
   const forgetCertificates = certificates.onChange(checks.soon);
-  // The look before has led to nothing, so nobody needs a rest from it.
-  const forgetLeadership = options.leadership?.onChange(checks.now);
+  const forgetLeadership = options.leadership?.onChange(() => {
+    // Another replica may have written since: what this one wrote is no measure any more.
+    written.clear();
+    stopWaiting();
+    checks.now();
+  });
+  const stopWaiting = () => {
+    for (const cancel of paused.values()) cancel();
+    paused.clear();
+  };
   return {
     look: checks.now,
     narrowed: () => [...paused.keys()],
@@ -372,7 +386,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
       checks.close();
       kept.close();
       cancelNextProof();
-      for (const cancel of paused.values()) cancel();
+      stopWaiting();
       await Promise.all([home, ...watches.map(({ watch }) => watch)].map((watch) => watch.close()));
     },
   };

@@ -148,11 +148,16 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
 
 const everyResource = [...kindsWithImages.flatMap(({ doors }) => doors.map(({ resource }) => resource)), 'clusterversions', 'images'];
 
-type Filled = { webhooks?: { name: string }[] };
+type Filled = { webhooks?: ({ name: string; matchConditions?: { name: string }[] } & Record<string, unknown>)[] };
 
-/** Of webhook entries the caBundle alone. What somebody else puts has none, as if all of it had changed hands. */
+/** Of webhook entries. What somebody else puts has none, as if all of it had changed hands. */
 function managed({ webhooks = [] }: Filled, { fieldManager }: { fieldManager?: string }) {
-  const entries = webhooks.map(({ name }) => [`k:{"name":"${name}"}`, { 'f:clientConfig': { 'f:caBundle': {} } }]);
+  const entries = webhooks.map(({ name, matchConditions = [], ...fields }) => {
+    const conditions = matchConditions.map((each) => [`k:{"name":"${each.name}"}`, {}]);
+    const written = Object.fromEntries(Object.keys(fields).map((field) => [`f:${field}`, {}]));
+    const nested = { 'f:clientConfig': { 'f:caBundle': {} }, 'f:matchConditions': Object.fromEntries(conditions) };
+    return [`k:{"name":"${name}"}`, { ...written, ...nested }];
+  });
   return { managedFields: [{ manager: fieldManager, operation: 'Apply', fieldsV1: { 'f:webhooks': Object.fromEntries(entries) } }] };
 }
 

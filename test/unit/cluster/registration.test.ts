@@ -243,6 +243,7 @@ function registering({
       },
     });
     onTestFinished(() => registration.close());
+    return registration;
   };
   const entries = (path: string) => (api.get(path) as Configuration | undefined)?.webhooks ?? [];
   return {
@@ -560,8 +561,9 @@ describe('an API that cannot be asked', () => {
     ['no entry where it was not served', ['config.openshift.io'], [entry]],
   ])('after a restart: %s, and what the live entries say of OpenShift', async (_what, groups, registered) => {
     const before = registering({ groups });
-    before.start();
+    const first = before.start();
     await before.filled();
+    await first.close();
     const { client, entries, put, get } = before;
     client.resourcesOf = async () => Promise.reject(away);
     put(mutatingPath, { ...(get(mutatingPath) as Configuration), webhooks: entries(mutatingPath).slice(1) } as Configuration);
