@@ -92,6 +92,8 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
   /** Streams in a row that ended before the initial state was complete. */
   let incomplete = 0;
   let endStream: ((reason: Error) => void) | undefined;
+  /** Asked for while a list is under way, whose first pages may be from before. */
+  let reloadAsked = false;
   let contact = now();
   /** The last resourceVersion seen; undefined when the collection must be listed (again). */
   let position: string | undefined;
@@ -152,6 +154,7 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
 
   async function relist(): Promise<string> {
     let next = store.create();
+    reloadAsked = false;
     const { resourceVersion } = await client.list<T>(path, selection, {
       pageSize,
       onBegin: () => {
@@ -166,6 +169,7 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
       accept: metadataOnly ? partialMetadata('PartialObjectMetadataList') : undefined,
     });
     closing.signal.throwIfAborted();
+    if (reloadAsked) throw new Reload(`GET ${path}: everything is read again`);
     // Anything else that answers in JSON must not pass for an empty collection.
     if (resourceVersion === '') throw new ApiError(0, 'Unreadable', `GET ${path}: the answer is no list: it has no resourceVersion`);
     replaceBy(next);
@@ -240,7 +244,7 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
         log.debug({ path, err: error }, `${path}: the server does not stream its initial state; it is listed in pages`);
         return false;
       }
-      if (!stream.complete) incomplete += 1;
+      if (!stream.complete && !(error instanceof Reload)) incomplete += 1;
       throw error;
     }
     if (stream.complete) return true;
@@ -339,6 +343,7 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
     lastContact: () => contact,
     reload() {
       position = undefined;
+      reloadAsked = true;
       endStream?.(new Reload(`watch of ${path}: everything is read again`));
     },
     async close() {

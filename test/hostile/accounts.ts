@@ -55,20 +55,23 @@ export type HostileStream = {
 };
 
 /** `tags` tags with a history of `history` images each: 2,000 × 10 are about 5.7 MB of JSON. */
-export function* fatStreams(namespace: string, { count = 20, tags = 2_000, history = 10 } = {}): Generator<HostileStream> {
+export function* fatStreams(
+  namespace: string,
+  { count = 20, tags = 2_000, history = 10, registry = 'registry.example.com' } = {},
+): Generator<HostileStream> {
   for (let index = 0; index < count; index += 1) {
     const names = Array.from({ length: tags }, (_, tag) => `v${tag}`);
     yield {
       apiVersion: 'image.openshift.io/v1',
       kind: 'ImageStream',
       metadata: { name: `fat-${index}`, namespace },
-      spec: { tags: names.map((name) => ({ name, from: { kind: 'DockerImage', name: `registry.example.com/app/${index}:${name}` } })) },
+      spec: { tags: names.map((name) => ({ name, from: { kind: 'DockerImage', name: `${registry}/app/${index}:${name}` } })) },
       status: {
         tags: names.map((tag, at) => ({
           tag,
           items: Array.from({ length: history }, (_, item) => ({
             created: '2026-01-01T00:00:00Z',
-            dockerImageReference: `registry.example.com/app/${index}@sha256:${digest(index, at, item)}`,
+            dockerImageReference: `${registry}/app/${index}@sha256:${digest(index, at, item)}`,
             image: `sha256:${digest(index, at, item)}`,
             generation: item,
           })),

@@ -30,7 +30,7 @@ describe('service accounts with tens of thousands of pull secrets, and more name
     for (const object of fatAccounts(tenant.namespace, { count: 100, names })) await create(tenant, object);
     for (const object of longNamedAccounts(other.namespace, { count: 60, names: 900, length: 60 })) await create(other, object);
     for (const object of annotatedAccounts(other.namespace, { count: 20 })) await create(other, object);
-    for (const object of fatStreams(other.namespace, { count: 5, tags: 300 })) await create(other, object);
+    for (const object of fatStreams(other.namespace, { count: 5, tags: 300, registry: 'good.example.com' })) await create(other, object);
 
     const first = keeper.server;
     const began = performance.now();

@@ -158,6 +158,18 @@ describe('the initial state', () => {
     expect(received.map(asked).slice(0, 3)).toEqual(['watch from the start', 'watch from the start', 'list']);
   });
 
+  test('is listed again when that was asked for in the middle of a list', async () => {
+    let middle = () => {};
+    const slow: Answer = (response, request) => {
+      middle();
+      listing('10', [configMap('a', '1')])(response, request);
+    };
+    const api = await streaming([notOffered, slow, listing('20', [configMap('a', '1'), configMap('b', '2')]), watching()]);
+    middle = () => api.reflector.reload();
+    await expect.poll(() => api.changes).toEqual(['synced of a b']);
+    await expect.poll(() => api.received.map(asked)).toEqual(['watch from the start', 'list', 'list', 'watch 20']);
+  });
+
   test('is read again when that is asked for, and what is known stays meanwhile', async () => {
     const { reflector, changes, log } = await streaming([
       watching(added('a', '1'), end('10')),
