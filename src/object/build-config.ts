@@ -77,7 +77,7 @@ type SourceImage = {
 
 const strategyNames = ['sourceStrategy', 'dockerStrategy', 'customStrategy'] as const;
 
-/** Reading takes up to 5 µs a character, where tools disagree on everything: this is half a second at most, and far beyond any real one. */
+/** Reading takes up to 4 µs a character where tools disagree on everything: half a second at most, and far beyond any real one. */
 const longestDockerfile = 131_072;
 
 /** What the typed API server would never pass on; a stray writer could. */

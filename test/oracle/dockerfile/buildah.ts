@@ -64,7 +64,8 @@ export function startBuildah(): Buildah {
         pulled.push(image);
         buildah(['tag', 'good.io/a', image]);
       }
-      if (pulled.length > 0) buildah(['untag', 'good.io/a', ...pulled]);
+      // Of an image with several names only the name goes.
+      if (pulled.length > 0) buildah(['rmi', ...pulled]);
       return /Unknown instruction/.test(output) ? undefined : pulled;
     },
     stop: () => rmSync(folder, { recursive: true, force: true }),
