@@ -68,7 +68,7 @@ export const hostileDockerfiles: readonly HostileDockerfile[] = [
   ),
   row(
     'an ARG chain',
-    filled('FROM evil.example.com/x\n', (index) => `ARG A${index + 1}=$A${index}aaaaaaaa\n`),
+    filled('FROM evil.example.com/x\n', (index) => `ARG A${index + 1}=\${A${index}}aaaaaaaa\n`),
     tooLong,
   ),
   row(

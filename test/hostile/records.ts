@@ -48,13 +48,13 @@ const user = (username: string, groups: readonly string[]) => ({ userInfo: { use
 /** Each: what is sent, the answer of /validate, bytes of both records, and processor time of both requests. */
 const rows: readonly [name: string, object: () => object, answer: Sent['answer'], bytes: number, cpu: number, request?: object][] = [
   [
-    'a BuildConfig with 5,000 FROM lines of an image whose port has 3,900 zeros',
-    () => buildOf({ dockerfile: `ARG A=${port}\n${'FROM $A\n'.repeat(5_000)}` }),
-    {},
+    'a BuildConfig with 250 FROM lines of an image whose port has 3,900 zeros',
+    () => buildOf({ dockerfile: `ARG A=${port}\n${'FROM $A\n'.repeat(250)}` }),
+    { allowed: false },
     512 * KiB,
     4_000,
   ],
-  ['a BuildConfig with 700 image sources with that port', () => imageSources(times(700, () => port)), {}, 512 * KiB, 1_500],
+  ['a BuildConfig with 700 image sources with that port', () => imageSources(times(700, () => port)), { allowed: false }, 512 * KiB, 1_500],
   [
     'a BuildConfig with 5,000 image sources, each of which gets a secret',
     () => imageSources(times(5_000, (index) => `good.example.com/x${index}`)),
@@ -62,11 +62,11 @@ const rows: readonly [name: string, object: () => object, answer: Sent['answer']
     200 * KiB,
     3_000,
   ],
-  ['a Pod of 20,000 containers', () => podOf(times(20_000, (index) => `good.example.com/x${index}`)), { allowed: true }, 200 * KiB, 4_000],
+  ['a Pod of 10,000 containers', () => podOf(times(10_000, (index) => `good.example.com/x${index}`)), { allowed: true }, 200 * KiB, 4_000],
   [
-    'a Pod of 20,000 containers that is denied',
-    () => podOf(times(20_000, (index) => `bad.example.com/x${index}`)),
-    { allowed: false, message: /and 19990 more/ },
+    'a Pod of 10,000 containers that is denied',
+    () => podOf(times(10_000, (index) => `bad.example.com/x${index}`)),
+    { allowed: false, message: /and 9990 more/ },
     200 * KiB,
     4_000,
   ],

@@ -150,13 +150,13 @@ describe('a record of what is hostile stays small', () => {
   };
   const rows: [string, object, number, Record<string, unknown>?][] = [
     [
-      'a port of 3,900 zeros in 2,500 FROM lines',
-      buildConfig({ images: [], dockerfile: `ARG A=${port}\n${'FROM $A\n'.repeat(2_500)}` }),
+      'a port of 3,900 zeros in 250 FROM lines',
+      buildConfig({ images: [], dockerfile: `ARG A=${port}\n${'FROM $A\n'.repeat(250)}` }),
       160_000,
     ],
     ['a port of 3,900 zeros in 700 image sources', buildConfig({ images: times(700, () => port) }), 160_000],
-    ['20,000 containers', podOf(times(20_000, good)), 80_000],
-    ['20,000 denied containers', podOf(times(20_000, (index) => `bad.example.com/${index}`)), 80_000],
+    ['10,000 containers', podOf(times(10_000, good)), 80_000],
+    ['10,000 denied containers', podOf(times(10_000, (index) => `bad.example.com/${index}`)), 80_000],
     [
       '100,000 groups',
       podOf(['good.example.com/a']),
