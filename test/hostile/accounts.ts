@@ -1,4 +1,6 @@
 /** Objects that are accepted by a real API server and cost whoever holds them whole: what an ordinary user with `edit` can create. */
+import { pod, reviewOf } from '../unit/server/reviews.ts';
+import type { HostileEntry, Sent } from './corpus.ts';
 
 type Metadata = {
   readonly name: string;
@@ -89,3 +91,64 @@ function digest(...parts: readonly number[]): string {
 }
 
 export type HostileObject = HostileAccount | HostileStream;
+
+/** As the API server has them, with what an honest Pod needs beside them. */
+function clusterWith(path: string, objects: Iterable<object>): Readonly<Record<string, readonly object[]>> {
+  const stored = (object: object, index: number) => ({
+    ...object,
+    metadata: { ...(object as { metadata: object }).metadata, uid: `uid-${index}`, resourceVersion: '1' },
+  });
+  const others = {
+    '/api/v1/namespaces': ['shop', 'tenant'].map((name) => ({ metadata: { name } })),
+    '/api/v1/serviceaccounts': [{ metadata: { namespace: 'shop', name: 'default' } }],
+  };
+  const all: Record<string, object[]> = { ...others };
+  all[path] = [...(all[path] ?? []), ...objects];
+  return Object.fromEntries(Object.entries(all).map(([key, list]) => [key, list.map(stored)]));
+}
+
+/** Of the same list, so that the stand-in of an API server needs not hold a hundred of them. */
+function* sameList(accounts: Generator<HostileAccount>, count: number): Generator<HostileAccount> {
+  const { value } = accounts.next();
+  for (let index = 0; index < count; index += 1) yield { ...value, metadata: { ...value.metadata, name: `fat-${index}` } };
+}
+
+const honest = (): Sent => ({
+  path: '/validate',
+  body: JSON.stringify(reviewOf(pod('good.example.com/app'))),
+  answer: { allowed: true },
+});
+const accountsPath = '/api/v1/serviceaccounts';
+
+export const entries: readonly HostileEntry[] = [
+  {
+    name: '100 service accounts of 60,000 pull secrets each',
+    cluster: () => clusterWith(accountsPath, sameList(fatAccounts('tenant', { count: 1 }), 100)),
+    sends: () => [honest()],
+    budget: { recordBytes: 5_000, cpuMilliseconds: 15_000, memoryMiB: 450 },
+  },
+  {
+    name: '100 service accounts of 900 long names each',
+    cluster: () => clusterWith(accountsPath, sameList(longNamedAccounts('tenant', { count: 1 }), 100)),
+    sends: () => [honest()],
+    budget: { recordBytes: 5_000, cpuMilliseconds: 10_000, memoryMiB: 450 },
+  },
+  {
+    name: '20,000 small service accounts in one namespace',
+    cluster: () => clusterWith(accountsPath, manyAccounts('tenant', { count: 20_000 })),
+    sends: () => [honest()],
+    budget: { recordBytes: 5_000, cpuMilliseconds: 15_000, memoryMiB: 350 },
+  },
+  {
+    name: '100 service accounts with 250 KB of annotations each',
+    cluster: () => clusterWith(accountsPath, annotatedAccounts('tenant')),
+    sends: () => [honest()],
+    budget: { recordBytes: 5_000, cpuMilliseconds: 6_000, memoryMiB: 350 },
+  },
+  {
+    name: '20 image streams of 5.7 MB each',
+    cluster: () => clusterWith('/apis/image.openshift.io/v1/imagestreams', fatStreams('tenant')),
+    sends: () => [honest()],
+    budget: { recordBytes: 5_000, cpuMilliseconds: 20_000, memoryMiB: 450 },
+  },
+];

@@ -1,4 +1,5 @@
 /** Bodies that cost a server much: plain generators, with the budget that each must stay within and the answer that it must get. */
+import type { HostileEntry } from './corpus.ts';
 
 export type HostileBody = {
   readonly name: string;
@@ -6,6 +7,8 @@ export type HostileBody = {
   make(bytes: number): string;
   /** HTTP status at 20 MiB. */
   readonly code: number;
+  /** Whether it is read as an AdmissionReview and decided, which leaves a record. */
+  readonly decided?: true;
 };
 
 const uid = '6b0e9f7e-2f0c-4f0a-9f5a-0d5a3c1b7a11';
@@ -44,24 +47,34 @@ export const hostileBodies: readonly HostileBody[] = [
   { name: 'empty objects', make: (bytes) => `[${repeated('{},')(bytes)}{}]`, code: 400 },
   { name: 'empty lists', make: (bytes) => `[${repeated('[],')(bytes)}[]]`, code: 400 },
   { name: 'numbers', make: (bytes) => `[${repeated('1,')(bytes)}1]`, code: 400 },
-  { name: 'keys that all differ', make: (bytes) => `{${entries(bytes, (index) => `"k${index}":1`)}}`, code: 400 },
-  { name: 'one object for each key', make: (bytes) => `[${entries(bytes, (index) => `{"k${index}":1}`)}]`, code: 400 },
+  { name: 'keys that all differ', make: (bytes) => `{${numbered(bytes, (index) => `"k${index}":1`)}}`, code: 400 },
+  { name: 'one object for each key', make: (bytes) => `[${numbered(bytes, (index) => `{"k${index}":1}`)}]`, code: 400 },
   {
     name: 'as many long keys as are allowed',
-    make: (bytes) => `{${entries(bytes, (index) => `"k${index}${'x'.repeat(20)}":1`)}}`,
+    make: (bytes) => `{${numbered(bytes, (index) => `"k${index}${'x'.repeat(20)}":1`)}}`,
     code: 400,
   },
   { name: 'one text', make: (bytes) => `["${'x'.repeat(bytes)}"]`, code: 400 },
   { name: 'one text of escapes', make: (bytes) => `["${repeated('\\"')(bytes)}"]`, code: 400 },
   { name: 'one text of two-byte characters', make: (bytes) => `["${'é'.repeat(bytes / 2)}"]`, code: 400 },
   { name: 'invalid UTF-8 in the end', make: (bytes) => `["${'x'.repeat(bytes)}\ud800"]`, code: 400 },
-  { name: 'JSON in an annotation', make: (bytes) => reviewText(podWithAnnotation(lastApplied, repeated('{},')(bytes))), code: 200 },
-  { name: 'lists in an annotation', make: (bytes) => reviewText(podWithAnnotation(lastApplied, repeated('[')(bytes))), code: 200 },
+  {
+    name: 'JSON in an annotation',
+    make: (bytes) => reviewText(podWithAnnotation(lastApplied, repeated('{},')(bytes))),
+    code: 200,
+    decided: true,
+  },
+  {
+    name: 'lists in an annotation',
+    make: (bytes) => reviewText(podWithAnnotation(lastApplied, repeated('[')(bytes))),
+    code: 200,
+    decided: true,
+  },
   { name: 'a Pod of very many containers', make: (bytes) => reviewText(podOfContainers(Math.floor(bytes / 165))), code: 200 },
   { name: 'a kind as long as a body', make: (bytes) => reviewText('{}', 'K'.repeat(bytes)), code: 200 },
 ];
 
-function entries(bytes: number, make: (index: number) => string): string {
+function numbered(bytes: number, make: (index: number) => string): string {
   const parts: string[] = [];
   for (let length = 0, index = 0; length < bytes; index += 1) {
     const part = make(index);
@@ -70,6 +83,18 @@ function entries(bytes: number, make: (index: number) => string): string {
   }
   return parts.join(',');
 }
+
+const twentyMebibytes = 20 * 1024 * 1024;
+/** Head and closing of a review. */
+const room = 4_096;
+
+/** As large as bodies may be. */
+export const entries: readonly HostileEntry[] = hostileBodies.map(({ name, make, code, decided }) => ({
+  name: `a body of 20 MiB: ${name}`,
+  large: true,
+  sends: () => [{ path: '/mutate', body: make(twentyMebibytes - room), answer: { status: code }, ...(!decided && { unread: true }) }],
+  budget: { recordBytes: 10_000, cpuMilliseconds: 4_000, memoryMiB: 400 },
+}));
 
 /** What `{`, `[` and `,` a text of this value has, and how deep it is: by the value, to hold against what is counted in the text. */
 export function structureOf(value: unknown): { readonly depth: number; readonly structures: number } {

@@ -1,4 +1,8 @@
 /** Hostile rules documents: what a tenant can put into a rules ConfigMap of its namespace. Plain generators, each of about so many characters. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pod, reviewOf } from '../unit/server/reviews.ts';
+import type { HostileEntry, Sent } from './corpus.ts';
 
 /** By what they are made of. Each is the worst of its kind for some part of the reading: lexer, errors, comments, the schema, duplicates. */
 export const hostileDocuments = {
@@ -77,3 +81,49 @@ function numbered(part: (index: number) => string, length: number): string {
   }
   return parts.join('');
 }
+
+/** What the API server stores: the rules of the cluster, and those of a tenant. */
+function clusterWith(ofTenant: readonly HostileConfigMap[]): Readonly<Record<string, readonly object[]>> {
+  const stored = <Stored extends { readonly metadata: object }>(object: Stored, index: number) => ({
+    ...object,
+    metadata: { ...object.metadata, uid: `uid-${index}`, resourceVersion: '1' },
+  });
+  const ofCluster = {
+    metadata: { name: 'regkeeper-rules', namespace: 'regkeeper', labels: { 'regkeeper.io/rules': 'cluster' } },
+    data: { 'rules.yaml': readFileSync(join(import.meta.dirname, 'rules.yaml'), 'utf8') },
+  };
+  return {
+    '/api/v1/namespaces': ['regkeeper', 'shop', 'tenant'].map((name) => ({ metadata: { name } })).map(stored),
+    '/api/v1/serviceaccounts': [{ metadata: { namespace: 'shop', name: 'default' } }].map(stored),
+    '/api/v1/configmaps': [ofCluster, ...ofTenant].map(stored),
+  };
+}
+
+function guarded(configMap: HostileConfigMap): Sent {
+  const request = { namespace: configMap.metadata.namespace, name: configMap.metadata.name };
+  return { path: '/guard', body: JSON.stringify(reviewOf(configMap, request)), answer: { allowed: false } };
+}
+
+const honest = (): Sent => ({
+  path: '/validate',
+  body: JSON.stringify(reviewOf(pod('good.example.com/app'))),
+  answer: { allowed: true },
+});
+const flags = ['--namespace-rules'];
+
+export const entries: readonly HostileEntry[] = [
+  {
+    name: '20 rules ConfigMaps of 62 keys of commas, stored and then sent for review',
+    cluster: () => clusterWith(twentyConfigMaps('commas', 'tenant')),
+    flags,
+    sends: () => [honest(), ...twentyConfigMaps('commas', 'tenant').map(guarded)],
+    budget: { recordBytes: 500_000, cpuMilliseconds: 6_000, memoryMiB: 400 },
+  },
+  {
+    name: 'the costliest rules that fit the quota of a namespace',
+    cluster: () => clusterWith([largestConfigMap('commas', 'tenant')]),
+    flags,
+    sends: () => [honest(), guarded(largestConfigMap('commas', 'tenant', 1))],
+    budget: { recordBytes: 500_000, cpuMilliseconds: 8_000, memoryMiB: 450 },
+  },
+];
