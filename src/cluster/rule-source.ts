@@ -1,12 +1,14 @@
 /** Rules out of ConfigMaps, followed live. */
 import type { RuleIntake } from '../intake/intake.ts';
 import type { Bundle } from '../rules/book.ts';
-import { configMapBundle, idOf, type RulesConfigMap, rulesLabel } from '../rules/config-map.ts';
+import { configMapBundle, idOf, rulesLabel } from '../rules/config-map.ts';
 import type { RuleScope } from '../rules/parse.ts';
-import type { ApiClient, KubeObject, Log } from './api.ts';
+import type { ApiClient, Log } from './api.ts';
+import { keepChecking, type Schedule } from './checks.ts';
 import { type Change, type Reflector, watchCollection } from './reflector.ts';
+import { type ConfigMap, createRuleTexts, keepRules } from './rule-texts.ts';
 
-export type ConfigMap = KubeObject & Pick<RulesConfigMap, 'data' | 'binaryData'>;
+export type { ConfigMap } from './rule-texts.ts';
 
 export type ClusterRules = {
   readonly client: ApiClient;
@@ -17,6 +19,7 @@ export type ClusterRules = {
   /** Versions that an earlier run accepted. */
   readonly lastGood: readonly Bundle[];
   readonly log: Log;
+  readonly schedule?: Schedule | undefined;
 };
 
 /**
@@ -26,6 +29,7 @@ export type ClusterRules = {
 export function watchClusterRules(options: ClusterRules): { close(): Promise<void> } {
   const { client, namespace, namespaceRules, log } = options;
   let opened = false;
+  const texts = createRuleTexts((configMap) => void take('namespace', { type: 'modified', object: configMap, items: [] }));
   const watches = [
     { of: 'cluster' as const, path: `/api/v1/namespaces/${namespace}/configmaps` },
     ...(namespaceRules ? [{ of: 'namespace' as const, path: '/api/v1/configmaps' }] : []),
@@ -35,6 +39,8 @@ export function watchClusterRules(options: ClusterRules): { close(): Promise<voi
       client,
       path,
       labelSelector: `${rulesLabel}=${of}`,
+      keep: keepRules(of),
+      store: of === 'namespace' ? texts : undefined,
       log,
       onChange: (change) => take(of, change),
     }),
@@ -57,7 +63,23 @@ export function watchClusterRules(options: ClusterRules): { close(): Promise<voi
     return intake.offer(bundleOf(object, of, watch));
   }
 
-  return { close: async () => void (await Promise.all(watches.map(({ watch }) => watch.close()))) };
+  // A ConfigMap whose text was left out for lack of room is read again once there is some.
+  const rereading = keepChecking({
+    check: async () => {
+      if (texts.hasRoomAgain()) for (const { of, watch } of watches) if (of === 'namespace') watch.reload();
+    },
+    onFailure: (err) => log.error({ err }, 'cannot look for rules ConfigMaps that fit now'),
+    everyMilliseconds: 60_000,
+    apartMilliseconds: 60_000,
+    schedule: options.schedule,
+  });
+
+  return {
+    async close() {
+      rereading.close();
+      await Promise.all(watches.map(({ watch }) => watch.close()));
+    },
+  };
 }
 
 /** The texts are held by the watch alone: whatever waits for a namespace's turn is asked for when the turn has come. */

@@ -17,6 +17,8 @@ export type Bundle = {
   readonly documents: readonly BundleText[];
   /** The newest version of it from where it came, so that nothing has to keep the texts meanwhile; undefined where it is gone. */
   readonly again?: () => Bundle | undefined;
+  /** The texts of the documents are not held, since they are too much: what there is. Such a bundle is refused unread. */
+  readonly unheld?: RulesSize;
 };
 
 export type BundleText = {

@@ -1,5 +1,6 @@
 /** Rules documents in ConfigMaps: which ConfigMaps hold some, and under which keys. */
 import type { Bundle } from './book.ts';
+import type { RulesSize } from './namespace-quota.ts';
 import type { RuleScope } from './parse.ts';
 
 /** Its values: `cluster`, `namespace`, and `snapshot` for the last good versions that the server keeps. */
@@ -10,6 +11,8 @@ export type RulesConfigMap = {
   readonly metadata: { readonly name: string; readonly namespace?: string; readonly resourceVersion?: string };
   readonly data?: Texts | null;
   readonly binaryData?: Texts | null;
+  /** Where its texts are not held: their size. */
+  readonly unheld?: RulesSize;
 };
 
 type Texts = Readonly<Record<string, string>>;
@@ -24,7 +27,14 @@ export function configMapBundle(configMap: RulesConfigMap, of: RuleScope['kind']
     ...documentKeys(configMap.binaryData).map((key) => ({ source: sourceOf(key), text: '', unreadable: `${key} ${whyNotBinary}` })),
   ];
   const scope: RuleScope = of === 'cluster' ? { kind: 'cluster' } : { kind: 'namespace', namespace };
-  return { id: idOf(configMap, of), scope, ...(resourceVersion !== undefined && { version: resourceVersion }), documents };
+  const { unheld } = configMap;
+  return {
+    id: idOf(configMap, of),
+    scope,
+    ...(resourceVersion !== undefined && { version: resourceVersion }),
+    ...(unheld && { unheld }),
+    documents,
+  };
 }
 
 function documentKeys(data: Texts | null | undefined): readonly string[] {
