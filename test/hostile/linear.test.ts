@@ -9,6 +9,7 @@ import { buildAuditRecord } from '../../src/audit/record.ts';
 import { decide } from '../../src/decision/decide.ts';
 import { isObject, type JsonObject } from '../../src/object/json.ts';
 import { kindsWithImages } from '../../src/object/kinds.ts';
+import { runs } from '../property.ts';
 import { anyObjectOf } from '../unit/decision/any-object.ts';
 import { unwatched } from '../unit/decision/changes.ts';
 import { ruleSetOf } from '../unit/rules/documents.ts';
@@ -30,7 +31,7 @@ test.each(kindsWithImages.map(({ kind, group }) => [kind, group] as const))('%s 
       // Twice, and room for what happens once: 10 % and 2,000 reads. Quadratic work would be four times as much.
       expect(twice).toBeLessThan((some ?? 0) * 2.2 + 2_000);
     }),
-    { numRuns: 4 },
+    runs(4),
   );
 });
 

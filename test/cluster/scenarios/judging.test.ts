@@ -407,7 +407,7 @@ describe('an inline Dockerfile', () => {
   const inline = (name: string, lines: readonly string[], dockerStrategy: object = {}) =>
     buildConfig(name, { source: { dockerfile: lines.join('\n') }, strategy: { dockerStrategy } });
 
-  test('names images in FROM, COPY --from and RUN --mount, each refused with its line; stages and here-documents name none', async () => {
+  test('names images in FROM, COPY --from and RUN --mount, each denied with its line; earlier stages and here-documents name none, the stage itself does', async () => {
     const lines = [
       'ARG HOST=bad.example.com',
       'ARG TAG=1',
@@ -418,6 +418,7 @@ describe('an inline Dockerfile', () => {
       'COPY --from=0 /a /a',
       'COPY --from=bad.example.com/copied /b /b',
       'RUN --mount=type=bind,from=bad.example.com/mounted,target=/m ls',
+      'RUN --mount=type=bind,from=build,target=/t ls',
       'RUN --mount=type=bind,from=tools,target=/t ls',
       'RUN <<EOF',
       'FROM bad.example.com/only-text',
@@ -430,6 +431,7 @@ describe('an inline Dockerfile', () => {
       '- FROM in line 3 of the inline Dockerfile: image "bad.example.com/base:1"',
       '- COPY --from in line 7 of the inline Dockerfile: image "bad.example.com/copied"',
       '- RUN --mount in line 8 of the inline Dockerfile: image "bad.example.com/mounted"',
+      '- RUN --mount in line 10 of the inline Dockerfile: image "tools" (docker.io/library/tools)',
     ]);
   });
 

@@ -9,6 +9,7 @@ import { decide } from '../../../src/decision/decide.ts';
 import { isObject, type JsonObject } from '../../../src/object/json.ts';
 import { kindsWithImages } from '../../../src/object/kinds.ts';
 import { createAuditLog } from '../../../src/telemetry/logger.ts';
+import { runs } from '../../property.ts';
 import { anyObjectOf } from '../decision/any-object.ts';
 import { unwatched } from '../decision/changes.ts';
 import { ruleSetOf } from '../rules/documents.ts';
@@ -88,7 +89,7 @@ test.each(kindsWithImages.map(({ kind, group }) => ({ kind, group })))(
         const decision = change && decide(change, rules, unwatched);
         for (const webhook of ['mutate', 'validate'] as const) holds(webhook, review, decision);
       }),
-      { numRuns: 25 },
+      runs(25),
     );
   },
 );
@@ -127,7 +128,7 @@ test('of a review of rules: at most 256 KiB', { timeout: 60_000 }, () => {
       expect(record.problems.length + (record.problemsOmitted ?? 0)).toBe(problems.length);
       expect(record.warnings.length + (record.warningsOmitted ?? 0)).toBe(warnings.length);
     }),
-    { numRuns: 100 },
+    runs(100),
   );
 });
 

@@ -9,6 +9,7 @@ import { keepRegistered } from '../../../src/cluster/registration.ts';
 import { keepOwnCertificate } from '../../../src/cluster/self-certificates.ts';
 import { kindsWithImages } from '../../../src/object/kinds.ts';
 import type { CertificateSource } from '../../../src/tls/source.ts';
+import { runs } from '../../property.ts';
 import { handSchedule, memoryApi } from './memory-api.ts';
 import { recordingLog } from './scripted-api.ts';
 
@@ -376,7 +377,7 @@ describe.each<Who>(['everyone leads', 'one leads, by a Lease'])('whatever befall
         await later(0.001);
         expect(api.calls.length - calls).toBeLessThan(100);
       }),
-      { numRuns: 8 },
+      runs(8),
     );
   }, 60_000);
 });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Lease } from '../../../src/cluster/leader.ts';
+import { propertyTimeout, runs } from '../../property.ts';
 import { leaseWorld, type Network, type Replica, type World } from './lease-world.ts';
 
 const day = 24 * 60 * 60 * 1_000;
@@ -367,48 +368,52 @@ describe('whatever befalls two or three replicas', () => {
     annotated: (now) => ({ ...now, metadata: { ...now.metadata, annotations: { by: 'hand' } } }),
   };
 
-  test('there are never two leaders, and when all is well again there is one, which stays', async () => {
-    let changes = 0;
-    await fc.assert(
-      fc.asyncProperty(
-        fc.integer({ min: 2, max: 3 }),
-        fc.array(fc.integer({ min: 85, max: 115 }), { minLength: 3, maxLength: 3 }),
-        fc.infiniteStream(fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }), { noHistory: true }),
-        fc.array(step, { minLength: 5, maxLength: 40 }),
-        async (count, rates, numbers, steps) => {
-          const world = leaseWorld(() => numbers.next().value);
-          const start = (index: number) => world.start(`replica-${index + 1}`, { rate: (rates[index] ?? 100) / 100 });
-          const live: Replica[] = Array.from({ length: count }, (_, index) => start(index));
-          for (const each of steps) {
-            if (each.do === 'pass') await world.pass(each.seconds);
-            // A Lease that is deleted before a new replica has ever read it looks to that one as if nobody had ever led.
-            if (each.do === 'edit' && (each.how !== 'deleted' || live.every(({ hasSeen }) => hasSeen))) world.edit(edit[each.how]);
-            if (!('which' in each)) continue;
-            const index = each.which % count;
-            const replica = live[index] as Replica;
-            if (each.do === 'network') replica.network = each.network;
-            if (each.do === 'wall clock') replica.ahead = each.days * day;
-            if (each.do === 'stall') replica.stalledUntil = world.time() + each.seconds * 1_000;
-            if (each.do === 'able') replica.able = each.able;
-            if (each.do === 'restart' && world.lease() !== undefined) {
-              if (each.killed) world.kill(replica);
-              else void replica.leader.release();
-              live[index] = start(index);
+  test(
+    'there are never two leaders, and when all is well again there is one, which stays',
+    async () => {
+      let changes = 0;
+      await fc.assert(
+        fc.asyncProperty(
+          fc.integer({ min: 2, max: 3 }),
+          fc.array(fc.integer({ min: 85, max: 115 }), { minLength: 3, maxLength: 3 }),
+          fc.infiniteStream(fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }), { noHistory: true }),
+          fc.array(step, { minLength: 5, maxLength: 40 }),
+          async (count, rates, numbers, steps) => {
+            const world = leaseWorld(() => numbers.next().value);
+            const start = (index: number) => world.start(`replica-${index + 1}`, { rate: (rates[index] ?? 100) / 100 });
+            const live: Replica[] = Array.from({ length: count }, (_, index) => start(index));
+            for (const each of steps) {
+              if (each.do === 'pass') await world.pass(each.seconds);
+              // A Lease that is deleted before a new replica has ever read it looks to that one as if nobody had ever led.
+              if (each.do === 'edit' && (each.how !== 'deleted' || live.every(({ hasSeen }) => hasSeen))) world.edit(edit[each.how]);
+              if (!('which' in each)) continue;
+              const index = each.which % count;
+              const replica = live[index] as Replica;
+              if (each.do === 'network') replica.network = each.network;
+              if (each.do === 'wall clock') replica.ahead = each.days * day;
+              if (each.do === 'stall') replica.stalledUntil = world.time() + each.seconds * 1_000;
+              if (each.do === 'able') replica.able = each.able;
+              if (each.do === 'restart' && world.lease() !== undefined) {
+                if (each.killed) world.kill(replica);
+                else void replica.leader.release();
+                live[index] = start(index);
+              }
             }
-          }
-          for (const replica of live) Object.assign(replica, { network: 'whole', able: true });
-          await world.pass(150);
-          expect([...world.overlaps]).toEqual([]);
-          const inTheEnd = world.leading();
-          expect(inTheEnd).toHaveLength(1);
-          await world.pass(60);
-          expect(world.leading()).toEqual(inTheEnd);
-          changes += world.lease()?.spec?.leaseTransitions ?? 0;
-        },
-      ),
-      { numRuns: 150 },
-    );
-    // The schedules do bring changes of the leader about.
-    expect(changes).toBeGreaterThan(30);
-  }, 120_000);
+            for (const replica of live) Object.assign(replica, { network: 'whole', able: true });
+            await world.pass(150);
+            expect([...world.overlaps]).toEqual([]);
+            const inTheEnd = world.leading();
+            expect(inTheEnd).toHaveLength(1);
+            await world.pass(60);
+            expect(world.leading()).toEqual(inTheEnd);
+            changes += world.lease()?.spec?.leaseTransitions ?? 0;
+          },
+        ),
+        runs(150),
+      );
+      // The schedules do bring changes of the leader about.
+      expect(changes).toBeGreaterThan(30);
+    },
+    propertyTimeout,
+  );
 });

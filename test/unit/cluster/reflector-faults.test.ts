@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { connectApi, type KubeObject } from '../../../src/cluster/api.ts';
 import { type Change, type ReflectorTimings, watchCollection } from '../../../src/cluster/reflector.ts';
+import { runs } from '../../property.ts';
 import { type Moment, modelApi, requestFaults, stateOf, streamFaults } from './model-api.ts';
 import { type Answer, bookmark, listing, recordingLog, scriptedApi, watched } from './scripted-api.ts';
 
@@ -432,7 +433,7 @@ describe('whatever happens', () => {
           expect(server.received.length).toBeLessThanOrEqual(5 * steps.length + 10);
           await follower.leavesNothing();
         }),
-        { numRuns: 150 },
+        runs(150),
       );
     },
   );

@@ -12,6 +12,7 @@ import type { Facts, SecretFacts, ServiceAccountFacts } from '../../../src/decis
 import { extraKindRow } from '../../../src/object/extra-kind.ts';
 import { isObject, type JsonObject } from '../../../src/object/json.ts';
 import { type KindRow, kindsOf, kindsWithImages } from '../../../src/object/kinds.ts';
+import { runs } from '../../property.ts';
 import { ruleSetOf } from '../rules/documents.ts';
 import { anyObjectOf } from './any-object.ts';
 import { type Decided, patched, unwatched } from './changes.ts';
@@ -146,7 +147,7 @@ describe.each(rows)('any $kind ($group)', ({ kind, group }) => {
         expect(answer('mutate', request, first, rules).allowed, 'the mutating answer refuses nothing').toBe(true);
         expect(answer('validate', { ...request, object: after }, second, rules).allowed).toBe(first.outcome !== 'deny');
       }),
-      { numRuns: 400 },
+      runs(400),
     );
     expect(seen.decided, 'most are decided').toBeGreaterThan(200);
   });

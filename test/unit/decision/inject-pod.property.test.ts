@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Facts } from '../../../src/decision/facts.ts';
+import { runs } from '../../property.ts';
 import { ruleSetOf } from '../rules/documents.ts';
 import { change, decided, deployment, inject, type PodObject, patched, unwatched } from './changes.ts';
 
@@ -60,7 +61,7 @@ test('a pod ends with all credentials it had, and a second pass adds none', () =
       expect(entriesOf(after).slice(0, entriesOf(object).length), 'entries keep their order').toEqual(entriesOf(object));
       expect(credentialNames(after)).toEqual(expect.arrayContaining([...before]));
     }),
-    { numRuns: 1500 },
+    runs(1500),
   );
 });
 
@@ -77,7 +78,7 @@ test('a template keeps all that its author listed in order, and a second pass ch
           .filter((item) => !ours.has(nameOf(item))),
       ).toEqual(authored);
     }),
-    { numRuns: 1500 },
+    runs(1500),
   );
 });
 
@@ -86,7 +87,7 @@ test('an update of a template gives a patch that applies, and settles after it',
     fc.property(templates, templates, ruleSets, account, account, (old, now, rules, known, robot) => {
       inject(change('StatefulSet', deployment(now), deployment(old)), rules, factsOf(known, robot));
     }),
-    { numRuns: 1500 },
+    runs(1500),
   );
 });
 
@@ -99,7 +100,7 @@ test("applying the author's file again after an injection never changes the temp
       const again = deployment(authored);
       expect(tidy(patched(again, decided(change('Deployment', again, stored), rules, facts)))).toEqual(tidy(stored));
     }),
-    { numRuns: 800 },
+    runs(800),
   );
 });
 
@@ -119,7 +120,7 @@ describe('the Pods of a template end with all credentials they would have withou
         const pod = inject(change('Pod', admitted(podOf(template), after)), now, factsOf(after, after));
         expect(credentialNames(pod)).toEqual(expect.arrayContaining(credentialNames(without)));
       }),
-      { numRuns: 1500 },
+      runs(1500),
     );
   });
 
@@ -130,7 +131,7 @@ describe('the Pods of a template end with all credentials they would have withou
         const template = inject(change('CronJob', cronJob(object)), rules, factsOf(known, known)).spec.jobTemplate.spec.template;
         expect(credentialNames(admitted(podOf(template), known))).toEqual(expect.arrayContaining(credentialNames(without)));
       }),
-      { numRuns: 1500 },
+      runs(1500),
     );
   });
 
@@ -153,7 +154,7 @@ describe('the Pods of a template end with all credentials they would have withou
         const pod = inject(change('Pod', admitted(podOf(after), known)), rules, facts);
         expect(credentialNames(pod)).toEqual(expect.arrayContaining([...known.pullSecrets]));
       }),
-      { numRuns: 1500 },
+      runs(1500),
     );
   });
 
@@ -164,7 +165,7 @@ describe('the Pods of a template end with all credentials they would have withou
         const pod = inject(change('Pod', admitted(podOf(bare), known)), rules, factsOf(known, known));
         expect(credentialNames(pod)).toEqual(expect.arrayContaining([...known.pullSecrets]));
       }),
-      { numRuns: 1000 },
+      runs(1000),
     );
   });
 });

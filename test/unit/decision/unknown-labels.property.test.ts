@@ -4,6 +4,7 @@ import { rehearse } from '../../../src/admission/rehearse.ts';
 import type { Facts } from '../../../src/decision/facts.ts';
 import { compileRuleSet } from '../../../src/rules/compile.ts';
 import type { PlaceSettings } from '../../../src/rules/ruleset.ts';
+import { runs } from '../../property.ts';
 import { documentWith, exemption, labels, names, override, rule } from '../rules/build.ts';
 import { sha256 } from '../rules/documents.ts';
 import { unwatched } from './changes.ts';
@@ -59,7 +60,7 @@ test('what the labels of a namespace could change is told; all else is the same 
         seen[blind.unsure.length === 0 ? 'sure' : 'unsure'] += 1;
       },
     ),
-    { numRuns: 1000 },
+    runs(1000),
   );
   expect(seen.sure).toBeGreaterThan(100);
   expect(seen.unsure).toBeGreaterThan(100);

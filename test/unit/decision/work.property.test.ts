@@ -11,6 +11,7 @@ import type { Facts } from '../../../src/decision/facts.ts';
 import { isObject, type JsonObject } from '../../../src/object/json.ts';
 import { kindsWithImages } from '../../../src/object/kinds.ts';
 import { injectedAnnotation } from '../../../src/object/mark.ts';
+import { runs } from '../../property.ts';
 import { ruleSetOf } from '../rules/documents.ts';
 import { anyObjectOf } from './any-object.ts';
 import { today } from './changes.ts';
@@ -135,7 +136,7 @@ describe('what an object costs grows at most as its bytes do', () => {
           // Sorting and budgets that are reached make it a little more or less than the same; work by the square would be six times as much.
           expect(measure(large)).toBeLessThan(2 * measure(small) + 1);
         }),
-        { numRuns: 6, seed: 11 },
+        { ...runs(6), seed: 11 },
       );
     },
     60_000,

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { parseGrammar, splitDomain } from '../../../src/image/grammar.ts';
 import { type ImageProblemCode, imageProblemCodes } from '../../../src/image/problem.ts';
 import { parseImage } from '../../../src/image/reference.ts';
+import { runs } from '../../property.ts';
 
 const hex = '0123456789abcdef'.repeat(4);
 
@@ -176,7 +177,7 @@ describe('for every text', () => {
           expect(result).toEqual({ ok: true, ...(domain && { domain }), path, ...(tag && { tag }) });
         }
       }),
-      { numRuns: 20_000 },
+      runs(20_000),
     );
   });
 });

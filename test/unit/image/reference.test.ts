@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { canonicalName, formatReference, type ImageReference, parseImage } from '../../../src/image/reference.ts';
+import { runs } from '../../property.ts';
 
 const sha256 = `sha256:${'0123456789abcdef'.repeat(4)}`;
 
@@ -167,7 +168,7 @@ describe('for every text', () => {
         expect(meaning(parsed(formatReference(reference)))).toEqual(meaning(reference));
         expect(formatReference(parsed(formatReference(reference)))).toBe(formatReference(reference));
       }),
-      { numRuns: 1000 },
+      runs(1000),
     );
   });
 
@@ -180,7 +181,7 @@ describe('for every text', () => {
         expect(meaning(parsed(printed))).toEqual(meaning(result.reference));
         expect(formatReference(parsed(printed))).toBe(printed);
       }),
-      { numRuns: 5000 },
+      runs(5000),
     );
   });
 
@@ -197,7 +198,7 @@ describe('for every text', () => {
         expect(path).not.toContain('');
         expect(path.length).toBeGreaterThan(0);
       }),
-      { numRuns: 2000 },
+      runs(2000),
     );
   });
 
@@ -215,7 +216,7 @@ describe('for every text', () => {
         expect(result.problem.message.length).toBeLessThan(600);
         expect(result.problem.message).toMatch(/^"[ -~]*$/);
       }),
-      { numRuns: 2000 },
+      runs(2000),
     );
   });
 });

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { type BuildArgs, type DockerfileContext, type DockerfileImage, readDockerfileImages } from '../../../src/object/dockerfile.ts';
 import { mostExpanded, mostImages } from '../../../src/object/dockerfile-budget.ts';
 import { hostileDockerfiles } from '../../hostile/dockerfiles.ts';
+import { runs } from '../../property.ts';
 
 const a = 'reg.io/a';
 const b = 'reg.io/b';
@@ -323,7 +324,7 @@ test('no text makes the reader throw', () => {
   const text = fc.array(fc.oneof(fc.constantFrom(...words), fc.string()), { maxLength: 25 }).map((parts) => parts.join(''));
   fc.assert(
     fc.property(text, (dockerfile) => void imagesIn(dockerfile, { given: new Map([['a', 'b']]), mayGrow: false })),
-    { numRuns: 1500 },
+    runs(1500),
   );
 });
 

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { renderPath } from '../../../src/object/json.ts';
 import { kindsWithImages, readObject } from '../../../src/object/kinds.ts';
 import type { ObjectShape, PodShape, ReadingContext } from '../../../src/object/shape.ts';
+import { runs } from '../../property.ts';
 
 const podSpec = {
   initContainers: [{ name: 'init', image: 'reg.io/init' }],
@@ -381,7 +382,7 @@ describe('whatever JSON arrives', () => {
           expect(readObject({ ...row, operation, fromKubelet: true }, object).kind).toMatch(/shape|malformed/);
         },
       ),
-      { numRuns: 1500 },
+      runs(1500),
     );
   });
 

@@ -4,6 +4,7 @@ import { contest } from '../../../src/rules/contest.ts';
 import { compileNamespaceRules, withNamespaceRules } from '../../../src/rules/namespace-rules.ts';
 import { parseRulesDocument } from '../../../src/rules/parse.ts';
 import type { Place } from '../../../src/rules/ruleset.ts';
+import { runs } from '../../property.ts';
 import { compileTexts, fileSource, referenceOf, ruleSetOf, sha256, shop, winnerOf } from './documents.ts';
 
 const unlabelled: Place = { namespace: 'shop', labels: undefined };
@@ -130,7 +131,7 @@ test('the order is the one in which rules would decide if those before were not 
         }
       },
     ),
-    { numRuns: 300 },
+    runs(300),
   );
   expect(followed).toBeGreaterThan(100);
 });

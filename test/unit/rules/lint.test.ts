@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { lintRules } from '../../../src/rules/lint.ts';
 import { patternHolds } from '../../../src/rules/pattern.ts';
 import type { Place, Rule } from '../../../src/rules/ruleset.ts';
+import { runs } from '../../property.ts';
 import { briefly, compileTexts, referenceOf, ruleSetOf, winnerOf } from './documents.ts';
 
 const today = '2026-11-21';
@@ -271,7 +272,7 @@ describe('for random rules', () => {
           }
         },
       ),
-      { numRuns: 500 },
+      runs(500),
     );
     expect(said).toBeGreaterThan(100);
   });

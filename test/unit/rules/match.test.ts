@@ -6,6 +6,7 @@ import { selects } from '../../../src/rules/namespaces.ts';
 import { patternHolds } from '../../../src/rules/pattern.ts';
 import { intersectPatterns, standInFor } from '../../../src/rules/pattern-overlap.ts';
 import type { NamespaceSelector, Place, Rule } from '../../../src/rules/ruleset.ts';
+import { runs } from '../../property.ts';
 import {
   anyLookup,
   anyPattern,
@@ -297,7 +298,7 @@ describe('where the labels are unknown', () => {
         if (blind.value?.trust) expect(seeing.value?.trust).toBe(true);
         if (seeing.value?.trust === false) expect(blind.value?.trust).toBe(false);
       }),
-      { numRuns: 1000 },
+      runs(1000),
     );
   });
 });
@@ -311,7 +312,7 @@ describe('the index agrees with asking every rule', () => {
           expect(index.match(reference, somewhere).entry).toBe(slowMatch(rules, reference, somewhere));
         }
       }),
-      { numRuns: 500 },
+      runs(500),
     );
   });
 
@@ -326,7 +327,7 @@ describe('the index agrees with asking every rule', () => {
         expect(back.entry).toBe(forth.entry);
         expect(back.unsure).toBe(forth.unsure);
       }),
-      { numRuns: 500 },
+      runs(500),
     );
   });
 
@@ -356,7 +357,7 @@ describe('the index agrees with asking every rule', () => {
           }
         }
       }),
-      { numRuns: 500 },
+      runs(500),
     );
   });
 });
@@ -373,7 +374,7 @@ describe('patterns as a whole', () => {
         if (found && patternHolds(patternOf(inner), reference)) expect(patternHolds(found.pattern, reference)).toBe(true);
         if (!found) expect(rules.map(({ pattern }) => pattern.text)).not.toContain(patternOf(inner).text);
       }),
-      { numRuns: 1000 },
+      runs(1000),
     );
   });
 
@@ -388,7 +389,7 @@ describe('patterns as a whole', () => {
           for (const each of [left, right])
             expect(indexRules([{ pattern: each, trust: true }]).match(standInFor(common), everywhere).entry).toBeDefined();
       }),
-      { numRuns: 2000 },
+      runs(2000),
     );
   });
 });

@@ -4,6 +4,7 @@ import { canonicalRules } from '../../../src/rules/canonical.ts';
 import { compileNamespaceRules, type NamespaceRuleSet, widening, withNamespaceRules } from '../../../src/rules/namespace-rules.ts';
 import { patternHolds } from '../../../src/rules/pattern.ts';
 import type { Place, Rule, RuleSet } from '../../../src/rules/ruleset.ts';
+import { runs } from '../../property.ts';
 import {
   anyLookup,
   anyPattern,
@@ -175,7 +176,7 @@ describe("a namespace's rules never loosen", () => {
         const elsewhere = { ...somewhere, namespace: `${somewhere.namespace}-else` };
         expect(after.match(reference, elsewhere)).toEqual(before.match(reference, elsewhere));
       }),
-      { numRuns: 2000 },
+      runs(2000),
     );
   });
 
@@ -190,7 +191,7 @@ describe("a namespace's rules never loosen", () => {
           if (decided) expect(idle).not.toContain(decided.origin);
         }
       }),
-      { numRuns: 1000 },
+      runs(1000),
     );
   });
 });

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { canonicalSelector, commonName, mayOverlap, nameHolds, rankIn, renderSelector, selects } from '../../../src/rules/namespaces.ts';
 import type { NamespaceSelector } from '../../../src/rules/ruleset.ts';
+import { runs } from '../../property.ts';
 import { anyPlace, anySelector, labels, names, place, unlabelled } from './build.ts';
 
 describe('names of namespaces', () => {
@@ -27,7 +28,7 @@ describe('names of namespaces', () => {
       fc.property(text, name, (glob, namespace) => {
         expect(nameHolds(glob, namespace)).toBe(new RegExp(`^${glob.replaceAll('*', '.*')}$`).test(namespace));
       }),
-      { numRuns: 1000 },
+      runs(1000),
     );
   });
 
@@ -127,7 +128,7 @@ describe('two selectors overlap', () => {
       fc.property(anySelector, anySelector, anyPlace, (one, other, somewhere) => {
         if (selects(one, somewhere) === true && selects(other, somewhere) === true) expect(mayOverlap(one, other)).toBe(true);
       }),
-      { numRuns: 2000 },
+      runs(2000),
     );
   });
 
@@ -140,7 +141,7 @@ describe('two selectors overlap', () => {
         if (name !== undefined) expect(nameHolds(one, name) && nameHolds(other, name)).toBe(true);
         else expect(every.filter((each) => nameHolds(one, each) && nameHolds(other, each))).toEqual([]);
       }),
-      { numRuns: 500 },
+      runs(500),
     );
   });
 });

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compileRuleSet } from '../../../src/rules/compile.ts';
 import type { Override, Place, PlaceSettings } from '../../../src/rules/ruleset.ts';
+import { runs } from '../../property.ts';
 import { anyPlace, anySelector, compiled, documentWith, labels, names, override, place, unlabelled } from './build.ts';
 import { sha256 } from './documents.ts';
 
@@ -94,6 +95,6 @@ test('unknown labels never make mode or unconfigured looser, and are told where 
       expect(strictness[blind.value.mode]).toBeGreaterThanOrEqual(strictness[seeing.value.mode]);
       expect(strictness[blind.value.unconfigured]).toBeGreaterThanOrEqual(strictness[seeing.value.unconfigured]);
     }),
-    { numRuns: 1000 },
+    runs(1000),
   );
 });

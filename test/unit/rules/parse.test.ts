@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { parseRulesDocument, type RuleScope } from '../../../src/rules/parse.ts';
 import { problemCodes } from '../../../src/rules/problem.ts';
 import { fieldsOfLevel } from '../../../src/rules/schema.ts';
+import { runs } from '../../property.ts';
 import { briefly, documentOf, fileSource } from './documents.ts';
 
 function problemsOf(text: string): string[] {
@@ -432,7 +433,7 @@ test('parsing never throws, and every problem has a place in the text and a know
       }
       expect(parsed.ok || parsed.problems.length > 0).toBe(true);
     }),
-    { numRuns: 1000 },
+    runs(1000),
   );
 });
 
@@ -482,7 +483,7 @@ test('nor does it throw where a field holds anything at all, in either scope; wh
         if (selector?.kind === 'names') expect(selector.names.length).toBeGreaterThan(0);
       }
     }),
-    { numRuns: 2000 },
+    runs(2000),
   );
   expect(accepted).toBeGreaterThan(0);
 });

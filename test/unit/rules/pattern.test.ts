@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseImage } from '../../../src/image/reference.ts';
 import { parsePattern, patternHolds, resolvePattern } from '../../../src/rules/pattern.ts';
+import { runs } from '../../property.ts';
 import { referenceOf } from './documents.ts';
 
 function pattern(text: string, trust = true) {
@@ -151,7 +152,7 @@ describe('patterns and image names agree on the grammar', () => {
         const first = resolvePattern(parsed.pattern, trust);
         expect(pattern(first.text, trust)).toEqual(first);
       }),
-      { numRuns: 2000 },
+      runs(2000),
     );
   });
 
@@ -162,7 +163,7 @@ describe('patterns and image names agree on the grammar', () => {
         const same = JSON.stringify({ ...left, text: '' }) === JSON.stringify({ ...right, text: '' });
         expect(left.text === right.text).toBe(same);
       }),
-      { numRuns: 2000 },
+      runs(2000),
     );
   });
 

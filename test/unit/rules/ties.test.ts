@@ -4,6 +4,7 @@ import { compileRuleSet } from '../../../src/rules/compile.ts';
 import { mayOverlap, termsOf } from '../../../src/rules/namespaces.ts';
 import type { NamespaceSelector } from '../../../src/rules/ruleset.ts';
 import { findTies } from '../../../src/rules/ties.ts';
+import { runs } from '../../property.ts';
 import { anySelector, documentWith, labels, names, override, problemsWith, rule } from './build.ts';
 import { sha256 } from './documents.ts';
 
@@ -72,7 +73,7 @@ test('a tie is found wherever one is, and nowhere else', () => {
         expect(tie(list[earlier.order]?.namespaces, list[later.order]?.namespaces)).toBe(true);
       }
     }),
-    { numRuns: 2000 },
+    runs(2000),
   );
 });
 

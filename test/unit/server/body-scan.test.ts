@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { findExcess } from '../../../src/server/body-scan.ts';
 import { structureOf } from '../../hostile/bodies.ts';
+import { runs } from '../../property.ts';
 
 const bytes = (text: string) => Buffer.from(text);
 /** Few enough that random values are on both sides of them. */
@@ -59,7 +60,7 @@ test('agrees with what JSON.parse makes of the text', { timeout: 60_000 }, () =>
       if (depth > 0) expect(findExcess(body, within(depth - 1, structures))).toBe('depth');
       if (structures > 0) expect(findExcess(body, within(depth, structures - 1))).toBe('structures');
     }),
-    { numRuns: 3_000 },
+    runs(3_000),
   );
 });
 
@@ -84,7 +85,7 @@ test('agrees with it on bytes that are no valid UTF-8', { timeout: 60_000 }, () 
         expect(findExcess(body, within(depth, structures - 1))).toBe('structures');
       }
     }),
-    { numRuns: 5_000 },
+    runs(5_000),
   );
   expect(parsed).toBeGreaterThan(1_000);
 });
