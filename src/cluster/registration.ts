@@ -208,8 +208,8 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
       await fill(configuration, live);
       return undefined;
     } catch (err) {
+      if (err instanceof NoHome) return tellWithoutHome();
       if (isDeleted(err)) return undefined;
-      if (isWithoutHome(err)) return tellWithoutHome();
       const { kind } = configuration;
       log.error({ err, kind }, `the ${kind} ${ourName} could not be filled: ${aboutChosenCondition(err) ?? messageOf(err)}`);
       return 'failed';
@@ -269,7 +269,11 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
   async function readHome(): Promise<Namespace> {
     const seen = home.get(undefined, namespace);
     if (seen) return seen;
-    return await client.request<Namespace>({ method: 'GET', path: `/api/v1/namespaces/${namespace}`, timeoutMilliseconds: answerWithin });
+    try {
+      return await client.request<Namespace>({ method: 'GET', path: `/api/v1/namespaces/${namespace}`, timeoutMilliseconds: answerWithin });
+    } catch (error) {
+      throw error instanceof ApiError && error.status === 404 ? new NoHome() : error;
+    }
   }
 
   /** False where nobody can tell: then the CAs that are published stay, and everything else is repaired. */
@@ -437,10 +441,8 @@ function ownerReference({ metadata: { name, uid } }: Namespace) {
   return { apiVersion: 'v1', kind: 'Namespace', name, uid };
 }
 
-/** The namespace is gone, and takes the configurations along. */
-function isWithoutHome(error: unknown): boolean {
-  return error instanceof ApiError && error.status === 404;
-}
+/** The namespace of regkeeper is gone, and takes the configurations along. */
+class NoHome extends Error {}
 
 async function settledWithin(milliseconds: number, work: Promise<void>): Promise<void> {
   const late = Promise.withResolvers<never>();

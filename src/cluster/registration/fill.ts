@@ -94,9 +94,10 @@ function isFieldConflict(error: unknown): error is ApiError {
   return error instanceof ApiError && error.status === 409 && /conflicts? with /.test(error.message);
 }
 
-/** The configuration was deleted after it had been read; the watch will report it. */
+/** The configuration was deleted after it had been read; the watch will report it. A patch answers 404 then, an apply a conflict of uids. */
 export function isDeleted(error: unknown): boolean {
-  return error instanceof ApiError && error.status === 409 && /uid mismatch/.test(error.message);
+  if (!(error instanceof ApiError)) return false;
+  return error.status === 404 || (error.status === 409 && /uid mismatch/.test(error.message));
 }
 
 /** The API server complains of each entry again, and quotes the expression each time; ours always compile, so it is the chosen one. */
