@@ -30,6 +30,8 @@ export type RegkeeperSettings = {
   readonly flags?: readonly string[];
   /** Flags of Node itself, such as {@link shippedHeap}. */
   readonly nodeFlags?: readonly string[];
+  /** How long a start may take; 30 unless given. */
+  readonly serveWithinSeconds?: number | undefined;
 };
 
 /** What Node derives from the memory limit of `deploy/`, 768 MiB, inside a container. Outside of one it has to be told. */
@@ -78,7 +80,7 @@ export async function readiness({ healthPort }: Regkeeper): Promise<{ ready: boo
 
 /** Starts one server and returns when it listens, ready or not; nothing leads to it yet. */
 export async function launchRegkeeper(settings: RegkeeperSettings): Promise<Regkeeper> {
-  const { directory, flags = [], nodeFlags = [] } = settings;
+  const { directory, flags = [], nodeFlags = [], serveWithinSeconds = 30 } = settings;
   await mkdir(directory, { recursive: true });
   const kubeconfig = settings.account ?? (await serviceAccountKubeconfig(settings));
   const logFile = join(directory, 'regkeeper.log');
@@ -106,7 +108,7 @@ export async function launchRegkeeper(settings: RegkeeperSettings): Promise<Regk
   const serving = () => readLog().find(({ msg }) => msg === 'serving');
   const hopeless = () =>
     child.exitCode === null ? undefined : new Error(`regkeeper ended with exit code ${child.exitCode}:\n${readFileSync(logFile, 'utf8')}`);
-  await waitFor(async () => serving() !== undefined, { deadlineSeconds: 30, what: 'regkeeper to serve', hopeless });
+  await waitFor(async () => serving() !== undefined, { deadlineSeconds: serveWithinSeconds, what: 'regkeeper to serve', hopeless });
   const { url, healthUrl } = serving() as { url: string; healthUrl: string };
   return {
     process: child,

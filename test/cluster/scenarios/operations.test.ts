@@ -94,7 +94,9 @@ test('rules are followed again after the API server was away, by who ran and by 
   const account = await serviceAccountKubeconfig({ kubectl, directory: join(plane.directory, 'starting') });
   const asked = keepAskingDirectly(serving, await secretText('ca.crt'), ['a.example.com', 'b.example.com']);
   await plane.killApiServer();
-  const starting = launch('starting', { account });
+  // It waits for as long as the API server is unavailable.
+  const starting = launch('starting', { account, serveWithinSeconds: 100 });
+  starting.catch(() => undefined);
   await waitFor(() => logOf('starting').includes('waiting for the API server'), { deadlineSeconds: 20, what: 'the start to wait' });
   const { binaries, directory } = plane;
   await plane.throughAnotherApiServer(async (kubeconfig) => {
@@ -250,7 +252,7 @@ const service = { namespace: ownNamespace, service: 'regkeeper', port: 443 };
 
 function ignore(): void {}
 
-function launch(name: string, more: { account?: string; flags?: readonly string[] } = {}): Promise<Regkeeper> {
+function launch(name: string, more: { account?: string; flags?: readonly string[]; serveWithinSeconds?: number } = {}): Promise<Regkeeper> {
   const { kubeconfig, directory, services } = plane;
   const { flags = [], ...others } = more;
   return launchRegkeeper({
