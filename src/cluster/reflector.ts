@@ -237,8 +237,8 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
         if (stream.complete) announce.watching();
       }
     } catch (error) {
-      if (!stream.complete && isNotOffered(error)) {
-        streamsInitialState = false;
+      if (!stream.complete && isRefusedStream(error)) {
+        if (isNotOffered(error)) streamsInitialState = false;
         stream.complete = true;
         stream.openedAt = undefined;
         log.debug({ path, err: error }, `${path}: the server does not stream its initial state; it is listed in pages`);
@@ -382,6 +382,14 @@ function endsInitialState<T extends KubeObject>({ type, object }: WatchEvent<T>)
  */
 function isNotOffered(error: unknown): boolean {
   return error instanceof ApiError && (error.status === 422 || error.status === 400);
+}
+
+/**
+ * Also an API server that knows the request and cannot carry it out: with an etcd before 3.4.31 or 3.5.13, or before it has asked etcd, it sends
+ * an error of 500, "the required storage feature RequestWatchProgress is disabled" (apiserver pkg/storage/cacher). A list is answered then.
+ */
+function isRefusedStream(error: unknown): boolean {
+  return isNotOffered(error) || (error instanceof ApiError && error.status === 500);
 }
 
 class Silence extends Error {

@@ -117,6 +117,16 @@ const courses: Record<string, { script: Answer[]; requests: string[]; changes: s
     requests: ['watch from the start', 'list', 'watch 10', 'list', 'watch 20'],
     changes: ['synced of a', 'deleted a of b', 'added b of b'],
   },
+  'is listed in pages at once where the server cannot stream it now, and asked for as a stream the next time': {
+    script: [
+      watched(errorEvent(500, 'InternalError')),
+      listing('10', [configMap('a', '1')]),
+      refusing(410, 'Gone'),
+      watching(added('b', '11'), end('20')),
+    ],
+    requests: ['watch from the start', 'list', 'watch 10', 'watch from the start'],
+    changes: ['synced of a', 'deleted a of b', 'added b of b'],
+  },
   'is asked for again after a stream that broke, and nothing of that one counts': {
     script: [watched(added('gone', '1')), watching(added('a', '2'), end('10'))],
     requests: ['watch from the start', 'watch from the start'],
@@ -141,8 +151,11 @@ describe('the initial state', () => {
     });
   });
 
-  test('that is refused is no failure worth a line', async () => {
-    const { changes, log } = await streaming([notOffered, listing('10', []), watching()]);
+  test.each([
+    ['not offered', notOffered],
+    ['not possible now', watched(errorEvent(500, 'InternalError'))],
+  ])('that is %s is no failure worth a line', async (_name, refusal) => {
+    const { changes, log } = await streaming([refusal, listing('10', []), watching()]);
     await expect.poll(() => changes).toEqual(['synced of ']);
     expect(log.lines.filter(({ level }) => level !== 'debug')).toEqual([]);
   });
