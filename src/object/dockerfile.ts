@@ -2,7 +2,7 @@
  * The images a Dockerfile names: FROM, COPY --from, RUN --mount=from=. `scratch`, names and numbers of stages are none. What any of the
  * tools would pull counts, see dockerfile-lines.ts for how they read the text, dockerfile-variables.ts for their variables and
  * dockerfile-stages.ts for their stages; test/oracle/dockerfile compares with the tools. A word that cannot be followed is given as it is
- * written, and no image is named so.
+ * written, with the dollar sign that no image name has.
  *
  * `# syntax=` names an image too, which BuildKit alone pulls; no build of OpenShift's does.
  */
@@ -231,11 +231,15 @@ class Evaluation {
     const [written] = mount === undefined ? [] : csvFieldsOfMount(mount);
     const whole = this.expand(flag);
     if (whole.kind === 'unreadable') {
-      if (mayBecome(flag, '--mount=')) this.name(place(written ?? flag), whole);
+      if (mayBecome(flag, '--mount=')) this.name(place(flag), whole);
     } else if (whole.text.startsWith('--mount=')) {
       const expanded = whole.text.slice('--mount='.length);
       const names = [...fieldsOfMount(expanded), ...csvFieldsOfMount(expanded)];
-      for (const name of new Set(names)) this.name(place(written ?? flag), this.again(name));
+      for (const name of new Set(names)) {
+        const image = this.again(name);
+        // A literal name that stands beside it must not answer for what cannot be followed.
+        this.name(place(image.kind === 'unreadable' ? flag : (written ?? flag)), image);
+      }
     }
     if (mount !== undefined)
       for (const name of csvFieldsOfMount(mount)) if (isLiteral(name)) this.name(place(name), { kind: 'text', text: name });
@@ -259,14 +263,15 @@ class Evaluation {
     const image = this.imageOf(place, expansion);
     if (image === 'none') return;
     const { instruction, line, written, triggered } = place;
-    const byName = image.text === written && !triggered;
+    const byName = image.text === written && !triggered && expansion.kind !== 'unreadable';
     const replaceable = byName && (instruction === 'FROM' || (instruction === 'COPY --from' && !this.stages.knows(written)));
     this.found.add({ instruction, line, written, image: image.text, lastFrom, ...(replaceable && { replaceable }) });
   }
 
   /** `text` is undefined where nothing can be said. */
   private imageOf({ instruction, written, later }: Place, expansion: Expansion): 'none' | { readonly text: string | undefined } {
-    if (expansion.kind === 'unreadable') return { text: written };
+    // No image has a name with a dollar sign in it, so it is denied.
+    if (expansion.kind === 'unreadable') return { text: written.includes('$') ? written : `$${written}` };
     if (expansion.kind === 'unseen') return { text: undefined };
     const { text } = expansion;
     if (text === '') return instruction === 'FROM' ? { text: undefined } : 'none';

@@ -17,7 +17,21 @@ const dockerfile = (text: string, more: object = {}) => ({
 const hidden = (attack: string, text: string, more: object = {}) =>
   both(attack, dockerfile(text, more), { right: 'refused', why: judged, secrets: ['good-pull'] });
 
+/** Deeper, and longer, than words are followed. */
+const deep = (text: string) => `${'${A:-'.repeat(40)}${text}${'}'.repeat(40)}`;
+const long = (text: string) => `${'ro,'.repeat(1400)}${text}`;
+const mount = `RUN --mount=type=bind,from=${good},target=/x`;
+
 export const builds: readonly Attack[] = [
+  ...hidden('behind a trusted one in a mount whose variable is too long', `FROM ${good}\nARG L=${long(`from=${evil}`)}\n${mount},$L true`),
+  ...hidden('behind a trusted one in a mount that is too deep', `FROM ${good}\n${mount},${deep(`from=${evil}`)} true`),
+  ...hidden('behind a trusted one in a mount, in a value that is too deep', `FROM ${good}\nARG Y='${deep(evil)}'\n${mount},from=$Y true`),
+  ...hidden(
+    'behind a trusted one in a mount of ONBUILD that is too deep',
+    `FROM ${good} AS s\nONBUILD ${mount},${deep(`from=${evil}`)} true\nFROM s`,
+  ),
+  ...hidden('behind a trusted one in COPY --from that is too deep', `FROM ${good}\nCOPY --from=${good} --from=${deep(evil)} a b`),
+  ...hidden('in a FROM that is too deep', `FROM ${good}\nFROM ${deep(evil)}`),
   ...both('an unknown base', s2i(docker(evil)), { right: 'refused', why: judged }),
   ...both('an unknown output', s2i(docker(good), { output: { to: docker(evil) } }), {
     right: 'refused',

@@ -6,7 +6,16 @@ export type NamedCase = Case & { readonly name: string };
 
 const row = (name: string, dockerfile: string, more: Partial<Case> = {}): NamedCase => ({ name, dockerfile, args: {}, env: {}, ...more });
 
+/** Deeper, and longer, than regkeeper follows words; the tools go on. */
+const deep = (text: string) => `${'${A:-'.repeat(40)}${text}${'}'.repeat(40)}`;
+const long = (text: string) => `${'ro,'.repeat(1400)}${text}`;
+const mount = 'RUN --mount=type=bind,from=good.io/c,target=/m';
+
 export const cases: readonly NamedCase[] = [
+  row('a mount with a variable that is too long', `FROM good.io/a\nARG L=${long('from=evil.io/b')}\n${mount},$L true\n`),
+  row('a mount with a word that is too deep', `FROM good.io/a\n${mount},${deep('from=evil.io/b')} true\n`),
+  row('a mount with a value that is too deep', `FROM good.io/a\nARG Y='${deep('evil.io/b')}'\n${mount},from=$Y true\n`),
+  row('a mount of ONBUILD that is too deep', `FROM good.io/a AS s\nONBUILD ${mount},${deep('from=evil.io/b')} true\nFROM s\n`),
   row('the own name of a stage in COPY --from', 'FROM good.io/a AS evil.io/payload\nCOPY --from=evil.io/payload /x /x\n'),
   row(
     'the own name of a stage in RUN --mount',

@@ -14,7 +14,7 @@ export function missedPulls({ dockerfile, args, env }: Case, pulls: readonly Pul
   });
   if (!Array.isArray(images)) return [];
   // A variable that is not followed is denied as it is written, whatever it stands for.
-  if (images.some(({ image }) => image?.includes('${'))) return [];
+  if (images.some(({ image }) => image?.includes('$'))) return [];
   const ours = new Set(images.map(({ image = '' }) => nameOf(image)));
   // The strategy's env is known to OpenShift's builder alone.
   const asked = Object.keys(env).length > 0 ? pulls.filter(({ tool }) => tool === 'openshift, rewritten') : pulls;
