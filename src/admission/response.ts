@@ -45,7 +45,7 @@ export function renderAnswer(webhook: Webhook, request: ReviewRequest, decision:
         request.uid,
         400,
         'BadRequest',
-        `${subject(request)} cannot be judged: ${decision.problem.path} ${decision.problem.message}`,
+        `${subject(request)} cannot be evaluated: ${decision.problem.path} ${decision.problem.message}`,
       );
     case 'unknown-kind':
       return errored(

@@ -1,10 +1,10 @@
 /** Why a request got no judgement, in one line each. They are labels of a metric, which docs/metrics.md is held against. */
 export const failures = {
-  overload: 'More was asked at a time than is taken: 503, the API server asks again.',
+  overload: 'Too many concurrent requests or bytes: 503, the API server asks again.',
   'not-ready': 'Rules or cluster have not been read yet: 503, the API server asks again.',
   behind: 'A namespace or service account that was made a moment ago is not known here yet: 503, the API server asks again.',
   'too-slow': 'The body did not arrive within the timeout of the webhook: 408, the connection is closed.',
-  unreadable: 'The request, or a field of its object, is not what it should be: refused.',
+  unreadable: 'The request, or a field of its object, is not what it should be, or the object exceeds a limit: denied.',
   'unknown-kind': 'The webhook configurations ask about a kind that is not read: refused.',
   bug: 'regkeeper failed: refused, and the log has the error.',
 } as const;

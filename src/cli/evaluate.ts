@@ -1,6 +1,6 @@
 /** Objects out of files, run through the engine. `check`, `test` and `diff` show what comes of it. */
 import { type Rehearsal, rehearse } from '../admission/rehearse.ts';
-import { type DescribedImage, describeImage } from '../audit/image.ts';
+import { type DescribedImage, describeImage, hashImages } from '../audit/image.ts';
 import type { Outcome } from '../decision/decision.ts';
 import type { Facts } from '../decision/facts.ts';
 import type { PatchOperation } from '../decision/patch.ts';
@@ -48,6 +48,8 @@ export type ObjectResult = {
   };
   readonly outcome: Outcome;
   readonly images: readonly DescribedImage[];
+  /** That of an audit record which does not show all images; absent where there are none. */
+  readonly imagesSha256?: string;
   readonly inject: readonly { readonly path: string; readonly secret: string; readonly from: string }[];
   readonly patch: readonly PatchOperation[];
   /** What the client is told, word for word: warnings, then the refusal. */
@@ -121,6 +123,7 @@ function resultOf(
     object: subject,
     outcome,
     images: images.map((image) => describeImage(image)),
+    ...(images.length > 0 && { imagesSha256: hashImages(images) }),
     inject: injected.map(({ path, secret, from }) => ({ path, secret, from })),
     patch,
     messages: [...warnings, ...(refusal === undefined ? [] : [refusal])],

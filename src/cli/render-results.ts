@@ -30,10 +30,12 @@ export function renderSubject({ kind, namespace, name, generateName }: ObjectRes
 }
 
 /** The image on a line of its own, since names are long. */
-function renderImage({ image, path, action, verdict, reason, rule, exemption }: DescribedImage): readonly string[] {
+function renderImage({ image, stream, why, path, action, verdict, reason, rule, exemption }: DescribedImage): readonly string[] {
+  const whyUnknown = () =>
+    stream !== undefined ? `not known: image stream ${stream}` : why !== undefined ? `not known: ${why}` : `nothing written in ${path}`;
   const because = rule ? `${verdict === 'trusted' ? ' by' : ','} rule "${rule.name}", ${renderSource(rule.source)}` : '';
   const remark = reason === 'exempted' && exemption ? `; exempted until ${exemption.until}, ${renderSource(exemption.source)}` : '';
-  return [`${action}  ${image ?? `(nothing written in ${path})`}`, `      ${verdict}${because}${remark}`];
+  return [`${action}  ${image ?? `(${whyUnknown()})`}`, `      ${verdict}${because}${remark}`];
 }
 
 function renderSource(source: AuditedSource): string {

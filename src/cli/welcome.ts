@@ -31,7 +31,9 @@ export function renderWelcome({ url, healthUrl, book, caFile }: RunningServer, s
     '# a BuildConfig is given its pull and push secret',
     command('buildconfig.yaml'),
     '',
-    'The record of each decision follows here, a line each. Ctrl-C ends it.',
+    settings.auditLog === '-'
+      ? 'The record of each decision follows here, a line each. Ctrl-C ends it.'
+      : `The record of each decision goes into ${settings.auditLog}, a line each. Ctrl-C ends it.`,
     '',
     '',
   ].join('\n');

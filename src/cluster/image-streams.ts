@@ -62,9 +62,7 @@ export function watchImageStreams({ client, log, budget, schedule = onTimer }: S
       if (streams.state() !== 'read') return { kind: 'unknown' };
       const stream = streams.get(namespace, name);
       if (stream) return stream.facts;
-      return budget.isOver(namespace)
-        ? { kind: 'too-large', why: 'its namespace has more names and tags than are held' }
-        : { kind: 'absent' };
+      return budget.isOver(namespace) ? { kind: 'too-large', why: 'its namespace is over its memory budget' } : { kind: 'absent' };
     },
     waiting: () => patient && isUnread(),
     async close() {

@@ -124,7 +124,7 @@ export function createNamespaceBudget({
     for (const { current } of collections) current.drop(namespace);
     log.warn(
       { namespace },
-      `namespace ${namespace} has ${what}: its service accounts and image streams are not held. Templates in it get no pull secrets, its Pods get those of the rules, and builds from its image streams are denied. Delete what it does not need; it is measured again every 5 minutes`,
+      `namespace ${namespace} has ${what}: its ServiceAccounts and ImageStreams are ignored. Templates in it get no pull secrets, its Pods get those of the rules, and builds from its image streams are denied. Delete what it does not need; it is measured again every 5 minutes`,
     );
   }
 

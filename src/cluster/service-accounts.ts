@@ -46,7 +46,7 @@ export function watchServiceAccounts({ client, log, budget }: AccountOptions): W
       if (!budget.isOver(namespace)) return { kind: 'absent' };
       return {
         kind: 'too-large',
-        why: 'its namespace has more names and tags than are held',
+        why: 'its namespace is over its memory budget',
         onlyListedSecrets: enforcing.has(namespace, name),
       };
     },

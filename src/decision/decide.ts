@@ -3,6 +3,7 @@ import { canonicalName, formatReference, type ImageReference, parseImage, writes
 import { isObject } from '../object/json.ts';
 import { readObject } from '../object/kinds.ts';
 import type { ImageSlot, ObjectShape, ReadingContext } from '../object/shape.ts';
+import { formatCount } from '../object/text.ts';
 import { type Origin, renderOrigin } from '../rules/problem.ts';
 import type { Mode, Place, PlaceSettings, RuleSet } from '../rules/ruleset.ts';
 import type { ChangeRequest, Decision, ImageDecision, Injection, Notice, Outcome } from './decision.ts';
@@ -26,7 +27,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
   if (shape.slots.length > mostImages) {
     return {
       kind: 'malformed',
-      problem: { path: 'it', message: `names ${shape.slots.length} images, and at most ${mostImages} are read` },
+      problem: { path: 'it', message: `names ${formatCount(shape.slots.length)} images; at most ${formatCount(mostImages)} are evaluated` },
     };
   }
 

@@ -129,7 +129,7 @@ function accountOf(template: JsonObject): string {
 function noticeTooLarge(account: TooLarge, { serviceAccount }: PodShape, consequence: string): Notice {
   return {
     reason: 'account-too-large',
-    message: `the pull secrets of service account ${quote(serviceAccount)} are not held, because ${account.why}: ${consequence}`,
+    message: `the pull secrets of service account ${quote(serviceAccount)} are ignored, because ${account.why.replace(/^it /, 'the account ')}: ${consequence}`,
   };
 }
 

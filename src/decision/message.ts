@@ -71,21 +71,22 @@ function subject({ problem, reference, reason }: ImageDecision, text: string): s
 
 /** What is to be said of an image, as a predicate that reads on behind its name. */
 export function describeJudgement(
-  image: ImageJudgement & { readonly missing?: string },
+  image: ImageJudgement & Partial<Pick<ImageDecision, 'missing' | 'slot'>>,
   context: Omit<FindingContext, 'newPodsRefused'>,
 ): string {
   if (image.missing !== undefined) return `cannot be pulled: ${image.missing}`;
-  return `${verdictOf(image)}${exemptionOf(image)}${nearby(image, context)}${oneOfSeveral(image)}`;
+  return `${verdictOf(image)}${exemptionOf(image)}${image.slot?.advice ? adviceOn(image, image.slot.advice) : nearby(image, context)}${oneOfSeveral(image)}`;
 }
 
-function verdictOf(image: ImageJudgement): string {
-  const { verdict, rule, reference } = image;
+function verdictOf(image: ImageJudgement & Partial<Pick<ImageDecision, 'slot'>>): string {
+  const { verdict, rule, reference, slot } = image;
   switch (verdict) {
     case 'unparseable':
       return image.problem?.message ?? 'is not an image name';
     case 'unresolved':
       return 'is not known yet';
     case 'distrusted':
+      if (!rule && slot?.advice) return 'names no registry, and such names are refused here';
       if (!rule)
         return `names no registry, and such names are refused here; write the registry too, such as ${quote(reference ? formatReference(reference) : '')}`;
       return `comes from a distrusted registry${rule.reason ? `: ${rule.reason}` : ''} (rule ${ruleName(rule)})`;
@@ -94,6 +95,11 @@ function verdictOf(image: ImageJudgement): string {
     case 'trusted':
       return `is trusted (rule ${ruleName(rule)})`;
   }
+}
+
+/** In place of registries nearby, which would lead the author astray. */
+function adviceOn({ verdict }: ImageJudgement, advice: string): string {
+  return verdict === 'trusted' || verdict === 'unresolved' ? '' : `; ${advice}`;
 }
 
 function nearby({ verdict, reference }: ImageJudgement, { nearest, place }: Omit<FindingContext, 'newPodsRefused'>): string {

@@ -30,8 +30,7 @@ export type ParsedImage = { readonly ok: true; readonly reference: ImageReferenc
 export function parseImage(text: string): ParsedImage {
   const name = parseGrammar(text);
   if (!name.ok) return name;
-  if (isImageId(name))
-    return refuse(text, 'image-id', 'is an image id, not an image name; write the registry and repository it comes from');
+  if (isImageId(name)) return refuse(text, 'image-id', 'is an image id, not an image name; write it as REGISTRY/REPOSITORY@sha256:DIGEST');
   const { domain, path } = applyHostCustom(name);
   if (domain === undefined && readsAsHost(firstSegment(path)) && path.includes('/')) return refuseHost(text, firstSegment(path));
 

@@ -20,6 +20,7 @@ import { readBuildMark } from './mark.ts';
 import { misshapenReference, readReference } from './object-reference.ts';
 import { metadataProblem, nameType, problemAt } from './pod.ts';
 import type { BuildCredential, BuildShape, ImageSlot, MalformedObject, ReadingContext, ShapeReading } from './shape.ts';
+import { formatCount } from './text.ts';
 import type { Work } from './work.ts';
 
 export function readBuildConfig(object: JsonObject, { work }: Pick<ReadingContext, 'work'> = {}): ShapeReading<BuildShape> {
@@ -125,7 +126,10 @@ function misshapenDockerfile(spec: JsonObject): MalformedObject | undefined {
   if (isAbsent(text)) return undefined;
   if (typeof text !== 'string') return problemAt(['spec', ...path], `must be text, and is ${nameType(text)}`);
   if (text.length <= longestDockerfile) return undefined;
-  return problemAt(['spec', ...path], `must have at most ${longestDockerfile} characters, and has ${text.length}`);
+  return problemAt(
+    ['spec', ...path],
+    `must have at most ${formatCount(longestDockerfile)} characters, and has ${formatCount(text.length)}`,
+  );
 }
 
 function listAt(root: JsonObject, path: Path): readonly unknown[] {
@@ -189,12 +193,25 @@ function dockerfileSlot(image: DockerfileImage): ImageSlot {
     path: ['spec', 'source', 'dockerfile'],
     holder: `${image.instruction} in line ${image.line} of the inline Dockerfile`,
     action: 'pull',
+    ...(image.stage && { advice: stageAdvice[image.stage] }),
     content:
       image.image === undefined
         ? { kind: 'unresolved', why: `${quote(image.written)} holds a build argument whose value cannot be seen` }
         : { kind: 'image', text: image.image },
   };
 }
+
+/** Why the text is an image although a stage is called so, and what to change. Reads on behind a semicolon. */
+const stageAdvice: Readonly<Record<NonNullable<DockerfileImage['stage']>, string>> = {
+  'not-earlier': 'a stage of this Dockerfile has that name or number too, but only earlier stages can be used here',
+  skipped:
+    'a stage of this Dockerfile has that name too, but some build tools skip it and pull the image instead: name the stage literally, without variables',
+  'not-a-name':
+    'a stage of this Dockerfile has that name too, but not all build tools accept it as one: name the stage with letters, digits, ".", "_" and "-"',
+  number: 'a stage of this Dockerfile has that number, but only COPY --from accepts numbers: give the stage a name and use that',
+  'other-letters':
+    'a stage of this Dockerfile has that name in other letters, and not all build tools take it for the same: write both alike, in lower case',
+};
 
 /** Name → value; undefined where the value comes from a ConfigMap or Secret. One without either is empty, as the API leaves out `""`. */
 function readVariables(spec: JsonObject, path: Path): ReadonlyMap<string, string | undefined> {

@@ -1,4 +1,5 @@
 /** What one inline Dockerfile may cost. Beyond it the object is refused with the reason, before the work is done. */
+import { formatCount } from './text.ts';
 import type { Work } from './work.ts';
 
 /**
@@ -28,10 +29,11 @@ export class Budget {
     this.expanded += characters;
     this.work?.count('expanded', characters);
     if (this.expanded > mostExpanded)
-      this.exceeded ??= `has build arguments and variables that stand for more than ${mostExpanded} characters in all; write the images without them, or split the build`;
+      this.exceeded ??= `expands ARG and ENV to more than ${formatCount(mostExpanded)} characters; write the images without variables, or split the build into several BuildConfigs`;
   }
 
   images(count: number): void {
-    if (count > mostImages) this.exceeded ??= `must name images in at most ${mostImages} places, and names more; split the build`;
+    if (count > mostImages)
+      this.exceeded ??= `names images in more than ${mostImages} places; copy from one stage instead of repeating the image, or split the build into several BuildConfigs`;
   }
 }

@@ -14,6 +14,9 @@ export function canBeStage(name: string): boolean {
   return !/[/:@]/.test(name);
 }
 
+/** How an image comes to be called like a stage. */
+export type StageConfusion = 'not-earlier' | 'skipped' | 'not-a-name' | 'number' | 'other-letters';
+
 export class Stages {
   /** By position. A stage without a name has its number for one. */
   private readonly names: readonly string[];
@@ -80,6 +83,17 @@ export class Stages {
   /** Whether a stage up to the current one has the name: OpenShift's builder puts no other image in its place then. */
   knows(name: string): boolean {
     return this.earlier.has(name) || this.names[this.current] === name;
+  }
+
+  /** Why a name that {@link isImage} or {@link imageOfNumber} takes for an image is none of the stages it seems to name; undefined where it seems to name none. */
+  confusionWith(name: string, byNumber: boolean): StageConfusion | undefined {
+    if (isNumber(name) && Number(name) < this.names.length) {
+      if (!byNumber) return 'number';
+      return Number(name) < this.current ? 'skipped' : 'not-earlier';
+    }
+    if (this.earlier.has(name) && this.names[this.current] !== name) return canBeStage(name) ? 'skipped' : 'not-a-name';
+    if (this.names.includes(name)) return 'not-earlier';
+    return this.lowered.has(name.toLowerCase()) ? 'other-letters' : undefined;
   }
 
   /** The position of the stage that a FROM begins with, undefined for an image. */

@@ -9,7 +9,7 @@
 import { Budget } from './dockerfile-budget.ts';
 import { blanks, type Instruction, type Reading, readInstructions, triggerOf } from './dockerfile-lines.ts';
 import { csvFieldsOfMount, fieldsOfMount } from './dockerfile-names.ts';
-import { canBeStage, isNumber, Stages } from './dockerfile-stages.ts';
+import { canBeStage, isNumber, type StageConfusion, Stages } from './dockerfile-stages.ts';
 import { type BuildArgs, givenExpander, HeadVariables, StageVariables, type StageVersion, stageVersions } from './dockerfile-variables.ts';
 import { type Expansion, isLiteral, unseenMark } from './dockerfile-word.ts';
 import type { Work } from './work.ts';
@@ -27,6 +27,8 @@ export type DockerfileImage = {
   readonly lastFrom: boolean;
   /** Whether `source.images[].as` of a BuildConfig can put another image in its place: where the very name is written, and no stage has it. */
   readonly replaceable?: true;
+  /** Where the image is called like a stage of this Dockerfile. */
+  readonly stage?: StageConfusion;
 };
 
 export type DockerfileContext = BuildArgs & {
@@ -73,7 +75,13 @@ class Found {
     // One that is not the last for every tool is not replaced for every tool.
     const lastFrom = image.lastFrom && (before?.lastFrom ?? true);
     const { replaceable, ...rest } = image;
-    this.images.set(key, { ...rest, lastFrom, ...(replaceable && (before?.replaceable ?? true) && { replaceable }) });
+    const stage = image.stage ?? before?.stage;
+    this.images.set(key, {
+      ...rest,
+      lastFrom,
+      ...(stage && { stage }),
+      ...(replaceable && (before?.replaceable ?? true) && { replaceable }),
+    });
     this.budget.images(this.images.size);
   }
 
@@ -265,7 +273,17 @@ class Evaluation {
     const { instruction, line, written, triggered } = place;
     const byName = image.text === written && !triggered && expansion.kind !== 'unreadable';
     const replaceable = byName && (instruction === 'FROM' || (instruction === 'COPY --from' && !this.stages.knows(written)));
-    this.found.add({ instruction, line, written, image: image.text, lastFrom, ...(replaceable && { replaceable }) });
+    const stage =
+      expansion.kind === 'text' && !place.later ? this.stages.confusionWith(expansion.text, instruction === 'COPY --from') : undefined;
+    this.found.add({
+      instruction,
+      line,
+      written,
+      image: image.text,
+      lastFrom,
+      ...(replaceable && { replaceable }),
+      ...(stage && { stage }),
+    });
   }
 
   /** `text` is undefined where nothing can be said. */

@@ -20,6 +20,8 @@ export type ImageSlot = {
   readonly holder: string;
   readonly action: 'pull' | 'push';
   readonly content: SlotContent;
+  /** What its author should know where it is not trusted: why it is an image at all, and what to write instead. A clause. */
+  readonly advice?: string;
   /** Judged here, but pulled by another pod, which gets the secret when it comes. */
   readonly pulledElsewhere?: true;
   /** Fetched by OpenShift's importer, for which a name without registry is one of Docker Hub, whatever nodes search. */

@@ -12,6 +12,11 @@ export function shortenText(text: string): string {
   return `${whole(text.slice(0, keptFirst))}…[${text.length} characters]…${whole(text.slice(-keptLast))}`;
 }
 
+/** With a comma between groups of three digits: `1,048,576`. */
+export function formatCount(count: number): string {
+  return count.toLocaleString('en-US');
+}
+
 /** Without the half of a character that a cut has left at either end. */
 function whole(part: string): string {
   return part.replace(/^[\udc00-\udfff]|[\ud800-\udbff]$/g, '');

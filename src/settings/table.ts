@@ -212,7 +212,7 @@ function wordsOf(name: SettingName): readonly string[] {
 export function readSwitch(text: string): Reading<boolean> {
   if (text === 'true' || text === '1') return { ok: true, value: true };
   if (text === 'false' || text === '0') return { ok: true, value: false };
-  return { ok: false, problem: 'is true, false, 1 or 0' };
+  return { ok: false, problem: 'must be `true`, `false`, `1` or `0`' };
 }
 
 function readText(text: string): Reading<string> {
@@ -223,8 +223,14 @@ function readChoice<const Choice extends string>(...choices: readonly Choice[]):
   return (text) => {
     const value = choices.find((choice) => choice === text);
     if (value !== undefined) return { ok: true, value };
-    return { ok: false, problem: `allowed are ${choices.join(', ')}` };
+    return { ok: false, problem: `must be ${listChoices(choices)}` };
   };
+}
+
+/** `self`, `files` or `dev`, each in backticks. */
+function listChoices(choices: readonly string[]): string {
+  const quoted = choices.map((choice) => `\`${choice}\``);
+  return [quoted.slice(0, -1).join(', '), ...quoted.slice(-1)].filter((part) => part !== '').join(' or ');
 }
 
 function readDnsLabel(text: string): Reading<string> {

@@ -110,9 +110,19 @@ const troubles: [trouble: string, series: Series, firing: readonly string[]][] =
   [
     'a writer that keeps weakening the webhooks',
     { ...on('one', 'regkeeper_webhook_repairs_total', '0+60x120', 'change="weakened"') },
-    ['RegkeeperWebhooksContested'],
+    ['RegkeeperWebhooksWeakened'],
   ],
   ['a writer that keeps narrowing the webhooks', { ...on('one', 'regkeeper_webhooks_narrowed', '2x120') }, ['RegkeeperWebhooksContested']],
+  [
+    'a writer whose narrowing is reverted again and again',
+    { ...on('one', 'regkeeper_webhook_repairs_total', '0+1x120', 'change="narrowed"') },
+    ['RegkeeperWebhooksContested'],
+  ],
+  [
+    'a namespace over its memory budget',
+    { ...onBoth('regkeeper_namespace_over_budget', '1x120', 'exported_namespace="shop"') },
+    ['RegkeeperNamespaceOverBudget'],
+  ],
   ['two edits of the webhooks by hand', { ...on('one', 'regkeeper_webhook_repairs_total', '0x50 1x20 2x50', 'change="weakened"') }, []],
   [
     'an API that is unavailable',

@@ -27,8 +27,8 @@ type HostileBuild = {
 /** The longest that is read. */
 const longest = 131_072;
 const long = `evil.example.com/${'a/'.repeat(1992)}`.slice(0, 4001);
-const tooMany = /spec\.source\.dockerfile must name images in at most 500 places/;
-const tooLong = /spec\.source\.dockerfile has build arguments and variables that stand for more than 1048576 characters/;
+const tooMany = /spec\.source\.dockerfile names images in more than 500 places/;
+const tooLong = /spec\.source\.dockerfile expands ARG and ENV to more than 1,048,576 characters/;
 const denied = /evil/;
 
 /** As often as it fits behind the start. */

@@ -50,7 +50,7 @@ function brief(fields: readonly string[]): string {
 }
 
 function outlook({ severity }: Difference, pause: number): string {
-  if (severity === 'weakened') return 'it is put back at once each time, and no longer reported';
+  if (severity === 'weakened') return 'it is put back at once each time, and reported again every 6 hours';
   return `from now on it is put back less and less often, next in ${Math.round(pause / 1_000)} s and at last every 10 minutes`;
 }
 

@@ -52,7 +52,7 @@ describe('a rehearsal', () => {
   test.each([7, 9007199254740993n])('refuses what cannot be read, and judges no image of it: %s', (image) => {
     expect(answered(change(image))).toMatchObject({
       outcome: 'deny',
-      refusal: 'Pod shop/web cannot be judged: spec.containers[0].image must be text, and is a number',
+      refusal: 'Pod shop/web cannot be evaluated: spec.containers[0].image must be text, and is a number',
       images: [],
       patch: [],
     });

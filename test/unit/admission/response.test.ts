@@ -180,7 +180,7 @@ describe('the mutating answer', () => {
   });
 });
 
-describe('what cannot be judged is refused by both webhooks', () => {
+describe('what cannot be evaluated is denied by both webhooks', () => {
   test.each(['mutate', 'validate'] as const)('%s', (webhook) => {
     expect(answer(webhook, 'Pod', { spec: { containers: null } }).response).toEqual({
       uid: 'u-1',
@@ -189,7 +189,7 @@ describe('what cannot be judged is refused by both webhooks', () => {
         status: 'Failure',
         code: 400,
         reason: 'BadRequest',
-        message: 'Pod shop/web cannot be judged: spec.containers must be a list of containers, and is null',
+        message: 'Pod shop/web cannot be evaluated: spec.containers must be a list of containers, and is null',
       },
     });
     const unknown = renderAnswer(webhook, { ...requestOf('Pod', {}), group: 'x.io', kind: 'Thing' }, { kind: 'unknown-kind' }, rules);

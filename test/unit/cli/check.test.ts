@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -28,6 +29,13 @@ exemptions:
 
 const pod = (name: string, image: string) =>
   `---\napiVersion: v1\nkind: Pod\nmetadata: {name: ${name}}\nspec:\n  containers: [{name: app, image: "${image}"}]\n`;
+
+const build = (spec: string) => `---\napiVersion: build.openshift.io/v1\nkind: BuildConfig\nmetadata: {name: app}\nspec: ${spec}\n`;
+const stream = build('{strategy: {sourceStrategy: {from: {kind: ImageStreamTag, name: "base:1"}}}}');
+const argument = build('{strategy: {dockerStrategy: {}}, source: {dockerfile: "ARG Q\\nFROM base-$Q\\n"}}');
+const blank = `---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {template: {spec: {containers: [{name: app, image: " "}]}}}\n`;
+
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 
 async function check(objects: string, ...more: readonly string[]) {
   const given = ['-f', await write('objects.yaml', objects), '--rules', await write('rules.yaml', rules)];
@@ -61,6 +69,7 @@ describe('check -o json', () => {
               rule: { name: 'corp', source: { file: expect.stringMatching(/rules\.yaml$/), line: 4 } },
             },
           ],
+          imagesSha256: sha256('["spec.containers[0].image","reg.example.com/web:1","pull"]\n'),
           inject: [{ path: 'spec.imagePullSecrets', secret: 'corp-pull', from: 'rule' }],
           patch: [
             { op: 'add', path: '/spec/imagePullSecrets', value: [{ name: 'corp-pull' }] },
@@ -86,11 +95,20 @@ describe('check -o json', () => {
     expect(err).toMatch(/^regkeeper: service accounts that are not among the objects: default\/default; .*\n$/);
   });
 
+  test('imagesSha256 is that of the record: JSON as JavaScript writes it, where jq would escape DEL', async () => {
+    const { json } = await checkJson(pod('odd', 'evil.example.com/x\\x7f') + pod('web', 'reg.example.com/web:1'));
+    expect(json.results[0].imagesSha256).toBe(sha256('["spec.containers[0].image","evil.example.com/x\x7f","pull"]\n'));
+    expect(json.results[1].imagesSha256).toBe(sha256('["spec.containers[0].image","reg.example.com/web:1","pull"]\n'));
+  });
+
   test('an object that cannot be read is refused in the words of the server', async () => {
     const { exitCode, json } = await checkJson('apiVersion: v1\nkind: Pod\nmetadata: {name: odd}\nspec: {containers: {}}\n');
     expect(exitCode).toBe(1);
     expect(json.results).toMatchObject([
-      { outcome: 'deny', messages: ['Pod default/odd cannot be judged: spec.containers must be a list of containers, and is an object'] },
+      {
+        outcome: 'deny',
+        messages: ['Pod default/odd cannot be evaluated: spec.containers must be a list of containers, and is an object'],
+      },
     ]);
   });
 
@@ -158,6 +176,15 @@ describe('facts come from the objects', () => {
     const { json } = await checkJson(stream + build);
     const result = json.results.find(({ object }: { object: { kind: string } }) => object.kind === 'BuildConfig');
     expect([result.outcome, result.images[0].stream, result.images[0].image]).toEqual([outcome, 'default/base:1', image]);
+  });
+
+  test.each([
+    ['an image stream that is not there yet', stream, 'not known: image stream default/base:1'],
+    ['an argument that only the build knows', argument, 'not known: "base-$Q" holds a build argument whose value cannot be seen'],
+    ['nothing at all', blank, 'not known: the image is blank'],
+  ])('the table says why an image is not known: %s', async (_what, object, why) => {
+    const { out } = await check(object);
+    expect(out).toContain(`pull  (${why})\n`);
   });
 
   test('with --complete an account that nobody gives cannot be judged by', async () => {

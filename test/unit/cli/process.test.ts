@@ -182,7 +182,7 @@ test('every mistake in settings is told at once, with exit code 2', async () => 
     out: '',
     err: [
       'regkeeper: REGKEEPER_LOGLEVEL is no setting; did you mean REGKEEPER_LOG_LEVEL?',
-      '--tls magic: allowed are self, files, dev',
+      '--tls magic: must be `self`, `files` or `dev`',
       'REGKEEPER_PORT=x: a port is a number from 0 to 65535; 0 takes a free one',
       '',
     ].join('\n'),

@@ -43,6 +43,7 @@ exemptions:
 const internal = 'internalRegistries: ["image-registry.openshift-image-registry.svc:5000"]\n';
 const contact = 'contact: the platform team (#platform)\n';
 const rules = rulesOf(contact + internal + table);
+const corporateOnly = rulesOf(`${contact}rules:\n- {name: corporate, registry: "registry.example.com:5000"}\n`);
 const labelled = rulesOf(
   `${contact}rules:\n- {name: prod only, registry: prod.example.com, namespaces: {matchLabels: {stage: prod}}}\n- {registry: public.example.com}\n`,
 );
@@ -163,6 +164,45 @@ const situations: readonly Situation[] = [
   },
   { what: 'A build from an image that is refused', object: buildConfig({ strategy: { sourceStrategy: { from: image('bitnami/node') } } }) },
   { what: 'A build whose Dockerfile names what is refused', object: docker(undefined, `FROM ${corp}\nCOPY --from=bitnami/redis /x /x\n`) },
+  {
+    what: 'A build that uses its own and a later stage',
+    object: docker(undefined, `FROM ${corp} AS base\nCOPY --from=base /x /x\nCOPY --from=1 /x /x\nFROM ${corp}\n`),
+    rules: corporateOnly,
+  },
+  {
+    what: 'A build with a stage that only a variable names',
+    object: docker(undefined, `ARG FLAVOR=prod\nFROM ${corp} AS base-prod\nFROM ${corp} AS base-dev\nFROM base-$FLAVOR\n`),
+    rules: corporateOnly,
+  },
+  {
+    what: 'A build whose stage has a name that BuildKit would not accept',
+    object: docker(undefined, `FROM ${corp} AS ghcr.io/x\nFROM ${corp}\nCOPY --from=ghcr.io/x /x /x\n`),
+  },
+  {
+    what: 'A build that names a stage by its number, or in other letters',
+    object: docker(
+      undefined,
+      `FROM ${corp}\nFROM ${corp} AS TOOLS\nRUN --mount=from=0,target=/x x\nFROM ${corp}\nCOPY --from=tools /x /x\n`,
+    ),
+    rules: corporateOnly,
+  },
+  {
+    what: 'A build whose own stage names no registry, where every name needs one',
+    object: docker(undefined, `FROM ${corp} AS base\nCOPY --from=base /x /x\n`),
+    rules: rulesOf(`${contact}shortNames: reject\n${table}`),
+  },
+  {
+    what: 'A build whose Dockerfile names too many images',
+    object: docker(undefined, Array.from({ length: 501 }, (_none, index) => `FROM public.example.com/x:${index}\n`).join('')),
+  },
+  {
+    what: 'A build whose Dockerfile expands too much',
+    object: docker(
+      undefined,
+      `FROM ${corp}\nENV A=${'a/'.repeat(1_900)}a\n${Array.from({ length: 400 }, (_none, index) => `RUN --mount=from=$A:${index} x\n`).join('')}`,
+    ),
+  },
+  { what: 'An image id', object: pod('sha256:a5') },
   { what: 'A build that pushes where nobody may', object: buildConfig({ strategy: {}, output: { to: image('ghcr.io/somebody/out') } }) },
   {
     what: 'A build of two registries with one place for a secret',

@@ -79,7 +79,7 @@ describe("what Docker Hub's customs refuse", () => {
       ok: false,
       problem: {
         code: 'image-id',
-        message: expect.stringMatching(/^".*" is an image id, not an image name; write the registry and repository it comes from$/),
+        message: expect.stringMatching(/^".*" is an image id, not an image name; write it as REGISTRY\/REPOSITORY@sha256:DIGEST$/),
       },
     });
   });

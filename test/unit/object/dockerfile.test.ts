@@ -285,7 +285,7 @@ describe('a Dockerfile that would cost too much is refused with the reason', () 
   test('with as many images as are allowed it is read', () => {
     expect(imagesOf(`FROM ${a}\n`.repeat(mostImages))).toHaveLength(mostImages);
     expect(() => imagesOf(`FROM ${a}\n`.repeat(mostImages + 1))).toThrow(
-      `must name images in at most ${mostImages} places, and names more; split the build`,
+      `names images in more than ${mostImages} places; copy from one stage instead of repeating the image`,
     );
   });
 });
@@ -326,6 +326,19 @@ test('no text makes the reader throw', () => {
     fc.property(text, (dockerfile) => void imagesIn(dockerfile, { given: new Map([['a', 'b']]), mayGrow: false })),
     runs(1500),
   );
+});
+
+test.each<[string, string, (string | undefined)[]]>([
+  ['the current stage', 'FROM a.io/x AS own\nCOPY --from=own /x /x', [undefined, 'not-earlier']],
+  ['a later stage', 'FROM a.io/x\nCOPY --from=later /x /x\nFROM a.io/y AS later', [undefined, 'not-earlier', undefined]],
+  ['the number of the current stage', 'FROM a.io/x\nCOPY --from=0 /x /x', [undefined, 'not-earlier']],
+  ['no stage at all', 'FROM a.io/x\nCOPY --from=b.io/y /x /x\nCOPY --from=7 /x /x', [undefined, undefined, undefined]],
+  ['a stage that only a variable names', 'ARG Q=p\nFROM a.io/x AS b-p\nFROM b-$Q', [undefined, 'skipped']],
+  ['a number outside COPY', 'FROM a.io/x\nFROM a.io/y\nRUN --mount=from=0,target=/x x', [undefined, undefined, 'number']],
+  ['a name that is no stage for BuildKit', 'FROM a.io/x AS b/c\nFROM b/c', [undefined, 'not-a-name']],
+  ['other letters', 'FROM a.io/x AS BASE\nFROM a.io/y\nCOPY --from=base /x /x', [undefined, undefined, 'other-letters']],
+])('an image that is called like a stage says so: %s', (_what, text, expected) => {
+  expect(imagesIn(text, { given: new Map(), mayGrow: true }).map(({ stage }) => stage)).toEqual(expected);
 });
 
 function imagesOf(text: string, args: Record<string, string | undefined> = {}, mayGrow = true): (string | undefined)[] {

@@ -282,7 +282,7 @@ describe('a field of the wrong type makes the object malformed, and says where',
     {
       kind: 'BuildConfig',
       object: { spec: { source: { dockerfile: `FROM a${'\n'.repeat(131_072)}` } } },
-      problem: 'spec.source.dockerfile must have at most 131072 characters, and has 131078',
+      problem: 'spec.source.dockerfile must have at most 131,072 characters, and has 131,078',
     },
     { kind: 'BuildConfig', object: { spec: { output: { to: 'reg.io/x' } } }, problem: 'spec.output.to must be an object, and is a string' },
     {

@@ -4,6 +4,7 @@ import { connect, type TLSSocket } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { AdmissionAnswer } from '../../../src/admission/response.ts';
 import type { AuditRecord } from '../../../src/audit/record.ts';
+import { formatCount } from '../../../src/object/text.ts';
 import { defaultBodyLimits } from '../../../src/server/limits.ts';
 import { createWebhookServer, type WebhookOptions } from '../../../src/server/webhook.ts';
 import { createCertificateAuthority, issueServerCertificate } from '../../../src/tls/certificates.ts';
@@ -200,7 +201,7 @@ test.each([
   ['as many as fit into 3 MiB', 95_000, false],
 ])('a Pod of %s images', async (_name, count, allowed) => {
   const { body } = await setUp().post(reviewText(podOfContainers(count)));
-  const message = `Pod shop/web cannot be judged: it names ${count} images, and at most 10000 are read`;
+  const message = `Pod shop/web cannot be evaluated: it names ${formatCount(count)} images; at most 10,000 are evaluated`;
   expect(body.response).toMatchObject(allowed ? { uid, allowed } : { uid, allowed, status: { code: 400, message } });
 });
 

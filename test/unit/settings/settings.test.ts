@@ -120,9 +120,9 @@ describe('what cannot be read is refused, in the words in which it was given', (
   test.each<[string, Flags, Environment, readonly string[]]>([
     ['a port as flag', { port: '70000' }, {}, ['--port 70000: a port is a number from 0 to 65535; 0 takes a free one']],
     ['a port as variable', {}, { REGKEEPER_PORT: 'x' }, ['REGKEEPER_PORT=x: a port is a number from 0 to 65535; 0 takes a free one']],
-    ['a choice', { tls: 'magic' }, {}, ['--tls magic: allowed are self, files, dev']],
-    ['a choice in lower case', {}, { REGKEEPER_FAILURE_POLICY: 'ignore' }, ['REGKEEPER_FAILURE_POLICY=ignore: allowed are Fail, Ignore']],
-    ['a switch', {}, { REGKEEPER_REGISTER: 'yes' }, ['REGKEEPER_REGISTER=yes: is true, false, 1 or 0']],
+    ['a choice', { tls: 'magic' }, {}, ['--tls magic: must be `self`, `files` or `dev`']],
+    ['a choice in lower case', {}, { REGKEEPER_FAILURE_POLICY: 'ignore' }, ['REGKEEPER_FAILURE_POLICY=ignore: must be `Fail` or `Ignore`']],
+    ['a switch', {}, { REGKEEPER_REGISTER: 'yes' }, ['REGKEEPER_REGISTER=yes: must be `true`, `false`, `1` or `0`']],
     ['a drain time', { drainSeconds: '-1' }, {}, ['--drain-seconds -1: seconds are a number from 0 to 600']],
     [
       'a timeout',
@@ -158,9 +158,9 @@ describe('what cannot be read is refused, in the words in which it was given', (
       { REGKEEPER_PROT: '1', REGKEEPER_TLS: 'y', REGKEEPER_DEV: 'on' },
       [
         'REGKEEPER_PROT is no setting; did you mean REGKEEPER_PORT?',
-        'REGKEEPER_TLS=y: allowed are self, files, dev',
+        'REGKEEPER_TLS=y: must be `self`, `files` or `dev`',
         '--port x: a port is a number from 0 to 65535; 0 takes a free one',
-        'REGKEEPER_DEV=on: is true, false, 1 or 0',
+        'REGKEEPER_DEV=on: must be `true`, `false`, `1` or `0`',
       ],
     ],
   ])('%s', (_name, flags, env, problems) => {
