@@ -40,7 +40,23 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
   const logged = () => keeper.server?.log().length ?? 0;
 
   /** Generations and log lines by the minute. */
+  /** What an earlier writer left behind has been repaired: a second without a write. */
+  async function settled(): Promise<void> {
+    let before = await generationsOf(admin);
+    await waitFor(
+      async () => {
+        await pause(1_000);
+        const now = await generationsOf(admin);
+        const same = now === before;
+        before = now;
+        return same;
+      },
+      { deadlineSeconds: 30, what: 'the configurations to stay as they are' },
+    );
+  }
+
   async function fight(start: () => Promise<OtherWriter>) {
+    await settled();
     const [lines, generations] = [logged(), await generationsOf(admin)];
     writer = await start();
     const since = performance.now();
@@ -134,9 +150,9 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
       for (const { msg } of warnings(lines)) console.info(`  ${msg}`);
       // The first one may meet the CA that was injected.
       expect(admitted).toBeGreaterThanOrEqual(23);
-      expect(
-        warnings(lines).filter(({ msg }) => String(msg).includes('The annotation cert-manager.io/inject-ca-from was removed')),
-      ).toHaveLength(2);
+      // For a configuration that was repaired a moment ago it is the warning of a repetition.
+      const kinds = warnings(lines).flatMap(({ msg, kind }) => (String(msg).includes('cert-manager.io/inject-ca-from') ? [kind] : []));
+      expect(kinds.sort()).toEqual(['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration']);
     });
 
     test('that asks for no annotation is put back each time, four times a second at most', async () => {
