@@ -80,8 +80,9 @@ export type ApiClient = {
   request<T>(request: ApiRequest): Promise<T>;
   get<T>(path: string, query?: Query): Promise<T>;
   /**
-   * What was kept of all objects, page by page, each with apiVersion and kind; starts over when the server forgets its pages (410).
-   * @throws ApiError, with reason TooLarge where a single response exceeds 64 MiB
+   * What was kept of all objects, page by page, each with apiVersion and kind; starts over when the server forgets its pages (410), twice.
+   * @throws ApiError, with reason TooLarge where a page exceeds 8 MiB, or a single object 16 MiB; with reason Timeout where the pages expired
+   * three times
    */
   list<T extends KubeObject>(path: string, query?: Query, options?: ListOptions<T>): Promise<{ items: T[]; resourceVersion: string }>;
   create<T>(path: string, body: T, query?: Query): Promise<T>;
@@ -153,31 +154,31 @@ export function connectApi(kubeConfig: KubeConfig, { streamsInitialState = false
     });
   }
 
-  async function* listPages<T extends KubeObject>(path: string, query: Query, firstLimit: number | undefined, options: ListOptions<T>) {
+  async function* listPages<T extends KubeObject>(path: string, query: Query, firstLimit: number, options: ListOptions<T>) {
     const { accept, signal, onContact, timeoutMilliseconds = 60_000 } = options;
     let limit = firstLimit;
     let next: string | undefined;
     while (true) {
-      const whole = limit === undefined || limit === 1;
+      const single = limit === 1;
       const request: ApiRequest = { method: 'GET', path, query: { ...query, limit, continue: next }, accept, signal, timeoutMilliseconds };
       let answer: { value: Page<T>; bytes: number };
       try {
-        answer = await exchangeJson<Page<T>>(request, { mostBytes: whole ? largestResponse : largestPage, onContact });
+        answer = await exchangeJson<Page<T>>(request, { mostBytes: single ? largestResponse : largestPage, onContact });
       } catch (error) {
-        if (limit === undefined || whole || !isTooLarge(error)) throw error;
+        if (single || !isTooLarge(error)) throw error;
         limit = Math.floor(limit / 2);
         continue;
       }
       const { value: page, bytes } = answer;
       if (!Array.isArray(page?.items) && page?.items !== null) throw new ApiError(0, 'Unreadable', `GET ${path}: the answer is no list`);
       yield page;
-      if (limit !== undefined && bytes < smallPage) limit = Math.min(2 * limit, mostPerPage);
+      if (bytes < smallPage) limit = Math.min(2 * limit, mostPerPage);
       next = page.metadata?.continue || undefined;
       if (next === undefined) return;
     }
   }
 
-  async function listOnce<T extends KubeObject>(path: string, query: Query, limit: number | undefined, options: ListOptions<T>) {
+  async function listOnce<T extends KubeObject>(path: string, query: Query, limit: number, options: ListOptions<T>) {
     const { keep = (object: T) => object, onBegin } = options;
     const items: T[] = [];
     let resourceVersion = '';
@@ -194,15 +195,19 @@ export function connectApi(kubeConfig: KubeConfig, { streamsInitialState = false
 
   async function list<T extends KubeObject>(path: string, query: Query = {}, options: ListOptions<T> = {}) {
     const { pageSize = 50 } = options;
-    // A continue token lives about five minutes, until etcd is compacted. Whoever is too slow twice asks for everything at once.
-    for (const limit of [pageSize, pageSize]) {
+    // A continue token is valid for about five minutes, until etcd is compacted. The token that comes with a 410 continues with newer objects:
+    // what has changed in earlier pages would be missed. So the list starts again, at last with the largest pages.
+    let expired: ApiError | undefined;
+    for (const limit of [pageSize, pageSize, Math.max(pageSize, mostPerPage)]) {
       try {
         return await listOnce<T>(path, query, limit, options);
       } catch (error) {
         if (!(error instanceof ApiError && error.status === 410)) throw error;
+        expired = error;
       }
     }
-    return listOnce<T>(path, query, undefined, options);
+    // Not a 410, which is routine for a watch and not logged.
+    throw new ApiError(0, 'Timeout', `GET ${path}: the list expired three times before its last page was read`, { cause: expired });
   }
 
   async function* watch<T extends KubeObject>(path: string, query: Query, signal: AbortSignal, options: ReadOptions = {}) {
@@ -301,8 +306,11 @@ function isNotFound(error: unknown): boolean {
 /** In bytes. */
 type ResponseLimits = { readonly mostBytes: number; readonly onContact?: (() => void) | undefined };
 
-/** No response that is read as a whole may be larger: parsed JSON takes several times its text (60,000 names of 17 bytes five times). */
-const largestResponse = 64 * 1024 * 1024;
+/**
+ * No response that is parsed as a whole may be larger. Parsed JSON takes several times its text (60,000 names of 17 bytes five times), so this
+ * is at most some 80 MiB of the 453 MiB of heap that Node takes from the shipped memory limit.
+ */
+const largestResponse = 16 * 1024 * 1024;
 /** Of several objects; a single object is at most 1.5 MiB in etcd, unless it is configured otherwise. */
 const largestPage = 8 * 1024 * 1024;
 const smallPage = 1024 * 1024;
@@ -391,8 +399,8 @@ function oneLine(text: string): string {
   return text.slice(0, 500).replaceAll(/\s+/g, ' ').trim();
 }
 
-/** An etcd value holds 1.5 MiB unless configured otherwise; no object comes near this. */
-const longestLine = 32 * 1024 * 1024;
+/** An event is one object: an etcd value holds 1.5 MiB unless configured otherwise. */
+const longestLine = largestResponse;
 
 /**
  * The lines of a byte stream without their ends. Bytes are joined before they are decoded: the newline byte is part of no

@@ -34,19 +34,20 @@ export type StreamOptions = {
 };
 
 export function watchImageStreams({ client, log, budget, schedule = onTimer }: StreamOptions): WatchedStreams {
+  const store = budget.store<KeptStream>({
+    sizeOf,
+    measure: (namespace, most) =>
+      streams.state() === 'absent'
+        ? Promise.resolve(0)
+        : measureList(client, `/apis/image.openshift.io/v1/namespaces/${namespace}/imagestreams`, (object) => sizeOf(keep(object)), most),
+    reload: () => streams.reload(),
+  });
   const streams: ServedCollection<KeptStream> = watchWhereServed<KeptStream>({
     client,
     groupVersion: 'image.openshift.io/v1',
     plural: 'imagestreams',
     keep,
-    store: budget.store<KeptStream>({
-      sizeOf,
-      measure: (namespace, most) =>
-        streams.state() === 'absent'
-          ? Promise.resolve(0)
-          : measureList(client, `/apis/image.openshift.io/v1/namespaces/${namespace}/imagestreams`, (object) => sizeOf(keep(object)), most),
-      reload: () => streams.reload(),
-    }),
+    store,
     log,
     schedule,
   });
@@ -62,7 +63,7 @@ export function watchImageStreams({ client, log, budget, schedule = onTimer }: S
       if (streams.state() !== 'read') return { kind: 'unknown' };
       const stream = streams.get(namespace, name);
       if (stream) return stream.facts;
-      return budget.isOver(namespace) ? { kind: 'too-large', why: 'its namespace is over its memory budget' } : { kind: 'absent' };
+      return store.isOmitted(namespace) ? { kind: 'too-large', why: 'its namespace is over its memory budget' } : { kind: 'absent' };
     },
     waiting: () => patient && isUnread(),
     async close() {

@@ -43,8 +43,19 @@ export function watchPlatform({ client, log, onChange, schedule = onTimer }: Pla
   let services: Reflector<Service> | undefined;
   /** By the last answer: a right that is missing is a mistake in the installation, which should not get ready. */
   let refused = false;
+  let waitedLongEnough = false;
+  /** Read once, it is valid until something else is read. */
+  let everRead = false;
+  let goesWithout = false;
+
+  const onAnswer = () => {
+    everRead ||= isRead();
+    goesWithout &&= !everRead;
+    onChange();
+  };
   const onFailure = (failure: Error) => {
     refused = failure instanceof ApiError && (failure.status === 401 || failure.status === 403);
+    goWithoutIfDue();
   };
   const configs = watchWhereServed<ImageConfig>({
     client,
@@ -54,42 +65,46 @@ export function watchPlatform({ client, log, onChange, schedule = onTimer }: Pla
     keep: (config) => ({ metadata: identityOf(config), spec: config.spec ?? null, status: config.status ?? null }),
     log,
     schedule,
-    onChange,
+    onChange: onAnswer,
     onFailure,
     onServed(served) {
-      if (served) services ??= watchRegistryService(client, log, onChange, onFailure);
+      if (served) services ??= watchRegistryService(client, log, onAnswer, onFailure);
       else void services?.close();
       if (!served) services = undefined;
-      onChange();
+      onAnswer();
     },
   });
-  let everRead = false;
-  let patient = true;
-  const isRead = () => configs.state() === 'absent' || (configs.state() === 'read' && services?.synced === true);
-  const goesWithout = () => !patient && !everRead && !refused;
   const cancel = schedule(() => {
-    patient = false;
-    if (isRead() || everRead) return;
-    if (goesWithout())
-      log.warn(
-        {},
-        'the images.config.openshift.io of the cluster or the Service of its registry cannot be read: until they can, images of the internal registry are allowed only where rules name it, and names without a registry are denied unless rules say what they mean',
-      );
+    waitedLongEnough = true;
+    goWithoutIfDue();
+  }, longestWait);
+
+  function isRead(): boolean {
+    return configs.state() === 'absent' || (configs.state() === 'read' && services?.synced === true);
+  }
+
+  /** Decided once, with a warning: a refusal that comes later is logged by the watch, and does not make a replica unready that was ready. */
+  function goWithoutIfDue(): void {
+    if (!waitedLongEnough || refused || everRead || goesWithout) return;
+    goesWithout = true;
+    log.warn(
+      {},
+      'the images.config.openshift.io of the cluster or the Service of its registry cannot be read: until they can, images of the internal registry are allowed only where rules name it, and names without a registry are denied unless rules say what they mean',
+    );
     onChange();
-  }, patience);
+  }
+
   return {
     current() {
       if (configs.state() === 'absent') return { internalRegistries: [] };
       if (!isRead()) {
-        if (!goesWithout()) return undefined;
+        if (!goesWithout) return undefined;
         if (configs.state() !== 'read') return { internalRegistries: [], shortNames: 'reject' };
       }
       return readPlatform(configs.get(undefined, 'cluster'), services?.get(registryService.namespace, registryService.name));
     },
     missing() {
-      // Read once, it holds until something else is read.
-      everRead ||= isRead();
-      return everRead || goesWithout() ? undefined : 'what the cluster says of its own registries has not been read yet';
+      return everRead || goesWithout ? undefined : 'what the cluster says of its own registries has not been read yet';
     },
     async close() {
       cancel();
@@ -102,7 +117,7 @@ export function watchPlatform({ client, log, onChange, schedule = onTimer }: Pla
  * How long the start waits, in milliseconds. An API that does not answer must not stop everything that does not depend on it; what does is
  * evaluated strictly meanwhile.
  */
-const patience = 20_000;
+const longestWait = 20_000;
 
 const registryService = { namespace: 'openshift-image-registry', name: 'image-registry' };
 

@@ -430,7 +430,8 @@ export function identitySize({ name, namespace = '', uid = '', resourceVersion =
   return 2 * (name.length + namespace.length) + uid.length + resourceVersion.length;
 }
 
-function sameVersion({ metadata: one }: KubeObject, { metadata: other }: KubeObject): boolean {
+/** False where an object has no resourceVersion. */
+export function sameVersion({ metadata: one }: KubeObject, { metadata: other }: KubeObject): boolean {
   return one.resourceVersion !== undefined && one.resourceVersion === other.resourceVersion && one.uid === other.uid;
 }
 

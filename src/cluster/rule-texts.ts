@@ -3,7 +3,7 @@ import { isDocumentKey, type RulesConfigMap } from '../rules/config-map.ts';
 import { addSizes, fits, namespaceQuota, noRules, type RulesSize, sizeOf } from '../rules/namespace-quota.ts';
 import type { KubeObject } from './api.ts';
 import type { CollectionStore } from './collection-store.ts';
-import { identityOf } from './reflector.ts';
+import { identityOf, sameVersion } from './reflector.ts';
 
 /** A rules ConfigMap as it is held. */
 export type ConfigMap = KubeObject &
@@ -29,11 +29,16 @@ export function keepRules(of: 'cluster' | 'namespace'): (configMap: ConfigMap) =
 
 /** More than one quota is there only while ConfigMaps are being rewritten, or in vain. */
 const quotasPerNamespace = 2;
-/** In characters. Rules of 500 namespaces that use all of their quota. */
-const mostInAll = 500 * namespaceQuota.characters;
+/** With their texts or without. No more than 20 can be in force. */
+const mostConfigMaps = 200;
+/**
+ * In characters, of one or two bytes each: rules of 128 namespaces that use all of their quota, at most 32 MiB. While everything is listed
+ * again, texts that have changed are in memory twice.
+ */
+const mostInAll = 128 * namespaceQuota.characters;
 
 export type RuleTexts = CollectionStore<ConfigMap> & {
-  /** Whether a ConfigMap whose text is not held would fit now, so that reading everything again is of use. */
+  /** Whether a ConfigMap that was left out, or its text, would fit now, so that reading everything again is of use. */
   hasRoomAgain(): boolean;
 };
 
@@ -42,14 +47,17 @@ export type RuleTexts = CollectionStore<ConfigMap> & {
  * each whose text was left out before and is there now, although it has not changed.
  */
 export function createRuleTexts(onHeld: (configMap: ConfigMap) => void, inAll = mostInAll): RuleTexts {
-  let current = new TextMap(inAll);
+  let current = new TextMap(inAll, () => undefined);
   return {
-    create: () => new TextMap(inAll),
+    create: () => new TextMap(inAll, (key) => current.get(key)),
     adopt(store) {
       if (!(store instanceof TextMap)) throw new Error('a store of another collection');
       const before = current;
       current = store;
-      for (const [key, configMap] of store) if (before.get(key)?.unheld && !configMap.unheld) onHeld(configMap);
+      for (const [key, configMap] of store) {
+        const known = before.get(key);
+        if (known?.unheld && !configMap.unheld && sameVersion(known, configMap)) onHeld(configMap);
+      }
     },
     hasRoomAgain: () => current.hasRoomAgain(),
   };
@@ -57,21 +65,34 @@ export function createRuleTexts(onHeld: (configMap: ConfigMap) => void, inAll = 
 
 class TextMap extends Map<string, ConfigMap> {
   readonly #inAll: number;
+  readonly #known: (key: string) => ConfigMap | undefined;
   readonly #held = new Map<string, RulesSize>();
+  readonly #counts = new Map<string, number>();
+  /** Namespaces with more ConfigMaps than are kept. */
+  readonly #crowded = new Set<string>();
   #total = 0;
-  /** Namespaces in which a text was left out for lack of room, and something has become smaller since. */
-  readonly #freed = new Set<string>();
+  /** Whether something has become smaller since `hasRoomAgain` was called. */
+  #freed = false;
 
-  constructor(inAll: number) {
+  /** `known` is what the list before has by this key. */
+  constructor(inAll: number, known: (key: string) => ConfigMap | undefined) {
     super();
     this.#inAll = inAll;
+    this.#known = known;
   }
 
   override set(key: string, configMap: ConfigMap): this {
+    const known = this.#known(key);
     this.delete(key);
     const namespace = namespaceOf(configMap);
-    if (configMap.unheld || this.#admits(namespace, measure(configMap))) super.set(key, configMap);
-    else super.set(key, withoutTexts(configMap));
+    // One that may be in force stays, in whatever order a new list comes.
+    if (this.#countOf(namespace) >= mostConfigMaps && (!known || known.unheld)) {
+      this.#crowded.add(namespace);
+      return this;
+    }
+    // A text that has not changed is not in memory a second time while everything is listed again.
+    const kept = known && !known.unheld && sameVersion(known, configMap) ? known : configMap;
+    super.set(key, kept.unheld || this.#admits(namespace, measure(kept)) ? kept : withoutTexts(kept));
     this.#add(namespace, heldBy(this.get(key)), 1);
     return this;
   }
@@ -83,13 +104,12 @@ class TextMap extends Map<string, ConfigMap> {
   }
 
   hasRoomAgain(): boolean {
-    if (this.#freed.size === 0) return false;
-    const freed = new Set(this.#freed);
-    this.#freed.clear();
-    for (const configMap of this.values()) {
-      const namespace = namespaceOf(configMap);
-      if (configMap.unheld && fits(configMap.unheld) && freed.has(namespace) && this.#admits(namespace, configMap.unheld)) return true;
-    }
+    if (!this.#freed) return false;
+    this.#freed = false;
+    // Half: otherwise each ConfigMap that comes and goes would make room.
+    for (const namespace of this.#crowded) if (this.#countOf(namespace) <= mostConfigMaps / 2) return true;
+    for (const configMap of this.values())
+      if (configMap.unheld && fits(configMap.unheld) && this.#admits(namespaceOf(configMap), configMap.unheld)) return true;
     return false;
   }
 
@@ -102,12 +122,19 @@ class TextMap extends Map<string, ConfigMap> {
     );
   }
 
+  #countOf(namespace: string): number {
+    return this.#counts.get(namespace) ?? 0;
+  }
+
   #add(namespace: string, { documents, characters }: RulesSize, sign: 1 | -1): void {
     const size = addSizes(this.#held.get(namespace) ?? noRules, { documents: sign * documents, characters: sign * characters });
     if (size.documents > 0) this.#held.set(namespace, size);
     else this.#held.delete(namespace);
+    const count = this.#countOf(namespace) + sign;
+    if (count > 0) this.#counts.set(namespace, count);
+    else this.#counts.delete(namespace);
     this.#total += sign * characters;
-    if (sign < 0) this.#freed.add(namespace);
+    if (sign < 0) this.#freed = true;
   }
 }
 

@@ -17,25 +17,14 @@ type KeptAccount = KubeObject & { readonly facts: ServiceAccountFacts };
 export type AccountOptions = { readonly client: ApiClient; readonly log: Log; readonly budget: NamespaceBudget };
 
 export function watchServiceAccounts({ client, log, budget }: AccountOptions): WatchedAccounts {
-  const enforcing = createEnforcingAccounts();
-  const keep = (object: KubeObject): KeptAccount => {
-    const facts = readServiceAccount(object as unknown as JsonObject);
-    const onlyListed = facts.kind !== 'absent' && facts.kind !== 'unknown' && facts.onlyListedSecrets;
-    enforcing.note(object.metadata.namespace ?? '', object.metadata.name, onlyListed);
-    return { metadata: identityOf(object), facts };
-  };
-  const watch: Reflector<KeptAccount> = watchCollection<KeptAccount>({
-    client,
-    path: '/api/v1/serviceaccounts',
-    keep,
-    store: budget.store<KeptAccount>({
-      sizeOf,
-      measure: (namespace, most) =>
-        measureList(client, `/api/v1/namespaces/${namespace}/serviceaccounts`, (object) => sizeOf(keep(object)), most),
-      reload: () => watch.reload(),
-    }),
-    log,
+  const store = budget.store<KeptAccount>({
+    sizeOf,
+    flags: allowsOnlyListed,
+    measure: (namespace, most) =>
+      measureList(client, `/api/v1/namespaces/${namespace}/serviceaccounts`, (object) => sizeOf(keep(object)), most),
+    reload: () => watch.reload(),
   });
+  const watch: Reflector<KeptAccount> = watchCollection<KeptAccount>({ client, path: '/api/v1/serviceaccounts', keep, store, log });
   return {
     get synced() {
       return watch.synced;
@@ -43,15 +32,19 @@ export function watchServiceAccounts({ client, log, budget }: AccountOptions): W
     get(namespace, name) {
       const account = watch.get(namespace, name);
       if (account) return account.facts;
-      if (!budget.isOver(namespace)) return { kind: 'absent' };
-      return {
-        kind: 'too-large',
-        why: 'its namespace is over its memory budget',
-        onlyListedSecrets: enforcing.has(namespace, name),
-      };
+      if (!store.isOmitted(namespace)) return { kind: 'absent' };
+      return { kind: 'too-large', why: 'its namespace is over its memory budget', onlyListedSecrets: store.isFlagged(namespace, name) };
     },
     close: () => watch.close(),
   };
+}
+
+function keep(object: KubeObject): KeptAccount {
+  return { metadata: identityOf(object), facts: readServiceAccount(object as unknown as JsonObject) };
+}
+
+function allowsOnlyListed({ facts }: KeptAccount): boolean {
+  return facts.kind !== 'absent' && facts.kind !== 'unknown' && facts.onlyListedSecrets;
 }
 
 /** Measured: 100,000 accounts with three short names take 54 MiB, for which this counts 53. */
@@ -84,28 +77,4 @@ export async function measureList(client: ApiClient, path: string, sizeOf: (obje
     if (!enough.signal.aborted) throw error;
   }
   return bytes;
-}
-
-/** So many accounts of a namespace are known by name to allow only listed secrets; with more, all of the namespace count as such. */
-const mostEnforcing = 1_000;
-
-/** Which accounts allow only the secrets they list: known too where nothing else is held of them. */
-function createEnforcingAccounts() {
-  const byNamespace = new Map<string, Set<string>>();
-  return {
-    note(namespace: string, name: string, enforces: boolean): void {
-      const names = byNamespace.get(namespace);
-      if (!enforces) {
-        if (names?.delete(name) && names.size === 0) byNamespace.delete(namespace);
-      } else if (!names) {
-        byNamespace.set(namespace, new Set([name]));
-      } else if (names.size < mostEnforcing) {
-        names.add(name);
-      }
-    },
-    has(namespace: string, name: string): boolean {
-      const names = byNamespace.get(namespace);
-      return names !== undefined && (names.has(name) || names.size >= mostEnforcing);
-    },
-  };
 }

@@ -29,7 +29,7 @@ export type ServedCollection<T extends KubeObject> = {
  * Where it is gone, so are its objects; where only the server behind it does not answer (an aggregated API), what was read last holds.
  */
 export function watchWhereServed<T extends KubeObject>(options: ServedOptions<T>): ServedCollection<T> {
-  const { client, log, groupVersion, plural, namespace, onServed, schedule } = options;
+  const { client, log, groupVersion, plural, namespace, store, onServed, schedule } = options;
   const path = `/apis/${groupVersion}/${namespace === undefined ? '' : `namespaces/${namespace}/`}${plural}`;
   let served: boolean | undefined;
   let watch: Reflector<T> | undefined;
@@ -61,6 +61,8 @@ export function watchWhereServed<T extends KubeObject>(options: ServedOptions<T>
     const ended = watch;
     watch = undefined;
     await ended?.close();
+    // The store would keep the objects that were read last, and count them.
+    if (ended && store) store.adopt(store.create());
   }
 
   return {

@@ -160,7 +160,7 @@ export const ownMetrics = {
   },
   heldBytes: {
     name: 'regkeeper_facts_held_bytes',
-    help: 'What the names and tags of service accounts and image streams that are held take, about.',
+    help: 'Approximate memory, in bytes, of the cached names and tags of service accounts and image streams.',
     labelNames: [],
   },
   overBudget: {

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -211,20 +212,33 @@ describe('list', () => {
     ]);
   });
 
-  test('starts over when its pages have expired, and at last asks for everything at once', async () => {
-    const first = listing('10', [configMap('gone', '1')], 'next');
-    const expired = refusing(410, 'Expired');
-    const { client, received } = await connected([first, expired, first, expired, listing('20', [configMap('a', '11')])]);
+  const first = listing('10', [configMap('gone', '1')], 'next');
+  const expired = refusing(410, 'Expired');
+
+  test('starts over when its pages have expired, and at last with the largest pages', async () => {
+    const script = [first, expired, first, expired, listing('20', [configMap('a', '11')], 'more'), listing('20', [configMap('b', '12')])];
+    const { client, received } = await connected(script);
     const { items, resourceVersion } = await client.list(path);
-    expect(items.map((each) => each.metadata.name)).toEqual(['a']);
+    expect(items.map((each) => each.metadata.name)).toEqual(['a', 'b']);
     expect(resourceVersion).toBe('20');
     expect(received.map((each) => [each.query.limit, each.query.continue])).toEqual([
       ['50', undefined],
       ['100', 'next'],
       ['50', undefined],
       ['100', 'next'],
-      [undefined, undefined],
+      ['500', undefined],
+      ['500', 'more'],
     ]);
+  });
+
+  test('that expires three times fails, and is never requested without a limit', async () => {
+    const { client, received } = await connected([first, expired, first, expired, first, expired]);
+    await expect(client.list(path)).rejects.toMatchObject({
+      status: 0,
+      reason: 'Timeout',
+      message: `GET ${path}: the list expired three times before its last page was read`,
+    });
+    expect(received.map((each) => each.query.limit)).toEqual(['50', '100', '50', '100', '500', '500']);
   });
 
   const page = (megabytes: number, next = ''): Answer => {
@@ -252,22 +266,27 @@ describe('list', () => {
     expect(received.map((each) => each.query.limit)).toEqual(['4', '2', '1']);
   });
 
-  test('a response of more than 64 MiB is aborted and named', async () => {
+  test.each<[what: string, method: string, ask: (client: ApiClient) => Promise<unknown>]>([
+    ['a list of one object', 'GET', (client) => client.list(path, {}, { pageSize: 1 })],
+    ['an object', 'GET', (client) => client.get(path)],
+    ['an answer to a write', 'PUT', (client) => client.replace(path, {})],
+  ])('%s of more than 16 MiB is aborted and named', async (_what, method, ask) => {
     let written = 0;
     const endless: Answer = async (response) => {
       const chunk = 'x'.repeat(1024 * 1024);
+      const closed = once(response, 'close');
       while (!response.destroyed && written < 200) {
         written += 1;
-        if (!response.write(chunk)) await new Promise((resolve) => response.once('drain', resolve).once('close', resolve));
+        if (!response.write(chunk)) await Promise.race([once(response, 'drain'), closed]);
       }
     };
     const { client } = await connected([endless]);
-    await expect(client.list(path, {}, { pageSize: 1 })).rejects.toMatchObject({
+    await expect(ask(client)).rejects.toMatchObject({
       status: 0,
       reason: 'TooLarge',
-      message: `GET ${path}: the response was aborted: it is larger than 64 MiB`,
+      message: `${method} ${path}: the response was aborted: it is larger than 16 MiB`,
     });
-    expect(written).toBeLessThan(100);
+    expect(written).toBeLessThan(60);
   });
 
   test('nothing is held of what keep leaves out, and a list that starts over says so', async () => {

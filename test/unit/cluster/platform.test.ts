@@ -154,6 +154,36 @@ describe('watched', () => {
     expect(platform.current()).toBeUndefined();
   });
 
+  test('after a refusal, an API that does not answer is reported when it is gone without, and stays so', async () => {
+    const { api, time, platform, log, changes } = watching({ [configPath]: config(hostname) });
+    const forbidden = new ApiError(403, 'Forbidden', 'images is forbidden');
+    const { list } = api.client;
+    const failingWith = async (failure: ApiError) => {
+      let failed = 0;
+      api.client.list = () => {
+        failed += 1;
+        return Promise.reject(failure);
+      };
+      await expect.poll(() => failed, { timeout: 10_000 }).toBeGreaterThan(1);
+      await setImmediate();
+    };
+    await failingWith(forbidden);
+    time.passTime();
+    expect(platform.missing()).toBeDefined();
+    const before = changes();
+    await failingWith(unavailable);
+    expect(platform.missing()).toBeUndefined();
+    expect(changes()).toBe(before + 1);
+    const warnings = () => log.lines.filter(({ message }) => message.includes('names without a registry are denied'));
+    expect(warnings()).toHaveLength(1);
+    await failingWith(forbidden);
+    expect(platform.missing()).toBeUndefined();
+    expect(platform.current()).toEqual({ internalRegistries: [], shortNames: 'reject' });
+    api.client.list = list;
+    await expect.poll(() => platform.current()?.internalRegistries.length, { timeout: 20_000 }).toBe(2);
+    expect(warnings()).toHaveLength(1);
+  });
+
   test('what is installed later is found, and what is gone again is forgotten', async () => {
     const { api, time, platform, groups } = watching({}, []);
     await expect.poll(() => platform.current()).toEqual({ internalRegistries: [] });

@@ -67,6 +67,63 @@ test('all namespaces together have a limit too', () => {
   expect([...store.values()].filter(({ unheld }) => !unheld)).toHaveLength(3);
 });
 
+test('a ConfigMap that was left out for lack of room in all namespaces fits when another namespace deletes one', () => {
+  const texts = createRuleTexts(() => undefined, quota);
+  const store = texts.create();
+  texts.adopt(store);
+  store.set('team-a/own', configMap('own', [quota]));
+  store.set('team-b/own', configMap('own', [quota], 'team-b'));
+  expect(store.get('team-b/own')?.unheld).toBeDefined();
+  store.delete('team-a/own');
+  expect(texts.hasRoomAgain()).toBe(true);
+});
+
+test('a list that replaces another one shares the texts that have not changed', () => {
+  const texts = createRuleTexts(() => undefined);
+  const before = texts.create();
+  for (const name of ['same', 'changed']) before.set(`team-a/${name}`, configMap(name, [10]));
+  texts.adopt(before);
+  const next = texts.create();
+  next.set('team-a/same', configMap('same', [10]));
+  const changed = configMap('changed', [20]);
+  next.set('team-a/changed', { ...changed, metadata: { ...changed.metadata, resourceVersion: '2' } });
+  expect(next.get('team-a/same')).toBe(before.get('team-a/same'));
+  expect(next.get('team-a/changed')?.data).toEqual(changed.data);
+});
+
+test('of a namespace 200 ConfigMaps are kept', () => {
+  const store = createRuleTexts(() => undefined).create();
+  for (let index = 0; index < 1_000; index += 1) store.set(`team-a/${index}`, configMap(`${index}`, [1]));
+  store.set('team-b/own', configMap('own', [1], 'team-b'));
+  expect(store.size).toBe(201);
+  expect(store.get('team-b/own')?.unheld).toBeUndefined();
+});
+
+test('a ConfigMap with its text is kept when a new list has many others before it', () => {
+  const texts = createRuleTexts(() => undefined);
+  const before = texts.create();
+  before.set('team-a/own', configMap('own', [1]));
+  texts.adopt(before);
+  const next = texts.create();
+  for (let index = 0; index < 300; index += 1) next.set(`team-a/${index}`, keepRules('namespace')(configMap(`${index}`, [quota + 1])));
+  next.set('team-a/own', configMap('own', [1]));
+  expect(next.get('team-a/own')?.unheld).toBeUndefined();
+  expect(next.has('team-a/own')).toBe(true);
+  expect(next.size).toBe(201);
+});
+
+test('a namespace with more ConfigMaps than are kept is read again when it has half as many', () => {
+  const texts = createRuleTexts(() => undefined);
+  const store = texts.create();
+  texts.adopt(store);
+  const tooLong = (index: number) => keepRules('namespace')(configMap(`${index}`, [quota + 1]));
+  for (let index = 0; index < 201; index += 1) store.set(`team-a/${index}`, tooLong(index));
+  for (let index = 0; index < 99; index += 1) store.delete(`team-a/${index}`);
+  expect(texts.hasRoomAgain()).toBe(false);
+  store.delete('team-a/99');
+  expect(texts.hasRoomAgain()).toBe(true);
+});
+
 test('a version that is shorter takes less, and one that is deleted nothing', () => {
   const texts = createRuleTexts(() => undefined);
   const store = texts.create();

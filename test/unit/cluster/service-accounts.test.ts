@@ -116,6 +116,15 @@ describe('a namespace with more than its budget', () => {
     expect(facts.current()?.serviceAccount('evil', 'lax')).toMatchObject({ onlyListedSecrets: true });
   });
 
+  test('forgets an account that is deleted, with what it allows', async () => {
+    const { api, facts, ready } = watching([account('evil', 'strict', { enforcing: true }), ...many('evil', 500)]);
+    await ready();
+    const onlyListed = () => facts.current()?.serviceAccount('evil', 'strict');
+    expect(onlyListed()).toMatchObject({ onlyListedSecrets: true });
+    api.remove(path('evil', 'strict'));
+    await expect.poll(onlyListed).toMatchObject({ kind: 'too-large', onlyListedSecrets: false });
+  });
+
   test('comes back when it has shrunk, and not while it is just below', async () => {
     const { api, time, facts, ready, kindOf, log } = watching(many('evil', 100));
     await ready();

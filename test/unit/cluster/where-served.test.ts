@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
-import { expect, test } from 'vitest';
-import type { ApiClient } from '../../../src/cluster/api.ts';
+import { expect, onTestFinished, test } from 'vitest';
+import type { ApiClient, KubeObject } from '../../../src/cluster/api.ts';
+import type { CollectionStore } from '../../../src/cluster/collection-store.ts';
 import { watchWhereServed } from '../../../src/cluster/where-served.ts';
 import { handSchedule, memoryApi } from './memory-api.ts';
 import { recordingLog } from './scripted-api.ts';
@@ -17,4 +18,24 @@ test('closed while it is asked whether the API is there, it starts no watch', as
   await setImmediate();
   expect(client.followed?.size).toBe(0);
   expect(told).toEqual([]);
+});
+
+test('an API that is not served any more leaves nothing in the store', async () => {
+  const groups = ['a.b'];
+  const api = memoryApi({ '/apis/a.b/v1/cs/one': { metadata: { name: 'one' } } }, { groups });
+  let adopted: ReadonlyMap<string, KubeObject> = new Map();
+  const store: CollectionStore<KubeObject> = {
+    create: () => new Map(),
+    adopt(map) {
+      adopted = map;
+    },
+  };
+  const time = handSchedule(1_000);
+  const options = { client: api.client, groupVersion: 'a.b/v1', plural: 'cs', log: recordingLog(), schedule: time.schedule, store };
+  const served = watchWhereServed(options);
+  onTestFinished(() => served.close());
+  await expect.poll(() => [...adopted.keys()]).toEqual(['/one']);
+  groups.pop();
+  await expect.poll(time.passing(() => served.state())).toBe('absent');
+  await expect.poll(() => adopted.size).toBe(0);
 });
