@@ -175,8 +175,8 @@ export type Counted = {
 };
 
 /**
- * The record itself where it shows everything, so that counting costs nothing. Names of rules are whole in either case: a long one would
- * otherwise have another series in the metrics with each record that is cut.
+ * The record itself where it shows everything, so that counting costs nothing. Names and places of rules are whole in either case: by
+ * their place the metrics tell the rules of the cluster from those of a namespace.
  */
 export function countOf({ webhook, decision }: Pick<AuditedEvent, 'webhook' | 'decision'>, record: AuditRecord): Counted {
   if (decision?.kind !== 'decided' || record.truncated === undefined) return record;
