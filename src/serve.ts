@@ -113,8 +113,13 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
   };
   const news = createRuleNews();
   const parsers = { cluster: createDocumentParser(), namespaces: createDocumentParser(namespaceLimits) };
-  const closers: (() => unknown)[] = [() => parsers.cluster.close(), () => parsers.namespaces.close()];
   let intake: RuleIntake | undefined;
+  const closers: (() => unknown)[] = [
+    // Before the parsers: what still waits would be refused for no other reason than that the program ends.
+    () => intake?.close(),
+    () => parsers.cluster.close(),
+    () => parsers.namespaces.close(),
+  ];
   const intoBook: IntakeOptions = {
     book,
     parsers,

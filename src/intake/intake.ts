@@ -20,6 +20,11 @@ export type RuleIntake = {
   opening(): string | undefined;
   /** Namespaces whose rules have changed and wait to be read. */
   waiting(): number;
+  /**
+   * Drops what waits and what is being read: nothing reaches the book or `onChange` from now on, and nothing counts as refused because its
+   * thread ends. To be called before the parsers are closed.
+   */
+  close(): void;
 };
 
 export type IntakeOptions = {
@@ -35,9 +40,15 @@ export type IntakeOptions = {
 export function createRuleIntake({ book, parsers, onChange, onSkipped = () => undefined, timings }: IntakeOptions): RuleIntake {
   const namespaces = createNamespaceQueue({ book, parser: parsers.namespaces, onChange, onSkipped, timings });
   let last: Promise<void> = Promise.resolve();
+  let closed = false;
 
-  function inTurn(work: () => Promise<readonly RulesChange[]>): Promise<void> {
-    const turn = last.then(work).then(onChange);
+  /** What `read` gives is taken over at once, unless it was read while the program ended. */
+  function inTurn<Read>(read: () => Promise<Read>, takeOver: (read: Read) => readonly RulesChange[]): Promise<void> {
+    const turn = last.then(async () => {
+      if (closed) return;
+      const done = await read();
+      if (!closed) onChange(takeOver(done));
+    });
     // A failure is the caller's to tell; who comes next goes on.
     last = turn.catch(() => undefined);
     return turn;
@@ -53,17 +64,24 @@ export function createRuleIntake({ book, parsers, onChange, onSkipped = () => un
     async open(bundles, lastGood = []) {
       const ofNamespaces = bundles.filter(({ scope }) => scope?.kind === 'namespace');
       const ofCluster = bundles.filter(({ scope }) => scope?.kind !== 'namespace');
-      const opened = inTurn(async () => book.open(await readAll(ofCluster), await readAll(lastGood)));
+      const opened = inTurn(
+        async () => [await readAll(ofCluster), await readAll(lastGood)] as const,
+        (read) => book.open(...read),
+      );
       await Promise.all([opened, namespaces.open(ofNamespaces, opened)]);
     },
     offer: (bundle) =>
       bundle.scope?.kind === 'namespace'
         ? namespaces.offer(bundle, bundle.scope.namespace)
-        : inTurn(async () => book.offer(await readInTurns(bundle, parsers.cluster.parse))),
+        : inTurn(() => readInTurns(bundle, parsers.cluster.parse), book.offer),
     withdraw: (id, scope) =>
-      scope?.kind === 'namespace' ? namespaces.withdraw(id, scope.namespace) : inTurn(async () => book.withdraw(id)),
+      scope?.kind === 'namespace' ? namespaces.withdraw(id, scope.namespace) : inTurn(async () => id, book.withdraw),
     isUnread: namespaces.isUnread,
     opening: namespaces.opening,
     waiting: namespaces.waiting,
+    close() {
+      closed = true;
+      namespaces.close();
+    },
   };
 }

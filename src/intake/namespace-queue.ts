@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { setImmediate as otherWork, setTimeout as pause } from 'node:timers/promises';
 import type { Bundle, ReadBundle, RuleBook, RulesChange, RulesStep } from '../rules/book.ts';
-import { addSizes, fits, noRules, sizeOf } from '../rules/namespace-quota.ts';
+import { addSizes, noRules, sizeOf } from '../rules/namespace-quota.ts';
 import { mostProblems } from '../rules/parse.ts';
 import { firstProblems } from '../rules/problem.ts';
 import type { DocumentParser, TextToParse } from './parser.ts';
@@ -17,6 +17,8 @@ export type NamespaceQueue = {
   isUnread(namespace: string): boolean;
   opening(): string | undefined;
   waiting(): number;
+  /** Drops what waits and what is being read: nothing is offered to the book or reported from now on. */
+  close(): void;
 };
 
 /** In milliseconds. */
@@ -65,7 +67,7 @@ type Lane = {
   readonly opening: Set<string>;
   /** By the id of a bundle, a hash of the texts whose reading led to something that lasts. */
   readonly known: Map<string, string>;
-  /** Bundles that were too much when their turn came. */
+  /** Bundles that were too much when their turn came: no more than the watch holds of the namespace. */
   readonly overQuota: Map<string, () => Bundle | undefined>;
   running: boolean;
 };
@@ -76,8 +78,10 @@ export function createNamespaceQueue({ book, parser, onChange, onSkipped, timing
   const turns = createTurns();
   const takeOver = createTaking();
   let openedAt: number | undefined;
+  let closed = false;
 
   function enqueue(namespace: string, id: string, action: Action, begin = true): Promise<void> {
+    if (closed) return Promise.resolve();
     const lane = lanes.get(namespace) ?? newLane(namespace);
     lanes.set(namespace, lane);
     const work = lane.works.get(id) ?? { action, done: withResolvers() };
@@ -92,20 +96,24 @@ export function createNamespaceQueue({ book, parser, onChange, onSkipped, timing
     lane.running = true;
     // What the same event of a watch brings is read together.
     await otherWork();
-    while (lane.works.size > 0) {
+    while (lane.works.size > 0 && !closed) {
       const taken = new Map<string, Work>();
       const spent = { milliseconds: 0 };
       try {
         const steps = await readRound(lane, taken, spent);
-        if (steps.length > 0) await takeOver(steps);
+        if (steps.length > 0 && !closed) await takeOver(steps);
         for (const id of taken.keys()) lane.opening.delete(id);
         for (const { done } of taken.values()) done.resolve();
-        retryOverQuota(lane);
+        if (lane.overQuota.size > 0) await retryOverQuota(lane, spent);
       } catch (error) {
         // A failure is the caller's to log; the next round goes on.
-        for (const [id, { done }] of taken) {
+        for (const [id, work] of taken) {
+          // Not tried once a second for ever. A newer version that came meanwhile is another work.
+          if (lane.works.get(id) === work) lane.works.delete(id);
           lane.known.delete(id);
-          done.reject(error);
+          // The failure is logged. As with a document that cannot be read, the rules of the cluster alone count then.
+          lane.opening.delete(id);
+          work.done.reject(error);
         }
       }
       await sleep(Math.max(betweenRounds, restFactor * spent.milliseconds));
@@ -121,22 +129,28 @@ export function createNamespaceQueue({ book, parser, onChange, onSkipped, timing
     // As of now: what comes while this is read waits for the next round.
     for (const [id, work] of [...lane.works]) {
       if (taken.size === mostInRound) break;
+      if (closed) break;
+      // Before anything can fail, so that the failure is that of this work.
+      taken.set(id, work);
       const { action } = work;
       const bundle = action === 'withdraw' ? undefined : action.newest();
       const tooMuch = bundle && book.refuseUnread(bundle);
       if (bundle && !tooMuch) {
+        // With the others of this round it may be too much, and the next round tells.
+        if (steps.length > 0 && book.refuseUnread(bundle, size)) {
+          taken.delete(id);
+          break;
+        }
         size = addSizes(size, sizeOf(bundle));
-        if (!fits(size) && steps.length > 0) break;
       }
       lane.works.delete(id);
       lane.overQuota.delete(id);
-      taken.set(id, work);
       if (action === 'withdraw') {
         lane.known.delete(id);
         steps.push({ withdraw: id });
       } else if (bundle && tooMuch) {
         lane.known.delete(id);
-        if (bundle.again && lane.overQuota.size < mostInRound) lane.overQuota.set(id, bundle.again);
+        if (bundle.again) lane.overQuota.set(id, bundle.again);
         steps.push({ offer: tooMuch });
       } else if (bundle) {
         const read = await readOne(lane, bundle, spent);
@@ -166,11 +180,20 @@ export function createNamespaceQueue({ book, parser, onChange, onSkipped, timing
     return read;
   }
 
-  /** There may be room now for what was too much before. */
-  function retryOverQuota(lane: Lane): void {
-    for (const [id, again] of lane.overQuota) {
-      const bundle = lane.works.has(id) ? undefined : again();
-      if (bundle && !book.refuseUnread(bundle)) lane.works.set(id, { action: { newest: again }, done: withResolvers() });
+  /**
+   * There may be room now for what was too much before. All are measured, however many: the last may be the only one that fits. What that
+   * takes counts as the namespace's work.
+   */
+  async function retryOverQuota(lane: Lane, spent: { milliseconds: number }): Promise<void> {
+    const entries = [...lane.overQuota];
+    for (let from = 0; from < entries.length && !closed; from += mostInRound) {
+      await otherWork();
+      const started = now();
+      for (const [id, again] of entries.slice(from, from + mostInRound)) {
+        const bundle = lane.works.has(id) || !lane.overQuota.has(id) ? undefined : again();
+        if (bundle && !book.refuseUnread(bundle)) lane.works.set(id, { action: { newest: again }, done: withResolvers() });
+      }
+      spent.milliseconds += now() - started;
     }
   }
 
@@ -186,7 +209,7 @@ export function createNamespaceQueue({ book, parser, onChange, onSkipped, timing
         ready = ready.slice(mostTakenTogether);
         const started = now();
         try {
-          onChange(await takeTogether(together.flatMap(({ steps }) => steps)));
+          if (!closed) onChange(await takeTogether(together.flatMap(({ steps }) => steps)));
           for (const { done } of together) done.resolve();
         } catch (error) {
           for (const { done } of together) done.reject(error);
@@ -239,6 +262,13 @@ export function createNamespaceQueue({ book, parser, onChange, onSkipped, timing
       return `the rules of ${left} namespaces have not been read yet`;
     },
     waiting: () => [...lanes.values()].filter(({ works }) => works.size > 0).length,
+    close() {
+      closed = true;
+      for (const { works } of lanes.values()) {
+        for (const { done } of works.values()) done.resolve();
+        works.clear();
+      }
+    },
   };
 }
 

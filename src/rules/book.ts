@@ -1,6 +1,7 @@
+import { createByScope } from './by-scope.ts';
 import { compileRuleSet } from './compile.ts';
 import { createNamespaceBook } from './namespace-book.ts';
-import { addSizes, noRules, type RulesSize, refuseOverQuota, sizeOf } from './namespace-quota.ts';
+import { addSizes, largerOf, mostSources, noRules, type RulesSize, refuseOverQuota, sizeOf } from './namespace-quota.ts';
 import { mostLookedAt, type NamespaceRuleSet, widening, withNamespaceRules } from './namespace-rules.ts';
 import { mostProblems, type ParsedDocument, type ParseResult, parseRulesDocument, type RuleScope } from './parse.ts';
 import { type DocumentStart, firstProblems, type Problem, type RuleSource } from './problem.ts';
@@ -85,8 +86,11 @@ export type RuleBook = {
   offer(read: ReadBundle): readonly RulesChange[];
   /** Several steps at once: what is in force is put together once, and all changes lead from what was before the first to what is after the last. */
   change(steps: readonly RulesStep[]): readonly RulesChange[];
-  /** The refusal of a namespace's bundle that is too much to be parsed, beside those of its namespace that are held already. */
-  refuseUnread(bundle: Bundle): ReadBundle | undefined;
+  /**
+   * The refusal of a namespace's bundle that is too much to be parsed, beside those of its namespace that are held already. `beside` is what
+   * has been read of the namespace and is still to be offered.
+   */
+  refuseUnread(bundle: Bundle, beside?: RulesSize): ReadBundle | undefined;
   /** What `offer` would say of it, changing nothing. */
   preview(read: ReadBundle): Preview;
   /**
@@ -129,13 +133,16 @@ type Refused = {
   readonly bundle: Bundle;
   /** Undefined where it is bad on its own. */
   readonly read: ReadBundle | undefined;
+  /** Of its texts, which are not held. */
+  readonly size: RulesSize;
   readonly problems: readonly Problem[];
 };
 
+/** A bundle of a namespace in force, without its texts. */
+type OwnBundle = { readonly bundle: Bundle; readonly size: RulesSize };
+
 /** Bundles of one namespace that are bad on their own and remembered. Of more, nothing is kept. */
 const mostRefused = 20;
-/** Documents of a change or of a refused bundle of a namespace that are named. */
-const mostSources = 20;
 
 /** What became of one bundle. */
 type Outcome = { readonly bundle: Bundle } & Pick<RulesChange, 'problems' | 'warnings' | 'alert'>;
@@ -144,12 +151,9 @@ type Outcome = { readonly bundle: Bundle } & Pick<RulesChange, 'problems' | 'war
 export function createRuleBook(hash: (text: string) => string): RuleBook {
   const accepted = new Map<string, Accepted>();
   const own = createNamespaceBook();
-  /** Those of namespaces in force, without their texts. */
-  const ownBundles = new Map<string, Bundle>();
-  /** By namespace and bundle, what is held of its rules: in force, or refused for what it says together with others. */
-  const ownSizes = new Map<string, Map<string, RulesSize>>();
+  const ownBundles = createByScope<OwnBundle>();
   /** Latest versions that were refused; each is tried again when another bundle changes, since two may only be good together. */
-  const refused = new Map<string, Refused>();
+  const refused = createByScope<Refused>();
   /** Bundles of the opening that have never been good. */
   const neverGood = new Set<string>();
   /** Accepted ones that are gone, and in force because no others are there. Whatever else is written takes their place. */
@@ -165,13 +169,13 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     return united;
   }
 
-  /** Takes the bundle over if it is good, and otherwise remembers it. */
-  function tryBundle(read: ReadBundle): Outcome {
+  /** Takes the bundle over if it is good, and otherwise remembers it. `size` is that of its texts, where they are not in it any more. */
+  function tryBundle(read: ReadBundle, size = sizeOf(read.bundle)): Outcome {
     const { bundle } = read;
     const trial = tryOut(read);
     const { warnings } = trial;
     if (trial.kind === 'refused') {
-      remember(read, trial.problems);
+      remember(read, trial.problems, size);
       return { bundle, problems: trial.problems, warnings };
     }
     refused.delete(bundle.id);
@@ -183,7 +187,7 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     united = undefined;
     if (trial.kind === 'good-own') {
       own.put(bundle.id, trial.documents, trial.rules);
-      ownBundles.set(bundle.id, withoutTexts(bundle));
+      ownBundles.put(bundle.id, scopeOf(bundle), { bundle: withoutTexts(bundle), size });
       return { bundle, problems: [], warnings };
     }
     for (const id of leftBehind) accepted.delete(id);
@@ -194,45 +198,35 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
   }
 
   /** What must be known of a refused bundle later; nothing that its author chose the size of. */
-  function remember({ bundle, results }: ReadBundle, problems: readonly Problem[]): void {
+  function remember({ bundle, results }: ReadBundle, problems: readonly Problem[], size: RulesSize): void {
     const scope = scopeOf(bundle);
     const whole = results.every(({ ok }) => ok);
     refused.delete(bundle.id);
+    const bare = withoutTexts(bundle);
     if (scope.kind === 'cluster') {
-      refused.set(
+      refused.put(
         bundle.id,
-        whole ? { bundle, read: { bundle, results }, problems } : { bundle: withoutTexts(bundle), read: undefined, problems },
+        scope,
+        whole ? { bundle, read: { bundle, results }, size, problems } : { bundle: bare, read: undefined, size, problems },
       );
       return;
     }
     // What is held for the others' sake counts as the namespace's, so that it is never too much.
-    const bad = [...refused.values()].filter((entry) => entry.read === undefined && sameScope(scopeOf(entry.bundle), scope)).length;
-    if (!whole && bad >= mostRefused) return;
-    const bare = withoutTexts(bundle);
-    refused.set(bundle.id, { bundle: bare, read: whole ? { bundle: bare, results } : undefined, problems });
-  }
-
-  function sizeOfOthers({ id, scope }: Bundle): RulesSize {
-    if (scope?.kind !== 'namespace') return noRules;
-    return [...(ownSizes.get(scope.namespace) ?? [])]
-      .filter(([other]) => other !== id)
-      .reduce((sum, [, size]) => addSizes(sum, size), noRules);
+    if (!whole && [...refused.of(scope).values()].filter(({ read }) => read === undefined).length >= mostRefused) return;
+    refused.put(bundle.id, scope, { bundle: bare, read: whole ? { bundle: bare, results } : undefined, size, problems });
   }
 
   /**
-   * After a step. What is held counts: a version in force, and one that waits for others. Where both are held, the newer counts, so that at
-   * most twice what is allowed is held.
+   * What is held of a namespace's other bundles: the version in force, and one that was refused for what it says together with others. Of
+   * the two the larger counts, so that what is in force is never more than is allowed, and what is held never more than twice as much.
    */
-  function measure(bundle: Bundle): void {
-    if (bundle.scope?.kind !== 'namespace') return;
-    const { namespace } = bundle.scope;
-    const sizes = ownSizes.get(namespace) ?? new Map<string, RulesSize>();
-    const rejected = refused.get(bundle.id);
-    const isHeld = rejected ? rejected.read !== undefined : ownBundles.has(bundle.id);
-    if (isHeld) sizes.set(bundle.id, sizeOf(bundle));
-    else if (!ownBundles.has(bundle.id)) sizes.delete(bundle.id);
-    if (sizes.size > 0) ownSizes.set(namespace, sizes);
-    else ownSizes.delete(namespace);
+  function sizeOfOthers({ id, scope }: Bundle): RulesSize {
+    if (scope?.kind !== 'namespace') return noRules;
+    const sizes = new Map<string, RulesSize>();
+    for (const [other, { size }] of ownBundles.of(scope)) sizes.set(other, size);
+    for (const [other, { read, size }] of refused.of(scope)) if (read) sizes.set(other, largerOf(size, sizes.get(other) ?? noRules));
+    sizes.delete(id);
+    return [...sizes.values()].reduce(addSizes, noRules);
   }
 
   /** What would come of the bundle beside those that are accepted. */
@@ -263,10 +257,10 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     const outcomes: Outcome[] = [];
     for (let progress = true; progress; ) {
       progress = false;
-      for (const { bundle, read } of [...refused.values()]) {
+      for (const { read, size } of [...refused.of(scope).values()]) {
         // What cannot be read on its own stays so, whatever the others say.
-        if (read === undefined || !sameScope(scopeOf(bundle), scope)) continue;
-        const outcome = tryBundle(read);
+        if (read === undefined) continue;
+        const outcome = tryBundle(read, size);
         if (outcome.problems.length > 0) continue;
         outcomes.push(outcome);
         progress = true;
@@ -277,13 +271,15 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
 
   function openCluster(bundles: readonly ReadBundle[], lastGood: readonly ReadBundle[]): readonly Outcome[] {
     const blank = bundles.filter(isBlank);
-    if (blank.length === bundles.length) return [...standIn(lastGood), ...blank.map(tryBundle)];
+    if (blank.length === bundles.length) return [...standIn(lastGood), ...blank.map((read) => tryBundle(read))];
     const written = bundles.filter((read) => !blank.includes(read));
-    const outcomes = (takeTogether(written) ?? written.map((read) => tryOrStandIn(read, lastGood))).concat(blank.map(tryBundle));
+    const outcomes = (takeTogether(written) ?? written.map((read) => tryOrStandIn(read, lastGood))).concat(
+      blank.map((read) => tryBundle(read)),
+    );
     const retried = retryRefused({ kind: 'cluster' });
-    for (const id of refused.keys()) if (!accepted.has(id)) neverGood.add(id);
+    for (const id of refused.of({ kind: 'cluster' }).keys()) if (!accepted.has(id)) neverGood.add(id);
     // Of what was refused at first and is good beside the others, only the second attempt counts.
-    return [...outcomes.filter(({ problems, bundle }) => problems.length === 0 || refused.has(bundle.id)), ...retried];
+    return [...outcomes.filter(({ problems, bundle }) => problems.length === 0 || refused.get(bundle.id)), ...retried];
   }
 
   /** The usual opening: all is good, and compiled once. Undefined where anything is wrong. */
@@ -312,7 +308,7 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     const { bundle } = read;
     const earlier = lastGood.find((each) => each.bundle.id === bundle.id);
     const good = earlier !== undefined && tryBundle(earlier).problems.length === 0;
-    remember(read, outcome.problems);
+    remember(read, outcome.problems, sizeOf(bundle));
     return good ? { ...outcome, alert: `${nameBundle(bundle)}: ${earlierInForce}` } : outcome;
   }
 
@@ -352,14 +348,25 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
   }
 
   function take(read: ReadBundle): readonly Outcome[] {
-    const outcome = tryBundle(read);
-    measure(read.bundle);
+    const outcome = tryWithinQuota(read);
     return outcome.problems.length > 0 ? [outcome] : [outcome, ...retryRefused(scopeOf(read.bundle))];
+  }
+
+  /** What was measured before it was read is measured once more: others of its namespace may have come meanwhile. */
+  function tryWithinQuota(read: ReadBundle): Outcome {
+    const { bundle, results } = read;
+    const tooMuch = results.every(({ ok }) => ok) ? refuseUnread(bundle) : undefined;
+    return tryBundle(tooMuch ?? read, sizeOf(bundle));
+  }
+
+  function refuseUnread(bundle: Bundle, beside = noRules): ReadBundle | undefined {
+    const problem = refuseOverQuota(bundle, addSizes(sizeOfOthers(bundle), beside));
+    return problem && { bundle: withoutTexts(bundle), results: [{ ok: false, problems: [problem] }] };
   }
 
   function drop(id: string): readonly Outcome[] {
     const entry = accepted.get(id);
-    const bundle = ownBundles.get(id) ?? refused.get(id)?.bundle;
+    const bundle = ownBundles.get(id)?.bundle ?? refused.get(id)?.bundle;
     refused.delete(id);
     const wasNeverGood = neverGood.delete(id);
     if (entry) return [withdrawFromCluster(id, entry), ...retryRefused({ kind: 'cluster' })];
@@ -367,7 +374,6 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     ownBundles.delete(id);
     if (!bundle) return [];
     const wasInForce = own.drop(id);
-    if (bundle.scope?.kind === 'namespace') ownSizes.get(bundle.scope.namespace)?.delete(id);
     const freed = wasInForce ? retryRefused(scopeOf(bundle)) : [];
     united = undefined;
     // A bundle of the cluster's that has never been good may have kept the others shut.
@@ -401,11 +407,7 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
           bundles.filter((read) => !ofNamespaces.includes(read)),
           lastGood,
         ),
-        ...ofNamespaces.map((read) => {
-          const outcome = tryBundle(read);
-          measure(read.bundle);
-          return outcome;
-        }),
+        ...ofNamespaces.map(tryWithinQuota),
       ];
       united = undefined;
       opened = true;
@@ -414,10 +416,7 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     },
     offer: (read) => change([{ offer: read }]),
     change,
-    refuseUnread(bundle) {
-      const problem = refuseOverQuota(bundle, sizeOfOthers(bundle));
-      return problem && { bundle: withoutTexts(bundle), results: [{ ok: false, problems: [problem] }] };
-    },
+    refuseUnread,
     preview(read) {
       const trial = tryOut(read);
       const { warnings } = trial;
@@ -431,7 +430,7 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
       for (const rule of rules) yield ofCluster ? widening(ofCluster, { namespace, rules: [rule] }) : [];
     },
     withdraw: (id) => change([{ withdraw: id }]),
-    refused: () => [...refused.values()].map(({ bundle, problems }) => ({ scope: scopeOf(bundle), problems })),
+    refused: () => refused.all().map(({ bundle, problems }) => ({ scope: scopeOf(bundle), problems })),
     accepted: () => [...accepted.values()].map(({ bundle }) => bundle),
   };
 }
@@ -442,10 +441,6 @@ const stayInForce = `the last rules stay in force; ${toHaveNone}`;
 
 function scopeOf({ scope }: Bundle): RuleScope {
   return scope ?? { kind: 'cluster' };
-}
-
-function sameScope(one: RuleScope, other: RuleScope): boolean {
-  return one.kind === 'namespace' ? other.kind === 'namespace' && one.namespace === other.namespace : other.kind === 'cluster';
 }
 
 /** What names it, where nothing of its texts is needed any more; of a namespace's with very many documents, the first. */

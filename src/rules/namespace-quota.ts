@@ -16,6 +16,9 @@ export type RulesSize = { readonly documents: number; readonly characters: numbe
 /** For all rules ConfigMaps of one namespace together. Its 200 rules with every field and a comment each take some 40,000 characters. */
 export const namespaceQuota: RulesSize = { documents: 20, characters: 131_072 };
 
+/** Documents of one change or one refused bundle of a namespace that are named: none is left out of one that is within the quota. */
+export const mostSources = namespaceQuota.documents;
+
 export const noRules: RulesSize = { documents: 0, characters: 0 };
 
 /** A ConfigMap without a document counts as one, since it takes memory too. Characters are UTF-16 code units. */
@@ -32,6 +35,10 @@ export function sizeOf({
 
 export function addSizes(one: RulesSize, other: RulesSize): RulesSize {
   return { documents: one.documents + other.documents, characters: one.characters + other.characters };
+}
+
+export function largerOf(one: RulesSize, other: RulesSize): RulesSize {
+  return { documents: Math.max(one.documents, other.documents), characters: Math.max(one.characters, other.characters) };
 }
 
 /** Whether a namespace may have so much. */

@@ -29,7 +29,7 @@ function boundFields(fields: Record<string, unknown>): Record<string, unknown> {
   return bound(fields) as Record<string, unknown>;
 }
 
-/** Texts cut as in an audit record; of lists and objects the first 100 entries together, and nothing that lies deeper than five. */
+/** Texts cut as in an audit record; of lists and objects the first 100 entries together, with how many there were, and nothing that lies deeper than five. */
 function bound(root: unknown): unknown {
   let left = fieldBudget.entries;
   const copy = (value: unknown, depth: number): unknown => {
@@ -37,10 +37,13 @@ function bound(root: unknown): unknown {
     // pino's serializer of errors comes later, and is bounded too.
     if (typeof value !== 'object' || value === null || value instanceof Error) return value;
     if (depth === fieldBudget.depth) return '…';
-    const entries = Object.entries(value).slice(0, left);
+    const all = Object.entries(value);
+    const entries = all.slice(0, left);
     left -= entries.length;
     const copied = entries.map(([key, entry]) => [shortenText(key), copy(entry, depth + 1)] as const);
-    if (!Array.isArray(value)) return Object.fromEntries(copied);
+    if (!Array.isArray(value)) {
+      return Object.fromEntries(all.length > entries.length ? [...copied, ['…', `…[${all.length} fields]`]] : copied);
+    }
     const items = copied.map(([, item]) => item);
     return value.length > items.length ? [...items, `…[${value.length} entries]`] : items;
   };
@@ -116,8 +119,8 @@ export function openDestination(to: number | string, options: DestinationOptions
   let lost = 0;
   let waiting = 0;
   let waitingBytes = 0;
-  /** Of a line that is longer than all that may wait. It does not count, so that those behind it are not lost on its account. */
-  let oversized = 0;
+  /** A line that is longer than all that may wait: its bytes, and how many bytes are to be written until it is out. */
+  let oversized: { readonly bytes: number; left: number } | undefined;
   let lostBefore: number | undefined;
   let retrying = false;
 
@@ -138,11 +141,13 @@ export function openDestination(to: number | string, options: DestinationOptions
   stream.on('error', (error: Error) => fail(error.message));
   stream.on('write', (bytes: number) => {
     waitingBytes -= bytes;
+    if (oversized) oversized.left -= bytes;
+    if (oversized && oversized.left <= 0) oversized = undefined;
   });
   stream.on('drain', () => {
     waiting = 0;
     waitingBytes = 0;
-    oversized = 0;
+    oversized = undefined;
     if (lostBefore === undefined) return;
     const lostMeanwhile = lost - lostBefore;
     lostBefore = undefined;
@@ -153,14 +158,16 @@ export function openDestination(to: number | string, options: DestinationOptions
   return {
     write(line) {
       const bytes = Buffer.byteLength(line);
-      const fits = bytes > mostWaiting ? oversized === 0 : waitingBytes - oversized + bytes <= mostWaiting;
+      // What is left of the long line does not count, so that those behind it are not lost on its account.
+      const waitingOfOversized = oversized ? Math.min(oversized.bytes, oversized.left) : 0;
+      const fits = bytes > mostWaiting ? !oversized : waitingBytes - waitingOfOversized + bytes <= mostWaiting;
       if (!fits) {
         fail(`${(mostWaiting / MiB).toFixed()} MiB wait to be written already`);
         lost += 1;
         return;
       }
-      if (bytes > mostWaiting) oversized = bytes;
       waitingBytes += bytes;
+      if (bytes > mostWaiting) oversized = { bytes, left: waitingBytes };
       waiting += 1;
       stream.write(line);
     },

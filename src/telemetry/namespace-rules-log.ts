@@ -65,20 +65,14 @@ export function createNamespaceRulesLog(log: Log, now: () => number): NamespaceR
   };
 }
 
-/** Problems in the record of one namespace's change. */
-const mostProblems = 20;
-/** Documents in it. */
-const mostSources = 20;
-
-/** Changes that one namespace's bundles brought at the same time, as one of those accepted and one of those refused: one audit record each. */
+/** Changes that one namespace's bundles brought at the same time, as one of those accepted and one of those refused: one audit record each, which `buildRulesRecord` bounds. */
 export function uniteChanges<Change extends RulesChange>(changes: readonly Change[]): readonly Change[] {
   return [...byNamespace(changes).values()].flatMap((ofNamespace) =>
     [ofNamespace.filter(({ problems }) => problems.length === 0), ofNamespace.filter(({ problems }) => problems.length > 0)].flatMap(
       (alike) => {
         const [first] = alike;
         if (!first) return [];
-        const sources = alike.flatMap((change) => change.sources).slice(0, mostSources);
-        return [{ ...first, sources, problems: alike.flatMap(({ problems }) => problems).slice(0, mostProblems) }];
+        return [{ ...first, sources: alike.flatMap(({ sources }) => sources), problems: alike.flatMap(({ problems }) => problems) }];
       },
     ),
   );

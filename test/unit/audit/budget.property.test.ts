@@ -5,11 +5,13 @@ import { changeOf, type ReviewRequest, type Webhook } from '../../../src/admissi
 import { Cutter, type ListBudget, mostBytes } from '../../../src/audit/budget.ts';
 import { buildGuardRecord } from '../../../src/audit/guard-record.ts';
 import { buildAuditRecord, countOf } from '../../../src/audit/record.ts';
+import { buildRulesRecord } from '../../../src/audit/rules-record.ts';
 import { decide } from '../../../src/decision/decide.ts';
 import { isObject, type JsonObject } from '../../../src/object/json.ts';
 import { kindsWithImages } from '../../../src/object/kinds.ts';
 import { createAuditLog } from '../../../src/telemetry/logger.ts';
-import { runs } from '../../property.ts';
+import { uniteChanges } from '../../../src/telemetry/namespace-rules-log.ts';
+import { propertyTimeout, runs } from '../../property.ts';
 import { anyObjectOf } from '../decision/any-object.ts';
 import { unwatched } from '../decision/changes.ts';
 import { ruleSetOf } from '../rules/documents.ts';
@@ -104,6 +106,7 @@ function holds(webhook: Webhook, request: ReviewRequest, decision: ReturnType<ty
   expect(record.groups.length + groupsOmitted).toBe(request.groups.length);
   if (decision?.kind !== 'decided') return;
   const counted = countOf(event, record);
+  expect(counted.images.map(({ rule }) => rule?.name)).toEqual(decision.images.map(({ rule }) => rule?.name));
   expect(record.images.length + imagesOmitted).toBe(decision.images.length);
   expect(counted.images).toHaveLength(decision.images.length);
   expect(record.inject.length + injectOmitted).toBe(counted.inject.length);
@@ -129,6 +132,55 @@ test('of a review of rules: at most 256 KiB', { timeout: 60_000 }, () => {
       expect(record.warnings.length + (record.warningsOmitted ?? 0)).toBe(warnings.length);
     }),
     runs(100),
+  );
+});
+
+/** Rules of one namespace, whose names and texts a tenant chooses; in several rounds its changes are united before the record is built. */
+const anyNamespaceChange = fc.record({
+  namespace: hostileText,
+  problems: fc.array(hostileText, { maxLength: 4 }),
+  keys: fc.array(hostileText, { maxLength: 4 }),
+  times: fc.constantFrom(1, 40, 300),
+  changes: fc.constantFrom(1, 40),
+  ruleCount: fc.constantFrom(0, 3, 200),
+  reason: fc.constantFrom('x', 'é', '"', '\u0001').chain((piece) => fc.integer({ min: 1, max: 200 }).map((times) => piece.repeat(times))),
+});
+
+test('of a change of the rules of a namespace: at most 256 KiB, the counts add up, and what is cut is said to be', {
+  timeout: propertyTimeout,
+}, () => {
+  fc.assert(
+    fc.property(anyNamespaceChange, ({ namespace, problems, keys, times, changes, ruleCount, reason }) => {
+      const scope = { kind: 'namespace', namespace } as const;
+      const sources = repeat(keys, times).map((key) => ({ kind: 'configMap', namespace, name: key, key }) as const);
+      const [source = { kind: 'configMap', namespace, name: 'own', key: 'a.yaml' } as const] = sources;
+      const origin = { source, line: 1, column: 1 };
+      const found = repeat(problems, times).map((message) => ({ code: 'unknown-field', message, origin }) as const);
+      const own = Array.from({ length: ruleCount }, (_, index) => ({
+        ...(rules.rules[0] as (typeof rules.rules)[number]),
+        name: `${reason}${index}`,
+        reason: reason.repeat(3),
+        origin,
+      }));
+      const after = { ...rules, revision: 'after', namespaceRules: new Map([[namespace, own]]) };
+      const each = { scope, sources, before: rules, after, problems: found };
+      const united = uniteChanges(Array.from({ length: changes }, () => each));
+      expect(united).toHaveLength(1);
+      for (const change of united) {
+        const record = buildRulesRecord(change);
+        const line = written(record);
+        expect(Buffer.byteLength(line)).toBeLessThanOrEqual(mostBytes);
+        const { sourcesOmitted = 0, problemsOmitted = 0 } = record;
+        expect(record.sources.length + sourcesOmitted).toBe(sources.length * changes);
+        expect(record.problems.length + problemsOmitted).toBe(found.length * changes);
+        const shown = record.rules as { namespaceRules: readonly unknown[]; namespaceRulesOmitted?: number };
+        const { namespaceRulesOmitted = 0 } = shown;
+        expect(shown.namespaceRules.length + namespaceRulesOmitted).toBe(own.length);
+        const partly = line.includes(' characters]…') || sourcesOmitted + problemsOmitted + namespaceRulesOmitted > 0;
+        expect(record.truncated === true).toBe(partly);
+      }
+    }),
+    runs(60),
   );
 });
 

@@ -213,3 +213,22 @@ test('the rule of each injected secret is found in one pass over the images', ()
     ['spec.output.pushSecret', 'good-push', 'good.example.com'],
   ]);
 });
+
+test('what is counted has the whole name and place of a rule, whether or not the record shows everything', () => {
+  const review = decodeReview(reviewOf(podOf([good(0)])));
+  if (!review.ok) throw new Error(review.message);
+  const change = changeOf(review.request);
+  const decision = change && decide(change, rules, unwatched);
+  if (decision?.kind !== 'decided') throw new Error('not decided');
+  const file = `${'folder/'.repeat(300)}rules.yaml`;
+  const images = decision.images.map(({ rule, ...image }) => ({
+    ...image,
+    ...(rule && { rule: { ...rule, origin: { source: { kind: 'file' as const, file }, line: 1, column: 1 } } }),
+  }));
+  const counted = [1, 300].map((count) => {
+    const all = { ...decision, images: times(count, () => images).flat() };
+    const event = { webhook: 'validate' as const, request: review.request, decision: all, durationMicroseconds: 7 };
+    return countOf(event, buildAuditRecord(event)).images[0]?.rule;
+  });
+  expect(counted).toEqual(times(2, () => ({ name: 'good.example.com', source: { file, line: 1 } })));
+});

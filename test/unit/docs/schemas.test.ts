@@ -267,7 +267,8 @@ function linesOfRules(): readonly (readonly [sentence: string, line: unknown])[]
     scope: { kind: 'namespace', namespace: 'team-a' },
     documents: [{ source: { kind: 'configMap', namespace: 'team-a', name: 'own', key: 'rules.yaml' }, text: ownRules }],
   });
-  const longRules = many.slice(0, 150).map((index) => {
+  // Within the quota of a namespace, and more than a record shows.
+  const longRules = many.slice(0, 115).map((index) => {
     const secrets = many.slice(0, 5).map((each) => `${'s'.repeat(200)}-${each}`);
     return { registry: `d.example.com/${index}`, pullSecret: secrets };
   });

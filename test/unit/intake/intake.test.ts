@@ -87,6 +87,18 @@ test('a document that could not be read leaves the last good rules in force', as
   expect(book.current()?.rules.map(({ name }) => name)).toEqual(['a.io']);
 });
 
+test('an end while a document of the cluster is read refuses neither it nor those behind it', async () => {
+  const parser = createDocumentParser({ longestOnTheSpot: 0 });
+  const { intake, changes, told } = intakeWith(parser);
+  await intake.open([bundle('one', rule('a.io'))]);
+  const offered = ['two', 'three'].map((id) => intake.offer(bundle(id, rule(`${id}.io`))));
+  intake.close();
+  await parser.close();
+  await Promise.all(offered);
+  expect(changes.flatMap(({ problems }) => problems)).toEqual([]);
+  expect(told()).toEqual(['one']);
+});
+
 test('a rule of a namespace that has no effect is told with the change', async () => {
   const { intake, changes } = intakeWith();
   await intake.open([bundle('one', rule('a.io'))]);

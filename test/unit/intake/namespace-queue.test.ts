@@ -79,6 +79,8 @@ async function opened(namespaces: DocumentParser, bundles: readonly Bundle[] = [
   });
   onTestFinished(() => clock.wake());
   const open = intake.open([ofCluster('rules: [{registry: a.io}]'), ...bundles]);
+  // A test that expects it to fail awaits it later.
+  open.catch(() => undefined);
   await expect.poll(() => book.current()).toBeDefined();
   const rulesOf = (namespace: string) =>
     book
@@ -244,4 +246,86 @@ test('a failure of ours is told to who brought it, and the same texts are read a
   clock.wake();
   await again;
   expect(rulesOf('tenant')).toEqual(['b.io']);
+});
+
+test('a failure at the start leaves no namespace unread until somebody edits its rules', async () => {
+  const failing: DocumentParser = { parse: () => Promise.reject(new Error('a bug')), close: async () => undefined };
+  const { intake, open } = await opened(failing, [ownBundle('tenant', 'own', rule('b.io'))]);
+  await expect(open).rejects.toThrow('a bug');
+  expect([intake.isUnread('tenant'), intake.opening()]).toEqual([false, undefined]);
+});
+
+test('a version that cannot be asked for fails once, and is not tried again by itself', async () => {
+  let asked = 0;
+  const again = () => {
+    asked += 1;
+    throw new Error('a bug');
+  };
+  const { intake, clock, rulesOf } = await opened(readsAtOnce);
+  await expect(intake.offer({ ...ownBundle('tenant', 'own', rule('b.io')), again })).rejects.toThrow('a bug');
+  const other = intake.offer(ownBundle('tenant', 'other', rule('c.io')));
+  clock.wake();
+  await other;
+  expect([asked, intake.waiting(), rulesOf('tenant')]).toEqual([1, 0, ['c.io']]);
+});
+
+test('of more bundles that are too much than a round takes, each is tried when there is room', async () => {
+  const texts = new Map(['large', 'other'].map((name) => [name, `${rule(`${name}.io`)}\n# ${'x'.repeat(60_000)}`]));
+  const bundleNamed = (name: string): Bundle | undefined => {
+    const text = texts.get(name);
+    if (text === undefined) return undefined;
+    return { ...ownBundle('tenant', name, text), again: () => bundleNamed(name) };
+  };
+  const { intake, clock, rulesOf } = await opened(readsAtOnce);
+  const both = ['large', 'other'].map((name) => intake.offer(bundleNamed(name) as Bundle));
+  await Promise.all(both);
+  for (let index = 0; index < 60; index += 1) texts.set(`much-${index}`, `# ${'x'.repeat(140_000)}`);
+  texts.set('much-last', `${rule('last.io')}\n# ${'x'.repeat(30_000)}`);
+  const all = [...texts.keys()].slice(2).map((name) => intake.offer(bundleNamed(name) as Bundle));
+  await expect
+    .poll(() => {
+      clock.wake();
+      return intake.waiting();
+    })
+    .toBe(0);
+  await Promise.all(all);
+  expect(rulesOf('tenant')).not.toContain('last.io');
+  texts.delete('large');
+  void intake.withdraw('namespace rules tenant/large', { kind: 'namespace', namespace: 'tenant' });
+  await expect
+    .poll(() => {
+      clock.wake();
+      return rulesOf('tenant');
+    })
+    .toContain('last.io');
+});
+
+test('what is too much with others of the same round is not in force beside them', async () => {
+  const large = (name: string) => ownBundle('tenant', name, `${rule(`${name}.io`)}\n# ${'x'.repeat(59_000)}`);
+  const { intake, clock, rulesOf, changes } = await opened(readsAtOnce);
+  await intake.offer(large('one'));
+  const later = Promise.all(['two', 'three'].map((name) => intake.offer(large(name))));
+  await expect
+    .poll(() => {
+      clock.wake();
+      return changes.flatMap(({ problems }) => problems.map(({ code }) => code));
+    })
+    .toEqual(['namespace-quota']);
+  await later;
+  expect(rulesOf('tenant').toSorted()).toEqual(['one.io', 'two.io']);
+});
+
+test('an end while documents are read and wait makes no refusal of them', async () => {
+  const { parser, asked } = steppingParser();
+  const { book, intake, changes } = await opened(parser);
+  const reading = intake.offer(ownBundle('tenant', 'own', rule('b.io')));
+  await expect.poll(() => asked.length).toBe(1);
+  const waiting = [intake.offer(ownBundle('tenant', 'own', rule('c.io'))), intake.offer(ownBundle('other', 'own', rule('d.io')))];
+  const before = changes.length;
+  intake.close();
+  for (const { answer } of asked) answer();
+  await Promise.all([reading, ...waiting, intake.offer(ofCluster('rules: [{registry: e.io}]'))]);
+  expect(changes).toHaveLength(before);
+  expect(book.refused()).toEqual([]);
+  expect(asked).toHaveLength(1);
 });

@@ -47,6 +47,60 @@ describe('a bundle of a namespace is refused unread', () => {
   });
 });
 
+describe('the quota covers what is in force', () => {
+  const registries = (name: string, count: number) =>
+    `rules:\n${Array.from({ length: count }, (_, index) => `- {registry: ${name}-${index}.io, trust: false}`).join('\n')}\n`;
+  const large = (name: string) => [registries(name, 60), comment(57_000)] as const;
+  /** As the queue does: what is too much is refused unread. */
+  const offer = (book: ReturnType<typeof bookWith>, bundle: ReturnType<typeof own>) =>
+    book.offer(book.refuseUnread(bundle) ?? readBundle(bundle));
+  const rulesInForce = (book: ReturnType<typeof bookWith>) => book.current()?.namespaceRules.get('team')?.length ?? 0;
+
+  test.each<[string, number, (name: string) => readonly string[]]>([
+    ['bad, where the book remembers as many bad ones as it may', 20, () => ['rules: [']],
+    ['bad, where the book remembers none', 0, () => ['rules: [']],
+    ['in contradiction to another of its namespace', 0, () => ['rules: [{registry: first.io, pullSecret: b}]']],
+    ['in contradiction, where the book remembers as many bad ones as it may', 20, () => ['rules: [{registry: first.io, pullSecret: b}]']],
+  ])('although each was overwritten by a version that is %s', (_name, bad, overwritten) => {
+    const book = bookWith(
+      own('first', 'rules: [{registry: first.io, pullSecret: a}]'),
+      ...Array.from({ length: bad }, (_, index) => own(`bad-${index}`, 'rules: [')),
+    );
+    for (const name of ['a1', 'a2', 'a3']) {
+      offer(book, own(name, ...large(name)));
+      offer(book, own(name, ...overwritten(name)));
+      offer(book, own(name, 'rules: ['));
+    }
+    expect(rulesInForce(book)).toBe(1 + 2 * 60);
+  });
+
+  test('also of a version that waited for others, and is good now', () => {
+    const book = bookWith(own('first', 'rules: [{registry: a1-0.io, pullSecret: a}]'));
+    offer(book, own('a1', ...large('a1')));
+    expect(rulesInForce(book)).toBe(1);
+    book.withdraw('namespace rules team/first');
+    expect(rulesInForce(book)).toBe(60);
+    for (const name of ['a2', 'a3']) offer(book, own(name, ...large(name)));
+    expect(rulesInForce(book)).toBe(2 * 60);
+  });
+
+  test('also where several are offered that were each measured before the others were there', () => {
+    const book = bookWith(own('a1', ...large('a1')));
+    const later = ['a2', 'a3'].map((name) => own(name, ...large(name)));
+    expect(later.map((bundle) => codeOf(book, bundle))).toEqual([undefined, undefined]);
+    const changes = book.change(later.map((bundle) => ({ offer: readBundle(bundle) })));
+    expect(changes.map(({ problems }) => problems[0]?.code)).toEqual([undefined, 'namespace-quota']);
+    expect(rulesInForce(book)).toBe(2 * 60);
+  });
+
+  test('also at the opening', () => {
+    const book = createRuleBook(sha256);
+    const cluster = { id: 'cluster', documents: [{ source: fileSource('rules.yaml'), text: 'rules: [{registry: a.io}]' }] };
+    book.open([cluster, ...['a1', 'a2', 'a3'].map((name) => own(name, ...large(name)))].map((bundle) => readBundle(bundle)));
+    expect(rulesInForce(book)).toBe(2 * 60);
+  });
+});
+
 test('what is kept of refused bundles does not grow with their number nor with their texts', () => {
   const book = bookWith(...Array.from({ length: 40 }, (_, index) => own(`bad-${index}`, hostileDocuments['unknown fields'](500))));
   const kept = book.refused();

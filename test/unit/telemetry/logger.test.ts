@@ -63,6 +63,13 @@ describe('a line of the log is bounded, whatever a tenant has written', () => {
     expect(written?.name).toBe(`${'x'.repeat(256)}…[1000000 characters]…${'x'.repeat(128)}`);
     expect(written?.names).toEqual([...many.slice(0, 98), '…[10000 entries]']);
   });
+
+  test('fields that are left out are said to be', () => {
+    const fields = Object.fromEntries(many.map((name) => [name, 1]));
+    const [written] = linesOf((destination) => createLogger('info', destination).warn({ fields }, 'words'));
+    expect(Object.keys(written?.fields as object)).toHaveLength(100);
+    expect(written?.fields).toMatchObject({ 'name-0': 1, 'name-98': 1, '…': '…[10000 fields]' });
+  });
 });
 
 describe('the audit log', () => {
@@ -181,6 +188,37 @@ describe('what cannot be written', () => {
     pipe.come();
     await vi.waitFor(() => expect(destination.delivery()).toEqual({ failing: false, lost: 2, waiting: 0 }), { timeout: 5_000 });
     expect(pipe.read()).toBe(line(1) + long + line(2));
+  });
+
+  test('once a long line is out, those behind it count in full, and another long one may wait', async () => {
+    const pipe = namedPipe('steady');
+    pipe.come();
+    const destination = openDestination(pipe.path, { mostWaiting: 70_000 });
+    const long = `${'x'.repeat(99_999)}\n`;
+    const part = `${'y'.repeat(29_999)}\n`;
+    // Together more than the pipe holds (64 KiB), so that it never drains while the reader takes no more than the long line.
+    for (const each of [long, part, part]) destination.write(each);
+    destination.write(part);
+    expect(destination.delivery().lost).toBe(1);
+    let read = 0;
+    await vi.waitFor(
+      () => {
+        if (read < 60_000) read += pipe.read().length;
+        expect(read).toBeGreaterThanOrEqual(60_000);
+      },
+      { timeout: 5_000 },
+    );
+    // Now the long line is out. Of what waits nothing is left out of the count.
+    await vi.waitFor(
+      () => {
+        destination.write(long);
+        expect(destination.delivery().waiting).toBe(4);
+      },
+      { timeout: 5_000 },
+    );
+    const { lost } = destination.delivery();
+    destination.write(long);
+    expect(destination.delivery()).toMatchObject({ waiting: 4, lost: lost + 1 });
   });
 
   test('room comes back with each part that is written, not only when all is out', async () => {

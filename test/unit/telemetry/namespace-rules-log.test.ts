@@ -42,14 +42,14 @@ test('each namespace has its own line, and one without problems or warnings has 
   ]);
 });
 
-test('what one namespace changed at the same time is two records at most, each bounded', () => {
-  const many = Array.from({ length: 30 }, (_, index) => ({
+test('what one namespace changed at the same time is two records at most, each whole until the record is built', () => {
+  const many = Array.from({ length: 80 }, (_, index) => ({
     ...change('team', index % 2 === 0 ? [] : [problem('one'), problem('two')]),
     sources: [source],
   }));
   const united = uniteChanges(many);
   expect(united.map(({ problems, sources }) => [problems.length, sources.length])).toEqual([
-    [0, 15],
-    [20, 15],
+    [0, 40],
+    [80, 40],
   ]);
 });
