@@ -18,8 +18,8 @@ export type EnforcerPolicy = 'tolerate' | 'disable';
 
 export type Difference = {
   /**
-   * `weakened`: requests may pass unchecked, or be denied for want of an answer. `narrowed`: the webhooks are called as they should be, but for
-   * fewer namespaces or objects, or only metadata differs. Repeated repairs of the latter are the half of an endless fight.
+   * `weakened`: requests may pass unchecked, or be denied for want of an answer. `narrowed`: the webhooks are called as they should be, but not
+   * for namespaces or objects with certain labels, or only metadata differs. Repeated repairs of the latter are the half of an endless fight.
    */
   readonly severity: 'weakened' | 'narrowed';
   /** In plain words, such as `pods.validate.regkeeper.io: failurePolicy`. */
@@ -162,7 +162,7 @@ function differencesOfEntry(present: WebhookEntry, entry: WebhookEntry, enforcer
     const added = addedRequirements(is, should);
     if (added === undefined) return [{ ...found, narrowed: false }];
     const tolerated = field === 'namespaceSelector' && enforcer === 'tolerate' && added.every(isOfEnforcer);
-    return added.length === 0 || tolerated ? [] : [{ ...found, narrowed: true }];
+    return added.length === 0 || tolerated ? [] : [{ ...found, narrowed: added.every(takesOut) }];
   });
 }
 
@@ -197,6 +197,14 @@ function requirementsOf(selector: unknown): Requirement[] | undefined {
     matchLabels?: Record<string, string>;
   };
   return [...matchExpressions, ...Object.entries(matchLabels).map(([key, value]) => ({ key, operator: 'In', values: [value] }))];
+}
+
+/**
+ * Whether the requirement takes some namespaces or objects out, and leaves the others: those without the label at least. One that asks for a
+ * label can leave none, and the API server gives every namespace its name as a label.
+ */
+function takesOut({ key, operator }: Requirement): boolean {
+  return operator === 'NotIn' || (operator === 'DoesNotExist' && key !== 'kubernetes.io/metadata.name');
 }
 
 function isOfEnforcer(requirement: Requirement): boolean {

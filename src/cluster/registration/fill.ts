@@ -21,6 +21,7 @@ export type Writing = {
 export async function writeConfiguration(writing: Writing): Promise<void> {
   const path = `/apis/${apiOfConfigurations}/${writing.configuration.plural}/${ourName}`;
   await removeInjectAnnotations(writing, path);
+  await removeUrls(writing, path);
   const applied = await apply(writing, path);
   await removeLeftOvers(writing, path, applied);
 }
@@ -35,6 +36,26 @@ async function removeInjectAnnotations({ client, live, wanted }: Writing, path: 
     query: { fieldManager: ourName },
     contentType: 'application/merge-patch+json',
     body: { metadata: { uid: live.metadata.uid, annotations: Object.fromEntries(names.map((name) => [name, null])) } },
+  });
+}
+
+/**
+ * Another writer has put a `url` in place of `service`. An apply would add the service beside it, since it takes away only what its own manager
+ * wrote, and the API server would refuse the whole configuration: "exactly one of url or service is required".
+ */
+async function removeUrls({ client, live, wanted }: Writing, path: string): Promise<void> {
+  const diverted = (live.webhooks ?? []).flatMap(({ name, clientConfig }) => {
+    const ours = wanted.webhooks.find((entry) => entry.name === name);
+    const hasUrl = typeof clientConfig === 'object' && clientConfig !== null && 'url' in clientConfig;
+    return ours && hasUrl ? [{ name, clientConfig: { ...(ours.clientConfig as object), url: null } }] : [];
+  });
+  if (diverted.length === 0) return;
+  await client.request({
+    method: 'PATCH',
+    path,
+    query: { fieldManager: ourName },
+    contentType: 'application/strategic-merge-patch+json',
+    body: { metadata: { uid: live.metadata.uid }, webhooks: diverted },
   });
 }
 

@@ -92,6 +92,7 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
           each.matchConditions = [...((each.matchConditions ?? []) as object[]), { name: 'never', expression: 'false' }];
       },
     ],
+    ['sent elsewhere', eachEntry({ clientConfig: { url: 'https://127.0.0.1:9/elsewhere' } })],
     ['given an objectSelector', eachEntry({ objectSelector: { matchLabels: { checked: 'yes' } } })],
     [
       'given rules of another kind',

@@ -65,6 +65,13 @@ describe.each<[string, LiveConfiguration]>([
   ['conditions that are changed', each(() => ({ matchConditions: [{ name: 'brings-an-image', expression: 'false' }] }))],
   ['conditions that are gone', each(() => ({ matchConditions: undefined }))],
   ['a selector without our requirements', each(() => ({ namespaceSelector: { matchExpressions: [controlPlane] } }))],
+  [
+    'matchLabels beside it',
+    each(({ namespaceSelector }) => ({ namespaceSelector: { ...(namespaceSelector as object), matchLabels: { a: 'b' } } })),
+  ],
+  ['a label that namespaces must have, which none may have', selecting({ key: 'nobody.has/this', operator: 'Exists' })],
+  ['a value that namespaces must have', selecting({ key: 'team', operator: 'In', values: ['none'] })],
+  ['no namespace that has a name', selecting({ key: 'kubernetes.io/metadata.name', operator: 'DoesNotExist' })],
   ['another owner', live(webhooks, { ownerReferences: [] })],
 ])('%s', (_what, changed) => {
   test.each(['tolerate', 'disable'] as const)('weakens the webhooks, with %s too', (enforcer) => {
@@ -77,10 +84,6 @@ describe.each<[string, LiveConfiguration]>([
   ['a requirement more beside those of AKS', selecting(controlPlane, managedBy, other)],
   ['the same key as AKS with another value', selecting({ ...controlPlane, values: ['yes'] })],
   ['the same key as AKS with another operator', selecting({ key: 'control-plane', operator: 'DoesNotExist' })],
-  [
-    'matchLabels beside it',
-    each(({ namespaceSelector }) => ({ namespaceSelector: { ...(namespaceSelector as object), matchLabels: { a: 'b' } } })),
-  ],
   ['an annotation of cert-manager', live(webhooks, { annotations: { 'cert-manager.io/inject-ca-from': 'x/y' } })],
   ['an annotation of the service CA', live(webhooks, { annotations: { 'service.beta.openshift.io/inject-cabundle': 'true' } })],
 ])('%s', (_what, changed) => {
@@ -91,7 +94,8 @@ describe.each<[string, LiveConfiguration]>([
 
 test('an objectSelector narrows entries that have none, and weakens the one whose own requirements it replaces', () => {
   const [guard, ...kinds] = [...webhooks].reverse();
-  const select = (entry: WebhookEntry) => ({ ...entry, objectSelector: { matchLabels: { a: 'b' } } });
+  const objectSelector = { matchExpressions: [{ key: 'a', operator: 'NotIn', values: ['b'] }] };
+  const select = (entry: WebhookEntry) => ({ ...entry, objectSelector });
   expect(differenceOf(live([...kinds.map(select), guard as WebhookEntry]), wanted())).toMatchObject({ severity: 'narrowed' });
   expect(differenceOf(live([...kinds, select(guard as WebhookEntry)]), wanted())).toMatchObject({ severity: 'weakened' });
 });
