@@ -26,7 +26,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
   if (shape.slots.length > mostImages) {
     return {
       kind: 'malformed',
-      problem: { path: 'it', message: `names ${shape.slots.length} images, and at most ${mostImages} are read` },
+      problem: { path: 'the object', message: tooManyImages(shape.slots.length) },
     };
   }
 
@@ -82,6 +82,15 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
  * container with the API server's defaults needs some 150 bytes.
  */
 const mostImages = 10_000;
+
+function tooManyImages(count: number): string {
+  return `names ${withCommas(count)} images; the limit is ${withCommas(mostImages)}`;
+}
+
+/** 12,000. Without `toLocaleString`, whose result is the machine's. */
+function withCommas(count: number): string {
+  return String(count).replace(/\B(?=(?:\d{3})+$)/g, ',');
+}
 
 /** What `mode` makes of a refusal; it changes nothing else. */
 export function soften(judged: Outcome, mode: Mode): Outcome {
@@ -204,9 +213,10 @@ function weaken(decision: ImageDecision, reason: 'mirror-pod' | 'not-introduced'
 function imagesBefore(request: ChangeRequest, rules: RuleSet, facts: Pick<Facts, 'kinds' | 'work'>): ReadonlySet<string> {
   if (request.operation !== 'UPDATE') return new Set();
   const reading = readObject(contextOf(request, facts), request.oldObject, facts.kinds);
-  if (reading.kind === 'shape') facts.work?.count('images', reading.shape.slots.length);
-  // An old object that cannot be read has shown us nothing, so everything in the new one counts as brought in.
-  return new Set(reading.kind === 'shape' ? reading.shape.slots.map((slot) => identity(slot, request.namespace, rules)) : []);
+  // An old object that cannot be read, or is too large to be stored, has shown nothing: every image of the new one counts as introduced.
+  if (reading.kind !== 'shape' || reading.shape.slots.length > mostImages) return new Set();
+  facts.work?.count('images', reading.shape.slots.length);
+  return new Set(reading.shape.slots.map((slot) => identity(slot, request.namespace, rules)));
 }
 
 /**
