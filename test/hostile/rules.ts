@@ -144,7 +144,7 @@ export const entries: readonly HostileEntry[] = [
     cluster: () => clusterWith([]),
     flags,
     concurrent: 50,
-    sends: () => Array.from({ length: 100 }, (_, index) => guardedWithJunk('cluster', index)),
+    sends: () => Array.from({ length: 50 }, (_, index) => guardedWithJunk('cluster', index)),
     budget: { recordBytes: 500_000, cpuMilliseconds: 25_000, memoryMiB: 550 },
   },
   {
@@ -152,7 +152,7 @@ export const entries: readonly HostileEntry[] = [
     cluster: () => clusterWith([]),
     flags,
     concurrent: 50,
-    sends: () => Array.from({ length: 100 }, (_, index) => guardedWithJunk('namespace', index)),
+    sends: () => Array.from({ length: 50 }, (_, index) => guardedWithJunk('namespace', index)),
     budget: { recordBytes: 500_000, cpuMilliseconds: 25_000, memoryMiB: 550 },
   },
 ];
