@@ -28,8 +28,13 @@ export type GuardedConfigMap = { readonly warnings: readonly string[] } & (
     }
 );
 
+/** As much of a request as answers repeat. */
+export type GuardSubject = Pick<ReviewRequest, 'uid' | 'namespace' | 'name'>;
+
+/** The result keeps nothing of the request but the texts of its documents. */
 export function readGuarded(request: ReviewRequest, settings: GuardSettings): GuardedConfigMap {
   const { operation, kind, group, oldObject } = request;
+  if (isTooLong(request.name) || isTooLong(request.namespace)) return { kind: 'no-rules', warnings: [] };
   if ((operation !== 'CREATE' && operation !== 'UPDATE') || kind !== 'ConfigMap' || group !== '' || !isObject(request.object)) {
     return { kind: 'no-rules', warnings: [] };
   }
@@ -38,7 +43,7 @@ export function readGuarded(request: ReviewRequest, settings: GuardSettings): Gu
   const { data: texts, binaryData } = request.object;
   const unchanged = partBefore?.label === part.label && sameJson(oldObject?.data, texts) && sameJson(oldObject?.binaryData, binaryData);
   const warnings = [...part.warnings, ...warnOfLoss(partBefore, part)];
-  const mistake = part.complaint ?? (part.plays === 'none' ? undefined : mistakeOf(binaryData));
+  const mistake = part.complaint ?? (part.plays === 'none' ? undefined : (mistakeOf(binaryData) ?? excessOf(texts)));
   if (mistake) {
     // Somebody else's labels or finalizers are not held up by an old mistake.
     return unchanged ? { kind: 'no-rules', warnings: [...warnings, mistake.complaint] } : { kind: 'mistaken', warnings, ...mistake };
@@ -87,6 +92,30 @@ function mistakeOf(binaryData: unknown): Mistake | undefined {
   return key === undefined ? undefined : { complaint: `${key} ${whyNotBinary}`, field: `binaryData[${key}]` };
 }
 
+/** No object has such a name (apimachinery util/validation, DNS1123SubdomainMaxLength). */
+function isTooLong(name: string): boolean {
+  return name.length > 253;
+}
+
+/** Characters of all texts. An API server accepts 1 MiB (k8s.io/api core/v1, MaxSecretSize), so more never comes from one. */
+const longestData = 1_048_576;
+/** Each takes memory and a step of the reading, however short it is. */
+const mostDocuments = 1_000;
+
+function excessOf(data: unknown): Mistake | undefined {
+  if (!isObject(data)) return undefined;
+  let characters = 0;
+  let documents = 0;
+  for (const key of Object.keys(data)) {
+    const text = data[key];
+    characters += key.length + (typeof text === 'string' ? text.length : 0);
+    if (isDocumentKey(key)) documents += 1;
+  }
+  const limit = `the limit is ${mostDocuments} documents with ${longestData} characters`;
+  if (characters <= longestData && documents <= mostDocuments) return undefined;
+  return { complaint: `this ConfigMap has ${documents} documents, and ${characters} characters of data; ${limit}`, field: 'data' };
+}
+
 function unknownLabel(value: string): string {
   const meant = nearestSpelling(value, ['cluster', 'namespace']);
   const fix = meant === undefined ? 'write "cluster" or "namespace", or take the label away' : `did you mean "${meant}"?`;
@@ -116,7 +145,7 @@ const mostListed = 50;
 const longestMessage = 16_384;
 
 /** Refuses with one cause for each problem, or lets pass with warnings. */
-export function answerGuarded(request: ReviewRequest, guarded: GuardedConfigMap, findings: GuardFindings): AdmissionAnswer {
+export function answerGuarded(request: GuardSubject, guarded: GuardedConfigMap, findings: GuardFindings): AdmissionAnswer {
   const told = [...guarded.warnings, ...findings.warnings.map(renderProblem)];
   if (guarded.kind === 'mistaken') {
     const cause = { reason: 'FieldValueNotSupported', message: guarded.complaint, field: guarded.field };
@@ -135,30 +164,30 @@ export function answerGuarded(request: ReviewRequest, guarded: GuardedConfigMap,
 }
 
 /** Nobody could say in time what the documents hold. */
-export function answerTooSlow(request: ReviewRequest, seconds: number): AdmissionAnswer {
+export function answerTooSlow(request: GuardSubject, seconds: number): AdmissionAnswer {
   const message = `reading the rules takes longer than ${seconds} s; split the document into several keys or ConfigMaps`;
   return refuse(request, [message], [{ reason: 'document-too-costly', message, field: 'data' }], []);
 }
 
 /** So much of one namespace is being reviewed, or was a moment ago, that these would not be read in time. */
-export function answerBusy(request: ReviewRequest, namespace: string): AdmissionAnswer {
+export function answerBusy(request: GuardSubject, namespace: string): AdmissionAnswer {
   const message = `so many rules of namespace ${namespace} are being reviewed, or were a moment ago, that these were not read; wait a few seconds, and write fewer and shorter ones at a time`;
   return refuse(request, [message], [{ reason: 'document-too-costly', message, field: 'data' }], []);
 }
 
 /** The rules are as they were, and could not be read in time. */
-export function answerUnread(request: ReviewRequest, guarded: GuardedConfigMap, why: string): AdmissionAnswer {
+export function answerUnread(request: GuardSubject, guarded: GuardedConfigMap, why: string): AdmissionAnswer {
   return warned(request, [...guarded.warnings, why]);
 }
 
-function warned(request: ReviewRequest, messages: readonly string[]): AdmissionAnswer {
+function warned(request: GuardSubject, messages: readonly string[]): AdmissionAnswer {
   const { response, ...review } = allowed(request.uid);
   return { ...review, response: { ...response, ...renderWarnings(messages) } };
 }
 
 type Causes = NonNullable<Status['details']>['causes'];
 
-function refuse(request: ReviewRequest, problems: readonly string[], causes: Causes, warnings: readonly string[]): AdmissionAnswer {
+function refuse(request: GuardSubject, problems: readonly string[], causes: Causes, warnings: readonly string[]): AdmissionAnswer {
   const lines = problems.map(shortenText);
   const subject = `ConfigMap ${shortenText(request.namespace)}/${shortenText(request.name) || '(unnamed)'}`;
   const [only] = lines;

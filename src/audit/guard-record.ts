@@ -26,16 +26,37 @@ export type GuardRecord = {
 
 export type GuardConclusion = Pick<GuardRecord, 'outcome' | 'problems' | 'warnings'>;
 
-export type GuardEvent = GuardConclusion & { readonly request: ReviewRequest; readonly durationMicroseconds: number };
+export type GuardEnd = GuardConclusion & { readonly durationMicroseconds: number };
 
-/** At most `mostBytes` of budget.ts as a line of JSON, whatever the request holds. */
-export function buildGuardRecord({ request, outcome, durationMicroseconds, ...found }: GuardEvent): GuardRecord {
+/**
+ * The record of a review whose end comes later: the returned function keeps nothing of the request, and makes at most `mostBytes` of budget.ts
+ * as a line of JSON, whatever the request contains.
+ */
+export function beginGuardRecord(request: ReviewRequest): (end: GuardEnd) => GuardRecord {
+  const start = copyOf(startOf(request));
+  return ({ outcome, durationMicroseconds, ...found }) => {
+    const cutter = new Cutter();
+    const problems = cutter.texts(found.problems, budgets.problems);
+    const warnings = cutter.texts(found.warnings, budgets.warnings);
+    const { truncated, ...head } = start;
+    return {
+      ...head,
+      outcome,
+      problems,
+      ...omitted('problemsOmitted', found.problems, problems),
+      warnings,
+      ...omitted('warningsOmitted', found.warnings, warnings),
+      durationMicroseconds,
+      ...((truncated || cutter.cut) && { truncated: true }),
+    };
+  };
+}
+
+function startOf(request: ReviewRequest) {
   const cutter = new Cutter();
   const { operation, dryRun, namespace, name } = request;
   const groups = cutter.texts(request.groups, budgets.groups);
-  const problems = cutter.texts(found.problems, budgets.problems);
-  const warnings = cutter.texts(found.warnings, budgets.warnings);
-  const record = {
+  const start = {
     event: 'rules-review' as const,
     uid: cutter.text(request.uid),
     user: cutter.text(request.user),
@@ -44,12 +65,11 @@ export function buildGuardRecord({ request, outcome, durationMicroseconds, ...fo
     operation,
     dryRun,
     configMap: cutter.text(`${namespace}/${name}`),
-    outcome,
-    problems,
-    ...omitted('problemsOmitted', found.problems, problems),
-    warnings,
-    ...omitted('warningsOmitted', found.warnings, warnings),
-    durationMicroseconds,
   };
-  return cutter.cut ? { ...record, truncated: true } : record;
+  return { ...start, truncated: cutter.cut };
+}
+
+/** In V8 the start of a long text keeps all of it in memory. */
+function copyOf<T>(value: T): T {
+  return JSON.parse(JSON.stringify(value)) as T;
 }

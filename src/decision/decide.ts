@@ -205,9 +205,10 @@ function weaken(decision: ImageDecision, reason: 'mirror-pod' | 'not-introduced'
 function imagesBefore(request: ChangeRequest, rules: RuleSet, facts: Pick<Facts, 'kinds' | 'work'>): ReadonlySet<string> {
   if (request.operation !== 'UPDATE') return new Set();
   const reading = readObject(contextOf(request, facts), request.oldObject, facts.kinds);
-  if (reading.kind === 'shape') facts.work?.count('images', reading.shape.slots.length);
-  // An old object that cannot be read has shown us nothing, so everything in the new one counts as brought in.
-  return new Set(reading.kind === 'shape' ? reading.shape.slots.map((slot) => identity(slot, request.namespace, rules)) : []);
+  // An old object that cannot be read, or is too large to be stored, has shown nothing: every image of the new one counts as introduced.
+  if (reading.kind !== 'shape' || reading.shape.slots.length > mostImages) return new Set();
+  facts.work?.count('images', reading.shape.slots.length);
+  return new Set(reading.shape.slots.map((slot) => identity(slot, request.namespace, rules)));
 }
 
 /**

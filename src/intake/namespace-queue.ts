@@ -7,7 +7,7 @@ import { mostProblems } from '../rules/parse.ts';
 import { firstProblems } from '../rules/problem.ts';
 import type { DocumentParser, TextToParse } from './parser.ts';
 import { readInTurns, wideningInTurns } from './read.ts';
-import { createTurns } from './turns.ts';
+import { createRoundRobin } from './round-robin.ts';
 
 export type NamespaceQueue = {
   /** What is there at the start. Nothing is read before `opened` resolves: rules of namespaces count beside the cluster's. */
@@ -75,7 +75,7 @@ type Lane = {
 export function createNamespaceQueue({ book, parser, onChange, onSkipped, timings }: NamespaceQueueOptions): NamespaceQueue {
   const { betweenRounds, now, sleep } = { ...defaultTimings, ...timings };
   const lanes = new Map<string, Lane>();
-  const turns = createTurns();
+  const turns = createRoundRobin();
   const takeOver = createTaking();
   let openedAt: number | undefined;
   let closed = false;

@@ -6,12 +6,14 @@ import { createBodyBudget, type Share } from './body-budget.ts';
 import { findExcess } from './body-scan.ts';
 import { RequestError } from './error-bodies.ts';
 import type { BodyLimits, Clock } from './limits.ts';
-import { createTurns } from './turns.ts';
+import { createSingleFile } from './single-file.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** The answer's stream, whose end frees what the body took. */
     response: ServerResponse;
+    /** What frees the memory and the place in line that the body takes. */
+    bodyHolds: readonly (() => void)[];
   }
 }
 
@@ -32,8 +34,8 @@ export class TooSlow extends RequestError {
 /** Deadlines are looked at this often, in milliseconds. A timer for each body would cost each request. */
 const sweepInterval = 100;
 
-/** Bytes. What Node makes of a piece takes as much, so smaller ones take more memory than they have bytes. TCP's are five times as large. */
-const smallestPiece = 256;
+/** Bytes. What Node makes of a chunk takes as much, so a smaller one counts as so many. TCP's are five times as large. */
+const smallestChunk = 256;
 
 type Done = (error: Error | null, value?: unknown) => void;
 
@@ -42,7 +44,8 @@ type Receiving = { deadline: number; expire(): void };
 /** Makes `application/json` the only content type. Bodies become plain data: no schema, no coercion, and keys such as `__proto__` are data. */
 export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clock: Clock): void {
   const budget = createBodyBudget(limits, clock.now);
-  const turns = createTurns();
+  const line = createSingleFile();
+  const answers = createBodyBudget({ total: limits.answers, reserved: 0, small: Number.POSITIVE_INFINITY }, clock.now);
   const unfinished = new Set<Receiving>();
   const stop = clock.every(sweepInterval, () => {
     const now = clock.now();
@@ -50,9 +53,17 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
   });
   app.addHook('onClose', async () => stop());
   app.decorateRequest('response', null as unknown as ServerResponse);
+  app.decorateRequest('bodyHolds', null as unknown as FastifyRequest['bodyHolds']);
   app.addHook('onRequest', (request, reply, done) => {
     request.response = reply.raw;
+    request.bodyHolds = noHolds;
     done();
+  });
+  // The answer is a text by now. Its reader may take its time: the body, and what was parsed of it, must not wait for that.
+  app.addHook('onSend', (request, _reply, payload, done) => {
+    freeBody(request);
+    if (typeof payload === 'string' && payload.length > limits.shortAnswer) countAnswer(request.response, payload.length);
+    done(null, payload);
   });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', (request: FastifyRequest, payload: IncomingMessage, done) => {
@@ -63,6 +74,13 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
       else parseAlone(request, body, deadline, done);
     });
   });
+
+  /** Where the answers that nobody reads are too many bytes, the connection of the one with the most bytes times age ends. */
+  function countAnswer(response: ServerResponse, bytes: number): void {
+    const share: Share = { announced: 0, since: clock.now(), evict: () => response.destroy() };
+    response.once('close', () => answers.release(share));
+    if (!answers.take(share, bytes)) share.evict();
+  }
 
   /** Collects the bytes, and calls `done` once: with all of them, or with the reason why they cannot be taken. */
   function receive(
@@ -75,7 +93,8 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
     let chunks: Buffer[] = [];
     let bytes = 0;
     let discarded = 0;
-    let pieces = 0;
+    /** By how much the chunks take more than their bytes. */
+    let overhead = 0;
     let failure: RequestError | undefined;
     let settled = false;
 
@@ -86,24 +105,27 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
     };
     const receiving: Receiving = { deadline, expire: () => settle(failure ?? new TooSlow(deadline - since)) };
     unfinished.add(receiving);
-    request.response.once('close', () => budget.release(share));
+    hold(request, () => budget.release(share));
+    request.response.once('close', () => freeBody(request));
 
     payload.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
-      pieces += 1;
-      if (pieces > limits.pieces && bytes < pieces * smallestPiece) {
-        settle(failure ?? new RequestError(400, 'BadRequest', `the body comes in pieces of less than ${smallestPiece} bytes`));
-        return;
-      }
       if (settled) return;
       if (failure) {
         discarded += chunk.length;
         if (discarded > limits.discarded) settle(failure);
         return;
       }
+      const size = Math.max(chunk.length, smallestChunk);
+      overhead += size - chunk.length;
+      // So many small chunks that their average is below: with the overhead the body takes more than one of the largest size.
+      if (overhead > limits.bytes) {
+        settle(new RequestError(400, 'BadRequest', `the body arrived in chunks that average less than ${smallestChunk} bytes`));
+        return;
+      }
       chunks.push(chunk);
       if (Math.max(bytes, share.announced) > limits.bytes) failTooLarge();
-      else if (!budget.take(share, chunk.length)) share.evict();
+      else if (!budget.take(share, size)) share.evict();
     });
     payload.once('end', () => {
       if (failure) return settle(failure);
@@ -157,31 +179,44 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
     done(null, value);
   }
 
-  /** The turn ends with the answer: only then is what was parsed garbage. */
+  /** The turn ends when the body is freed: only then is what was parsed garbage. */
   function parseAlone(request: FastifyRequest, body: Buffer, deadline: number, done: Done): void {
     const waiting: Receiving = {
       deadline,
       expire() {
         unfinished.delete(waiting);
         leave();
-        done(new Overloaded('other large requests come first'));
+        done(new Overloaded('waiting for other large requests'));
       },
     };
     unfinished.add(waiting);
-    const leave = turns.enter((end) => {
+    const leave = line.enter((end) => {
       unfinished.delete(waiting);
       const { response } = request;
       if (response.destroyed || response.closed) return end();
-      response.once('close', end);
+      hold(request, end);
       parse(body, done);
     });
-    request.response.once('close', () => {
+    hold(request, () => {
       unfinished.delete(waiting);
       leave();
     });
   }
 }
 
+/** Call it as soon as the body has been read: frees its bytes, what was parsed of it, and the next large one in line. Again is fine. */
+export function freeBody(request: FastifyRequest): void {
+  const { bodyHolds } = request;
+  request.body = undefined;
+  request.bodyHolds = noHolds;
+  for (const free of bodyHolds) free();
+}
+
+function hold(request: FastifyRequest, free: () => void): void {
+  request.bodyHolds = [...request.bodyHolds, free];
+}
+
+const noHolds: readonly (() => void)[] = [];
 const noBytes = Buffer.alloc(0);
 
 /** @throws RequestError */

@@ -1,7 +1,7 @@
 /** How many bytes of bodies are held at a time, and which body ends when they do not fit. */
 
 export type BudgetLimits = {
-  /** Bytes of all bodies that are being received, wait for their turn, or are being answered. */
+  /** Bytes of all bodies that are being received, wait for their turn, or are being read. */
   readonly total: number;
   /** Bytes out of `total` that only small bodies may use. */
   readonly reserved: number;
@@ -24,10 +24,8 @@ export type BodyBudget = {
   take(share: Share, bytes: number): boolean;
   /** The body has arrived. From now on it cannot be evicted. */
   arrived(share: Share): void;
-  /** The body is answered, or has ended. Again is fine. */
+  /** The body has been read, or has ended. Again is fine. */
   release(share: Share): void;
-  /** Bytes in use. */
-  used(): number;
 };
 
 /**
@@ -93,6 +91,5 @@ export function createBodyBudget({ total, reserved, small }: BudgetLimits, now: 
       if (entry) entry.arriving = false;
     },
     release,
-    used: () => used,
   };
 }

@@ -1,4 +1,4 @@
-/** Bounds how many connections are open, and how long one may take to send the headers of a request. */
+/** Bounds how many connections are open, and how long one may take to send the headers of a request and to read an answer. */
 import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Clock, ConnectionLimits } from './limits.ts';
@@ -6,8 +6,8 @@ import type { Clock, ConnectionLimits } from './limits.ts';
 type Connection = {
   /** The one that requests come by: after a handshake that of TLS. */
   socket: Socket;
-  /** Requests without an answer. */
-  answering: number;
+  /** Answers that are not sent yet, the oldest first, and when each was first seen complete. */
+  answers: Map<ServerResponse, number | undefined>;
   /** Whether there was ever a request. */
   used: boolean;
   /** Milliseconds of the clock: its start, its last request, or the end of that request's answer. */
@@ -37,7 +37,7 @@ export function boundConnections(server: Pick<HttpServer, 'on'>, limits: Connect
     const key = keyOf(socket);
     const connection: Connection = {
       socket,
-      answering: 0,
+      answers: new Map(),
       used: false,
       since: clock.now(),
       bytesAtRest: 0,
@@ -56,12 +56,12 @@ export function boundConnections(server: Pick<HttpServer, 'on'>, limits: Connect
   on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
     const connection = open.get(keyOf(socket));
     if (!connection) return;
-    connection.answering += 1;
+    connection.answers.set(response, undefined);
     connection.used = true;
     connection.since = clock.now();
     connection.startedAt = undefined;
     response.once('close', () => {
-      connection.answering -= 1;
+      connection.answers.delete(response);
       connection.since = clock.now();
       connection.bytesAtRest = socket.bytesRead;
     });
@@ -70,13 +70,24 @@ export function boundConnections(server: Pick<HttpServer, 'on'>, limits: Connect
   return clock.every(sweepInterval, () => {
     const now = clock.now();
     for (const connection of open.values()) {
-      const { socket, answering, bytesAtRest, startedAt } = connection;
+      const { socket, answers, bytesAtRest, startedAt } = connection;
+      if (isUnread(answers, now, limits)) socket.destroy();
       // Before a handshake is done, its bytes are no request, and it has a time limit of its own.
-      if (answering > 0 || !isReady(socket, server) || socket.bytesRead <= bytesAtRest) continue;
+      if (answers.size > 0 || !isReady(socket, server) || socket.bytesRead <= bytesAtRest) continue;
       if (startedAt === undefined) connection.startedAt = now;
       else if (now - startedAt >= limits.headers) socket.destroy();
     }
   });
+}
+
+/** Node sends the answers of one connection in the order of the requests, so only the oldest one is being sent. */
+function isUnread(answers: Connection['answers'], now: number, limits: ConnectionLimits): boolean {
+  const [oldest] = answers;
+  if (!oldest) return false;
+  const [response, completeAt] = oldest;
+  if (!response.writableEnded) return false;
+  if (completeAt === undefined) answers.set(response, now);
+  return completeAt !== undefined && now - completeAt >= limits.answer;
 }
 
 function leastUseful(connections: Iterable<Connection>): Connection | undefined {
@@ -87,8 +98,8 @@ function leastUseful(connections: Iterable<Connection>): Connection | undefined 
   return found;
 }
 
-function rank({ used, answering }: Connection): number {
-  if (answering > 0) return 2;
+function rank({ used, answers }: Connection): number {
+  if (answers.size > 0) return 2;
   return used ? 1 : 0;
 }
 

@@ -4,8 +4,10 @@ import {
   answerGuarded,
   answerTooSlow,
   answerUnread,
+  type GuardedConfigMap,
   type GuardFindings,
   type GuardSettings,
+  type GuardSubject,
   readGuarded,
   renderProblem,
 } from '../admission/guard.ts';
@@ -15,7 +17,7 @@ import { createAllowance } from '../intake/allowance.ts';
 import type { RuleNews } from '../intake/news.ts';
 import type { DocumentParser, TextToParse } from '../intake/parser.ts';
 import { readInTurns, wideningInTurns } from '../intake/read.ts';
-import { createTurns } from '../intake/turns.ts';
+import { createRoundRobin, type RoundRobin } from '../intake/round-robin.ts';
 import type { Bundle, Preview, ReadBundle, RuleBook } from '../rules/book.ts';
 import { mostProblems, type ParseResult } from '../rules/parse.ts';
 import { firstProblems, type Problem } from '../rules/problem.ts';
@@ -45,16 +47,22 @@ export type GuardTimings = {
 };
 
 export type GuardReview = {
-  /** Undefined where there was no time, since other rules of the cluster were being read. Never for rules of a namespace. */
+  /** Undefined where too many other rules are being reviewed: the API server is asked to come again. */
   readonly answer: AdmissionAnswer | undefined;
   readonly problems: readonly string[];
   readonly warnings: readonly string[];
 };
 
+/** All that is needed of the request is read before it returns; the promise does not keep it in memory. */
 export type RuleGuard = (request: ReviewRequest) => Promise<GuardReview>;
 
 const defaultTimings: GuardTimings = { answerWithin: 4_000, waitForOthers: 1_000, now: () => performance.now() };
 
+/**
+ * Reviews under way, apart for the cluster and for all namespaces together: a flood of the one does not take the places of the other. Each keeps
+ * at most 1 MiB of texts, one of a namespace 131,072 characters. Beyond it the API server is asked to come again.
+ */
+const mostReviews = { cluster: 10, namespaces: 20 };
 /** Reviews of rules of one namespace at a time. The documents of several namespaces are read in turn. */
 const mostOfNamespace = 10;
 /**
@@ -63,54 +71,86 @@ const mostOfNamespace = 10;
  */
 const allowanceOfNamespace = { burst: 3_000, share: 0.2 };
 
+/** One of the two threads, and what is under way for it. */
+type Lane = { readonly parser: DocumentParser; readonly turns: RoundRobin; readonly most: number; reviews: number };
+
+/** A review without its request, whose object and old object must not wait with it. */
+type Review = {
+  readonly subject: GuardSubject;
+  readonly guarded: GuardedConfigMap & { readonly kind: 'rules' };
+  readonly lane: Lane;
+  /** The namespace whose rules these are; empty for the cluster's. */
+  readonly namespace: string;
+};
+
 export function createRuleGuard({ settings, book, parsers, news, lint, ...options }: GuardCollaborators): RuleGuard {
   const timings = { ...defaultTimings, ...options.timings };
-  const turns = createTurns();
+  const lanes = {
+    cluster: { parser: parsers.cluster, turns: createRoundRobin(), most: mostReviews.cluster, reviews: 0 },
+    namespaces: { parser: parsers.namespaces, turns: createRoundRobin(), most: mostReviews.namespaces, reviews: 0 },
+  };
   const allowance = createAllowance({ ...allowanceOfNamespace, now: timings.now });
-  /** By namespace; the cluster's reviews under the empty name. */
-  const reviewing = new Map<string, number>();
+  const reviewsOf = new Map<string, number>();
 
-  return async (request) => {
+  return (request) => {
+    const { uid, name } = request;
+    const subject = { uid, namespace: request.namespace, name };
     const guarded = readGuarded(request, settings);
-    if (guarded.kind !== 'rules') return conclude(answerGuarded(request, guarded, nothingFound));
+    if (guarded.kind !== 'rules') return Promise.resolve(conclude(answerGuarded(subject, guarded, nothingFound)));
+    const { scope } = guarded.bundle;
+    const namespace = scope?.kind === 'namespace' ? scope.namespace : '';
+    return review({ subject, guarded, lane: namespace === '' ? lanes.cluster : lanes.namespaces, namespace });
+  };
+
+  async function review(each: Review): Promise<GuardReview> {
+    const { subject, guarded, lane, namespace } = each;
     const { bundle, unchanged } = guarded;
-    const namespace = bundle.scope?.kind === 'namespace' ? bundle.scope.namespace : '';
     const tooMuch = book.refuseUnread(bundle);
     if (tooMuch) {
       const { problems } = book.preview(tooMuch);
-      return conclude(answerGuarded(request, guarded, { problems, warnings: [] }), problems);
+      return conclude(answerGuarded(subject, guarded, { problems, warnings: [] }), problems);
     }
-    const before = reviewing.get(namespace) ?? 0;
-    if (namespace !== '' && (before >= mostOfNamespace || !allowance.has(namespace))) {
-      return conclude(unchanged ? answerUnread(request, guarded, tooManyReviews) : answerBusy(request, namespace));
+    if (namespace !== '' && ((reviewsOf.get(namespace) ?? 0) >= mostOfNamespace || !allowance.has(namespace))) {
+      return conclude(unchanged ? answerUnread(subject, guarded, tooManyReviews) : answerBusy(subject, namespace));
     }
-    reviewing.set(namespace, before + 1);
+    if (lane.reviews >= lane.most) return { answer: undefined, problems: ['too many rules are being reviewed'], warnings: [] };
     let late = false;
-    const review = findingsOf(bundle, () => late).finally(() => {
-      const left = (reviewing.get(namespace) ?? 1) - 1;
-      if (left > 0) reviewing.set(namespace, left);
-      else reviewing.delete(namespace);
-    });
-    const findings = await within(timings.answerWithin, review);
+    const findings = await within(
+      timings.answerWithin,
+      underWay(each, () => findingsOf(each, () => late)),
+    );
     late = true;
-    if (findings) return conclude(answerGuarded(request, guarded, findings), findings.problems);
-    // Without an answer the API server would allow it (failurePolicy Ignore). A label may change all the same.
-    if (namespace !== '' && unchanged) return conclude(answerUnread(request, guarded, tooManyReviews));
-    // Other rules of the cluster took the time: it may be enough the next time the API server asks, and if not, loading will tell.
-    if (namespace === '' && before > 0) return { answer: undefined, problems: ['others are being read'], warnings: [] };
-    return conclude(answerTooSlow(request, timings.answerWithin / 1_000));
-  };
+    if (findings) return conclude(answerGuarded(subject, guarded, findings), findings.problems);
+    // Denied, also where other reviews took the time: without an answer the API server would allow it (failurePolicy Ignore). What is unchanged
+    // brings nothing in, such as another label.
+    if (unchanged) return conclude(answerUnread(subject, guarded, tooManyReviews));
+    return conclude(answerTooSlow(subject, timings.answerWithin / 1_000));
+  }
 
-  async function findingsOf(bundle: Bundle, isLate: () => boolean): Promise<GuardFindings> {
-    const { scope } = bundle;
-    const read =
-      scope?.kind === 'namespace'
-        ? await readInTurns(bundle, (document) => turns.run(scope.namespace, () => parseInTime(document, scope.namespace, isLate)), isLate)
-        : await readInTurns(bundle, parsers.cluster.parse, isLate);
+  /** Counts the review until its work is over, which may be later than its answer. */
+  async function underWay<T>({ lane, namespace }: Review, work: () => Promise<T>): Promise<T> {
+    lane.reviews += 1;
+    reviewsOf.set(namespace, (reviewsOf.get(namespace) ?? 0) + 1);
+    try {
+      return await work();
+    } finally {
+      lane.reviews -= 1;
+      const left = (reviewsOf.get(namespace) ?? 1) - 1;
+      if (left > 0) reviewsOf.set(namespace, left);
+      else reviewsOf.delete(namespace);
+    }
+  }
+
+  async function findingsOf(each: Review, isLate: () => boolean): Promise<GuardFindings> {
+    const { bundle } = each.guarded;
+    const parse = (document: TextToParse) => each.lane.turns.run(each.namespace, () => parseInTime(document, each, isLate));
+    const read = await readInTurns(bundle, parse, isLate);
+    if (isLate()) return nothingFound;
     let found = await tryOut(read, isLate);
     if (found.problems.length > 0 && read.results.every(({ ok }) => ok)) {
       // Good on its own. Perhaps what it contradicts was mended by the same `kubectl apply`, a moment ago.
       await news.next(timings.waitForOthers);
+      if (isLate()) return nothingFound;
       found = await tryOut(read, isLate);
     }
     const { problems, warnings, ruleSet } = found;
@@ -119,13 +159,13 @@ export function createRuleGuard({ settings, book, parsers, news, lint, ...option
   }
 
   /** Nobody waits for what is late, and its turn is for others. */
-  async function parseInTime(document: TextToParse, namespace: string, isLate: () => boolean): Promise<ParseResult> {
+  async function parseInTime(document: TextToParse, { lane, namespace }: Review, isLate: () => boolean): Promise<ParseResult> {
     if (isLate()) return { ok: false, problems: [] };
     const started = timings.now();
     try {
-      return await parsers.namespaces.parse(document);
+      return await lane.parser.parse(document);
     } finally {
-      allowance.use(namespace, timings.now() - started);
+      if (namespace !== '') allowance.use(namespace, timings.now() - started);
     }
   }
 
@@ -137,7 +177,7 @@ export function createRuleGuard({ settings, book, parsers, news, lint, ...option
   }
 }
 
-const tooManyReviews = 'too many rules of this namespace are being reviewed, so these were not read; they are as before';
+const tooManyReviews = 'too many rules are being reviewed, so these were not read; they are as before';
 
 const nothingFound: GuardFindings = { problems: [], warnings: [] };
 

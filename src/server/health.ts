@@ -40,7 +40,7 @@ export function createHealthServer(
   app.addHook('onRequest', (request, reply, done) => {
     const { 'content-length': length = '0', 'transfer-encoding': encoding } = request.headers;
     if (length === '0' && encoding === undefined) return done();
-    reply.code(413).header('connection', 'close').type('text/plain').send('no request to this port has a body\n');
+    reply.code(413).header('connection', 'close').type('text/plain').send('requests to this port must not have a body\n');
   });
   const readMetrics = sharing(metrics.text);
   app.get('/healthz', async (_request, reply) => reply.type('text/plain').send('ok\n'));

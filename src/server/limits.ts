@@ -10,12 +10,14 @@ export type BodyLimits = BudgetLimits &
     readonly bytes: number;
     /** Bytes of a body that is too large which are read and thrown away, so that its sender gets to read the answer. */
     readonly discarded: number;
-    /** Pieces of a body, as they arrive, that may be of any size. When there are more, they must have 256 bytes on average. */
-    readonly pieces: number;
     /** Bodies of more bytes than this are parsed one at a time: what is made of one can take several times its bytes. */
     readonly parsedAlone: number;
     /** Milliseconds until a body must have arrived and be parsed. `?timeout=` of the API server shortens it. */
     readonly milliseconds: number;
+    /** Bytes of all long answers that wait for their readers. */
+    readonly answers: number;
+    /** An answer of more characters than this is long. As many short ones as there may be connections are no more than `answers`. */
+    readonly shortAnswer: number;
     /** Milliseconds that the sender of an evicted body gets to finish, so that it reads the answer. */
     readonly lastWords: number;
   };
@@ -26,13 +28,14 @@ export const defaultBodyLimits: BodyLimits = {
   reserved: 16 * mebibyte,
   small: mebibyte,
   discarded: 256 * mebibyte,
-  pieces: 10_000,
   parsedAlone: 4 * mebibyte,
   // Custom resources without a schema nest as deep as their authors like; nothing real comes near.
   depth: 500,
   // A Pod of 95,000 containers with the API server's defaults has some 900,000.
   structures: 1_000_000,
   milliseconds: 5_000,
+  answers: 16 * mebibyte,
+  shortAnswer: 16 * 1024,
   lastWords: 500,
 };
 
@@ -41,6 +44,8 @@ export type ConnectionLimits = {
   readonly most: number;
   /** Milliseconds from the first byte of a request to the end of its headers, or of what follows a request that was answered early. */
   readonly headers: number;
+  /** Milliseconds from the end of an answer until its caller must have read it. */
+  readonly answer: number;
   /** Milliseconds of a TLS handshake. */
   readonly handshake: number;
   /** Milliseconds that a connection may be idle, before its first request or between two. */
@@ -54,6 +59,7 @@ export type ConnectionLimits = {
 export const defaultConnectionLimits: ConnectionLimits = {
   most: 1_000,
   headers: 5_000,
+  answer: 5_000,
   handshake: 5_000,
   // Longer than the API server keeps an idle connection (90 s): it, and never we, ends one.
   idle: 120_000,

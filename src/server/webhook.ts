@@ -7,16 +7,16 @@ import { answerProbe } from '../admission/probe.ts';
 import { type AdmissionAnswer, allowed, errored, renderAnswer } from '../admission/response.ts';
 import { changeOf, type DecodedReview, decodeReview, type ReviewRequest, type Webhook } from '../admission/review.ts';
 import type { Failure } from '../audit/failure.ts';
-import { buildGuardRecord, type GuardConclusion, type GuardRecord } from '../audit/guard-record.ts';
+import { beginGuardRecord, type GuardConclusion, type GuardEnd, type GuardRecord } from '../audit/guard-record.ts';
 import { type AuditRecord, buildAuditRecord, type Counted, countOf } from '../audit/record.ts';
 import { decide } from '../decision/decide.ts';
 import type { Decision } from '../decision/decision.ts';
 import type { Facts } from '../decision/facts.ts';
 import type { RuleSet } from '../rules/ruleset.ts';
-import { Overloaded, readBodies, TooSlow } from './bodies.ts';
+import { freeBody, Overloaded, readBodies, TooSlow } from './bodies.ts';
 import { boundConnections } from './connections.ts';
 import { bug, comeAgain, RequestError, refuse } from './error-bodies.ts';
-import type { RuleGuard } from './guard.ts';
+import type { GuardReview, RuleGuard } from './guard.ts';
 import { type BodyLimits, type Clock, type ConnectionLimits, defaultBodyLimits, defaultConnectionLimits, systemClock } from './limits.ts';
 import { type Remaining, untilSilent } from './silence.ts';
 
@@ -167,33 +167,51 @@ function answerReview(webhook: Webhook, request: FastifyRequest, reply: FastifyR
   }
 }
 
-async function answerGuardReview(request: FastifyRequest, reply: FastifyReply, collaborators: WebhookCollaborators) {
+/** A review waits for seconds. What was parsed of its body takes up to twenty times its bytes, so nothing of that may wait with it. */
+function answerGuardReview(request: FastifyRequest, reply: FastifyReply, collaborators: WebhookCollaborators) {
   const { guard } = collaborators;
   const started = collaborators.monotonic();
   const review = decodeReview(request.body);
   if (!review.ok) return answerUndecodable(review, reply, collaborators);
-  if (!guard) return allowed(review.request.uid);
+  const { uid } = review.request;
+  if (!guard) return allowed(uid);
 
+  const { record, reviewing } = startReview(guard.review, review.request);
+  freeBody(request);
   const audit = (conclusion: GuardConclusion) => {
     const durationMicroseconds = Number((collaborators.monotonic() - started) / 1000n);
-    guard.audit(buildGuardRecord({ request: review.request, ...conclusion, durationMicroseconds }));
+    guard.audit(record({ ...conclusion, durationMicroseconds }));
   };
+  return concludeReview({ uid, reviewing, audit }, reply, collaborators);
+}
+
+/** Of both results nothing keeps the request. */
+function startReview(
+  review: RuleGuard,
+  request: ReviewRequest,
+): { record: (end: GuardEnd) => GuardRecord; reviewing: Promise<GuardReview> } {
+  const record = beginGuardRecord(request);
   try {
-    const { answer, problems, warnings } = await guard.review(review.request);
+    return { record, reviewing: review(request) };
+  } catch (error) {
+    return { record, reviewing: Promise.reject(error) };
+  }
+}
+
+type Reviewing = { readonly uid: string; readonly reviewing: Promise<GuardReview>; audit(conclusion: GuardConclusion): void };
+
+async function concludeReview({ uid, reviewing, audit }: Reviewing, reply: FastifyReply, collaborators: WebhookCollaborators) {
+  try {
+    const { answer, problems, warnings } = await reviewing;
     audit({ outcome: answer === undefined ? 'error' : answer.response.allowed ? 'accepted' : 'refused', problems, warnings });
     if (answer) return answer;
     collaborators.failed('overload');
     return comeAgain(reply, problems.join('; '));
   } catch (error) {
-    collaborators.reportBug(error, review.request.uid);
+    collaborators.reportBug(error, uid);
     audit({ outcome: 'error', problems: ['internal error'], warnings: [] });
     // Here a bug of ours lets pass (failurePolicy Ignore), or nobody could mend the rules: what is bad is still refused when it is loaded.
-    return refuse(
-      reply,
-      500,
-      'InternalError',
-      `regkeeper failed while reading these rules; its log has the error, with uid ${review.request.uid}`,
-    );
+    return refuse(reply, 500, 'InternalError', `regkeeper failed while reading these rules; its log has the error, with uid ${uid}`);
   }
 }
 

@@ -111,7 +111,7 @@ function isForeign(variable: string, value: string): boolean {
 }
 
 /** A developer's shell may hold them. */
-const ofOurTests = /^REGKEEPER_(CORPUS|TEST_KUBECONFIG)$/;
+const ofOurTests = /^REGKEEPER_(CORPUS|PROPERTY_RUNS|TEST_KUBECONFIG)$/;
 
 function proposal(variable: string): string {
   // Compared without what all have in common, which would let short names forgive too much.

@@ -18,8 +18,10 @@ export type HostileEntry = {
   readonly flags?: readonly string[];
   /** Bodies so large that `npm test` leaves them to `npm run test:hostile`. */
   readonly large?: true;
-  /** What is sent to the webhook port, in this order; each is answered before the next is sent. */
+  /** What is sent to the webhook port, in this order. */
   readonly sends?: () => readonly Sent[];
+  /** How many of `sends` wait for their answers at a time; one unless given, so that each is answered before the next is sent. */
+  readonly concurrent?: number;
   /** Work without a server: runs the code with a counter of its own and returns the count. Compared with `budget.work`. */
   readonly work?: () => number;
   readonly budget: Budget;
@@ -31,10 +33,18 @@ export type Sent = {
   readonly answer: Answer;
   /** The body is denied before it is read as an AdmissionReview, so there is no audit record of it. */
   readonly unread?: true;
+  /** Sent so many times on one connection that never reads an answer. The server must close it. */
+  readonly stalled?: number;
 };
 
-/** `status` is the one of HTTP; 200 unless given. `message` is looked for in the text of the answer's body. */
-export type Answer = { readonly status?: number; readonly allowed?: boolean; readonly message?: RegExp };
+/** `status` is the one of HTTP, or those that are right; 200 unless given. `message` is looked for in the text of the answer's body. */
+export type Answer = {
+  readonly status?: number | readonly number[];
+  readonly allowed?: boolean;
+  readonly message?: RegExp;
+  /** The connection may also be closed without an answer that arrives. */
+  readonly orNone?: true;
+};
 
 export type Budget = {
   /** Units of `work`: characters expanded, images parsed, comparisons, whatever the entry counts. */
@@ -58,15 +68,15 @@ export async function readCorpus(): Promise<readonly HostileEntry[]> {
 }
 
 /** Whether a request leaves an audit record of a decision: it can be read as an AdmissionReview. */
-export function isRecorded({ path, answer, unread }: Sent): boolean {
-  return !unread && (path === '/mutate' || path === '/validate') && (answer.status ?? 200) === 200;
+export function isRecorded({ path, answer, unread, stalled }: Sent): boolean {
+  return !unread && stalled === undefined && (path === '/mutate' || path === '/validate') && (answer.status ?? 200) === 200;
 }
 
 /** What is wrong with an answer; undefined when it is as expected. */
 export function problemOf(expected: Answer, status: number, body: string): string | undefined {
   const { status: wanted = 200, allowed, message } = expected;
   const start = body.slice(0, 300);
-  if (status !== wanted) return `HTTP ${status} in place of ${wanted}: ${start}`;
+  if (![wanted].flat().includes(status)) return `HTTP ${status} in place of ${wanted}: ${start}`;
   if (message && !message.test(body)) return `the answer does not contain ${message}: ${start}`;
   if (allowed === undefined) return undefined;
   const { response } = JSON.parse(body) as { response?: { allowed?: boolean } };

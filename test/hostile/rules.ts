@@ -104,6 +104,19 @@ function guarded(configMap: HostileConfigMap): Sent {
   return { path: '/guard', body: JSON.stringify(reviewOf(configMap, request)), answer: { allowed: false } };
 }
 
+/**
+ * A review of 1 MiB that is nearly all entries which nobody reads: parsed they take some 20 times as much. Its rules take their time too, and
+ * no two are alike.
+ */
+function guardedWithJunk(label: 'cluster' | 'namespace', index: number): Sent {
+  const namespace = label === 'cluster' ? 'regkeeper' : `tenant-${index}`;
+  const text = `${hostileDocuments.commas(15_000)}\n# ${index}\n`;
+  const metadata = { name: `junk-${index}`, namespace, labels: { 'regkeeper.io/rules': label } };
+  const junk = Array.from({ length: 340_000 }, () => ({}));
+  const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { 'rules.yaml': text }, junk };
+  return { path: '/guard', body: JSON.stringify(reviewOf(object, { namespace })), answer: { status: [200, 408, 503], orNone: true } };
+}
+
 const honest = (): Sent => ({
   path: '/validate',
   body: JSON.stringify(reviewOf(pod('good.example.com/app'))),
@@ -125,5 +138,21 @@ export const entries: readonly HostileEntry[] = [
     flags,
     sends: () => [honest(), guarded(largestConfigMap('commas', 'tenant', 1))],
     budget: { recordBytes: 500_000, cpuMilliseconds: 8_000, memoryMiB: 450 },
+  },
+  {
+    name: '50 reviews of 1 MiB at a time, of rules of the cluster',
+    cluster: () => clusterWith([]),
+    flags,
+    concurrent: 50,
+    sends: () => Array.from({ length: 50 }, (_, index) => guardedWithJunk('cluster', index)),
+    budget: { recordBytes: 500_000, cpuMilliseconds: 25_000, memoryMiB: 550 },
+  },
+  {
+    name: '50 reviews of 1 MiB at a time, of rules of as many namespaces',
+    cluster: () => clusterWith([]),
+    flags,
+    concurrent: 50,
+    sends: () => Array.from({ length: 50 }, (_, index) => guardedWithJunk('namespace', index)),
+    budget: { recordBytes: 500_000, cpuMilliseconds: 25_000, memoryMiB: 550 },
   },
 ];

@@ -5,6 +5,8 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { connect } from 'node:tls';
 import { Agent, request } from 'undici';
 import { waitFor } from '../../cluster/wait-for.ts';
 import { pod, reviewOf } from '../../unit/server/reviews.ts';
@@ -26,7 +28,7 @@ async function main(wanted: string): Promise<number> {
   const entries = (await readCorpus()).filter(({ name }) => name.includes(wanted));
   const rows: Row[] = [];
   for (const entry of entries) rows.push(await run(entry));
-  say(renderTable(['processor time, ms', 'peak memory, MiB', 'audit records, bytes', 'slowest answer, ms', 'cgroup'], rows));
+  say(renderTable(['processor time, ms', 'peak memory, MiB', 'audit records, bytes', 'slowest answer, ms', 'answers', 'cgroup'], rows));
   const failed = rows.filter(({ problems }) => problems.length > 0);
   for (const { name, problems } of failed) say(`${name}:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
   say(`${rows.length} entries, ${failed.length} beyond their budget`);
@@ -36,7 +38,7 @@ async function main(wanted: string): Promise<number> {
 async function run(entry: HostileEntry): Promise<Row> {
   const folder = await mkdtemp(join(tmpdir(), 'regkeeper-hostile-'));
   const api = entry.cluster && (await startApiStandIn(entry.cluster()));
-  const agent = new Agent({ connect: { rejectUnauthorized: false }, headersTimeout: 120_000, bodyTimeout: 120_000 });
+  const agent = new Agent({ connect: { rejectUnauthorized: false, timeout: 120_000 }, headersTimeout: 120_000, bodyTimeout: 120_000 });
   let server: MeasuredServer | undefined;
   try {
     const where = api ? ['--kubeconfig', await kubeconfigFor(api.url, folder), '--namespace', 'regkeeper'] : [];
@@ -55,22 +57,37 @@ async function run(entry: HostileEntry): Promise<Row> {
   }
 }
 
-async function measure({ name, sends, budget }: HostileEntry, server: MeasuredServer, agent: Agent, cpuBefore: number): Promise<Row> {
+async function measure(
+  { name, sends, concurrent = 1, budget }: HostileEntry,
+  server: MeasuredServer,
+  agent: Agent,
+  cpuBefore: number,
+): Promise<Row> {
   const recordsBefore = server.records();
   const problems: string[] = [];
+  const answers = new Map<string, number>();
   let slowest = 0;
-  for (const sent of sends?.() ?? []) {
-    const began = performance.now();
-    const problem = await send(server.url, agent, sent).catch((error: Error) => `no answer: ${error.message}`);
-    slowest = Math.max(slowest, performance.now() - began);
-    if (problem !== undefined) problems.push(`${sent.path}: ${problem}`);
+  const left = [...(sends?.() ?? [])];
+  async function sendOneByOne(): Promise<void> {
+    for (let sent = left.shift(); sent; sent = left.shift()) {
+      const began = performance.now();
+      const sending = sent.stalled === undefined ? send(server.url, agent, sent) : stall(server.url, sent);
+      const { what, problem } = await sending.catch(({ message }: Error) => ({
+        what: 'no answer',
+        problem: sent.answer.orNone ? undefined : `no answer: ${message}`,
+      }));
+      slowest = Math.max(slowest, performance.now() - began);
+      answers.set(what, (answers.get(what) ?? 0) + 1);
+      if (problem !== undefined) problems.push(`${sent.path}: ${problem}`);
+    }
   }
+  await Promise.all(Array.from({ length: concurrent }, sendOneByOne));
   await server.quiet(10);
   const records = server.records();
   const recordBytes = records.bytes - recordsBefore.bytes;
-  const left = records.lines - recordsBefore.lines;
+  const written = records.lines - recordsBefore.lines;
   const due = (sends?.() ?? []).filter(isRecorded).length;
-  if (left < due) problems.push(`${left} audit records of ${due} requests`);
+  if (written < due) problems.push(`${written} audit records of ${due} requests`);
   await untilHonest(server, agent).catch((error: Error) => problems.push(error.message));
   const cpu = server.cpuMilliseconds() - cpuBefore;
   const peak = server.peakMiB();
@@ -80,6 +97,7 @@ async function measure({ name, sends, budget }: HostileEntry, server: MeasuredSe
     within(peak, budget.memoryMiB, 'peak memory', problems),
     within(recordBytes, budget.recordBytes, 'audit records', problems),
     slowest.toFixed(),
+    [...answers].map(([what, count]) => `${count} × ${what}`).join(', '),
     server.limited ? 'yes' : 'no',
   ];
   return { name, cells, problems };
@@ -97,7 +115,7 @@ async function untilHonest(server: MeasuredServer, agent: Agent): Promise<void> 
   const hopeless = () => (server.ended() === undefined ? undefined : new Error(`the server ended: ${server.ended()}\n${server.logTail()}`));
   await waitFor(
     async () => {
-      const problem = await send(server.url, agent, { path: '/validate', body, answer: { allowed: true } });
+      const { problem } = await send(server.url, agent, { path: '/validate', body, answer: { allowed: true } });
       if (problem !== undefined) throw new Error(problem);
       return true;
     },
@@ -105,10 +123,39 @@ async function untilHonest(server: MeasuredServer, agent: Agent): Promise<void> 
   );
 }
 
-async function send(url: string, dispatcher: Agent, { path, body, answer }: Sent): Promise<string | undefined> {
+type Answered = { readonly what: string; readonly problem: string | undefined };
+
+async function send(url: string, dispatcher: Agent, { path, body, answer }: Sent): Promise<Answered> {
   const headers = { 'content-type': 'application/json' };
   const response = await request(url + path, { dispatcher, method: 'POST', body, headers });
-  return problemOf(answer, response.statusCode, await response.body.text());
+  const { statusCode } = response;
+  return { what: String(statusCode), problem: problemOf(answer, statusCode, await response.body.text()) };
+}
+
+/** Sends without reading, until the server closes the connection. It has 30 seconds for it. */
+async function stall(url: string, { path, body, stalled = 1 }: Sent): Promise<Answered> {
+  const { hostname, port } = new URL(url);
+  const socket = connect({ host: hostname, port: Number(port), rejectUnauthorized: false });
+  const closed = new Promise<void>((resolve) => socket.on('error', () => undefined).once('close', () => resolve()));
+  const head = ['POST', path, 'HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length:', Buffer.byteLength(body)].join(
+    ' ',
+  );
+  for (let count = 0; count < stalled; count += 1) {
+    socket.write(`${head}\r\n\r\n`);
+    socket.write(body);
+  }
+  // A socket that is paused does not see its end either, so its writing side is what notices.
+  const probe = setInterval(() => socket.write('\r\n'), 500);
+  const late = new AbortController();
+  const deadline = pause(30_000, false, { signal: late.signal }).catch(() => false);
+  const ended = await Promise.race([closed.then(() => true), deadline]);
+  clearInterval(probe);
+  late.abort();
+  socket.destroy();
+  return {
+    what: ended ? 'closed' : 'left open',
+    problem: ended ? undefined : 'a connection that reads no answer is still open after 30 s',
+  };
 }
 
 async function kubeconfigFor(server: string, folder: string): Promise<string> {

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { changeOf, type ReviewRequest, type Webhook } from '../../../src/admission/review.ts';
 import { Cutter, type ListBudget, mostBytes } from '../../../src/audit/budget.ts';
-import { buildGuardRecord } from '../../../src/audit/guard-record.ts';
+import { beginGuardRecord } from '../../../src/audit/guard-record.ts';
 import { buildAuditRecord, countOf } from '../../../src/audit/record.ts';
 import { buildRulesRecord } from '../../../src/audit/rules-record.ts';
 import { decide } from '../../../src/decision/decide.ts';
@@ -126,7 +126,7 @@ test('of a review of rules: at most 256 KiB', { timeout: 60_000 }, () => {
     fc.property(anyRequest, texts, texts, ({ owner: _, ...asked }, problems, warnings) => {
       const kind = { group: '', version: 'v1', kind: 'ConfigMap' };
       const request: ReviewRequest = { ...asked, ...kind, operation: 'CREATE', dryRun: false, object: {}, oldObject: null };
-      const record = buildGuardRecord({ request, outcome: 'refused', problems, warnings, durationMicroseconds: 1 });
+      const record = beginGuardRecord(request)({ outcome: 'refused', problems, warnings, durationMicroseconds: 1 });
       expect(Buffer.byteLength(written(record))).toBeLessThanOrEqual(mostBytes);
       expect(record.problems.length + (record.problemsOmitted ?? 0)).toBe(problems.length);
       expect(record.warnings.length + (record.warningsOmitted ?? 0)).toBe(warnings.length);

@@ -5,7 +5,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, test } from 'vitest';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { changeOf, decodeReview, type ReviewRequest, type Webhook } from '../../../src/admission/review.ts';
-import { buildGuardRecord } from '../../../src/audit/guard-record.ts';
+import { beginGuardRecord } from '../../../src/audit/guard-record.ts';
 import { buildAuditRecord } from '../../../src/audit/record.ts';
 import { buildRulesRecord } from '../../../src/audit/rules-record.ts';
 import { decide } from '../../../src/decision/decide.ts';
@@ -243,7 +243,7 @@ function reviewOfRules(problems: readonly string[]): unknown {
   const userInfo = { username: 'alice', groups: problems };
   const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'regkeeper-rules' } };
   const request = requestOf(object, { namespace: 'regkeeper', userInfo });
-  return written(buildGuardRecord({ request, outcome: 'refused', problems, warnings: problems.slice(1), durationMicroseconds: 7 }));
+  return written(beginGuardRecord(request)({ outcome: 'refused', problems, warnings: problems.slice(1), durationMicroseconds: 7 }));
 }
 
 /** The rules as they come in, as an edit goes wrong, and as they change. */

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { connect, type TLSSocket } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -9,6 +10,7 @@ import { defaultBodyLimits } from '../../../src/server/limits.ts';
 import { createWebhookServer, type WebhookOptions } from '../../../src/server/webhook.ts';
 import { createCertificateAuthority, issueServerCertificate } from '../../../src/tls/certificates.ts';
 import { lastApplied, podOfContainers, podWithAnnotation, reviewText } from '../../hostile/bodies.ts';
+import { collectGarbage } from '../collect-garbage.ts';
 import { unwatched } from '../decision/changes.ts';
 import { ruleSetOf } from '../rules/documents.ts';
 import { manualClock } from './clock.ts';
@@ -22,7 +24,9 @@ const mebibyte = 1024 * 1024;
 
 type Guard = NonNullable<Parameters<typeof createWebhookServer>[0]['guard']>['review'];
 
-function setUp({ guard, ...options }: Partial<WebhookOptions> & { guard?: Guard } = {}) {
+type Options = Partial<WebhookOptions> & { readonly guard?: Guard; readonly onRecord?: (count: number) => unknown };
+
+function setUp({ guard, onRecord, ...options }: Options = {}) {
   const clock = manualClock();
   const records: AuditRecord[] = [];
   const bugs: unknown[] = [];
@@ -31,7 +35,10 @@ function setUp({ guard, ...options }: Partial<WebhookOptions> & { guard?: Guard 
     {
       rules: () => rules,
       facts: () => unwatched,
-      audit: (record) => records.push(record),
+      audit(record) {
+        records.push(record);
+        onRecord?.(records.length);
+      },
       reportBug: (error) => bugs.push(error),
       failed: (failure) => failures.push(failure),
       monotonic: () => 0n,
@@ -205,7 +212,7 @@ test.each([
   expect(body.response).toMatchObject(allowed ? { uid, allowed } : { uid, allowed, status: { code: 400, message } });
 });
 
-describe('a body in pieces', () => {
+describe('a body in chunks', () => {
   const head = 'POST /validate HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n';
   const inPieces = (body: string, size: number) =>
     Array.from({ length: Math.ceil(body.length / size) }, (_piece, index) => body.slice(index * size, (index + 1) * size))
@@ -214,16 +221,30 @@ describe('a body in pieces', () => {
   const body = reviewText(podOfContainers(20));
 
   test.each([
-    ['as few as may have any size', 40, body.length / 40, /"allowed":true/],
-    ['more, of enough bytes', 4, 300, /"allowed":true/],
-    ['more, of few bytes', 40, 10, /connection: close\r\n[\s\S]*the body comes in pieces of less than 256 bytes/i],
-  ])('%s', async (_name, pieces, size, answer) => {
-    const { open, bugs } = setUp({ bodies: { pieces } });
+    ['a few small ones', 200, /"allowed":true/],
+    ['many of enough bytes', 300, /"allowed":true/],
+    ['many of few bytes', 10, /connection: close\r\n[\s\S]*the body arrived in chunks that average less than 256 bytes/i],
+  ])('%s', async (_name, size, answer) => {
+    const { open, bugs } = setUp({ bodies: { bytes: 5_000 } });
     const socket = await open();
     const nextAnswer = answersOn(socket);
-    socket.write(`${head + inPieces(body, Math.ceil(size))}0\r\n\r\n`);
+    socket.write(`${head + inPieces(body, size)}0\r\n\r\n`);
     expect(await nextAnswer()).toMatch(answer);
     expect(bugs).toEqual([]);
+  });
+
+  test('each counts as 256 bytes at least, so that many tiny ones make room for an honest body', async () => {
+    const { server, open, post, clock, failures } = setUp({ bodies: { total: 3_000, reserved: 0, lastWords: 0 } });
+    const socket = await open();
+    const nextAnswer = answersOn(socket);
+    const seen = once(server.server, 'request').then(([incoming]) => once(incoming, 'data'));
+    socket.write(head + inPieces('x'.repeat(11), 1));
+    await seen;
+    clock.pass(50);
+    expect((await post(small)).code).toBe(200);
+    clock.pass(100);
+    expect(await nextAnswer()).toMatch(/^HTTP\/1\.1 503 [\s\S]*too many bytes in flight/);
+    expect(failures).toEqual(['overload']);
   });
 });
 
@@ -307,35 +328,91 @@ describe('large bodies are parsed one at a time', () => {
   });
 
   test('one that waits too long is asked for again, and is not parsed any more', async () => {
-    const entered = Promise.withResolvers<void>();
-    const answered = Promise.withResolvers<void>();
-    const { server, post, open, clock, failures, records } = setUp({
+    const { clock, post, failures, records } = setUp({
       ...options,
-      guard: async ({ uid }) => {
-        entered.resolve();
-        await answered.promise;
-        const response = { uid, allowed: true };
-        return { answer: { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response }, problems: [], warnings: [] };
+      // While the second one is read, more time passes than the third one may wait.
+      onRecord: (count) => count === 2 && clock.pass(5_001),
+    });
+    const answers = await Promise.all([post(padded(20_000)), post(padded(20_000)), post(padded(20_000))]);
+    expect(answers.map(({ code }) => code)).toEqual([200, 200, 503]);
+    expect(answers[2]).toMatchObject({
+      headers: { 'retry-after': '1' },
+      body: { message: expect.stringContaining('waiting for other large requests') },
+    });
+    expect(failures).toEqual(['overload']);
+    expect(records).toHaveLength(2);
+  });
+});
+
+describe('once a body has been read', () => {
+  const padded = reviewText(podWithAnnotation('a', 'x'.repeat(20_000)));
+  const answerOf = (uid: string, warning = '') => {
+    const response = { uid, allowed: true, warnings: [warning] };
+    const answer: AdmissionAnswer = { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response };
+    return { answer, problems: [], warnings: [] };
+  };
+  /** More than the buffers of a loopback connection take. */
+  const long = 'x'.repeat(16 * mebibyte);
+  const bodies = { total: 21_000, reserved: 0, parsedAlone: 10_000, answers: 24 * mebibyte };
+
+  /** A caller that asks and does not read. */
+  async function stall({ server, open }: ReturnType<typeof setUp>) {
+    const socket = await open();
+    const seen = once(server.server, 'request').then(([, response]) => response as ServerResponse);
+    await begin(socket, server, padded, padded.length, '/guard');
+    const response = await seen;
+    await expect.poll(() => response.writableEnded).toBe(true);
+    return { socket, response };
+  }
+
+  test('its bytes and its turn are free, also where the answer is not read', async () => {
+    const given = setUp({ bodies, guard: async ({ uid }) => answerOf(uid, long) });
+    const { response } = await stall(given);
+    expect(response.writableFinished).toBe(false);
+    expect((await given.post(padded)).code).toBe(200);
+    expect(given.failures).toEqual([]);
+  });
+
+  test('its caller has 5 seconds to read the answer', async () => {
+    const given = setUp({ bodies, guard: async ({ uid }) => answerOf(uid, long) });
+    const { response } = await stall(given);
+    for (let second = 0; second < 5; second += 1) given.clock.pass(1_000);
+    expect(response.destroyed).toBe(false);
+    given.clock.pass(1_000);
+    await expect.poll(() => response.closed).toBe(true);
+  });
+
+  test('of answers that are not read, the one with the most bytes for the longest time makes room', async () => {
+    const given = setUp({ bodies, guard: async ({ uid }) => answerOf(uid, long) });
+    const first = await stall(given);
+    given.clock.pass(1_000);
+    const second = await stall(given);
+    expect([first.response.destroyed, second.response.destroyed]).toEqual([true, false]);
+    expect((await given.post(padded)).code).toBe(200);
+  });
+
+  test('a review under way keeps neither the objects nor the turn', async () => {
+    const objects: WeakRef<object>[] = [];
+    const answered = Promise.withResolvers<void>();
+    const given = setUp({
+      bodies,
+      guard: ({ uid, object }) => {
+        objects.push(new WeakRef(object as object));
+        return answered.promise.then(() => answerOf(uid));
       },
     });
     const headers = { 'content-type': 'application/json' };
-    const first = server.inject({ method: 'POST', url: '/guard', payload: padded(20_000), headers });
-    await entered.promise;
-    const socket = await open();
-    const nextAnswer = answersOn(socket);
-    const body = padded(20_000);
-    const arrived = once(server.server, 'request').then(([incoming]) => once(incoming, 'end'));
-    await begin(socket, server, body, body.length);
-    await arrived;
-    // A small one does not wait.
-    expect((await post(small)).code).toBe(200);
-    clock.pass(5_001);
-    expect(await nextAnswer()).toMatch(/^HTTP\/1\.1 503 [\s\S]*retry-after: 1\r\n[\s\S]*other large requests come first/i);
-    expect(failures).toEqual(['overload']);
+    const review = given.server.inject({ method: 'POST', url: '/guard', payload: padded, headers });
+    await expect.poll(() => objects.length).toBe(1);
+    await expect
+      .poll(() => {
+        collectGarbage();
+        return objects[0]?.deref() === undefined;
+      })
+      .toBe(true);
+    expect((await given.post(padded)).code).toBe(200);
     answered.resolve();
-    expect((await first).statusCode).toBe(200);
-    expect((await post(body)).code).toBe(200);
-    expect(records).toHaveLength(2);
+    expect((await review).statusCode).toBe(200);
   });
 });
 

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import { connect as connectPlain, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { connect } from 'node:tls';
@@ -146,6 +146,30 @@ describe('headers that come slowly', () => {
     await request(socket);
     await answer(socket);
     expect(socket.destroyed).toBe(false);
+  });
+});
+
+describe('an answer that is not read', () => {
+  test('ends its connection 5 seconds after it was complete, and one that is not complete has its time', async () => {
+    const clock = manualClock();
+    const responses: ServerResponse[] = [];
+    const server = createServer((_request, response) => responses.push(response));
+    boundConnections(server, defaultConnectionLimits, clock);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => void server.close());
+    const socket = connectTo(server).pause();
+    socket.write(ask);
+    await expect.poll(() => responses.length).toBe(1);
+    const [response] = responses as [ServerResponse];
+    for (let second = 0; second < 10; second += 1) clock.pass(1_000);
+    expect(response.destroyed).toBe(false);
+    // More than the buffers of a loopback connection take.
+    response.end('x'.repeat(16 * 1024 * 1024));
+    for (let second = 0; second < 5; second += 1) clock.pass(1_000);
+    expect(response.destroyed).toBe(false);
+    clock.pass(1_000);
+    await expect.poll(() => response.destroyed).toBe(true);
   });
 });
 

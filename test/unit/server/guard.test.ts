@@ -6,6 +6,7 @@ import { createRuleBook, readBundle } from '../../../src/rules/book.ts';
 import { configMapBundle } from '../../../src/rules/config-map.ts';
 import type { Problem } from '../../../src/rules/problem.ts';
 import { createRuleGuard, type GuardCollaborators } from '../../../src/server/guard.ts';
+import { collectGarbage } from '../collect-garbage.ts';
 import { sha256 } from '../rules/documents.ts';
 import { reviewOf } from './reviews.ts';
 
@@ -40,7 +41,7 @@ function guarding(options: Partial<GuardCollaborators> = {}) {
     ...options,
   });
   const review = (name: string, data: Record<string, string>, label?: string) => guard(requestOf(name, data, label));
-  return { book, stored, review };
+  return { book, stored, guard, review };
 }
 
 const both = (parser: DocumentParser) => ({ cluster: parser, namespaces: parser });
@@ -121,10 +122,98 @@ describe('when reading takes too long', () => {
     expect(problems).toEqual([expect.stringContaining('longer than 0.01 s')]);
   });
 
-  test('because others are being read, the API server may ask again', async () => {
+  test("of the cluster's too, whatever else is being read: a 503 would let them pass", async () => {
     const { review } = guarding({ parsers: both(never), timings: { answerWithin: 10 } });
-    const [, second] = await Promise.all([review('two', { 'rules.yaml': 'a' }), review('three', { 'rules.yaml': 'b' })]);
-    expect(second).toMatchObject({ answer: undefined, problems: ['others are being read'] });
+    const all = await Promise.all(Array.from({ length: 8 }, (_, index) => review(`two-${index}`, { 'rules.yaml': 'a' })));
+    expect(all.map(({ answer }) => answer?.response.allowed)).toEqual(Array(8).fill(false));
+  });
+
+  test('nothing of it is read any more once it is late', async () => {
+    const parsed: string[] = [];
+    const first = Promise.withResolvers<void>();
+    const real = createDocumentParser();
+    onTestFinished(() => real.close());
+    const slow: DocumentParser = {
+      async parse(document) {
+        parsed.push(document.text);
+        if (parsed.length === 1) await first.promise;
+        return real.parse(document);
+      },
+      close: async () => undefined,
+    };
+    const { review } = guarding({ parsers: both(slow), timings: { answerWithin: 10 } });
+    await Promise.all(['one', 'two', 'three'].map((name) => review(name, { 'a.yaml': `# ${name}`, 'b.yaml': '#' })));
+    first.resolve();
+    expect((await review('four', { 'a.yaml': '# four' })).answer?.response.allowed).toBe(true);
+    expect(parsed).toEqual(['# one', '# four']);
+  });
+
+  test('a change of labels alone passes with a warning', async () => {
+    const { guard } = guarding({ parsers: both(never), timings: { answerWithin: 10 } });
+    const object = configMap('two', { 'rules.yaml': 'rules: []' });
+    const review = decodeReview(reviewOf(object, { namespace: 'regkeeper', operation: 'UPDATE', oldObject: object }));
+    const { answer, warnings } = await guard((review as { request: ReviewRequest }).request);
+    expect(answer?.response.allowed).toBe(true);
+    expect(warnings).toEqual([expect.stringContaining('so these were not read; they are as before')]);
+  });
+});
+
+describe('many reviews at a time', () => {
+  const settings = { namespace: 'regkeeper', namespaceRules: true };
+  const outcomes = (reviews: readonly { readonly answer: unknown; readonly problems: readonly string[] }[]) =>
+    reviews.map(({ answer, problems }) => (answer === undefined ? problems[0] : 'answered'));
+  const ofNamespace = (index: number) => {
+    const object = {
+      ...configMap('own', { 'a.yaml': 'rules: []' }, 'namespace'),
+      metadata: { name: 'own', labels: { 'regkeeper.io/rules': 'namespace' } },
+    };
+    const review = decodeReview(reviewOf(object, { namespace: `made-up-${index}` }));
+    return (review as { request: ReviewRequest }).request;
+  };
+
+  test("beyond 10 of the cluster's rules and 20 of namespaces the API server is asked to come again; neither takes the places of the other", async () => {
+    const { guard, review } = guarding({ parsers: both(never), settings, timings: { answerWithin: 10 } });
+    const [cluster, namespaces] = await Promise.all([
+      Promise.all(Array.from({ length: 12 }, (_, index) => review(`two-${index}`, { 'rules.yaml': 'a' }))),
+      Promise.all(Array.from({ length: 23 }, (_, index) => guard(ofNamespace(index)))),
+    ]);
+    const many = 'too many rules are being reviewed';
+    expect(outcomes(cluster)).toEqual([...Array(10).fill('answered'), many, many]);
+    expect(outcomes(namespaces)).toEqual([...Array(20).fill('answered'), many, many, many]);
+  });
+
+  test('places are free again when the work is over', async () => {
+    const { review } = guarding();
+    for (let index = 0; index < 15; index += 1) {
+      expect((await review(`two-${index}`, { 'rules.yaml': trusting('b.io') })).answer?.response.allowed).toBe(true);
+    }
+  });
+
+  test('a review keeps nothing of the objects of its request', async () => {
+    const { guard } = guarding({ parsers: both(never), timings: { answerWithin: 60_000 } });
+    const start = () => {
+      const request = requestOf('two', { 'rules.yaml': 'rules: []' });
+      void guard(request);
+      return new WeakRef(request.object as object);
+    };
+    const object = start();
+    await expect
+      .poll(() => {
+        collectGarbage();
+        return object.deref() === undefined;
+      })
+      .toBe(true);
+  });
+});
+
+describe('a ConfigMap beyond what an API server stores', () => {
+  test.each([
+    ['in characters', { 'a.yaml': '#'.repeat(1_048_577) }, /has 1 documents, and 1048583 characters of data/],
+    ['in documents', Object.fromEntries(Array.from({ length: 1_001 }, (_, index) => [`${index}.yaml`, ''])), /has 1001 documents/],
+  ])('%s is denied without being read', async (_name, data, message) => {
+    const { review } = guarding({ parsers: both(never) });
+    const { answer } = await review('two', data);
+    expect(answer?.response).toMatchObject({ allowed: false, status: { message: expect.stringMatching(message) } });
   });
 });
 

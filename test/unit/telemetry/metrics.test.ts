@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { changeOf, decodeReview, type Webhook } from '../../../src/admission/review.ts';
-import { buildGuardRecord } from '../../../src/audit/guard-record.ts';
+import { beginGuardRecord } from '../../../src/audit/guard-record.ts';
 import { buildAuditRecord } from '../../../src/audit/record.ts';
 import { decide } from '../../../src/decision/decide.ts';
 import { builtInKinds } from '../../../src/object/kinds.ts';
@@ -151,7 +151,7 @@ describe('a decision is counted', () => {
     const review = decodeReview(reviewOf({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'rules' } }));
     if (!review.ok) throw new Error(review.message);
     const conclusion = { outcome: 'refused', problems: ['x'], warnings: [] } as const;
-    metrics.reviewed(buildGuardRecord({ request: review.request, ...conclusion, durationMicroseconds: 2_000_000 }));
+    metrics.reviewed(beginGuardRecord(review.request)({ ...conclusion, durationMicroseconds: 2_000_000 }));
     expect(await counted(metrics, 'regkeeper_rules_reviews_total')).toEqual(['regkeeper_rules_reviews_total{outcome="refused"} 1']);
     expect(await counted(metrics, 'regkeeper_admission_duration_seconds_sum')).toEqual([
       'regkeeper_admission_duration_seconds_sum{webhook="guard"} 2',

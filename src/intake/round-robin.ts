@@ -1,11 +1,11 @@
 /** Work of many namespaces for one thread, in turn: what one of them has waiting delays the others by one piece at most. */
 
-export type Turns = {
+export type RoundRobin = {
   /** Pieces of one name are done in their order; of several names, one piece of each in turn. Resolves and rejects with the work. */
   run<T>(name: string, work: () => Promise<T>): Promise<T>;
 };
 
-export function createTurns(): Turns {
+export function createRoundRobin(): RoundRobin {
   const waiting = new Map<string, (() => Promise<void>)[]>();
   let running = false;
 

@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
-import { createTurns } from '../../../src/server/turns.ts';
+import { createSingleFile } from '../../../src/server/single-file.ts';
 
 function setUp() {
   const paused: (() => void)[] = [];
-  const turns = createTurns((then) => paused.push(then));
+  const line = createSingleFile((then) => paused.push(then));
   const events: string[] = [];
   const ends = new Map<string, () => void>();
   const enter = (name: string) =>
-    turns.enter((end) => {
+    line.enter((end) => {
       events.push(name);
       ends.set(name, end);
     });

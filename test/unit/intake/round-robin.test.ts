@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { createTurns } from '../../../src/intake/turns.ts';
+import { createRoundRobin } from '../../../src/intake/round-robin.ts';
 
 test('one piece of each name in turn, those of one name in their order', async () => {
-  const turns = createTurns();
+  const turns = createRoundRobin();
   const done: string[] = [];
   const piece = (name: string, number: number) => turns.run(name, async () => void done.push(`${name}${number}`));
   await Promise.all([piece('a', 1), piece('a', 2), piece('a', 3), piece('b', 1), piece('b', 2), piece('c', 1)]);
@@ -10,7 +10,7 @@ test('one piece of each name in turn, those of one name in their order', async (
 });
 
 test('what fails is for its caller; the next goes on, and what comes later is done too', async () => {
-  const turns = createTurns();
+  const turns = createRoundRobin();
   const failing = turns.run('a', () => Promise.reject(new Error('a bug')));
   const next = turns.run('a', async () => 'next');
   await expect(failing).rejects.toThrow('a bug');
