@@ -279,7 +279,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
   /** False where nobody can tell: then the CAs that are published stay, and everything else is repaired. */
   async function isCertificateInForce(): Promise<boolean> {
     try {
-      await settledWithin(answerWithin, certificates.refresh?.() ?? Promise.resolve(), schedule);
+      await settledWithin(answerWithin, certificates.refresh?.() ?? Promise.resolve());
       unrefreshed = false;
     } catch (err) {
       if (!unrefreshed) {
@@ -444,9 +444,10 @@ function ownerReference({ metadata: { name, uid } }: Namespace) {
 /** The namespace of regkeeper is gone, and takes the configurations along. */
 class NoHome extends Error {}
 
-async function settledWithin(milliseconds: number, work: Promise<void>, schedule: Schedule): Promise<void> {
+/** By the real clock, whatever the schedule of the checks is: it bounds an answer that is under way. */
+async function settledWithin(milliseconds: number, work: Promise<void>): Promise<void> {
   const late = Promise.withResolvers<never>();
-  const cancel = schedule(() => late.reject(new Error(`no answer within ${milliseconds / 1_000} s`)), milliseconds);
+  const cancel = onTimer(() => late.reject(new Error(`no answer within ${milliseconds / 1_000} s`)), milliseconds);
   await Promise.race([work, late.promise]).finally(cancel);
 }
 
