@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import type { Clock, ConnectionLimits } from './limits.ts';
 
 type Connection = {
+  readonly address: string;
   /** The one that requests come by: after a handshake that of TLS. */
   socket: Socket;
   /** Answers that are not sent yet, the oldest first, and when each was first seen complete. */
@@ -24,8 +25,9 @@ type Listener = (...args: never[]) => void;
 const sweepInterval = 1_000;
 
 /**
- * A new connection always gets its place. Beyond the limit another one ends: the oldest that never had a request, else the one that is idle
- * for longest, else the one whose request is the oldest. So connections that only fill up the places do not keep an API server out.
+ * A new connection always gets its place. Beyond the limit another one ends, of the address that has the most connections: the oldest that
+ * never had a request, else the one that is idle for longest, else the one whose request is the oldest. So whoever fills up the places ends
+ * their own connections, and not those of an API server, which has few: not even while it is in a handshake.
  *
  * @returns a function that stops looking at them
  */
@@ -36,6 +38,7 @@ export function boundConnections(server: Pick<HttpServer, 'on'>, limits: Connect
   on('connection', (socket: Socket) => {
     const key = keyOf(socket);
     const connection: Connection = {
+      address: socket.remoteAddress ?? '',
       socket,
       answers: new Map(),
       used: false,
@@ -43,7 +46,7 @@ export function boundConnections(server: Pick<HttpServer, 'on'>, limits: Connect
       bytesAtRest: 0,
       startedAt: undefined,
     };
-    if (open.size >= limits.most) leastUseful(open.values())?.socket.destroy();
+    if (open.size >= limits.most) leastUseful(ofTheLargestCrowd(open.values()))?.socket.destroy();
     open.set(key, connection);
     socket.once('close', () => {
       if (open.get(key) === connection) open.delete(key);
@@ -88,6 +91,13 @@ function isUnread(answers: Connection['answers'], now: number, limits: Connectio
   if (!response.writableEnded) return false;
   if (completeAt === undefined) answers.set(response, now);
   return completeAt !== undefined && now - completeAt >= limits.answer;
+}
+
+/** All connections of the address that has the most; of several, where they have equally many. */
+function ofTheLargestCrowd(connections: Iterable<Connection>): readonly Connection[] {
+  const byAddress = [...Map.groupBy(connections, ({ address }) => address).values()];
+  const most = Math.max(0, ...byAddress.map(({ length }) => length));
+  return byAddress.filter(({ length }) => length === most).flat();
 }
 
 function leastUseful(connections: Iterable<Connection>): Connection | undefined {

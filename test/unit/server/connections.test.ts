@@ -38,9 +38,9 @@ async function setUp(most: number) {
     server.closeAllConnections();
     server.close();
   });
-  const open = async () => {
+  const open = async (localAddress?: string) => {
     const accepted = once(server, 'connection');
-    const socket = connectTo(server);
+    const socket = connectTo(server, localAddress);
     await Promise.all([once(socket, 'connect'), accepted]);
     clock.pass(1);
     return socket;
@@ -61,9 +61,9 @@ async function setUp(most: number) {
   return { server, clock, open, request, answer };
 }
 
-function connectTo(server: Server): Socket {
+function connectTo(server: Server, localAddress?: string): Socket {
   const { port } = server.address() as { port: number };
-  const socket = connectPlain(port, '127.0.0.1');
+  const socket = connectPlain({ port, host: '127.0.0.1', ...(localAddress !== undefined && { localAddress }) });
   socket.on('error', () => undefined).resume();
   onTestFinished(() => void socket.destroy());
   return socket;
@@ -108,6 +108,23 @@ describe('one connection too many ends another', () => {
     await open();
     await isClosed(second);
     expect(first.destroyed).toBe(false);
+  });
+
+  test('of the address that has the most, so that one with few keeps even a connection without a request', async () => {
+    const { open, request, answer } = await setUp(4);
+    const few = await open('127.0.0.2');
+    const many = [await open(), await open(), await open()] as const;
+    for (const socket of many) {
+      await request(socket);
+      await answer(socket);
+    }
+    for (const socket of many) {
+      await open();
+      await isClosed(socket);
+    }
+    expect(few.destroyed).toBe(false);
+    await request(few);
+    await answer(few);
   });
 
   test('places that are free again are used', async () => {
