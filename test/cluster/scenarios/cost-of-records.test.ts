@@ -20,7 +20,7 @@ const keeper = withRegkeeper(cluster, rules, { nodeFlags: [shippedHeap] });
 const port = `good.example.com:${'0'.repeat(3_900)}5000/x`;
 const paths = [{ sourcePath: '/', destinationDir: 'x' }];
 const sources: Record<string, object> = {
-  'ports-of-zeros': { dockerfile: `ARG A=${port}\n${'FROM $A\n'.repeat(5_000)}` },
+  'ports-of-zeros': { dockerfile: `ARG A=${port}\n${'FROM $A\n'.repeat(250)}` },
   'image-sources': {
     images: Array.from({ length: 3_000 }, (_, index) => ({ from: { kind: 'DockerImage', name: `good.example.com/x${index}` }, paths })),
   },
