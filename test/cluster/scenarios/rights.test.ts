@@ -103,7 +103,7 @@ async function live(): Promise<void> {
 
   const weaken = '[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Ignore"}]';
   await kubectl(['patch', 'validatingwebhookconfiguration', 'regkeeper', '--type=json', `--patch=${weaken}`]);
-  await waitFor(() => server.log().some(({ msg }) => String(msg).includes('are put back')), { deadlineSeconds: 30, what: 'the repair' });
+  await waitFor(() => server.log().some(({ msg }) => String(msg).includes('put back')), { deadlineSeconds: 30, what: 'the repair' });
 }
 
 /** The APIs of OpenShift that the server asks about, as far as its rights go. */
