@@ -57,7 +57,7 @@ test('a leader that is killed is followed by the other within its Lease, which t
   await weaken();
   await waitFor(() => messages(follower).includes('leading'), { deadlineSeconds: 30, what: 'the other to lead' });
   await waitUntilMended();
-  expect(messages(follower).some((each) => each.includes('are put back'))).toBe(true);
+  expect(messages(follower).some((each) => each.includes('put back'))).toBe(true);
   expect(await leaseSpec()).toMatchObject({ leaseTransitions: 1 });
 }, 60_000);
 
