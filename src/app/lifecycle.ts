@@ -86,7 +86,7 @@ export function runGroups(groups: readonly Group[], options: LifecycleOptions): 
     await stop();
     throw error;
   });
-  // Whoever stops the server need not wait for its start as well.
+  // The caller that stops the server need not wait for its start as well.
   started.catch(() => undefined);
   return { started, stop };
 }

@@ -96,7 +96,7 @@ function rankOf({ judged, old }: ImageDecision): number {
 
 /**
  * SHA-256 in hex over one line of JSON for each image, in the object's order: `[path, image, action]` in full and without spaces, image null
- * where none is written, a newline behind each. It needs no rules, so whoever has the object can compute it again.
+ * where none is written, a newline behind each. It needs no rules, so anyone who has the object can compute it again.
  */
 export function hashImages(images: readonly ImageDecision[]): string {
   const hash = createHash('sha256');

@@ -26,8 +26,8 @@ const sweepInterval = 1_000;
 
 /**
  * A new connection always gets its place. Beyond the limit another one ends, of the address that has the most connections: the oldest that
- * never had a request, else the one that is idle for longest, else the one whose request is the oldest. So whoever fills up the places ends
- * their own connections, and not those of an API server, which has few: not even while it is in a handshake.
+ * never had a request, else the one that is idle for longest, else the one whose request is the oldest. So a client that fills up the places ends
+ * its own connections, and not those of an API server, which has few: not even while it is in a handshake.
  *
  * @returns a function that stops looking at them
  */

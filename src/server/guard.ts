@@ -27,7 +27,7 @@ export type GuardCollaborators = {
   readonly settings: GuardSettings;
   readonly book: Pick<RuleBook, 'preview' | 'widening' | 'refuseUnread'>;
   /**
-   * Of the guard alone: what somebody tries out must not hold up what is in force. Two threads, so that reviews of the cluster's rules never
+   * Of the guard alone: what a user tries out must not delay what is in force. Two threads, so that reviews of the cluster's rules never
    * wait for a document of a namespace.
    */
   readonly parsers: { readonly cluster: DocumentParser; readonly namespaces: DocumentParser };

@@ -37,7 +37,7 @@ export const enforcerRequirements = [
 /** AKS reads the label in some releases and the annotation in others. */
 export const optOut = { 'admissions.enforcer/disabled': 'true' } as const;
 
-/** With one of these, somebody else's controller writes its own CA into each caBundle: cert-manager's cainjector, OpenShift's service CA. */
+/** With one of these, another controller writes its own CA into each caBundle: cert-manager's cainjector, OpenShift's service CA. */
 export const injectAnnotations = [
   'cert-manager.io/inject-ca-from',
   'cert-manager.io/inject-ca-from-secret',
