@@ -39,11 +39,14 @@ const metrics = createMetrics({
   readiness: [],
   leads: () => undefined,
   refusedRules: () => [],
+  waitingNamespaces: () => 0,
   certificate: () => undefined,
   followed: () => [],
+  registration: () => undefined,
+  factGaps: () => undefined,
   auditDelivery: () => ({ failing: false, lost: 0 }),
   now: () => 0,
-} as unknown as Parameters<typeof createMetrics>[0]);
+});
 const server = createWebhookServer(
   {
     rules: () => rules,

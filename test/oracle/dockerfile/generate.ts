@@ -1,4 +1,4 @@
-/** Random Dockerfiles out of what the tools disagree about. The same seed gives the same files. */
+/** Random Dockerfiles built from what the tools disagree about. The same seed gives the same file. */
 
 export type Case = {
   readonly dockerfile: string;
@@ -6,7 +6,13 @@ export type Case = {
   readonly env: Readonly<Record<string, string>>;
 };
 
+/** Every seventh file also has words beyond the limits of our reader, which the tools do not share. */
 export function generate(seed: number): Case {
+  const generated = generateWithinLimits(seed);
+  return seed % 7 === 0 ? addWordsBeyondLimits(generated, seed) : generated;
+}
+
+function generateWithinLimits(seed: number): Case {
   const { pick, chance, times } = randomFrom(seed);
   // Every third file is one that BuildKit would take too: it refuses most of the others at once.
   const tidy = chance(0.35);
@@ -121,6 +127,35 @@ export function generate(seed: number): Case {
   ];
   const given = () => Object.fromEntries(times(0, 2, () => [variable(), word()]));
   return { dockerfile: `${lines.join('\n')}\n`, args: chance(0.5) ? given() : {}, env: chance(0.15) ? given() : {} };
+}
+
+/** Inserts lines behind a FROM, each with an image that is written plainly and one that a long or deep word hides. */
+function addWordsBeyondLimits(original: Case, seed: number): Case {
+  // Its own sequence, so that the rest of the file is what the same seed gave before.
+  const { pick, times } = randomFrom(~seed);
+  const trusted = () => pick(['good.io/a', 'good.io/c:2', 'one', 'short', '0']);
+  const hidden = () => pick(['evil.io/b', 'evil.io/p:1', 'busybox']);
+  const nesting = () => 31 + times(0, 9, () => 0).length;
+  const deep = (text: string, levels = nesting()) => `${'${NEVERSET:-'.repeat(levels)}${text}${'}'.repeat(levels)}`;
+  const long = (text: string) => `${'ro,'.repeat(1_350 + times(0, 40, () => 0).length)}${text}`;
+  const lines = () =>
+    pick([
+      () => `RUN --mount=type=bind,from=${trusted()},target=/m,${deep(`from=${hidden()}`)} true`,
+      () => `RUN --mount=type=bind,from=${trusted()},target=/m,${long(`from=${hidden()}`)} true`,
+      () => `ARG L=${long(`from=${hidden()}`)}\nRUN --mount=type=bind,from=${trusted()},target=/m,$L true`,
+      () => `ENV L=${long(`from=${hidden()}`)}\nRUN --mount=$L,from=${trusted()} true`,
+      () => `ARG Y='${deep(hidden())}'\nRUN --mount=type=bind,from=${trusted()},target=/m,from=$Y true`,
+      () => `ARG Y=${deep(hidden())}\nRUN --mount=type=bind,from=${trusted()},target=/m --mount=type=bind,from=$Y,target=/n true`,
+      () => `COPY --from=${deep(hidden())} --from=${trusted()} / /`,
+      () => `COPY --from=${trusted()} --from=${deep(hidden())} / /`,
+      () => `ONBUILD RUN --mount=type=bind,from=${trusted()},target=/m,${deep(`from=${hidden()}`)} true`,
+      () => `ENV L=${'x'.repeat(4_200)}\nRUN --mount=type=bind,from=${trusted()},target=/m,\${L:+from=${hidden()}} true`,
+      () => `ARG L=${'x'.repeat(4_200)}\nCOPY --from=\${L:+${hidden()}} / /`,
+    ])();
+  const written = original.dockerfile.split('\n');
+  const froms = written.flatMap((line, index) => (/^from\s/i.test(line) ? [index] : []));
+  written.splice((froms.length === 0 ? written.length : pick(froms)) + 1, 0, ...times(1, 2, lines));
+  return { ...original, dockerfile: written.join('\n') };
 }
 
 function randomFrom(seed: number) {
