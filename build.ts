@@ -6,7 +6,7 @@ const [entry = join(import.meta.dirname, 'src/main.ts'), outfile = join(import.m
 
 /** The thread that parses long rules documents, as one text within the file: started from there, it needs no other file. */
 const worker = await build({
-  entryPoints: [join(import.meta.dirname, 'src/intake/parse-worker.ts')],
+  entryPoints: [join(import.meta.dirname, 'src/loading/parse-worker.ts')],
   write: false,
   bundle: true,
   platform: 'node',

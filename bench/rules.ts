@@ -1,8 +1,8 @@
 /** How quick the rules are: looking one up among few and among many, compiling them, and the memory they take. It reports, and asserts nothing. */
 import { createHash } from 'node:crypto';
-import { compileRuleSet } from '../src/rules/compile.ts';
-import { type ParsedDocument, parseRulesDocument } from '../src/rules/parse.ts';
-import type { RuleSet } from '../src/rules/ruleset.ts';
+import { compileRuleSet } from '../src/rules/compile/compile.ts';
+import { type ParsedDocument, parseRulesDocument } from '../src/rules/language/parse.ts';
+import type { RuleSet } from '../src/rules/rule-set.ts';
 import { type Question, questionsAbout, rulesText } from './samples.ts';
 
 const sizes = [10, 100, 1_000, 10_000];

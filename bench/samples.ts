@@ -1,6 +1,6 @@
 /** Rules as a large organisation might have them, and images as its clusters might ask for, in the same proportions at every size. */
 import { type ImageReference, parseImage } from '../src/image/reference.ts';
-import type { Place } from '../src/rules/ruleset.ts';
+import type { Place } from '../src/rules/rule-set.ts';
 
 export type Question = { readonly reference: ImageReference; readonly place: Place };
 

@@ -12,8 +12,8 @@ import { Agent, request } from 'node:https';
 import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { ApiClient, KubeObject, ListOptions } from '../src/cluster/api.ts';
-import { watchClusterFacts } from '../src/cluster/facts.ts';
+import { watchClusterFacts } from '../src/cluster/facts/facts.ts';
+import type { ApiClient, KubeObject, ListOptions } from '../src/kube/api-client.ts';
 import { questionsAbout, rulesText } from './samples.ts';
 
 const rules = 1_000;

@@ -1,6 +1,6 @@
 import { join, relative } from 'node:path';
 import { Command, CommanderError } from 'commander';
-import { type DevelopmentCertificates, ensureDevelopmentCertificates } from '../src/tls/development.ts';
+import { type DevelopmentCertificates, ensureDevelopmentCertificates } from '../src/certificates/sources/development.ts';
 
 const program = new Command('npm run certs --')
   .description('Makes a certificate authority and a server certificate for development; keeps what is still good.')

@@ -1,9 +1,9 @@
 /** The program: reads its command line, runs it, and tells the shell how it went. */
 import { join } from 'node:path';
-import { ConfigurationError } from './cluster/configuration-error.ts';
+import type { RunningServer } from './app/serve.ts';
 import { keepCompiledCode } from './compiled-code.ts';
-import type { RunningServer } from './serve.ts';
-import type { Flags } from './settings/given.ts';
+import { ConfigurationError } from './settings/configuration-error.ts';
+import type { Flags } from './settings/input.ts';
 
 const terminal = {
   out: (text: string) => void process.stdout.write(text),
@@ -30,11 +30,11 @@ try {
 }
 
 async function runServer(flags: Flags): Promise<void> {
-  const { readSettings } = await import('./settings.ts');
+  const { readSettings } = await import('./app/settings.ts');
   const settings = readSettings(flags, process.env);
   // Loaded here, so that the other commands start without a web server.
   const { default: closeWithGrace } = await import('close-with-grace');
-  const { serve } = await import('./serve.ts');
+  const { serve } = await import('./app/serve.ts');
   let server: RunningServer | undefined;
   // Before the start, which may wait for the cluster: the first process of a container ignores a signal that it does not handle.
   // Its own deadline must lie behind the drain time, or it would cut the last answers off.
@@ -44,7 +44,7 @@ async function runServer(flags: Flags): Promise<void> {
   });
   server = await serve(settings, process.env);
   if (settings.dev) {
-    const { renderWelcome } = await import('./cli/welcome.ts');
+    const { renderWelcome } = await import('./cli/output/welcome.ts');
     terminal.err(renderWelcome(server, settings));
   } else server.log.info({ url: server.url, healthUrl: server.healthUrl }, 'serving');
 }
@@ -52,6 +52,6 @@ async function runServer(flags: Flags): Promise<void> {
 /** The API server's refusal says what it was asked; only a bug of ours has a stack worth reading, and no sentence. */
 async function sentenceFor(error: unknown): Promise<string | undefined> {
   if (error instanceof ConfigurationError) return error.message;
-  const { ApiError } = await import('./cluster/api.ts');
+  const { ApiError } = await import('./kube/api-client.ts');
   return error instanceof ApiError ? error.message : undefined;
 }

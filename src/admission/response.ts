@@ -5,7 +5,7 @@ import type { Decision, Finding, Outcome } from '../decision/decision.ts';
 import { mostListed, renderContact } from '../decision/message.ts';
 import { renderPath, textAt } from '../object/json.ts';
 import { shortenText } from '../object/text.ts';
-import type { RuleSet } from '../rules/ruleset.ts';
+import type { RuleSet } from '../rules/rule-set.ts';
 import type { ReviewRequest, Webhook } from './review.ts';
 
 export type AdmissionResponse = {

@@ -1,6 +1,6 @@
 /** The command line: one file a command, put together here. */
 import { Command, CommanderError } from 'commander';
-import type { ServeAction } from './serve.ts';
+import type { ServeAction } from './commands/serve.ts';
 import type { ExitCode, Terminal } from './terminal.ts';
 
 export type ProgramActions = { readonly serve: ServeAction };
@@ -25,47 +25,47 @@ const commands: readonly CommandEntry[] = [
   {
     name: 'serve',
     does: 'answer admission reviews over HTTPS until it is ended with SIGTERM',
-    load: async ({ actions, finish }) => (await import('./serve.ts')).serveCommand(actions.serve, finish),
+    load: async ({ actions, finish }) => (await import('./commands/serve.ts')).serveCommand(actions.serve, finish),
   },
   {
     name: 'ask',
     does: 'send objects to a running webhook as the API server would, first to /mutate, then to /validate, and print what comes back',
-    load: async ({ terminal, finish }) => (await import('./ask.ts')).askCommand(terminal, finish),
+    load: async ({ terminal, finish }) => (await import('./commands/ask.ts')).askCommand(terminal, finish),
   },
   {
     name: 'check',
     does: 'say what rules would do to objects: which would be refused and why, which secrets they would be given',
-    load: async ({ terminal, finish }) => (await import('./check.ts')).checkCommand(terminal, finish),
+    load: async ({ terminal, finish }) => (await import('./commands/check.ts')).checkCommand(terminal, finish),
   },
   {
     name: 'test',
     does: 'run policy tests: folders of rules, objects and what is expected of them',
-    load: async ({ terminal, finish }) => (await import('./test.ts')).testCommand(terminal, finish),
+    load: async ({ terminal, finish }) => (await import('./commands/test.ts')).testCommand(terminal, finish),
   },
   {
     name: 'lint',
     does: 'find every problem and warning in rules, with file, line and column',
-    load: async ({ terminal, finish }) => (await import('./lint.ts')).lintCommand(terminal, finish),
+    load: async ({ terminal, finish }) => (await import('./commands/lint.ts')).lintCommand(terminal, finish),
   },
   {
     name: 'explain',
     does: 'say which rule decides on an image and why, and which secret it is given',
-    load: async ({ terminal, finish }) => (await import('./explain.ts')).explainCommand(terminal, finish),
+    load: async ({ terminal, finish }) => (await import('./commands/explain.ts')).explainCommand(terminal, finish),
   },
   {
     name: 'diff',
     does: 'say what a change of the rules does to objects: newly refused, newly let in, secrets gained and lost',
-    load: async ({ terminal, finish }) => (await import('./diff.ts')).diffCommand(terminal, finish),
+    load: async ({ terminal, finish }) => (await import('./commands/diff.ts')).diffCommand(terminal, finish),
   },
   {
     name: 'rbac',
     does: 'print the ClusterRole by which regkeeper sees whether the secrets that rules name are there',
-    load: async ({ terminal, finish }) => (await import('./rbac.ts')).rbacCommand(terminal, finish),
+    load: async ({ terminal, finish }) => (await import('./commands/rbac.ts')).rbacCommand(terminal, finish),
   },
   {
     name: 'version',
     does: 'print the version',
-    load: async ({ terminal }) => (await import('./version.ts')).versionCommand(terminal),
+    load: async ({ terminal }) => (await import('./commands/version.ts')).versionCommand(terminal),
   },
 ];
 

@@ -6,10 +6,10 @@
  * justifies one. An image stream never justifies one: the builder account, or the stream's own policy, has what it needs.
  */
 import { quote } from '../image/problem.ts';
-import { authoredPlaces } from '../object/authored.ts';
 import { isObject, type JsonObject, type Path, renderPath, valueAt } from '../object/json.ts';
 import { renderBuildMark } from '../object/mark.ts';
-import type { BuildCredential, BuildShape, ImageSlot } from '../object/shape.ts';
+import type { BuildCredential, BuildShape, ImageSlot } from '../object/object-shape.ts';
+import { authoredPlaces } from '../object/user-supplied.ts';
 import { annotate } from './annotate.ts';
 import type { ChangeRequest, ImageDecision, Injection, Notice } from './decision.ts';
 import type { InjectionResult } from './inject-pod.ts';

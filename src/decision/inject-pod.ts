@@ -6,10 +6,10 @@
  * to an empty list takes over the duty of adding the account's secrets too.
  */
 import { quote } from '../image/problem.ts';
-import { authoredNames } from '../object/authored.ts';
 import { isAbsent, isObject, type JsonObject, type Path, renderPath, sameJson, textAt, valueAt } from '../object/json.ts';
 import { injectedAnnotation, noPodMark, type PodMark, readPodMark, renderPodMark } from '../object/mark.ts';
-import type { PodShape } from '../object/shape.ts';
+import type { PodShape } from '../object/object-shape.ts';
+import { authoredNames } from '../object/user-supplied.ts';
 import { annotate } from './annotate.ts';
 import type { ChangeRequest, ImageDecision, Injection, Notice } from './decision.ts';
 import type { Facts, ServiceAccountFacts } from './facts.ts';

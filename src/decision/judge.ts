@@ -1,7 +1,7 @@
 /** What the rules say of one image name in one namespace. Asked by `decide` for each slot, and by whoever explains a single image. */
 import { type ImageProblem, type ImageReference, parseImage } from '../image/reference.ts';
-import type { Origin } from '../rules/problem.ts';
-import type { Place, PlaceSettings, RuleSet, SettingsAnswer, ShortNames } from '../rules/ruleset.ts';
+import type { Origin } from '../rules/language/problem.ts';
+import type { Place, PlaceSettings, RuleSet, SettingsAnswer, ShortNames } from '../rules/rule-set.ts';
 import type { ImageJudgement, Outcome } from './decision.ts';
 import type { Facts } from './facts.ts';
 

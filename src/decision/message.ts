@@ -1,8 +1,8 @@
 /** The sentences a blocked person reads. */
 import { quote } from '../image/problem.ts';
 import { canonicalName, formatReference } from '../image/reference.ts';
-import { type RuleSource, renderOrigin } from '../rules/problem.ts';
-import type { Place, Rule, RuleSet } from '../rules/ruleset.ts';
+import { type RuleSource, renderOrigin } from '../rules/language/problem.ts';
+import type { Place, Rule, RuleSet } from '../rules/rule-set.ts';
 import type { ImageDecision, ImageJudgement } from './decision.ts';
 import type { StreamResolution } from './streams.ts';
 

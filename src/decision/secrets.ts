@@ -1,7 +1,7 @@
 /** Whether the secrets that an image needs are where it needs them. */
 import { quote } from '../image/problem.ts';
-import { renderOrigin } from '../rules/problem.ts';
-import type { Rule } from '../rules/ruleset.ts';
+import { renderOrigin } from '../rules/language/problem.ts';
+import type { Rule } from '../rules/rule-set.ts';
 import type { ImageDecision } from './decision.ts';
 import type { Facts } from './facts.ts';
 

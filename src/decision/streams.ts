@@ -7,8 +7,8 @@
  * is no history yet: it tells before the first import what will come.
  */
 import { formatReference, parseImage } from '../image/reference.ts';
-import type { StreamReference } from '../object/shape.ts';
-import { compareTexts } from '../rules/text-order.ts';
+import type { StreamReference } from '../object/object-shape.ts';
+import { compareTexts } from '../rules/compare-texts.ts';
 import type { Facts, ImageStreamFacts, StreamImage, StreamTag } from './facts.ts';
 
 /** `stream` is `namespace/stream:tag` or `namespace/stream@digest`. */

@@ -7,9 +7,9 @@
 import { quote } from '../image/problem.ts';
 import { isAbsent, type JsonObject, type Path, renderPath, valueAt } from './json.ts';
 import type { KindRow } from './kinds.ts';
-import { everyItem, everyValue, findPlace, type Place } from './place.ts';
+import type { ImageSlot, PodShape, ShapeReading } from './object-shape.ts';
+import { everyItem, everyValue, findPlace, type Place } from './path-pattern.ts';
 import { nameType, problemAt, readImageField, readPod } from './pod.ts';
-import type { ImageSlot, PodShape, ShapeReading } from './shape.ts';
 import { hasControllerOwner } from './workload.ts';
 
 export type ExtraKind = Pick<KindRow, 'group' | 'version' | 'resource' | 'kind'> & {

@@ -1,10 +1,17 @@
 /** Which kind keeps its images where, and by which requests it comes in. */
-import { readBuild, readBuildConfig } from './build-config.ts';
-import { readBuildRequest } from './build-request.ts';
-import { readImageStream, readImageStreamImport, readImageStreamMapping, readImageStreamTag, readImageTag } from './image-stream.ts';
+
 import { isObject, type JsonObject, type Path } from './json.ts';
+import type { GroupKind, ObjectReading, ReadingContext } from './object-shape.ts';
+import { readBuild, readBuildConfig } from './openshift/build-config.ts';
+import { readBuildRequest } from './openshift/build-request.ts';
+import {
+  readImageStream,
+  readImageStreamImport,
+  readImageStreamMapping,
+  readImageStreamTag,
+  readImageTag,
+} from './openshift/image-stream.ts';
 import { nameType, problemAt } from './pod.ts';
-import type { GroupKind, ObjectReading, ReadingContext } from './shape.ts';
 import { readBarePod, readDeploymentConfig, templateAt } from './workload.ts';
 
 /** Reads the images and secret places of one object. Pure: the same object and context give the same shape. */

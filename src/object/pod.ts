@@ -5,10 +5,10 @@
  * `spec.serviceAccountName` (and its old name `serviceAccount`), `metadata.annotations`.
  */
 import { quote } from '../image/problem.ts';
-import { withoutAuthored } from './authored.ts';
 import { isAbsent, isObject, type JsonObject, type Path, renderPath, textAt, valueAt } from './json.ts';
 import { noPodMark, readPodMark } from './mark.ts';
-import type { ImageSlot, MalformedObject, PodShape, ShapeReading, SlotContent } from './shape.ts';
+import type { ImageSlot, MalformedObject, PodShape, ShapeReading, SlotContent } from './object-shape.ts';
+import { withoutAuthored } from './user-supplied.ts';
 
 export type PodPlace = {
   readonly stage: 'pod' | 'template';

@@ -1,8 +1,9 @@
 /** Workloads: kinds that keep a pod template, and the controllers' rules about who may write to it. */
-import { awaitAnnotatedTriggers, awaitTriggers } from './image-trigger.ts';
+
 import { isAbsent, isObject, type JsonObject, type Path, renderPath, valueAt } from './json.ts';
+import type { ImageSlot, PodShape, ReadingContext, ShapeReading } from './object-shape.ts';
+import { awaitAnnotatedTriggers, awaitTriggers } from './openshift/image-trigger.ts';
 import { nameType, type PodPlace, problemAt, readImageField, readPod } from './pod.ts';
-import type { ImageSlot, PodShape, ReadingContext, ShapeReading } from './shape.ts';
 
 export const mirrorAnnotation = 'kubernetes.io/config.mirror';
 

@@ -3,22 +3,22 @@ import type { Server } from 'node:https';
 import { Server as TcpServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
-import { answerProbe } from '../admission/probe.ts';
+import { answerProbe } from '../admission/reachability-probe.ts';
 import { type AdmissionAnswer, allowed, errored, renderAnswer } from '../admission/response.ts';
 import { changeOf, type DecodedReview, decodeReview, type ReviewRequest, type Webhook } from '../admission/review.ts';
-import type { Failure } from '../audit/failure.ts';
-import { beginGuardRecord, type GuardConclusion, type GuardEnd, type GuardRecord } from '../audit/guard-record.ts';
-import { type AuditRecord, buildAuditRecord, type Counted, countOf } from '../audit/record.ts';
 import { decide } from '../decision/decide.ts';
 import type { Decision } from '../decision/decision.ts';
 import type { Facts } from '../decision/facts.ts';
-import type { RuleSet } from '../rules/ruleset.ts';
-import { freeBody, Overloaded, readBodies, TooSlow } from './bodies.ts';
+import type { Failure } from '../observe/audit/failure.ts';
+import { type AuditRecord, buildAuditRecord, type Counted, countOf } from '../observe/audit/record.ts';
+import { beginGuardRecord, type GuardConclusion, type GuardEnd, type GuardRecord } from '../observe/audit/rules-review-record.ts';
+import type { RuleSet } from '../rules/rule-set.ts';
 import { boundConnections } from './connections.ts';
 import { bug, comeAgain, RequestError, refuse } from './error-bodies.ts';
-import type { GuardReview, RuleGuard } from './guard.ts';
 import { type BodyLimits, type Clock, type ConnectionLimits, defaultBodyLimits, defaultConnectionLimits, systemClock } from './limits.ts';
-import { type Remaining, untilSilent } from './silence.ts';
+import { freeBody, Overloaded, readBodies, TooSlow } from './read-bodies.ts';
+import type { GuardReview, RuleGuard } from './rules-review.ts';
+import { type Remaining, untilSilent } from './wait-until-idle.ts';
 
 /** What the routes need from the rest of the program. */
 export type WebhookCollaborators = {

@@ -1,5 +1,5 @@
 /** Every setting of `regkeeper serve`. Flags, variables and --help are made of this table, and a test holds docs/operations.md against it. */
-import { parseLabelSelector } from '../rules/label-selector.ts';
+import { parseLabelSelector } from '../rules/language/label-selector.ts';
 
 export type Reading<Value> = { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly problem: string };
 

@@ -1,9 +1,9 @@
 import { afterAll, describe, expect, test } from 'vitest';
+import { createCertificateAuthority, issueServerCertificate } from '../../src/certificates/issue.ts';
 import { decide } from '../../src/decision/decide.ts';
 import type { Decision } from '../../src/decision/decision.ts';
 import type { JsonObject } from '../../src/object/json.ts';
 import { createWebhookServer } from '../../src/server/webhook.ts';
-import { createCertificateAuthority, issueServerCertificate } from '../../src/tls/certificates.ts';
 import { accounts } from '../unit/decision/changes.ts';
 import { ruleSetOf } from '../unit/rules/documents.ts';
 import { type Attack, kindOf, namespace, rulesFor } from './attack.ts';

@@ -5,7 +5,7 @@
 import type { ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import { createCertificateAuthority, issueServerCertificate } from '../../src/tls/certificates.ts';
+import { createCertificateAuthority, issueServerCertificate } from '../../src/certificates/issue.ts';
 import { type Target, waitFor } from './target.ts';
 
 export type AggregatedApi = {

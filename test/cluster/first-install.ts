@@ -2,7 +2,7 @@
 
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
-import type { ApiClient } from '../../src/cluster/api.ts';
+import type { ApiClient } from '../../src/kube/api-client.ts';
 import type { Kubectl } from './kubectl.ts';
 import type { StandInNode } from './stand-in-node.ts';
 import { waitFor } from './wait-for.ts';

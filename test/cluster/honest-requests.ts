@@ -8,8 +8,8 @@
  *     expect(await honest.stop()).toMatchObject({ failed: [] });
  */
 import { onTestFinished } from 'vitest';
-import { connectApi } from '../../src/cluster/api.ts';
-import { loadKubeConfig } from '../../src/cluster/kubeconfig.ts';
+import { connectApi } from '../../src/kube/api-client.ts';
+import { loadKubeConfig } from '../../src/kube/kubeconfig.ts';
 import { waitFor } from './wait-for.ts';
 
 export type HonestRequestsOptions = {

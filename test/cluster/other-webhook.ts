@@ -3,7 +3,7 @@
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { afterAll } from 'vitest';
-import { createCertificateAuthority, issueServerCertificate } from '../../src/tls/certificates.ts';
+import { createCertificateAuthority, issueServerCertificate } from '../../src/certificates/issue.ts';
 
 export interface AdmissionRequest {
   readonly uid: string;

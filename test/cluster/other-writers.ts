@@ -1,10 +1,10 @@
 /** Other controllers that write regkeeper's webhook configurations, as clusters have them. Each follows both configurations and writes by PUT. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { type ApiClient, ApiError, connectApi, type KubeObject } from '../../src/cluster/api.ts';
-import { loadKubeConfig } from '../../src/cluster/kubeconfig.ts';
-import { watchCollection } from '../../src/cluster/reflector.ts';
 import { configurationPaths } from '../../src/cluster/registration/live.ts';
+import { type ApiClient, ApiError, connectApi, type KubeObject } from '../../src/kube/api-client.ts';
+import { watchCollection } from '../../src/kube/informer.ts';
+import { loadKubeConfig } from '../../src/kube/kubeconfig.ts';
 
 export type WebhookConfiguration = KubeObject & {
   metadata: { generation?: number };

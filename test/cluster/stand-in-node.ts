@@ -10,9 +10,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
-import { type ApiClient, connectApi, type KubeObject } from '../../src/cluster/api.ts';
-import { loadKubeConfig } from '../../src/cluster/kubeconfig.ts';
-import { watchCollection } from '../../src/cluster/reflector.ts';
+import { type ApiClient, connectApi, type KubeObject } from '../../src/kube/api-client.ts';
+import { watchCollection } from '../../src/kube/informer.ts';
+import { loadKubeConfig } from '../../src/kube/kubeconfig.ts';
 import type { ServiceRoutes } from './egress.ts';
 import { ownNamespace } from './regkeeper.ts';
 

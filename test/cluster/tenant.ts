@@ -6,8 +6,8 @@
  *     await tenant.client.create(`/apis/build.openshift.io/v1/namespaces/${namespace}/buildconfigs`, hostile);
  */
 import { onTestFinished } from 'vitest';
-import { type ApiClient, connectApi } from '../../src/cluster/api.ts';
-import { loadKubeConfig } from '../../src/cluster/kubeconfig.ts';
+import { type ApiClient, connectApi } from '../../src/kube/api-client.ts';
+import { loadKubeConfig } from '../../src/kube/kubeconfig.ts';
 import type { Kubectl } from './kubectl.ts';
 import { waitFor } from './wait-for.ts';
 

@@ -1,7 +1,7 @@
 /** Reading and breaking regkeeper's webhook configurations in scenarios, and counting what passes until they are repaired. */
 import { setTimeout as pause } from 'node:timers/promises';
-import { type ApiClient, ApiError } from '../../src/cluster/api.ts';
 import { configurationPaths } from '../../src/cluster/registration/live.ts';
+import { type ApiClient, ApiError } from '../../src/kube/api-client.ts';
 import type { WebhookConfiguration } from './other-writers.ts';
 
 const [mutatingPath = '', validatingPath = ''] = configurationPaths.map((path) => `${path}/regkeeper`);

@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { createCertificateAuthority, issueServerCertificate } from '../../src/certificates/issue.ts';
+import { createAuditLog } from '../../src/observe/logger.ts';
 import { createWebhookServer } from '../../src/server/webhook.ts';
-import { createAuditLog } from '../../src/telemetry/logger.ts';
-import { createCertificateAuthority, issueServerCertificate } from '../../src/tls/certificates.ts';
 import { unwatched } from '../unit/decision/changes.ts';
 import { ruleSetOf } from '../unit/rules/documents.ts';
 import { isRecorded, problemOf, readCorpus } from './corpus.ts';

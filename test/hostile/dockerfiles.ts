@@ -1,6 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are the variables of Dockerfiles
 /** BuildConfigs whose inline Dockerfile is small and would be expensive: what an ordinary user of a namespace can send. */
-import { readDockerfileImages } from '../../src/object/dockerfile.ts';
+import { readDockerfileImages } from '../../src/object/dockerfile/images.ts';
 
 export type HostileDockerfile = {
   /** Who sends what. */

@@ -5,10 +5,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { ReviewRequest } from '../../src/admission/review.ts';
-import { buildAuditRecord } from '../../src/audit/record.ts';
 import { decide } from '../../src/decision/decide.ts';
 import { isObject, type JsonObject } from '../../src/object/json.ts';
 import { kindsWithImages } from '../../src/object/kinds.ts';
+import { buildAuditRecord } from '../../src/observe/audit/record.ts';
 import { runs } from '../property.ts';
 import { anyObjectOf } from '../unit/decision/any-object.ts';
 import { unwatched } from '../unit/decision/changes.ts';

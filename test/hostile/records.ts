@@ -1,8 +1,8 @@
 /** What is written into audit records: many images, long names, many groups. */
 import { changeOf, decodeReview } from '../../src/admission/review.ts';
-import { buildAuditRecord } from '../../src/audit/record.ts';
 import { decide } from '../../src/decision/decide.ts';
 import type { ImageDecision } from '../../src/decision/decision.ts';
+import { buildAuditRecord } from '../../src/observe/audit/record.ts';
 import { unwatched } from '../unit/decision/changes.ts';
 import { ruleSetOf } from '../unit/rules/documents.ts';
 import { reviewOf } from '../unit/server/reviews.ts';

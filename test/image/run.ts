@@ -7,7 +7,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { ensureDevelopmentCertificates } from '../../src/tls/development.ts';
+import { ensureDevelopmentCertificates } from '../../src/certificates/sources/development.ts';
 import { waitFor } from '../cluster/wait-for.ts';
 import { type Engine, findEngine, output } from './engine.ts';
 import { type Bases, makeLocalBases } from './local-bases.ts';

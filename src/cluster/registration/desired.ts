@@ -1,8 +1,8 @@
 /** The entries that both webhook configurations should have. Pure: the same wishes give the same entries. */
 import { type KindRow, kindsWithImages } from '../../object/kinds.ts';
-import { rulesLabel } from '../../rules/config-map.ts';
-import type { LabelRequirement } from '../../rules/ruleset.ts';
-import { neverAskedAbout } from '../never-asked-about.ts';
+import { rulesLabel } from '../../rules/language/config-map.ts';
+import type { LabelRequirement } from '../../rules/rule-set.ts';
+import { neverAskedAbout } from './excluded-namespaces.ts';
 
 /** A kind as webhook rules name it. */
 export type RegisteredKind = Pick<KindRow, 'group' | 'version' | 'kind' | 'resource' | 'doors' | 'fields'>;

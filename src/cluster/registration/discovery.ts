@@ -2,10 +2,10 @@
  * Which of the kinds the cluster serves. Each API is asked by itself, for a limited time, beside the others: one that cannot be asked (an
  * aggregated API whose server is unavailable answers 503, or nothing) must keep nobody else's webhook from being registered.
  */
-import type { ApiClient, Log } from '../api.ts';
-import { ApiError } from '../api.ts';
-import { type Checks, keepChecking, type Schedule } from '../checks.ts';
-import { messageOf } from '../refusals.ts';
+import type { ApiClient, Log } from '../../kube/api-client.ts';
+import { ApiError } from '../../kube/api-client.ts';
+import { messageOf } from '../../kube/explain-api-error.ts';
+import { type Checks, keepChecking, type Schedule } from '../../kube/reconcile-loop.ts';
 import type { RegisteredKind } from './desired.ts';
 
 export type Discovery = {

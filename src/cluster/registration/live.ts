@@ -1,8 +1,9 @@
 /** The two webhook configurations as they are in the cluster, and who wrote which of their fields. */
+
+import type { KubeObject } from '../../kube/api-client.ts';
 import { isObject, valueAt } from '../../object/json.ts';
-import type { KubeObject } from '../api.ts';
-import { probeName } from '../probe.ts';
 import type { WebhookEntry } from './desired.ts';
+import { probeName } from './reachability-probe.ts';
 
 export type Configuration = { readonly kind: string; readonly plural: string; readonly entries: 'mutating' | 'validating' };
 

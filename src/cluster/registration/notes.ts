@@ -1,6 +1,7 @@
 /** What `/readyz` says about the webhook configurations although it makes no replica unready. */
-import type { Registration } from '../registration.ts';
+
 import { ourName } from './live.ts';
+import type { Registration } from './registration.ts';
 
 export function registrationNotes({ unavailable, narrowed }: Pick<Registration, 'unavailable' | 'narrowed'>): string[] {
   return [

@@ -1,5 +1,5 @@
 /** Reports what other writers did to the webhook configurations: each writer once, and once more when it does it again and again. */
-import type { Log } from '../api.ts';
+import type { Log } from '../../kube/api-client.ts';
 import { type Difference, enforcerRequirements, injectAnnotations } from './compare.ts';
 import { ourName } from './live.ts';
 

@@ -1,11 +1,11 @@
 /** The corpus of behaviours, `test/cases`, with real kubectl against a real API server: the same words, the same secrets. */
 import { isDeepStrictEqual } from 'node:util';
 import { afterAll, describe, expect, test } from 'vitest';
-import { rehearse } from '../../../src/admission/rehearse.ts';
-import { givenFacts } from '../../../src/cli/given-facts.ts';
-import type { Manifest } from '../../../src/manifests/parse-manifests.ts';
+import { rehearse } from '../../../src/admission/simulate.ts';
+import { givenFacts } from '../../../src/evaluate/facts-from-objects.ts';
 import { isObject, type JsonObject } from '../../../src/object/json.ts';
-import type { RuleSet } from '../../../src/rules/ruleset.ts';
+import type { RuleSet } from '../../../src/rules/rule-set.ts';
+import type { Manifest } from '../../../src/yaml/parse-manifests.ts';
 import { type Case, cases, expectedOf, judgedOf, ruleSetOfCase } from '../../cases/cases.ts';
 import { ownNamespace } from '../regkeeper.ts';
 import { target, waitFor } from '../target.ts';

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
-import { createCertificateAuthority, issueServerCertificate } from '../../../src/tls/certificates.ts';
+import { createCertificateAuthority, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import { createHelm, findHelm, type Helm } from '../helm.ts';
 import { type Regkeeper, startRegkeeper, waitUntilFilled } from '../regkeeper.ts';
 import { target, waitFor } from '../target.ts';

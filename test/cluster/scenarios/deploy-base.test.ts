@@ -2,11 +2,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { type ApiClient, connectApi } from '../../../src/cluster/api.ts';
-import { onTimer, type Schedule } from '../../../src/cluster/checks.ts';
-import { loadKubeConfig } from '../../../src/cluster/kubeconfig.ts';
-import { keepRegistered } from '../../../src/cluster/registration.ts';
-import { keepOwnCertificate } from '../../../src/cluster/self-certificates.ts';
+import { keepOwnCertificate } from '../../../src/certificates/sources/secret.ts';
+import { keepRegistered } from '../../../src/cluster/registration/registration.ts';
+import { type ApiClient, connectApi } from '../../../src/kube/api-client.ts';
+import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
+import { onTimer, type Schedule } from '../../../src/kube/reconcile-loop.ts';
 import { kindsWithImages } from '../../../src/object/kinds.ts';
 import { target, waitFor } from '../target.ts';
 

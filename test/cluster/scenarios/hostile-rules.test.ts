@@ -1,7 +1,7 @@
 /** A tenant that floods the rules of its own namespace: the cluster's rules, the guard and the Pods of others go on as if nothing were. */
 import { expect, onTestFinished, test } from 'vitest';
-import { connectApi } from '../../../src/cluster/api.ts';
-import { loadKubeConfig } from '../../../src/cluster/kubeconfig.ts';
+import { connectApi } from '../../../src/kube/api-client.ts';
+import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
 import { type HostileDocument, hostileConfigMap, largestConfigMap, twentyConfigMaps } from '../../hostile/rules.ts';
 import { startHonestRequests } from '../honest-requests.ts';
 import { shippedHeap } from '../regkeeper.ts';

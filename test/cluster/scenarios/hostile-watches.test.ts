@@ -4,8 +4,8 @@
  */
 import { join } from 'node:path';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { type ApiClient, connectApi } from '../../../src/cluster/api.ts';
-import { loadKubeConfig } from '../../../src/cluster/kubeconfig.ts';
+import { type ApiClient, connectApi } from '../../../src/kube/api-client.ts';
+import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
 import { annotatedAccounts, fatAccounts, fatStreams, type HostileObject, longNamedAccounts } from '../../hostile/accounts.ts';
 import { startHonestRequests } from '../honest-requests.ts';
 import { launchRegkeeper, type Regkeeper, readiness, routeTo, shippedHeap } from '../regkeeper.ts';

@@ -2,9 +2,9 @@
 
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { connectApi } from '../../../src/cluster/api.ts';
-import { loadKubeConfig } from '../../../src/cluster/kubeconfig.ts';
-import type { Lease } from '../../../src/cluster/leader.ts';
+import { connectApi } from '../../../src/kube/api-client.ts';
+import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
+import type { Lease } from '../../../src/kube/leader-election.ts';
 import { type ControlPlane, startControlPlane } from '../control-plane.ts';
 import { type Kubectl, kubectlOf } from '../kubectl.ts';
 import {

@@ -9,10 +9,10 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { type ApiClient, ApiError, type ApiRequest, connectApi } from '../../../src/cluster/api.ts';
-import { loadKubeConfig } from '../../../src/cluster/kubeconfig.ts';
+import { createCertificateAuthority, issueServerCertificate } from '../../../src/certificates/issue.ts';
+import { type ApiClient, ApiError, type ApiRequest, connectApi } from '../../../src/kube/api-client.ts';
+import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
 import { kindsWithImages } from '../../../src/object/kinds.ts';
-import { createCertificateAuthority, issueServerCertificate } from '../../../src/tls/certificates.ts';
 import { applyBase, deleteBase, ownNamespace, type Regkeeper, startRegkeeper } from '../regkeeper.ts';
 import { collectionOf, notServedHere, sampleObject, samples } from '../samples.ts';
 import { target, waitFor } from '../target.ts';

@@ -1,10 +1,10 @@
 /** Files are read as kubectl reads them, and what is printed is read by kubectl as it was meant. */
 import { expect, test } from 'vitest';
-import { type Manifest, parseManifests } from '../../../src/manifests/parse-manifests.ts';
-import { printJson } from '../../../src/manifests/print-json.ts';
-import { printManifests } from '../../../src/manifests/print-manifests.ts';
+import { type Manifest, parseManifests } from '../../../src/yaml/parse-manifests.ts';
+import { printJson } from '../../../src/yaml/print-json.ts';
+import { printManifests } from '../../../src/yaml/print-manifests.ts';
 import { runCommand } from '../../unit/cli/run.ts';
-import { scalars } from '../../unit/manifests/scalars.ts';
+import { scalars } from '../../unit/yaml/scalars.ts';
 import { target } from '../target.ts';
 
 const cluster = target();

@@ -1,9 +1,9 @@
 /** Other controllers that write the webhook configurations: no endless fight, and nothing passes unchecked for longer than it must. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { type ApiClient, connectApi } from '../../../src/cluster/api.ts';
-import { loadKubeConfig } from '../../../src/cluster/kubeconfig.ts';
-import { createCertificateAuthority } from '../../../src/tls/certificates.ts';
+import { createCertificateAuthority } from '../../../src/certificates/issue.ts';
+import { type ApiClient, connectApi } from '../../../src/kube/api-client.ts';
+import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
 import { startHonestRequests } from '../honest-requests.ts';
 import { type OtherWriter, startCaInjector, startEnforcer, startNarrower, type WebhookConfiguration } from '../other-writers.ts';
 import { target, waitFor } from '../target.ts';

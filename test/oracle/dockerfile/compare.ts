@@ -1,6 +1,6 @@
 /** What the tools would pull, held against what is read of the same Dockerfile. */
 import { formatReference, parseImage } from '../../../src/image/reference.ts';
-import { readDockerfileImages } from '../../../src/object/dockerfile.ts';
+import { readDockerfileImages } from '../../../src/object/dockerfile/images.ts';
 import type { Case } from './generate.ts';
 
 export type Pull = { readonly image: string; readonly tool: string };

@@ -3,9 +3,9 @@ import { type AnswerableDecision, allowed, errored, renderAnswer } from '../../.
 import type { ReviewRequest, Webhook } from '../../../src/admission/review.ts';
 import { decide } from '../../../src/decision/decide.ts';
 import type { Facts } from '../../../src/decision/facts.ts';
-import { compileRuleSet } from '../../../src/rules/compile.ts';
-import { parseRulesDocument } from '../../../src/rules/parse.ts';
-import type { RuleSet } from '../../../src/rules/ruleset.ts';
+import { compileRuleSet } from '../../../src/rules/compile/compile.ts';
+import { parseRulesDocument } from '../../../src/rules/language/parse.ts';
+import type { RuleSet } from '../../../src/rules/rule-set.ts';
 import { accounts, change, containers, deployment, type Kind, pod } from '../decision/changes.ts';
 import { ruleSetOf, sha256 } from '../rules/documents.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { rehearse } from '../../../src/admission/rehearse.ts';
-import { givenFacts } from '../../../src/cli/given-facts.ts';
+import { rehearse } from '../../../src/admission/simulate.ts';
+import { givenFacts } from '../../../src/evaluate/facts-from-objects.ts';
 import { cases, expectedOf, judgedOf, ruleSetOfCase } from '../../cases/cases.ts';
 
 describe.each(cases)('$name', (each) => {

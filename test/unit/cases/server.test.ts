@@ -1,12 +1,12 @@
 import jsonPatch from 'fast-json-patch';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { AdmissionAnswer, AdmissionResponse } from '../../../src/admission/response.ts';
-import { givenFacts } from '../../../src/cli/given-facts.ts';
+import { createCertificateAuthority, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import type { Facts } from '../../../src/decision/facts.ts';
-import type { Manifest } from '../../../src/manifests/parse-manifests.ts';
-import type { RuleSet } from '../../../src/rules/ruleset.ts';
+import { givenFacts } from '../../../src/evaluate/facts-from-objects.ts';
+import type { RuleSet } from '../../../src/rules/rule-set.ts';
 import { createWebhookServer } from '../../../src/server/webhook.ts';
-import { createCertificateAuthority, issueServerCertificate } from '../../../src/tls/certificates.ts';
+import type { Manifest } from '../../../src/yaml/parse-manifests.ts';
 import { type Case, cases, expectedOf, judgedOf, ruleSetOfCase } from '../../cases/cases.ts';
 import { patchOf, reviewOf } from '../server/reviews.ts';
 

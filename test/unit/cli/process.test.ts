@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { Agent, buildConnector, request } from 'undici';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { createCertificateAuthority, issueServerCertificate } from '../../../src/tls/certificates.ts';
+import { createCertificateAuthority, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import { pod, reviewOf } from '../server/reviews.ts';
 
 const root = resolve(import.meta.dirname, '../../..');

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { runProgram } from '../../../src/cli/program.ts';
-import type { Flags } from '../../../src/settings/given.ts';
+import type { Flags } from '../../../src/settings/input.ts';
 
 async function run(...argv: readonly string[]) {
   let out = '';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type ImageReference, parseImage } from '../../../src/image/reference.ts';
-import { parsePattern, patternHolds, resolvePattern } from '../../../src/rules/pattern.ts';
+import { parsePattern, patternHolds, resolvePattern } from '../../../src/rules/language/pattern.ts';
 import { readTable } from './corpus.ts';
 
 // How a node matches the prefixes of its registries.conf (containers/image, sysregistriesv2). Policy owners know these patterns, so ours

@@ -4,7 +4,7 @@ import { decide } from '../../../src/decision/decide.ts';
 import type { ChangeRequest, Decision } from '../../../src/decision/decision.ts';
 import { type Facts, noFacts, type ServiceAccountFacts } from '../../../src/decision/facts.ts';
 import type { JsonObject } from '../../../src/object/json.ts';
-import type { RuleSet } from '../../../src/rules/ruleset.ts';
+import type { RuleSet } from '../../../src/rules/rule-set.ts';
 
 export type Decided = Decision & { kind: 'decided' };
 

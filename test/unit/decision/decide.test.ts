@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { decide } from '../../../src/decision/decide.ts';
 import { type ReasonCode, reasons } from '../../../src/decision/reasons.ts';
-import type { RuleSet, RuleSettings } from '../../../src/rules/ruleset.ts';
+import type { RuleSet, RuleSettings } from '../../../src/rules/rule-set.ts';
 import { ruleSetOf } from '../rules/documents.ts';
 import { accounts, change, containers, decided, deployment, pod, tooLargeAccounts, unwatched } from './changes.ts';
 import { streams } from './stream-facts.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { judgeImage } from '../../../src/decision/judge.ts';
 import { describeJudgement } from '../../../src/decision/message.ts';
-import type { Exemption, RuleSet, ShortNames } from '../../../src/rules/ruleset.ts';
+import type { Exemption, RuleSet, ShortNames } from '../../../src/rules/rule-set.ts';
 import { ruleSetOf, shop } from '../rules/documents.ts';
 import { today } from './changes.ts';
 

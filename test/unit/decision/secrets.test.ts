@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Facts, SecretFacts } from '../../../src/decision/facts.ts';
-import type { Inject, OnMissingSecret, RuleSet } from '../../../src/rules/ruleset.ts';
+import type { Inject, OnMissingSecret, RuleSet } from '../../../src/rules/rule-set.ts';
 import { ruleSetOf } from '../rules/documents.ts';
 import { accounts, change, decided, deployment, pod } from './changes.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { resolveStream } from '../../../src/decision/streams.ts';
 import { canonicalName } from '../../../src/image/reference.ts';
-import type { StreamReference } from '../../../src/object/shape.ts';
+import type { StreamReference } from '../../../src/object/object-shape.ts';
 import { ruleSetOf } from '../rules/documents.ts';
 import { change, decided, inject, unwatched } from './changes.ts';
 import { streams } from './stream-facts.ts';

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { rehearse } from '../../../src/admission/rehearse.ts';
+import { rehearse } from '../../../src/admission/simulate.ts';
 import type { Facts } from '../../../src/decision/facts.ts';
-import { compileRuleSet } from '../../../src/rules/compile.ts';
-import type { PlaceSettings } from '../../../src/rules/ruleset.ts';
+import { compileRuleSet } from '../../../src/rules/compile/compile.ts';
+import type { PlaceSettings } from '../../../src/rules/rule-set.ts';
 import { runs } from '../../property.ts';
 import { documentWith, exemption, labels, names, override, rule } from '../rules/build.ts';
 import { sha256 } from '../rules/documents.ts';

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { readDockerfileImages } from '../../../src/object/dockerfile.ts';
+import { readDockerfileImages } from '../../../src/object/dockerfile/images.ts';
 import { defaultOf } from '../../../src/settings/table.ts';
 
 const root = join(import.meta.dirname, '../../..');

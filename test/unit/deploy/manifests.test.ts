@@ -2,10 +2,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import { readSettings } from '../../../src/app/settings.ts';
 import { runProgram } from '../../../src/cli/program.ts';
-import { parseRulesDocument } from '../../../src/rules/parse.ts';
-import type { Flags } from '../../../src/settings/given.ts';
-import { readSettings } from '../../../src/settings.ts';
+import { parseRulesDocument } from '../../../src/rules/language/parse.ts';
+import type { Flags } from '../../../src/settings/input.ts';
 
 const root = join(import.meta.dirname, '../../..');
 const read = (file: string) => readFileSync(join(root, file), 'utf8');

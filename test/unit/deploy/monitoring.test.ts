@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { ownMetrics } from '../../../src/telemetry/metrics.ts';
+import { ownMetrics } from '../../../src/observe/metrics.ts';
 import { anchors, readPage, rows, section } from '../docs/pages.ts';
 
 const root = join(import.meta.dirname, '../../..');

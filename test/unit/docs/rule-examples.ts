@@ -1,7 +1,7 @@
 /** Rules that stand in the documentation. */
 import { parse, parseDocument } from 'yaml';
-import type { RuleScope } from '../../../src/rules/parse.ts';
-import { fieldsOfLevel } from '../../../src/rules/schema.ts';
+import type { RuleScope } from '../../../src/rules/language/parse.ts';
+import { fieldsOfLevel } from '../../../src/rules/language/schema.ts';
 
 export type Example = { readonly place: string; readonly text: string; readonly scope: RuleScope };
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { compileRuleSet } from '../../../src/rules/compile.ts';
-import { type ParseResult, parseRulesDocument } from '../../../src/rules/parse.ts';
-import { renderOrigin } from '../../../src/rules/problem.ts';
+import { compileRuleSet } from '../../../src/rules/compile/compile.ts';
+import { type ParseResult, parseRulesDocument } from '../../../src/rules/language/parse.ts';
+import { renderOrigin } from '../../../src/rules/language/problem.ts';
 import { briefly, documentOf, fileSource, referenceOf, ruleSetOf, sha256, winnerOf } from '../rules/documents.ts';
 import { blocks, pages, readPage, rows, section } from './pages.ts';
 import { rulesIn } from './rule-examples.ts';

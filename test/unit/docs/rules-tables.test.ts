@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { soften } from '../../../src/decision/decide.ts';
 import { judgeImage } from '../../../src/decision/judge.ts';
-import { compileRuleSet } from '../../../src/rules/compile.ts';
-import { compileNamespaceRules, withNamespaceRules } from '../../../src/rules/namespace-rules.ts';
-import { type ParsedDocument, parseRulesDocument } from '../../../src/rules/parse.ts';
-import type { Place, RuleSet } from '../../../src/rules/ruleset.ts';
+import { compileRuleSet } from '../../../src/rules/compile/compile.ts';
+import { compileNamespaceRules, withNamespaceRules } from '../../../src/rules/compile/namespace-rules.ts';
+import { type ParsedDocument, parseRulesDocument } from '../../../src/rules/language/parse.ts';
+import type { Place, RuleSet } from '../../../src/rules/rule-set.ts';
 import { briefly, fileSource, sha256 } from '../rules/documents.ts';
 import { blocks, readPage, tables } from './pages.ts';
 import { rulesIn } from './rule-examples.ts';

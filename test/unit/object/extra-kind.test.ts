@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type ExtraKind, extraKindRow, parsePlace } from '../../../src/object/extra-kind.ts';
 import { renderPath } from '../../../src/object/json.ts';
 import { kindsOf, kindsWithImages, readObject } from '../../../src/object/kinds.ts';
-import type { ObjectShape } from '../../../src/object/shape.ts';
+import type { ObjectShape } from '../../../src/object/object-shape.ts';
 
 /* The shapes of Argo Rollouts, Knative and Tekton, as their own documentation shows them. */
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { renderPath } from '../../../src/object/json.ts';
 import { kindsWithImages, readObject } from '../../../src/object/kinds.ts';
-import type { ObjectShape, PodShape, ReadingContext } from '../../../src/object/shape.ts';
+import type { ObjectShape, PodShape, ReadingContext } from '../../../src/object/object-shape.ts';
 import { runs } from '../../property.ts';
 
 const podSpec = {

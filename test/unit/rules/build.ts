@@ -1,10 +1,10 @@
 /** Rules, exemptions and overrides as values, for tests that are not about their text. */
 import fc from 'fast-check';
-import { compileRuleSet } from '../../../src/rules/compile.ts';
-import { type ParsedDocument, portWritten, type WrittenSetting } from '../../../src/rules/parse.ts';
-import { parsePattern, type RegistryPattern, resolvePattern } from '../../../src/rules/pattern.ts';
-import type { Origin } from '../../../src/rules/problem.ts';
-import type { Exemption, LabelRequirement, NamespaceSelector, Override, Place, Rule, RuleSet } from '../../../src/rules/ruleset.ts';
+import { compileRuleSet } from '../../../src/rules/compile/compile.ts';
+import { type ParsedDocument, portWritten, type WrittenSetting } from '../../../src/rules/language/parse.ts';
+import { parsePattern, type RegistryPattern, resolvePattern } from '../../../src/rules/language/pattern.ts';
+import type { Origin } from '../../../src/rules/language/problem.ts';
+import type { Exemption, LabelRequirement, NamespaceSelector, Override, Place, Rule, RuleSet } from '../../../src/rules/rule-set.ts';
 import { briefly, fileSource, sha256 } from './documents.ts';
 
 export function patternOf(text: string, trust = true): RegistryPattern {

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { type ImageReference, parseImage } from '../../../src/image/reference.ts';
-import { type CompileResult, compileRuleSet } from '../../../src/rules/compile.ts';
-import { type ParsedDocument, parseRulesDocument } from '../../../src/rules/parse.ts';
-import type { Problem, RuleSource } from '../../../src/rules/problem.ts';
-import type { Place, Rule, RuleSet } from '../../../src/rules/ruleset.ts';
+import { type CompileResult, compileRuleSet } from '../../../src/rules/compile/compile.ts';
+import { type ParsedDocument, parseRulesDocument } from '../../../src/rules/language/parse.ts';
+import type { Problem, RuleSource } from '../../../src/rules/language/problem.ts';
+import type { Place, Rule, RuleSet } from '../../../src/rules/rule-set.ts';
 
 export function fileSource(file: string): RuleSource {
   return { kind: 'file', file };

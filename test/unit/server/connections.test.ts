@@ -4,11 +4,11 @@ import { connect as connectPlain, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { connect } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { createCertificateAuthority, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import { boundConnections } from '../../../src/server/connections.ts';
 import { createHealthServer } from '../../../src/server/health.ts';
 import { defaultConnectionLimits, healthConnectionLimits } from '../../../src/server/limits.ts';
 import { createWebhookServer } from '../../../src/server/webhook.ts';
-import { createCertificateAuthority, issueServerCertificate } from '../../../src/tls/certificates.ts';
 import { unwatched } from '../decision/changes.ts';
 import { manualClock } from './clock.ts';
 

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from 'vitest';
+import { createCertificateAuthority, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import { createWebhookServer } from '../../../src/server/webhook.ts';
-import { createCertificateAuthority, issueServerCertificate } from '../../../src/tls/certificates.ts';
 import { unwatched } from '../decision/changes.ts';
 import { ruleSetOf } from '../rules/documents.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { readSettings } from '../../../src/app/settings.ts';
 import { isServiceLink } from '../../../src/settings/service-links.ts';
 import { settingNames, variableOf } from '../../../src/settings/table.ts';
-import { readSettings } from '../../../src/settings.ts';
 
 /** What the kubelet makes of a Service: kubernetes pkg/kubelet/envvars/envvars.go. */
 function linksOf(service: string, ip: string, ports: readonly { port: number; name?: string; protocol?: 'TCP' | 'UDP' | 'SCTP' }[]) {

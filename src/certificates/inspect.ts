@@ -1,0 +1,188 @@
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { isIP } from 'node:net';
+import { createSecureContext } from 'node:tls';
+import type { CertificateWithKey } from './issue.ts';
+
+/** A certificate (the leaf first, then any intermediates) that fits its key, and what the leaf says. */
+export type CertificatePair = CertificateWithKey & {
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+  /** Host names of the subjectAltName extension, as written there. */
+  readonly dnsNames: readonly string[];
+  /** Addresses of the subjectAltName extension, as OpenSSL spells them. */
+  readonly ipAddresses: readonly string[];
+};
+
+export type PairReading = { readonly ok: true; readonly pair: CertificatePair } | PairProblem;
+
+export type PairProblem = {
+  readonly ok: false;
+  /** Where the trouble lies; `pair` when each is sound but they do not fit. */
+  readonly part: 'certificate' | 'key' | 'pair';
+  /** One sentence without a full stop, opening with the name of the culprit. */
+  readonly problem: string;
+};
+
+/** How problems call the two; a file name or a Secret's key tells more than the default. */
+export type PairNames = CertificateWithKey;
+
+const PLAIN_NAMES: PairNames = { certificate: 'the certificate', key: 'the key' };
+
+/**
+ * Reads PEM texts that shall serve TLS together. Knows no clock on purpose: a server whose certificate has expired must still start,
+ * answer its health checks and wait for the new one, so age is `mustRenew`'s matter.
+ */
+export function readCertificatePair({ certificate, key }: CertificateWithKey, names: PairNames = PLAIN_NAMES): PairReading {
+  const chain = readCertificates(certificate);
+  if (!chain.ok) return { ok: false, part: 'certificate', problem: `${names.certificate} ${chain.problem}` };
+  const privateKey = readPrivateKey(key);
+  if (!privateKey.ok) return { ok: false, part: 'key', problem: `${names.key} ${privateKey.problem}` };
+  const [leaf] = chain.certificates;
+  if (!leaf.checkPrivateKey(privateKey.key))
+    return { ok: false, part: 'pair', problem: `${names.certificate} does not belong to ${names.key}` };
+  const refusal = refusalOfOpenSsl(certificate, key);
+  if (refusal !== undefined) return { ok: false, part: 'pair', problem: `${names.certificate} cannot serve TLS: ${refusal}` };
+  return {
+    ok: true,
+    pair: { certificate, key, notBefore: leaf.validFromDate, notAfter: leaf.validToDate, ...alternativeNames(leaf.subjectAltName ?? '') },
+  };
+}
+
+export type Renewal = { readonly renew: false } | { readonly renew: true; readonly reason: string };
+
+/**
+ * Whether a certificate should be replaced at `now`, and why. At two thirds of its life, a third is left for trouble with renewing.
+ * `wantedNames` are host names and IP addresses that it has to be good for; a wildcard in the certificate covers. `share` is of its life,
+ * for whoever leaves the renewal to somebody else as long as there is time.
+ */
+export function mustRenew(pair: CertificatePair, now: Date, wantedNames: readonly string[] = [], share = 2 / 3): Renewal {
+  if (now >= pair.notAfter) return { renew: true, reason: `it expired at ${pair.notAfter.toISOString()}` };
+  if (now < pair.notBefore) return { renew: true, reason: `it is not valid before ${pair.notBefore.toISOString()}` };
+  const begin = pair.notBefore.getTime();
+  const renewAt = begin + (pair.notAfter.getTime() - begin) * share;
+  if (now.getTime() >= renewAt)
+    return { renew: true, reason: `two thirds of its life are over, it ends at ${pair.notAfter.toISOString()}` };
+  const missing = missingNames(pair.certificate, wantedNames);
+  if (missing.length > 0) return { renew: true, reason: `it is not made out for ${missing.join(', ')}` };
+  return { renew: false };
+}
+
+/** Those host names and IP addresses for which the PEM certificate is no good. */
+export function missingNames(certificate: string, wantedNames: readonly string[]): string[] {
+  const leaf = new X509Certificate(certificate);
+  return wantedNames.filter((name) => !covers(leaf, name));
+}
+
+/** Whether `certificate` was signed by the key of `authority`; both PEM. */
+export function isIssuedBy(certificate: string, authority: string): boolean {
+  return hasIssued(new X509Certificate(authority), new X509Certificate(certificate));
+}
+
+/** Whether a client with these authorities, PEM, takes the chain, PEM and the leaf first. */
+export function isTrusted(chain: string, authorities: string): boolean {
+  const shown = readCertificates(chain);
+  const known = readCertificates(authorities);
+  if (!shown.ok || !known.ok) return false;
+  const isKnown = (certificate: X509Certificate) =>
+    known.certificates.some((authority) => authority.fingerprint256 === certificate.fingerprint256 || hasIssued(authority, certificate));
+  const [leaf, ...intermediates] = shown.certificates;
+  // As often as there is an intermediate at most: a chain in a circle must end.
+  let link = leaf;
+  for (const _ of shown.certificates) {
+    if (isKnown(link)) return true;
+    const current = link;
+    const issuer = intermediates.find((each) => each !== current && hasIssued(each, current));
+    if (issuer === undefined) return false;
+    link = issuer;
+  }
+  return false;
+}
+
+/** The first PEM text as it is written, and behind it the authorities of the second that it lacks, each once. */
+export function joinAuthorities(first: string, second = ''): string {
+  const [ours, others] = [readCertificates(first), readCertificates(second)];
+  if (!ours.ok || !others.ok) return first;
+  const known = new Set(ours.certificates.map(String));
+  const added = [...new Set(others.certificates.map(String))].filter((authority) => !known.has(authority));
+  return added.length === 0 || first.endsWith('\n') ? first + added.join('') : `${first}\n${added.join('')}`;
+}
+
+function hasIssued(issuer: X509Certificate, certificate: X509Certificate): boolean {
+  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+}
+
+/** `problem` continues a sentence that begins with the name of the text, such as `is empty`. */
+type Certificates = { ok: true; certificates: [X509Certificate, ...X509Certificate[]] } | { ok: false; problem: string };
+
+const CERTIFICATE_BLOCK = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
+
+/** Reads every certificate of a PEM text; text around the blocks is allowed, as openssl writes it. */
+export function readCertificates(text: string): Certificates {
+  const certificates: X509Certificate[] = [];
+  for (const block of text.match(CERTIFICATE_BLOCK) ?? []) {
+    try {
+      certificates.push(new X509Certificate(block));
+    } catch {
+      return { ok: false, problem: `holds a damaged certificate (number ${certificates.length + 1} in it)` };
+    }
+  }
+  const [first, ...rest] = certificates;
+  if (first !== undefined) return { ok: true, certificates: [first, ...rest] };
+  if (text.trim() === '') return { ok: false, problem: 'is empty' };
+  return { ok: false, problem: text.includes('PRIVATE KEY-----') ? 'holds a key, not a certificate' : 'is not a PEM certificate' };
+}
+
+type PrivateKey = { ok: true; key: KeyObject } | { ok: false; problem: string };
+
+/** Of PKCS#8, and of OpenSSL's older format. */
+const ENCRYPTED_KEY = /^(-----BEGIN ENCRYPTED |Proc-Type: 4,ENCRYPTED)/m;
+
+/** Reads a PEM private key without a passphrase. */
+export function readPrivateKey(text: string): PrivateKey {
+  if (text.trim() === '') return { ok: false, problem: 'is empty' };
+  if (!text.includes('PRIVATE KEY-----')) {
+    return {
+      ok: false,
+      problem: text.includes('-----BEGIN CERTIFICATE-----') ? 'holds a certificate, not a key' : 'is not a PEM private key',
+    };
+  }
+  if (ENCRYPTED_KEY.test(text)) return { ok: false, problem: 'is encrypted; a key without a passphrase is needed' };
+  try {
+    return { ok: true, key: createPrivateKey(text) };
+  } catch {
+    return { ok: false, problem: 'holds a damaged private key' };
+  }
+}
+
+/** OpenSSL has limits of its own, such as RSA keys too short for its security level, that show only when it is to use the pair. */
+function refusalOfOpenSsl(certificate: string, key: string): string | undefined {
+  try {
+    createSecureContext({ cert: certificate, key });
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** Node prints `DNS:a.example, IP Address:127.0.0.1`, and puts a value with a comma or other trap in it into a JSON string. */
+const PRINTED_NAME = /(DNS|IP Address|[^:,]+):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/g;
+
+function alternativeNames(printed: string): { dnsNames: string[]; ipAddresses: string[] } {
+  const names = [...printed.matchAll(PRINTED_NAME)].map(([, kind, value = '']) => ({
+    kind,
+    value: value.startsWith('"') ? unquoted(value) : value,
+  }));
+  const ofKind = (wanted: string) => names.filter(({ kind }) => kind === wanted).map(({ value }) => value);
+  return { dnsNames: ofKind('DNS'), ipAddresses: ofKind('IP Address') };
+}
+
+function unquoted(value: string): string {
+  return String(JSON.parse(value));
+}
+
+function covers(leaf: X509Certificate, name: string): boolean {
+  if (isIP(name) !== 0) return leaf.checkIP(name) !== undefined;
+  // A wanted name may itself be a wildcard, which no host check would match. Common names do not count: Go and browsers ignore them.
+  const asked = name.startsWith('*.') ? alternativeNames(leaf.subjectAltName ?? '').dnsNames.find((held) => held === name) : name;
+  return asked !== undefined && (asked.startsWith('*.') || leaf.checkHost(asked, { subject: 'never' }) !== undefined);
+}

@@ -1,0 +1,145 @@
+import { isTrusted, joinAuthorities } from '../inspect.ts';
+import { type CertificateSource, holdCertificate, type ServerCertificate } from '../source.ts';
+import { complaintAboutAge } from '../validity.ts';
+
+/** By which authorities clients verify us at present. */
+export type TrustedAuthorities = {
+  /** The PEM of each client, who all need to take what is shown; none where nobody calls us yet, undefined while that is not known. */
+  current(): readonly string[] | undefined;
+  /** Returns what takes the listener away. */
+  onChange(listener: () => void): () => void;
+};
+
+export type HoldOptions = {
+  readonly trusted: TrustedAuthorities;
+  /** Epoch milliseconds, as for {@link complaintAboutAge}. */
+  readonly clocks: () => readonly number[];
+  /** Calls `work` after so many milliseconds; what it returns takes the call back. */
+  readonly schedule: (work: () => void, milliseconds: number) => () => void;
+  /** Hears a sentence when a certificate is held back, and when it goes into service. */
+  readonly onProgress: (message: string) => void;
+};
+
+/** Each API server watches the configurations as we do; well within this time it knows what we see. */
+const SETTLING = 10_000;
+const LOOK_AGAIN = 60_000;
+/** For who has just started. Without the right to see what clients trust that is never known. */
+const PATIENCE = 20_000;
+
+/**
+ * The source, but a certificate of an authority that clients do not know yet is held back: the one before stays in service, and
+ * `current().authorities` has the authorities of both, for whoever publishes them. Nothing is held back where nobody calls us, nor where
+ * the certificate in service is no good either. Closes the source with itself.
+ */
+export function holdUntilTrusted(source: CertificateSource, { trusted, clocks, schedule, onProgress }: HoldOptions): CertificateSource {
+  const outward = holdCertificate(source.current());
+  /** Of the certificate in service. */
+  let { authorities: served } = source.current();
+  let waiting: ServerCertificate | undefined;
+  let cancelLook = () => {};
+  /** Clients have known the authority of what waits for `SETTLING`, unless this is undefined or taken back. */
+  let settling: { over: boolean; cancel: () => void } | undefined;
+
+  function look(): void {
+    const next = source.current();
+    cancelLook();
+    if (isSamePair(next, outward.current()) || mayServe(next)) serve(next);
+    else hold(next);
+  }
+
+  function mayServe(next: ServerCertificate): boolean {
+    const before = outward.current();
+    if (complaintAboutAge(before.certificate, clocks()) !== undefined) return true;
+    const clients = trusted.current();
+    if (clients === undefined) return false;
+    if (!clients.some((authorities) => isTrusted(before.certificate, authorities))) return true;
+    if (!isTrustedByAll(next, clients)) return false;
+    return waiting === undefined || (isSamePair(next, waiting) && settling?.over === true);
+  }
+
+  function serve(next: ServerCertificate): void {
+    if (waiting !== undefined) onProgress('the authority of the new certificate is known by now: the certificate goes into service');
+    stopSettling();
+    waiting = undefined;
+    served = next.authorities;
+    show(next, next.authorities);
+  }
+
+  function hold(next: ServerCertificate): void {
+    if (waiting === undefined || !isSamePair(next, waiting)) {
+      onProgress(
+        'the new certificate is of an authority that the API server does not know yet: the one before stays until that is published',
+      );
+      stopSettling();
+    }
+    waiting = next;
+    if (!isTrustedByAll(next, trusted.current())) stopSettling();
+    else settling ??= settle();
+    cancelLook = schedule(look, LOOK_AGAIN);
+    show(outward.current(), next.authorities && joinAuthorities(next.authorities, served));
+  }
+
+  function settle() {
+    const state = { over: false, cancel: () => {} };
+    state.cancel = schedule(() => {
+      state.over = true;
+      look();
+    }, SETTLING);
+    return state;
+  }
+
+  function stopSettling(): void {
+    settling?.cancel();
+    settling = undefined;
+  }
+
+  function show({ authorities: _, ...pair }: ServerCertificate, authorities: string | undefined): void {
+    const before = outward.current();
+    if (isSamePair(before, pair) && before.authorities === authorities) return;
+    outward.replace({ ...pair, ...(authorities !== undefined && { authorities }) });
+  }
+
+  const forgetSource = source.onChange(look);
+  const forgetTrusted = trusted.onChange(() => waiting !== undefined && look());
+  return {
+    current: outward.current,
+    onChange: outward.onChange,
+    ...(source.refresh && { refresh: () => source.refresh?.() ?? Promise.resolve() }),
+    close() {
+      forgetSource();
+      forgetTrusted();
+      cancelLook();
+      stopSettling();
+      outward.close();
+      source.close();
+    },
+  };
+}
+
+/**
+ * Why a server that has just started should not be called yet; undefined when clients know the authority of what it serves, and from then on:
+ * it has nothing older to hold on to, and others may still answer. Somebody must publish meanwhile, ready or not.
+ */
+export function untilTrusted(
+  source: CertificateSource,
+  trusted: TrustedAuthorities,
+  monotonic = () => performance.now(),
+): () => string | undefined {
+  const start = monotonic();
+  let wasTrusted = false;
+  return () => {
+    const clients = trusted.current();
+    wasTrusted ||= isTrustedByAll(source.current(), clients);
+    if (wasTrusted) return undefined;
+    if (clients !== undefined) return 'the API server does not know its authority yet';
+    return monotonic() - start < PATIENCE ? 'which authorities the API server knows has not been read yet' : undefined;
+  };
+}
+
+function isTrustedByAll({ certificate }: ServerCertificate, clients: readonly string[] | undefined): boolean {
+  return clients?.every((authorities) => isTrusted(certificate, authorities)) ?? false;
+}
+
+function isSamePair(one: ServerCertificate, other: ServerCertificate): boolean {
+  return one.certificate === other.certificate && one.key === other.key;
+}

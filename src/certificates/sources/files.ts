@@ -1,0 +1,145 @@
+import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { followFolders } from '../../files/follow-files.ts';
+import { isTrusted, missingNames, type PairProblem, readCertificatePair, readCertificates } from '../inspect.ts';
+import { type CertificateSource, holdCertificate, type ServerCertificate } from '../source.ts';
+
+export type CertificateFiles = {
+  /** Path of the PEM certificate chain, leaf first. */
+  readonly certificate: string;
+  /** Path of the PEM private key. */
+  readonly key: string;
+  /** Path of the PEM authorities that clients verify by; read together with the pair. */
+  readonly authorities?: string;
+  /** Host names by which clients will call; a certificate that lacks one of them is as bad as a torn pair. */
+  readonly names?: readonly string[];
+};
+
+export type WatchedFiles = CertificateFiles & {
+  /** Hears a sentence whenever the files turn bad while the old pair stays in force: once per distinct problem until they are good again. */
+  readonly onProblem: (problem: string) => void;
+  /** How often the files, which are small, are read even though no change was seen; 10 s unless told. */
+  readonly pollMilliseconds?: number;
+};
+
+const DEFAULT_POLL_MILLISECONDS = 10_000;
+
+/**
+ * Serves a certificate from files and follows their changes. Rejects with an Error that names the file and the way out when the pair is
+ * unusable at the start; later a missing, torn or damaged pair is reported and the one in force stays.
+ */
+export async function watchCertificateFiles(options: WatchedFiles): Promise<CertificateSource> {
+  const first = await readFiles(options);
+  if (!first.ok) throw new Error(first.problem);
+  const holder = holdCertificate(first.certificate);
+  const following = followFolders({
+    folders: folders(options),
+    look: reloader(options, holder),
+    pollMilliseconds: options.pollMilliseconds ?? DEFAULT_POLL_MILLISECONDS,
+  });
+  return {
+    current: holder.current,
+    onChange: holder.onChange,
+    close() {
+      following.close();
+      holder.close();
+    },
+  };
+}
+
+type FilesReading = { ok: true; certificate: ServerCertificate } | { ok: false; problem: string };
+
+async function readFiles(paths: CertificateFiles): Promise<FilesReading> {
+  try {
+    const [certificate, key, authorities] = await Promise.all([
+      readText('certificate', paths.certificate),
+      readText('key', paths.key),
+      paths.authorities === undefined ? undefined : readText('authorities', paths.authorities),
+    ]);
+    const reading = readCertificatePair(
+      { certificate, key },
+      { certificate: `certificate file ${paths.certificate}`, key: `key file ${paths.key}` },
+    );
+    if (!reading.ok) return { ok: false, problem: `${reading.problem}; ${WAY_OUT[reading.part]}` };
+    const missing = missingNames(certificate, paths.names ?? []);
+    if (missing.length > 0) {
+      const names = missing.join(', ');
+      return {
+        ok: false,
+        problem: `certificate file ${paths.certificate} is not made out for ${names}, by which the API server calls; ask its maker for a certificate with this name`,
+      };
+    }
+    const pair = { certificate, key, notAfter: reading.pair.notAfter };
+    if (authorities === undefined) return { ok: true, certificate: pair };
+    const bundle = readCertificates(authorities);
+    if (!bundle.ok)
+      return { ok: false, problem: `authorities file ${paths.authorities} ${bundle.problem}; put the PEM certificates there` };
+    // Otherwise the two are of different ages, or nobody who has these authorities would take the certificate.
+    if (!isTrusted(certificate, authorities)) {
+      return {
+        ok: false,
+        problem: `certificate file ${paths.certificate} is not signed by an authority of ${paths.authorities}; take both from the same Secret, with every intermediate certificate`,
+      };
+    }
+    return { ok: true, certificate: { ...pair, authorities } };
+  } catch (error) {
+    if (error instanceof UnreadableFile) return { ok: false, problem: error.message };
+    throw error;
+  }
+}
+
+const WAY_OUT: Record<PairProblem['part'], string> = {
+  certificate: 'put the PEM certificate of the server there, leaf first',
+  key: 'put the PEM private key of the certificate there',
+  pair: 'take both from the same Secret or the same run of their maker',
+};
+
+class UnreadableFile extends Error {}
+
+async function readText(role: string, path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new UnreadableFile(`${role} file ${path}: ${renderReadError(error)}`);
+  }
+}
+
+function renderReadError(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'ENOENT') return 'no such file; check the path, and that the Secret holding it is mounted';
+  if (code === 'EACCES') return `not readable; give the user of this process (uid ${process.getuid?.() ?? 'unknown'}) read permission`;
+  if (code === 'EISDIR') return 'is a folder; name the file inside it';
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Takes over what the files hold now, if it is good; says what is wrong with it, once, if it is not. */
+function reloader(options: WatchedFiles, holder: ReturnType<typeof holdCertificate>): () => Promise<void> {
+  const reported = new Set<string>();
+
+  function report(problem: string): void {
+    if (reported.has(problem)) return;
+    reported.add(problem);
+    options.onProblem(`${problem} (the previous certificate stays in force)`);
+  }
+
+  return async () => {
+    try {
+      const result = await readFiles(options);
+      if (!result.ok) return report(result.problem);
+      reported.clear();
+      if (!isSame(result.certificate, holder.current())) holder.replace(result.certificate);
+    } catch (error) {
+      // A listener that cannot take the new certificate must not end the process: old connections are still served well.
+      report(`the certificate of ${options.certificate} could not be put into service: ${error instanceof Error ? error.message : error}`);
+    }
+  };
+}
+
+function isSame(one: ServerCertificate, other: ServerCertificate): boolean {
+  return one.certificate === other.certificate && one.key === other.key && one.authorities === other.authorities;
+}
+
+function folders(paths: CertificateFiles): string[] {
+  const all = [paths.certificate, paths.key, ...(paths.authorities === undefined ? [] : [paths.authorities])];
+  return [...new Set(all.map((path) => dirname(path)))];
+}

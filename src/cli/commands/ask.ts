@@ -1,0 +1,118 @@
+import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { Command, Option } from 'commander';
+import jsonPatch from 'fast-json-patch';
+import type { Dispatcher } from 'undici';
+import type { AdmissionAnswer, AdmissionResponse } from '../../admission/response.ts';
+import type { PatchOperation } from '../../decision/patch.ts';
+import { type JsonObject, textAt } from '../../object/json.ts';
+import { ConfigurationError } from '../../settings/configuration-error.ts';
+import { type Manifest, renderManifestProblem } from '../../yaml/parse-manifests.ts';
+import { printJson } from '../../yaml/print-json.ts';
+import { readManifests, readStandardInput } from '../../yaml/read-manifests.ts';
+import type { ExitCode, Terminal } from '../terminal.ts';
+
+type AskOptions = { readonly server: string; readonly ca: string; readonly namespace: string; readonly user: string };
+
+export function askCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
+  return new Command('ask')
+    .argument('<files...>', 'files and folders with objects in YAML or JSON, - for standard input')
+    .addOption(new Option('--server <url>', 'the webhook').default('https://localhost:8443'))
+    .addOption(new Option('--ca <file>', 'authority by which its certificate is verified').default('certs/dev/ca.crt'))
+    .addOption(new Option('-n, --namespace <name>', 'namespace of objects that name none').default('default'))
+    .addOption(new Option('--user <name>', 'who asks').default('developer'))
+    .action(async (files: readonly string[], options: AskOptions) => {
+      const manifests = await readAll(files);
+      const webhook = await connect(options);
+      let refused = false;
+      try {
+        for (const manifest of manifests) refused = !(await ask(manifest, options, webhook, terminal)) || refused;
+      } finally {
+        await webhook.close();
+      }
+      finish(refused ? 1 : 0);
+    });
+}
+
+type Webhook = { post(route: string, body: unknown): Promise<AdmissionResponse>; close(): Promise<void> };
+
+/** Prints the answer; whether the object was let in. */
+async function ask({ object, apiVersion, kind }: Manifest, options: AskOptions, webhook: Webhook, terminal: Terminal): Promise<boolean> {
+  const review = (subject: JsonObject) => reviewOf(subject, apiVersion, kind, options);
+  const mutated = await webhook.post('/mutate', review(object));
+  const patch = mutated.patch === undefined ? [] : (JSON.parse(Buffer.from(mutated.patch, 'base64').toString()) as PatchOperation[]);
+  const patched = jsonPatch.applyPatch(structuredClone(object), patch as jsonPatch.Operation[], true).newDocument as JsonObject;
+  const validated = mutated.allowed ? await webhook.post('/validate', review(patched)) : mutated;
+
+  const name = textAt(object, ['metadata', 'name']) ?? textAt(object, ['metadata', 'generateName']) ?? '(unnamed)';
+  const lines = [`${kind} ${name}: ${validated.allowed ? 'allowed' : 'refused'}`];
+  if (!validated.allowed) lines.push(...indent(validated.status?.message ?? 'without a reason', '  '));
+  for (const operation of patch) {
+    const sign = operation.op === 'remove' ? '-' : '+';
+    lines.push(`  ${sign} ${operation.path}${'value' in operation ? ` ${JSON.stringify(operation.value)}` : ''}`);
+  }
+  const warnings = new Set([...(mutated.warnings ?? []), ...(validated.warnings ?? [])]);
+  for (const warning of warnings) lines.push(`  Warning: ${warning}`);
+  terminal.out(`${lines.join('\n')}\n`);
+  return validated.allowed;
+}
+
+function indent(text: string, by: string): string[] {
+  return text.split('\n').map((line) => `${by}${line}`);
+}
+
+function reviewOf(object: JsonObject, apiVersion: string, kind: string, { namespace, user }: AskOptions) {
+  const [group, version] = splitApiVersion(apiVersion);
+  return {
+    apiVersion: 'admission.k8s.io/v1',
+    kind: 'AdmissionReview',
+    request: {
+      uid: randomUUID(),
+      kind: { group, version, kind },
+      operation: 'CREATE',
+      namespace: textAt(object, ['metadata', 'namespace']) ?? namespace,
+      name: textAt(object, ['metadata', 'name']) ?? '',
+      userInfo: { username: user, groups: ['system:authenticated'] },
+      dryRun: true,
+      object,
+      oldObject: null,
+    },
+  };
+}
+
+function splitApiVersion(apiVersion: string): [group: string, version: string] {
+  const slash = apiVersion.indexOf('/');
+  return slash < 0 ? ['', apiVersion] : [apiVersion.slice(0, slash), apiVersion.slice(slash + 1)];
+}
+
+async function readAll(files: readonly string[]): Promise<readonly Manifest[]> {
+  const { manifests, problems } = await readManifests(files, readStandardInput);
+  if (problems.length > 0) throw new ConfigurationError(problems.map(renderManifestProblem).join('\n'));
+  return manifests;
+}
+
+async function connect({ server, ca }: AskOptions): Promise<Webhook> {
+  const authority = await readFile(ca, 'utf8').catch(() => {
+    throw new ConfigurationError(`--ca ${ca}: no such file; "npm start" makes certs/dev/ca.crt`);
+  });
+  const { Agent, request } = await import('undici');
+  const dispatcher: Dispatcher = new Agent({ connect: { ca: authority } });
+  return {
+    async post(route, body) {
+      const response = await request(new URL(route, server), {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: printJson(body),
+        dispatcher,
+      }).catch((error: unknown) => {
+        const reason = error instanceof Error ? error.message || String((error as { code?: unknown }).code) : String(error);
+        throw new ConfigurationError(`${server}: ${reason}; is the server running ("npm start")? Another address goes into --server`);
+      });
+      const answer = (await response.body.json()) as AdmissionAnswer & { message?: string };
+      if (response.statusCode !== 200)
+        throw new ConfigurationError(`${server}${route} answered ${response.statusCode}: ${answer.message ?? ''}`);
+      return answer.response;
+    },
+    close: () => dispatcher.close(),
+  };
+}

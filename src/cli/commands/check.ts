@@ -1,0 +1,75 @@
+import { Command, Option } from 'commander';
+import { type Evaluation, evaluate, isClean } from '../../evaluate/evaluate.ts';
+import { ConfigurationError } from '../../settings/configuration-error.ts';
+import { type Manifest, renderManifestProblem } from '../../yaml/parse-manifests.ts';
+import { printJson } from '../../yaml/print-json.ts';
+import { printManifests } from '../../yaml/print-manifests.ts';
+import { readManifests, readStandardInput } from '../../yaml/read-manifests.ts';
+import { dateOption } from '../input/date-option.ts';
+import { extraKindsOption, kindsGiven } from '../input/kinds-from-files.ts';
+import { rulesGiven } from '../input/rules-from-files.ts';
+import { renderRemarks, renderResult, renderResults, renderSummary } from '../output/render-results.ts';
+import type { ExitCode, Terminal } from '../terminal.ts';
+
+type CheckOptions = {
+  readonly filename: readonly string[];
+  readonly rules: readonly string[];
+  readonly namespace: string;
+  readonly user: string;
+  readonly date?: number;
+  readonly complete?: true;
+  readonly extraKinds?: readonly string[];
+  readonly output: 'table' | 'json' | 'yaml';
+};
+
+export function checkCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
+  return new Command('check')
+    .addOption(
+      new Option('-f, --filename <paths...>', 'objects in YAML or JSON: files, folders, - for standard input').makeOptionMandatory(),
+    )
+    .addOption(new Option('--rules <paths...>', 'rules: files and folders').makeOptionMandatory())
+    .addOption(new Option('-n, --namespace <name>', 'namespace of objects that name none').default('default'))
+    .addOption(new Option('--user <name>', 'who would create them').default('developer'))
+    .addOption(dateOption())
+    .addOption(new Option('--complete', 'the objects are all there is: a secret or service account that is not among them does not exist'))
+    .addOption(extraKindsOption())
+    .addOption(
+      new Option('-o, --output <format>', 'yaml prints the objects that would be let in, as they would be stored')
+        .choices(['table', 'json', 'yaml'])
+        .default('table'),
+    )
+    .action(async (options: CheckOptions) => finish(await check(options, terminal)));
+}
+
+async function check(options: CheckOptions, terminal: Terminal): Promise<ExitCode> {
+  if (options.filename.includes('-') && options.rules.includes('-')) throw new ConfigurationError('standard input (-) can be given once');
+  const rules = await rulesGiven(options.rules, terminal);
+  const manifests = await manifestsGiven(options.filename, terminal);
+  const kinds = await kindsGiven(options.extraKinds, terminal);
+  if (!rules || !manifests || !kinds) return 2;
+
+  const { namespace, user, complete = false, date = Date.now() } = options;
+  const evaluation = evaluate(manifests, rules, { namespace, user, complete, now: date, kinds });
+  print(evaluation, options.output, terminal);
+  return evaluation.results.every(isClean) ? 0 : 1;
+}
+
+/** Objects of the files, told on standard error where one cannot be read; undefined then, since what is left out would not be judged. */
+export async function manifestsGiven(paths: readonly string[], terminal: Terminal): Promise<readonly Manifest[] | undefined> {
+  const { manifests, problems } = await readManifests(paths, readStandardInput);
+  for (const problem of problems) terminal.err(`${renderManifestProblem(problem)}\n`);
+  if (problems.length > 0) return undefined;
+  if (manifests.length === 0) throw new ConfigurationError(`${paths.join(', ')}: no Kubernetes object in there`);
+  return manifests;
+}
+
+function print(evaluation: Evaluation, output: CheckOptions['output'], terminal: Terminal): void {
+  const { rulesRevision, results, skipped, summary, admitted } = evaluation;
+  if (output === 'json') terminal.out(`${printJson({ rulesRevision, results, skipped, summary }, 2)}\n`);
+  if (output === 'table') terminal.out(renderResults(results) + renderSummary(summary));
+  if (output === 'yaml') {
+    terminal.out(printManifests(admitted));
+    for (const result of results) if (!isClean(result) || result.messages.length > 0) terminal.err(renderResult(result));
+  }
+  terminal.err(renderRemarks(evaluation));
+}

@@ -1,0 +1,197 @@
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { soften } from '../../decision/decide.ts';
+import type { ImageJudgement } from '../../decision/decision.ts';
+import { judgeImage, settingsThatCount } from '../../decision/judge.ts';
+import { describeJudgement } from '../../decision/message.ts';
+import { maskUserinfo, quote } from '../../image/problem.ts';
+import { canonicalName, type ImageReference } from '../../image/reference.ts';
+import { auditOrigin, auditRule } from '../../observe/audit/source.ts';
+import { renderOrigin } from '../../rules/language/problem.ts';
+import { type Contestant, contest } from '../../rules/match/explain-match.ts';
+import type { Place, PlaceSettings, RuleSet } from '../../rules/rule-set.ts';
+import { dateOption } from '../input/date-option.ts';
+import { rulesGiven } from '../input/rules-from-files.ts';
+import { understanding } from '../output/explain-image-name.ts';
+import { type MachineFormat, outputOption, renderMachine } from '../output/machine-output.ts';
+import type { ExitCode, Terminal } from '../terminal.ts';
+
+type ExplainOptions = {
+  readonly rules: readonly string[];
+  readonly namespace?: string;
+  readonly label?: Readonly<Record<string, string>>;
+  /** False for `--no-labels`. */
+  readonly labels: boolean;
+  readonly push?: true;
+  readonly date?: number;
+  readonly output: 'table' | MachineFormat;
+};
+
+export function explainCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
+  return new Command('explain')
+    .argument('<image>', 'as it stands in an object')
+    .addOption(new Option('--rules <paths...>', 'rules: files and folders').makeOptionMandatory())
+    .addOption(new Option('-n, --namespace <name>', 'where it is used (default: default)'))
+    .addOption(new Option('--label <key=value...>', 'labels of the namespace; all it has, where one is given').argParser(addLabel))
+    .addOption(new Option('--no-labels', 'the namespace has no labels'))
+    .addOption(new Option('--push', 'a build pushes it'))
+    .addOption(dateOption())
+    .addOption(outputOption())
+    .action(async (image: string, options: ExplainOptions) => {
+      const rules = await rulesGiven(options.rules, terminal);
+      if (!rules) return finish(2);
+      const explanation = explain(image, rules, options);
+      terminal.out(
+        options.output === 'table' ? renderExplanation(explanation, options) : renderMachine(machineForm(explanation), options.output),
+      );
+      finish(explanation.judgement.judged === 'deny' || explanation.unsure.length > 0 ? 1 : 0);
+    });
+}
+
+function addLabel(text: string, before: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+  const [, key, value] = /^([^=]+)=(.*)$/.exec(text) ?? [];
+  if (key === undefined || value === undefined) throw new InvalidArgumentError('a label is written key=value, as team=a.');
+  return { ...before, [key]: value };
+}
+
+type Explanation = {
+  readonly image: string;
+  readonly action: 'pull' | 'push';
+  readonly place: Place;
+  readonly judgement: ImageJudgement;
+  readonly settings: PlaceSettings;
+  /** False where labels that are not known could make others of them. */
+  readonly settingsForSure: boolean;
+  readonly pullSecrets: readonly string[];
+  readonly pushSecret: string | undefined;
+  /** What was made of the text, a sentence each. */
+  readonly understood: readonly string[];
+  readonly contestants: readonly Contestant[];
+  /** What of the rules selects by labels that are not known. */
+  readonly unsure: readonly string[];
+  readonly message: string;
+};
+
+function explain(image: string, rules: RuleSet, { namespace = 'default', label, labels, push, date }: ExplainOptions): Explanation {
+  const place: Place = { namespace, labels: label ?? (labels ? undefined : {}) };
+  const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
+  const judgement = judgeImage(image, { rules, place, settings, facts: { now: () => date ?? Date.now() } });
+  const { reference, problem, trustedBy } = judgement;
+  const said = describeJudgement(judgement, { place, nearest: rules.nearest });
+  const secretsNamed = trustedBy.some(({ pullSecrets, pushSecret }) => pullSecrets.length > 0 || pushSecret !== undefined);
+  const unsureHere = unsureSettings ? settingsThatCount(unsureSettings, [judgement], secretsNamed) : [];
+  const origins = [...unsureHere, judgement.unsure].filter((origin) => origin !== undefined).map(renderOrigin);
+  return {
+    image: maskUserinfo(image),
+    action: push ? 'push' : 'pull',
+    place,
+    judgement,
+    settings,
+    settingsForSure: unsureSettings === undefined,
+    pullSecrets: [...new Set(trustedBy.flatMap(({ pullSecrets }) => pullSecrets))],
+    pushSecret: trustedBy.find(({ pushSecret }) => pushSecret !== undefined)?.pushSecret,
+    understood: reference ? understanding(image, judgement, rules.settings) : [],
+    contestants: reference ? contest(rules, reference, place) : [],
+    unsure: [...new Set(origins)],
+    // A problem's own words begin with the image.
+    message: problem ? said : `${quote(maskUserinfo(image))} ${said}`,
+  };
+}
+
+/** Documented in docs/tools.md, and stable: fields that have no value are null. */
+function machineForm({ image, action, place, judgement, settings, pullSecrets, pushSecret, contestants, unsure, message }: Explanation) {
+  const { verdict, reason, judged, reference, rule, exemption } = judgement;
+  return {
+    image,
+    canonical: reference ? canonicalName(reference) : null,
+    reference: reference ? referenceForm(reference) : null,
+    namespace: place.namespace,
+    action,
+    verdict,
+    reason,
+    outcome: soften(judged, settings.mode),
+    rule: rule ? auditRule(rule) : null,
+    pullSecrets,
+    pushSecret: pushSecret ?? null,
+    exemption: exemption ? { until: exemption.until, reason: exemption.reason, source: auditOrigin(exemption.origin) } : null,
+    settings,
+    searched: (judgement.searched ?? []).map(canonicalName),
+    others: contestants
+      .filter(({ lost }) => lost !== undefined)
+      .map(({ rule: other, lost }) => ({ ...auditRule(other), pattern: other.pattern.text, trust: other.trust, why: lost })),
+    unsure,
+    message,
+  };
+}
+
+function referenceForm({ host, port, path, tag, digest }: ImageReference) {
+  return { host, port: port ?? null, path: path.join('/'), tag: tag ?? null, digest: digest ?? null };
+}
+
+/** For people: what is known, a line each, and the rules that had a say. */
+function renderExplanation(explanation: Explanation, { namespace }: ExplainOptions): string {
+  const { image, action, place, judgement, settings, settingsForSure, understood, contestants, unsure, message } = explanation;
+  const [winner, others] = [contestants.find(({ lost }) => lost === undefined), contestants.filter(({ lost }) => lost !== undefined)];
+  const rows: readonly (readonly [string, string])[] = [
+    ['image', image],
+    ...understood.map((sentence, index) => [index === 0 ? 'understood' : '', sentence] as const),
+    ['namespace', `${place.namespace}${namespace === undefined ? ' (none was given: -n)' : ''}, ${renderLabels(place)}`],
+    ['verdict', judgement.verdict + afterwards(judgement, settings)],
+    ...(winner ? [['decided by', `${describeRule(winner)}`] as const, ['', because(winner, others)] as const] : []),
+    ...secretRows(explanation),
+    [
+      'settings',
+      `mode ${settings.mode}, unconfigured ${settings.unconfigured}, inject ${settings.inject}${settingsForSure ? '' : ' (perhaps others, by labels)'}`,
+    ],
+    ['message', message],
+    ...unsure.map(
+      (origin) =>
+        [
+          'unsure',
+          `${origin} selects by labels of the namespace, which are not known: judged strictly; give them with --label key=value, or --no-labels`,
+        ] as const,
+    ),
+  ];
+  const lines = rows.map(([name, text]) => `${name.padEnd(indent)}${text}`.trimEnd());
+  if (others.length > 0) {
+    lines.push('', `other rules that hold the image, ${winner ? 'the more specific first' : 'none of which decides'}:`);
+    for (const other of others) lines.push(`  ${describeRule(other)}`, `    ${other.lost}`);
+  }
+  return `${lines.join('\n')}\n`;
+
+  function secretRows({ pullSecrets, pushSecret }: Explanation): readonly (readonly [string, string])[] {
+    if (judgement.verdict !== 'trusted') return [];
+    const notWritten = settings.inject === 'off' ? ' (not written into objects: inject off)' : '';
+    const pull = ['pull secret', pullSecrets.length > 0 ? pullSecrets.join(', ') + notWritten : 'none needed'] as const;
+    const push = ['push secret', pushSecret === undefined ? 'none named' : pushSecret + notWritten] as const;
+    return action === 'push' ? [push, pull] : [pull, push];
+  }
+}
+
+const indent = 13;
+
+function renderLabels({ labels }: Place): string {
+  if (!labels) return 'labels not known';
+  const pairs = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
+  return pairs.length === 0 ? 'without labels' : `labels ${pairs.join(', ')}`;
+}
+
+/** What follows from the verdict there. */
+function afterwards({ judged, reason }: ImageJudgement, { mode }: PlaceSettings): string {
+  const outcome = soften(judged, mode);
+  const softened = outcome === judged ? '' : `, softened by mode ${mode}`;
+  const words = { allow: 'let in', warn: 'let in with a warning', deny: 'refused' };
+  return `: ${words[outcome]}${reason === 'exempted' ? ' by an exemption' : ''}${softened}`;
+}
+
+function describeRule({ rule }: Contestant): string {
+  const kind = rule.internal ? 'internal registry' : rule.trust ? 'trusts' : 'refuses';
+  return `rule "${rule.name}", ${renderOrigin(rule.origin)}: ${kind} ${rule.pattern.text}`;
+}
+
+function because({ rule }: Contestant, others: readonly Contestant[]): string {
+  const [second] = others;
+  if (rule.internal) return 'internal registries are trusted whatever rules say';
+  if (!second) return 'no other rule holds the image';
+  if (second.applies === true) return `over "${second.rule.name}", which ${second.lost}`;
+  return 'no other rule holds the image in this namespace';
+}

@@ -1,0 +1,72 @@
+import { Command, Option } from 'commander';
+import { dayOf } from '../../decision/judge.ts';
+import { inOrderOfPlaces, type LoadedRules, loadRules } from '../../loading/load-rules.ts';
+import { levelOf, type Problem } from '../../rules/language/problem.ts';
+import { problemEntry, renderProblemLine } from '../../rules/language/problem-lines.ts';
+import { lintRules } from '../../rules/lint/lint.ts';
+import { ConfigurationError } from '../../settings/configuration-error.ts';
+import { dateOption } from '../input/date-option.ts';
+import { type MachineFormat, outputOption, renderMachine } from '../output/machine-output.ts';
+import { renderSarif } from '../output/sarif.ts';
+import type { ExitCode, Terminal } from '../terminal.ts';
+
+type LintOptions = { readonly output: 'table' | 'sarif' | MachineFormat; readonly strict?: boolean; readonly date?: number };
+
+export function lintCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
+  return new Command('lint')
+    .argument('<files...>', 'rules documents, rules ConfigMaps, and folders of them; - for standard input')
+    .addOption(outputOption('sarif'))
+    .addOption(new Option('--strict', 'warnings are findings too: exit 1 for them'))
+    .addOption(dateOption())
+    .action(async (files: readonly string[], { output, strict, date }: LintOptions) => {
+      const loaded = await readRules(files);
+      if (loaded.read.documents === 0 && loaded.problems.length === 0) {
+        for (const warning of loaded.warnings) terminal.err(`${renderProblemLine(warning)}\n`);
+        throw new ConfigurationError(`rules ${files.join(', ')}: nothing was found to read`);
+      }
+      const found = allFindings(loaded, dayOf(date ?? Date.now()));
+      terminal.out(render(found, loaded, output));
+      terminal.err(`${summarize(found, loaded)}\n`);
+      const worst = found.problems > 0 || (strict === true && found.warnings > 0) ? 1 : 0;
+      finish(worst);
+    });
+}
+
+/** As `loadRules`; what keeps it from reading is the caller's to mend. */
+export async function readRules(paths: readonly string[]): Promise<LoadedRules> {
+  return loadRules(paths).catch((error: unknown) => {
+    throw new ConfigurationError(error instanceof Error ? error.message : String(error));
+  });
+}
+
+type Found = { readonly all: readonly Problem[]; readonly problems: number; readonly warnings: number };
+
+/** What rules say together can only be looked at where each of them can be read. */
+function allFindings({ ruleSet, problems, warnings }: LoadedRules, day: string): Found {
+  const all = inOrderOfPlaces([...problems, ...warnings, ...(ruleSet ? lintRules(ruleSet, day) : [])]);
+  const count = (level: string) => all.filter(({ code }) => levelOf(code) === level).length;
+  return { all, problems: count('problem'), warnings: count('warning') };
+}
+
+function render({ all, problems, warnings }: Found, { read, ruleSet }: LoadedRules, output: LintOptions['output']): string {
+  switch (output) {
+    case 'table':
+      return all.map((problem) => `${renderProblemLine(problem)}\n`).join('');
+    case 'sarif':
+      return renderSarif(all);
+    default: {
+      const summary = { ...read, problems, warnings };
+      return renderMachine({ rulesRevision: ruleSet?.revision ?? null, findings: all.map(problemEntry), summary }, output);
+    }
+  }
+}
+
+function summarize({ problems, warnings }: Found, { read, ruleSet }: LoadedRules): string {
+  const what = `read ${counted(read.documents, 'document')} with ${counted(read.rules, 'rule')} in ${counted(read.files, 'file')}`;
+  const rest = ruleSet ? '' : '; warnings about what rules say together come when the problems are mended';
+  return `${what}: ${counted(problems, 'problem')}, ${counted(warnings, 'warning')}${rest}`;
+}
+
+function counted(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,50 @@
+import { Command, Option } from 'commander';
+import { stringify } from 'yaml';
+import { namedSecrets } from '../../rules/store/named-secrets.ts';
+import { rulesGiven } from '../input/rules-from-files.ts';
+import type { ExitCode, Terminal } from '../terminal.ts';
+
+type RbacOptions = { readonly rules: readonly string[]; readonly namespace: string; readonly serviceAccount: string };
+
+export function rbacCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
+  return new Command('rbac')
+    .addOption(new Option('--rules <paths...>', 'rules: files and folders').makeOptionMandatory())
+    .addOption(new Option('-n, --namespace <name>', 'namespace of regkeeper itself').default('regkeeper'))
+    .addOption(new Option('--service-account <name>', 'its service account').default('regkeeper'))
+    .action(async ({ rules, namespace, serviceAccount }: RbacOptions) => {
+      const ruleSet = await rulesGiven(rules, terminal);
+      if (!ruleSet) return finish(2);
+      const names = namedSecrets(ruleSet);
+      if (names.length === 0) {
+        terminal.err('the rules name no secret, so no right is needed to look for one\n');
+        return;
+      }
+      terminal.out(secretRights(names, { namespace, serviceAccount }));
+    });
+}
+
+const name = 'regkeeper-secrets';
+
+/**
+ * The ClusterRole by which regkeeper may see whether these secrets are there, and its binding, as YAML. The API server grants a list or watch
+ * by resourceNames only where it is for one of the names (kubernetes.io, Using RBAC Authorization), which is how regkeeper asks.
+ */
+function secretRights(names: readonly string[], { namespace, serviceAccount }: Pick<RbacOptions, 'namespace' | 'serviceAccount'>): string {
+  const apiVersion = 'rbac.authorization.k8s.io/v1';
+  const metadata = { name, labels: { 'app.kubernetes.io/name': 'regkeeper' } };
+  const role = {
+    apiVersion,
+    kind: 'ClusterRole',
+    metadata,
+    rules: [{ apiGroups: [''], resources: ['secrets'], resourceNames: names, verbs: ['list', 'watch'] }],
+  };
+  const binding = {
+    apiVersion,
+    kind: 'ClusterRoleBinding',
+    metadata,
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name },
+    subjects: [{ kind: 'ServiceAccount', name: serviceAccount, namespace }],
+  };
+  // A secret may be called 1e3 or yes: quoted, they stay names for readers of YAML 1.1 too.
+  return [role, binding].map((object) => `---\n${stringify(object, { version: '1.1', aliasDuplicateObjects: false })}`).join('');
+}

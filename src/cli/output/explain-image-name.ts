@@ -1,0 +1,40 @@
+/** In words, how the text of an image was understood. */
+import type { ImageJudgement } from '../../decision/decision.ts';
+import { canonicalName, type ImageReference, parseImage } from '../../image/reference.ts';
+import type { RuleSettings } from '../../rules/rule-set.ts';
+
+/** One sentence for each part of the name, and for each custom that was applied. */
+export function understanding(text: string, { reference, searched }: ImageJudgement, { shortNames }: RuleSettings): readonly string[] {
+  if (!reference) return [];
+  const { host, port, path } = reference;
+  return [
+    `registry ${host} on ${port === undefined ? 'the default port, 443' : `port ${port}`}, repository ${path.join('/')}, ${version(reference)}`,
+    ...customs(text, reference, shortNames),
+    ...(searched
+      ? [`a node may find it as any of ${searched.map(canonicalName).join(', ')} (shortNames), so all of them must be trusted`]
+      : []),
+  ];
+}
+
+function version({ tag, digest }: ImageReference): string {
+  if (digest !== undefined) return `digest ${digest}${tag === undefined ? '' : `; the tag ${tag} beside it means nothing to a runtime`}`;
+  return tag === undefined ? 'no tag, which runtimes read as latest' : `tag ${tag}`;
+}
+
+function customs(text: string, { host, path }: ImageReference, shortNames: RuleSettings['shortNames']): readonly string[] {
+  const written = text.slice(0, text.indexOf('/'));
+  const official = host === 'docker.io' && path[0] === 'library' && !text.includes('library/');
+  const library = official ? ', where official images are in library/' : '';
+  // Of a name that is searched on several hosts, each is judged as if it were written.
+  const parsed = parseImage(text);
+  if (parsed.ok && !parsed.reference.qualified) {
+    if (shortNames === 'docker.io') return [`no registry is written, so it is Docker Hub, docker.io${library}`];
+    return [`no registry is written, and shortNames is ${shortNames === 'reject' ? shortNames : shortNames.join(', ')}`];
+  }
+  const sentences: string[] = [];
+  if (host === 'docker.io' && !/^docker\.io(:|$)/i.test(written))
+    sentences.push(`${written} is another name of Docker Hub, docker.io${library}`);
+  else if (official) sentences.push('official images of Docker Hub are in library/');
+  if (written !== written.toLowerCase()) sentences.push('upper and lower case are the same in a host');
+  return sentences;
+}

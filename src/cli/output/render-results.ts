@@ -1,0 +1,64 @@
+/** Results for people: plain text, readable in a hundred columns. Messages are never cut: they are what a client would read. */
+
+import { type Evaluation, type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
+import type { DescribedImage } from '../../observe/audit/image.ts';
+import type { AuditedSource } from '../../observe/audit/source.ts';
+
+/** A block of lines for each object, and a blank line between them. */
+export function renderResults(results: readonly ObjectResult[]): string {
+  return results.map((result) => `${renderResult(result)}\n`).join('');
+}
+
+export function renderResult(result: ObjectResult): string {
+  const { object, outcome, images, inject, messages, undecided = [] } = result;
+  const label = undecided.length > 0 ? 'UNSURE' : outcome === 'deny' ? 'DENY' : outcome;
+  const place = object.file === '-' ? `line ${object.line} of standard input` : `${object.file}:${object.line}`;
+  const lines = [
+    ...images.flatMap(renderImage),
+    ...inject.map(({ path, secret, from }) => `+ ${path}: ${secret}${from === 'serviceAccount' ? ' (of the service account)' : ''}`),
+    ...[...undecided, ...messages].flatMap((message) => message.split('\n')),
+  ];
+  return [`${label.padEnd(indent)}${renderSubject(object)}  ${place}`, ...lines.map((line) => `${' '.repeat(indent)}${line}`), ''].join(
+    '\n',
+  );
+}
+
+const indent = 8;
+
+/** The image on a line of its own, since names are long. */
+function renderImage({ image, stream, why, path, action, verdict, reason, rule, exemption }: DescribedImage): readonly string[] {
+  const whyUnknown = () =>
+    stream !== undefined ? `not known: image stream ${stream}` : why !== undefined ? `not known: ${why}` : `nothing written in ${path}`;
+  const because = rule ? `${verdict === 'trusted' ? ' by' : ','} rule "${rule.name}", ${renderSource(rule.source)}` : '';
+  const remark = reason === 'exempted' && exemption ? `; exempted until ${exemption.until}, ${renderSource(exemption.source)}` : '';
+  return [`${action}  ${image ?? `(${whyUnknown()})`}`, `      ${verdict}${because}${remark}`];
+}
+
+function renderSource(source: AuditedSource): string {
+  if ('cluster' in source) return source.cluster;
+  return `${'file' in source ? source.file : `${source.configMap} ${source.key}`}:${source.line}`;
+}
+
+export function renderSummary({ allow, warn, deny, undecided }: Evaluation['summary']): string {
+  const parts = [`${allow} let in`, `${warn} with a warning`, `${deny} refused`];
+  const objects = allow + warn + deny;
+  return `${objects} object${objects === 1 ? '' : 's'} judged: ${parts.join(', ')}${undecided > 0 ? `; ${undecided} of them could not be judged for sure` : ''}\n`;
+}
+
+/** What was not judged, and what was not known; for standard error. */
+export function renderRemarks({ skipped, unknownAccounts }: Pick<Evaluation, 'skipped' | 'unknownAccounts'>): string {
+  const lines: string[] = [];
+  if (skipped.length > 0) {
+    const total = skipped.reduce((sum, { count }) => sum + count, 0);
+    const kinds = skipped.map(({ apiVersion, kind, count }) => `${count} ${kind} (${apiVersion})`);
+    lines.push(
+      `not judged, since no images are known to stand in their kinds: ${total} object${total === 1 ? '' : 's'}: ${kinds.join(', ')}`,
+    );
+  }
+  if (unknownAccounts.length > 0) {
+    lines.push(
+      `service accounts that are not among the objects: ${unknownAccounts.join(', ')}; pull secrets of their own would be added too: give the ServiceAccounts with -f`,
+    );
+  }
+  return lines.map((line) => `regkeeper: ${line}\n`).join('');
+}

@@ -1,0 +1,60 @@
+/** Outcomes of policy tests, for people and for the machines that collect tests. */
+
+import type { Failure } from '../../evaluate/expectation.ts';
+import type { TestResult } from '../../evaluate/policy-test.ts';
+import { printJson } from '../../yaml/print-json.ts';
+
+export function renderTests(results: readonly TestResult[]): string {
+  const blocks = results.map(({ name, objects, failures, updated }) => {
+    const label = failures.length > 0 ? 'FAIL' : updated ? 'WROTE' : 'ok';
+    const head = `${label.padEnd(6)}${name}  ${objects} object${objects === 1 ? '' : 's'}`;
+    return [head, ...failures.flatMap(renderFailure).map((line) => `      ${line}`), ''].join('\n');
+  });
+  const { passed, failed } = count(results);
+  return `${blocks.join('')}\n${passed + failed} test${passed + failed === 1 ? '' : 's'}: ${passed} passed, ${failed} failed\n`;
+}
+
+function renderFailure({ message, line, difference }: Failure): readonly string[] {
+  const head = `${line === undefined ? '' : `expected.yaml:${line}: `}${message}`;
+  if (!difference) return head.split('\n');
+  return [head, ...labelled('expected', difference.expected), ...labelled('actual', difference.actual)];
+}
+
+/** Text of several lines stands as it is; everything else as JSON in one. */
+function labelled(label: string, value: unknown): readonly string[] {
+  if (typeof value === 'string' && value.includes('\n')) return [`  ${label}:`, ...value.split('\n').map((line) => `    | ${line}`)];
+  return [`  ${`${label}:`.padEnd(10)}${value === undefined ? 'nothing' : printJson(value)}`];
+}
+
+/** `{tests: [{name, passed, objects, failures: [{message, line, difference: {field, expected, actual}}]}], summary: {passed, failed}}` */
+export function renderTestsJson(results: readonly TestResult[]): string {
+  const tests = results.map(({ name, objects, failures }) => ({ name, passed: failures.length === 0, objects, failures }));
+  return `${printJson({ tests, summary: count(results) }, 2)}\n`;
+}
+
+function count(results: readonly TestResult[]): { readonly passed: number; readonly failed: number } {
+  const failed = results.filter(({ failures }) => failures.length > 0).length;
+  return { passed: results.length - failed, failed };
+}
+
+/** The format that CI systems read, as Ant's JUnit task writes it: one suite, one case a test. */
+export function renderJunit(results: readonly TestResult[]): string {
+  const { failed } = count(results);
+  const cases = results.map(({ name, failures }) => {
+    const head = `    <testcase classname="regkeeper" name="${escapeXml(name)}"`;
+    if (failures.length === 0) return `${head}/>\n`;
+    const [first] = failures;
+    const text = failures.flatMap(renderFailure).join('\n');
+    return `${head}>\n      <failure message="${escapeXml(first?.message ?? '')}">${escapeXml(text)}</failure>\n    </testcase>\n`;
+  });
+  const totals = `tests="${results.length}" failures="${failed}" errors="0" skipped="0"`;
+  return `<?xml version="1.0" encoding="UTF-8"?>\n<testsuites ${totals}>\n  <testsuite name="regkeeper" ${totals}>\n${cases.join('')}  </testsuite>\n</testsuites>\n`;
+}
+
+/** Fit for text and for attributes in double quotes. Of control characters XML 1.0 can hold few, and not even escaped: they become U+FFFD. */
+export function escapeXml(text: string): string {
+  return text
+    .toWellFormed()
+    .replace(/[^\P{Cc}\t\n\r]|[\ufffe\uffff]/gu, '\ufffd')
+    .replace(/[&<>"'\t\n\r]/g, (character) => `&#${character.charCodeAt(0)};`);
+}

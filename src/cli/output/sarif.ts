@@ -1,0 +1,60 @@
+/** SARIF 2.1.0 (OASIS), as code scanning services take it. */
+import { isAbsolute, normalize } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import packageJson from '../../../package.json' with { type: 'json' };
+import { type Origin, type Problem, type ProblemCode, problemCodes, renderSourcePath } from '../../rules/language/problem.ts';
+import { problemRemedies } from '../../rules/language/problem-remedies.ts';
+
+const codes = Object.keys(problemCodes) as readonly ProblemCode[];
+
+export function renderSarif(problems: readonly Problem[]): string {
+  const log = {
+    $schema: 'https://json.schemastore.org/sarif-2.1.0.json',
+    version: '2.1.0',
+    runs: [
+      {
+        tool: { driver: { name: 'regkeeper', semanticVersion: packageJson.version, rules: codes.map(describeCode) } },
+        // As positions are counted: a letter outside the basic plane is two.
+        columnKind: 'utf16CodeUnits',
+        results: problems.map(resultOf),
+      },
+    ],
+  };
+  return `${JSON.stringify(log, null, 2)}\n`;
+}
+
+/** All codes, whether found or not, so that a clean run says what was looked for. */
+function describeCode(code: ProblemCode) {
+  const { text, level } = problemCodes[code];
+  return {
+    id: code,
+    shortDescription: { text },
+    help: { text: sentence(problemRemedies[code]) },
+    defaultConfiguration: { level: level === 'problem' ? 'error' : 'warning' },
+  };
+}
+
+function resultOf({ code, message, origin, related }: Problem) {
+  return {
+    ruleId: code,
+    ruleIndex: codes.indexOf(code),
+    level: problemCodes[code].level === 'problem' ? 'error' : 'warning',
+    message: { text: message },
+    locations: [locationOf(origin)],
+    ...(related && { relatedLocations: [{ id: 1, ...locationOf(related), message: { text: 'the other place' } }] }),
+  };
+}
+
+function locationOf({ source, line, column }: Origin) {
+  const uri = source.kind === 'file' ? uriOf(source.file) : encodeURI(renderSourcePath(source));
+  return { physicalLocation: { artifactLocation: { uri }, region: { startLine: line, startColumn: column } } };
+}
+
+/** Relative paths stay so: services look for them from the root of the repository, where CI runs. */
+function uriOf(file: string): string {
+  return isAbsolute(file) ? pathToFileURL(file).href : normalize(file).split('/').map(encodeURIComponent).join('/');
+}
+
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+}

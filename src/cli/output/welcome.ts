@@ -1,0 +1,41 @@
+/** What a developer's server says when it is up. */
+
+import type { RunningServer } from '../../app/serve.ts';
+import type { Settings } from '../../app/settings.ts';
+import { renderSelector } from '../../rules/match/namespaces.ts';
+
+export function renderWelcome({ url, healthUrl, book, caFile }: RunningServer, settings: Settings): string {
+  const ruleSet = book.current();
+  const rules = (ruleSet?.rules ?? []).map(({ pattern, trust, internal, pullSecrets, pushSecret, namespaces }) => {
+    const secrets = [...pullSecrets.map((name) => `pull ${name}`), ...(pushSecret === undefined ? [] : [`push ${pushSecret}`])];
+    const verdict = internal ? 'internal' : trust ? 'trusted' : 'refused';
+    const where = namespaces ? [`in ${renderSelector(namespaces)}`] : [];
+    return `  ${pattern.text.padEnd(50)} ${verdict.padEnd(9)} ${[...where, ...secrets].join(', ')}`.trimEnd();
+  });
+  const server = url === 'https://localhost:8443' ? '' : ` --server ${url}`;
+  const command = (file: string) => `  npm run -s regkeeper -- ask${server} deploy/examples/objects/${file}`;
+  return [
+    '',
+    `regkeeper answers on ${url}/mutate and /validate, health on ${healthUrl}/readyz`,
+    `its certificate is signed by ${caFile ?? 'your own authority'}`,
+    '',
+    `rules of ${settings.rulePaths.join(', ')} (revision ${ruleSet?.revision}, mode ${ruleSet?.settings.mode}, other images: ${ruleSet?.settings.unconfigured}):`,
+    ...rules,
+    'edit them while this runs: a change is in force at once',
+    '',
+    'In another terminal, in this folder:',
+    '',
+    '# a Pod is given its pull secret',
+    command('pod.yaml'),
+    '# a Deployment is refused, with the reason',
+    command('deployment-refused.yaml'),
+    '# a BuildConfig is given its pull and push secret',
+    command('buildconfig.yaml'),
+    '',
+    settings.auditLog === '-'
+      ? 'The record of each decision follows here, a line each. Ctrl-C ends it.'
+      : `The record of each decision goes into ${settings.auditLog}, a line each. Ctrl-C ends it.`,
+    '',
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,74 @@
+/** What the engine asks about the cluster, answered from watches: never a call on the request path. */
+import type { Facts } from '../../decision/facts.ts';
+import type { ApiClient, Log } from '../../kube/api-client.ts';
+import type { Schedule } from '../../kube/reconcile-loop.ts';
+import type { Kinds } from '../../object/kinds.ts';
+import { watchImageStreams } from './image-streams.ts';
+import { createNamespaceBudget, type NamespaceBudgetOptions } from './namespace-budget.ts';
+import { watchNamespaces } from './namespaces.ts';
+import { type UnwatchedSecrets, watchSecrets } from './secrets.ts';
+import { watchServiceAccounts } from './service-accounts.ts';
+
+export type ClusterFacts = {
+  /** Undefined until the first lists are complete. */
+  current(): Facts | undefined;
+  /** What is still to be read; undefined when nothing is. Nobody waits for secrets: they may not be permitted. */
+  missing(): string | undefined;
+  /** Whether namespaces have secrets of these names is to be known, as far as it is permitted. */
+  followSecrets(names: Iterable<string>): void;
+  /** What is known to be incomplete although nothing is missing. */
+  gaps(): FactGaps;
+  close(): Promise<void>;
+};
+
+export type FactGaps = {
+  /** Names of secrets in the rules of which it is not known whether namespaces have them. */
+  readonly unwatchedSecrets: UnwatchedSecrets;
+  /** Of which nothing is held, because they have too much. */
+  readonly namespacesOverBudget: readonly string[];
+  /** Of names and tags, in all namespaces. */
+  readonly heldBytes: number;
+};
+
+export type FactsOptions = {
+  readonly client: ApiClient;
+  readonly log: Log;
+  readonly kinds?: Kinds;
+  readonly schedule?: Schedule | undefined;
+  readonly budget?: Pick<NamespaceBudgetOptions, 'perNamespace' | 'inAll'>;
+};
+
+export function watchClusterFacts({ client, log, kinds, schedule, budget: limits }: FactsOptions): ClusterFacts {
+  const budget = createNamespaceBudget({ log, schedule, ...limits });
+  const serviceAccounts = watchServiceAccounts({ client, log, budget });
+  const namespaces = watchNamespaces({ client, log });
+  const secrets = watchSecrets({ client, log, schedule });
+  const streams = watchImageStreams({ client, log, budget, schedule });
+  const unread = () => [
+    ...(serviceAccounts.synced ? [] : ['the service accounts']),
+    ...(namespaces.synced ? [] : ['the namespaces']),
+    ...(streams.waiting() ? ['the image streams'] : []),
+  ];
+
+  const facts: Facts = {
+    serviceAccount: (namespace, name) => serviceAccounts.get(namespace, name),
+    namespace: (name) => namespaces.get(name),
+    secret: (namespace, name) => secrets.get(namespace, name),
+    imageStream: (namespace, name) => streams.get(namespace, name),
+    now: Date.now,
+    ...(kinds && { kinds }),
+  };
+  return {
+    current: () => (unread().length === 0 ? facts : undefined),
+    missing() {
+      const left = unread();
+      return left.length === 0 ? undefined : `${left.join(', ')} of the cluster have not been read yet`;
+    },
+    followSecrets: (names) => secrets.follow(names),
+    gaps: () => ({ unwatchedSecrets: secrets.unwatched(), namespacesOverBudget: budget.over(), heldBytes: budget.heldBytes() }),
+    async close() {
+      budget.close();
+      await Promise.all([secrets, streams, serviceAccounts, namespaces].map((each) => each.close()));
+    },
+  };
+}

@@ -1,0 +1,389 @@
+/**
+ * How much of what a tenant writes is held in memory. Each namespace may fill 4 MiB with names and tags, over all collections together. Beyond
+ * that nothing of it is held and its entries count as too large, until the namespace fits again.
+ */
+import type { KubeObject, Log } from '../../kube/api-client.ts';
+import { messageOf } from '../../kube/explain-api-error.ts';
+import type { CollectionStore } from '../../kube/informer-store.ts';
+import { keepChecking, type Schedule } from '../../kube/reconcile-loop.ts';
+
+export type NamespaceBudget = {
+  /** A store whose objects count. */
+  store<T extends KubeObject>(collection: BudgetedCollection<T>): BudgetedStore<T>;
+  /** The namespaces that exceed their budget. */
+  over(): readonly string[];
+  /** Of all namespaces, in bytes as the collections count them. */
+  heldBytes(): number;
+  close(): void;
+};
+
+export type BudgetedStore<T extends KubeObject> = CollectionStore<T> & {
+  /** Whether objects of the namespace were left out of the list adopted last, or of what has changed since. */
+  isOmitted(namespace: string): boolean;
+  /** Of an omitted namespace: whether the object has the flag. True for every name of a namespace that has too many of them. */
+  isFlagged(namespace: string, name: string): boolean;
+};
+
+export type BudgetedCollection<T extends KubeObject> = {
+  /** About how many bytes of memory the object takes, as it is held. */
+  readonly sizeOf: (object: T) => number;
+  /** What is remembered of an object even where its namespace exceeds the budget. */
+  readonly flags?: ((object: T) => boolean) | undefined;
+  /**
+   * What all objects of the namespace would take now, read from the API server without holding them; more than `most` need not be read to
+   * the end.
+   */
+  readonly measure: (namespace: string, most: number) => Promise<number>;
+  /** Reads the collection again, since a namespace fits that did not. */
+  readonly reload: () => void;
+};
+
+export type NamespaceBudgetOptions = {
+  readonly log: Log;
+  readonly schedule?: Schedule | undefined;
+  /** In bytes. */
+  readonly perNamespace?: number | undefined;
+  readonly inAll?: number | undefined;
+};
+
+/** Some 7,500 service accounts with three secrets each. */
+const usualPerNamespace = 4 * 1024 * 1024;
+/**
+ * Some 120,000 service accounts. While a collection is listed again, the old list is in memory next to the new one: together at most twice
+ * this, which is 28 % of the 453 MiB of heap that Node takes from the shipped memory limit.
+ */
+const usualInAll = 64 * 1024 * 1024;
+
+/** One that has grown to the limit must have shrunk well below it, or it would be dropped and read again in turn. */
+const shareToReturn = 3 / 4;
+
+const minute = 60_000;
+
+type Collection = Pick<BudgetedCollection<KubeObject>, 'measure' | 'reload'> & { current: Budgeted };
+
+export function createNamespaceBudget({
+  log,
+  schedule,
+  perNamespace = usualPerNamespace,
+  inAll = usualInAll,
+}: NamespaceBudgetOptions): NamespaceBudget {
+  const over = new Set<string>();
+  const collections: Collection[] = [];
+  let lastFailure: string | undefined;
+
+  const checks = keepChecking({
+    check: async () => {
+      if (over.size === 0) return undefined;
+      const { returned, failures } = await measureAll();
+      report(failures[0]);
+      for (const namespace of returned) {
+        over.delete(namespace);
+        log.info(
+          { namespace },
+          `namespace ${namespace} is within its memory budget again: its service accounts and image streams are read again`,
+        );
+      }
+      if (returned.length > 0) for (const { reload } of collections) reload();
+      return failures.length > 0 ? 'again' : undefined;
+    },
+    onFailure: report,
+    everyMilliseconds: 5 * minute,
+    apartMilliseconds: minute,
+    schedule,
+  });
+
+  /** The namespaces for which there is room again, for all of them together. */
+  async function measureAll(): Promise<{ returned: readonly string[]; failures: readonly unknown[] }> {
+    const returned: string[] = [];
+    const failures: unknown[] = [];
+    let promised = 0;
+    for (const namespace of [...over]) {
+      const room = Math.min(perNamespace, inAll - heldBytes() - promised) * shareToReturn;
+      const bytes = await measure(namespace, room, failures);
+      if (bytes === undefined || bytes > room) continue;
+      returned.push(namespace);
+      promised += bytes;
+    }
+    return { returned, failures };
+  }
+
+  /**
+   * A collection that cannot be measured counts as 0, so that an API that is unavailable does not keep the others from being read. The budget
+   * is enforced again when it can be read. Undefined where reading again would bring nothing.
+   */
+  async function measure(namespace: string, most: number, failures: unknown[]): Promise<number | undefined> {
+    let bytes = 0;
+    const unmeasured = new Set<Collection>();
+    for (const collection of collections) {
+      if (bytes > most) return bytes;
+      try {
+        bytes += await collection.measure(namespace, most - bytes);
+      } catch (error) {
+        failures.push(error);
+        unmeasured.add(collection);
+      }
+    }
+    const omitting = collections.filter(({ current }) => current.isOmitted(namespace));
+    return omitting.length > 0 && omitting.every((each) => unmeasured.has(each)) ? undefined : bytes;
+  }
+
+  function report(err: unknown): void {
+    const message = err === undefined ? undefined : messageOf(err);
+    if (message !== undefined && message !== lastFailure)
+      log.warn({ err }, `cannot measure the namespaces that are over their memory budget; retrying: ${message}`);
+    lastFailure = message;
+  }
+
+  function heldBytes(): number {
+    return collections.reduce((sum, { current }) => sum + current.total, 0);
+  }
+
+  /** `store` is that of a list under way or of the collection itself. */
+  function admit(store: Budgeted, own: Collection, namespace: string, bytes: number): boolean {
+    if (over.has(namespace)) return false;
+    const others = collections.filter((each) => each !== own).map(({ current }) => current);
+    const ofNamespace = others.reduce((sum, each) => sum + each.of(namespace), store.of(namespace) + bytes);
+    if (ofNamespace > perNamespace) {
+      exceed(namespace, tooMuch);
+      return false;
+    }
+    const total = others.reduce((sum, each) => sum + each.total, store.total + bytes);
+    if (total > inAll) {
+      const [largest = namespace] = largestOf(sumsOf([store, ...others], [[namespace, bytes]])) ?? [];
+      store.drop(largest);
+      exceed(largest, tooMuchInAll);
+      return largest !== namespace;
+    }
+    return true;
+  }
+
+  /** Lists that were under way at the same time did not count each other. */
+  function enforce(): void {
+    const stores = () => collections.map(({ current }) => current);
+    for (const [namespace, bytes] of sumsOf(stores())) if (bytes > perNamespace) exceed(namespace, tooMuch);
+    while (heldBytes() > inAll) {
+      const largest = largestOf(sumsOf(stores()));
+      if (!largest) return;
+      exceed(largest[0], tooMuchInAll);
+    }
+  }
+
+  const tooMuch = `more than ${mebibytes(perNamespace)} of names, labels and tags`;
+  const tooMuchInAll = `more than any other, while all namespaces together have more than ${mebibytes(inAll)} of names, labels and tags`;
+
+  function exceed(namespace: string, what: string): void {
+    over.add(namespace);
+    for (const { current } of collections) current.drop(namespace);
+    log.warn(
+      { namespace },
+      `namespace ${namespace} has ${what}: its ServiceAccounts and ImageStreams are ignored. Templates in it get no pull secrets, its Pods get those of the rules, and builds from its image streams are denied. Delete what it does not need; it is measured again every 5 minutes`,
+    );
+  }
+
+  return {
+    store<T extends KubeObject>({ sizeOf, flags = () => false, measure, reload }: BudgetedCollection<T>): BudgetedStore<T> {
+      const create = () => {
+        const store: BudgetedMap<T> = new BudgetedMap({
+          sizeOf,
+          flags,
+          mostFlagBytes: inAll / 16,
+          admit: (namespace, bytes) => admit(store, own, namespace, bytes),
+        });
+        return store;
+      };
+      const own: Collection = { current: new BudgetedMap<T>({ sizeOf, flags, mostFlagBytes: 0, admit: () => false }), measure, reload };
+      collections.push(own);
+      return {
+        create,
+        adopt(store) {
+          if (!(store instanceof BudgetedMap)) throw new Error('a store of another collection');
+          // While it was filled, another collection may have used up the room.
+          for (const namespace of over) store.drop(namespace);
+          own.current = store;
+          enforce();
+        },
+        isOmitted: (namespace) => own.current.isOmitted(namespace),
+        isFlagged: (namespace, name) => own.current.isFlagged(namespace, name),
+      };
+    },
+    over: () => [...over],
+    heldBytes,
+    close: () => checks.close(),
+  };
+}
+
+/** As much of a `BudgetedMap` as is counted. */
+type Budgeted = {
+  /** Bytes of all objects and flags. */
+  readonly total: number;
+  of(namespace: string): number;
+  sums(): Iterable<[namespace: string, bytes: number]>;
+  /** Removes the objects of the namespace and keeps their flags. */
+  drop(namespace: string): void;
+  isOmitted(namespace: string): boolean;
+  isFlagged(namespace: string, name: string): boolean;
+};
+
+type MapOptions<T> = {
+  readonly sizeOf: (object: T) => number;
+  readonly flags: (object: T) => boolean;
+  readonly mostFlagBytes: number;
+  readonly admit: (namespace: string, bytes: number) => boolean;
+};
+
+/** A map by `namespace/name` that does not take what is beyond the budget. */
+class BudgetedMap<T extends KubeObject> extends Map<string, T> implements Budgeted {
+  readonly #options: MapOptions<T>;
+  readonly #bytes = new Map<string, number>();
+  readonly #flags: FlaggedNames;
+  readonly #omitted = new Set<string>();
+  #total = 0;
+
+  constructor(options: MapOptions<T>) {
+    super();
+    this.#options = options;
+    this.#flags = new FlaggedNames(options.mostFlagBytes);
+  }
+
+  get total(): number {
+    return this.#total + this.#flags.bytes;
+  }
+
+  of(namespace: string): number {
+    return this.#bytes.get(namespace) ?? 0;
+  }
+
+  sums(): Iterable<[namespace: string, bytes: number]> {
+    return this.#bytes;
+  }
+
+  isOmitted(namespace: string): boolean {
+    return this.#omitted.has(namespace);
+  }
+
+  isFlagged(namespace: string, name: string): boolean {
+    return this.#flags.has(namespace, name);
+  }
+
+  drop(namespace: string): void {
+    if (this.of(namespace) === 0) return;
+    for (const [key, object] of this) if (namespaceOf(key) === namespace) this.#omit(key, object);
+  }
+
+  override set(key: string, object: T): this {
+    this.delete(key);
+    const bytes = this.#options.sizeOf(object);
+    const namespace = namespaceOf(key);
+    if (this.#options.admit(namespace, bytes)) {
+      this.#add(namespace, bytes);
+      return super.set(key, object);
+    }
+    // What the list under way has collected of it before.
+    this.drop(namespace);
+    this.#omit(key, object);
+    return this;
+  }
+
+  override delete(key: string): boolean {
+    this.#flags.delete(namespaceOf(key), nameOf(key));
+    return this.#remove(key);
+  }
+
+  #omit(key: string, object: T): void {
+    this.#remove(key);
+    this.#omitted.add(namespaceOf(key));
+    if (this.#options.flags(object)) this.#flags.add(namespaceOf(key), nameOf(key));
+  }
+
+  #remove(key: string): boolean {
+    const known = this.get(key);
+    if (known !== undefined) this.#add(namespaceOf(key), -this.#options.sizeOf(known));
+    return super.delete(key);
+  }
+
+  #add(namespace: string, bytes: number): void {
+    const sum = this.of(namespace) + bytes;
+    if (sum > 0) this.#bytes.set(namespace, sum);
+    else this.#bytes.delete(namespace);
+    this.#total += bytes;
+  }
+}
+
+const mostFlaggedNames = 1_000;
+
+/**
+ * The flagged objects of namespaces whose objects are omitted. A namespace with more than 1,000 of them, and the one with most where all take
+ * too much, counts as flagged as a whole until the collection is listed again.
+ */
+class FlaggedNames {
+  readonly #most: number;
+  readonly #names = new Map<string, Set<string> | 'all'>();
+  readonly #sums = new Map<string, number>();
+  bytes = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  has(namespace: string, name: string): boolean {
+    const names = this.#names.get(namespace);
+    return names === 'all' || names?.has(name) === true;
+  }
+
+  add(namespace: string, name: string): void {
+    const names = this.#names.get(namespace) ?? new Set();
+    if (names === 'all' || names.has(name)) return;
+    this.#names.set(namespace, names.add(name));
+    this.#count(namespace, sizeOfName(name));
+    if (names.size > mostFlaggedNames) this.#flagAll(namespace);
+    while (this.bytes > this.#most) this.#flagAll(largestOf(this.#sums)?.[0] ?? namespace);
+  }
+
+  delete(namespace: string, name: string): void {
+    const names = this.#names.get(namespace);
+    if (names === undefined || names === 'all' || !names.delete(name)) return;
+    this.#count(namespace, -sizeOfName(name));
+    if (names.size === 0) this.#names.delete(namespace);
+  }
+
+  #flagAll(namespace: string): void {
+    this.#names.set(namespace, 'all');
+    this.#count(namespace, -(this.#sums.get(namespace) ?? 0));
+  }
+
+  #count(namespace: string, bytes: number): void {
+    const sum = (this.#sums.get(namespace) ?? 0) + bytes;
+    if (sum > 0) this.#sums.set(namespace, sum);
+    else this.#sums.delete(namespace);
+    this.bytes += bytes;
+  }
+}
+
+/** Measured for a string of one-byte characters in a set. */
+function sizeOfName(name: string): number {
+  return 72 + name.length;
+}
+
+function sumsOf(stores: readonly Budgeted[], more: readonly [namespace: string, bytes: number][] = []): Map<string, number> {
+  const sums = new Map<string, number>(more);
+  for (const store of stores) for (const [namespace, bytes] of store.sums()) sums.set(namespace, (sums.get(namespace) ?? 0) + bytes);
+  return sums;
+}
+
+function largestOf(sums: Iterable<[namespace: string, bytes: number]>): [namespace: string, bytes: number] | undefined {
+  let largest: [namespace: string, bytes: number] | undefined;
+  for (const each of sums) if (!largest || each[1] > largest[1]) largest = each;
+  return largest;
+}
+
+function namespaceOf(key: string): string {
+  return key.slice(0, key.indexOf('/'));
+}
+
+function nameOf(key: string): string {
+  return key.slice(key.indexOf('/') + 1);
+}
+
+function mebibytes(bytes: number): string {
+  return `${Math.round((bytes / 1024 / 1024) * 100) / 100} MiB`;
+}

@@ -1,0 +1,180 @@
+/**
+ * What OpenShift says of registries by itself: its own (`images.config.openshift.io`, and the addresses of the registry's Service), and
+ * the registries in which nodes look for a name without one.
+ */
+import { parseImage } from '../../image/reference.ts';
+import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
+import { identityOf, type Reflector, watchCollection } from '../../kube/informer.ts';
+import { watchWhereServed } from '../../kube/optional-informer.ts';
+import { onTimer, type Schedule } from '../../kube/reconcile-loop.ts';
+import { valueAt } from '../../object/json.ts';
+import type { ShortNames } from '../../rules/rule-set.ts';
+import type { Platform, PlatformRegistry } from '../../rules/store/platform.ts';
+
+export type WatchedPlatform = {
+  /** Undefined until everything has been read, or could not be read for 20 s: then what is not known counts as not there. */
+  current(): Platform | undefined;
+  /** What is still to be read; undefined when nothing is. */
+  missing(): string | undefined;
+  close(): Promise<void>;
+};
+
+export type PlatformOptions = {
+  readonly client: ApiClient;
+  readonly log: Log;
+  /** Something may have changed, also from unknown to known. */
+  readonly onChange: () => void;
+  readonly schedule?: Schedule | undefined;
+};
+
+type ImageConfig = KubeObject & {
+  readonly spec?: { readonly registrySources?: { readonly containerRuntimeSearchRegistries?: unknown } | null } | null;
+  readonly status?: { readonly internalRegistryHostname?: unknown } | null;
+};
+type Service = KubeObject & {
+  readonly spec?: { readonly clusterIP?: unknown; readonly clusterIPs?: unknown; readonly ports?: unknown } | null;
+};
+
+/**
+ * The Service is asked for only where OpenShift's configuration is served: there, nobody but the platform may make a namespace `openshift-*`.
+ * Elsewhere anybody's Service of that name would be trusted as a registry.
+ */
+export function watchPlatform({ client, log, onChange, schedule = onTimer }: PlatformOptions): WatchedPlatform {
+  let services: Reflector<Service> | undefined;
+  /** By the last answer: a right that is missing is a mistake in the installation, which should not get ready. */
+  let refused = false;
+  let waitedLongEnough = false;
+  /** Read once, it is valid until something else is read. */
+  let everRead = false;
+  let goesWithout = false;
+
+  const onAnswer = () => {
+    everRead ||= isRead();
+    goesWithout &&= !everRead;
+    onChange();
+  };
+  const onFailure = (failure: Error) => {
+    refused = failure instanceof ApiError && (failure.status === 401 || failure.status === 403);
+    goWithoutIfDue();
+  };
+  const configs = watchWhereServed<ImageConfig>({
+    client,
+    groupVersion: 'config.openshift.io/v1',
+    plural: 'images',
+    fieldSelector: 'metadata.name=cluster',
+    keep: (config) => ({ metadata: identityOf(config), spec: config.spec ?? null, status: config.status ?? null }),
+    log,
+    schedule,
+    onChange: onAnswer,
+    onFailure,
+    onServed(served) {
+      if (served) services ??= watchRegistryService(client, log, onAnswer, onFailure);
+      else void services?.close();
+      if (!served) services = undefined;
+      onAnswer();
+    },
+  });
+  const cancel = schedule(() => {
+    waitedLongEnough = true;
+    goWithoutIfDue();
+  }, longestWait);
+
+  function isRead(): boolean {
+    return configs.state() === 'absent' || (configs.state() === 'read' && services?.synced === true);
+  }
+
+  /** Decided once, with a warning: a refusal that comes later is logged by the watch, and does not make a replica unready that was ready. */
+  function goWithoutIfDue(): void {
+    if (!waitedLongEnough || refused || everRead || goesWithout) return;
+    goesWithout = true;
+    log.warn(
+      {},
+      'the images.config.openshift.io of the cluster or the Service of its registry cannot be read: until they can, images of the internal registry are allowed only where rules name it, and names without a registry are denied unless rules say what they mean',
+    );
+    onChange();
+  }
+
+  return {
+    current() {
+      if (configs.state() === 'absent') return { internalRegistries: [] };
+      if (!isRead()) {
+        if (!goesWithout) return undefined;
+        if (configs.state() !== 'read') return { internalRegistries: [], shortNames: 'reject' };
+      }
+      return readPlatform(configs.get(undefined, 'cluster'), services?.get(registryService.namespace, registryService.name));
+    },
+    missing() {
+      return everRead || goesWithout ? undefined : 'what the cluster says of its own registries has not been read yet';
+    },
+    async close() {
+      cancel();
+      await Promise.all([configs.close(), services?.close()]);
+    },
+  };
+}
+
+/**
+ * How long the start waits, in milliseconds. An API that does not answer must not stop everything that does not depend on it; what does is
+ * evaluated strictly meanwhile.
+ */
+const longestWait = 20_000;
+
+const registryService = { namespace: 'openshift-image-registry', name: 'image-registry' };
+
+function watchRegistryService(client: ApiClient, log: Log, onChange: () => void, onFailure: (failure: Error) => void): Reflector<Service> {
+  const path = `/api/v1/namespaces/${registryService.namespace}/services`;
+  return watchCollection<Service>({
+    client,
+    path,
+    fieldSelector: `metadata.name=${registryService.name}`,
+    keep: (service) => ({ metadata: identityOf(service), spec: service.spec ?? null }),
+    log,
+    onChange,
+    onFailure,
+  });
+}
+
+export function readPlatform(config: ImageConfig | undefined, service: Service | undefined): Platform {
+  return { internalRegistries: [...namedRegistries(config), ...addressedRegistries(service)], shortNames: searchedRegistries(config) };
+}
+
+/** The hostname as the platform writes it, and with the cluster's domain, by which people write it too. */
+function namedRegistries(config: ImageConfig | undefined): readonly PlatformRegistry[] {
+  const hostname = config?.status?.internalRegistryHostname;
+  if (typeof hostname !== 'string' || hostname === '') return [];
+  const whole = hostname.replace(/\.svc(?=:|$)/, '.svc.cluster.local');
+  return [...new Set([hostname, whole])].map((registry) => ({ registry, object: 'images.config.openshift.io/cluster' }));
+}
+
+/** Old manifests and streams name the registry by the address of its Service: `172.30.1.1:5000`. */
+function addressedRegistries(service: Service | undefined): readonly PlatformRegistry[] {
+  const { clusterIP, clusterIPs, ports } = service?.spec ?? {};
+  const addresses = textsOf(clusterIPs ?? [clusterIP]).filter((address) => address !== '' && address !== 'None');
+  const object = `service ${registryService.namespace}/${registryService.name}`;
+  return addresses.flatMap((address) => {
+    const host = address.includes(':') ? `[${address}]` : address;
+    return portsOf(ports).map((port) => ({ registry: `${host}:${port}`, object }));
+  });
+}
+
+/**
+ * Without a list of its own, OpenShift's nodes try registry.access.redhat.com and docker.io, and versions differ: what a name would bring
+ * nobody can say, so none is let in.
+ */
+function searchedRegistries(config: ImageConfig | undefined): ShortNames {
+  const hosts = textsOf(config?.spec?.registrySources?.containerRuntimeSearchRegistries).filter(isRegistry);
+  return hosts.length > 0 ? hosts : 'reject';
+}
+
+function isRegistry(host: string): boolean {
+  const parsed = parseImage(`${host}/image`);
+  return parsed.ok && parsed.reference.qualified;
+}
+
+function textsOf(list: unknown): readonly string[] {
+  return Array.isArray(list) ? list.filter((each) => typeof each === 'string') : [];
+}
+
+function portsOf(list: unknown): readonly number[] {
+  return Array.isArray(list) ? list.map((each) => valueAt(each, ['port'])).filter((port) => typeof port === 'number') : [];
+}

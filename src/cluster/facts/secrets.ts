@@ -1,0 +1,211 @@
+/**
+ * Which namespaces have the secrets that the rules name, without asking for one: metadata arrives, and only names are kept. The type is
+ * metadata no more than the data is, so it is asked for by a selector.
+ */
+import { registrySecretTypes, type SecretFacts } from '../../decision/facts.ts';
+import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
+import { messageOf } from '../../kube/explain-api-error.ts';
+import { identityOf, type Reflector, type ReflectorTimings, watchCollection } from '../../kube/informer.ts';
+import { keepChecking, type Schedule } from '../../kube/reconcile-loop.ts';
+
+export type WatchedSecrets = {
+  /** From now on these names, and no others. */
+  follow(names: Iterable<string>): void;
+  /** `unknown` as long as the name is not followed, not read yet, or not permitted. */
+  get(namespace: string, name: string): SecretFacts;
+  unwatched(): UnwatchedSecrets;
+  close(): Promise<void>;
+};
+
+/** How many names are not followed, and why. */
+export type UnwatchedSecrets = {
+  /** The rules name more than are followed. */
+  readonly beyondLimit: number;
+  readonly notPermitted: number;
+};
+
+export type SecretsOptions = {
+  readonly client: ApiClient;
+  readonly log: Log;
+  readonly schedule?: Schedule | undefined;
+  readonly watchTimings?: Partial<ReflectorTimings> | undefined;
+};
+
+/** Two watches each, with a connection of their own: more are a burden to the API server and to us. */
+export const mostNames = 250;
+
+/** Reviews under way at a time. */
+const reviewsAtOnce = 10;
+
+type Watches = {
+  readonly all: Reflector<KubeObject>;
+  readonly unusable: Reflector<KubeObject>;
+  /** The last answer was that they are not permitted. */
+  doubted: boolean;
+};
+
+/**
+ * Follows secrets by name over all namespaces. Where that is not permitted it does without, says so once with the fix, and looks again
+ * every five minutes: a right that is granted later counts without a restart, and with one that is taken away goes what was known by it.
+ */
+export function watchSecrets({ client, log, schedule, watchTimings }: SecretsOptions): WatchedSecrets {
+  let wanted: readonly string[] = [];
+  const followed = new Map<string, Watches>();
+  let beyondLimit = 0;
+  let notPermitted = 0;
+  let told = '';
+  let lastFailure: string | undefined;
+  let closed = false;
+
+  const checks = keepChecking({
+    check: async () => {
+      const lacking: string[] = [];
+      let inDoubt = false;
+      const asked = wanted;
+      const answers = await mayWatchEach(client, asked);
+      if (closed) return;
+      const stillWanted = new Set(wanted);
+      for (const [index, name] of asked.entries()) {
+        const permitted = answers[index] === true;
+        if (!stillWanted.has(name)) continue;
+        const watches = followed.get(name);
+        if (permitted) {
+          if (watches) watches.doubted = false;
+          else followed.set(name, startWatching(name));
+        } else if (watches && !watches.doubted) {
+          // A role that is deleted and made anew, or an API server that has just started, must not cost five minutes.
+          watches.doubted = true;
+          inDoubt = true;
+        } else {
+          forget(name);
+          lacking.push(name);
+        }
+      }
+      lastFailure = undefined;
+      notPermitted = lacking.length;
+      if (inDoubt) return 'again';
+      tellLacking(lacking);
+      return;
+    },
+    onFailure: (err) => {
+      const message = messageOf(err);
+      if (message !== lastFailure) log.warn({ err }, `whether secrets may be looked at could not be asked; asking again: ${message}`);
+      lastFailure = message;
+    },
+    everyMilliseconds: 300_000,
+    apartMilliseconds: 1_000,
+    schedule,
+  });
+
+  function startWatching(name: string): Watches {
+    let refused = false;
+    const watch = (fieldSelector: string) =>
+      watchCollection<KubeObject>({
+        client,
+        path: '/api/v1/secrets',
+        fieldSelector,
+        metadataOnly: true,
+        // `kubectl apply` leaves the whole secret in an annotation.
+        keep: (secret) => ({ metadata: identityOf(secret) }),
+        log,
+        onFailure(failure) {
+          // Once: where the answer to the question is another than that to the watch, asking again and again would not help.
+          if (!refused && failure instanceof ApiError && failure.status === 403) {
+            refused = true;
+            checks.soon();
+          }
+        },
+        timings: watchTimings,
+      });
+    return {
+      all: watch(`metadata.name=${name}`),
+      unusable: watch(`metadata.name=${name},${registrySecretTypes.map((type) => `type!=${type}`).join(',')}`),
+      doubted: false,
+    };
+  }
+
+  function forget(name: string): void {
+    const watches = followed.get(name);
+    followed.delete(name);
+    if (watches) void stop(watches);
+  }
+
+  function tellLacking(names: readonly string[]): void {
+    const list = names.toSorted().join(', ');
+    if (list !== told && list !== '') {
+      log.warn(
+        { secrets: names },
+        `whether namespaces have the secrets ${list} is not known, so nobody is told of a missing one: a ClusterRole must grant apiGroups [""], resources ["secrets"], resourceNames ${JSON.stringify(names)}, verbs ["list", "watch"]`,
+      );
+    }
+    told = list;
+  }
+
+  return {
+    follow(names) {
+      const all = [...new Set(names)];
+      const beyond = Math.max(0, all.length - mostNames);
+      if (beyond > 0 && beyond !== beyondLimit) {
+        log.warn(
+          {},
+          `the rules name ${all.length} secrets: only the first ${mostNames} are watched, and of the others a missing one is not reported`,
+        );
+      }
+      beyondLimit = beyond;
+      wanted = all.slice(0, mostNames);
+      const kept = new Set(wanted);
+      for (const name of followed.keys()) if (!kept.has(name)) forget(name);
+      if (wanted.some((name) => !followed.has(name))) checks.soon();
+    },
+    get(namespace, name) {
+      const watches = followed.get(name);
+      if (!watches?.all.synced || !watches.unusable.synced) return 'unknown';
+      if (!watches.all.get(namespace, name)) return 'absent';
+      return watches.unusable.get(namespace, name) ? 'wrong-type' : 'present';
+    },
+    unwatched: () => ({ beyondLimit, notPermitted }),
+    async close() {
+      closed = true;
+      checks.close();
+      await Promise.all([...followed.values()].map(stop));
+    },
+  };
+}
+
+async function stop({ all, unusable }: Watches): Promise<void> {
+  await Promise.all([all.close(), unusable.close()]);
+}
+
+/**
+ * Whether the secrets of each name may be watched in all namespaces. Asked first: a watch that is refused would be tried again and again. One
+ * question without a name, which a role for all secrets answers; else one for each name, a few at a time.
+ * @throws where there is no answer, or one that is not sure of itself
+ */
+async function mayWatchEach(client: ApiClient, names: readonly string[]): Promise<readonly boolean[]> {
+  if (names.length === 0) return [];
+  if (names.length > 1 && (await mayWatch(client, undefined))) return names.map(() => true);
+  const answers: boolean[] = [];
+  for (let start = 0; start < names.length; start += reviewsAtOnce) {
+    answers.push(...(await Promise.all(names.slice(start, start + reviewsAtOnce).map((name) => mayWatch(client, name)))));
+  }
+  return answers;
+}
+
+async function mayWatch(client: ApiClient, name: string | undefined): Promise<boolean> {
+  const attributes = { group: '', resource: 'secrets', ...(name !== undefined && { name }) };
+  const answers = await Promise.all(['list', 'watch'].map((verb) => isAllowed(client, { ...attributes, verb })));
+  return answers.every((allowed) => allowed);
+}
+
+type Review = { readonly status?: { readonly allowed?: boolean; readonly evaluationError?: string } | null };
+
+async function isAllowed(client: ApiClient, resourceAttributes: Readonly<Record<string, string>>): Promise<boolean> {
+  const path = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
+  const body = { apiVersion: 'authorization.k8s.io/v1', kind: 'SelfSubjectAccessReview', spec: { resourceAttributes } };
+  const answer = await client.request<Review | undefined>({ method: 'POST', path, body });
+  const { allowed, evaluationError = '' } = answer?.status ?? {};
+  if (typeof allowed !== 'boolean') throw new ApiError(0, 'Unreadable', `POST ${path}: the answer is no review`);
+  // One of several authorizers does not answer: what it would have said nobody knows.
+  if (!allowed && evaluationError !== '') throw new ApiError(0, 'Unreadable', `POST ${path}: ${evaluationError}`);
+  return allowed;
+}

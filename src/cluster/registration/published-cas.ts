@@ -1,0 +1,40 @@
+import type { TrustedAuthorities } from '../../certificates/rotation/wait-for-published-ca.ts';
+import type { ApiClient, Log } from '../../kube/api-client.ts';
+import { type ReflectorTimings, watchCollection } from '../../kube/informer.ts';
+import { bundleOf, callsUs, configurationPaths, type LiveConfiguration, ourName } from './live.ts';
+
+export type PublishedOptions = {
+  readonly client: ApiClient;
+  readonly log: Log;
+  readonly watchTimings?: Partial<ReflectorTimings> | undefined;
+};
+
+/** The authorities by which the API server verifies us in every entry of both webhook configurations, as they are there now. */
+export function watchPublished({ client, log, watchTimings: timings }: PublishedOptions): TrustedAuthorities & { close(): Promise<void> } {
+  const listeners = new Set<() => void>();
+  const watches = configurationPaths.map((path) =>
+    watchCollection<LiveConfiguration>({
+      client,
+      path,
+      fieldSelector: `metadata.name=${ourName}`,
+      log,
+      onChange: () => listeners.forEach((listener) => void listener()),
+      timings,
+    }),
+  );
+  return {
+    current() {
+      if (!watches.every(({ synced }) => synced)) return undefined;
+      const entries = watches.flatMap((watch) => watch.get(undefined, ourName)?.webhooks ?? []);
+      return [...new Set(entries.filter(callsUs).map(bundleOf))];
+    },
+    onChange(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    async close() {
+      listeners.clear();
+      await Promise.all(watches.map((watch) => watch.close()));
+    },
+  };
+}

@@ -1,0 +1,458 @@
+/** Fills the two webhook configurations, and repairs them: observe, find the difference, write what is due. */
+
+import { keepAuthorities } from '../../certificates/rotation/ca-bundle.ts';
+import type { CertificateSource } from '../../certificates/source.ts';
+import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
+import { messageOf } from '../../kube/explain-api-error.ts';
+import { type ReflectorTimings, watchCollection } from '../../kube/informer.ts';
+import type { Leadership } from '../../kube/leader-election.ts';
+import { type Checks, keepChecking, onTimer, type Schedule } from '../../kube/reconcile-loop.ts';
+import { valueAt } from '../../object/json.ts';
+import { kindsWithImages } from '../../object/kinds.ts';
+import { aboutChosenCondition, isDeleted, writeConfiguration } from './apply.ts';
+import { authorsOf, type Difference, differenceOf, type EnforcerPolicy, type Wanted } from './compare.ts';
+import { desiredWebhooks, platformCondition, type RegisteredKind, type WebhookEntry, type WebhookPolicy } from './desired.ts';
+import { type Discovery, discover, type UnavailableApi } from './discovery.ts';
+import {
+  apiOfConfigurations,
+  bundleOf,
+  bundlesOfOurs,
+  type Configuration,
+  callsUs,
+  configurations,
+  isInService,
+  isWrittenByUs,
+  type LiveConfiguration,
+  ourName,
+  withOwnership,
+} from './live.ts';
+import { createPace } from './repair-backoff.ts';
+import { createRepairLog } from './repair-log.ts';
+
+export type RegistrationOptions = {
+  readonly client: ApiClient;
+  readonly namespace: string;
+  readonly service: string;
+  /** Must know its authorities. */
+  readonly certificates: CertificateSource;
+  /** Whether requests can be answered now, as far as that does not depend on what is published. Asked again and again. */
+  readonly ready: () => boolean;
+  /** Who leads writes, the others watch. Without it this replica writes too, which is safe: everybody writes the same, over nothing newer. */
+  readonly leadership?: Leadership | undefined;
+  readonly log: Log;
+  /**
+   * Proves that the API server reaches us, given the still empty mutating configuration. Without it that is taken for granted, and a
+   * mistake in the Service or a NetworkPolicy stops every Pod of the cluster as soon as the entries are there.
+   */
+  readonly prove?: ((mutating: LiveConfiguration) => Promise<boolean>) | undefined;
+  readonly excludedNamespaces?: readonly string[] | undefined;
+  readonly policy?: WebhookPolicy | undefined;
+  /** Those that are read; Kubernetes' and OpenShift's unless told. */
+  readonly kinds?: readonly RegisteredKind[] | undefined;
+  /** As in `WebhookWishes`. */
+  readonly guard?: boolean | undefined;
+  /** `tolerate` unless told. */
+  readonly enforcer?: EnforcerPolicy | undefined;
+  /** Called for each repair of what another writer changed. */
+  readonly onRepair?: ((severity: Difference['severity']) => void) | undefined;
+  readonly schedule?: Schedule | undefined;
+  /** Milliseconds that only go forward. */
+  readonly clock?: (() => number) | undefined;
+  readonly watchTimings?: Partial<ReflectorTimings> | undefined;
+};
+
+export type Registration = {
+  /** APIs that are asked which kinds they serve, as `group/version`. */
+  readonly apis: readonly string[];
+  /** Those that cannot be asked just now; their kinds stay registered as they are. */
+  unavailable(): readonly UnavailableApi[];
+  /** Kinds of the configurations that another writer keeps narrowing, and that wait for their next repair. */
+  narrowed(): readonly string[];
+  close(): Promise<void>;
+};
+
+/**
+ * Fills the two shipped webhook configurations as soon as we are ready, and keeps the entries and their caBundle as they should be. A
+ * configuration that is not there is left alone: deleting it is how an administrator takes regkeeper out of the way.
+ */
+export function keepRegistered(options: RegistrationOptions): Registration {
+  const { client, kinds = kindsWithImages, ready, log, schedule } = options;
+  let filling: Filling | undefined;
+  // Begun before anything else is ready: a slow API then delays nobody.
+  const discovery = discover({ client, kinds, log, onChange: () => filling?.look(), schedule });
+  const waiting = keepChecking({
+    check: async () => {
+      if (!ready()) return;
+      waiting.close();
+      filling = keepFilled(options, discovery);
+    },
+    onFailure: (err) => log.error({ err }, 'nothing is registered, because readiness cannot be told'),
+    everyMilliseconds: 1_000,
+    apartMilliseconds: 100,
+    schedule,
+  });
+  waiting.soon();
+  return {
+    apis: discovery.apis,
+    unavailable: discovery.unavailable,
+    narrowed: () => filling?.narrowed() ?? [],
+    async close() {
+      waiting.close();
+      discovery.close();
+      await filling?.close();
+    },
+  };
+}
+
+type Namespace = KubeObject & { metadata: { deletionTimestamp?: string } };
+type Present = { readonly configuration: Configuration; readonly live: LiveConfiguration };
+type Filling = { look(): void; narrowed(): readonly string[]; close(): Promise<void> };
+
+/** A write changes the object and so calls for the next check: should two releases of regkeeper ever lead at once, each thinks the other's entries wrong. */
+const apartMilliseconds = 250;
+
+/** A Pod that has just started is no endpoint of its Service yet, and everybody waits for the installation. Doubled with each proof that fails. */
+const firstRestBetweenProofs = 250;
+const longestRestBetweenProofs = 5_000;
+
+/** What a repair asks first, and can do without. */
+const answerWithin = 3_000;
+
+function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling {
+  const { client, namespace, certificates, ready, log, schedule = onTimer, clock = () => performance.now() } = options;
+  const missed = new Set<string>();
+  const pace = createPace(clock);
+  const repairLog = createRepairLog(log, clock);
+  /** By kind of configuration, what was written last: where that is wanted again, another writer changed it. */
+  const written = new Map<string, string>();
+  /** By kind of configuration, what was written over which version: until the watch shows the result, there is nothing to do again. */
+  const done = new Map<string, string>();
+  /** By kind of configuration, those that wait. */
+  const paused = new Map<string, () => void>();
+  /** Uids of the configurations that have been in service. What is emptied then is filled again without another proof. */
+  let proven = new Set<string | undefined>();
+  let failedProofs = 0;
+  let proof: Promise<boolean> | 'later' | undefined;
+  let unrefreshed = false;
+  let cancelNextProof = () => {};
+
+  const check = async (configuration: Configuration): Promise<'again' | undefined> => {
+    if (!ready()) return undefined;
+    const present = presentNow();
+    proven = new Set(
+      present
+        .map(({ live }) => live)
+        .filter((live) => isInService(live) || proven.has(live.metadata.uid))
+        .map(uidOf),
+    );
+    // Who follows sees from when on an authority is not needed, for it may lead next.
+    caBundle();
+    // Neither emptying nor being trusted can wait for a leader, and whoever does it does the same.
+    if (!leads(options) && !isLeaving() && !present.some(({ live }) => lacksAuthority(live, certificates))) return undefined;
+    // While the namespace goes there is nothing to prove, only to empty; a probe would be left behind.
+    if (!isLeaving()) {
+      if (!discovery.asked) return undefined;
+      if (!(await isProven(present))) return undefined;
+    }
+    const found = present.find((each) => each.configuration === configuration);
+    return found && (await fillAndReport(found)) === 'failed' ? 'again' : undefined;
+  };
+
+  function presentNow(): Present[] {
+    return watches.flatMap(({ configuration, watch }) => {
+      const live = watch.get(undefined, ourName);
+      if (watch.synced) tellWhenMissing(configuration, live);
+      return live ? [{ configuration, live }] : [];
+    });
+  }
+
+  function isLeaving(): boolean {
+    const own = home.get(undefined, namespace);
+    return home.synced && (own === undefined || own.metadata.deletionTimestamp !== undefined);
+  }
+
+  /** Whether the API server is known to reach us. Where it asks us already, that is not for us to doubt. */
+  async function isProven(present: readonly Present[]): Promise<boolean> {
+    if (!options.prove || proven.size > 0) return true;
+    if (proof === 'later') return false;
+    const mutating = present.find(({ configuration }) => configuration.entries === 'mutating');
+    // One for both.
+    proof ??= prove(mutating?.live);
+    return await proof;
+  }
+
+  async function prove(mutating: LiveConfiguration | undefined): Promise<boolean> {
+    let succeeded = false;
+    try {
+      succeeded = mutating !== undefined && (await options.prove?.(mutating)) === true;
+    } finally {
+      proof = succeeded ? undefined : 'later';
+      if (succeeded) {
+        failedProofs = 0;
+        proven.add(mutating?.metadata.uid);
+      } else tryProofLater();
+    }
+    return succeeded;
+  }
+
+  function tryProofLater(): void {
+    const rest = Math.min(longestRestBetweenProofs, firstRestBetweenProofs * 2 ** failedProofs);
+    failedProofs += 1;
+    cancelNextProof = schedule(() => {
+      proof = undefined;
+      checks.now();
+    }, rest);
+  }
+
+  async function fillAndReport({ configuration, live }: Present): Promise<'failed' | undefined> {
+    try {
+      await fill(configuration, live);
+      return undefined;
+    } catch (err) {
+      if (err instanceof NoHome) return tellWithoutHome();
+      if (isDeleted(err)) return undefined;
+      const { kind } = configuration;
+      log.error({ err, kind }, `the ${kind} ${ourName} could not be filled: ${aboutChosenCondition(err) ?? messageOf(err)}`);
+      return 'failed';
+    }
+  }
+
+  async function fill(configuration: Configuration, live: LiveConfiguration): Promise<void> {
+    const { kind } = configuration;
+    const own = await readHome();
+    // Our Pods go before the namespace is gone and takes the configurations with it, if it ever is: nobody would answer in between.
+    const leaving = own.metadata.deletionTimestamp !== undefined;
+    const owner = ownerReference(own);
+    const wish = (bundle = caBundle()): Wanted => ({
+      webhooks: leaving ? [] : desiredNow(configuration, bundle),
+      owner: owner.uid,
+      enforcer: leaving ? 'tolerate' : (options.enforcer ?? 'tolerate'),
+    });
+    if (!isDue(kind, differenceOf(live, wish()))) return;
+    // Whoever was cut off for a while may hold authorities that nobody uses any more, and must not publish them over the present ones. What
+    // this replica wrote last, and has led since, it only repeats: a missing webhook does not wait for the Secret.
+    const repeats = written.get(kind) === JSON.stringify(wish());
+    const wanted = (repeats && options.leadership) || (await isCertificateInForce()) ? wish() : wish(publishedBundle());
+    const difference = differenceOf(live, wanted);
+    if (!difference) return;
+    // Proving and reading take their time.
+    if (!leaving && !leads(options) && !lacksAuthority(live, certificates)) return;
+
+    const text = JSON.stringify(wanted);
+    const step = `${live.metadata.uid} ${live.metadata.resourceVersion} ${text}`;
+    if (done.get(kind) === step) return;
+    let managers = written.get(kind) === text ? authorsOf(live, difference) : undefined;
+    const onConflict = (conflict: ApiError) => {
+      managers = managers?.length ? managers : namesIn(conflict.message);
+    };
+    await writeConfiguration({ client, log, configuration, live, wanted, owner, isRepair: managers !== undefined, onConflict });
+    written.set(kind, text);
+    done.set(kind, step);
+    if (managers) {
+      pace.repaired(kind, difference.severity);
+      options.onRepair?.(difference.severity);
+      repairLog.repaired({ kind, difference, managers, pause: pace.pauseBefore(kind, difference.severity) });
+    } else if (leaving)
+      log.warn({ kind }, `the namespace ${namespace} is being deleted: the ${kind} ${ourName} was emptied, nothing is checked any more`);
+    else log.info({ kind, webhooks: wanted.webhooks.map(({ name }) => name) }, `filled the ${kind} ${ourName}`);
+  }
+
+  function isDue(kind: string, difference: Difference | undefined): boolean {
+    paused.get(kind)?.();
+    paused.delete(kind);
+    if (!difference) return false;
+    const pause = pace.pauseBefore(kind, difference.severity);
+    if (pause > 0) paused.set(kind, schedule(checks.now, pause));
+    return pause === 0;
+  }
+
+  /** As it was seen last, which no repair has to wait for. */
+  async function readHome(): Promise<Namespace> {
+    const seen = home.get(undefined, namespace);
+    if (seen) return seen;
+    try {
+      return await client.request<Namespace>({ method: 'GET', path: `/api/v1/namespaces/${namespace}`, timeoutMilliseconds: answerWithin });
+    } catch (error) {
+      throw error instanceof ApiError && error.status === 404 ? new NoHome() : error;
+    }
+  }
+
+  /** False where nobody can tell: then the CAs that are published stay, and everything else is repaired. */
+  async function isCertificateInForce(): Promise<boolean> {
+    try {
+      await settledWithin(answerWithin, certificates.refresh?.() ?? Promise.resolve());
+      unrefreshed = false;
+    } catch (err) {
+      if (!unrefreshed) {
+        log.warn({ err }, `the certificate in force could not be read, so the CAs that are registered stay: ${messageOf(err)}`);
+      }
+      unrefreshed = true;
+    }
+    return !unrefreshed;
+  }
+
+  function desiredNow({ entries }: Configuration, bundle: string | undefined): WebhookEntry[] {
+    if (bundle === undefined) throw new Error('the source of the certificate does not tell its authorities, which the API server needs');
+    const { namespace, service, excludedNamespaces = [], policy, guard } = options;
+    const live = watches.flatMap(({ watch }) => watch.get(undefined, ourName) ?? []);
+    return desiredWebhooks({
+      namespace,
+      service,
+      caBundle: bundle,
+      excludedNamespaces,
+      policy,
+      guard,
+      kinds: discovery.kinds((kind) => registeredDoors(live, kind)),
+      openshift: discovery.openshift(registeredOpenshift(live)),
+    })[entries];
+  }
+
+  function tellWhenMissing({ kind }: Configuration, live: LiveConfiguration | undefined): void {
+    if (live) missed.delete(kind);
+    else if (!missed.has(kind)) {
+      missed.add(kind);
+      log.warn(
+        { kind },
+        `there is no ${kind} ${ourName}, so its requests are not checked; regkeeper does not make it: apply the deployment again`,
+      );
+    }
+  }
+
+  function tellWithoutHome(): undefined {
+    if (missed.has(namespace)) return;
+    missed.add(namespace);
+    log.warn({}, `there is no namespace ${namespace}: nothing is registered`);
+  }
+
+  const kept = keepAuthorities({ schedule, onOver: () => checks.soon() });
+  const published = () => [...new Set(watches.flatMap(({ watch }) => bundlesOfOurs(watch.get(undefined, ourName))))];
+  const caBundle = (): string | undefined => {
+    const { authorities } = certificates.current();
+    return authorities && kept.bundle(authorities, published());
+  };
+  const publishedBundle = () => published()[0] ?? caBundle();
+
+  // Each configuration for itself: neither waits for the other to be written, nor for the pause after that.
+  const loops = configurations.map((configuration) =>
+    keepChecking({
+      check: () => check(configuration),
+      onFailure: (err) => log.error({ err }, `the webhook configurations could not be filled: ${messageOf(err)}`),
+      everyMilliseconds: 60_000,
+      apartMilliseconds,
+      schedule,
+    }),
+  );
+  const checks: Checks = {
+    soon: () => loops.forEach((loop) => void loop.soon()),
+    now: () => loops.forEach((loop) => void loop.now()),
+    close: () => loops.forEach((loop) => void loop.close()),
+  };
+  const follow = <T extends KubeObject>(path: string, name: string, heard: (object: T | undefined) => void, keep?: (object: T) => T) =>
+    watchCollection<T>({
+      client,
+      path,
+      fieldSelector: `metadata.name=${name}`,
+      keep,
+      log,
+      // Each for itself: where one cannot be read, the other is repaired all the same.
+      onChange: ({ object }) => heard(object),
+      timings: options.watchTimings,
+    });
+  const watches = configurations.map((configuration, index) => ({
+    configuration,
+    watch: follow<LiveConfiguration>(
+      `/apis/${apiOfConfigurations}/${configuration.plural}`,
+      ourName,
+      () => loops[index]?.soon(),
+      withOwnership,
+    ),
+  }));
+  // Its deletion must be heard within the 5 s after which the namespace controller takes our rights and our Pods away.
+  const home = follow<Namespace>('/api/v1/namespaces', namespace, (object) =>
+    object?.metadata.deletionTimestamp === undefined ? checks.soon() : checks.now(),
+  );
+  const forgetCertificates = certificates.onChange(checks.soon);
+  const forgetLeadership = options.leadership?.onChange(() => {
+    // Another replica may have written since: what this one wrote is no measure any more.
+    written.clear();
+    stopWaiting();
+    checks.now();
+  });
+  const stopWaiting = () => {
+    for (const cancel of paused.values()) cancel();
+    paused.clear();
+  };
+  return {
+    look: checks.now,
+    narrowed: () => [...paused.keys()],
+    async close() {
+      forgetCertificates();
+      forgetLeadership?.();
+      checks.close();
+      kept.close();
+      cancelNextProof();
+      stopWaiting();
+      await Promise.all([home, ...watches.map(({ watch }) => watch)].map((watch) => watch.close()));
+    },
+  };
+}
+
+function leads({ leadership }: RegistrationOptions): boolean {
+  return leadership?.leads() ?? true;
+}
+
+function uidOf({ metadata }: LiveConfiguration): string | undefined {
+  return metadata.uid;
+}
+
+/**
+ * Whether the API server may not take a certificate that is shown, or waits to be. The first of the authorities signs; what else there is the
+ * leader publishes. Nobody takes away at once what another has published, so two that have different files do not write in turn.
+ */
+function lacksAuthority({ webhooks }: LiveConfiguration, { current }: CertificateSource): boolean {
+  const [signing = ''] = (current().authorities ?? '').split(/(?<=-----END CERTIFICATE-----\n)/);
+  return (webhooks ?? []).filter(callsUs).some((entry) => !bundleOf(entry).includes(signing));
+}
+
+/** The doors of the kind in entries whose rules a replica of ours wrote; undefined where there is none. */
+function registeredDoors(live: readonly LiveConfiguration[], { group, version, doors }: RegisteredKind): string[] | undefined {
+  const rules = live.flatMap((each) =>
+    (each.webhooks ?? []).flatMap((entry) => (isWrittenByUs(each, entry.name, ['f:rules']) ? entry.rules : [])),
+  );
+  const found = rules.flatMap((rule) => {
+    const matches = (field: string, value: string) => valueAt(rule, [field, 0]) === value;
+    const resource = valueAt(rule, ['resources', 0]);
+    return matches('apiGroups', group) && matches('apiVersions', version) && typeof resource === 'string' ? [resource] : [];
+  });
+  const registered = doors.map(({ resource }) => resource).filter((resource) => found.includes(resource));
+  return registered.length > 0 ? registered : undefined;
+}
+
+/** Whether a replica of ours registered for OpenShift; undefined where no entry of ours is there. */
+function registeredOpenshift(live: readonly LiveConfiguration[]): boolean | undefined {
+  const entries = live.flatMap((each) => (each.webhooks ?? []).map(({ name }) => ({ each, name })));
+  const written = (path: readonly string[]) => entries.some(({ each, name }) => isWrittenByUs(each, name, path));
+  if (!written(['f:rules'])) return undefined;
+  return written(['f:matchConditions', `k:{"name":"${platformCondition}"}`]);
+}
+
+/** With the namespace go its webhook configurations: a namespace deleted first would leave a cluster that asks nobody. */
+function ownerReference({ metadata: { name, uid } }: Namespace) {
+  if (uid === undefined) throw new Error(`the namespace ${name} has no uid`);
+  return { apiVersion: 'v1', kind: 'Namespace', name, uid };
+}
+
+/** The namespace of regkeeper is gone, and takes the configurations along. */
+class NoHome extends Error {}
+
+/** By the real clock, whatever the schedule of the checks is: it bounds an answer that is under way. */
+async function settledWithin(milliseconds: number, work: Promise<void>): Promise<void> {
+  const late = Promise.withResolvers<never>();
+  const cancel = onTimer(() => late.reject(new Error(`no answer within ${milliseconds / 1_000} s`)), milliseconds);
+  await Promise.race([work, late.promise]).finally(cancel);
+}
+
+/** Of the managers in a message of the API server about fields in conflict. */
+function namesIn(message: string): string[] {
+  return [...new Set([...message.matchAll(/conflicts? with "([^"]+)"/g)].map(([, name = '']) => name))];
+}

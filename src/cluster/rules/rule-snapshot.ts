@@ -1,0 +1,114 @@
+/**
+ * The last good rules, kept in a ConfigMap of our own: a server that starts while somebody's edit is bad has no memory of what was in force,
+ * and must neither let everything in nor stand still.
+ */
+
+import { type ApiClient, ApiError, type Log } from '../../kube/api-client.ts';
+import { messageOf, neededRole } from '../../kube/explain-api-error.ts';
+import { keepChecking, type Schedule } from '../../kube/reconcile-loop.ts';
+import { whenReached } from '../../kube/retry-until-reachable.ts';
+import { isObject } from '../../object/json.ts';
+import { configMapBundle, rulesLabel } from '../../rules/language/config-map.ts';
+import type { Bundle } from '../../rules/store/rule-store.ts';
+import type { ConfigMap } from './rule-source.ts';
+
+export const snapshotName = 'regkeeper-rules-snapshot';
+
+export type SnapshotPlace = { readonly client: ApiClient; readonly namespace: string; readonly log: Log };
+
+/** What an earlier run left; nothing where there was none, or where it cannot be read, which is logged. */
+export async function readSnapshot({ client, namespace, log }: SnapshotPlace): Promise<readonly Bundle[]> {
+  const right = neededRole({ path: `/api/v1/namespaces/${namespace}/configmaps`, name: snapshotName, verbs: ['get', 'patch'] });
+  try {
+    const { data } = await whenReached({ log, server: client.server, right }, () => client.get<ConfigMap>(pathOf(namespace)));
+    return Object.entries(data ?? {}).flatMap(([key, text]) => readBundle(namespace, key, text, log));
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    // Without it only rules that are bad now cannot be stood in for, and they keep the server from being ready.
+    if (error.status !== 404)
+      log.error({ err: error }, `the last good rules, ConfigMap ${namespace}/${snapshotName}, cannot be read: ${error.message}`);
+    return [];
+  }
+}
+
+export type Snapshot = {
+  save(bundles: readonly Bundle[]): void;
+  /** What could not be written yet is left. */
+  close(): void;
+};
+
+/**
+ * Keeps the snapshot in step: one write at a time, the latest wins. What cannot be written is tried again until it can: the rules may not
+ * change for months, and a restart must not find those of before.
+ */
+export function keepSnapshot({ client, namespace, log, schedule }: SnapshotPlace & { readonly schedule?: Schedule | undefined }): Snapshot {
+  const place = `ConfigMap ${namespace}/${snapshotName}`;
+  let latest: { readonly data: object; readonly text: string } | undefined;
+  let written: string | undefined;
+  let trouble: string | undefined;
+
+  const checks = keepChecking({
+    check: async () => {
+      if (latest === undefined || latest.text === written) return;
+      const { data, text } = latest;
+      // Should this fail, it may have arrived all the same.
+      written = undefined;
+      const metadata = { name: snapshotName, labels: { [rulesLabel]: 'snapshot' } };
+      await client.patchApply(
+        pathOf(namespace),
+        { apiVersion: 'v1', kind: 'ConfigMap', metadata, data },
+        { fieldManager: 'regkeeper', force: true },
+      );
+      written = text;
+      if (trouble !== undefined) log.info({}, `the snapshot of the rules, ${place}, is written again`);
+      trouble = undefined;
+    },
+    onFailure: (err) => {
+      const kind = err instanceof ApiError ? `${err.status} ${err.reason}` : String(err);
+      if (kind === trouble) return;
+      trouble = kind;
+      log.error({ err }, `the snapshot of the rules, ${place}, could not be written: ${messageOf(err)}; trying again`);
+    },
+    everyMilliseconds: 60_000,
+    apartMilliseconds: 1_000,
+    schedule,
+  });
+
+  return {
+    save(bundles) {
+      const data = Object.fromEntries(bundles.filter(({ documents }) => documents.length > 0).map(writeBundle));
+      const text = JSON.stringify(data);
+      if (text === latest?.text) return;
+      latest = { data, text };
+      checks.now();
+    },
+    close: () => checks.close(),
+  };
+}
+
+function pathOf(namespace: string): string {
+  return `/api/v1/namespaces/${namespace}/configmaps/${snapshotName}`;
+}
+
+/** One key for each ConfigMap: its name, and the documents in it. */
+function writeBundle({ documents, version }: Bundle): [key: string, text: string] {
+  const [first] = documents;
+  const name = first?.source.kind === 'configMap' ? first.source.name : '';
+  const data = Object.fromEntries(documents.map(({ source, text }) => [source.kind === 'configMap' ? source.key : '', text]));
+  return [`${name}.json`, JSON.stringify({ resourceVersion: version, data })];
+}
+
+function readBundle(namespace: string, key: string, text: string, log: Log): Bundle[] {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (isObject(value) && isObject(value.data) && Object.values(value.data).every((each) => typeof each === 'string')) {
+      const data = value.data as Record<string, string>;
+      const resourceVersion = typeof value.resourceVersion === 'string' ? value.resourceVersion : '';
+      return [configMapBundle({ metadata: { name: key.replace(/\.json$/, ''), namespace, resourceVersion }, data })];
+    }
+  } catch {
+    // Told below, like everything else that is not a snapshot.
+  }
+  log.error({ key }, `ConfigMap ${namespace}/${snapshotName} holds something in key ${key} that is no snapshot of rules: it is left out`);
+  return [];
+}

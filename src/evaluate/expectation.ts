@@ -1,0 +1,203 @@
+/** `expected.yaml` of a policy test: what is to come out, and how it is compared with what did. */
+import { type Document, isCollection, isNode, LineCounter, parseDocument } from 'yaml';
+import { isAbsent, isObject, type JsonObject, sameJson } from '../object/json.ts';
+import { nearestSpelling } from '../rules/language/closest-spelling.ts';
+import { type ObjectResult, renderSubject } from './evaluate.ts';
+import { parseDay } from './parse-day.ts';
+
+export type Expectation = {
+  /** Of the objects that name none. */
+  readonly namespace?: string;
+  readonly user?: string;
+  readonly complete?: boolean;
+  /** The day as of which exemptions are judged, in milliseconds. */
+  readonly date?: number;
+  readonly entries: readonly ExpectedEntry[];
+};
+
+export type ExpectedEntry = {
+  /** Which object it is about: every field that is written must be the object's. */
+  readonly object: Readonly<Partial<Record<MatchedField, string>>>;
+  /** What is to be true of its result; a part of it will do. */
+  readonly fields: JsonObject;
+  /** 1-based, in expected.yaml. */
+  readonly line: number;
+};
+
+/** Why a test fails. */
+export type Failure = {
+  readonly message: string;
+  /** Line in expected.yaml. */
+  readonly line?: number;
+  /** Only where one value differs from another. */
+  readonly difference?: { readonly field: string; readonly expected: unknown; readonly actual: unknown };
+};
+
+export type ParsedExpectation =
+  | { readonly ok: true; readonly expectation: Expectation }
+  | { readonly ok: false; readonly failures: readonly Failure[] };
+
+const matchedFields = ['apiVersion', 'kind', 'namespace', 'name', 'generateName'] as const;
+type MatchedField = (typeof matchedFields)[number];
+
+const topFields = ['date', 'user', 'namespace', 'complete', 'results'];
+
+export function parseExpectation(text: string): ParsedExpectation {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const [error] = document.errors;
+  if (error) return refuse(`expected.yaml is not valid YAML: ${error.message}`, lines.linePos(error.pos[0]).line);
+  const reader = new ExpectationReader(document, lines);
+  const expectation = reader.read();
+  return reader.failures.length > 0 ? { ok: false, failures: reader.failures } : { ok: true, expectation };
+}
+
+class ExpectationReader {
+  readonly failures: Failure[] = [];
+  private readonly document: Document.Parsed;
+  private readonly lines: LineCounter;
+
+  constructor(document: Document.Parsed, lines: LineCounter) {
+    this.document = document;
+    this.lines = lines;
+  }
+
+  read(): Expectation {
+    const root: unknown = this.document.toJS({ maxAliasCount: 1000 });
+    if (!isObject(root)) {
+      this.refuse([], 'expected.yaml must be a mapping with "results"');
+      return { entries: [] };
+    }
+    this.refuseUnknown(root, topFields, []);
+    const { results } = root;
+    if (!Array.isArray(results)) this.refuse([], '"results" must be a list with an entry for each object that is judged');
+    const date = this.text(root, 'date');
+    return {
+      ...this.settings(root),
+      ...(date !== undefined && this.day(date)),
+      entries: (Array.isArray(results) ? results : []).flatMap((entry: unknown, index) => this.entry(entry, index)),
+    };
+  }
+
+  private settings(root: JsonObject): Pick<Expectation, 'namespace' | 'user' | 'complete'> {
+    const namespace = this.text(root, 'namespace');
+    const user = this.text(root, 'user');
+    const { complete } = root;
+    if (!isAbsent(complete) && typeof complete !== 'boolean') this.refuse(['complete'], '"complete" takes true or false');
+    return {
+      ...(namespace !== undefined && { namespace }),
+      ...(user !== undefined && { user }),
+      ...(typeof complete === 'boolean' && { complete }),
+    };
+  }
+
+  private text(root: JsonObject, field: string): string | undefined {
+    const value = root[field];
+    if (isAbsent(value)) return undefined;
+    if (typeof value === 'string' && value !== '') return value;
+    this.refuse([field], `"${field}" takes text; put it in quotes`);
+    return undefined;
+  }
+
+  private day(text: string): { readonly date?: number } {
+    const date = parseDay(text);
+    if (date !== undefined) return { date };
+    this.refuse(['date'], `"date" takes a day, YYYY-MM-DD, and is "${text}"`);
+    return {};
+  }
+
+  private entry(entry: unknown, index: number): readonly ExpectedEntry[] {
+    const path = ['results', index];
+    const { object, ...fields } = isObject(entry) ? entry : {};
+    if (!isObject(object)) {
+      this.refuse(path, 'an entry needs "object", with the kind and the name of the object it is about');
+      return [];
+    }
+    this.refuseUnknown(object, matchedFields, [...path, 'object']);
+    const written = Object.entries(object);
+    const wrong = written.find(([, value]) => typeof value !== 'string');
+    if (wrong) this.refuse([...path, 'object', wrong[0]], `"${wrong[0]}" takes text; put it in quotes`);
+    if (object.kind === undefined || (object.name === undefined && object.generateName === undefined)) {
+      this.refuse([...path, 'object'], '"object" needs kind and name, so that one object is meant');
+    }
+    if (Object.keys(fields).length === 0) this.refuse(path, 'the entry expects nothing; write "outcome" at least');
+    return [{ object: object as ExpectedEntry['object'], fields, line: this.lineOf(path) }];
+  }
+
+  private refuseUnknown(value: JsonObject, known: readonly string[], path: readonly (string | number)[]): void {
+    for (const field of Object.keys(value)) {
+      if (known.includes(field)) continue;
+      const near = nearestSpelling(field, known);
+      const hint = near === undefined ? `known are ${known.join(', ')}` : `did you mean "${near}"?`;
+      this.refuse([...path, field], `unknown field "${field}"; ${hint}`);
+    }
+  }
+
+  private refuse(path: readonly (string | number)[], message: string): void {
+    this.failures.push({ message, line: this.lineOf(path) });
+  }
+
+  private lineOf(path: readonly (string | number)[]): number {
+    const { contents } = this.document;
+    const node = path.length > 0 && isCollection(contents) ? contents.getIn(path, true) : contents;
+    return this.lines.linePos((isNode(node) ? node.range?.[0] : undefined) ?? 0).line;
+  }
+}
+
+/** Every judged object needs one entry, every entry one object, and every field of an entry must agree. */
+export function compareResults(expectation: Expectation, results: readonly ObjectResult[]): readonly Failure[] {
+  const failures: Failure[] = [];
+  const unmet = new Set(results);
+  for (const entry of expectation.entries) {
+    const called = renderEntry(entry);
+    const meant = results.filter((result) => isMeant(entry, result));
+    const [result] = meant;
+    if (result === undefined) {
+      failures.push({ message: `no object that is judged is ${called}`, line: entry.line });
+    } else if (meant.length > 1) {
+      failures.push({ message: `${meant.length} objects are ${called}: write namespace or apiVersion too`, line: entry.line });
+      for (const each of meant) unmet.delete(each);
+    } else if (!unmet.delete(result)) {
+      failures.push({ message: `a second entry for ${renderSubject(result.object)}`, line: entry.line });
+    } else {
+      for (const difference of differences(entry.fields, result, '')) {
+        failures.push({ message: `${renderSubject(result.object)}: ${difference.field}`, line: entry.line, difference });
+      }
+    }
+  }
+  for (const result of unmet) {
+    const { object, outcome } = result;
+    failures.push({ message: `no entry for ${renderSubject(object)}, ${object.file}:${object.line}; its outcome is ${outcome}` });
+  }
+  for (const { object, undecided = [] } of results) {
+    for (const reason of undecided) failures.push({ message: `${renderSubject(object)} cannot be judged for sure: ${reason}` });
+  }
+  return failures;
+}
+
+function isMeant({ object }: ExpectedEntry, result: ObjectResult): boolean {
+  return matchedFields.every((field) => object[field] === undefined || object[field] === (result.object[field] ?? ''));
+}
+
+function renderEntry({ object }: ExpectedEntry): string {
+  const { kind = '', namespace, name, generateName, apiVersion } = object;
+  const where = namespace === undefined ? '' : `${namespace}/`;
+  return `${kind}${apiVersion === undefined ? '' : ` (${apiVersion})`} ${where}${name ?? `${generateName}…`}`;
+}
+
+/** Of mappings what is written, of lists all. */
+function differences(expected: unknown, actual: unknown, field: string): NonNullable<Failure['difference']>[] {
+  if (Array.isArray(expected) && Array.isArray(actual) && expected.length === actual.length) {
+    return expected.flatMap((each, index) => differences(each, actual[index], `${field}[${index}]`));
+  }
+  if (isObject(expected) && isObject(actual)) {
+    return Object.entries(expected).flatMap(([key, each]) =>
+      differences(each, Object.hasOwn(actual, key) ? actual[key] : undefined, field === '' ? key : `${field}.${key}`),
+    );
+  }
+  return sameJson(expected, actual) ? [] : [{ field, expected, actual }];
+}
+
+function refuse(message: string, line: number): ParsedExpectation {
+  return { ok: false, failures: [{ message, line }] };
+}

@@ -1,0 +1,65 @@
+/** Facts out of the objects themselves, for commands that know no cluster. */
+import { type Facts, type ImageStreamFacts, registrySecretTypes, type SecretFacts, type ServiceAccountFacts } from '../decision/facts.ts';
+import { readImageStream } from '../decision/image-stream.ts';
+import { readServiceAccount } from '../decision/service-account.ts';
+import { isObject, type JsonObject, textAt, valueAt } from '../object/json.ts';
+import type { Kinds } from '../object/kinds.ts';
+import type { Manifest } from '../yaml/parse-manifests.ts';
+
+export type GivenFactsOptions = {
+  /** Of objects that name none. */
+  readonly namespace: string;
+  /** What is not among the objects does not exist; otherwise nobody can say. */
+  readonly complete: boolean;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  readonly kinds?: Kinds;
+};
+
+/** Namespaces tell their labels, service accounts their pull secrets, secrets that they exist and their type, image streams what they hold. */
+export function givenFacts(manifests: readonly Manifest[], { namespace: fallback, complete, now, kinds }: GivenFactsOptions): Facts {
+  const namespaces = new Map<string, Readonly<Record<string, string>>>();
+  const accounts = new Map<string, ServiceAccountFacts>();
+  const secrets = new Map<string, SecretFacts>();
+  const streams = new Map<string, ImageStreamFacts>();
+  for (const { apiVersion, kind, object } of manifests) {
+    const name = textAt(object, ['metadata', 'name']) ?? '';
+    const key = keyOf(textAt(object, ['metadata', 'namespace']) ?? fallback, name);
+    // Templates from before the API groups say v1.
+    if (kind === 'ImageStream' && (apiVersion === 'image.openshift.io/v1' || apiVersion === 'v1'))
+      streams.set(key, readImageStream(object));
+    if (apiVersion !== 'v1') continue;
+    if (kind === 'Namespace') namespaces.set(name, labelsOf(object));
+    if (kind === 'ServiceAccount') accounts.set(key, readServiceAccount(object));
+    if (kind === 'Secret') secrets.set(key, registrySecretTypes.includes(textAt(object, ['type']) ?? '') ? 'present' : 'wrong-type');
+  }
+  return {
+    namespace(name) {
+      const labels = namespaces.get(name);
+      return labels || complete ? { kind: 'known', labels: { ...labels, [nameLabel]: name } } : { kind: 'unknown' };
+    },
+    serviceAccount(namespace, name) {
+      const account = accounts.get(keyOf(namespace, name));
+      if (account || !complete) return account ?? { kind: 'unknown' };
+      // Kubernetes itself makes one in every namespace.
+      return name === 'default' ? { kind: 'known', pullSecrets: [], onlyListedSecrets: false } : { kind: 'absent' };
+    },
+    secret: (namespace, name) => secrets.get(keyOf(namespace, name)) ?? (complete ? 'absent' : 'unknown'),
+    imageStream: (namespace, name) => streams.get(keyOf(namespace, name)) ?? { kind: complete ? 'absent' : 'unknown' },
+    now: () => now,
+    ...(kinds && { kinds }),
+  };
+}
+
+/** The API server writes it on every namespace, whatever the author's file says. */
+const nameLabel = 'kubernetes.io/metadata.name';
+
+function keyOf(namespace: string, name: string): string {
+  return `${namespace}/${name}`;
+}
+
+function labelsOf(object: JsonObject): Readonly<Record<string, string>> {
+  const labels = valueAt(object, ['metadata', 'labels']);
+  const entries = isObject(labels) ? Object.entries(labels) : [];
+  return Object.fromEntries(entries.filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
+}

@@ -1,0 +1,139 @@
+/** Policy tests: folders that hold rules, objects, and what is expected of them. */
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { stringify } from 'yaml';
+import { loadRules } from '../loading/load-rules.ts';
+import type { Kinds } from '../object/kinds.ts';
+import { renderProblemLine } from '../rules/language/problem-lines.ts';
+import type { RuleSet } from '../rules/rule-set.ts';
+import { renderManifestProblem } from '../yaml/parse-manifests.ts';
+import { readManifests } from '../yaml/read-manifests.ts';
+import { type Evaluation, type EvaluationOptions, evaluate, type ObjectResult } from './evaluate.ts';
+import { compareResults, type Expectation, type Failure, parseExpectation } from './expectation.ts';
+
+export type PolicyTest = {
+  /** Its folder below the one that was asked for; `.` for that one itself. */
+  readonly name: string;
+  readonly folder: string;
+};
+
+export type TestResult = {
+  readonly name: string;
+  /** Objects that were judged. */
+  readonly objects: number;
+  /** None: the test passed. */
+  readonly failures: readonly Failure[];
+  /** expected.yaml was written anew, with what came out. */
+  readonly updated: boolean;
+};
+
+export type TestOptions = {
+  /** Rules for tests that have none of their own. */
+  readonly rules: readonly string[];
+  readonly update: boolean;
+  /** Milliseconds since 1970, for tests that name no day. */
+  readonly now: number;
+  readonly kinds?: Kinds;
+};
+
+/** In the order of names. Rejects with what the file system says where the folder cannot be read. */
+export async function findPolicyTests(root: string): Promise<readonly PolicyTest[]> {
+  const tests: PolicyTest[] = [];
+  async function search(folder: string): Promise<void> {
+    const entries = await readdir(folder, { withFileTypes: true });
+    const names = new Set(entries.map(({ name }) => name));
+    // One of the files is enough: a test that lacks another must fail, and not be passed over.
+    const isTest = ['rules.yaml', 'objects.yaml', 'expected.yaml'].some((name) => names.has(name));
+    if (isTest) tests.push({ name: relative(root, folder) || '.', folder });
+    for (const entry of entries.toSorted((one, other) => (one.name < other.name ? -1 : 1))) {
+      if (entry.isDirectory() && !(isTest && entry.name === 'rules')) await search(join(folder, entry.name));
+    }
+  }
+  await search(root);
+  return tests;
+}
+
+/** Whatever keeps the test from being evaluated is a failure of it. */
+export async function runPolicyTest({ name, folder }: PolicyTest, options: TestOptions): Promise<TestResult> {
+  const result = (failures: readonly Failure[], objects = 0): TestResult => ({ name, objects, failures, updated: false });
+  const file = join(folder, 'expected.yaml');
+  const text = await readFile(file, 'utf8').catch(() => undefined);
+  const parsed = text === undefined ? missing : parseExpectation(text);
+  if (!parsed.ok && !(text === undefined && options.update)) return result(parsed.failures);
+
+  const expectation = parsed.ok ? parsed.expectation : { entries: [] };
+  const outcome = await evaluateTest(folder, expectation, options);
+  if (!outcome.ok) return result(outcome.failures);
+  const { results } = outcome.evaluation;
+  const failures = results.length === 0 ? nothingJudged : compareResults(expectation, results);
+  const unsure = results.some(({ undecided }) => undecided !== undefined);
+  if (failures.length === 0 || !options.update || results.length === 0 || unsure) return result(failures, results.length);
+  await writeFile(file, renderExpectation(expectation, results));
+  return { ...result([], results.length), updated: true };
+}
+
+const missing = { ok: false, failures: [{ message: 'expected.yaml is missing; --update writes it from what comes out' }] } as const;
+const nothingJudged: readonly Failure[] = [{ message: 'objects.yaml holds no object that could be judged' }];
+
+export type TestEvaluation =
+  | { readonly ok: true; readonly rules: RuleSet; readonly evaluation: Evaluation; readonly options: EvaluationOptions }
+  | { readonly ok: false; readonly failures: readonly Failure[] };
+
+/** Rules and objects of a test, run through the engine. Places in messages are relative to its folder, so that they are the same everywhere. */
+export async function evaluateTest(
+  folder: string,
+  { namespace = 'default', user = 'developer', complete = false, date }: Expectation,
+  { rules: shared, now, kinds }: Pick<TestOptions, 'rules' | 'now' | 'kinds'>,
+): Promise<TestEvaluation> {
+  const own = await ownRules(folder);
+  const paths = own === undefined ? shared : [own];
+  if (paths.length === 0)
+    return { ok: false, failures: [{ message: 'rules.yaml (or a folder rules) is missing; --rules gives rules to tests that have none' }] };
+  const called = (file: string) => (own === undefined ? file : relative(folder, file));
+  const loaded = await loadRules(paths, called).catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))));
+  if (loaded instanceof Error) return { ok: false, failures: [{ message: loaded.message }] };
+  const { ruleSet, problems } = loaded;
+  if (!ruleSet) return { ok: false, failures: problems.map((problem) => ({ message: renderProblemLine(problem) })) };
+
+  const read = await readManifests([join(folder, 'objects.yaml')], async () => '');
+  if (read.problems.length > 0) {
+    return {
+      ok: false,
+      failures: read.problems.map((problem) => ({ message: renderManifestProblem({ ...problem, file: relative(folder, problem.file) }) })),
+    };
+  }
+  const manifests = read.manifests.map((manifest) => ({ ...manifest, file: relative(folder, manifest.file) }));
+  const options = { namespace, user, complete, now: date ?? now, ...(kinds && { kinds }) };
+  return { ok: true, rules: ruleSet, evaluation: evaluate(manifests, ruleSet, options), options };
+}
+
+async function ownRules(folder: string): Promise<string | undefined> {
+  for (const name of ['rules.yaml', 'rules']) {
+    const path = join(folder, name);
+    if (await stat(path).catch(() => undefined)) return path;
+  }
+  return undefined;
+}
+
+/** The whole of what came out, but for what changes with every edit of the rules: lines, and the revision. */
+function renderExpectation({ namespace, user, complete, date }: Expectation, results: readonly ObjectResult[]): string {
+  const settings = {
+    ...(date !== undefined && { date: new Date(date).toISOString().slice(0, 10) }),
+    ...(user !== undefined && { user }),
+    ...(namespace !== undefined && { namespace }),
+    ...(complete !== undefined && { complete }),
+  };
+  const entries = results.map(({ object: { file: _file, line: _line, ...object }, outcome, images, inject, patch, messages }) => ({
+    object,
+    outcome,
+    images: images.map(({ rule, exemption, ...image }) => ({
+      ...image,
+      ...(rule && { rule: { name: rule.name } }),
+      ...(exemption && { exemption: { until: exemption.until } }),
+    })),
+    inject,
+    patch,
+    messages,
+  }));
+  return stringify({ ...settings, results: entries }, { lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
+}

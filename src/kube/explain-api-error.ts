@@ -1,0 +1,31 @@
+/** What went wrong with the API server, and what to do about it, in a person's words. */
+import type { ApiError } from './api-client.ts';
+
+const unknownCredential = 'the API server does not accept the credential: is the token or certificate expired or revoked?';
+
+export type Needed = {
+  /** A collection, e.g. `/api/v1/namespaces/ns/secrets`. */
+  readonly path: string;
+  /** The one object, where only one matters. */
+  readonly name?: string | undefined;
+  readonly verbs: readonly string[];
+};
+
+export function neededRole({ path, name, verbs }: Needed): string {
+  const [, group = '', namespace, resource = path] =
+    /^\/(?:api\/[^/]+|apis\/([^/]+)\/[^/]+)(?:\/namespaces\/([^/]+))?\/([^/]+)$/.exec(path) ?? [];
+  const role = namespace ? `a Role in the namespace ${namespace}` : 'a ClusterRole';
+  const only = name ? `, resourceNames ["${name}"]` : '';
+  const list = verbs.map((verb) => `"${verb}"`).join(', ');
+  return `${role} must grant: apiGroups ["${group}"], resources ["${resource}"]${only}, verbs [${list}]`;
+}
+
+/** The message with what to do; `right` is what a 403 asks for. */
+export function explainRefusal({ status, message }: ApiError, right: string): string {
+  if (status === 401) return `${message}; ${unknownCredential}`;
+  return status === 403 ? `${message}; ${right}` : message;
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

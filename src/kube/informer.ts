@@ -1,0 +1,492 @@
+import { setTimeout as timeout } from 'node:timers/promises';
+import { type ApiClient, ApiError, type KubeObject, type Log, type Query, type WatchEvent } from './api-client.ts';
+import { explainRefusal, neededRole } from './explain-api-error.ts';
+import { type CollectionStore, plainStore } from './informer-store.ts';
+
+/**
+ * What happened, after `items` has changed. `synced` comes once, for the first list as a whole; all later changes come one
+ * by one. An object deleted and made again while nobody watched is one `modified`.
+ */
+export type Change<T> =
+  | { readonly type: 'synced'; readonly object?: undefined; readonly items: Iterable<T> }
+  | { readonly type: 'added' | 'modified' | 'deleted'; readonly object: T; readonly items: Iterable<T> };
+
+/** Collaborators and limits that tests replace. Times are in milliseconds. */
+export type ReflectorTimings = {
+  /** Epoch time. */
+  now(): number;
+  /** At least 0, below 1. */
+  random(): number;
+  /** Resolves after the time or as soon as the signal is aborted; never rejects. */
+  sleep(milliseconds: number, signal: AbortSignal): Promise<void>;
+  /**
+   * The longest silence of a watch. After the first event the API server sends a bookmark about once a minute; where nothing happens the first
+   * bookmark comes at 180 s (measured on Kubernetes 1.36).
+   */
+  readonly stallAfter: number;
+  /** The longest wait for one page of the list, and for a watch to begin; the client's own limits where undefined. */
+  readonly answerWithin: number | undefined;
+  /** The longest silence of a watch that has not yet sent its whole initial state. */
+  readonly initialStallAfter: number;
+};
+
+export type ReflectorOptions<T extends KubeObject> = {
+  readonly client: ApiClient;
+  /** The collection, e.g. `/api/v1/namespaces` or `/apis/apps/v1/namespaces/ns/deployments`. */
+  readonly path: string;
+  readonly labelSelector?: string | undefined;
+  readonly fieldSelector?: string | undefined;
+  /** Objects in the first page of a list; 50 unless given. */
+  readonly pageSize?: number | undefined;
+  /** Ask for metadata alone: of Secrets no data arrives, but for what an annotation repeats of it. */
+  readonly metadataOnly?: boolean | undefined;
+  /** What to hold of each object, where most of it is of no use. Must keep the metadata's name, namespace, uid and resourceVersion. */
+  readonly keep?: ((object: T) => T) | undefined;
+  /** Where the objects are kept; one that refuses an object holds nothing of it. */
+  readonly store?: CollectionStore<T> | undefined;
+  readonly log: Log;
+  /** Called in order, without delay. What it throws is logged and changes nothing. */
+  readonly onChange?: ((change: Change<T>) => void) | undefined;
+  /** Called for each list or watch that failed; it is tried again all the same. Must not throw. */
+  readonly onFailure?: ((failure: Error) => void) | undefined;
+  readonly timings?: Partial<ReflectorTimings> | undefined;
+};
+
+/** A live copy of a collection. Once synced it always answers, if need be with what was true at the last contact. */
+export type Reflector<T> = {
+  readonly synced: boolean;
+  /** Rejects when closed before. */
+  whenSynced(): Promise<void>;
+  get(namespace: string | undefined, name: string): T | undefined;
+  /** Objects come without `metadata.managedFields`. Iterable more than once, always as of now. */
+  items(): Iterable<T>;
+  readonly size: number;
+  /** Epoch milliseconds of the last successful response or byte of a watch; of the start when there was none yet. */
+  lastContact(): number;
+  /** Reads everything again from the API server. What is known stays until that is complete. */
+  reload(): void;
+  /** Resolves when nothing runs any more; no change is told afterwards. */
+  close(): Promise<void>;
+};
+
+/**
+ * Lists a collection and follows it for ever. Whatever the API server does (ends the stream, forgets the resourceVersion,
+ * fails, refuses, falls silent), it goes on from where it was, or lists again and tells the differences.
+ */
+export function watchCollection<T extends KubeObject>(options: ReflectorOptions<T>): Reflector<T> {
+  const { client, path, labelSelector, fieldSelector, pageSize, metadataOnly = false, keep, log, onChange, onFailure } = options;
+  const { store = plainStore<T>() } = options;
+  const timings = { ...defaultTimings, ...options.timings };
+  const { now, random, sleep } = timings;
+  const selection = { labelSelector, fieldSelector };
+  const closing = new AbortController();
+  const firstSync = Promise.withResolvers<void>();
+  // Closing before the first list is nobody's unhandled rejection.
+  firstSync.promise.catch(() => undefined);
+
+  let held = store.create();
+  store.adopt(held);
+  let synced = false;
+  /** Whether the initial state is asked for as a stream (WatchList); not any more where a server has refused that. */
+  let streamsInitialState = client.streamsInitialState ?? false;
+  /** Streams in a row that ended before the initial state was complete. */
+  let incomplete = 0;
+  let endStream: ((reason: Error) => void) | undefined;
+  /** Asked for while a list is under way, whose first pages may be from before. */
+  let reloadAsked = false;
+  let contact = now();
+  /** The last resourceVersion seen; undefined when the collection must be listed (again). */
+  let position: string | undefined;
+  const items: Iterable<T> = { [Symbol.iterator]: () => held.values() };
+  const followed = { path, lastContact: () => contact };
+  client.followed?.add(followed);
+  const announce = announcing(log, { path, ...selection });
+  const running = run();
+
+  async function run(): Promise<void> {
+    let failures = 0;
+    /** Streams in a row that brought something and ended within a second. */
+    let brief = 0;
+    /** How often the server refused to watch from the present position. */
+    let refusals = 0;
+    while (!closing.signal.aborted) {
+      const { failure, progressed, lasted } = await attempt();
+      if (closing.signal.aborted) break;
+      if (failure instanceof Reload) continue;
+      if (failure) {
+        announce.failing(failure);
+        onFailure?.(failure);
+      }
+      refusals = position !== undefined && !progressed && isRefusal(failure) ? refusals + 1 : 0;
+      // A server restored from a backup refuses the old resourceVersion as lying in the future, for ever (Timeout, 504); and
+      // who may list but not watch gets at least a slow poll.
+      if ((failure && mustList(failure)) || refusals >= 5) {
+        position = undefined;
+        refusals = 0;
+      }
+      brief = progressed && !lasted ? brief + 1 : 0;
+      // Whatever ends each stream after its first event, a proxy for instance, must not set the pace; one such end is routine.
+      if (progressed && (!failure || isExpired(failure))) failures = Math.max(0, Math.min(brief - 1, 2));
+      else failures = progressed ? 1 : failures + 1;
+      if (failures > 0) await sleep(pauseAfter(failures, failure, random), closing.signal);
+    }
+  }
+
+  /** Lists if need be, then watches until the stream ends, and says whether the stream was of any use, and lasted. */
+  async function attempt(): Promise<{ failure?: Error; progressed: boolean; lasted: boolean }> {
+    const stream: Stream = { openedAt: undefined, heardAt: undefined, events: 0, complete: true };
+    const lasted = () => stream.openedAt !== undefined && now() - stream.openedAt >= 1_000;
+    const progressed = () => stream.complete && (stream.events > 0 || lasted());
+    try {
+      if (position === undefined && streamsInitialState && incomplete < mostIncomplete && (await followFromStart(stream))) {
+        if (progressed()) announce.watching();
+        return { progressed: progressed(), lasted: lasted() };
+      }
+      position ??= await relist();
+      incomplete = 0;
+      await follow(position, stream);
+      if (progressed()) announce.watching();
+      return { progressed: progressed(), lasted: lasted() };
+    } catch (error) {
+      return { failure: error instanceof Error ? error : new Error(String(error)), progressed: progressed(), lasted: lasted() };
+    }
+  }
+
+  async function relist(): Promise<string> {
+    let next = store.create();
+    reloadAsked = false;
+    const { resourceVersion } = await client.list<T>(path, selection, {
+      pageSize,
+      onBegin: () => {
+        next = store.create();
+      },
+      keep: (object) => keepIn(next, object),
+      signal: closing.signal,
+      timeoutMilliseconds: timings.answerWithin,
+      onContact: () => {
+        contact = now();
+      },
+      accept: metadataOnly ? partialMetadata('PartialObjectMetadataList') : undefined,
+    });
+    closing.signal.throwIfAborted();
+    if (reloadAsked) throw new Reload(`GET ${path}: everything is read again`);
+    // Anything else that answers in JSON must not pass for an empty collection.
+    if (resourceVersion === '') throw new ApiError(0, 'Unreadable', `GET ${path}: the answer is no list: it has no resourceVersion`);
+    replaceBy(next);
+    return resourceVersion;
+  }
+
+  function keepIn(next: Map<string, T>, object: T): T | undefined {
+    if (!object?.metadata?.name) throw new ApiError(0, 'Unreadable', `GET ${path}: the answer is no list: an object in it has no name`);
+    const kept = withoutManagedFields(keep ? keep(object) : object);
+    next.set(keyOf(kept), kept);
+    // Not a second reference to what the store has refused.
+    return next.has(keyOf(kept)) ? kept : undefined;
+  }
+
+  function replaceBy(next: Map<string, T>): void {
+    const before = held;
+    held = next;
+    store.adopt(next);
+    if (synced) {
+      tellDifferences(before, held);
+    } else {
+      synced = true;
+      tell({ type: 'synced', items });
+      firstSync.resolve();
+    }
+  }
+
+  function tellDifferences(before: ReadonlyMap<string, T>, after: ReadonlyMap<string, T>): void {
+    for (const [key, object] of before) if (!after.has(key)) tell({ type: 'deleted', object, items });
+    for (const [key, object] of after) {
+      const known = before.get(key);
+      if (!known) tell({ type: 'added', object, items });
+      else if (!sameVersion(known, object)) tell({ type: 'modified', object, items });
+    }
+  }
+
+  async function follow(resourceVersion: string, stream: Stream): Promise<void> {
+    for await (const event of openStream({ resourceVersion }, stream)) {
+      take(event);
+      stream.events += 1;
+      announce.watching();
+    }
+  }
+
+  /**
+   * Initial state and changes in one stream (WatchList, on by default since Kubernetes 1.34): one object at a time is in memory, however many
+   * and however large they are. False where the server does not offer it; nothing has changed then.
+   */
+  async function followFromStart(stream: Stream): Promise<boolean> {
+    stream.complete = false;
+    const next = store.create();
+    try {
+      for await (const event of openStream({ sendInitialEvents: true, resourceVersionMatch: 'NotOlderThan' }, stream)) {
+        if (stream.complete) {
+          take(event);
+          stream.events += 1;
+        } else if (endsInitialState(event)) {
+          stream.complete = true;
+          incomplete = 0;
+          replaceBy(next);
+          position = event.object.metadata.resourceVersion;
+        } else {
+          takeInitial(next, event);
+        }
+        if (stream.complete) announce.watching();
+      }
+    } catch (error) {
+      if (!stream.complete && isRefusedStream(error)) {
+        if (isNotOffered(error)) streamsInitialState = false;
+        stream.complete = true;
+        stream.openedAt = undefined;
+        log.debug({ path, err: error }, `${path}: the server does not stream its initial state; it is listed in pages`);
+        return false;
+      }
+      if (!stream.complete && !(error instanceof Reload)) incomplete += 1;
+      throw error;
+    }
+    if (stream.complete) return true;
+    incomplete += 1;
+    throw new ApiError(0, 'Unreachable', `watch of ${path}: the stream ended before the initial state was complete`);
+  }
+
+  /** What changes meanwhile may come before the initial state is complete. */
+  function takeInitial(next: Map<string, T>, { type, object }: WatchEvent<T>): void {
+    if (type === 'BOOKMARK') return;
+    if (type === 'DELETED') next.delete(keyOf(object));
+    else keepIn(next, object);
+  }
+
+  async function* openStream(start: Query, stream: Stream): AsyncGenerator<WatchEvent<T>> {
+    const ending = new AbortController();
+    endStream = (reason) => ending.abort(reason);
+    const signal = AbortSignal.any([closing.signal, ending.signal]);
+    // Servers give a watch 30 to 60 minutes; shorter and uneven spreads the watchers over the API servers.
+    const timeoutSeconds = Math.round(300 + random() * 300);
+    const query = { ...selection, ...start, allowWatchBookmarks: true, timeoutSeconds };
+    const accept = metadataOnly ? partialMetadata('PartialObjectMetadata') : undefined;
+    const onContact = () => {
+      contact = now();
+      stream.heardAt = contact;
+      stream.openedAt ??= contact;
+    };
+    void abortWhenSilent(stream, ending);
+    try {
+      yield* client.watch<T>(path, query, signal, { accept, onContact, timeoutMilliseconds: timings.answerWithin });
+    } finally {
+      endStream = undefined;
+      ending.abort();
+    }
+  }
+
+  async function abortWhenSilent(stream: Stream, ending: AbortController): Promise<void> {
+    const startedAt = now();
+    while (!ending.signal.aborted) {
+      // A clock that was set back starts the wait anew; it must not make it a day long.
+      stream.heardAt = Math.min(now(), stream.heardAt ?? startedAt);
+      const silence = now() - stream.heardAt;
+      const most = stream.complete ? timings.stallAfter : Math.min(timings.stallAfter, timings.initialStallAfter);
+      if (silence < most) await sleep(most - silence, ending.signal);
+      else ending.abort(new Silence(`watch of ${path}: silent for ${Math.round(silence / 1_000)} s, connecting anew`));
+    }
+  }
+
+  function take({ type, object }: WatchEvent<T>): void {
+    const resourceVersion = object?.metadata?.resourceVersion;
+    if (type !== 'BOOKMARK') {
+      if (!object?.metadata?.name) throw new ApiError(0, 'Unreadable', `watch of ${path}: a ${type} event without an object`);
+      hold(type, withoutManagedFields(keep ? keep(object) : object));
+    }
+    if (resourceVersion) position = resourceVersion;
+  }
+
+  function hold(type: 'ADDED' | 'MODIFIED' | 'DELETED', object: T): void {
+    const key = keyOf(object);
+    const known = held.get(key);
+    if (type === 'DELETED') {
+      if (held.delete(key)) tell({ type: 'deleted', object, items });
+      return;
+    }
+    held.set(key, object);
+    if (!held.has(key)) {
+      if (known) tell({ type: 'deleted', object: known, items });
+      return;
+    }
+    if (!known) tell({ type: 'added', object, items });
+    else if (!sameVersion(known, object)) tell({ type: 'modified', object, items });
+  }
+
+  function tell(change: Change<T>): void {
+    if (closing.signal.aborted) return;
+    const blame = (err: unknown) => log.error({ err, path, change: change.type }, 'a listener failed; the watch goes on');
+    try {
+      // An async function is a fine listener for the compiler; its rejection would end the process.
+      const result: unknown = onChange?.(change);
+      if (result instanceof Promise) result.catch(blame);
+    } catch (err) {
+      blame(err);
+    }
+  }
+
+  return {
+    get synced() {
+      return synced;
+    },
+    get size() {
+      return held.size;
+    },
+    whenSynced: () => firstSync.promise,
+    get: (namespace, name) => held.get(`${namespace ?? ''}/${name}`),
+    items: () => items,
+    lastContact: () => contact,
+    reload() {
+      position = undefined;
+      reloadAsked = true;
+      endStream?.(new Reload(`watch of ${path}: everything is read again`));
+    },
+    async close() {
+      closing.abort();
+      client.followed?.delete(followed);
+      firstSync.reject(new Error(`the watch of ${path} was closed before its first list`));
+      await running;
+    },
+  };
+}
+
+/** What one watch has shown so far; times in epoch milliseconds. */
+type Stream = {
+  openedAt: number | undefined;
+  heardAt: number | undefined;
+  events: number;
+  /** Whether the initial state is known. */
+  complete: boolean;
+};
+
+/** After so many streams in a row that brought no complete initial state, it is listed in pages once. */
+const mostIncomplete = 2;
+
+/** Ends a stream on purpose. */
+class Reload extends Error {
+  override readonly name = 'Reload';
+}
+
+function endsInitialState<T extends KubeObject>({ type, object }: WatchEvent<T>): boolean {
+  return type === 'BOOKMARK' && object?.metadata?.annotations?.['k8s.io/initial-events-end'] === 'true';
+}
+
+/**
+ * Servers without WatchList answer 422 to `sendInitialEvents`, older ones to `resourceVersionMatch` of a watch (apimachinery
+ * pkg/apis/meta/internalversion/validation). What a request without them would be answered too says nothing about it.
+ */
+function isNotOffered(error: unknown): boolean {
+  return error instanceof ApiError && (error.status === 422 || error.status === 400);
+}
+
+/**
+ * Also an API server that knows the request and cannot carry it out: with an etcd before 3.4.31 or 3.5.13, or before it has asked etcd, it sends
+ * an error of 500, "the required storage feature RequestWatchProgress is disabled" (apiserver pkg/storage/cacher). A list is answered then.
+ */
+function isRefusedStream(error: unknown): boolean {
+  return isNotOffered(error) || (error instanceof ApiError && error.status === 500);
+}
+
+class Silence extends Error {
+  override readonly name = 'Silence';
+}
+
+const defaultTimings: ReflectorTimings = {
+  now: Date.now,
+  random: Math.random,
+  sleep: (milliseconds, signal) => timeout(milliseconds, undefined, { signal }).catch(() => undefined),
+  stallAfter: 300_000,
+  answerWithin: undefined,
+  // A server that knows nothing of initial events and does not say so would never complete them.
+  initialStallAfter: 30_000,
+};
+
+/** The server answers 406 to the kind of one object for a list, and the other way round; no plain JSON is accepted instead. */
+function partialMetadata(kind: 'PartialObjectMetadata' | 'PartialObjectMetadataList'): string {
+  return `application/json;as=${kind};g=meta.k8s.io;v=v1`;
+}
+
+function keyOf({ metadata }: KubeObject): string {
+  return `${metadata.namespace ?? ''}/${metadata.name}`;
+}
+
+/** The least that `keep` must keep. */
+export function identityOf({ metadata: { name, namespace, uid, resourceVersion } }: KubeObject): KubeObject['metadata'] {
+  return {
+    name,
+    ...(namespace !== undefined && { namespace }),
+    ...(uid !== undefined && { uid }),
+    ...(resourceVersion !== undefined && { resourceVersion }),
+  };
+}
+
+/** About how many bytes of memory the identity takes, with the key by which the object is held. */
+export function identitySize({ name, namespace = '', uid = '', resourceVersion = '' }: KubeObject['metadata']): number {
+  return 2 * (name.length + namespace.length) + uid.length + resourceVersion.length;
+}
+
+/** False where an object has no resourceVersion. */
+export function sameVersion({ metadata: one }: KubeObject, { metadata: other }: KubeObject): boolean {
+  return one.resourceVersion !== undefined && one.resourceVersion === other.resourceVersion && one.uid === other.uid;
+}
+
+/** They are often the larger half of an object, and nothing here reads them. */
+function withoutManagedFields<T extends KubeObject>(object: T): T {
+  if (!('managedFields' in object.metadata)) return object;
+  const { managedFields: _dropped, ...metadata } = object.metadata;
+  return { ...object, metadata };
+}
+
+function isExpired(failure: Error): boolean {
+  return failure instanceof ApiError && failure.status === 410;
+}
+
+/** An answer that could be about the resourceVersion; not one about the credential or the server's load. */
+function isRefusal(failure: Error | undefined): boolean {
+  return failure instanceof ApiError && failure.status > 0 && failure.status !== 401 && failure.status !== 429;
+}
+
+/** What cannot be read in a watch would come again at each resume; a list goes past it. Nobody foresaw it: what is no ApiError. */
+function mustList(failure: Error): boolean {
+  if (failure instanceof ApiError) return isExpired(failure) || failure.reason === 'Unreadable';
+  return !(failure instanceof Silence);
+}
+
+/** Milliseconds: between half of and the whole of 0.4 s, doubled with each failure in a row up to 10 s, since requests wait for what is read here; at least what the server asked for. */
+function pauseAfter(failures: number, failure: Error | undefined, random: () => number): number {
+  const ceiling = Math.min(10_000, 400 * 2 ** (failures - 1));
+  const asked = failure instanceof ApiError ? (failure.retryAfterSeconds ?? 0) * 1_000 : 0;
+  return Math.max(ceiling / 2 + (random() * ceiling) / 2, Math.min(asked, 300_000));
+}
+
+type Place = { readonly path: string; readonly labelSelector?: string | undefined; readonly fieldSelector?: string | undefined };
+
+/** Says what changes and is silent about what lasts: one line for the first of equal failures in a row, one for the recovery. */
+function announcing(log: Log, place: Place): { watching(): void; failing(failure: Error): void } {
+  let state = 'watching';
+  return {
+    watching() {
+      if (state !== 'watching') log.info(place, `watching ${place.path} again`);
+      state = 'watching';
+    },
+    failing(err) {
+      const before = state;
+      // The server forgets old resourceVersions every few minutes: routine, and no change of state.
+      if (!isExpired(err)) state = err instanceof ApiError ? `${err.status} ${err.reason}` : err.name;
+      if (state === before) log.debug({ ...place, err }, err.message);
+      else log.warn({ ...place, err }, explained(err, place));
+    },
+  };
+}
+
+function explained(failure: Error, { path, fieldSelector }: Place): string {
+  if (!(failure instanceof ApiError)) return failure.message;
+  if (failure.status === 404) return `${failure.message}; the API server does not serve ${path}: is this API installed?`;
+  const name = /(?:^|,)metadata\.name=([^,]+)/.exec(fieldSelector ?? '')?.[1];
+  return explainRefusal(failure, neededRole({ path, name, verbs: ['list', 'watch'] }));
+}

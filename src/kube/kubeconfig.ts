@@ -1,0 +1,224 @@
+import { readFile } from 'node:fs/promises';
+import { delimiter, dirname, join, resolve } from 'node:path';
+import type { Cluster, Context, KubeConfig, User } from '@kubernetes/client-node';
+import { parse } from 'yaml';
+
+/** A kubeconfig that cannot be used. The message is one line that names the file and the fix. */
+export class KubeconfigError extends Error {
+  override readonly name = 'KubeconfigError';
+}
+
+/** The environment variables that say where a cluster is; `process.env` fits. */
+export type KubeEnvironment = {
+  readonly KUBECONFIG?: string | undefined;
+  readonly HOME?: string | undefined;
+  readonly KUBERNETES_SERVICE_HOST?: string | undefined;
+  readonly KUBERNETES_SERVICE_PORT?: string | undefined;
+};
+
+export type KubeConfigChoice = {
+  /** The one kubeconfig to read; without it KUBECONFIG, then ~/.kube/config, then the pod's service account. */
+  readonly file?: string | undefined;
+  /** The context to use instead of the file's current one. */
+  readonly context?: string | undefined;
+  readonly env: KubeEnvironment;
+  /** Where the kubelet mounts a pod's token, CA and namespace. */
+  readonly serviceAccountFolder?: string | undefined;
+};
+
+type Places = Pick<KubeConfig, 'clusters' | 'users' | 'contexts'> & {
+  readonly currentContext?: string | undefined;
+  readonly where: string;
+};
+
+/**
+ * The cluster to talk to and the identity to use, with a context chosen that leads to a server.
+ * The order of places is client-node's, but where that falls back to http://localhost:8080, this throws.
+ * @throws KubeconfigError
+ */
+export async function loadKubeConfig(choice: KubeConfigChoice): Promise<KubeConfig> {
+  // Half a second to import, and most commands never need a cluster.
+  const { KubeConfig } = await import('./kube-config-class.ts');
+  const places = await findPlaces(choice, () => new KubeConfig());
+  const kubeConfig = new KubeConfig();
+  kubeConfig.loadFromOptions({ ...places, currentContext: chooseContext(places, choice.context) });
+  return kubeConfig;
+}
+
+async function findPlaces(choice: KubeConfigChoice, blank: () => KubeConfig): Promise<Places> {
+  const { file, env, serviceAccountFolder = '/var/run/secrets/kubernetes.io/serviceaccount' } = choice;
+  if (file !== undefined) return fromFile(file, blank);
+
+  const listed = (env.KUBECONFIG ?? '').split(delimiter).filter((name) => name !== '');
+  if (listed.length > 0) return fromFiles(listed, blank);
+
+  const inPod = (await textOf(join(serviceAccountFolder, 'token'))) !== undefined;
+  const home = env.HOME ? join(env.HOME, '.kube', 'config') : undefined;
+  if (home !== undefined && (await textOf(home, { closed: inPod ? 'passed over' : 'refused' })) !== undefined) return fromFile(home, blank);
+
+  if (inPod) return fromServiceAccount(serviceAccountFolder, env);
+
+  throw new KubeconfigError(
+    `no cluster is configured: there is no ${home ?? '~/.kube/config'} and no service account token; pass --kubeconfig FILE or set KUBECONFIG`,
+  );
+}
+
+/** As kubectl reads a list: files that do not exist are passed over, and of two entries with one name the first counts. */
+async function fromFiles(files: readonly string[], blank: () => KubeConfig): Promise<Places> {
+  const found: Places[] = [];
+  for (const file of files) {
+    if ((await textOf(file)) !== undefined) found.push(await fromFile(file, blank));
+  }
+  if (found.length === 0) {
+    throw new KubeconfigError(`KUBECONFIG names ${files.join(', ')}, which does not exist: correct the variable or unset it`);
+  }
+  return {
+    where: found.map((each) => each.where).join(', '),
+    clusters: firstOfEachName(found.flatMap((each) => each.clusters)),
+    users: firstOfEachName(found.flatMap((each) => each.users)),
+    contexts: firstOfEachName(found.flatMap((each) => each.contexts)),
+    currentContext: found.find((each) => each.currentContext)?.currentContext,
+  };
+}
+
+function firstOfEachName<Entry extends { readonly name: string }>(entries: readonly Entry[]): Entry[] {
+  const byName = new Map<string, Entry>();
+  for (const entry of entries) if (!byName.has(entry.name)) byName.set(entry.name, entry);
+  return [...byName.values()];
+}
+
+async function fromFile(file: string, blank: () => KubeConfig): Promise<Places> {
+  const text = await textOf(file);
+  if (text === undefined)
+    throw new KubeconfigError(`kubeconfig ${file} does not exist: correct --kubeconfig, REGKEEPER_KUBECONFIG or KUBECONFIG`);
+  const written = parseMapping(file, text);
+  const tokenFiles = takeTokenFiles(written);
+
+  const kubeConfig = blank();
+  try {
+    kubeConfig.loadFromString(JSON.stringify(written));
+  } catch (error) {
+    throw new KubeconfigError(`kubeconfig ${file} is not usable: ${firstLine(error)}`);
+  }
+  const folder = dirname(resolve(file));
+  kubeConfig.makePathsAbsolute(folder);
+  return {
+    where: `kubeconfig ${file}`,
+    clusters: kubeConfig.clusters,
+    users: kubeConfig.users.map((user) => withTokenFile(user, folder, tokenFiles.get(user.name))),
+    contexts: kubeConfig.contexts,
+    currentContext: kubeConfig.currentContext,
+  };
+}
+
+type WrittenUser = { name?: unknown; user?: Record<string, unknown> | null };
+
+function parseMapping(file: string, text: string): Record<string, unknown> {
+  let written: unknown;
+  try {
+    written = parse(text, { prettyErrors: false });
+  } catch (error) {
+    throw new KubeconfigError(`kubeconfig ${file} is not YAML: ${firstLine(error)}`);
+  }
+  if (typeof written !== 'object' || written === null || Array.isArray(written)) {
+    throw new KubeconfigError(`kubeconfig ${file} is not a kubeconfig: expected a mapping with clusters, users and contexts`);
+  }
+  return written as Record<string, unknown>;
+}
+
+/**
+ * Removes the token files from the users, because client-node overlooks `tokenFile`, the name Kubernetes gives the field,
+ * and reads its own `token-file` only once, although such files are rotated.
+ */
+function takeTokenFiles(written: Record<string, unknown>): Map<unknown, string> {
+  const tokenFiles = new Map<unknown, string>();
+  for (const entry of Array.isArray(written.users) ? (written.users as (WrittenUser | null)[]) : []) {
+    const user = entry?.user;
+    const tokenFile = user?.tokenFile ?? user?.['token-file'];
+    if (!user || typeof tokenFile !== 'string') continue;
+    tokenFiles.set(entry.name, tokenFile);
+    delete user.tokenFile;
+    delete user['token-file'];
+  }
+  return tokenFiles;
+}
+
+/** A token that stands in the file itself loses against a token file, as in client-go. */
+function withTokenFile(user: User, folder: string, tokenFile: string | undefined): User {
+  if (tokenFile === undefined) return user;
+  const { token: _loses, ...others } = user;
+  return { ...others, authProvider: { name: 'tokenFile', config: { tokenFile: resolve(folder, tokenFile) } } };
+}
+
+async function fromServiceAccount(folder: string, env: KubeEnvironment): Promise<Places> {
+  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = env;
+  if (!host || !port) {
+    throw new KubeconfigError(
+      `${folder} holds a service account token, but KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: set them or pass --kubeconfig FILE`,
+    );
+  }
+  const namespace = (await textOf(join(folder, 'namespace')))?.trim();
+  const context: Context = { name: 'service-account', cluster: 'in-cluster', user: 'service-account', ...(namespace && { namespace }) };
+  const cluster: Cluster = {
+    name: 'in-cluster',
+    server: `https://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    caFile: join(folder, 'ca.crt'),
+    skipTLSVerify: false,
+  };
+  return {
+    where: `service account in ${folder}`,
+    clusters: [cluster],
+    users: [withTokenFile({ name: 'service-account' }, folder, 'token')],
+    contexts: [context],
+    currentContext: context.name,
+  };
+}
+
+/** The name of a context whose cluster and user exist and whose server can be spoken to. */
+function chooseContext({ where, clusters, users, contexts, currentContext }: Places, wanted: string | undefined): string {
+  const name = wanted ?? currentContext;
+  const known = contexts.map((each) => each.name).join(', ') || 'none';
+  if (!name) throw new KubeconfigError(`${where} sets no current-context: choose one with --context (there are: ${known})`);
+  const context = contexts.find((each) => each.name === name);
+  if (!context) throw new KubeconfigError(`${where} has no context "${name}": choose another with --context (there are: ${known})`);
+
+  const cluster = clusters.find((each) => each.name === context.cluster);
+  if (!cluster) throw new KubeconfigError(`${where}: context "${name}" names the cluster "${context.cluster}", which is missing: add it`);
+  if (context.user && !users.some((each) => each.name === context.user)) {
+    throw new KubeconfigError(`${where}: context "${name}" names the user "${context.user}", which is missing: add it`);
+  }
+  checkServer(where, cluster);
+  return name;
+}
+
+function checkServer(where: string, cluster: Cluster): void {
+  const scheme = URL.canParse(cluster.server) ? new URL(cluster.server).protocol : undefined;
+  if (scheme !== 'https:' && scheme !== 'http:') {
+    throw new KubeconfigError(`${where}: cluster "${cluster.name}" has the server "${cluster.server}": write it as https://host:port`);
+  }
+  // client-node refuses this too, but only at each request.
+  if (scheme === 'http:' && !cluster.skipTLSVerify) {
+    throw new KubeconfigError(
+      `${where}: cluster "${cluster.name}" has the unencrypted server ${cluster.server}: use https, or set insecure-skip-tls-verify: true`,
+    );
+  }
+}
+
+/**
+ * The file's text, or undefined where there is no such file. One that this user may not read is passed over where nobody named it: OpenShift
+ * runs a container as a user of its own choosing, who may not enter the home folder that the image was made with.
+ */
+async function textOf(file: string, { closed = 'refused' }: { closed?: 'refused' | 'passed over' } = {}): Promise<string | undefined> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    if (code === 'EACCES' && closed === 'passed over') return undefined;
+    throw new KubeconfigError(`${file} cannot be read (${code}): correct the path or its permissions`);
+  }
+}
+
+function firstLine(error: unknown): string {
+  return String(error instanceof Error ? error.message : error).split('\n', 1)[0] ?? '';
+}

@@ -1,0 +1,325 @@
+/**
+ * Which replica writes what all of them need written, by a Lease: who holds it renews it, and whoever has seen it unchanged for as long as it
+ * lasts takes it. That keeps replicas from writing in turn; that a wrong leader harms nothing is the matter of what is written, which is
+ * compare-and-swap or always the same. Nothing depends on what time it is: two machines' clocks are never compared.
+ */
+import { randomBytes } from 'node:crypto';
+import { hostname, uptime } from 'node:os';
+import { type ApiClient, ApiError, type ApiRequest, type KubeObject, type Log } from './api-client.ts';
+import { messageOf } from './explain-api-error.ts';
+import { onTimer, type Schedule } from './reconcile-loop.ts';
+
+export type Leadership = {
+  /** Whether this replica leads at this moment. */
+  leads(): boolean;
+  /** Calls `listener` when that has changed; returns what takes the listener away. */
+  onChange(listener: () => void): () => void;
+};
+
+export type Leader = Leadership & {
+  /** Leads and stands no more from now on; resolves when the Lease is free for the next, or cannot be freed. */
+  release(): Promise<void>;
+};
+
+export type LeaderOptions = {
+  readonly client: ApiClient;
+  /** Of the Lease. */
+  readonly namespace: string;
+  readonly name: string;
+  /** Whether this replica can do a leader's work. One that cannot does not stand, and hands over when that lasts. Asked again and again. */
+  readonly able: () => boolean;
+  readonly log: Log;
+  /** No other replica's, nor an earlier run's of this one. */
+  readonly identity?: string | undefined;
+  /** Milliseconds that only ever go forward. */
+  readonly clock?: (() => number) | undefined;
+  /** For people who read the Lease. */
+  readonly now?: (() => Date) | undefined;
+  /** At least 0, below 1. */
+  readonly random?: (() => number) | undefined;
+  readonly schedule?: Schedule | undefined;
+};
+
+// As client-go has them. What separates the first two is for clocks that go at different speeds.
+/** Who has seen a Lease unchanged for so long takes it. */
+const DURATION = 15_000;
+/** Who has not renewed its Lease for so long leads no more. */
+const DEADLINE = 10_000;
+
+const RENEW_AFTER = 4_000;
+const LOOK_AFTER = 2_000;
+/** The deadline leaves room for a second try. */
+const RETRY_AFTER = 1_000;
+/** Once it was told that a right is missing. */
+const LOOK_AFTER_REFUSAL = 10_000;
+/** Added by chance to each of these, so that replicas do not keep step. */
+const JITTER = 1_000;
+const ANSWER_WITHIN = 3_000;
+const TICK = 250;
+/** How long a leader may be unable before it hands over. */
+const UNABLE_FOR = 15_000;
+/** Longer than any release of ours asks for; what a hand wrote must not keep everybody waiting for ever. */
+const LONGEST_DURATION = 30_000;
+/** What a Lease lasts that its holder gave back, as client-go writes it. One whose holder a hand took out lasts longer: that holder does not know yet. */
+const RELEASED_SECONDS = 1;
+/** An API server that has just started refuses everybody for a second or two, until it has read the roles. */
+const REFUSALS = 3;
+/** The API server keeps an int32. */
+const MOST_TRANSITIONS = 2 ** 31 - 1;
+
+type LeaseSpec = {
+  readonly holderIdentity?: string | null;
+  readonly leaseDurationSeconds?: number | null;
+  /** RFC 3339 with microseconds, as the next. */
+  readonly acquireTime?: string | null;
+  readonly renewTime?: string | null;
+  readonly leaseTransitions?: number | null;
+};
+
+export type Lease = KubeObject & { readonly spec?: LeaseSpec | null };
+
+export function standForLeader(options: LeaderOptions): Leader {
+  const { client, namespace, name, able, log, clock = machineClock, now = () => new Date(), random = Math.random } = options;
+  const { identity = `${hostname()}_${randomBytes(4).toString('hex')}`, schedule = onTimer } = options;
+  const lease = `Lease ${namespace}/${name}`;
+  const collection = `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`;
+  const place = `${collection}/${name}`;
+  const listeners = new Set<() => void>();
+  const closing = new AbortController();
+
+  /** By our clock: from when the Lease is as it was seen last, and how long it then lasts without its holder. */
+  let seen: { readonly version: string; readonly at: number; readonly lasts: number } | undefined;
+  let leadsUntil = Number.NEGATIVE_INFINITY;
+  let toldLeading = false;
+  let toldHolder: string | undefined;
+  let unableSince: number | undefined;
+  let lookDue = Number.NEGATIVE_INFINITY;
+  let looking: Promise<void> | undefined;
+  let released: Promise<void> | undefined;
+  let trouble: string | undefined;
+  let refusals = 0;
+  let cancel = () => {};
+  tick();
+
+  function leads(): boolean {
+    return released === undefined && clock() < leadsUntil;
+  }
+
+  function tick(): void {
+    cancel = schedule(tick, TICK);
+    if (able()) {
+      if (unableSince !== undefined) lookDue = clock();
+      unableSince = undefined;
+    } else unableSince ??= clock();
+    tellLeading(`the ${lease} could not be renewed for ${DEADLINE / 1_000} seconds`);
+    if (looking === undefined && clock() >= lookDue) looking = lookAndTell();
+  }
+
+  async function lookAndTell(): Promise<void> {
+    try {
+      await look();
+      if (trouble !== undefined) log.info({}, `the ${lease} can be had again`);
+      trouble = undefined;
+      refusals = 0;
+      lookDue = clock() + (leads() ? RENEW_AFTER : LOOK_AFTER) + random() * JITTER;
+    } catch (error) {
+      if (released === undefined) tellTrouble(error);
+      lookDue = clock() + (leads() ? RETRY_AFTER : refusals >= REFUSALS ? LOOK_AFTER_REFUSAL : LOOK_AFTER) + random() * JITTER;
+    }
+    looking = undefined;
+  }
+
+  async function look(): Promise<void> {
+    for (let round = 1; ; round += 1) {
+      const found = await read(closing.signal);
+      if (found) observe(found);
+      if (!stands()) return found && handOver(found);
+      try {
+        if (mayTake(found)) return await take(found);
+        return found ? undefined : await putBack();
+      } catch (error) {
+        if (!isLostRace(error) || round >= 2) throw error;
+      }
+    }
+  }
+
+  async function read(signal?: AbortSignal): Promise<Lease | undefined> {
+    try {
+      return await ask({ method: 'GET', path: place, signal });
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) return undefined;
+      throw error;
+    }
+  }
+
+  function observe(found: Lease): void {
+    const version = `${found.metadata.uid} ${found.metadata.resourceVersion}`;
+    // From when the answer is here, not from when it was asked for: whoever renewed did so before.
+    if (version !== seen?.version) seen = { version, at: clock(), lasts: lastingOf(found) };
+    const holder = holderOf(found);
+    if (holder === '' || holder === identity) return;
+    if (holder !== toldHolder) log.info({ lease }, `another replica leads: ${holder}`);
+    toldHolder = holder;
+    leadsUntil = Number.NEGATIVE_INFINITY;
+    tellLeading(`the ${lease} has another holder, ${holder}`);
+  }
+
+  function stands(): boolean {
+    return unableSince === undefined || (leads() && clock() - unableSince < UNABLE_FOR);
+  }
+
+  function mayTake(found: Lease | undefined): boolean {
+    if (leads() || seen === undefined) return true;
+    return found !== undefined && (holderOf(found) === identity || clock() - seen.at >= seen.lasts);
+  }
+
+  async function take(found: Lease | undefined): Promise<void> {
+    const sent = clock();
+    const spec = specOf(found?.spec ?? {});
+    const taken =
+      found === undefined
+        ? await ask({ method: 'POST', path: collection, signal: closing.signal, body: newLease(spec) })
+        : // The resourceVersion that came with it makes this a compare-and-swap; with the uid a Lease deleted meanwhile is not made anew.
+          await ask({ method: 'PUT', path: place, signal: closing.signal, body: { ...found, spec } });
+    observe(taken);
+    // From when it was asked for: whoever sees it saw it later.
+    leadsUntil = sent + DEADLINE;
+    tellLeading();
+  }
+
+  /**
+   * A Lease that somebody deleted: whoever leads does not know yet, and since when it is gone nobody can say. It is made without a holder, and
+   * lasts as if it had one.
+   */
+  async function putBack(): Promise<void> {
+    const spec = { holderIdentity: '', leaseDurationSeconds: DURATION / 1_000, renewTime: microTime(now()) };
+    observe(await ask({ method: 'POST', path: collection, signal: closing.signal, body: newLease(spec) }));
+  }
+
+  function specOf({ holderIdentity, acquireTime, leaseTransitions, ...others }: LeaseSpec): LeaseSpec {
+    const mine = holderIdentity === identity;
+    const transitions = Math.min(leaseTransitions ?? -1, MOST_TRANSITIONS - 1);
+    return {
+      ...others,
+      holderIdentity: identity,
+      leaseDurationSeconds: DURATION / 1_000,
+      acquireTime: (mine && acquireTime) || microTime(now()),
+      renewTime: microTime(now()),
+      leaseTransitions: mine ? (leaseTransitions ?? 0) : transitions + 1,
+    };
+  }
+
+  function newLease(spec: LeaseSpec): Lease {
+    const labels = { 'app.kubernetes.io/name': 'regkeeper' };
+    return { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name, namespace, labels }, spec };
+  }
+
+  async function handOver(found: Lease): Promise<void> {
+    if (holderOf(found) !== identity) return;
+    leadsUntil = Number.NEGATIVE_INFINITY;
+    tellLeading(`this replica has not been ready for ${UNABLE_FOR / 1_000} seconds`);
+    await free(found);
+  }
+
+  async function free(found: Lease): Promise<void> {
+    const spec = { ...found.spec, holderIdentity: '', leaseDurationSeconds: RELEASED_SECONDS, renewTime: microTime(now()) };
+    observe(await ask({ method: 'PUT', path: place, body: { ...found, spec } }));
+    log.info({ lease }, `the ${lease} is free for another replica`);
+  }
+
+  async function freeAtLast(): Promise<void> {
+    // What is under way may have arrived all the same: the next read tells.
+    await looking;
+    for (let round = 1; ; round += 1) {
+      try {
+        const found = await read();
+        if (found && holderOf(found) === identity) await free(found);
+        return;
+      } catch (error) {
+        if (isLostRace(error) && round < 3) continue;
+        const fields = { err: error, lease };
+        if (seen)
+          log.warn(
+            fields,
+            `the ${lease} could not be looked at or freed; if it is held, another replica takes it over after ${DURATION / 1_000} seconds`,
+          );
+        return;
+      }
+    }
+  }
+
+  async function ask(request: ApiRequest): Promise<Lease> {
+    const answer = await client.request<Lease | undefined>({ ...request, timeoutMilliseconds: ANSWER_WITHIN });
+    if (typeof answer?.metadata?.resourceVersion === 'string') return answer;
+    throw new ApiError(0, 'Unreadable', `${request.method} ${request.path}: the answer is no Lease`);
+  }
+
+  /** `lost` is the reason, should this be the moment at which it is noticed that this replica leads no more. */
+  function tellLeading(lost = ''): void {
+    if (leads() === toldLeading) return;
+    toldLeading = !toldLeading;
+    if (toldLeading) toldHolder = undefined;
+    if (toldLeading) log.info({ lease, identity }, 'leading');
+    else log[released ? 'info' : 'warn']({ lease, identity }, `not leading any more: ${lost}`);
+    for (const listener of [...listeners]) listener();
+  }
+
+  function tellTrouble(error: unknown): void {
+    const message = messageOf(error);
+    const { status, reason } = error instanceof ApiError ? error : { status: 0, reason: message };
+    const isRefused = status === 403 && !message.includes('is being terminated');
+    refusals = isRefused ? refusals + 1 : 0;
+    if (reason === trouble || (isRefused && refusals < REFUSALS)) return;
+    trouble = reason;
+    const means = `the ${lease} cannot be had, so this replica does not lead, and registers and repairs nothing`;
+    if (isRefused) {
+      log.error(
+        { err: error, lease },
+        `${means}: a Role in the namespace ${namespace} must grant apiGroups ["coordination.k8s.io"], resources ["leases"], ` +
+          `verbs ["create"], and verbs ["get", "update"] with resourceNames ["${name}"] (${message})`,
+      );
+    } else if (leads()) log.warn({ err: error, lease }, `the ${lease} could not be renewed: ${message}; trying again`);
+    else log[status === 404 ? 'error' : 'warn']({ err: error, lease }, `${means}: ${message}; trying again`);
+  }
+
+  return {
+    leads,
+    onChange(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    release() {
+      if (released) return released;
+      cancel();
+      closing.abort();
+      released = freeAtLast();
+      tellLeading('this replica ends');
+      return released;
+    },
+  };
+}
+
+/** Goes on while a machine sleeps, other than Node's timers and `performance.now()`: it must not wake up as the leader that it was. */
+function machineClock(): number {
+  return uptime() * 1_000;
+}
+
+function holderOf({ spec }: Lease): string {
+  return spec?.holderIdentity ?? '';
+}
+
+function lastingOf(found: Lease): number {
+  const seconds = found.spec?.leaseDurationSeconds ?? 0;
+  if (holderOf(found) === '' && seconds === RELEASED_SECONDS) return 0;
+  return Math.max(DURATION, Math.min(seconds * 1_000, LONGEST_DURATION));
+}
+
+/** The API server takes microseconds with all their digits only. */
+function microTime(time: Date): string {
+  return time.toISOString().replace('Z', '000Z');
+}
+
+/** 409: it changed, or it is there by now; 404: it was deleted after it had been read. */
+function isLostRace(error: unknown): boolean {
+  return error instanceof ApiError && (error.status === 409 || error.status === 404);
+}

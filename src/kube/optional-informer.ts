@@ -1,0 +1,82 @@
+/** Collections of APIs that a cluster may have or not, come later, or lose. */
+import type { KubeObject } from './api-client.ts';
+import { messageOf } from './explain-api-error.ts';
+import { type Reflector, type ReflectorOptions, watchCollection } from './informer.ts';
+import { type Checks, keepChecking, type Schedule } from './reconcile-loop.ts';
+
+export type ServedOptions<T extends KubeObject> = Omit<ReflectorOptions<T>, 'path'> & {
+  /** `group/version`. */
+  readonly groupVersion: string;
+  readonly plural: string;
+  /** Within it, where only one namespace matters. */
+  readonly namespace?: string | undefined;
+  /** The API is there, or is not any more; also told by `onChange`, but for an API without objects. */
+  readonly onServed?: ((served: boolean) => void) | undefined;
+  readonly schedule?: Schedule | undefined;
+};
+
+export type ServedCollection<T extends KubeObject> = {
+  /** `asking`: nobody knows yet whether the API is there. `unread`: it is, and its first list is not complete. */
+  state(): 'asking' | 'absent' | 'unread' | 'read';
+  get(namespace: string | undefined, name: string): T | undefined;
+  /** Reads everything again, where there is something to read. */
+  reload(): void;
+  close(): Promise<void>;
+};
+
+/**
+ * Follows a collection where the API server serves it, and asks again each minute whether it does: an operator may install the API later.
+ * Where it is gone, so are its objects; where only the server behind it does not answer (an aggregated API), what was read last holds.
+ */
+export function watchWhereServed<T extends KubeObject>(options: ServedOptions<T>): ServedCollection<T> {
+  const { client, log, groupVersion, plural, namespace, store, onServed, schedule } = options;
+  const path = `/apis/${groupVersion}/${namespace === undefined ? '' : `namespaces/${namespace}/`}${plural}`;
+  let served: boolean | undefined;
+  let watch: Reflector<T> | undefined;
+  let lastFailure: string | undefined;
+  let closed = false;
+
+  const checks: Checks = keepChecking({
+    check: async () => {
+      const now = await client.hasResource(groupVersion, plural);
+      lastFailure = undefined;
+      if (closed || now === served) return;
+      served = now;
+      if (now) watch = watchCollection({ ...options, path });
+      else await forget();
+      onServed?.(now);
+    },
+    onFailure: (err) => {
+      const message = messageOf(err);
+      if (message !== lastFailure) log.warn({ err }, `whether the cluster has ${plural} of ${groupVersion} cannot be told: ${message}`);
+      lastFailure = message;
+    },
+    everyMilliseconds: 60_000,
+    apartMilliseconds: 500,
+    schedule,
+  });
+  checks.soon();
+
+  async function forget(): Promise<void> {
+    const ended = watch;
+    watch = undefined;
+    await ended?.close();
+    // The store would keep the objects that were read last, and count them.
+    if (ended && store) store.adopt(store.create());
+  }
+
+  return {
+    state() {
+      if (served === undefined) return 'asking';
+      if (!watch) return 'absent';
+      return watch.synced ? 'read' : 'unread';
+    },
+    get: (inNamespace, name) => watch?.get(inNamespace, name),
+    reload: () => watch?.reload(),
+    async close() {
+      closed = true;
+      checks.close();
+      await forget();
+    },
+  };
+}

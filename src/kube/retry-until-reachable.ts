@@ -1,0 +1,73 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { ApiError, type Log } from './api-client.ts';
+import { explainRefusal } from './explain-api-error.ts';
+
+export type Patience = {
+  readonly log: Log;
+  /** Where the API server is asked. */
+  readonly server?: string | undefined;
+  /** What must be granted where the work is forbidden, in a person's words. */
+  readonly right: string;
+  readonly pauseMilliseconds?: number;
+  /** Monotonic milliseconds. */
+  readonly now?: () => number;
+};
+
+/**
+ * Does the work, and does it again while the API server cannot be reached or is not itself yet. A start must outlast that: a Pod that ends
+ * instead comes back only after the kubelet's backoff of up to five minutes, in which webhooks that must be asked have nobody to answer.
+ * @throws what the work throws for any other reason; of a refusal that lasts, an ApiError that says what to do
+ */
+export async function whenReached<T>(patience: Patience, work: () => Promise<T>): Promise<T> {
+  const { right, pauseMilliseconds = 1_000 } = patience;
+  const told = telling(patience);
+  for (let refusals = 0; ; ) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      const refused = mayBeMeant(error);
+      if (refused) refusals += 1;
+      else if (!mayPass(error)) throw error;
+      if (refusals >= 10) throw new ApiError(error.status, error.reason, explainRefusal(error, right), { cause: error });
+      told.failing(error, refused);
+      await pause(Math.max(pauseMilliseconds, Math.min(error.retryAfterSeconds ?? 0, 10) * 1_000));
+    }
+  }
+}
+
+/** One line for the first of equal failures in a row, and one a minute: whoever looks later must not find silence. */
+function telling({ log, server, now = () => performance.now() }: Patience): { failing(error: ApiError, refused: boolean): void } {
+  const since = now();
+  let reason: string | undefined;
+  let minutes = 0;
+  return {
+    failing(err, refused) {
+      const before = minutes;
+      minutes = Math.floor((now() - since) / 60_000);
+      if (err.reason !== reason) log.warn({ err }, `${err.message}; ${refused ? 'trying again' : 'waiting for the API server'}`);
+      else if (minutes > before && !refused) {
+        const where = server === undefined ? '' : ` ${server}`;
+        log.warn({ err }, `the API server${where} has not been reached for ${minutes} min: ${err.message}; ${wrongAddress}`);
+      }
+      reason = err.reason;
+    },
+  };
+}
+
+const wrongAddress = 'correct the kubeconfig if that is not its address';
+
+/**
+ * An API server that has just started refuses for a second or two, until it has read the roles (403) and the keys of the tokens (401), and a
+ * proxy in front of it may answer with a page of its own. What lasts longer is a mistake that somebody has to mend.
+ *
+ * A credential that cannot be had is told at once: a Pod has its token before it starts, and whoever starts us by hand waits at a terminal.
+ */
+function mayBeMeant({ status, reason }: ApiError): boolean {
+  return status === 401 || status === 403 || reason === 'Unreadable';
+}
+
+/** A conflict (409) is with another replica, which starts at the same time: the work begins by reading. */
+function mayPass({ status, reason }: ApiError): boolean {
+  return reason === 'Unreachable' || reason === 'Timeout' || status === 409 || status === 429 || status >= 500;
+}

@@ -1,0 +1,109 @@
+/** Rules out of files for commands that run once: everything is read, and everything that is wrong is told. */
+import { createHash } from 'node:crypto';
+import { compileRuleSet } from '../rules/compile/compile.ts';
+import { compileNamespaceRules, type NamespaceRuleSet, widening, withNamespaceRules } from '../rules/compile/namespace-rules.ts';
+import { type ParsedDocument, parseRulesDocument } from '../rules/language/parse.ts';
+import { type Problem, renderSourcePath } from '../rules/language/problem.ts';
+import type { RuleSet } from '../rules/rule-set.ts';
+import { addSizes, noRules, type RulesSize, refuseOverQuota, sizeOf } from '../rules/store/namespace-quota.ts';
+import type { Bundle } from '../rules/store/rule-store.ts';
+import { readRuleFiles } from './rule-files.ts';
+
+export type LoadedRules = {
+  /** Undefined where there are problems. */
+  readonly ruleSet: RuleSet | undefined;
+  /** In the order of files and places. */
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly Problem[];
+  /** What was there to read, good or bad. */
+  readonly read: { readonly files: number; readonly documents: number; readonly rules: number };
+};
+
+/**
+ * Rules documents and rules ConfigMaps in files, in folders, and for `-` on standard input. What documents say together is compiled even
+ * where some have problems, so that all of them come to light at once. Rejects with an Error when paths cannot be read, a sentence a line.
+ * `called` gives the name by which messages call a file, where it is not to be its path.
+ */
+export async function loadRules(paths: readonly string[], called?: (file: string) => string): Promise<LoadedRules> {
+  const content = await readRuleFiles(paths, called);
+  const { fitting, tooMuch } = sortOutTooMuch(content.bundles);
+  const texts = fitting.flatMap(({ documents, scope }) => documents.map((document) => ({ ...document, scope })));
+  const results = texts.map(({ text, source, scope, start }) => parseRulesDocument(text, source, scope, start));
+  const parsed = results.flatMap((result) => (result.ok ? [result.document] : []));
+  const together = compileAll(parsed, parsed.length === results.length && content.problems.length + tooMuch.length === 0);
+
+  const problems = [
+    ...content.problems,
+    ...tooMuch,
+    ...results.flatMap((result) => (result.ok ? [] : result.problems)),
+    ...together.problems,
+  ];
+  const warnings = [...content.warnings, ...results.flatMap((result) => (result.ok ? result.warnings : []))];
+  return {
+    ruleSet: problems.length === 0 ? together.ruleSet : undefined,
+    problems: inOrderOfPlaces(problems),
+    warnings: inOrderOfPlaces(warnings),
+    read: {
+      files: new Set(content.files).size,
+      documents: texts.length,
+      rules: parsed.reduce((sum, { rules }) => sum + rules.length, 0),
+    },
+  };
+}
+
+/** As the server does: rules of a namespace that are too much together are refused without being read. */
+function sortOutTooMuch(bundles: readonly Bundle[]): { readonly fitting: readonly Bundle[]; readonly tooMuch: readonly Problem[] } {
+  const sizes = new Map<string, RulesSize>();
+  const fitting: Bundle[] = [];
+  const tooMuch: Problem[] = [];
+  for (const bundle of bundles) {
+    const namespace = bundle.scope?.kind === 'namespace' ? bundle.scope.namespace : '';
+    const others = sizes.get(namespace) ?? noRules;
+    const problem = refuseOverQuota(bundle, others);
+    if (problem) tooMuch.push(problem);
+    else {
+      fitting.push(bundle);
+      sizes.set(namespace, addSizes(others, sizeOf(bundle)));
+    }
+  }
+  return { fitting, tooMuch };
+}
+
+/** By file, line and column. Several documents of one file, and what they say together, thus come in the order in which one reads. */
+export function inOrderOfPlaces(problems: readonly Problem[]): readonly Problem[] {
+  const file = ({ origin: { source } }: Problem) => renderSourcePath(source);
+  return problems.toSorted(
+    (one, other) =>
+      Number(file(one) > file(other)) - Number(file(one) < file(other)) ||
+      one.origin.line - other.origin.line ||
+      one.origin.column - other.origin.column,
+  );
+}
+
+type Compiled = { readonly ruleSet: RuleSet | undefined; readonly problems: readonly Problem[] };
+
+/** `whole`: whether nothing is missing of what was given. */
+function compileAll(documents: readonly ParsedDocument[], whole: boolean): Compiled {
+  const ofCluster = documents.filter(({ scope }) => scope.kind === 'cluster');
+  const cluster = compileRuleSet(ofCluster, hashRules);
+  const problems = cluster.ok ? [] : [...cluster.problems];
+  const byNamespace = Map.groupBy(documents, ({ scope }) => (scope.kind === 'namespace' ? scope.namespace : undefined));
+  const compiled = new Map<string, NamespaceRuleSet>();
+  for (const [namespace, own] of byNamespace) {
+    if (namespace === undefined) continue;
+    const result = compileNamespaceRules(namespace, own);
+    if (!result.ok) {
+      problems.push(...result.problems);
+      continue;
+    }
+    compiled.set(namespace, result.rules);
+    // Whoever gives a namespace's rules alone, or cluster rules with a hole, has not said what the cluster trusts and delegates.
+    if (cluster.ok && ofCluster.length > 0 && whole) problems.push(...widening(cluster.ruleSet, result.rules));
+  }
+  return { ruleSet: cluster.ok ? withNamespaceRules(cluster.ruleSet, compiled, hashRules) : undefined, problems };
+}
+
+/** By which rules get their revision: the same from files as from a cluster, so that the two can be compared. */
+export function hashRules(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}

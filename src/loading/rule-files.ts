@@ -1,0 +1,210 @@
+/** Rules out of files and folders, followed live: for development, and for clusters that mount them. */
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { buffer as bytesOfStream } from 'node:stream/consumers';
+import { followFolders } from '../files/follow-files.ts';
+import { type Problem, renderOrigin } from '../rules/language/problem.ts';
+import type { Bundle } from '../rules/store/rule-store.ts';
+import type { RuleIntake } from './rule-loader.ts';
+import { type ConfigMapInFile, readRulesManifest } from './rule-manifests.ts';
+
+export type RuleFiles = {
+  /** Files, and folders whose `.yaml`, `.yml` and `.json` files are taken, in subfolders too. */
+  readonly paths: readonly string[];
+  readonly intake: Pick<RuleIntake, 'open' | 'offer' | 'withdraw'>;
+  /** Called once for each new trouble of reading; the rules in force stay. */
+  readonly onProblem: (message: string) => void;
+  /** Called when everything can be read again after trouble, before what has changed meanwhile is told. */
+  readonly onReadable?: () => void;
+  readonly pollMilliseconds?: number;
+};
+
+/** Brings what is there now into the book, then follows it. Rejects with an Error when a path cannot be read at the start, a sentence a line. */
+export async function watchRuleFiles(options: RuleFiles): Promise<{ close(): void }> {
+  const { paths, intake, onProblem } = options;
+  if (paths.includes('-')) throw new Error('rules -: standard input cannot be followed; give files or folders');
+  let known = bundlesOf(await readWhole(paths));
+  await intake.open([...known.values()]);
+
+  let lastProblem: string | undefined;
+  async function look(): Promise<void> {
+    try {
+      const next = bundlesOf(await readWhole(paths));
+      if (lastProblem !== undefined) options.onReadable?.();
+      lastProblem = undefined;
+      for (const bundle of next.values()) if (contentOf(known.get(bundle.id)) !== contentOf(bundle)) await intake.offer(bundle);
+      for (const [id, { scope }] of known) if (!next.has(id)) await intake.withdraw(id, scope);
+      known = next;
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      if (message !== lastProblem) onProblem(message);
+      lastProblem = message;
+    }
+  }
+
+  const folders = [...new Set(await Promise.all(paths.map(folderOf)))];
+  return followFolders({ folders, look, ...(options.pollMilliseconds !== undefined && { pollMilliseconds: options.pollMilliseconds }) });
+}
+
+/** What files hold of rules. */
+export type RuleFilesContent = {
+  /** One for a rules document that is a file, one for each rules ConfigMap; in the order of paths and, in folders, of names. */
+  readonly bundles: readonly Bundle[];
+  /** What keeps ConfigMaps of a file from being read at all; the problems of their documents come with parsing. */
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly Problem[];
+  readonly files: readonly string[];
+};
+
+/**
+ * Reads rules documents, and rules ConfigMaps among Kubernetes objects, which are left aside in folders; `-` is standard input. Rejects
+ * with an Error where paths cannot be read, or hold no rules, a sentence a line. `called` gives the name that sources have for a file.
+ */
+export async function readRuleFiles(
+  paths: readonly string[],
+  called: (file: string) => string = (file) => file,
+): Promise<RuleFilesContent> {
+  const places = (await everyOne(paths.map(filesAt))).flat();
+  const files = [...new Map(places.map((place) => [place.file, place])).values()];
+  const contents = await everyOne(files.map(async ({ file }) => readContent(called(file), await readText(file))));
+  const complaints = [
+    ...files.flatMap((place, index) => complaintAboutForeign(place, contents[index]) ?? []),
+    ...paths.flatMap((path) => complaintAboutFolder(path, files, contents) ?? []),
+  ];
+  if (complaints.length > 0) throw new Error(complaints.join('\n'));
+
+  const configMaps = contents.flatMap((content) => (content.kind === 'objects' ? content.configMaps : []));
+  return {
+    bundles: contents.flatMap((content) => (content.kind === 'document' ? [content.bundle] : content.configMaps.map(bundleOf))),
+    problems: contents.flatMap((content) => (content.kind === 'objects' ? content.problems : [])),
+    warnings: [...contents.flatMap((content) => (content.kind === 'objects' ? content.warnings : [])), ...namedTwice(configMaps)],
+    files: files.map(({ file }) => file),
+  };
+}
+
+/** For the server: a ConfigMap that cannot be read must not look like one that is gone. */
+async function readWhole(paths: readonly string[]): Promise<RuleFilesContent> {
+  const content = await readRuleFiles(paths);
+  if (content.problems.length > 0) {
+    throw new Error(content.problems.map(({ origin, message }) => `${renderOrigin(origin)}: ${message}`).join('\n'));
+  }
+  return content;
+}
+
+type FilePlace = {
+  readonly file: string;
+  /** The folder that was given, where it was not the file itself. */
+  readonly folder?: string;
+};
+
+type FileContent =
+  | { readonly kind: 'document'; readonly bundle: Bundle }
+  | ({ readonly kind: 'objects' } & NonNullable<ReturnType<typeof readRulesManifest>>);
+
+/** What all of them resolve to, or one Error with the message of each that failed. */
+async function everyOne<T>(work: readonly Promise<T>[]): Promise<T[]> {
+  const settled = await Promise.allSettled(work);
+  const failures = settled.flatMap((each) => (each.status === 'rejected' ? [each.reason as Error] : []));
+  if (failures.length > 0) throw new Error(failures.map(({ message }) => message).join('\n'));
+  return settled.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+}
+
+async function filesAt(path: string): Promise<FilePlace[]> {
+  if (path === '-') return [{ file: path }];
+  const about = await stat(path).catch((error: unknown) => fail(path, error));
+  if (!about.isDirectory()) return [{ file: path }];
+  const entries = await readdir(path, { recursive: true, withFileTypes: true }).catch((error: unknown) => fail(path, error));
+  // `..data` and `..2026_…` are how the kubelet swaps a mounted ConfigMap; its files stand beside them as links. What kustomize reads is
+  // its own, and need not say its kind.
+  const files = entries.filter(
+    (entry) =>
+      !entry.isDirectory() &&
+      /\.(ya?ml|json)$/.test(entry.name) &&
+      !/^kustomization\.ya?ml$/.test(entry.name) &&
+      !entry.parentPath.includes('/..2'),
+  );
+  if (files.length === 0) throw new Error(`rules folder ${path} holds no .yaml, .yml or .json file`);
+  return files
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort()
+    .map((file) => ({ file, folder: path }));
+}
+
+function readContent(file: string, text: string): FileContent {
+  const manifest = readRulesManifest(text, file);
+  if (manifest) return { kind: 'objects', ...manifest };
+  return { kind: 'document', bundle: { id: file, documents: [{ source: { kind: 'file', file }, text }] } };
+}
+
+const whatItMustBe = 'a rules document, or a ConfigMap with the label regkeeper.io/rules: cluster';
+
+/** In a folder other objects are company; who names a file means that it has rules. */
+function complaintAboutForeign({ file, folder }: FilePlace, content: FileContent | undefined): string | undefined {
+  if (folder !== undefined || content?.kind !== 'objects' || holdsRules(content)) return undefined;
+  const { others } = content;
+  const shown = others.slice(0, 3).join(', ');
+  const more = others.length > 3 ? ` and ${others.length - 3} more` : '';
+  return `rules ${file}: holds no rules but ${shown === '' ? 'an empty list' : shown + more}; give ${whatItMustBe}`;
+}
+
+function complaintAboutFolder(path: string, files: readonly FilePlace[], contents: readonly FileContent[]): string | undefined {
+  const inside = contents.filter((_, index) => files[index]?.folder === path);
+  if (inside.length === 0 || inside.some((content) => content.kind === 'document' || holdsRules(content))) return undefined;
+  return `rules folder ${path} holds Kubernetes objects but no rules; put ${whatItMustBe} there`;
+}
+
+function holdsRules(content: FileContent & { kind: 'objects' }): boolean {
+  return content.configMaps.length + content.problems.length + content.warnings.length > 0;
+}
+
+function bundleOf({ name, namespace, scope, origin, documents }: ConfigMapInFile): Bundle {
+  const file = origin.source.kind === 'file' ? origin.source.file : '';
+  // The line tells two of one name in one file apart; a bundle that moved is taken out and in again, which changes nothing.
+  return { id: `${file}:${origin.line} ConfigMap ${namespace}/${name}`, scope, documents };
+}
+
+/** Whoever applies both has only the rules of the later. */
+function namedTwice(configMaps: readonly ConfigMapInFile[]): readonly Problem[] {
+  const first = new Map<string, ConfigMapInFile>();
+  return configMaps.flatMap((configMap): Problem[] => {
+    const key = `${configMap.namespace}/${configMap.name}`;
+    const other = first.get(key);
+    if (!other) {
+      first.set(key, configMap);
+      return [];
+    }
+    const called = configMap.namespace === '' ? configMap.name : key;
+    const message = `ConfigMap ${called} is written in ${renderOrigin(other.origin)} too; in a cluster the one that is applied later replaces the other, so give them two names`;
+    return [{ code: 'configmap-twice', message, origin: configMap.origin, related: other.origin }];
+  });
+}
+
+function bundlesOf({ bundles }: RuleFilesContent): ReadonlyMap<string, Bundle> {
+  return new Map(bundles.map((bundle) => [bundle.id, bundle]));
+}
+
+async function folderOf(path: string): Promise<string> {
+  const about = await stat(path).catch((error: unknown) => fail(path, error));
+  return about.isDirectory() ? path : dirname(path);
+}
+
+async function readText(file: string): Promise<string> {
+  const bytes = file === '-' ? await bytesOfStream(process.stdin) : await readFile(file).catch((error: unknown) => fail(file, error));
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    const line = bytes.toString('utf8').split('\ufffd', 1)[0]?.split('\n').length;
+    throw new Error(`rules ${file}: not UTF-8 text (line ${line}); save it as UTF-8`);
+  }
+}
+
+function fail(path: string, error: unknown): never {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'ENOENT') throw new Error(`rules ${path}: no such file or folder`);
+  if (code === 'EACCES') throw new Error(`rules ${path}: not readable for this user`);
+  throw new Error(`rules ${path}: ${error instanceof Error ? error.message : String(error)}`);
+}
+
+function contentOf(bundle: Bundle | undefined): string | undefined {
+  return bundle && JSON.stringify(bundle.documents);
+}

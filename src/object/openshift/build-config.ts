@@ -1,0 +1,259 @@
+/**
+ * BuildConfig and Build of build.openshift.io.
+ *
+ * Fields read: `spec.strategy.{sourceStrategy,dockerStrategy,customStrategy}.{from,pullSecret}`, `spec.strategy.dockerStrategy.{buildArgs,env}`,
+ * `spec.postCommit`, `spec.source.dockerfile`, `spec.source.images[].{from,as,paths,pullSecret}`, `spec.output.{to,pushSecret}`.
+ *
+ * One `pullSecret` of the strategy serves its `from`, every FROM and COPY --from, and the `source.images` entries without `paths`; an entry
+ * with `paths` is extracted beforehand with a `pullSecret` of its own (openshift/builder, openshift-controller-manager). The pullSecret of a
+ * custom strategy is only mounted into the build pod, which gets its own pull secrets when it comes by the door of Pods.
+ *
+ * What names images and brings none in: `spec.triggers[].imageChange` (which stream starts a build; the build that it starts is judged),
+ * `spec.triggeredBy` of a Build (why it was started), `strategy.sourceStrategy.incremental` (pulls the last image of `output.to`, with the
+ * strategy's pullSecret: what goes out by a rule may come in), `jenkinsPipelineStrategy` (its pods come by their own door).
+ */
+import { quote } from '../../image/problem.ts';
+import { type DockerfileContext, type DockerfileImage, readDockerfileImages } from '../dockerfile/images.ts';
+import { isAbsent, isObject, type JsonObject, type Path, textAt, valueAt } from '../json.ts';
+import { readBuildMark } from '../mark.ts';
+import type { BuildCredential, BuildShape, ImageSlot, MalformedObject, ReadingContext, ShapeReading } from '../object-shape.ts';
+import { metadataProblem, nameType, problemAt } from '../pod.ts';
+import { formatCount } from '../text.ts';
+import { withoutAuthoredPlaces } from '../user-supplied.ts';
+import type { Work } from '../work.ts';
+import { misshapenReference, readReference } from './object-reference.ts';
+
+export function readBuildConfig(object: JsonObject, { work }: Pick<ReadingContext, 'work'> = {}): ShapeReading<BuildShape> {
+  return readBuildSpec(object, { mayGrow: true }, work);
+}
+
+/**
+ * Made of a BuildConfig by the API server, which leaves the BuildConfig's annotations behind and our mark with them, so what comes filled
+ * counts as the author's. Once it exists, its spec cannot change but for `output.pushSecret`, which the build controller sets
+ * (openshift-apiserver, build validation).
+ */
+export function readBuild(object: JsonObject, { operation, work }: Pick<ReadingContext, 'operation' | 'work'>): ShapeReading<BuildShape> {
+  const reading = readBuildSpec(object, { mayGrow: false }, work);
+  if (reading.kind !== 'shape' || operation === 'CREATE') return reading;
+  return { kind: 'shape', shape: { ...reading.shape, untouchable: 'immutable' } };
+}
+
+/** `mayGrow`: `oc start-build --build-arg` and webhooks add arguments, which the Build then has. */
+function readBuildSpec(object: JsonObject, args: Pick<DockerfileContext, 'mayGrow'>, work: Work | undefined): ShapeReading<BuildShape> {
+  const spec = valueAt(object, ['spec']);
+  if (!isObject(spec)) return malformed(problemAt(['spec'], `must be a build's spec, and is ${nameType(spec)}`));
+
+  const wrong = metadataProblem(object, ['metadata']) ?? misshapen(spec);
+  if (wrong) return malformed(wrong);
+
+  const strategy = findStrategy(spec);
+  const sources = readSourceImages(spec);
+  const dockerfile = strategy?.name === 'dockerStrategy' ? readInlineDockerfile(spec, strategy, sources, args, work) : [];
+  if (!Array.isArray(dockerfile)) return malformed(dockerfile);
+  const output = readReference({ spec }, ['spec', 'output', 'to'], 'push');
+
+  const credentials: BuildCredential[] = [];
+  if (strategy) credentials.push(strategyCredential(spec, strategy, dockerfile, sources));
+  for (const source of sources) {
+    if (source.slot && source.ownSecret) credentials.push(credential(spec, [...source.path, 'pullSecret'], 'pull', [source.slot]));
+  }
+  if (output) credentials.push(credential(spec, ['spec', 'output', 'pushSecret'], 'push', [output]));
+
+  const places = credentials.map(({ path }) => path);
+  const mark = withoutAuthoredPlaces(readBuildMark(object, ['metadata']), object, places);
+  return { kind: 'shape', shape: { kind: 'build', slots: credentials.flatMap(({ slots }) => slots), credentials, mark } };
+}
+
+type Strategy = {
+  readonly name: 'sourceStrategy' | 'dockerStrategy' | 'customStrategy';
+  readonly path: Path;
+  readonly from: ImageSlot | undefined;
+};
+type SourceImage = {
+  readonly path: Path;
+  readonly slot: ImageSlot | undefined;
+  readonly as: readonly string[];
+  readonly ownSecret: boolean;
+};
+
+const strategyNames = ['sourceStrategy', 'dockerStrategy', 'customStrategy'] as const;
+
+/** Reading takes up to 4 µs a character where tools disagree on everything: half a second at most, and far beyond any real one. */
+const longestDockerfile = 131_072;
+
+/** What the typed API server would never pass on; a stray writer could. */
+function misshapen(spec: JsonObject): MalformedObject | undefined {
+  const objects: Path[] = [['strategy'], ...strategyNames.map((name) => ['strategy', name]), ['source'], ['output'], ['output', 'to']];
+  for (const path of objects) {
+    const value = valueAt(spec, path);
+    if (!isAbsent(value) && !isObject(value)) return problemAt(['spec', ...path], `must be an object, and is ${nameType(value)}`);
+  }
+  const wrong = misshapenLists(spec) ?? misshapenDockerfile(spec);
+  if (wrong) return wrong;
+  const references: Path[] = [
+    ...strategyNames.map((name): Path => ['strategy', name, 'from']),
+    ['output', 'to'],
+    ...listAt(spec, ['source', 'images']).map((_image, index): Path => ['source', 'images', index, 'from']),
+  ];
+  for (const path of references) {
+    const problem = misshapenReference({ spec }, ['spec', ...path]);
+    if (problem) return problem;
+  }
+  return undefined;
+}
+
+function misshapenLists(spec: JsonObject): MalformedObject | undefined {
+  const images = listAt(spec, ['source', 'images']);
+  const stranger = images.findIndex((image) => !isObject(image));
+  if (stranger >= 0)
+    return problemAt(['spec', 'source', 'images', stranger], `must be an image source, and is ${nameType(images[stranger])}`);
+  const lists: Path[] = [
+    ['source', 'images'],
+    ['strategy', 'dockerStrategy', 'buildArgs'],
+    ['strategy', 'dockerStrategy', 'env'],
+    ...images.flatMap((_image, index): Path[] => ['as', 'paths'].map((field) => ['source', 'images', index, field])),
+  ];
+  for (const path of lists) {
+    const list = valueAt(spec, path);
+    if (!isAbsent(list) && !Array.isArray(list)) return problemAt(['spec', ...path], `must be a list, and is ${nameType(list)}`);
+  }
+  return undefined;
+}
+
+function misshapenDockerfile(spec: JsonObject): MalformedObject | undefined {
+  const path = ['source', 'dockerfile'];
+  const text = valueAt(spec, path);
+  if (isAbsent(text)) return undefined;
+  if (typeof text !== 'string') return problemAt(['spec', ...path], `must be text, and is ${nameType(text)}`);
+  if (text.length <= longestDockerfile) return undefined;
+  return problemAt(
+    ['spec', ...path],
+    `must have at most ${formatCount(longestDockerfile)} characters, and has ${formatCount(text.length)}`,
+  );
+}
+
+function listAt(root: JsonObject, path: Path): readonly unknown[] {
+  const value = valueAt(root, path);
+  return Array.isArray(value) ? value : [];
+}
+
+function findStrategy(spec: JsonObject): Strategy | undefined {
+  const name = strategyNames.find((candidate) => isObject(valueAt(spec, ['strategy', candidate])));
+  if (!name) return undefined;
+  const path = ['spec', 'strategy', name];
+  return { name, path, from: readReference({ spec }, [...path, 'from'], 'pull') };
+}
+
+function readSourceImages(spec: JsonObject): readonly SourceImage[] {
+  return listAt(spec, ['source', 'images']).map((_image, index) => {
+    const path = ['spec', 'source', 'images', index];
+    return {
+      path,
+      slot: readReference({ spec }, [...path, 'from'], 'pull'),
+      as: listAt(spec, ['source', 'images', index, 'as']).filter((name) => typeof name === 'string'),
+      ownSecret: listAt(spec, ['source', 'images', index, 'paths']).length > 0,
+    };
+  });
+}
+
+function readInlineDockerfile(
+  spec: JsonObject,
+  strategy: Strategy,
+  sources: readonly SourceImage[],
+  args: Pick<DockerfileContext, 'mayGrow'>,
+  work: Work | undefined,
+): DockerfileSlot[] | MalformedObject {
+  const text = textAt(spec, ['source', 'dockerfile']);
+  if (text === undefined) return [];
+  const context: DockerfileContext = {
+    given: readVariables(spec, ['strategy', 'dockerStrategy', 'buildArgs']),
+    env: readVariables(spec, ['strategy', 'dockerStrategy', 'env']),
+    continued: hasPostCommit(spec),
+    ...args,
+  };
+  const images = readDockerfileImages(text, context, work);
+  if (!Array.isArray(images)) return problemAt(['spec', 'source', 'dockerfile'], images.why);
+  const replaced = new Set(sources.flatMap(({ as }) => as));
+  return images
+    .filter((image) => !(image.lastFrom && strategy.from))
+    .filter((image) => !(image.replaceable && replaced.has(image.written)))
+    .map((image) => ({ lastFrom: image.lastFrom, slot: dockerfileSlot(image) }));
+}
+
+/** With it OpenShift's builder adds a stage that begins with the last one (openshift/builder, appendPostCommit). */
+function hasPostCommit(spec: JsonObject): boolean {
+  const hook = valueAt(spec, ['postCommit']);
+  return isObject(hook) && ['command', 'args', 'script'].some((field) => !isAbsent(hook[field]));
+}
+
+type DockerfileSlot = { readonly slot: ImageSlot; readonly lastFrom: boolean };
+
+function dockerfileSlot(image: DockerfileImage): ImageSlot {
+  return {
+    path: ['spec', 'source', 'dockerfile'],
+    holder: `${image.instruction} in line ${image.line} of the inline Dockerfile`,
+    action: 'pull',
+    ...(image.stage && { advice: stageAdvice[image.stage] }),
+    content:
+      image.image === undefined
+        ? { kind: 'unresolved', why: `${quote(image.written)} holds a build argument whose value cannot be seen` }
+        : { kind: 'image', text: image.image },
+  };
+}
+
+/** Why the text is an image although a stage is called so, and what to change. Reads on behind a semicolon. */
+const stageAdvice: Readonly<Record<NonNullable<DockerfileImage['stage']>, string>> = {
+  'not-earlier': 'a stage of this Dockerfile has that name or number too, but only earlier stages can be used here',
+  skipped:
+    'a stage of this Dockerfile has that name too, but some build tools skip it and pull the image instead: name the stage literally, without variables',
+  'not-a-name':
+    'a stage of this Dockerfile has that name too, but not all build tools accept it as one: name the stage with letters, digits, ".", "_" and "-"',
+  number: 'a stage of this Dockerfile has that number, but only COPY --from accepts numbers: give the stage a name and use that',
+  'other-letters':
+    'a stage of this Dockerfile has that name in other letters, and not all build tools take it for the same: write both alike, in lower case',
+};
+
+/** Name → value; undefined where the value comes from a ConfigMap or Secret. One without either is empty, as the API leaves out `""`. */
+function readVariables(spec: JsonObject, path: Path): ReadonlyMap<string, string | undefined> {
+  const values = new Map<string, string | undefined>();
+  for (const arg of listAt(spec, path)) {
+    const name = textAt(arg, ['name']);
+    if (name !== undefined) values.set(name, textAt(arg, ['value']) ?? (isAbsent(valueAt(arg, ['valueFrom'])) ? '' : undefined));
+  }
+  return values;
+}
+
+function strategyCredential(
+  spec: JsonObject,
+  strategy: Strategy,
+  dockerfile: readonly DockerfileSlot[],
+  sources: readonly SourceImage[],
+): BuildCredential {
+  const shared = sources.filter(({ ownSecret }) => !ownSecret).flatMap(({ slot }) => slot ?? []);
+  const slots = [...(strategy.from ? [strategy.from] : []), ...dockerfile.map(({ slot }) => slot), ...shared];
+  const base = strategy.from ?? dockerfile.find(({ lastFrom }) => lastFrom)?.slot;
+  return {
+    ...credential(spec, [...strategy.path, 'pullSecret'], 'pull', slots),
+    ...(base && { base }),
+    baseInStrategy: strategy.from !== undefined,
+    unseenImages: strategy.name === 'dockerStrategy' && textAt(spec, ['source', 'dockerfile']) === undefined,
+  };
+}
+
+function credential(spec: JsonObject, path: Path, action: 'pull' | 'push', slots: readonly ImageSlot[]): BuildCredential {
+  const current = textAt({ spec }, [...path, 'name']);
+  const [base] = slots;
+  return {
+    path,
+    action,
+    ...(current !== undefined && { current }),
+    slots,
+    ...(base && { base }),
+    baseInStrategy: true,
+    unseenImages: false,
+  };
+}
+
+function malformed(problem: MalformedObject): ShapeReading<BuildShape> {
+  return { kind: 'malformed', problem };
+}

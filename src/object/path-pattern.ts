@@ -1,0 +1,40 @@
+/** Places of many objects of one kind: a path in which a step may stand for every item of a list, or every value of a map. */
+import { isAbsent, isObject, type JsonObject, type Path } from './json.ts';
+import type { MalformedObject } from './object-shape.ts';
+import { nameType, problemAt } from './pod.ts';
+
+export const everyItem = Symbol('[*]');
+export const everyValue = Symbol('*');
+export type PlaceStep = string | typeof everyItem | typeof everyValue;
+/** `spec.steps[*].image` is `['spec', 'steps', everyItem, 'image']`. */
+export type Place = readonly PlaceStep[];
+
+export type FoundPlaces =
+  | { readonly ok: true; readonly paths: readonly Path[] }
+  | { readonly ok: false; readonly problem: MalformedObject };
+
+/** Where something is written at the place in this object, in its order. What stands on the way and is of another type is a problem. */
+export function findPlace(root: JsonObject, place: Place): FoundPlaces {
+  let found: { readonly path: Path; readonly value: unknown }[] = [{ path: [], value: root }];
+  for (const step of place) {
+    const next: typeof found = [];
+    for (const { path, value } of found) {
+      const isList = step === everyItem;
+      if (isList ? !Array.isArray(value) : !isObject(value)) {
+        return { ok: false, problem: problemAt(path, `must be ${isList ? 'a list' : 'an object'}, and is ${nameType(value)}`) };
+      }
+      // Not as arguments of one `push`: a stranger's list can be longer than a call can take.
+      for (const [key, inner] of entriesAt(value as JsonObject | unknown[], step)) {
+        if (!isAbsent(inner)) next.push({ path: [...path, key], value: inner });
+      }
+    }
+    found = next;
+  }
+  return { ok: true, paths: found.map(({ path }) => path) };
+}
+
+function entriesAt(value: JsonObject | readonly unknown[], step: PlaceStep): Iterable<readonly [string | number, unknown]> {
+  if (Array.isArray(value)) return value.entries();
+  if (typeof step !== 'string') return Object.entries(value);
+  return Object.hasOwn(value, step) ? [[step, (value as JsonObject)[step]]] : [];
+}

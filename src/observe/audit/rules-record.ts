@@ -1,0 +1,80 @@
+import { canonicalContents, canonicalList } from '../../rules/compile/canonical.ts';
+import { canonicalRule } from '../../rules/compile/rule-fields.ts';
+import type { RuleScope } from '../../rules/language/parse.ts';
+import { type ClusterObject, type Problem, type RuleSource, renderOrigin } from '../../rules/language/problem.ts';
+import type { RuleSet } from '../../rules/rule-set.ts';
+import { budgets, Cutter, omitted } from './budget.ts';
+import { type AuditedDocument, type AuditedObject, auditSource } from './source.ts';
+
+/**
+ * One record for each change of the rules. It carries the rules that have changed, the cluster's or those of one namespace, so that a
+ * decision's revision can be looked up.
+ */
+export type RulesRecord = {
+  readonly event: 'rules';
+  readonly outcome: 'accepted' | 'refused';
+  /** Whose own rules they are; absent for the cluster's. */
+  readonly namespace?: string;
+  /** What was read: documents, or objects of the cluster that add to them. */
+  readonly sources: readonly (AuditedDocument | AuditedObject)[];
+  /** How many of the list before are not shown; so for the other lists. */
+  readonly sourcesOmitted?: number;
+  readonly oldRevision?: string;
+  /** The revision in force afterwards; absent where none ever was. */
+  readonly rulesRevision?: string;
+  /** The revision of what is written alone, where the cluster adds to it: the one that commands on the same documents tell. */
+  readonly writtenRevision?: string;
+  readonly rules?: unknown;
+  readonly problems: readonly string[];
+  readonly problemsOmitted?: number;
+  /** A text was cut, or not everything of a list is shown. */
+  readonly truncated?: true;
+};
+
+export type RulesChange = {
+  readonly scope: RuleScope;
+  readonly sources: readonly (RuleSource | ClusterObject)[];
+  readonly before: RuleSet | undefined;
+  readonly after: RuleSet | undefined;
+  readonly problems: readonly Problem[];
+};
+
+/**
+ * At most `mostBytes` of budget.ts as a line of JSON for the rules of a namespace. The cluster's rules are shown whole: a decision's revision
+ * leads to them, and only a policy owner can write them.
+ */
+export function buildRulesRecord(change: RulesChange): RulesRecord {
+  const { scope, before, after } = change;
+  const cutter = new Cutter();
+  const sources = cutter.list(
+    change.sources.slice(0, budgets.sources.count).map((source) => auditSource(source, (text) => cutter.text(text))),
+    budgets.sources,
+  );
+  const problems = cutter.texts(
+    change.problems.slice(0, budgets.problems.count).map((problem) => `${renderOrigin(problem.origin)}: ${problem.message}`),
+    budgets.problems,
+  );
+  if (sources.length < change.sources.length || problems.length < change.problems.length) cutter.cut = true;
+  const record = {
+    event: 'rules' as const,
+    outcome: change.problems.length === 0 ? ('accepted' as const) : ('refused' as const),
+    ...(scope.kind === 'namespace' && { namespace: cutter.text(scope.namespace) }),
+    sources,
+    ...omitted('sourcesOmitted', change.sources, sources),
+    ...(before && { oldRevision: before.revision }),
+    ...(after && { rulesRevision: after.revision }),
+    ...(after?.writtenRevision !== undefined && { writtenRevision: after.writtenRevision }),
+    ...(after && after.revision !== before?.revision && { rules: rulesOf(scope, after, cutter) }),
+    problems,
+    ...omitted('problemsOmitted', change.problems, problems),
+  };
+  return cutter.cut ? { ...record, truncated: true } : record;
+}
+
+/** Those of all namespaces in each record would make one tenant's edit cost as much as all tenants wrote. */
+function rulesOf(scope: RuleScope, ruleSet: RuleSet, cutter: Cutter): unknown {
+  if (scope.kind === 'cluster') return canonicalContents(ruleSet);
+  const all = canonicalList(ruleSet.namespaceRules.get(scope.namespace) ?? [], canonicalRule);
+  const namespaceRules = cutter.list(all, budgets.namespaceRules);
+  return { namespaceRules, ...omitted('namespaceRulesOmitted', all, namespaceRules) };
+}

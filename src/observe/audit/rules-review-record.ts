@@ -1,0 +1,75 @@
+/** One record for each review of a rules ConfigMap: who wanted to change the rules, and what came of it. */
+import type { ReviewRequest } from '../../admission/review.ts';
+import { budgets, Cutter, omitted } from './budget.ts';
+
+export type GuardRecord = {
+  readonly event: 'rules-review';
+  readonly uid: string;
+  readonly user: string;
+  readonly groups: readonly string[];
+  /** How many of the list before are not shown; so for the other lists. */
+  readonly groupsOmitted?: number;
+  readonly operation: string;
+  readonly dryRun: boolean;
+  /** namespace/name; without name on CREATE with generateName. */
+  readonly configMap: string;
+  /** `error`: nothing was found out, and the API server asks again or goes on without us. */
+  readonly outcome: 'accepted' | 'refused' | 'error';
+  readonly problems: readonly string[];
+  readonly problemsOmitted?: number;
+  readonly warnings: readonly string[];
+  readonly warningsOmitted?: number;
+  readonly durationMicroseconds: number;
+  /** A text was cut, or not everything of a list is shown. */
+  readonly truncated?: true;
+};
+
+export type GuardConclusion = Pick<GuardRecord, 'outcome' | 'problems' | 'warnings'>;
+
+export type GuardEnd = GuardConclusion & { readonly durationMicroseconds: number };
+
+/**
+ * The record of a review whose end comes later: the returned function keeps nothing of the request, and makes at most `mostBytes` of budget.ts
+ * as a line of JSON, whatever the request contains.
+ */
+export function beginGuardRecord(request: ReviewRequest): (end: GuardEnd) => GuardRecord {
+  const start = copyOf(startOf(request));
+  return ({ outcome, durationMicroseconds, ...found }) => {
+    const cutter = new Cutter();
+    const problems = cutter.texts(found.problems, budgets.problems);
+    const warnings = cutter.texts(found.warnings, budgets.warnings);
+    const { truncated, ...head } = start;
+    return {
+      ...head,
+      outcome,
+      problems,
+      ...omitted('problemsOmitted', found.problems, problems),
+      warnings,
+      ...omitted('warningsOmitted', found.warnings, warnings),
+      durationMicroseconds,
+      ...((truncated || cutter.cut) && { truncated: true }),
+    };
+  };
+}
+
+function startOf(request: ReviewRequest) {
+  const cutter = new Cutter();
+  const { operation, dryRun, namespace, name } = request;
+  const groups = cutter.texts(request.groups, budgets.groups);
+  const start = {
+    event: 'rules-review' as const,
+    uid: cutter.text(request.uid),
+    user: cutter.text(request.user),
+    groups,
+    ...omitted('groupsOmitted', request.groups, groups),
+    operation,
+    dryRun,
+    configMap: cutter.text(`${namespace}/${name}`),
+  };
+  return { ...start, truncated: cutter.cut };
+}
+
+/** In V8 the start of a long text keeps all of it in memory. */
+function copyOf<T>(value: T): T {
+  return JSON.parse(JSON.stringify(value)) as T;
+}

@@ -1,0 +1,477 @@
+/** What is counted and measured, for Prometheus. docs/metrics.md has every name, and a test holds it against this file. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Kinds } from '../object/kinds.ts';
+import { type Problem, renderSourcePath } from '../rules/language/problem.ts';
+import type { Exemption, Rule, RuleSet } from '../rules/rule-set.ts';
+import { type Failure, failures } from './audit/failure.ts';
+import type { AuditRecord, Counted } from './audit/record.ts';
+import type { GuardRecord } from './audit/rules-review-record.ts';
+import { type AuditedDocument, type AuditedRule, auditSource } from './audit/source.ts';
+
+/** Asked when somebody reads the metrics. */
+export type MetricSources = {
+  readonly version: string;
+  readonly kinds: Kinds;
+  /** The conditions of readiness, as `/readyz` has them. */
+  readonly readiness: readonly { readonly name: string; missing(): string | undefined }[];
+  /** Whether this replica leads; undefined where nobody has to. */
+  leads(): boolean | undefined;
+  /** Rules that are refused just now. */
+  refusedRules(): readonly { readonly scope: { readonly kind: 'cluster' | 'namespace' }; readonly problems: readonly Problem[] }[];
+  /** Namespaces whose own rules have changed and wait to be read. */
+  waitingNamespaces(): number;
+  /** Undefined until there is one. */
+  certificate(): { readonly notBefore: Date; readonly notAfter: Date } | undefined;
+  /** The collections of the API server that are followed. */
+  followed(): Iterable<{ readonly path: string; lastContact(): number }>;
+  /** What fills the webhook configurations; undefined where nothing does. */
+  registration():
+    | { unavailable(): readonly { readonly api: string }[]; readonly apis: readonly string[]; narrowed(): readonly string[] }
+    | undefined;
+  /** What is not known of the cluster; undefined where none is watched. */
+  factGaps():
+    | {
+        readonly unwatchedSecrets: { readonly beyondLimit: number; readonly notPermitted: number };
+        readonly namespacesOverBudget: readonly string[];
+        readonly heldBytes: number;
+      }
+    | undefined;
+  /** How the writing of audit records goes. */
+  auditDelivery(): { readonly failing: boolean; readonly lost: number };
+  /** Epoch milliseconds. */
+  now(): number;
+};
+
+export type Metrics = {
+  readonly contentType: string;
+  text(): Promise<string>;
+  /** `counted` are all of its images and secrets, where the record does not show all. */
+  decided(record: AuditRecord, counted?: Counted): void;
+  reviewed(record: GuardRecord): void;
+  failed(failure: Failure): void;
+  /** Versions of rules ConfigMaps of namespaces; one unless given. */
+  namespaceRules(outcome: NamespaceRulesOutcome, versions?: number): void;
+  /** What another writer had changed in a webhook configuration was put back. */
+  webhookRepaired(change: WebhookChange): void;
+  /** These are in force from now on. Again for the same rules is fine. */
+  rulesInForce(rules: RuleSet): void;
+};
+
+/** `skipped`: not read, since a newer version came or nothing in the rules had changed. */
+export type NamespaceRulesOutcome = 'accepted' | 'refused' | 'skipped';
+/** Of a webhook configuration, by another writer: see docs/operations.md, "When another controller writes the webhook configurations". */
+export type WebhookChange = 'weakened' | 'narrowed';
+
+export const ownMetrics = {
+  requests: {
+    name: 'regkeeper_admission_requests_total',
+    help: 'Requests of the API server that were answered, by what was answered.',
+    labelNames: ['webhook', 'operation', 'group', 'kind', 'outcome'],
+  },
+  duration: {
+    name: 'regkeeper_admission_duration_seconds',
+    help: 'Time from the parsed request to the answer.',
+    labelNames: ['webhook'],
+  },
+  failures: {
+    name: 'regkeeper_admission_failures_total',
+    help: 'Requests that got no judgement, by why.',
+    labelNames: ['reason'],
+  },
+  verdicts: {
+    name: 'regkeeper_image_verdicts_total',
+    help: 'Images judged by /validate, without dry runs, by verdict and deciding rule.',
+    labelNames: ['verdict', 'rule'],
+  },
+  secrets: {
+    name: 'regkeeper_secrets_injected_total',
+    help: 'Secrets written into objects, without dry runs, by the rule that asks for them.',
+    labelNames: ['rule'],
+  },
+  reviews: {
+    name: 'regkeeper_rules_reviews_total',
+    help: 'Rules ConfigMaps reviewed before they are stored, by outcome.',
+    labelNames: ['outcome'],
+  },
+  ready: {
+    name: 'regkeeper_ready',
+    help: 'Whether a condition of readiness holds, as /readyz tells it.',
+    labelNames: ['check'],
+  },
+  leader: {
+    name: 'regkeeper_leader',
+    help: 'Whether this replica writes what all replicas need written.',
+    labelNames: [],
+  },
+  loaded: {
+    name: 'regkeeper_rules_loaded_timestamp_seconds',
+    help: 'When the rules in force came into force on this replica.',
+    labelNames: [],
+  },
+  revision: {
+    name: 'regkeeper_rules_revision_info',
+    help: 'The revision of the rules in force; always 1.',
+    labelNames: ['revision'],
+  },
+  entries: {
+    name: 'regkeeper_rules_entries',
+    help: 'Entries of the rules in force, by what they are.',
+    labelNames: ['type'],
+  },
+  problems: {
+    name: 'regkeeper_rules_problems',
+    help: 'Problems of rules that are written and refused, the last good ones being in force instead.',
+    labelNames: ['scope'],
+  },
+  namespaceRules: {
+    name: 'regkeeper_namespace_rules_total',
+    help: 'Versions of rules ConfigMaps of namespaces, by what became of them.',
+    labelNames: ['outcome'],
+  },
+  waitingNamespaces: {
+    name: 'regkeeper_namespace_rules_waiting',
+    help: 'Namespaces whose own rules have changed and wait to be read.',
+    labelNames: [],
+  },
+  exemptions: {
+    name: 'regkeeper_exemption_expiry_timestamp_seconds',
+    help: 'When an exemption ends.',
+    labelNames: ['pattern', 'until', 'source'],
+  },
+  contact: {
+    name: 'regkeeper_watch_last_contact_seconds',
+    help: 'Seconds since the API server was last heard on a watch; of several watches of a resource, the longest.',
+    labelNames: ['resource'],
+  },
+  apiUnavailable: {
+    name: 'regkeeper_api_unavailable',
+    help: 'Whether an API whose kinds are registered cannot be asked what it serves.',
+    labelNames: ['api'],
+  },
+  webhookRepairs: {
+    name: 'regkeeper_webhook_repairs_total',
+    help: 'Changes of another writer to the webhook configurations that were put back.',
+    labelNames: ['change'],
+  },
+  webhooksNarrowed: {
+    name: 'regkeeper_webhooks_narrowed',
+    help: 'Webhook configurations that another writer keeps narrowing and that wait for their next repair.',
+    labelNames: [],
+  },
+  heldBytes: {
+    name: 'regkeeper_facts_held_bytes',
+    help: 'Approximate memory, in bytes, of the cached names and tags of service accounts and image streams.',
+    labelNames: [],
+  },
+  overBudget: {
+    name: 'regkeeper_namespace_over_budget',
+    help: 'Namespaces of which no service accounts and image streams are held, because they have too much; always 1.',
+    labelNames: ['namespace'],
+  },
+  unwatchedSecrets: {
+    name: 'regkeeper_secrets_unwatched',
+    help: 'Secrets of the rules of which it is not known whether namespaces have them, by why.',
+    labelNames: ['reason'],
+  },
+  auditFailing: {
+    name: 'regkeeper_audit_log_failing',
+    help: 'Whether audit records cannot be written just now.',
+    labelNames: [],
+  },
+  auditLost: {
+    name: 'regkeeper_audit_records_lost_total',
+    help: 'Audit records that were lost, since they could not be written and too much was waiting.',
+    labelNames: [],
+  },
+  certificateStart: {
+    name: 'regkeeper_certificate_start_timestamp_seconds',
+    help: 'Begin of the life of the certificate in service.',
+    labelNames: [],
+  },
+  certificateEnd: {
+    name: 'regkeeper_certificate_expiry_timestamp_seconds',
+    help: 'End of the life of the certificate in service.',
+    labelNames: [],
+  },
+  build: { name: 'regkeeper_build_info', help: 'The version that runs; always 1.', labelNames: ['version'] },
+} as const;
+
+/** Up to the webhook's timeout. Most answers take less than a millisecond. */
+const buckets = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+
+/** The names of gauges that end like a counter's; each has a twin that tells the same by type. */
+const misnamed = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
+
+/** A namespace chooses the names of its own rules, and must not choose how many series there are. */
+const ruleOfNamespace = '(of a namespace)';
+
+/** Tenants choose which namespaces are over their budget, and must not choose how many series there are. */
+const mostNamespaces = 20;
+
+/** With more rules than this, a rule has its series from its first match on. */
+const mostFromTheStart = 1_000;
+
+export function createMetrics(sources: MetricSources): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  const requests = new Counter({ ...ownMetrics.requests, registers });
+  const duration = new Histogram({ ...ownMetrics.duration, buckets, registers });
+  const failed = new Counter({ ...ownMetrics.failures, registers });
+  const verdicts = new Counter({ ...ownMetrics.verdicts, registers });
+  const secrets = new Counter({ ...ownMetrics.secrets, registers });
+  const reviews = new Counter({ ...ownMetrics.reviews, registers });
+  const namespaceRules = new Counter({ ...ownMetrics.namespaceRules, registers });
+  const repairs = new Counter({ ...ownMetrics.webhookRepairs, registers });
+  const loaded = new Gauge({ ...ownMetrics.loaded, registers });
+  const revision = new Gauge({ ...ownMetrics.revision, registers });
+  const entries = new Gauge({ ...ownMetrics.entries, registers });
+  const exemptions = new Gauge({ ...ownMetrics.exemptions, registers });
+  new Gauge({ ...ownMetrics.build, registers }).set({ version: sources.version }, 1);
+  askWhenRead(registers, sources);
+  collectDefaultMetrics({ register: registry });
+  for (const name of misnamed) registry.removeSingleMetric(name);
+  // Without a value there is nothing to tell yet, and 0 would be told as the year 1970.
+  loaded.remove();
+
+  // What can happen any time is there as 0 before: the first of it would otherwise be no increase.
+  for (const reason of Object.keys(failures)) failed.inc({ reason }, 0);
+  for (const change of ['weakened', 'narrowed'] satisfies WebhookChange[]) repairs.inc({ change }, 0);
+  for (const outcome of ['accepted', 'refused', 'error']) reviews.inc({ outcome }, 0);
+  for (const outcome of ['accepted', 'refused', 'skipped']) namespaceRules.inc({ outcome }, 0);
+  for (const webhook of ['mutate', 'validate', 'guard']) duration.zero({ webhook });
+  for (const verdict of ['distrusted', 'unconfigured', 'unparseable', 'unresolved']) verdicts.inc({ verdict, rule: '' }, 0);
+
+  let current: string | undefined;
+  let known: KnownRules = { documents: new Set(), verdicts: new Map(), asking: new Set() };
+  const nameOf = (rule: AuditedRule | undefined) => {
+    if (rule === undefined) return '';
+    return 'cluster' in rule.source || known.documents.has(documentKey(rule.source)) ? rule.name : ruleOfNamespace;
+  };
+
+  return {
+    contentType: registry.contentType,
+    text: () => registry.metrics(),
+    decided(record, { images, inject } = record) {
+      const { webhook, operation, outcome, dryRun, durationMicroseconds, ...object } = record;
+      const { group, kind } = sources.kinds.find(object) ?? otherKind;
+      requests.inc({ webhook, operation, group, kind, outcome });
+      duration.observe({ webhook }, durationMicroseconds / 1e6);
+      if (dryRun) return;
+      // Both webhooks judge; the object that is stored is the one that the second has seen.
+      if (webhook === 'validate') for (const { verdict, rule } of images) verdicts.inc({ verdict, rule: nameOf(rule) });
+      for (const { from, rule } of inject) if (from === 'rule') secrets.inc({ rule: nameOf(rule) });
+    },
+    reviewed({ outcome, durationMicroseconds }) {
+      reviews.inc({ outcome });
+      duration.observe({ webhook: 'guard' }, durationMicroseconds / 1e6);
+    },
+    failed: (reason) => failed.inc({ reason }),
+    namespaceRules: (outcome, versions = 1) => namespaceRules.inc({ outcome }, versions),
+    webhookRepaired: (change) => repairs.inc({ change }),
+    rulesInForce(rules) {
+      const before = known;
+      known = knownRules(rules);
+      for (const [key, labels] of before.verdicts) if (!known.verdicts.has(key)) verdicts.remove(labels);
+      for (const rule of before.asking) if (!known.asking.has(rule)) secrets.remove({ rule });
+      if (rules.rules.length <= mostFromTheStart) {
+        for (const labels of known.verdicts.values()) verdicts.inc(labels, 0);
+        for (const rule of known.asking) secrets.inc({ rule }, 0);
+      }
+      entries.reset();
+      for (const [type, count] of Object.entries(countEntries(rules))) entries.set({ type }, count);
+      exemptions.reset();
+      for (const exemption of rules.exemptions) exemptions.set(labelsOf(exemption), endOf(exemption));
+      if (rules.revision === current) return;
+      current = rules.revision;
+      revision.reset();
+      revision.set({ revision: current }, 1);
+      loaded.set(sources.now() / 1000);
+    },
+  };
+}
+
+const otherKind = { group: 'other', kind: 'other' };
+
+/** What is only known at the time: nothing has to be kept up to date for it. */
+function askWhenRead(
+  registers: Registry[],
+  { readiness, leads, refusedRules, waitingNamespaces, certificate, followed, registration, factGaps, auditDelivery, now }: MetricSources,
+): void {
+  new Gauge({
+    ...ownMetrics.ready,
+    registers,
+    collect() {
+      for (const { name, missing } of readiness) this.set({ check: name }, missing() === undefined ? 1 : 0);
+    },
+  });
+  new Gauge({
+    ...ownMetrics.leader,
+    registers,
+    collect() {
+      const leading = leads();
+      if (leading === undefined) this.remove();
+      else this.set(leading ? 1 : 0);
+    },
+  });
+  new Gauge({
+    ...ownMetrics.waitingNamespaces,
+    registers,
+    collect() {
+      this.set(waitingNamespaces());
+    },
+  });
+  new Gauge({
+    ...ownMetrics.problems,
+    registers,
+    collect() {
+      for (const kind of ['cluster', 'namespace'] as const) {
+        const refused = refusedRules().filter(({ scope }) => scope.kind === kind);
+        this.set(
+          { scope: kind },
+          refused.reduce((sum, { problems }) => sum + problems.length, 0),
+        );
+      }
+    },
+  });
+  new Gauge({
+    ...ownMetrics.contact,
+    registers,
+    collect() {
+      this.reset();
+      const longest = new Map<string, number>();
+      for (const { path, lastContact } of followed()) {
+        const resource = resourceOf(path);
+        longest.set(resource, Math.max(longest.get(resource) ?? 0, (now() - lastContact()) / 1000));
+      }
+      for (const [resource, seconds] of longest) this.set({ resource }, seconds);
+    },
+  });
+  new Gauge({
+    ...ownMetrics.apiUnavailable,
+    registers,
+    collect() {
+      this.reset();
+      const { apis = [], unavailable = () => [] } = registration() ?? {};
+      for (const api of apis) this.set({ api }, 0);
+      for (const { api } of unavailable()) this.set({ api }, 1);
+    },
+  });
+  new Gauge({
+    ...ownMetrics.webhooksNarrowed,
+    registers,
+    collect() {
+      const narrowed = registration()?.narrowed();
+      if (narrowed === undefined) this.remove();
+      else this.set(narrowed.length);
+    },
+  });
+  new Gauge({
+    ...ownMetrics.heldBytes,
+    registers,
+    collect() {
+      const gaps = factGaps();
+      if (gaps) this.set(gaps.heldBytes);
+      else this.remove();
+    },
+  });
+  new Gauge({
+    ...ownMetrics.overBudget,
+    registers,
+    collect() {
+      this.reset();
+      for (const namespace of factGaps()?.namespacesOverBudget.slice(0, mostNamespaces) ?? []) this.set({ namespace }, 1);
+    },
+  });
+  new Gauge({
+    ...ownMetrics.unwatchedSecrets,
+    registers,
+    collect() {
+      const { beyondLimit = 0, notPermitted = 0 } = factGaps()?.unwatchedSecrets ?? {};
+      this.set({ reason: 'beyond-limit' }, beyondLimit);
+      this.set({ reason: 'not-permitted' }, notPermitted);
+    },
+  });
+  new Gauge({
+    ...ownMetrics.auditFailing,
+    registers,
+    collect() {
+      this.set(auditDelivery().failing ? 1 : 0);
+    },
+  });
+  new Counter({
+    ...ownMetrics.auditLost,
+    registers,
+    collect() {
+      this.reset();
+      this.inc(auditDelivery().lost);
+    },
+  });
+  for (const [metric, end] of [
+    [ownMetrics.certificateStart, 'notBefore'],
+    [ownMetrics.certificateEnd, 'notAfter'],
+  ] as const) {
+    new Gauge({
+      ...metric,
+      registers,
+      collect() {
+        const life = certificate();
+        if (life) this.set(life[end].getTime() / 1000);
+        else this.remove();
+      },
+    });
+  }
+}
+
+/** `configmaps`, `images.config.openshift.io`: the plural and, outside the core, its group. */
+function resourceOf(path: string): string {
+  const [, root, group] = path.split('/');
+  const plural = path.slice(path.lastIndexOf('/') + 1);
+  return root === 'apis' ? `${plural}.${group}` : plural;
+}
+
+type KnownRules = {
+  /** Those that the cluster's rules stand in. */
+  readonly documents: ReadonlySet<string>;
+  /** Labels of the images that the cluster's rules can decide on. */
+  readonly verdicts: ReadonlyMap<string, { readonly verdict: string; readonly rule: string }>;
+  /** Names of the cluster's rules that name a secret. */
+  readonly asking: ReadonlySet<string>;
+};
+
+function knownRules({ rules, sources }: RuleSet): KnownRules {
+  const labels = rules.map(({ name, trust }) => ({ verdict: trust ? 'trusted' : 'distrusted', rule: name }));
+  return {
+    documents: new Set(sources.map((source) => documentKey(auditSource(source) as AuditedDocument))),
+    verdicts: new Map(labels.map((each) => [`${each.verdict} ${each.rule}`, each])),
+    asking: new Set(rules.filter(asksForSecret).map(({ name }) => name)),
+  };
+}
+
+function documentKey(document: AuditedDocument): string {
+  return 'file' in document ? document.file : `${document.configMap}/${document.key}`;
+}
+
+function asksForSecret({ pullSecrets, pushSecret }: Rule): boolean {
+  return pullSecrets.length > 0 || pushSecret !== undefined;
+}
+
+function countEntries({ rules, exemptions, overrides, delegate, namespaceRules }: RuleSet) {
+  const ofNamespaces = [...namespaceRules.values()].reduce((sum, each) => sum + each.length, 0);
+  return {
+    rule: rules.length,
+    exemption: exemptions.length,
+    override: overrides.length,
+    delegation: delegate.length,
+    'namespace-rule': ofNamespaces,
+  };
+}
+
+/** Two with the same pattern and end in one document differ in their namespaces alone, and end together. */
+function labelsOf({ pattern, until, origin }: Exemption) {
+  return { pattern: pattern.text, until, source: renderSourcePath(origin.source) };
+}
+
+/** The last day counts whole, in UTC. */
+function endOf({ until }: Exemption): number {
+  return Date.parse(until) / 1000 + 86_400;
+}

@@ -1,0 +1,84 @@
+/** What the log and the audit records say of the rules that namespaces have of their own: bounded, whatever a tenant writes. */
+
+import { type Problem, renderOrigin } from '../rules/language/problem.ts';
+import type { RulesChange } from './audit/rules-record.ts';
+
+type Log = { info(fields: object, message: string): void; warn(fields: object, message: string): void };
+
+export type NamespaceRulesLog = {
+  /** One line for each namespace that has problems or warnings, and one for what is in force; each at most every ten seconds. */
+  write(changes: readonly LoggedChange[]): void;
+  /** Whether another line about the namespace may be written now; it counts as written then. */
+  mayLog(namespace: string): boolean;
+};
+
+export type LoggedChange = Pick<RulesChange, 'scope' | 'before' | 'after' | 'problems'> & { readonly warnings: readonly Problem[] };
+
+const apartMilliseconds = 10_000;
+/** Namespaces whose last line is remembered; of more, the oldest is forgotten. */
+const mostRemembered = 1_000;
+
+export function createNamespaceRulesLog(log: Log, now: () => number): NamespaceRulesLog {
+  const last = new Map<string, { readonly at: number; unlogged: number }>();
+
+  /** How many lines of this kind were left out since the last; undefined where this one is to be left out too. */
+  function room(kind: string): number | undefined {
+    const before = last.get(kind);
+    if (before && now() - before.at < apartMilliseconds) {
+      before.unlogged += 1;
+      return undefined;
+    }
+    last.delete(kind);
+    last.set(kind, { at: now(), unlogged: 0 });
+    const [oldest] = last.keys();
+    if (last.size > mostRemembered && oldest !== undefined) last.delete(oldest);
+    return before?.unlogged ?? 0;
+  }
+
+  function writeAbout(namespace: string, changes: readonly LoggedChange[]): void {
+    const problems = changes.flatMap((change) => change.problems);
+    const warnings = changes.flatMap((change) => change.warnings);
+    const [first] = problems.length > 0 ? problems : warnings;
+    if (!first) return;
+    const unlogged = room(`namespace ${namespace}`);
+    if (unlogged === undefined) return;
+    const { code, origin, message } = first;
+    const others = problems.length > 0 ? problems.length - 1 : warnings.length - 1;
+    const what = problems.length > 0 ? 'refused, the last good ones stay in force' : 'accepted, with a warning';
+    const more = others > 0 ? ` (and ${others} more)` : '';
+    const fields = { code, ...origin, namespace, ...(unlogged > 0 && { unlogged }) };
+    log.warn(fields, `rules of the namespace ${namespace} ${what}: ${renderOrigin(origin)}: ${message}${more}`);
+  }
+
+  return {
+    mayLog: (namespace) => room(`recovery of ${namespace}`) !== undefined,
+    write(changes) {
+      for (const [namespace, ofNamespace] of byNamespace(changes)) writeAbout(namespace, ofNamespace);
+      const [{ before, after } = { before: undefined, after: undefined }] = changes;
+      if (!after || after.revision === before?.revision) return;
+      const unlogged = room('in force');
+      if (unlogged === undefined) return;
+      const { revision, rules, settings, namespaceRules } = after;
+      const { mode, unconfigured } = settings;
+      const fields = { rulesRevision: revision, rules: rules.length, mode, unconfigured, namespacesWithRules: namespaceRules.size };
+      log.info({ ...fields, ...(unlogged > 0 && { unlogged }) }, 'rules are in force');
+    },
+  };
+}
+
+/** Changes that one namespace's bundles brought at the same time, as one of those accepted and one of those refused: one audit record each, which `buildRulesRecord` bounds. */
+export function uniteChanges<Change extends RulesChange>(changes: readonly Change[]): readonly Change[] {
+  return [...byNamespace(changes).values()].flatMap((ofNamespace) =>
+    [ofNamespace.filter(({ problems }) => problems.length === 0), ofNamespace.filter(({ problems }) => problems.length > 0)].flatMap(
+      (alike) => {
+        const [first] = alike;
+        if (!first) return [];
+        return [{ ...first, sources: alike.flatMap(({ sources }) => sources), problems: alike.flatMap(({ problems }) => problems) }];
+      },
+    ),
+  );
+}
+
+function byNamespace<Change extends Pick<RulesChange, 'scope'>>(changes: readonly Change[]): ReadonlyMap<string, readonly Change[]> {
+  return Map.groupBy(changes, ({ scope }) => (scope.kind === 'namespace' ? scope.namespace : ''));
+}

@@ -1,0 +1,50 @@
+/** Label selectors in one line, as `kubectl get -l` takes them: `team in (a, b), !legacy, env=prod`. */
+
+import type { LabelRequirement } from '../rule-set.ts';
+import { labelKey, labelLength, labelValue } from './label-grammar.ts';
+
+export type ReadLabelSelector =
+  | { readonly ok: true; readonly value: readonly LabelRequirement[] }
+  | { readonly ok: false; readonly problem: string };
+
+/** The requirements in the order in which they are written; all of them must hold. */
+export function parseLabelSelector(text: string): ReadLabelSelector {
+  const requirements: LabelRequirement[] = [];
+  // Not at the commas between parentheses.
+  for (const part of text.split(/,(?![^(]*\))/)) {
+    const requirement = parseRequirement(part.trim());
+    const problem = typeof requirement === 'string' ? requirement : complaint(requirement);
+    if (problem !== undefined) return { ok: false, problem };
+    if (typeof requirement !== 'string') requirements.push(requirement);
+  }
+  return { ok: true, value: requirements };
+}
+
+/** The requirement, or what is wrong with it. */
+function parseRequirement(text: string): LabelRequirement | string {
+  if (text === '') return `has a blank where a requirement is expected; ${anExample}`;
+  const [, absent] = /^!\s*([^\s=!<>()]+)$/.exec(text) ?? [];
+  if (absent !== undefined) return { key: absent, operator: 'DoesNotExist', values: [] };
+  const [, key, sign, value = ''] = /^([^\s=!<>()]+)\s*(==?|!=)\s*([^\s=!<>()]*)$/.exec(text) ?? [];
+  if (key !== undefined) return { key, operator: sign === '!=' ? 'NotIn' : 'In', values: [value] };
+  const [, listed, word, values = ''] = /^([^\s=!<>()]+)\s+(in|notin)\s*\(([^()]*)\)$/.exec(text) ?? [];
+  if (listed !== undefined) {
+    const distinct = new Set(values.split(',').map((each) => each.trim()));
+    return { key: listed, operator: word === 'in' ? 'In' : 'NotIn', values: [...distinct].sort() };
+  }
+  if (/^[^\s=!<>()]+$/.test(text)) return { key: text, operator: 'Exists', values: [] };
+  if (/[<>]/.test(text)) return `"${text}" compares numbers, which the API server does not do for webhooks; ${anExample}`;
+  return `"${text}" cannot be read; ${anExample}`;
+}
+
+const anExample = 'write it like "team in (a, b), env=prod, tier!=test, shared, !legacy"';
+
+function complaint({ key, values }: LabelRequirement): string | undefined {
+  if (!new RegExp(labelKey).test(key)) return `"${key}" is no key of a label`;
+  for (const value of values) {
+    // Kubernetes takes it for the blank value, which hardly any label has: a slip, by which nothing would be selected.
+    if (value === '') return `${key} is compared with a blank; give a value, or write ${key} alone for any`;
+    if (value.length > labelLength || !new RegExp(labelValue).test(value)) return `"${value}" is no value of a label`;
+  }
+  return undefined;
+}

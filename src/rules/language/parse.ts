@@ -1,0 +1,352 @@
+import { quote } from '../../image/problem.ts';
+import type { Delegation, Exemption, Inject, Mode, NamespaceSelector, Override, Rule, ShortNames, Unconfigured } from '../rule-set.ts';
+import { type Finding, type LocatedData, readDocument } from './document.ts';
+import { readNamespaces } from './namespace-selector.ts';
+import { parsePattern, type RegistryPattern, resolvePattern, type WrittenPattern } from './pattern.ts';
+import { type DocumentStart, firstProblems, levelOf, type Origin, type Problem, type ProblemCode, type RuleSource } from './problem.ts';
+import {
+  fieldsOfLevel,
+  fieldsOfNamespaceRules,
+  type RulesDocument,
+  type WrittenExemption,
+  type WrittenNamespaces,
+  type WrittenOverride,
+  type WrittenRule,
+} from './schema.ts';
+import { checkShape, renderPointer } from './schema-problems.ts';
+
+/** A setting somebody wrote, and where. */
+export type WrittenSetting<Value> = { readonly value: Value; readonly origin: Origin };
+
+/** One document without problems of its own. Whether it agrees with the other documents is the compiler's question. */
+export type ParsedDocument = {
+  readonly source: RuleSource;
+  readonly scope: RuleScope;
+  /** The text held nothing but comments: no rules, as `{}` or `rules: []` say explicitly, but perhaps by accident. */
+  readonly blank: boolean;
+  /** Only settings that are written, so that documents which do not mention one do not compete. */
+  readonly settings: {
+    readonly unconfigured?: WrittenSetting<Unconfigured>;
+    readonly mode?: WrittenSetting<Mode>;
+    readonly contact?: WrittenSetting<string>;
+    readonly inject?: WrittenSetting<Inject>;
+    readonly shortNames?: WrittenSetting<ShortNames>;
+  };
+  /** One for each registry of each rule, and one for each internal registry. */
+  readonly rules: readonly Rule[];
+  /** One for each image of each exemption. */
+  readonly exemptions: readonly Exemption[];
+  readonly overrides: readonly Override[];
+  readonly delegate: readonly Delegation[];
+};
+
+/** Whose rules a document holds: the cluster's, or those a namespace has of its own. */
+export type RuleScope = { readonly kind: 'cluster' } | { readonly kind: 'namespace'; readonly namespace: string };
+
+export type ParseResult =
+  | { readonly ok: true; readonly document: ParsedDocument; readonly warnings: readonly Problem[] }
+  | { readonly ok: false; readonly problems: readonly Problem[] };
+
+/** Further problems are only counted: nobody reads more, and a document made of nothing else must not fill the memory. */
+export const mostProblems = { cluster: 100, namespace: 20 } as const;
+
+/**
+ * What a document may be: for the cluster what a ConfigMap can hold at most; a share of it where every tenant may write one. Lexemes are
+ * counted as YAML's lexer cuts the text, some 25 for a rule: 12,000 rules of the cluster. The 200 rules of a namespace take 10,000 with every field and a comment each.
+ */
+const documentLimits = {
+  cluster: { longest: 1_048_576, mostLexemes: 300_000 },
+  namespace: { longest: 65_536, mostLexemes: 16_000 },
+} as const;
+
+/**
+ * Reads one rules document, YAML 1.2 or JSON. All problems are found in one go, as far as they do not hide each other, and come
+ * in the order of their places. `start` is where the text begins in the file it was taken from (a block scalar of a manifest, whose lines
+ * are all indented alike): places are those in the file. Never throws, whatever the text.
+ */
+export function parseRulesDocument(
+  text: string,
+  source: RuleSource,
+  scope: RuleScope = { kind: 'cluster' },
+  start: DocumentStart = { line: 1, column: 1 },
+): ParseResult {
+  const read = readDocument(text, { ...documentLimits[scope.kind], start });
+  const problemsOf = (findings: readonly Finding[]) => problemsIn(findings, source, mostProblems[scope.kind]);
+  if (!read.ok && !read.rest) return { ok: false, problems: problemsOf(read.findings) };
+  const data = read.ok ? read.data : read.rest?.data;
+  if (!data) return blankDocument(source, scope, start);
+
+  // A wildcard without quotes shall not hide what else there is to mend.
+  const [unread, lost] = read.ok ? [[], undefined] : [read.findings, read.rest?.lost];
+  const { findings: misshapen, unfit } = checkShape(data, scope.kind === 'cluster' ? fieldsOfLevel : fieldsOfNamespaceRules, lost);
+  const reader = new DocumentReader(data, source, scope, unfit);
+  const document = reader.readDocument();
+  const findings = [...unread, ...misshapen, ...reader.findings];
+  if (findings.length > 0) return { ok: false, problems: problemsOf(findings) };
+  return { ok: true, document, warnings: problemsOf(reader.warnings) };
+}
+
+function blankDocument(source: RuleSource, scope: RuleScope, { line, column }: DocumentStart): ParseResult {
+  const message = 'the document holds nothing, so it contributes no rules; if that is meant, write "rules: []"';
+  const warning: Problem = { code: 'blank-document', message, origin: { source, line, column } };
+  const document = { source, scope, blank: true, settings: {}, rules: [], exemptions: [], overrides: [], delegate: [] };
+  return { ok: true, document, warnings: [warning] };
+}
+
+type WrittenTexts = string | readonly string[];
+
+/** Turns what fits the schema into rules and settings, and leaves out what does not: its problem is known already. */
+class DocumentReader {
+  readonly findings: Finding[] = [];
+  readonly warnings: Finding[] = [];
+  private readonly data: LocatedData;
+  private readonly source: RuleSource;
+  private readonly scope: RuleScope;
+  private readonly unfit: ReadonlySet<string>;
+
+  constructor(data: LocatedData, source: RuleSource, scope: RuleScope, unfit: ReadonlySet<string>) {
+    this.data = data;
+    this.source = source;
+    this.scope = scope;
+    this.unfit = unfit;
+  }
+
+  readDocument(): ParsedDocument {
+    // Parts the schema refused are left out one by one, so the type holds for all that is used.
+    const written = (this.fits('') ? this.data.value : {}) as RulesDocument;
+    return {
+      source: this.source,
+      scope: this.scope,
+      blank: false,
+      settings: {
+        ...this.setting('unconfigured', written.unconfigured),
+        ...this.setting('mode', written.mode),
+        ...this.setting('contact', written.contact),
+        ...this.setting('inject', written.inject),
+        ...this.readShortNames(written.shortNames, '/shortNames'),
+      },
+      rules: [
+        ...this.entries(written.internalRegistries, '/internalRegistries').flatMap(([text, pointer]) => this.readInternal(text, pointer)),
+        ...this.entries(written.rules, '/rules').flatMap(([rule, pointer]) => this.readRule(rule, pointer)),
+      ],
+      exemptions: this.entries(written.exemptions, '/exemptions').flatMap(([entry, pointer]) => this.readExemption(entry, pointer)),
+      overrides: this.entries(written.overrides, '/overrides').flatMap(([override, pointer]) => this.readOverride(override, pointer)),
+      delegate: this.readPatterns(written.delegate, '/delegate', true).map(({ pattern, origin }) => ({ pattern, origin })),
+    };
+  }
+
+  private fits(pointer: string): boolean {
+    return !this.unfit.has(pointer);
+  }
+
+  private setting<Name extends string, Value extends string>(
+    name: Name,
+    value: Value | undefined,
+  ): { readonly [Key in Name]?: WrittenSetting<Value> } {
+    const pointer = `/${name}`;
+    if (value === undefined || !this.fits(pointer)) return {};
+    const setting: WrittenSetting<Value> = { value: value.trim() as Value, origin: this.originOf(pointer) };
+    return { [name]: setting } as { [Key in Name]: WrittenSetting<Value> };
+  }
+
+  private entries<Entry>(list: readonly Entry[] | undefined, pointer: string): [Entry, string][] {
+    if (list === undefined || !this.fits(pointer)) return [];
+    return list.map((entry, index): [Entry, string] => [entry, `${pointer}/${index}`]).filter(([, at]) => this.fits(at));
+  }
+
+  private readShortNames(written: RulesDocument['shortNames'], pointer: string): { readonly shortNames?: WrittenSetting<ShortNames> } {
+    if (written === undefined || !this.fits(pointer)) return {};
+    const origin = this.originOf(pointer);
+    if (typeof written === 'string') return { shortNames: { value: written, origin } };
+    const hosts = new Set<string>();
+    for (const [text, at] of this.entries<string>(written, pointer)) {
+      const pattern = this.readHost(text, at, 'bad-short-names', 'a host that short names are searched on');
+      if (pattern === undefined) continue;
+      if (pattern.host.kind !== 'exact' || pattern.port === 'any') {
+        this.refuse(
+          'bad-short-names',
+          at,
+          `${quote(text)} stands for many hosts, and short names are searched on one after the other; list them`,
+        );
+      } else if (hosts.has(pattern.text)) {
+        this.refuse('bad-short-names', at, `${pattern.text} stands in the list already, and is searched once; remove it here`);
+      } else hosts.add(pattern.text);
+    }
+    return { shortNames: { value: [...hosts], origin } };
+  }
+
+  private readInternal(text: string, pointer: string): Rule[] {
+    const pattern = this.readHost(text, pointer, 'internal-pattern', 'an internal registry');
+    if (pattern === undefined) return [];
+    if (pattern.host.kind === 'any') {
+      const message = 'every host would be an internal registry, and nothing would be checked; name the hosts';
+      return this.refuse('internal-pattern', pointer, message);
+    }
+    const origin = this.originOf(pointer);
+    return [{ name: pattern.text, pattern, trust: true, pullSecrets: [], onMissingSecret: 'warn', internal: true, origin }];
+  }
+
+  /** A pattern that must be without path. */
+  private readHost(text: string, pointer: string, code: ProblemCode, what: string): RegistryPattern | undefined {
+    const parsed = parsePattern(text);
+    if (!parsed.ok) {
+      const message =
+        parsed.code === 'pattern-unqualified' && !text.includes('/')
+          ? `${quote(text)} would be a Docker Hub name; write its port: ${quote(`${text}:443`)}`
+          : parsed.message;
+      this.refuse(parsed.code, pointer, message);
+      return undefined;
+    }
+    if (parsed.pattern.path.length > 0) {
+      this.refuse(code, pointer, `${what} is a host with its port, without path; write ${quote(text.slice(0, text.indexOf('/')))}`);
+      return undefined;
+    }
+    return resolvePattern(parsed.pattern, true);
+  }
+
+  private readRule(rule: WrittenRule, pointer: string): Rule[] {
+    const trust = rule.trust ?? true;
+    if (this.fits(`${pointer}/trust`)) this.checkTrustFields(rule, trust, pointer);
+    const name = this.text(rule.name, `${pointer}/name`);
+    const reason = this.text(rule.reason, `${pointer}/reason`);
+    const pushSecret = this.text(rule.pushSecret, `${pointer}/pushSecret`);
+    const shared = {
+      trust,
+      ...(reason !== undefined && { reason }),
+      pullSecrets: this.readSecrets(rule.pullSecret, `${pointer}/pullSecret`),
+      ...(pushSecret !== undefined && { pushSecret }),
+      onMissingSecret: rule.onMissingSecret ?? 'warn',
+      ...this.readNamespaces(rule.namespaces, `${pointer}/namespaces`),
+      internal: false,
+      ...(this.scope.kind === 'namespace' && { owner: this.scope.namespace }),
+    };
+    const patterns = this.readPatterns(rule.registry, `${pointer}/registry`, trust);
+    return patterns.map(({ origin, ...pattern }) => ({ name: name ?? pattern.pattern.text, ...pattern, ...shared, origin }));
+  }
+
+  private checkTrustFields(rule: WrittenRule, trust: boolean, pointer: string): void {
+    const place = renderPointer(pointer);
+    if (trust && rule.reason !== undefined) {
+      const message = `${place} trusts its registry, and a reason is shown to people whose image is refused; write "trust: false" with it, or make it a comment`;
+      this.refuseField('reason-on-trusted', `${pointer}/reason`, message);
+    }
+    for (const field of ['pullSecret', 'pushSecret'] as const) {
+      if (trust || rule[field] === undefined) continue;
+      const message = `${place} refuses its registry ("trust: false"), which then needs no ${field}; remove one of the two`;
+      this.refuseField('secret-on-distrusted', `${pointer}/${field}`, message);
+    }
+    if (rule.onMissingSecret !== undefined && (!trust || (rule.pullSecret === undefined && rule.pushSecret === undefined))) {
+      const why = trust
+        ? 'names no secret that could be missing; write pullSecret or pushSecret, or remove the field'
+        : 'refuses its registry ("trust: false"), so no secret is wanted; remove the field';
+      this.refuseField('on-missing-without-secret', `${pointer}/onMissingSecret`, `${place} has onMissingSecret and ${why}`);
+    }
+  }
+
+  private readSecrets(written: WrittenRule['pullSecret'], pointer: string): readonly string[] {
+    const names = new Set<string>();
+    for (const [name, at] of this.oneOrMany(written, pointer)) {
+      if (names.has(name)) this.warn('duplicate-secret', at, `is ${name} once more; remove it`);
+      names.add(name);
+    }
+    return [...names];
+  }
+
+  private readExemption(exemption: WrittenExemption, pointer: string): Exemption[] {
+    const reason = this.text(exemption.reason, `${pointer}/reason`) ?? '';
+    const namespaces = this.readNamespaces(exemption.namespaces, `${pointer}/namespaces`);
+    const patterns = this.readPatterns(exemption.image, `${pointer}/image`, true);
+    return patterns.map(({ pattern, origin }) => ({ pattern, ...namespaces, until: exemption.until, reason, origin }));
+  }
+
+  private readOverride(override: WrittenOverride, pointer: string): Override[] {
+    const { mode, unconfigured, inject } = override;
+    if (mode === undefined && unconfigured === undefined && inject === undefined) {
+      const message = `${renderPointer(pointer)} changes no setting; write mode, unconfigured or inject, or remove the entry`;
+      this.findings.push({ code: 'override-without-setting', message, position: this.data.locate(pointer) });
+    }
+    const { namespaces } = this.readNamespaces(override.namespaces, `${pointer}/namespaces`);
+    if (namespaces === undefined) return [];
+    return [
+      {
+        namespaces,
+        ...(mode !== undefined && { mode }),
+        ...(unconfigured !== undefined && { unconfigured }),
+        ...(inject !== undefined && { inject }),
+        origin: this.originOf(pointer),
+      },
+    ];
+  }
+
+  private readNamespaces(written: WrittenNamespaces | undefined, pointer: string): { readonly namespaces?: NamespaceSelector } {
+    if (written === undefined || !this.fits(pointer)) return {};
+    const { selector, slips } = readNamespaces(written, (below) => this.fits(pointer + below));
+    for (const { code, pointer: below, message } of slips) {
+      if (levelOf(code) === 'warning') this.warn(code, pointer + below, message);
+      else {
+        const place = `${renderPointer(pointer + below)} ${message}`;
+        this.findings.push({ code, message: place, position: this.data.locate(pointer + below) });
+      }
+    }
+    return selector === undefined ? {} : { namespaces: selector };
+  }
+
+  /** One for each pattern that stands there, with its place; the same one twice counts once. */
+  private readPatterns(written: WrittenTexts | undefined, pointer: string, trust: boolean): readonly LocatedPattern[] {
+    const patterns = new Map<string, LocatedPattern>();
+    for (const [text, at] of this.oneOrMany(written, pointer)) {
+      const parsed = parsePattern(text);
+      if (!parsed.ok) {
+        this.refuse(parsed.code, at, parsed.message);
+        continue;
+      }
+      const pattern = resolvePattern(parsed.pattern, trust);
+      if (patterns.has(pattern.text)) this.warn('duplicate-registry', at, `is ${pattern.text} once more; remove it`);
+      else patterns.set(pattern.text, { pattern, ...portWritten(parsed.pattern, trust), origin: this.originOf(at) });
+    }
+    return [...patterns.values()];
+  }
+
+  /** Folded blocks leave a line break behind the text. */
+  private text(written: string | undefined, pointer: string): string | undefined {
+    return this.fits(pointer) ? written?.trim() : undefined;
+  }
+
+  private oneOrMany(written: WrittenTexts | undefined, pointer: string): [string, string][] {
+    if (written === undefined || !this.fits(pointer)) return [];
+    return typeof written === 'string' ? [[written, pointer]] : this.entries(written, pointer);
+  }
+
+  private refuse(code: ProblemCode, pointer: string, sentence: string): never[] {
+    this.findings.push({ code, message: `${renderPointer(pointer)}: ${sentence}`, position: this.data.locate(pointer) });
+    return [];
+  }
+
+  private refuseField(code: ProblemCode, pointer: string, message: string): void {
+    this.findings.push({ code, message, position: this.data.locateField(pointer) });
+  }
+
+  /** The sentence goes on after the place. */
+  private warn(code: ProblemCode, pointer: string, sentence: string): void {
+    this.warnings.push({ code, message: `${renderPointer(pointer)} ${sentence}`, position: this.data.locate(pointer) });
+  }
+
+  private originOf(pointer: string): Origin {
+    return { source: this.source, ...this.data.locate(pointer) };
+  }
+}
+
+type LocatedPattern = { readonly pattern: RegistryPattern; readonly portWritten?: true; readonly origin: Origin };
+
+/** Whether somebody has written the port that none would mean. */
+export function portWritten({ port }: WrittenPattern, trust: boolean): { readonly portWritten?: true } {
+  return port === (trust ? 'default' : 'any') ? { portWritten: true } : {};
+}
+
+function problemsIn(findings: readonly Finding[], source: RuleSource, most: number): readonly Problem[] {
+  const inOrder = findings.toSorted((one, other) => one.position.line - other.position.line || one.position.column - other.position.column);
+  return firstProblems(
+    inOrder.map(({ code, message, position }): Problem => ({ code, message, origin: { source, ...position } })),
+    most,
+  );
+}

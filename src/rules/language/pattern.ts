@@ -1,0 +1,261 @@
+import { dockerHubHost, readsAsHost } from '../../image/docker-hub.ts';
+import { hostMax } from '../../image/grammar.ts';
+import { quote } from '../../image/problem.ts';
+import type { ImageReference } from '../../image/reference.ts';
+import type { ProblemCode } from './problem.ts';
+
+/**
+ * A registry pattern, ready to match: `host[:port][/path]` with the port resolved by the trust of its rule.
+ * It is compared with a parsed reference, host with host and segment with segment, never as a prefix of text.
+ */
+export type RegistryPattern = {
+  /** The canonical spelling: for a given trust, two patterns have the same text exactly when they are the same pattern. */
+  readonly text: string;
+  readonly host: PatternHost;
+  readonly port: PatternPort;
+  /** Leading segments of the repository; `*` is exactly one segment of any name. Empty: every repository. */
+  readonly path: readonly string[];
+};
+
+/** One host (`reg.io`), every subdomain at any depth but not the domain itself (`*.example.com`, name `example.com`), or every host (`*`). */
+export type PatternHost =
+  | { readonly kind: 'exact'; readonly name: string }
+  | { readonly kind: 'suffix'; readonly name: string }
+  | { readonly kind: 'any' };
+
+/** One port by its number, the default port (443, written or not), or every port. */
+export type PatternPort = number | 'default' | 'any';
+
+/** A pattern as its author wrote it; what an unwritten port means depends on the rule. */
+export type WrittenPattern = Omit<RegistryPattern, 'text' | 'port'> & { readonly port: PatternPort | 'unwritten' };
+
+export type PatternResult =
+  | { readonly ok: true; readonly pattern: WrittenPattern }
+  | { readonly ok: false; readonly code: ProblemCode; readonly message: string };
+
+/**
+ * Reads `host[:port][/path]`. Host and aliases are those of image references: lower-cased, `index.docker.io` is `docker.io`,
+ * `:443` is the default port. The message of a failure is a sentence that says what is wrong and what to write.
+ * Paths are literal: `docker.io/bitnami` is that organisation, `docker.io/library/nginx` the official image.
+ */
+export function parsePattern(text: string): PatternResult {
+  const slip = commonSlip(text);
+  if (slip) return slip;
+
+  const slash = text.indexOf('/');
+  const authority = slash < 0 ? text : text.slice(0, slash);
+  const segments = slash < 0 ? [] : text.slice(slash + 1).split('/');
+
+  const { hostText, portText } = splitAuthority(authority);
+  const port = parsePort(portText);
+  if (port === undefined) return badPort(text, hostText, portText ?? '');
+  const hostProblem = checkHost(text, hostText) ?? (port === 'unwritten' ? checkQualified(text, hostText) : undefined);
+  if (hostProblem) return hostProblem;
+  for (const segment of segments) {
+    const problem = checkSegment(text, segment);
+    if (problem) return problem;
+  }
+  return { ok: true, pattern: { host: canonicalHost(hostText), port, path: segments } };
+}
+
+/**
+ * Fixes what an unwritten port means. A trusting rule takes the default port: nobody vouched for whatever else listens on that host.
+ * A distrusting rule takes every port: a port number must not be a way around a refusal.
+ */
+export function resolvePattern({ host, port, path }: WrittenPattern, trust: boolean): RegistryPattern {
+  const unwritten = trust ? 'default' : 'any';
+  const resolved = port === 'unwritten' ? unwritten : port;
+  // A host without a dot is only a host because of its port, so there the port stays in the text.
+  const omitPort = resolved === unwritten && isHostByItself(renderHost(host));
+  const portText = omitPort ? '' : `:${resolved === 'any' ? '*' : resolved === 'default' ? 443 : resolved}`;
+  return { text: [renderHost(host) + portText, ...path].join('/'), host, port: resolved, path };
+}
+
+/** Whether the pattern holds the reference: the definition that the rule index must agree with. */
+export function patternHolds(pattern: RegistryPattern, reference: Pick<ImageReference, 'host' | 'port' | 'path'>): boolean {
+  return (
+    hostHolds(pattern.host, reference.host) &&
+    (pattern.port === 'any' || pattern.port === (reference.port ?? 'default')) &&
+    pattern.path.length <= reference.path.length &&
+    pattern.path.every((segment, index) => segment === '*' || segment === reference.path[index])
+  );
+}
+
+/** Whether the host part alone holds a host, given in lower case without port. */
+export function hostHolds(host: PatternHost, name: string): boolean {
+  if (host.kind === 'any') return true;
+  return host.kind === 'exact' ? name === host.name : name.endsWith(`.${host.name}`);
+}
+
+/** As it stands in a pattern, without port. */
+export function renderHost(host: PatternHost): string {
+  return host.kind === 'any' ? '*' : host.kind === 'suffix' ? `*.${host.name}` : host.name;
+}
+
+/** More than the longest host name, port and repository path together. */
+const patternMax = 600;
+
+// Slips are looked for before the grammar, since the grammar's own complaint ("not a host name") would not help their author.
+function commonSlip(text: string): PatternResult | undefined {
+  if (text === '') return problem('empty-value', 'a registry pattern is empty; write host[:port][/path], or "*" for every registry');
+  const at = text.lastIndexOf('@');
+  if (at >= 0) return userOrDigest(text, at);
+  if (text.length > patternMax)
+    return problem('pattern-too-long', `${quote(text)} is ${text.length} characters long; at most ${patternMax} are allowed`);
+  if (/[\s\p{Cc}]/u.test(text))
+    return problem('pattern-space', `${quote(text)} holds a space; write one registry without spaces, several as a list`);
+  const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(text)?.[0];
+  if (scheme)
+    return problem('pattern-scheme', `${quote(text)} begins with a scheme; write ${quote(trimSlashes(text.slice(scheme.length)))}`);
+  if (text.startsWith('/') || text.endsWith('/')) {
+    return problem(
+      'pattern-slash',
+      `${quote(text)} begins or ends with a slash; write ${quote(trimSlashes(text))}, which holds everything below it`,
+    );
+  }
+  if (text.includes('//')) return problem('pattern-slash', `${quote(text)} has an empty path segment; write one slash`);
+  if (text.includes('**')) {
+    return problem(
+      'pattern-wildcard',
+      `${quote(text)} has **; write one *: a host *.example.com is any depth already, and a pattern holds everything below its path`,
+    );
+  }
+  return undefined;
+}
+
+// What stands before the sign may be a password, which must not travel into messages and logs: so this comes before every other complaint.
+function userOrDigest(text: string, at: number): PatternResult {
+  const after = text.slice(at + 1);
+  const isDigest = /^sha[0-9]+:/.test(after) && text.indexOf('@') === at;
+  return isDigest
+    ? problem(
+        'pattern-digest',
+        `${quote(text)} names a digest, and rules are about registries and repositories; write ${quote(text.slice(0, at))}`,
+      )
+    : problem(
+        'pattern-user',
+        `a registry pattern has a user name or password before ${quote(`@${after}`)}; write ${quote(trimSlashes(after))} and name the credential in pullSecret`,
+      );
+}
+
+function splitAuthority(authority: string): { hostText: string; portText: string | undefined } {
+  // An IPv6 address has colons of its own, inside its brackets.
+  const colon = authority.indexOf(':', authority.lastIndexOf(']') + 1);
+  if (colon < 0) return { hostText: authority, portText: undefined };
+  return { hostText: authority.slice(0, colon), portText: authority.slice(colon + 1) };
+}
+
+function parsePort(text: string | undefined): PatternPort | 'unwritten' | undefined {
+  if (text === undefined) return 'unwritten';
+  if (text === '*') return 'any';
+  if (!/^[1-9][0-9]{0,4}$/.test(text)) return undefined;
+  const port = Number(text);
+  if (port > 65_535) return undefined;
+  return port === 443 ? 'default' : port;
+}
+
+function badPort(text: string, hostText: string, portText: string): PatternResult {
+  if (/^[0-9]*$/.test(portText)) {
+    return problem(
+      'pattern-port',
+      `${quote(text)} has the port ${quote(portText)}; write a number from 1 to 65535 without leading zeros, or * for every port`,
+    );
+  }
+  if (portText.includes('*'))
+    return problem('pattern-port', `${quote(text)} has a * as part of a port; write one number, or * alone for every port`);
+  if (portText.includes(':'))
+    return problem('pattern-host', `${quote(text)} has several colons; write an IPv6 address in brackets, as [2001:db8::1]:5000`);
+  return problem(
+    'pattern-tag',
+    `${quote(text)} has ${quote(portText)} where a port stands; if it is a tag, drop it: rules are about registries and repositories (${quote(hostText)})`,
+  );
+}
+
+function checkHost(text: string, hostText: string): PatternResult | undefined {
+  if (hostText === '*') return undefined;
+  const name = hostText.startsWith('*.') ? hostText.slice(2) : hostText;
+  const wildcard = name !== hostText;
+  if (name.includes('*')) {
+    return problem(
+      'pattern-wildcard',
+      `${quote(text)} has a * inside its host; a * is the whole first label, as in "*.example.com", or the whole host`,
+    );
+  }
+  if (/^\[[0-9a-f]*:[0-9a-f:]*\]$/i.test(name) && !wildcard) return undefined;
+  if (name.length > hostMax)
+    return problem('pattern-host', `${quote(text)} has a host of ${name.length} characters; at most ${hostMax} are allowed`);
+  if (name.endsWith('.')) return problem('pattern-host', `${quote(text)} has a dot at the end of its host; drop it`);
+  if (!name.split('.').every((label) => /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/i.test(label))) {
+    return problem(
+      'pattern-host',
+      `${quote(text)} does not begin with a host; a host has letters, digits, - and dots, an IPv6 address stands in brackets`,
+    );
+  }
+  if (wildcard && /^[0-9]+$/.test(name.slice(name.lastIndexOf('.') + 1))) {
+    return problem(
+      'pattern-wildcard',
+      `${quote(text)} has a * before an address; write each address, since a subdomain is a matter of names`,
+    );
+  }
+  return undefined;
+}
+
+function checkQualified(text: string, hostText: string): PatternResult | undefined {
+  if (isHostByItself(hostText)) return undefined;
+  return problem(
+    'pattern-unqualified',
+    `${quote(text)} does not begin with a registry: in an image name ${quote(hostText)} would be a Docker Hub name; write ${quote(`docker.io/${text}`)}, or if it is a host, its port: ${quote(`${hostText}:443`)}`,
+  );
+}
+
+/** Whether image names can have the host without a port behind it. */
+function isHostByItself(hostText: string): boolean {
+  return hostText === '*' || readsAsHost(hostText);
+}
+
+function checkSegment(text: string, segment: string): PatternResult | undefined {
+  if (segment === '*' || /^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*$/.test(segment)) return undefined;
+  const colon = segment.indexOf(':');
+  if (colon >= 0) {
+    return problem(
+      'pattern-tag',
+      `${quote(text)} names a tag, and rules are about registries and repositories; write ${quote(text.slice(0, text.lastIndexOf(segment) + colon))}`,
+    );
+  }
+  if (segment.includes('*')) {
+    return problem(
+      'pattern-wildcard',
+      `${quote(text)} has a * inside the path segment ${quote(segment)}; a * is a whole segment, so list the names`,
+    );
+  }
+  if (segment !== segment.toLowerCase()) {
+    const slash = text.indexOf('/');
+    return problem(
+      'pattern-path',
+      `${quote(text)} has upper case in its path, which no image name can have; write ${quote(text.slice(0, slash) + text.slice(slash).toLowerCase())}`,
+    );
+  }
+  return problem(
+    'pattern-path',
+    `${quote(text)} has the path segment ${quote(segment)}, which no image name can have; a segment has letters and digits, with single . or _, __ or - between them`,
+  );
+}
+
+function canonicalHost(hostText: string): PatternHost {
+  const name = hostText.toLowerCase();
+  if (name === '*') return { kind: 'any' };
+  if (name.startsWith('*.')) return { kind: 'suffix', name: name.slice(2) };
+  return { kind: 'exact', name: dockerHubHost(name) };
+}
+
+function problem(code: ProblemCode, message: string): PatternResult {
+  return { ok: false, code, message };
+}
+
+function trimSlashes(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (text[start] === '/') start++;
+  while (end > start && text[end - 1] === '/') end--;
+  return text.slice(start, end);
+}

@@ -1,0 +1,227 @@
+import { intersectPatterns } from '../compile/pattern-overlap.ts';
+import { sameEffect } from '../compile/rule-fields.ts';
+import type { PatternHost, RegistryPattern } from '../language/pattern.ts';
+import { type Problem, type ProblemCode, renderOrigin } from '../language/problem.ts';
+import { compareRanked, type RankedPattern } from '../match/match.ts';
+import { isGlob, mayOverlap, nameHolds, renderSelector, termsOf } from '../match/namespaces.ts';
+import { indexPatterns, type PatternIndex } from '../match/pattern-index.ts';
+import type { Mode, NamespaceSelector, Override, Rule, RuleSet, Unconfigured } from '../rule-set.ts';
+
+/**
+ * What is allowed and probably not meant: warnings on rules that compile. `today` is a day in UTC, `2026-11-21`. In the order of documents
+ * and places. Nearly linear in the number of rules: each looks at those around it only, and at no more than a bounded number; where a rule
+ * has more neighbours than that, nothing is said of it.
+ */
+export function lintRules(ruleSet: RuleSet, today: string): readonly Problem[] {
+  const warnings = [
+    ...ruleSet.exemptions.filter(({ until }) => until < today).map(expiredExemption),
+    ...looseningGlobs(ruleSet),
+    ...lintNeighbours(ruleSet.rules),
+  ];
+  return inOrderOfPlaces(warnings, ruleSet);
+}
+
+function expiredExemption({ pattern, until, origin }: RuleSet['exemptions'][number]): Problem {
+  const message = `the exemption of ${pattern.text} ended with ${until}, so it has no effect any more; remove it, or write a later day`;
+  return { code: 'exemption-expired', message, origin };
+}
+
+/** Whoever may create namespaces chooses their names: on OpenShift everybody may, within limits, and nobody but an administrator sets labels. */
+function looseningGlobs({ rules, exemptions, overrides, settings }: RuleSet): Problem[] {
+  const warned = new Set<NamespaceSelector>();
+  const warn = ({ origin, namespaces }: { origin: Problem['origin']; namespaces?: NamespaceSelector }, what: string): Problem[] => {
+    const globs = globsOf(namespaces);
+    // A rule with several registries has one selector for all of them.
+    if (!namespaces || globs.length === 0 || warned.has(namespaces)) return [];
+    warned.add(namespaces);
+    const message = `${what} for namespaces named ${globs.join(', ')}, and whoever may create a namespace may choose such a name; select by labels, which only administrators set: namespaces: {matchLabels: {...}}`;
+    return [{ code: 'loosening-glob', message, origin }];
+  };
+  return [
+    ...rules.filter(({ trust }) => trust).flatMap((rule) => warn(rule, `${rule.pattern.text} is trusted`)),
+    ...exemptions.flatMap((exemption) => warn(exemption, `${exemption.pattern.text} is exempted`)),
+    ...overrides.flatMap((override) => {
+      const loosened = loosenings(override, settings);
+      return loosened.length > 0 ? warn(override, `${loosened.join(' and ')} is set`) : [];
+    }),
+  ];
+}
+
+/** A glob of stars alone is every namespace, and no name is there to choose. */
+function globsOf(namespaces: NamespaceSelector | undefined): readonly string[] {
+  return namespaces?.kind === 'names' ? namespaces.names.filter((name) => isGlob(name) && /[^*]/.test(name)) : [];
+}
+
+const modeStrictness: Readonly<Record<Mode, number>> = { audit: 0, warn: 1, enforce: 2 };
+const unconfiguredStrictness: Readonly<Record<Unconfigured, number>> = { allow: 0, warn: 1, deny: 2 };
+
+function loosenings({ mode, unconfigured }: Override, settings: RuleSet['settings']): readonly string[] {
+  const loosensMode = mode !== undefined && modeStrictness[mode] < modeStrictness[settings.mode];
+  const loosensUnconfigured =
+    unconfigured !== undefined && unconfiguredStrictness[unconfigured] < unconfiguredStrictness[settings.unconfigured];
+  return [...(loosensMode ? [`mode: ${mode}`] : []), ...(loosensUnconfigured ? [`unconfigured: ${unconfigured}`] : [])];
+}
+
+/** Rules that say nothing, or less than their author thinks, because of the rules around them. */
+function lintNeighbours(all: readonly Rule[]): Problem[] {
+  const internal = indexPatterns(all.filter((rule) => rule.internal));
+  const rules = all.filter((rule) => !rule.internal);
+  const index = indexPatterns(rules);
+  return rules.flatMap((rule) => {
+    const vain = insideInternal(rule, internal) ?? neverApplies(rule) ?? shadowed(rule, index);
+    if (vain) return [vain];
+    return [redundant(rule, index), rule.trust ? undefined : overtaken(rule, index)].filter((warning) => warning !== undefined);
+  });
+}
+
+/** With a secret, or refusing, it would be a problem of compiling; one that merely trusts says what is so anyway. */
+function insideInternal(rule: Rule, internal: PatternIndex): Problem | undefined {
+  const cover = [...internal.covering(rule.pattern, rule.namespaces, { above: true })].find(({ pattern }) => covers(pattern, rule.pattern));
+  if (!cover) return undefined;
+  const message = `${rule.pattern.text} is inside the internal registry ${cover.pattern.text} of ${renderOrigin(cover.origin)}, which is always trusted; remove the rule`;
+  return warning('rule-redundant', rule, message, cover);
+}
+
+function neverApplies(rule: Rule): Problem | undefined {
+  // What does not overlap with itself selects nothing.
+  if (!rule.namespaces || mayOverlap(rule.namespaces, rule.namespaces)) return undefined;
+  const message = `${rule.pattern.text} can never win: no namespace can have labels for "${renderSelector(rule.namespaces)}"; change the labels, or remove the rule`;
+  return { code: 'shadowed-rule', message, origin: rule.origin };
+}
+
+/** Whether one other rule holds everything that this one does, where this one applies, and is the more specific. */
+function shadowed(rule: Rule, index: PatternIndex): Problem | undefined {
+  for (const other of index.covering(rule.pattern, rule.namespaces, { shortest: shortestPath(rule.pattern) })) {
+    if (other === rule || !coversWithPath(other.pattern, rule.pattern) || !selectorCovers(other.namespaces, rule.namespaces)) continue;
+    if (!outranksEverywhere(other, rule)) continue;
+    const message = `${rule.pattern.text} can never win: ${describe(other)} holds every image that it holds, and is the more specific; remove one of the two, or give this one a longer path`;
+    return warning('shadowed-rule', rule, message, other);
+  }
+  return undefined;
+}
+
+/** Whether every image and namespace would be decided the same without the rule: by the next rule that holds all of them, and all between. */
+function redundant(rule: Rule, index: PatternIndex): Problem | undefined {
+  const replaces = (other: Rule) =>
+    other !== rule &&
+    sameEffect(rule, other) &&
+    outranks(rule, other) &&
+    covers(other.pattern, rule.pattern) &&
+    selectorCovers(other.namespaces, rule.namespaces);
+  // Mostly there is none, and nothing between to look at.
+  if (![...index.covering(rule.pattern, rule.namespaces, { above: true })].some(replaces)) return undefined;
+  for (const group of index.behind(rule)) {
+    const different = group.filter((other) => !sameEffect(rule, other) && overlap(rule, other) && outranks(rule, other));
+    const [next] = group.filter((other) => replaces(other) && !different.some((between) => outranks(between, other)));
+    if (next) {
+      const message = `${rule.pattern.text} says what ${describe(next)} says of its images already; remove it, or write what shall be different`;
+      return warning('rule-redundant', rule, message, next);
+    }
+    if (different.length > 0) return undefined;
+  }
+  return undefined;
+}
+
+/** Whether a trusting rule that is not about a part of the refused pattern lets some of its images in all the same. */
+function overtaken(refusal: Rule, index: PatternIndex): Problem | undefined {
+  for (const rule of index.crossing(refusal)) {
+    if (!rule.trust || !outranks(rule, refusal) || !overlap(rule, refusal)) continue;
+    const both = intersectPatterns(rule.pattern, refusal.pattern);
+    if (!both || refusedAgain(both, rule, index)) continue;
+    const image = sampleImage(both);
+    const message = `the refusal of ${refusal.pattern.text} does not hold for images such as ${image}: ${describe(rule)} is the more specific and lets them in; refuse them by a pattern of their own, or trust less there`;
+    return warning('refusal-overtaken', refusal, message, rule);
+  }
+  return undefined;
+}
+
+/** Whether the author has refused what both hold by a pattern of its own. */
+function refusedAgain(both: Omit<RegistryPattern, 'text'>, trusting: Rule, index: PatternIndex): boolean {
+  for (const other of index.covering(both, trusting.namespaces)) {
+    const refuses = !other.trust && covers(other.pattern, both) && selectorCovers(other.namespaces, trusting.namespaces);
+    if (refuses && outranksEverywhere(other, trusting)) return true;
+  }
+  return false;
+}
+
+function warning(code: ProblemCode, rule: Rule, message: string, other: Rule): Problem {
+  return { code, message, origin: rule.origin, related: other.origin };
+}
+
+function describe({ pattern, trust, namespaces, origin }: Rule): string {
+  const selector = namespaces ? ` for ${renderSelector(namespaces)}` : '';
+  return `${trust ? '' : 'the refusal of '}${pattern.text}${selector} of ${renderOrigin(origin)}`;
+}
+
+function overlap(one: Rule, other: Rule): boolean {
+  return intersectPatterns(one.pattern, other.pattern) !== undefined && mayOverlap(one.namespaces, other.namespaces);
+}
+
+/** Whether the first wins some image in some namespace that both hold: a list of names may be more specific by one and less by another. */
+function outranks(one: Rule, other: Rule): boolean {
+  return compareRanked(ranked(one, Math.max), ranked(other, Math.min))?.firstWins === true;
+}
+
+function outranksEverywhere(one: Rule, other: Rule): boolean {
+  return compareRanked(ranked(one, Math.min), ranked(other, Math.max))?.firstWins === true;
+}
+
+function ranked({ pattern, trust, namespaces }: Rule, choose: (...ranks: number[]) => number): RankedPattern {
+  return { pattern, trust, namespaceRank: choose(...termsOf(namespaces).map(({ rank }) => rank)) };
+}
+
+/** Whether every image of the second is one of the first. */
+function covers(one: RegistryPattern, other: Omit<RegistryPattern, 'text'>): boolean {
+  return one.path.length <= other.path.length && coversWithPath(one, other);
+}
+
+/** The same where the first may be longer, by stars that every image of the second has segments for. */
+function coversWithPath(one: RegistryPattern, other: Omit<RegistryPattern, 'text'>): boolean {
+  return (
+    hostCovers(one.host, other.host) &&
+    (one.port === 'any' || one.port === other.port) &&
+    one.path.length <= Math.max(other.path.length, shortestPath(other)) &&
+    one.path.every((segment, index) => segment === '*' || segment === other.path[index])
+  );
+}
+
+function hostCovers(one: PatternHost, other: PatternHost): boolean {
+  if (one.kind === 'any') return true;
+  if (one.kind === 'exact') return other.kind === 'exact' && other.name === one.name;
+  return other.kind !== 'any' && (other.name.endsWith(`.${one.name}`) || (other.kind === 'suffix' && other.name === one.name));
+}
+
+/** Repositories have a segment at least, and on Docker Hub two. */
+function shortestPath({ host, port }: Pick<RegistryPattern, 'host' | 'port'>): number {
+  return host.kind === 'exact' && host.name === 'docker.io' && port === 'default' ? 2 : 1;
+}
+
+/** Whether the first surely selects every namespace that the second does; not every pair for which it is so is found. */
+function selectorCovers(one: NamespaceSelector | undefined, other: NamespaceSelector | undefined): boolean {
+  if (!one) return true;
+  if (one.kind === 'names' && one.names.some((name) => /^\*+$/.test(name))) return true;
+  if (!other || one.kind !== other.kind) return false;
+  if (one.kind === 'names' && other.kind === 'names') {
+    return other.names.every((name) => one.names.some((cover) => cover === name || (!isGlob(name) && nameHolds(cover, name))));
+  }
+  if (one.kind === 'names' || other.kind === 'names') return false;
+  const requirementsOfOther = new Set(other.requirements.map((requirement) => JSON.stringify(requirement)));
+  return one.requirements.every((requirement) => requirementsOfOther.has(JSON.stringify(requirement)));
+}
+
+/** An image name of the pattern, in which every `*` is a name of somebody's own. */
+function sampleImage({ host, port, path }: Omit<RegistryPattern, 'text'>): string {
+  const name = host.kind === 'any' ? 'any.example.com' : host.kind === 'suffix' ? `any.${host.name}` : host.name;
+  // With one segment it would be read as an official image of Docker Hub.
+  const length = Math.max(path.length, name === 'docker.io' && typeof port !== 'number' ? 2 : 1);
+  const segments = Array.from({ length }, (_, index) => (path[index] ?? '*').replace('*', 'any'));
+  return [typeof port === 'number' ? `${name}:${port}` : name, ...segments].join('/');
+}
+
+function inOrderOfPlaces(warnings: readonly Problem[], { sources }: RuleSet): readonly Problem[] {
+  const order = new Map(sources.map((source, index) => [JSON.stringify(source), index]));
+  const at = ({ origin }: Problem) => order.get(JSON.stringify(origin.source)) ?? 0;
+  return warnings.toSorted(
+    (one, other) => at(one) - at(other) || one.origin.line - other.origin.line || one.origin.column - other.origin.column,
+  );
+}

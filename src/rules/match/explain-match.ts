@@ -1,0 +1,88 @@
+import type { ImageReference } from '../../image/reference.ts';
+import { patternHolds, renderHost } from '../language/pattern.ts';
+import type { Place, Rule, RuleSet } from '../rule-set.ts';
+import { compareSpecificity } from './match.ts';
+import { renderSelector, selects } from './namespaces.ts';
+
+/** A rule whose pattern holds an image, and why it does not decide. */
+export type Contestant = {
+  readonly rule: Rule;
+  /** Whether it would decide if there were no other: it is for the namespace, as far as that is known. */
+  readonly applies: boolean | 'unknown';
+  /** A predicate on the rule: `is for namespaces a, b`; absent for the rule that decides. */
+  readonly lost?: string;
+};
+
+/**
+ * All rules whose pattern holds the image: the one that decides, then the others that apply in the namespace, the more specific first, then
+ * those that do not. For explaining, not for deciding: the cost grows with the number of rules.
+ */
+export function contest(rules: RuleSet, reference: ImageReference, place: Place): readonly Contestant[] {
+  const winner = rules.match(reference, place).value;
+  const own = rules.namespaceRules.get(place.namespace) ?? [];
+  return [...rules.rules, ...own]
+    .filter(({ pattern }) => patternHolds(pattern, reference))
+    .map((rule): Contestant => {
+      const applies = selects(rule.namespaces, place);
+      return rule === winner ? { rule, applies } : { rule, applies, lost: whyLost(rule, applies, winner, place) };
+    })
+    .sort((one, other) => standing(one, winner) - standing(other, winner) || bySpecificity(one.rule, other.rule, place));
+}
+
+function standing({ rule, applies }: Contestant, winner: Rule | undefined): number {
+  if (rule === winner) return 0;
+  return applies === true ? 1 : applies === 'unknown' ? 2 : 3;
+}
+
+function bySpecificity(one: Rule, other: Rule, place: Place): number {
+  if (one.internal !== other.internal) return one.internal ? -1 : 1;
+  const comparison = compareSpecificity(one, other, place);
+  return comparison ? (comparison.firstWins ? -1 : 1) : 0;
+}
+
+function whyLost(rule: Rule, applies: Contestant['applies'], winner: Rule | undefined, place: Place): string {
+  const selector = renderSelector(rule.namespaces);
+  if (applies === false) return `is for ${selector}, and this is namespace "${place.namespace}"`;
+  if (applies === 'unknown' && (rule.trust || !winner))
+    return `is for ${selector}, and the labels of namespace "${place.namespace}" are not known`;
+  if (!winner) return 'is of the namespace itself, and the cluster leaves this image to no namespace (delegate)';
+  if (winner.internal) return 'does not count, since internal registries are trusted whatever rules say';
+  if (rule.owner !== undefined && winner.owner === undefined && !winner.trust) {
+    return 'is of the namespace itself, and cannot trust what the cluster refuses';
+  }
+  if (winner.owner !== undefined && rule.owner === undefined) {
+    if (!winner.trust) return 'is of the cluster, and the namespace itself refuses more';
+    const first = compareSpecificity(winner, { pattern: rule.pattern, trust: rule.trust }, place);
+    if (!first) return "is of the cluster, and at equal pattern the namespace's own rule comes first";
+  }
+  return lessSpecific(rule, winner, place);
+}
+
+function lessSpecific(rule: Rule, winner: Rule, place: Place): string {
+  const than = winner.pattern;
+  switch (compareSpecificity(winner, rule, place)?.by) {
+    case 'host':
+      return `has the less specific host: ${renderHost(rule.pattern.host)} against ${renderHost(than.host)}`;
+    case 'port':
+      return `trusts every port, which is less specific than ${than.port === 'any' ? 'a refusal' : 'a written or default one'}`;
+    case 'path':
+      return differentPath(rule, winner);
+    case 'namespaces':
+      return `has the less specific namespaces: ${renderSelector(rule.namespaces)} against ${renderSelector(winner.namespaces)}`;
+    case 'every port':
+      return 'refuses every port, and the other one names this port';
+    case undefined:
+      return 'is as specific as the other one';
+  }
+}
+
+function differentPath({ pattern: { path } }: Rule, winner: Rule): string {
+  const longer = winner.pattern.path;
+  if (path.length !== longer.length) return `has the shorter path: ${segments(path.length)} against ${segments(longer.length)}`;
+  const different = path.findIndex((segment, index) => segment !== longer[index]);
+  return `has * in its path where the other one has "${longer[different]}"`;
+}
+
+function segments(number: number): string {
+  return number === 0 ? 'no segment' : `${number} segment${number === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,178 @@
+import type { LabelRequirement, NamespaceSelector, Place } from '../rule-set.ts';
+import { globHolds, labelOf, labelsHold, renderSelector, termsOf, unknownLabel } from './namespaces.ts';
+
+/** What an index of places keeps: anything that may be for some namespaces only. */
+export type ForNamespaces = { readonly namespaces?: NamespaceSelector };
+
+/** An entry, and how specifically it names the namespace: `rank` as in {@link Term}. */
+export type Ranked<Entry> = { readonly entry: Entry; readonly rank: number };
+
+/**
+ * Entries that differ in their namespaces only. Looking up costs the same for one entry as for a thousand that name or label their
+ * namespaces differently; only globs with the same beginning or end, and selectors that ask for no label's value, are gone through.
+ *
+ * Of entries that tie (see `findTies`) any may be found, so callers refuse ties.
+ */
+export class PlaceIndex<Entry extends ForNamespaces> {
+  private everywhere: Ranked<Entry> | undefined;
+  private byName: Map<string, Ranked<Entry>> | undefined;
+  private globs: GlobIndex<Entry> | undefined;
+  private labels: LabelIndex<Entry> | undefined;
+
+  add(entry: Entry): void {
+    for (const term of termsOf(entry.namespaces)) {
+      const ranked = { entry, rank: term.rank };
+      switch (term.kind) {
+        case 'everywhere':
+          this.everywhere = ranked;
+          break;
+        case 'name':
+          this.byName ??= new Map();
+          this.byName.set(term.name, ranked);
+          break;
+        case 'glob':
+          this.globs ??= new GlobIndex();
+          this.globs.add({ ...ranked, parts: term.glob.split('*') });
+          break;
+        case 'labels':
+          this.labels ??= new LabelIndex();
+          this.labels.add({ ...ranked, requirements: term.requirements, text: renderSelector(entry.namespaces) });
+          break;
+      }
+    }
+  }
+
+  /** The most specific entry that certainly applies in the place. */
+  find(place: Place): Ranked<Entry> | undefined {
+    // Most entries are for every namespace, and for them nothing else is there.
+    return this.byName?.get(place.namespace) ?? this.globs?.find(place.namespace) ?? this.labels?.find(place) ?? this.everywhere;
+  }
+
+  /** Entries that rank above `above` and would apply if the labels that nobody knows were so, most specific first. */
+  undecided(place: Place, above: number): readonly Ranked<Entry>[] {
+    return place.labels || !this.labels ? none : this.labels.undecided(place, above);
+  }
+}
+
+const none: readonly never[] = [];
+
+type IndexedGlob<Entry> = Ranked<Entry> & { readonly parts: readonly string[] };
+
+/** Globs by what stands before their first star, or if that is nothing, by what stands behind their last. */
+class GlobIndex<Entry> {
+  private readonly byBeginning = new Map<string, IndexedGlob<Entry>[]>();
+  private readonly byEnd = new Map<string, IndexedGlob<Entry>[]>();
+  private readonly beginnings = new Set<number>();
+  private readonly ends = new Set<number>();
+
+  add(glob: IndexedGlob<Entry>): void {
+    const beginning = glob.parts[0] ?? '';
+    const stem = beginning || (glob.parts.at(-1) ?? '');
+    childOf(beginning ? this.byBeginning : this.byEnd, stem, () => []).push(glob);
+    (beginning ? this.beginnings : this.ends).add(stem.length);
+  }
+
+  find(namespace: string): Ranked<Entry> | undefined {
+    let best: IndexedGlob<Entry> | undefined;
+    for (const length of this.beginnings) best = bestOf(this.byBeginning.get(namespace.slice(0, length)), namespace, best);
+    for (const length of this.ends) best = bestOf(this.byEnd.get(namespace.slice(Math.max(0, namespace.length - length))), namespace, best);
+    return best;
+  }
+}
+
+function bestOf<Entry>(globs: readonly IndexedGlob<Entry>[] | undefined, namespace: string, best: IndexedGlob<Entry> | undefined) {
+  let found = best;
+  for (const glob of globs ?? none) if ((!found || glob.rank > found.rank) && globHolds(glob.parts, namespace)) found = glob;
+  return found;
+}
+
+type IndexedLabels<Entry> = Ranked<Entry> & {
+  readonly requirements: readonly LabelRequirement[];
+  /** Orders selectors of one rank, whatever the order of the rules. */
+  readonly text: string;
+};
+
+/** Label selectors by the rarest label that each asks for. */
+class LabelIndex<Entry> {
+  private readonly all: IndexedLabels<Entry>[] = [];
+  private sorted: LabelBuckets<Entry> | undefined;
+
+  add(labels: IndexedLabels<Entry>): void {
+    this.all.push(labels);
+    this.sorted = undefined;
+  }
+
+  find(place: Place): Ranked<Entry> | undefined {
+    let best: IndexedLabels<Entry> | undefined;
+    for (const labels of this.candidates(place)) {
+      if ((!best || labels.rank > best.rank) && labelsHold(labels.requirements, place) === true) best = labels;
+    }
+    return best;
+  }
+
+  undecided(place: Place, above: number): readonly Ranked<Entry>[] {
+    return this.all
+      .filter(({ rank, requirements }) => rank > above && labelsHold(requirements, place) === 'unknown')
+      .sort((one, other) => other.rank - one.rank || (one.text < other.text ? -1 : 1));
+  }
+
+  /** All selectors that could hold; those that ask for another value of a known label are left out. */
+  private candidates(place: Place): readonly IndexedLabels<Entry>[] {
+    this.sorted ??= sortIntoBuckets(this.all);
+    const { byKey, others } = this.sorted;
+    let found: readonly IndexedLabels<Entry>[] = others;
+    for (const [key, byValue] of byKey) {
+      const value = labelOf(place, key);
+      const asked = value === undefined || value === unknownLabel ? undefined : byValue.get(value);
+      if (asked) found = found.length > 0 ? [...found, ...asked] : asked;
+    }
+    return found;
+  }
+}
+
+type LabelBuckets<Entry> = {
+  readonly byKey: ReadonlyMap<string, ReadonlyMap<string, readonly IndexedLabels<Entry>[]>>;
+  /** Selectors that ask for no value. */
+  readonly others: readonly IndexedLabels<Entry>[];
+};
+
+function sortIntoBuckets<Entry>(all: readonly IndexedLabels<Entry>[]): LabelBuckets<Entry> {
+  const byKey = new Map<string, Map<string, IndexedLabels<Entry>[]>>();
+  const others: IndexedLabels<Entry>[] = [];
+  const rarest = rarestAskedFor(all.map(({ requirements }) => requirements));
+  for (const [index, labels] of all.entries()) {
+    const asked = rarest[index];
+    if (!asked) others.push(labels);
+    for (const value of asked?.values ?? none) {
+      const byValue = childOf(byKey, asked?.key ?? '', () => new Map<string, IndexedLabels<Entry>[]>());
+      childOf(byValue, value, () => []).push(labels);
+    }
+  }
+  return { byKey, others };
+}
+
+/**
+ * For each list of requirements the `In` that the fewest of the others share a value of; undefined where there is none. Where a thousand
+ * teams have rules for `env=prod` and a team's own label, that is the team's.
+ */
+export function rarestAskedFor(lists: readonly (readonly LabelRequirement[])[]): readonly (LabelRequirement | undefined)[] {
+  const counts = new Map<string, Map<string, number>>();
+  const asking = (requirements: readonly LabelRequirement[]) => requirements.filter(({ operator }) => operator === 'In');
+  for (const { key, values } of lists.flatMap(asking)) {
+    const ofKey = childOf(counts, key, () => new Map<string, number>());
+    for (const value of values) ofKey.set(value, (ofKey.get(value) ?? 0) + 1);
+  }
+  const sharedBy = ({ key, values }: LabelRequirement) => values.reduce((sum, value) => sum + (counts.get(key)?.get(value) ?? 0), 0);
+  return lists.map((requirements) => {
+    const asked = asking(requirements);
+    return asked.length < 2 ? asked[0] : asked.reduce((one, other) => (sharedBy(other) < sharedBy(one) ? other : one));
+  });
+}
+
+export function childOf<Key, Child>(children: Map<Key, Child>, key: Key, create: () => Child): Child {
+  const existing = children.get(key);
+  if (existing !== undefined) return existing;
+  const created = create();
+  children.set(key, created);
+  return created;
+}

@@ -1,0 +1,266 @@
+import type { PatternHost, RegistryPattern } from '../language/pattern.ts';
+import type { NamespaceSelector, Rule } from '../rule-set.ts';
+import { isGlob } from './namespaces.ts';
+
+/** Rules by their patterns, to ask for those around one. All answers are candidates: ports, namespaces and ranks are the caller's to compare. */
+export type PatternIndex = {
+  /**
+   * Rules of the same host whose path holds everything below the pattern's, given that every image has `shortest` segments, and whose
+   * namespaces may include those given. With `above` also rules of wildcards that hold the host. Ends early where there are too many to
+   * look at.
+   */
+  covering(
+    pattern: Pick<RegistryPattern, 'host' | 'path'>,
+    namespaces: NamespaceSelector | undefined,
+    options?: { readonly shortest?: number; readonly above?: boolean },
+  ): Iterable<Rule>;
+  /**
+   * Rules that may decide on images of a rule where it and all more specific ones are not: in groups, of which each outranks the next by
+   * host or port. Ends early as above.
+   */
+  behind(rule: Rule): Iterable<readonly Rule[]>;
+  /** Trusting rules of the same host, or of hosts inside it, that may hold some images of the rule and others beside. Ends early as above. */
+  crossing(rule: Rule): Iterable<Rule>;
+};
+
+/** How many nodes and rules one question may visit, and all of a kind together on average for each rule: so that the whole is linear, whatever the rules. */
+const mostVisited = 10_000;
+const visitsForEachRule = 100;
+
+export function indexPatterns(rules: readonly Rule[]): PatternIndex {
+  const root = newHostNode();
+  for (const rule of rules) insert(root, rule);
+  const pool = visitsForEachRule * rules.length;
+  const left = { covering: pool, behind: pool, crossing: pool };
+
+  /** Whether the question may go on. */
+  function allowance(kind: keyof typeof left): () => boolean {
+    let own = mostVisited;
+    return () => own-- > 0 && left[kind]-- > 0;
+  }
+
+  return {
+    *covering({ host, path }, namespaces, { shortest = 0, above = false } = {}) {
+      const visit = allowance('covering');
+      const hosts = portsAtOrAbove(root, host);
+      for (const ports of above ? hosts : hosts.slice(0, 1)) {
+        if (!ports) continue;
+        yield* coveringPaths(ports.written, path, shortest, namespaces, visit);
+        yield* coveringPaths(ports.trustedAny, path, shortest, namespaces, visit);
+      }
+    },
+    *behind(rule) {
+      const { host, path } = rule.pattern;
+      const visit = allowance('behind');
+      const [own, ...above] = portsAtOrAbove(root, host);
+      const all = Number.POSITIVE_INFINITY;
+      const tries: [PathNode | undefined, number][] = [
+        // In its own rank, longer paths are ahead of it.
+        [trustsAnyPort(rule) ? undefined : own?.written, path.length],
+        [own?.trustedAny, trustsAnyPort(rule) ? path.length : all],
+        ...above.flatMap((ports): [PathNode | undefined, number][] => [
+          [ports?.written, all],
+          [ports?.trustedAny, all],
+        ]),
+      ];
+      for (const [paths, deepest] of tries) {
+        if (!paths) continue;
+        const group = overlappingPaths(paths, path, deepest, visit);
+        if (!group) return;
+        yield group;
+      }
+    },
+    *crossing({ pattern: { host, path } }) {
+      const visit = allowance('crossing');
+      const [own] = portsAtOrAbove(root, host);
+      if (own) yield* crossingPaths(own.written, path, visit);
+      const inside = host.kind === 'exact' ? undefined : hostNodeOf(root, host)?.trustedInside;
+      if (inside) yield* crossingPaths(inside, path, visit);
+    },
+  };
+}
+
+/** A refusal of every port ranks with written ports: otherwise a port would be a way around it. */
+function trustsAnyPort({ trust, pattern }: Rule): boolean {
+  return trust && pattern.port === 'any';
+}
+
+type HostNode = {
+  readonly labels: Map<string, HostNode>;
+  /** Rules for just this host. */
+  exact?: Ports;
+  /** Rules for every host below this one; at the root, for every host. */
+  below?: Ports;
+  /** Trusting rules for hosts or wildcards inside this one, whatever their port. */
+  readonly trustedInside: PathNode;
+};
+
+type Ports = { readonly written: PathNode; readonly trustedAny: PathNode };
+
+type PathNode = {
+  readonly segments: Map<string, PathNode>;
+  star?: PathNode;
+  readonly rules: Rule[];
+  /** Those for some namespaces, as `storedUnder` says: a pattern may have one for each team. */
+  readonly bySelector: Map<string, Rule[]>;
+};
+
+function insert(root: HostNode, rule: Rule): void {
+  const { host, path } = rule.pattern;
+  let node = root;
+  for (const label of labelsOf(host)) {
+    if (rule.trust) add(nodeAt(node.trustedInside, path), rule);
+    const next = node.labels.get(label) ?? newHostNode();
+    node.labels.set(label, next);
+    node = next;
+  }
+  const kind = host.kind === 'exact' ? 'exact' : 'below';
+  node[kind] ??= { written: newPathNode(), trustedAny: newPathNode() };
+  add(nodeAt(trustsAnyPort(rule) ? node[kind].trustedAny : node[kind].written, path), rule);
+}
+
+function add({ rules, bySelector }: PathNode, rule: Rule): void {
+  const keys = storedUnder(rule.namespaces);
+  if (!keys) rules.push(rule);
+  else for (const key of keys) bySelector.set(key, [...(bySelector.get(key) ?? []), rule]);
+}
+
+/**
+ * What a selector of exact names, or of labels, is found under: whoever looks for those that include another has one of these in hand.
+ * Undefined for globs and for what applies everywhere.
+ */
+function storedUnder(namespaces: NamespaceSelector | undefined): readonly string[] | undefined {
+  if (namespaces?.kind === 'names') return namespaces.names.some(isGlob) ? undefined : [...new Set(namespaces.names)];
+  return namespaces?.requirements.slice(0, 1).map((requirement) => JSON.stringify(requirement));
+}
+
+function lookedForUnder(namespaces: NamespaceSelector | undefined): readonly string[] {
+  if (namespaces?.kind === 'labels') return namespaces.requirements.map((requirement) => JSON.stringify(requirement));
+  return storedUnder(namespaces)?.slice(0, 1) ?? [];
+}
+
+function* allRules({ rules, bySelector }: PathNode): Iterable<Rule> {
+  yield* rules;
+  for (const found of bySelector.values()) yield* found;
+}
+
+function nodeAt(root: PathNode, path: readonly string[]): PathNode {
+  let node = root;
+  for (const segment of path) {
+    const next: PathNode = childOf(node, segment) ?? newPathNode();
+    if (segment === '*') node.star = next;
+    else node.segments.set(segment, next);
+    node = next;
+  }
+  return node;
+}
+
+/** Of the host itself, then of the wildcards that hold it, the longest first. */
+function portsAtOrAbove(root: HostNode, host: PatternHost): readonly (Ports | undefined)[] {
+  const above: (Ports | undefined)[] = [];
+  let node: HostNode | undefined = root;
+  for (const label of labelsOf(host)) {
+    above.push(node?.below);
+    node = node?.labels.get(label);
+  }
+  return [host.kind === 'exact' ? node?.exact : node?.below, ...above.reverse()];
+}
+
+function hostNodeOf(root: HostNode, host: PatternHost): HostNode | undefined {
+  let node: HostNode | undefined = root;
+  for (const label of labelsOf(host)) node = node?.labels.get(label);
+  return node;
+}
+
+function* coveringPaths(
+  root: PathNode,
+  path: readonly string[],
+  shortest: number,
+  namespaces: NamespaceSelector | undefined,
+  visit: () => boolean,
+): Iterable<Rule> {
+  const keys = lookedForUnder(namespaces);
+  let nodes = [root];
+  for (let depth = 0; nodes.length > 0; depth++) {
+    for (const node of nodes) {
+      for (const rule of [node.rules, ...keys.map((key) => node.bySelector.get(key) ?? [])].flat()) {
+        if (!visit()) return;
+        yield rule;
+      }
+    }
+    if (depth >= Math.max(path.length, shortest)) return;
+    const segment = path[depth];
+    const next: PathNode[] = [];
+    for (const node of nodes) {
+      if (segment !== '*') push(next, childOf(node, segment));
+      push(next, node.star);
+    }
+    nodes = next;
+  }
+}
+
+/** Rules whose path, of at most `deepest` segments, has images with the given one in common; undefined where they are too many. */
+function overlappingPaths(root: PathNode, path: readonly string[], deepest: number, visit: () => boolean): readonly Rule[] | undefined {
+  const found: Rule[] = [];
+  let nodes = [root];
+  for (let depth = 0; nodes.length > 0; depth++) {
+    const segment = path[depth] ?? '*';
+    const next: PathNode[] = [];
+    for (const node of nodes) {
+      if (!visit()) return undefined;
+      for (const rule of allRules(node)) {
+        if (!visit()) return undefined;
+        found.push(rule);
+      }
+      if (depth >= deepest) continue;
+      if (segment === '*') for (const child of node.segments.values()) next.push(child);
+      else push(next, node.segments.get(segment));
+      push(next, node.star);
+    }
+    nodes = next;
+  }
+  return found;
+}
+
+/** Rules whose path has images with the given one in common, and is not inside it. */
+function* crossingPaths(root: PathNode, path: readonly string[], visit: () => boolean): Iterable<Rule> {
+  const waiting: { node: PathNode; depth: number; inside: boolean }[] = [{ node: root, depth: 0, inside: true }];
+  for (let next = waiting.pop(); next && visit(); next = waiting.pop()) {
+    const { node, depth, inside } = next;
+    if (depth >= path.length && inside) continue;
+    for (const rule of allRules(node)) {
+      if (!visit()) return;
+      yield rule;
+    }
+    const segment = path[depth];
+    if (segment === undefined || segment === '*') {
+      for (const child of node.segments.values()) waiting.push({ node: child, depth: depth + 1, inside });
+      if (node.star) waiting.push({ node: node.star, depth: depth + 1, inside });
+    } else {
+      const child = node.segments.get(segment);
+      if (child) waiting.push({ node: child, depth: depth + 1, inside });
+      if (node.star) waiting.push({ node: node.star, depth: depth + 1, inside: false });
+    }
+  }
+}
+
+function childOf(node: PathNode, segment: string | undefined): PathNode | undefined {
+  return segment === '*' ? node.star : segment === undefined ? undefined : node.segments.get(segment);
+}
+
+function push(nodes: PathNode[], node: PathNode | undefined): void {
+  if (node) nodes.push(node);
+}
+
+/** From the right; an IPv6 address has no dot, so its brackets are one label. */
+function labelsOf(host: PatternHost): readonly string[] {
+  return host.kind === 'any' ? [] : host.name.split('.').reverse();
+}
+
+function newHostNode(): HostNode {
+  return { labels: new Map(), trustedInside: newPathNode() };
+}
+
+function newPathNode(): PathNode {
+  return { segments: new Map(), rules: [], bySelector: new Map() };
+}

@@ -1,0 +1,66 @@
+/** How much a namespace may write as rules. Checked before anything is parsed: what is too much must cost nothing. */
+import type { RuleScope } from '../language/parse.ts';
+import type { Problem, RuleSource } from '../language/problem.ts';
+
+/** As much of a bundle as is measured. */
+type Measured = {
+  readonly id: string;
+  readonly scope?: RuleScope;
+  readonly documents: readonly { readonly source: RuleSource; readonly text: string }[];
+  readonly unheld?: RulesSize;
+};
+
+/** Rules documents (keys of ConfigMaps) and their characters. */
+export type RulesSize = { readonly documents: number; readonly characters: number };
+
+/** For all rules ConfigMaps of one namespace together. Its 200 rules with every field and a comment each take some 40,000 characters. */
+export const namespaceQuota: RulesSize = { documents: 20, characters: 131_072 };
+
+/** Documents of one change or one refused bundle of a namespace that are named: none is left out of one that is within the quota. */
+export const mostSources = namespaceQuota.documents;
+
+export const noRules: RulesSize = { documents: 0, characters: 0 };
+
+/** A ConfigMap without a document counts as one, since it takes memory too. Characters are UTF-16 code units. */
+export function sizeOf({
+  documents,
+  unheld,
+}: {
+  readonly documents: readonly { readonly text: string }[];
+  readonly unheld?: RulesSize;
+}): RulesSize {
+  if (unheld) return unheld;
+  return { documents: Math.max(1, documents.length), characters: documents.reduce((sum, { text }) => sum + text.length, 0) };
+}
+
+export function addSizes(one: RulesSize, other: RulesSize): RulesSize {
+  return { documents: one.documents + other.documents, characters: one.characters + other.characters };
+}
+
+export function largerOf(one: RulesSize, other: RulesSize): RulesSize {
+  return { documents: Math.max(one.documents, other.documents), characters: Math.max(one.characters, other.characters) };
+}
+
+/** Whether a namespace may have so much. */
+export function fits({ documents, characters }: RulesSize): boolean {
+  return documents <= namespaceQuota.documents && characters <= namespaceQuota.characters;
+}
+
+/** The problem of a namespace's bundle that is too much beside the `others` of its namespace; undefined where there is room for it. */
+export function refuseOverQuota(bundle: Measured, others: RulesSize): Problem | undefined {
+  if (bundle.scope?.kind !== 'namespace') return undefined;
+  const { namespace } = bundle.scope;
+  const own = sizeOf(bundle);
+  const all = addSizes(own, others);
+  // Its texts are not there to read, so it is never accepted as it is.
+  if (fits(all) && !bundle.unheld) return undefined;
+  const rest = others.documents > 0 ? `, and the other rules ConfigMaps of namespace ${namespace} have ${render(others)}` : '';
+  const seen = fits(all) ? `; the rules ConfigMaps of the namespace had more than is kept in memory: apply this one again` : '';
+  const message = `this ConfigMap has ${render(own)} of rules${rest}${seen}; a namespace may have ${render(namespaceQuota)} in all: put the rules into fewer and shorter documents, or delete those that are not needed`;
+  const source = bundle.documents[0]?.source ?? { kind: 'configMap', namespace, name: bundle.id, key: '' };
+  return { code: 'namespace-quota', message, origin: { source, line: 1, column: 1 } };
+}
+
+function render({ documents, characters }: RulesSize): string {
+  return `${documents} ${documents === 1 ? 'document' : 'documents'} with ${characters} characters`;
+}

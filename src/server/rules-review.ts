@@ -1,0 +1,214 @@
+/** Reviews the rules ConfigMaps before they are stored: reads them as they will be read, and asks the book what it would say. */
+
+import type { AdmissionAnswer } from '../admission/response.ts';
+import type { ReviewRequest } from '../admission/review.ts';
+import {
+  answerBusy,
+  answerGuarded,
+  answerTooSlow,
+  answerUnread,
+  type GuardedConfigMap,
+  type GuardFindings,
+  type GuardSettings,
+  type GuardSubject,
+  readGuarded,
+  renderProblem,
+} from '../admission/rules-review.ts';
+import type { RuleNews } from '../loading/change-notifier.ts';
+import { createAllowance } from '../loading/cpu-allowance.ts';
+import type { DocumentParser, TextToParse } from '../loading/document-parser.ts';
+import { readInTurns, wideningInTurns } from '../loading/read-bundle.ts';
+import { createRoundRobin, type RoundRobin } from '../loading/round-robin.ts';
+import { mostProblems, type ParseResult } from '../rules/language/parse.ts';
+import { firstProblems, type Problem } from '../rules/language/problem.ts';
+import type { RuleSet } from '../rules/rule-set.ts';
+import type { Bundle, Preview, ReadBundle, RuleBook } from '../rules/store/rule-store.ts';
+
+export type GuardCollaborators = {
+  readonly settings: GuardSettings;
+  readonly book: Pick<RuleBook, 'preview' | 'widening' | 'refuseUnread'>;
+  /**
+   * Of the guard alone: what a user tries out must not delay what is in force. Two threads, so that reviews of the cluster's rules never
+   * wait for a document of a namespace.
+   */
+  readonly parsers: { readonly cluster: DocumentParser; readonly namespaces: DocumentParser };
+  readonly news: Pick<RuleNews, 'next'>;
+  /** Advice about a rule set without problems. */
+  lint(ruleSet: RuleSet): readonly Problem[];
+  readonly timings?: Partial<GuardTimings>;
+};
+
+/** In milliseconds. */
+export type GuardTimings = {
+  /** Below the webhook's timeout of 5 s, so that the answer still arrives. */
+  readonly answerWithin: number;
+  /** A ConfigMap that was changed a moment ago may not have come back by the watch, which takes milliseconds, and its document be long. */
+  readonly waitForOthers: number;
+  now(): number;
+};
+
+export type GuardReview = {
+  /** Undefined where too many other rules are being reviewed: the API server is asked to come again. */
+  readonly answer: AdmissionAnswer | undefined;
+  readonly problems: readonly string[];
+  readonly warnings: readonly string[];
+};
+
+/** All that is needed of the request is read before it returns; the promise does not keep it in memory. */
+export type RuleGuard = (request: ReviewRequest) => Promise<GuardReview>;
+
+const defaultTimings: GuardTimings = { answerWithin: 4_000, waitForOthers: 1_000, now: () => performance.now() };
+
+/**
+ * Reviews under way, apart for the cluster and for all namespaces together: a flood of the one does not take the places of the other. Each keeps
+ * at most 1 MiB of texts, one of a namespace 131,072 characters. Beyond it the API server is asked to come again.
+ */
+const mostReviews = { cluster: 10, namespaces: 20 };
+/** Reviews of rules of one namespace at a time. The documents of several namespaces are read in turn. */
+const mostOfNamespace = 10;
+/**
+ * For reading the documents of one namespace: three seconds of the thread at once, which are twice what the costliest ConfigMap takes, and a
+ * fifth of it in the long run.
+ */
+const allowanceOfNamespace = { burst: 3_000, share: 0.2 };
+
+/** One of the two threads, and what is under way for it. */
+type Lane = { readonly parser: DocumentParser; readonly turns: RoundRobin; readonly most: number; reviews: number };
+
+/** A review without its request, whose object and old object must not wait with it. */
+type Review = {
+  readonly subject: GuardSubject;
+  readonly guarded: GuardedConfigMap & { readonly kind: 'rules' };
+  readonly lane: Lane;
+  /** The namespace whose rules these are; empty for the cluster's. */
+  readonly namespace: string;
+};
+
+export function createRuleGuard({ settings, book, parsers, news, lint, ...options }: GuardCollaborators): RuleGuard {
+  const timings = { ...defaultTimings, ...options.timings };
+  const lanes = {
+    cluster: { parser: parsers.cluster, turns: createRoundRobin(), most: mostReviews.cluster, reviews: 0 },
+    namespaces: { parser: parsers.namespaces, turns: createRoundRobin(), most: mostReviews.namespaces, reviews: 0 },
+  };
+  const allowance = createAllowance({ ...allowanceOfNamespace, now: timings.now });
+  const reviewsOf = new Map<string, number>();
+
+  return (request) => {
+    const { uid, name } = request;
+    const subject = { uid, namespace: request.namespace, name };
+    const guarded = readGuarded(request, settings);
+    if (guarded.kind !== 'rules') return Promise.resolve(conclude(answerGuarded(subject, guarded, nothingFound)));
+    const { scope } = guarded.bundle;
+    const namespace = scope?.kind === 'namespace' ? scope.namespace : '';
+    return review({ subject, guarded, lane: namespace === '' ? lanes.cluster : lanes.namespaces, namespace });
+  };
+
+  async function review(each: Review): Promise<GuardReview> {
+    const { subject, guarded, lane, namespace } = each;
+    const { bundle, unchanged } = guarded;
+    const tooMuch = book.refuseUnread(bundle);
+    if (tooMuch) {
+      const { problems } = book.preview(tooMuch);
+      return conclude(answerGuarded(subject, guarded, { problems, warnings: [] }), problems);
+    }
+    if (namespace !== '' && ((reviewsOf.get(namespace) ?? 0) >= mostOfNamespace || !allowance.has(namespace))) {
+      return conclude(unchanged ? answerUnread(subject, guarded, tooManyReviews) : answerBusy(subject, namespace));
+    }
+    if (lane.reviews >= lane.most) return { answer: undefined, problems: ['too many rules are being reviewed'], warnings: [] };
+    let late = false;
+    const findings = await within(
+      timings.answerWithin,
+      underWay(each, () => findingsOf(each, () => late)),
+    );
+    late = true;
+    if (findings) return conclude(answerGuarded(subject, guarded, findings), findings.problems);
+    // Denied, also where other reviews took the time: without an answer the API server would allow it (failurePolicy Ignore). What is unchanged
+    // brings nothing in, such as another label.
+    if (unchanged) return conclude(answerUnread(subject, guarded, tooManyReviews));
+    return conclude(answerTooSlow(subject, timings.answerWithin / 1_000));
+  }
+
+  /** Counts the review until its work is over, which may be later than its answer. */
+  async function underWay<T>({ lane, namespace }: Review, work: () => Promise<T>): Promise<T> {
+    lane.reviews += 1;
+    reviewsOf.set(namespace, (reviewsOf.get(namespace) ?? 0) + 1);
+    try {
+      return await work();
+    } finally {
+      lane.reviews -= 1;
+      const left = (reviewsOf.get(namespace) ?? 1) - 1;
+      if (left > 0) reviewsOf.set(namespace, left);
+      else reviewsOf.delete(namespace);
+    }
+  }
+
+  async function findingsOf(each: Review, isLate: () => boolean): Promise<GuardFindings> {
+    const { bundle } = each.guarded;
+    const parse = (document: TextToParse) => each.lane.turns.run(each.namespace, () => parseInTime(document, each, isLate));
+    const read = await readInTurns(bundle, parse, isLate);
+    if (isLate()) return nothingFound;
+    let found = await tryOut(read, isLate);
+    if (found.problems.length > 0 && read.results.every(({ ok }) => ok)) {
+      // Good on its own. Perhaps what it contradicts was mended by the same `kubectl apply`, a moment ago.
+      await news.next(timings.waitForOthers);
+      if (isLate()) return nothingFound;
+      found = await tryOut(read, isLate);
+    }
+    const { problems, warnings, ruleSet } = found;
+    const advice = ruleSet ? lint(ruleSet).filter(({ origin }) => isOf(bundle, origin)) : [];
+    return { problems, warnings: [...warnings, ...advice] };
+  }
+
+  /** Nobody waits for what is late, and its turn is for others. */
+  async function parseInTime(document: TextToParse, { lane, namespace }: Review, isLate: () => boolean): Promise<ParseResult> {
+    if (isLate()) return { ok: false, problems: [] };
+    const started = timings.now();
+    try {
+      return await lane.parser.parse(document);
+    } finally {
+      if (namespace !== '') allowance.use(namespace, timings.now() - started);
+    }
+  }
+
+  /** Somebody is there to mend it, so that a rule without effect is a problem; when it is loaded, it is harmless. */
+  async function tryOut(read: ReadBundle, isLate: () => boolean): Promise<Preview> {
+    const preview = book.preview(read);
+    if (preview.problems.length > 0) return preview;
+    return { ...preview, problems: firstProblems(await wideningInTurns(read, book, isLate), mostProblems.namespace) };
+  }
+}
+
+const tooManyReviews = 'too many rules are being reviewed, so these were not read; they are as before';
+
+const nothingFound: GuardFindings = { problems: [], warnings: [] };
+
+function isOf({ documents }: Bundle, { source }: Problem['origin']): boolean {
+  return documents.some(
+    (document) =>
+      source.kind === 'configMap' &&
+      document.source.kind === 'configMap' &&
+      source.key === document.source.key &&
+      source.name === document.source.name &&
+      source.namespace === document.source.namespace,
+  );
+}
+
+function conclude(answer: AdmissionAnswer, problems: readonly Problem[] = []): GuardReview {
+  const { allowed, warnings = [], status } = answer.response;
+  const refusedWithout = allowed || problems.length > 0 ? [] : [status?.message ?? ''];
+  return { answer, problems: [...problems.map(renderProblem), ...refusedWithout], warnings };
+}
+
+/** Undefined when the time is over first; what the work fails with is the caller's to tell. */
+async function within<T>(milliseconds: number, work: Promise<T>): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), milliseconds);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+    work.catch(() => undefined);
+  }
+}

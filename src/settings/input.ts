@@ -1,0 +1,123 @@
+/** What the person gave, by flags and by variables, each value with the words in which it was given. */
+import { isDeepStrictEqual } from 'node:util';
+import { nearestSpelling } from '../rules/language/closest-spelling.ts';
+import { isServiceLink } from './service-links.ts';
+import {
+  flagOf,
+  type Reading,
+  readSwitch,
+  type SettingName,
+  type SettingValue,
+  settingNames,
+  settingOf,
+  variableOf,
+  variablePrefix,
+} from './table.ts';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Flags as the reader of the command line leaves them. */
+export type Flags = { readonly [Name in SettingName]?: string | readonly string[] | boolean };
+
+export type Given<Value = unknown> = {
+  readonly value: Value;
+  /** The flag or the variable. */
+  readonly by: string;
+  /** With its value, as the person wrote it: `--tls files`, `REGKEEPER_TLS=files`. */
+  readonly written: string;
+};
+
+export type GivenSettings = { readonly [Name in SettingName]?: Given<SettingValue<Name>> };
+
+export type Gathered = {
+  readonly given: GivenSettings;
+  /** Variables that say something else than a flag, each with the flag that wins. */
+  readonly overruled: readonly { readonly variable: string; readonly flag: string }[];
+  readonly problems: readonly string[];
+};
+
+export function gatherSettings(flags: Flags, env: Environment): Gathered {
+  const given: Partial<Record<SettingName, Given>> = {};
+  const overruled: { variable: string; flag: string }[] = [];
+  const problems = unknownVariables(env);
+  for (const name of settingNames) {
+    const fromFlag = flags[name] === undefined ? undefined : readFlag(name, flags[name]);
+    const fromVariable = readVariable(name, env);
+    if (fromFlag && fromVariable && !isDeepStrictEqual(fromFlag.reading, fromVariable.reading))
+      overruled.push({ variable: variableOf(name), flag: fromFlag.written });
+    const chosen = fromFlag ?? fromVariable;
+    if (!chosen) continue;
+    const { reading, ...words } = chosen;
+    if (reading.ok) given[name] = { value: reading.value, ...words };
+    else problems.push(`${words.written}: ${reading.problem}`);
+  }
+  return { given: given as GivenSettings, overruled, problems };
+}
+
+type Source = Omit<Given, 'value'> & { readonly reading: Reading<unknown> };
+
+function readFlag(name: SettingName, given: string | readonly string[] | boolean): Source {
+  const flag = flagOf(name);
+  if (typeof given === 'boolean') {
+    const by = given ? flag : flag.replace('--', '--no-');
+    return { by, written: by, reading: { ok: true, value: given } };
+  }
+  const texts = typeof given === 'string' ? [given] : given;
+  return { by: flag, written: [flag, ...texts.map(asTyped)].join(' '), reading: readTexts(name, texts) };
+}
+
+function asTyped(text: string): string {
+  return /^[\w./:@%+=,-]+$/.test(text) ? text : `'${text}'`;
+}
+
+/** Undefined where the variable is not set, or blank, as a template leaves it that has nothing to fill in. */
+function readVariable(name: SettingName, env: Environment): Source | undefined {
+  const by = variableOf(name);
+  const text = env[by]?.trim() ?? '';
+  if (text === '' || isServiceLink(by, text)) return undefined;
+  const { takes, many } = settingOf(name);
+  const reading = takes === undefined ? readSwitch(text) : readTexts(name, many ? partsOf(text) : [text]);
+  return { by, written: `${by}=${asTyped(text)}`, reading };
+}
+
+function partsOf(list: string): readonly string[] {
+  return list
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+}
+
+function readTexts(name: SettingName, texts: readonly string[]): Reading<unknown> {
+  const { many, read } = settingOf(name);
+  if (!read) throw new Error(`the setting ${name} takes no text`);
+  if (texts.length === 0) return { ok: false, problem: 'has no value between its commas' };
+  const readings = texts.map(read);
+  const bad = readings.find((reading) => !reading.ok);
+  if (bad) return bad;
+  const values = readings.flatMap((reading) => (reading.ok ? [reading.value] : []));
+  return { ok: true, value: many ? values : values.at(-1) };
+}
+
+function unknownVariables(env: Environment): string[] {
+  const known = settingNames.map(variableOf);
+  return Object.entries(env)
+    .filter(([variable, value]) => variable.startsWith(variablePrefix) && !known.includes(variable) && !isForeign(variable, value ?? ''))
+    .map(([variable]) => `${variable} is no setting${proposal(variable)}`)
+    .sort();
+}
+
+function isForeign(variable: string, value: string): boolean {
+  return ofOurTests.test(variable) || isServiceLink(variable, value);
+}
+
+/** A developer's shell may hold them. */
+const ofOurTests = /^REGKEEPER_(CORPUS|PROPERTY_RUNS|TEST_KUBECONFIG)$/;
+
+function proposal(variable: string): string {
+  // Compared without what all have in common, which would let short names forgive too much.
+  const nearest = nearestSpelling(
+    variable.slice(variablePrefix.length),
+    settingNames.map((name) => variableOf(name).slice(variablePrefix.length)),
+  );
+  return nearest === undefined ? '; "regkeeper serve --help" lists the variables that are' : `; did you mean ${variablePrefix}${nearest}?`;
+}

@@ -1,0 +1,136 @@
+import { describe, expect, test } from 'vitest';
+import { type Rehearsal, type RehearsedChange, rehearse } from '../../../src/admission/simulate.ts';
+import type { Facts } from '../../../src/decision/facts.ts';
+import type { JsonObject } from '../../../src/object/json.ts';
+import { accounts, unwatched } from '../decision/changes.ts';
+import { ruleSetOf } from '../rules/documents.ts';
+
+const rules = ruleSetOf(`
+contact: the platform team
+rules:
+- {name: corp, registry: reg.example.com, pullSecret: corp-pull}
+- {name: evil, registry: evil.example.com, trust: false, reason: no}
+- {name: team a, registry: team.example.com, namespaces: {matchLabels: {team: a}}}
+`);
+
+function change(image: unknown, more: Partial<RehearsedChange> & { spec?: object } = {}): RehearsedChange {
+  const { spec, ...rest } = more;
+  const object = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web' }, spec: { containers: [{ name: 'app', image }], ...spec } };
+  return { apiVersion: 'v1', kind: 'Pod', namespace: 'shop', user: 'alice', object, ...rest };
+}
+
+function answered(request: RehearsedChange, facts: Facts = unwatched) {
+  const rehearsal = rehearse(request, rules, facts);
+  if (rehearsal.kind !== 'answered') throw new Error(rehearsal.kind);
+  return rehearsal;
+}
+
+function secretsOf({ object }: Rehearsal & { kind: 'answered' }) {
+  return ((object.spec as JsonObject).imagePullSecrets as { name: string }[] | undefined)?.map(({ name }) => name);
+}
+
+describe('a rehearsal', () => {
+  test('lets in what the rules trust, with the secret, and leaves the object as it was', () => {
+    const request = change('reg.example.com/web:1');
+    const before = structuredClone(request);
+    const rehearsal = answered(request);
+    expect(rehearsal).toMatchObject({ outcome: 'allow', warnings: [], injected: [{ secret: 'corp-pull' }], unsure: [] });
+    expect(secretsOf(rehearsal)).toEqual(['corp-pull']);
+    expect(rehearsal.refusal).toBeUndefined();
+    expect(request).toEqual(before);
+  });
+
+  test('refuses in the words of the server', () => {
+    expect(answered(change('evil.example.com/web:1'))).toMatchObject({
+      outcome: 'deny',
+      refusal:
+        'Pod shop/web: container "app": image "evil.example.com/web:1" comes from a distrusted registry: no (rule "evil", a.yaml:5:26). Ask the platform team.',
+      images: [{ verdict: 'distrusted' }],
+    });
+  });
+
+  test.each([7, 9007199254740993n])('refuses what cannot be read, and judges no image of it: %s', (image) => {
+    expect(answered(change(image))).toMatchObject({
+      outcome: 'deny',
+      refusal: 'Pod shop/web cannot be evaluated: spec.containers[0].image must be text, and is a number',
+      images: [],
+      patch: [],
+    });
+  });
+
+  test('the name and the namespace of the object count before those of the request', () => {
+    const object = { ...change('evil.example.com/x').object, metadata: { namespace: 'other', generateName: 'web-' } };
+    expect(answered(change('', { object })).refusal).toMatch(/^Pod other\/web-…: /);
+  });
+
+  test('an image that was there before only warns', () => {
+    const { object: oldObject } = change('evil.example.com/web:1');
+    const { outcome, warnings } = answered(change('evil.example.com/web:1', { oldObject }));
+    expect({ outcome, warnings }).toEqual({ outcome: 'warn', warnings: [expect.stringMatching(/^regkeeper: container "app": not new/)] });
+  });
+
+  test('a kind without images is not read', () => {
+    expect(rehearse(change('', { kind: 'Secret' }), rules, unwatched)).toEqual({ kind: 'unread' });
+    expect(rehearse(change('', { apiVersion: 'example.com/v1' }), rules, unwatched)).toEqual({ kind: 'unread' });
+  });
+
+  test('an account that is not there yet is told, not judged', () => {
+    expect(rehearse(change('reg.example.com/web'), rules, accounts({}))).toMatchObject({
+      kind: 'not-yet',
+      message: expect.stringMatching(/default/),
+    });
+  });
+});
+
+describe('a new pod arrives as the API server makes it: with the secrets of its account where it lists none', () => {
+  const facts = accounts({ default: [], own: ['own-a', 'own-b'] });
+
+  test.each([
+    ['an empty list', { serviceAccountName: 'own' }, ['own-a', 'own-b', 'corp-pull']],
+    ['an empty list in another spelling', { serviceAccountName: 'own', imagePullSecrets: [] }, ['own-a', 'own-b', 'corp-pull']],
+    ['a list', { serviceAccountName: 'own', imagePullSecrets: [{ name: 'mine' }] }, ['mine', 'corp-pull']],
+    ['an account without secrets', {}, ['corp-pull']],
+  ])('%s', (_name, spec, secrets) => {
+    expect(secretsOf(answered(change('reg.example.com/web', { spec }), facts))).toEqual(secrets);
+  });
+
+  test('what exists already stays', () => {
+    const { object: oldObject } = change('reg.example.com/web', { spec: { serviceAccountName: 'own' } });
+    const request = change('reg.example.com/web', { spec: { serviceAccountName: 'own' }, oldObject });
+    expect(secretsOf(answered(request, facts))).toBeUndefined();
+  });
+});
+
+describe('what a server would know', () => {
+  const template = { metadata: {}, spec: { containers: [{ name: 'app', image: 'reg.example.com/web' }] } };
+  const object = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'web' }, spec: { template } };
+
+  test('of accounts is no word for the client', () => {
+    expect(answered(change('', { apiVersion: 'apps/v1', kind: 'Deployment', object })).warnings).toEqual([]);
+  });
+
+  test('of labels makes the rehearsal unsure, and strict', () => {
+    const { outcome, unsure, warnings } = answered(change('team.example.com/web'));
+    expect({ outcome, unsure, warnings }).toEqual({ outcome: 'deny', unsure: [expect.objectContaining({ line: 6 })], warnings: [] });
+    const labels: Facts = { ...unwatched, namespace: () => ({ kind: 'known', labels: { team: 'a' } }) };
+    expect(answered(change('team.example.com/web'), labels)).toMatchObject({ outcome: 'allow', unsure: [] });
+  });
+
+  test.each([
+    ['a trusted image in no mode', 'mode: warn', 'reg.example.com/web', 0],
+    ['a refused image in another mode', 'mode: warn', 'evil.example.com/web', 1],
+    ['a trusted image where others are let in', 'unconfigured: allow', 'reg.example.com/web', 0],
+    ['a refused image where others are let in', 'unconfigured: allow', 'evil.example.com/web', 0],
+    ['an image without rule where such are let in', 'unconfigured: allow', 'far.example.com/web', 1],
+    ['a trusted image where secrets are not written', 'inject: off', 'reg.example.com/web', 1],
+  ])('of settings by labels matters only where the outcome could be another: %s', (_name, setting, image, places) => {
+    const sandbox = ruleSetOf(`
+rules:
+- {name: corp, registry: reg.example.com, pullSecret: corp-pull}
+- {name: evil, registry: evil.example.com, trust: false, reason: no}
+overrides:
+- {namespaces: {matchLabels: {tier: sandbox}}, ${setting}}
+`);
+    expect(rehearse(change(image), sandbox, unwatched)).toMatchObject({ unsure: Array(places).fill({ line: 6 }) });
+  });
+});

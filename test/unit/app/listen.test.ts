@@ -1,0 +1,56 @@
+import { fastify } from 'fastify';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { listen } from '../../../src/app/listen.ts';
+import { readSettings } from '../../../src/app/settings.ts';
+import { ConfigurationError } from '../../../src/settings/configuration-error.ts';
+import { recordingLog } from '../kube/scripted-api.ts';
+
+const settingsOf = (host: string) => readSettings({ dev: true, host, port: '0', healthPort: '0' }, {});
+
+/** A server on a kernel that fails so for these addresses. */
+function serverWhere(failures: Readonly<Record<string, string>>) {
+  const app = fastify();
+  onTestFinished(() => app.close());
+  const { server } = app;
+  const really = server.listen.bind(server);
+  server.listen = ((place: { host: string; port: number }) => {
+    const code = failures[place.host];
+    if (code === undefined) return really(place);
+    process.nextTick(() => server.emit('error', Object.assign(new Error(`listen ${code}`), { code })));
+    return server;
+  }) as typeof server.listen;
+  return app;
+}
+
+describe.each(['port', 'healthPort'] as const)('%s', (setting) => {
+  test.each(['EAFNOSUPPORT', 'EADDRNOTAVAIL'])('where :: is %s, a server listens on all addresses of IPv4, and says so', async (code) => {
+    const app = serverWhere({ '::': code });
+    const log = recordingLog();
+    await listen(app, settingsOf('::'), setting, log);
+    expect(app.server.address()).toMatchObject({ address: '0.0.0.0', family: 'IPv4' });
+    expect(log.lines).toEqual([{ level: 'info', message: `this machine has no IPv6 (${code}): listening on 0.0.0.0 instead of ::` }]);
+  });
+});
+
+test('where there is IPv6, nothing is said', async () => {
+  const log = recordingLog();
+  const places: object[] = [];
+  await listen({ listen: async (place) => places.push(place) }, settingsOf('::'), 'port', log);
+  expect(places).toEqual([{ host: '::', port: 0 }]);
+  expect(log.lines).toEqual([]);
+});
+
+test.each([
+  ['::1', { '::1': 'EAFNOSUPPORT' }, '::1 is no address of this machine: choose another with --host'],
+  ['::1', { '::1': 'EADDRNOTAVAIL' }, '::1 is no address of this machine: choose another with --host'],
+  ['::', { '::': 'EADDRINUSE' }, 'port 0 of :: is in use: end the other program, or choose another port with --port'],
+  [
+    '::',
+    { '::': 'EAFNOSUPPORT', '0.0.0.0': 'EADDRINUSE' },
+    'port 0 of 0.0.0.0 is in use: end the other program, or choose another port with --port',
+  ],
+])('what a person can mend is told with the setting: %s where %j', async (host, failures, message) => {
+  const failing = listen(serverWhere(failures), settingsOf(host), 'port', recordingLog());
+  await expect(failing).rejects.toThrow(new ConfigurationError(message));
+  await expect(failing).rejects.toBeInstanceOf(ConfigurationError);
+});

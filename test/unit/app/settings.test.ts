@@ -1,0 +1,281 @@
+import { describe, expect, test } from 'vitest';
+import { readSettings } from '../../../src/app/settings.ts';
+import { ConfigurationError } from '../../../src/settings/configuration-error.ts';
+import type { Environment, Flags } from '../../../src/settings/input.ts';
+import { settingNames, settingOf, variableOf } from '../../../src/settings/table.ts';
+
+const inPod = { POD_NAMESPACE: 'keepers', KUBERNETES_SERVICE_HOST: '10.0.0.1' };
+
+function problemsOf(flags: Flags, env: Environment): readonly string[] {
+  try {
+    readSettings(flags, env);
+  } catch (error) {
+    if (error instanceof ConfigurationError) return error.message.split('\n');
+    throw error;
+  }
+  return [];
+}
+
+describe('what holds', () => {
+  test.each<[string, Flags, Environment, object]>([
+    [
+      'in a pod: rules from ConfigMaps, certificate in a Secret',
+      {},
+      inPod,
+      {
+        rulePaths: [],
+        cluster: { namespace: 'keepers' },
+        tls: { mode: 'self', secretName: 'regkeeper-tls' },
+        drainMilliseconds: 10_000,
+        host: '::',
+        port: 8443,
+        healthPort: 8080,
+        auditLog: '-',
+        webhookPolicy: { failurePolicy: 'Fail', timeoutSeconds: 5, namespaceSelector: [], matchCondition: undefined },
+        told: [],
+        overruled: [],
+      },
+    ],
+    [
+      'in a pod with mounted rules the cluster is asked for facts',
+      { rules: ['/rules'] },
+      { KUBERNETES_SERVICE_HOST: '10.0.0.1' },
+      { rulePaths: ['/rules'], cluster: { namespace: 'regkeeper' } },
+    ],
+    [
+      'for a developer: no cluster, even where a kubeconfig lies around',
+      { dev: true },
+      { KUBECONFIG: '/k' },
+      { rulePaths: ['deploy/examples/rules'], cluster: undefined, tls: { mode: 'dev' }, host: '127.0.0.1', drainMilliseconds: 0 },
+    ],
+    ['certificate files', { rules: ['r'], tlsCert: 'c', tlsKey: 'k' }, {}, { tls: { mode: 'files', certificate: 'c', key: 'k' } }],
+    ['a flag before its variable', { port: '1' }, { ...inPod, REGKEEPER_PORT: '2' }, { port: 1 }],
+    ['a flag before a variable that cannot be read', { port: '1' }, { ...inPod, REGKEEPER_PORT: 'x' }, { port: 1 }],
+    ['a switch off before a variable that is on', { register: false }, { ...inPod, REGKEEPER_REGISTER: 'true' }, { register: false }],
+    ['REGKEEPER_NAMESPACE before POD_NAMESPACE', {}, { ...inPod, REGKEEPER_NAMESPACE: 'other' }, { cluster: { namespace: 'other' } }],
+    ['REGKEEPER_KUBECONFIG before KUBECONFIG', {}, { KUBECONFIG: '/k', REGKEEPER_KUBECONFIG: '/r' }, { cluster: { kubeconfig: '/r' } }],
+    ['defaults of --dev by its variable', {}, { REGKEEPER_DEV: '1' }, { dev: true, host: '127.0.0.1' }],
+    ['what is given before the defaults of --dev', { dev: true, host: '::' }, {}, { host: '::' }],
+    [
+      'rules from files where --dev is switched off',
+      {},
+      { REGKEEPER_DEV: 'false', REGKEEPER_RULES: 'a' },
+      { dev: false, rulePaths: ['a'] },
+    ],
+  ])('%s', (_name, flags, env, expected) => {
+    expect(readSettings(flags, env)).toMatchObject(expected);
+  });
+});
+
+describe('variables', () => {
+  const variables: readonly (readonly [line: string, expected: object])[] = [
+    ['REGKEEPER_RULES= a , b,,', { rulePaths: ['a', 'b'] }],
+    ['REGKEEPER_EXTRA_KINDS=/k.yaml', { extraKindFiles: ['/k.yaml'] }],
+    ['REGKEEPER_NAMESPACE_RULES=1', { namespaceRules: true }],
+    ['REGKEEPER_NAMESPACE_RULES=0', { namespaceRules: false }],
+    ['REGKEEPER_NAMESPACE_RULES=', { namespaceRules: false }],
+    ['REGKEEPER_NAMESPACE_RULES= true ', { namespaceRules: true }],
+    ['REGKEEPER_KUBECONFIG=/k', { cluster: { kubeconfig: '/k' } }],
+    ['REGKEEPER_CONTEXT=c', { cluster: { context: 'c' } }],
+    ['REGKEEPER_NAMESPACE=n', { cluster: { namespace: 'n' } }],
+    ['REGKEEPER_SERVICE=s', { service: 's', tls: { secretName: 's-tls' } }],
+    ['REGKEEPER_TLS=dev', { tls: { mode: 'dev' } }],
+    ['REGKEEPER_TLS_CERT=c REGKEEPER_TLS_KEY=k REGKEEPER_TLS_CA=a', { tls: { certificate: 'c', key: 'k', authorities: 'a' } }],
+    ['REGKEEPER_REGISTER=true', { register: true }],
+    ['REGKEEPER_REGISTER=true REGKEEPER_EXCLUDE_NAMESPACES=a,b', { excludedNamespaces: ['a', 'b'] }],
+    [
+      'REGKEEPER_REGISTER=true REGKEEPER_NAMESPACE_SELECTOR=team,!legacy',
+      { webhookPolicy: { namespaceSelector: [{ key: 'team' }, { key: 'legacy' }] } },
+    ],
+    ['REGKEEPER_REGISTER=true REGKEEPER_MATCH_CONDITION=a,b', { webhookPolicy: { matchCondition: 'a,b' } }],
+    ['REGKEEPER_REGISTER=true REGKEEPER_FAILURE_POLICY=Ignore', { webhookPolicy: { failurePolicy: 'Ignore' } }],
+    ['REGKEEPER_REGISTER=true REGKEEPER_WEBHOOK_TIMEOUT_SECONDS=30', { webhookPolicy: { timeoutSeconds: 30 } }],
+    ['REGKEEPER_REGISTER=true REGKEEPER_ADMISSIONS_ENFORCER=disable', { admissionsEnforcer: 'disable' }],
+    ['REGKEEPER_REGISTER=true', { admissionsEnforcer: 'tolerate' }],
+    ['REGKEEPER_HOST=127.0.0.1', { host: '127.0.0.1' }],
+    ['REGKEEPER_PORT=0', { port: 0 }],
+    ['REGKEEPER_HEALTH_PORT=1', { healthPort: 1 }],
+    ['REGKEEPER_DRAIN_SECONDS=1.5', { drainMilliseconds: 1500 }],
+    ['REGKEEPER_LOG_LEVEL=debug', { logLevel: 'debug' }],
+    ['REGKEEPER_AUDIT_LOG=/a', { auditLog: '/a' }],
+    ['REGKEEPER_DEV=true', { dev: true }],
+  ];
+
+  test.each(variables)('%s', (line, expected) => {
+    expect(readSettings({}, { ...inPod, ...environmentOf(line) })).toMatchObject(expected);
+  });
+
+  test('each is among them', () => {
+    const tried = new Set(variables.flatMap(([line]) => Object.keys(environmentOf(line))));
+    expect([...tried].sort()).toEqual(settingNames.map(variableOf).sort());
+  });
+
+  function environmentOf(line: string): Record<string, string> {
+    const parts = line.split(/ (?=REGKEEPER_)/).map((part) => [part.slice(0, part.indexOf('=')), part.slice(part.indexOf('=') + 1)]);
+    return Object.fromEntries(parts) as Record<string, string>;
+  }
+});
+
+describe('what cannot be read is refused, in the words in which it was given', () => {
+  test.each<[string, Flags, Environment, readonly string[]]>([
+    ['a port as flag', { port: '70000' }, {}, ['--port 70000: a port is a number from 0 to 65535; 0 takes a free one']],
+    ['a port as variable', {}, { REGKEEPER_PORT: 'x' }, ['REGKEEPER_PORT=x: a port is a number from 0 to 65535; 0 takes a free one']],
+    ['a choice', { tls: 'magic' }, {}, ['--tls magic: must be `self`, `files` or `dev`']],
+    ['a choice in lower case', {}, { REGKEEPER_FAILURE_POLICY: 'ignore' }, ['REGKEEPER_FAILURE_POLICY=ignore: must be `Fail` or `Ignore`']],
+    ['a switch', {}, { REGKEEPER_REGISTER: 'yes' }, ['REGKEEPER_REGISTER=yes: must be `true`, `false`, `1` or `0`']],
+    ['a drain time', { drainSeconds: '-1' }, {}, ['--drain-seconds -1: seconds are a number from 0 to 600']],
+    [
+      'a timeout',
+      { webhookTimeoutSeconds: '31' },
+      {},
+      ['--webhook-timeout-seconds 31: a timeout is a whole number of seconds from 1 to 30'],
+    ],
+    ['a blank', { kubeconfig: '' }, {}, ["--kubeconfig '': is blank; give a value, or leave it out"]],
+    ['a list without a value', {}, { REGKEEPER_RULES: ',' }, ['REGKEEPER_RULES=,: has no value between its commas']],
+    [
+      'a list of names as a variable has it, in a flag',
+      { excludeNamespaces: ['a,b'] },
+      {},
+      ['--exclude-namespaces a,b: "a,b" is no name: at most 63 lower-case letters, digits and hyphens, and no pattern'],
+    ],
+    [
+      'a selector',
+      {},
+      { REGKEEPER_NAMESPACE_SELECTOR: 'team in a' },
+      [expect.stringMatching(/^REGKEEPER_NAMESPACE_SELECTOR='team in a': "team in a" cannot be read; write it like /)],
+    ],
+    ['an unknown variable', {}, { REGKEEPER_LOGLEVEL: 'x' }, ['REGKEEPER_LOGLEVEL is no setting; did you mean REGKEEPER_LOG_LEVEL?']],
+    [
+      'an unknown variable that is like none',
+      {},
+      { REGKEEPER_COLOUR: 'red' },
+      ['REGKEEPER_COLOUR is no setting; "regkeeper serve --help" lists the variables that are'],
+    ],
+    ['an unknown blank variable', {}, { REGKEEPER_RULE: '' }, ['REGKEEPER_RULE is no setting; did you mean REGKEEPER_RULES?']],
+    [
+      'several at once, flags and variables',
+      { port: 'x' },
+      { REGKEEPER_PROT: '1', REGKEEPER_TLS: 'y', REGKEEPER_DEV: 'on' },
+      [
+        'REGKEEPER_PROT is no setting; did you mean REGKEEPER_PORT?',
+        'REGKEEPER_TLS=y: must be `self`, `files` or `dev`',
+        '--port x: a port is a number from 0 to 65535; 0 takes a free one',
+        'REGKEEPER_DEV=on: must be `true`, `false`, `1` or `0`',
+      ],
+    ],
+  ])('%s', (_name, flags, env, problems) => {
+    expect(problemsOf(flags, { ...inPod, ...env })).toEqual(problems);
+  });
+
+  test('variables of the tests, and those with another prefix, are nobody’s mistake', () => {
+    const env = { REGKEEPER_CORPUS: '/c', REGKEEPER_TEST_KUBECONFIG: '/k', regkeeper_port: 'x', REGKEEPERPORT: 'x' };
+    expect(problemsOf({}, { ...inPod, ...env })).toEqual([]);
+  });
+});
+
+describe('contradictions name both sides as they were written', () => {
+  test.each<[string, Flags, Environment, readonly (string | RegExp)[]]>([
+    ['--register without a cluster', { dev: true, register: true }, {}, [/^--register needs a cluster: give --kubeconfig/]],
+    ['the same by variables', {}, { REGKEEPER_DEV: '1', REGKEEPER_REGISTER: '1' }, [/^REGKEEPER_REGISTER=1 needs a cluster/]],
+    ['--tls self without a cluster', { rules: ['r'], tls: 'self' }, {}, [/^--tls self .* needs a cluster/]],
+    ['half a pair of files', { rules: ['r'], tlsCert: 'c' }, {}, ['--tls-cert c needs both --tls-cert FILE and --tls-key FILE']],
+    ['--tls files alone', {}, { ...inPod, REGKEEPER_TLS: 'files' }, ['REGKEEPER_TLS=files needs both --tls-cert FILE and --tls-key FILE']],
+    [
+      'registering with files of an unknown authority',
+      { kubeconfig: 'k', register: true, tlsCert: 'c', tlsKey: 'k' },
+      {},
+      ['--register tells the API server by which authority to verify us: give it with --tls-ca FILE'],
+    ],
+    [
+      'files beside another mode, flag against variable',
+      { dev: true, tlsCert: 'c', tlsKey: 'k' },
+      { REGKEEPER_TLS: 'dev' },
+      ['--tls-cert c goes with --tls files, not with REGKEEPER_TLS=dev', '--tls-key k goes with --tls files, not with REGKEEPER_TLS=dev'],
+    ],
+    [
+      'rules of namespaces beside rules of files, variable against variable',
+      {},
+      { ...inPod, REGKEEPER_NAMESPACE_RULES: 'true', REGKEEPER_RULES: '/a,/b' },
+      ['REGKEEPER_NAMESPACE_RULES=true contradicts REGKEEPER_RULES=/a,/b: leave one out'],
+    ],
+    [
+      'the same with --dev, flag against flag',
+      { namespaceRules: true, dev: true },
+      {},
+      ['--namespace-rules contradicts --dev: leave one out'],
+    ],
+    [
+      'a setting of the registration without it',
+      { failurePolicy: 'Ignore' },
+      inPod,
+      ['--failure-policy Ignore goes with --register, which is not given'],
+    ],
+    [
+      'the same where it is switched off',
+      { excludeNamespaces: ['a', 'b'] },
+      { ...inPod, REGKEEPER_REGISTER: '0' },
+      ['--exclude-namespaces a b goes with --register, not with REGKEEPER_REGISTER=0'],
+    ],
+    ['one port for both', { port: '8080' }, inPod, [/^--port 8080 and --health-port 8080 are the same port/]],
+    [
+      'a selector of what is never asked about',
+      { register: true, namespaceSelector: 'kubernetes.io/metadata.name in (kube-system, keepers)' },
+      inPod,
+      ["--namespace-selector 'kubernetes.io/metadata.name in (kube-system, keepers)' selects no namespace that is not excluded"],
+    ],
+    ['a selector against itself', { register: true, namespaceSelector: 'team,!team' }, inPod, [/selects no namespace/]],
+  ])('%s', (_name, flags, env, problems) => {
+    const matching = problems.map((problem) => (problem instanceof RegExp ? expect.stringMatching(problem) : problem));
+    expect(problemsOf(flags, env)).toEqual(matching);
+  });
+
+  test.each<[string, Flags, Environment]>([
+    ['two free ports', { port: '0', healthPort: '0' }, inPod],
+    ['a switch that is off', { dev: false, rules: ['r'], namespaceRules: false }, {}],
+    [
+      'a flag that settles a contradiction of variables',
+      { namespaceRules: false },
+      { REGKEEPER_NAMESPACE_RULES: '1', REGKEEPER_RULES: 'r' },
+    ],
+    ['a selector by name', { register: true, namespaceSelector: 'kubernetes.io/metadata.name=team-a' }, inPod],
+  ])('%s: none', (_name, flags, env) => {
+    expect(problemsOf(flags, env)).toEqual([]);
+  });
+});
+
+describe('what is told of the settings', () => {
+  test('those that differ from the defaults, as they were given', () => {
+    const env = { ...inPod, REGKEEPER_PORT: '8443', REGKEEPER_LOG_LEVEL: 'debug', REGKEEPER_NAMESPACE_SELECTOR: 'a in (b)' };
+    expect(readSettings({ healthPort: '8080', drainSeconds: '3', register: true }, env).told).toEqual([
+      '--register',
+      "REGKEEPER_NAMESPACE_SELECTOR='a in (b)'",
+      '--drain-seconds 3',
+      'REGKEEPER_LOG_LEVEL=debug',
+    ]);
+  });
+
+  test('variables that a flag makes void, unless both say the same', () => {
+    const env = { ...inPod, REGKEEPER_PORT: '1', REGKEEPER_REGISTER: 'false', REGKEEPER_LOG_LEVEL: 'warn' };
+    expect(readSettings({ port: '2', register: true, logLevel: 'warn' }, env).overruled).toEqual([
+      { variable: 'REGKEEPER_REGISTER', flag: '--register' },
+      { variable: 'REGKEEPER_PORT', flag: '--port 2' },
+    ]);
+  });
+
+  test('for messages, the flag or the variable to correct', () => {
+    const settings = readSettings({ host: '::1' }, { ...inPod, REGKEEPER_PORT: '1' });
+    expect([settings.named('host'), settings.named('port'), settings.named('auditLog')]).toEqual([
+      '--host',
+      'REGKEEPER_PORT',
+      '--audit-log',
+    ]);
+  });
+});
+
+test('a setting takes a value and reads it, or is a switch that is off', () => {
+  for (const name of settingNames) {
+    const { takes, read, default: usual } = settingOf(name);
+    expect({ name, reads: read !== undefined }).toEqual({ name, reads: takes !== undefined });
+    if (takes === undefined) expect({ name, usual }).toEqual({ name, usual: false });
+  }
+});

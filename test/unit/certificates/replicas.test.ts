@@ -1,0 +1,383 @@
+import { X509Certificate } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
+import fc from 'fast-check';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { CertificateSource } from '../../../src/certificates/source.ts';
+import { keepOwnCertificate } from '../../../src/certificates/sources/secret.ts';
+import type { WebhookEntry } from '../../../src/cluster/registration/desired.ts';
+import { keepRegistered } from '../../../src/cluster/registration/registration.ts';
+import { type ApiClient, ApiError, type KubeObject, type Query } from '../../../src/kube/api-client.ts';
+import { standForLeader } from '../../../src/kube/leader-election.ts';
+import { kindsWithImages } from '../../../src/object/kinds.ts';
+import { runs } from '../../property.ts';
+import { handSchedule, memoryApi } from '../kube/memory-api.ts';
+import { recordingLog } from '../kube/scripted-api.ts';
+
+// Replicas renew the certificate and publish its authorities: all of them as if each led, and by a Lease. What must hold either way, and
+// whatever befalls them: no replica shows a certificate that the published bundle does not trust, and no two of them undo each other's work.
+
+const day = 24 * 60 * 60 * 1000;
+const installed = Date.parse('2026-01-01T00:00:00Z');
+const secretPath = '/api/v1/namespaces/regkeeper/secrets/regkeeper-tls';
+const configurations = ['mutating', 'validating'].map(
+  (kind) => `/apis/admissionregistration.k8s.io/v1/${kind}webhookconfigurations/regkeeper`,
+);
+const place = { namespace: 'regkeeper', service: 'regkeeper' };
+
+type Network = 'whole' | 'cut' | 'answers lost' | 'slow' | 'secrets refused';
+type Replica = {
+  readonly name: string;
+  network: Network;
+  /** Milliseconds by which its clock is wrong. */
+  ahead: number;
+  source: CertificateSource | undefined;
+  leads(): boolean;
+  passTime(): void;
+  end(): Promise<void>;
+};
+
+type Who = 'everyone leads' | 'one leads, by a Lease';
+
+/** Replicas on one API server, whose clock is right. Nothing happens by itself: time passes when the test says so. */
+async function cluster(count: number, who: Who) {
+  const labels = { 'regkeeper.io/certificate': 'self' };
+  const api = memoryApi({
+    '/api/v1/namespaces/regkeeper': { metadata: { name: 'regkeeper' } },
+    [secretPath]: { metadata: { namespace: 'regkeeper', name: 'regkeeper-tls', labels } },
+    ...Object.fromEntries(configurations.map((path) => [path, { metadata: { name: 'regkeeper' }, webhooks: [] } as KubeObject])),
+  });
+  const log = recordingLog();
+  const replicas: Replica[] = [];
+  const violations = new Set<string>();
+  const written: string[] = [];
+  let time = installed;
+
+  const bundles = () =>
+    configurations.map((path) => {
+      const [entry] = (api.get(path) as { webhooks?: WebhookEntry[] } | undefined)?.webhooks ?? [];
+      const { caBundle = '' } = (entry?.clientConfig ?? {}) as { caBundle?: string };
+      return Buffer.from(caBundle, 'base64').toString();
+    });
+  /** Looked at whenever something was written or a replica took another certificate. */
+  const inspect = () => {
+    for (const bundle of bundles()) {
+      if (bundle === '') continue;
+      for (const { name, source } of replicas) {
+        const shown = source?.current().certificate;
+        if (shown === undefined || certificateOf(shown).validTo.getTime() <= time) continue;
+        if (!isTrusted(shown, bundle, time)) violations.add(`${name} shows what the published bundle does not trust`);
+      }
+    }
+  };
+  const clientOf = (replica: Replica): ApiClient => {
+    const refuses = (path: string) => replica.network === 'cut' || (replica.network === 'secrets refused' && path.includes('/secrets'));
+    const through = async <T>(path: string, work: () => Promise<T>): Promise<T> => {
+      const unreachable = () => new ApiError(0, 'Unreachable', `${replica.name} is cut off`);
+      if (replica.network === 'slow') for (let turn = 0; turn < 7; turn += 1) await setImmediate();
+      if (refuses(path)) throw unreachable();
+      const result = await work();
+      inspect();
+      if (replica.network === 'answers lost' || refuses(path)) throw unreachable();
+      return result;
+    };
+    return {
+      ...api.client,
+      serverTime: () => time,
+      request: (request) => through(request.path, () => api.client.request(request)),
+      get: (path, query) => through(path, () => api.client.get(path, query)),
+      list: (path, query, options) => through(path, () => api.client.list(path, query, options)),
+      create: (path, body) => through(path, () => api.client.create(path, body)),
+      replace: <T>(path: string, body: T) =>
+        through(path, async () => {
+          const replaced = await api.client.replace(path, body);
+          if (path === secretPath) written.push(replica.name);
+          return replaced;
+        }),
+      patchApply: (path, body, options) => through(path, () => api.client.patchApply(path, body, options)),
+      watch: <T extends KubeObject>(path: string, query: Query, signal: AbortSignal) => {
+        if (refuses(path)) throw new ApiError(0, 'Unreachable', `${replica.name} is cut off`);
+        const cut = new AbortController();
+        cuts.set(replica, [...(cuts.get(replica) ?? []), cut]);
+        return api.client.watch<T>(path, query, AbortSignal.any([signal, cut.signal]));
+      },
+    };
+  };
+  const cuts = new Map<Replica, AbortController[]>();
+
+  const start = async (replica: Replica) => {
+    // Watches that failed try again when time passes, as everything here.
+    const timers = handSchedule();
+    const sleep = (milliseconds: number, signal: AbortSignal) =>
+      new Promise<void>((resolve) => {
+        if (milliseconds <= 10_000) timers.schedule(resolve, 1_000_000);
+        signal.addEventListener('abort', () => resolve());
+      });
+    const client = clientOf(replica);
+    // Its timers are short, and run once each time that time passes.
+    const ticks = handSchedule(0);
+    const leader =
+      who === 'everyone leads'
+        ? undefined
+        : standForLeader({
+            ...{
+              client,
+              namespace: 'regkeeper',
+              name: 'regkeeper',
+              identity: `${replica.name} of ${time}`,
+              able: () => replica.source !== undefined,
+            },
+            ...{ log: recordingLog(), clock: () => time, now: () => new Date(time + replica.ahead), schedule: ticks.schedule },
+          });
+    const common = { client, ...place, leadership: leader, log, schedule: timers.schedule, watchTimings: { sleep } };
+    const source = await keepOwnCertificate({ ...common, secretName: 'regkeeper-tls', now: () => new Date(time + replica.ahead) });
+    replica.source = source;
+    replica.leads = () => leader?.leads() ?? true;
+    source.onChange(inspect);
+    const kinds = kindsWithImages.slice(0, 1);
+    const registration = keepRegistered({ ...common, kinds, guard: false, certificates: source, ready: () => true, prove: undefined });
+    replica.passTime = () => {
+      ticks.passTime();
+      timers.passTime();
+    };
+    replica.end = async () => {
+      await leader?.release();
+      if (replica.source === source) replica.source = undefined;
+      source.close();
+      await registration.close();
+    };
+    inspect();
+  };
+
+  /** Until nobody asks for anything any more. */
+  const quiet = async () => {
+    const begin = api.calls.length;
+    let [still, calls] = [0, begin];
+    for (let turn = 0; still < 20; turn += 1) {
+      if (turn === 20_000) throw new Error(`no rest after ${calls - begin} calls; the Secret was written ${written.length} times`);
+      await setImmediate();
+      still = api.calls.length === calls ? still + 1 : 0;
+      calls = api.calls.length;
+    }
+    inspect();
+  };
+  const tick = async () => {
+    for (const { passTime } of replicas) passTime();
+    await quiet();
+  };
+
+  for (let index = 0; index < count; index += 1)
+    replicas.push({
+      ...{ name: `replica ${index + 1}`, network: 'whole', ahead: 0, source: undefined },
+      ...{ leads: () => false, passTime: () => {}, end: async () => {} },
+    });
+  onTestFinished(async () => {
+    await Promise.all(replicas.map((replica) => replica.end()));
+  });
+  await Promise.all(replicas.map(start));
+  await quiet();
+  return {
+    replicas,
+    log,
+    violations,
+    written,
+    api,
+    async later(days: number) {
+      time += days * day;
+      // Once for the watches to come back, and once for what they bring.
+      await tick();
+      await tick();
+    },
+    setNetwork(replica: Replica | undefined, network: Network) {
+      if (!replica) return;
+      replica.network = network;
+      if (network !== 'cut' && network !== 'secrets refused') return;
+      for (const cut of cuts.get(replica) ?? []) cut.abort(new ApiError(0, 'Unreachable', `${replica.name} is cut off`));
+      cuts.delete(replica);
+    },
+    /** As in a rolling update: the new one first, then SIGTERM to the old one. */
+    async restart(replica: Replica | undefined) {
+      if (!replica) return;
+      const end = replica.end;
+      replica.network = 'whole';
+      await start(replica);
+      await end();
+      await quiet();
+    },
+    authorities: () => authoritiesIn(bundles()[0] ?? ''),
+    leading: () => replicas.filter(({ leads }) => leads()),
+    served: () => new Set(replicas.map(({ source }) => source?.current().certificate)),
+    quiet,
+  };
+}
+
+type Dated = { readonly certificate: X509Certificate; readonly validFrom: Date; readonly validTo: Date };
+const read = new Map<string, Dated>();
+const trusted = new Map<string, boolean>();
+
+/** Reading certificates is what takes the time here, and each is looked at thousands of times. */
+function certificateOf(pem: string): Dated {
+  const known = read.get(pem);
+  if (known) return known;
+  const certificate = new X509Certificate(pem);
+  const dated = { certificate, validFrom: certificate.validFromDate, validTo: certificate.validToDate };
+  read.set(pem, dated);
+  return dated;
+}
+
+function authoritiesIn(bundle: string): string[] {
+  return bundle.split(/(?<=-----END CERTIFICATE-----\n)/).filter((each) => each.trim() !== '');
+}
+
+function isTrusted(leaf: string, bundle: string, time: number): boolean {
+  return authoritiesIn(bundle).some((authority) => {
+    const { certificate, validFrom, validTo } = certificateOf(authority);
+    if (time < validFrom.getTime() || time >= validTo.getTime()) return false;
+    const key = `${leaf}${authority}`;
+    const known = trusted.get(key) ?? certificateOf(leaf).certificate.verify(certificate.publicKey);
+    trusted.set(key, known);
+    return known;
+  });
+}
+
+describe.each<[count: number, who: Who]>([
+  [2, 'everyone leads'],
+  [3, 'everyone leads'],
+  [2, 'one leads, by a Lease'],
+  [3, 'one leads, by a Lease'],
+])('%i replicas, of which %s,', (count, who) => {
+  test('renew once, whoever comes first, and all serve the same', async () => {
+    const { later, written, served, violations, leading } = await cluster(count, who);
+    expect(written).toHaveLength(1);
+    await later(61);
+    expect(written).toHaveLength(2);
+    expect(leading()).toHaveLength(who === 'everyone leads' ? count : 1);
+    expect(served().size).toBe(1);
+    expect([...violations]).toEqual([]);
+  });
+
+  test('live for forty months, with three authorities one after the other', async () => {
+    const { later, written, served, violations, authorities } = await cluster(count, who);
+    const seen = new Set<string>();
+    for (let days = 0; days < 1_220; days += 20) {
+      await later(days === 0 ? 0.5 : 20);
+      for (const each of authorities()) seen.add(each);
+      expect(served().size).toBe(1);
+    }
+    expect([...violations]).toEqual([]);
+    expect(seen.size).toBe(3);
+    // A leaf each 60 days or so; a new authority is one write, and its taking over another.
+    expect(written.length).toBeLessThanOrEqual(1 + Math.ceil(1_220 / 55) + 2 * 2);
+  });
+
+  test('rotate while one of them is cut off for months, and nobody notices when it comes back', async () => {
+    const { replicas, later, setNetwork, violations, served } = await cluster(count, who);
+    await later(480);
+    const [lost] = replicas;
+    setNetwork(lost, 'cut');
+    for (const days of [8, 2, 10]) await later(days);
+    setNetwork(lost, 'whole');
+    await later(0);
+    await later(0);
+    expect([...violations]).toEqual([]);
+    expect(served().size).toBe(1);
+  });
+
+  test('rotate while one of them may not read the Secret any more, which then publishes nothing', async () => {
+    const { replicas, later, setNetwork, violations } = await cluster(count, who);
+    await later(480);
+    setNetwork(replicas[0], 'secrets refused');
+    for (const days of [8, 2, 10]) await later(days);
+    expect([...violations]).toEqual([]);
+  });
+
+  test.each([
+    ['five years ahead', 5 * 365],
+    ['two months ahead', 61],
+    ['two days ahead', 2],
+    ['two days behind', -2],
+    ['five years behind', -5 * 365],
+  ])('keep their certificate though the clock of one jumps %s, and say so', async (_how, days) => {
+    const { replicas, later, written, violations, served, log, authorities } = await cluster(count, who);
+    await later(20);
+    const [before, known] = [authorities(), written.length];
+    const [stray] = replicas;
+    if (stray) stray.ahead = days * day;
+    await later(1);
+    await later(1);
+    expect(written).toHaveLength(known);
+    expect(authorities()).toEqual(before);
+    expect(served().size).toBe(1);
+    expect(log.lines.filter(({ level }) => level === 'warn').map(({ message }) => message)).toEqual([
+      expect.stringMatching(/^this machine's clock is \d+ minutes (ahead of|behind) the API server's: .*; set the clocks right$/),
+    ]);
+    if (stray) stray.ahead = 0;
+    await later(41);
+    expect(written).toHaveLength(known + 1);
+    expect(log.lines.map(({ message }) => message)).toContain("this machine's clock agrees with the API server's again");
+    expect([...violations]).toEqual([]);
+  });
+
+  test('hand over on a restart of each, at the moment of a takeover', async () => {
+    const { replicas, later, restart, violations, served } = await cluster(count, who);
+    for (const days of [488, 1, 1, 30]) {
+      await later(days);
+      for (const replica of replicas) await restart(replica);
+    }
+    expect([...violations]).toEqual([]);
+    expect(served().size).toBe(1);
+  });
+});
+
+describe.each<Who>(['everyone leads', 'one leads, by a Lease'])('whatever befalls three replicas, of which %s,', (who) => {
+  const which = fc.integer({ min: 0, max: 2 });
+  const step = fc.oneof(
+    { weight: 6, arbitrary: fc.record({ do: fc.constant('later' as const), days: fc.constantFrom(0, 0.3, 1, 2, 9, 20, 55) }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        do: fc.constant('network' as const),
+        which,
+        network: fc.constantFrom<Network>('whole', 'cut', 'answers lost', 'slow', 'secrets refused'),
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        do: fc.constant('clock' as const),
+        which,
+        days: fc.constantFrom(0, 0.02, -0.02, 2, -2, 70, -70, 2_000, -2_000),
+      }),
+    },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('restart' as const), which }) },
+  );
+
+  test('nobody ever shows what the published bundle does not trust, and in the end all serve one certificate', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.nat(600), fc.array(step, { minLength: 1, maxLength: 25 }), async (age, steps) => {
+        const { replicas, later, setNetwork, restart, violations, served, api } = await cluster(3, who);
+        await later(Math.min(age, 50));
+        for (let days = 50; days < age; days += 50) await later(50);
+        for (const each of steps) {
+          if (each.do === 'later') await later(each.days);
+          if (each.do === 'network') setNetwork(replicas[each.which], each.network);
+          if (each.do === 'restart') await restart(replicas[each.which]);
+          if (each.do === 'clock') {
+            const replica = replicas[each.which];
+            if (replica) replica.ahead = each.days * day;
+          }
+        }
+        for (const replica of replicas) {
+          replica.ahead = 0;
+          setNetwork(replica, 'whole');
+        }
+        for (const _again of [1, 2, 3]) await later(0.01);
+        expect([...violations]).toEqual([]);
+        expect(served().size).toBe(1);
+        const calls = api.calls.length;
+        await later(0.001);
+        expect(api.calls.length - calls).toBeLessThan(100);
+      }),
+      runs(8),
+    );
+  }, 60_000);
+});

@@ -1,0 +1,75 @@
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { keepAuthorities } from '../../../../src/certificates/rotation/ca-bundle.ts';
+import { handSchedule } from '../../kube/memory-api.ts';
+import { sampleAuthority } from '../samples.ts';
+
+const authority = (commonName: string) => sampleAuthority({ commonName }).certificate;
+const [own, other, third] = ['own', 'other', 'third'].map(authority) as [string, string, string];
+
+function stage() {
+  const { schedule, passTime } = handSchedule();
+  const onOver = vi.fn();
+  const kept = keepAuthorities({ schedule, onOver });
+  onTestFinished(() => kept.close());
+  return { ...kept, onOver, passTime };
+}
+
+test('what is published stays for its time, behind the own', () => {
+  const { bundle, onOver, passTime } = stage();
+  expect(bundle(own, [])).toBe(own);
+  expect(bundle(own, [own + other, other + third])).toBe(own + other + third);
+  passTime();
+  expect(onOver).toHaveBeenCalledTimes(2);
+  expect(bundle(own, [own + other + third])).toBe(own);
+});
+
+test('the own is published as it is written', () => {
+  const { bundle } = stage();
+  const written = `# of the platform team\n${own.trimEnd()}`;
+  expect(bundle(written, [own])).toBe(written);
+  expect(bundle(written, [other])).toBe(`${written}\n${other}`);
+  expect(bundle('not a certificate', ['nor this'])).toBe('not a certificate');
+});
+
+test('what became the own is not taken away, and begins anew when it is that no more', () => {
+  const { bundle, passTime } = stage();
+  bundle(own, [other]);
+  passTime();
+  expect(bundle(other, [own + other])).toBe(other + own);
+  expect(bundle(own, [other + own])).toBe(own + other);
+  passTime();
+  expect(bundle(own, [own + other])).toBe(own);
+});
+
+test('what another puts back after it was taken away is needed, and stays', () => {
+  const { bundle, passTime } = stage();
+  bundle(own, [own + other]);
+  passTime();
+  expect(bundle(own, [own + other])).toBe(own);
+  expect(bundle(own, [own])).toBe(own);
+  expect(bundle(own, [own + other])).toBe(own + other);
+  passTime();
+  expect(bundle(own, [own + other])).toBe(own + other);
+});
+
+test('what somebody else has taken away does not come back', () => {
+  const { bundle, onOver, passTime } = stage();
+  bundle(own, [own + other]);
+  expect(bundle(own, [own])).toBe(own);
+  passTime();
+  expect(onOver).not.toHaveBeenCalled();
+});
+
+test('of more than ten the newest stay', () => {
+  const { bundle } = stage();
+  const many = Array.from({ length: 12 }, (_, turn) => authority(`turn ${turn}`));
+  expect(bundle(own, many)).toBe([own, ...many.slice(3)].join(''));
+});
+
+test('closing ends every timer', () => {
+  const { bundle, close, onOver, passTime } = stage();
+  bundle(own, [other]);
+  close();
+  passTime();
+  expect(onOver).not.toHaveBeenCalled();
+});

@@ -1,0 +1,207 @@
+import { Agent, request } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { holdUntilTrusted } from '../../../../src/certificates/rotation/wait-for-published-ca.ts';
+import { keepOwnCertificate } from '../../../../src/certificates/sources/secret.ts';
+import type { WebhookEntry } from '../../../../src/cluster/registration/desired.ts';
+import { watchPublished } from '../../../../src/cluster/registration/published-cas.ts';
+import { keepRegistered } from '../../../../src/cluster/registration/registration.ts';
+import type { KubeObject } from '../../../../src/kube/api-client.ts';
+import type { Schedule } from '../../../../src/kube/reconcile-loop.ts';
+import { kindsWithImages } from '../../../../src/object/kinds.ts';
+import { createWebhookServer, minimumTlsVersion } from '../../../../src/server/webhook.ts';
+import { unwatched } from '../../decision/changes.ts';
+import { handSchedule, memoryApi } from '../../kube/memory-api.ts';
+import { recordingLog } from '../../kube/scripted-api.ts';
+import { ruleSetOf } from '../../rules/documents.ts';
+import { pod, reviewOf } from '../../server/reviews.ts';
+import { announceNext, forgetOld, newCertificates, type Rotation, secretData, takeOver, withNewLeaf } from './rotation-by-hand.ts';
+
+const host = 'regkeeper.regkeeper.svc';
+const place = { namespace: 'regkeeper', service: 'regkeeper' };
+const secretPath = '/api/v1/namespaces/regkeeper/secrets/regkeeper-tls';
+const configurations = ['mutating', 'validating'].map(
+  (kind) => `/apis/admissionregistration.k8s.io/v1/${kind}webhookconfigurations/regkeeper`,
+);
+const soon = { timeout: 15_000, interval: 5 };
+
+test('authorities and certificates that change all the time cost no request of a client that trusts what is published', async () => {
+  const { write, replicas, published, load } = await stage();
+  let { rotation } = load;
+  const become = async (next: Rotation) => {
+    rotation = write(next);
+    await vi.waitFor(() => {
+      for (const { source } of replicas) expect(source.current().certificate).toBe(next.leaf.certificate);
+    }, soon);
+    await load.more(60);
+  };
+  for (let turn = 0; turn < 8 && load.failures.length === 0; turn += 1) {
+    const announced = announceNext(rotation);
+    write(announced);
+    await vi.waitFor(() => expect(published().every((bundle) => bundle.includes(announced.next.certificate))).toBe(true), soon);
+    await load.more(60);
+    await become(takeOver(announced));
+    await become(withNewLeaf(rotation));
+    const { authority } = write(forgetOld(rotation));
+    await vi.waitFor(() => {
+      // Ten minutes.
+      for (const { passTime } of replicas) passTime();
+      expect(published()).toEqual([authority.certificate, authority.certificate]);
+    }, soon);
+    await load.more(60);
+  }
+  const { failures, answered, shown } = await load.end();
+  expect(failures).toEqual([]);
+  expect(answered).toBeGreaterThanOrEqual(8 * 4 * 60);
+  expect(shown.size).toBe(1 + 8 * 2);
+}, 120_000);
+
+test('nor does an authority that is put in the place of another all at once', async () => {
+  const { write, replicas, load } = await stage();
+  for (let turn = 0; turn < 5 && load.failures.length === 0; turn += 1) {
+    const { leaf } = write(newCertificates());
+    await vi.waitFor(() => {
+      for (const { source } of replicas) expect(source.current().certificate).toBe(leaf.certificate);
+    }, soon);
+    await load.more(20);
+  }
+  const { failures, shown } = await load.end();
+  expect(failures).toEqual([]);
+  expect(shown.size).toBe(6);
+}, 120_000);
+
+/** Two replicas on one Secret, and six clients that ask them all the time by what is published: half of them with a handshake each time. */
+async function stage() {
+  const rotation = newCertificates();
+  const api = memoryApi({
+    '/api/v1/namespaces/regkeeper': { metadata: { name: 'regkeeper' } },
+    [secretPath]: secretOf(rotation),
+    ...Object.fromEntries(configurations.map((path) => [path, { metadata: { name: 'regkeeper' }, webhooks: [] } as KubeObject])),
+  });
+  const published = () =>
+    configurations.map((path) => {
+      const [entry] = (api.get(path) as { webhooks?: WebhookEntry[] } | undefined)?.webhooks ?? [];
+      const { caBundle = '' } = (entry?.clientConfig ?? {}) as { caBundle?: string };
+      return Buffer.from(caBundle, 'base64').toString();
+    });
+  let asking = false;
+  /** How many connections each client has begun. */
+  const begun = [0, 0, 0, 0, 0, 0];
+  /** A certificate waits until clients have heard of its authority: here until each of them has looked once more. */
+  const settle: Schedule = (work) => {
+    const before = [...begun];
+    let cancelled = false;
+    const look = () => {
+      if (cancelled) return;
+      if (!asking || begun.every((count, client) => count > (before[client] ?? 0))) work();
+      else globalThis.setImmediate(look);
+    };
+    look();
+    return () => {
+      cancelled = true;
+    };
+  };
+  const replicas = await Promise.all([replicaOn(api, settle), replicaOn(api, settle)]);
+  await vi.waitFor(() => expect(published()).toEqual([rotation.authority.certificate, rotation.authority.certificate]), soon);
+
+  let answered = 0;
+  asking = true;
+  const failures: unknown[] = [];
+  const shown = new Set<string>();
+  const ask = async (client: number, requestsEach: number) => {
+    for (let turn = client; asking; turn += 1) {
+      // As the API server: each side by its own configuration, any replica, and a connection is kept while the bundle is the same.
+      const port = replicas[turn % replicas.length]?.port ?? 0;
+      const ca = published()[turn % 2] ?? '';
+      begun[client] = (begun[client] ?? 0) + 1;
+      const agent = new Agent({ keepAlive: true, maxSockets: 1, ca });
+      for (let each = 0; each < requestsEach && asking && published()[turn % 2] === ca; each += 1) {
+        const answer = await review(port, agent).catch((error) => ({ allowed: error, fingerprint: '' }));
+        shown.add(answer.fingerprint);
+        if (answer.allowed === true) answered += 1;
+        else failures.push(answer.allowed);
+      }
+      agent.destroy();
+    }
+  };
+  const clients = begun.map((_, client) => ask(client, client < 3 ? 1 : 20));
+  return {
+    replicas,
+    published,
+    /** As the replica that renews would: here by hand, in hundredths of a second instead of months. */
+    write: <R extends Rotation>(next: R): R => {
+      api.put(secretPath, secretOf(next));
+      return next;
+    },
+    load: {
+      rotation,
+      failures,
+      more: async (count: number) => {
+        const enough = answered + count;
+        while (answered < enough && failures.length === 0) await setImmediate();
+      },
+      end: async () => {
+        asking = false;
+        await Promise.all(clients);
+        // What was written by hand was good, so nobody renewed anything.
+        expect(api.calls.filter(({ method }) => method === 'replace')).toEqual([]);
+        return { failures, answered, shown };
+      },
+    },
+  };
+}
+
+/** The certificate, the registration and the HTTPS side, wired as in `serve.ts`. */
+async function replicaOn(api: ReturnType<typeof memoryApi>, settle: Schedule) {
+  const { schedule, passTime } = handSchedule();
+  const common = { client: api.client, ...place, log: recordingLog(), schedule };
+  const own = await keepOwnCertificate({ ...common, secretName: 'regkeeper-tls' });
+  const trusted = watchPublished(common);
+  const holding: Schedule = (work, milliseconds) => (milliseconds === 10_000 ? settle : schedule)(work, milliseconds);
+  const source = holdUntilTrusted(own, { trusted, clocks: () => [Date.now()], schedule: holding, onProgress: () => {} });
+  const rules = ruleSetOf('rules:\n- registry: reg.example.com\n');
+  const collaborators = {
+    rules: () => rules,
+    facts: () => unwatched,
+    audit: () => {},
+    reportBug: () => {},
+    failed: () => {},
+    monotonic: () => 0n,
+  };
+  const webhook = createWebhookServer(collaborators, { tls: source.current() });
+  source.onChange(({ certificate, key }) => webhook.server.setSecureContext({ cert: certificate, key, minVersion: minimumTlsVersion }));
+  await webhook.listen({ host: '127.0.0.1', port: 0 });
+  const kinds = kindsWithImages.slice(0, 1);
+  const registration = keepRegistered({ ...common, kinds, guard: false, certificates: source, ready: () => true, prove: undefined });
+  onTestFinished(async () => {
+    await registration.close();
+    source.close();
+    await trusted.close();
+    await webhook.close();
+  });
+  return { source, passTime, port: (webhook.server.address() as AddressInfo).port };
+}
+
+function review(port: number, agent: Agent): Promise<{ allowed: boolean; fingerprint: string }> {
+  return new Promise((resolve, reject) => {
+    const headers = { 'content-type': 'application/json' };
+    const call = request({ host: '127.0.0.1', port, path: '/validate', method: 'POST', agent, servername: host, headers });
+    call.once('error', reject);
+    call.once('response', async (response) => {
+      const { fingerprint256 } = (response.socket as import('node:tls').TLSSocket).getPeerCertificate();
+      try {
+        const text = Buffer.concat(await response.toArray()).toString();
+        resolve({ allowed: JSON.parse(text).response.allowed, fingerprint: fingerprint256 });
+      } catch (error) {
+        reject(error);
+      }
+    });
+    call.end(JSON.stringify(reviewOf(pod('reg.example.com/app'))));
+  });
+}
+
+function secretOf(rotation: Rotation): KubeObject {
+  const metadata = { namespace: 'regkeeper', name: 'regkeeper-tls', labels: { 'regkeeper.io/certificate': 'self' } };
+  return { metadata, data: secretData(rotation) } as KubeObject;
+}

@@ -1,0 +1,239 @@
+import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import type { CertificateWithKey } from '../../../../src/certificates/issue.ts';
+import type { CertificateSource, ServerCertificate } from '../../../../src/certificates/source.ts';
+import { type WatchedFiles, watchCertificateFiles } from '../../../../src/certificates/sources/files.ts';
+import { END, mountSecret, sampleAuthority, sampleServer, temporaryFolder } from '../samples.ts';
+
+const first = sampleServer();
+const second = sampleServer();
+/** Longer than any test, so that only the watch can have seen the change. */
+const NO_POLL = 1_000_000_000;
+
+describe('at the start', () => {
+  test('serves the pair and its authorities', async () => {
+    const authority = sampleAuthority();
+    const server = sampleServer({ authority });
+    const mount = await mounted(server, { 'ca.crt': authority.certificate });
+    const source = await watched({ ...inside(mount), authorities: join(mount, 'ca.crt') });
+    expect(source.current()).toEqual({ ...server, authorities: authority.certificate, notAfter: END });
+  });
+
+  test.each([
+    {
+      title: 'an absent certificate',
+      files: { 'tls.key': first.key },
+      message: 'certificate file DIR/tls.crt: no such file; check the path, and that the Secret holding it is mounted',
+    },
+    {
+      title: 'an absent key',
+      files: { 'tls.crt': first.certificate },
+      message: 'key file DIR/tls.key: no such file; check the path, and that the Secret holding it is mounted',
+    },
+    {
+      title: 'a certificate that is none',
+      files: { 'tls.crt': 'hello', 'tls.key': first.key },
+      message: 'certificate file DIR/tls.crt is not a PEM certificate; put the PEM certificate of the server there, leaf first',
+    },
+    {
+      title: 'two certificates and no key',
+      files: { 'tls.crt': first.certificate, 'tls.key': first.certificate },
+      message: 'key file DIR/tls.key holds a certificate, not a key; put the PEM private key of the certificate there',
+    },
+    {
+      title: 'a torn pair',
+      files: { 'tls.crt': first.certificate, 'tls.key': second.key },
+      message:
+        'certificate file DIR/tls.crt does not belong to key file DIR/tls.key; take both from the same Secret or the same run of their maker',
+    },
+    {
+      title: 'authorities that are none',
+      files: { 'tls.crt': first.certificate, 'tls.key': first.key, 'ca.crt': '' },
+      message: 'authorities file DIR/ca.crt is empty; put the PEM certificates there',
+    },
+    {
+      title: 'a certificate of another authority',
+      files: { 'tls.crt': first.certificate, 'tls.key': first.key, 'ca.crt': sampleAuthority().certificate },
+      message:
+        'certificate file DIR/tls.crt is not signed by an authority of DIR/ca.crt; take both from the same Secret, with every intermediate certificate',
+    },
+  ])('rejects $title', async ({ files, message }) => {
+    const folder = await temporaryFolder();
+    for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
+    const authorities = 'ca.crt' in files ? { authorities: join(folder, 'ca.crt') } : {};
+    await expect(watched({ ...inside(folder), ...authorities })).rejects.toThrow(new Error(message.replaceAll('DIR', folder)));
+  });
+
+  test('rejects a certificate that is not made out for the names by which clients call', async () => {
+    const mount = await mounted(first);
+    const names = ['localhost', 'regkeeper.regkeeper.svc'];
+    await expect(watched({ ...inside(mount), names })).rejects.toThrow(
+      `certificate file ${mount}/tls.crt is not made out for regkeeper.regkeeper.svc, by which the API server calls; ask its maker`,
+    );
+  });
+
+  test('serves a certificate that has expired, since a new one may be on its way', async () => {
+    const old = sampleServer({ notBefore: new Date('2020-01-01'), notAfter: new Date('2021-01-01') });
+    const source = await watched(inside(await mounted(old)));
+    expect(source.current().notAfter).toEqual(new Date('2021-01-01'));
+  });
+
+  test('rejects a folder in place of a file', async () => {
+    const folder = await temporaryFolder();
+    await mkdir(join(folder, 'tls.crt'));
+    await writeFile(join(folder, 'tls.key'), first.key);
+    await expect(watched(inside(folder))).rejects.toThrow(`certificate file ${folder}/tls.crt: is a folder; name the file inside it`);
+  });
+});
+
+describe('later', () => {
+  // Twice, because the first change can also meet the look that every start ends with; the second only an event can tell.
+  test.each([
+    {
+      title: "kubelet's swap of a mounted Secret",
+      write: (folder: string, pair: CertificateWithKey) => mountSecret(folder, secretOf(pair)),
+    },
+    { title: 'files that are written one after the other', write: writePlain },
+  ])('follows $title', async ({ write }) => {
+    const folder = await temporaryFolder();
+    await write(folder, first);
+    const source = await watched({ ...inside(folder), pollMilliseconds: NO_POLL });
+    for (const pair of [second, first]) {
+      const next = nextOf(source);
+      await write(folder, pair);
+      expect(await next).toMatchObject(pair);
+    }
+    expect(source.current()).toMatchObject(first);
+  });
+
+  test('finds by polling what no event tells: a link to a file elsewhere', async () => {
+    const [folder, elsewhere] = [await temporaryFolder(), await temporaryFolder()];
+    await writePlain(elsewhere, first);
+    for (const name of ['tls.crt', 'tls.key']) await symlink(join(elsewhere, name), join(folder, name));
+    const source = await watched({ ...inside(folder), pollMilliseconds: 10 });
+    const next = nextOf(source);
+    await writePlain(elsewhere, second);
+    expect(await next).toMatchObject(second);
+  });
+
+  test('keeps the old pair while the new one is torn, damaged or away, and says each once', async () => {
+    const mount = await mounted(first);
+    const { problems, onProblem, untilProblem } = problemList();
+    const source = await watched({ ...inside(mount), onProblem, pollMilliseconds: 5 });
+
+    await mountSecret(mount, { 'tls.crt': second.certificate, 'tls.key': first.key });
+    await untilProblem(/tls\.crt does not belong to key file .*tls\.key; .* \(the previous certificate stays in force\)$/);
+    await mountSecret(mount, { 'tls.crt': second.certificate, 'tls.key': 'hello' });
+    await untilProblem(/tls\.key is not a PEM private key/);
+    await rename(join(mount, 'tls.crt'), join(mount, 'tls.away'));
+    await untilProblem(/tls\.crt: no such file/);
+    expect(source.current()).toMatchObject(first);
+
+    const next = nextOf(source);
+    await rename(join(mount, 'tls.away'), join(mount, 'tls.crt'));
+    await mountSecret(mount, secretOf(second));
+    expect(await next).toMatchObject(second);
+    expect(problems).toHaveLength(3);
+  });
+
+  test('keeps the old pair while the new one is made out for another host', async () => {
+    const mount = await mounted(first);
+    const { onProblem, untilProblem } = problemList();
+    const source = await watched({ ...inside(mount), names: ['localhost'], onProblem, pollMilliseconds: 5 });
+    await mountSecret(mount, secretOf(sampleServer({ dnsNames: ['other.example.test'] })));
+    await untilProblem(/tls\.crt is not made out for localhost, .* \(the previous certificate stays in force\)$/);
+    expect(source.current()).toMatchObject(first);
+  });
+
+  test('says the same problem again when it comes back after a good pair', async () => {
+    const mount = await mounted(first);
+    const { problems, onProblem, untilProblem } = problemList();
+    const source = await watched({ ...inside(mount), onProblem });
+    await mountSecret(mount, { 'tls.crt': '', 'tls.key': first.key });
+    await untilProblem(/is empty/);
+    const next = nextOf(source);
+    await mountSecret(mount, secretOf(second));
+    await next;
+    problems.length = 0;
+    await mountSecret(mount, { 'tls.crt': '', 'tls.key': first.key });
+    await untilProblem(/is empty/);
+  });
+
+  test('reports a listener that fails, and keeps watching', async () => {
+    const mount = await mounted(first);
+    const { onProblem, untilProblem } = problemList();
+    const source = await watched({ ...inside(mount), onProblem });
+    const stop = source.onChange(() => {
+      throw new Error('no context');
+    });
+    await mountSecret(mount, secretOf(second));
+    await untilProblem(/could not be put into service: no context/);
+    stop();
+    const next = nextOf(source);
+    await mountSecret(mount, secretOf(first));
+    expect(await next).toMatchObject(first);
+  });
+
+  test('tells nobody after close, and still knows its certificate', async () => {
+    const mount = await mounted(first);
+    const closed = await watched(inside(mount));
+    const open = await watched(inside(mount));
+    const heard = vi.fn();
+    closed.onChange(heard);
+    closed.close();
+    const next = nextOf(open);
+    await mountSecret(mount, secretOf(second));
+    await next;
+    expect(heard).not.toHaveBeenCalled();
+    expect(closed.current()).toMatchObject(first);
+  });
+
+  test('outlives the removal of the folder', async () => {
+    const mount = await mounted(first);
+    const { onProblem, untilProblem } = problemList();
+    const source = await watched({ ...inside(mount), onProblem, pollMilliseconds: 10 });
+    await rm(mount, { recursive: true });
+    await untilProblem(/no such file/);
+    expect(source.current()).toMatchObject(first);
+  });
+});
+
+function inside(folder: string) {
+  return { certificate: join(folder, 'tls.crt'), key: join(folder, 'tls.key') };
+}
+
+function secretOf({ certificate, key }: CertificateWithKey) {
+  return { 'tls.crt': certificate, 'tls.key': key };
+}
+
+async function mounted(pair: CertificateWithKey, more: Record<string, string> = {}): Promise<string> {
+  const mount = await temporaryFolder();
+  await mountSecret(mount, { ...secretOf(pair), ...more });
+  return mount;
+}
+
+async function writePlain(folder: string, pair: CertificateWithKey): Promise<void> {
+  for (const [name, text] of Object.entries(secretOf(pair))) await writeFile(join(folder, name), text);
+}
+
+async function watched(options: Omit<WatchedFiles, 'onProblem'> & Partial<WatchedFiles>): Promise<CertificateSource> {
+  const source = await watchCertificateFiles({ onProblem: () => {}, ...options });
+  onTestFinished(() => source.close());
+  return source;
+}
+
+function nextOf(source: CertificateSource): Promise<ServerCertificate> {
+  return new Promise((resolve) => {
+    const stop = source.onChange((certificate) => {
+      stop();
+      resolve(certificate);
+    });
+  });
+}
+
+function problemList() {
+  const problems: string[] = [];
+  const untilProblem = (pattern: RegExp) => vi.waitFor(() => expect(problems.at(-1)).toMatch(pattern), { timeout: 15_000, interval: 5 });
+  return { problems, onProblem: (problem: string) => problems.push(problem), untilProblem };
+}

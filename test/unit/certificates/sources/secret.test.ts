@@ -1,0 +1,340 @@
+import { X509Certificate } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import type { ServerCertificate } from '../../../../src/certificates/source.ts';
+import { keepOwnCertificate } from '../../../../src/certificates/sources/secret.ts';
+import { ApiError, type KubeObject } from '../../../../src/kube/api-client.ts';
+import type { Leadership } from '../../../../src/kube/leader-election.ts';
+import { leadershipByHand } from '../../kube/leadership.ts';
+import { handSchedule, memoryApi } from '../../kube/memory-api.ts';
+import { recordingLog } from '../../kube/scripted-api.ts';
+
+type Secret = KubeObject & { data?: Record<string, string>; type?: string };
+
+const path = '/api/v1/namespaces/regkeeper/secrets/regkeeper-tls';
+const labels = { 'regkeeper.io/certificate': 'self' };
+const shipped = (): Secret => ({ metadata: { namespace: 'regkeeper', name: 'regkeeper-tls', labels } });
+const day = 24 * 60 * 60 * 1000;
+const installed = new Date('2026-01-01T00:00:00Z');
+
+const started = { namespace: 'regkeeper', secretName: 'regkeeper-tls', service: 'regkeeper' };
+
+/** A cluster with this Secret, a clock to turn, and a way to start replicas on it. */
+function cluster(secret: Secret | undefined = shipped()) {
+  const api = memoryApi(secret && { [path]: secret });
+  let now = installed;
+  const schedules: ReturnType<typeof handSchedule>[] = [];
+  const log = recordingLog();
+  const messages = (level: string) => log.lines.filter((each) => each.level === level).map((each) => each.message);
+  return {
+    ...api,
+    log,
+    messages,
+    data: () => (api.get(path) as Secret | undefined)?.data ?? {},
+    text: (key: string) => Buffer.from((api.get(path) as Secret).data?.[key] ?? '', 'base64').toString(),
+    damage: (change: Record<string, string | undefined>) => {
+      const secret = api.get(path) as Secret;
+      const data = Object.fromEntries(Object.entries({ ...secret.data, ...change }).filter(([, value]) => value !== undefined));
+      api.put(path, { ...secret, data } as Secret);
+    },
+    later: (days: number) => {
+      now = new Date(now.getTime() + days * day);
+      for (const { passTime } of schedules) passTime();
+    },
+    async replica(leadership?: Leadership) {
+      const timers = handSchedule();
+      schedules.push(timers);
+      const own = { client: api.client, ...started, leadership, log, now: () => now, schedule: timers.schedule };
+      const source = await keepOwnCertificate(own);
+      onTestFinished(() => source.close());
+      return source;
+    },
+  };
+}
+
+/** Until nobody asks for anything any more: time that passes during a look is not seen by it. */
+async function quiet({ calls }: Pick<ReturnType<typeof cluster>, 'calls'>): Promise<void> {
+  for (let [still, before] = [0, calls.length]; still < 20; before = calls.length) {
+    await setImmediate();
+    still = calls.length === before ? still + 1 : 0;
+  }
+}
+
+const leafOf = ({ certificate }: ServerCertificate) => new X509Certificate(certificate);
+const authoritiesOf = ({ authorities = '' }: ServerCertificate) =>
+  authorities
+    .split(/(?<=-----END CERTIFICATE-----\n)/)
+    .filter(Boolean)
+    .map((pem) => new X509Certificate(pem));
+const isTrusted = (served: ServerCertificate) => authoritiesOf(served).some((each) => leafOf(served).verify(each.publicKey));
+
+describe('at the start', () => {
+  test('fills the empty Secret that the deployment ships, and touches nothing else of it', async () => {
+    const { replica, get, data, log } = cluster();
+    const served = (await replica()).current();
+    expect(Object.keys(data()).sort()).toEqual(['ca.crt', 'ca.key', 'tls.crt', 'tls.key']);
+    expect(get(path)?.metadata.labels).toEqual(labels);
+    expect(isTrusted(served)).toBe(true);
+    expect(log.lines.filter(({ level }) => level !== 'info')).toEqual([]);
+  });
+
+  test.each(['regkeeper.regkeeper.svc', 'regkeeper.regkeeper.svc.cluster.local', 'regkeeper.regkeeper', 'regkeeper'])(
+    'makes the certificate out for %s',
+    async (name) => {
+      const { replica } = cluster();
+      expect(leafOf((await replica()).current()).checkHost(name, { subject: 'never' })).toBe(name);
+    },
+  );
+
+  test('makes a certificate that is valid for API servers whose clock lags behind', async () => {
+    const { replica } = cluster();
+    const served = (await replica()).current();
+    const lagging = new Date(installed.getTime() - 30 * 60 * 1000);
+    expect([leafOf(served), ...authoritiesOf(served)].every((each) => each.validFromDate < lagging)).toBe(true);
+    expect(served.notAfter).toEqual(leafOf(served).validToDate);
+  });
+
+  test('makes the Secret where there is none', async () => {
+    const { replica, remove, get } = cluster();
+    remove(path);
+    await replica();
+    expect(get(path)).toMatchObject({ type: 'Opaque', metadata: { labels } });
+  });
+
+  test('says what to do where there is none and it may not make one', async () => {
+    const { replica, remove, refuse } = cluster();
+    remove(path);
+    refuse('create', new ApiError(403, 'Forbidden', 'POST /api/v1/namespaces/regkeeper/secrets: Forbidden (403)'));
+    await expect(replica()).rejects.toThrow(/Secret regkeeper\/regkeeper-tls does not exist .* apply the deployment again/);
+  });
+
+  test("leaves a Secret alone that is not regkeeper's", async () => {
+    const { replica, data } = cluster({ ...shipped(), metadata: { name: 'regkeeper-tls', labels: {} }, data: { 'tls.crt': 'bWluZQ==' } });
+    await expect(replica()).rejects.toThrow("Secret regkeeper/regkeeper-tls is not regkeeper's own: it has no label");
+    expect(data()).toEqual({ 'tls.crt': 'bWluZQ==' });
+  });
+});
+
+describe('several replicas', () => {
+  test('that start at once serve the same certificate', async () => {
+    const { replica } = cluster();
+    const replicas = await Promise.all([replica(), replica(), replica()]);
+    expect(new Set(replicas.map((each) => each.current().certificate)).size).toBe(1);
+  });
+
+  test('that make the Secret at once serve the same certificate', async () => {
+    const { replica, remove } = cluster();
+    remove(path);
+    const replicas = await Promise.all([replica(), replica()]);
+    expect(replicas[0]?.current()).toEqual(replicas[1]?.current());
+  });
+
+  test('all serve what one of them renewed', async () => {
+    const { replica, later } = cluster();
+    const replicas = [await replica(), await replica()];
+    const before = replicas[0]?.current().certificate;
+    later(61);
+    await vi.waitFor(() => {
+      const serving = new Set(replicas.map((each) => each.current().certificate));
+      expect(serving.size).toBe(1);
+      expect(serving).not.toContain(before);
+    });
+  });
+});
+
+describe('renewing', () => {
+  test('keeps what is good', async () => {
+    const { replica, later, calls } = cluster();
+    await replica();
+    const reads = () => calls.filter(({ method }) => method === 'get').length;
+    const before = reads();
+    later(59);
+    await vi.waitFor(() => expect(reads()).toBeGreaterThan(before));
+    await replica();
+    expect(calls.filter(({ method }) => method === 'replace')).toHaveLength(1);
+  });
+
+  test('takes a new server certificate of the same authority at two thirds of its life', async () => {
+    const { replica, later, messages } = cluster();
+    const source = await replica();
+    const before = source.current();
+    const heard: ServerCertificate[] = [];
+    source.onChange((served) => heard.push(served));
+    later(61);
+    await vi.waitFor(() => expect(heard).toHaveLength(1));
+    expect(source.current().authorities).toBe(before.authorities);
+    expect(isTrusted(source.current())).toBe(true);
+    expect(messages('info').join()).toContain('two thirds of its life');
+  });
+
+  test('lets clients learn of a new authority before its certificates are shown', async () => {
+    const { replica, later, data, calls } = cluster();
+    const source = await replica();
+    const [first] = authoritiesOf(source.current());
+    later(500);
+    await vi.waitFor(() => expect(authoritiesOf(source.current())).toHaveLength(2));
+    expect(leafOf(source.current()).checkIssued(first as X509Certificate)).toBe(true);
+    expect(data()).toHaveProperty('next-ca.key');
+
+    await quiet({ calls });
+    later(2);
+    await vi.waitFor(() => expect(data()).not.toHaveProperty('next-ca.key'));
+    await vi.waitFor(() => expect(leafOf(source.current()).checkIssued(first as X509Certificate)).toBe(false));
+    expect(authoritiesOf(source.current())).toHaveLength(2);
+    expect(isTrusted(source.current())).toBe(true);
+  });
+
+  test('trusts an authority no longer than it lives', async () => {
+    const { replica, later, calls } = cluster();
+    const source = await replica();
+    later(500);
+    await vi.waitFor(() => expect(authoritiesOf(source.current())).toHaveLength(2));
+    await quiet({ calls });
+    later(2);
+    const [old] = authoritiesOf(source.current()).sort((one, other) => one.validToDate.getTime() - other.validToDate.getTime());
+    await vi.waitFor(() => expect(leafOf(source.current()).checkIssued(old as X509Certificate)).toBe(false));
+    later(230);
+    await vi.waitFor(() => expect(authoritiesOf(source.current()).map(String)).not.toContain(String(old)));
+    expect(isTrusted(source.current())).toBe(true);
+  });
+
+  test('does not wait for anybody after years of standstill', async () => {
+    const { replica, later } = cluster();
+    (await replica()).close();
+    later(3 * 365);
+    const served = (await replica()).current();
+    expect(authoritiesOf(served)).toHaveLength(1);
+    expect(isTrusted(served)).toBe(true);
+  });
+});
+
+describe('a replica that does not lead', () => {
+  const reads = ({ calls }: ReturnType<typeof cluster>) => calls.filter(({ method }) => method === 'get').length;
+  const writes = ({ calls }: ReturnType<typeof cluster>) => calls.filter(({ method }) => method === 'replace').length;
+
+  test('makes the first certificate', async () => {
+    const { replica } = cluster();
+    expect(isTrusted((await replica(leadershipByHand())).current())).toBe(true);
+  });
+
+  test('leaves a renewal in time to the leader, and renews when it becomes the leader itself', async () => {
+    const world = cluster();
+    const leadership = leadershipByHand();
+    const source = await world.replica(leadership);
+    const before = source.current().certificate;
+    const read = reads(world);
+    world.later(74);
+    await vi.waitFor(() => expect(reads(world)).toBeGreaterThan(read));
+    // A newcomer decides at once, and takes what there is.
+    expect((await world.replica(leadershipByHand())).current().certificate).toBe(before);
+    expect(writes(world)).toBe(1);
+    await quiet(world);
+    leadership.become(true);
+    await vi.waitFor(() => expect(source.current().certificate).not.toBe(before));
+    expect(writes(world)).toBe(2);
+  });
+
+  test('renews what is overdue: nobody may be leading', async () => {
+    const world = cluster();
+    const source = await world.replica(leadershipByHand());
+    const before = source.current().certificate;
+    world.later(76);
+    await vi.waitFor(() => expect(source.current().certificate).not.toBe(before));
+    expect(isTrusted(source.current())).toBe(true);
+  });
+
+  test('renews what has expired: no replica is ready with it, and so none leads', async () => {
+    const world = cluster();
+    (await world.replica(leadershipByHand())).close();
+    world.later(91);
+    const [authority] = authoritiesOf((await world.replica(leadershipByHand())).current());
+    expect(authority).toBeDefined();
+    expect(writes(world)).toBe(2);
+  });
+
+  test('mends a Secret that somebody emptied', async () => {
+    const world = cluster();
+    const source = await world.replica(leadershipByHand());
+    const before = source.current().certificate;
+    world.damage({ 'tls.crt': undefined });
+    await vi.waitFor(() => expect(source.current().certificate).not.toBe(before));
+  });
+
+  test('gives a new authority a day more than the leader would', async () => {
+    const world = cluster();
+    const leadership = leadershipByHand(true);
+    const source = await world.replica(leadership);
+    world.later(500);
+    await vi.waitFor(() => expect(world.data()).toHaveProperty('next-ca.key'));
+    leadership.become(false);
+    world.later(1.5);
+    await world.replica(leadershipByHand());
+    expect(world.data()).toHaveProperty('next-ca.key');
+    world.later(1);
+    await vi.waitFor(() => expect(world.data()).not.toHaveProperty('next-ca.key'));
+    await vi.waitFor(() => expect(isTrusted(source.current())).toBe(true));
+  });
+});
+
+describe('a Secret that somebody changed', () => {
+  test.each([
+    ['tls.key', undefined, 'the key tls.key is missing'],
+    ['tls.crt', 'bm9uc2Vuc2U=', 'tls.crt is not a PEM certificate'],
+    ['ca.crt', '', 'ca.crt is empty'],
+    ['ca.key', 'bm9uc2Vuc2U=', 'ca.key is not a PEM private key'],
+  ])('in %s is mended, and the log tells the place', async (key, value, problem) => {
+    const { replica, damage, messages } = cluster();
+    const source = await replica();
+    const before = source.current();
+    damage({ [key]: value });
+    await vi.waitFor(() => expect(source.current().certificate).not.toBe(before.certificate));
+    expect(isTrusted(source.current())).toBe(true);
+    expect(messages('warn')).toEqual([`Secret regkeeper/regkeeper-tls is damaged: ${problem}; what is missing is made anew`]);
+  });
+
+  test('into a torn pair is mended under the same authority', async () => {
+    const one = cluster();
+    const other = cluster();
+    const source = await one.replica();
+    await other.replica();
+    const { authorities } = source.current();
+    one.damage({ 'tls.key': other.data()['tls.key'] });
+    await vi.waitFor(() => expect(one.messages('warn').join()).toContain('tls.crt does not belong to tls.key'));
+    await vi.waitFor(() => expect(one.text('tls.crt')).toBe(source.current().certificate));
+    expect(source.current().authorities).toBe(authorities);
+  });
+
+  test('by deleting it is made anew', async () => {
+    const { replica, remove, text } = cluster();
+    const source = await replica();
+    const before = source.current();
+    remove(path);
+    await vi.waitFor(() => expect(source.current().certificate).not.toBe(before.certificate));
+    expect(text('tls.crt')).toBe(source.current().certificate);
+  });
+
+  test('by taking the label away is not written any more, and the certificate stays in service', async () => {
+    const { replica, put, messages, calls } = cluster();
+    const source = await replica();
+    const before = source.current();
+    const written = calls.filter(({ method }) => method === 'replace').length;
+    put(path, { metadata: { name: 'regkeeper-tls' } });
+    await vi.waitFor(() => expect(messages('error').join()).toContain("is not regkeeper's own"));
+    expect(source.current()).toBe(before);
+    expect(calls.filter(({ method }) => method === 'replace')).toHaveLength(written);
+  });
+
+  test('while the API server fails is looked at again', async () => {
+    const { replica, refuse, later, messages, log } = cluster();
+    const source = await replica();
+    const before = source.current();
+    refuse('get', new ApiError(503, 'Unreachable', 'GET: no answer'));
+    later(61);
+    await vi.waitFor(() => expect(messages('error')).toEqual(['GET: no answer; the certificate in service stays, and is tried again']));
+    log.lines.length = 0;
+    await vi.waitFor(() => {
+      later(0);
+      expect(source.current().certificate).not.toBe(before.certificate);
+    });
+  });
+});

@@ -1,0 +1,339 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parseManifests } from '../../../../src/yaml/parse-manifests.ts';
+import { runCommand } from '../run.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'regkeeper-check-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+async function write(name: string, text: string): Promise<string> {
+  const file = join(folder, name);
+  await writeFile(file, text);
+  return relative(process.cwd(), file);
+}
+
+const rules = `
+contact: the platform team
+rules:
+- {name: corp, registry: reg.example.com, pullSecret: corp-pull}
+- {name: labelled, registry: team.example.com, namespaces: {matchLabels: {team: a}}}
+exemptions:
+- {image: old.example.com/app, until: 2027-03-31, reason: migration}
+`;
+
+const pod = (name: string, image: string) =>
+  `---\napiVersion: v1\nkind: Pod\nmetadata: {name: ${name}}\nspec:\n  containers: [{name: app, image: "${image}"}]\n`;
+
+const build = (spec: string) => `---\napiVersion: build.openshift.io/v1\nkind: BuildConfig\nmetadata: {name: app}\nspec: ${spec}\n`;
+const stream = build('{strategy: {sourceStrategy: {from: {kind: ImageStreamTag, name: "base:1"}}}}');
+const argument = build('{strategy: {dockerStrategy: {}}, source: {dockerfile: "ARG Q\\nFROM base-$Q\\n"}}');
+const blank = `---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {template: {spec: {containers: [{name: app, image: " "}]}}}\n`;
+
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+
+async function check(objects: string, ...more: readonly string[]) {
+  const given = ['-f', await write('objects.yaml', objects), '--rules', await write('rules.yaml', rules)];
+  return runCommand('check', ...given, ...more);
+}
+
+async function checkJson(objects: string, ...more: readonly string[]) {
+  const { out, ...rest } = await check(objects, '-o', 'json', ...more);
+  return { ...rest, json: JSON.parse(out) };
+}
+
+describe('check -o json', () => {
+  test('has the documented shape', async () => {
+    const { exitCode, json, err } = await checkJson(pod('web', 'reg.example.com/web:1') + pod('bad', 'evil.example.com/x'));
+    const file = expect.stringMatching(/objects\.yaml$/);
+    expect(exitCode).toBe(1);
+    expect(json).toEqual({
+      rulesRevision: expect.stringMatching(/^[\da-f]{12}$/),
+      results: [
+        {
+          object: { apiVersion: 'v1', kind: 'Pod', namespace: 'default', name: 'web', file, line: 2 },
+          outcome: 'allow',
+          images: [
+            {
+              path: 'spec.containers[0].image',
+              image: 'reg.example.com/web:1',
+              canonical: 'reg.example.com/web',
+              action: 'pull',
+              verdict: 'trusted',
+              reason: 'trusted',
+              rule: { name: 'corp', source: { file: expect.stringMatching(/rules\.yaml$/), line: 4 } },
+            },
+          ],
+          imagesSha256: sha256('["spec.containers[0].image","reg.example.com/web:1","pull"]\n'),
+          inject: [{ path: 'spec.imagePullSecrets', secret: 'corp-pull', from: 'rule' }],
+          patch: [
+            { op: 'add', path: '/spec/imagePullSecrets', value: [{ name: 'corp-pull' }] },
+            { op: 'add', path: '/metadata/annotations', value: { 'regkeeper.io/injected': '{"rules":["corp-pull"]}' } },
+          ],
+          messages: [],
+        },
+        expect.objectContaining({
+          object: { apiVersion: 'v1', kind: 'Pod', namespace: 'default', name: 'bad', file, line: 8 },
+          outcome: 'deny',
+          inject: [],
+          patch: [],
+          messages: [
+            expect.stringMatching(
+              /^Pod default\/bad: container "app": .* comes from a registry that no rule names.*Ask the platform team\.$/,
+            ),
+          ],
+        }),
+      ],
+      skipped: [],
+      summary: { allow: 1, warn: 0, deny: 1, undecided: 0 },
+    });
+    expect(err).toMatch(/^regkeeper: service accounts that are not among the objects: default\/default; .*\n$/);
+  });
+
+  test('imagesSha256 is that of the record: JSON as JavaScript writes it, where jq would escape DEL', async () => {
+    const { json } = await checkJson(pod('odd', 'evil.example.com/x\\x7f') + pod('web', 'reg.example.com/web:1'));
+    expect(json.results[0].imagesSha256).toBe(sha256('["spec.containers[0].image","evil.example.com/x\x7f","pull"]\n'));
+    expect(json.results[1].imagesSha256).toBe(sha256('["spec.containers[0].image","reg.example.com/web:1","pull"]\n'));
+  });
+
+  test('an object that cannot be read is refused in the words of the server', async () => {
+    const { exitCode, json } = await checkJson('apiVersion: v1\nkind: Pod\nmetadata: {name: odd}\nspec: {containers: {}}\n');
+    expect(exitCode).toBe(1);
+    expect(json.results).toMatchObject([
+      {
+        outcome: 'deny',
+        messages: ['Pod default/odd cannot be evaluated: spec.containers must be a list of containers, and is an object'],
+      },
+    ]);
+  });
+
+  test('kinds without images are counted and named', async () => {
+    const others = 'apiVersion: v1\nkind: ConfigMap\n---\napiVersion: v1\nkind: ConfigMap\n---\napiVersion: example.com/v1\nkind: Pod\n';
+    const { exitCode, json, err } = await checkJson(others);
+    expect(exitCode).toBe(0);
+    expect(json).toMatchObject({
+      results: [],
+      skipped: [
+        { apiVersion: 'v1', kind: 'ConfigMap', count: 2 },
+        { apiVersion: 'example.com/v1', kind: 'Pod', count: 1 },
+      ],
+    });
+    expect(err).toBe(
+      'regkeeper: not judged, since no images are known to stand in their kinds: 3 objects: 2 ConfigMap (v1), 1 Pod (example.com/v1)\n',
+    );
+  });
+});
+
+describe('facts come from the objects', () => {
+  const namespace = (labels: string) => `---\napiVersion: v1\nkind: Namespace\nmetadata: {name: default, labels: ${labels}}\n`;
+
+  test('labels of the namespace', async () => {
+    const given = await checkJson(pod('web', 'team.example.com/x') + namespace('{team: a}'));
+    expect(given).toMatchObject({ exitCode: 0, json: { results: [{ outcome: 'allow' }] } });
+    const other = await checkJson(pod('web', 'team.example.com/x') + namespace('{team: b}'));
+    expect(other).toMatchObject({ exitCode: 1, json: { results: [{ outcome: 'deny' }], summary: { undecided: 0 } } });
+  });
+
+  test('without them nothing is sure, which is a failure and says what to give', async () => {
+    const { exitCode, json } = await checkJson(pod('web', 'team.example.com/x'));
+    expect(exitCode).toBe(1);
+    expect(json.summary).toEqual({ allow: 0, warn: 0, deny: 1, undecided: 1 });
+    expect(json.results[0].undecided).toEqual([
+      expect.stringMatching(
+        /rules\.yaml:5:\d+ selects by the labels of namespace "default", which is not among the objects: give the Namespace with -f$/,
+      ),
+    ]);
+  });
+
+  test('pull secrets of the service account', async () => {
+    const account = '---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {name: default}\nimagePullSecrets: [{name: own}]\n';
+    const { json, err } = await checkJson(pod('web', 'reg.example.com/x') + account);
+    expect(json.results[0].patch[0]).toEqual({ op: 'add', path: '/spec/imagePullSecrets/-', value: { name: 'corp-pull' } });
+    expect(err).not.toContain('service accounts');
+  });
+
+  test('secrets, their type, and with --complete their absence', async () => {
+    const secret = (type: string) => `---\napiVersion: v1\nkind: Secret\nmetadata: {name: corp-pull}\ntype: ${type}\n`;
+    const web = pod('web', 'reg.example.com/x');
+    const messages = async (objects: string, ...more: string[]) => (await checkJson(objects, ...more)).json.results[0].messages;
+    expect(await messages(web)).toEqual([]);
+    expect(await messages(web + secret('kubernetes.io/dockerconfigjson'), '--complete')).toEqual([]);
+    expect(await messages(web + secret('Opaque'))).toEqual([expect.stringMatching(/"corp-pull" is not of type/)]);
+    expect(await messages(web, '--complete')).toEqual([expect.stringMatching(/namespace "default" has no pull secret "corp-pull"/)]);
+  });
+
+  test.each([
+    ['image.openshift.io/v1', 'holds what is refused', 'evil.example.com/base', 'deny'],
+    ['v1', 'holds what is trusted', 'reg.example.com/base', 'allow'],
+  ])('image streams of %s: a build whose stream %s', async (apiVersion, _sentence, image, outcome) => {
+    const stream = `---\napiVersion: ${apiVersion}\nkind: ImageStream\nmetadata: {name: base}\nspec: {tags: [{name: "1", from: {kind: DockerImage, name: "${image}"}}]}\n`;
+    const build = `---\napiVersion: build.openshift.io/v1\nkind: BuildConfig\nmetadata: {name: app}\nspec: {strategy: {sourceStrategy: {from: {kind: ImageStreamTag, name: "base:1"}}}}\n`;
+    const { json } = await checkJson(stream + build);
+    const result = json.results.find(({ object }: { object: { kind: string } }) => object.kind === 'BuildConfig');
+    expect([result.outcome, result.images[0].stream, result.images[0].image]).toEqual([outcome, 'default/base:1', image]);
+  });
+
+  test.each([
+    ['an image stream that is not there yet', stream, 'not known: image stream default/base:1'],
+    ['an argument that only the build knows', argument, 'not known: "base-$Q" holds a build argument whose value cannot be seen'],
+    ['nothing at all', blank, 'not known: the image is blank'],
+  ])('the table says why an image is not known: %s', async (_what, object, why) => {
+    const { out } = await check(object);
+    expect(out).toContain(`pull  (${why})\n`);
+  });
+
+  test('with --complete an account that nobody gives cannot be judged by', async () => {
+    const other = pod('web', 'reg.example.com/x').replace('spec:', 'spec:\n  serviceAccountName: ghost');
+    const { exitCode, json } = await checkJson(other, '--complete');
+    expect(exitCode).toBe(1);
+    expect(json.results).toMatchObject([
+      { outcome: 'deny', undecided: [expect.stringMatching(/service account "ghost".*give it with -f/)] },
+    ]);
+  });
+
+  test.each([
+    ['2027-03-31', 0],
+    ['2027-04-01', 1],
+  ])('exemptions are judged as of --date %s', async (date, exitCode) => {
+    expect(await checkJson(pod('web', 'old.example.com/app'), '--date', date)).toMatchObject({ exitCode });
+  });
+
+  test('-n and --user are those of the request', async () => {
+    const { json } = await checkJson(pod('web', 'evil.example.com/x'), '-n', 'shop');
+    expect(json.results[0].object.namespace).toBe('shop');
+    const mirror = pod('web', 'evil.example.com/x').replace('{name: web}', '{name: web, annotations: {kubernetes.io/config.mirror: x}}');
+    expect(await checkJson(mirror, '--user', 'system:node:a')).toMatchObject({ exitCode: 0, json: { results: [{ outcome: 'warn' }] } });
+  });
+});
+
+describe('check -o yaml', () => {
+  const objects = `${pod('web', 'reg.example.com/web:1').replace('{name: web}', '{name: web, annotations: {a: "yes", b: "0644"}, labels: {c: "1e3"}}')}
+---
+apiVersion: v1
+kind: ConfigMap
+data: {big: 9007199254740993, text: "12:30:00"}
+${pod('bad', 'evil.example.com/x')}`;
+
+  test('prints what would be stored, as kubectl reads it, and what is not judged with it', async () => {
+    const { exitCode, out, err } = await check(objects, '-o', 'yaml');
+    const { manifests, problems } = parseManifests(out, 'out.yaml');
+    expect(problems).toEqual([]);
+    expect(manifests.map(({ object }) => object)).toEqual([
+      {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: {
+          name: 'web',
+          annotations: { a: 'yes', b: '0644', 'regkeeper.io/injected': '{"rules":["corp-pull"]}' },
+          labels: { c: '1e3' },
+        },
+        spec: { containers: [{ name: 'app', image: 'reg.example.com/web:1' }], imagePullSecrets: [{ name: 'corp-pull' }] },
+      },
+      { apiVersion: 'v1', kind: 'ConfigMap', data: { big: 9007199254740993n, text: '12:30:00' } },
+    ]);
+    expect(exitCode).toBe(1);
+    expect(err).toMatch(/^DENY +Pod default\/bad .*objects\.yaml:13\n/);
+  });
+
+  test('leaves out what could not be judged for sure', async () => {
+    const { out, err, exitCode } = await check(pod('web', 'team.example.com/x'), '-o', 'yaml');
+    expect({ out, exitCode }).toEqual({ out: '', exitCode: 1 });
+    expect(err).toMatch(/^UNSURE +Pod default\/web/);
+  });
+});
+
+test('the table is plain, and tells object, outcome, images, rules, secrets, messages and the sum', async () => {
+  const { out } = await check(pod('web', 'reg.example.com/web:1') + pod('bad', 'evil.example.com/x'));
+  const file = relative(process.cwd(), folder);
+  expect(out).toBe(`allow   Pod default/web  ${file}/objects.yaml:2
+        pull  reg.example.com/web:1
+              trusted by rule "corp", ${file}/rules.yaml:4
+        + spec.imagePullSecrets: corp-pull
+
+DENY    Pod default/bad  ${file}/objects.yaml:8
+        pull  evil.example.com/x
+              unconfigured
+        Pod default/bad: container "app": image "evil.example.com/x" comes from a registry that no rule names. Ask the platform team.
+
+2 objects judged: 1 let in, 0 with a warning, 1 refused
+`);
+});
+
+describe('modes soften what is told as the server would', () => {
+  test.each([
+    ['warn', 'warn', [expect.stringMatching(/^regkeeper: container "app"/)]],
+    ['audit', 'allow', []],
+  ])('%s', async (mode, outcome, messages) => {
+    const objects = await write('objects.yaml', pod('bad', 'evil.example.com/x'));
+    const softened = await write('softened.yaml', `mode: ${mode}\n${rules}`);
+    const { exitCode, out } = await runCommand('check', '-f', objects, '--rules', softened, '-o', 'json');
+    expect(exitCode).toBe(0);
+    expect(JSON.parse(out).results).toMatchObject([{ outcome, messages, images: [{ verdict: 'unconfigured' }] }]);
+  });
+});
+
+describe('exit code 2: what cannot be read', () => {
+  test('objects: all problems, with file, line and column, and no result', async () => {
+    const { exitCode, out, err } = await check(`${pod('a', 'x')}---\nkind: Pod\n---\n- a\n`);
+    expect({ exitCode, out }).toEqual({ exitCode: 2, out: '' });
+    expect(err).toMatch(/objects\.yaml:8:1: .*missing: apiVersion\n.*objects\.yaml:10:1: holds a list.*\n$/);
+  });
+
+  test('rules: place, code and sentence', async () => {
+    const bad = await write('bad.yaml', 'rules:\n- registry: reg.example.com\n  pulSecret: a\n');
+    const objects = await write('objects.yaml', pod('a', 'x'));
+    const { exitCode, out, err } = await runCommand('check', '-f', objects, '--rules', bad);
+    expect({ exitCode, out }).toEqual({ exitCode: 2, out: '' });
+    expect(err).toMatch(/bad\.yaml:3:3 unknown-field .*did you mean "pullSecret"/);
+  });
+
+  test.each([
+    ['no -f', ['--rules', 'x'], /required option '-f, --filename/],
+    ['no --rules', ['-f', 'x'], /required option '--rules/],
+    ['a day that is none', ['-f', 'x', '--rules', 'x', '--date', '2027-02-30'], /a day is written YYYY-MM-DD/],
+    ['another format', ['-f', 'x', '--rules', 'x', '-o', 'xml'], /Allowed choices are table, json, yaml/],
+  ])('%s', async (_name, argv, message) => {
+    expect(await runCommand('check', ...argv)).toMatchObject({ exitCode: 2, out: '', err: expect.stringMatching(message) });
+  });
+
+  test.each([
+    ['no such objects', ['-f', 'nowhere.yaml', '--rules', 'deploy/examples/rules'], /nowhere\.yaml: no such file or folder/],
+    ['no such rules', ['-f', 'deploy/examples/objects', '--rules', 'nowhere'], /rules nowhere: no such file or folder/],
+    ['standard input twice', ['-f', '-', '--rules', '-'], /standard input \(-\) can be given once/],
+  ])('%s', async (_name, argv, message) => {
+    const { exitCode, err } = await runCommand('check', ...argv).catch((error: Error) => ({ exitCode: error.name, err: error.message }));
+    expect(err).toMatch(message);
+    expect([2, 'ConfigurationError']).toContain(exitCode);
+  });
+});
+
+describe('check --extra-kinds', () => {
+  const rollout = `
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: web}
+spec: {template: {spec: {containers: [{name: app, image: reg.example.com/web}]}}}
+`;
+  const kinds = 'kinds:\n- {group: argoproj.io, version: v1alpha1, resource: rollouts, kind: Rollout, template: spec.template}\n';
+
+  test('judges and fills the kinds that the files name', async () => {
+    const { json } = await checkJson(rollout, '--extra-kinds', await write('kinds.yaml', kinds));
+    expect(json.results).toMatchObject([
+      { outcome: 'allow', inject: [{ path: 'spec.template.spec.imagePullSecrets', secret: 'corp-pull' }] },
+    ]);
+    expect((await checkJson(rollout)).json).toMatchObject({ results: [], skipped: [{ kind: 'Rollout', count: 1 }] });
+  });
+
+  test('tells what is wrong with a file and judges nothing', async () => {
+    const file = await write('bad-kinds.yaml', kinds.replace('template: ', 'templates: '));
+    const { exitCode, out, err } = await check(rollout, '--extra-kinds', file);
+    expect({ exitCode, out }).toEqual({ exitCode: 2, out: '' });
+    expect(err).toContain(`${file}:2:`);
+    expect(err).toContain('unknown field "templates": did you mean "template"?');
+  });
+});

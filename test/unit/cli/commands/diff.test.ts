@@ -1,0 +1,250 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { runCommand } from '../run.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'regkeeper-diff-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+async function write(name: string, text: string): Promise<string> {
+  await writeFile(join(folder, name), text);
+  return join(folder, name);
+}
+
+const pod = (name: string, ...images: readonly string[]) =>
+  `---\napiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, namespace: shop}\nspec:\n  containers:\n${images.map((image, index) => `  - {name: c${index}, image: ${image}}\n`).join('')}`;
+
+/** What is printed, without the folder of the test. */
+async function diff(before: string, after: string, objects: string | undefined, ...more: readonly string[]) {
+  const files = [await write('old.yaml', before), await write('new.yaml', after)];
+  const given = objects === undefined ? [] : ['-f', await write('objects.yaml', objects)];
+  const { out, err, exitCode } = await runCommand('diff', ...files, ...given, ...more);
+  return { exitCode, out: out.replaceAll(`${folder}/`, ''), err: err.replaceAll(`${folder}/`, '') };
+}
+
+async function changesOf(...given: Parameters<typeof diff>) {
+  const [before, after, objects, ...more] = given;
+  const { out, exitCode } = await diff(before, after, objects, ...more, '-o', 'json');
+  const json = JSON.parse(out);
+  return {
+    exitCode,
+    json,
+    changes: json.changes.map(({ object, effect }: { object: { name: string }; effect: string }) => [object.name, effect]),
+  };
+}
+
+describe('a change that takes the trust from one path', () => {
+  const before = 'rules: [{registry: reg.io}, {registry: quay.io}]';
+  const after = 'rules: [{registry: reg.io}, {registry: quay.io}, {registry: reg.io/team, trust: false, reason: moved to quay.io/team}]';
+  const objects = [
+    pod('inside', 'reg.io/team/web:1'),
+    pod('beside', 'reg.io/team-x/web:1'),
+    pod('above', 'reg.io/web'),
+    pod('elsewhere', 'quay.io/team/web'),
+    pod('by-one-of-two', 'quay.io/a/b', 'reg.io/team/sidecar'),
+    pod('by-its-other-name', 'REG.IO:443/team/deep/down:2'),
+    pod('by-another-port', 'reg.io:5000/team/web'),
+    pod('refused-before', 'evil.io/x'),
+    'apiVersion: v1\nkind: Service\nmetadata: {name: web}\n'.replace(/^/, '---\n'),
+    `---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: template, namespace: shop}\nspec:\n  template:\n    spec:\n      initContainers: [{name: i, image: reg.io/team/init}]\n      containers: [{name: c, image: reg.io/web}]\n`,
+  ].join('');
+  const refused = ['inside', 'by-one-of-two', 'by-its-other-name', 'template'];
+
+  test('lists exactly the objects that are newly refused', async () => {
+    const { exitCode, changes, json } = await changesOf(before, after, objects);
+    expect(changes).toEqual(refused.map((name) => [name, 'newly-refused']));
+    expect(exitCode).toBe(1);
+    expect(json.summary).toEqual({
+      newlyRefused: 4,
+      newlyLetIn: 0,
+      newlyWarned: 0,
+      noLongerWarned: 0,
+      secretsGained: 0,
+      secretsLost: 0,
+      undecided: 0,
+      unchanged: 5,
+    });
+    expect(json.skipped).toEqual([{ apiVersion: 'v1', kind: 'Service', count: 1 }]);
+  });
+
+  test('which are those that check lets in before and refuses after', async () => {
+    const outcomes = async (rules: string) => {
+      const files = ['-f', await write('objects.yaml', objects), '--rules', await write('rules.yaml', rules)];
+      const { out } = await runCommand('check', ...files, '-o', 'json');
+      return JSON.parse(out).results.map(
+        ({ object, outcome }: { object: { name: string }; outcome: string }) => `${object.name} ${outcome}`,
+      );
+    };
+    const [old, now] = [await outcomes(before), await outcomes(after)];
+    const newly = now.filter((each: string) => each.endsWith(' deny') && !old.includes(each));
+    expect(newly).toEqual(refused.map((name) => `${name} deny`));
+  });
+
+  test('shows each with the image, both rules and the words of the refusal', async () => {
+    const { out } = await diff(before, after, pod('inside', 'reg.io/team/web:1'));
+    expect(out).toBe(
+      [
+        'REFUSED    Pod shop/inside  objects.yaml:2',
+        '           reg.io/team/web:1',
+        '             trusted by "reg.io" -> distrusted by "reg.io/team"',
+        '           Pod shop/inside: container "c0": image "reg.io/team/web:1" comes from a distrusted registry: moved to quay.io/team (rule "reg.io/team", new.yaml:1:61). Ask the owners of the registry rules in new.yaml.',
+        '',
+        '1 object: 1 newly refused, 0 newly let in, 0 newly warned, 0 gain secrets, 0 lose secrets, 0 unchanged',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  test('backwards, the same objects are let in, which is no finding unless every difference is one', async () => {
+    const { exitCode, changes } = await changesOf(after, before, objects);
+    expect(changes).toEqual(refused.map((name) => [name, 'newly-let-in']));
+    expect(exitCode).toBe(0);
+    expect((await changesOf(after, before, objects, '--strict')).exitCode).toBe(1);
+  });
+});
+
+describe('what else changes for objects', () => {
+  test.each([
+    [
+      'a secret for one that had none',
+      'rules: [{registry: reg.io}]',
+      'rules: [{registry: reg.io, pullSecret: s}]',
+      0,
+      [{ effect: 'secrets', secretsGained: [{ path: 'spec.imagePullSecrets', secret: 's' }], secretsLost: [] }],
+    ],
+    [
+      'a secret that is lost',
+      'rules: [{registry: reg.io, pullSecret: [s, t]}]',
+      'rules: [{registry: reg.io, pullSecret: t}]',
+      1,
+      [{ effect: 'secrets', secretsGained: [], secretsLost: [{ path: 'spec.imagePullSecrets', secret: 's' }] }],
+    ],
+    [
+      'a secret for another',
+      'rules: [{registry: reg.io, pullSecret: s}]',
+      'rules: [{registry: reg.io, pullSecret: t}]',
+      1,
+      [{ secretsGained: [{ secret: 't' }], secretsLost: [{ secret: 's' }] }],
+    ],
+    [
+      'a warning',
+      'unconfigured: allow',
+      'unconfigured: warn',
+      0,
+      [{ effect: 'newly-warned', before: 'allow', after: 'warn', messages: [expect.stringContaining('no rule names')] }],
+    ],
+    ['a warning less', 'unconfigured: warn', 'unconfigured: allow', 0, [{ effect: 'no-longer-warned' }]],
+    ['a mode', 'mode: warn', 'mode: enforce', 1, [{ effect: 'newly-refused', before: 'warn', after: 'deny', images: [] }]],
+    [
+      'a refusal instead of a secret: what is refused loses nothing',
+      'rules: [{registry: reg.io, pullSecret: s}]',
+      'rules: []',
+      1,
+      [{ effect: 'newly-refused', secretsLost: [] }],
+    ],
+    ['another rule that says the same', 'rules: [{registry: reg.io}]', 'rules: [{registry: reg.io/web, name: web}]', 0, []],
+    [
+      'another reason',
+      'rules: [{registry: reg.io, trust: false, reason: a}]',
+      'rules: [{registry: reg.io, trust: false, reason: b}]',
+      0,
+      [],
+    ],
+  ])('%s', async (_name, before, after, expectedCode, expected) => {
+    const { exitCode, json } = await changesOf(before, after, pod('web', 'reg.io/web'));
+    expect(json.changes).toMatchObject(expected);
+    expect(json.changes).toHaveLength(expected.length);
+    expect(exitCode).toBe(expectedCode);
+  });
+
+  test('secrets of the service account are nobody’s gain or loss', async () => {
+    const account =
+      '---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {name: default, namespace: shop}\nimagePullSecrets: [{name: own}]\n';
+    const deployment = pod('web', 'reg.io/web')
+      .replace('v1\nkind: Pod', 'apps/v1\nkind: Deployment')
+      .replace(/spec:\n(.*)$/s, (_, spec: string) => `spec:\n  template:\n    spec:\n${spec.replaceAll(/^/gm, '    ')}`);
+    const { json } = await changesOf('rules: [{registry: reg.io}]', 'rules: [{registry: reg.io, pullSecret: s}]', account + deployment);
+    expect(json.changes).toMatchObject([{ secretsGained: [{ secret: 's' }], secretsLost: [] }]);
+    expect(json.changes[0].secretsGained).toHaveLength(1);
+    const backwards = await changesOf('rules: [{registry: reg.io, pullSecret: s}]', 'rules: [{registry: reg.io}]', account + deployment);
+    expect(backwards.json.changes[0].secretsLost).toEqual([{ path: 'spec.template.spec.imagePullSecrets', secret: 's' }]);
+  });
+
+  test('what could not be told for sure is a finding, with what is missing', async () => {
+    const after = 'rules: [{registry: reg.io, namespaces: {matchLabels: {team: a}}}]';
+    const { exitCode, json, changes } = await changesOf('rules: []', after, pod('web', 'reg.io/web'));
+    expect(changes).toEqual([['web', undefined]]);
+    expect(json.changes[0].undecided).toEqual([expect.stringContaining('give the Namespace with -f')]);
+    expect(exitCode).toBe(1);
+    expect((await diff('rules: []', after, pod('web', 'reg.io/web'))).out).toMatch(/^UNSURE +Pod shop\/web.*not sure: \S*new\.yaml:1:20/s);
+    const namespace = '---\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {team: a}}\n';
+    expect((await changesOf('rules: []', after, namespace + pod('web', 'reg.io/web'))).changes).toEqual([['web', 'newly-let-in']]);
+  });
+
+  test('the day counts', async () => {
+    const rules = ['rules: []', 'exemptions: [{image: reg.io, until: 2027-03-31, reason: r}]'] as const;
+    expect((await changesOf(...rules, pod('web', 'reg.io/web'), '--date', '2027-03-31')).changes).toEqual([['web', 'newly-let-in']]);
+    expect((await changesOf(...rules, pod('web', 'reg.io/web'), '--date', '2027-04-01')).changes).toEqual([]);
+  });
+
+  test('YAML says what JSON says', async () => {
+    const given = ['rules: []', 'rules: [{registry: reg.io}]', pod('web', 'reg.io/web')] as const;
+    expect(parse((await diff(...given, '-o', 'yaml')).out)).toEqual((await changesOf(...given)).json);
+  });
+});
+
+describe('without objects the rules themselves are compared', () => {
+  test('by what they are about', async () => {
+    const before =
+      'mode: warn\nrules:\n- {registry: a.io, pullSecret: s}\n- {registry: b.io}\nexemptions:\n- {image: x.io, until: 2027-01-31, reason: for now}\n';
+    const after =
+      'rules:\n- {registry: a.io, pullSecret: [s, t], namespaces: shop}\n- {registry: b.io, trust: false, reason: not maintained}\nexemptions:\n- {image: x.io, until: 2027-02-28, reason: for now}\n';
+    expect(await diff(before, after, undefined)).toEqual({
+      exitCode: 1,
+      err: '',
+      out: [
+        '~ setting mode: warn -> enforce',
+        '- rule a.io (old.yaml:3:14): trust true, pullSecret s',
+        '+ rule a.io for namespace shop (new.yaml:2:14): trust true, pullSecret s, t',
+        '~ rule b.io (new.yaml:3:14): trust true -> false, reason (none) -> "not maintained"',
+        '~ exemption x.io (new.yaml:5:11): until 2027-01-31 -> 2027-02-28',
+        '',
+      ].join('\n'),
+    });
+  });
+
+  test('and where they say the same it is exit code 0', async () => {
+    expect(await diff('rules: [{registry: a.io}, {registry: b.io}]', 'rules: [{registry: [b.io, a.io]}]', undefined)).toEqual({
+      exitCode: 0,
+      out: 'the rules say the same\n',
+      err: '',
+    });
+  });
+
+  test('in JSON with place and kind of each change', async () => {
+    const { out } = await diff('rules: []', 'rules: [{registry: a.io}]', undefined, '-o', 'json');
+    expect(JSON.parse(out)).toEqual({
+      rulesRevision: { before: expect.stringMatching(/^[\da-f]{12}$/), after: expect.stringMatching(/^[\da-f]{12}$/) },
+      rules: [{ kind: 'rule', about: 'a.io', change: 'added', after: { trust: true, source: { file: 'new.yaml', line: 1 } } }],
+    });
+  });
+});
+
+test.each([
+  ['a rule set with problems', ['bad.yaml', 'good.yaml'], /bad\.yaml:1:1 unknown-field/],
+  ['rules that are not there', ['nowhere.yaml', 'good.yaml'], /nowhere\.yaml: no such file/],
+  ['one rule set only', ['good.yaml'], /missing required argument 'new'/],
+  ['standard input for two', ['-', '-'], /standard input \(-\) can be given once/],
+  ['objects that are none', ['good.yaml', 'good.yaml', '-f', 'good.yaml'], /good\.yaml/],
+])('%s: exit code 2', async (_name, argv, message) => {
+  await write('good.yaml', 'rules: []');
+  await write('bad.yaml', 'rulez: []');
+  const at = argv.map((word) => (word.endsWith('.yaml') ? join(folder, word) : word));
+  const result = runCommand('diff', ...at).catch((error: Error) => ({ exitCode: 2, out: '', err: error.message }));
+  expect(await result).toEqual({ exitCode: 2, out: '', err: expect.stringMatching(message) });
+});

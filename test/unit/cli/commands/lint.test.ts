@@ -1,0 +1,307 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text as textOf } from 'node:stream/consumers';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { levelOf, type ProblemCode, problemCodes } from '../../../../src/rules/language/problem.ts';
+import { brokenDocuments } from '../../rules/language/broken.ts';
+import { runCommand } from '../run.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'regkeeper-lint-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+/** Lints one text; the folder of the test is left out of what is printed. */
+async function lint(text: string, ...more: readonly string[]) {
+  const file = join(folder, 'rules.yaml');
+  await writeFile(file, text);
+  const { exitCode, out, err } = await runCommand('lint', file, ...more);
+  return { exitCode, out: out.replaceAll(`${folder}/`, ''), err };
+}
+
+const configMap = (label: string, data: string) =>
+  `apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: own\n  namespace: team-a\n  labels: {regkeeper.io/rules: ${label}}\ndata:\n  rules.yaml: ${data}`;
+const block = (text: string) => `|\n${text.replaceAll(/^/gm, '    ')}`;
+
+/** The mark ‹ stands before what is wrong, and is taken out before the text is read. */
+const marked: readonly (readonly [code: string, text: string])[] = [
+  ['unknown-field', 'rules:\n- registry: reg.io\n  ‹pullsecret: a\n'],
+  ['unknown-field', 'overrides:\n- namespaces: a\n  mode: warn\n  ‹contact: us\n'],
+  ['missing-field', 'rules:\n- registry: reg.io\n- ‹name: x\n'],
+  ['missing-field', 'exemptions:\n- ‹image: reg.io/x\n  reason: moving\n'],
+  ['wrong-type', 'rules:\n- registry: reg.io\n  trust: ‹"no"\n'],
+  ['unknown-value', 'mode: ‹enforced\nrules: []\n'],
+  ['empty-value', 'rules:\n- registry: reg.io\n  ‹pullSecret:\n'],
+  ['bad-secret-name', 'rules:\n- registry: reg.io\n  pullSecret: [good, ‹Bad]\n'],
+  ['bad-day', 'exemptions:\n- image: reg.io/x\n  until: ‹2027-02-30\n  reason: moving\n'],
+  ['secret-on-distrusted', 'rules:\n- registry: reg.io\n  trust: false\n  ‹pullSecret: a\n'],
+  ['duplicate-field', 'mode: warn\nrules: []\n‹mode: warn\n'],
+  ['yaml-unquoted-wildcard', 'rules:\n- registry: ‹*.example.com\n'],
+  ['yaml-alias', 'rules:\n- registry: &reg ‹reg.io\n'],
+  ['yaml-syntax', 'rules:\n‹\t- registry: reg.io\n'],
+  ['pattern-scheme', 'rules:\n- registry:\n  - reg.io\n  - ‹https://other.io\n'],
+  ['pattern-tag', 'rules:\n- registry: ‹reg.io/app:latest\n'],
+  ['pattern-unqualified', 'rules:\n- {registry: ‹team/app}\n'],
+  ['pattern-wildcard', 'rules:\n- registry: ‹"reg.io/team-*"\n'],
+  ['internal-pattern', 'internalRegistries:\n- reg.io\n- ‹reg.io/path\n'],
+  ['rule-tie', 'rules:\n- registry: reg.io\n- registry: ‹reg.io\n'],
+  ['override-tie', 'overrides:\n- {namespaces: a, mode: warn}\n- ‹{namespaces: a, mode: audit}\n'],
+  ['internal-conflict', 'internalRegistries: ["reg:5000"]\nrules:\n- registry: ‹reg:5000/app\n  trust: false\n'],
+  ['unknown-field', configMap('cluster', block('mode: warn\n‹modus: warn\n'))],
+  ['wrong-type', configMap('cluster', block('# ours\n\nrules:\n- registry: reg.io\n  trust: ‹"yes"\n'))],
+  ['namespace-scope', configMap('namespace', block('‹mode: audit\nrules: []\n'))],
+  ['unknown-value', `${configMap('cluster', block('rules: []'))}\n---\n${configMap('cluster', block('mode: ‹loud\n'))}`],
+  ['bad-manifest', configMap('‹clutser', block('rules: []\n'))],
+  ['bad-manifest', configMap('cluster', '\n    ‹rules: []\n')],
+  ['unknown-field', '{"rules": [{"registry": "reg.io",\n  ‹"pushsecret": "a"}]}\n'],
+];
+
+describe('a broken document is told at its line and column', () => {
+  test.each(marked)('%s in %j', async (code, text) => {
+    const before = text.slice(0, text.indexOf('‹'));
+    const [line, column] = [before.split('\n').length, before.length - before.lastIndexOf('\n')];
+    const { exitCode, out } = await lint(text.replace('‹', ''));
+    const [first] = out.split('\n').filter((each) => !each.includes(' configmap-twice '));
+    expect(first?.split(' ').slice(0, 2)).toEqual([`rules.yaml:${line}:${column}`, code]);
+    expect(exitCode).toBe(1);
+  });
+
+  test('all of a folder at once, each in its file', async () => {
+    const broken = await mkdtemp(join(folder, 'broken-'));
+    const documents = brokenDocuments.filter(({ scope }) => scope === undefined);
+    await Promise.all(documents.map(({ text }, index) => writeFile(join(broken, `${index}.yaml`), text)));
+    const { exitCode, out, err } = await runCommand('lint', broken);
+    const lines = out.replaceAll(`${broken}/`, '').split('\n');
+    const lost = documents.flatMap(({ problem }, index) => {
+      const [code, place = ''] = problem.split(' ');
+      return lines.some((line) => line.startsWith(`${index}.yaml:${place}`) && line.includes(` ${code} `)) ? [] : [`${index} ${problem}`];
+    });
+    expect(lost).toEqual([]);
+    expect(exitCode).toBe(1);
+    expect(err).toMatch(new RegExp(`read ${documents.length} documents .* in ${documents.length} files: \\d+ problems`));
+  });
+});
+
+const warned = 'exemptions:\n- {image: reg.io/x, until: 2026-01-31, reason: moving}\nrules:\n- registry: reg.io\n- registry: reg.io/a\n';
+
+describe('warnings', () => {
+  test('say that they are, and are no findings', async () => {
+    expect(await lint(warned, '--date', '2026-02-01')).toEqual({
+      exitCode: 0,
+      out: [
+        'rules.yaml:2:11 exemption-expired warning: the exemption of reg.io/x ended with 2026-01-31, so it has no effect any more; remove it, or write a later day',
+        'rules.yaml:5:13 rule-redundant warning: reg.io/a says what reg.io of rules.yaml:4:13 says of its images already; remove it, or write what shall be different',
+        '',
+      ].join('\n'),
+      err: 'read 1 document with 2 rules in 1 file: 0 problems, 2 warnings\n',
+    });
+  });
+
+  test('are findings with --strict', async () => {
+    expect((await lint(warned, '--date', '2026-02-01', '--strict')).exitCode).toBe(1);
+    expect((await lint('rules: [{registry: reg.io}]', '--strict')).exitCode).toBe(0);
+  });
+
+  test('depend on the day', async () => {
+    expect((await lint(warned, '--date', '2026-01-31')).out).not.toContain('exemption-expired');
+  });
+});
+
+test('clean rules print nothing, but what was read', async () => {
+  expect(await lint('rules: [{registry: reg.io}]')).toEqual({
+    exitCode: 0,
+    out: '',
+    err: 'read 1 document with 1 rule in 1 file: 0 problems, 0 warnings\n',
+  });
+});
+
+describe('machine output', () => {
+  const disputed = 'mode: loud\n---\n';
+
+  test('JSON', async () => {
+    const { out, exitCode } = await lint('rules:\n- registry: reg.io\n- registry: reg.io\n', '-o', 'json');
+    expect(exitCode).toBe(1);
+    expect(JSON.parse(out)).toEqual({
+      rulesRevision: null,
+      findings: [
+        {
+          file: 'rules.yaml',
+          line: 3,
+          column: 13,
+          level: 'problem',
+          code: 'rule-tie',
+          message: expect.stringContaining('reg.io has a rule already'),
+          related: { file: 'rules.yaml', line: 2, column: 13 },
+        },
+      ],
+      summary: { files: 1, documents: 1, rules: 2, problems: 1, warnings: 0 },
+    });
+  });
+
+  test('YAML says the same', async () => {
+    expect(parse((await lint(warned, '-o', 'yaml')).out)).toEqual(JSON.parse((await lint(warned, '-o', 'json')).out));
+    expect(parse((await lint(disputed, '-o', 'yaml')).out)).toEqual(JSON.parse((await lint(disputed, '-o', 'json')).out));
+  });
+});
+
+describe('SARIF', () => {
+  const text = { type: 'object', required: ['text'], properties: { text: { type: 'string', minLength: 1 } } };
+  const location = {
+    type: 'object',
+    required: ['physicalLocation'],
+    properties: {
+      physicalLocation: {
+        type: 'object',
+        required: ['artifactLocation', 'region'],
+        properties: {
+          artifactLocation: {
+            type: 'object',
+            required: ['uri'],
+            properties: { uri: { type: 'string', pattern: "^[\\w.~!$&'()*+,;=:@%/-]+$" } },
+          },
+          region: {
+            type: 'object',
+            required: ['startLine', 'startColumn'],
+            additionalProperties: false,
+            properties: { startLine: { type: 'integer', minimum: 1 }, startColumn: { type: 'integer', minimum: 1 } },
+          },
+        },
+      },
+    },
+  };
+  const level = { enum: ['none', 'note', 'warning', 'error'] };
+  /** What SARIF 2.1.0 asks of the parts that are used here (OASIS, Static Analysis Results Interchange Format, section 3). */
+  const validate = new Ajv2020({ strict: false, allErrors: true }).compile({
+    type: 'object',
+    required: ['version', 'runs'],
+    properties: {
+      version: { const: '2.1.0' },
+      runs: {
+        type: 'array',
+        items: {
+          type: 'object',
+          required: ['tool', 'results'],
+          properties: {
+            columnKind: { enum: ['utf16CodeUnits', 'unicodeCodePoints'] },
+            tool: {
+              type: 'object',
+              required: ['driver'],
+              properties: {
+                driver: {
+                  type: 'object',
+                  required: ['name', 'rules'],
+                  properties: {
+                    name: { type: 'string' },
+                    semanticVersion: { type: 'string', pattern: '^\\d+\\.\\d+\\.\\d+' },
+                    rules: {
+                      type: 'array',
+                      uniqueItems: true,
+                      items: {
+                        type: 'object',
+                        required: ['id', 'shortDescription', 'help', 'defaultConfiguration'],
+                        properties: {
+                          id: { type: 'string' },
+                          shortDescription: text,
+                          help: text,
+                          defaultConfiguration: { properties: { level } },
+                        },
+                      },
+                    },
+                  },
+                },
+              },
+            },
+            results: {
+              type: 'array',
+              items: {
+                type: 'object',
+                required: ['ruleId', 'ruleIndex', 'level', 'message', 'locations'],
+                properties: {
+                  level,
+                  message: text,
+                  locations: { type: 'array', minItems: 1, items: location },
+                  relatedLocations: { type: 'array', items: { ...location, required: ['id', 'physicalLocation', 'message'] } },
+                },
+              },
+            },
+          },
+        },
+      },
+    },
+  });
+
+  async function sarif(...argv: readonly string[]) {
+    const { out } = await runCommand('lint', ...argv, '-o', 'sarif');
+    const log = JSON.parse(out);
+    expect(validate(log), JSON.stringify(validate.errors)).toBe(true);
+    return log.runs[0];
+  }
+
+  test('has every code with its level and what to do, also where nothing is found', async () => {
+    const { tool, results } = await sarif('deploy/examples');
+    expect(results).toEqual([]);
+    const { rules, name } = tool.driver;
+    expect(name).toBe('regkeeper');
+    expect(rules.map(({ id }: { id: string }) => id)).toEqual(Object.keys(problemCodes));
+    for (const { id, defaultConfiguration } of rules) {
+      expect(defaultConfiguration.level, id).toBe(levelOf(id as ProblemCode) === 'problem' ? 'error' : 'warning');
+    }
+    expect(rules.find(({ id }: { id: string }) => id === 'rule-redundant').help).toEqual({ text: 'Remove it.' });
+  });
+
+  test('has a result for each finding, with both places where two disagree', async () => {
+    const place = await mkdtemp(join(folder, 'sarif-'));
+    await writeFile(join(place, 'a b:ü.yaml'), `${warned}- registry: reg.io\n`);
+    const run = await sarif(place);
+    const file = { uri: expect.stringMatching(/^file:\/\/\/.*\/a%20b%3A%C3%BC\.yaml$|^file:\/\/\/.*\/a%20b:%C3%BC\.yaml$/) };
+    expect(run.results).toEqual([
+      {
+        ruleId: 'rule-tie',
+        ruleIndex: Object.keys(problemCodes).indexOf('rule-tie'),
+        level: 'error',
+        message: { text: expect.stringContaining('reg.io has a rule already') },
+        locations: [{ physicalLocation: { artifactLocation: file, region: { startLine: 6, startColumn: 13 } } }],
+        relatedLocations: [
+          {
+            id: 1,
+            physicalLocation: { artifactLocation: file, region: { startLine: 4, startColumn: 13 } },
+            message: { text: 'the other place' },
+          },
+        ],
+      },
+    ]);
+  });
+
+  test('names files as they were given, relative to where CI runs', async () => {
+    const { results } = await sarif('./deploy/starter-rules', 'deploy/examples/rules/registries.yaml');
+    expect(results[0].locations[0].physicalLocation.artifactLocation.uri).toMatch(/^deploy\/(starter-rules|examples)\//);
+  });
+});
+
+test('standard input is a file called -', async () => {
+  const child = spawn(process.execPath, ['src/main.ts', 'lint', '-'], { env: { PATH: process.env.PATH } });
+  child.stdin.end(configMap('cluster', block('rules: []\nmodus: warn\n')));
+  expect(await textOf(child.stdout)).toMatch(/^-:10:5 unknown-field unknown field "modus"/);
+});
+
+describe('nothing to read is exit code 2, so that nobody takes it for clean', () => {
+  test.each([
+    ['no file given', [], /missing required argument 'files'/],
+    ['a file that is not there', ['nowhere.yaml'], /rules nowhere\.yaml: no such file or folder/],
+    ['a folder of other objects', ['deploy/examples/objects'], /holds Kubernetes objects but no rules/],
+    ['a file of other objects', ['deploy/examples/objects/pod.yaml'], /holds no rules but Pod sample-app/],
+    ['an unknown format', ['deploy/examples', '-o', 'xml'], /Allowed choices are table, json, yaml, sarif/],
+  ])('%s', async (_name, argv, message) => {
+    const result = runCommand('lint', ...argv).catch((error: Error) => ({ exitCode: 2, out: '', err: error.message }));
+    expect(await result).toEqual({ exitCode: 2, out: '', err: expect.stringMatching(message) });
+  });
+
+  test('a ConfigMap without documents', async () => {
+    await expect(lint(configMap('cluster', '').replace('rules.yaml: ', 'notes: x'))).rejects.toThrow(/nothing was found to read/);
+  });
+});

@@ -1,0 +1,242 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { escapeXml } from '../../../../src/cli/output/render-tests.ts';
+import { runCommand } from '../run.ts';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'regkeeper-test-'));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+const rules = `
+contact: us
+rules:
+- {name: corp, registry: reg.example.com, pullSecret: corp-pull}
+- {name: labelled, registry: team.example.com, namespaces: {matchLabels: {team: a}}}
+exemptions:
+- {image: old.example.com/app, until: 2027-03-31, reason: migration}
+`;
+const pod = (name: string, image: string, namespace = 'shop') =>
+  `---\napiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, namespace: ${namespace}}\nspec: {containers: [{name: app, image: ${image}}]}\n`;
+const expected = 'results:\n- {object: {kind: Pod, name: web}, outcome: allow}\n';
+const good = { 'rules.yaml': rules, 'objects.yaml': pod('web', 'reg.example.com/web'), 'expected.yaml': expected };
+
+async function write(files: Readonly<Record<string, string>>, name = 'case') {
+  for (const [path, text] of Object.entries(files)) {
+    const file = join(folder, name, path);
+    await mkdir(join(file, '..'), { recursive: true });
+    await writeFile(file, text);
+  }
+}
+
+async function runJson(...more: readonly string[]) {
+  const { out, ...rest } = await runCommand('test', folder, '-o', 'json', ...more);
+  return { ...rest, json: JSON.parse(out) };
+}
+
+/** The failures of the only test, as text. */
+async function failures(...more: readonly string[]): Promise<readonly string[]> {
+  const { exitCode, json } = await runJson(...more);
+  expect(json.tests).toHaveLength(1);
+  const told = json.tests[0].failures.map(({ message, line }: { message: string; line?: number }) =>
+    line ? `${line}: ${message}` : message,
+  );
+  expect(exitCode).toBe(told.length > 0 ? 1 : 0);
+  return told;
+}
+
+describe('a test passes where everything agrees that is written', () => {
+  test.each([
+    ['the outcome alone', 'outcome: allow'],
+    ['a part of a mapping', 'images: [{verdict: trusted, rule: {name: corp}}]'],
+    ['a whole list', 'inject: [{secret: corp-pull}], messages: []'],
+    ['where the rule stands, as seen from the folder', 'images: [{rule: {source: {file: rules.yaml, line: 4}}}]'],
+  ])('%s', async (_name, fields) => {
+    await write({ ...good, 'expected.yaml': `results:\n- {object: {kind: Pod, name: web}, ${fields}}\n` });
+    expect(await failures()).toEqual([]);
+  });
+
+  test('folders of tests are found at any depth, the folder itself among them, and a folder of rules belongs to its test', async () => {
+    const { 'rules.yaml': own, ...rest } = good;
+    await write({ ...rest, 'rules/rules.yaml': own }, '.');
+    await write(good, 'deep/down');
+    const { exitCode, out } = await runCommand('test', folder);
+    expect({ exitCode, out }).toEqual({
+      exitCode: 0,
+      out: 'ok    .  1 object\nok    deep/down  1 object\n\n2 tests: 2 passed, 0 failed\n',
+    });
+  });
+
+  test('with the day, the user and the namespace that are written, and all that exists among the objects', async () => {
+    const settings = 'date: 2027-04-01\nuser: system:node:a\nnamespace: other\ncomplete: true\n';
+    const result = `results:\n- {object: {kind: Pod, name: web, namespace: other}, messages: ['regkeeper: container "app": image "old.example.com/app" comes from`;
+    await write({
+      ...good,
+      'objects.yaml': pod('web', 'old.example.com/app').replace(', namespace: shop', ', annotations: {kubernetes.io/config.mirror: x}'),
+      'expected.yaml': `${settings}${result}']}\n`,
+    });
+    const [difference, ...rest] = await failures();
+    expect({ difference, rest }).toEqual({ difference: '6: Pod other/web: messages[0]', rest: [] });
+    const { json } = await runJson();
+    expect(json.tests[0].failures[0].difference.actual).toMatch(/exemption.*2027-03-31/);
+  });
+
+  test('rules given with --rules are for tests without their own', async () => {
+    const { 'rules.yaml': own, ...rest } = good;
+    await write(rest);
+    await writeFile(join(folder, 'shared.yml'), own);
+    expect(await failures()).toEqual([expect.stringMatching(/^rules\.yaml .* is missing; --rules/)]);
+    expect(await failures('--rules', join(folder, 'shared.yml'))).toEqual([]);
+  });
+});
+
+describe('whatever was not evaluated is a failure, with its place', () => {
+  test.each([
+    ['another outcome', { 'objects.yaml': pod('web', 'evil.example.com/x') }, ['2: Pod shop/web: outcome']],
+    ['a field that nobody knows', { 'expected.yaml': expected.replace('outcome', 'outcom') }, ['2: Pod shop/web: outcom']],
+    [
+      'a list that is shorter than what came out',
+      { 'expected.yaml': expected.replace('outcome: allow', 'inject: []') },
+      ['2: Pod shop/web: inject'],
+    ],
+    ['an object without an entry', { 'expected.yaml': 'results: []' }, ['no entry for Pod shop/web, objects.yaml:2; its outcome is allow']],
+    [
+      'an entry without an object',
+      { 'expected.yaml': `${expected}- {object: {kind: Pod, name: wub}, outcome: deny}\n` },
+      ['3: no object that is judged is Pod wub'],
+    ],
+    [
+      'a second entry',
+      { 'expected.yaml': `${expected}- {object: {kind: Pod, name: web}, outcome: allow}\n` },
+      ['3: a second entry for Pod shop/web'],
+    ],
+    [
+      'an entry that could be two',
+      { 'objects.yaml': pod('web', 'reg.example.com/web') + pod('web', 'reg.example.com/web', 'other') },
+      ['2: 2 objects are Pod web: write namespace or apiVersion too'],
+    ],
+    ['no objects file', { 'objects.yaml': undefined }, ['objects.yaml: no such file or folder']],
+    ['no expected file', { 'expected.yaml': undefined }, ['expected.yaml is missing; --update writes it from what comes out']],
+    ['objects that cannot be read', { 'objects.yaml': '- a\n' }, [expect.stringMatching(/^objects\.yaml:1:1: holds a list/)]],
+    [
+      'nothing to judge',
+      { 'objects.yaml': 'apiVersion: v1\nkind: Secret\n', 'expected.yaml': 'results: []' },
+      ['objects.yaml holds no object that could be judged'],
+    ],
+    ['rules with a problem', { 'rules.yaml': 'rulez: []' }, [expect.stringMatching(/^rules\.yaml:1:1 unknown-field /)]],
+    [
+      'labels that nobody gave',
+      { 'objects.yaml': pod('web', 'team.example.com/x'), 'expected.yaml': expected.replace('allow', 'deny') },
+      [expect.stringMatching(/^Pod shop\/web cannot be judged for sure: rules\.yaml:5:\d+ selects by the labels of namespace "shop"/)],
+    ],
+    ['broken YAML', { 'expected.yaml': 'results: [\n' }, [expect.stringMatching(/^\d: expected\.yaml is not valid YAML/)]],
+    ['no mapping', { 'expected.yaml': '[]' }, ['1: expected.yaml must be a mapping with "results"']],
+    ['no list', { 'expected.yaml': 'results: {}' }, [expect.stringMatching(/"results" must be a list/)]],
+    ['a setting that nobody knows', { 'expected.yaml': `dat: 2027-01-01\n${expected}` }, ['1: unknown field "dat"; did you mean "date"?']],
+    ['no such day', { 'expected.yaml': `date: 2027-02-30\n${expected}` }, ['1: "date" takes a day, YYYY-MM-DD, and is "2027-02-30"']],
+    [
+      'an entry that names nothing',
+      { 'expected.yaml': 'results:\n- outcome: allow\n' },
+      [expect.stringMatching(/^2: an entry needs "object"/)],
+    ],
+    [
+      'an entry without a name',
+      { 'expected.yaml': 'results:\n- {object: {kind: Pod}, outcome: allow}\n' },
+      [expect.stringMatching(/^2: "object" needs kind and name/)],
+    ],
+    [
+      'an entry with a strange field',
+      { 'expected.yaml': 'results:\n- {object: {kind: Pod, name: web, nmespace: shop}, outcome: allow}\n' },
+      ['2: unknown field "nmespace"; did you mean "namespace"?'],
+    ],
+    [
+      'an entry that expects nothing',
+      { 'expected.yaml': 'results:\n- {object: {kind: Pod, name: web}}\n' },
+      [expect.stringMatching(/^2: the entry expects nothing/)],
+    ],
+  ])('%s', async (_name, changed, told) => {
+    const files = Object.entries({ ...good, ...changed }).filter((entry): entry is [string, string] => entry[1] !== undefined);
+    await write(Object.fromEntries(files));
+    expect(await failures()).toEqual(told);
+  });
+
+  test('a folder without any test is no test that passed', async () => {
+    await mkdir(join(folder, 'empty'));
+    await expect(runCommand('test', folder)).rejects.toThrow(/no test in there/);
+    await expect(runCommand('test', join(folder, 'nowhere'))).rejects.toThrow(/nowhere: no such folder/);
+  });
+});
+
+describe('what is told', () => {
+  test('the table shows expected and actual', async () => {
+    await write({ ...good, 'expected.yaml': expected.replace('outcome: allow', 'outcome: deny, messages: ["a\\nb"]') });
+    const { exitCode, out } = await runCommand('test', folder);
+    expect(exitCode).toBe(1);
+    expect(out).toBe(`FAIL  case  1 object
+      expected.yaml:2: Pod shop/web: outcome
+        expected: "deny"
+        actual:   "allow"
+      expected.yaml:2: Pod shop/web: messages
+        expected: ["a\\nb"]
+        actual:   []
+
+1 test: 0 passed, 1 failed
+`);
+  });
+
+  test('JUnit', async () => {
+    await write(good, 'a');
+    await write({ ...good, 'expected.yaml': expected.replace('allow', '"<deny>"') }, 'b & c');
+    const { exitCode, out } = await runCommand('test', folder, '-o', 'junit');
+    expect(exitCode).toBe(1);
+    expect(out).toBe(`<?xml version="1.0" encoding="UTF-8"?>
+<testsuites tests="2" failures="1" errors="0" skipped="0">
+  <testsuite name="regkeeper" tests="2" failures="1" errors="0" skipped="0">
+    <testcase classname="regkeeper" name="a"/>
+    <testcase classname="regkeeper" name="b &#38; c">
+      <failure message="Pod shop/web: outcome">expected.yaml:2: Pod shop/web: outcome&#10;  expected: &#34;&#60;deny&#62;&#34;&#10;  actual:   &#34;allow&#34;</failure>
+    </testcase>
+  </testsuite>
+</testsuites>
+`);
+  });
+
+  test('text that XML cannot hold', () => {
+    expect(escapeXml('a\u0000b\u001b[0m\ud800 ]]> 😀\n')).toBe('a\ufffdb\ufffd[0m\ufffd ]]&#62; 😀&#10;');
+  });
+});
+
+describe('--update', () => {
+  test('writes what comes out, so that the test passes, and says so', async () => {
+    const { 'expected.yaml': _none, ...files } = good;
+    await write({ ...files, 'objects.yaml': pod('web', 'reg.example.com/web') + pod('bad', 'evil.example.com/x') });
+    const { exitCode, out, err } = await runCommand('test', folder, '--update');
+    expect(exitCode).toBe(0);
+    expect(out).toContain('WROTE case  2 objects');
+    expect(err).toMatch(/^regkeeper: WROTE case\/expected\.yaml from what comes out now\. Nothing was tested there/);
+    expect(await failures()).toEqual([]);
+    expect(await readFile(join(folder, 'case/expected.yaml'), 'utf8')).not.toMatch(/line|revision|file:/);
+  });
+
+  test('leaves a test that passes as its author wrote it, and keeps the settings of one that does not', async () => {
+    const terse = `date: 2027-03-31\nnamespace: shop\n${expected}`;
+    await write({ ...good, 'expected.yaml': terse });
+    await runCommand('test', folder, '--update');
+    expect(await readFile(join(folder, 'case/expected.yaml'), 'utf8')).toBe(terse);
+    await write({ ...good, 'objects.yaml': pod('web', 'old.example.com/app'), 'expected.yaml': terse.replace('allow', 'deny') });
+    await runCommand('test', folder, '--update');
+    expect(await readFile(join(folder, 'case/expected.yaml'), 'utf8')).toMatch(
+      /^date: "?2027-03-31"?\nnamespace: shop\nresults:\n.*exempted/s,
+    );
+  });
+
+  test('writes nothing where nothing could be judged', async () => {
+    const { 'expected.yaml': _none, ...files } = good;
+    await write({ ...files, 'rules.yaml': 'rulez: []' });
+    const { exitCode, err } = await runCommand('test', folder, '--update');
+    expect({ exitCode, err }).toEqual({ exitCode: 1, err: '' });
+  });
+});

@@ -1,0 +1,49 @@
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { watchClusterFacts } from '../../../../src/cluster/facts/facts.ts';
+import type { KubeObject } from '../../../../src/kube/api-client.ts';
+import { memoryApi } from '../../kube/memory-api.ts';
+import { recordingLog } from '../../kube/scripted-api.ts';
+
+const namespacePath = '/api/v1/namespaces/team-a';
+const namespace = (labels?: Record<string, string>): KubeObject => ({ metadata: { name: 'team-a', ...(labels && { labels }) } });
+
+function watching(objects: Record<string, KubeObject> = {}) {
+  const api = memoryApi(objects);
+  const facts = watchClusterFacts({ client: api.client, log: recordingLog() });
+  onTestFinished(() => facts.close());
+  return { api, facts, ready: () => expect.poll(() => facts.missing()).toBeUndefined() };
+}
+
+test('nothing is known before service accounts and namespaces have been read', async () => {
+  const { facts, ready } = watching();
+  expect(facts.current()).toBeUndefined();
+  expect(facts.missing()).toBe('the service accounts, the namespaces, the image streams of the cluster have not been read yet');
+  await ready();
+  expect(facts.current()).toBeDefined();
+});
+
+describe('namespaces', () => {
+  test('are known by their labels', async () => {
+    const { facts, ready } = watching({ [namespacePath]: namespace({ team: 'a' }) });
+    await ready();
+    expect(facts.current()?.namespace('team-a')).toEqual({ kind: 'known', labels: { team: 'a' } });
+  });
+
+  test('without labels are known all the same; one that is not there is absent', async () => {
+    const { facts, ready } = watching({ [namespacePath]: namespace() });
+    await ready();
+    expect(facts.current()?.namespace('team-a')).toEqual({ kind: 'known', labels: {} });
+    expect(facts.current()?.namespace('team-b')).toEqual({ kind: 'absent' });
+  });
+
+  test('are followed: another label, a new namespace, a deletion', async () => {
+    const { api, facts, ready } = watching({ [namespacePath]: namespace({ tier: 'sandbox' }) });
+    await ready();
+    api.put(namespacePath, namespace({ tier: 'production' }));
+    await expect.poll(() => facts.current()?.namespace('team-a')).toEqual({ kind: 'known', labels: { tier: 'production' } });
+    api.put('/api/v1/namespaces/later', { metadata: { name: 'later' } });
+    await expect.poll(() => facts.current()?.namespace('later')).toEqual({ kind: 'known', labels: {} });
+    api.remove(namespacePath);
+    await expect.poll(() => facts.current()?.namespace('team-a')).toEqual({ kind: 'absent' });
+  });
+});

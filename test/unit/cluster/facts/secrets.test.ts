@@ -1,0 +1,269 @@
+import { setImmediate } from 'node:timers/promises';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { mostNames, watchSecrets } from '../../../../src/cluster/facts/secrets.ts';
+import {
+  type ApiClient,
+  ApiError,
+  type ApiRequest,
+  type KubeObject,
+  type ListOptions,
+  type Query,
+} from '../../../../src/kube/api-client.ts';
+import { handSchedule, memoryApi } from '../../kube/memory-api.ts';
+import { recordingLog } from '../../kube/scripted-api.ts';
+
+const pathOf = (namespace: string, name: string) => `/api/v1/namespaces/${namespace}/secrets/${name}`;
+const secret = (namespace: string, name: string, type = 'kubernetes.io/dockerconfigjson'): KubeObject & { type: string } => ({
+  metadata: { name, namespace },
+  type,
+});
+
+type Answer = (name: string) => unknown;
+
+/** A cluster with these secrets, in which names may be watched as `permitted` says; `answer` answers the question in another way. */
+function watching(secrets: readonly KubeObject[], permitted: Set<string> | 'all' = 'all') {
+  const api = memoryApi(Object.fromEntries(secrets.map((each) => [pathOf(each.metadata.namespace ?? '', each.metadata.name), each])));
+  const asked: string[] = [];
+  let answer: Answer = (name) => ({ status: { allowed: permitted === 'all' || permitted.has(name) } });
+  let cut = new AbortController();
+  const refuse = (fieldSelector: unknown) => {
+    const name = /metadata\.name=([^,]+)/.exec(String(fieldSelector))?.[1] ?? '';
+    if (permitted !== 'all' && !permitted.has(name)) throw new ApiError(403, 'Forbidden', 'secrets is forbidden');
+  };
+  const client: ApiClient = {
+    ...api.client,
+    request: async <T>({ path, body }: ApiRequest) => {
+      const { name, verb, resource, namespace } = (body as { spec: { resourceAttributes: Record<string, string> } }).spec
+        .resourceAttributes;
+      expect([path, resource, namespace]).toEqual(['/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', 'secrets', undefined]);
+      asked.push(`${verb} ${name ?? 'any'}`);
+      return answer(name ?? '') as T;
+    },
+    list: async (path, query, options) => {
+      refuse(query?.fieldSelector);
+      return api.client.list(path, query, options);
+    },
+    async *watch<T extends KubeObject>(path: string, query: Query, signal: AbortSignal) {
+      refuse(query.fieldSelector);
+      yield* api.client.watch<T>(path, query, AbortSignal.any([signal, cut.signal]));
+    },
+  };
+  const log = recordingLog();
+  const timers = handSchedule();
+  const watched = watchSecrets({ client, log, schedule: timers.schedule, watchTimings: { sleep: () => setImmediate() } });
+  onTestFinished(() => watched.close());
+  return {
+    api,
+    watched,
+    log,
+    asked,
+    timers,
+    answering: (other: Answer) => {
+      answer = other;
+    },
+    /** As the API server ends each watch after some minutes. */
+    cutWatches: () => {
+      cut.abort(new ApiError(410, 'Expired', 'as scripted'));
+      cut = new AbortController();
+    },
+  };
+}
+
+describe('a secret of a followed name', () => {
+  test.each([
+    ['of the type that is made today', 'kubernetes.io/dockerconfigjson', 'present'],
+    ['of the old type', 'kubernetes.io/dockercfg', 'present'],
+    ['of a type that no kubelet takes', 'Opaque', 'wrong-type'],
+  ])('%s is %s: %s', async (_sentence, type, expected) => {
+    const { watched } = watching([secret('team-a', 'pull', type)]);
+    watched.follow(['pull']);
+    await expect.poll(() => watched.get('team-a', 'pull')).toBe(expected);
+    expect(watched.get('team-b', 'pull')).toBe('absent');
+  });
+
+  test('is followed: made, and taken away', async () => {
+    const { api, watched } = watching([]);
+    watched.follow(['pull']);
+    await expect.poll(() => watched.get('team-a', 'pull')).toBe('absent');
+    api.put(pathOf('team-a', 'pull'), secret('team-a', 'pull'));
+    await expect.poll(() => watched.get('team-a', 'pull')).toBe('present');
+    api.remove(pathOf('team-a', 'pull'));
+    await expect.poll(() => watched.get('team-a', 'pull')).toBe('absent');
+  });
+});
+
+test('nothing is known of a name before its list is complete, nor of one that no rule names', async () => {
+  const { watched } = watching([secret('team-a', 'pull'), secret('team-a', 'other')]);
+  expect(watched.get('team-a', 'pull')).toBe('unknown');
+  watched.follow(['pull']);
+  expect(watched.get('team-a', 'pull')).toBe('unknown');
+  await expect.poll(() => watched.get('team-a', 'pull')).toBe('present');
+  expect(watched.get('team-a', 'other')).toBe('unknown');
+});
+
+test('only metadata is asked for, by name', async () => {
+  const { api, watched } = watching([]);
+  watched.follow(['pull']);
+  await expect.poll(() => watched.get('team-a', 'pull')).toBe('absent');
+  const lists = api.calls.filter(({ method }) => method === 'list');
+  expect(lists).toHaveLength(2);
+  for (const { path } of lists) expect(path).toBe('/api/v1/secrets');
+});
+
+test('names that rules do not use any more are let go, new ones are followed', async () => {
+  const { watched, asked } = watching([secret('team-a', 'one'), secret('team-a', 'two')]);
+  watched.follow(['one']);
+  await expect.poll(() => watched.get('team-a', 'one')).toBe('present');
+  watched.follow(['two', 'two']);
+  expect(watched.get('team-a', 'one')).toBe('unknown');
+  await expect.poll(() => watched.get('team-a', 'two')).toBe('present');
+  expect(asked).toEqual(['list one', 'watch one', 'list two', 'watch two']);
+});
+
+describe('without the right', () => {
+  test('nothing is known, and the fix is told once', async () => {
+    const { watched, log, timers } = watching([secret('team-a', 'pull')], new Set());
+    watched.follow(['pull', 'push']);
+    await expect.poll(() => log.lines.length).toBe(1);
+    expect(log.lines[0]?.message).toContain('resourceNames ["pull","push"], verbs ["list", "watch"]');
+    expect(watched.get('team-a', 'pull')).toBe('unknown');
+    timers.passTime();
+    await setImmediate();
+    expect(log.lines).toHaveLength(1);
+  });
+
+  test('for one name, the others are followed all the same', async () => {
+    const { watched } = watching([secret('team-a', 'pull'), secret('team-a', 'push')], new Set(['push']));
+    watched.follow(['pull', 'push']);
+    await expect.poll(() => watched.get('team-a', 'push')).toBe('present');
+    expect(watched.get('team-a', 'pull')).toBe('unknown');
+  });
+
+  test('granted later, it counts without a restart', async () => {
+    const permitted = new Set<string>();
+    const { watched, log, timers } = watching([secret('team-a', 'pull')], permitted);
+    watched.follow(['pull']);
+    await expect.poll(() => log.lines.length).toBe(1);
+    permitted.add('pull');
+    await expect
+      .poll(() => {
+        timers.passTime();
+        return watched.get('team-a', 'pull');
+      })
+      .toBe('present');
+  });
+});
+
+describe('a right that is taken away', () => {
+  const pull = secret('team-a', 'pull');
+
+  test('takes with it what was known by it, is told once, and counts again when it is granted again', async () => {
+    const permitted = new Set(['pull', 'push']);
+    const { api, watched, log, timers } = watching([], permitted);
+    watched.follow(['pull', 'push']);
+    await expect.poll(() => [watched.get('team-a', 'pull'), watched.get('team-a', 'push')]).toEqual(['absent', 'absent']);
+    permitted.delete('pull');
+    await expect.poll(timers.passing(() => watched.get('team-a', 'pull'))).toBe('unknown');
+    expect(watched.get('team-a', 'push')).toBe('absent');
+    expect(log.lines.map(({ message }) => message)).toEqual([expect.stringContaining('resourceNames ["pull"], verbs ["list", "watch"]')]);
+    await expect.poll(timers.passing(() => log.lines.length)).toBe(1);
+
+    api.put(pathOf('team-a', 'pull'), pull);
+    permitted.add('pull');
+    await expect.poll(timers.passing(() => watched.get('team-a', 'pull'))).toBe('present');
+  });
+
+  test('is noticed as soon as a watch is refused, and the watches end', async () => {
+    const permitted = new Set(['pull']);
+    const { watched, log, cutWatches } = watching([pull], permitted);
+    watched.follow(['pull']);
+    await expect.poll(() => watched.get('team-a', 'pull')).toBe('present');
+    permitted.delete('pull');
+    cutWatches();
+    await expect.poll(() => watched.get('team-a', 'pull')).toBe('unknown');
+    const refusals = () => log.lines.filter(({ message }) => message.includes('forbidden')).length;
+    const before = refusals();
+    for (let turn = 0; turn < 50; turn += 1) await setImmediate();
+    expect(refusals()).toBe(before);
+    expect(log.lines.filter(({ message }) => message.includes('is not known'))).toHaveLength(1);
+  });
+
+  test('costs nothing when it is back at once', async () => {
+    const { watched, log, asked, timers, answering } = watching([pull]);
+    watched.follow(['pull']);
+    await expect.poll(() => watched.get('team-a', 'pull')).toBe('present');
+    let refusals = 2;
+    answering(() => ({ status: { allowed: refusals-- <= 0 } }));
+    await expect.poll(timers.passing(() => asked.length)).toBeGreaterThanOrEqual(6);
+    expect(watched.get('team-a', 'pull')).toBe('present');
+    expect(log.lines).toEqual([]);
+  });
+
+  test.each<[sentence: string, answer: Answer]>([
+    [
+      'the API server is away',
+      () => {
+        throw new ApiError(503, 'ServiceUnavailable', 'as scripted');
+      },
+    ],
+    ['the answer is nothing', () => undefined],
+    ['the answer has no status', () => ({ status: null })],
+    ['the answer says neither yes nor no', () => ({ status: {} })],
+    ['an authorizer could not answer', () => ({ status: { allowed: false, evaluationError: 'webhook timed out' } })],
+  ])('is not believed where %s, which is told once', async (_sentence, answer) => {
+    const { watched, log, asked, timers, answering } = watching([pull]);
+    watched.follow(['pull']);
+    await expect.poll(() => watched.get('team-a', 'pull')).toBe('present');
+    answering(answer);
+    await expect.poll(timers.passing(() => asked.length)).toBeGreaterThanOrEqual(8);
+    expect(watched.get('team-a', 'pull')).toBe('present');
+    expect(log.lines.map(({ message }) => message)).toEqual([expect.stringContaining('could not be asked')]);
+  });
+});
+
+test('of what the API server sends, only names are kept', async () => {
+  const annotations = { 'kubectl.kubernetes.io/last-applied-configuration': '{"data":{}}' };
+  const { api, watched } = watching([]);
+  const kept: KubeObject[] = [];
+  const { list } = api.client;
+  api.client.list = async <T extends KubeObject>(path: string, query?: Query, options?: ListOptions<T>) => {
+    const listed = await list<T>(path, query, options);
+    kept.push(...listed.items);
+    return listed;
+  };
+  api.put(pathOf('team-a', 'pull'), { ...secret('team-a', 'pull'), metadata: { name: 'pull', namespace: 'team-a', annotations } });
+  watched.follow(['pull']);
+  await expect.poll(() => watched.get('team-a', 'pull')).toBe('present');
+  expect(kept).toEqual([{ metadata: { name: 'pull', namespace: 'team-a', uid: expect.any(String), resourceVersion: expect.any(String) } }]);
+});
+
+describe('of very many names', () => {
+  const names = Array.from({ length: mostNames + 50 }, (_, index) => `secret-${index}`);
+
+  test('only so many are followed, which is logged once and can be asked for', async () => {
+    const { watched, log } = watching([]);
+    watched.follow(names);
+    await expect.poll(() => watched.get('team-a', `secret-${mostNames - 1}`)).toBe('absent');
+    watched.follow(names.toReversed().toReversed());
+    expect(watched.get('team-a', `secret-${mostNames}`)).toBe('unknown');
+    expect(watched.unwatched()).toEqual({ beyondLimit: 50, notPermitted: 0 });
+    expect(log.lines.map(({ message }) => message)).toEqual([expect.stringContaining(`the rules name ${mostNames + 50} secrets`)]);
+    watched.follow(['secret-0']);
+    expect(watched.unwatched()).toEqual({ beyondLimit: 0, notPermitted: 0 });
+  });
+
+  test('a right to all secrets is asked for once, and no name after it', async () => {
+    const { watched, asked } = watching([]);
+    watched.follow(names);
+    await expect.poll(() => watched.get('team-a', 'secret-0')).toBe('absent');
+    expect(asked).toEqual(['list any', 'watch any']);
+  });
+
+  test('without it each is asked for, and those that are not permitted are counted', async () => {
+    const permitted = new Set(names.slice(0, mostNames - 5));
+    const { watched, asked } = watching([], permitted);
+    watched.follow(names);
+    await expect.poll(() => watched.unwatched()).toEqual({ beyondLimit: 50, notPermitted: 5 });
+    expect(asked).toHaveLength(2 + 2 * mostNames);
+  });
+});

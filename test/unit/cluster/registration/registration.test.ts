@@ -1,0 +1,768 @@
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { holdCertificate } from '../../../../src/certificates/source.ts';
+import { desiredWebhooks, type WebhookEntry } from '../../../../src/cluster/registration/desired.ts';
+import { bundleOf } from '../../../../src/cluster/registration/live.ts';
+import { keepRegistered } from '../../../../src/cluster/registration/registration.ts';
+import { ApiError, type KubeObject } from '../../../../src/kube/api-client.ts';
+import type { Leadership } from '../../../../src/kube/leader-election.ts';
+import { extraKindRow } from '../../../../src/object/extra-kind.ts';
+import { kindsWithImages } from '../../../../src/object/kinds.ts';
+import { sampleAuthority } from '../../certificates/samples.ts';
+import { leadershipByHand } from '../../kube/leadership.ts';
+import { handSchedule, memoryApi } from '../../kube/memory-api.ts';
+import { recordingLog } from '../../kube/scripted-api.ts';
+
+const wishes = { namespace: 'regkeeper', service: 'regkeeper', caBundle: 'the bundle', excludedNamespaces: ['cert-manager'] };
+const conditionOf = (entry: WebhookEntry | undefined, name: string) =>
+  (entry?.matchConditions as { name: string; expression: string }[] | undefined)?.find((each) => each.name === name)?.expression;
+
+describe('the desired entries', () => {
+  const { mutating, validating } = desiredWebhooks({ ...wishes, guard: false });
+  const mutatingNamed = (name: string) => mutating.find((each) => each.name === `${name}.mutate.regkeeper.io`);
+
+  test('are one for each kind with images, by names that the API server takes', () => {
+    expect(mutating).toHaveLength(kindsWithImages.length);
+    expect(validating.map(({ name }) => name)).toContain('deployments.apps.validate.regkeeper.io');
+    for (const { name } of [...mutating, ...validating]) expect(name).toMatch(/^([a-z0-9-]+\.){2,}[a-z0-9-]+$/);
+    expect(new Set(mutating.map(({ name }) => name)).size).toBe(mutating.length);
+  });
+
+  test('call the Service, each configuration at its own path', () => {
+    const service = { namespace: 'regkeeper', name: 'regkeeper', port: 443 };
+    const caBundle = 'dGhlIGJ1bmRsZQ==';
+    expect(mutating[0]?.clientConfig).toEqual({ service: { ...service, path: '/mutate' }, caBundle });
+    expect(validating[0]?.clientConfig).toEqual({ service: { ...service, path: '/validate' }, caBundle });
+  });
+
+  test('close the door while nobody answers, and wait no longer than 5 s', () => {
+    for (const entry of [...mutating, ...validating]) {
+      expect(entry).toMatchObject({
+        failurePolicy: 'Fail',
+        timeoutSeconds: 5,
+        matchPolicy: 'Equivalent',
+        sideEffects: 'NoneOnDryRun',
+        admissionReviewVersions: ['v1'],
+      });
+    }
+  });
+
+  test('ask the mutating side again when another webhook has changed the object', () => {
+    expect(mutating.every((each) => each.reinvocationPolicy === 'IfNeeded')).toBe(true);
+    expect(validating.some((each) => 'reinvocationPolicy' in each)).toBe(false);
+  });
+
+  test('never intercept the own namespace, the system, and what was excluded', () => {
+    for (const entry of [...mutating, ...validating]) {
+      const values = ['regkeeper', 'kube-system', 'kube-node-lease', 'cert-manager'];
+      expect(entry.namespaceSelector).toEqual({ matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values }] });
+    }
+  });
+
+  test('leave out the namespaces of OpenShift on OpenShift only, because elsewhere anybody may make one of such a name', () => {
+    expect(conditionOf(mutating[0], 'not-of-the-platform')).toBeUndefined();
+    const there = desiredWebhooks({ ...wishes, openshift: true });
+    expect(conditionOf(there.validating[0], 'not-of-the-platform')).toContain("startsWith('openshift-')");
+  });
+
+  test('see ephemeral containers, which come by a subresource', () => {
+    const rules = mutatingNamed('pods')?.rules as { resources: string[]; operations: string[] }[];
+    expect(rules.map(({ resources, operations }) => [...resources, ...operations].join(' '))).toEqual([
+      'pods CREATE UPDATE',
+      'pods/ephemeralcontainers UPDATE',
+    ]);
+  });
+
+  test.each([
+    ['buildrequests.build.openshift.io', ['buildconfigs/instantiate CREATE', 'builds/clone CREATE']],
+    ['builds.build.openshift.io', ['builds CREATE UPDATE']],
+    ['imagestreams.image.openshift.io', ['imagestreams CREATE UPDATE']],
+    ['imagestreamtags.image.openshift.io', ['imagestreamtags CREATE UPDATE']],
+    ['imagetags.image.openshift.io', ['imagetags CREATE UPDATE']],
+    ['imagestreamimports.image.openshift.io', ['imagestreamimports CREATE']],
+    ['imagestreammappings.image.openshift.io', ['imagestreammappings CREATE']],
+  ])('see %s by %j', (name, doors) => {
+    const rules = mutatingNamed(name)?.rules as { resources: string[]; operations: string[] }[];
+    expect(rules.map(({ resources, operations }) => [...resources, ...operations].join(' '))).toEqual(doors);
+  });
+
+  test('name every subresource, and no status', () => {
+    const resources = mutating.flatMap(({ rules }) => (rules as { resources: string[] }[]).flatMap((rule) => rule.resources));
+    const subresources = resources.filter((resource) => resource.includes('/'));
+    expect(subresources).toEqual(['pods/ephemeralcontainers', 'buildconfigs/instantiate', 'builds/clone']);
+    expect(resources.some((resource) => resource.includes('*'))).toBe(false);
+  });
+
+  test.each([
+    ['pods', 'object.?spec.?ephemeralContainers != oldObject.?spec.?ephemeralContainers'],
+    ['pods', 'object.?spec.?volumes != oldObject.?spec.?volumes'],
+    ['podtemplates', 'object.?template != oldObject.?template'],
+    ['replicationcontrollers', 'object.?spec.?template != oldObject.?spec.?template'],
+    ['deployments.apps', 'object.?spec.?template != oldObject.?spec.?template'],
+    ['cronjobs.batch', 'object.?spec.?jobTemplate.?spec.?template != oldObject.?spec.?jobTemplate.?spec.?template'],
+    ['deploymentconfigs.apps.openshift.io', 'object.?spec.?strategy.?customParams != oldObject.?spec.?strategy.?customParams'],
+    ['buildconfigs.build.openshift.io', 'object.?spec != oldObject.?spec'],
+    ['builds.build.openshift.io', 'object.?spec != oldObject.?spec'],
+    ['imagestreams.image.openshift.io', 'object.?spec.?tags != oldObject.?spec.?tags'],
+    ['imagestreams.image.openshift.io', 'object.?spec.?dockerImageRepository != oldObject.?spec.?dockerImageRepository'],
+    ['imagestreamtags.image.openshift.io', 'object.?tag != oldObject.?tag'],
+    ['imagetags.image.openshift.io', 'object.?spec != oldObject.?spec'],
+  ])('ask about an update of %s when %s', (name, condition) => {
+    const expression = conditionOf(mutatingNamed(name), 'brings-an-image');
+    expect(expression?.split(' || ')).toContain(condition);
+    expect(expression).toMatch(/^request\.operation == 'CREATE' \|\| /);
+  });
+
+  describe('with a policy of the installation', () => {
+    const policy = {
+      failurePolicy: 'Ignore',
+      timeoutSeconds: 9,
+      namespaceSelector: [
+        { key: 'team', operator: 'In', values: ['a', 'b'] },
+        { key: 'legacy', operator: 'DoesNotExist', values: [] },
+      ],
+      matchCondition: "request.userInfo.username != 'x'",
+    } as const;
+    const chosen = desiredWebhooks({ ...wishes, policy });
+    const ofKinds = [...chosen.mutating, ...chosen.validating].filter(({ name }) => !name.startsWith('configmaps.guard.'));
+
+    test('take it over, beside what always holds', () => {
+      expect(ofKinds).toHaveLength(2 * kindsWithImages.length);
+      for (const entry of ofKinds) {
+        expect(entry).toMatchObject({ failurePolicy: 'Ignore', timeoutSeconds: 9 });
+        expect(entry.namespaceSelector).toEqual({
+          matchExpressions: [
+            { key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: expect.arrayContaining(['regkeeper', 'kube-system']) },
+            { key: 'team', operator: 'In', values: ['a', 'b'] },
+            { key: 'legacy', operator: 'DoesNotExist' },
+          ],
+        });
+        expect(conditionOf(entry, 'brings-an-image')).toBeDefined();
+        expect(conditionOf(entry, 'chosen-for-this-installation')).toBe(policy.matchCondition);
+      }
+    });
+
+    test('leave the guard of the rules as it is', () => {
+      const guardOf = ({ validating }: typeof chosen) => validating.find(({ name }) => name === 'configmaps.guard.regkeeper.io');
+      expect(guardOf(chosen)).toBeDefined();
+      expect(guardOf(chosen)).toEqual(guardOf(desiredWebhooks(wishes)));
+    });
+  });
+
+  describe('of the rules', () => {
+    const guards = desiredWebhooks(wishes).validating.filter(({ name }) => name === 'configmaps.guard.regkeeper.io');
+
+    test('are one more, which asks about labelled ConfigMaps of every namespace when they are written', () => {
+      expect(desiredWebhooks(wishes).validating).toHaveLength(validating.length + 1);
+      expect(guards).toMatchObject([
+        {
+          clientConfig: { service: { namespace: 'regkeeper', name: 'regkeeper', port: 443, path: '/guard' } },
+          rules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE', 'UPDATE'], resources: ['configmaps'] }],
+          objectSelector: { matchExpressions: [{ key: 'regkeeper.io/rules', operator: 'Exists' }, { values: ['snapshot'] }] },
+        },
+      ]);
+      expect(guards[0]).toMatchObject({ namespaceSelector: {} });
+    });
+
+    test('lock nobody out: while nobody answers, an edit passes', () => {
+      expect(guards[0]).toMatchObject({ failurePolicy: 'Ignore', timeoutSeconds: 5, sideEffects: 'None' });
+    });
+
+    test('are not there where rules come from files', () => {
+      expect(validating.map(({ name }) => name)).not.toContain('configmaps.guard.regkeeper.io');
+    });
+  });
+
+  test('ask about custom resources that the settings name, by fields that may be no words of CEL', () => {
+    const place = (...steps: string[]) => steps;
+    const row = extraKindRow({
+      group: 'x.io',
+      version: 'v1',
+      resource: 'things',
+      kind: 'Thing',
+      template: ['spec', 'template'],
+      podSpecs: [place('spec', 'namespace', 'pod-spec')],
+      images: [],
+    });
+    const [entry] = desiredWebhooks({ ...wishes, kinds: [row] }).mutating;
+    expect(entry?.name).toBe('things.x.io.mutate.regkeeper.io');
+    expect(conditionOf(entry, 'brings-an-image')?.split(' || ')).toEqual([
+      "request.operation == 'CREATE'",
+      'object.?spec.?template != oldObject.?spec.?template',
+      'object.?spec[?"namespace"][?"pod-spec"] != oldObject.?spec[?"namespace"][?"pod-spec"]',
+    ]);
+  });
+
+  test('are of the given kinds only', () => {
+    const kinds = kindsWithImages.filter(({ kind }) => kind === 'Pod');
+    expect(desiredWebhooks({ ...wishes, kinds }).mutating.map(({ name }) => name)).toEqual(['pods.mutate.regkeeper.io']);
+  });
+});
+
+type Prove = NonNullable<Parameters<typeof keepRegistered>[0]['prove']>;
+type Configuration = KubeObject & { webhooks: WebhookEntry[] };
+
+const group = '/apis/admissionregistration.k8s.io/v1';
+const mutatingPath = `${group}/mutatingwebhookconfigurations/regkeeper`;
+const validatingPath = `${group}/validatingwebhookconfigurations/regkeeper`;
+const shipped = (): Configuration => ({ metadata: { name: 'regkeeper' }, webhooks: [] });
+
+/** A cluster with both shipped configurations, and regkeeper registering itself there. */
+function registering({
+  ready = true,
+  groups = [] as string[],
+  authorities = 'authority 1',
+  prove = undefined as Prove | undefined,
+  leadership = undefined as Leadership | undefined,
+  onSchedule = (_milliseconds: number) => {},
+} = {}) {
+  const api = memoryApi(
+    { '/api/v1/namespaces/regkeeper': { metadata: { name: 'regkeeper' } }, [mutatingPath]: shipped(), [validatingPath]: shipped() },
+    { groups },
+  );
+  const log = recordingLog();
+  const certificates = holdCertificate({ certificate: 'leaf', key: 'key', ...(authorities !== '' && { authorities }) });
+  const timers = handSchedule();
+  let isReady = ready;
+  let asked = 0;
+  const start = () => {
+    const registration = keepRegistered({
+      client: api.client,
+      namespace: 'regkeeper',
+      service: 'regkeeper',
+      certificates,
+      prove,
+      leadership,
+      ready: () => {
+        asked += 1;
+        return isReady;
+      },
+      log,
+      schedule: (work, milliseconds) => {
+        onSchedule(milliseconds);
+        return timers.schedule(work, milliseconds);
+      },
+    });
+    onTestFinished(() => registration.close());
+    return registration;
+  };
+  const entries = (path: string) => (api.get(path) as Configuration | undefined)?.webhooks ?? [];
+  return {
+    ...api,
+    log,
+    certificates,
+    start,
+    entries,
+    setReady: (value: boolean) => {
+      isReady = value;
+    },
+    timesAsked: () => asked,
+    passTime: timers.passTime,
+    applies: () => api.calls.filter(({ method }) => method === 'apply'),
+    filled: () => vi.waitFor(() => expect([entries(mutatingPath), entries(validatingPath)].every((each) => each.length > 0)).toBe(true)),
+  };
+}
+
+describe('registering', () => {
+  test('fills both configurations by server-side apply under its own name', async () => {
+    const { start, filled, applies, get } = registering();
+    start();
+    await filled();
+    expect(applies().map(({ path, options }) => ({ path, options }))).toEqual(
+      [mutatingPath, validatingPath].map((path) => ({ path, options: { fieldManager: 'regkeeper', force: false } })),
+    );
+    expect(applies()[0]?.body).toMatchObject({
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'MutatingWebhookConfiguration',
+      metadata: { name: 'regkeeper', uid: get(mutatingPath)?.metadata.uid },
+    });
+  });
+
+  test('makes the own namespace the owner, so that the configurations go with it', async () => {
+    const { start, filled, get } = registering();
+    start();
+    await filled();
+    const uid = get('/api/v1/namespaces/regkeeper')?.metadata.uid;
+    expect(get(validatingPath)?.metadata).toMatchObject({
+      ownerReferences: [{ apiVersion: 'v1', kind: 'Namespace', name: 'regkeeper', uid }],
+    });
+  });
+
+  test('waits until it can answer', async () => {
+    const { start, filled, calls, setReady, passTime } = registering({ ready: false });
+    start();
+    passTime();
+    expect(calls).toEqual([]);
+    setReady(true);
+    passTime();
+    await filled();
+  });
+
+  test.each([
+    [['buildconfigs'], ['buildconfigs CREATE UPDATE']],
+    [
+      ['builds', 'builds/clone', 'builds/log'],
+      ['builds CREATE UPDATE', 'builds/clone CREATE'],
+    ],
+    [['deploymentconfigs', 'deploymentconfigs/instantiate'], ['deploymentconfigs CREATE UPDATE']],
+    [['imagestreams', 'imagestreams/status'], ['imagestreams CREATE UPDATE']],
+    [[], []],
+  ])('registers what the cluster serves: of %j', async (served, expected) => {
+    const { start, filled, entries, client } = registering();
+    client.resourcesOf = async () => new Set(served);
+    start();
+    await filled();
+    const rules = entries(mutatingPath).flatMap(
+      (each) => each.rules as { apiGroups: string[]; resources: string[]; operations: string[] }[],
+    );
+    const ofOpenShift = rules.filter(({ apiGroups }) => apiGroups[0]?.includes('openshift'));
+    expect(ofOpenShift.map(({ resources, operations }) => [...resources, ...operations].join(' '))).toEqual(expected);
+  });
+
+  test('knows OpenShift by its ClusterVersion', async () => {
+    const { start, filled, entries } = registering({ groups: ['config.openshift.io'] });
+    start();
+    await filled();
+    expect(conditionOf(entries(mutatingPath)[0], 'not-of-the-platform')).toBeDefined();
+  });
+
+  test('says so when nobody knows by which authority the API server shall verify us', async () => {
+    const { start, log, applies } = registering({ authorities: '' });
+    start();
+    await vi.waitFor(() => expect(log.lines.filter(({ level }) => level === 'error').length).toBeGreaterThanOrEqual(2));
+    expect(log.lines.at(-1)?.message).toContain('does not tell its authorities');
+    expect(applies()).toEqual([]);
+  });
+});
+
+describe('the proof that the API server reaches the Service', () => {
+  test('is not asked for once the namespace is being deleted: its probe would stay behind in the emptied configuration', async () => {
+    let proofs = 0;
+    const { start, filled, put, entries, timesAsked, passTime } = registering({
+      prove: async () => {
+        proofs += 1;
+        return true;
+      },
+    });
+    start();
+    await filled();
+    expect(proofs).toBe(1);
+    put('/api/v1/namespaces/regkeeper', {
+      metadata: { name: 'regkeeper', uid: 'uid-1', deletionTimestamp: '2026-01-01T00:00:00Z' },
+    } as KubeObject);
+    await vi.waitFor(() => expect([...entries(mutatingPath), ...entries(validatingPath)]).toEqual([]));
+    const before = timesAsked();
+    await vi.waitFor(() => {
+      passTime();
+      expect(timesAsked()).toBeGreaterThan(before + 3);
+    });
+    expect(proofs).toBe(1);
+  });
+
+  test('comes before anything is asked that may fail, and is repeated until it succeeds', async () => {
+    const answers = [false, false, true];
+    const seen: number[] = [];
+    const { start, filled, applies } = registering({
+      prove: async ({ webhooks }) => {
+        seen.push(webhooks?.length ?? 0, applies().length);
+        return answers.shift() === true;
+      },
+    });
+    start();
+    await filled();
+    expect(seen).toEqual([0, 0, 0, 0, 0, 0]);
+  });
+
+  test('is tried again soon at first, and less often the longer it fails', async () => {
+    let proofs = 0;
+    const rests: number[] = [];
+    const { start, filled } = registering({
+      prove: async () => {
+        proofs += 1;
+        return proofs > 8;
+      },
+      onSchedule: (milliseconds) => void rests.push(milliseconds),
+    });
+    start();
+    await filled();
+    // 250 is the time between two checks too.
+    expect(rests.filter((each) => [500, 2_000, 4_000].includes(each))).toEqual([500, 2_000, 4_000]);
+  });
+
+  test('is not asked for where requests come in already', async () => {
+    const { start, certificates, entries, filled, put, get } = registering({
+      prove: async () => {
+        throw new Error('asked');
+      },
+    });
+    const [entry] = desiredWebhooks(wishes).mutating;
+    put(mutatingPath, { ...(get(mutatingPath) as Configuration), webhooks: [entry] } as Configuration);
+    start();
+    await filled();
+    expect(entries(validatingPath)).not.toEqual([]);
+    expect(certificates.current().authorities).toBe('authority 1');
+  });
+});
+
+describe('afterwards', () => {
+  test('leaves alone what is as it should be', async () => {
+    const { start, filled, applies, timesAsked, passTime, entries, put, get } = registering();
+    start();
+    await filled();
+    const before = timesAsked();
+    // Defaults of the API server, and an entry of somebody else.
+    const webhooks = [...entries(mutatingPath).map((each) => ({ ...each, objectSelector: {} })), { name: 'a.other.example' }];
+    put(mutatingPath, { ...(get(mutatingPath) as Configuration), webhooks } as Configuration);
+    await vi.waitFor(() => {
+      passTime();
+      expect(timesAsked()).toBeGreaterThan(before + 3);
+    });
+    expect(applies()).toHaveLength(2);
+  });
+
+  test.each<[string, (webhooks: WebhookEntry[]) => WebhookEntry[]]>([
+    ['weakened', ([first, ...rest]) => [{ ...(first as WebhookEntry), failurePolicy: 'Ignore' }, ...rest]],
+    ['taken away', ([, ...rest]) => rest],
+    ['added in its name', (all) => [...all, { name: 'foreign.mutate.regkeeper.io' }]],
+  ])('repairs an entry that was %s', async (_what, change) => {
+    const { start, filled, entries, put, get } = registering();
+    start();
+    await filled();
+    const wanted = entries(mutatingPath);
+    put(mutatingPath, { ...(get(mutatingPath) as Configuration), webhooks: change(wanted) } as Configuration);
+    await vi.waitFor(() => expect(entries(mutatingPath)).toEqual(wanted));
+  });
+
+  test('takes over a field that somebody else holds, and says whose it was', async () => {
+    const { start, filled, refuse, applies, log } = registering();
+    const conflict = 'PATCH: Conflict (409): Apply failed with 1 conflict: conflict with "kubectl-edit": .webhooks[0].failurePolicy';
+    refuse('apply', new ApiError(409, 'Conflict', conflict));
+    start();
+    await filled();
+    expect(applies().map(({ options }) => (options as { force: boolean }).force)).toEqual(expect.arrayContaining([true, false]));
+    expect(log.lines.find(({ level }) => level === 'warn')?.message).toContain('kubectl-edit');
+  });
+
+  test('publishes new authorities in both configurations', async () => {
+    const { start, filled, certificates, entries } = registering();
+    start();
+    await filled();
+    certificates.replace({ ...certificates.current(), authorities: 'authority 1 and 2' });
+    const caBundle = Buffer.from('authority 1 and 2').toString('base64');
+    await vi.waitFor(() => {
+      for (const entry of [...entries(mutatingPath), ...entries(validatingPath)])
+        expect(entry).toMatchObject({ clientConfig: { caBundle } });
+    });
+  });
+
+  test('never makes a deleted configuration anew, and says once what that means', async () => {
+    const { start, filled, remove, get, log, passTime, certificates, entries } = registering();
+    start();
+    await filled();
+    remove(mutatingPath);
+    certificates.replace({ ...certificates.current(), authorities: 'authority 2' });
+    const caBundle = Buffer.from('authority 2').toString('base64');
+    await vi.waitFor(() => {
+      passTime();
+      expect(entries(validatingPath)[0]).toMatchObject({ clientConfig: { caBundle } });
+      expect(log.lines.filter(({ level }) => level === 'warn')).toHaveLength(1);
+    });
+    expect(get(mutatingPath)).toBeUndefined();
+    expect(log.lines.find(({ level }) => level === 'warn')?.message).toContain('there is no MutatingWebhookConfiguration regkeeper');
+  });
+
+  test('fills a configuration again that an administrator brought back', async () => {
+    const { start, filled, remove, put, log } = registering();
+    start();
+    await filled();
+    remove(mutatingPath);
+    await vi.waitFor(() => expect(log.lines.some(({ level }) => level === 'warn')).toBe(true));
+    put(mutatingPath, shipped());
+    await filled();
+  });
+
+  test('writes nothing while it is about to end', async () => {
+    const { start, filled, setReady, put, applies, timesAsked, passTime } = registering();
+    start();
+    await filled();
+    setReady(false);
+    const before = timesAsked();
+    put(mutatingPath, shipped());
+    await vi.waitFor(() => {
+      passTime();
+      expect(timesAsked()).toBeGreaterThan(before + 3);
+    });
+    expect(applies()).toHaveLength(2);
+  });
+
+  test('empties both configurations when its namespace is being deleted: nobody will be there to answer', async () => {
+    const { start, filled, put, entries, log } = registering();
+    start();
+    await filled();
+    put('/api/v1/namespaces/regkeeper', {
+      metadata: { name: 'regkeeper', uid: 'uid-1', deletionTimestamp: '2026-01-01T00:00:00Z' },
+    } as KubeObject);
+    await vi.waitFor(() => expect([...entries(mutatingPath), ...entries(validatingPath)]).toEqual([]));
+    expect(log.lines.some(({ message }) => message.includes('is being deleted'))).toBe(true);
+  });
+
+  test('tries again what failed', async () => {
+    const { start, filled, refuse, log, passTime } = registering();
+    refuse('apply', new ApiError(503, 'Unreachable', 'PATCH: no answer'));
+    start();
+    await vi.waitFor(() => expect(log.lines.some(({ level }) => level === 'error')).toBe(true));
+    passTime();
+    await filled();
+  });
+});
+
+describe('an API that cannot be asked', () => {
+  const away = new ApiError(503, 'ServiceUnavailable', 'GET /apis/apps.openshift.io/v1: ServiceUnavailable (503)');
+  const api = 'apps.openshift.io/v1';
+  const entry = 'deploymentconfigs.apps.openshift.io.validate.regkeeper.io';
+  const pods = 'pods.validate.regkeeper.io';
+  const names = (entries: readonly WebhookEntry[]) => entries.map(({ name }) => name);
+
+  test('keeps no other kind from being registered, and on a fresh install its own kinds have all their doors', async () => {
+    const { start, filled, entries, client, log } = registering({ groups: ['build.openshift.io'] });
+    const served = client.resourcesOf;
+    client.resourcesOf = async (name) => (name === api ? Promise.reject(away) : served(name));
+    start();
+    await filled();
+    expect(names(entries(validatingPath))).toEqual(
+      expect.arrayContaining([pods, entry, 'builds.build.openshift.io.validate.regkeeper.io']),
+    );
+    expect(names(entries(validatingPath))).not.toContain('imagestreams.image.openshift.io.validate.regkeeper.io');
+    const doors = kindsWithImages.find(({ kind }) => kind === 'DeploymentConfig')?.doors.length;
+    expect(entries(validatingPath).find(({ name }) => name === entry)?.rules).toHaveLength(doors ?? 0);
+    expect(log.lines.filter(({ message }) => message.startsWith(`${api} cannot be asked what it serves`))).toHaveLength(1);
+    expect(conditionOf(entries(mutatingPath)[0], 'not-of-the-platform')).toBeUndefined();
+  });
+
+  test('keeps nothing from being repaired, nor a new CA from being published', async () => {
+    const { start, filled, entries, put, get, client, certificates } = registering({
+      groups: ['apps.openshift.io', 'config.openshift.io'],
+    });
+    start();
+    await filled();
+    const wanted = entries(validatingPath);
+    client.resourcesOf = async () => Promise.reject(away);
+    put(validatingPath, { ...(get(validatingPath) as Configuration), webhooks: [] } as Configuration);
+    await vi.waitFor(() => expect(entries(validatingPath)).toEqual(wanted));
+    certificates.replace({ ...certificates.current(), authorities: 'authority 1 and 2' });
+    const caBundle = Buffer.from('authority 1 and 2').toString('base64');
+    await vi.waitFor(() => {
+      for (const each of entries(validatingPath)) expect(each).toMatchObject({ clientConfig: { caBundle } });
+    });
+    expect(names(entries(validatingPath))).toEqual(names(wanted));
+  });
+
+  test.each([
+    ['its entries', ['apps.openshift.io', 'config.openshift.io'], [entry]],
+    ['no entry where it was not served', ['config.openshift.io'], [entry]],
+  ])('after a restart: %s, and what the live entries say of OpenShift', async (_what, groups, registered) => {
+    const before = registering({ groups });
+    const first = before.start();
+    await before.filled();
+    await first.close();
+    const { client, entries, put, get } = before;
+    client.resourcesOf = async () => Promise.reject(away);
+    put(mutatingPath, { ...(get(mutatingPath) as Configuration), webhooks: entries(mutatingPath).slice(1) } as Configuration);
+    before.start();
+    await vi.waitFor(() => expect(names(entries(mutatingPath))).toContain('pods.mutate.regkeeper.io'));
+    expect(names(entries(validatingPath))).toEqual(expect.arrayContaining(groups.length > 1 ? registered : []));
+    expect(conditionOf(entries(mutatingPath)[0], 'not-of-the-platform')).toBeDefined();
+  });
+});
+
+describe('what a repair can do without', () => {
+  test('is another proof, where the configuration has been in service', async () => {
+    let proofs = 0;
+    const { start, filled, entries, put, get } = registering({
+      prove: async () => {
+        proofs += 1;
+        return true;
+      },
+    });
+    start();
+    await filled();
+    for (const path of [mutatingPath, validatingPath]) put(path, { ...(get(path) as Configuration), webhooks: [] } as Configuration);
+    await filled();
+    expect(proofs).toBe(1);
+    expect(entries(validatingPath).length).toBeGreaterThan(0);
+  });
+
+  test('is the Secret: where it cannot be read, the CAs that are registered stay, and the rest is repaired', async () => {
+    const { start, filled, entries, put, get, certificates, log } = registering({ authorities: 'authority 1' });
+    start();
+    await filled();
+    Object.assign(certificates, { refresh: () => Promise.reject(new Error('the Secret cannot be read')) });
+    certificates.replace({ ...certificates.current(), authorities: 'authority 2' });
+    const wanted = entries(validatingPath);
+    put(validatingPath, { ...(get(validatingPath) as Configuration), webhooks: wanted.slice(1) } as Configuration);
+    await vi.waitFor(() => expect(entries(validatingPath)).toHaveLength(wanted.length));
+    expect(new Set(entries(validatingPath).map(bundleOf))).toEqual(new Set(['authority 1']));
+    expect(log.lines.filter(({ message }) => message.includes('the CAs that are registered stay'))).toHaveLength(1);
+  });
+
+  test('is the other configuration: what of one cannot be written keeps nothing of the other', async () => {
+    const { start, filled, entries, put, get, client } = registering();
+    start();
+    await filled();
+    const wanted = entries(validatingPath);
+    const apply = client.patchApply;
+    client.patchApply = ((path: string, ...rest: [unknown, never]) =>
+      path === mutatingPath ? new Promise(() => undefined) : apply(path, ...rest)) as typeof apply;
+    for (const path of [mutatingPath, validatingPath]) put(path, { ...(get(path) as Configuration), webhooks: [] } as Configuration);
+    await vi.waitFor(() => expect(entries(validatingPath)).toEqual(wanted));
+  });
+
+  test('is the namespace, where it cannot be read but has been seen', async () => {
+    const { start, filled, entries, put, get, refuse, log } = registering();
+    start();
+    await filled();
+    const wanted = entries(validatingPath);
+    refuse('get', new ApiError(503, 'Unreachable', 'GET: no answer'));
+    put(validatingPath, { ...(get(validatingPath) as Configuration), webhooks: [] } as Configuration);
+    await vi.waitFor(() => expect(entries(validatingPath)).toEqual(wanted));
+    expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+});
+
+describe('a replica that does not lead', () => {
+  /** As long as it takes to see that nothing more is going to happen. */
+  const looked = ({ timesAsked, passTime }: ReturnType<typeof registering>) => {
+    const before = timesAsked();
+    return vi.waitFor(() => {
+      passTime();
+      expect(timesAsked()).toBeGreaterThan(before + 3);
+    });
+  };
+
+  test('writes nothing and proves nothing until it leads, and nothing again when it leads no more', async () => {
+    const leadership = leadershipByHand();
+    let proved = 0;
+    const prove = async () => {
+      proved += 1;
+      return true;
+    };
+    const registered = registering({ leadership, prove });
+    const { start, filled, applies, put } = registered;
+    start();
+    await looked(registered);
+    expect([applies().length, proved]).toEqual([0, 0]);
+    leadership.become(true);
+    await filled();
+    expect(applies()).toHaveLength(2);
+    leadership.become(false);
+    put(mutatingPath, shipped());
+    await looked(registered);
+    expect(applies()).toHaveLength(2);
+  });
+
+  test('does not write what it was about to write when it led', async () => {
+    const leadership = leadershipByHand(true);
+    const registered = registering({ leadership });
+    const { start, applies, certificates } = registered;
+    let refreshed = 0;
+    Object.assign(certificates, {
+      refresh: async () => {
+        refreshed += 1;
+        leadership.become(false);
+      },
+    });
+    start();
+    await vi.waitFor(() => expect(refreshed).toBeGreaterThan(0));
+    await looked(registered);
+    expect(applies()).toEqual([]);
+  });
+
+  test('publishes an authority that is not published', async () => {
+    const leadership = leadershipByHand(true);
+    const { start, filled, applies, certificates, entries } = registering({ leadership });
+    start();
+    await filled();
+    leadership.become(false);
+    certificates.replace({ ...certificates.current(), authorities: 'authority 2' });
+    const caBundle = Buffer.from('authority 2').toString('base64');
+    await vi.waitFor(() => expect(entries(validatingPath)[0]).toMatchObject({ clientConfig: { caBundle } }));
+    expect(applies()).toHaveLength(4);
+  });
+
+  test('still says that a configuration is gone, and empties both when its namespace is being deleted', async () => {
+    const leadership = leadershipByHand(true);
+    const { start, filled, put, remove, entries, log } = registering({ leadership });
+    start();
+    await filled();
+    leadership.become(false);
+    remove(mutatingPath);
+    await vi.waitFor(() =>
+      expect(log.lines.some(({ message }) => message.includes('there is no MutatingWebhookConfiguration'))).toBe(true),
+    );
+    put('/api/v1/namespaces/regkeeper', {
+      metadata: { name: 'regkeeper', uid: 'uid-1', deletionTimestamp: '2026-01-01T00:00:00Z' },
+    } as KubeObject);
+    await vi.waitFor(() => expect(entries(validatingPath)).toEqual([]));
+  });
+});
+
+describe('authorities that another replica may need', () => {
+  const [old, coming, foreign] = ['old', 'coming', 'foreign'].map((commonName) => sampleAuthority({ commonName }).certificate) as [
+    string,
+    string,
+    string,
+  ];
+  const bundles = (entries: readonly WebhookEntry[]) => new Set(entries.map(bundleOf));
+
+  test.each([
+    ['who begins to lead', true],
+    ['who does not lead, and is not known by its own', false],
+  ])('are not taken away by %s', async (_who, leads) => {
+    const leadership = leadershipByHand(true);
+    const { start, filled, entries, certificates } = registering({ leadership, authorities: old });
+    start();
+    await filled();
+    leadership.become(false);
+    certificates.replace({ ...certificates.current(), authorities: coming });
+    leadership.become(leads);
+    for (const path of [mutatingPath, validatingPath])
+      await vi.waitFor(() => expect(bundles(entries(path))).toEqual(new Set([coming + old])));
+  });
+
+  test('are taken away after ten minutes', async () => {
+    const { start, filled, entries, certificates, passTime } = registering({ authorities: old });
+    start();
+    await filled();
+    certificates.replace({ ...certificates.current(), authorities: coming });
+    await vi.waitFor(() => expect(bundles(entries(validatingPath))).toEqual(new Set([coming + old])));
+    passTime();
+    for (const path of [mutatingPath, validatingPath]) await vi.waitFor(() => expect(bundles(entries(path))).toEqual(new Set([coming])));
+  });
+
+  test('are not those that another hand has put in: these are put back', async () => {
+    const { start, filled, entries, put, get } = registering({ authorities: old });
+    start();
+    await filled();
+    const caBundle = Buffer.from(old + foreign).toString('base64');
+    const webhooks = entries(mutatingPath).map((entry) => ({ ...entry, clientConfig: { ...(entry.clientConfig as object), caBundle } }));
+    const { metadata } = get(mutatingPath) as Configuration;
+    put(mutatingPath, { metadata: { ...metadata, managedFields: [] }, webhooks } as Configuration);
+    await vi.waitFor(() => expect(bundles(entries(mutatingPath))).toEqual(new Set([old])));
+  });
+});
+
+test('a namespace that is not there is told once, and a configuration that goes while it is written is no failure', async () => {
+  const { start, filled, remove, log, before, certificates, passTime, timesAsked } = registering();
+  start();
+  await filled();
+  before('apply', () => remove(mutatingPath));
+  certificates.replace({ ...certificates.current(), authorities: 'authority 2' });
+  await vi.waitFor(() => expect(log.lines.some(({ message }) => message.includes('there is no MutatingWebhookConfiguration'))).toBe(true));
+  remove('/api/v1/namespaces/regkeeper');
+  const asked = timesAsked();
+  await vi.waitFor(() => {
+    passTime();
+    expect(timesAsked()).toBeGreaterThan(asked + 3);
+  });
+  expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);
+  expect(log.lines.filter(({ message }) => message.includes('there is no namespace regkeeper'))).toHaveLength(1);
+});

@@ -1,0 +1,180 @@
+import { describe, expect, test } from 'vitest';
+import { keepSnapshot, readSnapshot, snapshotName } from '../../../../src/cluster/rules/rule-snapshot.ts';
+import { type ApiClient, ApiError, type Log } from '../../../../src/kube/api-client.ts';
+import { configMapBundle } from '../../../../src/rules/language/config-map.ts';
+import { handSchedule } from '../../kube/memory-api.ts';
+
+type ConfigMap = { metadata: object; data?: Record<string, string> | null };
+
+/** The one ConfigMap that the snapshot is; `answer` may refuse a write, `lost` may lose the answer to one that took place. */
+function apiWith(initial: ConfigMap | undefined, answer = async () => {}, lost = async () => {}) {
+  let stored = initial;
+  const writes: ConfigMap[] = [];
+  const errors: string[] = [];
+  const news: string[] = [];
+  const timers = handSchedule();
+  const scheduled = new Set<object>();
+  const client = {
+    async get() {
+      if (!stored) throw new ApiError(404, 'NotFound', 'not found');
+      return stored;
+    },
+    async patchApply(_path: string, body: ConfigMap) {
+      await answer();
+      stored = body;
+      writes.push(body);
+      await lost();
+    },
+  } as unknown as ApiClient;
+  const ignore = () => undefined;
+  const log: Log = {
+    debug: ignore,
+    info: (_fields, message) => news.push(message),
+    warn: ignore,
+    error: (_fields, message) => errors.push(message),
+  };
+  const schedule = (work: () => void, milliseconds: number) => {
+    const timer = {};
+    scheduled.add(timer);
+    const cancel = timers.schedule(() => {
+      scheduled.delete(timer);
+      work();
+    }, milliseconds);
+    return () => {
+      scheduled.delete(timer);
+      cancel();
+    };
+  };
+  return { place: { client, namespace: 'regkeeper', log, schedule }, writes, errors, news, timers, scheduled };
+}
+
+const textsOf = (writes: readonly ConfigMap[]) =>
+  writes.flatMap(({ data }) =>
+    Object.values(data ?? {}).map((text) => (JSON.parse(text) as { data: Record<string, string> }).data['a.yaml']),
+  );
+
+const bundle = (name: string, data: Record<string, string>) =>
+  configMapBundle({ metadata: { name, namespace: 'regkeeper', resourceVersion: '7' }, data });
+
+describe('the snapshot of the rules', () => {
+  test('gives back what was saved: ConfigMap, version, keys and texts', async () => {
+    const { place, writes } = apiWith(undefined);
+    const bundles = [bundle('rules', { 'a.yaml': 'rules: []', 'b.yaml': 'mode: warn' }), bundle('more.of.them', { 'c.json': '{}' })];
+    keepSnapshot(place).save(bundles);
+    await expect.poll(() => writes).toHaveLength(1);
+    expect(await readSnapshot(place)).toEqual(bundles);
+  });
+
+  test('there is none at the first start', async () => {
+    expect(await readSnapshot(apiWith(undefined).place)).toEqual([]);
+    expect(await readSnapshot(apiWith({ metadata: { name: snapshotName } }).place)).toEqual([]);
+    expect(await readSnapshot(apiWith({ metadata: { name: snapshotName }, data: null }).place)).toEqual([]);
+  });
+
+  test('what somebody damaged is left out, and told', async () => {
+    const { place, errors } = apiWith({ metadata: {}, data: { 'a.json': 'no JSON', 'b.json': '{"data": {"x.yaml": 1}}' } });
+    expect(await readSnapshot(place)).toEqual([]);
+    expect(errors).toEqual([expect.stringContaining('key a.json'), expect.stringContaining('key b.json')]);
+  });
+
+  test('is not written again when nothing changed', async () => {
+    const { place, writes } = apiWith(undefined);
+    const snapshot = keepSnapshot(place);
+    snapshot.save([bundle('rules', { 'a.yaml': 'rules: []' })]);
+    await expect.poll(() => writes).toHaveLength(1);
+    snapshot.save([bundle('rules', { 'a.yaml': 'rules: []' })]);
+    snapshot.save([bundle('rules', { 'a.yaml': 'mode: warn' })]);
+    await expect.poll(() => writes).toHaveLength(2);
+  });
+
+  test('a write that fails is tried again until it can be done; the failure and the recovery are told once', async () => {
+    let failures = 7;
+    const { place, writes, errors, news, timers } = apiWith(undefined, async () => {
+      if (failures-- > 0) throw new ApiError(503, 'ServiceUnavailable', 'as scripted');
+    });
+    keepSnapshot(place).save([bundle('rules', { 'a.yaml': 'rules: []' })]);
+    await expect.poll(timers.passing(() => writes.length)).toBe(1);
+    await expect.poll(() => news).toEqual([expect.stringContaining('is written again')]);
+    expect(errors).toEqual([expect.stringContaining('could not be written: as scripted')]);
+    expect(textsOf(writes)).toEqual(['rules: []']);
+  });
+
+  test('another reason for the failure is told too', async () => {
+    const reasons: [status: number, reason: string][] = [
+      [503, 'ServiceUnavailable'],
+      [403, 'Forbidden'],
+      [403, 'Forbidden'],
+    ];
+    const { place, writes, errors, timers } = apiWith(undefined, async () => {
+      const [status, reason] = reasons.shift() ?? [];
+      if (status !== undefined && reason !== undefined) throw new ApiError(status, reason, reason);
+    });
+    keepSnapshot(place).save([bundle('rules', { 'a.yaml': 'rules: []' })]);
+    await expect.poll(timers.passing(() => writes.length)).toBe(1);
+    expect(errors).toEqual([expect.stringContaining('ServiceUnavailable'), expect.stringContaining('Forbidden')]);
+  });
+
+  test('a change is written at once, though the one before waits to be tried again, and that one is not written any more', async () => {
+    let failing = true;
+    const { place, writes, errors } = apiWith(undefined, async () => {
+      if (failing) throw new ApiError(429, 'TooManyRequests', 'as scripted');
+    });
+    const timers = handSchedule(0);
+    const snapshot = keepSnapshot({ ...place, schedule: timers.schedule });
+    snapshot.save([bundle('rules', { 'a.yaml': 'older' })]);
+    await expect.poll(() => errors).toHaveLength(1);
+    failing = false;
+    snapshot.save([bundle('rules', { 'a.yaml': 'newer' })]);
+    await expect.poll(() => writes).toHaveLength(1);
+    await expect.poll(timers.passing(() => textsOf(writes))).toEqual(['newer']);
+  });
+
+  test('of the changes during a write the latest alone is written', async () => {
+    const { place, writes, timers } = apiWith(undefined, () => writing.promise);
+    const writing = Promise.withResolvers<void>();
+    const snapshot = keepSnapshot(place);
+    for (const text of ['one', 'two', 'three']) snapshot.save([bundle('rules', { 'a.yaml': text })]);
+    writing.resolve();
+    await expect.poll(timers.passing(() => textsOf(writes))).toEqual(['one', 'three']);
+  });
+
+  test('what may have arrived although its answer was lost is overwritten, also by what was there before', async () => {
+    let losing = false;
+    const { place, writes, errors, timers } = apiWith(
+      undefined,
+      async () => {
+        if (losing && writes.length > 1) throw new ApiError(0, 'Unreachable', 'as scripted');
+      },
+      async () => {
+        if (losing) throw new ApiError(0, 'Timeout', 'as scripted');
+      },
+    );
+    const snapshot = keepSnapshot(place);
+    snapshot.save([bundle('rules', { 'a.yaml': 'one' })]);
+    await expect.poll(() => writes).toHaveLength(1);
+    losing = true;
+    snapshot.save([bundle('rules', { 'a.yaml': 'two' })]);
+    await expect.poll(() => errors).not.toEqual([]);
+    snapshot.save([bundle('rules', { 'a.yaml': 'one' })]);
+    losing = false;
+    await expect.poll(timers.passing(() => textsOf(writes))).toEqual(['one', 'two', 'one']);
+  });
+
+  test('closed, it tries nothing any more and leaves no timer, before a write, after one and after a failure', async () => {
+    let failing = true;
+    const { place, writes, errors, timers, scheduled } = apiWith(undefined, async () => {
+      if (failing) throw new ApiError(503, 'ServiceUnavailable', 'as scripted');
+    });
+    keepSnapshot(place).close();
+    expect(scheduled.size).toBe(0);
+    const snapshot = keepSnapshot(place);
+    snapshot.save([bundle('rules', { 'a.yaml': 'one' })]);
+    await expect.poll(() => errors).toHaveLength(1);
+    snapshot.close();
+    failing = false;
+    expect(scheduled.size).toBe(0);
+    snapshot.save([bundle('rules', { 'a.yaml': 'two' })]);
+    await expect.poll(timers.passing(() => scheduled.size)).toBe(0);
+    expect(writes).toEqual([]);
+  });
+});

@@ -1,0 +1,106 @@
+import { expect, onTestFinished, test } from 'vitest';
+import { watchClusterRules } from '../../../../src/cluster/rules/rule-source.ts';
+import { ApiError, type KubeObject } from '../../../../src/kube/api-client.ts';
+import type { RuleIntake } from '../../../../src/loading/rule-loader.ts';
+import type { Bundle } from '../../../../src/rules/store/rule-store.ts';
+import { memoryApi } from '../../kube/memory-api.ts';
+import { recordingLog } from '../../kube/scripted-api.ts';
+
+const ownPath = (name: string) => `/api/v1/namespaces/regkeeper/configmaps/${name}`;
+/** As a list of all namespaces has them; the API in memory keeps it apart. */
+const anyPath = (name: string) => `/api/v1/configmaps/${name}`;
+const configMap = (name: string, namespace: string, created = '2026-01-01T00:00:00Z'): KubeObject & { data: Record<string, string> } => ({
+  metadata: { name, namespace, creationTimestamp: created },
+  data: { 'rules.yaml': 'rules: []' },
+});
+
+function watching(
+  objects: Record<string, KubeObject>,
+  namespaceRules: boolean,
+  prepare: (api: ReturnType<typeof memoryApi>) => void = () => {},
+) {
+  const api = memoryApi(objects);
+  prepare(api);
+  const calls: [what: string, ids: readonly string[]][] = [];
+  const intake: Pick<RuleIntake, 'open' | 'offer' | 'withdraw'> = {
+    open: async (bundles) => void calls.push(['open', bundles.map(({ id }) => id)]),
+    offer: async ({ id }) => void calls.push(['offer', [id]]),
+    withdraw: async (id) => void calls.push(['withdraw', [id]]),
+  };
+  const log = recordingLog();
+  const source = watchClusterRules({ client: api.client, namespace: 'regkeeper', namespaceRules, intake, lastGood: [], log });
+  onTestFinished(() => source.close());
+  return { api, calls };
+}
+
+test('the older of two comes first, then each change as it comes', async () => {
+  const { api, calls } = watching(
+    { [ownPath('b')]: configMap('b', 'regkeeper', '2026-01-02T00:00:00Z'), [ownPath('c')]: configMap('c', 'regkeeper') },
+    false,
+  );
+  await expect.poll(() => calls).toEqual([['open', ['ConfigMap regkeeper/c', 'ConfigMap regkeeper/b']]]);
+  api.put(ownPath('b'), configMap('b', 'regkeeper'));
+  api.remove(ownPath('c'));
+  await expect
+    .poll(() => calls.slice(1))
+    .toEqual([
+      ['offer', ['ConfigMap regkeeper/b']],
+      ['withdraw', ['ConfigMap regkeeper/c']],
+    ]);
+});
+
+test('the book is opened when the rules of namespaces are listed too, once, with all that is there then', async () => {
+  const { api, calls } = watching(
+    { [ownPath('b')]: configMap('b', 'regkeeper'), [anyPath('own')]: configMap('own', 'team-a') },
+    true,
+    (prepared) => {
+      prepared.refuse('list', new ApiError(403, 'Forbidden', 'not yet'));
+      prepared.before('list', () => prepared.put(ownPath('later'), configMap('later', 'regkeeper')));
+    },
+  );
+  await expect
+    .poll(() => calls, { timeout: 5_000 })
+    .toEqual([['open', expect.arrayContaining(['ConfigMap regkeeper/b', 'ConfigMap regkeeper/later', 'namespace rules team-a/own'])]]);
+  api.put(anyPath('own'), configMap('own', 'team-a'));
+  await expect.poll(() => calls.slice(1)).toEqual([['offer', ['namespace rules team-a/own']]]);
+});
+
+test('a ConfigMap with nothing in it is one without rules, at the start and later, in any spelling', async () => {
+  const empty = (name: string) => ({ ...configMap(name, 'regkeeper'), data: null, binaryData: null }) as unknown as KubeObject;
+  const { api, calls } = watching({ [ownPath('a')]: empty('a') }, false);
+  await expect.poll(() => calls).toEqual([['open', ['ConfigMap regkeeper/a']]]);
+  api.put(ownPath('b'), empty('b'));
+  await expect.poll(() => calls.slice(1)).toEqual([['offer', ['ConfigMap regkeeper/b']]]);
+});
+
+test("what waits for a namespace's turn holds no text: the newest version is asked for, and none where it is gone", async () => {
+  const api = memoryApi({ [anyPath('own')]: configMap('own', 'team-a') });
+  const bundles: Bundle[] = [];
+  const intake: Pick<RuleIntake, 'open' | 'offer' | 'withdraw'> = {
+    open: async (all) => void bundles.push(...all),
+    offer: async () => undefined,
+    withdraw: async () => undefined,
+  };
+  const source = watchClusterRules({
+    client: api.client,
+    namespace: 'regkeeper',
+    namespaceRules: true,
+    intake,
+    lastGood: [],
+    log: recordingLog(),
+  });
+  onTestFinished(() => source.close());
+  await expect.poll(() => bundles.length).toBe(1);
+  const texts = () => bundles[0]?.again?.()?.documents.map(({ text }) => text);
+  expect(texts()).toEqual(['rules: []']);
+  api.put(anyPath('own'), { ...configMap('own', 'team-a'), data: { 'rules.yaml': '# newer' } } as KubeObject);
+  await expect.poll(texts).toEqual(['# newer']);
+  api.remove(anyPath('own'));
+  await expect.poll(texts).toBeUndefined();
+});
+
+test('without the setting nobody asks for ConfigMaps of other namespaces', async () => {
+  const { api, calls } = watching({ [anyPath('own')]: configMap('own', 'team-a') }, false);
+  await expect.poll(() => calls).toEqual([['open', []]]);
+  expect(api.calls.map(({ path }) => path)).toEqual(['/api/v1/namespaces/regkeeper/configmaps']);
+});

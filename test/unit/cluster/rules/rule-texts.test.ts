@@ -1,0 +1,167 @@
+import { expect, onTestFinished, test } from 'vitest';
+import { watchClusterRules } from '../../../../src/cluster/rules/rule-source.ts';
+import { type ConfigMap, createRuleTexts, keepRules } from '../../../../src/cluster/rules/rule-texts.ts';
+import type { KubeObject } from '../../../../src/kube/api-client.ts';
+import type { RuleIntake } from '../../../../src/loading/rule-loader.ts';
+import { configMapBundle } from '../../../../src/rules/language/config-map.ts';
+import { namespaceQuota } from '../../../../src/rules/store/namespace-quota.ts';
+import { type Bundle, createRuleBook } from '../../../../src/rules/store/rule-store.ts';
+import { memoryApi } from '../../kube/memory-api.ts';
+import { recordingLog } from '../../kube/scripted-api.ts';
+import { sha256 } from '../../rules/documents.ts';
+
+const quota = namespaceQuota.characters;
+
+function configMap(name: string, lengths: readonly number[], namespace = 'team-a'): ConfigMap {
+  const data = Object.fromEntries(lengths.map((length, index) => [`k${index}.yaml`, '#'.repeat(length)]));
+  return { metadata: { name, namespace, uid: `uid-${name}`, resourceVersion: '1', annotations: { note: 'x' } }, data };
+}
+
+test('of a ConfigMap the documents are kept, and no notes, annotations or binary data', () => {
+  const full = {
+    ...configMap('own', [3]),
+    data: { 'k0.yaml': '###', note: 'to whom it may concern' },
+    binaryData: { 'b.yaml': 'AAAA', logo: 'AAAA' },
+  };
+  expect(keepRules('namespace')(full)).toEqual({
+    metadata: { name: 'own', namespace: 'team-a', uid: 'uid-own', resourceVersion: '1' },
+    data: { 'k0.yaml': '###' },
+    binaryData: { 'b.yaml': '' },
+  });
+});
+
+test.each([
+  ['too many characters', [quota + 1], { documents: 1, characters: quota + 1 }],
+  ['too many documents', Array.from({ length: 21 }, () => 1), { documents: 21, characters: 21 }],
+])('of a ConfigMap with %s only the size is kept, and a few keys to name it by', (_name, lengths, unheld) => {
+  const kept = keepRules('namespace')(configMap('own', lengths));
+  expect(kept.unheld).toEqual(unheld);
+  expect(Object.values(kept.data ?? {}).join('')).toBe('');
+  expect(Object.keys(kept.data ?? {}).length).toBeLessThanOrEqual(namespaceQuota.documents);
+});
+
+test("the cluster's own rules have no quota", () => {
+  expect(keepRules('cluster')(configMap('own', [3 * quota])).unheld).toBeUndefined();
+});
+
+test('a bundle without its texts is refused, also where there would be room', () => {
+  const book = createRuleBook(sha256);
+  const bundle = configMapBundle({ ...configMap('own', [0]), unheld: { documents: 1, characters: 10 } }, 'namespace');
+  const [result] = book.refuseUnread(bundle)?.results ?? [];
+  expect(result).toMatchObject({ ok: false, problems: [{ code: 'namespace-quota' }] });
+});
+
+test('of a namespace the texts of two quotas are held, of another one its own', () => {
+  const store = createRuleTexts(() => undefined).create();
+  for (let index = 0; index < 100; index += 1) store.set(`team-a/${index}`, configMap(`${index}`, [quota / 2]));
+  store.set('team-b/own', configMap('own', [quota], 'team-b'));
+  const held = [...store.values()].filter(({ unheld }) => !unheld);
+  expect(store.size).toBe(101);
+  expect(held.filter(({ metadata }) => metadata.namespace === 'team-a')).toHaveLength(4);
+  expect(store.get('team-b/own')?.unheld).toBeUndefined();
+});
+
+test('all namespaces together have a limit too', () => {
+  const store = createRuleTexts(() => undefined, 3 * quota).create();
+  for (let index = 0; index < 10; index += 1) store.set(`team-${index}/own`, configMap('own', [quota], `team-${index}`));
+  expect([...store.values()].filter(({ unheld }) => !unheld)).toHaveLength(3);
+});
+
+test('a ConfigMap that was left out for lack of room in all namespaces fits when another namespace deletes one', () => {
+  const texts = createRuleTexts(() => undefined, quota);
+  const store = texts.create();
+  texts.adopt(store);
+  store.set('team-a/own', configMap('own', [quota]));
+  store.set('team-b/own', configMap('own', [quota], 'team-b'));
+  expect(store.get('team-b/own')?.unheld).toBeDefined();
+  store.delete('team-a/own');
+  expect(texts.hasRoomAgain()).toBe(true);
+});
+
+test('a list that replaces another one shares the texts that have not changed', () => {
+  const texts = createRuleTexts(() => undefined);
+  const before = texts.create();
+  for (const name of ['same', 'changed']) before.set(`team-a/${name}`, configMap(name, [10]));
+  texts.adopt(before);
+  const next = texts.create();
+  next.set('team-a/same', configMap('same', [10]));
+  const changed = configMap('changed', [20]);
+  next.set('team-a/changed', { ...changed, metadata: { ...changed.metadata, resourceVersion: '2' } });
+  expect(next.get('team-a/same')).toBe(before.get('team-a/same'));
+  expect(next.get('team-a/changed')?.data).toEqual(changed.data);
+});
+
+test('of a namespace 200 ConfigMaps are kept', () => {
+  const store = createRuleTexts(() => undefined).create();
+  for (let index = 0; index < 1_000; index += 1) store.set(`team-a/${index}`, configMap(`${index}`, [1]));
+  store.set('team-b/own', configMap('own', [1], 'team-b'));
+  expect(store.size).toBe(201);
+  expect(store.get('team-b/own')?.unheld).toBeUndefined();
+});
+
+test('a ConfigMap with its text is kept when a new list has many others before it', () => {
+  const texts = createRuleTexts(() => undefined);
+  const before = texts.create();
+  before.set('team-a/own', configMap('own', [1]));
+  texts.adopt(before);
+  const next = texts.create();
+  for (let index = 0; index < 300; index += 1) next.set(`team-a/${index}`, keepRules('namespace')(configMap(`${index}`, [quota + 1])));
+  next.set('team-a/own', configMap('own', [1]));
+  expect(next.get('team-a/own')?.unheld).toBeUndefined();
+  expect(next.has('team-a/own')).toBe(true);
+  expect(next.size).toBe(201);
+});
+
+test('a namespace with more ConfigMaps than are kept is read again when it has half as many', () => {
+  const texts = createRuleTexts(() => undefined);
+  const store = texts.create();
+  texts.adopt(store);
+  const tooLong = (index: number) => keepRules('namespace')(configMap(`${index}`, [quota + 1]));
+  for (let index = 0; index < 201; index += 1) store.set(`team-a/${index}`, tooLong(index));
+  for (let index = 0; index < 99; index += 1) store.delete(`team-a/${index}`);
+  expect(texts.hasRoomAgain()).toBe(false);
+  store.delete('team-a/99');
+  expect(texts.hasRoomAgain()).toBe(true);
+});
+
+test('a version that is shorter takes less, and one that is deleted nothing', () => {
+  const texts = createRuleTexts(() => undefined);
+  const store = texts.create();
+  texts.adopt(store);
+  for (const name of ['a', 'b']) store.set(`team-a/${name}`, configMap(name, [quota]));
+  store.set('team-a/c', configMap('c', [quota]));
+  expect(store.get('team-a/c')?.unheld).toBeDefined();
+  expect(texts.hasRoomAgain()).toBe(false);
+  store.set('team-a/a', configMap('a', [quota / 2]));
+  expect(texts.hasRoomAgain()).toBe(false);
+  store.delete('team-a/b');
+  expect(texts.hasRoomAgain()).toBe(true);
+});
+
+test('a ConfigMap that was left out is read again once there is room', async () => {
+  const path = (name: string) => `/api/v1/configmaps/${name}`;
+  const names = ['a', 'b', 'c'];
+  const api = memoryApi(Object.fromEntries(names.map((name) => [path(name), configMap(name, [quota]) as KubeObject])));
+  const offered: Bundle[] = [];
+  const intake: Pick<RuleIntake, 'open' | 'offer' | 'withdraw'> = {
+    open: async (bundles) => void offered.push(...bundles),
+    offer: async (bundle) => void offered.push(bundle),
+    withdraw: async () => undefined,
+  };
+  const due: (() => void)[] = [];
+  const schedule = (work: () => void) => {
+    due.push(work);
+    return () => due.splice(due.indexOf(work), 1);
+  };
+  const options = { client: api.client, namespace: 'regkeeper', namespaceRules: true, intake, lastGood: [], log: recordingLog(), schedule };
+  const source = watchClusterRules(options);
+  onTestFinished(() => source.close());
+  await expect.poll(() => offered.map(({ unheld }) => unheld !== undefined)).toEqual([false, false, true]);
+  api.remove(path('a'));
+  await expect
+    .poll(() => {
+      for (const work of [...due]) work();
+      return offered.slice(3).map(({ id, unheld }) => [id, unheld]);
+    })
+    .toEqual([['namespace rules team-a/c', undefined]]);
+});

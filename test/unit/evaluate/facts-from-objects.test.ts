@@ -1,0 +1,20 @@
+import { expect, test } from 'vitest';
+import { givenFacts } from '../../../src/evaluate/facts-from-objects.ts';
+import type { Manifest } from '../../../src/yaml/parse-manifests.ts';
+
+function secretOf(type: string | undefined): Manifest {
+  const object = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'corp', namespace: 'shop' }, ...(type !== undefined && { type }) };
+  return { apiVersion: 'v1', kind: 'Secret', object } as unknown as Manifest;
+}
+
+test.each([
+  ['kubernetes.io/dockerconfigjson', 'present'],
+  ['kubernetes.io/dockercfg', 'present'],
+  ['kubernetes.io/dockerconfigjson ', 'wrong-type'],
+  ['kubernetes.io/basic-auth', 'wrong-type'],
+  ['Opaque', 'wrong-type'],
+  [undefined, 'wrong-type'],
+])('a secret of type %j is %s', (type, expected) => {
+  const facts = givenFacts([secretOf(type)], { namespace: 'default', complete: true, now: 0 });
+  expect(facts.secret('shop', 'corp')).toBe(expected);
+});

@@ -1,0 +1,450 @@
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { type ApiClient, ApiError, connectApi, type KubeObject, splitLines, type WatchEvent } from '../../../src/kube/api-client.ts';
+import {
+  type Answer,
+  bookmark,
+  configMap,
+  errorEvent,
+  json,
+  line,
+  listing,
+  type Received,
+  refusing,
+  scriptedApi,
+  watched,
+  watching,
+} from './scripted-api.ts';
+
+const path = '/api/v1/namespaces/regkeeper/configmaps';
+
+async function connected(script: Answer[], user?: object) {
+  const api = await scriptedApi(script);
+  const client = connectApi(api.kubeConfig(user));
+  onTestFinished(() => client.close());
+  return { ...api, client };
+}
+
+describe('requests', () => {
+  const rows: [string, (client: ApiClient) => Promise<unknown>, object][] = [
+    ['get', (client) => client.get(path, { a: 1, none: undefined }), { method: 'GET', path, query: { a: '1' }, body: '' }],
+    ['create', (client) => client.create(path, { x: 'ü' }), { method: 'POST', path, body: '{"x":"ü"}' }],
+    [
+      'replace',
+      (client) => client.replace(path, { x: 1 }, { dryRun: 'All' }),
+      { method: 'PUT', query: { dryRun: 'All' }, body: '{"x":1}' },
+    ],
+    ['delete', (client) => client.delete(path), { method: 'DELETE', path, body: '' }],
+    [
+      'patchApply',
+      (client) => client.patchApply(path, { x: 1 }, { fieldManager: 'regkeeper', force: true }),
+      {
+        method: 'PATCH',
+        query: { fieldManager: 'regkeeper', force: 'true' },
+        headers: expect.objectContaining({ 'content-type': 'application/apply-patch+yaml' }),
+      },
+    ],
+  ];
+  test.each(rows)('%s is sent as the API server expects it', async (_name, call, expected) => {
+    const { client, received } = await connected([json({ kind: 'Answer' })]);
+    await call(client);
+    expect(received).toEqual([expect.objectContaining(expected)]);
+  });
+
+  test('an empty answer is undefined', async () => {
+    const { client } = await connected([(response) => response.writeHead(204).end()]);
+    expect(await client.get(path)).toBeUndefined();
+  });
+
+  test('a server with a path in front keeps it', async () => {
+    const api = await scriptedApi([json({})]);
+    const kubeConfig = api.kubeConfig();
+    kubeConfig.loadFromOptions({ ...kubeConfig, clusters: [{ ...kubeConfig.clusters[0], server: `${api.url}/k8s/clusters/c-1/` }] });
+    const client = connectApi(kubeConfig);
+    onTestFinished(() => client.close());
+    await client.get('/version');
+    expect(api.received[0]?.path).toBe('/k8s/clusters/c-1/version');
+  });
+});
+
+test('knows what time it is by the clock of the API server, whatever became of our own since', async () => {
+  const date = 'Thu, 01 Jan 2032 00:00:00 GMT';
+  const api = await scriptedApi([refusing(500, 'InternalError', 'no date', { date: 'yesterday' }), json({}, 200, { date })]);
+  const client = connectApi(api.kubeConfig());
+  onTestFinished(() => client.close());
+  await expect(client.get('/version')).rejects.toThrow('no date');
+  expect(client.serverTime()).toBeUndefined();
+  await client.get('/version');
+  const read = client.serverTime() ?? 0;
+  expect(read).toBeGreaterThanOrEqual(Date.parse(date));
+  expect(read).toBeLessThan(Date.parse(date) + 60_000);
+});
+
+describe('failures', () => {
+  const rows: [string, Answer, object][] = [
+    [
+      'a Status',
+      refusing(409, 'Conflict', 'the object has\nbeen modified'),
+      { status: 409, reason: 'Conflict', message: `GET ${path}: Conflict (409): the object has been modified` },
+    ],
+    [
+      'Retry-After of the header',
+      refusing(429, 'TooManyRequests', 'slow down', { 'retry-after': '7' }),
+      { status: 429, retryAfterSeconds: 7 },
+    ],
+    ['retryAfterSeconds of the Status', json({ details: { retryAfterSeconds: 3 } }, 503), { status: 503, retryAfterSeconds: 3 }],
+    ['no Status at all', (response) => response.writeHead(502).end('<h1>Bad Gateway</h1>'), { status: 502, reason: 'Unknown' }],
+    ['JSON that is cut', (response) => response.end('{"kind":'), { status: 0, reason: 'Unreadable' }],
+    ['a reset', (response) => response.socket?.resetAndDestroy(), { status: 0, reason: 'Unreachable' }],
+  ];
+  test.each(rows)('%s becomes an ApiError', async (_name, answer, expected) => {
+    const { client } = await connected([answer]);
+    const error = await client.get<never>(path).catch((thrown) => thrown);
+    expect(error).toBeInstanceOf(ApiError);
+    expect(error).toMatchObject(expected);
+    expect(error.message).toContain(`GET ${path}: `);
+  });
+
+  test('nobody listening is Unreachable, with the system’s words', async () => {
+    const { client, kubeConfig } = await connected([]);
+    const nowhere = kubeConfig();
+    nowhere.loadFromOptions({ ...nowhere, clusters: [{ name: 'scripted', server: 'http://127.0.0.1:1', skipTLSVerify: true }] });
+    const other = connectApi(nowhere);
+    onTestFinished(() => other.close());
+    await expect(other.get(path)).rejects.toMatchObject({
+      status: 0,
+      reason: 'Unreachable',
+      message: expect.stringContaining('ECONNREFUSED'),
+    });
+    await client.close();
+    await expect(client.get(path)).rejects.toMatchObject({ status: 0, message: expect.stringContaining('the client is closed') });
+  });
+
+  test('a server that does not answer is a Timeout', async () => {
+    const { client } = await connected([() => undefined]);
+    await expect(client.request({ method: 'GET', path, timeoutMilliseconds: 5 })).rejects.toMatchObject({ status: 0, reason: 'Timeout' });
+  });
+
+  test('an abort is thrown as the caller’s own reason', async () => {
+    const aborting = new AbortController();
+    const { client } = await connected([() => aborting.abort(new Error('enough'))]);
+    await expect(client.request({ method: 'GET', path, signal: aborting.signal })).rejects.toThrow('enough');
+  });
+});
+
+describe('credentials', () => {
+  async function tokenFile(token: string) {
+    const folder = await mkdtemp(join(tmpdir(), 'regkeeper-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const file = join(folder, 'token');
+    await writeFile(file, token);
+    return { file, user: { authProvider: { name: 'tokenFile', config: { tokenFile: file } } } };
+  }
+  const sent = (received: Received[]) => received.map((each) => each.headers.authorization);
+
+  test('a rotated token is read again when the old one is refused', async () => {
+    const { file, user } = await tokenFile('old\n');
+    const { client, received } = await connected([json({}), refusing(401, 'Unauthorized'), json({ fine: true }), json({})], user);
+    await client.get(path);
+    await writeFile(file, 'new');
+    expect(await client.get(path)).toEqual({ fine: true });
+    await client.get(path);
+    expect(sent(received)).toEqual(['Bearer old', 'Bearer old', 'Bearer new', 'Bearer new']);
+  });
+
+  test('a watch recovers from a rotated token too', async () => {
+    const { file, user } = await tokenFile('old');
+    const { client, received } = await connected([json({}), refusing(401, 'Unauthorized'), watched(bookmark('7'))], user);
+    await client.get(path);
+    await writeFile(file, 'new');
+    expect(await eventsOf(client)).toEqual([bookmark('7')]);
+    expect(sent(received)).toEqual(['Bearer old', 'Bearer old', 'Bearer new']);
+  });
+
+  test('a credential that stays the same is not tried twice', async () => {
+    const { client, received } = await connected([refusing(401, 'Unauthorized')], { token: 'wrong' });
+    await expect(client.get(path)).rejects.toMatchObject({ status: 401, reason: 'Unauthorized' });
+    expect(sent(received)).toEqual(['Bearer wrong']);
+  });
+
+  test('connections are used again, but not with another client certificate', async () => {
+    const { file } = await tokenFile('old certificate');
+    const { client, received } = await connected(Array<Answer>(8).fill(json({})), { certFile: file });
+    for (let request = 0; request < 4; request += 1) await client.get(path);
+    const before = new Set(received.map((each) => each.port));
+    await writeFile(file, 'new certificate');
+    for (let request = 0; request < 4; request += 1) await client.get(path);
+    const after = new Set(received.slice(4).map((each) => each.port));
+    // A request that follows at once may find the one connection not free yet.
+    expect(before.size).toBeLessThan(4);
+    expect([...after].filter((port) => before.has(port))).toEqual([]);
+  });
+
+  test('user and password are sent as basic authentication', async () => {
+    const { client, received } = await connected([json({})], { username: 'ada', password: 'p:w' });
+    await client.get(path);
+    expect(sent(received)).toEqual([`Basic ${btoa('ada:p:w')}`]);
+  });
+
+  test('a credential that cannot be had is said to be missing, and the next request tries again', async () => {
+    const { file, user } = await tokenFile('late');
+    await rm(file);
+    const { client } = await connected([json({ fine: true })], user);
+    await expect(client.get(path)).rejects.toMatchObject({ status: 0, reason: 'NoCredential', message: expect.stringContaining(file) });
+    await writeFile(file, 'late');
+    expect(await client.get(path)).toEqual({ fine: true });
+  });
+});
+
+describe('list', () => {
+  test('follows the pages and gives the items the kind of the list', async () => {
+    const { client, received } = await connected([listing('10', [configMap('a', '1')], 'more/='), listing('10', [configMap('b', '2')])]);
+    const { items, resourceVersion } = await client.list(path, { labelSelector: 'x=y' }, { pageSize: 1 });
+    expect(items.map((each) => `${each.apiVersion} ${each.kind} ${each.metadata.name}`)).toEqual(['v1 ConfigMap a', 'v1 ConfigMap b']);
+    expect(resourceVersion).toBe('10');
+    expect(received.map((each) => each.query)).toEqual([
+      { labelSelector: 'x=y', limit: '1' },
+      { labelSelector: 'x=y', limit: '2', continue: 'more/=' },
+    ]);
+  });
+
+  const first = listing('10', [configMap('gone', '1')], 'next');
+  const expired = refusing(410, 'Expired');
+
+  test('starts over when its pages have expired, and at last with the largest pages', async () => {
+    const script = [first, expired, first, expired, listing('20', [configMap('a', '11')], 'more'), listing('20', [configMap('b', '12')])];
+    const { client, received } = await connected(script);
+    const { items, resourceVersion } = await client.list(path);
+    expect(items.map((each) => each.metadata.name)).toEqual(['a', 'b']);
+    expect(resourceVersion).toBe('20');
+    expect(received.map((each) => [each.query.limit, each.query.continue])).toEqual([
+      ['50', undefined],
+      ['100', 'next'],
+      ['50', undefined],
+      ['100', 'next'],
+      ['500', undefined],
+      ['500', 'more'],
+    ]);
+  });
+
+  test('that expires three times fails, and is never requested without a limit', async () => {
+    const { client, received } = await connected([first, expired, first, expired, first, expired]);
+    await expect(client.list(path)).rejects.toMatchObject({
+      status: 0,
+      reason: 'Timeout',
+      message: `GET ${path}: the list expired three times before its last page was read`,
+    });
+    expect(received.map((each) => each.query.limit)).toEqual(['50', '100', '50', '100', '500', '500']);
+  });
+
+  const page = (megabytes: number, next = ''): Answer => {
+    const large = configMap('large', '1', { filler: 'x'.repeat(megabytes * 1024 * 1024) });
+    return listing('10', [large], next);
+  };
+
+  test('a page of more than 8 MiB is aborted and requested again with half as many objects, until it fits', async () => {
+    const { client, received } = await connected([page(0, 'more'), page(9), page(9), page(5, 'end'), page(0)]);
+    const { items } = await client.list(path, {}, { pageSize: 10 });
+    expect(items).toHaveLength(3);
+    expect(received.map((each) => [each.query.limit, each.query.continue])).toEqual([
+      ['10', undefined],
+      ['20', 'more'],
+      ['10', 'more'],
+      ['5', 'more'],
+      ['5', 'end'],
+    ]);
+  });
+
+  test('a single object may be larger than a page', async () => {
+    const { client, received } = await connected([page(9), page(9), page(9)]);
+    const { items } = await client.list(path, {}, { pageSize: 4 });
+    expect(items).toHaveLength(1);
+    expect(received.map((each) => each.query.limit)).toEqual(['4', '2', '1']);
+  });
+
+  test.each<[what: string, method: string, ask: (client: ApiClient) => Promise<unknown>]>([
+    ['a list of one object', 'GET', (client) => client.list(path, {}, { pageSize: 1 })],
+    ['an object', 'GET', (client) => client.get(path)],
+    ['an answer to a write', 'PUT', (client) => client.replace(path, {})],
+  ])('%s of more than 16 MiB is aborted and named', async (_what, method, ask) => {
+    let written = 0;
+    const endless: Answer = async (response) => {
+      const chunk = 'x'.repeat(1024 * 1024);
+      const closed = once(response, 'close');
+      while (!response.destroyed && written < 200) {
+        written += 1;
+        if (!response.write(chunk)) await Promise.race([once(response, 'drain'), closed]);
+      }
+    };
+    const { client } = await connected([endless]);
+    await expect(ask(client)).rejects.toMatchObject({
+      status: 0,
+      reason: 'TooLarge',
+      message: `${method} ${path}: the response was aborted: it is larger than 16 MiB`,
+    });
+    expect(written).toBeLessThan(60);
+  });
+
+  test('nothing is held of what keep leaves out, and a list that starts over says so', async () => {
+    const both = listing('10', [configMap('a', '1'), configMap('b', '2')], 'next');
+    const { client } = await connected([both, refusing(410, 'Expired'), both, listing('10', [])]);
+    const seen: string[] = [];
+    const { items } = await client.list<KubeObject>(
+      path,
+      {},
+      {
+        onBegin: () => seen.push('begin'),
+        keep: (object) => {
+          seen.push(object.metadata.name);
+          return object.metadata.name === 'a' ? object : undefined;
+        },
+      },
+    );
+    expect(items.map(({ metadata }) => metadata.name)).toEqual(['a']);
+    expect(seen).toEqual(['begin', 'a', 'b', 'begin', 'a', 'b']);
+  });
+
+  test('an empty list may have null items', async () => {
+    const { client } = await connected([json({ kind: 'ConfigMapList', metadata: { resourceVersion: '3' }, items: null })]);
+    expect(await client.list(path)).toEqual({ items: [], resourceVersion: '3' });
+  });
+});
+
+async function all<T>(values: AsyncIterable<T>): Promise<T[]> {
+  const seen: T[] = [];
+  for await (const value of values) seen.push(value);
+  return seen;
+}
+
+async function eventsOf(client: ApiClient, signal = new AbortController().signal): Promise<WatchEvent<KubeObject>[]> {
+  return all(client.watch(path, { resourceVersion: '5' }, signal));
+}
+
+describe('watch', () => {
+  test('yields events until the server ends the stream', async () => {
+    const added = { type: 'ADDED', object: configMap('a', '6') };
+    const { client, received } = await connected([watched(added, bookmark('9'))]);
+    expect(await eventsOf(client)).toEqual([added, bookmark('9')]);
+    expect(received[0]?.query).toEqual({ resourceVersion: '5', watch: 'true' });
+  });
+
+  const failures: [string, Answer, object][] = [
+    ['a refusal', refusing(410, 'Gone'), { status: 410, reason: 'Gone' }],
+    ['an ERROR event', watched(errorEvent(410, 'Expired')), { status: 410, reason: 'Expired' }],
+    ['a line that is no event', watched({ no: 'event' }), { status: 0, reason: 'Unreadable' }],
+    ['a line that is nothing', (response) => response.end('null\n'), { status: 0, reason: 'Unreadable' }],
+    ['a stream that ends inside a line', (response) => response.end('{"type":'), { status: 0, reason: 'Unreachable' }],
+    [
+      'a reset inside a line',
+      (response) => response.write('{"type":', () => response.socket?.resetAndDestroy()),
+      { status: 0, reason: 'Unreachable' },
+    ],
+  ];
+  test.each(failures)('%s is thrown as ApiError', async (_name, answer, expected) => {
+    const { client } = await connected([answer]);
+    const error = await eventsOf(client).catch((thrown) => thrown);
+    expect(error).toMatchObject({ ...expected, name: 'ApiError', message: expect.stringContaining(`watch of ${path}: `) });
+  });
+
+  test('an abort ends it with the reason, and its connection with it', async () => {
+    const aborting = new AbortController();
+    const { client, connections } = await connected([watching(bookmark('6'))]);
+    const seen: unknown[] = [];
+    const following = (async () => {
+      for await (const event of client.watch(path, {}, aborting.signal)) {
+        seen.push(event);
+        aborting.abort(new Error('enough'));
+      }
+    })();
+    await expect(following).rejects.toThrow('enough');
+    expect(seen).toEqual([bookmark('6')]);
+    await vi.waitFor(async () => expect(await connections()).toBe(0));
+  });
+
+  test('leaving the loop closes the connection', async () => {
+    const { client, connections } = await connected([watching(bookmark('6'))]);
+    for await (const _event of client.watch(path, {}, new AbortController().signal)) break;
+    await vi.waitFor(async () => expect(await connections()).toBe(0));
+  });
+
+  test('closing the client ends it', async () => {
+    const { client, connections } = await connected([watching(bookmark('6'))]);
+    const following = (async () => {
+      for await (const _event of client.watch(path, {}, new AbortController().signal)) await client.close();
+    })();
+    await expect(following).rejects.toMatchObject({ status: 0 });
+    await vi.waitFor(async () => expect(await connections()).toBe(0));
+  });
+});
+
+describe('splitLines', () => {
+  async function* inPieces(bytes: Uint8Array, cuts: readonly number[]) {
+    let start = 0;
+    for (const cut of [...cuts.map((each) => each % (bytes.length + 1)).sort((a, b) => a - b), bytes.length]) {
+      yield bytes.subarray(start, cut);
+      start = cut;
+    }
+  }
+
+  test('finds the same lines wherever the bytes are cut', async () => {
+    const lines = fc.array(fc.string({ unit: 'grapheme' }).map((text) => JSON.stringify(text)));
+    await fc.assert(
+      fc.asyncProperty(lines, fc.array(fc.nat()), async (expected, cuts) => {
+        const bytes = Buffer.from(expected.map((each) => `${each}\n`).join(''));
+        expect(await all(splitLines('watch', inPieces(bytes, cuts)))).toEqual(expected);
+      }),
+    );
+  });
+
+  test('passes over empty lines', async () => {
+    expect(await all(splitLines('watch', inPieces(Buffer.from('a\n\n\r\nb\n'), [])))).toEqual(['a', 'b']);
+  });
+
+  test('stops at a line over the limit', async () => {
+    const splitting = all(splitLines('watch', inPieces(Buffer.from(`${line({})}${'x'.repeat(20)}`), [9]), 10));
+    await expect(splitting).rejects.toMatchObject({ reason: 'Unreadable', message: 'watch: a line of the stream is longer than 10 bytes' });
+  });
+});
+
+describe('hasResource', () => {
+  const resources = json({ kind: 'APIResourceList', resources: [{ name: 'buildconfigs' }, { name: 'buildconfigs/instantiate' }] });
+  const group = (...versions: string[]) => json({ versions: versions.map((each) => ({ groupVersion: `build.openshift.io/${each}` })) });
+  const absent = refusing(404, 'NotFound');
+  const rows: [string, string, string, Answer | Answer[], boolean][] = [
+    ['build.openshift.io/v1', 'buildconfigs', '/apis/build.openshift.io/v1', resources, true],
+    ['build.openshift.io/v1', 'builds', '/apis/build.openshift.io/v1', resources, false],
+    ['build.openshift.io/v1', 'builds', '/apis/build.openshift.io/v1', [absent, absent], false],
+    ['build.openshift.io/v1', 'builds', '/apis/build.openshift.io/v1', [absent, group('v2')], false],
+    ['build.openshift.io/v1', 'builds', '/apis/build.openshift.io/v1', [absent, json(null)], false],
+    ['v2', 'pods', '/api/v2', absent, false],
+    ['v1', 'pods', '/api/v1', json({ resources: [{ name: 'pods' }] }), true],
+    ['config.openshift.io/v1', 'images', '/apis/config.openshift.io/v1', json({ kind: 'APIResourceList', resources: null }), false],
+    ['build.openshift.io/v1', 'builds', '/apis/build.openshift.io/v1', json(null), false],
+    ['image.openshift.io/v1', 'images', '/apis/image.openshift.io/v1', (response) => response.end(), false],
+  ];
+  test.each(rows)('%s %s', async (groupVersion, plural, asked, answer, expected) => {
+    const { client, received } = await connected([answer].flat());
+    expect(await client.hasResource(groupVersion, plural)).toBe(expected);
+    expect(received[0]?.path).toBe(asked);
+  });
+
+  test('an API that is there but down is not absent', async () => {
+    const { client } = await connected([refusing(503, 'ServiceUnavailable')]);
+    await expect(client.hasResource('build.openshift.io/v1', 'builds')).rejects.toMatchObject({ status: 503 });
+  });
+
+  test('an API that is registered is not absent, though the server behind it says so', async () => {
+    const { client, received } = await connected([absent, group('v1')]);
+    await expect(client.hasResource('build.openshift.io/v1', 'builds')).rejects.toMatchObject({ status: 503 });
+    expect(received.map((each) => each.path)).toEqual(['/apis/build.openshift.io/v1', '/apis/build.openshift.io']);
+  });
+
+  test('an API that does not answer is given up after the time that was asked for', async () => {
+    const { client } = await connected([() => undefined]);
+    await expect(client.resourcesOf('build.openshift.io/v1', { timeoutMilliseconds: 20 })).rejects.toMatchObject({ reason: 'Timeout' });
+  });
+});

@@ -1,0 +1,40 @@
+import { expect, test, vi } from 'vitest';
+import { type ApiClient, ApiError } from '../../../src/kube/api-client.ts';
+import { watchCollection } from '../../../src/kube/informer.ts';
+
+/** The pauses of a collection whose API server answers nothing but this error, until there are this many. */
+async function pausesAfter(error: ApiError, random: number, count: number): Promise<readonly number[]> {
+  const pauses: number[] = [];
+  const fail = () => Promise.reject(error);
+  const client = {
+    list: fail,
+    watch: () => ({ [Symbol.asyncIterator]: () => ({ next: fail }) }),
+    request: fail,
+    get: fail,
+  } as unknown as ApiClient;
+  const log = { debug() {}, info() {}, warn() {}, error() {} };
+  const sleep = (milliseconds: number, signal: AbortSignal) => {
+    pauses.push(milliseconds);
+    return pauses.length < count ? Promise.resolve() : new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+  };
+  const reflector = watchCollection({ client, path: '/api/v1/namespaces', log, timings: { now: () => 0, random: () => random, sleep } });
+  reflector.whenSynced().catch(() => undefined);
+  await vi.waitFor(() => expect(pauses).toHaveLength(count));
+  await reflector.close();
+  return pauses;
+}
+
+const failing = new ApiError(500, 'InternalError', 'GET /api/v1/namespaces: etcd is unavailable');
+
+test.each([
+  ['the least', 0, [200, 400, 800, 1_600, 3_200, 5_000, 5_000, 5_000]],
+  ['the most', 1, [400, 800, 1_600, 3_200, 6_400, 10_000, 10_000, 10_000]],
+])('the pause doubles with each failure in a row, up to 10 s: %s', async (_name, random, expected) => {
+  expect(await pausesAfter(failing, random, expected.length)).toEqual(expected);
+});
+
+test('the pause is as long as the API server asks for, up to 5 minutes', async () => {
+  const asking = (seconds: number) => Object.assign(new ApiError(429, 'TooManyRequests', 'slow down'), { retryAfterSeconds: seconds });
+  expect(await pausesAfter(asking(60), 0, 2)).toEqual([60_000, 60_000]);
+  expect(await pausesAfter(asking(3_600), 0, 2)).toEqual([300_000, 300_000]);
+});

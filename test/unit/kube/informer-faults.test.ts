@@ -1,0 +1,444 @@
+import { setImmediate } from 'node:timers/promises';
+import fc from 'fast-check';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { connectApi, type KubeObject } from '../../../src/kube/api-client.ts';
+import { type Change, type ReflectorTimings, watchCollection } from '../../../src/kube/informer.ts';
+import { runs } from '../../property.ts';
+import { type Moment, modelApi, requestFaults, stateOf, streamFaults } from './model-api.ts';
+import { type Answer, bookmark, listing, recordingLog, scriptedApi, watched } from './scripted-api.ts';
+
+// What every fault is held to: afterwards the watch knows the truth, each change was told once and in order, the requests were few, and
+// nothing is left open.
+
+const path = '/api/v1/namespaces/regkeeper/configmaps';
+const stallAfter = 1_000_000;
+const longestPause = 300_000;
+const soon = { interval: 2, timeout: 10_000 };
+
+type Server = Pick<Awaited<ReturnType<typeof scriptedApi>>, 'kubeConfig' | 'connections' | 'received'>;
+type Following = {
+  streamsInitialState?: boolean;
+  onChange?: (change: Change<KubeObject>) => void;
+  timings?: Partial<ReflectorTimings>;
+  user?: object;
+};
+
+/** A reflector that pauses for no time, on pages of two objects, and a witness of what it tells. */
+function following(server: Server, { onChange, timings, user, streamsInitialState = false }: Following = {}) {
+  const client = connectApi(server.kubeConfig(user), { streamsInitialState });
+  const log = recordingLog();
+  const pauses: number[] = [];
+  const witness = watchfulListener();
+  let clock = 0;
+  let endSilence = () => {};
+  const sleep = async (milliseconds: number, signal: AbortSignal) => {
+    if (milliseconds <= longestPause) {
+      pauses.push(milliseconds);
+      return setImmediate();
+    }
+    await new Promise<void>((resolve) => {
+      endSilence = resolve;
+      signal.addEventListener('abort', () => resolve());
+    });
+  };
+  const reflector = watchCollection<KubeObject>({
+    client,
+    path,
+    pageSize: 2,
+    log,
+    onChange: (change) => {
+      witness.hear(change);
+      onChange?.(change);
+    },
+    timings: { now: () => clock, random: () => 0, sleep, stallAfter, ...timings },
+  });
+  const close = async () => {
+    await reflector.close();
+    await client.close();
+  };
+  onTestFinished(close);
+  return {
+    reflector,
+    log,
+    pauses,
+    witness,
+    passTime: (milliseconds: number) => {
+      clock += milliseconds;
+      endSilence();
+    },
+    state: () => stateOf(reflector.items()),
+    /** Closes, and checks that nothing of it goes on. */
+    async leavesNothing() {
+      const asked = server.received.length;
+      const told = witness.told.length;
+      await close();
+      await vi.waitFor(async () => expect(await server.connections()).toBe(0), soon);
+      expect(server.received).toHaveLength(asked);
+      expect(witness.told).toHaveLength(told);
+    },
+  };
+}
+
+/** Hears the changes, and writes down which of them no honest teller would tell. */
+function watchfulListener() {
+  const known = new Map<string, { version: number; uid: string | undefined }>();
+  const latest = new Map<string, number>();
+  const told: string[] = [];
+  const lies: string[] = [];
+  const facts = ({ metadata: { resourceVersion, uid } }: KubeObject) => ({ version: Number(resourceVersion), uid });
+  return {
+    told,
+    lies,
+    state: () => [...known].map(([name, { version, uid }]) => `${name}@${version} ${uid}`).sort(),
+    hear(change: Change<KubeObject>) {
+      if (change.type === 'synced') {
+        if (told.length > 0) lies.push('synced came late, or twice');
+        told.push('synced');
+        for (const object of change.items) known.set(object.metadata.name, facts(object));
+        return;
+      }
+      const { type, object } = change;
+      const { name } = object.metadata;
+      const { version, uid } = facts(object);
+      const before = known.get(name);
+      told.push(`${type} ${name}`);
+      if (told[0] !== 'synced') lies.push(`${type} ${name} came before the first list`);
+      if ((type === 'added') === (before !== undefined)) lies.push(`${type} ${name} was ${before ? 'known' : 'not known'}`);
+      if (type === 'modified' && before?.version === version && before.uid === uid) lies.push(`modified ${name}@${version} twice`);
+      if (version < (latest.get(name) ?? 0)) lies.push(`${type} ${name}@${version} after @${latest.get(name)}`);
+      latest.set(name, version);
+      if (type === 'deleted') known.delete(name);
+      else known.set(name, { version, uid });
+    },
+  };
+}
+
+type Model = Awaited<ReturnType<typeof modelApi>>;
+type Follower = ReturnType<typeof following>;
+
+async function untilTrue(server: Model, follower: Follower) {
+  await vi.waitFor(() => {
+    expect(server.streams()).toBe(1);
+    expect(follower.state()).toEqual(server.state());
+  }, soon);
+}
+
+/** The truth again, and still alive: one more change is heard. */
+async function checkAfterwards(server: Model, follower: Follower, mostRequests: number) {
+  await untilTrue(server, follower);
+  server.put('afterwards');
+  await untilTrue(server, follower);
+  expect(follower.witness.lies).toEqual([]);
+  expect(follower.witness.state()).toEqual(server.state());
+  expect(follower.witness.told.at(-1)).toBe('added afterwards');
+  expect(server.received.length).toBeLessThanOrEqual(mostRequests);
+  expect(follower.log.lines.filter(({ level }) => level === 'error')).toEqual([]);
+  await follower.leavesNothing();
+}
+
+/** What goes on in the cluster while a watch cannot hear it. */
+function changeMeanwhile(server: Model, round: number) {
+  server.put('a');
+  server.put(`new-${round}`);
+  if (round === 0) server.remove('b');
+  if (round === 1) server.put('b');
+}
+
+const moments: { moment: Moment; where: string }[] = [
+  { moment: 'list', where: 'the list' },
+  { moment: 'page', where: 'a page of the list' },
+  { moment: 'watch', where: 'the opening of a watch' },
+];
+
+describe.each(moments)('in answer to $where', ({ moment }) => {
+  test.each(Object.entries<Answer>(requestFaults))('%s, three times', async (name, answer) => {
+    const server = await modelApi(['a', 'b', 'c']);
+    for (const round of [0, 1, 2])
+      server.failNext(moment, (response, request) => {
+        changeMeanwhile(server, round);
+        answer(response, request);
+      });
+    const follower = following(server);
+    // Three failures, each with at most a list of three pages and a watch around it.
+    await checkAfterwards(server, follower, 3 * 4 + 4);
+    // Whose pages expired twice asks for all at once, and has no page that could fail.
+    expect(server.faultsToCome()).toBe(moment === 'page' && name === 'HTTP 410' ? 1 : 0);
+  });
+
+  test('nothing at all', async () => {
+    const server = await modelApi(['a', 'b', 'c']);
+    server.failNext(moment, () => changeMeanwhile(server, 0));
+    const follower = following(server, { timings: { answerWithin: 300 } });
+    await checkAfterwards(server, follower, 8);
+  });
+});
+
+describe('where the watch must list again', () => {
+  test.each(Object.entries<Answer>(requestFaults))('%s, three times', async (_name, answer) => {
+    const server = await modelApi(['a', 'b', 'c']);
+    const follower = following(server);
+    await untilTrue(server, follower);
+    for (const round of [0, 1, 2])
+      server.failNext('list', (response, request) => {
+        changeMeanwhile(server, round);
+        answer(response, request);
+      });
+    server.forget();
+    server.breakStreams(streamFaults['ends as it should']);
+    await checkAfterwards(server, follower, 3 + 1 + 3 * 4 + 4);
+    expect(server.faultsToCome()).toBe(0);
+  });
+});
+
+describe.each([
+  { history: 'kept', lists: 1 },
+  { history: 'forgotten', lists: 2 },
+])('a stream whose history is $history meanwhile and that', ({ history, lists }) => {
+  test.each(Object.entries(streamFaults))('%s', async (name, fault) => {
+    const server = await modelApi(['a', 'b', 'c']);
+    const follower = following(server);
+    await untilTrue(server, follower);
+    server.put('d');
+    await untilTrue(server, follower);
+    server.breakStreams(fault);
+    changeMeanwhile(server, 0);
+    if (history === 'forgotten') server.forget();
+    await checkAfterwards(server, follower, 12);
+    const again = name.startsWith('brings') || name === 'reports 410';
+    expect(server.received.filter(({ query }) => !query.watch && !query.continue)).toHaveLength(again ? 2 : lists);
+  });
+
+  test('falls silent, as when a machine between lost its power', async () => {
+    const server = await modelApi(['a', 'b', 'c']);
+    const follower = following(server);
+    await untilTrue(server, follower);
+    server.breakStreams(() => undefined);
+    changeMeanwhile(server, 0);
+    if (history === 'forgotten') server.forget();
+    // A clock that is set back meanwhile does not make it longer than twice the wait.
+    follower.passTime(-5 * stallAfter);
+    await setImmediate();
+    follower.passTime(stallAfter);
+    await checkAfterwards(server, follower, 12);
+  });
+});
+
+test('a bookmark spares the list, though everything before it is forgotten', async () => {
+  const server = await modelApi(['a']);
+  const follower = following(server);
+  await untilTrue(server, follower);
+  server.forget();
+  server.bookmark();
+  server.breakStreams(streamFaults['ends as it should']);
+  server.put('b');
+  await checkAfterwards(server, follower, 4);
+  expect(server.received.filter(({ query }) => !query.watch)).toHaveLength(1);
+});
+
+test('a list that comes slowly is made good by the watch after it', async () => {
+  const server = await modelApi(['a', 'b']);
+  server.failNext('list', (response) => {
+    const [a, b] = server.state().map((each) => each.split(/[@ ]/));
+    const objects = [a, b].map((each) => ({
+      metadata: { name: each?.[0], namespace: 'regkeeper', resourceVersion: each?.[1], uid: each?.[2] },
+    }));
+    const text = JSON.stringify({ kind: 'ConfigMapList', apiVersion: 'v1', metadata: { resourceVersion: b?.[1] }, items: objects });
+    response.writeHead(200).write(text.slice(0, 50), async () => {
+      changeMeanwhile(server, 0);
+      await setImmediate();
+      response.end(text.slice(50));
+    });
+  });
+  const follower = following(server);
+  await checkAfterwards(server, follower, 2);
+  expect(follower.witness.told).toEqual(['synced', 'modified a', 'added new-0', 'deleted b', 'added afterwards']);
+});
+
+test('a handler that throws at each change misses none', async () => {
+  const server = await modelApi(['a', 'b', 'c']);
+  const follower = following(server, {
+    onChange: () => {
+      throw new Error('listener');
+    },
+  });
+  await untilTrue(server, follower);
+  changeMeanwhile(server, 0);
+  server.breakStreams(streamFaults['is reset inside a line']);
+  changeMeanwhile(server, 1);
+  await untilTrue(server, follower);
+  expect(follower.witness.lies).toEqual([]);
+  expect(follower.witness.state()).toEqual(server.state());
+  expect(follower.log.lines.filter(({ level }) => level === 'error')).toHaveLength(follower.witness.told.length);
+  await follower.leavesNothing();
+});
+
+test('a token that expires in the middle of it all is waited out, with few requests', async () => {
+  const server = await modelApi(['a', 'b', 'c']);
+  const follower = following(server, { user: { token: 'of-today' } });
+  await untilTrue(server, follower);
+  for (let round = 0; round < 6; round += 1) server.failNext('watch', requestFaults['HTTP 401']);
+  server.breakStreams(streamFaults['ends as it should']);
+  changeMeanwhile(server, 0);
+  await checkAfterwards(server, follower, 12);
+  // It is not the version that is refused: nothing is listed again.
+  expect(server.received.filter(({ query }) => !query.watch && !query.continue)).toHaveLength(1);
+  expect(follower.log.lines.filter(({ level }) => level === 'warn')).toHaveLength(1);
+});
+
+describe('no storm:', () => {
+  const brief: [string, Answer[]][] = [
+    ['streams that each end after one event', Array.from({ length: 30 }, (_, index) => watched(bookmark(String(11 + index))))],
+    [
+      'streams that each bring the same event and end',
+      Array.from({ length: 30 }, () => watched({ type: 'MODIFIED', object: { metadata: { name: 'a', resourceVersion: '11' } } })),
+    ],
+    [
+      'streams that each report 410 after one event',
+      Array.from({ length: 15 }, () => [
+        watched(bookmark('11'), { type: 'ERROR', object: { code: 410, reason: 'Expired', message: '' } }),
+        listing('10', []),
+      ]).flat(),
+    ],
+  ];
+  test.each(brief)('%s are asked for after a pause, but for the first', async (_name, script) => {
+    const server = await scriptedApi([listing('10', []), ...script]);
+    const { pauses, leavesNothing } = following(server);
+    await vi.waitFor(() => expect(server.received).toHaveLength(script.length + 2), soon);
+    const streams = server.received.filter(({ query }) => query.watch).length - 1;
+    expect(pauses).toEqual([200, ...Array<number>(streams - 2).fill(400)]);
+    await leavesNothing();
+  });
+
+  test('a stream that lasted is gone on from at once', async () => {
+    const server = await modelApi(['a']);
+    const follower = following(server);
+    for (let round = 0; round < 5; round += 1) {
+      await untilTrue(server, follower);
+      // Heard on this stream, so its life has begun for the follower too.
+      server.put('a');
+      await untilTrue(server, follower);
+      follower.passTime(2_000);
+      server.breakStreams(streamFaults['ends as it should']);
+    }
+    await checkAfterwards(server, follower, 7);
+    expect(follower.pauses).toEqual([]);
+  });
+});
+
+test('nothing piles up over hundreds of streams', async () => {
+  const warnings: Error[] = [];
+  const hear = (warning: Error) => void warnings.push(warning);
+  process.on('warning', hear);
+  onTestFinished(() => void process.off('warning', hear));
+  const server = await modelApi(['a', 'b', 'c']);
+  const follower = following(server);
+  const faults = Object.values(streamFaults);
+  const timers = () => process.getActiveResourcesInfo().filter((each) => each === 'Timeout').length;
+  await untilTrue(server, follower);
+  const before = timers();
+  for (let round = 0; round < 200; round += 1) {
+    server.breakStreams(faults[round % faults.length] ?? streamFaults['ends as it should']);
+    server.put('a');
+    await untilTrue(server, follower);
+  }
+  expect(await server.connections()).toBeLessThanOrEqual(3);
+  expect(timers()).toBeLessThanOrEqual(before + 10);
+  expect(warnings).toEqual([]);
+  expect(follower.witness.lies).toEqual([]);
+  await follower.leavesNothing();
+});
+
+describe('stopped', () => {
+  const hanging: Answer = () => undefined;
+  const halfAnswered: Answer = (response) => void response.writeHead(200).write('{"kind":');
+  test.each<[string, Moment, Answer]>([
+    ['while the list is awaited', 'list', hanging],
+    ['inside the list', 'list', halfAnswered],
+    ['while a page is awaited', 'page', hanging],
+    ['inside a page', 'page', halfAnswered],
+    ['while a watch is awaited', 'watch', hanging],
+    ['inside a line of a watch', 'watch', halfAnswered],
+  ])('%s it leaves nothing', async (_name, moment, answer) => {
+    const server = await modelApi(['a', 'b', 'c']);
+    let reached = false;
+    server.failNext(moment, (response, request) => {
+      reached = true;
+      answer(response, request);
+    });
+    const follower = following(server);
+    await vi.waitFor(() => expect(reached).toBe(true), soon);
+    await follower.leavesNothing();
+    expect(follower.log.lines).toEqual([]);
+  });
+
+  test('by its own listener, in the middle of differences, it tells no more', async () => {
+    const server = await modelApi(['a', 'b', 'c']);
+    const follower = following(server, { onChange: ({ type }) => type === 'deleted' && void follower.reflector.close() });
+    await untilTrue(server, follower);
+    server.breakStreams(streamFaults['ends as it should']);
+    changeMeanwhile(server, 0);
+    server.forget();
+    await vi.waitFor(() => expect(follower.witness.told).toEqual(['synced', 'deleted b']), soon);
+    await follower.leavesNothing();
+  });
+});
+
+describe('whatever happens', () => {
+  const name = fc.constantFrom('a', 'b', 'c', 'd', 'e');
+  const step = fc.oneof(
+    { weight: 4, arbitrary: fc.record({ do: fc.constant('put' as const), name }) },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant('remove' as const), name }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('forget' as const, 'bookmark' as const, 'silence' as const) }) },
+    { weight: 3, arbitrary: fc.record({ do: fc.constant('wait' as const), turns: fc.integer({ min: 1, max: 12 }) }) },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant('break' as const), how: fc.constantFrom(...keysOf(streamFaults)) }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        do: fc.constant('fail' as const),
+        moment: fc.constantFrom<Moment>('list', 'page', 'watch'),
+        how: fc.constantFrom(...keysOf(requestFaults)),
+      }),
+    },
+  );
+
+  test.each([
+    { from: 'pages', streamsInitialState: false },
+    { from: 'a stream', streamsInitialState: true },
+  ])(
+    'to objects and to the server, the watch ends with the truth and has told each change once, in order, from $from',
+    { timeout: 120_000 },
+    async ({ streamsInitialState }) => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40 }), async (steps) => {
+          const server = await modelApi(['a', 'b', 'c']);
+          const follower = following(server, { streamsInitialState });
+          for (const each of steps) {
+            if (each.do === 'put') server.put(each.name);
+            if (each.do === 'remove') server.remove(each.name);
+            if (each.do === 'forget') server.forget();
+            if (each.do === 'bookmark') server.bookmark();
+            if (each.do === 'silence') server.breakStreams(() => undefined);
+            if (each.do === 'break') server.breakStreams(streamFaults[each.how]);
+            if (each.do === 'fail') server.failNext(each.moment, requestFaults[each.how]);
+            if (each.do === 'wait') for (let turn = 0; turn < each.turns; turn += 1) await setImmediate();
+          }
+          await vi.waitFor(() => {
+            // Streams that fell silent are given up after a while, and never by their own.
+            if (server.streams() === 0) follower.passTime(stallAfter);
+            expect(server.streams()).toBe(1);
+            expect(follower.state()).toEqual(server.state());
+          }, soon);
+          expect(follower.witness.lies).toEqual([]);
+          expect(follower.witness.state()).toEqual(server.state());
+          expect(server.received.length).toBeLessThanOrEqual(5 * steps.length + 10);
+          await follower.leavesNothing();
+        }),
+        runs(150),
+      );
+    },
+  );
+});
+
+function keysOf<Key extends string>(table: Record<Key, unknown>): Key[] {
+  return Object.keys(table) as Key[];
+}

@@ -1,0 +1,197 @@
+import { setImmediate } from 'node:timers/promises';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { connectApi, type KubeObject } from '../../../src/kube/api-client.ts';
+import { type Change, watchCollection } from '../../../src/kube/informer.ts';
+import {
+  type Answer,
+  bookmark,
+  configMap,
+  errorEvent,
+  listing,
+  type Received,
+  recordingLog,
+  refusing,
+  scriptedApi,
+  watched,
+  watching,
+} from './scripted-api.ts';
+
+const path = '/api/v1/namespaces/regkeeper/configmaps';
+const initialStallAfter = 400_000;
+const longestPause = 300_000;
+
+/** A reflector that asks for its initial state as a stream. Pauses pass at once; silence passes when the test says so. */
+async function streaming(script: Answer[]) {
+  const api = await scriptedApi(script);
+  const client = connectApi(api.kubeConfig(), { streamsInitialState: true });
+  const log = recordingLog();
+  const changes: string[] = [];
+  const kept: string[] = [];
+  let clock = 0;
+  let endSilence = () => {};
+  const sleep = async (milliseconds: number, signal: AbortSignal) => {
+    if (milliseconds <= longestPause) return setImmediate();
+    await new Promise<void>((resolve) => {
+      endSilence = resolve;
+      signal.addEventListener('abort', () => resolve());
+    });
+  };
+  const reflector = watchCollection<KubeObject>({
+    client,
+    path,
+    log,
+    keep: (object) => {
+      kept.push(object.metadata.name);
+      return object;
+    },
+    onChange: (change) => changes.push(told(change)),
+    timings: { now: () => clock, random: () => 0, sleep, stallAfter: 1_000_000, initialStallAfter },
+  });
+  onTestFinished(async () => {
+    await reflector.close();
+    await client.close();
+  });
+  return {
+    ...api,
+    reflector,
+    log,
+    changes,
+    kept,
+    passTime: (milliseconds: number) => {
+      clock += milliseconds;
+      endSilence();
+    },
+  };
+}
+
+function told({ type, object, items }: Change<KubeObject>): string {
+  return [type, ...(object ? [object.metadata.name] : []), `of ${[...items].map((each) => each.metadata.name).join(' ')}`].join(' ');
+}
+
+function asked({ query }: Received): string {
+  if (query.sendInitialEvents) return 'watch from the start';
+  if (query.watch) return `watch ${query.resourceVersion}`;
+  return 'list';
+}
+
+const added = (name: string, resourceVersion: string) => ({ type: 'ADDED', object: configMap(name, resourceVersion) });
+const deleted = (name: string, resourceVersion: string) => ({ type: 'DELETED', object: configMap(name, resourceVersion) });
+const end = (resourceVersion: string) => ({
+  type: 'BOOKMARK',
+  object: { kind: 'ConfigMap', metadata: { resourceVersion, annotations: { 'k8s.io/initial-events-end': 'true' } } },
+});
+
+const notOffered = refusing(
+  422,
+  'Invalid',
+  'sendInitialEvents: Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled',
+);
+
+const courses: Record<string, { script: Answer[]; requests: string[]; changes: string[] }> = {
+  'is known when the server marks its end, and followed in the same stream': {
+    script: [watching(added('a', '1'), added('b', '2'), end('10'), added('c', '11'))],
+    requests: ['watch from the start'],
+    changes: ['synced of a b', 'added c of a b c'],
+  },
+  'may change before it is complete': {
+    script: [watching(added('a', '1'), added('b', '2'), deleted('a', '3'), bookmark('4'), added('c', '5'), end('10'))],
+    requests: ['watch from the start'],
+    changes: ['synced of b c'],
+  },
+  'goes on from its end when the stream ends': {
+    script: [watched(added('a', '1'), end('10')), watching(added('b', '11'))],
+    requests: ['watch from the start', 'watch 10'],
+    changes: ['synced of a', 'added b of a b'],
+  },
+  'is read again as a stream when the server has forgotten the version, and the differences are told': {
+    script: [
+      watched(added('a', '1'), added('b', '2'), end('10')),
+      refusing(410, 'Gone'),
+      watching(added('b', '2'), added('c', '20'), end('30')),
+    ],
+    requests: ['watch from the start', 'watch 10', 'watch from the start'],
+    changes: ['synced of a b', 'deleted a of b c', 'added c of b c'],
+  },
+  'is listed in pages where the server does not offer it, and from then on': {
+    script: [notOffered, listing('10', [configMap('a', '1')]), refusing(410, 'Gone'), listing('20', [configMap('b', '11')]), watching()],
+    requests: ['watch from the start', 'list', 'watch 10', 'list', 'watch 20'],
+    changes: ['synced of a', 'deleted a of b', 'added b of b'],
+  },
+  'is listed in pages at once where the server cannot stream it now, and asked for as a stream the next time': {
+    script: [
+      watched(errorEvent(500, 'InternalError')),
+      listing('10', [configMap('a', '1')]),
+      refusing(410, 'Gone'),
+      watching(added('b', '11'), end('20')),
+    ],
+    requests: ['watch from the start', 'list', 'watch 10', 'watch from the start'],
+    changes: ['synced of a', 'deleted a of b', 'added b of b'],
+  },
+  'is asked for again after a stream that broke, and nothing of that one counts': {
+    script: [watched(added('gone', '1')), watching(added('a', '2'), end('10'))],
+    requests: ['watch from the start', 'watch from the start'],
+    changes: ['synced of a'],
+  },
+  'is listed in pages after two streams that broke': {
+    script: [watched(added('a', '1')), watched(errorEvent(500, 'InternalError')), listing('10', [configMap('a', '1')]), watching()],
+    requests: ['watch from the start', 'watch from the start', 'list', 'watch 10'],
+    changes: ['synced of a'],
+  },
+};
+
+describe('the initial state', () => {
+  test.each(Object.entries(courses))('%s', async (_name, { script, requests, changes }) => {
+    const { received, ...reflecting } = await streaming(script);
+    await expect.poll(() => reflecting.changes).toEqual(changes);
+    await expect.poll(() => received.map(asked)).toEqual(requests);
+    expect(received[0]?.query).toMatchObject({
+      sendInitialEvents: 'true',
+      resourceVersionMatch: 'NotOlderThan',
+      allowWatchBookmarks: 'true',
+    });
+  });
+
+  test.each([
+    ['not offered', notOffered],
+    ['not possible now', watched(errorEvent(500, 'InternalError'))],
+  ])('that is %s is no failure worth a line', async (_name, refusal) => {
+    const { changes, log } = await streaming([refusal, listing('10', []), watching()]);
+    await expect.poll(() => changes).toEqual(['synced of ']);
+    expect(log.lines.filter(({ level }) => level !== 'debug')).toEqual([]);
+  });
+
+  test('that a server never completes is listed in pages after a while', async () => {
+    const silent = watching(added('a', '1'));
+    const { received, changes, kept, passTime } = await streaming([silent, silent, listing('10', [configMap('a', '1')]), watching()]);
+    for (const times of [1, 2]) {
+      await expect.poll(() => kept.length).toBe(times);
+      passTime(initialStallAfter);
+    }
+    await expect.poll(() => changes).toEqual(['synced of a']);
+    expect(received.map(asked).slice(0, 3)).toEqual(['watch from the start', 'watch from the start', 'list']);
+  });
+
+  test('is listed again when that was asked for in the middle of a list', async () => {
+    let middle = () => {};
+    const slow: Answer = (response, request) => {
+      middle();
+      listing('10', [configMap('a', '1')])(response, request);
+    };
+    const api = await streaming([notOffered, slow, listing('20', [configMap('a', '1'), configMap('b', '2')]), watching()]);
+    middle = () => api.reflector.reload();
+    await expect.poll(() => api.changes).toEqual(['synced of a b']);
+    await expect.poll(() => api.received.map(asked)).toEqual(['watch from the start', 'list', 'list', 'watch 20']);
+  });
+
+  test('is read again when that is asked for, and what is known stays meanwhile', async () => {
+    const { reflector, changes, log } = await streaming([
+      watching(added('a', '1'), end('10')),
+      watching(added('a', '1'), added('b', '2'), end('20')),
+    ]);
+    await expect.poll(() => changes).toEqual(['synced of a']);
+    reflector.reload();
+    expect(reflector.get('regkeeper', 'a')).toBeDefined();
+    await expect.poll(() => changes).toEqual(['synced of a', 'added b of a b']);
+    expect(log.lines.filter(({ level }) => level !== 'debug')).toEqual([]);
+  });
+});

@@ -1,0 +1,430 @@
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { connectApi, type KubeObject } from '../../../src/kube/api-client.ts';
+import { type Change, type ReflectorOptions, watchCollection } from '../../../src/kube/informer.ts';
+import {
+  type Answer,
+  bookmark,
+  configMap,
+  errorEvent,
+  json,
+  line,
+  listing,
+  type Received,
+  recordingLog,
+  refusing,
+  scriptedApi,
+  watched,
+  watching,
+} from './scripted-api.ts';
+
+const path = '/api/v1/namespaces/regkeeper/configmaps';
+const stallAfter = 1_000_000;
+/** Between the longest pause and the shortest wait for a stall. */
+const longestPause = 300_000;
+
+/** A reflector on a scripted server. Pauses pass at once and are written down; silence passes when the test says so. */
+async function reflecting(script: Answer[], options: Partial<ReflectorOptions<KubeObject>> = {}) {
+  const api = await scriptedApi(script);
+  const client = connectApi(api.kubeConfig());
+  const log = recordingLog();
+  const changes: string[] = [];
+  const pauses: number[] = [];
+  let clock = 0;
+  let endSilence: () => void = () => undefined;
+  const sleep = (milliseconds: number, signal: AbortSignal) => {
+    if (milliseconds <= longestPause) {
+      pauses.push(milliseconds);
+      return Promise.resolve();
+    }
+    return new Promise<void>((resolve) => {
+      endSilence = resolve;
+      signal.addEventListener('abort', () => resolve());
+    });
+  };
+  const reflector = watchCollection<KubeObject>({
+    client,
+    path,
+    log,
+    onChange: (change) => changes.push(told(change)),
+    timings: { now: () => clock, random: () => 0, sleep, stallAfter },
+    ...options,
+  });
+  onTestFinished(async () => {
+    await reflector.close();
+    await client.close();
+  });
+  return {
+    ...api,
+    client,
+    reflector,
+    log,
+    changes,
+    pauses,
+    passTime: (milliseconds: number) => {
+      clock += milliseconds;
+      endSilence();
+    },
+    names: () => namesOf(reflector.items()),
+  };
+}
+
+const namesOf = (items: Iterable<KubeObject>) => [...items].map((each) => each.metadata.name).join(' ');
+
+function told({ type, object, items }: Change<KubeObject>): string {
+  return [type, ...(object ? [`${object.metadata.name}@${object.metadata.resourceVersion}`] : []), `of ${namesOf(items)}`].join(' ');
+}
+
+function asked({ query }: Received): string {
+  if (query.watch) return `watch ${query.resourceVersion}`;
+  return query.continue ? `list ${query.continue}` : 'list';
+}
+
+const added = (name: string, resourceVersion: string) => ({ type: 'ADDED', object: configMap(name, resourceVersion) });
+const modified = (name: string, resourceVersion: string) => ({ type: 'MODIFIED', object: configMap(name, resourceVersion) });
+const deleted = (name: string, resourceVersion: string) => ({ type: 'DELETED', object: configMap(name, resourceVersion) });
+const [a, b, c] = [configMap('a', '1'), configMap('b', '2'), configMap('c', '3')];
+const reset: Answer = (response) => response.socket?.resetAndDestroy();
+
+type Course = { script: Answer[]; requests: string[]; changes: string[]; pauses?: number[] };
+
+const courses: Record<string, Course> = {
+  'collects the pages, then watches from the version of the list': {
+    script: [listing('10', [a], 'p2'), listing('10', [b], 'p3'), listing('10', [c]), watching()],
+    requests: ['list', 'list p2', 'list p3', 'watch 10'],
+    changes: ['synced of a b c'],
+  },
+  'starts the list over when its pages expire, and tells nothing of the first try': {
+    script: [listing('10', [a], 'p2'), refusing(410, 'Expired'), listing('20', [b]), watching()],
+    requests: ['list', 'list p2', 'list', 'watch 20'],
+    changes: ['synced of b'],
+  },
+  'tells each event, and resumes a stream that ended from the last one': {
+    script: [listing('10', [a]), watched(added('b', '11'), modified('a', '12'), deleted('b', '13')), watching()],
+    requests: ['list', 'watch 10', 'watch 13'],
+    changes: ['synced of a', 'added b@11 of a b', 'modified a@12 of a b', 'deleted b@13 of a'],
+    pauses: [],
+  },
+  'resumes from a bookmark': {
+    script: [listing('10', [a]), watched(bookmark('40')), watching()],
+    requests: ['list', 'watch 10', 'watch 40'],
+    changes: ['synced of a'],
+    pauses: [],
+  },
+  'does not repeat what it knows, and tells an unknown object as added': {
+    script: [listing('10', [a]), watching(added('a', '1'), modified('b', '11'), deleted('c', '12'), modified('b', '11'), bookmark('13'))],
+    requests: ['list', 'watch 10'],
+    changes: ['synced of a', 'added b@11 of a b'],
+  },
+  'lists again after HTTP 410 and misses no deletion': {
+    script: [listing('10', [a, b, c]), refusing(410, 'Gone'), listing('90', [configMap('a', '80'), b, configMap('d', '81')]), watching()],
+    requests: ['list', 'watch 10', 'list', 'watch 90'],
+    changes: ['synced of a b c', 'deleted c@3 of a b d', 'modified a@80 of a b d', 'added d@81 of a b d'],
+    pauses: [200],
+  },
+  'lists again at once after an ERROR event 410 in a stream that worked': {
+    script: [listing('10', [a, b]), watched(bookmark('11'), errorEvent(410, 'Expired')), listing('90', [b]), watching()],
+    requests: ['list', 'watch 10', 'list', 'watch 90'],
+    changes: ['synced of a b', 'deleted a@1 of b'],
+    pauses: [],
+  },
+  'tells an object that was made anew under its name': {
+    script: [listing('10', [a]), refusing(410, 'Gone'), listing('90', [{ metadata: { ...a.metadata, uid: 'another' } }]), watching()],
+    requests: ['list', 'watch 10', 'list', 'watch 90'],
+    changes: ['synced of a', 'modified a@1 of a'],
+  },
+  'pauses after any other ERROR event and resumes': {
+    script: [listing('10', [a]), watched(bookmark('11'), errorEvent(500, 'InternalError')), watching()],
+    requests: ['list', 'watch 10', 'watch 11'],
+    changes: ['synced of a'],
+    pauses: [200],
+  },
+  'outlives failures of list and watch, each pause longer than the last': {
+    script: [
+      refusing(500, 'InternalError'),
+      reset,
+      refusing(503, 'ServiceUnavailable'),
+      listing('10', [a]),
+      reset,
+      refusing(401, 'Unauthorized'),
+      watched(modified('a', '12')),
+      watching(),
+    ],
+    requests: ['list', 'list', 'list', 'list', 'watch 10', 'watch 10', 'watch 10', 'watch 12'],
+    changes: ['synced of a', 'modified a@12 of a'],
+    pauses: [200, 400, 800, 1_600, 3_200],
+  },
+  'waits as long as Retry-After asks': {
+    script: [refusing(429, 'TooManyRequests', 'slow down', { 'retry-after': '9' }), listing('10', [a]), watching()],
+    requests: ['list', 'list', 'watch 10'],
+    changes: ['synced of a'],
+    pauses: [9_000],
+  },
+  'resumes after a reset inside a line': {
+    script: [
+      listing('10', [a]),
+      (response) => response.write(`${line(added('b', '11'))}{"type":"ADD`, () => response.socket?.resetAndDestroy()),
+      watching(added('c', '12')),
+    ],
+    requests: ['list', 'watch 10', 'watch 11'],
+    changes: ['synced of a', 'added b@11 of a b', 'added c@12 of a b c'],
+    pauses: [200],
+  },
+  'lists again where a line cannot be read, since it would come again': {
+    script: [listing('10', [a]), watched({ type: 'ADDED', object: null }), listing('20', [a, b]), watching()],
+    requests: ['list', 'watch 10', 'list', 'watch 20'],
+    changes: ['synced of a', 'added b@2 of a b'],
+    pauses: [200],
+  },
+  'lists again where a line is JSON that no API server sends': {
+    script: [
+      listing('10', [a]),
+      watched(null as never),
+      listing('20', [a]),
+      watched({ type: 'ERROR', object: { code: 500, message: null } }),
+      listing('30', [a, b]),
+      watching(),
+    ],
+    requests: ['list', 'watch 10', 'list', 'watch 20', 'list', 'watch 30'],
+    changes: ['synced of a', 'added b@2 of a b'],
+  },
+  'takes no list with an object that has no name': {
+    script: [
+      ...[{ metadata: {} }, { metadata: null }, {}, null].map((object) => listing('10', [a, object as never])),
+      listing('20', [a]),
+      watching(),
+    ],
+    requests: ['list', 'list', 'list', 'list', 'list', 'watch 20'],
+    changes: ['synced of a'],
+  },
+  'takes no other JSON for an empty collection': {
+    script: [listing('10', [a]), refusing(410, 'Gone'), json({ hello: 'world' }), json({ items: [] }), listing('20', [a]), watching()],
+    requests: ['list', 'watch 10', 'list', 'list', 'list', 'watch 20'],
+    changes: ['synced of a'],
+  },
+  'polls where it may list but not watch': {
+    script: [
+      ...[listing('10', [a]), ...Array<Answer>(5).fill(refusing(403, 'Forbidden'))],
+      ...[listing('20', [b]), ...Array<Answer>(5).fill(refusing(403, 'Forbidden'))],
+      () => undefined,
+    ],
+    requests: ['list', ...Array<string>(5).fill('watch 10'), 'list', ...Array<string>(5).fill('watch 20'), 'list'],
+    changes: ['synced of a', 'deleted a@1 of b', 'added b@2 of b'],
+  },
+  'does not spin when streams end as soon as they begin': {
+    script: [listing('10', [a]), watched(), watched(), watched(), watching()],
+    requests: ['list', 'watch 10', 'watch 10', 'watch 10', 'watch 10'],
+    changes: ['synced of a'],
+    pauses: [200, 400, 800],
+  },
+  'lists again when a version is refused for good, as after a restored backup': {
+    script: [
+      listing('10', [a, b]),
+      ...Array<Answer>(5).fill(refusing(504, 'Timeout', 'Too large resource version')),
+      listing('4', [a]),
+      watching(),
+    ],
+    requests: ['list', ...Array<string>(5).fill('watch 10'), 'list', 'watch 4'],
+    changes: ['synced of a b', 'deleted b@2 of a'],
+  },
+};
+
+describe('watchCollection', () => {
+  test.each(Object.entries(courses))('%s', async (_name, { script, requests, changes, pauses }) => {
+    const seen = await reflecting(script);
+    await vi.waitFor(() => {
+      expect(seen.received.map(asked)).toEqual(requests);
+      expect(seen.changes).toEqual(changes);
+    });
+    if (pauses) expect(seen.pauses).toEqual(pauses);
+  });
+
+  test('asks for what it was told to follow', async () => {
+    const fieldSelector = 'metadata.name=corp-pull';
+    const { received } = await reflecting([listing('10', []), watching()], {
+      labelSelector: 'x=y',
+      fieldSelector,
+      pageSize: 7,
+      metadataOnly: true,
+    });
+    await vi.waitFor(() => expect(received).toHaveLength(2));
+    const timeoutSeconds = '300';
+    expect(received.map(({ path, query, headers }) => ({ path, query, accept: headers.accept }))).toEqual([
+      {
+        path,
+        query: { labelSelector: 'x=y', fieldSelector, limit: '7' },
+        accept: 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1',
+      },
+      {
+        path,
+        query: { labelSelector: 'x=y', fieldSelector, resourceVersion: '10', allowWatchBookmarks: 'true', timeoutSeconds, watch: 'true' },
+        accept: 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1',
+      },
+    ]);
+  });
+
+  test('answers by namespace and name, without the managed fields', async () => {
+    const listed = { metadata: { ...a.metadata, managedFields: [{ manager: 'kubectl' }] } };
+    const { reflector } = await reflecting([listing('10', [listed, { metadata: { name: 'global' } }]), watching()]);
+    expect(reflector.synced).toBe(false);
+    await reflector.whenSynced();
+    expect(reflector.synced).toBe(true);
+    expect(reflector.size).toBe(2);
+    expect(reflector.get('regkeeper', 'a')).toEqual({ apiVersion: 'v1', kind: 'ConfigMap', ...a });
+    expect(reflector.get(undefined, 'global')?.metadata.name).toBe('global');
+    expect(reflector.get('elsewhere', 'a')).toBeUndefined();
+    expect(namesOf(reflector.items())).toBe('a global');
+  });
+
+  test('keeps answering while it lists again', async () => {
+    const { reflector, received, names } = await reflecting([listing('10', [a, b]), refusing(410, 'Gone'), () => undefined]);
+    await vi.waitFor(() => expect(received.map(asked)).toEqual(['list', 'watch 10', 'list']));
+    expect(names()).toBe('a b');
+    expect(reflector.synced).toBe(true);
+  });
+
+  test('reads characters that the network cuts in two', async () => {
+    const { reflector, received, send, passTime } = await reflecting([listing('10', []), watching()]);
+    await vi.waitFor(() => expect(received).toHaveLength(2));
+    const bytes = Buffer.from(line({ type: 'ADDED', object: configMap('a', '11', { owner: 'zoë 🦊' }) }));
+    const middle = bytes.indexOf(Buffer.from('🦊')) + 2;
+    passTime(1);
+    send(bytes.subarray(0, middle));
+    await vi.waitFor(() => expect(reflector.lastContact()).toBe(1));
+    send(bytes.subarray(middle));
+    await vi.waitFor(() => expect(reflector.get('regkeeper', 'a')?.metadata.labels).toEqual({ owner: 'zoë 🦊' }));
+  });
+
+  test('connects anew when a watch falls silent', async () => {
+    const { received, reflector, changes, log, passTime, connections } = await reflecting([
+      listing('10', []),
+      watching(added('a', '11')),
+      watching(bookmark('12')),
+    ]);
+    await vi.waitFor(() => expect(changes).toEqual(['synced of ', 'added a@11 of a']));
+    passTime(stallAfter);
+    await vi.waitFor(() => expect(received.map(asked)).toEqual(['list', 'watch 10', 'watch 11']));
+    await vi.waitFor(() => expect(log.lines.map((each) => each.level)).toEqual(['warn', 'info']));
+    expect(log.lines[0]?.message).toContain('silent for 1000 s');
+    expect(reflector.lastContact()).toBe(stallAfter);
+    await vi.waitFor(async () => expect(await connections()).toBe(1));
+  });
+
+  test('waits longer than the three minutes after which a quiet resource is first heard of', async () => {
+    const waits: number[] = [];
+    const sleep = (milliseconds: number, signal: AbortSignal) => {
+      waits.push(milliseconds);
+      return new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+    };
+    await reflecting([listing('10', []), watching()], { timings: { now: () => 0, sleep } });
+    await vi.waitFor(() => expect(waits).toHaveLength(1));
+    expect(waits[0]).toBeGreaterThan(180_000 + 60_000);
+  });
+
+  test('counts only answers that brought something as contact', async () => {
+    const { reflector, passTime, received, send } = await reflecting([listing('10', []), reset, refusing(403, 'Forbidden'), watching()]);
+    await vi.waitFor(() => expect(received).toHaveLength(4));
+    await vi.waitFor(() => expect(reflector.lastContact()).toBe(0));
+    passTime(5_000);
+    send(line(bookmark('11')));
+    await vi.waitFor(() => expect(reflector.lastContact()).toBe(5_000));
+  });
+
+  test('is among what its client follows, with its last contact, until it is closed', async () => {
+    const { reflector, client, received, send, passTime } = await reflecting([listing('10', []), watching()]);
+    await vi.waitFor(() => expect(received).toHaveLength(2));
+    passTime(5_000);
+    send(line(bookmark('11')));
+    await vi.waitFor(() => expect([...(client.followed ?? [])].map((each) => [each.path, each.lastContact()])).toEqual([[path, 5_000]]));
+    await reflector.close();
+    expect(client.followed?.size).toBe(0);
+  });
+
+  test('says once what permission is missing, once that it is well again, and once when it is lost again', async () => {
+    const forbidden = refusing(403, 'Forbidden');
+    const { log, received } = await reflecting(
+      [forbidden, forbidden, forbidden, listing('10', []), watched(bookmark('11')), forbidden, forbidden, watching(bookmark('12'))],
+      { path: '/apis/build.openshift.io/v1/namespaces/ns/buildconfigs', fieldSelector: 'metadata.name=app' },
+    );
+    await vi.waitFor(() => expect(received).toHaveLength(8));
+    const loud = () => log.lines.filter((each) => each.level !== 'debug');
+    await vi.waitFor(() => expect(loud().map((each) => each.level)).toEqual(['warn', 'info', 'warn', 'info']));
+    expect(loud()[0]?.message).toContain('GET /apis/build.openshift.io/v1/namespaces/ns/buildconfigs: Forbidden (403)');
+    expect(loud()[0]?.message).toContain(
+      'a Role in the namespace ns must grant: apiGroups ["build.openshift.io"], resources ["buildconfigs"], resourceNames ["app"], verbs ["list", "watch"]',
+    );
+  });
+
+  const permissions: [string, string][] = [
+    ['/api/v1/namespaces', 'a ClusterRole must grant: apiGroups [""], resources ["namespaces"], verbs ["list", "watch"]'],
+    ['/apis/apps/v1/deployments', 'a ClusterRole must grant: apiGroups ["apps"], resources ["deployments"], verbs ["list", "watch"]'],
+    [path, 'a Role in the namespace regkeeper must grant: apiGroups [""], resources ["configmaps"], verbs ["list", "watch"]'],
+  ];
+  test.each(permissions)('knows the permission that %s needs', async (path, expected) => {
+    const { log } = await reflecting([refusing(403, 'Forbidden'), () => undefined], { path });
+    await vi.waitFor(() => expect(log.lines).toEqual([{ level: 'warn', message: expect.stringContaining(expected) }]));
+  });
+
+  test.each([
+    ['without metadata', {}],
+    ['without a name', { metadata: { namespace: 'regkeeper' } }],
+  ])('says that an object came %s, also where little of each is kept', async (_sentence, object) => {
+    const keep = ({ metadata: { name } }: KubeObject) => ({ metadata: { name } });
+    const { log } = await reflecting([listing('10', [object as never]), () => undefined], { keep });
+    await vi.waitFor(() =>
+      expect(log.lines).toEqual([{ level: 'warn', message: `GET ${path}: the answer is no list: an object in it has no name` }]),
+    );
+  });
+
+  test('says once that an API is not there, and finds it when it comes', async () => {
+    const missing = refusing(404, 'NotFound');
+    const { log, changes } = await reflecting([missing, missing, listing('10', [a]), watching(bookmark('11'))]);
+    await vi.waitFor(() => expect(log.lines.map((each) => each.level)).toEqual(['warn', 'debug', 'info']));
+    expect(log.lines[0]?.message).toContain(`does not serve ${path}`);
+    expect(changes).toEqual(['synced of a']);
+  });
+
+  test.each([
+    [
+      'throws',
+      () => {
+        throw new Error('listener');
+      },
+    ],
+    [
+      'rejects',
+      async () => {
+        throw new Error('listener');
+      },
+    ],
+  ])('goes on when a listener %s', async (_how, onChange) => {
+    const { log, names } = await reflecting([listing('10', [a]), watching(added('b', '11'))], { onChange });
+    await vi.waitFor(() => expect(log.lines.filter((each) => each.level === 'error')).toHaveLength(2));
+    expect(names()).toBe('a b');
+  });
+
+  test('close ends the watch, its connection and its news', async () => {
+    const { reflector, client, received, connections, send, changes } = await reflecting([listing('10', [a]), watching()]);
+    await vi.waitFor(() => expect(received).toHaveLength(2));
+    const closing = reflector.close();
+    send(line(added('b', '11')));
+    await closing;
+    await client.close();
+    await vi.waitFor(async () => expect(await connections()).toBe(0));
+    expect(changes).toEqual(['synced of a']);
+    expect(received).toHaveLength(2);
+  });
+
+  test('close before the first list rejects those who wait for it', async () => {
+    const { reflector, received } = await reflecting([() => undefined]);
+    await vi.waitFor(() => expect(received).toHaveLength(1));
+    const waiting = expect(reflector.whenSynced()).rejects.toThrow('closed before its first list');
+    await reflector.close();
+    await waiting;
+  });
+
+  test('close ends a pause', async () => {
+    const { reflector, log } = await reflecting([refusing(500, 'InternalError')], { timings: {} });
+    await vi.waitFor(() => expect(log.lines).toHaveLength(1));
+    await reflector.close();
+  });
+});

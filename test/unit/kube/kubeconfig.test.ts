@@ -1,0 +1,183 @@
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type KubeConfigChoice, KubeconfigError, loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
+
+const files: Record<string, string> = {
+  one: `
+current-context: dev
+clusters: [{name: dev, cluster: {server: "https://dev.example.com:6443", certificate-authority: pki/ca.crt}}]
+users: [{name: ada, user: {token: abc}}, {name: robot, user: {token: loses, tokenFile: tokens/robot}}]
+contexts: [{name: dev, context: {cluster: dev, user: ada, namespace: team-a}}, {name: robot, context: {cluster: dev, user: robot}}]
+`,
+  two: `
+current-context: live
+clusters: [{name: live, cluster: {server: "https://live.example.com"}}, {name: dev, cluster: {server: "https://other.example.com"}}]
+users: [{name: ada, user: {token: other}}]
+contexts: [{name: live, context: {cluster: live, user: ada}}]
+`,
+  'home/.kube/config': `
+current-context: home
+clusters: [{name: home, cluster: {server: "https://home.example.com"}}]
+contexts: [{name: home, context: {cluster: home}}]
+`,
+  broken: 'clusters: [\nusers: {',
+  sentence: 'just a sentence',
+  empty: '',
+  nameless: 'clusters: [{cluster: {server: "https://x"}}]',
+  undecided: `
+clusters: [{name: c, cluster: {server: "https://x"}}]
+contexts: [{name: a, context: {cluster: c}}, {name: b, context: {cluster: c}}]
+`,
+  dangling: `
+clusters: [{name: plain, cluster: {server: "http://x:8080"}}, {name: odd, cluster: {server: "x:6443"}}]
+contexts:
+- {name: no-cluster, context: {cluster: nowhere}}
+- {name: no-user, context: {cluster: plain, user: nobody}}
+- {name: plain, context: {cluster: plain}}
+- {name: odd, context: {cluster: odd}}
+`,
+  'pod/token': 'pod-token',
+  'pod/namespace': 'regkeeper\n',
+};
+
+let folder = '';
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'regkeeper-'));
+  for (const [name, text] of Object.entries(files)) {
+    await mkdir(join(folder, name, '..'), { recursive: true });
+    await writeFile(join(folder, name), text);
+  }
+});
+
+afterAll(() => rm(folder, { recursive: true }));
+
+/** Names in the table are files of the folder above; no pod and no home unless given. */
+function load({ file, context, env = {}, pod }: { file?: string; context?: string; env?: KubeConfigChoice['env']; pod?: boolean }) {
+  const within = (names: string | undefined) =>
+    names
+      ?.split(' ')
+      .map((name) => join(folder, name))
+      .join(delimiter);
+  return loadKubeConfig({
+    file: within(file),
+    context,
+    env: { ...env, KUBECONFIG: within(env.KUBECONFIG), HOME: within(env.HOME) },
+    serviceAccountFolder: join(folder, pod ? 'pod' : 'none'),
+  });
+}
+
+const inPod = { KUBERNETES_SERVICE_HOST: '10.0.0.1', KUBERNETES_SERVICE_PORT: '443' };
+
+describe('loadKubeConfig', () => {
+  const rows: [string, Parameters<typeof load>[0], string][] = [
+    [
+      'the given file before all else',
+      { file: 'one', env: { KUBECONFIG: 'two', HOME: 'home' }, pod: true },
+      'dev https://dev.example.com:6443',
+    ],
+    ['the context that was asked for', { file: 'one', context: 'robot' }, 'robot https://dev.example.com:6443'],
+    ['KUBECONFIG before the home folder', { env: { KUBECONFIG: 'two', HOME: 'home' } }, 'live https://live.example.com'],
+    ['of several files the first current-context', { env: { KUBECONFIG: 'one two' } }, 'dev https://dev.example.com:6443'],
+    ['a context of the second file', { env: { KUBECONFIG: 'one two' }, context: 'live' }, 'live https://live.example.com'],
+    ['those of several files that exist', { env: { KUBECONFIG: 'missing two' } }, 'live https://live.example.com'],
+    ['the home folder before the pod', { env: { HOME: 'home', ...inPod }, pod: true }, 'home https://home.example.com'],
+    ['the pod where there is no home', { env: { HOME: 'missing', ...inPod }, pod: true }, 'service-account https://10.0.0.1:443'],
+    ['brackets around IPv6', { env: { ...inPod, KUBERNETES_SERVICE_HOST: 'fd00::1' }, pod: true }, 'service-account https://[fd00::1]:443'],
+  ];
+  test.each(rows)('takes %s', async (_name, choice, expected) => {
+    const kubeConfig = await load(choice);
+    expect(`${kubeConfig.getCurrentContext()} ${kubeConfig.getCurrentCluster()?.server}`).toBe(expected);
+  });
+
+  describe('of a home folder that this user may not enter', () => {
+    const closed = () => join(folder, 'home');
+    beforeAll(() => Promise.all([chmod(folder, 0o755), chmod(closed(), 0)]));
+    afterAll(() => chmod(closed(), 0o755));
+
+    test('the pod is taken instead', async () => {
+      const kubeConfig = await asOrdinaryUser(() => load({ env: { HOME: 'home', ...inPod }, pod: true }));
+      expect(kubeConfig.getCurrentContext()).toBe('service-account');
+    });
+
+    test('it says so where there is no pod', async () => {
+      const loading = asOrdinaryUser(() => load({ env: { HOME: 'home', ...inPod } }));
+      await expect(loading).rejects.toThrow(/home\/\.kube\/config cannot be read \(EACCES\)/);
+    });
+
+    test('it says so where somebody named the file', async () => {
+      const loading = asOrdinaryUser(() => load({ env: { KUBECONFIG: 'home/.kube/config', ...inPod }, pod: true }));
+      await expect(loading).rejects.toThrow(/home\/\.kube\/config cannot be read \(EACCES\)/);
+    });
+  });
+
+  test('finds files beside the kubeconfig, and reads a token file anew', async () => {
+    const kubeConfig = await load({ file: 'one', context: 'robot' });
+    expect(kubeConfig.getCurrentCluster()?.caFile).toBe(join(folder, 'pki/ca.crt'));
+    expect(kubeConfig.getCurrentUser()).toMatchObject({ authProvider: { config: { tokenFile: join(folder, 'tokens/robot') } } });
+    expect(kubeConfig.getCurrentUser()?.token).toBeUndefined();
+  });
+
+  test('of two users with one name the first counts', async () => {
+    const kubeConfig = await load({ env: { KUBECONFIG: 'one two' }, context: 'live' });
+    expect(kubeConfig.getCurrentUser()?.token).toBe('abc');
+  });
+
+  test('knows the namespace, the CA and the token of the pod', async () => {
+    const kubeConfig = await load({ env: inPod, pod: true });
+    expect(kubeConfig.getContextObject('service-account')?.namespace).toBe('regkeeper');
+    expect(kubeConfig.getCurrentCluster()?.caFile).toBe(join(folder, 'pod/ca.crt'));
+    expect(kubeConfig.getCurrentUser()).toMatchObject({ authProvider: { config: { tokenFile: join(folder, 'pod/token') } } });
+  });
+
+  const refusals: [string, Parameters<typeof load>[0], RegExp][] = [
+    [
+      'a file that is not there',
+      { file: 'missing' },
+      /^kubeconfig \S+missing does not exist: correct --kubeconfig, REGKEEPER_KUBECONFIG or KUBECONFIG$/,
+    ],
+    ['a folder', { file: 'home' }, /^\S+home cannot be read \(EISDIR\)/],
+    [
+      'KUBECONFIG without any file',
+      { env: { KUBECONFIG: 'missing gone', HOME: 'home' } },
+      /^KUBECONFIG names .*missing, .*gone, which does not exist/,
+    ],
+    ['text that is not YAML', { file: 'broken' }, /^kubeconfig \S+broken is not YAML: /],
+    ['YAML that is no mapping', { file: 'sentence' }, /is not a kubeconfig: expected a mapping/],
+    ['an empty file', { file: 'empty' }, /is not a kubeconfig: expected a mapping/],
+    ['a cluster without a name', { file: 'nameless' }, /is not usable: clusters\[0\]\.name is missing$/],
+    [
+      'an unknown context',
+      { file: 'one', context: 'prod' },
+      /has no context "prod": choose another with --context \(there are: dev, robot\)$/,
+    ],
+    ['no current context', { file: 'undecided' }, /sets no current-context: choose one with --context \(there are: a, b\)$/],
+    ['a context without its cluster', { file: 'dangling', context: 'no-cluster' }, /names the cluster "nowhere", which is missing/],
+    ['a context without its user', { file: 'dangling', context: 'no-user' }, /names the user "nobody", which is missing/],
+    ['an unencrypted server', { file: 'dangling', context: 'plain' }, /the unencrypted server http:\/\/x:8080: use https/],
+    ['a server without a scheme', { file: 'dangling', context: 'odd' }, /has the server "x:6443": write it as https:\/\/host:port$/],
+    ['nothing anywhere', {}, /^no cluster is configured: there is no ~\/\.kube\/config and no service account token/],
+    ['a home without a kubeconfig', { env: { HOME: 'missing' } }, /^no cluster is configured: there is no \S+missing\/\.kube\/config/],
+    ['a pod that does not know its server', { pod: true }, /KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set/],
+  ];
+  test.each(refusals)('refuses %s in one line', async (_name, choice, message) => {
+    const error = await load(choice).catch((thrown) => thrown);
+    expect(error).toBeInstanceOf(KubeconfigError);
+    expect((error as Error).message).toMatch(message);
+    expect((error as Error).message).not.toContain('\n');
+  });
+});
+
+/** Nothing is closed to root, as whom tests run in many a container. */
+async function asOrdinaryUser<Result>(act: () => Promise<Result>): Promise<Result> {
+  const { geteuid, seteuid } = process;
+  if (geteuid?.() !== 0 || seteuid === undefined) return await act();
+  seteuid(65534);
+  try {
+    return await act();
+  } finally {
+    seteuid(0);
+  }
+}

@@ -1,0 +1,155 @@
+import type { ServerResponse } from 'node:http';
+import type { KubeObject } from '../../../src/kube/api-client.ts';
+import { type Answer, configMap, errorEvent, json, line, type Received, refusing, scriptedApi } from './scripted-api.ts';
+
+/** What a request is for: the beginning of a list, one of its further pages, or a watch. */
+export type Moment = 'list' | 'page' | 'watch';
+
+type Past = { readonly version: number; readonly event: { readonly type: string; readonly object: KubeObject } };
+
+/**
+ * An API server of one collection with all that matters to who follows it: versions, a history that is forgotten now and then, pages
+ * that expire with it, streams. It does right until it is told to fail.
+ */
+export async function modelApi(names: readonly string[]) {
+  const held = new Map<string, KubeObject>();
+  const past: Past[] = [];
+  const pages = new Map<string, KubeObject[]>();
+  const streams = new Set<ServerResponse>();
+  const faults: { moment: Moment; answer: Answer }[] = [];
+  let version = 100;
+  let forgotten = 0;
+
+  const answer: Answer = (response, request) => {
+    const moment = momentOf(request);
+    const index = faults.findIndex((each) => each.moment === moment);
+    const [fault] = index === -1 ? [] : faults.splice(index, 1);
+    if (fault) return fault.answer(response, request);
+    if (request.query.sendInitialEvents) stream(response);
+    else if (moment === 'watch') watch(response, Number(request.query.resourceVersion));
+    else list(response, request);
+  };
+  const list = (response: ServerResponse, request: Received) => {
+    const token = request.query.continue ?? `${version}:0`;
+    const [at = 0, offset = 0] = token.split(':').map(Number);
+    if (request.query.continue && at < forgotten) return refusing(410, 'Expired')(response, request);
+    const all = pages.get(String(at)) ?? [...held.values()];
+    pages.set(String(at), all);
+    const end = offset + Number(request.query.limit ?? all.length);
+    const next = end < all.length ? `${at}:${end}` : '';
+    const body = { kind: 'ConfigMapList', apiVersion: 'v1', metadata: { resourceVersion: String(at), continue: next } };
+    json({ ...body, items: all.slice(offset, end) })(response, request);
+  };
+  const watch = (response: ServerResponse, from: number) => {
+    if (from < forgotten) return json({ kind: 'Status', code: 410, reason: 'Expired', message: 'too old' }, 410)(response, {} as Received);
+    response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders();
+    for (const { version, event } of past) if (version > from) response.write(line(event));
+    streams.add(response);
+    response.on('close', () => streams.delete(response));
+  };
+  /** The initial state, and its end a little later: what happens meanwhile comes between the two. */
+  const stream = (response: ServerResponse) => {
+    response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders();
+    for (const object of held.values()) response.write(line({ type: 'ADDED', object: { apiVersion: 'v1', kind: 'ConfigMap', ...object } }));
+    streams.add(response);
+    response.on('close', () => streams.delete(response));
+    setImmediate(() => {
+      const metadata = { resourceVersion: String(version), annotations: { 'k8s.io/initial-events-end': 'true' } };
+      if (streams.has(response)) response.write(line({ type: 'BOOKMARK', object: { kind: 'ConfigMap', apiVersion: 'v1', metadata } }));
+    });
+  };
+  const happen = (type: string, object: KubeObject) => {
+    const event = { type, object: { apiVersion: 'v1', kind: 'ConfigMap', ...object } };
+    past.push({ version, event });
+    for (const stream of streams) stream.write(line(event));
+  };
+  const put = (name: string) => {
+    version += 1;
+    const known = held.get(name);
+    const { metadata } = configMap(name, String(version));
+    const object = { metadata: { ...metadata, uid: known?.metadata.uid ?? `uid-${name}-${version}` } };
+    held.set(name, object);
+    happen(known ? 'MODIFIED' : 'ADDED', object);
+  };
+
+  for (const name of names) put(name);
+  const api = await scriptedApi([], answer);
+  return {
+    ...api,
+    put,
+    remove(name: string) {
+      const known = held.get(name);
+      if (!known) return;
+      version += 1;
+      held.delete(name);
+      happen('DELETED', { metadata: { ...known.metadata, resourceVersion: String(version) } });
+    },
+    /** Nobody can go on from a version before this moment, nor with a page of a list begun before it. */
+    forget() {
+      forgotten = version + 1;
+      version += 1;
+    },
+    bookmark() {
+      version += 1;
+      const object = { kind: 'ConfigMap', apiVersion: 'v1', metadata: { resourceVersion: String(version) } };
+      for (const stream of streams) stream.write(line({ type: 'BOOKMARK', object }));
+    },
+    /** The next request of this kind gets this answer. */
+    failNext: (moment: Moment, answer: Answer) => void faults.push({ moment, answer }),
+    faultsToCome: () => faults.length,
+    /** Something befalls all streams that are open; they are served no more. */
+    breakStreams(how: StreamFault) {
+      for (const stream of [...streams]) {
+        streams.delete(stream);
+        how(stream);
+      }
+    },
+    streams: () => streams.size,
+    state: () => stateOf(held.values()),
+  };
+}
+
+/** Comparable: each object with its version and identity, by name. */
+export function stateOf(objects: Iterable<KubeObject>): string[] {
+  return [...objects].map(({ metadata: { name, resourceVersion, uid } }) => `${name}@${resourceVersion} ${uid}`).sort();
+}
+
+function momentOf({ query }: Received): Moment {
+  if (query.watch) return 'watch';
+  return query.continue ? 'page' : 'list';
+}
+
+export type StreamFault = (stream: ServerResponse) => void;
+
+const half = line({ type: 'ADDED', object: configMap('half', '1') }).slice(0, 40);
+
+export const streamFaults = {
+  'ends as it should': (stream) => stream.end(),
+  'is reset between two lines': (stream) => stream.socket?.resetAndDestroy(),
+  'is reset inside a line': (stream) => stream.write(half, () => stream.socket?.resetAndDestroy()),
+  'ends inside a line': (stream) => stream.end(half),
+  'reports 410': (stream) => stream.end(line(errorEvent(410, 'Expired'))),
+  'reports 500': (stream) => stream.end(line(errorEvent(500, 'InternalError'))),
+  'reports 429 with a time to wait': (stream) =>
+    stream.end(line({ type: 'ERROR', object: { code: 429, reason: 'TooManyRequests', message: '', details: { retryAfterSeconds: 2 } } })),
+  'brings what is no JSON': (stream) => stream.write('<html>\n'),
+  'brings an event without an object': (stream) => stream.write(line({ type: 'MODIFIED', object: null })),
+  'brings an event of another world': (stream) => stream.write(line({ type: 'RENAMED', object: configMap('a', '1') })),
+} satisfies Record<string, StreamFault>;
+
+export const requestFaults = {
+  'HTTP 500': refusing(500, 'InternalError'),
+  'HTTP 503 with a page of a load balancer': (response) => response.writeHead(503, { 'content-type': 'text/html' }).end('<html>no backend'),
+  'HTTP 429 with Retry-After': refusing(429, 'TooManyRequests', 'slow down', { 'retry-after': '2' }),
+  'HTTP 401': refusing(401, 'Unauthorized'),
+  'HTTP 403': refusing(403, 'Forbidden'),
+  'HTTP 404': refusing(404, 'NotFound'),
+  'HTTP 410': refusing(410, 'Expired'),
+  'HTTP 504 about a version of the future': refusing(504, 'Timeout', 'Too large resource version'),
+  'a redirect': (response) => response.writeHead(302, { location: 'https://login.example.com/' }).end(),
+  'a reset before the answer': (response) => response.socket?.resetAndDestroy(),
+  'a reset inside the answer': (response) => response.writeHead(200).write('{"kind":', () => response.socket?.resetAndDestroy()),
+  'an answer cut short': (response) => response.writeHead(200).end('{"kind":'),
+  'an answer that is no JSON': (response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<html>\n'),
+  'JSON of something else': (response) => response.writeHead(200).end('{"hello":"world"}\n'),
+} satisfies Record<string, Answer>;

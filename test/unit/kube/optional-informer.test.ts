@@ -1,0 +1,41 @@
+import { setImmediate } from 'node:timers/promises';
+import { expect, onTestFinished, test } from 'vitest';
+import type { ApiClient, KubeObject } from '../../../src/kube/api-client.ts';
+import type { CollectionStore } from '../../../src/kube/informer-store.ts';
+import { watchWhereServed } from '../../../src/kube/optional-informer.ts';
+import { handSchedule, memoryApi } from './memory-api.ts';
+import { recordingLog } from './scripted-api.ts';
+
+test('closed while it is asked whether the API is there, it starts no watch', async () => {
+  const api = memoryApi();
+  const asked = Promise.withResolvers<boolean>();
+  const client: ApiClient = { ...api.client, followed: new Set(), hasResource: () => asked.promise };
+  const told: boolean[] = [];
+  const options = { client, groupVersion: 'a.b/v1', plural: 'cs', log: recordingLog(), schedule: handSchedule(1_000).schedule };
+  const served = watchWhereServed({ ...options, onServed: (now) => void told.push(now) });
+  await served.close();
+  asked.resolve(true);
+  await setImmediate();
+  expect(client.followed?.size).toBe(0);
+  expect(told).toEqual([]);
+});
+
+test('an API that is not served any more leaves nothing in the store', async () => {
+  const groups = ['a.b'];
+  const api = memoryApi({ '/apis/a.b/v1/cs/one': { metadata: { name: 'one' } } }, { groups });
+  let adopted: ReadonlyMap<string, KubeObject> = new Map();
+  const store: CollectionStore<KubeObject> = {
+    create: () => new Map(),
+    adopt(map) {
+      adopted = map;
+    },
+  };
+  const time = handSchedule(1_000);
+  const options = { client: api.client, groupVersion: 'a.b/v1', plural: 'cs', log: recordingLog(), schedule: time.schedule, store };
+  const served = watchWhereServed(options);
+  onTestFinished(() => served.close());
+  await expect.poll(() => [...adopted.keys()]).toEqual(['/one']);
+  groups.pop();
+  await expect.poll(time.passing(() => served.state())).toBe('absent');
+  await expect.poll(() => adopted.size).toBe(0);
+});

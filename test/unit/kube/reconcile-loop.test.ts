@@ -1,0 +1,77 @@
+import { expect, test } from 'vitest';
+import { keepChecking } from '../../../src/kube/reconcile-loop.ts';
+
+/** Checks that count, on a clock that stands still until `pass`; `finish` lets the check under way end. */
+function checking() {
+  const counted = { checks: 0 };
+  let timers: { work: () => void; cancelled: boolean }[] = [];
+  let finish = Promise.withResolvers<undefined>();
+  const checks = keepChecking({
+    check: () => {
+      counted.checks += 1;
+      finish = Promise.withResolvers<undefined>();
+      return finish.promise;
+    },
+    onFailure: () => undefined,
+    everyMilliseconds: 60_000,
+    apartMilliseconds: 5_000,
+    schedule: (work) => {
+      const timer = { work, cancelled: false };
+      timers.push(timer);
+      return () => {
+        timer.cancelled = true;
+      };
+    },
+  });
+  return {
+    checks,
+    count: () => counted.checks,
+    finish: async () => {
+      finish.resolve(undefined);
+      await new Promise((resolve) => setImmediate(resolve));
+    },
+    pass: () => {
+      const due = timers.filter(({ cancelled }) => !cancelled);
+      timers = [];
+      for (const { work } of due) work();
+    },
+  };
+}
+
+test('what is told soon after a check waits for the rest between two, what is told now does not', async () => {
+  const { checks, count, finish, pass } = checking();
+  checks.soon();
+  await finish();
+  checks.soon();
+  expect(count()).toBe(1);
+  pass();
+  expect(count()).toBe(2);
+  await finish();
+  checks.now();
+  expect(count()).toBe(3);
+});
+
+test('what is told now during a check is checked right after it, once', async () => {
+  const { checks, count, finish, pass } = checking();
+  checks.soon();
+  checks.now();
+  expect(count()).toBe(1);
+  await finish();
+  expect(count()).toBe(2);
+  await finish();
+  expect(count()).toBe(2);
+  checks.soon();
+  expect(count()).toBe(2);
+  pass();
+  expect(count()).toBe(3);
+});
+
+test('nothing is checked after the end', async () => {
+  const { checks, count, finish, pass } = checking();
+  checks.soon();
+  checks.close();
+  await finish();
+  checks.now();
+  pass();
+  expect(count()).toBe(1);
+});

@@ -1,0 +1,15 @@
+import { expect, test } from 'vitest';
+import { createAllowance } from '../../../src/loading/cpu-allowance.ts';
+
+test('some at once, then a share of the time that passes; each name on its own', () => {
+  let now = 0;
+  const allowance = createAllowance({ burst: 1_000, share: 0.2, now: () => now });
+  allowance.use('a', 999);
+  expect(allowance.has('a')).toBe(true);
+  allowance.use('a', 501);
+  expect([allowance.has('a'), allowance.has('b')]).toEqual([false, true]);
+  now = 2_500;
+  expect(allowance.has('a')).toBe(false);
+  now = 2_501;
+  expect(allowance.has('a')).toBe(true);
+});

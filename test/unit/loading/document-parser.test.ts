@@ -1,0 +1,114 @@
+import { Worker } from 'node:worker_threads';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { createDocumentParser, type ParserLimits, type TextToParse } from '../../../src/loading/document-parser.ts';
+import { parseRulesDocument } from '../../../src/rules/language/parse.ts';
+
+const source = { kind: 'file', file: 'rules.yaml' } as const;
+const document = (text: string): TextToParse => ({ text, source, scope: { kind: 'cluster' } });
+const parsedHere = (text: string) => parseRulesDocument(text, source, { kind: 'cluster' });
+
+const good = 'mode: warn\nrules:\n- registry: a.io\n  pullSecret: a-pull\n- registry: [b.io, b.io]\n';
+const bad = 'rules:\n- registy: a.io\n';
+
+/** Everything goes through the thread unless told. */
+function parserWith(limits: Partial<ParserLimits> = {}, start?: () => Worker) {
+  const parser = createDocumentParser({ longestOnTheSpot: 0, ...limits }, start);
+  onTestFinished(() => parser.close());
+  return parser;
+}
+
+/** A thread that says it is ready and does this with every document. */
+const threadThat = (does: string) => () =>
+  new Worker(
+    `const { parentPort } = require('node:worker_threads'); parentPort.on('message', () => { ${does} }); parentPort.postMessage('ready');`,
+    {
+      eval: true,
+    },
+  );
+
+describe.each([
+  ['on the spot', Number.POSITIVE_INFINITY],
+  ['in the thread', 0],
+])('%s', (_where, longestOnTheSpot) => {
+  test.each([
+    ['a good document', good],
+    ['a bad one', bad],
+    ['a blank one', '# nothing'],
+  ])('%s gives the same', async (_name, text) => {
+    expect(await parserWith({ longestOnTheSpot }).parse(document(text))).toEqual(parsedHere(text));
+  });
+});
+
+test('the scope of a document counts in the thread too', async () => {
+  const scope = { kind: 'namespace', namespace: 'team-a' } as const;
+  const text = 'rules: [{registry: a.io}]';
+  expect(await parserWith().parse({ text, source, scope })).toEqual(parseRulesDocument(text, source, scope));
+});
+
+test('many at a time are answered each with its own', async () => {
+  const parser = parserWith();
+  const texts = Array.from({ length: 20 }, (_, index) => `rules: [{registry: r${index}.io}]`);
+  const results = await Promise.all(texts.map((text) => parser.parse(document(text))));
+  expect(results).toEqual(texts.map(parsedHere));
+});
+
+test('a text of nothing but mistakes is refused for them, and takes no more memory than there is', async () => {
+  const result = await parserWith().parse(document(`rules: [${','.repeat(299_000)}]`));
+  expect(result).toMatchObject({ ok: false, problems: expect.arrayContaining([expect.objectContaining({ code: 'yaml-syntax' })]) });
+});
+
+describe('a document that cannot be read', () => {
+  const problem = (result: unknown) => (result as { problems?: readonly object[] }).problems?.[0];
+
+  test('because it takes too long is refused, and its thread ended', async () => {
+    const starts = [threadThat('for (;;);'), undefined];
+    const threads: Worker[] = [];
+    const parser = parserWith({ milliseconds: 300 }, () => {
+      const thread = (starts.shift() ?? threadThat('parentPort.postMessage({ ok: true })'))();
+      threads.push(thread);
+      return thread;
+    });
+    expect(problem(await parser.parse(document(good)))).toMatchObject({
+      code: 'document-too-costly',
+      message: expect.stringContaining('it takes longer than 0.3 s'),
+      origin: { source, line: 1, column: 1 },
+    });
+    expect(threads[0]?.threadId).toBe(-1);
+    expect(await parser.parse(document(good))).toEqual({ ok: true });
+  });
+
+  test.each([
+    ['fails', "throw new Error('a bug')", 'a bug'],
+    ['ends', 'process.exit(1)', 'its thread ended'],
+  ])('because its thread %s is refused too: never taken for blank', async (_name, does, message) => {
+    const result = await parserWith({}, threadThat(does)).parse(document(good));
+    expect(result.ok).toBe(false);
+    expect(problem(result)).toMatchObject({ code: 'document-too-costly', message: expect.stringContaining(message) });
+  });
+
+  test('because no thread can be started is refused', async () => {
+    const result = await parserWith({}, () => new Worker(new URL('./nowhere.js', import.meta.url))).parse(document(good));
+    expect(problem(result)).toMatchObject({ code: 'document-too-costly', message: expect.stringContaining('nowhere.js') });
+  });
+});
+
+test('a thread that ended with nothing to do is started again', async () => {
+  let started = 0;
+  let ended = 0;
+  const parser = parserWith({ idleMilliseconds: 1 }, () => {
+    started += 1;
+    return threadThat('parentPort.postMessage({ ok: true })')().once('exit', () => {
+      ended += 1;
+    });
+  });
+  await parser.parse(document(good));
+  await expect.poll(() => ended).toBe(1);
+  expect(await parser.parse(document(good))).toEqual({ ok: true });
+  expect(started).toBe(2);
+});
+
+test('after the end nothing is started any more', async () => {
+  const parser = createDocumentParser({ longestOnTheSpot: 0 });
+  await parser.close();
+  expect((await parser.parse(document(good))).ok).toBe(false);
+});

@@ -1,0 +1,92 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { loadExtraKinds, parseExtraKinds } from '../../../src/loading/extra-kinds.ts';
+import { builtInKinds } from '../../../src/object/kinds.ts';
+
+const rollout = 'group: argoproj.io, version: v1alpha1, resource: rollouts, kind: Rollout';
+
+test('no file names no more kinds', async () => {
+  const loaded = await loadExtraKinds([]);
+  expect(loaded.ok && loaded.kinds.rows.map(({ kind }) => kind)).toEqual(builtInKinds.rows.map(({ kind }) => kind));
+});
+
+test('the example names Rollout, Knative Service, Tekton and one with several templates', async () => {
+  const loaded = await loadExtraKinds([resolve(import.meta.dirname, '../../../deploy/extra-kinds/extra-kinds.yaml')]);
+  const extra = loaded.ok ? loaded.kinds.rows.slice(builtInKinds.rows.length) : [];
+  expect(extra.map(({ group, kind }) => `${kind}.${group}`)).toEqual([
+    'Rollout.argoproj.io',
+    'Service.serving.knative.dev',
+    'TaskRun.tekton.dev',
+    'Task.tekton.dev',
+    'PyTorchJob.kubeflow.org',
+  ]);
+});
+
+describe('what is wrong is told with its place', () => {
+  test.each([
+    { text: '', problem: 'f:1:1 holds nothing: write a list of kinds under "kinds:"' },
+    { text: '[]', problem: 'f:1:1 the document must hold "kinds:", and is a list' },
+    { text: '{}', problem: 'f:1:1 the document must hold "kinds:", a list of kinds' },
+    { text: 'kinds: x', problem: 'f:1:8 kinds must be a list of kinds, and is a string' },
+    { text: 'kind: []\nkinds: []', problem: 'f:1:1 unknown field "kind": did you mean "kinds"?' },
+    { text: 'kinds: [1]', problem: 'f:1:9 kinds[0] must be a kind with group, version, resource and kind, and is a number' },
+    { text: 'kinds:\n- a: [\n', problem: 'f:' },
+    {
+      text: `kinds: [{${rollout}}]`,
+      problem: 'f:1:9 kinds[0] says nowhere where the images are: add "template" (of a pod template), "podSpec" or "images"',
+    },
+    { text: `kinds: [{${rollout}, templat: spec.template}]`, problem: 'unknown field "templat": did you mean "template"?' },
+    { text: 'kinds: [{group: argoproj.io, template: spec}]', problem: 'f:1:9 kinds[0] needs "version", such as v1alpha1' },
+    { text: 'kinds: [{group: 7, template: spec}]', problem: 'f:1:17 kinds[0].group must be text, such as argoproj.io, and is a number' },
+    { text: 'kinds: [{group: apps, template: spec}]', problem: 'f:1:17 kinds[0].group is no name such as argoproj.io: "apps"' },
+    {
+      text: `kinds: [{${rollout.replace('rollouts', 'rollouts/status')}, template: spec}]`,
+      problem: 'kinds[0].resource is no name the plural name as in URLs',
+    },
+    {
+      text: `kinds: [{${rollout}, template: [spec.template]}]`,
+      problem: 'kinds[0].template must be a path such as spec.template, and is a list',
+    },
+    { text: `kinds: [{${rollout}, template: "spec.a[*].template"}]`, problem: 'kinds[0].template must be the one place of a pod template' },
+    { text: `kinds: [{${rollout}, images: []}]`, problem: 'kinds[0].images holds no path: remove the field or write one' },
+    {
+      text: `kinds: [{${rollout}, images: ["spec.x", 4]}]`,
+      problem: 'kinds[0].images[1] must be a path such as spec.template, and is a number',
+    },
+    {
+      text: `kinds: [{${rollout}, images: "spec.steps[0]"}]`,
+      problem: 'kinds[0].images must be a path such as spec.template or spec.steps[*].image, and "steps[0]" is no field ("spec.steps[0]")',
+    },
+    {
+      text: 'kinds: [{group: build.openshift.io, version: v1, resource: builds, kind: Build, template: spec}]',
+      problem: 'kinds[0].kind is read anyway: "Build" of group "build.openshift.io"',
+    },
+  ])('$problem', ({ text, problem }) => {
+    const parsed = parseExtraKinds(text, 'f');
+    expect(parsed.ok ? [] : parsed.problems).toContainEqual(expect.stringContaining(problem));
+  });
+
+  test('all of it at once', () => {
+    const parsed = parseExtraKinds(`kinds:\n- {${rollout}}\n- {group: x, kind: 1}\n`, 'f');
+    expect(parsed.ok ? 0 : parsed.problems.length).toBeGreaterThan(3);
+  });
+
+  test('a kind or a resource that two files name', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'regkeeper-kinds-'));
+    onTestFinished(() => rm(folder, { recursive: true, force: true }));
+    const one = join(folder, 'one.yaml');
+    const two = join(folder, 'two.yaml');
+    await writeFile(one, `kinds: [{${rollout}, template: spec.template}]`);
+    await writeFile(two, `kinds: [{${rollout.replace('kind: Rollout', 'kind: Other')}, template: spec.template}]`);
+    expect(await loadExtraKinds([one, two])).toEqual({
+      ok: false,
+      problems: [`${two}:1:9 resource rollouts.argoproj.io is named twice, first in ${one}:1:9`],
+    });
+    expect(await loadExtraKinds([one, join(folder, 'none.yaml'), folder])).toEqual({
+      ok: false,
+      problems: [`${join(folder, 'none.yaml')}: no such file`, `${folder}: a folder: name its files`],
+    });
+  });
+});

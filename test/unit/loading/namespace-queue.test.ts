@@ -1,0 +1,331 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { expect, onTestFinished, test } from 'vitest';
+import type { DocumentParser, TextToParse } from '../../../src/loading/document-parser.ts';
+import { createRuleIntake } from '../../../src/loading/rule-loader.ts';
+import { configMapBundle } from '../../../src/rules/language/config-map.ts';
+import { parseRulesDocument } from '../../../src/rules/language/parse.ts';
+import { type Bundle, createRuleBook, type RulesChange } from '../../../src/rules/store/rule-store.ts';
+import { hostileDocuments, twentyConfigMaps } from '../../hostile/rules.ts';
+import { sha256 } from '../rules/documents.ts';
+
+const rule = (registry: string) => `rules: [{registry: ${registry}, trust: false}]`;
+const ofCluster = (text: string): Bundle => ({ id: 'cluster', documents: [{ source: { kind: 'file', file: 'cluster' }, text }] });
+
+function ownBundle(namespace: string, name: string, ...texts: readonly string[]): Bundle {
+  const data = Object.fromEntries(texts.map((text, index) => [`k${index}.yaml`, text]));
+  return configMapBundle({ metadata: { name, namespace }, data }, 'namespace');
+}
+
+/** A parser that counts, and reads each document when it is let. */
+function steppingParser() {
+  const asked: { readonly document: TextToParse; answer(): void }[] = [];
+  const parser: DocumentParser = {
+    parse: (document) =>
+      new Promise((resolve) => {
+        asked.push({ document, answer: () => resolve(parseRulesDocument(document.text, document.source, document.scope, document.start)) });
+      }),
+    close: async () => undefined,
+  };
+  return { parser, asked };
+}
+
+const readsAtOnce: DocumentParser = {
+  parse: async ({ text, source, scope, start }) => parseRulesDocument(text, source, scope, start),
+  close: async () => undefined,
+};
+
+/** Time that passes when it is let: each rest ends by `wake`. */
+function restingClock() {
+  let rests: (() => void)[] = [];
+  return {
+    timings: {
+      betweenRounds: 1_000,
+      now: () => 0,
+      sleep: (milliseconds: number) => (milliseconds === 0 ? Promise.resolve() : new Promise<void>((done) => void rests.push(done))),
+    },
+    wake() {
+      const ending = rests;
+      rests = [];
+      for (const done of ending) done();
+    },
+  };
+}
+
+function counting(inner: DocumentParser) {
+  const parsed: string[] = [];
+  const parser: DocumentParser = {
+    parse(document) {
+      parsed.push(document.text);
+      return inner.parse(document);
+    },
+    close: inner.close,
+  };
+  return { parser, parsed };
+}
+
+async function opened(namespaces: DocumentParser, bundles: readonly Bundle[] = []) {
+  const book = createRuleBook(sha256);
+  const changes: RulesChange[] = [];
+  const clock = restingClock();
+  let skipped = 0;
+  const intake = createRuleIntake({
+    book,
+    parsers: { cluster: readsAtOnce, namespaces },
+    onChange: (more) => changes.push(...more),
+    onSkipped: (versions) => {
+      skipped += versions;
+    },
+    timings: clock.timings,
+  });
+  onTestFinished(() => clock.wake());
+  const open = intake.open([ofCluster('rules: [{registry: a.io}]'), ...bundles]);
+  // A test that expects it to fail awaits it later.
+  open.catch(() => undefined);
+  await expect.poll(() => book.current()).toBeDefined();
+  const rulesOf = (namespace: string) =>
+    book
+      .current()
+      ?.namespaceRules.get(namespace)
+      ?.map(({ name }) => name) ?? [];
+  return { book, intake, changes, clock, open, rulesOf, skipped: () => skipped };
+}
+
+test("an edit of the cluster's rules does not wait while a document of a namespace is read", async () => {
+  const { parser, asked } = steppingParser();
+  const { book, intake } = await opened(parser);
+  void intake.offer(ownBundle('tenant', 'own', rule('b.io')));
+  await expect.poll(() => asked.length).toBe(1);
+  await intake.offer(ofCluster('rules: [{registry: c.io}]'));
+  expect(book.current()?.rules.map(({ name }) => name)).toEqual(['c.io']);
+});
+
+test('twenty ConfigMaps that are too much are refused without one character being read, and nothing of their text is kept', async () => {
+  const { parser, parsed } = counting(readsAtOnce);
+  const { book, intake, changes } = await opened(parser);
+  await Promise.all(twentyConfigMaps('commas', 'tenant').map((configMap) => intake.offer(configMapBundle(configMap, 'namespace'))));
+  expect(parsed).toEqual([]);
+  const refused = changes.filter(({ scope }) => scope.kind === 'namespace');
+  expect(refused).toHaveLength(20);
+  expect(new Set(refused.flatMap(({ problems }) => problems.map(({ code }) => code)))).toEqual(new Set(['namespace-quota']));
+  expect(refused[0]?.problems[0]?.message).toBe(
+    'this ConfigMap has 62 documents with 1016118 characters of rules; a namespace may have 20 documents with 131072 characters in all: put the rules into fewer and shorter documents, or delete those that are not needed',
+  );
+  expect(JSON.stringify(book.refused()).length).toBeLessThan(20_000);
+});
+
+test('a flood in one namespace delays another by the document that is being read', async () => {
+  const { parser, asked } = steppingParser();
+  const { intake, rulesOf } = await opened(parser);
+  for (let index = 0; index < 10; index += 1) void intake.offer(ownBundle('hostile', `bad-${index}`, hostileDocuments.commas(1_000)));
+  await expect.poll(() => asked.length).toBe(1);
+  const honest = intake.offer(ownBundle('honest', 'own', rule('b.io')));
+  for (let turn = 0; turn < 5; turn += 1) await nextTurn();
+  asked[0]?.answer();
+  await expect.poll(() => asked.length).toBe(2);
+  expect(asked[1]?.document.scope).toEqual({ kind: 'namespace', namespace: 'honest' });
+  asked[1]?.answer();
+  await honest;
+  expect(rulesOf('honest')).toEqual(['b.io']);
+});
+
+test('of fifty versions a second only the first and the newest are read', async () => {
+  const { parser, parsed } = counting(readsAtOnce);
+  const { intake, clock, rulesOf, skipped } = await opened(parser);
+  await intake.offer(ownBundle('tenant', 'own', rule('r0.io')));
+  const later = Array.from({ length: 49 }, (_, index) => intake.offer(ownBundle('tenant', 'own', rule(`r${index + 1}.io`))));
+  expect(rulesOf('tenant')).toEqual(['r0.io']);
+  clock.wake();
+  await Promise.all(later);
+  expect(rulesOf('tenant')).toEqual(['r49.io']);
+  expect(parsed).toHaveLength(2);
+  expect(skipped()).toBe(48);
+});
+
+test('a round of a namespace reads no more than it may have; the rest waits for the next', async () => {
+  const { parser, parsed } = counting(readsAtOnce);
+  const { intake, clock } = await opened(parser);
+  const bad = hostileDocuments.commas(15_000);
+  const all = Array.from({ length: 4 }, (_, index) => intake.offer(ownBundle('tenant', `bad-${index}`, bad, bad, bad, bad)));
+  await Promise.all(all.slice(0, 2));
+  expect(parsed).toHaveLength(8);
+  clock.wake();
+  await Promise.all(all);
+  expect(parsed).toHaveLength(16);
+});
+
+test('the same texts are read once, whatever else changes in their ConfigMap', async () => {
+  const { parser, parsed } = counting(readsAtOnce);
+  const { intake, clock, changes } = await opened(parser);
+  const bundle = ownBundle('tenant', 'own', rule('b.io'));
+  await intake.offer(bundle);
+  const again = intake.offer({ ...bundle, version: 'another' });
+  clock.wake();
+  await again;
+  expect(parsed).toHaveLength(1);
+  expect(changes.filter(({ scope }) => scope.kind === 'namespace')).toHaveLength(1);
+});
+
+test('changes of several namespaces are put together once', async () => {
+  let hashed = 0;
+  const book = createRuleBook((text) => {
+    hashed += 1;
+    return sha256(text);
+  });
+  const intake = createRuleIntake({ book, parsers: { cluster: readsAtOnce, namespaces: readsAtOnce }, onChange: () => book.current() });
+  const ofNamespaces = (registry: string) => Array.from({ length: 50 }, (_, index) => ownBundle(`team-${index}`, 'own', rule(registry)));
+  await intake.open([ofCluster('rules: [{registry: a.io}]'), ...ofNamespaces('b.io')]);
+  // One for each namespace, one for the cluster's rules, and a few for all together: not one for each change.
+  expect(book.current()?.namespaceRules.size).toBe(50);
+  expect(hashed).toBeLessThan(50 + 1 + 51);
+});
+
+test('what was too much is read when there is room for it', async () => {
+  const texts = new Map([
+    ['one', `${rule('one.io')}\n# ${'x'.repeat(60_000)}`],
+    ['two', `${rule('two.io')}\n# ${'x'.repeat(60_000)}`],
+    ['three', `${rule('three.io')}\n# ${'x'.repeat(60_000)}`],
+  ]);
+  const bundleNamed = (name: string): Bundle | undefined => {
+    const text = texts.get(name);
+    return text === undefined ? undefined : { ...ownBundle('tenant', name, text), again: () => bundleNamed(name) };
+  };
+  const { intake, clock, rulesOf, book } = await opened(readsAtOnce);
+  for (const name of texts.keys()) void intake.offer(bundleNamed(name) as Bundle);
+  await expect.poll(() => rulesOf('tenant').length).toBe(2);
+  await expect
+    .poll(() => {
+      clock.wake();
+      return book.refused().map(({ problems }) => problems[0]?.code);
+    })
+    .toEqual(['namespace-quota']);
+  texts.delete('one');
+  void intake.withdraw('namespace rules tenant/one', { kind: 'namespace', namespace: 'tenant' });
+  await expect
+    .poll(() => {
+      clock.wake();
+      return rulesOf('tenant').toSorted();
+    })
+    .toEqual(['three.io', 'two.io']);
+  expect(book.refused()).toEqual([]);
+});
+
+test("at the start the cluster's rules are in force before those of namespaces are read, and a namespace whose rules are unread is known", async () => {
+  const { parser, asked } = steppingParser();
+  const { intake, open } = await opened(parser, [ownBundle('tenant', 'own', rule('b.io'))]);
+  expect([intake.isUnread('tenant'), intake.isUnread('other')]).toEqual([true, false]);
+  expect(intake.opening()).toBe('the rules of 1 namespaces have not been read yet');
+  await expect.poll(() => asked.length).toBe(1);
+  asked[0]?.answer();
+  await open;
+  expect([intake.isUnread('tenant'), intake.opening(), intake.waiting()]).toEqual([false, undefined, 0]);
+});
+
+test('what is deleted while it waits is withdrawn', async () => {
+  const { parser, asked } = steppingParser();
+  const { intake, rulesOf, clock } = await opened(parser);
+  void intake.offer(ownBundle('tenant', 'own', rule('b.io')));
+  await expect.poll(() => asked.length).toBe(1);
+  const gone = intake.withdraw('namespace rules tenant/own', { kind: 'namespace', namespace: 'tenant' });
+  asked[0]?.answer();
+  await expect.poll(() => rulesOf('tenant')).toEqual(['b.io']);
+  clock.wake();
+  await gone;
+  expect(rulesOf('tenant')).toEqual([]);
+});
+
+test('a failure of ours is told to who brought it, and the same texts are read again', async () => {
+  let fails = true;
+  const failing: DocumentParser = {
+    parse: (document) => (fails ? Promise.reject(new Error('a bug')) : readsAtOnce.parse(document)),
+    close: async () => undefined,
+  };
+  const { intake, clock, rulesOf } = await opened(failing);
+  await expect(intake.offer(ownBundle('tenant', 'own', rule('b.io')))).rejects.toThrow('a bug');
+  fails = false;
+  const again = intake.offer(ownBundle('tenant', 'own', rule('b.io')));
+  clock.wake();
+  await again;
+  expect(rulesOf('tenant')).toEqual(['b.io']);
+});
+
+test('a failure at the start leaves no namespace unread until somebody edits its rules', async () => {
+  const failing: DocumentParser = { parse: () => Promise.reject(new Error('a bug')), close: async () => undefined };
+  const { intake, open } = await opened(failing, [ownBundle('tenant', 'own', rule('b.io'))]);
+  await expect(open).rejects.toThrow('a bug');
+  expect([intake.isUnread('tenant'), intake.opening()]).toEqual([false, undefined]);
+});
+
+test('a version that cannot be asked for fails once, and is not tried again by itself', async () => {
+  let asked = 0;
+  const again = () => {
+    asked += 1;
+    throw new Error('a bug');
+  };
+  const { intake, clock, rulesOf } = await opened(readsAtOnce);
+  await expect(intake.offer({ ...ownBundle('tenant', 'own', rule('b.io')), again })).rejects.toThrow('a bug');
+  const other = intake.offer(ownBundle('tenant', 'other', rule('c.io')));
+  clock.wake();
+  await other;
+  expect([asked, intake.waiting(), rulesOf('tenant')]).toEqual([1, 0, ['c.io']]);
+});
+
+test('of more bundles that are too much than a round takes, each is tried when there is room', async () => {
+  const texts = new Map(['large', 'other'].map((name) => [name, `${rule(`${name}.io`)}\n# ${'x'.repeat(60_000)}`]));
+  const bundleNamed = (name: string): Bundle | undefined => {
+    const text = texts.get(name);
+    if (text === undefined) return undefined;
+    return { ...ownBundle('tenant', name, text), again: () => bundleNamed(name) };
+  };
+  const { intake, clock, rulesOf } = await opened(readsAtOnce);
+  const both = ['large', 'other'].map((name) => intake.offer(bundleNamed(name) as Bundle));
+  await Promise.all(both);
+  for (let index = 0; index < 60; index += 1) texts.set(`much-${index}`, `# ${'x'.repeat(140_000)}`);
+  texts.set('much-last', `${rule('last.io')}\n# ${'x'.repeat(30_000)}`);
+  const all = [...texts.keys()].slice(2).map((name) => intake.offer(bundleNamed(name) as Bundle));
+  await expect
+    .poll(() => {
+      clock.wake();
+      return intake.waiting();
+    })
+    .toBe(0);
+  await Promise.all(all);
+  expect(rulesOf('tenant')).not.toContain('last.io');
+  texts.delete('large');
+  void intake.withdraw('namespace rules tenant/large', { kind: 'namespace', namespace: 'tenant' });
+  await expect
+    .poll(() => {
+      clock.wake();
+      return rulesOf('tenant');
+    })
+    .toContain('last.io');
+});
+
+test('what is too much with others of the same round is not in force beside them', async () => {
+  const large = (name: string) => ownBundle('tenant', name, `${rule(`${name}.io`)}\n# ${'x'.repeat(59_000)}`);
+  const { intake, clock, rulesOf, changes } = await opened(readsAtOnce);
+  await intake.offer(large('one'));
+  const later = Promise.all(['two', 'three'].map((name) => intake.offer(large(name))));
+  await expect
+    .poll(() => {
+      clock.wake();
+      return changes.flatMap(({ problems }) => problems.map(({ code }) => code));
+    })
+    .toEqual(['namespace-quota']);
+  await later;
+  expect(rulesOf('tenant').toSorted()).toEqual(['one.io', 'two.io']);
+});
+
+test('an end while documents are read and wait makes no refusal of them', async () => {
+  const { parser, asked } = steppingParser();
+  const { book, intake, changes } = await opened(parser);
+  const reading = intake.offer(ownBundle('tenant', 'own', rule('b.io')));
+  await expect.poll(() => asked.length).toBe(1);
+  const waiting = [intake.offer(ownBundle('tenant', 'own', rule('c.io'))), intake.offer(ownBundle('other', 'own', rule('d.io')))];
+  const before = changes.length;
+  intake.close();
+  for (const { answer } of asked) answer();
+  await Promise.all([reading, ...waiting, intake.offer(ofCluster('rules: [{registry: e.io}]'))]);
+  expect(changes).toHaveLength(before);
+  expect(book.refused()).toEqual([]);
+  expect(asked).toHaveLength(1);
+});

@@ -1,0 +1,241 @@
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createDocumentParser } from '../../../src/loading/document-parser.ts';
+import { loadRules } from '../../../src/loading/load-rules.ts';
+import { watchRuleFiles } from '../../../src/loading/rule-files.ts';
+import { createRuleIntake } from '../../../src/loading/rule-loader.ts';
+import { type Problem, renderOrigin } from '../../../src/rules/language/problem.ts';
+import { createRuleBook, type RulesChange } from '../../../src/rules/store/rule-store.ts';
+import { referenceOf, sha256, winnerOf } from '../rules/documents.ts';
+
+let folder: string;
+const open: { close(): void }[] = [];
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'regkeeper-rules-'));
+});
+afterEach(async () => {
+  for (const files of open.splice(0)) files.close();
+  await rm(folder, { recursive: true });
+});
+
+/** Polls often, so that a file system that tells nothing is no trouble. */
+async function watch(...paths: readonly string[]) {
+  const book = createRuleBook(sha256);
+  const changes: RulesChange[] = [];
+  const problems: string[] = [];
+  const parser = createDocumentParser();
+  const files = await watchRuleFiles({
+    paths,
+    intake: createRuleIntake({ book, parsers: { cluster: parser, namespaces: parser }, onChange: (more) => changes.push(...more) }),
+    onProblem: (problem) => problems.push(problem),
+    onReadable: () => problems.push('can be read again'),
+    pollMilliseconds: 100,
+  });
+  open.push(files);
+  const registries = () => (book.current()?.rules ?? []).map(({ pattern }) => pattern.text).sort();
+  return { book, changes, problems, registries };
+}
+
+const rule = (registry: string) => `rules: [{registry: ${registry}}]\n`;
+
+describe('reading', () => {
+  test.each([
+    ['Latin-1', Buffer.from('rules:\n- registry: a.io # \xe9t\xe9\n', 'latin1'), 2],
+    ['UTF-16', Buffer.from('\ufeffrules: []\n', 'utf16le'), 1],
+  ])('a file in %s is refused, with the line', async (_name, bytes, line) => {
+    await writeFile(join(folder, 'a.yaml'), bytes);
+    await expect(watch(folder)).rejects.toThrow(new RegExp(`^rules .*a\\.yaml: not UTF-8 text \\(line ${line}\\); save it as UTF-8$`));
+  });
+
+  test.each<[string, (folder: string) => Promise<string[]>, string[]]>([
+    ['that are not there', async () => ['one', 'two'], ['rules DIR/one: no such file or folder', 'rules DIR/two: no such file or folder']],
+    [
+      'without rules',
+      async (folder) => {
+        await writeFile(join(folder, 'pod.yaml'), 'apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n');
+        await mkdir(join(folder, 'pods'));
+        await writeFile(join(folder, 'pods/pod.yaml'), 'apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n');
+        return ['pod.yaml', 'pods'];
+      },
+      [
+        expect.stringMatching(/^rules DIR\/pod\.yaml: holds no rules but Pod/),
+        expect.stringMatching(/^rules folder DIR\/pods holds .* no rules/),
+      ],
+    ],
+  ])('all paths %s are told, a line each', async (_name, make, lines) => {
+    const names = await make(folder);
+    const reading = watch(...names.map((name) => join(folder, name)));
+    const failure = await reading.then(undefined, (error: Error) => error.message.replaceAll(folder, 'DIR'));
+    expect(String(failure).split('\n')).toEqual(lines);
+  });
+
+  test('files, and folders with their subfolders, in the order of names', async () => {
+    await mkdir(join(folder, 'rules/team'), { recursive: true });
+    await writeFile(join(folder, 'rules/a.yaml'), rule('a.io'));
+    await writeFile(join(folder, 'rules/team/b.yml'), rule('b.io'));
+    await writeFile(join(folder, 'rules/notes.txt'), 'not rules');
+    await writeFile(join(folder, 'c.json'), '{"rules": [{"registry": "c.io"}]}');
+    const { registries } = await watch(join(folder, 'rules'), join(folder, 'c.json'));
+    expect(registries()).toEqual(['a.io', 'b.io', 'c.io']);
+  });
+
+  test.each([
+    ['a path that is not there', 'nowhere', /rules .*nowhere: no such file or folder/],
+    ['standard input', undefined, /rules -: standard input cannot be followed/],
+    ['a folder without rules', '.', /rules folder .* holds no \.yaml, \.yml or \.json file/],
+  ])('%s is refused at the start, with its name', async (_name, path, message) => {
+    await expect(watch(path === undefined ? '-' : join(folder, path))).rejects.toThrow(message);
+  });
+});
+
+const configMap = (registry: string, name = 'rules') =>
+  `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ${name}, labels: {regkeeper.io/rules: cluster}}\ndata:\n  a.yaml: |\n    ${rule(registry)}`;
+const pod = 'apiVersion: v1\nkind: Pod\nmetadata: {name: web}\n';
+
+describe('ConfigMaps among other objects', () => {
+  test('are taken from files and folders, and the rest is left aside', async () => {
+    await writeFile(join(folder, 'all.yaml'), `${pod}---\n${configMap('a.io')}---\n${configMap('b.io', 'more')}`);
+    await writeFile(join(folder, 'pod.json'), '{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}}');
+    await writeFile(join(folder, 'kustomization.yaml'), 'resources: [all.yaml]\n');
+    expect((await watch(folder)).registries()).toEqual(['a.io', 'b.io']);
+  });
+
+  test('are followed: an edit, a move behind another object, a deletion', async () => {
+    const file = join(folder, 'all.yaml');
+    await writeFile(file, configMap('a.io'));
+    const { registries } = await watch(file);
+    await writeFile(file, `${pod}---\n${configMap('b.io')}`);
+    await expect.poll(registries).toEqual(['b.io']);
+    await writeFile(file, `${configMap('c.io')}---\n${configMap('b.io', 'more')}`);
+    await expect.poll(registries).toEqual(['b.io', 'c.io']);
+    await writeFile(file, `${pod}---\n${configMap('c.io')}`);
+    await expect.poll(registries).toEqual(['c.io']);
+  });
+
+  test('that cannot be read any more are not taken for deleted', async () => {
+    await writeFile(join(folder, 'a.yaml'), configMap('a.io'));
+    await writeFile(join(folder, 'b.yaml'), configMap('b.io', 'more'));
+    const { registries, problems } = await watch(folder);
+    await writeFile(join(folder, 'b.yaml'), configMap('b.io', 'more').replace('cluster', 'clutser'));
+    await expect.poll(() => problems).toEqual([expect.stringMatching(/b\.yaml:3:\d+: the label .* did you mean "cluster"/)]);
+    expect(registries()).toEqual(['a.io', 'b.io']);
+  });
+
+  test.each([
+    [
+      'a file with no rules in it',
+      'pod.yaml',
+      /rules .*pod\.yaml: holds no rules but Pod web; give a rules document, or a ConfigMap with the label/,
+    ],
+    ['a folder with none', '.', /rules folder .* holds Kubernetes objects but no rules/],
+  ])('%s is refused at the start', async (_name, path, message) => {
+    await writeFile(join(folder, 'pod.yaml'), pod);
+    await expect(watch(join(folder, path))).rejects.toThrow(message);
+  });
+});
+
+describe('loading once', () => {
+  const load = (...files: readonly string[]) => loadRules(files.map((file) => join(folder, file)));
+  const places = (problems: readonly Problem[]) =>
+    problems.map(({ code, origin }) => `${renderOrigin(origin).slice(folder.length + 1)} ${code}`);
+
+  test('tells all problems of all files, and what the good ones say against each other', async () => {
+    await writeFile(join(folder, 'a.yaml'), 'rules:\n- registry: a.io\n- registry: a.io\n');
+    await writeFile(join(folder, 'b.yaml'), 'rulez: []\n');
+    await writeFile(join(folder, 'c.yaml'), configMap('c.io').replace('cluster', 'clutser'));
+    await writeFile(join(folder, 'd.yaml'), 'mode: loud\nmood: x\n');
+    const { ruleSet, problems, read } = await load('.');
+    expect(places(problems)).toEqual([
+      'a.yaml:3:13 rule-tie',
+      'b.yaml:1:1 unknown-field',
+      'c.yaml:3:54 bad-manifest',
+      'd.yaml:1:7 unknown-value',
+      'd.yaml:2:1 unknown-field',
+    ]);
+    expect(ruleSet).toBeUndefined();
+    expect(read).toEqual({ files: 4, documents: 3, rules: 2 });
+  });
+
+  test('a file given twice counts once; two ConfigMaps of one name are warned of', async () => {
+    await writeFile(join(folder, 'a.yaml'), configMap('a.io'));
+    await writeFile(join(folder, 'b.yaml'), configMap('b.io'));
+    const { ruleSet, problems, warnings } = await load('a.yaml', '.');
+    expect(problems).toEqual([]);
+    expect(places(warnings)).toEqual(['b.yaml:1:1 configmap-twice']);
+    expect(warnings[0]?.message).toMatch(/^ConfigMap rules is written in .*a\.yaml:1:1 too; .*give them two names/);
+    expect(ruleSet?.rules).toHaveLength(2);
+  });
+
+  const own = (registry: string) => configMap(registry, 'own').replace('cluster', 'namespace').replace('{name:', '{namespace: shop, name:');
+
+  test('the rules of a namespace count in it, and must not widen', async () => {
+    await writeFile(join(folder, 'cluster.yaml'), 'delegate: [quay.io/shop]\nrules: [{registry: a.io}]\n');
+    await writeFile(join(folder, 'own.yaml'), own('quay.io/shop'));
+    const { ruleSet, problems } = await load('.');
+    expect(problems).toEqual([]);
+    const verdictIn = (namespace: string) =>
+      ruleSet && winnerOf(ruleSet, referenceOf('quay.io/shop/web'), { namespace, labels: {} })?.trust;
+    expect([verdictIn('shop'), verdictIn('other')]).toEqual([true, undefined]);
+
+    await writeFile(join(folder, 'own.yaml'), own('other.io'));
+    expect(places((await load('.')).problems)).toEqual(['own.yaml:6:24 namespace-widens']);
+  });
+
+  test('a namespace whose cluster is not given cannot be told that it widens', async () => {
+    await writeFile(join(folder, 'own.yaml'), own('quay.io/shop'));
+    expect((await load('own.yaml')).problems).toEqual([]);
+  });
+});
+
+describe('following', () => {
+  test('an edit, a new file and a deletion', async () => {
+    await writeFile(join(folder, 'a.yaml'), rule('a.io'));
+    const { registries } = await watch(folder);
+    await writeFile(join(folder, 'a.yaml'), rule('aa.io'));
+    await expect.poll(registries).toEqual(['aa.io']);
+    await writeFile(join(folder, 'b.yaml'), rule('b.io'));
+    await expect.poll(registries).toEqual(['aa.io', 'b.io']);
+    await rm(join(folder, 'a.yaml'));
+    await expect.poll(registries).toEqual(['b.io']);
+  });
+
+  test('a bad edit leaves the last good rules in force, and tells where', async () => {
+    const file = join(folder, 'a.yaml');
+    await writeFile(file, rule('a.io'));
+    const { registries, changes } = await watch(file);
+    await writeFile(file, 'rules:\n- registry: b.io\n  pulSecret: x\n');
+    await expect
+      .poll(() => changes.at(-1)?.problems)
+      .toMatchObject([{ code: 'unknown-field', origin: { line: 3, column: 3, source: { file } } }]);
+    expect(registries()).toEqual(['a.io']);
+  });
+
+  test('deleting the last file keeps the rules and is told once, and so is its return', async () => {
+    await writeFile(join(folder, 'a.yaml'), rule('a.io'));
+    const { registries, problems } = await watch(folder);
+    await rm(join(folder, 'a.yaml'));
+    await expect.poll(() => problems).toEqual([expect.stringContaining('holds no')]);
+    expect(registries()).toEqual(['a.io']);
+    await writeFile(join(folder, 'a.new'), rule('a.io'));
+    await rename(join(folder, 'a.new'), join(folder, 'a.yaml'));
+    await expect.poll(() => problems.slice(1)).toEqual(['can be read again']);
+  });
+
+  test('a mounted ConfigMap: files are links into a folder that is swapped as a whole', async () => {
+    await mkdir(join(folder, '..2026_01'));
+    await writeFile(join(folder, '..2026_01/a.yaml'), rule('a.io'));
+    await symlink('..2026_01', join(folder, '..data'));
+    await symlink('..data/a.yaml', join(folder, 'a.yaml'));
+    const { registries, book } = await watch(folder);
+    expect(registries()).toEqual(['a.io']);
+    expect(book.accepted()).toHaveLength(1);
+
+    await mkdir(join(folder, '..2026_02'));
+    await writeFile(join(folder, '..2026_02/a.yaml'), rule('b.io'));
+    await symlink('..2026_02', join(folder, '..data_tmp'));
+    await rename(join(folder, '..data_tmp'), join(folder, '..data'));
+    await expect.poll(registries).toEqual(['b.io']);
+  });
+});

@@ -1,0 +1,90 @@
+import fc from 'fast-check';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { parseJsonText, sameJson } from '../../../src/object/json.ts';
+import { authoredNames } from '../../../src/object/user-supplied.ts';
+
+const place = { spec: ['spec'], metadata: ['metadata'] };
+
+function applied(text: string | undefined, keys: readonly string[] = []) {
+  const annotations = { ...(text !== undefined && { 'kubectl.kubernetes.io/last-applied-configuration': text }) };
+  const entries = Object.fromEntries(keys.map((key) => [key, {}]));
+  const managedFields = [{ operation: 'Apply', fieldsV1: { 'f:spec': { 'f:imagePullSecrets': entries } } }];
+  return { metadata: { annotations, managedFields }, spec: { containers: [] } };
+}
+
+const file = (name: string, padding = '') => JSON.stringify({ spec: { imagePullSecrets: [{ name }], padding } });
+
+/** What JSON.parse threw while `work` ran, and how many characters it was given. */
+function parsing(work: () => unknown): { thrown: number; characters: number } {
+  const spy = vi.spyOn(JSON, 'parse');
+  onTestFinished(() => spy.mockRestore());
+  work();
+  const counted = {
+    thrown: spy.mock.results.filter(({ type }) => type === 'throw').length,
+    characters: spy.mock.calls.reduce((sum, [text]) => sum + text.length, 0),
+  };
+  spy.mockRestore();
+  return counted;
+}
+
+describe('names that the author lists', () => {
+  test('in the file of kubectl apply, and in the fields of server-side apply', () => {
+    expect([...authoredNames(applied(file('a'), ['k:{"name":"b"}', '.']), place)]).toEqual(['a', 'b']);
+  });
+
+  test('without a file nothing is parsed, and nothing throws', () => {
+    expect(parsing(() => authoredNames(applied(undefined), place))).toEqual({ thrown: 0, characters: 0 });
+  });
+
+  test('a file longer than annotations can be is not read', () => {
+    expect([...authoredNames(applied(file('a', 'x'.repeat(261_000))), place)]).toEqual(['a']);
+    const long = applied(file('a', 'x'.repeat(263_000)));
+    expect([...authoredNames(long, place)]).toEqual([]);
+    expect(parsing(() => authoredNames(long, place)).characters).toBe(0);
+  });
+
+  test('keys that name no entry cost no exception, however many there are', () => {
+    const keys = Array.from({ length: 5_000 }, (_key, index) => `k:{"name":${index}`);
+    expect(parsing(() => authoredNames(applied(undefined, keys), place))).toEqual({ thrown: 0, characters: 0 });
+  });
+
+  test('the key of an entry is read as JSON', { timeout: 60_000 }, () => {
+    const sign = fc.constantFrom('a', '-', '"', '\\', '\\"', '\\u0041', '\\n', '\n', '\u0001', 'é', '😀', '/', '{', '}', '\\x');
+    fc.assert(
+      fc.property(fc.array(sign, { maxLength: 5 }), (signs) => {
+        const key = `k:{"name":"${signs.join('')}"}`;
+        let name: unknown;
+        try {
+          ({ name } = JSON.parse(key.slice(2)));
+        } catch {
+          name = '';
+        }
+        expect([...authoredNames(applied(undefined, [key]), place)]).toEqual(name === '' ? [] : [name]);
+      }),
+    );
+  });
+});
+
+test.each([
+  ['absent', undefined, undefined],
+  ['empty', '', undefined],
+  ['no text', { a: 1 }, undefined],
+  ['no JSON', '{', undefined],
+  ['JSON', '{"a":1}', { a: 1 }],
+  ['as long as annotations can be', `"${'x'.repeat(262_142)}"`, 'x'.repeat(262_142)],
+  ['longer', `"${'x'.repeat(262_143)}"`, undefined],
+])('JSON in a text of an object: %s', (_name, text, value) => {
+  expect(parseJsonText(text)).toEqual(value);
+});
+
+describe('values that are nested deeply', () => {
+  const nested = (depth: number) => JSON.parse(`${'{"a":['.repeat(depth / 2)}1${']}'.repeat(depth / 2)}`);
+  test.each([
+    [500, true],
+    [1_000, true],
+    [1_002, false],
+    [130_000, false],
+  ])('%i levels: same as themselves is %s', (depth, same) => {
+    expect(sameJson(nested(depth), nested(depth))).toBe(same);
+  });
+});

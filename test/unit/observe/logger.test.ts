@@ -1,0 +1,282 @@
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, closeSync, constants, mkdtempSync, openSync, readFileSync, readSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { ApiError } from '../../../src/kube/api-client.ts';
+import { createAuditLog, createLogger, openDestination } from '../../../src/observe/logger.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'regkeeper-log-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function linesOf(write: (destination: { write(line: string): void }) => void): Record<string, unknown>[] {
+  const lines: string[] = [];
+  write({ write: (line) => void lines.push(line) });
+  return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+describe('the log', () => {
+  test('has one line of JSON with level, time and message', () => {
+    const [line] = linesOf((destination) => createLogger('info', destination).warn({ port: 1 }, 'words'));
+    expect(line).toEqual({ level: 'warn', time: expect.stringMatching(/^\d{4}-.*Z$/), name: 'regkeeper', port: 1, msg: 'words' });
+  });
+
+  test.each([
+    ['a bug has its stack', new Error('a bug'), { type: 'Error', message: 'a bug', stack: expect.stringContaining('logger.test') }],
+    [
+      'a refusal of the API server has none',
+      new ApiError(403, 'Forbidden', 'GET /api: no'),
+      { type: 'ApiError', message: 'GET /api: no', status: 403, reason: 'Forbidden' },
+    ],
+    ['whatever else is thrown is told', 'text', { message: 'text' }],
+  ])('%s', (_name, err, expected) => {
+    expect(linesOf((destination) => createLogger('info', destination).error({ err }, 'words'))).toMatchObject([{ err: expected }]);
+    if (err instanceof ApiError)
+      expect(JSON.stringify(linesOf((to) => createLogger('info', to).error({ err }, 'x')))).not.toContain('stack');
+  });
+});
+
+describe('a line of the log is bounded, whatever a tenant has written', () => {
+  const long = 'x'.repeat(1_000_000);
+  const many = Array.from({ length: 10_000 }, (_, index) => `name-${index}`);
+  const nested = { a: { b: { c: { d: { e: { f: long } } } } } };
+  test.each<[string, object, string]>([
+    ['a long text', { name: long }, 'words'],
+    ['a long message', {}, long],
+    ['a long list', { names: many, all: many.map((name) => ({ name, long })) }, 'words'],
+    ['many fields', Object.fromEntries(many.map((name) => [name, long])), 'words'],
+    ['a long name of a field', { [long]: 1 }, 'words'],
+    ['deep nesting', nested, 'words'],
+    ['an error with a long message', { err: new Error(long) }, 'words'],
+    ['a refusal of the API server with a long message', { err: new ApiError(403, long, long) }, 'words'],
+    ['an error with fields and a cause', { err: Object.assign(new Error('x', { cause: new Error(long) }), { all: many, long }) }, 'words'],
+  ])('%s', (_name, fields, message) => {
+    const lines: string[] = [];
+    createLogger('info', { write: (written) => void lines.push(written) }).warn(fields, message);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]?.length).toBeLessThan(256 * 1024);
+    expect(JSON.parse(lines[0] ?? '')).toMatchObject({ level: 'warn', name: expect.any(String), msg: expect.stringMatching(/^(words|x)/) });
+  });
+
+  test('what is cut says how long it was', () => {
+    const [written] = linesOf((destination) => createLogger('info', destination).warn({ name: long, names: many }, 'words'));
+    expect(written?.name).toBe(`${'x'.repeat(256)}…[1000000 characters]…${'x'.repeat(128)}`);
+    expect(written?.names).toEqual([...many.slice(0, 98), '…[10000 entries]']);
+  });
+
+  test('fields that are left out are said to be', () => {
+    const fields = Object.fromEntries(many.map((name) => [name, 1]));
+    const [written] = linesOf((destination) => createLogger('info', destination).warn({ fields }, 'words'));
+    expect(Object.keys(written?.fields as object)).toHaveLength(100);
+    expect(written?.fields).toMatchObject({ 'name-0': 1, 'name-98': 1, '…': '…[10000 fields]' });
+  });
+});
+
+describe('the audit log', () => {
+  test('has the record and nothing but time and its own name beside it', () => {
+    const [line] = linesOf((destination) => createAuditLog(destination).write({ event: 'decision' }));
+    expect(line).toEqual({ log: 'audit', time: expect.any(String), event: 'decision' });
+  });
+
+  test('a file is added to, in the order of calls, and is not for everybody', async () => {
+    const file = join(folder, 'audit.log');
+    for (const run of [1, 2]) {
+      const destination = openDestination(file);
+      const log = createAuditLog(destination);
+      for (const number of [1, 2, 3]) log.write({ run, number });
+      await destination.flush();
+    }
+    const records = readFileSync(file, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(records.map(({ run, number }) => `${run}${number}`)).toEqual(['11', '12', '13', '21', '22', '23']);
+    expect(statSync(file).mode & 0o007).toBe(0);
+  });
+
+  test('a file that cannot be opened is told at once', () => {
+    expect(() => openDestination(join(folder, 'nowhere/audit.log'))).toThrow(/ENOENT/);
+  });
+});
+
+/** A named pipe whose reader can leave and come back: what is written meanwhile fails. */
+function namedPipe(name: string) {
+  const path = join(folder, name);
+  execFileSync('mkfifo', [path]);
+  let reader: number | undefined;
+  const leave = () => {
+    if (reader !== undefined) closeSync(reader);
+    reader = undefined;
+  };
+  onTestFinished(leave);
+  return {
+    path,
+    leave,
+    come() {
+      reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    },
+    read() {
+      const room = Buffer.alloc(65_536);
+      return room.toString('utf8', 0, readSync(reader ?? -1, room));
+    },
+  };
+}
+
+const line = (number: number) => `line ${number}\n`;
+
+describe('what cannot be written', () => {
+  test('waits, and is written in order when it can be, and both are told once', async () => {
+    const pipe = namedPipe('well-again');
+    pipe.come();
+    const told: string[] = [];
+    const onFailing = (reason: string) => void told.push(reason);
+    const destination = openDestination(pipe.path, { onFailing, onWell: (lost) => void told.push(`well, ${lost} lost`) });
+    pipe.leave();
+    for (const number of [1, 2, 3]) {
+      destination.write(line(number));
+      await destination.flush();
+    }
+    expect(told).toEqual(['EPIPE: broken pipe, write']);
+    expect(destination.delivery()).toEqual({ failing: true, lost: 0, waiting: 3 });
+    pipe.come();
+    await vi.waitFor(() => expect(told).toEqual(['EPIPE: broken pipe, write', 'well, 0 lost']), { timeout: 5_000 });
+    expect(pipe.read()).toBe(line(1) + line(2) + line(3));
+    expect(destination.delivery()).toEqual({ failing: false, lost: 0, waiting: 0 });
+  });
+
+  test('is lost and counted where there is no room to wait, and is tried again although nothing is written any more', async () => {
+    const pipe = namedPipe('no-room');
+    pipe.come();
+    const told: string[] = [];
+    const room = 2 * line(1).length;
+    const destination = openDestination(pipe.path, { onWell: (lost) => void told.push(`well, ${lost} lost`), mostWaiting: room });
+    pipe.leave();
+    for (const number of [1, 2, 3, 4, 5]) destination.write(line(number));
+    expect(destination.delivery()).toEqual({ failing: true, lost: 3, waiting: 2 });
+    await destination.flush();
+    pipe.come();
+    await vi.waitFor(() => expect(told).toEqual(['well, 3 lost']), { timeout: 5_000 });
+    expect(pipe.read()).toBe(line(1) + line(2));
+    destination.write(line(6));
+    await destination.flush();
+    expect(pipe.read()).toBe(line(6));
+    expect(destination.delivery()).toEqual({ failing: false, lost: 3, waiting: 0 });
+  });
+
+  test('a lone line is never lost, however long it is, nor are those behind it that have room', async () => {
+    const file = join(folder, 'long.log');
+    const destination = openDestination(file, { mostWaiting: 1024 });
+    const long = `${'x'.repeat(100_000)}\n`;
+    for (const each of [long, line(1), line(2)]) destination.write(each);
+    expect(destination.delivery()).toEqual({ failing: false, lost: 0, waiting: 3 });
+    await destination.flush();
+    expect(readFileSync(file, 'utf8')).toBe(long + line(1) + line(2));
+    destination.write(long);
+    await destination.flush();
+    expect(readFileSync(file, 'utf8')).toHaveLength(2 * long.length + 2 * line(1).length);
+  });
+
+  test('of lines that are each longer than what may wait, one waits', async () => {
+    const pipe = namedPipe('long-lines');
+    pipe.come();
+    const destination = openDestination(pipe.path, { mostWaiting: 16 });
+    pipe.leave();
+    const long = `${'é'.repeat(10)}\n`;
+    for (const each of [line(1), long, long, line(2), line(3)]) destination.write(each);
+    expect(destination.delivery()).toEqual({ failing: true, lost: 2, waiting: 3 });
+    await destination.flush();
+    pipe.come();
+    await vi.waitFor(() => expect(destination.delivery()).toEqual({ failing: false, lost: 2, waiting: 0 }), { timeout: 5_000 });
+    expect(pipe.read()).toBe(line(1) + long + line(2));
+  });
+
+  test('once a long line is out, those behind it count in full, and another long one may wait', async () => {
+    const pipe = namedPipe('steady');
+    pipe.come();
+    const destination = openDestination(pipe.path, { mostWaiting: 70_000 });
+    const long = `${'x'.repeat(99_999)}\n`;
+    const part = `${'y'.repeat(29_999)}\n`;
+    // Together more than the pipe holds (64 KiB), so that it never drains while the reader takes no more than the long line.
+    for (const each of [long, part, part]) destination.write(each);
+    destination.write(part);
+    expect(destination.delivery().lost).toBe(1);
+    let read = 0;
+    await vi.waitFor(
+      () => {
+        if (read < 60_000) read += pipe.read().length;
+        expect(read).toBeGreaterThanOrEqual(60_000);
+      },
+      { timeout: 5_000 },
+    );
+    // Now the long line is out. Of what waits nothing is left out of the count.
+    await vi.waitFor(
+      () => {
+        destination.write(long);
+        expect(destination.delivery().waiting).toBe(4);
+      },
+      { timeout: 5_000 },
+    );
+    const { lost } = destination.delivery();
+    destination.write(long);
+    expect(destination.delivery()).toMatchObject({ waiting: 4, lost: lost + 1 });
+  });
+
+  test('room comes back with each part that is written, not only when all is out', async () => {
+    const pipe = namedPipe('slow');
+    pipe.come();
+    // More than a pipe holds (64 KiB), so that the rest waits for the reader.
+    const destination = openDestination(pipe.path, { mostWaiting: 160_000 });
+    const part = `${'x'.repeat(49_999)}\n`;
+    for (let number = 0; number < 3; number += 1) destination.write(part);
+    let read = 0;
+    await vi.waitFor(
+      () => {
+        read += pipe.read().length;
+        expect(read).toBeGreaterThan(60_000);
+      },
+      { timeout: 5_000 },
+    );
+    await vi.waitFor(
+      () => {
+        destination.write(part);
+        expect(destination.delivery().waiting).toBeGreaterThanOrEqual(4);
+      },
+      { timeout: 5_000 },
+    );
+  });
+
+  test('is told also where nobody reads', async () => {
+    const pipe = namedPipe('unread');
+    pipe.come();
+    const told: string[] = [];
+    const destination = openDestination(pipe.path, { onFailing: (reason) => void told.push(reason), mostWaiting: 1024 * 1024 });
+    for (let number = 0; number < 20; number += 1) destination.write(`${'x'.repeat(65_536)}\n`);
+    expect(told).toEqual(['1 MiB wait to be written already']);
+    expect(destination.delivery()).toMatchObject({ failing: true, lost: 5 });
+  });
+
+  test.runIf(process.platform === 'linux')('a full disk ends no process and is no exception', async () => {
+    const told: string[] = [];
+    const destination = openDestination('/dev/full', { onFailing: (reason) => void told.push(reason) });
+    for (const number of [1, 2]) {
+      destination.write(line(number));
+      await destination.flush();
+    }
+    expect(told).toEqual(['ENOSPC: no space left on device, write']);
+  });
+
+  test('a line of which a full disk took half gets its end, so that the next one stands alone', async () => {
+    const file = join(folder, 'half.log');
+    appendFileSync(file, 'whole\nha');
+    for (const number of [1, 2]) {
+      const destination = openDestination(file);
+      destination.write(line(number));
+      await destination.flush();
+    }
+    expect(readFileSync(file, 'utf8')).toBe(`whole\nha\n${line(1)}${line(2)}`);
+  });
+
+  test('a named pipe that nobody reads is told at once, and not waited for', () => {
+    expect(() => openDestination(namedPipe('nobody').path)).toThrow(/ENXIO/);
+  });
+});

@@ -1,0 +1,97 @@
+import { describe, expect, test } from 'vitest';
+import { tellRecovery } from '../../../src/observe/rules-recovery.ts';
+import type { RuleScope } from '../../../src/rules/language/parse.ts';
+import { createRuleBook, type ReadBundle, type RulesChange, readBundle } from '../../../src/rules/store/rule-store.ts';
+import { sha256 } from '../rules/documents.ts';
+
+const ofTeam: RuleScope = { kind: 'namespace', namespace: 'team-a' };
+const good = 'rules: [{registry: a.io}]';
+const better = 'rules: [{registry: b.io}]';
+const bad = 'rulez: []';
+
+function bundle(id: string, text: string, scope?: RuleScope): ReadBundle {
+  const source = { kind: 'configMap' as const, namespace: 'regkeeper', name: id, key: 'rules.yaml' };
+  return readBundle({ id, ...(scope && { scope }), documents: [{ source, text }] });
+}
+
+/** What is told, event after event. */
+function follow(...opening: readonly ReadBundle[]) {
+  const book = createRuleBook(sha256);
+  const told: string[] = [];
+  const log = {
+    info: (fields: object, message: string) => {
+      expect(fields).toEqual({ rulesRevision: book.current()?.revision });
+      told.push(message);
+    },
+  };
+  const recovery = tellRecovery({ book, inForce: book.current, log });
+  const after = (changes: readonly RulesChange[]) => {
+    recovery.look(changes);
+    return told.splice(0);
+  };
+  expect(after(book.open(opening))).toEqual([]);
+  return {
+    offer: (id: string, text: string, scope?: RuleScope) => after(book.offer(bundle(id, text, scope))),
+    withdraw: (id: string) => after(book.withdraw(id)),
+    lookAgain: () => after([]),
+  };
+}
+
+const again = 'rules are in force again: nothing of the rules of the cluster is refused or missing any more';
+
+describe('the last word after trouble is that there is none', () => {
+  test('a typo that is undone', () => {
+    const { offer, lookAgain } = follow(bundle('one', good));
+    expect(offer('one', bad)).toEqual([]);
+    expect(lookAgain()).toEqual([]);
+    expect(offer('one', good)).toEqual([again]);
+    expect(offer('one', good)).toEqual([]);
+  });
+
+  test('a label that is taken away and put back', () => {
+    const { offer, withdraw } = follow(bundle('one', good));
+    expect(withdraw('one')).toEqual([]);
+    expect(offer('one', good)).toEqual([again]);
+  });
+
+  test('rules that are blanked and written again', () => {
+    const { offer } = follow(bundle('one', good));
+    expect(offer('one', '')).toEqual([]);
+    expect(offer('one', good)).toEqual([again]);
+  });
+
+  test('a bad ConfigMap that has never been good and is deleted', () => {
+    const { offer, withdraw } = follow(bundle('one', good));
+    expect(offer('two', bad)).toEqual([]);
+    expect(withdraw('two')).toEqual([again]);
+  });
+
+  test('of two bad ones, when the second is mended too', () => {
+    const { offer } = follow(bundle('one', good), bundle('two', better));
+    offer('one', bad);
+    offer('two', bad);
+    expect(offer('one', good)).toEqual([]);
+    expect(offer('two', better)).toEqual([again]);
+  });
+
+  test("a namespace's own rules", () => {
+    const { offer } = follow(bundle('one', good));
+    offer('own', 'rules: [{registry: a.io, trust: false}]', ofTeam);
+    offer('own', bad, ofTeam);
+    offer('one', bad);
+    expect(offer('own', 'rules: [{registry: a.io, trust: false}]', ofTeam)).toEqual([again.replace('the cluster', 'the namespace team-a')]);
+    expect(offer('one', good)).toEqual([again]);
+  });
+});
+
+test('other rules than before are told with their revision, and not once more', () => {
+  const { offer, lookAgain } = follow(bundle('one', good));
+  offer('one', bad);
+  expect(offer('one', better)).toEqual([]);
+  expect(lookAgain()).toEqual([]);
+});
+
+test('nothing is in force again where nothing is in force', () => {
+  const { withdraw } = follow(bundle('one', bad));
+  expect(withdraw('one')).toEqual([]);
+});

@@ -1,0 +1,296 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { canonicalRules } from '../../../../src/rules/compile/canonical.ts';
+import { compileRuleSet } from '../../../../src/rules/compile/compile.ts';
+import { parseRulesDocument } from '../../../../src/rules/language/parse.ts';
+import { type BriefDocument, compiled, exemption, labels, names, override, problemsWith, rule } from '../build.ts';
+import { briefly, compileTexts, documentOf, referenceOf, ruleSetOf, sha256, winnerOf } from '../documents.ts';
+
+function problemsOf(...texts: readonly string[]): string[] {
+  const compiled = compileTexts(...texts);
+  return compiled.ok ? [] : compiled.problems.map((problem) => `${renderFile(problem.origin.source)} ${briefly([problem])[0]}`);
+}
+
+function renderFile(source: { readonly kind: string; readonly file?: string }): string {
+  return source.file ?? '';
+}
+
+describe('settings of several documents', () => {
+  test('unite where each is written once, defaults aside', () => {
+    expect(ruleSetOf('mode: audit', 'contact: us', 'rules: []').settings).toEqual({
+      unconfigured: 'deny',
+      mode: 'audit',
+      inject: 'all',
+      shortNames: 'docker.io',
+      contact: 'us',
+    });
+    expect(ruleSetOf().settings).toEqual({ unconfigured: 'deny', mode: 'enforce', inject: 'all', shortNames: 'docker.io' });
+  });
+
+  test('may repeat one value', () => {
+    expect(ruleSetOf('mode: warn', 'mode: warn').settings.mode).toBe('warn');
+  });
+
+  test('that differ are a problem naming both places', () => {
+    expect(problemsOf('mode: warn', 'rules: []\nmode: audit')).toEqual([
+      expect.stringMatching(/^b\.yaml setting-conflict 2:7 mode is "audit" here and "warn" in a\.yaml:1:7;/),
+    ]);
+    expect(problemsOf('mode: enforce', 'mode: audit')).toHaveLength(1);
+  });
+
+  test.each<{ because: string; one: BriefDocument['settings']; other: BriefDocument['settings']; says: string[] }>([
+    { because: 'inject twice alike', one: { inject: 'pods' }, other: { inject: 'pods' }, says: [] },
+    {
+      because: 'inject in two ways',
+      one: { inject: 'pods' },
+      other: { inject: 'off' },
+      says: ['setting-conflict inject is "off" here and "pods"'],
+    },
+    { because: 'a search list twice alike', one: { shortNames: ['a.io', 'b.io'] }, other: { shortNames: ['a.io', 'b.io'] }, says: [] },
+    {
+      because: 'a search list in another order',
+      one: { shortNames: ['a.io', 'b.io'] },
+      other: { shortNames: ['b.io', 'a.io'] },
+      says: ['setting-conflict shortNames is ["b.io","a.io"] here'],
+    },
+    {
+      because: 'a search list and Docker Hub',
+      one: { shortNames: ['docker.io'] },
+      other: { shortNames: 'docker.io' },
+      says: ['setting-conflict'],
+    },
+  ])('$because: $says', ({ one, other, says }) => {
+    const problems = problemsWith({ settings: one ?? {} }, { settings: other ?? {} });
+    expect(problems).toEqual(says.map((text) => expect.stringContaining(text)));
+  });
+
+  test('name a ConfigMap with its key', () => {
+    const inConfigMap = (key: string, text: string) => {
+      const parsed = parseRulesDocument(text, { kind: 'configMap', namespace: 'regkeeper', name: 'rules', key });
+      if (!parsed.ok) throw new Error(briefly(parsed.problems).join());
+      return parsed.document;
+    };
+    const compiled = compileRuleSet([inConfigMap('a.yaml', 'contact: we'), inConfigMap('b.yaml', 'contact: they')], sha256);
+    expect(compiled).toMatchObject({
+      ok: false,
+      problems: [{ message: expect.stringContaining('ConfigMap regkeeper/rules, key a.yaml, line 1:10') }],
+    });
+  });
+});
+
+describe('rules that tie are a problem naming both places', () => {
+  test.each([
+    {
+      because: 'one pattern in two documents',
+      texts: ['rules: [{registry: reg.io}]', 'rules: [{registry: REG.io, pullSecret: a}]'],
+      where: /^b\.yaml rule-tie 1:20 .* a\.yaml:1:20/,
+    },
+    {
+      because: 'one pattern twice in a document',
+      texts: ['rules:\n- registry: reg.io\n- registry: reg.io'],
+      where: /^a\.yaml rule-tie 3:13 .* a\.yaml:2:13/,
+    },
+    { because: 'the default port written and not', texts: ['rules: [{registry: reg.io}, {registry: "reg.io:443"}]'], where: /rule-tie/ },
+    { because: 'two names of Docker Hub', texts: ['rules: [{registry: docker.io}, {registry: index.docker.io}]'], where: /rule-tie/ },
+    {
+      because: 'a refusal of every port and a trusting :*',
+      texts: ['rules: [{registry: reg.io, trust: false}, {registry: "reg.io:*"}]'],
+      where: /rule-tie/,
+    },
+    {
+      because: 'trusted and refused on one port',
+      texts: ['rules: [{registry: "reg.io:5000", trust: false}, {registry: "reg.io:5000"}]'],
+      where: /rule-tie/,
+    },
+  ])('$because', ({ texts, where }) => {
+    expect(problemsOf(...texts)).toEqual([expect.stringMatching(where)]);
+  });
+
+  test('trusted here and refused there in the same words is one, though the refusal is about every port', () => {
+    const there = 'rules: [{registry: reg.io/a, trust: false}]';
+    expect(problemsOf('rules: [{registry: reg.io/a}]', there)).toEqual([
+      expect.stringMatching(/^b\.yaml rule-tie 1:20 reg\.io\/a is refused here, and trusted in a\.yaml:1:20, .*, as in reg\.io:443\/a$/),
+    ]);
+    expect(problemsOf(there, 'rules: [{registry: reg.io/a}]')).toEqual([
+      expect.stringMatching(/reg\.io\/a is trusted here, and refused in a\.yaml/),
+    ]);
+    const labelled = (label: string, more = '') => `rules: [{registry: reg.io, namespaces: {matchLabels: {${label}}}${more}}]`;
+    expect(problemsOf(labelled('a: x'), labelled('b: y', ', trust: false'))).toEqual([
+      expect.stringMatching(/trusted for namespaces with a=x in a\.yaml:1:20, .*: a namespace may have the labels of both/),
+    ]);
+    expect(problemsOf(labelled('a: x'), labelled('a: y', ', trust: false'))).toEqual([]);
+    expect(problemsOf('rules: [{registry: reg.io}]', labelled('b: y', ', trust: false'))).toEqual([]);
+  });
+
+  test('but with the default port written it is none: the literal port wins', () => {
+    const ruleSet = ruleSetOf('rules: [{registry: "reg.io:443"}, {registry: reg.io, trust: false}]');
+    expect(winnerOf(ruleSet, referenceOf('reg.io/a'))?.trust).toBe(true);
+    expect(winnerOf(ruleSet, referenceOf('reg.io:8443/a'))?.trust).toBe(false);
+  });
+});
+
+describe('internal registries', () => {
+  test('of several documents unite', () => {
+    const ruleSet = ruleSetOf('internalRegistries: [a.svc:5000, a.svc:5000]', 'internalRegistries: [a.svc:5000, b.svc:5000]');
+    expect(ruleSet.rules.map(({ name }) => name)).toEqual(['a.svc:5000', 'b.svc:5000']);
+  });
+
+  test.each([
+    { because: 'a secret for it', rule: '{registry: "a.svc:5000", pullSecret: a}', says: 'never given a secret' },
+    { because: 'a push secret for a part of it', rule: '{registry: "a.svc:5000/team", pushSecret: a}', says: 'never given a secret' },
+    { because: 'a refusal of a part of it', rule: '{registry: "a.svc:5000/team", trust: false}', says: 'always trusted' },
+    {
+      because: 'a secret for a wildcard inside a wildcard',
+      rule: '{registry: "*.in.example.com", pullSecret: a}',
+      says: 'never given a secret',
+    },
+  ])('refuse $because', ({ rule, says }) => {
+    expect(problemsOf('internalRegistries: ["a.svc:5000", "*.example.com"]', `rules: [${rule}]`)).toEqual([
+      expect.stringMatching(new RegExp(`^b\\.yaml internal-conflict 1:20 .* a\\.yaml:1:.*${says}`)),
+    ]);
+  });
+
+  test.each([
+    { because: 'a rule that merely trusts it', rule: '{registry: "a.svc:5000"}' },
+    { because: 'a refusal of its other ports', rule: '{registry: a.svc:*, trust: false}' },
+    { because: 'a secret for a wildcard around it', rule: '{registry: "*.svc:5000", pullSecret: a}' },
+    { because: 'a secret for the domain beside its subdomains', rule: '{registry: example.com, pullSecret: a}' },
+  ])('allow $because, and win where both hold', ({ rule }) => {
+    const ruleSet = ruleSetOf('internalRegistries: ["a.svc:5000", "*.example.com"]', `rules: [${rule}]`);
+    expect(winnerOf(ruleSet, referenceOf('a.svc:5000/team/app'))).toMatchObject({ internal: true, trust: true, pullSecrets: [] });
+  });
+});
+
+describe('the revision', () => {
+  const one = 'mode: warn\nrules:\n- {registry: a.io, pullSecret: [x, y]}\n- {registry: b.io, trust: false, reason: old}\n';
+  const same = [
+    { because: 'comments and line breaks', texts: [`# why\n\n${one}`] },
+    {
+      because: 'the order of rules',
+      texts: ['mode: warn\nrules:\n- {registry: b.io, trust: false, reason: old}\n- {registry: a.io, pullSecret: [x, y]}'],
+    },
+    {
+      because: 'the division into documents',
+      texts: ['rules: [{registry: b.io, trust: false, reason: old}]', 'mode: warn\nrules: [{registry: a.io, pullSecret: [x, y]}]'],
+    },
+    { because: 'defaults that are written', texts: [`unconfigured: deny\n${one.replace('a.io,', 'a.io, trust: true,')}`] },
+    { because: 'another spelling of one pattern', texts: [one.replace('a.io', '"A.io:443"').replace('b.io', '"b.io:*"')] },
+  ];
+  test.each(same)('does not change with $because', ({ texts }) => {
+    expect(ruleSetOf(...texts).revision).toBe(ruleSetOf(one).revision);
+  });
+
+  test.each([
+    { because: 'a setting', text: one.replace('warn', 'audit') },
+    { because: 'a contact', text: `contact: us\n${one}` },
+    { because: 'a name', text: one.replace('{registry: a.io', '{name: a, registry: a.io') },
+    { because: 'a reason', text: one.replace('old', 'new') },
+    { because: 'the order of secrets', text: one.replace('x, y', 'y, x') },
+    { because: 'a port', text: one.replace('a.io', '"a.io:5000"') },
+    { because: 'the one port of a refusal', text: one.replace('b.io', '"b.io:443"') },
+    { because: 'an internal registry', text: `internalRegistries: [c.svc]\n${one}` },
+  ])('changes with $because', ({ text }) => {
+    expect(ruleSetOf(text).revision).not.toBe(ruleSetOf(one).revision);
+  });
+
+  const plain: BriefDocument = { rules: [rule({ registry: 'a.io', pullSecrets: ['s'] })] };
+  const rich = (): BriefDocument => ({
+    settings: { inject: 'pods', shortNames: ['a.io', 'b.io'] },
+    rules: [
+      rule({ registry: 'a.io', pullSecrets: ['s'], onMissingSecret: 'deny', namespaces: names('x', 'y-*') }),
+      rule({ registry: 'b.io', namespaces: labels('team=a', '!old') }),
+    ],
+    exemptions: [exemption({ image: 'c.io' }), exemption({ image: 'd.io', namespaces: names('x') })],
+    overrides: [override(labels('tier=x'), { mode: 'audit' }), override(names('y'), { inject: 'off' })],
+    delegate: ['e.io', 'f.io'],
+  });
+
+  const changes: readonly { because: string; change: BriefDocument }[] = [
+    { because: 'inject', change: { settings: { inject: 'off' } } },
+    { because: 'shortNames', change: { settings: { shortNames: 'reject' } } },
+    { because: 'an exemption', change: { exemptions: [exemption({ image: 'a.io' })] } },
+    { because: 'an override', change: { overrides: [override(names('a'), { mode: 'audit' })] } },
+    { because: 'a delegation', change: { delegate: ['b.io'] } },
+    { because: 'the namespaces of a rule', change: { rules: [rule({ registry: 'b.io', namespaces: names('a') })] } },
+    { because: 'the labels of a rule', change: { rules: [rule({ registry: 'b.io', namespaces: labels('a') })] } },
+    { because: 'onMissingSecret', change: { rules: [rule({ registry: 'b.io', onMissingSecret: 'deny' })] } },
+    { because: 'a rule for all namespaces', change: { rules: [rule({ registry: 'b.io' })] } },
+  ];
+  test.each(changes)('changes with $because', ({ change }) => {
+    const others = changes.filter((each) => each.change !== change).map((each) => compiled(plain, each.change).revision);
+    expect([compiled(plain).revision, ...others]).not.toContain(compiled(plain, change).revision);
+  });
+
+  test('does not change with the order of anything, nor with defaults', () => {
+    const { settings, rules = [], exemptions = [], overrides = [], delegate = [] } = rich();
+    const back = compiled(
+      { delegate: [...delegate.toReversed(), 'e.io'], overrides: overrides.toReversed() },
+      { settings: settings ?? {}, rules: rules.toReversed(), exemptions: exemptions.toReversed() },
+    );
+    expect(back.revision).toBe(compiled(rich()).revision);
+    expect(compiled(plain, { settings: { inject: 'all', shortNames: 'docker.io' } }).revision).toBe(compiled(plain).revision);
+  });
+
+  test('stands for everything that is written', () => {
+    expect(canonicalRules(compiled(rich()))).toEqual({
+      unconfigured: 'deny',
+      mode: 'enforce',
+      inject: 'pods',
+      shortNames: ['a.io', 'b.io'],
+      rules: [
+        { registry: 'a.io', trust: true, pullSecrets: ['s'], onMissingSecret: 'deny', namespaces: ['x', 'y-*'] },
+        { registry: 'b.io', trust: true, namespaces: '!old,team=a' },
+      ],
+      exemptions: [
+        { image: 'c.io', until: '2027-03-31', reason: 'migration' },
+        { image: 'd.io', namespaces: ['x'], until: '2027-03-31', reason: 'migration' },
+      ],
+      overrides: [
+        { namespaces: 'tier=x', mode: 'audit' },
+        { namespaces: ['y'], inject: 'off' },
+      ],
+      delegate: ['e.io', 'f.io'],
+    });
+  });
+
+  test('is the start of the hash of the canonical rules', () => {
+    const ruleSet = ruleSetOf(one);
+    expect(ruleSet.revision).toMatch(/^[0-9a-f]{12}$/);
+    expect(sha256(JSON.stringify(canonicalRules(ruleSet)))).toContain(ruleSet.revision);
+    expect(canonicalRules(ruleSet)).toEqual({
+      unconfigured: 'deny',
+      mode: 'warn',
+      rules: [
+        { registry: 'a.io', trust: true, pullSecrets: ['x', 'y'] },
+        { registry: 'b.io', trust: false, reason: 'old' },
+      ],
+    });
+  });
+
+  test('does not depend on the order of documents', () => {
+    const texts = fc.uniqueArray(fc.constantFrom('a.io', 'b.io', '"*.io"', 'a.io/x', '"a.io:*"'), { maxLength: 5 });
+    fc.assert(
+      fc.property(texts, (registries) => {
+        const documents = registries.map((registry) => documentOf(`internalRegistries: [i.svc]\nrules: [{registry: ${registry}}]`));
+        const [forth, back] = [compileRuleSet(documents, sha256), compileRuleSet(documents.toReversed(), sha256)];
+        expect(forth.ok && back.ok && forth.ruleSet.revision === back.ruleSet.revision).toBe(true);
+      }),
+    );
+  });
+});
+
+test('a rule set keeps its sources', () => {
+  expect(ruleSetOf('mode: warn', '{}').sources).toEqual([
+    { kind: 'file', file: 'a.yaml' },
+    { kind: 'file', file: 'b.yaml' },
+  ]);
+});
+
+test('ten thousand rules compile, and ties among them are all found', () => {
+  const lines = Array.from({ length: 10_000 }, (_, index) => `- {registry: r${index}.example.com/team, pullSecret: s${index}}`);
+  const document = documentOf(`rules:\n${lines.join('\n')}`);
+  const compiled = compileRuleSet([document], sha256);
+  expect(compiled.ok && winnerOf(compiled.ruleSet, referenceOf('r9876.example.com/team/app'))?.pullSecrets).toEqual(['s9876']);
+  const twice = compileRuleSet([document, document], sha256);
+  expect(twice.ok || twice.problems.length).toBe(10_000);
+});

@@ -1,0 +1,333 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { canonicalRules } from '../../../../src/rules/compile/canonical.ts';
+import {
+  compileNamespaceRules,
+  type NamespaceRuleSet,
+  widening,
+  withNamespaceRules,
+} from '../../../../src/rules/compile/namespace-rules.ts';
+import { patternHolds } from '../../../../src/rules/language/pattern.ts';
+import type { Place, Rule, RuleSet } from '../../../../src/rules/rule-set.ts';
+import { runs } from '../../../property.ts';
+import {
+  anyLookup,
+  anyPattern,
+  anyPlace,
+  anyRule,
+  type BriefRule,
+  compiled,
+  documentWith,
+  labels,
+  names,
+  place,
+  rule,
+  unlabelled,
+  untied,
+} from '../build.ts';
+import { briefly, referenceOf, sha256, shop } from '../documents.ts';
+
+function ofNamespace(rules: readonly Rule[], namespace = 'shop'): NamespaceRuleSet {
+  const result = compileNamespaceRules(namespace, [documentWith({ rules, namespace })]);
+  if (!result.ok) throw new Error(briefly(result.problems).join('\n'));
+  return result.rules;
+}
+
+function together(cluster: RuleSet, rules: readonly Rule[], namespace = 'shop'): RuleSet {
+  return withNamespaceRules(cluster, new Map([[namespace, ofNamespace(rules, namespace)]]), sha256);
+}
+
+type Case = {
+  readonly because: string;
+  readonly cluster: readonly BriefRule[];
+  readonly delegate?: readonly string[];
+  readonly own: readonly BriefRule[];
+  readonly image?: string;
+  readonly where?: Place;
+  /** Name of the rule that decides. */
+  readonly winner: string | undefined;
+};
+
+const own = (brief: BriefRule): BriefRule => ({ name: 'own', ...brief });
+
+describe("a namespace's own rules", () => {
+  test.each<Case>([
+    {
+      because: 'refuse what the cluster trusts',
+      cluster: [{ registry: 'reg.io' }],
+      own: [own({ registry: 'reg.io', trust: false })],
+      winner: 'own',
+    },
+    { because: 'refuse what the cluster does not name', cluster: [], own: [own({ registry: 'reg.io', trust: false })], winner: 'own' },
+    {
+      because: 'cannot trust what the cluster refuses',
+      cluster: [{ registry: 'reg.io', trust: false }],
+      own: [own({ registry: 'reg.io/team/app' })],
+      winner: 'reg.io',
+    },
+    {
+      because: 'cannot trust what the cluster refuses, even where it delegates',
+      cluster: [{ registry: 'reg.io/team', trust: false }],
+      delegate: ['reg.io'],
+      own: [own({ registry: 'reg.io/team/app' })],
+      winner: 'reg.io/team',
+    },
+    {
+      because: 'cannot replace a refusal by their own',
+      cluster: [{ registry: 'reg.io', trust: false }],
+      own: [own({ registry: 'reg.io/team', trust: false })],
+      winner: 'reg.io',
+    },
+    { because: 'cannot trust what the cluster does not name', cluster: [], own: [own({ registry: 'reg.io' })], winner: undefined },
+    {
+      because: 'trust it where the cluster delegates',
+      cluster: [],
+      delegate: ['reg.io/team'],
+      own: [own({ registry: 'reg.io' })],
+      winner: 'own',
+    },
+    {
+      because: 'do not trust it beside what is delegated',
+      cluster: [],
+      delegate: ['reg.io/other', 'reg.io:5000/team'],
+      own: [own({ registry: 'reg.io' })],
+      winner: undefined,
+    },
+    {
+      because: 'choose the secret where they are more specific',
+      cluster: [{ registry: 'reg.io' }],
+      own: [own({ registry: 'reg.io/team', pullSecrets: ['mine'] })],
+      winner: 'own',
+    },
+    {
+      because: 'choose the secret at the same pattern',
+      cluster: [{ registry: 'reg.io/team', namespaces: names('shop') }],
+      own: [own({ registry: 'reg.io/team', pullSecrets: ['mine'] })],
+      winner: 'own',
+    },
+    {
+      because: 'do not choose it where the cluster is more specific',
+      cluster: [{ registry: 'reg.io/team/app' }],
+      own: [own({ registry: 'reg.io/team' })],
+      winner: 'reg.io/team/app',
+    },
+    {
+      because: 'refuse also where the cluster is more specific',
+      cluster: [{ registry: 'reg.io/team/app' }],
+      own: [own({ registry: 'reg.io', trust: false })],
+      winner: 'own',
+    },
+    {
+      because: 'are weighed among each other first',
+      cluster: [{ registry: 'reg.io' }],
+      own: [own({ registry: 'reg.io', trust: false }), own({ registry: 'reg.io/team', name: 'but this' })],
+      winner: 'but this',
+    },
+    {
+      because: 'do not reach an internal registry',
+      cluster: [{ registry: 'reg.io', internal: true, name: 'internal' }],
+      own: [own({ registry: 'reg.io', trust: false })],
+      winner: 'internal',
+    },
+    {
+      because: 'are no business of other namespaces',
+      cluster: [{ registry: 'reg.io' }],
+      own: [own({ registry: 'reg.io', trust: false })],
+      where: place('till'),
+      winner: 'reg.io',
+    },
+  ])('$because', ({ cluster, delegate = [], own: rules, image = 'reg.io/team/app', where = shop, winner }) => {
+    const ruleSet = together(compiled({ rules: cluster.map(rule), delegate }), rules.map(rule));
+    expect(ruleSet.match(referenceOf(image), where).value?.name).toBe(winner);
+  });
+
+  test('leave the cluster unsure where it was', () => {
+    const byLabels = rule({ registry: 'reg.io', namespaces: labels('team=a') });
+    const ruleSet = together(compiled({ rules: [byLabels], delegate: ['reg.io'] }), [rule({ registry: 'reg.io/team', name: 'own' })]);
+    const answer = ruleSet.match(referenceOf('reg.io/team/app'), unlabelled('shop'));
+    expect([answer.value?.name, answer.unsure]).toEqual(['own', byLabels.origin]);
+  });
+
+  test('are proposed to who is blocked, where they count', () => {
+    const cluster = compiled({ rules: [rule({ registry: 'reg.io/a' }), rule({ registry: 'reg.io/b' })], delegate: ['reg.io/c'] });
+    const ruleSet = together(cluster, [
+      rule({ registry: 'reg.io/b', trust: false }),
+      rule({ registry: 'reg.io/c', name: 'own' }),
+      rule({ registry: 'reg.io/d', name: 'in vain' }),
+    ]);
+    expect(ruleSet.nearest(referenceOf('reg.io/x'), shop).map(({ name }) => name)).toEqual(['reg.io/a', 'own']);
+    expect(ruleSet.nearest(referenceOf('reg.io/x'), place('till')).map(({ name }) => name)).toEqual(['reg.io/a', 'reg.io/b']);
+  });
+});
+
+describe("a namespace's rules never loosen", () => {
+  const cluster = fc
+    .record({ rules: fc.array(anyRule, { maxLength: 8 }), delegate: fc.array(anyPattern, { maxLength: 2 }) })
+    .map(({ rules, delegate }) => ({ ...documentWith({ delegate }), rules: untied(rules) }));
+  const ownRules = fc.array(fc.record({ registry: anyPattern, trust: fc.boolean() }).map(rule), { maxLength: 6 }).map(untied);
+  const strictness = (value: Rule | undefined) => (value === undefined ? 1 : value.trust ? 0 : 2);
+
+  test('but from unconfigured to trusted, where the cluster delegates', () => {
+    fc.assert(
+      fc.property(cluster, ownRules, anyLookup, anyPlace, (document, rules, reference, somewhere) => {
+        const before = compiled(document);
+        const after = together(before, rules, somewhere.namespace);
+        for (const where of [somewhere, unlabelled(somewhere.namespace)]) {
+          const [without, within] = [before.match(reference, where).value, after.match(reference, where).value];
+          const mayTrust = without === undefined && before.delegate.some(({ pattern }) => patternHolds(pattern, reference));
+          if (!mayTrust) expect(strictness(within)).toBeGreaterThanOrEqual(strictness(without));
+          if (without?.trust === false) expect(within).toBe(without);
+        }
+        const elsewhere = { ...somewhere, namespace: `${somewhere.namespace}-else` };
+        expect(after.match(reference, elsewhere)).toEqual(before.match(reference, elsewhere));
+      }),
+      runs(2000),
+    );
+  });
+
+  test('and those said to have no effect never decide', () => {
+    fc.assert(
+      fc.property(cluster, ownRules, fc.array(anyLookup, { maxLength: 20 }), anyPlace, (document, rules, references, somewhere) => {
+        const before = compiled(document);
+        const idle = widening(before, ofNamespace(rules, somewhere.namespace)).map(({ origin }) => origin);
+        const after = together(before, rules, somewhere.namespace);
+        for (const reference of references) {
+          const decided = after.match(reference, somewhere).value;
+          if (decided) expect(idle).not.toContain(decided.origin);
+        }
+      }),
+      runs(1000),
+    );
+  });
+});
+
+describe('a trusting rule widens', () => {
+  test.each<{ because: string; cluster: readonly BriefRule[]; delegate?: readonly string[]; own: string; says: RegExp }>([
+    { because: 'what no rule names', cluster: [], own: 'reg.io', says: /reg\.io is neither trusted nor delegated/ },
+    {
+      because: 'what the cluster refuses',
+      cluster: [{ registry: 'reg.io', trust: false }],
+      own: 'reg.io/team',
+      says: /reg\.io\/team is refused by the cluster's rule reg\.io in rules\.yaml:/,
+    },
+    {
+      because: 'what the cluster refuses, though it trusts and delegates around it',
+      cluster: [{ registry: 'reg.io' }, { registry: 'reg.io/team', trust: false }],
+      delegate: ['*'],
+      own: 'reg.io/team/app',
+      says: /refused/,
+    },
+    {
+      because: 'everything, where the cluster is more specific',
+      cluster: [{ registry: 'reg.io' }],
+      own: '*',
+      says: /but for more specific patterns/,
+    },
+    { because: 'another port', cluster: [{ registry: 'reg.io' }], delegate: ['reg.io'], own: 'reg.io:5000', says: /neither trusted/ },
+    {
+      because: 'what is trusted in other namespaces',
+      cluster: [{ registry: 'reg.io', namespaces: names('till') }],
+      own: 'reg.io',
+      says: /neither trusted/,
+    },
+    {
+      because: 'what is delegated but named already',
+      cluster: [{ registry: 'reg.io/team', trust: false }],
+      delegate: ['reg.io/team'],
+      own: 'reg.io',
+      says: /neither trusted/,
+    },
+  ])('$because', ({ cluster, delegate = [], own: registry, says }) => {
+    const trusting = rule({ registry });
+    const problems = widening(compiled({ rules: cluster.map(rule), delegate }), ofNamespace([trusting]));
+    expect(problems).toMatchObject([{ code: 'namespace-widens', origin: trusting.origin, message: expect.stringMatching(says) }]);
+  });
+
+  test.each<{ because: string; cluster: readonly BriefRule[]; delegate?: readonly string[]; own: BriefRule }>([
+    { because: 'it refuses', cluster: [], own: { registry: 'reg.io', trust: false } },
+    { because: 'the cluster trusts the same', cluster: [{ registry: 'reg.io' }], own: { registry: 'reg.io' } },
+    { because: 'the cluster trusts what is around it', cluster: [{ registry: '*.io' }], own: { registry: 'reg.io/team' } },
+    { because: 'the cluster trusts a part that is less specific', cluster: [{ registry: '*/team' }], own: { registry: 'reg.io' } },
+    { because: 'the cluster delegates a part', cluster: [], delegate: ['reg.io/team'], own: { registry: '*' } },
+    {
+      because: 'the cluster refuses only a part',
+      cluster: [{ registry: 'reg.io' }, { registry: 'reg.io/evil', trust: false }],
+      own: { registry: 'reg.io' },
+    },
+    {
+      because: 'the labels may make it trusted',
+      cluster: [{ registry: 'reg.io', namespaces: labels('team=a') }],
+      own: { registry: 'reg.io' },
+    },
+    {
+      because: 'the labels may make it not refused',
+      cluster: [{ registry: 'reg.io' }, { registry: 'reg.io', trust: false, namespaces: labels('team=a') }],
+      own: { registry: 'reg.io' },
+    },
+    { because: 'it is internal', cluster: [{ registry: 'reg.io', internal: true }], own: { registry: 'reg.io/team' } },
+  ])('not where $because', ({ cluster, delegate = [], own: brief }) => {
+    expect(widening(compiled({ rules: cluster.map(rule), delegate }), ofNamespace([rule(brief)]))).toEqual([]);
+  });
+});
+
+describe('the documents of a namespace', () => {
+  const document = (rules: readonly Rule[]) => documentWith({ rules, namespace: 'shop' });
+
+  test('unite, and are refused where they tie', () => {
+    const [one, other] = [rule({ registry: 'reg.io', file: 'a.yaml' }), rule({ registry: 'reg.io', file: 'b.yaml' })];
+    expect(compileNamespaceRules('shop', [document([one]), document([other])])).toMatchObject({
+      ok: false,
+      problems: [{ code: 'rule-tie', origin: other.origin, related: one.origin }],
+    });
+    expect(compileNamespaceRules('shop', [document([one]), document([rule({ registry: 'reg.io/x' })])]).ok).toBe(true);
+  });
+
+  test('have at most 200 rules together', () => {
+    const many = Array.from({ length: 201 }, (_, index) => rule({ registry: `reg.io/r${index}` }));
+    expect(compileNamespaceRules('shop', [document(many.slice(0, 100)), document(many.slice(100, 200))]).ok).toBe(true);
+    expect(compileNamespaceRules('shop', [document(many.slice(0, 100)), document(many.slice(100))])).toMatchObject({
+      ok: false,
+      problems: [{ code: 'too-many-rules', origin: many[200]?.origin, message: expect.stringContaining('has 201 rules') }],
+    });
+  });
+});
+
+describe('the revision', () => {
+  const cluster = compiled({ rules: [rule({ registry: 'reg.io' })] });
+  const sets = (...all: readonly NamespaceRuleSet[]) => new Map(all.map((each) => [each.namespace, each]));
+  const a = () => ofNamespace([rule({ registry: 'reg.io/a' }), rule({ registry: 'reg.io/b', trust: false })], 'a');
+  const b = () => ofNamespace([rule({ registry: 'reg.io/b' })], 'b');
+  const revisionOf = (...all: readonly NamespaceRuleSet[]) => withNamespaceRules(cluster, sets(...all), sha256).revision;
+
+  test("is the cluster's where no namespace has rules", () => {
+    expect(revisionOf()).toBe(cluster.revision);
+    expect(revisionOf(ofNamespace([]))).toBe(cluster.revision);
+  });
+
+  test('is the same whatever the order', () => {
+    const backwards = ofNamespace([rule({ registry: 'reg.io/b', trust: false }), rule({ registry: 'reg.io/a' })], 'a');
+    expect(revisionOf(b(), backwards)).toBe(revisionOf(a(), b()));
+    expect(revisionOf(a())).toMatch(/^[0-9a-f]{12}$/);
+  });
+
+  test('changes with every namespace and every rule', () => {
+    const revisions = [revisionOf(), revisionOf(a()), revisionOf(b()), revisionOf(a(), b()), revisionOf(ofNamespace(b().rules, 'c'))];
+    expect(new Set(revisions).size).toBe(revisions.length);
+  });
+
+  test('can be looked up', () => {
+    const ruleSet = withNamespaceRules(cluster, sets(b(), a()), sha256);
+    expect(canonicalRules(ruleSet)).toEqual({
+      ...(canonicalRules(cluster) as object),
+      namespaceRules: {
+        a: [
+          { registry: 'reg.io/a', trust: true },
+          { registry: 'reg.io/b', trust: false },
+        ],
+        b: [{ registry: 'reg.io/b', trust: true }],
+      },
+    });
+    expect([...ruleSet.namespaceRules.keys()].sort()).toEqual(['a', 'b']);
+    expect(ruleSet.rules).toBe(cluster.rules);
+  });
+});

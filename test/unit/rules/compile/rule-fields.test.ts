@@ -1,0 +1,108 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { ruleFields, sameEffect } from '../../../../src/rules/compile/rule-fields.ts';
+import { lintRules } from '../../../../src/rules/lint/lint.ts';
+import type { Rule } from '../../../../src/rules/rule-set.ts';
+import { compareRuleSets } from '../../../../src/rules/store/compare.ts';
+import { compiled, names, nextOrigin, patternOf, rule } from '../build.ts';
+
+/** Values of each field, all of which mean something else. */
+const values = {
+  pattern: [patternOf('a.io/x'), patternOf('a.io/y'), patternOf('a.io:5000/x')],
+  trust: [true, false],
+  internal: [false, true],
+  name: ['a.io/x', 'team-a', 'team-b'],
+  reason: [undefined, 'unsupported', 'insecure'],
+  pullSecrets: [[], ['one'], ['two'], ['one', 'two'], ['two', 'one']],
+  pushSecret: [undefined, 'push', 'other'],
+  onMissingSecret: ['warn', 'deny', 'ignore'],
+  namespaces: [undefined, names('a'), names('b'), { kind: 'labels', requirements: [{ key: 'a', operator: 'Exists', values: [] }] }],
+  owner: [undefined, 'shop', 'bank'],
+  portWritten: [undefined, true],
+  origin: [nextOrigin(), nextOrigin(), nextOrigin('other.yaml')],
+} satisfies { readonly [Field in keyof Required<Rule>]: readonly Rule[Field][] };
+
+const fields = Object.keys(values) as (keyof Rule)[];
+const namesOf = (role: string) => fields.filter((field) => ruleFields[field].role === role);
+
+/** A rule, and the same rule with another value in one field. */
+function pairsFor(field: keyof Rule): fc.Arbitrary<readonly [Rule, Rule]> {
+  return fc
+    .tuple(
+      fc.record({
+        reason: fc.constantFrom(...values.reason),
+        pullSecrets: fc.constantFrom(...values.pullSecrets),
+        pushSecret: fc.constantFrom(...values.pushSecret),
+        onMissingSecret: fc.constantFrom(...values.onMissingSecret),
+      }),
+      fc.shuffledSubarray([...(values[field] as readonly unknown[])], { minLength: 2, maxLength: 2 }),
+    )
+    .map(([rest, [one, other]]) => {
+      const common = rule({ registry: 'a.io/x', ...rest } as Parameters<typeof rule>[0]);
+      return [withField(common, field, one), withField(common, field, other)];
+    });
+}
+
+/** A field with an undefined value is left out, as parsing does. */
+function withField(base: Rule, field: keyof Rule, value: unknown): Rule {
+  const { [field]: _replaced, ...rest } = base;
+  return { ...rest, ...(value !== undefined && { [field]: value }) } as Rule;
+}
+
+const alone = (only: Rule) => compiled({ rules: [only] });
+
+describe('a rule that differs in one field', () => {
+  test('the table knows every field of a rule, each with a role', () => {
+    expect(Object.keys(ruleFields).sort()).toEqual([...fields].sort());
+    expect(new Set(fields.map((field) => ruleFields[field].role))).toEqual(new Set(['identity', 'effect', 'label', 'provenance']));
+  });
+
+  // The owner decides which namespace's list a rule is in, and each list is hashed by itself: namespace-rules.test.ts.
+  test.each(fields.filter((field) => ruleFields[field].role !== 'provenance' && field !== 'owner'))('%s: another revision', (field) => {
+    fc.assert(
+      fc.property(pairsFor(field), ([one, other]) => {
+        expect(alone(one).revision).not.toBe(alone(other).revision);
+      }),
+    );
+  });
+
+  test.each(fields.filter((field) => ruleFields[field].role !== 'provenance'))('%s: seen by a comparison', (field) => {
+    fc.assert(
+      fc.property(pairsFor(field), ([one, other]) => {
+        const found = compareRuleSets(alone(one), alone(other));
+        expect(found.length).toBeGreaterThan(0);
+        // One change of one rule, unless it is about something else now.
+        if (ruleFields[field].role !== 'identity') expect(found).toHaveLength(1);
+      }),
+    );
+  });
+
+  test.each(namesOf('provenance'))('%s: the same revision, and nothing to compare', (field) => {
+    fc.assert(
+      fc.property(pairsFor(field), ([one, other]) => {
+        expect(alone(one).revision).toBe(alone(other).revision);
+        expect(compareRuleSets(alone(one), alone(other))).toEqual([]);
+      }),
+    );
+  });
+
+  test.each(fields)('%s: the same effect exactly if it is no effect', (field) => {
+    fc.assert(
+      fc.property(pairsFor(field), ([one, other]) => {
+        expect(sameEffect(one, other)).toBe(ruleFields[field].role !== 'effect');
+      }),
+    );
+  });
+
+  // Lint leaves internal registries out.
+  test.each(namesOf('effect').filter((field) => field !== 'internal'))('%s: not redundant inside a broader rule', (field) => {
+    fc.assert(
+      fc.property(pairsFor(field), ([one, other]) => {
+        const broader = { ...one, pattern: patternOf('a.io', one.trust), origin: nextOrigin() };
+        const codes = (inner: Rule) => lintRules(compiled({ rules: [broader, inner] }), '2026-11-21').map(({ code }) => code);
+        expect(codes({ ...one, origin: nextOrigin() })).toContain('rule-redundant');
+        expect(codes({ ...other, origin: nextOrigin() })).not.toContain('rule-redundant');
+      }),
+    );
+  });
+});

@@ -1,0 +1,36 @@
+import { describe, expect, test } from 'vitest';
+import { parseRulesDocument } from '../../../../src/rules/language/parse.ts';
+import { levelOf, type ProblemCode, problemCodes } from '../../../../src/rules/language/problem.ts';
+import { briefly, fileSource } from '../documents.ts';
+import { brokenDocuments } from './broken.ts';
+
+describe('a mistake is found where it stands', () => {
+  test.each(brokenDocuments)('$problem$says', ({ text, problem, says, scope }) => {
+    const parsed = parseRulesDocument(text, fileSource('rules.yaml'), scope);
+    const problems = parsed.ok ? [] : briefly(parsed.problems);
+    expect(problems).toEqual([expect.stringContaining(says)]);
+    expect(problems[0]).toContain(problem);
+  });
+});
+
+/** What no single document can have; the tests of compiling and of namespaces' own rules produce them. */
+const ofSeveralDocuments: readonly ProblemCode[] = [
+  'setting-conflict',
+  'rule-tie',
+  'internal-conflict',
+  'override-tie',
+  'too-many-rules',
+  'namespace-quota',
+  'namespace-widens',
+];
+/**
+ * The first takes more than one mistake, see parse.test.ts; the second is said by whoever waits for the parser, the third by whoever reads
+ * ConfigMaps out of files.
+ */
+const ofNoMistake: readonly ProblemCode[] = ['too-many-problems', 'document-too-costly', 'bad-manifest'];
+
+test('every problem that a single document can have is among them', () => {
+  const shown = new Set([...brokenDocuments.map(({ problem }) => problem.split(' ', 1)[0]), ...ofSeveralDocuments, ...ofNoMistake]);
+  const problems = (Object.keys(problemCodes) as ProblemCode[]).filter((code) => levelOf(code) === 'problem');
+  expect(problems.filter((code) => !shown.has(code))).toEqual([]);
+});

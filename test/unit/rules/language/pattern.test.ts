@@ -1,0 +1,193 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { parseImage } from '../../../../src/image/reference.ts';
+import { parsePattern, patternHolds, resolvePattern } from '../../../../src/rules/language/pattern.ts';
+import { runs } from '../../../property.ts';
+import { referenceOf } from '../documents.ts';
+
+function pattern(text: string, trust = true) {
+  const parsed = parsePattern(text);
+  if (!parsed.ok) throw new Error(parsed.message);
+  return resolvePattern(parsed.pattern, trust);
+}
+
+describe('a pattern is spelt canonically', () => {
+  test.each([
+    { written: 'reg.io', trusting: 'reg.io', distrusting: 'reg.io' },
+    { written: 'Reg.IO/team', trusting: 'reg.io/team', distrusting: 'reg.io/team' },
+    { written: 'reg.io:443', trusting: 'reg.io', distrusting: 'reg.io:443' },
+    { written: 'reg.io:*', trusting: 'reg.io:*', distrusting: 'reg.io' },
+    { written: 'reg.io:5000/a/*/b', trusting: 'reg.io:5000/a/*/b', distrusting: 'reg.io:5000/a/*/b' },
+    { written: '*.Example.com', trusting: '*.example.com', distrusting: '*.example.com' },
+    { written: '*', trusting: '*', distrusting: '*' },
+    { written: '*:5000', trusting: '*:5000', distrusting: '*:5000' },
+    { written: 'index.docker.io', trusting: 'docker.io', distrusting: 'docker.io' },
+    { written: 'registry-1.docker.io/bitnami', trusting: 'docker.io/bitnami', distrusting: 'docker.io/bitnami' },
+    { written: 'localhost', trusting: 'localhost', distrusting: 'localhost' },
+    { written: '[2001:DB8::1]:5000', trusting: '[2001:db8::1]:5000', distrusting: '[2001:db8::1]:5000' },
+    { written: '[::1]', trusting: '[::1]', distrusting: '[::1]' },
+    { written: '10.0.0.1', trusting: '10.0.0.1', distrusting: '10.0.0.1' },
+    { written: 'harbor:443/team', trusting: 'harbor:443/team', distrusting: 'harbor:443/team' },
+    { written: 'Harbor', trusting: 'harbor:443', distrusting: 'harbor:*' },
+  ])('$written', ({ written, trusting, distrusting }) => {
+    expect([pattern(written, true).text, pattern(written, false).text]).toEqual([trusting, distrusting]);
+    expect(pattern(trusting, true)).toEqual(pattern(written, true));
+    expect(pattern(distrusting, false)).toEqual(pattern(written, false));
+  });
+});
+
+describe('a trusting pattern', () => {
+  test.each([
+    {
+      text: 'reg.io',
+      holds: ['reg.io/a', 'reg.io:443/a/b:1', 'REG.io/a'],
+      not: ['reg.io.evil.com/a', 'reg.io:5000/a', 'x.reg.io/a', 'eg.io/a'],
+    },
+    { text: 'reg.io/team', holds: ['reg.io/team/a', 'reg.io/team'], not: ['reg.io/team-x/a', 'reg.io/teams', 'reg.io/x/team'] },
+    { text: 'reg.io:5000', holds: ['reg.io:5000/a'], not: ['reg.io/a', 'reg.io:50000/a'] },
+    { text: 'reg.io:*', holds: ['reg.io:5000/a', 'reg.io/a'], not: ['reg.com:5000/a'] },
+    {
+      text: '*.example.com',
+      holds: ['a.example.com/x', 'a.b.example.com/x'],
+      not: ['example.com/x', 'badexample.com/x', 'a.example.com:8443/x'],
+    },
+    { text: '*', holds: ['a.b/x', 'nginx', '[::1]/x'], not: ['a.b:5000/x'] },
+    { text: '*:*', holds: ['a.b/x', 'a.b:5000/x', 'localhost:1/x'], not: [] },
+    { text: 'reg.io/*/base', holds: ['reg.io/a/base', 'reg.io/a/base/x'], not: ['reg.io/base', 'reg.io/a/b/base'] },
+    { text: 'reg.io/*', holds: ['reg.io/a', 'reg.io/a/b'], not: [] },
+    { text: 'docker.io/library', holds: ['nginx', 'docker.io/nginx', 'index.docker.io/library/nginx'], not: ['bitnami/redis'] },
+    { text: 'docker.io/bitnami', holds: ['bitnami/redis'], not: ['nginx', 'docker.io/bitnami'] },
+    { text: '[::1]:5000', holds: ['[::1]:5000/a'], not: ['[::1]/a'] },
+    { text: 'harbor:443', holds: ['harbor:443/a'], not: ['harbor/a', 'harbor:80/a'] },
+  ])('$text holds $holds and not $not', ({ text, holds, not }) => {
+    expect(holds.filter((image) => !patternHolds(pattern(text), referenceOf(image)))).toEqual([]);
+    expect(not.filter((image) => patternHolds(pattern(text), referenceOf(image)))).toEqual([]);
+  });
+});
+
+describe('a distrusting pattern', () => {
+  test.each([
+    { text: 'reg.io', holds: ['reg.io/a', 'reg.io:5000/a'], not: ['reg.io.evil.com/a'] },
+    { text: 'reg.io:443', holds: ['reg.io/a', 'reg.io:443/a'], not: ['reg.io:5000/a'] },
+    { text: 'reg.io:5000', holds: ['reg.io:5000/a'], not: ['reg.io/a'] },
+  ])('$text holds $holds and not $not', ({ text, holds, not }) => {
+    expect(holds.filter((image) => !patternHolds(pattern(text, false), referenceOf(image)))).toEqual([]);
+    expect(not.filter((image) => patternHolds(pattern(text, false), referenceOf(image)))).toEqual([]);
+  });
+});
+
+describe('a slip is named with its repair', () => {
+  test.each([
+    { text: '', code: 'empty-value', says: 'empty' },
+    { text: 'reg.io ', code: 'pattern-space', says: 'space' },
+    { text: 'reg.io,quay.io x', code: 'pattern-space', says: 'several as a list' },
+    { text: 'https://reg.io', code: 'pattern-scheme', says: 'write "reg.io"' },
+    { text: 'docker://reg.io/team/', code: 'pattern-scheme', says: 'write "reg.io/team"' },
+    { text: 'reg.io/', code: 'pattern-slash', says: 'write "reg.io"' },
+    { text: '/reg.io', code: 'pattern-slash', says: 'write "reg.io"' },
+    { text: 'reg.io//team', code: 'pattern-slash', says: 'one slash' },
+    { text: 'reg.io/app:1.2', code: 'pattern-tag', says: 'write "reg.io/app"' },
+    { text: 'reg.io/app:1.2/x', code: 'pattern-tag', says: 'write "reg.io/app"' },
+    { text: 'nginx:latest', code: 'pattern-tag', says: '"latest" where a port stands' },
+    { text: 'reg.io/app@sha256:abc', code: 'pattern-digest', says: 'write "reg.io/app"' },
+    { text: 'me:secret@reg.io/app', code: 'pattern-user', says: 'write "reg.io/app"' },
+    { text: 'https://me:sec@ret@reg.io', code: 'pattern-user', says: 'write "reg.io"' },
+    { text: '**.example.com', code: 'pattern-wildcard', says: '**' },
+    { text: 'reg.io/**', code: 'pattern-wildcard', says: '**' },
+    { text: 'foo*.com', code: 'pattern-wildcard', says: 'inside its host' },
+    { text: 'a.*.com', code: 'pattern-wildcard', says: 'inside its host' },
+    { text: '*example.com', code: 'pattern-wildcard', says: 'inside its host' },
+    { text: '*.0.0.1', code: 'pattern-wildcard', says: 'address' },
+    { text: 'reg.io/team-*', code: 'pattern-wildcard', says: 'whole segment' },
+    { text: 'reg.io/Team', code: 'pattern-path', says: 'write "reg.io/team"' },
+    { text: 'reg.io/a..b', code: 'pattern-path', says: 'no image name' },
+    { text: 'reg.io:0', code: 'pattern-port', says: '1 to 65535' },
+    { text: 'reg.io:65536', code: 'pattern-port', says: '1 to 65535' },
+    { text: 'reg.io:0443', code: 'pattern-port', says: 'leading zeros' },
+    { text: 'reg.io:', code: 'pattern-port', says: '1 to 65535' },
+    { text: 'reg.io:50*', code: 'pattern-port', says: 'alone' },
+    { text: '2001:db8::1', code: 'pattern-host', says: 'brackets' },
+    { text: '[zz]', code: 'pattern-host', says: 'brackets' },
+    { text: 'reg.io.', code: 'pattern-host', says: 'dot at the end' },
+    { text: `${'a.'.repeat(126)}io`, code: 'pattern-host', says: 'has a host of 254 characters; at most 253 are allowed' },
+    { text: `*.${'a.'.repeat(126)}io`, code: 'pattern-host', says: 'has a host of 254 characters; at most 253 are allowed' },
+    { text: 'reg.io:005000', code: 'pattern-port', says: 'without leading zeros' },
+    { text: '-reg.io', code: 'pattern-host', says: 'letters, digits' },
+    { text: 'räg.io', code: 'pattern-host', says: 'letters, digits' },
+    { text: 'my_reg.io', code: 'pattern-host', says: 'letters, digits' },
+    { text: 'bitnami', code: 'pattern-unqualified', says: 'write "docker.io/bitnami"' },
+    { text: 'library/nginx', code: 'pattern-unqualified', says: 'write "docker.io/library/nginx"' },
+    { text: `reg.io/${'a'.repeat(600)}`, code: 'pattern-too-long', says: 'at most 600' },
+  ])('$text', ({ text, code, says }) => {
+    expect(parsePattern(text)).toMatchObject({ ok: false, code, message: expect.stringContaining(says) });
+  });
+
+  test('a password in a pattern does not reach the message', () => {
+    for (const text of ['me:s3cret@reg.io', 'https://me:s3cret@reg.io', 'me:s3cret@reg.io ', 's3cret@me@sha256:00']) {
+      expect(JSON.stringify(parsePattern(text))).not.toContain('s3cret');
+    }
+  });
+});
+
+describe('patterns and image names agree on the grammar', () => {
+  const character = fc.constantFrom(...'aB0.-_:/[]* @éz');
+  const text = fc.string({ unit: character, maxLength: 12 });
+  const wellFormed = fc
+    .record({
+      host: fc.constantFrom('reg.io', 'Reg.IO', '*.io', '*', 'index.docker.io', 'docker.io', 'localhost', '[::1]', '10.0.0.1'),
+      port: fc.constantFrom('', ':443', ':5000', ':*'),
+      path: fc.array(fc.constantFrom('a', 'b-c', 'd__e', '*'), { maxLength: 3 }),
+    })
+    .map(({ host, port, path }) => [host + port, ...path].join('/'));
+
+  test('reading a pattern never throws', () => {
+    fc.assert(fc.property(fc.oneof(text, fc.string()), (any) => typeof parsePattern(any).ok === 'boolean'));
+  });
+
+  test('a pattern printed and read again is the same pattern, and printed the same', () => {
+    fc.assert(
+      fc.property(fc.oneof(wellFormed, text), fc.boolean(), (any, trust) => {
+        const parsed = parsePattern(any);
+        fc.pre(parsed.ok);
+        const first = resolvePattern(parsed.pattern, trust);
+        expect(pattern(first.text, trust)).toEqual(first);
+      }),
+      runs(2000),
+    );
+  });
+
+  test('two patterns are printed the same exactly where they are the same', () => {
+    fc.assert(
+      fc.property(wellFormed, wellFormed, fc.boolean(), (one, other, trust) => {
+        const [left, right] = [pattern(one, trust), pattern(other, trust)];
+        const same = JSON.stringify({ ...left, text: '' }) === JSON.stringify({ ...right, text: '' });
+        expect(left.text === right.text).toBe(same);
+      }),
+      runs(2000),
+    );
+  });
+
+  test('a host that a pattern takes is the host of images below it', () => {
+    fc.assert(
+      fc.property(text, (any) => {
+        const parsed = parsePattern(any);
+        fc.pre(parsed.ok && parsed.pattern.host.kind === 'exact' && parsed.pattern.port !== 'any' && !parsed.pattern.path.includes('*'));
+        const image = parseImage(`${any}/below/that`);
+        expect(image.ok && patternHolds(pattern(any), image.reference)).toBe(true);
+      }),
+    );
+  });
+
+  test('a qualified image without tag is a pattern that holds it', () => {
+    const name = fc.string({ unit: fc.constantFrom(...'ab0.-_'), minLength: 1, maxLength: 6 });
+    const port = fc.constantFrom('', ':443', ':5000');
+    fc.assert(
+      fc.property(name, port, name, (host, at, path) => {
+        const image = parseImage(`${host}.io${at}/${path}`);
+        const parsed = parsePattern(`${host}.io${at}/${path}`);
+        expect(parsed.ok).toBe(image.ok);
+        if (image.ok) expect(patternHolds(pattern(`${host}.io${at}/${path}`), image.reference)).toBe(true);
+      }),
+    );
+  });
+});

@@ -1,0 +1,310 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { patternHolds } from '../../../../src/rules/language/pattern.ts';
+import { lintRules } from '../../../../src/rules/lint/lint.ts';
+import type { Place, Rule } from '../../../../src/rules/rule-set.ts';
+import { runs } from '../../../property.ts';
+import { briefly, compileTexts, referenceOf, ruleSetOf, winnerOf } from '../documents.ts';
+
+const today = '2026-11-21';
+
+function warningsOf(...texts: readonly string[]): string[] {
+  return briefly(lintRules(ruleSetOf(...texts), today));
+}
+
+const clean = [
+  [
+    'an ordinary set',
+    'rules: [{registry: reg.io, pullSecret: a}, {registry: reg.io/team, pullSecret: b}, {registry: docker.io, trust: false}]',
+  ],
+  ['a part that needs no secret', 'rules: [{registry: reg.io, pullSecret: a}, {registry: reg.io/public}]'],
+  ['a part with another push secret', 'rules: [{registry: reg.io, pushSecret: a}, {registry: reg.io/team, pushSecret: b}]'],
+  ['another reason', 'rules: [{registry: reg.io, trust: false, reason: a}, {registry: reg.io/x, trust: false, reason: b}]'],
+  ['a rule between two of one kind', 'rules: [{registry: reg.io}, {registry: reg.io/a, trust: false}, {registry: reg.io/a/b}]'],
+  [
+    'a rule between them by namespace',
+    'rules: [{registry: "*.io"}, {registry: reg.io, namespaces: x, pullSecret: s}, {registry: reg.io/a}]',
+  ],
+  ['the same on another port', 'rules: [{registry: "reg.io:5000"}, {registry: reg.io/team}]'],
+  ['the same in other namespaces', 'rules: [{registry: reg.io, namespaces: a}, {registry: reg.io/team, namespaces: b}]'],
+  [
+    'a refusal of what one port of another path allows',
+    'rules: [{registry: reg.io, trust: false}, {registry: "reg.io:5000/a"}, {registry: reg.io/a/evil, trust: false}]',
+  ],
+  [
+    'a trusted part of a refused registry',
+    'rules: [{registry: docker.io, trust: false}, {registry: [docker.io/library, "docker.io/*/base"]}]',
+  ],
+  ['trusted hosts beside a refusal of all', 'rules: [{registry: "*", trust: false}, {registry: "*.example.com"}, {registry: reg.io}]'],
+  [
+    'a refusal with everything below it',
+    'rules: [{registry: reg.io}, {registry: "reg.io/*/evil", trust: false}, {registry: reg.io/team/evil/not}]',
+  ],
+  [
+    'a refusal that was written again for what is overtaken',
+    'rules: [{registry: [reg.io/evil, reg.io/evil/app], trust: false, reason: r}, {registry: "reg.io/*/app"}]',
+  ],
+  ['an exemption on its last day', `exemptions: [{image: reg.io, until: ${today}, reason: r}]`],
+  ['exact names and labels', 'rules: [{registry: reg.io, namespaces: [a, b]}, {registry: a.io, namespaces: {matchLabels: {t: a}}}]'],
+  ['a glob of all names', 'exemptions: [{image: reg.io, namespaces: "*", until: 2027-01-01, reason: r}]'],
+  ['a glob that refuses', 'rules: [{registry: reg.io, namespaces: "prod-*", trust: false}]'],
+  ['a glob that tightens', 'mode: warn\noverrides: [{namespaces: "prod-*", mode: enforce, unconfigured: deny}]'],
+  ['the one-segment pattern of a host, beside a longer one', 'rules: [{registry: "reg.io/*/*", pullSecret: a}, {registry: reg.io}]'],
+] as const;
+
+test.each(clean)('nothing is said of %s', (_name, text) => {
+  expect(warningsOf(text)).toEqual([]);
+});
+
+describe('exemptions', () => {
+  test('that are past say so at their image', () => {
+    expect(warningsOf('exemptions:\n- {image: [reg.io, a.io/b], until: 2026-11-20, reason: moved}')).toEqual([
+      expect.stringMatching(/^exemption-expired 2:12 the exemption of reg\.io ended with 2026-11-20, .*remove it/),
+      expect.stringMatching(/^exemption-expired 2:20 the exemption of a\.io\/b ended/),
+    ]);
+  });
+});
+
+describe('a glob of names loosens', () => {
+  test.each([
+    [
+      'an exemption',
+      'exemptions: [{image: reg.io, namespaces: [a, "x-*"], until: 2027-01-01, reason: r}]',
+      /reg\.io is exempted for namespaces named x-\*,.*matchLabels/,
+    ],
+    ['a trusting rule', 'rules: [{registry: reg.io, namespaces: "*-dev"}]', /reg\.io is trusted for namespaces named \*-dev/],
+    ['a mode', 'overrides: [{namespaces: "x-*", mode: audit}]', /mode: audit is set for/],
+    [
+      'unconfigured',
+      'unconfigured: warn\noverrides: [{namespaces: "x-*", mode: enforce, unconfigured: allow}]',
+      /unconfigured: allow is set for/,
+    ],
+    [
+      'a mode, though the rest is stricter',
+      'unconfigured: allow\noverrides: [{namespaces: "x-*", mode: warn, unconfigured: deny}]',
+      /mode: warn is set/,
+    ],
+  ])('%s', (_name, text, message) => {
+    expect(warningsOf(text)).toEqual([expect.stringMatching(message)]);
+    expect(warningsOf(text)[0]).toMatch(/^loosening-glob/);
+  });
+
+  test('is told once for a rule with several registries', () => {
+    expect(warningsOf('rules: [{registry: [a.io, b.io], namespaces: "x-*"}]')).toHaveLength(1);
+  });
+});
+
+describe('a rule is redundant', () => {
+  test.each([
+    [
+      'inside one that says the same',
+      'rules:\n- {registry: reg.io, pullSecret: s}\n- {registry: reg.io/team, pullSecret: s}',
+      /^rule-redundant 3:14 reg\.io\/team .* reg\.io of a\.yaml:2:14/,
+    ],
+    ['under a wildcard host', 'rules: [{registry: "*.io"}, {registry: reg.io/team}]', /reg\.io\/team says what \*\.io/],
+    ['under a wildcard segment', 'rules: [{registry: "reg.io/*/app"}, {registry: reg.io/team/app}]', /reg\.io\/team\/app says what/],
+    ['on one port of any', 'rules: [{registry: "reg.io:*"}, {registry: "reg.io:5000/a"}]', /reg\.io:5000\/a says what reg\.io:\*/],
+    [
+      'refused twice',
+      'rules: [{registry: reg.io, trust: false}, {registry: reg.io/evil, trust: false}]',
+      /says what the refusal of reg\.io/,
+    ],
+    [
+      'for a namespace that has it anyway',
+      'rules: [{registry: reg.io}, {registry: reg.io, namespaces: a}]',
+      /reg\.io says what reg\.io of/,
+    ],
+    [
+      'for a name that a list has already',
+      'rules: [{registry: reg.io, namespaces: [a, b]}, {registry: reg.io/x, namespaces: b}]',
+      /says what reg\.io for namespaces a, b of/,
+    ],
+    [
+      'inside an internal registry',
+      'internalRegistries: ["reg:5000"]\nrules: [{registry: "reg:5000/team"}]',
+      /inside the internal registry reg:5000 of a\.yaml:1:22/,
+    ],
+  ])('%s', (_name, text, message) => {
+    const warnings = warningsOf(text).filter((warning) => warning.startsWith('rule-redundant'));
+    expect(warnings).toEqual([expect.stringMatching(message)]);
+  });
+
+  test('each of a chain', () => {
+    expect(warningsOf('rules: [{registry: reg.io}, {registry: reg.io/a}, {registry: reg.io/a/b}]')).toHaveLength(2);
+  });
+});
+
+describe('a rule can never win', () => {
+  test.each([
+    [
+      'under a star of its own',
+      'rules: [{registry: reg.io}, {registry: "reg.io/*", trust: false}]',
+      /reg\.io can never win: the refusal of reg\.io\/\*/,
+    ],
+    [
+      'on Docker Hub, whose names have two segments',
+      'rules: [{registry: docker.io/library}, {registry: "docker.io/*/*", pullSecret: s}]',
+      /docker\.io\/library can never win/,
+    ],
+    [
+      'any port, where every port is refused',
+      'rules: [{registry: "reg.io:*/team"}, {registry: reg.io, trust: false}]',
+      /reg\.io:\*\/team can never win: the refusal of reg\.io of/,
+    ],
+    [
+      'everywhere, beside a glob of all names',
+      'rules: [{registry: reg.io}, {registry: reg.io, namespaces: "*", pullSecret: s}]',
+      /reg\.io can never win: reg\.io for namespaces \* of/,
+    ],
+    [
+      'with labels that exclude each other',
+      'rules: [{registry: reg.io, namespaces: {matchLabels: {a: b}, matchExpressions: [{key: a, operator: DoesNotExist}]}}]',
+      /no namespace can have labels for "namespaces with !a,a=b"/,
+    ],
+  ])('%s', (_name, text, message) => {
+    const warnings = warningsOf(text).filter((warning) => warning.startsWith('shadowed-rule'));
+    expect(warnings).toEqual([expect.stringMatching(message)]);
+  });
+});
+
+describe('a refusal is overtaken', () => {
+  test.each([
+    [
+      'by a star beside it',
+      'rules: [{registry: reg.io/evil, trust: false}, {registry: "reg.io/*/app"}]',
+      /^refusal-overtaken 1:20 .* reg\.io\/evil\/app: reg\.io\/\*\/app of a\.yaml/,
+    ],
+    ['by a wildcard host', 'rules: [{registry: "*.io/evil", trust: false}, {registry: "*.reg.io"}]', /any\.reg\.io\/evil/],
+    ['by a whole host', 'rules: [{registry: "*/evil", trust: false}, {registry: reg.io}]', /reg\.io\/evil: reg\.io of/],
+    [
+      'in some namespaces',
+      'rules: [{registry: reg.io/evil, trust: false}, {registry: "reg.io/*/app", namespaces: a}]',
+      /reg\.io\/evil\/app: reg\.io\/\*\/app for namespace a of/,
+    ],
+    [
+      'at one length, by a written segment further left',
+      'rules: [{registry: "reg.io/*/app", trust: false}, {registry: "reg.io/team/*"}]',
+      /reg\.io\/team\/app/,
+    ],
+  ])('%s', (_name, text, message) => {
+    expect(warningsOf(text)).toEqual([expect.stringMatching(message)]);
+  });
+});
+
+test('warnings come in the order of documents and places', () => {
+  const first = 'exemptions: [{image: x.io, until: 2020-01-01, reason: r}]\nrules: [{registry: reg.io/a}]';
+  const second = 'rules: [{registry: reg.io}, {registry: reg.io/b}]';
+  expect(warningsOf(first, second)).toEqual([
+    expect.stringMatching(/^exemption-expired 1:/),
+    expect.stringMatching(/^rule-redundant 2:/),
+    expect.stringMatching(/^rule-redundant 1:/),
+  ]);
+});
+
+describe('for random rules', () => {
+  const hosts = ['a.io', 'b.a.io', 'docker.io'];
+  const segments = ['x', 'y', '*'];
+  const registry = fc
+    .tuple(
+      fc.constantFrom(...hosts, '*.io', '*.a.io', '*'),
+      fc.constantFrom('', ':5000', ':*'),
+      fc.array(fc.constantFrom(...segments), { maxLength: 3 }),
+    )
+    .map(([host, port, path]) => [host + port, ...path].join('/'));
+  const rule = fc.record(
+    {
+      registry,
+      trust: fc.constantFrom(true, true, false),
+      pullSecret: fc.constantFrom('s', 't'),
+      namespaces: fc.constantFrom<unknown>('one', ['one', 'two'], 'o*', '*', { matchLabels: { k: 'v' } }, { matchLabels: { k: 'w' } }),
+    },
+    { requiredKeys: ['registry'] },
+  );
+  const image = fc
+    .tuple(
+      fc.constantFrom(...hosts, 'c.b.a.io'),
+      fc.constantFrom('', ':5000', ':6000'),
+      fc.array(fc.constantFrom('x', 'y', 'z'), { minLength: 1, maxLength: 4 }),
+    )
+    .map(([host, port, path]) => [host + port, ...path].join('/'));
+  const place = fc.constantFrom<Place>(
+    { namespace: 'one', labels: {} },
+    { namespace: 'two', labels: { k: 'v' } },
+    { namespace: 'other', labels: { k: 'w' } },
+    { namespace: 'third', labels: {} },
+  );
+
+  const written = (rules: readonly { trust?: boolean; pullSecret?: string }[]) =>
+    JSON.stringify({
+      rules: rules.map(({ pullSecret, ...rest }) => (rest.trust === false || pullSecret === undefined ? rest : { ...rest, pullSecret })),
+    });
+
+  test('what is said of a rule is so: shadowed ones never win, redundant ones change nothing, overtaken refusals let something in', () => {
+    let said = 0;
+    fc.assert(
+      fc.property(
+        fc.array(rule, { minLength: 2, maxLength: 6 }),
+        fc.array(fc.tuple(image, place), { minLength: 20, maxLength: 40 }),
+        (rules, asked) => {
+          const compiled = compileTexts(written(rules));
+          fc.pre(compiled.ok);
+          for (const { code, origin, message } of lintRules(compiled.ruleSet, today)) {
+            const index = compiled.ruleSet.rules.findIndex((each) => each.origin.column === origin.column);
+            const about = compiled.ruleSet.rules[index] as Rule;
+            said += 1;
+            if (code === 'refusal-overtaken') {
+              const sample = referenceOf(/images such as (\S+): /.exec(message)?.[1] ?? '');
+              expect(patternHolds(about.pattern, sample), message).toBe(true);
+              if (!rules.some(({ namespaces }) => namespaces !== undefined))
+                expect(winnerOf(compiled.ruleSet, sample)?.trust, message).toBe(true);
+              continue;
+            }
+            const without = compileTexts(written(rules.filter((_, at) => at !== index)));
+            if (!without.ok) throw new Error('fewer rules do not contradict each other');
+            for (const [name, at] of asked) {
+              const reference = referenceOf(name);
+              const winner = winnerOf(compiled.ruleSet, reference, at);
+              if (code === 'shadowed-rule') expect(winner).not.toBe(about);
+              if (code === 'rule-redundant' || code === 'shadowed-rule') {
+                expect(effectOf(winner), message).toEqual(effectOf(winnerOf(without.ruleSet, reference, at)));
+              }
+            }
+          }
+        },
+      ),
+      runs(500),
+    );
+    expect(said).toBeGreaterThan(100);
+  });
+
+  function effectOf(winner: Rule | undefined) {
+    return winner && { trust: winner.trust, pullSecrets: winner.pullSecrets };
+  }
+});
+
+describe('ten thousand rules are looked at, each with its neighbours', () => {
+  const many = Array.from({ length: 2500 }, (_, index) => index);
+
+  test('on as many hosts and paths', () => {
+    const rules = many.flatMap((index) => [
+      { registry: `r${index}.example.com/team`, pullSecret: `s${index}` },
+      { registry: `shared.example.com/t${index}`, pullSecret: 's' },
+      { registry: `*.d${index}.example.com/*/app` },
+      { registry: `*/evil${index}`, trust: false },
+    ]);
+    const warnings = lintRules(ruleSetOf(JSON.stringify({ rules })), today);
+    // Each refusal for every host is overtaken by the trust in wildcards; nothing else is wrong.
+    expect(new Set(warnings.map(({ code }) => code))).toEqual(new Set(['refusal-overtaken']));
+    expect(warnings).toHaveLength(2500);
+  });
+
+  test('on one pattern, for as many namespaces', () => {
+    const rules = many.flatMap((index) => [
+      { registry: 'reg.io/*/app', namespaces: `team-${index}`, pullSecret: index % 2 ? 's' : `s${index}` },
+      { registry: 'reg.io/*/app', namespaces: { matchLabels: { team: `t${index}` } } },
+    ]);
+    const refusal = { registry: 'reg.io/evil', trust: false };
+    const warnings = briefly(lintRules(ruleSetOf(JSON.stringify({ rules: [refusal, ...rules] })), today));
+    expect(warnings).toEqual([expect.stringMatching(/^refusal-overtaken 1:/)]);
+  });
+});

@@ -1,0 +1,45 @@
+import { describe, expect, test } from 'vitest';
+import type { Exemption, Place } from '../../../../src/rules/rule-set.ts';
+import { compiled, exemption, labels, names, place, unlabelled } from '../build.ts';
+import { referenceOf } from '../documents.ts';
+
+describe('exemptions for an image in a namespace', () => {
+  const forAll = exemption({ image: 'quay.io/legacy', until: '2027-01-31' });
+  const longer = exemption({ image: 'quay.io/legacy/app', until: '2027-06-30' });
+  const asLong = exemption({ image: 'quay.io/*/app', until: '2027-06-30' });
+  const billing = exemption({ image: 'quay.io', namespaces: names('billing'), until: '2026-12-31' });
+  const team = exemption({ image: 'quay.io', namespaces: labels('team=a'), until: '2028-01-01' });
+  const otherPort = exemption({ image: 'quay.io:8443' });
+  const all = [forAll, longer, asLong, billing, team, otherPort];
+
+  test.each<{ because: string; image: string; where: Place; holding: readonly Exemption[]; unsure?: Exemption }>([
+    {
+      because: 'come the longest lasting first, then by pattern',
+      image: 'quay.io/legacy/app',
+      where: place('shop'),
+      holding: [asLong, longer, forAll],
+    },
+    { because: 'are for their namespaces', image: 'quay.io/x', where: place('billing', { team: 'a' }), holding: [team, billing] },
+    { because: 'have ports as trusting rules have', image: 'quay.io:8443/legacy', where: place('billing'), holding: [otherPort] },
+    {
+      because: 'do not apply where labels are unknown',
+      image: 'quay.io/x',
+      where: unlabelled('billing'),
+      holding: [billing],
+      unsure: team,
+    },
+    { because: 'are sure where none is by labels', image: 'quay.io:8443/x', where: unlabelled('billing'), holding: [otherPort] },
+  ])('$because', ({ image, where, holding, unsure }) => {
+    for (const exemptions of [all, all.toReversed()]) {
+      const answer = compiled({ exemptions }).exemptionsFor(referenceOf(image), where);
+      expect(answer).toEqual({ value: holding, ...(unsure && { unsure: unsure.origin }) });
+    }
+  });
+
+  test('may be written twice', () => {
+    const once = compiled({ exemptions: [forAll] });
+    const twice = compiled({ exemptions: [forAll] }, { exemptions: [exemption({ image: 'quay.io/legacy', until: '2027-01-31' })] });
+    expect(twice.revision).toBe(once.revision);
+    expect(twice.exemptionsFor(referenceOf('quay.io/legacy/x'), place('shop')).value).toHaveLength(2);
+  });
+});

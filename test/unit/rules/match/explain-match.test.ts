@@ -1,0 +1,137 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { compileNamespaceRules, withNamespaceRules } from '../../../../src/rules/compile/namespace-rules.ts';
+import { parseRulesDocument } from '../../../../src/rules/language/parse.ts';
+import { contest } from '../../../../src/rules/match/explain-match.ts';
+import type { Place } from '../../../../src/rules/rule-set.ts';
+import { runs } from '../../../property.ts';
+import { compileTexts, fileSource, referenceOf, ruleSetOf, sha256, shop, winnerOf } from '../documents.ts';
+
+const unlabelled: Place = { namespace: 'shop', labels: undefined };
+
+test.each([
+  ['the host', 'reg.io/a', '[{registry: "*.io"}, {registry: reg.io}]', 'has the less specific host: *.io against reg.io'],
+  ['any host', 'reg.io/a', '[{registry: "*"}, {registry: "*.io"}]', 'has the less specific host: * against *.io'],
+  [
+    'the port',
+    'reg.io:5/a',
+    '[{registry: "reg.io:*/a"}, {registry: "reg.io:5"}]',
+    'trusts every port, which is less specific than a written or default one',
+  ],
+  [
+    'a refusal of every port',
+    'reg.io:5/a',
+    '[{registry: "reg.io:*/a"}, {registry: reg.io, trust: false}]',
+    'trusts every port, which is less specific than a refusal',
+  ],
+  [
+    'the length of the path',
+    'reg.io/a/b',
+    '[{registry: reg.io}, {registry: reg.io/a}]',
+    'has the shorter path: no segment against 1 segment',
+  ],
+  ['a star in the path', 'reg.io/a/b', '[{registry: "reg.io/*"}, {registry: reg.io/a}]', 'has * in its path where the other one has "a"'],
+  [
+    'the namespaces',
+    'reg.io/a',
+    '[{registry: reg.io}, {registry: reg.io, namespaces: shop}]',
+    'has the less specific namespaces: all namespaces against namespace shop',
+  ],
+  [
+    'the refused ports',
+    'reg.io/a',
+    '[{registry: reg.io, trust: false}, {registry: "reg.io:443"}]',
+    'refuses every port, and the other one names this port',
+  ],
+  [
+    'being internal',
+    'reg:5/a',
+    '[{registry: "reg:5/a"}]\ninternalRegistries: ["reg:5"]',
+    'does not count, since internal registries are trusted whatever rules say',
+  ],
+  [
+    'another namespace',
+    'reg.io/a',
+    '[{registry: reg.io/a, namespaces: [x, "y-*"]}, {registry: reg.io}]',
+    'is for namespaces x, y-*, and this is namespace "shop"',
+  ],
+])('a rule loses by %s', (_name, image, rules, lost) => {
+  const others = contest(ruleSetOf(`rules: ${rules}`), referenceOf(image), shop).slice(1);
+  expect(others.map((other) => other.lost)).toEqual([lost]);
+});
+
+test('a trusting rule for labels that nobody knows does not decide, and says so', () => {
+  const rules = ruleSetOf('rules: [{registry: reg.io, namespaces: {matchLabels: {team: a}}}]');
+  expect(contest(rules, referenceOf('reg.io/a'), unlabelled)).toMatchObject([
+    { applies: 'unknown', lost: 'is for namespaces with team=a, and the labels of namespace "shop" are not known' },
+  ]);
+});
+
+test.each([
+  [
+    'of the cluster at equal pattern',
+    'rules: [{registry: reg.io}]',
+    'reg.io',
+    ["is of the cluster, and at equal pattern the namespace's own rule comes first"],
+  ],
+  ['less specific than the cluster’s', 'rules: [{registry: reg.io/a}]', 'reg.io', ['has the shorter path: no segment against 1 segment']],
+  [
+    'refused by the cluster',
+    'rules: [{registry: reg.io, trust: false}]',
+    'reg.io/a',
+    ['is of the namespace itself, and cannot trust what the cluster refuses'],
+  ],
+  ['not delegated', 'rules: []', 'reg.io', ['is of the namespace itself, and the cluster leaves this image to no namespace (delegate)']],
+])('rules of the namespace: %s', (_name, cluster, registry, lost) => {
+  const own = parseRulesDocument(`rules: [{registry: ${registry}}]`, fileSource('own.yaml'), { kind: 'namespace', namespace: 'shop' });
+  const compiled = compileNamespaceRules('shop', own.ok ? [own.document] : []);
+  if (!compiled.ok) throw new Error('no problem was expected');
+  const rules = withNamespaceRules(ruleSetOf(cluster), new Map([['shop', compiled.rules]]), sha256);
+  expect(contest(rules, referenceOf('reg.io/a'), shop).flatMap((each) => each.lost ?? [])).toEqual(lost);
+  expect(contest(rules, referenceOf('reg.io/a'), { ...shop, namespace: 'other' }).filter(({ rule }) => rule.owner)).toEqual([]);
+});
+
+test('the order is the one in which rules would decide if those before were not there', () => {
+  const registry = fc
+    .tuple(fc.constantFrom('a.io', '*.io', '*'), fc.constantFrom('', ':5000', ':*'), fc.array(fc.constantFrom('x', '*'), { maxLength: 3 }))
+    .map(([host, port, path]) => [host + port, ...path].join('/'));
+  const rule = fc.record(
+    { registry, trust: fc.boolean(), namespaces: fc.constantFrom<unknown>('shop', 's*', 'other', { matchLabels: { k: 'v' } }) },
+    { requiredKeys: ['registry'] },
+  );
+  const place = fc.constantFrom<Place>({ namespace: 'shop', labels: {} }, { namespace: 'web', labels: { k: 'v' } });
+  let followed = 0;
+  fc.assert(
+    fc.property(
+      fc.array(rule, { minLength: 2, maxLength: 8 }),
+      fc.constantFrom('a.io/x', 'a.io/x/y/x', 'a.io:5000/x/x'),
+      place,
+      (rules, image, at) => {
+        const compiled = compileTexts(JSON.stringify({ rules }));
+        fc.pre(compiled.ok);
+        const reference = referenceOf(image);
+        const applying = contest(compiled.ruleSet, reference, at).filter(({ applies }) => applies === true);
+        expect(applying[0]?.rule).toBe(winnerOf(compiled.ruleSet, reference, at));
+        const gone = new Set<number>();
+        for (const [index, { rule: each }] of applying.entries()) {
+          gone.add(each.origin.column);
+          const left = compiled.ruleSet.rules
+            .map((other, written) => ({ other, written }))
+            .filter(({ other }) => !gone.has(other.origin.column));
+          const rest = ruleSetOf(JSON.stringify({ rules: left.map(({ written }) => rules[written]) }));
+          const next = winnerOf(rest, reference, at);
+          expect(next && { pattern: next.pattern, trust: next.trust, namespaces: next.namespaces }).toEqual(
+            applying[index + 1] && {
+              pattern: applying[index + 1]?.rule.pattern,
+              trust: applying[index + 1]?.rule.trust,
+              namespaces: applying[index + 1]?.rule.namespaces,
+            },
+          );
+          followed += 1;
+        }
+      },
+    ),
+    runs(300),
+  );
+  expect(followed).toBeGreaterThan(100);
+});
