@@ -153,7 +153,8 @@ function addWordsBeyondLimits(original: Case, seed: number): Case {
       () => `ARG L=${'x'.repeat(4_200)}\nCOPY --from=\${L:+${hidden()}} / /`,
     ])();
   const written = original.dockerfile.split('\n');
-  const froms = written.flatMap((line, index) => (/^from\s/i.test(line) ? [index] : []));
+  // Not inside a here-document or a comment.
+  const froms = written.flatMap((line, index) => (/^from\s(?!evil\.io\/(?:heredoc|comment))/i.test(line) ? [index] : []));
   written.splice((froms.length === 0 ? written.length : pick(froms)) + 1, 0, ...times(1, 2, lines));
   return { ...original, dockerfile: written.join('\n') };
 }
