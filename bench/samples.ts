@@ -1,8 +1,8 @@
 /** Rules as a large organisation might have them, and images as its clusters might ask for, in the same proportions at every size. */
 import { type ImageReference, parseImage } from '../src/image/reference.ts';
-import type { Place } from '../src/rules/rule-set.ts';
+import type { NamespaceContext } from '../src/rules/rule-set.ts';
 
-export type Question = { readonly reference: ImageReference; readonly place: Place };
+export type Question = { readonly reference: ImageReference; readonly place: NamespaceContext };
 
 const words = 'build cache charts data edge front hub image jobs lab mirror ops prod stage tools web'.split(' ');
 const domains = ['example.com', 'corp.example.com', 'eu.example.net', 'us.example.net', 'partner.example.org'];

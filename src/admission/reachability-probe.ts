@@ -5,13 +5,13 @@ import type { ReviewRequest } from './review.ts';
 
 /** The dry run writes it with any value, and reads `probeArrived` from the answer. */
 export const probeAnnotation = 'regkeeper.io/probe';
-export const probeArrived = 'arrived';
+export const isReachabilityProbe = 'arrived';
 
 /** Marks the object that came with the annotation, so that the sender sees in the API server's answer that it was here. */
-export function answerProbe({ uid, object }: ReviewRequest): AdmissionAnswer {
+export function renderProbeAnswer({ uid, object }: ReviewRequest): AdmissionAnswer {
   const answer = allowed(uid);
   if (textAt(object, ['metadata', 'annotations', probeAnnotation]) === undefined) return answer;
   const path = `/metadata/annotations/${probeAnnotation.replaceAll('/', '~1')}`;
-  const patch = encodeBase64(JSON.stringify([{ op: 'replace', path, value: probeArrived }]));
+  const patch = encodeBase64(JSON.stringify([{ op: 'replace', path, value: isReachabilityProbe }]));
   return { ...answer, response: { ...answer.response, patchType: 'JSONPatch', patch } };
 }

@@ -1,14 +1,14 @@
 /** The guard of the rules: a ConfigMap that would be refused at load is refused at admission, where a person sees why. */
 import { isObject, type JsonObject, sameJson, valueAt } from '../object/json.ts';
 import { shortenText } from '../object/text.ts';
-import { nearestSpelling } from '../rules/language/closest-spelling.ts';
+import { closestSpelling } from '../rules/language/closest-spelling.ts';
 import { configMapBundle, isDocumentKey, rulesLabel, whyNotBinary } from '../rules/language/config-map.ts';
 import type { Problem } from '../rules/language/problem.ts';
 import type { Bundle } from '../rules/store/rule-store.ts';
 import { type AdmissionAnswer, allowed, denied, type Status, withWarnings } from './response.ts';
 import type { ReviewRequest } from './review.ts';
 
-export type GuardSettings = {
+export type RulesReviewSettings = {
   /** Where the cluster's rules are read. */
   readonly namespace: string;
   /** Whether namespaces may have rules of their own. */
@@ -16,7 +16,7 @@ export type GuardSettings = {
 };
 
 /** What a request brings. Warnings and complaints are sentences for the person who made it. */
-export type GuardedConfigMap = { readonly warnings: readonly string[] } & (
+export type ReviewedConfigMap = { readonly warnings: readonly string[] } & (
   | { readonly kind: 'no-rules' }
   /** Never to be read, in a place where that can only be a mistake. */
   | { readonly kind: 'mistaken'; readonly complaint: string; readonly field: string }
@@ -29,10 +29,10 @@ export type GuardedConfigMap = { readonly warnings: readonly string[] } & (
 );
 
 /** As much of a request as answers repeat. */
-export type GuardSubject = Pick<ReviewRequest, 'uid' | 'namespace' | 'name'>;
+export type RulesReviewSubject = Pick<ReviewRequest, 'uid' | 'namespace' | 'name'>;
 
 /** The result keeps nothing of the request but the texts of its documents. */
-export function readGuarded(request: ReviewRequest, settings: GuardSettings): GuardedConfigMap {
+export function readReviewedConfigMap(request: ReviewRequest, settings: RulesReviewSettings): ReviewedConfigMap {
   const { operation, kind, group, oldObject } = request;
   if (isTooLong(request.name) || isTooLong(request.namespace)) return { kind: 'no-rules', warnings: [] };
   if ((operation !== 'CREATE' && operation !== 'UPDATE') || kind !== 'ConfigMap' || group !== '' || !isObject(request.object)) {
@@ -68,7 +68,7 @@ type Part = {
 
 type Mistake = { readonly complaint: string; readonly field: string };
 
-function partOf(object: JsonObject, request: ReviewRequest, settings: GuardSettings): Part {
+function partOf(object: JsonObject, request: ReviewRequest, settings: RulesReviewSettings): Part {
   const label = valueAt(object, ['metadata', 'labels', rulesLabel]);
   const own = request.namespace === settings.namespace;
   const idle = (...warnings: readonly string[]): Part => ({ label, plays: 'none', warnings });
@@ -117,7 +117,7 @@ function excessOf(data: unknown): Mistake | undefined {
 }
 
 function unknownLabel(value: string): string {
-  const meant = nearestSpelling(value, ['cluster', 'namespace']);
+  const meant = closestSpelling(value, ['cluster', 'namespace']);
   const fix = meant === undefined ? 'write "cluster" or "namespace", or take the label away' : `did you mean "${meant}"?`;
   return `the label ${rulesLabel} is ${JSON.stringify(value)}, which means nothing, so the ConfigMap would not be read; ${fix}`;
 }
@@ -137,7 +137,7 @@ function textsOf(object: JsonObject): Record<string, string> {
 }
 
 /** What the rules of the request would come to. */
-export type GuardFindings = { readonly problems: readonly Problem[]; readonly warnings: readonly Problem[] };
+export type RulesReviewFindings = { readonly problems: readonly Problem[]; readonly warnings: readonly Problem[] };
 
 /** More than a person works through at once; the rest is counted. */
 const mostListed = 50;
@@ -145,11 +145,11 @@ const mostListed = 50;
 const longestMessage = 16_384;
 
 /** Refuses with one cause for each problem, or lets pass with warnings. */
-export function answerGuarded(request: GuardSubject, guarded: GuardedConfigMap, findings: GuardFindings): AdmissionAnswer {
+export function renderRulesReview(request: RulesReviewSubject, guarded: ReviewedConfigMap, findings: RulesReviewFindings): AdmissionAnswer {
   const told = [...guarded.warnings, ...findings.warnings.map(renderProblem)];
   if (guarded.kind === 'mistaken') {
     const cause = { reason: 'FieldValueNotSupported', message: guarded.complaint, field: guarded.field };
-    return refuse(request, [guarded.complaint], [cause], told);
+    return renderRejection(request, [guarded.complaint], [cause], told);
   }
   const { problems } = findings;
   if (problems.length === 0) return warned(request, told);
@@ -160,34 +160,39 @@ export function answerGuarded(request: GuardSubject, guarded: GuardedConfigMap, 
     message: lines[index] ?? '',
     field: `data[${keyOf(problem)}]`,
   }));
-  return refuse(request, lines, causes, told);
+  return renderRejection(request, lines, causes, told);
 }
 
 /** Nobody could say in time what the documents hold. */
-export function answerTooSlow(request: GuardSubject, seconds: number): AdmissionAnswer {
+export function renderTooSlow(request: RulesReviewSubject, seconds: number): AdmissionAnswer {
   const message = `reading the rules takes longer than ${seconds} s; split the document into several keys or ConfigMaps`;
-  return refuse(request, [message], [{ reason: 'document-too-costly', message, field: 'data' }], []);
+  return renderRejection(request, [message], [{ reason: 'document-too-costly', message, field: 'data' }], []);
 }
 
 /** So much of one namespace is being reviewed, or was a moment ago, that these would not be read in time. */
-export function answerBusy(request: GuardSubject, namespace: string): AdmissionAnswer {
+export function renderBusy(request: RulesReviewSubject, namespace: string): AdmissionAnswer {
   const message = `so many rules of namespace ${namespace} are being reviewed, or were a moment ago, that these were not read; wait a few seconds, and write fewer and shorter ones at a time`;
-  return refuse(request, [message], [{ reason: 'document-too-costly', message, field: 'data' }], []);
+  return renderRejection(request, [message], [{ reason: 'document-too-costly', message, field: 'data' }], []);
 }
 
 /** The rules are as they were, and could not be read in time. */
-export function answerUnread(request: GuardSubject, guarded: GuardedConfigMap, why: string): AdmissionAnswer {
+export function renderUnread(request: RulesReviewSubject, guarded: ReviewedConfigMap, why: string): AdmissionAnswer {
   return warned(request, [...guarded.warnings, why]);
 }
 
-function warned(request: GuardSubject, messages: readonly string[]): AdmissionAnswer {
+function warned(request: RulesReviewSubject, messages: readonly string[]): AdmissionAnswer {
   const { response, ...review } = allowed(request.uid);
   return { ...review, response: { ...response, ...renderWarnings(messages) } };
 }
 
 type Causes = NonNullable<Status['details']>['causes'];
 
-function refuse(request: GuardSubject, problems: readonly string[], causes: Causes, warnings: readonly string[]): AdmissionAnswer {
+function renderRejection(
+  request: RulesReviewSubject,
+  problems: readonly string[],
+  causes: Causes,
+  warnings: readonly string[],
+): AdmissionAnswer {
   const lines = problems.map(shortenText);
   const subject = `ConfigMap ${shortenText(request.namespace)}/${shortenText(request.name) || '(unnamed)'}`;
   const [only] = lines;

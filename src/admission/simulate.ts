@@ -11,7 +11,7 @@ import type { RuleSet } from '../rules/rule-set.ts';
 import { type AdmissionResponse, type AnswerableDecision, renderAnswer } from './response.ts';
 import { changeOf, type ReviewRequest, type Webhook } from './review.ts';
 
-export type RehearsedChange = {
+export type SimulatedRequest = {
   readonly apiVersion: string;
   readonly kind: string;
   /** Where the object names no namespace of its own. */
@@ -22,7 +22,7 @@ export type RehearsedChange = {
   readonly oldObject?: JsonObject;
 };
 
-export type Rehearsal =
+export type SimulationResult =
   | {
       readonly kind: 'answered';
       /** `warn`: let in, and the client is told something. */
@@ -46,7 +46,7 @@ export type Rehearsal =
   | { readonly kind: 'unread' };
 
 /** Pure. The object is left as it is. */
-export function rehearse(change: RehearsedChange, rules: RuleSet, facts: Facts): Rehearsal {
+export function simulateAdmission(change: SimulatedRequest, rules: RuleSet, facts: Facts): SimulationResult {
   const arriving = afterServiceAccountAdmission(requestOf(change), facts);
   const mutated = ask('mutate', arriving, rules, facts);
   if (mutated.kind !== 'answered') return mutated;
@@ -72,7 +72,7 @@ export function rehearse(change: RehearsedChange, rules: RuleSet, facts: Facts):
 }
 
 /** What the API server would send, before anybody changed it. */
-function requestOf({ apiVersion, kind, namespace, user, object, oldObject }: RehearsedChange): ReviewRequest & { object: JsonObject } {
+function requestOf({ apiVersion, kind, namespace, user, object, oldObject }: SimulatedRequest): ReviewRequest & { object: JsonObject } {
   const [version = '', group = ''] = apiVersion.split('/').reverse();
   return {
     uid: 'rehearsal',
@@ -111,7 +111,7 @@ function afterServiceAccountAdmission<Request extends ReviewRequest>(request: Re
 
 type Asked =
   | { readonly kind: 'answered'; readonly decision: Decision; readonly response: AdmissionResponse }
-  | Exclude<Rehearsal, { kind: 'answered' }>;
+  | Exclude<SimulationResult, { kind: 'answered' }>;
 
 function ask(webhook: Webhook, request: ReviewRequest, rules: RuleSet, facts: Facts): Asked {
   const change = changeOf(request);

@@ -1,36 +1,36 @@
 /** Wires the rooms together into a running server. */
 import type { FastifyInstance } from 'fastify';
 import packageJson from '../../package.json' with { type: 'json' };
-import { holdUntilTrusted, untilTrusted } from '../certificates/rotation/wait-for-published-ca.ts';
+import { missingUntilPublished, waitForPublishedCa } from '../certificates/rotation/wait-for-published-ca.ts';
 import type { CertificateSource, ServerCertificate } from '../certificates/source.ts';
 import { ensureDevelopmentCertificates } from '../certificates/sources/development.ts';
 import { watchCertificateFiles } from '../certificates/sources/files.ts';
-import { keepOwnCertificate } from '../certificates/sources/secret.ts';
-import { complaintAboutAge, lifeOf } from '../certificates/validity.ts';
+import { manageCertificateSecret } from '../certificates/sources/secret.ts';
+import { explainInvalidity, validityOf } from '../certificates/validity.ts';
 import { type ClusterFacts, watchClusterFacts } from '../cluster/facts/facts.ts';
-import { factNotes } from '../cluster/facts/gap-notes.ts';
+import { renderFactGaps } from '../cluster/facts/gap-notes.ts';
 import { type WatchedPlatform, watchPlatform } from '../cluster/facts/platform.ts';
-import { registrationNotes } from '../cluster/registration/notes.ts';
-import { watchPublished } from '../cluster/registration/published-cas.ts';
-import { proveReachable } from '../cluster/registration/reachability-probe.ts';
-import { keepRegistered, type Registration } from '../cluster/registration/registration.ts';
-import { keepSnapshot, readSnapshot, type SnapshotPlace } from '../cluster/rules/rule-snapshot.ts';
+import { renderRegistrationNotes } from '../cluster/registration/notes.ts';
+import { watchPublishedCas } from '../cluster/registration/published-cas.ts';
+import { createReachabilityProbe } from '../cluster/registration/reachability-probe.ts';
+import { manageRegistration, type Registration } from '../cluster/registration/registration.ts';
+import { createSnapshotWriter, readSnapshot, type SnapshotOptions } from '../cluster/rules/rule-snapshot.ts';
 import { watchClusterRules } from '../cluster/rules/rule-source.ts';
+import { dayOf } from '../decision/evaluate-image.ts';
 import { noFacts } from '../decision/facts.ts';
-import { dayOf } from '../decision/judge.ts';
 import { type ApiClient, connectApi } from '../kube/api-client.ts';
 import { loadKubeConfig } from '../kube/kubeconfig.ts';
-import { type Leader, standForLeader } from '../kube/leader-election.ts';
+import { createLeaderElection, type LeaderElection } from '../kube/leader-election.ts';
 import { onTimer } from '../kube/reconcile-loop.ts';
-import { createRuleNews } from '../loading/change-notifier.ts';
+import { createChangeNotifier } from '../loading/change-notifier.ts';
 import { createDocumentParser, namespaceLimits } from '../loading/document-parser.ts';
 import { loadExtraKinds } from '../loading/extra-kinds.ts';
 import { hashRules } from '../loading/load-rules.ts';
 import { watchRuleFiles } from '../loading/rule-files.ts';
-import { createRuleIntake, type IntakeOptions, type RuleIntake } from '../loading/rule-loader.ts';
+import { createRuleLoader, type RuleLoader, type RuleLoaderOptions } from '../loading/rule-loader.ts';
 import type { Kinds } from '../object/kinds.ts';
 import { buildRulesRecord } from '../observe/audit/rules-record.ts';
-import type { GuardRecord } from '../observe/audit/rules-review-record.ts';
+import type { RulesReviewRecord } from '../observe/audit/rules-review-record.ts';
 import {
   type AuditLog,
   createAuditLog,
@@ -41,17 +41,17 @@ import {
   openDestination,
 } from '../observe/logger.ts';
 import { createMetrics } from '../observe/metrics.ts';
-import { createNamespaceRulesLog, uniteChanges } from '../observe/namespace-rules-log.ts';
-import { tellRecovery } from '../observe/rules-recovery.ts';
+import { createNamespaceRulesLog, mergeChanges } from '../observe/namespace-rules-log.ts';
+import { logRulesRecovery } from '../observe/rules-recovery.ts';
 import { type ClusterObject, type Problem, type RuleSource, renderOrigin } from '../rules/language/problem.ts';
 import { lintRules } from '../rules/lint/lint.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
 import { namedSecrets } from '../rules/store/named-secrets.ts';
 import type { PlatformRules } from '../rules/store/platform.ts';
 import { createRulesOnPlatform, type RulesOnPlatform } from '../rules/store/platform-rules.ts';
-import { createRuleBook, type RuleBook, type RulesChange } from '../rules/store/rule-store.ts';
+import { createRuleStore, type RuleStore, type RulesChange } from '../rules/store/rule-store.ts';
 import { createHealthServer } from '../server/health.ts';
-import { createRuleGuard } from '../server/rules-review.ts';
+import { createRulesReviewer } from '../server/rules-review.ts';
 import { createWebhookServer, minimumTlsVersion } from '../server/webhook.ts';
 import { ConfigurationError } from '../settings/configuration-error.ts';
 import { listen } from './listen.ts';
@@ -63,7 +63,7 @@ export type RunningServer = {
   /** As clients reach it, e.g. `https://localhost:8443`. */
   readonly url: string;
   readonly healthUrl: string;
-  readonly book: RuleBook;
+  readonly book: RuleStore;
   readonly caFile: string | undefined;
   readonly log: Logger;
   /** Takes no new work after the drain time, and resolves when every answer is out. */
@@ -84,17 +84,17 @@ export async function serve(settings: Settings, env: Environment): Promise<Runni
 
 async function start(settings: Settings, env: Environment, kinds: Kinds, outputs: Outputs): Promise<RunningServer> {
   const { log, auditLog } = outputs;
-  const book = createRuleBook(hashRules);
+  const book = createRuleStore(hashRules);
   const onPlatform = createRulesOnPlatform(hashRules);
   const inForce = (written: RuleSet | undefined) => written && onPlatform.apply(written).ruleSet;
   const advise = createAdvice(log);
   const namespaceRulesLog = createNamespaceRulesLog(log, Date.now);
-  const recovery = tellRecovery({ book, inForce: () => inForce(book.current()), log, mayLog: namespaceRulesLog.mayLog });
+  const recovery = logRulesRecovery({ book, inForce: () => inForce(book.current()), log, mayLog: namespaceRulesLog.mayLog });
   const tell = (changes: readonly ToldChange[]) => {
     const ofCluster = changes.filter(({ scope }) => scope.kind === 'cluster');
     const ofNamespaces = changes.filter(({ scope }) => scope.kind === 'namespace');
     if (ofCluster.length > 0) tellRules(ofCluster, book, log, auditLog);
-    for (const change of uniteChanges(ofNamespaces)) auditLog.write(buildRulesRecord(change));
+    for (const change of mergeChanges(ofNamespaces)) auditLog.write(buildRulesRecord(change));
     namespaceRulesLog.write(ofNamespaces);
     const rules = inForce(book.current());
     if (rules) metrics.rulesInForce(rules);
@@ -111,16 +111,16 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
     if (written && ofCluster.some(({ problems }) => problems.length === 0)) advise(written);
     news.tell();
   };
-  const news = createRuleNews();
+  const news = createChangeNotifier();
   const parsers = { cluster: createDocumentParser(), namespaces: createDocumentParser(namespaceLimits) };
-  let intake: RuleIntake | undefined;
+  let intake: RuleLoader | undefined;
   const closers: (() => unknown)[] = [
     // Before the parsers: what still waits would be refused for no other reason than that the program ends.
     () => intake?.close(),
     () => parsers.cluster.close(),
     () => parsers.namespaces.close(),
   ];
-  const intoBook: IntakeOptions = {
+  const intoBook: RuleLoaderOptions = {
     book,
     parsers,
     onChange: onRules,
@@ -132,20 +132,23 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
   let certificates: CertificateSource | undefined;
   let clusterFacts: ClusterFacts | undefined;
   let platform: WatchedPlatform | undefined;
-  let leader: Leader | undefined;
+  let leader: LeaderElection | undefined;
   let registration: Registration | undefined;
   let client: ApiClient | undefined;
   let authorityUnknown: () => string | undefined = () => undefined;
   const clocks = () => [Date.now(), client?.serverTime() ?? Date.now()];
   const missingOfCluster = () => clusterFacts?.missing() ?? platform?.missing();
   const troubleWithCertificate = () =>
-    certificates ? complaintAboutAge(certificates.current().certificate, clocks()) : 'there is no certificate yet';
+    certificates ? explainInvalidity(certificates.current().certificate, clocks()) : 'there is no certificate yet';
   const readiness = [
     { name: 'rules', missing: () => book.missing() ?? intake?.opening() },
     {
       name: 'cluster',
       missing: missingOfCluster,
-      notes: () => [...(clusterFacts ? factNotes(clusterFacts.gaps()) : []), ...(registration ? registrationNotes(registration) : [])],
+      notes: () => [
+        ...(clusterFacts ? renderFactGaps(clusterFacts.gaps()) : []),
+        ...(registration ? renderRegistrationNotes(registration) : []),
+      ],
     },
     { name: 'certificate', missing: () => troubleWithCertificate() ?? authorityUnknown() },
     { name: 'running', missing: () => (stopping ? 'shutting down' : undefined) },
@@ -157,7 +160,7 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
     leads: () => leader?.leads(),
     refusedRules: () => book.refused(),
     waitingNamespaces: () => intake?.waiting() ?? 0,
-    certificate: () => certificates && lifeOf(certificates.current().certificate),
+    certificate: () => certificates && validityOf(certificates.current().certificate),
     followed: () => client?.followed ?? [],
     registration: () => registration,
     factGaps: () => clusterFacts?.gaps(),
@@ -208,14 +211,14 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
   const able = () => listening && !stopping && canAnswer() && troubleWithCertificate() === undefined;
   leader =
     client && settings.cluster && settings.register
-      ? standForLeader({ client, namespace: settings.cluster.namespace, name: settings.service, able, log })
+      ? createLeaderElection({ client, namespace: settings.cluster.namespace, name: settings.service, able, log })
       : undefined;
   const { source: bare, caFile } = await openCertificates(settings, client, leader, log);
-  const published = client && settings.register ? watchPublished({ client, log }) : undefined;
+  const published = client && settings.register ? watchPublishedCas({ client, log }) : undefined;
   const onProgress = (message: string) => log.info({}, message);
-  const source = published ? holdUntilTrusted(bare, { trusted: published, clocks, schedule: onTimer, onProgress }) : bare;
+  const source = published ? waitForPublishedCa(bare, { trusted: published, clocks, schedule: onTimer, onProgress }) : bare;
   certificates = source;
-  if (published) authorityUnknown = untilTrusted(source, published);
+  if (published) authorityUnknown = missingUntilPublished(source, published);
   closers.push(() => source.close());
   if (published) closers.push(() => published.close());
 
@@ -227,14 +230,14 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
   closers.push(() => guardParsers.cluster.close());
   closers.push(() => guardParsers.namespaces.close());
   const guard = guarded !== undefined && {
-    review: createRuleGuard({
+    review: createRulesReviewer({
       settings: { namespace: guarded, namespaceRules: settings.namespaceRules },
       book,
       parsers: guardParsers,
       news,
       lint: lintBriefly,
     }),
-    audit: (record: GuardRecord) => {
+    audit: (record: RulesReviewRecord) => {
       auditLog.write(record);
       metrics.reviewed(record);
     },
@@ -260,7 +263,7 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
     { tls: source.current(), bodies: { milliseconds: settings.webhookPolicy.timeoutSeconds * 1_000 } },
   );
   const tellAge = ({ certificate }: ServerCertificate) => {
-    const complaint = complaintAboutAge(certificate, clocks());
+    const complaint = explainInvalidity(certificate, clocks());
     if (complaint !== undefined) log.error({}, `no client will take the certificate: ${complaint}`);
   };
   tellAge(source.current());
@@ -279,7 +282,7 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
 
   if (client && settings.cluster && settings.register) {
     const place = { client, namespace: settings.cluster.namespace, service: settings.service, certificates: source, log };
-    const registered = keepRegistered({
+    const registered = manageRegistration({
       ...place,
       excludedNamespaces: settings.excludedNamespaces,
       policy: settings.webhookPolicy,
@@ -289,7 +292,7 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
       enforcer: settings.admissionsEnforcer,
       onRepair: metrics.webhookRepaired,
       leadership: leader,
-      prove: proveReachable(place),
+      prove: createReachabilityProbe(place),
     });
     registration = registered;
     closers.unshift(() => registered.close());
@@ -394,10 +397,10 @@ function openAuditDestination({ auditLog, named }: Settings, options: Destinatio
   }
 }
 
-async function followRuleFiles(settings: Settings, { onChange, ...into }: IntakeOptions, log: Logger) {
+async function followRuleFiles(settings: Settings, { onChange, ...into }: RuleLoaderOptions, log: Logger) {
   const problems: string[] = [];
   let started = false;
-  const intake = createRuleIntake({
+  const intake = createRuleLoader({
     ...into,
     onChange: (changes) => {
       if (!started)
@@ -424,10 +427,10 @@ async function followRuleFiles(settings: Settings, { onChange, ...into }: Intake
   return { intake, close: () => files.close() };
 }
 
-async function followClusterRules(place: SnapshotPlace & { readonly namespaceRules: boolean }, { onChange, ...into }: IntakeOptions) {
-  const snapshot = keepSnapshot(place);
+async function followClusterRules(place: SnapshotOptions & { readonly namespaceRules: boolean }, { onChange, ...into }: RuleLoaderOptions) {
+  const snapshot = createSnapshotWriter(place);
   const lastGood = await readSnapshot(place);
-  const intake = createRuleIntake({
+  const intake = createRuleLoader({
     ...into,
     onChange: (changes) => {
       onChange(changes);
@@ -448,7 +451,7 @@ type OpenCertificates = { readonly source: CertificateSource; readonly caFile: s
 async function openCertificates(
   settings: Settings,
   client: ApiClient | undefined,
-  leadership: Leader | undefined,
+  leadership: LeaderElection | undefined,
   log: Logger,
 ): Promise<OpenCertificates> {
   const { tls } = settings;
@@ -457,7 +460,7 @@ async function openCertificates(
       if (!client || !settings.cluster) throw new Error('settings promised a cluster');
       const { namespace } = settings.cluster;
       const { service } = settings;
-      const source = await keepOwnCertificate({ client, namespace, secretName: tls.secretName, service, leadership, log });
+      const source = await manageCertificateSecret({ client, namespace, secretName: tls.secretName, service, leadership, log });
       return { source, caFile: undefined };
     }
     case 'files': {
@@ -502,7 +505,7 @@ function changeOfPlatform(before: RuleSet, { ruleSet: after, conflicts }: Platfo
 }
 
 /** Of changes of the cluster's rules: one line for each problem and warning of a change, one record for each change, and one line for what is in force then. */
-function tellRules(changes: readonly ToldChange[], book: RuleBook, log: Logger, auditLog: AuditLog): void {
+function tellRules(changes: readonly ToldChange[], book: RuleStore, log: Logger, auditLog: AuditLog): void {
   for (const change of changes) {
     auditLog.write(buildRulesRecord(change));
     const { problems, warnings, alert } = change;

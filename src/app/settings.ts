@@ -3,11 +3,11 @@ import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import type { EnforcerPolicy } from '../cluster/registration/compare.ts';
 import type { WebhookPolicy } from '../cluster/registration/desired.ts';
-import { neverAskedAbout } from '../cluster/registration/excluded-namespaces.ts';
+import { allExcludedNamespaces } from '../cluster/registration/excluded-namespaces.ts';
 import type { LogLevel } from '../observe/logger.ts';
 import { termsMayOverlap } from '../rules/match/namespaces.ts';
 import { ConfigurationError } from '../settings/configuration-error.ts';
-import { type Environment, type Flags, type Gathered, type GivenSettings, gatherSettings } from '../settings/input.ts';
+import { type CollectedSettings, collectSettings, type Environment, type Flags, type SettingInputs } from '../settings/input.ts';
 import { flagOf, type SettingName, type SettingValues, settingNames, settingOf } from '../settings/table.ts';
 
 export type { Environment } from '../settings/input.ts';
@@ -45,7 +45,7 @@ export type Settings = {
   /** Those that differ from their defaults, as they were given: `--port 9443`, `REGKEEPER_PORT=9443`. */
   readonly told: readonly string[];
   /** Variables without effect, each with the flag that wins. */
-  readonly overruled: Gathered['overruled'];
+  readonly overruled: CollectedSettings['overruled'];
   /** The flag or variable to correct, where a setting turns out not to work; the flag where none was given. */
   named(setting: SettingName): string;
 };
@@ -54,7 +54,7 @@ const namespaceFile = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
 
 /** @throws ConfigurationError with a line for each setting that is unknown or cannot be read, or else for each contradiction */
 export function readSettings(flags: Flags, env: Environment): Settings {
-  const { given, overruled, problems } = gatherSettings(flags, env);
+  const { given, overruled, problems } = collectSettings(flags, env);
   refuse(problems);
   const values = withDefaults(given);
   const { rules, dev, namespace, kubeconfig, context } = values;
@@ -96,7 +96,7 @@ function refuse(problems: readonly string[]): void {
   if (problems.length > 0) throw new ConfigurationError(problems.join('\n'));
 }
 
-function withDefaults(given: GivenSettings): SettingValues {
+function withDefaults(given: SettingInputs): SettingValues {
   const dev = given.dev?.value === true;
   return Object.fromEntries(settingNames.map((name) => [name, given[name] ? given[name].value : defaultValue(name, dev)])) as SettingValues;
 }
@@ -120,7 +120,7 @@ function readTls({ tls, tlsCert, tlsKey, tlsCa, service, dev }: SettingValues, h
 }
 
 /** What the table says of settings that need or exclude each other. */
-function misfits(given: GivenSettings): string[] {
+function misfits(given: SettingInputs): string[] {
   const of = (name: string) => given[name as SettingName];
   return settingNames.flatMap((name) => {
     const { goesWith, excludes = [] } = settingOf(name);
@@ -139,7 +139,7 @@ function misfits(given: GivenSettings): string[] {
 }
 
 function contradictions(
-  given: GivenSettings,
+  given: SettingInputs,
   values: SettingValues,
   tls: ReturnType<typeof readTls>,
   cluster: Settings['cluster'],
@@ -167,7 +167,7 @@ function contradictions(
     const never = {
       key: 'kubernetes.io/metadata.name',
       operator: 'NotIn',
-      values: neverAskedAbout(cluster.namespace, excludeNamespaces),
+      values: allExcludedNamespaces(cluster.namespace, excludeNamespaces),
     } as const;
     const term = { kind: 'labels', rank: 0, requirements: [...namespaceSelector, never] } as const;
     if (!termsMayOverlap(term, term)) problems.push(`${written('namespaceSelector')} selects no namespace that is not excluded`);
@@ -175,7 +175,7 @@ function contradictions(
   return problems;
 }
 
-function toldOf(given: GivenSettings, dev: boolean): readonly string[] {
+function toldOf(given: SettingInputs, dev: boolean): readonly string[] {
   return settingNames.flatMap((name) => {
     const one = given[name];
     return one && !isDeepStrictEqual(one.value, defaultValue(name, dev)) ? [one.written] : [];

@@ -13,9 +13,9 @@ export type CertificatePair = CertificateWithKey & {
   readonly ipAddresses: readonly string[];
 };
 
-export type PairReading = { readonly ok: true; readonly pair: CertificatePair } | PairProblem;
+export type CertificatePairResult = { readonly ok: true; readonly pair: CertificatePair } | CertificatePairProblem;
 
-export type PairProblem = {
+export type CertificatePairProblem = {
   readonly ok: false;
   /** Where the trouble lies; `pair` when each is sound but they do not fit. */
   readonly part: 'certificate' | 'key' | 'pair';
@@ -24,15 +24,18 @@ export type PairProblem = {
 };
 
 /** How problems call the two; a file name or a Secret's key tells more than the default. */
-export type PairNames = CertificateWithKey;
+export type CertificatePairLabels = CertificateWithKey;
 
-const PLAIN_NAMES: PairNames = { certificate: 'the certificate', key: 'the key' };
+const PLAIN_NAMES: CertificatePairLabels = { certificate: 'the certificate', key: 'the key' };
 
 /**
  * Reads PEM texts that shall serve TLS together. Knows no clock on purpose: a server whose certificate has expired must still start,
  * answer its health checks and wait for the new one, so age is `mustRenew`'s matter.
  */
-export function readCertificatePair({ certificate, key }: CertificateWithKey, names: PairNames = PLAIN_NAMES): PairReading {
+export function readCertificatePair(
+  { certificate, key }: CertificateWithKey,
+  names: CertificatePairLabels = PLAIN_NAMES,
+): CertificatePairResult {
   const chain = readCertificates(certificate);
   if (!chain.ok) return { ok: false, part: 'certificate', problem: `${names.certificate} ${chain.problem}` };
   const privateKey = readPrivateKey(key);
@@ -55,7 +58,7 @@ export type Renewal = { readonly renew: false } | { readonly renew: true; readon
  * `wantedNames` are host names and IP addresses that it has to be good for; a wildcard in the certificate covers. `share` is of its life,
  * for whoever leaves the renewal to somebody else as long as there is time.
  */
-export function mustRenew(pair: CertificatePair, now: Date, wantedNames: readonly string[] = [], share = 2 / 3): Renewal {
+export function checkRenewal(pair: CertificatePair, now: Date, wantedNames: readonly string[] = [], share = 2 / 3): Renewal {
   if (now >= pair.notAfter) return { renew: true, reason: `it expired at ${pair.notAfter.toISOString()}` };
   if (now < pair.notBefore) return { renew: true, reason: `it is not valid before ${pair.notBefore.toISOString()}` };
   const begin = pair.notBefore.getTime();
@@ -99,7 +102,7 @@ export function isTrusted(chain: string, authorities: string): boolean {
 }
 
 /** The first PEM text as it is written, and behind it the authorities of the second that it lacks, each once. */
-export function joinAuthorities(first: string, second = ''): string {
+export function joinCaBundles(first: string, second = ''): string {
   const [ours, others] = [readCertificates(first), readCertificates(second)];
   if (!ours.ok || !others.ok) return first;
   const known = new Set(ours.certificates.map(String));

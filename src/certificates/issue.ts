@@ -6,14 +6,14 @@ import forge from 'node-forge';
 /** A certificate in PEM, and its private key in PEM (PKCS#8, not encrypted). */
 export type CertificateWithKey = { readonly certificate: string; readonly key: string };
 
-export type AuthorityRequest = {
+export type CaRequest = {
   /** Cut to 64 characters, the limit of X.509. */
   readonly commonName: string;
   readonly notBefore: Date;
   readonly notAfter: Date;
 };
 
-export type ServerCertificateRequest = AuthorityRequest & {
+export type ServerCertificateRequest = CaRequest & {
   /** Who signs; the key must be an EC key. */
   readonly authority: CertificateWithKey;
   /** Host names, `*.` in front allowed. */
@@ -26,7 +26,7 @@ export type ServerCertificateRequest = AuthorityRequest & {
  * Makes a self-signed authority with a new EC P-256 key, good for signing server certificates only (path length 0).
  * Throws an Error with one sentence when the request makes no sense: an empty name, an end before the beginning.
  */
-export function createCertificateAuthority(request: AuthorityRequest): CertificateWithKey {
+export function issueCa(request: CaRequest): CertificateWithKey {
   const { publicKey, privateKey } = newKeyPair();
   const name = distinguishedName(request.commonName);
   const certificate = signCertificate({

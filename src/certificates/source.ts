@@ -22,7 +22,7 @@ export type CertificateSource = {
 };
 
 /** A source whose certificate is replaced by hand: the part that every implementation shares, and enough for a test. */
-export function holdCertificate(initial: ServerCertificate): CertificateSource & { replace(next: ServerCertificate): void } {
+export function createCertificateSource(initial: ServerCertificate): CertificateSource & { replace(next: ServerCertificate): void } {
   const listeners = new Set<(certificate: ServerCertificate) => void>();
   let held = initial;
   return {

@@ -7,7 +7,7 @@ const NOTICE = 5 * 60_000;
  * Why clients will not take this PEM certificate (the leaf first), or soon will not; undefined while it is good. `clocks` are epoch
  * milliseconds: one that goes wrong must not take a good certificate out of service, so all of them have to say so.
  */
-export function complaintAboutAge(certificate: string, clocks: readonly number[]): string | undefined {
+export function explainInvalidity(certificate: string, clocks: readonly number[]): string | undefined {
   const { validFromDate, validToDate } = new X509Certificate(certificate);
   const earliest = Math.min(...clocks);
   if (earliest >= validToDate.getTime()) return `it expired at ${validToDate.toISOString()}`;
@@ -17,7 +17,7 @@ export function complaintAboutAge(certificate: string, clocks: readonly number[]
 }
 
 /** From when to when this PEM certificate (the leaf first) is good. */
-export function lifeOf(certificate: string): { readonly notBefore: Date; readonly notAfter: Date } {
+export function validityOf(certificate: string): { readonly notBefore: Date; readonly notAfter: Date } {
   const { validFromDate, validToDate } = new X509Certificate(certificate);
   return { notBefore: validFromDate, notAfter: validToDate };
 }

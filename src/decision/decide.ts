@@ -5,12 +5,12 @@ import { readObject } from '../object/kinds.ts';
 import type { ImageSlot, ObjectShape, ReadingContext } from '../object/object-shape.ts';
 import { formatCount } from '../object/text.ts';
 import { type Origin, renderOrigin } from '../rules/language/problem.ts';
-import type { Mode, Place, PlaceSettings, RuleSet } from '../rules/rule-set.ts';
+import type { Mode, NamespaceContext, NamespaceSettings, RuleSet } from '../rules/rule-set.ts';
 import type { ChangeRequest, Decision, ImageDecision, Injection, Notice, Outcome } from './decision.ts';
+import { type EvaluationContext, effectiveSettings, evaluateImage, severity } from './evaluate-image.ts';
 import type { Facts } from './facts.ts';
 import { injectIntoBuild } from './inject-build.ts';
 import { injectIntoPod } from './inject-pod.ts';
-import { type JudgementContext, judgeImage, settingsThatCount, severity } from './judge.ts';
 import { mostListed, renderFinding } from './message.ts';
 import { missingSecrets } from './secrets.ts';
 import { resolveStream, type StreamMemo, type StreamResolution, streamMemo } from './streams.ts';
@@ -32,14 +32,14 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
   }
 
   const home = facts.namespace(request.namespace);
-  const place: Place = { namespace: request.namespace, labels: home.kind === 'known' ? home.labels : undefined };
+  const place: NamespaceContext = { namespace: request.namespace, labels: home.kind === 'known' ? home.labels : undefined };
   const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
   const writes = mayInject(shape, settings);
   const before = imagesBefore(request, rules, facts);
   const judging = { rules, place, settings, facts, shape, before, writes, streams: streamMemo() };
   const images = shape.slots.map((slot) => judge(slot, judging));
 
-  const unsureHere = unsureSettings ? settingsThatCount(unsureSettings, images, shape.kind !== 'naming') : [];
+  const unsureHere = unsureSettings ? effectiveSettings(unsureSettings, images, shape.kind !== 'naming') : [];
   const unsure = [...new Set([...unsureHere, ...images.map((image) => image.unsure)].filter((origin) => origin !== undefined))];
   // The API server has just proved that the namespace exists: our watch is behind, and its labels would count, if only for the record.
   if ((unsureSettings || unsure.length > 0) && home.kind === 'absent') {
@@ -95,7 +95,7 @@ function contextOf({ group, kind, operation, user }: ChangeRequest, { work }: Pi
 }
 
 /** `pods` leaves alone what people keep in files of their own: templates and builds. */
-function mayInject(shape: ObjectShape, { inject }: PlaceSettings): boolean {
+function mayInject(shape: ObjectShape, { inject }: NamespaceSettings): boolean {
   if (shape.kind === 'naming') return false;
   return inject === 'all' || (inject === 'pods' && isPod(shape));
 }
@@ -117,7 +117,7 @@ function inject(request: ChangeRequest, shape: ObjectShape, images: readonly Ima
   }
 }
 
-type Judging = JudgementContext & {
+type Judging = EvaluationContext & {
   readonly facts: Facts;
   readonly shape: ObjectShape;
   readonly before: ReadonlySet<string>;
@@ -138,8 +138,8 @@ function judgeContent(slot: ImageSlot, judging: Judging): ImageDecision {
   const { content } = slot;
   judging.facts.work?.count('images', 1);
   if (content.kind === 'image') {
-    const context: JudgementContext = slot.imported ? { ...judging, shortNames: 'docker.io' } : judging;
-    return { slot, ...judgeImage(content.text, context) };
+    const context: EvaluationContext = slot.imported ? { ...judging, shortNames: 'docker.io' } : judging;
+    return { slot, ...evaluateImage(content.text, context) };
   }
   const stream = content.stream && resolveStream(content.stream, judging.place.namespace, judging.facts, judging.streams);
   if (stream?.kind === 'resolved') return judgeResolved(slot, stream, judging);
@@ -156,7 +156,7 @@ function judgeContent(slot: ImageSlot, judging: Judging): ImageDecision {
  * something else by then, and whatever is put in is judged there, and again at the Pod.
  */
 function judgeResolved(slot: ImageSlot, stream: StreamResolution & { kind: 'resolved' }, judging: Judging): ImageDecision {
-  const decision = { slot, stream, ...judgeImage(stream.image, judging) };
+  const decision = { slot, stream, ...evaluateImage(stream.image, judging) };
   return judging.shape.kind === 'pod' ? weaken(decision, 'placeholder') : decision;
 }
 
@@ -193,7 +193,7 @@ function renderPortWritten(reference: ImageReference): string {
   return `image ${quote(written)} is written with the default port, so a credential is found only under that very name: write the port in the secret too${instead}`;
 }
 
-function noticeUnsure(origin: Origin, { namespace }: Place): Notice {
+function noticeUnsure(origin: Origin, { namespace }: NamespaceContext): Notice {
   const message = `${renderOrigin(origin)} selects by labels, and those of namespace "${namespace}" are not known here: judged by the strictest that they could lead to`;
   return { reason: 'labels-unknown', message };
 }
@@ -224,7 +224,7 @@ function identity({ action, content }: ImageSlot, home: string, { settings }: Ru
 }
 
 /** A stream that stands for an image which was there by its name brings nothing in either. */
-function identities({ slot, stream }: ImageDecision, { namespace }: Place, rules: RuleSet): readonly string[] {
+function identities({ slot, stream }: ImageDecision, { namespace }: NamespaceContext, rules: RuleSet): readonly string[] {
   const written = identity(slot, namespace, rules);
   return stream?.kind === 'resolved' ? [written, `${slot.action} ${imageIdentity(stream.image, rules.settings)}`] : [written];
 }

@@ -25,7 +25,7 @@ export type Verdict = 'trusted' | 'distrusted' | 'unconfigured' | 'unparseable' 
 export type Outcome = 'allow' | 'warn' | 'deny';
 
 /** The verdict on an image name, before `mode` softens what follows from it, and apart from where the name stands. */
-export type ImageJudgement = {
+export type ImageEvaluation = {
   readonly verdict: Verdict;
   readonly reason: ReasonCode;
   readonly judged: Outcome;
@@ -45,7 +45,7 @@ export type ImageJudgement = {
 };
 
 /** What the rule set says of one slot, and what follows. */
-export type ImageDecision = ImageJudgement & {
+export type ImageDecision = ImageEvaluation & {
   readonly slot: ImageSlot;
   /** The object had it before the change. */
   readonly old?: true;

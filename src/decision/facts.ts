@@ -1,5 +1,5 @@
 import type { Kinds } from '../object/kinds.ts';
-import type { Work } from '../object/work.ts';
+import type { WorkCounter } from '../object/work.ts';
 
 /** What the engine must know from outside. The cluster room answers from its watches; the command line from the files it is given; a test passes a plain object. */
 export type Facts = {
@@ -12,7 +12,7 @@ export type Facts = {
   /** Milliseconds since 1970. */
   now(): number;
   /** Counts the work of a decision, for tests; nobody counts in production. */
-  readonly work?: Work;
+  readonly work?: WorkCounter;
   /** The kinds that are read; those of Kubernetes and OpenShift where nobody says more. */
   readonly kinds?: Kinds;
 };

@@ -6,7 +6,7 @@ import type { ImageStreamFacts, StreamImage, StreamTag } from './facts.ts';
 export const largestStream = 1024 * 1024;
 
 /** Nothing is trusted to have its type: what has not is left out. `too-large` beyond {@link largestStream}. */
-export function readImageStream(object: JsonObject): KnownStream | (ImageStreamFacts & { kind: 'too-large' }) {
+export function readImageStreamFacts(object: JsonObject): KnownStream | (ImageStreamFacts & { kind: 'too-large' }) {
   const facts = readWhole(object);
   return sizeOfStream(facts) > largestStream ? { kind: 'too-large', why: 'it holds more than 1 MiB of tags and images' } : facts;
 }

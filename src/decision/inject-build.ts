@@ -9,7 +9,7 @@ import { quote } from '../image/problem.ts';
 import { isObject, type JsonObject, type Path, renderPath, valueAt } from '../object/json.ts';
 import { renderBuildMark } from '../object/mark.ts';
 import type { BuildCredential, BuildShape, ImageSlot } from '../object/object-shape.ts';
-import { authoredPlaces } from '../object/user-supplied.ts';
+import { userSuppliedSlots } from '../object/user-supplied.ts';
 import { annotate } from './annotate.ts';
 import type { ChangeRequest, ImageDecision, Injection, Notice } from './decision.ts';
 import type { InjectionResult } from './inject-pod.ts';
@@ -26,7 +26,7 @@ export function injectIntoBuild(request: ChangeRequest, shape: BuildShape, image
   const isOurs = findOurs(shape);
   let known: ReadonlySet<string> | undefined;
   const authored = () => {
-    known ??= authoredPlaces(
+    known ??= userSuppliedSlots(
       root,
       shape.credentials.map(({ path }) => path),
     );

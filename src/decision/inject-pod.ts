@@ -9,7 +9,7 @@ import { quote } from '../image/problem.ts';
 import { isAbsent, isObject, type JsonObject, type Path, renderPath, sameJson, textAt, valueAt } from '../object/json.ts';
 import { injectedAnnotation, noPodMark, type PodMark, readPodMark, renderPodMark } from '../object/mark.ts';
 import type { PodShape } from '../object/object-shape.ts';
-import { authoredNames } from '../object/user-supplied.ts';
+import { userSuppliedNames } from '../object/user-supplied.ts';
 import { annotate } from './annotate.ts';
 import type { ChangeRequest, ImageDecision, Injection, Notice } from './decision.ts';
 import type { Facts, ServiceAccountFacts } from './facts.ts';
@@ -169,7 +169,7 @@ function write(root: JsonObject, shape: PodShape, wanted: readonly string[], acc
 
   // Of the names we stand for now, those that we wrote, just now or in an earlier pass. What the author listed stays the author's, also
   // where it was taken out since: the next pass would call it so.
-  const authored = added.length > 0 ? authoredNames(root, shape) : new Set();
+  const authored = added.length > 0 ? userSuppliedNames(root, shape) : new Set();
   const written = (name: string) => ours.has(name) || !(kept.has(name) || authored.has(name));
   const earlier = shape.stage === 'pod' ? shape.mark : noPodMark;
   const fromRules = new Set(wanted);

@@ -2,8 +2,8 @@
 import { quote } from '../image/problem.ts';
 import { canonicalName, formatReference } from '../image/reference.ts';
 import { type RuleSource, renderOrigin } from '../rules/language/problem.ts';
-import type { Place, Rule, RuleSet } from '../rules/rule-set.ts';
-import type { ImageDecision, ImageJudgement } from './decision.ts';
+import type { NamespaceContext, Rule, RuleSet } from '../rules/rule-set.ts';
+import type { ImageDecision, ImageEvaluation } from './decision.ts';
 import type { StreamResolution } from './streams.ts';
 
 /**
@@ -15,7 +15,7 @@ export const mostListed = 10;
 export type FindingContext = {
   /** Absent where it would cost too much to look. */
   readonly nearest?: RuleSet['nearest'] | undefined;
-  readonly place: Place;
+  readonly place: NamespaceContext;
   /** Whether a pod made anew with an image that passes now, because it was there before, would be refused. */
   readonly newPodsRefused: boolean;
 };
@@ -27,7 +27,7 @@ export function renderFinding(image: ImageDecision, context: FindingContext): st
   if (image.stream?.kind === 'resolved') return `${place}: ${renderStream(image, image.stream, context)}`;
   if (image.reason === 'stream-too-large')
     return `${place}: ${image.stream?.kind === 'unresolved' ? image.stream.why : content.kind}; name the image itself (kind DockerImage), or remove tags from the stream`;
-  if (content.kind === 'image') return `${place}: ${subject(image, content.text)} ${describeJudgement(image, context)}`;
+  if (content.kind === 'image') return `${place}: ${subject(image, content.text)} ${describeEvaluation(image, context)}`;
   return `${place}${place === image.slot.holder ? '' : ': it'} has no image that could run: ${content.why}; write the image that is meant`;
 }
 
@@ -48,7 +48,7 @@ function remarksOn({ reason }: ImageDecision, { newPodsRefused }: FindingContext
 // The stream is what the person has written; a digest would only lengthen what the API server cuts.
 function renderStream(image: ImageDecision, { stream, image: text }: StreamResolution & { kind: 'resolved' }, context: FindingContext) {
   const held = image.problem ? 'an image' : quote(image.reference ? canonicalName(image.reference) : text);
-  return `image stream ${quote(stream)} holds ${held}, which ${describeJudgement(image, context)}`;
+  return `image stream ${quote(stream)} holds ${held}, which ${describeEvaluation(image, context)}`;
 }
 
 /** What follows after the findings of one object: whom to ask. */
@@ -70,15 +70,15 @@ function subject({ problem, reference, reason }: ImageDecision, text: string): s
 }
 
 /** What is to be said of an image, as a predicate that reads on behind its name. */
-export function describeJudgement(
-  image: ImageJudgement & Partial<Pick<ImageDecision, 'missing' | 'slot'>>,
+export function describeEvaluation(
+  image: ImageEvaluation & Partial<Pick<ImageDecision, 'missing' | 'slot'>>,
   context: Omit<FindingContext, 'newPodsRefused'>,
 ): string {
   if (image.missing !== undefined) return `cannot be pulled: ${image.missing}`;
   return `${verdictOf(image)}${exemptionOf(image)}${image.slot?.advice ? adviceOn(image, image.slot.advice) : nearby(image, context)}${oneOfSeveral(image)}`;
 }
 
-function verdictOf(image: ImageJudgement & Partial<Pick<ImageDecision, 'slot'>>): string {
+function verdictOf(image: ImageEvaluation & Partial<Pick<ImageDecision, 'slot'>>): string {
   const { verdict, rule, reference, slot } = image;
   switch (verdict) {
     case 'unparseable':
@@ -98,22 +98,22 @@ function verdictOf(image: ImageJudgement & Partial<Pick<ImageDecision, 'slot'>>)
 }
 
 /** In place of registries nearby, which would lead the author astray. */
-function adviceOn({ verdict }: ImageJudgement, advice: string): string {
+function adviceOn({ verdict }: ImageEvaluation, advice: string): string {
   return verdict === 'trusted' || verdict === 'unresolved' ? '' : `; ${advice}`;
 }
 
-function nearby({ verdict, reference }: ImageJudgement, { nearest, place }: Omit<FindingContext, 'newPodsRefused'>): string {
+function nearby({ verdict, reference }: ImageEvaluation, { nearest, place }: Omit<FindingContext, 'newPodsRefused'>): string {
   const near = verdict === 'unconfigured' && reference && nearest ? nearest(reference, place) : [];
   return near.length === 0 ? '' : `; configured nearby: ${near.map(({ pattern }) => pattern.text).join(', ')}`;
 }
 
-function oneOfSeveral({ searched }: ImageJudgement): string {
+function oneOfSeveral({ searched }: ImageEvaluation): string {
   if (!searched) return '';
   const names = searched.map(canonicalName).join(', ');
   return `; a name without registry may be any of ${names}, and all of them must be trusted: write the registry that is meant`;
 }
 
-function exemptionOf({ exemption, reason }: ImageJudgement): string {
+function exemptionOf({ exemption, reason }: ImageEvaluation): string {
   if (!exemption) return '';
   const place = renderOrigin(exemption.origin);
   return reason === 'exempted'

@@ -10,7 +10,7 @@ export const mostPullSecretCharacters = 64 * 1024;
  * Nothing is trusted to have its type: what has not is left out. `too-large` beyond {@link mostPullSecrets} names or
  * {@link mostPullSecretCharacters} characters of names; no name is held then.
  */
-export function readServiceAccount(object: JsonObject): ServiceAccountFacts {
+export function readServiceAccountFacts(object: JsonObject): ServiceAccountFacts {
   const listed = valueAt(object, ['imagePullSecrets']);
   const onlyListedSecrets = valueAt(object, ['metadata', 'annotations', 'kubernetes.io/enforce-mountable-secrets']) === 'true';
   const pullSecrets: string[] = [];

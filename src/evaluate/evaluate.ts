@@ -1,5 +1,5 @@
 /** Objects out of files, run through the engine. `check`, `test` and `diff` show what comes of it. */
-import { type Rehearsal, rehearse } from '../admission/simulate.ts';
+import { type SimulationResult, simulateAdmission } from '../admission/simulate.ts';
 import type { Outcome } from '../decision/decision.ts';
 import type { Facts } from '../decision/facts.ts';
 import type { PatchOperation } from '../decision/patch.ts';
@@ -9,7 +9,7 @@ import { type DescribedImage, describeImage, hashImages } from '../observe/audit
 import { type Origin, renderOrigin } from '../rules/language/problem.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
 import type { Manifest } from '../yaml/parse-manifests.ts';
-import { givenFacts } from './facts-from-objects.ts';
+import { factsFromObjects } from './facts-from-objects.ts';
 
 export type EvaluationOptions = {
   /** Of objects that name none. */
@@ -59,7 +59,7 @@ export type ObjectResult = {
 };
 
 export function evaluate(manifests: readonly Manifest[], rules: RuleSet, options: EvaluationOptions): Evaluation {
-  const given = givenFacts(manifests, options);
+  const given = factsFromObjects(manifests, options);
   const results: ObjectResult[] = [];
   const admitted: JsonObject[] = [];
   const unknownAccounts = new Set<string>();
@@ -75,7 +75,7 @@ export function evaluate(manifests: readonly Manifest[], rules: RuleSet, options
         return account;
       },
     };
-    const rehearsal = rehearse({ apiVersion, kind, object, namespace: options.namespace, user: options.user }, rules, facts);
+    const rehearsal = simulateAdmission({ apiVersion, kind, object, namespace: options.namespace, user: options.user }, rules, facts);
     if (rehearsal.kind === 'unread') {
       const count = (skipped.get(`${apiVersion} ${kind}`)?.count ?? 0) + 1;
       skipped.set(`${apiVersion} ${kind}`, { apiVersion, kind, count });
@@ -107,7 +107,7 @@ export function isClean({ outcome, undecided }: ObjectResult): boolean {
 
 function resultOf(
   { apiVersion, kind, object, file, line }: Manifest,
-  rehearsal: Exclude<Rehearsal, { kind: 'unread' }>,
+  rehearsal: Exclude<SimulationResult, { kind: 'unread' }>,
   fallback: string,
 ): ObjectResult {
   const namespace = textAt(object, ['metadata', 'namespace']) ?? fallback;

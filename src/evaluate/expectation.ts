@@ -1,7 +1,7 @@
 /** `expected.yaml` of a policy test: what is to come out, and how it is compared with what did. */
 import { type Document, isCollection, isNode, LineCounter, parseDocument } from 'yaml';
 import { isAbsent, isObject, type JsonObject, sameJson } from '../object/json.ts';
-import { nearestSpelling } from '../rules/language/closest-spelling.ts';
+import { closestSpelling } from '../rules/language/closest-spelling.ts';
 import { type ObjectResult, renderSubject } from './evaluate.ts';
 import { parseDay } from './parse-day.ts';
 
@@ -25,7 +25,7 @@ export type ExpectedEntry = {
 };
 
 /** Why a test fails. */
-export type Failure = {
+export type ExpectationFailure = {
   readonly message: string;
   /** Line in expected.yaml. */
   readonly line?: number;
@@ -35,7 +35,7 @@ export type Failure = {
 
 export type ParsedExpectation =
   | { readonly ok: true; readonly expectation: Expectation }
-  | { readonly ok: false; readonly failures: readonly Failure[] };
+  | { readonly ok: false; readonly failures: readonly ExpectationFailure[] };
 
 const matchedFields = ['apiVersion', 'kind', 'namespace', 'name', 'generateName'] as const;
 type MatchedField = (typeof matchedFields)[number];
@@ -53,7 +53,7 @@ export function parseExpectation(text: string): ParsedExpectation {
 }
 
 class ExpectationReader {
-  readonly failures: Failure[] = [];
+  readonly failures: ExpectationFailure[] = [];
   private readonly document: Document.Parsed;
   private readonly lines: LineCounter;
 
@@ -127,7 +127,7 @@ class ExpectationReader {
   private refuseUnknown(value: JsonObject, known: readonly string[], path: readonly (string | number)[]): void {
     for (const field of Object.keys(value)) {
       if (known.includes(field)) continue;
-      const near = nearestSpelling(field, known);
+      const near = closestSpelling(field, known);
       const hint = near === undefined ? `known are ${known.join(', ')}` : `did you mean "${near}"?`;
       this.refuse([...path, field], `unknown field "${field}"; ${hint}`);
     }
@@ -145,8 +145,8 @@ class ExpectationReader {
 }
 
 /** Every judged object needs one entry, every entry one object, and every field of an entry must agree. */
-export function compareResults(expectation: Expectation, results: readonly ObjectResult[]): readonly Failure[] {
-  const failures: Failure[] = [];
+export function compareResults(expectation: Expectation, results: readonly ObjectResult[]): readonly ExpectationFailure[] {
+  const failures: ExpectationFailure[] = [];
   const unmet = new Set(results);
   for (const entry of expectation.entries) {
     const called = renderEntry(entry);
@@ -186,7 +186,7 @@ function renderEntry({ object }: ExpectedEntry): string {
 }
 
 /** Of mappings what is written, of lists all. */
-function differences(expected: unknown, actual: unknown, field: string): NonNullable<Failure['difference']>[] {
+function differences(expected: unknown, actual: unknown, field: string): NonNullable<ExpectationFailure['difference']>[] {
   if (Array.isArray(expected) && Array.isArray(actual) && expected.length === actual.length) {
     return expected.flatMap((each, index) => differences(each, actual[index], `${field}[${index}]`));
   }

@@ -1,12 +1,12 @@
 /** Facts out of the objects themselves, for commands that know no cluster. */
 import { type Facts, type ImageStreamFacts, registrySecretTypes, type SecretFacts, type ServiceAccountFacts } from '../decision/facts.ts';
-import { readImageStream } from '../decision/image-stream.ts';
-import { readServiceAccount } from '../decision/service-account.ts';
+import { readImageStreamFacts } from '../decision/image-stream.ts';
+import { readServiceAccountFacts } from '../decision/service-account.ts';
 import { isObject, type JsonObject, textAt, valueAt } from '../object/json.ts';
 import type { Kinds } from '../object/kinds.ts';
 import type { Manifest } from '../yaml/parse-manifests.ts';
 
-export type GivenFactsOptions = {
+export type FactsFromObjectsOptions = {
   /** Of objects that name none. */
   readonly namespace: string;
   /** What is not among the objects does not exist; otherwise nobody can say. */
@@ -17,7 +17,10 @@ export type GivenFactsOptions = {
 };
 
 /** Namespaces tell their labels, service accounts their pull secrets, secrets that they exist and their type, image streams what they hold. */
-export function givenFacts(manifests: readonly Manifest[], { namespace: fallback, complete, now, kinds }: GivenFactsOptions): Facts {
+export function factsFromObjects(
+  manifests: readonly Manifest[],
+  { namespace: fallback, complete, now, kinds }: FactsFromObjectsOptions,
+): Facts {
   const namespaces = new Map<string, Readonly<Record<string, string>>>();
   const accounts = new Map<string, ServiceAccountFacts>();
   const secrets = new Map<string, SecretFacts>();
@@ -27,10 +30,10 @@ export function givenFacts(manifests: readonly Manifest[], { namespace: fallback
     const key = keyOf(textAt(object, ['metadata', 'namespace']) ?? fallback, name);
     // Templates from before the API groups say v1.
     if (kind === 'ImageStream' && (apiVersion === 'image.openshift.io/v1' || apiVersion === 'v1'))
-      streams.set(key, readImageStream(object));
+      streams.set(key, readImageStreamFacts(object));
     if (apiVersion !== 'v1') continue;
     if (kind === 'Namespace') namespaces.set(name, labelsOf(object));
-    if (kind === 'ServiceAccount') accounts.set(key, readServiceAccount(object));
+    if (kind === 'ServiceAccount') accounts.set(key, readServiceAccountFacts(object));
     if (kind === 'Secret') secrets.set(key, registrySecretTypes.includes(textAt(object, ['type']) ?? '') ? 'present' : 'wrong-type');
   }
   return {

@@ -9,7 +9,7 @@ import type { RuleSet } from '../rules/rule-set.ts';
 import { renderManifestProblem } from '../yaml/parse-manifests.ts';
 import { readManifests } from '../yaml/read-manifests.ts';
 import { type Evaluation, type EvaluationOptions, evaluate, type ObjectResult } from './evaluate.ts';
-import { compareResults, type Expectation, type Failure, parseExpectation } from './expectation.ts';
+import { compareResults, type Expectation, type ExpectationFailure, parseExpectation } from './expectation.ts';
 
 export type PolicyTest = {
   /** Its folder below the one that was asked for; `.` for that one itself. */
@@ -22,7 +22,7 @@ export type TestResult = {
   /** Objects that were judged. */
   readonly objects: number;
   /** None: the test passed. */
-  readonly failures: readonly Failure[];
+  readonly failures: readonly ExpectationFailure[];
   /** expected.yaml was written anew, with what came out. */
   readonly updated: boolean;
 };
@@ -55,7 +55,7 @@ export async function findPolicyTests(root: string): Promise<readonly PolicyTest
 
 /** Whatever keeps the test from being evaluated is a failure of it. */
 export async function runPolicyTest({ name, folder }: PolicyTest, options: TestOptions): Promise<TestResult> {
-  const result = (failures: readonly Failure[], objects = 0): TestResult => ({ name, objects, failures, updated: false });
+  const result = (failures: readonly ExpectationFailure[], objects = 0): TestResult => ({ name, objects, failures, updated: false });
   const file = join(folder, 'expected.yaml');
   const text = await readFile(file, 'utf8').catch(() => undefined);
   const parsed = text === undefined ? missing : parseExpectation(text);
@@ -73,11 +73,11 @@ export async function runPolicyTest({ name, folder }: PolicyTest, options: TestO
 }
 
 const missing = { ok: false, failures: [{ message: 'expected.yaml is missing; --update writes it from what comes out' }] } as const;
-const nothingJudged: readonly Failure[] = [{ message: 'objects.yaml holds no object that could be judged' }];
+const nothingJudged: readonly ExpectationFailure[] = [{ message: 'objects.yaml holds no object that could be judged' }];
 
 export type TestEvaluation =
   | { readonly ok: true; readonly rules: RuleSet; readonly evaluation: Evaluation; readonly options: EvaluationOptions }
-  | { readonly ok: false; readonly failures: readonly Failure[] };
+  | { readonly ok: false; readonly failures: readonly ExpectationFailure[] };
 
 /** Rules and objects of a test, run through the engine. Places in messages are relative to its folder, so that they are the same everywhere. */
 export async function evaluateTest(

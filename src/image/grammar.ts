@@ -21,7 +21,7 @@
  * but of Docker Hub's customs: see docker-hub.ts.
  */
 
-import { type ImageProblemCode, quote, quotedMax, type Refused, refuse, userinfoEnd } from './problem.ts';
+import { type ImageProblemCode, type InvalidImage, invalidImage, quote, quotedMax, userinfoEnd } from './problem.ts';
 
 /** The parts of an image name as they were written. */
 export type ImageName = {
@@ -34,7 +34,7 @@ export type ImageName = {
   readonly digest?: string;
 };
 
-export type ParsedName = ({ readonly ok: true } & ImageName) | Refused;
+export type ParsedName = ({ readonly ok: true } & ImageName) | InvalidImage;
 
 /** Longest text that is looked at; ten times what the longest useful name needs, and it bounds the work for each image. */
 const textMax = 4096;
@@ -80,9 +80,9 @@ export type Fault = {
 };
 
 /** The bound on the advice's length also bounds how often one text is read again for it. */
-function refuseWithAdvice(text: string, { code, what, instead }: Fault): Refused {
+function refuseWithAdvice(text: string, { code, what, instead }: Fault): InvalidImage {
   const advice = instead !== undefined && instead.length <= quotedMax && parseGrammar(instead).ok ? `; write ${instead}` : '';
-  return refuse(text, code, what + advice);
+  return invalidImage(text, code, what + advice);
 }
 
 /** What makes the text something else than an image name, before its parts are looked at. */

@@ -29,13 +29,13 @@ export type ImageProblem = {
   readonly message: string;
 };
 
-export type Refused = { readonly ok: false; readonly problem: ImageProblem };
+export type InvalidImage = { readonly ok: false; readonly problem: ImageProblem };
 
 /** Longest quotation in a message; an image name that people read is shorter. */
 export const quotedMax = 120;
 
 /** The refusal of `text`; `what` continues the sentence that the quoted text begins. */
-export function refuse(text: string, code: ImageProblemCode, what: string): Refused {
+export function invalidImage(text: string, code: ImageProblemCode, what: string): InvalidImage {
   return { ok: false, problem: { code, message: `${quote(maskUserinfo(text))} ${what}` } };
 }
 

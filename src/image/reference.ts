@@ -1,6 +1,6 @@
 import { dockerHub, dockerHubHost, dockerHubPath, isImageId, readsAsHost } from './docker-hub.ts';
 import { type ImageName, parseGrammar, pathLengthFault, splitDomain } from './grammar.ts';
-import { quote, type Refused, refuse } from './problem.ts';
+import { type InvalidImage, invalidImage, quote } from './problem.ts';
 
 export type { ImageProblem, ImageProblemCode } from './problem.ts';
 
@@ -21,7 +21,7 @@ export type ImageReference = {
   readonly qualified: boolean;
 };
 
-export type ParsedImage = { readonly ok: true; readonly reference: ImageReference } | Refused;
+export type ParsedImage = { readonly ok: true; readonly reference: ImageReference } | InvalidImage;
 
 /**
  * Reads the text of an `image:` field. Never throws; the time it takes is linear in the text. What has white space around it, a scheme
@@ -30,14 +30,15 @@ export type ParsedImage = { readonly ok: true; readonly reference: ImageReferenc
 export function parseImage(text: string): ParsedImage {
   const name = parseGrammar(text);
   if (!name.ok) return name;
-  if (isImageId(name)) return refuse(text, 'image-id', 'is an image id, not an image name; write it as REGISTRY/REPOSITORY@sha256:DIGEST');
+  if (isImageId(name))
+    return invalidImage(text, 'image-id', 'is an image id, not an image name; write it as REGISTRY/REPOSITORY@sha256:DIGEST');
   const { domain, path } = applyHostCustom(name);
   if (domain === undefined && readsAsHost(firstSegment(path)) && path.includes('/')) return refuseHost(text, firstSegment(path));
 
   const { host, port } = domain === undefined ? { host: dockerHub } : normalizeDomain(domain);
   const repository = host === dockerHub && port === undefined ? dockerHubPath(path) : path;
   const tooLong = pathLengthFault(repository);
-  if (tooLong) return refuse(text, tooLong.code, tooLong.what);
+  if (tooLong) return invalidImage(text, tooLong.code, tooLong.what);
   return {
     ok: true,
     reference: {
@@ -86,8 +87,8 @@ function applyHostCustom({ domain, path }: ImageName): { readonly domain?: strin
  * `foo_bar.com/app` is a host by the customs and a path by the grammar: distribution/reference answers with a name that has no domain at
  * all. Where a runtime would pull it from is anybody's guess, so it must not pass for a repository on Docker Hub.
  */
-function refuseHost(text: string, host: string): Refused {
-  return refuse(text, 'host', `has the registry host ${quote(host)}, which may have only letters, digits, "-" and "."`);
+function refuseHost(text: string, host: string): InvalidImage {
+  return invalidImage(text, 'host', `has the registry host ${quote(host)}, which may have only letters, digits, "-" and "."`);
 }
 
 function firstSegment(path: string): string {

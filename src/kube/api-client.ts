@@ -66,7 +66,7 @@ export type ListOptions<T = unknown> = ReadOptions & {
   readonly onBegin?: (() => void) | undefined;
 };
 
-export type FollowedCollection = {
+export type WatchedCollection = {
   readonly path: string;
   /** Epoch milliseconds. */
   lastContact(): number;
@@ -107,7 +107,7 @@ export type ApiClient = {
   /** Where the API server is asked, e.g. `https://10.0.0.1:443`. Absent where nobody is told. */
   readonly server?: string;
   /** The collections that are followed: each enters itself and takes itself out. Absent where nobody looks. */
-  readonly followed?: Set<FollowedCollection>;
+  readonly followed?: Set<WatchedCollection>;
   /** Whether watches may ask for the initial state as a stream (WatchList); they list in pages where a server refuses that. False where absent. */
   readonly streamsInitialState?: boolean;
   /** Ends every request under way; no use afterwards. */

@@ -3,7 +3,7 @@ import type { ApiError } from './api-client.ts';
 
 const unknownCredential = 'the API server does not accept the credential: is the token or certificate expired or revoked?';
 
-export type Needed = {
+export type RequiredPermission = {
   /** A collection, e.g. `/api/v1/namespaces/ns/secrets`. */
   readonly path: string;
   /** The one object, where only one matters. */
@@ -11,7 +11,7 @@ export type Needed = {
   readonly verbs: readonly string[];
 };
 
-export function neededRole({ path, name, verbs }: Needed): string {
+export function describeRequiredRole({ path, name, verbs }: RequiredPermission): string {
   const [, group = '', namespace, resource = path] =
     /^\/(?:api\/[^/]+|apis\/([^/]+)\/[^/]+)(?:\/namespaces\/([^/]+))?\/([^/]+)$/.exec(path) ?? [];
   const role = namespace ? `a Role in the namespace ${namespace}` : 'a ClusterRole';
@@ -21,11 +21,11 @@ export function neededRole({ path, name, verbs }: Needed): string {
 }
 
 /** The message with what to do; `right` is what a 403 asks for. */
-export function explainRefusal({ status, message }: ApiError, right: string): string {
+export function explainApiError({ status, message }: ApiError, right: string): string {
   if (status === 401) return `${message}; ${unknownCredential}`;
   return status === 403 ? `${message}; ${right}` : message;
 }
 
-export function messageOf(error: unknown): string {
+export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,18 +1,18 @@
 import { setTimeout as timeout } from 'node:timers/promises';
 import { type ApiClient, ApiError, type KubeObject, type Log, type Query, type WatchEvent } from './api-client.ts';
-import { explainRefusal, neededRole } from './explain-api-error.ts';
-import { type CollectionStore, plainStore } from './informer-store.ts';
+import { describeRequiredRole, explainApiError } from './explain-api-error.ts';
+import { createMapStore, type InformerStore } from './informer-store.ts';
 
 /**
  * What happened, after `items` has changed. `synced` comes once, for the first list as a whole; all later changes come one
  * by one. An object deleted and made again while nobody watched is one `modified`.
  */
-export type Change<T> =
+export type InformerEvent<T> =
   | { readonly type: 'synced'; readonly object?: undefined; readonly items: Iterable<T> }
   | { readonly type: 'added' | 'modified' | 'deleted'; readonly object: T; readonly items: Iterable<T> };
 
 /** Collaborators and limits that tests replace. Times are in milliseconds. */
-export type ReflectorTimings = {
+export type InformerTimings = {
   /** Epoch time. */
   now(): number;
   /** At least 0, below 1. */
@@ -30,7 +30,7 @@ export type ReflectorTimings = {
   readonly initialStallAfter: number;
 };
 
-export type ReflectorOptions<T extends KubeObject> = {
+export type InformerOptions<T extends KubeObject> = {
   readonly client: ApiClient;
   /** The collection, e.g. `/api/v1/namespaces` or `/apis/apps/v1/namespaces/ns/deployments`. */
   readonly path: string;
@@ -43,17 +43,17 @@ export type ReflectorOptions<T extends KubeObject> = {
   /** What to hold of each object, where most of it is of no use. Must keep the metadata's name, namespace, uid and resourceVersion. */
   readonly keep?: ((object: T) => T) | undefined;
   /** Where the objects are kept; one that refuses an object holds nothing of it. */
-  readonly store?: CollectionStore<T> | undefined;
+  readonly store?: InformerStore<T> | undefined;
   readonly log: Log;
   /** Called in order, without delay. What it throws is logged and changes nothing. */
-  readonly onChange?: ((change: Change<T>) => void) | undefined;
+  readonly onChange?: ((change: InformerEvent<T>) => void) | undefined;
   /** Called for each list or watch that failed; it is tried again all the same. Must not throw. */
   readonly onFailure?: ((failure: Error) => void) | undefined;
-  readonly timings?: Partial<ReflectorTimings> | undefined;
+  readonly timings?: Partial<InformerTimings> | undefined;
 };
 
 /** A live copy of a collection. Once synced it always answers, if need be with what was true at the last contact. */
-export type Reflector<T> = {
+export type Informer<T> = {
   readonly synced: boolean;
   /** Rejects when closed before. */
   whenSynced(): Promise<void>;
@@ -73,9 +73,9 @@ export type Reflector<T> = {
  * Lists a collection and follows it for ever. Whatever the API server does (ends the stream, forgets the resourceVersion,
  * fails, refuses, falls silent), it goes on from where it was, or lists again and tells the differences.
  */
-export function watchCollection<T extends KubeObject>(options: ReflectorOptions<T>): Reflector<T> {
+export function createInformer<T extends KubeObject>(options: InformerOptions<T>): Informer<T> {
   const { client, path, labelSelector, fieldSelector, pageSize, metadataOnly = false, keep, log, onChange, onFailure } = options;
-  const { store = plainStore<T>() } = options;
+  const { store = createMapStore<T>() } = options;
   const timings = { ...defaultTimings, ...options.timings };
   const { now, random, sleep } = timings;
   const selection = { labelSelector, fieldSelector };
@@ -318,7 +318,7 @@ export function watchCollection<T extends KubeObject>(options: ReflectorOptions<
     else if (!sameVersion(known, object)) tell({ type: 'modified', object, items });
   }
 
-  function tell(change: Change<T>): void {
+  function tell(change: InformerEvent<T>): void {
     if (closing.signal.aborted) return;
     const blame = (err: unknown) => log.error({ err, path, change: change.type }, 'a listener failed; the watch goes on');
     try {
@@ -396,7 +396,7 @@ class Silence extends Error {
   override readonly name = 'Silence';
 }
 
-const defaultTimings: ReflectorTimings = {
+const defaultTimings: InformerTimings = {
   now: Date.now,
   random: Math.random,
   sleep: (milliseconds, signal) => timeout(milliseconds, undefined, { signal }).catch(() => undefined),
@@ -488,5 +488,5 @@ function explained(failure: Error, { path, fieldSelector }: Place): string {
   if (!(failure instanceof ApiError)) return failure.message;
   if (failure.status === 404) return `${failure.message}; the API server does not serve ${path}: is this API installed?`;
   const name = /(?:^|,)metadata\.name=([^,]+)/.exec(fieldSelector ?? '')?.[1];
-  return explainRefusal(failure, neededRole({ path, name, verbs: ['list', 'watch'] }));
+  return explainApiError(failure, describeRequiredRole({ path, name, verbs: ['list', 'watch'] }));
 }

@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname, uptime } from 'node:os';
 import { type ApiClient, ApiError, type ApiRequest, type KubeObject, type Log } from './api-client.ts';
-import { messageOf } from './explain-api-error.ts';
+import { errorMessage } from './explain-api-error.ts';
 import { onTimer, type Schedule } from './reconcile-loop.ts';
 
 export type Leadership = {
@@ -16,12 +16,12 @@ export type Leadership = {
   onChange(listener: () => void): () => void;
 };
 
-export type Leader = Leadership & {
+export type LeaderElection = Leadership & {
   /** Leads and stands no more from now on; resolves when the Lease is free for the next, or cannot be freed. */
   release(): Promise<void>;
 };
 
-export type LeaderOptions = {
+export type LeaderElectionOptions = {
   readonly client: ApiClient;
   /** Of the Lease. */
   readonly namespace: string;
@@ -78,7 +78,7 @@ type LeaseSpec = {
 
 export type Lease = KubeObject & { readonly spec?: LeaseSpec | null };
 
-export function standForLeader(options: LeaderOptions): Leader {
+export function createLeaderElection(options: LeaderElectionOptions): LeaderElection {
   const { client, namespace, name, able, log, clock = machineClock, now = () => new Date(), random = Math.random } = options;
   const { identity = `${hostname()}_${randomBytes(4).toString('hex')}`, schedule = onTimer } = options;
   const lease = `Lease ${namespace}/${name}`;
@@ -265,7 +265,7 @@ export function standForLeader(options: LeaderOptions): Leader {
   }
 
   function tellTrouble(error: unknown): void {
-    const message = messageOf(error);
+    const message = errorMessage(error);
     const { status, reason } = error instanceof ApiError ? error : { status: 0, reason: message };
     const isRefused = status === 403 && !message.includes('is being terminated');
     refusals = isRefused ? refusals + 1 : 0;

@@ -1,10 +1,10 @@
 /** Collections of APIs that a cluster may have or not, come later, or lose. */
 import type { KubeObject } from './api-client.ts';
-import { messageOf } from './explain-api-error.ts';
-import { type Reflector, type ReflectorOptions, watchCollection } from './informer.ts';
-import { type Checks, keepChecking, type Schedule } from './reconcile-loop.ts';
+import { errorMessage } from './explain-api-error.ts';
+import { createInformer, type Informer, type InformerOptions } from './informer.ts';
+import { createReconcileLoop, type ReconcileLoop, type Schedule } from './reconcile-loop.ts';
 
-export type ServedOptions<T extends KubeObject> = Omit<ReflectorOptions<T>, 'path'> & {
+export type OptionalInformerOptions<T extends KubeObject> = Omit<InformerOptions<T>, 'path'> & {
   /** `group/version`. */
   readonly groupVersion: string;
   readonly plural: string;
@@ -15,7 +15,7 @@ export type ServedOptions<T extends KubeObject> = Omit<ReflectorOptions<T>, 'pat
   readonly schedule?: Schedule | undefined;
 };
 
-export type ServedCollection<T extends KubeObject> = {
+export type OptionalInformer<T extends KubeObject> = {
   /** `asking`: nobody knows yet whether the API is there. `unread`: it is, and its first list is not complete. */
   state(): 'asking' | 'absent' | 'unread' | 'read';
   get(namespace: string | undefined, name: string): T | undefined;
@@ -28,26 +28,26 @@ export type ServedCollection<T extends KubeObject> = {
  * Follows a collection where the API server serves it, and asks again each minute whether it does: an operator may install the API later.
  * Where it is gone, so are its objects; where only the server behind it does not answer (an aggregated API), what was read last holds.
  */
-export function watchWhereServed<T extends KubeObject>(options: ServedOptions<T>): ServedCollection<T> {
+export function createOptionalInformer<T extends KubeObject>(options: OptionalInformerOptions<T>): OptionalInformer<T> {
   const { client, log, groupVersion, plural, namespace, store, onServed, schedule } = options;
   const path = `/apis/${groupVersion}/${namespace === undefined ? '' : `namespaces/${namespace}/`}${plural}`;
   let served: boolean | undefined;
-  let watch: Reflector<T> | undefined;
+  let watch: Informer<T> | undefined;
   let lastFailure: string | undefined;
   let closed = false;
 
-  const checks: Checks = keepChecking({
+  const checks: ReconcileLoop = createReconcileLoop({
     check: async () => {
       const now = await client.hasResource(groupVersion, plural);
       lastFailure = undefined;
       if (closed || now === served) return;
       served = now;
-      if (now) watch = watchCollection({ ...options, path });
+      if (now) watch = createInformer({ ...options, path });
       else await forget();
       onServed?.(now);
     },
     onFailure: (err) => {
-      const message = messageOf(err);
+      const message = errorMessage(err);
       if (message !== lastFailure) log.warn({ err }, `whether the cluster has ${plural} of ${groupVersion} cannot be told: ${message}`);
       lastFailure = message;
     },

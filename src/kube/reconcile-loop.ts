@@ -1,7 +1,7 @@
 /** Calls `work` after the time; what it returns takes the call back. `setTimeout` of a test that does not wait. */
 export type Schedule = (work: () => void, milliseconds: number) => () => void;
 
-export type ChecksOptions = {
+export type ReconcileLoopOptions = {
   /** What it rejects with goes to `onFailure`. Then, and for `again`, the next check comes soon, and later each time it fails in a row. */
   readonly check: () => Promise<unknown>;
   readonly onFailure: (error: unknown) => void;
@@ -12,7 +12,7 @@ export type ChecksOptions = {
   readonly schedule?: Schedule | undefined;
 };
 
-export type Checks = {
+export type ReconcileLoop = {
   /** Something may have changed. During a check: another one follows it. */
   soon(): void;
   /** As `soon`, without the rest between two checks: for what cannot wait, and comes seldom. */
@@ -21,7 +21,13 @@ export type Checks = {
 };
 
 /** Checks now and then, and whenever told to, one check at a time. The first one comes after `everyMilliseconds`, or when told to. */
-export function keepChecking({ check, onFailure, everyMilliseconds, apartMilliseconds, schedule = onTimer }: ChecksOptions): Checks {
+export function createReconcileLoop({
+  check,
+  onFailure,
+  everyMilliseconds,
+  apartMilliseconds,
+  schedule = onTimer,
+}: ReconcileLoopOptions): ReconcileLoop {
   let state: 'idle' | 'resting' | 'checking' | 'closed' = 'idle';
   let wanted = false;
   let urgent = false;

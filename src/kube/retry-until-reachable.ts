@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { ApiError, type Log } from './api-client.ts';
-import { explainRefusal } from './explain-api-error.ts';
+import { explainApiError } from './explain-api-error.ts';
 
-export type Patience = {
+export type RetryOptions = {
   readonly log: Log;
   /** Where the API server is asked. */
   readonly server?: string | undefined;
@@ -18,7 +18,7 @@ export type Patience = {
  * instead comes back only after the kubelet's backoff of up to five minutes, in which webhooks that must be asked have nobody to answer.
  * @throws what the work throws for any other reason; of a refusal that lasts, an ApiError that says what to do
  */
-export async function whenReached<T>(patience: Patience, work: () => Promise<T>): Promise<T> {
+export async function retryUntilReachable<T>(patience: RetryOptions, work: () => Promise<T>): Promise<T> {
   const { right, pauseMilliseconds = 1_000 } = patience;
   const told = telling(patience);
   for (let refusals = 0; ; ) {
@@ -29,7 +29,7 @@ export async function whenReached<T>(patience: Patience, work: () => Promise<T>)
       const refused = mayBeMeant(error);
       if (refused) refusals += 1;
       else if (!mayPass(error)) throw error;
-      if (refusals >= 10) throw new ApiError(error.status, error.reason, explainRefusal(error, right), { cause: error });
+      if (refusals >= 10) throw new ApiError(error.status, error.reason, explainApiError(error, right), { cause: error });
       told.failing(error, refused);
       await pause(Math.max(pauseMilliseconds, Math.min(error.retryAfterSeconds ?? 0, 10) * 1_000));
     }
@@ -37,7 +37,7 @@ export async function whenReached<T>(patience: Patience, work: () => Promise<T>)
 }
 
 /** One line for the first of equal failures in a row, and one a minute: whoever looks later must not find silence. */
-function telling({ log, server, now = () => performance.now() }: Patience): { failing(error: ApiError, refused: boolean): void } {
+function telling({ log, server, now = () => performance.now() }: RetryOptions): { failing(error: ApiError, refused: boolean): void } {
   const since = now();
   let reason: string | undefined;
   let minutes = 0;

@@ -1,11 +1,11 @@
 /** Tells whoever waits for it that the rules have changed. */
-export type RuleNews = {
+export type ChangeNotifier = {
   tell(): void;
   /** Resolves at the next change, or after the time. */
   next(milliseconds: number): Promise<void>;
 };
 
-export function createRuleNews(): RuleNews {
+export function createChangeNotifier(): ChangeNotifier {
   const waiting = new Set<() => void>();
   return {
     tell() {

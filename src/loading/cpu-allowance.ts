@@ -1,13 +1,13 @@
 /** Time of a thread that each name may use: some at once, and a share of it in the long run. */
 
-export type Allowance = {
+export type CpuAllowance = {
   /** Whether the name may use some now. */
   has(name: string): boolean;
   /** It has used so many milliseconds. */
   use(name: string, milliseconds: number): void;
 };
 
-export type AllowanceLimits = {
+export type CpuAllowanceLimits = {
   /** Milliseconds that may be used at once. */
   readonly burst: number;
   /** Of each millisecond that passes. */
@@ -18,7 +18,7 @@ export type AllowanceLimits = {
 /** Names that have used nothing lately are forgotten when there are more than this. */
 const mostRemembered = 1_000;
 
-export function createAllowance({ burst, share, now }: AllowanceLimits): Allowance {
+export function createCpuAllowance({ burst, share, now }: CpuAllowanceLimits): CpuAllowance {
   /** What each name still owes, and since when; it gets less by itself. */
   const owed = new Map<string, { readonly milliseconds: number; readonly at: number }>();
 

@@ -1,12 +1,12 @@
 /** Kinds of custom resources that hold images, out of files: `--extra-kinds`. */
 import { readFile } from 'node:fs/promises';
 import { quote } from '../image/problem.ts';
-import { type ExtraKind, extraKindRow, parsePlace } from '../object/extra-kind.ts';
+import { type ExtraKind, extraKindRow, parsePathPattern } from '../object/extra-kind.ts';
 import { isAbsent, isObject, type Path } from '../object/json.ts';
 import { builtInKinds, type Kinds, kindsOf, kindsWithImages } from '../object/kinds.ts';
-import type { Place } from '../object/path-pattern.ts';
+import type { PathPattern } from '../object/path-pattern.ts';
 import { nameType } from '../object/pod.ts';
-import { nearestSpelling } from '../rules/language/closest-spelling.ts';
+import { closestSpelling } from '../rules/language/closest-spelling.ts';
 import { escapePointer, type LocatedData, readDocument } from '../rules/language/document.ts';
 import type { Position } from '../rules/language/problem.ts';
 import { renderPointer } from '../rules/language/schema-problems.ts';
@@ -99,7 +99,7 @@ class Reader {
     return typeof value === 'string' ? value : '';
   }
 
-  private places(entry: Readonly<Record<string, unknown>>, pointer: string, field: (typeof places)[number]): readonly Place[] {
+  private places(entry: Readonly<Record<string, unknown>>, pointer: string, field: (typeof places)[number]): readonly PathPattern[] {
     if (!(field in entry)) return [];
     const value = entry[field];
     const isList = Array.isArray(value) && field !== 'template';
@@ -108,7 +108,7 @@ class Reader {
     return list.flatMap((text: unknown, index) => {
       const place = isList ? `${pointer}/${field}/${index}` : `${pointer}/${field}`;
       if (typeof text !== 'string') return this.refuse(place, `must be a path such as spec.template, and is ${nameType(text)}`);
-      const parsed = parsePlace(text);
+      const parsed = parsePathPattern(text);
       return parsed.ok ? [parsed.place] : this.refuse(place, `${parsed.message} (${quote(text)})`);
     });
   }
@@ -116,7 +116,7 @@ class Reader {
   private refuseUnknown(value: Readonly<Record<string, unknown>>, pointer: string, known: readonly string[]): void {
     for (const field of Object.keys(value)) {
       if (known.includes(field)) continue;
-      const nearest = nearestSpelling(field, known);
+      const nearest = closestSpelling(field, known);
       const fix = nearest === undefined ? `known are ${known.join(', ')}` : `did you mean "${nearest}"?`;
       const position = this.data.locateField(`${pointer}/${escapePointer(field)}`);
       this.problems.push(`${at(this.file, position)} unknown field ${quote(field)}: ${fix}`);

@@ -1,11 +1,11 @@
 /** Rules out of files for commands that run once: everything is read, and everything that is wrong is told. */
 import { createHash } from 'node:crypto';
 import { compileRuleSet } from '../rules/compile/compile.ts';
-import { compileNamespaceRules, type NamespaceRuleSet, widening, withNamespaceRules } from '../rules/compile/namespace-rules.ts';
+import { compileNamespaceRules, findWidening, type NamespaceRuleSet, withNamespaceRules } from '../rules/compile/namespace-rules.ts';
 import { type ParsedDocument, parseRulesDocument } from '../rules/language/parse.ts';
 import { type Problem, renderSourcePath } from '../rules/language/problem.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
-import { addSizes, noRules, type RulesSize, refuseOverQuota, sizeOf } from '../rules/store/namespace-quota.ts';
+import { addSizes, noRules, type RulesSize, rejectOverQuota, sizeOf } from '../rules/store/namespace-quota.ts';
 import type { Bundle } from '../rules/store/rule-store.ts';
 import { readRuleFiles } from './rule-files.ts';
 
@@ -41,8 +41,8 @@ export async function loadRules(paths: readonly string[], called?: (file: string
   const warnings = [...content.warnings, ...results.flatMap((result) => (result.ok ? result.warnings : []))];
   return {
     ruleSet: problems.length === 0 ? together.ruleSet : undefined,
-    problems: inOrderOfPlaces(problems),
-    warnings: inOrderOfPlaces(warnings),
+    problems: sortByPosition(problems),
+    warnings: sortByPosition(warnings),
     read: {
       files: new Set(content.files).size,
       documents: texts.length,
@@ -59,7 +59,7 @@ function sortOutTooMuch(bundles: readonly Bundle[]): { readonly fitting: readonl
   for (const bundle of bundles) {
     const namespace = bundle.scope?.kind === 'namespace' ? bundle.scope.namespace : '';
     const others = sizes.get(namespace) ?? noRules;
-    const problem = refuseOverQuota(bundle, others);
+    const problem = rejectOverQuota(bundle, others);
     if (problem) tooMuch.push(problem);
     else {
       fitting.push(bundle);
@@ -70,7 +70,7 @@ function sortOutTooMuch(bundles: readonly Bundle[]): { readonly fitting: readonl
 }
 
 /** By file, line and column. Several documents of one file, and what they say together, thus come in the order in which one reads. */
-export function inOrderOfPlaces(problems: readonly Problem[]): readonly Problem[] {
+export function sortByPosition(problems: readonly Problem[]): readonly Problem[] {
   const file = ({ origin: { source } }: Problem) => renderSourcePath(source);
   return problems.toSorted(
     (one, other) =>
@@ -98,7 +98,7 @@ function compileAll(documents: readonly ParsedDocument[], whole: boolean): Compi
     }
     compiled.set(namespace, result.rules);
     // Whoever gives a namespace's rules alone, or cluster rules with a hole, has not said what the cluster trusts and delegates.
-    if (cluster.ok && ofCluster.length > 0 && whole) problems.push(...widening(cluster.ruleSet, result.rules));
+    if (cluster.ok && ofCluster.length > 0 && whole) problems.push(...findWidening(cluster.ruleSet, result.rules));
   }
   return { ruleSet: cluster.ok ? withNamespaceRules(cluster.ruleSet, compiled, hashRules) : undefined, problems };
 }

@@ -4,9 +4,9 @@ import { setImmediate as otherWork, setTimeout as pause } from 'node:timers/prom
 import { mostProblems } from '../rules/language/parse.ts';
 import { firstProblems } from '../rules/language/problem.ts';
 import { addSizes, noRules, sizeOf } from '../rules/store/namespace-quota.ts';
-import type { Bundle, ReadBundle, RuleBook, RulesChange, RulesStep } from '../rules/store/rule-store.ts';
+import type { Bundle, ReadBundle, RuleStore, RulesChange, RulesStep } from '../rules/store/rule-store.ts';
 import type { DocumentParser, TextToParse } from './document-parser.ts';
-import { readInTurns, wideningInTurns } from './read-bundle.ts';
+import { findWideningInSteps, readBundleInSteps } from './read-bundle.ts';
 import { createRoundRobin } from './round-robin.ts';
 
 export type NamespaceQueue = {
@@ -30,7 +30,7 @@ export type NamespaceTimings = {
 };
 
 export type NamespaceQueueOptions = {
-  readonly book: RuleBook;
+  readonly book: RuleStore;
   readonly parser: DocumentParser;
   readonly onChange: (changes: readonly RulesChange[]) => void;
   readonly onSkipped: (versions: number) => void;
@@ -174,7 +174,7 @@ export function createNamespaceQueue({ book, parser, onChange, onSkipped, timing
       spent.milliseconds += now() - started;
       return result;
     };
-    const read = await readInTurns(bundle, (document) => turns.run(lane.namespace, () => parse(document)));
+    const read = await readBundleInSteps(bundle, (document) => turns.run(lane.namespace, () => parse(document)));
     lane.known.delete(bundle.id);
     if (lane.known.size < mostKnown && isLasting(read)) lane.known.set(bundle.id, hash);
     return read;
@@ -232,7 +232,7 @@ export function createNamespaceQueue({ book, parser, onChange, onSkipped, timing
     const changes: RulesChange[] = [];
     for (const change of book.change(steps)) {
       const read = change.problems.length === 0 ? offered.get(change.id) : undefined;
-      const idle = read ? await wideningInTurns(read, book) : [];
+      const idle = read ? await findWideningInSteps(read, book) : [];
       changes.push(
         idle.length > 0 ? { ...change, warnings: firstProblems([...change.warnings, ...idle], mostProblems.namespace) } : change,
       );

@@ -2,25 +2,25 @@
 import { setImmediate as otherWork } from 'node:timers/promises';
 import type { ParseResult } from '../rules/language/parse.ts';
 import type { Problem } from '../rules/language/problem.ts';
-import { type Bundle, type ReadBundle, type RuleBook, refuseUnreadable } from '../rules/store/rule-store.ts';
+import { type Bundle, type ReadBundle, type RuleStore, rejectUnreadable } from '../rules/store/rule-store.ts';
 import type { DocumentParser } from './document-parser.ts';
 
 /** Parses a bundle, and lets requests be answered between two of its documents. `isLate`: nobody waits any more, and the rest is left out. */
-export async function readInTurns(bundle: Bundle, parse: DocumentParser['parse'], isLate = () => false): Promise<ReadBundle> {
+export async function readBundleInSteps(bundle: Bundle, parse: DocumentParser['parse'], isLate = () => false): Promise<ReadBundle> {
   const { scope = { kind: 'cluster' } } = bundle;
   const results: ParseResult[] = [];
   for (const document of bundle.documents) {
     await otherWork();
     if (isLate()) break;
-    results.push(refuseUnreadable(document) ?? (await parse({ ...document, scope })));
+    results.push(rejectUnreadable(document) ?? (await parse({ ...document, scope })));
   }
   return { bundle, results };
 }
 
 /** Rules of a namespace that have no effect, and lets requests be answered between two of them. */
-export async function wideningInTurns(
+export async function findWideningInSteps(
   read: ReadBundle,
-  book: Pick<RuleBook, 'widening'>,
+  book: Pick<RuleStore, 'widening'>,
   isLate = () => false,
 ): Promise<readonly Problem[]> {
   const found: Problem[] = [];

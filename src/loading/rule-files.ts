@@ -5,13 +5,13 @@ import { buffer as bytesOfStream } from 'node:stream/consumers';
 import { followFolders } from '../files/follow-files.ts';
 import { type Problem, renderOrigin } from '../rules/language/problem.ts';
 import type { Bundle } from '../rules/store/rule-store.ts';
-import type { RuleIntake } from './rule-loader.ts';
+import type { RuleLoader } from './rule-loader.ts';
 import { type ConfigMapInFile, readRulesManifest } from './rule-manifests.ts';
 
 export type RuleFiles = {
   /** Files, and folders whose `.yaml`, `.yml` and `.json` files are taken, in subfolders too. */
   readonly paths: readonly string[];
-  readonly intake: Pick<RuleIntake, 'open' | 'offer' | 'withdraw'>;
+  readonly intake: Pick<RuleLoader, 'open' | 'offer' | 'withdraw'>;
   /** Called once for each new trouble of reading; the rules in force stay. */
   readonly onProblem: (message: string) => void;
   /** Called when everything can be read again after trouble, before what has changed meanwhile is told. */

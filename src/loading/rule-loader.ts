@@ -1,14 +1,14 @@
 /** The way of rules into the book: documents are parsed beside the requests. Those of namespaces have a queue of their own behind the cluster's. */
-import type { Bundle, ReadBundle, RuleBook, RulesChange } from '../rules/store/rule-store.ts';
+import type { Bundle, ReadBundle, RuleStore, RulesChange } from '../rules/store/rule-store.ts';
 import type { DocumentParser } from './document-parser.ts';
 import { createNamespaceQueue, type NamespaceTimings } from './namespace-queue.ts';
-import { readInTurns } from './read-bundle.ts';
+import { readBundleInSteps } from './read-bundle.ts';
 
 /**
  * As the book's own, but later: each resolves when it is done and told. The cluster's come in the order of the calls. Of a namespace's bundle
  * only the newest version counts, and its promise is that of the version which replaced it.
  */
-export type RuleIntake = {
+export type RuleLoader = {
   /** Resolves when the rules of namespaces are read too; the cluster's are in force before. */
   open(bundles: readonly Bundle[], lastGood?: readonly Bundle[]): Promise<void>;
   offer(bundle: Bundle): Promise<void>;
@@ -27,8 +27,8 @@ export type RuleIntake = {
   close(): void;
 };
 
-export type IntakeOptions = {
-  readonly book: RuleBook;
+export type RuleLoaderOptions = {
+  readonly book: RuleStore;
   /** `namespaces` must be another thread than `cluster`: an edit of the cluster's rules never waits for a namespace's document. */
   readonly parsers: { readonly cluster: DocumentParser; readonly namespaces: DocumentParser };
   readonly onChange: (changes: readonly RulesChange[]) => void;
@@ -37,7 +37,7 @@ export type IntakeOptions = {
   readonly timings?: Partial<NamespaceTimings>;
 };
 
-export function createRuleIntake({ book, parsers, onChange, onSkipped = () => undefined, timings }: IntakeOptions): RuleIntake {
+export function createRuleLoader({ book, parsers, onChange, onSkipped = () => undefined, timings }: RuleLoaderOptions): RuleLoader {
   const namespaces = createNamespaceQueue({ book, parser: parsers.namespaces, onChange, onSkipped, timings });
   let last: Promise<void> = Promise.resolve();
   let closed = false;
@@ -56,7 +56,7 @@ export function createRuleIntake({ book, parsers, onChange, onSkipped = () => un
 
   async function readAll(bundles: readonly Bundle[]): Promise<ReadBundle[]> {
     const read: ReadBundle[] = [];
-    for (const bundle of bundles) read.push(await readInTurns(bundle, parsers.cluster.parse));
+    for (const bundle of bundles) read.push(await readBundleInSteps(bundle, parsers.cluster.parse));
     return read;
   }
 
@@ -73,7 +73,7 @@ export function createRuleIntake({ book, parsers, onChange, onSkipped = () => un
     offer: (bundle) =>
       bundle.scope?.kind === 'namespace'
         ? namespaces.offer(bundle, bundle.scope.namespace)
-        : inTurn(() => readInTurns(bundle, parsers.cluster.parse), book.offer),
+        : inTurn(() => readBundleInSteps(bundle, parsers.cluster.parse), book.offer),
     withdraw: (id, scope) =>
       scope?.kind === 'namespace' ? namespaces.withdraw(id, scope.namespace) : inTurn(async () => id, book.withdraw),
     isUnread: namespaces.isUnread,

@@ -13,7 +13,7 @@ import {
   type Scalar,
   visit,
 } from 'yaml';
-import { nearestSpelling } from '../rules/language/closest-spelling.ts';
+import { closestSpelling } from '../rules/language/closest-spelling.ts';
 import { isDocumentKey, rulesLabel, whyNotBinary } from '../rules/language/config-map.ts';
 import type { RuleScope } from '../rules/language/parse.ts';
 import type { DocumentStart, Origin, Position, Problem, ProblemCode, RuleSource } from '../rules/language/problem.ts';
@@ -140,7 +140,7 @@ class ManifestReader {
       const message = `${called} has no metadata.namespace, so nobody can say whose rules these are; write the namespace into the manifest`;
       return this.refuse('bad-manifest', position, message);
     }
-    const near = nearestSpelling(label, ['cluster', 'namespace']);
+    const near = closestSpelling(label, ['cluster', 'namespace']);
     const fix = near ? `did you mean "${near}"?` : 'write cluster or namespace';
     return this.refuse('bad-manifest', position, `the label ${rulesLabel} of ${called} is ${JSON.stringify(label)}; ${fix}`);
   }

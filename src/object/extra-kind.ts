@@ -8,7 +8,7 @@ import { quote } from '../image/problem.ts';
 import { isAbsent, type JsonObject, type Path, renderPath, valueAt } from './json.ts';
 import type { KindRow } from './kinds.ts';
 import type { ImageSlot, PodShape, ShapeReading } from './object-shape.ts';
-import { everyItem, everyValue, findPlace, type Place } from './path-pattern.ts';
+import { everyItem, everyValue, matchPathPattern, type PathPattern } from './path-pattern.ts';
 import { nameType, problemAt, readImageField, readPod } from './pod.ts';
 import { hasControllerOwner } from './workload.ts';
 
@@ -16,9 +16,9 @@ export type ExtraKind = Pick<KindRow, 'group' | 'version' | 'resource' | 'kind'>
   /** Of one pod template, metadata and spec. */
   readonly template?: Path;
   /** Of pod specs whose pods are judged here and given their secrets when they come. */
-  readonly podSpecs: readonly Place[];
+  readonly podSpecs: readonly PathPattern[];
   /** Of texts that name an image. */
-  readonly images: readonly Place[];
+  readonly images: readonly PathPattern[];
 };
 
 export function extraKindRow({ group, version, resource, kind, template, podSpecs, images }: ExtraKind): KindRow {
@@ -27,7 +27,7 @@ export function extraKindRow({ group, version, resource, kind, template, podSpec
     version,
     resource,
     kind,
-    doors: [{ resource, operations: ['CREATE', 'UPDATE'] }],
+    entryPoints: [{ resource, operations: ['CREATE', 'UPDATE'] }],
     fields: [...(template ? [template] : []), ...[...podSpecs, ...images].map(beforeWildcards)],
     read: (object) => {
       const pod = template && !isAbsent(valueAt(object, template)) ? readTemplate(object, template) : undefined;
@@ -49,12 +49,12 @@ function readTemplate(object: JsonObject, template: Path): ShapeReading<PodShape
 
 function readPlaces(
   object: JsonObject,
-  podSpecs: readonly Place[],
-  images: readonly Place[],
+  podSpecs: readonly PathPattern[],
+  images: readonly PathPattern[],
 ): ImageSlot[] | (ShapeReading & { kind: 'malformed' }) {
   const slots: ImageSlot[] = [];
   for (const place of podSpecs) {
-    const found = findPlace(object, place);
+    const found = matchPathPattern(object, place);
     if (!found.ok) return { kind: 'malformed', problem: found.problem };
     for (const spec of found.paths) {
       const reading = readPod(object, { stage: 'template', spec, metadata: [], partial: true });
@@ -63,7 +63,7 @@ function readPlaces(
     }
   }
   for (const place of images) {
-    const found = findPlace(object, place);
+    const found = matchPathPattern(object, place);
     if (!found.ok) return { kind: 'malformed', problem: found.problem };
     for (const path of found.paths) {
       const content = readImageField(valueAt(object, path));
@@ -85,16 +85,16 @@ function withoutVariables(slot: ImageSlot): ImageSlot {
   return { ...slot, content: { kind: 'unresolved', why: `${quote(content.text)} holds a variable that is filled in later` } };
 }
 
-function beforeWildcards(place: Place): Path {
+function beforeWildcards(place: PathPattern): Path {
   const end = place.findIndex((step) => typeof step !== 'string');
   return (end < 0 ? place : place.slice(0, end)) as Path;
 }
 
-export type ParsedPlace = { readonly ok: true; readonly place: Place } | { readonly ok: false; readonly message: string };
+export type ParsedPathPattern = { readonly ok: true; readonly place: PathPattern } | { readonly ok: false; readonly message: string };
 
 /** `spec.steps[*].image`; `[]` is `[*]`, and `*` stands for every value of a map. The message is a predicate. */
-export function parsePlace(text: string): ParsedPlace {
-  const place: Place[number][] = [];
+export function parsePathPattern(text: string): ParsedPathPattern {
+  const place: PathPattern[number][] = [];
   for (const part of text.split('.')) {
     const [, name = '', lists = ''] = /^(\*|[A-Za-z_][A-Za-z0-9_-]*)((?:\[\*?\])*)$/.exec(part) ?? [];
     if (name === '')

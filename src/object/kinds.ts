@@ -27,14 +27,14 @@ export type KindRow = GroupKind & {
   readonly version: string;
   /** Plural name; of a kind that has no collection of its own, what it would be. */
   readonly resource: string;
-  readonly doors: readonly Door[];
+  readonly entryPoints: readonly EntryPoint[];
   /** Outside these fields no image can hide. */
   readonly fields: readonly Path[];
   readonly read: (object: JsonObject, context: ReadingContext) => ObjectReading;
 };
 
 /** A request that can bring an object of the kind in: a plural name as in URLs, with its subresource, and what is done with it. */
-export type Door = { readonly resource: string; readonly operations: readonly ('CREATE' | 'UPDATE')[] };
+export type EntryPoint = { readonly resource: string; readonly operations: readonly ('CREATE' | 'UPDATE')[] };
 
 /** The kinds that are read. */
 export type Kinds = {
@@ -73,7 +73,7 @@ export const kindsWithImages: readonly KindRow[] = [
   {
     ...kind('', 'v1', 'Pod', 'pods'),
     // `pods` does not match its subresources, and this one brings containers in.
-    doors: [door('pods'), door('pods/ephemeralcontainers', 'UPDATE')],
+    entryPoints: [entryPoint('pods'), entryPoint('pods/ephemeralcontainers', 'UPDATE')],
     fields: [
       ['spec', 'containers'],
       ['spec', 'initContainers'],
@@ -102,7 +102,7 @@ export const kindsWithImages: readonly KindRow[] = [
   { ...kind(builds, 'v1', 'Build', 'builds'), fields: [['spec']], read: readBuild },
   {
     ...kind(builds, 'v1', 'BuildRequest', 'buildrequests'),
-    doors: [door('buildconfigs/instantiate', 'CREATE'), door('builds/clone', 'CREATE')],
+    entryPoints: [entryPoint('buildconfigs/instantiate', 'CREATE'), entryPoint('builds/clone', 'CREATE')],
     fields: [],
     read: readBuildRequest,
   },
@@ -118,13 +118,13 @@ export const kindsWithImages: readonly KindRow[] = [
   { ...kind(images, 'v1', 'ImageTag', 'imagetags'), fields: [['spec']], read: readImageTag },
   {
     ...kind(images, 'v1', 'ImageStreamImport', 'imagestreamimports'),
-    doors: [door('imagestreamimports', 'CREATE')],
+    entryPoints: [entryPoint('imagestreamimports', 'CREATE')],
     fields: [],
     read: readImageStreamImport,
   },
   {
     ...kind(images, 'v1', 'ImageStreamMapping', 'imagestreammappings'),
-    doors: [door('imagestreammappings', 'CREATE')],
+    entryPoints: [entryPoint('imagestreammappings', 'CREATE')],
     fields: [],
     read: readImageStreamMapping,
   },
@@ -138,9 +138,9 @@ function workload(group: string, version: string, name: string, resource: string
 
 /** One that is written and changed at its own collection. */
 function kind(group: string, version: string, name: string, resource: string): Omit<KindRow, 'fields' | 'read'> {
-  return { group, version, kind: name, resource, doors: [door(resource)] };
+  return { group, version, kind: name, resource, entryPoints: [entryPoint(resource)] };
 }
 
-function door(resource: string, ...operations: Door['operations']): Door {
+function entryPoint(resource: string, ...operations: EntryPoint['operations']): EntryPoint {
   return { resource, operations: operations.length > 0 ? operations : ['CREATE', 'UPDATE'] };
 }

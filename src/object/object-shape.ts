@@ -1,6 +1,6 @@
 import type { Path } from './json.ts';
 import type { BuildMark, PodMark } from './mark.ts';
-import type { Work } from './work.ts';
+import type { WorkCounter } from './work.ts';
 
 export type GroupKind = { readonly group: string; readonly kind: string };
 
@@ -10,7 +10,7 @@ export type ReadingContext = GroupKind & {
   /** Whether a kubelet asks: only then is a mirror pod a mirror pod. */
   readonly fromKubelet: boolean;
   /** Counts the work, for tests. */
-  readonly work?: Work;
+  readonly work?: WorkCounter;
 };
 
 /** One place in one object that names an image. */

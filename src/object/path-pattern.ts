@@ -5,16 +5,16 @@ import { nameType, problemAt } from './pod.ts';
 
 export const everyItem = Symbol('[*]');
 export const everyValue = Symbol('*');
-export type PlaceStep = string | typeof everyItem | typeof everyValue;
+export type PathPatternStep = string | typeof everyItem | typeof everyValue;
 /** `spec.steps[*].image` is `['spec', 'steps', everyItem, 'image']`. */
-export type Place = readonly PlaceStep[];
+export type PathPattern = readonly PathPatternStep[];
 
-export type FoundPlaces =
+export type PathPatternMatches =
   | { readonly ok: true; readonly paths: readonly Path[] }
   | { readonly ok: false; readonly problem: MalformedObject };
 
 /** Where something is written at the place in this object, in its order. What stands on the way and is of another type is a problem. */
-export function findPlace(root: JsonObject, place: Place): FoundPlaces {
+export function matchPathPattern(root: JsonObject, place: PathPattern): PathPatternMatches {
   let found: { readonly path: Path; readonly value: unknown }[] = [{ path: [], value: root }];
   for (const step of place) {
     const next: typeof found = [];
@@ -33,7 +33,7 @@ export function findPlace(root: JsonObject, place: Place): FoundPlaces {
   return { ok: true, paths: found.map(({ path }) => path) };
 }
 
-function entriesAt(value: JsonObject | readonly unknown[], step: PlaceStep): Iterable<readonly [string | number, unknown]> {
+function entriesAt(value: JsonObject | readonly unknown[], step: PathPatternStep): Iterable<readonly [string | number, unknown]> {
   if (Array.isArray(value)) return value.entries();
   if (typeof step !== 'string') return Object.entries(value);
   return Object.hasOwn(value, step) ? [[step, (value as JsonObject)[step]]] : [];

@@ -8,9 +8,9 @@ import { quote } from '../image/problem.ts';
 import { isAbsent, isObject, type JsonObject, type Path, renderPath, textAt, valueAt } from './json.ts';
 import { noPodMark, readPodMark } from './mark.ts';
 import type { ImageSlot, MalformedObject, PodShape, ShapeReading, SlotContent } from './object-shape.ts';
-import { withoutAuthored } from './user-supplied.ts';
+import { withoutUserSupplied } from './user-supplied.ts';
 
-export type PodPlace = {
+export type PodLocation = {
   readonly stage: 'pod' | 'template';
   readonly spec: Path;
   readonly metadata: Path;
@@ -18,7 +18,7 @@ export type PodPlace = {
   readonly partial?: true;
 };
 
-export function readPod(root: JsonObject, place: PodPlace, untouchable?: PodShape['untouchable']): ShapeReading<PodShape> {
+export function readPod(root: JsonObject, place: PodLocation, untouchable?: PodShape['untouchable']): ShapeReading<PodShape> {
   const spec = valueAt(root, place.spec);
   if (!isObject(spec)) return malformed(place.spec, `must be a pod spec, and is ${nameType(spec)}`);
   const metadata = metadataProblem(root, place.metadata);
@@ -50,7 +50,7 @@ export function readPod(root: JsonObject, place: PodPlace, untouchable?: PodShap
       serviceAccount: textAt(spec, ['serviceAccountName']) ?? textAt(spec, ['serviceAccount']) ?? 'default',
       pullSecrets,
       // Only with metadata of its own: where many specs stand in one object, each would read the object's annotations again.
-      mark: place.metadata.length === 0 ? noPodMark : withoutAuthored(readPodMark(root, place.metadata), root, place),
+      mark: place.metadata.length === 0 ? noPodMark : withoutUserSupplied(readPodMark(root, place.metadata), root, place),
       ...(untouchable && { untouchable }),
     },
   };

@@ -1,14 +1,14 @@
 /** Texts that tenants write, cut to what a record, a log line or an answer has room for. */
 
 /** In UTF-16 code units. An image name with the longest host, port, path, tag and digest has 781, so none that can be pulled is cut. */
-export const longestText = 1_024;
+export const maxTextLength = 1_024;
 
 const keptFirst = 256;
 const keptLast = 128;
 
-/** The text itself up to {@link longestText}; of a longer one its first 256 and last 128 code units, and between them how long it was. */
+/** The text itself up to {@link maxTextLength}; of a longer one its first 256 and last 128 code units, and between them how long it was. */
 export function shortenText(text: string): string {
-  if (text.length <= longestText) return text;
+  if (text.length <= maxTextLength) return text;
   return `${whole(text.slice(0, keptFirst))}…[${text.length} characters]…${whole(text.slice(-keptLast))}`;
 }
 

@@ -10,30 +10,30 @@
 import { isObject, type JsonObject, type Path, parseJsonText, renderPath, textAt, valueAt } from './json.ts';
 import { type BuildMark, injectedAnnotation, type PodMark, readBuildMark, readPodMark } from './mark.ts';
 
-export type TemplatePlace = { readonly spec: Path; readonly metadata: Path };
+export type TemplateLocation = { readonly spec: Path; readonly metadata: Path };
 
 /** The mark without the names that the author lists. */
-export function withoutAuthored(mark: PodMark, root: JsonObject, place: TemplatePlace): PodMark {
+export function withoutUserSupplied(mark: PodMark, root: JsonObject, place: TemplateLocation): PodMark {
   if (mark.rules.length + mark.serviceAccount.length === 0) return mark;
-  const authored = authoredNames(root, place);
+  const authored = userSuppliedNames(root, place);
   const isOurs = (name: string) => !authored.has(name);
   return { rules: mark.rules.filter(isOurs), serviceAccount: mark.serviceAccount.filter(isOurs) };
 }
 
 /** Names that the author lists, whether or not they stand in the object. */
-export function authoredNames(root: JsonObject, place: TemplatePlace): ReadonlySet<string> {
+export function userSuppliedNames(root: JsonObject, place: TemplateLocation): ReadonlySet<string> {
   return new Set([...namesInFile(root, place), ...namesApplied(root, place)]);
 }
 
 /** The mark without the places, paths of references to a secret, that the author fills. */
-export function withoutAuthoredPlaces(mark: BuildMark, root: JsonObject, places: readonly Path[]): BuildMark {
+export function withoutUserSuppliedSlots(mark: BuildMark, root: JsonObject, places: readonly Path[]): BuildMark {
   if (mark.size === 0) return mark;
-  const authored = authoredPlaces(root, places);
+  const authored = userSuppliedSlots(root, places);
   return new Map([...mark].filter(([place]) => !authored.has(place)));
 }
 
 /** Rendered paths of those places that the author fills, whether or not they are filled in the object. */
-export function authoredPlaces(root: JsonObject, places: readonly Path[]): ReadonlySet<string> {
+export function userSuppliedSlots(root: JsonObject, places: readonly Path[]): ReadonlySet<string> {
   const file = fileOf(root);
   const copied = readBuildMark(file, ['metadata']);
   const applied = new Set<string>();
@@ -74,7 +74,7 @@ function collectApplied(fields: unknown, { children, place }: PlaceTree, applied
   }
 }
 
-function namesInFile(root: JsonObject, { spec, metadata }: TemplatePlace): readonly string[] {
+function namesInFile(root: JsonObject, { spec, metadata }: TemplateLocation): readonly string[] {
   const file = fileOf(root);
   const secrets = valueAt(file, [...spec, 'imagePullSecrets']);
   if (!Array.isArray(secrets)) return [];
@@ -87,7 +87,7 @@ function fileOf(root: JsonObject): unknown {
   return parseJsonText(textAt(root, ['metadata', 'annotations', 'kubectl.kubernetes.io/last-applied-configuration']));
 }
 
-function namesApplied(root: JsonObject, { spec, metadata }: TemplatePlace): readonly string[] {
+function namesApplied(root: JsonObject, { spec, metadata }: TemplateLocation): readonly string[] {
   return fieldsApplied(root, metadata).flatMap((fields) => {
     const entries = valueAt(fields, fieldPath([...spec, 'imagePullSecrets']));
     return isObject(entries) ? Object.keys(entries).flatMap((key) => nameOf(key) ?? []) : [];

@@ -2,8 +2,8 @@
 
 import { isAbsent, isObject, type JsonObject, type Path, renderPath, valueAt } from './json.ts';
 import type { ImageSlot, PodShape, ReadingContext, ShapeReading } from './object-shape.ts';
-import { awaitAnnotatedTriggers, awaitTriggers } from './openshift/image-trigger.ts';
-import { nameType, type PodPlace, problemAt, readImageField, readPod } from './pod.ts';
+import { markAnnotatedTriggers, markTriggeredSlots } from './openshift/image-trigger.ts';
+import { nameType, type PodLocation, problemAt, readImageField, readPod } from './pod.ts';
 
 export const mirrorAnnotation = 'kubernetes.io/config.mirror';
 
@@ -16,13 +16,13 @@ export function readBarePod(object: JsonObject, context: ReadingContext): ShapeR
 
 /** A reader of the kind that keeps its pod template at this path. */
 export function templateAt(template: Path): (object: JsonObject, context: ReadingContext) => ShapeReading {
-  const place: PodPlace = { stage: 'template', spec: [...template, 'spec'], metadata: [...template, 'metadata'] };
+  const place: PodLocation = { stage: 'template', spec: [...template, 'spec'], metadata: [...template, 'metadata'] };
   return (object, context) => {
     // The API lets a ReplicationController stand without a template; there is nothing to judge in it then.
     if (context.kind === 'ReplicationController' && isAbsent(valueAt(object, template))) return noImages(place);
     const reading = readPod(object, place, untouchableTemplate(object, context));
     if (reading.kind !== 'shape' || !triggeredByAnnotation.has(context.kind)) return reading;
-    return { kind: 'shape', shape: { ...reading.shape, slots: awaitAnnotatedTriggers(object, reading.shape.slots) } };
+    return { kind: 'shape', shape: { ...reading.shape, slots: markAnnotatedTriggers(object, reading.shape.slots) } };
   };
 }
 
@@ -51,12 +51,12 @@ const triggeredByAnnotation = new Set(['Deployment', 'StatefulSet', 'DaemonSet',
  * gives it a tag of a stream (`to`). `triggers[].imageChangeParams.lastTriggeredImage` is what a controller has put into the template.
  */
 export function readDeploymentConfig(object: JsonObject, context: ReadingContext): ShapeReading {
-  const place: PodPlace = { stage: 'template', spec: ['spec', 'template', 'spec'], metadata: ['spec', 'template', 'metadata'] };
+  const place: PodLocation = { stage: 'template', spec: ['spec', 'template', 'spec'], metadata: ['spec', 'template', 'metadata'] };
   const reading = isAbsent(valueAt(object, ['spec', 'template']))
     ? noImages(place)
     : readPod(object, place, untouchableTemplate(object, context));
   if (reading.kind !== 'shape') return reading;
-  const slots = awaitTriggers(object, reading.shape.slots);
+  const slots = markTriggeredSlots(object, reading.shape.slots);
 
   // The image of a custom deployment strategy runs in the deployer pod, which comes by the Pod door: judged here, given its secret there.
   const custom = ['spec', 'strategy', 'customParams', 'image'];
@@ -68,7 +68,7 @@ export function readDeploymentConfig(object: JsonObject, context: ReadingContext
   return { kind: 'shape', shape: { ...reading.shape, slots: [...slots, slot] } };
 }
 
-function noImages(place: PodPlace): ShapeReading<PodShape> {
+function noImages(place: PodLocation): ShapeReading<PodShape> {
   const shape: PodShape = {
     kind: 'pod',
     stage: place.stage,

@@ -3,9 +3,9 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Kinds } from '../object/kinds.ts';
 import { type Problem, renderSourcePath } from '../rules/language/problem.ts';
 import type { Exemption, Rule, RuleSet } from '../rules/rule-set.ts';
-import { type Failure, failures } from './audit/failure.ts';
+import { failures, type RequestFailure } from './audit/failure.ts';
 import type { AuditRecord, Counted } from './audit/record.ts';
-import type { GuardRecord } from './audit/rules-review-record.ts';
+import type { RulesReviewRecord } from './audit/rules-review-record.ts';
 import { type AuditedDocument, type AuditedRule, auditSource } from './audit/source.ts';
 
 /** Asked when somebody reads the metrics. */
@@ -47,8 +47,8 @@ export type Metrics = {
   text(): Promise<string>;
   /** `counted` are all of its images and secrets, where the record does not show all. */
   decided(record: AuditRecord, counted?: Counted): void;
-  reviewed(record: GuardRecord): void;
-  failed(failure: Failure): void;
+  reviewed(record: RulesReviewRecord): void;
+  failed(failure: RequestFailure): void;
   /** Versions of rules ConfigMaps of namespaces; one unless given. */
   namespaceRules(outcome: NamespaceRulesOutcome, versions?: number): void;
   /** What another writer had changed in a webhook configuration was put back. */

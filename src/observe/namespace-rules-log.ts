@@ -1,7 +1,7 @@
 /** What the log and the audit records say of the rules that namespaces have of their own: bounded, whatever a tenant writes. */
 
 import { type Problem, renderOrigin } from '../rules/language/problem.ts';
-import type { RulesChange } from './audit/rules-record.ts';
+import type { RecordedRulesChange } from './audit/rules-record.ts';
 
 type Log = { info(fields: object, message: string): void; warn(fields: object, message: string): void };
 
@@ -12,7 +12,7 @@ export type NamespaceRulesLog = {
   mayLog(namespace: string): boolean;
 };
 
-export type LoggedChange = Pick<RulesChange, 'scope' | 'before' | 'after' | 'problems'> & { readonly warnings: readonly Problem[] };
+export type LoggedChange = Pick<RecordedRulesChange, 'scope' | 'before' | 'after' | 'problems'> & { readonly warnings: readonly Problem[] };
 
 const apartMilliseconds = 10_000;
 /** Namespaces whose last line is remembered; of more, the oldest is forgotten. */
@@ -67,7 +67,7 @@ export function createNamespaceRulesLog(log: Log, now: () => number): NamespaceR
 }
 
 /** Changes that one namespace's bundles brought at the same time, as one of those accepted and one of those refused: one audit record each, which `buildRulesRecord` bounds. */
-export function uniteChanges<Change extends RulesChange>(changes: readonly Change[]): readonly Change[] {
+export function mergeChanges<Change extends RecordedRulesChange>(changes: readonly Change[]): readonly Change[] {
   return [...byNamespace(changes).values()].flatMap((ofNamespace) =>
     [ofNamespace.filter(({ problems }) => problems.length === 0), ofNamespace.filter(({ problems }) => problems.length > 0)].flatMap(
       (alike) => {
@@ -79,6 +79,8 @@ export function uniteChanges<Change extends RulesChange>(changes: readonly Chang
   );
 }
 
-function byNamespace<Change extends Pick<RulesChange, 'scope'>>(changes: readonly Change[]): ReadonlyMap<string, readonly Change[]> {
+function byNamespace<Change extends Pick<RecordedRulesChange, 'scope'>>(
+  changes: readonly Change[],
+): ReadonlyMap<string, readonly Change[]> {
   return Map.groupBy(changes, ({ scope }) => (scope.kind === 'namespace' ? scope.namespace : ''));
 }

@@ -1,5 +1,5 @@
 import type { RuleSet } from '../rules/rule-set.ts';
-import type { RuleBook, RulesChange } from '../rules/store/rule-store.ts';
+import type { RuleStore, RulesChange } from '../rules/store/rule-store.ts';
 
 export type RulesRecovery = {
   /** After each event of the rules, those that changed nothing included. */
@@ -7,7 +7,7 @@ export type RulesRecovery = {
 };
 
 export type RulesRecoveryOptions = {
-  readonly book: Pick<RuleBook, 'refused'>;
+  readonly book: Pick<RuleStore, 'refused'>;
   readonly inForce: () => RuleSet | undefined;
   readonly log: { info(fields: object, message: string): void };
   /** Whether a line about the namespace's rules may be written now: a tenant could break and repair its rules all the time. */
@@ -18,7 +18,7 @@ export type RulesRecoveryOptions = {
  * Tells when nothing of the cluster's rules, or of a namespace's own, is refused or missing any more. The usual mending is to undo the edit:
  * the revision is the one before, so nothing else would say it.
  */
-export function tellRecovery({ book, inForce, log, mayLog = () => true }: RulesRecoveryOptions): RulesRecovery {
+export function logRulesRecovery({ book, inForce, log, mayLog = () => true }: RulesRecoveryOptions): RulesRecovery {
   /** The cluster under the empty name. */
   let troubled = new Set<string>();
   /** The cluster's rules were taken away, and stay in force. */

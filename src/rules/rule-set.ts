@@ -3,7 +3,7 @@ import type { RegistryPattern } from './language/pattern.ts';
 import type { Origin, RuleSource } from './language/problem.ts';
 
 /** A namespace, as far as it is known. */
-export type Place = {
+export type NamespaceContext = {
   readonly namespace: string;
   /** Its labels; undefined where nobody can say. */
   readonly labels: Readonly<Record<string, string>> | undefined;
@@ -78,7 +78,7 @@ export type Override = {
 export type Delegation = { readonly pattern: RegistryPattern; readonly origin: Origin };
 
 /** What the documents say beside their rules; defaults filled in. */
-export type RuleSettings = PlaceSettings & {
+export type RuleSettings = NamespaceSettings & {
   /** Default `docker.io`. */
   readonly shortNames: ShortNames;
   /** Whom a blocked person asks, in the policy owner's words. */
@@ -86,7 +86,7 @@ export type RuleSettings = PlaceSettings & {
 };
 
 /** The settings that overrides can change. */
-export type PlaceSettings = {
+export type NamespaceSettings = {
   /** What happens to images that no rule names. Default `deny`. */
   readonly unconfigured: Unconfigured;
   /** What happens to refusals. Default `enforce`. */
@@ -102,7 +102,10 @@ export type PlaceSettings = {
 export type Answer<Value> = { readonly value: Value; readonly unsure?: Origin };
 
 /** The same of settings, each by itself: an image that is trusted is let in whatever `mode` is. `unsure` is absent where all are certain. */
-export type SettingsAnswer = { readonly value: PlaceSettings; readonly unsure?: { readonly [Name in keyof PlaceSettings]?: Origin } };
+export type SettingsAnswer = {
+  readonly value: NamespaceSettings;
+  readonly unsure?: { readonly [Name in keyof NamespaceSettings]?: Origin };
+};
 
 /** All rules in force at one moment, compiled. */
 export type RuleSet = {
@@ -124,14 +127,14 @@ export type RuleSet = {
   /** The cluster's documents it was made of, for messages that say whom to ask. */
   readonly sources: readonly RuleSource[];
   /** The settings that hold in a namespace; for each, the most specific override that writes it. */
-  settingsAt(place: Place): SettingsAnswer;
+  settingsAt(place: NamespaceContext): SettingsAnswer;
   /**
    * The rule that decides: the most specific whose pattern holds the reference and that applies in the namespace, and no looser with the
    * namespace's own rules than without. Cost grows with the reference, not with the rules.
    */
-  match(reference: ImageReference, place: Place): Answer<Rule | undefined>;
+  match(reference: ImageReference, place: NamespaceContext): Answer<Rule | undefined>;
   /** Exemptions that hold the reference and apply in the namespace, whatever their day, the longest lasting first. */
-  exemptionsFor(reference: ImageReference, place: Place): Answer<readonly Exemption[]>;
+  exemptionsFor(reference: ImageReference, place: NamespaceContext): Answer<readonly Exemption[]>;
   /** Trusted, non-internal rules of the namespace a person probably meant, nearest first, at most three: same host on another port or path, then a near spelling of the host. */
-  nearest(reference: ImageReference, place: Place): readonly Rule[];
+  nearest(reference: ImageReference, place: NamespaceContext): readonly Rule[];
 };

@@ -10,7 +10,7 @@ export type BudgetLimits = {
 };
 
 /** One body's part of the budget. */
-export type Share = {
+export type BodyReservation = {
   /** Bytes of `content-length`; 0 where there is none. */
   readonly announced: number;
   /** Milliseconds of the clock at which its first byte could have come. */
@@ -21,11 +21,11 @@ export type Share = {
 
 export type BodyBudget = {
   /** False: there is no room, so this body itself must end. Bytes of other bodies may have been freed for it, or in vain. */
-  take(share: Share, bytes: number): boolean;
+  take(share: BodyReservation, bytes: number): boolean;
   /** The body has arrived. From now on it cannot be evicted. */
-  arrived(share: Share): void;
+  arrived(share: BodyReservation): void;
   /** The body has been read, or has ended. Again is fine. */
-  release(share: Share): void;
+  release(share: BodyReservation): void;
 };
 
 /**
@@ -35,11 +35,11 @@ export type BodyBudget = {
  * memory for the longest time, so slow and large bodies make room for quick and small ones. A body that arrives in one piece has no age.
  */
 export function createBodyBudget({ total, reserved, small }: BudgetLimits, now: () => number): BodyBudget {
-  const held = new Map<Share, { bytes: number; large: boolean; arriving: boolean }>();
+  const held = new Map<BodyReservation, { bytes: number; large: boolean; arriving: boolean }>();
   let used = 0;
   let usedByLarge = 0;
 
-  function release(share: Share): void {
+  function release(share: BodyReservation): void {
     const entry = held.get(share);
     if (!entry) return;
     held.delete(share);
@@ -48,8 +48,8 @@ export function createBodyBudget({ total, reserved, small }: BudgetLimits, now: 
   }
 
   /** The body that ends first, out of those that are arriving. */
-  function worst(onlyLarge: boolean): Share | undefined {
-    let found: Share | undefined;
+  function worst(onlyLarge: boolean): BodyReservation | undefined {
+    let found: BodyReservation | undefined;
     let highest = -1;
     const at = now();
     for (const [share, { bytes, large, arriving }] of held) {

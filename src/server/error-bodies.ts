@@ -18,12 +18,12 @@ export class RequestError extends Error {
 }
 
 /** The API server repeats a request that is answered so, within the webhook's timeout. */
-export function comeAgain(reply: FastifyReply, message: string) {
+export function sendRetryLater(reply: FastifyReply, message: string) {
   reply.header('retry-after', '1');
-  return refuse(reply, 503, 'ServiceUnavailable', `regkeeper: ${message}; try again in a moment`);
+  return sendError(reply, 503, 'ServiceUnavailable', `regkeeper: ${message}; try again in a moment`);
 }
 
-export function bug(uid: string): AdmissionAnswer {
+export function internalError(uid: string): AdmissionAnswer {
   return errored(
     uid,
     500,
@@ -33,7 +33,7 @@ export function bug(uid: string): AdmissionAnswer {
 }
 
 /** An HTTP refusal as a meta/v1 Status. */
-export function refuse(reply: FastifyReply, code: number, reason: string, message: string) {
+export function sendError(reply: FastifyReply, code: number, reason: string, message: string) {
   reply.code(code);
   return { apiVersion: 'v1', kind: 'Status', status: 'Failure', code, reason, message };
 }

@@ -1,12 +1,12 @@
 /** One at a time: work that would take too much memory at once waits in line. */
 
-export type SingleFile = {
+export type OneAtATime = {
   /** Calls `start` now or later, with a function that ends the turn. @returns a function that leaves the line, without effect once started */
   enter(start: (end: () => void) => void): () => void;
 };
 
 /** Between two turns `pause` lets the event loop do what is short. */
-export function createSingleFile(pause: (then: () => void) => void = setImmediate): SingleFile {
+export function createOneAtATime(pause: (then: () => void) => void = setImmediate): OneAtATime {
   const waiting = new Set<(end: () => void) => void>();
   let busy = false;
 

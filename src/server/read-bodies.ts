@@ -2,11 +2,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server } from 'node:https';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { createBodyBudget, type Share } from './body-budget.ts';
+import { type BodyReservation, createBodyBudget } from './body-budget.ts';
 import { findExcess } from './body-scan.ts';
 import { RequestError } from './error-bodies.ts';
 import type { BodyLimits, Clock } from './limits.ts';
-import { createSingleFile } from './one-at-a-time.ts';
+import { createOneAtATime } from './one-at-a-time.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -44,7 +44,7 @@ type Receiving = { deadline: number; expire(): void };
 /** Makes `application/json` the only content type. Bodies become plain data: no schema, no coercion, and keys such as `__proto__` are data. */
 export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clock: Clock): void {
   const budget = createBodyBudget(limits, clock.now);
-  const line = createSingleFile();
+  const line = createOneAtATime();
   const answers = createBodyBudget({ total: limits.answers, reserved: 0, small: Number.POSITIVE_INFINITY }, clock.now);
   const unfinished = new Set<Receiving>();
   const stop = clock.every(sweepInterval, () => {
@@ -61,7 +61,7 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
   });
   // The answer is a text by now. Its reader may take its time: the body, and what was parsed of it, must not wait for that.
   app.addHook('onSend', (request, _reply, payload, done) => {
-    freeBody(request);
+    releaseBody(request);
     if (typeof payload === 'string' && payload.length > limits.shortAnswer) countAnswer(request.response, payload.length);
     done(null, payload);
   });
@@ -77,7 +77,7 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
 
   /** Where the answers that nobody reads are too many bytes, the connection of the one with the most bytes times age ends. */
   function countAnswer(response: ServerResponse, bytes: number): void {
-    const share: Share = { announced: 0, since: clock.now(), evict: () => response.destroy() };
+    const share: BodyReservation = { announced: 0, since: clock.now(), evict: () => response.destroy() };
     response.once('close', () => answers.release(share));
     if (!answers.take(share, bytes)) share.evict();
   }
@@ -98,7 +98,7 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
     let failure: RequestError | undefined;
     let settled = false;
 
-    const share: Share = {
+    const share: BodyReservation = {
       announced: Number(request.headers['content-length'] ?? 0),
       since,
       evict: () => fail(new Overloaded('too many bytes in flight'), clock.now() + limits.lastWords),
@@ -106,7 +106,7 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
     const receiving: Receiving = { deadline, expire: () => settle(failure ?? new TooSlow(deadline - since)) };
     unfinished.add(receiving);
     hold(request, () => budget.release(share));
-    request.response.once('close', () => freeBody(request));
+    request.response.once('close', () => releaseBody(request));
 
     payload.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
@@ -205,7 +205,7 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
 }
 
 /** Call it as soon as the body has been read: frees its bytes, what was parsed of it, and the next large one in line. Again is fine. */
-export function freeBody(request: FastifyRequest): void {
+export function releaseBody(request: FastifyRequest): void {
   const { bodyHolds } = request;
   request.body = undefined;
   request.bodyHolds = noHolds;

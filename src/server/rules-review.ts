@@ -3,43 +3,43 @@
 import type { AdmissionAnswer } from '../admission/response.ts';
 import type { ReviewRequest } from '../admission/review.ts';
 import {
-  answerBusy,
-  answerGuarded,
-  answerTooSlow,
-  answerUnread,
-  type GuardedConfigMap,
-  type GuardFindings,
-  type GuardSettings,
-  type GuardSubject,
-  readGuarded,
+  type ReviewedConfigMap,
+  type RulesReviewFindings,
+  type RulesReviewSettings,
+  type RulesReviewSubject,
+  readReviewedConfigMap,
+  renderBusy,
   renderProblem,
+  renderRulesReview,
+  renderTooSlow,
+  renderUnread,
 } from '../admission/rules-review.ts';
-import type { RuleNews } from '../loading/change-notifier.ts';
-import { createAllowance } from '../loading/cpu-allowance.ts';
+import type { ChangeNotifier } from '../loading/change-notifier.ts';
+import { createCpuAllowance } from '../loading/cpu-allowance.ts';
 import type { DocumentParser, TextToParse } from '../loading/document-parser.ts';
-import { readInTurns, wideningInTurns } from '../loading/read-bundle.ts';
+import { findWideningInSteps, readBundleInSteps } from '../loading/read-bundle.ts';
 import { createRoundRobin, type RoundRobin } from '../loading/round-robin.ts';
 import { mostProblems, type ParseResult } from '../rules/language/parse.ts';
 import { firstProblems, type Problem } from '../rules/language/problem.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
-import type { Bundle, Preview, ReadBundle, RuleBook } from '../rules/store/rule-store.ts';
+import type { Bundle, Preview, ReadBundle, RuleStore } from '../rules/store/rule-store.ts';
 
-export type GuardCollaborators = {
-  readonly settings: GuardSettings;
-  readonly book: Pick<RuleBook, 'preview' | 'widening' | 'refuseUnread'>;
+export type RulesReviewCollaborators = {
+  readonly settings: RulesReviewSettings;
+  readonly book: Pick<RuleStore, 'preview' | 'widening' | 'refuseUnread'>;
   /**
    * Of the guard alone: what a user tries out must not delay what is in force. Two threads, so that reviews of the cluster's rules never
    * wait for a document of a namespace.
    */
   readonly parsers: { readonly cluster: DocumentParser; readonly namespaces: DocumentParser };
-  readonly news: Pick<RuleNews, 'next'>;
+  readonly news: Pick<ChangeNotifier, 'next'>;
   /** Advice about a rule set without problems. */
   lint(ruleSet: RuleSet): readonly Problem[];
-  readonly timings?: Partial<GuardTimings>;
+  readonly timings?: Partial<RulesReviewTimings>;
 };
 
 /** In milliseconds. */
-export type GuardTimings = {
+export type RulesReviewTimings = {
   /** Below the webhook's timeout of 5 s, so that the answer still arrives. */
   readonly answerWithin: number;
   /** A ConfigMap that was changed a moment ago may not have come back by the watch, which takes milliseconds, and its document be long. */
@@ -47,7 +47,7 @@ export type GuardTimings = {
   now(): number;
 };
 
-export type GuardReview = {
+export type RulesReview = {
   /** Undefined where too many other rules are being reviewed: the API server is asked to come again. */
   readonly answer: AdmissionAnswer | undefined;
   readonly problems: readonly string[];
@@ -55,9 +55,9 @@ export type GuardReview = {
 };
 
 /** All that is needed of the request is read before it returns; the promise does not keep it in memory. */
-export type RuleGuard = (request: ReviewRequest) => Promise<GuardReview>;
+export type RulesReviewer = (request: ReviewRequest) => Promise<RulesReview>;
 
-const defaultTimings: GuardTimings = { answerWithin: 4_000, waitForOthers: 1_000, now: () => performance.now() };
+const defaultTimings: RulesReviewTimings = { answerWithin: 4_000, waitForOthers: 1_000, now: () => performance.now() };
 
 /**
  * Reviews under way, apart for the cluster and for all namespaces together: a flood of the one does not take the places of the other. Each keeps
@@ -77,42 +77,42 @@ type Lane = { readonly parser: DocumentParser; readonly turns: RoundRobin; reado
 
 /** A review without its request, whose object and old object must not wait with it. */
 type Review = {
-  readonly subject: GuardSubject;
-  readonly guarded: GuardedConfigMap & { readonly kind: 'rules' };
+  readonly subject: RulesReviewSubject;
+  readonly guarded: ReviewedConfigMap & { readonly kind: 'rules' };
   readonly lane: Lane;
   /** The namespace whose rules these are; empty for the cluster's. */
   readonly namespace: string;
 };
 
-export function createRuleGuard({ settings, book, parsers, news, lint, ...options }: GuardCollaborators): RuleGuard {
+export function createRulesReviewer({ settings, book, parsers, news, lint, ...options }: RulesReviewCollaborators): RulesReviewer {
   const timings = { ...defaultTimings, ...options.timings };
   const lanes = {
     cluster: { parser: parsers.cluster, turns: createRoundRobin(), most: mostReviews.cluster, reviews: 0 },
     namespaces: { parser: parsers.namespaces, turns: createRoundRobin(), most: mostReviews.namespaces, reviews: 0 },
   };
-  const allowance = createAllowance({ ...allowanceOfNamespace, now: timings.now });
+  const allowance = createCpuAllowance({ ...allowanceOfNamespace, now: timings.now });
   const reviewsOf = new Map<string, number>();
 
   return (request) => {
     const { uid, name } = request;
     const subject = { uid, namespace: request.namespace, name };
-    const guarded = readGuarded(request, settings);
-    if (guarded.kind !== 'rules') return Promise.resolve(conclude(answerGuarded(subject, guarded, nothingFound)));
+    const guarded = readReviewedConfigMap(request, settings);
+    if (guarded.kind !== 'rules') return Promise.resolve(conclude(renderRulesReview(subject, guarded, nothingFound)));
     const { scope } = guarded.bundle;
     const namespace = scope?.kind === 'namespace' ? scope.namespace : '';
     return review({ subject, guarded, lane: namespace === '' ? lanes.cluster : lanes.namespaces, namespace });
   };
 
-  async function review(each: Review): Promise<GuardReview> {
+  async function review(each: Review): Promise<RulesReview> {
     const { subject, guarded, lane, namespace } = each;
     const { bundle, unchanged } = guarded;
     const tooMuch = book.refuseUnread(bundle);
     if (tooMuch) {
       const { problems } = book.preview(tooMuch);
-      return conclude(answerGuarded(subject, guarded, { problems, warnings: [] }), problems);
+      return conclude(renderRulesReview(subject, guarded, { problems, warnings: [] }), problems);
     }
     if (namespace !== '' && ((reviewsOf.get(namespace) ?? 0) >= mostOfNamespace || !allowance.has(namespace))) {
-      return conclude(unchanged ? answerUnread(subject, guarded, tooManyReviews) : answerBusy(subject, namespace));
+      return conclude(unchanged ? renderUnread(subject, guarded, tooManyReviews) : renderBusy(subject, namespace));
     }
     if (lane.reviews >= lane.most) return { answer: undefined, problems: ['too many rules are being reviewed'], warnings: [] };
     let late = false;
@@ -121,11 +121,11 @@ export function createRuleGuard({ settings, book, parsers, news, lint, ...option
       underWay(each, () => findingsOf(each, () => late)),
     );
     late = true;
-    if (findings) return conclude(answerGuarded(subject, guarded, findings), findings.problems);
+    if (findings) return conclude(renderRulesReview(subject, guarded, findings), findings.problems);
     // Denied, also where other reviews took the time: without an answer the API server would allow it (failurePolicy Ignore). What is unchanged
     // brings nothing in, such as another label.
-    if (unchanged) return conclude(answerUnread(subject, guarded, tooManyReviews));
-    return conclude(answerTooSlow(subject, timings.answerWithin / 1_000));
+    if (unchanged) return conclude(renderUnread(subject, guarded, tooManyReviews));
+    return conclude(renderTooSlow(subject, timings.answerWithin / 1_000));
   }
 
   /** Counts the review until its work is over, which may be later than its answer. */
@@ -142,10 +142,10 @@ export function createRuleGuard({ settings, book, parsers, news, lint, ...option
     }
   }
 
-  async function findingsOf(each: Review, isLate: () => boolean): Promise<GuardFindings> {
+  async function findingsOf(each: Review, isLate: () => boolean): Promise<RulesReviewFindings> {
     const { bundle } = each.guarded;
     const parse = (document: TextToParse) => each.lane.turns.run(each.namespace, () => parseInTime(document, each, isLate));
-    const read = await readInTurns(bundle, parse, isLate);
+    const read = await readBundleInSteps(bundle, parse, isLate);
     if (isLate()) return nothingFound;
     let found = await tryOut(read, isLate);
     if (found.problems.length > 0 && read.results.every(({ ok }) => ok)) {
@@ -174,13 +174,13 @@ export function createRuleGuard({ settings, book, parsers, news, lint, ...option
   async function tryOut(read: ReadBundle, isLate: () => boolean): Promise<Preview> {
     const preview = book.preview(read);
     if (preview.problems.length > 0) return preview;
-    return { ...preview, problems: firstProblems(await wideningInTurns(read, book, isLate), mostProblems.namespace) };
+    return { ...preview, problems: firstProblems(await findWideningInSteps(read, book, isLate), mostProblems.namespace) };
   }
 }
 
 const tooManyReviews = 'too many rules are being reviewed, so these were not read; they are as before';
 
-const nothingFound: GuardFindings = { problems: [], warnings: [] };
+const nothingFound: RulesReviewFindings = { problems: [], warnings: [] };
 
 function isOf({ documents }: Bundle, { source }: Problem['origin']): boolean {
   return documents.some(
@@ -193,7 +193,7 @@ function isOf({ documents }: Bundle, { source }: Problem['origin']): boolean {
   );
 }
 
-function conclude(answer: AdmissionAnswer, problems: readonly Problem[] = []): GuardReview {
+function conclude(answer: AdmissionAnswer, problems: readonly Problem[] = []): RulesReview {
   const { allowed, warnings = [], status } = answer.response;
   const refusedWithout = allowed || problems.length > 0 ? [] : [status?.message ?? ''];
   return { answer, problems: [...problems.map(renderProblem), ...refusedWithout], warnings };

@@ -1,5 +1,5 @@
 /** What a server that takes no new connections any more can tell of those that are left. */
-export type Remaining = {
+export type OpenConnections = {
   connections(): Promise<number>;
   /** Requests that have no answer yet. */
   answering(): number;
@@ -11,15 +11,15 @@ export type Remaining = {
   now(): number;
 };
 
-export type Silence = { readonly milliseconds: number; readonly turns: number };
+export type IdleCriteria = { readonly milliseconds: number; readonly turns: number };
 
 /**
  * Resolves when no connection is left, or nothing is being answered and nothing has happened for that long. Turns as well as the clock: a
  * process that is not given the processor for seconds has not listened meanwhile, and what arrived is still unread.
  */
-export async function untilSilent(
-  { connections, answering, happened, turn, now }: Remaining,
-  { milliseconds, turns }: Silence,
+export async function waitUntilIdle(
+  { connections, answering, happened, turn, now }: OpenConnections,
+  { milliseconds, turns }: IdleCriteria,
 ): Promise<void> {
   let last = { happened: happened(), at: now(), turns: 0 };
   const tooShort = () => last.turns < turns || now() - last.at < milliseconds;

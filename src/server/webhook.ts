@@ -3,22 +3,27 @@ import type { Server } from 'node:https';
 import { Server as TcpServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
-import { answerProbe } from '../admission/reachability-probe.ts';
+import { renderProbeAnswer } from '../admission/reachability-probe.ts';
 import { type AdmissionAnswer, allowed, errored, renderAnswer } from '../admission/response.ts';
 import { changeOf, type DecodedReview, decodeReview, type ReviewRequest, type Webhook } from '../admission/review.ts';
 import { decide } from '../decision/decide.ts';
 import type { Decision } from '../decision/decision.ts';
 import type { Facts } from '../decision/facts.ts';
-import type { Failure } from '../observe/audit/failure.ts';
+import type { RequestFailure } from '../observe/audit/failure.ts';
 import { type AuditRecord, buildAuditRecord, type Counted, countOf } from '../observe/audit/record.ts';
-import { beginGuardRecord, type GuardConclusion, type GuardEnd, type GuardRecord } from '../observe/audit/rules-review-record.ts';
+import {
+  beginRulesReviewRecord,
+  type RulesReviewConclusion,
+  type RulesReviewEnd,
+  type RulesReviewRecord,
+} from '../observe/audit/rules-review-record.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
 import { boundConnections } from './connections.ts';
-import { bug, comeAgain, RequestError, refuse } from './error-bodies.ts';
+import { internalError, RequestError, sendError, sendRetryLater } from './error-bodies.ts';
 import { type BodyLimits, type Clock, type ConnectionLimits, defaultBodyLimits, defaultConnectionLimits, systemClock } from './limits.ts';
-import { freeBody, Overloaded, readBodies, TooSlow } from './read-bodies.ts';
-import type { GuardReview, RuleGuard } from './rules-review.ts';
-import { type Remaining, untilSilent } from './wait-until-idle.ts';
+import { Overloaded, readBodies, releaseBody, TooSlow } from './read-bodies.ts';
+import type { RulesReview, RulesReviewer } from './rules-review.ts';
+import { type OpenConnections, waitUntilIdle } from './wait-until-idle.ts';
 
 /** What the routes need from the rest of the program. */
 export type WebhookCollaborators = {
@@ -29,7 +34,7 @@ export type WebhookCollaborators = {
   /** `counted` are all images and secrets of the decision; the record shows only so many. */
   audit(record: AuditRecord, counted: Counted): void;
   /** Undefined where rules do not come from ConfigMaps. */
-  readonly guard?: { readonly review: RuleGuard; audit(record: GuardRecord): void } | undefined;
+  readonly guard?: { readonly review: RulesReviewer; audit(record: RulesReviewRecord): void } | undefined;
   reportBug(error: unknown, uid: string | undefined): void;
   /** A request got no judgement. Bugs are told by `reportBug` alone. */
   failed(failure: WithoutJudgement): void;
@@ -122,14 +127,14 @@ export function createWebhookServer(collaborators: WebhookCollaborators, options
       draining = true;
       // Of the plain TCP server: the HTTPS server's own close also ends connections that are silent just now.
       TcpServer.prototype.close.call(app.server);
-      const remaining: Remaining = {
+      const remaining: OpenConnections = {
         connections: () => countConnections(app.server),
         answering: () => answering,
         happened: () => happened,
         turn: () => pause(10),
         now: () => performance.now(),
       };
-      await untilSilent(remaining, lastMoment);
+      await waitUntilIdle(remaining, lastMoment);
       // Those that have never asked anything. Node does not count them as idle and would wait for them; the API server keeps such in store.
       app.server.closeAllConnections();
       await app.close().catch((error: NodeJS.ErrnoException) => {
@@ -158,12 +163,12 @@ function answerReview(webhook: Webhook, request: FastifyRequest, reply: FastifyR
     const judgement = judge(webhook, review.request, collaborators);
     if (judgement.why) collaborators.failed(judgement.why);
     audit(judgement);
-    return judgement.answer ?? comeAgain(reply, judgement.failure);
+    return judgement.answer ?? sendRetryLater(reply, judgement.failure);
   } catch (error) {
     // A bug of ours refuses, in HTTP 200 with the uid: an HTTP 500 would be repeated until the deadline, and its message lost.
     collaborators.reportBug(error, review.request.uid);
     audit({ decision: undefined, failure: 'internal error' });
-    return bug(review.request.uid);
+    return internalError(review.request.uid);
   }
 }
 
@@ -177,8 +182,8 @@ function answerGuardReview(request: FastifyRequest, reply: FastifyReply, collabo
   if (!guard) return allowed(uid);
 
   const { record, reviewing } = startReview(guard.review, review.request);
-  freeBody(request);
-  const audit = (conclusion: GuardConclusion) => {
+  releaseBody(request);
+  const audit = (conclusion: RulesReviewConclusion) => {
     const durationMicroseconds = Number((collaborators.monotonic() - started) / 1000n);
     guard.audit(record({ ...conclusion, durationMicroseconds }));
   };
@@ -187,10 +192,10 @@ function answerGuardReview(request: FastifyRequest, reply: FastifyReply, collabo
 
 /** Of both results nothing keeps the request. */
 function startReview(
-  review: RuleGuard,
+  review: RulesReviewer,
   request: ReviewRequest,
-): { record: (end: GuardEnd) => GuardRecord; reviewing: Promise<GuardReview> } {
-  const record = beginGuardRecord(request);
+): { record: (end: RulesReviewEnd) => RulesReviewRecord; reviewing: Promise<RulesReview> } {
+  const record = beginRulesReviewRecord(request);
   try {
     return { record, reviewing: review(request) };
   } catch (error) {
@@ -198,7 +203,7 @@ function startReview(
   }
 }
 
-type Reviewing = { readonly uid: string; readonly reviewing: Promise<GuardReview>; audit(conclusion: GuardConclusion): void };
+type Reviewing = { readonly uid: string; readonly reviewing: Promise<RulesReview>; audit(conclusion: RulesReviewConclusion): void };
 
 async function concludeReview({ uid, reviewing, audit }: Reviewing, reply: FastifyReply, collaborators: WebhookCollaborators) {
   try {
@@ -206,21 +211,21 @@ async function concludeReview({ uid, reviewing, audit }: Reviewing, reply: Fasti
     audit({ outcome: answer === undefined ? 'error' : answer.response.allowed ? 'accepted' : 'refused', problems, warnings });
     if (answer) return answer;
     collaborators.failed('overload');
-    return comeAgain(reply, problems.join('; '));
+    return sendRetryLater(reply, problems.join('; '));
   } catch (error) {
     collaborators.reportBug(error, uid);
     audit({ outcome: 'error', problems: ['internal error'], warnings: [] });
     // Here a bug of ours lets pass (failurePolicy Ignore), or nobody could mend the rules: what is bad is still refused when it is loaded.
-    return refuse(reply, 500, 'InternalError', `regkeeper failed while reading these rules; its log has the error, with uid ${uid}`);
+    return sendError(reply, 500, 'InternalError', `regkeeper failed while reading these rules; its log has the error, with uid ${uid}`);
   }
 }
 
 function answerProbeReview(request: FastifyRequest, reply: FastifyReply, collaborators: WebhookCollaborators) {
   const review = decodeReview(request.body);
-  return review.ok ? answerProbe(review.request) : answerUndecodable(review, reply, collaborators);
+  return review.ok ? renderProbeAnswer(review.request) : answerUndecodable(review, reply, collaborators);
 }
 
-type WithoutJudgement = Exclude<Failure, 'bug'>;
+type WithoutJudgement = Exclude<RequestFailure, 'bug'>;
 
 type Judgement =
   | {
@@ -250,13 +255,18 @@ function answerUndecodable(review: DecodedReview & { ok: false }, reply: Fastify
   collaborators.failed('unreadable');
   if (review.uid !== undefined)
     return errored(review.uid, 400, 'BadRequest', `regkeeper cannot read this AdmissionReview: ${review.message}`);
-  return refuse(reply, 400, 'BadRequest', review.message);
+  return sendError(reply, 400, 'BadRequest', review.message);
 }
 
 function answerErrors(app: FastifyInstance<Server>, collaborators: WebhookCollaborators, isDraining: () => boolean): void {
   app.setNotFoundHandler((request, reply) =>
     reply.send(
-      refuse(reply, 404, 'NotFound', `there is no ${request.method} ${request.url.slice(0, 200)} here: POST /mutate, /validate or /guard`),
+      sendError(
+        reply,
+        404,
+        'NotFound',
+        `there is no ${request.method} ${request.url.slice(0, 200)} here: POST /mutate, /validate or /guard`,
+      ),
     ),
   );
   app.setErrorHandler((error: FastifyError, request, reply) => {
@@ -266,15 +276,15 @@ function answerErrors(app: FastifyInstance<Server>, collaborators: WebhookCollab
     const code = error.statusCode ?? 500;
     if (code >= 500 && !(error instanceof Overloaded)) {
       collaborators.reportBug(error, undefined);
-      return reply.send(refuse(reply, 500, 'InternalError', 'regkeeper failed while reading this request; its log has the error'));
+      return reply.send(sendError(reply, 500, 'InternalError', 'regkeeper failed while reading this request; its log has the error'));
     }
     collaborators.failed(error instanceof Overloaded ? 'overload' : error instanceof TooSlow ? 'too-slow' : 'unreadable');
-    if (error instanceof Overloaded) return reply.send(comeAgain(reply, error.message));
-    if (!(error instanceof RequestError)) return reply.send(refuse(reply, code, reasonOf(code), messageOf(error)));
+    if (error instanceof Overloaded) return reply.send(sendRetryLater(reply, error.message));
+    if (!(error instanceof RequestError)) return reply.send(sendError(reply, code, reasonOf(code), messageOf(error)));
     const { uid, reason, message } = error;
     // An API server shows its user the message of an answer in any case, that of an HTTP status not always.
     if (uid !== undefined) return reply.code(200).send(errored(uid, code, reason, `regkeeper: ${message}`));
-    return reply.send(refuse(reply, code, reason, message));
+    return reply.send(sendError(reply, code, reason, message));
   });
 }
 

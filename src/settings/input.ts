@@ -1,6 +1,6 @@
 /** What the person gave, by flags and by variables, each value with the words in which it was given. */
 import { isDeepStrictEqual } from 'node:util';
-import { nearestSpelling } from '../rules/language/closest-spelling.ts';
+import { closestSpelling } from '../rules/language/closest-spelling.ts';
 import { isServiceLink } from './service-links.ts';
 import {
   flagOf,
@@ -19,7 +19,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** Flags as the reader of the command line leaves them. */
 export type Flags = { readonly [Name in SettingName]?: string | readonly string[] | boolean };
 
-export type Given<Value = unknown> = {
+export type SettingInput<Value = unknown> = {
   readonly value: Value;
   /** The flag or the variable. */
   readonly by: string;
@@ -27,17 +27,17 @@ export type Given<Value = unknown> = {
   readonly written: string;
 };
 
-export type GivenSettings = { readonly [Name in SettingName]?: Given<SettingValue<Name>> };
+export type SettingInputs = { readonly [Name in SettingName]?: SettingInput<SettingValue<Name>> };
 
-export type Gathered = {
-  readonly given: GivenSettings;
+export type CollectedSettings = {
+  readonly given: SettingInputs;
   /** Variables that say something else than a flag, each with the flag that wins. */
   readonly overruled: readonly { readonly variable: string; readonly flag: string }[];
   readonly problems: readonly string[];
 };
 
-export function gatherSettings(flags: Flags, env: Environment): Gathered {
-  const given: Partial<Record<SettingName, Given>> = {};
+export function collectSettings(flags: Flags, env: Environment): CollectedSettings {
+  const given: Partial<Record<SettingName, SettingInput>> = {};
   const overruled: { variable: string; flag: string }[] = [];
   const problems = unknownVariables(env);
   for (const name of settingNames) {
@@ -51,10 +51,10 @@ export function gatherSettings(flags: Flags, env: Environment): Gathered {
     if (reading.ok) given[name] = { value: reading.value, ...words };
     else problems.push(`${words.written}: ${reading.problem}`);
   }
-  return { given: given as GivenSettings, overruled, problems };
+  return { given: given as SettingInputs, overruled, problems };
 }
 
-type Source = Omit<Given, 'value'> & { readonly reading: Reading<unknown> };
+type Source = Omit<SettingInput, 'value'> & { readonly reading: Reading<unknown> };
 
 function readFlag(name: SettingName, given: string | readonly string[] | boolean): Source {
   const flag = flagOf(name);
@@ -115,7 +115,7 @@ const ofOurTests = /^REGKEEPER_(CORPUS|PROPERTY_RUNS|TEST_KUBECONFIG)$/;
 
 function proposal(variable: string): string {
   // Compared without what all have in common, which would let short names forgive too much.
-  const nearest = nearestSpelling(
+  const nearest = closestSpelling(
     variable.slice(variablePrefix.length),
     settingNames.map((name) => variableOf(name).slice(variablePrefix.length)),
   );

@@ -5,9 +5,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
-import { createCertificateAuthority, issueServerCertificate } from '../../src/certificates/issue.ts';
+import { issueCa, issueServerCertificate } from '../../src/certificates/issue.ts';
 import type { Facts } from '../../src/decision/facts.ts';
-import { givenFacts } from '../../src/evaluate/facts-from-objects.ts';
+import { factsFromObjects } from '../../src/evaluate/facts-from-objects.ts';
 import { builtInKinds } from '../../src/object/kinds.ts';
 import type { AuditRecord } from '../../src/observe/audit/record.ts';
 import { createMetrics } from '../../src/observe/metrics.ts';
@@ -27,7 +27,7 @@ import { ruleSetOf } from '../unit/rules/documents.ts';
 const root = resolve(import.meta.dirname, '../..');
 const corpus = resolve(root, process.env.REGKEEPER_CORPUS ?? '../shared/corpus', 'openshift-objects');
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
-const authority = createCertificateAuthority({ commonName: 'test', ...life });
+const authority = issueCa({ commonName: 'test', ...life });
 const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], ...life });
 
 let rules: RuleSet | undefined;
@@ -104,7 +104,7 @@ async function print({ what, gvk, namespace: where, name, user, object, oldObjec
 
 for (const each of cases) {
   rules = await ruleSetOfCase(each);
-  facts = givenFacts(each.manifests, { ...each, now: Date.parse('2026-11-21T12:00:00Z') });
+  facts = factsFromObjects(each.manifests, { ...each, now: Date.parse('2026-11-21T12:00:00Z') });
   for (const { apiVersion, kind, object } of judgedOf(each)) {
     const { name = '', namespace: own = each.namespace } = (object.metadata ?? {}) as { name?: string; namespace?: string };
     const [version = '', group = ''] = apiVersion.split('/').reverse();

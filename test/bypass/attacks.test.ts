@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest';
-import { createCertificateAuthority, issueServerCertificate } from '../../src/certificates/issue.ts';
+import { issueCa, issueServerCertificate } from '../../src/certificates/issue.ts';
 import { decide } from '../../src/decision/decide.ts';
 import type { Decision } from '../../src/decision/decision.ts';
 import type { JsonObject } from '../../src/object/json.ts';
@@ -23,7 +23,7 @@ const open = ruleSetOf(rulesFor({ unconfigured: 'allow' }));
 const facts = accounts({ default: [], 'system:masters': [] });
 
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
-const authority = createCertificateAuthority({ commonName: 'test', ...life });
+const authority = issueCa({ commonName: 'test', ...life });
 const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], ...life });
 const bugs: unknown[] = [];
 const server = createWebhookServer(

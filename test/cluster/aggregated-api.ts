@@ -5,7 +5,7 @@
 import type { ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import { createCertificateAuthority, issueServerCertificate } from '../../src/certificates/issue.ts';
+import { issueCa, issueServerCertificate } from '../../src/certificates/issue.ts';
 import { type Target, waitFor } from './target.ts';
 
 export type AggregatedApi = {
@@ -40,7 +40,7 @@ export async function startAggregatedApi({ cluster, group, version, resources }:
   let discoveries = 0;
 
   const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)];
-  const authority = createCertificateAuthority({ commonName: 'aggregated API', notBefore, notAfter });
+  const authority = issueCa({ commonName: 'aggregated API', notBefore, notAfter });
   const leaf = issueServerCertificate({ authority, commonName: host, dnsNames: [host], ipAddresses: [], notBefore, notAfter });
   const server = createServer({ key: leaf.key, cert: leaf.certificate }, (incoming, response) => {
     const { pathname } = new URL(incoming.url ?? '/', 'https://aggregated');

@@ -3,7 +3,7 @@
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { afterAll } from 'vitest';
-import { createCertificateAuthority, issueServerCertificate } from '../../src/certificates/issue.ts';
+import { issueCa, issueServerCertificate } from '../../src/certificates/issue.ts';
 
 export interface AdmissionRequest {
   readonly uid: string;
@@ -21,7 +21,7 @@ export async function serveWebhook(
 ): Promise<{ readonly port: number; readonly caBundle: string }> {
   const notBefore = new Date(Date.now() - 60_000);
   const notAfter = new Date(Date.now() + 3_600_000);
-  const authority = createCertificateAuthority({ commonName: 'scenario', notBefore, notAfter });
+  const authority = issueCa({ commonName: 'scenario', notBefore, notAfter });
   const leaf = issueServerCertificate({ authority, commonName: host, dnsNames: [host], ipAddresses: [], notBefore, notAfter });
   const server = createServer({ key: leaf.key, cert: leaf.certificate }, async (incoming, response) => {
     const { request } = JSON.parse(await textOf(incoming)) as { request: AdmissionRequest };

@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { configurationPaths } from '../../src/cluster/registration/live.ts';
 import { type ApiClient, ApiError, connectApi, type KubeObject } from '../../src/kube/api-client.ts';
-import { watchCollection } from '../../src/kube/informer.ts';
+import { createInformer } from '../../src/kube/informer.ts';
 import { loadKubeConfig } from '../../src/kube/kubeconfig.ts';
 
 export type WebhookConfiguration = KubeObject & {
@@ -76,7 +76,7 @@ async function startWriter(kubeconfig: string, fieldManager: string, change: Cha
     });
   };
   const watches = configurationPaths.map((path) =>
-    watchCollection({ client, path, fieldSelector: 'metadata.name=regkeeper', log: quiet, onChange: () => look(path) }),
+    createInformer({ client, path, fieldSelector: 'metadata.name=regkeeper', log: quiet, onChange: () => look(path) }),
   );
   return {
     writes: () => writes,

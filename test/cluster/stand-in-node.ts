@@ -11,7 +11,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
 import { type ApiClient, connectApi, type KubeObject } from '../../src/kube/api-client.ts';
-import { watchCollection } from '../../src/kube/informer.ts';
+import { createInformer } from '../../src/kube/informer.ts';
 import { loadKubeConfig } from '../../src/kube/kubeconfig.ts';
 import type { ServiceRoutes } from './egress.ts';
 import { ownNamespace } from './regkeeper.ts';
@@ -88,7 +88,7 @@ export async function startStandInNode({ kubeconfig, directory, services }: Stan
   };
   const onFailure = (error: unknown) => void failures.push(error);
 
-  const watched = watchCollection<Pod>({
+  const watched = createInformer<Pod>({
     client,
     path: pods,
     labelSelector: 'app.kubernetes.io/name=regkeeper',
@@ -100,7 +100,7 @@ export async function startStandInNode({ kubeconfig, directory, services }: Stan
       }
     },
   });
-  const slices = watchCollection<EndpointSlice>({
+  const slices = createInformer<EndpointSlice>({
     client,
     path: `/apis/discovery.k8s.io/v1/namespaces/${ownNamespace}/endpointslices`,
     labelSelector: 'kubernetes.io/service-name=regkeeper',

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { createCertificateAuthority, issueServerCertificate } from '../../src/certificates/issue.ts';
+import { issueCa, issueServerCertificate } from '../../src/certificates/issue.ts';
 import { createAuditLog } from '../../src/observe/logger.ts';
 import { createWebhookServer } from '../../src/server/webhook.ts';
 import { unwatched } from '../unit/decision/changes.ts';
@@ -11,7 +11,7 @@ import { isRecorded, problemOf, readCorpus } from './corpus.ts';
 
 const entries = await readCorpus();
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
-const authority = createCertificateAuthority({ commonName: 'test', ...life });
+const authority = issueCa({ commonName: 'test', ...life });
 const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: [], ...life });
 const rules = ruleSetOf(readFileSync(join(import.meta.dirname, 'rules.yaml'), 'utf8'));
 

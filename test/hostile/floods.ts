@@ -1,7 +1,7 @@
 /** What many senders at a time cost, and those that never read an answer. */
 import { changeOf, decodeReview } from '../../src/admission/review.ts';
 import { decide } from '../../src/decision/decide.ts';
-import type { Work } from '../../src/object/work.ts';
+import type { WorkCounter } from '../../src/object/work.ts';
 import { unwatched } from '../unit/decision/changes.ts';
 import { ruleSetOf } from '../unit/rules/documents.ts';
 import { pod, reviewOf } from '../unit/server/reviews.ts';
@@ -39,7 +39,7 @@ function imagesParsed(oldContainers: number): number {
   const change = review.ok ? changeOf(review.request) : undefined;
   if (!change) throw new Error('not a change');
   let images = 0;
-  const work: Work = {
+  const work: WorkCounter = {
     count(what, amount) {
       if (what === 'images') images += amount;
     },

@@ -1,7 +1,7 @@
 import type { Schedule } from '../../kube/reconcile-loop.ts';
-import { joinAuthorities, readCertificates } from '../inspect.ts';
+import { joinCaBundles, readCertificates } from '../inspect.ts';
 
-export type KeptAuthorities = {
+export type CaBundle = {
   /**
    * What to publish, PEM: `own`, and those of `published` that another replica may still need. As `own` is where that is all. `published` are the
    * bundles that replicas of ours have written; call it whenever they may have changed.
@@ -19,7 +19,7 @@ const OVERLAP = 10 * 60_000;
 const MOST_AUTHORITIES = 10;
 
 /** Keeps published authorities for a while after this replica has first seen that it does not need them itself. */
-export function keepAuthorities({ schedule, onOver }: { schedule: Schedule; onOver: () => void }): KeptAuthorities {
+export function createCaBundle({ schedule, onOver }: { schedule: Schedule; onOver: () => void }): CaBundle {
   /** By their PEM. */
   const kept = new Map<string, { over: boolean; cancel: () => void }>();
   const takenAway = new Set<string>();
@@ -49,7 +49,7 @@ export function keepAuthorities({ schedule, onOver }: { schedule: Schedule; onOv
       for (const authority of others) if (!kept.has(authority)) keep(authority);
       const stay = [...kept].flatMap(([authority, { over }]) => (over ? [] : [authority]));
       const room = Math.max(0, MOST_AUTHORITIES - ours.size);
-      return joinAuthorities(own, stay.slice(Math.max(0, stay.length - room)).join(''));
+      return joinCaBundles(own, stay.slice(Math.max(0, stay.length - room)).join(''));
     },
     close() {
       for (const { cancel } of kept.values()) cancel();

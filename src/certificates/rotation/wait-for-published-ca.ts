@@ -1,18 +1,18 @@
-import { isTrusted, joinAuthorities } from '../inspect.ts';
-import { type CertificateSource, holdCertificate, type ServerCertificate } from '../source.ts';
-import { complaintAboutAge } from '../validity.ts';
+import { isTrusted, joinCaBundles } from '../inspect.ts';
+import { type CertificateSource, createCertificateSource, type ServerCertificate } from '../source.ts';
+import { explainInvalidity } from '../validity.ts';
 
 /** By which authorities clients verify us at present. */
-export type TrustedAuthorities = {
+export type PublishedCas = {
   /** The PEM of each client, who all need to take what is shown; none where nobody calls us yet, undefined while that is not known. */
   current(): readonly string[] | undefined;
   /** Returns what takes the listener away. */
   onChange(listener: () => void): () => void;
 };
 
-export type HoldOptions = {
-  readonly trusted: TrustedAuthorities;
-  /** Epoch milliseconds, as for {@link complaintAboutAge}. */
+export type WaitForPublishedCaOptions = {
+  readonly trusted: PublishedCas;
+  /** Epoch milliseconds, as for {@link explainInvalidity}. */
   readonly clocks: () => readonly number[];
   /** Calls `work` after so many milliseconds; what it returns takes the call back. */
   readonly schedule: (work: () => void, milliseconds: number) => () => void;
@@ -31,8 +31,11 @@ const PATIENCE = 20_000;
  * `current().authorities` has the authorities of both, for whoever publishes them. Nothing is held back where nobody calls us, nor where
  * the certificate in service is no good either. Closes the source with itself.
  */
-export function holdUntilTrusted(source: CertificateSource, { trusted, clocks, schedule, onProgress }: HoldOptions): CertificateSource {
-  const outward = holdCertificate(source.current());
+export function waitForPublishedCa(
+  source: CertificateSource,
+  { trusted, clocks, schedule, onProgress }: WaitForPublishedCaOptions,
+): CertificateSource {
+  const outward = createCertificateSource(source.current());
   /** Of the certificate in service. */
   let { authorities: served } = source.current();
   let waiting: ServerCertificate | undefined;
@@ -49,7 +52,7 @@ export function holdUntilTrusted(source: CertificateSource, { trusted, clocks, s
 
   function mayServe(next: ServerCertificate): boolean {
     const before = outward.current();
-    if (complaintAboutAge(before.certificate, clocks()) !== undefined) return true;
+    if (explainInvalidity(before.certificate, clocks()) !== undefined) return true;
     const clients = trusted.current();
     if (clients === undefined) return false;
     if (!clients.some((authorities) => isTrusted(before.certificate, authorities))) return true;
@@ -76,7 +79,7 @@ export function holdUntilTrusted(source: CertificateSource, { trusted, clocks, s
     if (!isTrustedByAll(next, trusted.current())) stopSettling();
     else settling ??= settle();
     cancelLook = schedule(look, LOOK_AGAIN);
-    show(outward.current(), next.authorities && joinAuthorities(next.authorities, served));
+    show(outward.current(), next.authorities && joinCaBundles(next.authorities, served));
   }
 
   function settle() {
@@ -120,9 +123,9 @@ export function holdUntilTrusted(source: CertificateSource, { trusted, clocks, s
  * Why a server that has just started should not be called yet; undefined when clients know the authority of what it serves, and from then on:
  * it has nothing older to hold on to, and others may still answer. Somebody must publish meanwhile, ready or not.
  */
-export function untilTrusted(
+export function missingUntilPublished(
   source: CertificateSource,
-  trusted: TrustedAuthorities,
+  trusted: PublishedCas,
   monotonic = () => performance.now(),
 ): () => string | undefined {
   const start = monotonic();

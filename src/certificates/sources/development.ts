@@ -1,8 +1,8 @@
 import { randomUUID, X509Certificate } from 'node:crypto';
 import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type CertificatePair, isIssuedBy, mustRenew, readCertificatePair, readCertificates, readPrivateKey } from '../inspect.ts';
-import { type CertificateWithKey, createCertificateAuthority, issueServerCertificate, sortHosts } from '../issue.ts';
+import { type CertificatePair, checkRenewal, isIssuedBy, readCertificatePair, readCertificates, readPrivateKey } from '../inspect.ts';
+import { type CertificateWithKey, issueCa, issueServerCertificate, sortHosts } from '../issue.ts';
 
 export type DevelopmentRequest = {
   /** Folder for `ca.crt`, `ca.key`, `tls.crt` and `tls.key`; made with mode 0700 when absent. */
@@ -111,7 +111,7 @@ function renewAuthority(present: PresentPair, now: Date): Renewed {
   if (verdict.keep !== undefined && new X509Certificate(verdict.keep.certificate).ca) {
     return { pair: verdict.keep, created: false, reason: verdict.reason };
   }
-  const pair = createCertificateAuthority({ commonName: AUTHORITY_NAME, ...lifeFrom(now, AUTHORITY_LIFE) });
+  const pair = issueCa({ commonName: AUTHORITY_NAME, ...lifeFrom(now, AUTHORITY_LIFE) });
   return { pair, created: true, reason: verdict.reason };
 }
 
@@ -134,7 +134,7 @@ function renewServer(present: PresentPair, { authority, hosts, now }: ServerWish
 
 function verdictOn(present: PresentPair, now: Date, wanted: readonly string[] = []): { keep?: CertificatePair; reason: string } {
   if (present.pair === undefined) return { reason: present.problem };
-  const renewal = mustRenew(present.pair, now, wanted);
+  const renewal = checkRenewal(present.pair, now, wanted);
   if (renewal.renew) return { reason: renewal.reason };
   return { keep: present.pair, reason: `it is good until ${present.pair.notAfter.toISOString()}` };
 }

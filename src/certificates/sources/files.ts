@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { followFolders } from '../../files/follow-files.ts';
-import { isTrusted, missingNames, type PairProblem, readCertificatePair, readCertificates } from '../inspect.ts';
-import { type CertificateSource, holdCertificate, type ServerCertificate } from '../source.ts';
+import { type CertificatePairProblem, isTrusted, missingNames, readCertificatePair, readCertificates } from '../inspect.ts';
+import { type CertificateSource, createCertificateSource, type ServerCertificate } from '../source.ts';
 
 export type CertificateFiles = {
   /** Path of the PEM certificate chain, leaf first. */
@@ -31,7 +31,7 @@ const DEFAULT_POLL_MILLISECONDS = 10_000;
 export async function watchCertificateFiles(options: WatchedFiles): Promise<CertificateSource> {
   const first = await readFiles(options);
   if (!first.ok) throw new Error(first.problem);
-  const holder = holdCertificate(first.certificate);
+  const holder = createCertificateSource(first.certificate);
   const following = followFolders({
     folders: folders(options),
     look: reloader(options, holder),
@@ -88,7 +88,7 @@ async function readFiles(paths: CertificateFiles): Promise<FilesReading> {
   }
 }
 
-const WAY_OUT: Record<PairProblem['part'], string> = {
+const WAY_OUT: Record<CertificatePairProblem['part'], string> = {
   certificate: 'put the PEM certificate of the server there, leaf first',
   key: 'put the PEM private key of the certificate there',
   pair: 'take both from the same Secret or the same run of their maker',
@@ -113,7 +113,7 @@ function renderReadError(error: unknown): string {
 }
 
 /** Takes over what the files hold now, if it is good; says what is wrong with it, once, if it is not. */
-function reloader(options: WatchedFiles, holder: ReturnType<typeof holdCertificate>): () => Promise<void> {
+function reloader(options: WatchedFiles, holder: ReturnType<typeof createCertificateSource>): () => Promise<void> {
   const reported = new Set<string>();
 
   function report(problem: string): void {

@@ -1,16 +1,16 @@
 import { X509Certificate } from 'node:crypto';
 import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
-import { messageOf, neededRole } from '../../kube/explain-api-error.ts';
-import { type ReflectorTimings, watchCollection } from '../../kube/informer.ts';
+import { describeRequiredRole, errorMessage } from '../../kube/explain-api-error.ts';
+import { createInformer, type InformerTimings } from '../../kube/informer.ts';
 import type { Leadership } from '../../kube/leader-election.ts';
-import { keepChecking, type Schedule } from '../../kube/reconcile-loop.ts';
-import { whenReached } from '../../kube/retry-until-reachable.ts';
+import { createReconcileLoop, type Schedule } from '../../kube/reconcile-loop.ts';
+import { retryUntilReachable } from '../../kube/retry-until-reachable.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
-import { isIssuedBy, mustRenew, readCertificatePair, readCertificates, readPrivateKey } from '../inspect.ts';
-import { type CertificateWithKey, createCertificateAuthority, issueServerCertificate } from '../issue.ts';
-import { type CertificateSource, holdCertificate, type ServerCertificate } from '../source.ts';
+import { checkRenewal, isIssuedBy, readCertificatePair, readCertificates, readPrivateKey } from '../inspect.ts';
+import { type CertificateWithKey, issueCa, issueServerCertificate } from '../issue.ts';
+import { type CertificateSource, createCertificateSource, type ServerCertificate } from '../source.ts';
 
-export type OwnCertificateOptions = {
+export type SecretCertificateOptions = {
   readonly client: ApiClient;
   /** Of the Secret and of the Service. */
   readonly namespace: string;
@@ -22,7 +22,7 @@ export type OwnCertificateOptions = {
   readonly log: Log;
   readonly now?: (() => Date) | undefined;
   readonly schedule?: Schedule | undefined;
-  readonly watchTimings?: Partial<ReflectorTimings> | undefined;
+  readonly watchTimings?: Partial<InformerTimings> | undefined;
 };
 
 /**
@@ -32,12 +32,12 @@ export type OwnCertificateOptions = {
  * Resolves when there is a certificate to serve.
  * @throws ConfigurationError when the Secret is not ours, or is missing and may not be created; ApiError
  */
-export async function keepOwnCertificate(options: OwnCertificateOptions): Promise<CertificateSource> {
+export async function manageCertificateSecret(options: SecretCertificateOptions): Promise<CertificateSource> {
   const { client, namespace, secretName, log } = options;
   const place = `Secret ${namespace}/${secretName}`;
   const clocks = comparingClocks(options);
   const patience = { log, server: client.server, right: neededRight(options) };
-  const holder = holdCertificate(await whenReached(patience, () => settle(options, clocks)));
+  const holder = createCertificateSource(await retryUntilReachable(patience, () => settle(options, clocks)));
 
   const look = async () => {
     const settled = await settle(options, clocks);
@@ -53,15 +53,15 @@ export async function keepOwnCertificate(options: OwnCertificateOptions): Promis
     return looking;
   };
 
-  const checks = keepChecking({
+  const checks = createReconcileLoop({
     check: refresh,
-    onFailure: (err) => log.error({ err, secret: place }, `${messageOf(err)}; the certificate in service stays, and is tried again`),
+    onFailure: (err) => log.error({ err, secret: place }, `${errorMessage(err)}; the certificate in service stays, and is tried again`),
     everyMilliseconds: 10 * MINUTE,
     apartMilliseconds: 1_000,
     schedule: options.schedule,
   });
   // Only a sign that something changed: the key itself is read where it is needed, and held nowhere else.
-  const watch = watchCollection({
+  const watch = createInformer({
     client,
     path: `/api/v1/namespaces/${namespace}/secrets`,
     fieldSelector: `metadata.name=${secretName}`,
@@ -115,7 +115,7 @@ type Secret = KubeObject & { type?: string; data?: Record<string, string> | null
 type Clocks = { readonly ours: Date; readonly servers: Date };
 
 /** Tells once when the two are so far apart that a certificate made by one may be no good by the other. */
-function comparingClocks({ client, log, now = () => new Date() }: OwnCertificateOptions): () => Clocks {
+function comparingClocks({ client, log, now = () => new Date() }: SecretCertificateOptions): () => Clocks {
   let apart = false;
   return () => {
     const ours = now();
@@ -135,7 +135,7 @@ function comparingClocks({ client, log, now = () => new Date() }: OwnCertificate
 }
 
 /** Reads the Secret, renews in it what must be renewed, and returns what to serve. */
-async function settle(options: OwnCertificateOptions, clocks: () => Clocks): Promise<ServerCertificate> {
+async function settle(options: SecretCertificateOptions, clocks: () => Clocks): Promise<ServerCertificate> {
   const { log, namespace, secretName } = options;
   const place = `Secret ${namespace}/${secretName}`;
   // Each round that is lost was won by another replica, whose work makes the next round a mere reading.
@@ -163,18 +163,18 @@ async function settle(options: OwnCertificateOptions, clocks: () => Clocks): Pro
 }
 
 /** The names by which a Service is called inside a cluster; the API server uses the first. */
-function dnsNamesOf({ service, namespace }: OwnCertificateOptions): string[] {
+function dnsNamesOf({ service, namespace }: SecretCertificateOptions): string[] {
   return [`${service}.${namespace}.svc`, `${service}.${namespace}.svc.cluster.local`, `${service}.${namespace}`, service];
 }
 
 /** A Secret of another name is not allowed either. */
-function neededRight({ namespace, secretName }: OwnCertificateOptions): string {
+function neededRight({ namespace, secretName }: SecretCertificateOptions): string {
   const path = `/api/v1/namespaces/${namespace}/secrets`;
-  const role = neededRole({ path, name: secretName, verbs: ['get', 'list', 'watch', 'update'] });
+  const role = describeRequiredRole({ path, name: secretName, verbs: ['get', 'list', 'watch', 'update'] });
   return `${role}; or correct --service and --namespace, by which the Secret is named`;
 }
 
-async function readSecret({ client, namespace, secretName }: OwnCertificateOptions): Promise<Secret | undefined> {
+async function readSecret({ client, namespace, secretName }: SecretCertificateOptions): Promise<Secret | undefined> {
   try {
     return await client.get<Secret>(`/api/v1/namespaces/${namespace}/secrets/${secretName}`);
   } catch (error) {
@@ -191,7 +191,7 @@ function refuseForeign({ metadata }: Secret, place: string): void {
   );
 }
 
-async function writeSecret(options: OwnCertificateOptions, before: Secret | undefined, state: Renewed): Promise<void> {
+async function writeSecret(options: SecretCertificateOptions, before: Secret | undefined, state: Renewed): Promise<void> {
   const { client, namespace, secretName } = options;
   const collection = `/api/v1/namespaces/${namespace}/secrets`;
   const data = writeData(state);
@@ -301,7 +301,7 @@ function renew(kept: Kept, { dnsNames, now, pace }: Wish): { state: Renewed; rea
     authority = because(authority ? 'the authority is not valid any more, or not yet' : 'there was no authority', newAuthority(now));
     next = undefined;
   }
-  const ageing = mustRenew(datesOf(authority), now, [], pace.share);
+  const ageing = checkRenewal(datesOf(authority), now, [], pace.share);
   if (ageing.renew && !next) next = because(`the authority gets a successor: ${ageing.reason}`, newAuthority(now));
 
   const complaint = complaintAbout(kept.leaf, { authority, dnsNames, now, pace });
@@ -317,13 +317,13 @@ function renew(kept: Kept, { dnsNames, now, pace }: Wish): { state: Renewed; rea
 function complaintAbout(leaf: CertificateWithKey | undefined, wish: LeafWish & Wish): string | undefined {
   if (!leaf) return 'there was none';
   if (!isIssuedBy(leaf.certificate, wish.authority.certificate)) return 'the authority is another one';
-  const renewal = mustRenew(datesOf(leaf), wish.now, wish.dnsNames, wish.pace.share);
+  const renewal = checkRenewal(datesOf(leaf), wish.now, wish.dnsNames, wish.pace.share);
   return renewal.renew ? renewal.reason : undefined;
 }
 
 function newAuthority(now: Date): CertificateWithKey {
   // The time tells two authorities apart for a person who looks at the bundle.
-  return createCertificateAuthority({
+  return issueCa({
     commonName: `regkeeper authority of ${now.toISOString().slice(0, 19)}Z`,
     ...lifeFrom(now, AUTHORITY_LIFE),
   });

@@ -6,8 +6,8 @@ import { printJson } from '../../yaml/print-json.ts';
 import { printManifests } from '../../yaml/print-manifests.ts';
 import { readManifests, readStandardInput } from '../../yaml/read-manifests.ts';
 import { dateOption } from '../input/date-option.ts';
-import { extraKindsOption, kindsGiven } from '../input/kinds-from-files.ts';
-import { rulesGiven } from '../input/rules-from-files.ts';
+import { extraKindsOption, readExtraKindsOption } from '../input/kinds-from-files.ts';
+import { readRulesOption } from '../input/rules-from-files.ts';
 import { renderRemarks, renderResult, renderResults, renderSummary } from '../output/render-results.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
@@ -43,9 +43,9 @@ export function checkCommand(terminal: Terminal, finish: (code: ExitCode) => voi
 
 async function check(options: CheckOptions, terminal: Terminal): Promise<ExitCode> {
   if (options.filename.includes('-') && options.rules.includes('-')) throw new ConfigurationError('standard input (-) can be given once');
-  const rules = await rulesGiven(options.rules, terminal);
-  const manifests = await manifestsGiven(options.filename, terminal);
-  const kinds = await kindsGiven(options.extraKinds, terminal);
+  const rules = await readRulesOption(options.rules, terminal);
+  const manifests = await readManifestsOption(options.filename, terminal);
+  const kinds = await readExtraKindsOption(options.extraKinds, terminal);
   if (!rules || !manifests || !kinds) return 2;
 
   const { namespace, user, complete = false, date = Date.now() } = options;
@@ -55,7 +55,7 @@ async function check(options: CheckOptions, terminal: Terminal): Promise<ExitCod
 }
 
 /** Objects of the files, told on standard error where one cannot be read; undefined then, since what is left out would not be judged. */
-export async function manifestsGiven(paths: readonly string[], terminal: Terminal): Promise<readonly Manifest[] | undefined> {
+export async function readManifestsOption(paths: readonly string[], terminal: Terminal): Promise<readonly Manifest[] | undefined> {
   const { manifests, problems } = await readManifests(paths, readStandardInput);
   for (const problem of problems) terminal.err(`${renderManifestProblem(problem)}\n`);
   if (problems.length > 0) return undefined;

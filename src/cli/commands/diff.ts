@@ -6,13 +6,13 @@ import { compareRuleSets, type RuleChange } from '../../rules/store/compare.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import { dateOption } from '../input/date-option.ts';
-import { extraKindsOption, kindsGiven } from '../input/kinds-from-files.ts';
-import { rulesGiven } from '../input/rules-from-files.ts';
+import { extraKindsOption, readExtraKindsOption } from '../input/kinds-from-files.ts';
+import { readRulesOption } from '../input/rules-from-files.ts';
 import { type MachineFormat, outputOption, renderMachine } from '../output/machine-output.ts';
 import { renderObjectChanges, renderRuleChanges, ruleChangeEntry } from '../output/render-diff.ts';
 import { renderRemarks } from '../output/render-results.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
-import { manifestsGiven } from './check.ts';
+import { readManifestsOption } from './check.ts';
 
 type DiffOptions = {
   readonly filename?: readonly string[];
@@ -49,8 +49,8 @@ async function diff(old: string, now: string, options: DiffOptions, terminal: Te
   if ([old, now, ...(options.filename ?? [])].filter((path) => path === '-').length > 1) {
     throw new ConfigurationError('standard input (-) can be given once');
   }
-  const before = await rulesGiven([old], terminal);
-  const after = await rulesGiven([now], terminal);
+  const before = await readRulesOption([old], terminal);
+  const after = await readRulesOption([now], terminal);
   if (!before || !after) return 2;
   const rules = compareRuleSets(before, after);
   if (!options.filename) {
@@ -58,8 +58,8 @@ async function diff(old: string, now: string, options: DiffOptions, terminal: Te
     return rules.length > 0 ? 1 : 0;
   }
 
-  const manifests = await manifestsGiven(options.filename, terminal);
-  const kinds = await kindsGiven(options.extraKinds, terminal);
+  const manifests = await readManifestsOption(options.filename, terminal);
+  const kinds = await readExtraKindsOption(options.extraKinds, terminal);
   if (!manifests || !kinds) return 2;
   const { namespace, user, complete = false, date = Date.now() } = options;
   const [evaluatedBefore, evaluated] = [before, after].map((each) =>

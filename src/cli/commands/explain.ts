@@ -1,17 +1,17 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { soften } from '../../decision/decide.ts';
-import type { ImageJudgement } from '../../decision/decision.ts';
-import { judgeImage, settingsThatCount } from '../../decision/judge.ts';
-import { describeJudgement } from '../../decision/message.ts';
+import type { ImageEvaluation } from '../../decision/decision.ts';
+import { effectiveSettings, evaluateImage } from '../../decision/evaluate-image.ts';
+import { describeEvaluation } from '../../decision/message.ts';
 import { maskUserinfo, quote } from '../../image/problem.ts';
 import { canonicalName, type ImageReference } from '../../image/reference.ts';
 import { auditOrigin, auditRule } from '../../observe/audit/source.ts';
 import { renderOrigin } from '../../rules/language/problem.ts';
-import { type Contestant, contest } from '../../rules/match/explain-match.ts';
-import type { Place, PlaceSettings, RuleSet } from '../../rules/rule-set.ts';
+import { explainMatch, type RuleCandidate } from '../../rules/match/explain-match.ts';
+import type { NamespaceContext, NamespaceSettings, RuleSet } from '../../rules/rule-set.ts';
 import { dateOption } from '../input/date-option.ts';
-import { rulesGiven } from '../input/rules-from-files.ts';
-import { understanding } from '../output/explain-image-name.ts';
+import { readRulesOption } from '../input/rules-from-files.ts';
+import { explainImageName } from '../output/explain-image-name.ts';
 import { type MachineFormat, outputOption, renderMachine } from '../output/machine-output.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
@@ -37,7 +37,7 @@ export function explainCommand(terminal: Terminal, finish: (code: ExitCode) => v
     .addOption(dateOption())
     .addOption(outputOption())
     .action(async (image: string, options: ExplainOptions) => {
-      const rules = await rulesGiven(options.rules, terminal);
+      const rules = await readRulesOption(options.rules, terminal);
       if (!rules) return finish(2);
       const explanation = explain(image, rules, options);
       terminal.out(
@@ -56,29 +56,29 @@ function addLabel(text: string, before: Readonly<Record<string, string>> = {}): 
 type Explanation = {
   readonly image: string;
   readonly action: 'pull' | 'push';
-  readonly place: Place;
-  readonly judgement: ImageJudgement;
-  readonly settings: PlaceSettings;
+  readonly place: NamespaceContext;
+  readonly judgement: ImageEvaluation;
+  readonly settings: NamespaceSettings;
   /** False where labels that are not known could make others of them. */
   readonly settingsForSure: boolean;
   readonly pullSecrets: readonly string[];
   readonly pushSecret: string | undefined;
   /** What was made of the text, a sentence each. */
   readonly understood: readonly string[];
-  readonly contestants: readonly Contestant[];
+  readonly contestants: readonly RuleCandidate[];
   /** What of the rules selects by labels that are not known. */
   readonly unsure: readonly string[];
   readonly message: string;
 };
 
 function explain(image: string, rules: RuleSet, { namespace = 'default', label, labels, push, date }: ExplainOptions): Explanation {
-  const place: Place = { namespace, labels: label ?? (labels ? undefined : {}) };
+  const place: NamespaceContext = { namespace, labels: label ?? (labels ? undefined : {}) };
   const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
-  const judgement = judgeImage(image, { rules, place, settings, facts: { now: () => date ?? Date.now() } });
+  const judgement = evaluateImage(image, { rules, place, settings, facts: { now: () => date ?? Date.now() } });
   const { reference, problem, trustedBy } = judgement;
-  const said = describeJudgement(judgement, { place, nearest: rules.nearest });
+  const said = describeEvaluation(judgement, { place, nearest: rules.nearest });
   const secretsNamed = trustedBy.some(({ pullSecrets, pushSecret }) => pullSecrets.length > 0 || pushSecret !== undefined);
-  const unsureHere = unsureSettings ? settingsThatCount(unsureSettings, [judgement], secretsNamed) : [];
+  const unsureHere = unsureSettings ? effectiveSettings(unsureSettings, [judgement], secretsNamed) : [];
   const origins = [...unsureHere, judgement.unsure].filter((origin) => origin !== undefined).map(renderOrigin);
   return {
     image: maskUserinfo(image),
@@ -89,8 +89,8 @@ function explain(image: string, rules: RuleSet, { namespace = 'default', label, 
     settingsForSure: unsureSettings === undefined,
     pullSecrets: [...new Set(trustedBy.flatMap(({ pullSecrets }) => pullSecrets))],
     pushSecret: trustedBy.find(({ pushSecret }) => pushSecret !== undefined)?.pushSecret,
-    understood: reference ? understanding(image, judgement, rules.settings) : [],
-    contestants: reference ? contest(rules, reference, place) : [],
+    understood: reference ? explainImageName(image, judgement, rules.settings) : [],
+    contestants: reference ? explainMatch(rules, reference, place) : [],
     unsure: [...new Set(origins)],
     // A problem's own words begin with the image.
     message: problem ? said : `${quote(maskUserinfo(image))} ${said}`,
@@ -169,26 +169,26 @@ function renderExplanation(explanation: Explanation, { namespace }: ExplainOptio
 
 const indent = 13;
 
-function renderLabels({ labels }: Place): string {
+function renderLabels({ labels }: NamespaceContext): string {
   if (!labels) return 'labels not known';
   const pairs = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
   return pairs.length === 0 ? 'without labels' : `labels ${pairs.join(', ')}`;
 }
 
 /** What follows from the verdict there. */
-function afterwards({ judged, reason }: ImageJudgement, { mode }: PlaceSettings): string {
+function afterwards({ judged, reason }: ImageEvaluation, { mode }: NamespaceSettings): string {
   const outcome = soften(judged, mode);
   const softened = outcome === judged ? '' : `, softened by mode ${mode}`;
   const words = { allow: 'let in', warn: 'let in with a warning', deny: 'refused' };
   return `: ${words[outcome]}${reason === 'exempted' ? ' by an exemption' : ''}${softened}`;
 }
 
-function describeRule({ rule }: Contestant): string {
+function describeRule({ rule }: RuleCandidate): string {
   const kind = rule.internal ? 'internal registry' : rule.trust ? 'trusts' : 'refuses';
   return `rule "${rule.name}", ${renderOrigin(rule.origin)}: ${kind} ${rule.pattern.text}`;
 }
 
-function because({ rule }: Contestant, others: readonly Contestant[]): string {
+function because({ rule }: RuleCandidate, others: readonly RuleCandidate[]): string {
   const [second] = others;
   if (rule.internal) return 'internal registries are trusted whatever rules say';
   if (!second) return 'no other rule holds the image';

@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
-import { dayOf } from '../../decision/judge.ts';
-import { inOrderOfPlaces, type LoadedRules, loadRules } from '../../loading/load-rules.ts';
+import { dayOf } from '../../decision/evaluate-image.ts';
+import { type LoadedRules, loadRules, sortByPosition } from '../../loading/load-rules.ts';
 import { levelOf, type Problem } from '../../rules/language/problem.ts';
 import { problemEntry, renderProblemLine } from '../../rules/language/problem-lines.ts';
 import { lintRules } from '../../rules/lint/lint.ts';
@@ -43,7 +43,7 @@ type Found = { readonly all: readonly Problem[]; readonly problems: number; read
 
 /** What rules say together can only be looked at where each of them can be read. */
 function allFindings({ ruleSet, problems, warnings }: LoadedRules, day: string): Found {
-  const all = inOrderOfPlaces([...problems, ...warnings, ...(ruleSet ? lintRules(ruleSet, day) : [])]);
+  const all = sortByPosition([...problems, ...warnings, ...(ruleSet ? lintRules(ruleSet, day) : [])]);
   const count = (level: string) => all.filter(({ code }) => levelOf(code) === level).length;
   return { all, problems: count('problem'), warnings: count('warning') };
 }

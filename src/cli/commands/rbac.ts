@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import { stringify } from 'yaml';
 import { namedSecrets } from '../../rules/store/named-secrets.ts';
-import { rulesGiven } from '../input/rules-from-files.ts';
+import { readRulesOption } from '../input/rules-from-files.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
 type RbacOptions = { readonly rules: readonly string[]; readonly namespace: string; readonly serviceAccount: string };
@@ -12,7 +12,7 @@ export function rbacCommand(terminal: Terminal, finish: (code: ExitCode) => void
     .addOption(new Option('-n, --namespace <name>', 'namespace of regkeeper itself').default('regkeeper'))
     .addOption(new Option('--service-account <name>', 'its service account').default('regkeeper'))
     .action(async ({ rules, namespace, serviceAccount }: RbacOptions) => {
-      const ruleSet = await rulesGiven(rules, terminal);
+      const ruleSet = await readRulesOption(rules, terminal);
       if (!ruleSet) return finish(2);
       const names = namedSecrets(ruleSet);
       if (names.length === 0) {

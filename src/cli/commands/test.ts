@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import { findPolicyTests, runPolicyTest, type TestResult } from '../../evaluate/policy-test.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
-import { extraKindsOption, kindsGiven } from '../input/kinds-from-files.ts';
+import { extraKindsOption, readExtraKindsOption } from '../input/kinds-from-files.ts';
 import { renderJunit, renderTests, renderTestsJson } from '../output/render-tests.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
@@ -35,7 +35,7 @@ async function runTests(
   if (tests.length === 0)
     throw new ConfigurationError(`${folder}: no test in there: no folder with rules.yaml, objects.yaml and expected.yaml`);
 
-  const kinds = await kindsGiven(extraKinds, terminal);
+  const kinds = await readExtraKindsOption(extraKinds, terminal);
   if (!kinds) return 2;
   const results: TestResult[] = [];
   for (const test of tests) results.push(await runPolicyTest(test, { rules, update, now: Date.now(), kinds }));

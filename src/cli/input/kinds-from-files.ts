@@ -9,7 +9,7 @@ export function extraKindsOption(): Option {
 }
 
 /** Tells problems on standard error. Undefined where there are some: what is not read would not be judged. */
-export async function kindsGiven(files: readonly string[] | undefined, terminal: Terminal): Promise<Kinds | undefined> {
+export async function readExtraKindsOption(files: readonly string[] | undefined, terminal: Terminal): Promise<Kinds | undefined> {
   // Loaded only when it is asked for, as all that commands need.
   const { loadExtraKinds } = await import('../../loading/extra-kinds.ts');
   const loaded = await loadExtraKinds(files ?? []);

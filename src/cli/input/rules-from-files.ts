@@ -7,7 +7,7 @@ import { ConfigurationError } from '../../settings/configuration-error.ts';
 import type { Terminal } from '../terminal.ts';
 
 /** Tells problems and warnings on standard error. Undefined where there are problems: nothing can be said by such rules. */
-export async function rulesGiven(paths: readonly string[], terminal: Terminal): Promise<RuleSet | undefined> {
+export async function readRulesOption(paths: readonly string[], terminal: Terminal): Promise<RuleSet | undefined> {
   const { ruleSet, problems, warnings } = await loadRules(paths).catch((error: unknown) => {
     throw new ConfigurationError(error instanceof Error ? error.message : String(error));
   });

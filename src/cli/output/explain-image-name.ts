@@ -1,10 +1,10 @@
 /** In words, how the text of an image was understood. */
-import type { ImageJudgement } from '../../decision/decision.ts';
+import type { ImageEvaluation } from '../../decision/decision.ts';
 import { canonicalName, type ImageReference, parseImage } from '../../image/reference.ts';
 import type { RuleSettings } from '../../rules/rule-set.ts';
 
 /** One sentence for each part of the name, and for each custom that was applied. */
-export function understanding(text: string, { reference, searched }: ImageJudgement, { shortNames }: RuleSettings): readonly string[] {
+export function explainImageName(text: string, { reference, searched }: ImageEvaluation, { shortNames }: RuleSettings): readonly string[] {
   if (!reference) return [];
   const { host, port, path } = reference;
   return [

@@ -3,7 +3,7 @@
 import type { Comparison, Effect, ObjectChange } from '../../evaluate/compare-evaluations.ts';
 import { renderSubject } from '../../evaluate/evaluate.ts';
 import { renderOrigin, renderSourcePath } from '../../rules/language/problem.ts';
-import type { RuleChange, Said } from '../../rules/store/compare.ts';
+import type { ComparedValue, RuleChange } from '../../rules/store/compare.ts';
 
 const labels: Readonly<Record<Effect, string>> = {
   'newly-refused': 'REFUSED',
@@ -65,16 +65,16 @@ function renderRuleChange({ kind, about, before, after }: RuleChange): string {
   return `- ${subject}${before ? placeOf(before) + listed(before) : ''}`;
 }
 
-function placeOf({ origin }: Said): string {
+function placeOf({ origin }: ComparedValue): string {
   return origin ? ` (${renderOrigin(origin)})` : '';
 }
 
-function listed({ fields }: Said): string {
+function listed({ fields }: ComparedValue): string {
   const texts = Object.entries(fields).map(([name, value]) => `${name} ${inWords(value)}`);
   return texts.length > 0 ? `: ${texts.join(', ')}` : '';
 }
 
-function differences(before: Said, after: Said): string {
+function differences(before: ComparedValue, after: ComparedValue): string {
   const names = [...new Set([...Object.keys(before.fields), ...Object.keys(after.fields)])];
   return names
     .filter((name) => JSON.stringify(before.fields[name]) !== JSON.stringify(after.fields[name]))
@@ -95,6 +95,6 @@ export function ruleChangeEntry({ kind, about, before, after }: RuleChange) {
   return { kind, about, change, ...(before && { before: saidEntry(before) }), ...(after && { after: saidEntry(after) }) };
 }
 
-function saidEntry({ fields, origin }: Said) {
+function saidEntry({ fields, origin }: ComparedValue) {
   return { ...fields, ...(origin && { source: { file: renderSourcePath(origin.source), line: origin.line } }) };
 }

@@ -1,6 +1,6 @@
 /** Outcomes of policy tests, for people and for the machines that collect tests. */
 
-import type { Failure } from '../../evaluate/expectation.ts';
+import type { ExpectationFailure } from '../../evaluate/expectation.ts';
 import type { TestResult } from '../../evaluate/policy-test.ts';
 import { printJson } from '../../yaml/print-json.ts';
 
@@ -14,7 +14,7 @@ export function renderTests(results: readonly TestResult[]): string {
   return `${blocks.join('')}\n${passed + failed} test${passed + failed === 1 ? '' : 's'}: ${passed} passed, ${failed} failed\n`;
 }
 
-function renderFailure({ message, line, difference }: Failure): readonly string[] {
+function renderFailure({ message, line, difference }: ExpectationFailure): readonly string[] {
   const head = `${line === undefined ? '' : `expected.yaml:${line}: `}${message}`;
   if (!difference) return head.split('\n');
   return [head, ...labelled('expected', difference.expected), ...labelled('actual', difference.actual)];

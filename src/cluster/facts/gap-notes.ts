@@ -1,10 +1,10 @@
 /** Lines for `/readyz` about what is not known of the cluster although nothing is missing. No names of secrets: anyone may read them. */
 import type { FactGaps } from './facts.ts';
-import { mostNames } from './secrets.ts';
+import { maxSecretNames } from './secrets.ts';
 
-export function factNotes({ unwatchedSecrets: { beyondLimit, notPermitted }, namespacesOverBudget }: FactGaps): readonly string[] {
+export function renderFactGaps({ unwatchedSecrets: { beyondLimit, notPermitted }, namespacesOverBudget }: FactGaps): readonly string[] {
   const notes: string[] = [];
-  if (beyondLimit > 0) notes.push(`${beyondLimit} secrets of the rules are not watched: the first ${mostNames} are`);
+  if (beyondLimit > 0) notes.push(`${beyondLimit} secrets of the rules are not watched: the first ${maxSecretNames} are`);
   if (notPermitted > 0) notes.push(`${notPermitted} secrets of the rules are not watched: list and watch are not permitted`);
   if (namespacesOverBudget.length > 0) notes.push(`namespaces over their memory budget: ${listed(namespacesOverBudget)}`);
   return notes;

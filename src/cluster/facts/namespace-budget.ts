@@ -3,9 +3,9 @@
  * that nothing of it is held and its entries count as too large, until the namespace fits again.
  */
 import type { KubeObject, Log } from '../../kube/api-client.ts';
-import { messageOf } from '../../kube/explain-api-error.ts';
-import type { CollectionStore } from '../../kube/informer-store.ts';
-import { keepChecking, type Schedule } from '../../kube/reconcile-loop.ts';
+import { errorMessage } from '../../kube/explain-api-error.ts';
+import type { InformerStore } from '../../kube/informer-store.ts';
+import { createReconcileLoop, type Schedule } from '../../kube/reconcile-loop.ts';
 
 export type NamespaceBudget = {
   /** A store whose objects count. */
@@ -17,7 +17,7 @@ export type NamespaceBudget = {
   close(): void;
 };
 
-export type BudgetedStore<T extends KubeObject> = CollectionStore<T> & {
+export type BudgetedStore<T extends KubeObject> = InformerStore<T> & {
   /** Whether objects of the namespace were left out of the list adopted last, or of what has changed since. */
   isOmitted(namespace: string): boolean;
   /** Of an omitted namespace: whether the object has the flag. True for every name of a namespace that has too many of them. */
@@ -71,7 +71,7 @@ export function createNamespaceBudget({
   const collections: Collection[] = [];
   let lastFailure: string | undefined;
 
-  const checks = keepChecking({
+  const checks = createReconcileLoop({
     check: async () => {
       if (over.size === 0) return undefined;
       const { returned, failures } = await measureAll();
@@ -128,7 +128,7 @@ export function createNamespaceBudget({
   }
 
   function report(err: unknown): void {
-    const message = err === undefined ? undefined : messageOf(err);
+    const message = err === undefined ? undefined : errorMessage(err);
     if (message !== undefined && message !== lastFailure)
       log.warn({ err }, `cannot measure the namespaces that are over their memory budget; retrying: ${message}`);
     lastFailure = message;

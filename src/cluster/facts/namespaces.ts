@@ -1,7 +1,7 @@
 /** Namespaces as facts: their labels, by which rules may select them. */
 import type { NamespaceFacts } from '../../decision/facts.ts';
 import type { ApiClient, KubeObject, Log } from '../../kube/api-client.ts';
-import { identityOf, watchCollection } from '../../kube/informer.ts';
+import { createInformer, identityOf } from '../../kube/informer.ts';
 
 export type WatchedNamespaces = {
   readonly synced: boolean;
@@ -10,13 +10,13 @@ export type WatchedNamespaces = {
 };
 
 /** Characters of keys and values, and 32 for each label. Beyond them the labels count as unknown, and rules that select by them apply as strictly as possible. */
-export const mostLabelCharacters = 64 * 1024;
+export const maxLabelCharacters = 64 * 1024;
 
 type KeptNamespace = KubeObject & { readonly facts: NamespaceFacts };
 
 export function watchNamespaces({ client, log }: { readonly client: ApiClient; readonly log: Log }): WatchedNamespaces {
   // Labels are metadata, and nothing else of a namespace is asked for.
-  const watch = watchCollection<KeptNamespace>({ client, path: '/api/v1/namespaces', metadataOnly: true, keep, log });
+  const watch = createInformer<KeptNamespace>({ client, path: '/api/v1/namespaces', metadataOnly: true, keep, log });
   return {
     get synced() {
       return watch.synced;
@@ -29,5 +29,5 @@ export function watchNamespaces({ client, log }: { readonly client: ApiClient; r
 function keep(object: KubeObject): KeptNamespace {
   const { labels = {} } = object.metadata;
   const size = Object.entries(labels).reduce((sum, [key, value]) => sum + key.length + value.length + 32, 0);
-  return { metadata: identityOf(object), facts: size > mostLabelCharacters ? { kind: 'unknown' } : { kind: 'known', labels } };
+  return { metadata: identityOf(object), facts: size > maxLabelCharacters ? { kind: 'unknown' } : { kind: 'known', labels } };
 }

@@ -4,8 +4,8 @@
  */
 import { parseImage } from '../../image/reference.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
-import { identityOf, type Reflector, watchCollection } from '../../kube/informer.ts';
-import { watchWhereServed } from '../../kube/optional-informer.ts';
+import { createInformer, type Informer, identityOf } from '../../kube/informer.ts';
+import { createOptionalInformer } from '../../kube/optional-informer.ts';
 import { onTimer, type Schedule } from '../../kube/reconcile-loop.ts';
 import { valueAt } from '../../object/json.ts';
 import type { ShortNames } from '../../rules/rule-set.ts';
@@ -40,7 +40,7 @@ type Service = KubeObject & {
  * Elsewhere anybody's Service of that name would be trusted as a registry.
  */
 export function watchPlatform({ client, log, onChange, schedule = onTimer }: PlatformOptions): WatchedPlatform {
-  let services: Reflector<Service> | undefined;
+  let services: Informer<Service> | undefined;
   /** By the last answer: a right that is missing is a mistake in the installation, which should not get ready. */
   let refused = false;
   let waitedLongEnough = false;
@@ -57,7 +57,7 @@ export function watchPlatform({ client, log, onChange, schedule = onTimer }: Pla
     refused = failure instanceof ApiError && (failure.status === 401 || failure.status === 403);
     goWithoutIfDue();
   };
-  const configs = watchWhereServed<ImageConfig>({
+  const configs = createOptionalInformer<ImageConfig>({
     client,
     groupVersion: 'config.openshift.io/v1',
     plural: 'images',
@@ -121,9 +121,9 @@ const longestWait = 20_000;
 
 const registryService = { namespace: 'openshift-image-registry', name: 'image-registry' };
 
-function watchRegistryService(client: ApiClient, log: Log, onChange: () => void, onFailure: (failure: Error) => void): Reflector<Service> {
+function watchRegistryService(client: ApiClient, log: Log, onChange: () => void, onFailure: (failure: Error) => void): Informer<Service> {
   const path = `/api/v1/namespaces/${registryService.namespace}/services`;
-  return watchCollection<Service>({
+  return createInformer<Service>({
     client,
     path,
     fieldSelector: `metadata.name=${registryService.name}`,

@@ -4,9 +4,9 @@
  */
 import { registrySecretTypes, type SecretFacts } from '../../decision/facts.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
-import { messageOf } from '../../kube/explain-api-error.ts';
-import { identityOf, type Reflector, type ReflectorTimings, watchCollection } from '../../kube/informer.ts';
-import { keepChecking, type Schedule } from '../../kube/reconcile-loop.ts';
+import { errorMessage } from '../../kube/explain-api-error.ts';
+import { createInformer, type Informer, type InformerTimings, identityOf } from '../../kube/informer.ts';
+import { createReconcileLoop, type Schedule } from '../../kube/reconcile-loop.ts';
 
 export type WatchedSecrets = {
   /** From now on these names, and no others. */
@@ -28,18 +28,18 @@ export type SecretsOptions = {
   readonly client: ApiClient;
   readonly log: Log;
   readonly schedule?: Schedule | undefined;
-  readonly watchTimings?: Partial<ReflectorTimings> | undefined;
+  readonly watchTimings?: Partial<InformerTimings> | undefined;
 };
 
 /** Two watches each, with a connection of their own: more are a burden to the API server and to us. */
-export const mostNames = 250;
+export const maxSecretNames = 250;
 
 /** Reviews under way at a time. */
 const reviewsAtOnce = 10;
 
 type Watches = {
-  readonly all: Reflector<KubeObject>;
-  readonly unusable: Reflector<KubeObject>;
+  readonly all: Informer<KubeObject>;
+  readonly unusable: Informer<KubeObject>;
   /** The last answer was that they are not permitted. */
   doubted: boolean;
 };
@@ -57,7 +57,7 @@ export function watchSecrets({ client, log, schedule, watchTimings }: SecretsOpt
   let lastFailure: string | undefined;
   let closed = false;
 
-  const checks = keepChecking({
+  const checks = createReconcileLoop({
     check: async () => {
       const lacking: string[] = [];
       let inDoubt = false;
@@ -88,7 +88,7 @@ export function watchSecrets({ client, log, schedule, watchTimings }: SecretsOpt
       return;
     },
     onFailure: (err) => {
-      const message = messageOf(err);
+      const message = errorMessage(err);
       if (message !== lastFailure) log.warn({ err }, `whether secrets may be looked at could not be asked; asking again: ${message}`);
       lastFailure = message;
     },
@@ -100,7 +100,7 @@ export function watchSecrets({ client, log, schedule, watchTimings }: SecretsOpt
   function startWatching(name: string): Watches {
     let refused = false;
     const watch = (fieldSelector: string) =>
-      watchCollection<KubeObject>({
+      createInformer<KubeObject>({
         client,
         path: '/api/v1/secrets',
         fieldSelector,
@@ -144,15 +144,15 @@ export function watchSecrets({ client, log, schedule, watchTimings }: SecretsOpt
   return {
     follow(names) {
       const all = [...new Set(names)];
-      const beyond = Math.max(0, all.length - mostNames);
+      const beyond = Math.max(0, all.length - maxSecretNames);
       if (beyond > 0 && beyond !== beyondLimit) {
         log.warn(
           {},
-          `the rules name ${all.length} secrets: only the first ${mostNames} are watched, and of the others a missing one is not reported`,
+          `the rules name ${all.length} secrets: only the first ${maxSecretNames} are watched, and of the others a missing one is not reported`,
         );
       }
       beyondLimit = beyond;
-      wanted = all.slice(0, mostNames);
+      wanted = all.slice(0, maxSecretNames);
       const kept = new Set(wanted);
       for (const name of followed.keys()) if (!kept.has(name)) forget(name);
       if (wanted.some((name) => !followed.has(name))) checks.soon();

@@ -1,8 +1,8 @@
 /** Service accounts as facts. Of each only its pull secrets are held, and only as far as its namespace's budget goes. */
 import type { ServiceAccountFacts } from '../../decision/facts.ts';
-import { readServiceAccount } from '../../decision/service-account.ts';
+import { readServiceAccountFacts } from '../../decision/service-account.ts';
 import type { ApiClient, KubeObject, Log } from '../../kube/api-client.ts';
-import { identityOf, identitySize, type Reflector, watchCollection } from '../../kube/informer.ts';
+import { createInformer, type Informer, identityOf, identitySize } from '../../kube/informer.ts';
 import type { JsonObject } from '../../object/json.ts';
 import type { NamespaceBudget } from './namespace-budget.ts';
 
@@ -24,7 +24,7 @@ export function watchServiceAccounts({ client, log, budget }: AccountOptions): W
       measureList(client, `/api/v1/namespaces/${namespace}/serviceaccounts`, (object) => sizeOf(keep(object)), most),
     reload: () => watch.reload(),
   });
-  const watch: Reflector<KeptAccount> = watchCollection<KeptAccount>({ client, path: '/api/v1/serviceaccounts', keep, store, log });
+  const watch: Informer<KeptAccount> = createInformer<KeptAccount>({ client, path: '/api/v1/serviceaccounts', keep, store, log });
   return {
     get synced() {
       return watch.synced;
@@ -40,7 +40,7 @@ export function watchServiceAccounts({ client, log, budget }: AccountOptions): W
 }
 
 function keep(object: KubeObject): KeptAccount {
-  return { metadata: identityOf(object), facts: readServiceAccount(object as unknown as JsonObject) };
+  return { metadata: identityOf(object), facts: readServiceAccountFacts(object as unknown as JsonObject) };
 }
 
 function allowsOnlyListed({ facts }: KeptAccount): boolean {

@@ -1,14 +1,14 @@
 /** Writes one webhook configuration: by server-side apply, over nothing newer, and takes away what an apply leaves behind. */
 import { type ApiClient, ApiError, type Log } from '../../kube/api-client.ts';
-import { injectAnnotationsOf, leftOversOf, optOut, type Wanted, withTolerated } from './compare.ts';
+import { type DesiredConfiguration, enforcerOptOut, injectAnnotationsOf, leftoversOf, withTolerated } from './compare.ts';
 import { apiOfConfigurations, type Configuration, type LiveConfiguration, ourName } from './live.ts';
 
-export type Writing = {
+export type ApplyOptions = {
   readonly client: ApiClient;
   readonly log: Log;
   readonly configuration: Configuration;
   readonly live: LiveConfiguration;
-  readonly wanted: Wanted;
+  readonly wanted: DesiredConfiguration;
   /** `metadata.ownerReferences`. */
   readonly owner: object;
   /** Another writer changed what a replica of ours had written: it is taken over without asking whose it is. */
@@ -18,7 +18,7 @@ export type Writing = {
 };
 
 /** @throws ApiError */
-export async function writeConfiguration(writing: Writing): Promise<void> {
+export async function applyConfiguration(writing: ApplyOptions): Promise<void> {
   const path = `/apis/${apiOfConfigurations}/${writing.configuration.plural}/${ourName}`;
   await removeInjectAnnotations(writing, path);
   await removeUrls(writing, path);
@@ -27,7 +27,7 @@ export async function writeConfiguration(writing: Writing): Promise<void> {
 }
 
 /** First of all: as long as one is there, another controller writes its own CA over ours. */
-async function removeInjectAnnotations({ client, live, wanted }: Writing, path: string): Promise<void> {
+async function removeInjectAnnotations({ client, live, wanted }: ApplyOptions, path: string): Promise<void> {
   const names = wanted.webhooks.length > 0 ? injectAnnotationsOf(live) : [];
   if (names.length === 0) return;
   await client.request({
@@ -43,7 +43,7 @@ async function removeInjectAnnotations({ client, live, wanted }: Writing, path: 
  * Another writer has put a `url` in place of `service`. An apply would add the service beside it, since it takes away only what its own manager
  * wrote, and the API server would refuse the whole configuration: "exactly one of url or service is required".
  */
-async function removeUrls({ client, live, wanted }: Writing, path: string): Promise<void> {
+async function removeUrls({ client, live, wanted }: ApplyOptions, path: string): Promise<void> {
   const diverted = (live.webhooks ?? []).flatMap(({ name, clientConfig }) => {
     const ours = wanted.webhooks.find((entry) => entry.name === name);
     const hasUrl = typeof clientConfig === 'object' && clientConfig !== null && 'url' in clientConfig;
@@ -60,7 +60,7 @@ async function removeUrls({ client, live, wanted }: Writing, path: string): Prom
 }
 
 async function apply(
-  { client, configuration, live, wanted, owner, isRepair, onConflict }: Writing,
+  { client, configuration, live, wanted, owner, isRepair, onConflict }: ApplyOptions,
   path: string,
 ): Promise<LiveConfiguration> {
   const metadata = {
@@ -68,7 +68,7 @@ async function apply(
     // With its uid the request fails where an apply would otherwise create again what was deleted a moment ago.
     uid: live.metadata.uid,
     ownerReferences: [owner],
-    ...(wanted.enforcer === 'disable' && { labels: optOut, annotations: optOut }),
+    ...(wanted.enforcer === 'disable' && { labels: enforcerOptOut, annotations: enforcerOptOut }),
   };
   const body = { apiVersion: apiOfConfigurations, kind: configuration.kind, metadata, webhooks: withTolerated(live, wanted) };
   try {
@@ -81,8 +81,8 @@ async function apply(
   }
 }
 
-async function removeLeftOvers({ client, log, wanted }: Writing, path: string, applied: LiveConfiguration): Promise<void> {
-  const left = leftOversOf(applied, wanted.webhooks);
+async function removeLeftOvers({ client, log, wanted }: ApplyOptions, path: string, applied: LiveConfiguration): Promise<void> {
+  const left = leftoversOf(applied, wanted.webhooks);
   if (left.length === 0) return;
   const webhooks = left.map(({ entry, condition }) => {
     if (condition === undefined) return { $patch: 'delete', name: entry };

@@ -5,7 +5,7 @@ import type { WebhookEntry } from './desired.ts';
 import { isOurs, type LiveConfiguration, ownedPath, writersOf } from './live.ts';
 
 /** What a configuration should be. */
-export type Wanted = {
+export type DesiredConfiguration = {
   readonly webhooks: readonly WebhookEntry[];
   /** Uid of the namespace that owns it. */
   readonly owner: string;
@@ -35,7 +35,7 @@ export const enforcerRequirements = [
 ] as const;
 
 /** AKS reads the label in some releases and the annotation in others. */
-export const optOut = { 'admissions.enforcer/disabled': 'true' } as const;
+export const enforcerOptOut = { 'admissions.enforcer/disabled': 'true' } as const;
 
 /** With one of these, another controller writes its own CA into each caBundle: cert-manager's cainjector, OpenShift's service CA. */
 export const injectAnnotations = [
@@ -46,7 +46,7 @@ export const injectAnnotations = [
 ] as const;
 
 /** Undefined where nothing has to be written. */
-export function differenceOf(live: LiveConfiguration, wanted: Wanted): Difference | undefined {
+export function differenceOf(live: LiveConfiguration, wanted: DesiredConfiguration): Difference | undefined {
   const found = [...differencesOfMetadata(live, wanted), ...differencesOfEntries(live, wanted)];
   if (found.length === 0) return undefined;
   return {
@@ -57,12 +57,12 @@ export function differenceOf(live: LiveConfiguration, wanted: Wanted): Differenc
 }
 
 /** Who made the difference, by the names of their field managers; empty where that is unknown. */
-export function authorsOf(live: LiveConfiguration, { owned }: Difference): string[] {
+export function fieldManagersOf(live: LiveConfiguration, { owned }: Difference): string[] {
   return writersOf(live, owned);
 }
 
 /** The entries with the requirements of AKS where they are there already: what we write then changes nothing for it. */
-export function withTolerated(live: LiveConfiguration, { webhooks, enforcer }: Wanted): WebhookEntry[] {
+export function withTolerated(live: LiveConfiguration, { webhooks, enforcer }: DesiredConfiguration): WebhookEntry[] {
   if (enforcer !== 'tolerate') return [...webhooks];
   return webhooks.map((entry) => {
     const present = (live.webhooks ?? []).find(({ name }) => name === entry.name);
@@ -80,7 +80,7 @@ export function withTolerated(live: LiveConfiguration, { webhooks, enforcer }: W
  * What an apply of the wanted entries leaves behind, since it takes away only what it wrote itself: entries in our name that another writer
  * made, as a restored backup has them, and match conditions added to ours, which may switch an entry off.
  */
-export function leftOversOf({ webhooks }: LiveConfiguration, wanted: readonly WebhookEntry[]): LeftOver[] {
+export function leftoversOf({ webhooks }: LiveConfiguration, wanted: readonly WebhookEntry[]): Leftover[] {
   return (webhooks ?? [])
     .filter(({ name }) => isOurs(name))
     .flatMap(({ name, matchConditions }) => {
@@ -92,7 +92,7 @@ export function leftOversOf({ webhooks }: LiveConfiguration, wanted: readonly We
 }
 
 /** A whole entry, or one condition of it. */
-export type LeftOver = { readonly entry: string; readonly condition?: string };
+export type Leftover = { readonly entry: string; readonly condition?: string };
 
 function namesOf(list: unknown): string[] {
   return (Array.isArray(list) ? list : []).map(({ name }) => String(name));
@@ -105,7 +105,7 @@ export function injectAnnotationsOf({ metadata: { annotations = {} } }: LiveConf
 
 type Found = { readonly text: string; readonly owned: readonly string[]; readonly narrowed: boolean };
 
-function differencesOfMetadata(live: LiveConfiguration, { webhooks, owner, enforcer }: Wanted): Found[] {
+function differencesOfMetadata(live: LiveConfiguration, { webhooks, owner, enforcer }: DesiredConfiguration): Found[] {
   const { ownerReferences, labels, annotations } = live.metadata;
   const found: Found[] = [];
   const ofMetadata = (field: 'labels' | 'annotations', name: string): Found => ({
@@ -117,7 +117,7 @@ function differencesOfMetadata(live: LiveConfiguration, { webhooks, owner, enfor
     found.push({ text: 'metadata.ownerReferences', owned: ['f:metadata', 'f:ownerReferences'], narrowed: false });
   }
   if (webhooks.length > 0) found.push(...injectAnnotationsOf(live).map((name) => ofMetadata('annotations', name)));
-  for (const [name, value] of Object.entries(optOut)) {
+  for (const [name, value] of Object.entries(enforcerOptOut)) {
     for (const [field, map] of Object.entries({ labels, annotations }) as ['labels' | 'annotations', typeof labels][]) {
       const { owned, ...rest } = ofMetadata(field, name);
       // What an administrator has set there is none of our business; what we have set goes with the setting.
@@ -133,7 +133,7 @@ function isOwnedByUs({ ownership }: LiveConfiguration, path: readonly string[]):
 }
 
 /** Entries of others are not ours to evaluate. */
-function differencesOfEntries(live: LiveConfiguration, { webhooks, enforcer }: Wanted): Found[] {
+function differencesOfEntries(live: LiveConfiguration, { webhooks, enforcer }: DesiredConfiguration): Found[] {
   const ours = (live.webhooks ?? []).filter(({ name }) => isOurs(name));
   const unwanted = ours.filter(({ name }) => !webhooks.some((entry) => entry.name === name));
   return [

@@ -2,10 +2,10 @@
 import { type KindRow, kindsWithImages } from '../../object/kinds.ts';
 import { rulesLabel } from '../../rules/language/config-map.ts';
 import type { LabelRequirement } from '../../rules/rule-set.ts';
-import { neverAskedAbout } from './excluded-namespaces.ts';
+import { allExcludedNamespaces } from './excluded-namespaces.ts';
 
 /** A kind as webhook rules name it. */
-export type RegisteredKind = Pick<KindRow, 'group' | 'version' | 'kind' | 'resource' | 'doors' | 'fields'>;
+export type RegisteredKind = Pick<KindRow, 'group' | 'version' | 'kind' | 'resource' | 'entryPoints' | 'fields'>;
 
 /** What an installation may choose of the entries of kinds. The guard of the rules has none of it: it can lock nobody out. */
 export type WebhookPolicy = {
@@ -19,7 +19,7 @@ export type WebhookPolicy = {
 
 const usualPolicy: WebhookPolicy = { failurePolicy: 'Fail', timeoutSeconds: 5, namespaceSelector: [], matchCondition: undefined };
 
-export type WebhookWishes = {
+export type DesiredWebhookOptions = {
   /** Where the Service is; never intercepted, so that regkeeper can always start. */
   readonly namespace: string;
   readonly service: string;
@@ -40,7 +40,7 @@ export type WebhookWishes = {
 export type WebhookEntry = { readonly name: string } & Readonly<Record<string, unknown>>;
 
 /** The entries of both webhook configurations. One for each kind, because what makes a request worth asking about differs by kind; and one for the rules. */
-export function desiredWebhooks(wishes: WebhookWishes): { mutating: WebhookEntry[]; validating: WebhookEntry[] } {
+export function desiredWebhooks(wishes: DesiredWebhookOptions): { mutating: WebhookEntry[]; validating: WebhookEntry[] } {
   const { kinds = kindsWithImages, guard = true } = wishes;
   return {
     // Another mutating webhook may add an image after we have looked.
@@ -49,7 +49,7 @@ export function desiredWebhooks(wishes: WebhookWishes): { mutating: WebhookEntry
   };
 }
 
-function entry(wishes: WebhookWishes, kind: RegisteredKind, verb: 'mutate' | 'validate'): WebhookEntry {
+function entry(wishes: DesiredWebhookOptions, kind: RegisteredKind, verb: 'mutate' | 'validate'): WebhookEntry {
   const { namespace, excludedNamespaces, openshift = false, policy = usualPolicy } = wishes;
   const { failurePolicy, timeoutSeconds, namespaceSelector, matchCondition } = policy;
   return {
@@ -61,7 +61,7 @@ function entry(wishes: WebhookWishes, kind: RegisteredKind, verb: 'mutate' | 'va
     namespaceSelector: {
       matchExpressions: [
         // By a label that the API server sets itself and lets nobody change.
-        { key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: neverAskedAbout(namespace, excludedNamespaces) },
+        { key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: allExcludedNamespaces(namespace, excludedNamespaces) },
         // An empty list of values would not be stored, and so never be as wanted.
         ...namespaceSelector.map(({ key, operator, values }) => ({ key, operator, ...(values.length > 0 && { values }) })),
       ],
@@ -84,7 +84,7 @@ export const platformCondition = 'not-of-the-platform';
 const chosenCondition = 'chosen-for-this-installation';
 
 /** Of the ConfigMaps that hold rules, in every namespace. It can lock nobody out: while nobody answers, an edit passes, and is judged when it is loaded. */
-function guardEntry(wishes: WebhookWishes): WebhookEntry {
+function guardEntry(wishes: DesiredWebhookOptions): WebhookEntry {
   return {
     name: 'configmaps.guard.regkeeper.io',
     admissionReviewVersions: ['v1'],
@@ -105,7 +105,7 @@ function guardEntry(wishes: WebhookWishes): WebhookEntry {
   };
 }
 
-function clientConfig({ namespace, service, caBundle }: WebhookWishes, path: string) {
+function clientConfig({ namespace, service, caBundle }: DesiredWebhookOptions, path: string) {
   return {
     service: { namespace, name: service, port: 443, path: `/${path}` },
     caBundle: Buffer.from(caBundle).toString('base64'),
@@ -115,8 +115,8 @@ function clientConfig({ namespace, service, caBundle }: WebhookWishes, path: str
 // A namespaceSelector knows no prefixes.
 const notOfThePlatform = "request.namespace != 'openshift' && !request.namespace.startsWith('openshift-')";
 
-function rulesFor({ group, version, doors }: RegisteredKind): object[] {
-  return doors.map(({ resource, operations }) => ({
+function rulesFor({ group, version, entryPoints }: RegisteredKind): object[] {
+  return entryPoints.map(({ resource, operations }) => ({
     apiGroups: [group],
     apiVersions: [version],
     operations,

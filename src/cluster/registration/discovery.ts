@@ -4,15 +4,15 @@
  */
 import type { ApiClient, Log } from '../../kube/api-client.ts';
 import { ApiError } from '../../kube/api-client.ts';
-import { messageOf } from '../../kube/explain-api-error.ts';
-import { type Checks, keepChecking, type Schedule } from '../../kube/reconcile-loop.ts';
+import { errorMessage } from '../../kube/explain-api-error.ts';
+import { createReconcileLoop, type ReconcileLoop, type Schedule } from '../../kube/reconcile-loop.ts';
 import type { RegisteredKind } from './desired.ts';
 
 export type Discovery = {
   /** Whether every API has been asked once, with an answer or not. */
   readonly asked: boolean;
   /**
-   * The kinds to register, with the doors that the cluster serves. Of an API that cannot be asked: those that it served last; else, after a
+   * The kinds to register, with the entryPoints that the cluster serves. Of an API that cannot be asked: those that it served last; else, after a
    * restart, those in `registered`; else, on a fresh install, all of them. A door that does not exist opens for nobody.
    */
   kinds(registered: (kind: RegisteredKind) => readonly string[] | undefined): readonly RegisteredKind[];
@@ -63,7 +63,7 @@ export function discover({ client, kinds, log, onChange, now = Date.now, schedul
   let asked = false;
   let platformListed = false;
 
-  const checks: Checks = keepChecking({
+  const checks: ReconcileLoop = createReconcileLoop({
     check: async () => {
       const before = stateOf();
       await Promise.all([...apis].map(([name, api]) => ask(name, api)));
@@ -71,7 +71,7 @@ export function discover({ client, kinds, log, onChange, now = Date.now, schedul
       if (stateOf() !== before) onChange();
       return [...apis.values()].some(({ trouble }) => trouble) ? 'again' : undefined;
     },
-    onFailure: (err) => log.error({ err }, `the APIs of the cluster could not be asked: ${messageOf(err)}`),
+    onFailure: (err) => log.error({ err }, `the APIs of the cluster could not be asked: ${errorMessage(err)}`),
     everyMilliseconds: 60_000,
     apartMilliseconds: 5_000,
     schedule,
@@ -85,7 +85,7 @@ export function discover({ client, kinds, log, onChange, now = Date.now, schedul
       if (api.trouble) log.info({ api: name }, `${name} answers again`);
       api.trouble = undefined;
     } catch (error) {
-      const reason = messageOf(error);
+      const reason = errorMessage(error);
       // Nothing but the API server's own answer says that there is something now; a lost connection says nothing.
       api.coming = api.served?.size === 0 && error instanceof ApiError && error.status >= 500;
       if (!api.trouble) log.warn({ api: name, err: error }, `${name} cannot be asked what it serves: ${reason}; ${consequence(name)}`);
@@ -108,9 +108,9 @@ export function discover({ client, kinds, log, onChange, now = Date.now, schedul
         .map((kind) => {
           if (!isOptional(kind)) return kind;
           const open = doorsOf(kind, apis.get(apiOf(kind)) ?? {}, registered);
-          return { ...kind, doors: kind.doors.filter(({ resource }) => open === undefined || open.includes(resource)) };
+          return { ...kind, entryPoints: kind.entryPoints.filter(({ resource }) => open === undefined || open.includes(resource)) };
         })
-        .filter(({ doors }) => doors.length > 0),
+        .filter(({ entryPoints }) => entryPoints.length > 0),
     openshift(registered) {
       const { served } = apis.get(platformApi) ?? {};
       // Without any sign of OpenShift nothing is left out: elsewhere anybody may create a namespace `openshift-…`.
@@ -130,7 +130,7 @@ function doorsOf(
 ): readonly string[] | undefined {
   if (served === undefined) return registered(kind);
   if (trouble && coming) return undefined;
-  return kind.doors.map(({ resource }) => resource).filter((resource) => served.has(resource));
+  return kind.entryPoints.map(({ resource }) => resource).filter((resource) => served.has(resource));
 }
 
 /** Kubernetes' own kinds always exist; the rest only where somebody installed it. */

@@ -3,7 +3,7 @@
 import { ourName } from './live.ts';
 import type { Registration } from './registration.ts';
 
-export function registrationNotes({ unavailable, narrowed }: Pick<Registration, 'unavailable' | 'narrowed'>): string[] {
+export function renderRegistrationNotes({ unavailable, narrowed }: Pick<Registration, 'unavailable' | 'narrowed'>): string[] {
   return [
     ...unavailable().map(({ api, reason, since }) => {
       return `${api} has not answered since ${new Date(since).toISOString()}, so its kinds stay registered as they are: ${reason}`;

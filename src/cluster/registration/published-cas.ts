@@ -1,19 +1,19 @@
-import type { TrustedAuthorities } from '../../certificates/rotation/wait-for-published-ca.ts';
+import type { PublishedCas } from '../../certificates/rotation/wait-for-published-ca.ts';
 import type { ApiClient, Log } from '../../kube/api-client.ts';
-import { type ReflectorTimings, watchCollection } from '../../kube/informer.ts';
+import { createInformer, type InformerTimings } from '../../kube/informer.ts';
 import { bundleOf, callsUs, configurationPaths, type LiveConfiguration, ourName } from './live.ts';
 
-export type PublishedOptions = {
+export type PublishedCasOptions = {
   readonly client: ApiClient;
   readonly log: Log;
-  readonly watchTimings?: Partial<ReflectorTimings> | undefined;
+  readonly watchTimings?: Partial<InformerTimings> | undefined;
 };
 
 /** The authorities by which the API server verifies us in every entry of both webhook configurations, as they are there now. */
-export function watchPublished({ client, log, watchTimings: timings }: PublishedOptions): TrustedAuthorities & { close(): Promise<void> } {
+export function watchPublishedCas({ client, log, watchTimings: timings }: PublishedCasOptions): PublishedCas & { close(): Promise<void> } {
   const listeners = new Set<() => void>();
   const watches = configurationPaths.map((path) =>
-    watchCollection<LiveConfiguration>({
+    createInformer<LiveConfiguration>({
       client,
       path,
       fieldSelector: `metadata.name=${ourName}`,

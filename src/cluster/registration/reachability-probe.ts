@@ -4,13 +4,13 @@
  * it was answered. The answer may come from any replica, and the way leads through Service, network policies and TLS, as it will later.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { probeAnnotation, probeArrived } from '../../admission/reachability-probe.ts';
+import { isReachabilityProbe, probeAnnotation } from '../../admission/reachability-probe.ts';
 import type { CertificateSource } from '../../certificates/source.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
 import { rulesLabel } from '../../rules/language/config-map.ts';
 import { snapshotName } from '../rules/rule-snapshot.ts';
 
-export type ProbeOptions = {
+export type ReachabilityProbeOptions = {
   readonly client: ApiClient;
   readonly namespace: string;
   readonly service: string;
@@ -29,7 +29,7 @@ export const probeName = 'probe.regkeeper.io';
 const tries = 15;
 
 /** One proof for each call; the trouble is told once, and again after it has gone. @throws ApiError when the configuration cannot be written */
-export function proveReachable(options: ProbeOptions): (mutating: KubeObject) => Promise<boolean> {
+export function createReachabilityProbe(options: ReachabilityProbeOptions): (mutating: KubeObject) => Promise<boolean> {
   const { namespace, service, log } = options;
   let told = false;
   return async (mutating) => {
@@ -59,7 +59,10 @@ export function proveReachable(options: ProbeOptions): (mutating: KubeObject) =>
 }
 
 /** False where somebody else wrote meanwhile, most often another replica: the caller looks again. */
-async function putProbe({ client, namespace, service, certificates }: ProbeOptions, { metadata }: OwnedObject): Promise<boolean> {
+async function putProbe(
+  { client, namespace, service, certificates }: ReachabilityProbeOptions,
+  { metadata }: OwnedObject,
+): Promise<boolean> {
   const { authorities = '' } = certificates.current();
   const { name, uid, resourceVersion, ownerReferences } = metadata;
   const webhook = {
@@ -96,7 +99,7 @@ async function putProbe({ client, namespace, service, certificates }: ProbeOptio
 }
 
 /** Why the dry run did not arrive; undefined when it did. */
-async function sendDryRun({ client, namespace }: ProbeOptions): Promise<string | undefined> {
+async function sendDryRun({ client, namespace }: ReachabilityProbeOptions): Promise<string | undefined> {
   const labels = { [rulesLabel]: 'snapshot' };
   const body = {
     apiVersion: 'v1',
@@ -110,7 +113,7 @@ async function sendDryRun({ client, namespace }: ProbeOptions): Promise<string |
       force: true,
       dryRun: 'All',
     });
-    return metadata.annotations?.[probeAnnotation] === probeArrived ? undefined : 'a dry run came back without an answer of ours';
+    return metadata.annotations?.[probeAnnotation] === isReachabilityProbe ? undefined : 'a dry run came back without an answer of ours';
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     return error.message;

@@ -1,16 +1,16 @@
 /** Fills the two webhook configurations, and repairs them: observe, find the difference, write what is due. */
 
-import { keepAuthorities } from '../../certificates/rotation/ca-bundle.ts';
+import { createCaBundle } from '../../certificates/rotation/ca-bundle.ts';
 import type { CertificateSource } from '../../certificates/source.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
-import { messageOf } from '../../kube/explain-api-error.ts';
-import { type ReflectorTimings, watchCollection } from '../../kube/informer.ts';
+import { errorMessage } from '../../kube/explain-api-error.ts';
+import { createInformer, type InformerTimings } from '../../kube/informer.ts';
 import type { Leadership } from '../../kube/leader-election.ts';
-import { type Checks, keepChecking, onTimer, type Schedule } from '../../kube/reconcile-loop.ts';
+import { createReconcileLoop, onTimer, type ReconcileLoop, type Schedule } from '../../kube/reconcile-loop.ts';
 import { valueAt } from '../../object/json.ts';
 import { kindsWithImages } from '../../object/kinds.ts';
-import { aboutChosenCondition, isDeleted, writeConfiguration } from './apply.ts';
-import { authorsOf, type Difference, differenceOf, type EnforcerPolicy, type Wanted } from './compare.ts';
+import { aboutChosenCondition, applyConfiguration, isDeleted } from './apply.ts';
+import { type DesiredConfiguration, type Difference, differenceOf, type EnforcerPolicy, fieldManagersOf } from './compare.ts';
 import { desiredWebhooks, platformCondition, type RegisteredKind, type WebhookEntry, type WebhookPolicy } from './desired.ts';
 import { type Discovery, discover, type UnavailableApi } from './discovery.ts';
 import {
@@ -26,7 +26,7 @@ import {
   ourName,
   withOwnership,
 } from './live.ts';
-import { createPace } from './repair-backoff.ts';
+import { createRepairBackoff } from './repair-backoff.ts';
 import { createRepairLog } from './repair-log.ts';
 
 export type RegistrationOptions = {
@@ -58,7 +58,7 @@ export type RegistrationOptions = {
   readonly schedule?: Schedule | undefined;
   /** Milliseconds that only go forward. */
   readonly clock?: (() => number) | undefined;
-  readonly watchTimings?: Partial<ReflectorTimings> | undefined;
+  readonly watchTimings?: Partial<InformerTimings> | undefined;
 };
 
 export type Registration = {
@@ -75,12 +75,12 @@ export type Registration = {
  * Fills the two shipped webhook configurations as soon as we are ready, and keeps the entries and their caBundle as they should be. A
  * configuration that is not there is left alone: deleting it is how an administrator takes regkeeper out of the way.
  */
-export function keepRegistered(options: RegistrationOptions): Registration {
+export function manageRegistration(options: RegistrationOptions): Registration {
   const { client, kinds = kindsWithImages, ready, log, schedule } = options;
   let filling: Filling | undefined;
   // Begun before anything else is ready: a slow API then delays nobody.
   const discovery = discover({ client, kinds, log, onChange: () => filling?.look(), schedule });
-  const waiting = keepChecking({
+  const waiting = createReconcileLoop({
     check: async () => {
       if (!ready()) return;
       waiting.close();
@@ -121,7 +121,7 @@ const answerWithin = 3_000;
 function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling {
   const { client, namespace, certificates, ready, log, schedule = onTimer, clock = () => performance.now() } = options;
   const missed = new Set<string>();
-  const pace = createPace(clock);
+  const pace = createRepairBackoff(clock);
   const repairLog = createRepairLog(log, clock);
   /** By kind of configuration, what was written last: where that is wanted again, another writer changed it. */
   const written = new Map<string, string>();
@@ -212,7 +212,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
       if (err instanceof NoHome) return tellWithoutHome();
       if (isDeleted(err)) return undefined;
       const { kind } = configuration;
-      log.error({ err, kind }, `the ${kind} ${ourName} could not be filled: ${aboutChosenCondition(err) ?? messageOf(err)}`);
+      log.error({ err, kind }, `the ${kind} ${ourName} could not be filled: ${aboutChosenCondition(err) ?? errorMessage(err)}`);
       return 'failed';
     }
   }
@@ -223,7 +223,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     // Our Pods go before the namespace is gone and takes the configurations with it, if it ever is: nobody would answer in between.
     const leaving = own.metadata.deletionTimestamp !== undefined;
     const owner = ownerReference(own);
-    const wish = (bundle = caBundle()): Wanted => ({
+    const wish = (bundle = caBundle()): DesiredConfiguration => ({
       webhooks: leaving ? [] : desiredNow(configuration, bundle),
       owner: owner.uid,
       enforcer: leaving ? 'tolerate' : (options.enforcer ?? 'tolerate'),
@@ -241,11 +241,11 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     const text = JSON.stringify(wanted);
     const step = `${live.metadata.uid} ${live.metadata.resourceVersion} ${text}`;
     if (done.get(kind) === step) return;
-    let managers = written.get(kind) === text ? authorsOf(live, difference) : undefined;
+    let managers = written.get(kind) === text ? fieldManagersOf(live, difference) : undefined;
     const onConflict = (conflict: ApiError) => {
       managers = managers?.length ? managers : namesIn(conflict.message);
     };
-    await writeConfiguration({ client, log, configuration, live, wanted, owner, isRepair: managers !== undefined, onConflict });
+    await applyConfiguration({ client, log, configuration, live, wanted, owner, isRepair: managers !== undefined, onConflict });
     written.set(kind, text);
     done.set(kind, step);
     if (managers) {
@@ -284,7 +284,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
       unrefreshed = false;
     } catch (err) {
       if (!unrefreshed) {
-        log.warn({ err }, `the certificate in force could not be read, so the CAs that are registered stay: ${messageOf(err)}`);
+        log.warn({ err }, `the certificate in force could not be read, so the CAs that are registered stay: ${errorMessage(err)}`);
       }
       unrefreshed = true;
     }
@@ -302,7 +302,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
       excludedNamespaces,
       policy,
       guard,
-      kinds: discovery.kinds((kind) => registeredDoors(live, kind)),
+      kinds: discovery.kinds((kind) => registeredEntryPoints(live, kind)),
       openshift: discovery.openshift(registeredOpenshift(live)),
     })[entries];
   }
@@ -324,7 +324,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     log.warn({}, `there is no namespace ${namespace}: nothing is registered`);
   }
 
-  const kept = keepAuthorities({ schedule, onOver: () => checks.soon() });
+  const kept = createCaBundle({ schedule, onOver: () => checks.soon() });
   const published = () => [...new Set(watches.flatMap(({ watch }) => bundlesOfOurs(watch.get(undefined, ourName))))];
   const caBundle = (): string | undefined => {
     const { authorities } = certificates.current();
@@ -334,21 +334,21 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
 
   // Each configuration for itself: neither waits for the other to be written, nor for the pause after that.
   const loops = configurations.map((configuration) =>
-    keepChecking({
+    createReconcileLoop({
       check: () => check(configuration),
-      onFailure: (err) => log.error({ err }, `the webhook configurations could not be filled: ${messageOf(err)}`),
+      onFailure: (err) => log.error({ err }, `the webhook configurations could not be filled: ${errorMessage(err)}`),
       everyMilliseconds: 60_000,
       apartMilliseconds,
       schedule,
     }),
   );
-  const checks: Checks = {
+  const checks: ReconcileLoop = {
     soon: () => loops.forEach((loop) => void loop.soon()),
     now: () => loops.forEach((loop) => void loop.now()),
     close: () => loops.forEach((loop) => void loop.close()),
   };
   const follow = <T extends KubeObject>(path: string, name: string, heard: (object: T | undefined) => void, keep?: (object: T) => T) =>
-    watchCollection<T>({
+    createInformer<T>({
       client,
       path,
       fieldSelector: `metadata.name=${name}`,
@@ -414,8 +414,8 @@ function lacksAuthority({ webhooks }: LiveConfiguration, { current }: Certificat
   return (webhooks ?? []).filter(callsUs).some((entry) => !bundleOf(entry).includes(signing));
 }
 
-/** The doors of the kind in entries whose rules a replica of ours wrote; undefined where there is none. */
-function registeredDoors(live: readonly LiveConfiguration[], { group, version, doors }: RegisteredKind): string[] | undefined {
+/** The entryPoints of the kind in entries whose rules a replica of ours wrote; undefined where there is none. */
+function registeredEntryPoints(live: readonly LiveConfiguration[], { group, version, entryPoints }: RegisteredKind): string[] | undefined {
   const rules = live.flatMap((each) =>
     (each.webhooks ?? []).flatMap((entry) => (isWrittenByUs(each, entry.name, ['f:rules']) ? entry.rules : [])),
   );
@@ -424,7 +424,7 @@ function registeredDoors(live: readonly LiveConfiguration[], { group, version, d
     const resource = valueAt(rule, ['resources', 0]);
     return matches('apiGroups', group) && matches('apiVersions', version) && typeof resource === 'string' ? [resource] : [];
   });
-  const registered = doors.map(({ resource }) => resource).filter((resource) => found.includes(resource));
+  const registered = entryPoints.map(({ resource }) => resource).filter((resource) => found.includes(resource));
   return registered.length > 0 ? registered : undefined;
 }
 

@@ -4,18 +4,18 @@
  */
 import type { Difference } from './compare.ts';
 
-export type Pace = {
+export type RepairBackoff = {
   /** Milliseconds until a difference of this configuration may be repaired; 0 for at once. */
   pauseBefore(configuration: string, severity: Difference['severity']): number;
   /** It was repaired now. */
   repaired(configuration: string, severity: Difference['severity']): void;
 };
 
-export const firstPause = 10_000;
-export const longestPause = 10 * 60_000;
+export const firstDelay = 10_000;
+export const longestDelay = 10 * 60_000;
 
 /** `clock` in milliseconds that only go forward. */
-export function createPace(clock: () => number): Pace {
+export function createRepairBackoff(clock: () => number): RepairBackoff {
   /** By configuration: how often in a row it was repaired for having been narrowed, and when the last time. */
   const repairs = new Map<string, { readonly count: number; readonly at: number }>();
   return {
@@ -28,12 +28,12 @@ export function createPace(clock: () => number): Pace {
       if (severity === 'weakened') return;
       const last = repairs.get(configuration);
       const now = clock();
-      const inARow = last !== undefined && now - last.at < pauseAfter(last.count) + longestPause;
+      const inARow = last !== undefined && now - last.at < pauseAfter(last.count) + longestDelay;
       repairs.set(configuration, { count: inARow ? last.count + 1 : 1, at: now });
     },
   };
 }
 
 function pauseAfter(count: number): number {
-  return Math.min(longestPause, firstPause * 2 ** (count - 1));
+  return Math.min(longestDelay, firstDelay * 2 ** (count - 1));
 }

@@ -4,9 +4,9 @@
  */
 
 import { type ApiClient, ApiError, type Log } from '../../kube/api-client.ts';
-import { messageOf, neededRole } from '../../kube/explain-api-error.ts';
-import { keepChecking, type Schedule } from '../../kube/reconcile-loop.ts';
-import { whenReached } from '../../kube/retry-until-reachable.ts';
+import { describeRequiredRole, errorMessage } from '../../kube/explain-api-error.ts';
+import { createReconcileLoop, type Schedule } from '../../kube/reconcile-loop.ts';
+import { retryUntilReachable } from '../../kube/retry-until-reachable.ts';
 import { isObject } from '../../object/json.ts';
 import { configMapBundle, rulesLabel } from '../../rules/language/config-map.ts';
 import type { Bundle } from '../../rules/store/rule-store.ts';
@@ -14,13 +14,13 @@ import type { ConfigMap } from './rule-source.ts';
 
 export const snapshotName = 'regkeeper-rules-snapshot';
 
-export type SnapshotPlace = { readonly client: ApiClient; readonly namespace: string; readonly log: Log };
+export type SnapshotOptions = { readonly client: ApiClient; readonly namespace: string; readonly log: Log };
 
 /** What an earlier run left; nothing where there was none, or where it cannot be read, which is logged. */
-export async function readSnapshot({ client, namespace, log }: SnapshotPlace): Promise<readonly Bundle[]> {
-  const right = neededRole({ path: `/api/v1/namespaces/${namespace}/configmaps`, name: snapshotName, verbs: ['get', 'patch'] });
+export async function readSnapshot({ client, namespace, log }: SnapshotOptions): Promise<readonly Bundle[]> {
+  const right = describeRequiredRole({ path: `/api/v1/namespaces/${namespace}/configmaps`, name: snapshotName, verbs: ['get', 'patch'] });
   try {
-    const { data } = await whenReached({ log, server: client.server, right }, () => client.get<ConfigMap>(pathOf(namespace)));
+    const { data } = await retryUntilReachable({ log, server: client.server, right }, () => client.get<ConfigMap>(pathOf(namespace)));
     return Object.entries(data ?? {}).flatMap(([key, text]) => readBundle(namespace, key, text, log));
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
@@ -31,7 +31,7 @@ export async function readSnapshot({ client, namespace, log }: SnapshotPlace): P
   }
 }
 
-export type Snapshot = {
+export type SnapshotWriter = {
   save(bundles: readonly Bundle[]): void;
   /** What could not be written yet is left. */
   close(): void;
@@ -41,13 +41,18 @@ export type Snapshot = {
  * Keeps the snapshot in step: one write at a time, the latest wins. What cannot be written is tried again until it can: the rules may not
  * change for months, and a restart must not find those of before.
  */
-export function keepSnapshot({ client, namespace, log, schedule }: SnapshotPlace & { readonly schedule?: Schedule | undefined }): Snapshot {
+export function createSnapshotWriter({
+  client,
+  namespace,
+  log,
+  schedule,
+}: SnapshotOptions & { readonly schedule?: Schedule | undefined }): SnapshotWriter {
   const place = `ConfigMap ${namespace}/${snapshotName}`;
   let latest: { readonly data: object; readonly text: string } | undefined;
   let written: string | undefined;
   let trouble: string | undefined;
 
-  const checks = keepChecking({
+  const checks = createReconcileLoop({
     check: async () => {
       if (latest === undefined || latest.text === written) return;
       const { data, text } = latest;
@@ -67,7 +72,7 @@ export function keepSnapshot({ client, namespace, log, schedule }: SnapshotPlace
       const kind = err instanceof ApiError ? `${err.status} ${err.reason}` : String(err);
       if (kind === trouble) return;
       trouble = kind;
-      log.error({ err }, `the snapshot of the rules, ${place}, could not be written: ${messageOf(err)}; trying again`);
+      log.error({ err }, `the snapshot of the rules, ${place}, could not be written: ${errorMessage(err)}; trying again`);
     },
     everyMilliseconds: 60_000,
     apartMilliseconds: 1_000,

@@ -1,13 +1,13 @@
 /** Rules out of ConfigMaps, followed live. */
 
 import type { ApiClient, Log } from '../../kube/api-client.ts';
-import { type Change, type Reflector, watchCollection } from '../../kube/informer.ts';
-import { keepChecking, type Schedule } from '../../kube/reconcile-loop.ts';
-import type { RuleIntake } from '../../loading/rule-loader.ts';
+import { createInformer, type Informer, type InformerEvent } from '../../kube/informer.ts';
+import { createReconcileLoop, type Schedule } from '../../kube/reconcile-loop.ts';
+import type { RuleLoader } from '../../loading/rule-loader.ts';
 import { configMapBundle, idOf, rulesLabel } from '../../rules/language/config-map.ts';
 import type { RuleScope } from '../../rules/language/parse.ts';
 import type { Bundle } from '../../rules/store/rule-store.ts';
-import { type ConfigMap, createRuleTexts, keepRules } from './rule-texts.ts';
+import { type ConfigMap, createRulesConfigMapStore, trimRulesConfigMap } from './rule-texts.ts';
 
 export type { ConfigMap } from './rule-texts.ts';
 
@@ -16,7 +16,7 @@ export type ClusterRules = {
   readonly namespace: string;
   /** Whether namespaces may have rules of their own, in ConfigMaps anywhere. */
   readonly namespaceRules: boolean;
-  readonly intake: Pick<RuleIntake, 'open' | 'offer' | 'withdraw'>;
+  readonly intake: Pick<RuleLoader, 'open' | 'offer' | 'withdraw'>;
   /** Versions that an earlier run accepted. */
   readonly lastGood: readonly Bundle[];
   readonly log: Log;
@@ -30,24 +30,24 @@ export type ClusterRules = {
 export function watchClusterRules(options: ClusterRules): { close(): Promise<void> } {
   const { client, namespace, namespaceRules, log } = options;
   let opened = false;
-  const texts = createRuleTexts((configMap) => void take('namespace', { type: 'modified', object: configMap, items: [] }));
+  const texts = createRulesConfigMapStore((configMap) => void take('namespace', { type: 'modified', object: configMap, items: [] }));
   const watches = [
     { of: 'cluster' as const, path: `/api/v1/namespaces/${namespace}/configmaps` },
     ...(namespaceRules ? [{ of: 'namespace' as const, path: '/api/v1/configmaps' }] : []),
   ].map(({ of, path }) => ({
     of,
-    watch: watchCollection<ConfigMap>({
+    watch: createInformer<ConfigMap>({
       client,
       path,
       labelSelector: `${rulesLabel}=${of}`,
-      keep: keepRules(of),
+      keep: trimRulesConfigMap(of),
       store: of === 'namespace' ? texts : undefined,
       log,
       onChange: (change) => take(of, change),
     }),
   }));
 
-  function take(of: RuleScope['kind'], change: Change<ConfigMap>): Promise<void> | undefined {
+  function take(of: RuleScope['kind'], change: InformerEvent<ConfigMap>): Promise<void> | undefined {
     const { intake, lastGood } = options;
     if (!opened) {
       if (!watches.every(({ watch }) => watch.synced)) return undefined;
@@ -65,7 +65,7 @@ export function watchClusterRules(options: ClusterRules): { close(): Promise<voi
   }
 
   // A ConfigMap whose text was left out for lack of room is read again once there is some.
-  const rereading = keepChecking({
+  const rereading = createReconcileLoop({
     check: async () => {
       if (texts.hasRoomAgain()) for (const { of, watch } of watches) if (of === 'namespace') watch.reload();
     },
@@ -84,7 +84,7 @@ export function watchClusterRules(options: ClusterRules): { close(): Promise<voi
 }
 
 /** The texts are held by the watch alone: whatever waits for a namespace's turn is asked for when the turn has come. */
-function bundleOf(configMap: ConfigMap, of: RuleScope['kind'], watch: Pick<Reflector<ConfigMap>, 'get'> | undefined): Bundle {
+function bundleOf(configMap: ConfigMap, of: RuleScope['kind'], watch: Pick<Informer<ConfigMap>, 'get'> | undefined): Bundle {
   const { name, namespace } = configMap.metadata;
   const again = () => {
     const newest = watch?.get(namespace, name);

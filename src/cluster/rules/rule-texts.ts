@@ -2,7 +2,7 @@
 
 import type { KubeObject } from '../../kube/api-client.ts';
 import { identityOf, sameVersion } from '../../kube/informer.ts';
-import type { CollectionStore } from '../../kube/informer-store.ts';
+import type { InformerStore } from '../../kube/informer-store.ts';
 import { isDocumentKey, type RulesConfigMap } from '../../rules/language/config-map.ts';
 import { addSizes, fits, namespaceQuota, noRules, type RulesSize, sizeOf } from '../../rules/store/namespace-quota.ts';
 
@@ -17,7 +17,7 @@ export type ConfigMap = KubeObject &
  * What is needed of a ConfigMap: its identity and age, and the keys that hold documents. Of a namespace's ConfigMap that is over the quota by
  * itself only the size.
  */
-export function keepRules(of: 'cluster' | 'namespace'): (configMap: ConfigMap) => ConfigMap {
+export function trimRulesConfigMap(of: 'cluster' | 'namespace'): (configMap: ConfigMap) => ConfigMap {
   return (configMap) => {
     const { creationTimestamp } = configMap.metadata;
     const metadata = { ...identityOf(configMap), ...(creationTimestamp !== undefined && { creationTimestamp }) };
@@ -38,7 +38,7 @@ const mostConfigMaps = 200;
  */
 const mostInAll = 128 * namespaceQuota.characters;
 
-export type RuleTexts = CollectionStore<ConfigMap> & {
+export type RulesConfigMapStore = InformerStore<ConfigMap> & {
   /** Whether a ConfigMap that was left out, or its text, would fit now, so that reading everything again is of use. */
   hasRoomAgain(): boolean;
 };
@@ -47,7 +47,7 @@ export type RuleTexts = CollectionStore<ConfigMap> & {
  * Holds the ConfigMaps of all namespaces, and of each namespace the texts of as many as two of its quotas have room for. `onHeld` is called for
  * each whose text was left out before and is there now, although it has not changed.
  */
-export function createRuleTexts(onHeld: (configMap: ConfigMap) => void, inAll = mostInAll): RuleTexts {
+export function createRulesConfigMapStore(onHeld: (configMap: ConfigMap) => void, inAll = mostInAll): RulesConfigMapStore {
   let current = new TextMap(inAll, () => undefined);
   return {
     create: () => new TextMap(inAll, (key) => current.get(key)),

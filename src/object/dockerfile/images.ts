@@ -7,7 +7,7 @@
  * `# syntax=` names an image too, which BuildKit alone pulls; no build of OpenShift's does.
  */
 
-import type { Work } from '../work.ts';
+import type { WorkCounter } from '../work.ts';
 import { Budget } from './budget.ts';
 import { blanks, type Instruction, type Reading, readInstructions, triggerOf } from './lines.ts';
 import { csvFieldsOfMount, fieldsOfMount } from './names.ts';
@@ -41,7 +41,7 @@ export type DockerfileContext = BuildArgs & {
 export type TooCostly = { readonly kind: 'too-costly'; readonly why: string };
 
 /** In the order they stand. */
-export function readDockerfileImages(text: string, context: DockerfileContext, work?: Work): DockerfileImage[] | TooCostly {
+export function readDockerfileImages(text: string, context: DockerfileContext, work?: WorkCounter): DockerfileImage[] | TooCostly {
   const budget = new Budget(work);
   const found = new Found(budget);
   const given = givenExpander(context, budget);

@@ -19,9 +19,9 @@ import { readBuildMark } from '../mark.ts';
 import type { BuildCredential, BuildShape, ImageSlot, MalformedObject, ReadingContext, ShapeReading } from '../object-shape.ts';
 import { metadataProblem, nameType, problemAt } from '../pod.ts';
 import { formatCount } from '../text.ts';
-import { withoutAuthoredPlaces } from '../user-supplied.ts';
-import type { Work } from '../work.ts';
-import { misshapenReference, readReference } from './object-reference.ts';
+import { withoutUserSuppliedSlots } from '../user-supplied.ts';
+import type { WorkCounter } from '../work.ts';
+import { malformedReference, readReference } from './object-reference.ts';
 
 export function readBuildConfig(object: JsonObject, { work }: Pick<ReadingContext, 'work'> = {}): ShapeReading<BuildShape> {
   return readBuildSpec(object, { mayGrow: true }, work);
@@ -39,7 +39,11 @@ export function readBuild(object: JsonObject, { operation, work }: Pick<ReadingC
 }
 
 /** `mayGrow`: `oc start-build --build-arg` and webhooks add arguments, which the Build then has. */
-function readBuildSpec(object: JsonObject, args: Pick<DockerfileContext, 'mayGrow'>, work: Work | undefined): ShapeReading<BuildShape> {
+function readBuildSpec(
+  object: JsonObject,
+  args: Pick<DockerfileContext, 'mayGrow'>,
+  work: WorkCounter | undefined,
+): ShapeReading<BuildShape> {
   const spec = valueAt(object, ['spec']);
   if (!isObject(spec)) return malformed(problemAt(['spec'], `must be a build's spec, and is ${nameType(spec)}`));
 
@@ -60,7 +64,7 @@ function readBuildSpec(object: JsonObject, args: Pick<DockerfileContext, 'mayGro
   if (output) credentials.push(credential(spec, ['spec', 'output', 'pushSecret'], 'push', [output]));
 
   const places = credentials.map(({ path }) => path);
-  const mark = withoutAuthoredPlaces(readBuildMark(object, ['metadata']), object, places);
+  const mark = withoutUserSuppliedSlots(readBuildMark(object, ['metadata']), object, places);
   return { kind: 'shape', shape: { kind: 'build', slots: credentials.flatMap(({ slots }) => slots), credentials, mark } };
 }
 
@@ -96,7 +100,7 @@ function misshapen(spec: JsonObject): MalformedObject | undefined {
     ...listAt(spec, ['source', 'images']).map((_image, index): Path => ['source', 'images', index, 'from']),
   ];
   for (const path of references) {
-    const problem = misshapenReference({ spec }, ['spec', ...path]);
+    const problem = malformedReference({ spec }, ['spec', ...path]);
     if (problem) return problem;
   }
   return undefined;
@@ -161,7 +165,7 @@ function readInlineDockerfile(
   strategy: Strategy,
   sources: readonly SourceImage[],
   args: Pick<DockerfileContext, 'mayGrow'>,
-  work: Work | undefined,
+  work: WorkCounter | undefined,
 ): DockerfileSlot[] | MalformedObject {
   const text = textAt(spec, ['source', 'dockerfile']);
   if (text === undefined) return [];

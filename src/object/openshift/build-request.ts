@@ -8,13 +8,13 @@
  */
 import type { JsonObject, Path } from '../json.ts';
 import type { ShapeReading } from '../object-shape.ts';
-import { misshapenReference, readReference } from './object-reference.ts';
+import { malformedReference, readReference } from './object-reference.ts';
 
 const references: readonly Path[] = [['triggeredByImage'], ['from']];
 
 export function readBuildRequest(object: JsonObject): ShapeReading {
   for (const path of references) {
-    const problem = misshapenReference(object, path);
+    const problem = malformedReference(object, path);
     if (problem) return { kind: 'malformed', problem };
   }
   return { kind: 'shape', shape: { kind: 'naming', slots: references.flatMap((path) => readReference(object, path, 'pull') ?? []) } };

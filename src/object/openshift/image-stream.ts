@@ -12,9 +12,9 @@
  */
 import { type JsonObject, type Path, renderPath, valueAt } from '../json.ts';
 import type { ImageSlot, MalformedObject, ShapeReading } from '../object-shape.ts';
-import { everyItem, findPlace, type Place } from '../path-pattern.ts';
+import { everyItem, matchPathPattern, type PathPattern } from '../path-pattern.ts';
 import { nameType, problemAt } from '../pod.ts';
-import { misshapenReference, readReference } from './object-reference.ts';
+import { malformedReference, readReference } from './object-reference.ts';
 
 export function readImageStream(object: JsonObject): ShapeReading {
   return readNames(object, [
@@ -42,15 +42,15 @@ export function readImageStreamMapping(object: JsonObject): ShapeReading {
   return readNames(object, [{ place: ['image', 'dockerImageReference'], as: 'text' }]);
 }
 
-type Named = { readonly place: Place; readonly as: 'reference' | 'text' };
+type Named = { readonly place: PathPattern; readonly as: 'reference' | 'text' };
 
 function readNames(object: JsonObject, named: readonly Named[]): ShapeReading {
   const slots: ImageSlot[] = [];
   for (const { place, as } of named) {
-    const found = findPlace(object, place);
+    const found = matchPathPattern(object, place);
     if (!found.ok) return malformed(found.problem);
     for (const path of found.paths) {
-      const problem = as === 'reference' ? misshapenReference(object, path) : misshapenText(object, path);
+      const problem = as === 'reference' ? malformedReference(object, path) : misshapenText(object, path);
       if (problem) return malformed(problem);
       const slot = as === 'reference' ? readTagged(object, path) : readText(object, path);
       // openshift/library-go pkg/image/reference: DockerClientDefaults.

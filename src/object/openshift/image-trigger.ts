@@ -17,7 +17,7 @@ import type { ImageSlot, StreamReference } from '../object-shape.ts';
 import { readStreamReference } from './stream-reference.ts';
 
 /** The slots of a DeploymentConfig's template: what its triggers fill as what it is, with the stream that they take it from. */
-export function awaitTriggers(object: JsonObject, slots: readonly ImageSlot[]): readonly ImageSlot[] {
+export function markTriggeredSlots(object: JsonObject, slots: readonly ImageSlot[]): readonly ImageSlot[] {
   const triggered = containersWithTrigger(object);
   if (triggered.size === 0) return slots;
   return slots.map((slot) => {
@@ -27,7 +27,7 @@ export function awaitTriggers(object: JsonObject, slots: readonly ImageSlot[]): 
 }
 
 /** The same, of a kind that is triggered by annotation. */
-export function awaitAnnotatedTriggers(object: JsonObject, slots: readonly ImageSlot[]): readonly ImageSlot[] {
+export function markAnnotatedTriggers(object: JsonObject, slots: readonly ImageSlot[]): readonly ImageSlot[] {
   const triggered = fieldsWithTrigger(object);
   if (triggered.size === 0) return slots;
   return slots.map((slot) => {

@@ -9,7 +9,7 @@ import { nameType, problemAt } from '../pod.ts';
 import { readStreamReference } from './stream-reference.ts';
 
 /** What is wrong with the reference at the path; nothing where none is written. */
-export function misshapenReference(root: JsonObject, path: Path): MalformedObject | undefined {
+export function malformedReference(root: JsonObject, path: Path): MalformedObject | undefined {
   const value = valueAt(root, path);
   if (isAbsent(value)) return undefined;
   if (!isObject(value)) return problemAt(path, `must be a reference with kind and name, and is ${nameType(value)}`);

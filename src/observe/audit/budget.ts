@@ -1,6 +1,6 @@
 /**
  * How much of what others write a record may hold. Everything in a record is written by a tenant, a user or a stranger: names, groups,
- * images, texts. No record of a request is longer than {@link mostBytes}, whatever the request is.
+ * images, texts. No record of a request is longer than {@link maxBytes}, whatever the request is.
  */
 import { shortenText } from '../../object/text.ts';
 
@@ -11,7 +11,7 @@ const KiB = 1024;
  * decision has eleven texts of at most 1,024 code units, which JSON writes with at most 6 bytes each: 66 KiB. 2 KiB are left for the names
  * of fields.
  */
-export const mostBytes = 256 * KiB;
+export const maxBytes = 256 * KiB;
 
 export type ListBudget = { readonly count: number; readonly bytes: number };
 

@@ -9,4 +9,4 @@ export const failures = {
   bug: 'regkeeper failed: refused, and the log has the error.',
 } as const;
 
-export type Failure = keyof typeof failures;
+export type RequestFailure = keyof typeof failures;

@@ -31,7 +31,7 @@ export type RulesRecord = {
   readonly truncated?: true;
 };
 
-export type RulesChange = {
+export type RecordedRulesChange = {
   readonly scope: RuleScope;
   readonly sources: readonly (RuleSource | ClusterObject)[];
   readonly before: RuleSet | undefined;
@@ -43,7 +43,7 @@ export type RulesChange = {
  * At most `mostBytes` of budget.ts as a line of JSON for the rules of a namespace. The cluster's rules are shown whole: a decision's revision
  * leads to them, and only a policy owner can write them.
  */
-export function buildRulesRecord(change: RulesChange): RulesRecord {
+export function buildRulesRecord(change: RecordedRulesChange): RulesRecord {
   const { scope, before, after } = change;
   const cutter = new Cutter();
   const sources = cutter.list(

@@ -2,7 +2,7 @@
 import type { ReviewRequest } from '../../admission/review.ts';
 import { budgets, Cutter, omitted } from './budget.ts';
 
-export type GuardRecord = {
+export type RulesReviewRecord = {
   readonly event: 'rules-review';
   readonly uid: string;
   readonly user: string;
@@ -24,15 +24,15 @@ export type GuardRecord = {
   readonly truncated?: true;
 };
 
-export type GuardConclusion = Pick<GuardRecord, 'outcome' | 'problems' | 'warnings'>;
+export type RulesReviewConclusion = Pick<RulesReviewRecord, 'outcome' | 'problems' | 'warnings'>;
 
-export type GuardEnd = GuardConclusion & { readonly durationMicroseconds: number };
+export type RulesReviewEnd = RulesReviewConclusion & { readonly durationMicroseconds: number };
 
 /**
  * The record of a review whose end comes later: the returned function keeps nothing of the request, and makes at most `mostBytes` of budget.ts
  * as a line of JSON, whatever the request contains.
  */
-export function beginGuardRecord(request: ReviewRequest): (end: GuardEnd) => GuardRecord {
+export function beginRulesReviewRecord(request: ReviewRequest): (end: RulesReviewEnd) => RulesReviewRecord {
   const start = copyOf(startOf(request));
   return ({ outcome, durationMicroseconds, ...found }) => {
     const cutter = new Cutter();

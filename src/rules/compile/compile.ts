@@ -1,12 +1,12 @@
 import type { ParsedDocument, WrittenSetting } from '../language/parse.ts';
 import type { RegistryPattern } from '../language/pattern.ts';
 import { type Problem, renderOrigin } from '../language/problem.ts';
-import { searchExemptions } from '../match/exemptions.ts';
+import { indexExemptions } from '../match/exemptions.ts';
 import { indexRules, type RuleIndex } from '../match/match.ts';
 import { commonName, renderSelector, type Term } from '../match/namespaces.ts';
-import { searchNearest } from '../match/nearest.ts';
+import { indexNearestRules } from '../match/nearest.ts';
 import { findOverrideTies, indexOverrides } from '../match/overrides.ts';
-import type { Place, Rule, RuleSet, RuleSettings } from '../rule-set.ts';
+import type { NamespaceContext, Rule, RuleSet, RuleSettings } from '../rule-set.ts';
 import { canonicalContents } from './canonical.ts';
 import { standInFor } from './pattern-overlap.ts';
 import { findTies, type Tie } from './ties.ts';
@@ -53,8 +53,8 @@ export function compileRuleSet(documents: readonly ParsedDocument[], hash: (text
     sources: documents.map(({ source }) => source),
     settingsAt: indexOverrides(settings, overrides),
     match,
-    exemptionsFor: searchExemptions(exemptions),
-    nearest: searchNearest(rules, match),
+    exemptionsFor: indexExemptions(exemptions),
+    nearest: indexNearestRules(rules, match),
   };
   return { ok: true, ruleSet };
 }
@@ -191,4 +191,4 @@ function refuseInternalConflicts(rules: readonly Rule[], internalIndex: RuleInde
 }
 
 /** Internal registries are the same in every namespace. */
-const anyPlace: Place = { namespace: '', labels: {} };
+const anyPlace: NamespaceContext = { namespace: '', labels: {} };

@@ -3,8 +3,8 @@ import type { RegistryPattern } from '../language/pattern.ts';
 import { type Problem, renderOrigin } from '../language/problem.ts';
 import { compareSpecificity, indexRules, type Lookup } from '../match/match.ts';
 import { selects } from '../match/namespaces.ts';
-import { searchNearest } from '../match/nearest.ts';
-import type { Answer, Place, Rule, RuleSet } from '../rule-set.ts';
+import { indexNearestRules } from '../match/nearest.ts';
+import type { Answer, NamespaceContext, Rule, RuleSet } from '../rule-set.ts';
 import { canonicalList } from './canonical.ts';
 import { findRuleTies } from './compile.ts';
 import { intersectPatterns, standInFor } from './pattern-overlap.ts';
@@ -34,7 +34,7 @@ export function compileNamespaceRules(namespace: string, documents: readonly Par
   if (problems.length > 0) return { ok: false, problems };
   const index = indexRules(rules);
   // They have no namespaces of their own to choose from.
-  const place: Place = { namespace, labels: {} };
+  const place: NamespaceContext = { namespace, labels: {} };
   const canonical = JSON.stringify(canonicalList(rules, canonicalRule));
   return { ok: true, rules: { namespace, rules, canonical, match: (reference) => index.match(reference, place).entry } };
 }
@@ -71,7 +71,7 @@ export function withNamespaceRules(cluster: RuleSet, all: ReadonlyMap<string, Na
     match,
     nearest(reference, place) {
       const rules = own.get(place.namespace)?.rules ?? [];
-      return searchNearest([...cluster.rules, ...rules], match)(reference, place);
+      return indexNearestRules([...cluster.rules, ...rules], match)(reference, place);
     },
   };
 }
@@ -87,7 +87,12 @@ function digestOf(rules: NamespaceRuleSet, hash: (text: string) => string): stri
   return digest;
 }
 
-function combine(answer: Answer<Rule | undefined>, own: Rule, place: Place, isDelegated: () => boolean): Answer<Rule | undefined> {
+function combine(
+  answer: Answer<Rule | undefined>,
+  own: Rule,
+  place: NamespaceContext,
+  isDelegated: () => boolean,
+): Answer<Rule | undefined> {
   const ofCluster = answer.value;
   if (ofCluster?.internal || ofCluster?.trust === false) return answer;
   if (!own.trust) return { ...answer, value: own };
@@ -96,7 +101,7 @@ function combine(answer: Answer<Rule | undefined>, own: Rule, place: Place, isDe
 }
 
 /** Whether the cluster's rule is the more specific. That it names the namespace does not count against the namespace itself. */
-function winsOver({ pattern, trust }: Rule, own: Rule, place: Place): boolean {
+function winsOver({ pattern, trust }: Rule, own: Rule, place: NamespaceContext): boolean {
   return compareSpecificity({ pattern, trust }, own, place)?.firstWins === true;
 }
 
@@ -104,7 +109,7 @@ function winsOver({ pattern, trust }: Rule, own: Rule, place: Place): boolean {
 const mostComparisons = 1_000_000;
 
 /** How many rules of a namespace are looked at for having no effect. The rest is left: such a rule is harmless, and `regkeeper lint` finds it. */
-export function mostLookedAt({ rules, delegate }: Pick<RuleSet, 'rules' | 'delegate'>): number {
+export function maxRulesLookedUp({ rules, delegate }: Pick<RuleSet, 'rules' | 'delegate'>): number {
   return Math.ceil(mostComparisons / Math.max(1, rules.length + delegate.length));
 }
 
@@ -112,15 +117,15 @@ export function mostLookedAt({ rules, delegate }: Pick<RuleSet, 'rules' | 'deleg
  * Trusting rules of a namespace that have no effect, since nothing they hold is trusted by a rule of the cluster that is not more specific,
  * nor left to namespaces. The labels of the namespace are not known here, so what may have an effect is no problem.
  */
-export function widening(cluster: RuleSet, { namespace, rules }: Pick<NamespaceRuleSet, 'namespace' | 'rules'>): readonly Problem[] {
-  const place: Place = { namespace, labels: undefined };
+export function findWidening(cluster: RuleSet, { namespace, rules }: Pick<NamespaceRuleSet, 'namespace' | 'rules'>): readonly Problem[] {
+  const place: NamespaceContext = { namespace, labels: undefined };
   return rules
     .filter((rule) => rule.trust && !isDelegated(cluster, rule, place) && !choosesSecret(cluster, rule, place))
     .map((rule) => wordWidening(cluster, rule, place));
 }
 
 /** Whether some image is in the rule and in a delegated pattern, and named by no rule of the cluster. */
-function isDelegated(cluster: RuleSet, rule: Rule, place: Place): boolean {
+function isDelegated(cluster: RuleSet, rule: Rule, place: NamespaceContext): boolean {
   return cluster.delegate.some(({ pattern }) => {
     const answer = matchCommon(cluster, rule.pattern, pattern, place);
     return answer !== undefined && (answer.value === undefined || answer.unsure !== undefined);
@@ -128,7 +133,7 @@ function isDelegated(cluster: RuleSet, rule: Rule, place: Place): boolean {
 }
 
 /** Whether some image is trusted by a rule of the cluster that is not more specific than the namespace's. */
-function choosesSecret(cluster: RuleSet, rule: Rule, place: Place): boolean {
+function choosesSecret(cluster: RuleSet, rule: Rule, place: NamespaceContext): boolean {
   return cluster.rules.some((trusting) => {
     if (!trusting.trust || selects(trusting.namespaces, place) === false) return false;
     // Internal registries are trusted whatever a namespace says of them: a rule that says so too is no attempt at more.
@@ -139,12 +144,17 @@ function choosesSecret(cluster: RuleSet, rule: Rule, place: Place): boolean {
 }
 
 /** What the cluster's rules say of everything that two patterns have in common. */
-function matchCommon(cluster: RuleSet, one: RegistryPattern, other: RegistryPattern, place: Place): Answer<Rule | undefined> | undefined {
+function matchCommon(
+  cluster: RuleSet,
+  one: RegistryPattern,
+  other: RegistryPattern,
+  place: NamespaceContext,
+): Answer<Rule | undefined> | undefined {
   const common = intersectPatterns(one, other);
   return common && cluster.match(standInFor(common), place);
 }
 
-function wordWidening(cluster: RuleSet, rule: Rule, place: Place): Problem {
+function wordWidening(cluster: RuleSet, rule: Rule, place: NamespaceContext): Problem {
   const { pattern, origin } = rule;
   const ofCluster = cluster.match(standInFor(pattern), place).value;
   if (ofCluster?.trust === false) {

@@ -3,10 +3,10 @@ import { type Term, termsMayOverlap, termsOf } from '../match/namespaces.ts';
 import type { LabelRequirement } from '../rule-set.ts';
 
 /** Two entries that may apply in one namespace, neither of them more specifically. */
-export type Tie<Entry> = { readonly later: Placed<Entry>; readonly earlier: Placed<Entry> };
+export type Tie<Entry> = { readonly later: OrderedEntry<Entry>; readonly earlier: OrderedEntry<Entry> };
 
 /** An entry, its place in the order given, and the term by which it applies. */
-export type Placed<Entry> = { readonly entry: Entry; readonly order: number; readonly term: Term };
+export type OrderedEntry<Entry> = { readonly entry: Entry; readonly order: number; readonly term: Term };
 
 /**
  * Ties among entries that differ in their namespaces only: at most one for each entry, with one before it in the order given. `contradict`
@@ -19,7 +19,7 @@ export function findTies<Entry extends ForNamespaces>(
   contradict: (one: Entry, other: Entry) => boolean = () => true,
 ): readonly Tie<Entry>[] {
   if (entries.length < 2) return [];
-  const placed = entries.flatMap((entry, order) => termsOf(entry.namespaces).map((term): Placed<Entry> => ({ entry, order, term })));
+  const placed = entries.flatMap((entry, order) => termsOf(entry.namespaces).map((term): OrderedEntry<Entry> => ({ entry, order, term })));
   const search = new TieSearch(contradict);
   for (const alike of Map.groupBy(placed, nameOrRank).values()) compareAlike(alike, search);
   return [...search.ties.values()].sort((one, other) => one.later.order - other.later.order);
@@ -33,7 +33,7 @@ class TieSearch<Entry> {
     this.contradict = contradict;
   }
 
-  compare(one: Placed<Entry>, other: Placed<Entry>): void {
+  compare(one: OrderedEntry<Entry>, other: OrderedEntry<Entry>): void {
     const [earlier, later] = one.order < other.order ? [one, other] : [other, one];
     if (earlier.order === later.order || this.ties.has(later.order)) return;
     if (this.contradict(earlier.entry, later.entry) && termsMayOverlap(earlier.term, later.term))
@@ -42,11 +42,11 @@ class TieSearch<Entry> {
 }
 
 /** Only terms of equal rank tie, and only the same of two exact names. */
-function nameOrRank<Entry>({ term }: Placed<Entry>): string {
+function nameOrRank<Entry>({ term }: OrderedEntry<Entry>): string {
   return `${term.kind} ${term.kind === 'name' ? term.name : term.rank}`;
 }
 
-function compareAlike<Entry>(alike: readonly Placed<Entry>[], search: TieSearch<Entry>): void {
+function compareAlike<Entry>(alike: readonly OrderedEntry<Entry>[], search: TieSearch<Entry>): void {
   const [first, ...others] = alike;
   if (!first || others.length === 0) return;
   if (first.term.kind === 'glob') compareGlobs(alike, search);
@@ -59,20 +59,20 @@ function compareAlike<Entry>(alike: readonly Placed<Entry>[], search: TieSearch<
  * Of two globs with a name in common one begins, up to its first star, as the other does, and one ends as the other does. So those that begin
  * with a letter are compared by their beginnings, and those that begin with a star with all by their ends.
  */
-function compareGlobs<Entry>(globs: readonly Placed<Entry>[], search: TieSearch<Entry>): void {
+function compareGlobs<Entry>(globs: readonly OrderedEntry<Entry>[], search: TieSearch<Entry>): void {
   const beginning = globs.filter((glob) => partsOf(glob)[0] !== '');
   compareByStem(beginning, beginning, (glob) => partsOf(glob)[0] ?? '', search);
   const starFirst = globs.filter((glob) => partsOf(glob)[0] === '');
-  const reversedEnd = (glob: Placed<Entry>) => [...(partsOf(glob).at(-1) ?? '')].reverse().join('');
+  const reversedEnd = (glob: OrderedEntry<Entry>) => [...(partsOf(glob).at(-1) ?? '')].reverse().join('');
   compareByStem(starFirst, globs, reversedEnd, search);
   compareByStem(globs, starFirst, reversedEnd, search);
 }
 
 /** Compares each of `some` with those of `others` whose stem its own stem begins with. */
 function compareByStem<Entry>(
-  some: readonly Placed<Entry>[],
-  others: readonly Placed<Entry>[],
-  stemOf: (glob: Placed<Entry>) => string,
+  some: readonly OrderedEntry<Entry>[],
+  others: readonly OrderedEntry<Entry>[],
+  stemOf: (glob: OrderedEntry<Entry>) => string,
   search: TieSearch<Entry>,
 ): void {
   const byStem = Map.groupBy(others, stemOf);
@@ -85,22 +85,22 @@ function compareByStem<Entry>(
   }
 }
 
-function partsOf<Entry>({ term }: Placed<Entry>): readonly string[] {
+function partsOf<Entry>({ term }: OrderedEntry<Entry>): readonly string[] {
   return term.kind === 'glob' ? term.glob.split('*') : [];
 }
 
 /** Of two label selectors that hold one namespace, the second asks for a value of the first's rarest key that the first does, or for none. */
-function compareLabels<Entry>(selectors: readonly Placed<Entry>[], search: TieSearch<Entry>): void {
-  const asking = new Map<string, Map<string, Placed<Entry>[]>>();
-  const askedBy = new Map<string, Set<Placed<Entry>>>();
+function compareLabels<Entry>(selectors: readonly OrderedEntry<Entry>[], search: TieSearch<Entry>): void {
+  const asking = new Map<string, Map<string, OrderedEntry<Entry>[]>>();
+  const askedBy = new Map<string, Set<OrderedEntry<Entry>>>();
   for (const selector of selectors) {
     for (const { key, values } of requirementsOf(selector).filter(({ operator }) => operator === 'In')) {
-      const byValue = childOf(asking, key, () => new Map<string, Placed<Entry>[]>());
+      const byValue = childOf(asking, key, () => new Map<string, OrderedEntry<Entry>[]>());
       for (const value of values) childOf(byValue, value, () => []).push(selector);
       childOf(askedBy, key, () => new Set()).add(selector);
     }
   }
-  const withoutKey = new Map<string, readonly Placed<Entry>[]>();
+  const withoutKey = new Map<string, readonly OrderedEntry<Entry>[]>();
   const notAsking = (key: string) => {
     const some = askedBy.get(key);
     if (!some || some.size === 1) return selectors;
@@ -114,13 +114,13 @@ function compareLabels<Entry>(selectors: readonly Placed<Entry>[], search: TieSe
   }
 }
 
-function compareUntilTied<Entry>(one: Placed<Entry>, others: readonly Placed<Entry>[], search: TieSearch<Entry>): void {
+function compareUntilTied<Entry>(one: OrderedEntry<Entry>, others: readonly OrderedEntry<Entry>[], search: TieSearch<Entry>): void {
   for (const other of others) {
     if (search.ties.has(one.order)) return;
     search.compare(one, other);
   }
 }
 
-function requirementsOf<Entry>({ term }: Placed<Entry>): readonly LabelRequirement[] {
+function requirementsOf<Entry>({ term }: OrderedEntry<Entry>): readonly LabelRequirement[] {
   return term.kind === 'labels' ? term.requirements : [];
 }

@@ -2,19 +2,19 @@
  * The candidate a person most likely meant: the one fewest typing slips away, upper and lower case aside.
  * Nothing when all are further off than a third of the word, and never further than two slips.
  */
-export function nearestSpelling(word: string, candidates: readonly string[]): string | undefined {
-  const limit = slipsForgiven(word);
+export function closestSpelling(word: string, candidates: readonly string[]): string | undefined {
+  const limit = maxTypingErrors(word);
   let nearest: string | undefined;
   let fewest = limit + 1;
   for (const candidate of candidates) {
-    const slips = typingSlips(word.toLowerCase(), candidate.toLowerCase(), limit);
+    const slips = countTypingErrors(word.toLowerCase(), candidate.toLowerCase(), limit);
     if (slips < fewest) [nearest, fewest] = [candidate, slips];
   }
   return nearest;
 }
 
 /** How many slips still count as the same word: one for short words, two for longer ones. */
-export function slipsForgiven(word: string): number {
+export function maxTypingErrors(word: string): number {
   return Math.min(2, Math.floor(word.length / 3));
 }
 
@@ -22,7 +22,7 @@ export function slipsForgiven(word: string): number {
  * The number of letters dropped, added, changed or swapped with their neighbour between two words (optimal string alignment).
  * Gives `limit + 1` as soon as it must be more than `limit`, so the cost is length × limit however long the words are.
  */
-export function typingSlips(from: string, to: string, limit: number): number {
+export function countTypingErrors(from: string, to: string, limit: number): number {
   const tooMany = limit + 1;
   if (Math.abs(from.length - to.length) > limit) return tooMany;
   const width = to.length + 1;

@@ -2,7 +2,7 @@ import type { LabelRequirement, NamespaceSelector } from '../rule-set.ts';
 import type { WrittenNamespaces } from './schema.ts';
 
 /** A slip that the schema cannot tell, and where it stands below the `namespaces` field. */
-export type SelectorSlip = {
+export type SelectorProblem = {
   readonly code: 'empty-selector' | 'selector-values' | 'duplicate-namespace';
   /** JSON pointer from `namespaces` on; empty for the field itself. */
   readonly pointer: string;
@@ -10,7 +10,7 @@ export type SelectorSlip = {
 };
 
 /** What `namespaces` says, as far as it fits the schema, and what is odd about it. */
-export type ReadSelector = { readonly selector: NamespaceSelector | undefined; readonly slips: readonly SelectorSlip[] };
+export type ReadSelector = { readonly selector: NamespaceSelector | undefined; readonly slips: readonly SelectorProblem[] };
 
 /**
  * Reads the value of a `namespaces` field. `fits` says of a pointer below it whether the schema took what stands there; the rest is left
@@ -30,7 +30,7 @@ function isList(written: Exclude<WrittenNamespaces, string>): written is string[
 
 function readNames(written: readonly string[], fits: (pointer: string) => boolean): ReadSelector {
   const names = new Set<string>();
-  const slips: SelectorSlip[] = [];
+  const slips: SelectorProblem[] = [];
   for (const [index, text] of written.entries()) {
     const pointer = `/${index}`;
     if (!fits(pointer)) continue;
@@ -47,7 +47,7 @@ function withoutDoubleStars(name: string): string {
 }
 
 function readLabels({ matchLabels, matchExpressions }: WrittenLabels, fits: (pointer: string) => boolean): ReadSelector {
-  const slips: SelectorSlip[] = [];
+  const slips: SelectorProblem[] = [];
   const requirements: LabelRequirement[] = [];
   const isEmpty = (part: object | undefined, pointer: string) => part === undefined || (fits(pointer) && Object.keys(part).length === 0);
   if (isEmpty(matchLabels, '/matchLabels') && isEmpty(matchExpressions, '/matchExpressions')) slips.push(emptySelector);
@@ -68,7 +68,7 @@ function readLabels({ matchLabels, matchExpressions }: WrittenLabels, fits: (poi
   return { selector: { kind: 'labels', requirements: canonicalOrder(requirements) }, slips };
 }
 
-function valuesSlip({ operator, values }: WrittenRequirement, pointer: string): SelectorSlip | undefined {
+function valuesSlip({ operator, values }: WrittenRequirement, pointer: string): SelectorProblem | undefined {
   const compares = operator === 'In' || operator === 'NotIn';
   const count = values?.length ?? 0;
   if (compares && count === 0) {
@@ -80,7 +80,7 @@ function valuesSlip({ operator, values }: WrittenRequirement, pointer: string): 
   return { code: 'selector-values', pointer: `${pointer}/values`, message };
 }
 
-const emptySelector: SelectorSlip = {
+const emptySelector: SelectorProblem = {
   code: 'empty-selector',
   pointer: '',
   message:

@@ -13,7 +13,7 @@ import {
   type WrittenOverride,
   type WrittenRule,
 } from './schema.ts';
-import { checkShape, renderPointer } from './schema-problems.ts';
+import { checkSchema, renderPointer } from './schema-problems.ts';
 
 /** A setting somebody wrote, and where. */
 export type WrittenSetting<Value> = { readonly value: Value; readonly origin: Origin };
@@ -78,7 +78,7 @@ export function parseRulesDocument(
 
   // A wildcard without quotes shall not hide what else there is to mend.
   const [unread, lost] = read.ok ? [[], undefined] : [read.findings, read.rest?.lost];
-  const { findings: misshapen, unfit } = checkShape(data, scope.kind === 'cluster' ? fieldsOfLevel : fieldsOfNamespaceRules, lost);
+  const { findings: misshapen, unfit } = checkSchema(data, scope.kind === 'cluster' ? fieldsOfLevel : fieldsOfNamespaceRules, lost);
   const reader = new DocumentReader(data, source, scope, unfit);
   const document = reader.readDocument();
   const findings = [...unread, ...misshapen, ...reader.findings];

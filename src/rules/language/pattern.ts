@@ -72,9 +72,9 @@ export function resolvePattern({ host, port, path }: WrittenPattern, trust: bool
 }
 
 /** Whether the pattern holds the reference: the definition that the rule index must agree with. */
-export function patternHolds(pattern: RegistryPattern, reference: Pick<ImageReference, 'host' | 'port' | 'path'>): boolean {
+export function patternMatches(pattern: RegistryPattern, reference: Pick<ImageReference, 'host' | 'port' | 'path'>): boolean {
   return (
-    hostHolds(pattern.host, reference.host) &&
+    hostMatches(pattern.host, reference.host) &&
     (pattern.port === 'any' || pattern.port === (reference.port ?? 'default')) &&
     pattern.path.length <= reference.path.length &&
     pattern.path.every((segment, index) => segment === '*' || segment === reference.path[index])
@@ -82,7 +82,7 @@ export function patternHolds(pattern: RegistryPattern, reference: Pick<ImageRefe
 }
 
 /** Whether the host part alone holds a host, given in lower case without port. */
-export function hostHolds(host: PatternHost, name: string): boolean {
+export function hostMatches(host: PatternHost, name: string): boolean {
   if (host.kind === 'any') return true;
   return host.kind === 'exact' ? name === host.name : name.endsWith(`.${host.name}`);
 }

@@ -1,13 +1,13 @@
 import type { ErrorObject } from 'ajv/dist/2020.js';
 import { quote } from '../../image/problem.ts';
 import { isCalendarDay } from './calendar-day.ts';
-import { nearestSpelling } from './closest-spelling.ts';
+import { closestSpelling } from './closest-spelling.ts';
 import { escapePointer, type Finding, type LocatedData } from './document.ts';
 import { parsePattern } from './pattern.ts';
 import { type FieldsOfLevel, fieldsOfLevel, type Level, schemaErrors } from './schema.ts';
 
 /** Where a document differs from the schema, and the same in sentences. */
-export type ShapeFindings = {
+export type SchemaFindings = {
   readonly findings: readonly Finding[];
   /** JSON pointers of the values that are missing or not what the schema says; values beside and around them can be used, without these. */
   readonly unfit: ReadonlySet<string>;
@@ -17,7 +17,11 @@ export type ShapeFindings = {
  * Compares the data with the schema, and words each difference once, where its author wrote it. With `fields` that are fewer than the
  * schema's, the others are a problem of the scope, and nothing else is said of them; nor of `lost`, values whose problem is told already.
  */
-export function checkShape(data: LocatedData, fields: FieldsOfLevel = fieldsOfLevel, lost: ReadonlySet<string> = new Set()): ShapeFindings {
+export function checkSchema(
+  data: LocatedData,
+  fields: FieldsOfLevel = fieldsOfLevel,
+  lost: ReadonlySet<string> = new Set(),
+): SchemaFindings {
   if (lost.has('')) return { findings: [], unfit: lost };
   const foreign = fields === fieldsOfLevel ? [] : foreignFields(data.value, fields);
   const findings = foreign.map(({ pointer, field }) => foreignField(pointer, field, data));
@@ -149,7 +153,7 @@ const otherNames: { readonly [Name in Level]?: Readonly<Record<string, string>> 
 
 function meantField(level: Level, field: string, fields: FieldsOfLevel): string | undefined {
   const otherName = otherNames[level];
-  return otherName && Object.hasOwn(otherName, field) ? otherName[field] : nearestSpelling(field, fields[level]);
+  return otherName && Object.hasOwn(otherName, field) ? otherName[field] : closestSpelling(field, fields[level]);
 }
 
 type UnknownField = { readonly pointer: string; readonly level: Level; readonly field: string; readonly fields: FieldsOfLevel };
@@ -269,7 +273,7 @@ function wordChoice(place: string, value: unknown, errors: readonly ErrorObject[
   const allowed = allowedValues(errors);
   if (value === null) return emptyValue(place, oneOf(allowed));
   if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}; write ${oneOf(allowed)}`);
-  const near = nearestSpelling(value, allowed);
+  const near = closestSpelling(value, allowed);
   const fix = near ? `did you mean ${quote(near)}?` : `write ${oneOf(allowed)}`;
   return { code: 'unknown-value', message: `${place} is ${quote(value)}; ${fix}` };
 }
@@ -280,7 +284,7 @@ function wordShortNames(place: string, value: unknown, errors: readonly ErrorObj
   if (Array.isArray(value))
     return { code: 'empty-value', message: `${place} is an empty list; write ${oneOf(words)}, or remove the field` };
   if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}; write ${oneOf(words)}`);
-  const near = nearestSpelling(value, allowedValues(errors));
+  const near = closestSpelling(value, allowedValues(errors));
   const fix = near
     ? `did you mean ${quote(near)}?`
     : parsePattern(value).ok

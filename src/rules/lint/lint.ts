@@ -3,7 +3,7 @@ import { sameEffect } from '../compile/rule-fields.ts';
 import type { PatternHost, RegistryPattern } from '../language/pattern.ts';
 import { type Problem, type ProblemCode, renderOrigin } from '../language/problem.ts';
 import { compareRanked, type RankedPattern } from '../match/match.ts';
-import { isGlob, mayOverlap, nameHolds, renderSelector, termsOf } from '../match/namespaces.ts';
+import { isGlob, mayOverlap, nameMatches, renderSelector, termsOf } from '../match/namespaces.ts';
 import { indexPatterns, type PatternIndex } from '../match/pattern-index.ts';
 import type { Mode, NamespaceSelector, Override, Rule, RuleSet, Unconfigured } from '../rule-set.ts';
 
@@ -202,7 +202,7 @@ function selectorCovers(one: NamespaceSelector | undefined, other: NamespaceSele
   if (one.kind === 'names' && one.names.some((name) => /^\*+$/.test(name))) return true;
   if (!other || one.kind !== other.kind) return false;
   if (one.kind === 'names' && other.kind === 'names') {
-    return other.names.every((name) => one.names.some((cover) => cover === name || (!isGlob(name) && nameHolds(cover, name))));
+    return other.names.every((name) => one.names.some((cover) => cover === name || (!isGlob(name) && nameMatches(cover, name))));
   }
   if (one.kind === 'names' || other.kind === 'names') return false;
   const requirementsOfOther = new Set(other.requirements.map((requirement) => JSON.stringify(requirement)));

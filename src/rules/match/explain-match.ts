@@ -1,11 +1,11 @@
 import type { ImageReference } from '../../image/reference.ts';
-import { patternHolds, renderHost } from '../language/pattern.ts';
-import type { Place, Rule, RuleSet } from '../rule-set.ts';
+import { patternMatches, renderHost } from '../language/pattern.ts';
+import type { NamespaceContext, Rule, RuleSet } from '../rule-set.ts';
 import { compareSpecificity } from './match.ts';
 import { renderSelector, selects } from './namespaces.ts';
 
 /** A rule whose pattern holds an image, and why it does not decide. */
-export type Contestant = {
+export type RuleCandidate = {
   readonly rule: Rule;
   /** Whether it would decide if there were no other: it is for the namespace, as far as that is known. */
   readonly applies: boolean | 'unknown';
@@ -17,30 +17,30 @@ export type Contestant = {
  * All rules whose pattern holds the image: the one that decides, then the others that apply in the namespace, the more specific first, then
  * those that do not. For explaining, not for deciding: the cost grows with the number of rules.
  */
-export function contest(rules: RuleSet, reference: ImageReference, place: Place): readonly Contestant[] {
+export function explainMatch(rules: RuleSet, reference: ImageReference, place: NamespaceContext): readonly RuleCandidate[] {
   const winner = rules.match(reference, place).value;
   const own = rules.namespaceRules.get(place.namespace) ?? [];
   return [...rules.rules, ...own]
-    .filter(({ pattern }) => patternHolds(pattern, reference))
-    .map((rule): Contestant => {
+    .filter(({ pattern }) => patternMatches(pattern, reference))
+    .map((rule): RuleCandidate => {
       const applies = selects(rule.namespaces, place);
       return rule === winner ? { rule, applies } : { rule, applies, lost: whyLost(rule, applies, winner, place) };
     })
     .sort((one, other) => standing(one, winner) - standing(other, winner) || bySpecificity(one.rule, other.rule, place));
 }
 
-function standing({ rule, applies }: Contestant, winner: Rule | undefined): number {
+function standing({ rule, applies }: RuleCandidate, winner: Rule | undefined): number {
   if (rule === winner) return 0;
   return applies === true ? 1 : applies === 'unknown' ? 2 : 3;
 }
 
-function bySpecificity(one: Rule, other: Rule, place: Place): number {
+function bySpecificity(one: Rule, other: Rule, place: NamespaceContext): number {
   if (one.internal !== other.internal) return one.internal ? -1 : 1;
   const comparison = compareSpecificity(one, other, place);
   return comparison ? (comparison.firstWins ? -1 : 1) : 0;
 }
 
-function whyLost(rule: Rule, applies: Contestant['applies'], winner: Rule | undefined, place: Place): string {
+function whyLost(rule: Rule, applies: RuleCandidate['applies'], winner: Rule | undefined, place: NamespaceContext): string {
   const selector = renderSelector(rule.namespaces);
   if (applies === false) return `is for ${selector}, and this is namespace "${place.namespace}"`;
   if (applies === 'unknown' && (rule.trust || !winner))
@@ -58,7 +58,7 @@ function whyLost(rule: Rule, applies: Contestant['applies'], winner: Rule | unde
   return lessSpecific(rule, winner, place);
 }
 
-function lessSpecific(rule: Rule, winner: Rule, place: Place): string {
+function lessSpecific(rule: Rule, winner: Rule, place: NamespaceContext): string {
   const than = winner.pattern;
   switch (compareSpecificity(winner, rule, place)?.by) {
     case 'host':

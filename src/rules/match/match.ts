@@ -1,7 +1,7 @@
 import type { ImageReference } from '../../image/reference.ts';
 import type { PatternHost, PatternPort, RegistryPattern } from '../language/pattern.ts';
-import type { Place } from '../rule-set.ts';
-import { childOf, type ForNamespaces, PlaceIndex, type Ranked } from './namespace-index.ts';
+import type { NamespaceContext } from '../rule-set.ts';
+import { childOf, type ForNamespaces, NamespaceIndex, type Ranked } from './namespace-index.ts';
 import { rankIn } from './namespaces.ts';
 
 /** What an index keeps: anything with a pattern, with the trust that ranks its port, and with the namespaces it is for. */
@@ -17,7 +17,7 @@ export type Lookup = Pick<ImageReference, 'host' | 'port' | 'path'>;
 export type Match<Entry> = { readonly entry: Entry | undefined; readonly unsure: Entry | undefined };
 
 /** Finds the most specific entry for a reference in a namespace. */
-export type RuleIndex<Entry extends Indexed> = { match(reference: Lookup, place: Place): Match<Entry> };
+export type RuleIndex<Entry extends Indexed> = { match(reference: Lookup, place: NamespaceContext): Match<Entry> };
 
 /**
  * Builds the index. Of all entries whose pattern holds a reference and that apply in the namespace, the winner is decided by, in this order:
@@ -54,7 +54,7 @@ export type Criterion = 'host' | 'port' | 'path' | 'namespaces' | 'every port';
 export function compareSpecificity(
   one: Indexed,
   other: Indexed,
-  place: Place,
+  place: NamespaceContext,
 ): { readonly firstWins: boolean; readonly by: Criterion } | undefined {
   return compareRanked(
     { ...one, namespaceRank: rankIn(one.namespaces, place) ?? 0 },
@@ -126,9 +126,9 @@ class PortNode<Entry extends Indexed> {
 class PathNode<Entry extends Indexed> {
   segments: Map<string, PathNode<Entry>> | undefined;
   star: PathNode<Entry> | undefined;
-  defaultPort: PlaceIndex<Entry> | undefined;
-  everyPort: PlaceIndex<Entry> | undefined;
-  otherPorts: Map<number, PlaceIndex<Entry>> | undefined;
+  defaultPort: NamespaceIndex<Entry> | undefined;
+  everyPort: NamespaceIndex<Entry> | undefined;
+  otherPorts: Map<number, NamespaceIndex<Entry>> | undefined;
 }
 
 function insert<Entry extends Indexed>(root: HostNode<Entry>, entry: Entry): void {
@@ -167,13 +167,13 @@ function rootOfPaths<Entry extends Indexed>(ports: PortNode<Entry>, trustedAny: 
   return ports[rank];
 }
 
-function entriesOf<Entry extends Indexed>(node: PathNode<Entry>, port: PatternPort): PlaceIndex<Entry> {
+function entriesOf<Entry extends Indexed>(node: PathNode<Entry>, port: PatternPort): NamespaceIndex<Entry> {
   if (typeof port === 'number') {
     node.otherPorts ??= new Map();
-    return childOf(node.otherPorts, port, () => new PlaceIndex<Entry>());
+    return childOf(node.otherPorts, port, () => new NamespaceIndex<Entry>());
   }
   const field = port === 'default' ? 'defaultPort' : 'everyPort';
-  node[field] ??= new PlaceIndex();
+  node[field] ??= new NamespaceIndex();
   return node[field];
 }
 
@@ -183,9 +183,9 @@ class Search<Entry extends Indexed> {
   unsure: Entry | undefined;
   private readonly port: number | 'default';
   private readonly path: readonly string[];
-  private readonly place: Place;
+  private readonly place: NamespaceContext;
 
-  constructor(port: number | 'default', path: readonly string[], place: Place) {
+  constructor(port: number | 'default', path: readonly string[], place: NamespaceContext) {
     this.port = port;
     this.path = path;
     this.place = place;
@@ -223,8 +223,8 @@ class Search<Entry extends Indexed> {
 
   /** Of entries whose labels are unknown and that would outrank the winner, a refusal wins. */
   private assumeTheStrictest(
-    literal: PlaceIndex<Entry> | undefined,
-    every: PlaceIndex<Entry> | undefined,
+    literal: NamespaceIndex<Entry> | undefined,
+    every: NamespaceIndex<Entry> | undefined,
     winner: Ranked<Entry> | undefined,
     isLiteral: boolean,
   ): void {

@@ -1,5 +1,5 @@
-import type { LabelRequirement, NamespaceSelector, Place } from '../rule-set.ts';
-import { globHolds, labelOf, labelsHold, renderSelector, termsOf, unknownLabel } from './namespaces.ts';
+import type { LabelRequirement, NamespaceContext, NamespaceSelector } from '../rule-set.ts';
+import { globMatches, labelOf, labelsMatch, renderSelector, termsOf, unknownLabel } from './namespaces.ts';
 
 /** What an index of places keeps: anything that may be for some namespaces only. */
 export type ForNamespaces = { readonly namespaces?: NamespaceSelector };
@@ -13,7 +13,7 @@ export type Ranked<Entry> = { readonly entry: Entry; readonly rank: number };
  *
  * Of entries that tie (see `findTies`) any may be found, so callers refuse ties.
  */
-export class PlaceIndex<Entry extends ForNamespaces> {
+export class NamespaceIndex<Entry extends ForNamespaces> {
   private everywhere: Ranked<Entry> | undefined;
   private byName: Map<string, Ranked<Entry>> | undefined;
   private globs: GlobIndex<Entry> | undefined;
@@ -43,13 +43,13 @@ export class PlaceIndex<Entry extends ForNamespaces> {
   }
 
   /** The most specific entry that certainly applies in the place. */
-  find(place: Place): Ranked<Entry> | undefined {
+  find(place: NamespaceContext): Ranked<Entry> | undefined {
     // Most entries are for every namespace, and for them nothing else is there.
     return this.byName?.get(place.namespace) ?? this.globs?.find(place.namespace) ?? this.labels?.find(place) ?? this.everywhere;
   }
 
   /** Entries that rank above `above` and would apply if the labels that nobody knows were so, most specific first. */
-  undecided(place: Place, above: number): readonly Ranked<Entry>[] {
+  undecided(place: NamespaceContext, above: number): readonly Ranked<Entry>[] {
     return place.labels || !this.labels ? none : this.labels.undecided(place, above);
   }
 }
@@ -82,7 +82,7 @@ class GlobIndex<Entry> {
 
 function bestOf<Entry>(globs: readonly IndexedGlob<Entry>[] | undefined, namespace: string, best: IndexedGlob<Entry> | undefined) {
   let found = best;
-  for (const glob of globs ?? none) if ((!found || glob.rank > found.rank) && globHolds(glob.parts, namespace)) found = glob;
+  for (const glob of globs ?? none) if ((!found || glob.rank > found.rank) && globMatches(glob.parts, namespace)) found = glob;
   return found;
 }
 
@@ -102,22 +102,22 @@ class LabelIndex<Entry> {
     this.sorted = undefined;
   }
 
-  find(place: Place): Ranked<Entry> | undefined {
+  find(place: NamespaceContext): Ranked<Entry> | undefined {
     let best: IndexedLabels<Entry> | undefined;
     for (const labels of this.candidates(place)) {
-      if ((!best || labels.rank > best.rank) && labelsHold(labels.requirements, place) === true) best = labels;
+      if ((!best || labels.rank > best.rank) && labelsMatch(labels.requirements, place) === true) best = labels;
     }
     return best;
   }
 
-  undecided(place: Place, above: number): readonly Ranked<Entry>[] {
+  undecided(place: NamespaceContext, above: number): readonly Ranked<Entry>[] {
     return this.all
-      .filter(({ rank, requirements }) => rank > above && labelsHold(requirements, place) === 'unknown')
+      .filter(({ rank, requirements }) => rank > above && labelsMatch(requirements, place) === 'unknown')
       .sort((one, other) => other.rank - one.rank || (one.text < other.text ? -1 : 1));
   }
 
   /** All selectors that could hold; those that ask for another value of a known label are left out. */
-  private candidates(place: Place): readonly IndexedLabels<Entry>[] {
+  private candidates(place: NamespaceContext): readonly IndexedLabels<Entry>[] {
     this.sorted ??= sortIntoBuckets(this.all);
     const { byKey, others } = this.sorted;
     let found: readonly IndexedLabels<Entry>[] = others;

@@ -1,26 +1,26 @@
-import type { LabelRequirement, NamespaceSelector, Place } from '../rule-set.ts';
+import type { LabelRequirement, NamespaceContext, NamespaceSelector } from '../rule-set.ts';
 
 /**
  * Whether a selector holds a namespace. Kubernetes' own label semantics: `NotIn` and `DoesNotExist` hold too where the label is absent.
  * `unknown` only where the namespace's labels are, and only where they count: the label with the namespace's name is always known.
  */
-export function selects(selector: NamespaceSelector | undefined, place: Place): boolean | 'unknown' {
+export function selects(selector: NamespaceSelector | undefined, place: NamespaceContext): boolean | 'unknown' {
   if (!selector) return true;
   return selector.kind === 'names'
-    ? selector.names.some((name) => nameHolds(name, place.namespace))
-    : labelsHold(selector.requirements, place);
+    ? selector.names.some((name) => nameMatches(name, place.namespace))
+    : labelsMatch(selector.requirements, place);
 }
 
 /** Whether an exact name, or a glob, holds a namespace's name. */
-export function nameHolds(pattern: string, namespace: string): boolean {
-  return isGlob(pattern) ? globHolds(pattern.split('*'), namespace) : pattern === namespace;
+export function nameMatches(pattern: string, namespace: string): boolean {
+  return isGlob(pattern) ? globMatches(pattern.split('*'), namespace) : pattern === namespace;
 }
 
 /**
  * A glob as its literal parts: `team-*-dev` is `['team-', '-dev']`, always at least two. The leftmost place for each inner part is as good
  * as any other, so nothing is tried twice.
  */
-export function globHolds(parts: readonly string[], namespace: string): boolean {
+export function globMatches(parts: readonly string[], namespace: string): boolean {
   const prefix = parts[0] ?? '';
   const suffix = parts.at(-1) ?? '';
   const end = namespace.length - suffix.length;
@@ -36,7 +36,7 @@ export function globHolds(parts: readonly string[], namespace: string): boolean 
 }
 
 /** Whether all requirements hold; `unknown` where none is known to fail and one cannot be told. */
-export function labelsHold(requirements: readonly LabelRequirement[], place: Place): boolean | 'unknown' {
+export function labelsMatch(requirements: readonly LabelRequirement[], place: NamespaceContext): boolean | 'unknown' {
   let answer: boolean | 'unknown' = true;
   for (const requirement of requirements) {
     const holds = requirementHolds(requirement, place);
@@ -46,7 +46,7 @@ export function labelsHold(requirements: readonly LabelRequirement[], place: Pla
   return answer;
 }
 
-function requirementHolds({ key, operator, values }: LabelRequirement, place: Place): boolean | 'unknown' {
+function requirementHolds({ key, operator, values }: LabelRequirement, place: NamespaceContext): boolean | 'unknown' {
   const value = labelOf(place, key);
   if (value === unknownLabel) return 'unknown';
   switch (operator) {
@@ -64,7 +64,7 @@ function requirementHolds({ key, operator, values }: LabelRequirement, place: Pl
 export const unknownLabel = Symbol('nobody can say');
 
 /** A label of the namespace; undefined where it has none of that key. */
-export function labelOf({ namespace, labels }: Place, key: string): string | undefined | typeof unknownLabel {
+export function labelOf({ namespace, labels }: NamespaceContext, key: string): string | undefined | typeof unknownLabel {
   // The API server sets it on every namespace, and nobody can change it: kubernetes.io, Labels, Annotations and Taints.
   if (key === 'kubernetes.io/metadata.name') return namespace;
   if (!labels) return unknownLabel;
@@ -100,23 +100,23 @@ const anyGlob = 1_000_000;
 const exactName = 2_000_000;
 
 /** The rank with which a selector holds a namespace; undefined where it does not, or nobody can say. */
-export function rankIn(selector: NamespaceSelector | undefined, place: Place): number | undefined {
+export function rankIn(selector: NamespaceSelector | undefined, place: NamespaceContext): number | undefined {
   const ranks = termsOf(selector)
     .filter((term) => termHolds(term, place) === true)
     .map(({ rank }) => rank);
   return ranks.length > 0 ? Math.max(...ranks) : undefined;
 }
 
-function termHolds(term: Term, place: Place): boolean | 'unknown' {
+function termHolds(term: Term, place: NamespaceContext): boolean | 'unknown' {
   switch (term.kind) {
     case 'everywhere':
       return true;
     case 'name':
       return term.name === place.namespace;
     case 'glob':
-      return nameHolds(term.glob, place.namespace);
+      return nameMatches(term.glob, place.namespace);
     case 'labels':
-      return labelsHold(term.requirements, place);
+      return labelsMatch(term.requirements, place);
   }
 }
 
@@ -157,8 +157,8 @@ function mayHaveValue(requirements: readonly LabelRequirement[]): boolean {
 
 /** A name that both hold, each an exact name or a glob: for messages, and to know whether there is one. At most 63 × 63 steps. */
 export function commonName(one: string, other: string): string | undefined {
-  if (!isGlob(one)) return nameHolds(other, one) ? one : undefined;
-  if (!isGlob(other)) return nameHolds(one, other) ? other : undefined;
+  if (!isGlob(one)) return nameMatches(other, one) ? one : undefined;
+  if (!isGlob(other)) return nameMatches(one, other) ? other : undefined;
   if (!agreeAtEnds(one, other)) return undefined;
   // Whether the rests from two positions on have a name in common, filled from the ends.
   const width = other.length + 1;

@@ -1,9 +1,9 @@
 import type { ImageReference } from '../../image/reference.ts';
 import { compareTexts } from '../compare-texts.ts';
 import { standInFor } from '../compile/pattern-overlap.ts';
-import { slipsForgiven, typingSlips } from '../language/closest-spelling.ts';
-import { hostHolds } from '../language/pattern.ts';
-import type { Place, Rule, RuleSet } from '../rule-set.ts';
+import { countTypingErrors, maxTypingErrors } from '../language/closest-spelling.ts';
+import { hostMatches } from '../language/pattern.ts';
+import type { NamespaceContext, Rule, RuleSet } from '../rule-set.ts';
 import { rankIn, selects } from './namespaces.ts';
 
 /** How many are proposed: a denial has room for a few, and more would not help. */
@@ -15,7 +15,7 @@ const mostProposed = 3;
  * the longest common path first; then those of a host spelt nearly so. A rule for every host is no proposal, and no pattern is proposed
  * twice. The cost grows with the number of rules, which is well for refusals only.
  */
-export function searchNearest(rules: readonly Rule[], match: RuleSet['match']): RuleSet['nearest'] {
+export function indexNearestRules(rules: readonly Rule[], match: RuleSet['match']): RuleSet['nearest'] {
   const proposable = rules.filter(({ trust, internal, pattern }) => trust && !internal && pattern.host.kind !== 'any');
   return (reference, place) => {
     const near: { rule: Rule; distance: readonly number[] }[] = [];
@@ -45,12 +45,12 @@ function firstProposals(near: readonly Rule[], isGood: (rule: Rule) => boolean):
   return [...proposals.values()];
 }
 
-function rankOf({ namespaces }: Rule, place: Place): number {
+function rankOf({ namespaces }: Rule, place: NamespaceContext): number {
   return rankIn(namespaces, place) ?? 0;
 }
 
 /** Where a pattern takes every port, the person keeps theirs. */
-function trustsPattern(match: RuleSet['match'], pattern: Rule['pattern'], reference: ImageReference, place: Place): boolean {
+function trustsPattern(match: RuleSet['match'], pattern: Rule['pattern'], reference: ImageReference, place: NamespaceContext): boolean {
   const port = pattern.port === 'any' ? (reference.port ?? 'default') : pattern.port;
   return match(standInFor({ ...pattern, port }), place).value?.trust === true;
 }
@@ -65,10 +65,10 @@ function distanceTo({ pattern }: Rule, { host, port, path }: ImageReference): re
 }
 
 function hostSlips(host: Rule['pattern']['host'], name: string): number | undefined {
-  if (hostHolds(host, name)) return 0;
+  if (hostMatches(host, name)) return 0;
   if (host.kind !== 'exact') return undefined;
-  const limit = slipsForgiven(host.name);
-  const slips = typingSlips(name, host.name, limit);
+  const limit = maxTypingErrors(host.name);
+  const slips = countTypingErrors(name, host.name, limit);
   return slips <= limit ? slips : undefined;
 }
 

@@ -1,14 +1,14 @@
 import { findTies } from '../compile/ties.ts';
 import { type Origin, type Problem, renderOrigin } from '../language/problem.ts';
-import type { Answer, Override, Place, PlaceSettings, SettingsAnswer } from '../rule-set.ts';
-import { PlaceIndex } from './namespace-index.ts';
+import type { Answer, NamespaceContext, NamespaceSettings, Override, SettingsAnswer } from '../rule-set.ts';
+import { NamespaceIndex } from './namespace-index.ts';
 import { renderSelector } from './namespaces.ts';
 
 /**
  * Prepares the question which settings hold in a namespace: for each, the most specific override that writes it, else what is written for
  * the whole cluster. Where labels are unknown, overrides that select by them only make `mode` and `unconfigured` stricter; `inject` stays.
  */
-export function indexOverrides(settings: PlaceSettings, overrides: readonly Override[]): (place: Place) => SettingsAnswer {
+export function indexOverrides(settings: NamespaceSettings, overrides: readonly Override[]): (place: NamespaceContext) => SettingsAnswer {
   const { mode, unconfigured, inject } = settings;
   const forCluster: SettingsAnswer = { value: { mode, unconfigured, inject } };
   if (overrides.length === 0) return () => forCluster;
@@ -46,24 +46,27 @@ export function findOverrideTies(overrides: readonly Override[]): readonly Probl
   });
 }
 
-type SettingName = keyof PlaceSettings;
+type SettingName = keyof NamespaceSettings;
 const overridable: readonly SettingName[] = ['mode', 'unconfigured', 'inject'];
 
 type Written<Value> = { readonly namespaces: Override['namespaces']; readonly value: Value; readonly origin: Origin };
 
-function settingIndex<Name extends SettingName>(name: Name, overrides: readonly Override[]): PlaceIndex<Written<PlaceSettings[Name]>> {
-  const index = new PlaceIndex<Written<PlaceSettings[Name]>>();
+function settingIndex<Name extends SettingName>(
+  name: Name,
+  overrides: readonly Override[],
+): NamespaceIndex<Written<NamespaceSettings[Name]>> {
+  const index = new NamespaceIndex<Written<NamespaceSettings[Name]>>();
   for (const { namespaces, origin, [name]: value } of overrides) {
-    if (value !== undefined) index.add({ namespaces, origin, value: value as PlaceSettings[Name] });
+    if (value !== undefined) index.add({ namespaces, origin, value: value as NamespaceSettings[Name] });
   }
   return index;
 }
 
 /** `choose` takes the value that is certain first, then those that may hold instead. */
 function settle<Value extends string>(
-  index: PlaceIndex<Written<Value>>,
+  index: NamespaceIndex<Written<Value>>,
   forCluster: Value,
-  place: Place,
+  place: NamespaceContext,
   choose: (values: readonly Value[]) => Value,
 ): Answer<Value> {
   const found = index.find(place);

@@ -9,12 +9,12 @@ export type RuleChange = {
   /** What it is about, in words: a setting's name, a pattern with its namespaces. */
   readonly about: string;
   /** What was said of it, and what is said now: the written fields alone. Absent where nothing is. */
-  readonly before?: Said;
-  readonly after?: Said;
+  readonly before?: ComparedValue;
+  readonly after?: ComparedValue;
 };
 
 /** Fields of plain data. */
-export type Said = { readonly fields: Readonly<Record<string, unknown>>; readonly origin?: Origin };
+export type ComparedValue = { readonly fields: Readonly<Record<string, unknown>>; readonly origin?: Origin };
 
 /** What the sets say, apart from order, spelling and how it is spread over documents. In the order of kinds, then of what it is about. */
 export function compareRuleSets(before: RuleSet, after: RuleSet): readonly RuleChange[] {
@@ -25,7 +25,7 @@ export function compareRuleSets(before: RuleSet, after: RuleSet): readonly RuleC
   );
 }
 
-type Statement = Pick<RuleChange, 'kind' | 'about'> & { readonly said: Said };
+type Statement = Pick<RuleChange, 'kind' | 'about'> & { readonly said: ComparedValue };
 
 const kinds: readonly RuleChange['kind'][] = ['setting', 'rule', 'exemption', 'override', 'delegate'];
 

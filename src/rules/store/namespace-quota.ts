@@ -17,7 +17,7 @@ export type RulesSize = { readonly documents: number; readonly characters: numbe
 export const namespaceQuota: RulesSize = { documents: 20, characters: 131_072 };
 
 /** Documents of one change or one refused bundle of a namespace that are named: none is left out of one that is within the quota. */
-export const mostSources = namespaceQuota.documents;
+export const maxSources = namespaceQuota.documents;
 
 export const noRules: RulesSize = { documents: 0, characters: 0 };
 
@@ -47,7 +47,7 @@ export function fits({ documents, characters }: RulesSize): boolean {
 }
 
 /** The problem of a namespace's bundle that is too much beside the `others` of its namespace; undefined where there is room for it. */
-export function refuseOverQuota(bundle: Measured, others: RulesSize): Problem | undefined {
+export function rejectOverQuota(bundle: Measured, others: RulesSize): Problem | undefined {
   if (bundle.scope?.kind !== 'namespace') return undefined;
   const { namespace } = bundle.scope;
   const own = sizeOf(bundle);

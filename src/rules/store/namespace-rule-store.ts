@@ -2,7 +2,7 @@ import { compileNamespaceRules, type NamespaceRuleSet, type NamespaceRulesResult
 import type { ParsedDocument } from '../language/parse.ts';
 
 /** The rules in force that namespaces have of their own. Several bundles of one namespace form one set; nothing goes beyond its namespace. */
-export type NamespaceBook = {
+export type NamespaceRuleStore = {
   readonly rules: ReadonlyMap<string, NamespaceRuleSet>;
   /** What the bundle would make of its namespace's rules, in place of its own earlier version; a contradiction is reported in it. */
   compileWith(namespace: string, id: string, documents: readonly ParsedDocument[]): NamespaceRulesResult;
@@ -12,7 +12,7 @@ export type NamespaceBook = {
   drop(id: string): boolean;
 };
 
-export function createNamespaceBook(): NamespaceBook {
+export function createNamespaceRuleStore(): NamespaceRuleStore {
   const documentsOf = new Map<string, Map<string, readonly ParsedDocument[]>>();
   const rules = new Map<string, NamespaceRuleSet>();
 

@@ -5,7 +5,7 @@ import { canonicalRule } from '../compile/rule-fields.ts';
 import { parsePattern, resolvePattern } from '../language/pattern.ts';
 import { type Origin, type Problem, renderOrigin } from '../language/problem.ts';
 import { indexRules } from '../match/match.ts';
-import type { Place, Rule, RuleSet, ShortNames } from '../rule-set.ts';
+import type { NamespaceContext, Rule, RuleSet, ShortNames } from '../rule-set.ts';
 
 export type Platform = {
   /** host[:port], always trusted and never given a secret, whatever the rules say of them. */
@@ -89,4 +89,4 @@ function conflict({ pattern, origin }: Rule, says: string, internal: Rule): Prob
 }
 
 /** The cluster's registries are the same in every namespace. */
-const anyPlace: Place = { namespace: '', labels: {} };
+const anyPlace: NamespaceContext = { namespace: '', labels: {} };

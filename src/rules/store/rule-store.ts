@@ -1,11 +1,11 @@
 import { compileRuleSet } from '../compile/compile.ts';
-import { mostLookedAt, type NamespaceRuleSet, widening, withNamespaceRules } from '../compile/namespace-rules.ts';
+import { findWidening, maxRulesLookedUp, type NamespaceRuleSet, withNamespaceRules } from '../compile/namespace-rules.ts';
 import { mostProblems, type ParsedDocument, type ParseResult, parseRulesDocument, type RuleScope } from '../language/parse.ts';
 import { type DocumentStart, firstProblems, type Problem, type RuleSource } from '../language/problem.ts';
 import type { RuleSet } from '../rule-set.ts';
 import { createByScope } from './by-scope.ts';
-import { addSizes, largerOf, mostSources, noRules, type RulesSize, refuseOverQuota, sizeOf } from './namespace-quota.ts';
-import { createNamespaceBook } from './namespace-rule-store.ts';
+import { addSizes, largerOf, maxSources, noRules, type RulesSize, rejectOverQuota, sizeOf } from './namespace-quota.ts';
+import { createNamespaceRuleStore } from './namespace-rule-store.ts';
 
 /** Documents that are accepted or refused together: the keys of one ConfigMap, or one file. */
 export type Bundle = {
@@ -37,11 +37,11 @@ export type ReadBundle = { readonly bundle: Bundle; readonly results: readonly P
 /** Parses all of a bundle at once; where requests wait meanwhile, it is read in turns instead. */
 export function readBundle(bundle: Bundle): ReadBundle {
   const parse = (document: BundleText) => parseRulesDocument(document.text, document.source, bundle.scope, document.start);
-  return { bundle, results: bundle.documents.map((document) => refuseUnreadable(document) ?? parse(document)) };
+  return { bundle, results: bundle.documents.map((document) => rejectUnreadable(document) ?? parse(document)) };
 }
 
 /** The answer for a document that has no text to parse. */
-export function refuseUnreadable({ source, unreadable }: BundleText): ParseResult | undefined {
+export function rejectUnreadable({ source, unreadable }: BundleText): ParseResult | undefined {
   if (unreadable === undefined) return undefined;
   return { ok: false, problems: [{ code: 'bad-manifest', message: unreadable, origin: { source, line: 1, column: 1 } }] };
 }
@@ -69,7 +69,7 @@ export type RulesChange = {
  * Rules that a namespace has of its own never stop the cluster: they count beside the cluster's, a bad bundle that has never been good is
  * left out, and a deleted one is gone at once.
  */
-export type RuleBook = {
+export type RuleStore = {
   /**
    * Undefined until there are rules of the cluster, and as long as a bundle of the opening has never been good: what it would have refused must not come
    * in, so nothing is judged before it is mended.
@@ -101,14 +101,14 @@ export type RuleBook = {
   /** A bundle is gone, and its rules with it, unless it was the last: then they stay until somebody writes down that there are none. */
   withdraw(id: string): readonly RulesChange[];
   /** What is refused just now, until it is mended, replaced or deleted. */
-  refused(): readonly RefusedBundle[];
+  refused(): readonly RejectedBundle[];
   /** The cluster's versions in force, for the next run's `lastGood`. */
   accepted(): readonly Bundle[];
 };
 
 export type RulesStep = { readonly offer: ReadBundle } | { readonly withdraw: string };
 
-export type RefusedBundle = { readonly scope: RuleScope; readonly problems: readonly Problem[] };
+export type RejectedBundle = { readonly scope: RuleScope; readonly problems: readonly Problem[] };
 
 export type Preview = {
   readonly problems: readonly Problem[];
@@ -148,9 +148,9 @@ const mostRefused = 20;
 type Outcome = { readonly bundle: Bundle } & Pick<RulesChange, 'problems' | 'warnings' | 'alert'>;
 
 /** `hash` as in `compileRuleSet`. */
-export function createRuleBook(hash: (text: string) => string): RuleBook {
+export function createRuleStore(hash: (text: string) => string): RuleStore {
   const accepted = new Map<string, Accepted>();
-  const own = createNamespaceBook();
+  const own = createNamespaceRuleStore();
   const ownBundles = createByScope<OwnBundle>();
   /** Latest versions that were refused; each is tried again when another bundle changes, since two may only be good together. */
   const refused = createByScope<Refused>();
@@ -360,7 +360,7 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
   }
 
   function refuseUnread(bundle: Bundle, beside = noRules): ReadBundle | undefined {
-    const problem = refuseOverQuota(bundle, addSizes(sizeOfOthers(bundle), beside));
+    const problem = rejectOverQuota(bundle, addSizes(sizeOfOthers(bundle), beside));
     return problem && { bundle: withoutTexts(bundle), results: [{ ok: false, problems: [problem] }] };
   }
 
@@ -386,7 +386,7 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     return outcomes.map(({ bundle, ...told }) => ({
       id: bundle.id,
       scope: scopeOf(bundle),
-      sources: (bundle.scope?.kind === 'namespace' ? bundle.documents.slice(0, mostSources) : bundle.documents).map(({ source }) => source),
+      sources: (bundle.scope?.kind === 'namespace' ? bundle.documents.slice(0, maxSources) : bundle.documents).map(({ source }) => source),
       before,
       after,
       ...told,
@@ -426,8 +426,8 @@ export function createRuleBook(hash: (text: string) => string): RuleBook {
     *widening({ bundle: { scope }, results }) {
       if (scope?.kind !== 'namespace' || !ofCluster) return;
       const { namespace } = scope;
-      const rules = results.flatMap((result) => (result.ok ? result.document.rules : [])).slice(0, mostLookedAt(ofCluster));
-      for (const rule of rules) yield ofCluster ? widening(ofCluster, { namespace, rules: [rule] }) : [];
+      const rules = results.flatMap((result) => (result.ok ? result.document.rules : [])).slice(0, maxRulesLookedUp(ofCluster));
+      for (const rule of rules) yield ofCluster ? findWidening(ofCluster, { namespace, rules: [rule] }) : [];
     },
     withdraw: (id) => change([{ withdraw: id }]),
     refused: () => refused.all().map(({ bundle, problems }) => ({ scope: scopeOf(bundle), problems })),
@@ -445,7 +445,7 @@ function scopeOf({ scope }: Bundle): RuleScope {
 
 /** What names it, where nothing of its texts is needed any more; of a namespace's with very many documents, the first. */
 function withoutTexts({ id, scope, version, again, documents }: Bundle): Bundle {
-  const named = scope?.kind === 'namespace' ? documents.slice(0, mostSources) : documents;
+  const named = scope?.kind === 'namespace' ? documents.slice(0, maxSources) : documents;
   return {
     id,
     ...(scope && { scope }),

@@ -53,7 +53,7 @@ describe.runIf(cluster.local)('while one aggregated API', () => {
     ['is unavailable', () => aggregated.beUnavailable()],
     ['is slow', () => aggregated.beSlow()],
     ['knows nothing yet', () => aggregated.knowNothing()],
-  ])('%s, a fresh install registers every kind, those of the API with all their doors', async (_how, change) => {
+  ])('%s, a fresh install registers every kind, those of the API with all their entryPoints', async (_how, change) => {
     await change();
     await install();
     const since = performance.now();

@@ -1,8 +1,8 @@
 /** The corpus of behaviours, `test/cases`, with real kubectl against a real API server: the same words, the same secrets. */
 import { isDeepStrictEqual } from 'node:util';
 import { afterAll, describe, expect, test } from 'vitest';
-import { rehearse } from '../../../src/admission/simulate.ts';
-import { givenFacts } from '../../../src/evaluate/facts-from-objects.ts';
+import { simulateAdmission } from '../../../src/admission/simulate.ts';
+import { factsFromObjects } from '../../../src/evaluate/facts-from-objects.ts';
 import { isObject, type JsonObject } from '../../../src/object/json.ts';
 import type { RuleSet } from '../../../src/rules/rule-set.ts';
 import type { Manifest } from '../../../src/yaml/parse-manifests.ts';
@@ -53,10 +53,10 @@ type Answer = {
 function expectation(each: Case, manifest: Manifest, rules: RuleSet): Answer {
   const { apiVersion, kind, object } = manifest;
   const { outcome, messages } = expectedOf(each, manifest);
-  const rehearsal = rehearse(
+  const rehearsal = simulateAdmission(
     { apiVersion, kind, object, namespace: each.namespace, user: each.user },
     rules,
-    givenFacts(each.manifests, each),
+    factsFromObjects(each.manifests, each),
   );
   const stored = rehearsal.kind === 'answered' && outcome !== 'deny' ? credentialsIn(rehearsal.object) : undefined;
   return { outcome, messages, credentials: stored };

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
-import { createCertificateAuthority, issueServerCertificate } from '../../../src/certificates/issue.ts';
+import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import { createHelm, findHelm, type Helm } from '../helm.ts';
 import { type Regkeeper, startRegkeeper, waitUntilFilled } from '../regkeeper.ts';
 import { target, waitFor } from '../target.ts';
@@ -710,7 +710,7 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
     const mounted = join(folder, 'mounted');
     await mkdir(mounted);
     const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)];
-    const authority = createCertificateAuthority({ commonName: 'regkeeper', notBefore, notAfter });
+    const authority = issueCa({ commonName: 'regkeeper', notBefore, notAfter });
     const leaf = issueServerCertificate({ authority, commonName: 'regkeeper', dnsNames, ipAddresses: [], notBefore, notAfter });
     await writeFile(join(mounted, 'ca.crt'), authority.certificate);
     await writeFile(join(mounted, 'tls.crt'), leaf.certificate);

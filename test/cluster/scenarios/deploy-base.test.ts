@@ -2,8 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { keepOwnCertificate } from '../../../src/certificates/sources/secret.ts';
-import { keepRegistered } from '../../../src/cluster/registration/registration.ts';
+import { manageCertificateSecret } from '../../../src/certificates/sources/secret.ts';
+import { manageRegistration } from '../../../src/cluster/registration/registration.ts';
 import { type ApiClient, connectApi } from '../../../src/kube/api-client.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
 import { onTimer, type Schedule } from '../../../src/kube/reconcile-loop.ts';
@@ -222,7 +222,7 @@ describe('with the rights of the shipped service account', () => {
   /** What the server does after its start. */
   async function serve() {
     const client = await asServer();
-    const certificates = await keepOwnCertificate({
+    const certificates = await manageCertificateSecret({
       client,
       namespace: 'regkeeper',
       secretName: 'regkeeper-tls',
@@ -230,7 +230,7 @@ describe('with the rights of the shipped service account', () => {
       log,
     });
     const schedule: Schedule = (work, milliseconds) => onTimer(work, Math.min(milliseconds, 200));
-    const registration = keepRegistered({
+    const registration = manageRegistration({
       client,
       namespace: 'regkeeper',
       service: 'regkeeper',
@@ -345,7 +345,7 @@ describe('with the rights of the shipped service account', () => {
   test('a missing Secret, which it may not make, is told with the way out', async () => {
     await kubectl(['delete', 'secret', 'regkeeper-tls', '-n', 'regkeeper']);
     const client = await asServer();
-    const keeping = keepOwnCertificate({ client, namespace: 'regkeeper', secretName: 'regkeeper-tls', service: 'regkeeper', log });
+    const keeping = manageCertificateSecret({ client, namespace: 'regkeeper', secretName: 'regkeeper-tls', service: 'regkeeper', log });
     await expect(keeping).rejects.toThrow(/apply the deployment again/);
     await kubectl(['apply', '-k', base]);
   });

@@ -12,10 +12,10 @@ import { json } from 'node:stream/consumers';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { AdmissionAnswer } from '../../../src/admission/response.ts';
-import { createCertificateAuthority, issueServerCertificate } from '../../../src/certificates/issue.ts';
-import { keepOwnCertificate } from '../../../src/certificates/sources/secret.ts';
-import { proveReachable } from '../../../src/cluster/registration/reachability-probe.ts';
-import { keepRegistered } from '../../../src/cluster/registration/registration.ts';
+import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
+import { manageCertificateSecret } from '../../../src/certificates/sources/secret.ts';
+import { createReachabilityProbe } from '../../../src/cluster/registration/reachability-probe.ts';
+import { manageRegistration } from '../../../src/cluster/registration/registration.ts';
 import { type ApiClient, connectApi } from '../../../src/kube/api-client.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
 import { createWebhookServer } from '../../../src/server/webhook.ts';
@@ -225,15 +225,15 @@ test('a Service that leads nowhere stops nobody: nothing is registered before a 
   const problems: string[] = [];
   const log = { debug: ignore, info: ignore, warn: ignore, error: (_fields: object, message: string) => void problems.push(message) };
   const ours = { client, namespace: ownNamespace, service: 'regkeeper', log };
-  const certificates = await keepOwnCertificate({ ...ours, secretName: 'regkeeper-tls' });
+  const certificates = await manageCertificateSecret({ ...ours, secretName: 'regkeeper-tls' });
   const server = createWebhookServer(
     { rules: () => undefined, facts: () => undefined, audit: ignore, reportBug: ignore, failed: ignore, monotonic: process.hrtime.bigint },
     { tls: certificates.current() },
   );
   const port = Number(new URL(await server.listen({ host: '127.0.0.1', port: 0 })).port);
   await plane.services.unroute(service);
-  const prove = proveReachable({ ...ours, certificates });
-  const registration = keepRegistered({ ...ours, certificates, ready: () => true, prove });
+  const prove = createReachabilityProbe({ ...ours, certificates });
+  const registration = manageRegistration({ ...ours, certificates, ready: () => true, prove });
   onTestFinished(async () => {
     await registration.close();
     certificates.close();
@@ -268,7 +268,7 @@ function launch(name: string, more: { account?: string; flags?: readonly string[
 /** An authority of which nobody has heard, and a certificate by it; PEM. */
 function anotherAuthority() {
   const life = { notBefore: new Date(Date.now() - 3_600_000), notAfter: new Date(Date.now() + 3_600_000) };
-  const authority = createCertificateAuthority({ commonName: 'another', ...life });
+  const authority = issueCa({ commonName: 'another', ...life });
   const dnsNames = [`regkeeper.${ownNamespace}.svc`];
   const { certificate, key } = issueServerCertificate({ authority, commonName: 'regkeeper', dnsNames, ipAddresses: [], ...life });
   return { certificate, key, authority: authority.certificate };

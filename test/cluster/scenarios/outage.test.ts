@@ -9,7 +9,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { createCertificateAuthority, issueServerCertificate } from '../../../src/certificates/issue.ts';
+import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import { type ApiClient, ApiError, type ApiRequest, connectApi } from '../../../src/kube/api-client.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
 import { kindsWithImages } from '../../../src/object/kinds.ts';
@@ -464,7 +464,7 @@ async function startSilent(): Promise<Server> {
 
 async function startUntrusted(): Promise<Server> {
   const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)];
-  const authority = createCertificateAuthority({ commonName: 'nobody trusts it', notBefore, notAfter });
+  const authority = issueCa({ commonName: 'nobody trusts it', notBefore, notAfter });
   const host = `regkeeper.${ownNamespace}.svc`;
   const leaf = issueServerCertificate({ authority, commonName: host, dnsNames: [host], ipAddresses: [], notBefore, notAfter });
   return await listening(createTlsServer({ key: leaf.key, cert: leaf.certificate }));

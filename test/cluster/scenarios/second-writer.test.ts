@@ -1,7 +1,7 @@
 /** Other controllers that write the webhook configurations: no endless fight, and nothing passes unchecked for longer than it must. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { createCertificateAuthority } from '../../../src/certificates/issue.ts';
+import { issueCa } from '../../../src/certificates/issue.ts';
 import { type ApiClient, connectApi } from '../../../src/kube/api-client.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
 import { startHonestRequests } from '../honest-requests.ts';
@@ -125,7 +125,7 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
   describe('a CA injector', () => {
     const foreign = () => {
       const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)];
-      return Buffer.from(createCertificateAuthority({ commonName: 'other', notBefore, notAfter }).certificate).toString('base64');
+      return Buffer.from(issueCa({ commonName: 'other', notBefore, notAfter }).certificate).toString('base64');
     };
     const annotate = () =>
       Promise.all(

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { decodeReview, type ReviewRequest } from '../../../src/admission/review.ts';
-import { answerGuarded, type GuardFindings, readGuarded } from '../../../src/admission/rules-review.ts';
+import { type RulesReviewFindings, readReviewedConfigMap, renderRulesReview } from '../../../src/admission/rules-review.ts';
 import type { Problem } from '../../../src/rules/language/problem.ts';
 import { reviewOf } from '../server/reviews.ts';
 
@@ -28,14 +28,14 @@ const problem = (line: number, message = 'a sentence'): Problem => ({
   message,
   origin: { source: { kind: 'configMap', namespace: 'regkeeper', name: 'the-rules', key: 'rules.yaml' }, line, column: 3 },
 });
-const nothing: GuardFindings = { problems: [], warnings: [] };
+const nothing: RulesReviewFindings = { problems: [], warnings: [] };
 const answer = (request: ReviewRequest, findings = nothing, given = settings) =>
-  answerGuarded(request, readGuarded(request, given), findings).response;
+  renderRulesReview(request, readReviewedConfigMap(request, given), findings).response;
 
 describe('what counts as rules', () => {
   test('label "cluster" in the own namespace: its documents, by their keys', () => {
     const data = { 'b.yaml': 'b', 'a.json': 'a', 'notes.txt': 'n' };
-    const guarded = readGuarded(requestOf(configMap(labelled('cluster'), data)), settings);
+    const guarded = readReviewedConfigMap(requestOf(configMap(labelled('cluster'), data)), settings);
     expect(guarded).toMatchObject({ kind: 'rules', unchanged: false, warnings: [], bundle: { scope: { kind: 'cluster' } } });
     expect(guarded.kind === 'rules' && guarded.bundle.documents).toEqual([
       { source: { kind: 'configMap', namespace: 'regkeeper', name: 'the-rules', key: 'a.json' }, text: 'a' },
@@ -44,7 +44,7 @@ describe('what counts as rules', () => {
   });
 
   test.each(['regkeeper', 'team-a'])('label "namespace" in %s', (namespace) => {
-    const guarded = readGuarded(requestOf(configMap(labelled('namespace')), { namespace }), settings);
+    const guarded = readReviewedConfigMap(requestOf(configMap(labelled('namespace')), { namespace }), settings);
     expect(guarded).toMatchObject({ kind: 'rules', bundle: { scope: { kind: 'namespace', namespace } } });
   });
 
@@ -56,12 +56,12 @@ describe('what counts as rules', () => {
     ['no object', null, { operation: 'CREATE', kind: { group: '', version: 'v1', kind: 'ConfigMap' } }],
   ])('%s is none, and passes without a word', (_name, object, request) => {
     const review = requestOf(object ?? {}, { ...request, object });
-    expect(readGuarded(review, settings)).toEqual({ kind: 'no-rules', warnings: [] });
+    expect(readReviewedConfigMap(review, settings)).toEqual({ kind: 'no-rules', warnings: [] });
     expect(answer(review)).toEqual({ uid: review.uid, allowed: true });
   });
 
   test.each([['null'], [3], [['list']], [{ 'rules.yaml': 3 }]])('data that is no map of texts (%j) is no reason to fail', (data) => {
-    const guarded = readGuarded(requestOf(configMap(labelled('cluster'), data)), settings);
+    const guarded = readReviewedConfigMap(requestOf(configMap(labelled('cluster'), data)), settings);
     expect(guarded).toMatchObject({ kind: 'rules', bundle: { documents: [] } });
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type Rehearsal, type RehearsedChange, rehearse } from '../../../src/admission/simulate.ts';
+import { type SimulatedRequest, type SimulationResult, simulateAdmission } from '../../../src/admission/simulate.ts';
 import type { Facts } from '../../../src/decision/facts.ts';
 import type { JsonObject } from '../../../src/object/json.ts';
 import { accounts, unwatched } from '../decision/changes.ts';
@@ -13,19 +13,19 @@ rules:
 - {name: team a, registry: team.example.com, namespaces: {matchLabels: {team: a}}}
 `);
 
-function change(image: unknown, more: Partial<RehearsedChange> & { spec?: object } = {}): RehearsedChange {
+function change(image: unknown, more: Partial<SimulatedRequest> & { spec?: object } = {}): SimulatedRequest {
   const { spec, ...rest } = more;
   const object = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web' }, spec: { containers: [{ name: 'app', image }], ...spec } };
   return { apiVersion: 'v1', kind: 'Pod', namespace: 'shop', user: 'alice', object, ...rest };
 }
 
-function answered(request: RehearsedChange, facts: Facts = unwatched) {
-  const rehearsal = rehearse(request, rules, facts);
+function answered(request: SimulatedRequest, facts: Facts = unwatched) {
+  const rehearsal = simulateAdmission(request, rules, facts);
   if (rehearsal.kind !== 'answered') throw new Error(rehearsal.kind);
   return rehearsal;
 }
 
-function secretsOf({ object }: Rehearsal & { kind: 'answered' }) {
+function secretsOf({ object }: SimulationResult & { kind: 'answered' }) {
   return ((object.spec as JsonObject).imagePullSecrets as { name: string }[] | undefined)?.map(({ name }) => name);
 }
 
@@ -70,12 +70,12 @@ describe('a rehearsal', () => {
   });
 
   test('a kind without images is not read', () => {
-    expect(rehearse(change('', { kind: 'Secret' }), rules, unwatched)).toEqual({ kind: 'unread' });
-    expect(rehearse(change('', { apiVersion: 'example.com/v1' }), rules, unwatched)).toEqual({ kind: 'unread' });
+    expect(simulateAdmission(change('', { kind: 'Secret' }), rules, unwatched)).toEqual({ kind: 'unread' });
+    expect(simulateAdmission(change('', { apiVersion: 'example.com/v1' }), rules, unwatched)).toEqual({ kind: 'unread' });
   });
 
   test('an account that is not there yet is told, not judged', () => {
-    expect(rehearse(change('reg.example.com/web'), rules, accounts({}))).toMatchObject({
+    expect(simulateAdmission(change('reg.example.com/web'), rules, accounts({}))).toMatchObject({
       kind: 'not-yet',
       message: expect.stringMatching(/default/),
     });
@@ -131,6 +131,6 @@ rules:
 overrides:
 - {namespaces: {matchLabels: {tier: sandbox}}, ${setting}}
 `);
-    expect(rehearse(change(image), sandbox, unwatched)).toMatchObject({ unsure: Array(places).fill({ line: 6 }) });
+    expect(simulateAdmission(change(image), sandbox, unwatched)).toMatchObject({ unsure: Array(places).fill({ line: 6 }) });
   });
 });

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { rehearse } from '../../../src/admission/simulate.ts';
-import { givenFacts } from '../../../src/evaluate/facts-from-objects.ts';
+import { simulateAdmission } from '../../../src/admission/simulate.ts';
+import { factsFromObjects } from '../../../src/evaluate/facts-from-objects.ts';
 import { cases, expectedOf, judgedOf, ruleSetOfCase } from '../../cases/cases.ts';
 
 describe.each(cases)('$name', (each) => {
-  const facts = givenFacts(each.manifests, each);
+  const facts = factsFromObjects(each.manifests, each);
   const rows = judgedOf(each).map((manifest) => {
     const { object, outcome, messages, patch } = expectedOf(each, manifest);
     return {
@@ -17,7 +17,7 @@ describe.each(cases)('$name', (each) => {
   test.each(rows)('$called', async ({ manifest: { apiVersion, kind, object }, expected }) => {
     const rules = await ruleSetOfCase(each);
     const { namespace, user } = each;
-    const rehearsal = rehearse({ apiVersion, kind, object, namespace, user }, rules, facts);
+    const rehearsal = simulateAdmission({ apiVersion, kind, object, namespace, user }, rules, facts);
     if (rehearsal.kind !== 'answered') throw new Error(rehearsal.kind);
     const { outcome, warnings, refusal, patch, unsure } = rehearsal;
     expect({ outcome, messages: [...warnings, ...(refusal === undefined ? [] : [refusal])], patch }).toEqual(expected);

@@ -1,9 +1,9 @@
 import jsonPatch from 'fast-json-patch';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { AdmissionAnswer, AdmissionResponse } from '../../../src/admission/response.ts';
-import { createCertificateAuthority, issueServerCertificate } from '../../../src/certificates/issue.ts';
+import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import type { Facts } from '../../../src/decision/facts.ts';
-import { givenFacts } from '../../../src/evaluate/facts-from-objects.ts';
+import { factsFromObjects } from '../../../src/evaluate/facts-from-objects.ts';
 import type { RuleSet } from '../../../src/rules/rule-set.ts';
 import { createWebhookServer } from '../../../src/server/webhook.ts';
 import type { Manifest } from '../../../src/yaml/parse-manifests.ts';
@@ -11,7 +11,7 @@ import { type Case, cases, expectedOf, judgedOf, ruleSetOfCase } from '../../cas
 import { patchOf, reviewOf } from '../server/reviews.ts';
 
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
-const authority = createCertificateAuthority({ commonName: 'test', ...life });
+const authority = issueCa({ commonName: 'test', ...life });
 const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], ...life });
 
 /** Of the case that is running. */
@@ -43,7 +43,7 @@ describe.each(cases)('$name', (each) => {
 
   test.each(rows)('$called', async ({ manifest, expected }) => {
     rules = await ruleSetOfCase(each);
-    facts = givenFacts(each.manifests, each);
+    facts = factsFromObjects(each.manifests, each);
     expect(await admit(each, manifest)).toEqual(expected);
     expect(bugs).toEqual([]);
   });

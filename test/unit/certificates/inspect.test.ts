@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { isIssuedBy, isTrusted, mustRenew, readCertificatePair } from '../../../src/certificates/inspect.ts';
+import { checkRenewal, isIssuedBy, isTrusted, readCertificatePair } from '../../../src/certificates/inspect.ts';
 import { sampleAuthority, sampleServer, temporaryFolder } from './samples.ts';
 
 const good = sampleServer();
@@ -91,7 +91,7 @@ describe('renewal', () => {
     { now: '2026-01-30T23:59:59Z', reason: 'two thirds of its life are over, it ends at 2026-01-31T00:00:00.000Z' },
     { now: '2026-01-31T00:00:00Z', reason: 'it expired at 2026-01-31T00:00:00.000Z' },
   ])('at $now: $reason', ({ now, reason }) => {
-    expect(mustRenew(pair, new Date(now))).toEqual(reason === undefined ? { renew: false } : { renew: true, reason });
+    expect(checkRenewal(pair, new Date(now))).toEqual(reason === undefined ? { renew: false } : { renew: true, reason });
   });
 
   test.each([
@@ -103,7 +103,7 @@ describe('renewal', () => {
     { names: ['sample server'], missing: 'sample server' },
   ])('for $names misses "$missing"', ({ names, missing }) => {
     const expected = missing === '' ? { renew: false } : { renew: true, reason: `it is not made out for ${missing}` };
-    expect(mustRenew(pair, new Date('2026-01-02T00:00:00Z'), names)).toEqual(expected);
+    expect(checkRenewal(pair, new Date('2026-01-02T00:00:00Z'), names)).toEqual(expected);
   });
 });
 

@@ -3,11 +3,11 @@ import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { CertificateSource } from '../../../src/certificates/source.ts';
-import { keepOwnCertificate } from '../../../src/certificates/sources/secret.ts';
+import { manageCertificateSecret } from '../../../src/certificates/sources/secret.ts';
 import type { WebhookEntry } from '../../../src/cluster/registration/desired.ts';
-import { keepRegistered } from '../../../src/cluster/registration/registration.ts';
+import { manageRegistration } from '../../../src/cluster/registration/registration.ts';
 import { type ApiClient, ApiError, type KubeObject, type Query } from '../../../src/kube/api-client.ts';
-import { standForLeader } from '../../../src/kube/leader-election.ts';
+import { createLeaderElection } from '../../../src/kube/leader-election.ts';
 import { kindsWithImages } from '../../../src/object/kinds.ts';
 import { runs } from '../../property.ts';
 import { handSchedule, memoryApi } from '../kube/memory-api.ts';
@@ -118,7 +118,7 @@ async function cluster(count: number, who: Who) {
     const leader =
       who === 'everyone leads'
         ? undefined
-        : standForLeader({
+        : createLeaderElection({
             ...{
               client,
               namespace: 'regkeeper',
@@ -129,12 +129,12 @@ async function cluster(count: number, who: Who) {
             ...{ log: recordingLog(), clock: () => time, now: () => new Date(time + replica.ahead), schedule: ticks.schedule },
           });
     const common = { client, ...place, leadership: leader, log, schedule: timers.schedule, watchTimings: { sleep } };
-    const source = await keepOwnCertificate({ ...common, secretName: 'regkeeper-tls', now: () => new Date(time + replica.ahead) });
+    const source = await manageCertificateSecret({ ...common, secretName: 'regkeeper-tls', now: () => new Date(time + replica.ahead) });
     replica.source = source;
     replica.leads = () => leader?.leads() ?? true;
     source.onChange(inspect);
     const kinds = kindsWithImages.slice(0, 1);
-    const registration = keepRegistered({ ...common, kinds, guard: false, certificates: source, ready: () => true, prove: undefined });
+    const registration = manageRegistration({ ...common, kinds, guard: false, certificates: source, ready: () => true, prove: undefined });
     replica.passTime = () => {
       ticks.passTime();
       timers.passTime();

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rename, rm, symlink, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { type CertificateWithKey, createCertificateAuthority, issueServerCertificate } from '../../../src/certificates/issue.ts';
+import { type CertificateWithKey, issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
 
 export const BEGIN = new Date('2026-03-01T00:00:00Z');
 export const END = new Date('2036-03-01T00:00:00Z');
@@ -14,7 +14,7 @@ export function sampleAuthority({
   notAfter = END,
   commonName = 'sample authority',
 }: Life & { commonName?: string } = {}) {
-  return createCertificateAuthority({ commonName, notBefore, notAfter });
+  return issueCa({ commonName, notBefore, notAfter });
 }
 
 type Server = Life & { authority?: CertificateWithKey; dnsNames?: string[]; ipAddresses?: string[]; commonName?: string };

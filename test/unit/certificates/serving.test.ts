@@ -9,7 +9,7 @@ import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { promisify } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { CertificateWithKey } from '../../../src/certificates/issue.ts';
-import { type CertificateSource, holdCertificate } from '../../../src/certificates/source.ts';
+import { type CertificateSource, createCertificateSource } from '../../../src/certificates/source.ts';
 import { watchCertificateFiles } from '../../../src/certificates/sources/files.ts';
 import { END, sampleAuthority, sampleServer, temporaryFolder } from './samples.ts';
 
@@ -21,7 +21,9 @@ const authority = sampleAuthority({ notBefore, notAfter: new Date(tomorrow.getTi
 test.each([{ servername: 'localhost' }, { servername: 'regkeeper.regkeeper.svc' }, { servername: '127.0.0.1' }])(
   'Node accepts the certificate for $servername by the authority',
   async ({ servername }) => {
-    const port = await serve(holdCertificate(server({ dnsNames: ['localhost', 'regkeeper.regkeeper.svc'], ipAddresses: ['127.0.0.1'] })));
+    const port = await serve(
+      createCertificateSource(server({ dnsNames: ['localhost', 'regkeeper.regkeeper.svc'], ipAddresses: ['127.0.0.1'] })),
+    );
     const socket = await opened(port, servername);
     expect(socket.authorized).toBe(true);
     expect(await answer(socket)).toBe('served');
@@ -49,7 +51,7 @@ test.each([
     code: 'CERT_NOT_YET_VALID',
   },
 ])('Node refuses $title', async ({ pair, servername, code }) => {
-  const port = await serve(holdCertificate(pair()));
+  const port = await serve(createCertificateSource(pair()));
   await expect(opened(port, servername)).rejects.toMatchObject({ code });
 });
 
@@ -57,13 +59,13 @@ test('a client that trusts the old and the new authority takes the certificate o
   const successor = sampleAuthority({ notBefore, notAfter });
   const ca = [successor.certificate, authority.certificate].join('');
   for (const signer of [authority, successor]) {
-    const port = await serve(holdCertificate(server({ authority: signer })));
+    const port = await serve(createCertificateSource(server({ authority: signer })));
     expect((await opened(port, 'localhost', { ca })).authorized).toBe(true);
   }
 });
 
 test('a new certificate serves new connections while the old ones live on', async () => {
-  const source = holdCertificate(server());
+  const source = createCertificateSource(server());
   const port = await serve(source);
   const before = await opened(port);
   const shown = before.getPeerCertificate().fingerprint256;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { complaintAboutAge } from '../../../src/certificates/validity.ts';
+import { explainInvalidity } from '../../../src/certificates/validity.ts';
 import { sampleServer } from './samples.ts';
 
 const life = { notBefore: new Date('2026-05-01T00:00:00Z'), notAfter: new Date('2026-06-01T00:00:00Z') };
@@ -21,5 +21,5 @@ test.each([
   { clocks: ['2026-06-01T00:00:00Z', '2026-06-02T00:00:00Z'], complaint: expired },
   { clocks: ['2026-04-01T00:00:00Z', '2026-04-02T00:00:00Z'], complaint: early },
 ])('by the clocks $clocks: $complaint', ({ clocks, complaint }) => {
-  expect(complaintAboutAge(certificate, clocks.map(Date.parse))).toBe(complaint);
+  expect(explainInvalidity(certificate, clocks.map(Date.parse))).toBe(complaint);
 });

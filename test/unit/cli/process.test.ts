@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { Agent, buildConnector, request } from 'undici';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { createCertificateAuthority, issueServerCertificate } from '../../../src/certificates/issue.ts';
+import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import { pod, reviewOf } from '../server/reviews.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
@@ -270,7 +270,7 @@ test.each([
   { minutes: 60, line: /^\[\+\] certificate ok$/m, status: 200 },
 ])('a certificate with $minutes minutes to live: readiness $status', async ({ minutes, line, status }) => {
   const life = { notBefore: new Date(Date.now() - 86_400_000), notAfter: new Date(Date.now() + minutes * 60_000) };
-  const authority = createCertificateAuthority({ commonName: 'test', ...life });
+  const authority = issueCa({ commonName: 'test', ...life });
   const pair = issueServerCertificate({ authority, commonName: 'test', dnsNames: ['localhost'], ipAddresses: [], ...life });
   const [certificate, key] = [join(folder, `${minutes}.crt`), join(folder, `${minutes}.key`)];
   await writeFile(certificate, pair.certificate);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type ImageReference, parseImage } from '../../../src/image/reference.ts';
-import { parsePattern, patternHolds, resolvePattern } from '../../../src/rules/language/pattern.ts';
+import { parsePattern, patternMatches, resolvePattern } from '../../../src/rules/language/pattern.ts';
 import { readTable } from './corpus.ts';
 
 // How a node matches the prefixes of its registries.conf (containers/image, sysregistriesv2). Policy owners know these patterns, so ours
@@ -61,5 +61,5 @@ function withFullDigest(text: string): string {
 
 function weMatch(prefix: string, reference: ImageReference): boolean {
   const parsed = parsePattern(prefix);
-  return parsed.ok && patternHolds(resolvePattern(parsed.pattern, true), reference);
+  return parsed.ok && patternMatches(resolvePattern(parsed.pattern, true), reference);
 }

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { readImageStream } from '../../../src/decision/image-stream.ts';
+import { readImageStreamFacts } from '../../../src/decision/image-stream.ts';
 
 const digest = `sha256:${'1'.repeat(64)}`;
 
 test('a stream is its repository, what is written for each tag, and what each tag holds', () => {
-  const stream = readImageStream({
+  const stream = readImageStreamFacts({
     metadata: { name: 'node' },
     spec: {
       tags: [
@@ -50,5 +50,5 @@ test.each<[sentence: string, object: Record<string, unknown>]>([
   ['with lists that are none', { spec: { tags: 'x' }, status: { tags: { 0: {} }, dockerImageRepository: '' } }],
   ['with entries that are none', { spec: { tags: [null, 'x', { name: 5 }] }, status: { tags: [7, { tag: '' }] } }],
 ])('a stream %s holds nothing', (_sentence, object) => {
-  expect(readImageStream(object)).toEqual({ kind: 'known', tags: new Map() });
+  expect(readImageStreamFacts(object)).toEqual({ kind: 'known', tags: new Map() });
 });

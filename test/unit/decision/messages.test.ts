@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import type { AdmissionAnswer } from '../../../src/admission/response.ts';
 import { changeOf, decodeReview } from '../../../src/admission/review.ts';
-import { createCertificateAuthority, issueServerCertificate } from '../../../src/certificates/issue.ts';
+import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import { decide } from '../../../src/decision/decide.ts';
 import type { Facts } from '../../../src/decision/facts.ts';
 import { type ReasonCode, reasons } from '../../../src/decision/reasons.ts';
@@ -21,7 +21,7 @@ import { accounts, patched, tooLargeAccounts, unwatched } from './changes.ts';
 import { streams } from './stream-facts.ts';
 
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
-const authority = createCertificateAuthority({ commonName: 'test', ...life });
+const authority = issueCa({ commonName: 'test', ...life });
 const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: [], ...life });
 
 const golden = join(import.meta.dirname, 'messages.golden.md');

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { mostPullSecretCharacters, mostPullSecrets, readServiceAccount } from '../../../src/decision/service-account.ts';
+import { mostPullSecretCharacters, mostPullSecrets, readServiceAccountFacts } from '../../../src/decision/service-account.ts';
 
 const names = (count: number, length = 1) => Array.from({ length: count }, (_, index) => ({ name: `${index}`.padEnd(length, 'n') }));
 const enforcing = { annotations: { 'kubernetes.io/enforce-mountable-secrets': 'true' } };
@@ -22,9 +22,9 @@ test.each<[sentence: string, imagePullSecrets: unknown, expected: object]>([
     { kind: 'too-large', why: expect.any(String) },
   ],
 ])('%s', (_sentence, imagePullSecrets, expected) => {
-  expect(readServiceAccount({ metadata: {}, imagePullSecrets })).toEqual({ ...expected, onlyListedSecrets: false });
+  expect(readServiceAccountFacts({ metadata: {}, imagePullSecrets })).toEqual({ ...expected, onlyListedSecrets: false });
 });
 
 test.each([[names(1)], [names(60_000)]])('that only listed secrets are allowed is known whatever the size', (imagePullSecrets) => {
-  expect(readServiceAccount({ metadata: enforcing, imagePullSecrets })).toMatchObject({ onlyListedSecrets: true });
+  expect(readServiceAccountFacts({ metadata: enforcing, imagePullSecrets })).toMatchObject({ onlyListedSecrets: true });
 });

@@ -1,15 +1,15 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { rehearse } from '../../../src/admission/simulate.ts';
+import { simulateAdmission } from '../../../src/admission/simulate.ts';
 import type { Facts } from '../../../src/decision/facts.ts';
 import { compileRuleSet } from '../../../src/rules/compile/compile.ts';
-import type { PlaceSettings } from '../../../src/rules/rule-set.ts';
+import type { NamespaceSettings } from '../../../src/rules/rule-set.ts';
 import { runs } from '../../property.ts';
 import { documentWith, exemption, labels, names, override, rule } from '../rules/build.ts';
 import { sha256 } from '../rules/documents.ts';
 import { unwatched } from './changes.ts';
 
-const settings = fc.record<PlaceSettings>({
+const settings = fc.record<NamespaceSettings>({
   mode: fc.constantFrom('enforce', 'warn', 'audit'),
   unconfigured: fc.constantFrom('deny', 'warn', 'allow'),
   inject: fc.constantFrom('all', 'pods', 'off'),
@@ -53,7 +53,10 @@ test('what the labels of a namespace could change is told; all else is the same 
         fc.pre(compiled.ok);
         const change = { ...objectWith(kind, used), kind, namespace: 'till', user: 'alice' };
         const known: Facts = { ...unwatched, namespace: () => ({ kind: 'known', labels: given }) };
-        const [blind, seeing] = [rehearse(change, compiled.ruleSet, unwatched), rehearse(change, compiled.ruleSet, known)];
+        const [blind, seeing] = [
+          simulateAdmission(change, compiled.ruleSet, unwatched),
+          simulateAdmission(change, compiled.ruleSet, known),
+        ];
         if (blind.kind !== 'answered' || seeing.kind !== 'answered') throw new Error(`${blind.kind}, ${seeing.kind}`);
         expect(seeing.unsure).toEqual([]);
         if (blind.unsure.length === 0) expect(blind).toEqual(seeing);

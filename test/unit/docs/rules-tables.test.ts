@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { soften } from '../../../src/decision/decide.ts';
-import { judgeImage } from '../../../src/decision/judge.ts';
+import { evaluateImage } from '../../../src/decision/evaluate-image.ts';
 import { compileRuleSet } from '../../../src/rules/compile/compile.ts';
 import { compileNamespaceRules, withNamespaceRules } from '../../../src/rules/compile/namespace-rules.ts';
 import { type ParsedDocument, parseRulesDocument } from '../../../src/rules/language/parse.ts';
-import type { Place, RuleSet } from '../../../src/rules/rule-set.ts';
+import type { NamespaceContext, RuleSet } from '../../../src/rules/rule-set.ts';
 import { briefly, fileSource, sha256 } from '../rules/documents.ts';
 import { blocks, readPage, tables } from './pages.ts';
 import { rulesIn } from './rule-examples.ts';
@@ -58,7 +58,7 @@ function tell(heading: string, row: Row, rules: RuleSet): string {
   const place = placeOf(row['in namespace'] ?? '`shop`');
   const day = row.on ?? '2026-11-21';
   const settings = rules.settingsAt(place).value;
-  const judgement = judgeImage(unquoted(row.image), { rules, place, settings, facts: { now: () => Date.parse(`${day}T23:59:59Z`) } });
+  const judgement = evaluateImage(unquoted(row.image), { rules, place, settings, facts: { now: () => Date.parse(`${day}T23:59:59Z`) } });
   const { judged, rule, trustedBy } = judgement;
   switch (heading) {
     case 'image':
@@ -81,7 +81,7 @@ function tell(heading: string, row: Row, rules: RuleSet): string {
 }
 
 /** `` `shop` ``, or `` `shop` with `team: a`, `stage: dev` ``. */
-function placeOf(cell: string): Place {
+function placeOf(cell: string): NamespaceContext {
   const [namespace = '', ...labels] = [...cell.matchAll(/`([^`]+)`/g)].map(([, code = '']) => code);
   return { namespace, labels: Object.fromEntries(labels.map((label) => label.split(': ') as [string, string])) };
 }

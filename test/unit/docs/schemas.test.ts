@@ -9,12 +9,12 @@ import { decide } from '../../../src/decision/decide.ts';
 import { reasons } from '../../../src/decision/reasons.ts';
 import { buildAuditRecord } from '../../../src/observe/audit/record.ts';
 import { buildRulesRecord } from '../../../src/observe/audit/rules-record.ts';
-import { beginGuardRecord } from '../../../src/observe/audit/rules-review-record.ts';
+import { beginRulesReviewRecord } from '../../../src/observe/audit/rules-review-record.ts';
 import { createAuditLog } from '../../../src/observe/logger.ts';
 import { rulesSchema } from '../../../src/rules/language/schema.ts';
 import type { RuleSet } from '../../../src/rules/rule-set.ts';
 import { withPlatform } from '../../../src/rules/store/platform.ts';
-import { createRuleBook, readBundle } from '../../../src/rules/store/rule-store.ts';
+import { createRuleStore, readBundle } from '../../../src/rules/store/rule-store.ts';
 import { accounts } from '../decision/changes.ts';
 import { ruleSetOf, sha256 } from '../rules/documents.ts';
 import { pod, reviewOf } from '../server/reviews.ts';
@@ -243,12 +243,12 @@ function reviewOfRules(problems: readonly string[]): unknown {
   const userInfo = { username: 'alice', groups: problems };
   const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'regkeeper-rules' } };
   const request = requestOf(object, { namespace: 'regkeeper', userInfo });
-  return written(beginGuardRecord(request)({ outcome: 'refused', problems, warnings: problems.slice(1), durationMicroseconds: 7 }));
+  return written(beginRulesReviewRecord(request)({ outcome: 'refused', problems, warnings: problems.slice(1), durationMicroseconds: 7 }));
 }
 
 /** The rules as they come in, as an edit goes wrong, and as they change. */
 function linesOfRules(): readonly (readonly [sentence: string, line: unknown])[] {
-  const book = createRuleBook(sha256);
+  const book = createRuleStore(sha256);
   const version = (document: string) =>
     readBundle({
       id: 'a',
@@ -303,7 +303,7 @@ function linesOfRules(): readonly (readonly [sentence: string, line: unknown])[]
 }
 
 function ruleSetOfConfigMap(document: string): RuleSet {
-  const book = createRuleBook(sha256);
+  const book = createRuleStore(sha256);
   const source = { kind: 'configMap' as const, namespace: 'regkeeper', name: 'regkeeper-rules', key: 'rules.yaml' };
   book.open([readBundle({ id: 'a', documents: [{ source, text: document }] })]);
   const rules = book.current();

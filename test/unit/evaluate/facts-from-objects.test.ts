@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { givenFacts } from '../../../src/evaluate/facts-from-objects.ts';
+import { factsFromObjects } from '../../../src/evaluate/facts-from-objects.ts';
 import type { Manifest } from '../../../src/yaml/parse-manifests.ts';
 
 function secretOf(type: string | undefined): Manifest {
@@ -15,6 +15,6 @@ test.each([
   ['Opaque', 'wrong-type'],
   [undefined, 'wrong-type'],
 ])('a secret of type %j is %s', (type, expected) => {
-  const facts = givenFacts([secretOf(type)], { namespace: 'default', complete: true, now: 0 });
+  const facts = factsFromObjects([secretOf(type)], { namespace: 'default', complete: true, now: 0 });
   expect(facts.secret('shop', 'corp')).toBe(expected);
 });

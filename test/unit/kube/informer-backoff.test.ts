@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest';
 import { type ApiClient, ApiError } from '../../../src/kube/api-client.ts';
-import { watchCollection } from '../../../src/kube/informer.ts';
+import { createInformer } from '../../../src/kube/informer.ts';
 
 /** The pauses of a collection whose API server answers nothing but this error, until there are this many. */
 async function pausesAfter(error: ApiError, random: number, count: number): Promise<readonly number[]> {
@@ -17,7 +17,7 @@ async function pausesAfter(error: ApiError, random: number, count: number): Prom
     pauses.push(milliseconds);
     return pauses.length < count ? Promise.resolve() : new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
   };
-  const reflector = watchCollection({ client, path: '/api/v1/namespaces', log, timings: { now: () => 0, random: () => random, sleep } });
+  const reflector = createInformer({ client, path: '/api/v1/namespaces', log, timings: { now: () => 0, random: () => random, sleep } });
   reflector.whenSynced().catch(() => undefined);
   await vi.waitFor(() => expect(pauses).toHaveLength(count));
   await reflector.close();

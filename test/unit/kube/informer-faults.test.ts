@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { connectApi, type KubeObject } from '../../../src/kube/api-client.ts';
-import { type Change, type ReflectorTimings, watchCollection } from '../../../src/kube/informer.ts';
+import { createInformer, type InformerEvent, type InformerTimings } from '../../../src/kube/informer.ts';
 import { runs } from '../../property.ts';
 import { type Moment, modelApi, requestFaults, stateOf, streamFaults } from './model-api.ts';
 import { type Answer, bookmark, listing, recordingLog, scriptedApi, watched } from './scripted-api.ts';
@@ -18,8 +18,8 @@ const soon = { interval: 2, timeout: 10_000 };
 type Server = Pick<Awaited<ReturnType<typeof scriptedApi>>, 'kubeConfig' | 'connections' | 'received'>;
 type Following = {
   streamsInitialState?: boolean;
-  onChange?: (change: Change<KubeObject>) => void;
-  timings?: Partial<ReflectorTimings>;
+  onChange?: (change: InformerEvent<KubeObject>) => void;
+  timings?: Partial<InformerTimings>;
   user?: object;
 };
 
@@ -41,7 +41,7 @@ function following(server: Server, { onChange, timings, user, streamsInitialStat
       signal.addEventListener('abort', () => resolve());
     });
   };
-  const reflector = watchCollection<KubeObject>({
+  const reflector = createInformer<KubeObject>({
     client,
     path,
     pageSize: 2,
@@ -90,7 +90,7 @@ function watchfulListener() {
     told,
     lies,
     state: () => [...known].map(([name, { version, uid }]) => `${name}@${version} ${uid}`).sort(),
-    hear(change: Change<KubeObject>) {
+    hear(change: InformerEvent<KubeObject>) {
       if (change.type === 'synced') {
         if (told.length > 0) lies.push('synced came late, or twice');
         told.push('synced');

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { connectApi, type KubeObject } from '../../../src/kube/api-client.ts';
-import { type Change, watchCollection } from '../../../src/kube/informer.ts';
+import { createInformer, type InformerEvent } from '../../../src/kube/informer.ts';
 import {
   type Answer,
   bookmark,
@@ -36,7 +36,7 @@ async function streaming(script: Answer[]) {
       signal.addEventListener('abort', () => resolve());
     });
   };
-  const reflector = watchCollection<KubeObject>({
+  const reflector = createInformer<KubeObject>({
     client,
     path,
     log,
@@ -64,7 +64,7 @@ async function streaming(script: Answer[]) {
   };
 }
 
-function told({ type, object, items }: Change<KubeObject>): string {
+function told({ type, object, items }: InformerEvent<KubeObject>): string {
   return [type, ...(object ? [object.metadata.name] : []), `of ${[...items].map((each) => each.metadata.name).join(' ')}`].join(' ');
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { connectApi, type KubeObject } from '../../../src/kube/api-client.ts';
-import { type Change, type ReflectorOptions, watchCollection } from '../../../src/kube/informer.ts';
+import { createInformer, type InformerEvent, type InformerOptions } from '../../../src/kube/informer.ts';
 import {
   type Answer,
   bookmark,
@@ -23,7 +23,7 @@ const stallAfter = 1_000_000;
 const longestPause = 300_000;
 
 /** A reflector on a scripted server. Pauses pass at once and are written down; silence passes when the test says so. */
-async function reflecting(script: Answer[], options: Partial<ReflectorOptions<KubeObject>> = {}) {
+async function reflecting(script: Answer[], options: Partial<InformerOptions<KubeObject>> = {}) {
   const api = await scriptedApi(script);
   const client = connectApi(api.kubeConfig());
   const log = recordingLog();
@@ -41,7 +41,7 @@ async function reflecting(script: Answer[], options: Partial<ReflectorOptions<Ku
       signal.addEventListener('abort', () => resolve());
     });
   };
-  const reflector = watchCollection<KubeObject>({
+  const reflector = createInformer<KubeObject>({
     client,
     path,
     log,
@@ -70,7 +70,7 @@ async function reflecting(script: Answer[], options: Partial<ReflectorOptions<Ku
 
 const namesOf = (items: Iterable<KubeObject>) => [...items].map((each) => each.metadata.name).join(' ');
 
-function told({ type, object, items }: Change<KubeObject>): string {
+function told({ type, object, items }: InformerEvent<KubeObject>): string {
   return [type, ...(object ? [`${object.metadata.name}@${object.metadata.resourceVersion}`] : []), `of ${namesOf(items)}`].join(' ');
 }
 

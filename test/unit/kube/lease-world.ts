@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { type ApiClient, ApiError, type ApiRequest } from '../../../src/kube/api-client.ts';
-import { type Leader, type Lease, standForLeader } from '../../../src/kube/leader-election.ts';
+import { createLeaderElection, type LeaderElection, type Lease } from '../../../src/kube/leader-election.ts';
 import { recordingLog } from './scripted-api.ts';
 
 /** What becomes of a replica's requests from now on. A request that is lost or late may take effect all the same, and long afterwards. */
@@ -9,7 +9,7 @@ export type Network = 'whole' | 'cut' | 'answers lost' | 'slow' | 'late' | 'fail
 export type Replica = {
   readonly name: string;
   readonly identity: string;
-  readonly leader: Leader;
+  readonly leader: LeaderElection;
   readonly log: ReturnType<typeof recordingLog>;
   network: Network;
   able: boolean;
@@ -121,10 +121,10 @@ export function leaseWorld(random: () => number = () => 0.5) {
     const identity = `${name}_${replicas.length}`;
     const replica: Replica = {
       ...{ name, identity, log, able, network: 'whole', ahead: 0, stalledUntil: 0, killed: false, hasSeen: false },
-      leader: undefined as unknown as Leader,
+      leader: undefined as unknown as LeaderElection,
     };
     replicas.push(replica);
-    const leader = standForLeader({
+    const leader = createLeaderElection({
       client: { request: (request: ApiRequest) => send(replica, request) } as ApiClient,
       namespace: 'regkeeper',
       name: 'regkeeper',

@@ -146,7 +146,11 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
   };
 }
 
-const everyResource = [...kindsWithImages.flatMap(({ doors }) => doors.map(({ resource }) => resource)), 'clusterversions', 'images'];
+const everyResource = [
+  ...kindsWithImages.flatMap(({ entryPoints }) => entryPoints.map(({ resource }) => resource)),
+  'clusterversions',
+  'images',
+];
 
 type Filled = { webhooks?: ({ name: string; matchConditions?: { name: string }[] } & Record<string, unknown>)[] };
 

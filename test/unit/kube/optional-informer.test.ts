@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import type { ApiClient, KubeObject } from '../../../src/kube/api-client.ts';
-import type { CollectionStore } from '../../../src/kube/informer-store.ts';
-import { watchWhereServed } from '../../../src/kube/optional-informer.ts';
+import type { InformerStore } from '../../../src/kube/informer-store.ts';
+import { createOptionalInformer } from '../../../src/kube/optional-informer.ts';
 import { handSchedule, memoryApi } from './memory-api.ts';
 import { recordingLog } from './scripted-api.ts';
 
@@ -12,7 +12,7 @@ test('closed while it is asked whether the API is there, it starts no watch', as
   const client: ApiClient = { ...api.client, followed: new Set(), hasResource: () => asked.promise };
   const told: boolean[] = [];
   const options = { client, groupVersion: 'a.b/v1', plural: 'cs', log: recordingLog(), schedule: handSchedule(1_000).schedule };
-  const served = watchWhereServed({ ...options, onServed: (now) => void told.push(now) });
+  const served = createOptionalInformer({ ...options, onServed: (now) => void told.push(now) });
   await served.close();
   asked.resolve(true);
   await setImmediate();
@@ -24,7 +24,7 @@ test('an API that is not served any more leaves nothing in the store', async () 
   const groups = ['a.b'];
   const api = memoryApi({ '/apis/a.b/v1/cs/one': { metadata: { name: 'one' } } }, { groups });
   let adopted: ReadonlyMap<string, KubeObject> = new Map();
-  const store: CollectionStore<KubeObject> = {
+  const store: InformerStore<KubeObject> = {
     create: () => new Map(),
     adopt(map) {
       adopted = map;
@@ -32,7 +32,7 @@ test('an API that is not served any more leaves nothing in the store', async () 
   };
   const time = handSchedule(1_000);
   const options = { client: api.client, groupVersion: 'a.b/v1', plural: 'cs', log: recordingLog(), schedule: time.schedule, store };
-  const served = watchWhereServed(options);
+  const served = createOptionalInformer(options);
   onTestFinished(() => served.close());
   await expect.poll(() => [...adopted.keys()]).toEqual(['/one']);
   groups.pop();

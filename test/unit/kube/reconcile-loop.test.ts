@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
-import { keepChecking } from '../../../src/kube/reconcile-loop.ts';
+import { createReconcileLoop } from '../../../src/kube/reconcile-loop.ts';
 
 /** Checks that count, on a clock that stands still until `pass`; `finish` lets the check under way end. */
 function checking() {
   const counted = { checks: 0 };
   let timers: { work: () => void; cancelled: boolean }[] = [];
   let finish = Promise.withResolvers<undefined>();
-  const checks = keepChecking({
+  const checks = createReconcileLoop({
     check: () => {
       counted.checks += 1;
       finish = Promise.withResolvers<undefined>();

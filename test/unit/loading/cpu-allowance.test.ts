@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { createAllowance } from '../../../src/loading/cpu-allowance.ts';
+import { createCpuAllowance } from '../../../src/loading/cpu-allowance.ts';
 
 test('some at once, then a share of the time that passes; each name on its own', () => {
   let now = 0;
-  const allowance = createAllowance({ burst: 1_000, share: 0.2, now: () => now });
+  const allowance = createCpuAllowance({ burst: 1_000, share: 0.2, now: () => now });
   allowance.use('a', 999);
   expect(allowance.has('a')).toBe(true);
   allowance.use('a', 501);

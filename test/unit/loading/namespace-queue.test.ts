@@ -1,10 +1,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import type { DocumentParser, TextToParse } from '../../../src/loading/document-parser.ts';
-import { createRuleIntake } from '../../../src/loading/rule-loader.ts';
+import { createRuleLoader } from '../../../src/loading/rule-loader.ts';
 import { configMapBundle } from '../../../src/rules/language/config-map.ts';
 import { parseRulesDocument } from '../../../src/rules/language/parse.ts';
-import { type Bundle, createRuleBook, type RulesChange } from '../../../src/rules/store/rule-store.ts';
+import { type Bundle, createRuleStore, type RulesChange } from '../../../src/rules/store/rule-store.ts';
 import { hostileDocuments, twentyConfigMaps } from '../../hostile/rules.ts';
 import { sha256 } from '../rules/documents.ts';
 
@@ -64,11 +64,11 @@ function counting(inner: DocumentParser) {
 }
 
 async function opened(namespaces: DocumentParser, bundles: readonly Bundle[] = []) {
-  const book = createRuleBook(sha256);
+  const book = createRuleStore(sha256);
   const changes: RulesChange[] = [];
   const clock = restingClock();
   let skipped = 0;
-  const intake = createRuleIntake({
+  const intake = createRuleLoader({
     book,
     parsers: { cluster: readsAtOnce, namespaces },
     onChange: (more) => changes.push(...more),
@@ -167,11 +167,11 @@ test('the same texts are read once, whatever else changes in their ConfigMap', a
 
 test('changes of several namespaces are put together once', async () => {
   let hashed = 0;
-  const book = createRuleBook((text) => {
+  const book = createRuleStore((text) => {
     hashed += 1;
     return sha256(text);
   });
-  const intake = createRuleIntake({ book, parsers: { cluster: readsAtOnce, namespaces: readsAtOnce }, onChange: () => book.current() });
+  const intake = createRuleLoader({ book, parsers: { cluster: readsAtOnce, namespaces: readsAtOnce }, onChange: () => book.current() });
   const ofNamespaces = (registry: string) => Array.from({ length: 50 }, (_, index) => ownBundle(`team-${index}`, 'own', rule(registry)));
   await intake.open([ofCluster('rules: [{registry: a.io}]'), ...ofNamespaces('b.io')]);
   // One for each namespace, one for the cluster's rules, and a few for all together: not one for each change.

@@ -5,9 +5,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createDocumentParser } from '../../../src/loading/document-parser.ts';
 import { loadRules } from '../../../src/loading/load-rules.ts';
 import { watchRuleFiles } from '../../../src/loading/rule-files.ts';
-import { createRuleIntake } from '../../../src/loading/rule-loader.ts';
+import { createRuleLoader } from '../../../src/loading/rule-loader.ts';
 import { type Problem, renderOrigin } from '../../../src/rules/language/problem.ts';
-import { createRuleBook, type RulesChange } from '../../../src/rules/store/rule-store.ts';
+import { createRuleStore, type RulesChange } from '../../../src/rules/store/rule-store.ts';
 import { referenceOf, sha256, winnerOf } from '../rules/documents.ts';
 
 let folder: string;
@@ -22,13 +22,13 @@ afterEach(async () => {
 
 /** Polls often, so that a file system that tells nothing is no trouble. */
 async function watch(...paths: readonly string[]) {
-  const book = createRuleBook(sha256);
+  const book = createRuleStore(sha256);
   const changes: RulesChange[] = [];
   const problems: string[] = [];
   const parser = createDocumentParser();
   const files = await watchRuleFiles({
     paths,
-    intake: createRuleIntake({ book, parsers: { cluster: parser, namespaces: parser }, onChange: (more) => changes.push(...more) }),
+    intake: createRuleLoader({ book, parsers: { cluster: parser, namespaces: parser }, onChange: (more) => changes.push(...more) }),
     onProblem: (problem) => problems.push(problem),
     onReadable: () => problems.push('can be read again'),
     pollMilliseconds: 100,

@@ -2,9 +2,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { createDocumentParser, type DocumentParser } from '../../../src/loading/document-parser.ts';
-import { createRuleIntake } from '../../../src/loading/rule-loader.ts';
+import { createRuleLoader } from '../../../src/loading/rule-loader.ts';
 import { configMapBundle } from '../../../src/rules/language/config-map.ts';
-import { type Bundle, createRuleBook, type RulesChange, readBundle } from '../../../src/rules/store/rule-store.ts';
+import { type Bundle, createRuleStore, type RulesChange, readBundle } from '../../../src/rules/store/rule-store.ts';
 import { sha256 } from '../rules/documents.ts';
 
 const bundle = (id: string, text: string): Bundle => ({ id, documents: [{ source: { kind: 'file', file: id }, text }] });
@@ -15,9 +15,9 @@ const long = `rules:\n${Array.from({ length: 10_000 }, (_, index) => `- registry
 
 function intakeWith(parser: DocumentParser = createDocumentParser()) {
   onTestFinished(() => parser.close());
-  const book = createRuleBook(sha256);
+  const book = createRuleStore(sha256);
   const changes: RulesChange[] = [];
-  const intake = createRuleIntake({ book, parsers: { cluster: parser, namespaces: parser }, onChange: (more) => changes.push(...more) });
+  const intake = createRuleLoader({ book, parsers: { cluster: parser, namespaces: parser }, onChange: (more) => changes.push(...more) });
   return { book, intake, told: () => changes.map(({ id }) => id), changes };
 }
 
@@ -118,7 +118,7 @@ test('rules in binaryData refuse their ConfigMap: left out without a word, they 
     ['bad-manifest', 'a.yaml stands in binaryData,'],
   ]);
   expect(book.current()).toBe(before);
-  const book2 = createRuleBook(sha256);
+  const book2 = createRuleStore(sha256);
   book2.open([readBundle(edit)]);
   expect(book2.missing()).toContain('rules with problems');
 });

@@ -1,6 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are the variables of custom resources
 import { describe, expect, test } from 'vitest';
-import { type ExtraKind, extraKindRow, parsePlace } from '../../../src/object/extra-kind.ts';
+import { type ExtraKind, extraKindRow, parsePathPattern } from '../../../src/object/extra-kind.ts';
 import { renderPath } from '../../../src/object/json.ts';
 import { kindsOf, kindsWithImages, readObject } from '../../../src/object/kinds.ts';
 import type { ObjectShape } from '../../../src/object/object-shape.ts';
@@ -163,7 +163,7 @@ describe('a path', () => {
     ['spec.a[*][*].image', 'spec a Symbol([*]) Symbol([*]) image'],
     ['spec.by-name.*.template', 'spec by-name Symbol(*) template'],
   ])('%s is %s', (text, steps) => {
-    const parsed = parsePlace(text);
+    const parsed = parsePathPattern(text);
     expect(parsed.ok && parsed.place.map(String).join(' ')).toBe(steps);
   });
 
@@ -177,7 +177,7 @@ describe('a path', () => {
     ['spec.a b', 'and "a b" is no field'],
     ['*.image', 'must begin with a field'],
   ])('"%s" is none: %s', (text, message) => {
-    const parsed = parsePlace(text);
+    const parsed = parsePathPattern(text);
     expect(parsed.ok ? '' : parsed.message).toContain(message);
   });
 });
@@ -202,7 +202,7 @@ function kind(group: string, name: string, resource: string) {
 }
 
 function place(text: string) {
-  const parsed = parsePlace(text);
+  const parsed = parsePathPattern(text);
   if (!parsed.ok) throw new Error(parsed.message);
   return parsed.place;
 }

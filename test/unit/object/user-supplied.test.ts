@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { parseJsonText, sameJson } from '../../../src/object/json.ts';
-import { authoredNames } from '../../../src/object/user-supplied.ts';
+import { userSuppliedNames } from '../../../src/object/user-supplied.ts';
 
 const place = { spec: ['spec'], metadata: ['metadata'] };
 
@@ -29,23 +29,23 @@ function parsing(work: () => unknown): { thrown: number; characters: number } {
 
 describe('names that the author lists', () => {
   test('in the file of kubectl apply, and in the fields of server-side apply', () => {
-    expect([...authoredNames(applied(file('a'), ['k:{"name":"b"}', '.']), place)]).toEqual(['a', 'b']);
+    expect([...userSuppliedNames(applied(file('a'), ['k:{"name":"b"}', '.']), place)]).toEqual(['a', 'b']);
   });
 
   test('without a file nothing is parsed, and nothing throws', () => {
-    expect(parsing(() => authoredNames(applied(undefined), place))).toEqual({ thrown: 0, characters: 0 });
+    expect(parsing(() => userSuppliedNames(applied(undefined), place))).toEqual({ thrown: 0, characters: 0 });
   });
 
   test('a file longer than annotations can be is not read', () => {
-    expect([...authoredNames(applied(file('a', 'x'.repeat(261_000))), place)]).toEqual(['a']);
+    expect([...userSuppliedNames(applied(file('a', 'x'.repeat(261_000))), place)]).toEqual(['a']);
     const long = applied(file('a', 'x'.repeat(263_000)));
-    expect([...authoredNames(long, place)]).toEqual([]);
-    expect(parsing(() => authoredNames(long, place)).characters).toBe(0);
+    expect([...userSuppliedNames(long, place)]).toEqual([]);
+    expect(parsing(() => userSuppliedNames(long, place)).characters).toBe(0);
   });
 
   test('keys that name no entry cost no exception, however many there are', () => {
     const keys = Array.from({ length: 5_000 }, (_key, index) => `k:{"name":${index}`);
-    expect(parsing(() => authoredNames(applied(undefined, keys), place))).toEqual({ thrown: 0, characters: 0 });
+    expect(parsing(() => userSuppliedNames(applied(undefined, keys), place))).toEqual({ thrown: 0, characters: 0 });
   });
 
   test('the key of an entry is read as JSON', { timeout: 60_000 }, () => {
@@ -59,7 +59,7 @@ describe('names that the author lists', () => {
         } catch {
           name = '';
         }
-        expect([...authoredNames(applied(undefined, [key]), place)]).toEqual(name === '' ? [] : [name]);
+        expect([...userSuppliedNames(applied(undefined, [key]), place)]).toEqual(name === '' ? [] : [name]);
       }),
     );
   });

@@ -3,10 +3,10 @@ import { changeOf, decodeReview, type Webhook } from '../../../src/admission/rev
 import { decide } from '../../../src/decision/decide.ts';
 import { builtInKinds } from '../../../src/object/kinds.ts';
 import { buildAuditRecord } from '../../../src/observe/audit/record.ts';
-import { beginGuardRecord } from '../../../src/observe/audit/rules-review-record.ts';
+import { beginRulesReviewRecord } from '../../../src/observe/audit/rules-review-record.ts';
 import { createMetrics, type MetricSources, type Metrics } from '../../../src/observe/metrics.ts';
 import type { RuleSet } from '../../../src/rules/rule-set.ts';
-import { createRuleBook, readBundle } from '../../../src/rules/store/rule-store.ts';
+import { createRuleStore, readBundle } from '../../../src/rules/store/rule-store.ts';
 import { accounts } from '../decision/changes.ts';
 import { ruleSetOf, sha256 } from '../rules/documents.ts';
 import { pod, reviewOf } from '../server/reviews.ts';
@@ -151,7 +151,7 @@ describe('a decision is counted', () => {
     const review = decodeReview(reviewOf({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'rules' } }));
     if (!review.ok) throw new Error(review.message);
     const conclusion = { outcome: 'refused', problems: ['x'], warnings: [] } as const;
-    metrics.reviewed(beginGuardRecord(review.request)({ ...conclusion, durationMicroseconds: 2_000_000 }));
+    metrics.reviewed(beginRulesReviewRecord(review.request)({ ...conclusion, durationMicroseconds: 2_000_000 }));
     expect(await counted(metrics, 'regkeeper_rules_reviews_total')).toEqual(['regkeeper_rules_reviews_total{outcome="refused"} 1']);
     expect(await counted(metrics, 'regkeeper_admission_duration_seconds_sum')).toEqual([
       'regkeeper_admission_duration_seconds_sum{webhook="guard"} 2',
@@ -181,7 +181,7 @@ describe('what a stranger writes', () => {
   });
 
   test('makes no series by the names of a namespace’s own rules, also where they are those of the cluster’s', async () => {
-    const book = createRuleBook(sha256);
+    const book = createRuleStore(sha256);
     const source = (namespace: string) => ({ kind: 'configMap' as const, namespace, name: 'rules', key: 'rules.yaml' });
     const own = `rules: [{name: corporate, registry: own.example.com, pullSecret: own-pull}]`;
     book.open([
@@ -263,7 +263,7 @@ describe('rules', () => {
   });
 
   test('that are refused are counted, the cluster’s apart from those of namespaces', async () => {
-    const book = createRuleBook(sha256);
+    const book = createRuleStore(sha256);
     const bad = (id: string, scope: { kind: 'cluster' } | { kind: 'namespace'; namespace: string }, text: string) =>
       readBundle({ id, scope, documents: [{ source: { kind: 'file', file: id }, text }] });
     book.open([bad('a', { kind: 'cluster' }, 'rulez: []\nmodus: x'), bad('b', { kind: 'namespace', namespace: 'shop' }, 'rulez: []')]);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createNamespaceRulesLog, type LoggedChange, uniteChanges } from '../../../src/observe/namespace-rules-log.ts';
+import { createNamespaceRulesLog, type LoggedChange, mergeChanges } from '../../../src/observe/namespace-rules-log.ts';
 import type { Problem } from '../../../src/rules/language/problem.ts';
 
 const source = { kind: 'configMap', namespace: 'team', name: 'own', key: 'a.yaml' } as const;
@@ -47,7 +47,7 @@ test('what one namespace changed at the same time is two records at most, each w
     ...change('team', index % 2 === 0 ? [] : [problem('one'), problem('two')]),
     sources: [source],
   }));
-  const united = uniteChanges(many);
+  const united = mergeChanges(many);
   expect(united.map(({ problems, sources }) => [problems.length, sources.length])).toEqual([
     [0, 40],
     [80, 40],

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { tellRecovery } from '../../../src/observe/rules-recovery.ts';
+import { logRulesRecovery } from '../../../src/observe/rules-recovery.ts';
 import type { RuleScope } from '../../../src/rules/language/parse.ts';
-import { createRuleBook, type ReadBundle, type RulesChange, readBundle } from '../../../src/rules/store/rule-store.ts';
+import { createRuleStore, type ReadBundle, type RulesChange, readBundle } from '../../../src/rules/store/rule-store.ts';
 import { sha256 } from '../rules/documents.ts';
 
 const ofTeam: RuleScope = { kind: 'namespace', namespace: 'team-a' };
@@ -16,7 +16,7 @@ function bundle(id: string, text: string, scope?: RuleScope): ReadBundle {
 
 /** What is told, event after event. */
 function follow(...opening: readonly ReadBundle[]) {
-  const book = createRuleBook(sha256);
+  const book = createRuleStore(sha256);
   const told: string[] = [];
   const log = {
     info: (fields: object, message: string) => {
@@ -24,7 +24,7 @@ function follow(...opening: readonly ReadBundle[]) {
       told.push(message);
     },
   };
-  const recovery = tellRecovery({ book, inForce: book.current, log });
+  const recovery = logRulesRecovery({ book, inForce: book.current, log });
   const after = (changes: readonly RulesChange[]) => {
     recovery.look(changes);
     return told.splice(0);

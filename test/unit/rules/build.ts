@@ -4,7 +4,15 @@ import { compileRuleSet } from '../../../src/rules/compile/compile.ts';
 import { type ParsedDocument, portWritten, type WrittenSetting } from '../../../src/rules/language/parse.ts';
 import { parsePattern, type RegistryPattern, resolvePattern } from '../../../src/rules/language/pattern.ts';
 import type { Origin } from '../../../src/rules/language/problem.ts';
-import type { Exemption, LabelRequirement, NamespaceSelector, Override, Place, Rule, RuleSet } from '../../../src/rules/rule-set.ts';
+import type {
+  Exemption,
+  LabelRequirement,
+  NamespaceContext,
+  NamespaceSelector,
+  Override,
+  Rule,
+  RuleSet,
+} from '../../../src/rules/rule-set.ts';
 import { briefly, fileSource, sha256 } from './documents.ts';
 
 export function patternOf(text: string, trust = true): RegistryPattern {
@@ -30,12 +38,12 @@ function requirement(text: string): LabelRequirement {
   return key.startsWith('!') ? { key: key.slice(1), operator: 'DoesNotExist', values: [] } : { key, operator: 'Exists', values: [] };
 }
 
-export function place(namespace: string, ofNamespace: Readonly<Record<string, string>> | undefined = {}): Place {
+export function place(namespace: string, ofNamespace: Readonly<Record<string, string>> | undefined = {}): NamespaceContext {
   return { namespace, labels: ofNamespace };
 }
 
 /** A namespace whose labels nobody knows. */
-export function unlabelled(namespace: string): Place {
+export function unlabelled(namespace: string): NamespaceContext {
   return { namespace, labels: undefined };
 }
 
@@ -170,7 +178,7 @@ export const anySelector: fc.Arbitrary<NamespaceSelector | undefined> = fc.oneof
 
 export const anyLabels = fc.record({ team: fc.constantFrom('a', 'b', 'ab'), tier: fc.constantFrom('a', 'b') }, { requiredKeys: [] });
 /** The label that the API server sets is there as it is in a cluster. */
-export const anyPlace: fc.Arbitrary<Place> = fc
+export const anyPlace: fc.Arbitrary<NamespaceContext> = fc
   .record({ namespace: fc.string({ unit: fc.constantFrom('a', 'b', '-'), minLength: 1, maxLength: 5 }), others: anyLabels })
   .map(({ namespace, others }) => ({ namespace, labels: { ...others, 'kubernetes.io/metadata.name': namespace } }));
 

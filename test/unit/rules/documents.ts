@@ -3,7 +3,7 @@ import { type ImageReference, parseImage } from '../../../src/image/reference.ts
 import { type CompileResult, compileRuleSet } from '../../../src/rules/compile/compile.ts';
 import { type ParsedDocument, parseRulesDocument } from '../../../src/rules/language/parse.ts';
 import type { Problem, RuleSource } from '../../../src/rules/language/problem.ts';
-import type { Place, Rule, RuleSet } from '../../../src/rules/rule-set.ts';
+import type { NamespaceContext, Rule, RuleSet } from '../../../src/rules/rule-set.ts';
 
 export function fileSource(file: string): RuleSource {
   return { kind: 'file', file };
@@ -47,7 +47,7 @@ export function referenceOf(image: string): ImageReference {
 }
 
 /** A namespace without labels of its own. */
-export const shop: Place = { namespace: 'shop', labels: {} };
+export const shop: NamespaceContext = { namespace: 'shop', labels: {} };
 
 /** The rule that decides on an image. */
 export function winnerOf(rules: RuleSet, reference: ImageReference, place = shop): Rule | undefined {

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { createBodyBudget, type Share } from '../../../src/server/body-budget.ts';
+import { type BodyReservation, createBodyBudget } from '../../../src/server/body-budget.ts';
 
 /** A budget of 100 bytes, 25 of them for bodies of at most 10, and a clock that is set. */
 function setUp() {
   let at = 0;
   const evicted: string[] = [];
   const budget = createBodyBudget({ total: 100, reserved: 25, small: 10 }, () => at);
-  const body = (name: string, announced = 0): Share => ({ announced, since: at, evict: () => evicted.push(name) });
+  const body = (name: string, announced = 0): BodyReservation => ({ announced, since: at, evict: () => evicted.push(name) });
   return { budget, body, evicted, wait: (milliseconds: number) => (at += milliseconds) };
 }
 
@@ -82,7 +82,7 @@ describe('when bytes are short, one body ends', () => {
     const late = body('late');
     expect(budget.take(late, 5)).toBe(false);
     expect(evicted).toEqual([]);
-    budget.release(arrived[0] as Share);
+    budget.release(arrived[0] as BodyReservation);
     expect(budget.take(late, 5)).toBe(true);
   });
 

@@ -4,7 +4,7 @@ import { connect as connectPlain, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { connect } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { createCertificateAuthority, issueServerCertificate } from '../../../src/certificates/issue.ts';
+import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import { boundConnections } from '../../../src/server/connections.ts';
 import { createHealthServer } from '../../../src/server/health.ts';
 import { defaultConnectionLimits, healthConnectionLimits } from '../../../src/server/limits.ts';
@@ -13,7 +13,7 @@ import { unwatched } from '../decision/changes.ts';
 import { manualClock } from './clock.ts';
 
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
-const authority = createCertificateAuthority({ commonName: 'test', ...life });
+const authority = issueCa({ commonName: 'test', ...life });
 const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], ...life });
 const collaborators = {
   rules: () => undefined,

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { createSingleFile } from '../../../src/server/one-at-a-time.ts';
+import { createOneAtATime } from '../../../src/server/one-at-a-time.ts';
 
 function setUp() {
   const paused: (() => void)[] = [];
-  const line = createSingleFile((then) => paused.push(then));
+  const line = createOneAtATime((then) => paused.push(then));
   const events: string[] = [];
   const ends = new Map<string, () => void>();
   const enter = (name: string) =>

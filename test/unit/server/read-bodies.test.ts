@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers';
 import { connect, type TLSSocket } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { AdmissionAnswer } from '../../../src/admission/response.ts';
-import { createCertificateAuthority, issueServerCertificate } from '../../../src/certificates/issue.ts';
+import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import { formatCount } from '../../../src/object/text.ts';
 import type { AuditRecord } from '../../../src/observe/audit/record.ts';
 import { defaultBodyLimits } from '../../../src/server/limits.ts';
@@ -17,7 +17,7 @@ import { manualClock } from './clock.ts';
 import { pod, reviewOf } from './reviews.ts';
 
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
-const authority = createCertificateAuthority({ commonName: 'test', ...life });
+const authority = issueCa({ commonName: 'test', ...life });
 const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], ...life });
 const rules = ruleSetOf('rules:\n- registry: r.io\n');
 const mebibyte = 1024 * 1024;

@@ -1,11 +1,11 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { decodeReview, type ReviewRequest } from '../../../src/admission/review.ts';
-import { createRuleNews } from '../../../src/loading/change-notifier.ts';
+import { createChangeNotifier } from '../../../src/loading/change-notifier.ts';
 import { createDocumentParser, type DocumentParser } from '../../../src/loading/document-parser.ts';
 import { configMapBundle } from '../../../src/rules/language/config-map.ts';
 import type { Problem } from '../../../src/rules/language/problem.ts';
-import { createRuleBook, readBundle } from '../../../src/rules/store/rule-store.ts';
-import { createRuleGuard, type GuardCollaborators } from '../../../src/server/rules-review.ts';
+import { createRuleStore, readBundle } from '../../../src/rules/store/rule-store.ts';
+import { createRulesReviewer, type RulesReviewCollaborators } from '../../../src/server/rules-review.ts';
 import { collectGarbage } from '../collect-garbage.ts';
 import { sha256 } from '../rules/documents.ts';
 import { reviewOf } from './reviews.ts';
@@ -25,17 +25,17 @@ function requestOf(name: string, data: Record<string, string>, label?: string): 
 }
 
 /** A book that trusts a.io in the ConfigMap `one`, and a guard over it. */
-function guarding(options: Partial<GuardCollaborators> = {}) {
-  const book = createRuleBook(sha256);
+function guarding(options: Partial<RulesReviewCollaborators> = {}) {
+  const book = createRuleStore(sha256);
   const stored = (name: string, text: string) => readBundle(configMapBundle(configMap(name, { 'rules.yaml': text })));
   book.open([stored('one', trusting('a.io'))]);
   const parser = createDocumentParser();
   onTestFinished(() => parser.close());
-  const guard = createRuleGuard({
+  const guard = createRulesReviewer({
     settings: { namespace: 'regkeeper', namespaceRules: false },
     book,
     parsers: both(parser),
-    news: createRuleNews(),
+    news: createChangeNotifier(),
     lint: () => [],
     timings: { waitForOthers: 1 },
     ...options,

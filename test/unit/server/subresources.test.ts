@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest';
-import { createCertificateAuthority, issueServerCertificate } from '../../../src/certificates/issue.ts';
+import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import { createWebhookServer } from '../../../src/server/webhook.ts';
 import { unwatched } from '../decision/changes.ts';
 import { ruleSetOf } from '../rules/documents.ts';
@@ -10,7 +10,7 @@ import { ruleSetOf } from '../rules/documents.ts';
  */
 
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
-const authority = createCertificateAuthority({ commonName: 'test', ...life });
+const authority = issueCa({ commonName: 'test', ...life });
 const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], ...life });
 const rules = ruleSetOf('rules:\n- {registry: good.example.com, pullSecret: corp}');
 const records: { subresource?: string; outcome: string }[] = [];

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { untilSilent } from '../../../src/server/wait-until-idle.ts';
+import { waitUntilIdle } from '../../../src/server/wait-until-idle.ts';
 
 type State = { connections: number; answering: number; happened: number; now: number };
 
@@ -18,7 +18,7 @@ async function turnsUntilSilent(events: Readonly<Record<number, Partial<State>>>
       Object.assign(state, events[turn]);
     },
   };
-  await untilSilent(remaining, { milliseconds: 200, turns: 5 });
+  await waitUntilIdle(remaining, { milliseconds: 200, turns: 5 });
   return turn;
 }
 

@@ -5,10 +5,10 @@ import { connect } from 'node:tls';
 import { Agent, request } from 'undici';
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { AdmissionAnswer } from '../../../src/admission/response.ts';
-import { createCertificateAuthority, issueServerCertificate } from '../../../src/certificates/issue.ts';
+import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import type { Facts } from '../../../src/decision/facts.ts';
 import type { AuditRecord } from '../../../src/observe/audit/record.ts';
-import type { GuardRecord } from '../../../src/observe/audit/rules-review-record.ts';
+import type { RulesReviewRecord } from '../../../src/observe/audit/rules-review-record.ts';
 import type { RuleSet } from '../../../src/rules/rule-set.ts';
 import { createWebhookServer, type WebhookOptions, type WebhookServer } from '../../../src/server/webhook.ts';
 import { unwatched } from '../decision/changes.ts';
@@ -16,7 +16,7 @@ import { ruleSetOf } from '../rules/documents.ts';
 import { patchOf, pod, reviewOf } from './reviews.ts';
 
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
-const authority = createCertificateAuthority({ commonName: 'test', ...life });
+const authority = issueCa({ commonName: 'test', ...life });
 const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], ...life });
 
 const rules = ruleSetOf(`
@@ -40,7 +40,7 @@ afterEach(async () => {
 function setUp(setup: Setup = {}) {
   const records: AuditRecord[] = [];
   const bugs: unknown[] = [];
-  const guardRecords: GuardRecord[] = [];
+  const guardRecords: RulesReviewRecord[] = [];
   const failures: string[] = [];
   const server = createWebhookServer(
     {
@@ -50,7 +50,7 @@ function setUp(setup: Setup = {}) {
       reportBug: (error) => bugs.push(error),
       failed: (failure) => failures.push(failure),
       monotonic: () => 0n,
-      ...(setup.guard && { guard: { review: setup.guard, audit: (record: GuardRecord) => guardRecords.push(record) } }),
+      ...(setup.guard && { guard: { review: setup.guard, audit: (record: RulesReviewRecord) => guardRecords.push(record) } }),
     },
     { tls, ...setup.options },
   );

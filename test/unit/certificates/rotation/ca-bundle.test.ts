@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { keepAuthorities } from '../../../../src/certificates/rotation/ca-bundle.ts';
+import { createCaBundle } from '../../../../src/certificates/rotation/ca-bundle.ts';
 import { handSchedule } from '../../kube/memory-api.ts';
 import { sampleAuthority } from '../samples.ts';
 
@@ -9,7 +9,7 @@ const [own, other, third] = ['own', 'other', 'third'].map(authority) as [string,
 function stage() {
   const { schedule, passTime } = handSchedule();
   const onOver = vi.fn();
-  const kept = keepAuthorities({ schedule, onOver });
+  const kept = createCaBundle({ schedule, onOver });
   onTestFinished(() => kept.close());
   return { ...kept, onOver, passTime };
 }

@@ -1,6 +1,6 @@
 /** Authorities and certificates that follow one another as a replica would make them, in hundredths of a second instead of months. */
 import { X509Certificate } from 'node:crypto';
-import { type CertificateWithKey, createCertificateAuthority, issueServerCertificate } from '../../../../src/certificates/issue.ts';
+import { type CertificateWithKey, issueCa, issueServerCertificate } from '../../../../src/certificates/issue.ts';
 
 /** What the Secret holds. */
 export type Rotation = {
@@ -54,7 +54,7 @@ export function secretData({ authority, next, trusted, leaf }: Rotation): Record
 }
 
 function newAuthority(): CertificateWithKey {
-  return createCertificateAuthority({ commonName: 'rotation', ...life() });
+  return issueCa({ commonName: 'rotation', ...life() });
 }
 
 function newLeaf(authority: CertificateWithKey): CertificateWithKey {

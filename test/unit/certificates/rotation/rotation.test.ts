@@ -2,11 +2,11 @@ import { Agent, request } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { holdUntilTrusted } from '../../../../src/certificates/rotation/wait-for-published-ca.ts';
-import { keepOwnCertificate } from '../../../../src/certificates/sources/secret.ts';
+import { waitForPublishedCa } from '../../../../src/certificates/rotation/wait-for-published-ca.ts';
+import { manageCertificateSecret } from '../../../../src/certificates/sources/secret.ts';
 import type { WebhookEntry } from '../../../../src/cluster/registration/desired.ts';
-import { watchPublished } from '../../../../src/cluster/registration/published-cas.ts';
-import { keepRegistered } from '../../../../src/cluster/registration/registration.ts';
+import { watchPublishedCas } from '../../../../src/cluster/registration/published-cas.ts';
+import { manageRegistration } from '../../../../src/cluster/registration/registration.ts';
 import type { KubeObject } from '../../../../src/kube/api-client.ts';
 import type { Schedule } from '../../../../src/kube/reconcile-loop.ts';
 import { kindsWithImages } from '../../../../src/object/kinds.ts';
@@ -156,10 +156,10 @@ async function stage() {
 async function replicaOn(api: ReturnType<typeof memoryApi>, settle: Schedule) {
   const { schedule, passTime } = handSchedule();
   const common = { client: api.client, ...place, log: recordingLog(), schedule };
-  const own = await keepOwnCertificate({ ...common, secretName: 'regkeeper-tls' });
-  const trusted = watchPublished(common);
+  const own = await manageCertificateSecret({ ...common, secretName: 'regkeeper-tls' });
+  const trusted = watchPublishedCas(common);
   const holding: Schedule = (work, milliseconds) => (milliseconds === 10_000 ? settle : schedule)(work, milliseconds);
-  const source = holdUntilTrusted(own, { trusted, clocks: () => [Date.now()], schedule: holding, onProgress: () => {} });
+  const source = waitForPublishedCa(own, { trusted, clocks: () => [Date.now()], schedule: holding, onProgress: () => {} });
   const rules = ruleSetOf('rules:\n- registry: reg.example.com\n');
   const collaborators = {
     rules: () => rules,
@@ -173,7 +173,7 @@ async function replicaOn(api: ReturnType<typeof memoryApi>, settle: Schedule) {
   source.onChange(({ certificate, key }) => webhook.server.setSecureContext({ cert: certificate, key, minVersion: minimumTlsVersion }));
   await webhook.listen({ host: '127.0.0.1', port: 0 });
   const kinds = kindsWithImages.slice(0, 1);
-  const registration = keepRegistered({ ...common, kinds, guard: false, certificates: source, ready: () => true, prove: undefined });
+  const registration = manageRegistration({ ...common, kinds, guard: false, certificates: source, ready: () => true, prove: undefined });
   onTestFinished(async () => {
     await registration.close();
     source.close();

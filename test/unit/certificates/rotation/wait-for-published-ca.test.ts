@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { holdUntilTrusted, untilTrusted } from '../../../../src/certificates/rotation/wait-for-published-ca.ts';
-import { holdCertificate, type ServerCertificate } from '../../../../src/certificates/source.ts';
+import { missingUntilPublished, waitForPublishedCa } from '../../../../src/certificates/rotation/wait-for-published-ca.ts';
+import { createCertificateSource, type ServerCertificate } from '../../../../src/certificates/source.ts';
 import { BEGIN, END, sampleAuthority, sampleServer } from '../samples.ts';
 
 const [old, coming, third] = ['old', 'coming', 'third'].map((commonName) => {
@@ -13,14 +13,14 @@ type Party = { authority: string; serving: ServerCertificate; name: string };
 
 /** A source behind the hold, what clients trust, and time, all moved by hand. */
 function stage({ trusted = [old.authority] as readonly string[] | undefined, initial = old.serving } = {}) {
-  const source = holdCertificate(initial);
+  const source = createCertificateSource(initial);
   const listeners = new Set<() => void>();
   const timers = new Set<{ work: () => void; due: number }>();
   const told: string[] = [];
   let bundle = trusted;
   let clock = BEGIN.getTime() + 1;
   let elapsed = 0;
-  const held = holdUntilTrusted(source, {
+  const held = waitForPublishedCa(source, {
     trusted: {
       current: () => bundle,
       onChange: (listener) => {
@@ -202,7 +202,11 @@ test('closing ends every timer', () => {
 function justStarted() {
   let clients: readonly string[] | undefined;
   let elapsed = 0;
-  const missing = untilTrusted(holdCertificate(coming.serving), { current: () => clients, onChange: () => () => {} }, () => elapsed);
+  const missing = missingUntilPublished(
+    createCertificateSource(coming.serving),
+    { current: () => clients, onChange: () => () => {} },
+    () => elapsed,
+  );
   return (published: readonly string[] | undefined, seconds = 1) => {
     clients = published;
     elapsed = seconds * 1_000;

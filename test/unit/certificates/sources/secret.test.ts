@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { ServerCertificate } from '../../../../src/certificates/source.ts';
-import { keepOwnCertificate } from '../../../../src/certificates/sources/secret.ts';
+import { manageCertificateSecret } from '../../../../src/certificates/sources/secret.ts';
 import { ApiError, type KubeObject } from '../../../../src/kube/api-client.ts';
 import type { Leadership } from '../../../../src/kube/leader-election.ts';
 import { leadershipByHand } from '../../kube/leadership.ts';
@@ -45,7 +45,7 @@ function cluster(secret: Secret | undefined = shipped()) {
       const timers = handSchedule();
       schedules.push(timers);
       const own = { client: api.client, ...started, leadership, log, now: () => now, schedule: timers.schedule };
-      const source = await keepOwnCertificate(own);
+      const source = await manageCertificateSecret(own);
       onTestFinished(() => source.close());
       return source;
     },

@@ -1,15 +1,15 @@
 import { expect, test } from 'vitest';
-import { factNotes } from '../../../../src/cluster/facts/gap-notes.ts';
+import { renderFactGaps } from '../../../../src/cluster/facts/gap-notes.ts';
 
 const complete = { unwatchedSecrets: { beyondLimit: 0, notPermitted: 0 }, namespacesOverBudget: [], heldBytes: 0 };
 
 test('there is nothing to say where everything is known', () => {
-  expect(factNotes(complete)).toEqual([]);
+  expect(renderFactGaps(complete)).toEqual([]);
 });
 
 test('what is not known is said by number, and namespaces by name, so many and no more', () => {
   const namespacesOverBudget = Array.from({ length: 12 }, (_, index) => `n${index}`);
-  expect(factNotes({ ...complete, unwatchedSecrets: { beyondLimit: 7, notPermitted: 2 }, namespacesOverBudget })).toEqual([
+  expect(renderFactGaps({ ...complete, unwatchedSecrets: { beyondLimit: 7, notPermitted: 2 }, namespacesOverBudget })).toEqual([
     '7 secrets of the rules are not watched: the first 250 are',
     '2 secrets of the rules are not watched: list and watch are not permitted',
     'namespaces over their memory budget: n0, n1, n2, n3, n4, n5, n6, n7, n8, n9 and 2 more',

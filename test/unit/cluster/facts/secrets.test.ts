@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { mostNames, watchSecrets } from '../../../../src/cluster/facts/secrets.ts';
+import { maxSecretNames, watchSecrets } from '../../../../src/cluster/facts/secrets.ts';
 import {
   type ApiClient,
   ApiError,
@@ -238,16 +238,16 @@ test('of what the API server sends, only names are kept', async () => {
 });
 
 describe('of very many names', () => {
-  const names = Array.from({ length: mostNames + 50 }, (_, index) => `secret-${index}`);
+  const names = Array.from({ length: maxSecretNames + 50 }, (_, index) => `secret-${index}`);
 
   test('only so many are followed, which is logged once and can be asked for', async () => {
     const { watched, log } = watching([]);
     watched.follow(names);
-    await expect.poll(() => watched.get('team-a', `secret-${mostNames - 1}`)).toBe('absent');
+    await expect.poll(() => watched.get('team-a', `secret-${maxSecretNames - 1}`)).toBe('absent');
     watched.follow(names.toReversed().toReversed());
-    expect(watched.get('team-a', `secret-${mostNames}`)).toBe('unknown');
+    expect(watched.get('team-a', `secret-${maxSecretNames}`)).toBe('unknown');
     expect(watched.unwatched()).toEqual({ beyondLimit: 50, notPermitted: 0 });
-    expect(log.lines.map(({ message }) => message)).toEqual([expect.stringContaining(`the rules name ${mostNames + 50} secrets`)]);
+    expect(log.lines.map(({ message }) => message)).toEqual([expect.stringContaining(`the rules name ${maxSecretNames + 50} secrets`)]);
     watched.follow(['secret-0']);
     expect(watched.unwatched()).toEqual({ beyondLimit: 0, notPermitted: 0 });
   });
@@ -260,10 +260,10 @@ describe('of very many names', () => {
   });
 
   test('without it each is asked for, and those that are not permitted are counted', async () => {
-    const permitted = new Set(names.slice(0, mostNames - 5));
+    const permitted = new Set(names.slice(0, maxSecretNames - 5));
     const { watched, asked } = watching([], permitted);
     watched.follow(names);
     await expect.poll(() => watched.unwatched()).toEqual({ beyondLimit: 50, notPermitted: 5 });
-    expect(asked).toHaveLength(2 + 2 * mostNames);
+    expect(asked).toHaveLength(2 + 2 * maxSecretNames);
   });
 });

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import {
-  authorsOf,
   differenceOf,
   type EnforcerPolicy,
+  enforcerOptOut,
   enforcerRequirements,
-  leftOversOf,
-  optOut,
+  fieldManagersOf,
+  leftoversOf,
   withTolerated,
 } from '../../../../src/cluster/registration/compare.ts';
 import { desiredWebhooks, type WebhookEntry } from '../../../../src/cluster/registration/desired.ts';
@@ -135,14 +135,17 @@ describe("AKS' two requirements", () => {
   });
 
   test('are put back after opting out', () => {
-    const changed = { ...selecting(controlPlane, managedBy), metadata: { ...live().metadata, labels: optOut, annotations: optOut } };
+    const changed = {
+      ...selecting(controlPlane, managedBy),
+      metadata: { ...live().metadata, labels: enforcerOptOut, annotations: enforcerOptOut },
+    };
     expect(differenceOf(changed, wanted('disable'))).toMatchObject({ severity: 'narrowed' });
     expect(withTolerated(changed, wanted('disable'))).toEqual(webhooks);
   });
 });
 
 describe('the opt-out', () => {
-  const marked = { labels: optOut, annotations: optOut };
+  const marked = { labels: enforcerOptOut, annotations: enforcerOptOut };
   const ours = {
     managedFields: [
       { manager: 'regkeeper', operation: 'Apply', fieldsV1: { 'f:metadata': { 'f:labels': { 'f:admissions.enforcer/disabled': {} } } } },
@@ -152,7 +155,7 @@ describe('the opt-out', () => {
   test('is a label and an annotation, and either is written where it is missing', () => {
     expect(differenceOf(live(webhooks, marked), wanted('disable'))).toBeUndefined();
     expect(differenceOf(live(), wanted('disable'))?.fields).toHaveLength(2);
-    expect(differenceOf(live(webhooks, { labels: optOut }), wanted('disable'))?.fields).toEqual([
+    expect(differenceOf(live(webhooks, { labels: enforcerOptOut }), wanted('disable'))?.fields).toEqual([
       'metadata.annotations: admissions.enforcer/disabled',
     ]);
   });
@@ -175,12 +178,12 @@ test('who made the difference is who owns the field now, or else who wrote last'
   const authors = (changed: LiveConfiguration) => {
     const seen = withOwnership({ ...changed, metadata: { ...changed.metadata, managedFields } as LiveConfiguration['metadata'] });
     const difference = differenceOf(seen, wanted());
-    return difference && authorsOf(seen, difference);
+    return difference && fieldManagersOf(seen, difference);
   };
   expect(authors(selecting(other))).toEqual(['enforcer']);
   expect(authors(each(() => ({ failurePolicy: 'Ignore' })))).toEqual(['editor']);
   expect(authors(live([]))).toEqual(['editor']);
-  expect(authorsOf(live([]), { severity: 'weakened', fields: [], owned: [] })).toEqual([]);
+  expect(fieldManagersOf(live([]), { severity: 'weakened', fields: [], owned: [] })).toEqual([]);
 });
 
 test('what an apply leaves behind are entries in our name and conditions in our entries', () => {
@@ -193,5 +196,5 @@ test('what an apply leaves behind are entries in our name and conditions in our 
     { name: 'old.validate.regkeeper.io' },
     { name: 'a.other.example', matchConditions: [{ name: 'x', expression: 'true' }] },
   ]);
-  expect(leftOversOf(changed, webhooks)).toEqual([{ entry: pods, condition: 'never' }, { entry: 'old.validate.regkeeper.io' }]);
+  expect(leftoversOf(changed, webhooks)).toEqual([{ entry: pods, condition: 'never' }, { entry: 'old.validate.regkeeper.io' }]);
 });

@@ -34,11 +34,11 @@ async function discovering(
   const discovery = discover({ client, kinds, log, onChange: () => undefined, now: () => 0, schedule: timers.schedule });
   onTestFinished(() => discovery.close());
   await vi.waitFor(() => expect(discovery.asked).toBe(true));
-  const doors = () =>
+  const entryPoints = () =>
     discovery
       .kinds(() => registered)
       .filter(({ group }) => group !== '')
-      .flatMap((kind) => kind.doors.map(({ resource }) => resource));
+      .flatMap((kind) => kind.entryPoints.map(({ resource }) => resource));
   for (round = 1; round < rounds.length; round += 1) {
     let asked = 0;
     const before = client.resourcesOf;
@@ -52,12 +52,12 @@ async function discovering(
     });
     await vi.waitFor(() => expect(log.lines.length).toBeGreaterThanOrEqual(0));
   }
-  return { discovery, log, doors };
+  return { discovery, log, entryPoints };
 }
 
-const all = kinds.filter(({ group }) => group !== '').flatMap(({ doors }) => doors.map(({ resource }) => resource));
+const all = kinds.filter(({ group }) => group !== '').flatMap(({ entryPoints }) => entryPoints.map(({ resource }) => resource));
 
-describe('the doors of an API', () => {
+describe('the entryPoints of an API', () => {
   test.each<[string, readonly Answer[], string[] | undefined, readonly string[]]>([
     ['that serves some', [['builds', 'builds/clone', 'builds/log']], undefined, ['builds', 'builds/clone']],
     ['that does not exist', [[]], undefined, []],
@@ -70,11 +70,11 @@ describe('the doors of an API', () => {
     ['that did not exist, when the API server does not answer', [[], silent], undefined, []],
     ['that was removed', [['buildconfigs'], []], ['buildconfigs'], []],
   ])('%s', async (_which, answers, registered, expected) => {
-    const { doors } = await discovering(
+    const { entryPoints } = await discovering(
       answers.map((answer) => ({ [api]: answer })),
       { registered },
     );
-    expect([...new Set(doors())].sort()).toEqual([...new Set(expected)].sort());
+    expect([...new Set(entryPoints())].sort()).toEqual([...new Set(expected)].sort());
   });
 
   test("of Kubernetes' own are there whatever happens", async () => {

@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { watchPublished } from '../../../../src/cluster/registration/published-cas.ts';
+import { watchPublishedCas } from '../../../../src/cluster/registration/published-cas.ts';
 import type { KubeObject } from '../../../../src/kube/api-client.ts';
 import { sampleAuthority } from '../../certificates/samples.ts';
 import { memoryApi } from '../../kube/memory-api.ts';
@@ -16,7 +16,7 @@ const filled = (...webhooks: object[]) => ({ metadata: { name: 'regkeeper' }, we
 
 async function published(mutating: KubeObject | undefined, validating: KubeObject | undefined) {
   const api = memoryApi({ ...(mutating && { [path('mutating')]: mutating }), ...(validating && { [path('validating')]: validating }) });
-  const watch = watchPublished({ client: api.client, log: recordingLog() });
+  const watch = watchPublishedCas({ client: api.client, log: recordingLog() });
   onTestFinished(() => watch.close());
   await vi.waitFor(() => expect(watch.current()).toBeDefined());
   return { ...api, watch };
@@ -55,7 +55,7 @@ test('changes are told, until closed', async () => {
 });
 
 test('is unknown before the configurations were read', () => {
-  const watch = watchPublished({ client: memoryApi().client, log: recordingLog() });
+  const watch = watchPublishedCas({ client: memoryApi().client, log: recordingLog() });
   onTestFinished(() => watch.close());
   expect(watch.current()).toBeUndefined();
 });

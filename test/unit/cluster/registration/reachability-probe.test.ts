@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { answerProbe } from '../../../../src/admission/reachability-probe.ts';
-import { holdCertificate } from '../../../../src/certificates/source.ts';
-import { proveReachable } from '../../../../src/cluster/registration/reachability-probe.ts';
+import { renderProbeAnswer } from '../../../../src/admission/reachability-probe.ts';
+import { createCertificateSource } from '../../../../src/certificates/source.ts';
+import { createReachabilityProbe } from '../../../../src/cluster/registration/reachability-probe.ts';
 import type { KubeObject } from '../../../../src/kube/api-client.ts';
 import { memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
@@ -18,13 +18,13 @@ function probing() {
     ...api.client,
     async patchApply<T>(path: string, body: unknown, options: { fieldManager: string; force: boolean; dryRun?: 'All' }) {
       if (options.dryRun === undefined) return api.client.patchApply<T>(path, body, options);
-      const { patch } = answerProbe({ uid: 'u', object: body } as Parameters<typeof answerProbe>[0]).response;
+      const { patch } = renderProbeAnswer({ uid: 'u', object: body } as Parameters<typeof renderProbeAnswer>[0]).response;
       const [{ value }] = JSON.parse(Buffer.from(patch ?? '', 'base64').toString());
       return { metadata: { name: 'x', annotations: { 'regkeeper.io/probe': free ? value : 'sent' } } } as T;
     },
   };
-  const certificates = holdCertificate({ certificate: 'leaf', key: 'key', authorities: 'authority' });
-  const prove = proveReachable({ client, namespace: 'regkeeper', service: 'regkeeper', certificates, log, pauseMilliseconds: 0 });
+  const certificates = createCertificateSource({ certificate: 'leaf', key: 'key', authorities: 'authority' });
+  const prove = createReachabilityProbe({ client, namespace: 'regkeeper', service: 'regkeeper', certificates, log, pauseMilliseconds: 0 });
   return {
     ...api,
     log,

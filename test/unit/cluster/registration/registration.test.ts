@@ -1,8 +1,8 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { holdCertificate } from '../../../../src/certificates/source.ts';
+import { createCertificateSource } from '../../../../src/certificates/source.ts';
 import { desiredWebhooks, type WebhookEntry } from '../../../../src/cluster/registration/desired.ts';
 import { bundleOf } from '../../../../src/cluster/registration/live.ts';
-import { keepRegistered } from '../../../../src/cluster/registration/registration.ts';
+import { manageRegistration } from '../../../../src/cluster/registration/registration.ts';
 import { ApiError, type KubeObject } from '../../../../src/kube/api-client.ts';
 import type { Leadership } from '../../../../src/kube/leader-election.ts';
 import { extraKindRow } from '../../../../src/object/extra-kind.ts';
@@ -80,9 +80,9 @@ describe('the desired entries', () => {
     ['imagetags.image.openshift.io', ['imagetags CREATE UPDATE']],
     ['imagestreamimports.image.openshift.io', ['imagestreamimports CREATE']],
     ['imagestreammappings.image.openshift.io', ['imagestreammappings CREATE']],
-  ])('see %s by %j', (name, doors) => {
+  ])('see %s by %j', (name, entryPoints) => {
     const rules = mutatingNamed(name)?.rules as { resources: string[]; operations: string[] }[];
-    expect(rules.map(({ resources, operations }) => [...resources, ...operations].join(' '))).toEqual(doors);
+    expect(rules.map(({ resources, operations }) => [...resources, ...operations].join(' '))).toEqual(entryPoints);
   });
 
   test('name every subresource, and no status', () => {
@@ -198,7 +198,7 @@ describe('the desired entries', () => {
   });
 });
 
-type Prove = NonNullable<Parameters<typeof keepRegistered>[0]['prove']>;
+type Prove = NonNullable<Parameters<typeof manageRegistration>[0]['prove']>;
 type Configuration = KubeObject & { webhooks: WebhookEntry[] };
 
 const group = '/apis/admissionregistration.k8s.io/v1';
@@ -220,12 +220,12 @@ function registering({
     { groups },
   );
   const log = recordingLog();
-  const certificates = holdCertificate({ certificate: 'leaf', key: 'key', ...(authorities !== '' && { authorities }) });
+  const certificates = createCertificateSource({ certificate: 'leaf', key: 'key', ...(authorities !== '' && { authorities }) });
   const timers = handSchedule();
   let isReady = ready;
   let asked = 0;
   const start = () => {
-    const registration = keepRegistered({
+    const registration = manageRegistration({
       client: api.client,
       namespace: 'regkeeper',
       service: 'regkeeper',
@@ -522,7 +522,7 @@ describe('an API that cannot be asked', () => {
   const pods = 'pods.validate.regkeeper.io';
   const names = (entries: readonly WebhookEntry[]) => entries.map(({ name }) => name);
 
-  test('keeps no other kind from being registered, and on a fresh install its own kinds have all their doors', async () => {
+  test('keeps no other kind from being registered, and on a fresh install its own kinds have all their entryPoints', async () => {
     const { start, filled, entries, client, log } = registering({ groups: ['build.openshift.io'] });
     const served = client.resourcesOf;
     client.resourcesOf = async (name) => (name === api ? Promise.reject(away) : served(name));
@@ -532,8 +532,8 @@ describe('an API that cannot be asked', () => {
       expect.arrayContaining([pods, entry, 'builds.build.openshift.io.validate.regkeeper.io']),
     );
     expect(names(entries(validatingPath))).not.toContain('imagestreams.image.openshift.io.validate.regkeeper.io');
-    const doors = kindsWithImages.find(({ kind }) => kind === 'DeploymentConfig')?.doors.length;
-    expect(entries(validatingPath).find(({ name }) => name === entry)?.rules).toHaveLength(doors ?? 0);
+    const entryPoints = kindsWithImages.find(({ kind }) => kind === 'DeploymentConfig')?.entryPoints.length;
+    expect(entries(validatingPath).find(({ name }) => name === entry)?.rules).toHaveLength(entryPoints ?? 0);
     expect(log.lines.filter(({ message }) => message.startsWith(`${api} cannot be asked what it serves`))).toHaveLength(1);
     expect(conditionOf(entries(mutatingPath)[0], 'not-of-the-platform')).toBeUndefined();
   });

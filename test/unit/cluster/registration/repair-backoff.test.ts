@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { createPace, firstPause, longestPause } from '../../../../src/cluster/registration/repair-backoff.ts';
+import { createRepairBackoff, firstDelay, longestDelay } from '../../../../src/cluster/registration/repair-backoff.ts';
 import { createRepairLog } from '../../../../src/cluster/registration/repair-log.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
 
 function paced() {
   let now = 0;
-  const pace = createPace(() => now);
+  const pace = createRepairBackoff(() => now);
   /** Narrowed again the moment it is repaired, for so long: when it was repaired. */
   const fight = (milliseconds: number) => {
     const repairs: number[] = [];
@@ -27,7 +27,7 @@ test('what narrows is repaired at once the first time, then after pauses that do
   const pauses = repairs.slice(1).map((each, index) => each - (repairs[index] ?? 0));
   expect(repairs[0]).toBe(0);
   expect(pauses.slice(0, 8)).toEqual([10, 20, 40, 80, 160, 320, 600, 600].map((seconds) => seconds * 1_000));
-  expect(pauses.every((each) => each >= firstPause && each <= longestPause)).toBe(true);
+  expect(pauses.every((each) => each >= firstDelay && each <= longestDelay)).toBe(true);
 });
 
 test('what weakens never waits, and is no reason to wait for what narrows', () => {
@@ -48,10 +48,10 @@ test('each configuration has its own pauses', () => {
 test('after a long quiet time the next one is repaired at once, and then after the first pause', () => {
   const { pauseBefore, repaired, fight, pass } = paced();
   fight(60 * 60_000);
-  pass(2 * longestPause);
+  pass(2 * longestDelay);
   expect(pauseBefore('a', 'narrowed')).toBe(0);
   repaired('a', 'narrowed');
-  expect(pauseBefore('a', 'narrowed')).toBe(firstPause);
+  expect(pauseBefore('a', 'narrowed')).toBe(firstDelay);
 });
 
 function reported() {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { keepSnapshot, readSnapshot, snapshotName } from '../../../../src/cluster/rules/rule-snapshot.ts';
+import { createSnapshotWriter, readSnapshot, snapshotName } from '../../../../src/cluster/rules/rule-snapshot.ts';
 import { type ApiClient, ApiError, type Log } from '../../../../src/kube/api-client.ts';
 import { configMapBundle } from '../../../../src/rules/language/config-map.ts';
 import { handSchedule } from '../../kube/memory-api.ts';
@@ -60,7 +60,7 @@ describe('the snapshot of the rules', () => {
   test('gives back what was saved: ConfigMap, version, keys and texts', async () => {
     const { place, writes } = apiWith(undefined);
     const bundles = [bundle('rules', { 'a.yaml': 'rules: []', 'b.yaml': 'mode: warn' }), bundle('more.of.them', { 'c.json': '{}' })];
-    keepSnapshot(place).save(bundles);
+    createSnapshotWriter(place).save(bundles);
     await expect.poll(() => writes).toHaveLength(1);
     expect(await readSnapshot(place)).toEqual(bundles);
   });
@@ -79,7 +79,7 @@ describe('the snapshot of the rules', () => {
 
   test('is not written again when nothing changed', async () => {
     const { place, writes } = apiWith(undefined);
-    const snapshot = keepSnapshot(place);
+    const snapshot = createSnapshotWriter(place);
     snapshot.save([bundle('rules', { 'a.yaml': 'rules: []' })]);
     await expect.poll(() => writes).toHaveLength(1);
     snapshot.save([bundle('rules', { 'a.yaml': 'rules: []' })]);
@@ -92,7 +92,7 @@ describe('the snapshot of the rules', () => {
     const { place, writes, errors, news, timers } = apiWith(undefined, async () => {
       if (failures-- > 0) throw new ApiError(503, 'ServiceUnavailable', 'as scripted');
     });
-    keepSnapshot(place).save([bundle('rules', { 'a.yaml': 'rules: []' })]);
+    createSnapshotWriter(place).save([bundle('rules', { 'a.yaml': 'rules: []' })]);
     await expect.poll(timers.passing(() => writes.length)).toBe(1);
     await expect.poll(() => news).toEqual([expect.stringContaining('is written again')]);
     expect(errors).toEqual([expect.stringContaining('could not be written: as scripted')]);
@@ -109,7 +109,7 @@ describe('the snapshot of the rules', () => {
       const [status, reason] = reasons.shift() ?? [];
       if (status !== undefined && reason !== undefined) throw new ApiError(status, reason, reason);
     });
-    keepSnapshot(place).save([bundle('rules', { 'a.yaml': 'rules: []' })]);
+    createSnapshotWriter(place).save([bundle('rules', { 'a.yaml': 'rules: []' })]);
     await expect.poll(timers.passing(() => writes.length)).toBe(1);
     expect(errors).toEqual([expect.stringContaining('ServiceUnavailable'), expect.stringContaining('Forbidden')]);
   });
@@ -120,7 +120,7 @@ describe('the snapshot of the rules', () => {
       if (failing) throw new ApiError(429, 'TooManyRequests', 'as scripted');
     });
     const timers = handSchedule(0);
-    const snapshot = keepSnapshot({ ...place, schedule: timers.schedule });
+    const snapshot = createSnapshotWriter({ ...place, schedule: timers.schedule });
     snapshot.save([bundle('rules', { 'a.yaml': 'older' })]);
     await expect.poll(() => errors).toHaveLength(1);
     failing = false;
@@ -132,7 +132,7 @@ describe('the snapshot of the rules', () => {
   test('of the changes during a write the latest alone is written', async () => {
     const { place, writes, timers } = apiWith(undefined, () => writing.promise);
     const writing = Promise.withResolvers<void>();
-    const snapshot = keepSnapshot(place);
+    const snapshot = createSnapshotWriter(place);
     for (const text of ['one', 'two', 'three']) snapshot.save([bundle('rules', { 'a.yaml': text })]);
     writing.resolve();
     await expect.poll(timers.passing(() => textsOf(writes))).toEqual(['one', 'three']);
@@ -149,7 +149,7 @@ describe('the snapshot of the rules', () => {
         if (losing) throw new ApiError(0, 'Timeout', 'as scripted');
       },
     );
-    const snapshot = keepSnapshot(place);
+    const snapshot = createSnapshotWriter(place);
     snapshot.save([bundle('rules', { 'a.yaml': 'one' })]);
     await expect.poll(() => writes).toHaveLength(1);
     losing = true;
@@ -165,9 +165,9 @@ describe('the snapshot of the rules', () => {
     const { place, writes, errors, timers, scheduled } = apiWith(undefined, async () => {
       if (failing) throw new ApiError(503, 'ServiceUnavailable', 'as scripted');
     });
-    keepSnapshot(place).close();
+    createSnapshotWriter(place).close();
     expect(scheduled.size).toBe(0);
-    const snapshot = keepSnapshot(place);
+    const snapshot = createSnapshotWriter(place);
     snapshot.save([bundle('rules', { 'a.yaml': 'one' })]);
     await expect.poll(() => errors).toHaveLength(1);
     snapshot.close();

@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { watchClusterRules } from '../../../../src/cluster/rules/rule-source.ts';
 import { ApiError, type KubeObject } from '../../../../src/kube/api-client.ts';
-import type { RuleIntake } from '../../../../src/loading/rule-loader.ts';
+import type { RuleLoader } from '../../../../src/loading/rule-loader.ts';
 import type { Bundle } from '../../../../src/rules/store/rule-store.ts';
 import { memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
@@ -22,7 +22,7 @@ function watching(
   const api = memoryApi(objects);
   prepare(api);
   const calls: [what: string, ids: readonly string[]][] = [];
-  const intake: Pick<RuleIntake, 'open' | 'offer' | 'withdraw'> = {
+  const intake: Pick<RuleLoader, 'open' | 'offer' | 'withdraw'> = {
     open: async (bundles) => void calls.push(['open', bundles.map(({ id }) => id)]),
     offer: async ({ id }) => void calls.push(['offer', [id]]),
     withdraw: async (id) => void calls.push(['withdraw', [id]]),
@@ -76,7 +76,7 @@ test('a ConfigMap with nothing in it is one without rules, at the start and late
 test("what waits for a namespace's turn holds no text: the newest version is asked for, and none where it is gone", async () => {
   const api = memoryApi({ [anyPath('own')]: configMap('own', 'team-a') });
   const bundles: Bundle[] = [];
-  const intake: Pick<RuleIntake, 'open' | 'offer' | 'withdraw'> = {
+  const intake: Pick<RuleLoader, 'open' | 'offer' | 'withdraw'> = {
     open: async (all) => void bundles.push(...all),
     offer: async () => undefined,
     withdraw: async () => undefined,

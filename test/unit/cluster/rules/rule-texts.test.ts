@@ -1,11 +1,11 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { watchClusterRules } from '../../../../src/cluster/rules/rule-source.ts';
-import { type ConfigMap, createRuleTexts, keepRules } from '../../../../src/cluster/rules/rule-texts.ts';
+import { type ConfigMap, createRulesConfigMapStore, trimRulesConfigMap } from '../../../../src/cluster/rules/rule-texts.ts';
 import type { KubeObject } from '../../../../src/kube/api-client.ts';
-import type { RuleIntake } from '../../../../src/loading/rule-loader.ts';
+import type { RuleLoader } from '../../../../src/loading/rule-loader.ts';
 import { configMapBundle } from '../../../../src/rules/language/config-map.ts';
 import { namespaceQuota } from '../../../../src/rules/store/namespace-quota.ts';
-import { type Bundle, createRuleBook } from '../../../../src/rules/store/rule-store.ts';
+import { type Bundle, createRuleStore } from '../../../../src/rules/store/rule-store.ts';
 import { memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
 import { sha256 } from '../../rules/documents.ts';
@@ -23,7 +23,7 @@ test('of a ConfigMap the documents are kept, and no notes, annotations or binary
     data: { 'k0.yaml': '###', note: 'to whom it may concern' },
     binaryData: { 'b.yaml': 'AAAA', logo: 'AAAA' },
   };
-  expect(keepRules('namespace')(full)).toEqual({
+  expect(trimRulesConfigMap('namespace')(full)).toEqual({
     metadata: { name: 'own', namespace: 'team-a', uid: 'uid-own', resourceVersion: '1' },
     data: { 'k0.yaml': '###' },
     binaryData: { 'b.yaml': '' },
@@ -34,25 +34,25 @@ test.each([
   ['too many characters', [quota + 1], { documents: 1, characters: quota + 1 }],
   ['too many documents', Array.from({ length: 21 }, () => 1), { documents: 21, characters: 21 }],
 ])('of a ConfigMap with %s only the size is kept, and a few keys to name it by', (_name, lengths, unheld) => {
-  const kept = keepRules('namespace')(configMap('own', lengths));
+  const kept = trimRulesConfigMap('namespace')(configMap('own', lengths));
   expect(kept.unheld).toEqual(unheld);
   expect(Object.values(kept.data ?? {}).join('')).toBe('');
   expect(Object.keys(kept.data ?? {}).length).toBeLessThanOrEqual(namespaceQuota.documents);
 });
 
 test("the cluster's own rules have no quota", () => {
-  expect(keepRules('cluster')(configMap('own', [3 * quota])).unheld).toBeUndefined();
+  expect(trimRulesConfigMap('cluster')(configMap('own', [3 * quota])).unheld).toBeUndefined();
 });
 
 test('a bundle without its texts is refused, also where there would be room', () => {
-  const book = createRuleBook(sha256);
+  const book = createRuleStore(sha256);
   const bundle = configMapBundle({ ...configMap('own', [0]), unheld: { documents: 1, characters: 10 } }, 'namespace');
   const [result] = book.refuseUnread(bundle)?.results ?? [];
   expect(result).toMatchObject({ ok: false, problems: [{ code: 'namespace-quota' }] });
 });
 
 test('of a namespace the texts of two quotas are held, of another one its own', () => {
-  const store = createRuleTexts(() => undefined).create();
+  const store = createRulesConfigMapStore(() => undefined).create();
   for (let index = 0; index < 100; index += 1) store.set(`team-a/${index}`, configMap(`${index}`, [quota / 2]));
   store.set('team-b/own', configMap('own', [quota], 'team-b'));
   const held = [...store.values()].filter(({ unheld }) => !unheld);
@@ -62,13 +62,13 @@ test('of a namespace the texts of two quotas are held, of another one its own', 
 });
 
 test('all namespaces together have a limit too', () => {
-  const store = createRuleTexts(() => undefined, 3 * quota).create();
+  const store = createRulesConfigMapStore(() => undefined, 3 * quota).create();
   for (let index = 0; index < 10; index += 1) store.set(`team-${index}/own`, configMap('own', [quota], `team-${index}`));
   expect([...store.values()].filter(({ unheld }) => !unheld)).toHaveLength(3);
 });
 
 test('a ConfigMap that was left out for lack of room in all namespaces fits when another namespace deletes one', () => {
-  const texts = createRuleTexts(() => undefined, quota);
+  const texts = createRulesConfigMapStore(() => undefined, quota);
   const store = texts.create();
   texts.adopt(store);
   store.set('team-a/own', configMap('own', [quota]));
@@ -79,7 +79,7 @@ test('a ConfigMap that was left out for lack of room in all namespaces fits when
 });
 
 test('a list that replaces another one shares the texts that have not changed', () => {
-  const texts = createRuleTexts(() => undefined);
+  const texts = createRulesConfigMapStore(() => undefined);
   const before = texts.create();
   for (const name of ['same', 'changed']) before.set(`team-a/${name}`, configMap(name, [10]));
   texts.adopt(before);
@@ -92,7 +92,7 @@ test('a list that replaces another one shares the texts that have not changed', 
 });
 
 test('of a namespace 200 ConfigMaps are kept', () => {
-  const store = createRuleTexts(() => undefined).create();
+  const store = createRulesConfigMapStore(() => undefined).create();
   for (let index = 0; index < 1_000; index += 1) store.set(`team-a/${index}`, configMap(`${index}`, [1]));
   store.set('team-b/own', configMap('own', [1], 'team-b'));
   expect(store.size).toBe(201);
@@ -100,12 +100,13 @@ test('of a namespace 200 ConfigMaps are kept', () => {
 });
 
 test('a ConfigMap with its text is kept when a new list has many others before it', () => {
-  const texts = createRuleTexts(() => undefined);
+  const texts = createRulesConfigMapStore(() => undefined);
   const before = texts.create();
   before.set('team-a/own', configMap('own', [1]));
   texts.adopt(before);
   const next = texts.create();
-  for (let index = 0; index < 300; index += 1) next.set(`team-a/${index}`, keepRules('namespace')(configMap(`${index}`, [quota + 1])));
+  for (let index = 0; index < 300; index += 1)
+    next.set(`team-a/${index}`, trimRulesConfigMap('namespace')(configMap(`${index}`, [quota + 1])));
   next.set('team-a/own', configMap('own', [1]));
   expect(next.get('team-a/own')?.unheld).toBeUndefined();
   expect(next.has('team-a/own')).toBe(true);
@@ -113,10 +114,10 @@ test('a ConfigMap with its text is kept when a new list has many others before i
 });
 
 test('a namespace with more ConfigMaps than are kept is read again when it has half as many', () => {
-  const texts = createRuleTexts(() => undefined);
+  const texts = createRulesConfigMapStore(() => undefined);
   const store = texts.create();
   texts.adopt(store);
-  const tooLong = (index: number) => keepRules('namespace')(configMap(`${index}`, [quota + 1]));
+  const tooLong = (index: number) => trimRulesConfigMap('namespace')(configMap(`${index}`, [quota + 1]));
   for (let index = 0; index < 201; index += 1) store.set(`team-a/${index}`, tooLong(index));
   for (let index = 0; index < 99; index += 1) store.delete(`team-a/${index}`);
   expect(texts.hasRoomAgain()).toBe(false);
@@ -125,7 +126,7 @@ test('a namespace with more ConfigMaps than are kept is read again when it has h
 });
 
 test('a version that is shorter takes less, and one that is deleted nothing', () => {
-  const texts = createRuleTexts(() => undefined);
+  const texts = createRulesConfigMapStore(() => undefined);
   const store = texts.create();
   texts.adopt(store);
   for (const name of ['a', 'b']) store.set(`team-a/${name}`, configMap(name, [quota]));
@@ -143,7 +144,7 @@ test('a ConfigMap that was left out is read again once there is room', async () 
   const names = ['a', 'b', 'c'];
   const api = memoryApi(Object.fromEntries(names.map((name) => [path(name), configMap(name, [quota]) as KubeObject])));
   const offered: Bundle[] = [];
-  const intake: Pick<RuleIntake, 'open' | 'offer' | 'withdraw'> = {
+  const intake: Pick<RuleLoader, 'open' | 'offer' | 'withdraw'> = {
     open: async (bundles) => void offered.push(...bundles),
     offer: async (bundle) => void offered.push(bundle),
     withdraw: async () => undefined,

@@ -1,7 +1,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are the variables of Dockerfiles
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { mostExpanded, mostImages } from '../../../../src/object/dockerfile/budget.ts';
+import { maxExpanded, maxImages } from '../../../../src/object/dockerfile/budget.ts';
 import {
   type BuildArgs,
   type DockerfileContext,
@@ -282,15 +282,15 @@ describe('a Dockerfile that would cost too much is refused with the reason', () 
     const found = readDockerfileImages(spec.source.dockerfile, { given, mayGrow: true }, work);
     expect(spec.source.dockerfile.length).toBeLessThanOrEqual(131_072);
     // One word more than allowed, each at most 4,096 characters and what it becomes.
-    expect(expanded).toBeLessThanOrEqual(mostExpanded + 2 * 131_072);
+    expect(expanded).toBeLessThanOrEqual(maxExpanded + 2 * 131_072);
     if (Array.isArray(found)) expect(found.map(({ image }) => image)).toContain('evil.example.com/x');
     else expect(`spec.source.dockerfile ${found.why}`).toMatch(message);
   });
 
   test('with as many images as are allowed it is read', () => {
-    expect(imagesOf(`FROM ${a}\n`.repeat(mostImages))).toHaveLength(mostImages);
-    expect(() => imagesOf(`FROM ${a}\n`.repeat(mostImages + 1))).toThrow(
-      `names images in more than ${mostImages} places; copy from one stage instead of repeating the image`,
+    expect(imagesOf(`FROM ${a}\n`.repeat(maxImages))).toHaveLength(maxImages);
+    expect(() => imagesOf(`FROM ${a}\n`.repeat(maxImages + 1))).toThrow(
+      `names images in more than ${maxImages} places; copy from one stage instead of repeating the image`,
     );
   });
 });

@@ -5,12 +5,12 @@ import { changeOf, type ReviewRequest, type Webhook } from '../../../../src/admi
 import { decide } from '../../../../src/decision/decide.ts';
 import { isObject, type JsonObject } from '../../../../src/object/json.ts';
 import { kindsWithImages } from '../../../../src/object/kinds.ts';
-import { Cutter, type ListBudget, mostBytes } from '../../../../src/observe/audit/budget.ts';
+import { Cutter, type ListBudget, maxBytes } from '../../../../src/observe/audit/budget.ts';
 import { buildAuditRecord, countOf } from '../../../../src/observe/audit/record.ts';
 import { buildRulesRecord } from '../../../../src/observe/audit/rules-record.ts';
-import { beginGuardRecord } from '../../../../src/observe/audit/rules-review-record.ts';
+import { beginRulesReviewRecord } from '../../../../src/observe/audit/rules-review-record.ts';
 import { createAuditLog } from '../../../../src/observe/logger.ts';
-import { uniteChanges } from '../../../../src/observe/namespace-rules-log.ts';
+import { mergeChanges } from '../../../../src/observe/namespace-rules-log.ts';
 import { propertyTimeout, runs } from '../../../property.ts';
 import { anyObjectOf } from '../../decision/any-object.ts';
 import { unwatched } from '../../decision/changes.ts';
@@ -100,7 +100,7 @@ function holds(webhook: Webhook, request: ReviewRequest, decision: ReturnType<ty
   const event = { webhook, request, decision, durationMicroseconds: Number.MAX_SAFE_INTEGER };
   const record = buildAuditRecord(event);
   const line = written(record);
-  expect(Buffer.byteLength(line)).toBeLessThanOrEqual(mostBytes);
+  expect(Buffer.byteLength(line)).toBeLessThanOrEqual(maxBytes);
   expect(JSON.parse(line)).toMatchObject(JSON.parse(JSON.stringify(record)));
   const { groupsOmitted = 0, imagesOmitted = 0, injectOmitted = 0 } = record;
   expect(record.groups.length + groupsOmitted).toBe(request.groups.length);
@@ -126,8 +126,8 @@ test('of a review of rules: at most 256 KiB', { timeout: 60_000 }, () => {
     fc.property(anyRequest, texts, texts, ({ owner: _, ...asked }, problems, warnings) => {
       const kind = { group: '', version: 'v1', kind: 'ConfigMap' };
       const request: ReviewRequest = { ...asked, ...kind, operation: 'CREATE', dryRun: false, object: {}, oldObject: null };
-      const record = beginGuardRecord(request)({ outcome: 'refused', problems, warnings, durationMicroseconds: 1 });
-      expect(Buffer.byteLength(written(record))).toBeLessThanOrEqual(mostBytes);
+      const record = beginRulesReviewRecord(request)({ outcome: 'refused', problems, warnings, durationMicroseconds: 1 });
+      expect(Buffer.byteLength(written(record))).toBeLessThanOrEqual(maxBytes);
       expect(record.problems.length + (record.problemsOmitted ?? 0)).toBe(problems.length);
       expect(record.warnings.length + (record.warningsOmitted ?? 0)).toBe(warnings.length);
     }),
@@ -164,12 +164,12 @@ test('of a change of the rules of a namespace: at most 256 KiB, the counts add u
       }));
       const after = { ...rules, revision: 'after', namespaceRules: new Map([[namespace, own]]) };
       const each = { scope, sources, before: rules, after, problems: found };
-      const united = uniteChanges(Array.from({ length: changes }, () => each));
+      const united = mergeChanges(Array.from({ length: changes }, () => each));
       expect(united).toHaveLength(1);
       for (const change of united) {
         const record = buildRulesRecord(change);
         const line = written(record);
-        expect(Buffer.byteLength(line)).toBeLessThanOrEqual(mostBytes);
+        expect(Buffer.byteLength(line)).toBeLessThanOrEqual(maxBytes);
         const { sourcesOmitted = 0, problemsOmitted = 0 } = record;
         expect(record.sources.length + sourcesOmitted).toBe(sources.length * changes);
         expect(record.problems.length + problemsOmitted).toBe(found.length * changes);

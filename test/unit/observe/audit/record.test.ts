@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { changeOf, decodeReview, type Webhook } from '../../../../src/admission/review.ts';
 import { decide } from '../../../../src/decision/decide.ts';
 import { evaluate } from '../../../../src/evaluate/evaluate.ts';
-import { budgets, mostBytes } from '../../../../src/observe/audit/budget.ts';
+import { budgets, maxBytes } from '../../../../src/observe/audit/budget.ts';
 import { type AuditRecord, buildAuditRecord, countOf } from '../../../../src/observe/audit/record.ts';
 import { createAuditLog } from '../../../../src/observe/logger.ts';
 import { unwatched } from '../../decision/changes.ts';
@@ -108,7 +108,7 @@ describe('of more images than there is room for', () => {
     const { record, line } = recordOf(podOf(times(300, long)));
     expect(record.images[0]?.image).toBe(`good.example.com/${'x'.repeat(239)}…[3018 characters]…${'x'.repeat(127)}0`);
     expect(record.images.length + (record.imagesOmitted ?? 0)).toBe(300);
-    expect(Buffer.byteLength(line)).toBeLessThan(mostBytes);
+    expect(Buffer.byteLength(line)).toBeLessThan(maxBytes);
     expect(record.messagesOmitted).toBe(250);
   });
 
@@ -177,7 +177,7 @@ describe('a record of what is hostile stays small', () => {
     ],
     ['a user of a megabyte', podOf(['good.example.com/a']), 5_000, user('u'.repeat(1_000_000))],
     ['owner and generateName of a megabyte', { ...podOf(['good.example.com/a']), metadata }, 5_000],
-    ['texts of control characters', podOf(times(500, () => '\u0001'.repeat(4_000))), mostBytes, user('\u0001'.repeat(5_000))],
+    ['texts of control characters', podOf(times(500, () => '\u0001'.repeat(4_000))), maxBytes, user('\u0001'.repeat(5_000))],
   ];
   test.each(rows)('%s', (_name, object, most, request = {}) => {
     for (const webhook of ['mutate', 'validate'] as const) {

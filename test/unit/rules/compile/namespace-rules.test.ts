@@ -3,12 +3,12 @@ import { describe, expect, test } from 'vitest';
 import { canonicalRules } from '../../../../src/rules/compile/canonical.ts';
 import {
   compileNamespaceRules,
+  findWidening,
   type NamespaceRuleSet,
-  widening,
   withNamespaceRules,
 } from '../../../../src/rules/compile/namespace-rules.ts';
-import { patternHolds } from '../../../../src/rules/language/pattern.ts';
-import type { Place, Rule, RuleSet } from '../../../../src/rules/rule-set.ts';
+import { patternMatches } from '../../../../src/rules/language/pattern.ts';
+import type { NamespaceContext, Rule, RuleSet } from '../../../../src/rules/rule-set.ts';
 import { runs } from '../../../property.ts';
 import {
   anyLookup,
@@ -43,7 +43,7 @@ type Case = {
   readonly delegate?: readonly string[];
   readonly own: readonly BriefRule[];
   readonly image?: string;
-  readonly where?: Place;
+  readonly where?: NamespaceContext;
   /** Name of the rule that decides. */
   readonly winner: string | undefined;
 };
@@ -174,7 +174,7 @@ describe("a namespace's rules never loosen", () => {
         const after = together(before, rules, somewhere.namespace);
         for (const where of [somewhere, unlabelled(somewhere.namespace)]) {
           const [without, within] = [before.match(reference, where).value, after.match(reference, where).value];
-          const mayTrust = without === undefined && before.delegate.some(({ pattern }) => patternHolds(pattern, reference));
+          const mayTrust = without === undefined && before.delegate.some(({ pattern }) => patternMatches(pattern, reference));
           if (!mayTrust) expect(strictness(within)).toBeGreaterThanOrEqual(strictness(without));
           if (without?.trust === false) expect(within).toBe(without);
         }
@@ -189,7 +189,7 @@ describe("a namespace's rules never loosen", () => {
     fc.assert(
       fc.property(cluster, ownRules, fc.array(anyLookup, { maxLength: 20 }), anyPlace, (document, rules, references, somewhere) => {
         const before = compiled(document);
-        const idle = widening(before, ofNamespace(rules, somewhere.namespace)).map(({ origin }) => origin);
+        const idle = findWidening(before, ofNamespace(rules, somewhere.namespace)).map(({ origin }) => origin);
         const after = together(before, rules, somewhere.namespace);
         for (const reference of references) {
           const decided = after.match(reference, somewhere).value;
@@ -239,7 +239,7 @@ describe('a trusting rule widens', () => {
     },
   ])('$because', ({ cluster, delegate = [], own: registry, says }) => {
     const trusting = rule({ registry });
-    const problems = widening(compiled({ rules: cluster.map(rule), delegate }), ofNamespace([trusting]));
+    const problems = findWidening(compiled({ rules: cluster.map(rule), delegate }), ofNamespace([trusting]));
     expect(problems).toMatchObject([{ code: 'namespace-widens', origin: trusting.origin, message: expect.stringMatching(says) }]);
   });
 
@@ -266,7 +266,7 @@ describe('a trusting rule widens', () => {
     },
     { because: 'it is internal', cluster: [{ registry: 'reg.io', internal: true }], own: { registry: 'reg.io/team' } },
   ])('not where $because', ({ cluster, delegate = [], own: brief }) => {
-    expect(widening(compiled({ rules: cluster.map(rule), delegate }), ofNamespace([rule(brief)]))).toEqual([]);
+    expect(findWidening(compiled({ rules: cluster.map(rule), delegate }), ofNamespace([rule(brief)]))).toEqual([]);
   });
 });
 

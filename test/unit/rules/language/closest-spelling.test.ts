@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { nearestSpelling, typingSlips } from '../../../../src/rules/language/closest-spelling.ts';
+import { closestSpelling, countTypingErrors } from '../../../../src/rules/language/closest-spelling.ts';
 
 describe('typing slips between two words', () => {
   test.each([
@@ -14,13 +14,18 @@ describe('typing slips between two words', () => {
     { from: '', to: 'a', slips: 1 },
     { from: 'registry', to: 'x', slips: 3 },
   ])('$from and $to: $slips, where more than two are three', ({ from, to, slips }) => {
-    expect(typingSlips(from, to, 2)).toBe(slips);
+    expect(countTypingErrors(from, to, 2)).toBe(slips);
   });
 
   test('agree with the count without limit', () => {
     const word = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), maxLength: 8 });
     fc.assert(
-      fc.property(word, word, fc.nat(4), (from, to, limit) => typingSlips(from, to, limit) === Math.min(slowSlips(from, to), limit + 1)),
+      fc.property(
+        word,
+        word,
+        fc.nat(4),
+        (from, to, limit) => countTypingErrors(from, to, limit) === Math.min(slowSlips(from, to), limit + 1),
+      ),
     );
   });
 });
@@ -34,7 +39,7 @@ describe('the nearest spelling', () => {
     { word: 'x', near: undefined },
     { word: 'nam', near: 'name' },
   ])('of $word is $near', ({ word, near }) => {
-    expect(nearestSpelling(word, ['name', 'registry', 'pullSecret', 'pushSecret'])).toBe(near);
+    expect(closestSpelling(word, ['name', 'registry', 'pullSecret', 'pushSecret'])).toBe(near);
   });
 });
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseImage } from '../../../../src/image/reference.ts';
-import { parsePattern, patternHolds, resolvePattern } from '../../../../src/rules/language/pattern.ts';
+import { parsePattern, patternMatches, resolvePattern } from '../../../../src/rules/language/pattern.ts';
 import { runs } from '../../../property.ts';
 import { referenceOf } from '../documents.ts';
 
@@ -60,8 +60,8 @@ describe('a trusting pattern', () => {
     { text: '[::1]:5000', holds: ['[::1]:5000/a'], not: ['[::1]/a'] },
     { text: 'harbor:443', holds: ['harbor:443/a'], not: ['harbor/a', 'harbor:80/a'] },
   ])('$text holds $holds and not $not', ({ text, holds, not }) => {
-    expect(holds.filter((image) => !patternHolds(pattern(text), referenceOf(image)))).toEqual([]);
-    expect(not.filter((image) => patternHolds(pattern(text), referenceOf(image)))).toEqual([]);
+    expect(holds.filter((image) => !patternMatches(pattern(text), referenceOf(image)))).toEqual([]);
+    expect(not.filter((image) => patternMatches(pattern(text), referenceOf(image)))).toEqual([]);
   });
 });
 
@@ -71,8 +71,8 @@ describe('a distrusting pattern', () => {
     { text: 'reg.io:443', holds: ['reg.io/a', 'reg.io:443/a'], not: ['reg.io:5000/a'] },
     { text: 'reg.io:5000', holds: ['reg.io:5000/a'], not: ['reg.io/a'] },
   ])('$text holds $holds and not $not', ({ text, holds, not }) => {
-    expect(holds.filter((image) => !patternHolds(pattern(text, false), referenceOf(image)))).toEqual([]);
-    expect(not.filter((image) => patternHolds(pattern(text, false), referenceOf(image)))).toEqual([]);
+    expect(holds.filter((image) => !patternMatches(pattern(text, false), referenceOf(image)))).toEqual([]);
+    expect(not.filter((image) => patternMatches(pattern(text, false), referenceOf(image)))).toEqual([]);
   });
 });
 
@@ -173,7 +173,7 @@ describe('patterns and image names agree on the grammar', () => {
         const parsed = parsePattern(any);
         fc.pre(parsed.ok && parsed.pattern.host.kind === 'exact' && parsed.pattern.port !== 'any' && !parsed.pattern.path.includes('*'));
         const image = parseImage(`${any}/below/that`);
-        expect(image.ok && patternHolds(pattern(any), image.reference)).toBe(true);
+        expect(image.ok && patternMatches(pattern(any), image.reference)).toBe(true);
       }),
     );
   });
@@ -186,7 +186,7 @@ describe('patterns and image names agree on the grammar', () => {
         const image = parseImage(`${host}.io${at}/${path}`);
         const parsed = parsePattern(`${host}.io${at}/${path}`);
         expect(parsed.ok).toBe(image.ok);
-        if (image.ok) expect(patternHolds(pattern(`${host}.io${at}/${path}`), image.reference)).toBe(true);
+        if (image.ok) expect(patternMatches(pattern(`${host}.io${at}/${path}`), image.reference)).toBe(true);
       }),
     );
   });

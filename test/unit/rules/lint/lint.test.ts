@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { patternHolds } from '../../../../src/rules/language/pattern.ts';
+import { patternMatches } from '../../../../src/rules/language/pattern.ts';
 import { lintRules } from '../../../../src/rules/lint/lint.ts';
-import type { Place, Rule } from '../../../../src/rules/rule-set.ts';
+import type { NamespaceContext, Rule } from '../../../../src/rules/rule-set.ts';
 import { runs } from '../../../property.ts';
 import { briefly, compileTexts, referenceOf, ruleSetOf, winnerOf } from '../documents.ts';
 
@@ -227,7 +227,7 @@ describe('for random rules', () => {
       fc.array(fc.constantFrom('x', 'y', 'z'), { minLength: 1, maxLength: 4 }),
     )
     .map(([host, port, path]) => [host + port, ...path].join('/'));
-  const place = fc.constantFrom<Place>(
+  const place = fc.constantFrom<NamespaceContext>(
     { namespace: 'one', labels: {} },
     { namespace: 'two', labels: { k: 'v' } },
     { namespace: 'other', labels: { k: 'w' } },
@@ -254,7 +254,7 @@ describe('for random rules', () => {
             said += 1;
             if (code === 'refusal-overtaken') {
               const sample = referenceOf(/images such as (\S+): /.exec(message)?.[1] ?? '');
-              expect(patternHolds(about.pattern, sample), message).toBe(true);
+              expect(patternMatches(about.pattern, sample), message).toBe(true);
               if (!rules.some(({ namespaces }) => namespaces !== undefined))
                 expect(winnerOf(compiled.ruleSet, sample)?.trust, message).toBe(true);
               continue;

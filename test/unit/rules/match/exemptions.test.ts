@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Exemption, Place } from '../../../../src/rules/rule-set.ts';
+import type { Exemption, NamespaceContext } from '../../../../src/rules/rule-set.ts';
 import { compiled, exemption, labels, names, place, unlabelled } from '../build.ts';
 import { referenceOf } from '../documents.ts';
 
@@ -12,7 +12,7 @@ describe('exemptions for an image in a namespace', () => {
   const otherPort = exemption({ image: 'quay.io:8443' });
   const all = [forAll, longer, asLong, billing, team, otherPort];
 
-  test.each<{ because: string; image: string; where: Place; holding: readonly Exemption[]; unsure?: Exemption }>([
+  test.each<{ because: string; image: string; where: NamespaceContext; holding: readonly Exemption[]; unsure?: Exemption }>([
     {
       because: 'come the longest lasting first, then by pattern',
       image: 'quay.io/legacy/app',

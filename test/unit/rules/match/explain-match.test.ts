@@ -2,12 +2,12 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { compileNamespaceRules, withNamespaceRules } from '../../../../src/rules/compile/namespace-rules.ts';
 import { parseRulesDocument } from '../../../../src/rules/language/parse.ts';
-import { contest } from '../../../../src/rules/match/explain-match.ts';
-import type { Place } from '../../../../src/rules/rule-set.ts';
+import { explainMatch } from '../../../../src/rules/match/explain-match.ts';
+import type { NamespaceContext } from '../../../../src/rules/rule-set.ts';
 import { runs } from '../../../property.ts';
 import { compileTexts, fileSource, referenceOf, ruleSetOf, sha256, shop, winnerOf } from '../documents.ts';
 
-const unlabelled: Place = { namespace: 'shop', labels: undefined };
+const unlabelled: NamespaceContext = { namespace: 'shop', labels: undefined };
 
 test.each([
   ['the host', 'reg.io/a', '[{registry: "*.io"}, {registry: reg.io}]', 'has the less specific host: *.io against reg.io'],
@@ -56,13 +56,13 @@ test.each([
     'is for namespaces x, y-*, and this is namespace "shop"',
   ],
 ])('a rule loses by %s', (_name, image, rules, lost) => {
-  const others = contest(ruleSetOf(`rules: ${rules}`), referenceOf(image), shop).slice(1);
+  const others = explainMatch(ruleSetOf(`rules: ${rules}`), referenceOf(image), shop).slice(1);
   expect(others.map((other) => other.lost)).toEqual([lost]);
 });
 
 test('a trusting rule for labels that nobody knows does not decide, and says so', () => {
   const rules = ruleSetOf('rules: [{registry: reg.io, namespaces: {matchLabels: {team: a}}}]');
-  expect(contest(rules, referenceOf('reg.io/a'), unlabelled)).toMatchObject([
+  expect(explainMatch(rules, referenceOf('reg.io/a'), unlabelled)).toMatchObject([
     { applies: 'unknown', lost: 'is for namespaces with team=a, and the labels of namespace "shop" are not known' },
   ]);
 });
@@ -87,8 +87,8 @@ test.each([
   const compiled = compileNamespaceRules('shop', own.ok ? [own.document] : []);
   if (!compiled.ok) throw new Error('no problem was expected');
   const rules = withNamespaceRules(ruleSetOf(cluster), new Map([['shop', compiled.rules]]), sha256);
-  expect(contest(rules, referenceOf('reg.io/a'), shop).flatMap((each) => each.lost ?? [])).toEqual(lost);
-  expect(contest(rules, referenceOf('reg.io/a'), { ...shop, namespace: 'other' }).filter(({ rule }) => rule.owner)).toEqual([]);
+  expect(explainMatch(rules, referenceOf('reg.io/a'), shop).flatMap((each) => each.lost ?? [])).toEqual(lost);
+  expect(explainMatch(rules, referenceOf('reg.io/a'), { ...shop, namespace: 'other' }).filter(({ rule }) => rule.owner)).toEqual([]);
 });
 
 test('the order is the one in which rules would decide if those before were not there', () => {
@@ -99,7 +99,7 @@ test('the order is the one in which rules would decide if those before were not 
     { registry, trust: fc.boolean(), namespaces: fc.constantFrom<unknown>('shop', 's*', 'other', { matchLabels: { k: 'v' } }) },
     { requiredKeys: ['registry'] },
   );
-  const place = fc.constantFrom<Place>({ namespace: 'shop', labels: {} }, { namespace: 'web', labels: { k: 'v' } });
+  const place = fc.constantFrom<NamespaceContext>({ namespace: 'shop', labels: {} }, { namespace: 'web', labels: { k: 'v' } });
   let followed = 0;
   fc.assert(
     fc.property(
@@ -110,7 +110,7 @@ test('the order is the one in which rules would decide if those before were not 
         const compiled = compileTexts(JSON.stringify({ rules }));
         fc.pre(compiled.ok);
         const reference = referenceOf(image);
-        const applying = contest(compiled.ruleSet, reference, at).filter(({ applies }) => applies === true);
+        const applying = explainMatch(compiled.ruleSet, reference, at).filter(({ applies }) => applies === true);
         expect(applying[0]?.rule).toBe(winnerOf(compiled.ruleSet, reference, at));
         const gone = new Set<number>();
         for (const [index, { rule: each }] of applying.entries()) {

@@ -2,10 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compileRuleSet } from '../../../../src/rules/compile/compile.ts';
 import { intersectPatterns, standInFor } from '../../../../src/rules/compile/pattern-overlap.ts';
-import { patternHolds } from '../../../../src/rules/language/pattern.ts';
+import { patternMatches } from '../../../../src/rules/language/pattern.ts';
 import { compareSpecificity, type Indexed, indexRules, type Lookup } from '../../../../src/rules/match/match.ts';
 import { selects } from '../../../../src/rules/match/namespaces.ts';
-import type { NamespaceSelector, Place, Rule } from '../../../../src/rules/rule-set.ts';
+import type { NamespaceContext, NamespaceSelector, Rule } from '../../../../src/rules/rule-set.ts';
 import { runs } from '../../../property.ts';
 import {
   anyLookup,
@@ -145,7 +145,7 @@ test('an internal registry wins whatever else is written', () => {
 
 describe('rules for some namespaces', () => {
   const teamA = place('team-a', { team: 'a', env: 'prod' });
-  test.each<{ because: string; rules: readonly BriefRule[]; image?: string; where?: Place; winner: string | undefined }>([
+  test.each<{ because: string; rules: readonly BriefRule[]; image?: string; where?: NamespaceContext; winner: string | undefined }>([
     {
       because: 'are skipped elsewhere, however specific',
       rules: [{ registry: 'reg.io' }, { registry: 'reg.io/app', namespaces: names('team-b') }],
@@ -371,7 +371,7 @@ describe('patterns as a whole', () => {
       fc.property(patterns, anyPattern, anyLookup, (registries, inner, reference) => {
         const rules = registries.map((registry) => rule({ registry }));
         const found = indexRules(rules).match(standInFor(patternOf(inner)), everywhere).entry;
-        if (found && patternHolds(patternOf(inner), reference)) expect(patternHolds(found.pattern, reference)).toBe(true);
+        if (found && patternMatches(patternOf(inner), reference)) expect(patternMatches(found.pattern, reference)).toBe(true);
         if (!found) expect(rules.map(({ pattern }) => pattern.text)).not.toContain(patternOf(inner).text);
       }),
       runs(1000),
@@ -383,8 +383,8 @@ describe('patterns as a whole', () => {
       fc.property(anyPattern, anyPattern, anyLookup, (one, other, reference) => {
         const [left, right] = [patternOf(one), patternOf(other)];
         const common = intersectPatterns(left, right);
-        const inCommon = common !== undefined && patternHolds({ ...common, text: '' }, reference);
-        expect(inCommon).toBe(patternHolds(left, reference) && patternHolds(right, reference));
+        const inCommon = common !== undefined && patternMatches({ ...common, text: '' }, reference);
+        expect(inCommon).toBe(patternMatches(left, reference) && patternMatches(right, reference));
         if (common)
           for (const each of [left, right])
             expect(indexRules([{ pattern: each, trust: true }]).match(standInFor(common), everywhere).entry).toBeDefined();
@@ -398,12 +398,12 @@ function untiedRules(maxLength: number): fc.Arbitrary<readonly Rule[]> {
   return fc.array(anyRule, { maxLength }).map(untied);
 }
 
-function holds(entry: Indexed, reference: Lookup, where: Place): boolean {
-  return patternHolds(entry.pattern, reference) && selects(entry.namespaces, where) === true;
+function holds(entry: Indexed, reference: Lookup, where: NamespaceContext): boolean {
+  return patternMatches(entry.pattern, reference) && selects(entry.namespaces, where) === true;
 }
 
 /** The definition of the winner in its plainest form: all rules that hold and apply, the most specific first. */
-function slowMatch(entries: readonly Indexed[], reference: Lookup, where: Place): Indexed | undefined {
+function slowMatch(entries: readonly Indexed[], reference: Lookup, where: NamespaceContext): Indexed | undefined {
   return entries
     .filter((entry) => holds(entry, reference, where))
     .sort((one, other) => {
@@ -414,7 +414,7 @@ function slowMatch(entries: readonly Indexed[], reference: Lookup, where: Place)
 }
 
 /** Greater is more specific, from left to right. Both patterns hold one reference, so equally long suffixes are equal. */
-function specificity({ pattern: { host, port, path }, trust, namespaces }: Indexed, where: Place): number[] {
+function specificity({ pattern: { host, port, path }, trust, namespaces }: Indexed, where: NamespaceContext): number[] {
   const hostRank = host.kind === 'exact' ? 1000 : host.kind === 'suffix' ? host.name.length : 0;
   const portRank = port === 'any' && trust ? 0 : 1;
   const segments = path.map((segment) => (segment === '*' ? 0 : 1));
@@ -423,7 +423,7 @@ function specificity({ pattern: { host, port, path }, trust, namespaces }: Index
 
 function namespaceRank(
   selector: NamespaceSelector | undefined,
-  { namespace, labels: known }: Place,
+  { namespace, labels: known }: NamespaceContext,
 ): readonly [kind: number, size: number] {
   if (!selector) return [0, 0];
   if (selector.kind === 'labels') return [1, new Set(selector.requirements.map((each) => JSON.stringify(each))).size];

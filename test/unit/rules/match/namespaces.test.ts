@@ -4,7 +4,7 @@ import {
   canonicalSelector,
   commonName,
   mayOverlap,
-  nameHolds,
+  nameMatches,
   rankIn,
   renderSelector,
   selects,
@@ -25,8 +25,8 @@ describe('names of namespaces', () => {
     { name: 'a**b', holds: ['ab', 'axb'], not: ['a'] },
     { name: 'a.b', holds: ['a.b'], not: ['axb'] },
   ])('$name holds $holds and not $not', ({ name, holds, not }) => {
-    expect(holds.filter((namespace) => !nameHolds(name, namespace))).toEqual([]);
-    expect(not.filter((namespace) => nameHolds(name, namespace))).toEqual([]);
+    expect(holds.filter((namespace) => !nameMatches(name, namespace))).toEqual([]);
+    expect(not.filter((namespace) => nameMatches(name, namespace))).toEqual([]);
   });
 
   test('hold as the regular expression says, for any glob', () => {
@@ -34,14 +34,14 @@ describe('names of namespaces', () => {
     const name = fc.string({ unit: fc.constantFrom('a', 'b'), maxLength: 10 });
     fc.assert(
       fc.property(text, name, (glob, namespace) => {
-        expect(nameHolds(glob, namespace)).toBe(new RegExp(`^${glob.replaceAll('*', '.*')}$`).test(namespace));
+        expect(nameMatches(glob, namespace)).toBe(new RegExp(`^${glob.replaceAll('*', '.*')}$`).test(namespace));
       }),
       runs(1000),
     );
   });
 
   test('take no longer for many stars than for few', () => {
-    expect(nameHolds(`${'*a'.repeat(5000)}*b`, 'a'.repeat(100_000))).toBe(false);
+    expect(nameMatches(`${'*a'.repeat(5000)}*b`, 'a'.repeat(100_000))).toBe(false);
   });
 });
 
@@ -146,8 +146,8 @@ describe('two selectors overlap', () => {
     fc.assert(
       fc.property(glob, glob, (one, other) => {
         const name = commonName(one, other);
-        if (name !== undefined) expect(nameHolds(one, name) && nameHolds(other, name)).toBe(true);
-        else expect(every.filter((each) => nameHolds(one, each) && nameHolds(other, each))).toEqual([]);
+        if (name !== undefined) expect(nameMatches(one, name) && nameMatches(other, name)).toBe(true);
+        else expect(every.filter((each) => nameMatches(one, each) && nameMatches(other, each))).toEqual([]);
       }),
       runs(500),
     );

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compileRuleSet } from '../../../../src/rules/compile/compile.ts';
-import type { Override, Place, PlaceSettings } from '../../../../src/rules/rule-set.ts';
+import type { NamespaceContext, NamespaceSettings, Override } from '../../../../src/rules/rule-set.ts';
 import { runs } from '../../../property.ts';
 import { anyPlace, anySelector, compiled, documentWith, labels, names, override, place, unlabelled } from '../build.ts';
 import { sha256 } from '../documents.ts';
@@ -11,7 +11,7 @@ describe('the settings of a namespace', () => {
   const shop = override(names('shop'), { mode: 'warn' });
   const teams = override(names('team-*'), { unconfigured: 'allow' });
 
-  test.each<{ because: string; where: Place; settings: Partial<PlaceSettings> }>([
+  test.each<{ because: string; where: NamespaceContext; settings: Partial<NamespaceSettings> }>([
     { because: 'are those of the cluster where no override holds', where: place('till'), settings: {} },
     { because: 'follow labels', where: place('till', { tier: 'sandbox' }), settings: { mode: 'audit', inject: 'pods' } },
     { because: 'are decided each by itself', where: place('shop', { tier: 'sandbox' }), settings: { mode: 'warn', inject: 'pods' } },

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { configMapBundle } from '../../../../src/rules/language/config-map.ts';
 import { parseRulesDocument } from '../../../../src/rules/language/parse.ts';
-import { createRuleBook, readBundle } from '../../../../src/rules/store/rule-store.ts';
+import { createRuleStore, readBundle } from '../../../../src/rules/store/rule-store.ts';
 import { type HostileDocument, hostileDocuments } from '../../../hostile/rules.ts';
 import { fileSource, sha256 } from '../documents.ts';
 
@@ -13,7 +13,7 @@ const own = (name: string, ...texts: readonly string[]) =>
 const comment = (length: number) => `#${'x'.repeat(length - 1)}`;
 
 function bookWith(...bundles: readonly ReturnType<typeof own>[]) {
-  const book = createRuleBook(sha256);
+  const book = createRuleStore(sha256);
   book.open([readBundle({ id: 'cluster', documents: [{ source: fileSource('rules.yaml'), text: 'rules: [{registry: a.io}]' }] })]);
   for (const bundle of bundles) book.offer(readBundle(bundle));
   return book;
@@ -94,7 +94,7 @@ describe('the quota covers what is in force', () => {
   });
 
   test('also at the opening', () => {
-    const book = createRuleBook(sha256);
+    const book = createRuleStore(sha256);
     const cluster = { id: 'cluster', documents: [{ source: fileSource('rules.yaml'), text: 'rules: [{registry: a.io}]' }] };
     book.open([cluster, ...['a1', 'a2', 'a3'].map((name) => own(name, ...large(name)))].map((bundle) => readBundle(bundle)));
     expect(rulesInForce(book)).toBe(2 * 60);

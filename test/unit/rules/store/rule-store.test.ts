@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { parseImage } from '../../../../src/image/reference.ts';
-import { createRuleBook, type ReadBundle, type RuleBook, readBundle } from '../../../../src/rules/store/rule-store.ts';
+import { createRuleStore, type ReadBundle, type RuleStore, readBundle } from '../../../../src/rules/store/rule-store.ts';
 import { sha256, winnerOf } from '../documents.ts';
 
 const bundle = (id: string, ...texts: readonly string[]): ReadBundle =>
@@ -15,7 +15,7 @@ const trusting = (...registries: readonly string[]) => `rules: [${registries.map
 const bad = 'rulez: []';
 
 /** Registries among a.io, b.io and c.io that are trusted now; undefined while nothing may be judged. */
-function trusted(book: RuleBook): string[] | undefined {
+function trusted(book: RuleStore): string[] | undefined {
   const rules = book.current();
   return (
     rules &&
@@ -28,20 +28,20 @@ function trusted(book: RuleBook): string[] | undefined {
 
 describe('opening', () => {
   test('nothing is judged before the rules have been read', () => {
-    const book = createRuleBook(sha256);
+    const book = createRuleStore(sha256);
     expect(book.current()).toBeUndefined();
     expect(book.missing()).toBe('the rules have not been read yet');
   });
 
   test('no bundle at all leaves nothing to judge by', () => {
-    const book = createRuleBook(sha256);
+    const book = createRuleStore(sha256);
     book.open([]);
     expect(book.current()).toBeUndefined();
     expect(book.missing()).toBe('there are no rules');
   });
 
   test('several bundles form one set', () => {
-    const book = createRuleBook(sha256);
+    const book = createRuleStore(sha256);
     const changes = book.open([bundle('one', trusting('a.io')), bundle('two', trusting('b.io'), trusting('c.io'))]);
     expect(trusted(book)).toEqual(['a.io', 'b.io', 'c.io']);
     expect(book.missing()).toBeUndefined();
@@ -52,7 +52,7 @@ describe('opening', () => {
   });
 
   test('a bundle that has never been good keeps everything shut: what it would refuse must not come in', () => {
-    const book = createRuleBook(sha256);
+    const book = createRuleStore(sha256);
     const changes = book.open([bundle('one', trusting('a.io')), bundle('two', bad)]);
     expect(book.current()).toBeUndefined();
     expect(book.missing()).toBe('rules with problems: two');
@@ -62,7 +62,7 @@ describe('opening', () => {
   });
 
   test('a bad bundle that is taken away opens the rest', () => {
-    const book = createRuleBook(sha256);
+    const book = createRuleStore(sha256);
     book.open([bundle('one', trusting('a.io')), bundle('two', bad)]);
     const changes = book.withdraw('two');
     expect(trusted(book)).toEqual(['a.io']);
@@ -70,7 +70,7 @@ describe('opening', () => {
   });
 
   test('a version that was good before stands in for a bad one, with an alert', () => {
-    const book = createRuleBook(sha256);
+    const book = createRuleStore(sha256);
     const changes = book.open([bundle('one', bad), bundle('two', trusting('b.io'))], [bundle('one', trusting('a.io'))]);
     expect(trusted(book)).toEqual(['a.io', 'b.io']);
     expect(changes[0]).toMatchObject({
@@ -82,18 +82,18 @@ describe('opening', () => {
   });
 
   test('of what was good before, only bundles that still exist count, unless none does', () => {
-    const withLive = createRuleBook(sha256);
+    const withLive = createRuleStore(sha256);
     withLive.open([bundle('two', trusting('b.io'))], [bundle('one', trusting('a.io')), bundle('two', trusting('c.io'))]);
     expect(trusted(withLive)).toEqual(['b.io']);
 
-    const withoutLive = createRuleBook(sha256);
+    const withoutLive = createRuleStore(sha256);
     const changes = withoutLive.open([], [bundle('one', trusting('a.io'))]);
     expect(trusted(withoutLive)).toEqual(['a.io']);
     expect(changes).toMatchObject([{ alert: expect.stringContaining('is gone') }]);
   });
 
   test('a blank bundle alone is not taken at its word: it would refuse every image', () => {
-    const book = createRuleBook(sha256);
+    const book = createRuleStore(sha256);
     expect(book.open([bundle('one', '# to be written\n')])).toMatchObject([{ alert: expect.stringContaining('is blank') }]);
     expect(book.missing()).toBe('there are no rules');
     book.offer(bundle('one', 'rules: []'));
@@ -101,21 +101,21 @@ describe('opening', () => {
   });
 
   test('a bundle blanked while nobody ran does not take away what was in force', () => {
-    const book = createRuleBook(sha256);
+    const book = createRuleStore(sha256);
     const changes = book.open([bundle('one', '')], [bundle('one', trusting('a.io'))]);
     expect(trusted(book)).toEqual(['a.io']);
     expect(changes.at(-1)?.alert).toContain('stay in force');
   });
 
   test('a blank bundle counts for nothing beside others, wherever it stands', () => {
-    const book = createRuleBook(sha256);
+    const book = createRuleStore(sha256);
     const changes = book.open([bundle('one', ''), bundle('two', trusting('b.io'))]);
     expect(trusted(book)).toEqual(['b.io']);
     expect(changes.map(({ alert }) => alert)).toEqual([undefined, undefined]);
   });
 
   test('of two bundles that contradict each other the first stays; the set is not open before they agree', () => {
-    const book = createRuleBook(sha256);
+    const book = createRuleStore(sha256);
     book.open([bundle('one', 'mode: warn'), bundle('two', 'mode: audit')]);
     expect(book.missing()).toBe('rules with problems: two');
   });
@@ -123,7 +123,7 @@ describe('opening', () => {
 
 describe('changes', () => {
   const opened = (...bundles: readonly ReadBundle[]) => {
-    const book = createRuleBook(sha256);
+    const book = createRuleStore(sha256);
     book.open(bundles);
     return book;
   };
@@ -186,7 +186,7 @@ describe('changes', () => {
   });
 
   test('so do those of an earlier run', () => {
-    const book = createRuleBook(sha256);
+    const book = createRuleStore(sha256);
     book.open([], [bundle('one', trusting('a.io')), bundle('two', trusting('b.io'))]);
     expect(trusted(book)).toEqual(['a.io', 'b.io']);
     book.offer(bundle('three', trusting('a.io', 'c.io')));
@@ -225,7 +225,7 @@ describe('changes', () => {
   test('the accepted versions are what a next run starts from', () => {
     const book = opened(bundle('one', trusting('a.io')), bundle('two', trusting('b.io')));
     book.offer(bundle('one', bad));
-    const next = createRuleBook(sha256);
+    const next = createRuleStore(sha256);
     next.open([bundle('one', bad), bundle('two', trusting('b.io'))], book.accepted().map(readBundle));
     expect(next.current()?.revision).toBe(book.current()?.revision);
   });
@@ -241,12 +241,12 @@ describe('rules of namespaces', () => {
   const refusing = (registry: string) => `rules: [{registry: ${registry}, trust: false}]`;
   const cluster = bundle('one', 'delegate: [d.io]\nrules: [{registry: a.io}, {registry: b.io}]');
   const opened = (...bundles: readonly ReadBundle[]) => {
-    const book = createRuleBook(sha256);
+    const book = createRuleStore(sha256);
     book.open([cluster, ...bundles]);
     return book;
   };
   /** Of a.io, b.io, c.io and d.io, what a namespace may run. */
-  const trustedIn = (book: RuleBook, namespace: string) =>
+  const trustedIn = (book: RuleStore, namespace: string) =>
     ['a.io', 'b.io', 'c.io', 'd.io'].filter((host) => {
       const parsed = parseImage(`${host}/x`);
       return parsed.ok && book.current()?.match(parsed.reference, { namespace, labels: {} }).value?.trust === true;
@@ -269,7 +269,7 @@ describe('rules of namespaces', () => {
   });
 
   test('a bad bundle that has never been good is left out: no tenant can stop the cluster', () => {
-    const book = createRuleBook(sha256);
+    const book = createRuleStore(sha256);
     const changes = book.open([cluster, own('team', 'rules', bad)]);
     expect(book.missing()).toBeUndefined();
     expect(trustedIn(book, 'team')).toEqual(['a.io', 'b.io']);
@@ -307,7 +307,7 @@ describe('rules of namespaces', () => {
       [['namespace-widens', { kind: 'configMap', namespace: 'team', name: 'two', key: '1.yaml' }]],
     ]);
     expect([...book.widening(cluster)]).toEqual([]);
-    expect([...createRuleBook(sha256).widening(idle)].flat()).toEqual([]);
+    expect([...createRuleStore(sha256).widening(idle)].flat()).toEqual([]);
   });
 
   test('it does no harm to load them', () => {
@@ -317,7 +317,7 @@ describe('rules of namespaces', () => {
   });
 
   test('they are no rules of the cluster: without those nothing is judged', () => {
-    const book = createRuleBook(sha256);
+    const book = createRuleStore(sha256);
     book.open([own('team', 'rules', refusing('a.io'))]);
     expect(book.missing()).toBe('there are no rules');
     expect(book.current()).toBeUndefined();
@@ -334,10 +334,10 @@ describe('rules of namespaces', () => {
 });
 
 describe('what is refused just now', () => {
-  const told = (book: RuleBook) => book.refused().map(({ scope, problems }) => [scope.kind, problems.map(({ code }) => code)]);
+  const told = (book: RuleStore) => book.refused().map(({ scope, problems }) => [scope.kind, problems.map(({ code }) => code)]);
 
   test('is told until it is mended', () => {
-    const book = createRuleBook(sha256);
+    const book = createRuleStore(sha256);
     book.open([bundle('one', trusting('a.io'))]);
     expect(told(book)).toEqual([]);
     book.offer(bundle('one', bad));
@@ -347,7 +347,7 @@ describe('what is refused just now', () => {
   });
 
   test('is told until it is deleted, also where it was never good', () => {
-    const book = createRuleBook(sha256);
+    const book = createRuleStore(sha256);
     book.open([bundle('one', trusting('a.io'))]);
     book.offer(bundle('two', bad));
     expect(told(book)).toHaveLength(1);
@@ -356,14 +356,14 @@ describe('what is refused just now', () => {
   });
 
   test('is told where the last good version stands in for it', () => {
-    const book = createRuleBook(sha256);
+    const book = createRuleStore(sha256);
     book.open([bundle('one', bad)], [bundle('one', trusting('a.io'))]);
     expect(trusted(book)).toEqual(['a.io']);
     expect(told(book)).toEqual([['cluster', ['unknown-field']]]);
   });
 
   test('is told no more when another change makes it good', () => {
-    const book = createRuleBook(sha256);
+    const book = createRuleStore(sha256);
     book.open([bundle('one', trusting('a.io'))]);
     book.offer(bundle('two', trusting('a.io')));
     expect(told(book)).toEqual([['cluster', ['rule-tie']]]);
@@ -373,7 +373,7 @@ describe('what is refused just now', () => {
 });
 
 test('several steps at once are one change of what is in force: all of them lead from before the first to after the last', () => {
-  const book = createRuleBook(sha256);
+  const book = createRuleStore(sha256);
   book.open([bundle('one', trusting('a.io'))]);
   const before = book.current()?.revision;
   const changes = book.change([{ offer: bundle('two', trusting('b.io')) }, { offer: bundle('three', bad) }, { withdraw: 'one' }]);
@@ -388,7 +388,7 @@ test('several steps at once are one change of what is in force: all of them lead
 });
 
 test('the text of a refused bundle is kept only where it may become good by what others say', () => {
-  const book = createRuleBook(sha256);
+  const book = createRuleStore(sha256);
   book.open([bundle('one', trusting('a.io'))]);
   book.offer(bundle('bad', bad));
   book.offer(bundle('tie', trusting('a.io')));

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { judgeImage } from '../../../src/decision/judge.ts';
-import { describeJudgement } from '../../../src/decision/message.ts';
+import { evaluateImage } from '../../../src/decision/evaluate-image.ts';
+import { describeEvaluation } from '../../../src/decision/message.ts';
 import type { Exemption, RuleSet, ShortNames } from '../../../src/rules/rule-set.ts';
 import { ruleSetOf, shop } from '../rules/documents.ts';
 import { today } from './changes.ts';
@@ -15,11 +15,11 @@ rules:
 `);
 
 function judge(image: string, ruleSet: RuleSet = rules) {
-  return judgeImage(image, { rules: ruleSet, place: shop, settings: ruleSet.settings, facts: { now: () => today } });
+  return evaluateImage(image, { rules: ruleSet, place: shop, settings: ruleSet.settings, facts: { now: () => today } });
 }
 
 function words(image: string, ruleSet: RuleSet): string {
-  return describeJudgement(judge(image, ruleSet), { nearest: ruleSet.nearest, place: shop });
+  return describeEvaluation(judge(image, ruleSet), { nearest: ruleSet.nearest, place: shop });
 }
 
 function shortNames(meaning: ShortNames, ruleSet: RuleSet = rules): RuleSet {

@@ -1,21 +1,21 @@
 /** What the rules say of one image name in one namespace. Asked by `decide` for each slot, and by whoever explains a single image. */
 import { type ImageProblem, type ImageReference, parseImage } from '../image/reference.ts';
 import type { Origin } from '../rules/language/problem.ts';
-import type { Place, PlaceSettings, RuleSet, SettingsAnswer, ShortNames } from '../rules/rule-set.ts';
-import type { ImageJudgement, Outcome } from './decision.ts';
+import type { NamespaceContext, NamespaceSettings, RuleSet, SettingsAnswer, ShortNames } from '../rules/rule-set.ts';
+import type { ImageEvaluation, Outcome } from './decision.ts';
 import type { Facts } from './facts.ts';
 
-export type JudgementContext = {
+export type EvaluationContext = {
   readonly rules: RuleSet;
-  readonly place: Place;
+  readonly place: NamespaceContext;
   /** The settings of the place. */
-  readonly settings: PlaceSettings;
+  readonly settings: NamespaceSettings;
   readonly facts: Pick<Facts, 'now'>;
   /** What a name without registry means here, where that is not for the rules to say. */
   readonly shortNames?: ShortNames;
 };
 
-export function judgeImage(text: string, context: JudgementContext): ImageJudgement {
+export function evaluateImage(text: string, context: EvaluationContext): ImageEvaluation {
   const parsed = parseImage(text);
   if (!parsed.ok) return unparseable(parsed.problem);
   const { reference } = parsed;
@@ -29,9 +29,9 @@ export function judgeImage(text: string, context: JudgementContext): ImageJudgem
  * What of the settings that are not known for sure could make another outcome of these images; `secrets`: whether any might be written for
  * them. Each setting was assumed as strict as it could be, so that what is let in by it is let in by all others too.
  */
-export function settingsThatCount(
+export function effectiveSettings(
   { mode, unconfigured, inject }: NonNullable<SettingsAnswer['unsure']>,
-  images: readonly ImageJudgement[],
+  images: readonly ImageEvaluation[],
   secrets: boolean,
 ): readonly Origin[] {
   const counting = [
@@ -43,8 +43,8 @@ export function settingsThatCount(
 }
 
 /** Any of the hosts may be the one that has it (a node tries them in turn), so each must be trusted, and each needs its secret. */
-function judgeSearched(text: string, hosts: readonly string[], context: JudgementContext): ImageJudgement {
-  const judgements: ImageJudgement[] = [];
+function judgeSearched(text: string, hosts: readonly string[], context: EvaluationContext): ImageEvaluation {
+  const judgements: ImageEvaluation[] = [];
   for (const host of hosts) {
     const parsed = parseImage(`${host}/${text}`);
     if (!parsed.ok) return unparseable(parsed.problem);
@@ -63,23 +63,23 @@ function judgeSearched(text: string, hosts: readonly string[], context: Judgemen
   };
 }
 
-function judgeReference(reference: ImageReference, { rules, place, settings, facts }: JudgementContext): ImageJudgement {
+function judgeReference(reference: ImageReference, { rules, place, settings, facts }: EvaluationContext): ImageEvaluation {
   const { value: rule, unsure } = rules.match(reference, place);
   const known = { reference, ...(unsure && { unsure }) };
   if (rule?.trust) return { ...known, verdict: 'trusted', reason: 'trusted', judged: 'allow', rule, trustedBy: [rule] };
 
-  const refusal: ImageJudgement = rule
+  const refusal: ImageEvaluation = rule
     ? { ...known, verdict: 'distrusted', reason: 'distrusted', judged: 'deny', rule, trustedBy: [] }
     : { ...known, verdict: 'unconfigured', reason: 'unconfigured', judged: settings.unconfigured, trustedBy: [] };
   return refusal.judged === 'allow' ? refusal : exempt(refusal, reference, rules.exemptionsFor(reference, place), facts);
 }
 
 function exempt(
-  refusal: ImageJudgement,
+  refusal: ImageEvaluation,
   reference: ImageReference,
   { value: exemptions, unsure }: ReturnType<RuleSet['exemptionsFor']>,
   facts: Pick<Facts, 'now'>,
-): ImageJudgement {
+): ImageEvaluation {
   const [longest] = exemptions;
   // One that nobody can tell to apply does not; where another holds, it does not matter.
   if (!longest) return unsure && !refusal.unsure ? { ...refusal, reference, unsure } : refusal;
@@ -92,7 +92,7 @@ export function dayOf(milliseconds: number): string {
   return new Date(milliseconds).toISOString().slice(0, 10);
 }
 
-function unparseable(problem: ImageProblem): ImageJudgement {
+function unparseable(problem: ImageProblem): ImageEvaluation {
   return { verdict: 'unparseable', reason: 'unparseable', judged: 'deny', problem, trustedBy: [] };
 }
 
