@@ -3,7 +3,7 @@ import jsonPatch from 'fast-json-patch';
 import { decide } from '../decision/decide.ts';
 import type { Decision, ImageDecision, Injection, Outcome } from '../decision/decision.ts';
 import type { Facts } from '../decision/facts.ts';
-import type { PatchOperation } from '../decision/patch.ts';
+import type { PatchOperation } from '../decision/inject/patch.ts';
 import { isAbsent, isObject, type JsonObject, textAt, valueAt } from '../object/json.ts';
 import { mirrorAnnotation } from '../object/workload.ts';
 import type { Origin } from '../rules/language/problem.ts';

@@ -2,7 +2,7 @@
 import { type SimulationResult, simulateAdmission } from '../admission/simulate.ts';
 import type { Outcome } from '../decision/decision.ts';
 import type { Facts } from '../decision/facts.ts';
-import type { PatchOperation } from '../decision/patch.ts';
+import type { PatchOperation } from '../decision/inject/patch.ts';
 import { type JsonObject, textAt } from '../object/json.ts';
 import type { Kinds } from '../object/kinds.ts';
 import { type DescribedImage, describeImage, hashImages } from '../observe/audit/image.ts';

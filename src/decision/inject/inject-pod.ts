@@ -1,11 +1,11 @@
 /** Pull secrets of pods and pod templates: reads what the plan depends on, and returns the plan as patch, injected secrets and notices. */
-import { quote } from '../image/problem.ts';
-import { isObject, type JsonObject, renderPath, sameJson, textAt, valueAt } from '../object/json.ts';
-import { injectedAnnotation, readPodMark } from '../object/mark.ts';
-import type { PodShape } from '../object/object-shape.ts';
-import { userSuppliedNames } from '../object/user-supplied.ts';
-import type { ChangeRequest, ImageDecision, Injection, Notice } from './decision.ts';
-import type { Facts } from './facts.ts';
+import { quote } from '../../image/problem.ts';
+import { isObject, type JsonObject, renderPath, sameJson, textAt, valueAt } from '../../object/json.ts';
+import { injectedAnnotation, readPodMark } from '../../object/mark.ts';
+import type { PodShape } from '../../object/object-shape.ts';
+import { userSuppliedNames } from '../../object/user-supplied.ts';
+import type { ChangeRequest, ImageDecision, Injection, Notice } from '../decision.ts';
+import type { Facts } from '../facts.ts';
 import type { PatchOperation } from './patch.ts';
 import { patchPullSecrets } from './patch-pull-secrets.ts';
 import { type ListedName, type OldTemplate, type PlanNotice, type PullSecretInput, planPullSecrets } from './plan-pull-secrets.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { decide } from '../../../src/decision/decide.ts';
-import { ruleSetOf } from '../rules/documents.ts';
+import { decide } from '../../../../src/decision/decide.ts';
+import { ruleSetOf } from '../../rules/documents.ts';
 import {
   accounts,
   change,
@@ -16,7 +16,7 @@ import {
   secrets,
   tooLargeAccounts,
   unwatched,
-} from './changes.ts';
+} from '../changes.ts';
 
 const rules = ruleSetOf(`
 internalRegistries: [internal.svc:5000]

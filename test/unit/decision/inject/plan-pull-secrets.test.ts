@@ -1,6 +1,6 @@
 /** The plan of pull secrets, by names alone. */
 import { describe, expect, test } from 'vitest';
-import type { ServiceAccountFacts } from '../../../src/decision/facts.ts';
+import type { ServiceAccountFacts } from '../../../../src/decision/facts.ts';
 import {
   type AddedSecret,
   type ListedName,
@@ -9,8 +9,8 @@ import {
   type PullSecretPlan,
   planPullSecrets,
   type WritePlan,
-} from '../../../src/decision/plan-pull-secrets.ts';
-import { noPodMark, type PodMark } from '../../../src/object/mark.ts';
+} from '../../../../src/decision/inject/plan-pull-secrets.ts';
+import { noPodMark, type PodMark } from '../../../../src/object/mark.ts';
 
 /** What differs from a new object without list and mark, whose images need `corp` and whose account has `own`. */
 type Row = Partial<Omit<PullSecretInput, 'account' | 'userSupplied' | 'old' | 'mark'>> & {

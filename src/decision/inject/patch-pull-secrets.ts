@@ -1,9 +1,9 @@
 /** Makes the JSON patch of a plan of pull secrets. */
-import { isAbsent, type JsonObject, type Path, sameJson, textAt, valueAt } from '../object/json.ts';
-import { injectedAnnotation, type PodMark, renderPodMark } from '../object/mark.ts';
-import type { PodShape } from '../object/object-shape.ts';
+import { isAbsent, type JsonObject, type Path, sameJson, textAt, valueAt } from '../../object/json.ts';
+import { injectedAnnotation, type PodMark, renderPodMark } from '../../object/mark.ts';
+import type { PodShape } from '../../object/object-shape.ts';
+import type { ChangeRequest } from '../decision.ts';
 import { annotate } from './annotate.ts';
-import type { ChangeRequest } from './decision.ts';
 import { add, type PatchOperation, remove } from './patch.ts';
 import type { PullSecretPlan, WritePlan } from './plan-pull-secrets.ts';
 

@@ -1,11 +1,11 @@
 /** The JSON patch of a plan of pull secrets. */
 import { expect, test } from 'vitest';
-import type { PatchOperation } from '../../../src/decision/patch.ts';
-import { patchPullSecrets, type WritablePlan } from '../../../src/decision/patch-pull-secrets.ts';
-import type { WritePlan } from '../../../src/decision/plan-pull-secrets.ts';
-import type { JsonObject } from '../../../src/object/json.ts';
-import { noPodMark } from '../../../src/object/mark.ts';
-import { secrets } from './changes.ts';
+import type { PatchOperation } from '../../../../src/decision/inject/patch.ts';
+import { patchPullSecrets, type WritablePlan } from '../../../../src/decision/inject/patch-pull-secrets.ts';
+import type { WritePlan } from '../../../../src/decision/inject/plan-pull-secrets.ts';
+import type { JsonObject } from '../../../../src/object/json.ts';
+import { noPodMark } from '../../../../src/object/mark.ts';
+import { secrets } from '../changes.ts';
 
 const write = (plan: Partial<WritePlan>): WritablePlan => ({
   kind: 'write',
