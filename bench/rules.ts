@@ -1,4 +1,4 @@
-/** How quick the rules are: looking one up among few and among many, compiling them, and the memory they take. It reports, and asserts nothing. */
+/** `npm run bench`: time of a rule lookup by number of rules, time to compile them, and their memory. Prints results and asserts nothing. */
 import { createHash } from 'node:crypto';
 import { compileRuleSet } from '../src/rules/compile/compile.ts';
 import { type ParsedDocument, parseRulesDocument } from '../src/rules/language/parse.ts';
@@ -11,7 +11,7 @@ const largest = 10_000;
 
 const targets = { ratio: 1.2, milliseconds: 300, mebibytes: 60 };
 
-/** Rounds are short, some milliseconds, so that most of them are undisturbed by what else happens on the machine. */
+/** Rounds last a few milliseconds, so that other work on the machine disturbs only some of them. */
 const lookupsPerRound = 10_000;
 const rounds = 150;
 const warmUpRounds = 30;
@@ -28,7 +28,7 @@ const ratio = reportLookups(
   'the same thousand images at every size, of registries that all sizes have rules for',
   sizes.map(() => questionsAbout(smallest)),
 );
-tell('largest ratio', ratio, targets.ratio, '×', 2);
+reportAgainstTarget('largest ratio', ratio, targets.ratio, '×', 2);
 
 reportLookups(
   'a thousand images spread over all rules; most of what many rules take has left the caches of the processor',
@@ -41,7 +41,7 @@ reportCompiling();
 function reportLookups(what: string, questions: readonly (readonly Question[])[]): number {
   const times = sizes.map((): number[] => []);
   const forth = [...sizes.keys()];
-  // All sizes take turns, forth and back, so that whatever disturbs the machine disturbs all of them.
+  // The sizes take turns, in alternating order, so that other work on the machine affects all of them alike.
   for (let round = -warmUpRounds; round < rounds; round++) {
     for (const turn of round % 2 === 0 ? forth : forth.toReversed()) {
       const took = time(() => askAll(ruleSets[turn], questions[turn] ?? []));
@@ -71,16 +71,16 @@ function reportCompiling(): void {
   const times = Array.from({ length: 15 }, () => time(() => compile(document)));
   console.log(`\n${largest.toLocaleString('en')} rules in ${Math.round(text.length / 1024)} KiB of YAML`);
   console.log(`parsing: ${time(() => parse(text)).toFixed(0)} ms, for comparison`);
-  tell('compiling, median of 15', median(times), targets.milliseconds, ' ms', 0);
-  tell('heap that a rule set holds, after collection', retainedHeap(), targets.mebibytes, ' MiB', 1);
+  reportAgainstTarget('compiling, median of 15', median(times), targets.milliseconds, ' ms', 0);
+  reportAgainstTarget('heap that a rule set holds, after collection', retainedHeap(), targets.mebibytes, ' MiB', 1);
 }
 
-/** Heap with the rule set, its rules and what they keep of the text, less heap without. */
+/** In MiB: the heap with the rule set, including the rules and the text they retain, minus the heap without it. */
 function retainedHeap(): number {
   const before = heapInUse();
   const ruleSet = compile(parse(rulesText(largest)));
   const held = heapInUse() - before;
-  // Asked once more, so that it cannot have been collected before.
+  // This use keeps the rule set reachable until the heap has been measured.
   return ruleSet.rules.length > 0 ? held / 1024 / 1024 : 0;
 }
 
@@ -114,7 +114,7 @@ function median(values: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
-function tell(what: string, value: number, target: number, unit: string, digits: number): void {
+function reportAgainstTarget(what: string, value: number, target: number, unit: string, digits: number): void {
   console.log(`${what}: ${value.toFixed(digits)}${unit}; target ${target}${unit}, ${value <= target ? 'met' : 'MISSED'}`);
 }
 

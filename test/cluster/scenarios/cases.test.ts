@@ -6,7 +6,7 @@ import { factsFromObjects } from '../../../src/evaluate/facts-from-objects.ts';
 import { isObject, type JsonObject } from '../../../src/object/json.ts';
 import type { RuleSet } from '../../../src/rules/rule-set.ts';
 import type { Manifest } from '../../../src/yaml/parse-manifests.ts';
-import { type Case, cases, expectedOf, judgedOf, ruleSetOfCase } from '../../cases/cases.ts';
+import { type Case, cases, expectedOf, evaluatedObjectsOf, ruleSetOfCase } from '../../cases/cases.ts';
 import { ownNamespace } from '../regkeeper.ts';
 import { target, waitFor } from '../target.ts';
 import { withRegkeeper } from '../with-regkeeper.ts';
@@ -30,7 +30,7 @@ describe('in the cluster as everywhere', () => {
       if (!keeper.server) return skip('writes rules and waits for their record, so only where the server runs beside the test');
       await prepare(each);
       const rules = await ruleSetOfCase(each);
-      const judged = judgedOf(each).map((manifest) => ({ manifest, expected: expectation(each, manifest, rules) }));
+      const judged = evaluatedObjectsOf(each).map((manifest) => ({ manifest, expected: expectation(each, manifest, rules) }));
       // What the watches have not seen yet is asked for without storing anything. Where it stays different, the comparison below shows it.
       const agrees = async ({ manifest, expected }: (typeof judged)[number]) =>
         isDeepStrictEqual(await create(each, manifest, ['--dry-run=server']), expected);
