@@ -27,10 +27,10 @@ describe.each(Object.entries({ hosts, paths, pods, templates, builds, json }))('
     );
     const admitted = new Set(stdout.split('\n').map((line) => line.split('/')[1]));
     const refusedByUs = new Set([...stderr.matchAll(/denied the request: \w+ [^ /]+\/(row-\d+)/g)].map(([, name]) => name));
-    const told = sent.map(({ attack, right, apiServerRefuses }, index) => {
+    const told = sent.map(({ attack, right, apiServerRejects }, index) => {
       const name = `row-${index}`;
       const found = admitted.has(name) ? 'admitted' : refusedByUs.has(name) ? 'refused' : 'refused by the API server';
-      return { attack, right: apiServerRefuses ? 'refused by the API server' : right, found };
+      return { attack, right: apiServerRejects ? 'refused by the API server' : right, found };
     });
     const wrong = told.filter(({ found, right }) => found !== right);
     expect(wrong, stderr.slice(-2000)).toEqual([]);
