@@ -1,6 +1,6 @@
 /**
- * `npm run test:hostile`: every entry of the corpus against a server of its own, in its own process, with the shipped limits. Prints what each
- * costs, and fails where that is beyond the budget, an answer is not as expected, or the server ends. What follows `--` selects by name.
+ * `npm run test:hostile`: runs every entry of the corpus against its own server process with the shipped limits. Prints the cost of each and
+ * fails where an entry exceeds its budget, an answer is wrong or the server exits. Arguments after `--` select entries by name.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -43,7 +43,7 @@ async function run(entry: HostileEntry): Promise<Row> {
   try {
     const where = api ? ['--kubeconfig', await kubeconfigFor(api.url, folder), '--namespace', 'regkeeper'] : [];
     server = await startMeasured(folder, ['--tls', 'dev', ...where, ...(entry.flags ?? ['--rules', ownRules])]);
-    // Its watches are read by then, where it has a cluster.
+    // Once this returns, a server with a cluster has also synced its informers.
     await untilHonest(server, agent);
     return await measure(entry, server, agent, api ? 0 : server.cpuMilliseconds());
   } catch (error) {
@@ -109,7 +109,7 @@ function within(used: number, most: number, what: string, problems: string[]): s
   return text;
 }
 
-/** An ordinary Pod is allowed: the server is ready, and well. */
+/** Returns when an ordinary Pod is allowed, which shows that the server is ready and works. */
 async function untilHonest(server: MeasuredServer, agent: Agent): Promise<void> {
   const body = JSON.stringify(reviewOf(pod('good.example.com/app')));
   const hopeless = () => (server.ended() === undefined ? undefined : new Error(`the server ended: ${server.ended()}\n${server.logTail()}`));
@@ -132,7 +132,7 @@ async function send(url: string, dispatcher: Agent, { path, body, answer }: Sent
   return { what: String(statusCode), problem: problemOf(answer, statusCode, await response.body.text()) };
 }
 
-/** Sends without reading, until the server closes the connection. It has 30 seconds for it. */
+/** Sends without reading, until the server closes the connection, which it must do within 30 seconds. */
 async function stall(url: string, { path, body, stalled = 1 }: Sent): Promise<Answered> {
   const { hostname, port } = new URL(url);
   const socket = connect({ host: hostname, port: Number(port), rejectUnauthorized: false });
@@ -144,7 +144,7 @@ async function stall(url: string, { path, body, stalled = 1 }: Sent): Promise<An
     socket.write(`${head}\r\n\r\n`);
     socket.write(body);
   }
-  // A socket that is paused does not see its end either, so its writing side is what notices.
+  // A paused socket does not see that it was closed, so only a write fails.
   const probe = setInterval(() => socket.write('\r\n'), 500);
   const late = new AbortController();
   const deadline = pause(30_000, false, { signal: late.signal }).catch(() => false);
@@ -163,7 +163,7 @@ async function kubeconfigFor(server: string, folder: string): Promise<string> {
   const config = {
     apiVersion: 'v1',
     kind: 'Config',
-    // Over plain HTTP, which a kubeconfig must say it means.
+    // The server speaks plain HTTP, which regkeeper only accepts with this setting.
     clusters: [{ name: 'stand-in', cluster: { server, 'insecure-skip-tls-verify': true } }],
     users: [{ name: 'stand-in', user: { token: 'none' } }],
     contexts: [{ name: 'stand-in', context: { cluster: 'stand-in', user: 'stand-in' } }],
