@@ -1,4 +1,4 @@
-/** A cluster of kind, with regkeeper's image on its nodes. */
+/** Creates a kind cluster and loads regkeeper's image into its nodes. */
 
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -16,7 +16,7 @@ export type KindOptions = {
 
 const cluster = 'regkeeper';
 
-/** @throws Error with what is missing, and what to install */
+/** @throws Error that names the missing tool and how to install it */
 export async function startKind({ root, keep, say }: KindOptions): Promise<Ground> {
   const kind = await tool('kind', 'kind (https://kind.sigs.k8s.io), or run with --rehearse');
   const kubectl = await tool('kubectl', 'kubectl');
@@ -33,7 +33,7 @@ export async function startKind({ root, keep, say }: KindOptions): Promise<Groun
   };
   try {
     const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
-    // The name in the manifests: loaded into the nodes, no registry is asked for it.
+    // The name in the manifests. The image is loaded into the nodes, so they do not pull it from a registry.
     const image = `regkeeper.invalid/regkeeper:${version}`;
     await engine.run(['build', '-t', image, root]);
     const config = join(root, 'deploy/kind/cluster.yaml');

@@ -1,7 +1,7 @@
 /**
- * `npm run test:kind`: a cluster of kind with regkeeper's image in it, installed with kustomize and then with Helm, and each time the
- * scenarios of test/cluster against it. `--rehearse` does the same without a container engine: the control plane of test/cluster stands in
- * for kind, and one process beside it for the Pods.
+ * `npm run test:kind`: creates a kind cluster, installs regkeeper with kustomize and then with Helm, and each time runs the scenarios of
+ * test/cluster against it. `--rehearse` does the same without a container engine: the control plane of test/cluster replaces kind, and one
+ * local process replaces the Pods.
  */
 
 import { spawn } from 'node:child_process';
@@ -24,7 +24,7 @@ const failures = await main(process.argv.slice(2)).catch((error: unknown) => {
 });
 process.exitCode = failures === 0 ? 0 : 1;
 
-/** How many of the two installations failed. */
+/** Returns how many of the two installations failed. */
 async function main(args: readonly string[]): Promise<number> {
   const flags = args.filter((arg) => arg.startsWith('-'));
   const scenarios = args.filter((arg) => !arg.startsWith('-'));
@@ -61,7 +61,7 @@ type Way = {
   remove(kubectl: Kubectl, helm: Helm): Promise<unknown>;
 };
 
-/** As deploy/README.md tells people to. */
+/** The two ways to install and uninstall that deploy/README.md describes. */
 function ways(): readonly Way[] {
   return [
     {
@@ -100,7 +100,7 @@ function runScenarios({ kubeconfig, kubectl }: Ground, helm: string, scenarios: 
     ...process.env,
     REGKEEPER_TEST_KUBECONFIG: kubeconfig,
     HELM: helm,
-    // The scenarios take kubectl from there.
+    // The scenarios use the kubectl in PATH.
     PATH: `${dirname(kubectl)}:${process.env.PATH}`,
   };
   const args = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--config', 'test/cluster/vitest.config.ts', ...scenarios];
