@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { compileRuleSet } from '../src/rules/compile/compile.ts';
 import { type ParsedDocument, parseRulesDocument } from '../src/rules/language/parse.ts';
 import type { RuleSet } from '../src/rules/rule-set.ts';
-import { type Question, questionsAbout, rulesText } from './samples.ts';
+import { type Lookup, lookupsFor, rulesText } from './samples.ts';
 
 const sizes = [10, 100, 1_000, 10_000];
 const smallest = 10;
@@ -26,25 +26,25 @@ const ruleSets = sizes.map((size) => compile(parse(rulesText(size))));
 
 const ratio = reportLookups(
   'the same thousand images at every size, of registries that all sizes have rules for',
-  sizes.map(() => questionsAbout(smallest)),
+  sizes.map(() => lookupsFor(smallest)),
 );
 reportAgainstTarget('largest ratio', ratio, targets.ratio, '×', 2);
 
 reportLookups(
   'a thousand images spread over all rules; most of what many rules take has left the caches of the processor',
-  sizes.map((size) => questionsAbout(size)),
+  sizes.map((size) => lookupsFor(size)),
 );
 
 reportCompiling();
 
 /** The largest ratio between a size and the smallest. */
-function reportLookups(what: string, questions: readonly (readonly Question[])[]): number {
+function reportLookups(what: string, lookups: readonly (readonly Lookup[])[]): number {
   const times = sizes.map((): number[] => []);
   const forth = [...sizes.keys()];
   // The sizes take turns, in alternating order, so that other work on the machine affects all of them alike.
   for (let round = -warmUpRounds; round < rounds; round++) {
     for (const turn of round % 2 === 0 ? forth : forth.toReversed()) {
-      const took = time(() => askAll(ruleSets[turn], questions[turn] ?? []));
+      const took = time(() => lookUpAll(ruleSets[turn], lookups[turn] ?? []));
       if (round >= 0) times[turn]?.push(took);
     }
   }
@@ -57,10 +57,10 @@ function reportLookups(what: string, questions: readonly (readonly Question[])[]
   return Math.max(...ratios);
 }
 
-function askAll(ruleSet: RuleSet | undefined, questions: readonly Question[]): number {
+function lookUpAll(ruleSet: RuleSet | undefined, lookups: readonly Lookup[]): number {
   let found = 0;
-  for (let asked = 0; asked < lookupsPerRound; asked += questions.length) {
-    for (const { reference, place } of questions) if (ruleSet?.match(reference, place).value) found++;
+  for (let done = 0; done < lookupsPerRound; done += lookups.length) {
+    for (const { reference, context } of lookups) if (ruleSet?.match(reference, context).value) found++;
   }
   return found;
 }
@@ -79,9 +79,9 @@ function reportCompiling(): void {
 function retainedHeap(): number {
   const before = heapInUse();
   const ruleSet = compile(parse(rulesText(largest)));
-  const held = heapInUse() - before;
+  const retained = heapInUse() - before;
   // This use keeps the rule set reachable until the heap has been measured.
-  return ruleSet.rules.length > 0 ? held / 1024 / 1024 : 0;
+  return ruleSet.rules.length > 0 ? retained / 1024 / 1024 : 0;
 }
 
 function heapInUse(): number {

@@ -2,7 +2,7 @@
 import { type ImageReference, parseImage } from '../src/image/reference.ts';
 import type { NamespaceContext } from '../src/rules/rule-set.ts';
 
-export type Question = { readonly reference: ImageReference; readonly place: NamespaceContext };
+export type Lookup = { readonly reference: ImageReference; readonly context: NamespaceContext };
 
 const words = 'build cache charts data edge front hub image jobs lab mirror ops prod stage tools web'.split(' ');
 const domains = ['example.com', 'corp.example.com', 'eu.example.net', 'us.example.net', 'partner.example.org'];
@@ -38,17 +38,17 @@ function ruleText(index: number): string {
 }
 
 /**
- * A thousand lookups spread evenly over the first `size` rules. Of every eight, four are for an image that a rule matches, three for another
- * path in the same registry, and one for a registry that no rule names.
+ * A thousand lookups spread evenly over the first `size` rules. Of every eight, four are for an image that a rule matches and three for
+ * another path in the same registry. One is for a registry that no rule names.
  */
-export function questionsAbout(size: number): readonly Question[] {
+export function lookupsFor(size: number): readonly Lookup[] {
   return Array.from({ length: 1_000 }, (_, at) => {
     // The step is prime, so it visits all rules, and each visit is far from the one before.
     const index = (at * 7_919) % size;
     const parsed = parseImage(imageOf(index, at));
     if (!parsed.ok) throw new Error(parsed.problem.message);
     const labels = { team: teamOf(index), env: 'prod', 'kubernetes.io/metadata.name': teamOf(index) };
-    return { reference: parsed.reference, place: { namespace: teamOf(index), labels } };
+    return { reference: parsed.reference, context: { namespace: teamOf(index), labels } };
   });
 }
 

@@ -1,6 +1,6 @@
 /**
- * `npm run bench:sizing`: the resources that a replica needs. Measures CPU time per request, compared with a bare Node HTTPS server that
- * reads the same bodies and sends a constant answer, and the memory of watched objects. Prints results and asserts nothing.
+ * `npm run bench:sizing`: the resources that a replica needs. Measures the memory of watched objects and the CPU time per request. The latter
+ * is compared with a bare Node HTTPS server that reads the same bodies and sends a constant answer. Prints results and asserts nothing.
  *
  * The CPU time of each server process comes from /proc/PID/stat (Linux only), so other processes do not count. The two servers take turns,
  * round by round.
@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { watchClusterFacts } from '../src/cluster/facts/facts.ts';
 import type { ApiClient, KubeObject, ListOptions } from '../src/kube/api-client.ts';
-import { questionsAbout, rulesText } from './samples.ts';
+import { lookupsFor, rulesText } from './samples.ts';
 
 const rules = 1_000;
 const requestsPerRound = 3_000;
@@ -211,7 +211,7 @@ function post({ port, agent }: Server, path: string, body: string): Promise<void
 
 /** A hundred request bodies of each sort, with images spread over the rules. */
 function reviews(): [what: string, path: string, bodies: string[]][] {
-  const images = questionsAbout(rules).map(({ reference: { host, path } }) => `${host}/${path}:v1`);
+  const images = lookupsFor(rules).map(({ reference: { host, path } }) => `${host}/${path}:v1`);
   const image = (index: number) => images[index % images.length] ?? '';
   const containers = (count: number, from: number) =>
     Array.from({ length: count }, (_, index) => ({
