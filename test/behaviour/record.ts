@@ -1,5 +1,5 @@
 /**
- * Prints what a server answers to every known case, as one JSON line each, without times. A refactoring must not change the output:
+ * Prints what a server answers to every known case, as one JSON line each, without times. A refactoring must not change the output.
  *
  *     npm run -s behaviour > before.txt    # then change the code
  *     npm run -s behaviour > after.txt

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 
 /** The input of one hostile sender, and its budget. */
 export type HostileEntry = {
-  /** Who sends what, such as "a BuildConfig with 15,883 FROM lines of 4,001 characters". */
+  /** What is sent, such as "a BuildConfig with 15,883 FROM lines of 4,001 characters". */
   readonly name: string;
   /**
    * The objects that the API server stores when regkeeper starts, by the path of their collection, such as `/api/v1/serviceaccounts`. Where

@@ -3,7 +3,7 @@
 import { readDockerfileImages } from '../../src/object/dockerfile/images.ts';
 
 export type HostileDockerfile = {
-  /** Who sends what. */
+  /** What is sent. */
   readonly name: string;
   /** The BuildConfig, without a namespace. */
   readonly build: () => HostileBuild;

@@ -1,6 +1,6 @@
 /**
- * Checks that work grows linearly with the input. Counts the reads of the object and of its decision, for a random object of every kind with
- * long lists, and for the same object with lists twice as long.
+ * Checks that work grows linearly with the input. For a random object of every kind, counts the reads of the object and of its decision, with
+ * long lists and with lists twice as long.
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';

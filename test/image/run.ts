@@ -1,6 +1,6 @@
 /**
- * `npm run test:image`: builds the image from the Dockerfile, checks its contents, and runs it as OpenShift does: with an arbitrary user id,
- * no capabilities and a read-only root. `--local-bases` first builds replacements for the base images. Arguments after `--` go to `build`.
+ * `npm run test:image`: builds the image from the Dockerfile, checks its contents, and runs it. As on OpenShift, it runs with an arbitrary user
+ * id, no capabilities and a read-only root. `--local-bases` first builds replacements for the base images. Arguments after `--` go to `build`.
  */
 
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -20,7 +20,7 @@ const anyUser = '1000660000:0';
 process.exitCode = await main(process.argv.slice(2)).then(
   () => 0,
   (error: unknown) => {
-    say(error instanceof Error ? error.message : String(error));
+    log(error instanceof Error ? error.message : String(error));
     return 1;
   },
 );
@@ -74,7 +74,7 @@ async function checkFiles(engine: Engine): Promise<void> {
   const added = (await filesOf(engine, image)).filter((file) => !before.has(file));
   same('files', added, ['app/', 'app/regkeeper.mjs']);
   const size = await engine.read(['image', 'inspect', '--format', '{{.Size}}', image]);
-  say(`size: ${(Number(size) / 1e6).toFixed(0)} MB`);
+  log(`size: ${(Number(size) / 1e6).toFixed(0)} MB`);
 }
 
 async function filesOf(engine: Engine, name: string): Promise<string[]> {
@@ -109,7 +109,7 @@ async function checkServer(engine: Engine): Promise<void> {
     const health = async (path: string) => (await fetch(new URL(path, healthUrl))).ok;
     await waitFor(() => health('/healthz'), { deadlineSeconds: 60, what: '/healthz' });
     await waitFor(() => health('/readyz'), { deadlineSeconds: 60, what: '/readyz' });
-    say('ok  /healthz and /readyz answer');
+    log('ok  /healthz and /readyz answer');
     same('answer', (await ask(url, folder)).split('\n').slice(0, 2), [
       'Pod p: allowed',
       '  + /spec/imagePullSecrets [{"name":"secret-999"}]',
@@ -117,7 +117,7 @@ async function checkServer(engine: Engine): Promise<void> {
     await engine.read(['stop', '--time', '20', container]);
     same('exit code', (await engine.read(['inspect', '--format', '{{.State.ExitCode}}', container])).trim(), '0');
   } catch (error) {
-    if (container !== undefined) say(await engine.log(container));
+    if (container !== undefined) log(await engine.log(container));
     throw error;
   } finally {
     if (container !== undefined) await engine.read(['rm', '-f', container]);
@@ -165,9 +165,9 @@ async function ask(server: string, folder: string): Promise<string> {
 function same(what: string, found: unknown, expected: unknown): void {
   const [actual, wanted] = [JSON.stringify(found), JSON.stringify(expected)];
   if (actual !== wanted) throw new Error(`${what}: ${actual}, and not ${wanted}`);
-  say(`ok  ${what}: ${actual}`);
+  log(`ok  ${what}: ${actual}`);
 }
 
-function say(line: string): void {
+function log(line: string): void {
   process.stderr.write(`${line}\n`);
 }

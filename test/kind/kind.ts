@@ -11,13 +11,13 @@ export type KindOptions = {
   readonly root: string;
   /** Leave the cluster running at the end. */
   readonly keep: boolean;
-  readonly say: (line: string) => void;
+  readonly log: (line: string) => void;
 };
 
 const cluster = 'regkeeper';
 
 /** @throws Error that names the missing tool and how to install it */
-export async function startKind({ root, keep, say }: KindOptions): Promise<Ground> {
+export async function startKind({ root, keep, log }: KindOptions): Promise<Ground> {
   const kind = await tool('kind', 'kind (https://kind.sigs.k8s.io), or run with --rehearse');
   const kubectl = await tool('kubectl', 'kubectl');
   const engine = await findEngine(', or run with --rehearse');
@@ -25,7 +25,7 @@ export async function startKind({ root, keep, say }: KindOptions): Promise<Groun
   const kubeconfig = join(folder, 'kubeconfig');
   const stop = async () => {
     if (keep) {
-      say(`the cluster stays: export KUBECONFIG=${kubeconfig}; kind delete cluster --name ${cluster} ends it`);
+      log(`the cluster stays: export KUBECONFIG=${kubeconfig}; kind delete cluster --name ${cluster} ends it`);
       return;
     }
     await show(kind, ['delete', 'cluster', '--name', cluster, '--kubeconfig', kubeconfig]);

@@ -19,7 +19,7 @@ const root = resolve(import.meta.dirname, '../..');
 const usage = 'usage: npm run test:kind -- [--rehearse | --keep] [SCENARIO…]';
 
 const failures = await main(process.argv.slice(2)).catch((error: unknown) => {
-  say(error instanceof Error ? error.message : String(error));
+  log(error instanceof Error ? error.message : String(error));
   return 1;
 });
 process.exitCode = failures === 0 ? 0 : 1;
@@ -29,7 +29,7 @@ async function main(args: readonly string[]): Promise<number> {
   const flags = args.filter((arg) => arg.startsWith('-'));
   const scenarios = args.filter((arg) => !arg.startsWith('-'));
   if (flags.some((flag) => !['--rehearse', '--keep'].includes(flag))) throw new Error(usage);
-  const ground = flags.includes('--rehearse') ? await rehearse() : await startKind({ root, keep: flags.includes('--keep'), say });
+  const ground = flags.includes('--rehearse') ? await rehearse() : await startKind({ root, keep: flags.includes('--keep'), log });
   try {
     const kubectl = createKubectl({ binary: ground.kubectl, kubeconfig: ground.kubeconfig });
     const helmBinary = await findHelm();
@@ -37,12 +37,12 @@ async function main(args: readonly string[]): Promise<number> {
     await installCrds(kubectl);
     let failed = 0;
     for (const way of ways()) {
-      say(`regkeeper is installed with ${way.name}`);
+      log(`regkeeper is installed with ${way.name}`);
       await way.install(kubectl, helm);
       await ground.podsReady(kubectl);
       await waitUntilFilled(kubectl);
       if (!(await runScenarios(ground, helmBinary, scenarios))) {
-        say(`scenarios failed on the installation with ${way.name}`);
+        log(`scenarios failed on the installation with ${way.name}`);
         failed += 1;
       }
       await way.remove(kubectl, helm);
@@ -111,6 +111,6 @@ function runScenarios({ kubeconfig, kubectl }: Ground, helm: string, scenarios: 
   });
 }
 
-function say(line: string): void {
+function log(line: string): void {
   process.stderr.write(`${line}\n`);
 }

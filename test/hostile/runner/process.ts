@@ -50,7 +50,7 @@ export async function startMeasured(folder: string, flags: readonly string[]): P
   const removeLimit = limitMemory(child);
   const logTail = () => log.split('\n').slice(-15).join('\n').slice(-3_000);
   const serving = () => /"url":"(https:[^"]+)".*"msg":"serving"/.exec(log)?.[1];
-  const hopeless = () => (ended() === undefined ? undefined : new Error(`the server ended: ${ended()}\n${logTail()}`));
+  const giveUp = () => (ended() === undefined ? undefined : new Error(`the server ended: ${ended()}\n${logTail()}`));
   let last = { cpu: 0, peak: 0 };
   const read = () => {
     const { pid = 0 } = child;
@@ -70,7 +70,7 @@ export async function startMeasured(folder: string, flags: readonly string[]): P
     removeLimit?.();
   };
   try {
-    const url = await waitFor(serving, { deadlineSeconds: 60, what: 'the server to listen', hopeless });
+    const url = await waitFor(serving, { deadlineSeconds: 60, what: 'the server to listen', giveUp });
     return {
       url,
       limited: removeLimit !== undefined,

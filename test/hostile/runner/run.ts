@@ -22,16 +22,16 @@ process.exitCode = await main(process.argv.slice(2).join(' '));
 
 async function main(wanted: string): Promise<number> {
   if (process.platform !== 'linux') {
-    say('the cost of a process is read from /proc, which only Linux has: nothing is measured here');
+    log('the cost of a process is read from /proc, which only Linux has: nothing is measured here');
     return 1;
   }
   const entries = (await readCorpus()).filter(({ name }) => name.includes(wanted));
   const rows: Row[] = [];
   for (const entry of entries) rows.push(await run(entry));
-  say(renderTable(['processor time, ms', 'peak memory, MiB', 'audit records, bytes', 'slowest answer, ms', 'answers', 'cgroup'], rows));
+  log(renderTable(['processor time, ms', 'peak memory, MiB', 'audit records, bytes', 'slowest answer, ms', 'answers', 'cgroup'], rows));
   const failed = rows.filter(({ problems }) => problems.length > 0);
-  for (const { name, problems } of failed) say(`${name}:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
-  say(`${rows.length} entries, ${failed.length} beyond their budget`);
+  for (const { name, problems } of failed) log(`${name}:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+  log(`${rows.length} entries, ${failed.length} beyond their budget`);
   return rows.length > 0 && failed.length === 0 ? 0 : 1;
 }
 
@@ -112,14 +112,14 @@ function within(used: number, most: number, what: string, problems: string[]): s
 /** Returns when an ordinary Pod is allowed, which shows that the server is ready and works. */
 async function untilHonest(server: MeasuredServer, agent: Agent): Promise<void> {
   const body = JSON.stringify(reviewOf(pod('good.example.com/app')));
-  const hopeless = () => (server.ended() === undefined ? undefined : new Error(`the server ended: ${server.ended()}\n${server.logTail()}`));
+  const giveUp = () => (server.ended() === undefined ? undefined : new Error(`the server ended: ${server.ended()}\n${server.logTail()}`));
   await waitFor(
     async () => {
       const { problem } = await send(server.url, agent, { path: '/validate', body, answer: { allowed: true } });
       if (problem !== undefined) throw new Error(problem);
       return true;
     },
-    { deadlineSeconds: 60, what: 'an ordinary Pod to be allowed', hopeless },
+    { deadlineSeconds: 60, what: 'an ordinary Pod to be allowed', giveUp },
   );
 }
 
@@ -179,6 +179,6 @@ function renderTable(titles: readonly string[], rows: readonly Row[]): string {
   return lines.map((line) => line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')).join('\n');
 }
 
-function say(text: string): void {
+function log(text: string): void {
   process.stdout.write(`${text}\n`);
 }

@@ -7,7 +7,8 @@ import { createInterface } from 'node:readline';
 import type { Pull } from './compare.ts';
 import type { Case } from './generate.ts';
 
-export type Answer = { readonly pulls: readonly Pull[]; readonly refusals: Readonly<Record<string, string>> };
+/** What is used of the program's answer. It also has the errors of the tools. */
+export type Answer = { readonly pulls: readonly Pull[] };
 
 export type Oracle = {
   ask(question: Case): Promise<Answer>;

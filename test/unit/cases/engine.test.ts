@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { simulateAdmission } from '../../../src/admission/simulate.ts';
 import { factsFromObjects } from '../../../src/evaluate/facts-from-objects.ts';
-import { cases, expectedOf, evaluatedObjectsOf, ruleSetOfCase } from '../../cases/cases.ts';
+import { cases, evaluatedObjectsOf, expectedOf, ruleSetOfCase } from '../../cases/cases.ts';
 
 describe.each(cases)('$name', (each) => {
   const facts = factsFromObjects(each.manifests, each);
