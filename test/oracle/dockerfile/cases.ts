@@ -1,12 +1,12 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are the variables of Dockerfiles
-/** Dockerfiles by hand: each is a way in which an image was, or could be, missed. `npm run fuzz:dockerfile -- --record` asks the tools about them. */
+/** Handwritten Dockerfiles, each with a way in which an image was or could be missed. */
 import type { Case } from './generate.ts';
 
 export type NamedCase = Case & { readonly name: string };
 
 const row = (name: string, dockerfile: string, more: Partial<Case> = {}): NamedCase => ({ name, dockerfile, args: {}, env: {}, ...more });
 
-/** Deeper, and longer, than regkeeper follows words; the tools go on. */
+/** Words that are nested deeper, and are longer, than regkeeper follows. The tools have no such limits. */
 const deep = (text: string) => `${'${A:-'.repeat(40)}${text}${'}'.repeat(40)}`;
 const long = (text: string) => `${'ro,'.repeat(1400)}${text}`;
 const mount = 'RUN --mount=type=bind,from=good.io/c,target=/m';
