@@ -1,5 +1,5 @@
 import { dockerHubHost, readsAsHost } from '../../image/docker-hub.ts';
-import { hostMax } from '../../image/grammar.ts';
+import { maxHostLength } from '../../image/grammar.ts';
 import { quote } from '../../image/problem.ts';
 import type { ImageReference } from '../../image/reference.ts';
 import type { ProblemCode } from './problem.ts';
@@ -182,8 +182,8 @@ function checkHost(text: string, hostText: string): PatternResult | undefined {
     );
   }
   if (/^\[[0-9a-f]*:[0-9a-f:]*\]$/i.test(name) && !wildcard) return undefined;
-  if (name.length > hostMax)
-    return problem('pattern-host', `${quote(text)} has a host of ${name.length} characters; at most ${hostMax} are allowed`);
+  if (name.length > maxHostLength)
+    return problem('pattern-host', `${quote(text)} has a host of ${name.length} characters; at most ${maxHostLength} are allowed`);
   if (name.endsWith('.')) return problem('pattern-host', `${quote(text)} has a dot at the end of its host; drop it`);
   if (!name.split('.').every((label) => /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/i.test(label))) {
     return problem(
