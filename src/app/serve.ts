@@ -158,7 +158,7 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
     kinds,
     readiness,
     leads: () => leader?.leads(),
-    refusedRules: () => book.refused(),
+    refusedRules: () => book.rejected(),
     waitingNamespaces: () => intake?.waiting() ?? 0,
     certificate: () => certificates && validityOf(certificates.current().certificate),
     followed: () => client?.followed ?? [],

@@ -7,7 +7,7 @@ export type RulesRecovery = {
 };
 
 export type RulesRecoveryOptions = {
-  readonly book: Pick<RuleStore, 'refused'>;
+  readonly book: Pick<RuleStore, 'rejected'>;
   readonly inForce: () => RuleSet | undefined;
   readonly log: { info(fields: object, message: string): void };
   /** Whether a line about the namespace's rules may be written now: a tenant could break and repair its rules all the time. */
@@ -31,7 +31,7 @@ export function logRulesRecovery({ book, inForce, log, mayLog = () => true }: Ru
         else if (problems.length === 0) alerted = false;
       }
       troubled = new Set([
-        ...book.refused().map(({ scope }) => (scope.kind === 'namespace' ? scope.namespace : cluster)),
+        ...book.rejected().map(({ scope }) => (scope.kind === 'namespace' ? scope.namespace : cluster)),
         ...(alerted ? [cluster] : []),
       ]);
       const rules = inForce();

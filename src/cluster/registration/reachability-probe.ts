@@ -4,7 +4,7 @@
  * it was answered. The answer may come from any replica, and the way leads through Service, network policies and TLS, as it will later.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { isReachabilityProbe, probeAnnotation } from '../../admission/reachability-probe.ts';
+import { probeAnnotation, probeArrived } from '../../admission/reachability-probe.ts';
 import type { CertificateSource } from '../../certificates/source.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
 import { rulesLabel } from '../../rules/language/config-map.ts';
@@ -113,7 +113,7 @@ async function sendDryRun({ client, namespace }: ReachabilityProbeOptions): Prom
       force: true,
       dryRun: 'All',
     });
-    return metadata.annotations?.[probeAnnotation] === isReachabilityProbe ? undefined : 'a dry run came back without an answer of ours';
+    return metadata.annotations?.[probeAnnotation] === probeArrived ? undefined : 'a dry run came back without an answer of ours';
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     return error.message;

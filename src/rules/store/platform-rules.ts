@@ -1,31 +1,31 @@
-/** The rules as they hold on this cluster, while rules and cluster change. */
+/** Applies the cluster's own registries and short names to the rules, while both may change. */
 
 import type { RuleSet } from '../rule-set.ts';
 import { type Platform, type PlatformRules, withPlatform } from './platform.ts';
 
 export type RulesOnPlatform = {
-  /** What holds where these rules are written. */
+  /** The rule set in force on this cluster for the written one. */
   apply(written: RuleSet): PlatformRules;
-  /** What the cluster says from now on; false where it said that before. */
+  /** Sets the current platform. Returns false if it is unchanged. */
   change(platform: Platform): boolean;
 };
 
-/** At first nothing is added. `hash` as in `compileRuleSet`. Each rule set is united with what the cluster says once. */
+/** Adds nothing until `change` is called. `hash` is as in `compileRuleSet`. The result for each rule set is computed once per platform. */
 export function createRulesOnPlatform(hash: (text: string) => string): RulesOnPlatform {
   let platform: Platform = { internalRegistries: [] };
-  let united = new WeakMap<RuleSet, PlatformRules>();
+  let appliedRules = new WeakMap<RuleSet, PlatformRules>();
   return {
     apply(written) {
-      const known = united.get(written);
+      const known = appliedRules.get(written);
       if (known) return known;
-      const made = withPlatform(written, platform, hash);
-      united.set(written, made);
-      return made;
+      const applied = withPlatform(written, platform, hash);
+      appliedRules.set(written, applied);
+      return applied;
     },
     change(next) {
       if (JSON.stringify(next) === JSON.stringify(platform)) return false;
       platform = next;
-      united = new WeakMap();
+      appliedRules = new WeakMap();
       return true;
     },
   };

@@ -19,8 +19,8 @@ describe.each(cases)('$name', (each) => {
     const { namespace, user } = each;
     const rehearsal = simulateAdmission({ apiVersion, kind, object, namespace, user }, rules, facts);
     if (rehearsal.kind !== 'answered') throw new Error(rehearsal.kind);
-    const { outcome, warnings, refusal, patch, unsure } = rehearsal;
-    expect({ outcome, messages: [...warnings, ...(refusal === undefined ? [] : [refusal])], patch }).toEqual(expected);
+    const { outcome, warnings, denial, patch, unsure } = rehearsal;
+    expect({ outcome, messages: [...warnings, ...(denial === undefined ? [] : [denial])], patch }).toEqual(expected);
     expect(unsure).toEqual([]);
   });
 });
