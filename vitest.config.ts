@@ -12,6 +12,8 @@ const alone = ['test/unit/decision/work.property.test.ts', 'test/unit/object/use
 export default defineConfig({
   test: {
     reporters: ['default', './test/closing-line.ts'],
+    // By default one core stays free, which is half of a machine of two.
+    maxWorkers: '100%',
     projects: [
       {
         extends: true,
