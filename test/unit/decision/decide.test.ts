@@ -1,3 +1,4 @@
+/** Decisions: verdicts, modes, updates, unknown labels and all reason codes. */
 import { describe, expect, test } from 'vitest';
 import { decide } from '../../../src/decision/decide.ts';
 import { type ReasonCode, reasons } from '../../../src/decision/reasons.ts';
@@ -235,8 +236,8 @@ describe('every reason', () => {
   });
 
   test.each(Object.entries(causes))('%s is given', (code, decision) => {
-    const given = decision.kind === 'decided' ? [...decision.images, ...decision.notices].map(({ reason }) => reason) : [];
-    expect(given).toContain(code);
+    const codes = decision.kind === 'decided' ? [...decision.images, ...decision.notices].map(({ reason }) => reason) : [];
+    expect(codes).toContain(code);
   });
 });
 

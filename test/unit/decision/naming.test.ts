@@ -1,8 +1,7 @@
+/** Kinds that name images and have no field for a secret: evaluated like any other, and never written to. */
 import { describe, expect, test } from 'vitest';
 import { ruleSetOf } from '../rules/documents.ts';
 import { change, decided, type Kind, unwatched } from './changes.ts';
-
-/* Kinds that name images and have no place for a secret: judged like any other, and never written to. */
 
 const rules = ruleSetOf(`
 internalRegistries: [internal.svc:5000]

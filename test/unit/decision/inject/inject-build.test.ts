@@ -1,3 +1,4 @@
+/** Secrets of BuildConfigs and Builds. */
 import { describe, expect, test } from 'vitest';
 import { ruleSetOf } from '../../rules/documents.ts';
 import { change, decided, inject } from '../changes.ts';
