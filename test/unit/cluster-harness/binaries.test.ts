@@ -1,3 +1,4 @@
+/** Where the test cluster finds its binaries. */
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -124,7 +125,7 @@ interface Places {
   readonly path: readonly string[];
 }
 
-/** Fake executables that say where they come from; the fake `go` makes one where -o tells it to. */
+/** Fake executables that contain their origin. The fake `go` creates one at the path of -o. */
 function environment({ assets, cache, path }: Places) {
   for (const name of assets ?? []) writeExecutable(join(folder, 'assets', name), `#!/bin/sh\n# assets ${name}`);
   for (const name of cache) writeExecutable(join(cacheFolder(), name), `#!/bin/sh\n# cache ${name}`);

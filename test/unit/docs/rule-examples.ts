@@ -1,11 +1,11 @@
-/** Rules that stand in the documentation. */
+/** Finds the rules in the YAML blocks of the docs. */
 import { parse, parseDocument } from 'yaml';
 import type { RuleScope } from '../../../src/rules/language/parse.ts';
 import { fieldsOfLevel } from '../../../src/rules/language/schema.ts';
 
 export type Example = { readonly place: string; readonly text: string; readonly scope: RuleScope };
 
-/** The rules documents of a YAML block: itself if it has fields of one, or the data of a ConfigMap with the label; else none. */
+/** The rules documents of a YAML block: the block itself if it has fields of one, or the data of a ConfigMap with the label. */
 export function rulesIn({ place, text }: { readonly place: string; readonly text: string }): readonly Example[] {
   const cluster: RuleScope = { kind: 'cluster' };
   if (parseDocument(text).errors.length > 0) return [{ place, text, scope: cluster }];

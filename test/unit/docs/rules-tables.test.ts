@@ -1,3 +1,7 @@
+/**
+ * Checks every table of docs/rules.md whose first heading is "image" against the rules above it: the last block for the cluster, and the
+ * blocks of namespaces after that.
+ */
 import { describe, expect, test } from 'vitest';
 import { soften } from '../../../src/decision/decide.ts';
 import { evaluateImage } from '../../../src/decision/evaluate-image.ts';
@@ -8,11 +12,6 @@ import type { NamespaceContext, RuleSet } from '../../../src/rules/rule-set.ts';
 import { briefly, fileSource, sha256 } from '../rules/documents.ts';
 import { blocks, readPage, tables } from './pages.ts';
 import { rulesIn } from './rule-examples.ts';
-
-/*
- * A table whose first heading is "image" tells what the rules above it say: those of the last block for the cluster, with those that a
- * namespace has of its own in blocks behind it. Its headings are those of `told` below; one that is not there is a mistake.
- */
 
 const page = 'docs/rules.md';
 const examples = blocks(readPage(page))
@@ -28,7 +27,7 @@ describe.each(claims)('the table in line $line', (table) => {
   const rules = rulesAbove(table.line);
 
   test.each(table.rows)('$image', (row) => {
-    expect(Object.fromEntries(table.headings.map((heading) => [heading, tell(heading, row, rules)]))).toEqual(row);
+    expect(Object.fromEntries(table.headings.map((heading) => [heading, cellFor(heading, row, rules)]))).toEqual(row);
   });
 });
 
@@ -53,13 +52,13 @@ function rulesAbove(line: number): RuleSet {
 
 type Row = Readonly<Record<string, string>>;
 
-/** The cell as it should be, given the image, the namespace and the day of its row. */
-function tell(heading: string, row: Row, rules: RuleSet): string {
+/** The expected cell for the image, the namespace and the day of its row. An unknown heading is an error. */
+function cellFor(heading: string, row: Row, rules: RuleSet): string {
   const place = placeOf(row['in namespace'] ?? '`shop`');
   const day = row.on ?? '2026-11-21';
   const settings = rules.settingsAt(place).value;
-  const judgement = evaluateImage(unquoted(row.image), { rules, place, settings, facts: { now: () => Date.parse(`${day}T23:59:59Z`) } });
-  const { judged, rule, trustedBy } = judgement;
+  const evaluation = evaluateImage(unquoted(row.image), { rules, place, settings, facts: { now: () => Date.parse(`${day}T23:59:59Z`) } });
+  const { judged, rule, trustedBy } = evaluation;
   switch (heading) {
     case 'image':
     case 'in namespace':
