@@ -1,7 +1,7 @@
 /** From a decision to the AdmissionReview that answers it. */
 
 import { soften } from '../decision/decide.ts';
-import type { Decision, Finding, Outcome } from '../decision/decision.ts';
+import type { Decision, ImageFinding, Outcome } from '../decision/decision.ts';
 import { mostListed, renderContact } from '../decision/message.ts';
 import { renderPath, textAt } from '../object/json.ts';
 import { shortenText } from '../object/text.ts';
@@ -89,11 +89,11 @@ function patched(request: ReviewRequest, decision: Decided): AdmissionAnswer {
 
 function judged(request: ReviewRequest, decision: Decided, rules: RuleSet): AdmissionAnswer {
   const { findings, mode } = decision;
-  const answered = (outcome: Outcome) => findings.filter(({ image }) => soften(image.judged, mode) === outcome);
+  const answered = (outcome: Outcome) => findings.filter(({ image }) => soften(image.outcomeBeforeMode, mode) === outcome);
   const auditAnnotations = {
     outcome: decision.outcome,
     'rules-revision': decision.revision,
-    ...(mode !== 'enforce' && { judged: decision.judged }),
+    ...(mode !== 'enforce' && { judged: decision.outcomeBeforeMode }),
   };
   const warnings = withWarnings(answered('warn').map(({ message }) => `regkeeper: ${message}`));
   const refused = answered('deny');
@@ -116,7 +116,7 @@ function judged(request: ReviewRequest, decision: Decided, rules: RuleSet): Admi
   return answer({ uid: request.uid, allowed: false, status, ...warnings, auditAnnotations });
 }
 
-function renderRefusal(request: ReviewRequest, refused: readonly Finding[], rules: RuleSet): string {
+function renderRefusal(request: ReviewRequest, refused: readonly ImageFinding[], rules: RuleSet): string {
   const shown = refused.slice(0, mostListed).map(({ message }) => shortenText(message));
   const more = refused.length > mostListed ? [`and ${refused.length - mostListed} more`] : [];
   const lines = [...shown, ...more];

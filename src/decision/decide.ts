@@ -49,12 +49,12 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
   const injection = writes && isObject(request.object) ? inject(request, shape, images, facts) : { kind: 'injected' as const, ...nothing };
   if (injection.kind === 'not-yet') return injection;
 
-  const judged = worst(images.map((image) => image.judged));
+  const outcomeBeforeMode = worst(images.map((image) => image.outcomeBeforeMode));
   const { mode } = settings;
   const newPodsDenied = shape.kind === 'pod' && mode === 'enforce';
   const findings = images
-    .filter((image) => image.judged !== 'allow')
-    .sort((left, right) => severity[right.judged] - severity[left.judged])
+    .filter((image) => image.outcomeBeforeMode !== 'allow')
+    .sort((left, right) => severity[right.outcomeBeforeMode] - severity[left.outcomeBeforeMode])
     .map((image, index) => {
       const nearest: RuleSet['nearest'] | undefined = index < mostListed ? rules.nearest : undefined;
       return { image, message: renderFinding(image, { nearest, place, newPodsDenied }) };
@@ -62,8 +62,8 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
   return {
     kind: 'decided',
     images,
-    judged,
-    outcome: soften(judged, mode),
+    outcomeBeforeMode,
+    outcome: soften(outcomeBeforeMode, mode),
     mode,
     revision: rules.revision,
     unsure,
@@ -86,9 +86,9 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
 const mostImages = 10_000;
 
 /** The outcome after `mode`, which softens denials and warnings. */
-export function soften(judged: Outcome, mode: Mode): Outcome {
+export function soften(outcomeBeforeMode: Outcome, mode: Mode): Outcome {
   if (mode === 'audit') return 'allow';
-  return judged === 'deny' && mode === 'warn' ? 'warn' : judged;
+  return outcomeBeforeMode === 'deny' && mode === 'warn' ? 'warn' : outcomeBeforeMode;
 }
 
 function contextOf({ group, kind, operation, user }: ChangeRequest, { work }: Pick<Facts, 'work'>): ReadingContext {
@@ -146,9 +146,9 @@ function evaluateContent(slot: ImageSlot, context: SlotContext): ImageDecision {
   const runsNow = isPod(context.shape);
   // A template is evaluated again when a trigger fills it, and at the Pod. The image of a build may not be evaluated anywhere else.
   if (stream?.tooLarge && context.shape.kind !== 'pod')
-    return { slot, stream, verdict: 'unresolved', reason: 'stream-too-large', judged: 'deny', trustedBy: [] };
+    return { slot, stream, verdict: 'unresolved', reason: 'stream-too-large', outcomeBeforeMode: 'deny', trustedBy: [] };
   const reason = runsNow ? 'unresolved-in-pod' : 'unresolved';
-  return { slot, verdict: 'unresolved', reason, judged: runsNow ? 'deny' : 'allow', trustedBy: [], ...(stream && { stream }) };
+  return { slot, verdict: 'unresolved', reason, outcomeBeforeMode: runsNow ? 'deny' : 'allow', trustedBy: [], ...(stream && { stream }) };
 }
 
 /**
@@ -165,9 +165,11 @@ function evaluateStreamImage(slot: ImageSlot, stream: StreamResolution & { kind:
  * template is not denied: it may be created before the secret.
  */
 function requireSecrets(decision: ImageDecision, { shape, writes, place, facts }: SlotContext): ImageDecision {
-  if (!writes || !isPod(shape) || decision.judged !== 'allow') return decision;
+  if (!writes || !isPod(shape) || decision.outcomeBeforeMode !== 'allow') return decision;
   const missing = missingSecrets(decision, place.namespace, facts).find(({ rule }) => rule.onMissingSecret === 'deny');
-  return missing ? { ...decision, judged: 'deny', reason: 'secret-missing', rule: missing.rule, missing: missing.message } : decision;
+  return missing
+    ? { ...decision, outcomeBeforeMode: 'deny', reason: 'secret-missing', rule: missing.rule, missing: missing.message }
+    : decision;
 }
 
 function noticeMissing(images: readonly ImageDecision[], { place, facts }: SlotContext): readonly Notice[] {
@@ -202,7 +204,7 @@ function noticeUnsure(origin: Origin, { namespace }: NamespaceContext): Notice {
 }
 
 function weaken(decision: ImageDecision, reason: 'mirror-pod' | 'not-introduced' | 'placeholder'): ImageDecision {
-  return decision.judged === 'deny' ? { ...decision, judged: 'warn', reason } : decision;
+  return decision.outcomeBeforeMode === 'deny' ? { ...decision, outcomeBeforeMode: 'warn', reason } : decision;
 }
 
 function imagesBefore(request: ChangeRequest, rules: RuleSet, facts: Pick<Facts, 'kinds' | 'work'>): ReadonlySet<string> {

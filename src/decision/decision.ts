@@ -29,7 +29,7 @@ export type Outcome = 'allow' | 'warn' | 'deny';
 export type ImageEvaluation = {
   readonly verdict: Verdict;
   readonly reason: ReasonCode;
-  readonly judged: Outcome;
+  readonly outcomeBeforeMode: Outcome;
   /** The parsed name. For a short name that is searched in several registries, the name in the registry that decides. */
   readonly reference?: ImageReference;
   readonly problem?: ImageProblem;
@@ -75,7 +75,7 @@ export type Decision =
       readonly kind: 'decided';
       readonly images: readonly ImageDecision[];
       /** The worst outcome of the images, before `mode`. */
-      readonly judged: Outcome;
+      readonly outcomeBeforeMode: Outcome;
       /** The outcome of the request, after `mode`. */
       readonly outcome: Outcome;
       readonly mode: Mode;
@@ -87,11 +87,11 @@ export type Decision =
       /** Warnings about the injection, for the mutating response. */
       readonly notices: readonly Notice[];
       /** One for each image whose outcome is not `allow`, worst first, for the validating response. */
-      readonly findings: readonly Finding[];
+      readonly findings: readonly ImageFinding[];
     }
   | { readonly kind: 'malformed'; readonly problem: MalformedObject }
   | { readonly kind: 'unknown-kind' }
   /** Our watches are behind the API server: the client should retry in a second. */
   | { readonly kind: 'not-yet'; readonly message: string };
 
-export type Finding = { readonly image: ImageDecision; readonly message: string };
+export type ImageFinding = { readonly image: ImageDecision; readonly message: string };

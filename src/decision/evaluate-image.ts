@@ -21,7 +21,7 @@ export function evaluateImage(text: string, context: EvaluationContext): ImageEv
   const { reference } = parsed;
   const { shortNames = context.rules.settings.shortNames } = context;
   if (reference.qualified || shortNames === 'docker.io') return evaluateReference(reference, context);
-  if (shortNames === 'reject') return { verdict: 'distrusted', reason: 'short-name', judged: 'deny', reference, trustedBy: [] };
+  if (shortNames === 'reject') return { verdict: 'distrusted', reason: 'short-name', outcomeBeforeMode: 'deny', reference, trustedBy: [] };
   return evaluateSearched(text, shortNames, context);
 }
 
@@ -35,7 +35,7 @@ export function effectiveSettings(
   secrets: boolean,
 ): readonly Origin[] {
   const counting = [
-    images.some(({ judged }) => judged !== 'allow') ? mode : undefined,
+    images.some(({ outcomeBeforeMode }) => outcomeBeforeMode !== 'allow') ? mode : undefined,
     images.some(({ verdict }) => verdict === 'unconfigured') ? unconfigured : undefined,
     secrets ? inject : undefined,
   ];
@@ -50,13 +50,16 @@ function evaluateSearched(text: string, hosts: readonly string[], context: Evalu
     if (!parsed.ok) return unparseable(parsed.problem);
     evaluations.push(evaluateReference(parsed.reference, context));
   }
-  const deciding = evaluations.reduce((worst, other) => (severity[other.judged] > severity[worst.judged] ? other : worst));
+  const deciding = evaluations.reduce((worst, other) =>
+    severity[other.outcomeBeforeMode] > severity[worst.outcomeBeforeMode] ? other : worst,
+  );
   const unsure = evaluations.find((evaluation) => evaluation.unsure)?.unsure;
   const trustedBy = evaluations.every(({ verdict }) => verdict === 'trusted')
     ? evaluations.flatMap((evaluation) => evaluation.trustedBy)
     : [];
   // If all are allowed, report one that is not trusted (an exempted one, for instance) rather than a trusted one.
-  const reported = deciding.judged === 'allow' ? (evaluations.find(({ verdict }) => verdict !== 'trusted') ?? deciding) : deciding;
+  const reported =
+    deciding.outcomeBeforeMode === 'allow' ? (evaluations.find(({ verdict }) => verdict !== 'trusted') ?? deciding) : deciding;
   return {
     ...reported,
     trustedBy: [...new Set(trustedBy)],
@@ -68,12 +71,14 @@ function evaluateSearched(text: string, hosts: readonly string[], context: Evalu
 function evaluateReference(reference: ImageReference, { rules, place, settings, facts }: EvaluationContext): ImageEvaluation {
   const { value: rule, unsure } = rules.match(reference, place);
   const known = { reference, ...(unsure && { unsure }) };
-  if (rule?.trust) return { ...known, verdict: 'trusted', reason: 'trusted', judged: 'allow', rule, trustedBy: [rule] };
+  if (rule?.trust) return { ...known, verdict: 'trusted', reason: 'trusted', outcomeBeforeMode: 'allow', rule, trustedBy: [rule] };
 
   const notTrusted: ImageEvaluation = rule
-    ? { ...known, verdict: 'distrusted', reason: 'distrusted', judged: 'deny', rule, trustedBy: [] }
-    : { ...known, verdict: 'unconfigured', reason: 'unconfigured', judged: settings.unconfigured, trustedBy: [] };
-  return notTrusted.judged === 'allow' ? notTrusted : exempt(notTrusted, reference, rules.exemptionsFor(reference, place), facts);
+    ? { ...known, verdict: 'distrusted', reason: 'distrusted', outcomeBeforeMode: 'deny', rule, trustedBy: [] }
+    : { ...known, verdict: 'unconfigured', reason: 'unconfigured', outcomeBeforeMode: settings.unconfigured, trustedBy: [] };
+  return notTrusted.outcomeBeforeMode === 'allow'
+    ? notTrusted
+    : exempt(notTrusted, reference, rules.exemptionsFor(reference, place), facts);
 }
 
 function exempt(
@@ -85,7 +90,7 @@ function exempt(
   const [longest] = exemptions;
   // An exemption that depends on unknown labels does not apply. If another one applies, it does not matter.
   if (!longest) return unsure && !notTrusted.unsure ? { ...notTrusted, reference, unsure } : notTrusted;
-  if (longest.until >= dayOf(facts.now())) return { ...notTrusted, judged: 'allow', reason: 'exempted', exemption: longest };
+  if (longest.until >= dayOf(facts.now())) return { ...notTrusted, outcomeBeforeMode: 'allow', reason: 'exempted', exemption: longest };
   return { ...notTrusted, exemption: longest, ...(unsure && { unsure }) };
 }
 
@@ -95,7 +100,7 @@ export function dayOf(milliseconds: number): string {
 }
 
 function unparseable(problem: ImageProblem): ImageEvaluation {
-  return { verdict: 'unparseable', reason: 'unparseable', judged: 'deny', problem, trustedBy: [] };
+  return { verdict: 'unparseable', reason: 'unparseable', outcomeBeforeMode: 'deny', problem, trustedBy: [] };
 }
 
 export const severity: Readonly<Record<Outcome, number>> = { allow: 0, warn: 1, deny: 2 };

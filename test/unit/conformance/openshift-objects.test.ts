@@ -118,9 +118,9 @@ test.runIf(folder !== undefined)('all of them go through regkeeper check', async
     'json',
   );
   const { results, summary } = JSON.parse(out);
-  expect({ exitCode, judged: results.length, denied: summary.deny, undecided: summary.undecided }).toEqual({
+  expect({ exitCode, results: results.length, denied: summary.deny, undecided: summary.undecided }).toEqual({
     exitCode: 0,
-    judged: files.length,
+    results: files.length,
     denied: 0,
     undecided: 0,
   });

@@ -28,23 +28,23 @@ function shortNames(meaning: ShortNames, ruleSet: RuleSet = rules): RuleSet {
 }
 
 describe('a name without registry', () => {
-  test.each<{ meaning: ShortNames; image: string; verdict: string; judged: string; secrets: readonly string[] }>([
-    { meaning: 'docker.io', image: 'nginx', verdict: 'trusted', judged: 'allow', secrets: ['hub'] },
-    { meaning: 'docker.io', image: 'team/app', verdict: 'unconfigured', judged: 'deny', secrets: [] },
-    { meaning: 'reject', image: 'nginx', verdict: 'distrusted', judged: 'deny', secrets: [] },
-    { meaning: 'reject', image: 'docker.io/nginx', verdict: 'trusted', judged: 'allow', secrets: ['hub'] },
-    { meaning: 'reject', image: 'localhost/nginx', verdict: 'unconfigured', judged: 'deny', secrets: [] },
-    { meaning: ['a.io'], image: 'nginx', verdict: 'trusted', judged: 'allow', secrets: ['a-pull'] },
-    { meaning: ['a.io'], image: 'team/nginx:1@sha256:'.concat('0'.repeat(64)), verdict: 'trusted', judged: 'allow', secrets: ['a-pull'] },
-    { meaning: ['a.io', 'b.io'], image: 'nginx', verdict: 'trusted', judged: 'allow', secrets: ['a-pull', 'b-pull'] },
-    { meaning: ['a.io', 'docker.io'], image: 'nginx', verdict: 'trusted', judged: 'allow', secrets: ['a-pull', 'hub'] },
-    { meaning: ['a.io', 'docker.io'], image: 'team/app', verdict: 'unconfigured', judged: 'deny', secrets: [] },
-    { meaning: ['a.io', 'bad.io', 'unknown.io'], image: 'nginx', verdict: 'distrusted', judged: 'deny', secrets: [] },
-    { meaning: ['internal.svc:5000', 'a.io'], image: 'nginx', verdict: 'trusted', judged: 'allow', secrets: ['a-pull'] },
-    { meaning: ['unknown.io'], image: 'a.io/nginx', verdict: 'trusted', judged: 'allow', secrets: ['a-pull'] },
-  ])('where it means $meaning: $image is $verdict', ({ meaning, image, verdict, judged, secrets }) => {
+  test.each<{ meaning: ShortNames; image: string; verdict: string; outcome: string; secrets: readonly string[] }>([
+    { meaning: 'docker.io', image: 'nginx', verdict: 'trusted', outcome: 'allow', secrets: ['hub'] },
+    { meaning: 'docker.io', image: 'team/app', verdict: 'unconfigured', outcome: 'deny', secrets: [] },
+    { meaning: 'reject', image: 'nginx', verdict: 'distrusted', outcome: 'deny', secrets: [] },
+    { meaning: 'reject', image: 'docker.io/nginx', verdict: 'trusted', outcome: 'allow', secrets: ['hub'] },
+    { meaning: 'reject', image: 'localhost/nginx', verdict: 'unconfigured', outcome: 'deny', secrets: [] },
+    { meaning: ['a.io'], image: 'nginx', verdict: 'trusted', outcome: 'allow', secrets: ['a-pull'] },
+    { meaning: ['a.io'], image: 'team/nginx:1@sha256:'.concat('0'.repeat(64)), verdict: 'trusted', outcome: 'allow', secrets: ['a-pull'] },
+    { meaning: ['a.io', 'b.io'], image: 'nginx', verdict: 'trusted', outcome: 'allow', secrets: ['a-pull', 'b-pull'] },
+    { meaning: ['a.io', 'docker.io'], image: 'nginx', verdict: 'trusted', outcome: 'allow', secrets: ['a-pull', 'hub'] },
+    { meaning: ['a.io', 'docker.io'], image: 'team/app', verdict: 'unconfigured', outcome: 'deny', secrets: [] },
+    { meaning: ['a.io', 'bad.io', 'unknown.io'], image: 'nginx', verdict: 'distrusted', outcome: 'deny', secrets: [] },
+    { meaning: ['internal.svc:5000', 'a.io'], image: 'nginx', verdict: 'trusted', outcome: 'allow', secrets: ['a-pull'] },
+    { meaning: ['unknown.io'], image: 'a.io/nginx', verdict: 'trusted', outcome: 'allow', secrets: ['a-pull'] },
+  ])('where it means $meaning: $image is $verdict', ({ meaning, image, verdict, outcome, secrets }) => {
     const evaluation = evaluate(image, shortNames(meaning));
-    expect(evaluation).toMatchObject({ verdict, judged });
+    expect(evaluation).toMatchObject({ verdict, outcomeBeforeMode: outcome });
     expect([...new Set(evaluation.trustedBy.flatMap(({ pullSecrets }) => pullSecrets))]).toEqual(secrets);
   });
 
@@ -60,7 +60,7 @@ describe('a name without registry', () => {
   test('that is too long behind a host of the list is no image name', () => {
     expect(evaluate('a/'.repeat(2044).concat('a'), shortNames([`${'h'.repeat(60)}.io`]))).toMatchObject({
       verdict: 'unparseable',
-      judged: 'deny',
+      outcomeBeforeMode: 'deny',
     });
   });
 
@@ -86,13 +86,13 @@ describe('an exemption', () => {
   };
 
   test.each([
-    { until: '2026-11-20', judged: 'deny', reason: 'distrusted', name: 'ended yesterday' },
-    { until: '2026-11-21', judged: 'allow', reason: 'exempted', name: 'ends today' },
-    { until: '2026-11-22', judged: 'allow', reason: 'exempted', name: 'ends tomorrow' },
-  ])('that $name: $judged, without a secret', ({ until, judged, reason }) => {
+    { until: '2026-11-20', outcome: 'deny', reason: 'distrusted', name: 'ended yesterday' },
+    { until: '2026-11-21', outcome: 'allow', reason: 'exempted', name: 'ends today' },
+    { until: '2026-11-22', outcome: 'allow', reason: 'exempted', name: 'ends tomorrow' },
+  ])('that $name: $outcome, without a secret', ({ until, outcome, reason }) => {
     expect(evaluate('bad.io/x', exempting([until]))).toMatchObject({
       verdict: 'distrusted',
-      judged,
+      outcomeBeforeMode: outcome,
       reason,
       trustedBy: [],
       exemption: { until },
@@ -101,7 +101,7 @@ describe('an exemption', () => {
 
   test('lets in what no rule names, but says nothing of what passes anyway', () => {
     const exempted = exempting(['2027-03-31']);
-    expect(evaluate('unknown.io/x', exempted)).toMatchObject({ verdict: 'unconfigured', judged: 'allow', reason: 'exempted' });
+    expect(evaluate('unknown.io/x', exempted)).toMatchObject({ verdict: 'unconfigured', outcomeBeforeMode: 'allow', reason: 'exempted' });
     const allowed: RuleSet = { ...exempted, settings: { ...rules.settings, unconfigured: 'allow' } };
     expect(evaluate('unknown.io/x', allowed)).not.toHaveProperty('exemption');
     expect(evaluate('a.io/x', exempting(['2027-03-31']))).not.toHaveProperty('exemption');
@@ -113,9 +113,9 @@ describe('an exemption', () => {
 
   test('of one registry of a short name is none of the others', () => {
     const searched = shortNames(['bad.io', 'other.io'], exempting(['2027-03-31']));
-    expect(evaluate('x', searched)).toMatchObject({ judged: 'deny', reason: 'unconfigured' });
+    expect(evaluate('x', searched)).toMatchObject({ outcomeBeforeMode: 'deny', reason: 'unconfigured' });
     const trusted = shortNames(['bad.io', 'a.io'], exempting(['2027-03-31']));
-    expect(evaluate('x', trusted)).toMatchObject({ judged: 'allow', reason: 'exempted', trustedBy: [] });
+    expect(evaluate('x', trusted)).toMatchObject({ outcomeBeforeMode: 'allow', reason: 'exempted', trustedBy: [] });
   });
 
   test('is told with its day and place, when it holds and when it ended', () => {

@@ -159,11 +159,11 @@ function decided(request: ChangeRequest, rules: Parameters<typeof decide>[1], fa
   return decision;
 }
 
-function verdictsOf({ outcome, judged, images, findings }: Decided): unknown {
+function verdictsOf({ outcome, outcomeBeforeMode, images, findings }: Decided): unknown {
   return {
     outcome,
-    judged,
-    images: images.map(({ slot, verdict, reason, judged }) => [slot.displayName, verdict, reason, judged]),
+    outcomeBeforeMode,
+    images: images.map(({ slot, verdict, reason, outcomeBeforeMode }) => [slot.displayName, verdict, reason, outcomeBeforeMode]),
     findings: findings.map(({ message }) => message),
   };
 }

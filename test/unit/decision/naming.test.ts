@@ -51,5 +51,5 @@ test('of many tags, the one that an update adds is refused, and only that', () =
   const before = { spec: { tags: [tag('a', 'unknown.io/a')] } };
   const after = { spec: { tags: [tag('b', 'unknown.io/b'), tag('a', 'unknown.io/a'), tag('c', 'good.io/c')] } };
   const { images } = decided(change('ImageStream', after, before), rules);
-  expect(images.map(({ judged }) => judged)).toEqual(['deny', 'warn', 'allow']);
+  expect(images.map(({ outcomeBeforeMode }) => outcomeBeforeMode)).toEqual(['deny', 'warn', 'allow']);
 });

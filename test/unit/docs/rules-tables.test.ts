@@ -58,14 +58,14 @@ function cellFor(heading: string, row: Row, rules: RuleSet): string {
   const day = row.on ?? '2026-11-21';
   const settings = rules.settingsAt(place).value;
   const evaluation = evaluateImage(unquoted(row.image), { rules, place, settings, facts: { now: () => Date.parse(`${day}T23:59:59Z`) } });
-  const { judged, rule, trustedBy } = evaluation;
+  const { outcomeBeforeMode, rule, trustedBy } = evaluation;
   switch (heading) {
     case 'image':
     case 'in namespace':
     case 'on':
       return row[heading] ?? '';
     case 'is':
-      return { allow: 'let in', warn: 'let in, with a warning', deny: 'refused' }[soften(judged, settings.mode)];
+      return { allow: 'let in', warn: 'let in, with a warning', deny: 'refused' }[soften(outcomeBeforeMode, settings.mode)];
     case 'because of':
       return rule ? `\`${rule.name}\`` : 'no rule';
     case 'winning rule':
