@@ -164,8 +164,8 @@ function secretsOfAccount(account: ServiceAccountFacts, mark: PodMark): readonly
 }
 
 /**
- * The account's secrets that an earlier pass added. They stay where every entry is one that we would write too, though some may be
- * user-supplied by now: otherwise we would be the ones who take the account's secrets away.
+ * The account's secrets that an earlier pass added. They stay if we would also write every entry of the list, though some entries may be
+ * user-supplied by now. Otherwise we would remove the secrets of the account.
  */
 function accountSecretsThatStay(input: PullSecretInput, account: ServiceAccountFacts, permitted: readonly string[]): readonly string[] {
   if (permitted.length === 0) return [];
@@ -210,8 +210,8 @@ function write(
   const keptNames = new Set(kept);
   const added = [...needed].filter((name) => !keptNames.has(name));
 
-  // The mark has those of the needed names that we wrote, now or in an earlier pass. What the user listed stays user-supplied, also where it
-  // was taken out of the list since: the next pass would see it so.
+  // The mark has those of the needed names that we wrote, now or in an earlier pass. What the user listed stays user-supplied, even if it
+  // was removed from the list since: the next pass would treat it so.
   const suppliedByUser = added.length > 0 ? userSupplied() : new Set();
   const isOurs = (name: string) => ours.has(name) || !(keptNames.has(name) || suppliedByUser.has(name));
   const earlier = stage === 'pod' ? mark : noPodMark;

@@ -13,32 +13,32 @@ import { rulesIn } from './rule-examples.ts';
 const yamlBlocks = pages.flatMap((page) =>
   blocks(readPage(page))
     .filter(({ language }) => language === 'yaml')
-    .map(({ line, text, remark }) => ({ place: `${page}:${line}`, text, remark })),
+    .map(({ line, text, remark }) => ({ location: `${page}:${line}`, text, remark })),
 );
 const good = yamlBlocks.filter(({ remark }) => !remark.startsWith('bad')).flatMap(rulesIn);
 const bad = yamlBlocks.filter(({ remark }) => remark.startsWith('bad'));
 
 test('there are examples, in the README too', () => {
   expect(good.length).toBeGreaterThan(10);
-  expect(good.some(({ place }) => place.startsWith('README.md'))).toBe(true);
+  expect(good.some(({ location }) => location.startsWith('README.md'))).toBe(true);
   expect(bad.length).toBeGreaterThan(0);
 });
 
 test('every YAML block of docs/rules.md is looked at, but for objects of other kinds', () => {
-  const checked = new Set([...good, ...bad].map(({ place }) => place.split(' ')[0]));
-  const others = yamlBlocks.filter(({ place }) => place.startsWith('docs/rules.md') && !checked.has(place));
+  const checked = new Set([...good, ...bad].map(({ location }) => location.split(' ')[0]));
+  const others = yamlBlocks.filter(({ location }) => location.startsWith('docs/rules.md') && !checked.has(location));
   expect(others.map(({ text }) => /^kind: (.*)$/m.exec(text)?.[1])).toEqual(['Kustomization']);
 });
 
-test.each(good)('the rules at $place have no problem', ({ place, text, scope }) => {
-  const parsed = parseRulesDocument(text, fileSource(place), scope);
+test.each(good)('the rules at $location have no problem', ({ location, text, scope }) => {
+  const parsed = parseRulesDocument(text, fileSource(location), scope);
   expect(problemsOf(parsed)).toEqual([]);
   const compiled = compileRuleSet(parsed.ok ? [parsed.document] : [], sha256);
   expect(compiled.ok ? [] : briefly(compiled.problems)).toEqual([]);
 });
 
-test.each(bad)('the mistake at $place is found: $remark', ({ place, text, remark }) => {
-  const parsed = parseRulesDocument(text, fileSource(place));
+test.each(bad)('the mistake at $location is found: $remark', ({ location, text, remark }) => {
+  const parsed = parseRulesDocument(text, fileSource(location));
   const [problem = ''] = parsed.ok ? [] : briefly(parsed.problems);
   expect(problem).toMatch(new RegExp(`^${remark.replace('bad ', '')} `));
 });

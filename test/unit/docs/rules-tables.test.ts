@@ -16,7 +16,7 @@ import { rulesIn } from './rule-examples.ts';
 const page = 'docs/rules.md';
 const examples = blocks(readPage(page))
   .filter(({ language, remark }) => language === 'yaml' && !remark.startsWith('bad'))
-  .flatMap(({ line, text }) => rulesIn({ place: `${page}:${line}`, text }).map((example) => ({ ...example, line })));
+  .flatMap(({ line, text }) => rulesIn({ location: `${page}:${line}`, text }).map((example) => ({ ...example, line })));
 const claims = tables(readPage(page)).filter(({ headings }) => headings[0] === 'image');
 
 test('the page makes claims', () => {
@@ -34,8 +34,8 @@ describe.each(claims)('the table in line $line', (table) => {
 function rulesAbove(line: number): RuleSet {
   const above = examples.filter((example) => example.line < line);
   const last = above.findLastIndex(({ scope }) => scope.kind === 'cluster');
-  const [cluster, ...own] = above.slice(last).map(({ text, place, scope }): ParsedDocument => {
-    const parsed = parseRulesDocument(text, fileSource(place), scope);
+  const [cluster, ...own] = above.slice(last).map(({ text, location, scope }): ParsedDocument => {
+    const parsed = parseRulesDocument(text, fileSource(location), scope);
     if (!parsed.ok) throw new Error(briefly(parsed.problems).join());
     return parsed.document;
   });
@@ -54,7 +54,7 @@ type Row = Readonly<Record<string, string>>;
 
 /** The expected cell for the image, the namespace and the day of its row. An unknown heading is an error. */
 function cellFor(heading: string, row: Row, rules: RuleSet): string {
-  const place = placeOf(row['in namespace'] ?? '`shop`');
+  const place = namespaceOf(row['in namespace'] ?? '`shop`');
   const day = row.on ?? '2026-11-21';
   const settings = rules.settingsAt(place).value;
   const evaluation = evaluateImage(unquoted(row.image), { rules, place, settings, facts: { now: () => Date.parse(`${day}T23:59:59Z`) } });
@@ -80,7 +80,7 @@ function cellFor(heading: string, row: Row, rules: RuleSet): string {
 }
 
 /** `` `shop` ``, or `` `shop` with `team: a`, `stage: dev` ``. */
-function placeOf(cell: string): NamespaceContext {
+function namespaceOf(cell: string): NamespaceContext {
   const [namespace = '', ...labels] = [...cell.matchAll(/`([^`]+)`/g)].map(([, code = '']) => code);
   return { namespace, labels: Object.fromEntries(labels.map((label) => label.split(': ') as [string, string])) };
 }
