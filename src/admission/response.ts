@@ -1,7 +1,7 @@
 /** Turns a decision into the AdmissionReview that answers the request. */
 
 import { soften } from '../decision/decide.ts';
-import type { Decision, Finding, Outcome } from '../decision/decision.ts';
+import type { Decision, ImageFinding, Outcome } from '../decision/decision.ts';
 import { mostListed, renderContact } from '../decision/message.ts';
 import { renderPath, textAt } from '../object/json.ts';
 import { shortenText } from '../object/text.ts';
@@ -89,11 +89,11 @@ function patched(request: ReviewRequest, decision: Decided): AdmissionAnswer {
 
 function validated(request: ReviewRequest, decision: Decided, rules: RuleSet): AdmissionAnswer {
   const { findings, mode } = decision;
-  const findingsWith = (outcome: Outcome) => findings.filter(({ image }) => soften(image.judged, mode) === outcome);
+  const findingsWith = (outcome: Outcome) => findings.filter(({ image }) => soften(image.outcomeBeforeMode, mode) === outcome);
   const auditAnnotations = {
     outcome: decision.outcome,
     'rules-revision': decision.revision,
-    ...(mode !== 'enforce' && { judged: decision.judged }),
+    ...(mode !== 'enforce' && { judged: decision.outcomeBeforeMode }),
   };
   const warnings = withWarnings(findingsWith('warn').map(({ message }) => `regkeeper: ${message}`));
   const deniedFindings = findingsWith('deny');
@@ -116,7 +116,7 @@ function validated(request: ReviewRequest, decision: Decided, rules: RuleSet): A
   return answer({ uid: request.uid, allowed: false, status, ...warnings, auditAnnotations });
 }
 
-function renderDenial(request: ReviewRequest, deniedFindings: readonly Finding[], rules: RuleSet): string {
+function renderDenial(request: ReviewRequest, deniedFindings: readonly ImageFinding[], rules: RuleSet): string {
   const shown = deniedFindings.slice(0, mostListed).map(({ message }) => shortenText(message));
   const more = deniedFindings.length > mostListed ? [`and ${deniedFindings.length - mostListed} more`] : [];
   const lines = [...shown, ...more];

@@ -16,8 +16,8 @@ import { missingSecrets } from './secrets.ts';
 import { resolveStream, type StreamMemo, type StreamResolution, streamMemo } from './streams.ts';
 
 /**
- * Judges one change: which images it brings in, whether they may come in, and which secrets they need. Pure: the same request, rules and
- * facts give the same decision, so the mutating and the validating answer, the command line and the tests cannot disagree.
+ * Decides one change: which images it introduces, whether they are allowed, and which secrets they need. Pure: the same request, rules and
+ * facts give the same decision, so the mutating and the validating response, the command line and the tests cannot disagree.
  */
 export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): Decision {
   const reading = readObject(contextOf(request, facts), request.object, facts.kinds);
@@ -31,38 +31,39 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
     };
   }
 
-  const home = facts.namespace(request.namespace);
-  const place: NamespaceContext = { namespace: request.namespace, labels: home.kind === 'known' ? home.labels : undefined };
+  const namespace = facts.namespace(request.namespace);
+  const place: NamespaceContext = { namespace: request.namespace, labels: namespace.kind === 'known' ? namespace.labels : undefined };
   const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
   const writes = mayInject(shape, settings);
   const before = imagesBefore(request, rules, facts);
-  const judging = { rules, place, settings, facts, shape, before, writes, streams: streamMemo() };
-  const images = shape.slots.map((slot) => judge(slot, judging));
+  const context: SlotContext = { rules, place, settings, facts, shape, before, writes, streams: streamMemo() };
+  const images = shape.slots.map((slot) => evaluateSlot(slot, context));
 
   const unsureHere = unsureSettings ? effectiveSettings(unsureSettings, images, shape.kind !== 'naming') : [];
   const unsure = [...new Set([...unsureHere, ...images.map((image) => image.unsure)].filter((origin) => origin !== undefined))];
-  // The API server has just proved that the namespace exists: our watch is behind, and its labels would count, if only for the record.
-  if ((unsureSettings || unsure.length > 0) && home.kind === 'absent') {
+  // The namespace exists, or the API server would not have called the webhook. So our watch is behind, and the labels would matter, at least
+  // for the audit record.
+  if ((unsureSettings || unsure.length > 0) && namespace.kind === 'absent') {
     return { kind: 'not-yet', message: `namespace "${request.namespace}" is not known here yet` };
   }
   const injection = writes && isObject(request.object) ? inject(request, shape, images, facts) : { kind: 'injected' as const, ...nothing };
   if (injection.kind === 'not-yet') return injection;
 
-  const judged = worst(images.map((image) => image.judged));
+  const outcomeBeforeMode = worst(images.map((image) => image.outcomeBeforeMode));
   const { mode } = settings;
-  const newPodsRefused = shape.kind === 'pod' && mode === 'enforce';
+  const newPodsDenied = shape.kind === 'pod' && mode === 'enforce';
   const findings = images
-    .filter((image) => image.judged !== 'allow')
-    .sort((left, right) => severity[right.judged] - severity[left.judged])
+    .filter((image) => image.outcomeBeforeMode !== 'allow')
+    .sort((left, right) => severity[right.outcomeBeforeMode] - severity[left.outcomeBeforeMode])
     .map((image, index) => {
       const nearest: RuleSet['nearest'] | undefined = index < mostListed ? rules.nearest : undefined;
-      return { image, message: renderFinding(image, { nearest, place, newPodsRefused }) };
+      return { image, message: renderFinding(image, { nearest, place, newPodsDenied }) };
     });
   return {
     kind: 'decided',
     images,
-    judged,
-    outcome: soften(judged, mode),
+    outcomeBeforeMode,
+    outcome: soften(outcomeBeforeMode, mode),
     mode,
     revision: rules.revision,
     unsure,
@@ -71,7 +72,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
     notices: [
       ...injection.notices,
       ...noticePorts(images, injection.injected),
-      ...(writes ? noticeMissing(images, judging) : []),
+      ...(writes ? noticeMissing(images, context) : []),
       ...unsure.slice(0, 1).map((origin) => noticeUnsure(origin, place)),
     ],
     findings,
@@ -79,22 +80,22 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
 }
 
 /**
- * Of one object. Each costs some 20 µs, and a request of 3 MiB can name 95,000. What is stored has far fewer: etcd takes 1.5 MiB, and a
- * container with the API server's defaults needs some 150 bytes.
+ * Images per object. Each costs about 20 µs, and a request of 3 MiB can name 95,000. A stored object has far fewer: etcd accepts 1.5 MiB,
+ * and a container with the API server's defaults needs about 150 bytes.
  */
 const mostImages = 10_000;
 
-/** What `mode` makes of a refusal; it changes nothing else. */
-export function soften(judged: Outcome, mode: Mode): Outcome {
+/** The outcome after `mode`, which softens denials and warnings. */
+export function soften(outcomeBeforeMode: Outcome, mode: Mode): Outcome {
   if (mode === 'audit') return 'allow';
-  return judged === 'deny' && mode === 'warn' ? 'warn' : judged;
+  return outcomeBeforeMode === 'deny' && mode === 'warn' ? 'warn' : outcomeBeforeMode;
 }
 
 function contextOf({ group, kind, operation, user }: ChangeRequest, { work }: Pick<Facts, 'work'>): ReadingContext {
   return { group, kind, operation, fromKubelet: user.startsWith('system:node:'), ...(work && { work }) };
 }
 
-/** `pods` leaves alone what people keep in files of their own: templates and builds. */
+/** `inject: pods` excludes templates and builds, which users keep in their own files. */
 function mayInject(shape: ObjectShape, { inject }: NamespaceSettings): boolean {
   if (shape.kind === 'naming') return false;
   return inject === 'all' || (inject === 'pods' && isPod(shape));
@@ -117,7 +118,7 @@ function inject(request: ChangeRequest, shape: ObjectShape, images: readonly Ima
   }
 }
 
-type Judging = EvaluationContext & {
+type SlotContext = EvaluationContext & {
   readonly facts: Facts;
   readonly shape: ObjectShape;
   readonly before: ReadonlySet<string>;
@@ -125,70 +126,74 @@ type Judging = EvaluationContext & {
   readonly streams: StreamMemo;
 };
 
-function judge(slot: ImageSlot, judging: Judging): ImageDecision {
-  const { shape, before, rules } = judging;
-  const decision = requireSecrets(judgeContent(slot, judging), judging);
-  if (shape.kind === 'pod' && shape.untouchable === 'mirror') return weaken(decision, 'mirror-pod');
-  if (before.size > 0 && identities(decision, judging.place, rules).some((each) => before.has(each)))
+function evaluateSlot(slot: ImageSlot, context: SlotContext): ImageDecision {
+  const { shape, before, rules } = context;
+  const decision = requireSecrets(evaluateContent(slot, context), context);
+  if (shape.kind === 'pod' && shape.readOnlyBecause === 'mirror') return weaken(decision, 'mirror-pod');
+  if (before.size > 0 && identities(decision, context.place, rules).some((each) => before.has(each)))
     return { ...weaken(decision, 'not-introduced'), old: true };
   return decision;
 }
 
-function judgeContent(slot: ImageSlot, judging: Judging): ImageDecision {
+function evaluateContent(slot: ImageSlot, context: SlotContext): ImageDecision {
   const { content } = slot;
-  judging.facts.work?.count('images', 1);
+  context.facts.work?.count('images', 1);
   if (content.kind === 'image') {
-    const context: EvaluationContext = slot.imported ? { ...judging, shortNames: 'docker.io' } : judging;
-    return { slot, ...evaluateImage(content.text, context) };
+    return { slot, ...evaluateImage(content.text, slot.imported ? { ...context, shortNames: 'docker.io' } : context) };
   }
-  const stream = content.stream && resolveStream(content.stream, judging.place.namespace, judging.facts, judging.streams);
-  if (stream?.kind === 'resolved') return judgeResolved(slot, stream, judging);
-  const runsNow = isPod(judging.shape);
-  // A template is evaluated again with what a trigger writes into it, and at the Pod; of a build, what it pulls may be seen nowhere else.
-  if (stream?.tooLarge && judging.shape.kind !== 'pod')
-    return { slot, stream, verdict: 'unresolved', reason: 'stream-too-large', judged: 'deny', trustedBy: [] };
+  const stream = content.stream && resolveStream(content.stream, context.place.namespace, context.facts, context.streams);
+  if (stream?.kind === 'resolved') return evaluateStreamImage(slot, stream, context);
+  const runsNow = isPod(context.shape);
+  // A template is evaluated again when a trigger fills it, and at the Pod. The image of a build may not be evaluated anywhere else.
+  if (stream?.tooLarge && context.shape.kind !== 'pod')
+    return { slot, stream, verdict: 'unresolved', reason: 'stream-too-large', outcomeBeforeMode: 'deny', trustedBy: [] };
   const reason = runsNow ? 'unresolved-in-pod' : 'unresolved';
-  return { slot, verdict: 'unresolved', reason, judged: runsNow ? 'deny' : 'allow', trustedBy: [], ...(stream && { stream }) };
+  return { slot, verdict: 'unresolved', reason, outcomeBeforeMode: runsNow ? 'deny' : 'allow', trustedBy: [], ...(stream && { stream }) };
 }
 
 /**
- * A build takes what the stream holds now. A placeholder in a template is only told of: the trigger may be paused, or the stream hold
- * something else by then, and whatever is put in is judged there, and again at the Pod.
+ * A build uses the current image of the stream. A placeholder in a template only gets a warning: the trigger may be paused, or the stream
+ * may have another image by then. The image that is filled in is evaluated in the template, and again at the Pod.
  */
-function judgeResolved(slot: ImageSlot, stream: StreamResolution & { kind: 'resolved' }, judging: Judging): ImageDecision {
-  const decision = { slot, stream, ...evaluateImage(stream.image, judging) };
-  return judging.shape.kind === 'pod' ? weaken(decision, 'placeholder') : decision;
+function evaluateStreamImage(slot: ImageSlot, stream: StreamResolution & { kind: 'resolved' }, context: SlotContext): ImageDecision {
+  const decision = { slot, stream, ...evaluateImage(stream.image, context) };
+  return context.shape.kind === 'pod' ? weaken(decision, 'placeholder') : decision;
 }
 
-/** A pod that could not pull is refused where the rule says so: its controller tries again, and somebody reads why. Templates may come first. */
-function requireSecrets(decision: ImageDecision, { shape, writes, place, facts }: Judging): ImageDecision {
-  if (!writes || !isPod(shape) || decision.judged !== 'allow') return decision;
+/**
+ * A pod that could not pull is denied if the rule has `onMissingSecret: deny`. Its controller retries, and the user sees the reason. A
+ * template is not denied: it may be created before the secret.
+ */
+function requireSecrets(decision: ImageDecision, { shape, writes, place, facts }: SlotContext): ImageDecision {
+  if (!writes || !isPod(shape) || decision.outcomeBeforeMode !== 'allow') return decision;
   const missing = missingSecrets(decision, place.namespace, facts).find(({ rule }) => rule.onMissingSecret === 'deny');
-  return missing ? { ...decision, judged: 'deny', reason: 'secret-missing', rule: missing.rule, missing: missing.message } : decision;
+  return missing
+    ? { ...decision, outcomeBeforeMode: 'deny', reason: 'secret-missing', rule: missing.rule, missing: missing.message }
+    : decision;
 }
 
-function noticeMissing(images: readonly ImageDecision[], { place, facts }: Judging): readonly Notice[] {
-  // An image stream's image is none that we write a secret for.
-  const told = images.filter(({ missing, stream, slot }) => missing === undefined && !stream && !slot.pulledElsewhere);
-  const messages = told.flatMap((image) => missingSecrets(image, place.namespace, facts).map(({ message }) => message));
+function noticeMissing(images: readonly ImageDecision[], { place, facts }: SlotContext): readonly Notice[] {
+  // No secret is injected for the image of an image stream.
+  const affected = images.filter(({ missing, stream, slot }) => missing === undefined && !stream && !slot.pulledElsewhere);
+  const messages = affected.flatMap((image) => missingSecrets(image, place.namespace, facts).map(({ message }) => message));
   return [...new Set(messages)].map((message) => ({ reason: 'secret-missing', message }));
 }
 
-/** Kubelets and builds compare ports as text (kubernetes keyring.go; containers/image docker/config). */
+/** For images with the default port: kubelets and builds compare ports as text (kubernetes keyring.go; containers/image docker/config). */
 function noticePorts(images: readonly ImageDecision[], injected: readonly Injection[]): readonly Notice[] {
   if (injected.length === 0) return [];
-  const given = new Set(injected.map(({ secret }) => secret));
+  const injectedSecrets = new Set(injected.map(({ secret }) => secret));
   const messages = images.flatMap(({ reference, old, trustedBy }) => {
     if (!reference || old || !writesDefaultPort(reference)) return [];
     const secrets = trustedBy.flatMap(({ pullSecrets, pushSecret = '' }) => [...pullSecrets, pushSecret]);
-    return secrets.some((secret) => given.has(secret)) ? [renderPortWritten(reference)] : [];
+    return secrets.some((secret) => injectedSecrets.has(secret)) ? [renderPortWritten(reference)] : [];
   });
   return [...new Set(messages)].map((message) => ({ reason: 'port-written', message }));
 }
 
 function renderPortWritten(reference: ImageReference): string {
   const { written, host } = reference;
-  // A host without a dot is one by its port alone.
+  // A name without a dot is a host only with a port.
   const instead = canonicalName(reference).startsWith(`${host}/`) ? ', or leave it out of the image' : '';
   return `image ${quote(written)} is written with the default port, so a credential is found only under that very name: write the port in the secret too${instead}`;
 }
@@ -199,31 +204,31 @@ function noticeUnsure(origin: Origin, { namespace }: NamespaceContext): Notice {
 }
 
 function weaken(decision: ImageDecision, reason: 'mirror-pod' | 'not-introduced' | 'placeholder'): ImageDecision {
-  return decision.judged === 'deny' ? { ...decision, judged: 'warn', reason } : decision;
+  return decision.outcomeBeforeMode === 'deny' ? { ...decision, outcomeBeforeMode: 'warn', reason } : decision;
 }
 
 function imagesBefore(request: ChangeRequest, rules: RuleSet, facts: Pick<Facts, 'kinds' | 'work'>): ReadonlySet<string> {
   if (request.operation !== 'UPDATE') return new Set();
   const reading = readObject(contextOf(request, facts), request.oldObject, facts.kinds);
-  // An old object that cannot be read, or is too large to be stored, has shown nothing: every image of the new one counts as introduced.
+  // If the old object cannot be read, or is too large to have been stored, every image of the new one counts as introduced.
   if (reading.kind !== 'shape' || reading.shape.slots.length > mostImages) return new Set();
   facts.work?.count('images', reading.shape.slots.length);
   return new Set(reading.shape.slots.map((slot) => identity(slot, request.namespace, rules)));
 }
 
 /**
- * What makes an image of a change the same as one from before: what is written, and what is done with it. The place does not count, so that
- * a container put first in the list brings nothing in. Two spellings of one image are the same. So is a stream whatever it has come to
- * hold: what changes in the stream, this change did not bring in.
+ * Two images are the same before and after a change if their identities are: image and action. The path is not part of it, since a container
+ * that moves in its list introduces nothing. Two spellings of one image are the same. So is a stream whose image has changed: this change
+ * did not introduce that image.
  */
-function identity({ action, content }: ImageSlot, home: string, { settings }: RuleSet): string {
+function identity({ action, content }: ImageSlot, objectNamespace: string, { settings }: RuleSet): string {
   if (content.kind === 'image') return `${action} ${imageIdentity(content.text, settings)}`;
   if (!content.stream) return `${action} unresolved`;
-  const { kind, namespace = home, name } = content.stream;
+  const { kind, namespace = objectNamespace, name } = content.stream;
   return `${action} ${kind} ${namespace}/${name}`;
 }
 
-/** A stream that stands for an image which was there by its name brings nothing in either. */
+/** A stream reference is also the same as its image, which the old object may have named directly. */
 function identities({ slot, stream }: ImageDecision, { namespace }: NamespaceContext, rules: RuleSet): readonly string[] {
   const written = identity(slot, namespace, rules);
   return stream?.kind === 'resolved' ? [written, `${slot.action} ${imageIdentity(stream.image, rules.settings)}`] : [written];

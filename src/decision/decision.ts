@@ -1,3 +1,4 @@
+/** Types of a change and of the decision about it. */
 import type { ImageProblem, ImageReference } from '../image/reference.ts';
 import type { JsonObject } from '../object/json.ts';
 import type { ImageSlot, MalformedObject } from '../object/object-shape.ts';
@@ -7,7 +8,7 @@ import type { PatchOperation } from './inject/patch.ts';
 import type { ReasonCode } from './reasons.ts';
 import type { StreamResolution } from './streams.ts';
 
-/** One change to one object, as far as judging it needs to know. */
+/** One change to one object, with everything that the decision depends on. */
 export type ChangeRequest = {
   readonly operation: 'CREATE' | 'UPDATE';
   readonly group: string;
@@ -17,77 +18,80 @@ export type ChangeRequest = {
   readonly name: string;
   readonly user: string;
   readonly object: unknown;
-  /** What it was before an UPDATE; null on CREATE. */
+  /** The object before an UPDATE. Null on CREATE. */
   readonly oldObject: JsonObject | null;
 };
 
 export type Verdict = 'trusted' | 'distrusted' | 'unconfigured' | 'unparseable' | 'unresolved';
 export type Outcome = 'allow' | 'warn' | 'deny';
 
-/** The verdict on an image name, before `mode` softens what follows from it, and apart from where the name stands. */
+/** The evaluation of an image name by the rules, independent of the slot, and before `mode` softens the outcome. */
 export type ImageEvaluation = {
   readonly verdict: Verdict;
   readonly reason: ReasonCode;
-  readonly judged: Outcome;
-  /** As understood; of several registries that a short name may mean, the one that decides. */
+  readonly outcomeBeforeMode: Outcome;
+  /** The parsed name. For a short name that is searched in several registries, the name in the registry that decides. */
   readonly reference?: ImageReference;
   readonly problem?: ImageProblem;
   /** The rule that decides. */
   readonly rule?: Rule;
-  /** The rules that trust it, whose secrets it needs: one, but for a short name that may mean several registries. Empty unless trusted. */
+  /**
+   * The rules that trust the image, whose secrets it needs: several only for a short name that is searched in several registries. Empty
+   * unless trusted.
+   */
   readonly trustedBy: readonly Rule[];
-  /** What lets it in although it is not trusted; or, where its day is past, what did. */
+  /** The exemption that allows the image although it is not trusted, or that has expired. */
   readonly exemption?: Exemption;
-  /** All registries that a short name may mean, where there are several. */
+  /** The names in all registries that a short name is searched in, if there are several. */
   readonly searched?: readonly ImageReference[];
-  /** The first thing that selects by labels of the namespace, where these are unknown and would count: judged strictly then. */
+  /** The first selector whose unknown labels of the namespace matter. The strictest result is assumed then. */
   readonly unsure?: Origin;
 };
 
-/** What the rule set says of one slot, and what follows. */
+/** The evaluation of one slot. */
 export type ImageDecision = ImageEvaluation & {
   readonly slot: ImageSlot;
-  /** The object had it before the change. */
+  /** Whether the object had the image before the change. */
   readonly old?: true;
-  /** Why it is refused although it is trusted: a secret it needs is not there. */
+  /** The message about a missing secret, if the image is trusted and denied for that. */
   readonly missing?: string;
-  /** What the image stream that the slot names stands for now; the judgement is that of this image. */
+  /** The current image of the image stream that the slot names. The evaluation is of that image. */
   readonly stream?: StreamResolution;
 };
 
 /** One secret written into the object. */
 export type Injection = {
-  /** Rendered path of the list or field it was written to. */
+  /** Rendered path of the list or field. */
   readonly path: string;
   readonly secret: string;
   readonly from: 'rule' | 'serviceAccount';
 };
 
-/** Something the person should know that refuses nothing. */
+/** A warning for the user that denies nothing. */
 export type Notice = { readonly reason: ReasonCode; readonly message: string };
 
 export type Decision =
   | {
       readonly kind: 'decided';
       readonly images: readonly ImageDecision[];
-      /** The worst of the images, before `mode`. */
-      readonly judged: Outcome;
-      /** What is answered. */
+      /** The worst outcome of the images, before `mode`. */
+      readonly outcomeBeforeMode: Outcome;
+      /** The outcome of the request, after `mode`. */
       readonly outcome: Outcome;
       readonly mode: Mode;
       readonly revision: string;
-      /** What selects by labels of the namespace that nobody knows: the decision is the strictest they could lead to. Empty where it stands for sure. */
+      /** Selectors whose unknown labels of the namespace matter: the strictest result is assumed. Empty if the decision is certain. */
       readonly unsure: readonly Origin[];
       readonly patch: readonly PatchOperation[];
       readonly injected: readonly Injection[];
-      /** Of the injection; for the mutating answer. */
+      /** Warnings about the injection, for the mutating response. */
       readonly notices: readonly Notice[];
-      /** Of the judgement, one for each image that is not simply allowed, worst first; for the validating answer. */
-      readonly findings: readonly Finding[];
+      /** One for each image whose outcome is not `allow`, worst first, for the validating response. */
+      readonly findings: readonly ImageFinding[];
     }
   | { readonly kind: 'malformed'; readonly problem: MalformedObject }
   | { readonly kind: 'unknown-kind' }
-  /** The watches have not caught up with what the API server already knows: ask again in a second. */
+  /** Our watches are behind the API server: the client should retry in a second. */
   | { readonly kind: 'not-yet'; readonly message: string };
 
-export type Finding = { readonly image: ImageDecision; readonly message: string };
+export type ImageFinding = { readonly image: ImageDecision; readonly message: string };

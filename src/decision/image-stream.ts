@@ -1,17 +1,17 @@
-/** What of an ImageStream object matters: a stream is large, and most of it is about how it was imported. */
+/** Reads the facts of an ImageStream object. Most of a stream is details of its imports, which are not needed. */
 import { isObject, type JsonObject, textAt, valueAt } from '../object/json.ts';
 import type { ImageStreamFacts, StreamImage, StreamTag } from './facts.ts';
 
-/** Characters of names and references, and 100 for each tag and each image: about what is held in bytes, or half of it. */
+/** Characters of names and references, plus 100 for each tag and each image. That is about the memory in bytes, or half of it. */
 export const largestStream = 1024 * 1024;
 
-/** Nothing is trusted to have its type: what has not is left out. `too-large` beyond {@link largestStream}. */
+/** Values of a wrong type are ignored. `too-large` for a stream larger than {@link largestStream}. */
 export function readImageStreamFacts(object: JsonObject): KnownStream | (ImageStreamFacts & { kind: 'too-large' }) {
   const facts = readWhole(object);
   return sizeOfStream(facts) > largestStream ? { kind: 'too-large', why: 'it holds more than 1 MiB of tags and images' } : facts;
 }
 
-/** As {@link largestStream} counts. */
+/** The size in the unit of {@link largestStream}. */
 export function sizeOfStream({ repository = '', tags }: KnownStream): number {
   let size = repository.length;
   for (const [name, { spec, images }] of tags) {
@@ -26,11 +26,11 @@ type KnownStream = ImageStreamFacts & { kind: 'known' };
 
 function readWhole(object: JsonObject): KnownStream {
   const repository = textAt(object, ['status', 'dockerImageRepository']);
-  const written = new Map(entriesAt(object, ['spec', 'tags']).flatMap((tag) => named(textAt(tag, ['name']), readSpec(tag))));
-  const held = new Map(entriesAt(object, ['status', 'tags']).flatMap((tag) => named(textAt(tag, ['tag']), readImages(tag))));
-  const tags = [...new Set([...written.keys(), ...held.keys()])].map((name): [string, StreamTag] => {
-    const spec = written.get(name);
-    return [name, { ...(spec && { spec }), images: held.get(name) ?? [] }];
+  const specified = new Map(entriesAt(object, ['spec', 'tags']).flatMap((tag) => named(textAt(tag, ['name']), readSpec(tag))));
+  const imported = new Map(entriesAt(object, ['status', 'tags']).flatMap((tag) => named(textAt(tag, ['tag']), readImages(tag))));
+  const tags = [...new Set([...specified.keys(), ...imported.keys()])].map((name): [string, StreamTag] => {
+    const spec = specified.get(name);
+    return [name, { ...(spec && { spec }), images: imported.get(name) ?? [] }];
   });
   return { kind: 'known', ...(repository !== undefined && { repository }), tags: new Map(tags) };
 }

@@ -1,4 +1,4 @@
-/** The sentences a blocked person reads. */
+/** Renders the messages about images for the user. */
 import { quote } from '../image/problem.ts';
 import { canonicalName, formatReference } from '../image/reference.ts';
 import { type RuleSource, renderOrigin } from '../rules/language/problem.ts';
@@ -7,35 +7,36 @@ import type { ImageDecision, ImageEvaluation } from './decision.ts';
 import type { StreamResolution } from './streams.ts';
 
 /**
- * How many findings of one object are told in full. More would bury the first ones, and the search for a nearby registry goes over all
- * rules: a pod of thousands of containers must not repeat it for each.
+ * The number of findings of one object that are reported in full. More would bury the first ones. The search for similar registries goes
+ * through all rules, and must not be repeated for each container of a pod with thousands.
  */
 export const mostListed = 10;
 
 export type FindingContext = {
-  /** Absent where it would cost too much to look. */
+  /** Absent where the search would cost too much. */
   readonly nearest?: RuleSet['nearest'] | undefined;
   readonly place: NamespaceContext;
-  /** Whether a pod made anew with an image that passes now, because it was there before, would be refused. */
-  readonly newPodsRefused: boolean;
+  /** Whether a new pod would be denied with an image that is allowed now because the object already has it. */
+  readonly newPodsDenied: boolean;
 };
 
-/** One image on one line: where it stands, what is wrong, the rule that decided and, with `nearest`, what would do instead. */
+/** One line about one image: its slot, the problem, the rule that decided and, with `nearest`, similar registries that are configured. */
 export function renderFinding(image: ImageDecision, context: FindingContext): string {
   const { content } = image.slot;
-  const place = [image.slot.holder, ...remarksOn(image, context)].join(': ');
-  if (image.stream?.kind === 'resolved') return `${place}: ${renderStream(image, image.stream, context)}`;
+  const { displayName } = image.slot;
+  const prefix = [displayName, ...remarksOn(image, context)].join(': ');
+  if (image.stream?.kind === 'resolved') return `${prefix}: ${renderStream(image, image.stream, context)}`;
   if (image.reason === 'stream-too-large')
-    return `${place}: ${image.stream?.kind === 'unresolved' ? image.stream.why : content.kind}; name the image itself (kind DockerImage), or remove tags from the stream`;
-  if (content.kind === 'image') return `${place}: ${subject(image, content.text)} ${describeEvaluation(image, context)}`;
-  return `${place}${place === image.slot.holder ? '' : ': it'} has no image that could run: ${content.why}; write the image that is meant`;
+    return `${prefix}: ${image.stream?.kind === 'unresolved' ? image.stream.why : content.kind}; name the image itself (kind DockerImage), or remove tags from the stream`;
+  if (content.kind === 'image') return `${prefix}: ${subject(image, content.text)} ${describeEvaluation(image, context)}`;
+  return `${prefix}${prefix === displayName ? '' : ': it'} has no image that could run: ${content.why}; write the image that is meant`;
 }
 
-/** Why it passes all the same. In front, because the API server cuts a long warning. */
-function remarksOn({ reason }: ImageDecision, { newPodsRefused }: FindingContext): readonly string[] {
+/** Why the image is allowed nevertheless. At the start, because the API server truncates long warnings. */
+function remarksOn({ reason }: ImageDecision, { newPodsDenied }: FindingContext): readonly string[] {
   switch (reason) {
     case 'not-introduced':
-      return [`not new, so this change passes${newPodsRefused ? ', but new pods will be refused' : ''}`];
+      return [`not new, so this change passes${newPodsDenied ? ', but new pods will be refused' : ''}`];
     case 'placeholder':
       return ['passes now, but will be refused when an image trigger fills it'];
     case 'mirror-pod':
@@ -45,37 +46,37 @@ function remarksOn({ reason }: ImageDecision, { newPodsRefused }: FindingContext
   }
 }
 
-// The stream is what the person has written; a digest would only lengthen what the API server cuts.
+// The user has written the stream. A digest would only make the warning longer, and the API server truncates long warnings.
 function renderStream(image: ImageDecision, { stream, image: text }: StreamResolution & { kind: 'resolved' }, context: FindingContext) {
-  const held = image.problem ? 'an image' : quote(image.reference ? canonicalName(image.reference) : text);
-  return `image stream ${quote(stream)} holds ${held}, which ${describeEvaluation(image, context)}`;
+  const imageName = image.problem ? 'an image' : quote(image.reference ? canonicalName(image.reference) : text);
+  return `image stream ${quote(stream)} holds ${imageName}, which ${describeEvaluation(image, context)}`;
 }
 
-/** What follows after the findings of one object: whom to ask. */
+/** The sentence after the findings of one object: the contact for questions. */
 export function renderContact(rules: RuleSet): string {
   const { contact } = rules.settings;
   if (contact !== undefined) return `Ask ${contact}`;
-  const places = [...new Set(rules.sources.map(renderPlace))];
-  if (places.length === 0) return 'Ask the owners of the registry rules';
-  const shown = places.slice(0, 3).join(', ');
-  return `Ask the owners of the registry rules in ${shown}${places.length > 3 ? ` and ${places.length - 3} more` : ''}`;
+  const sources = [...new Set(rules.sources.map(renderSource))];
+  if (sources.length === 0) return 'Ask the owners of the registry rules';
+  const shown = sources.slice(0, 3).join(', ');
+  return `Ask the owners of the registry rules in ${shown}${sources.length > 3 ? ` and ${sources.length - 3} more` : ''}`;
 }
 
 function subject({ problem, reference, reason }: ImageDecision, text: string): string {
-  // The problem's own words begin with the image, masked where it holds a password.
+  // The message of the problem begins with the image, where passwords are masked.
   if (problem) return 'image';
-  // What is refused for naming no registry is not understood as one of Docker Hub.
-  const understood = reference && reason !== 'short-name' && formatReference(reference) !== text ? ` (${canonicalName(reference)})` : '';
-  return `image ${quote(text)}${understood}`;
+  // A name that is denied for having no registry is not shown as one of Docker Hub.
+  const canonical = reference && reason !== 'short-name' && formatReference(reference) !== text ? ` (${canonicalName(reference)})` : '';
+  return `image ${quote(text)}${canonical}`;
 }
 
-/** What is to be said of an image, as a predicate that reads on behind its name. */
+/** The evaluation of an image as a predicate, to follow its name. */
 export function describeEvaluation(
   image: ImageEvaluation & Partial<Pick<ImageDecision, 'missing' | 'slot'>>,
-  context: Omit<FindingContext, 'newPodsRefused'>,
+  context: Omit<FindingContext, 'newPodsDenied'>,
 ): string {
   if (image.missing !== undefined) return `cannot be pulled: ${image.missing}`;
-  return `${verdictOf(image)}${exemptionOf(image)}${image.slot?.advice ? adviceOn(image, image.slot.advice) : nearby(image, context)}${oneOfSeveral(image)}`;
+  return `${verdictOf(image)}${exemptionOf(image)}${image.slot?.advice ? adviceOn(image, image.slot.advice) : similarRegistries(image, context)}${oneOfSeveral(image)}`;
 }
 
 function verdictOf(image: ImageEvaluation & Partial<Pick<ImageDecision, 'slot'>>): string {
@@ -97,12 +98,12 @@ function verdictOf(image: ImageEvaluation & Partial<Pick<ImageDecision, 'slot'>>
   }
 }
 
-/** In place of registries nearby, which would lead the author astray. */
+/** Replaces the list of similar registries, which would be misleading. */
 function adviceOn({ verdict }: ImageEvaluation, advice: string): string {
   return verdict === 'trusted' || verdict === 'unresolved' ? '' : `; ${advice}`;
 }
 
-function nearby({ verdict, reference }: ImageEvaluation, { nearest, place }: Omit<FindingContext, 'newPodsRefused'>): string {
+function similarRegistries({ verdict, reference }: ImageEvaluation, { nearest, place }: Omit<FindingContext, 'newPodsDenied'>): string {
   const near = verdict === 'unconfigured' && reference && nearest ? nearest(reference, place) : [];
   return near.length === 0 ? '' : `; configured nearby: ${near.map(({ pattern }) => pattern.text).join(', ')}`;
 }
@@ -115,16 +116,16 @@ function oneOfSeveral({ searched }: ImageEvaluation): string {
 
 function exemptionOf({ exemption, reason }: ImageEvaluation): string {
   if (!exemption) return '';
-  const place = renderOrigin(exemption.origin);
+  const origin = renderOrigin(exemption.origin);
   return reason === 'exempted'
-    ? `; exempted until ${exemption.until}: ${exemption.reason} (${place})`
-    : `; its exemption ended on ${exemption.until} (${place})`;
+    ? `; exempted until ${exemption.until}: ${exemption.reason} (${origin})`
+    : `; its exemption ended on ${exemption.until} (${origin})`;
 }
 
 function ruleName(rule: Rule | undefined): string {
   return rule ? `"${rule.name}", ${renderOrigin(rule.origin)}` : '?';
 }
 
-function renderPlace(source: RuleSource): string {
+function renderSource(source: RuleSource): string {
   return source.kind === 'file' ? source.file : `ConfigMap ${source.namespace}/${source.name}`;
 }

@@ -1,6 +1,6 @@
 /**
- * Every reason regkeeper gives for what it did to an image or a secret, with its sentence for the docs. Messages, the audit record and
- * docs/reasons.md use the same codes; a test holds them against each other.
+ * Lists the reason codes of all decisions about images and secrets, with their description for the docs. Messages, audit records and
+ * docs/reasons.md use the same codes. A test compares them.
  */
 export const reasons = {
   trusted: 'A rule trusts the registry.',

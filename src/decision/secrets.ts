@@ -1,14 +1,14 @@
-/** Whether the secrets that an image needs are where it needs them. */
+/** Finds the secrets that an image needs and its namespace lacks. */
 import { quote } from '../image/problem.ts';
 import { renderOrigin } from '../rules/language/problem.ts';
 import type { Rule } from '../rules/rule-set.ts';
 import type { ImageDecision } from './decision.ts';
 import type { Facts } from './facts.ts';
 
-/** A rule of an image whose secret the namespace lacks: of several pull secrets, all of them. */
+/** A rule whose secret the namespace lacks. Of several pull secrets, it lacks all. */
 export type MissingSecret = { readonly rule: Rule; readonly message: string };
 
-/** Secrets that are missing for sure; nothing where nobody can say, or where the rule says that it does not matter. */
+/** Secrets that are certainly missing. Empty if that is unknown, or if the rule has `onMissingSecret: ignore`. */
 export function missingSecrets(
   { trustedBy, slot }: Pick<ImageDecision, 'trustedBy' | 'slot'>,
   namespace: string,
@@ -24,7 +24,7 @@ export function missingSecrets(
   });
 }
 
-// The name and the fix first: the API server cuts a long warning.
+// Names and fix first: the API server truncates long warnings.
 function renderMissing(rule: Rule, action: 'pull' | 'push', names: readonly string[], wrongType: readonly string[], namespace: string) {
   const many = names.length > 1;
   const what = `${action} secret${many ? 's' : ''} ${names.map(quote).join(', ')}`;

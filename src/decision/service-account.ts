@@ -1,14 +1,14 @@
-/** What of a ServiceAccount object matters, and how much of it is held: names that a tenant writes must not fill the memory of all. */
+/** Reads the facts of a ServiceAccount object, within a limit: users control its names, which must not fill the memory of the server. */
 import { isObject, type JsonObject, textAt, valueAt } from '../object/json.ts';
 import type { ServiceAccountFacts } from './facts.ts';
 
-/** Far more than any account that is used: OpenShift writes one or two. */
+/** Far more than any real account has: OpenShift adds one or two. */
 export const mostPullSecrets = 1_000;
 export const mostPullSecretCharacters = 64 * 1024;
 
 /**
- * Nothing is trusted to have its type: what has not is left out. `too-large` beyond {@link mostPullSecrets} names or
- * {@link mostPullSecretCharacters} characters of names; no name is held then.
+ * Values of a wrong type are ignored. `too-large`, without names, for more than {@link mostPullSecrets} names or
+ * {@link mostPullSecretCharacters} characters of names.
  */
 export function readServiceAccountFacts(object: JsonObject): ServiceAccountFacts {
   const listed = valueAt(object, ['imagePullSecrets']);

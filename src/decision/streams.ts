@@ -1,10 +1,10 @@
 /**
- * Which image an image stream stands for.
+ * Resolves a reference to an image stream to its image.
  *
- * OpenShift's builds, image triggers and image stream tags all take the latest image of the tag's history in `status`, and apply the tag's
+ * OpenShift's builds, image triggers and image stream tags all use the latest image of the tag's history in `status`, and apply the tag's
  * reference policy to it (openshift/library-go pkg/image/imageutil: ResolveLatestTaggedImage; used by openshift-apiserver's build generator
- * and openshift-controller-manager's triggers). What `spec` says of the tag is only what will be imported next, so it is asked where there
- * is no history yet: it tells before the first import what will come.
+ * and openshift-controller-manager's triggers). The `spec` of the tag has only the image that will be imported next. So it is used only
+ * before the first import, while there is no history.
  */
 import { formatReference, parseImage } from '../image/reference.ts';
 import type { StreamReference } from '../object/object-shape.ts';
@@ -14,12 +14,12 @@ import type { Facts, ImageStreamFacts, StreamImage, StreamTag } from './facts.ts
 /** `stream` is `namespace/stream:tag` or `namespace/stream@digest`. */
 export type StreamResolution =
   | { readonly kind: 'resolved'; readonly stream: string; readonly image: string }
-  /** `why` is a sentence without its end; undefined where nobody knows of any streams. */
+  /** `why` is a sentence without the full stop. Undefined where no streams are known at all. */
   | {
       readonly kind: 'unresolved';
       readonly stream: string;
       readonly why?: string;
-      /** A stream is too large to be held. Its author chose that, so nothing may pass because of it. */
+      /** A stream exceeds the memory limit. Its user controls that, so no image may be allowed because of it. */
       readonly tooLarge?: true;
     };
 
@@ -27,9 +27,14 @@ type StreamFacts = Pick<Facts, 'imageStream'>;
 type MemoFacts = StreamFacts & { readonly memo: StreamMemo };
 type KnownStream = ImageStreamFacts & { kind: 'known' };
 
-/** What the reference stands for now. `home` is the namespace of the object it was found in. */
-export function resolveStream(reference: StreamReference, home: string, facts: StreamFacts, memo = streamMemo()): StreamResolution {
-  const namespace = reference.namespace ?? home;
+/** Resolves the reference to the current image. `objectNamespace` is that of the object with the reference. */
+export function resolveStream(
+  reference: StreamReference,
+  objectNamespace: string,
+  facts: StreamFacts,
+  memo = streamMemo(),
+): StreamResolution {
+  const namespace = reference.namespace ?? objectNamespace;
   const key = `${reference.kind} ${namespace}/${reference.name}`;
   const resolution =
     memo.resolved.get(key) ?? resolve(reference, namespace, { imageStream: (of, name) => facts.imageStream(of, name), memo });
@@ -61,7 +66,7 @@ function findTag({ name }: StreamReference, namespace: string, facts: MemoFacts)
   return { image: tag.spec?.local ? throughRegistry(stream, origin, tagName) : origin.reference };
 }
 
-/** The newest entry of the stream whose digest begins so, in any tag, with that tag's policy (openshift-apiserver: latestImageTagEvent). */
+/** The newest entry of any tag whose digest begins with the text, with the policy of that tag (openshift-apiserver: latestImageTagEvent). */
 function findImage({ name }: StreamReference, namespace: string, facts: MemoFacts): Found {
   const [streamName, digest] = splitAt(name, '@');
   if (streamName === undefined || digest === undefined) return { why: `"${name}" is not of the form stream@digest` };
@@ -73,23 +78,23 @@ function findImage({ name }: StreamReference, namespace: string, facts: MemoFact
   return { image: tag.spec?.local ? throughRegistry(stream, image, '') : image.reference };
 }
 
-/** `image` is its digest, empty for a tag that is only a reference; absent before the first import. */
+/** `image` is the digest: empty for a tag that is only a reference, and absent before the first import. */
 type ImageOrigin = { readonly reference: string; readonly image?: string };
 
-type TagPlace = { readonly namespace: string; readonly streamName: string; readonly tagName: string };
+type TagLocation = { readonly namespace: string; readonly streamName: string; readonly tagName: string };
 
-/** Tags that are followed, one to the next; people write one or two. More would make one reference cost as much as a whole stream. */
+/** Tags that follow each other. Real chains have one or two. Without a limit, one reference could cost as much as a whole stream. */
 const longestChain = 32;
 
 /**
- * Where the tag's image comes from, before any policy: one that follows another takes over what that one was imported from, whatever its
- * policy (openshift-apiserver pkg/image/apiserver/registry/imagestream: tagReferenceToTagEvent).
+ * Where the tag's image was imported from, before any reference policy. A tag that follows another tag has the origin of that tag, whatever
+ * the policy of that tag (openshift-apiserver pkg/image/apiserver/registry/imagestream: tagReferenceToTagEvent).
  */
-function originOf(start: TagPlace, facts: MemoFacts): ImageOrigin | NotFound {
-  let place = start;
+function originOf(start: TagLocation, facts: MemoFacts): ImageOrigin | NotFound {
+  let location = start;
   const seen = new Set<string>();
   while (seen.size < longestChain) {
-    const { namespace, streamName, tagName } = place;
+    const { namespace, streamName, tagName } = location;
     const label = `${namespace}/${streamName}:${tagName}`;
     if (seen.has(label)) return { why: `image stream tag ${label} follows itself` };
     seen.add(label);
@@ -103,16 +108,16 @@ function originOf(start: TagPlace, facts: MemoFacts): ImageOrigin | NotFound {
     if (!from) return { why: `image stream tag ${label} holds no image yet` };
     if (from.kind === 'DockerImage') return { reference: from.name };
     const namespaceOfFrom = from.namespace ?? namespace;
-    if (from.kind !== 'ImageStreamTag') return originOfImage(from.name, { ...place, namespace: namespaceOfFrom }, label, facts);
+    if (from.kind !== 'ImageStreamTag') return originOfImage(from.name, { ...location, namespace: namespaceOfFrom }, label, facts);
     // A name without a colon is a tag of the same stream.
     const [otherStream, otherTag] = splitAt(from.name, ':');
-    place = { namespace: namespaceOfFrom, streamName: otherStream ?? streamName, tagName: otherTag ?? from.name };
+    location = { namespace: namespaceOfFrom, streamName: otherStream ?? streamName, tagName: otherTag ?? from.name };
   }
   const { namespace, streamName, tagName } = start;
   return { why: `image stream tag ${namespace}/${streamName}:${tagName} follows more than ${longestChain} others` };
 }
 
-function originOfImage(name: string, { namespace, streamName }: TagPlace, label: string, facts: MemoFacts) {
+function originOfImage(name: string, { namespace, streamName }: TagLocation, label: string, facts: MemoFacts) {
   const [otherStream, digest] = splitAt(name, '@');
   const other = facts.imageStream(namespace, otherStream ?? streamName);
   if (other.kind !== 'known') return missing(other, namespace, otherStream ?? streamName);
@@ -122,40 +127,40 @@ function originOfImage(name: string, { namespace, streamName }: TagPlace, label:
 }
 
 /**
- * What was found in the course of one decision: an object may name thousands of images of streams, and a stream may hold thousands. Each name
- * is looked up once, and what a stream holds is sorted once.
+ * Caches results during one decision. An object may name thousands of stream images, and a stream may have thousands of images. Each name is
+ * resolved once, and the images of each stream are sorted once.
  */
 export type StreamMemo = {
   readonly resolved: Map<string, StreamResolution>;
-  readonly held: Map<KnownStream, readonly Held[]>;
+  readonly sorted: Map<KnownStream, readonly StreamEntry[]>;
 };
 
 export function streamMemo(): StreamMemo {
-  return { resolved: new Map(), held: new Map() };
+  return { resolved: new Map(), sorted: new Map() };
 }
 
-type Held = { readonly tag: StreamTag; readonly image: StreamImage; readonly order: number };
+type StreamEntry = { readonly tag: StreamTag; readonly image: StreamImage; readonly order: number };
 
 /** The digest may be shortened, and the algorithm left out. */
-function newestWith(stream: KnownStream, digest: string, memo: StreamMemo): Held | undefined {
-  const held = memo.held.get(stream) ?? byDigest(stream);
-  memo.held.set(stream, held);
-  const matching = [digest, `sha256:${digest}`].flatMap((start) => startingWith(held, start));
-  // RFC 3339 in UTC, as the API server writes it, sorts as text. Of entries with the same time, or without one, the first wins.
-  return matching.reduce<Held | undefined>((newest, each) => {
+function newestWith(stream: KnownStream, digest: string, memo: StreamMemo): StreamEntry | undefined {
+  const entries = memo.sorted.get(stream) ?? byDigest(stream);
+  memo.sorted.set(stream, entries);
+  const matching = [digest, `sha256:${digest}`].flatMap((start) => startingWith(entries, start));
+  // The API server writes times as RFC 3339 in UTC, which sort as text. Of entries with the same time, or without one, the first wins.
+  return matching.reduce<StreamEntry | undefined>((newest, each) => {
     const order = compareTexts(each.image.created ?? '', newest?.image.created ?? '');
     return !newest || order > 0 || (order === 0 && each.order < newest.order) ? each : newest;
   }, undefined);
 }
 
-function byDigest(stream: KnownStream): readonly Held[] {
+function byDigest(stream: KnownStream): readonly StreamEntry[] {
   let order = 0;
-  const held = [...stream.tags.values()].flatMap((tag) => tag.images.map((image) => ({ tag, image, order: order++ })));
-  return held.sort((one, other) => compareTexts(one.image.image, other.image.image));
+  const entries = [...stream.tags.values()].flatMap((tag) => tag.images.map((image) => ({ tag, image, order: order++ })));
+  return entries.sort((one, other) => compareTexts(one.image.image, other.image.image));
 }
 
-/** By halves, since the list is sorted. */
-function startingWith(sorted: readonly Held[], start: string): readonly Held[] {
+/** Binary search in the sorted list. */
+function startingWith(sorted: readonly StreamEntry[], start: string): readonly StreamEntry[] {
   let low = 0;
   let high = sorted.length;
   while (low < high) {
@@ -169,15 +174,15 @@ function startingWith(sorted: readonly Held[], start: string): readonly Held[] {
 }
 
 /**
- * The internal registry's own name for it. Without such a registry `status.dockerImageRepository` is empty, or the external repository
- * that `spec` names, and OpenShift pulls from where the image comes from.
+ * The image's name in the internal registry. Without an internal registry, `status.dockerImageRepository` is empty, or is the external
+ * repository that `spec` names. OpenShift then pulls from the image's origin.
  */
 function throughRegistry({ repository }: KnownStream, { image, reference }: ImageOrigin, tagName: string): string {
   if (repository === undefined || image === '' || !parseImage(repository).ok) return reference;
   return image === undefined ? `${repository}:${tagName}` : `${repository}@${image}`;
 }
 
-/** Streams know no search list: what names no registry is imported from Docker Hub (library-go pkg/image/reference: DockerClientDefaults). */
+/** A name without a registry is imported from Docker Hub, without a search list (library-go pkg/image/reference: DockerClientDefaults). */
 function qualified(image: string): string {
   const parsed = parseImage(image);
   return parsed.ok && !parsed.reference.qualified ? formatReference(parsed.reference) : image;

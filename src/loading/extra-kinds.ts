@@ -109,7 +109,7 @@ class Reader {
       const place = isList ? `${pointer}/${field}/${index}` : `${pointer}/${field}`;
       if (typeof text !== 'string') return this.refuse(place, `must be a path such as spec.template, and is ${nameType(text)}`);
       const parsed = parsePathPattern(text);
-      return parsed.ok ? [parsed.place] : this.refuse(place, `${parsed.message} (${quote(text)})`);
+      return parsed.ok ? [parsed.pattern] : this.refuse(place, `${parsed.message} (${quote(text)})`);
     });
   }
 

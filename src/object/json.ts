@@ -1,4 +1,4 @@
-/** Objects arrive as parsed JSON that nobody has checked: these readers never trust a type, and never walk a prototype. */
+/** Reads values of parsed JSON that has not been validated: checks every type, and never follows the prototype chain. */
 
 export type JsonObject = { readonly [key: string]: unknown };
 
@@ -9,7 +9,7 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The value at the path, looking at own properties only: a key `__proto__` or `constructor` is data like any other. */
+/** The value at the path, from own properties only: a key `__proto__` or `constructor` is data like any other. */
 export function valueAt(root: unknown, path: Path): unknown {
   let value = root;
   for (const step of path) {
@@ -20,18 +20,18 @@ export function valueAt(root: unknown, path: Path): unknown {
   return value;
 }
 
-/** A string with something in it, else undefined. */
+/** The string at the path. Undefined if it is empty, or not a string. */
 export function textAt(root: unknown, path: Path): string | undefined {
   const value = valueAt(root, path);
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
-/** Absent and null are the same thing to the API server, and to us. */
+/** Null and absent mean the same, as for the API server. */
 export function isAbsent(value: unknown): value is undefined | null {
   return value === undefined || value === null;
 }
 
-/** `spec.template.spec.containers[0].image`, the way the API server's own messages write a field. */
+/** `spec.template.spec.containers[0].image`, as the API server writes a field in its messages. */
 export function renderPath(path: Path): string {
   let text = '';
   for (const step of path) {
@@ -41,10 +41,10 @@ export function renderPath(path: Path): string {
   return text;
 }
 
-/** Characters. The API server accepts 256 KiB of annotations on an object (apimachinery api/validation, TotalAnnotationSizeLimitB). */
+/** Characters. The API server accepts 256 KiB of annotations per object (apimachinery api/validation, TotalAnnotationSizeLimitB). */
 const longestJsonText = 262_144;
 
-/** The value of a JSON text that stands in an object, such as an annotation. Undefined where it is absent, longer than an annotation can be, or no JSON. */
+/** Parses a JSON text inside an object, such as an annotation. Undefined if it is absent, longer than an annotation can be, or not JSON. */
 export function parseJsonText(text: unknown): unknown {
   if (typeof text !== 'string' || text === '' || text.length > longestJsonText) return undefined;
   try {
@@ -54,12 +54,12 @@ export function parseJsonText(text: unknown): unknown {
   }
 }
 
-/** Requests and manifests are refused at less than this; deeper values would overflow the stack sooner or later. */
+/** Levels. Requests and manifests are rejected at a lower depth. Without a limit, deep values could overflow the stack. */
 const deepestCompared = 1_000;
 
 /**
- * Equality of two JSON values; the order of keys does not count, null and an absent key are the same. Values that are nested deeper than
- * 1,000 levels count as different.
+ * Whether two JSON values are equal. The order of keys does not matter, and null equals an absent key. Values nested deeper than 1,000
+ * levels are different.
  */
 export function sameJson(left: unknown, right: unknown, depth = 0): boolean {
   if (left === right) return true;

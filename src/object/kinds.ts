@@ -1,4 +1,4 @@
-/** Which kind keeps its images where, and by which requests it comes in. */
+/** Lists the kinds that have images, with their image fields and the requests that can introduce images. Finds the reader of a kind. */
 
 import { isObject, type JsonObject, type Path } from './json.ts';
 import type { GroupKind, ObjectReading, ReadingContext } from './object-shape.ts';
@@ -14,7 +14,7 @@ import {
 import { nameType, problemAt } from './pod.ts';
 import { readBarePod, readDeploymentConfig, templateAt } from './workload.ts';
 
-/** Reads the images and secret places of one object. Pure: the same object and context give the same shape. */
+/** Reads the images and secret references of one object. Pure: the same object and context give the same shape. */
 export function readObject(context: ReadingContext, object: unknown, kinds: Kinds = builtInKinds): ObjectReading {
   const row = kinds.find(context);
   if (!row) return { kind: 'unknown' };
@@ -25,18 +25,18 @@ export function readObject(context: ReadingContext, object: unknown, kinds: Kind
 
 export type KindRow = GroupKind & {
   readonly version: string;
-  /** Plural name; of a kind that has no collection of its own, what it would be. */
+  /** Plural name. A kind without its own collection has the name that it would have. */
   readonly resource: string;
   readonly entryPoints: readonly EntryPoint[];
-  /** Outside these fields no image can hide. */
+  /** All images are in these fields. */
   readonly fields: readonly Path[];
   readonly read: (object: JsonObject, context: ReadingContext) => ObjectReading;
 };
 
-/** A request that can bring an object of the kind in: a plural name as in URLs, with its subresource, and what is done with it. */
+/** A request that can introduce an object of the kind: the plural name as in URLs, with its subresource, and the operations. */
 export type EntryPoint = { readonly resource: string; readonly operations: readonly ('CREATE' | 'UPDATE')[] };
 
-/** The kinds that are read. */
+/** The kinds that are evaluated. */
 export type Kinds = {
   readonly rows: readonly KindRow[];
   find(kind: GroupKind): KindRow | undefined;
@@ -46,7 +46,7 @@ export function kindsOf(rows: readonly KindRow[]): Kinds {
   const byName = new Map<string, KindRow>();
   for (const row of rows) {
     byName.set(nameOf(row), row);
-    // Old files write OpenShift's kinds with `apiVersion: v1`, from before its API had groups. No API server does.
+    // Old files have OpenShift's kinds with `apiVersion: v1`, from before its API had groups. API servers do not serve these.
     if (row.group.endsWith('.openshift.io')) byName.set(nameOf({ group: '', kind: row.kind }), row);
   }
   return { rows, find: (kind) => byName.get(nameOf(kind)) };
@@ -60,19 +60,19 @@ const builds = 'build.openshift.io';
 const images = 'image.openshift.io';
 
 /**
- * Every kind of Kubernetes and OpenShift that names images. Those of OpenShift that look as if they did, and need no row:
- * - DeploymentRequest (`deploymentconfigs/instantiate`) names a DeploymentConfig; the images that its triggers put into the template are
- *   judged at the ReplicationController and at the Pods. That write of the template is not a request, and shows no webhook.
- * - BinaryBuildRequestOptions (`buildconfigs/instantiatebinary`) has a file's name and words about a commit. It comes by CONNECT; the Build
- *   that it makes comes by CREATE.
- * - Template and TemplateInstance hold whole objects, each of which comes by its own door when it is made.
- * - Image is what a stream has found, belongs to no namespace, and runs by the name of a stream or by what a Pod writes.
- * - DeploymentConfigRollback answers with a DeploymentConfig, which its sender then writes.
+ * Every kind of Kubernetes and OpenShift that names images. These kinds of OpenShift seem to name images, and need no row:
+ * - DeploymentRequest (`deploymentconfigs/instantiate`) names a DeploymentConfig. Its triggers change the template without a request, so no
+ *   webhook is called. The images are evaluated at the ReplicationController and at the Pods.
+ * - BinaryBuildRequestOptions (`buildconfigs/instantiatebinary`) has the name of a file and the description of a commit. Its operation is
+ *   CONNECT. The Build that it creates is evaluated on CREATE.
+ * - Template and TemplateInstance contain whole objects. Each one is evaluated when it is created.
+ * - Image is created by an import and has no namespace. It runs under the name of a stream, or under the name in a Pod.
+ * - DeploymentConfigRollback returns a DeploymentConfig, which its client then writes.
  */
 export const kindsWithImages: readonly KindRow[] = [
   {
     ...kind('', 'v1', 'Pod', 'pods'),
-    // `pods` does not match its subresources, and this one brings containers in.
+    // `pods` does not match its subresources, and this one can introduce containers.
     entryPoints: [entryPoint('pods'), entryPoint('pods/ephemeralcontainers', 'UPDATE')],
     fields: [
       ['spec', 'containers'],
@@ -136,7 +136,7 @@ function workload(group: string, version: string, name: string, resource: string
   return { ...kind(group, version, name, resource), fields: [template], read: templateAt(template) };
 }
 
-/** One that is written and changed at its own collection. */
+/** A kind that is created and updated through its own collection. */
 function kind(group: string, version: string, name: string, resource: string): Omit<KindRow, 'fields' | 'read'> {
   return { group, version, kind: name, resource, entryPoints: [entryPoint(resource)] };
 }

@@ -1,12 +1,12 @@
 /**
- * The annotation that tells our entries from the author's.
+ * Reads and renders the mark: the annotation that distinguishes our entries from user-supplied ones.
  *
- * On a pod or a pod template: `{"rules":["corp-pull"],"serviceAccount":["default-dockercfg-x7k2p"]}`, names of secrets we appended to
- * `imagePullSecrets`. On a BuildConfig: `{"spec.output.pushSecret":"corp-push"}`, the place and what we put there.
+ * On a pod or a pod template it is `{"rules":["corp-pull"],"serviceAccount":["default-dockercfg-x7k2p"]}`: the names of secrets that we
+ * appended to `imagePullSecrets`. On a BuildConfig it is `{"spec.output.pushSecret":"corp-push"}`: paths, and the names that we set there.
  *
- * Anybody can write an annotation, so a mark is a hint and never a permission: a forged one can only make us add the pod's own service
- * account's secrets, which the pod could have had anyway; where no cluster is watched, those it calls the account's, which its author could have
- * listed. One that cannot be read counts as absent.
+ * Any user can write the annotation, so a mark is a hint and never a permission. A forged mark can only make us add the secrets of the pod's
+ * own service account, which the pod could have had anyway. Where no cluster is watched, it can make us add those that it lists as the
+ * account's, which the user could have listed. A mark that cannot be read counts as absent.
  */
 import { isObject, type JsonObject, type Path, parseJsonText, valueAt } from './json.ts';
 

@@ -1,100 +1,101 @@
+/** Types of what is read from an object: image slots, fields for secrets, the mark, and whether the object may be written to. */
 import type { Path } from './json.ts';
 import type { BuildMark, PodMark } from './mark.ts';
 import type { WorkCounter } from './work.ts';
 
 export type GroupKind = { readonly group: string; readonly kind: string };
 
-/** What the shape of an object depends on beside the object: who asks, and how. */
+/** What the shape of an object depends on apart from the object: its kind, the operation and the client. */
 export type ReadingContext = GroupKind & {
   readonly operation: 'CREATE' | 'UPDATE';
-  /** Whether a kubelet asks: only then is a mirror pod a mirror pod. */
+  /** Whether a kubelet sent the request. Without that, the annotation of a mirror pod is ignored. */
   readonly fromKubelet: boolean;
   /** Counts the work, for tests. */
   readonly work?: WorkCounter;
 };
 
-/** One place in one object that names an image. */
+/** One field of one object that names an image. */
 export type ImageSlot = {
   readonly path: Path;
-  /** The place in a person's words: `container "app"`, `spec.output.to`, `FROM in line 3 of the inline Dockerfile`. */
-  readonly holder: string;
+  /** For messages: `container "app"`, `spec.output.to`, `FROM in line 3 of the inline Dockerfile`. */
+  readonly displayName: string;
   readonly action: 'pull' | 'push';
   readonly content: SlotContent;
-  /** What its author should know where it is not trusted: why it is an image at all, and what to write instead. A clause. */
+  /** For the user, where the image is not trusted: why the text is an image, and what to write instead. A clause. */
   readonly advice?: string;
-  /** Judged here, but pulled by another pod, which gets the secret when it comes. */
+  /** The image is evaluated here, but another pod pulls it. That pod gets the secret when it is created. */
   readonly pulledElsewhere?: true;
-  /** Fetched by OpenShift's importer, for which a name without registry is one of Docker Hub, whatever nodes search. */
+  /** OpenShift's importer fetches the image. For it, a name without a registry is on Docker Hub, whatever registries the nodes search. */
   readonly imported?: true;
 };
 
-/** What stands in a slot: a name to judge, or something that becomes an image later, with the reason why it cannot be judged by itself. */
+/** The content of a slot: an image name, or something that is resolved to an image later, with the reason. */
 export type SlotContent =
   | { readonly kind: 'image'; readonly text: string }
   | {
       readonly kind: 'unresolved';
       readonly why: string;
-      /** The image stream that says which image it will be, where one is named. */
+      /** The image stream that the image comes from, if one is named. */
       readonly stream?: StreamReference;
     };
 
 /** A reference to an image stream, as it is written. */
 export type StreamReference = {
   readonly kind: 'ImageStreamTag' | 'ImageStreamImage';
-  /** Absent: that of the object. */
+  /** Absent for the namespace of the object. */
   readonly namespace?: string;
   /** `stream:tag`, or `stream@digest`. */
   readonly name: string;
 };
 
-/** A pod, or the pod template of a workload: all its images share one list of pull secrets. */
+/** A pod, or the pod template of a workload. All its images share one list of pull secrets. */
 export type PodShape = {
   readonly kind: 'pod';
-  /** A pod is about to run; a template will become one later, and may still be filled in. */
+  /** A pod is about to run. A template becomes pods later, and may change before that. */
   readonly stage: 'pod' | 'template';
   readonly slots: readonly ImageSlot[];
-  /** Where the pod spec and its metadata stand in the object. */
+  /** Paths of the pod spec and of its metadata. */
   readonly spec: Path;
   readonly metadata: Path;
-  /** Name of the service account, `default` where none is written. */
+  /** Name of the service account, `default` if none is set. */
   readonly serviceAccount: string;
-  /** Entries of `imagePullSecrets` as they stand; undefined for an entry without a name. */
+  /** Names in `imagePullSecrets`, in its order. Undefined for an entry without a name. */
   readonly pullSecrets: readonly (string | undefined)[];
   /** What an earlier pass of ours wrote into the list. */
   readonly mark: PodMark;
-  /** Why nothing may be written here although the images are judged; absent where writing is fine. */
-  readonly untouchable?: 'owned' | 'mirror' | 'immutable';
-  /** Of a custom resource, whose list of secrets is the author's as a whole, or nobody's. */
+  /** Why nothing is written to it, although its images are evaluated. Absent where it is writable. */
+  readonly readOnlyBecause?: 'owned' | 'mirror' | 'immutable';
+  /** Secrets are added only to an empty list. True for a custom resource, whose list has no merge key. */
   readonly onlyIntoEmptyList?: true;
 };
 
-/** One place of a build that holds the name of one secret, and the images that secret serves. */
+/** One field of a build with the name of a secret, and the images that the secret is used for. */
 export type BuildCredential = {
   readonly path: Path;
   readonly action: 'pull' | 'push';
-  /** The secret's name as it stands. */
+  /** The current name of the secret. */
   readonly current?: string;
-  /** Images that are pulled or pushed with it. */
+  /** Images that are pulled or pushed with the secret. */
   readonly slots: readonly ImageSlot[];
-  /** The image the build starts from, which wins when one secret cannot serve all. */
+  /** The base image of the build. Its secret wins where one secret is not enough for all images. */
   readonly base?: ImageSlot;
-  /** Whether the base was written in the build strategy itself, not in a Dockerfile. */
+  /** Whether the base image is set in the build strategy, not in a Dockerfile. */
   readonly baseInStrategy: boolean;
-  /** Whether images that this object does not show may be pulled with it: a Dockerfile that lives in Git. */
+  /** Whether images that the object does not show may be pulled with the secret: those of a Dockerfile in Git. */
   readonly unseenImages: boolean;
 };
 
-/** A BuildConfig or Build: several images, each with one place for one secret. */
+/** A BuildConfig or Build: several images, which use one or more fields for a secret. */
 export type BuildShape = {
   readonly kind: 'build';
   readonly slots: readonly ImageSlot[];
   readonly credentials: readonly BuildCredential[];
   readonly mark: BuildMark;
-  /** A Build that exists: its spec cannot change. */
-  readonly untouchable?: 'immutable';
+  /** Set for an existing Build, whose spec cannot change. */
+  readonly readOnlyBecause?: 'immutable';
 };
 
-/** Something that names images and has no place for a secret: judged, and nothing is written. */
+/** An object that names images and has no field for a secret: it is evaluated, and never written to. */
 export type NamingShape = {
   readonly kind: 'naming';
   readonly slots: readonly ImageSlot[];
@@ -102,15 +103,15 @@ export type NamingShape = {
 
 export type ObjectShape = PodShape | BuildShape | NamingShape;
 
-/** A field that is not what the API says it is; nothing can be said of such an object, so nothing is allowed. */
+/** A field of a wrong type. Such an object cannot be evaluated, so it is denied. `message` is a predicate, to follow the path. */
 export type MalformedObject = { readonly path: string; readonly message: string };
 
-/** What came of reading an object of a kind that is known. */
+/** The result of reading an object of a known kind. */
 export type ShapeReading<Shape = ObjectShape> =
   | { readonly kind: 'shape'; readonly shape: Shape }
   | { readonly kind: 'malformed'; readonly problem: MalformedObject };
 
 export type ObjectReading =
   | ShapeReading
-  /** A kind that names no images, as far as this version knows. */
+  /** A kind that is not evaluated. */
   | { readonly kind: 'unknown' };

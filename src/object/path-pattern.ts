@@ -1,4 +1,4 @@
-/** Places of many objects of one kind: a path in which a step may stand for every item of a list, or every value of a map. */
+/** Matches path patterns in objects of one kind: a step may be a wildcard for every item of a list, or every value of a map. */
 import { isAbsent, isObject, type JsonObject, type Path } from './json.ts';
 import type { MalformedObject } from './object-shape.ts';
 import { nameType, problemAt } from './pod.ts';
@@ -13,17 +13,17 @@ export type PathPatternMatches =
   | { readonly ok: true; readonly paths: readonly Path[] }
   | { readonly ok: false; readonly problem: MalformedObject };
 
-/** Where something is written at the place in this object, in its order. What stands on the way and is of another type is a problem. */
-export function matchPathPattern(root: JsonObject, place: PathPattern): PathPatternMatches {
+/** The paths of all values that the pattern matches, in the order of the object. A value of a wrong type on the way is a problem. */
+export function matchPathPattern(root: JsonObject, pattern: PathPattern): PathPatternMatches {
   let found: { readonly path: Path; readonly value: unknown }[] = [{ path: [], value: root }];
-  for (const step of place) {
+  for (const step of pattern) {
     const next: typeof found = [];
     for (const { path, value } of found) {
       const isList = step === everyItem;
       if (isList ? !Array.isArray(value) : !isObject(value)) {
         return { ok: false, problem: problemAt(path, `must be ${isList ? 'a list' : 'an object'}, and is ${nameType(value)}`) };
       }
-      // Not as arguments of one `push`: a stranger's list can be longer than a call can take.
+      // Not as arguments of one `push`: a list in a request can be longer than the maximum number of arguments.
       for (const [key, inner] of entriesAt(value as JsonObject | unknown[], step)) {
         if (!isAbsent(inner)) next.push({ path: [...path, key], value: inner });
       }

@@ -1,5 +1,5 @@
 /**
- * Pods and pod templates.
+ * Reads the images and pull secrets of pods and pod templates.
  *
  * Fields read: `spec.{containers,initContainers,ephemeralContainers}[].image`, `spec.volumes[].image.reference`, `spec.imagePullSecrets`,
  * `spec.serviceAccountName` (and its old name `serviceAccount`), `metadata.annotations`.
@@ -14,56 +14,56 @@ export type PodLocation = {
   readonly stage: 'pod' | 'template';
   readonly spec: Path;
   readonly metadata: Path;
-  /** Of a custom resource, whose controller may add the containers. */
+  /** True for a custom resource, whose controller may add the containers. */
   readonly partial?: true;
 };
 
-export function readPod(root: JsonObject, place: PodLocation, untouchable?: PodShape['untouchable']): ShapeReading<PodShape> {
-  const spec = valueAt(root, place.spec);
-  if (!isObject(spec)) return malformed(place.spec, `must be a pod spec, and is ${nameType(spec)}`);
-  const metadata = metadataProblem(root, place.metadata);
+export function readPod(root: JsonObject, location: PodLocation, readOnlyBecause?: PodShape['readOnlyBecause']): ShapeReading<PodShape> {
+  const spec = valueAt(root, location.spec);
+  if (!isObject(spec)) return malformed(location.spec, `must be a pod spec, and is ${nameType(spec)}`);
+  const metadata = metadataProblem(root, location.metadata);
   if (metadata) return { kind: 'malformed', problem: metadata };
 
   const slots: ImageSlot[] = [];
   for (const list of containerLists) {
-    const problem = readContainers(spec, place.spec, place.partial ? { ...list, required: false } : list, slots);
+    const problem = readContainers(spec, location.spec, location.partial ? { ...list, required: false } : list, slots);
     if (problem) return { kind: 'malformed', problem };
   }
-  const problem = readImageVolumes(spec, place.spec, slots);
+  const problem = readImageVolumes(spec, location.spec, slots);
   if (problem) return { kind: 'malformed', problem };
 
-  const pullSecrets = readPullSecrets(spec, place.spec);
+  const pullSecrets = readPullSecrets(spec, location.spec);
   if (!Array.isArray(pullSecrets)) return { kind: 'malformed', problem: pullSecrets };
   for (const field of ['serviceAccountName', 'serviceAccount']) {
     const name = spec[field];
-    if (!isAbsent(name) && typeof name !== 'string') return malformed([...place.spec, field], `must be text, and is ${nameType(name)}`);
+    if (!isAbsent(name) && typeof name !== 'string') return malformed([...location.spec, field], `must be text, and is ${nameType(name)}`);
   }
 
   return {
     kind: 'shape',
     shape: {
       kind: 'pod',
-      stage: place.stage,
+      stage: location.stage,
       slots,
-      spec: place.spec,
-      metadata: place.metadata,
+      spec: location.spec,
+      metadata: location.metadata,
       serviceAccount: textAt(spec, ['serviceAccountName']) ?? textAt(spec, ['serviceAccount']) ?? 'default',
       pullSecrets,
-      // Only with metadata of its own: where many specs stand in one object, each would read the object's annotations again.
-      mark: place.metadata.length === 0 ? noPodMark : withoutUserSupplied(readPodMark(root, place.metadata), root, place),
-      ...(untouchable && { untouchable }),
+      // Only with its own metadata: in an object with many specs, each would read the annotations of the object again.
+      mark: location.metadata.length === 0 ? noPodMark : withoutUserSupplied(readPodMark(root, location.metadata), root, location),
+      ...(readOnlyBecause && { readOnlyBecause }),
     },
   };
 }
 
-/** Our annotation goes into the metadata, and a patch that does not apply would fail the request. */
+/** Finds metadata that the patch of our annotation could not apply to. Such a patch would fail the request. */
 export function metadataProblem(root: JsonObject, path: Path): MalformedObject | undefined {
   const metadata = valueAt(root, path);
   if (isAbsent(metadata) || isObject(metadata)) return undefined;
   return problemAt(path, `must be an object's metadata, and is ${nameType(metadata)}`);
 }
 
-/** What an `image:` field holds. A name of nothing but blanks is legal in templates, for an image trigger to fill. */
+/** The content of an `image:` field. Undefined for a wrong type. A blank name is valid in templates, for an image trigger to fill. */
 export function readImageField(value: unknown): SlotContent | undefined {
   if (isAbsent(value)) return { kind: 'unresolved', why: 'no image is written' };
   if (typeof value !== 'string') return undefined;
@@ -90,7 +90,7 @@ function readContainers(spec: JsonObject, at: Path, list: ContainerList, slots: 
     const content = readImageField(container.image);
     if (!content) return problemAt([...path, index, 'image'], `must be text, and is ${nameType(container.image)}`);
     const name = textAt(container, ['name']) ?? String(index);
-    slots.push({ path: [...path, index, 'image'], holder: `${list.noun} ${quote(name)}`, action: 'pull', content });
+    slots.push({ path: [...path, index, 'image'], displayName: `${list.noun} ${quote(name)}`, action: 'pull', content });
   }
   return undefined;
 }
@@ -107,12 +107,12 @@ function readImageVolumes(spec: JsonObject, at: Path, slots: ImageSlot[]): Malfo
     const content = readImageField(volume.image.reference);
     if (!content) return problemAt([...path, index, 'image', 'reference'], `must be text, and is ${nameType(volume.image.reference)}`);
     const name = textAt(volume, ['name']) ?? String(index);
-    slots.push({ path: [...path, index, 'image', 'reference'], holder: `image volume ${quote(name)}`, action: 'pull', content });
+    slots.push({ path: [...path, index, 'image', 'reference'], displayName: `image volume ${quote(name)}`, action: 'pull', content });
   }
   return undefined;
 }
 
-/** An entry that is null or has no name is legal, and names nothing. */
+/** An entry that is null or has no name is valid. Its name is undefined. */
 function readPullSecrets(spec: JsonObject, at: Path): (string | undefined)[] | MalformedObject {
   const path = [...at, 'imagePullSecrets'];
   const secrets = spec.imagePullSecrets;
@@ -131,7 +131,7 @@ function malformed(path: Path, message: string): ShapeReading<PodShape> {
   return { kind: 'malformed', problem: problemAt(path, message) };
 }
 
-/** `message` is a predicate: it reads on after the field's name. */
+/** `message` is a predicate, to follow the path of the field. */
 export function problemAt(path: Path, message: string): MalformedObject {
   return { path: renderPath(path), message };
 }
@@ -140,7 +140,7 @@ export function nameType(value: unknown): string {
   if (value === undefined) return 'missing';
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'a list';
-  // Manifests keep integers exactly that JSON's reader would round.
+  // The manifest reader returns large integers as bigint, since JSON.parse would round them.
   if (typeof value === 'bigint') return 'a number';
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }

@@ -1,72 +1,74 @@
 /**
- * Pull secrets that the author demonstrably lists, whatever a mark says of them.
+ * Finds secrets that are demonstrably user-supplied, although the mark lists them as ours.
  *
- * Who adds a name to a manifest that we had added before changes nothing in the object, so nobody asks us, and the mark still calls it ours.
- * Two records of the API's own tell: the annotation in which `kubectl apply` keeps the author's file, and the fields that server-side apply
- * notes for the one who applied, in which what webhooks add does not count (kubernetes apimachinery, managedfields).
+ * A user may add a name to the manifest that we have already added to the object. That changes nothing in the object, so no webhook is
+ * called, and the mark still lists the name as ours. Two records of the API show who supplied it:
+ * - the annotation of `kubectl apply` with the user's file;
+ * - the managed fields of server-side apply, which do not include what webhooks add (kubernetes apimachinery, managedfields).
  *
- * A manifest that was copied from a live object lists our names together with our mark: there they are still ours.
+ * A manifest that was copied from a live object lists our names together with our mark. Those names are still ours.
  */
 import { isObject, type JsonObject, type Path, parseJsonText, renderPath, textAt, valueAt } from './json.ts';
 import { type BuildMark, injectedAnnotation, type PodMark, readBuildMark, readPodMark } from './mark.ts';
 
 export type TemplateLocation = { readonly spec: Path; readonly metadata: Path };
 
-/** The mark without the names that the author lists. */
-export function withoutUserSupplied(mark: PodMark, root: JsonObject, place: TemplateLocation): PodMark {
+/** The mark without the user-supplied names. */
+export function withoutUserSupplied(mark: PodMark, root: JsonObject, location: TemplateLocation): PodMark {
   if (mark.rules.length + mark.serviceAccount.length === 0) return mark;
-  const authored = userSuppliedNames(root, place);
-  const isOurs = (name: string) => !authored.has(name);
+  const userSupplied = userSuppliedNames(root, location);
+  const isOurs = (name: string) => !userSupplied.has(name);
   return { rules: mark.rules.filter(isOurs), serviceAccount: mark.serviceAccount.filter(isOurs) };
 }
 
-/** Names that the author lists, whether or not they stand in the object. */
-export function userSuppliedNames(root: JsonObject, place: TemplateLocation): ReadonlySet<string> {
-  return new Set([...namesInFile(root, place), ...namesApplied(root, place)]);
+/** Names of user-supplied pull secrets, whether or not the object still has them. */
+export function userSuppliedNames(root: JsonObject, location: TemplateLocation): ReadonlySet<string> {
+  return new Set([...namesInFile(root, location), ...namesApplied(root, location)]);
 }
 
-/** The mark without the places, paths of references to a secret, that the author fills. */
-export function withoutUserSuppliedSlots(mark: BuildMark, root: JsonObject, places: readonly Path[]): BuildMark {
+/** The mark without the paths that are user-supplied. `paths` are those of all references to a secret. */
+export function withoutUserSuppliedPaths(mark: BuildMark, root: JsonObject, paths: readonly Path[]): BuildMark {
   if (mark.size === 0) return mark;
-  const authored = userSuppliedSlots(root, places);
-  return new Map([...mark].filter(([place]) => !authored.has(place)));
+  const userSupplied = userSuppliedPaths(root, paths);
+  return new Map([...mark].filter(([path]) => !userSupplied.has(path)));
 }
 
-/** Rendered paths of those places that the author fills, whether or not they are filled in the object. */
-export function userSuppliedSlots(root: JsonObject, places: readonly Path[]): ReadonlySet<string> {
+/** Those of the paths where the user sets a secret, rendered, whether or not the object still has it. */
+export function userSuppliedPaths(root: JsonObject, paths: readonly Path[]): ReadonlySet<string> {
   const file = fileOf(root);
   const copied = readBuildMark(file, ['metadata']);
   const applied = new Set<string>();
-  const wanted = treeOf(places);
-  for (const fields of fieldsApplied(root, ['metadata'])) collectApplied(fields, wanted, applied);
-  const authored = places
-    .map((path) => ({ path, place: renderPath(path) }))
-    .filter(({ path, place }) => {
-      const inFile = textAt(file, [...path, 'name']) !== undefined && !copied.has(place);
-      return inFile || applied.has(place);
+  const tree = treeOf(paths);
+  for (const fields of fieldsApplied(root, ['metadata'])) collectApplied(fields, tree, applied);
+  const userSupplied = paths
+    .map((path) => ({ path, rendered: renderPath(path) }))
+    .filter(({ path, rendered }) => {
+      const inFile = textAt(file, [...path, 'name']) !== undefined && !copied.has(rendered);
+      return inFile || applied.has(rendered);
     });
-  return new Set(authored.map(({ place }) => place));
+  return new Set(userSupplied.map(({ rendered }) => rendered));
 }
 
-type PlaceTree = { readonly children: Map<string, PlaceTree>; place?: string };
+/** Paths as a tree of the keys of managed fields. `rendered` is the path that ends at the node. */
+type PathTree = { readonly children: Map<string, PathTree>; rendered?: string };
 
-function treeOf(places: readonly Path[]): PlaceTree {
-  const root: PlaceTree = { children: new Map() };
-  for (const path of places) {
+function treeOf(paths: readonly Path[]): PathTree {
+  const root: PathTree = { children: new Map() };
+  for (const path of paths) {
     let node = root;
     for (const step of fieldPath(path)) {
       const child = node.children.get(String(step)) ?? { children: new Map() };
       node.children.set(String(step), child);
       node = child;
     }
-    node.place = renderPath(path);
+    node.rendered = renderPath(path);
   }
   return root;
 }
 
-/** Walks what was applied along the places, so that the time is that of the fields: places and managers can both be thousands. */
-function collectApplied(fields: unknown, { children, place }: PlaceTree, applied: Set<string>): void {
-  if (place !== undefined && fields !== undefined) applied.add(place);
+/** Walks fields and tree together, so the time is linear in the fields: there can be thousands of paths and of managers. */
+function collectApplied(fields: unknown, { children, rendered }: PathTree, applied: Set<string>): void {
+  if (rendered !== undefined && fields !== undefined) applied.add(rendered);
   if (!isObject(fields)) return;
   for (const [key, value] of Object.entries(fields)) {
     const child = children.get(key);
@@ -94,7 +96,7 @@ function namesApplied(root: JsonObject, { spec, metadata }: TemplateLocation): r
   });
 }
 
-/** The fields of everybody who applied, except those who applied our mark too. */
+/** The fields of every server-side apply, except of those that applied our mark too. */
 function fieldsApplied(root: JsonObject, metadata: Path): readonly unknown[] {
   const managers = valueAt(root, ['metadata', 'managedFields']);
   if (!Array.isArray(managers)) return [];
@@ -107,11 +109,11 @@ function fieldPath(path: Path): Path {
   return path.map((step) => `f:${step}`);
 }
 
-/** `k:{"name":"corp-pull"}`, the way managed fields write an entry of a list. */
+/** The name in `k:{"name":"corp-pull"}`, the key of a list entry in managed fields. */
 function nameOf(key: string): string | undefined {
   const entry = listEntry.exec(key)?.[1];
   return entry === undefined ? undefined : textAt(JSON.parse(entry), ['name']);
 }
 
-/** Only what JSON.parse takes: there may be hundreds of thousands of keys, and an exception costs more than all else that is done with one. */
+/** Matches only what JSON.parse accepts: there may be hundreds of thousands of keys, and an exception costs more than everything else. */
 const listEntry = /^k:(\{"name":"(?:[^"\\\p{Cc}]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"\})$/u;

@@ -1,35 +1,35 @@
-/** Workloads: kinds that keep a pod template, and the controllers' rules about who may write to it. */
+/** Reads Pods and workloads, kinds with a pod template, and determines whether their template may be written to. */
 
 import { isAbsent, isObject, type JsonObject, type Path, renderPath, valueAt } from './json.ts';
 import type { ImageSlot, PodShape, ReadingContext, ShapeReading } from './object-shape.ts';
-import { markAnnotatedTriggers, markTriggeredSlots } from './openshift/image-trigger.ts';
+import { recognizeAnnotatedPlaceholders, recognizePlaceholders } from './openshift/image-trigger.ts';
 import { nameType, type PodLocation, problemAt, readImageField, readPod } from './pod.ts';
 
 export const mirrorAnnotation = 'kubernetes.io/config.mirror';
 
 export function readBarePod(object: JsonObject, context: ReadingContext): ShapeReading {
   const mirror = context.fromKubelet && typeof valueAt(object, ['metadata', 'annotations', mirrorAnnotation]) === 'string';
-  // imagePullSecrets of a pod cannot change once it exists (kubernetes pkg/apis/core/validation: ValidatePodUpdate).
-  const untouchable = mirror ? 'mirror' : context.operation === 'UPDATE' ? 'immutable' : undefined;
-  return readPod(object, { stage: 'pod', spec: ['spec'], metadata: ['metadata'] }, untouchable);
+  // The imagePullSecrets of an existing pod cannot change (kubernetes pkg/apis/core/validation: ValidatePodUpdate).
+  const readOnlyBecause = mirror ? 'mirror' : context.operation === 'UPDATE' ? 'immutable' : undefined;
+  return readPod(object, { stage: 'pod', spec: ['spec'], metadata: ['metadata'] }, readOnlyBecause);
 }
 
-/** A reader of the kind that keeps its pod template at this path. */
+/** Returns a reader for a kind with its pod template at the path. */
 export function templateAt(template: Path): (object: JsonObject, context: ReadingContext) => ShapeReading {
-  const place: PodLocation = { stage: 'template', spec: [...template, 'spec'], metadata: [...template, 'metadata'] };
+  const location: PodLocation = { stage: 'template', spec: [...template, 'spec'], metadata: [...template, 'metadata'] };
   return (object, context) => {
-    // The API lets a ReplicationController stand without a template; there is nothing to judge in it then.
-    if (context.kind === 'ReplicationController' && isAbsent(valueAt(object, template))) return noImages(place);
-    const reading = readPod(object, place, untouchableTemplate(object, context));
+    // The API accepts a ReplicationController without a template. Such an object has no images.
+    if (context.kind === 'ReplicationController' && isAbsent(valueAt(object, template))) return noImages(location);
+    const reading = readPod(object, location, readOnlyTemplate(object, context));
     if (reading.kind !== 'shape' || !triggeredByAnnotation.has(context.kind)) return reading;
-    return { kind: 'shape', shape: { ...reading.shape, slots: markAnnotatedTriggers(object, reading.shape.slots) } };
+    return { kind: 'shape', shape: { ...reading.shape, slots: recognizeAnnotatedPlaceholders(object, reading.shape.slots) } };
   };
 }
 
-/** Why a template must stay as its writer sent it. */
-function untouchableTemplate(object: JsonObject, context: ReadingContext): PodShape['untouchable'] | undefined {
-  // A Deployment finds its ReplicaSet by comparing templates: one that we changed would never be found, and made anew without end.
-  // The same holds for DeploymentConfig → ReplicationController. A CronJob's Job already carries what its template carries.
+/** Why a template must not be written to. Undefined if it may. */
+function readOnlyTemplate(object: JsonObject, context: ReadingContext): PodShape['readOnlyBecause'] | undefined {
+  // A Deployment finds its ReplicaSet by comparing templates. It would not find one that we changed, and would recreate it endlessly.
+  // The same applies to DeploymentConfig and ReplicationController. A CronJob's Job has the secrets of the CronJob's template already.
   if (copiesOfOwners.has(context.kind) && hasControllerOwner(object)) return 'owned';
   // A Job's template is immutable (kubernetes pkg/apis/batch/validation: ValidateJobUpdate).
   if (context.kind === 'Job' && context.operation === 'UPDATE') return 'immutable';
@@ -46,39 +46,39 @@ export function hasControllerOwner(object: JsonObject): boolean {
 const triggeredByAnnotation = new Set(['Deployment', 'StatefulSet', 'DaemonSet', 'CronJob']);
 
 /**
- * Of a DeploymentConfig, beside its template, `spec.strategy.customParams.image` names an image. The hooks of `rollingParams` and
- * `recreateParams` name none of their own: `execNewPod.containerName` runs the image of a container of the template again, and `tagImages`
- * gives it a tag of a stream (`to`). `triggers[].imageChangeParams.lastTriggeredImage` is what a controller has put into the template.
+ * A DeploymentConfig names images in its template and in `spec.strategy.customParams.image`. The hooks of `rollingParams` and
+ * `recreateParams` name no other images: `execNewPod.containerName` runs the image of a container of the template, and `tagImages` tags that
+ * image in a stream (`to`). `triggers[].imageChangeParams.lastTriggeredImage` is the image that a controller has put into the template.
  */
 export function readDeploymentConfig(object: JsonObject, context: ReadingContext): ShapeReading {
-  const place: PodLocation = { stage: 'template', spec: ['spec', 'template', 'spec'], metadata: ['spec', 'template', 'metadata'] };
+  const location: PodLocation = { stage: 'template', spec: ['spec', 'template', 'spec'], metadata: ['spec', 'template', 'metadata'] };
   const reading = isAbsent(valueAt(object, ['spec', 'template']))
-    ? noImages(place)
-    : readPod(object, place, untouchableTemplate(object, context));
+    ? noImages(location)
+    : readPod(object, location, readOnlyTemplate(object, context));
   if (reading.kind !== 'shape') return reading;
-  const slots = markTriggeredSlots(object, reading.shape.slots);
+  const slots = recognizePlaceholders(object, reading.shape.slots);
 
-  // The image of a custom deployment strategy runs in the deployer pod, which comes by the Pod door: judged here, given its secret there.
+  // The image of a custom deployment strategy runs in the deployer pod. It is evaluated here, and the secret is injected into that pod.
   const custom = ['spec', 'strategy', 'customParams', 'image'];
   const image = valueAt(object, custom);
   if (isAbsent(image) || image === '') return { kind: 'shape', shape: { ...reading.shape, slots } };
   const content = readImageField(image);
   if (!content) return { kind: 'malformed', problem: problemAt(custom, `must be text, and is ${nameType(image)}`) };
-  const slot: ImageSlot = { path: custom, holder: renderPath(custom), action: 'pull', content, pulledElsewhere: true };
+  const slot: ImageSlot = { path: custom, displayName: renderPath(custom), action: 'pull', content, pulledElsewhere: true };
   return { kind: 'shape', shape: { ...reading.shape, slots: [...slots, slot] } };
 }
 
-function noImages(place: PodLocation): ShapeReading<PodShape> {
+function noImages({ stage, spec, metadata }: PodLocation): ShapeReading<PodShape> {
   const shape: PodShape = {
     kind: 'pod',
-    stage: place.stage,
+    stage,
     slots: [],
-    spec: place.spec,
-    metadata: place.metadata,
+    spec,
+    metadata,
     serviceAccount: 'default',
     pullSecrets: [],
     mark: { rules: [], serviceAccount: [] },
-    untouchable: 'owned',
+    readOnlyBecause: 'owned',
   };
   return { kind: 'shape', shape };
 }

@@ -141,10 +141,10 @@ export const entries = hostileDockerfiles.map(({ name, build, message }) => ({
 /** The number of characters that are expanded while the Dockerfile is read. */
 export function expandedBy({ spec }: HostileBuild): number {
   let expanded = 0;
-  const buildArgs = new Map(spec.strategy.dockerStrategy.buildArgs.map(({ name, value }) => [name, value]));
+  const args = new Map(spec.strategy.dockerStrategy.buildArgs.map(({ name, value }) => [name, value]));
   readDockerfileImages(
     spec.source.dockerfile,
-    { given: buildArgs, mayGrow: true },
+    { args, mayGrow: true },
     {
       count: (what, amount) => {
         if (what === 'expanded') expanded += amount;

@@ -43,7 +43,7 @@ export function explainCommand(terminal: Terminal, finish: (code: ExitCode) => v
       terminal.out(
         options.output === 'table' ? renderExplanation(explanation, options) : renderMachine(machineForm(explanation), options.output),
       );
-      finish(explanation.judgement.judged === 'deny' || explanation.unsure.length > 0 ? 1 : 0);
+      finish(explanation.judgement.outcomeBeforeMode === 'deny' || explanation.unsure.length > 0 ? 1 : 0);
     });
 }
 
@@ -99,7 +99,7 @@ function explain(image: string, rules: RuleSet, { namespace = 'default', label, 
 
 /** Documented in docs/tools.md, and stable: fields that have no value are null. */
 function machineForm({ image, action, place, judgement, settings, pullSecrets, pushSecret, contestants, unsure, message }: Explanation) {
-  const { verdict, reason, judged, reference, rule, exemption } = judgement;
+  const { verdict, reason, outcomeBeforeMode, reference, rule, exemption } = judgement;
   return {
     image,
     canonical: reference ? canonicalName(reference) : null,
@@ -108,7 +108,7 @@ function machineForm({ image, action, place, judgement, settings, pullSecrets, p
     action,
     verdict,
     reason,
-    outcome: soften(judged, settings.mode),
+    outcome: soften(outcomeBeforeMode, settings.mode),
     rule: rule ? auditRule(rule) : null,
     pullSecrets,
     pushSecret: pushSecret ?? null,
@@ -176,9 +176,9 @@ function renderLabels({ labels }: NamespaceContext): string {
 }
 
 /** What follows from the verdict there. */
-function afterwards({ judged, reason }: ImageEvaluation, { mode }: NamespaceSettings): string {
-  const outcome = soften(judged, mode);
-  const softened = outcome === judged ? '' : `, softened by mode ${mode}`;
+function afterwards({ outcomeBeforeMode, reason }: ImageEvaluation, { mode }: NamespaceSettings): string {
+  const outcome = soften(outcomeBeforeMode, mode);
+  const softened = outcome === outcomeBeforeMode ? '' : `, softened by mode ${mode}`;
   const words = { allow: 'let in', warn: 'let in with a warning', deny: 'refused' };
   return `: ${words[outcome]}${reason === 'exempted' ? ' by an exemption' : ''}${softened}`;
 }

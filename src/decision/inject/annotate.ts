@@ -1,8 +1,9 @@
+/** Makes the JSON patch of our annotation, the mark. */
 import { isAbsent, isObject, type JsonObject, type Path, valueAt } from '../../object/json.ts';
 import { injectedAnnotation } from '../../object/mark.ts';
 import { add, type PatchOperation, remove } from './patch.ts';
 
-/** Sets or removes our annotation, making the objects it stands in where they are missing; nothing to do gives no operation. */
+/** Returns the patch that sets or removes our annotation, and creates the objects around it if needed. Empty if nothing changes. */
 export function annotate(root: JsonObject, metadata: Path, text: string | undefined): readonly PatchOperation[] {
   const annotations = [...metadata, 'annotations'];
   const current = valueAt(root, [...annotations, injectedAnnotation]);

@@ -1,22 +1,22 @@
 /**
- * Pull and push secrets of a BuildConfig or Build: each place holds one name, so one secret is chosen for all the images it serves.
+ * Injects pull and push secrets into a BuildConfig or Build. Each field has one name, so one secret is chosen for all images of the field.
  *
- * An explicit pullSecret switches off the builder account's own secrets, among them the one for the internal registry
- * (openshift-controller-manager, openshift-apiserver), so where an image is or may be internal only the build strategy's own image
- * justifies one. An image stream never justifies one: the builder account, or the stream's own policy, has what it needs.
+ * An explicit pullSecret disables the builder account's own secrets, including that for the internal registry (openshift-controller-manager,
+ * openshift-apiserver). So if an image is or may be internal, a secret is set only for the build strategy's own image. It is never set for
+ * an image stream: the builder account, or the reference policy of the stream, provides the credential.
  */
 import { quote } from '../../image/problem.ts';
 import { isObject, type JsonObject, type Path, renderPath, valueAt } from '../../object/json.ts';
 import { renderBuildMark } from '../../object/mark.ts';
 import type { BuildCredential, BuildShape, ImageSlot } from '../../object/object-shape.ts';
-import { userSuppliedSlots } from '../../object/user-supplied.ts';
+import { userSuppliedPaths } from '../../object/user-supplied.ts';
 import type { ChangeRequest, ImageDecision, Injection, Notice } from '../decision.ts';
 import { annotate } from './annotate.ts';
 import type { InjectionResult } from './inject-pod.ts';
 import { add, type PatchOperation, remove } from './patch.ts';
 
 export function injectIntoBuild(request: ChangeRequest, shape: BuildShape, images: readonly ImageDecision[]): InjectionResult {
-  if (shape.untouchable) return { kind: 'injected', patch: [], injected: [], notices: [] };
+  if (shape.readOnlyBecause) return { kind: 'injected', patch: [], injected: [], notices: [] };
   const root = request.object as JsonObject;
   const patch: PatchOperation[] = [];
   const injected: Injection[] = [];
@@ -24,13 +24,13 @@ export function injectIntoBuild(request: ChangeRequest, shape: BuildShape, image
   const mark = new Map<string, string>();
   const bySlot = new Map(images.map((image) => [image.slot, image]));
   const isOurs = findOurs(shape);
-  let known: ReadonlySet<string> | undefined;
-  const authored = () => {
-    known ??= userSuppliedSlots(
+  let cached: ReadonlySet<string> | undefined;
+  const userSupplied = () => {
+    cached ??= userSuppliedPaths(
       root,
       shape.credentials.map(({ path }) => path),
     );
-    return known;
+    return cached;
   };
 
   for (const credential of shape.credentials) {
@@ -39,8 +39,8 @@ export function injectIntoBuild(request: ChangeRequest, shape: BuildShape, image
 
     const choice = chooseSecret(credential, bySlot);
     notices.push(...choice.notices);
-    // A place that the author's file fills is the author's, also where it was emptied or moved since: the next pass would call it so.
-    if (choice.secret !== undefined && !authored().has(path)) mark.set(path, choice.secret);
+    // A field that the user's file sets is user-supplied, even if it was cleared or moved since: the next pass would treat it so.
+    if (choice.secret !== undefined && !userSupplied().has(path)) mark.set(path, choice.secret);
     if (choice.secret === credential.current) continue;
     if (choice.secret === undefined) {
       patch.push(remove(credential.path));
@@ -55,79 +55,79 @@ export function injectIntoBuild(request: ChangeRequest, shape: BuildShape, image
 }
 
 /**
- * Tells of a credential whether we wrote what stands there: there, or in a place that an edit has moved it from. One pass over mark and
- * places each, since a stranger can make both long.
+ * Whether we set the secret of a credential: at its path, or at a path that an edit has moved it from. One pass over the mark and one over
+ * the credentials, since a user can make both long.
  */
 function findOurs({ mark, credentials }: BuildShape): (credential: BuildCredential) => boolean {
-  const standing = new Map(credentials.map(({ path, current }) => [renderPath(path), current]));
-  const moved = [...mark].filter(([place, secret]) => standing.get(place) !== secret);
-  const lookedFor = new Set(moved.map(([place, secret]) => `${placesAlike(place)} ${secret}`));
+  const secrets = new Map(credentials.map(({ path, current }) => [renderPath(path), current]));
+  const moved = [...mark].filter(([path, secret]) => secrets.get(path) !== secret);
+  const movedFrom = new Set(moved.map(([path, secret]) => `${normalizePath(path)} ${secret}`));
   return ({ path, current }) => {
-    const place = renderPath(path);
-    return current !== undefined && (mark.get(place) === current || lookedFor.has(`${placesAlike(place)} ${current}`));
+    const rendered = renderPath(path);
+    return current !== undefined && (mark.get(rendered) === current || movedFrom.has(`${normalizePath(rendered)} ${current}`));
   };
 }
 
-/** An edit renames the strategy with everything in it, or takes an image out of the list, so that the next ones move up. */
-function placesAlike(place: string): string {
-  return place.replace(/\[\d+\]/, '[]').replace(/^spec\.strategy\.\w+/, 'spec.strategy');
+/** The path without the parts that edits change: the strategy, and the index in a list, which shifts when an earlier image is removed. */
+function normalizePath(path: string): string {
+  return path.replace(/\[\d+\]/, '[]').replace(/^spec\.strategy\.\w+/, 'spec.strategy');
 }
 
 type Choice = { readonly secret: string | undefined; readonly notices: readonly Notice[] };
 
 function chooseSecret(credential: BuildCredential, images: ReadonlyMap<ImageSlot, ImageDecision>): Choice {
   const served = credential.slots.flatMap((slot) => images.get(slot) ?? []);
-  const wishes = served.map((image) => ({ image, secrets: secretsFor(image) })).filter(({ secrets }) => secrets.length > 0);
-  const asking = wishes.filter(({ image }) => !image.stream);
-  const [first] = asking;
+  const candidates = served.map((image) => ({ image, secrets: secretsFor(image) })).filter(({ secrets }) => secrets.length > 0);
+  const direct = candidates.filter(({ image }) => !image.stream);
+  const [first] = direct;
   if (!first) return { secret: undefined, notices: [] };
 
-  const base = asking.find(({ image }) => image.slot === credential.base);
-  const common = first.secrets.find((candidate) => wishes.every(({ secrets }) => secrets.includes(candidate)));
-  const place = renderPath(credential.path);
+  const base = direct.find(({ image }) => image.slot === credential.base);
+  const common = first.secrets.find((secret) => candidates.every(({ secrets }) => secrets.includes(secret)));
+  const path = renderPath(credential.path);
   const mayBeInternal =
     credential.unseenImages ||
     served.some(({ verdict, trustedBy }) => verdict === 'unresolved' || trustedBy.some(({ internal }) => internal));
   if (mayBeInternal) {
     const secret = credential.baseInStrategy && base ? (common ?? base.secrets[0]) : undefined;
-    const uncovered = wishes.filter(({ secrets }) => secret === undefined || !secrets.includes(secret)).map(({ image }) => image);
-    // Nothing is known to lack anything when only a Dockerfile in Git is unseen and the strategy names its base: the usual case, no words.
+    const uncovered = candidates.filter(({ secrets }) => secret === undefined || !secrets.includes(secret)).map(({ image }) => image);
+    // No notice in the usual case: the strategy names the base image, only the Dockerfile in Git is unseen, and no image lacks a secret.
     const quiet = secret !== undefined && uncovered.length === 0 && served.length === 1;
-    return { secret, notices: quiet ? [] : [{ reason: 'build-internal-images', message: internalWarning(place, secret, uncovered) }] };
+    return { secret, notices: quiet ? [] : [{ reason: 'build-internal-images', message: internalWarning(path, secret, uncovered) }] };
   }
 
   if (common !== undefined) return { secret: common, notices: [] };
-  // A stream's image that needs another secret may have it from the builder account.
-  const taken = wishes.some(({ image }) => image.stream !== undefined) ? base : (base ?? first);
-  if (!taken)
+  // If a stream's image needs another secret, the builder account may have it.
+  const chosen = candidates.some(({ image }) => image.stream !== undefined) ? base : (base ?? first);
+  if (!chosen)
     return {
       secret: undefined,
       notices: [
         {
           reason: 'build-other-images',
           message: emptyWarning(
-            place,
-            asking.map(({ image }) => image),
+            path,
+            direct.map(({ image }) => image),
           ),
         },
       ],
     };
-  const secret = taken.secrets[0];
-  const uncovered = wishes.filter(({ secrets }) => !secrets.includes(secret ?? '')).map(({ image }) => image);
-  // The advice first: the API server cuts a long warning.
-  const message = `${place} has room for one secret, "${secret}": put the credentials of all registries of this build into one, and name it in each rule. Not served: ${uncovered.map(written).join(', ')}`;
+  const secret = chosen.secrets[0];
+  const uncovered = candidates.filter(({ secrets }) => !secrets.includes(secret ?? '')).map(({ image }) => image);
+  // The advice first: the API server truncates long warnings.
+  const message = `${path} has room for one secret, "${secret}": put the credentials of all registries of this build into one, and name it in each rule. Not served: ${uncovered.map(written).join(', ')}`;
   return { secret, notices: [{ reason: 'build-other-images', message }] };
 }
 
-function emptyWarning(place: string, asking: readonly ImageDecision[]): string {
-  return `${place} was left empty, since an image stream of the build needs another secret, which the builder account may have; no secret for ${asking.map(written).join(', ')}`;
+function emptyWarning(path: string, images: readonly ImageDecision[]): string {
+  return `${path} was left empty, since an image stream of the build needs another secret, which the builder account may have; no secret for ${images.map(written).join(', ')}`;
 }
 
-function internalWarning(place: string, secret: string | undefined, uncovered: readonly ImageDecision[]): string {
+function internalWarning(path: string, secret: string | undefined, uncovered: readonly ImageDecision[]): string {
   const consequence =
     secret === undefined
-      ? `${place} was left empty, since other images of the build may come from the internal registry and need the builder account's own secrets`
-      : `${place} is "${secret}", so other images of the build that come from the internal registry are pulled without the builder account's own secrets`;
+      ? `${path} was left empty, since other images of the build may come from the internal registry and need the builder account's own secrets`
+      : `${path} is "${secret}", so other images of the build that come from the internal registry are pulled without the builder account's own secrets`;
   return uncovered.length === 0 ? consequence : `${consequence}; no secret for ${uncovered.map(written).join(', ')}`;
 }
 
@@ -138,13 +138,13 @@ function secretsFor(image: ImageDecision): readonly string[] {
 }
 
 function written({ slot }: ImageDecision): string {
-  return slot.content.kind === 'image' ? quote(slot.content.text) : slot.holder;
+  return slot.content.kind === 'image' ? quote(slot.content.text) : slot.displayName;
 }
 
-/** Our value in a place whose image is gone, such as a pushSecret after `output.to` was taken out, would turn off the account's fallback. */
+/** Removes our secrets whose image is gone, such as a pushSecret without `output.to`: they would disable the account's own secrets. */
 function removeOrphans(root: JsonObject, shape: BuildShape): readonly PatchOperation[] {
   const live = new Set(shape.credentials.map(({ path }) => renderPath(path)));
-  const orphans = orphanPlaces(root).filter((path) => !live.has(renderPath(path)));
+  const orphans = possibleOrphans(root).filter((path) => !live.has(renderPath(path)));
   return orphans
     .filter((path) => {
       const name = valueAt(root, [...path, 'name']);
@@ -153,7 +153,7 @@ function removeOrphans(root: JsonObject, shape: BuildShape): readonly PatchOpera
     .map(remove);
 }
 
-function orphanPlaces(root: JsonObject): readonly Path[] {
+function possibleOrphans(root: JsonObject): readonly Path[] {
   const images = valueAt(root, ['spec', 'source', 'images']);
   return [
     ['spec', 'output', 'pushSecret'],

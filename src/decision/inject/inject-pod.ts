@@ -1,4 +1,4 @@
-/** Pull secrets of pods and pod templates: reads what the plan depends on, and returns the plan as patch, injected secrets and notices. */
+/** Injects pull secrets into pods and pod templates: reads the input of the plan, and renders the plan as patch and notices. */
 import { quote } from '../../image/problem.ts';
 import { isObject, type JsonObject, renderPath, sameJson, textAt, valueAt } from '../../object/json.ts';
 import { injectedAnnotation, readPodMark } from '../../object/mark.ts';
@@ -20,7 +20,7 @@ export type InjectionResult =
   | { readonly kind: 'not-yet'; readonly message: string };
 
 export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: readonly ImageDecision[], facts: Facts): InjectionResult {
-  if (shape.untouchable && !isImmutableTemplate(shape)) {
+  if (shape.readOnlyBecause && !isImmutableTemplate(shape)) {
     return { kind: 'injected', patch: [], injected: [], notices: lackingSecrets(shape, images) };
   }
   const plan = planPullSecrets(readInput(request, shape, images, facts));
@@ -39,14 +39,14 @@ export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: r
   };
 }
 
-/** That of a Job: entries of ours that the user's own file lacks can still be restored. */
-function isImmutableTemplate({ stage, untouchable }: PodShape): boolean {
-  return stage === 'template' && untouchable === 'immutable';
+/** A Job's template: our entries that the user's own file lacks can still be restored. */
+function isImmutableTemplate({ stage, readOnlyBecause }: PodShape): boolean {
+  return stage === 'template' && readOnlyBecause === 'immutable';
 }
 
-/** The list of a pod that exists cannot change: the user who adds an image to it should know why its pull will fail. */
+/** The list of an existing pod cannot change, so an image that is added to it may not be pulled. The user gets the reason. */
 function lackingSecrets(shape: PodShape, images: readonly ImageDecision[]): readonly Notice[] {
-  if (shape.untouchable !== 'immutable' || shape.stage !== 'pod') return [];
+  if (shape.readOnlyBecause !== 'immutable' || shape.stage !== 'pod') return [];
   const listed = new Set(shape.pullSecrets);
   const missing = wantedSecrets(images.filter(({ old }) => !old)).filter((name) => !listed.has(name));
   if (missing.length === 0) return [];
@@ -60,7 +60,7 @@ function lackingSecrets(shape: PodShape, images: readonly ImageDecision[]): read
 
 /** Secrets that the winning rules name for images pulled by this pod, without duplicates, in the order of the images. */
 function wantedSecrets(images: readonly ImageDecision[]): readonly string[] {
-  // An image that a trigger will fill in gets its secret once it is filled in: until then nothing is pulled.
+  // A placeholder gets its secret when the trigger has filled it. Until then nothing is pulled.
   const pulled = images.filter(({ slot, stream }) => slot.action === 'pull' && !slot.pulledElsewhere && !stream);
   return [...new Set(pulled.flatMap(({ trustedBy }) => trustedBy.flatMap(({ pullSecrets }) => pullSecrets)))];
 }
@@ -120,7 +120,7 @@ function withoutListAndMark(template: JsonObject): JsonObject {
   return { metadata: { ...metadata, annotations }, spec };
 }
 
-/** Of a name that is listed no more: whether its entries were anything but the one that we would write. */
+/** Names whose entries differ. A name that is no longer listed counts if its entries were not exactly the one that we would write. */
 function changedEntries(old: readonly unknown[], now: readonly unknown[]): OldTemplate['changedEntries'] {
   const entriesNow = Map.groupBy(now, nameOf);
   const changed = [...Map.groupBy(old, nameOf)].filter(([name, entries]) => !sameJson(entries, entriesNow.get(name) ?? [{ name }]));

@@ -20,19 +20,19 @@ export function patchPullSecrets(
     case 'unchanged':
       return [];
     case 'restore': {
-      const mark = textOrNothing(valueAt(oldObject, [...metadata, 'annotations', injectedAnnotation]));
-      return [...putBack(root, list, valueAt(oldObject, list)), ...annotate(root, metadata, mark)];
+      const mark = textOrUndefined(valueAt(oldObject, [...metadata, 'annotations', injectedAnnotation]));
+      return [...restoreList(root, list, valueAt(oldObject, list)), ...annotate(root, metadata, mark)];
     }
     case 'write':
       return [...changeList(root, list, plan), ...annotate(root, metadata, renderMark(plan.mark))];
   }
 }
 
-function textOrNothing(value: unknown): string | undefined {
+function textOrUndefined(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
-function putBack(root: JsonObject, list: Path, before: unknown): readonly PatchOperation[] {
+function restoreList(root: JsonObject, list: Path, before: unknown): readonly PatchOperation[] {
   if (sameJson(before, valueAt(root, list))) return [];
   return [isAbsent(before) ? remove(list) : add(list, before)];
 }
@@ -42,12 +42,12 @@ function changeList(root: JsonObject, list: Path, { removed, added }: WritePlan)
   const entries = added.map(({ secret }) => ({ name: secret }));
   if (!Array.isArray(current)) return entries.length > 0 ? [add(list, entries)] : [];
   if (removed.size === 0) return entries.map((entry) => add([...list, '-'], entry));
-  // One operation, since each removal from a list costs the API server a copy of the list.
+  // One operation, since for each removal from a list the API server copies the list.
   const remaining = [...current.filter((entry) => !removed.has(textAt(entry, ['name']) ?? '')), ...entries];
   return [remaining.length > 0 ? add(list, remaining) : remove(list)];
 }
 
-/** A mark without names is no annotation. */
+/** An empty mark has no annotation. */
 function renderMark(mark: PodMark): string | undefined {
   return mark.rules.length + mark.serviceAccount.length > 0 ? renderPodMark(mark) : undefined;
 }

@@ -28,7 +28,7 @@ export type PullSecretInput = {
   readonly account: () => ServiceAccountFacts;
   /** Names that the user demonstrably lists, whether or not the list has them. Called only where a name is added, since it costs a parse. */
   readonly userSupplied: () => ReadonlySet<string>;
-  /** What an update found; absent for a new template, and for a pod, whose list cannot change. */
+  /** The template before an update. Absent for a new template, and for a pod, whose list cannot change. */
   readonly old?: 'unchanged' | OldTemplate;
 };
 
@@ -47,7 +47,7 @@ export type OldTemplate = {
 };
 
 export type PullSecretPlan =
-  /** The service account is not known here yet: the request is to be retried. */
+  /** The service account is not known here yet. The client should retry. */
   | { readonly kind: 'not-yet' }
   /** List and mark stay as they were sent. */
   | { readonly kind: 'unchanged'; readonly added: readonly []; readonly notices: readonly PlanNotice[] }
@@ -59,7 +59,7 @@ export type WritePlan = {
   readonly kind: 'write';
   /** What stays of the list, in its order. The added names follow it. */
   readonly kept: readonly ListedName[];
-  /** Each entry of these names goes. */
+  /** All entries of these names are removed. */
   readonly removed: ReadonlySet<string>;
   readonly added: readonly AddedSecret[];
   /** Names that we wrote into the list, now or in an earlier pass. */
@@ -99,7 +99,7 @@ export function planPullSecrets(input: PullSecretInput): PullSecretPlan {
   const accountSecrets = addsAccount ? secretsOfAccount(account, input.mark) : accountSecretsThatStay(input, account, permitted);
   const notices = [...noticeNotPermitted(input, account, isPermitted), ...(addsAccount ? noticeMissingAccount(input, account) : [])];
   const plan = write(input, permitted, accountSecrets, notices);
-  // Without what is stale it is the old template again, perhaps with another spelling of the mark: then that one stays, to the letter.
+  // Without stale entries it is the old template, perhaps with a differently written mark. Then the old mark is restored exactly.
   if (old?.restUnchanged && lostOnlyOurs(old, [...plan.kept, ...plan.added.map(({ secret }) => secret)], plan.mark))
     return restore(old, list);
   return plan;
@@ -122,6 +122,7 @@ function lostOnlyOurs(old: OldTemplate, list: readonly ListedName[], mark: PodMa
 }
 
 function restore(old: OldTemplate, list: readonly ListedName[]): PullSecretPlan {
+  // A user-supplied name that the annotation still lists gets the same label as ours.
   const fromRules = new Set(old.mark.rules);
   const lost = namesWithout(new Set(list), [...new Set(old.list)]).filter((name) => name !== undefined);
   return {
@@ -163,8 +164,8 @@ function secretsOfAccount(account: ServiceAccountFacts, mark: PodMark): readonly
 }
 
 /**
- * The account's secrets that an earlier pass added. They stay where every entry is one that we would write too, though some may be
- * user-supplied by now: otherwise we would be the ones who take the account's secrets away.
+ * The account's secrets that an earlier pass added. They stay if we would also write every entry of the list, though some entries may be
+ * user-supplied by now. Otherwise we would remove the secrets of the account.
  */
 function accountSecretsThatStay(input: PullSecretInput, account: ServiceAccountFacts, permitted: readonly string[]): readonly string[] {
   if (permitted.length === 0) return [];
@@ -174,7 +175,7 @@ function accountSecretsThatStay(input: PullSecretInput, account: ServiceAccountF
   return input.list.every((name) => expected.has(name)) ? input.mark.serviceAccount.filter((name) => ofAccount.has(name)) : [];
 }
 
-/** Of secrets that the list lacks, or that a template loses. Adding them would have the API server deny the pod. */
+/** For secrets that the list lacks, or that a template loses. The API server would deny the pod with them. */
 function noticeNotPermitted(
   { stage, list, mark, wanted }: PullSecretInput,
   account: ServiceAccountFacts,
@@ -186,7 +187,7 @@ function noticeNotPermitted(
   return [{ reason: 'secrets-enforced', notPermitted, ...(account.kind === 'too-large' && { tooLarge: account.why }) }];
 }
 
-/** Where the account may have secrets that could not be added. */
+/** For an account that may have secrets that could not be added. */
 function noticeMissingAccount({ stage, list }: PullSecretInput, account: ServiceAccountFacts): readonly PlanNotice[] {
   // The API server has copied the account's secrets into a pod by now. Its list is empty, so the account has none.
   if (stage === 'pod' && list.length === 0) return [];
@@ -209,8 +210,8 @@ function write(
   const keptNames = new Set(kept);
   const added = [...needed].filter((name) => !keptNames.has(name));
 
-  // The mark has those of the needed names that we wrote, now or in an earlier pass. What the user listed stays user-supplied, also where it
-  // was taken out of the list since: the next pass would see it so.
+  // The mark has those of the needed names that we wrote, now or in an earlier pass. What the user listed stays user-supplied, even if it
+  // was removed from the list since: the next pass would treat it so.
   const suppliedByUser = added.length > 0 ? userSupplied() : new Set();
   const isOurs = (name: string) => ours.has(name) || !(keptNames.has(name) || suppliedByUser.has(name));
   const earlier = stage === 'pod' ? mark : noPodMark;

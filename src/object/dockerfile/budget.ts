@@ -1,21 +1,21 @@
-/** What one inline Dockerfile may cost. Beyond it the object is refused with the reason, before the work is done. */
+/** Limits on what one inline Dockerfile may cost to read. Beyond them the object is denied with the reason, before the work is done. */
 import { formatCount } from '../text.ts';
 import type { WorkCounter } from '../work.ts';
 
 /**
- * Places that name an image, in all readings together. Each is evaluated, shown to the author and recorded by itself; a real Dockerfile has
- * a dozen.
+ * Mentions of an image, in all readings together. Each is evaluated, shown to the user and recorded separately. A real Dockerfile has a
+ * dozen.
  */
 export const maxImages = 500;
 
 /**
- * Characters of words with variables, quotes or escapes that are expanded, of all readings together. A Dockerfile of the longest size without
- * such words needs none, and 1,000 lines of 80 characters that use them need a fifth of it. About 0.1 s.
+ * Characters of expanded words, in all readings together. Only words with variables, quotes or escapes are expanded: a Dockerfile of the
+ * largest size without them needs none, and 1,000 lines of 80 characters with them need a fifth of the limit. The limit is about 0.1 s.
  */
 export const maxExpanded = 1_048_576;
 
 export class Budget {
-  /** Why the Dockerfile is refused; undefined while it may go on. A predicate, to read on behind the field's path. */
+  /** Why the Dockerfile is rejected: a predicate, to follow the field's path. Undefined while the limits are kept. */
   exceeded: string | undefined;
   private expanded = 0;
   private readonly work: WorkCounter | undefined;
@@ -24,7 +24,7 @@ export class Budget {
     this.work = work;
   }
 
-  /** Before or after the work is done; one word more or less does not matter. */
+  /** May be called before or after the work is done: one word more or less does not matter. */
   spend(characters: number): void {
     this.expanded += characters;
     this.work?.count('expanded', characters);

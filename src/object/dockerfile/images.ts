@@ -1,10 +1,11 @@
 /**
- * The images a Dockerfile names: FROM, COPY --from, RUN --mount=from=. `scratch`, names and numbers of stages are none. What any of the
- * tools would pull counts, see dockerfile-lines.ts for how they read the text, dockerfile-variables.ts for their variables and
- * dockerfile-stages.ts for their stages; test/oracle/dockerfile compares with the tools. A word that cannot be followed is given as it is
- * written, with the dollar sign that no image name has.
+ * Finds the images that a Dockerfile names: FROM, COPY --from, RUN --mount=from=. `scratch` and stages are not images.
  *
- * `# syntax=` names an image too, which BuildKit alone pulls; no build of OpenShift's does.
+ * An image counts if any of the build tools would pull it. `lines.ts` has how the tools read the text, `variables.ts` how they expand
+ * variables, and `stages.ts` how they recognize stages. `test/oracle/dockerfile` compares the result with the tools. A word that cannot be
+ * expanded is returned as it is written, with a dollar sign, which no image name has.
+ *
+ * `# syntax=` names an image too. Only BuildKit pulls it, and OpenShift's builds do not use BuildKit.
  */
 
 import type { WorkCounter } from '../work.ts';
@@ -12,41 +13,41 @@ import { Budget } from './budget.ts';
 import { blanks, type Instruction, type Reading, readInstructions, triggerOf } from './lines.ts';
 import { csvFieldsOfMount, fieldsOfMount } from './names.ts';
 import { canBeStage, isNumber, type StageConfusion, Stages } from './stages.ts';
-import { type BuildArgs, givenExpander, HeadVariables, StageVariables, type StageVersion, stageVersions } from './variables.ts';
-import { type Expansion, isLiteral, unseenMark } from './word.ts';
+import { type BuildArgs, buildArgExpander, HeadVariables, StageVariables, type StageVersion, stageVersions } from './variables.ts';
+import { type Expansion, isLiteral, unseenCharacter } from './word.ts';
 
 export type { BuildArgs } from './variables.ts';
 
-/** `image` is undefined where nothing can be said: its value is kept elsewhere, or empty. */
+/** `image` is undefined where it cannot be determined: it depends on a value that is kept elsewhere, or is empty. */
 export type DockerfileImage = {
   readonly instruction: 'FROM' | 'COPY --from' | 'RUN --mount';
   /** 1-based. */
   readonly line: number;
   readonly written: string;
   readonly image: string | undefined;
-  /** Whether it starts the last stage, the one `strategy.from` of a BuildConfig stands in for. */
+  /** Whether the last stage starts from it: `strategy.from` of a BuildConfig replaces that image. */
   readonly lastFrom: boolean;
-  /** Whether `source.images[].as` of a BuildConfig can put another image in its place: where the very name is written, and no stage has it. */
+  /** Whether `source.images[].as` of a BuildConfig can replace it: only a name that is written literally, and that no stage has. */
   readonly replaceable?: true;
-  /** Where the image is called like a stage of this Dockerfile. */
+  /** Set where a stage of this Dockerfile has the same name or number. */
   readonly stage?: StageConfusion;
 };
 
 export type DockerfileContext = BuildArgs & {
-  /** Whether another stage follows that begins with the last one: OpenShift's builder adds it for `spec.postCommit`. */
+  /** Whether another stage follows that starts from the last one: OpenShift's builder adds it for `spec.postCommit`. */
   readonly continued?: boolean;
 };
 
-/** It would cost too much to read. `why` is a predicate, to read on behind the field's path. */
+/** The Dockerfile would cost too much to read. `why` is a predicate, to follow the field's path. */
 export type TooCostly = { readonly kind: 'too-costly'; readonly why: string };
 
-/** In the order they stand. */
+/** Images in the order of their lines. */
 export function readDockerfileImages(text: string, context: DockerfileContext, work?: WorkCounter): DockerfileImage[] | TooCostly {
   const budget = new Budget(work);
-  const found = new Found(budget);
-  const given = givenExpander(context, budget);
+  const found = new FoundImages(budget);
+  const byBuildArgs = buildArgExpander(context, budget);
   for (const reading of readInstructions(text)) {
-    const stages = new Stages(reading.instructions, (word) => textOf(given.expand(word)));
+    const stages = new Stages(reading.instructions, (word) => textOf(byBuildArgs.expand(word)));
     for (const version of versionsFor(reading, context)) {
       new Evaluation(reading, context, version, stages.restart(), budget, found).run();
       if (budget.exceeded !== undefined) return { kind: 'too-costly', why: budget.exceeded };
@@ -55,14 +56,14 @@ export function readDockerfileImages(text: string, context: DockerfileContext, w
   return found.all();
 }
 
-/** They differ only in what variables stand for. */
+/** Versions differ only in the values of variables, so without variables one is enough. */
 function versionsFor({ instructions }: Reading, { env }: DockerfileContext): readonly StageVersion[] {
   const variables =
     (env?.size ?? 0) > 0 || instructions.some(({ keyword }) => keyword === 'ARG' || keyword === 'ENV' || keyword === 'ONBUILD');
   return variables ? stageVersions : stageVersions.slice(0, 1);
 }
 
-class Found {
+class FoundImages {
   private readonly images = new Map<string, DockerfileImage>();
   private readonly budget: Budget;
 
@@ -73,7 +74,7 @@ class Found {
   add(image: DockerfileImage): void {
     const key = `${image.line} ${image.instruction} ${image.image === undefined ? '-' : `=${image.image}`} ${image.written}`;
     const before = this.images.get(key);
-    // One that is not the last for every tool is not replaced for every tool.
+    // An image that some tool does not use in the last stage is not replaced by that tool.
     const lastFrom = image.lastFrom && (before?.lastFrom ?? true);
     const { replaceable, ...rest } = image;
     const stage = image.stage ?? before?.stage;
@@ -93,32 +94,32 @@ class Found {
 
 type Stage = {
   readonly variables: StageVariables;
-  /** What ONBUILD keeps for the stages that begin with this one. */
+  /** Instructions that ONBUILD keeps for the stages that start from this one. */
   readonly triggers: Instruction[];
 };
 
-/** A place of an instruction that names an image. */
-type Place = Pick<DockerfileImage, 'instruction' | 'line' | 'written'> & {
-  /** ONBUILD: carried out in the build of another Dockerfile, with that one's stages. */
+/** The part of an instruction that names an image. */
+type Mention = Pick<DockerfileImage, 'instruction' | 'line' | 'written'> & {
+  /** Whether it is in an ONBUILD that runs in the build of another Dockerfile, with the stages of that one. */
   readonly later: boolean;
-  /** Whether it is an ONBUILD that a stage carries out. */
+  /** Whether it is in an ONBUILD that a stage runs. */
   readonly triggered: boolean;
 };
 
-/** One way to read the text and one version of the tools, from the first instruction to the last. */
+/** Follows one reading of the text for one version of the tools, from the first instruction to the last. */
 class Evaluation {
   private readonly instructions: readonly Instruction[];
   private readonly context: DockerfileContext;
   private readonly version: StageVersion;
   private readonly escapeCharacter: string;
   private readonly budget: Budget;
-  private readonly found: Found;
+  private readonly found: FoundImages;
   private readonly heads: readonly [HeadVariables, HeadVariables];
   private readonly stages: Stages;
   private readonly built: Stage[] = [];
   private readonly lastFrom: Instruction | undefined;
 
-  constructor(reading: Reading, context: DockerfileContext, version: StageVersion, stages: Stages, budget: Budget, found: Found) {
+  constructor(reading: Reading, context: DockerfileContext, version: StageVersion, stages: Stages, budget: Budget, found: FoundImages) {
     this.instructions = reading.instructions;
     this.context = context;
     this.version = version;
@@ -176,12 +177,12 @@ class Evaluation {
     let base: Stage | undefined;
     if (written !== '') {
       const { line } = instruction;
-      const place: Place = { instruction: 'FROM', line, written, later: false, triggered: false };
+      const mention: Mention = { instruction: 'FROM', line, written, later: false, triggered: false };
       const expansions = this.heads.map((head) => head.expand(written));
-      // A tool for which nothing is left refuses it; the others go on.
+      // A tool for which the name expands to nothing fails. The others continue.
       const some = expansions.filter((expansion) => textOf(expansion) !== '' || expansion.kind === 'unreadable');
       for (const expansion of some.length > 0 ? some : expansions.slice(0, 1)) {
-        this.name(place, expansion, instruction === this.lastFrom);
+        this.addMention(mention, expansion, instruction === this.lastFrom);
         if (expansion.kind === 'text') base ??= this.built[this.stages.positionOf(expansion.text) ?? -1];
       }
     }
@@ -208,50 +209,53 @@ class Evaluation {
     this.readNames(trigger, { later: true, triggered: true });
   }
 
-  private readNames(instruction: Instruction, when: Pick<Place, 'later' | 'triggered'>): void {
+  private readNames(instruction: Instruction, when: Pick<Mention, 'later' | 'triggered'>): void {
     if (instruction.keyword === 'COPY') for (const flag of instruction.flags) this.readCopyFlag(flag, { line: instruction.line, ...when });
     if (instruction.keyword === 'RUN') for (const flag of instruction.flags) this.readRunFlag(flag, { line: instruction.line, ...when });
   }
 
   /**
-   * buildah looks up what stands behind the only `=` of a flag with `--from` in it, by ARG alone; imagebuilder expands the flag as a whole,
-   * and buildah what comes of it once more; OpenShift's builder knows the ARGs of the head alone; BuildKit takes what is written.
+   * The tools read a flag with `--from` in different ways:
+   * - buildah expands the text after the only `=` by ARG alone;
+   * - imagebuilder expands the flag as a whole, and buildah expands the result again;
+   * - OpenShift's builder knows only the ARGs before the first FROM;
+   * - BuildKit uses the text as it is written.
    */
-  private readCopyFlag(flag: string, when: Pick<Place, 'line' | 'later' | 'triggered'>): void {
+  private readCopyFlag(flag: string, when: Pick<Mention, 'line' | 'later' | 'triggered'>): void {
     const from = flag.startsWith('--from=') ? flag.slice('--from='.length) : undefined;
     if (from === undefined && isLiteral(flag) && !flag.includes('--from')) return;
-    const place: Place = { instruction: 'COPY --from', written: from ?? flag, ...when };
+    const mention: Mention = { instruction: 'COPY --from', written: from ?? flag, ...when };
     const parts = flag.split('=');
-    if (flag.includes('--from') && parts.length === 2) this.name(place, this.byArgs(parts[1] ?? ''));
+    if (flag.includes('--from') && parts.length === 2) this.addMention(mention, this.byArgs(parts[1] ?? ''));
     const whole = this.expand(flag);
     if (whole.kind === 'unreadable') {
-      if (mayBecome(flag, '--from=')) this.name(place, whole);
-    } else if (whole.text.startsWith('--from=')) this.name(place, this.again(whole.text.slice('--from='.length)));
+      if (mayBecome(flag, '--from=')) this.addMention(mention, whole);
+    } else if (whole.text.startsWith('--from=')) this.addMention(mention, this.expandAgain(whole.text.slice('--from='.length)));
     if (from === undefined) return;
-    this.name(place, this.heads[0].expand(from));
-    if (isLiteral(from)) this.name(place, { kind: 'text', text: from });
+    this.addMention(mention, this.heads[0].expand(from));
+    if (isLiteral(from)) this.addMention(mention, { kind: 'text', text: from });
   }
 
-  /** imagebuilder expands the flag as a whole, so a variable may hold the commas too, and buildah expands what stands behind `from=` again. */
-  private readRunFlag(flag: string, when: Pick<Place, 'line' | 'later' | 'triggered'>): void {
+  /** imagebuilder expands the whole flag, so a variable may contain the commas too. buildah then expands the text after `from=` again. */
+  private readRunFlag(flag: string, when: Pick<Mention, 'line' | 'later' | 'triggered'>): void {
     const mount = flag.startsWith('--mount=') ? flag.slice('--mount='.length) : undefined;
     if (mount === undefined && isLiteral(flag)) return;
-    const place = (written: string): Place => ({ instruction: 'RUN --mount', written, ...when });
+    const mention = (written: string): Mention => ({ instruction: 'RUN --mount', written, ...when });
     const [written] = mount === undefined ? [] : csvFieldsOfMount(mount);
     const whole = this.expand(flag);
     if (whole.kind === 'unreadable') {
-      if (mayBecome(flag, '--mount=')) this.name(place(flag), whole);
+      if (mayBecome(flag, '--mount=')) this.addMention(mention(flag), whole);
     } else if (whole.text.startsWith('--mount=')) {
       const expanded = whole.text.slice('--mount='.length);
       const names = [...fieldsOfMount(expanded), ...csvFieldsOfMount(expanded)];
       for (const name of new Set(names)) {
-        const image = this.again(name);
-        // A literal name that stands beside it must not answer for what cannot be followed.
-        this.name(place(image.kind === 'unreadable' ? flag : (written ?? flag)), image);
+        const image = this.expandAgain(name);
+        // A literal name in the same flag must not be shown for a word that cannot be expanded.
+        this.addMention(mention(image.kind === 'unreadable' ? flag : (written ?? flag)), image);
       }
     }
     if (mount !== undefined)
-      for (const name of csvFieldsOfMount(mount)) if (isLiteral(name)) this.name(place(name), { kind: 'text', text: name });
+      for (const name of csvFieldsOfMount(mount)) if (isLiteral(name)) this.addMention(mention(name), { kind: 'text', text: name });
   }
 
   private expand(word: string): Expansion {
@@ -262,20 +266,20 @@ class Evaluation {
     return this.stage?.variables.expandByArgs(word) ?? this.heads[0].expand(word);
   }
 
-  /** What was expanded once already, and may hold what could not be seen. */
-  private again(word: string): Expansion {
+  /** For the result of an expansion, which may already contain unseen values. */
+  private expandAgain(word: string): Expansion {
     const expansion = this.byArgs(word);
-    return expansion.kind === 'text' && expansion.text.includes(unseenMark) ? { kind: 'unseen', text: expansion.text } : expansion;
+    return expansion.kind === 'text' && expansion.text.includes(unseenCharacter) ? { kind: 'unseen', text: expansion.text } : expansion;
   }
 
-  private name(place: Place, expansion: Expansion, lastFrom = false): void {
-    const image = this.imageOf(place, expansion);
+  private addMention(mention: Mention, expansion: Expansion, lastFrom = false): void {
+    const image = this.imageOf(mention, expansion);
     if (image === 'none') return;
-    const { instruction, line, written, triggered } = place;
+    const { instruction, line, written, triggered } = mention;
     const byName = image.text === written && !triggered && expansion.kind !== 'unreadable';
     const replaceable = byName && (instruction === 'FROM' || (instruction === 'COPY --from' && !this.stages.knows(written)));
     const stage =
-      expansion.kind === 'text' && !place.later ? this.stages.confusionWith(expansion.text, instruction === 'COPY --from') : undefined;
+      expansion.kind === 'text' && !mention.later ? this.stages.confusionWith(expansion.text, instruction === 'COPY --from') : undefined;
     this.found.add({
       instruction,
       line,
@@ -287,21 +291,21 @@ class Evaluation {
     });
   }
 
-  /** `text` is undefined where nothing can be said. */
-  private imageOf({ instruction, written, later }: Place, expansion: Expansion): 'none' | { readonly text: string | undefined } {
-    // No image has a name with a dollar sign in it, so it is denied.
+  /** `text` is undefined where the image cannot be determined. */
+  private imageOf({ instruction, written, later }: Mention, expansion: Expansion): 'none' | { readonly text: string | undefined } {
+    // No image name has a dollar sign, so such a name is always denied.
     if (expansion.kind === 'unreadable') return { text: written.includes('$') ? written : `$${written}` };
     if (expansion.kind === 'unseen') return { text: undefined };
     const { text } = expansion;
     if (text === '') return instruction === 'FROM' ? { text: undefined } : 'none';
     if (text === 'scratch') return 'none';
-    // What may be a stage in the build that carries it out is left to that build.
+    // A name that may be a stage of the build that runs the ONBUILD is left to that build.
     if (later) return canBeStage(text) ? 'none' : { text };
-    // Only COPY knows numbers for certain: for FROM, and for RUN in BuildKit, they are names.
+    // Only for COPY is a number always a stage. For FROM, and for RUN in BuildKit, it is a name.
     if (instruction === 'COPY --from' && isNumber(text)) {
       const name = this.stages.imageOfNumber(text);
       if (name === undefined) return 'none';
-      // Newer versions of imagebuilder expand the name of a stage too.
+      // Newer versions of imagebuilder also expand the name of a stage.
       const expansion = this.heads[0].expandStageName(name);
       return textOf(expansion) === 'scratch' ? 'none' : { text: textOf(expansion) || name };
     }
@@ -309,7 +313,7 @@ class Evaluation {
   }
 }
 
-/** Whether a flag that cannot be expanded could begin with the prefix once some tool has expanded it. */
+/** Whether a flag that cannot be expanded here could begin with the prefix after some tool has expanded it. */
 function mayBecome(flag: string, prefix: string): boolean {
   const literal = flag.slice(0, flag.search(/[$"'\\`]/));
   return prefix.startsWith(literal) || literal.startsWith(prefix);

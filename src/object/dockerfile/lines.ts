@@ -1,16 +1,17 @@
 /**
- * A Dockerfile's text, taken apart into instructions as the tools that build by it do: openshift/imagebuilder (dockerfile/parser), which
- * buildah and OpenShift's builds use, and moby/buildkit (frontend/dockerfile/parser). They do not agree everywhere, and an image that one of
- * them would pull must not hide in what another takes for a comment, a continuation or a here-document: so each way to read the text that
- * makes a difference is a reading of its own.
+ * Splits the text of a Dockerfile into instructions, as the build tools do: openshift/imagebuilder (dockerfile/parser), which buildah and
+ * OpenShift's builds use, and moby/buildkit (frontend/dockerfile/parser).
+ *
+ * The tools do not always agree. An image that one tool would pull must not be hidden in text that another tool reads as a comment, a
+ * continuation or a here-document. So every way to read the text that makes a difference is a separate reading.
  */
 
 export type Instruction = {
   /** In upper case. */
   readonly keyword: string;
-  /** `--from=x`, with quotes and escapes taken away. */
+  /** Such as `--from=x`, without quotes and escapes. */
   readonly flags: readonly string[];
-  /** What follows, on one line. */
+  /** The text after the flags, on one line. */
   readonly rest: string;
   /** 1-based. */
   readonly line: number;
@@ -22,8 +23,8 @@ export type Reading = {
 };
 
 /**
- * Every reading that some tool could build by; where none could, every reading. Each takes time linear in the text, and is made when it is
- * asked for.
+ * Yields every reading that some tool could build from. If no tool could build from any, it yields all readings. Each one takes time linear
+ * in the text, and is computed only when the caller needs it.
  */
 export function* readInstructions(text: string): Generator<Reading> {
   const lines = (text.startsWith('\ufeff') ? text.slice(1) : text).split('\n');
@@ -43,7 +44,7 @@ export function* readInstructions(text: string): Generator<Reading> {
   for (const reading of impossible) if (isNew(reading, known)) yield* withRewritten(reading);
 }
 
-/** Instructions are the same objects where their text and line are the same. */
+/** Instructions with the same text and line are the same object, so that identity is enough. */
 function isNew(reading: Reading, known: Reading[]): boolean {
   const isSame = ({ escapeCharacter, instructions }: Reading) =>
     escapeCharacter === reading.escapeCharacter &&
@@ -56,10 +57,10 @@ function isNew(reading: Reading, known: Reading[]): boolean {
 
 type Split = (text: string, line: number) => Instruction;
 
-/** Readings share most of their lines, and many files repeat one line: each text is taken apart once. */
+/** Readings share most of their lines, and many files repeat lines, so each text is split once. */
 function splitOnce(): Split {
   const parts = new Map<string, Omit<Instruction, 'line'>>();
-  // By line: each reading may end an instruction elsewhere, so there can be several.
+  // By line, then by text: readings may end an instruction at different lines.
   const made = new Map<number, Map<string, Instruction>>();
   return (text, line) => {
     const here = made.get(line) ?? new Map<string, Instruction>();
@@ -81,9 +82,9 @@ function* withRewritten(reading: Reading): Generator<Reading> {
 }
 
 /**
- * OpenShift's builder reads the Dockerfile, changes it and writes it out again, with flags as they are without quotes and escapes, and
- * without a `--` that ends them: what was one flag, or none, can be several when buildah reads it (openshift/builder
- * pkg/build/builder/util/dockerfile, Write). None where that changes nothing, as in all but odd files.
+ * The reading of the Dockerfile that OpenShift's builder writes for buildah, if it differs. The builder writes flags without quotes and
+ * escapes, and without a `--` that ends them. So one flag, or none, can become several when buildah reads it (openshift/builder
+ * pkg/build/builder/util/dockerfile, Write). Ordinary files do not change.
  */
 function rewritten({ escapeCharacter, instructions }: Reading): readonly Reading[] {
   let changed = false;
@@ -102,7 +103,8 @@ function writeAgain(instruction: Instruction): Instruction {
     const again = writeAgain(trigger);
     return again === trigger ? instruction : { ...instruction, rest: writeOut(again) };
   }
-  // Nothing is left to take away, and a rest that begins with `--` comes after a `--` that ended the flags.
+  // Flags stay as they are unless they contain white space, quotes or escapes. A rest that begins with `--` comes after a `--` that ended
+  // the flags.
   if (!flags.some((flag) => /[\s"'\\]/.test(flag)) && !rest.startsWith('--')) return instruction;
   return { ...splitInstruction(writeOut({ keyword, flags, rest })), line };
 }
@@ -113,9 +115,9 @@ function writeOut({ keyword, flags, rest }: Pick<Instruction, 'keyword' | 'flags
 
 type Dialect = {
   readonly escapeCharacter: string;
-  /** Whether a line that ends in two escape characters goes on: for imagebuilder it does, for BuildKit since 2021 the second is escaped. */
+  /** Whether a line that ends in two escape characters continues. In imagebuilder it does. In BuildKit since 2021 the second is escaped. */
   readonly doubledContinues: boolean;
-  /** `none`: from before 2021 (BuildKit) or 2024 (imagebuilder). `all`: also where it depends on the tool's age whether a line has one. */
+  /** `none`: BuildKit before 2021, imagebuilder before 2024. `all`: also those that only some versions of a tool recognize. */
   readonly heredocs: 'none' | 'sure' | 'all';
 };
 
@@ -127,14 +129,14 @@ function dialectsOf(lines: readonly string[]): readonly Dialect[] {
   );
 }
 
-/** Also with more than one carriage return behind it, which only some take for a part of the line's end. */
+/** Whether the tools may disagree about a continuation: two escape characters, or several carriage returns, which not all tools strip. */
 function mayBeDoubled(line: string): boolean {
   const end = endWithout(line, ' \t\r');
   const last = line.charAt(end - 1);
   return (last === '\\' || last === '`') && (line.charAt(end - 2) === last || line.endsWith('\r\r') || line.includes('\r ', end));
 }
 
-/** `# escape=X` on the first line counts for all; after another directive, or with more behind it, for some. */
+/** `# escape=X` on the first line is valid for all tools. After another directive, or with text after it, only some tools accept it. */
 function escapeCharacters(lines: readonly string[]): readonly string[] {
   for (const [index, line] of lines.entries()) {
     const comment = trimStart(line);
@@ -144,7 +146,7 @@ function escapeCharacters(lines: readonly string[]): readonly string[] {
     if (!comment.startsWith('#') || equals < 0 || value === '' || !/^[a-zA-Z][a-zA-Z0-9]*$/.test(name)) break;
     if (name.toLowerCase() !== 'escape') continue;
     if (!value.startsWith('`')) break;
-    // Where one of the tools reads it otherwise, or not at all.
+    // Not all tools read it so.
     return index > 0 || value !== '`' ? ['`', '\\'] : ['`'];
   }
   return ['\\'];
@@ -156,7 +158,7 @@ const keywords = new Set(
 const mayHaveHeredocs = new Set(['ADD', 'COPY', 'RUN']);
 
 type Attempt = Reading & {
-  /** Whether the tool would get to the end of the text. */
+  /** Whether the tool could parse the text to its end. */
   readonly possible: boolean;
 };
 
@@ -166,14 +168,14 @@ function readAs(dialect: Dialect, lines: readonly string[], split: Split): Attem
   let at = 0;
   while (at < lines.length) {
     const line = at + 1;
-    let [text, goesOn] = withoutContinuation(withoutComment(trimStart(lines[at++] ?? '')), dialect);
-    if (!goesOn && text === '') continue;
+    let [text, continues] = withoutContinuation(withoutComment(trimStart(lines[at++] ?? '')), dialect);
+    if (!continues && text === '') continue;
     const parts = [text];
-    while (goesOn && at < lines.length) {
+    while (continues && at < lines.length) {
       const next = lines[at++] ?? '';
       // Comments and empty lines do not end a continuation.
       if (withoutComment(trimStart(next)).trim() === '') continue;
-      [text, goesOn] = withoutContinuation(next, dialect);
+      [text, continues] = withoutContinuation(next, dialect);
       parts.push(text);
     }
     const instruction = split(parts.length === 1 ? text : parts.join(''), line);
@@ -193,11 +195,11 @@ function withoutComment(line: string): string {
   return line.startsWith('#') ? '' : line;
 }
 
-function withoutContinuation(line: string, { escapeCharacter, doubledContinues }: Dialect): [text: string, goesOn: boolean] {
+function withoutContinuation(line: string, { escapeCharacter, doubledContinues }: Dialect): [text: string, continues: boolean] {
   const text = line.slice(0, endWithout(line, '\r'));
   const end = doubledContinues ? endWithout(line, ' \t\r') : endWithout(line.endsWith('\r') ? line.slice(0, -1) : line, ' \t');
-  const goesOn = line.charAt(end - 1) === escapeCharacter && (doubledContinues || line.charAt(end - 2) !== escapeCharacter);
-  return goesOn ? [line.slice(0, end - 1), true] : [text, false];
+  const continues = line.charAt(end - 1) === escapeCharacter && (doubledContinues || line.charAt(end - 2) !== escapeCharacter);
+  return continues ? [line.slice(0, end - 1), true] : [text, false];
 }
 
 function endsHeredoc(line: string, name: string, tabs: boolean): boolean {
@@ -206,7 +208,7 @@ function endsHeredoc(line: string, name: string, tabs: boolean): boolean {
   return line.slice(start, endWithout(line, '\r')) === name;
 }
 
-/** Where a text would end without these characters. No regular expression: those that look for an end take time by the square. */
+/** The length of the text without these characters at its end. Not a regular expression, which would take quadratic time. */
 function endWithout(text: string, characters: string): number {
   let end = text.length;
   while (end > 0 && characters.includes(text.charAt(end - 1))) end--;
@@ -226,13 +228,13 @@ function trimEnds(text: string): string {
   return trimmed.slice(0, end);
 }
 
-/** As Go's unicode.IsSpace has it: `\s` and the control character NEL, but no byte order mark. */
+/** As unicode.IsSpace of Go: `\s` and the control character NEL, but not the byte order mark. */
 function isSpace(character: string): boolean {
   if (character > ' ' && character < '\u0080') return false;
   return character === '\u0085' || (character !== '\ufeff' && /\s/.test(character));
 }
 
-/** White space between words, narrower than what is trimmed at the ends. */
+/** White space between words. Fewer characters than are trimmed at the ends of a text. */
 export const blanks = /[\t\v\f\r ]+/;
 
 function splitInstruction(text: string): Omit<Instruction, 'line'> {
@@ -248,7 +250,7 @@ export function triggerOf({ keyword, rest, line }: Instruction): Instruction | u
   return keyword === 'ONBUILD' && rest !== '' ? { ...splitInstruction(rest), line } : undefined;
 }
 
-/** As extractBuilderFlags of both tools: words that begin with `--`, up to the first that does not. */
+/** As extractBuilderFlags of both tools: flags are the words that begin with `--`, up to the first one that does not. */
 function splitFlags(text: string): { readonly flags: readonly string[]; readonly rest: string } {
   const flags: string[] = [];
   let at = 0;
@@ -273,7 +275,7 @@ function splitFlags(text: string): { readonly flags: readonly string[]; readonly
 
 type Heredoc = { readonly name: string; readonly tabs: boolean };
 
-/** Whatever the escape directive says, these are read with backslashes. */
+/** Here-documents are read with the backslash as escape character, whatever the directive is. */
 function heredocsOf(instruction: Instruction, text: string, { heredocs }: Dialect): readonly Heredoc[] {
   if (!text.includes('<<')) return [];
   const { keyword, rest } = triggerOf(instruction) ?? instruction;
@@ -294,7 +296,7 @@ function isJsonList(text: string): boolean {
   }
 }
 
-/** With quotes and escapes kept. None at all where a quote has no end, or a variable is written in a way that only some tools know. */
+/** Words with their quotes and escapes. None if a quote is not closed, or, with `sure`, if only some tools know a variable's syntax. */
 function shellWords(text: string, heredocs: Dialect['heredocs']): readonly string[] {
   const words: string[] = [];
   let word = '';

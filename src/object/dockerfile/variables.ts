@@ -1,26 +1,31 @@
 /**
- * What `$name` stands for in a Dockerfile. The tools do not agree, so each of them has its own values here:
- * - before the first FROM, imagebuilder takes all words of one ARG before any of it counts, and keeps the values of the platform; BuildKit
- *   takes one after the other, and lets an ARG change them (imagebuilder builder.go, extractHeadingArgsFromNode; buildkit dockerfile2llb,
- *   buildMetaArgs);
- * - in a stage BuildKit refuses variables where an image is named. In imagebuilder ENV wins over ARG in whatever order they are written
- *   (builder.go: Step), COPY --from is looked up by ARG alone in some versions, and a stage that begins with another takes over its
- *   variables: its ENV, which is in the image, and in newer versions its ARG too (NewStages).
+ * The values of variables in a Dockerfile: build arguments, ARG and ENV. The tools do not agree, so each tool has its own values here.
+ *
+ * Before the first FROM:
+ * - imagebuilder expands all words of one ARG before it sets any of them, and an ARG cannot change the values of the platform (builder.go,
+ *   extractHeadingArgsFromNode);
+ * - BuildKit expands and sets them one after the other, and an ARG can change the values of the platform (dockerfile2llb, buildMetaArgs).
+ *
+ * In a stage:
+ * - BuildKit rejects variables in the name of an image;
+ * - in imagebuilder ENV wins over ARG, in whatever order they are written (builder.go: Step), and some versions expand COPY --from by ARG
+ *   alone;
+ * - in imagebuilder a stage that starts from another inherits its ENV, which is in the image, and in newer versions its ARG too (NewStages).
  */
 import type { Budget } from './budget.ts';
 import { blanks } from './lines.ts';
-import { type Expansion, expandWord, isLiteral, type LookUp, unseen, unseenMark } from './word.ts';
+import { type Expansion, expandWord, isLiteral, type LookUp, unseen, unseenCharacter } from './word.ts';
 
 export type BuildArgs = {
-  /** They override the defaults of ARGs that the Dockerfile declares; undefined is a value nobody can see. */
-  readonly given: ReadonlyMap<string, string | undefined>;
-  /** Whether more may come when the build is started. */
+  /** Values that override the defaults of declared ARGs. Undefined is a value that is kept elsewhere and cannot be seen. */
+  readonly args: ReadonlyMap<string, string | undefined>;
+  /** Whether the start of a build can add more. */
   readonly mayGrow: boolean;
-  /** The build strategy's `env`: OpenShift's builder writes it as ENV behind each FROM (openshift/builder, insertEnvAfterFrom). */
+  /** The build strategy's `env`: OpenShift's builder writes it as ENV after each FROM (openshift/builder, insertEnvAfterFrom). */
   readonly env?: ReadonlyMap<string, string | undefined>;
 };
 
-/** What the builder knows without being told; a build's node may be of another kind, which changes a name's last part or its tag. */
+/** Values that the builder sets itself. A node of another platform has others, which change only the last part of a name, or its tag. */
 const platform: Readonly<Record<string, string>> = {
   TARGETPLATFORM: 'linux/amd64',
   TARGETOS: 'linux',
@@ -32,12 +37,12 @@ const platform: Readonly<Record<string, string>> = {
   BUILDVARIANT: '',
 };
 
-/** Build arguments that imagebuilder takes without any ARG (builder.go, builtinAllowedBuildArgs). */
+/** Build arguments that imagebuilder accepts without an ARG (builder.go, builtinAllowedBuildArgs). */
 const neverDeclared = new Set(['HTTP_PROXY', 'HTTPS_PROXY', 'FTP_PROXY', 'NO_PROXY'].flatMap((name) => [name, name.toLowerCase()]));
 
 export type Dialect = 'imagebuilder' | 'buildkit';
 
-/** Expands words and remembers them while the variables stay as they are: thousands of lines may use one long variable. */
+/** Expands words, and caches them until a variable changes: thousands of lines may use one long variable. */
 export class Expander {
   private readonly known = new Map<string, Expansion>();
   private readonly escapeCharacter: string;
@@ -66,24 +71,24 @@ export class Expander {
   }
 }
 
-/** By the build arguments alone, whatever the Dockerfile declares: so buildah sees a FROM before it has read anything else. */
-export function givenExpander(buildArgs: BuildArgs, budget: Budget): Expander {
-  return new Expander('\\', budget, (name) => givenValue(name, buildArgs));
+/** Expands by the build arguments alone, whatever the Dockerfile declares: so buildah reads a FROM before it has read anything else. */
+export function buildArgExpander(buildArgs: BuildArgs, budget: Budget): Expander {
+  return new Expander('\\', budget, (name) => buildArgValue(name, buildArgs));
 }
 
-function givenValue(name: string, { given }: BuildArgs): Expansion | undefined {
-  if (!given.has(name)) return undefined;
-  const text = given.get(name);
+function buildArgValue(name: string, { args }: BuildArgs): Expansion | undefined {
+  if (!args.has(name)) return undefined;
+  const text = args.get(name);
   return text === undefined ? unseen : { kind: 'text', text };
 }
 
-/** A build argument that counts although no ARG names it. */
+/** A build argument that is set although no ARG declares it. */
 function undeclared(name: string, buildArgs: BuildArgs): Expansion | undefined {
   if (!neverDeclared.has(name)) return undefined;
-  return givenValue(name, buildArgs) ?? (buildArgs.mayGrow ? unseen : undefined);
+  return buildArgValue(name, buildArgs) ?? (buildArgs.mayGrow ? unseen : undefined);
 }
 
-/** ARGs before the first FROM: they serve each FROM, and a stage as far as it declares them. */
+/** ARGs before the first FROM. Every FROM can use them, and a stage only those that it declares again. */
 export class HeadVariables {
   readonly buildArgs: BuildArgs;
   private readonly dialect: Dialect;
@@ -92,17 +97,17 @@ export class HeadVariables {
   private readonly words: Expander;
   private readonly stageNames: Expander;
 
-  /** `escapeCharacter` is the one of the directive, which imagebuilder does not know in words. */
+  /** `escapeCharacter` is that of the directive. imagebuilder ignores it in words, and uses the backslash. */
   constructor(buildArgs: BuildArgs, dialect: Dialect, escapeCharacter: string, budget: Budget) {
     this.buildArgs = buildArgs;
     this.dialect = dialect;
     this.escapeCharacter = escapeCharacter;
-    for (const [name, text] of Object.entries(platform)) this.values.set(name, givenValue(name, buildArgs) ?? { kind: 'text', text });
+    for (const [name, text] of Object.entries(platform)) this.values.set(name, buildArgValue(name, buildArgs) ?? { kind: 'text', text });
     this.words = new Expander(dialect === 'buildkit' ? escapeCharacter : '\\', budget, (name) => this.valueOf(name));
     this.stageNames = new Expander('\\', budget, (name) => this.valueForStages(name));
   }
 
-  /** ARG: names, each with or without a default. */
+  /** Reads an ARG: names, each with or without a default. */
   declare(rest: string): void {
     const words = wordsOf(rest, this.escapeCharacter);
     if (this.dialect === 'imagebuilder') for (const declared of this.expandAll(words)) this.set(declared);
@@ -113,12 +118,12 @@ export class HeadVariables {
     return this.words.expand(word);
   }
 
-  /** The name of a stage, which newer versions of imagebuilder expand. */
+  /** Expands the name of a stage, as newer versions of imagebuilder do. */
   expandStageName(name: string): Expansion {
     return this.stageNames.expand(name);
   }
 
-  /** What imagebuilder takes when it puts the stages together: there the values of the platform win over build arguments (NewStages). */
+  /** The value while imagebuilder collects the stages: the values of the platform win over build arguments there (NewStages). */
   valueForStages(name: string): Expansion | undefined {
     const text = Object.hasOwn(platform, name) ? platform[name] : undefined;
     return text === undefined ? this.valueOf(name) : { kind: 'text', text };
@@ -135,18 +140,18 @@ export class HeadVariables {
   private set({ name, value }: Declaration): void {
     if (this.dialect === 'imagebuilder' && Object.hasOwn(platform, name)) return;
     const kept = this.values.get(name) ?? (this.buildArgs.mayGrow ? unseen : undefined);
-    const now = givenValue(name, this.buildArgs) ?? value ?? kept;
+    const now = buildArgValue(name, this.buildArgs) ?? value ?? kept;
     if (now) this.values.set(name, now);
     this.words.forget();
     this.stageNames.forget();
   }
 }
 
-/** How versions of imagebuilder differ in what a stage begins with. */
+/** How versions of imagebuilder differ in the variables that a stage starts with. */
 export type StageVersion = {
-  /** A stage takes over the ARGs of the stage that it begins with. */
+  /** A stage inherits the ARGs of the stage that it starts from. */
   readonly inheritsArgs: boolean;
-  /** A stage takes over the ENV of the stage that it begins with; not so where the build strategy puts another base in its place. */
+  /** A stage inherits the ENV of the stage that it starts from. It does not where the build strategy replaces that base image. */
   readonly inheritsEnv: boolean;
   /** An ARG can change the values of the platform. */
   readonly changesPlatform: boolean;
@@ -158,14 +163,14 @@ export const stageVersions: readonly StageVersion[] = [
   { inheritsArgs: false, inheritsEnv: false, changesPlatform: false },
 ];
 
-/** ARG and ENV of one stage, as imagebuilder has them. */
+/** ARG and ENV of one stage, as imagebuilder evaluates them. */
 export class StageVariables {
   private readonly head: HeadVariables;
   private readonly version: StageVersion;
   private readonly escapeCharacter: string;
   private readonly args: Map<string, Expansion>;
   private readonly env: Map<string, Expansion>;
-  /** What the next stage takes over: the ARGs as they are without any ENV, and without those that this stage took over. */
+  /** The ARGs that a stage inherits from this one: expanded without any ENV, and without the ARGs that this stage has inherited. */
   private readonly inherited: Map<string, Expansion>;
   private readonly own = new Map<string, Expansion>();
   private readonly byArgs: Expander;
@@ -179,7 +184,7 @@ export class StageVariables {
     this.args = new Map(version.inheritsArgs ? base?.inherited : undefined);
     this.inherited = new Map(this.args);
     this.env = new Map(version.inheritsEnv ? base?.env : undefined);
-    // Copying an entry costs about as much as expanding some characters.
+    // Copying an entry costs about as much as expanding 8 characters.
     budget.spend(8 * (this.args.size + this.env.size));
     const argument = (name: string) => this.args.get(name) ?? undeclared(name, head.buildArgs);
     this.byArgs = new Expander('\\', budget, argument);
@@ -190,7 +195,7 @@ export class StageVariables {
     );
   }
 
-  /** ARG: names, each with or without a default. */
+  /** Reads an ARG: names, each with or without a default. */
   declare(rest: string): void {
     const words = wordsOf(rest, this.escapeCharacter);
     const declared = words.map((word) => expandDeclaration(word, (text) => this.byAll.expand(text)));
@@ -207,7 +212,7 @@ export class StageVariables {
     this.byAll.forget();
   }
 
-  /** ENV: `name=value …`, or `name value`. */
+  /** Reads an ENV: `name=value …`, or `name value`. */
   set(rest: string): void {
     const words = wordsOf(rest, this.escapeCharacter);
     const [first = ''] = words;
@@ -216,7 +221,7 @@ export class StageVariables {
     this.setAllEnv(declared.flatMap(({ name, value }) => (value ? [[name, value] as const] : [])));
   }
 
-  /** By ENV, and by ARG where no ENV has the name. */
+  /** Expands by ENV, and by ARG where no ENV has the name. */
   expand(word: string): Expansion {
     return this.byAll.expand(word);
   }
@@ -225,7 +230,7 @@ export class StageVariables {
     return this.byArgs.expand(word);
   }
 
-  /** The variables of one ENV line. They are expanded before any of them is set. */
+  /** Sets the variables of one ENV, whose values were all expanded before. */
   private setAllEnv(variables: readonly (readonly [name: string, value: Expansion])[]): void {
     for (const [name, value] of variables) this.env.set(name, value);
     if (variables.length > 0) this.byAll.forget();
@@ -235,14 +240,14 @@ export class StageVariables {
     const { buildArgs } = this.head;
     const ofPlatform = Object.hasOwn(platform, name) && !(this.version.changesPlatform && value) ? this.head.valueOf(name) : undefined;
     const unset = values.get(name) ?? (buildArgs.mayGrow ? unseen : undefined);
-    const now = givenValue(name, buildArgs) ?? ofPlatform ?? value ?? this.head.valueOf(name) ?? unset;
+    const now = buildArgValue(name, buildArgs) ?? ofPlatform ?? value ?? this.head.valueOf(name) ?? unset;
     if (now) values.set(name, now);
   }
 }
 
 type Declaration = { readonly name: string; readonly value: Expansion | undefined };
 
-/** imagebuilder expands the word as a whole, so a variable may give the name too, or both (dispatchers.go, arg). */
+/** imagebuilder expands the word as a whole, so a variable may contain the name too, or both (dispatchers.go, arg). */
 function expandDeclaration(word: string, expand: (text: string) => Expansion): Declaration {
   const whole = expand(word);
   if (whole.kind === 'unreadable') return splitDeclaration(word, expand);
@@ -251,7 +256,7 @@ function expandDeclaration(word: string, expand: (text: string) => Expansion): D
   const text = whole.text.slice(equals + 1);
   return {
     name: whole.text.slice(0, equals),
-    value: { kind: whole.kind === 'unseen' && text.includes(unseenMark) ? 'unseen' : 'text', text },
+    value: { kind: whole.kind === 'unseen' && text.includes(unseenCharacter) ? 'unseen' : 'text', text },
   };
 }
 
@@ -265,12 +270,12 @@ function splitDeclaration(word: string, expand: (text: string) => Expansion, exp
   };
 }
 
-/** As OpenShift's builder writes a value of the strategy's `env`: variables in it count. */
+/** As OpenShift's builder writes a value of the strategy's `env`: in double quotes, so variables in it are expanded. */
 function inQuotes(text: string): string {
   return `"${text.replace(/["\\]/g, '\\$&')}"`;
 }
 
-/** As parseWords of both tools: at white space outside quotes, which stay. */
+/** Splits at white space outside quotes, and keeps the quotes, as parseWords of both tools does. */
 function wordsOf(text: string, escapeCharacter: string): readonly string[] {
   const words: string[] = [];
   let word = '';

@@ -1,27 +1,28 @@
 /**
- * Words of a Dockerfile: `$name`, `${name}`, and `${name` with `-`, `+` or `?`, with or without a colon, and a word; quotes and escapes
- * fall away (docs.docker.com, Dockerfile reference, "Environment replacement"; openshift/imagebuilder shell_parser.go).
+ * Expands the variables in a word of a Dockerfile, and removes its quotes and escapes. Variables are `$name`, `${name}` and `${name:-word}`,
+ * also with `+` or `?` for `-`, and without the colon (docs.docker.com, Dockerfile reference, "Environment replacement";
+ * openshift/imagebuilder shell_parser.go).
  */
 
 export type Expansion =
   | { readonly kind: 'text'; readonly text: string }
-  /** It depends on a value that is kept elsewhere; {@link unseenMark} stands in the text for each. */
+  /** The word depends on values that are kept elsewhere. The text has {@link unseenCharacter} for each. */
   | { readonly kind: 'unseen'; readonly text: string }
-  /** Written in a way that is not followed here, though a tool may. */
+  /** The syntax is not supported here, though a build tool may support it. */
   | { readonly kind: 'unreadable' };
 
-/** Gives undefined for what is not set, which stands for nothing. */
+/** Returns the value of a variable. Undefined for one that is not set, which expands to the empty string. */
 export type LookUp = (name: string) => Expansion | undefined;
 
-/** A code unit that is no character, and that no image name has. */
-export const unseenMark = '\uffff';
+/** A code unit that is not a character, and that no image name has. */
+export const unseenCharacter = '\uffff';
 
-export const unseen: Expansion = { kind: 'unseen', text: unseenMark };
+export const unseen: Expansion = { kind: 'unseen', text: unseenCharacter };
 
 export function expandWord(word: string, escapeCharacter: string, lookUp: LookUp): Expansion {
   const reader = new WordReader(word, escapeCharacter, lookUp);
   const text = reader.read('');
-  // Each variable can double the text, and no image name is that long.
+  // Without a limit each variable could double the text. No image name is that long.
   if (reader.unreadable || text.length > longestWord) return { kind: 'unreadable' };
   return { kind: reader.unseen ? 'unseen' : 'text', text };
 }
@@ -49,7 +50,7 @@ class WordReader {
     this.lookUp = lookUp;
   }
 
-  /** Up to `end`, which is passed over. */
+  /** Reads up to `end`, and skips it. */
   read(end: '' | '}'): string {
     const { word } = this;
     let text = '';
@@ -71,7 +72,7 @@ class WordReader {
     return text;
   }
 
-  /** In double quotes it escapes what has a meaning there, and is a character like any other before the rest. */
+  /** In double quotes, only characters with a special meaning there can be escaped. Before any other, the escape character is literal. */
   private readEscape(quoted: boolean): string {
     const next = this.word.charAt(this.at);
     if (quoted && next !== '"' && next !== '$' && next !== this.escapeCharacter) return next === '' ? '' : this.escapeCharacter;
@@ -112,11 +113,11 @@ class WordReader {
     this.depth--;
     if (value?.kind === 'unseen') this.unseen = true;
     const isSet = value !== undefined && !(emptyIsUnset && value.kind === 'text' && value.text === '');
-    const takesValue = isSet !== (operator === '+');
-    // What is not taken does not count.
-    if (takesValue || (operator === '+' && !isSet)) this.unseen = unseenBefore || value?.kind === 'unseen';
+    const usesValue = isSet !== (operator === '+');
+    // An unseen value in the branch that is not used does not matter.
+    if (usesValue || (operator === '+' && !isSet)) this.unseen = unseenBefore || value?.kind === 'unseen';
     if (operator === '+') return isSet ? alternative : '';
-    // After `?` stands what to say, and then the build ends; older tools take it for a default.
+    // After `?` comes an error message, and the build fails with it. Older tools use it as a default.
     return isSet ? this.textOf(value) : alternative;
   }
 
@@ -126,7 +127,7 @@ class WordReader {
     return value === undefined || value.kind === 'unreadable' ? '' : value.text;
   }
 
-  /** Of a name that begins with a digit, the digit alone. */
+  /** A name that begins with a digit is that one digit. */
   private readName(): string {
     const start = this.at;
     if (/\d/.test(this.word.charAt(start))) this.at++;

@@ -1,16 +1,19 @@
 /**
- * BuildConfig and Build of build.openshift.io.
+ * Reads the images and secrets of BuildConfig and Build (build.openshift.io).
  *
  * Fields read: `spec.strategy.{sourceStrategy,dockerStrategy,customStrategy}.{from,pullSecret}`, `spec.strategy.dockerStrategy.{buildArgs,env}`,
  * `spec.postCommit`, `spec.source.dockerfile`, `spec.source.images[].{from,as,paths,pullSecret}`, `spec.output.{to,pushSecret}`.
  *
- * One `pullSecret` of the strategy serves its `from`, every FROM and COPY --from, and the `source.images` entries without `paths`; an entry
- * with `paths` is extracted beforehand with a `pullSecret` of its own (openshift/builder, openshift-controller-manager). The pullSecret of a
- * custom strategy is only mounted into the build pod, which gets its own pull secrets when it comes by the door of Pods.
+ * The strategy's one `pullSecret` is used for its `from`, every FROM and COPY --from, and the `source.images` entries without `paths`. An
+ * entry with `paths` is extracted before the build, with its own `pullSecret` (openshift/builder, openshift-controller-manager). The
+ * pullSecret of a custom strategy is only mounted into the build pod. That pod gets its pull secrets when it is created.
  *
- * What names images and brings none in: `spec.triggers[].imageChange` (which stream starts a build; the build that it starts is judged),
- * `spec.triggeredBy` of a Build (why it was started), `strategy.sourceStrategy.incremental` (pulls the last image of `output.to`, with the
- * strategy's pullSecret: what goes out by a rule may come in), `jenkinsPipelineStrategy` (its pods come by their own door).
+ * These fields name images that need no evaluation here:
+ * - `spec.triggers[].imageChange`: the stream that starts a build. The Build that it starts is evaluated.
+ * - `spec.triggeredBy` of a Build: why it was started.
+ * - `strategy.sourceStrategy.incremental`: pulls the last image of `output.to` with the strategy's pullSecret. An image that may be pushed
+ *   may also be pulled.
+ * - `jenkinsPipelineStrategy`: its pods are evaluated as Pods.
  */
 import { quote } from '../../image/problem.ts';
 import { type DockerfileContext, type DockerfileImage, readDockerfileImages } from '../dockerfile/images.ts';
@@ -19,7 +22,7 @@ import { readBuildMark } from '../mark.ts';
 import type { BuildCredential, BuildShape, ImageSlot, MalformedObject, ReadingContext, ShapeReading } from '../object-shape.ts';
 import { metadataProblem, nameType, problemAt } from '../pod.ts';
 import { formatCount } from '../text.ts';
-import { withoutUserSuppliedSlots } from '../user-supplied.ts';
+import { withoutUserSuppliedPaths } from '../user-supplied.ts';
 import type { WorkCounter } from '../work.ts';
 import { malformedReference, readReference } from './object-reference.ts';
 
@@ -28,31 +31,31 @@ export function readBuildConfig(object: JsonObject, { work }: Pick<ReadingContex
 }
 
 /**
- * Made of a BuildConfig by the API server, which leaves the BuildConfig's annotations behind and our mark with them, so what comes filled
- * counts as the author's. Once it exists, its spec cannot change but for `output.pushSecret`, which the build controller sets
+ * The API server creates a Build from a BuildConfig without the BuildConfig's annotations, so without our mark. Secrets that are set already
+ * count as user-supplied. The spec of an existing Build cannot change, except `output.pushSecret`, which the build controller sets
  * (openshift-apiserver, build validation).
  */
 export function readBuild(object: JsonObject, { operation, work }: Pick<ReadingContext, 'operation' | 'work'>): ShapeReading<BuildShape> {
   const reading = readBuildSpec(object, { mayGrow: false }, work);
   if (reading.kind !== 'shape' || operation === 'CREATE') return reading;
-  return { kind: 'shape', shape: { ...reading.shape, untouchable: 'immutable' } };
+  return { kind: 'shape', shape: { ...reading.shape, readOnlyBecause: 'immutable' } };
 }
 
-/** `mayGrow`: `oc start-build --build-arg` and webhooks add arguments, which the Build then has. */
+/** `mayGrow`: `oc start-build --build-arg` and build webhooks can add arguments to the Build. */
 function readBuildSpec(
   object: JsonObject,
-  args: Pick<DockerfileContext, 'mayGrow'>,
+  growth: Pick<DockerfileContext, 'mayGrow'>,
   work: WorkCounter | undefined,
 ): ShapeReading<BuildShape> {
   const spec = valueAt(object, ['spec']);
   if (!isObject(spec)) return malformed(problemAt(['spec'], `must be a build's spec, and is ${nameType(spec)}`));
 
-  const wrong = metadataProblem(object, ['metadata']) ?? misshapen(spec);
+  const wrong = metadataProblem(object, ['metadata']) ?? findWrongType(spec);
   if (wrong) return malformed(wrong);
 
   const strategy = findStrategy(spec);
   const sources = readSourceImages(spec);
-  const dockerfile = strategy?.name === 'dockerStrategy' ? readInlineDockerfile(spec, strategy, sources, args, work) : [];
+  const dockerfile = strategy?.name === 'dockerStrategy' ? readInlineDockerfile(spec, strategy, sources, growth, work) : [];
   if (!Array.isArray(dockerfile)) return malformed(dockerfile);
   const output = readReference({ spec }, ['spec', 'output', 'to'], 'push');
 
@@ -63,8 +66,8 @@ function readBuildSpec(
   }
   if (output) credentials.push(credential(spec, ['spec', 'output', 'pushSecret'], 'push', [output]));
 
-  const places = credentials.map(({ path }) => path);
-  const mark = withoutUserSuppliedSlots(readBuildMark(object, ['metadata']), object, places);
+  const paths = credentials.map(({ path }) => path);
+  const mark = withoutUserSuppliedPaths(readBuildMark(object, ['metadata']), object, paths);
   return { kind: 'shape', shape: { kind: 'build', slots: credentials.flatMap(({ slots }) => slots), credentials, mark } };
 }
 
@@ -82,17 +85,17 @@ type SourceImage = {
 
 const strategyNames = ['sourceStrategy', 'dockerStrategy', 'customStrategy'] as const;
 
-/** Reading takes up to 4 µs a character where tools disagree on everything: half a second at most, and far beyond any real one. */
+/** Characters. Reading takes up to 4 µs per character where the tools disagree most, so half a second. Real Dockerfiles are far shorter. */
 const longestDockerfile = 131_072;
 
-/** What the typed API server would never pass on; a stray writer could. */
-function misshapen(spec: JsonObject): MalformedObject | undefined {
+/** Finds a field of a wrong type. The typed API server never sends one, but the command line reads manifests that may have one. */
+function findWrongType(spec: JsonObject): MalformedObject | undefined {
   const objects: Path[] = [['strategy'], ...strategyNames.map((name) => ['strategy', name]), ['source'], ['output'], ['output', 'to']];
   for (const path of objects) {
     const value = valueAt(spec, path);
     if (!isAbsent(value) && !isObject(value)) return problemAt(['spec', ...path], `must be an object, and is ${nameType(value)}`);
   }
-  const wrong = misshapenLists(spec) ?? misshapenDockerfile(spec);
+  const wrong = findWrongList(spec) ?? findWrongDockerfile(spec);
   if (wrong) return wrong;
   const references: Path[] = [
     ...strategyNames.map((name): Path => ['strategy', name, 'from']),
@@ -106,11 +109,10 @@ function misshapen(spec: JsonObject): MalformedObject | undefined {
   return undefined;
 }
 
-function misshapenLists(spec: JsonObject): MalformedObject | undefined {
+function findWrongList(spec: JsonObject): MalformedObject | undefined {
   const images = listAt(spec, ['source', 'images']);
-  const stranger = images.findIndex((image) => !isObject(image));
-  if (stranger >= 0)
-    return problemAt(['spec', 'source', 'images', stranger], `must be an image source, and is ${nameType(images[stranger])}`);
+  const wrong = images.findIndex((image) => !isObject(image));
+  if (wrong >= 0) return problemAt(['spec', 'source', 'images', wrong], `must be an image source, and is ${nameType(images[wrong])}`);
   const lists: Path[] = [
     ['source', 'images'],
     ['strategy', 'dockerStrategy', 'buildArgs'],
@@ -124,7 +126,7 @@ function misshapenLists(spec: JsonObject): MalformedObject | undefined {
   return undefined;
 }
 
-function misshapenDockerfile(spec: JsonObject): MalformedObject | undefined {
+function findWrongDockerfile(spec: JsonObject): MalformedObject | undefined {
   const path = ['source', 'dockerfile'];
   const text = valueAt(spec, path);
   if (isAbsent(text)) return undefined;
@@ -164,16 +166,16 @@ function readInlineDockerfile(
   spec: JsonObject,
   strategy: Strategy,
   sources: readonly SourceImage[],
-  args: Pick<DockerfileContext, 'mayGrow'>,
+  growth: Pick<DockerfileContext, 'mayGrow'>,
   work: WorkCounter | undefined,
 ): DockerfileSlot[] | MalformedObject {
   const text = textAt(spec, ['source', 'dockerfile']);
   if (text === undefined) return [];
   const context: DockerfileContext = {
-    given: readVariables(spec, ['strategy', 'dockerStrategy', 'buildArgs']),
+    args: readVariables(spec, ['strategy', 'dockerStrategy', 'buildArgs']),
     env: readVariables(spec, ['strategy', 'dockerStrategy', 'env']),
     continued: hasPostCommit(spec),
-    ...args,
+    ...growth,
   };
   const images = readDockerfileImages(text, context, work);
   if (!Array.isArray(images)) return problemAt(['spec', 'source', 'dockerfile'], images.why);
@@ -184,7 +186,7 @@ function readInlineDockerfile(
     .map((image) => ({ lastFrom: image.lastFrom, slot: dockerfileSlot(image) }));
 }
 
-/** With it OpenShift's builder adds a stage that begins with the last one (openshift/builder, appendPostCommit). */
+/** For a postCommit hook OpenShift's builder adds a stage that starts from the last one (openshift/builder, appendPostCommit). */
 function hasPostCommit(spec: JsonObject): boolean {
   const hook = valueAt(spec, ['postCommit']);
   return isObject(hook) && ['command', 'args', 'script'].some((field) => !isAbsent(hook[field]));
@@ -195,7 +197,7 @@ type DockerfileSlot = { readonly slot: ImageSlot; readonly lastFrom: boolean };
 function dockerfileSlot(image: DockerfileImage): ImageSlot {
   return {
     path: ['spec', 'source', 'dockerfile'],
-    holder: `${image.instruction} in line ${image.line} of the inline Dockerfile`,
+    displayName: `${image.instruction} in line ${image.line} of the inline Dockerfile`,
     action: 'pull',
     ...(image.stage && { advice: stageAdvice[image.stage] }),
     content:
@@ -205,7 +207,7 @@ function dockerfileSlot(image: DockerfileImage): ImageSlot {
   };
 }
 
-/** Why the text is an image although a stage is called so, and what to change. Reads on behind a semicolon. */
+/** Why the text is an image although a stage has that name, and what to change. A clause, to follow a semicolon. */
 const stageAdvice: Readonly<Record<NonNullable<DockerfileImage['stage']>, string>> = {
   'not-earlier': 'a stage of this Dockerfile has that name or number too, but only earlier stages can be used here',
   skipped:
@@ -217,7 +219,7 @@ const stageAdvice: Readonly<Record<NonNullable<DockerfileImage['stage']>, string
     'a stage of this Dockerfile has that name in other letters, and not all build tools take it for the same: write both alike, in lower case',
 };
 
-/** Name → value; undefined where the value comes from a ConfigMap or Secret. One without either is empty, as the API leaves out `""`. */
+/** Name → value. Undefined for a value from a ConfigMap or Secret. Without `value` and `valueFrom` it is empty: the API omits `""`. */
 function readVariables(spec: JsonObject, path: Path): ReadonlyMap<string, string | undefined> {
   const values = new Map<string, string | undefined>();
   for (const arg of listAt(spec, path)) {

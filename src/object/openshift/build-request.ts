@@ -1,10 +1,10 @@
 /**
- * BuildRequest of build.openshift.io: what starts a build (`buildconfigs/instantiate`) or repeats one (`builds/clone`).
+ * Reads the images of a BuildRequest (build.openshift.io): it starts a build (`buildconfigs/instantiate`) or repeats one (`builds/clone`).
  *
- * Fields read: `triggeredByImage`, `from`. Each can stand in for the build's base image; the Build that is made of the request is judged
- * with all its images when it is created, but by then the API server itself asks, and no person reads the answer.
+ * Fields read: `triggeredByImage`, `from`. Each can replace the build's base image. The Build that is created from the request is evaluated
+ * with all its images. But then the API server is the client, and no user sees the response.
  *
- * Nothing else of it names an image: `dockerStrategyOptions.buildArgs` may decide what a FROM means, and is part of the Build.
+ * No other field names an image: `dockerStrategyOptions.buildArgs` may change the image of a FROM, but is part of the Build.
  */
 import type { JsonObject, Path } from '../json.ts';
 import type { ShapeReading } from '../object-shape.ts';

@@ -1,14 +1,17 @@
 /**
- * Image streams and the four kinds by which they are filled, of image.openshift.io. A stream only names images; they run as Pods and Builds,
- * which are judged then. Judged here too, because importing brings an image's name, and with `referencePolicy: Local` its layers, into the
- * cluster under a name that no rule refuses: the internal registry's.
+ * Reads the images of image streams, and of the four kinds that fill them (image.openshift.io). A stream only names images. They run as Pods
+ * and Builds, which are evaluated too. Streams are evaluated as well, because an import makes an image available under a name that no rule
+ * denies: that of the internal registry. With `referencePolicy: Local` it copies the layers too.
  *
- * Fields read: ImageStream `spec.tags[].from`, `spec.dockerImageRepository` (the old way to follow all tags of a repository); ImageStreamTag
- * `tag.from`; ImageTag `spec.from`; ImageStreamImport `spec.repository.from` (a whole repository, so without a tag), `spec.images[].from`;
- * ImageStreamMapping `image.dockerImageReference`, by which the internal registry reports a push.
+ * Fields read:
+ * - ImageStream: `spec.tags[].from`, `spec.dockerImageRepository` (the old way to follow all tags of a repository);
+ * - ImageStreamTag: `tag.from`;
+ * - ImageTag: `spec.from`;
+ * - ImageStreamImport: `spec.repository.from` (a whole repository, so without a tag), `spec.images[].from`;
+ * - ImageStreamMapping: `image.dockerImageReference`, with which the internal registry reports a push.
  *
- * `status`, and `image` of ImageStreamTag and ImageTag, are what the API server found; it ignores what a request says there. What else a tag
- * says (`importPolicy`, `referencePolicy`, …) is not looked at, whatever its type: `insecure: "true"` is the API server's to refuse.
+ * The API server sets `status`, and `image` of ImageStreamTag and ImageTag. It ignores the values in a request. The other fields of a tag
+ * (`importPolicy`, `referencePolicy`, …) are not read, whatever their type: the API server rejects a value such as `insecure: "true"`.
  */
 import { type JsonObject, type Path, renderPath, valueAt } from '../json.ts';
 import type { ImageSlot, MalformedObject, ShapeReading } from '../object-shape.ts';
@@ -18,39 +21,39 @@ import { malformedReference, readReference } from './object-reference.ts';
 
 export function readImageStream(object: JsonObject): ShapeReading {
   return readNames(object, [
-    { place: ['spec', 'tags', everyItem, 'from'], as: 'reference' },
-    { place: ['spec', 'dockerImageRepository'], as: 'text' },
+    { pattern: ['spec', 'tags', everyItem, 'from'], as: 'reference' },
+    { pattern: ['spec', 'dockerImageRepository'], as: 'text' },
   ]);
 }
 
 export function readImageStreamTag(object: JsonObject): ShapeReading {
-  return readNames(object, [{ place: ['tag', 'from'], as: 'reference' }]);
+  return readNames(object, [{ pattern: ['tag', 'from'], as: 'reference' }]);
 }
 
 export function readImageTag(object: JsonObject): ShapeReading {
-  return readNames(object, [{ place: ['spec', 'from'], as: 'reference' }]);
+  return readNames(object, [{ pattern: ['spec', 'from'], as: 'reference' }]);
 }
 
 export function readImageStreamImport(object: JsonObject): ShapeReading {
   return readNames(object, [
-    { place: ['spec', 'repository', 'from'], as: 'reference' },
-    { place: ['spec', 'images', everyItem, 'from'], as: 'reference' },
+    { pattern: ['spec', 'repository', 'from'], as: 'reference' },
+    { pattern: ['spec', 'images', everyItem, 'from'], as: 'reference' },
   ]);
 }
 
 export function readImageStreamMapping(object: JsonObject): ShapeReading {
-  return readNames(object, [{ place: ['image', 'dockerImageReference'], as: 'text' }]);
+  return readNames(object, [{ pattern: ['image', 'dockerImageReference'], as: 'text' }]);
 }
 
-type Named = { readonly place: PathPattern; readonly as: 'reference' | 'text' };
+type NameField = { readonly pattern: PathPattern; readonly as: 'reference' | 'text' };
 
-function readNames(object: JsonObject, named: readonly Named[]): ShapeReading {
+function readNames(object: JsonObject, fields: readonly NameField[]): ShapeReading {
   const slots: ImageSlot[] = [];
-  for (const { place, as } of named) {
-    const found = matchPathPattern(object, place);
+  for (const { pattern, as } of fields) {
+    const found = matchPathPattern(object, pattern);
     if (!found.ok) return malformed(found.problem);
     for (const path of found.paths) {
-      const problem = as === 'reference' ? malformedReference(object, path) : misshapenText(object, path);
+      const problem = as === 'reference' ? malformedReference(object, path) : wrongText(object, path);
       if (problem) return malformed(problem);
       const slot = as === 'reference' ? readTagged(object, path) : readText(object, path);
       // openshift/library-go pkg/image/reference: DockerClientDefaults.
@@ -61,24 +64,24 @@ function readNames(object: JsonObject, named: readonly Named[]): ShapeReading {
 }
 
 /**
- * A tag that follows another, or an image that some stream has, brings nothing in that was not judged when it got there. Which one that is,
- * is not asked here: a name without a stream means this very stream, which is only about to be written.
+ * A tag that follows another tag, or names an image of a stream, introduces no image: that image was evaluated when it was imported. It is
+ * not resolved here: a name without a stream means this stream, which is not stored yet.
  */
 function readTagged(object: JsonObject, path: Path): ImageSlot | undefined {
   const slot = readReference(object, path, 'pull');
   return slot?.content.kind === 'unresolved' ? { ...slot, content: { kind: 'unresolved', why: slot.content.why } } : slot;
 }
 
-function misshapenText(object: JsonObject, path: Path): MalformedObject | undefined {
+function wrongText(object: JsonObject, path: Path): MalformedObject | undefined {
   const value = valueAt(object, path);
   return typeof value === 'string' ? undefined : problemAt(path, `must be text, and is ${nameType(value)}`);
 }
 
-/** An empty text is what the API writes where there is none. */
+/** The API writes an empty string where no image is set. */
 function readText(object: JsonObject, path: Path): ImageSlot | undefined {
   const value = valueAt(object, path);
   if (typeof value !== 'string' || value === '') return undefined;
-  return { path, holder: renderPath(path), action: 'pull', content: { kind: 'image', text: value } };
+  return { path, displayName: renderPath(path), action: 'pull', content: { kind: 'image', text: value } };
 }
 
 function malformed(problem: MalformedObject): ShapeReading {

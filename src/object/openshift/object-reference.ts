@@ -1,6 +1,6 @@
 /**
- * `from`, `to` and the other references of OpenShift's API: `{kind, name}`, which names an image of a registry where its kind is
- * DockerImage, else an image stream that says later what it holds.
+ * Reads `from`, `to` and the other references of OpenShift's API: `{kind, name}`. A DockerImage names an image in a registry. Other kinds
+ * name an image stream, whose image is resolved later.
  */
 import { quote } from '../../image/problem.ts';
 import { isAbsent, isObject, type JsonObject, type Path, renderPath, textAt, valueAt } from '../json.ts';
@@ -8,7 +8,7 @@ import type { ImageSlot, MalformedObject } from '../object-shape.ts';
 import { nameType, problemAt } from '../pod.ts';
 import { readStreamReference } from './stream-reference.ts';
 
-/** What is wrong with the reference at the path; nothing where none is written. */
+/** The problem with the reference at the path. Undefined where it is valid or absent. */
 export function malformedReference(root: JsonObject, path: Path): MalformedObject | undefined {
   const value = valueAt(root, path);
   if (isAbsent(value)) return undefined;
@@ -21,23 +21,28 @@ export function malformedReference(root: JsonObject, path: Path): MalformedObjec
   return undefined;
 }
 
-/** The image that the reference names; undefined where none is written, and for a push into an image stream. */
+/** The image that the reference names. Undefined where it is absent, and for a push to an image stream. */
 export function readReference(root: JsonObject, path: Path, action: 'pull' | 'push'): ImageSlot | undefined {
   const reference = valueAt(root, path);
   if (!isObject(reference)) return undefined;
   const kind = textAt(reference, ['kind']);
   const name = textAt(reference, ['name']);
   if (kind === 'DockerImage') {
-    const at = [...path, 'name'];
+    const namePath = [...path, 'name'];
     const content =
       name === undefined || name === ' '
         ? { kind: 'unresolved' as const, why: 'no image is written' }
         : { kind: 'image' as const, text: name };
-    return { path: at, holder: renderPath(path), action, content };
+    return { path: namePath, displayName: renderPath(path), action, content };
   }
-  // A push into an image stream goes to the internal registry, with the builder account's own secret.
+  // A push to an image stream goes to the internal registry, with the builder account's own secret.
   if (action === 'push') return undefined;
   const stream = readStreamReference(reference);
   const why = `${kind === 'ImageStreamImage' ? kind : 'ImageStreamTag'} ${quote(name ?? '')} says what it holds when it is used`;
-  return { path: [...path, 'name'], holder: renderPath(path), action, content: { kind: 'unresolved', why, ...(stream && { stream }) } };
+  return {
+    path: [...path, 'name'],
+    displayName: renderPath(path),
+    action,
+    content: { kind: 'unresolved', why, ...(stream && { stream }) },
+  };
 }

@@ -1,4 +1,4 @@
-/** References to image streams: ObjectReferences of kind ImageStreamTag or ImageStreamImage, in BuildConfigs, image triggers and streams. */
+/** Reads references to image streams: ObjectReferences of kind ImageStreamTag or ImageStreamImage, in BuildConfigs, triggers and streams. */
 import { textAt } from '../json.ts';
 import type { StreamReference } from '../object-shape.ts';
 

@@ -88,9 +88,9 @@ function mostImportant(images: readonly ImageDecision[], count: number): ImageDe
   return ranks.flat().slice(0, count);
 }
 
-function rankOf({ judged, old }: ImageDecision): number {
-  if (judged === 'deny') return 0;
-  if (judged === 'warn') return 1;
+function rankOf({ outcomeBeforeMode, old }: ImageDecision): number {
+  if (outcomeBeforeMode === 'deny') return 0;
+  if (outcomeBeforeMode === 'warn') return 1;
   return old ? 3 : 2;
 }
 

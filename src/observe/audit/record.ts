@@ -128,7 +128,7 @@ function conclusion(webhook: Webhook, decision: Decision | undefined, failure: s
       if (inject.length < injected.length || messages.length < told.length) cutter.cut = true;
       return {
         outcome,
-        ...(!mutating && decision.judged !== decision.outcome && { judged: decision.judged }),
+        ...(!mutating && decision.outcomeBeforeMode !== decision.outcome && { judged: decision.outcomeBeforeMode }),
         mode: decision.mode,
         rulesRevision: decision.revision,
         ...showImages(decision.images, cutter),

@@ -8,7 +8,7 @@ export type Pull = { readonly image: string; readonly tool: string };
 /** The pulls that are not among the images that regkeeper reads. Empty where every rule set denies the Dockerfile. */
 export function missedPulls({ dockerfile, args, env }: Case, pulls: readonly Pull[]): readonly Pull[] {
   const images = readDockerfileImages(dockerfile, {
-    given: new Map(Object.entries(args)),
+    args: new Map(Object.entries(args)),
     env: new Map(Object.entries(env)),
     mayGrow: false,
   });

@@ -1,3 +1,4 @@
+/** Checks which rooms import which, that imports have no cycles, and that the engine is pure. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -7,7 +8,7 @@ import { describe, expect, test } from 'vitest';
 const root = resolve(import.meta.dirname, '../../..');
 const source = join(root, 'src');
 
-/** Which rooms a room may import beside itself. `.` stands for the files that lie in src directly. */
+/** The rooms that a room may import, apart from itself. `.` is the room of the files directly in src. */
 const engineRooms = ['image', 'object', 'rules', 'decision', 'admission'] as const;
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   image: [],
@@ -44,9 +45,9 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   '.': ['cli', 'settings', 'app', 'kube'],
 };
 
-/** Synchronous, pure, and at home in any JavaScript: nothing of Node, of the network or of the clock. */
+/** Synchronous, pure, and for any JavaScript runtime: without Node, network and clock. */
 const engine: readonly string[] = engineRooms;
-/** fast-json-patch for the rehearsal: a patch is applied by code that did not make it. */
+/** fast-json-patch is for the simulation: a patch is applied by other code than that which made it. */
 const enginePackages = ['yaml', 'typebox', 'ajv', 'fast-json-patch'];
 const impure = /\b(?:Date\.now|new Date\(\)|performance\.|Math\.random|process\.|fetch\(|setTimeout|setInterval|await )/;
 
@@ -165,7 +166,7 @@ function withoutComments(text: string): string {
   return text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '');
 }
 
-/** Each path along which a file imports itself, found by depth-first search: from a file to the same file. */
+/** Every path from a file back to itself, by depth-first search. */
 function cyclesOf(graph: ReadonlyMap<string, readonly string[]>): string[][] {
   const cycles: string[][] = [];
   const done = new Set<string>();

@@ -1,3 +1,4 @@
+/** Runs the case corpus through the command `test`. */
 import { relative } from 'node:path';
 import { expect, test } from 'vitest';
 import { cases, casesFolder } from '../../cases/cases.ts';

@@ -1,3 +1,4 @@
+/** Runs the case corpus through the engine, without a server. */
 import { describe, expect, test } from 'vitest';
 import { simulateAdmission } from '../../../src/admission/simulate.ts';
 import { factsFromObjects } from '../../../src/evaluate/facts-from-objects.ts';
@@ -33,12 +34,12 @@ describe('the corpus', () => {
   });
 
   test('says of each object the outcome, the messages and the patch', () => {
-    const silent = cases.flatMap(({ name, results }) =>
+    const incomplete = cases.flatMap(({ name, results }) =>
       results
         .filter((result) => !['outcome', 'messages', 'patch'].every((field) => field in result))
         .map(({ object }) => `${name} ${object.kind} ${object.name}`),
     );
-    expect(silent).toEqual([]);
+    expect(incomplete).toEqual([]);
   });
 
   test('gives each case namespaces of its own, and a reason where it cannot happen in a cluster', () => {

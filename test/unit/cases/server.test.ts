@@ -1,3 +1,4 @@
+/** Runs the case corpus through the HTTP server. */
 import jsonPatch from 'fast-json-patch';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { AdmissionAnswer, AdmissionResponse } from '../../../src/admission/response.ts';
@@ -14,7 +15,7 @@ const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01
 const authority = issueCa({ commonName: 'test', ...life });
 const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], ...life });
 
-/** Of the case that is running. */
+/** Of the current case. */
 let rules: RuleSet | undefined;
 let facts: Facts | undefined;
 const bugs: unknown[] = [];
@@ -49,7 +50,7 @@ describe.each(cases)('$name', (each) => {
   });
 });
 
-/** What the API server does with the object: it asks both webhooks, and applies the patch in between. */
+/** As the API server does: calls both webhooks, and applies the patch in between. */
 async function admit(each: Case, manifest: Manifest) {
   const object = arriving(manifest, each);
   const mutated = await post('/mutate', object, each);
@@ -74,7 +75,7 @@ async function post(url: string, object: unknown, { user, namespace }: Case): Pr
   return (JSON.parse(response.body) as AdmissionAnswer).response;
 }
 
-/** Kubernetes' own admission comes first: the secrets of the account go into the empty list of a new pod. */
+/** The object after Kubernetes' own admission, which copies the account's secrets into the empty list of a new pod. */
 function arriving({ kind, object }: Manifest, { manifests }: Case): unknown {
   const { spec, metadata } = object as {
     spec?: { imagePullSecrets?: unknown[]; serviceAccountName?: string };

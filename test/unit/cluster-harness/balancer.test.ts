@@ -1,3 +1,4 @@
+/** The balancer of the test cluster, which simulates a Service. */
 import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
@@ -73,7 +74,7 @@ async function balancerFor({ lagMilliseconds }: { lagMilliseconds: number }) {
   return balancer;
 }
 
-/** Answers whoever has said all with its name, and probes by what `ready` says. */
+/** A server that responds with its name when the client has sent everything, and to probes according to `ready`. */
 async function endpoint(name: string, ready = true) {
   const state = { ready, probes: 0, connections: 0, server: undefined as unknown as Server, port: 0, healthPort: 0 };
   state.server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -94,7 +95,7 @@ async function endpoint(name: string, ready = true) {
   return state;
 }
 
-/** Waits until so many probes were answered, and the answers heard. */
+/** Waits until the balancer has received the responses to this number of probes. */
 async function probed(endpoint: { probes: number }, count: number): Promise<void> {
   const before = vi.getTimerCount();
   while (endpoint.probes < count || vi.getTimerCount() <= before) await new Promise((resolve) => setImmediate(resolve));

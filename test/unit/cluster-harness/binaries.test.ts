@@ -1,3 +1,4 @@
+/** Where the test cluster finds its binaries. */
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -118,14 +119,14 @@ test('the release is the one that go.mod requires', () => {
   expect(kubernetesVersion()).toMatch(/^v1\.\d+\.\d+$/);
 });
 
-interface Places {
+interface Executables {
   readonly assets?: readonly string[] | undefined;
   readonly cache: readonly string[];
   readonly path: readonly string[];
 }
 
-/** Fake executables that say where they come from; the fake `go` makes one where -o tells it to. */
-function environment({ assets, cache, path }: Places) {
+/** Fake executables that contain their origin. The fake `go` creates one at the path of -o. */
+function environment({ assets, cache, path }: Executables) {
   for (const name of assets ?? []) writeExecutable(join(folder, 'assets', name), `#!/bin/sh\n# assets ${name}`);
   for (const name of cache) writeExecutable(join(cacheFolder(), name), `#!/bin/sh\n# cache ${name}`);
   for (const name of path) writeExecutable(join(folder, 'path', name), name === 'go' ? fakeGo : `#!/bin/sh\n# path ${name}`);

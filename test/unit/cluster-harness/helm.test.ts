@@ -1,3 +1,4 @@
+/** Where the test cluster finds Helm. */
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +15,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('findHelm', () => {
-  test.each<{ name: string; has: readonly Place[]; helmOnPath?: string; found: string }>([
+  test.each<{ name: string; has: readonly HelmSource[]; helmOnPath?: string; found: string }>([
     { name: 'takes what HELM names, although all other places have it too', has: ['HELM', 'path', 'cache', 'go'], found: 'HELM' },
     { name: 'takes that of PATH', has: ['path', 'cache', 'go'], found: 'path' },
     { name: 'passes over a Helm 3 of PATH', has: ['path', 'cache', 'go'], helmOnPath: 'v3.19.0', found: 'cache' },
@@ -39,16 +40,16 @@ describe('findHelm', () => {
   });
 });
 
-type Place = 'HELM' | 'path' | 'cache' | 'go';
+type HelmSource = 'HELM' | 'path' | 'cache' | 'go';
 
-function environment(has: readonly Place[], helmOnPath = 'v4.3.1') {
-  const [given, onPath] = [join(folder, 'given', 'helm'), join(folder, 'path', 'helm')];
+function environment(has: readonly HelmSource[], helmOnPath = 'v4.3.1') {
+  const [named, onPath] = [join(folder, 'given', 'helm'), join(folder, 'path', 'helm')];
   const cached = join(folder, 'cache', 'regkeeper', 'helm', helmVersion(), 'helm');
-  if (has.includes('HELM')) writeExecutable(given, '#!/bin/sh\n# HELM\n');
+  if (has.includes('HELM')) writeExecutable(named, '#!/bin/sh\n# HELM\n');
   if (has.includes('path')) writeExecutable(onPath, `#!/bin/sh\n# path\necho ${helmOnPath}\n`);
   if (has.includes('cache')) writeExecutable(cached, '#!/bin/sh\n# cache\n');
   if (has.includes('go')) writeExecutable(join(folder, 'path', 'go'), fakeGo);
-  return { PATH: join(folder, 'path'), XDG_CACHE_HOME: join(folder, 'cache'), HELM: has.includes('HELM') ? given : undefined };
+  return { PATH: join(folder, 'path'), XDG_CACHE_HOME: join(folder, 'cache'), HELM: has.includes('HELM') ? named : undefined };
 }
 
 const fakeGo = String.raw`#!/bin/sh

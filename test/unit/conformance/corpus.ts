@@ -1,4 +1,4 @@
-/** Cases that nobody of this project wrote, kept beside the checkout or in the folder that REGKEEPER_CORPUS names. */
+/** Reads the corpus of other projects' test cases, next to the checkout or in the folder that REGKEEPER_CORPUS names. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
@@ -9,13 +9,13 @@ const folder = resolve(root, process.env.REGKEEPER_CORPUS ?? '../shared/corpus')
 export type Table<Column extends string> = {
   readonly file: string;
   readonly columns: readonly Column[];
-  /** How many there are. A file that holds more or fewer has changed: look at what is new, then write the new number. */
+  /** The number of rows. If it differs, the file has changed: check the new rows, then update the number. */
   readonly rows: number;
 };
 
 export type Row<Column extends string> = Readonly<Record<Column, string>>;
 
-/** The path of a file or folder of the corpus, or undefined where it is absent; then one skipped test says so at the end of the run. */
+/** The path of a file or folder of the corpus. Undefined if it is absent: then one skipped test reports that at the end of the run. */
 export function corpusPath(name: string): string | undefined {
   const path = join(folder, name);
   if (existsSync(path)) return path;
@@ -23,7 +23,7 @@ export function corpusPath(name: string): string | undefined {
   return undefined;
 }
 
-/** All rows, with tests that none is missing and that each is as wide as the header; none where the file is absent. */
+/** All rows, with tests of their number and width. Empty if the file is absent. */
 export function readTable<Column extends string>({ file, columns, rows }: Table<Column>): readonly Row<Column>[] {
   const path = corpusPath(file);
   if (path === undefined) return [];

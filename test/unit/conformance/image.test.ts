@@ -1,26 +1,25 @@
+/**
+ * Compares image names with the test tables of distribution/reference, containers/image and the kubelet. Intended differences are listed
+ * below, with the reason and with regkeeper's result.
+ */
 import { describe, expect, test } from 'vitest';
 import { parseGrammar } from '../../../src/image/grammar.ts';
 import { canonicalName, formatReference, type ImageReference, parseImage } from '../../../src/image/reference.ts';
 import { type Row, readTable } from './corpus.ts';
-
-/*
- * The test tables of distribution/reference, containers/image and the kubelet. Each row is compared; where regkeeper differs on purpose, the
- * row stands in a list below with the reason and with what regkeeper finds instead.
- */
 
 const normalizeColumns = ['source', 'test', 'input', 'expect', 'domain', 'path', 'tag', 'canonical_or_error'] as const;
 const rawColumns = ['source', 'idx', 'input', 'expect', 'error', 'domain', 'full_name', 'tag', 'digest'] as const;
 type NormalizeRow = Row<(typeof normalizeColumns)[number]>;
 type RawRow = Row<(typeof rawColumns)[number]>;
 
-/** What a source expects or regkeeper finds; only the fields that the row states are compared. */
-type Outcome = { result: 'ok' | 'error'; code?: string; domain?: string; path?: string; tag?: string; digest?: string; canonical?: string };
+/** The result that a source expects, or that regkeeper has. Only the fields that the row states are compared. */
+type Result = { result: 'ok' | 'error'; code?: string; domain?: string; path?: string; tag?: string; digest?: string; canonical?: string };
 
-type Difference = { readonly reason: string; readonly here: Outcome };
+type Difference = { readonly reason: string; readonly here: Result };
 
 const lowerCase = 'a host is matched in lower case, and keeps :443 where it would otherwise read back as a path on Docker Hub';
 
-/** By source, test and input; a row of the same name with another part of the test in view (familiar, full) differs in the same way. */
+/** By source, test and input. Rows of the same name that check other parts (familiar, full) differ in the same way. */
 const normalizeDifferences: ReadonlyMap<string, Difference> = new Map(
   [
     ['LOCALDOMAIN/fooo', 'localdomain', 'fooo'] as const,
@@ -75,9 +74,9 @@ describe('reference_parse_raw.tsv', () => {
   );
 });
 
-type Case = { readonly name: string; readonly title: string; readonly expected: Outcome; readonly found: Outcome };
+type Case = { readonly name: string; readonly title: string; readonly expected: Result; readonly found: Result };
 
-/** One test a row. */
+/** One test per row. */
 function compare(cases: readonly Case[], differences: ReadonlyMap<string, Difference>): void {
   if (cases.length === 0) return;
   for (const { name, title, expected, found } of cases) {
@@ -97,12 +96,12 @@ function compare(cases: readonly Case[], differences: ReadonlyMap<string, Differ
   });
 }
 
-/** Without the parts that a test looks at one by one: `TestParseRepositoryInfo/FullName` is one function with `/AmbiguousName`. */
+/** The test function, without the part that is checked: `TestParseRepositoryInfo` for `/FullName` and for `/AmbiguousName`. */
 function functionOf({ test: name }: NormalizeRow): string {
   return name.split(/[/(]/)[0]?.trim() ?? '';
 }
 
-function expectedNormalized(row: NormalizeRow): Outcome {
+function expectedNormalized(row: NormalizeRow): Result {
   if (isError(row)) return { result: 'error', ...codeOf(row.canonical_or_error) };
   return {
     result: 'ok',
@@ -113,19 +112,19 @@ function expectedNormalized(row: NormalizeRow): Outcome {
   };
 }
 
-/** The answer in the terms of the function that the row tests: some of them fill in `latest`, one drops a tag beside a digest. */
-function foundNormalized(tested: string, input: string): Outcome {
+/** The result as the tested function would return it: some add `latest`, and one drops the tag if there is a digest. */
+function foundNormalized(tested: string, input: string): Result {
   const parsed = parseImage(input);
   if (!parsed.ok) return { result: 'error', code: parsed.problem.code };
   const { reference } = parsed;
   const tag = reference.tag ?? (reference.digest === undefined ? 'latest' : undefined);
   if (tested.startsWith('TestParseDockerRef'))
-    return outcome(reference.digest === undefined ? withTag(reference, tag) : withTag(reference, undefined));
-  if (tested.startsWith('ParseImageName')) return outcome(withTag(reference, tag));
-  return outcome(reference);
+    return resultOf(reference.digest === undefined ? withTag(reference, tag) : withTag(reference, undefined));
+  if (tested.startsWith('ParseImageName')) return resultOf(withTag(reference, tag));
+  return resultOf(reference);
 }
 
-function outcome(reference: ImageReference): Outcome {
+function resultOf(reference: ImageReference): Result {
   return {
     result: 'ok',
     domain: reference.port === undefined ? reference.host : `${reference.host}:${reference.port}`,
@@ -141,12 +140,12 @@ function withTag({ tag: _, ...reference }: ImageReference, tag: string | undefin
 }
 
 /** A raw row states every part, so an empty cell means that the part is absent. */
-function expectedRaw(row: RawRow): Outcome {
+function expectedRaw(row: RawRow): Result {
   if (isError(row)) return { result: 'error', ...codeOf(row.error) };
   return { result: 'ok', domain: row.domain, path: row.full_name, tag: row.tag, digest: row.digest };
 }
 
-function foundRaw(input: string): Outcome {
+function foundRaw(input: string): Result {
   const parsed = parseGrammar(input);
   if (!parsed.ok) return { result: 'error', code: parsed.problem.code };
   const { domain = '', path, tag = '', digest = '' } = parsed;
@@ -158,7 +157,7 @@ function isError({ expect: word }: { readonly expect: string }): boolean {
   return word === 'error';
 }
 
-/** The reasons that the sources' errors name; three name none. An unknown one is no reason to compare less. */
+/** The problem code for an error of the sources. Three errors have none. An unknown error fails, so that nothing is skipped silently. */
 function codeOf(error: string): { code?: string } {
   if (['', 'ErrReferenceInvalidFormat', 'invalid reference format'].includes(error)) return {};
   const codes: Record<string, string> = {
@@ -175,10 +174,10 @@ function codeOf(error: string): { code?: string } {
   return { code };
 }
 
-function stated<Key extends keyof Outcome>(key: Key, value: string | undefined): { [key in Key]?: string } {
+function stated<Key extends keyof Result>(key: Key, value: string | undefined): { [key in Key]?: string } {
   return value === undefined || value === '' ? {} : ({ [key]: value } as { [key in Key]?: string });
 }
 
-function only(found: Outcome, statement: Outcome): Partial<Outcome> {
+function only(found: Result, statement: Result): Partial<Result> {
   return Object.fromEntries(Object.entries(found).filter(([key]) => key in statement));
 }

@@ -1,3 +1,7 @@
+/**
+ * Decides about real BuildConfigs, DeploymentConfigs and Deployments: the rendered templates of openshift/library. The expected images come
+ * from a search of all fields that look like an image field, whatever the kind.
+ */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -10,10 +14,6 @@ import { runCommand } from '../cli/run.ts';
 import { accounts, change, decided, inject, type Kind } from '../decision/changes.ts';
 import { ruleSetOf, sha256 } from '../rules/documents.ts';
 import { corpusPath } from './corpus.ts';
-
-/*
- * BuildConfigs, DeploymentConfigs and Deployments that nobody of this project wrote: the templates of openshift/library, rendered. Which images they name is found here by a walk that knows no kinds, only what an image field looks like.
- */
 
 const folder = corpusPath('openshift-objects');
 const files = folder === undefined ? [] : readdirSync(folder).filter((file) => file.endsWith('.json'));
@@ -43,7 +43,7 @@ const onOpenShift: Facts = {
   imageStream: (namespace, name): ImageStreamFacts => (namespace === 'openshift' ? sampleStream(name) : { kind: 'absent' }),
 };
 
-/** Whatever the tag. */
+/** The facts of a sample stream, which has every tag. */
 function sampleStream(name: string): ImageStreamFacts {
   const image = name === 'ruby' ? 'docker.io/somebody/ruby' : `registry.redhat.io/samples/${name}`;
   const tag: StreamTag = {
@@ -93,10 +93,10 @@ describe.each(files)('%s', (file) => {
 });
 
 /*
- * What is decided for each on an OpenShift cluster with the starter rules, enforced: openshift-objects.golden.txt. UPDATE_GOLDEN=1 rewrites
- * it; read the difference, these are other people's applications. The streams of the namespace openshift hold what the samples operator
- * puts there, images of registry.redhat.io, those of middleware through the internal registry; ruby was pointed somewhere else. Streams of
- * the application itself are empty before its first build.
+ * openshift-objects.golden.txt has the decisions on an OpenShift cluster with the starter rules enforced. UPDATE_GOLDEN=1 rewrites it. Review
+ * the difference: these are real applications. The streams of the namespace openshift are those of the samples operator: images of
+ * registry.redhat.io, and those of middleware through the internal registry. The stream ruby was changed to another image. The streams of an
+ * application are empty before its first build.
  */
 const golden = join(import.meta.dirname, 'openshift-objects.golden.txt');
 
@@ -118,9 +118,9 @@ test.runIf(folder !== undefined)('all of them go through regkeeper check', async
     'json',
   );
   const { results, summary } = JSON.parse(out);
-  expect({ exitCode, judged: results.length, denied: summary.deny, undecided: summary.undecided }).toEqual({
+  expect({ exitCode, results: results.length, denied: summary.deny, undecided: summary.undecided }).toEqual({
     exitCode: 0,
-    judged: files.length,
+    results: files.length,
     denied: 0,
     undecided: 0,
   });
@@ -134,7 +134,7 @@ function linesOf(file: string, object: { kind: Kind; metadata: { name: string } 
     `${file}: ${outcome}`,
     ...images.map(
       ({ slot, stream, verdict, reason, reference }) =>
-        `  ${slot.action} ${slot.holder}: ${[
+        `  ${slot.action} ${slot.displayName}: ${[
           ...(slot.content.kind === 'image' ? [slot.content.text] : []),
           ...(stream ? [stream.stream] : []),
           ...(reference ? [`= ${canonicalName(reference)}`] : []),
@@ -145,7 +145,7 @@ function linesOf(file: string, object: { kind: Kind; metadata: { name: string } 
   ];
 }
 
-/** Every text that stands where an image stands, whatever the kind; blanks, which an image trigger fills, are none. */
+/** Every string in an image field, whatever the kind, except blanks, which an image trigger fills. */
 function imagesNamed(value: unknown, key = ''): string[] {
   if (Array.isArray(value)) return value.flatMap((item) => [...(/ontainers$/.test(key) ? textOf(item.image) : []), ...imagesNamed(item)]);
   if (typeof value !== 'object' || value === null) return [];

@@ -1,14 +1,15 @@
+/**
+ * Compares patterns with the prefixes of a node's registries.conf (containers/image, sysregistriesv2). Policy owners know these, so patterns
+ * should mean the same wherever both exist. Every difference is intended and listed.
+ */
 import { describe, expect, test } from 'vitest';
 import { type ImageReference, parseImage } from '../../../src/image/reference.ts';
 import { parsePattern, patternMatches, resolvePattern } from '../../../src/rules/language/pattern.ts';
 import { readTable } from './corpus.ts';
 
-// How a node matches the prefixes of its registries.conf (containers/image, sysregistriesv2). Policy owners know these patterns, so ours
-// should mean the same wherever both exist, and every difference should be a decision.
-
 const columns = ['test', 'idx', 'prefix', 'reference', 'expect', 'matched_len_expr'] as const;
 
-/** Rows where regkeeper answers otherwise, by `prefix reference`. */
+/** Rows where regkeeper differs, by `prefix reference`. */
 const differences: ReadonlyMap<string, string> = new Map([
   ['example.com example.com:5000', 'a raw string prefix on the node; here a trusting pattern without port is the default port only'],
   ['example.com/foo:bar example.com/foo:bar', 'rules are about repositories: a tag in a pattern is refused with a sentence'],
@@ -26,7 +27,7 @@ const differences: ReadonlyMap<string, string> = new Map([
 const rows = readTable({ file: 'registries_conf_prefix.tsv', columns, rows: 48 }).map((row) => ({
   prefix: withFullDigest(row.prefix),
   reference: withFullDigest(row.reference),
-  // The column has the part of the reference that matched, or what is left of "-1".
+  // The column has the matched part of the reference. No match was "-1", of which "1" is left.
   nodeMatches: row.matched_len_expr !== '1',
 }));
 
@@ -48,13 +49,13 @@ describe.runIf(rows.length > 0)('a pattern means what it means in registries.con
   });
 });
 
-/** Where a row's reference is a registry without repository, any repository there stands for it. */
+/** Adds a repository to a row's reference that is only a registry. */
 function referenceOf(text: string): ImageReference | undefined {
   const parsed = parseImage(/^[^/]+\.[^/]+$/.test(text) ? `${text}/any/repository` : text);
   return parsed.ok ? parsed.reference : undefined;
 }
 
-// The corpus writes short digests, which image names cannot have.
+/** The corpus has short digests, which are not valid in image names. */
 function withFullDigest(text: string): string {
   return text.replace(/sha256:([ab])+$/, (_, digit: string) => `sha256:${digit.repeat(64)}`);
 }

@@ -1,10 +1,10 @@
-/** Random objects of every kind, as an API server could pass them on: well-typed, and otherwise as odd as people write them. */
+/** Random objects of every kind, as an API server could send them: with correct types, but otherwise as odd as users write them. */
 import fc from 'fast-check';
 import type { JsonObject } from '../../../src/object/json.ts';
 
 const digest = `sha256:${'1'.repeat(64)}`;
 
-/** Of the registries that {@link anyRules} writes of, and of others. */
+/** Images of registries that the rules of the property tests name, and of others. */
 export const someImage = fc.oneof(
   {
     weight: 6,
@@ -31,15 +31,15 @@ const podMark = fc.oneof(
   fc.record({ rules: names, serviceAccount: names }, { requiredKeys: [] }).map((mark) => JSON.stringify(mark)),
   fc.constantFrom('', '[]', '{"rules":5}', 'x'),
 );
-const buildPlace = fc.constantFrom(
+const buildPath = fc.constantFrom(
   'spec.output.pushSecret',
   'spec.strategy.sourceStrategy.pullSecret',
   'spec.strategy.dockerStrategy.pullSecret',
   'spec.source.images[0].pullSecret',
 );
-const buildMark = fc.dictionary(buildPlace, name).map((mark) => JSON.stringify(mark));
+const buildMark = fc.dictionary(buildPath, name).map((mark) => JSON.stringify(mark));
 
-/** With annotations of these arbitraries, each perhaps. */
+/** Metadata with some of these annotations. */
 function metadata(annotations: Record<string, fc.Arbitrary<string>>, more: Record<string, fc.Arbitrary<unknown>> = {}) {
   const annotated = fc.oneof(
     fc.constantFrom(undefined, null),
@@ -162,7 +162,7 @@ const tag = fc.record(
 );
 const named = metadata({});
 
-/** By `Kind.group`; `kindsWithImages` must have no other, and no more. */
+/** By `Kind.group`, exactly the kinds of `kindsWithImages`. */
 export const anyObjectOf: Readonly<Record<string, fc.Arbitrary<JsonObject>>> = {
   'Pod.': object({
     metadata: metadata({ 'regkeeper.io/injected': podMark, 'kubernetes.io/config.mirror': fc.constant('h') }, { ownerReferences: owners }),
@@ -223,7 +223,7 @@ export const anyObjectOf: Readonly<Record<string, fc.Arbitrary<JsonObject>>> = {
   }),
 };
 
-/** What is undefined is left out, as JSON does. */
+/** Without undefined members, as in JSON. */
 function object(fields: Record<string, fc.Arbitrary<unknown>>): fc.Arbitrary<JsonObject> {
   return fc.record(fields).map((value) => JSON.parse(JSON.stringify(value)) as JsonObject);
 }

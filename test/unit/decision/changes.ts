@@ -1,3 +1,4 @@
+/** Requests, objects and facts for tests of decisions. */
 import jsonPatch from 'fast-json-patch';
 import { expect } from 'vitest';
 import { decide } from '../../../src/decision/decide.ts';
@@ -30,13 +31,13 @@ const kinds = {
 } as const;
 export type Kind = keyof typeof kinds;
 
-/** A day for tests. */
+/** The current day in tests, in milliseconds since 1970. */
 export const today = Date.UTC(2026, 10, 21);
 
-/** Nothing is known of the cluster. */
+/** Facts without a cluster. */
 export const unwatched: Facts = noFacts(() => today);
 
-/** CREATE of the object; with an old object, UPDATE. */
+/** A CREATE of the object. With an old object, an UPDATE. */
 export function change<Value>(kind: Kind, object: Value, oldObject?: unknown, user = 'alice'): ChangeRequest & { readonly object: Value } {
   const old = oldObject === undefined ? null : (oldObject as JsonObject);
   return { operation: old ? 'UPDATE' : 'CREATE', group: kinds[kind], kind, namespace: 'shop', name: 'web', user, object, oldObject: old };
@@ -48,20 +49,20 @@ export function decided(request: ChangeRequest, rules: RuleSet, facts: Facts = u
   return decision;
 }
 
-/** The object as the API server has it after the patch, which must apply. */
+/** The object after the patch, which must apply. */
 export function patched<Value>(object: Value, { patch }: Pick<Decided, 'patch'>): Value {
   const copy = structuredClone(object);
   return jsonPatch.applyPatch(copy, structuredClone(patch) as jsonPatch.Operation[], true).newDocument;
 }
 
-/** Decides, applies the patch, and holds that a second pass finds nothing more to do. */
+/** Decides, applies the patch, and expects an empty patch in a second pass. */
 export function inject<Value>(request: ChangeRequest & { readonly object: Value }, rules: RuleSet, facts: Facts = unwatched): Value {
   const object = patched(request.object, decided(request, rules, facts));
   expect(decided({ ...request, object }, rules, facts).patch, 'patch of a second pass').toEqual([]);
   return object;
 }
 
-/** Facts of accounts by name; any other account is absent. */
+/** Facts of accounts by name. Any other account is absent. */
 export function accounts(known: Readonly<Record<string, readonly string[]>>, onlyListedSecrets = false): Facts {
   return {
     ...unwatched,
@@ -72,7 +73,7 @@ export function accounts(known: Readonly<Record<string, readonly string[]>>, onl
   };
 }
 
-/** Every account has a list that is too large to be held. */
+/** Facts where the list of every account exceeds the memory limit. */
 export function tooLargeAccounts({ onlyListedSecrets = false } = {}): Facts {
   return { ...unwatched, serviceAccount: () => ({ kind: 'too-large', why: 'it lists more than 1,000 pull secrets', onlyListedSecrets }) };
 }
@@ -101,7 +102,7 @@ export function deployment(template: unknown): { metadata: { name: string }; spe
   return { metadata: { name: 'web' }, spec: { replicas: 1, template: template as PodObject } };
 }
 
-/** Names in a pod's or template's list, and its mark. */
+/** The names in the list of a pod or template, and its mark. */
 export function credentialsOf({ metadata, spec }: PodObject): { list: unknown; mark: unknown } {
   const text = metadata?.annotations?.['regkeeper.io/injected'];
   const list = spec.imagePullSecrets as ({ name?: string } | null)[] | undefined;

@@ -1,3 +1,4 @@
+/** Decisions: verdicts, modes, updates, unknown labels and all reason codes. */
 import { describe, expect, test } from 'vitest';
 import { decide } from '../../../src/decision/decide.ts';
 import { type ReasonCode, reasons } from '../../../src/decision/reasons.ts';
@@ -17,14 +18,18 @@ const good = 'good.io/app:1';
 
 describe('a verdict', () => {
   test.each([
-    { image: good, verdict: 'trusted', judged: 'allow' },
-    { image: 'internal.svc:5000/p/x', verdict: 'trusted', judged: 'allow' },
-    { image: 'nginx', verdict: 'distrusted', judged: 'deny' },
-    { image: 'unknown.io/x', verdict: 'unconfigured', judged: 'deny' },
-    { image: 'https://good.io/x', verdict: 'unparseable', judged: 'deny' },
-    { image: ' ', verdict: 'unresolved', judged: 'deny' },
-  ])('of "$image" is $verdict, and in a pod $judged', ({ image, verdict, judged }) => {
-    expect(decided(change('Pod', pod(image)), rules)).toMatchObject({ judged, outcome: judged, images: [{ verdict, judged }] });
+    { image: good, verdict: 'trusted', outcome: 'allow' },
+    { image: 'internal.svc:5000/p/x', verdict: 'trusted', outcome: 'allow' },
+    { image: 'nginx', verdict: 'distrusted', outcome: 'deny' },
+    { image: 'unknown.io/x', verdict: 'unconfigured', outcome: 'deny' },
+    { image: 'https://good.io/x', verdict: 'unparseable', outcome: 'deny' },
+    { image: ' ', verdict: 'unresolved', outcome: 'deny' },
+  ])('of "$image" is $verdict, and in a pod $outcome', ({ image, verdict, outcome }) => {
+    expect(decided(change('Pod', pod(image)), rules)).toMatchObject({
+      outcome,
+      outcomeBeforeMode: outcome,
+      images: [{ verdict, outcomeBeforeMode: outcome }],
+    });
   });
 
   test('of a blank image in a template is no reason to refuse', () => {
@@ -51,7 +56,7 @@ describe('a verdict', () => {
     { mode: 'warn', image: '://', outcome: 'warn' },
   ])('of $image in mode $mode gives $outcome', ({ mode, image, outcome }) => {
     const decision = decided(change('Pod', pod(image)), ruleSetOf(table, `mode: ${mode}`));
-    expect(decision).toMatchObject({ outcome, mode, judged: image === good ? 'allow' : 'deny' });
+    expect(decision).toMatchObject({ outcome, mode, outcomeBeforeMode: image === good ? 'allow' : 'deny' });
   });
 
   test("of the worst image is the object's, and comes first", () => {
@@ -96,7 +101,7 @@ describe('an update is judged for what it brings in', () => {
 
   test('an image that only warns stays a warning when it is old', () => {
     const decision = decided(change('Pod', pod('unknown.io/x'), pod('unknown.io/x')), ruleSetOf('unconfigured: warn'));
-    expect(decision.images).toMatchObject([{ reason: 'unconfigured', judged: 'warn' }]);
+    expect(decision.images).toMatchObject([{ reason: 'unconfigured', outcomeBeforeMode: 'warn' }]);
   });
 });
 
@@ -235,8 +240,8 @@ describe('every reason', () => {
   });
 
   test.each(Object.entries(causes))('%s is given', (code, decision) => {
-    const given = decision.kind === 'decided' ? [...decision.images, ...decision.notices].map(({ reason }) => reason) : [];
-    expect(given).toContain(code);
+    const codes = decision.kind === 'decided' ? [...decision.images, ...decision.notices].map(({ reason }) => reason) : [];
+    expect(codes).toContain(code);
   });
 });
 

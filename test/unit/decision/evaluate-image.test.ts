@@ -1,3 +1,4 @@
+/** Evaluation of one image name: short names and exemptions. */
 import { describe, expect, test } from 'vitest';
 import { evaluateImage } from '../../../src/decision/evaluate-image.ts';
 import { describeEvaluation } from '../../../src/decision/message.ts';
@@ -14,12 +15,12 @@ rules:
 - {name: bad, registry: bad.io, trust: false, reason: use a.io}
 `);
 
-function judge(image: string, ruleSet: RuleSet = rules) {
+function evaluate(image: string, ruleSet: RuleSet = rules) {
   return evaluateImage(image, { rules: ruleSet, place: shop, settings: ruleSet.settings, facts: { now: () => today } });
 }
 
-function words(image: string, ruleSet: RuleSet): string {
-  return describeEvaluation(judge(image, ruleSet), { nearest: ruleSet.nearest, place: shop });
+function messageOf(image: string, ruleSet: RuleSet): string {
+  return describeEvaluation(evaluate(image, ruleSet), { nearest: ruleSet.nearest, place: shop });
 }
 
 function shortNames(meaning: ShortNames, ruleSet: RuleSet = rules): RuleSet {
@@ -27,28 +28,28 @@ function shortNames(meaning: ShortNames, ruleSet: RuleSet = rules): RuleSet {
 }
 
 describe('a name without registry', () => {
-  test.each<{ meaning: ShortNames; image: string; verdict: string; judged: string; secrets: readonly string[] }>([
-    { meaning: 'docker.io', image: 'nginx', verdict: 'trusted', judged: 'allow', secrets: ['hub'] },
-    { meaning: 'docker.io', image: 'team/app', verdict: 'unconfigured', judged: 'deny', secrets: [] },
-    { meaning: 'reject', image: 'nginx', verdict: 'distrusted', judged: 'deny', secrets: [] },
-    { meaning: 'reject', image: 'docker.io/nginx', verdict: 'trusted', judged: 'allow', secrets: ['hub'] },
-    { meaning: 'reject', image: 'localhost/nginx', verdict: 'unconfigured', judged: 'deny', secrets: [] },
-    { meaning: ['a.io'], image: 'nginx', verdict: 'trusted', judged: 'allow', secrets: ['a-pull'] },
-    { meaning: ['a.io'], image: 'team/nginx:1@sha256:'.concat('0'.repeat(64)), verdict: 'trusted', judged: 'allow', secrets: ['a-pull'] },
-    { meaning: ['a.io', 'b.io'], image: 'nginx', verdict: 'trusted', judged: 'allow', secrets: ['a-pull', 'b-pull'] },
-    { meaning: ['a.io', 'docker.io'], image: 'nginx', verdict: 'trusted', judged: 'allow', secrets: ['a-pull', 'hub'] },
-    { meaning: ['a.io', 'docker.io'], image: 'team/app', verdict: 'unconfigured', judged: 'deny', secrets: [] },
-    { meaning: ['a.io', 'bad.io', 'unknown.io'], image: 'nginx', verdict: 'distrusted', judged: 'deny', secrets: [] },
-    { meaning: ['internal.svc:5000', 'a.io'], image: 'nginx', verdict: 'trusted', judged: 'allow', secrets: ['a-pull'] },
-    { meaning: ['unknown.io'], image: 'a.io/nginx', verdict: 'trusted', judged: 'allow', secrets: ['a-pull'] },
-  ])('where it means $meaning: $image is $verdict', ({ meaning, image, verdict, judged, secrets }) => {
-    const judgement = judge(image, shortNames(meaning));
-    expect(judgement).toMatchObject({ verdict, judged });
-    expect([...new Set(judgement.trustedBy.flatMap(({ pullSecrets }) => pullSecrets))]).toEqual(secrets);
+  test.each<{ meaning: ShortNames; image: string; verdict: string; outcome: string; secrets: readonly string[] }>([
+    { meaning: 'docker.io', image: 'nginx', verdict: 'trusted', outcome: 'allow', secrets: ['hub'] },
+    { meaning: 'docker.io', image: 'team/app', verdict: 'unconfigured', outcome: 'deny', secrets: [] },
+    { meaning: 'reject', image: 'nginx', verdict: 'distrusted', outcome: 'deny', secrets: [] },
+    { meaning: 'reject', image: 'docker.io/nginx', verdict: 'trusted', outcome: 'allow', secrets: ['hub'] },
+    { meaning: 'reject', image: 'localhost/nginx', verdict: 'unconfigured', outcome: 'deny', secrets: [] },
+    { meaning: ['a.io'], image: 'nginx', verdict: 'trusted', outcome: 'allow', secrets: ['a-pull'] },
+    { meaning: ['a.io'], image: 'team/nginx:1@sha256:'.concat('0'.repeat(64)), verdict: 'trusted', outcome: 'allow', secrets: ['a-pull'] },
+    { meaning: ['a.io', 'b.io'], image: 'nginx', verdict: 'trusted', outcome: 'allow', secrets: ['a-pull', 'b-pull'] },
+    { meaning: ['a.io', 'docker.io'], image: 'nginx', verdict: 'trusted', outcome: 'allow', secrets: ['a-pull', 'hub'] },
+    { meaning: ['a.io', 'docker.io'], image: 'team/app', verdict: 'unconfigured', outcome: 'deny', secrets: [] },
+    { meaning: ['a.io', 'bad.io', 'unknown.io'], image: 'nginx', verdict: 'distrusted', outcome: 'deny', secrets: [] },
+    { meaning: ['internal.svc:5000', 'a.io'], image: 'nginx', verdict: 'trusted', outcome: 'allow', secrets: ['a-pull'] },
+    { meaning: ['unknown.io'], image: 'a.io/nginx', verdict: 'trusted', outcome: 'allow', secrets: ['a-pull'] },
+  ])('where it means $meaning: $image is $verdict', ({ meaning, image, verdict, outcome, secrets }) => {
+    const evaluation = evaluate(image, shortNames(meaning));
+    expect(evaluation).toMatchObject({ verdict, outcomeBeforeMode: outcome });
+    expect([...new Set(evaluation.trustedBy.flatMap(({ pullSecrets }) => pullSecrets))]).toEqual(secrets);
   });
 
   test('is understood as each host of the list has it: only Docker Hub has its library', () => {
-    const { searched } = judge('nginx:1', shortNames(['a.io', 'docker.io', 'b.io:5000']));
+    const { searched } = evaluate('nginx:1', shortNames(['a.io', 'docker.io', 'b.io:5000']));
     expect(searched?.map(({ host, port, path, tag }) => ({ host, port, path: path.join('/'), tag }))).toEqual([
       { host: 'a.io', port: undefined, path: 'nginx', tag: '1' },
       { host: 'docker.io', port: undefined, path: 'library/nginx', tag: '1' },
@@ -57,17 +58,17 @@ describe('a name without registry', () => {
   });
 
   test('that is too long behind a host of the list is no image name', () => {
-    expect(judge('a/'.repeat(2044).concat('a'), shortNames([`${'h'.repeat(60)}.io`]))).toMatchObject({
+    expect(evaluate('a/'.repeat(2044).concat('a'), shortNames([`${'h'.repeat(60)}.io`]))).toMatchObject({
       verdict: 'unparseable',
-      judged: 'deny',
+      outcomeBeforeMode: 'deny',
     });
   });
 
   test('is refused in words that say what to write', () => {
-    expect(words('nginx:1', shortNames('reject'))).toBe(
+    expect(messageOf('nginx:1', shortNames('reject'))).toBe(
       'names no registry, and such names are refused here; write the registry too, such as "docker.io/library/nginx:1"',
     );
-    expect(words('team/app', shortNames(['a.io', 'quay.io']))).toBe(
+    expect(messageOf('team/app', shortNames(['a.io', 'quay.io']))).toBe(
       'comes from a registry that no rule names; a name without registry may be any of a.io/team/app, quay.io/team/app, and all of them must be trusted: write the registry that is meant',
     );
   });
@@ -85,13 +86,13 @@ describe('an exemption', () => {
   };
 
   test.each([
-    { until: '2026-11-20', judged: 'deny', reason: 'distrusted', name: 'ended yesterday' },
-    { until: '2026-11-21', judged: 'allow', reason: 'exempted', name: 'ends today' },
-    { until: '2026-11-22', judged: 'allow', reason: 'exempted', name: 'ends tomorrow' },
-  ])('that $name: $judged, without a secret', ({ until, judged, reason }) => {
-    expect(judge('bad.io/x', exempting([until]))).toMatchObject({
+    { until: '2026-11-20', outcome: 'deny', reason: 'distrusted', name: 'ended yesterday' },
+    { until: '2026-11-21', outcome: 'allow', reason: 'exempted', name: 'ends today' },
+    { until: '2026-11-22', outcome: 'allow', reason: 'exempted', name: 'ends tomorrow' },
+  ])('that $name: $outcome, without a secret', ({ until, outcome, reason }) => {
+    expect(evaluate('bad.io/x', exempting([until]))).toMatchObject({
       verdict: 'distrusted',
-      judged,
+      outcomeBeforeMode: outcome,
       reason,
       trustedBy: [],
       exemption: { until },
@@ -100,28 +101,28 @@ describe('an exemption', () => {
 
   test('lets in what no rule names, but says nothing of what passes anyway', () => {
     const exempted = exempting(['2027-03-31']);
-    expect(judge('unknown.io/x', exempted)).toMatchObject({ verdict: 'unconfigured', judged: 'allow', reason: 'exempted' });
+    expect(evaluate('unknown.io/x', exempted)).toMatchObject({ verdict: 'unconfigured', outcomeBeforeMode: 'allow', reason: 'exempted' });
     const allowed: RuleSet = { ...exempted, settings: { ...rules.settings, unconfigured: 'allow' } };
-    expect(judge('unknown.io/x', allowed)).not.toHaveProperty('exemption');
-    expect(judge('a.io/x', exempting(['2027-03-31']))).not.toHaveProperty('exemption');
+    expect(evaluate('unknown.io/x', allowed)).not.toHaveProperty('exemption');
+    expect(evaluate('a.io/x', exempting(['2027-03-31']))).not.toHaveProperty('exemption');
   });
 
   test('is the longest lasting of several', () => {
-    expect(judge('bad.io/x', exempting(['2027-03-31', '2026-01-01'])).exemption?.until).toBe('2027-03-31');
+    expect(evaluate('bad.io/x', exempting(['2027-03-31', '2026-01-01'])).exemption?.until).toBe('2027-03-31');
   });
 
   test('of one registry of a short name is none of the others', () => {
     const searched = shortNames(['bad.io', 'other.io'], exempting(['2027-03-31']));
-    expect(judge('x', searched)).toMatchObject({ judged: 'deny', reason: 'unconfigured' });
+    expect(evaluate('x', searched)).toMatchObject({ outcomeBeforeMode: 'deny', reason: 'unconfigured' });
     const trusted = shortNames(['bad.io', 'a.io'], exempting(['2027-03-31']));
-    expect(judge('x', trusted)).toMatchObject({ judged: 'allow', reason: 'exempted', trustedBy: [] });
+    expect(evaluate('x', trusted)).toMatchObject({ outcomeBeforeMode: 'allow', reason: 'exempted', trustedBy: [] });
   });
 
   test('is told with its day and place, when it holds and when it ended', () => {
-    expect(words('bad.io/x', exempting(['2027-03-31']))).toBe(
+    expect(messageOf('bad.io/x', exempting(['2027-03-31']))).toBe(
       'comes from a distrusted registry: use a.io (rule "bad", a.yaml:7:25); exempted until 2027-03-31: reason 0 (exemptions.yaml:1:3)',
     );
-    expect(words('bad.io/x', exempting(['2026-03-31']))).toBe(
+    expect(messageOf('bad.io/x', exempting(['2026-03-31']))).toBe(
       'comes from a distrusted registry: use a.io (rule "bad", a.yaml:7:25); its exemption ended on 2026-03-31 (exemptions.yaml:1:3)',
     );
   });

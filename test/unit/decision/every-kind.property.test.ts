@@ -1,6 +1,6 @@
-/*
- * What holds for any object of any kind, under any rules and whatever is known of the cluster: the mutating answer is the last word of
- * itself, and the validating one says the same of what it has become.
+/**
+ * Properties of every object of every kind, under any rules and any facts: a second mutating pass changes nothing, and the validating
+ * response has the same verdicts for the patched object.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -18,7 +18,7 @@ import { anyObjectOf } from './any-object.ts';
 import { type Decided, patched, unwatched } from './changes.ts';
 import { streams } from './stream-facts.ts';
 
-/** Two custom resources, one by its template and one by the paths of its images. */
+/** Two custom resources: one with a template, and one with paths of images. */
 const extraRows: readonly KindRow[] = [
   extraKindRow({
     group: 'argoproj.io',
@@ -134,7 +134,7 @@ describe.each(rows)('any $kind ($group)', ({ kind, group }) => {
         };
         const first = decide(request, rules, facts);
         if (first.kind === 'not-yet') return;
-        // Nothing of what is generated is of a wrong type.
+        // No generated value has a wrong type.
         if (first.kind !== 'decided') throw new Error(JSON.stringify(first));
         seen.decided += 1;
 
@@ -159,11 +159,11 @@ function decided(request: ChangeRequest, rules: Parameters<typeof decide>[1], fa
   return decision;
 }
 
-function verdictsOf({ outcome, judged, images, findings }: Decided): unknown {
+function verdictsOf({ outcome, outcomeBeforeMode, images, findings }: Decided): unknown {
   return {
     outcome,
-    judged,
-    images: images.map(({ slot, verdict, reason, judged }) => [slot.holder, verdict, reason, judged]),
+    outcomeBeforeMode,
+    images: images.map(({ slot, verdict, reason, outcomeBeforeMode }) => [slot.displayName, verdict, reason, outcomeBeforeMode]),
     findings: findings.map(({ message }) => message),
   };
 }
@@ -175,7 +175,7 @@ function answer(webhook: 'mutate' | 'validate', request: ChangeRequest, decision
 
 const written = new Set(['imagePullSecrets', 'pullSecret', 'pushSecret', 'regkeeper.io/injected']);
 
-/** Without all places of secrets and without our mark; what is empty then is as good as absent. */
+/** Without secrets and mark, and without metadata and annotations that are empty then. */
 function withoutSecrets(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutSecrets);
   if (!isObject(value)) return value;

@@ -1,6 +1,6 @@
 /**
- * How much work a call does, counted by V8 itself: how often each block of code under src was executed (precise coverage), and how many
- * entries `includes` and `indexOf` of lists went over. Time says little on a busy machine; this is the same on every one.
+ * Counts the work of a call: how often V8 executed each block of code under src (precise coverage), plus the lengths of the lists that
+ * `includes` and `indexOf` searched. Unlike time, this count does not depend on the machine and its load.
  */
 import { Session } from 'node:inspector';
 
@@ -39,7 +39,7 @@ export function executed(run: () => unknown): number {
   }
 }
 
-/** In the same thread the answer comes before the call returns. */
+/** Within one thread the callback is called before `post` returns. */
 function post(session: Session, method: string, params?: object): unknown {
   let answer: unknown;
   session.post(method, params, (error, result) => {

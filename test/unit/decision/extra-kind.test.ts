@@ -1,3 +1,4 @@
+/** Decisions about configured kinds. */
 import { describe, expect, test } from 'vitest';
 import type { ChangeRequest } from '../../../src/decision/decision.ts';
 import { extraKindRow } from '../../../src/object/extra-kind.ts';
@@ -21,11 +22,11 @@ const templateOf = ({ spec }: Rollout) => credentialsOf(spec.template);
 const rolloutOf = (image: string, list?: readonly string[], mark?: unknown): Rollout => deployment(pod(image, list, mark) as PodObject);
 
 describe('the template of a custom resource', () => {
-  const given = { list: ['corp', 'dockercfg'], mark: { rules: ['corp'], serviceAccount: ['dockercfg'] } };
+  const injected = { list: ['corp', 'dockercfg'], mark: { rules: ['corp'], serviceAccount: ['dockercfg'] } };
 
   test('that lists nothing is given the secrets of its images and of its account', () => {
-    expect(templateOf(inject(changeOf(rolloutOf('corp.io/a')), rules, facts))).toEqual(given);
-    expect(templateOf(inject(changeOf(rolloutOf('corp.io/a', [])), rules, facts))).toEqual(given);
+    expect(templateOf(inject(changeOf(rolloutOf('corp.io/a')), rules, facts))).toEqual(injected);
+    expect(templateOf(inject(changeOf(rolloutOf('corp.io/a', [])), rules, facts))).toEqual(injected);
   });
 
   test('that lists some keeps them, and is given none', () => {
@@ -36,7 +37,7 @@ describe('the template of a custom resource', () => {
 
   test('that holds only ours is brought up to date with its images', () => {
     const before = inject(changeOf(rolloutOf('corp.io/a')), rules, facts);
-    const after = inject(changeOf(rolloutOf('other.io/a', given.list, given.mark), before), rules, facts);
+    const after = inject(changeOf(rolloutOf('other.io/a', injected.list, injected.mark), before), rules, facts);
     expect(templateOf(after)).toEqual({ list: ['dockercfg', 'other'], mark: { rules: ['other'], serviceAccount: ['dockercfg'] } });
   });
 

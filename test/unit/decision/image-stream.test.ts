@@ -1,3 +1,4 @@
+/** The facts that are read from an ImageStream object, and their size limit. */
 import { expect, test } from 'vitest';
 import { readImageStreamFacts } from '../../../src/decision/image-stream.ts';
 

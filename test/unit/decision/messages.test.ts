@@ -1,6 +1,6 @@
-/*
- * Every text that a person can be answered with, in one file, to be read aloud: messages.golden.md. A changed text changes that file
- * (UPDATE_GOLDEN=1 rewrites it), and whoever reviews the change reads the sentence as the person who is blocked would.
+/**
+ * Compares every message to the user with messages.golden.md. A changed message changes that file (UPDATE_GOLDEN=1 rewrites it), so the
+ * reviewer of the change reads the message as the user would.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -280,8 +280,8 @@ test('messages.golden.md has every text, as it is now (UPDATE_GOLDEN=1 rewrites 
 });
 
 test('every reason is among them', () => {
-  const given = situations.flatMap(({ object, request, rules: own = rules, facts = known }) => reasonsIn(object, request, own, facts));
-  expect([...new Set(given)].sort()).toEqual(Object.keys(reasons).sort());
+  const found = situations.flatMap(({ object, request, rules: own = rules, facts = known }) => reasonsIn(object, request, own, facts));
+  expect([...new Set(found)].sort()).toEqual(Object.keys(reasons).sort());
 });
 
 test('no situation is told twice', () => {
@@ -313,11 +313,11 @@ async function sectionOf({ what, object, request = {}, rules: own = rules, facts
   const patch = mutated.patch === undefined ? [] : JSON.parse(Buffer.from(mutated.patch, 'base64').toString('utf8'));
   const answers = [mutated, ...(mutated.allowed ? [await post('/validate', patched(object, { patch }))] : [])];
   const warnings = answers.flatMap((answer) => answer.warnings ?? []).map((warning) => `**Warning** ${warning}`);
-  const refusals = answers.flatMap(({ allowed, status }) =>
+  const denials = answers.flatMap(({ allowed, status }) =>
     allowed || !status ? [] : [`**Refused** (${status.code} ${status.reason}) ${status.message}`],
   );
-  const told = [...warnings, ...refusals];
-  return `## ${what}\n\n${told.length > 0 ? told.join('\n\n') : 'Passes, without a word.'}\n`;
+  const messages = [...warnings, ...denials];
+  return `## ${what}\n\n${messages.length > 0 ? messages.join('\n\n') : 'Passes, without a word.'}\n`;
 }
 
 function reasonsIn(object: unknown, request: Record<string, unknown> | undefined, own: RuleSet, facts: Facts): readonly ReasonCode[] {
@@ -343,7 +343,7 @@ function deploymentConfig(placeholder: string, from: object) {
   };
 }
 
-/** Rules out of a ConfigMap, as in a cluster. */
+/** Rules from a ConfigMap, as in a cluster. */
 function rulesOf(text: string): RuleSet {
   const source = { kind: 'configMap' as const, namespace: 'regkeeper', name: 'regkeeper-rules', key: 'rules.yaml' };
   const parsed = parseRulesDocument(text, source);

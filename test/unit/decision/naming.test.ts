@@ -1,8 +1,7 @@
+/** Kinds that name images and have no field for a secret: evaluated like any other, and never written to. */
 import { describe, expect, test } from 'vitest';
 import { ruleSetOf } from '../rules/documents.ts';
 import { change, decided, type Kind, unwatched } from './changes.ts';
-
-/* Kinds that name images and have no place for a secret: judged like any other, and never written to. */
 
 const rules = ruleSetOf(`
 internalRegistries: [internal.svc:5000]
@@ -52,5 +51,5 @@ test('of many tags, the one that an update adds is refused, and only that', () =
   const before = { spec: { tags: [tag('a', 'unknown.io/a')] } };
   const after = { spec: { tags: [tag('b', 'unknown.io/b'), tag('a', 'unknown.io/a'), tag('c', 'good.io/c')] } };
   const { images } = decided(change('ImageStream', after, before), rules);
-  expect(images.map(({ judged }) => judged)).toEqual(['deny', 'warn', 'allow']);
+  expect(images.map(({ outcomeBeforeMode }) => outcomeBeforeMode)).toEqual(['deny', 'warn', 'allow']);
 });

@@ -1,3 +1,4 @@
+/** Missing secrets: denials and warnings. */
 import { describe, expect, test } from 'vitest';
 import type { Facts, SecretFacts } from '../../../src/decision/facts.ts';
 import type { Inject, OnMissingSecret, RuleSet } from '../../../src/rules/rule-set.ts';

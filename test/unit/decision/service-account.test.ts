@@ -1,3 +1,4 @@
+/** The facts that are read from a ServiceAccount object, and their size limit. */
 import { expect, test } from 'vitest';
 import { mostPullSecretCharacters, mostPullSecrets, readServiceAccountFacts } from '../../../src/decision/service-account.ts';
 

@@ -1,3 +1,4 @@
+/** Facts of image streams for tests. */
 import type { Facts, ImageStreamFacts, StreamImage, StreamTag } from '../../../src/decision/facts.ts';
 import { unwatched } from './changes.ts';
 
@@ -9,7 +10,7 @@ type WrittenTag = {
 };
 type WrittenStream = { readonly repository?: string; readonly tags: Readonly<Record<string, WrittenTag>> };
 
-/** Facts of the streams named `namespace/name`; any other is absent. */
+/** Facts of the streams by `namespace/name`. Any other stream is absent. */
 export function streams(known: Readonly<Record<string, WrittenStream>>, facts: Facts = unwatched): Facts {
   return {
     ...facts,

@@ -1,3 +1,4 @@
+/** Image streams that are resolved to images, and the decisions about them. */
 import { describe, expect, test } from 'vitest';
 import { resolveStream } from '../../../src/decision/streams.ts';
 import { canonicalName } from '../../../src/image/reference.ts';

@@ -1,3 +1,4 @@
+/** Properties of decisions while the labels of a namespace are unknown. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { simulateAdmission } from '../../../src/admission/simulate.ts';
@@ -47,12 +48,12 @@ test('what the labels of a namespace could change is told; all else is the same 
       images,
       fc.constantFrom('Pod', 'Deployment'),
       ofNamespace,
-      (list, forCluster, used, kind, given) => {
+      (list, forCluster, used, kind, knownLabels) => {
         const overrides = list.map(([namespaces, value]) => override(namespaces, value));
         const compiled = compileRuleSet([documentWith({ settings: forCluster, rules, exemptions, overrides })], sha256);
         fc.pre(compiled.ok);
         const change = { ...objectWith(kind, used), kind, namespace: 'till', user: 'alice' };
-        const known: Facts = { ...unwatched, namespace: () => ({ kind: 'known', labels: given }) };
+        const known: Facts = { ...unwatched, namespace: () => ({ kind: 'known', labels: knownLabels }) };
         const [blind, seeing] = [
           simulateAdmission(change, compiled.ruleSet, unwatched),
           simulateAdmission(change, compiled.ruleSet, known),

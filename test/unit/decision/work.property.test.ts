@@ -1,6 +1,6 @@
 /**
- * What an object costs grows at most as its bytes do, whatever its kind: a random object is made longer in every list, map and text that can
- * be, and so is what is known of its account and its streams.
+ * The work of evaluating an object grows at most linearly with its bytes, for every kind. Random objects are enlarged in every list, map and
+ * text, together with the facts of their account and streams.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -29,7 +29,7 @@ exemptions:
 
 const digest = (index: number) => `sha256:${index.toString(16).padStart(64, '0')}`;
 
-/** Long where the object is: one account, and one stream whose tags follow one another. */
+/** Facts as large as the object: one account, and one stream whose tags follow each other. */
 function factsOf(size: number, onlyListedSecrets: boolean): Facts {
   const many = Array.from({ length: size }, (_, index) => index);
   const tags = new Map(
@@ -51,7 +51,7 @@ function factsOf(size: number, onlyListedSecrets: boolean): Facts {
   };
 }
 
-/** Every list and map gets `times` as many entries, each with a name of its own, and every text of several lines as many lines. */
+/** Every list and map gets `times` as many entries, with distinct names, and every multi-line text `times` as many lines. */
 function grow(value: unknown, times: number, field = ''): unknown {
   if (Array.isArray(value)) return repeat(value, times).map(([item, index]) => renamed(grow(item, 1), index, field));
   if (isObject(value)) return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, growField(key, item, times)]));
@@ -70,7 +70,7 @@ function growField(key: string, value: unknown, times: number): unknown {
   return grow(value, times, key);
 }
 
-/** Marks, triggers and applied files are JSON of their own. */
+/** Marks, triggers and applied files contain JSON. */
 function growAnnotation(name: string, text: unknown, times: number): unknown {
   if (typeof text !== 'string') return text;
   try {
@@ -89,7 +89,7 @@ function repeat<Item>(items: readonly Item[], times: number): readonly (readonly
   return Array.from({ length: times }, (_, turn) => items.map((item, index) => [item, turn * items.length + index] as const)).flat();
 }
 
-/** As many images, names and digests as there are entries. */
+/** Makes images, names and digests of entries distinct. */
 function renamed(item: unknown, index: number, field: string): unknown {
   if (!isObject(item)) return item;
   const name = typeof item.name === 'string' && item.name !== '' && index % 2 === 1 ? { name: `${item.name}-${index}` } : {};
@@ -133,7 +133,7 @@ describe('what an object costs grows at most as its bytes do', () => {
             const request = { operation, group, kind, namespace: 'shop', name: 'web', user: 'alice', object: now } as const;
             return workOf({ ...request, oldObject: operation === 'UPDATE' ? before : null }, factsOf(times, enforced)) / bytes;
           };
-          // Sorting and budgets that are reached make it a little more or less than the same; work by the square would be six times as much.
+          // Sorting and exhausted budgets change the ratio slightly. With quadratic work it would be six.
           expect(measure(large)).toBeLessThan(2 * measure(small) + 1);
         }),
         { ...runs(6), seed: 11 },
@@ -143,7 +143,7 @@ describe('what an object costs grows at most as its bytes do', () => {
   );
 });
 
-/* Two long lists that the same person writes: what cost their product once, or could. */
+/* Two long lists that the same user controls, where the cost once was their product, or could be. */
 describe('two long lists cost their sum', () => {
   const many = <Item>(count: number, make: (index: number) => Item): Item[] => Array.from({ length: count }, (_, index) => make(index));
   const names = (count: number) => many(count, (index) => `own-${index}`);

@@ -1,3 +1,4 @@
+/** The Helm chart: version, starter rules, values and their schema. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Ajv } from 'ajv';
@@ -41,7 +42,7 @@ describe('values.schema.json', () => {
     expect(problemsOf(schema, values, '')).toEqual([]);
   });
 
-  /** Objects with names of ours are closed; those with names of Kubernetes or of the user are leaves. */
+  /** Objects whose names we define allow no other names. Objects whose names Kubernetes or the user defines are not checked further. */
   function problemsOf({ properties, additionalProperties, description }: Schema, value: unknown, path: string): string[] {
     if (properties === undefined) return description === undefined ? [`${path} has no description`] : [];
     const open = additionalProperties === false ? [] : [`${path} takes unknown names`];
@@ -56,7 +57,7 @@ describe('values.schema.json', () => {
     return [...open, ...missing, ...inner];
   }
 
-  /** Of a parent chart, and members of objects that are empty unless told. */
+  /** Values of a parent chart, and members of objects that are empty by default. */
   const optional = [
     '.enabled',
     '.global',

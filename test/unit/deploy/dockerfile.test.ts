@@ -1,3 +1,4 @@
+/** The Dockerfile of the image: base images, labels, user and entry point. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -10,7 +11,7 @@ const { version, description } = JSON.parse(read('package.json')) as { version: 
 
 type Instruction = { readonly name: string; readonly words: string };
 
-/** Without comments, a continued line as one. Enough for a file of our own. */
+/** Without comments, and with continued lines joined. That is enough for our own file. */
 const instructions: readonly Instruction[] = read('Dockerfile')
   .split('\n')
   .filter((line) => !line.startsWith('#'))
@@ -30,15 +31,15 @@ describe('the Dockerfile', () => {
   });
 
   test('takes both base images by argument, and names their registries', () => {
-    const given = new Map([
+    const mirrors = new Map([
       ['BUILD_IMAGE', 'mirror.example.com/node:24'],
       ['RUNTIME_IMAGE', `mirror.example.com/distroless@sha256:${'a'.repeat(64)}`],
     ]);
     const images = (args: ReadonlyMap<string, string>) => {
-      const found = readDockerfileImages(read('Dockerfile'), { given: args, mayGrow: false });
+      const found = readDockerfileImages(read('Dockerfile'), { args, mayGrow: false });
       return Array.isArray(found) ? found.map(({ image }) => image) : found.why;
     };
-    expect(images(given)).toEqual([...given.values()]);
+    expect(images(mirrors)).toEqual([...mirrors.values()]);
     expect(images(new Map())).toEqual(['docker.io/library/node:24', 'gcr.io/distroless/nodejs24-debian13:nonroot']);
   });
 

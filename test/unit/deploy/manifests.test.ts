@@ -1,3 +1,4 @@
+/** The manifests of deploy: flags, ports, probes and starter rules. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -41,8 +42,8 @@ describe('the Deployment', () => {
   const [container] = pod.containers;
   const settings = async (more: readonly string[] = []) => {
     let flags: Flags | undefined;
-    const serve = async (given: Flags) => {
-      flags = given;
+    const serve = async (parsed: Flags) => {
+      flags = parsed;
     };
     const printed: string[] = [];
     await runProgram([...container.args, ...more], { serve }, { out: (text) => printed.push(text), err: (text) => printed.push(text) });

@@ -1,3 +1,4 @@
+/** The monitoring manifests and alerts, compared with the metrics and the docs. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';

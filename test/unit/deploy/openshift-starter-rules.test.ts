@@ -1,7 +1,6 @@
-/*
- * Pods that OpenShift itself puts into everybody's namespaces: if the starter rules let them in when they are enforced, nobody's builds and
- * deployments stop on the day somebody enforces them. Their shape is that of openshift-controller-manager (pkg/build/controller/strategy,
- * pkg/apps/deployer).
+/**
+ * The OpenShift starter rules allow the Pods that OpenShift creates in the namespaces of users, so that enforcing them stops no builds and
+ * deployments. The Pods are as openshift-controller-manager creates them (pkg/build/controller/strategy, pkg/apps/deployer).
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -78,7 +77,7 @@ const deployerPod = {
   },
 };
 
-/** What the deployer starts before, in and after a rollout: the application's own image. */
+/** A hook before, during or after a rollout, which the deployer starts with the application's own image. */
 const hookPod = {
   metadata: { name: 'web-3-hook-pre', namespace: 'shop' },
   spec: {
@@ -114,25 +113,25 @@ describe.each([
 test('the starter rules refuse nothing, and tell what enforcing them would refuse', () => {
   const onOpenShift = withPlatform(audited, platform, sha256).ruleSet;
   for (const image of ['docker.io/library/nginx', 'nginx', 'quay.io/somebody/x', 'quay.io/openshift-release-dev-x/y']) {
-    const { outcome, judged } = decided(change('Pod', podOf(image)), onOpenShift, facts);
-    expect([image, outcome, judged]).toEqual([image, 'allow', 'deny']);
+    const { outcome, outcomeBeforeMode } = decided(change('Pod', podOf(image)), onOpenShift, facts);
+    expect([image, outcome, outcomeBeforeMode]).toEqual([image, 'allow', 'deny']);
   }
 });
 
 describe('short names under the starter rules', () => {
-  const judged = (searched: readonly string[] | 'reject') =>
+  const decidedWith = (searched: readonly string[] | 'reject') =>
     decided(change('Pod', podOf('ubi9/nodejs-20')), withPlatform(enforced, { ...platform, shortNames: searched }, sha256).ruleSet, facts);
 
   test('are refused on a cluster that searches nobody knows where', () => {
-    expect(judged('reject').images[0]?.reason).toBe('short-name');
+    expect(decidedWith('reject').images[0]?.reason).toBe('short-name');
   });
 
   test('are let in where all registries that the cluster searches are trusted', () => {
-    expect(judged(['registry.redhat.io']).outcome).toBe('allow');
+    expect(decidedWith(['registry.redhat.io']).outcome).toBe('allow');
   });
 
   test('are refused where one of them is not', () => {
-    const { outcome, findings } = judged(['registry.redhat.io', 'docker.io']);
+    const { outcome, findings } = decidedWith(['registry.redhat.io', 'docker.io']);
     expect(outcome).toBe('deny');
     expect(findings[0]?.message).toContain('may be any of registry.redhat.io/ubi9/nodejs-20, docker.io/ubi9/nodejs-20');
   });

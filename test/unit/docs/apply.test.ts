@@ -1,7 +1,8 @@
+/** The `kubectl apply` commands of the docs. */
 import { expect, test } from 'vitest';
 import { blocks, pages, readPage } from './pages.ts';
 
-/** What test/cluster/scenarios/deploy-base.test.ts installs and upgrades by: after another command the next upgrade stops with conflicts. */
+/** The command of test/cluster/scenarios/deploy-base.test.ts. After an install with another command, an upgrade fails with conflicts. */
 const documented = 'kubectl apply --server-side --field-manager=regkeeper-install -k ';
 
 test('every command that applies a folder is the one that upgrades go by', () => {

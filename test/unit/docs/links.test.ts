@@ -1,3 +1,4 @@
+/** The links between the pages of the docs. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join, normalize } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -32,7 +33,7 @@ test('every page of docs is reached from README.md', () => {
   expect(pages.filter((page) => page.startsWith('docs/') && !reached.has(page))).toEqual([]);
 });
 
-/** Files from the root of the repository. */
+/** Paths are relative to the root of the repository. */
 function relativeLinks(page: string): readonly Link[] {
   const text = outsideBlocks(readPage(page)).replace(/`[^`\n]*`/g, '');
   return [...text.matchAll(/\]\(([^)\s]+)\)/g)]

@@ -1,10 +1,10 @@
-/** Markdown pages of the repository, as far as tests hold them against the code. */
+/** Reads the Markdown pages of the repository, for tests that compare them with the code. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 export const root = join(import.meta.dirname, '../../..');
 
-/** Every page for people; paths from the root of the repository. */
+/** Every page. Paths are relative to the root of the repository. */
 export const pages: readonly string[] = [
   ...markdownIn('.', false),
   ...['docs', 'deploy', 'certs', 'test/cluster'].flatMap((folder) => markdownIn(folder, true)),
@@ -24,7 +24,7 @@ export function section(text: string, heading: string): string {
   return lines.slice(start + 1, end < 0 ? undefined : end).join('\n');
 }
 
-/** Cells of all table rows but headings, without surrounding blanks. */
+/** The cells of all table rows except headings, trimmed. */
 export function rows(text: string): readonly (readonly string[])[] {
   const lines = outsideBlocks(text).split('\n');
   return lines.filter((line, index) => line.startsWith('|') && !isRule(line) && !isRule(lines[index + 1] ?? '')).map(cellsOf);
@@ -37,14 +37,14 @@ function cellsOf(line: string): readonly string[] {
     .map((cell) => cell.trim());
 }
 
-/** What stands as code at the beginning of each row. */
+/** The first cell of each row, if it is code. */
 export function firstCodes(text: string): readonly string[] {
   return rows(text).flatMap(([first]) => /^`([^`]+)`$/.exec(first ?? '')?.[1] ?? []);
 }
 
 export type Block = { readonly language: string; readonly remark: string; readonly line: number; readonly text: string };
 
-/** Fenced blocks with language and remark (`yaml bad`), and the line of their first row, 1-based; those in a list without its indent. */
+/** Fenced blocks with language and remark (`yaml bad`), and the 1-based line of their first row. The indentation of lists is removed. */
 export function blocks(text: string): readonly Block[] {
   const found: Block[] = [];
   const lines = text.split('\n');
@@ -60,14 +60,14 @@ export function blocks(text: string): readonly Block[] {
 }
 
 export type Table = {
-  /** Of the row with the headings, 1-based. */
+  /** 1-based line of the headings. */
   readonly line: number;
   readonly headings: readonly string[];
   /** Cells by heading. */
   readonly rows: readonly Readonly<Record<string, string>>[];
 };
 
-/** All tables, in order. */
+/** All tables of the page, in order. */
 export function tables(text: string): readonly Table[] {
   const lines = outsideBlocks(text).split('\n');
   return lines.flatMap((line, index) => {
@@ -85,7 +85,7 @@ export function tables(text: string): readonly Table[] {
   });
 }
 
-/** Of the headings, as GitHub names them: lower case, punctuation dropped, blanks as hyphens. */
+/** The anchors of the headings as on GitHub: lower case, without punctuation, with hyphens for blanks. */
 export function anchors(page: string): readonly string[] {
   return [...outsideBlocks(readPage(page)).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
     heading
@@ -95,7 +95,7 @@ export function anchors(page: string): readonly string[] {
   );
 }
 
-/** The text with its fenced blocks blanked; lines keep their numbers. */
+/** The text with empty lines in place of fenced blocks, so that line numbers stay the same. */
 export function outsideBlocks(text: string): string {
   let inside = false;
   return text

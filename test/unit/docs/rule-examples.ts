@@ -1,23 +1,23 @@
-/** Rules that stand in the documentation. */
+/** Finds the rules in the YAML blocks of the docs. */
 import { parse, parseDocument } from 'yaml';
 import type { RuleScope } from '../../../src/rules/language/parse.ts';
 import { fieldsOfLevel } from '../../../src/rules/language/schema.ts';
 
-export type Example = { readonly place: string; readonly text: string; readonly scope: RuleScope };
+export type Example = { readonly location: string; readonly text: string; readonly scope: RuleScope };
 
-/** The rules documents of a YAML block: itself if it has fields of one, or the data of a ConfigMap with the label; else none. */
-export function rulesIn({ place, text }: { readonly place: string; readonly text: string }): readonly Example[] {
+/** The rules documents of a YAML block: the block itself if it has fields of one, or the data of a ConfigMap with the label. */
+export function rulesIn({ location, text }: { readonly location: string; readonly text: string }): readonly Example[] {
   const cluster: RuleScope = { kind: 'cluster' };
-  if (parseDocument(text).errors.length > 0) return [{ place, text, scope: cluster }];
+  if (parseDocument(text).errors.length > 0) return [{ location, text, scope: cluster }];
   const value: unknown = parse(text);
   if (typeof value !== 'object' || value === null) return [];
   const { kind, metadata, data = {} } = value as Manifest;
   const label = metadata?.labels?.['regkeeper.io/rules'];
   if (kind === 'ConfigMap' && label !== undefined) {
     const scope: RuleScope = label === 'namespace' ? { kind: 'namespace', namespace: metadata?.namespace ?? '' } : cluster;
-    return Object.entries(data).map(([key, document]) => ({ place: `${place} ${key}`, text: document, scope }));
+    return Object.entries(data).map(([key, document]) => ({ location: `${location} ${key}`, text: document, scope }));
   }
-  return fieldsOfLevel.document.some((field) => Object.hasOwn(value, field)) ? [{ place, text, scope: cluster }] : [];
+  return fieldsOfLevel.document.some((field) => Object.hasOwn(value, field)) ? [{ location, text, scope: cluster }] : [];
 }
 
 type Manifest = {

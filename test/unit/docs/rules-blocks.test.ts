@@ -1,3 +1,7 @@
+/**
+ * Parses the rules in the YAML blocks of the docs: every block with fields of a rules document, and the data of every ConfigMap with the
+ * label. A block that shows a mistake has the fence ```yaml bad CODE LINE:COLUMN. rules-tables.test.ts checks the tables after the blocks.
+ */
 import { describe, expect, test } from 'vitest';
 import { compileRuleSet } from '../../../src/rules/compile/compile.ts';
 import { type ParseResult, parseRulesDocument } from '../../../src/rules/language/parse.ts';
@@ -6,40 +10,35 @@ import { briefly, documentOf, fileSource, referenceOf, ruleSetOf, sha256, winner
 import { blocks, pages, readPage, rows, section } from './pages.ts';
 import { rulesIn } from './rule-examples.ts';
 
-/*
- * Every YAML block with fields of a rules document counts as rules, and so does the data of every ConfigMap with the label; a block that
- * shows a mistake has the fence ```yaml bad CODE LINE:COLUMN. What tables say of the rules above them is looked at in rules-tables.test.ts.
- */
-
 const yamlBlocks = pages.flatMap((page) =>
   blocks(readPage(page))
     .filter(({ language }) => language === 'yaml')
-    .map(({ line, text, remark }) => ({ place: `${page}:${line}`, text, remark })),
+    .map(({ line, text, remark }) => ({ location: `${page}:${line}`, text, remark })),
 );
 const good = yamlBlocks.filter(({ remark }) => !remark.startsWith('bad')).flatMap(rulesIn);
 const bad = yamlBlocks.filter(({ remark }) => remark.startsWith('bad'));
 
 test('there are examples, in the README too', () => {
   expect(good.length).toBeGreaterThan(10);
-  expect(good.some(({ place }) => place.startsWith('README.md'))).toBe(true);
+  expect(good.some(({ location }) => location.startsWith('README.md'))).toBe(true);
   expect(bad.length).toBeGreaterThan(0);
 });
 
 test('every YAML block of docs/rules.md is looked at, but for objects of other kinds', () => {
-  const looked = new Set([...good, ...bad].map(({ place }) => place.split(' ')[0]));
-  const others = yamlBlocks.filter(({ place }) => place.startsWith('docs/rules.md') && !looked.has(place));
+  const checked = new Set([...good, ...bad].map(({ location }) => location.split(' ')[0]));
+  const others = yamlBlocks.filter(({ location }) => location.startsWith('docs/rules.md') && !checked.has(location));
   expect(others.map(({ text }) => /^kind: (.*)$/m.exec(text)?.[1])).toEqual(['Kustomization']);
 });
 
-test.each(good)('the rules at $place have no problem', ({ place, text, scope }) => {
-  const parsed = parseRulesDocument(text, fileSource(place), scope);
-  expect(complaintsOf(parsed)).toEqual([]);
+test.each(good)('the rules at $location have no problem', ({ location, text, scope }) => {
+  const parsed = parseRulesDocument(text, fileSource(location), scope);
+  expect(problemsOf(parsed)).toEqual([]);
   const compiled = compileRuleSet(parsed.ok ? [parsed.document] : [], sha256);
   expect(compiled.ok ? [] : briefly(compiled.problems)).toEqual([]);
 });
 
-test.each(bad)('the mistake at $place is found: $remark', ({ place, text, remark }) => {
-  const parsed = parseRulesDocument(text, fileSource(place));
+test.each(bad)('the mistake at $location is found: $remark', ({ location, text, remark }) => {
+  const parsed = parseRulesDocument(text, fileSource(location));
   const [problem = ''] = parsed.ok ? [] : briefly(parsed.problems);
   expect(problem).toMatch(new RegExp(`^${remark.replace('bad ', '')} `));
 });
@@ -69,8 +68,8 @@ test('the refusal that a port must not get around holds on every port', () => {
   expect(documentOf(block?.text ?? '').rules).toHaveLength(2);
 });
 
-/** Warnings too: an example should not have any. */
-function complaintsOf(parsed: ParseResult): readonly string[] {
+/** Includes warnings, since an example should have none. */
+function problemsOf(parsed: ParseResult): readonly string[] {
   const problems = parsed.ok ? parsed.warnings : parsed.problems;
   return problems.map(({ code, message, origin }) => `${code} ${renderOrigin(origin)} ${message}`);
 }

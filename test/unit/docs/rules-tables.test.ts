@@ -1,3 +1,7 @@
+/**
+ * Checks every table of docs/rules.md whose first heading is "image" against the rules above it: the last block for the cluster, and the
+ * blocks of namespaces after that.
+ */
 import { describe, expect, test } from 'vitest';
 import { soften } from '../../../src/decision/decide.ts';
 import { evaluateImage } from '../../../src/decision/evaluate-image.ts';
@@ -9,15 +13,10 @@ import { briefly, fileSource, sha256 } from '../rules/documents.ts';
 import { blocks, readPage, tables } from './pages.ts';
 import { rulesIn } from './rule-examples.ts';
 
-/*
- * A table whose first heading is "image" tells what the rules above it say: those of the last block for the cluster, with those that a
- * namespace has of its own in blocks behind it. Its headings are those of `told` below; one that is not there is a mistake.
- */
-
 const page = 'docs/rules.md';
 const examples = blocks(readPage(page))
   .filter(({ language, remark }) => language === 'yaml' && !remark.startsWith('bad'))
-  .flatMap(({ line, text }) => rulesIn({ place: `${page}:${line}`, text }).map((example) => ({ ...example, line })));
+  .flatMap(({ line, text }) => rulesIn({ location: `${page}:${line}`, text }).map((example) => ({ ...example, line })));
 const claims = tables(readPage(page)).filter(({ headings }) => headings[0] === 'image');
 
 test('the page makes claims', () => {
@@ -28,15 +27,15 @@ describe.each(claims)('the table in line $line', (table) => {
   const rules = rulesAbove(table.line);
 
   test.each(table.rows)('$image', (row) => {
-    expect(Object.fromEntries(table.headings.map((heading) => [heading, tell(heading, row, rules)]))).toEqual(row);
+    expect(Object.fromEntries(table.headings.map((heading) => [heading, cellFor(heading, row, rules)]))).toEqual(row);
   });
 });
 
 function rulesAbove(line: number): RuleSet {
   const above = examples.filter((example) => example.line < line);
   const last = above.findLastIndex(({ scope }) => scope.kind === 'cluster');
-  const [cluster, ...own] = above.slice(last).map(({ text, place, scope }): ParsedDocument => {
-    const parsed = parseRulesDocument(text, fileSource(place), scope);
+  const [cluster, ...own] = above.slice(last).map(({ text, location, scope }): ParsedDocument => {
+    const parsed = parseRulesDocument(text, fileSource(location), scope);
     if (!parsed.ok) throw new Error(briefly(parsed.problems).join());
     return parsed.document;
   });
@@ -53,20 +52,20 @@ function rulesAbove(line: number): RuleSet {
 
 type Row = Readonly<Record<string, string>>;
 
-/** The cell as it should be, given the image, the namespace and the day of its row. */
-function tell(heading: string, row: Row, rules: RuleSet): string {
-  const place = placeOf(row['in namespace'] ?? '`shop`');
+/** The expected cell for the image, the namespace and the day of its row. An unknown heading is an error. */
+function cellFor(heading: string, row: Row, rules: RuleSet): string {
+  const place = namespaceOf(row['in namespace'] ?? '`shop`');
   const day = row.on ?? '2026-11-21';
   const settings = rules.settingsAt(place).value;
-  const judgement = evaluateImage(unquoted(row.image), { rules, place, settings, facts: { now: () => Date.parse(`${day}T23:59:59Z`) } });
-  const { judged, rule, trustedBy } = judgement;
+  const evaluation = evaluateImage(unquoted(row.image), { rules, place, settings, facts: { now: () => Date.parse(`${day}T23:59:59Z`) } });
+  const { outcomeBeforeMode, rule, trustedBy } = evaluation;
   switch (heading) {
     case 'image':
     case 'in namespace':
     case 'on':
       return row[heading] ?? '';
     case 'is':
-      return { allow: 'let in', warn: 'let in, with a warning', deny: 'refused' }[soften(judged, settings.mode)];
+      return { allow: 'let in', warn: 'let in, with a warning', deny: 'refused' }[soften(outcomeBeforeMode, settings.mode)];
     case 'because of':
       return rule ? `\`${rule.name}\`` : 'no rule';
     case 'winning rule':
@@ -81,7 +80,7 @@ function tell(heading: string, row: Row, rules: RuleSet): string {
 }
 
 /** `` `shop` ``, or `` `shop` with `team: a`, `stage: dev` ``. */
-function placeOf(cell: string): NamespaceContext {
+function namespaceOf(cell: string): NamespaceContext {
   const [namespace = '', ...labels] = [...cell.matchAll(/`([^`]+)`/g)].map(([, code = '']) => code);
   return { namespace, labels: Object.fromEntries(labels.map((label) => label.split(': ') as [string, string])) };
 }

@@ -1,3 +1,4 @@
+/** The JSON Schemas of rules and audit records, compared with the code and the docs. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, relative } from 'node:path';
@@ -246,9 +247,9 @@ function reviewOfRules(problems: readonly string[]): unknown {
   return written(beginRulesReviewRecord(request)({ outcome: 'refused', problems, warnings: problems.slice(1), durationMicroseconds: 7 }));
 }
 
-/** The rules as they come in, as an edit goes wrong, and as they change. */
+/** Records of rules: first load, rejected edit, and changes. */
 function linesOfRules(): readonly (readonly [sentence: string, line: unknown])[] {
-  const book = createRuleStore(sha256);
+  const store = createRuleStore(sha256);
   const version = (document: string) =>
     readBundle({
       id: 'a',
@@ -267,7 +268,7 @@ function linesOfRules(): readonly (readonly [sentence: string, line: unknown])[]
     scope: { kind: 'namespace', namespace: 'team-a' },
     documents: [{ source: { kind: 'configMap', namespace: 'team-a', name: 'own', key: 'rules.yaml' }, text: ownRules }],
   });
-  // Within the quota of a namespace, and more than a record shows.
+  // Within the quota of a namespace, but more than a record includes.
   const longRules = many.slice(0, 115).map((index) => {
     const secrets = many.slice(0, 5).map((each) => `${'s'.repeat(200)}-${each}`);
     return { registry: `d.example.com/${index}`, pullSecret: secrets };
@@ -288,13 +289,13 @@ function linesOfRules(): readonly (readonly [sentence: string, line: unknown])[]
     })),
   });
   const changes = [
-    ...book.open([version(text)]).map((change) => ['the first rules', change] as const),
-    ...book.offer(version('rulez: []')).map((change) => ['a bad edit', change] as const),
-    ...book.offer(file).map((change) => ['another document', change] as const),
-    ...book.offer(whole).map((change) => ['the whole language', change] as const),
-    ...book.offer(own).map((change) => ['rules of a namespace', change] as const),
-    ...book.offer(long).map((change) => ['more rules of a namespace than are shown', change] as const),
-    ...book.offer(keys).map((change) => ['more documents and problems than are shown', change] as const),
+    ...store.open([version(text)]).map((change) => ['the first rules', change] as const),
+    ...store.offer(version('rulez: []')).map((change) => ['a bad edit', change] as const),
+    ...store.offer(file).map((change) => ['another document', change] as const),
+    ...store.offer(whole).map((change) => ['the whole language', change] as const),
+    ...store.offer(own).map((change) => ['rules of a namespace', change] as const),
+    ...store.offer(long).map((change) => ['more rules of a namespace than are shown', change] as const),
+    ...store.offer(keys).map((change) => ['more documents and problems than are shown', change] as const),
   ];
   const added = { kind: 'cluster' as const, object };
   const ofCluster = { scope: { kind: 'cluster' as const }, sources: [added], before: enforced, after: onOpenShift, problems: [] };
@@ -303,15 +304,15 @@ function linesOfRules(): readonly (readonly [sentence: string, line: unknown])[]
 }
 
 function ruleSetOfConfigMap(document: string): RuleSet {
-  const book = createRuleStore(sha256);
+  const store = createRuleStore(sha256);
   const source = { kind: 'configMap' as const, namespace: 'regkeeper', name: 'regkeeper-rules', key: 'rules.yaml' };
-  book.open([readBundle({ id: 'a', documents: [{ source, text: document }] })]);
-  const rules = book.current();
-  if (!rules) throw new Error(book.missing());
+  store.open([readBundle({ id: 'a', documents: [{ source, text: document }] })]);
+  const rules = store.current();
+  if (!rules) throw new Error(store.missing());
   return rules;
 }
 
-/** As it stands in the log, read back. */
+/** The record as it is written to the log, parsed again. */
 function written(record: object): unknown {
   const lines: string[] = [];
   createAuditLog({ write: (line: string) => lines.push(line) }).write(record);
@@ -323,7 +324,7 @@ function complaintsAbout(line: unknown): readonly string[] {
   return (validate.errors ?? []).map(({ instancePath, message, params }) => `${instancePath} ${message} ${JSON.stringify(params)}`);
 }
 
-/** `images[].rule.name` and its like. */
+/** Paths of all fields, such as `images[].rule.name`. */
 function fieldsOf(value: unknown, at = ''): readonly string[] {
   if (Array.isArray(value)) return value.flatMap((item) => fieldsOf(item, `${at}[]`));
   if (typeof value !== 'object' || value === null) return [];

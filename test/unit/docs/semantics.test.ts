@@ -1,12 +1,13 @@
+/** Every sentence of docs/semantics.md cites a test that exists. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { readPage, root, rows } from './pages.ts';
 
-const sentences = rows(readPage('docs/semantics.md')).map(([sentence = '', held = '']) => ({ sentence, held }));
+const sentences = rows(readPage('docs/semantics.md')).map(([sentence = '', citations = '']) => ({ sentence, citations }));
 
-test.each(sentences)('a test holds: $sentence', ({ held }) => {
-  const tests = testsIn(held);
+test.each(sentences)('a test holds: $sentence', ({ citations }) => {
+  const tests = testsIn(citations);
   expect(tests.length).toBeGreaterThan(0);
   expect(tests.filter((each) => !exists(each))).toEqual([]);
 });
@@ -17,7 +18,7 @@ test('there are sentences', () => {
 
 type Cited = { readonly scenario: string; readonly title: string } | { readonly folder: string };
 
-/** `evaluating: TITLE; case NAME`; a title may hold a semicolon too. */
+/** Parses `SCENARIO: TITLE; case NAME`. A title may contain a semicolon too. */
 function testsIn(text: string): readonly Cited[] {
   return text.split(/; (?=case [a-z-]+(?:;|$)|[a-z-]+: )/).map((each): Cited => {
     const [, folder] = /^case ([a-z-]+)$/.exec(each) ?? [];

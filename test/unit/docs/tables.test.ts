@@ -1,3 +1,4 @@
+/** Tables of the docs, compared with the code: codes, reasons, metrics, settings, dependencies and scripts. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -49,7 +50,7 @@ describe('what the code has stands in the docs, and nothing else', () => {
   test('reasons in docs/reasons.md', () => {
     const page = readPage('docs/reasons.md');
     const codes = [...firstCodes(section(page, 'Of images')), ...firstCodes(section(page, 'Of secrets'))];
-    // A missing secret refuses a Pod, and is a remark elsewhere.
+    // `secret-missing` is in both tables: it denies a Pod, and is a warning for other objects.
     expect(sorted([...new Set(codes)])).toEqual(sorted(Object.keys(reasons)));
   });
 
@@ -62,8 +63,10 @@ describe('what the code has stands in the docs, and nothing else', () => {
     const listed = ['Of requests', 'Of the state'].flatMap((heading) =>
       rows(withoutSubsections(section(readPage('docs/metrics.md'), heading))),
     );
-    const told = listed.map(([name = '', labels = '']) => `${name.replaceAll('`', '')}{${labels.replaceAll('`', '')}}`);
-    expect(sorted(told)).toEqual(sorted(Object.values(ownMetrics).map(({ name, labelNames }) => `${name}{${labelNames.join(', ')}}`)));
+    const documented = listed.map(([name = '', labels = '']) => `${name.replaceAll('`', '')}{${labels.replaceAll('`', '')}}`);
+    expect(sorted(documented)).toEqual(
+      sorted(Object.values(ownMetrics).map(({ name, labelNames }) => `${name}{${labelNames.join(', ')}}`)),
+    );
   });
 
   test('why a request got no judgement in docs/metrics.md, with their words', () => {

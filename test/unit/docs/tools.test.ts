@@ -1,3 +1,4 @@
+/** The commands in docs/tools.md and their output. */
 import { expect, test } from 'vitest';
 import { runCommand } from '../cli/run.ts';
 import { blocks, readPage } from './pages.ts';

@@ -1,4 +1,4 @@
-/** The one file that the image runs, made and started: what only shows there is what it brings along inside. */
+/** Builds and starts the bundle that the image runs. Only here it shows whether the bundle contains everything that it needs. */
 import { execFile, spawn } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
@@ -23,7 +23,7 @@ test('parses a long document in a thread, which it starts out of itself', async 
   expect(log.find(({ msg }) => msg === 'rules are in force')).toMatchObject({ rules: 2_000 });
 });
 
-/** Starts the server, and ends it when it has logged the message. */
+/** Starts the server, and stops it when it has logged the message. */
 async function serveUntil(flags: readonly string[], message: string): Promise<Record<string, unknown>[]> {
   const network = ['--host', '127.0.0.1', '--port', '0', '--health-port', '0', '--drain-seconds', '0'];
   const child = spawn(process.execPath, [bundle, 'serve', ...network, ...flags], {

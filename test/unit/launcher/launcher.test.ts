@@ -1,10 +1,11 @@
+/** The launcher `bin/regkeeper.mjs`: which program and which Node it starts, signals and exit codes. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 
-/** Says who runs it, and lives until it is told to end if the first argument is `wait`. */
+/** Prints its file and arguments. With `wait` as first argument it runs until SIGTERM. */
 const program = `
 if (process.argv[2] === 'exit') process.exitCode = Number(process.argv[3]);
 if (process.argv[2] === 'wait') {
@@ -19,7 +20,7 @@ const tooOld = `data:text/javascript,Object.defineProperty(process,'versions',{v
 
 type Checkout = { readonly dist?: boolean; readonly src?: boolean; readonly ownNode?: boolean };
 
-/** The launcher in a checkout that holds only this much. */
+/** The launcher in a checkout with only these parts. */
 function checkout({ dist = false, src = false, ownNode = false }: Checkout) {
   const root = mkdtempSync(join(tmpdir(), 'regkeeper-launcher-'));
   onTestFinished(() => rmSync(root, { recursive: true, force: true }));
@@ -32,7 +33,7 @@ function checkout({ dist = false, src = false, ownNode = false }: Checkout) {
   if (ownNode) symlinkSync(process.execPath, join(root, 'node_modules/node/bin/node'));
 
   const start = (args: readonly string[], { old = false } = {}) => {
-    // The program compares the process it is in with the launcher's: `import` keeps it, a hand-over does not.
+    // The program compares its process with that of the launcher: `import` keeps the process, and a child process is another one.
     const note = `data:text/javascript,process.env.LAUNCHED_BY ??= String(process.pid)`;
     const imports = [note, ...(old ? [tooOld] : [])].flatMap((url) => ['--import', url]);
     const launched = spawn(process.execPath, [...imports, launcher, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });

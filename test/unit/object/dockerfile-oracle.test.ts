@@ -1,4 +1,4 @@
-/** Our reader of Dockerfiles against what BuildKit, imagebuilder and buildah were seen to pull; `npm run fuzz:dockerfile` asks them again. */
+/** Compares our Dockerfile reader with the recorded pulls of BuildKit, imagebuilder and buildah. `npm run fuzz:dockerfile` runs the tools. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';

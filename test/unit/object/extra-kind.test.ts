@@ -1,11 +1,10 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are the variables of custom resources
+/** Configured kinds: Argo Rollouts, Knative, Tekton and others, with objects as in their own documentation. */
 import { describe, expect, test } from 'vitest';
 import { type ExtraKind, extraKindRow, parsePathPattern } from '../../../src/object/extra-kind.ts';
 import { renderPath } from '../../../src/object/json.ts';
 import { kindsOf, kindsWithImages, readObject } from '../../../src/object/kinds.ts';
 import type { ObjectShape } from '../../../src/object/object-shape.ts';
-
-/* The shapes of Argo Rollouts, Knative and Tekton, as their own documentation shows them. */
 
 const rollout: ExtraKind = { ...kind('argoproj.io', 'Rollout', 'rollouts'), template: ['spec', 'template'], podSpecs: [], images: [] };
 const service: ExtraKind = {
@@ -17,11 +16,11 @@ const service: ExtraKind = {
 const taskRun: ExtraKind = {
   ...kind('tekton.dev', 'TaskRun', 'taskruns'),
   podSpecs: [],
-  images: ['spec.taskSpec.steps[*].image', 'spec.taskSpec.sidecars[].image', 'spec.taskSpec.stepTemplate.image'].map(place),
+  images: ['spec.taskSpec.steps[*].image', 'spec.taskSpec.sidecars[].image', 'spec.taskSpec.stepTemplate.image'].map(pattern),
 };
 const job: ExtraKind = {
   ...kind('kubeflow.org', 'PyTorchJob', 'pytorchjobs'),
-  podSpecs: [place('spec.pytorchReplicaSpecs.*.template.spec')],
+  podSpecs: [pattern('spec.pytorchReplicaSpecs.*.template.spec')],
   images: [],
 };
 
@@ -67,7 +66,7 @@ describe('an Argo Rollout', () => {
 
   test('that another object controls is left as it is', () => {
     const owned = { metadata: { ownerReferences: [{ controller: true }] }, spec };
-    expect(read(rollout, owned)).toMatchObject({ untouchable: 'owned' });
+    expect(read(rollout, owned)).toMatchObject({ readOnlyBecause: 'owned' });
   });
 });
 
@@ -164,7 +163,7 @@ describe('a path', () => {
     ['spec.by-name.*.template', 'spec by-name Symbol(*) template'],
   ])('%s is %s', (text, steps) => {
     const parsed = parsePathPattern(text);
-    expect(parsed.ok && parsed.place.map(String).join(' ')).toBe(steps);
+    expect(parsed.ok && parsed.pattern.map(String).join(' ')).toBe(steps);
   });
 
   test.each([
@@ -201,10 +200,10 @@ function kind(group: string, name: string, resource: string) {
   return { group, version: 'v1', kind: name, resource };
 }
 
-function place(text: string) {
+function pattern(text: string) {
   const parsed = parsePathPattern(text);
   if (!parsed.ok) throw new Error(parsed.message);
-  return parsed.place;
+  return parsed.pattern;
 }
 
 function read(of: ExtraKind, object: object): ObjectShape {

@@ -1,3 +1,4 @@
+/** The images, secrets and requests of all built-in kinds. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { renderPath } from '../../../src/object/json.ts';
@@ -401,8 +402,8 @@ describe('whatever JSON arrives', () => {
   test('a name that holds line breaks or has no end is escaped and cut', () => {
     const names = ['a\n\u001b[31m', 'x'.repeat(100_000)];
     const shape = shapeOf('Pod', { spec: { containers: names.map((name) => ({ name, image: 'a' })) } });
-    expect(shape.slots[0]?.holder).toBe('container "a\\n\\u{1b}[31m"');
-    expect(shape.slots[1]?.holder.length).toBeLessThan(150);
+    expect(shape.slots[0]?.displayName).toBe('container "a\\n\\u{1b}[31m"');
+    expect(shape.slots[1]?.displayName.length).toBeLessThan(150);
   });
 });
 
@@ -422,7 +423,7 @@ describe('what must be left as it is', () => {
   const controller = { metadata: { ownerReferences: [{ controller: true }] } };
   const other = { metadata: { ownerReferences: [{ controller: false }, null, 'x'] } };
   const mirror = { metadata: { annotations: { 'kubernetes.io/config.mirror': 'hash' } } };
-  const rows: readonly (readonly [string, string, object, Partial<ReadingContext>, PodShape['untouchable'] | undefined])[] = [
+  const rows: readonly (readonly [string, string, object, Partial<ReadingContext>, PodShape['readOnlyBecause'] | undefined])[] = [
     ['a ReplicaSet of a Deployment', 'ReplicaSet', controller, {}, 'owned'],
     ['a ReplicaSet that stands alone', 'ReplicaSet', {}, {}, undefined],
     ['a ReplicaSet with another kind of owner', 'ReplicaSet', other, {}, undefined],
@@ -437,24 +438,24 @@ describe('what must be left as it is', () => {
     ['a pod that anybody else calls a mirror pod', 'Pod', mirror, {}, undefined],
     ['a pod that a kubelet creates without the annotation', 'Pod', {}, { fromKubelet: true }, undefined],
   ];
-  test.each(rows)('%s', (_name, kind, meta, context, untouchable) => {
+  test.each(rows)('%s', (_name, kind, meta, context, readOnlyBecause) => {
     const spec = { containers: [{ image: 'a' }] };
     const object = kind === 'Pod' ? { ...meta, spec } : { ...meta, spec: { template: { spec } } };
     const reading = readObject({ ...contextOf(kind), ...context }, object);
-    expect(reading.kind === 'shape' && reading.shape.kind === 'pod' && reading.shape.untouchable).toBe(untouchable);
+    expect(reading.kind === 'shape' && reading.shape.kind === 'pod' && reading.shape.readOnlyBecause).toBe(readOnlyBecause);
   });
 
   test.each([
     ['CREATE', undefined],
     ['UPDATE', 'immutable'],
-  ] as const)('a Build on %s: %s', (operation, untouchable) => {
+  ] as const)('a Build on %s: %s', (operation, readOnlyBecause) => {
     expect(readObject({ ...contextOf('Build'), operation }, { spec: buildSpec })).toMatchObject({ shape: { kind: 'build' } });
     const reading = readObject({ ...contextOf('Build'), operation }, { spec: buildSpec });
-    expect(reading.kind === 'shape' && reading.shape.kind === 'build' && reading.shape.untouchable).toBe(untouchable);
+    expect(reading.kind === 'shape' && reading.shape.kind === 'build' && reading.shape.readOnlyBecause).toBe(readOnlyBecause);
   });
 
   test.each(['ReplicationController', 'DeploymentConfig'])('a %s without a template names no images', (kind) => {
-    expect(shapeOf(kind, { spec: { template: null } })).toMatchObject({ slots: [], untouchable: 'owned' });
+    expect(shapeOf(kind, { spec: { template: null } })).toMatchObject({ slots: [], readOnlyBecause: 'owned' });
   });
 });
 
@@ -587,8 +588,8 @@ function shapeOf(kind: string, object: unknown): ObjectShape {
 }
 
 function slotsOf(shape: ObjectShape): string[] {
-  return shape.slots.map(({ path, holder, action, content, pulledElsewhere }) => {
+  return shape.slots.map(({ path, displayName, action, content, pulledElsewhere }) => {
     const text = content.kind === 'image' ? content.text : content.why;
-    return `${renderPath(path)} ${holder} ${action === 'push' ? 'push ' : ''}${text}${pulledElsewhere ? ' elsewhere' : ''}`;
+    return `${renderPath(path)} ${displayName} ${action === 'push' ? 'push ' : ''}${text}${pulledElsewhere ? ' elsewhere' : ''}`;
   });
 }

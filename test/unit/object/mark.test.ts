@@ -1,3 +1,4 @@
+/** Reading and rendering the mark. */
 import { describe, expect, test } from 'vitest';
 import { sameJson } from '../../../src/object/json.ts';
 import { injectedAnnotation, readBuildMark, readPodMark, renderBuildMark, renderPodMark } from '../../../src/object/mark.ts';

@@ -1,9 +1,10 @@
+/** Detection of user-supplied secrets, and the cost of parsing the applied file. */
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { parseJsonText, sameJson } from '../../../src/object/json.ts';
 import { userSuppliedNames } from '../../../src/object/user-supplied.ts';
 
-const place = { spec: ['spec'], metadata: ['metadata'] };
+const location = { spec: ['spec'], metadata: ['metadata'] };
 
 function applied(text: string | undefined, keys: readonly string[] = []) {
   const annotations = { ...(text !== undefined && { 'kubectl.kubernetes.io/last-applied-configuration': text }) };
@@ -14,7 +15,7 @@ function applied(text: string | undefined, keys: readonly string[] = []) {
 
 const file = (name: string, padding = '') => JSON.stringify({ spec: { imagePullSecrets: [{ name }], padding } });
 
-/** What JSON.parse threw while `work` ran, and how many characters it was given. */
+/** How often JSON.parse threw while `work` ran, and how many characters it parsed. */
 function parsing(work: () => unknown): { thrown: number; characters: number } {
   const spy = vi.spyOn(JSON, 'parse');
   onTestFinished(() => spy.mockRestore());
@@ -29,23 +30,23 @@ function parsing(work: () => unknown): { thrown: number; characters: number } {
 
 describe('names that the author lists', () => {
   test('in the file of kubectl apply, and in the fields of server-side apply', () => {
-    expect([...userSuppliedNames(applied(file('a'), ['k:{"name":"b"}', '.']), place)]).toEqual(['a', 'b']);
+    expect([...userSuppliedNames(applied(file('a'), ['k:{"name":"b"}', '.']), location)]).toEqual(['a', 'b']);
   });
 
   test('without a file nothing is parsed, and nothing throws', () => {
-    expect(parsing(() => userSuppliedNames(applied(undefined), place))).toEqual({ thrown: 0, characters: 0 });
+    expect(parsing(() => userSuppliedNames(applied(undefined), location))).toEqual({ thrown: 0, characters: 0 });
   });
 
   test('a file longer than annotations can be is not read', () => {
-    expect([...userSuppliedNames(applied(file('a', 'x'.repeat(261_000))), place)]).toEqual(['a']);
+    expect([...userSuppliedNames(applied(file('a', 'x'.repeat(261_000))), location)]).toEqual(['a']);
     const long = applied(file('a', 'x'.repeat(263_000)));
-    expect([...userSuppliedNames(long, place)]).toEqual([]);
-    expect(parsing(() => userSuppliedNames(long, place)).characters).toBe(0);
+    expect([...userSuppliedNames(long, location)]).toEqual([]);
+    expect(parsing(() => userSuppliedNames(long, location)).characters).toBe(0);
   });
 
   test('keys that name no entry cost no exception, however many there are', () => {
     const keys = Array.from({ length: 5_000 }, (_key, index) => `k:{"name":${index}`);
-    expect(parsing(() => userSuppliedNames(applied(undefined, keys), place))).toEqual({ thrown: 0, characters: 0 });
+    expect(parsing(() => userSuppliedNames(applied(undefined, keys), location))).toEqual({ thrown: 0, characters: 0 });
   });
 
   test('the key of an entry is read as JSON', { timeout: 60_000 }, () => {
@@ -59,7 +60,7 @@ describe('names that the author lists', () => {
         } catch {
           name = '';
         }
-        expect([...userSuppliedNames(applied(undefined, [key]), place)]).toEqual(name === '' ? [] : [name]);
+        expect([...userSuppliedNames(applied(undefined, [key]), location)]).toEqual(name === '' ? [] : [name]);
       }),
     );
   });

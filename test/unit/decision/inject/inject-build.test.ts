@@ -1,3 +1,4 @@
+/** Secrets of BuildConfigs and Builds. */
 import { describe, expect, test } from 'vitest';
 import { ruleSetOf } from '../../rules/documents.ts';
 import { change, decided, inject } from '../changes.ts';
@@ -331,7 +332,10 @@ describe('a Build', () => {
     const decision = decided(change('Build', changed, before), rules);
     expect(decision.patch).toEqual([]);
     expect(decision.notices).toEqual([]);
-    expect(decision.images.map(({ judged, reason }) => `${judged} ${reason}`)).toEqual(['deny unconfigured', 'allow trusted']);
+    expect(decision.images.map(({ outcomeBeforeMode, reason }) => `${outcomeBeforeMode} ${reason}`)).toEqual([
+      'deny unconfigured',
+      'allow trusted',
+    ]);
   });
 
   test('of a custom strategy gets the secret in its slot; the build pod is given it as a Pod', () => {

@@ -1,3 +1,4 @@
+/** Properties of injection into pods and templates: order, superset, idempotence, and no change without need. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Facts } from '../../../../src/decision/facts.ts';
@@ -69,14 +70,14 @@ test('a template keeps all that its author listed in order, and a second pass ch
   fc.assert(
     fc.property(templates, ruleSets, account, (object, rules, known) => {
       const ours = marked(object);
-      const authored = entriesOf(object).filter((item) => !ours.has(nameOf(item)));
+      const userSupplied = entriesOf(object).filter((item) => !ours.has(nameOf(item)));
       const after = inject(change('Deployment', deployment(object)), rules, factsOf(known, known)).spec.template;
       const left = marked(after);
       expect(
         entriesOf(after)
           .filter((item) => !left.has(nameOf(item)))
           .filter((item) => !ours.has(nameOf(item))),
-      ).toEqual(authored);
+      ).toEqual(userSupplied);
     }),
     runs(1500),
   );
@@ -93,11 +94,11 @@ test('an update of a template gives a patch that applies, and settles after it',
 
 test("applying the author's file again after an injection never changes the template", () => {
   fc.assert(
-    fc.property(templates, ruleSets, account, (authored, rules, known) => {
-      fc.pre(marked(authored).size === 0);
+    fc.property(templates, ruleSets, account, (file, rules, known) => {
+      fc.pre(marked(file).size === 0);
       const facts = factsOf(known, known);
-      const stored = inject(change('Deployment', deployment(authored)), rules, facts);
-      const again = deployment(authored);
+      const stored = inject(change('Deployment', deployment(file)), rules, facts);
+      const again = deployment(file);
       expect(tidy(patched(again, decided(change('Deployment', again, stored), rules, facts)))).toEqual(tidy(stored));
     }),
     runs(800),
@@ -105,16 +106,16 @@ test("applying the author's file again after an injection never changes the temp
 });
 
 /*
- * From the template to the Pod, as a cluster does it: the template comes in and we look at it, the service account may change meanwhile, the
- * Pod is made of the template, the API server copies the account's secrets into an empty list (plugin/pkg/admission/serviceaccount), and we
- * look again, or are away.
+ * From the template to the Pod, as in a cluster. The webhook mutates the template. The service account may change. The Pod is created from
+ * the template, and the API server copies the account's secrets into an empty list (plugin/pkg/admission/serviceaccount). Then the webhook
+ * mutates the Pod, or is unavailable.
  */
 describe('the Pods of a template end with all credentials they would have without us', () => {
-  const authoredTemplates = templates.filter((object) => marked(object).size === 0);
+  const unmarkedTemplates = templates.filter((object) => marked(object).size === 0);
 
   test('whatever became of the service account meanwhile', () => {
     fc.assert(
-      fc.property(authoredTemplates, ruleSets, ruleSets, account, account, (object, then, now, before, after) => {
+      fc.property(unmarkedTemplates, ruleSets, ruleSets, account, account, (object, then, now, before, after) => {
         const without = admitted(podOf(object), after);
         const template = inject(change('Deployment', deployment(object)), then, factsOf(before, before)).spec.template;
         const pod = inject(change('Pod', admitted(podOf(template), after)), now, factsOf(after, after));
@@ -126,7 +127,7 @@ describe('the Pods of a template end with all credentials they would have withou
 
   test('also where we are away when the Pod comes', () => {
     fc.assert(
-      fc.property(authoredTemplates, ruleSets, account, (object, rules, known) => {
+      fc.property(unmarkedTemplates, ruleSets, account, (object, rules, known) => {
         const without = admitted(podOf(object), known);
         const template = inject(change('CronJob', cronJob(object)), rules, factsOf(known, known)).spec.jobTemplate.spec.template;
         expect(credentialNames(admitted(podOf(template), known))).toEqual(expect.arrayContaining(credentialNames(without)));
@@ -174,7 +175,7 @@ function podOf({ metadata, spec }: PodObject): PodObject {
   return structuredClone({ ...(metadata != null && { metadata }), spec });
 }
 
-/** What the API server's own admission makes of a Pod, before any webhook is asked. */
+/** The Pod after the API server's own admission, which runs before any webhook. */
 function admitted(object: PodObject, { pullSecrets }: Account): PodObject {
   if (entriesOf(object).length > 0) return object;
   return { ...object, spec: { ...object.spec, imagePullSecrets: pullSecrets.map((name) => ({ name })) } };
@@ -184,12 +185,12 @@ function cronJob(template: PodObject) {
   return { metadata: { name: 'web' }, spec: { jobTemplate: { spec: { template } } } };
 }
 
-/** What the kubelet could use without us: the list, and the account's secrets where nobody but us filled the list. */
+/** What the kubelet could use without us: the list, and the account's secrets if the list has only our entries. */
 function effectiveCredentials(object: PodObject, known: Account): ReadonlySet<string> {
   const ours = marked(object);
-  const pristine = entriesOf(object).every((item) => ours.has(nameOf(item)));
-  // Where nothing of ours stands in the list, the API server has copied the account's before us.
-  const copied = pristine && entriesOf(object).length > 0 ? known.pullSecrets : [];
+  const onlyOurs = entriesOf(object).every((item) => ours.has(nameOf(item)));
+  // Into an empty list the API server has already copied the account's secrets.
+  const copied = onlyOurs && entriesOf(object).length > 0 ? known.pullSecrets : [];
   return new Set([...credentialNames(object), ...copied]);
 }
 
@@ -216,7 +217,7 @@ function nameOf(item: unknown): string {
   return (item as { name?: string } | null)?.name ?? '';
 }
 
-/** Null, empty and absent are one to the API server. */
+/** Null, empty and absent are the same for the API server. */
 function tidy(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value), (_key, inner) => {
     const empty = inner === null || (typeof inner === 'object' && !Array.isArray(inner) && Object.keys(inner).length === 0);

@@ -1,3 +1,4 @@
+/** Pull secrets of pods and templates: patches, notices and marks. */
 import { describe, expect, test } from 'vitest';
 import { decide } from '../../../../src/decision/decide.ts';
 import { ruleSetOf } from '../../rules/documents.ts';
@@ -112,16 +113,16 @@ describe('a new pod', () => {
 });
 
 describe('a default port that is written is told, since a credential is looked up by the text', () => {
-  test.each<{ name: string; now: PodObject; old?: PodObject; told: boolean }>([
-    { name: 'where a secret is given for it', now: pod('corp.io:443/app'), told: true },
-    { name: 'where another is not', now: pod(corp), told: false },
-    { name: 'but not of another port', now: pod('corp.io:5000/app'), told: false },
-    { name: 'but not where no secret is needed', now: pod('public.io:443/app'), told: false },
-    { name: 'but not where the author has seen to the secret', now: pod('corp.io:443/app', ['corp']), told: false },
-    { name: 'but not of an image from before', now: pod('corp.io:443/app'), old: pod('corp.io:443/app', ['mine']), told: false },
-  ])('$name', ({ now, old, told }) => {
+  test.each<{ name: string; now: PodObject; old?: PodObject; warns: boolean }>([
+    { name: 'where a secret is given for it', now: pod('corp.io:443/app'), warns: true },
+    { name: 'where another is not', now: pod(corp), warns: false },
+    { name: 'but not of another port', now: pod('corp.io:5000/app'), warns: false },
+    { name: 'but not where no secret is needed', now: pod('public.io:443/app'), warns: false },
+    { name: 'but not where the author has seen to the secret', now: pod('corp.io:443/app', ['corp']), warns: false },
+    { name: 'but not of an image from before', now: pod('corp.io:443/app'), old: pod('corp.io:443/app', ['mine']), warns: false },
+  ])('$name', ({ now, old, warns }) => {
     const { notices } = decided(change('Deployment', deployment(now), old && deployment(old)), rules, facts);
-    expect(notices.map(({ reason }) => reason)).toEqual(told ? ['port-written'] : []);
+    expect(notices.map(({ reason }) => reason)).toEqual(warns ? ['port-written'] : []);
   });
 });
 
@@ -286,7 +287,7 @@ describe('an update of a template', () => {
   test('that takes out what the author once applied, and a rule asks for, keeps the secrets of the account in every pass', () => {
     const applied = { 'kubectl.kubernetes.io/last-applied-configuration': JSON.stringify(deployment(pod(corp, ['corp']))) };
     const edited = { ...deployment(pod(corp)), metadata: { name: 'web', annotations: applied } };
-    // `inject` holds that a second pass changes nothing.
+    // `inject` expects that a second pass changes nothing.
     const after = inject(change('Deployment', edited, deployment(pod(open))), rules, facts);
     expect(credentialsOf(after.spec.template)).toEqual({ list: ['corp', 'dockercfg'], mark: { serviceAccount: ['dockercfg'] } });
   });
@@ -332,7 +333,7 @@ describe('an update of a template', () => {
         kept: false,
       },
       { name: 'not where a live object was applied, with its mark', metadata: managed('Apply', { ...list, ...marked }), kept: false },
-      // Whoever updates without applying owns what webhooks add, too.
+      // A client that updates without applying also owns the fields that webhooks add.
       { name: 'not in what was updated', metadata: managed('Update', list), kept: false },
     ])('$name', ({ metadata, kept }) => {
       const now = { metadata, spec: { template: template('multi.io/x') } };
@@ -475,12 +476,12 @@ test('a mirror pod is not touched, and only warned of', () => {
 
 describe('an account that allows only what it lists', () => {
   const strict = (...names: string[]) => accounts({ default: names }, true);
-  const refusal =
+  const warning =
     'service account "default" allows only the pull secrets it lists (kubernetes.io/enforce-mountable-secrets), so "corp" was not added: list it there';
 
   test.each([
-    { name: 'and does not list the secret gets none', kind: 'Pod' as const, list: undefined, listed: [], warnings: [refusal] },
-    { name: 'and lists others gets none', kind: 'Deployment' as const, list: undefined, listed: ['other'], warnings: [refusal] },
+    { name: 'and does not list the secret gets none', kind: 'Pod' as const, list: undefined, listed: [], warnings: [warning] },
+    { name: 'and lists others gets none', kind: 'Deployment' as const, list: undefined, listed: ['other'], warnings: [warning] },
     { name: 'and lists the secret gets it', kind: 'Pod' as const, list: ['corp', 'x'], listed: ['x', 'corp'], warnings: [] },
     { name: 'and lists the secret gets it in templates', kind: 'Deployment' as const, list: ['corp'], listed: ['corp'], warnings: [] },
   ])('$name', ({ kind, list, listed, warnings }) => {
@@ -488,8 +489,8 @@ describe('an account that allows only what it lists', () => {
     const request = change(kind, object);
     expect(decided(request, rules, strict(...listed)).notices.map(({ message }) => message)).toEqual(warnings);
     const { spec } = inject(request, rules, strict(...listed));
-    const holder = 'template' in spec ? (spec.template as PodObject) : ({ spec } as PodObject);
-    expect(credentialsOf(holder).list).toEqual(list);
+    const podObject = 'template' in spec ? (spec.template as PodObject) : ({ spec } as PodObject);
+    expect(credentialsOf(podObject).list).toEqual(list);
   });
 
   test('is not warned of when the author listed the secret', () => {
@@ -501,7 +502,7 @@ describe('an account that allows only what it lists', () => {
     const now = deployment(pod('corp.io/new', ['corp'], { rules: ['corp'] }));
     const decision = decided(change('Deployment', now, old), rules, strict());
     expect(credentialsOf(patched(now, decision).spec.template)).toEqual({ list: undefined, mark: undefined });
-    expect(decision.notices).toEqual([{ reason: 'secrets-enforced', message: refusal }]);
+    expect(decision.notices).toEqual([{ reason: 'secrets-enforced', message: warning }]);
   });
 });
 
@@ -603,7 +604,7 @@ describe('an account whose list is too large to be held', () => {
 
 describe('without a cluster', () => {
   test.each<{ what: string; kind: Kind; object: unknown; injected: string[]; notices: string[] }>([
-    // Its empty list says that the account has no secrets: the API server would have copied them.
+    // Its empty list means that the account has no secrets, since the API server would have copied them.
     { what: 'a Pod', kind: 'Pod', object: pod(corp), injected: ['corp'], notices: [] },
     {
       what: 'a Pod of a marked template',
@@ -629,7 +630,7 @@ describe('without a cluster', () => {
   });
 });
 
-/** The API server prints no empty maps and lists. */
+/** The API server omits empty maps and lists. */
 function withoutEmpty(template: PodObject): unknown {
   return JSON.parse(JSON.stringify(template), (_key, value) =>
     typeof value === 'object' && value !== null && Object.keys(value).length === 0 ? undefined : value,

@@ -1,4 +1,4 @@
-/** The JSON patch of a plan of pull secrets. */
+/** The JSON patch of a pull secret plan. */
 import { expect, test } from 'vitest';
 import type { PatchOperation } from '../../../../src/decision/inject/patch.ts';
 import { patchPullSecrets, type WritablePlan } from '../../../../src/decision/inject/patch-pull-secrets.ts';

@@ -1,4 +1,4 @@
-/** The plan of pull secrets, by names alone. */
+/** The pull secret plan, on names alone. */
 import { describe, expect, test } from 'vitest';
 import type { ServiceAccountFacts } from '../../../../src/decision/facts.ts';
 import {
@@ -12,7 +12,7 @@ import {
 } from '../../../../src/decision/inject/plan-pull-secrets.ts';
 import { noPodMark, type PodMark } from '../../../../src/object/mark.ts';
 
-/** What differs from a new object without list and mark, whose images need `corp` and whose account has `own`. */
+/** Differences from the default: a new object without list and mark, whose images need `corp` and whose account has `own`. */
 type Row = Partial<Omit<PullSecretInput, 'account' | 'userSupplied' | 'old' | 'mark'>> & {
   readonly name: string;
   readonly mark?: Partial<PodMark>;
@@ -60,7 +60,7 @@ function write({ removed = [], mark, ...plan }: Written): PullSecretPlan {
 const unchanged: PullSecretPlan = { kind: 'unchanged', added: [], notices: [] };
 const restore = (...added: AddedSecret[]): PullSecretPlan => ({ kind: 'restore', added, notices: [] });
 
-/** An old template with the list and mark that an injection wrote, and an update that differs in list and mark only. */
+/** By default, an old template with the list and mark of an injection, and an update that differs only in list and mark. */
 function old({ mark, sentMark, ...differences }: Partial<Omit<OldTemplate, 'mark' | 'sentMark'>> & OldMarks = {}): OldTemplate {
   return {
     list: ['corp', 'own'],

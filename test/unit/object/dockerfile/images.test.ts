@@ -1,4 +1,5 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are the variables of Dockerfiles
+/** The images that are read from a Dockerfile. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { maxExpanded, maxImages } from '../../../../src/object/dockerfile/budget.ts';
@@ -13,7 +14,7 @@ import { runs } from '../../../property.ts';
 
 const a = 'reg.io/a';
 const b = 'reg.io/b';
-const growing: BuildArgs = { given: new Map(), mayGrow: true };
+const growing: BuildArgs = { args: new Map(), mayGrow: true };
 
 describe('a Dockerfile names images', () => {
   test.each<{ name: string; text: string; images: readonly (string | undefined)[]; args?: Record<string, string | undefined> }>([
@@ -164,7 +165,7 @@ describe('build arguments', () => {
   test.each([
     { name: 'ENV name=value', text: `FROM ${a}\nENV X=reg.io/b Y=1\nCOPY --from=$X x y`, images: [a, b] },
     { name: 'ENV name value', text: `FROM ${a}\nENV X reg.io/b\nCOPY --from=$X x y`, images: [a, b] },
-    // Versions of imagebuilder look COPY --from up by ARG alone, or by both; a mount by both.
+    // Some versions of imagebuilder expand COPY --from by ARG alone, others by both. All expand a mount by both.
     {
       name: 'ENV and ARG in COPY --from',
       text: `FROM ${a}\nARG X=reg.io/c\nENV X="reg.io/b"\nCOPY --from=$X x y`,
@@ -202,7 +203,7 @@ describe('build arguments', () => {
   });
 });
 
-/* Found by comparing what openshift/imagebuilder and moby/buildkit do with what a reader of Dockerfiles may take for granted. */
+/* From comparing openshift/imagebuilder and moby/buildkit with the assumptions that a Dockerfile reader may make. */
 describe('an image cannot hide', () => {
   const evil = 'evil.io/x';
   test.each([
@@ -266,22 +267,22 @@ test.each([
   { name: 'stages', text: `FROM a AS b\n${'FROM b AS b\n'.repeat(400)}` },
   { name: 'carriage returns', text: `FROM a${'\r'.repeat(200_000)}x` },
 ])('takes no time by the square: $name', ({ text }) => {
-  // Reading by the square would take hours.
+  // With quadratic time this would take hours.
   expect(imagesOf(text).length).toBeGreaterThan(0);
 });
 
 describe('a Dockerfile that would cost too much is refused with the reason', () => {
   test.each(hostileDockerfiles.map((each) => ({ ...each, spec: each.build().spec })))('$name', ({ spec, message }) => {
     let expanded = 0;
-    const given = new Map(spec.strategy.dockerStrategy.buildArgs.map(({ name, value }) => [name, value]));
+    const args = new Map(spec.strategy.dockerStrategy.buildArgs.map(({ name, value }) => [name, value]));
     const work = {
       count: (what: string, amount: number) => {
         if (what === 'expanded') expanded += amount;
       },
     };
-    const found = readDockerfileImages(spec.source.dockerfile, { given, mayGrow: true }, work);
+    const found = readDockerfileImages(spec.source.dockerfile, { args, mayGrow: true }, work);
     expect(spec.source.dockerfile.length).toBeLessThanOrEqual(131_072);
-    // One word more than allowed, each at most 4,096 characters and what it becomes.
+    // The limit may be exceeded by one word, and by its expansion of at most 4,096 characters.
     expect(expanded).toBeLessThanOrEqual(maxExpanded + 2 * 131_072);
     if (Array.isArray(found)) expect(found.map(({ image }) => image)).toContain('evil.example.com/x');
     else expect(`spec.source.dockerfile ${found.why}`).toMatch(message);
@@ -328,7 +329,7 @@ test('no text makes the reader throw', () => {
   ];
   const text = fc.array(fc.oneof(fc.constantFrom(...words), fc.string()), { maxLength: 25 }).map((parts) => parts.join(''));
   fc.assert(
-    fc.property(text, (dockerfile) => void imagesIn(dockerfile, { given: new Map([['a', 'b']]), mayGrow: false })),
+    fc.property(text, (dockerfile) => void imagesIn(dockerfile, { args: new Map([['a', 'b']]), mayGrow: false })),
     runs(1500),
   );
 });
@@ -343,11 +344,11 @@ test.each<[string, string, (string | undefined)[]]>([
   ['a name that is no stage for BuildKit', 'FROM a.io/x AS b/c\nFROM b/c', [undefined, 'not-a-name']],
   ['other letters', 'FROM a.io/x AS BASE\nFROM a.io/y\nCOPY --from=base /x /x', [undefined, undefined, 'other-letters']],
 ])('an image that is called like a stage says so: %s', (_what, text, expected) => {
-  expect(imagesIn(text, { given: new Map(), mayGrow: true }).map(({ stage }) => stage)).toEqual(expected);
+  expect(imagesIn(text, { args: new Map(), mayGrow: true }).map(({ stage }) => stage)).toEqual(expected);
 });
 
 function imagesOf(text: string, args: Record<string, string | undefined> = {}, mayGrow = true): (string | undefined)[] {
-  return imagesIn(text, { given: new Map(Object.entries(args)), mayGrow }).map(({ image }) => image);
+  return imagesIn(text, { args: new Map(Object.entries(args)), mayGrow }).map(({ image }) => image);
 }
 
 function imagesIn(text: string, context: DockerfileContext): readonly DockerfileImage[] {
