@@ -21,7 +21,6 @@ import { noFacts } from '../decision/facts.ts';
 import { type ApiClient, connectApi } from '../kube/api-client.ts';
 import { loadKubeConfig } from '../kube/kubeconfig.ts';
 import { createLeaderElection, type LeaderElection } from '../kube/leader-election.ts';
-import { onTimer } from '../kube/reconcile-loop.ts';
 import { createChangeNotifier } from '../loading/change-notifier.ts';
 import { createDocumentParser, namespaceLimits } from '../loading/document-parser.ts';
 import { loadExtraKinds } from '../loading/extra-kinds.ts';
@@ -216,7 +215,7 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
   const { source: bare, caFile } = await openCertificates(settings, client, leader, log);
   const published = client && settings.register ? watchPublishedCas({ client, log }) : undefined;
   const onProgress = (message: string) => log.info({}, message);
-  const source = published ? waitForPublishedCa(bare, { trusted: published, clocks, schedule: onTimer, onProgress }) : bare;
+  const source = published ? waitForPublishedCa(bare, { trusted: published, clocks, onProgress }) : bare;
   certificates = source;
   if (published) authorityUnknown = missingUntilPublished(source, published);
   closers.push(() => source.close());
@@ -257,7 +256,6 @@ async function start(settings: Settings, env: Environment, kinds: Kinds, outputs
         metrics.failed('bug');
       },
       failed: metrics.failed,
-      monotonic: () => process.hrtime.bigint(),
       ...(guard && { guard }),
     },
     { tls: source.current(), bodies: { milliseconds: settings.webhookPolicy.timeoutSeconds * 1_000 } },

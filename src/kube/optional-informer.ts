@@ -2,7 +2,7 @@
 import type { KubeObject } from './api-client.ts';
 import { errorMessage } from './explain-api-error.ts';
 import { createInformer, type Informer, type InformerOptions } from './informer.ts';
-import { createReconcileLoop, type ReconcileLoop, type Schedule } from './reconcile-loop.ts';
+import { createReconcileLoop, type ReconcileLoop } from './reconcile-loop.ts';
 
 export type OptionalInformerOptions<T extends KubeObject> = Omit<InformerOptions<T>, 'path'> & {
   /** `group/version`. */
@@ -12,7 +12,6 @@ export type OptionalInformerOptions<T extends KubeObject> = Omit<InformerOptions
   readonly namespace?: string | undefined;
   /** The API is there, or is not any more; also told by `onChange`, but for an API without objects. */
   readonly onServed?: ((served: boolean) => void) | undefined;
-  readonly schedule?: Schedule | undefined;
 };
 
 export type OptionalInformer<T extends KubeObject> = {
@@ -29,7 +28,7 @@ export type OptionalInformer<T extends KubeObject> = {
  * Where it is gone, so are its objects; where only the server behind it does not answer (an aggregated API), what was read last holds.
  */
 export function createOptionalInformer<T extends KubeObject>(options: OptionalInformerOptions<T>): OptionalInformer<T> {
-  const { client, log, groupVersion, plural, namespace, store, onServed, schedule } = options;
+  const { client, log, groupVersion, plural, namespace, store, onServed, clock } = options;
   const path = `/apis/${groupVersion}/${namespace === undefined ? '' : `namespaces/${namespace}/`}${plural}`;
   let served: boolean | undefined;
   let watch: Informer<T> | undefined;
@@ -53,7 +52,7 @@ export function createOptionalInformer<T extends KubeObject>(options: OptionalIn
     },
     everyMilliseconds: 60_000,
     apartMilliseconds: 500,
-    schedule,
+    clock,
   });
   checks.soon();
 

@@ -1,5 +1,5 @@
-/** Calls `work` after the time; what it returns takes the call back. `setTimeout` of a test that does not wait. */
-export type Schedule = (work: () => void, milliseconds: number) => () => void;
+/** Checks that something is as it should be: now and then, and whenever it may have changed. */
+import { type Clock, systemClock } from '../time/clock.ts';
 
 export type ReconcileLoopOptions = {
   /** What it rejects with goes to `onFailure`. Then, and for `again`, the next check comes soon, and later each time it fails in a row. */
@@ -9,7 +9,7 @@ export type ReconcileLoopOptions = {
   readonly everyMilliseconds: number;
   /** The shortest time between two checks: what two parties keep changing back must not become a storm. */
   readonly apartMilliseconds: number;
-  readonly schedule?: Schedule | undefined;
+  readonly clock?: Pick<Clock, 'schedule'> | undefined;
 };
 
 export type ReconcileLoop = {
@@ -26,7 +26,7 @@ export function createReconcileLoop({
   onFailure,
   everyMilliseconds,
   apartMilliseconds,
-  schedule = onTimer,
+  clock: { schedule } = systemClock,
 }: ReconcileLoopOptions): ReconcileLoop {
   let state: 'idle' | 'resting' | 'checking' | 'closed' = 'idle';
   let wanted = false;
@@ -90,9 +90,4 @@ export function createReconcileLoop({
       cancel();
     },
   };
-}
-
-export function onTimer(work: () => void, milliseconds: number): () => void {
-  const timer = setTimeout(work, milliseconds).unref();
-  return () => clearTimeout(timer);
 }

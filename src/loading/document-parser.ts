@@ -2,6 +2,7 @@
 import { Worker } from 'node:worker_threads';
 import { type ParseResult, parseRulesDocument, type RuleScope } from '../rules/language/parse.ts';
 import type { BundleText } from '../rules/store/rule-store.ts';
+import { type Clock, systemClock } from '../time/clock.ts';
 
 export type TextToParse = BundleText & { readonly scope: RuleScope };
 
@@ -46,19 +47,20 @@ export const namespaceLimits: ParserLimits = { ...defaultLimits, longestOnTheSpo
 export function createDocumentParser(
   limits: Partial<ParserLimits> = {},
   start: (mebibytes: number) => Worker = startWorker,
+  clock: Pick<Clock, 'schedule'> = systemClock,
 ): DocumentParser {
   const { longestOnTheSpot, milliseconds, startMilliseconds, mebibytes, idleMilliseconds } = { ...defaultLimits, ...limits };
   let worker: Worker | undefined;
-  let idle: NodeJS.Timeout | undefined;
+  let cancelIdle = () => {};
   let last: Promise<unknown> = Promise.resolve();
   let closed = false;
 
   async function parseInThread(document: TextToParse): Promise<ParseResult> {
-    clearTimeout(idle);
+    cancelIdle();
     try {
       worker ??= await startThread();
-      const result = await answerWithin(worker, document, milliseconds);
-      idle = setTimeout(endWorker, idleMilliseconds).unref();
+      const result = await answerWithin(clock, worker, document, milliseconds);
+      cancelIdle = clock.schedule(endWorker, idleMilliseconds);
       return result;
     } catch (error) {
       await endWorker();
@@ -75,7 +77,7 @@ export function createDocumentParser(
     started.once('exit', () => {
       if (worker === started) worker = undefined;
     });
-    await nextMessage(started, startMilliseconds).catch(async (error: unknown) => {
+    await nextMessage(clock, started, startMilliseconds).catch(async (error: unknown) => {
       await started.terminate();
       throw error;
     });
@@ -98,30 +100,30 @@ export function createDocumentParser(
     },
     async close() {
       closed = true;
-      clearTimeout(idle);
+      cancelIdle();
       await endWorker();
     },
   };
 }
 
-function answerWithin(worker: Worker, document: TextToParse, milliseconds: number): Promise<ParseResult> {
-  const answer = nextMessage(worker, milliseconds) as Promise<ParseResult>;
+function answerWithin(clock: Pick<Clock, 'schedule'>, worker: Worker, document: TextToParse, milliseconds: number): Promise<ParseResult> {
+  const answer = nextMessage(clock, worker, milliseconds) as Promise<ParseResult>;
   worker.postMessage(document);
   return answer;
 }
 
 /** Rejects when the thread fails or ends, which includes too much memory, and after the time. */
-function nextMessage(worker: Worker, milliseconds: number): Promise<unknown> {
+function nextMessage({ schedule }: Pick<Clock, 'schedule'>, worker: Worker, milliseconds: number): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const settle = (finish: () => void) => {
-      clearTimeout(timer);
+      cancel();
       worker.off('message', onMessage).off('error', onError).off('exit', onExit);
       finish();
     };
     const onMessage = (message: unknown) => settle(() => resolve(message));
     const onError = (error: unknown) => settle(() => reject(error));
     const onExit = () => settle(() => reject(new Error('its thread ended')));
-    const timer = setTimeout(() => settle(() => reject(new Error(`it takes longer than ${milliseconds / 1000} s`))), milliseconds);
+    const cancel = schedule(() => settle(() => reject(new Error(`it takes longer than ${milliseconds / 1000} s`))), milliseconds);
     worker.on('message', onMessage).on('error', onError).on('exit', onExit);
   });
 }

@@ -1,5 +1,6 @@
 /** The way of rules into the book: documents are parsed beside the requests. Those of namespaces have a queue of their own behind the cluster's. */
 import type { Bundle, ReadBundle, RuleStore, RulesChange } from '../rules/store/rule-store.ts';
+import type { Clock } from '../time/clock.ts';
 import type { DocumentParser } from './document-parser.ts';
 import { createNamespaceQueue, type NamespaceTimings } from './namespace-queue.ts';
 import { readBundleInSteps } from './read-bundle.ts';
@@ -34,11 +35,12 @@ export type RuleLoaderOptions = {
   readonly onChange: (changes: readonly RulesChange[]) => void;
   /** Versions of a namespace's bundle that were not read, since a newer one came or nothing in them had changed. */
   readonly onSkipped?: (versions: number) => void;
+  readonly clock?: Clock | undefined;
   readonly timings?: Partial<NamespaceTimings>;
 };
 
-export function createRuleLoader({ book, parsers, onChange, onSkipped = () => undefined, timings }: RuleLoaderOptions): RuleLoader {
-  const namespaces = createNamespaceQueue({ book, parser: parsers.namespaces, onChange, onSkipped, timings });
+export function createRuleLoader({ book, parsers, onChange, onSkipped = () => undefined, clock, timings }: RuleLoaderOptions): RuleLoader {
+  const namespaces = createNamespaceQueue({ book, parser: parsers.namespaces, onChange, onSkipped, clock, timings });
   let last: Promise<void> = Promise.resolve();
   let closed = false;
 

@@ -1,7 +1,6 @@
 /** The HTTPS side: routes that take an AdmissionReview and answer it. */
 import type { Server } from 'node:https';
 import { Server as TcpServer } from 'node:net';
-import { setTimeout as pause } from 'node:timers/promises';
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import { renderProbeAnswer } from '../admission/reachability-probe.ts';
 import { type AdmissionAnswer, allowed, errored, renderAnswer } from '../admission/response.ts';
@@ -18,9 +17,10 @@ import {
   type RulesReviewRecord,
 } from '../observe/audit/rules-review-record.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
+import { type Clock, sleep, systemClock } from '../time/clock.ts';
 import { boundConnections } from './connections.ts';
 import { internalError, RequestError, sendError, sendRetryLater } from './error-bodies.ts';
-import { type BodyLimits, type Clock, type ConnectionLimits, defaultBodyLimits, defaultConnectionLimits, systemClock } from './limits.ts';
+import { type BodyLimits, type ConnectionLimits, defaultBodyLimits, defaultConnectionLimits } from './limits.ts';
 import { Overloaded, readBodies, releaseBody, TooSlow } from './read-bodies.ts';
 import type { RulesReview, RulesReviewer } from './rules-review.ts';
 import { type OpenConnections, waitUntilIdle } from './wait-until-idle.ts';
@@ -38,8 +38,6 @@ export type WebhookCollaborators = {
   reportBug(error: unknown, uid: string | undefined): void;
   /** A request got no judgement. Bugs are told by `reportBug` alone. */
   failed(failure: WithoutJudgement): void;
-  /** Nanoseconds of a clock that only goes forward. */
-  monotonic(): bigint;
 };
 
 export type WebhookOptions = {
@@ -115,9 +113,9 @@ export function createWebhookServer(collaborators: WebhookCollaborators, options
   readBodies(app, { ...defaultBodyLimits, ...options.bodies }, clock);
   answerErrors(app, collaborators, () => draining);
   for (const webhook of ['mutate', 'validate'] as const) {
-    app.post(`/${webhook}`, (request, reply) => answerReview(webhook, request, reply, collaborators));
+    app.post(`/${webhook}`, (request, reply) => answerReview(webhook, request, reply, collaborators, clock));
   }
-  app.post('/guard', (request, reply) => answerGuardReview(request, reply, collaborators));
+  app.post('/guard', (request, reply) => answerGuardReview(request, reply, collaborators, clock));
   app.post('/probe', (request, reply) => answerProbeReview(request, reply, collaborators));
   return Object.assign(app, {
     drain() {
@@ -131,8 +129,8 @@ export function createWebhookServer(collaborators: WebhookCollaborators, options
         connections: () => countConnections(app.server),
         answering: () => answering,
         happened: () => happened,
-        turn: () => pause(10),
-        now: () => performance.now(),
+        turn: () => sleep(clock, 10),
+        now: clock.monotonic,
       };
       await waitUntilIdle(remaining, lastMoment);
       // Those that have never asked anything. Node does not count them as idle and would wait for them; the API server keeps such in store.
@@ -148,13 +146,13 @@ function countConnections(server: TcpServer): Promise<number> {
   return new Promise((resolve, reject) => server.getConnections((error, count) => (error ? reject(error) : resolve(count))));
 }
 
-function answerReview(webhook: Webhook, request: FastifyRequest, reply: FastifyReply, collaborators: WebhookCollaborators) {
-  const started = collaborators.monotonic();
+function answerReview(webhook: Webhook, request: FastifyRequest, reply: FastifyReply, collaborators: WebhookCollaborators, clock: Clock) {
+  const started = clock.monotonic();
   const review = decodeReview(request.body);
   if (!review.ok) return answerUndecodable(review, reply, collaborators);
 
   const audit = (conclusion: { decision: Decision | undefined; failure?: string }) => {
-    const durationMicroseconds = Number((collaborators.monotonic() - started) / 1000n);
+    const durationMicroseconds = Math.round((clock.monotonic() - started) * 1_000);
     const event = { webhook, request: review.request, ...conclusion, durationMicroseconds };
     const record = buildAuditRecord(event);
     collaborators.audit(record, countOf(event, record));
@@ -173,9 +171,9 @@ function answerReview(webhook: Webhook, request: FastifyRequest, reply: FastifyR
 }
 
 /** A review waits for seconds. What was parsed of its body takes up to twenty times its bytes, so nothing of that may wait with it. */
-function answerGuardReview(request: FastifyRequest, reply: FastifyReply, collaborators: WebhookCollaborators) {
+function answerGuardReview(request: FastifyRequest, reply: FastifyReply, collaborators: WebhookCollaborators, clock: Clock) {
   const { guard } = collaborators;
-  const started = collaborators.monotonic();
+  const started = clock.monotonic();
   const review = decodeReview(request.body);
   if (!review.ok) return answerUndecodable(review, reply, collaborators);
   const { uid } = review.request;
@@ -184,7 +182,7 @@ function answerGuardReview(request: FastifyRequest, reply: FastifyReply, collabo
   const { record, reviewing } = startReview(guard.review, review.request);
   releaseBody(request);
   const audit = (conclusion: RulesReviewConclusion) => {
-    const durationMicroseconds = Number((collaborators.monotonic() - started) / 1000n);
+    const durationMicroseconds = Math.round((clock.monotonic() - started) * 1_000);
     guard.audit(record({ ...conclusion, durationMicroseconds }));
   };
   return concludeReview({ uid, reviewing, audit }, reply, collaborators);

@@ -1,8 +1,8 @@
 /** What the engine asks about the cluster, answered from watches: never a call on the request path. */
 import type { Facts } from '../../decision/facts.ts';
 import type { ApiClient, Log } from '../../kube/api-client.ts';
-import type { Schedule } from '../../kube/reconcile-loop.ts';
 import type { Kinds } from '../../object/kinds.ts';
+import { type Clock, systemClock } from '../../time/clock.ts';
 import { watchImageStreams } from './image-streams.ts';
 import { createNamespaceBudget, type NamespaceBudgetOptions } from './namespace-budget.ts';
 import { watchNamespaces } from './namespaces.ts';
@@ -34,16 +34,16 @@ export type FactsOptions = {
   readonly client: ApiClient;
   readonly log: Log;
   readonly kinds?: Kinds;
-  readonly schedule?: Schedule | undefined;
+  readonly clock?: Clock | undefined;
   readonly budget?: Pick<NamespaceBudgetOptions, 'perNamespace' | 'inAll'>;
 };
 
-export function watchClusterFacts({ client, log, kinds, schedule, budget: limits }: FactsOptions): ClusterFacts {
-  const budget = createNamespaceBudget({ log, schedule, ...limits });
-  const serviceAccounts = watchServiceAccounts({ client, log, budget });
-  const namespaces = watchNamespaces({ client, log });
-  const secrets = watchSecrets({ client, log, schedule });
-  const streams = watchImageStreams({ client, log, budget, schedule });
+export function watchClusterFacts({ client, log, kinds, clock = systemClock, budget: limits }: FactsOptions): ClusterFacts {
+  const budget = createNamespaceBudget({ log, clock, ...limits });
+  const serviceAccounts = watchServiceAccounts({ client, log, budget, clock });
+  const namespaces = watchNamespaces({ client, log, clock });
+  const secrets = watchSecrets({ client, log, clock });
+  const streams = watchImageStreams({ client, log, budget, clock });
   const unread = () => [
     ...(serviceAccounts.synced ? [] : ['the service accounts']),
     ...(namespaces.synced ? [] : ['the namespaces']),
@@ -55,7 +55,7 @@ export function watchClusterFacts({ client, log, kinds, schedule, budget: limits
     namespace: (name) => namespaces.get(name),
     secret: (namespace, name) => secrets.get(namespace, name),
     imageStream: (namespace, name) => streams.get(namespace, name),
-    now: Date.now,
+    now: clock.now,
     ...(kinds && { kinds }),
   };
   return {

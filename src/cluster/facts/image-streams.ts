@@ -4,8 +4,8 @@ import { readImageStreamFacts, sizeOfStream } from '../../decision/image-stream.
 import type { ApiClient, KubeObject, Log } from '../../kube/api-client.ts';
 import { identityOf, identitySize } from '../../kube/informer.ts';
 import { createOptionalInformer, type OptionalInformer } from '../../kube/optional-informer.ts';
-import { onTimer, type Schedule } from '../../kube/reconcile-loop.ts';
 import type { JsonObject } from '../../object/json.ts';
+import { type Clock, systemClock } from '../../time/clock.ts';
 import type { NamespaceBudget } from './namespace-budget.ts';
 import { measureList } from './service-accounts.ts';
 
@@ -30,10 +30,10 @@ export type StreamOptions = {
   readonly client: ApiClient;
   readonly log: Log;
   readonly budget: NamespaceBudget;
-  readonly schedule?: Schedule | undefined;
+  readonly clock?: Clock | undefined;
 };
 
-export function watchImageStreams({ client, log, budget, schedule = onTimer }: StreamOptions): WatchedStreams {
+export function watchImageStreams({ client, log, budget, clock = systemClock }: StreamOptions): WatchedStreams {
   const store = budget.store<KeptStream>({
     sizeOf,
     measure: (namespace, most) =>
@@ -49,11 +49,11 @@ export function watchImageStreams({ client, log, budget, schedule = onTimer }: S
     keep,
     store,
     log,
-    schedule,
+    clock,
   });
   let patient = true;
   const isUnread = () => streams.state() === 'asking' || streams.state() === 'unread';
-  const cancel = schedule(() => {
+  const cancel = clock.schedule(() => {
     patient = false;
     if (isUnread())
       log.warn({}, 'the image streams of the cluster could not be read yet; what they hold is judged where it becomes a Build or a Pod');

@@ -5,7 +5,8 @@
 import type { KubeObject, Log } from '../../kube/api-client.ts';
 import { errorMessage } from '../../kube/explain-api-error.ts';
 import type { InformerStore } from '../../kube/informer-store.ts';
-import { createReconcileLoop, type Schedule } from '../../kube/reconcile-loop.ts';
+import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
+import type { Clock } from '../../time/clock.ts';
 
 export type NamespaceBudget = {
   /** A store whose objects count. */
@@ -40,7 +41,7 @@ export type BudgetedCollection<T extends KubeObject> = {
 
 export type NamespaceBudgetOptions = {
   readonly log: Log;
-  readonly schedule?: Schedule | undefined;
+  readonly clock?: Clock | undefined;
   /** In bytes. */
   readonly perNamespace?: number | undefined;
   readonly inAll?: number | undefined;
@@ -63,7 +64,7 @@ type Collection = Pick<BudgetedCollection<KubeObject>, 'measure' | 'reload'> & {
 
 export function createNamespaceBudget({
   log,
-  schedule,
+  clock,
   perNamespace = usualPerNamespace,
   inAll = usualInAll,
 }: NamespaceBudgetOptions): NamespaceBudget {
@@ -89,7 +90,7 @@ export function createNamespaceBudget({
     onFailure: report,
     everyMilliseconds: 5 * minute,
     apartMilliseconds: minute,
-    schedule,
+    clock,
   });
 
   /** The namespaces for which there is room again, for all of them together. */

@@ -2,6 +2,7 @@
 import type { NamespaceFacts } from '../../decision/facts.ts';
 import type { ApiClient, KubeObject, Log } from '../../kube/api-client.ts';
 import { createInformer, identityOf } from '../../kube/informer.ts';
+import type { Clock } from '../../time/clock.ts';
 
 export type WatchedNamespaces = {
   readonly synced: boolean;
@@ -14,9 +15,11 @@ export const maxLabelCharacters = 64 * 1024;
 
 type KeptNamespace = KubeObject & { readonly facts: NamespaceFacts };
 
-export function watchNamespaces({ client, log }: { readonly client: ApiClient; readonly log: Log }): WatchedNamespaces {
+export type NamespaceOptions = { readonly client: ApiClient; readonly log: Log; readonly clock?: Clock | undefined };
+
+export function watchNamespaces({ client, log, clock }: NamespaceOptions): WatchedNamespaces {
   // Labels are metadata, and nothing else of a namespace is asked for.
-  const watch = createInformer<KeptNamespace>({ client, path: '/api/v1/namespaces', metadataOnly: true, keep, log });
+  const watch = createInformer<KeptNamespace>({ client, path: '/api/v1/namespaces', metadataOnly: true, keep, log, clock });
   return {
     get synced() {
       return watch.synced;

@@ -6,10 +6,10 @@ import { parseImage } from '../../image/reference.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
 import { createInformer, type Informer, identityOf } from '../../kube/informer.ts';
 import { createOptionalInformer } from '../../kube/optional-informer.ts';
-import { onTimer, type Schedule } from '../../kube/reconcile-loop.ts';
 import { valueAt } from '../../object/json.ts';
 import type { ShortNames } from '../../rules/rule-set.ts';
 import type { Platform, PlatformRegistry } from '../../rules/store/platform.ts';
+import { type Clock, systemClock } from '../../time/clock.ts';
 
 export type WatchedPlatform = {
   /** Undefined until everything has been read, or could not be read for 20 s: then what is not known counts as not there. */
@@ -24,7 +24,7 @@ export type PlatformOptions = {
   readonly log: Log;
   /** Something may have changed, also from unknown to known. */
   readonly onChange: () => void;
-  readonly schedule?: Schedule | undefined;
+  readonly clock?: Clock | undefined;
 };
 
 type ImageConfig = KubeObject & {
@@ -39,7 +39,7 @@ type Service = KubeObject & {
  * The Service is asked for only where OpenShift's configuration is served: there, nobody but the platform may make a namespace `openshift-*`.
  * Elsewhere anybody's Service of that name would be trusted as a registry.
  */
-export function watchPlatform({ client, log, onChange, schedule = onTimer }: PlatformOptions): WatchedPlatform {
+export function watchPlatform({ client, log, onChange, clock = systemClock }: PlatformOptions): WatchedPlatform {
   let services: Informer<Service> | undefined;
   /** By the last answer: a right that is missing is a mistake in the installation, which should not get ready. */
   let refused = false;
@@ -64,7 +64,7 @@ export function watchPlatform({ client, log, onChange, schedule = onTimer }: Pla
     fieldSelector: 'metadata.name=cluster',
     keep: (config) => ({ metadata: identityOf(config), spec: config.spec ?? null, status: config.status ?? null }),
     log,
-    schedule,
+    clock,
     onChange: onAnswer,
     onFailure,
     onServed(served) {
@@ -74,7 +74,7 @@ export function watchPlatform({ client, log, onChange, schedule = onTimer }: Pla
       onAnswer();
     },
   });
-  const cancel = schedule(() => {
+  const cancel = clock.schedule(() => {
     waitedLongEnough = true;
     goWithoutIfDue();
   }, longestWait);

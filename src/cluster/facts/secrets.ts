@@ -6,7 +6,8 @@ import { registrySecretTypes, type SecretFacts } from '../../decision/facts.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
 import { errorMessage } from '../../kube/explain-api-error.ts';
 import { createInformer, type Informer, type InformerTimings, identityOf } from '../../kube/informer.ts';
-import { createReconcileLoop, type Schedule } from '../../kube/reconcile-loop.ts';
+import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
+import type { Clock } from '../../time/clock.ts';
 
 export type WatchedSecrets = {
   /** From now on these names, and no others. */
@@ -27,7 +28,7 @@ export type UnwatchedSecrets = {
 export type SecretsOptions = {
   readonly client: ApiClient;
   readonly log: Log;
-  readonly schedule?: Schedule | undefined;
+  readonly clock?: Clock | undefined;
   readonly watchTimings?: Partial<InformerTimings> | undefined;
 };
 
@@ -48,7 +49,7 @@ type Watches = {
  * Follows secrets by name over all namespaces. Where that is not permitted it does without, says so once with the fix, and looks again
  * every five minutes: a right that is granted later counts without a restart, and with one that is taken away goes what was known by it.
  */
-export function watchSecrets({ client, log, schedule, watchTimings }: SecretsOptions): WatchedSecrets {
+export function watchSecrets({ client, log, clock, watchTimings }: SecretsOptions): WatchedSecrets {
   let wanted: readonly string[] = [];
   const followed = new Map<string, Watches>();
   let beyondLimit = 0;
@@ -94,7 +95,7 @@ export function watchSecrets({ client, log, schedule, watchTimings }: SecretsOpt
     },
     everyMilliseconds: 300_000,
     apartMilliseconds: 1_000,
-    schedule,
+    clock,
   });
 
   function startWatching(name: string): Watches {
@@ -115,6 +116,7 @@ export function watchSecrets({ client, log, schedule, watchTimings }: SecretsOpt
             checks.soon();
           }
         },
+        clock,
         timings: watchTimings,
       });
     return {

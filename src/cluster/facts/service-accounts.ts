@@ -4,6 +4,7 @@ import { readServiceAccountFacts } from '../../decision/service-account.ts';
 import type { ApiClient, KubeObject, Log } from '../../kube/api-client.ts';
 import { createInformer, type Informer, identityOf, identitySize } from '../../kube/informer.ts';
 import type { JsonObject } from '../../object/json.ts';
+import type { Clock } from '../../time/clock.ts';
 import type { NamespaceBudget } from './namespace-budget.ts';
 
 export type WatchedAccounts = {
@@ -14,9 +15,14 @@ export type WatchedAccounts = {
 
 type KeptAccount = KubeObject & { readonly facts: ServiceAccountFacts };
 
-export type AccountOptions = { readonly client: ApiClient; readonly log: Log; readonly budget: NamespaceBudget };
+export type AccountOptions = {
+  readonly client: ApiClient;
+  readonly log: Log;
+  readonly budget: NamespaceBudget;
+  readonly clock?: Clock | undefined;
+};
 
-export function watchServiceAccounts({ client, log, budget }: AccountOptions): WatchedAccounts {
+export function watchServiceAccounts({ client, log, budget, clock }: AccountOptions): WatchedAccounts {
   const store = budget.store<KeptAccount>({
     sizeOf,
     flags: allowsOnlyListed,
@@ -24,7 +30,7 @@ export function watchServiceAccounts({ client, log, budget }: AccountOptions): W
       measureList(client, `/api/v1/namespaces/${namespace}/serviceaccounts`, (object) => sizeOf(keep(object)), most),
     reload: () => watch.reload(),
   });
-  const watch: Informer<KeptAccount> = createInformer<KeptAccount>({ client, path: '/api/v1/serviceaccounts', keep, store, log });
+  const watch: Informer<KeptAccount> = createInformer<KeptAccount>({ client, path: '/api/v1/serviceaccounts', keep, store, log, clock });
   return {
     get synced() {
       return watch.synced;

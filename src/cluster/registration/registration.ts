@@ -6,9 +6,11 @@ import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/
 import { errorMessage } from '../../kube/explain-api-error.ts';
 import { createInformer, type InformerTimings } from '../../kube/informer.ts';
 import type { Leadership } from '../../kube/leader-election.ts';
-import { createReconcileLoop, onTimer, type ReconcileLoop, type Schedule } from '../../kube/reconcile-loop.ts';
+import { createReconcileLoop, type ReconcileLoop } from '../../kube/reconcile-loop.ts';
 import { valueAt } from '../../object/json.ts';
 import { kindsWithImages } from '../../object/kinds.ts';
+import { type Clock, systemClock } from '../../time/clock.ts';
+import { within } from '../../time/within.ts';
 import { aboutChosenCondition, applyConfiguration, isDeleted } from './apply.ts';
 import { type DesiredConfiguration, type Difference, differenceOf, type EnforcerPolicy, fieldManagersOf } from './compare.ts';
 import { desiredWebhooks, platformCondition, type RegisteredKind, type WebhookEntry, type WebhookPolicy } from './desired.ts';
@@ -55,9 +57,7 @@ export type RegistrationOptions = {
   readonly enforcer?: EnforcerPolicy | undefined;
   /** Called for each repair of what another writer changed. */
   readonly onRepair?: ((severity: Difference['severity']) => void) | undefined;
-  readonly schedule?: Schedule | undefined;
-  /** Milliseconds that only go forward. */
-  readonly clock?: (() => number) | undefined;
+  readonly clock?: Clock | undefined;
   readonly watchTimings?: Partial<InformerTimings> | undefined;
 };
 
@@ -76,10 +76,10 @@ export type Registration = {
  * configuration that is not there is left alone: deleting it is how an administrator takes regkeeper out of the way.
  */
 export function manageRegistration(options: RegistrationOptions): Registration {
-  const { client, kinds = kindsWithImages, ready, log, schedule } = options;
+  const { client, kinds = kindsWithImages, ready, log, clock } = options;
   let filling: Filling | undefined;
   // Begun before anything else is ready: a slow API then delays nobody.
-  const discovery = discover({ client, kinds, log, onChange: () => filling?.look(), schedule });
+  const discovery = discover({ client, kinds, log, onChange: () => filling?.look(), clock });
   const waiting = createReconcileLoop({
     check: async () => {
       if (!ready()) return;
@@ -89,7 +89,7 @@ export function manageRegistration(options: RegistrationOptions): Registration {
     onFailure: (err) => log.error({ err }, 'nothing is registered, because readiness cannot be told'),
     everyMilliseconds: 1_000,
     apartMilliseconds: 100,
-    schedule,
+    clock,
   });
   waiting.soon();
   return {
@@ -119,10 +119,11 @@ const longestRestBetweenProofs = 5_000;
 const answerWithin = 3_000;
 
 function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling {
-  const { client, namespace, certificates, ready, log, schedule = onTimer, clock = () => performance.now() } = options;
+  const { client, namespace, certificates, ready, log, clock = systemClock } = options;
+  const { schedule, monotonic } = clock;
   const missed = new Set<string>();
-  const pace = createRepairBackoff(clock);
-  const repairLog = createRepairLog(log, clock);
+  const pace = createRepairBackoff(monotonic);
+  const repairLog = createRepairLog(log, monotonic);
   /** By kind of configuration, what was written last: where that is wanted again, another writer changed it. */
   const written = new Map<string, string>();
   /** By kind of configuration, what was written over which version: until the watch shows the result, there is nothing to do again. */
@@ -280,7 +281,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
   /** False where nobody can tell: then the CAs that are published stay, and everything else is repaired. */
   async function isCertificateInForce(): Promise<boolean> {
     try {
-      await settledWithin(answerWithin, certificates.refresh?.() ?? Promise.resolve());
+      await within(systemClock, answerWithin, `no answer within ${answerWithin / 1_000} s`, async () => certificates.refresh?.());
       unrefreshed = false;
     } catch (err) {
       if (!unrefreshed) {
@@ -324,7 +325,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     log.warn({}, `there is no namespace ${namespace}: nothing is registered`);
   }
 
-  const kept = createCaBundle({ schedule, onOver: () => checks.soon() });
+  const kept = createCaBundle({ clock, onOver: () => checks.soon() });
   const published = () => [...new Set(watches.flatMap(({ watch }) => bundlesOfOurs(watch.get(undefined, ourName))))];
   const caBundle = (): string | undefined => {
     const { authorities } = certificates.current();
@@ -339,7 +340,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
       onFailure: (err) => log.error({ err }, `the webhook configurations could not be filled: ${errorMessage(err)}`),
       everyMilliseconds: 60_000,
       apartMilliseconds,
-      schedule,
+      clock,
     }),
   );
   const checks: ReconcileLoop = {
@@ -356,6 +357,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
       log,
       // Each for itself: where one cannot be read, the other is repaired all the same.
       onChange: ({ object }) => heard(object),
+      clock,
       timings: options.watchTimings,
     });
   const watches = configurations.map((configuration, index) => ({
@@ -444,13 +446,6 @@ function ownerReference({ metadata: { name, uid } }: Namespace) {
 
 /** The namespace of regkeeper is gone, and takes the configurations along. */
 class NoHome extends Error {}
-
-/** By the real clock, whatever the schedule of the checks is: it bounds an answer that is under way. */
-async function settledWithin(milliseconds: number, work: Promise<void>): Promise<void> {
-  const late = Promise.withResolvers<never>();
-  const cancel = onTimer(() => late.reject(new Error(`no answer within ${milliseconds / 1_000} s`)), milliseconds);
-  await Promise.race([work, late.promise]).finally(cancel);
-}
 
 /** Of the managers in a message of the API server about fields in conflict. */
 function namesIn(message: string): string[] {

@@ -5,16 +5,22 @@
 
 import { type ApiClient, ApiError, type Log } from '../../kube/api-client.ts';
 import { describeRequiredRole, errorMessage } from '../../kube/explain-api-error.ts';
-import { createReconcileLoop, type Schedule } from '../../kube/reconcile-loop.ts';
+import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
 import { retryUntilReachable } from '../../kube/retry-until-reachable.ts';
 import { isObject } from '../../object/json.ts';
 import { configMapBundle, rulesLabel } from '../../rules/language/config-map.ts';
 import type { Bundle } from '../../rules/store/rule-store.ts';
+import type { Clock } from '../../time/clock.ts';
 import type { ConfigMap } from './rule-source.ts';
 
 export const snapshotName = 'regkeeper-rules-snapshot';
 
-export type SnapshotOptions = { readonly client: ApiClient; readonly namespace: string; readonly log: Log };
+export type SnapshotOptions = {
+  readonly client: ApiClient;
+  readonly namespace: string;
+  readonly log: Log;
+  readonly clock?: Clock | undefined;
+};
 
 /** What an earlier run left; nothing where there was none, or where it cannot be read, which is logged. */
 export async function readSnapshot({ client, namespace, log }: SnapshotOptions): Promise<readonly Bundle[]> {
@@ -41,12 +47,7 @@ export type SnapshotWriter = {
  * Keeps the snapshot in step: one write at a time, the latest wins. What cannot be written is tried again until it can: the rules may not
  * change for months, and a restart must not find those of before.
  */
-export function createSnapshotWriter({
-  client,
-  namespace,
-  log,
-  schedule,
-}: SnapshotOptions & { readonly schedule?: Schedule | undefined }): SnapshotWriter {
+export function createSnapshotWriter({ client, namespace, log, clock }: SnapshotOptions): SnapshotWriter {
   const place = `ConfigMap ${namespace}/${snapshotName}`;
   let latest: { readonly data: object; readonly text: string } | undefined;
   let written: string | undefined;
@@ -76,7 +77,7 @@ export function createSnapshotWriter({
     },
     everyMilliseconds: 60_000,
     apartMilliseconds: 1_000,
-    schedule,
+    clock,
   });
 
   return {

@@ -2,11 +2,12 @@
 
 import type { ApiClient, Log } from '../../kube/api-client.ts';
 import { createInformer, type Informer, type InformerEvent } from '../../kube/informer.ts';
-import { createReconcileLoop, type Schedule } from '../../kube/reconcile-loop.ts';
+import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
 import type { RuleLoader } from '../../loading/rule-loader.ts';
 import { configMapBundle, idOf, rulesLabel } from '../../rules/language/config-map.ts';
 import type { RuleScope } from '../../rules/language/parse.ts';
 import type { Bundle } from '../../rules/store/rule-store.ts';
+import type { Clock } from '../../time/clock.ts';
 import { type ConfigMap, createRulesConfigMapStore, trimRulesConfigMap } from './rule-texts.ts';
 
 export type { ConfigMap } from './rule-texts.ts';
@@ -20,7 +21,7 @@ export type ClusterRules = {
   /** Versions that an earlier run accepted. */
   readonly lastGood: readonly Bundle[];
   readonly log: Log;
-  readonly schedule?: Schedule | undefined;
+  readonly clock?: Clock | undefined;
 };
 
 /**
@@ -43,6 +44,7 @@ export function watchClusterRules(options: ClusterRules): { close(): Promise<voi
       keep: trimRulesConfigMap(of),
       store: of === 'namespace' ? texts : undefined,
       log,
+      clock: options.clock,
       onChange: (change) => take(of, change),
     }),
   }));
@@ -72,7 +74,7 @@ export function watchClusterRules(options: ClusterRules): { close(): Promise<voi
     onFailure: (err) => log.error({ err }, 'cannot look for rules ConfigMaps that fit now'),
     everyMilliseconds: 60_000,
     apartMilliseconds: 60_000,
-    schedule: options.schedule,
+    clock: options.clock,
   });
 
   return {

@@ -6,8 +6,8 @@ import { manageCertificateSecret } from '../../../src/certificates/sources/secre
 import { manageRegistration } from '../../../src/cluster/registration/registration.ts';
 import { type ApiClient, connectApi } from '../../../src/kube/api-client.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
-import { onTimer, type Schedule } from '../../../src/kube/reconcile-loop.ts';
 import { kindsWithImages } from '../../../src/object/kinds.ts';
+import { type Clock, systemClock } from '../../../src/time/clock.ts';
 import { target, waitFor } from '../target.ts';
 
 const cluster = target();
@@ -229,7 +229,7 @@ describe('with the rights of the shipped service account', () => {
       service: 'regkeeper',
       log,
     });
-    const schedule: Schedule = (work, milliseconds) => onTimer(work, Math.min(milliseconds, 200));
+    const clock: Clock = { ...systemClock, schedule: (work, milliseconds) => systemClock.schedule(work, Math.min(milliseconds, 200)) };
     const registration = manageRegistration({
       client,
       namespace: 'regkeeper',
@@ -237,7 +237,7 @@ describe('with the rights of the shipped service account', () => {
       certificates,
       ready: () => true,
       log,
-      schedule,
+      clock,
     });
     onTestFinished(async () => {
       await registration.close();

@@ -227,7 +227,7 @@ test('a Service that leads nowhere stops nobody: nothing is registered before a 
   const ours = { client, namespace: ownNamespace, service: 'regkeeper', log };
   const certificates = await manageCertificateSecret({ ...ours, secretName: 'regkeeper-tls' });
   const server = createWebhookServer(
-    { rules: () => undefined, facts: () => undefined, audit: ignore, reportBug: ignore, failed: ignore, monotonic: process.hrtime.bigint },
+    { rules: () => undefined, facts: () => undefined, audit: ignore, reportBug: ignore, failed: ignore },
     { tls: certificates.current() },
   );
   const port = Number(new URL(await server.listen({ host: '127.0.0.1', port: 0 })).port);

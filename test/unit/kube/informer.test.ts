@@ -1,6 +1,7 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { connectApi, type KubeObject } from '../../../src/kube/api-client.ts';
 import { createInformer, type InformerEvent, type InformerOptions } from '../../../src/kube/informer.ts';
+import { type Clock, systemClock } from '../../../src/time/clock.ts';
 import {
   type Answer,
   bookmark,
@@ -29,24 +30,27 @@ async function reflecting(script: Answer[], options: Partial<InformerOptions<Kub
   const log = recordingLog();
   const changes: string[] = [];
   const pauses: number[] = [];
-  let clock = 0;
+  let time = 0;
   let endSilence: () => void = () => undefined;
-  const sleep = (milliseconds: number, signal: AbortSignal) => {
-    if (milliseconds <= longestPause) {
-      pauses.push(milliseconds);
-      return Promise.resolve();
-    }
-    return new Promise<void>((resolve) => {
-      endSilence = resolve;
-      signal.addEventListener('abort', () => resolve());
-    });
+  const clock: Clock = {
+    now: () => time,
+    monotonic: () => time,
+    schedule(work, milliseconds) {
+      if (milliseconds > longestPause) endSilence = work;
+      else {
+        pauses.push(milliseconds);
+        queueMicrotask(work);
+      }
+      return () => undefined;
+    },
   };
   const reflector = createInformer<KubeObject>({
     client,
     path,
     log,
     onChange: (change) => changes.push(told(change)),
-    timings: { now: () => clock, random: () => 0, sleep, stallAfter },
+    clock,
+    timings: { random: () => 0, stallAfter },
     ...options,
   });
   onTestFinished(async () => {
@@ -61,7 +65,7 @@ async function reflecting(script: Answer[], options: Partial<InformerOptions<Kub
     changes,
     pauses,
     passTime: (milliseconds: number) => {
-      clock += milliseconds;
+      time += milliseconds;
       endSilence();
     },
     names: () => namesOf(reflector.items()),
@@ -311,11 +315,11 @@ describe('watchCollection', () => {
 
   test('waits longer than the three minutes after which a quiet resource is first heard of', async () => {
     const waits: number[] = [];
-    const sleep = (milliseconds: number, signal: AbortSignal) => {
+    const schedule = (_work: () => void, milliseconds: number) => {
       waits.push(milliseconds);
-      return new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+      return () => undefined;
     };
-    await reflecting([listing('10', []), watching()], { timings: { now: () => 0, sleep } });
+    await reflecting([listing('10', []), watching()], { clock: { now: () => 0, monotonic: () => 0, schedule }, timings: {} });
     await vi.waitFor(() => expect(waits).toHaveLength(1));
     expect(waits[0]).toBeGreaterThan(180_000 + 60_000);
   });
@@ -423,7 +427,7 @@ describe('watchCollection', () => {
   });
 
   test('close ends a pause', async () => {
-    const { reflector, log } = await reflecting([refusing(500, 'InternalError')], { timings: {} });
+    const { reflector, log } = await reflecting([refusing(500, 'InternalError')], { clock: systemClock, timings: {} });
     await vi.waitFor(() => expect(log.lines).toHaveLength(1));
     await reflector.close();
   });

@@ -15,12 +15,14 @@ function checking() {
     onFailure: () => undefined,
     everyMilliseconds: 60_000,
     apartMilliseconds: 5_000,
-    schedule: (work) => {
-      const timer = { work, cancelled: false };
-      timers.push(timer);
-      return () => {
-        timer.cancelled = true;
-      };
+    clock: {
+      schedule(work) {
+        const timer = { work, cancelled: false };
+        timers.push(timer);
+        return () => {
+          timer.cancelled = true;
+        };
+      },
     },
   });
   return {

@@ -38,10 +38,14 @@ const readsAtOnce: DocumentParser = {
 function restingClock() {
   let rests: (() => void)[] = [];
   return {
-    timings: {
-      betweenRounds: 1_000,
+    clock: {
       now: () => 0,
-      sleep: (milliseconds: number) => (milliseconds === 0 ? Promise.resolve() : new Promise<void>((done) => void rests.push(done))),
+      monotonic: () => 0,
+      schedule(work: () => void, milliseconds: number) {
+        if (milliseconds === 0) queueMicrotask(work);
+        else rests.push(work);
+        return () => undefined;
+      },
     },
     wake() {
       const ending = rests;
@@ -75,7 +79,7 @@ async function opened(namespaces: DocumentParser, bundles: readonly Bundle[] = [
     onSkipped: (versions) => {
       skipped += versions;
     },
-    timings: clock.timings,
+    clock: clock.clock,
   });
   onTestFinished(() => clock.wake());
   const open = intake.open([ofCluster('rules: [{registry: a.io}]'), ...bundles]);

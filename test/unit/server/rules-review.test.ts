@@ -6,6 +6,7 @@ import { configMapBundle } from '../../../src/rules/language/config-map.ts';
 import type { Problem } from '../../../src/rules/language/problem.ts';
 import { createRuleStore, readBundle } from '../../../src/rules/store/rule-store.ts';
 import { createRulesReviewer, type RulesReviewCollaborators } from '../../../src/server/rules-review.ts';
+import { systemClock } from '../../../src/time/clock.ts';
 import { collectGarbage } from '../collect-garbage.ts';
 import { sha256 } from '../rules/documents.ts';
 import { reviewOf } from './reviews.ts';
@@ -249,7 +250,11 @@ describe('rules of namespaces', () => {
       },
       close: async () => undefined,
     };
-    const { review } = guarding({ parsers: { cluster: real, namespaces: slow }, settings, timings: { now: () => now } });
+    const { review } = guarding({
+      parsers: { cluster: real, namespaces: slow },
+      settings,
+      clock: { ...systemClock, monotonic: () => now },
+    });
     const refuses = 'rules: [{registry: b.io, trust: false}]';
     const ask = async (name: string) => (await review(name, { 'a.yaml': refuses }, 'namespace')).answer?.response.allowed;
     expect([await ask('one'), await ask('two'), await ask('three')]).toEqual([true, true, true]);

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { readPlatform, watchPlatform } from '../../../../src/cluster/facts/platform.ts';
 import { ApiError, type KubeObject } from '../../../../src/kube/api-client.ts';
-import { handSchedule, memoryApi } from '../../kube/memory-api.ts';
+import { handClock, memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
 
 const configPath = '/apis/config.openshift.io/v1/images/cluster';
@@ -82,10 +82,10 @@ describe('a name without registry is', () => {
 
 function watching(objects: Record<string, KubeObject> = {}, groups: string[] = ['config.openshift.io']) {
   const api = memoryApi(objects, { groups });
-  const time = handSchedule(1_000);
+  const time = handClock(10_000);
   let changes = 0;
   const log = recordingLog();
-  const platform = watchPlatform({ client: api.client, log, onChange: () => void changes++, schedule: time.schedule });
+  const platform = watchPlatform({ client: api.client, log, onChange: () => void changes++, clock: time.clock });
   onTestFinished(() => platform.close());
   return { api, time, log, platform, groups, changes: () => changes };
 }

@@ -9,7 +9,7 @@ import {
   type ListOptions,
   type Query,
 } from '../../../../src/kube/api-client.ts';
-import { handSchedule, memoryApi } from '../../kube/memory-api.ts';
+import { handClock, memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
 
 const pathOf = (namespace: string, name: string) => `/api/v1/namespaces/${namespace}/secrets/${name}`;
@@ -49,8 +49,8 @@ function watching(secrets: readonly KubeObject[], permitted: Set<string> | 'all'
     },
   };
   const log = recordingLog();
-  const timers = handSchedule();
-  const watched = watchSecrets({ client, log, schedule: timers.schedule, watchTimings: { sleep: () => setImmediate() } });
+  const timers = handClock();
+  const watched = watchSecrets({ client, log, clock: timers.clock });
   onTestFinished(() => watched.close());
   return {
     api,

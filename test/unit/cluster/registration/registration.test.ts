@@ -7,9 +7,10 @@ import { ApiError, type KubeObject } from '../../../../src/kube/api-client.ts';
 import type { Leadership } from '../../../../src/kube/leader-election.ts';
 import { extraKindRow } from '../../../../src/object/extra-kind.ts';
 import { kindsWithImages } from '../../../../src/object/kinds.ts';
+import { systemClock } from '../../../../src/time/clock.ts';
 import { sampleAuthority } from '../../certificates/samples.ts';
 import { leadershipByHand } from '../../kube/leadership.ts';
-import { handSchedule, memoryApi } from '../../kube/memory-api.ts';
+import { handClock, memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
 
 const wishes = { namespace: 'regkeeper', service: 'regkeeper', caBundle: 'the bundle', excludedNamespaces: ['cert-manager'] };
@@ -221,7 +222,7 @@ function registering({
   );
   const log = recordingLog();
   const certificates = createCertificateSource({ certificate: 'leaf', key: 'key', ...(authorities !== '' && { authorities }) });
-  const timers = handSchedule();
+  const timers = handClock();
   let isReady = ready;
   let asked = 0;
   const start = () => {
@@ -237,9 +238,12 @@ function registering({
         return isReady;
       },
       log,
-      schedule: (work, milliseconds) => {
-        onSchedule(milliseconds);
-        return timers.schedule(work, milliseconds);
+      clock: {
+        ...systemClock,
+        schedule(work, milliseconds) {
+          onSchedule(milliseconds);
+          return timers.schedule(work, milliseconds);
+        },
       },
     });
     onTestFinished(() => registration.close());

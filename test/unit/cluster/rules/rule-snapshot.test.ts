@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { createSnapshotWriter, readSnapshot, snapshotName } from '../../../../src/cluster/rules/rule-snapshot.ts';
 import { type ApiClient, ApiError, type Log } from '../../../../src/kube/api-client.ts';
 import { configMapBundle } from '../../../../src/rules/language/config-map.ts';
-import { handSchedule } from '../../kube/memory-api.ts';
+import { systemClock } from '../../../../src/time/clock.ts';
+import { handClock } from '../../kube/memory-api.ts';
 
 type ConfigMap = { metadata: object; data?: Record<string, string> | null };
 
@@ -12,7 +13,7 @@ function apiWith(initial: ConfigMap | undefined, answer = async () => {}, lost =
   const writes: ConfigMap[] = [];
   const errors: string[] = [];
   const news: string[] = [];
-  const timers = handSchedule();
+  const timers = handClock();
   const scheduled = new Set<object>();
   const client = {
     async get() {
@@ -45,7 +46,7 @@ function apiWith(initial: ConfigMap | undefined, answer = async () => {}, lost =
       cancel();
     };
   };
-  return { place: { client, namespace: 'regkeeper', log, schedule }, writes, errors, news, timers, scheduled };
+  return { place: { client, namespace: 'regkeeper', log, clock: { ...systemClock, schedule } }, writes, errors, news, timers, scheduled };
 }
 
 const textsOf = (writes: readonly ConfigMap[]) =>
@@ -119,8 +120,8 @@ describe('the snapshot of the rules', () => {
     const { place, writes, errors } = apiWith(undefined, async () => {
       if (failing) throw new ApiError(429, 'TooManyRequests', 'as scripted');
     });
-    const timers = handSchedule(0);
-    const snapshot = createSnapshotWriter({ ...place, schedule: timers.schedule });
+    const timers = handClock(0);
+    const snapshot = createSnapshotWriter({ ...place, clock: timers.clock });
     snapshot.save([bundle('rules', { 'a.yaml': 'older' })]);
     await expect.poll(() => errors).toHaveLength(1);
     failing = false;

@@ -6,6 +6,7 @@ import type { RuleLoader } from '../../../../src/loading/rule-loader.ts';
 import { configMapBundle } from '../../../../src/rules/language/config-map.ts';
 import { namespaceQuota } from '../../../../src/rules/store/namespace-quota.ts';
 import { type Bundle, createRuleStore } from '../../../../src/rules/store/rule-store.ts';
+import { systemClock } from '../../../../src/time/clock.ts';
 import { memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
 import { sha256 } from '../../rules/documents.ts';
@@ -154,7 +155,15 @@ test('a ConfigMap that was left out is read again once there is room', async () 
     due.push(work);
     return () => due.splice(due.indexOf(work), 1);
   };
-  const options = { client: api.client, namespace: 'regkeeper', namespaceRules: true, intake, lastGood: [], log: recordingLog(), schedule };
+  const options = {
+    client: api.client,
+    namespace: 'regkeeper',
+    namespaceRules: true,
+    intake,
+    lastGood: [],
+    log: recordingLog(),
+    clock: { ...systemClock, schedule },
+  };
   const source = watchClusterRules(options);
   onTestFinished(() => source.close());
   await expect.poll(() => offered.map(({ unheld }) => unheld !== undefined)).toEqual([false, false, true]);
