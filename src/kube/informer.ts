@@ -51,8 +51,10 @@ export type InformerOptions<T extends KubeObject> = {
 
 /** A live copy of a collection. Once synced it always answers, if need be with what was true at the last contact. */
 export type Informer<T> = {
+  /** Begins to list and to watch. */
+  start(): void;
   readonly synced: boolean;
-  /** Rejects when closed before. */
+  /** Rejects when stopped before. */
   whenSynced(): Promise<void>;
   get(namespace: string | undefined, name: string): T | undefined;
   /** Objects come without `metadata.managedFields`. Iterable more than once, always as of now. */
@@ -63,7 +65,7 @@ export type Informer<T> = {
   /** Reads everything again from the API server. What is known stays until that is complete. */
   reload(): void;
   /** Resolves when nothing runs any more; no change is told afterwards. */
-  close(): Promise<void>;
+  stop(): Promise<void>;
 };
 
 /**
@@ -79,7 +81,7 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
   const selection = { labelSelector, fieldSelector };
   const closing = new AbortController();
   const firstSync = Promise.withResolvers<void>();
-  // Closing before the first list is nobody's unhandled rejection.
+  // Stopping before the first list is nobody's unhandled rejection.
   firstSync.promise.catch(() => undefined);
 
   let held = store.create();
@@ -97,9 +99,8 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
   let position: string | undefined;
   const items: Iterable<T> = { [Symbol.iterator]: () => held.values() };
   const followed = { path, lastContact: () => contact };
-  client.followed?.add(followed);
   const announce = announcing(log, { path, ...selection });
-  const running = run();
+  let running: Promise<void> | undefined;
 
   async function run(): Promise<void> {
     let failures = 0;
@@ -329,6 +330,12 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
   }
 
   return {
+    start() {
+      if (running || closing.signal.aborted) return;
+      contact = now();
+      client.followed?.add(followed);
+      running = run();
+    },
     get synced() {
       return synced;
     },
@@ -344,10 +351,10 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
       reloadAsked = true;
       endStream?.(new Reload(`watch of ${path}: everything is read again`));
     },
-    async close() {
+    async stop() {
       closing.abort();
       client.followed?.delete(followed);
-      firstSync.reject(new Error(`the watch of ${path} was closed before its first list`));
+      firstSync.reject(new Error(`the watch of ${path} was stopped before its first list`));
       await running;
     },
   };

@@ -17,8 +17,10 @@ export type Leadership = {
 };
 
 export type LeaderElection = Leadership & {
-  /** Leads and stands no more from now on; resolves when the Lease is free for the next, or cannot be freed. */
-  release(): Promise<void>;
+  readonly name: string;
+  start(): void;
+  /** Leads and stands no more from now on; resolves when the Lease is free for the next, or cannot be freed. A second call waits for the first. */
+  stop(): Promise<void>;
 };
 
 export type LeaderElectionOptions = {
@@ -97,7 +99,6 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
   let trouble: string | undefined;
   let refusals = 0;
   let cancel = () => {};
-  tick();
 
   function leads(): boolean {
     return released === undefined && monotonic() < leadsUntil;
@@ -281,12 +282,14 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
   }
 
   return {
+    name: 'leader election',
     leads,
     onChange(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    release() {
+    start: tick,
+    stop() {
       if (released) return released;
       cancel();
       closing.abort();

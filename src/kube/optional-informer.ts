@@ -20,7 +20,8 @@ export type OptionalInformer<T extends KubeObject> = {
   get(namespace: string | undefined, name: string): T | undefined;
   /** Reads everything again, where there is something to read. */
   reload(): void;
-  close(): Promise<void>;
+  start(): void;
+  stop(): Promise<void>;
 };
 
 /**
@@ -33,16 +34,18 @@ export function createOptionalInformer<T extends KubeObject>(options: OptionalIn
   let served: boolean | undefined;
   let watch: Informer<T> | undefined;
   let lastFailure: string | undefined;
-  let closed = false;
+  let stopped = false;
 
   const checks: ReconcileLoop = createReconcileLoop({
     check: async () => {
       const now = await client.hasResource(groupVersion, plural);
       lastFailure = undefined;
-      if (closed || now === served) return;
+      if (stopped || now === served) return;
       served = now;
-      if (now) watch = createInformer({ ...options, path });
-      else await forget();
+      if (now) {
+        watch = createInformer({ ...options, path });
+        watch.start();
+      } else await forget();
       onServed?.(now);
     },
     onFailure: (err) => {
@@ -54,12 +57,11 @@ export function createOptionalInformer<T extends KubeObject>(options: OptionalIn
     apartMilliseconds: 500,
     clock,
   });
-  checks.soon();
 
   async function forget(): Promise<void> {
     const ended = watch;
     watch = undefined;
-    await ended?.close();
+    await ended?.stop();
     // The store would keep the objects that were read last, and count them.
     if (ended && store) store.adopt(store.create());
   }
@@ -72,9 +74,13 @@ export function createOptionalInformer<T extends KubeObject>(options: OptionalIn
     },
     get: (inNamespace, name) => watch?.get(inNamespace, name),
     reload: () => watch?.reload(),
-    async close() {
-      closed = true;
-      checks.close();
+    start() {
+      checks.soon();
+      checks.start();
+    },
+    async stop() {
+      stopped = true;
+      checks.stop();
       await forget();
     },
   };

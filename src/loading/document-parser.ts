@@ -9,7 +9,7 @@ export type TextToParse = BundleText & { readonly scope: RuleScope };
 export type DocumentParser = {
   /** One document after the other. Never rejects, whatever the text: what takes too long or too much memory is a problem of the document. */
   parse(document: TextToParse): Promise<ParseResult>;
-  close(): Promise<void>;
+  stop(): Promise<void>;
 };
 
 export type ParserLimits = {
@@ -53,7 +53,7 @@ export function createDocumentParser(
   let worker: Worker | undefined;
   let cancelIdle = () => {};
   let last: Promise<unknown> = Promise.resolve();
-  let closed = false;
+  let stopped = false;
 
   async function parseInThread(document: TextToParse): Promise<ParseResult> {
     cancelIdle();
@@ -94,12 +94,12 @@ export function createDocumentParser(
     parse(document) {
       const { text, source, scope, start } = document;
       if (text.length <= longestOnTheSpot) return Promise.resolve(parseRulesDocument(text, source, scope, start));
-      const result = last.then(() => (closed ? refusal(document, new Error('the program is ending')) : parseInThread(document)));
+      const result = last.then(() => (stopped ? refusal(document, new Error('the program is ending')) : parseInThread(document)));
       last = result;
       return result;
     },
-    async close() {
-      closed = true;
+    async stop() {
+      stopped = true;
       cancelIdle();
       await endWorker();
     },

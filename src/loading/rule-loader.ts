@@ -23,9 +23,9 @@ export type RuleLoader = {
   waiting(): number;
   /**
    * Drops what waits and what is being read: nothing reaches the book or `onChange` from now on, and nothing counts as refused because its
-   * thread ends. To be called before the parsers are closed.
+   * thread ends. To be called before the parsers are stopped.
    */
-  close(): void;
+  stop(): void;
 };
 
 export type RuleLoaderOptions = {
@@ -42,14 +42,14 @@ export type RuleLoaderOptions = {
 export function createRuleLoader({ book, parsers, onChange, onSkipped = () => undefined, clock, timings }: RuleLoaderOptions): RuleLoader {
   const namespaces = createNamespaceQueue({ book, parser: parsers.namespaces, onChange, onSkipped, clock, timings });
   let last: Promise<void> = Promise.resolve();
-  let closed = false;
+  let stopped = false;
 
   /** What `read` gives is taken over at once, unless it was read while the program ended. */
   function inTurn<Read>(read: () => Promise<Read>, takeOver: (read: Read) => readonly RulesChange[]): Promise<void> {
     const turn = last.then(async () => {
-      if (closed) return;
+      if (stopped) return;
       const done = await read();
-      if (!closed) onChange(takeOver(done));
+      if (!stopped) onChange(takeOver(done));
     });
     // A failure is the caller's to tell; who comes next goes on.
     last = turn.catch(() => undefined);
@@ -81,8 +81,8 @@ export function createRuleLoader({ book, parsers, onChange, onSkipped = () => un
     isUnread: namespaces.isUnread,
     opening: namespaces.opening,
     waiting: namespaces.waiting,
-    close() {
-      closed = true;
+    stop() {
+      stopped = true;
       namespaces.close();
     },
   };

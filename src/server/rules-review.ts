@@ -14,7 +14,6 @@ import {
   renderTooSlow,
   renderUnread,
 } from '../admission/rules-review.ts';
-import type { ChangeNotifier } from '../loading/change-notifier.ts';
 import { createCpuAllowance } from '../loading/cpu-allowance.ts';
 import type { DocumentParser, TextToParse } from '../loading/document-parser.ts';
 import { findWideningInSteps, readBundleInSteps } from '../loading/read-bundle.ts';
@@ -23,6 +22,7 @@ import { mostProblems, type ParseResult } from '../rules/language/parse.ts';
 import { firstProblems, type Problem } from '../rules/language/problem.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
 import type { Bundle, Preview, ReadBundle, RuleStore } from '../rules/store/rule-store.ts';
+import type { RulesInForce } from '../rules/store/rules-in-force.ts';
 import { type Clock, systemClock } from '../time/clock.ts';
 import { TooLate, within } from '../time/within.ts';
 
@@ -34,7 +34,7 @@ export type RulesReviewCollaborators = {
    * wait for a document of a namespace.
    */
   readonly parsers: { readonly cluster: DocumentParser; readonly namespaces: DocumentParser };
-  readonly news: Pick<ChangeNotifier, 'next'>;
+  readonly rules: Pick<RulesInForce, 'onChange'>;
   /** Advice about a rule set without problems. */
   lint(ruleSet: RuleSet): readonly Problem[];
   readonly clock?: Clock;
@@ -90,7 +90,7 @@ export function createRulesReviewer({
   settings,
   book,
   parsers,
-  news,
+  rules,
   lint,
   clock = systemClock,
   ...options
@@ -162,7 +162,7 @@ export function createRulesReviewer({
     let found = await tryOut(read, isLate);
     if (found.problems.length > 0 && read.results.every(({ ok }) => ok)) {
       // Good on its own. Perhaps what it contradicts was mended by the same `kubectl apply`, a moment ago.
-      await news.next(timings.waitForOthers);
+      await nextChange(rules, clock, timings.waitForOthers);
       if (isLate()) return nothingFound;
       found = await tryOut(read, isLate);
     }
@@ -203,6 +203,21 @@ function isOf({ documents }: Bundle, { source }: Problem['origin']): boolean {
       source.name === document.source.name &&
       source.namespace === document.source.namespace,
   );
+}
+
+/** Resolves when other documents were read, or after the time. */
+function nextChange(rules: Pick<RulesInForce, 'onChange'>, clock: Pick<Clock, 'schedule'>, milliseconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      unsubscribe();
+      cancel();
+      resolve();
+    };
+    const unsubscribe = rules.onChange(({ cause }) => {
+      if (cause === 'documents') end();
+    });
+    const cancel = clock.schedule(end, milliseconds);
+  });
 }
 
 function conclude(answer: AdmissionAnswer, problems: readonly Problem[] = []): RulesReview {

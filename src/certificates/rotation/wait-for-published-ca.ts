@@ -108,13 +108,13 @@ export function waitForPublishedCa(
     current: outward.current,
     onChange: outward.onChange,
     ...(source.refresh && { refresh: () => source.refresh?.() ?? Promise.resolve() }),
-    close() {
+    async close() {
       forgetSource();
       forgetTrusted();
       cancelLook();
       stopSettling();
       outward.close();
-      source.close();
+      await source.close();
     },
   };
 }

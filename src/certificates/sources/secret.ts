@@ -21,6 +21,8 @@ export type SecretCertificateOptions = {
   /** Who leads renews in time, any other when it is overdue. Without it any replica renews in time. */
   readonly leadership?: Leadership | undefined;
   readonly log: Log;
+  /** Gives up the wait for a first certificate. */
+  readonly signal?: AbortSignal | undefined;
   readonly clock?: Clock | undefined;
   readonly watchTimings?: Partial<InformerTimings> | undefined;
 };
@@ -33,11 +35,12 @@ export type SecretCertificateOptions = {
  * @throws ConfigurationError when the Secret is not ours, or is missing and may not be created; ApiError
  */
 export async function manageCertificateSecret(options: SecretCertificateOptions): Promise<CertificateSource> {
-  const { client, namespace, secretName, log } = options;
+  const { client, namespace, secretName, log, signal } = options;
   const place = `Secret ${namespace}/${secretName}`;
   const clocks = comparingClocks(options);
-  const patience = { log, server: client.server, right: neededRight(options) };
+  const patience = { log, server: client.server, right: neededRight(options), clock: options.clock, signal };
   const holder = createCertificateSource(await retryUntilReachable(patience, () => settle(options, clocks)));
+  signal?.throwIfAborted();
 
   const look = async () => {
     const settled = await settle(options, clocks);
@@ -72,16 +75,18 @@ export async function manageCertificateSecret(options: SecretCertificateOptions)
     timings: options.watchTimings,
   });
   const forgetLeadership = options.leadership?.onChange(checks.soon);
+  checks.start();
+  watch.start();
 
   return {
     current: holder.current,
     onChange: holder.onChange,
     refresh,
-    close() {
+    async close() {
       forgetLeadership?.();
-      checks.close();
+      checks.stop();
       holder.close();
-      void watch.close();
+      await watch.stop();
     },
   };
 }

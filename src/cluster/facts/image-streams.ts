@@ -14,7 +14,8 @@ export type WatchedStreams = {
   get(namespace: string, name: string): ImageStreamFacts;
   /** Whether requests should wait for the first list. */
   waiting(): boolean;
-  close(): Promise<void>;
+  start(): void;
+  stop(): Promise<void>;
 };
 
 /**
@@ -33,7 +34,7 @@ export type StreamOptions = {
   readonly clock?: Clock | undefined;
 };
 
-export function watchImageStreams({ client, log, budget, clock = systemClock }: StreamOptions): WatchedStreams {
+export function createImageStreamFacts({ client, log, budget, clock = systemClock }: StreamOptions): WatchedStreams {
   const store = budget.store<KeptStream>({
     sizeOf,
     measure: (namespace, most) =>
@@ -53,11 +54,12 @@ export function watchImageStreams({ client, log, budget, clock = systemClock }: 
   });
   let patient = true;
   const isUnread = () => streams.state() === 'asking' || streams.state() === 'unread';
-  const cancel = clock.schedule(() => {
+  let cancel = () => {};
+  const goOnWithout = () => {
     patient = false;
     if (isUnread())
       log.warn({}, 'the image streams of the cluster could not be read yet; what they hold is judged where it becomes a Build or a Pod');
-  }, patience);
+  };
   return {
     get(namespace, name) {
       if (streams.state() !== 'read') return { kind: 'unknown' };
@@ -66,9 +68,13 @@ export function watchImageStreams({ client, log, budget, clock = systemClock }: 
       return store.isOmitted(namespace) ? { kind: 'too-large', why: 'its namespace is over its memory budget' } : { kind: 'absent' };
     },
     waiting: () => patient && isUnread(),
-    async close() {
+    start() {
+      streams.start();
+      cancel = clock.schedule(goOnWithout, patience);
+    },
+    async stop() {
       cancel();
-      await streams.close();
+      await streams.stop();
     },
   };
 }

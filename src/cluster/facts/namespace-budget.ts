@@ -15,7 +15,8 @@ export type NamespaceBudget = {
   over(): readonly string[];
   /** Of all namespaces, in bytes as the collections count them. */
   heldBytes(): number;
-  close(): void;
+  start(): void;
+  stop(): void;
 };
 
 export type BudgetedStore<T extends KubeObject> = InformerStore<T> & {
@@ -209,7 +210,8 @@ export function createNamespaceBudget({
     },
     over: () => [...over],
     heldBytes,
-    close: () => checks.close(),
+    start: checks.start,
+    stop: checks.stop,
   };
 }
 

@@ -7,7 +7,8 @@ import type { Clock } from '../../time/clock.ts';
 export type WatchedNamespaces = {
   readonly synced: boolean;
   get(name: string): NamespaceFacts;
-  close(): Promise<void>;
+  start(): void;
+  stop(): Promise<void>;
 };
 
 /** Characters of keys and values, and 32 for each label. Beyond them the labels count as unknown, and rules that select by them apply as strictly as possible. */
@@ -17,7 +18,7 @@ type KeptNamespace = KubeObject & { readonly facts: NamespaceFacts };
 
 export type NamespaceOptions = { readonly client: ApiClient; readonly log: Log; readonly clock?: Clock | undefined };
 
-export function watchNamespaces({ client, log, clock }: NamespaceOptions): WatchedNamespaces {
+export function createNamespaceFacts({ client, log, clock }: NamespaceOptions): WatchedNamespaces {
   // Labels are metadata, and nothing else of a namespace is asked for.
   const watch = createInformer<KeptNamespace>({ client, path: '/api/v1/namespaces', metadataOnly: true, keep, log, clock });
   return {
@@ -25,7 +26,8 @@ export function watchNamespaces({ client, log, clock }: NamespaceOptions): Watch
       return watch.synced;
     },
     get: (name) => watch.get(undefined, name)?.facts ?? { kind: 'absent' },
-    close: () => watch.close(),
+    start: watch.start,
+    stop: watch.stop,
   };
 }
 

@@ -10,7 +10,8 @@ import type { NamespaceBudget } from './namespace-budget.ts';
 export type WatchedAccounts = {
   readonly synced: boolean;
   get(namespace: string, name: string): ServiceAccountFacts;
-  close(): Promise<void>;
+  start(): void;
+  stop(): Promise<void>;
 };
 
 type KeptAccount = KubeObject & { readonly facts: ServiceAccountFacts };
@@ -22,7 +23,7 @@ export type AccountOptions = {
   readonly clock?: Clock | undefined;
 };
 
-export function watchServiceAccounts({ client, log, budget, clock }: AccountOptions): WatchedAccounts {
+export function createServiceAccountFacts({ client, log, budget, clock }: AccountOptions): WatchedAccounts {
   const store = budget.store<KeptAccount>({
     sizeOf,
     flags: allowsOnlyListed,
@@ -41,7 +42,8 @@ export function watchServiceAccounts({ client, log, budget, clock }: AccountOpti
       if (!store.isOmitted(namespace)) return { kind: 'absent' };
       return { kind: 'too-large', why: 'its namespace is over its memory budget', onlyListedSecrets: store.isFlagged(namespace, name) };
     },
-    close: () => watch.close(),
+    start: watch.start,
+    stop: watch.stop,
   };
 }
 

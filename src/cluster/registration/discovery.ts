@@ -23,7 +23,8 @@ export type Discovery = {
   readonly apis: readonly string[];
   /** Those that cannot be asked just now. */
   unavailable(): readonly UnavailableApi[];
-  close(): void;
+  start(): void;
+  stop(): void;
 };
 
 export type UnavailableApi = {
@@ -57,7 +58,7 @@ type Api = {
   coming?: boolean;
 };
 
-export function discover({ client, kinds, log, onChange, clock = systemClock }: DiscoveryOptions): Discovery {
+export function createDiscovery({ client, kinds, log, onChange, clock = systemClock }: DiscoveryOptions): Discovery {
   const apis = new Map<string, Api>([...kinds.filter(isOptional).map(apiOf), platformApi].map((name) => [name, {}]));
   let asked = false;
   let platformListed = false;
@@ -75,7 +76,6 @@ export function discover({ client, kinds, log, onChange, clock = systemClock }: 
     apartMilliseconds: 5_000,
     clock,
   });
-  checks.soon();
 
   async function ask(name: string, api: Api): Promise<void> {
     try {
@@ -117,7 +117,11 @@ export function discover({ client, kinds, log, onChange, clock = systemClock }: 
     },
     apis: [...apis.keys()],
     unavailable: () => [...apis.values()].flatMap(({ trouble }) => trouble ?? []),
-    close: () => checks.close(),
+    start() {
+      checks.soon();
+      checks.start();
+    },
+    stop: checks.stop,
   };
 }
 

@@ -12,12 +12,12 @@ export type PublishedCasOptions = {
 };
 
 /** The authorities by which the API server verifies us in every entry of both webhook configurations, as they are there now. */
-export function watchPublishedCas({
+export function createPublishedCas({
   client,
   log,
   clock,
   watchTimings: timings,
-}: PublishedCasOptions): PublishedCas & { close(): Promise<void> } {
+}: PublishedCasOptions): PublishedCas & { readonly name: string; start(): void; stop(): Promise<void> } {
   const listeners = new Set<() => void>();
   const watches = configurationPaths.map((path) =>
     createInformer<LiveConfiguration>({
@@ -31,6 +31,7 @@ export function watchPublishedCas({
     }),
   );
   return {
+    name: 'published CAs',
     current() {
       if (!watches.every(({ synced }) => synced)) return undefined;
       const entries = watches.flatMap((watch) => watch.get(undefined, ourName)?.webhooks ?? []);
@@ -40,9 +41,10 @@ export function watchPublishedCas({
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    async close() {
+    start: () => watches.forEach((watch) => void watch.start()),
+    async stop() {
       listeners.clear();
-      await Promise.all(watches.map((watch) => watch.close()));
+      await Promise.all(watches.map((watch) => watch.stop()));
     },
   };
 }

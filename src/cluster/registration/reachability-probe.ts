@@ -4,7 +4,7 @@
  * it was answered. The answer may come from any replica, and the way leads through Service, network policies and TLS, as it will later.
  */
 import { isReachabilityProbe, probeAnnotation } from '../../admission/reachability-probe.ts';
-import type { CertificateSource } from '../../certificates/source.ts';
+import type { CurrentCertificate } from '../../certificates/source.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
 import { rulesLabel } from '../../rules/language/config-map.ts';
 import { type Clock, sleep, systemClock } from '../../time/clock.ts';
@@ -15,7 +15,7 @@ export type ReachabilityProbeOptions = {
   readonly namespace: string;
   readonly service: string;
   /** Must know its authorities. */
-  readonly certificates: CertificateSource;
+  readonly certificates: CurrentCertificate;
   readonly log: Log;
   /** Between two tries; 200 unless told. */
   readonly pauseMilliseconds?: number | undefined;

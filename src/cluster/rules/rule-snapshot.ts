@@ -23,10 +23,12 @@ export type SnapshotOptions = {
 };
 
 /** What an earlier run left; nothing where there was none, or where it cannot be read, which is logged. */
-export async function readSnapshot({ client, namespace, log }: SnapshotOptions): Promise<readonly Bundle[]> {
+export async function readSnapshot({ client, namespace, log, clock }: SnapshotOptions, signal?: AbortSignal): Promise<readonly Bundle[]> {
   const right = describeRequiredRole({ path: `/api/v1/namespaces/${namespace}/configmaps`, name: snapshotName, verbs: ['get', 'patch'] });
   try {
-    const { data } = await retryUntilReachable({ log, server: client.server, right }, () => client.get<ConfigMap>(pathOf(namespace)));
+    const { data } = await retryUntilReachable({ log, server: client.server, right, clock, signal }, () =>
+      client.get<ConfigMap>(pathOf(namespace)),
+    );
     return Object.entries(data ?? {}).flatMap(([key, text]) => readBundle(namespace, key, text, log));
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
@@ -39,8 +41,9 @@ export async function readSnapshot({ client, namespace, log }: SnapshotOptions):
 
 export type SnapshotWriter = {
   save(bundles: readonly Bundle[]): void;
+  start(): void;
   /** What could not be written yet is left. */
-  close(): void;
+  stop(): void;
 };
 
 /**
@@ -88,7 +91,8 @@ export function createSnapshotWriter({ client, namespace, log, clock }: Snapshot
       latest = { data, text };
       checks.now();
     },
-    close: () => checks.close(),
+    start: checks.start,
+    stop: checks.stop,
   };
 }
 

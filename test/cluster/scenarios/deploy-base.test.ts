@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { manageCertificateSecret } from '../../../src/certificates/sources/secret.ts';
-import { manageRegistration } from '../../../src/cluster/registration/registration.ts';
+import { createRegistration } from '../../../src/cluster/registration/registration.ts';
 import { type ApiClient, connectApi } from '../../../src/kube/api-client.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
 import { kindsWithImages } from '../../../src/object/kinds.ts';
@@ -230,7 +230,7 @@ describe('with the rights of the shipped service account', () => {
       log,
     });
     const clock: Clock = { ...systemClock, schedule: (work, milliseconds) => systemClock.schedule(work, Math.min(milliseconds, 200)) };
-    const registration = manageRegistration({
+    const registration = createRegistration({
       client,
       namespace: 'regkeeper',
       service: 'regkeeper',
@@ -239,8 +239,9 @@ describe('with the rights of the shipped service account', () => {
       log,
       clock,
     });
+    registration.start();
     onTestFinished(async () => {
-      await registration.close();
+      await registration.stop();
       certificates.close();
     });
     await waitFor(async () => (await mutating()).webhooks?.length && (await validating()).webhooks?.length, {

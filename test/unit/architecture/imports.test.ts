@@ -20,7 +20,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   yaml: ['object'],
   kube: ['time'],
   settings: ['rules'],
-  observe: [...engineRooms],
+  observe: ['time', ...engineRooms],
   loading: ['time', 'image', 'object', 'rules', 'files'],
   certificates: ['time', 'kube', 'files', 'settings'],
   cluster: ['time', ...engineRooms, 'observe', 'kube', 'loading', 'certificates'],

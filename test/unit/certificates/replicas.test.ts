@@ -5,7 +5,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import type { CertificateSource } from '../../../src/certificates/source.ts';
 import { manageCertificateSecret } from '../../../src/certificates/sources/secret.ts';
 import type { WebhookEntry } from '../../../src/cluster/registration/desired.ts';
-import { manageRegistration } from '../../../src/cluster/registration/registration.ts';
+import { createRegistration } from '../../../src/cluster/registration/registration.ts';
 import { type ApiClient, ApiError, type KubeObject, type Query } from '../../../src/kube/api-client.ts';
 import { createLeaderElection } from '../../../src/kube/leader-election.ts';
 import { kindsWithImages } from '../../../src/object/kinds.ts';
@@ -124,22 +124,24 @@ async function cluster(count: number, who: Who) {
             },
             ...{ log: recordingLog(), clock: { ...clock, monotonic: () => time, schedule: ticks.schedule } },
           });
+    leader?.start();
     const common = { client, ...place, leadership: leader, log, clock, watchTimings: { stallAfter: Number.MAX_SAFE_INTEGER } };
     const source = await manageCertificateSecret({ ...common, secretName: 'regkeeper-tls' });
     replica.source = source;
     replica.leads = () => leader?.leads() ?? true;
     source.onChange(inspect);
     const kinds = kindsWithImages.slice(0, 1);
-    const registration = manageRegistration({ ...common, kinds, guard: false, certificates: source, ready: () => true, prove: undefined });
+    const registration = createRegistration({ ...common, kinds, guard: false, certificates: source, ready: () => true, prove: undefined });
+    registration.start();
     replica.passTime = () => {
       ticks.passTime();
       timers.passTime();
     };
     replica.end = async () => {
-      await leader?.release();
+      await leader?.stop();
       if (replica.source === source) replica.source = undefined;
       source.close();
-      await registration.close();
+      await registration.stop();
     };
     inspect();
   };

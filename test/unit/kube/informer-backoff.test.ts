@@ -20,9 +20,10 @@ async function pausesAfter(error: ApiError, random: number, count: number): Prom
   };
   const clock = { now: () => 0, monotonic: () => 0, schedule };
   const reflector = createInformer({ client, path: '/api/v1/namespaces', log, clock, timings: { random: () => random } });
+  reflector.start();
   reflector.whenSynced().catch(() => undefined);
   await vi.waitFor(() => expect(pauses).toHaveLength(count));
-  await reflector.close();
+  await reflector.stop();
   return pauses;
 }
 

@@ -56,8 +56,9 @@ function following(server: Server, { onChange, timings, user, streamsInitialStat
     clock,
     timings: { random: () => 0, stallAfter, ...timings },
   });
+  reflector.start();
   const close = async () => {
-    await reflector.close();
+    await reflector.stop();
     await client.close();
   };
   onTestFinished(close);
@@ -377,7 +378,7 @@ describe('stopped', () => {
 
   test('by its own listener, in the middle of differences, it tells no more', async () => {
     const server = await modelApi(['a', 'b', 'c']);
-    const follower = following(server, { onChange: ({ type }) => type === 'deleted' && void follower.reflector.close() });
+    const follower = following(server, { onChange: ({ type }) => type === 'deleted' && void follower.reflector.stop() });
     await untilTrue(server, follower);
     server.breakStreams(streamFaults['ends as it should']);
     changeMeanwhile(server, 0);

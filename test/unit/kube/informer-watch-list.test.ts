@@ -50,8 +50,9 @@ async function streaming(script: Answer[]) {
     clock,
     timings: { random: () => 0, stallAfter: 1_000_000, initialStallAfter },
   });
+  reflector.start();
   onTestFinished(async () => {
-    await reflector.close();
+    await reflector.stop();
     await client.close();
   });
   return {

@@ -53,8 +53,9 @@ async function reflecting(script: Answer[], options: Partial<InformerOptions<Kub
     timings: { random: () => 0, stallAfter },
     ...options,
   });
+  reflector.start();
   onTestFinished(async () => {
-    await reflector.close();
+    await reflector.stop();
     await client.close();
   });
   return {
@@ -339,7 +340,7 @@ describe('watchCollection', () => {
     passTime(5_000);
     send(line(bookmark('11')));
     await vi.waitFor(() => expect([...(client.followed ?? [])].map((each) => [each.path, each.lastContact()])).toEqual([[path, 5_000]]));
-    await reflector.close();
+    await reflector.stop();
     expect(client.followed?.size).toBe(0);
   });
 
@@ -409,7 +410,7 @@ describe('watchCollection', () => {
   test('close ends the watch, its connection and its news', async () => {
     const { reflector, client, received, connections, send, changes } = await reflecting([listing('10', [a]), watching()]);
     await vi.waitFor(() => expect(received).toHaveLength(2));
-    const closing = reflector.close();
+    const closing = reflector.stop();
     send(line(added('b', '11')));
     await closing;
     await client.close();
@@ -418,17 +419,17 @@ describe('watchCollection', () => {
     expect(received).toHaveLength(2);
   });
 
-  test('close before the first list rejects those who wait for it', async () => {
+  test('stop before the first list rejects those who wait for it', async () => {
     const { reflector, received } = await reflecting([() => undefined]);
     await vi.waitFor(() => expect(received).toHaveLength(1));
-    const waiting = expect(reflector.whenSynced()).rejects.toThrow('closed before its first list');
-    await reflector.close();
+    const waiting = expect(reflector.whenSynced()).rejects.toThrow('stopped before its first list');
+    await reflector.stop();
     await waiting;
   });
 
-  test('close ends a pause', async () => {
+  test('stop ends a pause', async () => {
     const { reflector, log } = await reflecting([refusing(500, 'InternalError')], { clock: systemClock, timings: {} });
     await vi.waitFor(() => expect(log.lines).toHaveLength(1));
-    await reflector.close();
+    await reflector.stop();
   });
 });

@@ -139,6 +139,7 @@ export function leaseWorld(random: () => number = () => 0.5) {
       random,
     });
     Object.assign(replica, { leader });
+    leader.start();
     return replica;
   };
 

@@ -11,9 +11,10 @@ test('closed while it is asked whether the API is there, it starts no watch', as
   const asked = Promise.withResolvers<boolean>();
   const client: ApiClient = { ...api.client, followed: new Set(), hasResource: () => asked.promise };
   const told: boolean[] = [];
-  const options = { client, groupVersion: 'a.b/v1', plural: 'cs', log: recordingLog(), schedule: handClock(1_000).schedule };
+  const options = { client, groupVersion: 'a.b/v1', plural: 'cs', log: recordingLog(), clock: handClock(1_000).clock };
   const served = createOptionalInformer({ ...options, onServed: (now) => void told.push(now) });
-  await served.close();
+  served.start();
+  await served.stop();
   asked.resolve(true);
   await setImmediate();
   expect(client.followed?.size).toBe(0);
@@ -33,7 +34,8 @@ test('an API that is not served any more leaves nothing in the store', async () 
   const time = handClock(1_000);
   const options = { client: api.client, groupVersion: 'a.b/v1', plural: 'cs', log: recordingLog(), clock: time.clock, store };
   const served = createOptionalInformer(options);
-  onTestFinished(() => served.close());
+  served.start();
+  onTestFinished(() => served.stop());
   await expect.poll(() => [...adopted.keys()]).toEqual(['/one']);
   groups.pop();
   await expect.poll(time.passing(() => served.state())).toBe('absent');

@@ -5,8 +5,8 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { waitForPublishedCa } from '../../../../src/certificates/rotation/wait-for-published-ca.ts';
 import { manageCertificateSecret } from '../../../../src/certificates/sources/secret.ts';
 import type { WebhookEntry } from '../../../../src/cluster/registration/desired.ts';
-import { watchPublishedCas } from '../../../../src/cluster/registration/published-cas.ts';
-import { manageRegistration } from '../../../../src/cluster/registration/registration.ts';
+import { createPublishedCas } from '../../../../src/cluster/registration/published-cas.ts';
+import { createRegistration } from '../../../../src/cluster/registration/registration.ts';
 import type { KubeObject } from '../../../../src/kube/api-client.ts';
 import { kindsWithImages } from '../../../../src/object/kinds.ts';
 import { createWebhookServer, minimumTlsVersion } from '../../../../src/server/webhook.ts';
@@ -157,7 +157,8 @@ async function replicaOn(api: ReturnType<typeof memoryApi>, settle: (work: () =>
   const { clock, passTime } = handClock();
   const common = { client: api.client, ...place, log: recordingLog(), clock };
   const own = await manageCertificateSecret({ ...common, secretName: 'regkeeper-tls' });
-  const trusted = watchPublishedCas(common);
+  const trusted = createPublishedCas(common);
+  trusted.start();
   const holding: Clock = {
     ...clock,
     schedule: (work, milliseconds) => (milliseconds === 10_000 ? settle(work) : clock.schedule(work, milliseconds)),
@@ -175,11 +176,12 @@ async function replicaOn(api: ReturnType<typeof memoryApi>, settle: (work: () =>
   source.onChange(({ certificate, key }) => webhook.server.setSecureContext({ cert: certificate, key, minVersion: minimumTlsVersion }));
   await webhook.listen({ host: '127.0.0.1', port: 0 });
   const kinds = kindsWithImages.slice(0, 1);
-  const registration = manageRegistration({ ...common, kinds, guard: false, certificates: source, ready: () => true, prove: undefined });
+  const registration = createRegistration({ ...common, kinds, guard: false, certificates: source, ready: () => true, prove: undefined });
+  registration.start();
   onTestFinished(async () => {
-    await registration.close();
+    await registration.stop();
     source.close();
-    await trusted.close();
+    await trusted.stop();
     await webhook.close();
   });
   return { source, passTime, port: (webhook.server.address() as AddressInfo).port };

@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest';
-import { watchImageStreams } from '../../../../src/cluster/facts/image-streams.ts';
+import { createImageStreamFacts } from '../../../../src/cluster/facts/image-streams.ts';
 import { createNamespaceBudget } from '../../../../src/cluster/facts/namespace-budget.ts';
 import { type ApiClient, ApiError, type KubeObject } from '../../../../src/kube/api-client.ts';
 import { handClock, memoryApi } from '../../kube/memory-api.ts';
@@ -24,9 +24,11 @@ function watching(objects: Record<string, KubeObject> = {}, groups: string[] = [
   const time = handClock(1_000);
   const log = recordingLog();
   const budget = createNamespaceBudget({ log, clock: time.clock });
-  onTestFinished(() => budget.close());
-  const streams = watchImageStreams({ client: api.client, log, budget, clock: time.clock });
-  onTestFinished(() => streams.close());
+  budget.start();
+  onTestFinished(() => budget.stop());
+  const streams = createImageStreamFacts({ client: api.client, log, budget, clock: time.clock });
+  streams.start();
+  onTestFinished(() => streams.stop());
   return { api, served, time, log, streams, groups };
 }
 

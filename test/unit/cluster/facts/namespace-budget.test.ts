@@ -16,7 +16,8 @@ function budgeting(limits: { perNamespace?: number; inAll?: number } = {}) {
   const time = handClock(1_000);
   const log = recordingLog();
   const budget = createNamespaceBudget({ log, clock: time.clock, perNamespace: 100, inAll: 1_000, ...limits });
-  onTestFinished(() => budget.close());
+  budget.start();
+  onTestFinished(() => budget.stop());
   const collection = (measure: Measure = nothing) => {
     const reloads = { count: 0 };
     const store = budget.store<Entry>({

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { maxSecretNames, watchSecrets } from '../../../../src/cluster/facts/secrets.ts';
+import { createSecretFacts, maxSecretNames } from '../../../../src/cluster/facts/secrets.ts';
 import {
   type ApiClient,
   ApiError,
@@ -50,8 +50,9 @@ function watching(secrets: readonly KubeObject[], permitted: Set<string> | 'all'
   };
   const log = recordingLog();
   const timers = handClock();
-  const watched = watchSecrets({ client, log, clock: timers.clock });
-  onTestFinished(() => watched.close());
+  const watched = createSecretFacts({ client, log, clock: timers.clock });
+  watched.start();
+  onTestFinished(() => watched.stop());
   return {
     api,
     watched,

@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { watchClusterFacts } from '../../../../src/cluster/facts/facts.ts';
+import { createClusterFacts } from '../../../../src/cluster/facts/facts.ts';
 import type { KubeObject } from '../../../../src/kube/api-client.ts';
 import { handClock, memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
@@ -31,15 +31,16 @@ function watching(objects: readonly KubeObject[], limits: { perNamespace?: numbe
   for (const object of objects) put(object);
   const time = handClock(1_000);
   const log = recordingLog();
-  const facts = watchClusterFacts({ client: api.client, log, clock: time.clock, budget: limits });
-  onTestFinished(() => facts.close());
+  const facts = createClusterFacts({ client: api.client, log, clock: time.clock, budget: limits });
+  facts.start();
+  onTestFinished(() => facts.stop());
   return {
     api,
     put,
     time,
     log,
     facts,
-    ready: () => expect.poll(() => facts.missing()).toBeUndefined(),
+    ready: () => expect.poll(() => facts.ready()).toBeUndefined(),
     kindOf: (namespace: string, name: string) => facts.current()?.serviceAccount(namespace, name).kind,
     warnings: () => log.lines.filter(({ level }) => level === 'warn').map(({ message }) => message),
   };

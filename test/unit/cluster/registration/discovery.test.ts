@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { discover } from '../../../../src/cluster/registration/discovery.ts';
+import { createDiscovery } from '../../../../src/cluster/registration/discovery.ts';
 import { ApiError } from '../../../../src/kube/api-client.ts';
 import { kindsWithImages } from '../../../../src/object/kinds.ts';
 import { handClock, memoryApi } from '../../kube/memory-api.ts';
@@ -31,8 +31,9 @@ async function discovering(
     if (!listed) throw new ApiError(404, 'NotFound', 'no such group');
     return {} as never;
   };
-  const discovery = discover({ client, kinds, log, onChange: () => undefined, clock: { ...timers.clock, now: () => 0 } });
-  onTestFinished(() => discovery.close());
+  const discovery = createDiscovery({ client, kinds, log, onChange: () => undefined, clock: { ...timers.clock, now: () => 0 } });
+  discovery.start();
+  onTestFinished(() => discovery.stop());
   await vi.waitFor(() => expect(discovery.asked).toBe(true));
   const entryPoints = () =>
     discovery

@@ -2,7 +2,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createCertificateSource } from '../../../../src/certificates/source.ts';
 import { desiredWebhooks, type WebhookEntry } from '../../../../src/cluster/registration/desired.ts';
 import { bundleOf } from '../../../../src/cluster/registration/live.ts';
-import { manageRegistration } from '../../../../src/cluster/registration/registration.ts';
+import { createRegistration } from '../../../../src/cluster/registration/registration.ts';
 import { ApiError, type KubeObject } from '../../../../src/kube/api-client.ts';
 import type { Leadership } from '../../../../src/kube/leader-election.ts';
 import { extraKindRow } from '../../../../src/object/extra-kind.ts';
@@ -199,7 +199,7 @@ describe('the desired entries', () => {
   });
 });
 
-type Prove = NonNullable<Parameters<typeof manageRegistration>[0]['prove']>;
+type Prove = NonNullable<Parameters<typeof createRegistration>[0]['prove']>;
 type Configuration = KubeObject & { webhooks: WebhookEntry[] };
 
 const group = '/apis/admissionregistration.k8s.io/v1';
@@ -226,7 +226,7 @@ function registering({
   let isReady = ready;
   let asked = 0;
   const start = () => {
-    const registration = manageRegistration({
+    const registration = createRegistration({
       client: api.client,
       namespace: 'regkeeper',
       service: 'regkeeper',
@@ -246,7 +246,8 @@ function registering({
         },
       },
     });
-    onTestFinished(() => registration.close());
+    registration.start();
+    onTestFinished(() => registration.stop());
     return registration;
   };
   const entries = (path: string) => (api.get(path) as Configuration | undefined)?.webhooks ?? [];
@@ -567,7 +568,7 @@ describe('an API that cannot be asked', () => {
     const before = registering({ groups });
     const first = before.start();
     await before.filled();
-    await first.close();
+    await first.stop();
     const { client, entries, put, get } = before;
     client.resourcesOf = async () => Promise.reject(away);
     put(mutatingPath, { ...(get(mutatingPath) as Configuration), webhooks: entries(mutatingPath).slice(1) } as Configuration);

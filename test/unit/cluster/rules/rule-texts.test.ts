@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest';
-import { watchClusterRules } from '../../../../src/cluster/rules/rule-source.ts';
+import { createClusterRuleSource } from '../../../../src/cluster/rules/rule-source.ts';
 import { type ConfigMap, createRulesConfigMapStore, trimRulesConfigMap } from '../../../../src/cluster/rules/rule-texts.ts';
 import type { KubeObject } from '../../../../src/kube/api-client.ts';
 import type { RuleLoader } from '../../../../src/loading/rule-loader.ts';
@@ -160,12 +160,13 @@ test('a ConfigMap that was left out is read again once there is room', async () 
     namespace: 'regkeeper',
     namespaceRules: true,
     intake,
-    lastGood: [],
+    lastGood: async () => [],
     log: recordingLog(),
     clock: { ...systemClock, schedule },
   };
-  const source = watchClusterRules(options);
-  onTestFinished(() => source.close());
+  const source = createClusterRuleSource(options);
+  void source.start();
+  onTestFinished(() => source.stop());
   await expect.poll(() => offered.map(({ unheld }) => unheld !== undefined)).toEqual([false, false, true]);
   api.remove(path('a'));
   await expect
