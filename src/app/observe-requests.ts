@@ -2,7 +2,7 @@
 import type { AuditLog } from '../observe/logger.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { RulesReviewer } from '../server/rules-review.ts';
-import type { WebhookCollaborators } from '../server/webhook.ts';
+import type { WebhookCollaborators } from '../server/webhook-collaborators.ts';
 import type { Logger } from './outputs.ts';
 
 export type RequestObservers = {

@@ -1,5 +1,6 @@
 /** The HTTPS side as a component: serves the current certificate, and answers until the very end. */
-import { createWebhookServer, minimumTlsVersion, type WebhookCollaborators, type WebhookServer } from '../server/webhook.ts';
+import { createWebhookServer, minimumTlsVersion, type WebhookServer } from '../server/webhook.ts';
+import type { WebhookCollaborators } from '../server/webhook-collaborators.ts';
 import type { Clock } from '../time/clock.ts';
 import type { Certificates } from './certificates.ts';
 import type { Component } from './lifecycle.ts';
