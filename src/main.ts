@@ -42,7 +42,7 @@ async function runServer(flags: Flags): Promise<void> {
   closeWithGrace({ delay: settings.drainMilliseconds + 15_000, logger: false }, async ({ err }) => {
     if (err) terminal.err(`regkeeper: a bug, the server ends: ${err.stack}\n`);
     shutdown.abort();
-    // A start that is given up rejects when nothing is left of it.
+    // A start that is aborted rejects when everything has stopped again.
     const started = await serving?.catch(() => undefined);
     await started?.stop();
   });

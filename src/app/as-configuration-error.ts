@@ -1,4 +1,4 @@
-/** Failures that the operator can fix: the message is for them, and a stack would help nobody. */
+/** Failures that the operator can fix: the message is for them, and a stack would not help. */
 import { ConfigurationError } from '../settings/configuration-error.ts';
 
 /** For `catch`. @throws ConfigurationError with the message of the error */

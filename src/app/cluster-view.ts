@@ -34,7 +34,7 @@ export type ClusterViewOptions = {
   readonly clock: Clock;
 };
 
-/** Reads the kubeconfig and asks nobody; undefined where there is no cluster. @throws ConfigurationError */
+/** Reads the kubeconfig, without a request to the API server; undefined where there is no cluster. @throws ConfigurationError */
 export async function connectCluster({ cluster }: Settings, env: Environment): Promise<ApiClient | undefined> {
   if (!cluster) return undefined;
   const { kubeconfig, context } = cluster;
@@ -49,8 +49,8 @@ export function createClusterView({ client, kinds, rules, log, clock }: ClusterV
     log,
     clock,
     onChange() {
-      const says = platform.current();
-      if (says) rules.platformChanged(says);
+      const current = platform.current();
+      if (current) rules.platformChanged(current);
     },
   });
   return {
@@ -71,7 +71,7 @@ function watchSecretsOfRules(rules: RulesInForce, facts: Pick<ClusterFacts, 'fol
     start() {
       unsubscribe = rules.onChange(({ cause, changes }) => {
         const written = rules.written();
-        // Rules of namespaces have no say in what is watched, and one tenant may change them all the time.
+        // Rules of namespaces do not add to what is watched, and one tenant may change them all the time.
         const ofCluster = changes.some(({ scope }) => scope.kind === 'cluster');
         if (written && ofCluster && cause === 'documents') facts.followSecrets(namedSecrets(written));
       });

@@ -7,7 +7,7 @@ import type { Webhook } from './webhook.ts';
 
 export type DrainOptions = {
   readonly webhook: Pick<Webhook, 'drain' | 'finish'>;
-  /** Leads no more from the beginning of the drain on, so that another replica takes over in time. */
+  /** Stops leading when the drain begins, so that another replica takes over in time. */
   readonly leader: Pick<LeaderElection, 'stop'> | undefined;
   readonly milliseconds: number;
   readonly log: Logger;

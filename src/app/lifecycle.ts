@@ -11,7 +11,7 @@ export type Component = {
   start?(signal: AbortSignal): Promise<void> | void;
   /** Called once, also after a start that failed or never ended. Resolves when nothing of it runs any more. */
   stop?(): Promise<void> | void;
-  /** How long its stop may take, in milliseconds, where it needs more than others. */
+  /** Its own deadline for stopping, in milliseconds, where it needs more than others. */
   readonly stopWithinMilliseconds?: number;
   /** What is missing before requests can be answered; undefined when nothing is. */
   ready?(): string | undefined;
@@ -27,7 +27,7 @@ export function group(name: string, ...components: readonly (Component | undefin
 export type LifecycleOptions = {
   /** A component that throws while it stops, or does not stop in time: the others stop all the same. */
   readonly onStopFailure: (component: string, error: unknown) => void;
-  /** How long a component may take to stop, in milliseconds, that says nothing else. */
+  /** Deadline for stopping, in milliseconds, of components that have none themselves. */
   readonly stopWithinMilliseconds: number;
   readonly clock: Pick<Clock, 'schedule'>;
 };

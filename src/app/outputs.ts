@@ -23,7 +23,7 @@ export type Outputs = Component & {
 /** Each of the two destinations gets three seconds at the end. */
 const flushMilliseconds = 6_500;
 
-/** Whether a record can be written decides on no request: what auditors would miss, the log, a metric and an alert tell. */
+/** A record that cannot be written holds up no request: the log, a metric and an alert report what auditors would miss. */
 export function createOutputs(settings: Settings): Outputs {
   const logLines = createLateDestination();
   const records = createLateDestination();

@@ -81,7 +81,7 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
   const selection = { labelSelector, fieldSelector };
   const closing = new AbortController();
   const firstSync = Promise.withResolvers<void>();
-  // Stopping before the first list is nobody's unhandled rejection.
+  // Stopping before the first list must not be an unhandled rejection.
   firstSync.promise.catch(() => undefined);
 
   let held = store.create();

@@ -22,7 +22,7 @@ export type ReconcileLoop = {
   stop(): void;
 };
 
-/** Checks now and then, and whenever told to, one check at a time. */
+/** Checks at intervals and on request, one check at a time. */
 export function createReconcileLoop({
   check,
   onFailure,

@@ -10,7 +10,7 @@ export type RetryOptions = {
   readonly right: string;
   readonly pauseMilliseconds?: number;
   readonly clock?: Clock | undefined;
-  /** Ends the retries: whoever waits gets its reason. */
+  /** Ends the retries: the promise then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 };
 

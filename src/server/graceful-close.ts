@@ -1,4 +1,4 @@
-/** Ends a server without losing a request: what callers are told beforehand, and how long it listens to them at the end. */
+/** Graceful shutdown of the HTTPS server: callers move on during the drain, and the last requests are answered. */
 import type { Server } from 'node:https';
 import { Server as TcpServer } from 'node:net';
 import type { FastifyInstance } from 'fastify';

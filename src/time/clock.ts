@@ -2,9 +2,9 @@
 import { uptime } from 'node:os';
 
 export type Clock = {
-  /** Epoch milliseconds. Somebody may set the machine's clock, so differences of it say nothing. */
+  /** Epoch milliseconds. The machine's clock may be set, so this measures no duration. */
   now(): number;
-  /** Milliseconds that only go forward, from no particular start. */
+  /** Milliseconds that only go forward, from an arbitrary start. */
   monotonic(): number;
   /** Calls `work` once after the time, in milliseconds; the returned function cancels the call. Keeps no process from ending. */
   schedule(work: () => void, milliseconds: number): () => void;

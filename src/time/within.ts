@@ -1,4 +1,4 @@
-/** A bound on how long work may take. The work itself goes on: who passes the bound stops waiting for it. */
+/** A bound on how long work is waited for. The work itself goes on after that. */
 import type { Clock } from './clock.ts';
 
 /** Why `within` rejects when the time is over first. */

@@ -98,7 +98,7 @@ export function createRegistration(options: RegistrationOptions): Registration {
     unavailable: discovery.unavailable,
     narrowed: () => filling?.narrowed() ?? [],
     start() {
-      // Before anything else is ready: a slow API then delays nobody.
+      // Before anything else is ready, so that a slow API delays nothing.
       discovery.start();
       waiting.soon();
       waiting.start();
@@ -288,6 +288,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
   /** False where nobody can tell: then the CAs that are published stay, and everything else is repaired. */
   async function isCertificateInForce(): Promise<boolean> {
     try {
+      // By the system's clock in any case: it bounds an answer that is under way, also where a test lets time pass by hand.
       await within(systemClock, answerWithin, `no answer within ${answerWithin / 1_000} s`, async () => certificates.refresh?.());
       unrefreshed = false;
     } catch (err) {

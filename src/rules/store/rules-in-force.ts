@@ -14,7 +14,7 @@ export type RulesInForce = {
   onChange(listener: (event: RulesEvent) => void): () => void;
   /** What the store has made of documents: `current` already answers with the result. */
   documentsChanged(changes: readonly RulesChange[]): void;
-  /** What the cluster says of registries from now on. */
+  /** The cluster's own registries, and what short names mean on it, from now on. */
   platformChanged(platform: Platform): void;
 };
 
@@ -27,7 +27,7 @@ export type ChangeInForce = {
   readonly sources: readonly (RuleSource | ClusterObject)[];
   readonly before: RuleSet | undefined;
   readonly after: RuleSet | undefined;
-  /** Rules without effect on this cluster. A function, since finding them takes a look at every rule. */
+  /** Rules without effect on this cluster. A function, since every rule has to be examined. */
   readonly conflicts: () => readonly Problem[];
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
@@ -65,11 +65,11 @@ export function createRulesInForce(store: Pick<RuleStore, 'current'>, hash: (tex
 type RulesOnPlatform = {
   /** What holds where these rules are written. */
   apply(written: RuleSet): PlatformRules;
-  /** What the cluster says from now on; false where it said that before. */
+  /** What the cluster adds from now on; false where that is no change. */
   change(platform: Platform): boolean;
 };
 
-/** Each rule set is united with what the cluster says once. */
+/** Each rule set is united once with what the cluster adds. */
 function createRulesOnPlatform(hash: (text: string) => string): RulesOnPlatform {
   let platform: Platform = { internalRegistries: [] };
   let united = new WeakMap<RuleSet, PlatformRules>();
