@@ -21,6 +21,7 @@ ARG RUNTIME_IMAGE
 # What differs from build to build comes with --label: buildah's cache (1.28 and 1.39) takes a label for the same whatever its arguments are.
 LABEL org.opencontainers.image.title="regkeeper" \
       org.opencontainers.image.description="Admission webhook for Kubernetes and OpenShift: one table of registry rules decides which images may enter and which pull or push secret they need" \
+      org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.base.name="${RUNTIME_IMAGE}"
 COPY --from=build /build/dist/regkeeper.mjs /app/regkeeper.mjs

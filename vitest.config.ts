@@ -12,6 +12,8 @@ const alone = ['test/unit/app/serve.test.ts', 'test/unit/decision/work.property.
 export default defineConfig({
   test: {
     reporters: ['default', './test/closing-line.ts'],
+    // By default one core stays free, which is half of a machine of two.
+    maxWorkers: '100%',
     projects: [
       {
         extends: true,

@@ -1,8 +1,8 @@
 /**
  * `npm run bench:install`: how long it takes from `kubectl apply -k` on an empty cluster to the first Pod with its secret.
  *
- * The cluster is that of the tests, and beside it stands a node for regkeeper's Pods that has the image already. Each round installs into a
- * cluster without regkeeper, with nothing in kubectl's cache, and removes it again.
+ * It uses the test cluster plus a simulated node for regkeeper's Pods, on which the image is already present. Each round installs into a
+ * cluster without regkeeper, with an empty kubectl cache, and uninstalls at the end.
  */
 import { availableParallelism, cpus, loadavg } from 'node:os';
 import { join } from 'node:path';

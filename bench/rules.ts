@@ -1,9 +1,9 @@
-/** How quick the rules are: looking one up among few and among many, compiling them, and the memory they take. It reports, and asserts nothing. */
+/** `npm run bench`: time of a rule lookup by number of rules, time to compile them, and their memory. Prints results and asserts nothing. */
 import { createHash } from 'node:crypto';
 import { compileRuleSet } from '../src/rules/compile/compile.ts';
 import { type ParsedDocument, parseRulesDocument } from '../src/rules/language/parse.ts';
 import type { RuleSet } from '../src/rules/rule-set.ts';
-import { type Question, questionsAbout, rulesText } from './samples.ts';
+import { type Lookup, lookupsFor, rulesText } from './samples.ts';
 
 const sizes = [10, 100, 1_000, 10_000];
 const smallest = 10;
@@ -11,7 +11,7 @@ const largest = 10_000;
 
 const targets = { ratio: 1.2, milliseconds: 300, mebibytes: 60 };
 
-/** Rounds are short, some milliseconds, so that most of them are undisturbed by what else happens on the machine. */
+/** Rounds last a few milliseconds, so that other work on the machine disturbs only some of them. */
 const lookupsPerRound = 10_000;
 const rounds = 150;
 const warmUpRounds = 30;
@@ -26,25 +26,25 @@ const ruleSets = sizes.map((size) => compile(parse(rulesText(size))));
 
 const ratio = reportLookups(
   'the same thousand images at every size, of registries that all sizes have rules for',
-  sizes.map(() => questionsAbout(smallest)),
+  sizes.map(() => lookupsFor(smallest)),
 );
-tell('largest ratio', ratio, targets.ratio, '×', 2);
+reportAgainstTarget('largest ratio', ratio, targets.ratio, '×', 2);
 
 reportLookups(
   'a thousand images spread over all rules; most of what many rules take has left the caches of the processor',
-  sizes.map((size) => questionsAbout(size)),
+  sizes.map((size) => lookupsFor(size)),
 );
 
 reportCompiling();
 
 /** The largest ratio between a size and the smallest. */
-function reportLookups(what: string, questions: readonly (readonly Question[])[]): number {
+function reportLookups(what: string, lookups: readonly (readonly Lookup[])[]): number {
   const times = sizes.map((): number[] => []);
   const forth = [...sizes.keys()];
-  // All sizes take turns, forth and back, so that whatever disturbs the machine disturbs all of them.
+  // The sizes take turns, in alternating order, so that other work on the machine affects all of them alike.
   for (let round = -warmUpRounds; round < rounds; round++) {
     for (const turn of round % 2 === 0 ? forth : forth.toReversed()) {
-      const took = time(() => askAll(ruleSets[turn], questions[turn] ?? []));
+      const took = time(() => lookUpAll(ruleSets[turn], lookups[turn] ?? []));
       if (round >= 0) times[turn]?.push(took);
     }
   }
@@ -57,10 +57,10 @@ function reportLookups(what: string, questions: readonly (readonly Question[])[]
   return Math.max(...ratios);
 }
 
-function askAll(ruleSet: RuleSet | undefined, questions: readonly Question[]): number {
+function lookUpAll(ruleSet: RuleSet | undefined, lookups: readonly Lookup[]): number {
   let found = 0;
-  for (let asked = 0; asked < lookupsPerRound; asked += questions.length) {
-    for (const { reference, place } of questions) if (ruleSet?.match(reference, place).value) found++;
+  for (let done = 0; done < lookupsPerRound; done += lookups.length) {
+    for (const { reference, context } of lookups) if (ruleSet?.match(reference, context).value) found++;
   }
   return found;
 }
@@ -71,17 +71,17 @@ function reportCompiling(): void {
   const times = Array.from({ length: 15 }, () => time(() => compile(document)));
   console.log(`\n${largest.toLocaleString('en')} rules in ${Math.round(text.length / 1024)} KiB of YAML`);
   console.log(`parsing: ${time(() => parse(text)).toFixed(0)} ms, for comparison`);
-  tell('compiling, median of 15', median(times), targets.milliseconds, ' ms', 0);
-  tell('heap that a rule set holds, after collection', retainedHeap(), targets.mebibytes, ' MiB', 1);
+  reportAgainstTarget('compiling, median of 15', median(times), targets.milliseconds, ' ms', 0);
+  reportAgainstTarget('heap that a rule set holds, after collection', retainedHeap(), targets.mebibytes, ' MiB', 1);
 }
 
-/** Heap with the rule set, its rules and what they keep of the text, less heap without. */
+/** In MiB: the heap with the rule set, including the rules and the text they retain, minus the heap without it. */
 function retainedHeap(): number {
   const before = heapInUse();
   const ruleSet = compile(parse(rulesText(largest)));
-  const held = heapInUse() - before;
-  // Asked once more, so that it cannot have been collected before.
-  return ruleSet.rules.length > 0 ? held / 1024 / 1024 : 0;
+  const retained = heapInUse() - before;
+  // This use keeps the rule set reachable until the heap has been measured.
+  return ruleSet.rules.length > 0 ? retained / 1024 / 1024 : 0;
 }
 
 function heapInUse(): number {
@@ -114,7 +114,7 @@ function median(values: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
-function tell(what: string, value: number, target: number, unit: string, digits: number): void {
+function reportAgainstTarget(what: string, value: number, target: number, unit: string, digits: number): void {
   console.log(`${what}: ${value.toFixed(digits)}${unit}; target ${target}${unit}, ${value <= target ? 'met' : 'MISSED'}`);
 }
 

@@ -1,15 +1,16 @@
-/** Rules as a large organisation might have them, and images as its clusters might ask for, in the same proportions at every size. */
+/** Sample rules of a large organisation and the images that its clusters would use, in the same proportions at every size. */
 import { type ImageReference, parseImage } from '../src/image/reference.ts';
 import type { NamespaceContext } from '../src/rules/rule-set.ts';
 
-export type Question = { readonly reference: ImageReference; readonly place: NamespaceContext };
+export type Lookup = { readonly reference: ImageReference; readonly context: NamespaceContext };
 
 const words = 'build cache charts data edge front hub image jobs lab mirror ops prod stage tools web'.split(' ');
 const domains = ['example.com', 'corp.example.com', 'eu.example.net', 'us.example.net', 'partner.example.org'];
 
 /**
- * A rules document of `size` rules, a multiple of ten: for each ten of them three registries of their own, whole or with one to three path
- * segments; wildcards in host and path, a refusal, and rules for one namespace by name and by label. A larger one begins with all of a smaller.
+ * A rules document with `size` rules, which must be a multiple of ten. Each group of ten rules has its own three registries, as whole hosts
+ * or with one to three path segments. It contains wildcards in host and path, a rule with `trust: false`, and rules for one namespace by
+ * name and by label. A larger document begins with all rules of a smaller one.
  */
 export function rulesText(size: number): string {
   return `unconfigured: warn\nrules:\n${Array.from({ length: size }, (_, index) => ruleText(index)).join('')}`;
@@ -37,17 +38,17 @@ function ruleText(index: number): string {
 }
 
 /**
- * A thousand questions about the first `size` rules, spread evenly: four of eight ask for an image of a rule, three for one beside it in the
- * same registry, one for a registry that no rule names.
+ * A thousand lookups spread evenly over the first `size` rules. Of every eight, four are for an image that a rule matches and three for
+ * another path in the same registry. One is for a registry that no rule names.
  */
-export function questionsAbout(size: number): readonly Question[] {
+export function lookupsFor(size: number): readonly Lookup[] {
   return Array.from({ length: 1_000 }, (_, at) => {
-    // A step without common divisor goes through all rules, far from the last one each time.
+    // The step is prime, so it visits all rules, and each visit is far from the one before.
     const index = (at * 7_919) % size;
     const parsed = parseImage(imageOf(index, at));
     if (!parsed.ok) throw new Error(parsed.problem.message);
     const labels = { team: teamOf(index), env: 'prod', 'kubernetes.io/metadata.name': teamOf(index) };
-    return { reference: parsed.reference, place: { namespace: teamOf(index), labels } };
+    return { reference: parsed.reference, context: { namespace: teamOf(index), labels } };
   });
 }
 

@@ -1,9 +1,9 @@
 /**
- * `npm run bench:sizing`: what a replica needs. Processor time for each request, beside that of a bare HTTPS server of Node's that reads the
- * same bodies and always answers the same; and the memory that watched objects hold. It reports, and asserts nothing.
+ * `npm run bench:sizing`: the resources that a replica needs. Measures the memory of watched objects and the CPU time per request. The latter
+ * is compared with a bare Node HTTPS server that reads the same bodies and sends a constant answer. Prints results and asserts nothing.
  *
- * Processor time of the server is read from Linux (/proc/PID/stat), where it does not count what else the machine does. Both servers take
- * turns, round by round.
+ * The CPU time of each server process comes from /proc/PID/stat (Linux only), so other processes do not count. The two servers take turns,
+ * round by round.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,12 +14,12 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createClusterFacts } from '../src/cluster/facts/facts.ts';
 import type { ApiClient, KubeObject, ListOptions } from '../src/kube/api-client.ts';
-import { questionsAbout, rulesText } from './samples.ts';
+import { lookupsFor, rulesText } from './samples.ts';
 
 const rules = 1_000;
 const requestsPerRound = 3_000;
 const rounds = 7;
-/** As many as an API server uses at a time under some load. */
+/** About as many connections as an API server keeps open under some load. */
 const connections = 8;
 const objects = 10_000;
 
@@ -28,7 +28,7 @@ if (!collect) {
   console.error('memory cannot be measured without --expose-gc; use "npm run bench:sizing"');
   process.exit(2);
 }
-const silent = { debug: ignore, info: ignore, warn: ignore, error: ignore };
+const noLog = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 const root = join(import.meta.dirname, '..');
 const folder = mkdtempSync(join(tmpdir(), 'regkeeper-bench-'));
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
@@ -56,21 +56,21 @@ async function reportMemory(): Promise<void> {
     }),
   };
   for (const [what, make] of Object.entries(collections)) {
-    // The first time fills what the program keeps anyway.
-    await heldBy(clientListing(make));
-    console.log(`${what.padEnd(40)}${(await heldBy(clientListing(make))).toFixed(1).padStart(6)} MiB`);
+    // The first run fills caches that the program keeps anyway.
+    await heapRetainedBy(clientListing(make));
+    console.log(`${what.padEnd(40)}${(await heapRetainedBy(clientListing(make))).toFixed(1).padStart(6)} MiB`);
   }
 }
 
-/** Mebibytes. */
-async function heldBy(client: ApiClient): Promise<number> {
+/** In MiB: the heap that the facts of this cluster take. */
+async function heapRetainedBy(client: ApiClient): Promise<number> {
   const before = await heapInUse();
-  const facts = createClusterFacts({ client, log: silent });
+  const facts = createClusterFacts({ client, log: noLog });
   facts.start();
   while (!facts.current()) await pause(10);
-  const held = (await heapInUse()) - before;
+  const retained = (await heapInUse()) - before;
   await facts.stop();
-  return held / 1024 / 1024;
+  return retained / 1024 / 1024;
 }
 
 function metadata(index: number) {
@@ -82,7 +82,7 @@ function metadata(index: number) {
   };
 }
 
-/** A cluster that has one collection and in which nothing happens. Each object is parsed from text, as one that came by the network. */
+/** A client of a cluster with one collection that never changes. Each object is parsed from text, as if it had come over the network. */
 function clientListing(make: (index: number) => { path: string; object: object }): ApiClient {
   const { path: collection } = make(0);
   const idle = (_path: string, _query: object, signal: AbortSignal) => ({
@@ -168,30 +168,30 @@ function agent(): Agent {
 }
 
 async function portFrom(child: ChildProcess, pattern: RegExp): Promise<number> {
-  let told = '';
+  let output = '';
   for await (const chunk of child.stderr ?? []) {
-    told += chunk;
-    const port = pattern.exec(told)?.[1];
+    output += chunk;
+    const port = pattern.exec(output)?.[1];
     if (port !== undefined) {
       child.stderr?.resume();
       return Number(port);
     }
   }
-  throw new Error(`a server did not start: ${told}`);
+  throw new Error(`a server did not start: ${output}`);
 }
 
-/** Milliseconds of processor time for each request. */
+/** Milliseconds of CPU time per request. */
 async function timeOf(server: Server, path: string, bodies: readonly string[]): Promise<number> {
   const before = processorMilliseconds(server);
   let next = 0;
-  const askers = Array.from({ length: connections }, async () => {
+  const senders = Array.from({ length: connections }, async () => {
     for (let at = next++; at < requestsPerRound; at = next++) await post(server, path, bodies[at % bodies.length] ?? '');
   });
-  await Promise.all(askers);
+  await Promise.all(senders);
   return (processorMilliseconds(server) - before) / requestsPerRound;
 }
 
-/** User and system time. The clock of /proc ticks a hundred times a second on every Linux that Node runs on. */
+/** User and system time in milliseconds. /proc counts in ticks of 10 ms on every Linux that Node supports. */
 function processorMilliseconds({ process: { pid } }: Server): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
@@ -210,9 +210,9 @@ function post({ port, agent }: Server, path: string, body: string): Promise<void
   });
 }
 
-/** A hundred bodies of each sort, with images spread over the rules. */
+/** A hundred request bodies of each sort, with images spread over the rules. */
 function reviews(): [what: string, path: string, bodies: string[]][] {
-  const images = questionsAbout(rules).map(({ reference: { host, path } }) => `${host}/${path}:v1`);
+  const images = lookupsFor(rules).map(({ reference: { host, path } }) => `${host}/${path}:v1`);
   const image = (index: number) => images[index % images.length] ?? '';
   const containers = (count: number, from: number) =>
     Array.from({ length: count }, (_, index) => ({
@@ -254,7 +254,7 @@ function review(index: number, group: string, kind: string, spec: object) {
 }
 
 async function heapInUse(): Promise<number> {
-  // What ended a moment ago is let go of in the turns that follow.
+  // Objects that were closed a moment ago are released in later turns of the event loop.
   for (let turn = 0; turn < 3; turn += 1) {
     await pause(10);
     collect?.();

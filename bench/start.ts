@@ -1,8 +1,8 @@
 /**
- * `npm run bench:start`: how long a command takes that needs no cluster, as a whole process.
+ * `npm run bench:start`: how long commands that need no cluster take, as whole processes.
  *
- * Every command runs once a round, in turn, so that what else the machine does hits all alike; the median of all rounds counts, and stands
- * beside that of `node -e 0`, which is the part of it that is Node's. The first round is not counted: it fills the cache of compiled code.
+ * Every command runs once per round, so that other work on the machine affects all alike. The table shows the median of all rounds and its
+ * ratio to that of `node -e 0`, which is Node's own start. The first round is not counted, because it fills the compile cache.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -25,7 +25,7 @@ const commandLines = [
   { name: 'explain', line: ['explain', 'quay.io/x/y', '-n', 'team-a', ...rules] },
   { name: 'lint', line: ['lint', 'deploy/examples/rules'] },
 ];
-/** How the program can be started. The bundle is as old as the last `npm run build`. */
+/** The ways to start the program. The bundle is the one that the last `npm run build` wrote. */
 const programs: readonly Candidate[] = [
   { name: 'src/main.ts', command: [node, join(root, 'src', 'main.ts')] },
   { name: 'bin/regkeeper.mjs', command: [node, join(root, 'bin', 'regkeeper.mjs')] },
@@ -37,7 +37,7 @@ const candidates: readonly Candidate[] = [
   ...programs.flatMap((program) =>
     commandLines.map(({ name, line }) => ({ name: `${program.name} ${name}`, command: [...program.command, ...line] })),
   ),
-  // What npm itself takes, before anything of ours runs, and the same with us.
+  // The time of npx itself, and of npx with regkeeper.
   { name: 'npx -c "node -e 0"', command: ['npx', '-c', 'node -e 0'] },
   { name: 'npx regkeeper version', command: ['npx', 'regkeeper', 'version'] },
 ];
@@ -72,7 +72,7 @@ function millisecondsOf([program = '', ...args]: readonly string[]): number {
   const start = process.hrtime.bigint();
   const { status, stderr, error } = spawnSync(program, args, { cwd: root, stdio: ['ignore', 'ignore', 'pipe'], encoding: 'utf8' });
   const took = Number(process.hrtime.bigint() - start) / 1e6;
-  // A command that fails is fast, and says nothing about the start.
+  // A command that fails early would distort the figures.
   if (status !== 0) throw new Error(`${[program, ...args].join(' ')} failed: ${error?.message ?? stderr}`);
   return took;
 }

@@ -1,3 +1,4 @@
+/** `npm run certs`: writes a CA and a server certificate for development, and keeps those that are still valid. */
 import { join, relative } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { type DevelopmentCertificates, ensureDevelopmentCertificates } from '../src/certificates/sources/development.ts';
@@ -20,11 +21,9 @@ try {
 
 function render(made: DevelopmentCertificates): string {
   const certificate = shortest(made.certificateFile);
-  const authority = shortest(made.caFile);
+  const ca = shortest(made.caFile);
   if (!made.created) return `kept ${certificate}: ${made.reason}`;
-  const trust = made.authorityCreated
-    ? `made ${authority}: let clients trust it`
-    : `kept ${authority}: clients that trust it need no change`;
+  const trust = made.authorityCreated ? `made ${ca}: let clients trust it` : `kept ${ca}: clients that trust it need no change`;
   return `made ${certificate}: ${made.reason}\n${trust}`;
 }
 
@@ -33,7 +32,7 @@ function shortest(path: string): string {
   return fromHere.startsWith('..') ? path : fromHere;
 }
 
-/** 0 after --help, 2 for wrong usage or an unusable folder, as all of regkeeper's commands do. commander has printed its own message. */
+/** 0 after --help, 2 for wrong usage or an unusable folder, as in all regkeeper commands. commander has already printed its own message. */
 function exitCodeFor(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   process.stderr.write(`error: ${error instanceof Error ? error.message : error}\n`);

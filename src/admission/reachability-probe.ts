@@ -1,17 +1,17 @@
-/** The answer to our own dry run, by which regkeeper proves that the API server reaches it. */
+/** Answers regkeeper's own dry-run request, which proves that the API server reaches the webhook. */
 import { textAt } from '../object/json.ts';
 import { type AdmissionAnswer, allowed, encodeBase64 } from './response.ts';
 import type { ReviewRequest } from './review.ts';
 
-/** The dry run writes it with any value, and reads `probeArrived` from the answer. */
+/** The dry run sets the annotation to any value and expects `probeArrived` in the answer. */
 export const probeAnnotation = 'regkeeper.io/probe';
-export const isReachabilityProbe = 'arrived';
+export const probeArrived = 'arrived';
 
-/** Marks the object that came with the annotation, so that the sender sees in the API server's answer that it was here. */
+/** Changes the probe annotation in the answer, so that the sender sees that the request passed through this webhook. */
 export function renderProbeAnswer({ uid, object }: ReviewRequest): AdmissionAnswer {
   const answer = allowed(uid);
   if (textAt(object, ['metadata', 'annotations', probeAnnotation]) === undefined) return answer;
   const path = `/metadata/annotations/${probeAnnotation.replaceAll('/', '~1')}`;
-  const patch = encodeBase64(JSON.stringify([{ op: 'replace', path, value: isReachabilityProbe }]));
+  const patch = encodeBase64(JSON.stringify([{ op: 'replace', path, value: probeArrived }]));
   return { ...answer, response: { ...answer.response, patchType: 'JSONPatch', patch } };
 }

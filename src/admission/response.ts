@@ -1,4 +1,4 @@
-/** From a decision to the AdmissionReview that answers it. */
+/** Turns a decision into the AdmissionReview that answers the request. */
 
 import { soften } from '../decision/decide.ts';
 import type { Decision, Finding, Outcome } from '../decision/decision.ts';
@@ -35,7 +35,7 @@ export type AdmissionAnswer = {
   readonly response: AdmissionResponse;
 };
 
-/** A decision that has an answer; one that comes too early is answered in HTTP, by asking the API server to come again. */
+/** A decision that can be answered. `not-yet` is answered with HTTP 503 instead, so that the API server retries. */
 export type AnswerableDecision = Exclude<Decision, { kind: 'not-yet' }>;
 
 export function renderAnswer(webhook: Webhook, request: ReviewRequest, decision: AnswerableDecision, rules: RuleSet): AdmissionAnswer {
@@ -55,21 +55,21 @@ export function renderAnswer(webhook: Webhook, request: ReviewRequest, decision:
         `regkeeper was asked about ${request.kind}${request.group && `.${request.group}`}, a kind it does not read; take it out of the rules of its webhook configurations`,
       );
     case 'decided':
-      return webhook === 'mutate' ? patched(request, decision) : judged(request, decision, rules);
+      return webhook === 'mutate' ? patched(request, decision) : validated(request, decision, rules);
   }
 }
 
-/** For what brings no image in. */
+/** For requests that introduce no image. */
 export function allowed(uid: string): AdmissionAnswer {
   return answer({ uid, allowed: true });
 }
 
-/** A refusal that no rule asked for: a request that cannot be read (400), or a bug of ours (500). Never an allow. */
+/** A denial that does not come from a rule: an unreadable request (400) or a bug in regkeeper (500). Never allows. */
 export function errored(uid: string, code: number, reason: string, message: string): AdmissionAnswer {
   return answer({ uid, allowed: false, status: { status: 'Failure', code, reason, message: shortenText(message) } });
 }
 
-/** A refusal with everything a person needs in it; `warnings` from {@link withWarnings}. */
+/** A denial by the rules. `warnings` comes from {@link withWarnings}. */
 export function denied(uid: string, status: Status, warnings: { readonly warnings?: readonly string[] }): AdmissionAnswer {
   return answer({ uid, allowed: false, status, ...warnings });
 }
@@ -87,28 +87,28 @@ function patched(request: ReviewRequest, decision: Decided): AdmissionAnswer {
   });
 }
 
-function judged(request: ReviewRequest, decision: Decided, rules: RuleSet): AdmissionAnswer {
+function validated(request: ReviewRequest, decision: Decided, rules: RuleSet): AdmissionAnswer {
   const { findings, mode } = decision;
-  const answered = (outcome: Outcome) => findings.filter(({ image }) => soften(image.judged, mode) === outcome);
+  const findingsWith = (outcome: Outcome) => findings.filter(({ image }) => soften(image.judged, mode) === outcome);
   const auditAnnotations = {
     outcome: decision.outcome,
     'rules-revision': decision.revision,
     ...(mode !== 'enforce' && { judged: decision.judged }),
   };
-  const warnings = withWarnings(answered('warn').map(({ message }) => `regkeeper: ${message}`));
-  const refused = answered('deny');
-  if (refused.length === 0) return answer({ uid: request.uid, allowed: true, ...warnings, auditAnnotations });
+  const warnings = withWarnings(findingsWith('warn').map(({ message }) => `regkeeper: ${message}`));
+  const deniedFindings = findingsWith('deny');
+  if (deniedFindings.length === 0) return answer({ uid: request.uid, allowed: true, ...warnings, auditAnnotations });
 
   const status: Status = {
     status: 'Failure',
     code: 403,
     reason: 'Forbidden',
-    message: renderRefusal(request, refused, rules),
+    message: renderDenial(request, deniedFindings, rules),
     details: {
       ...(request.name !== '' && { name: shortenText(request.name) }),
       ...(request.group !== '' && { group: shortenText(request.group) }),
       kind: shortenText(request.kind),
-      causes: refused
+      causes: deniedFindings
         .slice(0, mostListed)
         .map(({ image, message }) => ({ reason: image.reason, message: shortenText(message), field: renderPath(image.slot.path) })),
     },
@@ -116,9 +116,9 @@ function judged(request: ReviewRequest, decision: Decided, rules: RuleSet): Admi
   return answer({ uid: request.uid, allowed: false, status, ...warnings, auditAnnotations });
 }
 
-function renderRefusal(request: ReviewRequest, refused: readonly Finding[], rules: RuleSet): string {
-  const shown = refused.slice(0, mostListed).map(({ message }) => shortenText(message));
-  const more = refused.length > mostListed ? [`and ${refused.length - mostListed} more`] : [];
+function renderDenial(request: ReviewRequest, deniedFindings: readonly Finding[], rules: RuleSet): string {
+  const shown = deniedFindings.slice(0, mostListed).map(({ message }) => shortenText(message));
+  const more = deniedFindings.length > mostListed ? [`and ${deniedFindings.length - mostListed} more`] : [];
   const lines = [...shown, ...more];
   const head = `${subject(request)}:`;
   const contact = `${renderContact(rules)}.`;
@@ -129,11 +129,11 @@ function renderRefusal(request: ReviewRequest, refused: readonly Finding[], rule
 function subject({ kind, namespace, name, object }: ReviewRequest): string {
   const generateName = textAt(object, ['metadata', 'generateName']);
   const shown = name !== '' ? name : generateName !== undefined ? `${generateName}…` : '(unnamed)';
-  // The API server checks names only after it has asked us; 253 is its limit.
+  // The API server validates names only after it has called webhooks. Its limit is 253 characters.
   return `${shorten(kind, 253)} ${namespace === '' ? '' : `${shorten(namespace, 253)}/`}${shorten(shown, 253)}`;
 }
 
-/** The API server keeps 4,096 characters of warnings in all, and cuts each to 256 when there are more (apiserver filters/warning.go). */
+/** The API server keeps 4,096 characters of warnings in all. If there are more, it cuts each to 256 (apiserver filters/warning.go). */
 export function withWarnings(messages: readonly string[]): { readonly warnings?: readonly string[] } {
   const warnings: string[] = [];
   let room = 4096;
@@ -152,12 +152,12 @@ export function withWarnings(messages: readonly string[]): { readonly warnings?:
 }
 
 function shorten(text: string, length: number): string {
-  // A control character would make the API server drop a whole warning (apimachinery net.NewWarningHeader).
+  // The API server drops a warning that contains a control character (apimachinery net.NewWarningHeader).
   const clean = text.slice(0, length + 1).replace(/\p{Cc}+/gu, ' ');
   return text.length > length ? `${clean.slice(0, length - 1)}…` : clean;
 }
 
-/** JSON may write any character as an escape, so the text can be ASCII, which is all that `btoa` takes. */
+/** JSON can escape any character, so the text can be made ASCII, which `btoa` requires. */
 export function encodeBase64(json: string): string {
   return btoa(json.replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`));
 }

@@ -1,4 +1,4 @@
-/** AdmissionReview of admission.k8s.io/v1, from parsed JSON to a typed request. */
+/** Decodes an AdmissionReview of admission.k8s.io/v1 from parsed JSON into a typed request. */
 import type { ChangeRequest } from '../decision/decision.ts';
 import { isObject, type JsonObject, textAt, valueAt } from '../object/json.ts';
 
@@ -23,31 +23,31 @@ export type ReviewRequest = {
 
 export type DecodedReview =
   | { readonly ok: true; readonly request: ReviewRequest }
-  /** `uid` where one could be read: then the answer can carry it. */
+  /** `uid` is set if it could be read, so that the answer can carry it. */
   | { readonly ok: false; readonly uid: string | undefined; readonly message: string };
 
 const apiVersion = 'admission.k8s.io/v1';
 
 export function decodeReview(body: unknown): DecodedReview {
   const written = textAt(body, ['request', 'uid']);
-  const uid = written && written.length > longestName ? undefined : written;
-  const refuse = (message: string): DecodedReview => ({ ok: false, uid, message });
+  const uid = written && written.length > maxNameLength ? undefined : written;
+  const reject = (message: string): DecodedReview => ({ ok: false, uid, message });
 
-  if (!isObject(body)) return refuse(`the body must be an AdmissionReview of ${apiVersion}`);
+  if (!isObject(body)) return reject(`the body must be an AdmissionReview of ${apiVersion}`);
   const { kind: reviewKind } = body;
-  if (reviewKind !== 'AdmissionReview') return refuse(`kind must be AdmissionReview, and is ${show(reviewKind)}`);
+  if (reviewKind !== 'AdmissionReview') return reject(`kind must be AdmissionReview, and is ${show(reviewKind)}`);
   if (body.apiVersion !== apiVersion)
-    return refuse(`apiVersion must be ${apiVersion}, and is ${show(body.apiVersion)}: list only "v1" in admissionReviewVersions`);
+    return reject(`apiVersion must be ${apiVersion}, and is ${show(body.apiVersion)}: list only "v1" in admissionReviewVersions`);
   const { request } = body;
-  if (!isObject(request)) return refuse('the AdmissionReview holds no request');
-  if (uid === undefined) return refuse('request.uid is missing');
-  const long = fieldsOfTheApiServer.find((path) => (textAt(request, path)?.length ?? 0) > longestName);
-  if (long) return refuse(`request.${long.join('.')} is longer than ${longestName} characters`);
+  if (!isObject(request)) return reject('the AdmissionReview holds no request');
+  if (uid === undefined) return reject('request.uid is missing');
+  const long = apiServerFields.find((path) => (textAt(request, path)?.length ?? 0) > maxNameLength);
+  if (long) return reject(`request.${long.join('.')} is longer than ${maxNameLength} characters`);
 
   const operation = operations.find((known) => known === request.operation);
-  if (!operation) return refuse(`request.operation must be one of ${operations.join(', ')}, and is ${show(request.operation)}`);
+  if (!operation) return reject(`request.operation must be one of ${operations.join(', ')}, and is ${show(request.operation)}`);
   const kind = textAt(request, ['kind', 'kind']);
-  if (kind === undefined) return refuse('request.kind.kind is missing');
+  if (kind === undefined) return reject('request.kind.kind is missing');
 
   const { object, oldObject } = request;
   const groups = valueAt(request, ['userInfo', 'groups']);
@@ -71,7 +71,7 @@ export function decodeReview(body: unknown): DecodedReview {
   };
 }
 
-/** What the engine judges; undefined for a request that brings nothing in, a deletion or a connection. */
+/** The change that the engine evaluates. Undefined for DELETE and CONNECT, which introduce no image. */
 export function changeOf(request: ReviewRequest): ChangeRequest | undefined {
   const { operation } = request;
   if (operation !== 'CREATE' && operation !== 'UPDATE') return undefined;
@@ -79,15 +79,15 @@ export function changeOf(request: ReviewRequest): ChangeRequest | undefined {
   return { operation, group, kind, namespace, name, user, object, oldObject };
 }
 
-/** Characters. No name of Kubernetes is longer (apimachinery util/validation, DNS1123SubdomainMaxLength). */
-const longestName = 253;
+/** In characters. No Kubernetes name is longer (apimachinery util/validation, DNS1123SubdomainMaxLength). */
+const maxNameLength = 253;
 
-/** What the API server writes by itself, so that longer texts come from elsewhere. Answers and records repeat these. */
-const fieldsOfTheApiServer = [['kind', 'kind'], ['kind', 'group'], ['kind', 'version'], ['subResource'], ['namespace']];
+/** Set by the API server, which never writes longer texts. Answers and records repeat them. */
+const apiServerFields = [['kind', 'kind'], ['kind', 'group'], ['kind', 'version'], ['subResource'], ['namespace']];
 
 const operations = ['CREATE', 'UPDATE', 'DELETE', 'CONNECT'] as const;
 
-/** Never as a whole: what stands there can be as large as the body. */
+/** Shortens the value, since it can be as large as the request body. */
 function show(value: unknown): string {
   if (value === undefined) return 'missing';
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object';

@@ -1,4 +1,4 @@
-/** The guard of the rules: a ConfigMap that would be refused at load is refused at admission, where a person sees why. */
+/** Reviews rules ConfigMaps at admission: rules that would be rejected when loaded are denied here, where the user sees why. */
 import { isObject, type JsonObject, sameJson, valueAt } from '../object/json.ts';
 import { shortenText } from '../object/text.ts';
 import { closestSpelling } from '../rules/language/closest-spelling.ts';
@@ -9,100 +9,104 @@ import { type AdmissionAnswer, allowed, denied, type Status, withWarnings } from
 import type { ReviewRequest } from './review.ts';
 
 export type RulesReviewSettings = {
-  /** Where the cluster's rules are read. */
+  /** The namespace from which the cluster's rules are read. */
   readonly namespace: string;
-  /** Whether namespaces may have rules of their own. */
+  /** Whether namespaces may have their own rules. */
   readonly namespaceRules: boolean;
 };
 
-/** What a request brings. Warnings and complaints are sentences for the person who made it. */
+/** What a request would change in the rules. Warnings and messages are sentences for the user who made the request. */
 export type ReviewedConfigMap = { readonly warnings: readonly string[] } & (
   | { readonly kind: 'no-rules' }
-  /** Never to be read, in a place where that can only be a mistake. */
-  | { readonly kind: 'mistaken'; readonly complaint: string; readonly field: string }
+  /** The ConfigMap would never be read, and in this namespace that can only be a mistake. */
+  | { readonly kind: 'mistaken'; readonly message: string; readonly field: string }
   | {
       readonly kind: 'rules';
       readonly bundle: Bundle;
-      /** The documents are those that were there before: whatever is wrong with them, this request did not bring it. */
+      /** The documents did not change, so this request did not introduce their problems. */
       readonly unchanged: boolean;
     }
 );
 
-/** As much of a request as answers repeat. */
+/** The parts of a request that answers repeat. */
 export type RulesReviewSubject = Pick<ReviewRequest, 'uid' | 'namespace' | 'name'>;
 
-/** The result keeps nothing of the request but the texts of its documents. */
+/** The result keeps only the texts of the documents, not the rest of the request. */
 export function readReviewedConfigMap(request: ReviewRequest, settings: RulesReviewSettings): ReviewedConfigMap {
   const { operation, kind, group, oldObject } = request;
   if (isTooLong(request.name) || isTooLong(request.namespace)) return { kind: 'no-rules', warnings: [] };
   if ((operation !== 'CREATE' && operation !== 'UPDATE') || kind !== 'ConfigMap' || group !== '' || !isObject(request.object)) {
     return { kind: 'no-rules', warnings: [] };
   }
-  const part = partOf(request.object, request, settings);
-  const partBefore = operation === 'UPDATE' && oldObject ? partOf(oldObject, request, settings) : undefined;
+  const role = roleOf(request.object, request, settings);
+  const roleBefore = operation === 'UPDATE' && oldObject ? roleOf(oldObject, request, settings) : undefined;
   const { data: texts, binaryData } = request.object;
-  const unchanged = partBefore?.label === part.label && sameJson(oldObject?.data, texts) && sameJson(oldObject?.binaryData, binaryData);
-  const warnings = [...part.warnings, ...warnOfLoss(partBefore, part)];
-  const mistake = part.complaint ?? (part.plays === 'none' ? undefined : (mistakeOf(binaryData) ?? excessOf(texts)));
+  const unchanged = roleBefore?.label === role.label && sameJson(oldObject?.data, texts) && sameJson(oldObject?.binaryData, binaryData);
+  const warnings = [...role.warnings, ...warnOfRemovedRules(roleBefore, role)];
+  const mistake = role.mistake ?? (role.scope === 'none' ? undefined : (binaryDataMistake(binaryData) ?? sizeMistake(texts)));
   if (mistake) {
-    // Somebody else's labels or finalizers are not held up by an old mistake.
-    return unchanged ? { kind: 'no-rules', warnings: [...warnings, mistake.complaint] } : { kind: 'mistaken', warnings, ...mistake };
+    // An old mistake must not block a change of labels or finalizers.
+    return unchanged ? { kind: 'no-rules', warnings: [...warnings, mistake.message] } : { kind: 'mistaken', warnings, ...mistake };
   }
-  if (part.plays === 'none') return { kind: 'no-rules', warnings };
+  if (role.scope === 'none') return { kind: 'no-rules', warnings };
 
   const data = textsOf(request.object);
   if (!Object.keys(data).some(isDocumentKey)) {
     warnings.push('no key of this ConfigMap ends in .yaml, .yml or .json, so there are no rules in it');
   }
   const metadata = { name: request.name, namespace: request.namespace };
-  return { kind: 'rules', bundle: configMapBundle({ metadata, data }, part.plays), unchanged, warnings };
+  return { kind: 'rules', bundle: configMapBundle({ metadata, data }, role.scope), unchanged, warnings };
 }
 
-/** What a ConfigMap is to us, by its label and its place. */
-type Part = {
+/** How regkeeper uses a ConfigMap, by its label and namespace. */
+type ConfigMapRole = {
   readonly label: unknown;
-  readonly plays: 'none' | 'cluster' | 'namespace';
+  readonly scope: 'none' | 'cluster' | 'namespace';
   readonly warnings: readonly string[];
-  readonly complaint?: Mistake;
+  readonly mistake?: Mistake;
 };
 
-type Mistake = { readonly complaint: string; readonly field: string };
+type Mistake = { readonly message: string; readonly field: string };
 
-function partOf(object: JsonObject, request: ReviewRequest, settings: RulesReviewSettings): Part {
+function roleOf(object: JsonObject, request: ReviewRequest, settings: RulesReviewSettings): ConfigMapRole {
   const label = valueAt(object, ['metadata', 'labels', rulesLabel]);
-  const own = request.namespace === settings.namespace;
-  const idle = (...warnings: readonly string[]): Part => ({ label, plays: 'none', warnings });
-  if (label === undefined || label === 'snapshot') return idle();
+  const inRulesNamespace = request.namespace === settings.namespace;
+  const withoutRules = (...warnings: readonly string[]): ConfigMapRole => ({ label, scope: 'none', warnings });
+  if (label === undefined || label === 'snapshot') return withoutRules();
   if (label === 'cluster') {
-    if (own) return { label, plays: 'cluster', warnings: [] };
-    return idle(`rules of the cluster are read in the namespace ${settings.namespace} alone: these will never be in force`);
+    if (inRulesNamespace) return { label, scope: 'cluster', warnings: [] };
+    return withoutRules(`rules of the cluster are read in the namespace ${settings.namespace} alone: these will never be in force`);
   }
   if (label === 'namespace') {
-    if (settings.namespaceRules) return { label, plays: 'namespace', warnings: [] };
-    return idle('this cluster takes no rules of namespaces (regkeeper serves without --namespace-rules): these will not be in force');
+    if (settings.namespaceRules) return { label, scope: 'namespace', warnings: [] };
+    return withoutRules(
+      'this cluster takes no rules of namespaces (regkeeper serves without --namespace-rules): these will not be in force',
+    );
   }
-  const complaint = unknownLabel(String(label));
-  // A slip of the pen in the own namespace would silently take the rules out.
-  return own ? { label, plays: 'none', warnings: [], complaint: { complaint, field: `metadata.labels[${rulesLabel}]` } } : idle(complaint);
+  const message = unknownLabelMessage(String(label));
+  // A typing error in the label would silently remove the rules from force.
+  return inRulesNamespace
+    ? { label, scope: 'none', warnings: [], mistake: { message, field: `metadata.labels[${rulesLabel}]` } }
+    : withoutRules(message);
 }
 
-/** Rules that are there for everybody to see and would not be read, since kubectl and kustomize took the file for something else than text. */
-function mistakeOf(binaryData: unknown): Mistake | undefined {
+/** Rules in `binaryData` are visible but never read. kubectl and kustomize put files there that are not UTF-8 text. */
+function binaryDataMistake(binaryData: unknown): Mistake | undefined {
   const key = isObject(binaryData) ? Object.keys(binaryData).find(isDocumentKey) : undefined;
-  return key === undefined ? undefined : { complaint: `${key} ${whyNotBinary}`, field: `binaryData[${key}]` };
+  return key === undefined ? undefined : { message: `${key} ${whyNotBinary}`, field: `binaryData[${key}]` };
 }
 
-/** No object has such a name (apimachinery util/validation, DNS1123SubdomainMaxLength). */
+/** No Kubernetes name is longer (apimachinery util/validation, DNS1123SubdomainMaxLength). */
 function isTooLong(name: string): boolean {
   return name.length > 253;
 }
 
-/** Characters of all texts. An API server accepts 1 MiB (k8s.io/api core/v1, MaxSecretSize), so more never comes from one. */
-const longestData = 1_048_576;
-/** Each takes memory and a step of the reading, however short it is. */
-const mostDocuments = 1_000;
+/** All texts together, in characters. The API server accepts at most 1 MiB (k8s.io/api core/v1, MaxSecretSize). */
+const maxDataCharacters = 1_048_576;
+/** Each document costs memory and a parsing step, however short it is. */
+const maxDocuments = 1_000;
 
-function excessOf(data: unknown): Mistake | undefined {
+function sizeMistake(data: unknown): Mistake | undefined {
   if (!isObject(data)) return undefined;
   let characters = 0;
   let documents = 0;
@@ -111,76 +115,80 @@ function excessOf(data: unknown): Mistake | undefined {
     characters += key.length + (typeof text === 'string' ? text.length : 0);
     if (isDocumentKey(key)) documents += 1;
   }
-  const limit = `the limit is ${mostDocuments} documents with ${longestData} characters`;
-  if (characters <= longestData && documents <= mostDocuments) return undefined;
-  return { complaint: `this ConfigMap has ${documents} documents, and ${characters} characters of data; ${limit}`, field: 'data' };
+  const limit = `the limit is ${maxDocuments} documents with ${maxDataCharacters} characters`;
+  if (characters <= maxDataCharacters && documents <= maxDocuments) return undefined;
+  return { message: `this ConfigMap has ${documents} documents, and ${characters} characters of data; ${limit}`, field: 'data' };
 }
 
-function unknownLabel(value: string): string {
+function unknownLabelMessage(value: string): string {
   const meant = closestSpelling(value, ['cluster', 'namespace']);
   const fix = meant === undefined ? 'write "cluster" or "namespace", or take the label away' : `did you mean "${meant}"?`;
   return `the label ${rulesLabel} is ${JSON.stringify(value)}, which means nothing, so the ConfigMap would not be read; ${fix}`;
 }
 
-function warnOfLoss(before: Part | undefined, after: Part): string[] {
-  if (!before || before.plays === 'none' || before.plays === after.plays) return [];
+function warnOfRemovedRules(before: ConfigMapRole | undefined, after: ConfigMapRole): string[] {
+  if (!before || before.scope === 'none' || before.scope === after.scope) return [];
   const how = after.label === undefined ? `without the label ${rulesLabel}` : `with the label ${rulesLabel}: ${String(after.label)}`;
-  const lasting = before.plays === 'cluster' ? '; if no other rules are left, the last ones stay until others are written' : '';
-  return [`${how} the rules of this ConfigMap stop being in force${before.plays === 'cluster' ? ' for the cluster' : ''}${lasting}`];
+  const lasting = before.scope === 'cluster' ? '; if no other rules are left, the last ones stay until others are written' : '';
+  return [`${how} the rules of this ConfigMap stop being in force${before.scope === 'cluster' ? ' for the cluster' : ''}${lasting}`];
 }
 
-/** The API server has checked the type already; nothing here depends on it. */
+/** The API server validates the types. Values of another type are skipped. */
 function textsOf(object: JsonObject): Record<string, string> {
   const { data } = object;
   if (!isObject(data)) return {};
   return Object.fromEntries(Object.entries(data).filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
 }
 
-/** What the rules of the request would come to. */
+/** Problems and warnings of the rules in the request. */
 export type RulesReviewFindings = { readonly problems: readonly Problem[]; readonly warnings: readonly Problem[] };
 
-/** More than a person works through at once; the rest is counted. */
-const mostListed = 50;
-/** In characters: two screens of text and some. */
-const longestMessage = 16_384;
+/** More problems than a person fixes at once. The rest is counted. */
+const maxListedProblems = 50;
+/** In characters: a little more than two screens of text. */
+const maxMessageLength = 16_384;
 
-/** Refuses with one cause for each problem, or lets pass with warnings. */
-export function renderRulesReview(request: RulesReviewSubject, guarded: ReviewedConfigMap, findings: RulesReviewFindings): AdmissionAnswer {
-  const told = [...guarded.warnings, ...findings.warnings.map(renderProblem)];
-  if (guarded.kind === 'mistaken') {
-    const cause = { reason: 'FieldValueNotSupported', message: guarded.complaint, field: guarded.field };
-    return renderRejection(request, [guarded.complaint], [cause], told);
+/** Denies the request with one cause for each problem, or allows it with warnings. */
+export function renderRulesReview(
+  request: RulesReviewSubject,
+  reviewed: ReviewedConfigMap,
+  findings: RulesReviewFindings,
+): AdmissionAnswer {
+  const warnings = [...reviewed.warnings, ...findings.warnings.map(renderProblem)];
+  if (reviewed.kind === 'mistaken') {
+    const cause = { reason: 'FieldValueNotSupported', message: reviewed.message, field: reviewed.field };
+    return renderRejection(request, [reviewed.message], [cause], warnings);
   }
   const { problems } = findings;
-  if (problems.length === 0) return warned(request, told);
+  if (problems.length === 0) return allowedWithWarnings(request, warnings);
   const lines = problems.map(renderProblem);
-  if (guarded.kind === 'rules' && guarded.unchanged) return warned(request, [...told, ...lines]);
+  if (reviewed.kind === 'rules' && reviewed.unchanged) return allowedWithWarnings(request, [...warnings, ...lines]);
   const causes = problems.map((problem, index) => ({
     reason: problem.code,
     message: lines[index] ?? '',
     field: `data[${keyOf(problem)}]`,
   }));
-  return renderRejection(request, lines, causes, told);
+  return renderRejection(request, lines, causes, warnings);
 }
 
-/** Nobody could say in time what the documents hold. */
+/** The documents could not be read within the time limit. */
 export function renderTooSlow(request: RulesReviewSubject, seconds: number): AdmissionAnswer {
   const message = `reading the rules takes longer than ${seconds} s; split the document into several keys or ConfigMaps`;
   return renderRejection(request, [message], [{ reason: 'document-too-costly', message, field: 'data' }], []);
 }
 
-/** So much of one namespace is being reviewed, or was a moment ago, that these would not be read in time. */
+/** Too many rules of one namespace are being reviewed, or were a moment ago, so these would not be read in time. */
 export function renderBusy(request: RulesReviewSubject, namespace: string): AdmissionAnswer {
   const message = `so many rules of namespace ${namespace} are being reviewed, or were a moment ago, that these were not read; wait a few seconds, and write fewer and shorter ones at a time`;
   return renderRejection(request, [message], [{ reason: 'document-too-costly', message, field: 'data' }], []);
 }
 
-/** The rules are as they were, and could not be read in time. */
-export function renderUnread(request: RulesReviewSubject, guarded: ReviewedConfigMap, why: string): AdmissionAnswer {
-  return warned(request, [...guarded.warnings, why]);
+/** The rules did not change and could not be read in time. */
+export function renderUnread(request: RulesReviewSubject, reviewed: ReviewedConfigMap, why: string): AdmissionAnswer {
+  return allowedWithWarnings(request, [...reviewed.warnings, why]);
 }
 
-function warned(request: RulesReviewSubject, messages: readonly string[]): AdmissionAnswer {
+function allowedWithWarnings(request: RulesReviewSubject, messages: readonly string[]): AdmissionAnswer {
   const { response, ...review } = allowed(request.uid);
   return { ...review, response: { ...response, ...renderWarnings(messages) } };
 }
@@ -198,7 +206,7 @@ function renderRejection(
   const [only] = lines;
   const message = lines.length === 1 ? `${subject}: ${only}` : `${subject} has ${lines.length} problems:\n${listed(lines).join('\n')}`;
   const listedCauses = causes
-    .slice(0, mostListed)
+    .slice(0, maxListedProblems)
     .map(({ reason, message, field }) => ({ reason, message: shortenText(message), field: shortenText(field) }));
   const details = { ...(request.name !== '' && { name: shortenText(request.name) }), kind: 'configmaps', causes: listedCauses };
   return denied(request.uid, { status: 'Failure', code: 403, reason: 'Forbidden', message, details }, renderWarnings(warnings));
@@ -206,10 +214,10 @@ function renderRejection(
 
 function listed(lines: readonly string[]): string[] {
   const shown: string[] = [];
-  let room = longestMessage;
+  let room = maxMessageLength;
   for (const line of lines) {
     room -= line.length;
-    if (shown.length === mostListed || room < 0) break;
+    if (shown.length === maxListedProblems || room < 0) break;
     shown.push(`- ${line}`);
   }
   const more = lines.length - shown.length;
@@ -220,7 +228,7 @@ function renderWarnings(messages: readonly string[]) {
   return withWarnings(messages.map((message) => `regkeeper: ${message}`));
 }
 
-/** `rules.yaml:3:5: sentence (code)`: as an editor jumps to it. The ConfigMap is named above. */
+/** `rules.yaml:3:5: sentence (code)`, the form that editors can jump to. The message names the ConfigMap once, above. */
 export function renderProblem(problem: Problem): string {
   const { line, column } = problem.origin;
   return `${keyOf(problem)}:${line}:${column}: ${problem.message} (${problem.code})`;

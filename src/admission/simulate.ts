@@ -1,9 +1,9 @@
-/** What would happen to one object, told without a server: the functions that answer the API server, called in its order. */
+/** Simulates the admission of one object without a server: calls the webhook functions in the API server's order. */
 import jsonPatch from 'fast-json-patch';
 import { decide } from '../decision/decide.ts';
 import type { Decision, ImageDecision, Injection, Outcome } from '../decision/decision.ts';
 import type { Facts } from '../decision/facts.ts';
-import type { PatchOperation } from '../decision/patch.ts';
+import type { PatchOperation } from '../decision/inject/patch.ts';
 import { isAbsent, isObject, type JsonObject, textAt, valueAt } from '../object/json.ts';
 import { mirrorAnnotation } from '../object/workload.ts';
 import type { Origin } from '../rules/language/problem.ts';
@@ -14,46 +14,46 @@ import { changeOf, type ReviewRequest, type Webhook } from './review.ts';
 export type SimulatedRequest = {
   readonly apiVersion: string;
   readonly kind: string;
-  /** Where the object names no namespace of its own. */
+  /** Used if the object names no namespace. */
   readonly namespace: string;
   readonly user: string;
   readonly object: JsonObject;
-  /** What it was before; absent for a CREATE. */
+  /** The object before the change. Absent for a CREATE. */
   readonly oldObject?: JsonObject;
 };
 
 export type SimulationResult =
   | {
       readonly kind: 'answered';
-      /** `warn`: let in, and the client is told something. */
+      /** `warn`: allowed, and the client receives warnings. */
       readonly outcome: Outcome;
-      /** Of the object as both webhooks left it; empty where it could not be read. */
+      /** Of the object as both webhooks left it. Empty if the object could not be read. */
       readonly images: readonly ImageDecision[];
       readonly injected: readonly Injection[];
       readonly patch: readonly PatchOperation[];
-      /** As it would be stored, were it let in. */
+      /** The object as it would be stored if it were allowed. */
       readonly object: JsonObject;
-      /** As the API server hands them to the client, the one who mutates first. */
+      /** As the API server sends them to the client: those of the mutating webhook first. */
       readonly warnings: readonly string[];
-      /** What follows after `denied the request: `. */
-      readonly refusal?: string;
-      /** What selects by labels of the namespace that the facts do not know, so that the strictest was assumed. */
+      /** The message that follows `denied the request: `. */
+      readonly denial?: string;
+      /** Rules and settings that select by namespace labels which the facts do not contain, so that the strictest outcome was assumed. */
       readonly unsure: readonly Origin[];
     }
-  /** The server would ask the API server to come again, since the facts lack what is known to exist. */
+  /** The server would ask the API server to retry, since the facts lack something that exists. */
   | { readonly kind: 'not-yet'; readonly message: string }
-  /** No image that we know of stands in the kind, so nobody would ask. */
+  /** regkeeper reads no images of this kind, so the API server would not call the webhooks. */
   | { readonly kind: 'unread' };
 
-/** Pure. The object is left as it is. */
+/** Pure. Does not change the object. */
 export function simulateAdmission(change: SimulatedRequest, rules: RuleSet, facts: Facts): SimulationResult {
-  const arriving = afterServiceAccountAdmission(requestOf(change), facts);
-  const mutated = ask('mutate', arriving, rules, facts);
+  const incoming = afterServiceAccountAdmission(requestOf(change), facts);
+  const mutated = callWebhook('mutate', incoming, rules, facts);
   if (mutated.kind !== 'answered') return mutated;
 
   const patch = mutated.decision.kind === 'decided' ? mutated.decision.patch : [];
-  const request = { ...arriving, object: applied(arriving.object, patch) };
-  const validated = mutated.response.allowed ? ask('validate', request, rules, facts) : mutated;
+  const request = { ...incoming, object: applyPatch(incoming.object, patch) };
+  const validated = mutated.response.allowed ? callWebhook('validate', request, rules, facts) : mutated;
   if (validated.kind !== 'answered') return validated;
 
   const warnings = new Set([...(mutated.response.warnings ?? []), ...(validated.response.warnings ?? [])]);
@@ -66,12 +66,12 @@ export function simulateAdmission(change: SimulatedRequest, rules: RuleSet, fact
     patch,
     object: request.object,
     warnings: [...warnings],
-    ...(!response.allowed && { refusal: response.status?.message ?? '' }),
+    ...(!response.allowed && { denial: response.status?.message ?? '' }),
     unsure: decision.kind === 'decided' ? decision.unsure : [],
   };
 }
 
-/** What the API server would send, before anybody changed it. */
+/** The request as the API server would send it, before any webhook. */
 function requestOf({ apiVersion, kind, namespace, user, object, oldObject }: SimulatedRequest): ReviewRequest & { object: JsonObject } {
   const [version = '', group = ''] = apiVersion.split('/').reverse();
   return {
@@ -91,7 +91,10 @@ function requestOf({ apiVersion, kind, namespace, user, object, oldObject }: Sim
   };
 }
 
-/** Before any webhook, an empty list of a new pod is filled with its account's secrets (kubernetes plugin/pkg/admission/serviceaccount, Admit). */
+/**
+ * Before any webhook, the API server fills the empty list of a new Pod with the secrets of its service account (kubernetes
+ * plugin/pkg/admission/serviceaccount, Admit).
+ */
 function afterServiceAccountAdmission<Request extends ReviewRequest>(request: Request, facts: Facts): Request {
   const { kind, group, operation, object, namespace } = request;
   const spec = valueAt(object, ['spec']);
@@ -109,26 +112,26 @@ function afterServiceAccountAdmission<Request extends ReviewRequest>(request: Re
   };
 }
 
-type Asked =
+type WebhookResult =
   | { readonly kind: 'answered'; readonly decision: Decision; readonly response: AdmissionResponse }
   | Exclude<SimulationResult, { kind: 'answered' }>;
 
-function ask(webhook: Webhook, request: ReviewRequest, rules: RuleSet, facts: Facts): Asked {
+function callWebhook(webhook: Webhook, request: ReviewRequest, rules: RuleSet, facts: Facts): WebhookResult {
   const change = changeOf(request);
   const decision = change ? decide(change, rules, facts) : { kind: 'unknown-kind' as const };
   if (decision.kind === 'unknown-kind') return { kind: 'unread' };
   if (decision.kind === 'not-yet') return decision;
-  return { kind: 'answered', decision, response: renderAnswer(webhook, request, withoutIgnorance(decision), rules).response };
+  return { kind: 'answered', decision, response: renderAnswer(webhook, request, withoutUnknownFactNotices(decision), rules).response };
 }
 
-/** A server in its cluster knows accounts and labels: what only a rehearsal has to say of them, no client reads. */
-function withoutIgnorance(decision: AnswerableDecision): AnswerableDecision {
+/** In a cluster the server knows service accounts and labels, so only a simulation has these notices. Clients never see them. */
+function withoutUnknownFactNotices(decision: AnswerableDecision): AnswerableDecision {
   if (decision.kind !== 'decided') return decision;
   return { ...decision, notices: decision.notices.filter(({ reason }) => reason !== 'account-unknown' && reason !== 'labels-unknown') };
 }
 
-/** By code that did not make the patch, as the API server has it; the patch's own values stay its own. */
-function applied(object: JsonObject, patch: readonly PatchOperation[]): JsonObject {
+/** Applied with a library that did not create the patch, as in the API server. The copy keeps the patch's own values unchanged. */
+function applyPatch(object: JsonObject, patch: readonly PatchOperation[]): JsonObject {
   if (patch.length === 0) return object;
   return jsonPatch.applyPatch(structuredClone(object), structuredClone(patch) as jsonPatch.Operation[], true).newDocument as JsonObject;
 }

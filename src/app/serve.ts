@@ -68,7 +68,7 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
   const readiness = createReadiness({ store, loader, cluster, certificates, drain: () => drain, registration: () => registration });
   const metrics = createMetrics({
     ...{ version: packageJson.version, kinds, readiness, now: clock.now },
-    ...{ refusedRules: store.refused, waitingNamespaces: loader.waiting, auditDelivery: outputs.auditDelivery },
+    ...{ refusedRules: store.rejected, waitingNamespaces: loader.waiting, auditDelivery: outputs.auditDelivery },
     ...{ certificate: certificates.validity, leads: () => leader?.leads(), registration: () => registration },
     ...{ followed: () => client?.followed ?? [], factGaps: () => cluster?.gaps() },
   });

@@ -9,8 +9,8 @@ import type { Mode, NamespaceContext, NamespaceSettings, RuleSet } from '../rule
 import type { ChangeRequest, Decision, ImageDecision, Injection, Notice, Outcome } from './decision.ts';
 import { type EvaluationContext, effectiveSettings, evaluateImage, severity } from './evaluate-image.ts';
 import type { Facts } from './facts.ts';
-import { injectIntoBuild } from './inject-build.ts';
-import { injectIntoPod } from './inject-pod.ts';
+import { injectIntoBuild } from './inject/inject-build.ts';
+import { injectIntoPod } from './inject/inject-pod.ts';
 import { mostListed, renderFinding } from './message.ts';
 import { missingSecrets } from './secrets.ts';
 import { resolveStream, type StreamMemo, type StreamResolution, streamMemo } from './streams.ts';

@@ -3,7 +3,7 @@ import type { JsonObject } from '../object/json.ts';
 import type { ImageSlot, MalformedObject } from '../object/object-shape.ts';
 import type { Origin } from '../rules/language/problem.ts';
 import type { Exemption, Mode, Rule } from '../rules/rule-set.ts';
-import type { PatchOperation } from './patch.ts';
+import type { PatchOperation } from './inject/patch.ts';
 import type { ReasonCode } from './reasons.ts';
 import type { StreamResolution } from './streams.ts';
 

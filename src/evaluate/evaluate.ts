@@ -2,7 +2,7 @@
 import { type SimulationResult, simulateAdmission } from '../admission/simulate.ts';
 import type { Outcome } from '../decision/decision.ts';
 import type { Facts } from '../decision/facts.ts';
-import type { PatchOperation } from '../decision/patch.ts';
+import type { PatchOperation } from '../decision/inject/patch.ts';
 import { type JsonObject, textAt } from '../object/json.ts';
 import type { Kinds } from '../object/kinds.ts';
 import { type DescribedImage, describeImage, hashImages } from '../observe/audit/image.ts';
@@ -118,7 +118,7 @@ function resultOf(
     const undecided = [`${rehearsal.message}: give it with -f`];
     return { object: subject, outcome: 'deny', images: [], inject: [], patch: [], messages: [], undecided };
   }
-  const { outcome, images, injected, patch, warnings, refusal, unsure } = rehearsal;
+  const { outcome, images, injected, patch, warnings, denial, unsure } = rehearsal;
   return {
     object: subject,
     outcome,
@@ -126,7 +126,7 @@ function resultOf(
     ...(images.length > 0 && { imagesSha256: hashImages(images) }),
     inject: injected.map(({ path, secret, from }) => ({ path, secret, from })),
     patch,
-    messages: [...warnings, ...(refusal === undefined ? [] : [refusal])],
+    messages: [...warnings, ...(denial === undefined ? [] : [denial])],
     ...(unsure.length > 0 && { undecided: unsure.map((origin) => missingNamespace(origin, namespace)) }),
   };
 }

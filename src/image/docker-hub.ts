@@ -1,35 +1,36 @@
+/** Docker Hub's special cases: which names it owns, its aliases, and image ids that look like names. */
 import { digestAlgorithms, type ImageName } from './grammar.ts';
 
-/** Host under which all of Docker Hub's names are known. */
+/** The one host name used for all of Docker Hub's names. */
 export const dockerHub = 'docker.io';
 
-/** `index` is the name of the first registry protocol's days, `registry-1` the server that answers today. */
+/** `index` comes from the first registry protocol; `registry-1` is the server that answers today. */
 const otherNames: readonly string[] = ['index.docker.io', 'registry-1.docker.io'];
 
-/** Docker Hub's custom which first components are registry hosts; every other one belongs to the path on Docker Hub. */
+/** Whether a first component is a registry host by Docker Hub's rules. Any other first component belongs to a path on Docker Hub. */
 export function readsAsHost(component: string): boolean {
   return component === 'localhost' || /[.:A-Z]/.test(component);
 }
 
-/** The host for matching: `docker.io` for all of Docker Hub's names, every other unchanged. Expects lower case. */
+/** The host used for matching: `docker.io` for every name of Docker Hub, any other host unchanged. Expects lower case. */
 export function dockerHubHost(host: string): string {
   return otherNames.includes(host) ? dockerHub : host;
 }
 
-/** The repository on Docker Hub: official images stand in `library/`, which nobody writes. */
+/** The repository on Docker Hub. Official images are in `library/`, which users leave out. */
 export function dockerHubPath(path: string): string {
   return path.includes('/') ? path : `library/${path}`;
 }
 
 /**
- * Whether container tools take the name for the id of a local image, which is never pulled and can come from any registry:
- * - 64 hex digits (distribution/reference refuses them as a name);
- * - `sha256:`, `sha384:` or `sha512:` and hex digits, however few: containerd looks such a text up as a digest before it reads a name, and
- *   finds the image whose id begins so (containerd internal/cri/server/images: LocalResolve; opencontainers/go-digest digestset: Lookup).
- *   The kubelet adds no tag to it, since `a5` in `sha256:a5` looks like one.
+ * Whether container tools read the name as the id of a local image. Such an image is never pulled and can come from any registry.
+ * - 64 hex digits: distribution/reference rejects them as a name.
+ * - `sha256:`, `sha384:` or `sha512:` and any number of hex digits. containerd looks such a text up as a digest before it reads it as a
+ *   name, and finds the image whose id begins with it (containerd internal/cri/server/images: LocalResolve; opencontainers/go-digest
+ *   digestset: Lookup). The kubelet adds no tag to it, since `a5` in `sha256:a5` looks like one.
  *
- * An id is written in lower case; upper case is refused too, since no image is meant by it. With a registry, a further path segment or a
- * digest behind it the text is a name for every tool.
+ * Ids are written in lower case. Upper case is rejected too, since it cannot mean an image. With a registry, a further path segment or a
+ * digest after it, every tool reads the text as a name.
  */
 export function isImageId({ domain, path, tag, digest }: ImageName): boolean {
   if (domain !== undefined || digest !== undefined) return false;

@@ -2,7 +2,7 @@
  * The grammar of image names: that of github.com/distribution/reference, read in one pass from left to right.
  *
  *   reference   = name [ ":" tag ] [ "@" digest ]
- *   name        = [ domain "/" ] path                 the first component is a domain wherever it has the shape of one
+ *   name        = [ domain "/" ] path                 the first component is a domain wherever it has the form of one
  *   domain      = host [ ":" port ]
  *   host        = label *( "." label ) | "[" IPv6 "]"   at most 253 characters, as DNS has it
  *   label       = letter or digit, then letters, digits and "-", not ending in "-"
@@ -16,12 +16,12 @@
  *   digest      = algorithm ":" lower-case hex digits  as many as the algorithm gives
  *   algorithm   = "sha256" | "sha384" | "sha512"
  *
- * Everything is ASCII. Narrower than the original, so that what cannot be pulled is refused where a person sees it: a port is 1 to 65535,
- * an IPv6 address has a colon, the whole is at most 4,096 characters. Which domains are really registry hosts is no matter of grammar
- * but of Docker Hub's customs: see docker-hub.ts.
+ * Everything is ASCII. Three rules are narrower than the original, so that a user sees the error at admission and not at the pull:
+ * a port is 1 to 65535, an IPv6 address has a colon, and the whole text has at most 4,096 characters. The grammar does not decide which
+ * domains are registry hosts. Docker Hub's rules do: see docker-hub.ts.
  */
 
-import { type ImageProblemCode, type InvalidImage, invalidImage, quote, quotedMax, userinfoEnd } from './problem.ts';
+import { type ImageProblemCode, type InvalidImage, invalidImage, maxQuotedLength, quote, userinfoEnd } from './problem.ts';
 
 /** The parts of an image name as they were written. */
 export type ImageName = {
@@ -36,25 +36,25 @@ export type ImageName = {
 
 export type ParsedName = ({ readonly ok: true } & ImageName) | InvalidImage;
 
-/** Longest text that is looked at; ten times what the longest useful name needs, and it bounds the work for each image. */
-const textMax = 4096;
+/** Longest text that is parsed: ten times the longest useful name. It bounds the work for each image. */
+const maxTextLength = 4096;
 
 /** Longest repository name, without the domain, as in distribution/reference. */
-const pathMax = 255;
+const maxPathLength = 255;
 
-/** Reads the text by the grammar above. Never throws; the time it takes is linear in the text. */
+/** Parses a text by the grammar above. Never throws. Runs in time linear in the length of the text. */
 export function parseGrammar(text: string): ParsedName {
-  const fault = foreignFault(text);
-  if (fault) return refuseWithAdvice(text, fault);
+  const fault = textFault(text);
+  if (fault) return invalidWithAdvice(text, fault);
 
-  const { name, tag, digest } = cut(text);
+  const { name, tag, digest } = splitReference(text);
   const { domain, path, domainFault: badDomain } = separateDomain(name);
   const wrong = badDomain ?? pathFault(path) ?? tagFault(tag) ?? digestFault(digest);
   if (wrong?.code === 'upper-case') {
     const lowered = name.slice(0, name.length - path.length) + path.toLowerCase() + text.slice(name.length);
-    return refuseWithAdvice(text, { ...wrong, instead: lowered });
+    return invalidWithAdvice(text, { ...wrong, instead: lowered });
   }
-  if (wrong) return refuseWithAdvice(text, wrong);
+  if (wrong) return invalidWithAdvice(text, wrong);
   return {
     ok: true,
     ...(domain !== undefined && { domain }),
@@ -64,7 +64,7 @@ export function parseGrammar(text: string): ParsedName {
   };
 }
 
-/** `host` and `port` of a domain, as written; IPv6 keeps its brackets. */
+/** `host` and `port` of a domain, as written. IPv6 addresses keep their brackets. */
 export function splitDomain(domain: string): { readonly host: string; readonly port?: string } {
   const colon = domain.indexOf(':', domain.lastIndexOf(']') + 1);
   return colon < 0 ? { host: domain } : { host: domain.slice(0, colon), port: domain.slice(colon + 1) };
@@ -73,27 +73,29 @@ export function splitDomain(domain: string): { readonly host: string; readonly p
 /** What is wrong with one part of a text. */
 export type Fault = {
   readonly code: ImageProblemCode;
-  /** Goes on after the quoted text. */
+  /** Continues the sentence after the quoted text. */
   readonly what: string;
-  /** What was probably meant; recommended only if it parses. */
+  /** What was probably meant. It is recommended only if it parses. */
   readonly instead?: string;
 };
 
-/** The bound on the advice's length also bounds how often one text is read again for it. */
-function refuseWithAdvice(text: string, { code, what, instead }: Fault): InvalidImage {
-  const advice = instead !== undefined && instead.length <= quotedMax && parseGrammar(instead).ok ? `; write ${instead}` : '';
+/** The limit on the length of a suggestion also limits how often a text is parsed again for one. */
+function invalidWithAdvice(text: string, { code, what, instead }: Fault): InvalidImage {
+  const advice = instead !== undefined && instead.length <= maxQuotedLength && parseGrammar(instead).ok ? `; write ${instead}` : '';
   return invalidImage(text, code, what + advice);
 }
 
-/** What makes the text something else than an image name, before its parts are looked at. */
-function foreignFault(text: string): Fault | undefined {
-  if (text.length > textMax) return { code: 'too-long', what: `is ${text.length} characters long; at most ${textMax} are allowed` };
+/** Why the text as a whole cannot be an image name. Checked before the text is split. */
+function textFault(text: string): Fault | undefined {
+  if (text.length > maxTextLength)
+    return { code: 'too-long', what: `is ${text.length} characters long; at most ${maxTextLength} are allowed` };
   const trimmed = text.trim();
   if (trimmed === '') return { code: 'empty', what: 'is blank; write an image name' };
   if (trimmed !== text) return { code: 'whitespace', what: 'has white space before or after the name', instead: trimmed };
   if (/\s/.test(text)) return { code: 'whitespace', what: 'has white space inside the name' };
-  const stranger = text.search(/[^!-~]/);
-  if (stranger >= 0) return { code: 'character', what: `has the character ${codePoint(text, stranger)}; only printable ASCII is allowed` };
+  const disallowed = text.search(/[^!-~]/);
+  if (disallowed >= 0)
+    return { code: 'character', what: `has the character ${codePoint(text, disallowed)}; only printable ASCII is allowed` };
   const at = userinfoEnd(text);
   if (at >= 0) {
     const what = 'has a user name or password before the host, which belongs in a pull secret';
@@ -109,8 +111,8 @@ function codePoint(text: string, index: number): string {
   return `U+${hex.padStart(4, '0')}`;
 }
 
-/** Name, tag and digest at their signs. A colon before the last slash belongs to a port, one inside brackets to an address. */
-function cut(text: string): { name: string; tag: string | undefined; digest: string | undefined } {
+/** Splits a text into name, tag and digest. A colon before the last slash belongs to a port, a colon in brackets to an address. */
+function splitReference(text: string): { name: string; tag: string | undefined; digest: string | undefined } {
   const at = text.indexOf('@');
   const tagged = at < 0 ? text : text.slice(0, at);
   const digest = at < 0 ? undefined : text.slice(at + 1);
@@ -122,8 +124,8 @@ function cut(text: string): { name: string; tag: string | undefined; digest: str
 }
 
 /**
- * The first component is a domain if it has the shape of one, else a path segment if it has the shape of that (`test_com/app`), else a
- * fault of what it resembles more.
+ * The first component is a domain if it has the form of one, else a path segment if it has the form of one (`test_com/app`). Otherwise the
+ * fault is that of the form it resembles more.
  */
 function separateDomain(name: string): { domain?: string; path: string; domainFault?: Fault } {
   const slash = name.indexOf('/');
@@ -132,19 +134,19 @@ function separateDomain(name: string): { domain?: string; path: string; domainFa
   const fault = domainFault(first);
   if (!fault) return { domain: first, path: name.slice(slash + 1) };
   const resemblesHost = /[.:[]/.test(first);
-  return resemblesHost && (segmentFault(first) || first.length > hostMax) ? { path: name, domainFault: fault } : { path: name };
+  return resemblesHost && (segmentFault(first) || first.length > maxHostLength) ? { path: name, domainFault: fault } : { path: name };
 }
 
 /** Longest host name, as in DNS without the final dot (RFC 1035, 255 octets on the wire). */
-export const hostMax = 253;
+export const maxHostLength = 253;
 
-/** As many as 65535 has: the number says where to connect, but every digit would be copied into records and messages. */
-const portDigitsMax = 5;
+/** As many digits as 65535 has. More digits would not change where to connect, but would be copied into records and messages. */
+const maxPortDigits = 5;
 
 function domainFault(domain: string): Fault | undefined {
   const { host, port } = splitDomain(domain);
-  if (host.length > hostMax)
-    return { code: 'host', what: `has a registry host of ${host.length} characters; at most ${hostMax} are allowed` };
+  if (host.length > maxHostLength)
+    return { code: 'host', what: `has a registry host of ${host.length} characters; at most ${maxHostLength} are allowed` };
   const what = host.startsWith('[') ? addressFault(host) : hostNameFault(host);
   if (what) return { code: 'host', what: `has the registry host ${quote(host)}, ${what}` };
   return port === undefined ? undefined : portFault(port);
@@ -169,9 +171,9 @@ function hostNameFault(host: string): string | undefined {
   return undefined;
 }
 
-/** Leading zeros pass, as in the original, and do not change the number, as long as the port has no more digits than a port can have. */
+/** Leading zeros are accepted, as in the original, and do not change the number. The port may still not have more than five digits. */
 function portFault(port: string): Fault | undefined {
-  if (port.length > portDigitsMax && !/[^0-9]/.test(port))
+  if (port.length > maxPortDigits && !/[^0-9]/.test(port))
     return { code: 'port', what: `has a port of ${port.length} digits; a port is a number from 1 to 65535` };
   const isPort = port !== '' && !/[^0-9]/.test(port) && Number(port) >= 1 && Number(port) <= 65535;
   return isPort ? undefined : { code: 'port', what: `has the port ${quote(port)}, which is not a number from 1 to 65535` };
@@ -187,10 +189,10 @@ function pathFault(path: string): Fault | undefined {
   return pathLengthFault(path);
 }
 
-/** Asked again of the path that Docker Hub's customs make longer. */
+/** Also called for the path after Docker Hub's rules have lengthened it. */
 export function pathLengthFault(path: string): Fault | undefined {
-  if (path.length <= pathMax) return undefined;
-  return { code: 'name-too-long', what: `has a repository name of ${path.length} characters; at most ${pathMax} are allowed` };
+  if (path.length <= maxPathLength) return undefined;
+  return { code: 'name-too-long', what: `has a repository name of ${path.length} characters; at most ${maxPathLength} are allowed` };
 }
 
 function segmentFault(segment: string): Fault | undefined {
@@ -235,19 +237,21 @@ function isSeparator(run: string): boolean {
   return run === '.' || run === '_' || run === '__' || !/[^-]/.test(run);
 }
 
-const tagMax = 128;
+const maxTagLength = 128;
 
 function tagFault(tag: string | undefined): Fault | undefined {
   if (tag === undefined) return undefined;
   if (tag === '') return { code: 'tag', what: 'has a colon but no tag behind it' };
-  if (tag.length > tagMax) return { code: 'tag', what: `has a tag of ${tag.length} characters; at most ${tagMax} are allowed` };
+  if (tag.length > maxTagLength) return { code: 'tag', what: `has a tag of ${tag.length} characters; at most ${maxTagLength} are allowed` };
   if (/[^\w.-]/.test(tag))
     return { code: 'tag', what: `has the tag ${quote(tag)}; only letters, digits, "_", "." and "-" are allowed in a tag` };
   if (/[.-]/.test(tag.charAt(0))) return { code: 'tag', what: `has the tag ${quote(tag)}; a tag begins with a letter, a digit or "_"` };
   return undefined;
 }
 
-/** Hex digits by algorithm: those of the OCI image specification, and sha384, which the kubelet and the container tools take too. */
+/**
+ * Number of hex digits by algorithm: those of the OCI image specification, and sha384, which the kubelet and container tools also accept.
+ */
 export const digestAlgorithms: ReadonlyMap<string, number> = new Map([
   ['sha256', 64],
   ['sha384', 96],

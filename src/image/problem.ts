@@ -1,7 +1,4 @@
-/**
- * Every reason why a text is not an image name, with what it covers.
- * The keys are stable: they stand in machine output.
- */
+/** Every reason why a text is not an image name, with what it covers. The keys are stable, since they appear in machine output. */
 export const imageProblemCodes = {
   empty: 'nothing at all, or nothing but white space',
   'too-long': 'more than 4,096 characters in all',
@@ -25,35 +22,41 @@ export type ImageProblemCode = keyof typeof imageProblemCodes;
 /** Why a text is not an image name. */
 export type ImageProblem = {
   readonly code: ImageProblemCode;
-  /** A sentence fragment that begins with the quoted text: what is wrong and, where obvious, what to write. Printable ASCII of bounded length. */
+  /**
+   * A sentence fragment that begins with the quoted text: what is wrong and, where obvious, what to write. Printable ASCII of bounded
+   * length.
+   */
   readonly message: string;
 };
 
 export type InvalidImage = { readonly ok: false; readonly problem: ImageProblem };
 
-/** Longest quotation in a message; an image name that people read is shorter. */
-export const quotedMax = 120;
+/** Longest quotation in a message, in characters. Readable image names are shorter. */
+export const maxQuotedLength = 120;
 
-/** The refusal of `text`; `what` continues the sentence that the quoted text begins. */
+/** The error for `text`. `what` continues the sentence that the quoted text begins. */
 export function invalidImage(text: string, code: ImageProblemCode, what: string): InvalidImage {
   return { ok: false, problem: { code, message: `${quote(maskUserinfo(text))} ${what}` } };
 }
 
 /**
- * The text in double quotes, at most about 120 characters of it. Whatever is not printable ASCII is escaped: messages reach terminals and
- * log lines, and an escape is the only way to see that a letter is Cyrillic or a blank has no width.
+ * The text in double quotes, cut after about 120 characters. All characters but printable ASCII are escaped, since messages reach terminals
+ * and log lines. Only an escape shows that a letter is Cyrillic or that a blank has no width.
  */
 export function quote(text: string): string {
   let quoted = '';
   for (const character of text) {
     const next = escapeCharacter(character);
-    if (quoted.length + next.length > quotedMax) return `"${quoted}..."`;
+    if (quoted.length + next.length > maxQuotedLength) return `"${quoted}..."`;
     quoted += next;
   }
   return `"${quoted}"`;
 }
 
-/** Where the `@` of `user:password@` stands, -1 if there is none. A digest's `@` has no slash behind it, and a digest's name if it has. */
+/**
+ * Index of the `@` that ends `user:password@`, or -1 if there is none. The `@` of a digest is not followed by a slash, or is followed by
+ * the digest's algorithm.
+ */
 export function userinfoEnd(text: string): number {
   const lastSlash = text.lastIndexOf('/');
   if (lastSlash < 0) return -1;
@@ -61,7 +64,7 @@ export function userinfoEnd(text: string): number {
   return ['sha256:', 'sha384:', 'sha512:'].some((algorithm) => text.startsWith(algorithm, at + 1)) ? -1 : at;
 }
 
-/** The text without what stands before its `@`: a password that somebody wrote into an image name must not travel on into warnings and logs. */
+/** The text with everything before its `@` masked, so that a password in an image name does not reach warnings and logs. */
 export function maskUserinfo(text: string): string {
   const at = userinfoEnd(text);
   return at < 0 ? text : `***${text.slice(at)}`;

@@ -1,3 +1,4 @@
+/** Parses image references as container tools do, and renders them in canonical form. */
 import { dockerHub, dockerHubHost, dockerHubPath, isImageId, readsAsHost } from './docker-hub.ts';
 import { type ImageName, parseGrammar, pathLengthFault, splitDomain } from './grammar.ts';
 import { type InvalidImage, invalidImage, quote } from './problem.ts';
@@ -6,34 +7,34 @@ export type { ImageProblem, ImageProblemCode } from './problem.ts';
 
 /** An image name as the container tools understand it: github.com/distribution/reference, with Docker Hub's customs applied. */
 export type ImageReference = {
-  /** The text as it stood in the object. */
+  /** The text as written in the object. */
   readonly written: string;
-  /** Registry host for matching: lower case, no port, `docker.io` for all of Docker Hub's names; IPv6 keeps its brackets. */
+  /** Registry host used for matching: lower case, no port, `docker.io` for every name of Docker Hub. IPv6 addresses keep their brackets. */
   readonly host: string;
-  /** Registry port; absent when none was written or when it is the default, 443. */
+  /** Registry port. Absent if none was written, or if it is the default, 443. */
   readonly port?: number;
-  /** Repository path segments, at least one; `nginx` on Docker Hub is `['library', 'nginx']`. */
+  /** Repository path segments, at least one. `nginx` on Docker Hub is `['library', 'nginx']`. */
   readonly path: readonly string[];
   readonly tag?: string;
   /** `algorithm:hex`. */
   readonly digest?: string;
-  /** Whether the author wrote a registry host, or left it to the default. */
+  /** Whether the text names a registry host. If not, the default applies. */
   readonly qualified: boolean;
 };
 
 export type ParsedImage = { readonly ok: true; readonly reference: ImageReference } | InvalidImage;
 
 /**
- * Reads the text of an `image:` field. Never throws; the time it takes is linear in the text. What has white space around it, a scheme
- * or a password is refused rather than repaired, since the kubelet would not repair it either.
+ * Parses the text of an `image:` field. Never throws. Runs in time linear in the length of the text. White space around the name, a scheme
+ * and a password are errors and not repaired, since the kubelet would not repair them either.
  */
 export function parseImage(text: string): ParsedImage {
   const name = parseGrammar(text);
   if (!name.ok) return name;
   if (isImageId(name))
     return invalidImage(text, 'image-id', 'is an image id, not an image name; write it as REGISTRY/REPOSITORY@sha256:DIGEST');
-  const { domain, path } = applyHostCustom(name);
-  if (domain === undefined && readsAsHost(firstSegment(path)) && path.includes('/')) return refuseHost(text, firstSegment(path));
+  const { domain, path } = applyDockerHubRules(name);
+  if (domain === undefined && readsAsHost(firstSegment(path)) && path.includes('/')) return invalidHost(text, firstSegment(path));
 
   const { host, port } = domain === undefined ? { host: dockerHub } : normalizeDomain(domain);
   const repository = host === dockerHub && port === undefined ? dockerHubPath(path) : path;
@@ -54,8 +55,8 @@ export function parseImage(text: string): ParsedImage {
 }
 
 /**
- * `host[:port]/path/segments`, without tag and digest. It reads back as the same host and path: a host such as `registry`, which Docker's
- * customs would take for a path on Docker Hub, keeps its default port (`registry:443/app`).
+ * `host[:port]/path/segments`, without tag and digest. It parses back to the same host and path. A host such as `registry`, which Docker's
+ * rules would read as a path on Docker Hub, keeps its default port (`registry:443/app`).
  */
 export function canonicalName({ host, port, path }: ImageReference): string {
   const shownPort = port ?? (readsAsHost(host) ? undefined : defaultPort);
@@ -63,7 +64,10 @@ export function canonicalName({ host, port, path }: ImageReference): string {
   return [domain, ...path].join('/');
 }
 
-/** The canonical name with `:tag` and `@digest` where the reference has them. It parses to the same reference but for `written` and `qualified`. */
+/**
+ * The canonical name, with `:tag` and `@digest` if the reference has them. It parses to the same reference except for `written` and
+ * `qualified`.
+ */
 export function formatReference(reference: ImageReference): string {
   const tag = reference.tag === undefined ? '' : `:${reference.tag}`;
   const digest = reference.digest === undefined ? '' : `@${reference.digest}`;
@@ -72,22 +76,24 @@ export function formatReference(reference: ImageReference): string {
 
 const defaultPort = 443;
 
-/** Whether the default port stands in the text: the same registry, but not the same name to whoever looks up a credential. */
+/**
+ * Whether the text contains the default port. It is the same registry, but credential lookup compares names as text and sees another one.
+ */
 export function writesDefaultPort({ written, port }: ImageReference): boolean {
   return port === undefined && /^[^/]*:\d+\//.test(written);
 }
 
-/** What the grammar took for a domain is a path segment on Docker Hub unless it reads as a host. */
-function applyHostCustom({ domain, path }: ImageName): { readonly domain?: string; readonly path: string } {
+/** A first component that the grammar reads as a domain is a path segment on Docker Hub unless it also reads as a host. */
+function applyDockerHubRules({ domain, path }: ImageName): { readonly domain?: string; readonly path: string } {
   if (domain === undefined) return { path };
   return readsAsHost(domain) ? { domain, path } : { path: `${domain}/${path}` };
 }
 
 /**
- * `foo_bar.com/app` is a host by the customs and a path by the grammar: distribution/reference answers with a name that has no domain at
- * all. Where a runtime would pull it from is anybody's guess, so it must not pass for a repository on Docker Hub.
+ * `foo_bar.com/app` is a host by Docker Hub's rules and a path by the grammar: distribution/reference returns a name without a domain. It
+ * is unclear where a runtime would pull it from, so it must not count as a repository on Docker Hub.
  */
-function refuseHost(text: string, host: string): InvalidImage {
+function invalidHost(text: string, host: string): InvalidImage {
   return invalidImage(text, 'host', `has the registry host ${quote(host)}, which may have only letters, digits, "-" and "."`);
 }
 
@@ -96,7 +102,7 @@ function firstSegment(path: string): string {
   return slash < 0 ? path : path.slice(0, slash);
 }
 
-/** Host names know no case, and a registry on 443 is the same registry with and without its port. */
+/** Host names are case-insensitive, and a registry on port 443 is the same registry with and without the port. */
 function normalizeDomain(domain: string): { readonly host: string; readonly port?: number } {
   const { host: written, port } = splitDomain(domain);
   const host = dockerHubHost(written.toLowerCase());

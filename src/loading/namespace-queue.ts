@@ -138,10 +138,10 @@ export function createNamespaceQueue({
       taken.set(id, work);
       const { action } = work;
       const bundle = action === 'withdraw' ? undefined : action.newest();
-      const tooMuch = bundle && book.refuseUnread(bundle);
+      const tooMuch = bundle && book.rejectUnread(bundle);
       if (bundle && !tooMuch) {
         // With the others of this round it may be too much, and the next round tells.
-        if (steps.length > 0 && book.refuseUnread(bundle, size)) {
+        if (steps.length > 0 && book.rejectUnread(bundle, size)) {
           taken.delete(id);
           break;
         }
@@ -195,7 +195,7 @@ export function createNamespaceQueue({
       const started = now();
       for (const [id, again] of entries.slice(from, from + mostInRound)) {
         const bundle = lane.works.has(id) || !lane.overQuota.has(id) ? undefined : again();
-        if (bundle && !book.refuseUnread(bundle)) lane.works.set(id, { action: { newest: again }, done: withResolvers() });
+        if (bundle && !book.rejectUnread(bundle)) lane.works.set(id, { action: { newest: again }, done: withResolvers() });
       }
       spent.milliseconds += now() - started;
     }

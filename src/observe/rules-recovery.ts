@@ -11,7 +11,7 @@ export type RulesRecovery = {
 type WatchedChange = Pick<ChangeInForce, 'scope' | 'before' | 'after' | 'problems' | 'alert'>;
 
 export type RulesRecoveryOptions = {
-  readonly store: Pick<RuleStore, 'refused'>;
+  readonly store: Pick<RuleStore, 'rejected'>;
   readonly inForce: () => RuleSet | undefined;
   readonly log: { info(fields: object, message: string): void };
   /** Whether a line about the namespace's rules may be written now: a tenant could break and repair its rules all the time. */
@@ -35,7 +35,7 @@ export function createRulesRecovery({ store, inForce, log, mayLog = () => true }
         else if (problems.length === 0) alerted = false;
       }
       troubled = new Set([
-        ...store.refused().map(({ scope }) => (scope.kind === 'namespace' ? scope.namespace : cluster)),
+        ...store.rejected().map(({ scope }) => (scope.kind === 'namespace' ? scope.namespace : cluster)),
         ...(alerted ? [cluster] : []),
       ]);
       const rules = inForce();

@@ -12,7 +12,7 @@ import { createRulesRecovery } from './rules-recovery.ts';
 
 export type RulesReporterOptions = {
   readonly rules: RulesInForce;
-  readonly store: Pick<RuleStore, 'missing' | 'refused'>;
+  readonly store: Pick<RuleStore, 'missing' | 'rejected'>;
   readonly log: Log;
   readonly auditLog: AuditLog;
   readonly metrics: Pick<Metrics, 'rulesInForce' | 'namespaceRules'>;

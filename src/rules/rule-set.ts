@@ -1,48 +1,49 @@
+/** The types of compiled rules: what the compiler produces and the rest of regkeeper reads. */
 import type { ImageReference } from '../image/reference.ts';
 import type { RegistryPattern } from './language/pattern.ts';
 import type { Origin, RuleSource } from './language/problem.ts';
 
-/** A namespace, as far as it is known. */
+/** A namespace and its labels, as far as they are known. */
 export type NamespaceContext = {
   readonly namespace: string;
-  /** Its labels; undefined where nobody can say. */
+  /** Undefined if they are unknown. */
   readonly labels: Readonly<Record<string, string>> | undefined;
 };
 
-/** The namespaces that a rule, an exemption or an override is about; where there is none, it is about all. */
+/** The namespaces to which a rule, an exemption or an override applies. Without a selector it applies to all. */
 export type NamespaceSelector =
-  /** Each an exact name, or a glob in which `*` stands for any number of characters. */
+  /** Each is an exact name, or a glob in which `*` matches any number of characters. */
   | { readonly kind: 'names'; readonly names: readonly string[] }
-  /** Kubernetes' own label selector: all requirements hold. */
+  /** Kubernetes' label selector: all requirements must match. */
   | { readonly kind: 'labels'; readonly requirements: readonly LabelRequirement[] };
 
 export type LabelRequirement = {
   readonly key: string;
   readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist';
-  /** Sorted, without doubles; empty for `Exists` and `DoesNotExist`. */
+  /** Sorted, without duplicates. Empty for `Exists` and `DoesNotExist`. */
   readonly values: readonly string[];
 };
 
-/** One registry pattern with its trust and its secrets. A document's rule with a list of registries becomes one of these for each. */
+/** One registry pattern with its trust and its secrets. A document's rule with a list of registries becomes one rule for each. */
 export type Rule = {
-  /** The author's name for it, else the pattern's text. */
+  /** The name in the document, else the text of the pattern. */
   readonly name: string;
   readonly pattern: RegistryPattern;
-  /** The port is written although it means what none would mean: `reg.io:443` where the rule trusts, `reg.io:*` where it refuses. */
+  /** The written port means the same as no port: `reg.io:443` in a trusting rule, `reg.io:*` in a denying rule. */
   readonly portWritten?: true;
   readonly trust: boolean;
-  /** The author's words on why it is distrusted. */
+  /** The author's explanation of why the registry is untrusted. */
   readonly reason?: string;
-  /** Names of pull secrets, in the author's order; empty when the registry needs none. */
+  /** Names of pull secrets, in the author's order. Empty if the registry needs none. */
   readonly pullSecrets: readonly string[];
   readonly pushSecret?: string;
-  /** What happens where none of the pull secrets, or not the push secret, is in the namespace. */
+  /** What happens if the namespace contains none of the pull secrets, or not the push secret. */
   readonly onMissingSecret: OnMissingSecret;
-  /** Where the rule applies; absent: everywhere. */
+  /** Where the rule applies. Absent: everywhere. */
   readonly namespaces?: NamespaceSelector;
-  /** From `internalRegistries`: always trusted, never given a secret. */
+  /** Comes from `internalRegistries`: always trusted, never gets a secret. */
   readonly internal: boolean;
-  /** The namespace whose own rules it belongs to; absent for the cluster's. */
+  /** The namespace whose own rules contain this rule. Absent for the cluster's rules. */
   readonly owner?: string;
   readonly origin: Origin;
 };
@@ -50,22 +51,22 @@ export type Rule = {
 export type OnMissingSecret = 'warn' | 'deny' | 'ignore';
 export type Unconfigured = 'deny' | 'warn' | 'allow';
 export type Mode = 'enforce' | 'warn' | 'audit';
-/** Which objects secrets are written into: all, Pods only, or none. */
+/** Into which objects secrets are injected: all, Pods only, or none. */
 export type Inject = 'all' | 'pods' | 'off';
-/** What an image name without registry means: Docker Hub, nothing that is let in, or the first of these hosts that a node finds it on. */
+/** The meaning of an image name without a registry: Docker Hub, always denied, or the first of these hosts on which a node finds it. */
 export type ShortNames = 'docker.io' | 'reject' | readonly string[];
 
-/** What may come in until a day although no rule trusts it; it is given no secret. */
+/** Allows images until a day although no rule trusts them. They get no secret. */
 export type Exemption = {
   readonly pattern: RegistryPattern;
   readonly namespaces?: NamespaceSelector;
-  /** Last day on which it holds, in UTC: `2027-03-31`. */
+  /** Last day on which it applies, in UTC: `2027-03-31`. */
   readonly until: string;
   readonly reason: string;
   readonly origin: Origin;
 };
 
-/** Settings for some namespaces; at least one of the three is written. */
+/** Settings for some namespaces. At least one of the three settings is present. */
 export type Override = {
   readonly namespaces: NamespaceSelector;
   readonly mode?: Mode;
@@ -74,34 +75,36 @@ export type Override = {
   readonly origin: Origin;
 };
 
-/** What namespaces may trust by rules of their own. */
+/** A pattern that namespaces may trust in their own rules. */
 export type Delegation = { readonly pattern: RegistryPattern; readonly origin: Origin };
 
-/** What the documents say beside their rules; defaults filled in. */
+/** The settings of the documents, with defaults filled in. */
 export type RuleSettings = NamespaceSettings & {
   /** Default `docker.io`. */
   readonly shortNames: ShortNames;
-  /** Whom a blocked person asks, in the policy owner's words. */
+  /** Whom a user can contact after a denial, as written by the policy owner. */
   readonly contact?: string;
 };
 
 /** The settings that overrides can change. */
 export type NamespaceSettings = {
-  /** What happens to images that no rule names. Default `deny`. */
+  /** The outcome for images that match no rule. Default `deny`. */
   readonly unconfigured: Unconfigured;
-  /** What happens to refusals. Default `enforce`. */
+  /** The effect of denials. Default `enforce`. */
   readonly mode: Mode;
   /** Default `all`. */
   readonly inject: Inject;
 };
 
 /**
- * An answer that depends on the namespace. Where its labels are unknown and would count, the answer is the strictest that they could lead
- * to, and `unsure` names what selects by labels.
+ * A result that depends on the namespace. If unknown labels could change it, the value is the strictest possible one, and `unsure` is the
+ * origin of an entry that selects by them.
  */
 export type Answer<Value> = { readonly value: Value; readonly unsure?: Origin };
 
-/** The same of settings, each by itself: an image that is trusted is let in whatever `mode` is. `unsure` is absent where all are certain. */
+/**
+ * The same for settings, each on its own, since a trusted image is allowed in every `mode`. `unsure` is absent if all settings are certain.
+ */
 export type SettingsAnswer = {
   readonly value: NamespaceSettings;
   readonly unsure?: { readonly [Name in keyof NamespaceSettings]?: Origin };
@@ -109,32 +112,35 @@ export type SettingsAnswer = {
 
 /** All rules in force at one moment, compiled. */
 export type RuleSet = {
-  /** Short content hash: same rules and settings, same revision, whatever the order of documents. */
+  /** A short hash of the content. Equal rules and settings have the same revision, in any order of documents. */
   readonly revision: string;
-  /** As written for the whole cluster, without overrides. */
+  /** For the whole cluster, without overrides. */
   readonly settings: RuleSettings;
-  /** Whether the documents say what a name without registry means; otherwise the cluster may (see `withPlatform`). */
+  /** Whether the documents define the meaning of a name without a registry. If not, the cluster may define it (see `withPlatform`). */
   readonly shortNamesWritten: boolean;
-  /** The revision of what is written alone, where the cluster adds to it. */
+  /** The revision of the documents alone. Present if the cluster adds to them. */
   readonly writtenRevision?: string;
   /** The cluster's rules, internal registries first. */
   readonly rules: readonly Rule[];
   readonly exemptions: readonly Exemption[];
   readonly overrides: readonly Override[];
   readonly delegate: readonly Delegation[];
-  /** Rules that namespaces have of their own, by namespace. */
+  /** The own rules of namespaces, by namespace. */
   readonly namespaceRules: ReadonlyMap<string, readonly Rule[]>;
-  /** The cluster's documents it was made of, for messages that say whom to ask. */
+  /** The cluster's documents from which it was compiled, for messages that say where to change a rule. */
   readonly sources: readonly RuleSource[];
-  /** The settings that hold in a namespace; for each, the most specific override that writes it. */
-  settingsAt(place: NamespaceContext): SettingsAnswer;
+  /** The settings in a namespace. For each setting the most specific override that contains it wins. */
+  settingsAt(context: NamespaceContext): SettingsAnswer;
   /**
-   * The rule that decides: the most specific whose pattern holds the reference and that applies in the namespace, and no looser with the
-   * namespace's own rules than without. Cost grows with the reference, not with the rules.
+   * The rule that decides: the most specific rule that matches the reference and applies in the namespace. The namespace's own rules never
+   * make the result looser. The cost grows with the reference, not with the number of rules.
    */
-  match(reference: ImageReference, place: NamespaceContext): Answer<Rule | undefined>;
-  /** Exemptions that hold the reference and apply in the namespace, whatever their day, the longest lasting first. */
-  exemptionsFor(reference: ImageReference, place: NamespaceContext): Answer<readonly Exemption[]>;
-  /** Trusted, non-internal rules of the namespace a person probably meant, nearest first, at most three: same host on another port or path, then a near spelling of the host. */
-  nearest(reference: ImageReference, place: NamespaceContext): readonly Rule[];
+  match(reference: ImageReference, context: NamespaceContext): Answer<Rule | undefined>;
+  /** Exemptions that match the reference and apply in the namespace, including expired ones. The last to expire comes first. */
+  exemptionsFor(reference: ImageReference, context: NamespaceContext): Answer<readonly Exemption[]>;
+  /**
+   * Rules that the author of a denied image probably meant, at most three, nearest first. Only trusting, non-internal rules of the
+   * namespace: first those with the same host but another port or path, then those with a similar host.
+   */
+  nearest(reference: ImageReference, context: NamespaceContext): readonly Rule[];
 };

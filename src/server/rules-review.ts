@@ -28,7 +28,7 @@ import { TooLate, within } from '../time/within.ts';
 
 export type RulesReviewCollaborators = {
   readonly settings: RulesReviewSettings;
-  readonly book: Pick<RuleStore, 'preview' | 'widening' | 'refuseUnread'>;
+  readonly book: Pick<RuleStore, 'preview' | 'widening' | 'rejectUnread'>;
   /**
    * Of the guard alone: what a user tries out must not delay what is in force. Two threads, so that reviews of the cluster's rules never
    * wait for a document of a namespace.
@@ -116,7 +116,7 @@ export function createRulesReviewer({
   async function review(each: Review): Promise<RulesReview> {
     const { subject, guarded, lane, namespace } = each;
     const { bundle, unchanged } = guarded;
-    const tooMuch = book.refuseUnread(bundle);
+    const tooMuch = book.rejectUnread(bundle);
     if (tooMuch) {
       const { problems } = book.preview(tooMuch);
       return conclude(renderRulesReview(subject, guarded, { problems, warnings: [] }), problems);

@@ -1,4 +1,4 @@
-/** The alerts of deploy/, on series as a server would give them: each fires for its trouble and for nothing else. */
+/** Checks with promtool that each alert in deploy/ fires for its own fault and for no other. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -24,11 +24,11 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** A value each minute, in promtool's notation; prometheus.io, Unit Testing for Rules. */
+/** One value a minute, in promtool's notation. Source: prometheus.io, "Unit Testing for Rules". */
 type Series = Readonly<Record<string, string>>;
 const day = 86_400;
 
-/** Two replicas that are well, in the first two hours of 1970. The certificate lives 90 days, and has half of that left. */
+/** Two healthy replicas during the first two hours of 1970. The certificate is valid for 90 days, half of which are left. */
 const healthy: Series = {
   ...onBoth('up', '1x120'),
   ...onBoth('regkeeper_ready', '1x120', 'check="rules"'),
@@ -68,7 +68,7 @@ function onBoth(name: string, values: string, labels?: string): Series {
   return { ...on('one', name, values, labels), ...on('two', name, values, labels) };
 }
 
-/** What is wrong, as series in place of healthy ones; `_` is a minute without a value. */
+/** Each row is a fault, as series that replace healthy ones, and the alerts that fire. `_` is a minute without a value. */
 const troubles: [trouble: string, series: Series, firing: readonly string[]][] = [
   ['nothing', {}, []],
   ['no replica is scraped any more', { ...onBoth('up', '1x30 _x90') }, ['RegkeeperDown']],
@@ -179,7 +179,7 @@ function secrets(): string {
 
 const met = /^Unit Testing: .*\n {2}SUCCESS\n/m;
 
-/** What promtool says of these expectations; it names each that is not met. */
+/** The output of promtool for these expectations. It names each expectation that is not met. */
 async function runRules(series: Series, tests: object): Promise<string> {
   const input_series = Object.entries({ ...healthy, ...series }).map(([name, values]) => ({ series: name, values }));
   const file = join(folder, 'test.json');
@@ -211,12 +211,12 @@ test('a replica that restarts, and a rollout that takes five minutes, wake nobod
     ...on('one', 'regkeeper_ready', '1x60 0x5 1x55', 'check="rules"'),
     ...on('one', 'regkeeper_rules_revision_info', '_x60 1x5 stale', 'revision="b"'),
   };
-  const silent = Array.from({ length: 20 }, (_, minute) => ({
+  const noAlerts = Array.from({ length: 20 }, (_, minute) => ({
     expr: 'ALERTS{alertstate="firing"}',
     eval_time: `${55 + minute}m`,
     exp_samples: [],
   }));
-  expect(await runRules(rollout, { promql_expr_test: silent })).toMatch(met);
+  expect(await runRules(rollout, { promql_expr_test: noAlerts })).toMatch(met);
 });
 
 test('an alert says which replica, and for want of what', async () => {
@@ -238,14 +238,14 @@ test('promtool finds nothing to complain of in the metrics of a server that has 
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   onTestFinished(() => void server.kill('SIGKILL'));
-  let said = '';
+  let log = '';
   server.stderr.setEncoding('utf8').on('data', (chunk: string) => {
-    said += chunk;
+    log += chunk;
   });
   const [url, healthUrl] = await vi.waitFor(
     () => {
-      const [, ...urls] = /answers on (https:\S+?)\/mutate.*health on (http:\S+?)\/readyz/.exec(said) ?? [];
-      if (urls.length === 0) throw new Error(said);
+      const [, ...urls] = /answers on (https:\S+?)\/mutate.*health on (http:\S+?)\/readyz/.exec(log) ?? [];
+      if (urls.length === 0) throw new Error(log);
       return urls;
     },
     { timeout: 30_000 },

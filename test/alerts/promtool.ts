@@ -1,4 +1,4 @@
-/** promtool, of Prometheus: where the executable comes from, and promtool as an async function. */
+/** Finds Prometheus' promtool and runs it as an async function. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
@@ -6,11 +6,12 @@ import { findOnPath, isExecutable, notFound } from '../cluster/binaries.ts';
 
 export type Promtool = (args: readonly string[], stdin?: string) => Promise<{ readonly code: number | null; readonly output: string }>;
 
-/** Throws an Error that says what can be done where there is none: a check that was promised is not passed over. */
+/** @throws Error with how to install promtool, because a missing tool must not skip the checks silently. */
 export async function findPromtool(env: Readonly<Record<string, string | undefined>>): Promise<Promtool> {
-  const given = env.PROMTOOL;
-  if (given !== undefined && !(await isExecutable(given))) throw new Error(`PROMTOOL is ${given}, which is no executable file`);
-  const binary = given ?? (await findOnPath('promtool', env.PATH));
+  const configured = env.PROMTOOL;
+  if (configured !== undefined && !(await isExecutable(configured)))
+    throw new Error(`PROMTOOL is ${configured}, which is no executable file`);
+  const binary = configured ?? (await findOnPath('promtool', env.PATH));
   if (binary === undefined) {
     const fixes = ['install it (Debian and Ubuntu: package `prometheus`, of which no daemon is needed)', 'or set PROMTOOL to it'];
     throw new Error(notFound('promtool', ['PROMTOOL (not set)', 'PATH'], fixes));

@@ -1,6 +1,6 @@
+/** Configures the tests of alerts and metrics, which run apart from the others because they need Prometheus' promtool. */
 import { defineConfig } from 'vitest/config';
 
-/** What Prometheus' own tool says of alerts and metrics. Apart from the other tests, since it needs that tool. */
 export default defineConfig({
   test: {
     include: ['test/alerts/**/*.test.ts'],

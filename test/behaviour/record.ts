@@ -1,6 +1,9 @@
 /**
- * Prints what a server answers to every case that is known, one JSON line each, without times: `npm run -s behaviour > before.txt`, change
- * the code, `npm run -s behaviour > after.txt`, `diff before.txt after.txt`. A change that only moves code leaves no difference.
+ * Prints what a server answers to every known case, as one JSON line each, without times. A refactoring must not change the output.
+ *
+ *     npm run -s behaviour > before.txt    # then change the code
+ *     npm run -s behaviour > after.txt
+ *     diff before.txt after.txt
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -21,15 +24,21 @@ import { json } from '../bypass/json.ts';
 import { paths } from '../bypass/paths.ts';
 import { pods } from '../bypass/pods.ts';
 import { templates } from '../bypass/templates.ts';
-import { cases, judgedOf, ruleSetOfCase } from '../cases/cases.ts';
+import { cases, evaluatedObjectsOf, ruleSetOfCase } from '../cases/cases.ts';
 import { accounts } from '../unit/decision/changes.ts';
 import { ruleSetOf } from '../unit/rules/documents.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const corpus = resolve(root, process.env.REGKEEPER_CORPUS ?? '../shared/corpus', 'openshift-objects');
-const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
-const authority = issueCa({ commonName: 'test', ...life });
-const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], ...life });
+const validity = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
+const ca = issueCa({ commonName: 'test', ...validity });
+const tls = issueServerCertificate({
+  authority: ca,
+  commonName: 'localhost',
+  dnsNames: ['localhost'],
+  ipAddresses: ['127.0.0.1'],
+  ...validity,
+});
 
 let rules: RuleSet | undefined;
 let facts: Facts | undefined;
@@ -70,7 +79,7 @@ type Request = {
   readonly namespace: string;
   readonly name: string;
   readonly user: string;
-  /** JSON. */
+  /** As JSON text. */
   readonly object: string;
   readonly oldObject?: unknown;
 };
@@ -105,7 +114,7 @@ async function print({ what, gvk, namespace: where, name, user, object, oldObjec
 for (const each of cases) {
   rules = await ruleSetOfCase(each);
   facts = factsFromObjects(each.manifests, { ...each, now: Date.parse('2026-11-21T12:00:00Z') });
-  for (const { apiVersion, kind, object } of judgedOf(each)) {
+  for (const { apiVersion, kind, object } of evaluatedObjectsOf(each)) {
     const { name = '', namespace: own = each.namespace } = (object.metadata ?? {}) as { name?: string; namespace?: string };
     const [version = '', group = ''] = apiVersion.split('/').reverse();
     const gvk = { group, version, kind };

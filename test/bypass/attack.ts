@@ -1,33 +1,33 @@
-/** What the tables of attacks are made of, and the rules that they are tried against. */
+/** The type of a row of the attack tables, helpers that build rows, and the rules that attacks are tried against. */
 import { kindsWithImages } from '../../src/object/kinds.ts';
 
 export type Attack = {
-  /** What is tried. */
+  /** What the attacker tries. */
   readonly attack: string;
   readonly right: 'refused' | 'admitted';
-  /** Why that is right. */
+  /** Why this outcome is right. */
   readonly why: string;
   readonly kind?: string;
-  /** By the kind's own unless told. */
+  /** The API group. By default the one that the kinds table lists for the kind. */
   readonly group?: string;
   readonly object: unknown;
-  /** An UPDATE of this. */
+  /** Makes the request an UPDATE of this object. */
   readonly oldObject?: unknown;
-  /** `alice` unless told. */
+  /** By default `alice`. */
   readonly user?: string;
-  /** Secrets that the object may get; none unless told. */
+  /** Secrets that the object may get. By default none. */
   readonly secrets?: readonly string[];
-  /** The object as it is sent, where JSON made of it would not show the attack. */
+  /** The exact JSON text of the object, for attacks that are lost when `object` is serialized. */
   readonly text?: string;
-  /** A real API server refuses it before or after asking us, for another reason. */
-  readonly apiServerRefuses?: true;
-  /** Why a real API server is not asked. */
+  /** A real API server rejects the object for another reason, before or after it calls the webhooks. */
+  readonly apiServerRejects?: true;
+  /** Why the attack is not sent to a real API server. */
   readonly notOnCluster?: string;
 };
 
 export const namespace = 'shop';
 
-/** In the cluster, names of the same length stand for these two namespaces. */
+/** Rules in YAML. `vip` is the namespace with its own registry, for which the cluster scenario passes a generated name. */
 export const rulesFor = ({ vip = 'vip', unconfigured = 'deny' } = {}) => `
 mode: enforce
 unconfigured: ${unconfigured}
@@ -58,12 +58,13 @@ export function pod(...images: readonly unknown[]): { spec: { containers: object
   return { spec: { containers: containers(...images) } };
 }
 
-/** A Pod of one container with this image. */
-export function refusedImage(image: string, attack: string, why: string, more: Partial<Attack> = {}): Attack {
+/** A row that creates a Pod with this image in its only container, which must be denied. */
+export function deniedImage(image: string, attack: string, why: string, more: Partial<Attack> = {}): Attack {
   return { attack: `${attack}: ${JSON.stringify(image)}`, right: 'refused', why, object: pod(image), ...more };
 }
 
-export function admittedImage(image: string, attack: string, why: string, secrets: readonly string[]): Attack {
+/** A row that creates a Pod with this image in its only container, which must be allowed and get exactly these secrets. */
+export function allowedImage(image: string, attack: string, why: string, secrets: readonly string[]): Attack {
   return { attack: `${attack}: ${JSON.stringify(image)}`, right: 'admitted', why, object: pod(image), secrets };
 }
 

@@ -1,3 +1,4 @@
+/** Tries every attack of the tables on the engine and, through injected requests, on the HTTP server. */
 import { afterAll, describe, expect, test } from 'vitest';
 import { issueCa, issueServerCertificate } from '../../src/certificates/issue.ts';
 import { decide } from '../../src/decision/decide.ts';
@@ -16,15 +17,21 @@ import { templates } from './templates.ts';
 
 const themes = { hosts, paths, pods, templates, builds, json };
 const strict = ruleSetOf(rulesFor());
-/** Rules that let in what no rule names: then the secrets are what there is to gain. */
+/** Rules that allow unconfigured registries, where an attacker can only gain secrets. */
 const open = ruleSetOf(rulesFor({ unconfigured: 'allow' }));
 
-/** A cluster knows the accounts of its pods. */
+/** The service accounts that the Pods of the tables use. */
 const facts = accounts({ default: [], 'system:masters': [] });
 
-const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
-const authority = issueCa({ commonName: 'test', ...life });
-const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], ...life });
+const validity = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
+const ca = issueCa({ commonName: 'test', ...validity });
+const tls = issueServerCertificate({
+  authority: ca,
+  commonName: 'localhost',
+  dnsNames: ['localhost'],
+  ipAddresses: ['127.0.0.1'],
+  ...validity,
+});
 const bugs: unknown[] = [];
 const server = createWebhookServer(
   {
@@ -71,7 +78,7 @@ function decideOn(row: Attack, rules: ReturnType<typeof ruleSetOf>): Decision {
   return decide({ operation, group, kind, namespace, name: 'x', user: row.user ?? 'alice', object, oldObject }, rules, facts);
 }
 
-/** What the API server does with it: anything but a decision is an error, and under `failurePolicy: Fail` an error refuses. */
+/** The outcome at the API server. Anything but a decision is an error, which denies the request under `failurePolicy: Fail`. */
 function outcomeOf(decision: Decision): Attack['right'] {
   return decision.kind === 'decided' && decision.outcome !== 'deny' ? 'admitted' : 'refused';
 }

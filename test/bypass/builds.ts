@@ -1,8 +1,9 @@
+/** Attacks with builds, inline Dockerfiles and image streams. */
 import { type Attack, evil, good } from './attack.ts';
 
 const docker = (name: string) => ({ kind: 'DockerImage', name });
-const judged = 'the build would pull it';
-const pushed = 'the build would push there';
+const wouldPull = 'the build would pull it';
+const wouldPush = 'the build would push there';
 const both = (attack: string, spec: object, more: Omit<Attack, 'attack' | 'object' | 'kind'>): Attack[] =>
   ['BuildConfig', 'Build'].map((kind) => ({ attack: `${attack}, in a ${kind}`, kind, object: { spec }, ...more }));
 const s2i = (from: object, more: object = {}) => ({
@@ -15,9 +16,9 @@ const dockerfile = (text: string, more: object = {}) => ({
   strategy: { type: 'Docker', dockerStrategy: more },
 });
 const hidden = (attack: string, text: string, more: object = {}) =>
-  both(attack, dockerfile(text, more), { right: 'refused', why: judged, secrets: ['good-pull'] });
+  both(attack, dockerfile(text, more), { right: 'refused', why: wouldPull, secrets: ['good-pull'] });
 
-/** Deeper, and longer, than words are followed. */
+/** Words that are nested deeper, and are longer, than the Dockerfile reader follows. */
 const deep = (text: string) => `${'${A:-'.repeat(40)}${text}${'}'.repeat(40)}`;
 const long = (text: string) => `${'ro,'.repeat(1400)}${text}`;
 const mount = `RUN --mount=type=bind,from=${good},target=/x`;
@@ -32,26 +33,26 @@ export const builds: readonly Attack[] = [
   ),
   ...hidden('behind a trusted one in COPY --from that is too deep', `FROM ${good}\nCOPY --from=${good} --from=${deep(evil)} a b`),
   ...hidden('in a FROM that is too deep', `FROM ${good}\nFROM ${deep(evil)}`),
-  ...both('an unknown base', s2i(docker(evil)), { right: 'refused', why: judged }),
+  ...both('an unknown base', s2i(docker(evil)), { right: 'refused', why: wouldPull }),
   ...both('an unknown output', s2i(docker(good), { output: { to: docker(evil) } }), {
     right: 'refused',
-    why: pushed,
+    why: wouldPush,
     secrets: ['good-pull'],
   }),
   ...both(
     'an unknown custom builder',
     { strategy: { type: 'Custom', customStrategy: { from: docker(evil) } } },
-    { right: 'refused', why: judged },
+    { right: 'refused', why: wouldPull },
   ),
   ...both(
     'an unknown image whose files are taken',
     s2i(docker(good), { source: { images: [{ from: docker(evil), paths: [{ sourcePath: '/x', destinationDir: 'x' }] }] } }),
-    { right: 'refused', why: judged, secrets: ['good-pull'] },
+    { right: 'refused', why: wouldPull, secrets: ['good-pull'] },
   ),
   ...both(
     'an unknown image that stands in for a name',
     { ...dockerfile(`FROM ${good}`), source: { dockerfile: `FROM ${good}`, images: [{ from: docker(evil), as: [good] }] } },
-    { right: 'refused', why: judged },
+    { right: 'refused', why: wouldPull },
   ),
   ...both('the kind of a reference in lower case', s2i({ kind: 'dockerimage', name: evil }), {
     right: 'admitted',
@@ -98,7 +99,7 @@ export const builds: readonly Attack[] = [
   ...both(
     'as an ONBUILD that the stage of a post-commit hook carries out',
     { ...dockerfile(`FROM ${good}\nONBUILD COPY --from=evilshort a b`), postCommit: { script: 'true' } },
-    { right: 'refused', why: judged, secrets: ['good-pull'] },
+    { right: 'refused', why: wouldPull, secrets: ['good-pull'] },
   ),
   ...both(
     'in a mount whose name another image stands in for, which holds for FROM and COPY alone',
@@ -109,7 +110,7 @@ export const builds: readonly Attack[] = [
         images: [{ from: docker(good), as: [evil] }],
       },
     },
-    { right: 'refused', why: judged, secrets: ['good-pull'] },
+    { right: 'refused', why: wouldPull, secrets: ['good-pull'] },
   ),
   ...both(
     'in a variable whose value another image stands in for, which holds for what is written alone',
@@ -117,7 +118,7 @@ export const builds: readonly Attack[] = [
       ...dockerfile(''),
       source: { dockerfile: `ARG X=${evil}\nFROM ${good}\nFROM $X`, images: [{ from: docker(good), as: [evil] }] },
     },
-    { right: 'refused', why: judged, secrets: ['good-pull'] },
+    { right: 'refused', why: wouldPull, secrets: ['good-pull'] },
   ),
   ...hidden('in ENV', `FROM ${good}\nENV X=${evil}\nCOPY --from=$X a b`),
   ...hidden('in an argument of the build', `ARG X=${good}\nFROM ${good}\nFROM $X`, { buildArgs: [{ name: 'X', value: evil }] }),
@@ -133,7 +134,7 @@ export const builds: readonly Attack[] = [
     dockerfile(`FROM ${evil}\nRUN x \\\\\nFROM ${good}`, { from: docker(good) }),
     {
       right: 'refused',
-      why: judged,
+      why: wouldPull,
       secrets: ['good-pull'],
     },
   ),
@@ -156,7 +157,7 @@ export const builds: readonly Attack[] = [
     kind: 'BuildRequest',
     object: { triggeredByImage: docker(evil) },
     right: 'refused',
-    why: judged,
+    why: wouldPull,
     notOnCluster: 'custom resources have no such subresource',
   },
   {
@@ -164,7 +165,7 @@ export const builds: readonly Attack[] = [
     kind: 'Build',
     object: { spec: s2i(docker(evil)) },
     right: 'refused',
-    why: judged,
+    why: wouldPull,
   },
   {
     attack: 'a forged mark, to have a secret taken for ours and changed',
@@ -176,7 +177,7 @@ export const builds: readonly Attack[] = [
       spec: s2i(docker(evil)),
     },
     right: 'refused',
-    why: judged,
+    why: wouldPull,
   },
   {
     attack: 'an unknown image in a stream',

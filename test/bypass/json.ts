@@ -1,8 +1,9 @@
+/** Attacks with the JSON of a request: duplicate keys, null, prototypes, wrong types, size. */
 import { type Attack, containers, evil, good, pod } from './attack.ts';
 
 const malformed = 'nothing can be said of an object whose fields are of other types, so nothing is allowed';
 const bytes = 'the API server sends what it has decoded, and never such bytes';
-/** JSON with a text put in place of a marker. */
+/** The object as JSON, with the marker replaced by a text. */
 const written = (object: object, marker: string, text: string) => JSON.stringify(object).replace(JSON.stringify(marker), text);
 
 export const json: readonly Attack[] = [
@@ -75,38 +76,38 @@ export const json: readonly Attack[] = [
   {
     attack: 'null for a container',
     object: { spec: { containers: [...containers(good), null] } },
-    apiServerRefuses: true,
+    apiServerRejects: true,
     right: 'refused',
     why: malformed,
   },
-  { attack: 'null for an image', object: pod(null), apiServerRefuses: true, right: 'refused', why: 'nothing fills a Pod' },
+  { attack: 'null for an image', object: pod(null), apiServerRejects: true, right: 'refused', why: 'nothing fills a Pod' },
   {
     attack: 'null for other lists',
     object: { spec: { ...pod(evil).spec, initContainers: null, ephemeralContainers: null, volumes: null } },
     right: 'refused',
     why: 'the containers are judged',
   },
-  { attack: 'a list of images for one', object: pod([good, evil]), apiServerRefuses: true, right: 'refused', why: malformed },
-  { attack: 'an object for an image', object: pod({ toString: good }), apiServerRefuses: true, right: 'refused', why: malformed },
-  { attack: 'a number for an image', object: pod(7), apiServerRefuses: true, right: 'refused', why: malformed },
+  { attack: 'a list of images for one', object: pod([good, evil]), apiServerRejects: true, right: 'refused', why: malformed },
+  { attack: 'an object for an image', object: pod({ toString: good }), apiServerRejects: true, right: 'refused', why: malformed },
+  { attack: 'a number for an image', object: pod(7), apiServerRejects: true, right: 'refused', why: malformed },
   {
     attack: 'an object for the list of containers',
     object: { spec: { containers: { 0: { image: good }, length: 1 } } },
-    apiServerRefuses: true,
+    apiServerRejects: true,
     right: 'refused',
     why: malformed,
   },
   {
     attack: 'text for the list of init containers',
     object: { spec: { ...pod(good).spec, initContainers: evil } },
-    apiServerRefuses: true,
+    apiServerRejects: true,
     right: 'refused',
     why: malformed,
   },
   {
     attack: 'text for an image volume',
     object: { spec: { ...pod(good).spec, volumes: [{ name: 'v', image: evil }] } },
-    apiServerRefuses: true,
+    apiServerRejects: true,
     right: 'refused',
     why: malformed,
   },

@@ -1,6 +1,7 @@
+/** Attacks with Pods: owners, annotations, labels, every field with an image, and updates. */
 import { type Attack, containers, evil, good, pod } from './attack.ts';
 
-const judged = 'a Pod is judged by its images, whatever it says of itself';
+const evaluatedByImages = 'a Pod is judged by its images, whatever it says of itself';
 const withMeta = (metadata: object, ...images: string[]) => ({ metadata, ...pod(...images) });
 const annotated = (annotations: object, ...images: string[]) => withMeta({ annotations }, ...images);
 const owner = (apiVersion: string, kind: string) => ({
@@ -17,14 +18,19 @@ export const pods: readonly Attack[] = [
     attack: 'an owner that is a ReplicaSet',
     object: withMeta({ ownerReferences: [owner('apps/v1', 'ReplicaSet')] }, evil),
     right: 'refused',
-    why: judged,
+    why: evaluatedByImages,
   },
-  { attack: 'an owner that is a node', object: withMeta({ ownerReferences: [owner('v1', 'Node')] }, evil), right: 'refused', why: judged },
+  {
+    attack: 'an owner that is a node',
+    object: withMeta({ ownerReferences: [owner('v1', 'Node')] }, evil),
+    right: 'refused',
+    why: evaluatedByImages,
+  },
   {
     attack: 'an owner that is a DaemonSet',
     object: withMeta({ ownerReferences: [owner('apps/v1', 'DaemonSet')] }, evil),
     right: 'refused',
-    why: judged,
+    why: evaluatedByImages,
   },
   {
     attack: 'the annotation of a mirror pod, by a person',
@@ -61,19 +67,19 @@ export const pods: readonly Attack[] = [
     attack: 'labels that other tools skip',
     object: withMeta({ labels: { 'regkeeper.io/ignore': 'true', 'admission.x/skip': 'true' } }, evil),
     right: 'refused',
-    why: judged,
+    why: evaluatedByImages,
   },
   {
     attack: 'annotations that sound like leave',
     object: annotated({ 'regkeeper.io/exempt': 'true', 'regkeeper.io/mode': 'audit' }, evil),
     right: 'refused',
-    why: judged,
+    why: evaluatedByImages,
   },
   {
     attack: 'a forged mark on an unknown image',
     object: annotated({ 'regkeeper.io/injected': '{"rules":["good-pull"]}' }, evil),
     right: 'refused',
-    why: judged,
+    why: evaluatedByImages,
   },
   {
     attack: "a forged mark that asks for somebody's secret",
@@ -93,13 +99,13 @@ export const pods: readonly Attack[] = [
     attack: 'a forged mark that is no JSON',
     object: annotated({ 'regkeeper.io/injected': '{"rules":[' }, evil),
     right: 'refused',
-    why: judged,
+    why: evaluatedByImages,
   },
   {
     attack: 'a forged mark of another type',
     object: annotated({ 'regkeeper.io/injected': '[{"__proto__":{"rules":["x"]}}]' }, evil),
     right: 'refused',
-    why: judged,
+    why: evaluatedByImages,
   },
   {
     attack: 'the annotation of image triggers, with a placeholder',
@@ -111,7 +117,7 @@ export const pods: readonly Attack[] = [
     attack: 'a pod that is about to go, when it is created',
     object: withMeta({ deletionTimestamp: '2026-01-01T00:00:00Z', deletionGracePeriodSeconds: 0 }, evil),
     right: 'refused',
-    why: judged,
+    why: evaluatedByImages,
   },
   {
     attack: 'a pod that is about to go, with another image',
@@ -165,7 +171,7 @@ export const pods: readonly Attack[] = [
   {
     attack: 'an unknown image in an ephemeral container of a new pod',
     object: { spec: { ...pod(good).spec, ephemeralContainers: [{ name: 'debug', image: evil }] } },
-    apiServerRefuses: true,
+    apiServerRejects: true,
     right: 'refused',
     why: 'it is read, though the API server would refuse it',
     secrets: ['good-pull'],
@@ -207,12 +213,12 @@ export const pods: readonly Attack[] = [
     right: 'refused',
     why: 'an old object that cannot be read has shown nothing',
   },
-  { attack: 'a blank image', object: pod(' '), apiServerRefuses: true, right: 'refused', why: 'nothing fills a Pod' },
-  { attack: 'an empty image', object: pod(''), apiServerRefuses: true, right: 'refused', why: 'nothing fills a Pod' },
+  { attack: 'a blank image', object: pod(' '), apiServerRejects: true, right: 'refused', why: 'nothing fills a Pod' },
+  { attack: 'an empty image', object: pod(''), apiServerRejects: true, right: 'refused', why: 'nothing fills a Pod' },
   {
     attack: 'no image',
     object: { spec: { containers: [{ name: 'c' }] } },
-    apiServerRefuses: true,
+    apiServerRejects: true,
     right: 'refused',
     why: 'nothing fills a Pod',
   },
@@ -220,9 +226,9 @@ export const pods: readonly Attack[] = [
   {
     attack: 'a service account whose name is nobody’s',
     object: { spec: { ...pod(evil).spec, serviceAccountName: 'system:masters' } },
-    apiServerRefuses: true,
+    apiServerRejects: true,
     right: 'refused',
-    why: judged,
+    why: evaluatedByImages,
   },
   {
     attack: 'the namespace of another rule in the metadata',
@@ -235,6 +241,6 @@ export const pods: readonly Attack[] = [
     attack: 'the host network and a node name',
     object: { spec: { ...pod(evil).spec, hostNetwork: true, nodeName: 'worker' } },
     right: 'refused',
-    why: judged,
+    why: evaluatedByImages,
   },
 ];

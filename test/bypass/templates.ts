@@ -1,3 +1,4 @@
+/** Attacks with workloads: image triggers, owners, and objects of another kind than they claim. */
 import { type Attack, containers, evil, good, pod } from './attack.ts';
 
 const template = (...images: unknown[]) => ({ metadata: { labels: { app: 'x' } }, ...pod(...images) });
@@ -10,7 +11,7 @@ const owned = {
     { apiVersion: 'apps/v1', kind: 'Deployment', name: 'x', uid: '00000000-0000-0000-0000-000000000000', controller: true },
   ],
 };
-const judged = 'the template is judged as its Pods will be';
+const evaluatedLikePods = 'the template is judged as its Pods will be';
 const placeholder = 'a name without registry is a placeholder there; the Pod is judged, always';
 
 export const templates: readonly Attack[] = [
@@ -20,7 +21,7 @@ export const templates: readonly Attack[] = [
       kind,
       object: workload(template(evil)),
       right: 'refused',
-      why: judged,
+      why: evaluatedLikePods,
       notOnCluster: 'other files do',
     }),
   ),
@@ -29,7 +30,7 @@ export const templates: readonly Attack[] = [
     kind: 'Job',
     object: { spec: { template: template(evil) } },
     right: 'refused',
-    why: judged,
+    why: evaluatedLikePods,
     notOnCluster: 'other files do',
   },
   {
@@ -37,10 +38,16 @@ export const templates: readonly Attack[] = [
     kind: 'CronJob',
     object: { spec: { jobTemplate: { spec: { template: template(evil) } } } },
     right: 'refused',
-    why: judged,
+    why: evaluatedLikePods,
     notOnCluster: 'other files do',
   },
-  { attack: 'an unknown image in a PodTemplate', kind: 'PodTemplate', object: { template: template(evil) }, right: 'refused', why: judged },
+  {
+    attack: 'an unknown image in a PodTemplate',
+    kind: 'PodTemplate',
+    object: { template: template(evil) },
+    right: 'refused',
+    why: evaluatedLikePods,
+  },
   {
     attack: 'an owner that would have been judged',
     kind: 'ReplicaSet',

@@ -1,4 +1,4 @@
-/** The corpus of behaviours, as its runners need it. */
+/** Reads the cases of this folder: rules, objects, and the expected outcome, messages and patch of each object. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { parse } from 'yaml';
@@ -10,7 +10,7 @@ export const casesFolder = import.meta.dirname;
 
 export type Case = {
   readonly name: string;
-  /** File, as messages call it, and text. */
+  /** `file` is relative to the case's folder, as in messages. */
   readonly rules: readonly { readonly file: string; readonly text: string }[];
   readonly manifests: readonly Manifest[];
   readonly namespace: string;
@@ -19,7 +19,7 @@ export type Case = {
   /** Milliseconds since 1970. */
   readonly now: number;
   readonly results: readonly ExpectedResult[];
-  /** Why it cannot happen in a cluster; undefined where it can. */
+  /** Why this case cannot occur in a real cluster. Undefined where it can. */
   readonly notInCluster: string | undefined;
 };
 
@@ -40,7 +40,7 @@ export const cases: readonly Case[] = readdirSync(casesFolder, { withFileTypes: 
   .filter((entry) => entry.isDirectory())
   .map(({ name }) => readCase(name));
 
-/** The result that is expected of an object. */
+/** The expected result of an object. @throws Error where expected.yaml has none */
 export function expectedOf({ name, results, namespace }: Case, { object, kind }: Manifest): ExpectedResult {
   const metadata = object.metadata as { name?: string; generateName?: string; namespace?: string };
   const found = results.find(
@@ -54,12 +54,12 @@ export function expectedOf({ name, results, namespace }: Case, { object, kind }:
   return found;
 }
 
-/** Objects that are judged, in their order. */
-export function judgedOf({ manifests }: Case): readonly Manifest[] {
+/** The objects that the webhooks evaluate, in the order of objects.yaml. */
+export function evaluatedObjectsOf({ manifests }: Case): readonly Manifest[] {
   return manifests.filter(({ kind }) => !['Namespace', 'ServiceAccount', 'Secret'].includes(kind));
 }
 
-/** Compiled, with the places as `regkeeper test` tells them. */
+/** The compiled rules of a case, with positions as `regkeeper test` prints them. */
 export async function ruleSetOfCase({ name, rules }: Case): Promise<RuleSet> {
   const folder = join(casesFolder, name);
   const { ruleSet, problems } = await loadRules(

@@ -1,6 +1,6 @@
 /**
- * An aggregated API: an APIService whose requests the API server passes on to a server of the test's own. It stands for OpenShift's, which run
- * in Pods and may be unavailable or slow while the cluster works. Custom resources cannot stand for that: they never answer 503.
+ * An aggregated API: an APIService whose requests the API server forwards to a server in the test process. It simulates OpenShift's APIs, which
+ * run in Pods and may be slow or unavailable while the rest of the cluster works. Custom resources cannot simulate that: they never answer 503.
  */
 import type { ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
@@ -9,17 +9,17 @@ import { issueCa, issueServerCertificate } from '../../src/certificates/issue.ts
 import { type Target, waitFor } from './target.ts';
 
 export type AggregatedApi = {
-  /** Answers requests. Resolves when the API server passes them on. */
+  /** From now on requests are answered. Resolves when the API server forwards them. */
   answer(): Promise<void>;
-  /** Takes connections and does not answer. */
+  /** From now on connections are accepted and requests are not answered. */
   beSlow(): Promise<void>;
-  /** No server is behind the Service. Resolves when the API server answers 503. */
+  /** From now on the Service has no server. Resolves when the API server answers 503. */
   beUnavailable(): Promise<void>;
-  /** Answers 404 to everything, as a server that has not installed its APIs yet. */
+  /** From now on every answer is 404, like that of a server that has not installed its APIs yet. */
   knowNothing(): Promise<void>;
-  /** Requests for the list of resources that were passed on so far. */
+  /** How many requests for the list of resources have been forwarded so far. */
   discoveries(): number;
-  /** Nothing serves the API any more. */
+  /** Deletes the APIService and stops the server. */
   remove(): Promise<void>;
 };
 
@@ -30,7 +30,7 @@ export type AggregatedApiOptions = {
   readonly resources: readonly { readonly name: string; readonly kind: string }[];
 };
 
-/** Nothing else may serve the API. It is unavailable at first; call `remove` at the end. */
+/** Nothing else may serve the API. It starts unavailable. Call `remove` at the end. */
 export async function startAggregatedApi({ cluster, group, version, resources }: AggregatedApiOptions): Promise<AggregatedApi> {
   const { kubectl } = cluster;
   const namespace = await cluster.namespace();
@@ -40,8 +40,8 @@ export async function startAggregatedApi({ cluster, group, version, resources }:
   let discoveries = 0;
 
   const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)];
-  const authority = issueCa({ commonName: 'aggregated API', notBefore, notAfter });
-  const leaf = issueServerCertificate({ authority, commonName: host, dnsNames: [host], ipAddresses: [], notBefore, notAfter });
+  const ca = issueCa({ commonName: 'aggregated API', notBefore, notAfter });
+  const leaf = issueServerCertificate({ authority: ca, commonName: host, dnsNames: [host], ipAddresses: [], notBefore, notAfter });
   const server = createServer({ key: leaf.key, cert: leaf.certificate }, (incoming, response) => {
     const { pathname } = new URL(incoming.url ?? '/', 'https://aggregated');
     if (pathname === `/apis/${group}/${version}`) discoveries += 1;
@@ -58,7 +58,7 @@ export async function startAggregatedApi({ cluster, group, version, resources }:
 
   const metadata = { name: 'aggregated', namespace };
   await apply({ apiVersion: 'v1', kind: 'Service', metadata, spec: { ports: [{ port: 443 }] } });
-  // The API server calls an APIService available only where its Service has an endpoint; the egress proxy decides where connections go.
+  // An APIService only becomes available when its Service has an endpoint. Its address does not matter: the egress proxy routes connections.
   await apply({
     apiVersion: 'discovery.k8s.io/v1',
     kind: 'EndpointSlice',
@@ -75,18 +75,18 @@ export async function startAggregatedApi({ cluster, group, version, resources }:
       group,
       version,
       service: { namespace, name: 'aggregated', port: 443 },
-      caBundle: Buffer.from(authority.certificate).toString('base64'),
+      caBundle: Buffer.from(ca.certificate).toString('base64'),
       groupPriorityMinimum: 1_000,
       versionPriority: 15,
     },
   });
 
   const ask = () => kubectl(['get', '--raw', `/apis/${group}/${version}`, '--request-timeout=2s'], { allowFailure: true });
-  const set = async (to: typeof mode, routed: boolean, reached: (said: string, code: number) => boolean) => {
+  const set = async (to: typeof mode, routed: boolean, reached: (output: string, code: number) => boolean) => {
     mode = to;
     if (routed) await cluster.routeService(address, port);
     else await cluster.unrouteService(address);
-    // Connections that were opened before stay open.
+    // Open connections would bypass the new route.
     for (const socket of sockets) socket.destroy();
     await waitFor(
       async () => {
@@ -97,10 +97,10 @@ export async function startAggregatedApi({ cluster, group, version, resources }:
     );
   };
   const api: AggregatedApi = {
-    answer: () => set('answer', true, (said, code) => code === 0 && said.includes('APIResourceList')),
-    beSlow: () => set('slow', true, (_said, code) => code !== 0),
-    beUnavailable: () => set('answer', false, (said) => /unable to handle|ServiceUnavailable|unavailable/i.test(said)),
-    knowNothing: () => set('nothing', true, (said) => /NotFound|not find/i.test(said)),
+    answer: () => set('answer', true, (output, code) => code === 0 && output.includes('APIResourceList')),
+    beSlow: () => set('slow', true, (_output, code) => code !== 0),
+    beUnavailable: () => set('answer', false, (output) => /unable to handle|ServiceUnavailable|unavailable/i.test(output)),
+    knowNothing: () => set('nothing', true, (output) => /NotFound|not find/i.test(output)),
     discoveries: () => discoveries,
     async remove() {
       await kubectl(['delete', 'apiservice', `${version}.${group}`, '--ignore-not-found']);

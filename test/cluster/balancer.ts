@@ -1,9 +1,9 @@
 /**
- * A Service with several endpoints, as kube-proxy makes one: it knows connections and no requests. A new connection goes to one of the
- * endpoints that it takes for ready, each in turn; one that is there stays where it is, whatever becomes of its endpoint's readiness.
+ * A Service with several endpoints, as kube-proxy implements it: it balances connections, not requests. New connections go to the ready
+ * endpoints in turn. An open connection stays with its endpoint, even when that is no longer ready.
  *
- * What it takes for ready lags behind, as in a cluster: the kubelet probes now and then, and its finding has to travel through the API server
- * and EndpointSlices to every node. So an endpoint that is told to end still gets new connections for a while, and a new one does not yet.
+ * As in a cluster, the endpoint list lags behind: the kubelet probes periodically, and the result travels through the API server and
+ * EndpointSlices to every node. So a terminating endpoint still gets new connections for a while, and a new one gets none at first.
  */
 import { get } from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
@@ -11,30 +11,30 @@ import { joinConnections } from './egress.ts';
 
 export interface Endpoint {
   readonly port: number;
-  /** Of `/readyz`, which decides whether it gets new connections. */
+  /** Port of `/readyz`, which decides whether the endpoint gets new connections. */
   readonly healthPort: number;
 }
 
 export interface BalancerOptions {
-  /** Between two probes of an endpoint. */
+  /** Time between two probes of an endpoint. */
   readonly probeMilliseconds: number;
-  /** From a probe's finding until new connections go by it. */
+  /** Time from the result of a probe until new connections are balanced by it. */
   readonly lagMilliseconds: number;
 }
 
 export interface Balancer {
-  /** Where the Service's port is to be routed. */
+  /** The loopback port to route the Service to. */
   readonly port: number;
-  /** From now on it is probed. */
+  /** Starts to probe the endpoint. */
   add(endpoint: Endpoint): void;
-  /** Its Pod is gone: it is probed no more. Connections to it stay. */
+  /** Stops probing an endpoint whose Pod is gone. Connections to it stay open. */
   remove(endpoint: Endpoint): void;
-  /** Those that new connections go to now. */
+  /** The endpoints that get new connections now. */
   inUse(): readonly Endpoint[];
-  /** How many connections came so far. */
+  /** How many connections have been opened so far. */
   opened(): number;
-  /** Why some of them could not be passed on, each in words; the client's was cut off. */
-  readonly refused: readonly string[];
+  /** The reason for each connection that could not be forwarded and was reset. */
+  readonly rejected: readonly string[];
   close(): Promise<void>;
 }
 
@@ -42,7 +42,7 @@ export async function startBalancer({ probeMilliseconds, lagMilliseconds }: Bala
   const endpoints = new Map<Endpoint, { ready: boolean; stop: () => void }>();
   const connections = new Set<Socket>();
   const timers = new Set<NodeJS.Timeout>();
-  const refused: string[] = [];
+  const rejected: string[] = [];
   let turn = 0;
 
   const later = (work: () => void, milliseconds: number) => {
@@ -63,20 +63,20 @@ export async function startBalancer({ probeMilliseconds, lagMilliseconds }: Bala
     socket.once('close', () => connections.delete(socket));
     socket.on('error', () => socket.destroy());
   };
-  const refuse = (client: Socket, reason: string) => {
-    refused.push(reason);
+  const reject = (client: Socket, reason: string) => {
+    rejected.push(reason);
     client.resetAndDestroy();
   };
-  // Half-closed connections pass on the end that came, and nothing more, as packets would.
+  // Half-open connections are allowed, so that the end of one direction is forwarded and the other direction stays open, as with packets.
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
     keep(client);
     const ready = inUse();
     const endpoint = ready[turn % ready.length];
     turn += 1;
-    if (endpoint === undefined) return refuse(client, 'no endpoint is ready');
+    if (endpoint === undefined) return reject(client, 'no endpoint is ready');
     const upstream = connect({ port: endpoint.port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
     keep(upstream);
-    const fail = (error: Error) => refuse(client, `${endpoint.port}: ${error.message}`);
+    const fail = (error: Error) => reject(client, `${endpoint.port}: ${error.message}`);
     upstream.once('error', fail);
     upstream.once('connect', () => {
       upstream.off('error', fail);
@@ -89,7 +89,7 @@ export async function startBalancer({ probeMilliseconds, lagMilliseconds }: Bala
     port: (server.address() as AddressInfo).port,
     inUse,
     opened: () => turn,
-    refused,
+    rejected,
     add(endpoint) {
       let stopped = false;
       const state = {
@@ -123,7 +123,7 @@ export async function startBalancer({ probeMilliseconds, lagMilliseconds }: Bala
   };
 }
 
-/** As the kubelet: on a connection of its own, and whoever does not answer within a second is not ready. */
+/** Probes like the kubelet: on a new connection, and an endpoint that does not answer within a second is not ready. */
 function isReady({ healthPort }: Endpoint): Promise<boolean> {
   return new Promise((resolve) => {
     const call = get({ host: '127.0.0.1', port: healthPort, path: '/readyz', agent: false, timeout: 1000 }, (response) => {

@@ -1,4 +1,4 @@
-/** Where the executables of the test cluster come from. The order of the places is told in README.md. */
+/** Finds or builds the executables of the test cluster. README.md describes the search order. */
 
 import { spawn } from 'node:child_process';
 import { constants, readFileSync } from 'node:fs';
@@ -13,19 +13,19 @@ export interface Binaries {
   readonly kubectl: string;
 }
 
-/** What the search depends on; a test passes its own folders. */
+/** What the search depends on. A test passes its own folders. */
 export interface BinarySearch {
   /** Reads PATH, KUBEBUILDER_ASSETS, XDG_CACHE_HOME and HOME. */
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Takes one line for the person who waits. */
+  /** Shows one line of progress to the user. */
   readonly say: (line: string) => void;
 }
 
 const moduleFolder = import.meta.dirname;
 
 /**
- * Finds the four executables, building the Kubernetes ones from source where nothing else has them.
- * Throws an Error that lists the places looked at and what can be done.
+ * Finds the four executables. Builds those of Kubernetes from source where they are not found.
+ * @throws Error that lists the searched locations and the possible fixes
  */
 export async function findBinaries(search: BinarySearch = searchOfThisProcess()): Promise<Binaries> {
   return {
@@ -36,7 +36,7 @@ export async function findBinaries(search: BinarySearch = searchOfThisProcess())
   };
 }
 
-/** The Kubernetes release that is built and tested against, like `v1.36.3`. Its one home is go.mod. */
+/** The Kubernetes release to build and test against, such as `v1.36.3`, from go.mod. */
 export function kubernetesVersion(): string {
   const required = /^\s*k8s\.io\/kubernetes (v\S+)/m.exec(readFileSync(join(moduleFolder, 'go.mod'), 'utf8'))?.[1];
   if (required === undefined) throw new Error('test/cluster/go.mod does not require k8s.io/kubernetes');
@@ -79,7 +79,7 @@ async function findKubernetesTool(tool: string, search: BinarySearch): Promise<s
 
   const cached = join(cacheFolder(env), tool);
   const isCached = await isExecutable(cached);
-  // envtest has no kube-controller-manager, so its users mix two releases: that must be visible when a test behaves oddly.
+  // envtest has no kube-controller-manager, so its users mix two releases. A line makes that visible where a test behaves unexpectedly.
   if (env.KUBEBUILDER_ASSETS) say(`${tool} is not in KUBEBUILDER_ASSETS (${env.KUBEBUILDER_ASSETS}): using ${kubernetesVersion()} instead`);
   if (isCached) return cached;
 
@@ -125,8 +125,7 @@ export interface GoBuild {
 }
 
 /**
- * Builds beside the destination and renames, so that an interrupted build or a second run at the same time
- * never leaves half a program in the cache.
+ * Builds next to the destination and renames, so that an interrupted or a concurrent build never leaves an incomplete program in the cache.
  */
 export async function buildWithGo({ go, env, name, source, module, linkerFlags, destination }: GoBuild): Promise<void> {
   await mkdir(dirname(destination), { recursive: true });
@@ -160,7 +159,7 @@ function cacheFolder(env: BinarySearch['env']): string {
   return join(cacheRoot(env), 'cluster', kubernetesVersion());
 }
 
-/** Holds executables that are built once and used again. */
+/** The folder of executables that are built once and reused. */
 export function cacheRoot(env: BinarySearch['env']): string {
   return join(env.XDG_CACHE_HOME || join(env.HOME || homedir(), '.cache'), 'regkeeper');
 }

@@ -23,37 +23,37 @@ export interface ControlPlane {
   readonly server: string;
   /** PEM file with the CA of the API server's certificate. */
   readonly caFile: string;
-  /** Holds everything of this control plane, logs too; removed by stop(). */
+  /** Contains all files of this control plane, including logs. stop() removes it. */
   readonly directory: string;
   readonly binaries: Binaries;
-  /** Brings Services to loopback ports; see egress.ts. */
+  /** Routes Services to loopback ports. See egress.ts. */
   readonly services: ServiceRoutes;
-  /** The same from another process: the socket for remoteServiceRoutes. */
+  /** The socket through which other processes do so, with remoteServiceRoutes. */
   readonly egressSocket: string;
-  /** One audit.k8s.io/v1 Event a line; written where the options ask for it. */
+  /** Path of a file with one audit.k8s.io/v1 Event per line. Only written with `auditOf`. */
   readonly auditLog: string;
-  /** Ends the API server with SIGKILL, as a power cut would. etcd keeps what was stored. */
+  /** Kills the API server with SIGKILL, as in a power failure. etcd keeps the stored objects. */
   killApiServer(): Promise<void>;
   /** Starts a killed API server again, on the same port, and returns when it is ready. */
   startApiServer(): Promise<void>;
-  /** Runs another API server on the same etcd for the time of the work, which gets a kubeconfig of it for an administrator. */
+  /** Runs another API server on the same etcd while `work` runs. `work` gets the path of an administrator's kubeconfig for it. */
   throughAnotherApiServer<T>(work: (kubeconfig: string) => Promise<T>): Promise<T>;
-  /** Ends the programs and removes the directory. Also done when this process exits or is told to end. */
+  /** Ends the programs and removes the directory. This also happens when this process exits or gets SIGINT, SIGTERM or SIGHUP. */
   stop(): Promise<void>;
 }
 
 export interface ControlPlaneOptions {
-  /** Each request of this user is recorded in `auditLog`. */
+  /** A user whose requests are recorded in `auditLog`. */
   readonly auditOf?: string;
-  /** Admission plugins beside those that are on by default. */
+  /** Admission plugins in addition to the default ones. */
   readonly admissionPlugins?: readonly string[];
 }
 
-/** Starts everything and returns when the API server is ready and the controllers work. Throws with the tail of the log that tells why not. */
+/** Starts everything and returns when the API server is ready and the controllers work. @throws Error with the end of the failed program's log */
 export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
   const binaries = await findBinaries();
   const directory = await mkdtemp(join(tmpdir(), 'rk-'));
-  const belongings = keepUntilTheEnd(directory);
+  const cleanup = cleanUpAtExit(directory);
   try {
     const [etcdPort, etcdPeerPort, apiPort] = await freeLoopbackPorts(3);
     const server = `https://127.0.0.1:${apiPort}`;
@@ -61,11 +61,11 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
 
     const api = apiClient(server, files.caFile, files.adminToken);
     const egress = await startEgress(files.egressSocket, (clusterIP, port) => findService(api, clusterIP, port));
-    belongings.onStop(egress.close);
+    cleanup.onStop(egress.close);
 
     const start = async (name: string, binary: string, args: readonly string[]) => {
       const started = await startLocalProcess({ name, binary, args, folder: directory, logFile: join(directory, `${name}.log`) });
-      belongings.add(started);
+      cleanup.add(started);
       return started;
     };
 
@@ -116,22 +116,22 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
         apiserver = await startApiServer();
       },
       throughAnotherApiServer,
-      stop: belongings.stop,
+      stop: cleanup.stop,
     };
   } catch (error) {
-    await belongings.stop();
+    await cleanup.stop();
     throw error;
   }
 }
 
-interface Belongings {
+interface Cleanup {
   add(started: LocalProcess): void;
   onStop(work: () => Promise<void>): void;
   stop(): Promise<void>;
 }
 
-/** Whatever way this process ends, what it started goes with it. */
-function keepUntilTheEnd(directory: string): Belongings {
+/** Ends the started programs and removes the directory, however this process ends. */
+function cleanUpAtExit(directory: string): Cleanup {
   const processes: LocalProcess[] = [];
   const work: (() => Promise<void>)[] = [];
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -143,7 +143,7 @@ function keepUntilTheEnd(directory: string): Belongings {
   const onSignal = (signal: NodeJS.Signals) => {
     endAtOnce();
     forget();
-    // Ours was the only listener: others decide for themselves. An exit, unlike the signal's own end, lets everybody clean up.
+    // Where this was the only listener, the process exits. Exit handlers run then, unlike with the signal's default action.
     if (process.listenerCount(signal) === 0) process.exit(128 + constants.signals[signal]);
   };
   const forget = () => {
@@ -190,8 +190,8 @@ async function writeFiles(directory: string, server: string, { auditOf = '' }: C
   const certificateFolder = join(directory, 'certificates');
   const files: Files = {
     certificateFolder,
-    // Without a certificate of ours the API server makes one for 127.0.0.1 and leaves it here, its CA behind it.
-    // Taking that keeps a defect of src/tls from hiding in the tests' own ground.
+    // Without a configured certificate the API server generates one for 127.0.0.1 and writes it to this file, followed by its CA.
+    // Using that one keeps the tests independent of bugs in src/certificates.
     caFile: join(certificateFolder, 'apiserver.crt'),
     egressSocket: join(directory, 'egress.sock'),
     egressConfig: join(directory, 'egress.json'),
@@ -241,11 +241,11 @@ function auditPolicy(user: string): object {
 }
 
 async function writeKubeconfig(path: string, server: string, caFile: string, token: string): Promise<void> {
-  const certificateAuthority = readFileSync(caFile).toString('base64');
+  const caData = readFileSync(caFile).toString('base64');
   const config = {
     apiVersion: 'v1',
     kind: 'Config',
-    clusters: [{ name: 'test', cluster: { server, 'certificate-authority-data': certificateAuthority } }],
+    clusters: [{ name: 'test', cluster: { server, 'certificate-authority-data': caData } }],
     users: [{ name: 'test', user: { token } }],
     contexts: [{ name: 'test', context: { cluster: 'test', user: 'test' } }],
     'current-context': 'test',
@@ -280,14 +280,14 @@ function apiserverArgs(files: Files, port: number, etcdPort: number, { auditOf, 
     '--service-cluster-ip-range=10.96.0.0/16',
     `--egress-selector-config-file=${files.egressConfig}`,
     '--allow-privileged=true',
-    // A loopback address is not allowed in an EndpointSlice; nobody here would follow it anyway.
+    // A loopback address is not allowed in an EndpointSlice, and no component of this cluster would use it.
     '--endpoint-reconciler-type=none',
     ...(auditOf === undefined ? [] : [`--audit-policy-file=${files.auditPolicy}`, `--audit-log-path=${files.auditLog}`]),
     ...(admissionPlugins.length > 0 ? [`--enable-admission-plugins=${admissionPlugins.join(',')}`] : []),
   ];
 }
 
-/** Those of a cluster's controllers that turn one object into others; the rest only costs time. */
+/** The controllers that create or delete objects because of others. The rest would only make the start slower. */
 const controllers = [
   'clusterrole-aggregation-controller',
   'cronjob-controller',
@@ -309,7 +309,7 @@ function controllerManagerArgs(files: Files): string[] {
   return [
     `--kubeconfig=${files.controllerKubeconfig}`,
     `--controllers=${controllers.join(',')}`,
-    // Each controller under its own account, as clusters are set up: audit records name it.
+    // As in real clusters, each controller uses its own service account, which audit records name.
     '--use-service-account-credentials=true',
     `--service-account-private-key-file=${files.serviceAccountKey}`,
     `--root-ca-file=${files.caFile}`,
@@ -324,7 +324,7 @@ const readyDeadlineSeconds = 90;
 
 async function waitUntilReady(name: string, running: LocalProcess, isReady: () => Promise<boolean>): Promise<void> {
   try {
-    await waitFor(isReady, { deadlineSeconds: readyDeadlineSeconds, what: `${name} to get ready`, hopeless: running.failure });
+    await waitFor(isReady, { deadlineSeconds: readyDeadlineSeconds, what: `${name} to get ready`, giveUp: running.failure });
   } catch (error) {
     throw running.failure() ?? new Error(`${error instanceof Error ? error.message : error}\n${running.logTail()}`);
   }
@@ -332,7 +332,7 @@ async function waitUntilReady(name: string, running: LocalProcess, isReady: () =
 
 type ApiClient = (path: string) => Promise<{ status: number; body: string }>;
 
-/** GET as administrator. The CA is read at the first use that finds it, because the API server writes it while it starts. */
+/** Sends GET requests as administrator. The CA is read when it is first needed, because the API server writes it during its start. */
 function apiClient(server: string, caFile: string, token: string): ApiClient {
   let agent: Agent | undefined;
   return async (path) => {
@@ -374,7 +374,7 @@ async function findService(api: ApiClient, clusterIP: string, port: number): Pro
   return found && { namespace: found.metadata.namespace, service: found.metadata.name, port };
 }
 
-/** Ports that were free a moment ago, all different. */
+/** Distinct ports that were free a moment ago. */
 async function freeLoopbackPorts(count: 3): Promise<[number, number, number]>;
 async function freeLoopbackPorts(count: number): Promise<number[]> {
   const servers = await Promise.all(

@@ -1,3 +1,4 @@
+/** Installs the CRDs of OpenShift's kinds and of the Prometheus operator's into the test cluster. */
 import { join } from 'node:path';
 import type { Kubectl } from './kubectl.ts';
 
@@ -15,7 +16,7 @@ const definitions = [
   'servicemonitors.monitoring.coreos.com',
 ];
 
-/** Serves the kinds of OpenShift and of the Prometheus operator as custom resources, and returns when they are served. Applying them again changes nothing. */
+/** Returns when all kinds are served. Idempotent. */
 export async function installCrds(kubectl: Kubectl): Promise<void> {
   await kubectl(['apply', '--server-side', '--field-manager=regkeeper-tests', '-f', folder]);
   await kubectl(['wait', '--for=condition=Established', '--timeout=60s', 'crd', ...definitions]);

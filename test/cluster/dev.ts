@@ -7,7 +7,7 @@ import { kubectlOf } from './kubectl.ts';
 import { applyBase, type Regkeeper, startRegkeeper } from './regkeeper.ts';
 
 const controlPlane = await startControlPlane();
-const regkeeper = await furnish(controlPlane);
+const regkeeper = await installRegkeeper(controlPlane);
 
 process.stdout.write(`export KUBECONFIG=${controlPlane.kubeconfig}\n`);
 process.stderr.write(`The API server is at ${controlPlane.server}; kubectl is ${controlPlane.binaries.kubectl}.\n`);
@@ -15,10 +15,10 @@ process.stderr.write(
   `regkeeper answers on port ${regkeeper.port}, its rules are in ConfigMap regkeeper/regkeeper-rules (mode audit to begin with).\n`,
 );
 process.stderr.write(`Logs are in ${controlPlane.directory}. Ctrl-C ends everything and removes it.\n`);
-// The open socket of the egress proxy keeps this process alive; the control plane's own signal handlers end it.
+// The open socket of the egress proxy keeps this process alive. The control plane's signal handlers end it.
 
-/** Puts into the cluster what a developer expects to find there. */
-async function furnish(plane: ControlPlane): Promise<Regkeeper> {
+/** Installs the CRDs and regkeeper, and starts its server. */
+async function installRegkeeper(plane: ControlPlane): Promise<Regkeeper> {
   const { kubeconfig, directory, services } = plane;
   const kubectl = kubectlOf(plane);
   await installCrds(kubectl);

@@ -1,13 +1,12 @@
 /**
- * How the API server reaches a Service although nothing here routes ClusterIPs.
+ * The egress proxy, through which the API server reaches Services although the test cluster does not route ClusterIPs.
  *
- * The API server of the test cluster is told to dial the cluster network through an HTTP CONNECT proxy on a unix socket
- * (EgressSelectorConfiguration, selection `cluster`). It resolves a webhook's Service to `ClusterIP:port` itself and asks the
- * proxy for that authority. The proxy finds the Service that has the address and joins the connection to the loopback port
- * which a test has routed it to. So webhooks are registered by Service reference, as in a real cluster, and TLS is verified
- * against `NAME.NAMESPACE.svc`.
+ * The API server of the test cluster is configured to dial the cluster network through an HTTP CONNECT proxy on a unix socket
+ * (EgressSelectorConfiguration, selection `cluster`). It resolves a webhook's Service to `ClusterIP:port` and sends CONNECT with that
+ * address. The proxy looks up the Service with the address and connects to the loopback port that a test has routed it to. So webhooks are
+ * registered by Service reference, as in a real cluster, and TLS is verified against `NAME.NAMESPACE.svc`.
  *
- * Tests run in other processes than the proxy, so the same socket also takes `PUT` and `DELETE` of
+ * Tests run in other processes than the proxy, so the same socket also accepts `PUT` and `DELETE` of
  * `/namespaces/NAMESPACE/services/NAME/ports/PORT`.
  */
 
@@ -23,9 +22,9 @@ export interface ServiceAddress {
 }
 
 export interface ServiceRoutes {
-  /** Sends new connections for this Service port to 127.0.0.1:targetPort; the Service may be created later. A second call replaces the first. */
+  /** Sends new connections for this Service port to 127.0.0.1:targetPort. The Service may be created later. A second call replaces the first. */
   route(address: ServiceAddress, targetPort: number): Promise<void>;
-  /** New connections are refused from now on; open ones stay. Removing what is not routed is fine. */
+  /** Rejects new connections from now on. Open ones stay. Does nothing for a Service that is not routed. */
   unroute(address: ServiceAddress): Promise<void>;
 }
 
@@ -35,14 +34,14 @@ export interface Egress {
   close(): Promise<void>;
 }
 
-/** Says which Service owns `ClusterIP:port`, as the API server knows it now. */
+/** Returns the Service that has `ClusterIP:port` at the API server now. */
 export type ServiceLookup = (clusterIP: string, port: number) => Promise<ServiceAddress | undefined>;
 
 /** Listens on the unix socket (its path must be shorter than 100 characters). */
 export async function startEgress(socketPath: string, lookup: ServiceLookup): Promise<Egress> {
   const targets = new Map<string, number>();
   const connections = new Set<Duplex>();
-  const find = rememberedFor(1000, lookup);
+  const find = cachedFor(1000, lookup);
   const server = createServer({ noDelay: true }, (incoming, response) => answerControlRequest(targets, incoming, response));
   server.on('connection', (socket) => {
     connections.add(socket);
@@ -50,7 +49,7 @@ export async function startEgress(socketPath: string, lookup: ServiceLookup): Pr
   });
   server.on('connect', (incoming, client, head) => {
     client.on('error', () => client.destroy());
-    void openTunnel({ authority: incoming.url ?? '', client, head, targets, lookup: find });
+    void openTunnel({ destination: incoming.url ?? '', client, head, targets, lookup: find });
   });
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(socketPath, resolve));
   return {
@@ -66,7 +65,7 @@ export async function startEgress(socketPath: string, lookup: ServiceLookup): Pr
   };
 }
 
-/** The routes of a proxy in another process. A failed call throws an Error. */
+/** Changes the routes of a proxy in another process. @throws Error where a call fails */
 export function remoteServiceRoutes(socketPath: string): ServiceRoutes {
   return {
     route: (address, targetPort) => callControl(socketPath, 'PUT', address, JSON.stringify({ targetPort })),
@@ -75,20 +74,21 @@ export function remoteServiceRoutes(socketPath: string): ServiceRoutes {
 }
 
 interface TunnelRequest {
-  readonly authority: string;
+  /** `ClusterIP:port`, as in the CONNECT request. */
+  readonly destination: string;
   readonly client: Duplex;
   readonly head: Buffer;
   readonly targets: ReadonlyMap<string, number>;
   readonly lookup: ServiceLookup;
 }
 
-async function openTunnel({ authority, client, head, targets, lookup }: TunnelRequest): Promise<void> {
+async function openTunnel({ destination, client, head, targets, lookup }: TunnelRequest): Promise<void> {
   try {
-    const [, clusterIP = '', port = ''] = /^\[?(.+?)\]?:(\d+)$/.exec(authority) ?? [];
+    const [, clusterIP = '', port = ''] = /^\[?(.+?)\]?:(\d+)$/.exec(destination) ?? [];
     const address = await lookup(clusterIP, Number(port));
     const targetPort = address && targets.get(routePath(address));
     if (targetPort === undefined) {
-      refuse(client, address ? `no route for ${routePath(address)}` : `no Service has the address ${authority}`);
+      rejectTunnel(client, address ? `no route for ${routePath(address)}` : `no Service has the address ${destination}`);
       return;
     }
     const upstream = await dialLoopback(targetPort);
@@ -96,34 +96,34 @@ async function openTunnel({ authority, client, head, targets, lookup }: TunnelRe
     upstream.write(head);
     joinConnections(client, upstream);
   } catch (error) {
-    refuse(client, error instanceof Error ? error.message : String(error));
+    rejectTunnel(client, error instanceof Error ? error.message : String(error));
   }
 }
 
 /**
- * Not for long: a Service that was deleted and made again has another ClusterIP. But for a moment, because many connections at once, each with
- * a question to the API server that opens them, would take far longer to open than in a cluster.
+ * Caches successful lookups for a short time. Without a cache, each of many simultaneous connections would query the API server that opens
+ * them, and take far longer than in a real cluster. A longer time would be wrong: a recreated Service has another ClusterIP.
  */
-function rememberedFor(milliseconds: number, lookup: ServiceLookup): ServiceLookup {
+function cachedFor(milliseconds: number, lookup: ServiceLookup): ServiceLookup {
   const found = new Map<string, { readonly address: ServiceAddress; readonly until: number }>();
   return async (clusterIP, port) => {
-    const authority = `${clusterIP} ${port}`;
-    const known = found.get(authority);
+    const key = `${clusterIP} ${port}`;
+    const known = found.get(key);
     if (known && performance.now() < known.until) return known.address;
     const address = await lookup(clusterIP, port);
-    if (address) found.set(authority, { address, until: performance.now() + milliseconds });
+    if (address) found.set(key, { address, until: performance.now() + milliseconds });
     return address;
   };
 }
 
-// The API server repeats the status line in its error, so the reason stands there.
-function refuse(client: Duplex, reason: string): void {
+// The API server repeats the status line in its error, so the status line contains the reason.
+function rejectTunnel(client: Duplex, reason: string): void {
   client.end(`HTTP/1.1 502 ${reason.replaceAll(/[^\x20-\x7e]/g, ' ')}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
 }
 
 function dialLoopback(port: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    // Otherwise Nagle's algorithm and delayed acknowledgements hold back every fourth or so admission review by 40 ms.
+    // Without noDelay, Nagle's algorithm and delayed acknowledgements delay about every fourth admission review by 40 ms.
     const socket = connect({ port, host: '127.0.0.1', noDelay: true }, () => {
       socket.off('error', reject);
       resolve(socket);
@@ -132,14 +132,14 @@ function dialLoopback(port: number): Promise<Socket> {
   });
 }
 
-/** What comes on the one goes out on the other, its end too. Ended otherwise, the other is cut off as well. */
+/** Forwards data and ends in both directions. When one connection breaks, the other is destroyed. */
 export function joinConnections(one: Duplex, other: Duplex): void {
   for (const [from, to] of [
     [one, other],
     [other, one],
   ] as const) {
     from.on('error', () => to.destroy());
-    // After an orderly end what was passed on may still be on its way: destroying would lose the last answer of a connection.
+    // After an orderly end, forwarded data may still be in a buffer. Destroying the connection would lose its last answer.
     from.once('close', () => {
       if (!from.readableEnded) to.destroy();
     });

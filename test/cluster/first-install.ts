@@ -1,4 +1,4 @@
-/** From the first `kubectl apply` to the first Pod with its secret, and what took how long. */
+/** Installs regkeeper and measures the time from `kubectl apply` to the first Pod with its secret, with the steps in between. */
 
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
@@ -12,7 +12,7 @@ const deploy = resolve(import.meta.dirname, '../../deploy');
 
 export const firstRules = 'mode: enforce\nunconfigured: deny\nrules:\n- {registry: registry.example.com, pullSecret: corp-pull}\n';
 
-/** An overlay as deploy/README.md recommends it: the program, and rules of one's own. Gives its folder. */
+/** Writes an overlay as deploy/README.md recommends it, with the program and its own rules. Returns its folder. */
 export async function overlayWithRules(folder: string, more: object = {}): Promise<string> {
   await mkdir(folder, { recursive: true });
   const rules = {
@@ -44,13 +44,13 @@ export type Installing = {
   readonly kubectl: Kubectl;
   readonly admin: ApiClient;
   readonly node: StandInNode;
-  /** Of kubectl. */
+  /** The arguments of kubectl. */
   readonly command: readonly string[];
-  /** Comes as soon as kubectl is back, for instance an edit of the rules. */
+  /** Runs as soon as kubectl has returned, for instance an edit of the rules. */
   readonly then?: () => Promise<void>;
 };
 
-/** Installs, and asks for a Pod of registry.example.com in the namespace `default` until it comes with its secret. */
+/** Installs, and then creates a Pod of registry.example.com in the namespace `default` (dry run) until it has its secret. */
 export async function install({ kubectl, admin, node, command, then = async () => {} }: Installing): Promise<InstallTimes> {
   const before = node.servers().length;
   const start = Date.now();
@@ -69,21 +69,21 @@ export async function install({ kubectl, admin, node, command, then = async () =
 
   const servers = node.servers().slice(before);
   const filled = () => servers.flatMap((server) => server.log()).filter(({ msg }) => /^filled the/.test(String(msg)));
-  // The first Pod needs one of both configurations only.
+  // The first Pod only needs one of the two configurations.
   await waitFor(() => new Set(filled().map(({ msg }) => msg)).size === 2, {
     deadlineSeconds: 30,
     what: 'both configurations to be filled',
   });
   const lines = servers.flatMap((server) => server.log());
   const earliest = (times: readonly number[]) => Math.min(...times);
-  const told = (pattern: RegExp) => lines.filter(({ msg }) => pattern.test(String(msg))).map(({ time }) => Date.parse(String(time)));
+  const loggedAt = (pattern: RegExp) => lines.filter(({ msg }) => pattern.test(String(msg))).map(({ time }) => Date.parse(String(time)));
   const at = [
     applied,
     earliest(servers.map(({ startedAt }) => startedAt)),
-    earliest(told(/^rules are in force/)),
-    earliest(told(/^serving$/)),
+    earliest(loggedAt(/^rules are in force/)),
+    earliest(loggedAt(/^serving$/)),
     earliest(servers.flatMap(({ readyAt }) => readyAt ?? [])),
-    Math.max(earliest(told(/^filled the Mutating/)), earliest(told(/^filled the Validating/))),
+    Math.max(earliest(loggedAt(/^filled the Mutating/)), earliest(loggedAt(/^filled the Validating/))),
     first,
   ];
   return Object.fromEntries(moments.map((moment, index) => [moment, ((at[index] ?? Number.NaN) - start) / 1000])) as InstallTimes;

@@ -1,4 +1,4 @@
-/** Runs once, in vitest's main process: brings the cluster that all scenarios share, and tells the workers where it is. */
+/** Runs once in vitest's main process: starts the cluster that all scenarios share, or uses an existing one, and provides it to the workers. */
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,14 +9,14 @@ import { startControlPlane } from './control-plane.ts';
 import { installCrds } from './crds.ts';
 import { createKubectl } from './kubectl.ts';
 
-/** What a worker needs to reach the cluster; strings only, because it crosses a process boundary. */
+/** What a worker needs to reach the cluster. Strings only, because it crosses a process boundary. */
 export interface ProvidedCluster {
   readonly kubeconfig: string;
   readonly kubectlBinary: string;
   readonly kubectlCache: string;
-  /** Absent when the cluster is not ours: then Services cannot be brought to loopback ports. */
+  /** Absent for an existing cluster, where Services cannot be routed to loopback ports. */
   readonly egressSocket?: string;
-  /** Absent when the cluster is not ours. */
+  /** Absent for an existing cluster. */
   readonly caFile?: string;
 }
 
@@ -28,9 +28,9 @@ declare module 'vitest' {
 
 type Teardown = () => Promise<void>;
 
-export default async function bringCluster(project: TestProject): Promise<Teardown> {
-  const given = process.env.REGKEEPER_TEST_KUBECONFIG;
-  return given ? await useCluster(project, given) : await startCluster(project);
+export default async function provideCluster(project: TestProject): Promise<Teardown> {
+  const existing = process.env.REGKEEPER_TEST_KUBECONFIG;
+  return existing ? await useCluster(project, existing) : await startCluster(project);
 }
 
 async function startCluster(project: TestProject): Promise<Teardown> {
@@ -48,7 +48,7 @@ async function startCluster(project: TestProject): Promise<Teardown> {
   }
 }
 
-/** Somebody's own cluster: nothing is started or installed in it, it must already serve what the scenarios use. */
+/** Uses an existing cluster. Nothing is started or installed in it, so it must already serve the kinds that the scenarios use. */
 async function useCluster(project: TestProject, kubeconfig: string): Promise<Teardown> {
   const kubectlBinary = await findOnPath('kubectl', process.env.PATH);
   if (kubectlBinary === undefined) throw new Error('REGKEEPER_TEST_KUBECONFIG is set, but there is no kubectl in PATH');

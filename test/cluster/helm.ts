@@ -1,4 +1,4 @@
-/** Helm: where the executable comes from, and Helm as an async function. The order of the places is told in README.md. */
+/** Finds or builds Helm, and runs it as an async function. README.md describes the search order. */
 
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -9,9 +9,9 @@ import { type BinarySearch, buildWithGo, cacheRoot, findOnPath, isExecutable, no
 
 const moduleFolder = join(import.meta.dirname, 'helm');
 
-/** Finds Helm 4, building it from source where nothing else has it. Throws an Error that lists the places looked at and what can be done. */
+/** Finds Helm 4, or builds it from source. @throws Error that lists the searched locations and the possible fixes */
 export async function findHelm({ env, say }: BinarySearch = searchOfThisProcess()): Promise<string> {
-  if (env.HELM) return await givenHelm(env.HELM);
+  if (env.HELM) return await configuredHelm(env.HELM);
   const onPath = await findOnPath('helm', env.PATH);
   if (onPath !== undefined) {
     const version = await versionOf(onPath);
@@ -33,14 +33,14 @@ export async function findHelm({ env, say }: BinarySearch = searchOfThisProcess(
   return cached;
 }
 
-/** The release that is built, like `v4.3.1`. Its one home is helm/go.mod. */
+/** The release to build, such as `v4.3.1`, from helm/go.mod. */
 export function helmVersion(): string {
   const required = /^\s*helm\.sh\/helm\/v4 (v\S+)/m.exec(readFileSync(join(moduleFolder, 'go.mod'), 'utf8'))?.[1];
   if (required === undefined) throw new Error('test/cluster/helm/go.mod does not require helm.sh/helm/v4');
   return required;
 }
 
-async function givenHelm(path: string): Promise<string> {
+async function configuredHelm(path: string): Promise<string> {
   if (!(await isExecutable(path))) throw new Error(`HELM is ${path}, which is no executable file`);
   return path;
 }
@@ -56,10 +56,10 @@ export interface HelmResult {
   readonly code: number;
 }
 
-/** Runs helm. Throws an Error with the arguments and stderr when it fails, unless `allowFailure`. */
+/** Runs helm. @throws Error with the arguments and stderr where it fails, unless `allowFailure` */
 export type Helm = (args: readonly string[], options?: { readonly allowFailure?: boolean }) => Promise<HelmResult>;
 
-/** Nothing of the user's own Helm is read or written: repositories, plugins and settings are those of a folder that goes with this process. */
+/** Does not use the user's own Helm files: repositories, plugins and settings are in a folder that is removed when this process exits. */
 export function createHelm({ binary, kubeconfig }: { readonly binary: string; readonly kubeconfig?: string }): Helm {
   const home = mkdtempSync(join(tmpdir(), 'regkeeper-helm-'));
   process.once('exit', () => rmSync(home, { recursive: true, force: true }));

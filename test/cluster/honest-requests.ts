@@ -1,6 +1,6 @@
 /**
- * Honest requests beside a hostile one: Pods of another namespace, created at a steady rate through the API server while a scenario does
- * something expensive. The result says how many of them failed and how long they took.
+ * Honest requests during a hostile one: creates Pods in another namespace at a steady rate through the API server while a scenario does
+ * something expensive. The result shows how many requests failed and how long they took.
  *
  *     const honest = await startHonestRequests({ kubeconfig: cluster.kubeconfig, namespace, image: 'good.example.com/app' });
  *     await somethingHostile();
@@ -13,50 +13,50 @@ import { loadKubeConfig } from '../../src/kube/kubeconfig.ts';
 import { waitFor } from './wait-for.ts';
 
 export type HonestRequestsOptions = {
-  /** An administrator's: the API server never queues its requests (flow schema `exempt`), so what is measured is the admission. */
+  /** An administrator's. The API server never queues its requests (flow schema `exempt`), so the times are those of admission. */
   readonly kubeconfig: string;
   readonly namespace: string;
   /** An image that the rules in force trust. */
   readonly image: string;
-  /** An image that they deny: every second request has it and must be denied by regkeeper itself. */
+  /** An image that the rules deny. If set, every second request has it and must be denied by regkeeper itself. */
   readonly deniedImage?: string;
-  /** The secret that must be in `imagePullSecrets` of the answer. Not checked unless given. */
+  /** If set, the secret that must be in `imagePullSecrets` of the answer. */
   readonly pullSecret?: string;
-  /** Requests a second; 10 unless given: two busy cores answer some 50. They are sent on time, whether or not the ones before have been answered. */
+  /** Requests per second, by default 10 (two busy cores answer about 50). They are sent on time, even while earlier ones are unanswered. */
   readonly perSecond?: number;
-  /** `All` unless given: admitted, but not stored. With `none` each Pod is stored, then deleted. */
+  /** By default `All`: Pods are admitted, but not stored. With `none` each Pod is stored and then deleted. */
   readonly dryRun?: 'All' | 'none';
 };
 
 export type HonestRequests = {
-  /** How many were answered so far, well or not. */
+  /** How many requests have been answered so far, including failed ones. */
   answered(): number;
-  /** Waits until so many have been answered since the start. */
+  /** Waits until so many requests have been answered since the start. */
   atLeast(count: number, options?: { readonly deadlineSeconds?: number }): Promise<void>;
-  /** Sends no more, waits for the answers under way, and returns what came of all of them. */
+  /** Stops sending, waits for the outstanding answers, and returns the result of all requests. */
   stop(): Promise<HonestResult>;
 };
 
 export type HonestResult = {
-  readonly asked: number;
+  readonly answered: number;
   readonly failed: readonly HonestFailure[];
-  /** Milliseconds from the time a request was due to its answer, failed ones included. */
+  /** Milliseconds from the time a request was due to its answer, including failed requests. */
   readonly p50: number;
   readonly p99: number;
   readonly max: number;
-  /** All of it on one line, to print. */
+  /** The result as one line, for printing. */
   readonly summary: string;
 };
 
 export type HonestFailure = {
-  /** When it was due, in milliseconds since the start. */
+  /** When the request was due, in milliseconds since the start. */
   readonly at: number;
-  /** Until its answer. */
+  /** Time until its answer. */
   readonly milliseconds: number;
   readonly message: string;
 };
 
-/** Returns once the first request was answered well, so that connections are open. Throws when that takes more than 30 s. */
+/** Returns when a first request of each image has succeeded, so that connections are open. @throws Error after 30 s */
 export async function startHonestRequests(options: HonestRequestsOptions): Promise<HonestRequests> {
   const { kubeconfig, perSecond = 10, deniedImage } = options;
   const client = connectApi(await loadKubeConfig({ file: kubeconfig, env: {} }));
@@ -90,7 +90,7 @@ export async function startHonestRequests(options: HonestRequestsOptions): Promi
     durations.push(milliseconds);
     if (problem !== undefined) failed.push({ at: due, milliseconds, message: problem });
   };
-  // Whatever holds this process up, the ones that are due are sent, and their time counts from when they were due.
+  // Where this process is delayed, all due requests are sent at once, and their time counts from when they were due.
   const timer = setInterval(() => {
     for (; (sent * 1000) / perSecond <= performance.now() - began; sent += 1) {
       const request = send(sent).finally(() => underWay.delete(request));
@@ -104,7 +104,7 @@ export async function startHonestRequests(options: HonestRequestsOptions): Promi
     stopped ??= Promise.all(underWay).then(() => client.close());
     return stopped;
   };
-  // A test that failed must not go on asking.
+  // Stops sending after a failed test too.
   onTestFinished(stop);
 
   return {
@@ -121,7 +121,7 @@ export async function startHonestRequests(options: HonestRequestsOptions): Promi
 
 type Question = { readonly image: string; readonly denied?: boolean };
 
-/** What is wrong with the answer to one Pod; undefined when it is as it has to be. */
+/** Describes how the answer to one Pod differs from the expected one. Undefined where it does not. */
 async function problemWith(
   client: ReturnType<typeof connectApi>,
   { namespace, pullSecret, dryRun = 'All' }: HonestRequestsOptions,
@@ -147,14 +147,14 @@ async function problemWith(
   }
 }
 
-/** Not one that the API server makes up where the webhook does not answer: "failed calling webhook". */
+/** Does not match the API server's own error for a webhook that does not answer: "failed calling webhook". */
 const deniedByUs = /admission webhook "[a-z.]+\.regkeeper\.io" denied the request: /;
 
 function resultOf(durations: readonly number[], failed: readonly HonestFailure[]): HonestResult {
   const sorted = durations.toSorted((one, other) => one - other);
-  // The nearest rank: of 200, p99 is the 198th.
+  // Nearest-rank percentiles: of 200 values, p99 is the 198th.
   const rank = (share: number) => Math.round(sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? 0);
   const [p50, p99, max] = [rank(0.5), rank(0.99), rank(1)];
   const summary = `${sorted.length} honest requests: ${failed.length} failed, p50 ${p50} ms, p99 ${p99} ms, longest ${max} ms`;
-  return { asked: sorted.length, failed: failed.toSorted((one, other) => one.at - other.at), p50, p99, max, summary };
+  return { answered: sorted.length, failed: failed.toSorted((one, other) => one.at - other.at), p50, p99, max, summary };
 }

@@ -1,4 +1,4 @@
-/** kubectl as an async function. */
+/** Runs kubectl as an async function. */
 
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -8,7 +8,7 @@ import type { ControlPlane } from './control-plane.ts';
 
 export interface KubectlOptions {
   readonly stdin?: string;
-  /** A non-zero exit code is returned, not thrown. */
+  /** Returns the result with a non-zero exit code, and does not throw. */
   readonly allowFailure?: boolean;
 }
 
@@ -19,22 +19,22 @@ export interface KubectlResult {
 }
 
 export interface Kubectl {
-  /** Runs kubectl. Throws an Error with the arguments and stderr when it fails, unless `allowFailure`. */
+  /** Runs kubectl. @throws Error with the arguments and stderr where it fails, unless `allowFailure` */
   (args: readonly string[], options?: KubectlOptions): Promise<KubectlResult>;
-  /** Runs kubectl with `-o json` and parses what it prints. */
+  /** Runs kubectl with `-o json` and parses the output. */
   json<T>(args: readonly string[], options?: Pick<KubectlOptions, 'stdin'>): Promise<T>;
 }
 
 export interface KubectlSettings {
   readonly binary: string;
   readonly kubeconfig: string;
-  /** Acts as the owner of this bearer token; meaningful where the kubeconfig's own user has no client certificate. */
+  /** A bearer token that replaces the kubeconfig's. Only effective where the kubeconfig's user has no client certificate. */
   readonly token?: string;
-  /** Where discovery may be cached; without it a new folder that goes away with this process. */
+  /** Folder for kubectl's discovery cache. By default a new folder that is removed when this process exits. */
   readonly cacheFolder?: string;
 }
 
-/** As the administrator of a control plane; what is discovered is cached in its folder. */
+/** kubectl as administrator of a control plane, with its discovery cache in the control plane's folder. */
 export function kubectlOf({ binaries, kubeconfig, directory }: ControlPlane): Kubectl {
   return createKubectl({ binary: binaries.kubectl, kubeconfig, cacheFolder: join(directory, 'kubectl-cache') });
 }
@@ -46,7 +46,7 @@ export function createKubectl({ binary, kubeconfig, token, cacheFolder = tempora
   const kubectl = async (args: readonly string[], { stdin, allowFailure = false }: KubectlOptions = {}): Promise<KubectlResult> => {
     const run = () => runToEnd(binary, [...fixedArgs, ...args], env, stdin);
     let result = await run();
-    // It reads the object's version just before it writes, and a controller may write the status in between.
+    // `kubectl replace` reads the resourceVersion just before it writes, and a controller may write the status in between.
     for (let tries = 1; tries < 5 && args[0] === 'replace' && isConflict(result); tries++) result = await run();
     if (result.code === 0 || allowFailure) return result;
     throw new Error(`kubectl ${args.join(' ')}: exit code ${result.code}\n${result.stderr.trim()}`);
@@ -64,7 +64,7 @@ function isConflict({ code, stderr }: KubectlResult): boolean {
 
 let cacheRoot: string | undefined;
 
-// Discovery is cached by host and port, and the next test cluster may get the port of this one: never the user's own cache.
+// kubectl caches discovery by host and port, and the next test cluster may get the same port. So the user's own cache is never used.
 function temporaryCache(): string {
   if (cacheRoot === undefined) {
     const root = mkdtempSync(join(tmpdir(), 'regkeeper-kubectl-'));
@@ -74,7 +74,7 @@ function temporaryCache(): string {
   return mkdtempSync(join(cacheRoot, 'client-'));
 }
 
-/** Runs a program with something on its standard input, which may be nothing. */
+/** Runs a program until it exits, with `stdin` as its standard input. */
 export function runToEnd(
   binary: string,
   args: readonly string[],
@@ -93,7 +93,7 @@ export function runToEnd(
     });
     child.once('error', reject);
     child.once('close', (code, signal) => resolve({ stdout, stderr: signal ? `${stderr}\nended by ${signal}` : stderr, code: code ?? 1 }));
-    // kubectl may end without reading what it is given; its exit code tells why.
+    // kubectl may exit without reading its input. Its exit code shows the failure.
     child.stdin.on('error', () => {});
     child.stdin.end(stdin ?? '');
   });

@@ -1,15 +1,15 @@
-/** One program of the control plane: its log, its end, and the promise that it does not outlive this process. */
+/** Starts a program of the control plane, logs its output to a file, and ensures that it does not outlive this process. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { findOnPath } from './binaries.ts';
 
 export interface LocalProcess {
-  /** Undefined while the program runs; else an Error that says how it ended, with the tail of its log. */
+  /** Undefined while the program runs. Afterwards an Error with how it ended and the end of its log. */
   failure(): Error | undefined;
-  /** The last lines of the log, for an error about a program that runs but does not get ready. */
+  /** The last lines of the log, for an error about a program that runs but does not become ready. */
   logTail(): string;
-  /** Sends SIGKILL and returns when the program is gone: nothing it holds is worth an orderly end. */
+  /** Sends SIGKILL and returns when the program has ended. It has no state that needs a graceful shutdown. */
   end(): Promise<void>;
   /** Sends SIGKILL without waiting, for exit handlers. */
   endNow(): void;
@@ -29,7 +29,7 @@ const tailLines = 25;
 export async function startLocalProcess({ name, binary, args, logFile, folder }: LocalProgram): Promise<LocalProcess> {
   const [program, ...programArgs] = await boundToThisProcess(binary, args);
   const log = openSync(logFile, 'a');
-  // A fresh environment: with an HTTPS_PROXY the API server would send webhook calls there instead of to the egress proxy.
+  // Variables are not inherited: with an HTTPS_PROXY the API server would send webhook calls there instead of to the egress proxy.
   const env = { PATH: process.env.PATH, HOME: folder, TMPDIR: folder };
   const child = spawn(program, programArgs, { cwd: folder, env, stdio: ['ignore', log, log] });
   closeSync(log);
@@ -63,7 +63,7 @@ export async function startLocalProcess({ name, binary, args, logFile, folder }:
   };
 }
 
-// A runner that is killed with SIGKILL runs no handler of ours. On Linux the kernel can then end the programs in its place.
+// A test runner that is killed with SIGKILL cannot run exit handlers. On Linux the kernel can end the programs instead.
 async function boundToThisProcess(binary: string, args: readonly string[]): Promise<[string, ...string[]]> {
   const setpriv = process.platform === 'linux' ? await findOnPath('setpriv', process.env.PATH) : undefined;
   return setpriv === undefined ? [binary, ...args] : [setpriv, '--pdeathsig', 'KILL', '--', binary, ...args];

@@ -1,4 +1,4 @@
-/** A webhook of somebody else: what stands beside regkeeper in a cluster, answered by the test itself. */
+/** Another admission webhook in the same cluster as regkeeper, answered by the test. */
 
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -14,15 +14,15 @@ export interface AdmissionRequest {
   readonly object: unknown;
 }
 
-/** On a loopback port until the file's tests are over. The answer needs no uid; `caBundle` is as webhook configurations have it. */
+/** Serves on a loopback port until the file's tests end. `answer` returns the response without its uid. `caBundle` is base64, as in webhook configurations. */
 export async function serveWebhook(
   host: string,
   answer: (request: AdmissionRequest) => object,
 ): Promise<{ readonly port: number; readonly caBundle: string }> {
   const notBefore = new Date(Date.now() - 60_000);
   const notAfter = new Date(Date.now() + 3_600_000);
-  const authority = issueCa({ commonName: 'scenario', notBefore, notAfter });
-  const leaf = issueServerCertificate({ authority, commonName: host, dnsNames: [host], ipAddresses: [], notBefore, notAfter });
+  const ca = issueCa({ commonName: 'scenario', notBefore, notAfter });
+  const leaf = issueServerCertificate({ authority: ca, commonName: host, dnsNames: [host], ipAddresses: [], notBefore, notAfter });
   const server = createServer({ key: leaf.key, cert: leaf.certificate }, async (incoming, response) => {
     const { request } = JSON.parse(await textOf(incoming)) as { request: AdmissionRequest };
     const review = {
@@ -38,7 +38,7 @@ export async function serveWebhook(
     server.close();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return { port: (server.address() as AddressInfo).port, caBundle: Buffer.from(authority.certificate).toString('base64') };
+  return { port: (server.address() as AddressInfo).port, caBundle: Buffer.from(ca.certificate).toString('base64') };
 }
 
 const closing: (() => void)[] = [];

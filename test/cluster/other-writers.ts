@@ -1,4 +1,4 @@
-/** Other controllers that write regkeeper's webhook configurations, as clusters have them. Each follows both configurations and writes by PUT. */
+/** Simulates other controllers that write regkeeper's webhook configurations. Each watches both configurations and writes with PUT. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { configurationPaths } from '../../src/cluster/registration/live.ts';
@@ -13,15 +13,15 @@ export type WebhookConfiguration = KubeObject & {
 type Selector = { matchExpressions?: { key: string; operator: string; values?: string[] }[] };
 
 export type OtherWriter = {
-  /** Writes so far that the API server took. */
+  /** How many writes the API server has accepted so far. */
   writes(): number;
   stop(): Promise<void>;
 };
 
-/** Changes the configuration it is given, or leaves it as it is. */
+/** Changes the configuration in place, or leaves it as it is. */
 type Change = (configuration: WebhookConfiguration) => void;
 
-/** AKS' admissions enforcer: two requirements in each namespaceSelector, unless the configuration opts out. Azure/AKS#4002. */
+/** The admissions enforcer of AKS: adds two requirements to each namespaceSelector, unless the configuration opts out. Source: Azure/AKS#4002. */
 export function startEnforcer(kubeconfig: string): Promise<OtherWriter> {
   return startWriter(kubeconfig, 'admissionsenforcer', ({ metadata, webhooks = [] }) => {
     const disabled = 'admissions.enforcer/disabled';
@@ -40,7 +40,7 @@ const enforced = [
   { key: 'kubernetes.azure.com/managedby', operator: 'NotIn', values: ['aks'] },
 ];
 
-/** One that narrows in a way of its own: a label that any namespace may have. */
+/** A writer that narrows each namespaceSelector by a label that any namespace may have. */
 export function startNarrower(kubeconfig: string): Promise<OtherWriter> {
   return startWriter(kubeconfig, 'narrower', ({ webhooks = [] }) => {
     for (const webhook of webhooks) {
@@ -52,7 +52,10 @@ export function startNarrower(kubeconfig: string): Promise<OtherWriter> {
 
 const narrowing = { key: 'unchecked', operator: 'DoesNotExist' };
 
-/** cert-manager's cainjector: its own CA in each caBundle of what is annotated; `always` also where the annotation is gone, after 0.7 s each time. */
+/**
+ * cert-manager's cainjector: writes its CA into each caBundle of an annotated configuration. With `always` it also does so without the
+ * annotation, 0.7 s after each change.
+ */
 export function startCaInjector(kubeconfig: string, caBundle: string, { always = false } = {}): Promise<OtherWriter> {
   return startWriter(
     kubeconfig,
@@ -69,14 +72,14 @@ async function startWriter(kubeconfig: string, fieldManager: string, change: Cha
   const client = connectApi(await loadKubeConfig({ file: kubeconfig, env: {} }));
   let writes = 0;
   let writing = Promise.resolve();
-  const look = (path: string) => {
+  const reconcile = (path: string) => {
     writing = writing.then(async () => {
       await pause(afterMilliseconds);
       writes += (await writeOnce(client, path, fieldManager, change)) ? 1 : 0;
     });
   };
   const watches = configurationPaths.map((path) =>
-    createInformer({ client, path, fieldSelector: 'metadata.name=regkeeper', log: quiet, onChange: () => look(path) }),
+    createInformer({ client, path, fieldSelector: 'metadata.name=regkeeper', log: quiet, onChange: () => reconcile(path) }),
   );
   for (const watch of watches) watch.start();
   return {
@@ -89,7 +92,7 @@ async function startWriter(kubeconfig: string, fieldManager: string, change: Cha
   };
 }
 
-/** Whether there was something to write, and it was written. */
+/** Returns whether the configuration had to be changed and was written. */
 async function writeOnce(client: ApiClient, path: string, fieldManager: string, change: Change): Promise<boolean> {
   try {
     const live = await client.get<WebhookConfiguration>(`${path}/regkeeper`);
@@ -99,7 +102,7 @@ async function writeOnce(client: ApiClient, path: string, fieldManager: string, 
     await client.replace(`${path}/regkeeper`, changed, { fieldManager });
     return true;
   } catch (error) {
-    // Somebody else was faster: the watch reports it. Gone: so is the work.
+    // Conflict: the watch reports the newer object, and the change is retried then. Not found: nothing is left to change.
     if (error instanceof ApiError && (error.status === 409 || error.status === 404)) return false;
     throw error;
   }

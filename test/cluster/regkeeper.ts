@@ -1,6 +1,6 @@
 /**
- * regkeeper in the test cluster: the base of `deploy/` applied as it is, and the server as a process on this machine, with the identity and
- * the rights of its ServiceAccount and nothing else. The Service leads to it through the egress proxy.
+ * Runs regkeeper in the test cluster: applies `deploy/base` unchanged and starts the server as a process on this machine. The process has the
+ * identity and the permissions of the ServiceAccount. The egress proxy routes the Service to it.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -19,42 +19,42 @@ const service: ServiceAddress = { namespace: ownNamespace, service: 'regkeeper',
 
 export type RegkeeperSettings = {
   readonly kubectl: Kubectl;
-  /** An administrator's; only the server's address and authority are taken from it. */
+  /** An administrator's. Only the address and the CA of the API server are used. */
   readonly kubeconfig: string;
-  /** For logs and the kubeconfig of the service account. */
+  /** Folder for logs and the kubeconfig of the service account. */
   readonly directory: string;
   readonly routeService: (address: ServiceAddress, targetPort: number) => Promise<void>;
-  /** Kubeconfig of the service account, from `serviceAccountKubeconfig`; made when not given. */
+  /** Kubeconfig of the service account, from `serviceAccountKubeconfig`. By default a new one is written. */
   readonly account?: string;
-  /** Further flags of `regkeeper serve`. */
+  /** Additional flags of `regkeeper serve`. */
   readonly flags?: readonly string[];
   /** Flags of Node itself, such as {@link shippedHeap}. */
   readonly nodeFlags?: readonly string[];
-  /** How long a start may take; 30 unless given. */
+  /** How long a start may take. By default 30. */
   readonly serveWithinSeconds?: number | undefined;
 };
 
-/** What Node derives from the memory limit of `deploy/`, 768 MiB, inside a container. Outside of one it has to be told. */
+/** The heap limit that Node derives inside a container from the memory limit in `deploy/`, 768 MiB. Outside a container it needs this flag. */
 export const shippedHeap = '--max-old-space-size=453';
 
 export type Regkeeper = {
   readonly process: ChildProcess;
   readonly port: number;
   readonly healthPort: number;
-  /** What it logged so far, line by line. */
+  /** The log lines so far. */
   log(): readonly Record<string, unknown>[];
-  /** Its audit records so far. */
+  /** The audit records so far. */
   audit(): readonly Record<string, unknown>[];
-  /** Sends the signal and resolves with the exit code when the process is gone. */
+  /** Sends the signal and resolves with the exit code when the process has ended. */
   end(signal?: 'SIGTERM' | 'SIGKILL'): Promise<number | null>;
 };
 
-/** Applies `deploy/base`. A second time is fine. */
+/** Applies `deploy/base`. Idempotent. */
 export async function applyBase(kubectl: Kubectl): Promise<void> {
   await kubectl(['apply', '-k', join(root, 'deploy/base')]);
 }
 
-/** Takes everything of `deploy/base` away again, and waits until it is gone. */
+/** Deletes all objects of `deploy/base` and waits until they are gone. */
 export async function deleteBase(kubectl: Kubectl): Promise<void> {
   await kubectl(['delete', '-k', join(root, 'deploy/base'), '--ignore-not-found', '--wait=true', '--timeout=60s']);
 }
@@ -68,7 +68,7 @@ export async function startRegkeeper(settings: RegkeeperSettings): Promise<Regke
   return regkeeper;
 }
 
-/** From now on the API server reaches this server by the Service. */
+/** Routes the Service to this server from now on. */
 export async function routeTo({ port }: Regkeeper, { routeService }: Pick<RegkeeperSettings, 'routeService'>): Promise<void> {
   await routeService(service, port);
 }
@@ -78,7 +78,7 @@ export async function readiness({ healthPort }: Regkeeper): Promise<{ ready: boo
   return { ready: response.ok, text: await response.text() };
 }
 
-/** Starts one server and returns when it listens, ready or not; nothing leads to it yet. */
+/** Starts one server and returns when it listens. It may not be ready, and the Service is not routed to it yet. */
 export async function launchRegkeeper(settings: RegkeeperSettings): Promise<Regkeeper> {
   const { directory, flags = [], nodeFlags = [], serveWithinSeconds = 30 } = settings;
   await mkdir(directory, { recursive: true });
@@ -106,9 +106,9 @@ export async function launchRegkeeper(settings: RegkeeperSettings): Promise<Regk
 
   const readLog = () => jsonLines(readFileSync(logFile, 'utf8'));
   const serving = () => readLog().find(({ msg }) => msg === 'serving');
-  const hopeless = () =>
+  const giveUp = () =>
     child.exitCode === null ? undefined : new Error(`regkeeper ended with exit code ${child.exitCode}:\n${readFileSync(logFile, 'utf8')}`);
-  await waitFor(async () => serving() !== undefined, { deadlineSeconds: serveWithinSeconds, what: 'regkeeper to serve', hopeless });
+  await waitFor(async () => serving() !== undefined, { deadlineSeconds: serveWithinSeconds, what: 'regkeeper to serve', giveUp });
   const { url, healthUrl } = serving() as { url: string; healthUrl: string };
   return {
     process: child,
@@ -123,7 +123,7 @@ export async function launchRegkeeper(settings: RegkeeperSettings): Promise<Regk
   };
 }
 
-/** Waits until both webhook configurations ask regkeeper. */
+/** Waits until both webhook configurations have entries beyond the probe, so that the API server calls regkeeper. */
 export async function waitUntilFilled(kubectl: Kubectl): Promise<void> {
   for (const kind of ['mutatingwebhookconfiguration', 'validatingwebhookconfiguration']) {
     await waitFor(
@@ -138,7 +138,7 @@ export async function waitUntilFilled(kubectl: Kubectl): Promise<void> {
 
 type Configuration = { webhooks?: { name: string; clientConfig: { caBundle?: string } }[] };
 
-/** By which authorities the API server verifies regkeeper: the PEM of each entry. */
+/** The CA bundles with which the API server verifies regkeeper, as PEM, one for each entry. */
 export async function publishedBundles(admin: ApiClient): Promise<string[]> {
   const live = await Promise.all(configurationPaths.map((path) => admin.get<Configuration>(`${path}/regkeeper`)));
   return live

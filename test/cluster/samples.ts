@@ -1,17 +1,17 @@
-/** One object of every kind that regkeeper registers, and what may be done with it that brings no image in. */
+/** One object of every kind that regkeeper registers, with changes to it that introduce no image. */
 
 import type { KindRow } from '../../src/object/kinds.ts';
 
 export type Sample = {
   /** Without metadata. */
   readonly object: object;
-  /** JSON pointer of the place that names its image; undefined where the kind is only created, never changed. */
+  /** JSON pointer of the field with its image. Undefined where objects of the kind are only created, never changed. */
   readonly image?: string;
-  /** Changes of the object that leave its images as they are, each a merge patch; its name says what. */
+  /** Changes that leave the images as they are, as merge patches by description. */
   readonly changes?: Readonly<Record<string, object>>;
-  /** What is refused while nobody answers, although it brings no image in. */
-  readonly refusedChanges?: Readonly<Record<string, object>>;
-  /** Merge patches by the subresource that they go to. */
+  /** Such changes that the API server nevertheless denies while regkeeper is unavailable. */
+  readonly deniedChanges?: Readonly<Record<string, object>>;
+  /** Merge patches by the subresource that they are sent to. */
   readonly subresources?: Readonly<Record<string, object>>;
 };
 
@@ -30,7 +30,7 @@ const status = { status: { conditions } };
 const build = { strategy: { dockerStrategy: { from: from(image) } }, output: { to: from(image) } };
 const inBuild = '/spec/strategy/dockerStrategy/from/name';
 
-/** By kind. A kind of `kindsWithImages` without a row fails the tests that use them. */
+/** By kind. The tests that use the samples fail for a kind of `kindsWithImages` that has none. */
 export const samples: Readonly<Record<string, Sample>> = {
   Pod: {
     object: { spec: { containers: [{ name: 'x', image, resources: { requests: { cpu: '10m' } } }] } },
@@ -41,13 +41,13 @@ export const samples: Readonly<Record<string, Sample>> = {
   PodTemplate: {
     object: { template },
     image: '/template/spec/containers/0/image',
-    refusedChanges: { 'a label of the template': { template: { metadata: { labels: { a: 'b' } } } } },
+    deniedChanges: { 'a label of the template': { template: { metadata: { labels: { a: 'b' } } } } },
   },
   ReplicationController: {
     object: { spec: { replicas: 0, selector: labels, template } },
     image: inTemplate,
     changes: { replicas: { spec: { replicas: 2 } }, minReadySeconds: { spec: { minReadySeconds: 1 } } },
-    refusedChanges: restart,
+    deniedChanges: restart,
     subresources: { scale, status },
   },
   Deployment: {
@@ -58,21 +58,21 @@ export const samples: Readonly<Record<string, Sample>> = {
       'paused, as by kubectl rollout pause': { spec: { paused: true } },
       strategy: { spec: { strategy: { rollingUpdate: { maxSurge: 2 } } } },
     },
-    refusedChanges: restart,
+    deniedChanges: restart,
     subresources: { scale, status },
   },
   ReplicaSet: {
     object: { spec: { replicas: 0, selector: { matchLabels: labels }, template } },
     image: inTemplate,
     changes: { replicas: { spec: { replicas: 2 } }, minReadySeconds: { spec: { minReadySeconds: 1 } } },
-    refusedChanges: restart,
+    deniedChanges: restart,
     subresources: { scale, status },
   },
   StatefulSet: {
     object: { spec: { replicas: 0, serviceName: 'x', selector: { matchLabels: labels }, template } },
     image: inTemplate,
     changes: { replicas: { spec: { replicas: 2 } }, updateStrategy: { spec: { updateStrategy: { rollingUpdate: { partition: 1 } } } } },
-    refusedChanges: restart,
+    deniedChanges: restart,
     subresources: { scale, status },
   },
   DaemonSet: {
@@ -81,7 +81,7 @@ export const samples: Readonly<Record<string, Sample>> = {
     },
     image: inTemplate,
     changes: { minReadySeconds: { spec: { minReadySeconds: 1 } }, updateStrategy: { spec: { updateStrategy: { type: 'OnDelete' } } } },
-    refusedChanges: restart,
+    deniedChanges: restart,
     subresources: { status },
   },
   Job: {
@@ -112,14 +112,14 @@ export const samples: Readonly<Record<string, Sample>> = {
       paused: { spec: { paused: true } },
       triggers: { spec: { triggers: [{ type: 'ConfigChange' }] } },
     },
-    refusedChanges: restart,
+    deniedChanges: restart,
     subresources: { scale, status },
   },
   BuildConfig: {
     object: { spec: build },
     image: inBuild,
     changes: { status: { status: { lastVersion: 2 } } },
-    refusedChanges: { 'any field of the spec': { spec: { runPolicy: 'Parallel' } } },
+    deniedChanges: { 'any field of the spec': { spec: { runPolicy: 'Parallel' } } },
   },
   Build: {
     object: { spec: build },
@@ -146,10 +146,10 @@ export const samples: Readonly<Record<string, Sample>> = {
   ImageStreamMapping: { object: { tag: '1', image: { dockerImageReference: image } } },
 };
 
-/** Kinds that are only sent to a subresource, which a custom resource cannot have: the test cluster does not serve them. */
+/** Kinds that are only sent to a subresource that a custom resource cannot have, so the test cluster does not serve them. */
 export const notServedHere: readonly string[] = ['BuildRequest'];
 
-/** Of the kind's objects in the namespace. */
+/** The API path of the kind's objects in the namespace. */
 export function collectionOf({ group, version, resource }: Pick<KindRow, 'group' | 'version' | 'resource'>, namespace: string): string {
   return `${group === '' ? '/api' : `/apis/${group}`}/${version}/namespaces/${namespace}/${resource}`;
 }

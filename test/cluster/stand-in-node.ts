@@ -1,7 +1,7 @@
 /**
- * A node for regkeeper's own Pods, as far as an installation needs one: it binds them, starts the server of each with the Pod's own arguments
- * and environment and a token of its ServiceAccount that is bound to it, probes it as the Pod says, reports its status, and ends it when the
- * Pod is deleted. The Service leads where its EndpointSlices say. Pulling an image and starting a container take no time here.
+ * A simulated node for regkeeper's own Pods. It binds each Pod and starts a server process with the Pod's arguments, its environment and a token
+ * bound to the Pod. It runs the Pod's probes, reports the status, and ends the process when the Pod is deleted. It also routes the Service
+ * according to its EndpointSlices. Image pulls and container starts take no time.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -21,9 +21,9 @@ const nodeName = 'stand-in';
 const service = { namespace: ownNamespace, service: 'regkeeper', port: 443 };
 
 export type StandInNode = {
-  /** The servers of all Pods that there were, in the order in which they started. */
+  /** The servers of all Pods so far, including deleted ones, in the order in which they started. */
   servers(): readonly ServerInPod[];
-  /** Ends every server, and the Pods are left as they are. */
+  /** Ends every server. The Pods are left as they are. */
   end(): Promise<void>;
 };
 
@@ -32,7 +32,7 @@ export type ServerInPod = {
   readonly healthPort: number;
   /** Epoch milliseconds. */
   readonly startedAt: number;
-  /** Epoch milliseconds of the first probe that it passed. */
+  /** Epoch milliseconds of the first probe that succeeded. */
   readonly readyAt: number | undefined;
   readonly process: ChildProcess;
   log(): readonly Record<string, unknown>[];
@@ -134,7 +134,7 @@ type Running = {
   readonly address: string;
   port(): number;
   server(): ServerInPod | undefined;
-  /** SIGTERM, and SIGKILL when the time is up. */
+  /** Sends SIGTERM, and SIGKILL after the grace period. */
   end(graceSeconds: number): Promise<void>;
 };
 
@@ -165,7 +165,7 @@ function startServer({ client, pod, address, folder, server: ofServer, onFailure
     port = ownPort;
     if (ending) return;
     const log = openSync(logFile, 'w');
-    // Two Pods share this machine's addresses, so each has ports of its own; and its account comes by file, not by a mounted token.
+    // The Pods share this machine's addresses, so each gets its own ports. The token comes from a kubeconfig, because nothing mounts it.
     const here = ['--host', '127.0.0.1', '--port', String(port), '--health-port', String(healthPort), '--kubeconfig', kubeconfig];
     const child = spawn(process.execPath, [program, ...container.args, ...here, '--audit-log', join(folder, 'audit')], {
       cwd: folder,
@@ -202,11 +202,11 @@ function startServer({ client, pod, address, folder, server: ofServer, onFailure
   };
 }
 
-/** As a kubelet does: at once, and then as often as the Pod says; the readiness probe begins when the startup probe, if there is one, has passed. */
+/** Probes like a kubelet: at once, and then with the Pod's period. The readiness probe starts when the startup probe, if any, has succeeded. */
 function keepProbing(
   { startupProbe, readinessProbe }: Pod['spec']['containers'][0],
   healthPort: number,
-  tell: (ready: boolean) => Promise<void>,
+  onReadiness: (ready: boolean) => Promise<void>,
 ): () => void {
   let probe = startupProbe ?? readinessProbe;
   let ready = false;
@@ -220,7 +220,7 @@ function keepProbing(
       void round();
       return;
     }
-    if (passed !== ready) await tell(passed).catch(() => undefined);
+    if (passed !== ready) await onReadiness(passed).catch(() => undefined);
     ready = passed;
     if (!stopped) timer = setTimeout(round, (probe?.periodSeconds ?? 10) * 1000);
   };
@@ -239,7 +239,7 @@ async function answersOk(url: string): Promise<boolean> {
   }
 }
 
-/** What a kubelet tells of the Pod. */
+/** Writes the Pod's status as a kubelet does. */
 async function report(client: ApiClient, { metadata: { name }, spec }: Pod, address: string, { ready }: { ready: boolean }): Promise<void> {
   const [container] = spec.containers;
   const status = ready ? 'True' : 'False';
@@ -262,7 +262,7 @@ async function report(client: ApiClient, { metadata: { name }, spec }: Pod, addr
 }
 
 async function remove(client: ApiClient, { metadata: { name, uid } }: Pod): Promise<void> {
-  // By its uid, and gone already is well too.
+  // The precondition protects a new Pod of the same name. The Pod may be gone already.
   await client.delete(`${pods}/${name}`, { gracePeriodSeconds: 0, preconditions: { uid } }).catch(() => undefined);
 }
 
@@ -276,11 +276,11 @@ async function tokenFor(client: ApiClient, { metadata: { name, uid }, spec }: Po
 
 function kubeconfigOf(server: object | null, token: string): object {
   const { server: url, caFile, caData } = server as { server: string; caFile?: string; caData?: string };
-  const authority = caData === undefined ? { 'certificate-authority': caFile } : { 'certificate-authority-data': caData };
+  const ca = caData === undefined ? { 'certificate-authority': caFile } : { 'certificate-authority-data': caData };
   return {
     apiVersion: 'v1',
     kind: 'Config',
-    clusters: [{ name: 'cluster', cluster: { server: url, ...authority } }],
+    clusters: [{ name: 'cluster', cluster: { server: url, ...ca } }],
     users: [{ name: 'regkeeper', user: { token } }],
     contexts: [{ name: 'regkeeper', context: { cluster: 'cluster', user: 'regkeeper' } }],
     'current-context': 'regkeeper',

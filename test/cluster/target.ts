@@ -1,4 +1,4 @@
-/** What a scenario sees of the cluster. */
+/** The cluster as scenarios use it: kubectl, new namespaces, routes of Services, and the cleanup after each file. */
 
 import { afterAll, inject } from 'vitest';
 import { remoteServiceRoutes, type ServiceAddress } from './egress.ts';
@@ -8,30 +8,30 @@ import { waitFor } from './wait-for.ts';
 export { waitFor };
 
 export interface Target {
-  /** Acts as administrator. `--as=USER` and `--as-group=GROUP` act as anybody. */
+  /** kubectl as administrator. `--as=USER` and `--as-group=GROUP` impersonate any user. */
   readonly kubectl: Kubectl;
   readonly kubeconfig: string;
-  /** The cluster was started for this run. False with REGKEEPER_TEST_KUBECONFIG. */
+  /** True where the cluster was started for this run, false with REGKEEPER_TEST_KUBECONFIG. */
   readonly local: boolean;
-  /** PEM file with the CA of the API server; of the local cluster only. */
+  /** PEM file with the CA of the API server. Only for the local cluster. */
   readonly caFile: string | undefined;
-  /** kubectl with a bearer token in place of the administrator's. */
+  /** kubectl with this bearer token instead of the administrator's. */
   kubectlAs(token: string): Kubectl;
   /**
-   * A new namespace, its name generated, with its default service account there, so that Pods can be made at once.
-   * Deleted after the file's tests.
+   * Creates a namespace with a generated name. Its default service account exists when this returns, so Pods can be created at once.
+   * The namespace is deleted after the file's tests.
    */
   namespace(labels?: Readonly<Record<string, string>>): Promise<string>;
   /**
-   * Brings what the API server sends to this Service port to 127.0.0.1:targetPort. The Service must have a ClusterIP; it may be created
-   * later. Undone after the file's tests. Throws where the cluster is not local.
+   * Routes the API server's connections to this Service port to 127.0.0.1:targetPort. The Service must have a ClusterIP, and may be created
+   * later. Undone after the file's tests. @throws Error where the cluster is not local
    */
   routeService(address: ServiceAddress, targetPort: number): Promise<void>;
-  /** New connections to this Service port are refused, as when no Pod stands behind it. */
+  /** Rejects new connections to this Service port from now on, as if the Service had no Pod. */
   unrouteService(address: ServiceAddress): Promise<void>;
 }
 
-/** Call it once, at the top of a scenario file: it registers the cleaning up of what it hands out. */
+/** Call it once, at the top of a scenario file, because it registers the cleanup of namespaces and routes. */
 export function target(): Target {
   const { kubeconfig, kubectlBinary, kubectlCache, egressSocket, caFile } = inject('cluster');
   const kubectl = createKubectl({ binary: kubectlBinary, kubeconfig, cacheFolder: kubectlCache });
@@ -45,7 +45,7 @@ export function target(): Target {
 
   afterAll(async () => {
     for (const address of routed) await routes().unroute(address);
-    // Not waited for: the namespace controller takes its time, and no other file uses these names.
+    // Does not wait: deletion of a namespace takes a while, and no other file uses these names.
     if (namespaces.length > 0) await kubectl(['delete', 'namespace', '--wait=false', '--ignore-not-found', ...namespaces]);
   });
 
@@ -75,7 +75,7 @@ async function createNamespace(kubectl: Kubectl, labels: Readonly<Record<string,
   return created.metadata.name;
 }
 
-// A Pod whose service account does not exist yet is refused.
+// The API server rejects a Pod whose service account does not exist yet.
 async function waitForDefaultServiceAccount(kubectl: Kubectl, namespace: string): Promise<void> {
   await waitFor(async () => (await kubectl(['get', 'serviceaccount', 'default', '-n', namespace], { allowFailure: true })).code === 0, {
     deadlineSeconds: 30,

@@ -16,7 +16,7 @@ export type Tenant = {
   readonly client: ApiClient;
   /** A bearer token, for `cluster.kubectlAs(token)`. */
   readonly token: string;
-  /** As requests and audit records name it. */
+  /** The user name in requests and audit records. */
   readonly user: string;
   readonly namespace: string;
 };
@@ -26,11 +26,11 @@ export type TenantOptions = {
   readonly kubectl: Kubectl;
   readonly kubeconfig: string;
   readonly namespace: string;
-  /** Of the ServiceAccount and its RoleBinding; `tenant` unless given. */
+  /** Name of the ServiceAccount and its RoleBinding. By default `tenant`. */
   readonly name?: string;
 };
 
-/** Call it inside a test. Returns when the API server lets the tenant create Pods and BuildConfigs. */
+/** Call it inside a test. Returns when the API server allows the tenant to create Pods and BuildConfigs. */
 export async function createTenant({ kubectl, kubeconfig, namespace, name = 'tenant' }: TenantOptions): Promise<Tenant> {
   await kubectl(['apply', '-f', '-'], { stdin: JSON.stringify(editOfOpenShift) });
   await kubectl(['create', 'serviceaccount', name, '-n', namespace]);
@@ -56,7 +56,7 @@ export async function createTenant({ kubectl, kubeconfig, namespace, name = 'ten
   return { client, token, user: `system:serviceaccount:${namespace}:${name}`, namespace };
 }
 
-/** The aggregation controller adds it to `edit` and to `admin`. Left in the cluster, which is made for the tests. */
+/** The aggregation controller adds it to `edit` and `admin`. It is not deleted, because the cluster only serves the tests. */
 const editOfOpenShift = {
   apiVersion: 'rbac.authorization.k8s.io/v1',
   kind: 'ClusterRole',

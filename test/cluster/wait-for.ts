@@ -1,27 +1,28 @@
+/** Polls a condition until a deadline. */
 import { setTimeout as pause } from 'node:timers/promises';
 
 export interface WaitOptions {
   readonly deadlineSeconds: number;
-  /** What is waited for, as it fits after "waited in vain for". */
+  /** The condition in words, which fit after "waited in vain for". */
   readonly what: string;
-  /** Asked before each try: an Error ends the waiting at once, because the condition cannot come true any more. */
-  readonly hopeless?: () => Error | undefined;
+  /** Called before each try. Returns an Error where the condition can no longer become true, which ends the wait at once. */
+  readonly giveUp?: () => Error | undefined;
 }
 
 const pauseMs = 50;
 
 /**
- * Tries the condition again and again until it gives something other than undefined, null or false, and returns that.
- * A condition that throws is tried again too. Throws an Error at the deadline, with what the last try gave or threw.
+ * Retries the condition until it returns something other than undefined, null or false, and returns that value. A condition that throws is
+ * retried too. @throws Error at the deadline, with the result or error of the last try
  */
 export async function waitFor<T>(
   condition: () => Promise<T | undefined | null | false> | T | undefined | null | false,
-  { deadlineSeconds, what, hopeless }: WaitOptions,
+  { deadlineSeconds, what, giveUp }: WaitOptions,
 ): Promise<T> {
   const deadline = performance.now() + deadlineSeconds * 1000;
   let lastTry = '';
   do {
-    const reason = hopeless?.();
+    const reason = giveUp?.();
     if (reason) throw reason;
     try {
       const value = await condition();

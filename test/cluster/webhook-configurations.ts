@@ -1,4 +1,4 @@
-/** Reading and breaking regkeeper's webhook configurations in scenarios, and counting what passes until they are repaired. */
+/** Reads and breaks regkeeper's webhook configurations in scenarios, and counts the Pods that are admitted until they are repaired. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { configurationPaths } from '../../src/cluster/registration/live.ts';
 import { type ApiClient, ApiError } from '../../src/kube/api-client.ts';
@@ -16,7 +16,7 @@ export async function generationsOf(admin: ApiClient): Promise<number> {
   return live.reduce((sum, { metadata }) => sum + (metadata.generation ?? 0), 0);
 }
 
-/** By PUT, as a person with `kubectl edit` or a tool that replaces does it. */
+/** Changes the configuration with PUT, like `kubectl edit` or a tool that replaces objects. Retries conflicts. */
 export async function changeConfiguration(
   admin: ApiClient,
   path: string,
@@ -36,14 +36,15 @@ export async function changeConfiguration(
 }
 
 export type Repair = {
-  /** From the change to the first reading that shows it repaired. */
+  /** Time from the change to the first read that shows the repair. Infinite where there was none within 30 s. */
   readonly milliseconds: number;
-  /** Pods with an untrusted image that were admitted meanwhile, of so many that were tried. */
+  /** How many Pods with an untrusted image were admitted in that time, and in the second after it. */
   readonly admitted: number;
+  /** How many were tried. */
   readonly tried: number;
 };
 
-/** Breaks something, then reads as fast as it can until it is repaired, while untrusted Pods are tried in a row. */
+/** Breaks something and then reads continuously until it is repaired, while it tries untrusted Pods one after another. */
 export async function timeRepair({
   breakIt,
   isRepaired,
@@ -73,14 +74,14 @@ export async function timeRepair({
     await pause(5);
   }
   const milliseconds = Math.round(performance.now() - since);
-  // What the API server has not seen yet it does not call: its own informer lags a little behind.
+  // The API server learns of the repaired configuration through its own informer, which lags slightly.
   await pause(1_000);
   over = true;
   await trying;
   return { milliseconds, admitted, tried };
 }
 
-/** Whether a Pod with this image is admitted, as a dry run. */
+/** Whether a Pod with this image is admitted, with a dry run. */
 export async function admits(admin: ApiClient, namespace: string, image: string): Promise<boolean> {
   const body = {
     apiVersion: 'v1',

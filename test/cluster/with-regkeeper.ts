@@ -1,4 +1,4 @@
-/** What scenario files share: a cluster in which regkeeper is at work by the file's own rules. */
+/** Starts regkeeper with a scenario file's own rules before its tests, and removes it afterwards. */
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -10,27 +10,27 @@ import { type Target, waitFor } from './target.ts';
 const root = resolve(import.meta.dirname, '../..');
 
 export type WithRegkeeper = {
-  /** The server beside the test; undefined where the cluster has one of its own, which is left alone. */
+  /** The server that was started for the test. Undefined for an existing cluster, whose own server stays unchanged. */
   readonly server: Regkeeper | undefined;
-  /** Of this file; gone after its tests. */
+  /** A namespace for this file, which is deleted after its tests. */
   readonly namespace: string;
   readonly folder: string;
-  /** Starts the server anew, after it was ended; of the local cluster only. */
+  /** Starts the server again after it has ended. Only for the local cluster. */
   restart(): Promise<Regkeeper>;
   rulesText(): Promise<string>;
   writeRules(text: string): Promise<void>;
 };
 
 export type RegkeeperOptions = {
-  /** Further flags of `regkeeper serve`, on the local cluster. */
+  /** Additional flags of `regkeeper serve`, on the local cluster. */
   readonly flags?: readonly string[];
   /** Flags of Node itself, on the local cluster, such as `shippedHeap` of regkeeper.ts. */
   readonly nodeFlags?: readonly string[];
-  /** Files of `deploy/` beside the base, on the local cluster. */
+  /** Files of `deploy/` to apply in addition to the base, on the local cluster. */
   readonly manifests?: readonly string[];
 };
 
-/** Call it once, at the top of a scenario file, with rules that trust nothing of unknown.example.com. Undoes everything after the tests. */
+/** Call it once, at the top of a scenario file, with rules that do not trust unknown.example.com. Undoes everything after the tests. */
 export function withRegkeeper(
   cluster: Target,
   rules: string,

@@ -1,34 +1,34 @@
-/** Objects that scenarios create, and kubectl in the namespace where they do it. */
+/** Objects that scenarios create, and kubectl for one namespace. */
 
 import type { Kubectl, KubectlResult } from './kubectl.ts';
 
 export type Acting = {
-  /** kubectl in the namespace; throws when it fails. */
+  /** Runs kubectl in the namespace. @throws Error where it fails */
   (...args: readonly string[]): Promise<KubectlResult>;
-  /** The same, whatever comes of it. */
+  /** Runs kubectl and returns its result, also where it fails. */
   attempt(args: readonly string[], object?: object): Promise<KubectlResult>;
-  /** Creates one object, or several, and returns them as they were stored, in their order. */
+  /** Creates one or more objects and returns them as they were stored, in the same order. */
   create<Stored = PodLike>(...objects: readonly object[]): Promise<Stored[]>;
-  /** Tries to create one, and returns what kubectl says. */
+  /** Tries to create an object and returns kubectl's result. */
   tryCreate(object: object, ...flags: readonly string[]): Promise<KubectlResult>;
   get<Stored = PodLike>(...what: readonly string[]): Promise<Stored>;
   list<Stored = PodLike>(...what: readonly string[]): Promise<Stored[]>;
 };
 
-/** The namespace is asked for at each call: it is made before the tests of a file, after its first lines. */
+/** `namespace` is called each time, because a file's namespace is only created before its tests, after its top level has run. */
 export function actingIn(kubectl: Kubectl, namespace: () => string): Acting {
-  const there = (args: readonly string[]) => [...args, '-n', namespace()];
+  const inNamespace = (args: readonly string[]) => [...args, '-n', namespace()];
   const attempt: Acting['attempt'] = (args, object) =>
-    kubectl(there(args), { allowFailure: true, ...(object && { stdin: JSON.stringify(object) }) });
-  return Object.assign((...args: readonly string[]) => kubectl(there(args)), {
+    kubectl(inNamespace(args), { allowFailure: true, ...(object && { stdin: JSON.stringify(object) }) });
+  return Object.assign((...args: readonly string[]) => kubectl(inNamespace(args)), {
     attempt,
     create: async <Stored>(...objects: readonly object[]) => {
-      const { stdout } = await kubectl(there(['create', '-o', 'json', '-f', '-']), { stdin: JSON.stringify(listOf(objects)) });
+      const { stdout } = await kubectl(inNamespace(['create', '-o', 'json', '-f', '-']), { stdin: JSON.stringify(listOf(objects)) });
       return documentsIn(stdout) as Stored[];
     },
     tryCreate: (object: object, ...flags: readonly string[]) => attempt(['create', '-f', '-', ...flags], object),
-    get: <Stored>(...what: readonly string[]) => kubectl.json<Stored>(there(['get', ...what])),
-    list: async <Stored>(...what: readonly string[]) => (await kubectl.json<{ items: Stored[] }>(there(['get', ...what]))).items,
+    get: <Stored>(...what: readonly string[]) => kubectl.json<Stored>(inNamespace(['get', ...what])),
+    list: async <Stored>(...what: readonly string[]) => (await kubectl.json<{ items: Stored[] }>(inNamespace(['get', ...what]))).items,
   });
 }
 
@@ -46,7 +46,7 @@ export type PodLike = {
 export type PodTemplate = Pick<PodLike, 'metadata' | 'spec'>;
 export type Workload = Pick<PodLike, 'metadata'> & { readonly spec: { readonly replicas?: number; readonly template: PodTemplate } };
 
-/** `create` prints one JSON document after the other, each beginning and ending at the left edge. */
+/** `kubectl create` prints one JSON document after another. The braces of each are in the first column. */
 function documentsIn(stdout: string): unknown[] {
   return stdout
     .split(/(?<=^\})\n(?=\{)/m)
@@ -71,7 +71,7 @@ export function deployment(name: string, spec: object, more: object = {}) {
   return workload('apps/v1', 'Deployment', name, spec, more);
 }
 
-/** A workload with a selector and a template in the usual places, its Pods labelled `app: NAME`. */
+/** A workload with a selector and a template in the usual fields. Its Pods have the label `app: NAME`. */
 export function workload(apiVersion: string, kind: string, name: string, spec: object, more: object = {}) {
   const labels = { app: name };
   return {

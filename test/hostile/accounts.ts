@@ -1,4 +1,4 @@
-/** Objects that are accepted by a real API server and cost whoever holds them whole: what an ordinary user with `edit` can create. */
+/** Service accounts and image streams that an ordinary user with `edit` can create and that are expensive to keep in memory whole. */
 import { pod, reviewOf } from '../unit/server/reviews.ts';
 import type { HostileEntry, Sent } from './corpus.ts';
 
@@ -16,7 +16,7 @@ export type HostileAccount = {
   readonly imagePullSecrets: readonly { readonly name: string }[];
 };
 
-/** `names` pull secrets each: 60,000 are about 1 MB of JSON, close to what etcd takes. */
+/** Accounts with `names` pull secrets each: 60,000 are about 1 MB of JSON, close to the size limit of etcd. */
 export function* fatAccounts(namespace: string, { count = 100, names = 60_000 } = {}): Generator<HostileAccount> {
   for (let index = 0; index < count; index += 1) {
     const imagePullSecrets = Array.from({ length: names }, (_, each) => ({ name: `p${each}` }));
@@ -24,7 +24,7 @@ export function* fatAccounts(namespace: string, { count = 100, names = 60_000 } 
   }
 }
 
-/** Few names, each as long as the API server takes them: under the cap of names, over that of bytes. */
+/** Accounts with few names of the greatest length that the API server accepts: below the limit on names, above the one on bytes. */
 export function* longNamedAccounts(namespace: string, { count = 100, names = 900, length = 1_000 } = {}): Generator<HostileAccount> {
   for (let index = 0; index < count; index += 1) {
     const imagePullSecrets = Array.from({ length: names }, (_, each) => ({ name: `${each}-`.padEnd(length, 'n') }));
@@ -32,7 +32,7 @@ export function* longNamedAccounts(namespace: string, { count = 100, names = 900
   }
 }
 
-/** Each under every cap of a single account: it is their number that costs. */
+/** Accounts that are each below every limit of a single account. Their number makes them expensive. */
 export function* manyAccounts(namespace: string, { count = 10_000, names = 3 } = {}): Generator<HostileAccount> {
   for (let index = 0; index < count; index += 1) {
     const imagePullSecrets = Array.from({ length: names }, (_, each) => ({ name: `secret-${index}-${each}` }));
@@ -40,7 +40,7 @@ export function* manyAccounts(namespace: string, { count = 10_000, names = 3 } =
   }
 }
 
-/** Nothing in them is of use to regkeeper, and all of it is sent: annotations fill the 256 KiB that the API server allows. */
+/** Accounts whose annotations fill the 256 KiB that the API server allows. It sends all of them, though regkeeper needs none. */
 export function* annotatedAccounts(namespace: string, { count = 100 } = {}): Generator<HostileAccount> {
   for (let index = 0; index < count; index += 1) {
     const annotations = { 'example.com/filler': 'x'.repeat(250_000) };
@@ -56,7 +56,7 @@ export type HostileStream = {
   readonly status: { readonly tags: readonly object[] };
 };
 
-/** `tags` tags with a history of `history` images each: 2,000 × 10 are about 5.7 MB of JSON. */
+/** Streams with `tags` tags, each with a history of `history` images: 2,000 × 10 are about 5.7 MB of JSON. */
 export function* fatStreams(
   namespace: string,
   { count = 20, tags = 2_000, history = 10, registry = 'registry.example.com' } = {},
@@ -92,7 +92,7 @@ function digest(...parts: readonly number[]): string {
 
 export type HostileObject = HostileAccount | HostileStream;
 
-/** As the API server has them, with what an honest Pod needs beside them. */
+/** The collections of the API server: these objects, with uid and resourceVersion, and those that an honest Pod needs. */
 function clusterWith(path: string, objects: Iterable<object>): Readonly<Record<string, readonly object[]>> {
   const stored = (object: object, index: number) => ({
     ...object,
@@ -107,8 +107,8 @@ function clusterWith(path: string, objects: Iterable<object>): Readonly<Record<s
   return Object.fromEntries(Object.entries(all).map(([key, list]) => [key, list.map(stored)]));
 }
 
-/** Of the same list, so that the stand-in of an API server needs not hold a hundred of them. */
-function* sameList(accounts: Generator<HostileAccount>, count: number): Generator<HostileAccount> {
+/** Accounts that share one list, so that the simulated API server does not keep a hundred copies of it. */
+function* accountsSharingList(accounts: Generator<HostileAccount>, count: number): Generator<HostileAccount> {
   const { value } = accounts.next();
   for (let index = 0; index < count; index += 1) yield { ...value, metadata: { ...value.metadata, name: `fat-${index}` } };
 }
@@ -123,13 +123,13 @@ const accountsPath = '/api/v1/serviceaccounts';
 export const entries: readonly HostileEntry[] = [
   {
     name: '100 service accounts of 60,000 pull secrets each',
-    cluster: () => clusterWith(accountsPath, sameList(fatAccounts('tenant', { count: 1 }), 100)),
+    cluster: () => clusterWith(accountsPath, accountsSharingList(fatAccounts('tenant', { count: 1 }), 100)),
     sends: () => [honest()],
     budget: { recordBytes: 5_000, cpuMilliseconds: 15_000, memoryMiB: 450 },
   },
   {
     name: '100 service accounts of 900 long names each',
-    cluster: () => clusterWith(accountsPath, sameList(longNamedAccounts('tenant', { count: 1 }), 100)),
+    cluster: () => clusterWith(accountsPath, accountsSharingList(longNamedAccounts('tenant', { count: 1 }), 100)),
     sends: () => [honest()],
     budget: { recordBytes: 5_000, cpuMilliseconds: 10_000, memoryMiB: 450 },
   },

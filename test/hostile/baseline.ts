@@ -1,4 +1,4 @@
-/** What nobody hostile costs: the figures of the other entries are read beside these. */
+/** Ordinary traffic, whose figures are the baseline for those of the hostile entries. */
 import { pod, reviewOf } from '../unit/server/reviews.ts';
 import type { HostileEntry, Sent } from './corpus.ts';
 

@@ -1,25 +1,25 @@
-/** Bodies that cost a server much: plain generators, with the budget that each must stay within and the answer that it must get. */
+/** Request bodies that are expensive for a server: generators, each with its budget and the expected answer. */
 import type { HostileEntry } from './corpus.ts';
 
 export type HostileBody = {
   readonly name: string;
-  /** About so many bytes. */
+  /** A body of about so many bytes. */
   make(bytes: number): string;
-  /** HTTP status at 20 MiB. */
+  /** HTTP status of the answer to a body of 20 MiB. */
   readonly code: number;
-  /** Whether it is read as an AdmissionReview and decided, which leaves a record. */
+  /** The body is read as an AdmissionReview and decided, which leaves an audit record. */
   readonly decided?: true;
 };
 
 const uid = '6b0e9f7e-2f0c-4f0a-9f5a-0d5a3c1b7a11';
 
-/** An AdmissionReview with its fields in the order of the API server's, which writes the uid first. */
+/** An AdmissionReview with its fields in the order that the API server uses, which writes the uid first. */
 export function reviewText(object: string, kind = 'Pod'): string {
   const head = `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"${uid}","kind":{"group":"","version":"v1","kind":"${kind}"}`;
   return `${head},"operation":"CREATE","namespace":"shop","userInfo":{"username":"alice"},"object":${object},"oldObject":null}}`;
 }
 
-/** A Pod as the API server's defaults leave it. */
+/** A Pod with the defaults that the API server sets. */
 export function podOfContainers(count: number): string {
   const containers = Array.from(
     { length: count },
@@ -29,7 +29,10 @@ export function podOfContainers(count: number): string {
   return `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"},"spec":{"containers":[${containers.join(',')}]}}`;
 }
 
-/** A Pod with this text as an annotation: JSON inside of JSON, whose structure is not seen from outside. Its mark has us read the annotation. */
+/**
+ * A Pod with this text as an annotation. It is JSON inside a JSON string, so limits on the structure of the body do not see it. The mark in
+ * `regkeeper.io/injected` makes regkeeper parse the annotation.
+ */
 export function podWithAnnotation(annotation: string, text: string): string {
   const metadata = JSON.stringify({ name: 'web', annotations: { 'regkeeper.io/injected': '{"rules":["a"]}', [annotation]: text } });
   return `{"apiVersion":"v1","kind":"Pod","metadata":${metadata},"spec":{"containers":[{"name":"app","image":"r.io/a"}]}}`;
@@ -37,7 +40,7 @@ export function podWithAnnotation(annotation: string, text: string): string {
 
 const repeated = (part: string) => (bytes: number) => part.repeat(Math.ceil(bytes / part.length));
 
-/** What is in `kubectl apply`'s own annotation. */
+/** The annotation in which `kubectl apply` stores the applied object. */
 export const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
 
 export const hostileBodies: readonly HostileBody[] = [
@@ -85,18 +88,20 @@ function numbered(bytes: number, make: (index: number) => string): string {
 }
 
 const twentyMebibytes = 20 * 1024 * 1024;
-/** Head and closing of a review. */
-const room = 4_096;
+/** Bytes for the start and the end of a review around its object. */
+const reviewOverhead = 4_096;
 
-/** As large as bodies may be. */
+/** Bodies of the greatest allowed size. */
 export const entries: readonly HostileEntry[] = hostileBodies.map(({ name, make, code, decided }) => ({
   name: `a body of 20 MiB: ${name}`,
   large: true,
-  sends: () => [{ path: '/mutate', body: make(twentyMebibytes - room), answer: { status: code }, ...(!decided && { unread: true }) }],
+  sends: () => [
+    { path: '/mutate', body: make(twentyMebibytes - reviewOverhead), answer: { status: code }, ...(!decided && { unread: true }) },
+  ],
   budget: { recordBytes: 10_000, cpuMilliseconds: 4_000, memoryMiB: 400 },
 }));
 
-/** What `{`, `[` and `,` a text of this value has, and how deep it is: by the value, to hold against what is counted in the text. */
+/** The number of `{`, `[` and `,` in the JSON of a value and its depth, derived from the value. Tests compare this with a count over the text. */
 export function structureOf(value: unknown): { readonly depth: number; readonly structures: number } {
   let depth = 0;
   let structures = 0;

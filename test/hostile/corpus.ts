@@ -1,28 +1,28 @@
 /**
- * The corpus of costs: what a tenant or a stranger can send, and the most that it may cost. `npm test` runs the counted half of each entry,
- * `npm run test:hostile` runs all of it against a server in its own process with the shipped limits.
+ * The corpus of hostile input: what a tenant or an outsider can send, and a budget for its cost. `npm test` runs the part that is counted
+ * without a clock. `npm run test:hostile` runs all of it against a server process with the shipped limits.
  */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** What one hostile sender does, and what it may cost. */
+/** The input of one hostile sender, and its budget. */
 export type HostileEntry = {
-  /** Who sends what, such as "a BuildConfig with 15,883 FROM lines of 4,001 characters". */
+  /** What is sent, such as "a BuildConfig with 15,883 FROM lines of 4,001 characters". */
   readonly name: string;
   /**
-   * What the API server stores when regkeeper starts: the path of a collection, such as `/api/v1/serviceaccounts`, and its objects. Without
-   * it the server runs without a cluster, and has its rules from rules.yaml in this folder.
+   * The objects that the API server stores when regkeeper starts, by the path of their collection, such as `/api/v1/serviceaccounts`. Where
+   * this is absent, the server runs without a cluster and reads its rules from rules.yaml in this folder.
    */
   readonly cluster?: () => Readonly<Record<string, readonly object[]>>;
-  /** Flags of `regkeeper serve` in place of `--rules rules.yaml`. */
+  /** Flags of `regkeeper serve` that replace `--rules rules.yaml`. */
   readonly flags?: readonly string[];
   /** Bodies so large that `npm test` leaves them to `npm run test:hostile`. */
   readonly large?: true;
-  /** What is sent to the webhook port, in this order. */
+  /** Requests to the webhook port, in this order. */
   readonly sends?: () => readonly Sent[];
-  /** How many of `sends` wait for their answers at a time; one unless given, so that each is answered before the next is sent. */
+  /** How many of `sends` may wait for their answers at a time. By default one: each is answered before the next is sent. */
   readonly concurrent?: number;
-  /** Work without a server: runs the code with a counter of its own and returns the count. Compared with `budget.work`. */
+  /** Runs the code without a server, with its own counter, and returns the count. Compared with `budget.work`. */
   readonly work?: () => number;
   readonly budget: Budget;
 };
@@ -31,29 +31,29 @@ export type Sent = {
   readonly path: '/mutate' | '/validate' | '/guard' | '/probe';
   readonly body: string | Buffer;
   readonly answer: Answer;
-  /** The body is denied before it is read as an AdmissionReview, so there is no audit record of it. */
+  /** The body is rejected before it is read as an AdmissionReview, so it leaves no audit record. */
   readonly unread?: true;
-  /** Sent so many times on one connection that never reads an answer. The server must close it. */
+  /** Sends the request so many times on one connection without reading an answer. The server must close the connection. */
   readonly stalled?: number;
 };
 
-/** `status` is the one of HTTP, or those that are right; 200 unless given. `message` is looked for in the text of the answer's body. */
+/** `status` is the expected HTTP status, or all that are right, by default 200. `message` must match the text of the answer's body. */
 export type Answer = {
   readonly status?: number | readonly number[];
   readonly allowed?: boolean;
   readonly message?: RegExp;
-  /** The connection may also be closed without an answer that arrives. */
+  /** The connection may also be closed without an answer. */
   readonly orNone?: true;
 };
 
 export type Budget = {
-  /** Units of `work`: characters expanded, images parsed, comparisons, whatever the entry counts. */
+  /** Units of `work`, such as characters expanded, images parsed or comparisons. The entry decides what it counts. */
   readonly work?: number;
-  /** Bytes of all audit records that the entry causes, newlines included. */
+  /** Bytes of all audit records of the entry, including newlines. */
   readonly recordBytes: number;
-  /** Processor time of the whole server process for the entry, its start not included unless it has a `cluster`. */
+  /** CPU time of the whole server process for the entry. It includes the start only where the entry has a `cluster`. */
   readonly cpuMilliseconds: number;
-  /** Peak resident memory of the whole server process, from its start on. The shipped limit is 768. */
+  /** Peak resident memory of the whole server process since its start. The shipped limit is 768. */
   readonly memoryMiB: number;
 };
 
@@ -67,12 +67,12 @@ export async function readCorpus(): Promise<readonly HostileEntry[]> {
   return modules.flatMap(({ entries = [] }) => entries);
 }
 
-/** Whether a request leaves an audit record of a decision: it can be read as an AdmissionReview. */
+/** Whether a request can be read as an AdmissionReview, and so leaves an audit record of a decision. */
 export function isRecorded({ path, answer, unread, stalled }: Sent): boolean {
   return !unread && stalled === undefined && (path === '/mutate' || path === '/validate') && (answer.status ?? 200) === 200;
 }
 
-/** What is wrong with an answer; undefined when it is as expected. */
+/** Describes how an answer differs from the expected one. Undefined where it does not. */
 export function problemOf(expected: Answer, status: number, body: string): string | undefined {
   const { status: wanted = 200, allowed, message } = expected;
   const start = body.slice(0, 300);

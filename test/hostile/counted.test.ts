@@ -1,4 +1,4 @@
-/* The half of the corpus of costs that needs no measuring: work is counted, answers and records are looked at. */
+/** Runs the part of the hostile corpus that needs no clock: counts units of work, checks answers and the size of audit records. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -10,9 +10,9 @@ import { ruleSetOf } from '../unit/rules/documents.ts';
 import { isRecorded, problemOf, readCorpus } from './corpus.ts';
 
 const entries = await readCorpus();
-const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
-const authority = issueCa({ commonName: 'test', ...life });
-const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: [], ...life });
+const validity = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
+const ca = issueCa({ commonName: 'test', ...validity });
+const tls = issueServerCertificate({ authority: ca, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: [], ...validity });
 const rules = ruleSetOf(readFileSync(join(import.meta.dirname, 'rules.yaml'), 'utf8'));
 
 let lines: string[] = [];
@@ -43,7 +43,7 @@ describe.each(counted)('$name', { timeout: 60_000 }, ({ sends, work, cluster, fl
       expect(work()).toBeLessThanOrEqual(budget.work ?? 0);
     });
 
-  // What depends on a cluster or on flags, or is large, is sent to a whole server alone.
+  // Entries that need a cluster or flags, or are large, only run in `npm run test:hostile`.
   if (sends && !cluster && !flags && !large)
     test('answers and records are as they have to be', async () => {
       lines = [];

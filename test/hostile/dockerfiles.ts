@@ -1,13 +1,13 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are the variables of Dockerfiles
-/** BuildConfigs whose inline Dockerfile is small and would be expensive: what an ordinary user of a namespace can send. */
+/** BuildConfigs that an ordinary user of a namespace can send, with a small inline Dockerfile that would be expensive to expand. */
 import { readDockerfileImages } from '../../src/object/dockerfile/images.ts';
 
 export type HostileDockerfile = {
-  /** Who sends what. */
+  /** What is sent. */
   readonly name: string;
   /** The BuildConfig, without a namespace. */
   readonly build: () => HostileBuild;
-  /** What the denial says. Each is denied: beyond a budget as malformed, within it by its images. */
+  /** Matches the message of the denial. Each is denied: where it exceeds a limit as malformed, otherwise because of its images. */
   readonly message: RegExp;
 };
 
@@ -24,14 +24,14 @@ type HostileBuild = {
   };
 };
 
-/** The longest that is read. */
+/** The greatest length of a Dockerfile that regkeeper reads, in characters. */
 const longest = 131_072;
 const long = `evil.example.com/${'a/'.repeat(1992)}`.slice(0, 4001);
 const tooMany = /spec\.source\.dockerfile names images in more than 500 places/;
 const tooLong = /spec\.source\.dockerfile expands ARG and ENV to more than 1,048,576 characters/;
 const denied = /evil/;
 
-/** As often as it fits behind the start. */
+/** The start, followed by the line as often as fits into the greatest length. */
 function filled(start: string, line: string | ((index: number) => string)): string {
   const lines = [start];
   let length = start.length;
@@ -43,7 +43,7 @@ function filled(start: string, line: string | ((index: number) => string)): stri
   }
 }
 
-/** Where the tools disagree about everything: twelve ways to read the text. */
+/** A start that the tools read in different ways, so that regkeeper has to read the text in twelve ways. */
 const twelveReadings = '# syntax=x\n# escape=`\nFROM evil.example.com/x AS Base\nRUN x \\\\\n y\nRUN <<E\nx\nE\n';
 
 export const hostileDockerfiles: readonly HostileDockerfile[] = [
@@ -107,7 +107,7 @@ function row(
   return { name, build, message };
 }
 
-/** As an API server would send it to the webhook. */
+/** The AdmissionReview that an API server would send, as JSON. */
 export function reviewOf(object: HostileBuild): string {
   return JSON.stringify({
     apiVersion: 'admission.k8s.io/v1',
@@ -125,7 +125,7 @@ export function reviewOf(object: HostileBuild): string {
   });
 }
 
-/** The corpus of costs. `work` is the number of characters expanded. */
+/** `work` is the number of characters expanded. */
 export const entries = hostileDockerfiles.map(({ name, build, message }) => ({
   name: `an inline Dockerfile: ${name}`,
   sends: () =>
@@ -138,13 +138,13 @@ export const entries = hostileDockerfiles.map(({ name, build, message }) => ({
   budget: { work: 1_200_000, recordBytes: 10_000, cpuMilliseconds: 3000, memoryMiB: 400 },
 }));
 
-/** Characters that are expanded while the Dockerfile is read. */
+/** The number of characters that are expanded while the Dockerfile is read. */
 export function expandedBy({ spec }: HostileBuild): number {
   let expanded = 0;
-  const given = new Map(spec.strategy.dockerStrategy.buildArgs.map(({ name, value }) => [name, value]));
+  const buildArgs = new Map(spec.strategy.dockerStrategy.buildArgs.map(({ name, value }) => [name, value]));
   readDockerfileImages(
     spec.source.dockerfile,
-    { given, mayGrow: true },
+    { given: buildArgs, mayGrow: true },
     {
       count: (what, amount) => {
         if (what === 'expanded') expanded += amount;

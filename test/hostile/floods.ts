@@ -1,4 +1,4 @@
-/** What many senders at a time cost, and those that never read an answer. */
+/** Many senders at a time, and senders that never read an answer. */
 import { changeOf, decodeReview } from '../../src/admission/review.ts';
 import { decide } from '../../src/decision/decide.ts';
 import type { WorkCounter } from '../../src/object/work.ts';
@@ -10,13 +10,13 @@ import type { HostileEntry, Sent } from './corpus.ts';
 
 const times = <Value>(count: number, value: (index: number) => Value): Value[] => Array.from({ length: count }, (_, index) => value(index));
 
-/** Of one body: the same bytes for all of them. */
+/** `count` requests that share the bytes of one body. */
 function many(count: number, { body, ...sent }: Sent): Sent[] {
   const bytes = Buffer.from(body);
   return times(count, () => ({ ...sent, body: bytes }));
 }
 
-/** Each of its images gets a secret, so that the answer is about as long as the request. */
+/** A BuildConfig each of whose images gets a secret, so that the answer is about as long as the request. */
 function buildOfImages(count: number): string {
   const images = times(count, (index) => ({
     from: { kind: 'DockerImage', name: `good.example.com/x${index}` },
@@ -32,7 +32,7 @@ function buildOfImages(count: number): string {
 
 const rules = ruleSetOf('rules:\n- registry: good.example.com\n');
 
-/** Images that are parsed for an update of a Pod of one container. */
+/** The number of images parsed for an update of a Pod to one container. */
 function imagesParsed(oldContainers: number): number {
   const oldObject = JSON.parse(podOfContainers(oldContainers));
   const review = decodeReview(reviewOf(pod('good.example.com/x'), { operation: 'UPDATE', oldObject }));
@@ -48,7 +48,7 @@ function imagesParsed(oldContainers: number): number {
   return images;
 }
 
-/** As short as a container can be, so that 300,000 of them fit into a body. */
+/** An update from so many containers, each as short as possible, so that 300,000 of them fit into a body. */
 function updateFrom(oldContainers: number): string {
   const containers = times(oldContainers, (index) => ({ image: `a.io/x${index}` }));
   const oldObject = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web' }, spec: { containers } };

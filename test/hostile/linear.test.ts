@@ -1,6 +1,6 @@
-/*
- * Work grows with what is sent, and no faster: reads of the object and of what was made of it are counted, for an object of any kind whose
- * lists are long, and for one whose lists are twice as long.
+/**
+ * Checks that work grows linearly with the input. For a random object of every kind, counts the reads of the object and of its decision, with
+ * long lists and with lists twice as long.
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -27,15 +27,15 @@ test.each(kindsWithImages.map(({ kind, group }) => [kind, group] as const))('%s 
   fc.assert(
     fc.property(objects, fc.boolean(), (object, update) => {
       const [some, twice] = [900, 1_800].map((length) => countReads({ kind, group, update }, lengthen(object, length) as JsonObject));
-      // So many that a record can't show all, even where one item of a list in three has an image.
-      // Twice, and room for what happens once: 10 % and 2,000 reads. Quadratic work would be four times as much.
+      // A list of 900 has more images than an audit record shows, even where only one item in three has an image.
+      // Twice the reads, with a margin of 10 % and 2,000 reads for work that happens once. Quadratic work would need four times the reads.
       expect(twice).toBeLessThan((some ?? 0) * 2.2 + 2_000);
     }),
     runs(4),
   );
 });
 
-/** Each list of objects repeated up to this length; not those inside a list, which would multiply. */
+/** Repeats each list of objects up to this length, except lists inside a list, which would multiply. */
 function lengthen(value: unknown, length: number): unknown {
   if (Array.isArray(value)) {
     if (value.length === 0 || !value.every(isObject)) return value;
@@ -45,7 +45,7 @@ function lengthen(value: unknown, length: number): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, field]) => [key, lengthen(field, length)]));
 }
 
-/** Names that differ, as the API server wants them. */
+/** Makes names unique, which the API server requires. */
 function numbered(item: JsonObject, index: number): JsonObject {
   return typeof item.name === 'string' && /^[cv]/.test(item.name) ? { ...item, name: `${item.name}-${index}` } : item;
 }
@@ -81,7 +81,7 @@ function countReads({ kind, group, update }: What, object: JsonObject): number {
   return reads;
 }
 
-/** The same value, whose every read is counted, and those of what is in it. */
+/** A proxy of the value that counts every read of it and of everything inside it. */
 function counting<Value extends object>(root: Value, count: () => void): Value {
   const known = new WeakMap<object, object>();
   const wrap = (value: unknown): unknown => {
@@ -93,7 +93,7 @@ function counting<Value extends object>(root: Value, count: () => void): Value {
         count();
         const descriptor = Reflect.getOwnPropertyDescriptor(target, field);
         const found: unknown = Reflect.get(target, field, receiver);
-        // A proxy must give the very value of a field that can't change.
+        // A proxy must return the original value of a property that is neither configurable nor writable.
         return descriptor && !descriptor.configurable && !descriptor.writable ? found : wrap(found);
       },
       has(target, field) {

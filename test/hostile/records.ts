@@ -1,4 +1,4 @@
-/** What is written into audit records: many images, long names, many groups. */
+/** Requests that would make audit records large: many images, long names, many groups. */
 import { changeOf, decodeReview } from '../../src/admission/review.ts';
 import { decide } from '../../src/decision/decide.ts';
 import type { ImageDecision } from '../../src/decision/decision.ts';
@@ -45,7 +45,7 @@ const metadata = {
 };
 const user = (username: string, groups: readonly string[]) => ({ userInfo: { username, groups } });
 
-/** Each: what is sent, the answer of /validate, bytes of both records, and processor time of both requests. */
+/** Each row: the object, the answer of /validate, the budget in bytes for both audit records and in milliseconds of CPU for both requests. */
 const rows: readonly [name: string, object: () => object, answer: Sent['answer'], bytes: number, cpu: number, request?: object][] = [
   [
     'a BuildConfig with 250 FROM lines of an image whose port has 3,900 zeros',
@@ -101,7 +101,7 @@ export const entries: readonly HostileEntry[] = rows.map(([name, object, answer,
 
 const rules = ruleSetOf('rules:\n- {registry: good.example.com, pullSecret: corp-pull, pushSecret: corp-push}\n');
 
-/** How often the record looks at the fields of an image, for each image: a number that does not grow with their count. */
+/** How often building the audit record reads fields of an image, per image. This must not grow with the number of images. */
 export function readsPerImage(object: object, request: Record<string, unknown>): number {
   const review = decodeReview(reviewOf(object, request));
   if (!review.ok) throw new Error(review.message);
@@ -117,6 +117,6 @@ export function readsPerImage(object: object, request: Record<string, unknown>):
   };
   const images = decision.images.map((image) => new Proxy(image, counting));
   buildAuditRecord({ webhook: 'mutate', request: review.request, decision: { ...decision, images }, durationMicroseconds: 0 });
-  // A few that are shown are read more often, which counts where there are only few.
+  // The images that the record shows, at most 200, are read up to 25 times. Without this the figure would be high for few images.
   return Math.max(0, reads - 200 * 25) / images.length;
 }

@@ -1,10 +1,13 @@
-/** Hostile rules documents: what a tenant can put into a rules ConfigMap of its namespace. Plain generators, each of about so many characters. */
+/** Rules documents that a tenant can put into a rules ConfigMap of its namespace and that are expensive to read. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pod, reviewOf } from '../unit/server/reviews.ts';
 import type { HostileEntry, Sent } from './corpus.ts';
 
-/** By what they are made of. Each is the worst of its kind for some part of the reading: lexer, errors, comments, the schema, duplicates. */
+/**
+ * Generators of documents with about `length` characters, named by their content. Each is the worst case for one part of reading: lexer,
+ * errors, comments, schema or duplicates.
+ */
 export const hostileDocuments = {
   commas: (length) => `rules: [${repeat(',', length - 9)}]`,
   comments: (length) => repeat('#\n', length),
@@ -31,7 +34,7 @@ export const hostileDocuments = {
 
 export type HostileDocument = keyof typeof hostileDocuments;
 
-/** A rules ConfigMap of a namespace with so many keys of so many characters. No two versions are alike. */
+/** A rules ConfigMap of a namespace with `keys` keys of `length` characters each. Every version has other text. */
 export function hostileConfigMap(
   kind: HostileDocument,
   { namespace, name, keys, length, version = 0 }: HostileConfigMapOptions,
@@ -56,14 +59,14 @@ export type HostileConfigMap = {
   readonly data: Readonly<Record<string, string>>;
 };
 
-/** What delayed the cluster's rules for a minute: 20 ConfigMaps of 62 keys of 16 KiB. */
+/** 20 ConfigMaps with 62 keys of 16 KiB each, which once delayed the cluster's rules by a minute. */
 export function twentyConfigMaps(kind: HostileDocument, namespace: string): readonly HostileConfigMap[] {
   return Array.from({ length: 20 }, (_, index) =>
     hostileConfigMap(kind, { namespace, name: `bad-${index}`, keys: 62, length: 16_384, version: index }),
   );
 }
 
-/** As much as a namespace may write, in the parts that take longest: 8 documents of 16,000 characters. */
+/** As much as a namespace may write, in the sizes that take longest to read: 8 documents of 16,000 characters. */
 export function largestConfigMap(kind: HostileDocument, namespace: string, version = 0): HostileConfigMap {
   return hostileConfigMap(kind, { namespace, name: 'largest', keys: 8, length: 16_000, version });
 }
@@ -82,7 +85,7 @@ function numbered(part: (index: number) => string, length: number): string {
   return parts.join('');
 }
 
-/** What the API server stores: the rules of the cluster, and those of a tenant. */
+/** The collections of the API server, with the rules of the cluster and those of a tenant. */
 function clusterWith(ofTenant: readonly HostileConfigMap[]): Readonly<Record<string, readonly object[]>> {
   const stored = <Stored extends { readonly metadata: object }>(object: Stored, index: number) => ({
     ...object,
@@ -105,8 +108,8 @@ function guarded(configMap: HostileConfigMap): Sent {
 }
 
 /**
- * A review of 1 MiB that is nearly all entries which nobody reads: parsed they take some 20 times as much. Its rules take their time too, and
- * no two are alike.
+ * A review of 1 MiB that consists mainly of entries in an unknown field. Parsed, they need about 20 times that memory. The rules in it are
+ * slow to read too, and differ between requests.
  */
 function guardedWithJunk(label: 'cluster' | 'namespace', index: number): Sent {
   const namespace = label === 'cluster' ? 'regkeeper' : `tenant-${index}`;

@@ -1,18 +1,18 @@
-/** The container engine of this machine: docker or podman, which take the same commands. */
+/** Finds the container engine of this machine, docker or podman, and runs its commands. Both accept the same ones. */
 
 import { spawn } from 'node:child_process';
 import { findOnPath } from '../cluster/binaries.ts';
 
 export type Engine = {
-  /** Shows its output as it comes. */
+  /** Shows the output while the command runs. */
   run(args: readonly string[]): Promise<void>;
-  /** Standard output. */
+  /** Returns standard output. */
   read(args: readonly string[]): Promise<string>;
-  /** Both streams of a container. */
+  /** Returns standard output and standard error of a container. */
   log(container: string): Promise<string>;
 };
 
-/** `orElse` is what one can do without. @throws Error with what is missing */
+/** `orElse` is appended to the error and names an alternative to an engine. @throws Error where neither engine answers */
 export async function findEngine(orElse = ''): Promise<Engine> {
   for (const name of ['docker', 'podman']) {
     const program = await findOnPath(name, process.env.PATH);
@@ -33,26 +33,26 @@ export async function findEngine(orElse = ''): Promise<Engine> {
 }
 
 /**
- * Standard output where it is piped, with standard error where they are merged.
- * @throws Error with how the program ended and, where its output was not shown, what it complained of
+ * Returns standard output with `pipe`, both streams with `merge`, else an empty text.
+ * @throws Error with the exit code or signal and, with `pipe`, standard error
  */
 export function output(program: string, args: readonly string[], way: 'inherit' | 'ignore' | 'pipe' | 'merge'): Promise<string> {
   return new Promise((settle, reject) => {
     const stdio = way === 'merge' ? 'pipe' : way;
     const child = spawn(program, args, { stdio: ['ignore', stdio, stdio] });
     let text = '';
-    let complaint = '';
+    let errors = '';
     child.stdout?.setEncoding('utf8').on('data', (part: string) => {
       text += part;
     });
     child.stderr?.setEncoding('utf8').on('data', (part: string) => {
       if (way === 'merge') text += part;
-      else complaint += part;
+      else errors += part;
     });
     child.once('error', reject);
     child.once('close', (code, signal) => {
       if (code === 0) settle(text);
-      else reject(new Error(`${program} ${args.join(' ')}: ended with ${signal ?? code}\n${complaint}`.trimEnd()));
+      else reject(new Error(`${program} ${args.join(' ')}: ended with ${signal ?? code}\n${errors}`.trimEnd()));
     });
   });
 }

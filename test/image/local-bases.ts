@@ -1,6 +1,6 @@
 /**
- * Stand-ins for the two base images, where no image registry can be reached: of Debian's packages and npm's Node.js, under the names that the
- * Dockerfile has. The runtime's is what distroless holds, by its documentation, but not its very files.
+ * Builds replacements for the two base images from Debian packages and npm's Node.js, for machines that cannot reach an image registry. They
+ * have the names in the Dockerfile. The runtime image has what distroless documents, but not the same files.
  */
 
 import { appendFile, chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
@@ -10,11 +10,11 @@ import { type Engine, output } from './engine.ts';
 
 export type Bases = { readonly build: string; readonly runtime: string };
 
-// As its documentation has them: gcr.io/distroless/cc, with the program in /nodejs.
+// The packages that gcr.io/distroless/cc documents. distroless/nodejs adds the program in /nodejs.
 const runtimePackages = ['base-files', 'netbase', 'tzdata', 'ca-certificates', 'libc6', 'libgcc-s1', 'libstdc++6'];
 const debian = 'trixie';
 
-/** Needs Debian or Ubuntu with mmdebstrap, and root. @throws Error */
+/** Needs Debian or Ubuntu with mmdebstrap, and root. @throws Error where a program fails */
 export async function makeLocalBases(engine: Engine, root: string, bases: Bases): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'regkeeper-bases-'));
   try {
@@ -40,9 +40,9 @@ async function makeBuildBase(engine: Engine, folder: string, node: string, name:
     ['--quiet', '--variant=essential', '--include=ca-certificates,libstdc++6', debian, join(folder, 'debian.tar')],
     'inherit',
   );
-  // A machine that speaks to registries through a proxy of its own trusts more authorities than Debian does.
-  const authorities = process.env.NODE_EXTRA_CA_CERTS;
-  await writeFile(join(folder, 'authorities.crt'), authorities === undefined ? '' : await readFile(authorities));
+  // A machine behind a TLS proxy trusts more CAs than Debian does.
+  const extraCas = process.env.NODE_EXTRA_CA_CERTS;
+  await writeFile(join(folder, 'authorities.crt'), extraCas === undefined ? '' : await readFile(extraCas));
   await writeFile(
     join(folder, 'Dockerfile'),
     `FROM scratch
@@ -62,9 +62,9 @@ async function makeRuntimeBase(engine: Engine, folder: string, node: string, nam
   await mkdir(join(files, 'nodejs/bin'), { recursive: true });
   await copyFile(node, join(files, 'nodejs/bin/node'));
   await mkdir(join(files, 'etc/ssl/certs'), { recursive: true });
-  const authorities = join(files, 'usr/share/ca-certificates/mozilla');
-  for (const file of await readdir(authorities)) {
-    await appendFile(join(files, 'etc/ssl/certs/ca-certificates.crt'), await readFile(join(authorities, file)));
+  const mozillaCas = join(files, 'usr/share/ca-certificates/mozilla');
+  for (const file of await readdir(mozillaCas)) {
+    await appendFile(join(files, 'etc/ssl/certs/ca-certificates.crt'), await readFile(join(mozillaCas, file)));
   }
   const users = [
     ['root', 0, '/root'],
@@ -92,7 +92,7 @@ ENTRYPOINT ["/nodejs/bin/node"]
   await engine.run(['build', '-t', name, folder]);
 }
 
-/** Of these packages alone, without what they depend on. */
+/** Unpacks exactly these packages, without their dependencies. */
 async function unpack(packages: readonly string[], apt: string, target: string): Promise<void> {
   for (const each of ['lists/partial', 'cache/archives/partial', 'debs']) await mkdir(join(apt, each), { recursive: true });
   await mkdir(target);
@@ -107,7 +107,7 @@ async function unpack(packages: readonly string[], apt: string, target: string):
     'Dir::State::lists': join(apt, 'lists'),
     'Dir::State::status': join(apt, 'status'),
     'Dir::Cache': join(apt, 'cache'),
-    // Its own user may not write into our folder.
+    // apt's own user may not write into our folder.
     'APT::Sandbox::User': 'root',
   };
   const options = Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`]);

@@ -1,6 +1,6 @@
 /**
- * `npm run test:image`: builds the image as the Dockerfile says, looks at what is in it, and runs it as OpenShift would: any user, no
- * capability, nothing to write to. `--local-bases` makes stand-ins for the base images first; what follows `--` goes to `build`.
+ * `npm run test:image`: builds the image from the Dockerfile, checks its contents, and runs it. As on OpenShift, it runs with an arbitrary user
+ * id, no capabilities and a read-only root. `--local-bases` first builds replacements for the base images. Arguments after `--` go to `build`.
  */
 
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -14,13 +14,13 @@ import { type Bases, makeLocalBases } from './local-bases.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const image = 'localhost/regkeeper-test:image';
-// OpenShift takes one from a range of the namespace, and the group of root.
+// OpenShift assigns a user id from the namespace's range, and the root group.
 const anyUser = '1000660000:0';
 
 process.exitCode = await main(process.argv.slice(2)).then(
   () => 0,
   (error: unknown) => {
-    say(error instanceof Error ? error.message : String(error));
+    log(error instanceof Error ? error.message : String(error));
     return 1;
   },
 );
@@ -68,13 +68,13 @@ async function checkConfiguration(engine: Engine): Promise<void> {
   same('labels', [label('title'), label('version'), label('base.name')], ['regkeeper', version, (await basesOfDockerfile()).runtime]);
 }
 
-/** What the runtime image has not. */
+/** Checks which files the image adds to the runtime image. */
 async function checkFiles(engine: Engine): Promise<void> {
   const before = new Set(await filesOf(engine, (await basesOfDockerfile()).runtime));
   const added = (await filesOf(engine, image)).filter((file) => !before.has(file));
   same('files', added, ['app/', 'app/regkeeper.mjs']);
   const size = await engine.read(['image', 'inspect', '--format', '{{.Size}}', image]);
-  say(`size: ${(Number(size) / 1e6).toFixed(0)} MB`);
+  log(`size: ${(Number(size) / 1e6).toFixed(0)} MB`);
 }
 
 async function filesOf(engine: Engine, name: string): Promise<string[]> {
@@ -98,7 +98,7 @@ async function checkServer(engine: Engine): Promise<void> {
     container = (
       await engine.read(
         ['run', '--detach', '--user', anyUser, '--read-only', '--cap-drop', 'ALL', '--security-opt', 'no-new-privileges']
-          // Where podman makes /tmp and its like writable, nothing would be shown by a server that starts.
+          // By default podman mounts writable /tmp, /run and /var/tmp, so a server that writes there would not be noticed.
           .concat((await engine.read(['--version'])).startsWith('podman') ? ['--read-only-tmpfs=false'] : [])
           .concat(['--network', 'host', '--volume', `${folder}:/given:ro`, image, 'serve', '--rules', '/given/rules'])
           .concat(['--tls', 'files', '--tls-cert', '/given/tls/tls.crt', '--tls-key', '/given/tls/tls.key', '--host', '127.0.0.1'])
@@ -109,7 +109,7 @@ async function checkServer(engine: Engine): Promise<void> {
     const health = async (path: string) => (await fetch(new URL(path, healthUrl))).ok;
     await waitFor(() => health('/healthz'), { deadlineSeconds: 60, what: '/healthz' });
     await waitFor(() => health('/readyz'), { deadlineSeconds: 60, what: '/readyz' });
-    say('ok  /healthz and /readyz answer');
+    log('ok  /healthz and /readyz answer');
     same('answer', (await ask(url, folder)).split('\n').slice(0, 2), [
       'Pod p: allowed',
       '  + /spec/imagePullSecrets [{"name":"secret-999"}]',
@@ -117,7 +117,7 @@ async function checkServer(engine: Engine): Promise<void> {
     await engine.read(['stop', '--time', '20', container]);
     same('exit code', (await engine.read(['inspect', '--format', '{{.State.ExitCode}}', container])).trim(), '0');
   } catch (error) {
-    if (container !== undefined) say(await engine.log(container));
+    if (container !== undefined) log(await engine.log(container));
     throw error;
   } finally {
     if (container !== undefined) await engine.read(['rm', '-f', container]);
@@ -125,7 +125,7 @@ async function checkServer(engine: Engine): Promise<void> {
   }
 }
 
-/** From the line of the log that says so. */
+/** Reads the URLs from the log line "serving". */
 async function addresses(engine: Engine, container: string): Promise<{ url: string; healthUrl: string }> {
   return await waitFor(
     async () => {
@@ -137,11 +137,11 @@ async function addresses(engine: Engine, container: string): Promise<{ url: stri
   );
 }
 
-/** All of it can be read by anybody, as what a kubelet mounts: the user of the container is no owner of it. */
+/** Makes all files world-readable, like those a kubelet mounts, because the container's user does not own them. */
 async function writeFiles(folder: string): Promise<void> {
   await chmod(folder, 0o755);
   await mkdir(join(folder, 'rules'));
-  // Longer than what is parsed on the spot: the thread that reads it is started from within the bundle.
+  // Too long to be parsed synchronously, so the bundle has to start its worker thread.
   const rules = Array.from({ length: 1000 }, (_, at) => `- {registry: "r${at}.example.com", pullSecret: "secret-${at}"}\n`);
   await writeFile(join(folder, 'rules/rules.yaml'), `mode: enforce\nunconfigured: deny\nrules:\n${rules.join('')}`);
   await ensureDevelopmentCertificates({ directory: join(folder, 'tls'), hosts: [], now: new Date() });
@@ -163,11 +163,11 @@ async function ask(server: string, folder: string): Promise<string> {
 }
 
 function same(what: string, found: unknown, expected: unknown): void {
-  const [is, shall] = [JSON.stringify(found), JSON.stringify(expected)];
-  if (is !== shall) throw new Error(`${what}: ${is}, and not ${shall}`);
-  say(`ok  ${what}: ${is}`);
+  const [actual, wanted] = [JSON.stringify(found), JSON.stringify(expected)];
+  if (actual !== wanted) throw new Error(`${what}: ${actual}, and not ${wanted}`);
+  log(`ok  ${what}: ${actual}`);
 }
 
-function say(line: string): void {
+function log(line: string): void {
   process.stderr.write(`${line}\n`);
 }

@@ -1,14 +1,15 @@
+/** The interface to a cluster that test:kind installs regkeeper into, which kind.ts and rehearsal.ts implement. */
 import type { Kubectl } from '../cluster/kubectl.ts';
 
-/** A cluster in which an installed regkeeper comes to life. */
+/** A cluster that starts Pods for an installed regkeeper, or simulates that. */
 export type Ground = {
-  /** An administrator's. */
+  /** Path of an administrator's kubeconfig. */
   readonly kubeconfig: string;
-  /** The executable. */
+  /** Path of the executable. */
   readonly kubectl: string;
-  /** Resolves when the Deployment that was just installed answers. */
+  /** Resolves when the Pods of the Deployment that was just installed are ready. */
   podsReady(kubectl: Kubectl): Promise<void>;
-  /** The installation was removed. */
+  /** Called after an uninstallation. Ends what replaced the Pods. */
   podsGone(): Promise<void>;
   stop(): Promise<void>;
 };

@@ -1,4 +1,4 @@
-/** A cluster of kind, with regkeeper's image on its nodes. */
+/** Creates a kind cluster and loads regkeeper's image into its nodes. */
 
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,13 +11,13 @@ export type KindOptions = {
   readonly root: string;
   /** Leave the cluster running at the end. */
   readonly keep: boolean;
-  readonly say: (line: string) => void;
+  readonly log: (line: string) => void;
 };
 
 const cluster = 'regkeeper';
 
-/** @throws Error with what is missing, and what to install */
-export async function startKind({ root, keep, say }: KindOptions): Promise<Ground> {
+/** @throws Error that names the missing tool and how to install it */
+export async function startKind({ root, keep, log }: KindOptions): Promise<Ground> {
   const kind = await tool('kind', 'kind (https://kind.sigs.k8s.io), or run with --rehearse');
   const kubectl = await tool('kubectl', 'kubectl');
   const engine = await findEngine(', or run with --rehearse');
@@ -25,7 +25,7 @@ export async function startKind({ root, keep, say }: KindOptions): Promise<Groun
   const kubeconfig = join(folder, 'kubeconfig');
   const stop = async () => {
     if (keep) {
-      say(`the cluster stays: export KUBECONFIG=${kubeconfig}; kind delete cluster --name ${cluster} ends it`);
+      log(`the cluster stays: export KUBECONFIG=${kubeconfig}; kind delete cluster --name ${cluster} ends it`);
       return;
     }
     await show(kind, ['delete', 'cluster', '--name', cluster, '--kubeconfig', kubeconfig]);
@@ -33,7 +33,7 @@ export async function startKind({ root, keep, say }: KindOptions): Promise<Groun
   };
   try {
     const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
-    // The name in the manifests: loaded into the nodes, no registry is asked for it.
+    // The name in the manifests. The image is loaded into the nodes, so they do not pull it from a registry.
     const image = `regkeeper.invalid/regkeeper:${version}`;
     await engine.run(['build', '-t', image, root]);
     const config = join(root, 'deploy/kind/cluster.yaml');

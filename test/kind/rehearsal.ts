@@ -1,4 +1,4 @@
-/** Everything of `npm run test:kind` but the engine: the control plane of test/cluster, and a process with the rights of the Pods. */
+/** `npm run test:kind -- --rehearse`: the control plane of test/cluster replaces kind, and a process with the Pods' rights replaces the Pods. */
 
 import { join } from 'node:path';
 import { startControlPlane } from '../cluster/control-plane.ts';
@@ -9,9 +9,9 @@ import type { Ground } from './ground.ts';
 export async function rehearse(): Promise<Ground> {
   const plane = await startControlPlane();
   const { kubeconfig, binaries, directory, services } = plane;
-  const kubectlHere = createKubectl({ binary: binaries.kubectl, kubeconfig });
-  // A DaemonSet makes Pods for it, and no kubelet takes them.
-  await kubectlHere(['create', '-f', '-'], { stdin: JSON.stringify({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'rehearsal' } }) });
+  const planeKubectl = createKubectl({ binary: binaries.kubectl, kubeconfig });
+  // The DaemonSet controller creates Pods for this Node, although no kubelet runs them.
+  await planeKubectl(['create', '-f', '-'], { stdin: JSON.stringify({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'rehearsal' } }) });
   let server: Regkeeper | undefined;
   let round = 0;
   return {

@@ -1,7 +1,7 @@
 /**
- * `npm run test:kind`: a cluster of kind with regkeeper's image in it, installed with kustomize and then with Helm, and each time the
- * scenarios of test/cluster against it. `--rehearse` does the same without a container engine: the control plane of test/cluster stands in
- * for kind, and one process beside it for the Pods.
+ * `npm run test:kind`: creates a kind cluster, installs regkeeper with kustomize and then with Helm, and each time runs the scenarios of
+ * test/cluster against it. `--rehearse` does the same without a container engine: the control plane of test/cluster replaces kind, and one
+ * local process replaces the Pods.
  */
 
 import { spawn } from 'node:child_process';
@@ -19,17 +19,17 @@ const root = resolve(import.meta.dirname, '../..');
 const usage = 'usage: npm run test:kind -- [--rehearse | --keep] [SCENARIO…]';
 
 const failures = await main(process.argv.slice(2)).catch((error: unknown) => {
-  say(error instanceof Error ? error.message : String(error));
+  log(error instanceof Error ? error.message : String(error));
   return 1;
 });
 process.exitCode = failures === 0 ? 0 : 1;
 
-/** How many of the two installations failed. */
+/** Returns how many of the two installations failed. */
 async function main(args: readonly string[]): Promise<number> {
   const flags = args.filter((arg) => arg.startsWith('-'));
   const scenarios = args.filter((arg) => !arg.startsWith('-'));
   if (flags.some((flag) => !['--rehearse', '--keep'].includes(flag))) throw new Error(usage);
-  const ground = flags.includes('--rehearse') ? await rehearse() : await startKind({ root, keep: flags.includes('--keep'), say });
+  const ground = flags.includes('--rehearse') ? await rehearse() : await startKind({ root, keep: flags.includes('--keep'), log });
   try {
     const kubectl = createKubectl({ binary: ground.kubectl, kubeconfig: ground.kubeconfig });
     const helmBinary = await findHelm();
@@ -37,12 +37,12 @@ async function main(args: readonly string[]): Promise<number> {
     await installCrds(kubectl);
     let failed = 0;
     for (const way of ways()) {
-      say(`regkeeper is installed with ${way.name}`);
+      log(`regkeeper is installed with ${way.name}`);
       await way.install(kubectl, helm);
       await ground.podsReady(kubectl);
       await waitUntilFilled(kubectl);
       if (!(await runScenarios(ground, helmBinary, scenarios))) {
-        say(`scenarios failed on the installation with ${way.name}`);
+        log(`scenarios failed on the installation with ${way.name}`);
         failed += 1;
       }
       await way.remove(kubectl, helm);
@@ -61,7 +61,7 @@ type Way = {
   remove(kubectl: Kubectl, helm: Helm): Promise<unknown>;
 };
 
-/** As deploy/README.md tells people to. */
+/** The two ways to install and uninstall that deploy/README.md describes. */
 function ways(): readonly Way[] {
   return [
     {
@@ -100,7 +100,7 @@ function runScenarios({ kubeconfig, kubectl }: Ground, helm: string, scenarios: 
     ...process.env,
     REGKEEPER_TEST_KUBECONFIG: kubeconfig,
     HELM: helm,
-    // The scenarios take kubectl from there.
+    // The scenarios use the kubectl in PATH.
     PATH: `${dirname(kubectl)}:${process.env.PATH}`,
   };
   const args = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--config', 'test/cluster/vitest.config.ts', ...scenarios];
@@ -111,6 +111,6 @@ function runScenarios({ kubeconfig, kubectl }: Ground, helm: string, scenarios: 
   });
 }
 
-function say(line: string): void {
+function log(line: string): void {
   process.stderr.write(`${line}\n`);
 }

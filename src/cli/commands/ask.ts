@@ -4,7 +4,7 @@ import { Command, Option } from 'commander';
 import jsonPatch from 'fast-json-patch';
 import type { Dispatcher } from 'undici';
 import type { AdmissionAnswer, AdmissionResponse } from '../../admission/response.ts';
-import type { PatchOperation } from '../../decision/patch.ts';
+import type { PatchOperation } from '../../decision/inject/patch.ts';
 import { type JsonObject, textAt } from '../../object/json.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { type Manifest, renderManifestProblem } from '../../yaml/parse-manifests.ts';

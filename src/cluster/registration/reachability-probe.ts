@@ -3,7 +3,7 @@
  * into the still empty mutating configuration; then a dry run of a write to our own snapshot ConfigMap, which changes nothing, shows whether
  * it was answered. The answer may come from any replica, and the way leads through Service, network policies and TLS, as it will later.
  */
-import { isReachabilityProbe, probeAnnotation } from '../../admission/reachability-probe.ts';
+import { probeAnnotation, probeArrived } from '../../admission/reachability-probe.ts';
 import type { CurrentCertificate } from '../../certificates/source.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
 import { rulesLabel } from '../../rules/language/config-map.ts';
@@ -114,7 +114,7 @@ async function sendDryRun({ client, namespace }: ReachabilityProbeOptions): Prom
       force: true,
       dryRun: 'All',
     });
-    return metadata.annotations?.[probeAnnotation] === isReachabilityProbe ? undefined : 'a dry run came back without an answer of ours';
+    return metadata.annotations?.[probeAnnotation] === probeArrived ? undefined : 'a dry run came back without an answer of ours';
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     return error.message;

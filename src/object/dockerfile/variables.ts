@@ -185,7 +185,9 @@ export class StageVariables {
     this.byArgs = new Expander('\\', budget, argument);
     this.byAll = new Expander('\\', budget, (name) => this.env.get(name) ?? argument(name));
     this.bare = new Expander('\\', budget, (name) => this.own.get(name) ?? head.valueForStages(name));
-    for (const [name, text] of head.buildArgs.env ?? []) this.setEnv(name, text === undefined ? unseen : this.byAll.expand(inQuotes(text)));
+    this.setAllEnv(
+      [...(head.buildArgs.env ?? [])].map(([name, text]) => [name, text === undefined ? unseen : this.byAll.expand(inQuotes(text))]),
+    );
   }
 
   /** ARG: names, each with or without a default. */
@@ -210,10 +212,8 @@ export class StageVariables {
     const words = wordsOf(rest, this.escapeCharacter);
     const [first = ''] = words;
     const pairs = first.includes('=') ? words : [`${first}=${rest.slice(rest.search(blanks)).replace(/^[\t\v\f\r ]+/, '')}`];
-    // All values of one line are taken before any of it counts.
-    for (const { name, value } of pairs.map((pair) => splitDeclaration(pair, (text) => this.byAll.expand(text), true))) {
-      if (value) this.setEnv(name, value);
-    }
+    const declared = pairs.map((pair) => splitDeclaration(pair, (text) => this.byAll.expand(text), true));
+    this.setAllEnv(declared.flatMap(({ name, value }) => (value ? [[name, value] as const] : [])));
   }
 
   /** By ENV, and by ARG where no ENV has the name. */
@@ -225,9 +225,10 @@ export class StageVariables {
     return this.byArgs.expand(word);
   }
 
-  private setEnv(name: string, value: Expansion): void {
-    this.env.set(name, value);
-    this.byAll.forget();
+  /** The variables of one ENV line. They are expanded before any of them is set. */
+  private setAllEnv(variables: readonly (readonly [name: string, value: Expansion])[]): void {
+    for (const [name, value] of variables) this.env.set(name, value);
+    if (variables.length > 0) this.byAll.forget();
   }
 
   private declareIn(values: Map<string, Expansion>, { name, value }: Declaration): void {

@@ -1,23 +1,29 @@
+/** The canonical JSON of a rule set, from which its revision is hashed. */
 import { canonicalSelector } from '../match/namespaces.ts';
 import type { Exemption, NamespaceSelector, Override, RuleSet } from '../rule-set.ts';
 import { canonicalRule } from './rule-fields.ts';
 
-/** What a rule set says: the parts that its revision is made of. */
-export type Contents = Pick<RuleSet, 'settings' | 'rules' | 'exemptions' | 'overrides' | 'delegate'>;
+/** The parts of a rule set that make up its revision. */
+export type RuleSetContents = Pick<RuleSet, 'settings' | 'rules' | 'exemptions' | 'overrides' | 'delegate'>;
 
 /**
- * What the rule set says, as JSON: the same for the same rules and settings, whatever the order of documents, comments and spelling.
- * The cluster's revision is the hash of it without the rules of namespaces, which are hashed beside it; the audit log keeps it once for
- * each revision.
+ * The rule set as JSON. Equal rules and settings give equal JSON, whatever the order of documents, comments and spelling. The cluster's
+ * revision is the hash of this without the rules of namespaces, which are hashed separately. The audit log keeps the JSON once for each
+ * revision.
  */
 export function canonicalRules(ruleSet: RuleSet): unknown {
-  const ofNamespaces = [...ruleSet.namespaceRules].filter(([, rules]) => rules.length > 0).sort(([one], [other]) => (one < other ? -1 : 1));
-  const own = ofNamespaces.map(([namespace, rules]) => [namespace, canonicalList(rules, canonicalRule)]);
+  const namespaceEntries = [...ruleSet.namespaceRules]
+    .filter(([, rules]) => rules.length > 0)
+    .sort(([one], [other]) => (one < other ? -1 : 1));
+  const own = namespaceEntries.map(([namespace, rules]) => [namespace, canonicalList(rules, canonicalRule)]);
   return { ...canonicalContents(ruleSet), ...(own.length > 0 && { namespaceRules: Object.fromEntries(own) }) };
 }
 
-/** The cluster's part. What is not written, or written with its default, is left out where older revisions did not know it. */
-export function canonicalContents({ settings, rules, exemptions, overrides, delegate }: Contents): object {
+/**
+ * The cluster's part. Fields that older versions did not have are left out if they are absent or have their default value, so that old
+ * revisions stay the same.
+ */
+export function canonicalContents({ settings, rules, exemptions, overrides, delegate }: RuleSetContents): object {
   const { unconfigured, mode, inject, shortNames, contact } = settings;
   return {
     unconfigured,
@@ -32,7 +38,7 @@ export function canonicalContents({ settings, rules, exemptions, overrides, dele
   };
 }
 
-/** Sorted by their text, and without doubles, which say nothing new. */
+/** Sorted by their JSON text, without duplicates, which do not change the meaning. */
 export function canonicalList<Entry>(entries: readonly Entry[], form: (entry: Entry) => unknown): readonly unknown[] {
   const byText = new Map<string, unknown>();
   for (const entry of entries) {

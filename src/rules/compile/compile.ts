@@ -1,3 +1,4 @@
+/** Compiles all documents of the cluster into one rule set, or reports where they contradict each other. */
 import type { ParsedDocument, WrittenSetting } from '../language/parse.ts';
 import type { RegistryPattern } from '../language/pattern.ts';
 import { type Problem, renderOrigin } from '../language/problem.ts';
@@ -8,7 +9,7 @@ import { indexNearestRules } from '../match/nearest.ts';
 import { findOverrideTies, indexOverrides } from '../match/overrides.ts';
 import type { NamespaceContext, Rule, RuleSet, RuleSettings } from '../rule-set.ts';
 import { canonicalContents } from './canonical.ts';
-import { standInFor } from './pattern-overlap.ts';
+import { representativeOf } from './pattern-overlap.ts';
 import { findTies, type Tie } from './ties.ts';
 
 export type CompileResult =
@@ -16,32 +17,32 @@ export type CompileResult =
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
 /**
- * Makes one rule set of all documents of the cluster, or says where they contradict each other or themselves; each problem stands at the
- * later of the two places, in the order given, and names the earlier. `hash` gives a hex digest of at least 12 digits for a text. No
- * documents, or documents without rules, are a rule set too: one that trusts nothing.
+ * Compiles all documents of the cluster into one rule set, or reports where they contradict each other or themselves. A problem has the
+ * position of the later of the two entries, in the order of `documents`, and names the earlier one. `hash` returns a hex digest of at least
+ * 12 digits. Documents without rules, or no documents, give a rule set that trusts nothing.
  */
 export function compileRuleSet(documents: readonly ParsedDocument[], hash: (text: string) => string): CompileResult {
   const problems: Problem[] = [];
-  const settings = uniteSettings(documents, problems);
+  const settings = mergeSettings(documents, problems);
   const written = documents.flatMap(({ rules }) => rules);
   const exemptions = documents.flatMap((document) => document.exemptions);
   const overrides = documents.flatMap((document) => document.overrides);
   const delegate = documents.flatMap((document) => document.delegate);
-  const internal = uniteInternal(written);
+  const internal = mergeInternal(written);
   const ordinary = written.filter((rule) => !rule.internal);
   problems.push(...findRuleTies(ordinary), ...findOverrideTies(overrides));
 
   const internalIndex = indexRules(internal);
-  refuseInternalConflicts(ordinary, internalIndex, problems);
+  reportInternalConflicts(ordinary, internalIndex, problems);
   if (problems.length > 0) return { ok: false, problems };
 
   const index = indexRules(ordinary);
   const rules = [...internal, ...ordinary];
-  const match: RuleSet['match'] = (reference, place) => {
-    // Internal registries are trusted whatever else is written, so they are asked first.
-    const inside = internal.length > 0 ? internalIndex.match(reference, place).entry : undefined;
-    if (inside) return { value: inside };
-    const { entry, unsure } = index.match(reference, place);
+  const match: RuleSet['match'] = (reference, context) => {
+    // Internal registries are trusted whatever other rules say, so they are matched first.
+    const internalRule = internal.length > 0 ? internalIndex.match(reference, context).entry : undefined;
+    if (internalRule) return { value: internalRule };
+    const { entry, unsure } = index.match(reference, context);
     return unsure ? { value: entry, unsure: unsure.origin } : { value: entry };
   };
   const contents = { settings, rules, exemptions, overrides, delegate };
@@ -61,16 +62,16 @@ export function compileRuleSet(documents: readonly ParsedDocument[], hash: (text
 
 const defaultSettings: RuleSettings = { unconfigured: 'deny', mode: 'enforce', inject: 'all', shortNames: 'docker.io' };
 
-function uniteSettings(documents: readonly ParsedDocument[], problems: Problem[]): RuleSettings {
-  const unconfigured = uniteSetting('unconfigured', documents, problems) ?? defaultSettings.unconfigured;
-  const mode = uniteSetting('mode', documents, problems) ?? defaultSettings.mode;
-  const inject = uniteSetting('inject', documents, problems) ?? defaultSettings.inject;
-  const shortNames = uniteSetting('shortNames', documents, problems) ?? defaultSettings.shortNames;
-  const contact = uniteSetting('contact', documents, problems);
+function mergeSettings(documents: readonly ParsedDocument[], problems: Problem[]): RuleSettings {
+  const unconfigured = mergeSetting('unconfigured', documents, problems) ?? defaultSettings.unconfigured;
+  const mode = mergeSetting('mode', documents, problems) ?? defaultSettings.mode;
+  const inject = mergeSetting('inject', documents, problems) ?? defaultSettings.inject;
+  const shortNames = mergeSetting('shortNames', documents, problems) ?? defaultSettings.shortNames;
+  const contact = mergeSetting('contact', documents, problems);
   return { unconfigured, mode, inject, shortNames, ...(contact !== undefined && { contact }) };
 }
 
-function uniteSetting<Name extends keyof ParsedDocument['settings']>(
+function mergeSetting<Name extends keyof ParsedDocument['settings']>(
   name: Name,
   documents: readonly ParsedDocument[],
   problems: Problem[],
@@ -81,7 +82,7 @@ function uniteSetting<Name extends keyof ParsedDocument['settings']>(
   });
   const [first, ...others] = written;
   for (const { value, origin } of others) {
-    // A list of hosts is compared by what it says, order included: it is searched in that order.
+    // Lists of hosts are compared including their order, since they are searched in that order.
     if (first === undefined || JSON.stringify(value) === JSON.stringify(first.value)) continue;
     const message = `${name} is ${JSON.stringify(value)} here and ${JSON.stringify(first.value)} in ${renderOrigin(first.origin)}; write it in one place`;
     problems.push({ code: 'setting-conflict', message, origin, related: first.origin });
@@ -89,13 +90,16 @@ function uniteSetting<Name extends keyof ParsedDocument['settings']>(
   return first?.value;
 }
 
-function uniteInternal(rules: readonly Rule[]): readonly Rule[] {
+function mergeInternal(rules: readonly Rule[]): readonly Rule[] {
   const byText = new Map<string, Rule>();
   for (const rule of rules) if (rule.internal && !byText.has(rule.pattern.text)) byText.set(rule.pattern.text, rule);
   return [...byText.values()];
 }
 
-/** Rules with equal host, port and path that may apply in one namespace, neither more specifically; each problem stands at the later one. */
+/**
+ * Rules with equal host, port and path that may apply in one namespace, neither more specific than the other. Each problem has the position
+ * of the later rule.
+ */
 export function findRuleTies(rules: readonly Rule[]): readonly Problem[] {
   const ties = [
     ...[...Map.groupBy(rules, ({ pattern }) => tieKey(pattern)).values()].flatMap((alike) => findTies(alike)),
@@ -103,41 +107,42 @@ export function findRuleTies(rules: readonly Rule[]): readonly Problem[] {
   ];
   const order = new Map(ties.length > 0 ? rules.map((rule, index) => [rule, index]) : []);
   const orderOf = ({ later: { entry } }: Tie<Rule>) => order.get(entry) ?? 0;
-  return ties.sort((one, other) => orderOf(one) - orderOf(other)).map(wordTie);
+  return ties.sort((one, other) => orderOf(one) - orderOf(other)).map(tieProblem);
 }
 
-/** Equal host, port and path. The text would not do: it leaves out the port that follows from trust. */
+/** Equal host, port and path. The pattern's text cannot be used, since it omits the port that follows from trust. */
 function tieKey({ host, port, path }: RegistryPattern): string {
   return [host.kind, host.kind === 'any' ? '' : host.name, port, ...path].join('/');
 }
 
 /**
- * What one rule trusts and another refuses in the same words, without a port. The refusal is about every port, so the default port that is
- * trusted would win, and the refusal mean nothing where it matters: nobody has written that. Who writes `:443` has.
+ * Pairs in which one rule trusts and another denies the same text without a port. The denial applies to every port, so the trusted default
+ * port would win over it. The denial would have no effect on the port that matters, which no author intends. An author who writes `:443`
+ * does intend it.
  */
 function findContradictions(rules: readonly Rule[]): readonly Tie<Rule>[] {
   const unwritten = rules.filter(({ trust, pattern, portWritten }) => !portWritten && pattern.port === (trust ? 'default' : 'any'));
-  const refused = new Set(unwritten.filter(({ trust }) => !trust).map(({ pattern }) => pattern.text));
-  const disputed = Map.groupBy(
-    unwritten.filter(({ pattern }) => refused.has(pattern.text)),
+  const untrustedTexts = new Set(unwritten.filter(({ trust }) => !trust).map(({ pattern }) => pattern.text));
+  const contradictory = Map.groupBy(
+    unwritten.filter(({ pattern }) => untrustedTexts.has(pattern.text)),
     ({ pattern }) => pattern.text,
   );
-  return [...disputed.values()].flatMap((alike) => findTies(alike, (one, other) => one.trust !== other.trust));
+  return [...contradictory.values()].flatMap((alike) => findTies(alike, (one, other) => one.trust !== other.trust));
 }
 
-function wordTie({ later, earlier }: Tie<Rule>): Problem {
+function tieProblem({ later, earlier }: Tie<Rule>): Problem {
   const { pattern, origin } = later.entry;
   const other = earlier.entry;
   if (other.trust !== later.entry.trust && other.pattern.port !== pattern.port) {
     const [here, there] = later.entry.trust ? ['trusted', 'refused'] : ['refused', 'trusted'];
     const message =
-      `${pattern.text} is ${here} here, and ${there} ${forWhom(earlier.term)}in ${renderOrigin(other.origin)}, and neither is the more specific` +
-      `${example(later.term, earlier.term)}; keep one, or ${otherFix(later.term)}, or write the port that shall be trusted, as in ${withPort(pattern)}`;
+      `${pattern.text} is ${here} here, and ${there} ${describeScope(earlier.term)}in ${renderOrigin(other.origin)}, and neither is the more specific` +
+      `${describeOverlap(later.term, earlier.term)}; keep one, or ${alternativeFix(later.term)}, or write the port that shall be trusted, as in ${withPort(pattern)}`;
     return { code: 'rule-tie', message, origin, related: other.origin };
   }
   const message =
-    `${pattern.text} has a rule ${forWhom(earlier.term)}already in ${renderOrigin(other.origin)}, and neither is the more specific` +
-    `${example(later.term, earlier.term)}; keep one, or ${otherFix(later.term)}`;
+    `${pattern.text} has a rule ${describeScope(earlier.term)}already in ${renderOrigin(other.origin)}, and neither is the more specific` +
+    `${describeOverlap(later.term, earlier.term)}; keep one, or ${alternativeFix(later.term)}`;
   return { code: 'rule-tie', message, origin, related: other.origin };
 }
 
@@ -145,7 +150,7 @@ function withPort({ text }: RegistryPattern): string {
   return text.replace(/^[^/]*/, '$&:443');
 }
 
-function forWhom(term: Term): string {
+function describeScope(term: Term): string {
   switch (term.kind) {
     case 'everywhere':
       return '';
@@ -158,14 +163,14 @@ function forWhom(term: Term): string {
   }
 }
 
-function example(later: Term, earlier: Term): string {
+function describeOverlap(later: Term, earlier: Term): string {
   if (later.kind === 'labels') return ': a namespace may have the labels of both';
   if (later.kind !== 'glob' || earlier.kind !== 'glob') return '';
   const name = commonName(later.glob, earlier.glob);
   return name ? `: both hold a namespace ${name}` : '';
 }
 
-function otherFix(term: Term): string {
+function alternativeFix(term: Term): string {
   switch (term.kind) {
     case 'everywhere':
       return 'give one a longer path or namespaces of its own';
@@ -178,17 +183,18 @@ function otherFix(term: Term): string {
   }
 }
 
-// A rule inside an internal registry would never be asked. One that merely trusts says nothing else; any other would be believed in vain.
-function refuseInternalConflicts(rules: readonly Rule[], internalIndex: RuleIndex<Rule>, problems: Problem[]): void {
+// A rule inside an internal registry never decides. A rule that only trusts is harmless there; any other rule would have no effect although
+// its author expects one.
+function reportInternalConflicts(rules: readonly Rule[], internalIndex: RuleIndex<Rule>, problems: Problem[]): void {
   for (const rule of rules) {
     if (rule.trust && rule.pullSecrets.length === 0 && rule.pushSecret === undefined) continue;
-    const internal = internalIndex.match(standInFor(rule.pattern), anyPlace).entry;
+    const internal = internalIndex.match(representativeOf(rule.pattern), anyNamespace).entry;
     if (!internal) continue;
-    const vain = rule.trust ? 'never given a secret' : 'always trusted';
-    const message = `${rule.pattern.text} is inside the internal registry ${internal.pattern.text} of ${renderOrigin(internal.origin)}, which is ${vain}; remove one of the two`;
+    const treatment = rule.trust ? 'never given a secret' : 'always trusted';
+    const message = `${rule.pattern.text} is inside the internal registry ${internal.pattern.text} of ${renderOrigin(internal.origin)}, which is ${treatment}; remove one of the two`;
     problems.push({ code: 'internal-conflict', message, origin: rule.origin, related: internal.origin });
   }
 }
 
 /** Internal registries are the same in every namespace. */
-const anyPlace: NamespaceContext = { namespace: '', labels: {} };
+const anyNamespace: NamespaceContext = { namespace: '', labels: {} };

@@ -1,3 +1,4 @@
+/** Compiles the own rules of namespaces, combines them with the cluster's rules, and finds those that have no effect. */
 import type { ParsedDocument } from '../language/parse.ts';
 import type { RegistryPattern } from '../language/pattern.ts';
 import { type Problem, renderOrigin } from '../language/problem.ts';
@@ -7,16 +8,16 @@ import { indexNearestRules } from '../match/nearest.ts';
 import type { Answer, NamespaceContext, Rule, RuleSet } from '../rule-set.ts';
 import { canonicalList } from './canonical.ts';
 import { findRuleTies } from './compile.ts';
-import { intersectPatterns, standInFor } from './pattern-overlap.ts';
+import { intersectPatterns, representativeOf } from './pattern-overlap.ts';
 import { canonicalRule } from './rule-fields.ts';
 
-/** Rules that a namespace has of its own, compiled. They are about that namespace alone, and count only as far as the cluster's rules let them. */
+/** The own rules of one namespace, compiled. They apply in that namespace only, and only as far as the cluster's rules allow. */
 export type NamespaceRuleSet = {
   readonly namespace: string;
   readonly rules: readonly Rule[];
-  /** What the rules say, the same whatever their order: a part of the revision. */
+  /** The rules as canonical JSON, whatever their order. Part of the revision. */
   readonly canonical: string;
-  /** The most specific of them that holds the reference. */
+  /** The most specific rule that matches the reference. */
   match(reference: Lookup): Rule | undefined;
 };
 
@@ -24,44 +25,47 @@ export type NamespaceRulesResult =
   | { readonly ok: true; readonly rules: NamespaceRuleSet }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
-/** The most rules one namespace may have: what a tenant writes takes memory of everybody's server. */
-const mostRules = 200;
+/** The most rules that one namespace may have, since a tenant's rules use memory of the shared server. */
+const maxRules = 200;
 
-/** Makes one set of all documents of a namespace, or says where they contradict each other. */
+/** Compiles all documents of a namespace, or reports where they contradict each other. */
 export function compileNamespaceRules(namespace: string, documents: readonly ParsedDocument[]): NamespaceRulesResult {
   const rules = documents.flatMap((document) => document.rules);
-  const problems = [...tooMany(namespace, rules), ...findRuleTies(rules)];
+  const problems = [...tooManyRules(namespace, rules), ...findRuleTies(rules)];
   if (problems.length > 0) return { ok: false, problems };
   const index = indexRules(rules);
-  // They have no namespaces of their own to choose from.
-  const place: NamespaceContext = { namespace, labels: {} };
+  // Own rules of a namespace cannot select namespaces.
+  const context: NamespaceContext = { namespace, labels: {} };
   const canonical = JSON.stringify(canonicalList(rules, canonicalRule));
-  return { ok: true, rules: { namespace, rules, canonical, match: (reference) => index.match(reference, place).entry } };
+  return { ok: true, rules: { namespace, rules, canonical, match: (reference) => index.match(reference, context).entry } };
 }
 
-function tooMany(namespace: string, rules: readonly Rule[]): readonly Problem[] {
-  const firstTooMany = rules[mostRules];
+function tooManyRules(namespace: string, rules: readonly Rule[]): readonly Problem[] {
+  const firstTooMany = rules[maxRules];
   if (!firstTooMany) return [];
-  const message = `namespace ${namespace} has ${rules.length} rules of its own, each registry of a list counted; at most ${mostRules} are allowed: write shorter paths or * segments`;
+  const message = `namespace ${namespace} has ${rules.length} rules of its own, each registry of a list counted; at most ${maxRules} are allowed: write shorter paths or * segments`;
   return [{ code: 'too-many-rules', message, origin: firstTooMany.origin }];
 }
 
 /**
- * The cluster's rules together with those that namespaces have of their own; the cluster's part is not compiled again. What the cluster's
- * rules refuse stays refused, and what is internal stays internal. A namespace's own rules can refuse what else would come in, and trust
- * what no rule of the cluster names, inside `delegate` only. Where both trust, the more specific of the two chooses the secret, the
- * namespace's own at equal pattern. `cluster` is a set without rules of namespaces; `hash` as in `compileRuleSet`.
+ * Combines the cluster's rules with the own rules of namespaces, without compiling the cluster's part again.
+ *
+ * - What the cluster's rules deny stays denied, and internal registries stay internal.
+ * - A namespace's own rules can deny any other image. They can trust images that match no rule of the cluster, inside `delegate` only.
+ * - If both trust, the more specific rule chooses the secret. At equal pattern the namespace's rule does.
+ *
+ * `cluster` is a rule set without rules of namespaces. `hash` is as in `compileRuleSet`.
  */
 export function withNamespaceRules(cluster: RuleSet, all: ReadonlyMap<string, NamespaceRuleSet>, hash: (text: string) => string): RuleSet {
   const own = new Map([...all].filter(([, { rules }]) => rules.length > 0));
   if (own.size === 0) return cluster;
 
   const delegated = indexRules(cluster.delegate.map(({ pattern }) => ({ pattern, trust: true })));
-  const match: RuleSet['match'] = (reference, place) => {
-    const answer = cluster.match(reference, place);
-    const rule = own.get(place.namespace)?.match(reference);
+  const match: RuleSet['match'] = (reference, context) => {
+    const answer = cluster.match(reference, context);
+    const rule = own.get(context.namespace)?.match(reference);
     if (!rule) return answer;
-    return combine(answer, rule, place, () => delegated.match(reference, place).entry !== undefined);
+    return combine(answer, rule, context, () => delegated.match(reference, context).entry !== undefined);
   };
   const parts = [...own].sort(([one], [other]) => (one < other ? -1 : 1)).map(([namespace, rules]) => [namespace, digestOf(rules, hash)]);
   return {
@@ -69,14 +73,14 @@ export function withNamespaceRules(cluster: RuleSet, all: ReadonlyMap<string, Na
     revision: hash(JSON.stringify([cluster.revision, ...parts])).slice(0, 12),
     namespaceRules: new Map([...own].map(([namespace, { rules }]) => [namespace, rules])),
     match,
-    nearest(reference, place) {
-      const rules = own.get(place.namespace)?.rules ?? [];
-      return indexNearestRules([...cluster.rules, ...rules], match)(reference, place);
+    nearest(reference, context) {
+      const rules = own.get(context.namespace)?.rules ?? [];
+      return indexNearestRules([...cluster.rules, ...rules], match)(reference, context);
     },
   };
 }
 
-/** Made once for each set: a change in one namespace must not cost what all namespaces have written. */
+/** Hashed once for each set, so that a change in one namespace does not hash the rules of all namespaces again. */
 const digests = new WeakMap<NamespaceRuleSet, string>();
 
 function digestOf(rules: NamespaceRuleSet, hash: (text: string) => string): string {
@@ -90,77 +94,84 @@ function digestOf(rules: NamespaceRuleSet, hash: (text: string) => string): stri
 function combine(
   answer: Answer<Rule | undefined>,
   own: Rule,
-  place: NamespaceContext,
+  context: NamespaceContext,
   isDelegated: () => boolean,
 ): Answer<Rule | undefined> {
-  const ofCluster = answer.value;
-  if (ofCluster?.internal || ofCluster?.trust === false) return answer;
+  const clusterRule = answer.value;
+  if (clusterRule?.internal || clusterRule?.trust === false) return answer;
   if (!own.trust) return { ...answer, value: own };
-  if (!ofCluster) return isDelegated() ? { ...answer, value: own } : answer;
-  return winsOver(ofCluster, own, place) ? answer : { ...answer, value: own };
+  if (!clusterRule) return isDelegated() ? { ...answer, value: own } : answer;
+  return winsOver(clusterRule, own, context) ? answer : { ...answer, value: own };
 }
 
-/** Whether the cluster's rule is the more specific. That it names the namespace does not count against the namespace itself. */
-function winsOver({ pattern, trust }: Rule, own: Rule, place: NamespaceContext): boolean {
-  return compareSpecificity({ pattern, trust }, own, place)?.firstWins === true;
-}
-
-/** Rules of a namespace compared with rules of the cluster, for one ConfigMap. A million take about a second, in steps between requests. */
-const mostComparisons = 1_000_000;
-
-/** How many rules of a namespace are looked at for having no effect. The rest is left: such a rule is harmless, and `regkeeper lint` finds it. */
-export function maxRulesLookedUp({ rules, delegate }: Pick<RuleSet, 'rules' | 'delegate'>): number {
-  return Math.ceil(mostComparisons / Math.max(1, rules.length + delegate.length));
+/** Whether the cluster's rule is more specific. Its namespace selector does not count against the namespace's own rules. */
+function winsOver({ pattern, trust }: Rule, own: Rule, context: NamespaceContext): boolean {
+  return compareSpecificity({ pattern, trust }, own, context)?.firstWins === true;
 }
 
 /**
- * Trusting rules of a namespace that have no effect, since nothing they hold is trusted by a rule of the cluster that is not more specific,
- * nor left to namespaces. The labels of the namespace are not known here, so what may have an effect is no problem.
+ * Comparisons between a namespace's rules and the cluster's rules, for one ConfigMap. A million takes about a second, in steps between
+ * requests.
  */
-export function findWidening(cluster: RuleSet, { namespace, rules }: Pick<NamespaceRuleSet, 'namespace' | 'rules'>): readonly Problem[] {
-  const place: NamespaceContext = { namespace, labels: undefined };
-  return rules
-    .filter((rule) => rule.trust && !isDelegated(cluster, rule, place) && !choosesSecret(cluster, rule, place))
-    .map((rule) => wordWidening(cluster, rule, place));
+const maxComparisons = 1_000_000;
+
+/**
+ * How many rules of a namespace are checked for having an effect. The rest is skipped: a rule without effect is harmless, and `regkeeper
+ * lint` finds it.
+ */
+export function maxRulesChecked({ rules, delegate }: Pick<RuleSet, 'rules' | 'delegate'>): number {
+  return Math.ceil(maxComparisons / Math.max(1, rules.length + delegate.length));
 }
 
-/** Whether some image is in the rule and in a delegated pattern, and named by no rule of the cluster. */
-function isDelegated(cluster: RuleSet, rule: Rule, place: NamespaceContext): boolean {
+/**
+ * Trusting rules of a namespace that have no effect: no trusting rule of the cluster matches any of their images without being more
+ * specific, and none of their images is delegated. The labels of the namespace are unknown here, so a rule that may have an effect is not
+ * reported.
+ */
+export function findWidening(cluster: RuleSet, { namespace, rules }: Pick<NamespaceRuleSet, 'namespace' | 'rules'>): readonly Problem[] {
+  const context: NamespaceContext = { namespace, labels: undefined };
+  return rules
+    .filter((rule) => rule.trust && !isDelegated(cluster, rule, context) && !choosesSecret(cluster, rule, context))
+    .map((rule) => wideningProblem(cluster, rule, context));
+}
+
+/** Whether some image matches the rule and a delegated pattern, but no rule of the cluster. */
+function isDelegated(cluster: RuleSet, rule: Rule, context: NamespaceContext): boolean {
   return cluster.delegate.some(({ pattern }) => {
-    const answer = matchCommon(cluster, rule.pattern, pattern, place);
+    const answer = matchCommon(cluster, rule.pattern, pattern, context);
     return answer !== undefined && (answer.value === undefined || answer.unsure !== undefined);
   });
 }
 
-/** Whether some image is trusted by a rule of the cluster that is not more specific than the namespace's. */
-function choosesSecret(cluster: RuleSet, rule: Rule, place: NamespaceContext): boolean {
+/** Whether some image is trusted by a rule of the cluster that is not more specific than the namespace's rule. */
+function choosesSecret(cluster: RuleSet, rule: Rule, context: NamespaceContext): boolean {
   return cluster.rules.some((trusting) => {
-    if (!trusting.trust || selects(trusting.namespaces, place) === false) return false;
-    // Internal registries are trusted whatever a namespace says of them: a rule that says so too is no attempt at more.
-    if (!trusting.internal && winsOver(trusting, rule, place)) return false;
-    const answer = matchCommon(cluster, rule.pattern, trusting.pattern, place);
+    if (!trusting.trust || selects(trusting.namespaces, context) === false) return false;
+    // Internal registries are trusted in any case. A rule that trusts them too does not try to widen anything.
+    if (!trusting.internal && winsOver(trusting, rule, context)) return false;
+    const answer = matchCommon(cluster, rule.pattern, trusting.pattern, context);
     return answer !== undefined && (answer.value === trusting || answer.unsure !== undefined);
   });
 }
 
-/** What the cluster's rules say of everything that two patterns have in common. */
+/** The cluster's result for all images that match both patterns. */
 function matchCommon(
   cluster: RuleSet,
   one: RegistryPattern,
   other: RegistryPattern,
-  place: NamespaceContext,
+  context: NamespaceContext,
 ): Answer<Rule | undefined> | undefined {
   const common = intersectPatterns(one, other);
-  return common && cluster.match(standInFor(common), place);
+  return common && cluster.match(representativeOf(common), context);
 }
 
-function wordWidening(cluster: RuleSet, rule: Rule, place: NamespaceContext): Problem {
+function wideningProblem(cluster: RuleSet, rule: Rule, context: NamespaceContext): Problem {
   const { pattern, origin } = rule;
-  const ofCluster = cluster.match(standInFor(pattern), place).value;
-  if (ofCluster?.trust === false) {
-    const message = `${pattern.text} is refused by the cluster's rule ${ofCluster.pattern.text} in ${renderOrigin(ofCluster.origin)}, so trusting it in namespace ${place.namespace} has no effect; remove the rule`;
-    return { code: 'namespace-widens', message, origin, related: ofCluster.origin };
+  const clusterRule = cluster.match(representativeOf(pattern), context).value;
+  if (clusterRule?.trust === false) {
+    const message = `${pattern.text} is refused by the cluster's rule ${clusterRule.pattern.text} in ${renderOrigin(clusterRule.origin)}, so trusting it in namespace ${context.namespace} has no effect; remove the rule`;
+    return { code: 'namespace-widens', message, origin, related: clusterRule.origin };
   }
-  const message = `${pattern.text} is neither trusted nor delegated by the cluster's rules, but for more specific patterns, so trusting it in namespace ${place.namespace} has no effect; remove the rule, write a pattern that the cluster trusts, or ask for this one in the cluster's "delegate"`;
+  const message = `${pattern.text} is neither trusted nor delegated by the cluster's rules, but for more specific patterns, so trusting it in namespace ${context.namespace} has no effect; remove the rule, write a pattern that the cluster trusts, or ask for this one in the cluster's "delegate"`;
   return { code: 'namespace-widens', message, origin };
 }

@@ -1,7 +1,8 @@
+/** Intersects registry patterns, and builds a reference that represents a whole pattern. */
 import type { ImageReference } from '../../image/reference.ts';
 import type { PatternHost, PatternPort, RegistryPattern } from '../language/pattern.ts';
 
-/** What two patterns have in common, again a pattern but for its text; undefined where no image is in both. */
+/** The pattern that matches exactly the images that both patterns match. Undefined if there are none. */
 export function intersectPatterns(
   one: Omit<RegistryPattern, 'text'>,
   other: Omit<RegistryPattern, 'text'>,
@@ -15,13 +16,13 @@ export function intersectPatterns(
 }
 
 /**
- * A reference that stands for all images of a pattern: a rule set finds for it the most specific rule that holds every one of them. No real
- * reference has its star labels and segments, nor port 0, so only what is written with `*` in that place holds it.
+ * A reference that represents all images of a pattern. A rule set returns for it the most specific rule that matches all of them. No real
+ * reference has a `*` label or segment, or port 0, so only a `*` at that position of a pattern matches it.
  */
-export function standInFor({ host, port, path }: Omit<RegistryPattern, 'text'>): ImageReference {
+export function representativeOf({ host, port, path }: Omit<RegistryPattern, 'text'>): ImageReference {
   const name = host.kind === 'any' ? '*' : host.kind === 'suffix' ? `*.${host.name}` : host.name;
   const number = port === 'any' ? 0 : port;
-  // Every reference has a segment.
+  // A reference has at least one segment.
   return {
     written: name,
     host: name,
@@ -50,9 +51,9 @@ function intersectPaths(one: readonly string[], other: readonly string[]): reado
   const [longer, shorter] = one.length >= other.length ? [one, other] : [other, one];
   const path: string[] = [];
   for (const [index, segment] of longer.entries()) {
-    const beside = shorter[index] ?? '*';
-    if (segment !== '*' && beside !== '*' && segment !== beside) return undefined;
-    path.push(segment === '*' ? beside : segment);
+    const otherSegment = shorter[index] ?? '*';
+    if (segment !== '*' && otherSegment !== '*' && segment !== otherSegment) return undefined;
+    path.push(segment === '*' ? otherSegment : segment);
   }
   return path;
 }

@@ -1,4 +1,4 @@
-/** Whether the text is a day of the calendar as `YYYY-MM-DD` (ISO 8601, RFC 3339 full-date): `2028-02-29` is, `2027-02-29` is not. */
+/** Whether the text is a calendar day as `YYYY-MM-DD` (ISO 8601, RFC 3339 full-date): `2028-02-29` is, `2027-02-29` is not. */
 export function isCalendarDay(text: string): boolean {
   const [, year, month, day] = /^([0-9]{4})-([0-9]{2})-([0-9]{2})$/.exec(text)?.map(Number) ?? [];
   if (year === undefined || month === undefined || day === undefined) return false;

@@ -1,26 +1,26 @@
 /**
- * The candidate a person most likely meant: the one fewest typing slips away, upper and lower case aside.
- * Nothing when all are further off than a third of the word, and never further than two slips.
+ * The candidate that was most likely meant: the one with the fewest typing errors, ignoring upper and lower case. Undefined if every
+ * candidate has more errors than a third of the word's letters, or more than two.
  */
 export function closestSpelling(word: string, candidates: readonly string[]): string | undefined {
   const limit = maxTypingErrors(word);
   let nearest: string | undefined;
   let fewest = limit + 1;
   for (const candidate of candidates) {
-    const slips = countTypingErrors(word.toLowerCase(), candidate.toLowerCase(), limit);
-    if (slips < fewest) [nearest, fewest] = [candidate, slips];
+    const errors = countTypingErrors(word.toLowerCase(), candidate.toLowerCase(), limit);
+    if (errors < fewest) [nearest, fewest] = [candidate, errors];
   }
   return nearest;
 }
 
-/** How many slips still count as the same word: one for short words, two for longer ones. */
+/** How many errors still count as the same word: one in short words, two in longer ones. */
 export function maxTypingErrors(word: string): number {
   return Math.min(2, Math.floor(word.length / 3));
 }
 
 /**
- * The number of letters dropped, added, changed or swapped with their neighbour between two words (optimal string alignment).
- * Gives `limit + 1` as soon as it must be more than `limit`, so the cost is length × limit however long the words are.
+ * The number of letters dropped, added, changed or swapped with their neighbour between two words (optimal string alignment). Returns
+ * `limit + 1` as soon as there must be more than `limit`, so the cost is length × limit for any words.
  */
 export function countTypingErrors(from: string, to: string, limit: number): number {
   const tooMany = limit + 1;
@@ -36,11 +36,11 @@ export function countTypingErrors(from: string, to: string, limit: number): numb
     const lastColumn = Math.min(to.length, row + limit);
     for (let column = firstColumn; column <= lastColumn; column++) {
       const same = from[row - 1] === to[column - 1];
-      let slips = Math.min(at(last, column) + 1, at(current, column - 1) + 1, at(last, column - 1) + (same ? 0 : 1));
+      let errors = Math.min(at(last, column) + 1, at(current, column - 1) + 1, at(last, column - 1) + (same ? 0 : 1));
       const swapped = row > 1 && column > 1 && from[row - 1] === to[column - 2] && from[row - 2] === to[column - 1];
-      if (swapped) slips = Math.min(slips, at(beforeLast, column - 2) + 1);
-      current[column] = slips;
-      fewest = Math.min(fewest, slips);
+      if (swapped) errors = Math.min(errors, at(beforeLast, column - 2) + 1);
+      current[column] = errors;
+      fewest = Math.min(fewest, errors);
     }
     if (fewest > limit) return tooMany;
     [beforeLast, last] = [last, current];

@@ -1,9 +1,9 @@
-/** Kubernetes' grammar of label keys and values, as texts of regular expressions: apimachinery pkg/api/validate/content. */
+/** Kubernetes' grammar of label keys and values, as the source of regular expressions: apimachinery pkg/api/validate/content. */
 
-/** Kubernetes' limit for names of namespaces (DNS labels) and for values of labels. */
-export const labelLength = 63;
-/** A DNS subdomain (RFC 1123), the rule for names of secrets. */
+/** Kubernetes' limit for the names of namespaces (DNS labels) and for label values, in characters. */
+export const maxLabelLength = 63;
+/** A DNS subdomain (RFC 1123), the grammar of secret names. */
 export const dnsSubdomain = '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*';
-/** A name, before it perhaps a DNS subdomain and a slash. */
+/** A name, optionally preceded by a DNS subdomain and a slash. */
 export const labelKey = `^((?=[^/]{1,253}/)${dnsSubdomain}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`;
 export const labelValue = '^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$';

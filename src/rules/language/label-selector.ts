@@ -1,28 +1,28 @@
-/** Label selectors in one line, as `kubectl get -l` takes them: `team in (a, b), !legacy, env=prod`. */
+/** Parses label selectors in one line, in the format of `kubectl get -l`: `team in (a, b), !legacy, env=prod`. */
 
 import type { LabelRequirement } from '../rule-set.ts';
-import { labelKey, labelLength, labelValue } from './label-grammar.ts';
+import { labelKey, labelValue, maxLabelLength } from './label-grammar.ts';
 
 export type ReadLabelSelector =
   | { readonly ok: true; readonly value: readonly LabelRequirement[] }
   | { readonly ok: false; readonly problem: string };
 
-/** The requirements in the order in which they are written; all of them must hold. */
+/** The requirements in written order. All of them must match. */
 export function parseLabelSelector(text: string): ReadLabelSelector {
   const requirements: LabelRequirement[] = [];
-  // Not at the commas between parentheses.
+  // Splits at commas outside parentheses.
   for (const part of text.split(/,(?![^(]*\))/)) {
     const requirement = parseRequirement(part.trim());
-    const problem = typeof requirement === 'string' ? requirement : complaint(requirement);
+    const problem = typeof requirement === 'string' ? requirement : requirementProblem(requirement);
     if (problem !== undefined) return { ok: false, problem };
     if (typeof requirement !== 'string') requirements.push(requirement);
   }
   return { ok: true, value: requirements };
 }
 
-/** The requirement, or what is wrong with it. */
+/** The requirement, or a message that says what is wrong with it. */
 function parseRequirement(text: string): LabelRequirement | string {
-  if (text === '') return `has a blank where a requirement is expected; ${anExample}`;
+  if (text === '') return `has a blank where a requirement is expected; ${example}`;
   const [, absent] = /^!\s*([^\s=!<>()]+)$/.exec(text) ?? [];
   if (absent !== undefined) return { key: absent, operator: 'DoesNotExist', values: [] };
   const [, key, sign, value = ''] = /^([^\s=!<>()]+)\s*(==?|!=)\s*([^\s=!<>()]*)$/.exec(text) ?? [];
@@ -33,18 +33,18 @@ function parseRequirement(text: string): LabelRequirement | string {
     return { key: listed, operator: word === 'in' ? 'In' : 'NotIn', values: [...distinct].sort() };
   }
   if (/^[^\s=!<>()]+$/.test(text)) return { key: text, operator: 'Exists', values: [] };
-  if (/[<>]/.test(text)) return `"${text}" compares numbers, which the API server does not do for webhooks; ${anExample}`;
-  return `"${text}" cannot be read; ${anExample}`;
+  if (/[<>]/.test(text)) return `"${text}" compares numbers, which the API server does not do for webhooks; ${example}`;
+  return `"${text}" cannot be read; ${example}`;
 }
 
-const anExample = 'write it like "team in (a, b), env=prod, tier!=test, shared, !legacy"';
+const example = 'write it like "team in (a, b), env=prod, tier!=test, shared, !legacy"';
 
-function complaint({ key, values }: LabelRequirement): string | undefined {
+function requirementProblem({ key, values }: LabelRequirement): string | undefined {
   if (!new RegExp(labelKey).test(key)) return `"${key}" is no key of a label`;
   for (const value of values) {
-    // Kubernetes takes it for the blank value, which hardly any label has: a slip, by which nothing would be selected.
+    // Kubernetes reads this as the empty value, which hardly any label has. It is probably a typing error, and would select nothing.
     if (value === '') return `${key} is compared with a blank; give a value, or write ${key} alone for any`;
-    if (value.length > labelLength || !new RegExp(labelValue).test(value)) return `"${value}" is no value of a label`;
+    if (value.length > maxLabelLength || !new RegExp(labelValue).test(value)) return `"${value}" is no value of a label`;
   }
   return undefined;
 }

@@ -1,23 +1,25 @@
+/** Parses the `namespaces` field of rules, exemptions and overrides. */
 import type { LabelRequirement, NamespaceSelector } from '../rule-set.ts';
 import type { WrittenNamespaces } from './schema.ts';
 
-/** A slip that the schema cannot tell, and where it stands below the `namespaces` field. */
+/** A mistake that the schema cannot detect, and its position below the `namespaces` field. */
 export type SelectorProblem = {
   readonly code: 'empty-selector' | 'selector-values' | 'duplicate-namespace';
-  /** JSON pointer from `namespaces` on; empty for the field itself. */
+  /** JSON pointer relative to `namespaces`. Empty for the field itself. */
   readonly pointer: string;
   readonly message: string;
 };
 
-/** What `namespaces` says, as far as it fits the schema, and what is odd about it. */
-export type ReadSelector = { readonly selector: NamespaceSelector | undefined; readonly slips: readonly SelectorProblem[] };
+/** The selector, as far as the field matches the schema, and its mistakes. */
+export type ReadSelector = { readonly selector: NamespaceSelector | undefined; readonly problems: readonly SelectorProblem[] };
 
 /**
- * Reads the value of a `namespaces` field. `fits` says of a pointer below it whether the schema took what stands there; the rest is left
- * out. The result is canonical: labels of both kinds are requirements, in the order of their keys, operators and values, each once.
+ * Parses the value of a `namespaces` field. `fits` returns whether the value at a pointer below the field matches the schema. Values that
+ * do not are left out. The result is canonical: labels of both kinds become requirements, sorted by key, operator and values, without
+ * duplicates.
  */
 export function readNamespaces(written: WrittenNamespaces, fits: (pointer: string) => boolean): ReadSelector {
-  if (typeof written === 'string') return { selector: { kind: 'names', names: [withoutDoubleStars(written)] }, slips: [] };
+  if (typeof written === 'string') return { selector: { kind: 'names', names: [withoutDoubleStars(written)] }, problems: [] };
   return isList(written) ? readNames(written, fits) : readLabels(written, fits);
 }
 
@@ -30,27 +32,27 @@ function isList(written: Exclude<WrittenNamespaces, string>): written is string[
 
 function readNames(written: readonly string[], fits: (pointer: string) => boolean): ReadSelector {
   const names = new Set<string>();
-  const slips: SelectorProblem[] = [];
+  const problems: SelectorProblem[] = [];
   for (const [index, text] of written.entries()) {
     const pointer = `/${index}`;
     if (!fits(pointer)) continue;
     const name = withoutDoubleStars(text);
-    if (names.has(name)) slips.push({ code: 'duplicate-namespace', pointer, message: `is ${name} once more; remove it` });
+    if (names.has(name)) problems.push({ code: 'duplicate-namespace', pointer, message: `is ${name} once more; remove it` });
     names.add(name);
   }
-  return { selector: { kind: 'names', names: [...names] }, slips };
+  return { selector: { kind: 'names', names: [...names] }, problems: problems };
 }
 
-/** Two stars say what one says. */
+/** Adjacent stars mean the same as one. */
 function withoutDoubleStars(name: string): string {
   return name.replace(/\*+/g, '*');
 }
 
 function readLabels({ matchLabels, matchExpressions }: WrittenLabels, fits: (pointer: string) => boolean): ReadSelector {
-  const slips: SelectorProblem[] = [];
+  const problems: SelectorProblem[] = [];
   const requirements: LabelRequirement[] = [];
   const isEmpty = (part: object | undefined, pointer: string) => part === undefined || (fits(pointer) && Object.keys(part).length === 0);
-  if (isEmpty(matchLabels, '/matchLabels') && isEmpty(matchExpressions, '/matchExpressions')) slips.push(emptySelector);
+  if (isEmpty(matchLabels, '/matchLabels') && isEmpty(matchExpressions, '/matchExpressions')) problems.push(emptySelector);
   if (matchLabels !== undefined && fits('/matchLabels')) {
     for (const [key, value] of Object.entries(matchLabels)) requirements.push({ key, operator: 'In', values: [value] });
   }
@@ -60,15 +62,15 @@ function readLabels({ matchLabels, matchExpressions }: WrittenLabels, fits: (poi
       if (!['', '/key', '/operator', '/values'].every((part) => fits(pointer + part))) continue;
       const values = requirement.values ?? [];
       if (!values.every((_, at) => fits(`${pointer}/values/${at}`))) continue;
-      const slip = valuesSlip(requirement, pointer);
-      if (slip) slips.push(slip);
+      const problem = valuesProblem(requirement, pointer);
+      if (problem) problems.push(problem);
       else requirements.push({ key: requirement.key, operator: requirement.operator, values: [...new Set(values)].sort() });
     }
   }
-  return { selector: { kind: 'labels', requirements: canonicalOrder(requirements) }, slips };
+  return { selector: { kind: 'labels', requirements: canonicalOrder(requirements) }, problems: problems };
 }
 
-function valuesSlip({ operator, values }: WrittenRequirement, pointer: string): SelectorProblem | undefined {
+function valuesProblem({ operator, values }: WrittenRequirement, pointer: string): SelectorProblem | undefined {
   const compares = operator === 'In' || operator === 'NotIn';
   const count = values?.length ?? 0;
   if (compares && count === 0) {

@@ -1,3 +1,4 @@
+/** Parses one rules document into rules, exemptions, overrides and settings, and reports all its problems. */
 import { quote } from '../../image/problem.ts';
 import type { Delegation, Exemption, Inject, Mode, NamespaceSelector, Override, Rule, ShortNames, Unconfigured } from '../rule-set.ts';
 import { type Finding, type LocatedData, readDocument } from './document.ts';
@@ -15,16 +16,16 @@ import {
 } from './schema.ts';
 import { checkSchema, renderPointer } from './schema-problems.ts';
 
-/** A setting somebody wrote, and where. */
+/** A setting in a document, and its position. */
 export type WrittenSetting<Value> = { readonly value: Value; readonly origin: Origin };
 
-/** One document without problems of its own. Whether it agrees with the other documents is the compiler's question. */
+/** One document without problems. The compiler checks whether it contradicts other documents. */
 export type ParsedDocument = {
   readonly source: RuleSource;
   readonly scope: RuleScope;
-  /** The text held nothing but comments: no rules, as `{}` or `rules: []` say explicitly, but perhaps by accident. */
+  /** The text contains only comments. Like `{}` or `rules: []` it has no rules, but perhaps by accident. */
   readonly blank: boolean;
-  /** Only settings that are written, so that documents which do not mention one do not compete. */
+  /** Only settings that are written, so that documents without a setting do not conflict with those that have it. */
   readonly settings: {
     readonly unconfigured?: WrittenSetting<Unconfigured>;
     readonly mode?: WrittenSetting<Mode>;
@@ -40,19 +41,20 @@ export type ParsedDocument = {
   readonly delegate: readonly Delegation[];
 };
 
-/** Whose rules a document holds: the cluster's, or those a namespace has of its own. */
+/** Whose rules a document contains: the cluster's, or those of one namespace. */
 export type RuleScope = { readonly kind: 'cluster' } | { readonly kind: 'namespace'; readonly namespace: string };
 
 export type ParseResult =
   | { readonly ok: true; readonly document: ParsedDocument; readonly warnings: readonly Problem[] }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
-/** Further problems are only counted: nobody reads more, and a document made of nothing else must not fill the memory. */
+/** How many problems are listed. Further ones are only counted, so that a document full of mistakes does not fill the memory. */
 export const mostProblems = { cluster: 100, namespace: 20 } as const;
 
 /**
- * What a document may be: for the cluster what a ConfigMap can hold at most; a share of it where every tenant may write one. Lexemes are
- * counted as YAML's lexer cuts the text, some 25 for a rule: 12,000 rules of the cluster. The 200 rules of a namespace take 10,000 with every field and a comment each.
+ * Limits for a document. Those of the cluster follow from the largest ConfigMap; those of a namespace are smaller, since every tenant may
+ * write one. `mostLexemes` counts the tokens of YAML's lexer, about 25 for a rule: 12,000 rules of the cluster. The 200 rules of a
+ * namespace, each with every field and a comment, need 10,000.
  */
 const documentLimits = {
   cluster: { longest: 1_048_576, mostLexemes: 300_000 },
@@ -60,9 +62,9 @@ const documentLimits = {
 } as const;
 
 /**
- * Reads one rules document, YAML 1.2 or JSON. All problems are found in one go, as far as they do not hide each other, and come
- * in the order of their places. `start` is where the text begins in the file it was taken from (a block scalar of a manifest, whose lines
- * are all indented alike): places are those in the file. Never throws, whatever the text.
+ * Parses one rules document, YAML 1.2 or JSON. Finds all problems at once, unless one hides another, sorted by position. `start` is where
+ * the text begins in its file, if it is a block scalar of a manifest, whose lines all have the same indent. Positions are then those in the
+ * file. Never throws, whatever the text.
  */
 export function parseRulesDocument(
   text: string,
@@ -76,12 +78,16 @@ export function parseRulesDocument(
   const data = read.ok ? read.data : read.rest?.data;
   if (!data) return blankDocument(source, scope, start);
 
-  // A wildcard without quotes shall not hide what else there is to mend.
-  const [unread, lost] = read.ok ? [[], undefined] : [read.findings, read.rest?.lost];
-  const { findings: misshapen, unfit } = checkSchema(data, scope.kind === 'cluster' ? fieldsOfLevel : fieldsOfNamespaceRules, lost);
+  // A wildcard without quotes must not hide the other problems.
+  const [unread, unreadPointers] = read.ok ? [[], undefined] : [read.findings, read.rest?.lost];
+  const { findings: schemaFindings, unfit } = checkSchema(
+    data,
+    scope.kind === 'cluster' ? fieldsOfLevel : fieldsOfNamespaceRules,
+    unreadPointers,
+  );
   const reader = new DocumentReader(data, source, scope, unfit);
   const document = reader.readDocument();
-  const findings = [...unread, ...misshapen, ...reader.findings];
+  const findings = [...unread, ...schemaFindings, ...reader.findings];
   if (findings.length > 0) return { ok: false, problems: problemsOf(findings) };
   return { ok: true, document, warnings: problemsOf(reader.warnings) };
 }
@@ -95,7 +101,7 @@ function blankDocument(source: RuleSource, scope: RuleScope, { line, column }: D
 
 type WrittenTexts = string | readonly string[];
 
-/** Turns what fits the schema into rules and settings, and leaves out what does not: its problem is known already. */
+/** Turns the values that match the schema into rules and settings. Leaves out the others, whose problems are already known. */
 class DocumentReader {
   readonly findings: Finding[] = [];
   readonly warnings: Finding[] = [];
@@ -112,7 +118,7 @@ class DocumentReader {
   }
 
   readDocument(): ParsedDocument {
-    // Parts the schema refused are left out one by one, so the type holds for all that is used.
+    // Values that do not match the schema are left out one by one, so the type is correct for all values that are used.
     const written = (this.fits('') ? this.data.value : {}) as RulesDocument;
     return {
       source: this.source,
@@ -163,13 +169,13 @@ class DocumentReader {
       const pattern = this.readHost(text, at, 'bad-short-names', 'a host that short names are searched on');
       if (pattern === undefined) continue;
       if (pattern.host.kind !== 'exact' || pattern.port === 'any') {
-        this.refuse(
+        this.addProblem(
           'bad-short-names',
           at,
           `${quote(text)} stands for many hosts, and short names are searched on one after the other; list them`,
         );
       } else if (hosts.has(pattern.text)) {
-        this.refuse('bad-short-names', at, `${pattern.text} stands in the list already, and is searched once; remove it here`);
+        this.addProblem('bad-short-names', at, `${pattern.text} stands in the list already, and is searched once; remove it here`);
       } else hosts.add(pattern.text);
     }
     return { shortNames: { value: [...hosts], origin } };
@@ -180,13 +186,13 @@ class DocumentReader {
     if (pattern === undefined) return [];
     if (pattern.host.kind === 'any') {
       const message = 'every host would be an internal registry, and nothing would be checked; name the hosts';
-      return this.refuse('internal-pattern', pointer, message);
+      return this.addProblem('internal-pattern', pointer, message);
     }
     const origin = this.originOf(pointer);
     return [{ name: pattern.text, pattern, trust: true, pullSecrets: [], onMissingSecret: 'warn', internal: true, origin }];
   }
 
-  /** A pattern that must be without path. */
+  /** A pattern that must not have a path. */
   private readHost(text: string, pointer: string, code: ProblemCode, what: string): RegistryPattern | undefined {
     const parsed = parsePattern(text);
     if (!parsed.ok) {
@@ -194,11 +200,11 @@ class DocumentReader {
         parsed.code === 'pattern-unqualified' && !text.includes('/')
           ? `${quote(text)} would be a Docker Hub name; write its port: ${quote(`${text}:443`)}`
           : parsed.message;
-      this.refuse(parsed.code, pointer, message);
+      this.addProblem(parsed.code, pointer, message);
       return undefined;
     }
     if (parsed.pattern.path.length > 0) {
-      this.refuse(code, pointer, `${what} is a host with its port, without path; write ${quote(text.slice(0, text.indexOf('/')))}`);
+      this.addProblem(code, pointer, `${what} is a host with its port, without path; write ${quote(text.slice(0, text.indexOf('/')))}`);
       return undefined;
     }
     return resolvePattern(parsed.pattern, true);
@@ -225,21 +231,21 @@ class DocumentReader {
   }
 
   private checkTrustFields(rule: WrittenRule, trust: boolean, pointer: string): void {
-    const place = renderPointer(pointer);
+    const location = renderPointer(pointer);
     if (trust && rule.reason !== undefined) {
-      const message = `${place} trusts its registry, and a reason is shown to people whose image is refused; write "trust: false" with it, or make it a comment`;
-      this.refuseField('reason-on-trusted', `${pointer}/reason`, message);
+      const message = `${location} trusts its registry, and a reason is shown to people whose image is refused; write "trust: false" with it, or make it a comment`;
+      this.addFieldProblem('reason-on-trusted', `${pointer}/reason`, message);
     }
     for (const field of ['pullSecret', 'pushSecret'] as const) {
       if (trust || rule[field] === undefined) continue;
-      const message = `${place} refuses its registry ("trust: false"), which then needs no ${field}; remove one of the two`;
-      this.refuseField('secret-on-distrusted', `${pointer}/${field}`, message);
+      const message = `${location} refuses its registry ("trust: false"), which then needs no ${field}; remove one of the two`;
+      this.addFieldProblem('secret-on-distrusted', `${pointer}/${field}`, message);
     }
     if (rule.onMissingSecret !== undefined && (!trust || (rule.pullSecret === undefined && rule.pushSecret === undefined))) {
       const why = trust
         ? 'names no secret that could be missing; write pullSecret or pushSecret, or remove the field'
         : 'refuses its registry ("trust: false"), so no secret is wanted; remove the field';
-      this.refuseField('on-missing-without-secret', `${pointer}/onMissingSecret`, `${place} has onMissingSecret and ${why}`);
+      this.addFieldProblem('on-missing-without-secret', `${pointer}/onMissingSecret`, `${location} has onMissingSecret and ${why}`);
     }
   }
 
@@ -280,24 +286,24 @@ class DocumentReader {
 
   private readNamespaces(written: WrittenNamespaces | undefined, pointer: string): { readonly namespaces?: NamespaceSelector } {
     if (written === undefined || !this.fits(pointer)) return {};
-    const { selector, slips } = readNamespaces(written, (below) => this.fits(pointer + below));
+    const { selector, problems: slips } = readNamespaces(written, (below) => this.fits(pointer + below));
     for (const { code, pointer: below, message } of slips) {
       if (levelOf(code) === 'warning') this.warn(code, pointer + below, message);
       else {
-        const place = `${renderPointer(pointer + below)} ${message}`;
-        this.findings.push({ code, message: place, position: this.data.locate(pointer + below) });
+        const text = `${renderPointer(pointer + below)} ${message}`;
+        this.findings.push({ code, message: text, position: this.data.locate(pointer + below) });
       }
     }
     return selector === undefined ? {} : { namespaces: selector };
   }
 
-  /** One for each pattern that stands there, with its place; the same one twice counts once. */
+  /** One for each pattern in the list, with its position. Duplicates count once. */
   private readPatterns(written: WrittenTexts | undefined, pointer: string, trust: boolean): readonly LocatedPattern[] {
     const patterns = new Map<string, LocatedPattern>();
     for (const [text, at] of this.oneOrMany(written, pointer)) {
       const parsed = parsePattern(text);
       if (!parsed.ok) {
-        this.refuse(parsed.code, at, parsed.message);
+        this.addProblem(parsed.code, at, parsed.message);
         continue;
       }
       const pattern = resolvePattern(parsed.pattern, trust);
@@ -307,7 +313,7 @@ class DocumentReader {
     return [...patterns.values()];
   }
 
-  /** Folded blocks leave a line break behind the text. */
+  /** YAML's folded blocks leave a line break after the text. */
   private text(written: string | undefined, pointer: string): string | undefined {
     return this.fits(pointer) ? written?.trim() : undefined;
   }
@@ -317,16 +323,16 @@ class DocumentReader {
     return typeof written === 'string' ? [[written, pointer]] : this.entries(written, pointer);
   }
 
-  private refuse(code: ProblemCode, pointer: string, sentence: string): never[] {
+  private addProblem(code: ProblemCode, pointer: string, sentence: string): never[] {
     this.findings.push({ code, message: `${renderPointer(pointer)}: ${sentence}`, position: this.data.locate(pointer) });
     return [];
   }
 
-  private refuseField(code: ProblemCode, pointer: string, message: string): void {
+  private addFieldProblem(code: ProblemCode, pointer: string, message: string): void {
     this.findings.push({ code, message, position: this.data.locateField(pointer) });
   }
 
-  /** The sentence goes on after the place. */
+  /** The sentence continues after the name of the field. */
   private warn(code: ProblemCode, pointer: string, sentence: string): void {
     this.warnings.push({ code, message: `${renderPointer(pointer)} ${sentence}`, position: this.data.locate(pointer) });
   }
@@ -338,7 +344,7 @@ class DocumentReader {
 
 type LocatedPattern = { readonly pattern: RegistryPattern; readonly portWritten?: true; readonly origin: Origin };
 
-/** Whether somebody has written the port that none would mean. */
+/** Whether the written port means the same as no port. */
 export function portWritten({ port }: WrittenPattern, trust: boolean): { readonly portWritten?: true } {
   return port === (trust ? 'default' : 'any') ? { portWritten: true } : {};
 }

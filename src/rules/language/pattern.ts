@@ -1,32 +1,35 @@
+/** Registry patterns: their grammar, their canonical form, and which image references they match. */
 import { dockerHubHost, readsAsHost } from '../../image/docker-hub.ts';
-import { hostMax } from '../../image/grammar.ts';
+import { maxHostLength } from '../../image/grammar.ts';
 import { quote } from '../../image/problem.ts';
 import type { ImageReference } from '../../image/reference.ts';
 import type { ProblemCode } from './problem.ts';
 
 /**
- * A registry pattern, ready to match: `host[:port][/path]` with the port resolved by the trust of its rule.
- * It is compared with a parsed reference, host with host and segment with segment, never as a prefix of text.
+ * A registry pattern, ready to match: `host[:port][/path]`, with the port resolved by the trust of its rule. It is compared with a parsed
+ * reference, host with host and segment with segment, never as a text prefix.
  */
 export type RegistryPattern = {
-  /** The canonical spelling: for a given trust, two patterns have the same text exactly when they are the same pattern. */
+  /** The canonical spelling. For a given trust, two patterns have the same text exactly if they are the same pattern. */
   readonly text: string;
   readonly host: PatternHost;
   readonly port: PatternPort;
-  /** Leading segments of the repository; `*` is exactly one segment of any name. Empty: every repository. */
+  /** Leading segments of the repository. `*` matches exactly one segment. Empty: every repository. */
   readonly path: readonly string[];
 };
 
-/** One host (`reg.io`), every subdomain at any depth but not the domain itself (`*.example.com`, name `example.com`), or every host (`*`). */
+/**
+ * One host (`reg.io`), every subdomain at any depth but not the domain itself (`*.example.com`, name `example.com`), or every host (`*`).
+ */
 export type PatternHost =
   | { readonly kind: 'exact'; readonly name: string }
   | { readonly kind: 'suffix'; readonly name: string }
   | { readonly kind: 'any' };
 
-/** One port by its number, the default port (443, written or not), or every port. */
+/** One port by number, the default port (443, written or not), or every port. */
 export type PatternPort = number | 'default' | 'any';
 
-/** A pattern as its author wrote it; what an unwritten port means depends on the rule. */
+/** A pattern as written. The meaning of an unwritten port depends on the rule. */
 export type WrittenPattern = Omit<RegistryPattern, 'text' | 'port'> & { readonly port: PatternPort | 'unwritten' };
 
 export type PatternResult =
@@ -34,19 +37,19 @@ export type PatternResult =
   | { readonly ok: false; readonly code: ProblemCode; readonly message: string };
 
 /**
- * Reads `host[:port][/path]`. Host and aliases are those of image references: lower-cased, `index.docker.io` is `docker.io`,
- * `:443` is the default port. The message of a failure is a sentence that says what is wrong and what to write.
- * Paths are literal: `docker.io/bitnami` is that organisation, `docker.io/library/nginx` the official image.
+ * Parses `host[:port][/path]`. Hosts are normalized like those of image references: lower case, `docker.io` for `index.docker.io`, and
+ * `:443` is the default port. An error's message is a sentence that says what is wrong and what to write. Paths are literal:
+ * `docker.io/bitnami` is that organisation, `docker.io/library/nginx` the official image.
  */
 export function parsePattern(text: string): PatternResult {
-  const slip = commonSlip(text);
-  if (slip) return slip;
+  const mistake = commonMistake(text);
+  if (mistake) return mistake;
 
   const slash = text.indexOf('/');
-  const authority = slash < 0 ? text : text.slice(0, slash);
+  const hostPort = slash < 0 ? text : text.slice(0, slash);
   const segments = slash < 0 ? [] : text.slice(slash + 1).split('/');
 
-  const { hostText, portText } = splitAuthority(authority);
+  const { hostText, portText } = splitHostPort(hostPort);
   const port = parsePort(portText);
   if (port === undefined) return badPort(text, hostText, portText ?? '');
   const hostProblem = checkHost(text, hostText) ?? (port === 'unwritten' ? checkQualified(text, hostText) : undefined);
@@ -59,19 +62,19 @@ export function parsePattern(text: string): PatternResult {
 }
 
 /**
- * Fixes what an unwritten port means. A trusting rule takes the default port: nobody vouched for whatever else listens on that host.
- * A distrusting rule takes every port: a port number must not be a way around a refusal.
+ * Resolves an unwritten port. In a trusting rule it is the default port, since the author did not vouch for other services on that host. In
+ * a denying rule it is every port, since a port number must not bypass a denial.
  */
 export function resolvePattern({ host, port, path }: WrittenPattern, trust: boolean): RegistryPattern {
   const unwritten = trust ? 'default' : 'any';
   const resolved = port === 'unwritten' ? unwritten : port;
-  // A host without a dot is only a host because of its port, so there the port stays in the text.
+  // A host without a dot is a host only because of its port, so its port stays in the text.
   const omitPort = resolved === unwritten && isHostByItself(renderHost(host));
   const portText = omitPort ? '' : `:${resolved === 'any' ? '*' : resolved === 'default' ? 443 : resolved}`;
   return { text: [renderHost(host) + portText, ...path].join('/'), host, port: resolved, path };
 }
 
-/** Whether the pattern holds the reference: the definition that the rule index must agree with. */
+/** Whether the pattern matches the reference. The rule index must agree with this definition. */
 export function patternMatches(pattern: RegistryPattern, reference: Pick<ImageReference, 'host' | 'port' | 'path'>): boolean {
   return (
     hostMatches(pattern.host, reference.host) &&
@@ -81,41 +84,41 @@ export function patternMatches(pattern: RegistryPattern, reference: Pick<ImageRe
   );
 }
 
-/** Whether the host part alone holds a host, given in lower case without port. */
+/** Whether the pattern's host matches a host name in lower case without a port. */
 export function hostMatches(host: PatternHost, name: string): boolean {
   if (host.kind === 'any') return true;
   return host.kind === 'exact' ? name === host.name : name.endsWith(`.${host.name}`);
 }
 
-/** As it stands in a pattern, without port. */
+/** As written in a pattern, without the port. */
 export function renderHost(host: PatternHost): string {
   return host.kind === 'any' ? '*' : host.kind === 'suffix' ? `*.${host.name}` : host.name;
 }
 
 /** More than the longest host name, port and repository path together. */
-const patternMax = 600;
+const maxPatternLength = 600;
 
-// Slips are looked for before the grammar, since the grammar's own complaint ("not a host name") would not help their author.
-function commonSlip(text: string): PatternResult | undefined {
-  if (text === '') return problem('empty-value', 'a registry pattern is empty; write host[:port][/path], or "*" for every registry');
+// Common mistakes are checked before the grammar, since its own error ("not a host name") would not help the author.
+function commonMistake(text: string): PatternResult | undefined {
+  if (text === '') return invalidPattern('empty-value', 'a registry pattern is empty; write host[:port][/path], or "*" for every registry');
   const at = text.lastIndexOf('@');
   if (at >= 0) return userOrDigest(text, at);
-  if (text.length > patternMax)
-    return problem('pattern-too-long', `${quote(text)} is ${text.length} characters long; at most ${patternMax} are allowed`);
+  if (text.length > maxPatternLength)
+    return invalidPattern('pattern-too-long', `${quote(text)} is ${text.length} characters long; at most ${maxPatternLength} are allowed`);
   if (/[\s\p{Cc}]/u.test(text))
-    return problem('pattern-space', `${quote(text)} holds a space; write one registry without spaces, several as a list`);
+    return invalidPattern('pattern-space', `${quote(text)} holds a space; write one registry without spaces, several as a list`);
   const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(text)?.[0];
   if (scheme)
-    return problem('pattern-scheme', `${quote(text)} begins with a scheme; write ${quote(trimSlashes(text.slice(scheme.length)))}`);
+    return invalidPattern('pattern-scheme', `${quote(text)} begins with a scheme; write ${quote(trimSlashes(text.slice(scheme.length)))}`);
   if (text.startsWith('/') || text.endsWith('/')) {
-    return problem(
+    return invalidPattern(
       'pattern-slash',
       `${quote(text)} begins or ends with a slash; write ${quote(trimSlashes(text))}, which holds everything below it`,
     );
   }
-  if (text.includes('//')) return problem('pattern-slash', `${quote(text)} has an empty path segment; write one slash`);
+  if (text.includes('//')) return invalidPattern('pattern-slash', `${quote(text)} has an empty path segment; write one slash`);
   if (text.includes('**')) {
-    return problem(
+    return invalidPattern(
       'pattern-wildcard',
       `${quote(text)} has **; write one *: a host *.example.com is any depth already, and a pattern holds everything below its path`,
     );
@@ -123,26 +126,27 @@ function commonSlip(text: string): PatternResult | undefined {
   return undefined;
 }
 
-// What stands before the sign may be a password, which must not travel into messages and logs: so this comes before every other complaint.
+// The text before the `@` may be a password, which must not reach messages and logs. So this check comes before all others that quote the
+// text.
 function userOrDigest(text: string, at: number): PatternResult {
   const after = text.slice(at + 1);
   const isDigest = /^sha[0-9]+:/.test(after) && text.indexOf('@') === at;
   return isDigest
-    ? problem(
+    ? invalidPattern(
         'pattern-digest',
         `${quote(text)} names a digest, and rules are about registries and repositories; write ${quote(text.slice(0, at))}`,
       )
-    : problem(
+    : invalidPattern(
         'pattern-user',
         `a registry pattern has a user name or password before ${quote(`@${after}`)}; write ${quote(trimSlashes(after))} and name the credential in pullSecret`,
       );
 }
 
-function splitAuthority(authority: string): { hostText: string; portText: string | undefined } {
-  // An IPv6 address has colons of its own, inside its brackets.
-  const colon = authority.indexOf(':', authority.lastIndexOf(']') + 1);
-  if (colon < 0) return { hostText: authority, portText: undefined };
-  return { hostText: authority.slice(0, colon), portText: authority.slice(colon + 1) };
+function splitHostPort(hostPort: string): { hostText: string; portText: string | undefined } {
+  // An IPv6 address contains colons inside its brackets.
+  const colon = hostPort.indexOf(':', hostPort.lastIndexOf(']') + 1);
+  if (colon < 0) return { hostText: hostPort, portText: undefined };
+  return { hostText: hostPort.slice(0, colon), portText: hostPort.slice(colon + 1) };
 }
 
 function parsePort(text: string | undefined): PatternPort | 'unwritten' | undefined {
@@ -156,16 +160,16 @@ function parsePort(text: string | undefined): PatternPort | 'unwritten' | undefi
 
 function badPort(text: string, hostText: string, portText: string): PatternResult {
   if (/^[0-9]*$/.test(portText)) {
-    return problem(
+    return invalidPattern(
       'pattern-port',
       `${quote(text)} has the port ${quote(portText)}; write a number from 1 to 65535 without leading zeros, or * for every port`,
     );
   }
   if (portText.includes('*'))
-    return problem('pattern-port', `${quote(text)} has a * as part of a port; write one number, or * alone for every port`);
+    return invalidPattern('pattern-port', `${quote(text)} has a * as part of a port; write one number, or * alone for every port`);
   if (portText.includes(':'))
-    return problem('pattern-host', `${quote(text)} has several colons; write an IPv6 address in brackets, as [2001:db8::1]:5000`);
-  return problem(
+    return invalidPattern('pattern-host', `${quote(text)} has several colons; write an IPv6 address in brackets, as [2001:db8::1]:5000`);
+  return invalidPattern(
     'pattern-tag',
     `${quote(text)} has ${quote(portText)} where a port stands; if it is a tag, drop it: rules are about registries and repositories (${quote(hostText)})`,
   );
@@ -176,23 +180,23 @@ function checkHost(text: string, hostText: string): PatternResult | undefined {
   const name = hostText.startsWith('*.') ? hostText.slice(2) : hostText;
   const wildcard = name !== hostText;
   if (name.includes('*')) {
-    return problem(
+    return invalidPattern(
       'pattern-wildcard',
       `${quote(text)} has a * inside its host; a * is the whole first label, as in "*.example.com", or the whole host`,
     );
   }
   if (/^\[[0-9a-f]*:[0-9a-f:]*\]$/i.test(name) && !wildcard) return undefined;
-  if (name.length > hostMax)
-    return problem('pattern-host', `${quote(text)} has a host of ${name.length} characters; at most ${hostMax} are allowed`);
-  if (name.endsWith('.')) return problem('pattern-host', `${quote(text)} has a dot at the end of its host; drop it`);
+  if (name.length > maxHostLength)
+    return invalidPattern('pattern-host', `${quote(text)} has a host of ${name.length} characters; at most ${maxHostLength} are allowed`);
+  if (name.endsWith('.')) return invalidPattern('pattern-host', `${quote(text)} has a dot at the end of its host; drop it`);
   if (!name.split('.').every((label) => /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/i.test(label))) {
-    return problem(
+    return invalidPattern(
       'pattern-host',
       `${quote(text)} does not begin with a host; a host has letters, digits, - and dots, an IPv6 address stands in brackets`,
     );
   }
   if (wildcard && /^[0-9]+$/.test(name.slice(name.lastIndexOf('.') + 1))) {
-    return problem(
+    return invalidPattern(
       'pattern-wildcard',
       `${quote(text)} has a * before an address; write each address, since a subdomain is a matter of names`,
     );
@@ -202,13 +206,13 @@ function checkHost(text: string, hostText: string): PatternResult | undefined {
 
 function checkQualified(text: string, hostText: string): PatternResult | undefined {
   if (isHostByItself(hostText)) return undefined;
-  return problem(
+  return invalidPattern(
     'pattern-unqualified',
     `${quote(text)} does not begin with a registry: in an image name ${quote(hostText)} would be a Docker Hub name; write ${quote(`docker.io/${text}`)}, or if it is a host, its port: ${quote(`${hostText}:443`)}`,
   );
 }
 
-/** Whether image names can have the host without a port behind it. */
+/** Whether an image name can begin with this host without a port. */
 function isHostByItself(hostText: string): boolean {
   return hostText === '*' || readsAsHost(hostText);
 }
@@ -217,25 +221,25 @@ function checkSegment(text: string, segment: string): PatternResult | undefined 
   if (segment === '*' || /^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*$/.test(segment)) return undefined;
   const colon = segment.indexOf(':');
   if (colon >= 0) {
-    return problem(
+    return invalidPattern(
       'pattern-tag',
       `${quote(text)} names a tag, and rules are about registries and repositories; write ${quote(text.slice(0, text.lastIndexOf(segment) + colon))}`,
     );
   }
   if (segment.includes('*')) {
-    return problem(
+    return invalidPattern(
       'pattern-wildcard',
       `${quote(text)} has a * inside the path segment ${quote(segment)}; a * is a whole segment, so list the names`,
     );
   }
   if (segment !== segment.toLowerCase()) {
     const slash = text.indexOf('/');
-    return problem(
+    return invalidPattern(
       'pattern-path',
       `${quote(text)} has upper case in its path, which no image name can have; write ${quote(text.slice(0, slash) + text.slice(slash).toLowerCase())}`,
     );
   }
-  return problem(
+  return invalidPattern(
     'pattern-path',
     `${quote(text)} has the path segment ${quote(segment)}, which no image name can have; a segment has letters and digits, with single . or _, __ or - between them`,
   );
@@ -248,7 +252,7 @@ function canonicalHost(hostText: string): PatternHost {
   return { kind: 'exact', name: dockerHubHost(name) };
 }
 
-function problem(code: ProblemCode, message: string): PatternResult {
+function invalidPattern(code: ProblemCode, message: string): PatternResult {
   return { ok: false, code, message };
 }
 

@@ -1,27 +1,27 @@
-/** Problems and warnings of rules, as commands print them. */
+/** Renders problems and warnings of rules for the command line and for machine output. */
 import { levelOf, type Origin, type Problem, renderOrigin, renderSourcePath } from './problem.ts';
 
-/** `file:line:column code message`, one line; a warning says that it is one. */
+/** `file:line:column code message` in one line. Warnings are marked. */
 export function renderProblemLine(problem: Problem): string {
   const { code, message, origin } = problem;
   return `${renderOrigin(origin)} ${code} ${levelOf(code) === 'warning' ? 'warning: ' : ''}${message}`;
 }
 
-/** A finding in machine output; `file` as it was given. */
-export type ProblemEntry = ProblemPlace & {
+/** A problem or warning in machine output. `file` is the path that the user passed. */
+export type ProblemEntry = ProblemLocation & {
   readonly level: 'problem' | 'warning';
   readonly code: string;
   readonly message: string;
-  /** The other place, where two disagree. */
-  readonly related?: ProblemPlace;
+  /** The other location, if two contradict each other. */
+  readonly related?: ProblemLocation;
 };
 
-type ProblemPlace = { readonly file: string; readonly line: number; readonly column: number };
+type ProblemLocation = { readonly file: string; readonly line: number; readonly column: number };
 
 export function problemEntry({ code, message, origin, related }: Problem): ProblemEntry {
-  return { ...placeOf(origin), level: levelOf(code), code, message, ...(related && { related: placeOf(related) }) };
+  return { ...locationOf(origin), level: levelOf(code), code, message, ...(related && { related: locationOf(related) }) };
 }
 
-function placeOf({ source, line, column }: Origin): ProblemPlace {
+function locationOf({ source, line, column }: Origin): ProblemLocation {
   return { file: renderSourcePath(source), line, column };
 }

@@ -1,6 +1,7 @@
+/** The fix for every problem and warning. */
 import type { ProblemCode } from './problem.ts';
 
-/** What to do about each problem and warning, as docs/rules.md tells it (a test holds the two together). */
+/** The fix for each problem and warning, as in docs/rules.md. A test compares the two. */
 export const problemRemedies: Readonly<Record<ProblemCode, string>> = {
   'yaml-syntax': 'look at the line and the one before: quotes, brackets, colons, indents, tabs',
   'yaml-alias': 'write the value out',

@@ -1,26 +1,28 @@
-/** Where a rules document lives: a key of a ConfigMap, or a file (path as the user gave it). */
+/** Every kind of problem in rules, its position, and how it is shown. */
+
+/** The source of a rules document: a key of a ConfigMap, or a file (the path that the user passed). */
 export type RuleSource =
   | { readonly kind: 'configMap'; readonly namespace: string; readonly name: string; readonly key: string }
   | { readonly kind: 'file'; readonly file: string };
 
-/** A place in a rules document; both 1-based, columns in UTF-16 code units. */
+/** A position in a rules document. Both are 1-based, columns in UTF-16 code units. */
 export type Position = { readonly line: number; readonly column: number };
 
 /**
- * Where a document begins that is a part of a file: each of its lines stands one line further down, behind the same indent. `whole`: nobody
- * can say where its parts are (a text that YAML folds or escapes), so that everything in it is told at its beginning.
+ * Where a document begins that is part of a file. Its first line is `line`, and all its lines are indented by `column - 1`. With `whole`,
+ * positions inside the text are unknown, since YAML folds or escapes it. All problems are then reported at its beginning.
  */
 export type DocumentStart = Position & { readonly whole?: true };
 
-/** An object of the cluster that says what nobody has to write as a rule, such as `images.config.openshift.io/cluster`. */
+/** An object of the cluster that has the effect of a rule, such as `images.config.openshift.io/cluster`. */
 export type ClusterObject = { readonly kind: 'cluster'; readonly object: string };
 
-/** The document and place a rule or a setting was read from; the place has no meaning for an object of the cluster. */
+/** The document and position of a rule or a setting. For an object of the cluster the position has no meaning. */
 export type Origin = Position & { readonly source: RuleSource | ClusterObject };
 
 /**
- * Every kind of problem and warning a rules document can have, with one line on what it means. A problem refuses its document, a warning
- * refuses nothing. The documentation is held against this table.
+ * Every kind of problem and warning in rules documents, with one line that explains it. A document with a problem is rejected, a document
+ * with only warnings is accepted. A test compares the documentation with this table.
  */
 export const problemCodes = {
   'yaml-syntax': { level: 'problem', text: 'The text is not valid YAML 1.2.' },
@@ -127,17 +129,20 @@ export function levelOf(code: ProblemCode): ProblemLevel {
   return problemCodes[code].level;
 }
 
-/** What is wrong with the rules, where, and in words what to do about it. */
+/** What is wrong with the rules, where, and how to fix it. */
 export type Problem = {
   readonly code: ProblemCode;
-  /** A sentence that names what is wrong and the fix; without position, which `origin` has. */
+  /** A sentence that names the problem and the fix, without the position, which is in `origin`. */
   readonly message: string;
   readonly origin: Origin;
-  /** The other place, when two places disagree. The message names it too. */
+  /** The other position, if two contradict each other. The message names it too. */
   readonly related?: Origin;
 };
 
-/** The first problems, and one that counts the rest; each message of at most 1,000 characters. What is refused must not fill the memory. */
+/**
+ * The first `most` problems, and one that counts the rest. Messages are cut after 1,000 characters, so that rejected documents do not fill
+ * the memory.
+ */
 export function firstProblems(problems: readonly Problem[], most: number): readonly Problem[] {
   const shown = problems.slice(0, most).map(withShortMessage);
   const next = problems[most];
@@ -146,14 +151,14 @@ export function firstProblems(problems: readonly Problem[], most: number): reado
   return [...shown, { code: 'too-many-problems', message, origin: next.origin }];
 }
 
-const longestMessage = 1_000;
+const maxMessageLength = 1_000;
 
 function withShortMessage(problem: Problem): Problem {
   const { message } = problem;
-  return message.length <= longestMessage ? problem : { ...problem, message: `${message.slice(0, longestMessage - 3)}...` };
+  return message.length <= maxMessageLength ? problem : { ...problem, message: `${message.slice(0, maxMessageLength - 3)}...` };
 }
 
-/** An origin in words: `rules.yaml:3:5`, `ConfigMap ns/name, key k, line 3:5`, or the name of an object of the cluster. */
+/** An origin as text: `rules.yaml:3:5`, `ConfigMap ns/name, key k, line 3:5`, or the name of an object of the cluster. */
 export function renderOrigin({ source, line, column }: Origin): string {
   switch (source.kind) {
     case 'file':
@@ -165,7 +170,7 @@ export function renderOrigin({ source, line, column }: Origin): string {
   }
 }
 
-/** A document as a path, the way tools want a file: its file, `namespace/name/key` of a ConfigMap. */
+/** A document as a path for tools that expect a file: its file, or `namespace/name/key` of a ConfigMap. */
 export function renderSourcePath(source: RuleSource | ClusterObject): string {
   switch (source.kind) {
     case 'file':
@@ -177,7 +182,7 @@ export function renderSourcePath(source: RuleSource | ClusterObject): string {
   }
 }
 
-/** A document in words: its file, or `ConfigMap ns/name, key k`. */
+/** A document as text: its file, or `ConfigMap ns/name, key k`. */
 export function renderSource(source: RuleSource): string {
   return source.kind === 'file' ? source.file : `ConfigMap ${source.namespace}/${source.name}, key ${source.key}`;
 }

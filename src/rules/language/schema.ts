@@ -1,30 +1,31 @@
+/** The JSON Schema of rules documents, the types derived from it, and its validator. */
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
 import type { XStatic } from 'typebox/schema';
 import { isCalendarDay } from './calendar-day.ts';
-import { dnsSubdomain, labelKey, labelLength, labelValue } from './label-grammar.ts';
+import { dnsSubdomain, labelKey, labelValue, maxLabelLength } from './label-grammar.ts';
 
-/** The longest `contact`: a denial has room for one line of it. */
-const contactLength = 200;
-/** The longest `reason`: a warning to a client is cut at 256 characters, of which the reason may take most. */
-const reasonLength = 200;
-/** The longest `name`: it stands in messages and in every audit record. */
-const nameLength = 100;
+/** The longest `contact`, in characters. A denial message shows it in one line. */
+const maxContactLength = 200;
+/** The longest `reason`. A warning to a client is cut at 256 characters, and the reason may use most of them. */
+const maxReasonLength = 200;
+/** The longest `name`. It appears in messages and in every audit record. */
+const maxNameLength = 100;
 /** Kubernetes' limit for object names. */
-const secretNameLength = 253;
+const maxSecretNameLength = 253;
 
-/** One line of printable text; one line break at the end is let through, since YAML's folded blocks leave one. */
+/** One line of printable text. One line break at the end is accepted, since YAML's folded blocks leave one. */
 const oneLine = '^[^\\s\\p{Cc}][^\\p{Cc}\\u2028\\u2029]*\\n?$';
-/** A DNS label (RFC 1123) in which a * may stand for any characters. */
+/** A DNS label (RFC 1123) in which a * matches any characters. */
 const namespaceGlob = '^[a-z0-9*]([-a-z0-9*]*[a-z0-9*])?$';
 
 const registryPattern = { type: 'string', minLength: 1 } as const;
 const registryPatterns = [registryPattern, { type: 'array', items: registryPattern, minItems: 1 }] as const;
-const secretName = { type: 'string', minLength: 1, maxLength: secretNameLength, pattern: `^${dnsSubdomain}$` } as const;
-const namespaceName = { type: 'string', minLength: 1, maxLength: labelLength, pattern: namespaceGlob } as const;
-const labelText = { type: 'string', maxLength: labelLength, pattern: labelValue } as const;
+const secretName = { type: 'string', minLength: 1, maxLength: maxSecretNameLength, pattern: `^${dnsSubdomain}$` } as const;
+const namespaceName = { type: 'string', minLength: 1, maxLength: maxLabelLength, pattern: namespaceGlob } as const;
+const labelText = { type: 'string', maxLength: maxLabelLength, pattern: labelValue } as const;
 
 const modes = ['enforce', 'warn', 'audit'] as const;
-const answers = ['deny', 'warn', 'allow'] as const;
+const unconfiguredActions = ['deny', 'warn', 'allow'] as const;
 const injections = ['all', 'pods', 'off'] as const;
 
 const requirementSchema = {
@@ -74,7 +75,7 @@ const ruleSchema = {
   properties: {
     name: {
       type: 'string',
-      maxLength: nameLength,
+      maxLength: maxNameLength,
       pattern: oneLine,
       description: 'A name for the rule, used in messages and audit records. Default: the registry pattern itself.',
     },
@@ -91,7 +92,7 @@ const ruleSchema = {
     },
     reason: {
       type: 'string',
-      maxLength: reasonLength,
+      maxLength: maxReasonLength,
       pattern: oneLine,
       description:
         'Why the registry is refused and what to use instead, in one line for the person who is blocked. Only with trust: false.',
@@ -131,7 +132,7 @@ const exemptionSchema = {
     },
     reason: {
       type: 'string',
-      maxLength: reasonLength,
+      maxLength: maxReasonLength,
       pattern: oneLine,
       description: 'Why it is let in, in one line for whoever reads the audit.',
     },
@@ -148,16 +149,16 @@ const overrideSchema = {
       'The namespaces for which the settings hold. Prefer labels: people can choose the names of their namespaces.',
     ),
     mode: { enum: modes, description: 'What happens to refusals there.' },
-    unconfigured: { enum: answers, description: 'What happens there to images that no rule names.' },
+    unconfigured: { enum: unconfiguredActions, description: 'What happens there to images that no rule names.' },
     inject: { enum: injections, description: 'Which objects there are given secrets.' },
   },
   additionalProperties: false,
 } as const;
 
 /**
- * The format of a rules document, as JSON Schema (draft 2020-12): the one source of its types, its validation and what editors are given.
- * Written as it is published, and typebox reads the types out of it: built with typebox's functions it took a quarter of the start of every
- * command that reads rules.
+ * The format of a rules document as JSON Schema (draft 2020-12), the only source of its types, its validation and the schema for editors.
+ * Written as it is published, and typebox only derives the types from it. Building it with typebox's functions took a quarter of the start
+ * time of every command that reads rules.
  */
 export const rulesSchema = {
   $schema: 'https://json-schema.org/draft/2020-12/schema',
@@ -166,7 +167,7 @@ export const rulesSchema = {
   type: 'object',
   properties: {
     unconfigured: {
-      enum: answers,
+      enum: unconfiguredActions,
       default: 'deny',
       description: 'What happens to images that no rule names. Default: deny.',
     },
@@ -178,7 +179,7 @@ export const rulesSchema = {
     },
     contact: {
       type: 'string',
-      maxLength: contactLength,
+      maxLength: maxContactLength,
       pattern: oneLine,
       description: 'Whom a blocked person asks: one line, shown in every denial.',
     },
@@ -223,20 +224,20 @@ export const rulesSchema = {
   additionalProperties: false,
 } as const;
 
-/** A rules document that fits the schema. */
+/** A rules document that matches the schema. */
 export type RulesDocument = XStatic<typeof rulesSchema>;
-/** One entry of `rules`, `exemptions` and `overrides` as it is written. */
+/** One entry of `rules`, `exemptions` and `overrides` as written. */
 export type WrittenRule = XStatic<typeof ruleSchema>;
 export type WrittenExemption = XStatic<typeof exemptionSchema>;
 export type WrittenOverride = XStatic<typeof overrideSchema>;
-/** `namespaces`, wherever it stands. */
+/** The value of a `namespaces` field. */
 export type WrittenNamespaces = WrittenOverride['namespaces'];
 
-/** The mappings a document is made of. */
+/** The kinds of mappings in a document. */
 export type Level = 'document' | 'rule' | 'exemption' | 'override' | 'selector' | 'requirement';
 export type FieldsOfLevel = Readonly<Record<Level, readonly string[]>>;
 
-/** The fields of each level, for messages that name the nearest. */
+/** The fields of each kind of mapping, for messages that suggest the closest name. */
 export const fieldsOfLevel: FieldsOfLevel = {
   document: Object.keys(rulesSchema.properties),
   rule: Object.keys(ruleSchema.properties),
@@ -246,7 +247,7 @@ export const fieldsOfLevel: FieldsOfLevel = {
   requirement: Object.keys(requirementSchema.properties),
 };
 
-/** The same for rules that a namespace has of its own: they can neither loosen nor reach beyond it. */
+/** The same for a namespace's own rules, which can neither loosen the cluster's rules nor apply elsewhere. */
 export const fieldsOfNamespaceRules: FieldsOfLevel = {
   document: ['rules'],
   rule: fieldsOfLevel.rule.filter((field) => field !== 'namespaces'),
@@ -256,10 +257,10 @@ export const fieldsOfNamespaceRules: FieldsOfLevel = {
   requirement: [],
 };
 
-/** Made for the first document, so that nobody waits for it who reads none. */
+/** Compiled when the first document is validated, so that commands without rules do not spend the time. */
 let validate: ValidateFunction | undefined;
 
-/** Everything in which a value differs from the schema, in ajv's words; empty when it is a {@link RulesDocument}. */
+/** All differences between a value and the schema, as ajv errors. Empty if it is a {@link RulesDocument}. */
 export function schemaErrors(value: unknown): readonly ErrorObject[] {
   validate ??= compileSchema();
   return validate(value) ? [] : [...(validate.errors ?? [])];
@@ -271,7 +272,8 @@ function compileSchema(): ValidateFunction {
     allErrors: true,
     verbose: true,
     formats: { date: isCalendarDay },
-    // Both were half of the time this takes: a test compares the schema with its own schema, and V8 optimizes what runs often.
+    // Together the two options took half of the compile time. A test validates the schema against its meta-schema, and V8 optimizes hot
+    // code itself.
     validateSchema: false,
     code: { optimize: false },
   }).compile(rulesSchema);

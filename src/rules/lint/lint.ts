@@ -1,3 +1,4 @@
+/** Warnings on rules that compile but probably do not mean what their author intends. */
 import { intersectPatterns } from '../compile/pattern-overlap.ts';
 import { sameEffect } from '../compile/rule-fields.ts';
 import type { PatternHost, RegistryPattern } from '../language/pattern.ts';
@@ -8,17 +9,17 @@ import { indexPatterns, type PatternIndex } from '../match/pattern-index.ts';
 import type { Mode, NamespaceSelector, Override, Rule, RuleSet, Unconfigured } from '../rule-set.ts';
 
 /**
- * What is allowed and probably not meant: warnings on rules that compile. `today` is a day in UTC, `2026-11-21`. In the order of documents
- * and places. Nearly linear in the number of rules: each looks at those around it only, and at no more than a bounded number; where a rule
- * has more neighbours than that, nothing is said of it.
+ * Warnings on rules that compile but probably are not meant so, in the order of documents and positions. `today` is a day in UTC,
+ * `2026-11-21`. The cost is nearly linear in the number of rules: each rule is compared with a bounded number of overlapping rules. If a
+ * rule overlaps with more, it may get no warning.
  */
 export function lintRules(ruleSet: RuleSet, today: string): readonly Problem[] {
   const warnings = [
     ...ruleSet.exemptions.filter(({ until }) => until < today).map(expiredExemption),
     ...looseningGlobs(ruleSet),
-    ...lintNeighbours(ruleSet.rules),
+    ...lintOverlaps(ruleSet.rules),
   ];
-  return inOrderOfPlaces(warnings, ruleSet);
+  return sortByOrigin(warnings, ruleSet);
 }
 
 function expiredExemption({ pattern, until, origin }: RuleSet['exemptions'][number]): Problem {
@@ -26,7 +27,10 @@ function expiredExemption({ pattern, until, origin }: RuleSet['exemptions'][numb
   return { code: 'exemption-expired', message, origin };
 }
 
-/** Whoever may create namespaces chooses their names: on OpenShift everybody may, within limits, and nobody but an administrator sets labels. */
+/**
+ * A user who may create namespaces chooses their names. On OpenShift all users may create projects, within limits, but only administrators
+ * set labels.
+ */
 function looseningGlobs({ rules, exemptions, overrides, settings }: RuleSet): Problem[] {
   const warned = new Set<NamespaceSelector>();
   const warn = ({ origin, namespaces }: { origin: Problem['origin']; namespaces?: NamespaceSelector }, what: string): Problem[] => {
@@ -47,7 +51,7 @@ function looseningGlobs({ rules, exemptions, overrides, settings }: RuleSet): Pr
   ];
 }
 
-/** A glob of stars alone is every namespace, and no name is there to choose. */
+/** A glob of stars alone matches every namespace, so choosing a name gains nothing. */
 function globsOf(namespaces: NamespaceSelector | undefined): readonly string[] {
   return namespaces?.kind === 'names' ? namespaces.names.filter((name) => isGlob(name) && /[^*]/.test(name)) : [];
 }
@@ -62,19 +66,19 @@ function loosenings({ mode, unconfigured }: Override, settings: RuleSet['setting
   return [...(loosensMode ? [`mode: ${mode}`] : []), ...(loosensUnconfigured ? [`unconfigured: ${unconfigured}`] : [])];
 }
 
-/** Rules that say nothing, or less than their author thinks, because of the rules around them. */
-function lintNeighbours(all: readonly Rule[]): Problem[] {
+/** Rules that have no effect, or less than their author expects, because of overlapping rules. */
+function lintOverlaps(all: readonly Rule[]): Problem[] {
   const internal = indexPatterns(all.filter((rule) => rule.internal));
   const rules = all.filter((rule) => !rule.internal);
   const index = indexPatterns(rules);
   return rules.flatMap((rule) => {
-    const vain = insideInternal(rule, internal) ?? neverApplies(rule) ?? shadowed(rule, index);
-    if (vain) return [vain];
-    return [redundant(rule, index), rule.trust ? undefined : overtaken(rule, index)].filter((warning) => warning !== undefined);
+    const ineffective = insideInternal(rule, internal) ?? neverApplies(rule) ?? shadowed(rule, index);
+    if (ineffective) return [ineffective];
+    return [redundant(rule, index), rule.trust ? undefined : overruled(rule, index)].filter((warning) => warning !== undefined);
   });
 }
 
-/** With a secret, or refusing, it would be a problem of compiling; one that merely trusts says what is so anyway. */
+/** With a secret, or denying, the rule would not compile. A rule that only trusts repeats what applies anyway. */
 function insideInternal(rule: Rule, internal: PatternIndex): Problem | undefined {
   const cover = [...internal.covering(rule.pattern, rule.namespaces, { above: true })].find(({ pattern }) => covers(pattern, rule.pattern));
   if (!cover) return undefined;
@@ -83,13 +87,13 @@ function insideInternal(rule: Rule, internal: PatternIndex): Problem | undefined
 }
 
 function neverApplies(rule: Rule): Problem | undefined {
-  // What does not overlap with itself selects nothing.
+  // A selector that does not overlap with itself matches nothing.
   if (!rule.namespaces || mayOverlap(rule.namespaces, rule.namespaces)) return undefined;
   const message = `${rule.pattern.text} can never win: no namespace can have labels for "${renderSelector(rule.namespaces)}"; change the labels, or remove the rule`;
   return { code: 'shadowed-rule', message, origin: rule.origin };
 }
 
-/** Whether one other rule holds everything that this one does, where this one applies, and is the more specific. */
+/** Whether one other rule matches everything that this rule matches, where this rule applies, and is more specific. */
 function shadowed(rule: Rule, index: PatternIndex): Problem | undefined {
   for (const other of index.covering(rule.pattern, rule.namespaces, { shortest: shortestPath(rule.pattern) })) {
     if (other === rule || !coversWithPath(other.pattern, rule.pattern) || !selectorCovers(other.namespaces, rule.namespaces)) continue;
@@ -100,7 +104,10 @@ function shadowed(rule: Rule, index: PatternIndex): Problem | undefined {
   return undefined;
 }
 
-/** Whether every image and namespace would be decided the same without the rule: by the next rule that holds all of them, and all between. */
+/**
+ * Whether every image in every namespace would be decided the same without the rule: by the next rule that matches all its images, and by
+ * all rules between the two.
+ */
 function redundant(rule: Rule, index: PatternIndex): Problem | undefined {
   const replaces = (other: Rule) =>
     other !== rule &&
@@ -108,7 +115,7 @@ function redundant(rule: Rule, index: PatternIndex): Problem | undefined {
     outranks(rule, other) &&
     covers(other.pattern, rule.pattern) &&
     selectorCovers(other.namespaces, rule.namespaces);
-  // Mostly there is none, and nothing between to look at.
+  // Usually there is none, and the rules between need no comparison.
   if (![...index.covering(rule.pattern, rule.namespaces, { above: true })].some(replaces)) return undefined;
   for (const group of index.behind(rule)) {
     const different = group.filter((other) => !sameEffect(rule, other) && overlap(rule, other) && outranks(rule, other));
@@ -122,24 +129,24 @@ function redundant(rule: Rule, index: PatternIndex): Problem | undefined {
   return undefined;
 }
 
-/** Whether a trusting rule that is not about a part of the refused pattern lets some of its images in all the same. */
-function overtaken(refusal: Rule, index: PatternIndex): Problem | undefined {
-  for (const rule of index.crossing(refusal)) {
-    if (!rule.trust || !outranks(rule, refusal) || !overlap(rule, refusal)) continue;
-    const both = intersectPatterns(rule.pattern, refusal.pattern);
-    if (!both || refusedAgain(both, rule, index)) continue;
+/** Whether a trusting rule with a wildcard allows some images of a denied pattern. */
+function overruled(denying: Rule, index: PatternIndex): Problem | undefined {
+  for (const rule of index.crossing(denying)) {
+    if (!rule.trust || !outranks(rule, denying) || !overlap(rule, denying)) continue;
+    const both = intersectPatterns(rule.pattern, denying.pattern);
+    if (!both || isDeniedByNarrowerRule(both, rule, index)) continue;
     const image = sampleImage(both);
-    const message = `the refusal of ${refusal.pattern.text} does not hold for images such as ${image}: ${describe(rule)} is the more specific and lets them in; refuse them by a pattern of their own, or trust less there`;
-    return warning('refusal-overtaken', refusal, message, rule);
+    const message = `the refusal of ${denying.pattern.text} does not hold for images such as ${image}: ${describe(rule)} is the more specific and lets them in; refuse them by a pattern of their own, or trust less there`;
+    return warning('refusal-overtaken', denying, message, rule);
   }
   return undefined;
 }
 
-/** Whether the author has refused what both hold by a pattern of its own. */
-function refusedAgain(both: Omit<RegistryPattern, 'text'>, trusting: Rule, index: PatternIndex): boolean {
+/** Whether a more specific rule denies the images that both rules match. */
+function isDeniedByNarrowerRule(both: Omit<RegistryPattern, 'text'>, trusting: Rule, index: PatternIndex): boolean {
   for (const other of index.covering(both, trusting.namespaces)) {
-    const refuses = !other.trust && covers(other.pattern, both) && selectorCovers(other.namespaces, trusting.namespaces);
-    if (refuses && outranksEverywhere(other, trusting)) return true;
+    const denies = !other.trust && covers(other.pattern, both) && selectorCovers(other.namespaces, trusting.namespaces);
+    if (denies && outranksEverywhere(other, trusting)) return true;
   }
   return false;
 }
@@ -157,7 +164,10 @@ function overlap(one: Rule, other: Rule): boolean {
   return intersectPatterns(one.pattern, other.pattern) !== undefined && mayOverlap(one.namespaces, other.namespaces);
 }
 
-/** Whether the first wins some image in some namespace that both hold: a list of names may be more specific by one and less by another. */
+/**
+ * Whether the first rule wins for some image in some namespace that both match. With a list of names it may be more specific for one name
+ * and less for another.
+ */
 function outranks(one: Rule, other: Rule): boolean {
   return compareRanked(ranked(one, Math.max), ranked(other, Math.min))?.firstWins === true;
 }
@@ -170,12 +180,12 @@ function ranked({ pattern, trust, namespaces }: Rule, choose: (...ranks: number[
   return { pattern, trust, namespaceRank: choose(...termsOf(namespaces).map(({ rank }) => rank)) };
 }
 
-/** Whether every image of the second is one of the first. */
+/** Whether the first pattern matches every image of the second. */
 function covers(one: RegistryPattern, other: Omit<RegistryPattern, 'text'>): boolean {
   return one.path.length <= other.path.length && coversWithPath(one, other);
 }
 
-/** The same where the first may be longer, by stars that every image of the second has segments for. */
+/** The same, but the first path may be longer by stars, if every image of the second has segments for them. */
 function coversWithPath(one: RegistryPattern, other: Omit<RegistryPattern, 'text'>): boolean {
   return (
     hostCovers(one.host, other.host) &&
@@ -191,12 +201,12 @@ function hostCovers(one: PatternHost, other: PatternHost): boolean {
   return other.kind !== 'any' && (other.name.endsWith(`.${one.name}`) || (other.kind === 'suffix' && other.name === one.name));
 }
 
-/** Repositories have a segment at least, and on Docker Hub two. */
+/** A repository has at least one segment, on Docker Hub at least two. */
 function shortestPath({ host, port }: Pick<RegistryPattern, 'host' | 'port'>): number {
   return host.kind === 'exact' && host.name === 'docker.io' && port === 'default' ? 2 : 1;
 }
 
-/** Whether the first surely selects every namespace that the second does; not every pair for which it is so is found. */
+/** Whether the first selector certainly matches every namespace that the second matches. Not all such pairs are found. */
 function selectorCovers(one: NamespaceSelector | undefined, other: NamespaceSelector | undefined): boolean {
   if (!one) return true;
   if (one.kind === 'names' && one.names.some((name) => /^\*+$/.test(name))) return true;
@@ -209,7 +219,7 @@ function selectorCovers(one: NamespaceSelector | undefined, other: NamespaceSele
   return one.requirements.every((requirement) => requirementsOfOther.has(JSON.stringify(requirement)));
 }
 
-/** An image name of the pattern, in which every `*` is a name of somebody's own. */
+/** An example image name of the pattern, with `any` for every `*`. */
 function sampleImage({ host, port, path }: Omit<RegistryPattern, 'text'>): string {
   const name = host.kind === 'any' ? 'any.example.com' : host.kind === 'suffix' ? `any.${host.name}` : host.name;
   // With one segment it would be read as an official image of Docker Hub.
@@ -218,7 +228,7 @@ function sampleImage({ host, port, path }: Omit<RegistryPattern, 'text'>): strin
   return [typeof port === 'number' ? `${name}:${port}` : name, ...segments].join('/');
 }
 
-function inOrderOfPlaces(warnings: readonly Problem[], { sources }: RuleSet): readonly Problem[] {
+function sortByOrigin(warnings: readonly Problem[], { sources }: RuleSet): readonly Problem[] {
   const order = new Map(sources.map((source, index) => [JSON.stringify(source), index]));
   const at = ({ origin }: Problem) => order.get(JSON.stringify(origin.source)) ?? 0;
   return warnings.toSorted(

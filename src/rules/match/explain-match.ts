@@ -1,50 +1,51 @@
+/** Explains which rules match an image, and why only one of them decides. */
 import type { ImageReference } from '../../image/reference.ts';
 import { patternMatches, renderHost } from '../language/pattern.ts';
 import type { NamespaceContext, Rule, RuleSet } from '../rule-set.ts';
 import { compareSpecificity } from './match.ts';
 import { renderSelector, selects } from './namespaces.ts';
 
-/** A rule whose pattern holds an image, and why it does not decide. */
+/** A rule whose pattern matches an image, and why it does not decide. */
 export type RuleCandidate = {
   readonly rule: Rule;
-  /** Whether it would decide if there were no other: it is for the namespace, as far as that is known. */
+  /** Whether the rule's namespaces match, as far as they are known. */
   readonly applies: boolean | 'unknown';
-  /** A predicate on the rule: `is for namespaces a, b`; absent for the rule that decides. */
+  /** A predicate on the rule: `is for namespaces a, b`. Absent for the rule that decides. */
   readonly lost?: string;
 };
 
 /**
- * All rules whose pattern holds the image: the one that decides, then the others that apply in the namespace, the more specific first, then
- * those that do not. For explaining, not for deciding: the cost grows with the number of rules.
+ * All rules whose pattern matches the image: first the rule that decides, then other rules that apply in the namespace, the more specific
+ * first, then the rest. Meant for explanations, not for decisions: the cost grows with the number of rules.
  */
-export function explainMatch(rules: RuleSet, reference: ImageReference, place: NamespaceContext): readonly RuleCandidate[] {
-  const winner = rules.match(reference, place).value;
-  const own = rules.namespaceRules.get(place.namespace) ?? [];
+export function explainMatch(rules: RuleSet, reference: ImageReference, context: NamespaceContext): readonly RuleCandidate[] {
+  const winner = rules.match(reference, context).value;
+  const own = rules.namespaceRules.get(context.namespace) ?? [];
   return [...rules.rules, ...own]
     .filter(({ pattern }) => patternMatches(pattern, reference))
     .map((rule): RuleCandidate => {
-      const applies = selects(rule.namespaces, place);
-      return rule === winner ? { rule, applies } : { rule, applies, lost: whyLost(rule, applies, winner, place) };
+      const applies = selects(rule.namespaces, context);
+      return rule === winner ? { rule, applies } : { rule, applies, lost: whyLost(rule, applies, winner, context) };
     })
-    .sort((one, other) => standing(one, winner) - standing(other, winner) || bySpecificity(one.rule, other.rule, place));
+    .sort((one, other) => sortGroup(one, winner) - sortGroup(other, winner) || bySpecificity(one.rule, other.rule, context));
 }
 
-function standing({ rule, applies }: RuleCandidate, winner: Rule | undefined): number {
+function sortGroup({ rule, applies }: RuleCandidate, winner: Rule | undefined): number {
   if (rule === winner) return 0;
   return applies === true ? 1 : applies === 'unknown' ? 2 : 3;
 }
 
-function bySpecificity(one: Rule, other: Rule, place: NamespaceContext): number {
+function bySpecificity(one: Rule, other: Rule, context: NamespaceContext): number {
   if (one.internal !== other.internal) return one.internal ? -1 : 1;
-  const comparison = compareSpecificity(one, other, place);
+  const comparison = compareSpecificity(one, other, context);
   return comparison ? (comparison.firstWins ? -1 : 1) : 0;
 }
 
-function whyLost(rule: Rule, applies: RuleCandidate['applies'], winner: Rule | undefined, place: NamespaceContext): string {
+function whyLost(rule: Rule, applies: RuleCandidate['applies'], winner: Rule | undefined, context: NamespaceContext): string {
   const selector = renderSelector(rule.namespaces);
-  if (applies === false) return `is for ${selector}, and this is namespace "${place.namespace}"`;
+  if (applies === false) return `is for ${selector}, and this is namespace "${context.namespace}"`;
   if (applies === 'unknown' && (rule.trust || !winner))
-    return `is for ${selector}, and the labels of namespace "${place.namespace}" are not known`;
+    return `is for ${selector}, and the labels of namespace "${context.namespace}" are not known`;
   if (!winner) return 'is of the namespace itself, and the cluster leaves this image to no namespace (delegate)';
   if (winner.internal) return 'does not count, since internal registries are trusted whatever rules say';
   if (rule.owner !== undefined && winner.owner === undefined && !winner.trust) {
@@ -52,15 +53,15 @@ function whyLost(rule: Rule, applies: RuleCandidate['applies'], winner: Rule | u
   }
   if (winner.owner !== undefined && rule.owner === undefined) {
     if (!winner.trust) return 'is of the cluster, and the namespace itself refuses more';
-    const first = compareSpecificity(winner, { pattern: rule.pattern, trust: rule.trust }, place);
+    const first = compareSpecificity(winner, { pattern: rule.pattern, trust: rule.trust }, context);
     if (!first) return "is of the cluster, and at equal pattern the namespace's own rule comes first";
   }
-  return lessSpecific(rule, winner, place);
+  return lessSpecific(rule, winner, context);
 }
 
-function lessSpecific(rule: Rule, winner: Rule, place: NamespaceContext): string {
+function lessSpecific(rule: Rule, winner: Rule, context: NamespaceContext): string {
   const than = winner.pattern;
-  switch (compareSpecificity(winner, rule, place)?.by) {
+  switch (compareSpecificity(winner, rule, context)?.by) {
     case 'host':
       return `has the less specific host: ${renderHost(rule.pattern.host)} against ${renderHost(than.host)}`;
     case 'port':

@@ -1,71 +1,72 @@
+/** The rule index: finds the most specific rule for an image reference in a namespace. */
 import type { ImageReference } from '../../image/reference.ts';
 import type { PatternHost, PatternPort, RegistryPattern } from '../language/pattern.ts';
 import type { NamespaceContext } from '../rule-set.ts';
-import { childOf, type ForNamespaces, NamespaceIndex, type Ranked } from './namespace-index.ts';
+import { type ForNamespaces, getOrCreate, NamespaceIndex, type Ranked } from './namespace-index.ts';
 import { rankIn } from './namespaces.ts';
 
-/** What an index keeps: anything with a pattern, with the trust that ranks its port, and with the namespaces it is for. */
+/** An entry of the index: anything with a pattern, with the trust that ranks its port, and with the namespaces to which it applies. */
 export type Indexed = ForNamespaces & { readonly pattern: RegistryPattern; readonly trust: boolean };
 
-/** What is looked up. */
+/** The parts of a reference that are matched. */
 export type Lookup = Pick<ImageReference, 'host' | 'port' | 'path'>;
 
 /**
- * The winner, and where the labels of the namespace are not known and would count, the most specific entry that selects by them and could
- * have won. The winner is then the strictest: trusting entries of which nobody can say whether they apply do not, distrusting ones do.
+ * The winner. If unknown labels of the namespace could change it, `unsure` is the most specific entry that selects by them and could win.
+ * The winner is then the strictest possible one: of the entries that may apply, trusting ones are ignored and denying ones count.
  */
 export type Match<Entry> = { readonly entry: Entry | undefined; readonly unsure: Entry | undefined };
 
 /** Finds the most specific entry for a reference in a namespace. */
-export type RuleIndex<Entry extends Indexed> = { match(reference: Lookup, place: NamespaceContext): Match<Entry> };
+export type RuleIndex<Entry extends Indexed> = { match(reference: Lookup, context: NamespaceContext): Match<Entry> };
 
 /**
- * Builds the index. Of all entries whose pattern holds a reference and that apply in the namespace, the winner is decided by, in this order:
+ * Builds the index. Among all entries that match a reference and apply in the namespace, the winner is decided in this order:
  *
- * 1. the host: a literal one, then `*.suffix` with the longer suffix first, then `*`;
- * 2. the port: a literal or default one before a trusting `:*`. A refusal of every port (a distrusting entry that names none) stands
- *    beside the literal ones here: otherwise `reg.io`, trusted on its default port, would outrank a refusal of `reg.io/evil`;
- * 3. the path: the longer one; of equal length, at the first segment from the left where they differ, the literal before `*`;
- * 4. the namespaces: an exact name, then the glob with more literal characters, then the selector with more label requirements, then none;
- * 5. the literal port before the refusal of every port.
+ * 1. The host: a literal host, then `*.suffix` with the longer suffix first, then `*`.
+ * 2. The port: a literal or default port before a trusting `:*`. A denial of every port (an untrusted entry without a port) ranks with the
+ *    literal ports here. Otherwise `reg.io`, trusted on its default port, would outrank a denial of `reg.io/evil`.
+ * 3. The path: the longer one. At equal length, at the first segment from the left where they differ, the literal before `*`.
+ * 4. The namespaces: an exact name, then the glob with more literal characters, then the selector with more label requirements, then none.
+ * 5. The literal port before the denial of every port.
  *
- * That is total but for entries with equal host, port and path whose namespaces tie; callers refuse such ties.
+ * This order is total except for entries with equal host, port and path whose namespaces tie. Callers reject such ties.
  *
- * Hosts are a trie over labels from the right, paths a trie over segments. Looking up walks the labels of the reference once, then its
- * segments once for each host node that applies; the number of rules does not count, but for `*` segments beside literal ones, which
- * double the branches that are followed.
+ * Hosts are a trie over labels from the right, paths a trie over segments. A lookup walks the labels of the reference once, then its
+ * segments once for each matching host node. The number of rules does not affect the cost, except that a `*` segment next to a literal one
+ * doubles the branches to follow.
  */
 export function indexRules<Entry extends Indexed>(entries: readonly Entry[]): RuleIndex<Entry> {
   const root = new HostNode<Entry>();
   for (const entry of entries) insert(root, entry);
   return {
-    match({ host, port, path }, place) {
-      const search = new Search<Entry>(port ?? 'default', path, place);
+    match({ host, port, path }, context) {
+      const search = new Search<Entry>(port ?? 'default', path, context);
       search.host(root, host, host.length);
       return search;
     },
   };
 }
 
-/** In what two entries that hold one reference in one namespace differ first, by the order of {@link indexRules}. */
+/** The first difference between two entries that match one reference in one namespace, in the order of {@link indexRules}. */
 export type Criterion = 'host' | 'port' | 'path' | 'namespaces' | 'every port';
 
-/** Which of two entries that hold one reference in one namespace wins there, and by what; undefined where they tie. */
+/** Which of two entries that match one reference in one namespace wins there, and the criterion that decides. Undefined if they tie. */
 export function compareSpecificity(
   one: Indexed,
   other: Indexed,
-  place: NamespaceContext,
+  context: NamespaceContext,
 ): { readonly firstWins: boolean; readonly by: Criterion } | undefined {
   return compareRanked(
-    { ...one, namespaceRank: rankIn(one.namespaces, place) ?? 0 },
-    { ...other, namespaceRank: rankIn(other.namespaces, place) ?? 0 },
+    { ...one, namespaceRank: rankIn(one.namespaces, context) ?? 0 },
+    { ...other, namespaceRank: rankIn(other.namespaces, context) ?? 0 },
   );
 }
 
-/** What is compared where the namespace is known, or of no interest. The rank is that of `termsOf`. */
+/** What is compared if the namespace is known or does not matter. The rank is that of `termsOf`. */
 export type RankedPattern = Pick<Indexed, 'pattern' | 'trust'> & { readonly namespaceRank: number };
 
-/** The same for entries that hold a namespace with these ranks. */
+/** The same for entries that match a namespace with these ranks. */
 export function compareRanked(
   one: RankedPattern,
   other: RankedPattern,
@@ -87,7 +88,7 @@ const criteria: readonly { readonly by: Criterion; readonly rank: Comparison }[]
   { by: 'every port', rank: (one, other) => Number(one.pattern.port !== 'any') - Number(other.pattern.port !== 'any') },
 ];
 
-/** Both hold one host, so of two suffixes the longer is the more specific. */
+/** Both match one host, so the longer of two suffixes is more specific. */
 function hostRank(host: PatternHost): number {
   return host.kind === 'exact' ? Number.MAX_SAFE_INTEGER : host.kind === 'suffix' ? host.name.length : 0;
 }
@@ -106,14 +107,14 @@ function isTrustedAny(port: PatternPort, trust: boolean): boolean {
   return port === 'any' && trust;
 }
 
-// What a lookup waits for is memory: among many rules, each object it comes by has left the processor's caches. So there are few of them, and
-// no empty ones.
+// Lookups are limited by memory access: with many rules, the objects on the way are no longer in the processor's caches. So the trie has
+// few objects, and no empty ones.
 
 class HostNode<Entry extends Indexed> {
   labels: Map<string, HostNode<Entry>> | undefined;
-  /** Entries for just this host. */
+  /** Entries for exactly this host. */
   exact: PortNode<Entry> | undefined;
-  /** Entries for every host below this one; at the root, for every host. */
+  /** Entries for every host below this one. At the root: for every host. */
   below: PortNode<Entry> | undefined;
 }
 
@@ -140,7 +141,7 @@ function insert<Entry extends Indexed>(root: HostNode<Entry>, entry: Entry): voi
       node = node.star;
     } else {
       node.segments ??= new Map();
-      node = childOf(node.segments, segment, () => new PathNode<Entry>());
+      node = getOrCreate(node.segments, segment, () => new PathNode<Entry>());
     }
   }
   entriesOf(node, port).add(entry);
@@ -148,10 +149,10 @@ function insert<Entry extends Indexed>(root: HostNode<Entry>, entry: Entry): voi
 
 function portNodeOf<Entry extends Indexed>(root: HostNode<Entry>, host: PatternHost): PortNode<Entry> {
   let node = root;
-  // No IPv6 address has a dot, so its brackets are one label.
+  // An IPv6 address has no dot, so it is one label with its brackets.
   for (const label of host.kind === 'any' ? [] : host.name.split('.').reverse()) {
     node.labels ??= new Map();
-    node = childOf(node.labels, label, () => new HostNode<Entry>());
+    node = getOrCreate(node.labels, label, () => new HostNode<Entry>());
   }
   if (host.kind === 'exact') {
     node.exact ??= new PortNode();
@@ -170,28 +171,33 @@ function rootOfPaths<Entry extends Indexed>(ports: PortNode<Entry>, trustedAny: 
 function entriesOf<Entry extends Indexed>(node: PathNode<Entry>, port: PatternPort): NamespaceIndex<Entry> {
   if (typeof port === 'number') {
     node.otherPorts ??= new Map();
-    return childOf(node.otherPorts, port, () => new NamespaceIndex<Entry>());
+    return getOrCreate(node.otherPorts, port, () => new NamespaceIndex<Entry>());
   }
   const field = port === 'default' ? 'defaultPort' : 'everyPort';
   node[field] ??= new NamespaceIndex();
   return node[field];
 }
 
-/** One lookup: it goes from the most specific on and ends with the first winner, and keeps the first entry of which nobody can say. */
+/**
+ * One lookup. It goes from the most to the least specific entries and ends at the first winner. It keeps the first entry whose labels are
+ * unknown.
+ */
 class Search<Entry extends Indexed> {
   entry: Entry | undefined;
   unsure: Entry | undefined;
   private readonly port: number | 'default';
   private readonly path: readonly string[];
-  private readonly place: NamespaceContext;
+  private readonly context: NamespaceContext;
 
-  constructor(port: number | 'default', path: readonly string[], place: NamespaceContext) {
+  constructor(port: number | 'default', path: readonly string[], context: NamespaceContext) {
     this.port = port;
     this.path = path;
-    this.place = place;
+    this.context = context;
   }
 
-  /** Looks for the labels before `end`, the last one first, then among the hosts that the node stands for. True where something won. */
+  /**
+   * Searches the labels before `end`, the last one first, then the hosts that the node matches as a suffix. Returns true if an entry won.
+   */
   host(node: HostNode<Entry>, host: string, end: number): boolean {
     const dot = host.lastIndexOf('.', end - 1);
     const next = node.labels?.get(host.slice(dot + 1, end));
@@ -213,16 +219,16 @@ class Search<Entry extends Indexed> {
   private entries(node: PathNode<Entry> | undefined): boolean {
     const literal = this.port === 'default' ? node?.defaultPort : node?.otherPorts?.get(this.port);
     const every = node?.everyPort;
-    const [atLiteral, atEvery] = [literal?.find(this.place), every?.find(this.place)];
+    const [atLiteral, atEvery] = [literal?.find(this.context), every?.find(this.context)];
     // At equal rank the literal port wins.
     const winner = atEvery && (!atLiteral || atEvery.rank > atLiteral.rank) ? atEvery : atLiteral;
     this.entry = winner?.entry;
-    if (!this.place.labels) this.assumeTheStrictest(literal, every, winner, winner === atLiteral);
+    if (!this.context.labels) this.assumeStrictest(literal, every, winner, winner === atLiteral);
     return this.entry !== undefined;
   }
 
-  /** Of entries whose labels are unknown and that would outrank the winner, a refusal wins. */
-  private assumeTheStrictest(
+  /** Among entries with unknown labels that would outrank the winner, a denying one wins. */
+  private assumeStrictest(
     literal: NamespaceIndex<Entry> | undefined,
     every: NamespaceIndex<Entry> | undefined,
     winner: Ranked<Entry> | undefined,
@@ -230,21 +236,21 @@ class Search<Entry extends Indexed> {
   ): void {
     const rank = winner?.rank ?? -1;
     const undecided = [
-      ...(literal?.undecided(this.place, isLiteral ? rank : rank - 1) ?? []),
-      ...(every?.undecided(this.place, rank) ?? []),
+      ...(literal?.undecided(this.context, isLiteral ? rank : rank - 1) ?? []),
+      ...(every?.undecided(this.context, rank) ?? []),
     ].sort((one, other) => other.rank - one.rank);
     this.unsure ??= undecided[0]?.entry;
     this.entry = undecided.find(({ entry }) => !entry.trust)?.entry ?? this.entry;
   }
 }
 
-/** All nodes whose segments hold the beginning of the path: the least deep first, and of one depth the one to prefer last. */
+/** All nodes whose segments match the beginning of the path, by depth. At equal depth the preferred node comes last. */
 function nodesAlong<Entry extends Indexed>(root: PathNode<Entry>, path: readonly string[]): readonly PathNode<Entry>[] {
   const nodes = [root];
   let from = 0;
   for (const segment of path) {
     const end = nodes.length;
-    // Segments further left count first, so the children of a node stand together; a literal one is preferred to a star.
+    // Segments further left count first, so the children of a node are adjacent. A literal segment is preferred to a star.
     for (; from < end; from++) {
       const node = nodes[from];
       if (node?.star) nodes.push(node.star);

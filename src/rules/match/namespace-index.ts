@@ -1,17 +1,18 @@
+/** Indexes entries by their namespaces: finds the most specific one for a namespace. */
 import type { LabelRequirement, NamespaceContext, NamespaceSelector } from '../rule-set.ts';
 import { globMatches, labelOf, labelsMatch, renderSelector, termsOf, unknownLabel } from './namespaces.ts';
 
-/** What an index of places keeps: anything that may be for some namespaces only. */
+/** Anything that may apply to some namespaces only. */
 export type ForNamespaces = { readonly namespaces?: NamespaceSelector };
 
-/** An entry, and how specifically it names the namespace: `rank` as in {@link Term}. */
+/** An entry, and how specifically it matches the namespace: `rank` is as in {@link Term}. */
 export type Ranked<Entry> = { readonly entry: Entry; readonly rank: number };
 
 /**
- * Entries that differ in their namespaces only. Looking up costs the same for one entry as for a thousand that name or label their
- * namespaces differently; only globs with the same beginning or end, and selectors that ask for no label's value, are gone through.
+ * Entries that differ in their namespaces only. A lookup costs the same for one entry as for a thousand that have different names or
+ * labels. Only globs with the same beginning or end, and selectors that require no label value, are compared one by one.
  *
- * Of entries that tie (see `findTies`) any may be found, so callers refuse ties.
+ * Of entries that tie (see `findTies`) any one may be found, so callers reject ties.
  */
 export class NamespaceIndex<Entry extends ForNamespaces> {
   private everywhere: Ranked<Entry> | undefined;
@@ -42,23 +43,23 @@ export class NamespaceIndex<Entry extends ForNamespaces> {
     }
   }
 
-  /** The most specific entry that certainly applies in the place. */
-  find(place: NamespaceContext): Ranked<Entry> | undefined {
-    // Most entries are for every namespace, and for them nothing else is there.
-    return this.byName?.get(place.namespace) ?? this.globs?.find(place.namespace) ?? this.labels?.find(place) ?? this.everywhere;
+  /** The most specific entry that certainly applies in the namespace. */
+  find(context: NamespaceContext): Ranked<Entry> | undefined {
+    // Most entries apply to every namespace, and then the other indexes do not exist.
+    return this.byName?.get(context.namespace) ?? this.globs?.find(context.namespace) ?? this.labels?.find(context) ?? this.everywhere;
   }
 
-  /** Entries that rank above `above` and would apply if the labels that nobody knows were so, most specific first. */
-  undecided(place: NamespaceContext, above: number): readonly Ranked<Entry>[] {
-    return place.labels || !this.labels ? none : this.labels.undecided(place, above);
+  /** Entries with a higher rank than `above` that might apply, depending on unknown labels. The most specific comes first. */
+  undecided(context: NamespaceContext, above: number): readonly Ranked<Entry>[] {
+    return context.labels || !this.labels ? empty : this.labels.undecided(context, above);
   }
 }
 
-const none: readonly never[] = [];
+const empty: readonly never[] = [];
 
 type IndexedGlob<Entry> = Ranked<Entry> & { readonly parts: readonly string[] };
 
-/** Globs by what stands before their first star, or if that is nothing, by what stands behind their last. */
+/** Globs by the text before their first star, or if that is empty, by the text after their last star. */
 class GlobIndex<Entry> {
   private readonly byBeginning = new Map<string, IndexedGlob<Entry>[]>();
   private readonly byEnd = new Map<string, IndexedGlob<Entry>[]>();
@@ -68,7 +69,7 @@ class GlobIndex<Entry> {
   add(glob: IndexedGlob<Entry>): void {
     const beginning = glob.parts[0] ?? '';
     const stem = beginning || (glob.parts.at(-1) ?? '');
-    childOf(beginning ? this.byBeginning : this.byEnd, stem, () => []).push(glob);
+    getOrCreate(beginning ? this.byBeginning : this.byEnd, stem, () => []).push(glob);
     (beginning ? this.beginnings : this.ends).add(stem.length);
   }
 
@@ -82,17 +83,17 @@ class GlobIndex<Entry> {
 
 function bestOf<Entry>(globs: readonly IndexedGlob<Entry>[] | undefined, namespace: string, best: IndexedGlob<Entry> | undefined) {
   let found = best;
-  for (const glob of globs ?? none) if ((!found || glob.rank > found.rank) && globMatches(glob.parts, namespace)) found = glob;
+  for (const glob of globs ?? empty) if ((!found || glob.rank > found.rank) && globMatches(glob.parts, namespace)) found = glob;
   return found;
 }
 
 type IndexedLabels<Entry> = Ranked<Entry> & {
   readonly requirements: readonly LabelRequirement[];
-  /** Orders selectors of one rank, whatever the order of the rules. */
+  /** A sort key for selectors of one rank, independent of the order of the rules. */
   readonly text: string;
 };
 
-/** Label selectors by the rarest label that each asks for. */
+/** Label selectors by the rarest label that each requires. */
 class LabelIndex<Entry> {
   private readonly all: IndexedLabels<Entry>[] = [];
   private sorted: LabelBuckets<Entry> | undefined;
@@ -102,27 +103,27 @@ class LabelIndex<Entry> {
     this.sorted = undefined;
   }
 
-  find(place: NamespaceContext): Ranked<Entry> | undefined {
+  find(context: NamespaceContext): Ranked<Entry> | undefined {
     let best: IndexedLabels<Entry> | undefined;
-    for (const labels of this.candidates(place)) {
-      if ((!best || labels.rank > best.rank) && labelsMatch(labels.requirements, place) === true) best = labels;
+    for (const labels of this.candidates(context)) {
+      if ((!best || labels.rank > best.rank) && labelsMatch(labels.requirements, context) === true) best = labels;
     }
     return best;
   }
 
-  undecided(place: NamespaceContext, above: number): readonly Ranked<Entry>[] {
+  undecided(context: NamespaceContext, above: number): readonly Ranked<Entry>[] {
     return this.all
-      .filter(({ rank, requirements }) => rank > above && labelsMatch(requirements, place) === 'unknown')
+      .filter(({ rank, requirements }) => rank > above && labelsMatch(requirements, context) === 'unknown')
       .sort((one, other) => other.rank - one.rank || (one.text < other.text ? -1 : 1));
   }
 
-  /** All selectors that could hold; those that ask for another value of a known label are left out. */
-  private candidates(place: NamespaceContext): readonly IndexedLabels<Entry>[] {
+  /** All selectors that might match. Selectors that require another value of a known label are left out. */
+  private candidates(context: NamespaceContext): readonly IndexedLabels<Entry>[] {
     this.sorted ??= sortIntoBuckets(this.all);
     const { byKey, others } = this.sorted;
     let found: readonly IndexedLabels<Entry>[] = others;
     for (const [key, byValue] of byKey) {
-      const value = labelOf(place, key);
+      const value = labelOf(context, key);
       const asked = value === undefined || value === unknownLabel ? undefined : byValue.get(value);
       if (asked) found = found.length > 0 ? [...found, ...asked] : asked;
     }
@@ -132,34 +133,34 @@ class LabelIndex<Entry> {
 
 type LabelBuckets<Entry> = {
   readonly byKey: ReadonlyMap<string, ReadonlyMap<string, readonly IndexedLabels<Entry>[]>>;
-  /** Selectors that ask for no value. */
+  /** Selectors that require no label value. */
   readonly others: readonly IndexedLabels<Entry>[];
 };
 
 function sortIntoBuckets<Entry>(all: readonly IndexedLabels<Entry>[]): LabelBuckets<Entry> {
   const byKey = new Map<string, Map<string, IndexedLabels<Entry>[]>>();
   const others: IndexedLabels<Entry>[] = [];
-  const rarest = rarestAskedFor(all.map(({ requirements }) => requirements));
+  const rarest = rarestRequirements(all.map(({ requirements }) => requirements));
   for (const [index, labels] of all.entries()) {
     const asked = rarest[index];
     if (!asked) others.push(labels);
-    for (const value of asked?.values ?? none) {
-      const byValue = childOf(byKey, asked?.key ?? '', () => new Map<string, IndexedLabels<Entry>[]>());
-      childOf(byValue, value, () => []).push(labels);
+    for (const value of asked?.values ?? empty) {
+      const byValue = getOrCreate(byKey, asked?.key ?? '', () => new Map<string, IndexedLabels<Entry>[]>());
+      getOrCreate(byValue, value, () => []).push(labels);
     }
   }
   return { byKey, others };
 }
 
 /**
- * For each list of requirements the `In` that the fewest of the others share a value of; undefined where there is none. Where a thousand
- * teams have rules for `env=prod` and a team's own label, that is the team's.
+ * For each list of requirements its `In` requirement whose values the fewest other lists contain. Undefined if a list has no `In`. If a
+ * thousand teams have rules for `env=prod` and for their own team label, that is the team label.
  */
-export function rarestAskedFor(lists: readonly (readonly LabelRequirement[])[]): readonly (LabelRequirement | undefined)[] {
+export function rarestRequirements(lists: readonly (readonly LabelRequirement[])[]): readonly (LabelRequirement | undefined)[] {
   const counts = new Map<string, Map<string, number>>();
   const asking = (requirements: readonly LabelRequirement[]) => requirements.filter(({ operator }) => operator === 'In');
   for (const { key, values } of lists.flatMap(asking)) {
-    const ofKey = childOf(counts, key, () => new Map<string, number>());
+    const ofKey = getOrCreate(counts, key, () => new Map<string, number>());
     for (const value of values) ofKey.set(value, (ofKey.get(value) ?? 0) + 1);
   }
   const sharedBy = ({ key, values }: LabelRequirement) => values.reduce((sum, value) => sum + (counts.get(key)?.get(value) ?? 0), 0);
@@ -169,7 +170,7 @@ export function rarestAskedFor(lists: readonly (readonly LabelRequirement[])[]):
   });
 }
 
-export function childOf<Key, Child>(children: Map<Key, Child>, key: Key, create: () => Child): Child {
+export function getOrCreate<Key, Child>(children: Map<Key, Child>, key: Key, create: () => Child): Child {
   const existing = children.get(key);
   if (existing !== undefined) return existing;
   const created = create();

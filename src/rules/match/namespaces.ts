@@ -1,24 +1,25 @@
+/** Matches, ranks, compares and renders namespace selectors. */
 import type { LabelRequirement, NamespaceContext, NamespaceSelector } from '../rule-set.ts';
 
 /**
- * Whether a selector holds a namespace. Kubernetes' own label semantics: `NotIn` and `DoesNotExist` hold too where the label is absent.
- * `unknown` only where the namespace's labels are, and only where they count: the label with the namespace's name is always known.
+ * Whether a selector matches a namespace, with Kubernetes' label semantics: `NotIn` and `DoesNotExist` also match if the label is absent.
+ * Returns `unknown` only if unknown labels decide. The label with the namespace's name is always known.
  */
-export function selects(selector: NamespaceSelector | undefined, place: NamespaceContext): boolean | 'unknown' {
+export function selects(selector: NamespaceSelector | undefined, context: NamespaceContext): boolean | 'unknown' {
   if (!selector) return true;
   return selector.kind === 'names'
-    ? selector.names.some((name) => nameMatches(name, place.namespace))
-    : labelsMatch(selector.requirements, place);
+    ? selector.names.some((name) => nameMatches(name, context.namespace))
+    : labelsMatch(selector.requirements, context);
 }
 
-/** Whether an exact name, or a glob, holds a namespace's name. */
+/** Whether an exact name or a glob matches a namespace's name. */
 export function nameMatches(pattern: string, namespace: string): boolean {
   return isGlob(pattern) ? globMatches(pattern.split('*'), namespace) : pattern === namespace;
 }
 
 /**
- * A glob as its literal parts: `team-*-dev` is `['team-', '-dev']`, always at least two. The leftmost place for each inner part is as good
- * as any other, so nothing is tried twice.
+ * Matches a glob by its literal parts: `team-*-dev` is `['team-', '-dev']`, always at least two. The leftmost match of each inner part is
+ * as good as any other, so there is no backtracking.
  */
 export function globMatches(parts: readonly string[], namespace: string): boolean {
   const prefix = parts[0] ?? '';
@@ -35,19 +36,19 @@ export function globMatches(parts: readonly string[], namespace: string): boolea
   return true;
 }
 
-/** Whether all requirements hold; `unknown` where none is known to fail and one cannot be told. */
-export function labelsMatch(requirements: readonly LabelRequirement[], place: NamespaceContext): boolean | 'unknown' {
+/** Whether all requirements match. Returns `unknown` if none fails and at least one depends on unknown labels. */
+export function labelsMatch(requirements: readonly LabelRequirement[], context: NamespaceContext): boolean | 'unknown' {
   let answer: boolean | 'unknown' = true;
   for (const requirement of requirements) {
-    const holds = requirementHolds(requirement, place);
-    if (holds === false) return false;
-    if (holds === 'unknown') answer = 'unknown';
+    const matches = requirementMatches(requirement, context);
+    if (matches === false) return false;
+    if (matches === 'unknown') answer = 'unknown';
   }
   return answer;
 }
 
-function requirementHolds({ key, operator, values }: LabelRequirement, place: NamespaceContext): boolean | 'unknown' {
-  const value = labelOf(place, key);
+function requirementMatches({ key, operator, values }: LabelRequirement, context: NamespaceContext): boolean | 'unknown' {
+  const value = labelOf(context, key);
   if (value === unknownLabel) return 'unknown';
   switch (operator) {
     case 'In':
@@ -63,15 +64,15 @@ function requirementHolds({ key, operator, values }: LabelRequirement, place: Na
 
 export const unknownLabel = Symbol('nobody can say');
 
-/** A label of the namespace; undefined where it has none of that key. */
+/** A label of the namespace. Undefined if the namespace has no label of that key. */
 export function labelOf({ namespace, labels }: NamespaceContext, key: string): string | undefined | typeof unknownLabel {
-  // The API server sets it on every namespace, and nobody can change it: kubernetes.io, Labels, Annotations and Taints.
+  // The API server sets this label on every namespace, and it cannot be changed: kubernetes.io, Labels, Annotations and Taints.
   if (key === 'kubernetes.io/metadata.name') return namespace;
   if (!labels) return unknownLabel;
   return Object.hasOwn(labels, key) ? labels[key] : undefined;
 }
 
-/** One way in which something applies to a namespace: everywhere, by one name, or by labels. A list of names is one term for each. */
+/** One way in which an entry applies to a namespace: everywhere, by one name, or by labels. A list of names has one term for each. */
 export type Term =
   | { readonly kind: 'everywhere'; readonly rank: number }
   | { readonly kind: 'name'; readonly rank: number; readonly name: string }
@@ -79,7 +80,7 @@ export type Term =
   | { readonly kind: 'labels'; readonly rank: number; readonly requirements: readonly LabelRequirement[] };
 
 /**
- * The terms of a selector, each with its rank; the higher is the more specific: an exact name, then the glob with more literal characters,
+ * The terms of a selector, each with its rank. The higher rank is more specific: an exact name, then the glob with more literal characters,
  * then the selector with more label requirements, then none.
  */
 export function termsOf(selector: NamespaceSelector | undefined): readonly Term[] {
@@ -94,33 +95,33 @@ export function termsOf(selector: NamespaceSelector | undefined): readonly Term[
 }
 
 const everywhere: Term = { kind: 'everywhere', rank: 0 };
-/** More than the label requirements that fit into a document. */
+/** More than the number of label requirements that fit into a document. */
 const anyGlob = 1_000_000;
-/** More than the literal characters of any glob. */
+/** More than the number of literal characters in any glob. */
 const exactName = 2_000_000;
 
-/** The rank with which a selector holds a namespace; undefined where it does not, or nobody can say. */
-export function rankIn(selector: NamespaceSelector | undefined, place: NamespaceContext): number | undefined {
+/** The rank with which a selector matches a namespace. Undefined if it does not match, or if unknown labels decide. */
+export function rankIn(selector: NamespaceSelector | undefined, context: NamespaceContext): number | undefined {
   const ranks = termsOf(selector)
-    .filter((term) => termHolds(term, place) === true)
+    .filter((term) => termMatches(term, context) === true)
     .map(({ rank }) => rank);
   return ranks.length > 0 ? Math.max(...ranks) : undefined;
 }
 
-function termHolds(term: Term, place: NamespaceContext): boolean | 'unknown' {
+function termMatches(term: Term, context: NamespaceContext): boolean | 'unknown' {
   switch (term.kind) {
     case 'everywhere':
       return true;
     case 'name':
-      return term.name === place.namespace;
+      return term.name === context.namespace;
     case 'glob':
-      return nameMatches(term.glob, place.namespace);
+      return nameMatches(term.glob, context.namespace);
     case 'labels':
-      return labelsMatch(term.requirements, place);
+      return labelsMatch(term.requirements, context);
   }
 }
 
-/** Whether there can be a namespace that both hold. Names and labels do not exclude each other. */
+/** Whether a namespace can exist that both selectors match. A name and labels never exclude each other. */
 export function mayOverlap(one: NamespaceSelector | undefined, other: NamespaceSelector | undefined): boolean {
   const others = termsOf(other);
   return termsOf(one).some((term) => others.some((another) => termsMayOverlap(term, another)));
@@ -136,7 +137,7 @@ function nameOf(term: Term): string | undefined {
   return term.kind === 'name' ? term.name : term.kind === 'glob' ? term.glob : undefined;
 }
 
-/** Whether requirements leave some set of labels: each key can be looked at alone. */
+/** Whether some set of labels fulfils all requirements. Each key can be checked separately. */
 function labelsMayOverlap(requirements: readonly LabelRequirement[]): boolean {
   const byKey = Map.groupBy(requirements, ({ key }) => key);
   return [...byKey.values()].every((ofKey) => mayBeAbsent(ofKey) || mayHaveValue(ofKey));
@@ -149,18 +150,18 @@ function mayBeAbsent(requirements: readonly LabelRequirement[]): boolean {
 function mayHaveValue(requirements: readonly LabelRequirement[]): boolean {
   if (requirements.some(({ operator }) => operator === 'DoesNotExist')) return false;
   const [first, ...others] = requirements.filter(({ operator }) => operator === 'In');
-  // Values that NotIn leaves out are few; there is always another one.
+  // `NotIn` excludes only some values, so another one always exists.
   if (!first) return true;
-  const refused = new Set(requirements.filter(({ operator }) => operator === 'NotIn').flatMap(({ values }) => values));
-  return first.values.some((value) => !refused.has(value) && others.every(({ values }) => values.includes(value)));
+  const excluded = new Set(requirements.filter(({ operator }) => operator === 'NotIn').flatMap(({ values }) => values));
+  return first.values.some((value) => !excluded.has(value) && others.every(({ values }) => values.includes(value)));
 }
 
-/** A name that both hold, each an exact name or a glob: for messages, and to know whether there is one. At most 63 × 63 steps. */
+/** A name that both match, each an exact name or a glob: for messages, and to find out whether there is one. At most 63 × 63 steps. */
 export function commonName(one: string, other: string): string | undefined {
   if (!isGlob(one)) return nameMatches(other, one) ? one : undefined;
   if (!isGlob(other)) return nameMatches(one, other) ? other : undefined;
   if (!agreeAtEnds(one, other)) return undefined;
-  // Whether the rests from two positions on have a name in common, filled from the ends.
+  // Whether the remainders from two positions on match a common name, filled from the ends.
   const width = other.length + 1;
   const table = new Uint8Array((one.length + 1) * width);
   const common = (left: number, right: number) => left <= one.length && right <= other.length && table[left * width + right] === 1;
@@ -168,16 +169,16 @@ export function commonName(one: string, other: string): string | undefined {
     for (let right = other.length; right >= 0; right--) {
       const star = one[left] === '*' || other[right] === '*';
       const both = left === one.length && right === other.length;
-      // A star is at its end, or takes one more of the other's characters.
-      const holds =
+      // A star ends, or matches one more character of the other.
+      const compatible =
         both || (star ? common(left + 1, right) || common(left, right + 1) : one[left] === other[right] && common(left + 1, right + 1));
-      if (holds) table[left * width + right] = 1;
+      if (compatible) table[left * width + right] = 1;
     }
   }
   return common(0, 0) ? spellCommon(one, other, common) : undefined;
 }
 
-/** What stands before the first and behind the last star settles most pairs. */
+/** The text before the first star and after the last star decides most pairs. */
 function agreeAtEnds(one: string, other: string): boolean {
   const [prefix, otherPrefix] = [one.slice(0, one.indexOf('*')), other.slice(0, other.indexOf('*'))];
   const [suffix, otherSuffix] = [one.slice(one.lastIndexOf('*') + 1), other.slice(other.lastIndexOf('*') + 1)];
@@ -195,7 +196,7 @@ function spellCommon(one: string, other: string, common: (left: number, right: n
     if (here === '*' || there === '*') {
       const step = common(left + 1, right);
       const passed = step ? here : there;
-      // The character that the other's star takes belongs to the name.
+      // A character that the other's star matches belongs to the name.
       if (passed !== '*' && passed !== undefined) name += passed;
       if (step) left++;
       else right++;
@@ -208,7 +209,7 @@ function spellCommon(one: string, other: string, common: (left: number, right: n
   return name;
 }
 
-/** A selector in words, the same for the same selector whatever its order: `namespaces a, b-*` or `namespaces with tier in (a, b), !legacy`. */
+/** A selector as text, independent of its order: `namespaces a, b-*` or `namespaces with tier in (a, b), !legacy`. */
 export function renderSelector(selector: NamespaceSelector | undefined): string {
   if (!selector) return 'all namespaces';
   const form = canonicalSelector(selector);
@@ -216,7 +217,7 @@ export function renderSelector(selector: NamespaceSelector | undefined): string 
   return `${form.length === 1 && !isGlob(form[0] ?? '') ? 'namespace' : 'namespaces'} ${form.join(', ')}`;
 }
 
-/** The selector as JSON: sorted names, or the labels in kubectl's notation. The same for the same selector, whatever its order. */
+/** A selector as JSON: sorted names, or the labels in kubectl's notation. Independent of its order. */
 export function canonicalSelector(selector: NamespaceSelector): readonly string[] | string {
   if (selector.kind === 'names') return [...new Set(selector.names)].sort();
   return distinctRequirements(selector.requirements).map(renderRequirement).join(',');

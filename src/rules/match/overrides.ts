@@ -1,3 +1,4 @@
+/** Finds the settings in a namespace, and overrides that contradict each other. */
 import { findTies } from '../compile/ties.ts';
 import { type Origin, type Problem, renderOrigin } from '../language/problem.ts';
 import type { Answer, NamespaceContext, NamespaceSettings, Override, SettingsAnswer } from '../rule-set.ts';
@@ -5,32 +6,35 @@ import { NamespaceIndex } from './namespace-index.ts';
 import { renderSelector } from './namespaces.ts';
 
 /**
- * Prepares the question which settings hold in a namespace: for each, the most specific override that writes it, else what is written for
- * the whole cluster. Where labels are unknown, overrides that select by them only make `mode` and `unconfigured` stricter; `inject` stays.
+ * Returns a function that finds the settings in a namespace: for each setting the most specific override that contains it, else the
+ * cluster's setting. If labels are unknown, overrides that select by them can only make `mode` and `unconfigured` stricter. They do not
+ * change `inject`.
  */
-export function indexOverrides(settings: NamespaceSettings, overrides: readonly Override[]): (place: NamespaceContext) => SettingsAnswer {
+export function indexOverrides(settings: NamespaceSettings, overrides: readonly Override[]): (context: NamespaceContext) => SettingsAnswer {
   const { mode, unconfigured, inject } = settings;
   const forCluster: SettingsAnswer = { value: { mode, unconfigured, inject } };
   if (overrides.length === 0) return () => forCluster;
 
-  const modes = settingIndex('mode', overrides);
-  const unconfigureds = settingIndex('unconfigured', overrides);
-  const injects = settingIndex('inject', overrides);
-  return (place) => {
-    const here = settle(modes, mode, place, (values) => strictestOf(['enforce', 'warn', 'audit'], values));
-    const unnamed = settle(unconfigureds, unconfigured, place, (values) => strictestOf(['deny', 'warn', 'allow'], values));
-    const written = settle(injects, inject, place, ([sure]) => sure ?? inject);
+  const modeIndex = settingIndex('mode', overrides);
+  const unconfiguredIndex = settingIndex('unconfigured', overrides);
+  const injectIndex = settingIndex('inject', overrides);
+  return (context) => {
+    const resolvedMode = resolveSetting(modeIndex, mode, context, (values) => strictestOf(['enforce', 'warn', 'audit'], values));
+    const resolvedUnconfigured = resolveSetting(unconfiguredIndex, unconfigured, context, (values) =>
+      strictestOf(['deny', 'warn', 'allow'], values),
+    );
+    const resolvedInject = resolveSetting(injectIndex, inject, context, ([certain]) => certain ?? inject);
     const unsure = {
-      ...(here.unsure && { mode: here.unsure }),
-      ...(unnamed.unsure && { unconfigured: unnamed.unsure }),
-      ...(written.unsure && { inject: written.unsure }),
+      ...(resolvedMode.unsure && { mode: resolvedMode.unsure }),
+      ...(resolvedUnconfigured.unsure && { unconfigured: resolvedUnconfigured.unsure }),
+      ...(resolvedInject.unsure && { inject: resolvedInject.unsure }),
     };
-    const value = { mode: here.value, unconfigured: unnamed.value, inject: written.value };
+    const value = { mode: resolvedMode.value, unconfigured: resolvedUnconfigured.value, inject: resolvedInject.value };
     return Object.keys(unsure).length > 0 ? { value, unsure } : { value };
   };
 }
 
-/** Two overrides that write different values of one setting and tie; each problem stands at the later one. */
+/** Overrides that tie and have different values for one setting. Each problem has the position of the later override. */
 export function findOverrideTies(overrides: readonly Override[]): readonly Problem[] {
   return overridable.flatMap((name) => {
     const writing = overrides.filter((override) => override[name] !== undefined);
@@ -62,18 +66,18 @@ function settingIndex<Name extends SettingName>(
   return index;
 }
 
-/** `choose` takes the value that is certain first, then those that may hold instead. */
-function settle<Value extends string>(
+/** `choose` receives the certain value first, then the values that may apply instead. */
+function resolveSetting<Value extends string>(
   index: NamespaceIndex<Written<Value>>,
   forCluster: Value,
-  place: NamespaceContext,
+  context: NamespaceContext,
   choose: (values: readonly Value[]) => Value,
 ): Answer<Value> {
-  const found = index.find(place);
-  const sure = found?.entry.value ?? forCluster;
-  const others = index.undecided(place, found?.rank ?? 0).filter(({ entry }) => entry.value !== sure);
+  const found = index.find(context);
+  const certain = found?.entry.value ?? forCluster;
+  const others = index.undecided(context, found?.rank ?? 0).filter(({ entry }) => entry.value !== certain);
   const [first] = others;
-  return first ? { value: choose([sure, ...others.map(({ entry }) => entry.value)]), unsure: first.entry.origin } : { value: sure };
+  return first ? { value: choose([certain, ...others.map(({ entry }) => entry.value)]), unsure: first.entry.origin } : { value: certain };
 }
 
 function strictestOf<Value extends string>(strictestFirst: readonly Value[], values: readonly Value[]): Value {

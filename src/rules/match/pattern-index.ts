@@ -1,13 +1,16 @@
+/** Indexes rules by their patterns, so that lint can find overlapping rules quickly. */
 import type { PatternHost, RegistryPattern } from '../language/pattern.ts';
 import type { NamespaceSelector, Rule } from '../rule-set.ts';
 import { isGlob } from './namespaces.ts';
 
-/** Rules by their patterns, to ask for those around one. All answers are candidates: ports, namespaces and ranks are the caller's to compare. */
+/**
+ * Rules by their patterns, for queries about overlapping rules. All results are candidates: the caller compares ports, namespaces and
+ * ranks.
+ */
 export type PatternIndex = {
   /**
-   * Rules of the same host whose path holds everything below the pattern's, given that every image has `shortest` segments, and whose
-   * namespaces may include those given. With `above` also rules of wildcards that hold the host. Ends early where there are too many to
-   * look at.
+   * Rules of the same host whose path matches everything below the pattern's path, if every image has at least `shortest` segments. Their
+   * namespaces may include `namespaces`. With `above` also rules whose wildcard matches the host. Ends early after too many visits.
    */
   covering(
     pattern: Pick<RegistryPattern, 'host' | 'path'>,
@@ -15,33 +18,39 @@ export type PatternIndex = {
     options?: { readonly shortest?: number; readonly above?: boolean },
   ): Iterable<Rule>;
   /**
-   * Rules that may decide on images of a rule where it and all more specific ones are not: in groups, of which each outranks the next by
-   * host or port. Ends early as above.
+   * Rules that may decide on a rule's images if that rule and all more specific ones did not exist. They come in groups, each of which
+   * outranks the next by host or port. Ends early as above.
    */
   behind(rule: Rule): Iterable<readonly Rule[]>;
-  /** Trusting rules of the same host, or of hosts inside it, that may hold some images of the rule and others beside. Ends early as above. */
+  /**
+   * Trusting rules of the same host, or of hosts inside it, that may match some images of the rule and also other images. Ends early as
+   * above.
+   */
   crossing(rule: Rule): Iterable<Rule>;
 };
 
-/** How many nodes and rules one question may visit, and all of a kind together on average for each rule: so that the whole is linear, whatever the rules. */
-const mostVisited = 10_000;
-const visitsForEachRule = 100;
+/**
+ * How many nodes and rules one query may visit, and how many per rule all queries of a kind may visit together. These limits keep the total
+ * cost linear for any rules.
+ */
+const maxVisits = 10_000;
+const visitsPerRule = 100;
 
 export function indexPatterns(rules: readonly Rule[]): PatternIndex {
   const root = newHostNode();
   for (const rule of rules) insert(root, rule);
-  const pool = visitsForEachRule * rules.length;
-  const left = { covering: pool, behind: pool, crossing: pool };
+  const pool = visitsPerRule * rules.length;
+  const remaining = { covering: pool, behind: pool, crossing: pool };
 
-  /** Whether the question may go on. */
-  function allowance(kind: keyof typeof left): () => boolean {
-    let own = mostVisited;
-    return () => own-- > 0 && left[kind]-- > 0;
+  /** Returns a function that counts one visit and returns whether the query may continue. */
+  function visitBudget(kind: keyof typeof remaining): () => boolean {
+    let own = maxVisits;
+    return () => own-- > 0 && remaining[kind]-- > 0;
   }
 
   return {
     *covering({ host, path }, namespaces, { shortest = 0, above = false } = {}) {
-      const visit = allowance('covering');
+      const visit = visitBudget('covering');
       const hosts = portsAtOrAbove(root, host);
       for (const ports of above ? hosts : hosts.slice(0, 1)) {
         if (!ports) continue;
@@ -51,11 +60,11 @@ export function indexPatterns(rules: readonly Rule[]): PatternIndex {
     },
     *behind(rule) {
       const { host, path } = rule.pattern;
-      const visit = allowance('behind');
+      const visit = visitBudget('behind');
       const [own, ...above] = portsAtOrAbove(root, host);
       const all = Number.POSITIVE_INFINITY;
-      const tries: [PathNode | undefined, number][] = [
-        // In its own rank, longer paths are ahead of it.
+      const searches: [PathNode | undefined, number][] = [
+        // Within the rule's own rank, longer paths outrank it.
         [trustsAnyPort(rule) ? undefined : own?.written, path.length],
         [own?.trustedAny, trustsAnyPort(rule) ? path.length : all],
         ...above.flatMap((ports): [PathNode | undefined, number][] => [
@@ -63,7 +72,7 @@ export function indexPatterns(rules: readonly Rule[]): PatternIndex {
           [ports?.trustedAny, all],
         ]),
       ];
-      for (const [paths, deepest] of tries) {
+      for (const [paths, deepest] of searches) {
         if (!paths) continue;
         const group = overlappingPaths(paths, path, deepest, visit);
         if (!group) return;
@@ -71,7 +80,7 @@ export function indexPatterns(rules: readonly Rule[]): PatternIndex {
       }
     },
     *crossing({ pattern: { host, path } }) {
-      const visit = allowance('crossing');
+      const visit = visitBudget('crossing');
       const [own] = portsAtOrAbove(root, host);
       if (own) yield* crossingPaths(own.written, path, visit);
       const inside = host.kind === 'exact' ? undefined : hostNodeOf(root, host)?.trustedInside;
@@ -80,18 +89,18 @@ export function indexPatterns(rules: readonly Rule[]): PatternIndex {
   };
 }
 
-/** A refusal of every port ranks with written ports: otherwise a port would be a way around it. */
+/** A denial of every port ranks with written ports. Otherwise an image with a port would bypass it. */
 function trustsAnyPort({ trust, pattern }: Rule): boolean {
   return trust && pattern.port === 'any';
 }
 
 type HostNode = {
   readonly labels: Map<string, HostNode>;
-  /** Rules for just this host. */
+  /** Rules for exactly this host. */
   exact?: Ports;
-  /** Rules for every host below this one; at the root, for every host. */
+  /** Rules for every host below this one. At the root: for every host. */
   below?: Ports;
-  /** Trusting rules for hosts or wildcards inside this one, whatever their port. */
+  /** Trusting rules for hosts or wildcards inside this one, for any port. */
   readonly trustedInside: PathNode;
 };
 
@@ -101,7 +110,7 @@ type PathNode = {
   readonly segments: Map<string, PathNode>;
   star?: PathNode;
   readonly rules: Rule[];
-  /** Those for some namespaces, as `storedUnder` says: a pattern may have one for each team. */
+  /** Rules for some namespaces, by {@link storageKeys}: a pattern may have one for each team. */
   readonly bySelector: Map<string, Rule[]>;
 };
 
@@ -120,23 +129,23 @@ function insert(root: HostNode, rule: Rule): void {
 }
 
 function add({ rules, bySelector }: PathNode, rule: Rule): void {
-  const keys = storedUnder(rule.namespaces);
+  const keys = storageKeys(rule.namespaces);
   if (!keys) rules.push(rule);
   else for (const key of keys) bySelector.set(key, [...(bySelector.get(key) ?? []), rule]);
 }
 
 /**
- * What a selector of exact names, or of labels, is found under: whoever looks for those that include another has one of these in hand.
- * Undefined for globs and for what applies everywhere.
+ * The keys under which a rule with exact names or labels is stored. A query for selectors that include another one knows one of these keys.
+ * Undefined for globs and for rules that apply everywhere.
  */
-function storedUnder(namespaces: NamespaceSelector | undefined): readonly string[] | undefined {
+function storageKeys(namespaces: NamespaceSelector | undefined): readonly string[] | undefined {
   if (namespaces?.kind === 'names') return namespaces.names.some(isGlob) ? undefined : [...new Set(namespaces.names)];
   return namespaces?.requirements.slice(0, 1).map((requirement) => JSON.stringify(requirement));
 }
 
-function lookedForUnder(namespaces: NamespaceSelector | undefined): readonly string[] {
+function lookupKeys(namespaces: NamespaceSelector | undefined): readonly string[] {
   if (namespaces?.kind === 'labels') return namespaces.requirements.map((requirement) => JSON.stringify(requirement));
-  return storedUnder(namespaces)?.slice(0, 1) ?? [];
+  return storageKeys(namespaces)?.slice(0, 1) ?? [];
 }
 
 function* allRules({ rules, bySelector }: PathNode): Iterable<Rule> {
@@ -155,7 +164,7 @@ function nodeAt(root: PathNode, path: readonly string[]): PathNode {
   return node;
 }
 
-/** Of the host itself, then of the wildcards that hold it, the longest first. */
+/** First the entry for the host itself, then those for wildcards that match it, the longest first. */
 function portsAtOrAbove(root: HostNode, host: PatternHost): readonly (Ports | undefined)[] {
   const above: (Ports | undefined)[] = [];
   let node: HostNode | undefined = root;
@@ -179,7 +188,7 @@ function* coveringPaths(
   namespaces: NamespaceSelector | undefined,
   visit: () => boolean,
 ): Iterable<Rule> {
-  const keys = lookedForUnder(namespaces);
+  const keys = lookupKeys(namespaces);
   let nodes = [root];
   for (let depth = 0; nodes.length > 0; depth++) {
     for (const node of nodes) {
@@ -199,7 +208,7 @@ function* coveringPaths(
   }
 }
 
-/** Rules whose path, of at most `deepest` segments, has images with the given one in common; undefined where they are too many. */
+/** Rules whose path, of at most `deepest` segments, has common images with `path`. Undefined if they are too many. */
 function overlappingPaths(root: PathNode, path: readonly string[], deepest: number, visit: () => boolean): readonly Rule[] | undefined {
   const found: Rule[] = [];
   let nodes = [root];
@@ -222,7 +231,7 @@ function overlappingPaths(root: PathNode, path: readonly string[], deepest: numb
   return found;
 }
 
-/** Rules whose path has images with the given one in common, and is not inside it. */
+/** Rules whose path has common images with `path` and is not inside it. */
 function* crossingPaths(root: PathNode, path: readonly string[], visit: () => boolean): Iterable<Rule> {
   const waiting: { node: PathNode; depth: number; inside: boolean }[] = [{ node: root, depth: 0, inside: true }];
   for (let next = waiting.pop(); next && visit(); next = waiting.pop()) {
@@ -252,7 +261,7 @@ function push(nodes: PathNode[], node: PathNode | undefined): void {
   if (node) nodes.push(node);
 }
 
-/** From the right; an IPv6 address has no dot, so its brackets are one label. */
+/** From the right. An IPv6 address has no dot, so it is one label with its brackets. */
 function labelsOf(host: PatternHost): readonly string[] {
   return host.kind === 'any' ? [] : host.name.split('.').reverse();
 }

@@ -1,12 +1,12 @@
-/** Entries by the id of a bundle, kept apart by whose rules they are: what one namespace has costs nothing when another one changes. */
+/** Entries by bundle id, kept separately for each scope: what one namespace stores costs nothing when another one changes. */
 import type { RuleScope } from '../language/parse.ts';
 
 export type ByScope<Entry> = {
   get(id: string): Entry | undefined;
-  /** As the last of its scope, also where the id was there already. An id has the same scope each time. */
+  /** Appends the entry to its scope, or moves an existing id to the end. An id always has the same scope. */
   put(id: string, scope: RuleScope, entry: Entry): void;
   delete(id: string): void;
-  /** Those of one scope by id, in the order of `put`. */
+  /** The entries of one scope by id, in the order of `put`. */
   of(scope: RuleScope): ReadonlyMap<string, Entry>;
   all(): readonly Entry[];
 };
@@ -39,7 +39,7 @@ export function createByScope<Entry>(): ByScope<Entry> {
   };
 }
 
-/** No namespace has the empty name. */
+/** No namespace has an empty name. */
 function keyOf(scope: RuleScope): string {
   return scope.kind === 'namespace' ? `namespace ${scope.namespace}` : '';
 }

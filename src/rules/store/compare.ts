@@ -1,22 +1,23 @@
+/** Compares two rule sets by meaning, for `regkeeper diff`. */
 import { comparedFields } from '../compile/rule-fields.ts';
 import type { Origin } from '../language/problem.ts';
 import { renderSelector } from '../match/namespaces.ts';
 import type { NamespaceSelector, Rule, RuleSet } from '../rule-set.ts';
 
-/** One thing that two rule sets say differently. */
+/** One difference between two rule sets. */
 export type RuleChange = {
   readonly kind: 'setting' | 'rule' | 'exemption' | 'override' | 'delegate';
-  /** What it is about, in words: a setting's name, a pattern with its namespaces. */
+  /** The subject of the change: the name of a setting, or a pattern with its namespaces. */
   readonly about: string;
-  /** What was said of it, and what is said now: the written fields alone. Absent where nothing is. */
+  /** The old and the new value, with the written fields only. Absent if there is none. */
   readonly before?: ComparedValue;
   readonly after?: ComparedValue;
 };
 
-/** Fields of plain data. */
+/** Fields as plain data. */
 export type ComparedValue = { readonly fields: Readonly<Record<string, unknown>>; readonly origin?: Origin };
 
-/** What the sets say, apart from order, spelling and how it is spread over documents. In the order of kinds, then of what it is about. */
+/** Differences in meaning, ignoring order, spelling and the distribution over documents. Sorted by kind, then by subject. */
 export function compareRuleSets(before: RuleSet, after: RuleSet): readonly RuleChange[] {
   const [old, now] = [Map.groupBy(statements(before), keyOf), Map.groupBy(statements(after), keyOf)];
   const keys = [...new Set([...old.keys(), ...now.keys()])].sort();
@@ -25,7 +26,7 @@ export function compareRuleSets(before: RuleSet, after: RuleSet): readonly RuleC
   );
 }
 
-type Statement = Pick<RuleChange, 'kind' | 'about'> & { readonly said: ComparedValue };
+type Statement = Pick<RuleChange, 'kind' | 'about'> & { readonly value: ComparedValue };
 
 const kinds: readonly RuleChange['kind'][] = ['setting', 'rule', 'exemption', 'override', 'delegate'];
 
@@ -37,41 +38,41 @@ function statements(rules: RuleSet): readonly Statement[] {
   const own = [...rules.namespaceRules.values()].flat();
   return [
     ...Object.entries(rules.settings).map(
-      ([name, value]): Statement => ({ kind: 'setting', about: name, said: { fields: { [name]: value } } }),
+      ([name, value]): Statement => ({ kind: 'setting', about: name, value: { fields: { [name]: value } } }),
     ),
-    ...[...rules.rules, ...own].map(sayRule),
+    ...[...rules.rules, ...own].map(ruleStatement),
     ...rules.exemptions.map(({ pattern, namespaces, until, reason, origin }): Statement => {
-      return { kind: 'exemption', about: about(pattern.text, namespaces), said: { fields: { until, reason }, origin } };
+      return { kind: 'exemption', about: about(pattern.text, namespaces), value: { fields: { until, reason }, origin } };
     }),
     ...rules.overrides.map(({ namespaces, origin, ...fields }): Statement => {
-      return { kind: 'override', about: `for ${renderSelector(namespaces)}`, said: { fields, origin } };
+      return { kind: 'override', about: `for ${renderSelector(namespaces)}`, value: { fields, origin } };
     }),
-    ...rules.delegate.map(({ pattern, origin }): Statement => ({ kind: 'delegate', about: pattern.text, said: { fields: {}, origin } })),
+    ...rules.delegate.map(({ pattern, origin }): Statement => ({ kind: 'delegate', about: pattern.text, value: { fields: {}, origin } })),
   ];
 }
 
-function sayRule(rule: Rule): Statement {
+function ruleStatement(rule: Rule): Statement {
   const { pattern, namespaces, owner, origin } = rule;
   const of = owner === undefined ? '' : ` of namespace ${owner} itself`;
-  return { kind: 'rule', about: about(pattern.text, namespaces) + of, said: { fields: comparedFields(rule), origin } };
+  return { kind: 'rule', about: about(pattern.text, namespaces) + of, value: { fields: comparedFields(rule), origin } };
 }
 
 function about(pattern: string, namespaces: NamespaceSelector | undefined): string {
   return namespaces ? `${pattern} for ${renderSelector(namespaces)}` : pattern;
 }
 
-/** What is said on both sides is no change; of the rest one is taken for the other's new version, as far as there are as many. */
+/** Statements on both sides are no change. The remaining old and new ones are paired in order, each pair being one changed entry. */
 function compareStatements(old: readonly Statement[], now: readonly Statement[]): readonly RuleChange[] {
-  const [gone, come] = [without(old, now), without(now, old)];
-  return Array.from({ length: Math.max(gone.length, come.length) }, (_, index): RuleChange => {
-    const [before, after] = [gone[index], come[index]];
+  const [removed, added] = [without(old, now), without(now, old)];
+  return Array.from({ length: Math.max(removed.length, added.length) }, (_, index): RuleChange => {
+    const [before, after] = [removed[index], added[index]];
     const { kind, about: subject } = (after ?? before) as Statement;
-    return { kind, about: subject, ...(before && { before: before.said }), ...(after && { after: after.said }) };
+    return { kind, about: subject, ...(before && { before: before.value }), ...(after && { after: after.value }) };
   });
 }
 
 function without(statements: readonly Statement[], others: readonly Statement[]): readonly Statement[] {
-  const text = ({ said }: Statement) => JSON.stringify(said.fields);
+  const text = ({ value }: Statement) => JSON.stringify(value.fields);
   const known = new Set(others.map(text));
   return statements.filter((statement) => !known.has(text(statement)));
 }

@@ -1,8 +1,9 @@
+/** Lists the secrets that the cluster's rules name, for RBAC. */
 import type { RuleSet } from '../rule-set.ts';
 
 /**
- * Names of the secrets that the cluster's rules give, sorted, each once. Not those in rules of namespaces: a tenant's would be one more
- * right over the whole cluster for each.
+ * The names of all secrets in the cluster's rules, sorted, without duplicates. Rules of namespaces are left out: each name in them would be
+ * one more permission in the whole cluster, chosen by a tenant.
  */
 export function namedSecrets({ rules }: Pick<RuleSet, 'rules'>): readonly string[] {
   const names = rules.flatMap(({ pullSecrets, pushSecret }) => (pushSecret === undefined ? pullSecrets : [...pullSecrets, pushSecret]));

@@ -1,8 +1,8 @@
-/** How much a namespace may write as rules. Checked before anything is parsed: what is too much must cost nothing. */
+/** Limits how many rules a namespace may write. Checked before parsing, so that rules over the limit cost nothing. */
 import type { RuleScope } from '../language/parse.ts';
 import type { Problem, RuleSource } from '../language/problem.ts';
 
-/** As much of a bundle as is measured. */
+/** The parts of a bundle that are measured. */
 type Measured = {
   readonly id: string;
   readonly scope?: RuleScope;
@@ -10,18 +10,18 @@ type Measured = {
   readonly unheld?: RulesSize;
 };
 
-/** Rules documents (keys of ConfigMaps) and their characters. */
+/** Number of rules documents (keys of ConfigMaps) and of their characters. */
 export type RulesSize = { readonly documents: number; readonly characters: number };
 
-/** For all rules ConfigMaps of one namespace together. Its 200 rules with every field and a comment each take some 40,000 characters. */
+/** For all rules ConfigMaps of one namespace together. Its 200 rules with every field and a comment each need about 40,000 characters. */
 export const namespaceQuota: RulesSize = { documents: 20, characters: 131_072 };
 
-/** Documents of one change or one refused bundle of a namespace that are named: none is left out of one that is within the quota. */
+/** How many documents of a namespace's change or rejected bundle are named. A bundle within the quota never has more. */
 export const maxSources = namespaceQuota.documents;
 
 export const noRules: RulesSize = { documents: 0, characters: 0 };
 
-/** A ConfigMap without a document counts as one, since it takes memory too. Characters are UTF-16 code units. */
+/** A ConfigMap without a document counts as one, since it uses memory too. Characters are UTF-16 code units. */
 export function sizeOf({
   documents,
   unheld,
@@ -41,18 +41,18 @@ export function largerOf(one: RulesSize, other: RulesSize): RulesSize {
   return { documents: Math.max(one.documents, other.documents), characters: Math.max(one.characters, other.characters) };
 }
 
-/** Whether a namespace may have so much. */
+/** Whether a size is within a namespace's quota. */
 export function fits({ documents, characters }: RulesSize): boolean {
   return documents <= namespaceQuota.documents && characters <= namespaceQuota.characters;
 }
 
-/** The problem of a namespace's bundle that is too much beside the `others` of its namespace; undefined where there is room for it. */
+/** The problem of a namespace's bundle that exceeds the quota together with the `others` of its namespace. Undefined if it fits. */
 export function rejectOverQuota(bundle: Measured, others: RulesSize): Problem | undefined {
   if (bundle.scope?.kind !== 'namespace') return undefined;
   const { namespace } = bundle.scope;
   const own = sizeOf(bundle);
   const all = addSizes(own, others);
-  // Its texts are not there to read, so it is never accepted as it is.
+  // The texts of such a bundle were not kept, so it can never be accepted as it is.
   if (fits(all) && !bundle.unheld) return undefined;
   const rest = others.documents > 0 ? `, and the other rules ConfigMaps of namespace ${namespace} have ${render(others)}` : '';
   const seen = fits(all) ? `; the rules ConfigMaps of the namespace had more than is kept in memory: apply this one again` : '';

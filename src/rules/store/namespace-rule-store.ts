@@ -1,14 +1,18 @@
+/** Stores the rules in force that namespaces write for themselves. */
 import { compileNamespaceRules, type NamespaceRuleSet, type NamespaceRulesResult } from '../compile/namespace-rules.ts';
 import type { ParsedDocument } from '../language/parse.ts';
 
-/** The rules in force that namespaces have of their own. Several bundles of one namespace form one set; nothing goes beyond its namespace. */
+/** The own rules of namespaces that are in force. All bundles of a namespace form one set, which applies in that namespace only. */
 export type NamespaceRuleStore = {
   readonly rules: ReadonlyMap<string, NamespaceRuleSet>;
-  /** What the bundle would make of its namespace's rules, in place of its own earlier version; a contradiction is reported in it. */
+  /** Compiles the namespace's rules with this bundle in place of its earlier version. A contradiction is reported in this bundle. */
   compileWith(namespace: string, id: string, documents: readonly ParsedDocument[]): NamespaceRulesResult;
-  /** Takes a bundle over, with what `compileWith` made of it. */
+  /** Stores a bundle with the result of `compileWith`. */
   put(id: string, documents: readonly ParsedDocument[], rules: NamespaceRuleSet): void;
-  /** Its rules are gone at once: a namespace without any is judged by the cluster's alone. Says whether there were some. */
+  /**
+   * Removes a bundle's rules immediately. A namespace without rules is evaluated by the cluster's rules alone. Returns whether the bundle
+   * was stored.
+   */
   drop(id: string): boolean;
 };
 
@@ -32,7 +36,7 @@ export function createNamespaceRuleStore(): NamespaceRuleStore {
       for (const [namespace, bundles] of documentsOf) {
         if (!bundles.delete(id)) continue;
         const compiled = compileNamespaceRules(namespace, [...bundles.values()].flat());
-        // A set that was good without contradiction stays so with less in it.
+        // Removing documents from a set without contradictions cannot create one.
         if (bundles.size > 0 && compiled.ok) rules.set(namespace, compiled.rules);
         else {
           documentsOf.delete(namespace);

@@ -1,6 +1,6 @@
-/** What a cluster says by itself, beside the rules that are written: its own registries, and what a name without registry means on it. */
+/** What a cluster adds to the written rules: its own registries, and the meaning of a name without a registry. */
 
-import { standInFor } from '../compile/pattern-overlap.ts';
+import { representativeOf } from '../compile/pattern-overlap.ts';
 import { canonicalRule } from '../compile/rule-fields.ts';
 import { parsePattern, resolvePattern } from '../language/pattern.ts';
 import { type Origin, type Problem, renderOrigin } from '../language/problem.ts';
@@ -8,31 +8,31 @@ import { indexRules } from '../match/match.ts';
 import type { NamespaceContext, Rule, RuleSet, ShortNames } from '../rule-set.ts';
 
 export type Platform = {
-  /** host[:port], always trusted and never given a secret, whatever the rules say of them. */
+  /** `host[:port]`, always trusted and never given a secret, whatever the rules say. */
   readonly internalRegistries: readonly PlatformRegistry[];
-  /** Counts where the rules do not say. */
+  /** Applies if the rules do not set it. */
   readonly shortNames?: ShortNames;
 };
 
-/** `object` is what says so, such as `images.config.openshift.io/cluster`. */
+/** `object` is the object of the cluster that names the registry, such as `images.config.openshift.io/cluster`. */
 export type PlatformRegistry = { readonly registry: string; readonly object: string };
 
 export type PlatformRules = {
   readonly ruleSet: RuleSet;
   /**
-   * Rules of the cluster that have no effect, because what they are about is its own registry. Nobody is to blame: they stand as they are.
-   * Asked for when somebody is told, since it takes a look at every rule.
+   * Rules that have no effect because they concern the cluster's own registry. They are reported and left unchanged, since their author
+   * made no mistake. Computed on demand, since it checks every rule.
    */
   readonly conflicts: () => readonly Problem[];
 };
 
 /**
- * The rules as they hold on the cluster. Internal registries are united, also with those of the rules: the cluster's own registry needs no
- * secret, and images that it serves were judged when they came into it. A rule against one has no effect, and is told; it is not refused,
- * since rules that were good yesterday must not turn bad because the cluster got a registry.
+ * The rules as they apply on the cluster. The cluster's registries are added to the internal registries of the rules. They need no secret,
+ * and their images were evaluated when they were imported. A rule that contradicts one of them has no effect and is reported. It is not
+ * rejected: rules that were valid yesterday must not become invalid because the cluster got a registry.
  *
- * The revision changes with what is added, because an audit record must lead to what was in force: the same rules on two clusters are two
- * revisions, and `writtenRevision` keeps the one that is the same on both. Where nothing is added, nothing changes.
+ * The revision changes if the platform adds something, because an audit record must identify the rules in force. The same rules have
+ * different revisions on different clusters; `writtenRevision` is the one they share. If nothing is added, nothing changes.
  */
 export function withPlatform(
   written: RuleSet,
@@ -42,32 +42,32 @@ export function withPlatform(
   const known = new Set(written.rules.filter(({ internal }) => internal).map(({ pattern }) => pattern.text));
   const added = internalRegistries.flatMap(readRegistry).filter(({ pattern }) => !known.has(pattern.text) && known.add(pattern.text));
   const meaning = written.shortNamesWritten ? written.settings.shortNames : (shortNames ?? written.settings.shortNames);
-  const meansOther = JSON.stringify(meaning) !== JSON.stringify(written.settings.shortNames);
-  if (added.length === 0 && !meansOther) return { ruleSet: written, conflicts: () => [] };
+  const meaningDiffers = JSON.stringify(meaning) !== JSON.stringify(written.settings.shortNames);
+  if (added.length === 0 && !meaningDiffers) return { ruleSet: written, conflicts: () => [] };
 
   const index = indexRules(added);
-  const parts = [written.revision, added.map((rule) => JSON.stringify(canonicalRule(rule))).sort(), ...(meansOther ? [meaning] : [])];
+  const parts = [written.revision, added.map((rule) => JSON.stringify(canonicalRule(rule))).sort(), ...(meaningDiffers ? [meaning] : [])];
   const ruleSet: RuleSet = {
     ...written,
     revision: hash(JSON.stringify(parts)).slice(0, 12),
     writtenRevision: written.revision,
     settings: { ...written.settings, shortNames: meaning },
     rules: [...added, ...written.rules],
-    match(reference, place) {
-      const inside = index.match(reference, place).entry;
-      return inside ? { value: inside } : written.match(reference, place);
+    match(reference, context) {
+      const internalRule = index.match(reference, context).entry;
+      return internalRule ? { value: internalRule } : written.match(reference, context);
     },
   };
   const conflicts = () =>
     written.rules.flatMap((rule) => {
-      const says = rule.internal ? undefined : whatItSays(rule);
-      const internal = says && index.match(standInFor(rule.pattern), anyPlace).entry;
-      return internal ? [conflict(rule, says, internal)] : [];
+      const effect = rule.internal ? undefined : conflictingEffect(rule);
+      const internal = effect && index.match(representativeOf(rule.pattern), anyNamespace).entry;
+      return internal ? [conflict(rule, effect, internal)] : [];
     });
   return { ruleSet, conflicts };
 }
 
-/** What cannot be a registry is left out: it could not match an image either. */
+/** A text that is no registry is skipped: it could not match an image either. */
 function readRegistry({ registry, object }: PlatformRegistry): readonly Rule[] {
   const parsed = parsePattern(registry);
   if (!parsed.ok || parsed.pattern.host.kind !== 'exact' || parsed.pattern.path.length > 0) return [];
@@ -76,17 +76,17 @@ function readRegistry({ registry, object }: PlatformRegistry): readonly Rule[] {
   return [{ name: pattern.text, pattern, trust: true, pullSecrets: [], onMissingSecret: 'warn', internal: true, origin }];
 }
 
-/** One that merely trusts says what holds anyway. */
-function whatItSays({ trust, pullSecrets, pushSecret }: Rule): string | undefined {
+/** A rule that only trusts repeats what applies anyway. */
+function conflictingEffect({ trust, pullSecrets, pushSecret }: Rule): string | undefined {
   if (!trust) return 'refuses';
   return pullSecrets.length > 0 || pushSecret !== undefined ? 'names a secret for' : undefined;
 }
 
-function conflict({ pattern, origin }: Rule, says: string, internal: Rule): Problem {
-  const vain = says === 'refuses' ? 'always trusted' : 'never given a secret';
-  const message = `the rule ${says} ${pattern.text}, which is the cluster's own registry ${internal.pattern.text} (${renderOrigin(internal.origin)}) and ${vain}: the rule has no effect, remove it`;
+function conflict({ pattern, origin }: Rule, effect: string, internal: Rule): Problem {
+  const treatment = effect === 'refuses' ? 'always trusted' : 'never given a secret';
+  const message = `the rule ${effect} ${pattern.text}, which is the cluster's own registry ${internal.pattern.text} (${renderOrigin(internal.origin)}) and ${treatment}: the rule has no effect, remove it`;
   return { code: 'internal-conflict', message, origin, related: internal.origin };
 }
 
 /** The cluster's registries are the same in every namespace. */
-const anyPlace: NamespaceContext = { namespace: '', labels: {} };
+const anyNamespace: NamespaceContext = { namespace: '', labels: {} };

@@ -1,5 +1,6 @@
+/** Keeps the rules in force: accepts or rejects bundles of documents, and restores the last good versions. */
 import { compileRuleSet } from '../compile/compile.ts';
-import { findWidening, maxRulesLookedUp, type NamespaceRuleSet, withNamespaceRules } from '../compile/namespace-rules.ts';
+import { findWidening, maxRulesChecked, type NamespaceRuleSet, withNamespaceRules } from '../compile/namespace-rules.ts';
 import { mostProblems, type ParsedDocument, type ParseResult, parseRulesDocument, type RuleScope } from '../language/parse.ts';
 import { type DocumentStart, firstProblems, type Problem, type RuleSource } from '../language/problem.ts';
 import type { RuleSet } from '../rule-set.ts';
@@ -7,102 +8,107 @@ import { createByScope } from './by-scope.ts';
 import { addSizes, largerOf, maxSources, noRules, type RulesSize, rejectOverQuota, sizeOf } from './namespace-quota.ts';
 import { createNamespaceRuleStore } from './namespace-rule-store.ts';
 
-/** Documents that are accepted or refused together: the keys of one ConfigMap, or one file. */
+/** Documents that are accepted or rejected together: the keys of one ConfigMap, or one file. */
 export type Bundle = {
-  /** Stays the same over the versions of the bundle. */
+  /** The same for all versions of the bundle. */
   readonly id: string;
-  /** Whose rules it holds; the cluster's unless told. */
+  /** Whose rules it contains. Default: the cluster's. */
   readonly scope?: RuleScope;
-  /** The source's own name for this version, if it has one. */
+  /** The source's name for this version, if it has one. */
   readonly version?: string;
   readonly documents: readonly BundleText[];
-  /** The newest version of it from where it came, so that nothing has to keep the texts meanwhile; undefined where it is gone. */
+  /**
+   * Reads the newest version from its source, so that texts need not be kept in memory meanwhile. Undefined if the bundle no longer exists.
+   */
   readonly again?: () => Bundle | undefined;
-  /** The texts of the documents are not held, since they are too much: what there is. Such a bundle is refused unread. */
+  /** The size of the texts, if they were too large to keep. Such a bundle is rejected without parsing. */
   readonly unheld?: RulesSize;
 };
 
 export type BundleText = {
   readonly source: RuleSource;
   readonly text: string;
-  /** Why there is no text to read, where there should be one. */
+  /** Why the text cannot be read, if there should be one. */
   readonly unreadable?: string;
-  /** Where it begins in its file, where it is a part of one. */
+  /** Where the document begins, if it is part of a file. */
   readonly start?: DocumentStart;
 };
 
-/** A bundle and what parsing each of its documents gave, in their order. */
+/** A bundle and the parse results of its documents, in their order. */
 export type ReadBundle = { readonly bundle: Bundle; readonly results: readonly ParseResult[] };
 
-/** Parses all of a bundle at once; where requests wait meanwhile, it is read in turns instead. */
+/** Parses a whole bundle synchronously. While requests are served, bundles are parsed in steps instead. */
 export function readBundle(bundle: Bundle): ReadBundle {
   const parse = (document: BundleText) => parseRulesDocument(document.text, document.source, bundle.scope, document.start);
   return { bundle, results: bundle.documents.map((document) => rejectUnreadable(document) ?? parse(document)) };
 }
 
-/** The answer for a document that has no text to parse. */
+/** The parse result of a document without readable text. */
 export function rejectUnreadable({ source, unreadable }: BundleText): ParseResult | undefined {
   if (unreadable === undefined) return undefined;
   return { ok: false, problems: [{ code: 'bad-manifest', message: unreadable, origin: { source, line: 1, column: 1 } }] };
 }
 
-/** What one event made of the rules. */
+/** How one event changed the rules. */
 export type RulesChange = {
-  /** Of the bundle that changed, or that waited for the event. */
+  /** The bundle that changed, or that was waiting for the event. */
   readonly id: string;
-  /** Whose rules those are. */
+  /** Whose rules changed. */
   readonly scope: RuleScope;
-  /** The documents that the event brought, or that waited for it. */
+  /** The documents of that bundle. */
   readonly sources: readonly RuleSource[];
   readonly before: RuleSet | undefined;
   readonly after: RuleSet | undefined;
-  /** Why the documents were refused; the last good version of each stays in force. Empty where they were accepted. */
+  /** Why the documents were rejected. The last good version of each stays in force. Empty if they were accepted. */
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
-  /** Something an operator should see although nothing was written wrongly. */
+  /** Something that an operator should see although the documents contain no mistake. */
   readonly alert?: string;
 };
 
 /**
  * The rules in force, and how they change. Loading is atomic for each bundle: a bundle with a problem changes nothing.
  *
- * Rules that a namespace has of its own never stop the cluster: they count beside the cluster's, a bad bundle that has never been good is
- * left out, and a deleted one is gone at once.
+ * A namespace's own rules never affect the rest of the cluster. A bundle of a namespace that was never valid is left out, and the rules of
+ * a deleted one are removed immediately.
  */
 export type RuleStore = {
   /**
-   * Undefined until there are rules of the cluster, and as long as a bundle of the opening has never been good: what it would have refused must not come
-   * in, so nothing is judged before it is mended.
+   * Undefined until the cluster has rules, and while a bundle from the start has never been valid. Its rules might deny images, so nothing
+   * is evaluated before it is fixed.
    */
   current(): RuleSet | undefined;
-  /** Why `current` is undefined, in a person's words; undefined where it is not. */
+  /** Why `current` is undefined, as text for the operator. Undefined if `current` is not. */
   missing(): string | undefined;
   /**
-   * All bundles there are, once, at the start. `lastGood` are versions that an earlier run accepted: they stand in for bundles that are bad
-   * now, and for all when none is left.
+   * Loads all bundles once, at the start. `lastGood` are the versions that an earlier run accepted. They replace bundles that are invalid
+   * now, and all bundles if none is left.
    */
   open(bundles: readonly ReadBundle[], lastGood?: readonly ReadBundle[]): readonly RulesChange[];
-  /** A new bundle, or a new version of one. */
+  /** Loads a new bundle, or a new version of one. */
   offer(read: ReadBundle): readonly RulesChange[];
-  /** Several steps at once: what is in force is put together once, and all changes lead from what was before the first to what is after the last. */
+  /**
+   * Applies several steps at once. The rules in force are compiled once, and every change leads from the state before the first step to
+   * that after the last.
+   */
   change(steps: readonly RulesStep[]): readonly RulesChange[];
   /**
-   * The refusal of a namespace's bundle that is too much to be parsed, beside those of its namespace that are held already. `beside` is what
-   * has been read of the namespace and is still to be offered.
+   * The rejection of a namespace's bundle that exceeds the quota, without parsing it. `pending` is the size of bundles of the namespace
+   * that were read but not offered yet. Undefined if the bundle fits.
    */
-  refuseUnread(bundle: Bundle, beside?: RulesSize): ReadBundle | undefined;
-  /** What `offer` would say of it, changing nothing. */
+  rejectUnread(bundle: Bundle, pending?: RulesSize): ReadBundle | undefined;
+  /** The result that `offer` would have, without changing anything. */
   preview(read: ReadBundle): Preview;
   /**
-   * Rules of a namespace's bundle that have no effect beside the cluster's. One step for each rule: where the cluster has many rules, each
-   * takes milliseconds.
+   * Rules of a namespace's bundle that have no effect together with the cluster's rules. Yields once per rule: if the cluster has many
+   * rules, each step takes milliseconds.
    */
   widening(read: ReadBundle): Iterable<readonly Problem[]>;
-  /** A bundle is gone, and its rules with it, unless it was the last: then they stay until somebody writes down that there are none. */
+  /** Removes a bundle and its rules. If it was the last one, its rules stay in force until a document says that there are none. */
   withdraw(id: string): readonly RulesChange[];
-  /** What is refused just now, until it is mended, replaced or deleted. */
-  refused(): readonly RejectedBundle[];
-  /** The cluster's versions in force, for the next run's `lastGood`. */
+  /** All bundles that are rejected now, until they are fixed, replaced or deleted. */
+  rejected(): readonly RejectedBundle[];
+  /** The cluster's bundles in force, for `lastGood` of the next run. */
   accepted(): readonly Bundle[];
 };
 
@@ -113,177 +119,177 @@ export type RejectedBundle = { readonly scope: RuleScope; readonly problems: rea
 export type Preview = {
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
-  /** What would be in force for the cluster; undefined where there are problems, or would be no rules, and for rules of a namespace. */
+  /** The cluster's rule set with the bundle. Undefined if there are problems or no rules, and for rules of a namespace. */
   readonly ruleSet: RuleSet | undefined;
 };
 
 type Accepted = { readonly bundle: Bundle; readonly documents: readonly ParsedDocument[] };
 
 type Trial = { readonly warnings: readonly Problem[] } & (
-  | { readonly kind: 'refused'; readonly problems: readonly Problem[] }
-  /** No rule and no setting, in any bundle. */
-  | { readonly kind: 'says-nothing' }
-  | { readonly kind: 'good'; readonly documents: readonly ParsedDocument[]; readonly ruleSet: RuleSet }
+  | { readonly kind: 'rejected'; readonly problems: readonly Problem[] }
+  /** No bundle contains a rule or a setting. */
+  | { readonly kind: 'blank' }
+  | { readonly kind: 'accepted'; readonly documents: readonly ParsedDocument[]; readonly ruleSet: RuleSet }
   /** Rules of a namespace. */
-  | { readonly kind: 'good-own'; readonly documents: readonly ParsedDocument[]; readonly rules: NamespaceRuleSet }
+  | { readonly kind: 'accepted-namespace'; readonly documents: readonly ParsedDocument[]; readonly rules: NamespaceRuleSet }
 );
 
-type Refused = {
-  /** Its texts only where it may be accepted later and belongs to the cluster's rules, whose snapshot needs them. */
+type Rejected = {
+  /** Keeps its texts only if it may be accepted later and belongs to the cluster's rules, whose snapshot needs them. */
   readonly bundle: Bundle;
-  /** Undefined where it is bad on its own. */
+  /** Undefined if the bundle is invalid on its own. */
   readonly read: ReadBundle | undefined;
-  /** Of its texts, which are not held. */
+  /** The size of its texts, which are not kept. */
   readonly size: RulesSize;
   readonly problems: readonly Problem[];
 };
 
 /** A bundle of a namespace in force, without its texts. */
-type OwnBundle = { readonly bundle: Bundle; readonly size: RulesSize };
+type NamespaceBundle = { readonly bundle: Bundle; readonly size: RulesSize };
 
-/** Bundles of one namespace that are bad on their own and remembered. Of more, nothing is kept. */
-const mostRefused = 20;
+/** How many bundles of one namespace that are invalid on their own are remembered. Nothing is kept of further ones. */
+const maxRejected = 20;
 
-/** What became of one bundle. */
-type Outcome = { readonly bundle: Bundle } & Pick<RulesChange, 'problems' | 'warnings' | 'alert'>;
+/** The result of loading one bundle. */
+type BundleResult = { readonly bundle: Bundle } & Pick<RulesChange, 'problems' | 'warnings' | 'alert'>;
 
-/** `hash` as in `compileRuleSet`. */
+/** `hash` is as in `compileRuleSet`. */
 export function createRuleStore(hash: (text: string) => string): RuleStore {
   const accepted = new Map<string, Accepted>();
-  const own = createNamespaceRuleStore();
-  const ownBundles = createByScope<OwnBundle>();
-  /** Latest versions that were refused; each is tried again when another bundle changes, since two may only be good together. */
-  const refused = createByScope<Refused>();
-  /** Bundles of the opening that have never been good. */
-  const neverGood = new Set<string>();
-  /** Accepted ones that are gone, and in force because no others are there. Whatever else is written takes their place. */
-  const leftBehind = new Set<string>();
-  let ofCluster: RuleSet | undefined;
-  /** With the rules of namespaces; undefined until somebody asks after a change. */
-  let united: RuleSet | undefined;
+  const namespaceRules = createNamespaceRuleStore();
+  const namespaceBundles = createByScope<NamespaceBundle>();
+  /** The latest rejected versions. Each is retried when another bundle changes, since two bundles may be valid only together. */
+  const rejected = createByScope<Rejected>();
+  /** Bundles from the start that have never been valid. */
+  const neverAccepted = new Set<string>();
+  /** Deleted bundles that stay in force because there are no others. Any other rules replace them. */
+  const orphaned = new Set<string>();
+  let clusterRules: RuleSet | undefined;
+  /** With the rules of namespaces. Undefined after a change, until it is needed. */
+  let combined: RuleSet | undefined;
   let opened = false;
 
   function current(): RuleSet | undefined {
-    if (neverGood.size > 0 || !ofCluster) return undefined;
-    united ??= withNamespaceRules(ofCluster, own.rules, hash);
-    return united;
+    if (neverAccepted.size > 0 || !clusterRules) return undefined;
+    combined ??= withNamespaceRules(clusterRules, namespaceRules.rules, hash);
+    return combined;
   }
 
-  /** Takes the bundle over if it is good, and otherwise remembers it. `size` is that of its texts, where they are not in it any more. */
-  function tryBundle(read: ReadBundle, size = sizeOf(read.bundle)): Outcome {
+  /** Loads the bundle if it is valid, and otherwise remembers it. `size` is that of its texts, if the bundle no longer contains them. */
+  function tryBundle(read: ReadBundle, size = sizeOf(read.bundle)): BundleResult {
     const { bundle } = read;
-    const trial = tryOut(read);
+    const trial = tryCompile(read);
     const { warnings } = trial;
-    if (trial.kind === 'refused') {
-      remember(read, trial.problems, size);
+    if (trial.kind === 'rejected') {
+      keepRejected(read, trial.problems, size);
       return { bundle, problems: trial.problems, warnings };
     }
-    refused.delete(bundle.id);
-    neverGood.delete(bundle.id);
-    if (trial.kind === 'says-nothing') {
-      const alert = `${nameBundle(bundle)} is blank, and there are no other rules: ${ofCluster ? stayInForce : toHaveNone}`;
+    rejected.delete(bundle.id);
+    neverAccepted.delete(bundle.id);
+    if (trial.kind === 'blank') {
+      const alert = `${nameBundle(bundle)} is blank, and there are no other rules: ${clusterRules ? stayInForce : toHaveNone}`;
       return { bundle, problems: [], warnings, alert };
     }
-    united = undefined;
-    if (trial.kind === 'good-own') {
-      own.put(bundle.id, trial.documents, trial.rules);
-      ownBundles.put(bundle.id, scopeOf(bundle), { bundle: withoutTexts(bundle), size });
+    combined = undefined;
+    if (trial.kind === 'accepted-namespace') {
+      namespaceRules.put(bundle.id, trial.documents, trial.rules);
+      namespaceBundles.put(bundle.id, scopeOf(bundle), { bundle: withoutTexts(bundle), size });
       return { bundle, problems: [], warnings };
     }
-    for (const id of leftBehind) accepted.delete(id);
-    leftBehind.clear();
+    for (const id of orphaned) accepted.delete(id);
+    orphaned.clear();
     accepted.set(bundle.id, { bundle, documents: trial.documents });
-    ofCluster = trial.ruleSet;
+    clusterRules = trial.ruleSet;
     return { bundle, problems: [], warnings };
   }
 
-  /** What must be known of a refused bundle later; nothing that its author chose the size of. */
-  function remember({ bundle, results }: ReadBundle, problems: readonly Problem[], size: RulesSize): void {
+  /** Keeps what is needed of a rejected bundle later, but nothing whose size its author controls. */
+  function keepRejected({ bundle, results }: ReadBundle, problems: readonly Problem[], size: RulesSize): void {
     const scope = scopeOf(bundle);
     const whole = results.every(({ ok }) => ok);
-    refused.delete(bundle.id);
+    rejected.delete(bundle.id);
     const bare = withoutTexts(bundle);
     if (scope.kind === 'cluster') {
-      refused.put(
+      rejected.put(
         bundle.id,
         scope,
         whole ? { bundle, read: { bundle, results }, size, problems } : { bundle: bare, read: undefined, size, problems },
       );
       return;
     }
-    // What is held for the others' sake counts as the namespace's, so that it is never too much.
-    if (!whole && [...refused.of(scope).values()].filter(({ read }) => read === undefined).length >= mostRefused) return;
-    refused.put(bundle.id, scope, { bundle: bare, read: whole ? { bundle: bare, results } : undefined, size, problems });
+    // A bundle that may become valid with others counts against the namespace's quota, so it is always kept.
+    if (!whole && [...rejected.of(scope).values()].filter(({ read }) => read === undefined).length >= maxRejected) return;
+    rejected.put(bundle.id, scope, { bundle: bare, read: whole ? { bundle: bare, results } : undefined, size, problems });
   }
 
   /**
-   * What is held of a namespace's other bundles: the version in force, and one that was refused for what it says together with others. Of
-   * the two the larger counts, so that what is in force is never more than is allowed, and what is held never more than twice as much.
+   * The total size of a namespace's other bundles: of the version in force, and of one that was rejected only in combination with others.
+   * The larger of the two counts. So the rules in force never exceed the quota, and the memory is at most twice the quota.
    */
   function sizeOfOthers({ id, scope }: Bundle): RulesSize {
     if (scope?.kind !== 'namespace') return noRules;
     const sizes = new Map<string, RulesSize>();
-    for (const [other, { size }] of ownBundles.of(scope)) sizes.set(other, size);
-    for (const [other, { read, size }] of refused.of(scope)) if (read) sizes.set(other, largerOf(size, sizes.get(other) ?? noRules));
+    for (const [other, { size }] of namespaceBundles.of(scope)) sizes.set(other, size);
+    for (const [other, { read, size }] of rejected.of(scope)) if (read) sizes.set(other, largerOf(size, sizes.get(other) ?? noRules));
     sizes.delete(id);
     return [...sizes.values()].reduce(addSizes, noRules);
   }
 
-  /** What would come of the bundle beside those that are accepted. */
-  function tryOut({ bundle, results }: ReadBundle): Trial {
+  /** Compiles the bundle together with those that are accepted, without changing anything. */
+  function tryCompile({ bundle, results }: ReadBundle): Trial {
     const { kind } = scopeOf(bundle);
     const shown = (problems: readonly Problem[]) => (kind === 'namespace' ? firstProblems(problems, mostProblems[kind]) : problems);
     const warnings = shown(results.flatMap((result) => (result.ok ? result.warnings : [])));
     const parseProblems = results.flatMap((result) => (result.ok ? [] : result.problems));
-    if (parseProblems.length > 0) return { kind: 'refused', problems: shown(parseProblems), warnings };
+    if (parseProblems.length > 0) return { kind: 'rejected', problems: shown(parseProblems), warnings };
 
     const documents = results.flatMap((result) => (result.ok ? [result.document] : []));
     if (bundle.scope?.kind === 'namespace') {
-      const compiled = own.compileWith(bundle.scope.namespace, bundle.id, documents);
-      if (!compiled.ok) return { kind: 'refused', problems: shown(compiled.problems), warnings };
-      return { kind: 'good-own', documents, rules: compiled.rules, warnings };
+      const compiled = namespaceRules.compileWith(bundle.scope.namespace, bundle.id, documents);
+      if (!compiled.ok) return { kind: 'rejected', problems: shown(compiled.problems), warnings };
+      return { kind: 'accepted-namespace', documents, rules: compiled.rules, warnings };
     }
-    const others = [...accepted].filter(([id]) => id !== bundle.id && !leftBehind.has(id)).flatMap(([, entry]) => entry.documents);
-    // Nothing written is no rule set: taken at its word, it would enforce and refuse every image.
-    if ([...others, ...documents].every(({ blank }) => blank)) return { kind: 'says-nothing', warnings };
-    // The bundle under test comes last, so that a contradiction is reported in it and not in what was good before.
+    const others = [...accepted].filter(([id]) => id !== bundle.id && !orphaned.has(id)).flatMap(([, entry]) => entry.documents);
+    // Documents without any content are not a rule set: compiled, they would enforce and deny every image.
+    if ([...others, ...documents].every(({ blank }) => blank)) return { kind: 'blank', warnings };
+    // The new bundle comes last, so that a contradiction is reported in it and not in a bundle that was valid before.
     const compiled = compileRuleSet([...others, ...documents], hash);
-    if (!compiled.ok) return { kind: 'refused', problems: compiled.problems, warnings };
-    return { kind: 'good', documents, ruleSet: compiled.ruleSet, warnings };
+    if (!compiled.ok) return { kind: 'rejected', problems: compiled.problems, warnings };
+    return { kind: 'accepted', documents, ruleSet: compiled.ruleSet, warnings };
   }
 
-  /** Those that are of the same rules as what has changed. */
-  function retryRefused(scope: RuleScope): Outcome[] {
-    const outcomes: Outcome[] = [];
+  /** Retries the rejected bundles of the scope that changed. */
+  function retryRejected(scope: RuleScope): BundleResult[] {
+    const bundleResults: BundleResult[] = [];
     for (let progress = true; progress; ) {
       progress = false;
-      for (const { read, size } of [...refused.of(scope).values()]) {
-        // What cannot be read on its own stays so, whatever the others say.
+      for (const { read, size } of [...rejected.of(scope).values()]) {
+        // A bundle that cannot be parsed stays invalid, whatever the others contain.
         if (read === undefined) continue;
-        const outcome = tryBundle(read, size);
-        if (outcome.problems.length > 0) continue;
-        outcomes.push(outcome);
+        const bundleResult = tryBundle(read, size);
+        if (bundleResult.problems.length > 0) continue;
+        bundleResults.push(bundleResult);
         progress = true;
       }
     }
-    return outcomes;
+    return bundleResults;
   }
 
-  function openCluster(bundles: readonly ReadBundle[], lastGood: readonly ReadBundle[]): readonly Outcome[] {
+  function openCluster(bundles: readonly ReadBundle[], lastGood: readonly ReadBundle[]): readonly BundleResult[] {
     const blank = bundles.filter(isBlank);
-    if (blank.length === bundles.length) return [...standIn(lastGood), ...blank.map((read) => tryBundle(read))];
+    if (blank.length === bundles.length) return [...restoreLastGood(lastGood), ...blank.map((read) => tryBundle(read))];
     const written = bundles.filter((read) => !blank.includes(read));
-    const outcomes = (takeTogether(written) ?? written.map((read) => tryOrStandIn(read, lastGood))).concat(
+    const bundleResults = (acceptTogether(written) ?? written.map((read) => tryOrRestore(read, lastGood))).concat(
       blank.map((read) => tryBundle(read)),
     );
-    const retried = retryRefused({ kind: 'cluster' });
-    for (const id of refused.of({ kind: 'cluster' }).keys()) if (!accepted.has(id)) neverGood.add(id);
-    // Of what was refused at first and is good beside the others, only the second attempt counts.
-    return [...outcomes.filter(({ problems, bundle }) => problems.length === 0 || refused.get(bundle.id)), ...retried];
+    const retried = retryRejected({ kind: 'cluster' });
+    for (const id of rejected.of({ kind: 'cluster' }).keys()) if (!accepted.has(id)) neverAccepted.add(id);
+    // If a bundle was rejected first and is valid together with the others, only the second result counts.
+    return [...bundleResults.filter(({ problems, bundle }) => problems.length === 0 || rejected.get(bundle.id)), ...retried];
   }
 
-  /** The usual opening: all is good, and compiled once. Undefined where anything is wrong. */
-  function takeTogether(bundles: readonly ReadBundle[]): Outcome[] | undefined {
+  /** The usual start: everything is valid and compiled once. Undefined if anything is wrong. */
+  function acceptTogether(bundles: readonly ReadBundle[]): BundleResult[] | undefined {
     const entries = bundles.map(({ bundle, results }) => ({
       bundle,
       documents: results.flatMap((result) => (result.ok ? [result.document] : [])),
@@ -297,99 +303,99 @@ export function createRuleStore(hash: (text: string) => string): RuleStore {
     );
     if (!compiled.ok) return undefined;
     for (const { bundle, documents } of entries) accepted.set(bundle.id, { bundle, documents });
-    ofCluster = compiled.ruleSet;
+    clusterRules = compiled.ruleSet;
     return entries.map(({ bundle, warnings }) => ({ bundle, problems: [], warnings }));
   }
 
-  /** One of an opening with something wrong in it: the version that was good before counts beside the others, and may be what they need. */
-  function tryOrStandIn(read: ReadBundle, lastGood: readonly ReadBundle[]): Outcome {
-    const outcome = tryBundle(read);
-    if (outcome.problems.length === 0) return outcome;
+  /** For a start with an invalid bundle: its last good version is loaded, since the other bundles may need it. */
+  function tryOrRestore(read: ReadBundle, lastGood: readonly ReadBundle[]): BundleResult {
+    const bundleResult = tryBundle(read);
+    if (bundleResult.problems.length === 0) return bundleResult;
     const { bundle } = read;
     const earlier = lastGood.find((each) => each.bundle.id === bundle.id);
     const good = earlier !== undefined && tryBundle(earlier).problems.length === 0;
-    remember(read, outcome.problems, sizeOf(bundle));
-    return good ? { ...outcome, alert: `${nameBundle(bundle)}: ${earlierInForce}` } : outcome;
+    keepRejected(read, bundleResult.problems, sizeOf(bundle));
+    return good ? { ...bundleResult, alert: `${nameBundle(bundle)}: ${earlierInForce}` } : bundleResult;
   }
 
-  /** Every bundle is gone or blank: what was in force when the last run ended stays. */
-  function standIn(lastGood: readonly ReadBundle[]): readonly Outcome[] {
-    const outcomes = lastGood.map((read) => {
-      const outcome = tryBundle(read);
-      return outcome.problems.length > 0 || outcome.alert !== undefined
-        ? outcome
-        : { ...outcome, alert: `${nameBundle(read.bundle)} is gone or blank, and no other rules are there: ${stayInForce}` };
+  /** All bundles are deleted or blank: the rules in force at the end of the last run stay in force. */
+  function restoreLastGood(lastGood: readonly ReadBundle[]): readonly BundleResult[] {
+    const bundleResults = lastGood.map((read) => {
+      const bundleResult = tryBundle(read);
+      return bundleResult.problems.length > 0 || bundleResult.alert !== undefined
+        ? bundleResult
+        : { ...bundleResult, alert: `${nameBundle(read.bundle)} is gone or blank, and no other rules are there: ${stayInForce}` };
     });
-    for (const id of accepted.keys()) leftBehind.add(id);
-    return outcomes;
+    for (const id of accepted.keys()) orphaned.add(id);
+    return bundleResults;
   }
 
-  function withdrawFromCluster(id: string, { bundle }: Accepted): Outcome {
+  function withdrawFromCluster(id: string, { bundle }: Accepted): BundleResult {
     const left = [...accepted].filter(([other]) => other !== id).flatMap(([, { documents }]) => documents);
     if (left.every(({ blank }) => blank)) {
-      leftBehind.add(id);
+      orphaned.add(id);
       const alert = `${nameBundle(bundle)} was deleted, and no other rules would be left: ${stayInForce}`;
       return { bundle, problems: [], warnings: [], alert };
     }
     accepted.delete(id);
-    united = undefined;
+    combined = undefined;
     const compiled = compileRuleSet(left, hash);
-    // A set that was good without contradiction stays so with less in it.
-    if (compiled.ok) ofCluster = compiled.ruleSet;
+    // Removing documents from a set without contradictions cannot create one.
+    if (compiled.ok) clusterRules = compiled.ruleSet;
     return { bundle, problems: [], warnings: [] };
   }
 
   function change(steps: readonly RulesStep[]): readonly RulesChange[] {
     const before = current();
-    return tell(
-      steps.flatMap((step) => ('offer' in step ? take(step.offer) : drop(step.withdraw))),
+    return toChanges(
+      steps.flatMap((step) => ('offer' in step ? offerBundle(step.offer) : withdrawBundle(step.withdraw))),
       before,
     );
   }
 
-  function take(read: ReadBundle): readonly Outcome[] {
-    const outcome = tryWithinQuota(read);
-    return outcome.problems.length > 0 ? [outcome] : [outcome, ...retryRefused(scopeOf(read.bundle))];
+  function offerBundle(read: ReadBundle): readonly BundleResult[] {
+    const bundleResult = tryWithinQuota(read);
+    return bundleResult.problems.length > 0 ? [bundleResult] : [bundleResult, ...retryRejected(scopeOf(read.bundle))];
   }
 
-  /** What was measured before it was read is measured once more: others of its namespace may have come meanwhile. */
-  function tryWithinQuota(read: ReadBundle): Outcome {
+  /** Checks the quota again after parsing, since other bundles of the namespace may have been loaded meanwhile. */
+  function tryWithinQuota(read: ReadBundle): BundleResult {
     const { bundle, results } = read;
-    const tooMuch = results.every(({ ok }) => ok) ? refuseUnread(bundle) : undefined;
+    const tooMuch = results.every(({ ok }) => ok) ? rejectUnread(bundle) : undefined;
     return tryBundle(tooMuch ?? read, sizeOf(bundle));
   }
 
-  function refuseUnread(bundle: Bundle, beside = noRules): ReadBundle | undefined {
-    const problem = rejectOverQuota(bundle, addSizes(sizeOfOthers(bundle), beside));
+  function rejectUnread(bundle: Bundle, pending = noRules): ReadBundle | undefined {
+    const problem = rejectOverQuota(bundle, addSizes(sizeOfOthers(bundle), pending));
     return problem && { bundle: withoutTexts(bundle), results: [{ ok: false, problems: [problem] }] };
   }
 
-  function drop(id: string): readonly Outcome[] {
+  function withdrawBundle(id: string): readonly BundleResult[] {
     const entry = accepted.get(id);
-    const bundle = ownBundles.get(id)?.bundle ?? refused.get(id)?.bundle;
-    refused.delete(id);
-    const wasNeverGood = neverGood.delete(id);
-    if (entry) return [withdrawFromCluster(id, entry), ...retryRefused({ kind: 'cluster' })];
+    const bundle = namespaceBundles.get(id)?.bundle ?? rejected.get(id)?.bundle;
+    rejected.delete(id);
+    const wasNeverAccepted = neverAccepted.delete(id);
+    if (entry) return [withdrawFromCluster(id, entry), ...retryRejected({ kind: 'cluster' })];
 
-    ownBundles.delete(id);
+    namespaceBundles.delete(id);
     if (!bundle) return [];
-    const wasInForce = own.drop(id);
-    const freed = wasInForce ? retryRefused(scopeOf(bundle)) : [];
-    united = undefined;
-    // A bundle of the cluster's that has never been good may have kept the others shut.
-    const opens = wasNeverGood && neverGood.size === 0 && ofCluster !== undefined;
+    const wasInForce = namespaceRules.drop(id);
+    const freed = wasInForce ? retryRejected(scopeOf(bundle)) : [];
+    combined = undefined;
+    // A bundle of the cluster that was never valid may have kept the others out of force.
+    const opens = wasNeverAccepted && neverAccepted.size === 0 && clusterRules !== undefined;
     return wasInForce || opens ? [{ bundle, problems: [], warnings: [] }, ...freed] : [];
   }
 
-  function tell(outcomes: readonly Outcome[], before: RuleSet | undefined): readonly RulesChange[] {
+  function toChanges(bundleResults: readonly BundleResult[], before: RuleSet | undefined): readonly RulesChange[] {
     const after = current();
-    return outcomes.map(({ bundle, ...told }) => ({
+    return bundleResults.map(({ bundle, ...result }) => ({
       id: bundle.id,
       scope: scopeOf(bundle),
       sources: (bundle.scope?.kind === 'namespace' ? bundle.documents.slice(0, maxSources) : bundle.documents).map(({ source }) => source),
       before,
       after,
-      ...told,
+      ...result,
     }));
   }
 
@@ -397,40 +403,40 @@ export function createRuleStore(hash: (text: string) => string): RuleStore {
     current,
     missing() {
       if (!opened) return 'the rules have not been read yet';
-      if (neverGood.size > 0) return `rules with problems: ${[...neverGood].join(', ')}`;
-      return ofCluster ? undefined : 'there are no rules';
+      if (neverAccepted.size > 0) return `rules with problems: ${[...neverAccepted].join(', ')}`;
+      return clusterRules ? undefined : 'there are no rules';
     },
     open(bundles, lastGood = []) {
-      const ofNamespaces = bundles.filter(({ bundle }) => scopeOf(bundle).kind === 'namespace');
-      const outcomes = [
+      const namespaceReads = bundles.filter(({ bundle }) => scopeOf(bundle).kind === 'namespace');
+      const bundleResults = [
         ...openCluster(
-          bundles.filter((read) => !ofNamespaces.includes(read)),
+          bundles.filter((read) => !namespaceReads.includes(read)),
           lastGood,
         ),
-        ...ofNamespaces.map(tryWithinQuota),
+        ...namespaceReads.map(tryWithinQuota),
       ];
-      united = undefined;
+      combined = undefined;
       opened = true;
-      // Nobody could see the steps in between: all changes lead from nothing to what is in force now.
-      return tell(outcomes, undefined);
+      // The intermediate states were never in force, so all changes lead from no rules to the rules in force now.
+      return toChanges(bundleResults, undefined);
     },
     offer: (read) => change([{ offer: read }]),
     change,
-    refuseUnread,
+    rejectUnread,
     preview(read) {
-      const trial = tryOut(read);
+      const trial = tryCompile(read);
       const { warnings } = trial;
-      if (trial.kind === 'refused') return { problems: trial.problems, warnings, ruleSet: undefined };
-      return { problems: [], warnings, ruleSet: trial.kind === 'good' ? trial.ruleSet : undefined };
+      if (trial.kind === 'rejected') return { problems: trial.problems, warnings, ruleSet: undefined };
+      return { problems: [], warnings, ruleSet: trial.kind === 'accepted' ? trial.ruleSet : undefined };
     },
     *widening({ bundle: { scope }, results }) {
-      if (scope?.kind !== 'namespace' || !ofCluster) return;
+      if (scope?.kind !== 'namespace' || !clusterRules) return;
       const { namespace } = scope;
-      const rules = results.flatMap((result) => (result.ok ? result.document.rules : [])).slice(0, maxRulesLookedUp(ofCluster));
-      for (const rule of rules) yield ofCluster ? findWidening(ofCluster, { namespace, rules: [rule] }) : [];
+      const rules = results.flatMap((result) => (result.ok ? result.document.rules : [])).slice(0, maxRulesChecked(clusterRules));
+      for (const rule of rules) yield clusterRules ? findWidening(clusterRules, { namespace, rules: [rule] }) : [];
     },
     withdraw: (id) => change([{ withdraw: id }]),
-    refused: () => refused.all().map(({ bundle, problems }) => ({ scope: scopeOf(bundle), problems })),
+    rejected: () => rejected.all().map(({ bundle, problems }) => ({ scope: scopeOf(bundle), problems })),
     accepted: () => [...accepted.values()].map(({ bundle }) => bundle),
   };
 }
@@ -443,7 +449,7 @@ function scopeOf({ scope }: Bundle): RuleScope {
   return scope ?? { kind: 'cluster' };
 }
 
-/** What names it, where nothing of its texts is needed any more; of a namespace's with very many documents, the first. */
+/** The parts that identify a bundle, without its texts. Of a namespace's bundle with very many documents only the first ones. */
 function withoutTexts({ id, scope, version, again, documents }: Bundle): Bundle {
   const named = scope?.kind === 'namespace' ? documents.slice(0, maxSources) : documents;
   return {

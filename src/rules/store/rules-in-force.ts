@@ -63,28 +63,28 @@ export function createRulesInForce(store: Pick<RuleStore, 'current'>, hash: (tex
 }
 
 type RulesOnPlatform = {
-  /** What holds where these rules are written. */
+  /** The rule set in force on this cluster for the written one. */
   apply(written: RuleSet): PlatformRules;
-  /** What the cluster adds from now on; false where that is no change. */
+  /** Sets the current platform. Returns false if it is unchanged. */
   change(platform: Platform): boolean;
 };
 
-/** Each rule set is united once with what the cluster adds. */
+/** Adds nothing until `change` is called. The result for each rule set is computed once per platform. */
 function createRulesOnPlatform(hash: (text: string) => string): RulesOnPlatform {
   let platform: Platform = { internalRegistries: [] };
-  let united = new WeakMap<RuleSet, PlatformRules>();
+  let appliedRules = new WeakMap<RuleSet, PlatformRules>();
   return {
     apply(written) {
-      const known = united.get(written);
+      const known = appliedRules.get(written);
       if (known) return known;
-      const made = withPlatform(written, platform, hash);
-      united.set(written, made);
-      return made;
+      const applied = withPlatform(written, platform, hash);
+      appliedRules.set(written, applied);
+      return applied;
     },
     change(next) {
       if (JSON.stringify(next) === JSON.stringify(platform)) return false;
       platform = next;
-      united = new WeakMap();
+      appliedRules = new WeakMap();
       return true;
     },
   };

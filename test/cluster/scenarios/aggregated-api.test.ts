@@ -1,4 +1,4 @@
-/** While one aggregated API is slow or unavailable: everything else is registered and repaired, and its own kinds stay as they are. */
+/** One aggregated API is slow or unavailable: the entries of all other kinds are registered and repaired, and those of its kinds stay. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,7 +29,7 @@ describe.runIf(cluster.local)('while one aggregated API', () => {
     admin = connectApi(await loadKubeConfig({ file: kubeconfig, env: {} }));
     folder = await mkdtemp(join(tmpdir(), 'regkeeper-scenario-'));
     namespace = await cluster.namespace();
-    // Its custom resource stands in the way of the APIService.
+    // The CRD has its own, automatically registered APIService of the same name.
     await kubectl(['delete', 'crd', own]);
     aggregated = await startAggregatedApi({
       cluster,
@@ -41,7 +41,7 @@ describe.runIf(cluster.local)('while one aggregated API', () => {
 
   afterAll(async () => {
     await server?.end();
-    // A namespace cannot go while an API cannot be asked.
+    // A namespace cannot be deleted while the discovery of an API fails.
     await aggregated.remove();
     await deleteBase(kubectl);
     await installCrds(kubectl);
@@ -69,14 +69,14 @@ describe.runIf(cluster.local)('while one aggregated API', () => {
     expect(names(mutating ?? [])).toEqual(expect.arrayContaining([`${own}.mutate.regkeeper.io`, 'pods.mutate.regkeeper.io']));
     expect(names(validating ?? [])).toEqual(expect.arrayContaining([`${own}.validate.regkeeper.io`, 'pods.validate.regkeeper.io']));
     await denies();
-    const notes = () => readiness(server as Regkeeper);
-    await waitFor(async () => (await notes()).text.includes(`[!] cluster: ${api} has not answered since`), {
+    const readinessReport = () => readiness(server as Regkeeper);
+    await waitFor(async () => (await readinessReport()).text.includes(`[!] cluster: ${api} has not answered since`), {
       deadlineSeconds: 10,
       what: 'the note on /readyz',
     });
-    expect((await notes()).ready).toBe(true);
+    expect((await readinessReport()).ready).toBe(true);
     expect(await metric(`regkeeper_api_unavailable{api="${api}"}`)).toBe(1);
-    expect(troubles()).toHaveLength(1);
+    expect(apiFailures()).toHaveLength(1);
     await uninstall();
   });
 
@@ -113,13 +113,13 @@ describe.runIf(cluster.local)('while one aggregated API', () => {
       const result = await honest.stop();
       console.info(`honest requests beside it: ${result.summary}`);
       expect(result.failed).toEqual([]);
-      // Latencies are printed, not asserted: they are the machine's as much as ours. A request that takes longer than the webhook's timeout fails.
+      // Latencies are printed, not asserted, because they depend on the machine. A request that exceeds the webhook's timeout fails.
     }, 180_000);
 
     test('a new CA is published in every entry, those of the API too', async () => {
       const before = new Set(await publishedBundles(admin));
       const count = (await entriesOf(admin, paths.validating)).length;
-      // Whatever made the key unusable: another CA is made, and must reach the API server.
+      // Without the key of the CA regkeeper creates a new CA, which must reach the API server.
       const patch = JSON.stringify([{ op: 'remove', path: '/data/ca.key' }]);
       await kubectl(['patch', 'secret', 'regkeeper-tls', '-n', ownNamespace, '--type=json', '-p', patch]);
       const since = performance.now();
@@ -177,7 +177,7 @@ async function install(): Promise<void> {
 
 async function uninstall(): Promise<void> {
   await server?.end();
-  // A namespace cannot go while an API cannot be asked.
+  // A namespace cannot be deleted while the discovery of an API fails.
   await aggregated.answer();
   await deleteBase(kubectl);
 }
@@ -200,11 +200,11 @@ async function metric(name: string): Promise<number | undefined> {
   return line === undefined ? undefined : Number(line.slice(name.length + 1));
 }
 
-function troubles(): readonly Record<string, unknown>[] {
+function apiFailures(): readonly Record<string, unknown>[] {
   return server?.log().filter(({ msg }) => String(msg).startsWith(`${api} cannot be asked what it serves`)) ?? [];
 }
 
-/** Without a name, without any. */
+/** Removes the entry with this name, or all entries where no name is passed. */
 async function withoutEntry(path: string, name?: string): Promise<void> {
   await changeConfiguration(admin, path, (live) => {
     live.webhooks = live.webhooks?.filter((entry) => name !== undefined && entry.name !== name) ?? [];

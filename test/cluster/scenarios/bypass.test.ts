@@ -1,4 +1,4 @@
-/** The attacks of test/bypass, as far as an API server takes them: sent all at once, and not stored. */
+/** Sends the attacks of test/bypass that an API server can accept to a real one, with a dry run. */
 import { describe, expect, test } from 'vitest';
 import { type Attack, kindOf, rulesFor } from '../../bypass/attack.ts';
 import { builds } from '../../bypass/builds.ts';
@@ -14,7 +14,7 @@ const cluster = target();
 const keeper = withRegkeeper(cluster, rulesFor());
 
 describe.each(Object.entries({ hosts, paths, pods, templates, builds, json }))('%s', (_theme, attacks) => {
-  // What an UPDATE changes needs an object to change, which an API server has only where it has let it in: the engine's tests have those.
+  // Attacks by UPDATE need an object that the API server has stored, which the rules may deny. Only test/bypass/attacks.test.ts runs those.
   const sent = attacks.filter(
     ({ notOnCluster, oldObject, text }) => notOnCluster === undefined && oldObject === undefined && text === undefined,
   );
@@ -26,13 +26,13 @@ describe.each(Object.entries({ hosts, paths, pods, templates, builds, json }))('
       { stdin: manifests.map((manifest) => `---\n${JSON.stringify(manifest)}\n`).join(''), allowFailure: true },
     );
     const admitted = new Set(stdout.split('\n').map((line) => line.split('/')[1]));
-    const refusedByUs = new Set([...stderr.matchAll(/denied the request: \w+ [^ /]+\/(row-\d+)/g)].map(([, name]) => name));
-    const told = sent.map(({ attack, right, apiServerRefuses }, index) => {
+    const deniedByRegkeeper = new Set([...stderr.matchAll(/denied the request: \w+ [^ /]+\/(row-\d+)/g)].map(([, name]) => name));
+    const results = sent.map(({ attack, right, apiServerRejects }, index) => {
       const name = `row-${index}`;
-      const found = admitted.has(name) ? 'admitted' : refusedByUs.has(name) ? 'refused' : 'refused by the API server';
-      return { attack, right: apiServerRefuses ? 'refused by the API server' : right, found };
+      const found = admitted.has(name) ? 'admitted' : deniedByRegkeeper.has(name) ? 'refused' : 'refused by the API server';
+      return { attack, right: apiServerRejects ? 'refused by the API server' : right, found };
     });
-    const wrong = told.filter(({ found, right }) => found !== right);
+    const wrong = results.filter(({ found, right }) => found !== right);
     expect(wrong, stderr.slice(-2000)).toEqual([]);
   });
 });
@@ -44,7 +44,7 @@ function manifestOf(row: Attack, name: string): object {
   return withDefaults(manifest);
 }
 
-/** What an API server asks of a template beside its images. */
+/** Adds the fields that an API server requires in the template of a Job. */
 function withDefaults(manifest: { kind: string; spec?: { template?: { spec?: object } } }): object {
   const restartPolicy = manifest.kind === 'Job' && manifest.spec?.template?.spec ? { restartPolicy: 'Never' } : undefined;
   return restartPolicy

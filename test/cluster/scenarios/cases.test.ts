@@ -1,4 +1,4 @@
-/** The corpus of behaviours, `test/cases`, with real kubectl against a real API server: the same words, the same secrets. */
+/** Runs test/cases with kubectl against a real API server, which must show the same messages and store the same secrets. */
 import { isDeepStrictEqual } from 'node:util';
 import { afterAll, describe, expect, test } from 'vitest';
 import { simulateAdmission } from '../../../src/admission/simulate.ts';
@@ -6,7 +6,7 @@ import { factsFromObjects } from '../../../src/evaluate/facts-from-objects.ts';
 import { isObject, type JsonObject } from '../../../src/object/json.ts';
 import type { RuleSet } from '../../../src/rules/rule-set.ts';
 import type { Manifest } from '../../../src/yaml/parse-manifests.ts';
-import { type Case, cases, expectedOf, judgedOf, ruleSetOfCase } from '../../cases/cases.ts';
+import { type Case, cases, evaluatedObjectsOf, expectedOf, ruleSetOfCase } from '../../cases/cases.ts';
 import { ownNamespace } from '../regkeeper.ts';
 import { target, waitFor } from '../target.ts';
 import { withRegkeeper } from '../with-regkeeper.ts';
@@ -30,16 +30,14 @@ describe('in the cluster as everywhere', () => {
       if (!keeper.server) return skip('writes rules and waits for their record, so only where the server runs beside the test');
       await prepare(each);
       const rules = await ruleSetOfCase(each);
-      const judged = judgedOf(each).map((manifest) => ({ manifest, expected: expectation(each, manifest, rules) }));
-      // What the watches have not seen yet is asked for without storing anything. Where it stays different, the comparison below shows it.
-      const agrees = async ({ manifest, expected }: (typeof judged)[number]) =>
+      const rows = evaluatedObjectsOf(each).map((manifest) => ({ manifest, expected: expectation(each, manifest, rules) }));
+      // Waits with dry runs until the informers have seen the objects. Where an answer stays different, the comparison below shows it.
+      const agrees = async ({ manifest, expected }: (typeof rows)[number]) =>
         isDeepStrictEqual(await create(each, manifest, ['--dry-run=server']), expected);
-      await Promise.all(
-        judged.map((row) => waitFor(() => agrees(row), { deadlineSeconds: 5, what: 'the watches' }).catch(() => undefined)),
-      );
+      await Promise.all(rows.map((row) => waitFor(() => agrees(row), { deadlineSeconds: 5, what: 'the watches' }).catch(() => undefined)));
 
-      const answers = await Promise.all(judged.map(async ({ manifest }) => [callOf(manifest), await create(each, manifest)]));
-      expect(Object.fromEntries(answers)).toEqual(Object.fromEntries(judged.map(({ manifest, expected }) => [callOf(manifest), expected])));
+      const answers = await Promise.all(rows.map(async ({ manifest }) => [callOf(manifest), await create(each, manifest)]));
+      expect(Object.fromEntries(answers)).toEqual(Object.fromEntries(rows.map(({ manifest, expected }) => [callOf(manifest), expected])));
     });
   }
 });
@@ -67,11 +65,13 @@ async function create({ rules }: Case, { object }: Manifest, flags: readonly str
     stdin: JSON.stringify(object),
     allowFailure: true,
   });
-  // Where rules live is all that differs: a ConfigMap's key here, a file there.
+  // The messages only differ in the position of a rule: a key of a ConfigMap here, a file in expected.yaml.
   const fileOf = (key: string) => rules.find(({ file }) => keyOf(file) === key)?.file ?? key;
-  const said = stderr.replace(/ConfigMap regkeeper\/regkeeper-rules, key (\S+), line /g, (_text, key: string) => `${fileOf(key)}:`);
-  const warnings = said.split('\n').flatMap((line) => (line.startsWith('Warning: regkeeper: ') ? [line.slice('Warning: '.length)] : []));
-  const denial = / denied the request: (.*)$/s.exec(said)?.[1]?.trimEnd();
+  const messages = stderr.replace(/ConfigMap regkeeper\/regkeeper-rules, key (\S+), line /g, (_text, key: string) => `${fileOf(key)}:`);
+  const warnings = messages
+    .split('\n')
+    .flatMap((line) => (line.startsWith('Warning: regkeeper: ') ? [line.slice('Warning: '.length)] : []));
+  const denial = / denied the request: (.*)$/s.exec(messages)?.[1]?.trimEnd();
   if (code !== 0) return { outcome: 'deny', messages: [...warnings, denial ?? stderr], credentials: undefined };
   return {
     outcome: warnings.length > 0 ? 'warn' : 'allow',
@@ -80,19 +80,19 @@ async function create({ rules }: Case, { object }: Manifest, flags: readonly str
   };
 }
 
-/** Everything that we may have written, by its place. */
+/** All fields that regkeeper may write, by their JSON pointer. */
 function credentialsIn(value: unknown, path = ''): Record<string, unknown> {
   if (Array.isArray(value)) return Object.assign({}, ...value.map((item, index) => credentialsIn(item, `${path}/${index}`)));
   if (!isObject(value)) return {};
   const fields = Object.entries(value).map(([name, field]) =>
-    places.has(name) ? { [`${path}/${name}`]: field } : credentialsIn(field, `${path}/${name}`),
+    writtenFields.has(name) ? { [`${path}/${name}`]: field } : credentialsIn(field, `${path}/${name}`),
   );
   return Object.assign({}, ...fields);
 }
 
-const places = new Set(['imagePullSecrets', 'pullSecret', 'pushSecret', 'regkeeper.io/injected']);
+const writtenFields = new Set(['imagePullSecrets', 'pullSecret', 'pushSecret', 'regkeeper.io/injected']);
 
-/** Namespaces with their labels, accounts and secrets, then the rules: in force when this returns. */
+/** Creates the case's namespaces, service accounts and secrets, then its rules. The rules are in force when this returns. */
 async function prepare(each: Case): Promise<void> {
   const named = each.manifests.filter(({ kind }) => kind === 'Namespace').map(({ object }) => object);
   const labelled = new Set(named.map(nameOf));

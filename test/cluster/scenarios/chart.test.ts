@@ -1,6 +1,6 @@
 /**
- * The Helm chart: it renders what the kustomize folders render for the same choices, refuses what it does not know, and installs, upgrades,
- * rolls back and goes away without emptying a webhook configuration or touching anybody's rules.
+ * The Helm chart: it renders the same objects as the kustomize folders for the same choices and rejects unknown values. Installation, upgrade,
+ * rollback and removal neither empty a webhook configuration nor change the user's rules.
  */
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -22,7 +22,7 @@ const chart = join(deploy, 'chart');
 let folder: string;
 let helm: Helm;
 
-// Building Helm with a cold cache of Go takes minutes.
+// Building Helm with an empty Go cache takes minutes.
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'regkeeper-chart-'));
   helm = createHelm({ binary: await findHelm(), kubeconfig: cluster.kubeconfig });
@@ -41,7 +41,7 @@ type Deployment = Manifest & { spec: { template: { spec: { containers: [{ args: 
 const extraKinds = JSON.stringify((parse(readFileSync(join(deploy, 'extra-kinds/extra-kinds.yaml'), 'utf8')) as { kinds: object[] }).kinds);
 const digest = `sha256:${'a'.repeat(64)}`;
 
-/** A choice, as an overlay of kustomize and as flags of Helm. */
+/** Each choice, as a kustomize overlay and as Helm flags. */
 const choices: [choice: string, overlay: Record<string, unknown>, flags: readonly string[]][] = [
   ['nothing', { resources: ['base'] }, []],
   ['no rules', { resources: ['program'] }, ['--set', 'rules.starter=none']],
@@ -139,13 +139,13 @@ describe('the same choice gives the same objects with Helm as with kustomize', (
     expect(podOf(fromHelm)).toEqual(podOf(fromKustomize));
   });
 
-  /** The Pods of the Deployment, with what each flag says in the end: an overlay can only add one behind. */
+  /** The Pod spec of the Deployment, with the last value of each flag as an object. An overlay can only append flags, and the last one wins. */
   function podOf(objects: Record<string, Manifest>) {
     const { spec } = objects['Deployment regkeeper/regkeeper'] as Deployment;
     const { containers, ...pod } = spec.template.spec;
-    const said = (args: string[]) =>
+    const lastValues = (args: string[]) =>
       Object.fromEntries(args.flatMap((each, index) => (each.startsWith('--') ? [[each, args[index + 1]]] : [])));
-    return { ...pod, containers: containers.map(({ args, ...container }) => ({ ...container, args: said(args) })) };
+    return { ...pod, containers: containers.map(({ args, ...container }) => ({ ...container, args: lastValues(args) })) };
   }
 
   test('every component and overlay of deploy/ is among the choices', async () => {
@@ -153,7 +153,7 @@ describe('the same choice gives the same objects with Helm as with kustomize', (
       choices.flatMap(([, { resources = [], components = [] }]) => [...(resources as string[]), ...(components as string[])]),
     );
     const folders = readdirSync(deploy).filter((name) => existsSync(join(deploy, name, 'kustomization.yaml')));
-    // A part of `base`, and nobody's choice.
+    // `starter-rules` is a part of `base` and cannot be chosen separately.
     expect([...used].sort()).toEqual(folders.filter((name) => name !== 'starter-rules').sort());
   });
 });
@@ -175,8 +175,9 @@ async function kustomize({ resources, components = [], ...more }: Record<string,
 const labelsOfTheTool = ['app.kubernetes.io/instance', 'app.kubernetes.io/version', 'app.kubernetes.io/managed-by', 'helm.sh/chart'];
 
 /**
- * Without the labels and annotations that name the tool, and without the Namespace, which Helm makes apart (`--create-namespace`). A changed
- * file of extra kinds starts the Pods anew by its checksum in an annotation, or by its hash in the ConfigMap's name.
+ * The objects by kind and name, without what differs between the tools: the labels and annotations that name the tool, and the Namespace.
+ * Helm creates that separately (`--create-namespace`). To restart the Pods for a changed file of extra kinds, the chart uses a checksum annotation
+ * and kustomize a hash in the ConfigMap's name.
  */
 function byName(whole: string): Record<string, Manifest> {
   const text = whole
@@ -248,13 +249,13 @@ describe('what may be chosen', () => {
     ['extraContainers[0].name=regkeeper,extraContainers[0].image=x', '/extraContainers/0/name'],
     ['healthPort=8443', 'webhook.port and healthPort are both 8443'],
   ])('refuses --set %s', async (setting, message) => {
-    expect(await refusal('--set', setting)).toContain(message);
+    expect(await renderError('--set', setting)).toContain(message);
   });
 
   test.each(['self', 'files'])('refuses a second time whatever flag the Deployment gives by itself, with certs.mode %s', async (mode) => {
     const flags = await wiredFlags(mode);
     expect(flags).toContain('--port');
-    for (const flag of flags) expect(await refusal('--set', `extraArgs={${flag}}`)).toContain(`extraArgs must not hold ${flag}:`);
+    for (const flag of flags) expect(await renderError('--set', `extraArgs={${flag}}`)).toContain(`extraArgs must not hold ${flag}:`);
   });
 
   test.each([
@@ -263,7 +264,7 @@ describe('what may be chosen', () => {
     [{ images: ['spec.image'], group: 'apps' }, '/extraKinds/0/group'],
   ])('refuses a custom resource with %j', async (fields, message) => {
     const kind = { group: 'example.com', version: 'v1', resource: 'widgets', kind: 'Widget', ...fields };
-    expect(await refusal('--set-json', `extraKinds=${JSON.stringify([kind])}`)).toContain(message);
+    expect(await renderError('--set-json', `extraKinds=${JSON.stringify([kind])}`)).toContain(message);
   });
 
   test('goes along in a chart of yours, under its condition', async () => {
@@ -293,10 +294,12 @@ describe('what may be chosen', () => {
   });
 
   test.each(['default', 'kube-system', 'kube-public', 'kube-node-lease'])('refuses the namespace %s', async (namespace) => {
-    expect(await refusal('--namespace', namespace)).toContain(`the release's namespace is ${namespace}, and nothing in regkeeper's own`);
+    expect(await renderError('--namespace', namespace)).toContain(
+      `the release's namespace is ${namespace}, and nothing in regkeeper's own`,
+    );
   });
 
-  async function refusal(...flags: string[]): Promise<string> {
+  async function renderError(...flags: string[]): Promise<string> {
     const { code, stderr } = await helm(['template', 'regkeeper', chart, '--namespace', 'regkeeper', ...flags], { allowFailure: true });
     expect(code).not.toBe(0);
     return stderr;
@@ -468,7 +471,7 @@ describe('what may be chosen', () => {
   }
 });
 
-// Takes over the names of an installation, so not in a cluster that has one already.
+// Uses the names of a real installation, so it only runs in a cluster without one.
 describe.runIf(cluster.local)('an installation with Helm', () => {
   const onlyTrusted = 'mode: enforce\nunconfigured: deny\nrules:\n- registry: registry.example.com\n  pullSecret: corp-pull\n';
   let server: Regkeeper | undefined;
@@ -596,7 +599,7 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
     const autoscaling = 'autoscaling.enabled=true,autoscaling.minReplicas=3';
     await helm(['upgrade', 'regkeeper', chart, ...way, '--set', autoscaling]);
     expect(await scale()).toEqual({ generation: 1, replicas: 5 });
-    // As the autoscaler does it, through the subresource.
+    // Scales through the subresource, as the autoscaler does.
     await kubectl(['scale', 'deployment', 'regkeeper', '-n', 'regkeeper', '--replicas=4']);
     await helm(['upgrade', 'regkeeper', chart, ...way, '--set', `${autoscaling},autoscaling.maxReplicas=7`]);
     expect(await scale()).toEqual({ generation: 2, replicas: 4 });
@@ -676,7 +679,7 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
     return { webhooks, certificate: secret.data, rules: await rulesText() };
   }
 
-  /** The names of cert-manager's kinds, without its schemas and without cert-manager. */
+  /** Serves cert-manager's kinds without their schemas, for the duration of a test. cert-manager itself does not run. */
   async function withCertManagerKinds(): Promise<void> {
     const definitions = [
       ['certificates', 'Certificate'],
@@ -705,14 +708,14 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
     for (const { metadata } of definitions) await kubectl(['wait', '--for=condition=Established', `crd/${metadata.name}`, '--timeout=30s']);
   }
 
-  /** What cert-manager would put into the Secret and the kubelet into the Pod. */
+  /** Writes the files that cert-manager would put into the Secret and the kubelet would mount into the Pod. Returns their folder. */
   async function makeCertificate(dnsNames: string[]): Promise<string> {
     const mounted = join(folder, 'mounted');
     await mkdir(mounted);
     const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)];
-    const authority = issueCa({ commonName: 'regkeeper', notBefore, notAfter });
-    const leaf = issueServerCertificate({ authority, commonName: 'regkeeper', dnsNames, ipAddresses: [], notBefore, notAfter });
-    await writeFile(join(mounted, 'ca.crt'), authority.certificate);
+    const ca = issueCa({ commonName: 'regkeeper', notBefore, notAfter });
+    const leaf = issueServerCertificate({ authority: ca, commonName: 'regkeeper', dnsNames, ipAddresses: [], notBefore, notAfter });
+    await writeFile(join(mounted, 'ca.crt'), ca.certificate);
     await writeFile(join(mounted, 'tls.crt'), leaf.certificate);
     await writeFile(join(mounted, 'tls.key'), leaf.key);
     return mounted;

@@ -1,3 +1,4 @@
+/** The test cluster itself: its release, its kinds, its controllers, and webhooks that are called through Services. */
 import { afterAll, describe, expect, test } from 'vitest';
 import { kubernetesVersion } from '../binaries.ts';
 import { type AdmissionRequest, serveWebhook } from '../other-webhook.ts';
@@ -12,7 +13,7 @@ describe('the test cluster', () => {
     expect(stdout).toContain('readyz check passed');
   });
 
-  // Executables and clusters that somebody brings along may be of another release.
+  // Executables and clusters that the user provides may be of another release.
   test.runIf(cluster.local && !process.env.KUBEBUILDER_ASSETS)('runs the release that go.mod names', async () => {
     const { serverVersion } = await kubectl.json<{ serverVersion: { gitVersion: string } }>(['version']);
     expect(serverVersion.gitVersion).toBe(kubernetesVersion());

@@ -1,4 +1,4 @@
-/** An ordinary user writes objects that would have made endless audit records: each leaves one, and others are answered meanwhile. */
+/** An ordinary user writes objects that could cause huge audit records: each leaves one record, and other users are answered meanwhile. */
 import { expect, test } from 'vitest';
 import { startHonestRequests } from '../honest-requests.ts';
 import { shippedHeap } from '../regkeeper.ts';

@@ -1,7 +1,7 @@
 /**
- * Pulls keep working: what a Pod could use without regkeeper, it can use with it. Random Pods, templates and service accounts are created
- * twice, in a namespace about which nobody is asked and in one where regkeeper is at work, and the Pods that come of them are compared: the
- * list as it was stored, which the API server has filled from the service account where it was empty.
+ * Pulls keep working: a Pod has all secrets with regkeeper that it has without. Random Pods, templates and service accounts are created in
+ * two namespaces, one excluded from the webhooks and one where regkeeper works. The test compares the `imagePullSecrets` of the stored Pods,
+ * which the API server fills from the service account where they are empty.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -15,7 +15,7 @@ const cluster = target();
 const { kubectl } = cluster;
 
 const baseline = `regkeeper-baseline-${randomUUID().slice(0, 8)}`;
-// Secrets of rules, of accounts and of authors share names, so that they meet.
+// The secrets of rules, of service accounts and of the objects themselves share names, so that duplicates occur.
 const names = ['a', 'b', 'c', 'd'] as const;
 const registries: Readonly<Record<string, readonly string[]>> = {
   'one.example.com': ['a'],
@@ -62,7 +62,7 @@ const objects = drawn.map(
   ({ list, ...each }, index): Drawn => ({
     ...each,
     name: `object-${index}`,
-    // With another secret the API server would refuse the Pod, with regkeeper and without.
+    // The API server denies a Pod with any other secret, with and without regkeeper.
     list: each.account?.strict ? list?.filter((name) => each.account?.secrets.some((own) => own === name)) : list,
   }),
 );
@@ -77,7 +77,7 @@ describe.runIf(cluster.local)(`the credentials of ${objects.length} random objec
     const enforced = { 'kubernetes.io/enforce-mountable-secrets': 'true' };
     const made = accounts.map(({ name, secrets, strict }) => serviceAccount(name, secrets, strict ? enforced : {}));
     for (const act of both) await act.create(...made, serviceAccount('last', ['last-own']));
-    // Accounts are seen in the order in which they were made.
+    // Informers see accounts in the order of their creation, so when the last one is known, all are.
     const probe = deployment('probe', running('one.example.com/x', { serviceAccountName: 'last' }));
     await waitFor(async () => (await guarded.tryCreate(probe, '--dry-run=server', '-o', 'json')).stdout.includes('last-own'), {
       deadlineSeconds: 10,
@@ -120,7 +120,7 @@ async function compare(made: readonly Drawn[], round: number): Promise<void> {
     };
   });
   expect(lost.filter(({ lost, lacks, moved, twice }) => lost.length + lacks.length + twice.length > 0 || moved)).toEqual([]);
-  // What is compared says something: there were secrets to lose, and secrets to win.
+  // The comparison is only meaningful where objects have secrets that could be lost, and where secrets were added.
   expect(lost.filter(({ before }) => before.length > 0).length).toBeGreaterThan(made.length / 3);
   expect(lost.filter(({ before, after }) => after.length > before.length).length).toBeGreaterThan(made.length / 4);
 }
@@ -135,7 +135,7 @@ function manifestOf({ kind, name, list, account, mark }: Drawn, images: readonly
     ...(account && { serviceAccountName: account.name }),
     ...(list && { imagePullSecrets: list.map((secret) => ({ name: secret })) }),
   });
-  // On a template a mark says that its entries are ours, to be taken out again; on a Pod it can take nothing away, whoever wrote it.
+  // On a template a mark means that regkeeper may remove the entries it names. On a Pod it must not remove anything, even when it is forged.
   const annotations = mark && { annotations: { 'regkeeper.io/injected': JSON.stringify(mark) } };
   if (kind === 'Pod') return pod(name, spec, { labels, ...annotations });
   const template = { template: { metadata: { labels }, spec } };
@@ -152,7 +152,7 @@ function manifestOf({ kind, name, list, account, mark }: Drawn, images: readonly
   }
 }
 
-/** The secrets of the Pod of each object, when all are there. */
+/** The secrets of each object's Pod, by the object's name. Waits until all Pods exist. */
 async function podsOf(acting: typeof guarded, count: number, round: number): Promise<ReadonlyMap<string, readonly string[]>> {
   return await waitFor(
     async () => {

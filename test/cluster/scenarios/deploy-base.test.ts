@@ -1,3 +1,4 @@
+/** Applies deploy/base with kubectl: the rights of its ServiceAccount, its rules, what the server writes, and upgrades that keep that. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -15,16 +16,16 @@ const { kubectl } = cluster;
 
 const base = folder('base');
 const account = 'system:serviceaccount:regkeeper:regkeeper';
-/** It asks about the rules themselves, and lets edits pass while nobody answers. */
+/** The entry for rules ConfigMaps, which has failurePolicy Ignore and so allows edits while regkeeper is unavailable. */
 const guard = 'configmaps.guard.regkeeper.io';
 const log = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 
-/** What comes before the folder. */
+/** The arguments of kubectl before the folder. */
 type Command = readonly string[];
 const plain: Command = ['apply', '-k'];
-/** As deploy/README.md has it, for the installation and for upgrades. */
+/** The command of deploy/README.md for installation and upgrades. */
 const documented: Command = ['apply', '--server-side', '--field-manager=regkeeper-install', '-k'];
-/** As it has it for the first time after plain `kubectl apply`. */
+/** Its command for the first upgrade after a plain `kubectl apply`. */
 const oncePlain: Command = ['apply', '--server-side', '--force-conflicts', '--field-manager=regkeeper-install', '-k'];
 
 function folder(name: string): string {
@@ -33,7 +34,7 @@ function folder(name: string): string {
 
 function ignore(): void {}
 
-// Names are fixed, since this is what people install: the file cleans up behind itself, for the others use the same cluster.
+// The object names are those of a real installation. Other files use the same cluster, so this one removes its objects again.
 beforeAll(async () => {
   await uninstall();
   await kubectl(['apply', '-k', base]);
@@ -48,7 +49,7 @@ async function uninstall(): Promise<void> {
   await kubectl(['delete', 'namespace', 'regkeeper', '--ignore-not-found', '--timeout=50s']);
 }
 
-/** The API as the server in the Pod sees it: with the rights of its service account. */
+/** An API client with the permissions of the server's service account. */
 async function asServer(): Promise<ApiClient> {
   const { stdout: token } = await kubectl(['create', 'token', 'regkeeper', '-n', 'regkeeper']);
   const kubeConfig = await loadKubeConfig({ file: cluster.kubeconfig, env: {} });
@@ -60,7 +61,7 @@ async function asServer(): Promise<ApiClient> {
   return client;
 }
 
-/** Holds one object of each kind, made before the webhooks were filled. */
+/** A namespace with one object of each kind, created before the webhook configurations were filled. */
 let namespace = '';
 
 const template = { metadata: { labels: { app: 'x' } }, spec: { containers: [{ name: 'x', image: 'registry.example.com/x:1' }] } };
@@ -109,7 +110,7 @@ async function makeObjects(): Promise<void> {
 
 type Live = { metadata: { ownerReferences?: object[] }; webhooks: { name: string; clientConfig?: object }[] };
 
-/** Asks about nothing that there is. */
+/** An entry of another webhook, for a resource that does not exist. */
 const foreign = {
   name: 'somebody.else.example.com',
   admissionReviewVersions: ['v1'],
@@ -219,7 +220,7 @@ test("the owner's rules stop a server-side apply of deploy/base, and survive it"
 }, 120_000);
 
 describe('with the rights of the shipped service account', () => {
-  /** What the server does after its start. */
+  /** Starts the components that fill the Secret and the webhook configurations, as the server does. Returns the certificates. */
   async function serve() {
     const client = await asServer();
     const certificates = await manageCertificateSecret({
@@ -256,7 +257,7 @@ describe('with the rights of the shipped service account', () => {
     const caBundle = Buffer.from(certificates.current().authorities ?? '').toString('base64');
     for (const { webhooks = [], metadata } of [await mutating(), await validating()]) {
       const kinds = webhooks.filter(({ name }) => name !== guard);
-      // The test cluster serves every kind, those of OpenShift too, but for BuildRequest: a custom resource has no such subresources.
+      // The test cluster serves every kind, including OpenShift's, except BuildRequest, whose subresources a custom resource cannot have.
       const servedKinds = kindsWithImages.filter(({ kind }) => kind !== 'BuildRequest');
       expect(kinds).toHaveLength(cluster.local ? servedKinds.length : kindsWithImages.length);
       expect(new Set(webhooks.map((each) => each.clientConfig.caBundle))).toEqual(new Set([caBundle]));
@@ -306,7 +307,7 @@ describe('with the rights of the shipped service account', () => {
       ['validatingwebhookconfigurations', validating],
     ] as const) {
       const { metadata, ...before } = (await read()) as Live;
-      // Not `kubectl replace`, which would make what it wrote the base of the next `kubectl apply`.
+      // Plain `kubectl replace` would also update the last-applied annotation that the next `kubectl apply` compares with.
       const path = `/apis/admissionregistration.k8s.io/v1/${plural}/regkeeper`;
       await kubectl(['replace', '--raw', path, '-f', '-'], { stdin: JSON.stringify(edit({ metadata, ...before })) });
       await waitFor(
@@ -355,7 +356,7 @@ describe('with the rights of the shipped service account', () => {
     await serve();
     const image = JSON.stringify([{ op: 'replace', path, value: 'registry.example.com/x:2' }]);
     // A filled configuration takes effect a moment after it is stored.
-    const refusal = await waitFor(
+    const denial = await waitFor(
       async () => {
         const { code, stderr } = await kubectl(
           ['patch', resource, 'x', '-n', namespace, '--type=json', '--dry-run=server', `--patch=${image}`],
@@ -367,7 +368,7 @@ describe('with the rights of the shipped service account', () => {
       },
       { deadlineSeconds: 30, what: 'the refusal' },
     );
-    expect(refusal).toContain(`failed calling webhook "${resource.split('.')[0]}`);
+    expect(denial).toContain(`failed calling webhook "${resource.split('.')[0]}`);
     await kubectl(['label', resource, 'x', '-n', namespace, 'a=b']);
     await kubectl(['annotate', resource, 'x', '-n', namespace, 'a=b']);
   });
@@ -404,7 +405,7 @@ describe('with the rights of the shipped service account', () => {
     120_000,
   );
 
-  /** An overlay on deploy/program with another image, another argument and another port than the one before. */
+  /** Writes an overlay on deploy/program whose image, argument and port depend on the number. Returns its folder. */
   async function nextRelease(number: number): Promise<string> {
     const directory = await mkdtemp(join(tmpdir(), 'regkeeper-release-'));
     onTestFinished(() => rm(directory, { recursive: true }));

@@ -1,4 +1,4 @@
-/** Custom resources that the settings name: Argo Rollouts, Knative Services and Tekton TaskRuns, as plain custom resources. */
+/** Extra kinds from the settings: Argo Rollouts, Knative Services and Tekton TaskRuns, as custom resources without their controllers. */
 import { resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { target } from '../target.ts';
@@ -13,9 +13,9 @@ const kinds = [
   { group: 'tekton.dev', version: 'v1', plural: 'taskruns', kind: 'TaskRun' },
 ];
 
-// The server of another cluster has its own settings.
+// The server of an existing cluster has its own settings.
 describe.runIf(cluster.local)('custom resources', () => {
-  // Before the server starts: what is not served is not registered, and looked for again only after a minute.
+  // Runs before the server starts. Kinds that are not served yet would only be registered after the next discovery, a minute later.
   beforeAll(async () => {
     await kubectl(['apply', '-f', '-'], { stdin: JSON.stringify({ apiVersion: 'v1', kind: 'List', items: kinds.map(definitionOf) }) });
     await kubectl([

@@ -1,4 +1,4 @@
-/** What the scenarios about cost are measured with: it must see a failure where there is one, and none where there is none. */
+/** The helpers of the scenarios about hostile input: honest requests must report failures, and only those, and a tenant has only `edit`. */
 import { expect, test } from 'vitest';
 import { startHonestRequests } from '../honest-requests.ts';
 import { target } from '../target.ts';
@@ -14,10 +14,10 @@ const images = { image: 'good.example.com/app', deniedImage: 'bad.example.com/ap
 test('requests that nothing disturbs all succeed', async () => {
   const honest = await startHonestRequests({ kubeconfig, namespace: keeper.namespace, ...images, perSecond: 20 });
   await honest.atLeast(100);
-  const { failed, asked, p50, p99, max, summary } = await honest.stop();
+  const { failed, answered, p50, p99, max, summary } = await honest.stop();
   process.stdout.write(`${summary}\n`);
   expect(failed).toEqual([]);
-  expect(asked).toBeGreaterThanOrEqual(100);
+  expect(answered).toBeGreaterThanOrEqual(100);
   expect([p50 <= p99, p99 <= max]).toEqual([true, true]);
 });
 

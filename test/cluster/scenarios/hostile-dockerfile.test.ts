@@ -1,4 +1,4 @@
-/** An ordinary user sends BuildConfigs whose inline Dockerfile is small and would be expensive, while others create Pods. */
+/** An ordinary user sends BuildConfigs with a small inline Dockerfile that would be expensive to expand, while others create Pods. */
 import { expect, test } from 'vitest';
 import { hostileDockerfiles } from '../../hostile/dockerfiles.ts';
 import { startHonestRequests } from '../honest-requests.ts';
@@ -31,7 +31,7 @@ test('inline Dockerfiles that would be expensive hold up no other namespace, and
   const builds = `/apis/build.openshift.io/v1/namespaces/${tenant.namespace}/buildconfigs`;
   const unlike: string[] = [];
   let sent = 0;
-  // One round after the other, until enough honest requests were answered beside them.
+  // Repeats all of them until enough honest requests have been answered in the meantime.
   do {
     for (const { name, build, message } of hostileDockerfiles) {
       const { metadata, ...rest } = build();
@@ -49,6 +49,6 @@ test('inline Dockerfiles that would be expensive hold up no other namespace, and
 
   expect(unlike).toEqual([]);
   expect(result.failed).toEqual([]);
-  expect(result.asked).toBeGreaterThanOrEqual(200);
-  // Latencies are printed, not asserted: they are the machine's as much as ours. A request that takes longer than the webhook's timeout fails.
+  expect(result.answered).toBeGreaterThanOrEqual(200);
+  // Latencies are printed, not asserted, because they depend on the machine. A request that exceeds the webhook's timeout fails.
 });

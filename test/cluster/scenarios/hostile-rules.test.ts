@@ -1,4 +1,4 @@
-/** A tenant that floods the rules of its own namespace: the cluster's rules, the guard and the Pods of others go on as if nothing were. */
+/** A tenant floods its namespace with rules ConfigMaps: the cluster's rules, rules reviews and the Pods of others must not be affected. */
 import { expect, onTestFinished, test } from 'vitest';
 import { connectApi } from '../../../src/kube/api-client.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
@@ -9,7 +9,7 @@ import { target, waitFor } from '../target.ts';
 import { createTenant, type Tenant } from '../tenant.ts';
 import { withRegkeeper } from '../with-regkeeper.ts';
 
-/** How long the tenant floods; the figures of docs/operations.md are of 60. */
+/** Duration of the flood. The figures in docs/operations.md are from 60 seconds. */
 const seconds = Number(process.env.FLOOD_SECONDS ?? 15);
 
 const cluster = target();
@@ -46,7 +46,7 @@ test('fifty writes a second of one namespace delay neither an edit of the cluste
 }, async () => {
   const tenant = await newTenant();
   const honest = await startHonestRequests({ kubeconfig, namespace: keeper.namespace, ...honestImages });
-  // An update never creates a ConfigMap: without these, most of the flood would be answered 404 before any webhook is asked.
+  // The flood consists of updates. Without these ConfigMaps most would be answered with 404 before a webhook is called.
   for (const name of floodNames)
     expect(await write(tenant, { name, data: { 'rules.yaml': 'rules: []\n' }, exists: false })).toBeUndefined();
   const flood = startFlood(tenant);
@@ -66,14 +66,14 @@ test('fifty writes a second of one namespace delay neither an edit of the cluste
   for (const [answer, alike] of kindsOfOthers) process.stdout.write(`flood: ${alike.length} answered ${answer}\n`);
   expect(failed).toEqual([]);
   expect(others).toEqual([]);
-  // Latencies are printed, not asserted: they are the machine's as much as ours. A request that takes longer than the webhook's timeout fails.
+  // Latencies are printed, not asserted, because they depend on the machine. A request that exceeds the webhook's timeout fails.
   if (keeper.server) {
     const aboutTenant = keeper.server.log().filter((line) => line.namespace === tenant.namespace);
     expect(aboutTenant.length).toBeLessThanOrEqual(seconds / 10 + 3);
   }
 });
 
-/** What the server has used, to print; nothing where it does not run beside the test. */
+/** CPU time, memory and event loop lag of the server, as text. Empty where the server was not started by this test. */
 async function usage(): Promise<string> {
   if (!keeper.server) return '';
   const text = await (await fetch(`http://127.0.0.1:${keeper.server.healthPort}/metrics`)).text();
@@ -87,8 +87,8 @@ async function newTenant(): Promise<Tenant> {
 }
 
 /**
- * Undefined where it was allowed, else the message. Plain JSON: the API server takes a second of processor to apply a megabyte of YAML, and
- * that would be measured.
+ * Writes the ConfigMap. Returns undefined where it was allowed, or else the message. Uses JSON, because the API server needs a second of CPU
+ * time to apply a megabyte of YAML, which would distort the measurement.
  */
 async function write({ client, namespace }: Tenant, { name, data, exists }: Version): Promise<string | undefined> {
   const metadata = { name, labels: { 'regkeeper.io/rules': 'namespace' } };
@@ -102,7 +102,7 @@ async function write({ client, namespace }: Tenant, { name, data, exists }: Vers
   }
 }
 
-/** Fifty a second: good rules that change each time, the largest documents of commas and comments, and ConfigMaps that are too much. */
+/** Sends fifty writes a second: valid rules that change each time, the largest hostile documents, and ConfigMaps beyond the quota. */
 function startFlood(tenant: Tenant) {
   const answers: (string | undefined)[] = [];
   const underWay = new Set<Promise<void>>();
@@ -134,7 +134,7 @@ type Version = { readonly name: string; readonly data: Readonly<Record<string, s
 const floodNames = ['good', 'largest', 'too-much'];
 
 function versionOf(sent: number, namespace: string): Version {
-  // Of every five one is hostile: each of the kinds in turn.
+  // One in five is hostile, with each kind in turn.
   const kind = kinds[Math.floor(sent / 10) % kinds.length] ?? 'commas';
   if (sent % 10 === 9) {
     const { data } = hostileConfigMap(kind, { namespace, name: 'too-much', keys: 62, length: 1_000, version: sent });
@@ -145,7 +145,7 @@ function versionOf(sent: number, namespace: string): Version {
   return { name: 'good', data: { 'rules.yaml': `rules:\n${registries.join('\n')}\n` }, exists: true };
 }
 
-/** From the answer to the edit until a Pod is allowed by it. */
+/** Edits the cluster's rules. Returns the seconds from the answer until a Pod is allowed by the new rule. */
 async function secondsUntilInForce(edit: number): Promise<number> {
   const client = connectApi(await loadKubeConfig({ file: kubeconfig, env: {} }));
   try {

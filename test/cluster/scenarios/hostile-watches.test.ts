@@ -1,6 +1,6 @@
 /**
- * A tenant that fills what regkeeper watches: accounts with tens of thousands of pull secrets, more names than a namespace may have, image
- * streams of a megabyte. Pods of others go on as if nothing were, and a replica with the shipped memory limit starts beside all of it.
+ * A tenant fills the collections that regkeeper watches, with accounts of tens of thousands of pull secrets, more names than a namespace's
+ * budget, and large image streams. The Pods of others must not be affected, and a replica with the shipped memory limit must start.
  */
 import { join } from 'node:path';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -34,7 +34,7 @@ describe('service accounts with tens of thousands of pull secrets, and more name
 
     const first = keeper.server;
     const began = performance.now();
-    const second = await startBeside();
+    const second = await startSecondReplica();
     const seconds = (performance.now() - began) / 1_000;
     await honest.atLeast(200);
     const { failed, summary } = await honest.stop();
@@ -43,7 +43,7 @@ describe('service accounts with tens of thousands of pull secrets, and more name
       `hostile accounts: ${summary}; a replica was ready after ${seconds.toFixed(1)} s; ${(await Promise.all(used)).join('; ')}\n`,
     );
     expect(failed).toEqual([]);
-    // Latencies are printed, not asserted: they are the machine's as much as ours. A request that takes longer than the webhook's timeout fails.
+    // Latencies are printed, not asserted, because they depend on the machine. A request that exceeds the webhook's timeout fails.
     if (!first || !second) return;
     expect([first.process.exitCode, second.process.exitCode]).toEqual([null, null]);
     for (const server of [first, second]) {
@@ -122,8 +122,8 @@ async function create({ client, namespace }: Tenant, object: HostileObject): Pro
   await client.create(collection, object as never);
 }
 
-/** A further replica, as of a rollout; when it is ready, requests go to it and the first one stays until the test ends. */
-async function startBeside(): Promise<Regkeeper | undefined> {
+/** Starts a second replica, as a rollout does. When it is ready, the Service is routed to it. The first one stays until the test ends. */
+async function startSecondReplica(): Promise<Regkeeper | undefined> {
   if (!cluster.local) return undefined;
   const { routeService } = cluster;
   const directory = join(keeper.folder, 'second');
@@ -148,7 +148,7 @@ async function metrics({ healthPort }: Regkeeper): Promise<string> {
   return (await fetch(`http://127.0.0.1:${healthPort}/metrics`)).text();
 }
 
-/** What a server has used, to print. */
+/** CPU time and memory of a server, as text. */
 async function usage(server: Regkeeper): Promise<string> {
   const text = await metrics(server);
   const value = (name: string) => Number(text.match(new RegExp(`^${name} (.*)$`, 'm'))?.[1] ?? Number.NaN);

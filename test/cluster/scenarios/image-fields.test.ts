@@ -1,6 +1,6 @@
 /**
- * What the API server itself says of its kinds, against what we read of them: a field of a new Kubernetes release that names an image shall
- * fail here, not slip past.
+ * Compares the API server's OpenAPI schemas with the fields that regkeeper reads. A new Kubernetes release may add a field that names an image,
+ * and this test must fail then.
  */
 import { describe, expect, test } from 'vitest';
 import { renderPath } from '../../../src/object/json.ts';
@@ -23,10 +23,10 @@ type Document = {
   readonly paths: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   readonly components?: { readonly schemas?: Readonly<Record<string, Schema>> };
 };
-/** Steps from the object to a text; `*` is an item of a list or a value of a map. */
+/** The path from the object to a string. `*` is an item of a list or a value of a map. */
 type Field = { readonly group: string; readonly version: string; readonly kind: string; readonly path: readonly string[] };
 
-/** Fields that look as if they named an image to run, and do not. Each must still be there, so that no reason outlives its field. */
+/** Fields that look as if they named an image to run, and do not. A test fails for an exception whose field no longer exists. */
 const exceptions: readonly { readonly ends: RegExp; readonly why: string }[] = [
   { ends: /\.imagePullPolicy$/, why: 'when to pull, not what' },
   { ends: /\.volumes\.\*\.image\.pullPolicy$/, why: 'when to pull, not what' },
@@ -75,13 +75,13 @@ async function crawl(): Promise<readonly Field[]> {
   const index = await raw<{ paths: Record<string, { serverRelativeURL: string }> }>('/openapi/v3');
   const fields: Field[] = [];
   for (const [path, { serverRelativeURL }] of Object.entries(index.paths)) {
-    // Custom resources of this cluster, OpenShift's and others', are described by whoever installed them.
+    // Custom resources are not the API server's own kinds: their schemas come from the CRDs in the cluster.
     if (!/^(api|apis)\//.test(path) || path.split('/')[1]?.endsWith('openshift.io')) continue;
     const { components } = await raw<Document>(serverRelativeURL);
     const schemas = components?.schemas ?? {};
     for (const schema of Object.values(schemas)) {
       const [gvk, ...others] = schema['x-kubernetes-group-version-kind'] ?? [];
-      // DeleteOptions and its like are of many groups; a List repeats its items.
+      // Schemas such as DeleteOptions belong to many groups, and a List repeats the schema of its items.
       if (!gvk || others.length > 0 || gvk.kind.endsWith('List')) continue;
       for (const { path: place, description } of textsOf(schema, schemas, [], [])) {
         if (isAboutImages(place, description)) fields.push({ ...gvk, path: place });
@@ -98,7 +98,7 @@ async function raw<T>(url: string): Promise<T> {
 
 type Text = { readonly path: readonly string[]; readonly description: string };
 
-/** By a name on the way to it, or by what is said of it. */
+/** Whether the names in a field's path, or its description, mention images. */
 function isAboutImages(path: readonly string[], description: string): boolean {
   return path.some((step) => /image|artifact|^oci/i.test(step)) || /\b(container|OCI|docker) (image|artifact)/i.test(description);
 }
@@ -112,7 +112,7 @@ function* textsOf(
   for (const part of schema.allOf ?? []) yield* textsOf(part, schemas, path, within);
   if (schema.$ref !== undefined) {
     const name = schema.$ref.split('/').at(-1) ?? '';
-    // A schema inside itself (JSONSchemaProps) says nothing new.
+    // A recursive schema (JSONSchemaProps) has no new fields.
     if (!within.includes(name)) yield* textsOf(schemas[name] ?? {}, schemas, path, [...within, name]);
   }
   for (const [key, inner] of Object.entries(schema.properties ?? {})) yield* textsOf(inner, schemas, [...path, key], within);
@@ -121,15 +121,15 @@ function* textsOf(
   if (schema.type === 'string') yield { path, description: schema.description ?? '' };
 }
 
-/** Whether an object with a text there has a slot there, and a change of it comes to us. */
+/** Whether regkeeper reads an image from this field and is called when the field changes. */
 function isSlot({ group, kind, path }: Field): boolean {
   const row = builtInKinds.find({ group, kind });
   if (!row?.fields.some((field) => field.every((step, index) => path[index] === step))) return false;
   const object = objectWith(path, 'registry.example.com/probe');
   const reading = readObject({ group, kind, operation: 'CREATE', fromKubelet: false }, object, builtInKinds);
   if (reading.kind !== 'shape') return false;
-  const place = renderPath(path.map((step) => (step === '*' ? 0 : step)));
-  return reading.shape.slots.some((slot) => renderPath(slot.path) === place && slot.content.kind === 'image');
+  const fieldPath = renderPath(path.map((step) => (step === '*' ? 0 : step)));
+  return reading.shape.slots.some((slot) => renderPath(slot.path) === fieldPath && slot.content.kind === 'image');
 }
 
 function objectWith(path: readonly string[], text: string): unknown {
@@ -137,7 +137,7 @@ function objectWith(path: readonly string[], text: string): unknown {
   if (step === undefined) return text;
   const inner = objectWith(rest, text);
   if (step === '*') return [inner];
-  // A pod without containers is none.
+  // An object whose Pod has no containers is not read.
   const needed = /^(initContainers|ephemeralContainers|volumes)$/.test(step) ? { containers: [{ name: 'a', image: 'a' }] } : {};
   return { ...needed, [step]: inner };
 }

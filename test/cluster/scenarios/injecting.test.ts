@@ -1,4 +1,4 @@
-/** Which secrets are written, and what is left alone: each sentence of docs/semantics.md on injecting, on a real API server with its controllers. */
+/** Tests every sentence of docs/semantics.md on injecting, on a real API server with its controllers: what is written and what is not. */
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -74,7 +74,7 @@ describe('the list of a Pod', () => {
     const [template] = await list<Workload>('deployments', '--field-selector=metadata.name=growing');
     expect(template && secretsIn(template.spec.template)).toEqual(['corp-pull', 'before']);
     await acting('patch', 'serviceaccount/growing', '--type=merge', '-p', '{"imagePullSecrets":[{"name":"after"}]}');
-    await seen('growing', 'after');
+    await waitUntilKnown('growing', 'after');
     await acting('scale', 'deployment/growing', '--replicas=1');
     const [made] = await podsOf('growing');
     expect(made && secretsIn(made)).toEqual(['corp-pull', 'before', 'after']);
@@ -84,8 +84,8 @@ describe('the list of a Pod', () => {
   test('keeps what the account has where nobody asks regkeeper any more, since the template holds it', async () => {
     await accounts({ alone: ['alone-own'] });
     const [template] = await create<Workload>(deployment('alone', { ...running(corp), serviceAccountName: 'alone' }, { replicas: 0 }));
-    // Nobody is asked about kube-system.
-    const away = actingIn(kubectl, () => 'kube-system');
+    // The webhooks exclude kube-system.
+    const excluded = actingIn(kubectl, () => 'kube-system');
     const { metadata, spec } = template?.spec.template ?? { metadata: {}, spec: {} };
     const made = {
       apiVersion: 'v1',
@@ -93,7 +93,7 @@ describe('the list of a Pod', () => {
       metadata: { ...metadata, name: 'alone' },
       spec: { ...spec, serviceAccountName: 'default' },
     };
-    const { stdout } = await away.tryCreate(made, '--dry-run=server', '-o', 'json');
+    const { stdout } = await excluded.tryCreate(made, '--dry-run=server', '-o', 'json');
     expect(secretsIn(JSON.parse(stdout))).toEqual(['corp-pull', 'alone-own']);
   });
 
@@ -124,7 +124,7 @@ describe('a template that the request leaves as it is', () => {
     await accounts({ steady: ['steady-own'] });
     const name = `steady-${keeper.namespace}`;
     const file = await write('steady', deployment(name, { ...running(corp), serviceAccountName: 'steady' }, { replicas: 0 }));
-    // Nobody is asked about kube-system.
+    // The webhooks exclude kube-system.
     const twin = actingIn(kubectl, () => 'kube-system');
     for (const act of [acting, twin]) await act('apply', '-f', file);
     await replicaSets(name, 1);
@@ -134,7 +134,7 @@ describe('a template that the request leaves as it is', () => {
     const without = { metadata: { annotations: { 'regkeeper.io/injected': null } }, spec: { imagePullSecrets: null } };
     const requests = [
       ['label', 'deployment', name, 'a=b'],
-      // The API server counts a change of annotations too.
+      // The API server increases the generation of a Deployment when its annotations change.
       ['annotate', 'deployment', name, 'a=b'],
       ['apply', '-f', file],
       ['patch', 'deployment', name, '--type=merge', '-p', JSON.stringify({ spec: { template: without } })],
@@ -215,7 +215,7 @@ describe('a template from before its rule named a secret', () => {
     const pods = await podsOf('old', 2);
     expect(pods.map(secretsIn).toSorted()).toEqual([[], ['later-pull']]);
 
-    // What a Deployment owns has to equal its template, or it would make another, and another.
+    // A Deployment recognizes a ReplicaSet by its template. With another template it would create ReplicaSets without end.
     await acting('delete', 'replicasets', '-l', 'app=old', '--cascade=foreground');
     expect((await podsOf('old', 2)).map(secretsIn)).toEqual([['later-pull'], ['later-pull']]);
     await replicaSets('old', 1);
@@ -267,7 +267,7 @@ describe('a template that changes', () => {
 
 describe('the Pods that controllers make', () => {
   test('of a StatefulSet, a ReplicationController, a DaemonSet, a Job, and a CronJob by its Job', async () => {
-    // For the DaemonSet, where there is none.
+    // The DaemonSet controller needs a Node, and the local cluster has none.
     const node = { apiVersion: 'v1', kind: 'Node', metadata: { name: `node-${keeper.namespace}` } };
     if (cluster.local) await kubectl(['create', '-f', '-'], { stdin: JSON.stringify(node) });
     await accounts({ maker: ['maker-own'] });
@@ -285,7 +285,7 @@ describe('the Pods that controllers make', () => {
         spec: { schedule: '0 0 1 * *', jobTemplate: { spec: { template: { metadata: { labels: { app: 'of-cron' } }, spec: once } } } },
       },
     );
-    // A run that was missed is made up for at once.
+    // The CronJob controller starts a missed run at once.
     const lastScheduleTime = new Date(Date.now() - 40 * 24 * 3_600_000).toISOString().replace(/\.\d+/, '');
     await acting(
       'patch',
@@ -367,7 +367,7 @@ describe('left alone', () => {
     expect((await tryCreate(pod('strict', spec))).stderr).toContain(warning);
     const [made] = await podsOf('strict');
     expect([made && secretsIn(made), secretsIn(await get('pod/strict'))]).toEqual([['second-pull'], ['second-pull']]);
-    // The reason for all this.
+    // The API server denies a Pod with a secret that the account does not list, which is why none is added.
     const insisting = await tryCreate(pod('insisting', { ...spec, imagePullSecrets: [{ name: 'corp-pull' }] }));
     expect(insisting.stderr).toContain('is not allowed because service account strict does not reference that imagePullSecret');
   });
@@ -496,7 +496,7 @@ describe('the secrets of a build', () => {
 
 type Owned = { readonly metadata: { readonly ownerReferences?: readonly { readonly kind: string }[] } };
 
-/** Of a live object, as somebody would copy it. */
+/** A copy of a live object with another name, as a user would create it from `kubectl get -o yaml`. */
 function renamed(live: PodLike | undefined, name: string): object {
   const { metadata, ...rest } = live as PodLike & { status?: unknown };
   const { labels, annotations } = metadata;
@@ -504,7 +504,7 @@ function renamed(live: PodLike | undefined, name: string): object {
   return { ...rest, status: undefined, metadata: { name, labels, annotations }, spec };
 }
 
-/** By the last step before the secret's own name. */
+/** The secrets of a build, by the strategy, source image or output that they belong to. */
 function secretsOfBuild({ spec }: { spec: object }): Record<string, string> {
   const {
     strategy = {},
@@ -526,7 +526,7 @@ function secretsOfBuild({ spec }: { spec: object }): Record<string, string> {
   return Object.fromEntries(places.filter((place): place is [string, string] => place[1] !== undefined));
 }
 
-/** The Pods with the label, when there are as many as there should be. */
+/** The Pods with the label `app`. Waits until there are at least `count`. */
 async function podsOf(app: string, count = 1): Promise<PodTemplate[]> {
   return await waitFor(
     async () => {
@@ -538,7 +538,7 @@ async function podsOf(app: string, count = 1): Promise<PodTemplate[]> {
   );
 }
 
-/** Waits until the Deployment's controller has seen it as it is, and holds that there are as many ReplicaSets. Their Pods never get ready. */
+/** Waits until the Deployment's controller has observed its latest generation, and expects `count` ReplicaSets. Pods never become ready here. */
 async function replicaSets(name: string, count: number): Promise<void> {
   await waitFor(
     async () => {
@@ -550,14 +550,14 @@ async function replicaSets(name: string, count: number): Promise<void> {
   expect(await list('replicasets', '-l', `app=${name}`)).toHaveLength(count);
 }
 
-/** Creates service accounts with these secrets, and waits until regkeeper knows them. */
+/** Creates service accounts with these secrets and waits until regkeeper knows them. */
 async function accounts(secrets: Readonly<Record<string, readonly string[]>>): Promise<void> {
   await create(...Object.entries(secrets).map(([name, own]) => serviceAccount(name, own)));
-  for (const [name, own] of Object.entries(secrets)) if (own[0] !== undefined) await seen(name, own[0]);
+  for (const [name, own] of Object.entries(secrets)) if (own[0] !== undefined) await waitUntilKnown(name, own[0]);
 }
 
 /** Waits until regkeeper knows that the service account has the secret. */
-async function seen(account: string, secret: string): Promise<void> {
+async function waitUntilKnown(account: string, secret: string): Promise<void> {
   const template = deployment('probe', { ...running(corp), serviceAccountName: account });
   const asked = async () => (await tryCreate(template, '--dry-run=server', '-o', 'json')).stdout.includes(`"${secret}"`);
   await waitFor(asked, { deadlineSeconds: 10, what: `secret ${secret} of service account ${account} to be known` });

@@ -1,6 +1,7 @@
 /**
- * The way in and the way out, with the Pods of regkeeper's own Deployment, which a stand-in for a node runs: from nothing to the first Pod with
- * its secret, without a trick and without a certificate made by hand; without rules; what people do to the configurations; and removal.
+ * Installation and removal, with the Pods of regkeeper's own Deployment on a simulated node. An installation goes from an empty cluster to the
+ * first Pod with its secret, without manual steps or certificates. Also tests an installation without rules and manual changes of the
+ * webhook configurations.
  */
 
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -30,7 +31,7 @@ beforeAll(async () => {
   admin = connectApi(await loadKubeConfig({ file: cluster.kubeconfig, env: {} }));
   const services = { route: cluster.routeService, unroute: cluster.unrouteService };
   node = await startStandInNode({ kubeconfig: cluster.kubeconfig, directory: folder, services });
-  overlay = await overlayWithRules(join(folder, 'overlay'), { patches: [quickToEnd] });
+  overlay = await overlayWithRules(join(folder, 'overlay'), { patches: [shortGracePeriod] });
 });
 
 afterAll(async () => {
@@ -42,8 +43,8 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** The namespace controller waits for half of the time that Pods may take to end. Two seconds more than the drain and the silence after it. */
-const quickToEnd = {
+/** A short grace period, because the namespace controller waits for half of it. Two seconds more than the drain and the idle time after it. */
+const shortGracePeriod = {
   target: { kind: 'Deployment', name: 'regkeeper' },
   patch: JSON.stringify([
     { op: 'replace', path: '/spec/template/spec/terminationGracePeriodSeconds', value: 8 },
@@ -54,23 +55,23 @@ const quickToEnd = {
 test('kubectl apply -k deploy/base and an edit of its rules: a Pod gets its secret, and removal loses no request', async () => {
   const command = ['apply', '-k', join(deploy, 'base')];
   await installing(command, () => writeRules('regkeeper-rules', firstRules));
-  expect(await refusalOf('unknown.example.com/x')).toContain('denied the request');
+  expect(await errorOf('unknown.example.com/x')).toContain('denied the request');
   await kubectl(['rollout', 'status', 'deployment/regkeeper', '-n', 'regkeeper', '--timeout=30s']);
 
-  const refusals = keepAsking();
+  const stopCreating = keepCreating();
   await kubectl(['delete', '-k', join(deploy, 'base'), '--timeout=60s']);
-  expect(await refusals()).toEqual([]);
+  expect(await stopCreating()).toEqual([]);
   await expectNothingLeft();
 }, 120_000);
 
 test('the same server-side, of an overlay with rules of its own; the namespace deleted first takes the configurations along', async () => {
   await installing([...serverSide, overlay]);
-  expect(await refusalOf('unknown.example.com/x')).toContain('denied the request');
+  expect(await errorOf('unknown.example.com/x')).toContain('denied the request');
 
-  const refusals = keepAsking();
+  const stopCreating = keepCreating();
   await kubectl(['delete', 'namespace', 'regkeeper', '--timeout=60s']);
   await waitFor(async () => (await remaining()).length === 0, { deadlineSeconds: 60, what: 'the configurations to be collected' });
-  expect(await refusals()).toEqual([]);
+  expect(await stopCreating()).toEqual([]);
   await kubectl(['delete', 'clusterrole,clusterrolebinding', '-l', 'app.kubernetes.io/name=regkeeper']);
   await expectNothingLeft();
 }, 150_000);
@@ -90,12 +91,12 @@ describe('an installation whose rules were deleted before it began', () => {
     );
     expect(missing).toContain('there are no rules');
     for (const kind of configurations) expect(await entriesOf(kind)).toEqual([]);
-    expect(await refusalOf('unknown.example.com/x')).toBeUndefined();
+    expect(await errorOf('unknown.example.com/x')).toBeUndefined();
   });
 
   test('goes on by itself when there are rules', async () => {
     await kubectl([...serverSide, overlay]);
-    await waitFor(async () => (await refusalOf('unknown.example.com/x'))?.includes('denied the request'), {
+    await waitFor(async () => (await errorOf('unknown.example.com/x'))?.includes('denied the request'), {
       deadlineSeconds: 30,
       what: 'the rules to be in force',
     });
@@ -120,10 +121,10 @@ describe('the configurations of an installation at work', () => {
   test('one of the two deleted: it stays away, the other stays, and applying the installation again brings it back', async () => {
     const before = await Promise.all(configurations.map(entriesOf));
     await kubectl(['delete', 'validatingwebhookconfiguration', 'regkeeper']);
-    await waitFor(async () => (await refusalOf('unknown.example.com/x')) === undefined, { deadlineSeconds: 10, what: 'nobody to judge' });
-    const told = () =>
+    await waitFor(async () => (await errorOf('unknown.example.com/x')) === undefined, { deadlineSeconds: 10, what: 'nobody to judge' });
+    const isLogged = () =>
       node.servers().some((server) => server.log().some(({ msg }) => String(msg).includes('so its requests are not checked')));
-    await waitFor(told, { deadlineSeconds: 30, what: 'the log to say so' });
+    await waitFor(isLogged, { deadlineSeconds: 30, what: 'the log to say so' });
     expect(await secretsOf('registry.example.com/x')).toEqual(['corp-pull']);
     expect(await remaining()).toEqual(['mutatingwebhookconfiguration']);
 
@@ -162,7 +163,7 @@ async function secretsOf(image: string): Promise<string[]> {
   return ((await tryPod(image)).spec.imagePullSecrets ?? []).map(({ name }) => name);
 }
 
-async function refusalOf(image: string): Promise<string | undefined> {
+async function errorOf(image: string): Promise<string | undefined> {
   try {
     await tryPod(image);
     return undefined;
@@ -171,23 +172,23 @@ async function refusalOf(image: string): Promise<string | undefined> {
   }
 }
 
-/** Asks for Pods of a trusted registry, one after the other, until its result is called, which gives every refusal there was. */
-function keepAsking(): () => Promise<string[]> {
-  const refusals: string[] = [];
+/** Creates Pods of a trusted registry (dry run), one after another. Call the returned function to stop. It returns the error of every failed request. */
+function keepCreating(): () => Promise<string[]> {
+  const errors: string[] = [];
   let ending = false;
   onTestFinished(() => {
     ending = true;
   });
-  const asking = (async () => {
+  const creating = (async () => {
     while (!ending) {
-      const refusal = await refusalOf('registry.example.com/x');
-      if (refusal !== undefined) refusals.push(refusal);
+      const error = await errorOf('registry.example.com/x');
+      if (error !== undefined) errors.push(error);
     }
   })();
   return async () => {
     ending = true;
-    await asking;
-    return refusals;
+    await creating;
+    return errors;
   };
 }
 
@@ -200,7 +201,7 @@ async function expectNothingLeft(): Promise<void> {
   expect(await remaining()).toEqual([]);
   const { stdout } = await kubectl(['get', 'clusterroles,clusterrolebindings', '-l', 'app.kubernetes.io/name=regkeeper', '-o', 'name']);
   expect(stdout).toBe('');
-  expect(await refusalOf('unknown.example.com/x')).toBeUndefined();
+  expect(await errorOf('unknown.example.com/x')).toBeUndefined();
   const servers = node.servers().map(({ process }) => process);
   expect(servers.map(({ exitCode }) => exitCode)).toEqual(servers.map(() => 0));
 }

@@ -1,4 +1,4 @@
-/** Several replicas on a control plane of this file's own: one leads, by its Lease, and another takes over, whatever befalls the first. */
+/** Leader election of several replicas, on this file's own control plane: one holds the Lease, and another takes over however the first ends. */
 
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
@@ -56,7 +56,7 @@ test('a leader that is killed is followed by the other within its Lease, which t
   await routeTo(follower, { routeService: plane.services.route });
   await weaken();
   await waitFor(() => messages(follower).includes('leading'), { deadlineSeconds: 30, what: 'the other to lead' });
-  await waitUntilMended();
+  await waitUntilRepaired();
   expect(messages(follower).some((each) => each.includes('put back'))).toBe(true);
   expect(await leaseSpec()).toMatchObject({ leaseTransitions: 1 });
 }, 60_000);
@@ -82,7 +82,7 @@ test('a leader that ends hands over before its drain is over', async () => {
   await routeTo(next, { routeService: plane.services.route });
   expect(await ended).toBe(0);
   await weaken();
-  await waitUntilMended();
+  await waitUntilRepaired();
 }, 60_000);
 
 test('a Lease that somebody deletes or scribbles in heals, with one leader', async () => {
@@ -112,16 +112,16 @@ test('without the right to the Lease a replica is ready, leads not and registers
   await kubectl(['patch', ...roles, '--type=json', '-p', JSON.stringify([{ op: 'replace', path: '/rules', value: [] }])]);
   const lacking = await launch('lacking');
   await routeTo(lacking, { routeService: plane.services.route });
-  const told = await waitFor(() => messages(lacking).find((each) => each.includes('cannot be had')), {
+  const advice = await waitFor(() => messages(lacking).find((each) => each.includes('cannot be had')), {
     deadlineSeconds: 40,
     what: 'the advice',
   });
-  expect(told).toContain('registers and repairs nothing: a Role in the namespace regkeeper must grant apiGroups ["coordination.k8s.io"]');
+  expect(advice).toContain('registers and repairs nothing: a Role in the namespace regkeeper must grant apiGroups ["coordination.k8s.io"]');
   expect((await readiness(lacking)).ready).toBe(true);
   await applyBase(kubectl);
   await weaken();
   await waitFor(() => messages(lacking).includes('leading'), { deadlineSeconds: 60, what: 'the replica to lead once it may' });
-  await waitUntilMended();
+  await waitUntilRepaired();
 }, 150_000);
 
 test('the API server makes no Lease anew that was deleted after it had been read', async () => {
@@ -137,8 +137,8 @@ test('the API server makes no Lease anew that was deleted after it had been read
 function launch(name: string): Promise<Regkeeper> {
   const { kubeconfig, directory, services } = plane;
   const flags = ['--drain-seconds', '8'];
-  const place = { kubectl, kubeconfig, directory: join(directory, name), routeService: services.route, account, flags };
-  return launchRegkeeper(place).then((server) => {
+  const settings = { kubectl, kubeconfig, directory: join(directory, name), routeService: services.route, account, flags };
+  return launchRegkeeper(settings).then((server) => {
     running.push(server);
     return server;
   });
@@ -178,7 +178,7 @@ async function weaken(): Promise<void> {
   await kubectl(['patch', 'validatingwebhookconfiguration', 'regkeeper', '--type=json', `--patch=${patch}`]);
 }
 
-async function waitUntilMended(): Promise<void> {
+async function waitUntilRepaired(): Promise<void> {
   await waitFor(
     async () => {
       const { webhooks } = await kubectl.json<{ webhooks: { name: string; failurePolicy: string }[] }>([

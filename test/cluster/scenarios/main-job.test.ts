@@ -1,4 +1,4 @@
-/** The product's reason for being, told with real kubectl against a real API server. */
+/** regkeeper's main tasks, with kubectl against a real API server. */
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { ownNamespace } from '../regkeeper.ts';
 import { target, waitFor } from '../target.ts';
 import { withRegkeeper } from '../with-regkeeper.ts';
 
-// `kubectl edit` with sed for an editor; the rules stand indented in the file that it edits.
+// `kubectl edit` runs sed as its editor. In the edited YAML file the rules are indented.
 process.env.KUBE_EDITOR = "sed -i -e 's/^    rules:/    rules:\\n    - registry: later.example.com\\n      pullSecret: later-secret/'";
 
 const cluster = target();
@@ -220,10 +220,10 @@ describe('BuildConfigs', () => {
 
 describe('rules in ConfigMaps', () => {
   test('after kubectl edit the same image is let in within a second', async () => {
-    const refused = pod('later', 'later.example.com/app:1');
-    expect((await create(refused)).code).not.toBe(0);
+    const deniedAtFirst = pod('later', 'later.example.com/app:1');
+    expect((await create(deniedAtFirst)).code).not.toBe(0);
     await kubectl(['edit', 'configmap', 'regkeeper-rules', '-n', ownNamespace]);
-    await waitFor(async () => (await create(refused)).code === 0, { deadlineSeconds: 1, what: 'the edited rules to be in force' });
+    await waitFor(async () => (await create(deniedAtFirst)).code === 0, { deadlineSeconds: 1, what: 'the edited rules to be in force' });
     expect(await secretsOf('pod/later')).toEqual(['later-secret']);
   });
 
@@ -367,7 +367,7 @@ async function templateOf(name: string): Promise<unknown> {
   return spec.template;
 }
 
-/** The controllers have seen the Deployment as it is, and made its pods. */
+/** Waits until the controllers have observed the Deployment's latest generation and created its Pods. */
 async function settled(name: string): Promise<void> {
   await waitFor(
     async () => {

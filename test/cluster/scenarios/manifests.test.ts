@@ -1,4 +1,4 @@
-/** What people do with their manifests, day after day, and what a few try: real kubectl against a real API server. */
+/** What users do with their manifests every day, and how some try to bypass the rules, with kubectl against a real API server. */
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -45,7 +45,7 @@ describe("the author's own file", () => {
     }),
     workload('apps/v1', 'StatefulSet', 'db', { serviceName: 'db' }),
     workload('apps/v1', 'DaemonSet', 'agent', { template: pods('agent', { hostNetwork: true }) }),
-    // The API server keeps a Job's template as it was made, and would refuse one that lost our entries.
+    // A Job's template is immutable, so the API server would reject an update without regkeeper's entries.
     workload('batch/v1', 'Job', 'migrate', { suspend: true, manualSelector: true, template: pods('migrate', once) }),
     {
       apiVersion: 'batch/v1',
@@ -111,14 +111,14 @@ describe('rollouts', () => {
     expect(secretsIn(await template('deployment/rolling'))).toEqual(['corp-pull', 'first-own']);
     await run(['set', 'serviceaccount', 'deployment/rolling', 'next']);
     expect(secretsIn(await template('deployment/rolling'))).toEqual(['corp-pull', 'next-own']);
-    // The undone one is an old one again.
+    // The undo reused the old ReplicaSet, so only the other service account needed a new one.
     await replicaSets('rolling', 4);
   });
 
   test('of an image that the rules refuse by now are announced as stuck, and the rest of life goes on', async () => {
     await create(deployment('sinner', { containers: [{ name: 'app', image: second }] }));
     await keeper.writeRules(rules.replace('second.example.com', 'third.example.com'));
-    await waitUntilRefused(second);
+    await waitUntilDenied(second);
 
     expect((await run(['set', 'env', 'deployment/sinner', 'A=b'])).stderr).toContain(
       'not new, so this change passes, but new pods will be refused',
@@ -161,7 +161,7 @@ describe('DeploymentConfigs', () => {
       '"eap-app" (docker.io/library/eap-app) comes from a distrusted registry',
     );
 
-    // What the trigger would do.
+    // Changes the image as the image trigger would.
     await run([
       'patch',
       'deploymentconfig/triggered',
@@ -279,11 +279,11 @@ describe('nothing slips past', () => {
     ]);
     expect(JSON.stringify(await template('deployment/steady'))).not.toContain('bad.example.com');
 
-    const beside = [
+    const bothChanges = [
       { op: 'add', path: '/spec/template/spec/initContainers', value: [{ name: 'init', image: corp }] },
       { op: 'replace', path: '/spec/template/spec/containers/0/image', value: 'bad.example.com/app' },
     ];
-    const { code, stderr } = await run(['patch', 'deployment/steady', '--type=json', '-p', JSON.stringify(beside)], true);
+    const { code, stderr } = await run(['patch', 'deployment/steady', '--type=json', '-p', JSON.stringify(bothChanges)], true);
     expect(code).not.toBe(0);
     expect(stderr).toContain('container "app": image "bad.example.com/app"');
   });
@@ -309,7 +309,7 @@ async function templatesOf(file: string): Promise<PodLike[]> {
   return (await kubectl.json<{ items: Workload[] }>(['get', '-f', file, '-n', keeper.namespace])).items.map(templateIn);
 }
 
-/** Waits until the Deployment's controller has made as many as there should be, and for every change so far. */
+/** Waits until the Deployment's controller has observed its latest generation, and expects `count` ReplicaSets. */
 async function replicaSets(app: string, count: number): Promise<void> {
   await waitFor(
     async () => {
@@ -360,7 +360,7 @@ async function write(name: string, object: object): Promise<string> {
   return file;
 }
 
-async function waitUntilRefused(image: string): Promise<void> {
+async function waitUntilDenied(image: string): Promise<void> {
   await waitFor(async () => (await tryCreate(pod('probe', { containers: [{ name: 'app', image }] }), ['--dry-run=server'])).code !== 0, {
     deadlineSeconds: 10,
     what: `${image} to be refused`,

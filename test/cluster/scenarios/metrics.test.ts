@@ -1,4 +1,4 @@
-/** What Prometheus is told by a server at work in a cluster. */
+/** The metrics of a server in a cluster. */
 import { describe, expect, test } from 'vitest';
 import { ownNamespace } from '../regkeeper.ts';
 import { target, waitFor } from '../target.ts';
@@ -8,7 +8,7 @@ const cluster = target();
 const { kubectl } = cluster;
 const keeper = withRegkeeper(cluster, 'rules: [{name: corporate, registry: registry.example.com, pullSecret: corp-pull}]\n');
 
-// The server must be one whose health port this machine reaches.
+// This machine must be able to reach the server's health port.
 describe.runIf(cluster.local)('the metrics of a server', () => {
   test('count what was let in, what was refused, and each secret, by rule', async () => {
     const before = await samples();
@@ -32,8 +32,8 @@ describe.runIf(cluster.local)('the metrics of a server', () => {
   });
 
   test('tell of every watch that it is heard', async () => {
-    const silence = [...(await samples())].filter(([name]) => name.startsWith('regkeeper_watch_last_contact_seconds'));
-    const resources = silence.map(([name]) => /resource="(.*)"/.exec(name)?.[1]);
+    const idleTimes = [...(await samples())].filter(([name]) => name.startsWith('regkeeper_watch_last_contact_seconds'));
+    const resources = idleTimes.map(([name]) => /resource="(.*)"/.exec(name)?.[1]);
     expect(resources.sort()).toEqual([
       'configmaps',
       'imagestreams.image.openshift.io',
@@ -43,7 +43,7 @@ describe.runIf(cluster.local)('the metrics of a server', () => {
       'serviceaccounts',
       'validatingwebhookconfigurations.admissionregistration.k8s.io',
     ]);
-    expect(silence.filter(([, seconds]) => !(seconds >= 0 && seconds < 180))).toEqual([]);
+    expect(idleTimes.filter(([, seconds]) => !(seconds >= 0 && seconds < 180))).toEqual([]);
   });
 
   test('tell of a certificate with most of its life left, of a replica that is ready, and that it leads', async () => {
@@ -56,14 +56,14 @@ describe.runIf(cluster.local)('the metrics of a server', () => {
   });
 
   test('count an edit of the rules that was refused', async () => {
-    const refused = 'regkeeper_rules_reviews_total{outcome="refused"}';
-    const before = (await samples()).get(refused) ?? Number.NaN;
+    const rejected = 'regkeeper_rules_reviews_total{outcome="refused"}';
+    const before = (await samples()).get(rejected) ?? Number.NaN;
     const patch = JSON.stringify({ data: { 'rules.yaml': 'rulez: []' } });
     const edit = await kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '--type=merge', '-p', patch], {
       allowFailure: true,
     });
     expect(edit.code).not.toBe(0);
-    expect((await samples()).get(refused)).toBe(before + 1);
+    expect((await samples()).get(rejected)).toBe(before + 1);
     expect((await samples()).get('regkeeper_rules_problems{scope="cluster"}')).toBe(0);
   });
 });

@@ -1,4 +1,4 @@
-/** Builds and image streams, as far as custom resources can stand in for OpenShift's API: without its subresources and its controllers. */
+/** Builds and image streams, as far as custom resources can simulate OpenShift's API: without its subresources and controllers. */
 import { describe, expect, test } from 'vitest';
 import { target } from '../target.ts';
 import { withRegkeeper } from '../with-regkeeper.ts';

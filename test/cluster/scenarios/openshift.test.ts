@@ -1,6 +1,6 @@
 /**
- * What an OpenShift cluster says of registries by itself: its own registry, the registries in which its nodes look for short names, and what
- * its image streams hold. The kinds are custom resources here, so their status is written by hand.
+ * What regkeeper reads from an OpenShift cluster: its internal registry, the search registries of its nodes for short names, and the images of
+ * its image streams. The kinds are custom resources here, so the test writes their status.
  */
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -47,7 +47,7 @@ const registryService = {
 
 let address = '';
 
-// Before the server starts: it asks each minute whether an API has come.
+// Runs before the server starts, because the server only checks once a minute whether an API is served.
 if (cluster.local) {
   beforeAll(async () => {
     await apply(definition);
@@ -77,11 +77,11 @@ rules:
 describe.runIf(cluster.local)('the cluster’s own registry', () => {
   test('is trusted by all its names, without a rule, and given no secret', async () => {
     for (const registry of [hostname, 'image-registry.openshift-image-registry.svc.cluster.local:5000', `${address}:5000`]) {
-      const { patch, refusal } = await tryPod(`${registry}/shop/web:1`);
-      expect([registry, patch, refusal]).toEqual([registry, [], undefined]);
+      const { patch, error } = await tryPod(`${registry}/shop/web:1`);
+      expect([registry, patch, error]).toEqual([registry, [], undefined]);
     }
-    const { refusal } = await tryPod('image-registry.elsewhere.svc:5000/shop/web:1');
-    expect(refusal).toContain('comes from a registry that no rule names');
+    const { error } = await tryPod('image-registry.elsewhere.svc:5000/shop/web:1');
+    expect(error).toContain('comes from a registry that no rule names');
   });
 
   test('is on record with what says so, beside the revision of what is written', () => {
@@ -105,9 +105,9 @@ describe.runIf(cluster.local)('the cluster’s own registry', () => {
       'the rule for what is now internal to be without effect',
       async () => (await tryPod('registry.example.com/app')).patch.length === 0,
     );
-    expect((await tryPod(`${hostname}/shop/web:1`)).refusal).toContain('that no rule names');
-    const told = keeper.server?.log().find(({ code }) => code === 'internal-conflict');
-    expect(told?.msg).toMatch(/regkeeper-rules.*names a secret for registry\.example\.com, which is the cluster's own registry/);
+    expect((await tryPod(`${hostname}/shop/web:1`)).error).toContain('that no rule names');
+    const problem = keeper.server?.log().find(({ code }) => code === 'internal-conflict');
+    expect(problem?.msg).toMatch(/regkeeper-rules.*names a secret for registry\.example\.com, which is the cluster's own registry/);
     await apply(imageConfig(hostname));
     await waitUntil('the rule to be in force again', async () => (await tryPod('registry.example.com/app')).patch.includes('corp-pull'));
   });
@@ -115,20 +115,20 @@ describe.runIf(cluster.local)('the cluster’s own registry', () => {
 
 describe.runIf(cluster.local)('a name without registry', () => {
   test('is refused where the cluster does not say what it searches', async () => {
-    expect((await tryPod('nginx')).refusal).toContain('names no registry, and such names are refused here');
+    expect((await tryPod('nginx')).error).toContain('names no registry, and such names are refused here');
   });
 
   test('is what the cluster searches, from the moment it says so', async () => {
     await apply(imageConfig(hostname, ['docker.io']));
-    await waitUntil('the short name to be let in', async () => (await tryPod('nginx')).refusal === undefined);
+    await waitUntil('the short name to be let in', async () => (await tryPod('nginx')).error === undefined);
     await apply(imageConfig(hostname, ['docker.io', 'quay.io']));
-    await waitUntil('one of two to be refused', async () => /may be any of/.test((await tryPod('nginx')).refusal ?? ''));
+    await waitUntil('one of two to be refused', async () => /may be any of/.test((await tryPod('nginx')).error ?? ''));
   });
 
   test('is what the rules say, where they say it', async () => {
     const before = await keeper.rulesText();
     await keeper.writeRules(`${before}shortNames: docker.io\n`);
-    await waitUntil('the rules to count', async () => (await tryPod('nginx')).refusal === undefined);
+    await waitUntil('the rules to count', async () => (await tryPod('nginx')).error === undefined);
     await keeper.writeRules(before);
   });
 });
@@ -159,15 +159,15 @@ describe('a build from an image stream', () => {
     expect(await tryBuild({ name: 'base:1' })).toBeUndefined();
 
     await hold(namespace, 'unknown.example.com/base:1');
-    const refused = 'which comes from a registry that no rule names';
-    await waitUntil('the build to be refused', async () => (await tryBuild({ name: 'base:1' }))?.includes(refused) === true);
-    expect(await tryBuild({ name: 'base:1' })).toContain(`image stream "${namespace}/base:1" holds "unknown.example.com/base", ${refused}`);
+    const reason = 'which comes from a registry that no rule names';
+    await waitUntil('the build to be refused', async () => (await tryBuild({ name: 'base:1' }))?.includes(reason) === true);
+    expect(await tryBuild({ name: 'base:1' })).toContain(`image stream "${namespace}/base:1" holds "unknown.example.com/base", ${reason}`);
     expect(await tryBuild({ name: 'base:1', namespace: other })).toBeUndefined();
 
     await hold(other, 'unknown.example.com/base:1');
     await waitUntil(
       'the other to be refused',
-      async () => (await tryBuild({ name: 'base:1', namespace: other }))?.includes(refused) === true,
+      async () => (await tryBuild({ name: 'base:1', namespace: other }))?.includes(reason) === true,
     );
     await hold(namespace, 'registry.example.com/base:1');
     await waitUntil('the build to be let in', async () => (await tryBuild({ name: 'base:1' })) === undefined);
@@ -202,7 +202,7 @@ describe('a build from an image stream', () => {
 const corpus = corpusPath('openshift-objects');
 
 test.runIf(corpus !== undefined)('the objects of other people’s templates come in, one and all', async () => {
-  // Three of them have fields that are none, which the API server drops where nobody asks it to be strict.
+  // Three of them have unknown fields, which the API server drops without strict validation.
   const { code, stdout, stderr } = await kubectl(
     ['create', '--validate=ignore', '--dry-run=server', '-n', keeper.namespace, '-f', corpus ?? '', '-o', 'name'],
     {
@@ -217,13 +217,13 @@ async function apply(object: object): Promise<void> {
   await kubectl(['apply', '-f', '-'], { stdin: JSON.stringify(object) });
 }
 
-/** The secrets a Pod would be given, or why it would be refused. */
-async function tryPod(image: string): Promise<{ patch: readonly string[]; refusal: string | undefined }> {
+/** The secrets that a Pod would get, or the error, with a dry run. */
+async function tryPod(image: string): Promise<{ patch: readonly string[]; error: string | undefined }> {
   const args = ['run', 'probe', `--image=${image}`, '-n', keeper.namespace, '--dry-run=server', '-o', 'json'];
   const { code, stdout, stderr } = await kubectl(args, { allowFailure: true });
-  if (code !== 0) return { patch: [], refusal: stderr };
+  if (code !== 0) return { patch: [], error: stderr };
   const pod = JSON.parse(stdout) as { spec: { imagePullSecrets?: { name: string }[] } };
-  return { patch: (pod.spec.imagePullSecrets ?? []).map(({ name }) => name), refusal: undefined };
+  return { patch: (pod.spec.imagePullSecrets ?? []).map(({ name }) => name), error: undefined };
 }
 
 type Decision = { event: string; rulesRevision: string; images: readonly object[] };

@@ -1,6 +1,6 @@
 /**
- * What goes wrong at night, on a control plane of this file's own, because it is killed: an API server that goes away, a certificate that
- * somebody replaces, two replicas at once, a Role that lacks something, a Service that leads nowhere, a namespace that is deleted.
+ * Failures in operation: an unavailable API server, replaced certificates, two replicas that start at once, a Role without a right, a Service
+ * that does not reach regkeeper, a deleted namespace. Uses its own control plane, because it kills the API server.
  */
 
 import { X509Certificate } from 'node:crypto';
@@ -38,7 +38,7 @@ import { waitFor } from '../wait-for.ts';
 let plane: ControlPlane;
 let kubectl: Kubectl;
 let admin: ApiClient;
-/** The replica that the Service leads to. */
+/** The replica that the Service is routed to. */
 let serving: Regkeeper;
 
 const trusting = (registry: string) => `mode: enforce\nunconfigured: deny\nrules:\n- registry: ${registry}\n`;
@@ -64,15 +64,15 @@ test('two replicas that start at once on an empty Secret agree on one certificat
     new X509Certificate(await secretText('tls.crt')).fingerprint256,
   ];
   await waitFor(async () => new Set(await shown()).size === 1, { deadlineSeconds: 20, what: 'one certificate' });
-  await lead(one);
+  await serveFrom(one);
   await waitUntilFilled(kubectl);
   await writeRules(trusting('a.example.com'));
-  await waitUntilJudged('a.example.com', 'b.example.com');
+  await waitUntilTrusted('a.example.com', 'b.example.com');
   await other.end('SIGKILL');
 });
 
 test('a server certificate that somebody takes away is replaced without losing a request', async () => {
-  const load = keepAsking('a.example.com');
+  const load = keepCreating('a.example.com');
   const before = await fingerprintOf(serving);
   await patchSecret([{ op: 'remove', path: '/data/tls.crt' }]);
   await waitFor(async () => (await fingerprintOf(serving)) !== before, { deadlineSeconds: 20, what: 'another certificate' });
@@ -81,20 +81,20 @@ test('a server certificate that somebody takes away is replaced without losing a
 });
 
 test('a Secret emptied with its authority is made anew without losing a request: the API server is told before it is served', async () => {
-  const load = keepAsking('a.example.com');
+  const load = keepCreating('a.example.com');
   const before = await fingerprintOf(serving);
   await patchSecret([{ op: 'remove', path: '/data' }]);
   await waitFor(async () => (await fingerprintOf(serving)) !== before, { deadlineSeconds: 30, what: 'another certificate' });
   await load.more(20);
   expect(await load.end()).toEqual([]);
-  await waitUntilJudged('a.example.com', 'b.example.com');
+  await waitUntilTrusted('a.example.com', 'b.example.com');
 });
 
 test('rules are followed again after the API server was away, by who ran and by who started meanwhile', async () => {
   const account = await serviceAccountKubeconfig({ kubectl, directory: join(plane.directory, 'starting') });
-  const asked = keepAskingDirectly(serving, await secretText('ca.crt'), ['a.example.com', 'b.example.com']);
+  const asked = keepEvaluatingDirectly(serving, await secretText('ca.crt'), ['a.example.com', 'b.example.com']);
   await plane.killApiServer();
-  // It waits for as long as the API server is unavailable.
+  // The start waits until the API server is available again.
   const starting = launch('starting', { account, serveWithinSeconds: 100 });
   starting.catch(() => undefined);
   await waitFor(() => logOf('starting').includes('waiting for the API server'), { deadlineSeconds: 20, what: 'the start to wait' });
@@ -107,9 +107,9 @@ test('rules are followed again after the API server was away, by who ran and by 
   });
   await asked.more(20);
   await plane.startApiServer();
-  await waitUntilJudged('b.example.com', 'a.example.com');
+  await waitUntilTrusted('b.example.com', 'a.example.com');
   await asked.more(20);
-  // By the rules it knew while it could know no others, by the new ones from then on, and never without an answer.
+  // The server answered every request, with the old rules during the outage and with the new ones afterwards.
   const answers = await asked.end();
   expect(answers.filter((each, index) => each !== answers[index - 1])).toEqual([
     'a.example.com is allowed, b.example.com refused',
@@ -121,8 +121,8 @@ test('rules are followed again after the API server was away, by who ran and by 
     what: 'a Pod of a new account',
   });
 
-  await lead(await starting, { endTheOther: true });
-  await waitUntilJudged('b.example.com', 'a.example.com');
+  await serveFrom(await starting, { endTheOther: true });
+  await waitUntilTrusted('b.example.com', 'a.example.com');
 }, 120_000);
 
 test('without the right to list ConfigMaps a server is not ready, and says which right it lacks', async () => {
@@ -158,10 +158,10 @@ test('certificates from files are followed, and the API server is told of their 
   for (const key of ['tls.crt', 'tls.key', 'ca.crt']) await writeFile(file(key), await secretText(key));
   const before = serving;
   const tls = ['--tls', 'files', '--tls-cert', file('tls.crt'), '--tls-key', file('tls.key'), '--tls-ca', file('ca.crt')];
-  await lead(await launch('files', { flags: tls }));
-  await waitUntilJudged('b.example.com', 'a.example.com');
+  await serveFrom(await launch('files', { flags: tls }));
+  await waitUntilTrusted('b.example.com', 'a.example.com');
 
-  const load = keepAsking('b.example.com');
+  const load = keepCreating('b.example.com');
   const shown = await fingerprintOf(serving);
   await patchSecret([{ op: 'remove', path: '/data/tls.crt' }]);
   await waitFor(async () => (await fingerprintOf(before)) !== shown, { deadlineSeconds: 20, what: 'another certificate' });
@@ -170,25 +170,26 @@ test('certificates from files are followed, and the API server is told of their 
   await load.more(20);
   expect(await before.end()).toBe(0);
 
-  // Another authority, all at once, as cert-manager does it when it renews its own. Replicas whose files have not come yet still show the one before.
+  // Replaces the CA and the certificate at the same time, as cert-manager does when it renews its CA. Replicas whose mounted files are not yet
+  // updated still present the previous certificate.
   const fromSecret = await secretText('ca.crt');
-  const another = anotherAuthority();
-  await writeFile(file('ca.crt'), another.authority);
+  const another = issueWithNewCa();
+  await writeFile(file('ca.crt'), another.ca);
   await writeFile(file('tls.crt'), another.certificate);
   await writeFile(file('tls.key'), another.key);
   const { fingerprint256 } = new X509Certificate(another.certificate);
   await waitFor(async () => (await fingerprintOf(serving)) === fingerprint256, { deadlineSeconds: 30, what: 'the other certificate' });
-  const trustsBoth = (bundle: string) => bundle.includes(another.authority) && bundle.includes(fromSecret);
+  const trustsBoth = (bundle: string) => bundle.includes(another.ca) && bundle.includes(fromSecret);
   expect((await publishedBundles(admin)).every(trustsBoth)).toBe(true);
   await load.more(20);
 
-  // A replica that starts with the files of yet another publishes that itself, and takes none away.
-  const ahead = anotherAuthority();
+  // A replica that starts with files of a third CA publishes that CA itself and removes none.
+  const ahead = issueWithNewCa();
   for (const [key, text] of Object.entries(ahead)) await writeFile(file(`ahead.${key}`), text);
-  const aheadTls = ['--tls-cert', file('ahead.certificate'), '--tls-key', file('ahead.key'), '--tls-ca', file('ahead.authority')];
+  const aheadTls = ['--tls-cert', file('ahead.certificate'), '--tls-key', file('ahead.key'), '--tls-ca', file('ahead.ca')];
   const starting = await launch('ahead', { flags: ['--tls', 'files', ...aheadTls] });
   await waitFor(async () => (await readiness(starting)).ready, { deadlineSeconds: 20, what: 'the one that is ahead' });
-  const trustsAll = (bundle: string) => trustsBoth(bundle) && bundle.includes(ahead.authority);
+  const trustsAll = (bundle: string) => trustsBoth(bundle) && bundle.includes(ahead.ca);
   expect((await publishedBundles(admin)).every(trustsAll)).toBe(true);
   await load.more(20);
   expect(await load.end()).toEqual([]);
@@ -196,12 +197,12 @@ test('certificates from files are followed, and the API server is told of their 
 
   const again = await launch('self-again');
   await waitFor(async () => (await readiness(again)).ready, { deadlineSeconds: 20, what: 'the next replica' });
-  await lead(again, { endTheOther: true });
-  await waitUntilJudged('b.example.com', 'a.example.com');
+  await serveFrom(again, { endTheOther: true });
+  await waitUntilTrusted('b.example.com', 'a.example.com');
 }, 120_000);
 
 test('a namespace that is being deleted takes its webhooks along before nobody answers them', async () => {
-  const load = keepAsking('b.example.com');
+  const load = keepCreating('b.example.com');
   await kubectl(['delete', 'namespace', ownNamespace, '--wait=false']);
   await waitFor(async () => (await webhooksOf('mutating')) + (await webhooksOf('validating')) === 0, {
     deadlineSeconds: 4.5,
@@ -266,17 +267,17 @@ function launch(name: string, more: { account?: string; flags?: readonly string[
   });
 }
 
-/** An authority of which nobody has heard, and a certificate by it; PEM. */
-function anotherAuthority() {
-  const life = { notBefore: new Date(Date.now() - 3_600_000), notAfter: new Date(Date.now() + 3_600_000) };
-  const authority = issueCa({ commonName: 'another', ...life });
+/** A certificate of a new, unpublished CA, its key, and that CA's certificate, as PEM. */
+function issueWithNewCa() {
+  const validity = { notBefore: new Date(Date.now() - 3_600_000), notAfter: new Date(Date.now() + 3_600_000) };
+  const ca = issueCa({ commonName: 'another', ...validity });
   const dnsNames = [`regkeeper.${ownNamespace}.svc`];
-  const { certificate, key } = issueServerCertificate({ authority, commonName: 'regkeeper', dnsNames, ipAddresses: [], ...life });
-  return { certificate, key, authority: authority.certificate };
+  const { certificate, key } = issueServerCertificate({ authority: ca, commonName: 'regkeeper', dnsNames, ipAddresses: [], ...validity });
+  return { certificate, key, ca: ca.certificate };
 }
 
-/** The Service leads here from now on. */
-async function lead(next: Regkeeper, { endTheOther = false } = {}): Promise<void> {
+/** Routes the Service to this replica from now on. */
+async function serveFrom(next: Regkeeper, { endTheOther = false } = {}): Promise<void> {
   const before = serving;
   await routeTo(next, { routeService: plane.services.route });
   serving = next;
@@ -287,7 +288,7 @@ function logOf(name: string): string {
   return readFileSync(join(plane.directory, name, 'regkeeper.log'), { encoding: 'utf8', flag: 'a+' });
 }
 
-/** The refusal of a Pod with an image of this registry, as a dry run; undefined when it is let in. */
+/** Creates a Pod with an image of this registry, with a dry run. Returns the error, or undefined where the Pod is allowed. */
 async function tryPod(registry: string, namespace = 'default'): Promise<string | undefined> {
   const pod = {
     apiVersion: 'v1',
@@ -303,58 +304,58 @@ async function tryPod(registry: string, namespace = 'default'): Promise<string |
   }
 }
 
-/** Waits until our own judgement lets the one in and refuses the other. */
-async function waitUntilJudged(trusted: string, refused: string): Promise<void> {
+/** Waits until regkeeper's rules allow one registry and deny the other. */
+async function waitUntilTrusted(trusted: string, denied: string): Promise<void> {
   let seen: (string | undefined)[] = [];
   await waitFor(
     async () => {
-      seen = [await tryPod(trusted), await tryPod(refused)];
+      seen = [await tryPod(trusted), await tryPod(denied)];
       return seen[0] === undefined && seen[1]?.includes('denied the request');
     },
-    { deadlineSeconds: 30, what: `${trusted} to be let in and ${refused} refused` },
+    { deadlineSeconds: 30, what: `${trusted} to be let in and ${denied} refused` },
   ).catch((error: unknown) => {
     throw new Error(`${error instanceof Error ? error.message : error}: ${seen.join(' | ')}`);
   });
 }
 
-/** Asks for Pods of a trusted registry, four at a time, until `end`, which gives every refusal there was. */
-function keepAsking(registry: string) {
-  const refusals: string[] = [];
+/** Creates Pods of a trusted registry (dry run), four at a time, until `end` is called, which returns the error of every failed request. */
+function keepCreating(registry: string) {
+  const errors: string[] = [];
   let done = 0;
   let ending = false;
-  // A test that failed must not go on asking.
+  // Stops after a failed test too.
   onTestFinished(() => {
     ending = true;
   });
-  const askers = Array.from({ length: 4 }, async () => {
+  const senders = Array.from({ length: 4 }, async () => {
     while (!ending) {
-      const refusal = await tryPod(registry);
-      if (refusal !== undefined) refusals.push(refusal);
+      const error = await tryPod(registry);
+      if (error !== undefined) errors.push(error);
       done += 1;
     }
   });
   return {
-    /** Waits until so many more have been answered. */
+    /** Waits until so many more requests have been answered. */
     more: async (count: number) => {
       const goal = done + count;
       await waitFor(() => done >= goal, { deadlineSeconds: 20, what: `${count} more answers` });
     },
     end: async () => {
       ending = true;
-      await Promise.all(askers);
-      return refusals;
+      await Promise.all(senders);
+      return errors;
     },
   };
 }
 
-/** Asks the server itself for Pods of two registries, in one connection each time, and says how it judged the two of them. */
-function keepAskingDirectly({ port }: Regkeeper, ca: string, [one, other]: readonly [string, string]) {
+/** Sends the server reviews of Pods of two registries, each on a new connection, and collects how it evaluated the two. */
+function keepEvaluatingDirectly({ port }: Regkeeper, ca: string, [one, other]: readonly [string, string]) {
   const answers: string[] = [];
   let ending = false;
   onTestFinished(() => {
     ending = true;
   });
-  const judge = async (registry: string): Promise<string> => {
+  const evaluate = async (registry: string): Promise<string> => {
     const pod = {
       apiVersion: 'v1',
       kind: 'Pod',
@@ -369,10 +370,10 @@ function keepAskingDirectly({ port }: Regkeeper, ca: string, [one, other]: reado
       return `not judged: ${error instanceof Error ? error.message : error}`;
     }
   };
-  const asking = (async () => {
+  const evaluating = (async () => {
     while (!ending) {
-      // Asked in turn, so rules that change in between can show as two refusals or two admissions: then both are asked once more.
-      const [first, second, again] = [await judge(one), await judge(other), await judge(one)];
+      // The requests are sent one after another. Where the rules change between them, the first answer differs from the third: then all are retried.
+      const [first, second, again] = [await evaluate(one), await evaluate(other), await evaluate(one)];
       if (first !== again) continue;
       answers.push(first === 'refused' ? `${other} is ${second}, ${one} ${first}` : `${one} is ${first}, ${other} ${second}`);
     }
@@ -384,7 +385,7 @@ function keepAskingDirectly({ port }: Regkeeper, ca: string, [one, other]: reado
     },
     end: async () => {
       ending = true;
-      await asking;
+      await evaluating;
       return answers;
     },
   };

@@ -1,6 +1,6 @@
 /**
- * What goes on while no replica answers, both webhook configurations being filled: the table of docs/operations.md, "When regkeeper is away",
- * for every kind. And the way back, which needs no trick.
+ * An outage: no replica answers, and both webhook configurations are filled. Tests the table of outages in docs/operations.md for every
+ * kind, and the recovery, which needs no manual step.
  */
 
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -29,9 +29,9 @@ const changeable = rows.filter(({ kind }) => samples[kind]?.image !== undefined)
 let admin: ApiClient;
 let server: Regkeeper;
 let folder = '';
-/** Holds two objects of every kind, made before the outage, `x` and `held`, and what the controllers work with. */
+/** A namespace with two objects of every kind from before the outage, `x` and `held`, and with workloads for the controllers. */
 let namespace = '';
-/** Holds one object of every kind. */
+/** A namespace with one object of every kind. */
 let doomed = '';
 const acting = actingIn(kubectl, () => namespace);
 
@@ -47,7 +47,7 @@ beforeAll(async () => {
   await writeRules(rules);
   server = await startRegkeeper({ kubectl, kubeconfig: cluster.kubeconfig, directory: folder, routeService: cluster.routeService });
   await makeObjects();
-  await waitFor(async () => (await refusalOf(create('Pod', 'try', 'unknown.example.com/x')))?.includes('denied the request'), {
+  await waitFor(async () => (await errorOf(create('Pod', 'try', 'unknown.example.com/x')))?.includes('denied the request'), {
     deadlineSeconds: 30,
     what: 'the rules to be in force',
   });
@@ -90,7 +90,7 @@ test('every kind that is registered has its row here', () => {
 describe.each(rows)('while nobody listens: $kind', (row) => {
   const collection = () => collectionOf(row, namespace);
   const object = () => `${collection()}/x`;
-  const { changes = {}, refusedChanges = {}, subresources = {} } = samples[row.kind] ?? {};
+  const { changes = {}, deniedChanges = {}, subresources = {} } = samples[row.kind] ?? {};
 
   test('labels, annotations, finalizers and owners change', async () => {
     const owner = await admin.get<{ metadata: { uid: string } }>(`/api/v1/namespaces/${namespace}/configmaps/kube-root-ca.crt`);
@@ -111,7 +111,7 @@ describe.each(rows)('while nobody listens: $kind', (row) => {
     await admin.patchApply(object(), applied, { fieldManager: 'outage', force: true });
     await waitFor(
       async () => {
-        // A controller may write its status in between.
+        // A controller may write the status in between, which causes a conflict.
         const present = await admin.get<{ metadata: { annotations?: object } }>(object());
         return await admin.replace<object>(object(), { ...present, metadata: { ...present.metadata, annotations: { replaced: 'yes' } } });
       },
@@ -127,15 +127,15 @@ describe.each(rows)('while nobody listens: $kind', (row) => {
     await merge(`${object()}/${subresource}`, patch, row.group.includes('.') ? undefined : 'application/strategic-merge-patch+json');
   });
 
-  test.each(Object.entries(refusedChanges))('%s does not change', async (_name, patch) => {
-    expect(await refusalOf({ ...mergeOf(object(), patch), query: { dryRun: 'All' } })).toContain(unreached);
+  test.each(Object.entries(deniedChanges))('%s does not change', async (_name, patch) => {
+    expect(await errorOf({ ...mergeOf(object(), patch), query: { dryRun: 'All' } })).toContain(unreached);
   });
 
   test.each([
     ['a new one does not come in', {}],
     ['nor does a dry run of it', { dryRun: 'All' }],
   ])('%s', async (_name, query) => {
-    expect(await refusalOf({ method: 'POST', path: collection(), query, body: sampleObject(row, 'new') })).toContain(unreached);
+    expect(await errorOf({ method: 'POST', path: collection(), query, body: sampleObject(row, 'new') })).toContain(unreached);
   });
 
   test('one goes that a finalizer holds, in the foreground', async () => {
@@ -151,14 +151,14 @@ test.each(changeable)('while nobody listens, $kind takes no other image, be it b
   const object = `${collectionOf(row, namespace)}/x`;
   const path = samples[row.kind]?.image ?? '';
   const body = [{ op: 'replace', path, value: 'registry.example.com/x:2' }];
-  expect(await refusalOf({ method: 'PATCH', path: object, body, contentType: 'application/json-patch+json' })).toContain(
+  expect(await errorOf({ method: 'PATCH', path: object, body, contentType: 'application/json-patch+json' })).toContain(
     `${unreached} "${row.resource}${row.group && `.${row.group}`}.mutate.regkeeper.io"`,
   );
   const present = JSON.stringify(await admin.get<object>(object)).replaceAll(image, 'registry.example.com/x:2');
-  expect(await refusalOf({ method: 'PUT', path: object, body: JSON.parse(present) })).toContain(unreached);
+  expect(await errorOf({ method: 'PUT', path: object, body: JSON.parse(present) })).toContain(unreached);
   const applied = JSON.parse(JSON.stringify(sampleObject(row, 'x')).replaceAll(image, 'registry.example.com/x:2'));
   const query = { fieldManager: 'outage', force: true };
-  expect(await refusalOf({ method: 'PATCH', path: object, query, body: applied, contentType: 'application/apply-patch+yaml' })).toContain(
+  expect(await errorOf({ method: 'PATCH', path: object, query, body: applied, contentType: 'application/apply-patch+yaml' })).toContain(
     unreached,
   );
 });
@@ -198,7 +198,7 @@ describe('while nobody listens, with kubectl', () => {
   });
 });
 
-/** There is no such machine; the DaemonSet controller makes its Pods all the same. */
+/** The name of a Node without a machine. The DaemonSet controller creates Pods for it. */
 const node = 'outage-node';
 
 describe('while nobody listens, what a cluster runs on is left alone:', () => {
@@ -358,7 +358,7 @@ describe("while nobody listens, regkeeper's own namespace", () => {
 });
 
 describe.each<[string, () => Promise<Server>, RegExp, string]>([
-  ['somebody takes connections and never answers', startSilent, /deadline exceeded|timeout/i, 'Build'],
+  ['somebody takes connections and never answers', startUnresponsive, /deadline exceeded|timeout/i, 'Build'],
   ['somebody answers whose certificate nobody trusts', startUntrusted, /x509/, 'Job'],
 ])('while %s', (_name, start, reason, deleted) => {
   beforeAll(async () => {
@@ -369,20 +369,20 @@ describe.each<[string, () => Promise<Server>, RegExp, string]>([
 
   test('an image is refused, in a new object and in one that was there', async () => {
     const [added, changed] = await Promise.all([
-      refusalOf(create('Pod', 'new', image)),
-      refusalOf(
+      errorOf(create('Pod', 'new', image)),
+      errorOf(
         mergeOf(`${collectionOf(rowOf('Deployment'), namespace)}/scaled`, { spec: { template: { metadata: { labels: { a: 'b' } } } } }),
       ),
     ]);
-    for (const refusal of [added, changed]) {
-      expect(refusal).toContain(unreached);
-      expect(refusal).toMatch(reason);
+    for (const error of [added, changed]) {
+      expect(error).toContain(unreached);
+      expect(error).toMatch(reason);
     }
   });
 
   test('labels, finalizers, scaling, status and deletion pass', async () => {
     const scaled = `${collectionOf(rowOf('Deployment'), namespace)}/scaled`;
-    await merge(scaled, { metadata: { labels: { silent: 'yes' }, finalizers: ['example.com/hold'] } });
+    await merge(scaled, { metadata: { labels: { outage: 'yes' }, finalizers: ['example.com/hold'] } });
     await merge(scaled, { metadata: { finalizers: null } });
     await merge(`${scaled}/scale`, { spec: { replicas: 4 } });
     await merge(`${scaled}/scale`, { spec: { replicas: 3 } });
@@ -403,7 +403,7 @@ describe('when a replica is back', () => {
       { deadlineSeconds: 30, what: 'a Pod of the new rule' },
     );
     expect(later?.imagePullSecrets).toEqual([{ name: 'later-pull' }]);
-    expect(await refusalOf(create('Pod', 'unknown', 'unknown.example.com/x'))).toContain('denied the request');
+    expect(await errorOf(create('Pod', 'unknown', 'unknown.example.com/x'))).toContain('denied the request');
     await waitFor(async () => (await podsOf('app=scaled')) === 3, { deadlineSeconds: 50, what: 'the Pods that were scaled up' });
     const pods = await acting.list('pods', '-l', 'app=scaled');
     expect(pods.map(({ spec }) => spec.imagePullSecrets)).toEqual(Array(3).fill([{ name: 'corp-pull' }]));
@@ -423,8 +423,8 @@ async function merge(path: string, body: object, contentType?: string): Promise<
   await admin.request(mergeOf(path, body, contentType));
 }
 
-/** What the API server says to it; undefined when it does it. */
-async function refusalOf(request: ApiRequest): Promise<string | undefined> {
+/** Sends the request. Returns the API server's error, or undefined where it succeeds. */
+async function errorOf(request: ApiRequest): Promise<string | undefined> {
   try {
     await admin.request(request);
     return undefined;
@@ -435,7 +435,7 @@ async function refusalOf(request: ApiRequest): Promise<string | undefined> {
 }
 
 async function isGone(path: string): Promise<boolean> {
-  return (await refusalOf({ method: 'GET', path }))?.includes('NotFound') === true;
+  return (await errorOf({ method: 'GET', path }))?.includes('NotFound') === true;
 }
 
 function rowOf(wanted: string) {
@@ -453,20 +453,20 @@ async function writeRules(text: string): Promise<void> {
   await kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '--type=merge', '-p', patch]);
 }
 
-async function startSilent(): Promise<Server> {
+async function startUnresponsive(): Promise<Server> {
   const sockets = new Set<Socket>();
-  const silent = createServer((socket) => void sockets.add(socket.on('error', () => socket.destroy())));
-  silent.once('close', () => {
+  const server = createServer((socket) => void sockets.add(socket.on('error', () => socket.destroy())));
+  server.once('close', () => {
     for (const socket of sockets) socket.destroy();
   });
-  return await listening(silent);
+  return await listening(server);
 }
 
 async function startUntrusted(): Promise<Server> {
   const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)];
-  const authority = issueCa({ commonName: 'nobody trusts it', notBefore, notAfter });
+  const ca = issueCa({ commonName: 'nobody trusts it', notBefore, notAfter });
   const host = `regkeeper.${ownNamespace}.svc`;
-  const leaf = issueServerCertificate({ authority, commonName: host, dnsNames: [host], ipAddresses: [], notBefore, notAfter });
+  const leaf = issueServerCertificate({ authority: ca, commonName: host, dnsNames: [host], ipAddresses: [], notBefore, notAfter });
   return await listening(createTlsServer({ key: leaf.key, cert: leaf.certificate }));
 }
 
@@ -475,7 +475,7 @@ async function listening(server: Server): Promise<Server> {
   return server;
 }
 
-/** Of system:node:outage-node. Its key is nobody's. */
+/** A certificate request of system:node:outage-node. Its private key was not kept. */
 const certificateRequest = `-----BEGIN CERTIFICATE REQUEST-----
 MIHzMIGbAgEAMDkxFTATBgNVBAoMDHN5c3RlbTpub2RlczEgMB4GA1UEAwwXc3lz
 dGVtOm5vZGU6b3V0YWdlLW5vZGUwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQe

@@ -1,4 +1,4 @@
-/** Files are read as kubectl reads them, and what is printed is read by kubectl as it was meant. */
+/** regkeeper reads YAML files as kubectl does, and kubectl reads regkeeper's output as it was meant. */
 import { expect, test } from 'vitest';
 import { type Manifest, parseManifests } from '../../../src/yaml/parse-manifests.ts';
 import { printJson } from '../../../src/yaml/print-json.ts';
@@ -11,7 +11,7 @@ const cluster = target();
 const { kubectl } = cluster;
 const head = 'apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: thing}\n';
 
-/** The `spec` that kubectl sees, asked of nobody else. */
+/** The `spec` as kubectl reads it locally, without the API server. */
 async function readByKubectl(text: string): Promise<{ spec: unknown; json: string }> {
   const { stdout: json } = await kubectl(['annotate', '--local', '-f', '-', 'seen=yes', '-o', 'json'], { stdin: text });
   return { spec: JSON.parse(json).spec, json };

@@ -1,4 +1,4 @@
-/** What an installation may choose of its webhook entries: the API server takes it over, and does as they say. */
+/** The settings of the webhook entries: the API server stores the entries unchanged and applies them. */
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { launchRegkeeper, routeTo } from '../regkeeper.ts';
@@ -16,7 +16,7 @@ const keeper = withRegkeeper(cluster, 'mode: enforce\nunconfigured: deny\nrules:
   ],
 });
 
-// A deployed server has the flags of its own Deployment.
+// In an existing cluster the server's flags come from its Deployment.
 describe.runIf(cluster.local)('chosen with flags', () => {
   const tryPod = (namespace: string, ...more: readonly string[]) =>
     kubectl(['run', 'web', '--image=unknown.example.com/x', '-n', namespace, '--dry-run=server', ...more], { allowFailure: true });
@@ -71,7 +71,7 @@ describe.runIf(cluster.local)('chosen with flags', () => {
     const { kubeconfig, routeService } = cluster;
     const directory = join(keeper.folder, 'mistaken');
     const settings = { kubectl, kubeconfig, directory, routeService, flags: ['--drain-seconds', '1', '--match-condition', condition] };
-    // Only the one that leads fills: the other hands over first.
+    // Only the leader fills the configurations, so the other server must release its Lease first.
     await keeper.server?.end();
     const mistaken = await launchRegkeeper(settings);
     onTestFinished(async () => {
@@ -79,14 +79,14 @@ describe.runIf(cluster.local)('chosen with flags', () => {
       await keeper.restart();
     });
     await routeTo(mistaken, settings);
-    const complaint = () => mistaken.log().find(({ level, msg }) => level === 'error' && String(msg).includes('could not be filled'));
-    await waitFor(async () => complaint() !== undefined, { deadlineSeconds: 30, what: 'the complaint' });
-    expect(complaint()?.msg).toMatch(message);
-    expect(String(complaint()?.msg).length).toBeLessThan(600);
+    const loggedError = () => mistaken.log().find(({ level, msg }) => level === 'error' && String(msg).includes('could not be filled'));
+    await waitFor(async () => loggedError() !== undefined, { deadlineSeconds: 30, what: 'the complaint' });
+    expect(loggedError()?.msg).toMatch(message);
+    expect(String(loggedError()?.msg).length).toBeLessThan(600);
     expect(await entriesOf('mutatingwebhookconfiguration')).toEqual(before);
   });
 
-  // The last one: nobody answers afterwards.
+  // Must be the last test, because no server runs afterwards.
   test('with Ignore images are let in while nobody answers, which the log has said at the start', async () => {
     const warnings = keeper.server?.log().filter(({ level }) => level === 'warn') ?? [];
     expect(warnings.map(({ msg }) => msg)).toContain(

@@ -1,6 +1,6 @@
 /**
- * The rights that `deploy/` grants are those that the server uses: on a control plane of this file's own, whose audit log says what the
- * server asks for, and which asks for the right to delete of whoever sets an ownerReference, as OpenShift does.
+ * The rights that `deploy/` grants are exactly those that the server uses. Runs on this file's own control plane, whose audit log shows the
+ * server's requests. As on OpenShift, setting an ownerReference requires the right to delete the object.
  */
 
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -24,10 +24,10 @@ type AuditEvent = {
 };
 type PolicyRule = { apiGroups: string[]; resources: string[]; resourceNames?: string[]; verbs: string[] };
 type Role = { kind: string; metadata: { name: string; namespace?: string }; rules: PolicyRule[] };
-/** One verb on one resource, of one name if the rule names any. */
+/** One verb on one resource, limited to one name where the rule has resourceNames. */
 type Right = { role: string; namespace?: string | undefined; apiGroup: string; resource: string; name?: string | undefined; verb: string };
 
-/** Rights that no request uses, and why they are granted all the same. */
+/** Rights that no request uses, and the reason to grant them. */
 const unused = [
   {
     right: 'ClusterRole regkeeper-registration: delete mutatingwebhookconfigurations.admissionregistration.k8s.io regkeeper',
@@ -42,27 +42,27 @@ const unused = [
 let plane: ControlPlane;
 let kubectl: Kubectl;
 let server: Regkeeper;
-let refused = '';
+let ownerReferenceError = '';
 
 beforeAll(async () => {
   plane = await startControlPlane({ auditOf: user, admissionPlugins: ['OwnerReferencesPermissionEnforcement'] });
   const { kubeconfig, directory } = plane;
   kubectl = kubectlOf(plane);
   await installCrds(kubectl);
-  await becomeOpenShift();
+  await serveOpenShiftApis();
   const overlay = join(directory, 'overlay');
   await mkdir(overlay);
   const [base, namespaceRules] = ['base', 'namespace-rules'].map((name) => relative(overlay, join(deploy, name)));
   await writeFile(join(overlay, 'kustomization.yaml'), JSON.stringify({ resources: [base], components: [namespaceRules] }));
   await kubectl(['apply', '-k', overlay]);
 
-  // First without the right to delete, to see that it is asked for.
+  // Removes the right to delete at first, to show that it is needed.
   const withoutDelete = [{ op: 'replace', path: '/rules/0/verbs', value: ['list', 'watch', 'patch'] }];
   await kubectl(['patch', 'clusterrole', 'regkeeper-registration', '--type=json', '-p', JSON.stringify(withoutDelete)]);
-  const place = { kubectl, kubeconfig, directory: join(directory, 'server'), routeService: plane.services.route };
-  server = await launchRegkeeper({ ...place, flags: ['--namespace-rules', '--drain-seconds', '0'] });
-  await routeTo(server, place);
-  refused = await waitFor(
+  const settings = { kubectl, kubeconfig, directory: join(directory, 'server'), routeService: plane.services.route };
+  server = await launchRegkeeper({ ...settings, flags: ['--namespace-rules', '--drain-seconds', '0'] });
+  await routeTo(server, settings);
+  ownerReferenceError = await waitFor(
     () =>
       server
         .log()
@@ -76,8 +76,8 @@ beforeAll(async () => {
   await kubectl(['apply', '-k', overlay]);
   await waitUntilFilled(kubectl);
   await server.end();
-  server = await startRegkeeper({ ...place, flags: ['--namespace-rules', '--drain-seconds', '0'] });
-  await live();
+  server = await startRegkeeper({ ...settings, flags: ['--namespace-rules', '--drain-seconds', '0'] });
+  await causeRequests();
 }, 180_000);
 
 afterAll(async () => {
@@ -85,8 +85,8 @@ afterAll(async () => {
   await plane?.stop();
 });
 
-/** What makes the server ask for more than at its start. */
-async function live(): Promise<void> {
+/** Causes requests that the server does not send at its start: a new certificate, changed rules, a repair. */
+async function causeRequests(): Promise<void> {
   const certificate = async () =>
     (await kubectl.json<{ data?: Record<string, string> }>(['get', 'secret', 'regkeeper-tls', '-n', ownNamespace])).data?.['tls.crt'];
   const before = await certificate();
@@ -106,8 +106,8 @@ async function live(): Promise<void> {
   await waitFor(() => server.log().some(({ msg }) => String(msg).includes('put back')), { deadlineSeconds: 30, what: 'the repair' });
 }
 
-/** The APIs of OpenShift that the server asks about, as far as its rights go. */
-async function becomeOpenShift(): Promise<void> {
+/** Serves the OpenShift APIs that the server has rights for. */
+async function serveOpenShiftApis(): Promise<void> {
   const definition = (plural: string, kind: string) => ({
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
@@ -163,7 +163,7 @@ describe('what the server asks the API server for', () => {
   });
 
   test('includes the right to delete a webhook configuration where an ownerReference is set, and nowhere is it used', async () => {
-    expect(refused).toContain("cannot set an ownerRef on a resource you can't delete");
+    expect(ownerReferenceError).toContain("cannot set an ownerRef on a resource you can't delete");
     expect((await events()).filter(({ verb }) => verb === 'delete')).toEqual([]);
   });
 
@@ -202,7 +202,7 @@ async function grantedRights(): Promise<Right[]> {
   );
 }
 
-/** A right for the whole cluster counts as used by a request about the whole cluster only: else a Role would have done. */
+/** Whether a request uses a right. Only a cluster-wide request uses a cluster-wide right, because a Role would suffice for the others. */
 function uses({ verb, objectRef }: AuditEvent, right: Right): boolean {
   if (objectRef === undefined || objectRef.subresource !== undefined || verb !== right.verb) return false;
   if ((objectRef.apiGroup ?? '') !== right.apiGroup || objectRef.resource !== right.resource) return false;
@@ -210,7 +210,7 @@ function uses({ verb, objectRef }: AuditEvent, right: Right): boolean {
   return right.namespace === undefined ? isOfCluster(objectRef) : objectRef.namespace === right.namespace;
 }
 
-/** The API server fills in a Namespace's own name as its namespace. */
+/** Whether the request is cluster-wide. For Namespaces the API server sets `namespace` to the Namespace's own name. */
 function isOfCluster({ resource, namespace }: NonNullable<AuditEvent['objectRef']>): boolean {
   return resource === 'namespaces' || namespace === undefined;
 }

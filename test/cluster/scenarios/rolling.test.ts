@@ -1,6 +1,6 @@
 /**
- * Replicas that come and go under load, on a control plane of this file's own. Three servers stand behind a balancer, and the API server,
- * whose failurePolicy is Fail, has Pods admitted all the time: an answer that is lost is a Pod that is not made.
+ * Rolling restarts and certificate rotation under load, on this file's own control plane. A balancer distributes connections to three servers
+ * while Pods are created all the time. The failurePolicy is Fail, so every lost answer is a Pod that is not created.
  */
 import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
@@ -28,9 +28,10 @@ import { waitFor } from '../wait-for.ts';
 const restarts = 20;
 const replicas = 3;
 
-// An endpoint that ends gets new connections for a probe (0.25 s, and a second where it is not answered) and the lag: 2.25 s at the most.
-// The drain must be longer, by what a busy machine delays the probe, and longer than the time between two bursts, which is seconds there: what is
-// sent on a connection that has rested for the whole drain, in the instant in which it ends, is lost. Nobody waits for the drain.
+// A terminating endpoint gets new connections for at most 2.25 s: the probe period (0.25 s), the probe timeout (1 s) and the lag (1 s).
+// The drain must be longer, because a busy machine delays probes. It must also be longer than the time between two bursts, which is seconds on
+// a busy machine. Otherwise a connection can be idle for the whole drain, and a request sent at the moment when it is closed is lost.
+// The test does not wait for drains.
 const balancing = { probeMilliseconds: 250, lagMilliseconds: 1000 };
 const drainSeconds = 8;
 
@@ -39,7 +40,7 @@ let kubectl: Kubectl;
 let admin: ApiClient;
 let balancer: Balancer;
 let account: string;
-/** The replicas of the Deployment; those that end are not among them any more. */
+/** The current replicas of the Deployment, without those that are terminating. */
 const serving: Regkeeper[] = [];
 
 beforeAll(async () => {
@@ -76,17 +77,17 @@ afterAll(async () => {
 });
 
 test(`${restarts} rolling restarts lose no admission`, { timeout: 600_000 }, async () => {
-  // While the first replica was awaited the server asked through the Service whether it is reached, and was not.
-  const refusedBefore = balancer.refused.length;
+  // Before the first endpoint was ready, the server's own reachability probe through the Service was rejected.
+  const rejectedBefore = balancer.rejected.length;
   const load = keepAdmitting();
   await load.more(100);
   const ended: Promise<unknown>[] = [];
   for (let round = 1; round <= restarts; round += 1) {
     for (const [index, before] of [...serving].entries()) {
-      // As a Deployment with maxSurge 1 and maxUnavailable 0: one is ready, another is told to end, and while it drains the next one starts.
-      // The one is not in use by then, nor the other out of use: both come later, when the balancer knows.
+      // Like a Deployment with maxSurge 1 and maxUnavailable 0: when a new replica is ready, an old one is terminated. The next one starts while
+      // that drains. The balancer learns of both changes later.
       serving[index] = await startReplica(`round-${round}-${index}`);
-      ended.push(endAndTell(before));
+      ended.push(endAndReport(before));
     }
     expect(load.failures).toEqual([]);
   }
@@ -95,7 +96,7 @@ test(`${restarts} rolling restarts lose no admission`, { timeout: 600_000 }, asy
   const { failures, summary } = await load.end();
   process.stdout.write(`${ended.length} replicas replaced: ${summary}\n`);
   expect(failures).toEqual([]);
-  expect(balancer.refused.slice(refusedBefore)).toEqual([]);
+  expect(balancer.rejected.slice(rejectedBefore)).toEqual([]);
   expect(outcomes).toEqual(Array(restarts * replicas).fill({ code: 0, last: 'stopped: every request was answered' }));
 });
 
@@ -112,14 +113,14 @@ test('certificates and authorities that follow one another every few seconds los
       deadlineSeconds: 30,
       what: 'the next authority to be published',
     });
-    await untilTaken(`announced-${each}`);
+    await untilInEffect(`announced-${each}`);
     await load.moreConnections(20);
     rotation = takeOver(announced);
     await writeRotation(rotation);
     await untilShown(rotation.leaf.certificate);
     shown.add(rotation.leaf.certificate);
     await load.moreConnections(20);
-    // Somebody takes the certificate away: a replica makes another one of the same authority.
+    // When the certificate is deleted, a replica issues a new one with the same CA.
     await patchSecret([{ op: 'remove', path: '/data/tls.crt' }]);
     const remade = await waitFor(async () => (await readSecret())['tls.crt'], { deadlineSeconds: 20, what: 'another certificate' });
     await untilShown(remade);
@@ -128,11 +129,11 @@ test('certificates and authorities that follow one another every few seconds los
     await load.moreConnections(20);
     expect(load.failures).toEqual([]);
   }
-  // Somebody empties the Secret: another authority, which nobody was told of before.
+  // When the Secret is emptied, a replica creates a new CA, which was not published before.
   await patchSecret([{ op: 'remove', path: '/data' }]);
-  const afresh = await waitFor(async () => (await readSecret())['tls.crt'], { deadlineSeconds: 20, what: 'another authority' });
-  await untilShown(afresh);
-  shown.add(afresh);
+  const ofNewCa = await waitFor(async () => (await readSecret())['tls.crt'], { deadlineSeconds: 20, what: 'another authority' });
+  await untilShown(ofNewCa);
+  shown.add(ofNewCa);
   await load.moreConnections(20);
   const { failures, summary } = await load.end();
   const handshakes = await verified.end();
@@ -142,7 +143,7 @@ test('certificates and authorities that follow one another every few seconds los
   expect(shown.size).toBe(9);
 });
 
-/** Starts one and returns when its own probe says that it is ready; the balancer finds out by itself. */
+/** Starts a replica and returns when its own /readyz is ready. The balancer probes it separately. */
 async function startReplica(name: string): Promise<Regkeeper> {
   const { kubeconfig, directory, services } = plane;
   const replica = await launchRegkeeper({
@@ -158,8 +159,8 @@ async function startReplica(name: string): Promise<Regkeeper> {
   return replica;
 }
 
-/** Tells it to end, and resolves with how it did. */
-async function endAndTell(replica: Regkeeper) {
+/** Sends SIGTERM and resolves with the exit code and the last log message. */
+async function endAndReport(replica: Regkeeper) {
   const code = await replica.end();
   balancer.remove(replica);
   return { code, last: replica.log().at(-1)?.msg };
@@ -167,7 +168,7 @@ async function endAndTell(replica: Regkeeper) {
 
 type Expectation = 'admitted' | 'refused' | 'made';
 
-/** What is wrong with the answer to one Pod; undefined when it is as it has to be. */
+/** Describes how the answer to one Pod differs from the expected one. Undefined where it does not. */
 async function problemWith(expectation: Expectation): Promise<string | undefined> {
   const registry = expectation === 'refused' ? 'bad.example.com' : 'good.example.com';
   const pods = '/api/v1/namespaces/default/pods';
@@ -177,7 +178,7 @@ async function problemWith(expectation: Expectation): Promise<string | undefined
     metadata: { generateName: 'load-', name: '' },
     spec: { containers: [{ name: 'app', image: `${registry}/app` }] },
   };
-  const refusal =
+  const denial =
     /admission webhook "pods\.validate\.regkeeper\.io" denied the request: .* image "bad\.example\.com\/app" comes from a registry that no rule names/;
   try {
     const created = await admin.create<KubeObject & { spec: { imagePullSecrets?: { name: string }[] } }>(
@@ -191,16 +192,16 @@ async function problemWith(expectation: Expectation): Promise<string | undefined
     return secrets === '[{"name":"corp"}]' ? undefined : `the Pod was let in with the secrets ${secrets}`;
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    return expectation === 'refused' && refusal.test(message) ? undefined : message;
+    return expectation === 'refused' && denial.test(message) ? undefined : message;
   }
 }
 
-/** The API server keeps 25 resting connections for each entry (client-go's transport): of more at once it makes new ones, and ends them again. */
+/** The API server keeps at most 25 idle connections per entry (client-go's transport). For more concurrent requests it opens and closes others. */
 const atOnce = 40;
 
 /**
- * Asks without a pause: some one after the other all the time, and now and then many at once, so that the API server opens connections, lets
- * them rest for a while, and uses them again. Each answer is checked.
+ * Creates Pods continuously, and in bursts from time to time, so that the API server opens connections, leaves them idle for a while, and
+ * reuses them. Each answer is checked.
  */
 function keepAdmitting() {
   const failures: string[] = [];
@@ -208,7 +209,7 @@ function keepAdmitting() {
   const began = performance.now();
   const openedBefore = balancer.opened();
   let ending = false;
-  // A test that failed must not go on asking.
+  // Stops after a failed test too.
   onTestFinished(() => {
     ending = true;
   });
@@ -222,7 +223,7 @@ function keepAdmitting() {
     const goal = durations.length + count;
     await waitFor(() => ending || durations.length >= goal, { deadlineSeconds: 60, what: `${count} more answers` });
   };
-  /** Each of these saw the certificate of some replica. */
+  /** Waits for so many new connections, each of which verified the certificate of a replica. */
   const moreConnections = async (count: number) => {
     const goal = balancer.opened() + count;
     await waitFor(() => balancer.opened() >= goal, { deadlineSeconds: 60, what: `${count} more connections` });
@@ -240,7 +241,7 @@ function keepAdmitting() {
   })();
   return {
     failures,
-    /** Waits until so many more have been answered. */
+    /** Waits until so many more requests have been answered. */
     more,
     moreConnections,
     end: async () => {
@@ -260,8 +261,8 @@ function keepAdmitting() {
 }
 
 /**
- * Connects to each replica as somebody who trusts what both configurations publish, and nothing else. The API server hides many a failure: a request
- * whose new connection fails takes another one that has become free meanwhile.
+ * Connects to each replica continuously and trusts only the CA bundles in both configurations. This is needed because the API server can hide
+ * failed handshakes: a request whose new connection fails may use another one that has become idle.
  */
 function keepVerifying() {
   const failures: string[] = [];
@@ -300,7 +301,7 @@ async function readSecret(): Promise<Record<string, string>> {
   return Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]));
 }
 
-/** What the replicas made at their start: one authority. */
+/** The CA and the certificate that the replicas created at their start. */
 async function readRotation(): Promise<Rotation> {
   const { 'ca.crt': certificate = '', 'ca.key': key = '', 'tls.crt': leaf = '', 'tls.key': leafKey = '' } = await readSecret();
   return { authority: { certificate, key }, trusted: [certificate], leaf: { certificate: leaf, key: leafKey } };
@@ -316,10 +317,10 @@ async function patchSecret(operations: readonly object[]): Promise<void> {
 }
 
 /**
- * Waits until the API server goes by what the two configurations hold now, which it takes over some time after it has stored it: an entry
- * that is added to each then stops a ConfigMap of the marker's name, since nobody answers at its address.
+ * Waits until the API server uses the current state of the two configurations, which it does some time after it has stored them. Adds an
+ * entry with an unreachable address to each. When it takes effect, a ConfigMap with the marker's name is denied.
  */
-async function untilTaken(marker: string): Promise<void> {
+async function untilInEffect(marker: string): Promise<void> {
   for (const [index, path] of configurations.entries()) {
     const name = `${index}.marker.test`;
     const webhook = {
@@ -337,11 +338,11 @@ async function untilTaken(marker: string): Promise<void> {
     const configMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: `${index}-${marker}` } };
     await waitFor(
       async () => {
-        const refusal = await admin.create('/api/v1/namespaces/default/configmaps', configMap, { dryRun: 'All' }).then(
+        const error = await admin.create('/api/v1/namespaces/default/configmaps', configMap, { dryRun: 'All' }).then(
           () => undefined,
           (error: Error) => error.message,
         );
-        return refusal?.includes(`failed calling webhook "${name}"`);
+        return error?.includes(`failed calling webhook "${name}"`);
       },
       { deadlineSeconds: 20, what: `the API server to go by the ${kind}` },
     );
@@ -352,7 +353,7 @@ async function untilShown(certificate: string): Promise<void> {
   const wanted = new X509Certificate(certificate).fingerprint256;
   const all = () => Promise.all(serving.map((replica) => fingerprintOf(replica, { rejectUnauthorized: false })));
   await waitFor(async () => (await all()).every((shown) => shown === wanted), {
-    // A certificate of an unknown authority is held back until that has been published for ten seconds.
+    // A certificate of a new CA is only used after that CA has been published for ten seconds.
     deadlineSeconds: 60,
     what: 'every replica to show the new certificate',
   });

@@ -1,4 +1,4 @@
-/** A policy owner at work: what is refused when a rules ConfigMap is written, what passes all the same, and what it comes to. */
+/** Rules ConfigMaps as policy owners write them: which edits are rejected, which are accepted, and how they take effect. */
 
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -114,7 +114,7 @@ describe('a rules ConfigMap passes', () => {
     if (!keeper.server) return skip('stops the server, so only on the local cluster');
     onTestFinished(() => keeper.writeRules(rules));
     const { server } = keeper;
-    // Requests wait for its answer until the timeout, and failurePolicy Ignore lets the edit through.
+    // The review of the edit times out, and its failurePolicy Ignore allows the edit.
     server.process.kill('SIGSTOP');
     try {
       await keeper.writeRules(rules.replace('pullSecret', 'pulSecret'));
@@ -145,7 +145,7 @@ describe('a rules ConfigMap passes', () => {
 });
 
 describe('secrets that rules name', () => {
-  // As docs/operations.md shows it.
+  // Grants the rights as docs/operations.md describes.
   const bind = async () => {
     const live = await kubectl(['get', 'configmap', '-n', ownNamespace, '-l', 'regkeeper.io/rules=cluster', '-o', 'yaml']);
     const rbac = [join(root, 'src/main.ts'), 'rbac', '--rules', '-', '-n', ownNamespace];
@@ -156,7 +156,7 @@ describe('secrets that rules name', () => {
   const unbind = async () => {
     await kubectl(['delete', 'clusterrole,clusterrolebinding', 'regkeeper-secrets', '--ignore-not-found']);
   };
-  const saidOf = async (image: string) => (await tryRun(image)).stderr;
+  const messagesOf = async (image: string) => (await tryRun(image)).stderr;
 
   test('are not looked at without the right to, and the log says which right', async ({ skip }) => {
     if (!keeper.server) return skip('reads the log of the server, so only where the server runs beside the test');
@@ -166,7 +166,7 @@ describe('secrets that rules name', () => {
       what: 'the advice',
     });
     expect(line).toMatchObject({ level: 'warn', msg: expect.stringContaining('resourceNames ["corp-pull"]') });
-    expect(await saidOf('registry.example.com/app')).not.toContain('corp-pull');
+    expect(await messagesOf('registry.example.com/app')).not.toContain('corp-pull');
   });
 
   test('with it, whoever makes a Pod is told of a missing one and of one of the wrong type', async ({ skip }) => {
@@ -175,13 +175,13 @@ describe('secrets that rules name', () => {
     await bind();
     await keeper.server.end('SIGTERM');
     await keeper.restart();
-    await waitUntil('the missing secret to be told', async () => (await saidOf('registry.example.com/app')).includes('corp-pull'));
+    await waitUntil('the missing secret to be told', async () => (await messagesOf('registry.example.com/app')).includes('corp-pull'));
     await kubectl(['create', 'secret', 'generic', 'corp-pull', '-n', keeper.namespace]);
-    await waitUntil('the type to be told', async () => /corp-pull.*type/.test(await saidOf('registry.example.com/app')));
+    await waitUntil('the type to be told', async () => /corp-pull.*type/.test(await messagesOf('registry.example.com/app')));
     await kubectl(['delete', 'secret', 'corp-pull', '-n', keeper.namespace]);
     const login = ['--docker-server=registry.example.com', '--docker-username=u', '--docker-password=p'];
     await kubectl(['create', 'secret', 'docker-registry', 'corp-pull', '-n', keeper.namespace, ...login]);
-    await waitUntil('nothing to be told', async () => !(await saidOf('registry.example.com/app')).includes('corp-pull'));
+    await waitUntil('nothing to be told', async () => !(await messagesOf('registry.example.com/app')).includes('corp-pull'));
   });
 });
 
@@ -211,7 +211,7 @@ describe('rules that a namespace has of its own', () => {
     expect(await trusts('delegated.example.com/app', elsewhere)).toBe(false);
   });
 
-  // It needs --namespace-rules, which is only known of the local cluster.
+  // Needs --namespace-rules, which an existing cluster may not have.
   test.runIf(cluster.local).each([
     ['trusts what the cluster refuses', 'rules: [{registry: docker.io}]', /rules\.yaml:1:\d+: .*\(namespace-widens\)/],
     ['trusts what no rule of the cluster names', 'rules: [{registry: unknown.example.com}]', /\(namespace-widens\)/],
@@ -271,7 +271,7 @@ async function remove(...names: readonly string[]): Promise<void> {
   await kubectl(['delete', 'configmap', ...names, '-n', ownNamespace, '--ignore-not-found']);
 }
 
-/** What the API server says of a Pod with this image; undefined when it would let it in. */
+/** Creates a Pod with this image, with a dry run. Returns the error, or undefined where the Pod is allowed. */
 async function tryPod(image: string, namespace?: string): Promise<string | undefined> {
   const { code, stderr } = await tryRun(image, namespace);
   return code === 0 ? undefined : stderr;
@@ -281,6 +281,6 @@ function tryRun(image: string, namespace = keeper.namespace) {
   return kubectl(['run', 'trial', `--image=${image}`, '-n', namespace, '--dry-run=server'], { allowFailure: true });
 }
 
-async function waitUntil(what: string, holds: () => Promise<boolean>): Promise<void> {
-  await waitFor(holds, { deadlineSeconds: 10, what });
+async function waitUntil(what: string, isTrue: () => Promise<boolean>): Promise<void> {
+  await waitFor(isTrue, { deadlineSeconds: 10, what });
 }

@@ -1,4 +1,4 @@
-/** Other controllers that write the webhook configurations: no endless fight, and nothing passes unchecked for longer than it must. */
+/** Other controllers also write the webhook configurations: regkeeper repairs them quickly and does not fight without end. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { issueCa } from '../../../src/certificates/issue.ts';
@@ -15,7 +15,7 @@ const { kubeconfig } = cluster;
 const rules = 'mode: enforce\nunconfigured: deny\nrules:\n- {registry: good.example.com}\n';
 const untrusted = 'unknown.example.com/x';
 const trusted = 'good.example.com/app';
-/** How long a fight is watched, in seconds; the figures are printed by the minute. */
+/** How long a conflict with another writer is observed, in seconds. Figures are printed per minute. */
 const watched = Number(process.env.FIGHT_SECONDS ?? 30);
 
 let admin: ApiClient;
@@ -39,8 +39,7 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
       .filter(({ level }) => level === 'warn' || level === 'error') ?? [];
   const logged = () => keeper.server?.log().length ?? 0;
 
-  /** Generations and log lines by the minute. */
-  /** What an earlier writer left behind has been repaired: a second without a write. */
+  /** Waits for a second without a write, which shows that the changes of an earlier writer have been repaired. */
   async function settled(): Promise<void> {
     let before = await generationsOf(admin);
     await waitFor(
@@ -55,6 +54,7 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
     );
   }
 
+  /** Runs another writer for a while. Returns the generations, log lines and warnings that it caused. */
   async function fight(start: () => Promise<OtherWriter>) {
     await settled();
     const [lines, generations] = [logged(), await generationsOf(admin)];
@@ -115,10 +115,10 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
       `${what}: repaired after ${repair.milliseconds} ms, ${repair.admitted} of ${repair.tried} untrusted Pods admitted; ${result.summary}`,
     );
     expect(repair.milliseconds).toBeLessThan(3_000);
-    // While the webhooks are sent elsewhere nobody answers there, so a Pod of these milliseconds is denied, and none passes unchecked.
+    // While the entries point elsewhere, webhook calls fail. So a Pod in these milliseconds is denied, and none is admitted unchecked.
     if (what === 'sent elsewhere') expect(result.failed.length).toBeLessThanOrEqual(10);
     else expect(result.failed).toEqual([]);
-    // Latencies are printed, not asserted: they are the machine's as much as ours. A request that takes longer than the webhook's timeout fails.
+    // Latencies are printed, not asserted, because they depend on the machine. A request that exceeds the webhook's timeout fails.
     expect(await admits(admin, keeper.namespace, untrusted)).toBe(false);
   });
 
@@ -151,9 +151,9 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
       const admitted = await admittedOf24();
       console.info(`with an annotated injector ${admitted} of 24 Pods admitted, it wrote ${writer.writes()} times`);
       for (const { msg } of warnings(lines)) console.info(`  ${msg}`);
-      // The first one may meet the CA that was injected.
+      // The first Pod may be denied because of the injected CA.
       expect(admitted).toBeGreaterThanOrEqual(23);
-      // For a configuration that was repaired a moment ago it is the warning of a repetition.
+      // Where the configuration was repaired a moment ago, this is the warning about a repeated change.
       const kinds = warnings(lines).flatMap(({ msg, kind }) => (String(msg).includes('cert-manager.io/inject-ca-from') ? [kind] : []));
       expect(kinds.sort()).toEqual(['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration']);
     });
@@ -168,7 +168,7 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
       console.info(
         `with an injector that never rests ${admitted} of 24 Pods admitted, ${Math.round(written / seconds)} generations/s, ${logged() - lines} log lines`,
       );
-      // Two configurations, two writers, and some slack for a slow machine.
+      // Four repairs a second, two configurations, two writers, and a margin for a slow machine.
       expect(written / seconds).toBeLessThan(17);
       expect(logged() - lines).toBeLessThanOrEqual(4);
     });
@@ -178,7 +178,7 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
     "AKS' enforcer has its two requirements, and nobody fights",
     async () => {
       const { generations, lines } = await fight(() => startEnforcer(kubeconfig));
-      // One write of the enforcer in each configuration.
+      // The enforcer writes each configuration once.
       expect(generations).toBe(2);
       expect(lines).toBe(0);
       const [entry] = await entriesOf(admin, paths.validating);
@@ -187,7 +187,7 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
       );
       expect(await admits(admin, keeper.namespace, untrusted)).toBe(false);
 
-      // What must be repaired is repaired with the requirements in place, which gives the enforcer nothing to do.
+      // A repair keeps the enforcer's requirements, so the enforcer does not write again.
       const before = writer?.writes();
       await changeConfiguration(admin, paths.validating, ({ webhooks = [] }) => {
         for (const webhook of webhooks) webhook.failurePolicy = 'Ignore';
@@ -202,13 +202,13 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
     (watched + 60) * 1_000,
   );
 
-  // The last ones: what they leave behind is repaired after a pause.
+  // Must be the last tests, because their changes are only repaired after a pause.
   test(
     'another writer that narrows is met with growing pauses, and two warnings that say what to do',
     async () => {
       const { generations, lines, warnings: said } = await fight(() => startNarrower(kubeconfig));
       expect(generations).toBeLessThanOrEqual(2 * 8);
-      // For each configuration one of the change, and one of the fight.
+      // For each configuration one line about the change and one about the repeated change.
       expect(lines).toBeLessThanOrEqual(4);
       expect(said.every((message) => message.startsWith('narrower '))).toBe(true);
       expect(said.join('\n')).toContain('choose --namespace-selector');

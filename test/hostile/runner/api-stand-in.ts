@@ -1,6 +1,6 @@
 /**
- * An API server that has nothing but collections: lists in pages, watches that stay open, WatchList, discovery of what it has, and yes to every
- * access review. Enough for regkeeper to read a cluster from; nothing can be written.
+ * A simulated API server that only serves collections: paginated lists, watches that stay open, WatchList, and discovery. It allows every
+ * access review. That is enough for regkeeper to read a cluster. Nothing can be written.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -44,14 +44,14 @@ type Reply = { readonly status: number; readonly body: { readonly items?: readon
 
 function replyTo(method: string, path: string, { query, metadataOnly, collections }: Asked): Reply {
   if (method === 'POST' && path.includes('accessreviews')) return { status: 201, body: { status: { allowed: true } } };
-  if (method !== 'GET') return refusal(405, 'MethodNotAllowed');
+  if (method !== 'GET') return errorReply(405, 'MethodNotAllowed');
   if (/^\/(?:api\/v1|apis\/[^/]+\/[^/]+)$/.test(path)) {
     const names = Object.keys(collections).flatMap((each) => (each.startsWith(`${path}/`) ? [each.slice(path.length + 1)] : []));
-    if (names.length === 0 && path !== '/api/v1') return refusal(404, 'NotFound');
+    if (names.length === 0 && path !== '/api/v1') return errorReply(404, 'NotFound');
     return { status: 200, body: { kind: 'APIResourceList', resources: names.map((name) => ({ name })) } };
   }
   const items = itemsAt(path, query, collections);
-  if (!items) return refusal(404, 'NotFound');
+  if (!items) return errorReply(404, 'NotFound');
   const shown = metadataOnly ? items.map(({ metadata }) => ({ metadata })) : items;
   if (items.length === 1 && !(path in collections) && isName(path, items[0])) return { status: 200, body: { ...shown[0] } };
   const offset = Number(query.get('continue') ?? 0);
@@ -61,7 +61,7 @@ function replyTo(method: string, path: string, { query, metadataOnly, collection
   return { status: 200, body: { apiVersion: 'v1', kind: 'List', metadata, items: shown.slice(offset, offset + limit) } };
 }
 
-function refusal(status: number, reason: string): Reply {
+function errorReply(status: number, reason: string): Reply {
   return { status, body: { kind: 'Status', status: 'Failure', reason, code: status, message: 'this is a stand-in' } };
 }
 
@@ -69,7 +69,7 @@ function isName(path: string, { metadata }: Stored = {}): boolean {
   return metadata?.name !== undefined && path.endsWith(`/${metadata.name}`);
 }
 
-/** Of a collection, of one namespace in it, or one object. */
+/** The objects of a collection, of one namespace in it, or a single object. Undefined where the path matches nothing. */
 function itemsAt(path: string, query: URLSearchParams, collections: Collections): readonly Stored[] | undefined {
   const whole = collections[path];
   const selector = query.get('labelSelector');
@@ -84,7 +84,7 @@ function itemsAt(path: string, query: URLSearchParams, collections: Collections)
   return found.length > 0 ? found : undefined;
 }
 
-/** `key` and `key=value`, joined by commas; other requirements match everything. */
+/** Understands `key` and `key=value`, joined by commas. Other requirements match everything. */
 function matches({ metadata }: Stored, selector: string | null): boolean {
   return (selector ?? '').split(',').every((requirement) => {
     const [, key, value] = /^([\w./-]+)(?:==?([\w.-]+))?$/.exec(requirement) ?? [];

@@ -1,4 +1,4 @@
-/** A server in its own process with the shipped limits, and what it costs. Linux only: figures come from /proc. */
+/** Runs a server in its own process with the shipped limits and measures it. Linux only, because the figures come from /proc. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -7,29 +7,29 @@ import { waitFor } from '../../cluster/wait-for.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 
-/** What Node derives from 768 MiB inside a container. */
+/** The limit that Node derives inside a container with 768 MiB. */
 const shippedHeap = '--max-old-space-size=453';
 const shippedMemory = 768 * 1024 * 1024;
 
 export type MeasuredServer = {
   readonly url: string;
-  /** Whether the kernel holds it to 768 MiB. */
+  /** Whether a cgroup limits the process to 768 MiB. */
   readonly limited: boolean;
-  /** Why it has ended; undefined while it runs. */
+  /** How the process ended. Undefined while it runs. */
   ended(): string | undefined;
   cpuMilliseconds(): number;
-  /** Since the start. */
+  /** Peak resident memory since the start. */
   peakMiB(): number;
-  /** Waits until it does nothing any more, at most so long. */
+  /** Waits until the process uses no CPU any more, at most so long. */
   quiet(seconds: number): Promise<void>;
-  /** The audit records so far: bytes, and lines. */
+  /** Bytes and lines of the audit records so far. */
   records(): { readonly bytes: number; readonly lines: number };
-  /** The last lines of its log. */
+  /** The last 15 lines of the log. */
   logTail(): string;
   end(): Promise<void>;
 };
 
-/** Starts `regkeeper serve` and returns when it listens; whether it is ready is asked for by sending. */
+/** Starts `regkeeper serve` and returns when it listens. It may not be ready yet. */
 export async function startMeasured(folder: string, flags: readonly string[]): Promise<MeasuredServer> {
   const auditFile = join(folder, 'audit.log');
   const network = ['--host', '127.0.0.1', '--port', '0', '--health-port', '0', '--drain-seconds', '0'];
@@ -47,17 +47,17 @@ export async function startMeasured(folder: string, flags: readonly string[]): P
   const gone = new Promise<void>((settle) => child.once('exit', () => settle()));
   const ended = () =>
     child.exitCode === null && child.signalCode === null ? undefined : `exit code ${child.exitCode}, signal ${child.signalCode}`;
-  const leave = limitMemory(child);
+  const removeLimit = limitMemory(child);
   const logTail = () => log.split('\n').slice(-15).join('\n').slice(-3_000);
   const serving = () => /"url":"(https:[^"]+)".*"msg":"serving"/.exec(log)?.[1];
-  const hopeless = () => (ended() === undefined ? undefined : new Error(`the server ended: ${ended()}\n${logTail()}`));
+  const giveUp = () => (ended() === undefined ? undefined : new Error(`the server ended: ${ended()}\n${logTail()}`));
   let last = { cpu: 0, peak: 0 };
   const read = () => {
     const { pid = 0 } = child;
     try {
       last = { cpu: cpuOf(pid), peak: peakOf(pid) };
     } catch {
-      // It has ended: what was seen last.
+      // The process has ended, so the last values stay.
     }
     return last;
   };
@@ -67,13 +67,13 @@ export async function startMeasured(folder: string, flags: readonly string[]): P
     kill();
     await gone;
     process.off('exit', kill);
-    leave?.();
+    removeLimit?.();
   };
   try {
-    const url = await waitFor(serving, { deadlineSeconds: 60, what: 'the server to listen', hopeless });
+    const url = await waitFor(serving, { deadlineSeconds: 60, what: 'the server to listen', giveUp });
     return {
       url,
-      limited: leave !== undefined,
+      limited: removeLimit !== undefined,
       ended,
       cpuMilliseconds: () => read().cpu,
       peakMiB: () => read().peak,
@@ -99,7 +99,7 @@ export async function startMeasured(folder: string, flags: readonly string[]): P
   }
 }
 
-/** Of all its threads. Those that have ended are in the ticks of /proc/PID/stat alone, which are coarse. */
+/** CPU milliseconds of all threads. Threads that have ended only count in the ticks of /proc/PID/stat, which are coarse. */
 function cpuOf(pid: number): number {
   let nanoseconds = 0;
   for (const task of readdirSync(`/proc/${pid}/task`)) {
@@ -121,13 +121,13 @@ function peakOf(pid: number): number {
   return Number(kibibytes) / 1024;
 }
 
-/** By a cgroup of version 2 or 1, where we may make one. Returns what removes it; undefined where there is none. */
+/** Limits the process with a cgroup of version 2 or 1. Returns a function that removes the cgroup, or undefined where none can be created. */
 function limitMemory({ pid }: ChildProcess): (() => void) | undefined {
   for (const [parent, limit] of [
     ['/sys/fs/cgroup', 'memory.max'],
     ['/sys/fs/cgroup/memory', 'memory.limit_in_bytes'],
   ] as const) {
-    // A folder that is none of the kernel's takes any file.
+    // Without a mounted cgroup file system this is an ordinary folder, in which any file can be written.
     if (!existsSync(join(parent, 'cgroup.procs'))) continue;
     const group = join(parent, `regkeeper-hostile-${pid}`);
     try {
@@ -139,7 +139,7 @@ function limitMemory({ pid }: ChildProcess): (() => void) | undefined {
       try {
         rmdirSync(group);
       } catch {
-        // The kernel has not let go of it yet; an empty one costs nothing.
+        // The kernel has not released the cgroup yet. An empty one costs nothing.
       }
     };
     try {

@@ -1,6 +1,6 @@
 /**
- * `npm run test:hostile`: every entry of the corpus against a server of its own, in its own process, with the shipped limits. Prints what each
- * costs, and fails where that is beyond the budget, an answer is not as expected, or the server ends. What follows `--` selects by name.
+ * `npm run test:hostile`: runs every entry of the corpus against its own server process with the shipped limits. Prints the cost of each and
+ * fails where an entry exceeds its budget, an answer is wrong or the server exits. Arguments after `--` select entries by name.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -22,16 +22,16 @@ process.exitCode = await main(process.argv.slice(2).join(' '));
 
 async function main(wanted: string): Promise<number> {
   if (process.platform !== 'linux') {
-    say('the cost of a process is read from /proc, which only Linux has: nothing is measured here');
+    log('the cost of a process is read from /proc, which only Linux has: nothing is measured here');
     return 1;
   }
   const entries = (await readCorpus()).filter(({ name }) => name.includes(wanted));
   const rows: Row[] = [];
   for (const entry of entries) rows.push(await run(entry));
-  say(renderTable(['processor time, ms', 'peak memory, MiB', 'audit records, bytes', 'slowest answer, ms', 'answers', 'cgroup'], rows));
+  log(renderTable(['processor time, ms', 'peak memory, MiB', 'audit records, bytes', 'slowest answer, ms', 'answers', 'cgroup'], rows));
   const failed = rows.filter(({ problems }) => problems.length > 0);
-  for (const { name, problems } of failed) say(`${name}:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
-  say(`${rows.length} entries, ${failed.length} beyond their budget`);
+  for (const { name, problems } of failed) log(`${name}:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+  log(`${rows.length} entries, ${failed.length} beyond their budget`);
   return rows.length > 0 && failed.length === 0 ? 0 : 1;
 }
 
@@ -43,7 +43,7 @@ async function run(entry: HostileEntry): Promise<Row> {
   try {
     const where = api ? ['--kubeconfig', await kubeconfigFor(api.url, folder), '--namespace', 'regkeeper'] : [];
     server = await startMeasured(folder, ['--tls', 'dev', ...where, ...(entry.flags ?? ['--rules', ownRules])]);
-    // Its watches are read by then, where it has a cluster.
+    // Once this returns, a server with a cluster has also synced its informers.
     await untilHonest(server, agent);
     return await measure(entry, server, agent, api ? 0 : server.cpuMilliseconds());
   } catch (error) {
@@ -109,17 +109,17 @@ function within(used: number, most: number, what: string, problems: string[]): s
   return text;
 }
 
-/** An ordinary Pod is allowed: the server is ready, and well. */
+/** Returns when an ordinary Pod is allowed, which shows that the server is ready and works. */
 async function untilHonest(server: MeasuredServer, agent: Agent): Promise<void> {
   const body = JSON.stringify(reviewOf(pod('good.example.com/app')));
-  const hopeless = () => (server.ended() === undefined ? undefined : new Error(`the server ended: ${server.ended()}\n${server.logTail()}`));
+  const giveUp = () => (server.ended() === undefined ? undefined : new Error(`the server ended: ${server.ended()}\n${server.logTail()}`));
   await waitFor(
     async () => {
       const { problem } = await send(server.url, agent, { path: '/validate', body, answer: { allowed: true } });
       if (problem !== undefined) throw new Error(problem);
       return true;
     },
-    { deadlineSeconds: 60, what: 'an ordinary Pod to be allowed', hopeless },
+    { deadlineSeconds: 60, what: 'an ordinary Pod to be allowed', giveUp },
   );
 }
 
@@ -132,7 +132,7 @@ async function send(url: string, dispatcher: Agent, { path, body, answer }: Sent
   return { what: String(statusCode), problem: problemOf(answer, statusCode, await response.body.text()) };
 }
 
-/** Sends without reading, until the server closes the connection. It has 30 seconds for it. */
+/** Sends without reading, until the server closes the connection, which it must do within 30 seconds. */
 async function stall(url: string, { path, body, stalled = 1 }: Sent): Promise<Answered> {
   const { hostname, port } = new URL(url);
   const socket = connect({ host: hostname, port: Number(port), rejectUnauthorized: false });
@@ -144,7 +144,7 @@ async function stall(url: string, { path, body, stalled = 1 }: Sent): Promise<An
     socket.write(`${head}\r\n\r\n`);
     socket.write(body);
   }
-  // A socket that is paused does not see its end either, so its writing side is what notices.
+  // A paused socket does not see that it was closed, so only a write fails.
   const probe = setInterval(() => socket.write('\r\n'), 500);
   const late = new AbortController();
   const deadline = pause(30_000, false, { signal: late.signal }).catch(() => false);
@@ -163,7 +163,7 @@ async function kubeconfigFor(server: string, folder: string): Promise<string> {
   const config = {
     apiVersion: 'v1',
     kind: 'Config',
-    // Over plain HTTP, which a kubeconfig must say it means.
+    // The server speaks plain HTTP, which regkeeper only accepts with this setting.
     clusters: [{ name: 'stand-in', cluster: { server, 'insecure-skip-tls-verify': true } }],
     users: [{ name: 'stand-in', user: { token: 'none' } }],
     contexts: [{ name: 'stand-in', context: { cluster: 'stand-in', user: 'stand-in' } }],
@@ -179,6 +179,6 @@ function renderTable(titles: readonly string[], rows: readonly Row[]): string {
   return lines.map((line) => line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')).join('\n');
 }
 
-function say(text: string): void {
+function log(text: string): void {
   process.stdout.write(`${text}\n`);
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/openshift/imagebuilder/dockerfile/parser"
 )
 
-// buildahPulls carries a Dockerfile out with imagebuilder as buildah's executor does (containers/buildah imagebuildah, executor.go and
-// stage_executor.go of 1.28), with images that hold nothing. Parsing, stages, variables and steps are imagebuilder's own; what is written
-// here is which name the executor takes for a stage. `skipUnused` leaves out stages that the last one does not need, by their literal names.
+// buildahPulls executes a Dockerfile with imagebuilder as buildah's executor does (containers/buildah imagebuildah, executor.go and
+// stage_executor.go of 1.28), with empty images. Parsing, stages, variables and steps are imagebuilder's own. Only the executor's decision
+// which names refer to stages is reimplemented here. `skipUnused` leaves out stages that the last one does not need, by their literal names.
 func buildahPulls(text string, args map[string]string, skipUnused bool) ([]string, error) {
 	node, err := imagebuilder.ParseDockerfile(strings.NewReader(text))
 	if err != nil {
@@ -41,7 +41,7 @@ type executor struct {
 	stages imagebuilder.Stages
 	// Stages that were built, by name and by number.
 	built map[string]int
-	// What stages were committed as, by name alone.
+	// The configurations that stages were committed with, by name only.
 	images map[string]*docker.Config
 	pulled []string
 }
@@ -95,7 +95,7 @@ type stageRun struct {
 	index   int
 }
 
-// COPY --from is looked up before the step runs, by the arguments alone, and a number stands for the name of the stage with that number.
+// beforeStep resolves COPY --from before the step runs, with the build arguments only. A number is replaced by the name of that stage.
 func (s *stageRun) beforeStep(step *imagebuilder.Step) error {
 	for _, flag := range step.Flags {
 		if strings.ToUpper(step.Command) != "COPY" || !strings.Contains(flag, "--from") {
@@ -125,7 +125,7 @@ func (s *stageRun) pullUnlessStage(name string) {
 	s.pulled = append(s.pulled, name)
 }
 
-// Copy of buildah looks the expanded flag up once more, and pulls nothing then. A later version might, so what it looks up counts.
+// Copy counts the expanded flag as a pull too. buildah only looks the name up again here, but a later version might pull it.
 func (s *stageRun) Copy(_ []string, copies ...imagebuilder.Copy) error {
 	for _, each := range copies {
 		if each.From == "" {
@@ -182,7 +182,7 @@ func (s *stageRun) UnrecognizedInstruction(step *imagebuilder.Step) error {
 	return fmt.Errorf("unknown instruction: %s", step.Command)
 }
 
-// neededStages are those that the last stage needs, as far as buildah sees before it expands anything but FROM.
+// neededStages returns the stages that the last stage needs, as far as buildah knows while only FROM is expanded.
 func neededStages(stages imagebuilder.Stages) map[string]bool {
 	needs := map[string][]string{}
 	for _, stage := range stages {
@@ -241,7 +241,7 @@ func neededStages(stages imagebuilder.Stages) map[string]bool {
 	return needed
 }
 
-// Declared or not, as buildah takes them there.
+// allArgs returns all build arguments, declared or not, which is what buildah uses for FROM.
 func allArgs(b *imagebuilder.Builder) []string {
 	values := []string{}
 	for name, value := range b.Args {
@@ -250,7 +250,7 @@ func allArgs(b *imagebuilder.Builder) []string {
 	return values
 }
 
-// Only what a node's words are; the rest of a tree is the parser's.
+// wordsAfter returns the words of an instruction, without their nodes' other fields.
 func wordsAfter(node *parser.Node) []string {
 	var words []string
 	for next := node.Next; next != nil; next = next.Next {

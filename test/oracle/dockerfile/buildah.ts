@@ -1,4 +1,4 @@
-/** Debian's buildah without a network: each image that it would pull is a line `Trying to pull NAME`. */
+/** Runs Debian's buildah without a network. It prints a line `Trying to pull NAME` for each image that it would pull. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,15 +7,15 @@ import type { Case } from './generate.ts';
 
 export type Buildah = {
   readonly version: string;
-  /** Images that it tried to pull; undefined where the build can only end in an unknown instruction, so that nothing it pulls is used. */
+  /** Images that buildah tried to pull. Undefined where the build fails at an unknown instruction, so that no pulled image is used. */
   pulls(question: Case): readonly string[] | undefined;
   stop(): void;
 };
 
-/** Images that are in its storage, so that builds get beyond them. */
+/** Images that are put into buildah's storage, so that builds continue after them. */
 const stored = ['good.io/a', 'good.io/c:2', 'good.io/c'];
 
-/** Throws where buildah is missing. */
+/** @throws Error where buildah is missing or cannot build */
 export function startBuildah(): Buildah {
   const folder = mkdtempSync(join(tmpdir(), 'dockerfile-buildah-'));
   const registries = join(folder, 'registries.conf');
@@ -35,7 +35,7 @@ export function startBuildah(): Buildah {
     registries,
   ];
   const buildah = (args: readonly string[]) =>
-    // A network namespace of its own has no network.
+    // A new network namespace has no network.
     spawnSync('unshare', ['-n', 'buildah', ...storage, ...args], { encoding: 'utf8', timeout: 60_000 });
   const build = (text: string, args: readonly string[]) => {
     writeFileSync(dockerfile, text);
@@ -52,19 +52,19 @@ export function startBuildah(): Buildah {
   return {
     version: stdout.trim(),
     pulls: ({ dockerfile: text, args }) => {
-      const given = Object.entries(args).flatMap(([name, value]) => ['--build-arg', `${name}=${value}`]);
+      const buildArgs = Object.entries(args).flatMap(([name, value]) => ['--build-arg', `${name}=${value}`]);
       const pulled: string[] = [];
       let output = '';
-      // A pull fails and ends the build. With another image under that name the next try gets beyond it.
+      // The failed pull ends the build. Another image is tagged with that name, so that the next try continues after it.
       while (pulled.length < 5) {
-        const { stdout: said, stderr: complained } = build(text, given);
-        output = `${said}\n${complained}`;
+        const { stdout: printed, stderr: errors } = build(text, buildArgs);
+        output = `${printed}\n${errors}`;
         const [, image] = /Trying to pull (\S+?)\.\.\.$/m.exec(output) ?? [];
         if (image === undefined) break;
         pulled.push(image);
         buildah(['tag', 'good.io/a', image]);
       }
-      // Of an image with several names only the name goes.
+      // The image has other names, so this only removes the tags.
       if (pulled.length > 0) buildah(['rmi', ...pulled]);
       return /Unknown instruction/.test(output) ? undefined : pulled;
     },

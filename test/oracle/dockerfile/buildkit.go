@@ -10,7 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// buildkitPulls is BuildKit's own translation of a Dockerfile: it asks for the configuration of each image that the build needs.
+// buildkitPulls runs BuildKit's own translation of a Dockerfile, which requests the configuration of each image that the build needs.
 func buildkitPulls(q question) ([]string, error) {
 	seen := &recorder{}
 	opt := dockerfile2llb.ConvertOpt{MetaResolver: seen}

@@ -1,12 +1,12 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are the variables of Dockerfiles
-/** Dockerfiles by hand: each is a way in which an image was, or could be, missed. `npm run fuzz:dockerfile -- --record` asks the tools about them. */
+/** Handwritten Dockerfiles, each with a way in which an image was or could be missed. */
 import type { Case } from './generate.ts';
 
 export type NamedCase = Case & { readonly name: string };
 
 const row = (name: string, dockerfile: string, more: Partial<Case> = {}): NamedCase => ({ name, dockerfile, args: {}, env: {}, ...more });
 
-/** Deeper, and longer, than regkeeper follows words; the tools go on. */
+/** Words that are nested deeper, and are longer, than regkeeper follows. The tools have no such limits. */
 const deep = (text: string) => `${'${A:-'.repeat(40)}${text}${'}'.repeat(40)}`;
 const long = (text: string) => `${'ro,'.repeat(1400)}${text}`;
 const mount = 'RUN --mount=type=bind,from=good.io/c,target=/m';
@@ -68,6 +68,16 @@ export const cases: readonly NamedCase[] = [
   row('the env of the build strategy, by a variable', 'FROM good.io/a\nARG Z=evil.io\nRUN --mount=type=bind,from=$Y,target=/m true\n', {
     env: { Y: '$Z/b' },
   }),
+  row('variables of the build strategy, which are one ENV line', 'FROM good.io/a\nRUN --mount=type=bind,from=evil.io/$X,target=/m true\n', {
+    env: { Y: 'b', X: '${Y:-c}' },
+  }),
+  row(
+    'a variable of the build strategy that has the name of a proxy',
+    'FROM good.io/a\nRUN --mount=type=bind,from=evil.io/$X,target=/m true\n',
+    {
+      env: { HTTP_PROXY: "'q'", X: '${HTTP_PROXY:?1}' },
+    },
+  ),
   row('a flag that is two when it is written out again', 'FROM good.io/a\nCOPY --chown="1 --from=evil.io/b" /x /y\n'),
   row('a flag with an escaped blank', 'FROM good.io/a\nCOPY --chown=1\\ --from=evil.io/b /x /y\n'),
   row('flags behind the end of flags', 'FROM good.io/a\nCOPY -- --from=evil.io/b /x /y\n'),

@@ -1,6 +1,6 @@
 /**
- * `npm run fuzz:dockerfile`: generated Dockerfiles, and the fixtures of the two Go modules, through the tools and through our reader. Every
- * image that a tool would pull has to be among ours. Ends with 1 where one is not, and with 2 where a tool cannot be had.
+ * `npm run fuzz:dockerfile`: runs generated Dockerfiles and the fixtures of the two Go modules through the tools and through our reader.
+ * Every image that a tool would pull must be among ours. Exits with 1 where one is not, and with 2 where a tool is missing.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import { type Case, generate } from './generate.ts';
 import { fixtures, type Oracle, startOracle } from './oracle.ts';
 
 const recordedFile = join(import.meta.dirname, 'recorded.jsonl');
-/** Seeds that found something while this was written. */
+/** Seeds that found a bug in the reader once. */
 const foundSomething = [74, 483, 1048, 1567, 3207, 3903, 5660, 7420, 8075, 8212, 8494, 8849, 10304, 106617, 134381];
 
 const { values } = parseArgs({
@@ -60,7 +60,7 @@ function compareBuildah(name: string, questions: Iterable<Case>): number {
     for (const question of questions) {
       if (Object.keys(question.env).length > 0) continue;
       const pulls = buildah.pulls(question);
-      if (!pulls) tally.refuse();
+      if (!pulls) tally.countUnknownInstruction();
       else tally.add(question, asPulls(pulls, 'buildah'));
     }
   } finally {
@@ -78,7 +78,7 @@ class Tally {
   private files = 0;
   private pulls = 0;
   private missed = 0;
-  private refused = 0;
+  private unknownInstructions = 0;
 
   constructor(name: string) {
     this.name = name;
@@ -95,20 +95,20 @@ class Tally {
     process.stdout.write(`${this.name}: not read: ${list}\n${JSON.stringify(question)}\n${question.dockerfile}\n`);
   }
 
-  /** The tool carries it out up to where it gives up. */
-  refuse(): void {
-    this.refused++;
+  /** Counts a Dockerfile that the tool builds up to an unknown instruction. */
+  countUnknownInstruction(): void {
+    this.unknownInstructions++;
   }
 
   report(): number {
     process.stdout.write(
-      `${this.name}: ${this.files} Dockerfiles, ${this.pulls} pulls of the tools, ${this.missed} Dockerfiles with a pull that is not read, ${this.refused} that end in an unknown instruction\n`,
+      `${this.name}: ${this.files} Dockerfiles, ${this.pulls} pulls of the tools, ${this.missed} Dockerfiles with a pull that is not read, ${this.unknownInstructions} that end in an unknown instruction\n`,
     );
     return this.missed;
   }
 }
 
-/** What `npm test` compares with, where neither Go nor buildah is needed. */
+/** Writes the tools' answers to a file, so that `npm test` needs neither Go nor buildah. */
 async function record(oracle: Oracle): Promise<boolean> {
   const buildah = startBuildah();
   const lines: string[] = [];

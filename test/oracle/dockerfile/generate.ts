@@ -1,4 +1,4 @@
-/** Random Dockerfiles built from what the tools disagree about. The same seed gives the same file. */
+/** Generates random Dockerfiles from syntax that the tools read in different ways. The same seed gives the same file. */
 
 export type Case = {
   readonly dockerfile: string;
@@ -6,7 +6,7 @@ export type Case = {
   readonly env: Readonly<Record<string, string>>;
 };
 
-/** Every seventh file also has words beyond the limits of our reader, which the tools do not share. */
+/** Every seventh file also has words beyond the limits of our reader. The tools have no such limits. */
 export function generate(seed: number): Case {
   const generated = generateWithinLimits(seed);
   return seed % 7 === 0 ? addWordsBeyondLimits(generated, seed) : generated;
@@ -14,7 +14,7 @@ export function generate(seed: number): Case {
 
 function generateWithinLimits(seed: number): Case {
   const { pick, chance, times } = randomFrom(seed);
-  // Every third file is one that BuildKit would take too: it refuses most of the others at once.
+  // Every third file is one that BuildKit accepts too. It rejects most of the others at once.
   const tidy = chance(0.35);
 
   const variable = () => pick(['X', 'Y', 'Z', 'X', 'Y', 'TARGETARCH', 'HTTP_PROXY', 'N']);
@@ -36,7 +36,7 @@ function generateWithinLimits(seed: number): Case {
     ])();
   };
   const plain = () => pick(images);
-  /** Behind COPY --from and in mounts. */
+  /** The image or stage of COPY --from and of mounts. */
   const source = (): string => (tidy ? pick([plain, plain, plain, () => pick(['0', '0', '1'])])() : word());
   const word = (): string =>
     pick([
@@ -125,13 +125,13 @@ function generateWithinLimits(seed: number): Case {
     ...times(0, 3, arg),
     ...times(1, 4, () => [from(), ...times(0, 4, body)].join('\n')),
   ];
-  const given = () => Object.fromEntries(times(0, 2, () => [variable(), word()]));
-  return { dockerfile: `${lines.join('\n')}\n`, args: chance(0.5) ? given() : {}, env: chance(0.15) ? given() : {} };
+  const variables = () => Object.fromEntries(times(0, 2, () => [variable(), word()]));
+  return { dockerfile: `${lines.join('\n')}\n`, args: chance(0.5) ? variables() : {}, env: chance(0.15) ? variables() : {} };
 }
 
-/** Inserts lines behind a FROM, each with an image that is written plainly and one that a long or deep word hides. */
+/** Inserts lines after a FROM, each with a visible image and one that is hidden in a long or deeply nested word. */
 function addWordsBeyondLimits(original: Case, seed: number): Case {
-  // Its own sequence, so that the rest of the file is what the same seed gave before.
+  // A separate random sequence, so that the rest of the file stays the same for this seed.
   const { pick, times } = randomFrom(~seed);
   const trusted = () => pick(['good.io/a', 'good.io/c:2', 'one', 'short', '0']);
   const hidden = () => pick(['evil.io/b', 'evil.io/p:1', 'busybox']);
@@ -160,7 +160,7 @@ function addWordsBeyondLimits(original: Case, seed: number): Case {
 }
 
 function randomFrom(seed: number) {
-  // mulberry32: small, quick, and the same everywhere.
+  // mulberry32: small, fast, and the same on every platform.
   let state = seed >>> 0;
   const next = () => {
     state = (state + 0x6d2b79f5) >>> 0;

@@ -1,7 +1,7 @@
-// Oracle for inline Dockerfiles: says which images real tools would pull for a Dockerfile, without any network.
+// Oracle for inline Dockerfiles: determines which images real tools would pull for a Dockerfile, without a network.
 //
-// Reads one JSON object a line, {"dockerfile": text, "args": {name: value}, "env": {name: value}}, and answers with one a line,
-// {"pulls": [{"image", "tool"}], "refusals": {tool: error}}. See README.md for what each tool is.
+// Reads one JSON object per line, {"dockerfile": text, "args": {name: value}, "env": {name: value}}, and answers with one per line,
+// {"pulls": [{"image", "tool"}], "refusals": {tool: error}}. README.md describes the tools.
 package main
 
 import (
@@ -30,7 +30,7 @@ type answer struct {
 
 type tool struct {
 	name string
-	// Images that are pulled before the tool ends or gives up.
+	// Returns the images that are pulled before the tool finishes or fails.
 	run func(question) ([]string, error)
 }
 
@@ -84,7 +84,7 @@ func ask(q question) answer {
 	return a
 }
 
-// A tool that panics has ended, as it would in a build: what it pulled before counts.
+// guarded turns a panic of a tool into an error, because it would end a build too.
 func guarded(t tool, q question) (images []string, err error) {
 	defer func() {
 		if problem := recover(); problem != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/openshift/imagebuilder/dockerfile/parser"
 )
 
-// referencedImages are those that OpenShift's builder pulls before it lets buildah begin: FROM and COPY --from, expanded by the ARGs of the
-// head and the build arguments alone (openshift/builder pkg/build/builder/common.go, findReferencedImages).
+// referencedImages returns the images that OpenShift's builder pulls before it starts buildah: FROM and COPY --from, expanded only with the
+// ARGs before the first FROM and the build arguments (openshift/builder pkg/build/builder/common.go, findReferencedImages).
 func referencedImages(text string, args map[string]string) ([]string, error) {
 	node, err := imagebuilder.ParseDockerfile(strings.NewReader(text))
 	if err != nil {
@@ -52,7 +52,7 @@ func referencedImages(text string, args map[string]string) ([]string, error) {
 			if err != nil {
 				return images, err
 			}
-			// A number of a stage that has a name too is not known as one here; buildah, which comes next, knows it.
+			// The builder does not recognize the number of a stage that also has a name. buildah, which runs next, does.
 			if child.Value == "copy" && isDigits(image) {
 				continue
 			}
@@ -68,8 +68,8 @@ func isDigits(text string) bool {
 	return text != "" && strings.Trim(text, "0123456789") == ""
 }
 
-// rewrittenPulls is a build of OpenShift's: its builder reads the Dockerfile, puts the strategy's env behind each FROM and writes
-// everything out again, without quotes of flags, comments and here-documents; buildah reads that (addBuildParameters, util/dockerfile).
+// rewrittenPulls follows an OpenShift build. The builder reads the Dockerfile, inserts the strategy's env after each FROM and writes everything
+// out again, without the quotes of flags, comments and here-documents. buildah reads the result (addBuildParameters, util/dockerfile).
 func rewrittenPulls(q question) ([]string, error) {
 	text, err := rewrite(q.Dockerfile, q.Env)
 	if err != nil {

@@ -1,4 +1,4 @@
-/** The Go program of this folder, built once and asked line by line. */
+/** Builds and starts the Go program of this folder, and sends it one question per line. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,14 +7,15 @@ import { createInterface } from 'node:readline';
 import type { Pull } from './compare.ts';
 import type { Case } from './generate.ts';
 
-export type Answer = { readonly pulls: readonly Pull[]; readonly refusals: Readonly<Record<string, string>> };
+/** What is used of the program's answer. It also has the errors of the tools. */
+export type Answer = { readonly pulls: readonly Pull[] };
 
 export type Oracle = {
   ask(question: Case): Promise<Answer>;
   stop(): void;
 };
 
-/** Throws where Go is missing or the modules cannot be had: nothing is compared then, and nobody should think that it was. */
+/** @throws Error where Go is missing or the modules cannot be downloaded, so that a comparison is never skipped silently. */
 export async function startOracle(): Promise<Oracle> {
   const folder = mkdtempSync(join(tmpdir(), 'dockerfile-oracle-'));
   const program = join(folder, 'oracle');
@@ -37,7 +38,7 @@ export async function startOracle(): Promise<Oracle> {
   };
 }
 
-/** Every Dockerfile that the two modules keep for their own tests: files, and texts in the code of tests. */
+/** Every Dockerfile in the two modules' own tests: files, and string literals in test code. */
 export function fixtures(): readonly string[] {
   return ['github.com/moby/buildkit', 'github.com/openshift/imagebuilder'].flatMap((module) => {
     const root = go(['list', '-m', '-f', '{{.Dir}}', module]).trim();
@@ -51,7 +52,7 @@ export function fixtures(): readonly string[] {
   });
 }
 
-/** Raw strings of Go that look like a Dockerfile. */
+/** Raw Go strings that look like a Dockerfile. */
 function textsIn(code: string): readonly string[] {
   return code.split('`').filter((text, index) => index % 2 === 1 && /^[ \t]*(FROM|ARG)[ \t]/im.test(text));
 }

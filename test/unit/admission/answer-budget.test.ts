@@ -1,4 +1,4 @@
-/* An answer has room for what the API server passes on, and no more, whatever the object says. */
+/** Checks that an answer is as short as the API server allows, whatever the object contains. */
 import { expect, test } from 'vitest';
 import { errored, renderAnswer } from '../../../src/admission/response.ts';
 import { changeOf, decodeReview, type Webhook } from '../../../src/admission/review.ts';
@@ -15,7 +15,7 @@ rules:
 `);
 
 const long = 'x'.repeat(1_000_000);
-/** Longer ones are no names, so such a review is not read. */
+/** No name is longer, so a review with a longer one is rejected. */
 const longest = long.slice(0, 253);
 const many = (image: string) => ({
   ...pod(image),

@@ -1,3 +1,4 @@
+/** Tests the AdmissionReview that answers a decision: patch, status, warnings, audit annotations. */
 import { describe, expect, test } from 'vitest';
 import { type AnswerableDecision, allowed, errored, renderAnswer } from '../../../src/admission/response.ts';
 import type { ReviewRequest, Webhook } from '../../../src/admission/review.ts';
@@ -212,12 +213,12 @@ test('the two plain answers are reviews of version 1', () => {
   });
 });
 
-type Given = { rules?: RuleSet; facts?: Facts; request?: Partial<ReviewRequest>; oldObject?: unknown };
+type AnswerOptions = { rules?: RuleSet; facts?: Facts; request?: Partial<ReviewRequest>; oldObject?: unknown };
 
-function answer(webhook: Webhook, kind: Kind, object: unknown, given: Given = {}) {
-  const ruleSet = given.rules ?? rules;
-  const decision = decide(change(kind, object, given.oldObject), ruleSet, given.facts ?? facts);
-  return renderAnswer(webhook, { ...requestOf(kind, object), ...given.request }, decision as AnswerableDecision, ruleSet);
+function answer(webhook: Webhook, kind: Kind, object: unknown, options: AnswerOptions = {}) {
+  const ruleSet = options.rules ?? rules;
+  const decision = decide(change(kind, object, options.oldObject), ruleSet, options.facts ?? facts);
+  return renderAnswer(webhook, { ...requestOf(kind, object), ...options.request }, decision as AnswerableDecision, ruleSet);
 }
 
 function requestOf(kind: Kind, object: unknown): ReviewRequest {
@@ -239,8 +240,8 @@ function requestOf(kind: Kind, object: unknown): ReviewRequest {
   };
 }
 
-function messageOf(given: ReturnType<typeof answer>): string {
-  return given.response.status?.message ?? '';
+function messageOf(answered: ReturnType<typeof answer>): string {
+  return answered.response.status?.message ?? '';
 }
 
 function inConfigMap(text: string): RuleSet {

@@ -1,3 +1,4 @@
+/** Tests the decoding of an AdmissionReview. */
 import { describe, expect, test } from 'vitest';
 import { changeOf, decodeReview } from '../../../src/admission/review.ts';
 
@@ -110,13 +111,13 @@ describe('what is not written', () => {
 
 describe('what is judged', () => {
   test.each([
-    { operation: 'CREATE', judged: true },
-    { operation: 'UPDATE', judged: true },
-    { operation: 'DELETE', judged: false },
-    { operation: 'CONNECT', judged: false },
-  ])('$operation: $judged', ({ operation, judged }) => {
+    { operation: 'CREATE', evaluated: true },
+    { operation: 'UPDATE', evaluated: true },
+    { operation: 'DELETE', evaluated: false },
+    { operation: 'CONNECT', evaluated: false },
+  ])('$operation: $evaluated', ({ operation, evaluated }) => {
     const decoded = decodeReview(review({ operation }));
     if (!decoded.ok) throw new Error(decoded.message);
-    expect(changeOf(decoded.request)?.operation).toBe(judged ? operation : undefined);
+    expect(changeOf(decoded.request)?.operation).toBe(evaluated ? operation : undefined);
   });
 });

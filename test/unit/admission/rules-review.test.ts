@@ -1,3 +1,4 @@
+/** Tests the review of rules ConfigMaps at admission. */
 import { describe, expect, test } from 'vitest';
 import { decodeReview, type ReviewRequest } from '../../../src/admission/review.ts';
 import { type RulesReviewFindings, readReviewedConfigMap, renderRulesReview } from '../../../src/admission/rules-review.ts';
@@ -29,23 +30,23 @@ const problem = (line: number, message = 'a sentence'): Problem => ({
   origin: { source: { kind: 'configMap', namespace: 'regkeeper', name: 'the-rules', key: 'rules.yaml' }, line, column: 3 },
 });
 const nothing: RulesReviewFindings = { problems: [], warnings: [] };
-const answer = (request: ReviewRequest, findings = nothing, given = settings) =>
-  renderRulesReview(request, readReviewedConfigMap(request, given), findings).response;
+const answer = (request: ReviewRequest, findings = nothing, reviewSettings = settings) =>
+  renderRulesReview(request, readReviewedConfigMap(request, reviewSettings), findings).response;
 
 describe('what counts as rules', () => {
   test('label "cluster" in the own namespace: its documents, by their keys', () => {
     const data = { 'b.yaml': 'b', 'a.json': 'a', 'notes.txt': 'n' };
-    const guarded = readReviewedConfigMap(requestOf(configMap(labelled('cluster'), data)), settings);
-    expect(guarded).toMatchObject({ kind: 'rules', unchanged: false, warnings: [], bundle: { scope: { kind: 'cluster' } } });
-    expect(guarded.kind === 'rules' && guarded.bundle.documents).toEqual([
+    const reviewed = readReviewedConfigMap(requestOf(configMap(labelled('cluster'), data)), settings);
+    expect(reviewed).toMatchObject({ kind: 'rules', unchanged: false, warnings: [], bundle: { scope: { kind: 'cluster' } } });
+    expect(reviewed.kind === 'rules' && reviewed.bundle.documents).toEqual([
       { source: { kind: 'configMap', namespace: 'regkeeper', name: 'the-rules', key: 'a.json' }, text: 'a' },
       { source: { kind: 'configMap', namespace: 'regkeeper', name: 'the-rules', key: 'b.yaml' }, text: 'b' },
     ]);
   });
 
   test.each(['regkeeper', 'team-a'])('label "namespace" in %s', (namespace) => {
-    const guarded = readReviewedConfigMap(requestOf(configMap(labelled('namespace')), { namespace }), settings);
-    expect(guarded).toMatchObject({ kind: 'rules', bundle: { scope: { kind: 'namespace', namespace } } });
+    const reviewed = readReviewedConfigMap(requestOf(configMap(labelled('namespace')), { namespace }), settings);
+    expect(reviewed).toMatchObject({ kind: 'rules', bundle: { scope: { kind: 'namespace', namespace } } });
   });
 
   test.each([
@@ -61,14 +62,14 @@ describe('what counts as rules', () => {
   });
 
   test.each([['null'], [3], [['list']], [{ 'rules.yaml': 3 }]])('data that is no map of texts (%j) is no reason to fail', (data) => {
-    const guarded = readReviewedConfigMap(requestOf(configMap(labelled('cluster'), data)), settings);
-    expect(guarded).toMatchObject({ kind: 'rules', bundle: { documents: [] } });
+    const reviewed = readReviewedConfigMap(requestOf(configMap(labelled('cluster'), data)), settings);
+    expect(reviewed).toMatchObject({ kind: 'rules', bundle: { documents: [] } });
   });
 });
 
 describe('warnings', () => {
   const without = { ...settings, namespaceRules: false };
-  test.each<[sentence: string, request: ReviewRequest, warning: string, given?: typeof settings]>([
+  test.each<[sentence: string, request: ReviewRequest, warning: string, reviewSettings?: typeof settings]>([
     [
       'rules of the cluster in another namespace',
       requestOf(configMap(labelled('cluster')), { namespace: 'shop' }),
@@ -84,8 +85,8 @@ describe('warnings', () => {
     ],
     ['another label', updateOf(configMap(labelled('cluster')), configMap(labelled('namespace'))), 'stop being in force for the cluster'],
     ["a namespace's label taken away", updateOf(configMap(labelled('namespace')), configMap({}), 'shop'), 'stop being in force'],
-  ])('%s', (_sentence, request, warning, given) => {
-    expect(answer(request, nothing, given)).toMatchObject({ allowed: true, warnings: [expect.stringContaining(warning)] });
+  ])('%s', (_sentence, request, warning, reviewSettings) => {
+    expect(answer(request, nothing, reviewSettings)).toMatchObject({ allowed: true, warnings: [expect.stringContaining(warning)] });
   });
 
   test('of the documents are told with key and place', () => {

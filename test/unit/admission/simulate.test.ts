@@ -1,3 +1,4 @@
+/** Tests the simulation of an admission without a server. */
 import { describe, expect, test } from 'vitest';
 import { type SimulatedRequest, type SimulationResult, simulateAdmission } from '../../../src/admission/simulate.ts';
 import type { Facts } from '../../../src/decision/facts.ts';
@@ -20,9 +21,9 @@ function change(image: unknown, more: Partial<SimulatedRequest> & { spec?: objec
 }
 
 function answered(request: SimulatedRequest, facts: Facts = unwatched) {
-  const rehearsal = simulateAdmission(request, rules, facts);
-  if (rehearsal.kind !== 'answered') throw new Error(rehearsal.kind);
-  return rehearsal;
+  const simulation = simulateAdmission(request, rules, facts);
+  if (simulation.kind !== 'answered') throw new Error(simulation.kind);
+  return simulation;
 }
 
 function secretsOf({ object }: SimulationResult & { kind: 'answered' }) {
@@ -33,17 +34,17 @@ describe('a rehearsal', () => {
   test('lets in what the rules trust, with the secret, and leaves the object as it was', () => {
     const request = change('reg.example.com/web:1');
     const before = structuredClone(request);
-    const rehearsal = answered(request);
-    expect(rehearsal).toMatchObject({ outcome: 'allow', warnings: [], injected: [{ secret: 'corp-pull' }], unsure: [] });
-    expect(secretsOf(rehearsal)).toEqual(['corp-pull']);
-    expect(rehearsal.refusal).toBeUndefined();
+    const simulation = answered(request);
+    expect(simulation).toMatchObject({ outcome: 'allow', warnings: [], injected: [{ secret: 'corp-pull' }], unsure: [] });
+    expect(secretsOf(simulation)).toEqual(['corp-pull']);
+    expect(simulation.denial).toBeUndefined();
     expect(request).toEqual(before);
   });
 
   test('refuses in the words of the server', () => {
     expect(answered(change('evil.example.com/web:1'))).toMatchObject({
       outcome: 'deny',
-      refusal:
+      denial:
         'Pod shop/web: container "app": image "evil.example.com/web:1" comes from a distrusted registry: no (rule "evil", a.yaml:5:26). Ask the platform team.',
       images: [{ verdict: 'distrusted' }],
     });
@@ -52,7 +53,7 @@ describe('a rehearsal', () => {
   test.each([7, 9007199254740993n])('refuses what cannot be read, and judges no image of it: %s', (image) => {
     expect(answered(change(image))).toMatchObject({
       outcome: 'deny',
-      refusal: 'Pod shop/web cannot be evaluated: spec.containers[0].image must be text, and is a number',
+      denial: 'Pod shop/web cannot be evaluated: spec.containers[0].image must be text, and is a number',
       images: [],
       patch: [],
     });
@@ -60,7 +61,7 @@ describe('a rehearsal', () => {
 
   test('the name and the namespace of the object count before those of the request', () => {
     const object = { ...change('evil.example.com/x').object, metadata: { namespace: 'other', generateName: 'web-' } };
-    expect(answered(change('', { object })).refusal).toMatch(/^Pod other\/web-…: /);
+    expect(answered(change('', { object })).denial).toMatch(/^Pod other\/web-…: /);
   });
 
   test('an image that was there before only warns', () => {

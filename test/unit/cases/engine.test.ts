@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { simulateAdmission } from '../../../src/admission/simulate.ts';
 import { factsFromObjects } from '../../../src/evaluate/facts-from-objects.ts';
-import { cases, expectedOf, judgedOf, ruleSetOfCase } from '../../cases/cases.ts';
+import { cases, evaluatedObjectsOf, expectedOf, ruleSetOfCase } from '../../cases/cases.ts';
 
 describe.each(cases)('$name', (each) => {
   const facts = factsFromObjects(each.manifests, each);
-  const rows = judgedOf(each).map((manifest) => {
+  const rows = evaluatedObjectsOf(each).map((manifest) => {
     const { object, outcome, messages, patch } = expectedOf(each, manifest);
     return {
       called: `${object.kind} ${object.namespace}/${object.name || object.generateName}`,
@@ -19,8 +19,8 @@ describe.each(cases)('$name', (each) => {
     const { namespace, user } = each;
     const rehearsal = simulateAdmission({ apiVersion, kind, object, namespace, user }, rules, facts);
     if (rehearsal.kind !== 'answered') throw new Error(rehearsal.kind);
-    const { outcome, warnings, refusal, patch, unsure } = rehearsal;
-    expect({ outcome, messages: [...warnings, ...(refusal === undefined ? [] : [refusal])], patch }).toEqual(expected);
+    const { outcome, warnings, denial, patch, unsure } = rehearsal;
+    expect({ outcome, messages: [...warnings, ...(denial === undefined ? [] : [denial])], patch }).toEqual(expected);
     expect(unsure).toEqual([]);
   });
 });
@@ -28,7 +28,7 @@ describe.each(cases)('$name', (each) => {
 describe('the corpus', () => {
   test('holds every case, each with something to judge and an entry for each object', () => {
     expect(cases.length).toBeGreaterThanOrEqual(25);
-    const uneven = cases.filter((each) => each.results.length === 0 || each.results.length !== judgedOf(each).length);
+    const uneven = cases.filter((each) => each.results.length === 0 || each.results.length !== evaluatedObjectsOf(each).length);
     expect(uneven.map(({ name }) => name)).toEqual([]);
   });
 

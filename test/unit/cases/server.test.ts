@@ -7,7 +7,7 @@ import { factsFromObjects } from '../../../src/evaluate/facts-from-objects.ts';
 import type { RuleSet } from '../../../src/rules/rule-set.ts';
 import { createWebhookServer } from '../../../src/server/webhook.ts';
 import type { Manifest } from '../../../src/yaml/parse-manifests.ts';
-import { type Case, cases, expectedOf, judgedOf, ruleSetOfCase } from '../../cases/cases.ts';
+import { type Case, cases, evaluatedObjectsOf, expectedOf, ruleSetOfCase } from '../../cases/cases.ts';
 import { patchOf, reviewOf } from '../server/reviews.ts';
 
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
@@ -31,7 +31,7 @@ const server = createWebhookServer(
 afterAll(() => server.close());
 
 describe.each(cases)('$name', (each) => {
-  const rows = judgedOf(each).map((manifest) => {
+  const rows = evaluatedObjectsOf(each).map((manifest) => {
     const { object, outcome, messages, patch } = expectedOf(each, manifest);
     return {
       called: `${object.kind} ${object.namespace}/${object.name || object.generateName}`,

@@ -16,7 +16,7 @@ test('new connections go in turn to the endpoints whose probe succeeds', async (
   one.ready = false;
   await vi.waitFor(() => expect(balancer.inUse()).toEqual([other]), soon);
   expect([await ask(balancer.port), await ask(balancer.port)]).toEqual(['other', 'other']);
-  expect(balancer.refused).toEqual([]);
+  expect(balancer.rejected).toEqual([]);
   expect(balancer.opened()).toBe(5);
 });
 
@@ -64,7 +64,7 @@ test('without a ready endpoint, and where nobody listens, a connection is cut of
   await vi.waitFor(() => expect(balancer.inUse()).toEqual([dead]), soon);
   await new Promise((resolve) => dead.server.close(resolve));
   await expect(ask(balancer.port)).rejects.toThrow('ECONNRESET');
-  expect(balancer.refused).toEqual(['no endpoint is ready', expect.stringContaining('ECONNREFUSED')]);
+  expect(balancer.rejected).toEqual(['no endpoint is ready', expect.stringContaining('ECONNREFUSED')]);
 });
 
 async function balancerFor({ lagMilliseconds }: { lagMilliseconds: number }) {

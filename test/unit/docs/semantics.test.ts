@@ -17,7 +17,7 @@ test('there are sentences', () => {
 
 type Cited = { readonly scenario: string; readonly title: string } | { readonly folder: string };
 
-/** `judging: TITLE; case NAME`; a title may hold a semicolon too. */
+/** `evaluating: TITLE; case NAME`; a title may hold a semicolon too. */
 function testsIn(text: string): readonly Cited[] {
   return text.split(/; (?=case [a-z-]+(?:;|$)|[a-z-]+: )/).map((each): Cited => {
     const [, folder] = /^case ([a-z-]+)$/.exec(each) ?? [];

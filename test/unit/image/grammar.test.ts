@@ -1,3 +1,4 @@
+/** Tests the grammar of image names: accepted and rejected texts, and a comparison with the original's regular expressions. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseGrammar, splitDomain } from '../../../src/image/grammar.ts';
@@ -36,8 +37,8 @@ describe('a domain splits at its port', () => {
   for (const [domain, expected] of rows) test(domain, () => expect(splitDomain(domain)).toEqual(expected));
 });
 
-/** Input, code, and what the message says behind the quoted input. */
-const refused: readonly [string, ImageProblemCode, string][] = [
+/** Input, code, and what the message says after the quoted input. */
+const invalidNames: readonly [string, ImageProblemCode, string][] = [
   ['', 'empty', 'is blank; write an image name'],
   [' \n', 'empty', 'is blank'],
   [' nginx', 'whitespace', 'has white space before or after the name; write nginx'],
@@ -111,7 +112,7 @@ const refused: readonly [string, ImageProblemCode, string][] = [
 ];
 
 describe('a refusal says what is wrong and, where obvious, what to write', () => {
-  for (const [text, code, what] of refused) {
+  for (const [text, code, what] of invalidNames) {
     test(JSON.stringify(text).slice(0, 80), () => {
       const result = parseGrammar(text);
       expect(result).toMatchObject({ ok: false, problem: { code, message: expect.stringContaining(what) } });
@@ -144,7 +145,7 @@ describe('a refusal says what is wrong and, where obvious, what to write', () =>
   });
 
   test('every code is covered by a row, by the password test or by the image id', () => {
-    const covered = new Set<string>([...refused.map(([, code]) => code), 'userinfo']);
+    const covered = new Set<string>([...invalidNames.map(([, code]) => code), 'userinfo']);
     const left = Object.keys(imageProblemCodes).filter((code) => !covered.has(code));
     expect(left).toEqual(['image-id']);
     expect(parseImage(hex)).toMatchObject({ problem: { code: 'image-id' } });
@@ -152,8 +153,8 @@ describe('a refusal says what is wrong and, where obvious, what to write', () =>
 });
 
 /**
- * The grammar a second time, composed of regular expressions as the original is. It may backtrack, so it is for short texts only, and it
- * knows nothing of the three things in which regkeeper is narrower; the alphabet below keeps IPv6 and the length out.
+ * The grammar a second time, composed of regular expressions like the original. It may backtrack, so it is for short texts only. It does
+ * not have regkeeper's three narrower rules, so the alphabet below leaves out IPv6 and long texts.
  */
 const oracle = (() => {
   const label = '[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?';

@@ -1,3 +1,4 @@
+/** Tests how messages quote the text of an image name. */
 import { describe, expect, test } from 'vitest';
 import { quote } from '../../../src/image/problem.ts';
 

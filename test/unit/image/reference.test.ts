@@ -1,3 +1,4 @@
+/** Tests what an image reference means, and its canonical form. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { canonicalName, formatReference, type ImageReference, parseImage } from '../../../src/image/reference.ts';
@@ -5,7 +6,7 @@ import { runs } from '../../property.ts';
 
 const sha256 = `sha256:${'0123456789abcdef'.repeat(4)}`;
 
-/** The reference without what the author's spelling decides. */
+/** The reference without the fields that only depend on spelling. */
 function meaning({ written: _written, qualified: _qualified, ...rest }: ImageReference): Omit<ImageReference, 'written' | 'qualified'> {
   return rest;
 }
@@ -61,7 +62,7 @@ describe("what Docker Hub's customs refuse", () => {
     expect(result).toMatchObject({ ok: false, problem: { code: 'image-id' } });
   });
 
-  // containerd resolves these to a local image before it reads a name, by as few digits as are unambiguous.
+  // containerd resolves these to a local image before it reads a name. As few digits as are unambiguous are enough.
   test.each([
     'sha256:a5',
     'sha256:0',
@@ -153,7 +154,7 @@ describe('for every text', () => {
     fc.constant(''),
     fc.stringMatching(/^[0-9a-f]{64}$/).map((hex) => `@sha256:${hex}`),
   );
-  /** By the grammar a path, by Docker Hub's customs a host: `a_b.c/app`. */
+  /** A path by the grammar, a host by Docker Hub's rules: `a_b.c/app`. */
   const hasDoubtfulHost = (name: string) => /^[^/:]*_[^/:]*\//.test(name) && /^[^/]*\./.test(name);
   const wellFormed = fc
     .tuple(fc.oneof(fc.constant(''), domain), path, tag, digest)

@@ -114,7 +114,7 @@ test('twenty ConfigMaps that are too much are refused without one character bein
   expect(refused[0]?.problems[0]?.message).toBe(
     'this ConfigMap has 62 documents with 1016118 characters of rules; a namespace may have 20 documents with 131072 characters in all: put the rules into fewer and shorter documents, or delete those that are not needed',
   );
-  expect(JSON.stringify(book.refused()).length).toBeLessThan(20_000);
+  expect(JSON.stringify(book.rejected()).length).toBeLessThan(20_000);
 });
 
 test('a flood in one namespace delays another by the document that is being read', async () => {
@@ -199,7 +199,7 @@ test('what was too much is read when there is room for it', async () => {
   await expect
     .poll(() => {
       clock.wake();
-      return book.refused().map(({ problems }) => problems[0]?.code);
+      return book.rejected().map(({ problems }) => problems[0]?.code);
     })
     .toEqual(['namespace-quota']);
   texts.delete('one');
@@ -210,7 +210,7 @@ test('what was too much is read when there is room for it', async () => {
       return rulesOf('tenant').toSorted();
     })
     .toEqual(['three.io', 'two.io']);
-  expect(book.refused()).toEqual([]);
+  expect(book.rejected()).toEqual([]);
 });
 
 test("at the start the cluster's rules are in force before those of namespaces are read, and a namespace whose rules are unread is known", async () => {
@@ -330,6 +330,6 @@ test('an end while documents are read and wait makes no refusal of them', async 
   for (const { answer } of asked) answer();
   await Promise.all([reading, ...waiting, intake.offer(ofCluster('rules: [{registry: e.io}]'))]);
   expect(changes).toHaveLength(before);
-  expect(book.refused()).toEqual([]);
+  expect(book.rejected()).toEqual([]);
   expect(asked).toHaveLength(1);
 });

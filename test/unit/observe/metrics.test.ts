@@ -267,7 +267,7 @@ describe('rules', () => {
     const bad = (id: string, scope: { kind: 'cluster' } | { kind: 'namespace'; namespace: string }, text: string) =>
       readBundle({ id, scope, documents: [{ source: { kind: 'file', file: id }, text }] });
     book.open([bad('a', { kind: 'cluster' }, 'rulez: []\nmodus: x'), bad('b', { kind: 'namespace', namespace: 'shop' }, 'rulez: []')]);
-    expect(await samples(setUp({ refusedRules: () => book.refused() }), 'regkeeper_rules_problems')).toEqual([
+    expect(await samples(setUp({ refusedRules: () => book.rejected() }), 'regkeeper_rules_problems')).toEqual([
       'regkeeper_rules_problems{scope="cluster"} 2',
       'regkeeper_rules_problems{scope="namespace"} 1',
     ]);

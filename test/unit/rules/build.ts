@@ -1,4 +1,4 @@
-/** Rules, exemptions and overrides as values, for tests that are not about their text. */
+/** Builds rules, exemptions and overrides as values, for tests that are not about parsing. */
 import fc from 'fast-check';
 import { compileRuleSet } from '../../../src/rules/compile/compile.ts';
 import { type ParsedDocument, portWritten, type WrittenSetting } from '../../../src/rules/language/parse.ts';
@@ -38,18 +38,18 @@ function requirement(text: string): LabelRequirement {
   return key.startsWith('!') ? { key: key.slice(1), operator: 'DoesNotExist', values: [] } : { key, operator: 'Exists', values: [] };
 }
 
-export function place(namespace: string, ofNamespace: Readonly<Record<string, string>> | undefined = {}): NamespaceContext {
+export function inNamespace(namespace: string, ofNamespace: Readonly<Record<string, string>> | undefined = {}): NamespaceContext {
   return { namespace, labels: ofNamespace };
 }
 
-/** A namespace whose labels nobody knows. */
+/** A namespace whose labels are unknown. */
 export function unlabelled(namespace: string): NamespaceContext {
   return { namespace, labels: undefined };
 }
 
 let line = 0;
 
-/** A place of its own for everything that is built. */
+/** A different origin for each entry that is built. */
 export function nextOrigin(file = 'rules.yaml'): Origin {
   return { source: fileSource(file), line: ++line, column: 1 };
 }
@@ -138,7 +138,7 @@ function asParsed(document: BriefDocument | ParsedDocument): ParsedDocument {
   return 'scope' in document ? document : documentWith(document);
 }
 
-/** Few hosts, ports, paths, namespaces and labels, so that what is drawn meets. */
+/** Few hosts, ports, paths, namespaces and labels, so that generated values overlap often. */
 export const anyHost = fc.array(fc.constantFrom('a', 'b', 'c'), { minLength: 1, maxLength: 3 }).map((parts) => [...parts, 'io'].join('.'));
 export const anyPattern = fc
   .record({
@@ -177,8 +177,8 @@ export const anySelector: fc.Arbitrary<NamespaceSelector | undefined> = fc.oneof
 );
 
 export const anyLabels = fc.record({ team: fc.constantFrom('a', 'b', 'ab'), tier: fc.constantFrom('a', 'b') }, { requiredKeys: [] });
-/** The label that the API server sets is there as it is in a cluster. */
-export const anyPlace: fc.Arbitrary<NamespaceContext> = fc
+/** Contains the label that the API server sets on every namespace. */
+export const anyNamespace: fc.Arbitrary<NamespaceContext> = fc
   .record({ namespace: fc.string({ unit: fc.constantFrom('a', 'b', '-'), minLength: 1, maxLength: 5 }), others: anyLabels })
   .map(({ namespace, others }) => ({ namespace, labels: { ...others, 'kubernetes.io/metadata.name': namespace } }));
 

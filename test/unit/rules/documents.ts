@@ -1,3 +1,4 @@
+/** Parses and compiles rules documents for tests, and renders their problems. */
 import { createHash } from 'node:crypto';
 import { type ImageReference, parseImage } from '../../../src/image/reference.ts';
 import { type CompileResult, compileRuleSet } from '../../../src/rules/compile/compile.ts';
@@ -16,7 +17,7 @@ export function documentOf(text: string, file = 'rules.yaml'): ParsedDocument {
   return parsed.document;
 }
 
-/** Problems as `code line:column message`, for comparing at a glance. */
+/** Problems as `code line:column message`, for easy comparison. */
 export function briefly(problems: readonly Problem[]): string[] {
   return problems.map(({ code, origin, message }) => `${code} ${origin.line}:${origin.column} ${message}`);
 }
@@ -33,7 +34,7 @@ export function compileTexts(...texts: readonly string[]): CompileResult {
   );
 }
 
-/** The rule set of texts that must agree. */
+/** The rule set of texts that must compile. */
 export function ruleSetOf(...texts: readonly string[]): RuleSet {
   const compiled = compileTexts(...texts);
   if (!compiled.ok) throw new Error(briefly(compiled.problems).join('\n'));
@@ -46,10 +47,10 @@ export function referenceOf(image: string): ImageReference {
   return parsed.reference;
 }
 
-/** A namespace without labels of its own. */
+/** A namespace without labels. */
 export const shop: NamespaceContext = { namespace: 'shop', labels: {} };
 
 /** The rule that decides on an image. */
-export function winnerOf(rules: RuleSet, reference: ImageReference, place = shop): Rule | undefined {
-  return rules.match(reference, place).value;
+export function winnerOf(rules: RuleSet, reference: ImageReference, context = shop): Rule | undefined {
+  return rules.match(reference, context).value;
 }

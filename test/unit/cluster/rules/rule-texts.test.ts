@@ -48,7 +48,7 @@ test("the cluster's own rules have no quota", () => {
 test('a bundle without its texts is refused, also where there would be room', () => {
   const book = createRuleStore(sha256);
   const bundle = configMapBundle({ ...configMap('own', [0]), unheld: { documents: 1, characters: 10 } }, 'namespace');
-  const [result] = book.refuseUnread(bundle)?.results ?? [];
+  const [result] = book.rejectUnread(bundle)?.results ?? [];
   expect(result).toMatchObject({ ok: false, problems: [{ code: 'namespace-quota' }] });
 });
 

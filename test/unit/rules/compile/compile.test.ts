@@ -1,3 +1,4 @@
+/** Tests the compilation of the cluster's documents: settings, ties, conflicts, revision. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { canonicalRules } from '../../../../src/rules/compile/canonical.ts';

@@ -1,3 +1,4 @@
+/** Tests the own rules of namespaces: how they combine with the cluster's, and which have no effect. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { canonicalRules } from '../../../../src/rules/compile/canonical.ts';
@@ -12,15 +13,15 @@ import type { NamespaceContext, Rule, RuleSet } from '../../../../src/rules/rule
 import { runs } from '../../../property.ts';
 import {
   anyLookup,
+  anyNamespace,
   anyPattern,
-  anyPlace,
   anyRule,
   type BriefRule,
   compiled,
   documentWith,
+  inNamespace,
   labels,
   names,
-  place,
   rule,
   unlabelled,
   untied,
@@ -133,7 +134,7 @@ describe("a namespace's own rules", () => {
       because: 'are no business of other namespaces',
       cluster: [{ registry: 'reg.io' }],
       own: [own({ registry: 'reg.io', trust: false })],
-      where: place('till'),
+      where: inNamespace('till'),
       winner: 'reg.io',
     },
   ])('$because', ({ cluster, delegate = [], own: rules, image = 'reg.io/team/app', where = shop, winner }) => {
@@ -156,7 +157,7 @@ describe("a namespace's own rules", () => {
       rule({ registry: 'reg.io/d', name: 'in vain' }),
     ]);
     expect(ruleSet.nearest(referenceOf('reg.io/x'), shop).map(({ name }) => name)).toEqual(['reg.io/a', 'own']);
-    expect(ruleSet.nearest(referenceOf('reg.io/x'), place('till')).map(({ name }) => name)).toEqual(['reg.io/a', 'reg.io/b']);
+    expect(ruleSet.nearest(referenceOf('reg.io/x'), inNamespace('till')).map(({ name }) => name)).toEqual(['reg.io/a', 'reg.io/b']);
   });
 });
 
@@ -169,7 +170,7 @@ describe("a namespace's rules never loosen", () => {
 
   test('but from unconfigured to trusted, where the cluster delegates', () => {
     fc.assert(
-      fc.property(cluster, ownRules, anyLookup, anyPlace, (document, rules, reference, somewhere) => {
+      fc.property(cluster, ownRules, anyLookup, anyNamespace, (document, rules, reference, somewhere) => {
         const before = compiled(document);
         const after = together(before, rules, somewhere.namespace);
         for (const where of [somewhere, unlabelled(somewhere.namespace)]) {
@@ -187,7 +188,7 @@ describe("a namespace's rules never loosen", () => {
 
   test('and those said to have no effect never decide', () => {
     fc.assert(
-      fc.property(cluster, ownRules, fc.array(anyLookup, { maxLength: 20 }), anyPlace, (document, rules, references, somewhere) => {
+      fc.property(cluster, ownRules, fc.array(anyLookup, { maxLength: 20 }), anyNamespace, (document, rules, references, somewhere) => {
         const before = compiled(document);
         const idle = findWidening(before, ofNamespace(rules, somewhere.namespace)).map(({ origin }) => origin);
         const after = together(before, rules, somewhere.namespace);

@@ -1,3 +1,4 @@
+/** Tests that the revision, the comparison and lint notice a change in every field of a rule. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ruleFields, sameEffect } from '../../../../src/rules/compile/rule-fields.ts';
@@ -6,7 +7,7 @@ import type { Rule } from '../../../../src/rules/rule-set.ts';
 import { compareRuleSets } from '../../../../src/rules/store/compare.ts';
 import { compiled, names, nextOrigin, patternOf, rule } from '../build.ts';
 
-/** Values of each field, all of which mean something else. */
+/** Values of each field, each with a different meaning. */
 const values = {
   pattern: [patternOf('a.io/x'), patternOf('a.io/y'), patternOf('a.io:5000/x')],
   trust: [true, false],
@@ -43,7 +44,7 @@ function pairsFor(field: keyof Rule): fc.Arbitrary<readonly [Rule, Rule]> {
     });
 }
 
-/** A field with an undefined value is left out, as parsing does. */
+/** A field with an undefined value is left out, as the parser does. */
 function withField(base: Rule, field: keyof Rule, value: unknown): Rule {
   const { [field]: _replaced, ...rest } = base;
   return { ...rest, ...(value !== undefined && { [field]: value }) } as Rule;
@@ -57,7 +58,7 @@ describe('a rule that differs in one field', () => {
     expect(new Set(fields.map((field) => ruleFields[field].role))).toEqual(new Set(['identity', 'effect', 'label', 'provenance']));
   });
 
-  // The owner decides which namespace's list a rule is in, and each list is hashed by itself: namespace-rules.test.ts.
+  // The owner decides in which namespace's list a rule is, and each list is hashed separately: namespace-rules.test.ts.
   test.each(fields.filter((field) => ruleFields[field].role !== 'provenance' && field !== 'owner'))('%s: another revision', (field) => {
     fc.assert(
       fc.property(pairsFor(field), ([one, other]) => {
@@ -71,7 +72,7 @@ describe('a rule that differs in one field', () => {
       fc.property(pairsFor(field), ([one, other]) => {
         const found = compareRuleSets(alone(one), alone(other));
         expect(found.length).toBeGreaterThan(0);
-        // One change of one rule, unless it is about something else now.
+        // One change of one rule, unless the rule now applies to something else.
         if (ruleFields[field].role !== 'identity') expect(found).toHaveLength(1);
       }),
     );
@@ -94,7 +95,7 @@ describe('a rule that differs in one field', () => {
     );
   });
 
-  // Lint leaves internal registries out.
+  // Lint ignores internal registries.
   test.each(namesOf('effect').filter((field) => field !== 'internal'))('%s: not redundant inside a broader rule', (field) => {
     fc.assert(
       fc.property(pairsFor(field), ([one, other]) => {

@@ -1,3 +1,4 @@
+/** Tests the search for ties against the definition of a tie. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compileRuleSet } from '../../../../src/rules/compile/compile.ts';
@@ -77,7 +78,7 @@ test('a tie is found wherever one is, and nowhere else', () => {
   );
 });
 
-/** Straight from the definition: equal rank, and a namespace that both may hold. */
+/** The definition: equal rank, and a namespace that both may match. */
 function tie(one: NamespaceSelector | undefined, other: NamespaceSelector | undefined): boolean {
   return termsOf(one).some((term) =>
     termsOf(other).some((another) => term.rank === another.rank && mayOverlap(alone(term), alone(another))),

@@ -1,3 +1,4 @@
+/** Tests that each mistake is reported at its position, and that every problem code has a document. */
 import { describe, expect, test } from 'vitest';
 import { parseRulesDocument } from '../../../../src/rules/language/parse.ts';
 import { levelOf, type ProblemCode, problemCodes } from '../../../../src/rules/language/problem.ts';
@@ -13,7 +14,7 @@ describe('a mistake is found where it stands', () => {
   });
 });
 
-/** What no single document can have; the tests of compiling and of namespaces' own rules produce them. */
+/** Problems that a single document cannot have. The tests of compiling and of namespaces' own rules produce them. */
 const ofSeveralDocuments: readonly ProblemCode[] = [
   'setting-conflict',
   'rule-tie',
@@ -24,8 +25,8 @@ const ofSeveralDocuments: readonly ProblemCode[] = [
   'namespace-widens',
 ];
 /**
- * The first takes more than one mistake, see parse.test.ts; the second is said by whoever waits for the parser, the third by whoever reads
- * ConfigMaps out of files.
+ * The first needs more than one mistake, see parse.test.ts. The second is reported by the code that waits for the parser, the third by the
+ * code that reads ConfigMaps from files.
  */
 const ofNoMistake: readonly ProblemCode[] = ['too-many-problems', 'document-too-costly', 'bad-manifest'];
 

@@ -1,3 +1,4 @@
+/** Documents with one mistake each, and the problem that must be reported. */
 import type { RuleScope } from '../../../../src/rules/language/parse.ts';
 
 /** A document with one mistake. */
@@ -5,7 +6,7 @@ export type BrokenDocument = {
   readonly text: string;
   /** `code line:column ` of the problem. */
   readonly problem: string;
-  /** Words of its message, which name the place or the fix. */
+  /** A part of its message that names the field or the fix. */
   readonly says: string;
   /** Default: the cluster's. */
   readonly scope?: RuleScope;
@@ -17,7 +18,7 @@ const override = (lines: string) => `overrides:\n- namespaces: sandbox\n  ${line
 const teamA: RuleScope = { kind: 'namespace', namespace: 'team-a' };
 
 export const brokenDocuments: readonly BrokenDocument[] = [
-  // The text as YAML.
+  // YAML syntax.
   { text: 'rules: [', problem: 'yaml-syntax 1:9 ', says: 'end with a ]' },
   { text: 'mode: "warn', problem: 'yaml-syntax 1:12 ', says: 'quote' },
   { text: 'rules:\n\t- registry: reg.io', problem: 'yaml-syntax 2:1 ', says: 'spaces only' },
@@ -47,7 +48,7 @@ export const brokenDocuments: readonly BrokenDocument[] = [
   { text: '\ufeff# rules\nrules:\n- registri: a.io\n', problem: 'unknown-field 3:3 ', says: 'did you mean "registry"?' },
   { text: 'rules:\n- registry: reg.io\n\tpullSecret: a\n', problem: 'yaml-syntax 3:1 ', says: 'spaces only' },
   { text: `rules: []\n#${'x'.repeat(1_048_553)}\nmodus: warn`, problem: 'unknown-field 3:1 ', says: '"modus"' },
-  // The fields.
+  // Fields.
   {
     text: rule('pullsecret: a'),
     problem: 'unknown-field 3:3 ',
@@ -127,7 +128,7 @@ export const brokenDocuments: readonly BrokenDocument[] = [
     problem: 'missing-field 3:35 ',
     says: 'write In, NotIn, Exists or DoesNotExist',
   },
-  // The types.
+  // Types.
   { text: 'hello', problem: 'wrong-type 1:1 ', says: 'the document is a text' },
   { text: '- registry: reg.io', problem: 'wrong-type 1:1 ', says: 'put them under "rules:"' },
   { text: 'rules: {registry: reg.io}', problem: 'wrong-type 1:8 ', says: '"- registry: ..."' },
@@ -183,7 +184,7 @@ export const brokenDocuments: readonly BrokenDocument[] = [
   { text: exemption('until: 2027\n  reason: x'), problem: 'wrong-type 3:10 ', says: 'year, month and day' },
   { text: exemption('until: 2027-03-31\n  reason: 5'), problem: 'wrong-type 4:11 ', says: 'put it in quotes: "5"' },
   { text: rule('onMissingSecret: true\n  pullSecret: a'), problem: 'wrong-type 3:20 ', says: 'warn, deny or ignore' },
-  // The values.
+  // Values.
   { text: rule('onMissingSecret: Deny\n  pullSecret: a'), problem: 'unknown-value 3:20 ', says: 'did you mean "deny"?' },
   { text: 'shortNames: quay.io', problem: 'unknown-value 1:13 ', says: 'one host is a list too: [quay.io]' },
   { text: 'shortNames: rejct', problem: 'unknown-value 1:13 ', says: 'did you mean "reject"?' },
@@ -268,7 +269,7 @@ export const brokenDocuments: readonly BrokenDocument[] = [
   { text: 'contact: "\\e[31m"', problem: 'bad-text 1:10 ', says: 'control characters' },
   { text: 'contact: " "', problem: 'bad-text 1:10 ', says: 'visible' },
   { text: rule('name: "  x"'), problem: 'bad-text 3:9 ', says: 'visible' },
-  // The sense.
+  // Combinations of fields.
   { text: rule('reason: old'), problem: 'reason-on-trusted 3:3 ', says: '"trust: false"' },
   { text: rule('trust: true\n  reason: old'), problem: 'reason-on-trusted 4:3 ', says: '"trust: false"' },
   { text: rule('trust: false\n  pullSecret: a'), problem: 'secret-on-distrusted 4:3 ', says: 'needs no pullSecret' },
@@ -319,7 +320,7 @@ export const brokenDocuments: readonly BrokenDocument[] = [
   { text: rule('onMissingSecret: deny'), problem: 'on-missing-without-secret 3:3 ', says: 'names no secret' },
   { text: rule('trust: false\n  onMissingSecret: deny'), problem: 'on-missing-without-secret 4:3 ', says: '"trust: false"' },
   { text: 'overrides:\n- namespaces: sandbox', problem: 'override-without-setting 2:3 ', says: 'write mode, unconfigured or inject' },
-  // The rules of a namespace of its own.
+  // Own rules of a namespace.
   { text: 'mode: audit\nrules: []', problem: 'namespace-scope 1:1 ', says: 'can neither loosen nor reach beyond it', scope: teamA },
   { text: 'overrides: 5', problem: 'namespace-scope 1:1 ', says: "the cluster's rules may say it", scope: teamA },
   { text: rule('namespaces: team-b'), problem: 'namespace-scope 3:3 ', says: 'in that namespace alone', scope: teamA },

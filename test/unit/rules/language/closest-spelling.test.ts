@@ -1,3 +1,4 @@
+/** Tests the suggestion of a known word for a misspelt one. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { closestSpelling, countTypingErrors } from '../../../../src/rules/language/closest-spelling.ts';

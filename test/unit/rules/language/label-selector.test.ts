@@ -1,3 +1,4 @@
+/** Tests label selectors in one line. */
 import { describe, expect, test } from 'vitest';
 import { parseLabelSelector } from '../../../../src/rules/language/label-selector.ts';
 

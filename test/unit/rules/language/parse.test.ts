@@ -1,3 +1,4 @@
+/** Tests the parsing of rules documents: entries, positions, limits, and arbitrary input. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseRulesDocument, type RuleScope } from '../../../../src/rules/language/parse.ts';
@@ -445,23 +446,23 @@ test('nor does it throw where a field holds anything at all, in either scope; wh
     },
     fc.jsonValue({ maxDepth: 2 }),
   );
-  const holding = (names: readonly string[], deeper: Record<string, fc.Arbitrary<unknown>> = {}) =>
+  const recordOf = (names: readonly string[], deeper: Record<string, fc.Arbitrary<unknown>> = {}) =>
     fc.record(Object.fromEntries(names.map((name) => [name, fc.oneof({ weight: 2, arbitrary: deeper[name] ?? anything }, anything)])), {
       requiredKeys: [],
     });
   const listOf = (entry: fc.Arbitrary<unknown>) => fc.array(entry, { maxLength: 2 });
-  const requirement = holding([...fieldsOfLevel.requirement, 'x'], {
+  const requirement = recordOf([...fieldsOfLevel.requirement, 'x'], {
     operator: fc.constantFrom('In', 'NotIn', 'Exists'),
     values: fc.constantFrom([], ['a'], ['a', 'a']),
   });
-  const namespaces = holding([...fieldsOfLevel.selector, 'x'], {
-    matchLabels: holding(['a', '/', '0']),
+  const namespaces = recordOf([...fieldsOfLevel.selector, 'x'], {
+    matchLabels: recordOf(['a', '/', '0']),
     matchExpressions: listOf(requirement),
   });
-  const document = holding([...fieldsOfLevel.document, 'x'], {
-    rules: listOf(holding([...fieldsOfLevel.rule, 'x'], { namespaces, registry: fc.constantFrom('reg.io', ['a.io', 5], 'x/') })),
-    exemptions: listOf(holding(fieldsOfLevel.exemption, { namespaces })),
-    overrides: listOf(holding(fieldsOfLevel.override, { namespaces, mode: fc.constant('audit') })),
+  const document = recordOf([...fieldsOfLevel.document, 'x'], {
+    rules: listOf(recordOf([...fieldsOfLevel.rule, 'x'], { namespaces, registry: fc.constantFrom('reg.io', ['a.io', 5], 'x/') })),
+    exemptions: listOf(recordOf(fieldsOfLevel.exemption, { namespaces })),
+    overrides: listOf(recordOf(fieldsOfLevel.override, { namespaces, mode: fc.constant('audit') })),
   });
   const scope = fc.constantFrom<RuleScope>({ kind: 'cluster' }, { kind: 'namespace', namespace: 'team-a' });
   let accepted = 0;

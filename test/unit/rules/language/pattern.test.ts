@@ -1,3 +1,4 @@
+/** Tests registry patterns: parsing, canonical form, and which images they match. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseImage } from '../../../../src/image/reference.ts';
@@ -40,38 +41,38 @@ describe('a trusting pattern', () => {
   test.each([
     {
       text: 'reg.io',
-      holds: ['reg.io/a', 'reg.io:443/a/b:1', 'REG.io/a'],
+      matches: ['reg.io/a', 'reg.io:443/a/b:1', 'REG.io/a'],
       not: ['reg.io.evil.com/a', 'reg.io:5000/a', 'x.reg.io/a', 'eg.io/a'],
     },
-    { text: 'reg.io/team', holds: ['reg.io/team/a', 'reg.io/team'], not: ['reg.io/team-x/a', 'reg.io/teams', 'reg.io/x/team'] },
-    { text: 'reg.io:5000', holds: ['reg.io:5000/a'], not: ['reg.io/a', 'reg.io:50000/a'] },
-    { text: 'reg.io:*', holds: ['reg.io:5000/a', 'reg.io/a'], not: ['reg.com:5000/a'] },
+    { text: 'reg.io/team', matches: ['reg.io/team/a', 'reg.io/team'], not: ['reg.io/team-x/a', 'reg.io/teams', 'reg.io/x/team'] },
+    { text: 'reg.io:5000', matches: ['reg.io:5000/a'], not: ['reg.io/a', 'reg.io:50000/a'] },
+    { text: 'reg.io:*', matches: ['reg.io:5000/a', 'reg.io/a'], not: ['reg.com:5000/a'] },
     {
       text: '*.example.com',
-      holds: ['a.example.com/x', 'a.b.example.com/x'],
+      matches: ['a.example.com/x', 'a.b.example.com/x'],
       not: ['example.com/x', 'badexample.com/x', 'a.example.com:8443/x'],
     },
-    { text: '*', holds: ['a.b/x', 'nginx', '[::1]/x'], not: ['a.b:5000/x'] },
-    { text: '*:*', holds: ['a.b/x', 'a.b:5000/x', 'localhost:1/x'], not: [] },
-    { text: 'reg.io/*/base', holds: ['reg.io/a/base', 'reg.io/a/base/x'], not: ['reg.io/base', 'reg.io/a/b/base'] },
-    { text: 'reg.io/*', holds: ['reg.io/a', 'reg.io/a/b'], not: [] },
-    { text: 'docker.io/library', holds: ['nginx', 'docker.io/nginx', 'index.docker.io/library/nginx'], not: ['bitnami/redis'] },
-    { text: 'docker.io/bitnami', holds: ['bitnami/redis'], not: ['nginx', 'docker.io/bitnami'] },
-    { text: '[::1]:5000', holds: ['[::1]:5000/a'], not: ['[::1]/a'] },
-    { text: 'harbor:443', holds: ['harbor:443/a'], not: ['harbor/a', 'harbor:80/a'] },
-  ])('$text holds $holds and not $not', ({ text, holds, not }) => {
-    expect(holds.filter((image) => !patternMatches(pattern(text), referenceOf(image)))).toEqual([]);
+    { text: '*', matches: ['a.b/x', 'nginx', '[::1]/x'], not: ['a.b:5000/x'] },
+    { text: '*:*', matches: ['a.b/x', 'a.b:5000/x', 'localhost:1/x'], not: [] },
+    { text: 'reg.io/*/base', matches: ['reg.io/a/base', 'reg.io/a/base/x'], not: ['reg.io/base', 'reg.io/a/b/base'] },
+    { text: 'reg.io/*', matches: ['reg.io/a', 'reg.io/a/b'], not: [] },
+    { text: 'docker.io/library', matches: ['nginx', 'docker.io/nginx', 'index.docker.io/library/nginx'], not: ['bitnami/redis'] },
+    { text: 'docker.io/bitnami', matches: ['bitnami/redis'], not: ['nginx', 'docker.io/bitnami'] },
+    { text: '[::1]:5000', matches: ['[::1]:5000/a'], not: ['[::1]/a'] },
+    { text: 'harbor:443', matches: ['harbor:443/a'], not: ['harbor/a', 'harbor:80/a'] },
+  ])('$text holds $matches and not $not', ({ text, matches, not }) => {
+    expect(matches.filter((image) => !patternMatches(pattern(text), referenceOf(image)))).toEqual([]);
     expect(not.filter((image) => patternMatches(pattern(text), referenceOf(image)))).toEqual([]);
   });
 });
 
 describe('a distrusting pattern', () => {
   test.each([
-    { text: 'reg.io', holds: ['reg.io/a', 'reg.io:5000/a'], not: ['reg.io.evil.com/a'] },
-    { text: 'reg.io:443', holds: ['reg.io/a', 'reg.io:443/a'], not: ['reg.io:5000/a'] },
-    { text: 'reg.io:5000', holds: ['reg.io:5000/a'], not: ['reg.io/a'] },
-  ])('$text holds $holds and not $not', ({ text, holds, not }) => {
-    expect(holds.filter((image) => !patternMatches(pattern(text, false), referenceOf(image)))).toEqual([]);
+    { text: 'reg.io', matches: ['reg.io/a', 'reg.io:5000/a'], not: ['reg.io.evil.com/a'] },
+    { text: 'reg.io:443', matches: ['reg.io/a', 'reg.io:443/a'], not: ['reg.io:5000/a'] },
+    { text: 'reg.io:5000', matches: ['reg.io:5000/a'], not: ['reg.io/a'] },
+  ])('$text holds $matches and not $not', ({ text, matches, not }) => {
+    expect(matches.filter((image) => !patternMatches(pattern(text, false), referenceOf(image)))).toEqual([]);
     expect(not.filter((image) => patternMatches(pattern(text, false), referenceOf(image)))).toEqual([]);
   });
 });

@@ -1,3 +1,4 @@
+/** Tests the JSON Schema of rules documents as it is published. */
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, test } from 'vitest';
 import { problemCodes } from '../../../../src/rules/language/problem.ts';

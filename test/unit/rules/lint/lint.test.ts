@@ -1,3 +1,4 @@
+/** Tests the warnings on rules that compile but probably are not meant so. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { patternMatches } from '../../../../src/rules/language/pattern.ts';
@@ -227,7 +228,7 @@ describe('for random rules', () => {
       fc.array(fc.constantFrom('x', 'y', 'z'), { minLength: 1, maxLength: 4 }),
     )
     .map(([host, port, path]) => [host + port, ...path].join('/'));
-  const place = fc.constantFrom<NamespaceContext>(
+  const context = fc.constantFrom<NamespaceContext>(
     { namespace: 'one', labels: {} },
     { namespace: 'two', labels: { k: 'v' } },
     { namespace: 'other', labels: { k: 'w' } },
@@ -244,7 +245,7 @@ describe('for random rules', () => {
     fc.assert(
       fc.property(
         fc.array(rule, { minLength: 2, maxLength: 6 }),
-        fc.array(fc.tuple(image, place), { minLength: 20, maxLength: 40 }),
+        fc.array(fc.tuple(image, context), { minLength: 20, maxLength: 40 }),
         (rules, asked) => {
           const compiled = compileTexts(written(rules));
           fc.pre(compiled.ok);
@@ -293,7 +294,7 @@ describe('ten thousand rules are looked at, each with its neighbours', () => {
       { registry: `*/evil${index}`, trust: false },
     ]);
     const warnings = lintRules(ruleSetOf(JSON.stringify({ rules })), today);
-    // Each refusal for every host is overtaken by the trust in wildcards; nothing else is wrong.
+    // Each denial for every host is overruled by trust in wildcards. There are no other warnings.
     expect(new Set(warnings.map(({ code }) => code))).toEqual(new Set(['refusal-overtaken']));
     expect(warnings).toHaveLength(2500);
   });
@@ -303,8 +304,8 @@ describe('ten thousand rules are looked at, each with its neighbours', () => {
       { registry: 'reg.io/*/app', namespaces: `team-${index}`, pullSecret: index % 2 ? 's' : `s${index}` },
       { registry: 'reg.io/*/app', namespaces: { matchLabels: { team: `t${index}` } } },
     ]);
-    const refusal = { registry: 'reg.io/evil', trust: false };
-    const warnings = briefly(lintRules(ruleSetOf(JSON.stringify({ rules: [refusal, ...rules] })), today));
+    const denyingRule = { registry: 'reg.io/evil', trust: false };
+    const warnings = briefly(lintRules(ruleSetOf(JSON.stringify({ rules: [denyingRule, ...rules] })), today));
     expect(warnings).toEqual([expect.stringMatching(/^refusal-overtaken 1:/)]);
   });
 });

@@ -1,6 +1,7 @@
+/** Tests which exemptions match an image in a namespace. */
 import { describe, expect, test } from 'vitest';
 import type { Exemption, NamespaceContext } from '../../../../src/rules/rule-set.ts';
-import { compiled, exemption, labels, names, place, unlabelled } from '../build.ts';
+import { compiled, exemption, inNamespace, labels, names, unlabelled } from '../build.ts';
 import { referenceOf } from '../documents.ts';
 
 describe('exemptions for an image in a namespace', () => {
@@ -12,27 +13,27 @@ describe('exemptions for an image in a namespace', () => {
   const otherPort = exemption({ image: 'quay.io:8443' });
   const all = [forAll, longer, asLong, billing, team, otherPort];
 
-  test.each<{ because: string; image: string; where: NamespaceContext; holding: readonly Exemption[]; unsure?: Exemption }>([
+  test.each<{ because: string; image: string; where: NamespaceContext; matching: readonly Exemption[]; unsure?: Exemption }>([
     {
       because: 'come the longest lasting first, then by pattern',
       image: 'quay.io/legacy/app',
-      where: place('shop'),
-      holding: [asLong, longer, forAll],
+      where: inNamespace('shop'),
+      matching: [asLong, longer, forAll],
     },
-    { because: 'are for their namespaces', image: 'quay.io/x', where: place('billing', { team: 'a' }), holding: [team, billing] },
-    { because: 'have ports as trusting rules have', image: 'quay.io:8443/legacy', where: place('billing'), holding: [otherPort] },
+    { because: 'are for their namespaces', image: 'quay.io/x', where: inNamespace('billing', { team: 'a' }), matching: [team, billing] },
+    { because: 'have ports as trusting rules have', image: 'quay.io:8443/legacy', where: inNamespace('billing'), matching: [otherPort] },
     {
       because: 'do not apply where labels are unknown',
       image: 'quay.io/x',
       where: unlabelled('billing'),
-      holding: [billing],
+      matching: [billing],
       unsure: team,
     },
-    { because: 'are sure where none is by labels', image: 'quay.io:8443/x', where: unlabelled('billing'), holding: [otherPort] },
-  ])('$because', ({ image, where, holding, unsure }) => {
+    { because: 'are sure where none is by labels', image: 'quay.io:8443/x', where: unlabelled('billing'), matching: [otherPort] },
+  ])('$because', ({ image, where, matching, unsure }) => {
     for (const exemptions of [all, all.toReversed()]) {
       const answer = compiled({ exemptions }).exemptionsFor(referenceOf(image), where);
-      expect(answer).toEqual({ value: holding, ...(unsure && { unsure: unsure.origin }) });
+      expect(answer).toEqual({ value: matching, ...(unsure && { unsure: unsure.origin }) });
     }
   });
 
@@ -40,6 +41,6 @@ describe('exemptions for an image in a namespace', () => {
     const once = compiled({ exemptions: [forAll] });
     const twice = compiled({ exemptions: [forAll] }, { exemptions: [exemption({ image: 'quay.io/legacy', until: '2027-01-31' })] });
     expect(twice.revision).toBe(once.revision);
-    expect(twice.exemptionsFor(referenceOf('quay.io/legacy/x'), place('shop')).value).toHaveLength(2);
+    expect(twice.exemptionsFor(referenceOf('quay.io/legacy/x'), inNamespace('shop')).value).toHaveLength(2);
   });
 });

@@ -1,3 +1,4 @@
+/** Tests the explanation of which rule decides and why the others do not. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { compileNamespaceRules, withNamespaceRules } from '../../../../src/rules/compile/namespace-rules.ts';
@@ -99,13 +100,13 @@ test('the order is the one in which rules would decide if those before were not 
     { registry, trust: fc.boolean(), namespaces: fc.constantFrom<unknown>('shop', 's*', 'other', { matchLabels: { k: 'v' } }) },
     { requiredKeys: ['registry'] },
   );
-  const place = fc.constantFrom<NamespaceContext>({ namespace: 'shop', labels: {} }, { namespace: 'web', labels: { k: 'v' } });
+  const context = fc.constantFrom<NamespaceContext>({ namespace: 'shop', labels: {} }, { namespace: 'web', labels: { k: 'v' } });
   let followed = 0;
   fc.assert(
     fc.property(
       fc.array(rule, { minLength: 2, maxLength: 8 }),
       fc.constantFrom('a.io/x', 'a.io/x/y/x', 'a.io:5000/x/x'),
-      place,
+      context,
       (rules, image, at) => {
         const compiled = compileTexts(JSON.stringify({ rules }));
         fc.pre(compiled.ok);

@@ -1,7 +1,8 @@
+/** Tests the rule index: which rule wins, also against a slow definition of the winner. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compileRuleSet } from '../../../../src/rules/compile/compile.ts';
-import { intersectPatterns, standInFor } from '../../../../src/rules/compile/pattern-overlap.ts';
+import { intersectPatterns, representativeOf } from '../../../../src/rules/compile/pattern-overlap.ts';
 import { patternMatches } from '../../../../src/rules/language/pattern.ts';
 import { compareSpecificity, type Indexed, indexRules, type Lookup } from '../../../../src/rules/match/match.ts';
 import { selects } from '../../../../src/rules/match/namespaces.ts';
@@ -9,16 +10,16 @@ import type { NamespaceContext, NamespaceSelector, Rule } from '../../../../src/
 import { runs } from '../../../property.ts';
 import {
   anyLookup,
+  anyNamespace,
   anyPattern,
-  anyPlace,
   anyRule,
   type BriefRule,
   compiled,
   documentWith,
+  inNamespace,
   labels,
   names,
   patternOf,
-  place,
   rule,
   unlabelled,
   untied,
@@ -130,8 +131,8 @@ describe('a refusal without port', () => {
     },
   ])('$because', ({ yes, no, image, trust }) => {
     const trusted = yes.map((registry) => `{registry: "${registry}"}`);
-    const refused = no.map((registry) => `{registry: "${registry}", trust: false}`);
-    expect(winnerOf(ruleSetOf(`rules: [${[...trusted, ...refused].join(', ')}]`), referenceOf(image))?.trust).toBe(trust);
+    const denied = no.map((registry) => `{registry: "${registry}", trust: false}`);
+    expect(winnerOf(ruleSetOf(`rules: [${[...trusted, ...denied].join(', ')}]`), referenceOf(image))?.trust).toBe(trust);
   });
 });
 
@@ -144,7 +145,7 @@ test('an internal registry wins whatever else is written', () => {
 });
 
 describe('rules for some namespaces', () => {
-  const teamA = place('team-a', { team: 'a', env: 'prod' });
+  const teamA = inNamespace('team-a', { team: 'a', env: 'prod' });
   test.each<{ because: string; rules: readonly BriefRule[]; image?: string; where?: NamespaceContext; winner: string | undefined }>([
     {
       because: 'are skipped elsewhere, however specific',
@@ -224,9 +225,9 @@ describe('rules for some namespaces', () => {
     for (const selector of selectors) {
       const rules = teams.map((team) => rule({ registry: 'reg.io', namespaces: selector(team), name: team }));
       const ruleSet = compiled({ rules });
-      const where = place(selector === selectors[0] ? 'team-77' : 'team-77-dev', { env: 'prod', team: 'team-77' });
+      const where = inNamespace(selector === selectors[0] ? 'team-77' : 'team-77-dev', { env: 'prod', team: 'team-77' });
       expect(winnerOf(ruleSet, referenceOf('reg.io/app'), where)?.name).toBe('team-77');
-      expect(winnerOf(ruleSet, referenceOf('reg.io/app'), place('shop', { env: 'prod' }))).toBeUndefined();
+      expect(winnerOf(ruleSet, referenceOf('reg.io/app'), inNamespace('shop', { env: 'prod' }))).toBeUndefined();
     }
   });
 });
@@ -234,7 +235,7 @@ describe('rules for some namespaces', () => {
 describe('where the labels are unknown', () => {
   const byLabels = rule({ registry: 'reg.io/app', namespaces: labels('team=a'), name: 'trusted by labels' });
   const byLabelsAndPort = rule({ registry: 'reg.io:443/app', namespaces: labels('team=a'), name: 'trusted by labels and port' });
-  const refusedByLabels = rule({ registry: 'reg.io/app', trust: false, namespaces: labels('team=a'), name: 'refused by labels' });
+  const deniedByLabels = rule({ registry: 'reg.io/app', trust: false, namespaces: labels('team=a'), name: 'refused by labels' });
   const forAll = rule({ registry: 'reg.io', name: 'for all' });
 
   test.each<{ because: string; rules: readonly Rule[]; winner: Rule | undefined; unsure?: Rule }>([
@@ -242,9 +243,9 @@ describe('where the labels are unknown', () => {
     { because: 'and gives way to what holds for all', rules: [byLabels, forAll], winner: forAll, unsure: byLabels },
     {
       because: 'a refusal that selects by them applies',
-      rules: [refusedByLabels, forAll],
-      winner: refusedByLabels,
-      unsure: refusedByLabels,
+      rules: [deniedByLabels, forAll],
+      winner: deniedByLabels,
+      unsure: deniedByLabels,
     },
     {
       because: 'a refusal applies behind a trusting one that does not',
@@ -259,7 +260,7 @@ describe('where the labels are unknown', () => {
     },
     {
       because: 'a name is more specific than any labels',
-      rules: [refusedByLabels, rule({ registry: 'reg.io/app', namespaces: names('shop'), name: 'shop' })],
+      rules: [deniedByLabels, rule({ registry: 'reg.io/app', namespaces: names('shop'), name: 'shop' })],
       winner: expect.objectContaining({ name: 'shop' }),
     },
     {
@@ -289,7 +290,7 @@ describe('where the labels are unknown', () => {
 
   test('the answer is the strictest of all that labels could lead to, and sure where they lead to one', () => {
     fc.assert(
-      fc.property(untiedRules(12), anyLookup, anyPlace, (rules, reference, somewhere) => {
+      fc.property(untiedRules(12), anyLookup, anyNamespace, (rules, reference, somewhere) => {
         const ruleSet = compiled({ rules });
         const blind = ruleSet.match(reference, unlabelled(somewhere.namespace));
         const seeing = ruleSet.match(reference, somewhere);
@@ -306,7 +307,7 @@ describe('where the labels are unknown', () => {
 describe('the index agrees with asking every rule', () => {
   test('for any rules, references and namespaces', () => {
     fc.assert(
-      fc.property(untiedRules(40), fc.array(fc.tuple(anyLookup, anyPlace), { maxLength: 20 }), (rules, questions) => {
+      fc.property(untiedRules(40), fc.array(fc.tuple(anyLookup, anyNamespace), { maxLength: 20 }), (rules, questions) => {
         const index = indexRules(rules);
         for (const [reference, somewhere] of questions) {
           expect(index.match(reference, somewhere).entry).toBe(slowMatch(rules, reference, somewhere));
@@ -318,8 +319,8 @@ describe('the index agrees with asking every rule', () => {
 
   test('whatever the order of the rules, and whether labels are known or not', () => {
     const somewhere = fc.oneof(
-      anyPlace,
-      anyPlace.map(({ namespace }) => unlabelled(namespace)),
+      anyNamespace,
+      anyNamespace.map(({ namespace }) => unlabelled(namespace)),
     );
     fc.assert(
       fc.property(untiedRules(20), anyLookup, somewhere, (rules, reference, where) => {
@@ -334,7 +335,7 @@ describe('the index agrees with asking every rule', () => {
   test('however the rules are spread over documents', () => {
     const shares = fc.array(fc.nat(3), { minLength: 12, maxLength: 12 });
     fc.assert(
-      fc.property(untiedRules(12), shares, anyLookup, anyPlace, (rules, share, reference, somewhere) => {
+      fc.property(untiedRules(12), shares, anyLookup, anyNamespace, (rules, share, reference, somewhere) => {
         const parts = [0, 1, 2, 3].map((part) => documentWith({ rules: rules.filter((_, index) => share[index] === part) }));
         const spread = compileRuleSet(parts, sha256);
         const whole = compiled({ rules });
@@ -346,8 +347,8 @@ describe('the index agrees with asking every rule', () => {
 
   test('on which of two is the more specific', () => {
     fc.assert(
-      fc.property(fc.array(anyRule, { maxLength: 15 }), anyLookup, anyPlace, (rules, reference, somewhere) => {
-        const meeting = rules.filter((each) => holds(each, reference, somewhere));
+      fc.property(fc.array(anyRule, { maxLength: 15 }), anyLookup, anyNamespace, (rules, reference, somewhere) => {
+        const meeting = rules.filter((each) => matches(each, reference, somewhere));
         for (const one of meeting) {
           for (const other of meeting.filter((each) => each !== one)) {
             const compared = compareSpecificity(one, other, somewhere);
@@ -363,14 +364,14 @@ describe('the index agrees with asking every rule', () => {
 });
 
 describe('patterns as a whole', () => {
-  const everywhere = place('shop');
+  const everywhere = inNamespace('shop');
 
   test('an entry found for the stand-in of a pattern holds every image of it', () => {
     const patterns = fc.uniqueArray(anyPattern, { selector: (text) => patternOf(text).text, maxLength: 10 });
     fc.assert(
       fc.property(patterns, anyPattern, anyLookup, (registries, inner, reference) => {
         const rules = registries.map((registry) => rule({ registry }));
-        const found = indexRules(rules).match(standInFor(patternOf(inner)), everywhere).entry;
+        const found = indexRules(rules).match(representativeOf(patternOf(inner)), everywhere).entry;
         if (found && patternMatches(patternOf(inner), reference)) expect(patternMatches(found.pattern, reference)).toBe(true);
         if (!found) expect(rules.map(({ pattern }) => pattern.text)).not.toContain(patternOf(inner).text);
       }),
@@ -387,7 +388,7 @@ describe('patterns as a whole', () => {
         expect(inCommon).toBe(patternMatches(left, reference) && patternMatches(right, reference));
         if (common)
           for (const each of [left, right])
-            expect(indexRules([{ pattern: each, trust: true }]).match(standInFor(common), everywhere).entry).toBeDefined();
+            expect(indexRules([{ pattern: each, trust: true }]).match(representativeOf(common), everywhere).entry).toBeDefined();
       }),
       runs(2000),
     );
@@ -398,14 +399,14 @@ function untiedRules(maxLength: number): fc.Arbitrary<readonly Rule[]> {
   return fc.array(anyRule, { maxLength }).map(untied);
 }
 
-function holds(entry: Indexed, reference: Lookup, where: NamespaceContext): boolean {
+function matches(entry: Indexed, reference: Lookup, where: NamespaceContext): boolean {
   return patternMatches(entry.pattern, reference) && selects(entry.namespaces, where) === true;
 }
 
-/** The definition of the winner in its plainest form: all rules that hold and apply, the most specific first. */
+/** The definition of the winner in its simplest form: all rules that match and apply, the most specific first. */
 function slowMatch(entries: readonly Indexed[], reference: Lookup, where: NamespaceContext): Indexed | undefined {
   return entries
-    .filter((entry) => holds(entry, reference, where))
+    .filter((entry) => matches(entry, reference, where))
     .sort((one, other) => {
       const [left, right] = [specificity(one, where), specificity(other, where)];
       const different = left.findIndex((value, index) => value !== right[index]);
@@ -413,7 +414,7 @@ function slowMatch(entries: readonly Indexed[], reference: Lookup, where: Namesp
     })[0];
 }
 
-/** Greater is more specific, from left to right. Both patterns hold one reference, so equally long suffixes are equal. */
+/** A greater value is more specific, from left to right. Both patterns match one reference, so equally long suffixes are equal. */
 function specificity({ pattern: { host, port, path }, trust, namespaces }: Indexed, where: NamespaceContext): number[] {
   const hostRank = host.kind === 'exact' ? 1000 : host.kind === 'suffix' ? host.name.length : 0;
   const portRank = port === 'any' && trust ? 0 : 1;
@@ -428,6 +429,6 @@ function namespaceRank(
   if (!selector) return [0, 0];
   if (selector.kind === 'labels') return [1, new Set(selector.requirements.map((each) => JSON.stringify(each))).size];
   if (selector.names.includes(namespace)) return [3, 0];
-  const holding = selector.names.filter((name) => selects(names(name), { namespace, labels: known }) === true);
-  return [2, Math.max(...holding.map((name) => [...name].filter((character) => character !== '*').length))];
+  const matching = selector.names.filter((name) => selects(names(name), { namespace, labels: known }) === true);
+  return [2, Math.max(...matching.map((name) => [...name].filter((character) => character !== '*').length))];
 }

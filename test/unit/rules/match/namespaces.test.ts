@@ -1,3 +1,4 @@
+/** Tests namespace selectors: names, globs, labels, ranks and overlaps. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
@@ -11,21 +12,21 @@ import {
 } from '../../../../src/rules/match/namespaces.ts';
 import type { NamespaceSelector } from '../../../../src/rules/rule-set.ts';
 import { runs } from '../../../property.ts';
-import { anyPlace, anySelector, labels, names, place, unlabelled } from '../build.ts';
+import { anyNamespace, anySelector, inNamespace, labels, names, unlabelled } from '../build.ts';
 
 describe('names of namespaces', () => {
   test.each([
-    { name: 'team-a', holds: ['team-a'], not: ['team-ab', 'team', 'xteam-a', ''] },
-    { name: 'team-*', holds: ['team-', 'team-a', 'team-a-b'], not: ['team', 'xteam-a'] },
-    { name: '*-dev', holds: ['-dev', 'a-dev', 'a-dev-dev'], not: ['dev', 'a-dev-x'] },
-    { name: 'a*b*c', holds: ['abc', 'axbxc', 'abcbc', 'abbc'], not: ['ac', 'acb', 'abcx', 'ab'] },
-    { name: 'ab*ba', holds: ['abba', 'abxba'], not: ['aba'] },
-    { name: 'a*bc*c', holds: ['abcc', 'axbcxc'], not: ['abc'] },
-    { name: '*', holds: ['', 'a'], not: [] },
-    { name: 'a**b', holds: ['ab', 'axb'], not: ['a'] },
-    { name: 'a.b', holds: ['a.b'], not: ['axb'] },
-  ])('$name holds $holds and not $not', ({ name, holds, not }) => {
-    expect(holds.filter((namespace) => !nameMatches(name, namespace))).toEqual([]);
+    { name: 'team-a', matches: ['team-a'], not: ['team-ab', 'team', 'xteam-a', ''] },
+    { name: 'team-*', matches: ['team-', 'team-a', 'team-a-b'], not: ['team', 'xteam-a'] },
+    { name: '*-dev', matches: ['-dev', 'a-dev', 'a-dev-dev'], not: ['dev', 'a-dev-x'] },
+    { name: 'a*b*c', matches: ['abc', 'axbxc', 'abcbc', 'abbc'], not: ['ac', 'acb', 'abcx', 'ab'] },
+    { name: 'ab*ba', matches: ['abba', 'abxba'], not: ['aba'] },
+    { name: 'a*bc*c', matches: ['abcc', 'axbcxc'], not: ['abc'] },
+    { name: '*', matches: ['', 'a'], not: [] },
+    { name: 'a**b', matches: ['ab', 'axb'], not: ['a'] },
+    { name: 'a.b', matches: ['a.b'], not: ['axb'] },
+  ])('$name holds $matches and not $not', ({ name, matches, not }) => {
+    expect(matches.filter((namespace) => !nameMatches(name, namespace))).toEqual([]);
     expect(not.filter((namespace) => nameMatches(name, namespace))).toEqual([]);
   });
 
@@ -47,21 +48,21 @@ describe('names of namespaces', () => {
 
 describe('labels of namespaces', () => {
   test.each([
-    { selector: 'team=a', holds: [{ team: 'a' }, { team: 'a', tier: 'x' }], not: [{}, { team: 'b' }, { tier: 'a' }] },
-    { selector: 'team in a b', holds: [{ team: 'b' }], not: [{ team: 'c' }, {}] },
-    { selector: 'team notin a b', holds: [{ team: 'c' }, {}], not: [{ team: 'a' }] },
-    { selector: 'team', holds: [{ team: '' }], not: [{}] },
-    { selector: '!team', holds: [{}, { tier: 'a' }], not: [{ team: '' }] },
-    { selector: 'constructor', holds: [{ constructor: 'a' }], not: [{}] },
-  ])('$selector holds $holds and not $not', ({ selector, holds, not }) => {
-    const answer = (ofNamespace: object) => selects(labels(selector), place('shop', ofNamespace as Record<string, string>));
-    expect(holds.filter((each) => answer(each) !== true)).toEqual([]);
+    { selector: 'team=a', matches: [{ team: 'a' }, { team: 'a', tier: 'x' }], not: [{}, { team: 'b' }, { tier: 'a' }] },
+    { selector: 'team in a b', matches: [{ team: 'b' }], not: [{ team: 'c' }, {}] },
+    { selector: 'team notin a b', matches: [{ team: 'c' }, {}], not: [{ team: 'a' }] },
+    { selector: 'team', matches: [{ team: '' }], not: [{}] },
+    { selector: '!team', matches: [{}, { tier: 'a' }], not: [{ team: '' }] },
+    { selector: 'constructor', matches: [{ constructor: 'a' }], not: [{}] },
+  ])('$selector holds $matches and not $not', ({ selector, matches, not }) => {
+    const answer = (ofNamespace: object) => selects(labels(selector), inNamespace('shop', ofNamespace as Record<string, string>));
+    expect(matches.filter((each) => answer(each) !== true)).toEqual([]);
     expect(not.filter((each) => answer(each) !== false)).toEqual([]);
   });
 
   test('must all hold', () => {
-    expect(selects(labels('team=a', '!legacy'), place('shop', { team: 'a' }))).toBe(true);
-    expect(selects(labels('team=a', '!legacy'), place('shop', { team: 'a', legacy: '' }))).toBe(false);
+    expect(selects(labels('team=a', '!legacy'), inNamespace('shop', { team: 'a' }))).toBe(true);
+    expect(selects(labels('team=a', '!legacy'), inNamespace('shop', { team: 'a', legacy: '' }))).toBe(false);
   });
 
   test('that nobody knows leave the answer open, where they count', () => {
@@ -74,14 +75,14 @@ describe('labels of namespaces', () => {
 
   test('include the name, which is always known', () => {
     expect(selects(labels('kubernetes.io/metadata.name=shop'), unlabelled('shop'))).toBe(true);
-    expect(selects(labels('kubernetes.io/metadata.name=shop'), place('shop'))).toBe(true);
+    expect(selects(labels('kubernetes.io/metadata.name=shop'), inNamespace('shop'))).toBe(true);
     expect(selects(labels('kubernetes.io/metadata.name=shop', 'team=a'), unlabelled('till'))).toBe(false);
     expect(selects(labels('kubernetes.io/metadata.name=shop', 'team=a'), unlabelled('shop'))).toBe('unknown');
   });
 });
 
 describe('the more specific selector', () => {
-  const shop = place('team-a', { team: 'a', tier: 'x' });
+  const shop = inNamespace('team-a', { team: 'a', tier: 'x' });
   test.each([
     { because: 'an exact name before a glob', first: names('team-a'), second: names('team-*') },
     { because: 'an exact name in a list', first: names('x', 'team-a'), second: names('team-*') },
@@ -133,7 +134,7 @@ describe('two selectors overlap', () => {
 
   test('where some namespace is in both', () => {
     fc.assert(
-      fc.property(anySelector, anySelector, anyPlace, (one, other, somewhere) => {
+      fc.property(anySelector, anySelector, anyNamespace, (one, other, somewhere) => {
         if (selects(one, somewhere) === true && selects(other, somewhere) === true) expect(mayOverlap(one, other)).toBe(true);
       }),
       runs(2000),
@@ -177,7 +178,7 @@ describe('a selector in words', () => {
             requirements: selector.requirements.toReversed().map((each) => ({ ...each, values: each.values.toReversed() })),
           };
     fc.assert(
-      fc.property(anySelector, anySelector, anyPlace, (one, other, somewhere) => {
+      fc.property(anySelector, anySelector, anyNamespace, (one, other, somewhere) => {
         fc.pre(one !== undefined && other !== undefined);
         expect(canonicalSelector(reversed(one))).toEqual(canonicalSelector(one));
         if (JSON.stringify(canonicalSelector(one)) === JSON.stringify(canonicalSelector(other))) {

@@ -1,5 +1,6 @@
+/** Tests which rules are proposed for a denied image. */
 import { describe, expect, test } from 'vitest';
-import { compiled, labels, names, place, rule, unlabelled } from '../build.ts';
+import { compiled, inNamespace, labels, names, rule, unlabelled } from '../build.ts';
 import { referenceOf, ruleSetOf, shop } from '../documents.ts';
 
 describe('what a blocked person probably meant', () => {
@@ -62,8 +63,8 @@ describe('what a blocked person probably meant', () => {
       ],
     });
     const proposed = (where: Parameters<typeof nearest>[1]) => nearest(referenceOf('reg.io/x'), where).map(({ pattern }) => pattern.text);
-    expect(proposed(place('shop'))).toEqual(['reg.io/c']);
-    expect(proposed(place('team-a', { team: 'a' }))).toEqual(['reg.io/a', 'reg.io/b', 'reg.io/c']);
+    expect(proposed(inNamespace('shop'))).toEqual(['reg.io/c']);
+    expect(proposed(inNamespace('team-a', { team: 'a' }))).toEqual(['reg.io/a', 'reg.io/b', 'reg.io/c']);
     expect(proposed(unlabelled('shop'))).toEqual(['reg.io/c']);
   });
 
@@ -71,7 +72,7 @@ describe('what a blocked person probably meant', () => {
     const byLabels = rule({ registry: 'reg.io:5000/b', namespaces: labels('team=a') });
     const { nearest } = compiled({ rules: [byLabels, rule({ registry: 'reg.io:5000' })] });
     expect(nearest(referenceOf('reg.io/b/x'), unlabelled('shop')).map(({ name }) => name)).toEqual(['reg.io:5000']);
-    expect(nearest(referenceOf('reg.io/b/x'), place('shop', { team: 'a' }))).toContain(byLabels);
+    expect(nearest(referenceOf('reg.io/b/x'), inNamespace('shop', { team: 'a' }))).toContain(byLabels);
   });
 
   test('is nothing that is refused in the namespace, and no pattern twice', () => {
@@ -83,7 +84,7 @@ describe('what a blocked person probably meant', () => {
         rule({ registry: 'reg.io/b', trust: false, namespaces: names('shop') }),
       ],
     });
-    expect(nearest(referenceOf('reg.io/x'), place('shop')).map(({ name }) => name)).toEqual(['of the shop']);
-    expect(nearest(referenceOf('reg.io/x'), place('till')).map(({ name }) => name)).toEqual(['reg.io/a', 'reg.io/b']);
+    expect(nearest(referenceOf('reg.io/x'), inNamespace('shop')).map(({ name }) => name)).toEqual(['of the shop']);
+    expect(nearest(referenceOf('reg.io/x'), inNamespace('till')).map(({ name }) => name)).toEqual(['reg.io/a', 'reg.io/b']);
   });
 });

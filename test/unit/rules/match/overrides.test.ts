@@ -1,9 +1,10 @@
+/** Tests the settings in a namespace, and overrides that contradict each other. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compileRuleSet } from '../../../../src/rules/compile/compile.ts';
 import type { NamespaceContext, NamespaceSettings, Override } from '../../../../src/rules/rule-set.ts';
 import { runs } from '../../../property.ts';
-import { anyPlace, anySelector, compiled, documentWith, labels, names, override, place, unlabelled } from '../build.ts';
+import { anyNamespace, anySelector, compiled, documentWith, inNamespace, labels, names, override, unlabelled } from '../build.ts';
 import { sha256 } from '../documents.ts';
 
 describe('the settings of a namespace', () => {
@@ -12,10 +13,10 @@ describe('the settings of a namespace', () => {
   const teams = override(names('team-*'), { unconfigured: 'allow' });
 
   test.each<{ because: string; where: NamespaceContext; settings: Partial<NamespaceSettings> }>([
-    { because: 'are those of the cluster where no override holds', where: place('till'), settings: {} },
-    { because: 'follow labels', where: place('till', { tier: 'sandbox' }), settings: { mode: 'audit', inject: 'pods' } },
-    { because: 'are decided each by itself', where: place('shop', { tier: 'sandbox' }), settings: { mode: 'warn', inject: 'pods' } },
-    { because: 'follow globs', where: place('team-a'), settings: { unconfigured: 'allow' } },
+    { because: 'are those of the cluster where no override holds', where: inNamespace('till'), settings: {} },
+    { because: 'follow labels', where: inNamespace('till', { tier: 'sandbox' }), settings: { mode: 'audit', inject: 'pods' } },
+    { because: 'are decided each by itself', where: inNamespace('shop', { tier: 'sandbox' }), settings: { mode: 'warn', inject: 'pods' } },
+    { because: 'follow globs', where: inNamespace('team-a'), settings: { unconfigured: 'allow' } },
   ])('$because', ({ where, settings }) => {
     const { settingsAt } = compiled({ overrides: [sandbox, shop] }, { overrides: [teams] });
     expect(settingsAt(where)).toEqual({ value: { mode: 'enforce', unconfigured: 'deny', inject: 'all', ...settings } });
@@ -83,7 +84,7 @@ test('unknown labels never make mode or unconfigured looser, and are told where 
   );
   const strictness = { enforce: 2, warn: 1, audit: 0, deny: 2, allow: 0 };
   fc.assert(
-    fc.property(settings, overrides, anyPlace, (forCluster, list, somewhere) => {
+    fc.property(settings, overrides, anyNamespace, (forCluster, list, somewhere) => {
       const result = compileRuleSet([documentWith({ settings: forCluster, overrides: list })], sha256);
       fc.pre(result.ok);
       const blind = result.ruleSet.settingsAt(unlabelled(somewhere.namespace));

@@ -1,3 +1,4 @@
+/** Tests the comparison of two rule sets. */
 import { describe, expect, test } from 'vitest';
 import { compareRuleSets } from '../../../../src/rules/store/compare.ts';
 import { ruleSetOf } from '../documents.ts';

@@ -1,3 +1,4 @@
+/** Tests the quota for a namespace's rules. */
 import { describe, expect, test } from 'vitest';
 import { configMapBundle } from '../../../../src/rules/language/config-map.ts';
 import { parseRulesDocument } from '../../../../src/rules/language/parse.ts';
@@ -20,7 +21,7 @@ function bookWith(...bundles: readonly ReturnType<typeof own>[]) {
 }
 
 const codeOf = (book: ReturnType<typeof bookWith>, bundle: ReturnType<typeof own>) => {
-  const result = book.refuseUnread(bundle)?.results[0];
+  const result = book.rejectUnread(bundle)?.results[0];
   return result && !result.ok ? result.problems[0]?.code : undefined;
 };
 
@@ -51,9 +52,9 @@ describe('the quota covers what is in force', () => {
   const registries = (name: string, count: number) =>
     `rules:\n${Array.from({ length: count }, (_, index) => `- {registry: ${name}-${index}.io, trust: false}`).join('\n')}\n`;
   const large = (name: string) => [registries(name, 60), comment(57_000)] as const;
-  /** As the queue does: what is too much is refused unread. */
+  /** As the queue does: a bundle over the quota is rejected without parsing. */
   const offer = (book: ReturnType<typeof bookWith>, bundle: ReturnType<typeof own>) =>
-    book.offer(book.refuseUnread(bundle) ?? readBundle(bundle));
+    book.offer(book.rejectUnread(bundle) ?? readBundle(bundle));
   const rulesInForce = (book: ReturnType<typeof bookWith>) => book.current()?.namespaceRules.get('team')?.length ?? 0;
 
   test.each<[string, number, (name: string) => readonly string[]]>([
@@ -103,7 +104,7 @@ describe('the quota covers what is in force', () => {
 
 test('what is kept of refused bundles does not grow with their number nor with their texts', () => {
   const book = bookWith(...Array.from({ length: 40 }, (_, index) => own(`bad-${index}`, hostileDocuments['unknown fields'](500))));
-  const kept = book.refused();
+  const kept = book.rejected();
   expect(kept).toHaveLength(20);
   // 21 problems each, of at most 1,000 characters.
   expect(JSON.stringify(kept).length).toBeLessThan(20 * 21 * 1_000);

@@ -1,3 +1,4 @@
+/** Tests what a cluster's own registries and short names add to the rules. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { canonicalRules } from '../../../../src/rules/compile/canonical.ts';

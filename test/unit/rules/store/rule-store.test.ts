@@ -1,3 +1,4 @@
+/** Tests how bundles change the rules in force. */
 import { describe, expect, test } from 'vitest';
 import { parseImage } from '../../../../src/image/reference.ts';
 import { createRuleStore, type ReadBundle, type RuleStore, readBundle } from '../../../../src/rules/store/rule-store.ts';
@@ -14,7 +15,7 @@ const bundle = (id: string, ...texts: readonly string[]): ReadBundle =>
 const trusting = (...registries: readonly string[]) => `rules: [${registries.map((registry) => `{registry: ${registry}}`).join(', ')}]`;
 const bad = 'rulez: []';
 
-/** Registries among a.io, b.io and c.io that are trusted now; undefined while nothing may be judged. */
+/** Registries among a.io, b.io and c.io that are trusted now. Undefined while nothing may be evaluated. */
 function trusted(book: RuleStore): string[] | undefined {
   const rules = book.current();
   return (
@@ -245,7 +246,7 @@ describe('rules of namespaces', () => {
     book.open([cluster, ...bundles]);
     return book;
   };
-  /** Of a.io, b.io, c.io and d.io, what a namespace may run. */
+  /** The registries among a.io, b.io, c.io and d.io that a namespace may use. */
   const trustedIn = (book: RuleStore, namespace: string) =>
     ['a.io', 'b.io', 'c.io', 'd.io'].filter((host) => {
       const parsed = parseImage(`${host}/x`);
@@ -334,41 +335,41 @@ describe('rules of namespaces', () => {
 });
 
 describe('what is refused just now', () => {
-  const told = (book: RuleStore) => book.refused().map(({ scope, problems }) => [scope.kind, problems.map(({ code }) => code)]);
+  const rejectedBundles = (book: RuleStore) => book.rejected().map(({ scope, problems }) => [scope.kind, problems.map(({ code }) => code)]);
 
   test('is told until it is mended', () => {
     const book = createRuleStore(sha256);
     book.open([bundle('one', trusting('a.io'))]);
-    expect(told(book)).toEqual([]);
+    expect(rejectedBundles(book)).toEqual([]);
     book.offer(bundle('one', bad));
-    expect(told(book)).toEqual([['cluster', ['unknown-field']]]);
+    expect(rejectedBundles(book)).toEqual([['cluster', ['unknown-field']]]);
     book.offer(bundle('one', trusting('b.io')));
-    expect(told(book)).toEqual([]);
+    expect(rejectedBundles(book)).toEqual([]);
   });
 
   test('is told until it is deleted, also where it was never good', () => {
     const book = createRuleStore(sha256);
     book.open([bundle('one', trusting('a.io'))]);
     book.offer(bundle('two', bad));
-    expect(told(book)).toHaveLength(1);
+    expect(rejectedBundles(book)).toHaveLength(1);
     book.withdraw('two');
-    expect(told(book)).toEqual([]);
+    expect(rejectedBundles(book)).toEqual([]);
   });
 
   test('is told where the last good version stands in for it', () => {
     const book = createRuleStore(sha256);
     book.open([bundle('one', bad)], [bundle('one', trusting('a.io'))]);
     expect(trusted(book)).toEqual(['a.io']);
-    expect(told(book)).toEqual([['cluster', ['unknown-field']]]);
+    expect(rejectedBundles(book)).toEqual([['cluster', ['unknown-field']]]);
   });
 
   test('is told no more when another change makes it good', () => {
     const book = createRuleStore(sha256);
     book.open([bundle('one', trusting('a.io'))]);
     book.offer(bundle('two', trusting('a.io')));
-    expect(told(book)).toEqual([['cluster', ['rule-tie']]]);
+    expect(rejectedBundles(book)).toEqual([['cluster', ['rule-tie']]]);
     book.offer(bundle('one', trusting('b.io')));
-    expect(told(book)).toEqual([]);
+    expect(rejectedBundles(book)).toEqual([]);
   });
 });
 
@@ -394,5 +395,5 @@ test('the text of a refused bundle is kept only where it may become good by what
   book.offer(bundle('tie', trusting('a.io')));
   book.withdraw('one');
   expect(book.accepted().map(({ id, documents }) => [id, documents.map(({ text }) => text)])).toEqual([['tie', [trusting('a.io')]]]);
-  expect(book.refused().map(({ problems }) => problems.map(({ code }) => code))).toEqual([['unknown-field']]);
+  expect(book.rejected().map(({ problems }) => problems.map(({ code }) => code))).toEqual([['unknown-field']]);
 });

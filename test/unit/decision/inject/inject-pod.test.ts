@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { decide } from '../../../src/decision/decide.ts';
-import { ruleSetOf } from '../rules/documents.ts';
+import { decide } from '../../../../src/decision/decide.ts';
+import { ruleSetOf } from '../../rules/documents.ts';
 import {
   accounts,
   change,
@@ -16,7 +16,7 @@ import {
   secrets,
   tooLargeAccounts,
   unwatched,
-} from './changes.ts';
+} from '../changes.ts';
 
 const rules = ruleSetOf(`
 internalRegistries: [internal.svc:5000]
@@ -369,6 +369,58 @@ describe('an update of a template', () => {
     expect(decided(change('Job', deployment(pod(corp)), deployment(pod(open))), rules, facts).patch).toEqual([]);
   });
 
+  describe('whose list has entries with more than a name, as those of custom resources can', () => {
+    const mark = { annotations: { 'regkeeper.io/injected': '{"rules":["corp"]}' } };
+    const listing = (list: readonly unknown[], metadata = {}) => ({
+      metadata,
+      spec: { containers: containers(corp), imagePullSecrets: list },
+    });
+
+    test('restores an entry of ours with all it had', () => {
+      const old = deployment(listing([{ name: 'mine' }, { name: 'corp', optional: false }], mark));
+      const now = deployment(listing([{ name: 'mine' }]));
+      expect(inject(change('Deployment', now, old), rules, facts)).toEqual(old);
+    });
+
+    test('keeps what the update changes in a user-supplied entry', () => {
+      const old = deployment(listing([{ name: 'mine' }, { name: 'corp' }], mark));
+      const now = deployment(listing([{ name: 'mine', optional: false }]));
+      const { template } = inject(change('Deployment', now, old), rules, facts).spec;
+      expect(template.spec.imagePullSecrets).toEqual([{ name: 'mine', optional: false }, { name: 'corp' }]);
+    });
+
+    test('keeps what the update changes in an entry without a name', () => {
+      const old = deployment(listing([{}, { name: 'corp' }], mark));
+      const now = deployment(listing([{ optional: false }]));
+      const { template } = inject(change('Deployment', now, old), rules, facts).spec;
+      expect(template.spec.imagePullSecrets).toEqual([{ optional: false }, { name: 'corp' }]);
+    });
+  });
+
+  describe("where the user's applied file lists a secret", () => {
+    const applied = { 'kubectl.kubernetes.io/last-applied-configuration': JSON.stringify(deployment(pod(corp, ['corp']))) };
+    const edited = (template: PodObject) => ({ ...deployment(template), metadata: { name: 'web', annotations: applied } });
+
+    test('restores what it lost of ours, the mark to the letter', () => {
+      const after = inject(change('Deployment', edited(pod(corp, ['corp'], both)), deployment(injected)), rules, facts);
+      expect(after.spec.template).toEqual(injected);
+    });
+
+    test('restores that secret too where an edit takes it out and a rule needs it, the mark to the letter', () => {
+      const old = { ...pod(corp, ['corp']), metadata: { name: 'web', annotations: { 'regkeeper.io/injected': '{ }' } } };
+      const after = inject(change('Deployment', edited(pod(corp)), deployment(old)), rules, accounts({ default: [] }));
+      expect(after.spec.template).toEqual(old);
+    });
+  });
+
+  test('of a ReplicaSet with a controller leaves it alone, although it lost what we wrote', () => {
+    const owned = (template: PodObject) => ({
+      ...deployment(template),
+      metadata: { name: 'web', ownerReferences: [{ controller: true }] },
+    });
+    expect(decided(change('ReplicaSet', owned(pod(corp)), owned(injected)), rules, facts).patch).toEqual([]);
+  });
+
   test('tells what was put back', () => {
     expect(decided(change('Deployment', deployment(pod(corp)), deployment(injected)), rules, facts).injected).toEqual([
       { path: 'spec.template.spec.imagePullSecrets', secret: 'corp', from: 'rule' },
@@ -461,6 +513,10 @@ describe('an account whose list is too large to be held', () => {
     ...template,
     spec: { ...template.spec, serviceAccountName: account },
   });
+  const underOldName = (account: string, template: PodObject): PodObject => ({
+    ...template,
+    spec: { ...template.spec, serviceAccount: account },
+  });
 
   test.each<{ what: string; kind: Kind; object: PodObject; old?: PodObject; list: unknown; mark?: unknown; notices: string[] }>([
     {
@@ -484,6 +540,15 @@ describe('an account whose list is too large to be held', () => {
       kind: 'Deployment',
       object: pod('corp.io/new', listed, marked),
       old: pod(corp, listed, marked),
+      list: listed,
+      mark: marked,
+      notices: ['account-too-large'],
+    },
+    {
+      what: 'keeps it under the old name of the field for the account too',
+      kind: 'Deployment',
+      object: underOldName('robot', pod('corp.io/new', listed, marked)),
+      old: underOldName('robot', pod(corp, listed, marked)),
       list: listed,
       mark: marked,
       notices: ['account-too-large'],

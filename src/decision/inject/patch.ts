@@ -1,5 +1,5 @@
 /** JSON Patch (RFC 6902), the only patch the API server takes from a webhook. */
-import type { Path } from '../object/json.ts';
+import type { Path } from '../../object/json.ts';
 
 export type PatchOperation =
   | { readonly op: 'add' | 'replace'; readonly path: string; readonly value: unknown }

@@ -5,13 +5,13 @@
  * (openshift-controller-manager, openshift-apiserver), so where an image is or may be internal only the build strategy's own image
  * justifies one. An image stream never justifies one: the builder account, or the stream's own policy, has what it needs.
  */
-import { quote } from '../image/problem.ts';
-import { isObject, type JsonObject, type Path, renderPath, valueAt } from '../object/json.ts';
-import { renderBuildMark } from '../object/mark.ts';
-import type { BuildCredential, BuildShape, ImageSlot } from '../object/object-shape.ts';
-import { userSuppliedSlots } from '../object/user-supplied.ts';
+import { quote } from '../../image/problem.ts';
+import { isObject, type JsonObject, type Path, renderPath, valueAt } from '../../object/json.ts';
+import { renderBuildMark } from '../../object/mark.ts';
+import type { BuildCredential, BuildShape, ImageSlot } from '../../object/object-shape.ts';
+import { userSuppliedSlots } from '../../object/user-supplied.ts';
+import type { ChangeRequest, ImageDecision, Injection, Notice } from '../decision.ts';
 import { annotate } from './annotate.ts';
-import type { ChangeRequest, ImageDecision, Injection, Notice } from './decision.ts';
 import type { InjectionResult } from './inject-pod.ts';
 import { add, type PatchOperation, remove } from './patch.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { ruleSetOf } from '../rules/documents.ts';
-import { change, decided, inject } from './changes.ts';
+import { ruleSetOf } from '../../rules/documents.ts';
+import { change, decided, inject } from '../changes.ts';
 
 const rules = ruleSetOf(`
 internalRegistries: [internal.svc:5000]

@@ -1,5 +1,5 @@
-import { isAbsent, isObject, type JsonObject, type Path, valueAt } from '../object/json.ts';
-import { injectedAnnotation } from '../object/mark.ts';
+import { isAbsent, isObject, type JsonObject, type Path, valueAt } from '../../object/json.ts';
+import { injectedAnnotation } from '../../object/mark.ts';
 import { add, type PatchOperation, remove } from './patch.ts';
 
 /** Sets or removes our annotation, making the objects it stands in where they are missing; nothing to do gives no operation. */

@@ -1,4 +1,4 @@
-/** What is refused, and what passes: each sentence of docs/semantics.md on judging, on a real API server with its controllers. */
+/** Tests every sentence of docs/semantics.md on evaluation, on a real API server with its controllers: what is denied and what is allowed. */
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -77,7 +77,7 @@ describe('an image that came in before, and would be refused today', () => {
       deployment('moved', running(fallen), { replicas: 0 }),
     );
     await keeper.writeRules(afterTheFall);
-    await refused(fallen);
+    await waitUntilDenied(fallen);
   });
   afterAll(async () => {
     await keeper.writeRules(rules);
@@ -147,8 +147,8 @@ describe('an image that came in before, and would be refused today', () => {
   });
 
   test('does not carry another in: that one is refused, and it alone', async () => {
-    const beside = { spec: { template: { spec: { containers: [{ name: 'side', image: unknown }] } } } };
-    const { code, stderr } = await attempt(['patch', 'deployment/old', '--type=strategic', '-p', JSON.stringify(beside)]);
+    const withSideContainer = { spec: { template: { spec: { containers: [{ name: 'side', image: unknown }] } } } };
+    const { code, stderr } = await attempt(['patch', 'deployment/old', '--type=strategic', '-p', JSON.stringify(withSideContainer)]);
     expect(code).not.toBe(0);
     const [, denial = ''] = stderr.split('denied the request:');
     expect(denial).toContain(`container "side": image "${unknown}"`);
@@ -310,7 +310,7 @@ describe.runIf(cluster.local)('what another webhook adds', () => {
       failurePolicy: 'Fail',
       admissionReviewVersions: ['v1'],
     };
-    // By its name it is asked after regkeeper.
+    // The API server calls webhook configurations in the order of their names, so this one comes after regkeeper.
     const configuration = {
       apiVersion: 'admissionregistration.k8s.io/v1',
       kind: 'MutatingWebhookConfiguration',
@@ -426,8 +426,8 @@ describe('an inline Dockerfile', () => {
       'FROM tools',
     ];
     const { stderr } = await tryCreate(inline('refused', lines));
-    const refusals = stderr.split('\n').filter((line) => line.startsWith('- '));
-    expect(refusals.map((line) => line.split(' comes from')[0])).toEqual([
+    const denials = stderr.split('\n').filter((line) => line.startsWith('- '));
+    expect(denials.map((line) => line.split(' comes from')[0])).toEqual([
       '- FROM in line 3 of the inline Dockerfile: image "bad.example.com/base:1"',
       '- COPY --from in line 7 of the inline Dockerfile: image "bad.example.com/copied"',
       '- RUN --mount in line 8 of the inline Dockerfile: image "bad.example.com/mounted"',
@@ -494,7 +494,7 @@ function crowd(image: string): object[] {
   return Array.from({ length: 60 }, (_, index) => ({ name: `c${index}`, image: `${image}-${index}` }));
 }
 
-/** The records of decisions on what has the name, when there are as many. */
+/** The audit records of objects with this name. Waits until there are at least `count`. */
 async function recordsOf(name: string, count: number): Promise<readonly Record<string, unknown>[]> {
   return await waitFor(
     () => {
@@ -505,7 +505,7 @@ async function recordsOf(name: string, count: number): Promise<readonly Record<s
   );
 }
 
-async function refused(image: string): Promise<void> {
+async function waitUntilDenied(image: string): Promise<void> {
   await waitFor(async () => (await tryCreate(pod('probe', running(image)), '--dry-run=server')).code !== 0, {
     deadlineSeconds: 10,
     what: `${image} to be refused`,

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Facts } from '../../../src/decision/facts.ts';
-import { runs } from '../../property.ts';
-import { ruleSetOf } from '../rules/documents.ts';
-import { change, decided, deployment, inject, type PodObject, patched, unwatched } from './changes.ts';
+import type { Facts } from '../../../../src/decision/facts.ts';
+import { runs } from '../../../property.ts';
+import { ruleSetOf } from '../../rules/documents.ts';
+import { change, decided, deployment, inject, type PodObject, patched, unwatched } from '../changes.ts';
 
 const names = ['a', 'b', 'c', 'd', 'e'] as const;
 const registries = ['r0.io', 'r1.io', 'r2.io'] as const;

@@ -1,0 +1,159 @@
+/** Pull secrets of pods and pod templates: reads what the plan depends on, and returns the plan as patch, injected secrets and notices. */
+import { quote } from '../../image/problem.ts';
+import { isObject, type JsonObject, renderPath, sameJson, textAt, valueAt } from '../../object/json.ts';
+import { injectedAnnotation, readPodMark } from '../../object/mark.ts';
+import type { PodShape } from '../../object/object-shape.ts';
+import { userSuppliedNames } from '../../object/user-supplied.ts';
+import type { ChangeRequest, ImageDecision, Injection, Notice } from '../decision.ts';
+import type { Facts } from '../facts.ts';
+import type { PatchOperation } from './patch.ts';
+import { patchPullSecrets } from './patch-pull-secrets.ts';
+import { type ListedName, type OldTemplate, type PlanNotice, type PullSecretInput, planPullSecrets } from './plan-pull-secrets.ts';
+
+export type InjectionResult =
+  | {
+      readonly kind: 'injected';
+      readonly patch: readonly PatchOperation[];
+      readonly injected: readonly Injection[];
+      readonly notices: readonly Notice[];
+    }
+  | { readonly kind: 'not-yet'; readonly message: string };
+
+export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: readonly ImageDecision[], facts: Facts): InjectionResult {
+  if (shape.untouchable && !isImmutableTemplate(shape)) {
+    return { kind: 'injected', patch: [], injected: [], notices: lackingSecrets(shape, images) };
+  }
+  const plan = planPullSecrets(readInput(request, shape, images, facts));
+  if (plan.kind === 'not-yet') {
+    return {
+      kind: 'not-yet',
+      message: `service account ${quote(shape.serviceAccount)} of namespace "${request.namespace}" is not known here yet`,
+    };
+  }
+  const path = renderPath([...shape.spec, 'imagePullSecrets']);
+  return {
+    kind: 'injected',
+    patch: patchPullSecrets(plan, request, shape),
+    injected: plan.added.map((secret) => ({ path, ...secret })),
+    notices: plan.notices.map((notice) => ({ reason: notice.reason, message: renderNotice(notice, shape) })),
+  };
+}
+
+/** That of a Job: entries of ours that the user's own file lacks can still be restored. */
+function isImmutableTemplate({ stage, untouchable }: PodShape): boolean {
+  return stage === 'template' && untouchable === 'immutable';
+}
+
+/** The list of a pod that exists cannot change: the user who adds an image to it should know why its pull will fail. */
+function lackingSecrets(shape: PodShape, images: readonly ImageDecision[]): readonly Notice[] {
+  if (shape.untouchable !== 'immutable' || shape.stage !== 'pod') return [];
+  const listed = new Set(shape.pullSecrets);
+  const missing = wantedSecrets(images.filter(({ old }) => !old)).filter((name) => !listed.has(name));
+  if (missing.length === 0) return [];
+  return [
+    {
+      reason: 'pod-immutable',
+      message: `the pod has no pull secret ${quoteAll(missing)}, and cannot get it any more: create the pod anew`,
+    },
+  ];
+}
+
+/** Secrets that the winning rules name for images pulled by this pod, without duplicates, in the order of the images. */
+function wantedSecrets(images: readonly ImageDecision[]): readonly string[] {
+  // An image that a trigger will fill in gets its secret once it is filled in: until then nothing is pulled.
+  const pulled = images.filter(({ slot, stream }) => slot.action === 'pull' && !slot.pulledElsewhere && !stream);
+  return [...new Set(pulled.flatMap(({ trustedBy }) => trustedBy.flatMap(({ pullSecrets }) => pullSecrets)))];
+}
+
+function readInput(request: ChangeRequest, shape: PodShape, images: readonly ImageDecision[], facts: Facts): PullSecretInput {
+  const root = request.object as JsonObject;
+  const old = readOld(request, shape);
+  return {
+    stage: shape.stage,
+    list: shape.pullSecrets,
+    mark: shape.mark,
+    wanted: wantedSecrets(images),
+    immutable: isImmutableTemplate(shape),
+    onlyIntoEmptyList: shape.onlyIntoEmptyList === true,
+    account: () => facts.serviceAccount(request.namespace, shape.serviceAccount),
+    userSupplied: () => userSuppliedNames(root, shape),
+    ...(old && { old }),
+  };
+}
+
+function readOld({ operation, object, oldObject }: ChangeRequest, shape: PodShape): PullSecretInput['old'] {
+  if (shape.stage !== 'template' || operation !== 'UPDATE' || !oldObject) return undefined;
+  const old = templateOf(oldObject, shape);
+  const now = templateOf(object as JsonObject, shape);
+  return sameJson(old, now) ? 'unchanged' : compareTemplates(old, now, shape);
+}
+
+function templateOf(root: JsonObject, shape: PodShape): JsonObject {
+  return { metadata: valueAt(root, shape.metadata), spec: valueAt(root, shape.spec) };
+}
+
+function compareTemplates(old: JsonObject, now: JsonObject, shape: PodShape): OldTemplate {
+  const entries = entriesOf(old);
+  return {
+    list: entries.map(nameOf),
+    mark: readPodMark(old, ['metadata']),
+    sentMark: readPodMark(now, ['metadata']),
+    restUnchanged: sameJson(withoutListAndMark(old), withoutListAndMark(now)),
+    changedEntries: changedEntries(entries, entriesOf(now)),
+    sameAccount: accountOf(old) === shape.serviceAccount,
+  };
+}
+
+function entriesOf(template: JsonObject): readonly unknown[] {
+  const list = valueAt(template, ['spec', 'imagePullSecrets']);
+  return Array.isArray(list) ? list : [];
+}
+
+function nameOf(entry: unknown): ListedName {
+  return textAt(entry, ['name']);
+}
+
+function withoutListAndMark(template: JsonObject): JsonObject {
+  const metadata = isObject(template.metadata) ? template.metadata : {};
+  const { [injectedAnnotation]: _mark, ...annotations } = isObject(metadata.annotations) ? metadata.annotations : {};
+  const { imagePullSecrets: _list, ...spec } = isObject(template.spec) ? template.spec : {};
+  return { metadata: { ...metadata, annotations }, spec };
+}
+
+/** Of a name that is listed no more: whether its entries were anything but the one that we would write. */
+function changedEntries(old: readonly unknown[], now: readonly unknown[]): OldTemplate['changedEntries'] {
+  const entriesNow = Map.groupBy(now, nameOf);
+  const changed = [...Map.groupBy(old, nameOf)].filter(([name, entries]) => !sameJson(entries, entriesNow.get(name) ?? [{ name }]));
+  return new Set(changed.map(([name]) => name));
+}
+
+function accountOf(template: JsonObject): string {
+  return textAt(template, ['spec', 'serviceAccountName']) ?? textAt(template, ['spec', 'serviceAccount']) ?? 'default';
+}
+
+function renderNotice(notice: PlanNotice, { serviceAccount, stage }: PodShape): string {
+  const account = `service account ${quote(serviceAccount)}`;
+  switch (notice.reason) {
+    case 'secrets-enforced': {
+      const { notPermitted, tooLarge } = notice;
+      const because =
+        tooLarge === undefined
+          ? `so ${quoteAll(notPermitted)} was not added: list it there`
+          : `and ${tooLarge}, so it is not known whether ${quoteAll(notPermitted)} is among them: it was not added`;
+      return `${account} allows only the pull secrets it lists (kubernetes.io/enforce-mountable-secrets), ${because}`;
+    }
+    case 'account-unknown':
+      return `${account} could not be looked up (no cluster is watched): pull secrets of its own were not added`;
+    case 'account-too-large': {
+      const consequence =
+        stage === 'template'
+          ? 'the template was left as it is; its pods get the secrets of the rules'
+          : 'only those that the pod lists already were kept';
+      return `the pull secrets of ${account} are ignored, because ${notice.tooLarge.replace(/^it /, 'the account ')}: ${consequence}`;
+    }
+  }
+}
+
+function quoteAll(names: readonly string[]): string {
+  return names.map(quote).join(', ');
+}
