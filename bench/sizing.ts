@@ -12,7 +12,7 @@ import { Agent, request } from 'node:https';
 import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { watchClusterFacts } from '../src/cluster/facts/facts.ts';
+import { createClusterFacts } from '../src/cluster/facts/facts.ts';
 import type { ApiClient, KubeObject, ListOptions } from '../src/kube/api-client.ts';
 import { lookupsFor, rulesText } from './samples.ts';
 
@@ -65,10 +65,11 @@ async function reportMemory(): Promise<void> {
 /** In MiB: the heap that the facts of this cluster take. */
 async function heapRetainedBy(client: ApiClient): Promise<number> {
   const before = await heapInUse();
-  const facts = watchClusterFacts({ client, log: noLog });
+  const facts = createClusterFacts({ client, log: noLog });
+  facts.start();
   while (!facts.current()) await pause(10);
   const retained = (await heapInUse()) - before;
-  await facts.close();
+  await facts.stop();
   return retained / 1024 / 1024;
 }
 

@@ -35,14 +35,22 @@ async function runServer(flags: Flags): Promise<void> {
   // Loaded here, so that the other commands start without a web server.
   const { default: closeWithGrace } = await import('close-with-grace');
   const { serve } = await import('./app/serve.ts');
-  let server: RunningServer | undefined;
+  const shutdown = new AbortController();
+  let serving: Promise<RunningServer> | undefined;
   // Before the start, which may wait for the cluster: the first process of a container ignores a signal that it does not handle.
   // Its own deadline must lie behind the drain time, or it would cut the last answers off.
   closeWithGrace({ delay: settings.drainMilliseconds + 15_000, logger: false }, async ({ err }) => {
     if (err) terminal.err(`regkeeper: a bug, the server ends: ${err.stack}\n`);
-    await server?.stop();
+    shutdown.abort();
+    // A start that is aborted rejects when everything has stopped again.
+    const started = await serving?.catch(() => undefined);
+    await started?.stop();
   });
-  server = await serve(settings, process.env);
+  serving = serve(settings, { env: process.env, signal: shutdown.signal });
+  const server = await serving.catch((error: unknown) => {
+    if (!shutdown.signal.aborted) throw error;
+  });
+  if (!server) return;
   if (settings.dev) {
     const { renderWelcome } = await import('./cli/output/welcome.ts');
     terminal.err(renderWelcome(server, settings));

@@ -1,4 +1,6 @@
 /** Starts the parts of the server in order, and stops them in reverse, whatever fails on the way. */
+import type { Clock } from '../time/clock.ts';
+import { within } from '../time/within.ts';
 
 /**
  * A part of the server that lives as long as the server does. Its constructor wires and does no I/O.
@@ -9,6 +11,8 @@ export type Component = {
   start?(signal: AbortSignal): Promise<void> | void;
   /** Called once, also after a start that failed or never ended. Resolves when nothing of it runs any more. */
   stop?(): Promise<void> | void;
+  /** Its own deadline for stopping, in milliseconds, where it needs more than others. */
+  readonly stopWithinMilliseconds?: number;
   /** What is missing before requests can be answered; undefined when nothing is. */
   ready?(): string | undefined;
 };
@@ -23,10 +27,9 @@ export function group(name: string, ...components: readonly (Component | undefin
 export type LifecycleOptions = {
   /** A component that throws while it stops, or does not stop in time: the others stop all the same. */
   readonly onStopFailure: (component: string, error: unknown) => void;
-  /** How long one component may take to stop, in milliseconds. */
+  /** Deadline for stopping, in milliseconds, of components that have none themselves. */
   readonly stopWithinMilliseconds: number;
-  /** Calls `work` after the time; what it returns takes the call back. */
-  readonly schedule: (work: () => void, milliseconds: number) => () => void;
+  readonly clock: Pick<Clock, 'schedule'>;
 };
 
 export type Lifecycle = {
@@ -38,6 +41,7 @@ export type Lifecycle = {
 
 /** Group after group: the next one starts when all components of the one before have. */
 export function runGroups(groups: readonly Group[], options: LifecycleOptions): Lifecycle {
+  const { clock } = options;
   const giveUp = new AbortController();
   /** Groups whose start was begun, in that order. */
   const begun: Group[] = [];
@@ -70,8 +74,9 @@ export function runGroups(groups: readonly Group[], options: LifecycleOptions): 
   }
 
   async function stopOne(component: Component): Promise<void> {
+    const milliseconds = component.stopWithinMilliseconds ?? options.stopWithinMilliseconds;
     try {
-      await within(async () => component.stop?.(), options);
+      await within(clock, milliseconds, `did not stop within ${milliseconds / 1_000} s`, async () => component.stop?.());
     } catch (error) {
       options.onStopFailure(component.name, error);
     }
@@ -97,14 +102,4 @@ function aborted(signal: AbortSignal): { readonly rejects: Promise<never>; forge
   signal.addEventListener('abort', onAbort, { once: true });
   promise.catch(() => undefined);
   return { rejects: promise, forget: () => signal.removeEventListener('abort', onAbort) };
-}
-
-async function within(work: () => Promise<void>, { stopWithinMilliseconds, schedule }: LifecycleOptions): Promise<void> {
-  const { promise: tooLate, reject } = Promise.withResolvers<never>();
-  const cancel = schedule(() => reject(new Error(`did not stop within ${stopWithinMilliseconds / 1000} s`)), stopWithinMilliseconds);
-  try {
-    await Promise.race([work(), tooLate]);
-  } finally {
-    cancel();
-  }
 }

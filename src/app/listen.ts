@@ -49,3 +49,17 @@ function explained(error: unknown, host: string, settings: Settings, setting: 'p
 function codeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : undefined;
 }
+
+/** As clients on this machine reach it, e.g. `https://localhost:8443`. */
+export function urlOf(scheme: 'http' | 'https', host: string, listening: Listening | undefined): string {
+  const address = listening?.server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  return `${scheme}://${nameOf(host)}:${port}`;
+}
+
+type Listening = { readonly server: { address(): { readonly port: number } | string | null } };
+
+function nameOf(host: string): string {
+  if (host === '127.0.0.1' || host === '::' || host === '0.0.0.0' || host === '::1') return 'localhost';
+  return host.includes(':') ? `[${host}]` : host;
+}

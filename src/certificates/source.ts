@@ -9,16 +9,20 @@ export type ServerCertificate = {
   readonly notAfter?: Date;
 };
 
-/** Where the server's certificate comes from: files, a Secret of our own, a test. */
-export type CertificateSource = {
+/** The certificate that is served, as it changes. */
+export type CurrentCertificate = {
   /** The certificate in force; always a complete pair. */
   current(): ServerCertificate;
   /** Calls `listener` with each new certificate from now on; returns what takes the listener away. */
   onChange(listener: (certificate: ServerCertificate) => void): () => void;
   /** Where the certificate is shared: looks whether it is still the one in force. Rejects when that cannot be known. */
   refresh?(): Promise<void>;
-  /** Ends all watching. `current` keeps answering. */
-  close(): void;
+};
+
+/** Where the server's certificate comes from: files, a Secret of our own, a test. */
+export type CertificateSource = CurrentCertificate & {
+  /** Ends all watching; resolves when nothing runs any more. `current` keeps answering. */
+  close(): Promise<void> | void;
 };
 
 /** A source whose certificate is replaced by hand: the part that every implementation shares, and enough for a test. */

@@ -1,5 +1,6 @@
 /** Following files that somebody else changes. */
 import { type FSWatcher, watch } from 'node:fs';
+import { type Clock, repeat, systemClock } from '../time/clock.ts';
 
 export type FollowedFolders = {
   readonly folders: readonly string[];
@@ -7,6 +8,7 @@ export type FollowedFolders = {
   readonly look: () => Promise<void>;
   /** For file systems that report nothing; 2,000 unless told. */
   readonly pollMilliseconds?: number;
+  readonly clock?: Pick<Clock, 'schedule'>;
 };
 
 /** Editors, the kubelet and whoever writes a certificate and its key change files in several steps: what they leave behind is looked at, not each step. */
@@ -16,21 +18,21 @@ const settleMilliseconds = 50;
  * Calls `look` soon after each change in the folders, and now and then without one. Folders are watched, not files: the kubelet changes a
  * mounted ConfigMap or Secret by swapping the symlink `..data` beside it, which a watch of the file would never see.
  */
-export function followFolders({ folders, look, pollMilliseconds = 2000 }: FollowedFolders): { close(): void } {
-  let timer: NodeJS.Timeout | undefined;
+export function followFolders({ folders, look, pollMilliseconds = 2000, clock = systemClock }: FollowedFolders): { close(): void } {
+  let cancelNext: (() => void) | undefined;
   let looking = false;
   let again = false;
   let closed = false;
 
   function soon(): void {
-    if (closed || timer !== undefined) return;
-    timer = setTimeout(now, settleMilliseconds).unref();
+    if (closed || cancelNext !== undefined) return;
+    cancelNext = clock.schedule(now, settleMilliseconds);
   }
 
   /** At most one look at a time; a sign of change during one leads to another after it. */
   function now(): void {
-    clearTimeout(timer);
-    timer = undefined;
+    cancelNext?.();
+    cancelNext = undefined;
     if (closed) return;
     if (looking) {
       again = true;
@@ -45,14 +47,14 @@ export function followFolders({ folders, look, pollMilliseconds = 2000 }: Follow
   }
 
   const watchers = folders.flatMap((folder) => watchFolder(folder, soon));
-  const poll = setInterval(now, pollMilliseconds).unref();
+  const endPolling = repeat(clock, now, pollMilliseconds);
   // What changed between the caller's first reading and the watch has made no event.
   soon();
   return {
     close() {
       closed = true;
-      clearTimeout(timer);
-      clearInterval(poll);
+      cancelNext?.();
+      endPolling();
       for (const watcher of watchers) watcher.close();
     },
   };

@@ -1,4 +1,4 @@
-import { setTimeout as timeout } from 'node:timers/promises';
+import { type Clock, sleep, systemClock } from '../time/clock.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log, type Query, type WatchEvent } from './api-client.ts';
 import { describeRequiredRole, explainApiError } from './explain-api-error.ts';
 import { createMapStore, type InformerStore } from './informer-store.ts';
@@ -11,14 +11,10 @@ export type InformerEvent<T> =
   | { readonly type: 'synced'; readonly object?: undefined; readonly items: Iterable<T> }
   | { readonly type: 'added' | 'modified' | 'deleted'; readonly object: T; readonly items: Iterable<T> };
 
-/** Collaborators and limits that tests replace. Times are in milliseconds. */
+/** Limits that tests replace. Times are in milliseconds. */
 export type InformerTimings = {
-  /** Epoch time. */
-  now(): number;
   /** At least 0, below 1. */
   random(): number;
-  /** Resolves after the time or as soon as the signal is aborted; never rejects. */
-  sleep(milliseconds: number, signal: AbortSignal): Promise<void>;
   /**
    * The longest silence of a watch. After the first event the API server sends a bookmark about once a minute; where nothing happens the first
    * bookmark comes at 180 s (measured on Kubernetes 1.36).
@@ -49,13 +45,16 @@ export type InformerOptions<T extends KubeObject> = {
   readonly onChange?: ((change: InformerEvent<T>) => void) | undefined;
   /** Called for each list or watch that failed; it is tried again all the same. Must not throw. */
   readonly onFailure?: ((failure: Error) => void) | undefined;
+  readonly clock?: Clock | undefined;
   readonly timings?: Partial<InformerTimings> | undefined;
 };
 
 /** A live copy of a collection. Once synced it always answers, if need be with what was true at the last contact. */
 export type Informer<T> = {
+  /** Begins to list and to watch. */
+  start(): void;
   readonly synced: boolean;
-  /** Rejects when closed before. */
+  /** Rejects when stopped before. */
   whenSynced(): Promise<void>;
   get(namespace: string | undefined, name: string): T | undefined;
   /** Objects come without `metadata.managedFields`. Iterable more than once, always as of now. */
@@ -66,7 +65,7 @@ export type Informer<T> = {
   /** Reads everything again from the API server. What is known stays until that is complete. */
   reload(): void;
   /** Resolves when nothing runs any more; no change is told afterwards. */
-  close(): Promise<void>;
+  stop(): Promise<void>;
 };
 
 /**
@@ -75,13 +74,14 @@ export type Informer<T> = {
  */
 export function createInformer<T extends KubeObject>(options: InformerOptions<T>): Informer<T> {
   const { client, path, labelSelector, fieldSelector, pageSize, metadataOnly = false, keep, log, onChange, onFailure } = options;
-  const { store = createMapStore<T>() } = options;
+  const { store = createMapStore<T>(), clock = systemClock } = options;
+  const { now } = clock;
   const timings = { ...defaultTimings, ...options.timings };
-  const { now, random, sleep } = timings;
+  const { random } = timings;
   const selection = { labelSelector, fieldSelector };
   const closing = new AbortController();
   const firstSync = Promise.withResolvers<void>();
-  // Closing before the first list is nobody's unhandled rejection.
+  // Stopping before the first list must not be an unhandled rejection.
   firstSync.promise.catch(() => undefined);
 
   let held = store.create();
@@ -99,9 +99,8 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
   let position: string | undefined;
   const items: Iterable<T> = { [Symbol.iterator]: () => held.values() };
   const followed = { path, lastContact: () => contact };
-  client.followed?.add(followed);
   const announce = announcing(log, { path, ...selection });
-  const running = run();
+  let running: Promise<void> | undefined;
 
   async function run(): Promise<void> {
     let failures = 0;
@@ -128,7 +127,7 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
       // Whatever ends each stream after its first event, a proxy for instance, must not set the pace; one such end is routine.
       if (progressed && (!failure || isExpired(failure))) failures = Math.max(0, Math.min(brief - 1, 2));
       else failures = progressed ? 1 : failures + 1;
-      if (failures > 0) await sleep(pauseAfter(failures, failure, random), closing.signal);
+      if (failures > 0) await sleep(clock, pauseAfter(failures, failure, random), closing.signal);
     }
   }
 
@@ -288,7 +287,7 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
       stream.heardAt = Math.min(now(), stream.heardAt ?? startedAt);
       const silence = now() - stream.heardAt;
       const most = stream.complete ? timings.stallAfter : Math.min(timings.stallAfter, timings.initialStallAfter);
-      if (silence < most) await sleep(most - silence, ending.signal);
+      if (silence < most) await sleep(clock, most - silence, ending.signal);
       else ending.abort(new Silence(`watch of ${path}: silent for ${Math.round(silence / 1_000)} s, connecting anew`));
     }
   }
@@ -331,6 +330,12 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
   }
 
   return {
+    start() {
+      if (running || closing.signal.aborted) return;
+      contact = now();
+      client.followed?.add(followed);
+      running = run();
+    },
     get synced() {
       return synced;
     },
@@ -346,10 +351,10 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
       reloadAsked = true;
       endStream?.(new Reload(`watch of ${path}: everything is read again`));
     },
-    async close() {
+    async stop() {
       closing.abort();
       client.followed?.delete(followed);
-      firstSync.reject(new Error(`the watch of ${path} was closed before its first list`));
+      firstSync.reject(new Error(`the watch of ${path} was stopped before its first list`));
       await running;
     },
   };
@@ -397,9 +402,7 @@ class Silence extends Error {
 }
 
 const defaultTimings: InformerTimings = {
-  now: Date.now,
   random: Math.random,
-  sleep: (milliseconds, signal) => timeout(milliseconds, undefined, { signal }).catch(() => undefined),
   stallAfter: 300_000,
   answerWithin: undefined,
   // A server that knows nothing of initial events and does not say so would never complete them.

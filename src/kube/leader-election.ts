@@ -4,10 +4,10 @@
  * compare-and-swap or always the same. Nothing depends on what time it is: two machines' clocks are never compared.
  */
 import { randomBytes } from 'node:crypto';
-import { hostname, uptime } from 'node:os';
+import { hostname } from 'node:os';
+import { type Clock, suspendAwareClock } from '../time/clock.ts';
 import { type ApiClient, ApiError, type ApiRequest, type KubeObject, type Log } from './api-client.ts';
 import { errorMessage } from './explain-api-error.ts';
-import { onTimer, type Schedule } from './reconcile-loop.ts';
 
 export type Leadership = {
   /** Whether this replica leads at this moment. */
@@ -17,8 +17,10 @@ export type Leadership = {
 };
 
 export type LeaderElection = Leadership & {
-  /** Leads and stands no more from now on; resolves when the Lease is free for the next, or cannot be freed. */
-  release(): Promise<void>;
+  readonly name: string;
+  start(): void;
+  /** Leads and stands no more from now on; resolves when the Lease is free for the next, or cannot be freed. A second call waits for the first. */
+  stop(): Promise<void>;
 };
 
 export type LeaderElectionOptions = {
@@ -31,13 +33,10 @@ export type LeaderElectionOptions = {
   readonly log: Log;
   /** No other replica's, nor an earlier run's of this one. */
   readonly identity?: string | undefined;
-  /** Milliseconds that only ever go forward. */
-  readonly clock?: (() => number) | undefined;
-  /** For people who read the Lease. */
-  readonly now?: (() => Date) | undefined;
+  /** Its monotonic time must go on while the machine is suspended, or a replica would wake up as the leader that it was. */
+  readonly clock?: Clock | undefined;
   /** At least 0, below 1. */
   readonly random?: (() => number) | undefined;
-  readonly schedule?: Schedule | undefined;
 };
 
 // As client-go has them. What separates the first two is for clocks that go at different speeds.
@@ -79,8 +78,9 @@ type LeaseSpec = {
 export type Lease = KubeObject & { readonly spec?: LeaseSpec | null };
 
 export function createLeaderElection(options: LeaderElectionOptions): LeaderElection {
-  const { client, namespace, name, able, log, clock = machineClock, now = () => new Date(), random = Math.random } = options;
-  const { identity = `${hostname()}_${randomBytes(4).toString('hex')}`, schedule = onTimer } = options;
+  const { client, namespace, name, able, log, clock = suspendAwareClock, random = Math.random } = options;
+  const { identity = `${hostname()}_${randomBytes(4).toString('hex')}` } = options;
+  const { monotonic, schedule } = clock;
   const lease = `Lease ${namespace}/${name}`;
   const collection = `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`;
   const place = `${collection}/${name}`;
@@ -99,20 +99,19 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
   let trouble: string | undefined;
   let refusals = 0;
   let cancel = () => {};
-  tick();
 
   function leads(): boolean {
-    return released === undefined && clock() < leadsUntil;
+    return released === undefined && monotonic() < leadsUntil;
   }
 
   function tick(): void {
     cancel = schedule(tick, TICK);
     if (able()) {
-      if (unableSince !== undefined) lookDue = clock();
+      if (unableSince !== undefined) lookDue = monotonic();
       unableSince = undefined;
-    } else unableSince ??= clock();
+    } else unableSince ??= monotonic();
     tellLeading(`the ${lease} could not be renewed for ${DEADLINE / 1_000} seconds`);
-    if (looking === undefined && clock() >= lookDue) looking = lookAndTell();
+    if (looking === undefined && monotonic() >= lookDue) looking = lookAndTell();
   }
 
   async function lookAndTell(): Promise<void> {
@@ -121,10 +120,10 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
       if (trouble !== undefined) log.info({}, `the ${lease} can be had again`);
       trouble = undefined;
       refusals = 0;
-      lookDue = clock() + (leads() ? RENEW_AFTER : LOOK_AFTER) + random() * JITTER;
+      lookDue = monotonic() + (leads() ? RENEW_AFTER : LOOK_AFTER) + random() * JITTER;
     } catch (error) {
       if (released === undefined) tellTrouble(error);
-      lookDue = clock() + (leads() ? RETRY_AFTER : refusals >= REFUSALS ? LOOK_AFTER_REFUSAL : LOOK_AFTER) + random() * JITTER;
+      lookDue = monotonic() + (leads() ? RETRY_AFTER : refusals >= REFUSALS ? LOOK_AFTER_REFUSAL : LOOK_AFTER) + random() * JITTER;
     }
     looking = undefined;
   }
@@ -155,7 +154,7 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
   function observe(found: Lease): void {
     const version = `${found.metadata.uid} ${found.metadata.resourceVersion}`;
     // From when the answer is here, not from when it was asked for: whoever renewed did so before.
-    if (version !== seen?.version) seen = { version, at: clock(), lasts: lastingOf(found) };
+    if (version !== seen?.version) seen = { version, at: monotonic(), lasts: lastingOf(found) };
     const holder = holderOf(found);
     if (holder === '' || holder === identity) return;
     if (holder !== toldHolder) log.info({ lease }, `another replica leads: ${holder}`);
@@ -165,16 +164,16 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
   }
 
   function stands(): boolean {
-    return unableSince === undefined || (leads() && clock() - unableSince < UNABLE_FOR);
+    return unableSince === undefined || (leads() && monotonic() - unableSince < UNABLE_FOR);
   }
 
   function mayTake(found: Lease | undefined): boolean {
     if (leads() || seen === undefined) return true;
-    return found !== undefined && (holderOf(found) === identity || clock() - seen.at >= seen.lasts);
+    return found !== undefined && (holderOf(found) === identity || monotonic() - seen.at >= seen.lasts);
   }
 
   async function take(found: Lease | undefined): Promise<void> {
-    const sent = clock();
+    const sent = monotonic();
     const spec = specOf(found?.spec ?? {});
     const taken =
       found === undefined
@@ -192,7 +191,7 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
    * lasts as if it had one.
    */
   async function putBack(): Promise<void> {
-    const spec = { holderIdentity: '', leaseDurationSeconds: DURATION / 1_000, renewTime: microTime(now()) };
+    const spec = { holderIdentity: '', leaseDurationSeconds: DURATION / 1_000, renewTime: microTime(clock.now()) };
     observe(await ask({ method: 'POST', path: collection, signal: closing.signal, body: newLease(spec) }));
   }
 
@@ -203,8 +202,8 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
       ...others,
       holderIdentity: identity,
       leaseDurationSeconds: DURATION / 1_000,
-      acquireTime: (mine && acquireTime) || microTime(now()),
-      renewTime: microTime(now()),
+      acquireTime: (mine && acquireTime) || microTime(clock.now()),
+      renewTime: microTime(clock.now()),
       leaseTransitions: mine ? (leaseTransitions ?? 0) : transitions + 1,
     };
   }
@@ -222,7 +221,7 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
   }
 
   async function free(found: Lease): Promise<void> {
-    const spec = { ...found.spec, holderIdentity: '', leaseDurationSeconds: RELEASED_SECONDS, renewTime: microTime(now()) };
+    const spec = { ...found.spec, holderIdentity: '', leaseDurationSeconds: RELEASED_SECONDS, renewTime: microTime(clock.now()) };
     observe(await ask({ method: 'PUT', path: place, body: { ...found, spec } }));
     log.info({ lease }, `the ${lease} is free for another replica`);
   }
@@ -283,12 +282,14 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
   }
 
   return {
+    name: 'leader election',
     leads,
     onChange(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    release() {
+    start: tick,
+    stop() {
       if (released) return released;
       cancel();
       closing.abort();
@@ -297,11 +298,6 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
       return released;
     },
   };
-}
-
-/** Goes on while a machine sleeps, other than Node's timers and `performance.now()`: it must not wake up as the leader that it was. */
-function machineClock(): number {
-  return uptime() * 1_000;
 }
 
 function holderOf({ spec }: Lease): string {
@@ -315,8 +311,8 @@ function lastingOf(found: Lease): number {
 }
 
 /** The API server takes microseconds with all their digits only. */
-function microTime(time: Date): string {
-  return time.toISOString().replace('Z', '000Z');
+function microTime(time: number): string {
+  return new Date(time).toISOString().replace('Z', '000Z');
 }
 
 /** 409: it changed, or it is there by now; 404: it was deleted after it had been read. */

@@ -2,7 +2,7 @@
 import type { KubeObject } from './api-client.ts';
 import { errorMessage } from './explain-api-error.ts';
 import { createInformer, type Informer, type InformerOptions } from './informer.ts';
-import { createReconcileLoop, type ReconcileLoop, type Schedule } from './reconcile-loop.ts';
+import { createReconcileLoop, type ReconcileLoop } from './reconcile-loop.ts';
 
 export type OptionalInformerOptions<T extends KubeObject> = Omit<InformerOptions<T>, 'path'> & {
   /** `group/version`. */
@@ -12,7 +12,6 @@ export type OptionalInformerOptions<T extends KubeObject> = Omit<InformerOptions
   readonly namespace?: string | undefined;
   /** The API is there, or is not any more; also told by `onChange`, but for an API without objects. */
   readonly onServed?: ((served: boolean) => void) | undefined;
-  readonly schedule?: Schedule | undefined;
 };
 
 export type OptionalInformer<T extends KubeObject> = {
@@ -21,7 +20,8 @@ export type OptionalInformer<T extends KubeObject> = {
   get(namespace: string | undefined, name: string): T | undefined;
   /** Reads everything again, where there is something to read. */
   reload(): void;
-  close(): Promise<void>;
+  start(): void;
+  stop(): Promise<void>;
 };
 
 /**
@@ -29,21 +29,23 @@ export type OptionalInformer<T extends KubeObject> = {
  * Where it is gone, so are its objects; where only the server behind it does not answer (an aggregated API), what was read last holds.
  */
 export function createOptionalInformer<T extends KubeObject>(options: OptionalInformerOptions<T>): OptionalInformer<T> {
-  const { client, log, groupVersion, plural, namespace, store, onServed, schedule } = options;
+  const { client, log, groupVersion, plural, namespace, store, onServed, clock } = options;
   const path = `/apis/${groupVersion}/${namespace === undefined ? '' : `namespaces/${namespace}/`}${plural}`;
   let served: boolean | undefined;
   let watch: Informer<T> | undefined;
   let lastFailure: string | undefined;
-  let closed = false;
+  let stopped = false;
 
   const checks: ReconcileLoop = createReconcileLoop({
     check: async () => {
       const now = await client.hasResource(groupVersion, plural);
       lastFailure = undefined;
-      if (closed || now === served) return;
+      if (stopped || now === served) return;
       served = now;
-      if (now) watch = createInformer({ ...options, path });
-      else await forget();
+      if (now) {
+        watch = createInformer({ ...options, path });
+        watch.start();
+      } else await forget();
       onServed?.(now);
     },
     onFailure: (err) => {
@@ -53,14 +55,13 @@ export function createOptionalInformer<T extends KubeObject>(options: OptionalIn
     },
     everyMilliseconds: 60_000,
     apartMilliseconds: 500,
-    schedule,
+    clock,
   });
-  checks.soon();
 
   async function forget(): Promise<void> {
     const ended = watch;
     watch = undefined;
-    await ended?.close();
+    await ended?.stop();
     // The store would keep the objects that were read last, and count them.
     if (ended && store) store.adopt(store.create());
   }
@@ -73,9 +74,13 @@ export function createOptionalInformer<T extends KubeObject>(options: OptionalIn
     },
     get: (inNamespace, name) => watch?.get(inNamespace, name),
     reload: () => watch?.reload(),
-    async close() {
-      closed = true;
-      checks.close();
+    start() {
+      checks.soon();
+      checks.start();
+    },
+    async stop() {
+      stopped = true;
+      checks.stop();
       await forget();
     },
   };

@@ -1,5 +1,5 @@
-/** Calls `work` after the time; what it returns takes the call back. `setTimeout` of a test that does not wait. */
-export type Schedule = (work: () => void, milliseconds: number) => () => void;
+/** Checks that something is as it should be: now and then, and whenever it may have changed. */
+import { type Clock, systemClock } from '../time/clock.ts';
 
 export type ReconcileLoopOptions = {
   /** What it rejects with goes to `onFailure`. Then, and for `again`, the next check comes soon, and later each time it fails in a row. */
@@ -9,30 +9,32 @@ export type ReconcileLoopOptions = {
   readonly everyMilliseconds: number;
   /** The shortest time between two checks: what two parties keep changing back must not become a storm. */
   readonly apartMilliseconds: number;
-  readonly schedule?: Schedule | undefined;
+  readonly clock?: Pick<Clock, 'schedule'> | undefined;
 };
 
 export type ReconcileLoop = {
+  /** From now on there are checks: the first at once where one was called for before, otherwise after `everyMilliseconds`. */
+  start(): void;
   /** Something may have changed. During a check: another one follows it. */
   soon(): void;
   /** As `soon`, without the rest between two checks: for what cannot wait, and comes seldom. */
   now(): void;
-  close(): void;
+  stop(): void;
 };
 
-/** Checks now and then, and whenever told to, one check at a time. The first one comes after `everyMilliseconds`, or when told to. */
+/** Checks at intervals and on request, one check at a time. */
 export function createReconcileLoop({
   check,
   onFailure,
   everyMilliseconds,
   apartMilliseconds,
-  schedule = onTimer,
+  clock: { schedule } = systemClock,
 }: ReconcileLoopOptions): ReconcileLoop {
-  let state: 'idle' | 'resting' | 'checking' | 'closed' = 'idle';
+  let state: 'new' | 'idle' | 'resting' | 'checking' | 'stopped' = 'new';
   let wanted = false;
   let urgent = false;
   let failures = 0;
-  let cancel = schedule(soon, everyMilliseconds);
+  let cancel = () => {};
 
   function soon(): void {
     if (state === 'idle') void run();
@@ -53,7 +55,7 @@ export function createReconcileLoop({
     state = 'checking';
     wanted = false;
     const failed = (await attempt()) === 'again';
-    if (isClosed()) return;
+    if (isStopped()) return;
     failures = failed ? failures + 1 : 0;
     wanted ||= failed;
     state = 'resting';
@@ -65,34 +67,35 @@ export function createReconcileLoop({
     try {
       return await check();
     } catch (error) {
-      if (!isClosed()) onFailure(error);
+      if (!isStopped()) onFailure(error);
       return 'again';
     }
   }
 
   function rested(): void {
-    if (isClosed()) return;
+    if (isStopped()) return;
     state = 'idle';
     if (wanted) void run();
     else cancel = schedule(soon, everyMilliseconds);
   }
 
   /** Asked as a function, because the state changes while a check is awaited. */
-  function isClosed(): boolean {
-    return state === 'closed';
+  function isStopped(): boolean {
+    return state === 'stopped';
   }
 
   return {
+    start() {
+      if (state !== 'new') return;
+      state = 'idle';
+      if (wanted) void run();
+      else cancel = schedule(soon, everyMilliseconds);
+    },
     soon,
     now,
-    close() {
-      state = 'closed';
+    stop() {
+      state = 'stopped';
       cancel();
     },
   };
-}
-
-export function onTimer(work: () => void, milliseconds: number): () => void {
-  const timer = setTimeout(work, milliseconds).unref();
-  return () => clearTimeout(timer);
 }

@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { type Clock, sleep, systemClock } from '../time/clock.ts';
 import { ApiError, type Log } from './api-client.ts';
 import { explainApiError } from './explain-api-error.ts';
 
@@ -9,8 +9,9 @@ export type RetryOptions = {
   /** What must be granted where the work is forbidden, in a person's words. */
   readonly right: string;
   readonly pauseMilliseconds?: number;
-  /** Monotonic milliseconds. */
-  readonly now?: () => number;
+  readonly clock?: Clock | undefined;
+  /** Ends the retries: the promise then rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
 };
 
 /**
@@ -19,9 +20,10 @@ export type RetryOptions = {
  * @throws what the work throws for any other reason; of a refusal that lasts, an ApiError that says what to do
  */
 export async function retryUntilReachable<T>(patience: RetryOptions, work: () => Promise<T>): Promise<T> {
-  const { right, pauseMilliseconds = 1_000 } = patience;
+  const { right, pauseMilliseconds = 1_000, clock = systemClock, signal } = patience;
   const told = telling(patience);
   for (let refusals = 0; ; ) {
+    signal?.throwIfAborted();
     try {
       return await work();
     } catch (error) {
@@ -31,20 +33,20 @@ export async function retryUntilReachable<T>(patience: RetryOptions, work: () =>
       else if (!mayPass(error)) throw error;
       if (refusals >= 10) throw new ApiError(error.status, error.reason, explainApiError(error, right), { cause: error });
       told.failing(error, refused);
-      await pause(Math.max(pauseMilliseconds, Math.min(error.retryAfterSeconds ?? 0, 10) * 1_000));
+      await sleep(clock, Math.max(pauseMilliseconds, Math.min(error.retryAfterSeconds ?? 0, 10) * 1_000), signal);
     }
   }
 }
 
 /** One line for the first of equal failures in a row, and one a minute: whoever looks later must not find silence. */
-function telling({ log, server, now = () => performance.now() }: RetryOptions): { failing(error: ApiError, refused: boolean): void } {
-  const since = now();
+function telling({ log, server, clock: { monotonic } = systemClock }: RetryOptions): { failing(error: ApiError, refused: boolean): void } {
+  const since = monotonic();
   let reason: string | undefined;
   let minutes = 0;
   return {
     failing(err, refused) {
       const before = minutes;
-      minutes = Math.floor((now() - since) / 60_000);
+      minutes = Math.floor((monotonic() - since) / 60_000);
       if (err.reason !== reason) log.warn({ err }, `${err.message}; ${refused ? 'trying again' : 'waiting for the API server'}`);
       else if (minutes > before && !refused) {
         const where = server === undefined ? '' : ` ${server}`;

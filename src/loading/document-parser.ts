@@ -2,13 +2,14 @@
 import { Worker } from 'node:worker_threads';
 import { type ParseResult, parseRulesDocument, type RuleScope } from '../rules/language/parse.ts';
 import type { BundleText } from '../rules/store/rule-store.ts';
+import { type Clock, systemClock } from '../time/clock.ts';
 
 export type TextToParse = BundleText & { readonly scope: RuleScope };
 
 export type DocumentParser = {
   /** One document after the other. Never rejects, whatever the text: what takes too long or too much memory is a problem of the document. */
   parse(document: TextToParse): Promise<ParseResult>;
-  close(): Promise<void>;
+  stop(): Promise<void>;
 };
 
 export type ParserLimits = {
@@ -46,19 +47,20 @@ export const namespaceLimits: ParserLimits = { ...defaultLimits, longestOnTheSpo
 export function createDocumentParser(
   limits: Partial<ParserLimits> = {},
   start: (mebibytes: number) => Worker = startWorker,
+  clock: Pick<Clock, 'schedule'> = systemClock,
 ): DocumentParser {
   const { longestOnTheSpot, milliseconds, startMilliseconds, mebibytes, idleMilliseconds } = { ...defaultLimits, ...limits };
   let worker: Worker | undefined;
-  let idle: NodeJS.Timeout | undefined;
+  let cancelIdle = () => {};
   let last: Promise<unknown> = Promise.resolve();
-  let closed = false;
+  let stopped = false;
 
   async function parseInThread(document: TextToParse): Promise<ParseResult> {
-    clearTimeout(idle);
+    cancelIdle();
     try {
       worker ??= await startThread();
-      const result = await answerWithin(worker, document, milliseconds);
-      idle = setTimeout(endWorker, idleMilliseconds).unref();
+      const result = await answerWithin(clock, worker, document, milliseconds);
+      cancelIdle = clock.schedule(endWorker, idleMilliseconds);
       return result;
     } catch (error) {
       await endWorker();
@@ -75,7 +77,7 @@ export function createDocumentParser(
     started.once('exit', () => {
       if (worker === started) worker = undefined;
     });
-    await nextMessage(started, startMilliseconds).catch(async (error: unknown) => {
+    await nextMessage(clock, started, startMilliseconds).catch(async (error: unknown) => {
       await started.terminate();
       throw error;
     });
@@ -92,36 +94,36 @@ export function createDocumentParser(
     parse(document) {
       const { text, source, scope, start } = document;
       if (text.length <= longestOnTheSpot) return Promise.resolve(parseRulesDocument(text, source, scope, start));
-      const result = last.then(() => (closed ? refusal(document, new Error('the program is ending')) : parseInThread(document)));
+      const result = last.then(() => (stopped ? refusal(document, new Error('the program is ending')) : parseInThread(document)));
       last = result;
       return result;
     },
-    async close() {
-      closed = true;
-      clearTimeout(idle);
+    async stop() {
+      stopped = true;
+      cancelIdle();
       await endWorker();
     },
   };
 }
 
-function answerWithin(worker: Worker, document: TextToParse, milliseconds: number): Promise<ParseResult> {
-  const answer = nextMessage(worker, milliseconds) as Promise<ParseResult>;
+function answerWithin(clock: Pick<Clock, 'schedule'>, worker: Worker, document: TextToParse, milliseconds: number): Promise<ParseResult> {
+  const answer = nextMessage(clock, worker, milliseconds) as Promise<ParseResult>;
   worker.postMessage(document);
   return answer;
 }
 
 /** Rejects when the thread fails or ends, which includes too much memory, and after the time. */
-function nextMessage(worker: Worker, milliseconds: number): Promise<unknown> {
+function nextMessage({ schedule }: Pick<Clock, 'schedule'>, worker: Worker, milliseconds: number): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const settle = (finish: () => void) => {
-      clearTimeout(timer);
+      cancel();
       worker.off('message', onMessage).off('error', onError).off('exit', onExit);
       finish();
     };
     const onMessage = (message: unknown) => settle(() => resolve(message));
     const onError = (error: unknown) => settle(() => reject(error));
     const onExit = () => settle(() => reject(new Error('its thread ended')));
-    const timer = setTimeout(() => settle(() => reject(new Error(`it takes longer than ${milliseconds / 1000} s`))), milliseconds);
+    const cancel = schedule(() => settle(() => reject(new Error(`it takes longer than ${milliseconds / 1000} s`))), milliseconds);
     worker.on('message', onMessage).on('error', onError).on('exit', onExit);
   });
 }

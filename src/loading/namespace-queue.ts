@@ -1,10 +1,11 @@
 /** The queue of the rules that namespaces have of their own: fair to each namespace, and bounded in what one of them can cost. */
 import { createHash } from 'node:crypto';
-import { setImmediate as otherWork, setTimeout as pause } from 'node:timers/promises';
+import { setImmediate as otherWork } from 'node:timers/promises';
 import { mostProblems } from '../rules/language/parse.ts';
 import { firstProblems } from '../rules/language/problem.ts';
 import { addSizes, noRules, sizeOf } from '../rules/store/namespace-quota.ts';
 import type { Bundle, ReadBundle, RuleStore, RulesChange, RulesStep } from '../rules/store/rule-store.ts';
+import { type Clock, sleep, systemClock } from '../time/clock.ts';
 import type { DocumentParser, TextToParse } from './document-parser.ts';
 import { findWideningInSteps, readBundleInSteps } from './read-bundle.ts';
 import { createRoundRobin } from './round-robin.ts';
@@ -25,8 +26,6 @@ export type NamespaceQueue = {
 export type NamespaceTimings = {
   /** Between two rounds of one namespace: changes that come meanwhile are read together, each bundle once. */
   readonly betweenRounds: number;
-  now(): number;
-  sleep(milliseconds: number): Promise<void>;
 };
 
 export type NamespaceQueueOptions = {
@@ -34,14 +33,11 @@ export type NamespaceQueueOptions = {
   readonly parser: DocumentParser;
   readonly onChange: (changes: readonly RulesChange[]) => void;
   readonly onSkipped: (versions: number) => void;
+  readonly clock?: Clock | undefined;
   readonly timings?: Partial<NamespaceTimings> | undefined;
 };
 
-const defaultTimings: NamespaceTimings = {
-  betweenRounds: 1_000,
-  now: () => performance.now(),
-  sleep: (milliseconds) => pause(milliseconds, undefined, { ref: false }),
-};
+const defaultTimings: NamespaceTimings = { betweenRounds: 1_000 };
 
 /** Bundles of one namespace in one round. Those that are too much are refused unread, and cost next to nothing. */
 const mostInRound = 40;
@@ -72,8 +68,16 @@ type Lane = {
   running: boolean;
 };
 
-export function createNamespaceQueue({ book, parser, onChange, onSkipped, timings }: NamespaceQueueOptions): NamespaceQueue {
-  const { betweenRounds, now, sleep } = { ...defaultTimings, ...timings };
+export function createNamespaceQueue({
+  book,
+  parser,
+  onChange,
+  onSkipped,
+  clock = systemClock,
+  timings,
+}: NamespaceQueueOptions): NamespaceQueue {
+  const { betweenRounds } = { ...defaultTimings, ...timings };
+  const { monotonic: now } = clock;
   const lanes = new Map<string, Lane>();
   const turns = createRoundRobin();
   const takeOver = createTaking();
@@ -116,7 +120,7 @@ export function createNamespaceQueue({ book, parser, onChange, onSkipped, timing
           work.done.reject(error);
         }
       }
-      await sleep(Math.max(betweenRounds, restFactor * spent.milliseconds));
+      await sleep(clock, Math.max(betweenRounds, restFactor * spent.milliseconds));
     }
     lane.running = false;
     if (lane.known.size === 0 && lane.overQuota.size === 0) lanes.delete(lane.namespace);
@@ -214,7 +218,7 @@ export function createNamespaceQueue({ book, parser, onChange, onSkipped, timing
         } catch (error) {
           for (const { done } of together) done.reject(error);
         }
-        await sleep(restFactor * (now() - started));
+        await sleep(clock, restFactor * (now() - started));
       }
       taking = false;
     }

@@ -5,6 +5,7 @@ import { buffer as bytesOfStream } from 'node:stream/consumers';
 import { followFolders } from '../files/follow-files.ts';
 import { type Problem, renderOrigin } from '../rules/language/problem.ts';
 import type { Bundle } from '../rules/store/rule-store.ts';
+import type { Clock } from '../time/clock.ts';
 import type { RuleLoader } from './rule-loader.ts';
 import { type ConfigMapInFile, readRulesManifest } from './rule-manifests.ts';
 
@@ -17,16 +18,22 @@ export type RuleFiles = {
   /** Called when everything can be read again after trouble, before what has changed meanwhile is told. */
   readonly onReadable?: () => void;
   readonly pollMilliseconds?: number;
+  readonly clock?: Clock;
 };
 
-/** Brings what is there now into the book, then follows it. Rejects with an Error when a path cannot be read at the start, a sentence a line. */
-export async function watchRuleFiles(options: RuleFiles): Promise<{ close(): void }> {
-  const { paths, intake, onProblem } = options;
-  if (paths.includes('-')) throw new Error('rules -: standard input cannot be followed; give files or folders');
-  let known = bundlesOf(await readWhole(paths));
-  await intake.open([...known.values()]);
+export type RuleFilesSource = {
+  /** Brings what is there now into the book, then follows it. Rejects with an Error when a path cannot be read, a sentence a line. */
+  start(): Promise<void>;
+  stop(): void;
+};
 
+export function createRuleFilesSource(options: RuleFiles): RuleFilesSource {
+  const { paths, intake, onProblem, pollMilliseconds, clock } = options;
+  let known: ReadonlyMap<string, Bundle> = new Map();
+  let followed: { close(): void } | undefined;
+  let stopped = false;
   let lastProblem: string | undefined;
+
   async function look(): Promise<void> {
     try {
       const next = bundlesOf(await readWhole(paths));
@@ -42,8 +49,20 @@ export async function watchRuleFiles(options: RuleFiles): Promise<{ close(): voi
     }
   }
 
-  const folders = [...new Set(await Promise.all(paths.map(folderOf)))];
-  return followFolders({ folders, look, ...(options.pollMilliseconds !== undefined && { pollMilliseconds: options.pollMilliseconds }) });
+  return {
+    async start() {
+      if (paths.includes('-')) throw new Error('rules -: standard input cannot be followed; give files or folders');
+      known = bundlesOf(await readWhole(paths));
+      await intake.open([...known.values()]);
+      const folders = [...new Set(await Promise.all(paths.map(folderOf)))];
+      if (stopped) return;
+      followed = followFolders({ folders, look, ...(pollMilliseconds !== undefined && { pollMilliseconds }), ...(clock && { clock }) });
+    },
+    stop() {
+      stopped = true;
+      followed?.close();
+    },
+  };
 }
 
 /** What files hold of rules. */

@@ -1,5 +1,6 @@
 /** The way of rules into the book: documents are parsed beside the requests. Those of namespaces have a queue of their own behind the cluster's. */
 import type { Bundle, ReadBundle, RuleStore, RulesChange } from '../rules/store/rule-store.ts';
+import type { Clock } from '../time/clock.ts';
 import type { DocumentParser } from './document-parser.ts';
 import { createNamespaceQueue, type NamespaceTimings } from './namespace-queue.ts';
 import { readBundleInSteps } from './read-bundle.ts';
@@ -22,9 +23,9 @@ export type RuleLoader = {
   waiting(): number;
   /**
    * Drops what waits and what is being read: nothing reaches the book or `onChange` from now on, and nothing counts as refused because its
-   * thread ends. To be called before the parsers are closed.
+   * thread ends. To be called before the parsers are stopped.
    */
-  close(): void;
+  stop(): void;
 };
 
 export type RuleLoaderOptions = {
@@ -34,20 +35,21 @@ export type RuleLoaderOptions = {
   readonly onChange: (changes: readonly RulesChange[]) => void;
   /** Versions of a namespace's bundle that were not read, since a newer one came or nothing in them had changed. */
   readonly onSkipped?: (versions: number) => void;
+  readonly clock?: Clock | undefined;
   readonly timings?: Partial<NamespaceTimings>;
 };
 
-export function createRuleLoader({ book, parsers, onChange, onSkipped = () => undefined, timings }: RuleLoaderOptions): RuleLoader {
-  const namespaces = createNamespaceQueue({ book, parser: parsers.namespaces, onChange, onSkipped, timings });
+export function createRuleLoader({ book, parsers, onChange, onSkipped = () => undefined, clock, timings }: RuleLoaderOptions): RuleLoader {
+  const namespaces = createNamespaceQueue({ book, parser: parsers.namespaces, onChange, onSkipped, clock, timings });
   let last: Promise<void> = Promise.resolve();
-  let closed = false;
+  let stopped = false;
 
   /** What `read` gives is taken over at once, unless it was read while the program ended. */
   function inTurn<Read>(read: () => Promise<Read>, takeOver: (read: Read) => readonly RulesChange[]): Promise<void> {
     const turn = last.then(async () => {
-      if (closed) return;
+      if (stopped) return;
       const done = await read();
-      if (!closed) onChange(takeOver(done));
+      if (!stopped) onChange(takeOver(done));
     });
     // A failure is the caller's to tell; who comes next goes on.
     last = turn.catch(() => undefined);
@@ -79,8 +81,8 @@ export function createRuleLoader({ book, parsers, onChange, onSkipped = () => un
     isUnread: namespaces.isUnread,
     opening: namespaces.opening,
     waiting: namespaces.waiting,
-    close() {
-      closed = true;
+    stop() {
+      stopped = true;
       namespaces.close();
     },
   };

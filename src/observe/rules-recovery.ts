@@ -1,13 +1,17 @@
+/** Logs the end of trouble with the rules. */
 import type { RuleSet } from '../rules/rule-set.ts';
-import type { RuleStore, RulesChange } from '../rules/store/rule-store.ts';
+import type { RuleStore } from '../rules/store/rule-store.ts';
+import type { ChangeInForce } from '../rules/store/rules-in-force.ts';
 
 export type RulesRecovery = {
   /** After each event of the rules, those that changed nothing included. */
-  look(changes: readonly RulesChange[]): void;
+  look(changes: readonly WatchedChange[]): void;
 };
 
+type WatchedChange = Pick<ChangeInForce, 'scope' | 'before' | 'after' | 'problems' | 'alert'>;
+
 export type RulesRecoveryOptions = {
-  readonly book: Pick<RuleStore, 'rejected'>;
+  readonly store: Pick<RuleStore, 'rejected'>;
   readonly inForce: () => RuleSet | undefined;
   readonly log: { info(fields: object, message: string): void };
   /** Whether a line about the namespace's rules may be written now: a tenant could break and repair its rules all the time. */
@@ -18,7 +22,7 @@ export type RulesRecoveryOptions = {
  * Tells when nothing of the cluster's rules, or of a namespace's own, is refused or missing any more. The usual mending is to undo the edit:
  * the revision is the one before, so nothing else would say it.
  */
-export function logRulesRecovery({ book, inForce, log, mayLog = () => true }: RulesRecoveryOptions): RulesRecovery {
+export function createRulesRecovery({ store, inForce, log, mayLog = () => true }: RulesRecoveryOptions): RulesRecovery {
   /** The cluster under the empty name. */
   let troubled = new Set<string>();
   /** The cluster's rules were taken away, and stay in force. */
@@ -31,7 +35,7 @@ export function logRulesRecovery({ book, inForce, log, mayLog = () => true }: Ru
         else if (problems.length === 0) alerted = false;
       }
       troubled = new Set([
-        ...book.rejected().map(({ scope }) => (scope.kind === 'namespace' ? scope.namespace : cluster)),
+        ...store.rejected().map(({ scope }) => (scope.kind === 'namespace' ? scope.namespace : cluster)),
         ...(alerted ? [cluster] : []),
       ]);
       const rules = inForce();

@@ -1,7 +1,8 @@
 /** Bounds how many connections are open, and how long one may take to send the headers of a request and to read an answer. */
 import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Clock, ConnectionLimits } from './limits.ts';
+import { type Clock, repeat } from '../time/clock.ts';
+import type { ConnectionLimits } from './limits.ts';
 
 type Connection = {
   readonly address: string;
@@ -42,7 +43,7 @@ export function boundConnections(server: Pick<HttpServer, 'on'>, limits: Connect
       socket,
       answers: new Map(),
       used: false,
-      since: clock.now(),
+      since: clock.monotonic(),
       bytesAtRest: 0,
       startedAt: undefined,
     };
@@ -61,17 +62,17 @@ export function boundConnections(server: Pick<HttpServer, 'on'>, limits: Connect
     if (!connection) return;
     connection.answers.set(response, undefined);
     connection.used = true;
-    connection.since = clock.now();
+    connection.since = clock.monotonic();
     connection.startedAt = undefined;
     response.once('close', () => {
       connection.answers.delete(response);
-      connection.since = clock.now();
+      connection.since = clock.monotonic();
       connection.bytesAtRest = socket.bytesRead;
     });
   });
 
-  return clock.every(sweepInterval, () => {
-    const now = clock.now();
+  const endOverdue = () => {
+    const now = clock.monotonic();
     for (const connection of open.values()) {
       const { socket, answers, bytesAtRest, startedAt } = connection;
       if (isUnread(answers, now, limits)) socket.destroy();
@@ -80,7 +81,8 @@ export function boundConnections(server: Pick<HttpServer, 'on'>, limits: Connect
       if (startedAt === undefined) connection.startedAt = now;
       else if (now - startedAt >= limits.headers) socket.destroy();
     }
-  });
+  };
+  return repeat(clock, endOverdue, sweepInterval);
 }
 
 /** Node sends the answers of one connection in the order of the requests, so only the oldest one is being sent. */

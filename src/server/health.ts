@@ -1,7 +1,8 @@
 /** The plain HTTP side: for the kubelet, is the process alive, should it get requests; for Prometheus, what was counted. */
 import fastify, { type FastifyInstance, LogController } from 'fastify';
+import { type Clock, systemClock } from '../time/clock.ts';
 import { boundConnections } from './connections.ts';
-import { type Clock, type ConnectionLimits, healthConnectionLimits, systemClock } from './limits.ts';
+import { type ConnectionLimits, healthConnectionLimits } from './limits.ts';
 
 /** One condition of readiness. */
 export type ReadinessCheck = {

@@ -66,18 +66,3 @@ export const defaultConnectionLimits: ConnectionLimits = {
 };
 
 export const healthConnectionLimits: ConnectionLimits = { ...defaultConnectionLimits, most: 100 };
-
-/** Milliseconds, and work that is repeated. */
-export type Clock = {
-  now(): number;
-  /** @returns a function that stops it */
-  every(milliseconds: number, work: () => void): () => void;
-};
-
-export const systemClock: Clock = {
-  now: () => performance.now(),
-  every(milliseconds, work) {
-    const timer = setInterval(work, milliseconds).unref();
-    return () => clearInterval(timer);
-  },
-};

@@ -2,10 +2,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server } from 'node:https';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { type Clock, repeat } from '../time/clock.ts';
 import { type BodyReservation, createBodyBudget } from './body-budget.ts';
 import { findExcess } from './body-scan.ts';
 import { RequestError } from './error-bodies.ts';
-import type { BodyLimits, Clock } from './limits.ts';
+import type { BodyLimits } from './limits.ts';
 import { createOneAtATime } from './one-at-a-time.ts';
 
 declare module 'fastify' {
@@ -43,14 +44,15 @@ type Receiving = { deadline: number; expire(): void };
 
 /** Makes `application/json` the only content type. Bodies become plain data: no schema, no coercion, and keys such as `__proto__` are data. */
 export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clock: Clock): void {
-  const budget = createBodyBudget(limits, clock.now);
+  const budget = createBodyBudget(limits, clock.monotonic);
   const line = createOneAtATime();
-  const answers = createBodyBudget({ total: limits.answers, reserved: 0, small: Number.POSITIVE_INFINITY }, clock.now);
+  const answers = createBodyBudget({ total: limits.answers, reserved: 0, small: Number.POSITIVE_INFINITY }, clock.monotonic);
   const unfinished = new Set<Receiving>();
-  const stop = clock.every(sweepInterval, () => {
-    const now = clock.now();
+  const expireOverdue = () => {
+    const now = clock.monotonic();
     for (const each of unfinished) if (each.deadline <= now) each.expire();
-  });
+  };
+  const stop = repeat(clock, expireOverdue, sweepInterval);
   app.addHook('onClose', async () => stop());
   app.decorateRequest('response', null as unknown as ServerResponse);
   app.decorateRequest('bodyHolds', null as unknown as FastifyRequest['bodyHolds']);
@@ -67,7 +69,7 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
   });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', (request: FastifyRequest, payload: IncomingMessage, done) => {
-    const deadline = clock.now() + timeoutOf(request.url, limits.milliseconds);
+    const deadline = clock.monotonic() + timeoutOf(request.url, limits.milliseconds);
     receive(request, payload, deadline, (error, body) => {
       if (error) done(error);
       else if (body.length <= limits.parsedAlone) parse(body, done);
@@ -77,7 +79,7 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
 
   /** Where the answers that nobody reads are too many bytes, the connection of the one with the most bytes times age ends. */
   function countAnswer(response: ServerResponse, bytes: number): void {
-    const share: BodyReservation = { announced: 0, since: clock.now(), evict: () => response.destroy() };
+    const share: BodyReservation = { announced: 0, since: clock.monotonic(), evict: () => response.destroy() };
     response.once('close', () => answers.release(share));
     if (!answers.take(share, bytes)) share.evict();
   }
@@ -89,7 +91,7 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
     deadline: number,
     done: (error: RequestError | null, body: Buffer) => void,
   ): void {
-    const since = clock.now();
+    const since = clock.monotonic();
     let chunks: Buffer[] = [];
     let bytes = 0;
     let discarded = 0;
@@ -101,7 +103,7 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
     const share: BodyReservation = {
       announced: Number(request.headers['content-length'] ?? 0),
       since,
-      evict: () => fail(new Overloaded('too many bytes in flight'), clock.now() + limits.lastWords),
+      evict: () => fail(new Overloaded('too many bytes in flight'), clock.monotonic() + limits.lastWords),
     };
     const receiving: Receiving = { deadline, expire: () => settle(failure ?? new TooSlow(deadline - since)) };
     unfinished.add(receiving);

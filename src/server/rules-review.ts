@@ -14,7 +14,6 @@ import {
   renderTooSlow,
   renderUnread,
 } from '../admission/rules-review.ts';
-import type { ChangeNotifier } from '../loading/change-notifier.ts';
 import { createCpuAllowance } from '../loading/cpu-allowance.ts';
 import type { DocumentParser, TextToParse } from '../loading/document-parser.ts';
 import { findWideningInSteps, readBundleInSteps } from '../loading/read-bundle.ts';
@@ -23,6 +22,9 @@ import { mostProblems, type ParseResult } from '../rules/language/parse.ts';
 import { firstProblems, type Problem } from '../rules/language/problem.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
 import type { Bundle, Preview, ReadBundle, RuleStore } from '../rules/store/rule-store.ts';
+import type { RulesInForce } from '../rules/store/rules-in-force.ts';
+import { type Clock, systemClock } from '../time/clock.ts';
+import { TooLate, within } from '../time/within.ts';
 
 export type RulesReviewCollaborators = {
   readonly settings: RulesReviewSettings;
@@ -32,9 +34,10 @@ export type RulesReviewCollaborators = {
    * wait for a document of a namespace.
    */
   readonly parsers: { readonly cluster: DocumentParser; readonly namespaces: DocumentParser };
-  readonly news: Pick<ChangeNotifier, 'next'>;
+  readonly rules: Pick<RulesInForce, 'onChange'>;
   /** Advice about a rule set without problems. */
   lint(ruleSet: RuleSet): readonly Problem[];
+  readonly clock?: Clock;
   readonly timings?: Partial<RulesReviewTimings>;
 };
 
@@ -44,7 +47,6 @@ export type RulesReviewTimings = {
   readonly answerWithin: number;
   /** A ConfigMap that was changed a moment ago may not have come back by the watch, which takes milliseconds, and its document be long. */
   readonly waitForOthers: number;
-  now(): number;
 };
 
 export type RulesReview = {
@@ -57,7 +59,7 @@ export type RulesReview = {
 /** All that is needed of the request is read before it returns; the promise does not keep it in memory. */
 export type RulesReviewer = (request: ReviewRequest) => Promise<RulesReview>;
 
-const defaultTimings: RulesReviewTimings = { answerWithin: 4_000, waitForOthers: 1_000, now: () => performance.now() };
+const defaultTimings: RulesReviewTimings = { answerWithin: 4_000, waitForOthers: 1_000 };
 
 /**
  * Reviews under way, apart for the cluster and for all namespaces together: a flood of the one does not take the places of the other. Each keeps
@@ -84,13 +86,21 @@ type Review = {
   readonly namespace: string;
 };
 
-export function createRulesReviewer({ settings, book, parsers, news, lint, ...options }: RulesReviewCollaborators): RulesReviewer {
+export function createRulesReviewer({
+  settings,
+  book,
+  parsers,
+  rules,
+  lint,
+  clock = systemClock,
+  ...options
+}: RulesReviewCollaborators): RulesReviewer {
   const timings = { ...defaultTimings, ...options.timings };
   const lanes = {
     cluster: { parser: parsers.cluster, turns: createRoundRobin(), most: mostReviews.cluster, reviews: 0 },
     namespaces: { parser: parsers.namespaces, turns: createRoundRobin(), most: mostReviews.namespaces, reviews: 0 },
   };
-  const allowance = createCpuAllowance({ ...allowanceOfNamespace, now: timings.now });
+  const allowance = createCpuAllowance({ ...allowanceOfNamespace, now: clock.monotonic });
   const reviewsOf = new Map<string, number>();
 
   return (request) => {
@@ -116,10 +126,12 @@ export function createRulesReviewer({ settings, book, parsers, news, lint, ...op
     }
     if (lane.reviews >= lane.most) return { answer: undefined, problems: ['too many rules are being reviewed'], warnings: [] };
     let late = false;
-    const findings = await within(
-      timings.answerWithin,
+    const findings = await within(clock, timings.answerWithin, 'the review takes too long', () =>
       underWay(each, () => findingsOf(each, () => late)),
-    );
+    ).catch((error: unknown) => {
+      if (error instanceof TooLate) return undefined;
+      throw error;
+    });
     late = true;
     if (findings) return conclude(renderRulesReview(subject, guarded, findings), findings.problems);
     // Denied, also where other reviews took the time: without an answer the API server would allow it (failurePolicy Ignore). What is unchanged
@@ -150,7 +162,7 @@ export function createRulesReviewer({ settings, book, parsers, news, lint, ...op
     let found = await tryOut(read, isLate);
     if (found.problems.length > 0 && read.results.every(({ ok }) => ok)) {
       // Good on its own. Perhaps what it contradicts was mended by the same `kubectl apply`, a moment ago.
-      await news.next(timings.waitForOthers);
+      await nextChange(rules, clock, timings.waitForOthers);
       if (isLate()) return nothingFound;
       found = await tryOut(read, isLate);
     }
@@ -162,11 +174,11 @@ export function createRulesReviewer({ settings, book, parsers, news, lint, ...op
   /** Nobody waits for what is late, and its turn is for others. */
   async function parseInTime(document: TextToParse, { lane, namespace }: Review, isLate: () => boolean): Promise<ParseResult> {
     if (isLate()) return { ok: false, problems: [] };
-    const started = timings.now();
+    const started = clock.monotonic();
     try {
       return await lane.parser.parse(document);
     } finally {
-      if (namespace !== '') allowance.use(namespace, timings.now() - started);
+      if (namespace !== '') allowance.use(namespace, clock.monotonic() - started);
     }
   }
 
@@ -193,22 +205,23 @@ function isOf({ documents }: Bundle, { source }: Problem['origin']): boolean {
   );
 }
 
+/** Resolves when other documents were read, or after the time. */
+function nextChange(rules: Pick<RulesInForce, 'onChange'>, clock: Pick<Clock, 'schedule'>, milliseconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      unsubscribe();
+      cancel();
+      resolve();
+    };
+    const unsubscribe = rules.onChange(({ cause }) => {
+      if (cause === 'documents') end();
+    });
+    const cancel = clock.schedule(end, milliseconds);
+  });
+}
+
 function conclude(answer: AdmissionAnswer, problems: readonly Problem[] = []): RulesReview {
   const { allowed, warnings = [], status } = answer.response;
   const refusedWithout = allowed || problems.length > 0 ? [] : [status?.message ?? ''];
   return { answer, problems: [...problems.map(renderProblem), ...refusedWithout], warnings };
-}
-
-/** Undefined when the time is over first; what the work fails with is the caller's to tell. */
-async function within<T>(milliseconds: number, work: Promise<T>): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), milliseconds);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-    work.catch(() => undefined);
-  }
 }

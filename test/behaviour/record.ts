@@ -16,6 +16,7 @@ import type { AuditRecord } from '../../src/observe/audit/record.ts';
 import { createMetrics } from '../../src/observe/metrics.ts';
 import type { RuleSet } from '../../src/rules/rule-set.ts';
 import { createWebhookServer } from '../../src/server/webhook.ts';
+import { systemClock } from '../../src/time/clock.ts';
 import { type Attack, kindOf, namespace, rulesFor } from '../bypass/attack.ts';
 import { builds } from '../bypass/builds.ts';
 import { hosts } from '../bypass/hosts.ts';
@@ -68,9 +69,8 @@ const server = createWebhookServer(
       throw error;
     },
     failed: metrics.failed,
-    monotonic: () => 0n,
   },
-  { tls },
+  { tls, clock: { ...systemClock, monotonic: () => 0 } },
 );
 
 type Request = {

@@ -81,10 +81,11 @@ async function startWriter(kubeconfig: string, fieldManager: string, change: Cha
   const watches = configurationPaths.map((path) =>
     createInformer({ client, path, fieldSelector: 'metadata.name=regkeeper', log: quiet, onChange: () => reconcile(path) }),
   );
+  for (const watch of watches) watch.start();
   return {
     writes: () => writes,
     async stop() {
-      await Promise.all(watches.map((watch) => watch.close()));
+      await Promise.all(watches.map((watch) => watch.stop()));
       await writing;
       await client.close();
     },

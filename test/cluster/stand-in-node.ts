@@ -112,6 +112,8 @@ export async function startStandInNode({ kubeconfig, directory, services }: Stan
       void (target ? services.route(service, target.port()) : services.unroute(service)).catch(onFailure);
     },
   });
+  watched.start();
+  slices.start();
 
   return {
     servers: () => {
@@ -119,7 +121,7 @@ export async function startStandInNode({ kubeconfig, directory, services }: Stan
       return [...running.values()].flatMap((each) => each.server() ?? []);
     },
     async end() {
-      await Promise.all([watched.close(), slices.close()]);
+      await Promise.all([watched.stop(), slices.stop()]);
       await Promise.all([...running.values()].map((each) => each.end(0)));
       await services.unroute(service);
       await client.delete(`/api/v1/nodes/${nodeName}`);

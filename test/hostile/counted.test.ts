@@ -25,7 +25,6 @@ const server = createWebhookServer(
     audit: (record) => auditLog.write(record),
     reportBug: (error) => void bugs.push(error),
     failed: () => {},
-    monotonic: () => 0n,
   },
   { tls },
 );

@@ -1,4 +1,4 @@
-import type { Schedule } from '../../kube/reconcile-loop.ts';
+import type { Clock } from '../../time/clock.ts';
 import { joinCaBundles, readCertificates } from '../inspect.ts';
 
 export type CaBundle = {
@@ -19,7 +19,7 @@ const OVERLAP = 10 * 60_000;
 const MOST_AUTHORITIES = 10;
 
 /** Keeps published authorities for a while after this replica has first seen that it does not need them itself. */
-export function createCaBundle({ schedule, onOver }: { schedule: Schedule; onOver: () => void }): CaBundle {
+export function createCaBundle({ clock, onOver }: { clock: Pick<Clock, 'schedule'>; onOver: () => void }): CaBundle {
   /** By their PEM. */
   const kept = new Map<string, { over: boolean; cancel: () => void }>();
   const takenAway = new Set<string>();
@@ -29,7 +29,7 @@ export function createCaBundle({ schedule, onOver }: { schedule: Schedule; onOve
     kept.set(authority, state);
     // Who put it back shows a certificate of it.
     if (takenAway.has(authority)) return;
-    state.cancel = schedule(() => {
+    state.cancel = clock.schedule(() => {
       state.over = true;
       takenAway.add(authority);
       onOver();

@@ -1,3 +1,4 @@
+import { type Clock, systemClock } from '../../time/clock.ts';
 import { isTrusted, joinCaBundles } from '../inspect.ts';
 import { type CertificateSource, createCertificateSource, type ServerCertificate } from '../source.ts';
 import { explainInvalidity } from '../validity.ts';
@@ -14,8 +15,7 @@ export type WaitForPublishedCaOptions = {
   readonly trusted: PublishedCas;
   /** Epoch milliseconds, as for {@link explainInvalidity}. */
   readonly clocks: () => readonly number[];
-  /** Calls `work` after so many milliseconds; what it returns takes the call back. */
-  readonly schedule: (work: () => void, milliseconds: number) => () => void;
+  readonly clock?: Pick<Clock, 'schedule'> | undefined;
   /** Hears a sentence when a certificate is held back, and when it goes into service. */
   readonly onProgress: (message: string) => void;
 };
@@ -33,7 +33,7 @@ const PATIENCE = 20_000;
  */
 export function waitForPublishedCa(
   source: CertificateSource,
-  { trusted, clocks, schedule, onProgress }: WaitForPublishedCaOptions,
+  { trusted, clocks, clock: { schedule } = systemClock, onProgress }: WaitForPublishedCaOptions,
 ): CertificateSource {
   const outward = createCertificateSource(source.current());
   /** Of the certificate in service. */
@@ -108,13 +108,13 @@ export function waitForPublishedCa(
     current: outward.current,
     onChange: outward.onChange,
     ...(source.refresh && { refresh: () => source.refresh?.() ?? Promise.resolve() }),
-    close() {
+    async close() {
       forgetSource();
       forgetTrusted();
       cancelLook();
       stopSettling();
       outward.close();
-      source.close();
+      await source.close();
     },
   };
 }
@@ -126,7 +126,7 @@ export function waitForPublishedCa(
 export function missingUntilPublished(
   source: CertificateSource,
   trusted: PublishedCas,
-  monotonic = () => performance.now(),
+  { monotonic }: Pick<Clock, 'monotonic'> = systemClock,
 ): () => string | undefined {
   const start = monotonic();
   let wasTrusted = false;

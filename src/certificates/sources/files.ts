@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { followFolders } from '../../files/follow-files.ts';
+import type { Clock } from '../../time/clock.ts';
 import { type CertificatePairProblem, isTrusted, missingNames, readCertificatePair, readCertificates } from '../inspect.ts';
 import { type CertificateSource, createCertificateSource, type ServerCertificate } from '../source.ts';
 
@@ -20,6 +21,7 @@ export type WatchedFiles = CertificateFiles & {
   readonly onProblem: (problem: string) => void;
   /** How often the files, which are small, are read even though no change was seen; 10 s unless told. */
   readonly pollMilliseconds?: number;
+  readonly clock?: Pick<Clock, 'schedule'>;
 };
 
 const DEFAULT_POLL_MILLISECONDS = 10_000;
@@ -36,6 +38,7 @@ export async function watchCertificateFiles(options: WatchedFiles): Promise<Cert
     folders: folders(options),
     look: reloader(options, holder),
     pollMilliseconds: options.pollMilliseconds ?? DEFAULT_POLL_MILLISECONDS,
+    ...(options.clock && { clock: options.clock }),
   });
   return {
     current: holder.current,

@@ -3,9 +3,10 @@ import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/
 import { describeRequiredRole, errorMessage } from '../../kube/explain-api-error.ts';
 import { createInformer, type InformerTimings } from '../../kube/informer.ts';
 import type { Leadership } from '../../kube/leader-election.ts';
-import { createReconcileLoop, type Schedule } from '../../kube/reconcile-loop.ts';
+import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
 import { retryUntilReachable } from '../../kube/retry-until-reachable.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
+import { type Clock, systemClock } from '../../time/clock.ts';
 import { checkRenewal, isIssuedBy, readCertificatePair, readCertificates, readPrivateKey } from '../inspect.ts';
 import { type CertificateWithKey, issueCa, issueServerCertificate } from '../issue.ts';
 import { type CertificateSource, createCertificateSource, type ServerCertificate } from '../source.ts';
@@ -20,8 +21,9 @@ export type SecretCertificateOptions = {
   /** Who leads renews in time, any other when it is overdue. Without it any replica renews in time. */
   readonly leadership?: Leadership | undefined;
   readonly log: Log;
-  readonly now?: (() => Date) | undefined;
-  readonly schedule?: Schedule | undefined;
+  /** Gives up the wait for a first certificate. */
+  readonly signal?: AbortSignal | undefined;
+  readonly clock?: Clock | undefined;
   readonly watchTimings?: Partial<InformerTimings> | undefined;
 };
 
@@ -33,11 +35,12 @@ export type SecretCertificateOptions = {
  * @throws ConfigurationError when the Secret is not ours, or is missing and may not be created; ApiError
  */
 export async function manageCertificateSecret(options: SecretCertificateOptions): Promise<CertificateSource> {
-  const { client, namespace, secretName, log } = options;
+  const { client, namespace, secretName, log, signal } = options;
   const place = `Secret ${namespace}/${secretName}`;
   const clocks = comparingClocks(options);
-  const patience = { log, server: client.server, right: neededRight(options) };
+  const patience = { log, server: client.server, right: neededRight(options), clock: options.clock, signal };
   const holder = createCertificateSource(await retryUntilReachable(patience, () => settle(options, clocks)));
+  signal?.throwIfAborted();
 
   const look = async () => {
     const settled = await settle(options, clocks);
@@ -58,7 +61,7 @@ export async function manageCertificateSecret(options: SecretCertificateOptions)
     onFailure: (err) => log.error({ err, secret: place }, `${errorMessage(err)}; the certificate in service stays, and is tried again`),
     everyMilliseconds: 10 * MINUTE,
     apartMilliseconds: 1_000,
-    schedule: options.schedule,
+    clock: options.clock,
   });
   // Only a sign that something changed: the key itself is read where it is needed, and held nowhere else.
   const watch = createInformer({
@@ -68,19 +71,22 @@ export async function manageCertificateSecret(options: SecretCertificateOptions)
     metadataOnly: true,
     log,
     onChange: checks.soon,
+    clock: options.clock,
     timings: options.watchTimings,
   });
   const forgetLeadership = options.leadership?.onChange(checks.soon);
+  checks.start();
+  watch.start();
 
   return {
     current: holder.current,
     onChange: holder.onChange,
     refresh,
-    close() {
+    async close() {
       forgetLeadership?.();
-      checks.close();
+      checks.stop();
       holder.close();
-      void watch.close();
+      await watch.stop();
     },
   };
 }
@@ -115,10 +121,10 @@ type Secret = KubeObject & { type?: string; data?: Record<string, string> | null
 type Clocks = { readonly ours: Date; readonly servers: Date };
 
 /** Tells once when the two are so far apart that a certificate made by one may be no good by the other. */
-function comparingClocks({ client, log, now = () => new Date() }: SecretCertificateOptions): () => Clocks {
+function comparingClocks({ client, log, clock = systemClock }: SecretCertificateOptions): () => Clocks {
   let apart = false;
   return () => {
-    const ours = now();
+    const ours = new Date(clock.now());
     const servers = new Date(client.serverTime() ?? ours);
     const ahead = ours.getTime() - servers.getTime();
     const wereApart = apart;

@@ -1,24 +1,26 @@
 /** What the engine asks about the cluster, answered from watches: never a call on the request path. */
 import type { Facts } from '../../decision/facts.ts';
 import type { ApiClient, Log } from '../../kube/api-client.ts';
-import type { Schedule } from '../../kube/reconcile-loop.ts';
 import type { Kinds } from '../../object/kinds.ts';
-import { watchImageStreams } from './image-streams.ts';
+import { type Clock, systemClock } from '../../time/clock.ts';
+import { createImageStreamFacts } from './image-streams.ts';
 import { createNamespaceBudget, type NamespaceBudgetOptions } from './namespace-budget.ts';
-import { watchNamespaces } from './namespaces.ts';
-import { type UnwatchedSecrets, watchSecrets } from './secrets.ts';
-import { watchServiceAccounts } from './service-accounts.ts';
+import { createNamespaceFacts } from './namespaces.ts';
+import { createSecretFacts, type UnwatchedSecrets } from './secrets.ts';
+import { createServiceAccountFacts } from './service-accounts.ts';
 
 export type ClusterFacts = {
+  readonly name: string;
   /** Undefined until the first lists are complete. */
   current(): Facts | undefined;
   /** What is still to be read; undefined when nothing is. Nobody waits for secrets: they may not be permitted. */
-  missing(): string | undefined;
+  ready(): string | undefined;
   /** Whether namespaces have secrets of these names is to be known, as far as it is permitted. */
   followSecrets(names: Iterable<string>): void;
   /** What is known to be incomplete although nothing is missing. */
   gaps(): FactGaps;
-  close(): Promise<void>;
+  start(): void;
+  stop(): Promise<void>;
 };
 
 export type FactGaps = {
@@ -34,16 +36,16 @@ export type FactsOptions = {
   readonly client: ApiClient;
   readonly log: Log;
   readonly kinds?: Kinds;
-  readonly schedule?: Schedule | undefined;
+  readonly clock?: Clock | undefined;
   readonly budget?: Pick<NamespaceBudgetOptions, 'perNamespace' | 'inAll'>;
 };
 
-export function watchClusterFacts({ client, log, kinds, schedule, budget: limits }: FactsOptions): ClusterFacts {
-  const budget = createNamespaceBudget({ log, schedule, ...limits });
-  const serviceAccounts = watchServiceAccounts({ client, log, budget });
-  const namespaces = watchNamespaces({ client, log });
-  const secrets = watchSecrets({ client, log, schedule });
-  const streams = watchImageStreams({ client, log, budget, schedule });
+export function createClusterFacts({ client, log, kinds, clock = systemClock, budget: limits }: FactsOptions): ClusterFacts {
+  const budget = createNamespaceBudget({ log, clock, ...limits });
+  const serviceAccounts = createServiceAccountFacts({ client, log, budget, clock });
+  const namespaces = createNamespaceFacts({ client, log, clock });
+  const secrets = createSecretFacts({ client, log, clock });
+  const streams = createImageStreamFacts({ client, log, budget, clock });
   const unread = () => [
     ...(serviceAccounts.synced ? [] : ['the service accounts']),
     ...(namespaces.synced ? [] : ['the namespaces']),
@@ -55,20 +57,23 @@ export function watchClusterFacts({ client, log, kinds, schedule, budget: limits
     namespace: (name) => namespaces.get(name),
     secret: (namespace, name) => secrets.get(namespace, name),
     imageStream: (namespace, name) => streams.get(namespace, name),
-    now: Date.now,
+    now: clock.now,
     ...(kinds && { kinds }),
   };
   return {
+    name: 'facts of the cluster',
     current: () => (unread().length === 0 ? facts : undefined),
-    missing() {
+    ready() {
       const left = unread();
       return left.length === 0 ? undefined : `${left.join(', ')} of the cluster have not been read yet`;
     },
     followSecrets: (names) => secrets.follow(names),
     gaps: () => ({ unwatchedSecrets: secrets.unwatched(), namespacesOverBudget: budget.over(), heldBytes: budget.heldBytes() }),
-    async close() {
-      budget.close();
-      await Promise.all([secrets, streams, serviceAccounts, namespaces].map((each) => each.close()));
+    start() {
+      for (const each of [budget, serviceAccounts, namespaces, secrets, streams]) each.start();
+    },
+    async stop() {
+      await Promise.all([budget, secrets, streams, serviceAccounts, namespaces].map((each) => each.stop()));
     },
   };
 }

@@ -4,8 +4,8 @@ import { readImageStreamFacts, sizeOfStream } from '../../decision/image-stream.
 import type { ApiClient, KubeObject, Log } from '../../kube/api-client.ts';
 import { identityOf, identitySize } from '../../kube/informer.ts';
 import { createOptionalInformer, type OptionalInformer } from '../../kube/optional-informer.ts';
-import { onTimer, type Schedule } from '../../kube/reconcile-loop.ts';
 import type { JsonObject } from '../../object/json.ts';
+import { type Clock, systemClock } from '../../time/clock.ts';
 import type { NamespaceBudget } from './namespace-budget.ts';
 import { measureList } from './service-accounts.ts';
 
@@ -14,7 +14,8 @@ export type WatchedStreams = {
   get(namespace: string, name: string): ImageStreamFacts;
   /** Whether requests should wait for the first list. */
   waiting(): boolean;
-  close(): Promise<void>;
+  start(): void;
+  stop(): Promise<void>;
 };
 
 /**
@@ -30,10 +31,10 @@ export type StreamOptions = {
   readonly client: ApiClient;
   readonly log: Log;
   readonly budget: NamespaceBudget;
-  readonly schedule?: Schedule | undefined;
+  readonly clock?: Clock | undefined;
 };
 
-export function watchImageStreams({ client, log, budget, schedule = onTimer }: StreamOptions): WatchedStreams {
+export function createImageStreamFacts({ client, log, budget, clock = systemClock }: StreamOptions): WatchedStreams {
   const store = budget.store<KeptStream>({
     sizeOf,
     measure: (namespace, most) =>
@@ -49,15 +50,16 @@ export function watchImageStreams({ client, log, budget, schedule = onTimer }: S
     keep,
     store,
     log,
-    schedule,
+    clock,
   });
   let patient = true;
   const isUnread = () => streams.state() === 'asking' || streams.state() === 'unread';
-  const cancel = schedule(() => {
+  let cancel = () => {};
+  const goOnWithout = () => {
     patient = false;
     if (isUnread())
       log.warn({}, 'the image streams of the cluster could not be read yet; what they hold is judged where it becomes a Build or a Pod');
-  }, patience);
+  };
   return {
     get(namespace, name) {
       if (streams.state() !== 'read') return { kind: 'unknown' };
@@ -66,9 +68,13 @@ export function watchImageStreams({ client, log, budget, schedule = onTimer }: S
       return store.isOmitted(namespace) ? { kind: 'too-large', why: 'its namespace is over its memory budget' } : { kind: 'absent' };
     },
     waiting: () => patient && isUnread(),
-    async close() {
+    start() {
+      streams.start();
+      cancel = clock.schedule(goOnWithout, patience);
+    },
+    async stop() {
       cancel();
-      await streams.close();
+      await streams.stop();
     },
   };
 }

@@ -5,7 +5,8 @@
 import type { KubeObject, Log } from '../../kube/api-client.ts';
 import { errorMessage } from '../../kube/explain-api-error.ts';
 import type { InformerStore } from '../../kube/informer-store.ts';
-import { createReconcileLoop, type Schedule } from '../../kube/reconcile-loop.ts';
+import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
+import type { Clock } from '../../time/clock.ts';
 
 export type NamespaceBudget = {
   /** A store whose objects count. */
@@ -14,7 +15,8 @@ export type NamespaceBudget = {
   over(): readonly string[];
   /** Of all namespaces, in bytes as the collections count them. */
   heldBytes(): number;
-  close(): void;
+  start(): void;
+  stop(): void;
 };
 
 export type BudgetedStore<T extends KubeObject> = InformerStore<T> & {
@@ -40,7 +42,7 @@ export type BudgetedCollection<T extends KubeObject> = {
 
 export type NamespaceBudgetOptions = {
   readonly log: Log;
-  readonly schedule?: Schedule | undefined;
+  readonly clock?: Clock | undefined;
   /** In bytes. */
   readonly perNamespace?: number | undefined;
   readonly inAll?: number | undefined;
@@ -63,7 +65,7 @@ type Collection = Pick<BudgetedCollection<KubeObject>, 'measure' | 'reload'> & {
 
 export function createNamespaceBudget({
   log,
-  schedule,
+  clock,
   perNamespace = usualPerNamespace,
   inAll = usualInAll,
 }: NamespaceBudgetOptions): NamespaceBudget {
@@ -89,7 +91,7 @@ export function createNamespaceBudget({
     onFailure: report,
     everyMilliseconds: 5 * minute,
     apartMilliseconds: minute,
-    schedule,
+    clock,
   });
 
   /** The namespaces for which there is room again, for all of them together. */
@@ -208,7 +210,8 @@ export function createNamespaceBudget({
     },
     over: () => [...over],
     heldBytes,
-    close: () => checks.close(),
+    start: checks.start,
+    stop: checks.stop,
   };
 }
 

@@ -2,11 +2,13 @@
 import type { NamespaceFacts } from '../../decision/facts.ts';
 import type { ApiClient, KubeObject, Log } from '../../kube/api-client.ts';
 import { createInformer, identityOf } from '../../kube/informer.ts';
+import type { Clock } from '../../time/clock.ts';
 
 export type WatchedNamespaces = {
   readonly synced: boolean;
   get(name: string): NamespaceFacts;
-  close(): Promise<void>;
+  start(): void;
+  stop(): Promise<void>;
 };
 
 /** Characters of keys and values, and 32 for each label. Beyond them the labels count as unknown, and rules that select by them apply as strictly as possible. */
@@ -14,15 +16,18 @@ export const maxLabelCharacters = 64 * 1024;
 
 type KeptNamespace = KubeObject & { readonly facts: NamespaceFacts };
 
-export function watchNamespaces({ client, log }: { readonly client: ApiClient; readonly log: Log }): WatchedNamespaces {
+export type NamespaceOptions = { readonly client: ApiClient; readonly log: Log; readonly clock?: Clock | undefined };
+
+export function createNamespaceFacts({ client, log, clock }: NamespaceOptions): WatchedNamespaces {
   // Labels are metadata, and nothing else of a namespace is asked for.
-  const watch = createInformer<KeptNamespace>({ client, path: '/api/v1/namespaces', metadataOnly: true, keep, log });
+  const watch = createInformer<KeptNamespace>({ client, path: '/api/v1/namespaces', metadataOnly: true, keep, log, clock });
   return {
     get synced() {
       return watch.synced;
     },
     get: (name) => watch.get(undefined, name)?.facts ?? { kind: 'absent' },
-    close: () => watch.close(),
+    start: watch.start,
+    stop: watch.stop,
   };
 }
 

@@ -6,17 +6,19 @@ import { parseImage } from '../../image/reference.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
 import { createInformer, type Informer, identityOf } from '../../kube/informer.ts';
 import { createOptionalInformer } from '../../kube/optional-informer.ts';
-import { onTimer, type Schedule } from '../../kube/reconcile-loop.ts';
 import { valueAt } from '../../object/json.ts';
 import type { ShortNames } from '../../rules/rule-set.ts';
 import type { Platform, PlatformRegistry } from '../../rules/store/platform.ts';
+import { type Clock, systemClock } from '../../time/clock.ts';
 
-export type WatchedPlatform = {
+export type ClusterPlatform = {
+  readonly name: string;
   /** Undefined until everything has been read, or could not be read for 20 s: then what is not known counts as not there. */
   current(): Platform | undefined;
   /** What is still to be read; undefined when nothing is. */
-  missing(): string | undefined;
-  close(): Promise<void>;
+  ready(): string | undefined;
+  start(): void;
+  stop(): Promise<void>;
 };
 
 export type PlatformOptions = {
@@ -24,7 +26,7 @@ export type PlatformOptions = {
   readonly log: Log;
   /** Something may have changed, also from unknown to known. */
   readonly onChange: () => void;
-  readonly schedule?: Schedule | undefined;
+  readonly clock?: Clock | undefined;
 };
 
 type ImageConfig = KubeObject & {
@@ -39,7 +41,7 @@ type Service = KubeObject & {
  * The Service is asked for only where OpenShift's configuration is served: there, nobody but the platform may make a namespace `openshift-*`.
  * Elsewhere anybody's Service of that name would be trusted as a registry.
  */
-export function watchPlatform({ client, log, onChange, schedule = onTimer }: PlatformOptions): WatchedPlatform {
+export function createClusterPlatform({ client, log, onChange, clock = systemClock }: PlatformOptions): ClusterPlatform {
   let services: Informer<Service> | undefined;
   /** By the last answer: a right that is missing is a mistake in the installation, which should not get ready. */
   let refused = false;
@@ -64,20 +66,21 @@ export function watchPlatform({ client, log, onChange, schedule = onTimer }: Pla
     fieldSelector: 'metadata.name=cluster',
     keep: (config) => ({ metadata: identityOf(config), spec: config.spec ?? null, status: config.status ?? null }),
     log,
-    schedule,
+    clock,
     onChange: onAnswer,
     onFailure,
     onServed(served) {
-      if (served) services ??= watchRegistryService(client, log, onAnswer, onFailure);
-      else void services?.close();
+      if (served) services ??= watchRegistryService(client, log, clock, onAnswer, onFailure);
+      else void services?.stop();
       if (!served) services = undefined;
       onAnswer();
     },
   });
-  const cancel = schedule(() => {
+  let cancel = () => {};
+  const endWait = () => {
     waitedLongEnough = true;
     goWithoutIfDue();
-  }, longestWait);
+  };
 
   function isRead(): boolean {
     return configs.state() === 'absent' || (configs.state() === 'read' && services?.synced === true);
@@ -95,6 +98,7 @@ export function watchPlatform({ client, log, onChange, schedule = onTimer }: Pla
   }
 
   return {
+    name: 'platform',
     current() {
       if (configs.state() === 'absent') return { internalRegistries: [] };
       if (!isRead()) {
@@ -103,12 +107,16 @@ export function watchPlatform({ client, log, onChange, schedule = onTimer }: Pla
       }
       return readPlatform(configs.get(undefined, 'cluster'), services?.get(registryService.namespace, registryService.name));
     },
-    missing() {
+    ready() {
       return everRead || goesWithout ? undefined : 'what the cluster says of its own registries has not been read yet';
     },
-    async close() {
+    start() {
+      configs.start();
+      cancel = clock.schedule(endWait, longestWait);
+    },
+    async stop() {
       cancel();
-      await Promise.all([configs.close(), services?.close()]);
+      await Promise.all([configs.stop(), services?.stop()]);
     },
   };
 }
@@ -121,17 +129,26 @@ const longestWait = 20_000;
 
 const registryService = { namespace: 'openshift-image-registry', name: 'image-registry' };
 
-function watchRegistryService(client: ApiClient, log: Log, onChange: () => void, onFailure: (failure: Error) => void): Informer<Service> {
+function watchRegistryService(
+  client: ApiClient,
+  log: Log,
+  clock: Clock,
+  onChange: () => void,
+  onFailure: (failure: Error) => void,
+): Informer<Service> {
   const path = `/api/v1/namespaces/${registryService.namespace}/services`;
-  return createInformer<Service>({
+  const services = createInformer<Service>({
     client,
     path,
     fieldSelector: `metadata.name=${registryService.name}`,
     keep: (service) => ({ metadata: identityOf(service), spec: service.spec ?? null }),
     log,
+    clock,
     onChange,
     onFailure,
   });
+  services.start();
+  return services;
 }
 
 export function readPlatform(config: ImageConfig | undefined, service: Service | undefined): Platform {

@@ -6,7 +6,8 @@ import { registrySecretTypes, type SecretFacts } from '../../decision/facts.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
 import { errorMessage } from '../../kube/explain-api-error.ts';
 import { createInformer, type Informer, type InformerTimings, identityOf } from '../../kube/informer.ts';
-import { createReconcileLoop, type Schedule } from '../../kube/reconcile-loop.ts';
+import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
+import type { Clock } from '../../time/clock.ts';
 
 export type WatchedSecrets = {
   /** From now on these names, and no others. */
@@ -14,7 +15,8 @@ export type WatchedSecrets = {
   /** `unknown` as long as the name is not followed, not read yet, or not permitted. */
   get(namespace: string, name: string): SecretFacts;
   unwatched(): UnwatchedSecrets;
-  close(): Promise<void>;
+  start(): void;
+  stop(): Promise<void>;
 };
 
 /** How many names are not followed, and why. */
@@ -27,7 +29,7 @@ export type UnwatchedSecrets = {
 export type SecretsOptions = {
   readonly client: ApiClient;
   readonly log: Log;
-  readonly schedule?: Schedule | undefined;
+  readonly clock?: Clock | undefined;
   readonly watchTimings?: Partial<InformerTimings> | undefined;
 };
 
@@ -48,14 +50,14 @@ type Watches = {
  * Follows secrets by name over all namespaces. Where that is not permitted it does without, says so once with the fix, and looks again
  * every five minutes: a right that is granted later counts without a restart, and with one that is taken away goes what was known by it.
  */
-export function watchSecrets({ client, log, schedule, watchTimings }: SecretsOptions): WatchedSecrets {
+export function createSecretFacts({ client, log, clock, watchTimings }: SecretsOptions): WatchedSecrets {
   let wanted: readonly string[] = [];
   const followed = new Map<string, Watches>();
   let beyondLimit = 0;
   let notPermitted = 0;
   let told = '';
   let lastFailure: string | undefined;
-  let closed = false;
+  let stopped = false;
 
   const checks = createReconcileLoop({
     check: async () => {
@@ -63,7 +65,7 @@ export function watchSecrets({ client, log, schedule, watchTimings }: SecretsOpt
       let inDoubt = false;
       const asked = wanted;
       const answers = await mayWatchEach(client, asked);
-      if (closed) return;
+      if (stopped) return;
       const stillWanted = new Set(wanted);
       for (const [index, name] of asked.entries()) {
         const permitted = answers[index] === true;
@@ -94,7 +96,7 @@ export function watchSecrets({ client, log, schedule, watchTimings }: SecretsOpt
     },
     everyMilliseconds: 300_000,
     apartMilliseconds: 1_000,
-    schedule,
+    clock,
   });
 
   function startWatching(name: string): Watches {
@@ -115,19 +117,20 @@ export function watchSecrets({ client, log, schedule, watchTimings }: SecretsOpt
             checks.soon();
           }
         },
+        clock,
         timings: watchTimings,
       });
-    return {
-      all: watch(`metadata.name=${name}`),
-      unusable: watch(`metadata.name=${name},${registrySecretTypes.map((type) => `type!=${type}`).join(',')}`),
-      doubted: false,
-    };
+    const all = watch(`metadata.name=${name}`);
+    const unusable = watch(`metadata.name=${name},${registrySecretTypes.map((type) => `type!=${type}`).join(',')}`);
+    all.start();
+    unusable.start();
+    return { all, unusable, doubted: false };
   }
 
   function forget(name: string): void {
     const watches = followed.get(name);
     followed.delete(name);
-    if (watches) void stop(watches);
+    if (watches) void stopWatching(watches);
   }
 
   function tellLacking(names: readonly string[]): void {
@@ -164,16 +167,17 @@ export function watchSecrets({ client, log, schedule, watchTimings }: SecretsOpt
       return watches.unusable.get(namespace, name) ? 'wrong-type' : 'present';
     },
     unwatched: () => ({ beyondLimit, notPermitted }),
-    async close() {
-      closed = true;
-      checks.close();
-      await Promise.all([...followed.values()].map(stop));
+    start: checks.start,
+    async stop() {
+      stopped = true;
+      checks.stop();
+      await Promise.all([...followed.values()].map(stopWatching));
     },
   };
 }
 
-async function stop({ all, unusable }: Watches): Promise<void> {
-  await Promise.all([all.close(), unusable.close()]);
+async function stopWatching({ all, unusable }: Watches): Promise<void> {
+  await Promise.all([all.stop(), unusable.stop()]);
 }
 
 /**

@@ -4,19 +4,26 @@ import { readServiceAccountFacts } from '../../decision/service-account.ts';
 import type { ApiClient, KubeObject, Log } from '../../kube/api-client.ts';
 import { createInformer, type Informer, identityOf, identitySize } from '../../kube/informer.ts';
 import type { JsonObject } from '../../object/json.ts';
+import type { Clock } from '../../time/clock.ts';
 import type { NamespaceBudget } from './namespace-budget.ts';
 
 export type WatchedAccounts = {
   readonly synced: boolean;
   get(namespace: string, name: string): ServiceAccountFacts;
-  close(): Promise<void>;
+  start(): void;
+  stop(): Promise<void>;
 };
 
 type KeptAccount = KubeObject & { readonly facts: ServiceAccountFacts };
 
-export type AccountOptions = { readonly client: ApiClient; readonly log: Log; readonly budget: NamespaceBudget };
+export type AccountOptions = {
+  readonly client: ApiClient;
+  readonly log: Log;
+  readonly budget: NamespaceBudget;
+  readonly clock?: Clock | undefined;
+};
 
-export function watchServiceAccounts({ client, log, budget }: AccountOptions): WatchedAccounts {
+export function createServiceAccountFacts({ client, log, budget, clock }: AccountOptions): WatchedAccounts {
   const store = budget.store<KeptAccount>({
     sizeOf,
     flags: allowsOnlyListed,
@@ -24,7 +31,7 @@ export function watchServiceAccounts({ client, log, budget }: AccountOptions): W
       measureList(client, `/api/v1/namespaces/${namespace}/serviceaccounts`, (object) => sizeOf(keep(object)), most),
     reload: () => watch.reload(),
   });
-  const watch: Informer<KeptAccount> = createInformer<KeptAccount>({ client, path: '/api/v1/serviceaccounts', keep, store, log });
+  const watch: Informer<KeptAccount> = createInformer<KeptAccount>({ client, path: '/api/v1/serviceaccounts', keep, store, log, clock });
   return {
     get synced() {
       return watch.synced;
@@ -35,7 +42,8 @@ export function watchServiceAccounts({ client, log, budget }: AccountOptions): W
       if (!store.isOmitted(namespace)) return { kind: 'absent' };
       return { kind: 'too-large', why: 'its namespace is over its memory budget', onlyListedSecrets: store.isFlagged(namespace, name) };
     },
-    close: () => watch.close(),
+    start: watch.start,
+    stop: watch.stop,
   };
 }
 

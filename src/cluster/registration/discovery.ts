@@ -5,7 +5,8 @@
 import type { ApiClient, Log } from '../../kube/api-client.ts';
 import { ApiError } from '../../kube/api-client.ts';
 import { errorMessage } from '../../kube/explain-api-error.ts';
-import { createReconcileLoop, type ReconcileLoop, type Schedule } from '../../kube/reconcile-loop.ts';
+import { createReconcileLoop, type ReconcileLoop } from '../../kube/reconcile-loop.ts';
+import { type Clock, systemClock } from '../../time/clock.ts';
 import type { RegisteredKind } from './desired.ts';
 
 export type Discovery = {
@@ -22,7 +23,8 @@ export type Discovery = {
   readonly apis: readonly string[];
   /** Those that cannot be asked just now. */
   unavailable(): readonly UnavailableApi[];
-  close(): void;
+  start(): void;
+  stop(): void;
 };
 
 export type UnavailableApi = {
@@ -39,9 +41,7 @@ export type DiscoveryOptions = {
   readonly log: Log;
   /** Something is known that was not before, or is different. */
   readonly onChange: () => void;
-  /** Epoch milliseconds. */
-  readonly now?: (() => number) | undefined;
-  readonly schedule?: Schedule | undefined;
+  readonly clock?: Clock | undefined;
 };
 
 /** The API server itself gives an aggregated API 5 s to answer its probe; a webhook that is missing cannot wait that long. */
@@ -58,7 +58,7 @@ type Api = {
   coming?: boolean;
 };
 
-export function discover({ client, kinds, log, onChange, now = Date.now, schedule }: DiscoveryOptions): Discovery {
+export function createDiscovery({ client, kinds, log, onChange, clock = systemClock }: DiscoveryOptions): Discovery {
   const apis = new Map<string, Api>([...kinds.filter(isOptional).map(apiOf), platformApi].map((name) => [name, {}]));
   let asked = false;
   let platformListed = false;
@@ -74,9 +74,8 @@ export function discover({ client, kinds, log, onChange, now = Date.now, schedul
     onFailure: (err) => log.error({ err }, `the APIs of the cluster could not be asked: ${errorMessage(err)}`),
     everyMilliseconds: 60_000,
     apartMilliseconds: 5_000,
-    schedule,
+    clock,
   });
-  checks.soon();
 
   async function ask(name: string, api: Api): Promise<void> {
     try {
@@ -89,7 +88,7 @@ export function discover({ client, kinds, log, onChange, now = Date.now, schedul
       // Nothing but the API server's own answer says that there is something now; a lost connection says nothing.
       api.coming = api.served?.size === 0 && error instanceof ApiError && error.status >= 500;
       if (!api.trouble) log.warn({ api: name, err: error }, `${name} cannot be asked what it serves: ${reason}; ${consequence(name)}`);
-      api.trouble = { api: name, reason, since: api.trouble?.since ?? now() };
+      api.trouble = { api: name, reason, since: api.trouble?.since ?? clock.now() };
       if (name === platformApi && api.served === undefined) platformListed = await isListed(client, platformApi);
     }
   }
@@ -118,7 +117,11 @@ export function discover({ client, kinds, log, onChange, now = Date.now, schedul
     },
     apis: [...apis.keys()],
     unavailable: () => [...apis.values()].flatMap(({ trouble }) => trouble ?? []),
-    close: () => checks.close(),
+    start() {
+      checks.soon();
+      checks.start();
+    },
+    stop: checks.stop,
   };
 }
 

@@ -1,16 +1,23 @@
 import type { PublishedCas } from '../../certificates/rotation/wait-for-published-ca.ts';
 import type { ApiClient, Log } from '../../kube/api-client.ts';
 import { createInformer, type InformerTimings } from '../../kube/informer.ts';
+import type { Clock } from '../../time/clock.ts';
 import { bundleOf, callsUs, configurationPaths, type LiveConfiguration, ourName } from './live.ts';
 
 export type PublishedCasOptions = {
   readonly client: ApiClient;
   readonly log: Log;
+  readonly clock?: Clock | undefined;
   readonly watchTimings?: Partial<InformerTimings> | undefined;
 };
 
 /** The authorities by which the API server verifies us in every entry of both webhook configurations, as they are there now. */
-export function watchPublishedCas({ client, log, watchTimings: timings }: PublishedCasOptions): PublishedCas & { close(): Promise<void> } {
+export function createPublishedCas({
+  client,
+  log,
+  clock,
+  watchTimings: timings,
+}: PublishedCasOptions): PublishedCas & { readonly name: string; start(): void; stop(): Promise<void> } {
   const listeners = new Set<() => void>();
   const watches = configurationPaths.map((path) =>
     createInformer<LiveConfiguration>({
@@ -19,10 +26,12 @@ export function watchPublishedCas({ client, log, watchTimings: timings }: Publis
       fieldSelector: `metadata.name=${ourName}`,
       log,
       onChange: () => listeners.forEach((listener) => void listener()),
+      clock,
       timings,
     }),
   );
   return {
+    name: 'published CAs',
     current() {
       if (!watches.every(({ synced }) => synced)) return undefined;
       const entries = watches.flatMap((watch) => watch.get(undefined, ourName)?.webhooks ?? []);
@@ -32,9 +41,10 @@ export function watchPublishedCas({ client, log, watchTimings: timings }: Publis
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    async close() {
+    start: () => watches.forEach((watch) => void watch.start()),
+    async stop() {
       listeners.clear();
-      await Promise.all(watches.map((watch) => watch.close()));
+      await Promise.all(watches.map((watch) => watch.stop()));
     },
   };
 }

@@ -3,11 +3,11 @@
  * into the still empty mutating configuration; then a dry run of a write to our own snapshot ConfigMap, which changes nothing, shows whether
  * it was answered. The answer may come from any replica, and the way leads through Service, network policies and TLS, as it will later.
  */
-import { setTimeout as pause } from 'node:timers/promises';
 import { probeAnnotation, probeArrived } from '../../admission/reachability-probe.ts';
-import type { CertificateSource } from '../../certificates/source.ts';
+import type { CurrentCertificate } from '../../certificates/source.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
 import { rulesLabel } from '../../rules/language/config-map.ts';
+import { type Clock, sleep, systemClock } from '../../time/clock.ts';
 import { snapshotName } from '../rules/rule-snapshot.ts';
 
 export type ReachabilityProbeOptions = {
@@ -15,10 +15,11 @@ export type ReachabilityProbeOptions = {
   readonly namespace: string;
   readonly service: string;
   /** Must know its authorities. */
-  readonly certificates: CertificateSource;
+  readonly certificates: CurrentCertificate;
   readonly log: Log;
   /** Between two tries; 200 unless told. */
   readonly pauseMilliseconds?: number | undefined;
+  readonly clock?: Clock | undefined;
 };
 
 type OwnedObject = KubeObject & { readonly metadata: { readonly ownerReferences?: readonly object[] } };
@@ -30,7 +31,7 @@ const tries = 15;
 
 /** One proof for each call; the trouble is told once, and again after it has gone. @throws ApiError when the configuration cannot be written */
 export function createReachabilityProbe(options: ReachabilityProbeOptions): (mutating: KubeObject) => Promise<boolean> {
-  const { namespace, service, log } = options;
+  const { namespace, service, log, clock = systemClock } = options;
   let told = false;
   return async (mutating) => {
     if (!(await putProbe(options, mutating))) return false;
@@ -42,7 +43,7 @@ export function createReachabilityProbe(options: ReachabilityProbeOptions): (mut
         return true;
       }
       if (round < tries) {
-        await pause(options.pauseMilliseconds ?? 200);
+        await sleep(clock, options.pauseMilliseconds ?? 200);
         continue;
       }
       if (!told) {

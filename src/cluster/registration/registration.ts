@@ -1,18 +1,20 @@
 /** Fills the two webhook configurations, and repairs them: observe, find the difference, write what is due. */
 
 import { createCaBundle } from '../../certificates/rotation/ca-bundle.ts';
-import type { CertificateSource } from '../../certificates/source.ts';
+import type { CurrentCertificate } from '../../certificates/source.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
 import { errorMessage } from '../../kube/explain-api-error.ts';
 import { createInformer, type InformerTimings } from '../../kube/informer.ts';
 import type { Leadership } from '../../kube/leader-election.ts';
-import { createReconcileLoop, onTimer, type ReconcileLoop, type Schedule } from '../../kube/reconcile-loop.ts';
+import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
 import { valueAt } from '../../object/json.ts';
 import { kindsWithImages } from '../../object/kinds.ts';
+import { type Clock, systemClock } from '../../time/clock.ts';
+import { within } from '../../time/within.ts';
 import { aboutChosenCondition, applyConfiguration, isDeleted } from './apply.ts';
 import { type DesiredConfiguration, type Difference, differenceOf, type EnforcerPolicy, fieldManagersOf } from './compare.ts';
 import { desiredWebhooks, platformCondition, type RegisteredKind, type WebhookEntry, type WebhookPolicy } from './desired.ts';
-import { type Discovery, discover, type UnavailableApi } from './discovery.ts';
+import { createDiscovery, type Discovery, type UnavailableApi } from './discovery.ts';
 import {
   apiOfConfigurations,
   bundleOf,
@@ -34,7 +36,7 @@ export type RegistrationOptions = {
   readonly namespace: string;
   readonly service: string;
   /** Must know its authorities. */
-  readonly certificates: CertificateSource;
+  readonly certificates: CurrentCertificate;
   /** Whether requests can be answered now, as far as that does not depend on what is published. Asked again and again. */
   readonly ready: () => boolean;
   /** Who leads writes, the others watch. Without it this replica writes too, which is safe: everybody writes the same, over nothing newer. */
@@ -55,58 +57,63 @@ export type RegistrationOptions = {
   readonly enforcer?: EnforcerPolicy | undefined;
   /** Called for each repair of what another writer changed. */
   readonly onRepair?: ((severity: Difference['severity']) => void) | undefined;
-  readonly schedule?: Schedule | undefined;
-  /** Milliseconds that only go forward. */
-  readonly clock?: (() => number) | undefined;
+  readonly clock?: Clock | undefined;
   readonly watchTimings?: Partial<InformerTimings> | undefined;
 };
 
 export type Registration = {
+  readonly name: string;
   /** APIs that are asked which kinds they serve, as `group/version`. */
   readonly apis: readonly string[];
   /** Those that cannot be asked just now; their kinds stay registered as they are. */
   unavailable(): readonly UnavailableApi[];
   /** Kinds of the configurations that another writer keeps narrowing, and that wait for their next repair. */
   narrowed(): readonly string[];
-  close(): Promise<void>;
+  start(): void;
+  stop(): Promise<void>;
 };
 
 /**
  * Fills the two shipped webhook configurations as soon as we are ready, and keeps the entries and their caBundle as they should be. A
  * configuration that is not there is left alone: deleting it is how an administrator takes regkeeper out of the way.
  */
-export function manageRegistration(options: RegistrationOptions): Registration {
-  const { client, kinds = kindsWithImages, ready, log, schedule } = options;
+export function createRegistration(options: RegistrationOptions): Registration {
+  const { client, kinds = kindsWithImages, ready, log, clock } = options;
   let filling: Filling | undefined;
-  // Begun before anything else is ready: a slow API then delays nobody.
-  const discovery = discover({ client, kinds, log, onChange: () => filling?.look(), schedule });
+  const discovery = createDiscovery({ client, kinds, log, onChange: () => filling?.look(), clock });
   const waiting = createReconcileLoop({
     check: async () => {
       if (!ready()) return;
-      waiting.close();
+      waiting.stop();
       filling = keepFilled(options, discovery);
     },
     onFailure: (err) => log.error({ err }, 'nothing is registered, because readiness cannot be told'),
     everyMilliseconds: 1_000,
     apartMilliseconds: 100,
-    schedule,
+    clock,
   });
-  waiting.soon();
   return {
+    name: 'registration',
     apis: discovery.apis,
     unavailable: discovery.unavailable,
     narrowed: () => filling?.narrowed() ?? [],
-    async close() {
-      waiting.close();
-      discovery.close();
-      await filling?.close();
+    start() {
+      // Before anything else is ready, so that a slow API delays nothing.
+      discovery.start();
+      waiting.soon();
+      waiting.start();
+    },
+    async stop() {
+      waiting.stop();
+      discovery.stop();
+      await filling?.stop();
     },
   };
 }
 
 type Namespace = KubeObject & { metadata: { deletionTimestamp?: string } };
 type Present = { readonly configuration: Configuration; readonly live: LiveConfiguration };
-type Filling = { look(): void; narrowed(): readonly string[]; close(): Promise<void> };
+type Filling = { look(): void; narrowed(): readonly string[]; stop(): Promise<void> };
 
 /** A write changes the object and so calls for the next check: should two releases of regkeeper ever lead at once, each thinks the other's entries wrong. */
 const apartMilliseconds = 250;
@@ -119,10 +126,11 @@ const longestRestBetweenProofs = 5_000;
 const answerWithin = 3_000;
 
 function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling {
-  const { client, namespace, certificates, ready, log, schedule = onTimer, clock = () => performance.now() } = options;
+  const { client, namespace, certificates, ready, log, clock = systemClock } = options;
+  const { schedule, monotonic } = clock;
   const missed = new Set<string>();
-  const pace = createRepairBackoff(clock);
-  const repairLog = createRepairLog(log, clock);
+  const pace = createRepairBackoff(monotonic);
+  const repairLog = createRepairLog(log, monotonic);
   /** By kind of configuration, what was written last: where that is wanted again, another writer changed it. */
   const written = new Map<string, string>();
   /** By kind of configuration, what was written over which version: until the watch shows the result, there is nothing to do again. */
@@ -280,7 +288,8 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
   /** False where nobody can tell: then the CAs that are published stay, and everything else is repaired. */
   async function isCertificateInForce(): Promise<boolean> {
     try {
-      await settledWithin(answerWithin, certificates.refresh?.() ?? Promise.resolve());
+      // By the system's clock in any case: it bounds an answer that is under way, also where a test lets time pass by hand.
+      await within(systemClock, answerWithin, `no answer within ${answerWithin / 1_000} s`, async () => certificates.refresh?.());
       unrefreshed = false;
     } catch (err) {
       if (!unrefreshed) {
@@ -324,7 +333,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     log.warn({}, `there is no namespace ${namespace}: nothing is registered`);
   }
 
-  const kept = createCaBundle({ schedule, onOver: () => checks.soon() });
+  const kept = createCaBundle({ clock, onOver: () => checks.soon() });
   const published = () => [...new Set(watches.flatMap(({ watch }) => bundlesOfOurs(watch.get(undefined, ourName))))];
   const caBundle = (): string | undefined => {
     const { authorities } = certificates.current();
@@ -339,13 +348,14 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
       onFailure: (err) => log.error({ err }, `the webhook configurations could not be filled: ${errorMessage(err)}`),
       everyMilliseconds: 60_000,
       apartMilliseconds,
-      schedule,
+      clock,
     }),
   );
-  const checks: ReconcileLoop = {
+  const checks = {
     soon: () => loops.forEach((loop) => void loop.soon()),
     now: () => loops.forEach((loop) => void loop.now()),
-    close: () => loops.forEach((loop) => void loop.close()),
+    start: () => loops.forEach((loop) => void loop.start()),
+    stop: () => loops.forEach((loop) => void loop.stop()),
   };
   const follow = <T extends KubeObject>(path: string, name: string, heard: (object: T | undefined) => void, keep?: (object: T) => T) =>
     createInformer<T>({
@@ -356,6 +366,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
       log,
       // Each for itself: where one cannot be read, the other is repaired all the same.
       onChange: ({ object }) => heard(object),
+      clock,
       timings: options.watchTimings,
     });
   const watches = configurations.map((configuration, index) => ({
@@ -382,17 +393,19 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     for (const cancel of paused.values()) cancel();
     paused.clear();
   };
+  checks.start();
+  for (const watch of [home, ...watches.map((each) => each.watch)]) watch.start();
   return {
     look: checks.now,
     narrowed: () => [...paused.keys()],
-    async close() {
+    async stop() {
       forgetCertificates();
       forgetLeadership?.();
-      checks.close();
+      checks.stop();
       kept.close();
       cancelNextProof();
       stopWaiting();
-      await Promise.all([home, ...watches.map(({ watch }) => watch)].map((watch) => watch.close()));
+      await Promise.all([home, ...watches.map(({ watch }) => watch)].map((watch) => watch.stop()));
     },
   };
 }
@@ -409,7 +422,7 @@ function uidOf({ metadata }: LiveConfiguration): string | undefined {
  * Whether the API server may not take a certificate that is shown, or waits to be. The first of the authorities signs; what else there is the
  * leader publishes. Nobody takes away at once what another has published, so two that have different files do not write in turn.
  */
-function lacksAuthority({ webhooks }: LiveConfiguration, { current }: CertificateSource): boolean {
+function lacksAuthority({ webhooks }: LiveConfiguration, { current }: CurrentCertificate): boolean {
   const [signing = ''] = (current().authorities ?? '').split(/(?<=-----END CERTIFICATE-----\n)/);
   return (webhooks ?? []).filter(callsUs).some((entry) => !bundleOf(entry).includes(signing));
 }
@@ -444,13 +457,6 @@ function ownerReference({ metadata: { name, uid } }: Namespace) {
 
 /** The namespace of regkeeper is gone, and takes the configurations along. */
 class NoHome extends Error {}
-
-/** By the real clock, whatever the schedule of the checks is: it bounds an answer that is under way. */
-async function settledWithin(milliseconds: number, work: Promise<void>): Promise<void> {
-  const late = Promise.withResolvers<never>();
-  const cancel = onTimer(() => late.reject(new Error(`no answer within ${milliseconds / 1_000} s`)), milliseconds);
-  await Promise.race([work, late.promise]).finally(cancel);
-}
 
 /** Of the managers in a message of the API server about fields in conflict. */
 function namesIn(message: string): string[] {

@@ -5,22 +5,30 @@
 
 import { type ApiClient, ApiError, type Log } from '../../kube/api-client.ts';
 import { describeRequiredRole, errorMessage } from '../../kube/explain-api-error.ts';
-import { createReconcileLoop, type Schedule } from '../../kube/reconcile-loop.ts';
+import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
 import { retryUntilReachable } from '../../kube/retry-until-reachable.ts';
 import { isObject } from '../../object/json.ts';
 import { configMapBundle, rulesLabel } from '../../rules/language/config-map.ts';
 import type { Bundle } from '../../rules/store/rule-store.ts';
+import type { Clock } from '../../time/clock.ts';
 import type { ConfigMap } from './rule-source.ts';
 
 export const snapshotName = 'regkeeper-rules-snapshot';
 
-export type SnapshotOptions = { readonly client: ApiClient; readonly namespace: string; readonly log: Log };
+export type SnapshotOptions = {
+  readonly client: ApiClient;
+  readonly namespace: string;
+  readonly log: Log;
+  readonly clock?: Clock | undefined;
+};
 
 /** What an earlier run left; nothing where there was none, or where it cannot be read, which is logged. */
-export async function readSnapshot({ client, namespace, log }: SnapshotOptions): Promise<readonly Bundle[]> {
+export async function readSnapshot({ client, namespace, log, clock }: SnapshotOptions, signal?: AbortSignal): Promise<readonly Bundle[]> {
   const right = describeRequiredRole({ path: `/api/v1/namespaces/${namespace}/configmaps`, name: snapshotName, verbs: ['get', 'patch'] });
   try {
-    const { data } = await retryUntilReachable({ log, server: client.server, right }, () => client.get<ConfigMap>(pathOf(namespace)));
+    const { data } = await retryUntilReachable({ log, server: client.server, right, clock, signal }, () =>
+      client.get<ConfigMap>(pathOf(namespace)),
+    );
     return Object.entries(data ?? {}).flatMap(([key, text]) => readBundle(namespace, key, text, log));
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
@@ -33,20 +41,16 @@ export async function readSnapshot({ client, namespace, log }: SnapshotOptions):
 
 export type SnapshotWriter = {
   save(bundles: readonly Bundle[]): void;
+  start(): void;
   /** What could not be written yet is left. */
-  close(): void;
+  stop(): void;
 };
 
 /**
  * Keeps the snapshot in step: one write at a time, the latest wins. What cannot be written is tried again until it can: the rules may not
  * change for months, and a restart must not find those of before.
  */
-export function createSnapshotWriter({
-  client,
-  namespace,
-  log,
-  schedule,
-}: SnapshotOptions & { readonly schedule?: Schedule | undefined }): SnapshotWriter {
+export function createSnapshotWriter({ client, namespace, log, clock }: SnapshotOptions): SnapshotWriter {
   const place = `ConfigMap ${namespace}/${snapshotName}`;
   let latest: { readonly data: object; readonly text: string } | undefined;
   let written: string | undefined;
@@ -76,7 +80,7 @@ export function createSnapshotWriter({
     },
     everyMilliseconds: 60_000,
     apartMilliseconds: 1_000,
-    schedule,
+    clock,
   });
 
   return {
@@ -87,7 +91,8 @@ export function createSnapshotWriter({
       latest = { data, text };
       checks.now();
     },
-    close: () => checks.close(),
+    start: checks.start,
+    stop: checks.stop,
   };
 }
 

@@ -2,11 +2,12 @@
 
 import type { ApiClient, Log } from '../../kube/api-client.ts';
 import { createInformer, type Informer, type InformerEvent } from '../../kube/informer.ts';
-import { createReconcileLoop, type Schedule } from '../../kube/reconcile-loop.ts';
+import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
 import type { RuleLoader } from '../../loading/rule-loader.ts';
 import { configMapBundle, idOf, rulesLabel } from '../../rules/language/config-map.ts';
 import type { RuleScope } from '../../rules/language/parse.ts';
 import type { Bundle } from '../../rules/store/rule-store.ts';
+import type { Clock } from '../../time/clock.ts';
 import { type ConfigMap, createRulesConfigMapStore, trimRulesConfigMap } from './rule-texts.ts';
 
 export type { ConfigMap } from './rule-texts.ts';
@@ -17,19 +18,27 @@ export type ClusterRules = {
   /** Whether namespaces may have rules of their own, in ConfigMaps anywhere. */
   readonly namespaceRules: boolean;
   readonly intake: Pick<RuleLoader, 'open' | 'offer' | 'withdraw'>;
-  /** Versions that an earlier run accepted. */
-  readonly lastGood: readonly Bundle[];
+  /** Versions that an earlier run accepted; read before the first list. */
+  readonly lastGood: (signal: AbortSignal | undefined) => Promise<readonly Bundle[]>;
   readonly log: Log;
-  readonly schedule?: Schedule | undefined;
+  readonly clock?: Clock | undefined;
+};
+
+export type ClusterRuleSource = {
+  readonly name: string;
+  /** Resolves when the ConfigMaps are watched; their rules come into force later. */
+  start(signal?: AbortSignal): Promise<void>;
+  stop(): Promise<void>;
 };
 
 /**
  * Feeds the book with every ConfigMap labelled `regkeeper.io/rules: cluster` of the own namespace, and `namespace` of all, from the first
  * lists on, each change as it comes. The book is opened when all are listed: nobody's refusals are missing at the start.
  */
-export function watchClusterRules(options: ClusterRules): { close(): Promise<void> } {
+export function createClusterRuleSource(options: ClusterRules): ClusterRuleSource {
   const { client, namespace, namespaceRules, log } = options;
   let opened = false;
+  let lastGood: readonly Bundle[] = [];
   const texts = createRulesConfigMapStore((configMap) => void take('namespace', { type: 'modified', object: configMap, items: [] }));
   const watches = [
     { of: 'cluster' as const, path: `/api/v1/namespaces/${namespace}/configmaps` },
@@ -43,12 +52,13 @@ export function watchClusterRules(options: ClusterRules): { close(): Promise<voi
       keep: trimRulesConfigMap(of),
       store: of === 'namespace' ? texts : undefined,
       log,
+      clock: options.clock,
       onChange: (change) => take(of, change),
     }),
   }));
 
   function take(of: RuleScope['kind'], change: InformerEvent<ConfigMap>): Promise<void> | undefined {
-    const { intake, lastGood } = options;
+    const { intake } = options;
     if (!opened) {
       if (!watches.every(({ watch }) => watch.synced)) return undefined;
       opened = true;
@@ -72,13 +82,20 @@ export function watchClusterRules(options: ClusterRules): { close(): Promise<voi
     onFailure: (err) => log.error({ err }, 'cannot look for rules ConfigMaps that fit now'),
     everyMilliseconds: 60_000,
     apartMilliseconds: 60_000,
-    schedule: options.schedule,
+    clock: options.clock,
   });
 
   return {
-    async close() {
-      rereading.close();
-      await Promise.all(watches.map(({ watch }) => watch.close()));
+    name: 'rules of the cluster',
+    async start(signal) {
+      lastGood = await options.lastGood(signal);
+      signal?.throwIfAborted();
+      rereading.start();
+      for (const { watch } of watches) watch.start();
+    },
+    async stop() {
+      rereading.stop();
+      await Promise.all(watches.map(({ watch }) => watch.stop()));
     },
   };
 }

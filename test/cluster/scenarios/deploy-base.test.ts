@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { manageCertificateSecret } from '../../../src/certificates/sources/secret.ts';
-import { manageRegistration } from '../../../src/cluster/registration/registration.ts';
+import { createRegistration } from '../../../src/cluster/registration/registration.ts';
 import { type ApiClient, connectApi } from '../../../src/kube/api-client.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
-import { onTimer, type Schedule } from '../../../src/kube/reconcile-loop.ts';
 import { kindsWithImages } from '../../../src/object/kinds.ts';
+import { type Clock, systemClock } from '../../../src/time/clock.ts';
 import { target, waitFor } from '../target.ts';
 
 const cluster = target();
@@ -230,18 +230,19 @@ describe('with the rights of the shipped service account', () => {
       service: 'regkeeper',
       log,
     });
-    const schedule: Schedule = (work, milliseconds) => onTimer(work, Math.min(milliseconds, 200));
-    const registration = manageRegistration({
+    const clock: Clock = { ...systemClock, schedule: (work, milliseconds) => systemClock.schedule(work, Math.min(milliseconds, 200)) };
+    const registration = createRegistration({
       client,
       namespace: 'regkeeper',
       service: 'regkeeper',
       certificates,
       ready: () => true,
       log,
-      schedule,
+      clock,
     });
+    registration.start();
     onTestFinished(async () => {
-      await registration.close();
+      await registration.stop();
       certificates.close();
     });
     await waitFor(async () => (await mutating()).webhooks?.length && (await validating()).webhooks?.length, {

@@ -15,7 +15,7 @@ import type { AdmissionAnswer } from '../../../src/admission/response.ts';
 import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import { manageCertificateSecret } from '../../../src/certificates/sources/secret.ts';
 import { createReachabilityProbe } from '../../../src/cluster/registration/reachability-probe.ts';
-import { manageRegistration } from '../../../src/cluster/registration/registration.ts';
+import { createRegistration } from '../../../src/cluster/registration/registration.ts';
 import { type ApiClient, connectApi } from '../../../src/kube/api-client.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
 import { createWebhookServer } from '../../../src/server/webhook.ts';
@@ -228,15 +228,16 @@ test('a Service that leads nowhere stops nobody: nothing is registered before a 
   const ours = { client, namespace: ownNamespace, service: 'regkeeper', log };
   const certificates = await manageCertificateSecret({ ...ours, secretName: 'regkeeper-tls' });
   const server = createWebhookServer(
-    { rules: () => undefined, facts: () => undefined, audit: ignore, reportBug: ignore, failed: ignore, monotonic: process.hrtime.bigint },
+    { rules: () => undefined, facts: () => undefined, audit: ignore, reportBug: ignore, failed: ignore },
     { tls: certificates.current() },
   );
   const port = Number(new URL(await server.listen({ host: '127.0.0.1', port: 0 })).port);
   await plane.services.unroute(service);
   const prove = createReachabilityProbe({ ...ours, certificates });
-  const registration = manageRegistration({ ...ours, certificates, ready: () => true, prove });
+  const registration = createRegistration({ ...ours, certificates, ready: () => true, prove });
+  registration.start();
   onTestFinished(async () => {
-    await registration.close();
+    await registration.stop();
     certificates.close();
     await client.close();
     await server.close();

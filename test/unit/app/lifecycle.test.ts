@@ -8,9 +8,11 @@ function stage() {
   const options: LifecycleOptions = {
     onStopFailure: (component, error) => events.push(`${component} failed to stop: ${(error as Error).message}`),
     stopWithinMilliseconds: 5_000,
-    schedule(work) {
-      deadlines.add(work);
-      return () => deadlines.delete(work);
+    clock: {
+      schedule(work) {
+        deadlines.add(work);
+        return () => deadlines.delete(work);
+      },
     },
   };
   const component = (name: string, parts: Partial<Component> = {}): Component => ({

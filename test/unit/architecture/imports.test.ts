@@ -11,22 +11,23 @@ const source = join(root, 'src');
 /** The rooms that a room may import, apart from itself. `.` is the room of the files directly in src. */
 const engineRooms = ['image', 'object', 'rules', 'decision', 'admission'] as const;
 const mayImport: Readonly<Record<string, readonly string[]>> = {
+  time: [],
   image: [],
   object: ['image'],
   rules: ['image'],
   decision: ['image', 'object', 'rules'],
   admission: ['image', 'object', 'rules', 'decision'],
-  files: [],
+  files: ['time'],
   yaml: ['object'],
-  kube: [],
+  kube: ['time'],
   settings: ['rules'],
-  observe: [...engineRooms],
-  loading: ['image', 'object', 'rules', 'files'],
-  certificates: ['kube', 'files', 'settings'],
-  cluster: [...engineRooms, 'observe', 'kube', 'loading', 'certificates'],
-  server: [...engineRooms, 'observe', 'loading'],
+  observe: ['time', ...engineRooms],
+  loading: ['time', 'image', 'object', 'rules', 'files'],
+  certificates: ['time', 'kube', 'files', 'settings'],
+  cluster: ['time', ...engineRooms, 'observe', 'kube', 'loading', 'certificates'],
+  server: ['time', ...engineRooms, 'observe', 'loading'],
   evaluate: [...engineRooms, 'observe', 'yaml', 'loading'],
-  app: [...engineRooms, 'observe', 'kube', 'settings', 'loading', 'files', 'certificates', 'cluster', 'server'],
+  app: ['time', ...engineRooms, 'observe', 'kube', 'settings', 'loading', 'files', 'certificates', 'cluster', 'server'],
   cli: [
     ...engineRooms,
     'observe',
@@ -42,7 +43,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'app',
     '.',
   ],
-  '.': ['cli', 'settings', 'app', 'kube'],
+  '.': ['time', 'cli', 'settings', 'app', 'kube'],
 };
 
 /** Synchronous, pure, and for any JavaScript runtime: without Node, network and clock. */

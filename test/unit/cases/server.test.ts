@@ -26,7 +26,6 @@ const server = createWebhookServer(
     audit: () => {},
     reportBug: (error) => bugs.push(error),
     failed: () => {},
-    monotonic: () => 0n,
   },
   { tls },
 );

@@ -5,12 +5,12 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import type { CertificateSource } from '../../../src/certificates/source.ts';
 import { manageCertificateSecret } from '../../../src/certificates/sources/secret.ts';
 import type { WebhookEntry } from '../../../src/cluster/registration/desired.ts';
-import { manageRegistration } from '../../../src/cluster/registration/registration.ts';
+import { createRegistration } from '../../../src/cluster/registration/registration.ts';
 import { type ApiClient, ApiError, type KubeObject, type Query } from '../../../src/kube/api-client.ts';
 import { createLeaderElection } from '../../../src/kube/leader-election.ts';
 import { kindsWithImages } from '../../../src/object/kinds.ts';
 import { runs } from '../../property.ts';
-import { handSchedule, memoryApi } from '../kube/memory-api.ts';
+import { handClock, memoryApi } from '../kube/memory-api.ts';
 import { recordingLog } from '../kube/scripted-api.ts';
 
 // Replicas renew the certificate and publish its authorities: all of them as if each led, and by a Lease. What must hold either way, and
@@ -106,15 +106,11 @@ async function cluster(count: number, who: Who) {
 
   const start = async (replica: Replica) => {
     // Watches that failed try again when time passes, as everything here.
-    const timers = handSchedule();
-    const sleep = (milliseconds: number, signal: AbortSignal) =>
-      new Promise<void>((resolve) => {
-        if (milliseconds <= 10_000) timers.schedule(resolve, 1_000_000);
-        signal.addEventListener('abort', () => resolve());
-      });
+    const timers = handClock();
+    const clock = { ...timers.clock, now: () => time + replica.ahead };
     const client = clientOf(replica);
     // Its timers are short, and run once each time that time passes.
-    const ticks = handSchedule(0);
+    const ticks = handClock(0);
     const leader =
       who === 'everyone leads'
         ? undefined
@@ -126,24 +122,26 @@ async function cluster(count: number, who: Who) {
               identity: `${replica.name} of ${time}`,
               able: () => replica.source !== undefined,
             },
-            ...{ log: recordingLog(), clock: () => time, now: () => new Date(time + replica.ahead), schedule: ticks.schedule },
+            ...{ log: recordingLog(), clock: { ...clock, monotonic: () => time, schedule: ticks.schedule } },
           });
-    const common = { client, ...place, leadership: leader, log, schedule: timers.schedule, watchTimings: { sleep } };
-    const source = await manageCertificateSecret({ ...common, secretName: 'regkeeper-tls', now: () => new Date(time + replica.ahead) });
+    leader?.start();
+    const common = { client, ...place, leadership: leader, log, clock, watchTimings: { stallAfter: Number.MAX_SAFE_INTEGER } };
+    const source = await manageCertificateSecret({ ...common, secretName: 'regkeeper-tls' });
     replica.source = source;
     replica.leads = () => leader?.leads() ?? true;
     source.onChange(inspect);
     const kinds = kindsWithImages.slice(0, 1);
-    const registration = manageRegistration({ ...common, kinds, guard: false, certificates: source, ready: () => true, prove: undefined });
+    const registration = createRegistration({ ...common, kinds, guard: false, certificates: source, ready: () => true, prove: undefined });
+    registration.start();
     replica.passTime = () => {
       ticks.passTime();
       timers.passTime();
     };
     replica.end = async () => {
-      await leader?.release();
+      await leader?.stop();
       if (replica.source === source) replica.source = undefined;
       source.close();
-      await registration.close();
+      await registration.stop();
     };
     inspect();
   };

@@ -283,6 +283,24 @@ test.each([
   child.kill('SIGKILL');
 });
 
+test('SIGTERM while the start still waits for the cluster ends it at once, without an error', async () => {
+  const kubeconfig = join(folder, 'unreachable.yaml');
+  const clusters = [{ name: 'none', cluster: { server: 'https://127.0.0.1:1' } }];
+  const contexts = [{ name: 'here', context: { cluster: 'none', user: 'somebody' } }];
+  const users = [{ name: 'somebody', user: { token: 'x' } }];
+  await writeFile(kubeconfig, JSON.stringify({ kind: 'Config', 'current-context': 'here', clusters, contexts, users }));
+  const child = start('serve', '--kubeconfig', kubeconfig, '--host', '127.0.0.1', '--port', '0', '--health-port', '0');
+  let err = '';
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    err += chunk;
+  });
+  await expect.poll(() => err, { timeout: 60_000 }).toContain('waiting for the API server');
+  const exited = once(child, 'exit');
+  child.kill('SIGTERM');
+  expect(await exited).toEqual([0, null]);
+  expect(err).not.toMatch(/regkeeper: |could not be stopped|\n\s+at /);
+});
+
 test('SIGTERM under load loses no request: each one is answered until the socket closes', async () => {
   const { child, url, healthUrl, exited, ca, log } = await serve('--drain-seconds', '3');
   const body = JSON.stringify(reviewOf(pod('external-registry.example.com:5000/app:1')));

@@ -297,7 +297,7 @@ is printed beside a request that passes, or beside its refusal; each as the clie
 
 async function sectionOf({ what, object, request = {}, rules: own = rules, facts = known }: Situation): Promise<string> {
   const server = createWebhookServer(
-    { rules: () => own, facts: () => facts, audit: () => undefined, reportBug: () => undefined, failed: () => {}, monotonic: () => 0n },
+    { rules: () => own, facts: () => facts, audit: () => undefined, reportBug: () => undefined, failed: () => {} },
     { tls },
   );
   servers.push(server);

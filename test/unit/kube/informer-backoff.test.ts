@@ -13,14 +13,17 @@ async function pausesAfter(error: ApiError, random: number, count: number): Prom
     get: fail,
   } as unknown as ApiClient;
   const log = { debug() {}, info() {}, warn() {}, error() {} };
-  const sleep = (milliseconds: number, signal: AbortSignal) => {
+  const schedule = (work: () => void, milliseconds: number) => {
     pauses.push(milliseconds);
-    return pauses.length < count ? Promise.resolve() : new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+    if (pauses.length < count) queueMicrotask(work);
+    return () => undefined;
   };
-  const reflector = createInformer({ client, path: '/api/v1/namespaces', log, timings: { now: () => 0, random: () => random, sleep } });
+  const clock = { now: () => 0, monotonic: () => 0, schedule };
+  const reflector = createInformer({ client, path: '/api/v1/namespaces', log, clock, timings: { random: () => random } });
+  reflector.start();
   reflector.whenSynced().catch(() => undefined);
   await vi.waitFor(() => expect(pauses).toHaveLength(count));
-  await reflector.close();
+  await reflector.stop();
   return pauses;
 }
 

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { connectApi, type KubeObject } from '../../../src/kube/api-client.ts';
 import { createInformer, type InformerEvent, type InformerTimings } from '../../../src/kube/informer.ts';
+import type { Clock } from '../../../src/time/clock.ts';
 import { runs } from '../../property.ts';
 import { type Moment, modelApi, requestFaults, stateOf, streamFaults } from './model-api.ts';
 import { type Answer, bookmark, listing, recordingLog, scriptedApi, watched } from './scripted-api.ts';
@@ -29,17 +30,19 @@ function following(server: Server, { onChange, timings, user, streamsInitialStat
   const log = recordingLog();
   const pauses: number[] = [];
   const witness = watchfulListener();
-  let clock = 0;
+  let time = 0;
   let endSilence = () => {};
-  const sleep = async (milliseconds: number, signal: AbortSignal) => {
-    if (milliseconds <= longestPause) {
-      pauses.push(milliseconds);
-      return setImmediate();
-    }
-    await new Promise<void>((resolve) => {
-      endSilence = resolve;
-      signal.addEventListener('abort', () => resolve());
-    });
+  const clock: Clock = {
+    now: () => time,
+    monotonic: () => time,
+    schedule(work, milliseconds) {
+      if (milliseconds > longestPause) endSilence = work;
+      else {
+        pauses.push(milliseconds);
+        globalThis.setImmediate(work);
+      }
+      return () => undefined;
+    },
   };
   const reflector = createInformer<KubeObject>({
     client,
@@ -50,10 +53,12 @@ function following(server: Server, { onChange, timings, user, streamsInitialStat
       witness.hear(change);
       onChange?.(change);
     },
-    timings: { now: () => clock, random: () => 0, sleep, stallAfter, ...timings },
+    clock,
+    timings: { random: () => 0, stallAfter, ...timings },
   });
+  reflector.start();
   const close = async () => {
-    await reflector.close();
+    await reflector.stop();
     await client.close();
   };
   onTestFinished(close);
@@ -63,7 +68,7 @@ function following(server: Server, { onChange, timings, user, streamsInitialStat
     pauses,
     witness,
     passTime: (milliseconds: number) => {
-      clock += milliseconds;
+      time += milliseconds;
       endSilence();
     },
     state: () => stateOf(reflector.items()),
@@ -373,7 +378,7 @@ describe('stopped', () => {
 
   test('by its own listener, in the middle of differences, it tells no more', async () => {
     const server = await modelApi(['a', 'b', 'c']);
-    const follower = following(server, { onChange: ({ type }) => type === 'deleted' && void follower.reflector.close() });
+    const follower = following(server, { onChange: ({ type }) => type === 'deleted' && void follower.reflector.stop() });
     await untilTrue(server, follower);
     server.breakStreams(streamFaults['ends as it should']);
     changeMeanwhile(server, 0);

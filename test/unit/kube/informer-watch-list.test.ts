@@ -1,7 +1,7 @@
-import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { connectApi, type KubeObject } from '../../../src/kube/api-client.ts';
 import { createInformer, type InformerEvent } from '../../../src/kube/informer.ts';
+import type { Clock } from '../../../src/time/clock.ts';
 import {
   type Answer,
   bookmark,
@@ -27,14 +27,16 @@ async function streaming(script: Answer[]) {
   const log = recordingLog();
   const changes: string[] = [];
   const kept: string[] = [];
-  let clock = 0;
+  let time = 0;
   let endSilence = () => {};
-  const sleep = async (milliseconds: number, signal: AbortSignal) => {
-    if (milliseconds <= longestPause) return setImmediate();
-    await new Promise<void>((resolve) => {
-      endSilence = resolve;
-      signal.addEventListener('abort', () => resolve());
-    });
+  const clock: Clock = {
+    now: () => time,
+    monotonic: () => time,
+    schedule(work, milliseconds) {
+      if (milliseconds > longestPause) endSilence = work;
+      else globalThis.setImmediate(work);
+      return () => undefined;
+    },
   };
   const reflector = createInformer<KubeObject>({
     client,
@@ -45,10 +47,12 @@ async function streaming(script: Answer[]) {
       return object;
     },
     onChange: (change) => changes.push(told(change)),
-    timings: { now: () => clock, random: () => 0, sleep, stallAfter: 1_000_000, initialStallAfter },
+    clock,
+    timings: { random: () => 0, stallAfter: 1_000_000, initialStallAfter },
   });
+  reflector.start();
   onTestFinished(async () => {
-    await reflector.close();
+    await reflector.stop();
     await client.close();
   });
   return {
@@ -58,7 +62,7 @@ async function streaming(script: Answer[]) {
     changes,
     kept,
     passTime: (milliseconds: number) => {
-      clock += milliseconds;
+      time += milliseconds;
       endSilence();
     },
   };

@@ -1,6 +1,7 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { connectApi, type KubeObject } from '../../../src/kube/api-client.ts';
 import { createInformer, type InformerEvent, type InformerOptions } from '../../../src/kube/informer.ts';
+import { type Clock, systemClock } from '../../../src/time/clock.ts';
 import {
   type Answer,
   bookmark,
@@ -29,28 +30,32 @@ async function reflecting(script: Answer[], options: Partial<InformerOptions<Kub
   const log = recordingLog();
   const changes: string[] = [];
   const pauses: number[] = [];
-  let clock = 0;
+  let time = 0;
   let endSilence: () => void = () => undefined;
-  const sleep = (milliseconds: number, signal: AbortSignal) => {
-    if (milliseconds <= longestPause) {
-      pauses.push(milliseconds);
-      return Promise.resolve();
-    }
-    return new Promise<void>((resolve) => {
-      endSilence = resolve;
-      signal.addEventListener('abort', () => resolve());
-    });
+  const clock: Clock = {
+    now: () => time,
+    monotonic: () => time,
+    schedule(work, milliseconds) {
+      if (milliseconds > longestPause) endSilence = work;
+      else {
+        pauses.push(milliseconds);
+        queueMicrotask(work);
+      }
+      return () => undefined;
+    },
   };
   const reflector = createInformer<KubeObject>({
     client,
     path,
     log,
     onChange: (change) => changes.push(told(change)),
-    timings: { now: () => clock, random: () => 0, sleep, stallAfter },
+    clock,
+    timings: { random: () => 0, stallAfter },
     ...options,
   });
+  reflector.start();
   onTestFinished(async () => {
-    await reflector.close();
+    await reflector.stop();
     await client.close();
   });
   return {
@@ -61,7 +66,7 @@ async function reflecting(script: Answer[], options: Partial<InformerOptions<Kub
     changes,
     pauses,
     passTime: (milliseconds: number) => {
-      clock += milliseconds;
+      time += milliseconds;
       endSilence();
     },
     names: () => namesOf(reflector.items()),
@@ -311,11 +316,11 @@ describe('watchCollection', () => {
 
   test('waits longer than the three minutes after which a quiet resource is first heard of', async () => {
     const waits: number[] = [];
-    const sleep = (milliseconds: number, signal: AbortSignal) => {
+    const schedule = (_work: () => void, milliseconds: number) => {
       waits.push(milliseconds);
-      return new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+      return () => undefined;
     };
-    await reflecting([listing('10', []), watching()], { timings: { now: () => 0, sleep } });
+    await reflecting([listing('10', []), watching()], { clock: { now: () => 0, monotonic: () => 0, schedule }, timings: {} });
     await vi.waitFor(() => expect(waits).toHaveLength(1));
     expect(waits[0]).toBeGreaterThan(180_000 + 60_000);
   });
@@ -335,7 +340,7 @@ describe('watchCollection', () => {
     passTime(5_000);
     send(line(bookmark('11')));
     await vi.waitFor(() => expect([...(client.followed ?? [])].map((each) => [each.path, each.lastContact()])).toEqual([[path, 5_000]]));
-    await reflector.close();
+    await reflector.stop();
     expect(client.followed?.size).toBe(0);
   });
 
@@ -405,7 +410,7 @@ describe('watchCollection', () => {
   test('close ends the watch, its connection and its news', async () => {
     const { reflector, client, received, connections, send, changes } = await reflecting([listing('10', [a]), watching()]);
     await vi.waitFor(() => expect(received).toHaveLength(2));
-    const closing = reflector.close();
+    const closing = reflector.stop();
     send(line(added('b', '11')));
     await closing;
     await client.close();
@@ -414,17 +419,17 @@ describe('watchCollection', () => {
     expect(received).toHaveLength(2);
   });
 
-  test('close before the first list rejects those who wait for it', async () => {
+  test('stop before the first list rejects those who wait for it', async () => {
     const { reflector, received } = await reflecting([() => undefined]);
     await vi.waitFor(() => expect(received).toHaveLength(1));
-    const waiting = expect(reflector.whenSynced()).rejects.toThrow('closed before its first list');
-    await reflector.close();
+    const waiting = expect(reflector.whenSynced()).rejects.toThrow('stopped before its first list');
+    await reflector.stop();
     await waiting;
   });
 
-  test('close ends a pause', async () => {
-    const { reflector, log } = await reflecting([refusing(500, 'InternalError')], { timings: {} });
+  test('stop ends a pause', async () => {
+    const { reflector, log } = await reflecting([refusing(500, 'InternalError')], { clock: systemClock, timings: {} });
     await vi.waitFor(() => expect(log.lines).toHaveLength(1));
-    await reflector.close();
+    await reflector.stop();
   });
 });

@@ -72,7 +72,7 @@ test('a leader asks the API server about every five seconds, another replica abo
 describe('a hand-over', () => {
   test('on SIGTERM takes no longer than the next look of another', async () => {
     const { world, leader } = await settled(3);
-    const released = leader.leader.release();
+    const released = leader.leader.stop();
     expect(leader.leader.leads()).toBe(false);
     expect(await world.until(() => world.leading().length === 1)).toBeLessThan(3.2);
     await released;
@@ -87,7 +87,7 @@ describe('a hand-over', () => {
 
   test('frees the Lease though somebody changes it in the same moment', async () => {
     const { world, leader } = await settled(1);
-    const released = leader.leader.release();
+    const released = leader.leader.stop();
     await world.pass(0.06);
     world.edit((now) => ({ ...now, metadata: { ...now.metadata, labels: { edited: 'yes' } } }));
     await world.pass(1);
@@ -101,7 +101,7 @@ describe('a hand-over', () => {
     replica.network = 'slow';
     await world.until(() => world.lease() !== undefined);
     expect(replica.leader.leads()).toBe(false);
-    const released = replica.leader.release();
+    const released = replica.leader.stop();
     await world.pass(10);
     await released;
     expect(specOf(world)).toMatchObject({ holderIdentity: '' });
@@ -124,7 +124,7 @@ describe('a hand-over', () => {
     const { world, leader } = await settled(1);
     leader.network = 'cut';
     let done = false;
-    void leader.leader.release().then(() => {
+    void leader.leader.stop().then(() => {
       done = true;
     });
     expect(await world.until(() => done)).toBeLessThan(4);
@@ -395,7 +395,7 @@ describe('whatever befalls two or three replicas', () => {
               if (each.do === 'able') replica.able = each.able;
               if (each.do === 'restart' && world.lease() !== undefined) {
                 if (each.killed) world.kill(replica);
-                else void replica.leader.release();
+                else void replica.leader.stop();
                 live[index] = start(index);
               }
             }

@@ -131,12 +131,15 @@ export function leaseWorld(random: () => number = () => 0.5) {
       able: () => replica.able,
       log,
       identity,
-      clock: () => born + time * rate,
-      now: () => new Date(Date.parse('2026-01-01T00:00:00Z') + time + replica.ahead),
+      clock: {
+        now: () => Date.parse('2026-01-01T00:00:00Z') + time + replica.ahead,
+        monotonic: () => born + time * rate,
+        schedule: (work, milliseconds) => timer(replica, work, milliseconds / rate),
+      },
       random,
-      schedule: (work, milliseconds) => timer(replica, work, milliseconds / rate),
     });
     Object.assign(replica, { leader });
+    leader.start();
     return replica;
   };
 

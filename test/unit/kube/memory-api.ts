@@ -9,6 +9,7 @@ import {
   type WatchEvent,
 } from '../../../src/kube/api-client.ts';
 import { kindsWithImages } from '../../../src/object/kinds.ts';
+import { type Clock, systemClock } from '../../../src/time/clock.ts';
 
 type Handler = (path: string, body: KubeObject) => void;
 
@@ -181,20 +182,22 @@ function isSelected(path: string, object: unknown, collection: string, { fieldSe
 }
 
 /** Timers that run at once when they are short, and otherwise when the test says so. */
-export function handSchedule(longestMilliseconds = 5_000) {
+export function handClock(longestMilliseconds = 5_000) {
   const waiting = new Set<() => void>();
   const passTime = () => {
     for (const due of [...waiting]) due();
   };
+  const schedule = (work: () => void, milliseconds: number) => {
+    const due = () => {
+      if (waiting.delete(due)) work();
+    };
+    waiting.add(due);
+    if (milliseconds <= longestMilliseconds) globalThis.setImmediate(due);
+    return () => void waiting.delete(due);
+  };
   return {
-    schedule: (work: () => void, milliseconds: number) => {
-      const due = () => {
-        if (waiting.delete(due)) work();
-      };
-      waiting.add(due);
-      if (milliseconds <= longestMilliseconds) globalThis.setImmediate(due);
-      return () => void waiting.delete(due);
-    },
+    schedule,
+    clock: { ...systemClock, schedule } satisfies Clock,
     /** What was scheduled for later is due now. */
     passTime,
     /** For polling: each look comes after time has passed. */

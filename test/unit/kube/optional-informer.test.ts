@@ -3,7 +3,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import type { ApiClient, KubeObject } from '../../../src/kube/api-client.ts';
 import type { InformerStore } from '../../../src/kube/informer-store.ts';
 import { createOptionalInformer } from '../../../src/kube/optional-informer.ts';
-import { handSchedule, memoryApi } from './memory-api.ts';
+import { handClock, memoryApi } from './memory-api.ts';
 import { recordingLog } from './scripted-api.ts';
 
 test('closed while it is asked whether the API is there, it starts no watch', async () => {
@@ -11,9 +11,10 @@ test('closed while it is asked whether the API is there, it starts no watch', as
   const asked = Promise.withResolvers<boolean>();
   const client: ApiClient = { ...api.client, followed: new Set(), hasResource: () => asked.promise };
   const told: boolean[] = [];
-  const options = { client, groupVersion: 'a.b/v1', plural: 'cs', log: recordingLog(), schedule: handSchedule(1_000).schedule };
+  const options = { client, groupVersion: 'a.b/v1', plural: 'cs', log: recordingLog(), clock: handClock(1_000).clock };
   const served = createOptionalInformer({ ...options, onServed: (now) => void told.push(now) });
-  await served.close();
+  served.start();
+  await served.stop();
   asked.resolve(true);
   await setImmediate();
   expect(client.followed?.size).toBe(0);
@@ -30,10 +31,11 @@ test('an API that is not served any more leaves nothing in the store', async () 
       adopted = map;
     },
   };
-  const time = handSchedule(1_000);
-  const options = { client: api.client, groupVersion: 'a.b/v1', plural: 'cs', log: recordingLog(), schedule: time.schedule, store };
+  const time = handClock(1_000);
+  const options = { client: api.client, groupVersion: 'a.b/v1', plural: 'cs', log: recordingLog(), clock: time.clock, store };
   const served = createOptionalInformer(options);
-  onTestFinished(() => served.close());
+  served.start();
+  onTestFinished(() => served.stop());
   await expect.poll(() => [...adopted.keys()]).toEqual(['/one']);
   groups.pop();
   await expect.poll(time.passing(() => served.state())).toBe('absent');

@@ -15,14 +15,17 @@ function checking() {
     onFailure: () => undefined,
     everyMilliseconds: 60_000,
     apartMilliseconds: 5_000,
-    schedule: (work) => {
-      const timer = { work, cancelled: false };
-      timers.push(timer);
-      return () => {
-        timer.cancelled = true;
-      };
+    clock: {
+      schedule(work) {
+        const timer = { work, cancelled: false };
+        timers.push(timer);
+        return () => {
+          timer.cancelled = true;
+        };
+      },
     },
   });
+  checks.start();
   return {
     checks,
     count: () => counted.checks,
@@ -69,9 +72,21 @@ test('what is told now during a check is checked right after it, once', async ()
 test('nothing is checked after the end', async () => {
   const { checks, count, finish, pass } = checking();
   checks.soon();
-  checks.close();
+  checks.stop();
   await finish();
   checks.now();
   pass();
   expect(count()).toBe(1);
+});
+
+test('before the start nothing is checked, then what was told meanwhile is at once', () => {
+  let checks = 0;
+  const clock = { schedule: () => () => undefined };
+  const check = async () => void checks++;
+  const loop = createReconcileLoop({ check, onFailure: () => undefined, everyMilliseconds: 60_000, apartMilliseconds: 5_000, clock });
+  loop.soon();
+  loop.now();
+  expect(checks).toBe(0);
+  loop.start();
+  expect(checks).toBe(1);
 });

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { ApiError } from '../../../src/kube/api-client.ts';
 import { retryUntilReachable } from '../../../src/kube/retry-until-reachable.ts';
+import { systemClock } from '../../../src/time/clock.ts';
 import { recordingLog } from './scripted-api.ts';
 
 /** Fails with each of them in turn, then succeeds. */
@@ -63,12 +64,13 @@ test('a refusal is tried again, and at last told with what to do', async () => {
 test('says each minute that it still waits, and for whom', async () => {
   const log = recordingLog();
   // Twenty seconds pass between two looks.
-  let clock = 0;
-  const now = () => {
-    clock += 20_000;
-    return clock;
+  let time = 0;
+  const monotonic = () => {
+    time += 20_000;
+    return time;
   };
-  await retryUntilReachable({ ...patience(log), server: 'https://10.0.0.1:443', now }, after(...Array(7).fill(unreachable)));
+  const clock = { ...systemClock, monotonic };
+  await retryUntilReachable({ ...patience(log), server: 'https://10.0.0.1:443', clock }, after(...Array(7).fill(unreachable)));
   expect(log.lines.slice(1).map(({ message }) => message)).toEqual(
     [1, 2].map(
       (minutes) =>

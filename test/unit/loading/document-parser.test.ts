@@ -13,7 +13,7 @@ const bad = 'rules:\n- registy: a.io\n';
 /** Everything goes through the thread unless told. */
 function parserWith(limits: Partial<ParserLimits> = {}, start?: () => Worker) {
   const parser = createDocumentParser({ longestOnTheSpot: 0, ...limits }, start);
-  onTestFinished(() => parser.close());
+  onTestFinished(() => parser.stop());
   return parser;
 }
 
@@ -109,6 +109,6 @@ test('a thread that ended with nothing to do is started again', async () => {
 
 test('after the end nothing is started any more', async () => {
   const parser = createDocumentParser({ longestOnTheSpot: 0 });
-  await parser.close();
+  await parser.stop();
   expect((await parser.parse(document(good))).ok).toBe(false);
 });

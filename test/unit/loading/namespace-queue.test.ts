@@ -24,24 +24,28 @@ function steppingParser() {
       new Promise((resolve) => {
         asked.push({ document, answer: () => resolve(parseRulesDocument(document.text, document.source, document.scope, document.start)) });
       }),
-    close: async () => undefined,
+    stop: async () => undefined,
   };
   return { parser, asked };
 }
 
 const readsAtOnce: DocumentParser = {
   parse: async ({ text, source, scope, start }) => parseRulesDocument(text, source, scope, start),
-  close: async () => undefined,
+  stop: async () => undefined,
 };
 
 /** Time that passes when it is let: each rest ends by `wake`. */
 function restingClock() {
   let rests: (() => void)[] = [];
   return {
-    timings: {
-      betweenRounds: 1_000,
+    clock: {
       now: () => 0,
-      sleep: (milliseconds: number) => (milliseconds === 0 ? Promise.resolve() : new Promise<void>((done) => void rests.push(done))),
+      monotonic: () => 0,
+      schedule(work: () => void, milliseconds: number) {
+        if (milliseconds === 0) queueMicrotask(work);
+        else rests.push(work);
+        return () => undefined;
+      },
     },
     wake() {
       const ending = rests;
@@ -58,7 +62,7 @@ function counting(inner: DocumentParser) {
       parsed.push(document.text);
       return inner.parse(document);
     },
-    close: inner.close,
+    stop: inner.stop,
   };
   return { parser, parsed };
 }
@@ -75,7 +79,7 @@ async function opened(namespaces: DocumentParser, bundles: readonly Bundle[] = [
     onSkipped: (versions) => {
       skipped += versions;
     },
-    timings: clock.timings,
+    clock: clock.clock,
   });
   onTestFinished(() => clock.wake());
   const open = intake.open([ofCluster('rules: [{registry: a.io}]'), ...bundles]);
@@ -237,7 +241,7 @@ test('a failure of ours is told to who brought it, and the same texts are read a
   let fails = true;
   const failing: DocumentParser = {
     parse: (document) => (fails ? Promise.reject(new Error('a bug')) : readsAtOnce.parse(document)),
-    close: async () => undefined,
+    stop: async () => undefined,
   };
   const { intake, clock, rulesOf } = await opened(failing);
   await expect(intake.offer(ownBundle('tenant', 'own', rule('b.io')))).rejects.toThrow('a bug');
@@ -249,7 +253,7 @@ test('a failure of ours is told to who brought it, and the same texts are read a
 });
 
 test('a failure at the start leaves no namespace unread until somebody edits its rules', async () => {
-  const failing: DocumentParser = { parse: () => Promise.reject(new Error('a bug')), close: async () => undefined };
+  const failing: DocumentParser = { parse: () => Promise.reject(new Error('a bug')), stop: async () => undefined };
   const { intake, open } = await opened(failing, [ownBundle('tenant', 'own', rule('b.io'))]);
   await expect(open).rejects.toThrow('a bug');
   expect([intake.isUnread('tenant'), intake.opening()]).toEqual([false, undefined]);
@@ -322,7 +326,7 @@ test('an end while documents are read and wait makes no refusal of them', async 
   await expect.poll(() => asked.length).toBe(1);
   const waiting = [intake.offer(ownBundle('tenant', 'own', rule('c.io'))), intake.offer(ownBundle('other', 'own', rule('d.io')))];
   const before = changes.length;
-  intake.close();
+  intake.stop();
   for (const { answer } of asked) answer();
   await Promise.all([reading, ...waiting, intake.offer(ofCluster('rules: [{registry: e.io}]'))]);
   expect(changes).toHaveLength(before);

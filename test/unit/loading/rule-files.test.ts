@@ -4,19 +4,19 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createDocumentParser } from '../../../src/loading/document-parser.ts';
 import { loadRules } from '../../../src/loading/load-rules.ts';
-import { watchRuleFiles } from '../../../src/loading/rule-files.ts';
+import { createRuleFilesSource } from '../../../src/loading/rule-files.ts';
 import { createRuleLoader } from '../../../src/loading/rule-loader.ts';
 import { type Problem, renderOrigin } from '../../../src/rules/language/problem.ts';
 import { createRuleStore, type RulesChange } from '../../../src/rules/store/rule-store.ts';
 import { referenceOf, sha256, winnerOf } from '../rules/documents.ts';
 
 let folder: string;
-const open: { close(): void }[] = [];
+const open: { stop(): void }[] = [];
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'regkeeper-rules-'));
 });
 afterEach(async () => {
-  for (const files of open.splice(0)) files.close();
+  for (const files of open.splice(0)) files.stop();
   await rm(folder, { recursive: true });
 });
 
@@ -26,13 +26,14 @@ async function watch(...paths: readonly string[]) {
   const changes: RulesChange[] = [];
   const problems: string[] = [];
   const parser = createDocumentParser();
-  const files = await watchRuleFiles({
+  const files = createRuleFilesSource({
     paths,
     intake: createRuleLoader({ book, parsers: { cluster: parser, namespaces: parser }, onChange: (more) => changes.push(...more) }),
     onProblem: (problem) => problems.push(problem),
     onReadable: () => problems.push('can be read again'),
     pollMilliseconds: 100,
   });
+  await files.start();
   open.push(files);
   const registries = () => (book.current()?.rules ?? []).map(({ pattern }) => pattern.text).sort();
   return { book, changes, problems, registries };

@@ -14,7 +14,7 @@ const rule = (registry: string) => `rules: [{registry: ${registry}}]`;
 const long = `rules:\n${Array.from({ length: 10_000 }, (_, index) => `- registry: registry-${index}.example.com:5000/team-${index}\n  pullSecret: pull-${index}\n  pushSecret: push-${index}\n`).join('')}`;
 
 function intakeWith(parser: DocumentParser = createDocumentParser()) {
-  onTestFinished(() => parser.close());
+  onTestFinished(() => parser.stop());
   const book = createRuleStore(sha256);
   const changes: RulesChange[] = [];
   const intake = createRuleLoader({ book, parsers: { cluster: parser, namespaces: parser }, onChange: (more) => changes.push(...more) });
@@ -64,7 +64,7 @@ test('what fails is told to who brought it, and the next goes on', async () => {
       if (parsed === 1) throw new Error('a bug');
       return real.parse(document);
     },
-    close: () => real.close(),
+    stop: () => real.stop(),
   });
   const failing = intake.open([bundle('one', rule('a.io'))]);
   const next = intake.open([bundle('one', rule('a.io'))]);
@@ -79,7 +79,7 @@ test('a document that could not be read leaves the last good rules in force', as
     throw new Error('no memory');
   });
   let parser = real;
-  const { book, intake, changes } = intakeWith({ parse: (document) => parser.parse(document), close: () => real.close() });
+  const { book, intake, changes } = intakeWith({ parse: (document) => parser.parse(document), stop: () => real.stop() });
   await intake.open([bundle('one', rule('a.io'))]);
   parser = tooCostly;
   await intake.offer(bundle('one', rule('b.io')));
@@ -92,8 +92,8 @@ test('an end while a document of the cluster is read refuses neither it nor thos
   const { intake, changes, told } = intakeWith(parser);
   await intake.open([bundle('one', rule('a.io'))]);
   const offered = ['two', 'three'].map((id) => intake.offer(bundle(id, rule(`${id}.io`))));
-  intake.close();
-  await parser.close();
+  intake.stop();
+  await parser.stop();
   await Promise.all(offered);
   expect(changes.flatMap(({ problems }) => problems)).toEqual([]);
   expect(told()).toEqual(['one']);

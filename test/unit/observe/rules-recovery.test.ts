@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { logRulesRecovery } from '../../../src/observe/rules-recovery.ts';
+import { createRulesRecovery } from '../../../src/observe/rules-recovery.ts';
 import type { RuleScope } from '../../../src/rules/language/parse.ts';
 import { createRuleStore, type ReadBundle, type RulesChange, readBundle } from '../../../src/rules/store/rule-store.ts';
 import { sha256 } from '../rules/documents.ts';
@@ -24,7 +24,7 @@ function follow(...opening: readonly ReadBundle[]) {
       told.push(message);
     },
   };
-  const recovery = logRulesRecovery({ book, inForce: book.current, log });
+  const recovery = createRulesRecovery({ store: book, inForce: book.current, log });
   const after = (changes: readonly RulesChange[]) => {
     recovery.look(changes);
     return told.splice(0);

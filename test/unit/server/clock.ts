@@ -1,21 +1,21 @@
-import type { Clock } from '../../../src/server/limits.ts';
+import type { Clock } from '../../../src/time/clock.ts';
 
 /** A clock that stands still until it is moved, and then does what is due. */
 export function manualClock(): Clock & { pass(milliseconds: number): void } {
   let at = 0;
-  const repeated = new Set<{ every: number; next: number; work: () => void }>();
+  const scheduled = new Set<{ due: number; work: () => void }>();
   return {
     now: () => at,
-    every(milliseconds, work) {
-      const each = { every: milliseconds, next: at + milliseconds, work };
-      repeated.add(each);
-      return () => void repeated.delete(each);
+    monotonic: () => at,
+    schedule(work, milliseconds) {
+      const each = { due: at + milliseconds, work };
+      scheduled.add(each);
+      return () => void scheduled.delete(each);
     },
     pass(milliseconds) {
       at += milliseconds;
-      for (const each of repeated) {
-        if (each.next > at) continue;
-        each.next = at + each.every;
+      for (const each of [...scheduled]) {
+        if (each.due > at || !scheduled.delete(each)) continue;
         each.work();
       }
     },

@@ -21,7 +21,6 @@ const collaborators = {
   audit: () => undefined,
   reportBug: () => undefined,
   failed: () => undefined,
-  monotonic: () => 0n,
 };
 
 const ask = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';

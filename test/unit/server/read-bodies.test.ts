@@ -41,7 +41,6 @@ function setUp({ guard, onRecord, ...options }: Options = {}) {
       },
       reportBug: (error) => bugs.push(error),
       failed: (failure) => failures.push(failure),
-      monotonic: () => 0n,
       ...(guard && { guard: { review: guard, audit: () => undefined } }),
     },
     { tls, clock, ...options },

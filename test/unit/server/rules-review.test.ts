@@ -1,13 +1,15 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { decodeReview, type ReviewRequest } from '../../../src/admission/review.ts';
-import { createChangeNotifier } from '../../../src/loading/change-notifier.ts';
 import { createDocumentParser, type DocumentParser } from '../../../src/loading/document-parser.ts';
 import { configMapBundle } from '../../../src/rules/language/config-map.ts';
 import type { Problem } from '../../../src/rules/language/problem.ts';
 import { createRuleStore, readBundle } from '../../../src/rules/store/rule-store.ts';
+import { createRulesInForce } from '../../../src/rules/store/rules-in-force.ts';
 import { createRulesReviewer, type RulesReviewCollaborators } from '../../../src/server/rules-review.ts';
+import { systemClock } from '../../../src/time/clock.ts';
 import { collectGarbage } from '../collect-garbage.ts';
 import { sha256 } from '../rules/documents.ts';
+import { manualClock } from './clock.ts';
 import { reviewOf } from './reviews.ts';
 
 const configMap = (name: string, data: Record<string, string>, label = 'cluster') => ({
@@ -29,23 +31,36 @@ function guarding(options: Partial<RulesReviewCollaborators> = {}) {
   const book = createRuleStore(sha256);
   const stored = (name: string, text: string) => readBundle(configMapBundle(configMap(name, { 'rules.yaml': text })));
   book.open([stored('one', trusting('a.io'))]);
+  const inForce = createRulesInForce(book, sha256);
+  let onWait = () => {};
+  const rules = {
+    ...inForce,
+    onChange(listener: Parameters<typeof inForce.onChange>[0]) {
+      queueMicrotask(onWait);
+      return inForce.onChange(listener);
+    },
+    /** Happens as soon as a review waits for a change. */
+    onWait: (work: () => void) => {
+      onWait = work;
+    },
+  };
   const parser = createDocumentParser();
-  onTestFinished(() => parser.close());
+  onTestFinished(() => parser.stop());
   const guard = createRulesReviewer({
     settings: { namespace: 'regkeeper', namespaceRules: false },
     book,
     parsers: both(parser),
-    news: createChangeNotifier(),
+    rules,
     lint: () => [],
     timings: { waitForOthers: 1 },
     ...options,
   });
   const review = (name: string, data: Record<string, string>, label?: string) => guard(requestOf(name, data, label));
-  return { book, stored, guard, review };
+  return { book, stored, rules, guard, review };
 }
 
 const both = (parser: DocumentParser) => ({ cluster: parser, namespaces: parser });
-const never: DocumentParser = { parse: () => new Promise(() => {}), close: async () => {} };
+const never: DocumentParser = { parse: () => new Promise(() => {}), stop: async () => {} };
 
 describe('what a book would refuse is refused', () => {
   test('for what is wrong in it, all documents at once', async () => {
@@ -66,13 +81,9 @@ describe('what a book would refuse is refused', () => {
   });
 
   test('but not for what another said a moment ago: its edit comes by the watch after the question', async () => {
-    let mend = () => {};
-    const { book, stored, review } = guarding({
-      news: {
-        next: async () => mend(),
-      },
-    });
-    mend = () => void book.offer(stored('one', trusting('b.io')));
+    const clock = manualClock();
+    const { book, stored, rules, review } = guarding({ clock, timings: {} });
+    rules.onWait(() => rules.documentsChanged(book.offer(stored('one', trusting('b.io')))));
     expect((await review('two', { 'rules.yaml': trusting('a.io') })).answer?.response.allowed).toBe(true);
   });
 
@@ -132,14 +143,14 @@ describe('when reading takes too long', () => {
     const parsed: string[] = [];
     const first = Promise.withResolvers<void>();
     const real = createDocumentParser();
-    onTestFinished(() => real.close());
+    onTestFinished(() => real.stop());
     const slow: DocumentParser = {
       async parse(document) {
         parsed.push(document.text);
         if (parsed.length === 1) await first.promise;
         return real.parse(document);
       },
-      close: async () => undefined,
+      stop: async () => undefined,
     };
     const { review } = guarding({ parsers: both(slow), timings: { answerWithin: 10 } });
     await Promise.all(['one', 'two', 'three'].map((name) => review(name, { 'a.yaml': `# ${name}`, 'b.yaml': '#' })));
@@ -241,15 +252,19 @@ describe('rules of namespaces', () => {
   test('that took too long a moment ago are refused at once, until some time has passed', async () => {
     let now = 0;
     const real = createDocumentParser();
-    onTestFinished(() => real.close());
+    onTestFinished(() => real.stop());
     const slow: DocumentParser = {
       parse(document) {
         now += 1_500;
         return real.parse(document);
       },
-      close: async () => undefined,
+      stop: async () => undefined,
     };
-    const { review } = guarding({ parsers: { cluster: real, namespaces: slow }, settings, timings: { now: () => now } });
+    const { review } = guarding({
+      parsers: { cluster: real, namespaces: slow },
+      settings,
+      clock: { ...systemClock, monotonic: () => now },
+    });
     const refuses = 'rules: [{registry: b.io, trust: false}]';
     const ask = async (name: string) => (await review(name, { 'a.yaml': refuses }, 'namespace')).answer?.response.allowed;
     expect([await ask('one'), await ask('two'), await ask('three')]).toEqual([true, true, true]);
@@ -260,7 +275,7 @@ describe('rules of namespaces', () => {
 
   test("never keep a review of the cluster's rules waiting", async () => {
     const parser = createDocumentParser();
-    onTestFinished(() => parser.close());
+    onTestFinished(() => parser.stop());
     const { review } = guarding({ parsers: { cluster: parser, namespaces: never }, settings });
     void review('own', { 'a.yaml': 'rules: []' }, 'namespace');
     expect((await review('two', { 'rules.yaml': trusting('b.io') })).answer?.response.allowed).toBe(true);

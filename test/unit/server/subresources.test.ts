@@ -21,7 +21,6 @@ const server = createWebhookServer(
     audit: (record) => records.push(record),
     reportBug: () => {},
     failed: () => {},
-    monotonic: () => 0n,
   },
   { tls },
 );

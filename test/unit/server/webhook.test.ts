@@ -49,7 +49,6 @@ function setUp(setup: Setup = {}) {
       audit: (record) => records.push(record),
       reportBug: (error) => bugs.push(error),
       failed: (failure) => failures.push(failure),
-      monotonic: () => 0n,
       ...(setup.guard && { guard: { review: setup.guard, audit: (record: RulesReviewRecord) => guardRecords.push(record) } }),
     },
     { tls, ...setup.options },
@@ -361,7 +360,7 @@ describe('the audit record', () => {
         ],
         inject: [],
         messages: [expect.stringContaining('nobody knows who runs it')],
-        durationMicroseconds: 0,
+        durationMicroseconds: expect.any(Number),
       },
     ]);
     expect(JSON.stringify(records)).not.toContain('hunter2');
@@ -466,7 +465,7 @@ describe('/guard', () => {
         problems: [],
         warnings: [],
         ...found,
-        durationMicroseconds: 0,
+        durationMicroseconds: expect.any(Number),
       },
     ]);
   });

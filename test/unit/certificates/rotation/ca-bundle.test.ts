@@ -1,15 +1,15 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { createCaBundle } from '../../../../src/certificates/rotation/ca-bundle.ts';
-import { handSchedule } from '../../kube/memory-api.ts';
+import { handClock } from '../../kube/memory-api.ts';
 import { sampleAuthority } from '../samples.ts';
 
 const authority = (commonName: string) => sampleAuthority({ commonName }).certificate;
 const [own, other, third] = ['own', 'other', 'third'].map(authority) as [string, string, string];
 
 function stage() {
-  const { schedule, passTime } = handSchedule();
+  const { clock, passTime } = handClock();
   const onOver = vi.fn();
-  const kept = createCaBundle({ schedule, onOver });
+  const kept = createCaBundle({ clock, onOver });
   onTestFinished(() => kept.close());
   return { ...kept, onOver, passTime };
 }

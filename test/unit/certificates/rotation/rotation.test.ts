@@ -5,14 +5,14 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { waitForPublishedCa } from '../../../../src/certificates/rotation/wait-for-published-ca.ts';
 import { manageCertificateSecret } from '../../../../src/certificates/sources/secret.ts';
 import type { WebhookEntry } from '../../../../src/cluster/registration/desired.ts';
-import { watchPublishedCas } from '../../../../src/cluster/registration/published-cas.ts';
-import { manageRegistration } from '../../../../src/cluster/registration/registration.ts';
+import { createPublishedCas } from '../../../../src/cluster/registration/published-cas.ts';
+import { createRegistration } from '../../../../src/cluster/registration/registration.ts';
 import type { KubeObject } from '../../../../src/kube/api-client.ts';
-import type { Schedule } from '../../../../src/kube/reconcile-loop.ts';
 import { kindsWithImages } from '../../../../src/object/kinds.ts';
 import { createWebhookServer, minimumTlsVersion } from '../../../../src/server/webhook.ts';
+import type { Clock } from '../../../../src/time/clock.ts';
 import { unwatched } from '../../decision/changes.ts';
-import { handSchedule, memoryApi } from '../../kube/memory-api.ts';
+import { handClock, memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
 import { ruleSetOf } from '../../rules/documents.ts';
 import { pod, reviewOf } from '../../server/reviews.ts';
@@ -89,7 +89,7 @@ async function stage() {
   /** How many connections each client has begun. */
   const begun = [0, 0, 0, 0, 0, 0];
   /** A certificate waits until clients have heard of its authority: here until each of them has looked once more. */
-  const settle: Schedule = (work) => {
+  const settle = (work: () => void) => {
     const before = [...begun];
     let cancelled = false;
     const look = () => {
@@ -153,13 +153,17 @@ async function stage() {
 }
 
 /** The certificate, the registration and the HTTPS side, wired as in `serve.ts`. */
-async function replicaOn(api: ReturnType<typeof memoryApi>, settle: Schedule) {
-  const { schedule, passTime } = handSchedule();
-  const common = { client: api.client, ...place, log: recordingLog(), schedule };
+async function replicaOn(api: ReturnType<typeof memoryApi>, settle: (work: () => void) => () => void) {
+  const { clock, passTime } = handClock();
+  const common = { client: api.client, ...place, log: recordingLog(), clock };
   const own = await manageCertificateSecret({ ...common, secretName: 'regkeeper-tls' });
-  const trusted = watchPublishedCas(common);
-  const holding: Schedule = (work, milliseconds) => (milliseconds === 10_000 ? settle : schedule)(work, milliseconds);
-  const source = waitForPublishedCa(own, { trusted, clocks: () => [Date.now()], schedule: holding, onProgress: () => {} });
+  const trusted = createPublishedCas(common);
+  trusted.start();
+  const holding: Clock = {
+    ...clock,
+    schedule: (work, milliseconds) => (milliseconds === 10_000 ? settle(work) : clock.schedule(work, milliseconds)),
+  };
+  const source = waitForPublishedCa(own, { trusted, clocks: () => [Date.now()], clock: holding, onProgress: () => {} });
   const rules = ruleSetOf('rules:\n- registry: reg.example.com\n');
   const collaborators = {
     rules: () => rules,
@@ -167,17 +171,17 @@ async function replicaOn(api: ReturnType<typeof memoryApi>, settle: Schedule) {
     audit: () => {},
     reportBug: () => {},
     failed: () => {},
-    monotonic: () => 0n,
   };
   const webhook = createWebhookServer(collaborators, { tls: source.current() });
   source.onChange(({ certificate, key }) => webhook.server.setSecureContext({ cert: certificate, key, minVersion: minimumTlsVersion }));
   await webhook.listen({ host: '127.0.0.1', port: 0 });
   const kinds = kindsWithImages.slice(0, 1);
-  const registration = manageRegistration({ ...common, kinds, guard: false, certificates: source, ready: () => true, prove: undefined });
+  const registration = createRegistration({ ...common, kinds, guard: false, certificates: source, ready: () => true, prove: undefined });
+  registration.start();
   onTestFinished(async () => {
-    await registration.close();
+    await registration.stop();
     source.close();
-    await trusted.close();
+    await trusted.stop();
     await webhook.close();
   });
   return { source, passTime, port: (webhook.server.address() as AddressInfo).port };

@@ -29,10 +29,12 @@ function stage({ trusted = [old.authority] as readonly string[] | undefined, ini
       },
     },
     clocks: () => [clock],
-    schedule: (work, milliseconds) => {
-      const timer = { work, due: elapsed + milliseconds };
-      timers.add(timer);
-      return () => void timers.delete(timer);
+    clock: {
+      schedule(work, milliseconds) {
+        const timer = { work, due: elapsed + milliseconds };
+        timers.add(timer);
+        return () => void timers.delete(timer);
+      },
     },
     onProgress: (message) => told.push(message),
   });
@@ -205,7 +207,7 @@ function justStarted() {
   const missing = missingUntilPublished(
     createCertificateSource(coming.serving),
     { current: () => clients, onChange: () => () => {} },
-    () => elapsed,
+    { monotonic: () => elapsed },
   );
   return (published: readonly string[] | undefined, seconds = 1) => {
     clients = published;

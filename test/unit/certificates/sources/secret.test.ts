@@ -6,7 +6,7 @@ import { manageCertificateSecret } from '../../../../src/certificates/sources/se
 import { ApiError, type KubeObject } from '../../../../src/kube/api-client.ts';
 import type { Leadership } from '../../../../src/kube/leader-election.ts';
 import { leadershipByHand } from '../../kube/leadership.ts';
-import { handSchedule, memoryApi } from '../../kube/memory-api.ts';
+import { handClock, memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
 
 type Secret = KubeObject & { data?: Record<string, string>; type?: string };
@@ -23,7 +23,7 @@ const started = { namespace: 'regkeeper', secretName: 'regkeeper-tls', service: 
 function cluster(secret: Secret | undefined = shipped()) {
   const api = memoryApi(secret && { [path]: secret });
   let now = installed;
-  const schedules: ReturnType<typeof handSchedule>[] = [];
+  const schedules: ReturnType<typeof handClock>[] = [];
   const log = recordingLog();
   const messages = (level: string) => log.lines.filter((each) => each.level === level).map((each) => each.message);
   return {
@@ -42,9 +42,9 @@ function cluster(secret: Secret | undefined = shipped()) {
       for (const { passTime } of schedules) passTime();
     },
     async replica(leadership?: Leadership) {
-      const timers = handSchedule();
+      const timers = handClock();
       schedules.push(timers);
-      const own = { client: api.client, ...started, leadership, log, now: () => now, schedule: timers.schedule };
+      const own = { client: api.client, ...started, leadership, log, clock: { ...timers.clock, now: () => now.getTime() } };
       const source = await manageCertificateSecret(own);
       onTestFinished(() => source.close());
       return source;

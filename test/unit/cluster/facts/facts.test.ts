@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { watchClusterFacts } from '../../../../src/cluster/facts/facts.ts';
+import { createClusterFacts } from '../../../../src/cluster/facts/facts.ts';
 import type { KubeObject } from '../../../../src/kube/api-client.ts';
 import { memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
@@ -9,15 +9,16 @@ const namespace = (labels?: Record<string, string>): KubeObject => ({ metadata: 
 
 function watching(objects: Record<string, KubeObject> = {}) {
   const api = memoryApi(objects);
-  const facts = watchClusterFacts({ client: api.client, log: recordingLog() });
-  onTestFinished(() => facts.close());
-  return { api, facts, ready: () => expect.poll(() => facts.missing()).toBeUndefined() };
+  const facts = createClusterFacts({ client: api.client, log: recordingLog() });
+  facts.start();
+  onTestFinished(() => facts.stop());
+  return { api, facts, ready: () => expect.poll(() => facts.ready()).toBeUndefined() };
 }
 
 test('nothing is known before service accounts and namespaces have been read', async () => {
   const { facts, ready } = watching();
   expect(facts.current()).toBeUndefined();
-  expect(facts.missing()).toBe('the service accounts, the namespaces, the image streams of the cluster have not been read yet');
+  expect(facts.ready()).toBe('the service accounts, the namespaces, the image streams of the cluster have not been read yet');
   await ready();
   expect(facts.current()).toBeDefined();
 });

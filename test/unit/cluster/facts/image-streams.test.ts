@@ -1,8 +1,8 @@
 import { expect, onTestFinished, test } from 'vitest';
-import { watchImageStreams } from '../../../../src/cluster/facts/image-streams.ts';
+import { createImageStreamFacts } from '../../../../src/cluster/facts/image-streams.ts';
 import { createNamespaceBudget } from '../../../../src/cluster/facts/namespace-budget.ts';
 import { type ApiClient, ApiError, type KubeObject } from '../../../../src/kube/api-client.ts';
-import { handSchedule, memoryApi } from '../../kube/memory-api.ts';
+import { handClock, memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
 
 const group = 'image.openshift.io';
@@ -21,12 +21,14 @@ function watching(objects: Record<string, KubeObject> = {}, groups: string[] = [
   const api = memoryApi(objects, { groups });
   const served = api.client.hasResource;
   if (hasResource) api.client.hasResource = hasResource;
-  const time = handSchedule(1_000);
+  const time = handClock(1_000);
   const log = recordingLog();
-  const budget = createNamespaceBudget({ log, schedule: time.schedule });
-  onTestFinished(() => budget.close());
-  const streams = watchImageStreams({ client: api.client, log, budget, schedule: time.schedule });
-  onTestFinished(() => streams.close());
+  const budget = createNamespaceBudget({ log, clock: time.clock });
+  budget.start();
+  onTestFinished(() => budget.stop());
+  const streams = createImageStreamFacts({ client: api.client, log, budget, clock: time.clock });
+  streams.start();
+  onTestFinished(() => streams.stop());
   return { api, served, time, log, streams, groups };
 }
 

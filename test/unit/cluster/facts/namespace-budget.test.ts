@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createNamespaceBudget } from '../../../../src/cluster/facts/namespace-budget.ts';
 import type { KubeObject } from '../../../../src/kube/api-client.ts';
-import { handSchedule } from '../../kube/memory-api.ts';
+import { handClock } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
 
 type Entry = KubeObject & { readonly size: number; readonly strict: boolean };
@@ -13,10 +13,11 @@ const roomForFlags = 10_000_000;
 
 /** A budget of 100 for a namespace and 1,000 in all, unless given. */
 function budgeting(limits: { perNamespace?: number; inAll?: number } = {}) {
-  const time = handSchedule(1_000);
+  const time = handClock(1_000);
   const log = recordingLog();
-  const budget = createNamespaceBudget({ log, schedule: time.schedule, perNamespace: 100, inAll: 1_000, ...limits });
-  onTestFinished(() => budget.close());
+  const budget = createNamespaceBudget({ log, clock: time.clock, perNamespace: 100, inAll: 1_000, ...limits });
+  budget.start();
+  onTestFinished(() => budget.stop());
   const collection = (measure: Measure = nothing) => {
     const reloads = { count: 0 };
     const store = budget.store<Entry>({

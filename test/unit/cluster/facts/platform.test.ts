@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { readPlatform, watchPlatform } from '../../../../src/cluster/facts/platform.ts';
+import { createClusterPlatform, readPlatform } from '../../../../src/cluster/facts/platform.ts';
 import { ApiError, type KubeObject } from '../../../../src/kube/api-client.ts';
-import { handSchedule, memoryApi } from '../../kube/memory-api.ts';
+import { handClock, memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
 
 const configPath = '/apis/config.openshift.io/v1/images/cluster';
@@ -82,11 +82,12 @@ describe('a name without registry is', () => {
 
 function watching(objects: Record<string, KubeObject> = {}, groups: string[] = ['config.openshift.io']) {
   const api = memoryApi(objects, { groups });
-  const time = handSchedule(1_000);
+  const time = handClock(10_000);
   let changes = 0;
   const log = recordingLog();
-  const platform = watchPlatform({ client: api.client, log, onChange: () => void changes++, schedule: time.schedule });
-  onTestFinished(() => platform.close());
+  const platform = createClusterPlatform({ client: api.client, log, onChange: () => void changes++, clock: time.clock });
+  platform.start();
+  onTestFinished(() => platform.stop());
   return { api, time, log, platform, groups, changes: () => changes };
 }
 
@@ -94,9 +95,9 @@ describe('watched', () => {
   test('on a cluster without OpenShift’s configuration, nothing is asked for, nothing is said, and no Service is believed', async () => {
     const { api, log, platform } = watching({ [servicePath]: service({ clusterIP: '10.0.0.1', ports: [{ port: 5000 }] }) }, []);
     expect(platform.current()).toBeUndefined();
-    expect(platform.missing()).toBe('what the cluster says of its own registries has not been read yet');
+    expect(platform.ready()).toBe('what the cluster says of its own registries has not been read yet');
     await expect.poll(() => platform.current()).toEqual({ internalRegistries: [] });
-    expect(platform.missing()).toBeUndefined();
+    expect(platform.ready()).toBeUndefined();
     expect(api.calls).toEqual([]);
     expect(log.lines).toEqual([]);
   });
@@ -127,8 +128,8 @@ describe('watched', () => {
     const { api, time, platform, log, changes } = watching({ [configPath]: config(hostname, ['quay.io']) });
     const served = api.client.hasResource;
     api.client.hasResource = () => Promise.reject(unavailable);
-    expect(platform.missing()).toBeDefined();
-    await expect.poll(time.passing(() => platform.missing())).toBeUndefined();
+    expect(platform.ready()).toBeDefined();
+    await expect.poll(time.passing(() => platform.ready())).toBeUndefined();
     expect(platform.current()).toEqual({ internalRegistries: [], shortNames: 'reject' });
     expect(changes()).toBeGreaterThan(0);
     expect(log.lines.filter(({ message }) => message.includes('cannot be read')).map(({ level }) => level)).toEqual(['warn']);
@@ -141,7 +142,7 @@ describe('watched', () => {
     const { list } = api.client;
     api.client.list = (path, query, options) => (path.endsWith('/services') ? Promise.reject(unavailable) : list(path, query, options));
     await expect.poll(time.passing(() => platform.current()?.internalRegistries.map(({ registry }) => registry))).toContain(hostname);
-    expect(platform.missing()).toBeUndefined();
+    expect(platform.ready()).toBeUndefined();
   });
 
   test('a right that is missing keeps it waiting: that is a mistake in the installation', async () => {
@@ -150,7 +151,7 @@ describe('watched', () => {
     await expect.poll(() => log.lines.length).toBeGreaterThan(0);
     time.passTime();
     await setImmediate();
-    expect(platform.missing()).toBeDefined();
+    expect(platform.ready()).toBeDefined();
     expect(platform.current()).toBeUndefined();
   });
 
@@ -169,15 +170,15 @@ describe('watched', () => {
     };
     await failingWith(forbidden);
     time.passTime();
-    expect(platform.missing()).toBeDefined();
+    expect(platform.ready()).toBeDefined();
     const before = changes();
     await failingWith(unavailable);
-    expect(platform.missing()).toBeUndefined();
+    expect(platform.ready()).toBeUndefined();
     expect(changes()).toBe(before + 1);
     const warnings = () => log.lines.filter(({ message }) => message.includes('names without a registry are denied'));
     expect(warnings()).toHaveLength(1);
     await failingWith(forbidden);
-    expect(platform.missing()).toBeUndefined();
+    expect(platform.ready()).toBeUndefined();
     expect(platform.current()).toEqual({ internalRegistries: [], shortNames: 'reject' });
     api.client.list = list;
     await expect.poll(() => platform.current()?.internalRegistries.length, { timeout: 20_000 }).toBe(2);
@@ -192,6 +193,6 @@ describe('watched', () => {
     await expect.poll(time.passing(() => platform.current()?.internalRegistries.length)).toBe(2);
     groups.pop();
     await expect.poll(time.passing(() => platform.current())).toEqual({ internalRegistries: [] });
-    expect(platform.missing()).toBeUndefined();
+    expect(platform.ready()).toBeUndefined();
   });
 });

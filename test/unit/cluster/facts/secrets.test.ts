@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { maxSecretNames, watchSecrets } from '../../../../src/cluster/facts/secrets.ts';
+import { createSecretFacts, maxSecretNames } from '../../../../src/cluster/facts/secrets.ts';
 import {
   type ApiClient,
   ApiError,
@@ -9,7 +9,7 @@ import {
   type ListOptions,
   type Query,
 } from '../../../../src/kube/api-client.ts';
-import { handSchedule, memoryApi } from '../../kube/memory-api.ts';
+import { handClock, memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
 
 const pathOf = (namespace: string, name: string) => `/api/v1/namespaces/${namespace}/secrets/${name}`;
@@ -49,9 +49,10 @@ function watching(secrets: readonly KubeObject[], permitted: Set<string> | 'all'
     },
   };
   const log = recordingLog();
-  const timers = handSchedule();
-  const watched = watchSecrets({ client, log, schedule: timers.schedule, watchTimings: { sleep: () => setImmediate() } });
-  onTestFinished(() => watched.close());
+  const timers = handClock();
+  const watched = createSecretFacts({ client, log, clock: timers.clock });
+  watched.start();
+  onTestFinished(() => watched.stop());
   return {
     api,
     watched,

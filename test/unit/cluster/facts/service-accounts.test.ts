@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { watchClusterFacts } from '../../../../src/cluster/facts/facts.ts';
+import { createClusterFacts } from '../../../../src/cluster/facts/facts.ts';
 import type { KubeObject } from '../../../../src/kube/api-client.ts';
-import { handSchedule, memoryApi } from '../../kube/memory-api.ts';
+import { handClock, memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
 
 const path = (namespace: string, name: string) => `/api/v1/namespaces/${namespace}/serviceaccounts/${name}`;
@@ -29,17 +29,18 @@ function watching(objects: readonly KubeObject[], limits: { perNamespace?: numbe
   const api = memoryApi({}, { groups: ['image.openshift.io'] });
   const put = (object: KubeObject) => api.put(pathOf(object), object);
   for (const object of objects) put(object);
-  const time = handSchedule(1_000);
+  const time = handClock(1_000);
   const log = recordingLog();
-  const facts = watchClusterFacts({ client: api.client, log, schedule: time.schedule, budget: limits });
-  onTestFinished(() => facts.close());
+  const facts = createClusterFacts({ client: api.client, log, clock: time.clock, budget: limits });
+  facts.start();
+  onTestFinished(() => facts.stop());
   return {
     api,
     put,
     time,
     log,
     facts,
-    ready: () => expect.poll(() => facts.missing()).toBeUndefined(),
+    ready: () => expect.poll(() => facts.ready()).toBeUndefined(),
     kindOf: (namespace: string, name: string) => facts.current()?.serviceAccount(namespace, name).kind,
     warnings: () => log.lines.filter(({ level }) => level === 'warn').map(({ message }) => message),
   };

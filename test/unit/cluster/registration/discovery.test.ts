@@ -1,8 +1,8 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { discover } from '../../../../src/cluster/registration/discovery.ts';
+import { createDiscovery } from '../../../../src/cluster/registration/discovery.ts';
 import { ApiError } from '../../../../src/kube/api-client.ts';
 import { kindsWithImages } from '../../../../src/object/kinds.ts';
-import { handSchedule, memoryApi } from '../../kube/memory-api.ts';
+import { handClock, memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
 
 const api = 'build.openshift.io/v1';
@@ -20,7 +20,7 @@ async function discovering(
 ) {
   const { client } = memoryApi();
   const log = recordingLog();
-  const timers = handSchedule(0);
+  const timers = handClock(0);
   let round = 0;
   client.resourcesOf = async (name) => {
     const answer = rounds[round]?.[name] ?? [];
@@ -31,8 +31,9 @@ async function discovering(
     if (!listed) throw new ApiError(404, 'NotFound', 'no such group');
     return {} as never;
   };
-  const discovery = discover({ client, kinds, log, onChange: () => undefined, now: () => 0, schedule: timers.schedule });
-  onTestFinished(() => discovery.close());
+  const discovery = createDiscovery({ client, kinds, log, onChange: () => undefined, clock: { ...timers.clock, now: () => 0 } });
+  discovery.start();
+  onTestFinished(() => discovery.stop());
   await vi.waitFor(() => expect(discovery.asked).toBe(true));
   const entryPoints = () =>
     discovery

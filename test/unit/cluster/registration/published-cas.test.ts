@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { watchPublishedCas } from '../../../../src/cluster/registration/published-cas.ts';
+import { createPublishedCas } from '../../../../src/cluster/registration/published-cas.ts';
 import type { KubeObject } from '../../../../src/kube/api-client.ts';
 import { sampleAuthority } from '../../certificates/samples.ts';
 import { memoryApi } from '../../kube/memory-api.ts';
@@ -16,8 +16,9 @@ const filled = (...webhooks: object[]) => ({ metadata: { name: 'regkeeper' }, we
 
 async function published(mutating: KubeObject | undefined, validating: KubeObject | undefined) {
   const api = memoryApi({ ...(mutating && { [path('mutating')]: mutating }), ...(validating && { [path('validating')]: validating }) });
-  const watch = watchPublishedCas({ client: api.client, log: recordingLog() });
-  onTestFinished(() => watch.close());
+  const watch = createPublishedCas({ client: api.client, log: recordingLog() });
+  watch.start();
+  onTestFinished(() => watch.stop());
   await vi.waitFor(() => expect(watch.current()).toBeDefined());
   return { ...api, watch };
 }
@@ -49,13 +50,14 @@ test('changes are told, until closed', async () => {
   expect(watch.current()).toEqual([coming + old, old]);
   put(path('validating'), filled(entry(coming + old)));
   await vi.waitFor(() => expect(watch.current()).toEqual([coming + old]));
-  await watch.close();
+  await watch.stop();
   put(path('validating'), filled());
   expect(heard).toHaveBeenCalledTimes(2);
 });
 
 test('is unknown before the configurations were read', () => {
-  const watch = watchPublishedCas({ client: memoryApi().client, log: recordingLog() });
-  onTestFinished(() => watch.close());
+  const watch = createPublishedCas({ client: memoryApi().client, log: recordingLog() });
+  watch.start();
+  onTestFinished(() => watch.stop());
   expect(watch.current()).toBeUndefined();
 });

@@ -2,14 +2,15 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createCertificateSource } from '../../../../src/certificates/source.ts';
 import { desiredWebhooks, type WebhookEntry } from '../../../../src/cluster/registration/desired.ts';
 import { bundleOf } from '../../../../src/cluster/registration/live.ts';
-import { manageRegistration } from '../../../../src/cluster/registration/registration.ts';
+import { createRegistration } from '../../../../src/cluster/registration/registration.ts';
 import { ApiError, type KubeObject } from '../../../../src/kube/api-client.ts';
 import type { Leadership } from '../../../../src/kube/leader-election.ts';
 import { extraKindRow } from '../../../../src/object/extra-kind.ts';
 import { kindsWithImages } from '../../../../src/object/kinds.ts';
+import { systemClock } from '../../../../src/time/clock.ts';
 import { sampleAuthority } from '../../certificates/samples.ts';
 import { leadershipByHand } from '../../kube/leadership.ts';
-import { handSchedule, memoryApi } from '../../kube/memory-api.ts';
+import { handClock, memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
 
 const wishes = { namespace: 'regkeeper', service: 'regkeeper', caBundle: 'the bundle', excludedNamespaces: ['cert-manager'] };
@@ -198,7 +199,7 @@ describe('the desired entries', () => {
   });
 });
 
-type Prove = NonNullable<Parameters<typeof manageRegistration>[0]['prove']>;
+type Prove = NonNullable<Parameters<typeof createRegistration>[0]['prove']>;
 type Configuration = KubeObject & { webhooks: WebhookEntry[] };
 
 const group = '/apis/admissionregistration.k8s.io/v1';
@@ -221,11 +222,11 @@ function registering({
   );
   const log = recordingLog();
   const certificates = createCertificateSource({ certificate: 'leaf', key: 'key', ...(authorities !== '' && { authorities }) });
-  const timers = handSchedule();
+  const timers = handClock();
   let isReady = ready;
   let asked = 0;
   const start = () => {
-    const registration = manageRegistration({
+    const registration = createRegistration({
       client: api.client,
       namespace: 'regkeeper',
       service: 'regkeeper',
@@ -237,12 +238,16 @@ function registering({
         return isReady;
       },
       log,
-      schedule: (work, milliseconds) => {
-        onSchedule(milliseconds);
-        return timers.schedule(work, milliseconds);
+      clock: {
+        ...systemClock,
+        schedule(work, milliseconds) {
+          onSchedule(milliseconds);
+          return timers.schedule(work, milliseconds);
+        },
       },
     });
-    onTestFinished(() => registration.close());
+    registration.start();
+    onTestFinished(() => registration.stop());
     return registration;
   };
   const entries = (path: string) => (api.get(path) as Configuration | undefined)?.webhooks ?? [];
@@ -563,7 +568,7 @@ describe('an API that cannot be asked', () => {
     const before = registering({ groups });
     const first = before.start();
     await before.filled();
-    await first.close();
+    await first.stop();
     const { client, entries, put, get } = before;
     client.resourcesOf = async () => Promise.reject(away);
     put(mutatingPath, { ...(get(mutatingPath) as Configuration), webhooks: entries(mutatingPath).slice(1) } as Configuration);

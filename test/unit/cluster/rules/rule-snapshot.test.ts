@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { createSnapshotWriter, readSnapshot, snapshotName } from '../../../../src/cluster/rules/rule-snapshot.ts';
+import { createSnapshotWriter, readSnapshot, type SnapshotOptions, snapshotName } from '../../../../src/cluster/rules/rule-snapshot.ts';
 import { type ApiClient, ApiError, type Log } from '../../../../src/kube/api-client.ts';
 import { configMapBundle } from '../../../../src/rules/language/config-map.ts';
-import { handSchedule } from '../../kube/memory-api.ts';
+import { systemClock } from '../../../../src/time/clock.ts';
+import { handClock } from '../../kube/memory-api.ts';
 
 type ConfigMap = { metadata: object; data?: Record<string, string> | null };
 
@@ -12,7 +13,7 @@ function apiWith(initial: ConfigMap | undefined, answer = async () => {}, lost =
   const writes: ConfigMap[] = [];
   const errors: string[] = [];
   const news: string[] = [];
-  const timers = handSchedule();
+  const timers = handClock();
   const scheduled = new Set<object>();
   const client = {
     async get() {
@@ -45,7 +46,7 @@ function apiWith(initial: ConfigMap | undefined, answer = async () => {}, lost =
       cancel();
     };
   };
-  return { place: { client, namespace: 'regkeeper', log, schedule }, writes, errors, news, timers, scheduled };
+  return { place: { client, namespace: 'regkeeper', log, clock: { ...systemClock, schedule } }, writes, errors, news, timers, scheduled };
 }
 
 const textsOf = (writes: readonly ConfigMap[]) =>
@@ -56,11 +57,17 @@ const textsOf = (writes: readonly ConfigMap[]) =>
 const bundle = (name: string, data: Record<string, string>) =>
   configMapBundle({ metadata: { name, namespace: 'regkeeper', resourceVersion: '7' }, data });
 
+function started(options: SnapshotOptions) {
+  const snapshot = createSnapshotWriter(options);
+  snapshot.start();
+  return snapshot;
+}
+
 describe('the snapshot of the rules', () => {
   test('gives back what was saved: ConfigMap, version, keys and texts', async () => {
     const { place, writes } = apiWith(undefined);
     const bundles = [bundle('rules', { 'a.yaml': 'rules: []', 'b.yaml': 'mode: warn' }), bundle('more.of.them', { 'c.json': '{}' })];
-    createSnapshotWriter(place).save(bundles);
+    started(place).save(bundles);
     await expect.poll(() => writes).toHaveLength(1);
     expect(await readSnapshot(place)).toEqual(bundles);
   });
@@ -79,7 +86,7 @@ describe('the snapshot of the rules', () => {
 
   test('is not written again when nothing changed', async () => {
     const { place, writes } = apiWith(undefined);
-    const snapshot = createSnapshotWriter(place);
+    const snapshot = started(place);
     snapshot.save([bundle('rules', { 'a.yaml': 'rules: []' })]);
     await expect.poll(() => writes).toHaveLength(1);
     snapshot.save([bundle('rules', { 'a.yaml': 'rules: []' })]);
@@ -92,7 +99,7 @@ describe('the snapshot of the rules', () => {
     const { place, writes, errors, news, timers } = apiWith(undefined, async () => {
       if (failures-- > 0) throw new ApiError(503, 'ServiceUnavailable', 'as scripted');
     });
-    createSnapshotWriter(place).save([bundle('rules', { 'a.yaml': 'rules: []' })]);
+    started(place).save([bundle('rules', { 'a.yaml': 'rules: []' })]);
     await expect.poll(timers.passing(() => writes.length)).toBe(1);
     await expect.poll(() => news).toEqual([expect.stringContaining('is written again')]);
     expect(errors).toEqual([expect.stringContaining('could not be written: as scripted')]);
@@ -109,7 +116,7 @@ describe('the snapshot of the rules', () => {
       const [status, reason] = reasons.shift() ?? [];
       if (status !== undefined && reason !== undefined) throw new ApiError(status, reason, reason);
     });
-    createSnapshotWriter(place).save([bundle('rules', { 'a.yaml': 'rules: []' })]);
+    started(place).save([bundle('rules', { 'a.yaml': 'rules: []' })]);
     await expect.poll(timers.passing(() => writes.length)).toBe(1);
     expect(errors).toEqual([expect.stringContaining('ServiceUnavailable'), expect.stringContaining('Forbidden')]);
   });
@@ -119,8 +126,8 @@ describe('the snapshot of the rules', () => {
     const { place, writes, errors } = apiWith(undefined, async () => {
       if (failing) throw new ApiError(429, 'TooManyRequests', 'as scripted');
     });
-    const timers = handSchedule(0);
-    const snapshot = createSnapshotWriter({ ...place, schedule: timers.schedule });
+    const timers = handClock(0);
+    const snapshot = started({ ...place, clock: timers.clock });
     snapshot.save([bundle('rules', { 'a.yaml': 'older' })]);
     await expect.poll(() => errors).toHaveLength(1);
     failing = false;
@@ -132,7 +139,7 @@ describe('the snapshot of the rules', () => {
   test('of the changes during a write the latest alone is written', async () => {
     const { place, writes, timers } = apiWith(undefined, () => writing.promise);
     const writing = Promise.withResolvers<void>();
-    const snapshot = createSnapshotWriter(place);
+    const snapshot = started(place);
     for (const text of ['one', 'two', 'three']) snapshot.save([bundle('rules', { 'a.yaml': text })]);
     writing.resolve();
     await expect.poll(timers.passing(() => textsOf(writes))).toEqual(['one', 'three']);
@@ -149,7 +156,7 @@ describe('the snapshot of the rules', () => {
         if (losing) throw new ApiError(0, 'Timeout', 'as scripted');
       },
     );
-    const snapshot = createSnapshotWriter(place);
+    const snapshot = started(place);
     snapshot.save([bundle('rules', { 'a.yaml': 'one' })]);
     await expect.poll(() => writes).toHaveLength(1);
     losing = true;
@@ -165,12 +172,12 @@ describe('the snapshot of the rules', () => {
     const { place, writes, errors, timers, scheduled } = apiWith(undefined, async () => {
       if (failing) throw new ApiError(503, 'ServiceUnavailable', 'as scripted');
     });
-    createSnapshotWriter(place).close();
+    started(place).stop();
     expect(scheduled.size).toBe(0);
-    const snapshot = createSnapshotWriter(place);
+    const snapshot = started(place);
     snapshot.save([bundle('rules', { 'a.yaml': 'one' })]);
     await expect.poll(() => errors).toHaveLength(1);
-    snapshot.close();
+    snapshot.stop();
     failing = false;
     expect(scheduled.size).toBe(0);
     snapshot.save([bundle('rules', { 'a.yaml': 'two' })]);

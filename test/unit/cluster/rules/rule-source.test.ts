@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest';
-import { watchClusterRules } from '../../../../src/cluster/rules/rule-source.ts';
+import { createClusterRuleSource } from '../../../../src/cluster/rules/rule-source.ts';
 import { ApiError, type KubeObject } from '../../../../src/kube/api-client.ts';
 import type { RuleLoader } from '../../../../src/loading/rule-loader.ts';
 import type { Bundle } from '../../../../src/rules/store/rule-store.ts';
@@ -28,8 +28,16 @@ function watching(
     withdraw: async (id) => void calls.push(['withdraw', [id]]),
   };
   const log = recordingLog();
-  const source = watchClusterRules({ client: api.client, namespace: 'regkeeper', namespaceRules, intake, lastGood: [], log });
-  onTestFinished(() => source.close());
+  const source = createClusterRuleSource({
+    client: api.client,
+    namespace: 'regkeeper',
+    namespaceRules,
+    intake,
+    lastGood: async () => [],
+    log,
+  });
+  void source.start();
+  onTestFinished(() => source.stop());
   return { api, calls };
 }
 
@@ -81,15 +89,16 @@ test("what waits for a namespace's turn holds no text: the newest version is ask
     offer: async () => undefined,
     withdraw: async () => undefined,
   };
-  const source = watchClusterRules({
+  const source = createClusterRuleSource({
     client: api.client,
     namespace: 'regkeeper',
     namespaceRules: true,
     intake,
-    lastGood: [],
+    lastGood: async () => [],
     log: recordingLog(),
   });
-  onTestFinished(() => source.close());
+  void source.start();
+  onTestFinished(() => source.stop());
   await expect.poll(() => bundles.length).toBe(1);
   const texts = () => bundles[0]?.again?.()?.documents.map(({ text }) => text);
   expect(texts()).toEqual(['rules: []']);

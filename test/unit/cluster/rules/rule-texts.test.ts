@@ -1,11 +1,12 @@
 import { expect, onTestFinished, test } from 'vitest';
-import { watchClusterRules } from '../../../../src/cluster/rules/rule-source.ts';
+import { createClusterRuleSource } from '../../../../src/cluster/rules/rule-source.ts';
 import { type ConfigMap, createRulesConfigMapStore, trimRulesConfigMap } from '../../../../src/cluster/rules/rule-texts.ts';
 import type { KubeObject } from '../../../../src/kube/api-client.ts';
 import type { RuleLoader } from '../../../../src/loading/rule-loader.ts';
 import { configMapBundle } from '../../../../src/rules/language/config-map.ts';
 import { namespaceQuota } from '../../../../src/rules/store/namespace-quota.ts';
 import { type Bundle, createRuleStore } from '../../../../src/rules/store/rule-store.ts';
+import { systemClock } from '../../../../src/time/clock.ts';
 import { memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
 import { sha256 } from '../../rules/documents.ts';
@@ -154,9 +155,18 @@ test('a ConfigMap that was left out is read again once there is room', async () 
     due.push(work);
     return () => due.splice(due.indexOf(work), 1);
   };
-  const options = { client: api.client, namespace: 'regkeeper', namespaceRules: true, intake, lastGood: [], log: recordingLog(), schedule };
-  const source = watchClusterRules(options);
-  onTestFinished(() => source.close());
+  const options = {
+    client: api.client,
+    namespace: 'regkeeper',
+    namespaceRules: true,
+    intake,
+    lastGood: async () => [],
+    log: recordingLog(),
+    clock: { ...systemClock, schedule },
+  };
+  const source = createClusterRuleSource(options);
+  void source.start();
+  onTestFinished(() => source.stop());
   await expect.poll(() => offered.map(({ unheld }) => unheld !== undefined)).toEqual([false, false, true]);
   api.remove(path('a'));
   await expect

@@ -3,8 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { canonicalRules } from '../../../../src/rules/compile/canonical.ts';
 import { type Platform, withPlatform } from '../../../../src/rules/store/platform.ts';
-import { createRulesOnPlatform } from '../../../../src/rules/store/platform-rules.ts';
-import { referenceOf, ruleSetOf, sha256, shop, winnerOf } from '../documents.ts';
+import { referenceOf, ruleSetOf, sha256, winnerOf } from '../documents.ts';
 
 const config = 'images.config.openshift.io/cluster';
 const registries = (...names: readonly string[]): Platform => ({
@@ -109,21 +108,6 @@ describe('a name without registry means', () => {
 
   test('Docker Hub, where neither says anything', () => {
     expect(withPlatform(ruleSetOf('rules: []'), { internalRegistries: [] }, sha256).ruleSet.settings.shortNames).toBe('docker.io');
-  });
-});
-
-describe('while the cluster changes', () => {
-  test('the same rules are united once, and anew after a change', () => {
-    const onPlatform = createRulesOnPlatform(sha256);
-    const written = ruleSetOf('rules: []');
-    expect(onPlatform.apply(written).ruleSet).toBe(written);
-    expect(onPlatform.change(registries(internal))).toBe(true);
-    const first = onPlatform.apply(written);
-    expect(onPlatform.apply(written)).toBe(first);
-    expect(onPlatform.change(registries(internal))).toBe(false);
-    expect(onPlatform.apply(written)).toBe(first);
-    onPlatform.change({ internalRegistries: [] });
-    expect(onPlatform.apply(written).ruleSet.match(referenceOf(`${internal}/x`), shop).value).toBeUndefined();
   });
 });
 

@@ -1,0 +1,81 @@
+/** What the server knows of the cluster: the client, and the collections that it watches for the requests. */
+import { type ClusterFacts, createClusterFacts } from '../cluster/facts/facts.ts';
+import { createClusterPlatform } from '../cluster/facts/platform.ts';
+import type { Facts } from '../decision/facts.ts';
+import { type ApiClient, connectApi } from '../kube/api-client.ts';
+import { loadKubeConfig } from '../kube/kubeconfig.ts';
+import type { Kinds } from '../object/kinds.ts';
+import { namedSecrets } from '../rules/store/named-secrets.ts';
+import type { RulesInForce } from '../rules/store/rules-in-force.ts';
+import type { Clock } from '../time/clock.ts';
+import { asConfigurationError } from './as-configuration-error.ts';
+import type { Component } from './lifecycle.ts';
+import type { Logger } from './outputs.ts';
+import type { Environment, Settings } from './settings.ts';
+
+export type ClusterView = {
+  readonly client: ApiClient;
+  /** Undefined until everything that requests need has been read. */
+  facts(): Facts | undefined;
+  /** What is still to be read; undefined when nothing is. */
+  missing(): string | undefined;
+  gaps: ClusterFacts['gaps'];
+  readonly connection: Component;
+  readonly watches: readonly Component[];
+  /** Watches the secrets that the cluster's rules name. */
+  readonly secretsOfRules: Component;
+};
+
+export type ClusterViewOptions = {
+  readonly client: ApiClient;
+  readonly kinds: Kinds;
+  readonly rules: RulesInForce;
+  readonly log: Logger;
+  readonly clock: Clock;
+};
+
+/** Reads the kubeconfig, without a request to the API server; undefined where there is no cluster. @throws ConfigurationError */
+export async function connectCluster({ cluster }: Settings, env: Environment): Promise<ApiClient | undefined> {
+  if (!cluster) return undefined;
+  const { kubeconfig, context } = cluster;
+  const choice = { ...(kubeconfig !== undefined && { file: kubeconfig }), ...(context !== undefined && { context }), env };
+  return connectApi(await loadKubeConfig(choice).catch(asConfigurationError), { streamsInitialState: true });
+}
+
+export function createClusterView({ client, kinds, rules, log, clock }: ClusterViewOptions): ClusterView {
+  const facts = createClusterFacts({ client, log, kinds, clock });
+  const platform = createClusterPlatform({
+    client,
+    log,
+    clock,
+    onChange() {
+      const current = platform.current();
+      if (current) rules.platformChanged(current);
+    },
+  });
+  return {
+    client,
+    facts: () => (platform.ready() === undefined ? facts.current() : undefined),
+    missing: () => facts.ready() ?? platform.ready(),
+    gaps: facts.gaps,
+    connection: { name: 'connection to the API server', stop: () => client.close() },
+    watches: [facts, platform],
+    secretsOfRules: watchSecretsOfRules(rules, facts),
+  };
+}
+
+function watchSecretsOfRules(rules: RulesInForce, facts: Pick<ClusterFacts, 'followSecrets'>): Component {
+  let unsubscribe = () => {};
+  return {
+    name: 'secrets of the rules',
+    start() {
+      unsubscribe = rules.onChange(({ cause, changes }) => {
+        const written = rules.written();
+        // Rules of namespaces do not add to what is watched, and one tenant may change them all the time.
+        const ofCluster = changes.some(({ scope }) => scope.kind === 'cluster');
+        if (written && ofCluster && cause === 'documents') facts.followSecrets(namedSecrets(written));
+      });
+    },
+    stop: () => unsubscribe(),
+  };
+}

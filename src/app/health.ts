@@ -1,0 +1,29 @@
+/** The health port as a component: open from the start, so that the kubelet sees a live server while it still waits for the cluster. */
+import type { FastifyInstance } from 'fastify';
+import { createHealthServer, type MetricsPage, type ReadinessCheck } from '../server/health.ts';
+import type { Clock } from '../time/clock.ts';
+import type { Component } from './lifecycle.ts';
+import { listen, urlOf } from './listen.ts';
+import type { Logger } from './outputs.ts';
+import type { Settings } from './settings.ts';
+
+export type HealthOptions = {
+  readonly settings: Settings;
+  readonly readiness: readonly ReadinessCheck[];
+  readonly metrics: MetricsPage;
+  readonly log: Logger;
+  readonly clock: Clock;
+};
+
+export function createHealth({ settings, readiness, metrics, log, clock }: HealthOptions): Component & { url(): string } {
+  let server: FastifyInstance | undefined;
+  return {
+    name: 'health',
+    async start() {
+      server = createHealthServer(readiness, metrics, { clock });
+      await listen(server, settings, 'healthPort', log);
+    },
+    stop: async () => server?.close(),
+    url: () => urlOf('http', settings.host, server),
+  };
+}

@@ -1,0 +1,35 @@
+/** What is recorded and counted of each request. */
+import type { AuditLog } from '../observe/logger.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import type { RulesReviewer } from '../server/rules-review.ts';
+import type { WebhookCollaborators } from '../server/webhook-collaborators.ts';
+import type { Logger } from './outputs.ts';
+
+export type RequestObservers = {
+  readonly log: Logger;
+  readonly auditLog: AuditLog;
+  readonly metrics: Metrics;
+  /** Undefined where rules do not come from ConfigMaps. */
+  readonly review: RulesReviewer | undefined;
+};
+
+export function observeRequests({ log, auditLog, metrics, review }: RequestObservers): Omit<WebhookCollaborators, 'rules' | 'facts'> {
+  return {
+    audit(record, counted) {
+      auditLog.write(record);
+      metrics.decided(record, counted);
+    },
+    reportBug(err, uid) {
+      log.error({ err, uid }, 'a bug: the request was refused');
+      metrics.failed('bug');
+    },
+    failed: metrics.failed,
+    guard: review && {
+      review,
+      audit(record) {
+        auditLog.write(record);
+        metrics.reviewed(record);
+      },
+    },
+  };
+}

@@ -1,0 +1,89 @@
+/** The log and the audit records: opened first, and closed last, when everything that waits has been written. */
+import {
+  type AuditLog,
+  createAuditLog,
+  createLogger,
+  type Delivery,
+  type DestinationOptions,
+  type LogDestination,
+  openDestination,
+} from '../observe/logger.ts';
+import { ConfigurationError } from '../settings/configuration-error.ts';
+import type { Component } from './lifecycle.ts';
+import type { Settings } from './settings.ts';
+
+export type Logger = ReturnType<typeof createLogger>;
+
+export type Outputs = Component & {
+  readonly log: Logger;
+  readonly auditLog: AuditLog;
+  readonly auditDelivery: () => Delivery;
+};
+
+/** Each of the two destinations gets three seconds at the end. */
+const flushMilliseconds = 6_500;
+
+/** A record that cannot be written holds up no request: the log, a metric and an alert report what auditors would miss. */
+export function createOutputs(settings: Settings): Outputs {
+  const logLines = createLateDestination();
+  const records = createLateDestination();
+  const log = createLogger(settings.logLevel, logLines.stream);
+  const place = settings.auditLog === '-' ? 'standard output' : settings.auditLog;
+  return {
+    name: 'outputs',
+    log,
+    auditLog: createAuditLog(records.stream),
+    auditDelivery: () => records.opened()?.delivery() ?? { failing: false, lost: 0, waiting: 0 },
+    start() {
+      logLines.use(openDestination(2, { onWell: (lost) => reportLostLines(log, lost) }));
+      records.use(openAuditDestination(settings, reportDelivery(log, place)));
+    },
+    stopWithinMilliseconds: flushMilliseconds,
+    async stop() {
+      await records.opened()?.flush();
+      const waiting = records.opened()?.delivery().waiting ?? 0;
+      if (waiting > 0)
+        log.error({ file: place, lost: waiting }, `the last ${waiting} audit records could not be written to ${place}, and are lost`);
+      await logLines.opened()?.flush();
+    },
+  };
+}
+
+/** What pino writes to before there is a file: nothing is logged until then. */
+function createLateDestination() {
+  let destination: LogDestination | undefined;
+  return {
+    stream: { write: (line: string) => void destination?.write(line) },
+    opened: () => destination,
+    use(opened: LogDestination) {
+      destination = opened;
+    },
+  };
+}
+
+function openAuditDestination({ auditLog, named }: Settings, options: DestinationOptions): LogDestination {
+  try {
+    return openDestination(auditLog === '-' ? 1 : auditLog, options);
+  } catch (error) {
+    throw new ConfigurationError(`${named('auditLog')} ${auditLog}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function reportLostLines(log: Logger, lost: number): void {
+  if (lost > 0) log.error({ lost }, `${lost} lines of this log were lost: they could not be written for a while`);
+}
+
+function reportDelivery(log: Logger, place: string): DestinationOptions {
+  return {
+    onFailing: (reason) =>
+      log.error(
+        { file: place },
+        `audit records cannot be written to ${place}: ${reason}; requests are answered all the same, and it is tried again`,
+      ),
+    onWell: (lost) => {
+      const well = `audit records are written to ${place} again`;
+      if (lost > 0) log.error({ file: place, lost }, `${well}; ${lost} were lost`);
+      else log.info({ file: place, lost }, `${well}; none was lost`);
+    },
+  };
+}

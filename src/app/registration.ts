@@ -1,0 +1,31 @@
+/** What keeps this server registered with the API server, where that is asked for: the election of a leader, and the webhook configurations. */
+import { createReachabilityProbe } from '../cluster/registration/reachability-probe.ts';
+import { createRegistration, type Registration, type RegistrationOptions } from '../cluster/registration/registration.ts';
+import type { ApiClient } from '../kube/api-client.ts';
+import { createLeaderElection, type LeaderElection } from '../kube/leader-election.ts';
+import type { Logger } from './outputs.ts';
+import type { Settings } from './settings.ts';
+
+/** Undefined where nothing is registered: then there is nothing to write but the Secret, which any replica may. */
+export function createLeader(
+  { register, cluster, service }: Settings,
+  client: ApiClient | undefined,
+  able: () => boolean,
+  log: Logger,
+): LeaderElection | undefined {
+  if (!client || !cluster || !register) return undefined;
+  return createLeaderElection({ client, namespace: cluster.namespace, name: service, able, log });
+}
+
+type Wired = 'certificates' | 'ready' | 'leadership' | 'kinds' | 'guard' | 'onRepair' | 'log' | 'clock';
+
+export function createRegistrationOf(
+  settings: Settings,
+  client: ApiClient | undefined,
+  wired: Pick<RegistrationOptions, Wired>,
+): Registration | undefined {
+  const { register, cluster, service, excludedNamespaces, webhookPolicy: policy, admissionsEnforcer: enforcer } = settings;
+  if (!client || !cluster || !register) return undefined;
+  const place = { client, namespace: cluster.namespace, service, ...wired };
+  return createRegistration({ ...place, excludedNamespaces, policy, enforcer, prove: createReachabilityProbe(place) });
+}

@@ -1,0 +1,130 @@
+/** Where rules come from, files or ConfigMaps, and their way into the store: parsing beside the requests, snapshot, source. */
+import { createSnapshotWriter, readSnapshot, type SnapshotOptions, type SnapshotWriter } from '../cluster/rules/rule-snapshot.ts';
+import { createClusterRuleSource } from '../cluster/rules/rule-source.ts';
+import { createDocumentParser, namespaceLimits } from '../loading/document-parser.ts';
+import { createRuleFilesSource } from '../loading/rule-files.ts';
+import { createRuleLoader, type RuleLoader } from '../loading/rule-loader.ts';
+import { renderOrigin } from '../rules/language/problem.ts';
+import type { RuleStore, RulesChange } from '../rules/store/rule-store.ts';
+import type { RulesInForce } from '../rules/store/rules-in-force.ts';
+import { ConfigurationError } from '../settings/configuration-error.ts';
+import type { Clock } from '../time/clock.ts';
+import type { ClusterView } from './cluster-view.ts';
+import type { Component } from './lifecycle.ts';
+import type { Logger } from './outputs.ts';
+import type { Settings } from './settings.ts';
+
+export type RuleSourceOptions = {
+  readonly settings: Settings;
+  readonly cluster: ClusterView | undefined;
+  readonly store: RuleStore;
+  readonly rules: RulesInForce;
+  /** Versions of a namespace's rules that were not read. */
+  readonly onSkipped: (versions: number) => void;
+  readonly log: Logger;
+  readonly clock: Clock;
+};
+
+export type RuleSource = {
+  readonly loader: Pick<RuleLoader, 'isUnread' | 'opening' | 'waiting'>;
+  /** Parses documents, and brings them into the store. */
+  readonly loading: Component;
+  /** Keeps the last good rules in the cluster; absent where they come from files. */
+  readonly snapshot: Component | undefined;
+  readonly source: Component;
+};
+
+export function createRuleSource(options: RuleSourceOptions): RuleSource {
+  const { settings, cluster } = options;
+  if (settings.rulePaths.length > 0 || !cluster || !settings.cluster) return createFromFiles(options);
+  return createFromCluster(options, cluster, settings.cluster.namespace);
+}
+
+function createFromFiles(options: RuleSourceOptions): RuleSource {
+  const { settings, log, clock, rules } = options;
+  const { loader, loading } = createLoading(options, (changes) => opening.take(changes));
+  const opening = holdBack(rules.documentsChanged);
+  const files = createRuleFilesSource({
+    paths: settings.rulePaths,
+    intake: loader,
+    clock,
+    onProblem: (message) => log.error({}, `${message} (the last rules stay in force)`),
+    onReadable: () => log.info({}, 'the files of the rules can be read again'),
+  });
+  const start = async () => {
+    await files.start().catch((error: unknown) => {
+      const lines = (error instanceof Error ? error.message : String(error)).split('\n');
+      throw new ConfigurationError(lines.map((line) => `${settings.named('rules')}: ${line}`).join('\n'));
+    });
+    opening.end();
+  };
+  return { loader, loading, snapshot: undefined, source: { name: 'rules of files', start, stop: files.stop } };
+}
+
+/** Until the opening has ended: from its first problem on nothing is passed on, since the start is going to fail with it. */
+function holdBack(passOn: (changes: readonly RulesChange[]) => void) {
+  const problems: string[] = [];
+  let ended = false;
+  return {
+    take(changes: readonly RulesChange[]) {
+      const found = ended ? [] : changes.flatMap((change) => change.problems);
+      problems.push(...found.map(({ origin, message }) => `${renderOrigin(origin)}: ${message}`));
+      if (problems.length === 0) passOn(changes);
+    },
+    /** @throws ConfigurationError where there were problems */
+    end() {
+      if (problems.length > 0) throw new ConfigurationError(problems.join('\n'));
+      ended = true;
+    },
+  };
+}
+
+function createFromCluster(options: RuleSourceOptions, { client }: ClusterView, namespace: string): RuleSource {
+  const { settings, rules, store, log, clock } = options;
+  const { loader, loading } = createLoading(options, rules.documentsChanged);
+  const place: SnapshotOptions = { client, namespace, log, clock };
+  const snapshot = createSnapshotWriter(place);
+  const source = createClusterRuleSource({
+    ...place,
+    namespaceRules: settings.namespaceRules,
+    intake: loader,
+    lastGood: (signal) => readSnapshot(place, signal),
+  });
+  return { loader, loading, snapshot: keepSnapshot(snapshot, store, rules), source };
+}
+
+function keepSnapshot(snapshot: SnapshotWriter, store: RuleStore, rules: RulesInForce): Component {
+  let unsubscribe = () => {};
+  return {
+    name: 'snapshot of the rules',
+    start() {
+      snapshot.start();
+      unsubscribe = rules.onChange(({ cause, changes }) => {
+        // Those of namespaces are not in it; to write all of it down for each of their changes would cost more than the change.
+        const ofCluster = changes.some(({ scope }) => scope.kind === 'cluster');
+        if (store.current() && ofCluster && cause === 'documents') snapshot.save(store.accepted());
+      });
+    },
+    stop() {
+      unsubscribe();
+      snapshot.stop();
+    },
+  };
+}
+
+function createLoading({ store, onSkipped, clock }: RuleSourceOptions, onChange: (changes: readonly RulesChange[]) => void) {
+  const parsers = {
+    cluster: createDocumentParser({}, undefined, clock),
+    namespaces: createDocumentParser(namespaceLimits, undefined, clock),
+  };
+  const loader = createRuleLoader({ book: store, parsers, onChange, onSkipped, clock });
+  const loading: Component = {
+    name: 'loading of rules',
+    async stop() {
+      // Before the parsers: what still waits would be refused for no other reason than that the program ends.
+      loader.stop();
+      await Promise.all([parsers.cluster.stop(), parsers.namespaces.stop()]);
+    },
+  };
+  return { loader, loading };
+}

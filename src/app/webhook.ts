@@ -1,0 +1,70 @@
+/** The HTTPS side as a component: serves the current certificate, and answers until the very end. */
+import { createWebhookServer, minimumTlsVersion, type WebhookServer } from '../server/webhook.ts';
+import type { WebhookCollaborators } from '../server/webhook-collaborators.ts';
+import type { Clock } from '../time/clock.ts';
+import type { Certificates } from './certificates.ts';
+import type { Component } from './lifecycle.ts';
+import { type Listener, listen, urlOf } from './listen.ts';
+import type { Logger } from './outputs.ts';
+import type { Settings } from './settings.ts';
+
+export type WebhookOptions = {
+  readonly settings: Settings;
+  readonly certificates: Certificates;
+  readonly collaborators: WebhookCollaborators;
+  readonly log: Logger;
+  readonly clock: Clock;
+};
+
+export type Webhook = Component & {
+  url(): string;
+  isListening(): boolean;
+  /** As {@link WebhookServer.drain}. */
+  drain(): void;
+  /** As {@link WebhookServer.finish}. */
+  finish(): Promise<void>;
+};
+
+export function createWebhook({ settings, certificates, collaborators, log, clock }: WebhookOptions): Webhook {
+  let server: WebhookServer | undefined;
+  let listening = false;
+  let unsubscribe = () => {};
+
+  function serveNewCertificates(running: WebhookServer): () => void {
+    let shown = certificates.current();
+    return certificates.onChange((next) => {
+      const { certificate, key } = next;
+      if (certificate === shown.certificate && key === shown.key) return;
+      shown = next;
+      logInvalidity();
+      running.server.setSecureContext({ cert: certificate, key, minVersion: minimumTlsVersion });
+      log.info({}, 'serving a new certificate');
+    });
+  }
+
+  function logInvalidity(): void {
+    const invalidity = certificates.invalidity();
+    if (invalidity !== undefined) log.error({}, `no client will take the certificate: ${invalidity}`);
+  }
+
+  return {
+    name: 'webhook',
+    async start() {
+      const bodies = { milliseconds: settings.webhookPolicy.timeoutSeconds * 1_000 };
+      server = createWebhookServer(collaborators, { tls: certificates.current(), bodies, clock });
+      logInvalidity();
+      unsubscribe = serveNewCertificates(server);
+      await listen(server as unknown as Listener, settings, 'port', log);
+      listening = true;
+    },
+    async stop() {
+      unsubscribe();
+      // Nothing is left to do after `finish`.
+      await server?.close();
+    },
+    url: () => urlOf('https', settings.host, server),
+    isListening: () => listening,
+    drain: () => server?.drain(),
+    finish: async () => server?.finish(),
+  };
+}

@@ -1,0 +1,103 @@
+/** The rules in force: what is written, as it holds on this cluster. One value, and one event for all that follow it. */
+import type { RuleScope } from '../language/parse.ts';
+import type { ClusterObject, Problem, RuleSource } from '../language/problem.ts';
+import type { RuleSet } from '../rule-set.ts';
+import { type Platform, type PlatformRules, withPlatform } from './platform.ts';
+import type { RuleStore, RulesChange } from './rule-store.ts';
+
+export type RulesInForce = {
+  /** Undefined as long as `RuleStore.current` is. */
+  current(): RuleSet | undefined;
+  /** As they are written, without what the cluster adds. */
+  written(): RuleSet | undefined;
+  /** Calls `listener` after each change, in the order in which they were added; the returned function removes it. */
+  onChange(listener: (event: RulesEvent) => void): () => void;
+  /** What the store has made of documents: `current` already answers with the result. */
+  documentsChanged(changes: readonly RulesChange[]): void;
+  /** The cluster's own registries, and what short names mean on it, from now on. */
+  platformChanged(platform: Platform): void;
+};
+
+/** `documents` were accepted or refused, which may change nothing; or the `platform` changed what they amount to. */
+export type RulesEvent = { readonly cause: 'documents' | 'platform'; readonly changes: readonly ChangeInForce[] };
+
+/** A `RulesChange`, with the rules as they hold on this cluster. */
+export type ChangeInForce = {
+  readonly scope: RuleScope;
+  readonly sources: readonly (RuleSource | ClusterObject)[];
+  readonly before: RuleSet | undefined;
+  readonly after: RuleSet | undefined;
+  /** Rules without effect on this cluster. A function, since every rule has to be examined. */
+  readonly conflicts: () => readonly Problem[];
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly Problem[];
+  readonly alert?: string;
+};
+
+/** At first the platform adds nothing. `hash` as in `compileRuleSet`. */
+export function createRulesInForce(store: Pick<RuleStore, 'current'>, hash: (text: string) => string): RulesInForce {
+  const onPlatform = createRulesOnPlatform(hash);
+  const listeners = new Set<(event: RulesEvent) => void>();
+  const publish = (event: RulesEvent) => {
+    for (const listener of [...listeners]) listener(event);
+  };
+  const inForce = (written: RuleSet | undefined) => written && onPlatform.apply(written).ruleSet;
+  return {
+    current: () => inForce(store.current()),
+    written: store.current,
+    onChange(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    documentsChanged(changes) {
+      publish({ cause: 'documents', changes: changes.map((change) => changeOnPlatform(change, onPlatform)) });
+    },
+    platformChanged(platform) {
+      const written = store.current();
+      const before = inForce(written);
+      if (!onPlatform.change(platform) || !written || !before) return;
+      const after = onPlatform.apply(written);
+      if (after.ruleSet.revision !== before.revision) publish({ cause: 'platform', changes: [changeOfPlatform(before, after)] });
+    },
+  };
+}
+
+type RulesOnPlatform = {
+  /** The rule set in force on this cluster for the written one. */
+  apply(written: RuleSet): PlatformRules;
+  /** Sets the current platform. Returns false if it is unchanged. */
+  change(platform: Platform): boolean;
+};
+
+/** Adds nothing until `change` is called. The result for each rule set is computed once per platform. */
+function createRulesOnPlatform(hash: (text: string) => string): RulesOnPlatform {
+  let platform: Platform = { internalRegistries: [] };
+  let appliedRules = new WeakMap<RuleSet, PlatformRules>();
+  return {
+    apply(written) {
+      const known = appliedRules.get(written);
+      if (known) return known;
+      const applied = withPlatform(written, platform, hash);
+      appliedRules.set(written, applied);
+      return applied;
+    },
+    change(next) {
+      if (JSON.stringify(next) === JSON.stringify(platform)) return false;
+      platform = next;
+      appliedRules = new WeakMap();
+      return true;
+    },
+  };
+}
+
+function changeOnPlatform({ id: _id, ...change }: RulesChange, onPlatform: RulesOnPlatform): ChangeInForce {
+  const before = change.before && onPlatform.apply(change.before).ruleSet;
+  const after = change.after && onPlatform.apply(change.after);
+  return { ...change, before, after: after?.ruleSet, conflicts: () => after?.conflicts() ?? [] };
+}
+
+function changeOfPlatform(before: RuleSet, { ruleSet: after, conflicts }: PlatformRules): ChangeInForce {
+  const origins = [...before.rules, ...after.rules].map(({ origin }) => origin.source);
+  const objects = new Map(origins.flatMap((source) => (source.kind === 'cluster' ? [[source.object, source] as const] : [])));
+  return { scope: { kind: 'cluster' }, sources: [...objects.values()], before, after, conflicts, problems: [], warnings: [] };
+}

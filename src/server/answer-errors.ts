@@ -1,0 +1,55 @@
+/** Answers what cannot be evaluated: a body that is no AdmissionReview, one beyond the limits, an unknown path, a bug. */
+import type { Server } from 'node:https';
+import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify';
+import { errored } from '../admission/response.ts';
+import type { DecodedReview } from '../admission/review.ts';
+import { RequestError, sendError, sendRetryLater } from './error-bodies.ts';
+import { Overloaded, TooSlow } from './read-bodies.ts';
+import type { WebhookCollaborators } from './webhook-collaborators.ts';
+
+type Reports = Pick<WebhookCollaborators, 'failed' | 'reportBug'>;
+
+export function answerErrors(app: FastifyInstance<Server>, collaborators: Reports, isDraining: () => boolean): void {
+  app.setNotFoundHandler((request, reply) =>
+    reply.send(
+      sendError(
+        reply,
+        404,
+        'NotFound',
+        `there is no ${request.method} ${request.url.slice(0, 200)} here: POST /mutate, /validate or /guard`,
+      ),
+    ),
+  );
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    // Fastify ends the connection after each error of a body. That is needed where more of the body may come; and a retry finds another
+    // replica where this one has too much to do.
+    if (request.raw.complete && !isDraining() && !(error instanceof Overloaded)) reply.removeHeader('connection');
+    const code = error.statusCode ?? 500;
+    if (code >= 500 && !(error instanceof Overloaded)) {
+      collaborators.reportBug(error, undefined);
+      return reply.send(sendError(reply, 500, 'InternalError', 'regkeeper failed while reading this request; its log has the error'));
+    }
+    collaborators.failed(error instanceof Overloaded ? 'overload' : error instanceof TooSlow ? 'too-slow' : 'unreadable');
+    if (error instanceof Overloaded) return reply.send(sendRetryLater(reply, error.message));
+    if (!(error instanceof RequestError)) return reply.send(sendError(reply, code, reasonOf(code), messageOf(error)));
+    const { uid, reason, message } = error;
+    // An API server shows its user the message of an answer in any case, that of an HTTP status not always.
+    if (uid !== undefined) return reply.code(200).send(errored(uid, code, reason, `regkeeper: ${message}`));
+    return reply.send(sendError(reply, code, reason, message));
+  });
+}
+
+function reasonOf(code: number): string {
+  return code === 415 ? 'UnsupportedMediaType' : 'BadRequest';
+}
+
+function messageOf(error: FastifyError): string {
+  return error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE' ? 'the content type must be application/json' : error.message;
+}
+
+export function answerUndecodable(review: DecodedReview & { ok: false }, reply: FastifyReply, collaborators: Reports) {
+  collaborators.failed('unreadable');
+  if (review.uid !== undefined)
+    return errored(review.uid, 400, 'BadRequest', `regkeeper cannot read this AdmissionReview: ${review.message}`);
+  return sendError(reply, 400, 'BadRequest', review.message);
+}

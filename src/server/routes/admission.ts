@@ -1,0 +1,65 @@
+/** `/mutate` and `/validate`: from an AdmissionReview to the answer of the engine, recorded and counted. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { type AdmissionAnswer, allowed, renderAnswer } from '../../admission/response.ts';
+import { changeOf, decodeReview, type ReviewRequest, type Webhook } from '../../admission/review.ts';
+import { decide } from '../../decision/decide.ts';
+import type { Decision } from '../../decision/decision.ts';
+import { buildAuditRecord, countOf } from '../../observe/audit/record.ts';
+import type { Clock } from '../../time/clock.ts';
+import { answerUndecodable } from '../answer-errors.ts';
+import { internalError, sendRetryLater } from '../error-bodies.ts';
+import type { WebhookCollaborators, WithoutJudgement } from '../webhook-collaborators.ts';
+
+export function answerReview(
+  webhook: Webhook,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  collaborators: WebhookCollaborators,
+  clock: Clock,
+) {
+  const started = clock.monotonic();
+  const review = decodeReview(request.body);
+  if (!review.ok) return answerUndecodable(review, reply, collaborators);
+
+  const audit = (conclusion: { decision: Decision | undefined; failure?: string }) => {
+    const durationMicroseconds = Math.round((clock.monotonic() - started) * 1_000);
+    const event = { webhook, request: review.request, ...conclusion, durationMicroseconds };
+    const record = buildAuditRecord(event);
+    collaborators.audit(record, countOf(event, record));
+  };
+  try {
+    const judgement = judge(webhook, review.request, collaborators);
+    if (judgement.why) collaborators.failed(judgement.why);
+    audit(judgement);
+    return judgement.answer ?? sendRetryLater(reply, judgement.failure);
+  } catch (error) {
+    // A bug of ours refuses, in HTTP 200 with the uid: an HTTP 500 would be repeated until the deadline, and its message lost.
+    collaborators.reportBug(error, review.request.uid);
+    audit({ decision: undefined, failure: 'internal error' });
+    return internalError(review.request.uid);
+  }
+}
+
+type Judgement =
+  | {
+      readonly answer: AdmissionAnswer;
+      readonly decision: Decision | undefined;
+      readonly failure?: never;
+      readonly why?: WithoutJudgement | undefined;
+    }
+  | { readonly answer?: never; readonly decision: Decision | undefined; readonly failure: string; readonly why: WithoutJudgement };
+
+function judge(webhook: Webhook, request: ReviewRequest, collaborators: WebhookCollaborators): Judgement {
+  const change = changeOf(request);
+  if (!change) return { answer: allowed(request.uid), decision: undefined };
+  const rules = collaborators.rules(request.namespace);
+  if (!rules) return { decision: undefined, failure: 'no rules are loaded yet', why: 'not-ready' };
+  const facts = collaborators.facts();
+  if (!facts) return { decision: undefined, failure: 'the cluster has not been read yet', why: 'not-ready' };
+
+  const decision = decide(change, rules, facts);
+  if (decision.kind === 'not-yet') return { decision, failure: decision.message, why: 'behind' };
+  return { answer: renderAnswer(webhook, request, decision, rules), decision, why: whyUnjudged[decision.kind] };
+}
+
+const whyUnjudged = { decided: undefined, malformed: 'unreadable', 'unknown-kind': 'unknown-kind' } as const;

@@ -1,0 +1,64 @@
+/** `/guard`: rules ConfigMaps, reviewed before they are stored. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { allowed } from '../../admission/response.ts';
+import { decodeReview, type ReviewRequest } from '../../admission/review.ts';
+import {
+  beginRulesReviewRecord,
+  type RulesReviewConclusion,
+  type RulesReviewEnd,
+  type RulesReviewRecord,
+} from '../../observe/audit/rules-review-record.ts';
+import type { Clock } from '../../time/clock.ts';
+import { answerUndecodable } from '../answer-errors.ts';
+import { sendError, sendRetryLater } from '../error-bodies.ts';
+import { releaseBody } from '../read-bodies.ts';
+import type { RulesReview, RulesReviewer } from '../rules-review.ts';
+import type { WebhookCollaborators } from '../webhook-collaborators.ts';
+
+/** A review waits for seconds. What was parsed of its body takes up to twenty times its bytes, so nothing of that may wait with it. */
+export function answerGuardReview(request: FastifyRequest, reply: FastifyReply, collaborators: WebhookCollaborators, clock: Clock) {
+  const { guard } = collaborators;
+  const started = clock.monotonic();
+  const review = decodeReview(request.body);
+  if (!review.ok) return answerUndecodable(review, reply, collaborators);
+  const { uid } = review.request;
+  if (!guard) return allowed(uid);
+
+  const { record, reviewing } = startReview(guard.review, review.request);
+  releaseBody(request);
+  const audit = (conclusion: RulesReviewConclusion) => {
+    const durationMicroseconds = Math.round((clock.monotonic() - started) * 1_000);
+    guard.audit(record({ ...conclusion, durationMicroseconds }));
+  };
+  return concludeReview({ uid, reviewing, audit }, reply, collaborators);
+}
+
+/** Of both results nothing keeps the request. */
+function startReview(
+  review: RulesReviewer,
+  request: ReviewRequest,
+): { record: (end: RulesReviewEnd) => RulesReviewRecord; reviewing: Promise<RulesReview> } {
+  const record = beginRulesReviewRecord(request);
+  try {
+    return { record, reviewing: review(request) };
+  } catch (error) {
+    return { record, reviewing: Promise.reject(error) };
+  }
+}
+
+type Reviewing = { readonly uid: string; readonly reviewing: Promise<RulesReview>; audit(conclusion: RulesReviewConclusion): void };
+
+async function concludeReview({ uid, reviewing, audit }: Reviewing, reply: FastifyReply, collaborators: WebhookCollaborators) {
+  try {
+    const { answer, problems, warnings } = await reviewing;
+    audit({ outcome: answer === undefined ? 'error' : answer.response.allowed ? 'accepted' : 'refused', problems, warnings });
+    if (answer) return answer;
+    collaborators.failed('overload');
+    return sendRetryLater(reply, problems.join('; '));
+  } catch (error) {
+    collaborators.reportBug(error, uid);
+    audit({ outcome: 'error', problems: ['internal error'], warnings: [] });
+    // Here a bug of ours lets pass (failurePolicy Ignore), or nobody could mend the rules: what is bad is still refused when it is loaded.
+    return sendError(reply, 500, 'InternalError', `regkeeper failed while reading these rules; its log has the error, with uid ${uid}`);
+  }
+}

@@ -1,0 +1,118 @@
+import { describe, expect, test } from 'vitest';
+import { createRulesAdvice } from '../../../src/observe/rules-advice.ts';
+import { createRulesReporter } from '../../../src/observe/rules-reporter.ts';
+import type { RuleScope } from '../../../src/rules/language/parse.ts';
+import type { Problem } from '../../../src/rules/language/problem.ts';
+import type { RuleSet } from '../../../src/rules/rule-set.ts';
+import { createRuleStore, type ReadBundle, readBundle } from '../../../src/rules/store/rule-store.ts';
+import { createRulesInForce } from '../../../src/rules/store/rules-in-force.ts';
+import { recordingLog } from '../kube/scripted-api.ts';
+import { sha256 } from '../rules/documents.ts';
+
+const ofTeam: RuleScope = { kind: 'namespace', namespace: 'team' };
+const internal = 'image-registry.openshift-image-registry.svc:5000';
+
+function bundle(id: string, text: string, scope?: RuleScope): ReadBundle {
+  const source = { kind: 'configMap' as const, namespace: scope ? 'team' : 'regkeeper', name: id, key: 'rules.yaml' };
+  return readBundle({ id, ...(scope && { scope }), documents: [{ source, text }] });
+}
+
+/** Rules in force with the reporter and the advice as subscribers, and what came of each change, in order. */
+function reporting() {
+  const store = createRuleStore(sha256);
+  const rules = createRulesInForce(store, sha256);
+  const log = recordingLog();
+  const happened: string[] = [];
+  const auditLog = { write: (record: object) => void happened.push(`record ${(record as { outcome: string }).outcome}`) };
+  const metrics = {
+    rulesInForce: ({ revision }: RuleSet) => void happened.push(`metrics ${revision === rules.current()?.revision}`),
+    namespaceRules: (outcome: string) => void happened.push(`namespace rules ${outcome}`),
+  };
+  const reporter = createRulesReporter({ rules, store, log, auditLog, metrics, clock: { now: () => 0 } });
+  const lint = ({ rules: linted }: RuleSet) =>
+    linted.map(({ pattern, origin }): Problem => ({ code: 'rule-redundant', message: `about ${pattern.text}`, origin }));
+  const advice = createRulesAdvice({ rules, lint, log });
+  reporter.start();
+  advice.start();
+  const after = (work: () => void) => {
+    work();
+    return [
+      ...happened.splice(0),
+      ...log.lines.splice(0).map(({ level, message }) => `${level}: ${message.replace(/ConfigMap \S+ key \S+ line \d+:\d+: /, '')}`),
+    ];
+  };
+  return {
+    open: (...bundles: readonly ReadBundle[]) => after(() => rules.documentsChanged(store.open(bundles))),
+    offer: (id: string, text: string, scope?: RuleScope) => after(() => rules.documentsChanged(store.offer(bundle(id, text, scope)))),
+    platform: (...registries: readonly string[]) =>
+      after(() => rules.platformChanged({ internalRegistries: registries.map((registry) => ({ registry, object: 'images' })) })),
+    stop() {
+      reporter.stop();
+      advice.stop();
+    },
+  };
+}
+
+describe('a change of the rules in force is reported', () => {
+  test('with a record, a line for what is in force, the metrics, and each finding once', () => {
+    const { open, offer } = reporting();
+    expect(open(bundle('one', 'rules: [{registry: a.io}]'))).toEqual([
+      'record accepted',
+      'metrics true',
+      'info: rules are in force',
+      'warn: about a.io',
+    ]);
+    expect(offer('two', 'rules: [{registry: b.io}]')).toEqual([
+      'record accepted',
+      'metrics true',
+      'info: rules are in force',
+      'warn: about b.io',
+    ]);
+  });
+
+  test('refused rules with each problem, and no advice; then that they are in force again', () => {
+    const { open, offer } = reporting();
+    open(bundle('one', 'rules: [{registry: a.io}]'));
+    const refused = offer('one', 'rulez: []');
+    expect(refused.slice(0, 2)).toEqual(['record refused', 'metrics true']);
+    expect(refused.slice(2)).toEqual([expect.stringMatching(/^error: rules refused, the last good ones stay in force: .*"rules"/)]);
+    expect(offer('one', 'rules: [{registry: a.io}]')).toEqual([
+      'record accepted',
+      'metrics true',
+      expect.stringMatching(/^info: rules are in force again: /),
+    ]);
+  });
+
+  test('while no rules are in force, with what is missing', () => {
+    const { open } = reporting();
+    expect(open(bundle('one', 'rulez: []')).at(-1)).toMatch(/^error: not ready: /);
+  });
+
+  test('of a namespace with a record and counted, and without advice', () => {
+    const { open, offer } = reporting();
+    open(bundle('one', 'delegate: [a.io]\nrules: [{registry: a.io}]'));
+    expect(offer('own', 'rules: [{registry: a.io/x, pullSecret: own}]', ofTeam)).toEqual([
+      'record accepted',
+      'metrics true',
+      'namespace rules accepted',
+      'info: rules are in force',
+    ]);
+  });
+
+  test('of the platform with a record and the rules that have no effect any more, and without advice', () => {
+    const { open, platform } = reporting();
+    open(bundle('one', `rules: [{registry: "${internal}", pullSecret: x}]`));
+    expect(platform(internal)).toEqual([
+      'record accepted',
+      'metrics true',
+      'info: rules are in force',
+      expect.stringMatching(/^error: .*the rule names a secret for .* has no effect, remove it$/),
+    ]);
+  });
+
+  test('to nobody after the end', () => {
+    const { open, stop } = reporting();
+    stop();
+    expect(open(bundle('one', 'rules: []'))).toEqual([]);
+  });
+});

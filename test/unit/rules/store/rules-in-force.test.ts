@@ -1,0 +1,91 @@
+import { describe, expect, test } from 'vitest';
+import type { Platform } from '../../../../src/rules/store/platform.ts';
+import { createRuleStore, type ReadBundle, readBundle } from '../../../../src/rules/store/rule-store.ts';
+import { createRulesInForce, type RulesEvent } from '../../../../src/rules/store/rules-in-force.ts';
+import { referenceOf, sha256, shop } from '../documents.ts';
+
+const internal = 'image-registry.openshift-image-registry.svc:5000';
+const object = 'images.config.openshift.io/cluster';
+const platform: Platform = { internalRegistries: [{ registry: internal, object }] };
+
+function bundle(text: string): ReadBundle {
+  return readBundle({ id: 'one', documents: [{ source: { kind: 'file', file: 'rules.yaml' }, text }] });
+}
+
+function following() {
+  const store = createRuleStore(sha256);
+  const rules = createRulesInForce(store, sha256);
+  const events: RulesEvent[] = [];
+  const unsubscribe = rules.onChange((event) => events.push(event));
+  const offer = (text: string) => rules.documentsChanged(store.offer(bundle(text)));
+  const trusts = (image: string) => rules.current()?.match(referenceOf(image), shop).value?.trust;
+  return { store, rules, events, unsubscribe, offer, trusts };
+}
+
+describe('the rules in force', () => {
+  test('are what is written as long as the cluster adds nothing', () => {
+    const { rules, offer } = following();
+    expect(rules.current()).toBeUndefined();
+    offer('rules: [{registry: a.io}]');
+    expect(rules.current()).toBe(rules.written());
+  });
+
+  test('are united with what the cluster says once, and again after it has changed', () => {
+    const { rules, offer, trusts } = following();
+    offer('rules: []');
+    rules.platformChanged(platform);
+    const first = rules.current();
+    expect(trusts(`${internal}/x`)).toBe(true);
+    expect(rules.current()).toBe(first);
+    rules.platformChanged(structuredClone(platform));
+    expect(rules.current()).toBe(first);
+    rules.platformChanged({ internalRegistries: [] });
+    expect(trusts(`${internal}/x`)).toBeUndefined();
+    expect(rules.current()).toBe(rules.written());
+  });
+});
+
+describe('the event', () => {
+  test('of documents leads from what was in force to what is, on this cluster', () => {
+    const { rules, events, offer } = following();
+    rules.platformChanged(platform);
+    offer('rules: [{registry: a.io}]');
+    offer('rulez: []');
+    const [accepted, refused] = events;
+    expect(events).toHaveLength(2);
+    expect(accepted).toMatchObject({ cause: 'documents', changes: [{ before: undefined, problems: [] }] });
+    expect(accepted?.changes[0]?.after).toBe(rules.current());
+    expect(refused?.changes[0]?.problems.map(({ code }) => code)).toContain('unknown-field');
+    expect(refused?.changes[0]?.before).toBe(rules.current());
+  });
+
+  test('of the platform names the objects that say so, and the rules that have no effect any more', () => {
+    const { rules, events, offer } = following();
+    offer(`rules: [{registry: "${internal}/evil", trust: false}]`);
+    const before = rules.current();
+    events.length = 0;
+    rules.platformChanged(platform);
+    expect(events).toHaveLength(1);
+    expect(events[0]).toMatchObject({ cause: 'platform', changes: [{ sources: [{ kind: 'cluster', object }], problems: [] }] });
+    expect(events[0]?.changes[0]?.before).toBe(before);
+    expect(events[0]?.changes[0]?.after).toBe(rules.current());
+    expect(events[0]?.changes[0]?.conflicts().map(({ code }) => code)).toEqual(['internal-conflict']);
+  });
+
+  test('of the platform is left out where nothing in force has changed', () => {
+    const { rules, events, offer } = following();
+    rules.platformChanged(platform);
+    offer('rules: []');
+    events.length = 0;
+    rules.platformChanged(structuredClone(platform));
+    rules.platformChanged({ internalRegistries: [...platform.internalRegistries, ...platform.internalRegistries] });
+    expect(events).toEqual([]);
+  });
+
+  test('reaches nobody who has unsubscribed', () => {
+    const { events, unsubscribe, offer } = following();
+    unsubscribe();
+    offer('rules: []');
+    expect(events).toEqual([]);
+  });
+});
