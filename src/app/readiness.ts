@@ -5,9 +5,9 @@ import type { Registration } from '../cluster/registration/registration.ts';
 import type { RuleLoader } from '../loading/rule-loader.ts';
 import type { RuleStore } from '../rules/store/rule-store.ts';
 import type { ReadinessCheck } from '../server/health.ts';
-import type { Certificates } from './certificates.ts';
-import type { ClusterView } from './cluster-view.ts';
-import type { Drain } from './drain.ts';
+import type { Certificates } from './components/certificates.ts';
+import type { ClusterView } from './components/cluster-view.ts';
+import type { Drain } from './components/drain.ts';
 
 /** Asked each time anew. Functions stand for what is created later. */
 export type ReadinessSources = {

@@ -1,12 +1,12 @@
 /** The HTTPS side as a component: serves the current certificate, and answers until the very end. */
-import { createWebhookServer, minimumTlsVersion, type WebhookServer } from '../server/webhook.ts';
-import type { WebhookCollaborators } from '../server/webhook-collaborators.ts';
-import type { Clock } from '../time/clock.ts';
+import { createWebhookServer, minimumTlsVersion, type WebhookServer } from '../../server/webhook.ts';
+import type { WebhookCollaborators } from '../../server/webhook-collaborators.ts';
+import type { Clock } from '../../time/clock.ts';
+import type { Component } from '../lifecycle.ts';
+import { type Listener, listen, urlOf } from '../listen.ts';
+import type { Settings } from '../settings.ts';
 import type { Certificates } from './certificates.ts';
-import type { Component } from './lifecycle.ts';
-import { type Listener, listen, urlOf } from './listen.ts';
 import type { Logger } from './outputs.ts';
-import type { Settings } from './settings.ts';
 
 export type WebhookOptions = {
   readonly settings: Settings;

@@ -1,18 +1,18 @@
 /** Where rules come from, files or ConfigMaps, and their way into the store: parsing beside the requests, snapshot, source. */
-import { createSnapshotWriter, readSnapshot, type SnapshotOptions, type SnapshotWriter } from '../cluster/rules/rule-snapshot.ts';
-import { createClusterRuleSource } from '../cluster/rules/rule-source.ts';
-import { createDocumentParser, namespaceLimits } from '../loading/document-parser.ts';
-import { createRuleFilesSource } from '../loading/rule-files.ts';
-import { createRuleLoader, type RuleLoader } from '../loading/rule-loader.ts';
-import { renderOrigin } from '../rules/language/problem.ts';
-import type { RuleStore, RulesChange } from '../rules/store/rule-store.ts';
-import type { RulesInForce } from '../rules/store/rules-in-force.ts';
-import { ConfigurationError } from '../settings/configuration-error.ts';
-import type { Clock } from '../time/clock.ts';
+import { createSnapshotWriter, readSnapshot, type SnapshotOptions, type SnapshotWriter } from '../../cluster/rules/rule-snapshot.ts';
+import { createClusterRuleSource } from '../../cluster/rules/rule-source.ts';
+import { createDocumentParser, namespaceLimits } from '../../loading/document-parser.ts';
+import { createRuleFilesSource } from '../../loading/rule-files.ts';
+import { createRuleLoader, type RuleLoader } from '../../loading/rule-loader.ts';
+import { renderOrigin } from '../../rules/language/problem.ts';
+import type { RuleStore, RulesChange } from '../../rules/store/rule-store.ts';
+import type { RulesInForce } from '../../rules/store/rules-in-force.ts';
+import { ConfigurationError } from '../../settings/configuration-error.ts';
+import type { Clock } from '../../time/clock.ts';
+import type { Component } from '../lifecycle.ts';
+import type { Settings } from '../settings.ts';
 import type { ClusterView } from './cluster-view.ts';
-import type { Component } from './lifecycle.ts';
 import type { Logger } from './outputs.ts';
-import type { Settings } from './settings.ts';
 
 export type RuleSourceOptions = {
   readonly settings: Settings;

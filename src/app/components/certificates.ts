@@ -1,18 +1,18 @@
 /** The certificate that the webhook serves: from our Secret, from files, or made for development. */
-import { missingUntilPublished, waitForPublishedCa } from '../certificates/rotation/wait-for-published-ca.ts';
-import type { CertificateSource, CurrentCertificate, ServerCertificate } from '../certificates/source.ts';
-import { ensureDevelopmentCertificates } from '../certificates/sources/development.ts';
-import { watchCertificateFiles } from '../certificates/sources/files.ts';
-import { manageCertificateSecret } from '../certificates/sources/secret.ts';
-import { explainInvalidity, validityOf } from '../certificates/validity.ts';
-import { createPublishedCas } from '../cluster/registration/published-cas.ts';
-import type { ApiClient } from '../kube/api-client.ts';
-import type { LeaderElection } from '../kube/leader-election.ts';
-import type { Clock } from '../time/clock.ts';
-import { asConfigurationError } from './as-configuration-error.ts';
-import type { Component } from './lifecycle.ts';
+import { missingUntilPublished, waitForPublishedCa } from '../../certificates/rotation/wait-for-published-ca.ts';
+import type { CertificateSource, CurrentCertificate, ServerCertificate } from '../../certificates/source.ts';
+import { ensureDevelopmentCertificates } from '../../certificates/sources/development.ts';
+import { watchCertificateFiles } from '../../certificates/sources/files.ts';
+import { manageCertificateSecret } from '../../certificates/sources/secret.ts';
+import { explainInvalidity, validityOf } from '../../certificates/validity.ts';
+import { createPublishedCas } from '../../cluster/registration/published-cas.ts';
+import type { ApiClient } from '../../kube/api-client.ts';
+import type { LeaderElection } from '../../kube/leader-election.ts';
+import type { Clock } from '../../time/clock.ts';
+import { asConfigurationError } from '../as-configuration-error.ts';
+import type { Component } from '../lifecycle.ts';
+import type { Settings } from '../settings.ts';
 import type { Logger } from './outputs.ts';
-import type { Settings } from './settings.ts';
 
 export type CertificatesOptions = {
   readonly settings: Settings;

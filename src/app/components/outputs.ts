@@ -7,10 +7,10 @@ import {
   type DestinationOptions,
   type LogDestination,
   openDestination,
-} from '../observe/logger.ts';
-import { ConfigurationError } from '../settings/configuration-error.ts';
-import type { Component } from './lifecycle.ts';
-import type { Settings } from './settings.ts';
+} from '../../observe/logger.ts';
+import { ConfigurationError } from '../../settings/configuration-error.ts';
+import type { Component } from '../lifecycle.ts';
+import type { Settings } from '../settings.ts';
 
 export type Logger = ReturnType<typeof createLogger>;
 

@@ -1,7 +1,7 @@
 /** The end of a server that is ready: it stops first, and goes on answering until callers have found another replica. */
-import type { LeaderElection } from '../kube/leader-election.ts';
-import { type Clock, sleep } from '../time/clock.ts';
-import type { Component } from './lifecycle.ts';
+import type { LeaderElection } from '../../kube/leader-election.ts';
+import { type Clock, sleep } from '../../time/clock.ts';
+import type { Component } from '../lifecycle.ts';
 import type { Logger } from './outputs.ts';
 import type { Webhook } from './webhook.ts';
 

@@ -1,7 +1,7 @@
 /** Logs the settings that an operator should see in the log of a running server. */
-import type { Component } from './lifecycle.ts';
+import type { Component } from '../lifecycle.ts';
+import type { Settings } from '../settings.ts';
 import type { Logger } from './outputs.ts';
-import type { Settings } from './settings.ts';
 
 export function createSettingsReport({ told, overruled, register, webhookPolicy, named }: Settings, log: Logger): Component {
   return {

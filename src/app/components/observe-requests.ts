@@ -1,8 +1,8 @@
 /** What is recorded and counted of each request. */
-import type { AuditLog } from '../observe/logger.ts';
-import type { Metrics } from '../observe/metrics.ts';
-import type { RulesReviewer } from '../server/rules-review.ts';
-import type { WebhookCollaborators } from '../server/webhook-collaborators.ts';
+import type { AuditLog } from '../../observe/logger.ts';
+import type { Metrics } from '../../observe/metrics.ts';
+import type { RulesReviewer } from '../../server/rules-review.ts';
+import type { WebhookCollaborators } from '../../server/webhook-collaborators.ts';
 import type { Logger } from './outputs.ts';
 
 export type RequestObservers = {

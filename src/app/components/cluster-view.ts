@@ -1,17 +1,17 @@
 /** What the server knows of the cluster: the client, and the collections that it watches for the requests. */
-import { type ClusterFacts, createClusterFacts } from '../cluster/facts/facts.ts';
-import { createClusterPlatform } from '../cluster/facts/platform.ts';
-import type { Facts } from '../decision/facts.ts';
-import { type ApiClient, connectApi } from '../kube/api-client.ts';
-import { loadKubeConfig } from '../kube/kubeconfig.ts';
-import type { Kinds } from '../object/kinds.ts';
-import { namedSecrets } from '../rules/store/named-secrets.ts';
-import type { RulesInForce } from '../rules/store/rules-in-force.ts';
-import type { Clock } from '../time/clock.ts';
-import { asConfigurationError } from './as-configuration-error.ts';
-import type { Component } from './lifecycle.ts';
+import { type ClusterFacts, createClusterFacts } from '../../cluster/facts/facts.ts';
+import { createClusterPlatform } from '../../cluster/facts/platform.ts';
+import type { Facts } from '../../decision/facts.ts';
+import { type ApiClient, connectApi } from '../../kube/api-client.ts';
+import { loadKubeConfig } from '../../kube/kubeconfig.ts';
+import type { Kinds } from '../../object/kinds.ts';
+import { namedSecrets } from '../../rules/store/named-secrets.ts';
+import type { RulesInForce } from '../../rules/store/rules-in-force.ts';
+import type { Clock } from '../../time/clock.ts';
+import { asConfigurationError } from '../as-configuration-error.ts';
+import type { Component } from '../lifecycle.ts';
+import type { Environment, Settings } from '../settings.ts';
 import type { Logger } from './outputs.ts';
-import type { Environment, Settings } from './settings.ts';
 
 export type ClusterView = {
   readonly client: ApiClient;

@@ -1,10 +1,10 @@
 /** What keeps this server registered with the API server, where that is asked for: the election of a leader, and the webhook configurations. */
-import { createReachabilityProbe } from '../cluster/registration/reachability-probe.ts';
-import { createRegistration, type Registration, type RegistrationOptions } from '../cluster/registration/registration.ts';
-import type { ApiClient } from '../kube/api-client.ts';
-import { createLeaderElection, type LeaderElection } from '../kube/leader-election.ts';
+import { createReachabilityProbe } from '../../cluster/registration/reachability-probe.ts';
+import { createRegistration, type Registration, type RegistrationOptions } from '../../cluster/registration/registration.ts';
+import type { ApiClient } from '../../kube/api-client.ts';
+import { createLeaderElection, type LeaderElection } from '../../kube/leader-election.ts';
+import type { Settings } from '../settings.ts';
 import type { Logger } from './outputs.ts';
-import type { Settings } from './settings.ts';
 
 /** Undefined where nothing is registered: then there is nothing to write but the Secret, which any replica may. */
 export function createLeader(

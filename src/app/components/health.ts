@@ -1,11 +1,11 @@
 /** The health port as a component: open from the start, so that the kubelet sees a live server while it still waits for the cluster. */
 import type { FastifyInstance } from 'fastify';
-import { createHealthServer, type MetricsPage, type ReadinessCheck } from '../server/health.ts';
-import type { Clock } from '../time/clock.ts';
-import type { Component } from './lifecycle.ts';
-import { listen, urlOf } from './listen.ts';
+import { createHealthServer, type MetricsPage, type ReadinessCheck } from '../../server/health.ts';
+import type { Clock } from '../../time/clock.ts';
+import type { Component } from '../lifecycle.ts';
+import { listen, urlOf } from '../listen.ts';
+import type { Settings } from '../settings.ts';
 import type { Logger } from './outputs.ts';
-import type { Settings } from './settings.ts';
 
 export type HealthOptions = {
   readonly settings: Settings;

@@ -1,13 +1,13 @@
 /** The review of rules ConfigMaps before they are stored, with parsers of its own: what a user tries out delays nothing in force. */
-import { createDocumentParser, namespaceLimits } from '../loading/document-parser.ts';
-import type { Problem } from '../rules/language/problem.ts';
-import type { RuleSet } from '../rules/rule-set.ts';
-import type { RuleStore } from '../rules/store/rule-store.ts';
-import type { RulesInForce } from '../rules/store/rules-in-force.ts';
-import { createRulesReviewer, type RulesReviewer } from '../server/rules-review.ts';
-import type { Clock } from '../time/clock.ts';
-import type { Component } from './lifecycle.ts';
-import type { Settings } from './settings.ts';
+import { createDocumentParser, namespaceLimits } from '../../loading/document-parser.ts';
+import type { Problem } from '../../rules/language/problem.ts';
+import type { RuleSet } from '../../rules/rule-set.ts';
+import type { RuleStore } from '../../rules/store/rule-store.ts';
+import type { RulesInForce } from '../../rules/store/rules-in-force.ts';
+import { createRulesReviewer, type RulesReviewer } from '../../server/rules-review.ts';
+import type { Clock } from '../../time/clock.ts';
+import type { Component } from '../lifecycle.ts';
+import type { Settings } from '../settings.ts';
 
 export type RulesReviewOptions = {
   readonly settings: Settings;

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { createDrain } from '../../../src/app/drain.ts';
-import type { Logger } from '../../../src/app/outputs.ts';
-import { recordingLog } from '../kube/scripted-api.ts';
-import { manualClock } from '../server/clock.ts';
+import { createDrain } from '../../../../src/app/components/drain.ts';
+import type { Logger } from '../../../../src/app/components/outputs.ts';
+import { recordingLog } from '../../kube/scripted-api.ts';
+import { manualClock } from '../../server/clock.ts';
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
