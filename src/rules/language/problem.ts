@@ -1,16 +1,9 @@
+import type { Position } from '../../yaml/yaml-error.ts';
+
 /** Where a rules document lives: a key of a ConfigMap, or a file (path as the user gave it). */
 export type RuleSource =
   | { readonly kind: 'configMap'; readonly namespace: string; readonly name: string; readonly key: string }
   | { readonly kind: 'file'; readonly file: string };
-
-/** A place in a rules document; both 1-based, columns in UTF-16 code units. */
-export type Position = { readonly line: number; readonly column: number };
-
-/**
- * Where a document begins that is a part of a file: each of its lines stands one line further down, behind the same indent. `whole`: nobody
- * can say where its parts are (a text that YAML folds or escapes), so that everything in it is told at its beginning.
- */
-export type DocumentStart = Position & { readonly whole?: true };
 
 /** An object of the cluster that says what nobody has to write as a rule, such as `images.config.openshift.io/cluster`. */
 export type ClusterObject = { readonly kind: 'cluster'; readonly object: string };

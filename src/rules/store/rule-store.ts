@@ -1,7 +1,8 @@
+import type { TextStart } from '../../yaml/lines.ts';
 import { compileRuleSet } from '../compile/compile.ts';
 import { mostLookedAt, type NamespaceRuleSet, widening, withNamespaceRules } from '../compile/namespace-rules.ts';
 import { mostProblems, type ParsedDocument, type ParseResult, parseRulesDocument, type RuleScope } from '../language/parse.ts';
-import { type DocumentStart, firstProblems, type Problem, type RuleSource } from '../language/problem.ts';
+import { firstProblems, type Problem, type RuleSource } from '../language/problem.ts';
 import type { RuleSet } from '../rule-set.ts';
 import { createByScope } from './by-scope.ts';
 import { addSizes, largerOf, mostSources, noRules, type RulesSize, refuseOverQuota, sizeOf } from './namespace-quota.ts';
@@ -28,7 +29,7 @@ export type BundleText = {
   /** Why there is no text to read, where there should be one. */
   readonly unreadable?: string;
   /** Where it begins in its file, where it is a part of one. */
-  readonly start?: DocumentStart;
+  readonly start?: TextStart;
 };
 
 /** A bundle and what parsing each of its documents gave, in their order. */

@@ -8,39 +8,25 @@ const root = resolve(import.meta.dirname, '../../..');
 const source = join(root, 'src');
 
 /** Which rooms a room may import beside itself. `.` stands for the files that lie in src directly. */
-const engineRooms = ['image', 'object', 'rules', 'decision', 'admission'] as const;
+const engineRooms = ['yaml', 'image', 'object', 'rules', 'decision', 'admission'] as const;
 const mayImport: Readonly<Record<string, readonly string[]>> = {
+  yaml: [],
   image: [],
   object: ['image'],
-  rules: ['image'],
+  rules: ['yaml', 'image'],
   decision: ['image', 'object', 'rules'],
   admission: ['image', 'object', 'rules', 'decision'],
   files: [],
-  yaml: ['object'],
-  kube: [],
+  kube: ['yaml'],
   settings: ['rules'],
   observe: [...engineRooms],
-  loading: ['image', 'object', 'rules', 'files'],
+  loading: ['yaml', 'image', 'object', 'rules', 'files'],
   certificates: ['kube', 'files', 'settings'],
   cluster: [...engineRooms, 'observe', 'kube', 'loading', 'certificates'],
   server: [...engineRooms, 'observe', 'loading'],
-  evaluate: [...engineRooms, 'observe', 'yaml', 'loading'],
+  evaluate: [...engineRooms, 'observe', 'loading'],
   app: [...engineRooms, 'observe', 'kube', 'settings', 'loading', 'files', 'certificates', 'cluster', 'server'],
-  cli: [
-    ...engineRooms,
-    'observe',
-    'yaml',
-    'kube',
-    'settings',
-    'loading',
-    'files',
-    'certificates',
-    'cluster',
-    'server',
-    'evaluate',
-    'app',
-    '.',
-  ],
+  cli: [...engineRooms, 'observe', 'kube', 'settings', 'loading', 'files', 'certificates', 'cluster', 'server', 'evaluate', 'app', '.'],
   '.': ['cli', 'settings', 'app', 'kube'],
 };
 
@@ -125,6 +111,7 @@ describe('rooms import only what they may', () => {
   });
 
   test.each([
+    ['yaml', ['yaml']],
     ['node-forge', ['certificates']],
     ['fastify', ['server', 'app']],
     ['pino', ['observe']],
