@@ -3,7 +3,7 @@ import { propertyTimeout } from './test/property.ts';
 
 /** Tables and properties of pure functions, and injected requests. They share workers: starting one for each file took a third of the time. */
 // biome-ignore format: one list
-const pureRooms = ['admission', 'app', 'architecture', 'conformance', 'decision', 'deploy', 'docs', 'image', 'object', 'rules', 'settings', 'time', 'yaml'];
+const pureRooms = ['admission', 'app', 'architecture', 'conformance', 'decision', 'deploy', 'docs', 'evaluate', 'image', 'object', 'rules', 'settings', 'time', 'yaml'];
 const pure = [`test/unit/{${pureRooms.join(',')}}/**/*.test.ts`, 'test/bypass/**/*.test.ts', 'test/hostile/**/*.test.ts'];
 /** They count timers and what V8's coverage says is executed, and a spy on JSON.parse would count for others too. */
 const alone = ['test/unit/app/serve.test.ts', 'test/unit/decision/work.property.test.ts', 'test/unit/object/user-supplied.test.ts'];

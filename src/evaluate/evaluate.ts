@@ -8,8 +8,8 @@ import type { Kinds } from '../object/kinds.ts';
 import { type DescribedImage, describeImage, hashImages } from '../observe/audit/image.ts';
 import { type Origin, renderOrigin } from '../rules/language/problem.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
-import type { Manifest } from '../yaml/parse-manifests.ts';
 import { factsFromObjects } from './facts-from-objects.ts';
+import type { Manifest } from './parse-manifests.ts';
 
 export type EvaluationOptions = {
   /** Of objects that name none. */

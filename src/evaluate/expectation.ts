@@ -1,7 +1,10 @@
 /** `expected.yaml` of a policy test: what is to come out, and how it is compared with what did. */
-import { type Document, isCollection, isNode, LineCounter, parseDocument } from 'yaml';
-import { isAbsent, isObject, type JsonObject, sameJson } from '../object/json.ts';
+import { isAbsent, isObject, type JsonObject, type Path, sameJson } from '../object/json.ts';
 import { closestSpelling } from '../rules/language/closest-spelling.ts';
+import { pointerTo } from '../yaml/json-pointer.ts';
+import type { YamlDocument } from '../yaml/read-document.ts';
+import { readYaml } from '../yaml/read-yaml.ts';
+import { describeYamlError } from '../yaml/yaml-error.ts';
 import { type ObjectResult, renderSubject } from './evaluate.ts';
 import { parseDay } from './parse-day.ts';
 
@@ -43,29 +46,30 @@ type MatchedField = (typeof matchedFields)[number];
 const topFields = ['date', 'user', 'namespace', 'complete', 'results'];
 
 export function parseExpectation(text: string): ParsedExpectation {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const [error] = document.errors;
-  if (error) return refuse(`expected.yaml is not valid YAML: ${error.message}`, lines.linePos(error.pos[0]).line);
-  const reader = new ExpectationReader(document, lines);
+  const { documents, error } = readYaml(text, { documents: 'one' });
+  const [document] = documents;
+  const trouble = document?.errors[0] ?? error;
+  if (trouble) return refuse(`expected.yaml is not valid YAML: ${describeYamlError(trouble)}`, trouble.position.line);
+  if (!document) return refuse(notMapping, 1);
+  const reader = new ExpectationReader(document);
   const expectation = reader.read();
   return reader.failures.length > 0 ? { ok: false, failures: reader.failures } : { ok: true, expectation };
 }
 
+const notMapping = 'expected.yaml must be a mapping with "results"';
+
 class ExpectationReader {
   readonly failures: ExpectationFailure[] = [];
-  private readonly document: Document.Parsed;
-  private readonly lines: LineCounter;
+  private readonly document: YamlDocument;
 
-  constructor(document: Document.Parsed, lines: LineCounter) {
+  constructor(document: YamlDocument) {
     this.document = document;
-    this.lines = lines;
   }
 
   read(): Expectation {
-    const root: unknown = this.document.toJS({ maxAliasCount: 1000 });
+    const root = this.document.value;
     if (!isObject(root)) {
-      this.refuse([], 'expected.yaml must be a mapping with "results"');
+      this.refuse([], notMapping);
       return { entries: [] };
     }
     this.refuseUnknown(root, topFields, []);
@@ -124,7 +128,7 @@ class ExpectationReader {
     return [{ object: object as ExpectedEntry['object'], fields, line: this.lineOf(path) }];
   }
 
-  private refuseUnknown(value: JsonObject, known: readonly string[], path: readonly (string | number)[]): void {
+  private refuseUnknown(value: JsonObject, known: readonly string[], path: Path): void {
     for (const field of Object.keys(value)) {
       if (known.includes(field)) continue;
       const near = closestSpelling(field, known);
@@ -133,14 +137,12 @@ class ExpectationReader {
     }
   }
 
-  private refuse(path: readonly (string | number)[], message: string): void {
+  private refuse(path: Path, message: string): void {
     this.failures.push({ message, line: this.lineOf(path) });
   }
 
-  private lineOf(path: readonly (string | number)[]): number {
-    const { contents } = this.document;
-    const node = path.length > 0 && isCollection(contents) ? contents.getIn(path, true) : contents;
-    return this.lines.linePos((isNode(node) ? node.range?.[0] : undefined) ?? 0).line;
+  private lineOf(path: Path): number {
+    return this.document.locate(pointerTo(...path)).line;
   }
 }
 

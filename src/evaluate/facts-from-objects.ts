@@ -4,7 +4,7 @@ import { readImageStreamFacts } from '../decision/image-stream.ts';
 import { readServiceAccountFacts } from '../decision/service-account.ts';
 import { isObject, type JsonObject, textAt, valueAt } from '../object/json.ts';
 import type { Kinds } from '../object/kinds.ts';
-import type { Manifest } from '../yaml/parse-manifests.ts';
+import type { Manifest } from './parse-manifests.ts';
 
 export type FactsFromObjectsOptions = {
   /** Of objects that name none. */

@@ -1,15 +1,15 @@
 /** Policy tests: folders that hold rules, objects, and what is expected of them. */
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { stringify } from 'yaml';
 import { loadRules } from '../loading/load-rules.ts';
 import type { Kinds } from '../object/kinds.ts';
 import { renderProblemLine } from '../rules/language/problem-lines.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
-import { renderManifestProblem } from '../yaml/parse-manifests.ts';
-import { readManifests } from '../yaml/read-manifests.ts';
+import { printYaml } from '../yaml/print-yaml.ts';
 import { type Evaluation, type EvaluationOptions, evaluate, type ObjectResult } from './evaluate.ts';
 import { compareResults, type Expectation, type ExpectationFailure, parseExpectation } from './expectation.ts';
+import { renderManifestProblem } from './parse-manifests.ts';
+import { readManifests } from './read-manifests.ts';
 
 export type PolicyTest = {
   /** Its folder below the one that was asked for; `.` for that one itself. */
@@ -135,5 +135,5 @@ function renderExpectation({ namespace, user, complete, date }: Expectation, res
     patch,
     messages,
   }));
-  return stringify({ ...settings, results: entries }, { lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
+  return printYaml({ ...settings, results: entries });
 }

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import type { Cluster, Context, KubeConfig, User } from '@kubernetes/client-node';
-import { parse } from 'yaml';
+import { readYaml } from '../yaml/read-yaml.ts';
+import { describeYamlError } from '../yaml/yaml-error.ts';
 
 /** A kubeconfig that cannot be used. The message is one line that names the file and the fix. */
 export class KubeconfigError extends Error {
@@ -114,12 +115,10 @@ async function fromFile(file: string, blank: () => KubeConfig): Promise<Places> 
 type WrittenUser = { name?: unknown; user?: Record<string, unknown> | null };
 
 function parseMapping(file: string, text: string): Record<string, unknown> {
-  let written: unknown;
-  try {
-    written = parse(text, { prettyErrors: false });
-  } catch (error) {
-    throw new KubeconfigError(`kubeconfig ${file} is not YAML: ${firstLine(error)}`);
-  }
+  const { documents, error } = readYaml(text, { documents: 'one' });
+  const trouble = documents[0]?.errors[0] ?? error;
+  if (trouble) throw new KubeconfigError(`kubeconfig ${file} is not YAML: ${describeYamlError(trouble)}`);
+  const written = documents[0]?.value ?? null;
   if (typeof written !== 'object' || written === null || Array.isArray(written)) {
     throw new KubeconfigError(`kubeconfig ${file} is not a kubeconfig: expected a mapping with clusters, users and contexts`);
   }

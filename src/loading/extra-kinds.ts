@@ -7,9 +7,11 @@ import { builtInKinds, type Kinds, kindsOf, kindsWithImages } from '../object/ki
 import type { PathPattern } from '../object/path-pattern.ts';
 import { nameType } from '../object/pod.ts';
 import { closestSpelling } from '../rules/language/closest-spelling.ts';
-import { escapePointer, type LocatedData, readDocument } from '../rules/language/document.ts';
-import type { Position } from '../rules/language/problem.ts';
+import { readDocument } from '../rules/language/document.ts';
 import { renderPointer } from '../rules/language/schema-problems.ts';
+import { pointerTo } from '../yaml/json-pointer.ts';
+import type { YamlDocument } from '../yaml/read-document.ts';
+import type { Position } from '../yaml/yaml-error.ts';
 
 /** `file:line:column sentence`, one for each thing that is wrong. */
 export type ExtraKinds = { readonly ok: true; readonly kinds: Kinds } | { readonly ok: false; readonly problems: readonly string[] };
@@ -49,10 +51,10 @@ const places = ['template', 'podSpec', 'images'] as const;
 
 class Reader {
   readonly problems: string[] = [];
-  private readonly data: LocatedData;
+  private readonly data: YamlDocument;
   private readonly file: string;
 
-  constructor(data: LocatedData, file: string) {
+  constructor(data: YamlDocument, file: string) {
     this.data = data;
     this.file = file;
   }
@@ -118,7 +120,7 @@ class Reader {
       if (known.includes(field)) continue;
       const nearest = closestSpelling(field, known);
       const fix = nearest === undefined ? `known are ${known.join(', ')}` : `did you mean "${nearest}"?`;
-      const position = this.data.locateField(`${pointer}/${escapePointer(field)}`);
+      const position = this.data.locateField(pointer + pointerTo(field));
       this.problems.push(`${at(this.file, position)} unknown field ${quote(field)}: ${fix}`);
     }
   }

@@ -1,3 +1,4 @@
+/** Texts of several JSON objects as parts, which YAML's parser can read one by one. */
 export type TextPart = {
   readonly text: string;
   /** 1-based line in which the part begins. */

@@ -1,13 +1,13 @@
+/** Kubernetes objects as YAML. */
 import { Document, type Scalar, type Tags, visit } from 'yaml';
-import type { JsonObject } from '../object/json.ts';
 import { readPlainScalar } from './plain-scalar.ts';
 
 /** The objects as YAML documents, which kubectl and readers of YAML 1.1 and 1.2 understand alike. */
-export function printManifests(objects: readonly JsonObject[]): string {
+export function printManifests(objects: readonly object[]): string {
   return objects.map(printOne).join('');
 }
 
-function printOne(object: JsonObject): string {
+function printOne(object: object): string {
   // Version 1.1 quotes what its readers take for something else than text, such as dates and 1:30; go-yaml's own notions come on top.
   const document = new Document(object, { version: '1.1', customTags: withoutMerge, aliasDuplicateObjects: false });
   visit(document, { Scalar: (_key, node) => quoteText(node) });

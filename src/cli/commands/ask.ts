@@ -5,11 +5,11 @@ import jsonPatch from 'fast-json-patch';
 import type { Dispatcher } from 'undici';
 import type { AdmissionAnswer, AdmissionResponse } from '../../admission/response.ts';
 import type { PatchOperation } from '../../decision/inject/patch.ts';
+import { type Manifest, renderManifestProblem } from '../../evaluate/parse-manifests.ts';
+import { readManifests, readStandardInput } from '../../evaluate/read-manifests.ts';
 import { type JsonObject, textAt } from '../../object/json.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
-import { type Manifest, renderManifestProblem } from '../../yaml/parse-manifests.ts';
 import { printJson } from '../../yaml/print-json.ts';
-import { readManifests, readStandardInput } from '../../yaml/read-manifests.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
 type AskOptions = { readonly server: string; readonly ca: string; readonly namespace: string; readonly user: string };

@@ -1,10 +1,10 @@
 import { Command, Option } from 'commander';
 import { type Evaluation, evaluate, isClean } from '../../evaluate/evaluate.ts';
+import { type Manifest, renderManifestProblem } from '../../evaluate/parse-manifests.ts';
+import { readManifests, readStandardInput } from '../../evaluate/read-manifests.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
-import { type Manifest, renderManifestProblem } from '../../yaml/parse-manifests.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import { printManifests } from '../../yaml/print-manifests.ts';
-import { readManifests, readStandardInput } from '../../yaml/read-manifests.ts';
 import { dateOption } from '../input/date-option.ts';
 import { extraKindsOption, readExtraKindsOption } from '../input/kinds-from-files.ts';
 import { readRulesOption } from '../input/rules-from-files.ts';

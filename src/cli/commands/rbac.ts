@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
-import { stringify } from 'yaml';
 import { namedSecrets } from '../../rules/store/named-secrets.ts';
+import { printYaml } from '../../yaml/print-yaml.ts';
 import { readRulesOption } from '../input/rules-from-files.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
@@ -46,5 +46,5 @@ function secretRights(names: readonly string[], { namespace, serviceAccount }: P
     subjects: [{ kind: 'ServiceAccount', name: serviceAccount, namespace }],
   };
   // A secret may be called 1e3 or yes: quoted, they stay names for readers of YAML 1.1 too.
-  return [role, binding].map((object) => `---\n${stringify(object, { version: '1.1', aliasDuplicateObjects: false })}`).join('');
+  return [role, binding].map((object) => `---\n${printYaml(object)}`).join('');
 }

@@ -1,10 +1,12 @@
 /** Parses one rules document into rules, exemptions, overrides and settings, and reports all its problems. */
 import { quote } from '../../image/problem.ts';
+import type { TextStart } from '../../yaml/lines.ts';
+import type { YamlDocument } from '../../yaml/read-document.ts';
 import type { Delegation, Exemption, Inject, Mode, NamespaceSelector, Override, Rule, ShortNames, Unconfigured } from '../rule-set.ts';
-import { type Finding, type LocatedData, readDocument } from './document.ts';
+import { type Finding, readDocument } from './document.ts';
 import { readNamespaces } from './namespace-selector.ts';
 import { parsePattern, type RegistryPattern, resolvePattern, type WrittenPattern } from './pattern.ts';
-import { type DocumentStart, firstProblems, levelOf, type Origin, type Problem, type ProblemCode, type RuleSource } from './problem.ts';
+import { firstProblems, levelOf, type Origin, type Problem, type ProblemCode, type RuleSource } from './problem.ts';
 import {
   fieldsOfLevel,
   fieldsOfNamespaceRules,
@@ -70,7 +72,7 @@ export function parseRulesDocument(
   text: string,
   source: RuleSource,
   scope: RuleScope = { kind: 'cluster' },
-  start: DocumentStart = { line: 1, column: 1 },
+  start: TextStart = { line: 1, column: 1 },
 ): ParseResult {
   const read = readDocument(text, { ...documentLimits[scope.kind], start });
   const problemsOf = (findings: readonly Finding[]) => problemsIn(findings, source, mostProblems[scope.kind]);
@@ -92,7 +94,7 @@ export function parseRulesDocument(
   return { ok: true, document, warnings: problemsOf(reader.warnings) };
 }
 
-function blankDocument(source: RuleSource, scope: RuleScope, { line, column }: DocumentStart): ParseResult {
+function blankDocument(source: RuleSource, scope: RuleScope, { line, column }: TextStart): ParseResult {
   const message = 'the document holds nothing, so it contributes no rules; if that is meant, write "rules: []"';
   const warning: Problem = { code: 'blank-document', message, origin: { source, line, column } };
   const document = { source, scope, blank: true, settings: {}, rules: [], exemptions: [], overrides: [], delegate: [] };
@@ -105,12 +107,12 @@ type WrittenTexts = string | readonly string[];
 class DocumentReader {
   readonly findings: Finding[] = [];
   readonly warnings: Finding[] = [];
-  private readonly data: LocatedData;
+  private readonly data: YamlDocument;
   private readonly source: RuleSource;
   private readonly scope: RuleScope;
   private readonly unfit: ReadonlySet<string>;
 
-  constructor(data: LocatedData, source: RuleSource, scope: RuleScope, unfit: ReadonlySet<string>) {
+  constructor(data: YamlDocument, source: RuleSource, scope: RuleScope, unfit: ReadonlySet<string>) {
     this.data = data;
     this.source = source;
     this.scope = scope;

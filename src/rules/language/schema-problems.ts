@@ -1,8 +1,10 @@
 import type { ErrorObject } from 'ajv/dist/2020.js';
 import { quote } from '../../image/problem.ts';
+import { escapePointer, fieldsOfPointer } from '../../yaml/json-pointer.ts';
+import type { YamlDocument } from '../../yaml/read-document.ts';
 import { isCalendarDay } from './calendar-day.ts';
 import { closestSpelling } from './closest-spelling.ts';
-import { escapePointer, type Finding, type LocatedData } from './document.ts';
+import type { Finding } from './document.ts';
 import { parsePattern } from './pattern.ts';
 import { type FieldsOfLevel, fieldsOfLevel, type Level, schemaErrors } from './schema.ts';
 
@@ -18,7 +20,7 @@ export type SchemaFindings = {
  * schema's, the others are a problem of the scope, and nothing else is said of them; nor of `lost`, values whose problem is told already.
  */
 export function checkSchema(
-  data: LocatedData,
+  data: YamlDocument,
   fields: FieldsOfLevel = fieldsOfLevel,
   lost: ReadonlySet<string> = new Set(),
 ): SchemaFindings {
@@ -38,7 +40,7 @@ export function checkSchema(
 
 /** `/rules/2/pullSecret` as people write it: `rules[2].pullSecret`. */
 export function renderPointer(pointer: string): string {
-  const fields = fieldsOf(pointer);
+  const fields = fieldsOfPointer(pointer);
   const path = fields.map((field, index) => {
     if (fields[index - 1] !== 'matchLabels' && isIndex(field)) return `[${field}]`;
     return /^[A-Za-z][\w-]*$/.test(field) ? `.${field}` : `[${quote(field)}]`;
@@ -65,7 +67,7 @@ function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function foreignField(pointer: string, field: string, data: LocatedData): Finding {
+function foreignField(pointer: string, field: string, data: YamlDocument): Finding {
   const why =
     field === 'namespaces'
       ? 'rules of a namespace of its own apply in that namespace alone'
@@ -110,7 +112,7 @@ function missingIn(errors: readonly ErrorObject[]): readonly string[] {
   return errors.filter(({ keyword }) => keyword === 'required').map(({ params }): string => params.missingProperty);
 }
 
-function wordGroup(pointer: string, errors: readonly ErrorObject[], data: LocatedData, fields: FieldsOfLevel): Finding[] {
+function wordGroup(pointer: string, errors: readonly ErrorObject[], data: YamlDocument, fields: FieldsOfLevel): Finding[] {
   const unknown = errors.filter(({ keyword }) => keyword === 'additionalProperties').map(({ params }): string => params.additionalProperty);
   const others = errors.filter(({ keyword }) => !isAboutField(keyword));
   const level = levelOf(pointer);
@@ -158,7 +160,7 @@ function meantField(level: Level, field: string, fields: FieldsOfLevel): string 
 
 type UnknownField = { readonly pointer: string; readonly level: Level; readonly field: string; readonly fields: FieldsOfLevel };
 
-function unknownField({ pointer, level, field, fields }: UnknownField, data: LocatedData): Finding {
+function unknownField({ pointer, level, field, fields }: UnknownField, data: YamlDocument): Finding {
   const where = level === 'document' ? placeOfLevel.document : `in ${renderPointer(pointer)}`;
   const meant = meantField(level, field, fields);
   const elsewhere = levels.filter((other) => fields[other].includes(field));
@@ -182,14 +184,14 @@ const whyNeeded: Readonly<Record<string, string>> = {
   operator: 'write In, NotIn, Exists or DoesNotExist',
 };
 
-function missingField(pointer: string, field: string, data: LocatedData): Finding {
+function missingField(pointer: string, field: string, data: YamlDocument): Finding {
   const message = `${renderPointer(pointer)} has no ${field}; ${whyNeeded[field] ?? 'write it'}`;
   return { code: 'missing-field', message, position: data.locate(pointer) };
 }
 
 type Wording = Pick<Finding, 'code' | 'message'>;
 
-function wordValue(pointer: string, value: unknown, errors: readonly ErrorObject[], data: LocatedData): Wording {
+function wordValue(pointer: string, value: unknown, errors: readonly ErrorObject[], data: YamlDocument): Wording {
   const place = renderPointer(pointer);
   const { field, isEntry } = fieldAt(pointer);
   switch (field) {
@@ -293,7 +295,7 @@ function wordShortNames(place: string, value: unknown, errors: readonly ErrorObj
   return { code: 'unknown-value', message: `${place} is ${quote(value)}; ${fix}` };
 }
 
-function wordNamespaces(pointer: string, value: unknown, errors: readonly ErrorObject[], data: LocatedData): Wording {
+function wordNamespaces(pointer: string, value: unknown, errors: readonly ErrorObject[], data: YamlDocument): Wording {
   const place = renderPointer(pointer);
   const { isEntry } = fieldAt(pointer);
   const choice = isEntry ? 'the name of a namespace' : 'a name, a list of names, or {matchLabels: {label: value}}';
@@ -323,14 +325,14 @@ function fixOfNamespace(value: string): string {
   return 'a name has lower-case letters, digits and -, begins and ends with a letter or digit; only * is special, for any characters';
 }
 
-function wordLabel(pointer: string, value: unknown, data: LocatedData): Wording {
+function wordLabel(pointer: string, value: unknown, data: YamlDocument): Wording {
   const place = renderPointer(pointer);
   if (typeof value === 'string') return badLabel(place, value, 'value');
   if (value === null) return { code: 'empty-value', message: `${place} is empty; write the label's value, or "" for an empty one` };
   return wordText(pointer, value, [], data);
 }
 
-function badLabelKey(pointer: string, key: string, data: LocatedData): Finding {
+function badLabelKey(pointer: string, key: string, data: YamlDocument): Finding {
   return { ...badLabel(renderPointer(pointer), key, 'key'), position: data.locateField(`${pointer}/${escapePointer(key)}`) };
 }
 
@@ -360,7 +362,7 @@ function wordDay(place: string, value: unknown): Wording {
 const takesList: ReadonlySet<string> = new Set(['registry', 'image', 'pullSecret', 'namespaces']);
 const isPattern: ReadonlySet<string> = new Set(['registry', 'image', 'internalRegistries', 'delegate', 'shortNames']);
 
-function wordText(pointer: string, value: unknown, errors: readonly ErrorObject[], data: LocatedData): Wording {
+function wordText(pointer: string, value: unknown, errors: readonly ErrorObject[], data: YamlDocument): Wording {
   const place = renderPointer(pointer);
   const { field = '', isEntry } = fieldAt(pointer);
   const isSecret = field === 'pullSecret' || field === 'pushSecret';
@@ -434,7 +436,7 @@ function shorten(text: string): string {
 
 /** The field a value belongs to, and whether it is an entry of its list or mapping. Names of labels may look like indexes. */
 function fieldAt(pointer: string): { readonly field: string | undefined; readonly isEntry: boolean } {
-  const fields = fieldsOf(pointer);
+  const fields = fieldsOfPointer(pointer);
   const last = fields.at(-1) ?? '';
   const above = fields.at(-2);
   if (above === 'matchLabels') return { field: above, isEntry: true };
@@ -447,11 +449,4 @@ function isIndex(field: string): boolean {
 
 function parentOf(pointer: string): string {
   return pointer.slice(0, Math.max(0, pointer.lastIndexOf('/')));
-}
-
-function fieldsOf(pointer: string): readonly string[] {
-  return pointer
-    .split('/')
-    .slice(1)
-    .map((field) => field.replaceAll('~1', '/').replaceAll('~0', '~'));
 }

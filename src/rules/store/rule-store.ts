@@ -1,8 +1,9 @@
 /** Keeps the rules in force: accepts or rejects bundles of documents, and restores the last good versions. */
+import type { TextStart } from '../../yaml/lines.ts';
 import { compileRuleSet } from '../compile/compile.ts';
 import { findWidening, maxRulesChecked, type NamespaceRuleSet, withNamespaceRules } from '../compile/namespace-rules.ts';
 import { mostProblems, type ParsedDocument, type ParseResult, parseRulesDocument, type RuleScope } from '../language/parse.ts';
-import { type DocumentStart, firstProblems, type Problem, type RuleSource } from '../language/problem.ts';
+import { firstProblems, type Problem, type RuleSource } from '../language/problem.ts';
 import type { RuleSet } from '../rule-set.ts';
 import { createByScope } from './by-scope.ts';
 import { addSizes, largerOf, maxSources, noRules, type RulesSize, rejectOverQuota, sizeOf } from './namespace-quota.ts';
@@ -31,7 +32,7 @@ export type BundleText = {
   /** Why the text cannot be read, if there should be one. */
   readonly unreadable?: string;
   /** Where the document begins, if it is part of a file. */
-  readonly start?: DocumentStart;
+  readonly start?: TextStart;
 };
 
 /** A bundle and the parse results of its documents, in their order. */

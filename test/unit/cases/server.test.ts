@@ -5,9 +5,9 @@ import type { AdmissionAnswer, AdmissionResponse } from '../../../src/admission/
 import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import type { Facts } from '../../../src/decision/facts.ts';
 import { factsFromObjects } from '../../../src/evaluate/facts-from-objects.ts';
+import type { Manifest } from '../../../src/evaluate/parse-manifests.ts';
 import type { RuleSet } from '../../../src/rules/rule-set.ts';
 import { createWebhookServer } from '../../../src/server/webhook.ts';
-import type { Manifest } from '../../../src/yaml/parse-manifests.ts';
 import { type Case, cases, evaluatedObjectsOf, expectedOf, ruleSetOfCase } from '../../cases/cases.ts';
 import { patchOf, reviewOf } from '../server/reviews.ts';
 

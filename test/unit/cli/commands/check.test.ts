@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { parseManifests } from '../../../../src/yaml/parse-manifests.ts';
+import { parseManifests } from '../../../../src/evaluate/parse-manifests.ts';
 import { runCommand } from '../run.ts';
 
 let folder: string;

@@ -133,6 +133,7 @@ describe('whatever was not evaluated is a failure, with its place', () => {
       [expect.stringMatching(/^Pod shop\/web cannot be judged for sure: rules\.yaml:5:\d+ selects by the labels of namespace "shop"/)],
     ],
     ['broken YAML', { 'expected.yaml': 'results: [\n' }, [expect.stringMatching(/^\d: expected\.yaml is not valid YAML/)]],
+    ['an alias to nothing', { 'expected.yaml': 'date: 2026-01-01\nresults: *x\n' }, [expect.stringMatching(/^2: .*there is no anchor &x/)]],
     ['no mapping', { 'expected.yaml': '[]' }, ['1: expected.yaml must be a mapping with "results"']],
     ['no list', { 'expected.yaml': 'results: {}' }, [expect.stringMatching(/"results" must be a list/)]],
     ['a setting that nobody knows', { 'expected.yaml': `dat: 2027-01-01\n${expected}` }, ['1: unknown field "dat"; did you mean "date"?']],

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { parseManifests, renderManifestProblem } from '../../../src/evaluate/parse-manifests.ts';
 import type { JsonObject } from '../../../src/object/json.ts';
-import { parseManifests, renderManifestProblem } from '../../../src/yaml/parse-manifests.ts';
-import { scalars } from './scalars.ts';
+import { scalars } from '../yaml/scalars.ts';
 
 const head = 'apiVersion: v1\nkind: Pod\n';
 

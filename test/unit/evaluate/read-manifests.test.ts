@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { renderManifestProblem } from '../../../src/yaml/parse-manifests.ts';
-import { readManifests } from '../../../src/yaml/read-manifests.ts';
+import { renderManifestProblem } from '../../../src/evaluate/parse-manifests.ts';
+import { readManifests } from '../../../src/evaluate/read-manifests.ts';
 
 let folder: string;
 beforeAll(async () => {
