@@ -1,28 +1,17 @@
-/** Runs once, in vitest's main process: brings the cluster that all scenarios share, and tells the workers where it is. */
+/** Runs once, in vitest's main process: tells the workers where they get their clusters. */
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { findOnPath } from './binaries.ts';
-import { startControlPlane } from './control-plane.ts';
-import { installCrds } from './crds.ts';
-import { createKubectl } from './kubectl.ts';
-
-/** What a worker needs to reach the cluster; strings only, because it crosses a process boundary. */
-export interface ProvidedCluster {
-  readonly kubeconfig: string;
-  readonly kubectlBinary: string;
-  readonly kubectlCache: string;
-  /** Absent when the cluster is not ours: then Services cannot be brought to loopback ports. */
-  readonly egressSocket?: string;
-  /** Absent when the cluster is not ours. */
-  readonly caFile?: string;
-}
+import { findBinaries, findOnPath } from './binaries.ts';
+import { type ProvidedCluster, startClusters } from './clusters.ts';
+import { buildProgram } from './program.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
-    readonly cluster: ProvidedCluster;
+    /** A cluster, or the socket at which each worker asks for its own. */
+    readonly cluster: ProvidedCluster | { readonly socket: string };
   }
 }
 
@@ -30,22 +19,20 @@ type Teardown = () => Promise<void>;
 
 export default async function bringCluster(project: TestProject): Promise<Teardown> {
   const given = process.env.REGKEEPER_TEST_KUBECONFIG;
-  return given ? await useCluster(project, given) : await startCluster(project);
+  return given ? await useCluster(project, given) : await startLocal(project);
 }
 
-async function startCluster(project: TestProject): Promise<Teardown> {
-  const controlPlane = await startControlPlane();
-  try {
-    const { kubeconfig, egressSocket, caFile } = controlPlane;
-    const kubectlBinary = controlPlane.binaries.kubectl;
-    const kubectlCache = join(controlPlane.directory, 'kubectl-cache');
-    await installCrds(createKubectl({ binary: kubectlBinary, kubeconfig, cacheFolder: kubectlCache }));
-    project.provide('cluster', { kubeconfig, kubectlBinary, kubectlCache, egressSocket, caFile });
-    return controlPlane.stop;
-  } catch (error) {
-    await controlPlane.stop();
-    throw error;
-  }
+async function startLocal(project: TestProject): Promise<Teardown> {
+  // Builds what is missing, once and before the tests, since that takes minutes.
+  await findBinaries();
+  const folder = await mkdtemp(join(tmpdir(), 'regkeeper-program-'));
+  await buildProgram(folder);
+  const { socket, stop } = await startClusters();
+  project.provide('cluster', { socket });
+  return async () => {
+    await stop();
+    await rm(folder, { recursive: true, force: true });
+  };
 }
 
 /** Somebody's own cluster: nothing is started or installed in it, it must already serve what the scenarios use. */

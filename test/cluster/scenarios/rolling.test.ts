@@ -1,9 +1,12 @@
 /**
- * Replicas that come and go under load, on a control plane of this file's own. Three servers stand behind a balancer, and the API server,
+ * Replicas that come and go under load. Three servers stand behind a balancer, and the API server,
  * whose failurePolicy is Fail, has Pods admitted all the time: an answer that is lost is a Pod that is not made.
  */
 import { X509Certificate } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { type ConnectionOptions, connect } from 'node:tls';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { configurationPaths } from '../../../src/cluster/registration/live.ts';
@@ -11,10 +14,9 @@ import { type ApiClient, connectApi, type KubeObject } from '../../../src/kube/a
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
 import { announceNext, type Rotation, secretData, takeOver } from '../../unit/certificates/rotation/rotation-by-hand.ts';
 import { type Balancer, startBalancer } from '../balancer.ts';
-import { type ControlPlane, startControlPlane } from '../control-plane.ts';
-import { type Kubectl, kubectlOf } from '../kubectl.ts';
 import {
   applyBase,
+  deleteBase,
   launchRegkeeper,
   ownNamespace,
   publishedBundles,
@@ -23,7 +25,7 @@ import {
   serviceAccountKubeconfig,
   waitUntilFilled,
 } from '../regkeeper.ts';
-import { waitFor } from '../wait-for.ts';
+import { target, waitFor } from '../target.ts';
 
 const restarts = 20;
 const replicas = 3;
@@ -34,8 +36,10 @@ const replicas = 3;
 const balancing = { probeMilliseconds: 250, lagMilliseconds: 1000 };
 const drainSeconds = 8;
 
-let plane: ControlPlane;
-let kubectl: Kubectl;
+const cluster = target();
+const { kubectl, kubeconfig, routeService } = cluster;
+
+let folder = '';
 let admin: ApiClient;
 let balancer: Balancer;
 let account: string;
@@ -43,17 +47,15 @@ let account: string;
 const serving: Regkeeper[] = [];
 
 beforeAll(async () => {
-  plane = await startControlPlane();
-  const { kubeconfig, directory, services } = plane;
-  kubectl = kubectlOf(plane);
+  folder = await mkdtemp(join(tmpdir(), 'regkeeper-rolling-'));
   admin = connectApi(await loadKubeConfig({ file: kubeconfig, env: {} }));
   await applyBase(kubectl);
   const rules = 'mode: enforce\nunconfigured: deny\nrules:\n- registry: good.example.com\n  pullSecret: corp\n';
   const patch = JSON.stringify({ data: { 'rules.yaml': rules } });
   await kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '--type=merge', '-p', patch]);
-  account = await serviceAccountKubeconfig({ kubectl, directory });
+  account = await serviceAccountKubeconfig({ kubectl, directory: folder });
   balancer = await startBalancer(balancing);
-  await services.route({ namespace: ownNamespace, service: 'regkeeper', port: 443 }, balancer.port);
+  await routeService({ namespace: ownNamespace, service: 'regkeeper', port: 443 }, balancer.port);
   for (let each = 1; each <= replicas; each += 1) serving.push(await startReplica(`first-${each}`));
   await waitUntilFilled(kubectl);
   await waitFor(
@@ -72,7 +74,8 @@ afterAll(async () => {
   await admin?.close();
   await Promise.all(serving.map((each) => each.end('SIGKILL')));
   await balancer?.close();
-  await plane?.stop();
+  await deleteBase(kubectl);
+  await rm(folder, { recursive: true, force: true });
 });
 
 test(`${restarts} rolling restarts lose no admission`, { timeout: 600_000 }, async () => {
@@ -144,12 +147,11 @@ test('certificates and authorities that follow one another every few seconds los
 
 /** Starts one and returns when its own probe says that it is ready; the balancer finds out by itself. */
 async function startReplica(name: string): Promise<Regkeeper> {
-  const { kubeconfig, directory, services } = plane;
   const replica = await launchRegkeeper({
     kubectl,
     kubeconfig,
-    directory: join(directory, name),
-    routeService: services.route,
+    directory: join(folder, name),
+    routeService,
     account,
     flags: ['--drain-seconds', String(drainSeconds)],
   });
@@ -195,11 +197,14 @@ async function problemWith(expectation: Expectation): Promise<string | undefined
   }
 }
 
+/** Between two questions of each of the four that ask all the time: the replicas need the processors too, and so do other files' scenarios. */
+const restMilliseconds = 100;
+
 /** The API server keeps 25 resting connections for each entry (client-go's transport): of more at once it makes new ones, and ends them again. */
 const atOnce = 40;
 
 /**
- * Asks without a pause: some one after the other all the time, and now and then many at once, so that the API server opens connections, lets
+ * Asks all the time: some one after the other, and now and then many at once, so that the API server opens connections, lets
  * them rest for a while, and uses them again. Each answer is checked.
  */
 function keepAdmitting() {
@@ -230,7 +235,10 @@ function keepAdmitting() {
   const turns: readonly Expectation[] = ['admitted', 'refused', 'admitted', 'made'];
   const turnOf = (index: number) => turns[index % turns.length] ?? 'admitted';
   const steady = Array.from({ length: 4 }, async (_, offset) => {
-    for (let turn = offset; !ending; turn += 1) await ask(turnOf(turn));
+    for (let turn = offset; !ending; turn += 1) {
+      await ask(turnOf(turn));
+      await pause(restMilliseconds);
+    }
   });
   const bursts = (async () => {
     while (!ending) {
