@@ -6,6 +6,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type ApiClient, connectApi } from '../../../src/kube/api-client.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
@@ -182,6 +183,8 @@ function keepAsking(): () => Promise<string[]> {
     while (!ending) {
       const refusal = await refusalOf('registry.example.com/x');
       if (refusal !== undefined) refusals.push(refusal);
+      // For what else this machine has to do.
+      await pause(20);
     }
   })();
   return async () => {

@@ -9,6 +9,7 @@ import { writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
+import { setTimeout as pause } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { AdmissionAnswer } from '../../../src/admission/response.ts';
@@ -316,6 +317,9 @@ async function waitUntilJudged(trusted: string, refused: string): Promise<void> 
   });
 }
 
+/** Between an answer and the next question, for what else this machine has to do. */
+const restMilliseconds = 20;
+
 /** Asks for Pods of a trusted registry, four at a time, until `end`, which gives every refusal there was. */
 function keepAsking(registry: string) {
   const refusals: string[] = [];
@@ -330,6 +334,7 @@ function keepAsking(registry: string) {
       const refusal = await tryPod(registry);
       if (refusal !== undefined) refusals.push(refusal);
       done += 1;
+      await pause(restMilliseconds);
     }
   });
   return {
@@ -372,6 +377,7 @@ function keepAskingDirectly({ port }: Regkeeper, ca: string, [one, other]: reado
     while (!ending) {
       // Asked in turn, so rules that change in between can show as two refusals or two admissions: then both are asked once more.
       const [first, second, again] = [await judge(one), await judge(other), await judge(one)];
+      await pause(restMilliseconds);
       if (first !== again) continue;
       answers.push(first === 'refused' ? `${other} is ${second}, ${one} ${first}` : `${one} is ${first}, ${other} ${second}`);
     }

@@ -197,7 +197,7 @@ async function problemWith(expectation: Expectation): Promise<string | undefined
   }
 }
 
-/** Between two questions of each of the four that ask all the time: the replicas need the processors too, and so do other files' scenarios. */
+/** Between an answer and the next question of whoever asks all the time: the replicas need the processors too, and so do other files' scenarios. */
 const restMilliseconds = 100;
 
 /** The API server keeps 25 resting connections for each entry (client-go's transport): of more at once it makes new ones, and ends them again. */
@@ -289,6 +289,7 @@ function keepVerifying() {
           count += 1;
         }
       }
+      await pause(restMilliseconds);
     }
   })();
   return {
