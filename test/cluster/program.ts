@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
 const root = resolve(import.meta.dirname, '../..');
-const variable = 'REGKEEPER_TEST_PROGRAM';
+const variable = 'TEST_PROGRAM';
 
 /** For the Node of this process. The sources, unless `buildProgram` was called here or in the process that started this one. */
 export function programFile(): string {

@@ -50,11 +50,10 @@ function parse([verb, ...args]: readonly string[]): Question | undefined {
     else if (arg.startsWith('-')) return undefined;
     else words.push(arg);
   }
-  const [first = '', second, ...more] = words;
-  const [resource = '', ...names] = first.includes('/') ? first.split('/') : [first, ...(second === undefined ? [] : [second])];
-  if (more.length > 0 || names.length > 1 || words.length - (first.includes('/') ? 0 : names.length) !== 1 || first.includes(','))
-    return undefined;
-  return { resource, name: names[0], namespace, query };
+  const [resource = '', name, ...more] = words.length === 1 ? (words[0] ?? '').split('/') : words;
+  const several = more.length > 0 || words.some((word) => word.includes(',') || (words.length > 1 && word.includes('/')));
+  if (resource === '' || several) return undefined;
+  return { resource, name, namespace, query };
 }
 
 type Resource = { readonly names: ReadonlySet<string>; readonly prefix: string; readonly plural: string; readonly namespaced: boolean };
