@@ -23,9 +23,9 @@ try {
   const exitCode = await runProgram(process.argv.slice(2), { serve: runServer }, terminal);
   if (exitCode !== undefined) process.exitCode = exitCode;
 } catch (error) {
-  const sentence = await sentenceFor(error);
-  if (sentence === undefined) throw error;
-  terminal.err(`regkeeper: ${sentence}\n`);
+  const message = await messageFor(error);
+  if (message === undefined) throw error;
+  terminal.err(`regkeeper: ${message}\n`);
   process.exit(2);
 }
 
@@ -58,7 +58,7 @@ async function runServer(flags: Flags): Promise<void> {
 }
 
 /** The API server's refusal says what it was asked; only a bug of ours has a stack worth reading, and no sentence. */
-async function sentenceFor(error: unknown): Promise<string | undefined> {
+async function messageFor(error: unknown): Promise<string | undefined> {
   if (error instanceof ConfigurationError) return error.message;
   const { ApiError } = await import('./kube/api-client.ts');
   return error instanceof ApiError ? error.message : undefined;

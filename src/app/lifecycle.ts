@@ -42,35 +42,35 @@ export type Lifecycle = {
 /** Group after group: the next one starts when all components of the one before have. */
 export function runGroups(groups: readonly Group[], options: LifecycleOptions): Lifecycle {
   const { clock } = options;
-  const giveUp = new AbortController();
+  const abortStart = new AbortController();
   /** Groups whose start was begun, in that order. */
-  const begun: Group[] = [];
+  const startedGroups: Group[] = [];
   let stopping: Promise<void> | undefined;
 
   async function startAll(): Promise<void> {
     for (const each of groups) {
-      giveUp.signal.throwIfAborted();
-      begun.push(each);
+      abortStart.signal.throwIfAborted();
+      startedGroups.push(each);
       await startGroup(each);
     }
-    giveUp.signal.throwIfAborted();
+    abortStart.signal.throwIfAborted();
   }
 
   async function startGroup({ components }: Group): Promise<void> {
-    const starts = components.map(async (component) => component.start?.(giveUp.signal));
+    const starts = components.map(async (component) => component.start?.(abortStart.signal));
     // A component that ignores the signal must not keep the others from being stopped.
-    const givenUp = aborted(giveUp.signal);
+    const abort = rejectOnAbort(abortStart.signal);
     try {
-      await Promise.race([Promise.all(starts), givenUp.rejects]);
+      await Promise.race([Promise.all(starts), abort.rejects]);
     } finally {
-      givenUp.forget();
+      abort.forget();
       for (const start of starts) start.catch(() => undefined);
     }
   }
 
   async function stopAll(): Promise<void> {
-    giveUp.abort(new Error('the server was stopped before it had started'));
-    for (const { components } of begun.reverse()) await Promise.all(components.map(stopOne));
+    abortStart.abort(new Error('the server was stopped before it had started'));
+    for (const { components } of startedGroups.reverse()) await Promise.all(components.map(stopOne));
   }
 
   async function stopOne(component: Component): Promise<void> {
@@ -96,7 +96,7 @@ export function runGroups(groups: readonly Group[], options: LifecycleOptions): 
   return { started, stop };
 }
 
-function aborted(signal: AbortSignal): { readonly rejects: Promise<never>; forget(): void } {
+function rejectOnAbort(signal: AbortSignal): { readonly rejects: Promise<never>; forget(): void } {
   const { promise, reject } = Promise.withResolvers<never>();
   const onAbort = () => reject(signal.reason);
   signal.addEventListener('abort', onAbort, { once: true });

@@ -5,8 +5,8 @@ import { noFacts } from '../decision/facts.ts';
 import { loadExtraKinds } from '../loading/extra-kinds.ts';
 import { hashRules } from '../loading/load-rules.ts';
 import type { Kinds } from '../object/kinds.ts';
+import { createLintReporter } from '../observe/lint-reporter.ts';
 import { createMetrics } from '../observe/metrics.ts';
-import { createRulesAdvice } from '../observe/rules-advice.ts';
 import { createRulesReporter } from '../observe/rules-reporter.ts';
 import type { Problem } from '../rules/language/problem.ts';
 import { lintRules } from '../rules/lint/lint.ts';
@@ -41,7 +41,7 @@ export type RunningServer = {
   /** As clients reach it, e.g. `https://localhost:8443`. */
   readonly url: string;
   readonly healthUrl: string;
-  readonly book: RuleStore;
+  readonly ruleStore: RuleStore;
   readonly caFile: string | undefined;
   readonly log: Logger;
   /** Takes no new work after the drain time, and resolves when every answer is out. */
@@ -56,7 +56,7 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
   const { log, auditLog } = outputs;
   const store = createRuleStore(hashRules);
   const rules = createRulesInForce(store, hashRules);
-  const lint = (ruleSet: RuleSet) => lintBriefly(ruleSet, clock);
+  const lint = (ruleSet: RuleSet) => lintIfSmall(ruleSet, clock);
   const cluster = client && createClusterView({ client, kinds, rules, log, clock });
   const onSkipped = (versions: number) => metrics.namespaceRules('skipped', versions);
   const { loader, ...ruleSource } = createRuleSource({ settings, cluster, store, rules, onSkipped, log, clock });
@@ -67,20 +67,34 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
   const certificates = createCertificates({ settings, client, leader, log, clock });
   const readiness = createReadiness({ store, loader, cluster, certificates, drain: () => drain, registration: () => registration });
   const metrics = createMetrics({
-    ...{ version: packageJson.version, kinds, readiness, now: clock.now },
-    ...{ refusedRules: store.rejected, waitingNamespaces: loader.waiting, auditDelivery: outputs.auditDelivery },
-    ...{ certificate: certificates.validity, leads: () => leader?.leads(), registration: () => registration },
-    ...{ followed: () => client?.followed ?? [], factGaps: () => cluster?.gaps() },
+    version: packageJson.version,
+    kinds,
+    readiness,
+    now: clock.now,
+    rejectedRules: store.rejected,
+    waitingNamespaces: loader.waitingNamespaces,
+    auditDelivery: outputs.auditDelivery,
+    certificate: certificates.validity,
+    leads: () => leader?.leads(),
+    registration: () => registration,
+    watches: () => client?.followed ?? [],
+    factGaps: () => cluster?.gaps(),
   });
   const review = createRulesReview({ settings, store, rules, lint, clock });
   const observers = observeRequests({ log, auditLog, metrics, review: review?.review });
   const unwatched = { ...noFacts(clock.now), kinds };
-  const rulesOf = (namespace: string) => (loader.isUnread(namespace) ? undefined : rules.current());
+  const rulesOf = (namespace: string) => (loader.isStillLoading(namespace) ? undefined : rules.current());
   const collaborators = { rules: rulesOf, facts: cluster ? cluster.facts : () => unwatched, ...observers };
   const webhook = createWebhook({ settings, certificates, collaborators, log, clock });
   const registration = createRegistrationOf(settings, client, {
-    ...{ certificates, ready: canAnswer, leadership: leader, kinds: kinds.rows, guard: review !== undefined },
-    ...{ onRepair: metrics.webhookRepaired, log, clock },
+    certificates,
+    ready: canAnswer,
+    leadership: leader,
+    kinds: kinds.rows,
+    guard: review !== undefined,
+    onRepair: metrics.webhookRepaired,
+    log,
+    clock,
   });
   const health = createHealth({ settings, readiness, metrics, log, clock });
   const settingsReport = createSettingsReport(settings, log);
@@ -98,7 +112,7 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
         'followers of the rules',
         createRulesReporter({ rules, store, log, auditLog, metrics, clock }),
         cluster?.secretsOfRules,
-        createRulesAdvice({ rules, lint, log }),
+        createLintReporter({ rules, lint, log }),
         ruleSource.snapshot,
       ),
       group('rules', ruleSource.source),
@@ -112,17 +126,17 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
     { stopWithinMilliseconds: 2_000, onStopFailure: (name, err) => log.error({ err }, `could not be stopped: ${name}`), clock },
   );
   await startedUnlessAborted(running, signal);
-  return { url: webhook.url(), healthUrl: health.url(), book: store, caFile: certificates.caFile(), log, stop: running.stop };
+  return { url: webhook.url(), healthUrl: health.url(), ruleStore: store, caFile: certificates.caFile(), log, stop: running.stop };
 }
 
-async function readKinds({ extraKindFiles, named }: Settings): Promise<Kinds> {
+async function readKinds({ extraKindFiles, nameOf }: Settings): Promise<Kinds> {
   const loaded = await loadExtraKinds(extraKindFiles);
-  if (!loaded.ok) throw new ConfigurationError(loaded.problems.map((problem) => `${named('extraKinds')}: ${problem}`).join('\n'));
+  if (!loaded.ok) throw new ConfigurationError(loaded.problems.map((problem) => `${nameOf('extraKinds')}: ${problem}`).join('\n'));
   return loaded.kinds;
 }
 
 /** Requests wait meanwhile: 1,000 rules take some 80 ms. Of more, `regkeeper lint` reports. */
-function lintBriefly(rules: RuleSet, { now }: Clock): readonly Problem[] {
+function lintIfSmall(rules: RuleSet, { now }: Clock): readonly Problem[] {
   return rules.rules.length > 1_000 ? [] : lintRules(rules, dayOf(now()));
 }
 

@@ -16,7 +16,7 @@ export type CpuAllowanceLimits = {
 };
 
 /** Names that have used nothing lately are forgotten when there are more than this. */
-const mostRemembered = 1_000;
+const maxRemembered = 1_000;
 
 export function createCpuAllowance({ burst, share, now }: CpuAllowanceLimits): CpuAllowance {
   /** What each name still owes, and since when; it gets less by itself. */
@@ -31,7 +31,7 @@ export function createCpuAllowance({ burst, share, now }: CpuAllowanceLimits): C
     has: (name) => owedBy(name) < burst,
     use(name, milliseconds) {
       owed.set(name, { milliseconds: owedBy(name) + milliseconds, at: now() });
-      if (owed.size > mostRemembered) for (const other of owed.keys()) if (owedBy(other) === 0) owed.delete(other);
+      if (owed.size > maxRemembered) for (const other of owed.keys()) if (owedBy(other) === 0) owed.delete(other);
     },
   };
 }

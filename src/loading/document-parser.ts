@@ -14,7 +14,7 @@ export type DocumentParser = {
 
 export type ParserLimits = {
   /** In characters: up to here a document is parsed on the spot, which takes less than a turn to the thread and back. */
-  readonly longestOnTheSpot: number;
+  readonly maxInlineCharacters: number;
   /** For one document in the thread. */
   readonly milliseconds: number;
   /** For the thread to start, which on a busy machine takes seconds. */
@@ -30,7 +30,7 @@ export type ParserLimits = {
  * and 256 MiB are what such a document needs.
  */
 export const defaultLimits: ParserLimits = {
-  longestOnTheSpot: 4_096,
+  maxInlineCharacters: 4_096,
   milliseconds: 30_000,
   startMilliseconds: 30_000,
   mebibytes: 256,
@@ -41,7 +41,7 @@ export const defaultLimits: ParserLimits = {
  * For rules of namespaces: never on the spot. The costliest document that they may have (16,000 lexemes) takes 0.2 s and 20 MiB; ten times the
  * time is for a machine that is busy.
  */
-export const namespaceLimits: ParserLimits = { ...defaultLimits, longestOnTheSpot: -1, milliseconds: 2_000, mebibytes: 64 };
+export const namespaceLimits: ParserLimits = { ...defaultLimits, maxInlineCharacters: -1, milliseconds: 2_000, mebibytes: 64 };
 
 /** `start` begins a thread that answers as `parse-worker.ts` does. */
 export function createDocumentParser(
@@ -49,7 +49,7 @@ export function createDocumentParser(
   start: (mebibytes: number) => Worker = startWorker,
   clock: Pick<Clock, 'schedule'> = systemClock,
 ): DocumentParser {
-  const { longestOnTheSpot, milliseconds, startMilliseconds, mebibytes, idleMilliseconds } = { ...defaultLimits, ...limits };
+  const { maxInlineCharacters, milliseconds, startMilliseconds, mebibytes, idleMilliseconds } = { ...defaultLimits, ...limits };
   let worker: Worker | undefined;
   let cancelIdle = () => {};
   let last: Promise<unknown> = Promise.resolve();
@@ -64,7 +64,7 @@ export function createDocumentParser(
       return result;
     } catch (error) {
       await endWorker();
-      return refusal(document, error);
+      return parseFailure(document, error);
     }
   }
 
@@ -93,8 +93,8 @@ export function createDocumentParser(
   return {
     parse(document) {
       const { text, source, scope, start } = document;
-      if (text.length <= longestOnTheSpot) return Promise.resolve(parseRulesDocument(text, source, scope, start));
-      const result = last.then(() => (stopped ? refusal(document, new Error('the program is ending')) : parseInThread(document)));
+      if (text.length <= maxInlineCharacters) return Promise.resolve(parseRulesDocument(text, source, scope, start));
+      const result = last.then(() => (stopped ? parseFailure(document, new Error('the program is ending')) : parseInThread(document)));
       last = result;
       return result;
     },
@@ -129,9 +129,9 @@ function nextMessage({ schedule }: Pick<Clock, 'schedule'>, worker: Worker, mill
 }
 
 /** A document that nobody could read is refused; the last good version stays in force. */
-function refusal({ source }: TextToParse, error: unknown): ParseResult {
-  const { code, message: said } = error as { code?: string; message?: string };
-  const why = code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'it takes too much memory' : (said ?? String(error));
+function parseFailure({ source }: TextToParse, error: unknown): ParseResult {
+  const { code, message: reason } = error as { code?: string; message?: string };
+  const why = code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'it takes too much memory' : (reason ?? String(error));
   const message = `the document cannot be read: ${why}; split it into several keys, and look for what makes it so large`;
   return { ok: false, problems: [{ code: 'document-too-costly', message, origin: { source, line: 1, column: 1 } }] };
 }

@@ -24,23 +24,23 @@ export type LoadedRules = {
  * where some have problems, so that all of them come to light at once. Rejects with an Error when paths cannot be read, a sentence a line.
  * `called` gives the name by which messages call a file, where it is not to be its path.
  */
-export async function loadRules(paths: readonly string[], called?: (file: string) => string): Promise<LoadedRules> {
-  const content = await readRuleFiles(paths, called);
-  const { fitting, tooMuch } = sortOutTooMuch(content.bundles);
-  const texts = fitting.flatMap(({ documents, scope }) => documents.map((document) => ({ ...document, scope })));
+export async function loadRules(paths: readonly string[], displayName?: (file: string) => string): Promise<LoadedRules> {
+  const content = await readRuleFiles(paths, displayName);
+  const { withinQuota, overQuota } = separateOverQuota(content.bundles);
+  const texts = withinQuota.flatMap(({ documents, scope }) => documents.map((document) => ({ ...document, scope })));
   const results = texts.map(({ text, source, scope, start }) => parseRulesDocument(text, source, scope, start));
   const parsed = results.flatMap((result) => (result.ok ? [result.document] : []));
-  const together = compileAll(parsed, parsed.length === results.length && content.problems.length + tooMuch.length === 0);
+  const compiled = compileAll(parsed, parsed.length === results.length && content.problems.length + overQuota.length === 0);
 
   const problems = [
     ...content.problems,
-    ...tooMuch,
+    ...overQuota,
     ...results.flatMap((result) => (result.ok ? [] : result.problems)),
-    ...together.problems,
+    ...compiled.problems,
   ];
   const warnings = [...content.warnings, ...results.flatMap((result) => (result.ok ? result.warnings : []))];
   return {
-    ruleSet: problems.length === 0 ? together.ruleSet : undefined,
+    ruleSet: problems.length === 0 ? compiled.ruleSet : undefined,
     problems: sortByPosition(problems),
     warnings: sortByPosition(warnings),
     read: {
@@ -52,21 +52,24 @@ export async function loadRules(paths: readonly string[], called?: (file: string
 }
 
 /** As the server does: rules of a namespace that are too much together are refused without being read. */
-function sortOutTooMuch(bundles: readonly Bundle[]): { readonly fitting: readonly Bundle[]; readonly tooMuch: readonly Problem[] } {
+function separateOverQuota(bundles: readonly Bundle[]): {
+  readonly withinQuota: readonly Bundle[];
+  readonly overQuota: readonly Problem[];
+} {
   const sizes = new Map<string, RulesSize>();
-  const fitting: Bundle[] = [];
-  const tooMuch: Problem[] = [];
+  const withinQuota: Bundle[] = [];
+  const overQuota: Problem[] = [];
   for (const bundle of bundles) {
     const namespace = bundle.scope?.kind === 'namespace' ? bundle.scope.namespace : '';
     const others = sizes.get(namespace) ?? noRules;
     const problem = rejectOverQuota(bundle, others);
-    if (problem) tooMuch.push(problem);
+    if (problem) overQuota.push(problem);
     else {
-      fitting.push(bundle);
+      withinQuota.push(bundle);
       sizes.set(namespace, addSizes(others, sizeOf(bundle)));
     }
   }
-  return { fitting, tooMuch };
+  return { withinQuota, overQuota };
 }
 
 /** By file, line and column. Several documents of one file, and what they say together, thus come in the order in which one reads. */
@@ -83,7 +86,7 @@ export function sortByPosition(problems: readonly Problem[]): readonly Problem[]
 type Compiled = { readonly ruleSet: RuleSet | undefined; readonly problems: readonly Problem[] };
 
 /** `whole`: whether nothing is missing of what was given. */
-function compileAll(documents: readonly ParsedDocument[], whole: boolean): Compiled {
+function compileAll(documents: readonly ParsedDocument[], complete: boolean): Compiled {
   const ofCluster = documents.filter(({ scope }) => scope.kind === 'cluster');
   const cluster = compileRuleSet(ofCluster, hashRules);
   const problems = cluster.ok ? [] : [...cluster.problems];
@@ -98,7 +101,7 @@ function compileAll(documents: readonly ParsedDocument[], whole: boolean): Compi
     }
     compiled.set(namespace, result.rules);
     // Whoever gives a namespace's rules alone, or cluster rules with a hole, has not said what the cluster trusts and delegates.
-    if (cluster.ok && ofCluster.length > 0 && whole) problems.push(...findWidening(cluster.ruleSet, result.rules));
+    if (cluster.ok && ofCluster.length > 0 && complete) problems.push(...findWidening(cluster.ruleSet, result.rules));
   }
   return { ruleSet: cluster.ok ? withNamespaceRules(cluster.ruleSet, compiled, hashRules) : undefined, problems };
 }

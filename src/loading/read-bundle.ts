@@ -1,5 +1,5 @@
 /** Reading a bundle in steps, between which requests are answered. */
-import { setImmediate as otherWork } from 'node:timers/promises';
+import { setImmediate as yieldToRequests } from 'node:timers/promises';
 import type { ParseResult } from '../rules/language/parse.ts';
 import type { Problem } from '../rules/language/problem.ts';
 import { type Bundle, type ReadBundle, type RuleStore, rejectUnreadable } from '../rules/store/rule-store.ts';
@@ -10,7 +10,7 @@ export async function readBundleInSteps(bundle: Bundle, parse: DocumentParser['p
   const { scope = { kind: 'cluster' } } = bundle;
   const results: ParseResult[] = [];
   for (const document of bundle.documents) {
-    await otherWork();
+    await yieldToRequests();
     if (isLate()) break;
     results.push(rejectUnreadable(document) ?? (await parse({ ...document, scope })));
   }
@@ -20,13 +20,13 @@ export async function readBundleInSteps(bundle: Bundle, parse: DocumentParser['p
 /** Rules of a namespace that have no effect, and lets requests be answered between two of them. */
 export async function findWideningInSteps(
   read: ReadBundle,
-  book: Pick<RuleStore, 'widening'>,
+  store: Pick<RuleStore, 'widening'>,
   isLate = () => false,
 ): Promise<readonly Problem[]> {
   const found: Problem[] = [];
-  for (const problems of book.widening(read)) {
+  for (const problems of store.widening(read)) {
     found.push(...problems);
-    await otherWork();
+    await yieldToRequests();
     if (isLate()) break;
   }
   return found;

@@ -16,11 +16,11 @@ export type RuleLoader = {
   /** `scope` is that of the bundle, the cluster's unless given. */
   withdraw(id: string, scope?: Bundle['scope']): Promise<void>;
   /** Whether the namespace had rules at the opening that have not been read yet: what they deny is not known. */
-  isUnread(namespace: string): boolean;
+  isStillLoading(namespace: string): boolean;
   /** What a replica should wait for before it is ready, for 20 s at most: rules of namespaces that were there at the start. */
-  opening(): string | undefined;
+  missing(): string | undefined;
   /** Namespaces whose rules have changed and wait to be read. */
-  waiting(): number;
+  waitingNamespaces(): number;
   /**
    * Drops what waits and what is being read: nothing reaches the book or `onChange` from now on, and nothing counts as refused because its
    * thread ends. To be called before the parsers are stopped.
@@ -29,7 +29,7 @@ export type RuleLoader = {
 };
 
 export type RuleLoaderOptions = {
-  readonly book: RuleStore;
+  readonly store: RuleStore;
   /** `namespaces` must be another thread than `cluster`: an edit of the cluster's rules never waits for a namespace's document. */
   readonly parsers: { readonly cluster: DocumentParser; readonly namespaces: DocumentParser };
   readonly onChange: (changes: readonly RulesChange[]) => void;
@@ -39,17 +39,17 @@ export type RuleLoaderOptions = {
   readonly timings?: Partial<NamespaceTimings>;
 };
 
-export function createRuleLoader({ book, parsers, onChange, onSkipped = () => undefined, clock, timings }: RuleLoaderOptions): RuleLoader {
-  const namespaces = createNamespaceQueue({ book, parser: parsers.namespaces, onChange, onSkipped, clock, timings });
+export function createRuleLoader({ store, parsers, onChange, onSkipped = () => undefined, clock, timings }: RuleLoaderOptions): RuleLoader {
+  const namespaces = createNamespaceQueue({ store, parser: parsers.namespaces, onChange, onSkipped, clock, timings });
   let last: Promise<void> = Promise.resolve();
   let stopped = false;
 
   /** What `read` gives is taken over at once, unless it was read while the program ended. */
-  function inTurn<Read>(read: () => Promise<Read>, takeOver: (read: Read) => readonly RulesChange[]): Promise<void> {
+  function enqueue<Read>(read: () => Promise<Read>, apply: (read: Read) => readonly RulesChange[]): Promise<void> {
     const turn = last.then(async () => {
       if (stopped) return;
       const done = await read();
-      if (!stopped) onChange(takeOver(done));
+      if (!stopped) onChange(apply(done));
     });
     // A failure is the caller's to tell; who comes next goes on.
     last = turn.catch(() => undefined);
@@ -66,21 +66,21 @@ export function createRuleLoader({ book, parsers, onChange, onSkipped = () => un
     async open(bundles, lastGood = []) {
       const ofNamespaces = bundles.filter(({ scope }) => scope?.kind === 'namespace');
       const ofCluster = bundles.filter(({ scope }) => scope?.kind !== 'namespace');
-      const opened = inTurn(
+      const opened = enqueue(
         async () => [await readAll(ofCluster), await readAll(lastGood)] as const,
-        (read) => book.open(...read),
+        (read) => store.open(...read),
       );
       await Promise.all([opened, namespaces.open(ofNamespaces, opened)]);
     },
     offer: (bundle) =>
       bundle.scope?.kind === 'namespace'
         ? namespaces.offer(bundle, bundle.scope.namespace)
-        : inTurn(() => readBundleInSteps(bundle, parsers.cluster.parse), book.offer),
+        : enqueue(() => readBundleInSteps(bundle, parsers.cluster.parse), store.offer),
     withdraw: (id, scope) =>
-      scope?.kind === 'namespace' ? namespaces.withdraw(id, scope.namespace) : inTurn(async () => id, book.withdraw),
-    isUnread: namespaces.isUnread,
-    opening: namespaces.opening,
-    waiting: namespaces.waiting,
+      scope?.kind === 'namespace' ? namespaces.withdraw(id, scope.namespace) : enqueue(async () => id, store.withdraw),
+    isStillLoading: namespaces.isStillLoading,
+    missing: namespaces.missing,
+    waitingNamespaces: namespaces.waitingNamespaces,
     stop() {
       stopped = true;
       namespaces.close();

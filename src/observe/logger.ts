@@ -13,9 +13,9 @@ export function createLogger(level: LogLevel, destination: DestinationStream): L
       level,
       base: { name: 'regkeeper' },
       timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }), log: boundFields },
-      serializers: { err: (error) => bound(serializeError(error)) },
-      hooks: { logMethod: boundMessage },
+      formatters: { level: (label) => ({ level: label }), log: truncateLineFields },
+      serializers: { err: (error) => truncateFields(serializeError(error)) },
+      hooks: { logMethod: truncateMessage },
     },
     destination,
   );
@@ -25,12 +25,12 @@ export function createLogger(level: LogLevel, destination: DestinationStream): L
 const fieldBudget = { entries: 100, depth: 5 };
 
 /** Called with the fields of one line, by pino. */
-function boundFields(fields: Record<string, unknown>): Record<string, unknown> {
-  return bound(fields) as Record<string, unknown>;
+function truncateLineFields(fields: Record<string, unknown>): Record<string, unknown> {
+  return truncateFields(fields) as Record<string, unknown>;
 }
 
 /** Texts cut as in an audit record; of lists and objects the first 100 entries together, with how many there were, and nothing that lies deeper than five. */
-function bound(root: unknown): unknown {
+function truncateFields(root: unknown): unknown {
   let left = fieldBudget.entries;
   const copy = (value: unknown, depth: number): unknown => {
     if (typeof value === 'string') return shortenText(value);
@@ -51,10 +51,10 @@ function bound(root: unknown): unknown {
 }
 
 /** A sentence has room for several names and texts, each of which is cut already where it is long. */
-const longestMessage = 8_192;
+const maxMessageLength = 8_192;
 
-function boundMessage(this: Logger, args: Parameters<LogFn>, method: LogFn): void {
-  const cut = args.map((arg: unknown) => (typeof arg === 'string' && arg.length > longestMessage ? shortenText(arg) : arg));
+function truncateMessage(this: Logger, args: Parameters<LogFn>, method: LogFn): void {
+  const cut = args.map((arg: unknown) => (typeof arg === 'string' && arg.length > maxMessageLength ? shortenText(arg) : arg));
   method.apply(this, cut as Parameters<LogFn>);
 }
 
@@ -96,9 +96,9 @@ export type DestinationOptions = {
   /** Once when it begins. Lines wait in memory from then on, and are tried again. */
   readonly onFailing?: (reason: string) => void;
   /** All that waited is out. `lost` are the lines for which there was no room meanwhile. */
-  readonly onWell?: (lost: number) => void;
+  readonly onRecovered?: (lost: number) => void;
   /** How many bytes of lines may wait; 16 MiB unless given. A line that is longer by itself may wait too, one at a time. */
-  readonly mostWaiting?: number;
+  readonly maxWaitingBytes?: number;
 };
 
 const MiB = 1024 * 1024;
@@ -110,30 +110,30 @@ const MiB = 1024 * 1024;
  * Throws when the file cannot be opened.
  */
 export function openDestination(to: number | string, options: DestinationOptions = {}): LogDestination {
-  const { onFailing, onWell, mostWaiting = 16 * MiB } = options;
-  const descriptor = typeof to === 'number' ? to : openToAdd(to);
+  const { onFailing, onRecovered, maxWaitingBytes = 16 * MiB } = options;
+  const descriptor = typeof to === 'number' ? to : openToAppend(to);
   // Not by pino.destination: at the exit that would write synchronously, and again for ever where the disk is full.
   // With no minimum at all, sonic-boom would call a flush done while a write is still under way.
   // It would drop a long line even where nothing waits, so what may wait is decided here.
   const stream = new sonicBoom.SonicBoom({ dest: descriptor, sync: false, minLength: 1 });
   let lost = 0;
-  let waiting = 0;
+  let waitingLines = 0;
   let waitingBytes = 0;
   /** A line that is longer than all that may wait: its bytes, and how many bytes are to be written until it is out. */
   let oversized: { readonly bytes: number; left: number } | undefined;
-  let lostBefore: number | undefined;
-  let retrying = false;
+  let lostBeforeFailure: number | undefined;
+  let retryScheduled = false;
 
   function fail(reason: string): void {
-    if (lostBefore === undefined) {
-      lostBefore = lost;
+    if (lostBeforeFailure === undefined) {
+      lostBeforeFailure = lost;
       onFailing?.(reason);
     }
     // A line for which there is no room tries nothing.
-    if (retrying) return;
-    retrying = true;
+    if (retryScheduled) return;
+    retryScheduled = true;
     setTimeout(() => {
-      retrying = false;
+      retryScheduled = false;
       stream.flush();
     }, 1_000).unref();
   }
@@ -145,13 +145,13 @@ export function openDestination(to: number | string, options: DestinationOptions
     if (oversized && oversized.left <= 0) oversized = undefined;
   });
   stream.on('drain', () => {
-    waiting = 0;
+    waitingLines = 0;
     waitingBytes = 0;
     oversized = undefined;
-    if (lostBefore === undefined) return;
-    const lostMeanwhile = lost - lostBefore;
-    lostBefore = undefined;
-    onWell?.(lostMeanwhile);
+    if (lostBeforeFailure === undefined) return;
+    const lostMeanwhile = lost - lostBeforeFailure;
+    lostBeforeFailure = undefined;
+    onRecovered?.(lostMeanwhile);
   });
   if (typeof to === 'string' && endsInsideLine(to, descriptor)) stream.write('\n');
 
@@ -160,15 +160,15 @@ export function openDestination(to: number | string, options: DestinationOptions
       const bytes = Buffer.byteLength(line);
       // What is left of the long line does not count, so that those behind it are not lost on its account.
       const waitingOfOversized = oversized ? Math.min(oversized.bytes, oversized.left) : 0;
-      const fits = bytes > mostWaiting ? !oversized : waitingBytes - waitingOfOversized + bytes <= mostWaiting;
+      const fits = bytes > maxWaitingBytes ? !oversized : waitingBytes - waitingOfOversized + bytes <= maxWaitingBytes;
       if (!fits) {
-        fail(`${(mostWaiting / MiB).toFixed()} MiB wait to be written already`);
+        fail(`${(maxWaitingBytes / MiB).toFixed()} MiB wait to be written already`);
         lost += 1;
         return;
       }
       waitingBytes += bytes;
-      if (bytes > mostWaiting) oversized = { bytes, left: waitingBytes };
-      waiting += 1;
+      if (bytes > maxWaitingBytes) oversized = { bytes, left: waitingBytes };
+      waitingLines += 1;
       stream.write(line);
     },
     flush: () =>
@@ -180,11 +180,11 @@ export function openDestination(to: number | string, options: DestinationOptions
           resolve();
         });
       }),
-    delivery: () => ({ failing: lostBefore !== undefined, lost, waiting }),
+    delivery: () => ({ failing: lostBeforeFailure !== undefined, lost, waiting: waitingLines }),
   };
 }
 
-function openToAdd(file: string): number {
+function openToAppend(file: string): number {
   const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK } = constants;
   // A named pipe that nobody reads would hold up the start, and a thread that the end of the process waits for.
   // Records name people and what they did: nothing for every user of the machine.

@@ -4,7 +4,7 @@ import type { Kinds } from '../object/kinds.ts';
 import { type Problem, renderSourcePath } from '../rules/language/problem.ts';
 import type { Exemption, Rule, RuleSet } from '../rules/rule-set.ts';
 import { failures, type RequestFailure } from './audit/failure.ts';
-import type { AuditRecord, Counted } from './audit/record.ts';
+import type { AuditRecord, CountedDecision } from './audit/record.ts';
 import type { RulesReviewRecord } from './audit/rules-review-record.ts';
 import { type AuditedDocument, type AuditedRule, auditSource } from './audit/source.ts';
 
@@ -17,13 +17,13 @@ export type MetricSources = {
   /** Whether this replica leads; undefined where nobody has to. */
   leads(): boolean | undefined;
   /** Rules that are refused just now. */
-  refusedRules(): readonly { readonly scope: { readonly kind: 'cluster' | 'namespace' }; readonly problems: readonly Problem[] }[];
+  rejectedRules(): readonly { readonly scope: { readonly kind: 'cluster' | 'namespace' }; readonly problems: readonly Problem[] }[];
   /** Namespaces whose own rules have changed and wait to be read. */
   waitingNamespaces(): number;
   /** Undefined until there is one. */
   certificate(): { readonly notBefore: Date; readonly notAfter: Date } | undefined;
   /** The collections of the API server that are followed. */
-  followed(): Iterable<{ readonly path: string; lastContact(): number }>;
+  watches(): Iterable<{ readonly path: string; lastContact(): number }>;
   /** What fills the webhook configurations; undefined where nothing does. */
   registration():
     | { unavailable(): readonly { readonly api: string }[]; readonly apis: readonly string[]; narrowed(): readonly string[] }
@@ -46,7 +46,7 @@ export type Metrics = {
   readonly contentType: string;
   text(): Promise<string>;
   /** `counted` are all of its images and secrets, where the record does not show all. */
-  decided(record: AuditRecord, counted?: Counted): void;
+  decided(record: AuditRecord, counted?: CountedDecision): void;
   reviewed(record: RulesReviewRecord): void;
   failed(failure: RequestFailure): void;
   /** Versions of rules ConfigMaps of namespaces; one unless given. */
@@ -200,16 +200,16 @@ export const ownMetrics = {
 const buckets = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
 /** The names of gauges that end like a counter's; each has a twin that tells the same by type. */
-const misnamed = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
+const misnamedGauges = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
 
 /** A namespace chooses the names of its own rules, and must not choose how many series there are. */
 const ruleOfNamespace = '(of a namespace)';
 
 /** Tenants choose which namespaces are over their budget, and must not choose how many series there are. */
-const mostNamespaces = 20;
+const maxNamespaces = 20;
 
 /** With more rules than this, a rule has its series from its first match on. */
-const mostFromTheStart = 1_000;
+const maxRulesWithInitialSeries = 1_000;
 
 export function createMetrics(sources: MetricSources): Metrics {
   const registry = new Registry();
@@ -227,9 +227,9 @@ export function createMetrics(sources: MetricSources): Metrics {
   const entries = new Gauge({ ...ownMetrics.entries, registers });
   const exemptions = new Gauge({ ...ownMetrics.exemptions, registers });
   new Gauge({ ...ownMetrics.build, registers }).set({ version: sources.version }, 1);
-  askWhenRead(registers, sources);
+  collectOnScrape(registers, sources);
   collectDefaultMetrics({ register: registry });
-  for (const name of misnamed) registry.removeSingleMetric(name);
+  for (const name of misnamedGauges) registry.removeSingleMetric(name);
   // Without a value there is nothing to tell yet, and 0 would be told as the year 1970.
   loaded.remove();
 
@@ -242,10 +242,10 @@ export function createMetrics(sources: MetricSources): Metrics {
   for (const verdict of ['distrusted', 'unconfigured', 'unparseable', 'unresolved']) verdicts.inc({ verdict, rule: '' }, 0);
 
   let current: string | undefined;
-  let known: KnownRules = { documents: new Set(), verdicts: new Map(), asking: new Set() };
+  let clusterRules: ClusterRules = { documents: new Set(), verdicts: new Map(), rulesWithSecrets: new Set() };
   const nameOf = (rule: AuditedRule | undefined) => {
     if (rule === undefined) return '';
-    return 'cluster' in rule.source || known.documents.has(documentKey(rule.source)) ? rule.name : ruleOfNamespace;
+    return 'cluster' in rule.source || clusterRules.documents.has(documentKey(rule.source)) ? rule.name : ruleOfNamespace;
   };
 
   return {
@@ -269,13 +269,13 @@ export function createMetrics(sources: MetricSources): Metrics {
     namespaceRules: (outcome, versions = 1) => namespaceRules.inc({ outcome }, versions),
     webhookRepaired: (change) => repairs.inc({ change }),
     rulesInForce(rules) {
-      const before = known;
-      known = knownRules(rules);
-      for (const [key, labels] of before.verdicts) if (!known.verdicts.has(key)) verdicts.remove(labels);
-      for (const rule of before.asking) if (!known.asking.has(rule)) secrets.remove({ rule });
-      if (rules.rules.length <= mostFromTheStart) {
-        for (const labels of known.verdicts.values()) verdicts.inc(labels, 0);
-        for (const rule of known.asking) secrets.inc({ rule }, 0);
+      const before = clusterRules;
+      clusterRules = describeClusterRules(rules);
+      for (const [key, labels] of before.verdicts) if (!clusterRules.verdicts.has(key)) verdicts.remove(labels);
+      for (const rule of before.rulesWithSecrets) if (!clusterRules.rulesWithSecrets.has(rule)) secrets.remove({ rule });
+      if (rules.rules.length <= maxRulesWithInitialSeries) {
+        for (const labels of clusterRules.verdicts.values()) verdicts.inc(labels, 0);
+        for (const rule of clusterRules.rulesWithSecrets) secrets.inc({ rule }, 0);
       }
       entries.reset();
       for (const [type, count] of Object.entries(countEntries(rules))) entries.set({ type }, count);
@@ -293,9 +293,9 @@ export function createMetrics(sources: MetricSources): Metrics {
 const otherKind = { group: 'other', kind: 'other' };
 
 /** What is only known at the time: nothing has to be kept up to date for it. */
-function askWhenRead(
+function collectOnScrape(
   registers: Registry[],
-  { readiness, leads, refusedRules, waitingNamespaces, certificate, followed, registration, factGaps, auditDelivery, now }: MetricSources,
+  { readiness, leads, rejectedRules, waitingNamespaces, certificate, watches, registration, factGaps, auditDelivery, now }: MetricSources,
 ): void {
   new Gauge({
     ...ownMetrics.ready,
@@ -325,10 +325,10 @@ function askWhenRead(
     registers,
     collect() {
       for (const kind of ['cluster', 'namespace'] as const) {
-        const refused = refusedRules().filter(({ scope }) => scope.kind === kind);
+        const rejected = rejectedRules().filter(({ scope }) => scope.kind === kind);
         this.set(
           { scope: kind },
-          refused.reduce((sum, { problems }) => sum + problems.length, 0),
+          rejected.reduce((sum, { problems }) => sum + problems.length, 0),
         );
       }
     },
@@ -339,7 +339,7 @@ function askWhenRead(
     collect() {
       this.reset();
       const longest = new Map<string, number>();
-      for (const { path, lastContact } of followed()) {
+      for (const { path, lastContact } of watches()) {
         const resource = resourceOf(path);
         longest.set(resource, Math.max(longest.get(resource) ?? 0, (now() - lastContact()) / 1000));
       }
@@ -379,7 +379,7 @@ function askWhenRead(
     registers,
     collect() {
       this.reset();
-      for (const namespace of factGaps()?.namespacesOverBudget.slice(0, mostNamespaces) ?? []) this.set({ namespace }, 1);
+      for (const namespace of factGaps()?.namespacesOverBudget.slice(0, maxNamespaces) ?? []) this.set({ namespace }, 1);
     },
   });
   new Gauge({
@@ -414,8 +414,8 @@ function askWhenRead(
       ...metric,
       registers,
       collect() {
-        const life = certificate();
-        if (life) this.set(life[end].getTime() / 1000);
+        const validity = certificate();
+        if (validity) this.set(validity[end].getTime() / 1000);
         else this.remove();
       },
     });
@@ -429,21 +429,21 @@ function resourceOf(path: string): string {
   return root === 'apis' ? `${plural}.${group}` : plural;
 }
 
-type KnownRules = {
+type ClusterRules = {
   /** Those that the cluster's rules stand in. */
   readonly documents: ReadonlySet<string>;
   /** Labels of the images that the cluster's rules can decide on. */
   readonly verdicts: ReadonlyMap<string, { readonly verdict: string; readonly rule: string }>;
   /** Names of the cluster's rules that name a secret. */
-  readonly asking: ReadonlySet<string>;
+  readonly rulesWithSecrets: ReadonlySet<string>;
 };
 
-function knownRules({ rules, sources }: RuleSet): KnownRules {
+function describeClusterRules({ rules, sources }: RuleSet): ClusterRules {
   const labels = rules.map(({ name, trust }) => ({ verdict: trust ? 'trusted' : 'distrusted', rule: name }));
   return {
     documents: new Set(sources.map((source) => documentKey(auditSource(source) as AuditedDocument))),
     verdicts: new Map(labels.map((each) => [`${each.verdict} ${each.rule}`, each])),
-    asking: new Set(rules.filter(asksForSecret).map(({ name }) => name)),
+    rulesWithSecrets: new Set(rules.filter(hasSecret).map(({ name }) => name)),
   };
 }
 
@@ -451,7 +451,7 @@ function documentKey(document: AuditedDocument): string {
   return 'file' in document ? document.file : `${document.configMap}/${document.key}`;
 }
 
-function asksForSecret({ pullSecrets, pushSecret }: Rule): boolean {
+function hasSecret({ pullSecrets, pushSecret }: Rule): boolean {
   return pullSecrets.length > 0 || pushSecret !== undefined;
 }
 

@@ -14,24 +14,24 @@ export type NamespaceRulesLog = {
 
 export type LoggedChange = Pick<RecordedRulesChange, 'scope' | 'before' | 'after' | 'problems'> & { readonly warnings: readonly Problem[] };
 
-const apartMilliseconds = 10_000;
+const intervalMilliseconds = 10_000;
 /** Namespaces whose last line is remembered; of more, the oldest is forgotten. */
-const mostRemembered = 1_000;
+const maxRemembered = 1_000;
 
 export function createNamespaceRulesLog(log: Log, now: () => number): NamespaceRulesLog {
   const last = new Map<string, { readonly at: number; unlogged: number }>();
 
   /** How many lines of this kind were left out since the last; undefined where this one is to be left out too. */
-  function room(kind: string): number | undefined {
+  function countUnlogged(kind: string): number | undefined {
     const before = last.get(kind);
-    if (before && now() - before.at < apartMilliseconds) {
+    if (before && now() - before.at < intervalMilliseconds) {
       before.unlogged += 1;
       return undefined;
     }
     last.delete(kind);
     last.set(kind, { at: now(), unlogged: 0 });
     const [oldest] = last.keys();
-    if (last.size > mostRemembered && oldest !== undefined) last.delete(oldest);
+    if (last.size > maxRemembered && oldest !== undefined) last.delete(oldest);
     return before?.unlogged ?? 0;
   }
 
@@ -40,7 +40,7 @@ export function createNamespaceRulesLog(log: Log, now: () => number): NamespaceR
     const warnings = changes.flatMap((change) => change.warnings);
     const [first] = problems.length > 0 ? problems : warnings;
     if (!first) return;
-    const unlogged = room(`namespace ${namespace}`);
+    const unlogged = countUnlogged(`namespace ${namespace}`);
     if (unlogged === undefined) return;
     const { code, origin, message } = first;
     const others = problems.length > 0 ? problems.length - 1 : warnings.length - 1;
@@ -51,12 +51,12 @@ export function createNamespaceRulesLog(log: Log, now: () => number): NamespaceR
   }
 
   return {
-    mayLog: (namespace) => room(`recovery of ${namespace}`) !== undefined,
+    mayLog: (namespace) => countUnlogged(`recovery of ${namespace}`) !== undefined,
     write(changes) {
       for (const [namespace, ofNamespace] of byNamespace(changes)) writeAbout(namespace, ofNamespace);
       const [{ before, after } = { before: undefined, after: undefined }] = changes;
       if (!after || after.revision === before?.revision) return;
-      const unlogged = room('in force');
+      const unlogged = countUnlogged('in force');
       if (unlogged === undefined) return;
       const { revision, rules, settings, namespaceRules } = after;
       const { mode, unconfigured } = settings;

@@ -5,7 +5,7 @@ import type { ChangeInForce } from '../rules/store/rules-in-force.ts';
 
 export type RulesRecovery = {
   /** After each event of the rules, those that changed nothing included. */
-  look(changes: readonly WatchedChange[]): void;
+  update(changes: readonly WatchedChange[]): void;
 };
 
 type WatchedChange = Pick<ChangeInForce, 'scope' | 'before' | 'after' | 'problems' | 'alert'>;
@@ -24,17 +24,17 @@ export type RulesRecoveryOptions = {
  */
 export function createRulesRecovery({ store, inForce, log, mayLog = () => true }: RulesRecoveryOptions): RulesRecovery {
   /** The cluster under the empty name. */
-  let troubled = new Set<string>();
+  let affected = new Set<string>();
   /** The cluster's rules were taken away, and stay in force. */
   let alerted = false;
   return {
-    look(changes) {
-      const before = troubled;
+    update(changes) {
+      const before = affected;
       for (const { alert, problems } of changes.filter(({ scope }) => scope.kind === 'cluster')) {
         if (alert !== undefined) alerted = true;
         else if (problems.length === 0) alerted = false;
       }
-      troubled = new Set([
+      affected = new Set([
         ...store.rejected().map(({ scope }) => (scope.kind === 'namespace' ? scope.namespace : cluster)),
         ...(alerted ? [cluster] : []),
       ]);
@@ -42,7 +42,7 @@ export function createRulesRecovery({ store, inForce, log, mayLog = () => true }
       // A new revision has a line of its own.
       if (!rules || changes.some((change) => change.before?.revision !== change.after?.revision)) return;
       for (const name of before) {
-        if (troubled.has(name) || (name !== cluster && !mayLog(name))) continue;
+        if (affected.has(name) || (name !== cluster && !mayLog(name))) continue;
         log.info(
           { rulesRevision: rules.revision },
           `rules are in force again: nothing of the rules of ${name === cluster ? 'the cluster' : `the namespace ${name}`} is refused or missing any more`,

@@ -37,7 +37,7 @@ export function createRulesReporter({ rules, store, log, auditLog, metrics, cloc
     const inForce = rules.current();
     if (inForce) metrics.rulesInForce(inForce);
     if (cause === 'platform') return;
-    recovery.look(changes);
+    recovery.update(changes);
     for (const { problems } of ofNamespaces) metrics.namespaceRules(problems.length === 0 ? 'accepted' : 'refused');
   }
 

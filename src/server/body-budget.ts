@@ -21,11 +21,11 @@ export type BodyReservation = {
 
 export type BodyBudget = {
   /** False: there is no room, so this body itself must end. Bytes of other bodies may have been freed for it, or in vain. */
-  take(share: BodyReservation, bytes: number): boolean;
+  reserve(reservation: BodyReservation, bytes: number): boolean;
   /** The body has arrived. From now on it cannot be evicted. */
-  arrived(share: BodyReservation): void;
+  arrived(reservation: BodyReservation): void;
   /** The body has been read, or has ended. Again is fine. */
-  release(share: BodyReservation): void;
+  release(reservation: BodyReservation): void;
 };
 
 /**
@@ -35,59 +35,59 @@ export type BodyBudget = {
  * memory for the longest time, so slow and large bodies make room for quick and small ones. A body that arrives in one piece has no age.
  */
 export function createBodyBudget({ total, reserved, small }: BudgetLimits, now: () => number): BodyBudget {
-  const held = new Map<BodyReservation, { bytes: number; large: boolean; arriving: boolean }>();
+  const reservations = new Map<BodyReservation, { bytes: number; large: boolean; arriving: boolean }>();
   let used = 0;
   let usedByLarge = 0;
 
-  function release(share: BodyReservation): void {
-    const entry = held.get(share);
+  function release(reservation: BodyReservation): void {
+    const entry = reservations.get(reservation);
     if (!entry) return;
-    held.delete(share);
+    reservations.delete(reservation);
     used -= entry.bytes;
     if (entry.large) usedByLarge -= entry.bytes;
   }
 
   /** The body that ends first, out of those that are arriving. */
-  function worst(onlyLarge: boolean): BodyReservation | undefined {
+  function costliest(onlyLarge: boolean): BodyReservation | undefined {
     let found: BodyReservation | undefined;
     let highest = -1;
     const at = now();
-    for (const [share, { bytes, large, arriving }] of held) {
+    for (const [reservation, { bytes, large, arriving }] of reservations) {
       if (!arriving || (onlyLarge && !large)) continue;
       // One more, so that of several without age the largest ends.
-      const cost = bytes * (at - share.since + 1);
+      const cost = bytes * (at - reservation.since + 1);
       if (cost > highest) {
         highest = cost;
-        found = share;
+        found = reservation;
       }
     }
     return found;
   }
 
   return {
-    take(share, bytes) {
-      const entry = held.get(share) ?? { bytes: 0, large: false, arriving: true };
-      held.set(share, entry);
+    reserve(reservation, bytes) {
+      const entry = reservations.get(reservation) ?? { bytes: 0, large: false, arriving: true };
+      reservations.set(reservation, entry);
       entry.bytes += bytes;
       used += bytes;
       if (entry.large) usedByLarge += bytes;
-      else if (Math.max(entry.bytes, share.announced) > small) {
+      else if (Math.max(entry.bytes, reservation.announced) > small) {
         entry.large = true;
         usedByLarge += entry.bytes;
       }
       for (;;) {
         // A body alone is never too much: it has a limit of its own, and would never fit otherwise.
-        const tooLarge = entry.large && usedByLarge > total - reserved && usedByLarge > entry.bytes;
-        const tooMuch = used > total && used > entry.bytes;
-        if (!tooLarge && !tooMuch) return true;
-        const victim = worst(tooLarge) ?? share;
+        const overLarge = entry.large && usedByLarge > total - reserved && usedByLarge > entry.bytes;
+        const overTotal = used > total && used > entry.bytes;
+        if (!overLarge && !overTotal) return true;
+        const victim = costliest(overLarge) ?? reservation;
         release(victim);
-        if (victim === share) return false;
+        if (victim === reservation) return false;
         victim.evict();
       }
     },
-    arrived(share) {
-      const entry = held.get(share);
+    arrived(reservation) {
+      const entry = reservations.get(reservation);
       if (entry) entry.arriving = false;
     },
     release,

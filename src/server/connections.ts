@@ -11,19 +11,19 @@ type Connection = {
   /** Answers that are not sent yet, the oldest first, and when each was first seen complete. */
   answers: Map<ServerResponse, number | undefined>;
   /** Whether there was ever a request. */
-  used: boolean;
+  hadRequest: boolean;
   /** Milliseconds of the clock: its start, its last request, or the end of that request's answer. */
-  since: number;
+  idleSince: number;
   /** Bytes that had been read when the last answer was out; more of them are the start of another request. */
-  bytesAtRest: number;
+  bytesAfterLastAnswer: number;
   /** When such bytes were first seen. */
-  startedAt: number | undefined;
+  requestStartedAt: number | undefined;
 };
 
 type Listener = (...args: never[]) => void;
 
 /** Connections are looked at this often, in milliseconds. */
-const sweepInterval = 1_000;
+const sweepMilliseconds = 1_000;
 
 /**
  * A new connection always gets its place. Beyond the limit another one ends, of the address that has the most connections: the oldest that
@@ -32,7 +32,7 @@ const sweepInterval = 1_000;
  *
  * @returns a function that stops looking at them
  */
-export function boundConnections(server: Pick<HttpServer, 'on'>, limits: ConnectionLimits, clock: Clock): () => void {
+export function limitConnections(server: Pick<HttpServer, 'on'>, limits: ConnectionLimits, clock: Clock): () => void {
   const open = new Map<string, Connection>();
   const on = (event: string, listener: Listener) => server.on(event, listener as () => void);
 
@@ -42,12 +42,12 @@ export function boundConnections(server: Pick<HttpServer, 'on'>, limits: Connect
       address: socket.remoteAddress ?? '',
       socket,
       answers: new Map(),
-      used: false,
-      since: clock.monotonic(),
-      bytesAtRest: 0,
-      startedAt: undefined,
+      hadRequest: false,
+      idleSince: clock.monotonic(),
+      bytesAfterLastAnswer: 0,
+      requestStartedAt: undefined,
     };
-    if (open.size >= limits.most) leastUseful(ofTheLargestCrowd(open.values()))?.socket.destroy();
+    if (open.size >= limits.maxConnections) chooseToClose(connectionsOfBusiestAddress(open.values()))?.socket.destroy();
     open.set(key, connection);
     socket.once('close', () => {
       if (open.get(key) === connection) open.delete(key);
@@ -61,32 +61,32 @@ export function boundConnections(server: Pick<HttpServer, 'on'>, limits: Connect
     const connection = open.get(keyOf(socket));
     if (!connection) return;
     connection.answers.set(response, undefined);
-    connection.used = true;
-    connection.since = clock.monotonic();
-    connection.startedAt = undefined;
+    connection.hadRequest = true;
+    connection.idleSince = clock.monotonic();
+    connection.requestStartedAt = undefined;
     response.once('close', () => {
       connection.answers.delete(response);
-      connection.since = clock.monotonic();
-      connection.bytesAtRest = socket.bytesRead;
+      connection.idleSince = clock.monotonic();
+      connection.bytesAfterLastAnswer = socket.bytesRead;
     });
   });
 
-  const endOverdue = () => {
+  const closeOverdue = () => {
     const now = clock.monotonic();
     for (const connection of open.values()) {
-      const { socket, answers, bytesAtRest, startedAt } = connection;
-      if (isUnread(answers, now, limits)) socket.destroy();
+      const { socket, answers, bytesAfterLastAnswer, requestStartedAt } = connection;
+      if (isAnswerOverdue(answers, now, limits)) socket.destroy();
       // Before a handshake is done, its bytes are no request, and it has a time limit of its own.
-      if (answers.size > 0 || !isReady(socket, server) || socket.bytesRead <= bytesAtRest) continue;
-      if (startedAt === undefined) connection.startedAt = now;
-      else if (now - startedAt >= limits.headers) socket.destroy();
+      if (answers.size > 0 || !isHandshakeDone(socket, server) || socket.bytesRead <= bytesAfterLastAnswer) continue;
+      if (requestStartedAt === undefined) connection.requestStartedAt = now;
+      else if (now - requestStartedAt >= limits.headers) socket.destroy();
     }
   };
-  return repeat(clock, endOverdue, sweepInterval);
+  return repeat(clock, closeOverdue, sweepMilliseconds);
 }
 
 /** Node sends the answers of one connection in the order of the requests, so only the oldest one is being sent. */
-function isUnread(answers: Connection['answers'], now: number, limits: ConnectionLimits): boolean {
+function isAnswerOverdue(answers: Connection['answers'], now: number, limits: ConnectionLimits): boolean {
   const [oldest] = answers;
   if (!oldest) return false;
   const [response, completeAt] = oldest;
@@ -96,21 +96,22 @@ function isUnread(answers: Connection['answers'], now: number, limits: Connectio
 }
 
 /** All connections of the address that has the most; of several, where they have equally many. */
-function ofTheLargestCrowd(connections: Iterable<Connection>): readonly Connection[] {
+function connectionsOfBusiestAddress(connections: Iterable<Connection>): readonly Connection[] {
   const byAddress = [...Map.groupBy(connections, ({ address }) => address).values()];
   const most = Math.max(0, ...byAddress.map(({ length }) => length));
   return byAddress.filter(({ length }) => length === most).flat();
 }
 
-function leastUseful(connections: Iterable<Connection>): Connection | undefined {
+function chooseToClose(connections: Iterable<Connection>): Connection | undefined {
   let found: Connection | undefined;
   for (const each of connections) {
-    if (!found || rank(each) < rank(found) || (rank(each) === rank(found) && each.since < found.since)) found = each;
+    if (!found || usefulness(each) < usefulness(found) || (usefulness(each) === usefulness(found) && each.idleSince < found.idleSince))
+      found = each;
   }
   return found;
 }
 
-function rank({ used, answers }: Connection): number {
+function usefulness({ hadRequest: used, answers }: Connection): number {
   if (answers.size > 0) return 2;
   return used ? 1 : 0;
 }
@@ -120,6 +121,6 @@ function keyOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
 }
 
-function isReady(socket: Socket, server: object): boolean {
+function isHandshakeDone(socket: Socket, server: object): boolean {
   return !('setSecureContext' in server) || 'encrypted' in socket;
 }

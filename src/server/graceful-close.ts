@@ -21,7 +21,7 @@ export type GracefulClose = {
  * Longer than a client on a busy machine takes for one step of a handshake, or from there to its request; idle connections wait for it in vain.
  * The turns are a quarter of what fits into the time, so that a busy machine does not make it longer than the program has got to end.
  */
-const lastMoment = { milliseconds: 2000, turns: 50 };
+const idleCriteria = { milliseconds: 2000, turns: 50 };
 
 export function createGracefulClose(app: FastifyInstance<Server>, clock: Clock): GracefulClose {
   const activity = countActivity(app.server);
@@ -38,7 +38,7 @@ export function createGracefulClose(app: FastifyInstance<Server>, clock: Clock):
       // Of the plain TCP server: the HTTPS server's own close also ends connections that are silent just now.
       TcpServer.prototype.close.call(app.server);
       const connections = () => countConnections(app.server);
-      await waitUntilIdle({ ...activity, connections, turn: () => sleep(clock, 10), now: clock.monotonic }, lastMoment);
+      await waitUntilIdle({ ...activity, connections, nextTurn: () => sleep(clock, 10), now: clock.monotonic }, idleCriteria);
       // Those that have never asked anything. Node does not count them as idle and would wait for them; the API server keeps such in store.
       app.server.closeAllConnections();
       await app.close().catch((error: NodeJS.ErrnoException) => {
@@ -50,23 +50,23 @@ export function createGracefulClose(app: FastifyInstance<Server>, clock: Clock):
 }
 
 /** Requests without an answer, and a number that grows with whatever happens on a connection. */
-function countActivity(server: Server): { answering(): number; happened(): number } {
-  let answering = 0;
-  let happened = 0;
+function countActivity(server: Server): { openRequests(): number; activityCount(): number } {
+  let openRequests = 0;
+  let activityCount = 0;
   for (const event of ['connection', 'secureConnection']) {
     server.on(event, () => {
-      happened += 1;
+      activityCount += 1;
     });
   }
   server.on('request', (_request, response) => {
-    answering += 1;
-    happened += 1;
+    openRequests += 1;
+    activityCount += 1;
     response.once('close', () => {
-      answering -= 1;
-      happened += 1;
+      openRequests -= 1;
+      activityCount += 1;
     });
   });
-  return { answering: () => answering, happened: () => happened };
+  return { openRequests: () => openRequests, activityCount: () => activityCount };
 }
 
 function countConnections(server: TcpServer): Promise<number> {

@@ -11,15 +11,15 @@ export type BodyLimits = BudgetLimits &
     /** Bytes of a body that is too large which are read and thrown away, so that its sender gets to read the answer. */
     readonly discarded: number;
     /** Bodies of more bytes than this are parsed one at a time: what is made of one can take several times its bytes. */
-    readonly parsedAlone: number;
+    readonly largeBody: number;
     /** Milliseconds until a body must have arrived and be parsed. `?timeout=` of the API server shortens it. */
     readonly milliseconds: number;
     /** Bytes of all long answers that wait for their readers. */
     readonly answers: number;
     /** An answer of more characters than this is long. As many short ones as there may be connections are no more than `answers`. */
-    readonly shortAnswer: number;
+    readonly longAnswer: number;
     /** Milliseconds that the sender of an evicted body gets to finish, so that it reads the answer. */
-    readonly lastWords: number;
+    readonly evictionGrace: number;
   };
 
 export const defaultBodyLimits: BodyLimits = {
@@ -28,20 +28,20 @@ export const defaultBodyLimits: BodyLimits = {
   reserved: 16 * mebibyte,
   small: mebibyte,
   discarded: 256 * mebibyte,
-  parsedAlone: 4 * mebibyte,
+  largeBody: 4 * mebibyte,
   // Custom resources without a schema nest as deep as their authors like; nothing real comes near.
   depth: 500,
   // A Pod of 95,000 containers with the API server's defaults has some 900,000.
   structures: 1_000_000,
   milliseconds: 5_000,
   answers: 16 * mebibyte,
-  shortAnswer: 16 * 1024,
-  lastWords: 500,
+  longAnswer: 16 * 1024,
+  evictionGrace: 500,
 };
 
 export type ConnectionLimits = {
   /** Open connections, those in a handshake included. */
-  readonly most: number;
+  readonly maxConnections: number;
   /** Milliseconds from the first byte of a request to the end of its headers, or of what follows a request that was answered early. */
   readonly headers: number;
   /** Milliseconds from the end of an answer until its caller must have read it. */
@@ -57,7 +57,7 @@ export type ConnectionLimits = {
  * one webhook after the other.
  */
 export const defaultConnectionLimits: ConnectionLimits = {
-  most: 1_000,
+  maxConnections: 1_000,
   headers: 5_000,
   answer: 5_000,
   handshake: 5_000,
@@ -65,4 +65,4 @@ export const defaultConnectionLimits: ConnectionLimits = {
   idle: 120_000,
 };
 
-export const healthConnectionLimits: ConnectionLimits = { ...defaultConnectionLimits, most: 100 };
+export const healthConnectionLimits: ConnectionLimits = { ...defaultConnectionLimits, maxConnections: 100 };

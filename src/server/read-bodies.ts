@@ -14,7 +14,7 @@ declare module 'fastify' {
     /** The answer's stream, whose end frees what the body took. */
     response: ServerResponse;
     /** What frees the memory and the place in line that the body takes. */
-    bodyHolds: readonly (() => void)[];
+    bodyResources: readonly (() => void)[];
   }
 }
 
@@ -33,7 +33,7 @@ export class TooSlow extends RequestError {
 }
 
 /** Deadlines are looked at this often, in milliseconds. A timer for each body would cost each request. */
-const sweepInterval = 100;
+const sweepMilliseconds = 100;
 
 /** Bytes. What Node makes of a chunk takes as much, so a smaller one counts as so many. TCP's are five times as large. */
 const smallestChunk = 256;
@@ -45,26 +45,26 @@ type Receiving = { deadline: number; expire(): void };
 /** Makes `application/json` the only content type. Bodies become plain data: no schema, no coercion, and keys such as `__proto__` are data. */
 export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clock: Clock): void {
   const budget = createBodyBudget(limits, clock.monotonic);
-  const line = createOneAtATime();
-  const answers = createBodyBudget({ total: limits.answers, reserved: 0, small: Number.POSITIVE_INFINITY }, clock.monotonic);
+  const largeBodies = createOneAtATime();
+  const unreadAnswers = createBodyBudget({ total: limits.answers, reserved: 0, small: Number.POSITIVE_INFINITY }, clock.monotonic);
   const unfinished = new Set<Receiving>();
   const expireOverdue = () => {
     const now = clock.monotonic();
     for (const each of unfinished) if (each.deadline <= now) each.expire();
   };
-  const stop = repeat(clock, expireOverdue, sweepInterval);
+  const stop = repeat(clock, expireOverdue, sweepMilliseconds);
   app.addHook('onClose', async () => stop());
   app.decorateRequest('response', null as unknown as ServerResponse);
-  app.decorateRequest('bodyHolds', null as unknown as FastifyRequest['bodyHolds']);
+  app.decorateRequest('bodyHolds', null as unknown as FastifyRequest['bodyResources']);
   app.addHook('onRequest', (request, reply, done) => {
     request.response = reply.raw;
-    request.bodyHolds = noHolds;
+    request.bodyResources = noResources;
     done();
   });
   // The answer is a text by now. Its reader may take its time: the body, and what was parsed of it, must not wait for that.
   app.addHook('onSend', (request, _reply, payload, done) => {
     releaseBody(request);
-    if (typeof payload === 'string' && payload.length > limits.shortAnswer) countAnswer(request.response, payload.length);
+    if (typeof payload === 'string' && payload.length > limits.longAnswer) countAnswer(request.response, payload.length);
     done(null, payload);
   });
   app.removeAllContentTypeParsers();
@@ -72,16 +72,16 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
     const deadline = clock.monotonic() + timeoutOf(request.url, limits.milliseconds);
     receive(request, payload, deadline, (error, body) => {
       if (error) done(error);
-      else if (body.length <= limits.parsedAlone) parse(body, done);
+      else if (body.length <= limits.largeBody) parse(body, done);
       else parseAlone(request, body, deadline, done);
     });
   });
 
   /** Where the answers that nobody reads are too many bytes, the connection of the one with the most bytes times age ends. */
   function countAnswer(response: ServerResponse, bytes: number): void {
-    const share: BodyReservation = { announced: 0, since: clock.monotonic(), evict: () => response.destroy() };
-    response.once('close', () => answers.release(share));
-    if (!answers.take(share, bytes)) share.evict();
+    const reservation: BodyReservation = { announced: 0, since: clock.monotonic(), evict: () => response.destroy() };
+    response.once('close', () => unreadAnswers.release(reservation));
+    if (!unreadAnswers.reserve(reservation, bytes)) reservation.evict();
   }
 
   /** Collects the bytes, and calls `done` once: with all of them, or with the reason why they cannot be taken. */
@@ -100,14 +100,14 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
     let failure: RequestError | undefined;
     let settled = false;
 
-    const share: BodyReservation = {
+    const reservation: BodyReservation = {
       announced: Number(request.headers['content-length'] ?? 0),
       since,
-      evict: () => fail(new Overloaded('too many bytes in flight'), clock.monotonic() + limits.lastWords),
+      evict: () => discardRest(new Overloaded('too many bytes in flight'), clock.monotonic() + limits.evictionGrace),
     };
     const receiving: Receiving = { deadline, expire: () => settle(failure ?? new TooSlow(deadline - since)) };
     unfinished.add(receiving);
-    hold(request, () => budget.release(share));
+    releaseWithBody(request, () => budget.release(reservation));
     request.response.once('close', () => releaseBody(request));
 
     payload.on('data', (chunk: Buffer) => {
@@ -126,34 +126,34 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
         return;
       }
       chunks.push(chunk);
-      if (Math.max(bytes, share.announced) > limits.bytes) failTooLarge();
-      else if (!budget.take(share, size)) share.evict();
+      if (Math.max(bytes, reservation.announced) > limits.bytes) failTooLarge();
+      else if (!budget.reserve(reservation, size)) reservation.evict();
     });
     payload.once('end', () => {
       if (failure) return settle(failure);
-      budget.arrived(share);
+      budget.arrived(reservation);
       settle(undefined);
     });
-    payload.once('error', cut);
-    payload.once('close', cut);
+    payload.once('error', onCut);
+    payload.once('close', onCut);
 
     /** Every body closes in the end; an error made for each would cost a fourth of a request. */
-    function cut(): void {
+    function onCut(): void {
       if (!settled) settle(failure ?? new RequestError(400, 'BadRequest', 'the body was cut short'));
     }
 
     /** The rest is read and thrown away, so that the sender reads the answer instead of an error of the connection. */
-    function fail(error: RequestError, deadline: number): void {
+    function discardRest(error: RequestError, deadline: number): void {
       failure = error;
       chunks = [];
-      budget.release(share);
+      budget.release(reservation);
       receiving.deadline = Math.min(receiving.deadline, deadline);
     }
 
     function failTooLarge(): void {
-      const size = share.announced > limits.bytes ? `${share.announced} bytes` : `more than ${limits.bytes} bytes`;
+      const size = reservation.announced > limits.bytes ? `${reservation.announced} bytes` : `more than ${limits.bytes} bytes`;
       const message = `the AdmissionReview has ${size}, and regkeeper reads at most ${limits.bytes}: make the object smaller, or split it`;
-      fail(new RequestError(413, 'RequestEntityTooLarge', message, uidAtStart(chunks[0])), receiving.deadline);
+      discardRest(new RequestError(413, 'RequestEntityTooLarge', message, uidAtStart(chunks[0])), receiving.deadline);
     }
 
     function settle(error: RequestError | undefined): void {
@@ -164,7 +164,7 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
       chunks = [];
       if (error) {
         failure = error;
-        budget.release(share);
+        budget.release(reservation);
         done(error, noBytes);
       } else done(null, others.length === 0 ? first : Buffer.concat([first, ...others], bytes));
     }
@@ -192,14 +192,14 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
       },
     };
     unfinished.add(waiting);
-    const leave = line.enter((end) => {
+    const leave = largeBodies.enter((end) => {
       unfinished.delete(waiting);
       const { response } = request;
       if (response.destroyed || response.closed) return end();
-      hold(request, end);
+      releaseWithBody(request, end);
       parse(body, done);
     });
-    hold(request, () => {
+    releaseWithBody(request, () => {
       unfinished.delete(waiting);
       leave();
     });
@@ -208,17 +208,17 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
 
 /** Call it as soon as the body has been read: frees its bytes, what was parsed of it, and the next large one in line. Again is fine. */
 export function releaseBody(request: FastifyRequest): void {
-  const { bodyHolds } = request;
+  const { bodyResources } = request;
   request.body = undefined;
-  request.bodyHolds = noHolds;
-  for (const free of bodyHolds) free();
+  request.bodyResources = noResources;
+  for (const free of bodyResources) free();
 }
 
-function hold(request: FastifyRequest, free: () => void): void {
-  request.bodyHolds = [...request.bodyHolds, free];
+function releaseWithBody(request: FastifyRequest, free: () => void): void {
+  request.bodyResources = [...request.bodyResources, free];
 }
 
-const noHolds: readonly (() => void)[] = [];
+const noResources: readonly (() => void)[] = [];
 const noBytes = Buffer.alloc(0);
 
 /** @throws RequestError */
@@ -250,7 +250,7 @@ function uidAtStart(body: Buffer | undefined): string | undefined {
 const start = /^\{"kind":"AdmissionReview","apiVersion":"admission\.k8s\.io\/v1","request":\{"uid":"([0-9A-Za-z-]{1,64})"/;
 
 /** The API server sends the webhook's own timeout along: `?timeout=5s` (apiserver webhook/generic, client-go Request.Timeout). */
-function timeoutOf(url: string, most: number): number {
-  const given = /[?&]timeout=(\d{1,3})s(?:&|$)/.exec(url)?.[1];
-  return given === undefined ? most : Math.min(most, Number(given) * 1000);
+function timeoutOf(url: string, maxMilliseconds: number): number {
+  const seconds = /[?&]timeout=(\d{1,3})s(?:&|$)/.exec(url)?.[1];
+  return seconds === undefined ? maxMilliseconds : Math.min(maxMilliseconds, Number(seconds) * 1000);
 }

@@ -9,16 +9,16 @@ import {
   type RulesReviewSubject,
   readReviewedConfigMap,
   renderBusy,
+  renderNotReviewed,
   renderProblem,
   renderRulesReview,
   renderTooSlow,
-  renderUnread,
 } from '../admission/rules-review.ts';
 import { createCpuAllowance } from '../loading/cpu-allowance.ts';
 import type { DocumentParser, TextToParse } from '../loading/document-parser.ts';
 import { findWideningInSteps, readBundleInSteps } from '../loading/read-bundle.ts';
 import { createRoundRobin, type RoundRobin } from '../loading/round-robin.ts';
-import { mostProblems, type ParseResult } from '../rules/language/parse.ts';
+import { maxProblems, type ParseResult } from '../rules/language/parse.ts';
 import { firstProblems, type Problem } from '../rules/language/problem.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
 import type { Bundle, Preview, ReadBundle, RuleStore } from '../rules/store/rule-store.ts';
@@ -28,7 +28,7 @@ import { TooLate, within } from '../time/within.ts';
 
 export type RulesReviewCollaborators = {
   readonly settings: RulesReviewSettings;
-  readonly book: Pick<RuleStore, 'preview' | 'widening' | 'rejectUnread'>;
+  readonly store: Pick<RuleStore, 'preview' | 'widening' | 'rejectIfOverQuota'>;
   /**
    * Of the guard alone: what a user tries out must not delay what is in force. Two threads, so that reviews of the cluster's rules never
    * wait for a document of a namespace.
@@ -65,9 +65,9 @@ const defaultTimings: RulesReviewTimings = { answerWithin: 4_000, waitForOthers:
  * Reviews under way, apart for the cluster and for all namespaces together: a flood of the one does not take the places of the other. Each keeps
  * at most 1 MiB of texts, one of a namespace 131,072 characters. Beyond it the API server is asked to come again.
  */
-const mostReviews = { cluster: 10, namespaces: 20 };
+const maxReviews = { cluster: 10, namespaces: 20 };
 /** Reviews of rules of one namespace at a time. The documents of several namespaces are read in turn. */
-const mostOfNamespace = 10;
+const maxReviewsPerNamespace = 10;
 /**
  * For reading the documents of one namespace: three seconds of the thread at once, which are twice what the costliest ConfigMap takes, and a
  * fifth of it in the long run.
@@ -75,12 +75,12 @@ const mostOfNamespace = 10;
 const allowanceOfNamespace = { burst: 3_000, share: 0.2 };
 
 /** One of the two threads, and what is under way for it. */
-type Lane = { readonly parser: DocumentParser; readonly turns: RoundRobin; readonly most: number; reviews: number };
+type Lane = { readonly parser: DocumentParser; readonly roundRobin: RoundRobin; readonly maxReviews: number; reviews: number };
 
 /** A review without its request, whose object and old object must not wait with it. */
 type Review = {
   readonly subject: RulesReviewSubject;
-  readonly guarded: ReviewedConfigMap & { readonly kind: 'rules' };
+  readonly reviewed: ReviewedConfigMap & { readonly kind: 'rules' };
   readonly lane: Lane;
   /** The namespace whose rules these are; empty for the cluster's. */
   readonly namespace: string;
@@ -88,7 +88,7 @@ type Review = {
 
 export function createRulesReviewer({
   settings,
-  book,
+  store,
   parsers,
   rules,
   lint,
@@ -97,8 +97,8 @@ export function createRulesReviewer({
 }: RulesReviewCollaborators): RulesReviewer {
   const timings = { ...defaultTimings, ...options.timings };
   const lanes = {
-    cluster: { parser: parsers.cluster, turns: createRoundRobin(), most: mostReviews.cluster, reviews: 0 },
-    namespaces: { parser: parsers.namespaces, turns: createRoundRobin(), most: mostReviews.namespaces, reviews: 0 },
+    cluster: { parser: parsers.cluster, roundRobin: createRoundRobin(), maxReviews: maxReviews.cluster, reviews: 0 },
+    namespaces: { parser: parsers.namespaces, roundRobin: createRoundRobin(), maxReviews: maxReviews.namespaces, reviews: 0 },
   };
   const allowance = createCpuAllowance({ ...allowanceOfNamespace, now: clock.monotonic });
   const reviewsOf = new Map<string, number>();
@@ -106,42 +106,42 @@ export function createRulesReviewer({
   return (request) => {
     const { uid, name } = request;
     const subject = { uid, namespace: request.namespace, name };
-    const guarded = readReviewedConfigMap(request, settings);
-    if (guarded.kind !== 'rules') return Promise.resolve(conclude(renderRulesReview(subject, guarded, nothingFound)));
-    const { scope } = guarded.bundle;
+    const reviewed = readReviewedConfigMap(request, settings);
+    if (reviewed.kind !== 'rules') return Promise.resolve(conclude(renderRulesReview(subject, reviewed, nothingFound)));
+    const { scope } = reviewed.bundle;
     const namespace = scope?.kind === 'namespace' ? scope.namespace : '';
-    return review({ subject, guarded, lane: namespace === '' ? lanes.cluster : lanes.namespaces, namespace });
+    return review({ subject, reviewed, lane: namespace === '' ? lanes.cluster : lanes.namespaces, namespace });
   };
 
   async function review(each: Review): Promise<RulesReview> {
-    const { subject, guarded, lane, namespace } = each;
-    const { bundle, unchanged } = guarded;
-    const tooMuch = book.rejectUnread(bundle);
-    if (tooMuch) {
-      const { problems } = book.preview(tooMuch);
-      return conclude(renderRulesReview(subject, guarded, { problems, warnings: [] }), problems);
+    const { subject, reviewed, lane, namespace } = each;
+    const { bundle, unchanged } = reviewed;
+    const overQuota = store.rejectIfOverQuota(bundle);
+    if (overQuota) {
+      const { problems } = store.preview(overQuota);
+      return conclude(renderRulesReview(subject, reviewed, { problems, warnings: [] }), problems);
     }
-    if (namespace !== '' && ((reviewsOf.get(namespace) ?? 0) >= mostOfNamespace || !allowance.has(namespace))) {
-      return conclude(unchanged ? renderUnread(subject, guarded, tooManyReviews) : renderBusy(subject, namespace));
+    if (namespace !== '' && ((reviewsOf.get(namespace) ?? 0) >= maxReviewsPerNamespace || !allowance.has(namespace))) {
+      return conclude(unchanged ? renderNotReviewed(subject, reviewed, tooManyReviews) : renderBusy(subject, namespace));
     }
-    if (lane.reviews >= lane.most) return { answer: undefined, problems: ['too many rules are being reviewed'], warnings: [] };
+    if (lane.reviews >= lane.maxReviews) return { answer: undefined, problems: ['too many rules are being reviewed'], warnings: [] };
     let late = false;
     const findings = await within(clock, timings.answerWithin, 'the review takes too long', () =>
-      underWay(each, () => findingsOf(each, () => late)),
+      countWhileRunning(each, () => findingsOf(each, () => late)),
     ).catch((error: unknown) => {
       if (error instanceof TooLate) return undefined;
       throw error;
     });
     late = true;
-    if (findings) return conclude(renderRulesReview(subject, guarded, findings), findings.problems);
+    if (findings) return conclude(renderRulesReview(subject, reviewed, findings), findings.problems);
     // Denied, also where other reviews took the time: without an answer the API server would allow it (failurePolicy Ignore). What is unchanged
     // brings nothing in, such as another label.
-    if (unchanged) return conclude(renderUnread(subject, guarded, tooManyReviews));
+    if (unchanged) return conclude(renderNotReviewed(subject, reviewed, tooManyReviews));
     return conclude(renderTooSlow(subject, timings.answerWithin / 1_000));
   }
 
   /** Counts the review until its work is over, which may be later than its answer. */
-  async function underWay<T>({ lane, namespace }: Review, work: () => Promise<T>): Promise<T> {
+  async function countWhileRunning<T>({ lane, namespace }: Review, work: () => Promise<T>): Promise<T> {
     lane.reviews += 1;
     reviewsOf.set(namespace, (reviewsOf.get(namespace) ?? 0) + 1);
     try {
@@ -155,19 +155,19 @@ export function createRulesReviewer({
   }
 
   async function findingsOf(each: Review, isLate: () => boolean): Promise<RulesReviewFindings> {
-    const { bundle } = each.guarded;
-    const parse = (document: TextToParse) => each.lane.turns.run(each.namespace, () => parseInTime(document, each, isLate));
+    const { bundle } = each.reviewed;
+    const parse = (document: TextToParse) => each.lane.roundRobin.run(each.namespace, () => parseInTime(document, each, isLate));
     const read = await readBundleInSteps(bundle, parse, isLate);
     if (isLate()) return nothingFound;
-    let found = await tryOut(read, isLate);
+    let found = await preview(read, isLate);
     if (found.problems.length > 0 && read.results.every(({ ok }) => ok)) {
       // Good on its own. Perhaps what it contradicts was mended by the same `kubectl apply`, a moment ago.
       await nextChange(rules, clock, timings.waitForOthers);
       if (isLate()) return nothingFound;
-      found = await tryOut(read, isLate);
+      found = await preview(read, isLate);
     }
     const { problems, warnings, ruleSet } = found;
-    const advice = ruleSet ? lint(ruleSet).filter(({ origin }) => isOf(bundle, origin)) : [];
+    const advice = ruleSet ? lint(ruleSet).filter(({ origin }) => isInBundle(bundle, origin)) : [];
     return { problems, warnings: [...warnings, ...advice] };
   }
 
@@ -183,10 +183,10 @@ export function createRulesReviewer({
   }
 
   /** Somebody is there to mend it, so that a rule without effect is a problem; when it is loaded, it is harmless. */
-  async function tryOut(read: ReadBundle, isLate: () => boolean): Promise<Preview> {
-    const preview = book.preview(read);
+  async function preview(read: ReadBundle, isLate: () => boolean): Promise<Preview> {
+    const preview = store.preview(read);
     if (preview.problems.length > 0) return preview;
-    return { ...preview, problems: firstProblems(await findWideningInSteps(read, book, isLate), mostProblems.namespace) };
+    return { ...preview, problems: firstProblems(await findWideningInSteps(read, store, isLate), maxProblems.namespace) };
   }
 }
 
@@ -194,7 +194,7 @@ const tooManyReviews = 'too many rules are being reviewed, so these were not rea
 
 const nothingFound: RulesReviewFindings = { problems: [], warnings: [] };
 
-function isOf({ documents }: Bundle, { source }: Problem['origin']): boolean {
+function isInBundle({ documents }: Bundle, { source }: Problem['origin']): boolean {
   return documents.some(
     (document) =>
       source.kind === 'configMap' &&
@@ -222,6 +222,6 @@ function nextChange(rules: Pick<RulesInForce, 'onChange'>, clock: Pick<Clock, 's
 
 function conclude(answer: AdmissionAnswer, problems: readonly Problem[] = []): RulesReview {
   const { allowed, warnings = [], status } = answer.response;
-  const refusedWithout = allowed || problems.length > 0 ? [] : [status?.message ?? ''];
-  return { answer, problems: [...problems.map(renderProblem), ...refusedWithout], warnings };
+  const deniedWithoutProblem = allowed || problems.length > 0 ? [] : [status?.message ?? ''];
+  return { answer, problems: [...problems.map(renderProblem), ...deniedWithoutProblem], warnings };
 }

@@ -2,11 +2,11 @@
 export type OpenConnections = {
   connections(): Promise<number>;
   /** Requests that have no answer yet. */
-  answering(): number;
+  openRequests(): number;
   /** Grows with whatever happens on a connection: it comes, its handshake is done, it asks, it is answered. */
-  happened(): number;
+  activityCount(): number;
   /** Lets the event loop read what has arrived. */
-  turn(): Promise<void>;
+  nextTurn(): Promise<void>;
   /** Milliseconds. */
   now(): number;
 };
@@ -18,13 +18,13 @@ export type IdleCriteria = { readonly milliseconds: number; readonly turns: numb
  * process that is not given the processor for seconds has not listened meanwhile, and what arrived is still unread.
  */
 export async function waitUntilIdle(
-  { connections, answering, happened, turn, now }: OpenConnections,
+  { connections, openRequests, activityCount, nextTurn, now }: OpenConnections,
   { milliseconds, turns }: IdleCriteria,
 ): Promise<void> {
-  let last = { happened: happened(), at: now(), turns: 0 };
+  let last = { happened: activityCount(), at: now(), turns: 0 };
   const tooShort = () => last.turns < turns || now() - last.at < milliseconds;
-  while ((await connections()) > 0 && (answering() > 0 || tooShort())) {
-    await turn();
-    last = happened() === last.happened ? { ...last, turns: last.turns + 1 } : { happened: happened(), at: now(), turns: 0 };
+  while ((await connections()) > 0 && (openRequests() > 0 || tooShort())) {
+    await nextTurn();
+    last = activityCount() === last.happened ? { ...last, turns: last.turns + 1 } : { happened: activityCount(), at: now(), turns: 0 };
   }
 }

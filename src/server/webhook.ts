@@ -3,13 +3,13 @@ import type { Server } from 'node:https';
 import fastify, { type FastifyInstance, LogController } from 'fastify';
 import { type Clock, systemClock } from '../time/clock.ts';
 import { answerErrors } from './answer-errors.ts';
-import { boundConnections } from './connections.ts';
+import { limitConnections } from './connections.ts';
 import { createGracefulClose, type GracefulClose } from './graceful-close.ts';
 import { type BodyLimits, type ConnectionLimits, defaultBodyLimits, defaultConnectionLimits } from './limits.ts';
 import { readBodies } from './read-bodies.ts';
-import { answerReview } from './routes/admission.ts';
+import { answerAdmissionReview } from './routes/admission.ts';
 import { answerProbeReview } from './routes/reachability-probe.ts';
-import { answerGuardReview } from './routes/rules-review.ts';
+import { answerRulesReview } from './routes/rules-review.ts';
 import type { WebhookCollaborators } from './webhook-collaborators.ts';
 
 export type WebhookOptions = {
@@ -47,14 +47,14 @@ export function createWebhookServer(collaborators: WebhookCollaborators, options
   }) as unknown as FastifyInstance<Server>;
 
   const closing = createGracefulClose(app, clock);
-  const unbound = boundConnections(app.server, connections, clock);
-  app.addHook('onClose', async () => unbound());
+  const stopConnectionLimits = limitConnections(app.server, connections, clock);
+  app.addHook('onClose', async () => stopConnectionLimits());
   readBodies(app, { ...defaultBodyLimits, ...options.bodies }, clock);
   answerErrors(app, collaborators, closing.isDraining);
   for (const webhook of ['mutate', 'validate'] as const) {
-    app.post(`/${webhook}`, (request, reply) => answerReview(webhook, request, reply, collaborators, clock));
+    app.post(`/${webhook}`, (request, reply) => answerAdmissionReview(webhook, request, reply, collaborators, clock));
   }
-  app.post('/guard', (request, reply) => answerGuardReview(request, reply, collaborators, clock));
+  app.post('/guard', (request, reply) => answerRulesReview(request, reply, collaborators, clock));
   app.post('/probe', (request, reply) => answerProbeReview(request, reply, collaborators));
   return Object.assign(app, { drain: closing.drain, finish: closing.finish });
 }

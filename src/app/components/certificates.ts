@@ -47,7 +47,7 @@ export function createCertificates(options: CertificatesOptions): Certificates {
   let missingCa: () => string | undefined = () => undefined;
   let stopped = false;
 
-  function opening(): Opened {
+  function requireOpened(): Opened {
     if (!opened) throw new Error('the certificates have not been read yet');
     return opened;
   }
@@ -55,11 +55,11 @@ export function createCertificates(options: CertificatesOptions): Certificates {
   const invalidity = () => (opened ? explainInvalidity(opened.source.current().certificate, clocks()) : 'there is no certificate yet');
 
   async function start(signal: AbortSignal): Promise<void> {
-    const { source: bare, caFile } = await openSource(options, signal);
-    if (stopped) return void (await bare.close());
+    const { source: unguarded, caFile } = await openSource(options, signal);
+    if (stopped) return void (await unguarded.close());
     published?.start();
     const onProgress = (message: string) => log.info({}, message);
-    const source = published ? waitForPublishedCa(bare, { trusted: published, clocks, clock, onProgress }) : bare;
+    const source = published ? waitForPublishedCa(unguarded, { trusted: published, clocks, clock, onProgress }) : unguarded;
     if (published) missingCa = missingUntilPublished(source, published, clock);
     opened = { source, caFile };
     source.onChange((next) => {
@@ -77,12 +77,12 @@ export function createCertificates(options: CertificatesOptions): Certificates {
       await published?.stop();
     },
     ready: () => invalidity() ?? missingCa(),
-    current: () => opening().source.current(),
+    current: () => requireOpened().source.current(),
     onChange(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    refresh: async () => opening().source.refresh?.(),
+    refresh: async () => requireOpened().source.refresh?.(),
     invalidity,
     validity: () => opened && validityOf(opened.source.current().certificate),
     caFile: () => opened?.caFile,
@@ -97,21 +97,26 @@ async function openSource({ settings, client, leader, log, clock }: Certificates
       if (!client || !settings.cluster) throw new Error('settings promised a cluster');
       const { namespace } = settings.cluster;
       const { secretName } = tls;
-      const place = { client, namespace, secretName, service, leadership: leader };
-      return { source: await manageCertificateSecret({ ...place, log, clock, signal }), caFile: undefined };
+      const options = { client, namespace, secretName, service, leadership: leader };
+      return { source: await manageCertificateSecret({ ...options, log, clock, signal }), caFile: undefined };
     }
     case 'files': {
-      const { certificate, key, authorities } = tls;
+      const { certificate, key, ca } = tls;
       // Registered as a Service, we are called by its name.
       const names = settings.register && settings.cluster && [`${service}.${settings.cluster.namespace}.svc`];
-      const files = { certificate, key, ...(authorities !== undefined && { authorities }), ...(names && { names }) };
-      return { source: await watchCertificateFiles({ ...files, onProblem, clock }).catch(asConfigurationError), caFile: authorities };
+      const files = { certificate, key, ...(ca !== undefined && { authorities: ca }), ...(names && { names }) };
+      return { source: await watchCertificateFiles({ ...files, onProblem, clock }).catch(asConfigurationError), caFile: ca };
     }
     case 'dev': {
       const { directory } = tls;
-      const made = await ensureDevelopmentCertificates({ directory, hosts: [], now: new Date(clock.now()) }).catch(asConfigurationError);
-      const files = { certificate: made.certificateFile, key: made.keyFile, authorities: made.caFile };
-      return { source: await watchCertificateFiles({ ...files, onProblem, clock }).catch(asConfigurationError), caFile: made.caFile };
+      const development = await ensureDevelopmentCertificates({ directory, hosts: [], now: new Date(clock.now()) }).catch(
+        asConfigurationError,
+      );
+      const files = { certificate: development.certificateFile, key: development.keyFile, authorities: development.caFile };
+      return {
+        source: await watchCertificateFiles({ ...files, onProblem, clock }).catch(asConfigurationError),
+        caFile: development.caFile,
+      };
     }
   }
 }

@@ -24,7 +24,7 @@ export function observeRequests({ log, auditLog, metrics, review }: RequestObser
       metrics.failed('bug');
     },
     failed: metrics.failed,
-    guard: review && {
+    rulesReview: review && {
       review,
       audit(record) {
         auditLog.write(record);

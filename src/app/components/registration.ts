@@ -26,6 +26,6 @@ export function createRegistrationOf(
 ): Registration | undefined {
   const { register, cluster, service, excludedNamespaces, webhookPolicy: policy, admissionsEnforcer: enforcer } = settings;
   if (!client || !cluster || !register) return undefined;
-  const place = { client, namespace: cluster.namespace, service, ...wired };
-  return createRegistration({ ...place, excludedNamespaces, policy, enforcer, prove: createReachabilityProbe(place) });
+  const options = { client, namespace: cluster.namespace, service, ...wired };
+  return createRegistration({ ...options, excludedNamespaces, policy, enforcer, prove: createReachabilityProbe(options) });
 }

@@ -26,7 +26,7 @@ export type RuleSourceOptions = {
 };
 
 export type RuleSource = {
-  readonly loader: Pick<RuleLoader, 'isUnread' | 'opening' | 'waiting'>;
+  readonly loader: Pick<RuleLoader, 'isStillLoading' | 'missing' | 'waitingNamespaces'>;
   /** Parses documents, and brings them into the store. */
   readonly loading: Component;
   /** Keeps the last good rules in the cluster; absent where they come from files. */
@@ -42,11 +42,11 @@ export function createRuleSource(options: RuleSourceOptions): RuleSource {
 
 function createFromFiles(options: RuleSourceOptions): RuleSource {
   const { settings, log, clock, rules } = options;
-  const { loader, loading } = createLoading(options, (changes) => opening.take(changes));
-  const opening = holdBack(rules.documentsChanged);
+  const { loader, loading } = createLoading(options, (changes) => startProblems.onChange(changes));
+  const startProblems = collectStartProblems(rules.documentsChanged);
   const files = createRuleFilesSource({
     paths: settings.rulePaths,
-    intake: loader,
+    loader,
     clock,
     onProblem: (message) => log.error({}, `${message} (the last rules stay in force)`),
     onReadable: () => log.info({}, 'the files of the rules can be read again'),
@@ -54,25 +54,25 @@ function createFromFiles(options: RuleSourceOptions): RuleSource {
   const start = async () => {
     await files.start().catch((error: unknown) => {
       const lines = (error instanceof Error ? error.message : String(error)).split('\n');
-      throw new ConfigurationError(lines.map((line) => `${settings.named('rules')}: ${line}`).join('\n'));
+      throw new ConfigurationError(lines.map((line) => `${settings.nameOf('rules')}: ${line}`).join('\n'));
     });
-    opening.end();
+    startProblems.throwIfAny();
   };
   return { loader, loading, snapshot: undefined, source: { name: 'rules of files', start, stop: files.stop } };
 }
 
 /** Until the opening has ended: from its first problem on nothing is passed on, since the start is going to fail with it. */
-function holdBack(passOn: (changes: readonly RulesChange[]) => void) {
+function collectStartProblems(passOn: (changes: readonly RulesChange[]) => void) {
   const problems: string[] = [];
   let ended = false;
   return {
-    take(changes: readonly RulesChange[]) {
+    onChange(changes: readonly RulesChange[]) {
       const found = ended ? [] : changes.flatMap((change) => change.problems);
       problems.push(...found.map(({ origin, message }) => `${renderOrigin(origin)}: ${message}`));
       if (problems.length === 0) passOn(changes);
     },
     /** @throws ConfigurationError where there were problems */
-    end() {
+    throwIfAny() {
       if (problems.length > 0) throw new ConfigurationError(problems.join('\n'));
       ended = true;
     },
@@ -82,18 +82,18 @@ function holdBack(passOn: (changes: readonly RulesChange[]) => void) {
 function createFromCluster(options: RuleSourceOptions, { client }: ClusterView, namespace: string): RuleSource {
   const { settings, rules, store, log, clock } = options;
   const { loader, loading } = createLoading(options, rules.documentsChanged);
-  const place: SnapshotOptions = { client, namespace, log, clock };
-  const snapshot = createSnapshotWriter(place);
+  const snapshotOptions: SnapshotOptions = { client, namespace, log, clock };
+  const snapshot = createSnapshotWriter(snapshotOptions);
   const source = createClusterRuleSource({
-    ...place,
+    ...snapshotOptions,
     namespaceRules: settings.namespaceRules,
     intake: loader,
-    lastGood: (signal) => readSnapshot(place, signal),
+    lastGood: (signal) => readSnapshot(snapshotOptions, signal),
   });
-  return { loader, loading, snapshot: keepSnapshot(snapshot, store, rules), source };
+  return { loader, loading, snapshot: createSnapshotComponent(snapshot, store, rules), source };
 }
 
-function keepSnapshot(snapshot: SnapshotWriter, store: RuleStore, rules: RulesInForce): Component {
+function createSnapshotComponent(snapshot: SnapshotWriter, store: RuleStore, rules: RulesInForce): Component {
   let unsubscribe = () => {};
   return {
     name: 'snapshot of the rules',
@@ -117,7 +117,7 @@ function createLoading({ store, onSkipped, clock }: RuleSourceOptions, onChange:
     cluster: createDocumentParser({}, undefined, clock),
     namespaces: createDocumentParser(namespaceLimits, undefined, clock),
   };
-  const loader = createRuleLoader({ book: store, parsers, onChange, onSkipped, clock });
+  const loader = createRuleLoader({ store, parsers, onChange, onSkipped, clock });
   const loading: Component = {
     name: 'loading of rules',
     async stop() {

@@ -31,7 +31,7 @@ export function createRulesReview({
   const reviewed = { namespace: settings.cluster.namespace, namespaceRules: settings.namespaceRules };
   return {
     name: 'rules review',
-    review: createRulesReviewer({ settings: reviewed, book: store, parsers, rules, lint, clock }),
+    review: createRulesReviewer({ settings: reviewed, store, parsers, rules, lint, clock }),
     async stop() {
       await Promise.all([parsers.cluster.stop(), parsers.namespaces.stop()]);
     },

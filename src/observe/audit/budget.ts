@@ -43,7 +43,7 @@ export class Cutter {
     let shown = 0;
     let room = bytes;
     // The bound is cheap and is enough for nearly every record; JSON is written only where it might not fit.
-    const all = items.length <= count && items.reduce((sum, item) => sum + mostBytesOf(item), 0) <= bytes;
+    const all = items.length <= count && items.reduce((sum, item) => sum + maxBytesOf(item), 0) <= bytes;
     if (all) return items;
     for (const item of items) {
       if (shown === count) break;
@@ -64,12 +64,12 @@ export class Cutter {
 }
 
 /** An upper bound of the bytes of its JSON, with a comma: a control character is written as six. */
-function mostBytesOf(value: unknown): number {
+function maxBytesOf(value: unknown): number {
   if (typeof value === 'string') return value.length * 6 + 3;
   if (typeof value !== 'object' || value === null) return 25;
   let sum = 3;
   for (const key in value) {
-    sum += key.length * 6 + 4 + mostBytesOf((value as Record<string, unknown>)[key]);
+    sum += key.length * 6 + 4 + maxBytesOf((value as Record<string, unknown>)[key]);
   }
   return sum;
 }

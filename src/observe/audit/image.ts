@@ -42,9 +42,9 @@ export function showImages(images: readonly ImageDecision[], cutter: Cutter): Sh
   const audit = (image: ImageDecision) => auditImage(image, cutter);
   let shown: readonly AuditedImage[] = images.length <= budgets.images.count ? cutter.list(images.map(audit), budgets.images) : [];
   if (shown.length < images.length) shown = cutter.list(mostImportant(images, budgets.images.count).map(audit), budgets.images);
-  const partly = cutter.cut || shown.length < images.length;
-  cutter.cut = before || partly;
-  return { images: shown, ...omitted('imagesOmitted', images, shown), ...(partly && { imagesSha256: hashImages(images) }) };
+  const incomplete = cutter.cut || shown.length < images.length;
+  cutter.cut = before || incomplete;
+  return { images: shown, ...omitted('imagesOmitted', images, shown), ...(incomplete && { imagesSha256: hashImages(images) }) };
 }
 
 function auditImage(image: ImageDecision, cutter: Cutter): AuditedImage {

@@ -115,17 +115,17 @@ function conclusion(webhook: Webhook, decision: Decision | undefined, failure: s
       // The mutating answer refuses nothing: its outcome is what it did, the validating one has the verdict.
       const outcome = mutating ? (decision.notices.length > 0 ? 'warn' : 'allow') : decision.outcome;
       const injected = mutating ? decision.injected : [];
-      const ruleOf = askingRules(injected, decision.images);
+      const ruleOf = rulesOfSecrets(injected, decision.images);
       const inject = cutter.list(
         injected.slice(0, budgets.inject.count).map((injection) => auditInjection(injection, ruleOf, cutter)),
         budgets.inject,
       );
-      const told = mutating ? decision.notices : decision.findings;
+      const shown = mutating ? decision.notices : decision.findings;
       const messages = cutter.texts(
-        told.slice(0, budgets.messages.count).map(({ message }) => message),
+        shown.slice(0, budgets.messages.count).map(({ message }) => message),
         budgets.messages,
       );
-      if (inject.length < injected.length || messages.length < told.length) cutter.cut = true;
+      if (inject.length < injected.length || messages.length < shown.length) cutter.cut = true;
       return {
         outcome,
         ...(!mutating && decision.outcomeBeforeMode !== decision.outcome && { judged: decision.outcomeBeforeMode }),
@@ -135,7 +135,7 @@ function conclusion(webhook: Webhook, decision: Decision | undefined, failure: s
         inject,
         ...omitted('injectOmitted', injected, inject),
         messages,
-        ...omitted('messagesOmitted', told, messages),
+        ...omitted('messagesOmitted', shown, messages),
       };
     }
   }
@@ -144,17 +144,17 @@ function conclusion(webhook: Webhook, decision: Decision | undefined, failure: s
 type RuleOf = (injection: Injection) => Rule | undefined;
 
 /** The first rule that asks for each secret, found in one pass over the images: a build can have thousands of both. */
-function askingRules(injected: readonly Injection[], images: readonly ImageDecision[]): RuleOf {
+function rulesOfSecrets(injected: readonly Injection[], images: readonly ImageDecision[]): RuleOf {
   if (injected.length === 0) return () => undefined;
-  const asking = { pull: new Map<string, Rule>(), push: new Map<string, Rule>() };
+  const byAction = { pull: new Map<string, Rule>(), push: new Map<string, Rule>() };
   for (const { slot, trustedBy } of images) {
-    const rules = asking[slot.action];
+    const rules = byAction[slot.action];
     for (const rule of trustedBy) {
       const secrets = slot.action === 'pull' ? rule.pullSecrets : rule.pushSecret === undefined ? [] : [rule.pushSecret];
       for (const secret of secrets) if (!rules.has(secret)) rules.set(secret, rule);
     }
   }
-  return ({ path, secret, from }) => (from === 'rule' ? asking[actionOf(path)].get(secret) : undefined);
+  return ({ path, secret, from }) => (from === 'rule' ? byAction[actionOf(path)].get(secret) : undefined);
 }
 
 function actionOf(path: string): 'pull' | 'push' {
@@ -169,7 +169,7 @@ function auditInjection(injection: Injection, ruleOf: RuleOf, cutter: Cutter): A
 }
 
 /** What the metrics count of one decision: verdicts of images and secrets written, each with the rule that decided. */
-export type Counted = {
+export type CountedDecision = {
   readonly images: readonly { readonly verdict: string; readonly rule?: AuditedRule }[];
   readonly inject: readonly { readonly from: string; readonly rule?: AuditedRule }[];
 };
@@ -178,14 +178,14 @@ export type Counted = {
  * The record itself where it shows everything, so that counting costs nothing. Names and places of rules are whole in either case: by
  * their place the metrics tell the rules of the cluster from those of a namespace.
  */
-export function countOf({ webhook, decision }: Pick<AuditedEvent, 'webhook' | 'decision'>, record: AuditRecord): Counted {
+export function countDecision({ webhook, decision }: Pick<AuditedEvent, 'webhook' | 'decision'>, record: AuditRecord): CountedDecision {
   if (decision?.kind !== 'decided' || record.truncated === undefined) return record;
   const injected = webhook === 'mutate' ? decision.injected : [];
-  const ruleOf = askingRules(injected, decision.images);
-  const named = (rule: Rule | undefined) => rule && { rule: auditRule(rule) };
+  const ruleOf = rulesOfSecrets(injected, decision.images);
+  const withRule = (rule: Rule | undefined) => rule && { rule: auditRule(rule) };
   return {
-    images: decision.images.map(({ verdict, rule }) => ({ verdict, ...named(rule) })),
-    inject: injected.map((injection) => ({ from: injection.from, ...named(ruleOf(injection)) })),
+    images: decision.images.map(({ verdict, rule }) => ({ verdict, ...withRule(rule) })),
+    inject: injected.map((injection) => ({ from: injection.from, ...withRule(ruleOf(injection)) })),
   };
 }
 

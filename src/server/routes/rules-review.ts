@@ -16,19 +16,19 @@ import type { RulesReview, RulesReviewer } from '../rules-review.ts';
 import type { WebhookCollaborators } from '../webhook-collaborators.ts';
 
 /** A review waits for seconds. What was parsed of its body takes up to twenty times its bytes, so nothing of that may wait with it. */
-export function answerGuardReview(request: FastifyRequest, reply: FastifyReply, collaborators: WebhookCollaborators, clock: Clock) {
-  const { guard } = collaborators;
+export function answerRulesReview(request: FastifyRequest, reply: FastifyReply, collaborators: WebhookCollaborators, clock: Clock) {
+  const { rulesReview } = collaborators;
   const started = clock.monotonic();
   const review = decodeReview(request.body);
   if (!review.ok) return answerUndecodable(review, reply, collaborators);
   const { uid } = review.request;
-  if (!guard) return allowed(uid);
+  if (!rulesReview) return allowed(uid);
 
-  const { record, reviewing } = startReview(guard.review, review.request);
+  const { record, reviewing } = startReview(rulesReview.review, review.request);
   releaseBody(request);
   const audit = (conclusion: RulesReviewConclusion) => {
     const durationMicroseconds = Math.round((clock.monotonic() - started) * 1_000);
-    guard.audit(record({ ...conclusion, durationMicroseconds }));
+    rulesReview.audit(record({ ...conclusion, durationMicroseconds }));
   };
   return concludeReview({ uid, reviewing, audit }, reply, collaborators);
 }

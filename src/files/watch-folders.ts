@@ -2,10 +2,10 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { type Clock, repeat, systemClock } from '../time/clock.ts';
 
-export type FollowedFolders = {
+export type WatchedFolders = {
   readonly folders: readonly string[];
   /** Reads and takes over what is there. Never runs twice at a time; must not reject. */
-  readonly look: () => Promise<void>;
+  readonly reload: () => Promise<void>;
   /** For file systems that report nothing; 2,000 unless told. */
   readonly pollMilliseconds?: number;
   readonly clock?: Pick<Clock, 'schedule'>;
@@ -18,38 +18,38 @@ const settleMilliseconds = 50;
  * Calls `look` soon after each change in the folders, and now and then without one. Folders are watched, not files: the kubelet changes a
  * mounted ConfigMap or Secret by swapping the symlink `..data` beside it, which a watch of the file would never see.
  */
-export function followFolders({ folders, look, pollMilliseconds = 2000, clock = systemClock }: FollowedFolders): { close(): void } {
+export function watchFolders({ folders, reload, pollMilliseconds = 2000, clock = systemClock }: WatchedFolders): { close(): void } {
   let cancelNext: (() => void) | undefined;
-  let looking = false;
-  let again = false;
+  let reloading = false;
+  let changedMeanwhile = false;
   let closed = false;
 
-  function soon(): void {
+  function scheduleReload(): void {
     if (closed || cancelNext !== undefined) return;
-    cancelNext = clock.schedule(now, settleMilliseconds);
+    cancelNext = clock.schedule(reloadNow, settleMilliseconds);
   }
 
   /** At most one look at a time; a sign of change during one leads to another after it. */
-  function now(): void {
+  function reloadNow(): void {
     cancelNext?.();
     cancelNext = undefined;
     if (closed) return;
-    if (looking) {
-      again = true;
+    if (reloading) {
+      changedMeanwhile = true;
       return;
     }
-    looking = true;
-    void look().finally(() => {
-      looking = false;
-      if (again) soon();
-      again = false;
+    reloading = true;
+    void reload().finally(() => {
+      reloading = false;
+      if (changedMeanwhile) scheduleReload();
+      changedMeanwhile = false;
     });
   }
 
-  const watchers = folders.flatMap((folder) => watchFolder(folder, soon));
-  const endPolling = repeat(clock, now, pollMilliseconds);
+  const watchers = folders.flatMap((folder) => watchFolder(folder, scheduleReload));
+  const endPolling = repeat(clock, reloadNow, pollMilliseconds);
   // What changed between the caller's first reading and the watch has made no event.
-  soon();
+  scheduleReload();
   return {
     close() {
       closed = true;
