@@ -1,19 +1,19 @@
-/** Starts the parts of the server in order, and stops them in reverse, whatever fails on the way. */
+/** Starts the components of the server in order, and stops them in reverse even if some of them fail. */
 import type { Clock } from '../time/clock.ts';
 import { within } from '../time/within.ts';
 
-/**
- * A part of the server that lives as long as the server does. Its constructor wires and does no I/O.
- */
+/** A part of the server that lives as long as the server does. Its constructor wires it up and does no I/O. */
 export type Component = {
   readonly name: string;
-  /** Resolves when it works; rejects with what the operator must correct. The signal aborts when the start is given up. */
+  /**
+   * Resolves when the component works. Rejects with an error that the operator can correct. The signal aborts when the start is cancelled.
+   */
   start?(signal: AbortSignal): Promise<void> | void;
-  /** Called once, also after a start that failed or never ended. Resolves when nothing of it runs any more. */
+  /** Called once, also after a start that failed or never finished. Resolves when nothing of the component runs any more. */
   stop?(): Promise<void> | void;
-  /** Its own deadline for stopping, in milliseconds, where it needs more than others. */
+  /** Own deadline for stopping, in milliseconds, if the component needs more time than others. */
   readonly stopWithinMilliseconds?: number;
-  /** What is missing before requests can be answered; undefined when nothing is. */
+  /** What is missing before requests can be answered. Undefined if nothing is. */
   ready?(): string | undefined;
 };
 
@@ -25,25 +25,25 @@ export function group(name: string, ...components: readonly (Component | undefin
 }
 
 export type LifecycleOptions = {
-  /** A component that throws while it stops, or does not stop in time: the others stop all the same. */
+  /** Called for a component that throws while it stops, or misses its deadline. The other components are stopped nevertheless. */
   readonly onStopFailure: (component: string, error: unknown) => void;
-  /** Deadline for stopping, in milliseconds, of components that have none themselves. */
+  /** Deadline in milliseconds for components without an own one. */
   readonly stopWithinMilliseconds: number;
   readonly clock: Pick<Clock, 'schedule'>;
 };
 
 export type Lifecycle = {
-  /** Resolves when every group has started; rejects with the first failure, after everything that was started has stopped again. */
+  /** Resolves when every group has started. Rejects with the first failure, after everything that was started has been stopped. */
   readonly started: Promise<void>;
-  /** Gives up a start that still runs, then stops the groups in reverse. Never rejects; a second call waits for the first. */
+  /** Cancels a start that is still running, then stops the groups in reverse. Never rejects. A second call waits for the first. */
   stop(): Promise<void>;
 };
 
-/** Group after group: the next one starts when all components of the one before have. */
+/** Starts the groups one after the other. The next one starts when all components of the previous one have started. */
 export function runGroups(groups: readonly Group[], options: LifecycleOptions): Lifecycle {
   const { clock } = options;
   const abortStart = new AbortController();
-  /** Groups whose start was begun, in that order. */
+  /** Groups whose start has begun, in that order. */
   const startedGroups: Group[] = [];
   let stopping: Promise<void> | undefined;
 
@@ -91,7 +91,7 @@ export function runGroups(groups: readonly Group[], options: LifecycleOptions): 
     await stop();
     throw error;
   });
-  // The caller that stops the server need not wait for its start as well.
+  // A caller that stops the server need not handle the rejected start as well.
   started.catch(() => undefined);
   return { started, stop };
 }

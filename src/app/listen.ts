@@ -1,4 +1,4 @@
-/** Opens a port, and says what to do where that cannot be done. */
+/** Opens a port, and explains what to do if that fails. */
 import { ConfigurationError } from '../settings/configuration-error.ts';
 import type { Settings } from './settings.ts';
 
@@ -7,8 +7,10 @@ export type Listener = { listen(address: { readonly host: string; readonly port:
 type Log = { info(fields: object, message: string): void };
 
 /**
- * All addresses, of both families, are the default; a kernel without IPv6 has no `::` to listen on, and then all of IPv4 are meant.
- * @throws ConfigurationError for what the person who started it can mend
+ * Opens the port on the configured host. The default is all addresses of both families. A kernel without IPv6 has no `::`, so all of IPv4
+ * is used there.
+ *
+ * @throws ConfigurationError for everything that the operator can fix
  */
 export async function listen(app: Listener, settings: Settings, setting: 'port' | 'healthPort', log: Log): Promise<void> {
   const { host, [setting]: port } = settings;
@@ -24,7 +26,7 @@ export async function listen(app: Listener, settings: Settings, setting: 'port' 
   }
 }
 
-/** `ipv6.disable=1` leaves no sockets of that family; other ways to switch it off leave no address. */
+/** With `ipv6.disable=1` there are no IPv6 sockets at all. Other ways to disable IPv6 leave the sockets but no address. */
 function isAddressFamilyMissing(error: unknown): boolean {
   return codeOf(error) === 'EAFNOSUPPORT' || codeOf(error) === 'EADDRNOTAVAIL';
 }
@@ -50,7 +52,7 @@ function codeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : undefined;
 }
 
-/** As clients on this machine reach it, e.g. `https://localhost:8443`. */
+/** The URL for clients on this machine, e.g. `https://localhost:8443`. */
 export function urlOf(scheme: 'http' | 'https', host: string, listening: Listening | undefined): string {
   const address = listening?.server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;

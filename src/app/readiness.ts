@@ -9,7 +9,7 @@ import type { Certificates } from './components/certificates.ts';
 import type { ClusterView } from './components/cluster-view.ts';
 import type { Drain } from './components/drain.ts';
 
-/** Asked each time anew. Functions stand for what is created later. */
+/** Evaluated for every probe. Functions are used for components that are created later. */
 export type ReadinessSources = {
   readonly store: Pick<RuleStore, 'missing'>;
   readonly loader: Pick<RuleLoader, 'missing'>;

@@ -1,4 +1,4 @@
-/** The server as a list of components, in the order in which they start. They stop in reverse. */
+/** The server as a list of components, in the order in which they start. They are stopped in reverse. */
 import packageJson from '../../package.json' with { type: 'json' };
 import { dayOf } from '../decision/evaluate-image.ts';
 import { noFacts } from '../decision/facts.ts';
@@ -32,23 +32,23 @@ import type { Environment, Settings } from './settings.ts';
 
 export type Runtime = {
   readonly env: Environment;
-  /** Ends the server, also while it still starts: then `serve` rejects once nothing is left of it. */
+  /** Stops the server, also during its start. Then `serve` rejects once everything has been stopped. */
   readonly signal?: AbortSignal | undefined;
   readonly clock?: Clock | undefined;
 };
 
 export type RunningServer = {
-  /** As clients reach it, e.g. `https://localhost:8443`. */
+  /** The URL for clients, e.g. `https://localhost:8443`. */
   readonly url: string;
   readonly healthUrl: string;
   readonly ruleStore: RuleStore;
   readonly caFile: string | undefined;
   readonly log: Logger;
-  /** Takes no new work after the drain time, and resolves when every answer is out. */
+  /** Resolves when the drain time is over and every request has been answered. */
   stop(): Promise<void>;
 };
 
-/** @throws ConfigurationError for what the person who started it can correct; nothing is left of the server then */
+/** @throws ConfigurationError for everything that the operator can correct. Everything that was started has been stopped by then. */
 export async function serve(settings: Settings, { env, signal, clock = systemClock }: Runtime): Promise<RunningServer> {
   const kinds = await readKinds(settings);
   const client = await connectCluster(settings, env);
@@ -61,7 +61,7 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
   const onSkipped = (versions: number) => metrics.namespaceRules('skipped', versions);
   const { loader, ...ruleSource } = createRuleSource({ settings, cluster, store, rules, onSkipped, log, clock });
   const canAnswer = () => store.missing() === undefined && cluster?.missing() === undefined;
-  // Not whether the API server knows the CA: to publish that is what the leader is for.
+  // Does not depend on whether the API server knows the CA, since only the leader publishes it.
   const canLead = () => webhook.isListening() && !drain.isDraining() && canAnswer() && certificates.invalidity() === undefined;
   const leader = createLeader(settings, client, canLead, log);
   const certificates = createCertificates({ settings, client, leader, log, clock });
@@ -104,7 +104,7 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
     [
       group('outputs', outputs),
       group('health', health),
-      // The settings before anything waits for the cluster. Without one, a mistake in the rules stays a single line.
+      // The settings are logged before anything waits for the cluster. Without a cluster, a mistake in the rules stays a single line.
       group('cluster', cluster?.connection, cluster && settingsReport),
       group('watches', ...(cluster?.watches ?? [])),
       group('loading of rules', ruleSource.loading),
@@ -135,7 +135,7 @@ async function readKinds({ extraKindFiles, nameOf }: Settings): Promise<Kinds> {
   return loaded.kinds;
 }
 
-/** Requests wait meanwhile: 1,000 rules take some 80 ms. Of more, `regkeeper lint` reports. */
+/** Lint runs between requests: 1,000 rules take about 80 ms. For more rules, use `regkeeper lint`. */
 function lintIfSmall(rules: RuleSet, { now }: Clock): readonly Problem[] {
   return rules.rules.length > 1_000 ? [] : lintRules(rules, dayOf(now()));
 }

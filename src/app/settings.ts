@@ -1,4 +1,4 @@
-/** What the command line and the environment ask of the server. The only reader of the environment. */
+/** The server's settings from command line and environment. Nothing else reads the environment. */
 import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import type { EnforcerPolicy } from '../cluster/registration/compare.ts';
@@ -13,13 +13,13 @@ import { flagOf, type SettingName, type SettingValues, settingNames, settingOf }
 export type { Environment } from '../settings/input.ts';
 
 export type Settings = {
-  /** Files and folders with rules; empty where they come from ConfigMaps. */
+  /** Files and folders with rules. Empty if the rules come from ConfigMaps. */
   readonly rulePaths: readonly string[];
-  /** Undefined where no cluster is asked for anything. */
+  /** Undefined if the server runs without a cluster. */
   readonly cluster:
     | { readonly kubeconfig: string | undefined; readonly context: string | undefined; readonly namespace: string }
     | undefined;
-  /** Whether ConfigMaps of any namespace may hold rules for it. */
+  /** Whether every namespace may have rules in ConfigMaps, for itself only. */
   readonly namespaceRules: boolean;
   readonly tls:
     | { readonly mode: 'self'; readonly secretName: string }
@@ -27,12 +27,12 @@ export type Settings = {
     | { readonly mode: 'dev'; readonly directory: string };
   readonly service: string;
   readonly register: boolean;
-  /** Namespaces whose requests the API server shall not bring, beside our own and the platform's. */
+  /** Namespaces whose requests the API server does not send, in addition to our own and the platform's. */
   readonly excludedNamespaces: readonly string[];
   readonly webhookPolicy: WebhookPolicy;
-  /** What is done about the requirements that AKS adds to the webhook configurations. */
+  /** How to treat the requirements that AKS adds to the webhook configurations. */
   readonly admissionsEnforcer: EnforcerPolicy;
-  /** Files that name kinds of custom resources. */
+  /** Files that declare kinds of custom resources with images. */
   readonly extraKindFiles: readonly string[];
   readonly host: string;
   readonly port: number;
@@ -42,17 +42,17 @@ export type Settings = {
   /** A file, or `-` for standard output. */
   readonly auditLog: string;
   readonly dev: boolean;
-  /** Those that differ from their defaults, as they were given: `--port 9443`, `REGKEEPER_PORT=9443`. */
+  /** Settings that differ from their defaults, as the operator wrote them: `--port 9443`, `REGKEEPER_PORT=9443`. */
   readonly nonDefaults: readonly string[];
-  /** Variables without effect, each with the flag that wins. */
+  /** Variables without effect, each with the flag that takes precedence. */
   readonly ignoredVariables: CollectedSettings['ignoredVariables'];
-  /** The flag or variable to correct, where a setting turns out not to work; the flag where none was given. */
+  /** The flag or variable that set it, for error messages. The flag if the setting has its default. */
   nameOf(setting: SettingName): string;
 };
 
 const namespaceFile = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
 
-/** @throws ConfigurationError with a line for each setting that is unknown or cannot be read, or else for each contradiction */
+/** @throws ConfigurationError with a line for each setting that is unknown or invalid, or otherwise for each contradiction */
 export function readSettings(flags: Flags, env: Environment): Settings {
   const { inputs, ignoredVariables, problems } = collectSettings(flags, env);
   throwIfAny(problems);
@@ -108,7 +108,7 @@ function defaultValue(name: SettingName, dev: boolean): unknown {
   return dev ? devDefault : usual;
 }
 
-/** Incomplete where that is told as a contradiction. */
+/** May be incomplete. `findContradictions` reports that. */
 function readTls({ tls, tlsCert, tlsKey, tlsCa, service, dev }: SettingValues, hasCluster: boolean) {
   const files = tlsCert !== undefined || tlsKey !== undefined || tlsCa !== undefined;
   switch (tls ?? (files ? 'files' : dev || !hasCluster ? 'dev' : 'self')) {
@@ -121,7 +121,7 @@ function readTls({ tls, tlsCert, tlsKey, tlsCa, service, dev }: SettingValues, h
   }
 }
 
-/** What the table says of settings that need or exclude each other. */
+/** Violations of `requires` and `excludes` in the table of settings. */
 function findDependencyProblems(inputs: SettingInputs): string[] {
   const of = (name: string) => inputs[name as SettingName];
   return settingNames.flatMap((name) => {

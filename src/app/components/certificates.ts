@@ -1,4 +1,4 @@
-/** The certificate that the webhook serves: from our Secret, from files, or made for development. */
+/** The certificate that the webhook serves: from our Secret, from files, or generated for development. */
 import { missingUntilPublished, waitForPublishedCa } from '../../certificates/rotation/wait-for-published-ca.ts';
 import type { CertificateSource, CurrentCertificate, ServerCertificate } from '../../certificates/source.ts';
 import { ensureDevelopmentCertificates } from '../../certificates/sources/development.ts';
@@ -22,25 +22,25 @@ export type CertificatesOptions = {
   readonly clock: Clock;
 };
 
-/** `current` throws before the start. */
+/** `current` throws before the component has started. */
 export type Certificates = CurrentCertificate &
   Required<Pick<Component, 'name' | 'start' | 'stop' | 'ready'>> & {
-    /** Why clients will not accept the certificate, whether or not they know its CA yet. */
+    /** Why clients will reject the certificate, regardless of whether they know its CA. Undefined if it is valid. */
     invalidity(): string | undefined;
-    /** Undefined until there is one. */
+    /** Undefined before the certificate has been read. */
     validity(): ReturnType<typeof validityOf> | undefined;
-    /** By which clients verify the server, where it is a file. */
+    /** The file with the CA that verifies the server's certificate, if there is one. */
     caFile(): string | undefined;
   };
 
 type Opened = { readonly source: CertificateSource; readonly caFile: string | undefined };
 
-/** A component around the sources, which have a certificate from their first moment on. */
+/** Wraps the certificate sources, which always have a certificate, in a component that starts without one. */
 export function createCertificates(options: CertificatesOptions): Certificates {
   const { settings, client, log, clock } = options;
-  // What is published matters to those that the API server calls.
+  // Only registered servers are called by the API server, which verifies them with the published CA.
   const published = client && settings.register ? createPublishedCas({ client, log, clock }) : undefined;
-  /** Our clock, and the API server's, which verifies. */
+  /** Our clock, and that of the API server, which verifies the certificate. */
   const clocks = () => [clock.now(), client?.serverTime() ?? clock.now()];
   const listeners = new Set<(certificate: ServerCertificate) => void>();
   let opened: Opened | undefined;
@@ -102,7 +102,7 @@ async function openSource({ settings, client, leader, log, clock }: Certificates
     }
     case 'files': {
       const { certificate, key, ca } = tls;
-      // Registered as a Service, we are called by its name.
+      // The API server calls a registered Service by this name.
       const names = settings.register && settings.cluster && [`${service}.${settings.cluster.namespace}.svc`];
       const files = { certificate, key, ...(ca !== undefined && { authorities: ca }), ...(names && { names }) };
       return { source: await watchCertificateFiles({ ...files, onProblem, clock }).catch(asConfigurationError), caFile: ca };

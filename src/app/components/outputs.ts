@@ -1,4 +1,4 @@
-/** The log and the audit records: opened first, and closed last, when everything that waits has been written. */
+/** The log and the audit records. They open first and close last, after everything that waits has been written. */
 import {
   type AuditLog,
   createAuditLog,
@@ -20,10 +20,10 @@ export type Outputs = Component & {
   readonly auditDelivery: () => Delivery;
 };
 
-/** Each of the two destinations gets three seconds at the end. */
+/** Each of the two destinations gets three seconds to flush. */
 const flushMilliseconds = 6_500;
 
-/** A record that cannot be written holds up no request: the log, a metric and an alert report what auditors would miss. */
+/** An audit record that cannot be written blocks no request. The log, a metric and an alert report the loss. */
 export function createOutputs(settings: Settings): Outputs {
   const logLines = createDeferredDestination();
   const records = createDeferredDestination();
@@ -52,7 +52,7 @@ export function createOutputs(settings: Settings): Outputs {
   };
 }
 
-/** What pino writes to before there is a file: nothing is logged until then. */
+/** The stream that pino gets before its file is open. Nothing is logged until then. */
 function createDeferredDestination() {
   let destination: LogDestination | undefined;
   return {

@@ -1,4 +1,4 @@
-/** Where rules come from, files or ConfigMaps, and their way into the store: parsing beside the requests, snapshot, source. */
+/** Loads rules from files or ConfigMaps into the rule store, parses them off the request path, and keeps a snapshot of them. */
 import { createSnapshotWriter, readSnapshot, type SnapshotOptions, type SnapshotWriter } from '../../cluster/rules/rule-snapshot.ts';
 import { createClusterRuleSource } from '../../cluster/rules/rule-source.ts';
 import { createDocumentParser, namespaceLimits } from '../../loading/document-parser.ts';
@@ -19,7 +19,7 @@ export type RuleSourceOptions = {
   readonly cluster: ClusterView | undefined;
   readonly store: RuleStore;
   readonly rules: RulesInForce;
-  /** Versions of a namespace's rules that were not read. */
+  /** Counts versions of a namespace's rules that were not parsed. */
   readonly onSkipped: (versions: number) => void;
   readonly log: Logger;
   readonly clock: Clock;
@@ -27,9 +27,9 @@ export type RuleSourceOptions = {
 
 export type RuleSource = {
   readonly loader: Pick<RuleLoader, 'isStillLoading' | 'missing' | 'waitingNamespaces'>;
-  /** Parses documents, and brings them into the store. */
+  /** Owns the parsers of the loader. */
   readonly loading: Component;
-  /** Keeps the last good rules in the cluster; absent where they come from files. */
+  /** Keeps the last good rules in the cluster. Undefined if the rules come from files. */
   readonly snapshot: Component | undefined;
   readonly source: Component;
 };
@@ -61,7 +61,7 @@ function createFromFiles(options: RuleSourceOptions): RuleSource {
   return { loader, loading, snapshot: undefined, source: { name: 'rules of files', start, stop: files.stop } };
 }
 
-/** Until the opening has ended: from its first problem on nothing is passed on, since the start is going to fail with it. */
+/** Collects the problems of the first load. From the first problem on no change is passed on, since the start will fail. */
 function collectStartProblems(passOn: (changes: readonly RulesChange[]) => void) {
   const problems: string[] = [];
   let ended = false;
@@ -71,7 +71,7 @@ function collectStartProblems(passOn: (changes: readonly RulesChange[]) => void)
       problems.push(...found.map(({ origin, message }) => `${renderOrigin(origin)}: ${message}`));
       if (problems.length === 0) passOn(changes);
     },
-    /** @throws ConfigurationError where there were problems */
+    /** @throws ConfigurationError with all problems of the first load, if there were any */
     throwIfAny() {
       if (problems.length > 0) throw new ConfigurationError(problems.join('\n'));
       ended = true;
@@ -100,7 +100,7 @@ function createSnapshotComponent(snapshot: SnapshotWriter, store: RuleStore, rul
     start() {
       snapshot.start();
       unsubscribe = rules.onChange(({ cause, changes }) => {
-        // Those of namespaces are not in it; to write all of it down for each of their changes would cost more than the change.
+        // The snapshot has no rules of namespaces. Writing the whole snapshot for each of their changes would cost more than the change.
         const ofCluster = changes.some(({ scope }) => scope.kind === 'cluster');
         if (store.current() && ofCluster && cause === 'documents') snapshot.save(store.accepted());
       });
@@ -121,7 +121,7 @@ function createLoading({ store, onSkipped, clock }: RuleSourceOptions, onChange:
   const loading: Component = {
     name: 'loading of rules',
     async stop() {
-      // Before the parsers: what still waits would be refused for no other reason than that the program ends.
+      // The loader stops before the parsers. Otherwise waiting documents would be rejected only because the process ends.
       loader.stop();
       await Promise.all([parsers.cluster.stop(), parsers.namespaces.stop()]);
     },

@@ -1,4 +1,4 @@
-/** Logs the settings that an operator should see in the log of a running server. */
+/** Logs the settings that an operator needs to see at the start of the server. */
 import type { Component } from '../lifecycle.ts';
 import type { Settings } from '../settings.ts';
 import type { Logger } from './outputs.ts';
