@@ -1,4 +1,4 @@
-/** The plain HTTP side: for the kubelet, is the process alive, should it get requests; for Prometheus, what was counted. */
+/** The plain HTTP server: liveness and readiness for the kubelet, metrics for Prometheus. */
 import fastify, { type FastifyInstance, LogController } from 'fastify';
 import { type Clock, systemClock } from '../time/clock.ts';
 import { limitConnections } from './connections.ts';
@@ -7,9 +7,9 @@ import { type ConnectionLimits, healthConnectionLimits } from './limits.ts';
 /** One condition of readiness. */
 export type ReadinessCheck = {
   readonly name: string;
-  /** Undefined when it holds, else what is missing. */
+  /** What is missing for readiness. Undefined if the condition is met. */
   readonly missing: () => string | undefined;
-  /** What an administrator should know although it does not make this replica unready. */
+  /** Information for administrators that does not make this replica unready. */
   readonly notes?: () => readonly string[];
 };
 
@@ -17,10 +17,10 @@ export type MetricsPage = { readonly contentType: string; readonly text: () => P
 
 export type HealthOptions = { readonly connections?: Partial<ConnectionLimits>; readonly clock?: Clock };
 
-/** Bytes of URL and headers; Node answers more with 431. Kubelets and Prometheus send a few hundred. */
+/** Limit for URL and headers, in bytes. Node answers larger ones with 431. Kubelets and Prometheus send a few hundred. */
 const maxHeaderBytes = 4_096;
 
-/** Everybody in the cluster may reach this port: nothing that is sent here costs more than its answer. */
+/** Every Pod in the cluster may reach this port, so no request may cost more than its answer. */
 export function createHealthServer(
   checks: readonly ReadinessCheck[],
   metrics: MetricsPage,
@@ -59,7 +59,7 @@ export function createHealthServer(
   return app;
 }
 
-/** Requests that come while the same work is under way get its result. */
+/** Requests that arrive while the same work is in progress share its result. */
 function shareResult<T>(work: () => Promise<T>): () => Promise<T> {
   let underWay: Promise<T> | undefined;
   return () => {

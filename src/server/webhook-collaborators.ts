@@ -1,4 +1,4 @@
-/** What the routes need from the rest of the program. */
+/** The interfaces that the routes need from the rest of the program. */
 import type { Facts } from '../decision/facts.ts';
 import type { RequestFailure } from '../observe/audit/failure.ts';
 import type { AuditRecord, CountedDecision } from '../observe/audit/record.ts';
@@ -7,18 +7,18 @@ import type { RuleSet } from '../rules/rule-set.ts';
 import type { RulesReviewer } from './rules-review.ts';
 
 export type WebhookCollaborators = {
-  /** The rules in force for a namespace; undefined until they have been read. */
+  /** The rules in force for a namespace. Undefined until they have been read. */
   rules(namespace: string): RuleSet | undefined;
-  /** Undefined until the watches have synced. */
+  /** Undefined until the informers have synced. */
   facts(): Facts | undefined;
-  /** `counted` are all images and secrets of the decision; the record shows only so many. */
+  /** `counted` has all images and secrets of the decision. The record may leave some out. */
   audit(record: AuditRecord, counted: CountedDecision): void;
-  /** Undefined where rules do not come from ConfigMaps. */
+  /** Undefined if rules do not come from ConfigMaps. */
   readonly rulesReview?: { readonly review: RulesReviewer; audit(record: RulesReviewRecord): void } | undefined;
   reportBug(error: unknown, uid: string | undefined): void;
-  /** A request got no judgement. Bugs are told by `reportBug` alone. */
+  /** A request could not be evaluated. Bugs are only reported by `reportBug`. */
   failed(failure: ExpectedFailure): void;
 };
 
-/** Why a request got no judgement. */
+/** Why a request could not be evaluated, other than by a bug. */
 export type ExpectedFailure = Exclude<RequestFailure, 'bug'>;

@@ -1,4 +1,4 @@
-/** The HTTPS side, put together: limits of connections and bodies, errors, routes, and a graceful close. */
+/** The HTTPS server: limits of connections and bodies, errors, routes, and graceful close. */
 import type { Server } from 'node:https';
 import fastify, { type FastifyInstance, LogController } from 'fastify';
 import { type Clock, systemClock } from '../time/clock.ts';
@@ -14,7 +14,7 @@ import type { WebhookCollaborators } from './webhook-collaborators.ts';
 
 export type WebhookOptions = {
   readonly tls: { readonly certificate: string; readonly key: string };
-  /** Where they differ from the defaults. */
+  /** Overrides of the defaults. */
   readonly bodies?: Partial<BodyLimits>;
   readonly connections?: Partial<ConnectionLimits>;
   readonly clock?: Clock;
@@ -33,8 +33,8 @@ export function createWebhookServer(collaborators: WebhookCollaborators, options
       key: options.tls.key,
       minVersion: minimumTlsVersion,
       handshakeTimeout: connections.handshake,
-      // Node counts from the connection's start, also where nothing was sent. An API server keeps such connections in store, so they get as
-      // long as idle ones; headers and bodies that come slowly have limits of their own.
+      // Node counts from the start of the connection, even if nothing was sent. An API server keeps such connections open in advance, so
+      // they get as long as idle ones. Slow headers and bodies have own limits.
       headersTimeout: connections.idle,
     },
     keepAliveTimeout: connections.idle,

@@ -1,4 +1,4 @@
-/** `/mutate` and `/validate`: from an AdmissionReview to the answer of the engine, recorded and counted. */
+/** `/mutate` and `/validate`: evaluates an AdmissionReview, and records and counts the answer. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type AdmissionAnswer, allowed, renderAnswer } from '../../admission/response.ts';
 import { changeOf, decodeReview, type ReviewRequest, type Webhook } from '../../admission/review.ts';
@@ -33,7 +33,7 @@ export function answerAdmissionReview(
     audit(evaluation);
     return evaluation.answer ?? sendRetryLater(reply, evaluation.failure);
   } catch (error) {
-    // A bug of ours refuses, in HTTP 200 with the uid: an HTTP 500 would be repeated until the deadline, and its message lost.
+    // A bug denies the request, in HTTP 200 with the uid. An HTTP 500 would be retried until the deadline, and its message would be lost.
     collaborators.reportBug(error, review.request.uid);
     audit({ decision: undefined, failure: 'internal error' });
     return internalError(review.request.uid);
