@@ -1,4 +1,4 @@
-/** The queue of the rules that namespaces have of their own: fair to each namespace, and bounded in what one of them can cost. */
+/** Loads the rules of namespaces, fairly between namespaces, and with a limit for the cost of each. */
 import { createHash } from 'node:crypto';
 import { setImmediate as yieldToRequests } from 'node:timers/promises';
 import { maxProblems } from '../rules/language/parse.ts';
@@ -11,20 +11,23 @@ import { findWideningInSteps, readBundleInSteps } from './read-bundle.ts';
 import { createRoundRobin } from './round-robin.ts';
 
 export type NamespaceQueue = {
-  /** What is there at the start. Nothing is read before `opened` resolves: rules of namespaces count beside the cluster's. */
+  /**
+   * Loads the bundles that exist at the start. Parses nothing before `opened` resolves, since rules of namespaces depend on the cluster's
+   * rules.
+   */
   open(bundles: readonly Bundle[], opened: Promise<void>): Promise<void>;
   offer(bundle: Bundle, namespace: string): Promise<void>;
   withdraw(id: string, namespace: string): Promise<void>;
   isStillLoading(namespace: string): boolean;
   missing(): string | undefined;
   waitingNamespaces(): number;
-  /** Drops what waits and what is being read: nothing is offered to the book or reported from now on. */
+  /** Drops all pending and running work. Nothing is passed to the store or reported from now on. */
   close(): void;
 };
 
 /** In milliseconds. */
 export type NamespaceTimings = {
-  /** Between two rounds of one namespace: changes that come meanwhile are read together, each bundle once. */
+  /** Pause between two rounds of one namespace. Changes that arrive meanwhile are loaded together, each bundle once. */
   readonly betweenRounds: number;
 };
 
@@ -39,19 +42,19 @@ export type NamespaceQueueOptions = {
 
 const defaultTimings: NamespaceTimings = { betweenRounds: 1_000 };
 
-/** Bundles of one namespace in one round. Those that are too much are refused unread, and cost next to nothing. */
+/** Bundles of one namespace in one round. Those over the quota are rejected without parsing and cost next to nothing. */
 const maxBundlesPerRound = 40;
-/** Namespaces whose changes are taken over at once: what is in force is put together once for all of them. */
+/** Namespaces whose changes are applied together, so that the rules in force are compiled once for all of them. */
 const maxNamespacesPerChange = 50;
 /**
- * After its work a namespace rests four times as long, and so does the thread that answers requests after work for the rules of namespaces:
- * neither has more than a fifth of a processor.
+ * After its work a namespace pauses four times as long. So does the main thread after it has applied rules of namespaces. So neither uses
+ * more than a fifth of a CPU.
  */
 const pauseFactor = 4;
-/** A replica is ready after so long, even if the rules of some namespaces are still unread. */
+/** A replica becomes ready after so long, even if rules of some namespaces have not been loaded. */
 const maxStartMilliseconds = 20_000;
 
-/** What waits for a bundle: its newest version, asked for when its turn comes where that is possible, or its end. */
+/** The pending action of a bundle: to load its newest version, which is read when its turn comes, or to withdraw it. */
 type Action = { readonly readNewest: () => Bundle | undefined } | 'withdraw';
 type PendingAction = { action: Action; readonly done: PromiseWithResolvers<void> };
 
@@ -59,11 +62,11 @@ type Lane = {
   readonly namespace: string;
   /** By the id of the bundle. */
   readonly pending: Map<string, PendingAction>;
-  /** Bundles of the start that have not been read. */
+  /** Bundles that existed at the start and have not been loaded. */
   readonly unreadAtStart: Set<string>;
-  /** By the id of a bundle, a hash of the texts whose reading led to something that lasts. */
+  /** For each bundle id, a hash of the texts whose parse result would be the same again. */
   readonly readHashes: Map<string, string>;
-  /** Bundles that were too much when their turn came: no more than the watch holds of the namespace. */
+  /** Bundles that were over the quota at their turn. There are never more than the informer keeps for the namespace. */
   readonly overQuota: Map<string, () => Bundle | undefined>;
   running: boolean;
 };
@@ -98,7 +101,7 @@ export function createNamespaceQueue({
 
   async function run(lane: Lane): Promise<void> {
     lane.running = true;
-    // What the same event of a watch brings is read together.
+    // Lets changes of the same watch event be loaded together.
     await yieldToRequests();
     while (lane.pending.size > 0 && !closed) {
       const pendingOfRound = new Map<string, PendingAction>();
@@ -110,12 +113,12 @@ export function createNamespaceQueue({
         for (const { done } of pendingOfRound.values()) done.resolve();
         if (lane.overQuota.size > 0) await retryOverQuota(lane, spent);
       } catch (error) {
-        // A failure is the caller's to log; the next round goes on.
+        // The caller logs the failure, and the next round continues.
         for (const [id, work] of pendingOfRound) {
-          // Not tried once a second for ever. A newer version that came meanwhile is another work.
+          // The action is not retried forever. A newer version that arrived meanwhile is a new action.
           if (lane.pending.get(id) === work) lane.pending.delete(id);
           lane.readHashes.delete(id);
-          // The failure is logged. As with a document that cannot be read, the rules of the cluster alone count then.
+          // Only the rules of the cluster apply then, as for a document that cannot be parsed.
           lane.unreadAtStart.delete(id);
           work.done.reject(error);
         }
@@ -126,21 +129,21 @@ export function createNamespaceQueue({
     if (lane.readHashes.size === 0 && lane.overQuota.size === 0) lanes.delete(lane.namespace);
   }
 
-  /** Reads as much as a namespace may have; the rest waits for the next round. */
+  /** Loads as many bundles as fit into the quota. The others wait for the next round. */
   async function readRound(lane: Lane, pendingOfRound: Map<string, PendingAction>, spent: { milliseconds: number }): Promise<RulesStep[]> {
     const steps: RulesStep[] = [];
     let size = noRules;
-    // As of now: what comes while this is read waits for the next round.
+    // A copy, so that changes that arrive meanwhile wait for the next round.
     for (const [id, work] of [...lane.pending]) {
       if (pendingOfRound.size === maxBundlesPerRound) break;
       if (closed) break;
-      // Before anything can fail, so that the failure is that of this work.
+      // Before any step that can fail, so that a failure is reported for this action.
       pendingOfRound.set(id, work);
       const { action } = work;
       const bundle = action === 'withdraw' ? undefined : action.readNewest();
       const overQuota = bundle && store.rejectIfOverQuota(bundle);
       if (bundle && !overQuota) {
-        // With the others of this round it may be too much, and the next round tells.
+        // Together with the others of this round it may exceed the quota. The next round finds out.
         if (steps.length > 0 && store.rejectIfOverQuota(bundle, size)) {
           pendingOfRound.delete(id);
           break;
@@ -160,12 +163,12 @@ export function createNamespaceQueue({
         const read = await readOne(lane, bundle, spent);
         if (read) steps.push({ offer: read });
       }
-      // Otherwise it is gone; that it was deleted comes as a work of its own.
+      // Otherwise the bundle no longer exists, and its deletion is a separate action.
     }
     return steps;
   }
 
-  /** Undefined where the same texts were read before, such as after a change of labels. */
+  /** Undefined if the same texts were parsed before, for example after a change of labels. */
   async function readOne(lane: Lane, bundle: Bundle, spent: { milliseconds: number }): Promise<ReadBundle | undefined> {
     const hash = hashOf(bundle);
     if (lane.readHashes.get(bundle.id) === hash) {
@@ -185,8 +188,8 @@ export function createNamespaceQueue({
   }
 
   /**
-   * There may be room now for what was too much before. All are measured, however many: the last may be the only one that fits. What that
-   * takes counts as the namespace's work.
+   * Retries bundles that were over the quota. All of them are measured, since the last may be the only one that fits. The time counts as
+   * the namespace's work.
    */
   async function retryOverQuota(lane: Lane, spent: { milliseconds: number }): Promise<void> {
     const entries = [...lane.overQuota];
@@ -201,7 +204,7 @@ export function createNamespaceQueue({
     }
   }
 
-  /** Changes of the book are made in turn, several namespaces at once, with a rest behind. */
+  /** Applies changes to the store one after the other, of several namespaces at once, with a pause after each. */
   function createStepQueue(): (steps: readonly RulesStep[]) => Promise<void> {
     let ready: { steps: readonly RulesStep[]; done: PromiseWithResolvers<void> }[] = [];
     let applying = false;
@@ -278,10 +281,10 @@ export function createNamespaceQueue({
   };
 }
 
-/** Hashes kept for one namespace. */
+/** Limit of hashes for one namespace. */
 const maxHashes = 100;
 
-/** Whether reading the same once more would come to the same: not where it took too long, nor where other bundles have a say. */
+/** Whether parsing the same texts would have the same result. This is not certain after a timeout. */
 function isRepeatable({ results }: ReadBundle): boolean {
   const problems = results.flatMap((result) => (result.ok ? [] : result.problems));
   return !problems.some(({ code }) => code === 'document-too-costly');
@@ -293,7 +296,7 @@ function newLane(namespace: string): Lane {
 
 function withResolvers(): PromiseWithResolvers<void> {
   const resolvers = Promise.withResolvers<void>();
-  // Not everybody waits for it.
+  // Not every caller handles the rejection.
   resolvers.promise.catch(() => undefined);
   return resolvers;
 }

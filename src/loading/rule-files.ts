@@ -1,4 +1,4 @@
-/** Rules out of files and folders, followed live: for development, and for clusters that mount them. */
+/** Loads rules from files and folders, and follows their changes: for development, and for clusters that mount them. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { buffer as bytesOfStream } from 'node:stream/consumers';
@@ -10,19 +10,23 @@ import type { RuleLoader } from './rule-loader.ts';
 import { type ConfigMapInFile, readRulesManifest } from './rule-manifests.ts';
 
 export type RuleFilesOptions = {
-  /** Files, and folders whose `.yaml`, `.yml` and `.json` files are taken, in subfolders too. */
+  /** Files, and folders whose `.yaml`, `.yml` and `.json` files are read, including subfolders. */
   readonly paths: readonly string[];
   readonly loader: Pick<RuleLoader, 'open' | 'offer' | 'withdraw'>;
-  /** Called once for each new trouble of reading; the rules in force stay. */
+  /** Called once for each new problem of reading. The rules in force stay. */
   readonly onProblem: (message: string) => void;
-  /** Called when everything can be read again after trouble, before what has changed meanwhile is told. */
+  /** Called when all files can be read again, before their changes are loaded. */
   readonly onReadable?: () => void;
   readonly pollMilliseconds?: number;
   readonly clock?: Clock;
 };
 
 export type RuleFilesSource = {
-  /** Brings what is there now into the book, then follows it. Rejects with an Error when a path cannot be read, a sentence a line. */
+  /**
+   * Loads the files, then follows their changes.
+   *
+   * @throws Error if a path cannot be read, with one sentence per line
+   */
   start(): Promise<void>;
   stop(): void;
 };
@@ -65,19 +69,21 @@ export function createRuleFilesSource(options: RuleFilesOptions): RuleFilesSourc
   };
 }
 
-/** What files hold of rules. */
+/** The rules in files. */
 export type RuleFilesContent = {
-  /** One for a rules document that is a file, one for each rules ConfigMap; in the order of paths and, in folders, of names. */
+  /** One for each file that is a rules document, and for each rules ConfigMap. Ordered by path and, in folders, by name. */
   readonly bundles: readonly Bundle[];
-  /** What keeps ConfigMaps of a file from being read at all; the problems of their documents come with parsing. */
+  /** Problems because of which ConfigMaps of a file cannot be read at all. Those of their documents are found by parsing. */
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
   readonly files: readonly string[];
 };
 
 /**
- * Reads rules documents, and rules ConfigMaps among Kubernetes objects, which are left aside in folders; `-` is standard input. Rejects
- * with an Error where paths cannot be read, or hold no rules, a sentence a line. `called` gives the name that sources have for a file.
+ * Reads rules documents, and rules ConfigMaps among other Kubernetes objects, which are ignored in folders. `-` is standard input.
+ * `displayName` returns the name of a file in sources.
+ *
+ * @throws Error if paths cannot be read or contain no rules, with one sentence per line
  */
 export async function readRuleFiles(
   paths: readonly string[],
@@ -101,7 +107,11 @@ export async function readRuleFiles(
   };
 }
 
-/** For the server: a ConfigMap that cannot be read must not look like one that is gone. */
+/**
+ * For the server: a ConfigMap that cannot be read must not be mistaken for a deleted one.
+ *
+ * @throws Error
+ */
 async function readWithoutProblems(paths: readonly string[]): Promise<RuleFilesContent> {
   const content = await readRuleFiles(paths);
   if (content.problems.length > 0) {
@@ -112,7 +122,7 @@ async function readWithoutProblems(paths: readonly string[]): Promise<RuleFilesC
 
 type RuleFile = {
   readonly file: string;
-  /** The folder that was given, where it was not the file itself. */
+  /** The folder in the input, unless the input is the file itself. */
   readonly folder?: string;
 };
 
@@ -120,7 +130,7 @@ type FileContent =
   | { readonly kind: 'document'; readonly bundle: Bundle }
   | ({ readonly kind: 'objects' } & NonNullable<ReturnType<typeof readRulesManifest>>);
 
-/** What all of them resolve to, or one Error with the message of each that failed. */
+/** All results, or one Error with the message of each failure. */
 async function allOrErrors<T>(work: readonly Promise<T>[]): Promise<T[]> {
   const settled = await Promise.allSettled(work);
   const failures = settled.flatMap((each) => (each.status === 'rejected' ? [each.reason as Error] : []));
@@ -133,8 +143,8 @@ async function filesAt(path: string): Promise<RuleFile[]> {
   const about = await stat(path).catch((error: unknown) => fail(path, error));
   if (!about.isDirectory()) return [{ file: path }];
   const entries = await readdir(path, { recursive: true, withFileTypes: true }).catch((error: unknown) => fail(path, error));
-  // `..data` and `..2026_…` are how the kubelet swaps a mounted ConfigMap; its files stand beside them as links. What kustomize reads is
-  // its own, and need not say its kind.
+  // The kubelet swaps a mounted ConfigMap by `..data` and `..2026_…`, with its files as links next to them. Files of kustomize are its own,
+  // and need no kind.
   const files = entries.filter(
     (entry) =>
       !entry.isDirectory() &&
@@ -157,7 +167,7 @@ function readContent(file: string, text: string): FileContent {
 
 const expectedContent = 'a rules document, or a ConfigMap with the label regkeeper.io/rules: cluster';
 
-/** In a folder other objects are company; who names a file means that it has rules. */
+/** Folders may contain other objects. A file in the input must have rules. */
 function explainFileWithoutRules({ file, folder }: RuleFile, content: FileContent | undefined): string | undefined {
   if (folder !== undefined || content?.kind !== 'objects' || containsRules(content)) return undefined;
   const { others } = content;
@@ -178,11 +188,12 @@ function containsRules(content: FileContent & { kind: 'objects' }): boolean {
 
 function bundleOf({ name, namespace, scope, origin, documents }: ConfigMapInFile): Bundle {
   const file = origin.source.kind === 'file' ? origin.source.file : '';
-  // The line tells two of one name in one file apart; a bundle that moved is taken out and in again, which changes nothing.
+  // The line distinguishes two ConfigMaps of one name in one file. A ConfigMap that moves in its file is withdrawn and loaded again, which
+  // changes nothing.
   return { id: `${file}:${origin.line} ConfigMap ${namespace}/${name}`, scope, documents };
 }
 
-/** Whoever applies both has only the rules of the later. */
+/** If both are applied, only the later one exists in the cluster. */
 function findDuplicates(configMaps: readonly ConfigMapInFile[]): readonly Problem[] {
   const first = new Map<string, ConfigMapInFile>();
   return configMaps.flatMap((configMap): Problem[] => {
