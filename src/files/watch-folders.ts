@@ -1,22 +1,24 @@
-/** Following files that somebody else changes. */
+/** Watches folders whose files are changed by other programs, and reloads them. */
 import { type FSWatcher, watch } from 'node:fs';
 import { type Clock, repeat, systemClock } from '../time/clock.ts';
 
 export type WatchedFolders = {
   readonly folders: readonly string[];
-  /** Reads and takes over what is there. Never runs twice at a time; must not reject. */
+  /** Reads the files and applies their content. Never runs twice at a time. Must not reject. */
   readonly reload: () => Promise<void>;
-  /** For file systems that report nothing; 2,000 unless told. */
+  /** Polling interval in milliseconds for file systems without change events. The default is 2,000. */
   readonly pollMilliseconds?: number;
   readonly clock?: Pick<Clock, 'schedule'>;
 };
 
-/** Editors, the kubelet and whoever writes a certificate and its key change files in several steps: what they leave behind is looked at, not each step. */
+/**
+ * Delay after a change event, since editors, the kubelet and programs that write a certificate and its key change files in several steps.
+ */
 const settleMilliseconds = 50;
 
 /**
- * Calls `look` soon after each change in the folders, and now and then without one. Folders are watched, not files: the kubelet changes a
- * mounted ConfigMap or Secret by swapping the symlink `..data` beside it, which a watch of the file would never see.
+ * Calls `reload` soon after each change in the folders, and regularly without one. Folders are watched instead of files: the kubelet
+ * changes a mounted ConfigMap or Secret by swapping the symlink `..data` next to its files, which a watch on a file does not see.
  */
 export function watchFolders({ folders, reload, pollMilliseconds = 2000, clock = systemClock }: WatchedFolders): { close(): void } {
   let cancelNext: (() => void) | undefined;
@@ -29,7 +31,7 @@ export function watchFolders({ folders, reload, pollMilliseconds = 2000, clock =
     cancelNext = clock.schedule(reloadNow, settleMilliseconds);
   }
 
-  /** At most one look at a time; a sign of change during one leads to another after it. */
+  /** Only one reload runs at a time. A change during a reload leads to another one after it. */
   function reloadNow(): void {
     cancelNext?.();
     cancelNext = undefined;
@@ -48,7 +50,7 @@ export function watchFolders({ folders, reload, pollMilliseconds = 2000, clock =
 
   const watchers = folders.flatMap((folder) => watchFolder(folder, scheduleReload));
   const endPolling = repeat(clock, reloadNow, pollMilliseconds);
-  // What changed between the caller's first reading and the watch has made no event.
+  // Changes between the caller's first read and the start of the watch have caused no event.
   scheduleReload();
   return {
     close() {
@@ -60,7 +62,7 @@ export function watchFolders({ folders, reload, pollMilliseconds = 2000, clock =
   };
 }
 
-/** A folder that cannot be watched (the kernel's inotify limit, a removed mount) is left to the poll: slower, never wrong. */
+/** A folder that cannot be watched (the kernel's inotify limit, a removed mount) is only polled, which is slower but not wrong. */
 function watchFolder(folder: string, onEvent: () => void): FSWatcher[] {
   try {
     const watcher = watch(folder, { persistent: false }, onEvent);

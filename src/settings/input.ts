@@ -1,4 +1,4 @@
-/** What the person gave, by flags and by variables, each value with the words in which it was given. */
+/** Reads the settings from flags and variables, and keeps each as the operator wrote it. */
 import { isDeepStrictEqual } from 'node:util';
 import { closestSpelling } from '../rules/language/closest-spelling.ts';
 import { isServiceLink } from './service-links.ts';
@@ -16,14 +16,14 @@ import {
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Flags as the reader of the command line leaves them. */
+/** Flags as the command-line parser returns them. */
 export type Flags = { readonly [Name in SettingName]?: string | readonly string[] | boolean };
 
 export type SettingInput<Value = unknown> = {
   readonly value: Value;
-  /** The flag or the variable. */
+  /** The flag or the variable that set it. */
   readonly source: string;
-  /** With its value, as the person wrote it: `--tls files`, `REGKEEPER_TLS=files`. */
+  /** The flag or variable with its value, as the operator wrote it: `--tls files`, `REGKEEPER_TLS=files`. */
   readonly written: string;
 };
 
@@ -31,7 +31,7 @@ export type SettingInputs = { readonly [Name in SettingName]?: SettingInput<Sett
 
 export type CollectedSettings = {
   readonly inputs: SettingInputs;
-  /** Variables that say something else than a flag, each with the flag that wins. */
+  /** Variables that differ from a flag, each with the flag that takes precedence. */
   readonly ignoredVariables: readonly { readonly variable: string; readonly flag: string }[];
   readonly problems: readonly string[];
 };
@@ -70,7 +70,7 @@ function asTyped(text: string): string {
   return /^[\w./:@%+=,-]+$/.test(text) ? text : `'${text}'`;
 }
 
-/** Undefined where the variable is not set, or blank, as a template leaves it that has nothing to fill in. */
+/** Undefined if the variable is not set, or blank, as a template without a value leaves it. */
 function readVariable(name: SettingName, env: Environment): SettingReading | undefined {
   const source = variableOf(name);
   const text = env[source]?.trim() ?? '';
@@ -110,11 +110,11 @@ function isForeign(variable: string, value: string): boolean {
   return ofOurTests.test(variable) || isServiceLink(variable, value);
 }
 
-/** A developer's shell may hold them. */
+/** Variables of our tests, which may be set in a developer's shell. */
 const ofOurTests = /^REGKEEPER_(CORPUS|PROPERTY_RUNS|TEST_KUBECONFIG)$/;
 
 function suggestName(variable: string): string {
-  // Compared without what all have in common, which would let short names forgive too much.
+  // Compared without the common prefix, which would make short names too similar.
   const nearest = closestSpelling(
     variable.slice(variablePrefix.length),
     settingNames.map((name) => variableOf(name).slice(variablePrefix.length)),

@@ -1,4 +1,7 @@
-/** Every setting of `regkeeper serve`. Flags, variables and --help are made of this table, and a test holds docs/operations.md against it. */
+/**
+ * Every setting of `regkeeper serve`. Flags, variables and --help are generated from this table, and a test compares docs/operations.md
+ * with it.
+ */
 import { parseLabelSelector } from '../rules/language/label-selector.ts';
 
 export type Reading<Value> = { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly problem: string };
@@ -6,24 +9,24 @@ export type Reading<Value> = { readonly ok: true; readonly value: Value } | { re
 export type Setting = {
   /** Heading in --help. */
   readonly group: 'Rules' | 'Cluster' | 'Certificate' | 'Registration' | 'Server';
-  /** In --help. */
+  /** The description in --help. */
   readonly description: string;
-  /** What stands for the value in --help; a setting without one is on or off. */
+  /** The placeholder for the value in --help. A setting without one is a switch. */
   readonly placeholder?: string;
   readonly short?: string;
-  /** Takes several values: blanks between them in flags, commas in variables. */
+  /** Accepts several values, separated by blanks in flags and by commas in variables. */
   readonly multiple?: true;
-  /** Reads one value; the problem follows the words of the person, as in `--port x: …`. */
+  /** Parses one value. The problem follows the setting as the operator wrote it, as in `--port x: …`. */
   readonly read?: (text: string) => Reading<unknown>;
-  /** What holds where it is not given. */
+  /** The value if the setting is not set. */
   readonly default?: unknown;
-  /** The same with --dev, where it differs. */
+  /** The default with --dev, if it is different. */
   readonly devDefault?: unknown;
-  /** The default in words, where it is not one value. */
+  /** The default in words, if it is not a single value. */
   readonly defaultText?: string;
-  /** Means something only where the other one is given so. */
+  /** Requires that the other setting has this value. */
   readonly requires?: { readonly setting: string; readonly value: unknown };
-  /** Cannot hold together with these. */
+  /** Cannot be combined with these settings. */
   readonly excludes?: readonly string[];
 };
 
@@ -185,11 +188,11 @@ export type SettingName = keyof Table;
 export const settingNames = Object.keys(settingTable) as readonly SettingName[];
 
 type Read<Row> = Row extends { read: (text: string) => Reading<infer Value> } ? Value : boolean;
-/** What a setting says where it is given. */
+/** The type of a setting's value if it is set. */
 export type SettingValue<Name extends SettingName> = Table[Name] extends { multiple: true }
   ? readonly Read<Table[Name]>[]
   : Read<Table[Name]>;
-/** What all settings say, undefined where one is not given and has no default. */
+/** The values of all settings. Undefined if one is not set and has no default. */
 export type SettingValues = {
   readonly [Name in SettingName]: SettingValue<Name> | (Table[Name] extends { default: unknown } ? never : undefined);
 };
@@ -210,13 +213,13 @@ export function variableOf(name: SettingName): string {
 
 export const variablePrefix = 'REGKEEPER_';
 
-/** As help and docs show it: `-n, --namespace <name>`. */
+/** The usage in --help and docs: `-n, --namespace <name>`. */
 export function usageOf(name: SettingName): string {
   const { short, placeholder, multiple } = settingOf(name);
   return `${short === undefined ? '' : `${short}, `}${flagOf(name)}${placeholder === undefined ? '' : ` <${placeholder}${multiple ? '...' : ''}>`}`;
 }
 
-/** What holds where it is not given, in words; undefined where that is nothing. */
+/** The default in words. Undefined if there is none. */
 export function defaultOf(name: SettingName): string | undefined {
   const { default: value, devDefault, defaultText } = settingOf(name);
   if (defaultText !== undefined) return defaultText;
@@ -270,7 +273,7 @@ function readSeconds(text: string): Reading<number> {
   return { ok: false, problem: 'seconds are a number from 0 to 600' };
 }
 
-/** The API server takes nothing else: kubernetes.io, Dynamic Admission Control, Timeouts. */
+/** The API server accepts no other timeouts: kubernetes.io, Dynamic Admission Control, Timeouts. */
 function readTimeout(text: string): Reading<number> {
   const seconds = Number(text);
   if (/^\d+$/.test(text) && seconds >= 1 && seconds <= 30) return { ok: true, value: seconds };
