@@ -1,10 +1,8 @@
-/**
- * `npm run build`: bundles the program into one file, dist/regkeeper.mjs, which needs only Node. Other entry and output files can be passed
- * as arguments.
- */
+/** `npm run build`: bundles the program into one file, dist/regkeeper.mjs, which needs only Node. */
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
+/** Other entry and output files can be passed as arguments. */
 const [entry = join(import.meta.dirname, 'src/main.ts'), outfile = join(import.meta.dirname, 'dist/regkeeper.mjs')] = process.argv.slice(2);
 
 /** The worker thread for long rules documents, embedded as text so that it needs no other file. */

@@ -1,4 +1,4 @@
-/** Logs what is allowed in the cluster's rules and probably not meant, each finding once: at the next change the others are still the same. */
+/** Logs the lint findings of the cluster's rules, each once. Findings that have not changed are not logged again. */
 import { type Problem, renderOrigin } from '../rules/language/problem.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
 import type { RulesInForce } from '../rules/store/rules-in-force.ts';
@@ -24,7 +24,7 @@ export function createLintReporter({ rules, lint, log }: LintReporterOptions): {
     start() {
       unsubscribe = rules.onChange(({ cause, changes }) => {
         const written = rules.written();
-        // A tenant may change the rules of its namespace all the time.
+        // Changes of namespaces' rules are ignored: a tenant may make them at any rate.
         const accepted = changes.some(({ scope, problems }) => scope.kind === 'cluster' && problems.length === 0);
         if (written && accepted && cause === 'documents') reportNewFindings(written);
       });

@@ -1,4 +1,4 @@
-/** What is counted and measured, for Prometheus. docs/metrics.md has every name, and a test holds it against this file. */
+/** The Prometheus metrics. docs/metrics.md has every name, and a test compares it with this file. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Kinds } from '../object/kinds.ts';
 import { type Problem, renderSourcePath } from '../rules/language/problem.ts';
@@ -8,27 +8,27 @@ import type { AuditRecord, CountedDecision } from './audit/record.ts';
 import type { RulesReviewRecord } from './audit/rules-review-record.ts';
 import { type AuditedDocument, type AuditedRule, auditSource } from './audit/source.ts';
 
-/** Asked when somebody reads the metrics. */
+/** Called when the metrics are scraped. */
 export type MetricSources = {
   readonly version: string;
   readonly kinds: Kinds;
-  /** The conditions of readiness, as `/readyz` has them. */
+  /** The readiness checks, as in `/readyz`. */
   readonly readiness: readonly { readonly name: string; missing(): string | undefined }[];
-  /** Whether this replica leads; undefined where nobody has to. */
+  /** Whether this replica is the leader. Undefined without leader election. */
   leads(): boolean | undefined;
-  /** Rules that are refused just now. */
+  /** The rules that are rejected now. */
   rejectedRules(): readonly { readonly scope: { readonly kind: 'cluster' | 'namespace' }; readonly problems: readonly Problem[] }[];
-  /** Namespaces whose own rules have changed and wait to be read. */
+  /** The number of namespaces whose changed rules have not been loaded yet. */
   waitingNamespaces(): number;
-  /** Undefined until there is one. */
+  /** Undefined before the certificate has been read. */
   certificate(): { readonly notBefore: Date; readonly notAfter: Date } | undefined;
-  /** The collections of the API server that are followed. */
+  /** The collections of the API server that are watched. */
   watches(): Iterable<{ readonly path: string; lastContact(): number }>;
-  /** What fills the webhook configurations; undefined where nothing does. */
+  /** The registration. Undefined if the server does not manage the webhook configurations. */
   registration():
     | { unavailable(): readonly { readonly api: string }[]; readonly apis: readonly string[]; narrowed(): readonly string[] }
     | undefined;
-  /** What is not known of the cluster; undefined where none is watched. */
+  /** What is unknown about the cluster. Undefined without a cluster. */
   factGaps():
     | {
         readonly unwatchedSecrets: { readonly beyondLimit: number; readonly notPermitted: number };
@@ -36,7 +36,7 @@ export type MetricSources = {
         readonly heldBytes: number;
       }
     | undefined;
-  /** How the writing of audit records goes. */
+  /** Whether audit records can be written. */
   auditDelivery(): { readonly failing: boolean; readonly lost: number };
   /** Epoch milliseconds. */
   now(): number;
@@ -45,21 +45,24 @@ export type MetricSources = {
 export type Metrics = {
   readonly contentType: string;
   text(): Promise<string>;
-  /** `counted` are all of its images and secrets, where the record does not show all. */
+  /** `counted` has all images and secrets if the record does not show all. */
   decided(record: AuditRecord, counted?: CountedDecision): void;
   reviewed(record: RulesReviewRecord): void;
   failed(failure: RequestFailure): void;
-  /** Versions of rules ConfigMaps of namespaces; one unless given. */
+  /** Versions of rules ConfigMaps of namespaces. The default is one. */
   namespaceRules(outcome: NamespaceRulesOutcome, versions?: number): void;
-  /** What another writer had changed in a webhook configuration was put back. */
+  /** A change of another writer to a webhook configuration was reverted. */
   webhookRepaired(change: WebhookChange): void;
-  /** These are in force from now on. Again for the same rules is fine. */
+  /** These rules are in force from now on. May be called again for the same rules. */
   rulesInForce(rules: RuleSet): void;
 };
 
-/** `skipped`: not read, since a newer version came or nothing in the rules had changed. */
+/** `skipped`: not parsed, because a newer version arrived or the rules had not changed. */
 export type NamespaceRulesOutcome = 'accepted' | 'refused' | 'skipped';
-/** Of a webhook configuration, by another writer: see docs/operations.md, "When another controller writes the webhook configurations". */
+/**
+ * A change of a webhook configuration by another writer, see docs/operations.md, "When another controller writes the webhook
+ * configurations".
+ */
 export type WebhookChange = 'weakened' | 'narrowed';
 
 export const ownMetrics = {
@@ -199,16 +202,16 @@ export const ownMetrics = {
 /** Up to the webhook's timeout. Most answers take less than a millisecond. */
 const buckets = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
-/** The names of gauges that end like a counter's; each has a twin that tells the same by type. */
+/** Gauges of prom-client whose names end like a counter's. Each has a second metric with the same values by type. */
 const misnamedGauges = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
 
-/** A namespace chooses the names of its own rules, and must not choose how many series there are. */
+/** Namespaces choose the names of their rules, and must not be able to create any number of series. */
 const ruleOfNamespace = '(of a namespace)';
 
-/** Tenants choose which namespaces are over their budget, and must not choose how many series there are. */
+/** Tenants decide which namespaces are over their budget, and must not be able to create any number of series. */
 const maxNamespaces = 20;
 
-/** With more rules than this, a rule has its series from its first match on. */
+/** If there are more rules than this, the series of a rule begins with its first match. */
 const maxRulesWithInitialSeries = 1_000;
 
 export function createMetrics(sources: MetricSources): Metrics {
@@ -230,10 +233,10 @@ export function createMetrics(sources: MetricSources): Metrics {
   collectOnScrape(registers, sources);
   collectDefaultMetrics({ register: registry });
   for (const name of misnamedGauges) registry.removeSingleMetric(name);
-  // Without a value there is nothing to tell yet, and 0 would be told as the year 1970.
+  // There is no value yet, and 0 would mean the year 1970.
   loaded.remove();
 
-  // What can happen any time is there as 0 before: the first of it would otherwise be no increase.
+  // Counters begin with 0, since otherwise the first event would not be visible as an increase.
   for (const reason of Object.keys(failures)) failed.inc({ reason }, 0);
   for (const change of ['weakened', 'narrowed'] satisfies WebhookChange[]) repairs.inc({ change }, 0);
   for (const outcome of ['accepted', 'refused', 'error']) reviews.inc({ outcome }, 0);
@@ -257,7 +260,7 @@ export function createMetrics(sources: MetricSources): Metrics {
       requests.inc({ webhook, operation, group, kind, outcome });
       duration.observe({ webhook }, durationMicroseconds / 1e6);
       if (dryRun) return;
-      // Both webhooks judge; the object that is stored is the one that the second has seen.
+      // Both webhooks evaluate the images. Only the second one sees the object as it is stored.
       if (webhook === 'validate') for (const { verdict, rule } of images) verdicts.inc({ verdict, rule: nameOf(rule) });
       for (const { from, rule } of inject) if (from === 'rule') secrets.inc({ rule: nameOf(rule) });
     },
@@ -292,7 +295,7 @@ export function createMetrics(sources: MetricSources): Metrics {
 
 const otherKind = { group: 'other', kind: 'other' };
 
-/** What is only known at the time: nothing has to be kept up to date for it. */
+/** Metrics whose values are read at each scrape, so that nothing has to keep them up to date. */
 function collectOnScrape(
   registers: Registry[],
   { readiness, leads, rejectedRules, waitingNamespaces, certificate, watches, registration, factGaps, auditDelivery, now }: MetricSources,
@@ -422,7 +425,7 @@ function collectOnScrape(
   }
 }
 
-/** `configmaps`, `images.config.openshift.io`: the plural and, outside the core, its group. */
+/** The plural and, outside the core group, its group: `configmaps`, `images.config.openshift.io`. */
 function resourceOf(path: string): string {
   const [, root, group] = path.split('/');
   const plural = path.slice(path.lastIndexOf('/') + 1);
@@ -430,11 +433,11 @@ function resourceOf(path: string): string {
 }
 
 type ClusterRules = {
-  /** Those that the cluster's rules stand in. */
+  /** Keys of the documents that contain the cluster's rules. */
   readonly documents: ReadonlySet<string>;
-  /** Labels of the images that the cluster's rules can decide on. */
+  /** Labels of all verdicts that the cluster's rules can lead to, by a key. */
   readonly verdicts: ReadonlyMap<string, { readonly verdict: string; readonly rule: string }>;
-  /** Names of the cluster's rules that name a secret. */
+  /** Names of the cluster's rules with a secret. */
   readonly rulesWithSecrets: ReadonlySet<string>;
 };
 
@@ -466,12 +469,12 @@ function countEntries({ rules, exemptions, overrides, delegate, namespaceRules }
   };
 }
 
-/** Two with the same pattern and end in one document differ in their namespaces alone, and end together. */
+/** Two exemptions with the same pattern and end in one document differ only in their namespaces, and end at the same time. */
 function labelsOf({ pattern, until, origin }: Exemption) {
   return { pattern: pattern.text, until, source: renderSourcePath(origin.source) };
 }
 
-/** The last day counts whole, in UTC. */
+/** The end of the last day in UTC, in epoch seconds. */
 function endOf({ until }: Exemption): number {
   return Date.parse(until) / 1000 + 86_400;
 }

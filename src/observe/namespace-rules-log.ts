@@ -1,4 +1,4 @@
-/** What the log and the audit records say of the rules that namespaces have of their own: bounded, whatever a tenant writes. */
+/** Logs changes of the rules of namespaces, at a limited rate whatever a tenant writes, and merges them for audit records. */
 
 import { type Problem, renderOrigin } from '../rules/language/problem.ts';
 import type { RecordedRulesChange } from './audit/rules-record.ts';
@@ -6,22 +6,24 @@ import type { RecordedRulesChange } from './audit/rules-record.ts';
 type Log = { info(fields: object, message: string): void; warn(fields: object, message: string): void };
 
 export type NamespaceRulesLog = {
-  /** One line for each namespace that has problems or warnings, and one for what is in force; each at most every ten seconds. */
+  /**
+   * Logs one line for each namespace with problems or warnings, and one for the rules in force. Each is logged at most every ten seconds.
+   */
   write(changes: readonly LoggedChange[]): void;
-  /** Whether another line about the namespace may be written now; it counts as written then. */
+  /** Whether another line about the namespace may be logged now. If so, it counts as logged. */
   mayLog(namespace: string): boolean;
 };
 
 export type LoggedChange = Pick<RecordedRulesChange, 'scope' | 'before' | 'after' | 'problems'> & { readonly warnings: readonly Problem[] };
 
 const intervalMilliseconds = 10_000;
-/** Namespaces whose last line is remembered; of more, the oldest is forgotten. */
+/** Number of namespaces whose last line is remembered. Beyond it the oldest is forgotten. */
 const maxRemembered = 1_000;
 
 export function createNamespaceRulesLog(log: Log, now: () => number): NamespaceRulesLog {
   const last = new Map<string, { readonly at: number; unlogged: number }>();
 
-  /** How many lines of this kind were left out since the last; undefined where this one is to be left out too. */
+  /** How many lines of this kind were skipped since the last one. Undefined if this one must be skipped too. */
   function countUnlogged(kind: string): number | undefined {
     const before = last.get(kind);
     if (before && now() - before.at < intervalMilliseconds) {
@@ -66,7 +68,10 @@ export function createNamespaceRulesLog(log: Log, now: () => number): NamespaceR
   };
 }
 
-/** Changes that one namespace's bundles brought at the same time, as one of those accepted and one of those refused: one audit record each, which `buildRulesRecord` bounds. */
+/**
+ * Merges the simultaneous changes of one namespace's bundles into one accepted and one rejected change. Each becomes one audit record,
+ * whose size `buildRulesRecord` limits.
+ */
 export function mergeChanges<Change extends RecordedRulesChange>(changes: readonly Change[]): readonly Change[] {
   return [...byNamespace(changes).values()].flatMap((ofNamespace) =>
     [ofNamespace.filter(({ problems }) => problems.length === 0), ofNamespace.filter(({ problems }) => problems.length > 0)].flatMap(

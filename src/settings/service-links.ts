@@ -1,6 +1,8 @@
+/** Recognizes the variables that Kubernetes sets in a Pod for each Service of its namespace ("service links"). */
+
 /**
- * Recognizes the variables that Kubernetes sets in a Pod for each Service of its namespace ("service links"). A Service named regkeeper
- * leads to REGKEEPER_PORT=tcp://10.0.0.1:443, which must not be read as a setting. Source: kubernetes pkg/kubelet/envvars/envvars.go.
+ * A Service named regkeeper leads to REGKEEPER_PORT=tcp://10.0.0.1:443, which must not be read as a setting.
+ * Source: kubernetes pkg/kubelet/envvars/envvars.go.
  */
 export function isServiceLink(variable: string, value: string): boolean {
   return forms.some(([name, content]) => name.test(variable) && content.test(value));

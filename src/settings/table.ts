@@ -1,7 +1,4 @@
-/**
- * Every setting of `regkeeper serve`. Flags, variables and --help are generated from this table, and a test compares docs/operations.md
- * with it.
- */
+/** Every setting of `regkeeper serve`. This table generates flags, variables and --help, and a test compares docs/operations.md with it. */
 import { parseLabelSelector } from '../rules/language/label-selector.ts';
 
 export type Reading<Value> = { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly problem: string };
