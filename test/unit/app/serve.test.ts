@@ -129,9 +129,9 @@ describe('a start that is refused leaves nothing', () => {
   ])('$why', async ({ flags, message }) => {
     const clock = countingClock();
     const { settings, healthUrl } = await settingsOf(await flags());
-    const refused = serve(settings, { env: {}, clock });
-    await expect(refused).rejects.toThrow(message);
-    await expect(refused).rejects.toThrow(ConfigurationError);
+    const starting = serve(settings, { env: {}, clock });
+    await expect(starting).rejects.toThrow(message);
+    await expect(starting).rejects.toThrow(ConfigurationError);
     expect(await isClosed(healthUrl)).toBe(true);
     expect(clock.scheduled.size).toBe(0);
   });
@@ -170,12 +170,12 @@ describe('a start that is given up leaves nothing', () => {
     const clock = countingClock();
     const shutdown = new AbortController();
     const { settings, healthUrl } = await settingsOf({ kubeconfig: api.kubeconfig });
-    const given = serve(settings, { env: {}, signal: shutdown.signal, clock });
-    given.catch(() => undefined);
+    const starting = serve(settings, { env: {}, signal: shutdown.signal, clock });
+    starting.catch(() => undefined);
     await expect.poll(() => api.received.some(({ path }) => path.endsWith('/regkeeper-rules-snapshot'))).toBe(true);
     expect(await isClosed(healthUrl)).toBe(false);
     shutdown.abort();
-    await expect(given).rejects.toThrow('stopped before it had started');
+    await expect(starting).rejects.toThrow('stopped before it had started');
     expect(await isClosed(healthUrl)).toBe(true);
     expect(clock.scheduled.size).toBe(0);
     await expect.poll(api.connections).toBe(0);

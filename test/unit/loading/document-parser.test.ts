@@ -12,7 +12,7 @@ const bad = 'rules:\n- registy: a.io\n';
 
 /** Everything goes through the thread unless told. */
 function parserWith(limits: Partial<ParserLimits> = {}, start?: () => Worker) {
-  const parser = createDocumentParser({ longestOnTheSpot: 0, ...limits }, start);
+  const parser = createDocumentParser({ maxInlineCharacters: 0, ...limits }, start);
   onTestFinished(() => parser.stop());
   return parser;
 }
@@ -29,13 +29,13 @@ const threadThat = (does: string) => () =>
 describe.each([
   ['on the spot', Number.POSITIVE_INFINITY],
   ['in the thread', 0],
-])('%s', (_where, longestOnTheSpot) => {
+])('%s', (_where, maxInlineCharacters) => {
   test.each([
     ['a good document', good],
     ['a bad one', bad],
     ['a blank one', '# nothing'],
   ])('%s gives the same', async (_name, text) => {
-    expect(await parserWith({ longestOnTheSpot }).parse(document(text))).toEqual(parsedHere(text));
+    expect(await parserWith({ maxInlineCharacters }).parse(document(text))).toEqual(parsedHere(text));
   });
 });
 
@@ -108,7 +108,7 @@ test('a thread that ended with nothing to do is started again', async () => {
 });
 
 test('after the end nothing is started any more', async () => {
-  const parser = createDocumentParser({ longestOnTheSpot: 0 });
+  const parser = createDocumentParser({ maxInlineCharacters: 0 });
   await parser.stop();
   expect((await parser.parse(document(good))).ok).toBe(false);
 });

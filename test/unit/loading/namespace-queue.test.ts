@@ -68,12 +68,12 @@ function counting(inner: DocumentParser) {
 }
 
 async function opened(namespaces: DocumentParser, bundles: readonly Bundle[] = []) {
-  const book = createRuleStore(sha256);
+  const store = createRuleStore(sha256);
   const changes: RulesChange[] = [];
   const clock = restingClock();
   let skipped = 0;
   const intake = createRuleLoader({
-    book,
+    store,
     parsers: { cluster: readsAtOnce, namespaces },
     onChange: (more) => changes.push(...more),
     onSkipped: (versions) => {
@@ -85,36 +85,36 @@ async function opened(namespaces: DocumentParser, bundles: readonly Bundle[] = [
   const open = intake.open([ofCluster('rules: [{registry: a.io}]'), ...bundles]);
   // A test that expects it to fail awaits it later.
   open.catch(() => undefined);
-  await expect.poll(() => book.current()).toBeDefined();
+  await expect.poll(() => store.current()).toBeDefined();
   const rulesOf = (namespace: string) =>
-    book
+    store
       .current()
       ?.namespaceRules.get(namespace)
       ?.map(({ name }) => name) ?? [];
-  return { book, intake, changes, clock, open, rulesOf, skipped: () => skipped };
+  return { store, intake, changes, clock, open, rulesOf, skipped: () => skipped };
 }
 
 test("an edit of the cluster's rules does not wait while a document of a namespace is read", async () => {
   const { parser, asked } = steppingParser();
-  const { book, intake } = await opened(parser);
+  const { store, intake } = await opened(parser);
   void intake.offer(ownBundle('tenant', 'own', rule('b.io')));
   await expect.poll(() => asked.length).toBe(1);
   await intake.offer(ofCluster('rules: [{registry: c.io}]'));
-  expect(book.current()?.rules.map(({ name }) => name)).toEqual(['c.io']);
+  expect(store.current()?.rules.map(({ name }) => name)).toEqual(['c.io']);
 });
 
 test('twenty ConfigMaps that are too much are refused without one character being read, and nothing of their text is kept', async () => {
   const { parser, parsed } = counting(readsAtOnce);
-  const { book, intake, changes } = await opened(parser);
+  const { store, intake, changes } = await opened(parser);
   await Promise.all(twentyConfigMaps('commas', 'tenant').map((configMap) => intake.offer(configMapBundle(configMap, 'namespace'))));
   expect(parsed).toEqual([]);
-  const refused = changes.filter(({ scope }) => scope.kind === 'namespace');
-  expect(refused).toHaveLength(20);
-  expect(new Set(refused.flatMap(({ problems }) => problems.map(({ code }) => code)))).toEqual(new Set(['namespace-quota']));
-  expect(refused[0]?.problems[0]?.message).toBe(
+  const rejected = changes.filter(({ scope }) => scope.kind === 'namespace');
+  expect(rejected).toHaveLength(20);
+  expect(new Set(rejected.flatMap(({ problems }) => problems.map(({ code }) => code)))).toEqual(new Set(['namespace-quota']));
+  expect(rejected[0]?.problems[0]?.message).toBe(
     'this ConfigMap has 62 documents with 1016118 characters of rules; a namespace may have 20 documents with 131072 characters in all: put the rules into fewer and shorter documents, or delete those that are not needed',
   );
-  expect(JSON.stringify(book.rejected()).length).toBeLessThan(20_000);
+  expect(JSON.stringify(store.rejected()).length).toBeLessThan(20_000);
 });
 
 test('a flood in one namespace delays another by the document that is being read', async () => {
@@ -171,15 +171,15 @@ test('the same texts are read once, whatever else changes in their ConfigMap', a
 
 test('changes of several namespaces are put together once', async () => {
   let hashed = 0;
-  const book = createRuleStore((text) => {
+  const store = createRuleStore((text) => {
     hashed += 1;
     return sha256(text);
   });
-  const intake = createRuleLoader({ book, parsers: { cluster: readsAtOnce, namespaces: readsAtOnce }, onChange: () => book.current() });
+  const intake = createRuleLoader({ store, parsers: { cluster: readsAtOnce, namespaces: readsAtOnce }, onChange: () => store.current() });
   const ofNamespaces = (registry: string) => Array.from({ length: 50 }, (_, index) => ownBundle(`team-${index}`, 'own', rule(registry)));
   await intake.open([ofCluster('rules: [{registry: a.io}]'), ...ofNamespaces('b.io')]);
   // One for each namespace, one for the cluster's rules, and a few for all together: not one for each change.
-  expect(book.current()?.namespaceRules.size).toBe(50);
+  expect(store.current()?.namespaceRules.size).toBe(50);
   expect(hashed).toBeLessThan(50 + 1 + 51);
 });
 
@@ -191,15 +191,15 @@ test('what was too much is read when there is room for it', async () => {
   ]);
   const bundleNamed = (name: string): Bundle | undefined => {
     const text = texts.get(name);
-    return text === undefined ? undefined : { ...ownBundle('tenant', name, text), again: () => bundleNamed(name) };
+    return text === undefined ? undefined : { ...ownBundle('tenant', name, text), readNewest: () => bundleNamed(name) };
   };
-  const { intake, clock, rulesOf, book } = await opened(readsAtOnce);
+  const { intake, clock, rulesOf, store } = await opened(readsAtOnce);
   for (const name of texts.keys()) void intake.offer(bundleNamed(name) as Bundle);
   await expect.poll(() => rulesOf('tenant').length).toBe(2);
   await expect
     .poll(() => {
       clock.wake();
-      return book.rejected().map(({ problems }) => problems[0]?.code);
+      return store.rejected().map(({ problems }) => problems[0]?.code);
     })
     .toEqual(['namespace-quota']);
   texts.delete('one');
@@ -210,18 +210,18 @@ test('what was too much is read when there is room for it', async () => {
       return rulesOf('tenant').toSorted();
     })
     .toEqual(['three.io', 'two.io']);
-  expect(book.rejected()).toEqual([]);
+  expect(store.rejected()).toEqual([]);
 });
 
 test("at the start the cluster's rules are in force before those of namespaces are read, and a namespace whose rules are unread is known", async () => {
   const { parser, asked } = steppingParser();
   const { intake, open } = await opened(parser, [ownBundle('tenant', 'own', rule('b.io'))]);
-  expect([intake.isUnread('tenant'), intake.isUnread('other')]).toEqual([true, false]);
-  expect(intake.opening()).toBe('the rules of 1 namespaces have not been read yet');
+  expect([intake.isStillLoading('tenant'), intake.isStillLoading('other')]).toEqual([true, false]);
+  expect(intake.missing()).toBe('the rules of 1 namespaces have not been read yet');
   await expect.poll(() => asked.length).toBe(1);
   asked[0]?.answer();
   await open;
-  expect([intake.isUnread('tenant'), intake.opening(), intake.waiting()]).toEqual([false, undefined, 0]);
+  expect([intake.isStillLoading('tenant'), intake.missing(), intake.waitingNamespaces()]).toEqual([false, undefined, 0]);
 });
 
 test('what is deleted while it waits is withdrawn', async () => {
@@ -256,7 +256,7 @@ test('a failure at the start leaves no namespace unread until somebody edits its
   const failing: DocumentParser = { parse: () => Promise.reject(new Error('a bug')), stop: async () => undefined };
   const { intake, open } = await opened(failing, [ownBundle('tenant', 'own', rule('b.io'))]);
   await expect(open).rejects.toThrow('a bug');
-  expect([intake.isUnread('tenant'), intake.opening()]).toEqual([false, undefined]);
+  expect([intake.isStillLoading('tenant'), intake.missing()]).toEqual([false, undefined]);
 });
 
 test('a version that cannot be asked for fails once, and is not tried again by itself', async () => {
@@ -266,11 +266,11 @@ test('a version that cannot be asked for fails once, and is not tried again by i
     throw new Error('a bug');
   };
   const { intake, clock, rulesOf } = await opened(readsAtOnce);
-  await expect(intake.offer({ ...ownBundle('tenant', 'own', rule('b.io')), again })).rejects.toThrow('a bug');
+  await expect(intake.offer({ ...ownBundle('tenant', 'own', rule('b.io')), readNewest: again })).rejects.toThrow('a bug');
   const other = intake.offer(ownBundle('tenant', 'other', rule('c.io')));
   clock.wake();
   await other;
-  expect([asked, intake.waiting(), rulesOf('tenant')]).toEqual([1, 0, ['c.io']]);
+  expect([asked, intake.waitingNamespaces(), rulesOf('tenant')]).toEqual([1, 0, ['c.io']]);
 });
 
 test('of more bundles that are too much than a round takes, each is tried when there is room', async () => {
@@ -278,7 +278,7 @@ test('of more bundles that are too much than a round takes, each is tried when t
   const bundleNamed = (name: string): Bundle | undefined => {
     const text = texts.get(name);
     if (text === undefined) return undefined;
-    return { ...ownBundle('tenant', name, text), again: () => bundleNamed(name) };
+    return { ...ownBundle('tenant', name, text), readNewest: () => bundleNamed(name) };
   };
   const { intake, clock, rulesOf } = await opened(readsAtOnce);
   const both = ['large', 'other'].map((name) => intake.offer(bundleNamed(name) as Bundle));
@@ -289,7 +289,7 @@ test('of more bundles that are too much than a round takes, each is tried when t
   await expect
     .poll(() => {
       clock.wake();
-      return intake.waiting();
+      return intake.waitingNamespaces();
     })
     .toBe(0);
   await Promise.all(all);
@@ -321,7 +321,7 @@ test('what is too much with others of the same round is not in force beside them
 
 test('an end while documents are read and wait makes no refusal of them', async () => {
   const { parser, asked } = steppingParser();
-  const { book, intake, changes } = await opened(parser);
+  const { store, intake, changes } = await opened(parser);
   const reading = intake.offer(ownBundle('tenant', 'own', rule('b.io')));
   await expect.poll(() => asked.length).toBe(1);
   const waiting = [intake.offer(ownBundle('tenant', 'own', rule('c.io'))), intake.offer(ownBundle('other', 'own', rule('d.io')))];
@@ -330,6 +330,6 @@ test('an end while documents are read and wait makes no refusal of them', async 
   for (const { answer } of asked) answer();
   await Promise.all([reading, ...waiting, intake.offer(ofCluster('rules: [{registry: e.io}]'))]);
   expect(changes).toHaveLength(before);
-  expect(book.rejected()).toEqual([]);
+  expect(store.rejected()).toEqual([]);
   expect(asked).toHaveLength(1);
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createRulesAdvice } from '../../../src/observe/rules-advice.ts';
+import { createLintReporter } from '../../../src/observe/lint-reporter.ts';
 import { createRulesReporter } from '../../../src/observe/rules-reporter.ts';
 import type { RuleScope } from '../../../src/rules/language/parse.ts';
 import type { Problem } from '../../../src/rules/language/problem.ts';
@@ -31,7 +31,7 @@ function reporting() {
   const reporter = createRulesReporter({ rules, store, log, auditLog, metrics, clock: { now: () => 0 } });
   const lint = ({ rules: linted }: RuleSet) =>
     linted.map(({ pattern, origin }): Problem => ({ code: 'rule-redundant', message: `about ${pattern.text}`, origin }));
-  const advice = createRulesAdvice({ rules, lint, log });
+  const advice = createLintReporter({ rules, lint, log });
   reporter.start();
   advice.start();
   const after = (work: () => void) => {
@@ -73,9 +73,9 @@ describe('a change of the rules in force is reported', () => {
   test('refused rules with each problem, and no advice; then that they are in force again', () => {
     const { open, offer } = reporting();
     open(bundle('one', 'rules: [{registry: a.io}]'));
-    const refused = offer('one', 'rulez: []');
-    expect(refused.slice(0, 2)).toEqual(['record refused', 'metrics true']);
-    expect(refused.slice(2)).toEqual([expect.stringMatching(/^error: rules refused, the last good ones stay in force: .*"rules"/)]);
+    const rejected = offer('one', 'rulez: []');
+    expect(rejected.slice(0, 2)).toEqual(['record refused', 'metrics true']);
+    expect(rejected.slice(2)).toEqual([expect.stringMatching(/^error: rules refused, the last good ones stay in force: .*"rules"/)]);
     expect(offer('one', 'rules: [{registry: a.io}]')).toEqual([
       'record accepted',
       'metrics true',

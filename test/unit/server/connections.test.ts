@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers';
 import { connect } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
-import { boundConnections } from '../../../src/server/connections.ts';
+import { limitConnections } from '../../../src/server/connections.ts';
 import { createHealthServer } from '../../../src/server/health.ts';
 import { defaultConnectionLimits, healthConnectionLimits } from '../../../src/server/limits.ts';
 import { createWebhookServer } from '../../../src/server/webhook.ts';
@@ -26,11 +26,11 @@ const collaborators = {
 const ask = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';
 
 /** A plain server for few connections. It answers when told. */
-async function setUp(most: number) {
+async function setUp(maxConnections: number) {
   const clock = manualClock();
   const waiting: (() => void)[] = [];
   const server = createServer((_request, response) => waiting.push(() => response.end('answer')));
-  boundConnections(server, { ...defaultConnectionLimits, most }, clock);
+  limitConnections(server, { ...defaultConnectionLimits, maxConnections }, clock);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   onTestFinished(() => {
@@ -139,7 +139,7 @@ describe('one connection too many ends another', () => {
 describe('headers that come slowly', () => {
   test('end their connection after 5 seconds, and a connection that sends nothing stays', async () => {
     const { clock, open } = await setUp(10);
-    const [silent, slow] = [await open(), await open()];
+    const [idle, slow] = [await open(), await open()];
     slow.write('GET / HTTP/1.1\r\nhost: ');
     // Seen once they have arrived.
     await expect
@@ -149,7 +149,7 @@ describe('headers that come slowly', () => {
       })
       .toBe(true);
     clock.pass(60_000);
-    expect(silent.destroyed || silent.readableEnded).toBe(false);
+    expect(idle.destroyed || idle.readableEnded).toBe(false);
   });
 
   test('not before, and not where an answer is pending', async () => {
@@ -170,7 +170,7 @@ describe('an answer that is not read', () => {
     const clock = manualClock();
     const responses: ServerResponse[] = [];
     const server = createServer((_request, response) => responses.push(response));
-    boundConnections(server, defaultConnectionLimits, clock);
+    limitConnections(server, defaultConnectionLimits, clock);
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     onTestFinished(() => void server.close());
@@ -208,7 +208,7 @@ describe('both ports', () => {
   });
 
   test('more connections than API servers use at a time, fewer than take much memory', () => {
-    expect([defaultConnectionLimits.most, healthConnectionLimits.most]).toEqual([1_000, 100]);
+    expect([defaultConnectionLimits.maxConnections, healthConnectionLimits.maxConnections]).toEqual([1_000, 100]);
   });
 
   test('a connection that is idle for too long ends, whether or not it had a request', { timeout: 30_000 }, async () => {
@@ -234,7 +234,7 @@ describe('both ports', () => {
 
   test('TLS connections count once, and slow headers end them too', { timeout: 30_000 }, async () => {
     const clock = manualClock();
-    const app = createWebhookServer(collaborators, { tls, clock, connections: { most: 2 } });
+    const app = createWebhookServer(collaborators, { tls, clock, connections: { maxConnections: 2 } });
     onTestFinished(() => app.close());
     await app.listen({ host: '127.0.0.1', port: 0 });
     const { port } = app.server.address() as { port: number };

@@ -26,12 +26,12 @@ function requestOf(name: string, data: Record<string, string>, label?: string): 
   return review.request;
 }
 
-/** A book that trusts a.io in the ConfigMap `one`, and a guard over it. */
+/** A rule store that trusts a.io in the ConfigMap `one`, and a reviewer for it. */
 function guarding(options: Partial<RulesReviewCollaborators> = {}) {
-  const book = createRuleStore(sha256);
+  const store = createRuleStore(sha256);
   const stored = (name: string, text: string) => readBundle(configMapBundle(configMap(name, { 'rules.yaml': text })));
-  book.open([stored('one', trusting('a.io'))]);
-  const inForce = createRulesInForce(book, sha256);
+  store.open([stored('one', trusting('a.io'))]);
+  const inForce = createRulesInForce(store, sha256);
   let onWait = () => {};
   const rules = {
     ...inForce,
@@ -48,7 +48,7 @@ function guarding(options: Partial<RulesReviewCollaborators> = {}) {
   onTestFinished(() => parser.stop());
   const guard = createRulesReviewer({
     settings: { namespace: 'regkeeper', namespaceRules: false },
-    book,
+    store,
     parsers: both(parser),
     rules,
     lint: () => [],
@@ -56,7 +56,7 @@ function guarding(options: Partial<RulesReviewCollaborators> = {}) {
     ...options,
   });
   const review = (name: string, data: Record<string, string>, label?: string) => guard(requestOf(name, data, label));
-  return { book, stored, rules, guard, review };
+  return { store, stored, rules, guard, review };
 }
 
 const both = (parser: DocumentParser) => ({ cluster: parser, namespaces: parser });
@@ -82,16 +82,16 @@ describe('what a book would refuse is refused', () => {
 
   test('but not for what another said a moment ago: its edit comes by the watch after the question', async () => {
     const clock = manualClock();
-    const { book, stored, rules, review } = guarding({ clock, timings: {} });
-    rules.onWait(() => rules.documentsChanged(book.offer(stored('one', trusting('b.io')))));
+    const { store, stored, rules, review } = guarding({ clock, timings: {} });
+    rules.onWait(() => rules.documentsChanged(store.offer(stored('one', trusting('b.io')))));
     expect((await review('two', { 'rules.yaml': trusting('a.io') })).answer?.response.allowed).toBe(true);
   });
 
   test('and nothing is in force by a review', async () => {
-    const { book, review } = guarding();
-    const before = book.current();
+    const { store, review } = guarding();
+    const before = store.current();
     expect((await review('two', { 'rules.yaml': trusting('b.io') })).answer?.response).toMatchObject({ allowed: true });
-    expect(book.current()).toBe(before);
+    expect(store.current()).toBe(before);
   });
 });
 
@@ -265,8 +265,8 @@ describe('rules of namespaces', () => {
       settings,
       clock: { ...systemClock, monotonic: () => now },
     });
-    const refuses = 'rules: [{registry: b.io, trust: false}]';
-    const ask = async (name: string) => (await review(name, { 'a.yaml': refuses }, 'namespace')).answer?.response.allowed;
+    const denyingRule = 'rules: [{registry: b.io, trust: false}]';
+    const ask = async (name: string) => (await review(name, { 'a.yaml': denyingRule }, 'namespace')).answer?.response.allowed;
     expect([await ask('one'), await ask('two'), await ask('three')]).toEqual([true, true, true]);
     expect(await ask('four')).toBe(false);
     now += 10_000;

@@ -29,7 +29,7 @@ rules:
   reason: nobody knows who runs it
 `);
 
-type Guard = NonNullable<Parameters<typeof createWebhookServer>[0]['guard']>['review'];
+type Guard = NonNullable<Parameters<typeof createWebhookServer>[0]['rulesReview']>['review'];
 type Setup = { guard?: Guard; rules?: RuleSet | undefined; unread?: string; facts?: Facts | undefined; options?: Partial<WebhookOptions> };
 
 const servers: WebhookServer[] = [];
@@ -49,7 +49,7 @@ function setUp(setup: Setup = {}) {
       audit: (record) => records.push(record),
       reportBug: (error) => bugs.push(error),
       failed: (failure) => failures.push(failure),
-      ...(setup.guard && { guard: { review: setup.guard, audit: (record: RulesReviewRecord) => guardRecords.push(record) } }),
+      ...(setup.guard && { rulesReview: { review: setup.guard, audit: (record: RulesReviewRecord) => guardRecords.push(record) } }),
     },
     { tls, ...setup.options },
   );
@@ -248,7 +248,7 @@ describe('trouble of our own', () => {
 
     /** A server for 3,000 bytes at a time, and a first request of which only some bytes come, until it is given up. */
     async function hold(bytes: number) {
-      const { server, bugs, failures } = setUp({ options: { bodies: { ...limits, lastWords: 0 } } });
+      const { server, bugs, failures } = setUp({ options: { bodies: { ...limits, evictionGrace: 0 } } });
       await server.listen({ host: '127.0.0.1', port: 0 });
       const { port } = server.server.address() as { port: number };
       const dispatcher = new Agent({ connect: { ca: authority.certificate }, connections: 4 });

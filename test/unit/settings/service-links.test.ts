@@ -32,7 +32,7 @@ describe('variables that Kubernetes makes of a Service', () => {
     const links = linksOf(name, ip, ports);
     expect(Object.entries(links).filter(([variable, value]) => !isServiceLink(variable, value))).toEqual([]);
     const env = { KUBERNETES_SERVICE_HOST: '10.0.0.1' };
-    expect({ ...readSettings({}, { ...env, ...links }), named: undefined }).toEqual({ ...readSettings({}, env), named: undefined });
+    expect({ ...readSettings({}, { ...env, ...links }), nameOf: undefined }).toEqual({ ...readSettings({}, env), nameOf: undefined });
   });
 
   test.each([

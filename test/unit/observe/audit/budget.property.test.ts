@@ -6,7 +6,7 @@ import { decide } from '../../../../src/decision/decide.ts';
 import { isObject, type JsonObject } from '../../../../src/object/json.ts';
 import { kindsWithImages } from '../../../../src/object/kinds.ts';
 import { Cutter, type ListBudget, maxBytes } from '../../../../src/observe/audit/budget.ts';
-import { buildAuditRecord, countOf } from '../../../../src/observe/audit/record.ts';
+import { buildAuditRecord, countDecision } from '../../../../src/observe/audit/record.ts';
 import { buildRulesRecord } from '../../../../src/observe/audit/rules-record.ts';
 import { beginRulesReviewRecord } from '../../../../src/observe/audit/rules-review-record.ts';
 import { createAuditLog } from '../../../../src/observe/logger.ts';
@@ -89,14 +89,14 @@ test.each(kindsWithImages.map(({ kind, group }) => ({ kind, group })))(
         };
         const change = changeOf(review);
         const decision = change && decide(change, rules, unwatched);
-        for (const webhook of ['mutate', 'validate'] as const) holds(webhook, review, decision);
+        for (const webhook of ['mutate', 'validate'] as const) checkRecord(webhook, review, decision);
       }),
       runs(25),
     );
   },
 );
 
-function holds(webhook: Webhook, request: ReviewRequest, decision: ReturnType<typeof decide> | undefined): void {
+function checkRecord(webhook: Webhook, request: ReviewRequest, decision: ReturnType<typeof decide> | undefined): void {
   const event = { webhook, request, decision, durationMicroseconds: Number.MAX_SAFE_INTEGER };
   const record = buildAuditRecord(event);
   const line = written(record);
@@ -105,7 +105,7 @@ function holds(webhook: Webhook, request: ReviewRequest, decision: ReturnType<ty
   const { groupsOmitted = 0, imagesOmitted = 0, injectOmitted = 0 } = record;
   expect(record.groups.length + groupsOmitted).toBe(request.groups.length);
   if (decision?.kind !== 'decided') return;
-  const counted = countOf(event, record);
+  const counted = countDecision(event, record);
   expect(counted.images.map(({ rule }) => rule?.name)).toEqual(decision.images.map(({ rule }) => rule?.name));
   expect(record.images.length + imagesOmitted).toBe(decision.images.length);
   expect(counted.images).toHaveLength(decision.images.length);
