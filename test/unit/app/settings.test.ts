@@ -1,3 +1,4 @@
+/** Settings from flags and variables: defaults, precedence, contradictions and messages. */
 import { describe, expect, test } from 'vitest';
 import { readSettings } from '../../../src/app/settings.ts';
 import { ConfigurationError } from '../../../src/settings/configuration-error.ts';

@@ -1,3 +1,4 @@
+/** Rules from files and folders, once and followed. */
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,7 +21,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** Polls often, so that a file system that tells nothing is no trouble. */
+/** Polls often, so that the tests also work on file systems without change events. */
 async function watch(...paths: readonly string[]) {
   const store = createRuleStore(sha256);
   const changes: RulesChange[] = [];

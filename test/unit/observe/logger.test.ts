@@ -1,3 +1,4 @@
+/** The log, audit records, and destinations that fail or are slow. */
 import { execFileSync } from 'node:child_process';
 import { appendFileSync, closeSync, constants, mkdtempSync, openSync, readFileSync, readSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -99,7 +100,7 @@ describe('the audit log', () => {
   });
 });
 
-/** A named pipe whose reader can leave and come back: what is written meanwhile fails. */
+/** A named pipe whose reader can leave and return. Writes meanwhile fail. */
 function namedPipe(name: string) {
   const path = join(folder, name);
   execFileSync('mkfifo', [path]);
@@ -199,7 +200,7 @@ describe('what cannot be written', () => {
     const destination = openDestination(pipe.path, { maxWaitingBytes: 70_000 });
     const long = `${'x'.repeat(99_999)}\n`;
     const part = `${'y'.repeat(29_999)}\n`;
-    // Together more than the pipe holds (64 KiB), so that it never drains while the reader takes no more than the long line.
+    // Together more than the pipe's buffer (64 KiB), so that it never drains while the reader reads only the long line.
     for (const each of [long, part, part]) destination.write(each);
     destination.write(part);
     expect(destination.delivery().lost).toBe(1);
@@ -211,7 +212,7 @@ describe('what cannot be written', () => {
       },
       { timeout: 5_000 },
     );
-    // Now the long line is out. Of what waits nothing is left out of the count.
+    // Now the long line is written, and all waiting lines count.
     await vi.waitFor(
       () => {
         destination.write(long);
@@ -227,7 +228,7 @@ describe('what cannot be written', () => {
   test('room comes back with each part that is written, not only when all is out', async () => {
     const pipe = namedPipe('slow');
     pipe.come();
-    // More than a pipe holds (64 KiB), so that the rest waits for the reader.
+    // More than the buffer of a pipe (64 KiB), so that the rest waits for the reader.
     const destination = openDestination(pipe.path, { maxWaitingBytes: 160_000 });
     const part = `${'x'.repeat(49_999)}\n`;
     for (let number = 0; number < 3; number += 1) destination.write(part);

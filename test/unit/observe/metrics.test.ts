@@ -1,3 +1,4 @@
+/** The metrics as Prometheus scrapes them. */
 import { describe, expect, test } from 'vitest';
 import { changeOf, decodeReview, type Webhook } from '../../../src/admission/review.ts';
 import { decide } from '../../../src/decision/decide.ts';
@@ -34,13 +35,13 @@ function setUp(sources: Partial<MetricSources> = {}): Metrics {
   });
 }
 
-/** Samples of metrics whose name begins so, in the order of their names and labels. */
+/** Samples of metrics whose names begin with the prefix, sorted by name and labels. */
 async function samples(metrics: Metrics, prefix: string): Promise<string[]> {
   const lines = (await metrics.text()).split('\n');
   return lines.filter((line) => line.startsWith(prefix)).sort();
 }
 
-/** The same without those that are 0. */
+/** The samples that are not 0. */
 async function counted(metrics: Metrics, prefix: string): Promise<string[]> {
   return (await samples(metrics, prefix)).filter((line) => !line.endsWith(' 0'));
 }

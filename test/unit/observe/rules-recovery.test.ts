@@ -1,3 +1,4 @@
+/** The log line at the end of problems with rules. */
 import { describe, expect, test } from 'vitest';
 import { createRulesRecovery } from '../../../src/observe/rules-recovery.ts';
 import type { RuleScope } from '../../../src/rules/language/parse.ts';
@@ -14,7 +15,7 @@ function bundle(id: string, text: string, scope?: RuleScope): ReadBundle {
   return readBundle({ id, ...(scope && { scope }), documents: [{ source, text }] });
 }
 
-/** What is told, event after event. */
+/** Reports what is logged, event by event. */
 function follow(...opening: readonly ReadBundle[]) {
   const store = createRuleStore(sha256);
   const reported: string[] = [];

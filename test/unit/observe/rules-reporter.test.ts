@@ -1,3 +1,4 @@
+/** What is logged, recorded and counted when the rules in force change. */
 import { describe, expect, test } from 'vitest';
 import { createLintReporter } from '../../../src/observe/lint-reporter.ts';
 import { createRulesReporter } from '../../../src/observe/rules-reporter.ts';
@@ -17,7 +18,7 @@ function bundle(id: string, text: string, scope?: RuleScope): ReadBundle {
   return readBundle({ id, ...(scope && { scope }), documents: [{ source, text }] });
 }
 
-/** Rules in force with the reporter and the advice as subscribers, and what came of each change, in order. */
+/** Rules in force with the reporter and the lint reporter as subscribers, and the effects of each change, in order. */
 function reporting() {
   const store = createRuleStore(sha256);
   const rules = createRulesInForce(store, sha256);
@@ -31,9 +32,9 @@ function reporting() {
   const reporter = createRulesReporter({ rules, store, log, auditLog, metrics, clock: { now: () => 0 } });
   const lint = ({ rules: linted }: RuleSet) =>
     linted.map(({ pattern, origin }): Problem => ({ code: 'rule-redundant', message: `about ${pattern.text}`, origin }));
-  const advice = createLintReporter({ rules, lint, log });
+  const lintReporter = createLintReporter({ rules, lint, log });
   reporter.start();
-  advice.start();
+  lintReporter.start();
   const after = (work: () => void) => {
     work();
     return [
@@ -48,7 +49,7 @@ function reporting() {
       after(() => rules.platformChanged({ internalRegistries: registries.map((registry) => ({ registry, object: 'images' })) })),
     stop() {
       reporter.stop();
-      advice.stop();
+      lintReporter.stop();
     },
   };
 }

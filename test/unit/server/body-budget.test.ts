@@ -1,7 +1,8 @@
+/** The budget for bytes of bodies, and which body is evicted. */
 import { describe, expect, test } from 'vitest';
 import { type BodyReservation, createBodyBudget } from '../../../src/server/body-budget.ts';
 
-/** A budget of 100 bytes, 25 of them for bodies of at most 10, and a clock that is set. */
+/** A budget of 100 bytes, 25 of them for bodies of at most 10, and a clock that the test sets. */
 function setUp() {
   let at = 0;
   const evicted: string[] = [];
@@ -15,7 +16,7 @@ describe('when bytes are short, one body ends', () => {
     const { budget, body, evicted } = setUp();
     expect(budget.reserve(body('a'), 40)).toBe(true);
     expect(budget.reserve(body('b'), 35)).toBe(true);
-    // The newest is as old as the others, and smaller: it could only push out a larger one.
+    // The newest is as old as the others and smaller, so a larger one is evicted.
     expect(budget.reserve(body('c'), 11)).toBe(true);
     expect(evicted).toEqual(['a']);
     for (const small of ['d', 'e', 'f', 'g']) expect(budget.reserve(body(small), 10)).toBe(true);
@@ -104,7 +105,7 @@ test.each([
   const alone = body('alone');
   expect(budget.reserve(alone, bytes)).toBe(true);
   expect(budget.reserve(alone, bytes)).toBe(true);
-  // Beside it there is room again, since it is the one that ends.
+  // A small body fits nevertheless, since the large one is evicted for it.
   expect(budget.reserve(body('small'), 1)).toBe(true);
 });
 

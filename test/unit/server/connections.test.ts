@@ -1,3 +1,4 @@
+/** The limits of connections, headers and unread answers. */
 import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { connect as connectPlain, type Socket } from 'node:net';
@@ -25,7 +26,7 @@ const collaborators = {
 
 const ask = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';
 
-/** A plain server for few connections. It answers when told. */
+/** A plain server with few connections. It answers when the test allows it. */
 async function setUp(maxConnections: number) {
   const clock = manualClock();
   const waiting: (() => void)[] = [];
@@ -141,7 +142,7 @@ describe('headers that come slowly', () => {
     const { clock, open } = await setUp(10);
     const [idle, slow] = [await open(), await open()];
     slow.write('GET / HTTP/1.1\r\nhost: ');
-    // Seen once they have arrived.
+    // The bytes are only seen once they have arrived.
     await expect
       .poll(() => {
         clock.pass(1_000);
@@ -180,7 +181,7 @@ describe('an answer that is not read', () => {
     const [response] = responses as [ServerResponse];
     for (let second = 0; second < 10; second += 1) clock.pass(1_000);
     expect(response.destroyed).toBe(false);
-    // More than the buffers of a loopback connection take.
+    // More than the buffers of a loopback connection.
     response.end('x'.repeat(16 * 1024 * 1024));
     for (let second = 0; second < 5; second += 1) clock.pass(1_000);
     expect(response.destroyed).toBe(false);
@@ -199,7 +200,7 @@ describe('both ports', () => {
     const app = ports[port]();
     onTestFinished(() => void app.close());
     const { keepAliveTimeout, headersTimeout, requestTimeout } = app.server;
-    // client-go's 90 s (k8s.io/apimachinery util/net, SetTransportDefaults), and Node ends a connection that much later than it says.
+    // client-go's 90 s (k8s.io/apimachinery util/net, SetTransportDefaults), plus what Node adds to the announced time.
     expect({ keepAliveTimeout, headersTimeout, requestTimeout }).toEqual({
       keepAliveTimeout: 120_000,
       headersTimeout: 120_000,

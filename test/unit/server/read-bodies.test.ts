@@ -1,3 +1,4 @@
+/** Reading request bodies within their limits. */
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
@@ -22,11 +23,11 @@ const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsName
 const rules = ruleSetOf('rules:\n- registry: r.io\n');
 const mebibyte = 1024 * 1024;
 
-type Guard = NonNullable<Parameters<typeof createWebhookServer>[0]['rulesReview']>['review'];
+type Reviewer = NonNullable<Parameters<typeof createWebhookServer>[0]['rulesReview']>['review'];
 
-type Options = Partial<WebhookOptions> & { readonly guard?: Guard; readonly onRecord?: (count: number) => unknown };
+type Options = Partial<WebhookOptions> & { readonly reviewer?: Reviewer; readonly onRecord?: (count: number) => unknown };
 
-function setUp({ guard, onRecord, ...options }: Options = {}) {
+function setUp({ reviewer, onRecord, ...options }: Options = {}) {
   const clock = manualClock();
   const records: AuditRecord[] = [];
   const bugs: unknown[] = [];
@@ -41,7 +42,7 @@ function setUp({ guard, onRecord, ...options }: Options = {}) {
       },
       reportBug: (error) => bugs.push(error),
       failed: (failure) => failures.push(failure),
-      ...(guard && { rulesReview: { review: guard, audit: () => undefined } }),
+      ...(reviewer && { rulesReview: { review: reviewer, audit: () => undefined } }),
     },
     { tls, clock, ...options },
   );
@@ -329,7 +330,7 @@ describe('large bodies are parsed one at a time', () => {
   test('one that waits too long is asked for again, and is not parsed any more', async () => {
     const { clock, post, failures, records } = setUp({
       ...options,
-      // While the second one is read, more time passes than the third one may wait.
+      // While the second one is parsed, more time passes than the third one may wait.
       onRecord: (count) => count === 2 && clock.pass(5_001),
     });
     const answers = await Promise.all([post(padded(20_000)), post(padded(20_000)), post(padded(20_000))]);
@@ -350,11 +351,11 @@ describe('once a body has been read', () => {
     const answer: AdmissionAnswer = { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response };
     return { answer, problems: [], warnings: [] };
   };
-  /** More than the buffers of a loopback connection take. */
+  /** More than the buffers of a loopback connection. */
   const long = 'x'.repeat(16 * mebibyte);
   const bodies = { total: 21_000, reserved: 0, largeBody: 10_000, answers: 24 * mebibyte };
 
-  /** A caller that asks and does not read. */
+  /** A client that sends a request and does not read the answer. */
   async function stall({ server, open }: ReturnType<typeof setUp>) {
     const socket = await open();
     const seen = once(server.server, 'request').then(([, response]) => response as ServerResponse);
@@ -365,7 +366,7 @@ describe('once a body has been read', () => {
   }
 
   test('its bytes and its turn are free, also where the answer is not read', async () => {
-    const server = setUp({ bodies, guard: async ({ uid }) => answerOf(uid, long) });
+    const server = setUp({ bodies, reviewer: async ({ uid }) => answerOf(uid, long) });
     const { response } = await stall(server);
     expect(response.writableFinished).toBe(false);
     expect((await server.post(padded)).code).toBe(200);
@@ -373,7 +374,7 @@ describe('once a body has been read', () => {
   });
 
   test('its caller has 5 seconds to read the answer', async () => {
-    const server = setUp({ bodies, guard: async ({ uid }) => answerOf(uid, long) });
+    const server = setUp({ bodies, reviewer: async ({ uid }) => answerOf(uid, long) });
     const { response } = await stall(server);
     for (let second = 0; second < 5; second += 1) server.clock.pass(1_000);
     expect(response.destroyed).toBe(false);
@@ -382,7 +383,7 @@ describe('once a body has been read', () => {
   });
 
   test('of answers that are not read, the one with the most bytes for the longest time makes room', async () => {
-    const server = setUp({ bodies, guard: async ({ uid }) => answerOf(uid, long) });
+    const server = setUp({ bodies, reviewer: async ({ uid }) => answerOf(uid, long) });
     const first = await stall(server);
     server.clock.pass(1_000);
     const second = await stall(server);
@@ -395,7 +396,7 @@ describe('once a body has been read', () => {
     const answered = Promise.withResolvers<void>();
     const server = setUp({
       bodies,
-      guard: ({ uid, object }) => {
+      reviewer: ({ uid, object }) => {
         objects.push(new WeakRef(object as object));
         return answered.promise.then(() => answerOf(uid));
       },
@@ -420,7 +421,7 @@ test('the limits are those that the docs name', () => {
   expect(defaultBodyLimits).toMatchObject({ depth: 500, structures: 1_000_000, largeBody: 4 * mebibyte, milliseconds: 5_000 });
 });
 
-/** Reads one answer after the other on a connection that stays open, by their content-length. Make it before the first request. */
+/** Reads one answer after the other on a connection that stays open, by their content-length. Create it before the first request. */
 function answersOn(socket: TLSSocket): () => Promise<string> {
   let received = '';
   socket.on('data', (chunk: Buffer) => {

@@ -1,13 +1,9 @@
+/** Requests to subresources as the API servers send them. The test cluster has OpenShift's kinds as custom resources, without subresources. */
 import { afterAll, describe, expect, test } from 'vitest';
 import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import { createWebhookServer } from '../../../src/server/webhook.ts';
 import { unwatched } from '../decision/changes.ts';
 import { ruleSetOf } from '../rules/documents.ts';
-
-/*
- * Requests to subresources, as the API servers of Kubernetes and OpenShift send them: the test cluster has OpenShift's kinds as custom
- * resources, which have no subresources of their own.
- */
 
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
 const authority = issueCa({ commonName: 'test', ...life });

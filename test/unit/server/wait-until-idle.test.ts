@@ -1,9 +1,10 @@
+/** When a closing server stops waiting for its connections. */
 import { expect, test } from 'vitest';
 import { waitUntilIdle } from '../../../src/server/wait-until-idle.ts';
 
 type State = { connections: number; openRequests: number; activityCount: number; now: number };
 
-/** After how many turns of 10 ms it is over, when `events` change the state in the turns they are named for. */
+/** After how many turns of 10 ms the wait ends, if `events` change the state in these turns. */
 async function turnsUntilIdle(events: Readonly<Record<number, Partial<State>>>): Promise<number> {
   const state: State = { connections: 1, openRequests: 0, activityCount: 0, now: 0 };
   let turn = 0;

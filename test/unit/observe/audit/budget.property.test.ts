@@ -1,4 +1,4 @@
-/* What holds for the record of any object of any kind, grown to a hostile size, by any user, under hostile rules. */
+/** Properties of the record of any object, grown to a hostile size, by any user, under hostile rules. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { changeOf, type ReviewRequest, type Webhook } from '../../../../src/admission/review.ts';
@@ -16,7 +16,7 @@ import { anyObjectOf } from '../../decision/any-object.ts';
 import { unwatched } from '../../decision/changes.ts';
 import { ruleSetOf } from '../../rules/documents.ts';
 
-/** Names and reasons as long as rules may write them. */
+/** Names and reasons of the greatest length that rules may have. */
 const rules = ruleSetOf(`
 unconfigured: warn
 rules:
@@ -28,12 +28,12 @@ exemptions:
 - {image: exempt.io/x, until: 2099-01-01, reason: "${'r'.repeat(100)}"}
 `);
 
-/** Pieces of which a hostile text is made: plain, of several bytes, of those that JSON writes with six, halves of a character. */
+/** Pieces of hostile texts: plain, multi-byte, those that JSON writes with six bytes, and halves of a surrogate pair. */
 const hostileText = fc
   .tuple(fc.constantFrom('x', 'é', '\u0001', '"', '\ud83d', '😀', 'r0.io/'), fc.integer({ min: 0, max: 3_000 }))
   .map(([piece, times]) => piece.repeat(times));
 
-/** Each text longer, or each list longer; whatever makes up an object may be what somebody has blown up. */
+/** Makes each text or each list longer, since an attacker may enlarge any part of an object. */
 type Growth = { readonly text: string; readonly lists: number; readonly longImages: boolean };
 
 const anyGrowth: fc.Arbitrary<Growth> = fc.record({
@@ -135,7 +135,7 @@ test('of a review of rules: at most 256 KiB', { timeout: 60_000 }, () => {
   );
 });
 
-/** Rules of one namespace, whose names and texts a tenant chooses; in several rounds its changes are united before the record is built. */
+/** Rules of one namespace, whose names and texts a tenant chooses. In several rounds its changes are merged before the record is built. */
 const anyNamespaceChange = fc.record({
   namespace: hostileText,
   problems: fc.array(hostileText, { maxLength: 4 }),

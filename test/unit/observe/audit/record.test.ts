@@ -1,3 +1,4 @@
+/** The audit record of a decision. */
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { changeOf, decodeReview, type Webhook } from '../../../../src/admission/review.ts';
