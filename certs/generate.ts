@@ -23,7 +23,7 @@ function render(made: DevelopmentCertificates): string {
   const certificate = shortest(made.certificateFile);
   const ca = shortest(made.caFile);
   if (!made.created) return `kept ${certificate}: ${made.reason}`;
-  const trust = made.authorityCreated ? `made ${ca}: let clients trust it` : `kept ${ca}: clients that trust it need no change`;
+  const trust = made.caCreated ? `made ${ca}: let clients trust it` : `kept ${ca}: clients that trust it need no change`;
   return `made ${certificate}: ${made.reason}\n${trust}`;
 }
 

@@ -70,7 +70,7 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
     ...{ version: packageJson.version, kinds, readiness, now: clock.now },
     ...{ refusedRules: store.rejected, waitingNamespaces: loader.waiting, auditDelivery: outputs.auditDelivery },
     ...{ certificate: certificates.validity, leads: () => leader?.leads(), registration: () => registration },
-    ...{ followed: () => client?.followed ?? [], factGaps: () => cluster?.gaps() },
+    ...{ followed: () => client?.watchedCollections ?? [], factGaps: () => cluster?.gaps() },
   });
   const review = createRulesReview({ settings, store, rules, lint, clock });
   const observers = observeRequests({ log, auditLog, metrics, review: review?.review });

@@ -43,8 +43,8 @@ export function readCertificatePair(
   const [leaf] = chain.certificates;
   if (!leaf.checkPrivateKey(privateKey.key))
     return { ok: false, part: 'pair', problem: `${names.certificate} does not belong to ${names.key}` };
-  const refusal = refusalOfOpenSsl(certificate, key);
-  if (refusal !== undefined) return { ok: false, part: 'pair', problem: `${names.certificate} cannot serve TLS: ${refusal}` };
+  const opensslError = findOpensslError(certificate, key);
+  if (opensslError !== undefined) return { ok: false, part: 'pair', problem: `${names.certificate} cannot serve TLS: ${opensslError}` };
   return {
     ok: true,
     pair: { certificate, key, notBefore: leaf.validFromDate, notAfter: leaf.validToDate, ...alternativeNames(leaf.subjectAltName ?? '') },
@@ -77,21 +77,21 @@ export function missingNames(certificate: string, wantedNames: readonly string[]
 }
 
 /** Whether `certificate` was signed by the key of `authority`; both PEM. */
-export function isIssuedBy(certificate: string, authority: string): boolean {
-  return hasIssued(new X509Certificate(authority), new X509Certificate(certificate));
+export function isIssuedBy(certificate: string, ca: string): boolean {
+  return hasIssued(new X509Certificate(ca), new X509Certificate(certificate));
 }
 
 /** Whether a client with these authorities, PEM, takes the chain, PEM and the leaf first. */
-export function isTrusted(chain: string, authorities: string): boolean {
-  const shown = readCertificates(chain);
-  const known = readCertificates(authorities);
-  if (!shown.ok || !known.ok) return false;
+export function isTrusted(chain: string, caBundle: string): boolean {
+  const chainReading = readCertificates(chain);
+  const bundleReading = readCertificates(caBundle);
+  if (!chainReading.ok || !bundleReading.ok) return false;
   const isKnown = (certificate: X509Certificate) =>
-    known.certificates.some((authority) => authority.fingerprint256 === certificate.fingerprint256 || hasIssued(authority, certificate));
-  const [leaf, ...intermediates] = shown.certificates;
+    bundleReading.certificates.some((ca) => ca.fingerprint256 === certificate.fingerprint256 || hasIssued(ca, certificate));
+  const [leaf, ...intermediates] = chainReading.certificates;
   // As often as there is an intermediate at most: a chain in a circle must end.
   let link = leaf;
-  for (const _ of shown.certificates) {
+  for (const _ of chainReading.certificates) {
     if (isKnown(link)) return true;
     const current = link;
     const issuer = intermediates.find((each) => each !== current && hasIssued(each, current));
@@ -106,7 +106,7 @@ export function joinCaBundles(first: string, second = ''): string {
   const [ours, others] = [readCertificates(first), readCertificates(second)];
   if (!ours.ok || !others.ok) return first;
   const known = new Set(ours.certificates.map(String));
-  const added = [...new Set(others.certificates.map(String))].filter((authority) => !known.has(authority));
+  const added = [...new Set(others.certificates.map(String))].filter((ca) => !known.has(ca));
   return added.length === 0 || first.endsWith('\n') ? first + added.join('') : `${first}\n${added.join('')}`;
 }
 
@@ -158,7 +158,7 @@ export function readPrivateKey(text: string): PrivateKey {
 }
 
 /** OpenSSL has limits of its own, such as RSA keys too short for its security level, that show only when it is to use the pair. */
-function refusalOfOpenSsl(certificate: string, key: string): string | undefined {
+function findOpensslError(certificate: string, key: string): string | undefined {
   try {
     createSecureContext({ cert: certificate, key });
     return undefined;
@@ -186,6 +186,6 @@ function unquoted(value: string): string {
 function covers(leaf: X509Certificate, name: string): boolean {
   if (isIP(name) !== 0) return leaf.checkIP(name) !== undefined;
   // A wanted name may itself be a wildcard, which no host check would match. Common names do not count: Go and browsers ignore them.
-  const asked = name.startsWith('*.') ? alternativeNames(leaf.subjectAltName ?? '').dnsNames.find((held) => held === name) : name;
-  return asked !== undefined && (asked.startsWith('*.') || leaf.checkHost(asked, { subject: 'never' }) !== undefined);
+  const hostName = name.startsWith('*.') ? alternativeNames(leaf.subjectAltName ?? '').dnsNames.find((dnsName) => dnsName === name) : name;
+  return hostName !== undefined && (hostName.startsWith('*.') || leaf.checkHost(hostName, { subject: 'never' }) !== undefined);
 }

@@ -15,7 +15,7 @@ export type CaRequest = {
 
 export type ServerCertificateRequest = CaRequest & {
   /** Who signs; the key must be an EC key. */
-  readonly authority: CertificateWithKey;
+  readonly ca: CertificateWithKey;
   /** Host names, `*.` in front allowed. */
   readonly dnsNames: readonly string[];
   /** IPv4 and IPv6 addresses without brackets. */
@@ -37,7 +37,7 @@ export function issueCa(request: CaRequest): CertificateWithKey {
     publicKey,
     signingKey: privateKey,
     extensions: [
-      basicConstraints({ authority: true }),
+      basicConstraints({ ca: true }),
       keyUsage('certificatesAndRevocations'),
       subjectKeyIdentifier(keyIdentifierOf(publicKey)),
       authorityKeyIdentifier(keyIdentifierOf(publicKey)),
@@ -51,22 +51,22 @@ export function issueCa(request: CaRequest): CertificateWithKey {
  * Throws an Error with one sentence for a name that is no host name or address, for no names at all, and for an authority that cannot sign.
  */
 export function issueServerCertificate(request: ServerCertificateRequest): CertificateWithKey {
-  const authority = readAuthority(request.authority);
+  const ca = readCa(request.ca);
   const { publicKey, privateKey } = newKeyPair();
   const certificate = signCertificate({
-    issuer: authority.name,
+    issuer: ca.name,
     subject: distinguishedName(request.commonName),
     notBefore: request.notBefore,
-    notAfter: earlier(request.notAfter, authority.notAfter),
+    notAfter: earlier(request.notAfter, ca.notAfter),
     publicKey,
-    signingKey: authority.key,
+    signingKey: ca.key,
     extensions: [
-      basicConstraints({ authority: false }),
+      basicConstraints({ ca: false }),
       keyUsage('digitalSignature'),
       serverAuthentication(),
       subjectAlternativeNames(request.dnsNames, request.ipAddresses),
       subjectKeyIdentifier(keyIdentifierOf(publicKey)),
-      authorityKeyIdentifier(authority.keyIdentifier),
+      authorityKeyIdentifier(ca.keyIdentifier),
     ],
   });
   return { certificate, key: pkcs8(privateKey) };
@@ -119,11 +119,11 @@ function signCertificate(unsigned: UnsignedCertificate): string {
   return new X509Certificate(der(whole)).toString();
 }
 
-type Authority = { readonly name: Asn1; readonly keyIdentifier: string; readonly notAfter: Date; readonly key: KeyObject };
+type SigningCa = { readonly name: Asn1; readonly keyIdentifier: string; readonly notAfter: Date; readonly key: KeyObject };
 
-function readAuthority(authority: CertificateWithKey): Authority {
-  const certificate = new X509Certificate(authority.certificate);
-  const key = createPrivateKey(authority.key);
+function readCa(ca: CertificateWithKey): SigningCa {
+  const certificate = new X509Certificate(ca.certificate);
+  const key = createPrivateKey(ca.key);
   if (!certificate.ca) throw new Error(`the certificate of "${certificate.subject}" is not an authority`);
   if (key.asymmetricKeyType !== 'ec') throw new Error(`the authority's key is ${key.asymmetricKeyType}; only EC keys are supported`);
   if (!certificate.checkPrivateKey(key)) throw new Error('the authority certificate does not belong to the authority key');
@@ -138,8 +138,8 @@ function namesInside(certificate: X509Certificate): { name: Asn1; keyIdentifier:
   const fields = childrenOf(childrenOf(forge.asn1.fromDer(certificate.raw.toString('latin1')))[0]);
   const name = fields[5];
   const extensions = childrenOf(childrenOf(fields.find((field) => field.tagClass === CONTEXT && Number(field.type) === 3))[0]);
-  const stated = extensions.map(childrenOf).find(([id]) => id?.value === oid(OID.subjectKeyIdentifier).value);
-  const octets = stated?.at(-1)?.value;
+  const extensionFields = extensions.map(childrenOf).find(([id]) => id?.value === oid(OID.subjectKeyIdentifier).value);
+  const octets = extensionFields?.at(-1)?.value;
   if (name === undefined || typeof octets !== 'string') throw new Error('the authority certificate states no subject key identifier');
   const identifier = forge.asn1.fromDer(octets).value;
   if (typeof identifier !== 'string') throw new Error('the authority certificate has an unreadable subject key identifier');
@@ -193,10 +193,10 @@ function time(date: Date): Asn1 {
     : primitive(forge.asn1.Type.GENERALIZEDTIME, forge.asn1.dateToGeneralizedTime(date));
 }
 
-function basicConstraints({ authority }: { authority: boolean }): Asn1 {
+function basicConstraints({ ca }: { ca: boolean }): Asn1 {
   const yes = primitive(forge.asn1.Type.BOOLEAN, '\xff');
   // Path length 0: this authority signs servers, never another authority.
-  return extension(OID.basicConstraints, 'critical', authority ? sequence(yes, integer('\x00')) : sequence());
+  return extension(OID.basicConstraints, 'critical', ca ? sequence(yes, integer('\x00')) : sequence());
 }
 
 function keyUsage(purpose: 'certificatesAndRevocations' | 'digitalSignature'): Asn1 {

@@ -4,7 +4,7 @@ export type ServerCertificate = {
   readonly certificate: string;
   readonly key: string;
   /** PEM of the authorities by which clients shall verify `certificate` (a webhook configuration's `caBundle`), where the source knows them. */
-  readonly authorities?: string;
+  readonly caBundle?: string;
   /** End of the leaf's life, where the source knows it. */
   readonly notAfter?: Date;
 };
@@ -28,15 +28,15 @@ export type CertificateSource = CurrentCertificate & {
 /** A source whose certificate is replaced by hand: the part that every implementation shares, and enough for a test. */
 export function createCertificateSource(initial: ServerCertificate): CertificateSource & { replace(next: ServerCertificate): void } {
   const listeners = new Set<(certificate: ServerCertificate) => void>();
-  let held = initial;
+  let current = initial;
   return {
-    current: () => held,
+    current: () => current,
     onChange(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
     replace(next) {
-      held = next;
+      current = next;
       for (const listener of [...listeners]) listener(next);
     },
     close: () => listeners.clear(),

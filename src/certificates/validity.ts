@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 
 /** More than the kubelet and the Service take until an unready replica gets no requests any more. */
-const NOTICE = 5 * 60_000;
+const DRAIN_MARGIN = 5 * 60_000;
 
 /**
  * Why clients will not take this PEM certificate (the leaf first), or soon will not; undefined while it is good. `clocks` are epoch
@@ -11,7 +11,7 @@ export function explainInvalidity(certificate: string, clocks: readonly number[]
   const { validFromDate, validToDate } = new X509Certificate(certificate);
   const earliest = Math.min(...clocks);
   if (earliest >= validToDate.getTime()) return `it expired at ${validToDate.toISOString()}`;
-  if (earliest >= validToDate.getTime() - NOTICE) return `it expires at ${validToDate.toISOString()} and has not been renewed`;
+  if (earliest >= validToDate.getTime() - DRAIN_MARGIN) return `it expires at ${validToDate.toISOString()} and has not been renewed`;
   if (Math.max(...clocks) < validFromDate.getTime()) return `it is not valid before ${validFromDate.toISOString()}`;
   return undefined;
 }

@@ -107,7 +107,7 @@ export type ApiClient = {
   /** Where the API server is asked, e.g. `https://10.0.0.1:443`. Absent where nobody is told. */
   readonly server?: string;
   /** The collections that are followed: each enters itself and takes itself out. Absent where nobody looks. */
-  readonly followed?: Set<WatchedCollection>;
+  readonly watchedCollections?: Set<WatchedCollection>;
   /** Whether watches may ask for the initial state as a stream (WatchList); they list in pages where a server refuses that. False where absent. */
   readonly streamsInitialState?: boolean;
   /** Ends every request under way; no use afterwards. */
@@ -138,17 +138,17 @@ export function connectApi(kubeConfig: KubeConfig, { streamsInitialState = false
   const connection = openConnection(kubeConfig);
 
   async function request<T>(request: ApiRequest): Promise<T> {
-    return (await exchangeJson<T>(request, { mostBytes: largestResponse })).value;
+    return (await exchangeJson<T>(request, { maxBytes: maxResponseBytes })).value;
   }
 
-  async function exchangeJson<T>(request: ApiRequest, { mostBytes, onContact }: ResponseLimits): Promise<{ value: T; bytes: number }> {
+  async function exchangeJson<T>(request: ApiRequest, { maxBytes, onContact }: ResponseLimits): Promise<{ value: T; bytes: number }> {
     const timeout = AbortSignal.timeout(request.timeoutMilliseconds ?? 30_000);
     const signal = request.signal ? AbortSignal.any([request.signal, timeout]) : timeout;
     const exchange: Exchange = { ...request, what: `${request.method} ${request.path}`, callerSignal: request.signal, timeout, signal };
-    return failingAsApiError(exchange, async () => {
+    return withApiErrors(exchange, async () => {
       const response = await connection.send(exchange);
-      const { text, bytes } = await readText(exchange.what, response, mostBytes);
-      if (response.statusCode >= 300) throw refusal(exchange.what, response, text);
+      const { text, bytes } = await readText(exchange.what, response, maxBytes);
+      if (response.statusCode >= 300) throw statusError(exchange.what, response, text);
       onContact?.();
       return { value: text === '' ? (undefined as T) : parseJson<T>(exchange.what, text), bytes };
     });
@@ -163,7 +163,7 @@ export function connectApi(kubeConfig: KubeConfig, { streamsInitialState = false
       const request: ApiRequest = { method: 'GET', path, query: { ...query, limit, continue: next }, accept, signal, timeoutMilliseconds };
       let answer: { value: Page<T>; bytes: number };
       try {
-        answer = await exchangeJson<Page<T>>(request, { mostBytes: single ? largestResponse : largestPage, onContact });
+        answer = await exchangeJson<Page<T>>(request, { maxBytes: single ? maxResponseBytes : maxPageBytes, onContact });
       } catch (error) {
         if (single || !isTooLarge(error)) throw error;
         limit = Math.floor(limit / 2);
@@ -172,7 +172,7 @@ export function connectApi(kubeConfig: KubeConfig, { streamsInitialState = false
       const { value: page, bytes } = answer;
       if (!Array.isArray(page?.items) && page?.items !== null) throw new ApiError(0, 'Unreadable', `GET ${path}: the answer is no list`);
       yield page;
-      if (bytes < smallPage) limit = Math.min(2 * limit, mostPerPage);
+      if (bytes < smallPageBytes) limit = Math.min(2 * limit, maxPerPage);
       next = page.metadata?.continue || undefined;
       if (next === undefined) return;
     }
@@ -198,7 +198,7 @@ export function connectApi(kubeConfig: KubeConfig, { streamsInitialState = false
     // A continue token is valid for about five minutes, until etcd is compacted. The token that comes with a 410 continues with newer objects:
     // what has changed in earlier pages would be missed. So the list starts again, at last with the largest pages.
     let expired: ApiError | undefined;
-    for (const limit of [pageSize, pageSize, Math.max(pageSize, mostPerPage)]) {
+    for (const limit of [pageSize, pageSize, Math.max(pageSize, maxPerPage)]) {
       try {
         return await listOnce<T>(path, query, limit, options);
       } catch (error) {
@@ -221,16 +221,16 @@ export function connectApi(kubeConfig: KubeConfig, { streamsInitialState = false
       signal,
       headersTimeout: options.timeoutMilliseconds ?? 30_000,
     };
-    const response = await failingAsApiError(exchange, async () => {
+    const response = await withApiErrors(exchange, async () => {
       const answer = await connection.send(exchange);
-      if (answer.statusCode >= 300) throw refusal(exchange.what, answer, (await readText(exchange.what, answer, largestPage)).text);
+      if (answer.statusCode >= 300) throw statusError(exchange.what, answer, (await readText(exchange.what, answer, maxPageBytes)).text);
       return answer;
     });
     options.onContact?.();
-    const lines = splitLines(exchange.what, contacting(response.body, options.onContact));
+    const lines = splitLines(exchange.what, reportContact(response.body, options.onContact));
     try {
       while (true) {
-        const { done, value: line } = await failingAsApiError(exchange, () => lines.next());
+        const { done, value: line } = await withApiErrors(exchange, () => lines.next());
         if (done) return;
         yield eventOf<T>(exchange.what, line);
       }
@@ -293,7 +293,7 @@ export function connectApi(kubeConfig: KubeConfig, { streamsInitialState = false
     hasResource,
     serverTime: connection.serverTime,
     server: connection.server,
-    followed: new Set(),
+    watchedCollections: new Set(),
     streamsInitialState,
     close: () => connection.close(),
   };
@@ -304,30 +304,30 @@ function isNotFound(error: unknown): boolean {
 }
 
 /** In bytes. */
-type ResponseLimits = { readonly mostBytes: number; readonly onContact?: (() => void) | undefined };
+type ResponseLimits = { readonly maxBytes: number; readonly onContact?: (() => void) | undefined };
 
 /**
  * No response that is parsed as a whole may be larger. Parsed JSON takes several times its text (60,000 names of 17 bytes five times), so this
  * is at most some 80 MiB of the 453 MiB of heap that Node takes from the shipped memory limit.
  */
-const largestResponse = 16 * 1024 * 1024;
+const maxResponseBytes = 16 * 1024 * 1024;
 /** Of several objects; a single object is at most 1.5 MiB in etcd, unless it is configured otherwise. */
-const largestPage = 8 * 1024 * 1024;
-const smallPage = 1024 * 1024;
-const mostPerPage = 500;
+const maxPageBytes = 8 * 1024 * 1024;
+const smallPageBytes = 1024 * 1024;
+const maxPerPage = 500;
 
 function isTooLarge(error: unknown): boolean {
   return error instanceof ApiError && error.reason === 'TooLarge';
 }
 
 /** @throws ApiError with reason TooLarge as soon as more arrives; the connection is closed then */
-async function readText(what: string, { body }: Dispatcher.ResponseData, mostBytes: number): Promise<{ text: string; bytes: number }> {
+async function readText(what: string, { body }: Dispatcher.ResponseData, maxBytes: number): Promise<{ text: string; bytes: number }> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of body as AsyncIterable<Uint8Array>) {
     bytes += chunk.length;
-    if (bytes > mostBytes)
-      throw new ApiError(0, 'TooLarge', `${what}: the response was aborted: it is larger than ${mostBytes / 1024 / 1024} MiB`);
+    if (bytes > maxBytes)
+      throw new ApiError(0, 'TooLarge', `${what}: the response was aborted: it is larger than ${maxBytes / 1024 / 1024} MiB`);
     chunks.push(chunk);
   }
   return { text: Buffer.concat(chunks).toString('utf8'), bytes };
@@ -366,7 +366,7 @@ function eventOf<T extends KubeObject>(what: string, line: string): WatchEvent<T
   }
 }
 
-function refusal(what: string, { statusCode, headers }: Dispatcher.ResponseData, text: string): ApiError {
+function statusError(what: string, { statusCode, headers }: Dispatcher.ResponseData, text: string): ApiError {
   const { reason = 'Unknown', message, details } = readStatus(text);
   const retryAfterSeconds = details?.retryAfterSeconds ?? secondsOf(headers['retry-after']);
   return new ApiError(statusCode, reason, `${what}: ${reason} (${statusCode}): ${oneLine(message ?? text)}`, { retryAfterSeconds });
@@ -400,7 +400,7 @@ function oneLine(text: string): string {
 }
 
 /** An event is one object: an etcd value holds 1.5 MiB unless configured otherwise. */
-const longestLine = largestResponse;
+const maxLineBytes = maxResponseBytes;
 
 /**
  * The lines of a byte stream without their ends. Bytes are joined before they are decoded: the newline byte is part of no
@@ -410,7 +410,7 @@ const longestLine = largestResponse;
 export async function* splitLines(
   what: string,
   chunks: AsyncIterable<Uint8Array>,
-  limit: number = longestLine,
+  limit: number = maxLineBytes,
 ): AsyncGenerator<string, void, undefined> {
   let pieces: Uint8Array[] = [];
   let length = 0;
@@ -431,7 +431,7 @@ export async function* splitLines(
   if (length > 0) throw new ApiError(0, 'Unreachable', `${what}: the stream ended inside a line`);
 }
 
-async function* contacting(chunks: AsyncIterable<Uint8Array>, onContact: (() => void) | undefined): AsyncGenerator<Uint8Array> {
+async function* reportContact(chunks: AsyncIterable<Uint8Array>, onContact: (() => void) | undefined): AsyncGenerator<Uint8Array> {
   for await (const chunk of chunks) {
     onContact?.();
     yield chunk;
@@ -449,7 +449,7 @@ type Exchange = Omit<ApiRequest, 'signal'> & {
   readonly headersTimeout?: number;
 };
 
-async function failingAsApiError<T>({ what, callerSignal, timeout }: Exchange, work: () => Promise<T>): Promise<T> {
+async function withApiErrors<T>({ what, callerSignal, timeout }: Exchange, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
@@ -487,7 +487,7 @@ function openConnection(initial: KubeConfig): Connection {
   let renewal: Promise<Credentials> | undefined;
   let closed = false;
   /** In milliseconds; our own clock may jump, so the monotonic one carries the server's time on. */
-  let dated: { readonly serverTime: number; readonly monotonic: number } | undefined;
+  let serverDate: { readonly serverTime: number; readonly monotonic: number } | undefined;
 
   async function authorize(): Promise<Credentials> {
     const undici = await import('undici');
@@ -515,9 +515,9 @@ function openConnection(initial: KubeConfig): Connection {
    * Credentials from the source, past client-node's caches: it keeps a token file's content for a minute and an exec
    * plugin's answer until it expires, if ever. The caches live in the KubeConfig, so a copy has none.
    */
-  async function renew(refused: Credentials): Promise<Credentials> {
+  async function renew(rejected: Credentials): Promise<Credentials> {
     const present = await authorize();
-    if (!sameCredentials(present, refused)) return present;
+    if (!sameCredentials(present, rejected)) return present;
     renewal ??= (async () => {
       const copy = new (kubeConfig.constructor as new () => KubeConfig)();
       const { clusters, users, contexts, currentContext } = kubeConfig;
@@ -556,7 +556,7 @@ function openConnection(initial: KubeConfig): Connection {
       bodyTimeout: 0,
     });
     const serverTime = Date.parse(String(response.headers.date));
-    if (!Number.isNaN(serverTime)) dated = { serverTime, monotonic: performance.now() };
+    if (!Number.isNaN(serverTime)) serverDate = { serverTime, monotonic: performance.now() };
     return response;
   }
 
@@ -571,7 +571,7 @@ function openConnection(initial: KubeConfig): Connection {
       return exchangeWith(exchange, renewed);
     },
     server,
-    serverTime: () => dated && dated.serverTime + performance.now() - dated.monotonic,
+    serverTime: () => serverDate && serverDate.serverTime + performance.now() - serverDate.monotonic,
     async close() {
       closed = true;
       await Promise.all([...open].map((dispatcher) => dispatcher.destroy()));

@@ -21,9 +21,9 @@ export function describeRequiredRole({ path, name, verbs }: RequiredPermission):
 }
 
 /** The message with what to do; `right` is what a 403 asks for. */
-export function explainApiError({ status, message }: ApiError, right: string): string {
+export function explainApiError({ status, message }: ApiError, requiredRole: string): string {
   if (status === 401) return `${message}; ${unknownCredential}`;
-  return status === 403 ? `${message}; ${right}` : message;
+  return status === 403 ? `${message}; ${requiredRole}` : message;
 }
 
 export function errorMessage(error: unknown): string {

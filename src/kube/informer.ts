@@ -84,8 +84,8 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
   // Stopping before the first list must not be an unhandled rejection.
   firstSync.promise.catch(() => undefined);
 
-  let held = store.create();
-  store.adopt(held);
+  let objects = store.create();
+  store.adopt(objects);
   let synced = false;
   /** Whether the initial state is asked for as a stream (WatchList); not any more where a server has refused that. */
   let streamsInitialState = client.streamsInitialState ?? false;
@@ -97,9 +97,9 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
   let contact = now();
   /** The last resourceVersion seen; undefined when the collection must be listed (again). */
   let position: string | undefined;
-  const items: Iterable<T> = { [Symbol.iterator]: () => held.values() };
-  const followed = { path, lastContact: () => contact };
-  const announce = announcing(log, { path, ...selection });
+  const items: Iterable<T> = { [Symbol.iterator]: () => objects.values() };
+  const collection = { path, lastContact: () => contact };
+  const transitions = createTransitionLog(log, { path, ...selection });
   let running: Promise<void> | undefined;
 
   async function run(): Promise<void> {
@@ -107,27 +107,27 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
     /** Streams in a row that brought something and ended within a second. */
     let brief = 0;
     /** How often the server refused to watch from the present position. */
-    let refusals = 0;
+    let rejections = 0;
     while (!closing.signal.aborted) {
       const { failure, progressed, lasted } = await attempt();
       if (closing.signal.aborted) break;
       if (failure instanceof Reload) continue;
       if (failure) {
-        announce.failing(failure);
+        transitions.failing(failure);
         onFailure?.(failure);
       }
-      refusals = position !== undefined && !progressed && isRefusal(failure) ? refusals + 1 : 0;
+      rejections = position !== undefined && !progressed && mayRejectVersion(failure) ? rejections + 1 : 0;
       // A server restored from a backup refuses the old resourceVersion as lying in the future, for ever (Timeout, 504); and
       // who may list but not watch gets at least a slow poll.
-      if ((failure && mustList(failure)) || refusals >= 5) {
+      if ((failure && mustRelist(failure)) || rejections >= 5) {
         position = undefined;
-        refusals = 0;
+        rejections = 0;
       }
       brief = progressed && !lasted ? brief + 1 : 0;
       // Whatever ends each stream after its first event, a proxy for instance, must not set the pace; one such end is routine.
       if (progressed && (!failure || isExpired(failure))) failures = Math.max(0, Math.min(brief - 1, 2));
       else failures = progressed ? 1 : failures + 1;
-      if (failures > 0) await sleep(clock, pauseAfter(failures, failure, random), closing.signal);
+      if (failures > 0) await sleep(clock, backoffAfter(failures, failure, random), closing.signal);
     }
   }
 
@@ -137,14 +137,14 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
     const lasted = () => stream.openedAt !== undefined && now() - stream.openedAt >= 1_000;
     const progressed = () => stream.complete && (stream.events > 0 || lasted());
     try {
-      if (position === undefined && streamsInitialState && incomplete < mostIncomplete && (await followFromStart(stream))) {
-        if (progressed()) announce.watching();
+      if (position === undefined && streamsInitialState && incomplete < maxIncomplete && (await watchFromStart(stream))) {
+        if (progressed()) transitions.watching();
         return { progressed: progressed(), lasted: lasted() };
       }
       position ??= await relist();
       incomplete = 0;
-      await follow(position, stream);
-      if (progressed()) announce.watching();
+      await watchFrom(position, stream);
+      if (progressed()) transitions.watching();
       return { progressed: progressed(), lasted: lasted() };
     } catch (error) {
       return { failure: error instanceof Error ? error : new Error(String(error)), progressed: progressed(), lasted: lasted() };
@@ -159,7 +159,7 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
       onBegin: () => {
         next = store.create();
       },
-      keep: (object) => keepIn(next, object),
+      keep: (object) => addTo(next, object),
       signal: closing.signal,
       timeoutMilliseconds: timings.answerWithin,
       onContact: () => {
@@ -171,11 +171,11 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
     if (reloadAsked) throw new Reload(`GET ${path}: everything is read again`);
     // Anything else that answers in JSON must not pass for an empty collection.
     if (resourceVersion === '') throw new ApiError(0, 'Unreadable', `GET ${path}: the answer is no list: it has no resourceVersion`);
-    replaceBy(next);
+    replaceObjects(next);
     return resourceVersion;
   }
 
-  function keepIn(next: Map<string, T>, object: T): T | undefined {
+  function addTo(next: Map<string, T>, object: T): T | undefined {
     if (!object?.metadata?.name) throw new ApiError(0, 'Unreadable', `GET ${path}: the answer is no list: an object in it has no name`);
     const kept = withoutManagedFields(keep ? keep(object) : object);
     next.set(keyOf(kept), kept);
@@ -183,33 +183,33 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
     return next.has(keyOf(kept)) ? kept : undefined;
   }
 
-  function replaceBy(next: Map<string, T>): void {
-    const before = held;
-    held = next;
+  function replaceObjects(next: Map<string, T>): void {
+    const before = objects;
+    objects = next;
     store.adopt(next);
     if (synced) {
-      tellDifferences(before, held);
+      notifyDifferences(before, objects);
     } else {
       synced = true;
-      tell({ type: 'synced', items });
+      notify({ type: 'synced', items });
       firstSync.resolve();
     }
   }
 
-  function tellDifferences(before: ReadonlyMap<string, T>, after: ReadonlyMap<string, T>): void {
-    for (const [key, object] of before) if (!after.has(key)) tell({ type: 'deleted', object, items });
+  function notifyDifferences(before: ReadonlyMap<string, T>, after: ReadonlyMap<string, T>): void {
+    for (const [key, object] of before) if (!after.has(key)) notify({ type: 'deleted', object, items });
     for (const [key, object] of after) {
       const known = before.get(key);
-      if (!known) tell({ type: 'added', object, items });
-      else if (!sameVersion(known, object)) tell({ type: 'modified', object, items });
+      if (!known) notify({ type: 'added', object, items });
+      else if (!sameVersion(known, object)) notify({ type: 'modified', object, items });
     }
   }
 
-  async function follow(resourceVersion: string, stream: Stream): Promise<void> {
+  async function watchFrom(resourceVersion: string, stream: Stream): Promise<void> {
     for await (const event of openStream({ resourceVersion }, stream)) {
-      take(event);
+      handleEvent(event);
       stream.events += 1;
-      announce.watching();
+      transitions.watching();
     }
   }
 
@@ -217,26 +217,26 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
    * Initial state and changes in one stream (WatchList, on by default since Kubernetes 1.34): one object at a time is in memory, however many
    * and however large they are. False where the server does not offer it; nothing has changed then.
    */
-  async function followFromStart(stream: Stream): Promise<boolean> {
+  async function watchFromStart(stream: Stream): Promise<boolean> {
     stream.complete = false;
     const next = store.create();
     try {
       for await (const event of openStream({ sendInitialEvents: true, resourceVersionMatch: 'NotOlderThan' }, stream)) {
         if (stream.complete) {
-          take(event);
+          handleEvent(event);
           stream.events += 1;
         } else if (endsInitialState(event)) {
           stream.complete = true;
           incomplete = 0;
-          replaceBy(next);
+          replaceObjects(next);
           position = event.object.metadata.resourceVersion;
         } else {
-          takeInitial(next, event);
+          handleInitialEvent(next, event);
         }
-        if (stream.complete) announce.watching();
+        if (stream.complete) transitions.watching();
       }
     } catch (error) {
-      if (!stream.complete && isRefusedStream(error)) {
+      if (!stream.complete && isRejectedStream(error)) {
         if (isNotOffered(error)) streamsInitialState = false;
         stream.complete = true;
         stream.openedAt = undefined;
@@ -252,10 +252,10 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
   }
 
   /** What changes meanwhile may come before the initial state is complete. */
-  function takeInitial(next: Map<string, T>, { type, object }: WatchEvent<T>): void {
+  function handleInitialEvent(next: Map<string, T>, { type, object }: WatchEvent<T>): void {
     if (type === 'BOOKMARK') return;
     if (type === 'DELETED') next.delete(keyOf(object));
-    else keepIn(next, object);
+    else addTo(next, object);
   }
 
   async function* openStream(start: Query, stream: Stream): AsyncGenerator<WatchEvent<T>> {
@@ -271,7 +271,7 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
       stream.heardAt = contact;
       stream.openedAt ??= contact;
     };
-    void abortWhenSilent(stream, ending);
+    void abortWhenStalled(stream, ending);
     try {
       yield* client.watch<T>(path, query, signal, { accept, onContact, timeoutMilliseconds: timings.answerWithin });
     } finally {
@@ -280,52 +280,52 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
     }
   }
 
-  async function abortWhenSilent(stream: Stream, ending: AbortController): Promise<void> {
+  async function abortWhenStalled(stream: Stream, ending: AbortController): Promise<void> {
     const startedAt = now();
     while (!ending.signal.aborted) {
       // A clock that was set back starts the wait anew; it must not make it a day long.
       stream.heardAt = Math.min(now(), stream.heardAt ?? startedAt);
-      const silence = now() - stream.heardAt;
-      const most = stream.complete ? timings.stallAfter : Math.min(timings.stallAfter, timings.initialStallAfter);
-      if (silence < most) await sleep(clock, most - silence, ending.signal);
-      else ending.abort(new Silence(`watch of ${path}: silent for ${Math.round(silence / 1_000)} s, connecting anew`));
+      const idleTime = now() - stream.heardAt;
+      const maxIdleTime = stream.complete ? timings.stallAfter : Math.min(timings.stallAfter, timings.initialStallAfter);
+      if (idleTime < maxIdleTime) await sleep(clock, maxIdleTime - idleTime, ending.signal);
+      else ending.abort(new WatchStalled(`watch of ${path}: silent for ${Math.round(idleTime / 1_000)} s, connecting anew`));
     }
   }
 
-  function take({ type, object }: WatchEvent<T>): void {
+  function handleEvent({ type, object }: WatchEvent<T>): void {
     const resourceVersion = object?.metadata?.resourceVersion;
     if (type !== 'BOOKMARK') {
       if (!object?.metadata?.name) throw new ApiError(0, 'Unreadable', `watch of ${path}: a ${type} event without an object`);
-      hold(type, withoutManagedFields(keep ? keep(object) : object));
+      applyChange(type, withoutManagedFields(keep ? keep(object) : object));
     }
     if (resourceVersion) position = resourceVersion;
   }
 
-  function hold(type: 'ADDED' | 'MODIFIED' | 'DELETED', object: T): void {
+  function applyChange(type: 'ADDED' | 'MODIFIED' | 'DELETED', object: T): void {
     const key = keyOf(object);
-    const known = held.get(key);
+    const known = objects.get(key);
     if (type === 'DELETED') {
-      if (held.delete(key)) tell({ type: 'deleted', object, items });
+      if (objects.delete(key)) notify({ type: 'deleted', object, items });
       return;
     }
-    held.set(key, object);
-    if (!held.has(key)) {
-      if (known) tell({ type: 'deleted', object: known, items });
+    objects.set(key, object);
+    if (!objects.has(key)) {
+      if (known) notify({ type: 'deleted', object: known, items });
       return;
     }
-    if (!known) tell({ type: 'added', object, items });
-    else if (!sameVersion(known, object)) tell({ type: 'modified', object, items });
+    if (!known) notify({ type: 'added', object, items });
+    else if (!sameVersion(known, object)) notify({ type: 'modified', object, items });
   }
 
-  function tell(change: InformerEvent<T>): void {
+  function notify(change: InformerEvent<T>): void {
     if (closing.signal.aborted) return;
-    const blame = (err: unknown) => log.error({ err, path, change: change.type }, 'a listener failed; the watch goes on');
+    const logFailure = (err: unknown) => log.error({ err, path, change: change.type }, 'a listener failed; the watch goes on');
     try {
       // An async function is a fine listener for the compiler; its rejection would end the process.
       const result: unknown = onChange?.(change);
-      if (result instanceof Promise) result.catch(blame);
+      if (result instanceof Promise) result.catch(logFailure);
     } catch (err) {
-      blame(err);
+      logFailure(err);
     }
   }
 
@@ -333,17 +333,17 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
     start() {
       if (running || closing.signal.aborted) return;
       contact = now();
-      client.followed?.add(followed);
+      client.watchedCollections?.add(collection);
       running = run();
     },
     get synced() {
       return synced;
     },
     get size() {
-      return held.size;
+      return objects.size;
     },
     whenSynced: () => firstSync.promise,
-    get: (namespace, name) => held.get(`${namespace ?? ''}/${name}`),
+    get: (namespace, name) => objects.get(`${namespace ?? ''}/${name}`),
     items: () => items,
     lastContact: () => contact,
     reload() {
@@ -353,7 +353,7 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
     },
     async stop() {
       closing.abort();
-      client.followed?.delete(followed);
+      client.watchedCollections?.delete(collection);
       firstSync.reject(new Error(`the watch of ${path} was stopped before its first list`));
       await running;
     },
@@ -370,7 +370,7 @@ type Stream = {
 };
 
 /** After so many streams in a row that brought no complete initial state, it is listed in pages once. */
-const mostIncomplete = 2;
+const maxIncomplete = 2;
 
 /** Ends a stream on purpose. */
 class Reload extends Error {
@@ -393,11 +393,11 @@ function isNotOffered(error: unknown): boolean {
  * Also an API server that knows the request and cannot carry it out: with an etcd before 3.4.31 or 3.5.13, or before it has asked etcd, it sends
  * an error of 500, "the required storage feature RequestWatchProgress is disabled" (apiserver pkg/storage/cacher). A list is answered then.
  */
-function isRefusedStream(error: unknown): boolean {
+function isRejectedStream(error: unknown): boolean {
   return isNotOffered(error) || (error instanceof ApiError && error.status === 500);
 }
 
-class Silence extends Error {
+class WatchStalled extends Error {
   override readonly name = 'Silence';
 }
 
@@ -450,44 +450,44 @@ function isExpired(failure: Error): boolean {
 }
 
 /** An answer that could be about the resourceVersion; not one about the credential or the server's load. */
-function isRefusal(failure: Error | undefined): boolean {
+function mayRejectVersion(failure: Error | undefined): boolean {
   return failure instanceof ApiError && failure.status > 0 && failure.status !== 401 && failure.status !== 429;
 }
 
 /** What cannot be read in a watch would come again at each resume; a list goes past it. Nobody foresaw it: what is no ApiError. */
-function mustList(failure: Error): boolean {
+function mustRelist(failure: Error): boolean {
   if (failure instanceof ApiError) return isExpired(failure) || failure.reason === 'Unreadable';
-  return !(failure instanceof Silence);
+  return !(failure instanceof WatchStalled);
 }
 
 /** Milliseconds: between half of and the whole of 0.4 s, doubled with each failure in a row up to 10 s, since requests wait for what is read here; at least what the server asked for. */
-function pauseAfter(failures: number, failure: Error | undefined, random: () => number): number {
+function backoffAfter(failures: number, failure: Error | undefined, random: () => number): number {
   const ceiling = Math.min(10_000, 400 * 2 ** (failures - 1));
-  const asked = failure instanceof ApiError ? (failure.retryAfterSeconds ?? 0) * 1_000 : 0;
-  return Math.max(ceiling / 2 + (random() * ceiling) / 2, Math.min(asked, 300_000));
+  const retryAfter = failure instanceof ApiError ? (failure.retryAfterSeconds ?? 0) * 1_000 : 0;
+  return Math.max(ceiling / 2 + (random() * ceiling) / 2, Math.min(retryAfter, 300_000));
 }
 
-type Place = { readonly path: string; readonly labelSelector?: string | undefined; readonly fieldSelector?: string | undefined };
+type Selection = { readonly path: string; readonly labelSelector?: string | undefined; readonly fieldSelector?: string | undefined };
 
 /** Says what changes and is silent about what lasts: one line for the first of equal failures in a row, one for the recovery. */
-function announcing(log: Log, place: Place): { watching(): void; failing(failure: Error): void } {
+function createTransitionLog(log: Log, selection: Selection): { watching(): void; failing(failure: Error): void } {
   let state = 'watching';
   return {
     watching() {
-      if (state !== 'watching') log.info(place, `watching ${place.path} again`);
+      if (state !== 'watching') log.info(selection, `watching ${selection.path} again`);
       state = 'watching';
     },
     failing(err) {
       const before = state;
       // The server forgets old resourceVersions every few minutes: routine, and no change of state.
       if (!isExpired(err)) state = err instanceof ApiError ? `${err.status} ${err.reason}` : err.name;
-      if (state === before) log.debug({ ...place, err }, err.message);
-      else log.warn({ ...place, err }, explained(err, place));
+      if (state === before) log.debug({ ...selection, err }, err.message);
+      else log.warn({ ...selection, err }, explainFailure(err, selection));
     },
   };
 }
 
-function explained(failure: Error, { path, fieldSelector }: Place): string {
+function explainFailure(failure: Error, { path, fieldSelector }: Selection): string {
   if (!(failure instanceof ApiError)) return failure.message;
   if (failure.status === 404) return `${failure.message}; the API server does not serve ${path}: is this API installed?`;
   const name = /(?:^|,)metadata\.name=([^,]+)/.exec(fieldSelector ?? '')?.[1];

@@ -26,7 +26,7 @@ export type KubeConfigChoice = {
   readonly serviceAccountFolder?: string | undefined;
 };
 
-type Places = Pick<KubeConfig, 'clusters' | 'users' | 'contexts'> & {
+type KubeConfigParts = Pick<KubeConfig, 'clusters' | 'users' | 'contexts'> & {
   readonly currentContext?: string | undefined;
   readonly where: string;
 };
@@ -39,13 +39,13 @@ type Places = Pick<KubeConfig, 'clusters' | 'users' | 'contexts'> & {
 export async function loadKubeConfig(choice: KubeConfigChoice): Promise<KubeConfig> {
   // Half a second to import, and most commands never need a cluster.
   const { KubeConfig } = await import('./kube-config-class.ts');
-  const places = await findPlaces(choice, () => new KubeConfig());
+  const parts = await findParts(choice, () => new KubeConfig());
   const kubeConfig = new KubeConfig();
-  kubeConfig.loadFromOptions({ ...places, currentContext: chooseContext(places, choice.context) });
+  kubeConfig.loadFromOptions({ ...parts, currentContext: chooseContext(parts, choice.context) });
   return kubeConfig;
 }
 
-async function findPlaces(choice: KubeConfigChoice, blank: () => KubeConfig): Promise<Places> {
+async function findParts(choice: KubeConfigChoice, blank: () => KubeConfig): Promise<KubeConfigParts> {
   const { file, env, serviceAccountFolder = '/var/run/secrets/kubernetes.io/serviceaccount' } = choice;
   if (file !== undefined) return fromFile(file, blank);
 
@@ -54,7 +54,8 @@ async function findPlaces(choice: KubeConfigChoice, blank: () => KubeConfig): Pr
 
   const inPod = (await textOf(join(serviceAccountFolder, 'token'))) !== undefined;
   const home = env.HOME ? join(env.HOME, '.kube', 'config') : undefined;
-  if (home !== undefined && (await textOf(home, { closed: inPod ? 'passed over' : 'refused' })) !== undefined) return fromFile(home, blank);
+  if (home !== undefined && (await textOf(home, { unreadable: inPod ? 'ignored' : 'rejected' })) !== undefined)
+    return fromFile(home, blank);
 
   if (inPod) return fromServiceAccount(serviceAccountFolder, env);
 
@@ -64,8 +65,8 @@ async function findPlaces(choice: KubeConfigChoice, blank: () => KubeConfig): Pr
 }
 
 /** As kubectl reads a list: files that do not exist are passed over, and of two entries with one name the first counts. */
-async function fromFiles(files: readonly string[], blank: () => KubeConfig): Promise<Places> {
-  const found: Places[] = [];
+async function fromFiles(files: readonly string[], blank: () => KubeConfig): Promise<KubeConfigParts> {
+  const found: KubeConfigParts[] = [];
   for (const file of files) {
     if ((await textOf(file)) !== undefined) found.push(await fromFile(file, blank));
   }
@@ -87,12 +88,12 @@ function firstOfEachName<Entry extends { readonly name: string }>(entries: reado
   return [...byName.values()];
 }
 
-async function fromFile(file: string, blank: () => KubeConfig): Promise<Places> {
+async function fromFile(file: string, blank: () => KubeConfig): Promise<KubeConfigParts> {
   const text = await textOf(file);
   if (text === undefined)
     throw new KubeconfigError(`kubeconfig ${file} does not exist: correct --kubeconfig, REGKEEPER_KUBECONFIG or KUBECONFIG`);
   const written = parseMapping(file, text);
-  const tokenFiles = takeTokenFiles(written);
+  const tokenFiles = removeTokenFiles(written);
 
   const kubeConfig = blank();
   try {
@@ -130,7 +131,7 @@ function parseMapping(file: string, text: string): Record<string, unknown> {
  * Removes the token files from the users, because client-node overlooks `tokenFile`, the name Kubernetes gives the field,
  * and reads its own `token-file` only once, although such files are rotated.
  */
-function takeTokenFiles(written: Record<string, unknown>): Map<unknown, string> {
+function removeTokenFiles(written: Record<string, unknown>): Map<unknown, string> {
   const tokenFiles = new Map<unknown, string>();
   for (const entry of Array.isArray(written.users) ? (written.users as (WrittenUser | null)[]) : []) {
     const user = entry?.user;
@@ -150,7 +151,7 @@ function withTokenFile(user: User, folder: string, tokenFile: string | undefined
   return { ...others, authProvider: { name: 'tokenFile', config: { tokenFile: resolve(folder, tokenFile) } } };
 }
 
-async function fromServiceAccount(folder: string, env: KubeEnvironment): Promise<Places> {
+async function fromServiceAccount(folder: string, env: KubeEnvironment): Promise<KubeConfigParts> {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = env;
   if (!host || !port) {
     throw new KubeconfigError(
@@ -175,7 +176,7 @@ async function fromServiceAccount(folder: string, env: KubeEnvironment): Promise
 }
 
 /** The name of a context whose cluster and user exist and whose server can be spoken to. */
-function chooseContext({ where, clusters, users, contexts, currentContext }: Places, wanted: string | undefined): string {
+function chooseContext({ where, clusters, users, contexts, currentContext }: KubeConfigParts, wanted: string | undefined): string {
   const name = wanted ?? currentContext;
   const known = contexts.map((each) => each.name).join(', ') || 'none';
   if (!name) throw new KubeconfigError(`${where} sets no current-context: choose one with --context (there are: ${known})`);
@@ -208,13 +209,16 @@ function checkServer(where: string, cluster: Cluster): void {
  * The file's text, or undefined where there is no such file. One that this user may not read is passed over where nobody named it: OpenShift
  * runs a container as a user of its own choosing, who may not enter the home folder that the image was made with.
  */
-async function textOf(file: string, { closed = 'refused' }: { closed?: 'refused' | 'passed over' } = {}): Promise<string | undefined> {
+async function textOf(
+  file: string,
+  { unreadable = 'rejected' }: { unreadable?: 'rejected' | 'ignored' } = {},
+): Promise<string | undefined> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    if (code === 'EACCES' && closed === 'passed over') return undefined;
+    if (code === 'EACCES' && unreadable === 'ignored') return undefined;
     throw new KubeconfigError(`${file} cannot be read (${code}): correct the path or its permissions`);
   }
 }

@@ -41,30 +41,30 @@ export type LeaderElectionOptions = {
 
 // As client-go has them. What separates the first two is for clocks that go at different speeds.
 /** Who has seen a Lease unchanged for so long takes it. */
-const DURATION = 15_000;
+const LEASE_DURATION = 15_000;
 /** Who has not renewed its Lease for so long leads no more. */
-const DEADLINE = 10_000;
+const RENEW_DEADLINE = 10_000;
 
 const RENEW_AFTER = 4_000;
-const LOOK_AFTER = 2_000;
+const POLL_AFTER = 2_000;
 /** The deadline leaves room for a second try. */
 const RETRY_AFTER = 1_000;
 /** Once it was told that a right is missing. */
-const LOOK_AFTER_REFUSAL = 10_000;
+const POLL_AFTER_FORBIDDEN = 10_000;
 /** Added by chance to each of these, so that replicas do not keep step. */
 const JITTER = 1_000;
-const ANSWER_WITHIN = 3_000;
+const REQUEST_TIMEOUT = 3_000;
 const TICK = 250;
 /** How long a leader may be unable before it hands over. */
-const UNABLE_FOR = 15_000;
+const MAX_UNABLE = 15_000;
 /** Longer than any release of ours asks for; what a hand wrote must not keep everybody waiting for ever. */
-const LONGEST_DURATION = 30_000;
+const MAX_LEASE_DURATION = 30_000;
 /** What a Lease lasts that its holder gave back, as client-go writes it. One whose holder a hand took out lasts longer: that holder does not know yet. */
 const RELEASED_SECONDS = 1;
 /** An API server that has just started refuses everybody for a second or two, until it has read the roles. */
-const REFUSALS = 3;
+const FORBIDDEN_BEFORE_REPORT = 3;
 /** The API server keeps an int32. */
-const MOST_TRANSITIONS = 2 ** 31 - 1;
+const MAX_TRANSITIONS = 2 ** 31 - 1;
 
 type LeaseSpec = {
   readonly holderIdentity?: string | null;
@@ -83,21 +83,21 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
   const { monotonic, schedule } = clock;
   const lease = `Lease ${namespace}/${name}`;
   const collection = `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`;
-  const place = `${collection}/${name}`;
+  const leasePath = `${collection}/${name}`;
   const listeners = new Set<() => void>();
   const closing = new AbortController();
 
   /** By our clock: from when the Lease is as it was seen last, and how long it then lasts without its holder. */
-  let seen: { readonly version: string; readonly at: number; readonly lasts: number } | undefined;
+  let observed: { readonly version: string; readonly at: number; readonly duration: number } | undefined;
   let leadsUntil = Number.NEGATIVE_INFINITY;
-  let toldLeading = false;
-  let toldHolder: string | undefined;
+  let reportedLeading = false;
+  let reportedHolder: string | undefined;
   let unableSince: number | undefined;
-  let lookDue = Number.NEGATIVE_INFINITY;
-  let looking: Promise<void> | undefined;
+  let reconcileDue = Number.NEGATIVE_INFINITY;
+  let reconciling: Promise<void> | undefined;
   let released: Promise<void> | undefined;
   let trouble: string | undefined;
-  let refusals = 0;
+  let forbiddenCount = 0;
   let cancel = () => {};
 
   function leads(): boolean {
@@ -107,35 +107,38 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
   function tick(): void {
     cancel = schedule(tick, TICK);
     if (able()) {
-      if (unableSince !== undefined) lookDue = monotonic();
+      if (unableSince !== undefined) reconcileDue = monotonic();
       unableSince = undefined;
     } else unableSince ??= monotonic();
-    tellLeading(`the ${lease} could not be renewed for ${DEADLINE / 1_000} seconds`);
-    if (looking === undefined && monotonic() >= lookDue) looking = lookAndTell();
+    reportLeading(`the ${lease} could not be renewed for ${RENEW_DEADLINE / 1_000} seconds`);
+    if (reconciling === undefined && monotonic() >= reconcileDue) reconciling = reconcileAndReport();
   }
 
-  async function lookAndTell(): Promise<void> {
+  async function reconcileAndReport(): Promise<void> {
     try {
-      await look();
+      await reconcile();
       if (trouble !== undefined) log.info({}, `the ${lease} can be had again`);
       trouble = undefined;
-      refusals = 0;
-      lookDue = monotonic() + (leads() ? RENEW_AFTER : LOOK_AFTER) + random() * JITTER;
+      forbiddenCount = 0;
+      reconcileDue = monotonic() + (leads() ? RENEW_AFTER : POLL_AFTER) + random() * JITTER;
     } catch (error) {
-      if (released === undefined) tellTrouble(error);
-      lookDue = monotonic() + (leads() ? RETRY_AFTER : refusals >= REFUSALS ? LOOK_AFTER_REFUSAL : LOOK_AFTER) + random() * JITTER;
+      if (released === undefined) reportTrouble(error);
+      reconcileDue =
+        monotonic() +
+        (leads() ? RETRY_AFTER : forbiddenCount >= FORBIDDEN_BEFORE_REPORT ? POLL_AFTER_FORBIDDEN : POLL_AFTER) +
+        random() * JITTER;
     }
-    looking = undefined;
+    reconciling = undefined;
   }
 
-  async function look(): Promise<void> {
+  async function reconcile(): Promise<void> {
     for (let round = 1; ; round += 1) {
       const found = await read(closing.signal);
       if (found) observe(found);
-      if (!stands()) return found && handOver(found);
+      if (!isCandidate()) return found && handOver(found);
       try {
-        if (mayTake(found)) return await take(found);
-        return found ? undefined : await putBack();
+        if (mayAcquire(found)) return await acquire(found);
+        return found ? undefined : await recreate();
       } catch (error) {
         if (!isLostRace(error) || round >= 2) throw error;
       }
@@ -144,7 +147,7 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
 
   async function read(signal?: AbortSignal): Promise<Lease | undefined> {
     try {
-      return await ask({ method: 'GET', path: place, signal });
+      return await send({ method: 'GET', path: leasePath, signal });
     } catch (error) {
       if (error instanceof ApiError && error.status === 404) return undefined;
       throw error;
@@ -154,54 +157,54 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
   function observe(found: Lease): void {
     const version = `${found.metadata.uid} ${found.metadata.resourceVersion}`;
     // From when the answer is here, not from when it was asked for: whoever renewed did so before.
-    if (version !== seen?.version) seen = { version, at: monotonic(), lasts: lastingOf(found) };
+    if (version !== observed?.version) observed = { version, at: monotonic(), duration: durationOf(found) };
     const holder = holderOf(found);
     if (holder === '' || holder === identity) return;
-    if (holder !== toldHolder) log.info({ lease }, `another replica leads: ${holder}`);
-    toldHolder = holder;
+    if (holder !== reportedHolder) log.info({ lease }, `another replica leads: ${holder}`);
+    reportedHolder = holder;
     leadsUntil = Number.NEGATIVE_INFINITY;
-    tellLeading(`the ${lease} has another holder, ${holder}`);
+    reportLeading(`the ${lease} has another holder, ${holder}`);
   }
 
-  function stands(): boolean {
-    return unableSince === undefined || (leads() && monotonic() - unableSince < UNABLE_FOR);
+  function isCandidate(): boolean {
+    return unableSince === undefined || (leads() && monotonic() - unableSince < MAX_UNABLE);
   }
 
-  function mayTake(found: Lease | undefined): boolean {
-    if (leads() || seen === undefined) return true;
-    return found !== undefined && (holderOf(found) === identity || monotonic() - seen.at >= seen.lasts);
+  function mayAcquire(found: Lease | undefined): boolean {
+    if (leads() || observed === undefined) return true;
+    return found !== undefined && (holderOf(found) === identity || monotonic() - observed.at >= observed.duration);
   }
 
-  async function take(found: Lease | undefined): Promise<void> {
+  async function acquire(found: Lease | undefined): Promise<void> {
     const sent = monotonic();
     const spec = specOf(found?.spec ?? {});
-    const taken =
+    const acquired =
       found === undefined
-        ? await ask({ method: 'POST', path: collection, signal: closing.signal, body: newLease(spec) })
+        ? await send({ method: 'POST', path: collection, signal: closing.signal, body: newLease(spec) })
         : // The resourceVersion that came with it makes this a compare-and-swap; with the uid a Lease deleted meanwhile is not made anew.
-          await ask({ method: 'PUT', path: place, signal: closing.signal, body: { ...found, spec } });
-    observe(taken);
+          await send({ method: 'PUT', path: leasePath, signal: closing.signal, body: { ...found, spec } });
+    observe(acquired);
     // From when it was asked for: whoever sees it saw it later.
-    leadsUntil = sent + DEADLINE;
-    tellLeading();
+    leadsUntil = sent + RENEW_DEADLINE;
+    reportLeading();
   }
 
   /**
    * A Lease that somebody deleted: whoever leads does not know yet, and since when it is gone nobody can say. It is made without a holder, and
    * lasts as if it had one.
    */
-  async function putBack(): Promise<void> {
-    const spec = { holderIdentity: '', leaseDurationSeconds: DURATION / 1_000, renewTime: microTime(clock.now()) };
-    observe(await ask({ method: 'POST', path: collection, signal: closing.signal, body: newLease(spec) }));
+  async function recreate(): Promise<void> {
+    const spec = { holderIdentity: '', leaseDurationSeconds: LEASE_DURATION / 1_000, renewTime: microTime(clock.now()) };
+    observe(await send({ method: 'POST', path: collection, signal: closing.signal, body: newLease(spec) }));
   }
 
   function specOf({ holderIdentity, acquireTime, leaseTransitions, ...others }: LeaseSpec): LeaseSpec {
     const mine = holderIdentity === identity;
-    const transitions = Math.min(leaseTransitions ?? -1, MOST_TRANSITIONS - 1);
+    const transitions = Math.min(leaseTransitions ?? -1, MAX_TRANSITIONS - 1);
     return {
       ...others,
       holderIdentity: identity,
-      leaseDurationSeconds: DURATION / 1_000,
+      leaseDurationSeconds: LEASE_DURATION / 1_000,
       acquireTime: (mine && acquireTime) || microTime(clock.now()),
       renewTime: microTime(clock.now()),
       leaseTransitions: mine ? (leaseTransitions ?? 0) : transitions + 1,
@@ -216,69 +219,69 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
   async function handOver(found: Lease): Promise<void> {
     if (holderOf(found) !== identity) return;
     leadsUntil = Number.NEGATIVE_INFINITY;
-    tellLeading(`this replica has not been ready for ${UNABLE_FOR / 1_000} seconds`);
-    await free(found);
+    reportLeading(`this replica has not been ready for ${MAX_UNABLE / 1_000} seconds`);
+    await release(found);
   }
 
-  async function free(found: Lease): Promise<void> {
+  async function release(found: Lease): Promise<void> {
     const spec = { ...found.spec, holderIdentity: '', leaseDurationSeconds: RELEASED_SECONDS, renewTime: microTime(clock.now()) };
-    observe(await ask({ method: 'PUT', path: place, body: { ...found, spec } }));
+    observe(await send({ method: 'PUT', path: leasePath, body: { ...found, spec } }));
     log.info({ lease }, `the ${lease} is free for another replica`);
   }
 
-  async function freeAtLast(): Promise<void> {
+  async function releaseOnStop(): Promise<void> {
     // What is under way may have arrived all the same: the next read tells.
-    await looking;
+    await reconciling;
     for (let round = 1; ; round += 1) {
       try {
         const found = await read();
-        if (found && holderOf(found) === identity) await free(found);
+        if (found && holderOf(found) === identity) await release(found);
         return;
       } catch (error) {
         if (isLostRace(error) && round < 3) continue;
         const fields = { err: error, lease };
-        if (seen)
+        if (observed)
           log.warn(
             fields,
-            `the ${lease} could not be looked at or freed; if it is held, another replica takes it over after ${DURATION / 1_000} seconds`,
+            `the ${lease} could not be looked at or freed; if it is held, another replica takes it over after ${LEASE_DURATION / 1_000} seconds`,
           );
         return;
       }
     }
   }
 
-  async function ask(request: ApiRequest): Promise<Lease> {
-    const answer = await client.request<Lease | undefined>({ ...request, timeoutMilliseconds: ANSWER_WITHIN });
+  async function send(request: ApiRequest): Promise<Lease> {
+    const answer = await client.request<Lease | undefined>({ ...request, timeoutMilliseconds: REQUEST_TIMEOUT });
     if (typeof answer?.metadata?.resourceVersion === 'string') return answer;
     throw new ApiError(0, 'Unreadable', `${request.method} ${request.path}: the answer is no Lease`);
   }
 
   /** `lost` is the reason, should this be the moment at which it is noticed that this replica leads no more. */
-  function tellLeading(lost = ''): void {
-    if (leads() === toldLeading) return;
-    toldLeading = !toldLeading;
-    if (toldLeading) toldHolder = undefined;
-    if (toldLeading) log.info({ lease, identity }, 'leading');
-    else log[released ? 'info' : 'warn']({ lease, identity }, `not leading any more: ${lost}`);
+  function reportLeading(lossReason = ''): void {
+    if (leads() === reportedLeading) return;
+    reportedLeading = !reportedLeading;
+    if (reportedLeading) reportedHolder = undefined;
+    if (reportedLeading) log.info({ lease, identity }, 'leading');
+    else log[released ? 'info' : 'warn']({ lease, identity }, `not leading any more: ${lossReason}`);
     for (const listener of [...listeners]) listener();
   }
 
-  function tellTrouble(error: unknown): void {
+  function reportTrouble(error: unknown): void {
     const message = errorMessage(error);
     const { status, reason } = error instanceof ApiError ? error : { status: 0, reason: message };
-    const isRefused = status === 403 && !message.includes('is being terminated');
-    refusals = isRefused ? refusals + 1 : 0;
-    if (reason === trouble || (isRefused && refusals < REFUSALS)) return;
+    const isForbidden = status === 403 && !message.includes('is being terminated');
+    forbiddenCount = isForbidden ? forbiddenCount + 1 : 0;
+    if (reason === trouble || (isForbidden && forbiddenCount < FORBIDDEN_BEFORE_REPORT)) return;
     trouble = reason;
-    const means = `the ${lease} cannot be had, so this replica does not lead, and registers and repairs nothing`;
-    if (isRefused) {
+    const consequence = `the ${lease} cannot be had, so this replica does not lead, and registers and repairs nothing`;
+    if (isForbidden) {
       log.error(
         { err: error, lease },
-        `${means}: a Role in the namespace ${namespace} must grant apiGroups ["coordination.k8s.io"], resources ["leases"], ` +
+        `${consequence}: a Role in the namespace ${namespace} must grant apiGroups ["coordination.k8s.io"], resources ["leases"], ` +
           `verbs ["create"], and verbs ["get", "update"] with resourceNames ["${name}"] (${message})`,
       );
     } else if (leads()) log.warn({ err: error, lease }, `the ${lease} could not be renewed: ${message}; trying again`);
-    else log[status === 404 ? 'error' : 'warn']({ err: error, lease }, `${means}: ${message}; trying again`);
+    else log[status === 404 ? 'error' : 'warn']({ err: error, lease }, `${consequence}: ${message}; trying again`);
   }
 
   return {
@@ -293,8 +296,8 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
       if (released) return released;
       cancel();
       closing.abort();
-      released = freeAtLast();
-      tellLeading('this replica ends');
+      released = releaseOnStop();
+      reportLeading('this replica ends');
       return released;
     },
   };
@@ -304,10 +307,10 @@ function holderOf({ spec }: Lease): string {
   return spec?.holderIdentity ?? '';
 }
 
-function lastingOf(found: Lease): number {
+function durationOf(found: Lease): number {
   const seconds = found.spec?.leaseDurationSeconds ?? 0;
   if (holderOf(found) === '' && seconds === RELEASED_SECONDS) return 0;
-  return Math.max(DURATION, Math.min(seconds * 1_000, LONGEST_DURATION));
+  return Math.max(LEASE_DURATION, Math.min(seconds * 1_000, MAX_LEASE_DURATION));
 }
 
 /** The API server takes microseconds with all their digits only. */

@@ -32,20 +32,20 @@ export function createOptionalInformer<T extends KubeObject>(options: OptionalIn
   const { client, log, groupVersion, plural, namespace, store, onServed, clock } = options;
   const path = `/apis/${groupVersion}/${namespace === undefined ? '' : `namespaces/${namespace}/`}${plural}`;
   let served: boolean | undefined;
-  let watch: Informer<T> | undefined;
+  let informer: Informer<T> | undefined;
   let lastFailure: string | undefined;
   let stopped = false;
 
-  const checks: ReconcileLoop = createReconcileLoop({
-    check: async () => {
+  const reconcileLoop: ReconcileLoop = createReconcileLoop({
+    reconcile: async () => {
       const now = await client.hasResource(groupVersion, plural);
       lastFailure = undefined;
       if (stopped || now === served) return;
       served = now;
       if (now) {
-        watch = createInformer({ ...options, path });
-        watch.start();
-      } else await forget();
+        informer = createInformer({ ...options, path });
+        informer.start();
+      } else await stopInformer();
       onServed?.(now);
     },
     onFailure: (err) => {
@@ -53,14 +53,14 @@ export function createOptionalInformer<T extends KubeObject>(options: OptionalIn
       if (message !== lastFailure) log.warn({ err }, `whether the cluster has ${plural} of ${groupVersion} cannot be told: ${message}`);
       lastFailure = message;
     },
-    everyMilliseconds: 60_000,
-    apartMilliseconds: 500,
+    resyncMilliseconds: 60_000,
+    minIntervalMilliseconds: 500,
     clock,
   });
 
-  async function forget(): Promise<void> {
-    const ended = watch;
-    watch = undefined;
+  async function stopInformer(): Promise<void> {
+    const ended = informer;
+    informer = undefined;
     await ended?.stop();
     // The store would keep the objects that were read last, and count them.
     if (ended && store) store.adopt(store.create());
@@ -69,19 +69,19 @@ export function createOptionalInformer<T extends KubeObject>(options: OptionalIn
   return {
     state() {
       if (served === undefined) return 'asking';
-      if (!watch) return 'absent';
-      return watch.synced ? 'read' : 'unread';
+      if (!informer) return 'absent';
+      return informer.synced ? 'read' : 'unread';
     },
-    get: (inNamespace, name) => watch?.get(inNamespace, name),
-    reload: () => watch?.reload(),
+    get: (inNamespace, name) => informer?.get(inNamespace, name),
+    reload: () => informer?.reload(),
     start() {
-      checks.soon();
-      checks.start();
+      reconcileLoop.requeue();
+      reconcileLoop.start();
     },
     async stop() {
       stopped = true;
-      checks.stop();
-      await forget();
+      reconcileLoop.stop();
+      await stopInformer();
     },
   };
 }

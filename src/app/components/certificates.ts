@@ -104,13 +104,13 @@ async function openSource({ settings, client, leader, log, clock }: Certificates
       const { certificate, key, authorities } = tls;
       // Registered as a Service, we are called by its name.
       const names = settings.register && settings.cluster && [`${service}.${settings.cluster.namespace}.svc`];
-      const files = { certificate, key, ...(authorities !== undefined && { authorities }), ...(names && { names }) };
+      const files = { certificate, key, ...(authorities !== undefined && { caBundle: authorities }), ...(names && { names }) };
       return { source: await watchCertificateFiles({ ...files, onProblem, clock }).catch(asConfigurationError), caFile: authorities };
     }
     case 'dev': {
       const { directory } = tls;
       const made = await ensureDevelopmentCertificates({ directory, hosts: [], now: new Date(clock.now()) }).catch(asConfigurationError);
-      const files = { certificate: made.certificateFile, key: made.keyFile, authorities: made.caFile };
+      const files = { certificate: made.certificateFile, key: made.keyFile, caBundle: made.caFile };
       return { source: await watchCertificateFiles({ ...files, onProblem, clock }).catch(asConfigurationError), caFile: made.caFile };
     }
   }

@@ -22,9 +22,9 @@ export type WaitForPublishedCaOptions = {
 
 /** Each API server watches the configurations as we do; well within this time it knows what we see. */
 const SETTLING = 10_000;
-const LOOK_AGAIN = 60_000;
+const RECONCILE_INTERVAL = 60_000;
 /** For who has just started. Without the right to see what clients trust that is never known. */
-const PATIENCE = 20_000;
+const MAX_WAIT_FOR_BUNDLES = 20_000;
 
 /**
  * The source, but a certificate of an authority that clients do not know yet is held back: the one before stays in service, and
@@ -35,40 +35,40 @@ export function waitForPublishedCa(
   source: CertificateSource,
   { trusted, clocks, clock: { schedule } = systemClock, onProgress }: WaitForPublishedCaOptions,
 ): CertificateSource {
-  const outward = createCertificateSource(source.current());
+  const exposed = createCertificateSource(source.current());
   /** Of the certificate in service. */
-  let { authorities: served } = source.current();
+  let { caBundle: servedCaBundle } = source.current();
   let waiting: ServerCertificate | undefined;
-  let cancelLook = () => {};
+  let cancelReconcile = () => {};
   /** Clients have known the authority of what waits for `SETTLING`, unless this is undefined or taken back. */
-  let settling: { over: boolean; cancel: () => void } | undefined;
+  let settling: { settled: boolean; cancel: () => void } | undefined;
 
-  function look(): void {
+  function reconcile(): void {
     const next = source.current();
-    cancelLook();
-    if (isSamePair(next, outward.current()) || mayServe(next)) serve(next);
-    else hold(next);
+    cancelReconcile();
+    if (isSamePair(next, exposed.current()) || mayServe(next)) serve(next);
+    else keepPrevious(next);
   }
 
   function mayServe(next: ServerCertificate): boolean {
-    const before = outward.current();
+    const before = exposed.current();
     if (explainInvalidity(before.certificate, clocks()) !== undefined) return true;
     const clients = trusted.current();
     if (clients === undefined) return false;
-    if (!clients.some((authorities) => isTrusted(before.certificate, authorities))) return true;
+    if (!clients.some((caBundle) => isTrusted(before.certificate, caBundle))) return true;
     if (!isTrustedByAll(next, clients)) return false;
-    return waiting === undefined || (isSamePair(next, waiting) && settling?.over === true);
+    return waiting === undefined || (isSamePair(next, waiting) && settling?.settled === true);
   }
 
   function serve(next: ServerCertificate): void {
     if (waiting !== undefined) onProgress('the authority of the new certificate is known by now: the certificate goes into service');
     stopSettling();
     waiting = undefined;
-    served = next.authorities;
-    show(next, next.authorities);
+    servedCaBundle = next.caBundle;
+    publish(next, next.caBundle);
   }
 
-  function hold(next: ServerCertificate): void {
+  function keepPrevious(next: ServerCertificate): void {
     if (waiting === undefined || !isSamePair(next, waiting)) {
       onProgress(
         'the new certificate is of an authority that the API server does not know yet: the one before stays until that is published',
@@ -78,15 +78,15 @@ export function waitForPublishedCa(
     waiting = next;
     if (!isTrustedByAll(next, trusted.current())) stopSettling();
     else settling ??= settle();
-    cancelLook = schedule(look, LOOK_AGAIN);
-    show(outward.current(), next.authorities && joinCaBundles(next.authorities, served));
+    cancelReconcile = schedule(reconcile, RECONCILE_INTERVAL);
+    publish(exposed.current(), next.caBundle && joinCaBundles(next.caBundle, servedCaBundle));
   }
 
   function settle() {
-    const state = { over: false, cancel: () => {} };
+    const state = { settled: false, cancel: () => {} };
     state.cancel = schedule(() => {
-      state.over = true;
-      look();
+      state.settled = true;
+      reconcile();
     }, SETTLING);
     return state;
   }
@@ -96,24 +96,24 @@ export function waitForPublishedCa(
     settling = undefined;
   }
 
-  function show({ authorities: _, ...pair }: ServerCertificate, authorities: string | undefined): void {
-    const before = outward.current();
-    if (isSamePair(before, pair) && before.authorities === authorities) return;
-    outward.replace({ ...pair, ...(authorities !== undefined && { authorities }) });
+  function publish({ caBundle: _, ...pair }: ServerCertificate, caBundle: string | undefined): void {
+    const before = exposed.current();
+    if (isSamePair(before, pair) && before.caBundle === caBundle) return;
+    exposed.replace({ ...pair, ...(caBundle !== undefined && { caBundle }) });
   }
 
-  const forgetSource = source.onChange(look);
-  const forgetTrusted = trusted.onChange(() => waiting !== undefined && look());
+  const unsubscribeSource = source.onChange(reconcile);
+  const unsubscribeTrusted = trusted.onChange(() => waiting !== undefined && reconcile());
   return {
-    current: outward.current,
-    onChange: outward.onChange,
+    current: exposed.current,
+    onChange: exposed.onChange,
     ...(source.refresh && { refresh: () => source.refresh?.() ?? Promise.resolve() }),
     async close() {
-      forgetSource();
-      forgetTrusted();
-      cancelLook();
+      unsubscribeSource();
+      unsubscribeTrusted();
+      cancelReconcile();
       stopSettling();
-      outward.close();
+      exposed.close();
       await source.close();
     },
   };
@@ -135,12 +135,12 @@ export function missingUntilPublished(
     wasTrusted ||= isTrustedByAll(source.current(), clients);
     if (wasTrusted) return undefined;
     if (clients !== undefined) return 'the API server does not know its authority yet';
-    return monotonic() - start < PATIENCE ? 'which authorities the API server knows has not been read yet' : undefined;
+    return monotonic() - start < MAX_WAIT_FOR_BUNDLES ? 'which authorities the API server knows has not been read yet' : undefined;
   };
 }
 
 function isTrustedByAll({ certificate }: ServerCertificate, clients: readonly string[] | undefined): boolean {
-  return clients?.every((authorities) => isTrusted(certificate, authorities)) ?? false;
+  return clients?.every((caBundle) => isTrusted(certificate, caBundle)) ?? false;
 }
 
 function isSamePair(one: ServerCertificate, other: ServerCertificate): boolean {

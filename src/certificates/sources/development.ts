@@ -20,19 +20,19 @@ export type DevelopmentCertificates = {
   /** Whether a server certificate was written. */
   readonly created: boolean;
   /** Whether a new authority was written too: who trusted the old `ca.crt` has to trust the new one. */
-  readonly authorityCreated: boolean;
+  readonly caCreated: boolean;
   /** Why it was written, or until when the present one is good; continues a sentence. */
   readonly reason: string;
 };
 
-const ALWAYS_WANTED = ['localhost', '127.0.0.1', '::1'];
-const AUTHORITY_NAME = 'regkeeper development authority';
+const DEFAULT_HOSTS = ['localhost', '127.0.0.1', '::1'];
+const CA_NAME = 'regkeeper development authority';
 const SERVER_NAME = 'regkeeper development server';
 
 const DAY = 24 * 60 * 60 * 1000;
-const AUTHORITY_LIFE = 5 * 365 * DAY;
+const CA_LIFETIME = 5 * 365 * DAY;
 /** Renewed at two thirds, while the authority, itself renewed at two thirds, has more than this left: a leaf is never cut short. */
-const SERVER_LIFE = 365 * DAY;
+const SERVER_LIFETIME = 365 * DAY;
 /** Containers and virtual machines of a developer's computer may lag behind after a suspend. */
 const CLOCK_TOLERANCE = 60 * 60 * 1000;
 
@@ -47,31 +47,31 @@ const CLOCK_TOLERANCE = 60 * 60 * 1000;
 export async function ensureDevelopmentCertificates({ directory, hosts, now }: DevelopmentRequest): Promise<DevelopmentCertificates> {
   const files = filesIn(directory);
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const presentAuthority = await readPresentPair(files.authority);
+  const presentCa = await readPresentPair(files.ca);
   const presentServer = await readPresentPair(files.server);
 
-  const authority = renewAuthority(presentAuthority, now);
-  const server = renewServer(presentServer, { authority: authority.pair, hosts, now });
-  if (authority.created) await writePair(files.authority, authority.pair);
+  const ca = renewCa(presentCa, now);
+  const server = renewServer(presentServer, { ca: ca.pair, hosts, now });
+  if (ca.created) await writePair(files.ca, ca.pair);
   if (server.created) await writePair(files.server, server.pair);
-  await Promise.all([chmod(files.authority.key, 0o600), chmod(files.server.key, 0o600)]);
+  await Promise.all([chmod(files.ca.key, 0o600), chmod(files.server.key, 0o600)]);
 
   return {
     directory,
-    caFile: files.authority.certificate,
+    caFile: files.ca.certificate,
     certificateFile: files.server.certificate,
     keyFile: files.server.key,
     created: server.created,
-    authorityCreated: authority.created,
+    caCreated: ca.created,
     reason: server.reason,
   };
 }
 
 type PairPaths = { readonly certificate: string; readonly key: string };
 
-function filesIn(directory: string): { authority: PairPaths; server: PairPaths } {
+function filesIn(directory: string): { ca: PairPaths; server: PairPaths } {
   return {
-    authority: { certificate: join(directory, 'ca.crt'), key: join(directory, 'ca.key') },
+    ca: { certificate: join(directory, 'ca.crt'), key: join(directory, 'ca.key') },
     server: { certificate: join(directory, 'tls.crt'), key: join(directory, 'tls.key') },
   };
 }
@@ -84,63 +84,63 @@ async function readPresentPair(paths: PairPaths): Promise<PresentPair> {
   const certificate = await readIfPresent(paths.certificate);
   const key = await readIfPresent(paths.key);
   if (certificate === undefined && key === undefined) return { problem: 'there was none' };
-  if (certificate === undefined) throw notOurs(paths.key, 'stands there without its certificate');
-  refuseForeignCertificate(paths.certificate, certificate);
+  if (certificate === undefined) throw foreignFileError(paths.key, 'stands there without its certificate');
+  rejectForeignCertificate(paths.certificate, certificate);
   if (key === undefined) return { problem: 'its key was missing' };
   const privateKey = readPrivateKey(key);
-  if (!privateKey.ok) throw notOurs(paths.key, privateKey.problem);
+  if (!privateKey.ok) throw foreignFileError(paths.key, privateKey.problem);
   const reading = readCertificatePair({ certificate, key });
   return reading.ok ? { pair: reading.pair, problem: '' } : { problem: reading.problem };
 }
 
-function refuseForeignCertificate(path: string, text: string): void {
+function rejectForeignCertificate(path: string, text: string): void {
   const reading = readCertificates(text);
-  if (!reading.ok) throw notOurs(path, reading.problem);
+  if (!reading.ok) throw foreignFileError(path, reading.problem);
   const [certificate] = reading.certificates;
-  if (certificate.issuer !== `CN=${AUTHORITY_NAME}`) throw notOurs(path, `was issued by "${certificate.issuer.replaceAll('\n', ', ')}"`);
+  if (certificate.issuer !== `CN=${CA_NAME}`) throw foreignFileError(path, `was issued by "${certificate.issuer.replaceAll('\n', ', ')}"`);
 }
 
-function notOurs(path: string, what: string): Error {
+function foreignFileError(path: string, what: string): Error {
   return new Error(`${path} ${what}, so it is not a development certificate of regkeeper: move it away or choose another folder`);
 }
 
 type Renewed = { readonly pair: CertificateWithKey; readonly created: boolean; readonly reason: string };
 
-function renewAuthority(present: PresentPair, now: Date): Renewed {
-  const verdict = verdictOn(present, now);
-  if (verdict.keep !== undefined && new X509Certificate(verdict.keep.certificate).ca) {
-    return { pair: verdict.keep, created: false, reason: verdict.reason };
+function renewCa(present: PresentPair, now: Date): Renewed {
+  const check = checkPresent(present, now);
+  if (check.keep !== undefined && new X509Certificate(check.keep.certificate).ca) {
+    return { pair: check.keep, created: false, reason: check.reason };
   }
-  const pair = issueCa({ commonName: AUTHORITY_NAME, ...lifeFrom(now, AUTHORITY_LIFE) });
-  return { pair, created: true, reason: verdict.reason };
+  const pair = issueCa({ commonName: CA_NAME, ...validityFrom(now, CA_LIFETIME) });
+  return { pair, created: true, reason: check.reason };
 }
 
-type ServerWish = { readonly authority: CertificateWithKey; readonly hosts: readonly string[]; readonly now: Date };
+type DesiredServer = { readonly ca: CertificateWithKey; readonly hosts: readonly string[]; readonly now: Date };
 
-function renewServer(present: PresentPair, { authority, hosts, now }: ServerWish): Renewed {
-  const wanted = sortHosts([...ALWAYS_WANTED, ...hosts]);
-  const verdict = verdictOn(present, now, [...wanted.dnsNames, ...wanted.ipAddresses]);
-  const orphaned = verdict.keep !== undefined && !isIssuedBy(verdict.keep.certificate, authority.certificate);
-  if (verdict.keep !== undefined && !orphaned) return { pair: verdict.keep, created: false, reason: verdict.reason };
+function renewServer(present: PresentPair, { ca, hosts, now }: DesiredServer): Renewed {
+  const wanted = sortHosts([...DEFAULT_HOSTS, ...hosts]);
+  const check = checkPresent(present, now, [...wanted.dnsNames, ...wanted.ipAddresses]);
+  const orphaned = check.keep !== undefined && !isIssuedBy(check.keep.certificate, ca.certificate);
+  if (check.keep !== undefined && !orphaned) return { pair: check.keep, created: false, reason: check.reason };
   const kept = present.pair === undefined ? [] : [...present.pair.dnsNames, ...present.pair.ipAddresses];
   const pair = issueServerCertificate({
-    authority,
+    ca,
     commonName: SERVER_NAME,
-    ...sortHosts([...ALWAYS_WANTED, ...hosts, ...kept]),
-    ...lifeFrom(now, SERVER_LIFE),
+    ...sortHosts([...DEFAULT_HOSTS, ...hosts, ...kept]),
+    ...validityFrom(now, SERVER_LIFETIME),
   });
-  return { pair, created: true, reason: orphaned ? 'the authority is a new one' : verdict.reason };
+  return { pair, created: true, reason: orphaned ? 'the authority is a new one' : check.reason };
 }
 
-function verdictOn(present: PresentPair, now: Date, wanted: readonly string[] = []): { keep?: CertificatePair; reason: string } {
+function checkPresent(present: PresentPair, now: Date, wanted: readonly string[] = []): { keep?: CertificatePair; reason: string } {
   if (present.pair === undefined) return { reason: present.problem };
   const renewal = checkRenewal(present.pair, now, wanted);
   if (renewal.renew) return { reason: renewal.reason };
   return { keep: present.pair, reason: `it is good until ${present.pair.notAfter.toISOString()}` };
 }
 
-function lifeFrom(now: Date, life: number): { notBefore: Date; notAfter: Date } {
-  return { notBefore: new Date(now.getTime() - CLOCK_TOLERANCE), notAfter: new Date(now.getTime() + life) };
+function validityFrom(now: Date, lifetime: number): { notBefore: Date; notAfter: Date } {
+  return { notBefore: new Date(now.getTime() - CLOCK_TOLERANCE), notAfter: new Date(now.getTime() + lifetime) };
 }
 
 /** The certificate goes first: a key alone would look like somebody else's to the next run. */

@@ -11,7 +11,7 @@ export type CertificateFiles = {
   /** Path of the PEM private key. */
   readonly key: string;
   /** Path of the PEM authorities that clients verify by; read together with the pair. */
-  readonly authorities?: string;
+  readonly caBundle?: string;
   /** Host names by which clients will call; a certificate that lacks one of them is as bad as a torn pair. */
   readonly names?: readonly string[];
 };
@@ -54,16 +54,16 @@ type FilesReading = { ok: true; certificate: ServerCertificate } | { ok: false; 
 
 async function readFiles(paths: CertificateFiles): Promise<FilesReading> {
   try {
-    const [certificate, key, authorities] = await Promise.all([
+    const [certificate, key, caBundle] = await Promise.all([
       readText('certificate', paths.certificate),
       readText('key', paths.key),
-      paths.authorities === undefined ? undefined : readText('authorities', paths.authorities),
+      paths.caBundle === undefined ? undefined : readText('authorities', paths.caBundle),
     ]);
     const reading = readCertificatePair(
       { certificate, key },
       { certificate: `certificate file ${paths.certificate}`, key: `key file ${paths.key}` },
     );
-    if (!reading.ok) return { ok: false, problem: `${reading.problem}; ${WAY_OUT[reading.part]}` };
+    if (!reading.ok) return { ok: false, problem: `${reading.problem}; ${REMEDY[reading.part]}` };
     const missing = missingNames(certificate, paths.names ?? []);
     if (missing.length > 0) {
       const names = missing.join(', ');
@@ -73,25 +73,24 @@ async function readFiles(paths: CertificateFiles): Promise<FilesReading> {
       };
     }
     const pair = { certificate, key, notAfter: reading.pair.notAfter };
-    if (authorities === undefined) return { ok: true, certificate: pair };
-    const bundle = readCertificates(authorities);
-    if (!bundle.ok)
-      return { ok: false, problem: `authorities file ${paths.authorities} ${bundle.problem}; put the PEM certificates there` };
+    if (caBundle === undefined) return { ok: true, certificate: pair };
+    const bundle = readCertificates(caBundle);
+    if (!bundle.ok) return { ok: false, problem: `authorities file ${paths.caBundle} ${bundle.problem}; put the PEM certificates there` };
     // Otherwise the two are of different ages, or nobody who has these authorities would take the certificate.
-    if (!isTrusted(certificate, authorities)) {
+    if (!isTrusted(certificate, caBundle)) {
       return {
         ok: false,
-        problem: `certificate file ${paths.certificate} is not signed by an authority of ${paths.authorities}; take both from the same Secret, with every intermediate certificate`,
+        problem: `certificate file ${paths.certificate} is not signed by an authority of ${paths.caBundle}; take both from the same Secret, with every intermediate certificate`,
       };
     }
-    return { ok: true, certificate: { ...pair, authorities } };
+    return { ok: true, certificate: { ...pair, caBundle } };
   } catch (error) {
     if (error instanceof UnreadableFile) return { ok: false, problem: error.message };
     throw error;
   }
 }
 
-const WAY_OUT: Record<CertificatePairProblem['part'], string> = {
+const REMEDY: Record<CertificatePairProblem['part'], string> = {
   certificate: 'put the PEM certificate of the server there, leaf first',
   key: 'put the PEM private key of the certificate there',
   pair: 'take both from the same Secret or the same run of their maker',
@@ -139,10 +138,10 @@ function reloader(options: WatchedFiles, holder: ReturnType<typeof createCertifi
 }
 
 function isSame(one: ServerCertificate, other: ServerCertificate): boolean {
-  return one.certificate === other.certificate && one.key === other.key && one.authorities === other.authorities;
+  return one.certificate === other.certificate && one.key === other.key && one.caBundle === other.caBundle;
 }
 
 function folders(paths: CertificateFiles): string[] {
-  const all = [paths.certificate, paths.key, ...(paths.authorities === undefined ? [] : [paths.authorities])];
+  const all = [paths.certificate, paths.key, ...(paths.caBundle === undefined ? [] : [paths.caBundle])];
   return [...new Set(all.map((path) => dirname(path)))];
 }

@@ -36,31 +36,32 @@ export type SecretCertificateOptions = {
  */
 export async function manageCertificateSecret(options: SecretCertificateOptions): Promise<CertificateSource> {
   const { client, namespace, secretName, log, signal } = options;
-  const place = `Secret ${namespace}/${secretName}`;
-  const clocks = comparingClocks(options);
-  const patience = { log, server: client.server, right: neededRight(options), clock: options.clock, signal };
-  const holder = createCertificateSource(await retryUntilReachable(patience, () => settle(options, clocks)));
+  const secretLabel = `Secret ${namespace}/${secretName}`;
+  const clocks = createClockComparison(options);
+  const retryOptions = { log, server: client.server, requiredRole: describeSecretRole(options), clock: options.clock, signal };
+  const holder = createCertificateSource(await retryUntilReachable(retryOptions, () => reconcileSecret(options, clocks)));
   signal?.throwIfAborted();
 
-  const look = async () => {
-    const settled = await settle(options, clocks);
-    const held = holder.current();
-    if (settled.certificate === held.certificate && settled.authorities === held.authorities) return;
-    log.info({ secret: place, notAfter: settled.notAfter }, `the certificate of ${place} was taken over`);
-    holder.replace(settled);
+  const reconcile = async () => {
+    const next = await reconcileSecret(options, clocks);
+    const served = holder.current();
+    if (next.certificate === served.certificate && next.caBundle === served.caBundle) return;
+    log.info({ secret: secretLabel, notAfter: next.notAfter }, `the certificate of ${secretLabel} was taken over`);
+    holder.replace(next);
   };
   // One after the other: of two at a time, the one that read first could come last.
-  let looking: Promise<void> = Promise.resolve();
+  let reconciling: Promise<void> = Promise.resolve();
   const refresh = () => {
-    looking = looking.then(look, look);
-    return looking;
+    reconciling = reconciling.then(reconcile, reconcile);
+    return reconciling;
   };
 
-  const checks = createReconcileLoop({
-    check: refresh,
-    onFailure: (err) => log.error({ err, secret: place }, `${errorMessage(err)}; the certificate in service stays, and is tried again`),
-    everyMilliseconds: 10 * MINUTE,
-    apartMilliseconds: 1_000,
+  const reconcileLoop = createReconcileLoop({
+    reconcile: refresh,
+    onFailure: (err) =>
+      log.error({ err, secret: secretLabel }, `${errorMessage(err)}; the certificate in service stays, and is tried again`),
+    resyncMilliseconds: 10 * MINUTE,
+    minIntervalMilliseconds: 1_000,
     clock: options.clock,
   });
   // Only a sign that something changed: the key itself is read where it is needed, and held nowhere else.
@@ -70,12 +71,12 @@ export async function manageCertificateSecret(options: SecretCertificateOptions)
     fieldSelector: `metadata.name=${secretName}`,
     metadataOnly: true,
     log,
-    onChange: checks.soon,
+    onChange: reconcileLoop.requeue,
     clock: options.clock,
     timings: options.watchTimings,
   });
-  const forgetLeadership = options.leadership?.onChange(checks.soon);
-  checks.start();
+  const unsubscribeLeadership = options.leadership?.onChange(reconcileLoop.requeue);
+  reconcileLoop.start();
   watch.start();
 
   return {
@@ -83,8 +84,8 @@ export async function manageCertificateSecret(options: SecretCertificateOptions)
     onChange: holder.onChange,
     refresh,
     async close() {
-      forgetLeadership?.();
-      checks.stop();
+      unsubscribeLeadership?.();
+      reconcileLoop.stop();
       holder.close();
       await watch.stop();
     },
@@ -93,23 +94,23 @@ export async function manageCertificateSecret(options: SecretCertificateOptions)
 
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
-const AUTHORITY_LIFE = 2 * 365 * DAY;
+const CA_LIFETIME = 2 * 365 * DAY;
 /** Far below the third of its life that an authority has left when it is renewed: a leaf is never cut short. */
-const LEAF_LIFE = 90 * DAY;
+const LEAF_LIFETIME = 90 * DAY;
 /** Certificates begin this much in the past, for API servers whose clock lags behind ours. */
 const CLOCK_TOLERANCE = 60 * MINUTE;
 /** When something is renewed. */
-type Pace = {
+type RenewalSchedule = {
   /** The share of its life after which a certificate is. */
   readonly share: number;
   /** How long clients get to trust a new authority before a server shows its certificates. There is no hurry: it has months to go. */
-  readonly notice: number;
+  readonly trustPeriod: number;
 };
-const IN_TIME: Pace = { share: 2 / 3, notice: DAY };
+const IN_TIME: RenewalSchedule = { share: 2 / 3, trustPeriod: DAY };
 /** Of a server certificate, half a month after it was due, and half a month before its end. */
-const OVERDUE: Pace = { share: 5 / 6, notice: 2 * DAY };
+const OVERDUE: RenewalSchedule = { share: 5 / 6, trustPeriod: 2 * DAY };
 /** The newest. In good order there are two or three; a hand that takes the key away again and again must not fill the Secret. */
-const MOST_AUTHORITIES = 10;
+const MAX_CAS = 10;
 
 // Not app.kubernetes.io/managed-by: Helm writes its own name there, into whatever it installs.
 const OWNER_LABEL = 'regkeeper.io/certificate';
@@ -118,52 +119,53 @@ const OWNER = 'self';
 type Secret = KubeObject & { type?: string; data?: Record<string, string> | null };
 
 /** What time it is by our clock, and by that of the API server, which verifies. */
-type Clocks = { readonly ours: Date; readonly servers: Date };
+type Clocks = { readonly local: Date; readonly apiServer: Date };
 
 /** Tells once when the two are so far apart that a certificate made by one may be no good by the other. */
-function comparingClocks({ client, log, clock = systemClock }: SecretCertificateOptions): () => Clocks {
-  let apart = false;
+function createClockComparison({ client, log, clock = systemClock }: SecretCertificateOptions): () => Clocks {
+  let skewed = false;
   return () => {
-    const ours = new Date(clock.now());
-    const servers = new Date(client.serverTime() ?? ours);
-    const ahead = ours.getTime() - servers.getTime();
-    const wereApart = apart;
-    apart = Math.abs(ahead) >= CLOCK_TOLERANCE;
-    if (apart && !wereApart)
+    const local = new Date(clock.now());
+    const apiServer = new Date(client.serverTime() ?? local);
+    const ahead = local.getTime() - apiServer.getTime();
+    const wasSkewed = skewed;
+    skewed = Math.abs(ahead) >= CLOCK_TOLERANCE;
+    if (skewed && !wasSkewed)
       log.warn(
-        { ours, servers },
+        { ours: local, servers: apiServer },
         `this machine's clock is ${Math.round(Math.abs(ahead) / MINUTE)} minutes ${ahead > 0 ? 'ahead of' : 'behind'} the API server's: ` +
           'certificates are renewed only when both clocks call for it; set the clocks right',
       );
-    if (!apart && wereApart) log.info({}, "this machine's clock agrees with the API server's again");
-    return { ours, servers };
+    if (!skewed && wasSkewed) log.info({}, "this machine's clock agrees with the API server's again");
+    return { local, apiServer };
   };
 }
 
 /** Reads the Secret, renews in it what must be renewed, and returns what to serve. */
-async function settle(options: SecretCertificateOptions, clocks: () => Clocks): Promise<ServerCertificate> {
+async function reconcileSecret(options: SecretCertificateOptions, clocks: () => Clocks): Promise<ServerCertificate> {
   const { log, namespace, secretName } = options;
-  const place = `Secret ${namespace}/${secretName}`;
+  const secretLabel = `Secret ${namespace}/${secretName}`;
   // Each round that is lost was won by another replica, whose work makes the next round a mere reading.
   for (let round = 1; ; round += 1) {
     const secret = await readSecret(options);
-    if (secret !== undefined) refuseForeign(secret, place);
+    if (secret !== undefined) rejectForeignSecret(secret, secretLabel);
     const kept = readData(secret?.data ?? {});
     // A machine whose clock went astray must not throw away what all others serve, nor may one astray API server of several make us.
-    const { ours, servers } = clocks();
-    const wish = { dnsNames: dnsNamesOf(options), pace: (options.leadership?.leads() ?? true) ? IN_TIME : OVERDUE };
-    const renewal = renew(kept, { ...wish, now: servers });
+    const { local, apiServer } = clocks();
+    const desired = { dnsNames: dnsNamesOf(options), schedule: (options.leadership?.leads() ?? true) ? IN_TIME : OVERDUE };
+    const renewal = renew(kept, { ...desired, now: apiServer });
     if (renewal.reasons.length === 0) return certificateOf(renewal.state);
-    const byOurClock = ours.getTime() === servers.getTime() ? renewal : renew(kept, { ...wish, now: ours });
-    if (byOurClock.reasons.length === 0) return certificateOf(byOurClock.state);
-    for (const problem of kept.problems) log.warn({ secret: place }, `${place} is damaged: ${problem}; what is missing is made anew`);
+    const localRenewal = local.getTime() === apiServer.getTime() ? renewal : renew(kept, { ...desired, now: local });
+    if (localRenewal.reasons.length === 0) return certificateOf(localRenewal.state);
+    for (const problem of kept.problems)
+      log.warn({ secret: secretLabel }, `${secretLabel} is damaged: ${problem}; what is missing is made anew`);
     try {
       await writeSecret(options, secret, renewal.state);
-      log.info({ secret: place }, `renewed ${place}: ${renewal.reasons.join('; ')}`);
+      log.info({ secret: secretLabel }, `renewed ${secretLabel}: ${renewal.reasons.join('; ')}`);
       return certificateOf(renewal.state);
     } catch (error) {
-      if (!lostRace(error, secret) || round >= 5) throw error;
-      log.debug({ secret: place, err: error }, `another replica changed ${place} first`);
+      if (!isLostRace(error, secret) || round >= 5) throw error;
+      log.debug({ secret: secretLabel, err: error }, `another replica changed ${secretLabel} first`);
     }
   }
 }
@@ -174,7 +176,7 @@ function dnsNamesOf({ service, namespace }: SecretCertificateOptions): string[] 
 }
 
 /** A Secret of another name is not allowed either. */
-function neededRight({ namespace, secretName }: SecretCertificateOptions): string {
+function describeSecretRole({ namespace, secretName }: SecretCertificateOptions): string {
   const path = `/api/v1/namespaces/${namespace}/secrets`;
   const role = describeRequiredRole({ path, name: secretName, verbs: ['get', 'list', 'watch', 'update'] });
   return `${role}; or correct --service and --namespace, by which the Secret is named`;
@@ -189,21 +191,21 @@ async function readSecret({ client, namespace, secretName }: SecretCertificateOp
   }
 }
 
-function refuseForeign({ metadata }: Secret, place: string): void {
+function rejectForeignSecret({ metadata }: Secret, secretLabel: string): void {
   if (metadata.labels?.[OWNER_LABEL] === OWNER) return;
   throw new ConfigurationError(
-    `${place} is not regkeeper's own: it has no label ${OWNER_LABEL}=${OWNER}, so nothing in it is touched; ` +
+    `${secretLabel} is not regkeeper's own: it has no label ${OWNER_LABEL}=${OWNER}, so nothing in it is touched; ` +
       'choose another name for the Secret, or add the label if its contents may be replaced',
   );
 }
 
-async function writeSecret(options: SecretCertificateOptions, before: Secret | undefined, state: Renewed): Promise<void> {
+async function writeSecret(options: SecretCertificateOptions, previous: Secret | undefined, state: Renewed): Promise<void> {
   const { client, namespace, secretName } = options;
   const collection = `/api/v1/namespaces/${namespace}/secrets`;
   const data = writeData(state);
-  if (before !== undefined) {
+  if (previous !== undefined) {
     // The resourceVersion that came with it makes this a compare-and-swap.
-    await client.replace<Secret>(`${collection}/${secretName}`, { ...before, data });
+    await client.replace<Secret>(`${collection}/${secretName}`, { ...previous, data });
     return;
   }
   const metadata = { name: secretName, namespace, labels: { [OWNER_LABEL]: OWNER } };
@@ -221,14 +223,14 @@ async function writeSecret(options: SecretCertificateOptions, before: Secret | u
 }
 
 /** 409: it changed, or it is there by now; 404: it was deleted after it had been read. */
-function lostRace(error: unknown, before: Secret | undefined): boolean {
-  return error instanceof ApiError && (error.status === 409 || (error.status === 404 && before !== undefined));
+function isLostRace(error: unknown, previous: Secret | undefined): boolean {
+  return error instanceof ApiError && (error.status === 409 || (error.status === 404 && previous !== undefined));
 }
 
 /** What a Secret holds, as far as it can be used. */
 type Kept = {
   /** Signs server certificates. */
-  readonly authority?: CertificateWithKey | undefined;
+  readonly ca?: CertificateWithKey | undefined;
   /** Signs them when clients have had time to trust it. */
   readonly next?: CertificateWithKey | undefined;
   /** Every authority that clients shall trust, one PEM certificate each. */
@@ -238,23 +240,23 @@ type Kept = {
   readonly problems: readonly string[];
 };
 
-type Renewed = Omit<Kept, 'problems'> & { readonly authority: CertificateWithKey; readonly leaf: CertificateWithKey };
+type Renewed = Omit<Kept, 'problems'> & { readonly ca: CertificateWithKey; readonly leaf: CertificateWithKey };
 
-const KEYS = { leaf: 'tls.crt', leafKey: 'tls.key', trusted: 'ca.crt', authorityKey: 'ca.key', nextKey: 'next-ca.key' };
+const KEYS = { leaf: 'tls.crt', leafKey: 'tls.key', trusted: 'ca.crt', caKey: 'ca.key', nextKey: 'next-ca.key' };
 
 function readData(data: Readonly<Record<string, string>>): Kept {
   const texts = new Map(Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString('utf8')]));
-  const wanted = [KEYS.leaf, KEYS.leafKey, KEYS.trusted, KEYS.authorityKey];
-  if (wanted.every((key) => !texts.has(key))) return { trusted: [], problems: [] };
+  const requiredKeys = [KEYS.leaf, KEYS.leafKey, KEYS.trusted, KEYS.caKey];
+  if (requiredKeys.every((key) => !texts.has(key))) return { trusted: [], problems: [] };
 
-  const missing = wanted.filter((key) => !texts.has(key));
+  const missing = requiredKeys.filter((key) => !texts.has(key));
   const problems = missing.map((key) => `the key ${key} is missing`);
   const text = (key: string) => texts.get(key) ?? '';
   const bundle = readCertificates(text(KEYS.trusted));
   if (!bundle.ok && texts.has(KEYS.trusted)) problems.push(`${KEYS.trusted} ${bundle.problem}`);
   const certificates = bundle.ok ? bundle.certificates : [];
 
-  const authorityFor = (key: string) => {
+  const caFor = (key: string) => {
     if (!texts.has(key) || !bundle.ok) return undefined;
     const privateKey = readPrivateKey(text(key));
     if (!privateKey.ok) return void problems.push(`${key} ${privateKey.problem}`);
@@ -269,80 +271,80 @@ function readData(data: Readonly<Record<string, string>>): Kept {
     return reading.ok ? pair : void problems.push(reading.problem);
   };
   return {
-    authority: authorityFor(KEYS.authorityKey),
-    next: authorityFor(KEYS.nextKey),
+    ca: caFor(KEYS.caKey),
+    next: caFor(KEYS.nextKey),
     trusted: certificates.map(String),
     leaf: leafWithKey(),
     problems,
   };
 }
 
-function writeData({ authority, next, trusted, leaf }: Renewed): Record<string, string> {
+function writeData({ ca, next, trusted, leaf }: Renewed): Record<string, string> {
   const texts = {
     [KEYS.leaf]: leaf.certificate,
     [KEYS.leafKey]: leaf.key,
     [KEYS.trusted]: trusted.join(''),
-    [KEYS.authorityKey]: authority.key,
+    [KEYS.caKey]: ca.key,
     ...(next && { [KEYS.nextKey]: next.key }),
   };
   return Object.fromEntries(Object.entries(texts).map(([key, text]) => [key, Buffer.from(text).toString('base64')]));
 }
 
-type Wish = { readonly dnsNames: readonly string[]; readonly now: Date; readonly pace: Pace };
+type DesiredState = { readonly dnsNames: readonly string[]; readonly now: Date; readonly schedule: RenewalSchedule };
 
 /** What the Secret should hold at `now`, and why that differs from what it holds; no reasons, no difference. */
-function renew(kept: Kept, { dnsNames, now, pace }: Wish): { state: Renewed; reasons: string[] } {
+function renew(kept: Kept, { dnsNames, now, schedule }: DesiredState): { state: Renewed; reasons: string[] } {
   const reasons: string[] = [];
   const because = <T>(reason: string, value: T): T => {
     reasons.push(reason);
     return value;
   };
-  let { authority, next } = kept;
+  let { ca, next } = kept;
 
-  if (next && now.getTime() >= publishedAt(next) + pace.notice) {
-    authority = because('the next authority has been known long enough and takes over', next);
+  if (next && now.getTime() >= publishedAt(next) + schedule.trustPeriod) {
+    ca = because('the next authority has been known long enough and takes over', next);
     next = undefined;
   }
-  if (!authority || !isValid(authority, now)) {
-    authority = because(authority ? 'the authority is not valid any more, or not yet' : 'there was no authority', newAuthority(now));
+  if (!ca || !isValid(ca, now)) {
+    ca = because(ca ? 'the authority is not valid any more, or not yet' : 'there was no authority', newCa(now));
     next = undefined;
   }
-  const ageing = checkRenewal(datesOf(authority), now, [], pace.share);
-  if (ageing.renew && !next) next = because(`the authority gets a successor: ${ageing.reason}`, newAuthority(now));
+  const caRenewal = checkRenewal(datesOf(ca), now, [], schedule.share);
+  if (caRenewal.renew && !next) next = because(`the authority gets a successor: ${caRenewal.reason}`, newCa(now));
 
-  const complaint = complaintAbout(kept.leaf, { authority, dnsNames, now, pace });
-  const leaf = kept.leaf && complaint === undefined ? kept.leaf : newLeaf({ authority, dnsNames, now });
-  if (complaint !== undefined) reasons.push(`the server certificate is new: ${complaint}`);
+  const leafRenewalReason = explainLeafRenewal(kept.leaf, { ca, dnsNames, now, schedule });
+  const leaf = kept.leaf && leafRenewalReason === undefined ? kept.leaf : newLeaf({ ca, dnsNames, now });
+  if (leafRenewalReason !== undefined) reasons.push(`the server certificate is new: ${leafRenewalReason}`);
 
   // Servers that have not yet seen the change still show a certificate of the authority before.
-  const before = kept.trusted.filter((each) => new X509Certificate(each).validToDate > now);
-  const trusted = [...new Set([authority, next].flatMap((each) => (each ? [normalized(each.certificate)] : [])).concat(before))];
-  return { state: { authority, next, trusted: trusted.slice(0, MOST_AUTHORITIES), leaf }, reasons };
+  const previous = kept.trusted.filter((each) => new X509Certificate(each).validToDate > now);
+  const trusted = [...new Set([ca, next].flatMap((each) => (each ? [normalized(each.certificate)] : [])).concat(previous))];
+  return { state: { ca, next, trusted: trusted.slice(0, MAX_CAS), leaf }, reasons };
 }
 
-function complaintAbout(leaf: CertificateWithKey | undefined, wish: LeafWish & Wish): string | undefined {
+function explainLeafRenewal(leaf: CertificateWithKey | undefined, desired: LeafRequest & DesiredState): string | undefined {
   if (!leaf) return 'there was none';
-  if (!isIssuedBy(leaf.certificate, wish.authority.certificate)) return 'the authority is another one';
-  const renewal = checkRenewal(datesOf(leaf), wish.now, wish.dnsNames, wish.pace.share);
+  if (!isIssuedBy(leaf.certificate, desired.ca.certificate)) return 'the authority is another one';
+  const renewal = checkRenewal(datesOf(leaf), desired.now, desired.dnsNames, desired.schedule.share);
   return renewal.renew ? renewal.reason : undefined;
 }
 
-function newAuthority(now: Date): CertificateWithKey {
+function newCa(now: Date): CertificateWithKey {
   // The time tells two authorities apart for a person who looks at the bundle.
   return issueCa({
     commonName: `regkeeper authority of ${now.toISOString().slice(0, 19)}Z`,
-    ...lifeFrom(now, AUTHORITY_LIFE),
+    ...validityFrom(now, CA_LIFETIME),
   });
 }
 
-type LeafWish = { readonly authority: CertificateWithKey; readonly dnsNames: readonly string[]; readonly now: Date };
+type LeafRequest = { readonly ca: CertificateWithKey; readonly dnsNames: readonly string[]; readonly now: Date };
 
-function newLeaf({ authority, dnsNames, now }: LeafWish): CertificateWithKey {
-  return issueServerCertificate({ authority, commonName: 'regkeeper', dnsNames, ipAddresses: [], ...lifeFrom(now, LEAF_LIFE) });
+function newLeaf({ ca, dnsNames, now }: LeafRequest): CertificateWithKey {
+  return issueServerCertificate({ ca, commonName: 'regkeeper', dnsNames, ipAddresses: [], ...validityFrom(now, LEAF_LIFETIME) });
 }
 
-function lifeFrom(now: Date, life: number): { notBefore: Date; notAfter: Date } {
-  return { notBefore: new Date(now.getTime() - CLOCK_TOLERANCE), notAfter: new Date(now.getTime() + life) };
+function validityFrom(now: Date, lifetime: number): { notBefore: Date; notAfter: Date } {
+  return { notBefore: new Date(now.getTime() - CLOCK_TOLERANCE), notAfter: new Date(now.getTime() + lifetime) };
 }
 
 /** Epoch milliseconds. */
@@ -368,5 +370,5 @@ function normalized(certificate: string): string {
 }
 
 function certificateOf({ leaf, trusted }: Renewed): ServerCertificate {
-  return { ...leaf, authorities: trusted.join(''), notAfter: new X509Certificate(leaf.certificate).validToDate };
+  return { ...leaf, caBundle: trusted.join(''), notAfter: new X509Certificate(leaf.certificate).validToDate };
 }

@@ -23,7 +23,7 @@ export type WatchedStreams = {
  * may come later than us, or be away. Without streams nothing is let in that would be refused for good, since what a stream stands for is
  * judged where it becomes a Build or a Pod; so a cluster that starts from nothing need not wait for them.
  */
-const patience = 20_000;
+const maxWait = 20_000;
 
 type KeptStream = KubeObject & { readonly facts: ImageStreamFacts };
 
@@ -37,10 +37,15 @@ export type StreamOptions = {
 export function createImageStreamFacts({ client, log, budget, clock = systemClock }: StreamOptions): WatchedStreams {
   const store = budget.store<KeptStream>({
     sizeOf,
-    measure: (namespace, most) =>
+    measure: (namespace, maxBytes) =>
       streams.state() === 'absent'
         ? Promise.resolve(0)
-        : measureList(client, `/apis/image.openshift.io/v1/namespaces/${namespace}/imagestreams`, (object) => sizeOf(keep(object)), most),
+        : measureList(
+            client,
+            `/apis/image.openshift.io/v1/namespaces/${namespace}/imagestreams`,
+            (object) => sizeOf(keep(object)),
+            maxBytes,
+          ),
     reload: () => streams.reload(),
   });
   const streams: OptionalInformer<KeptStream> = createOptionalInformer<KeptStream>({
@@ -52,11 +57,11 @@ export function createImageStreamFacts({ client, log, budget, clock = systemCloc
     log,
     clock,
   });
-  let patient = true;
+  let waitsForList = true;
   const isUnread = () => streams.state() === 'asking' || streams.state() === 'unread';
   let cancel = () => {};
-  const goOnWithout = () => {
-    patient = false;
+  const endWait = () => {
+    waitsForList = false;
     if (isUnread())
       log.warn({}, 'the image streams of the cluster could not be read yet; what they hold is judged where it becomes a Build or a Pod');
   };
@@ -67,10 +72,10 @@ export function createImageStreamFacts({ client, log, budget, clock = systemCloc
       if (stream) return stream.facts;
       return store.isOmitted(namespace) ? { kind: 'too-large', why: 'its namespace is over its memory budget' } : { kind: 'absent' };
     },
-    waiting: () => patient && isUnread(),
+    waiting: () => waitsForList && isUnread(),
     start() {
       streams.start();
-      cancel = clock.schedule(goOnWithout, patience);
+      cancel = clock.schedule(endWait, maxWait);
     },
     async stop() {
       cancel();

@@ -49,12 +49,12 @@ export type NamespaceBudgetOptions = {
 };
 
 /** Some 7,500 service accounts with three secrets each. */
-const usualPerNamespace = 4 * 1024 * 1024;
+const defaultPerNamespace = 4 * 1024 * 1024;
 /**
  * Some 120,000 service accounts. While a collection is listed again, the old list is in memory next to the new one: together at most twice
  * this, which is 28 % of the 453 MiB of heap that Node takes from the shipped memory limit.
  */
-const usualInAll = 64 * 1024 * 1024;
+const defaultInAll = 64 * 1024 * 1024;
 
 /** One that has grown to the limit must have shrunk well below it, or it would be dropped and read again in turn. */
 const shareToReturn = 3 / 4;
@@ -66,15 +66,15 @@ type Collection = Pick<BudgetedCollection<KubeObject>, 'measure' | 'reload'> & {
 export function createNamespaceBudget({
   log,
   clock,
-  perNamespace = usualPerNamespace,
-  inAll = usualInAll,
+  perNamespace = defaultPerNamespace,
+  inAll = defaultInAll,
 }: NamespaceBudgetOptions): NamespaceBudget {
   const over = new Set<string>();
   const collections: Collection[] = [];
   let lastFailure: string | undefined;
 
-  const checks = createReconcileLoop({
-    check: async () => {
+  const reconcileLoop = createReconcileLoop({
+    reconcile: async () => {
       if (over.size === 0) return undefined;
       const { returned, failures } = await measureAll();
       report(failures[0]);
@@ -86,11 +86,11 @@ export function createNamespaceBudget({
         );
       }
       if (returned.length > 0) for (const { reload } of collections) reload();
-      return failures.length > 0 ? 'again' : undefined;
+      return failures.length > 0 ? 'requeue' : undefined;
     },
     onFailure: report,
-    everyMilliseconds: 5 * minute,
-    apartMilliseconds: minute,
+    resyncMilliseconds: 5 * minute,
+    minIntervalMilliseconds: minute,
     clock,
   });
 
@@ -98,13 +98,13 @@ export function createNamespaceBudget({
   async function measureAll(): Promise<{ returned: readonly string[]; failures: readonly unknown[] }> {
     const returned: string[] = [];
     const failures: unknown[] = [];
-    let promised = 0;
+    let reserved = 0;
     for (const namespace of [...over]) {
-      const room = Math.min(perNamespace, inAll - heldBytes() - promised) * shareToReturn;
+      const room = Math.min(perNamespace, inAll - heldBytes() - reserved) * shareToReturn;
       const bytes = await measure(namespace, room, failures);
       if (bytes === undefined || bytes > room) continue;
       returned.push(namespace);
-      promised += bytes;
+      reserved += bytes;
     }
     return { returned, failures };
   }
@@ -188,12 +188,12 @@ export function createNamespaceBudget({
         const store: BudgetedMap<T> = new BudgetedMap({
           sizeOf,
           flags,
-          mostFlagBytes: inAll / 16,
+          maxFlagBytes: inAll / 16,
           admit: (namespace, bytes) => admit(store, own, namespace, bytes),
         });
         return store;
       };
-      const own: Collection = { current: new BudgetedMap<T>({ sizeOf, flags, mostFlagBytes: 0, admit: () => false }), measure, reload };
+      const own: Collection = { current: new BudgetedMap<T>({ sizeOf, flags, maxFlagBytes: 0, admit: () => false }), measure, reload };
       collections.push(own);
       return {
         create,
@@ -210,8 +210,8 @@ export function createNamespaceBudget({
     },
     over: () => [...over],
     heldBytes,
-    start: checks.start,
-    stop: checks.stop,
+    start: reconcileLoop.start,
+    stop: reconcileLoop.stop,
   };
 }
 
@@ -230,7 +230,7 @@ type Budgeted = {
 type MapOptions<T> = {
   readonly sizeOf: (object: T) => number;
   readonly flags: (object: T) => boolean;
-  readonly mostFlagBytes: number;
+  readonly maxFlagBytes: number;
   readonly admit: (namespace: string, bytes: number) => boolean;
 };
 
@@ -245,7 +245,7 @@ class BudgetedMap<T extends KubeObject> extends Map<string, T> implements Budget
   constructor(options: MapOptions<T>) {
     super();
     this.#options = options;
-    this.#flags = new FlaggedNames(options.mostFlagBytes);
+    this.#flags = new FlaggedNames(options.maxFlagBytes);
   }
 
   get total(): number {
@@ -312,7 +312,7 @@ class BudgetedMap<T extends KubeObject> extends Map<string, T> implements Budget
   }
 }
 
-const mostFlaggedNames = 1_000;
+const maxFlaggedNames = 1_000;
 
 /**
  * The flagged objects of namespaces whose objects are omitted. A namespace with more than 1,000 of them, and the one with most where all take
@@ -338,7 +338,7 @@ class FlaggedNames {
     if (names === 'all' || names.has(name)) return;
     this.#names.set(namespace, names.add(name));
     this.#count(namespace, sizeOfName(name));
-    if (names.size > mostFlaggedNames) this.#flagAll(namespace);
+    if (names.size > maxFlaggedNames) this.#flagAll(namespace);
     while (this.bytes > this.#most) this.#flagAll(largestOf(this.#sums)?.[0] ?? namespace);
   }
 

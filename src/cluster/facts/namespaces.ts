@@ -20,14 +20,14 @@ export type NamespaceOptions = { readonly client: ApiClient; readonly log: Log; 
 
 export function createNamespaceFacts({ client, log, clock }: NamespaceOptions): WatchedNamespaces {
   // Labels are metadata, and nothing else of a namespace is asked for.
-  const watch = createInformer<KeptNamespace>({ client, path: '/api/v1/namespaces', metadataOnly: true, keep, log, clock });
+  const informer = createInformer<KeptNamespace>({ client, path: '/api/v1/namespaces', metadataOnly: true, keep, log, clock });
   return {
     get synced() {
-      return watch.synced;
+      return informer.synced;
     },
-    get: (name) => watch.get(undefined, name)?.facts ?? { kind: 'absent' },
-    start: watch.start,
-    stop: watch.stop,
+    get: (name) => informer.get(undefined, name)?.facts ?? { kind: 'absent' },
+    start: informer.start,
+    stop: informer.stop,
   };
 }
 

@@ -44,20 +44,20 @@ type Service = KubeObject & {
 export function createClusterPlatform({ client, log, onChange, clock = systemClock }: PlatformOptions): ClusterPlatform {
   let services: Informer<Service> | undefined;
   /** By the last answer: a right that is missing is a mistake in the installation, which should not get ready. */
-  let refused = false;
+  let rejected = false;
   let waitedLongEnough = false;
   /** Read once, it is valid until something else is read. */
   let everRead = false;
-  let goesWithout = false;
+  let skipped = false;
 
   const onAnswer = () => {
     everRead ||= isRead();
-    goesWithout &&= !everRead;
+    skipped &&= !everRead;
     onChange();
   };
   const onFailure = (failure: Error) => {
-    refused = failure instanceof ApiError && (failure.status === 401 || failure.status === 403);
-    goWithoutIfDue();
+    rejected = failure instanceof ApiError && (failure.status === 401 || failure.status === 403);
+    skipIfDue();
   };
   const configs = createOptionalInformer<ImageConfig>({
     client,
@@ -79,7 +79,7 @@ export function createClusterPlatform({ client, log, onChange, clock = systemClo
   let cancel = () => {};
   const endWait = () => {
     waitedLongEnough = true;
-    goWithoutIfDue();
+    skipIfDue();
   };
 
   function isRead(): boolean {
@@ -87,9 +87,9 @@ export function createClusterPlatform({ client, log, onChange, clock = systemClo
   }
 
   /** Decided once, with a warning: a refusal that comes later is logged by the watch, and does not make a replica unready that was ready. */
-  function goWithoutIfDue(): void {
-    if (!waitedLongEnough || refused || everRead || goesWithout) return;
-    goesWithout = true;
+  function skipIfDue(): void {
+    if (!waitedLongEnough || rejected || everRead || skipped) return;
+    skipped = true;
     log.warn(
       {},
       'the images.config.openshift.io of the cluster or the Service of its registry cannot be read: until they can, images of the internal registry are allowed only where rules name it, and names without a registry are denied unless rules say what they mean',
@@ -102,17 +102,17 @@ export function createClusterPlatform({ client, log, onChange, clock = systemClo
     current() {
       if (configs.state() === 'absent') return { internalRegistries: [] };
       if (!isRead()) {
-        if (!goesWithout) return undefined;
+        if (!skipped) return undefined;
         if (configs.state() !== 'read') return { internalRegistries: [], shortNames: 'reject' };
       }
       return readPlatform(configs.get(undefined, 'cluster'), services?.get(registryService.namespace, registryService.name));
     },
     ready() {
-      return everRead || goesWithout ? undefined : 'what the cluster says of its own registries has not been read yet';
+      return everRead || skipped ? undefined : 'what the cluster says of its own registries has not been read yet';
     },
     start() {
       configs.start();
-      cancel = clock.schedule(endWait, longestWait);
+      cancel = clock.schedule(endWait, maxWait);
     },
     async stop() {
       cancel();
@@ -125,7 +125,7 @@ export function createClusterPlatform({ client, log, onChange, clock = systemClo
  * How long the start waits, in milliseconds. An API that does not answer must not stop everything that does not depend on it; what does is
  * evaluated strictly meanwhile.
  */
-const longestWait = 20_000;
+const maxWait = 20_000;
 
 const registryService = { namespace: 'openshift-image-registry', name: 'image-registry' };
 

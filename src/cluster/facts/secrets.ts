@@ -39,7 +39,7 @@ export const maxSecretNames = 250;
 /** Reviews under way at a time. */
 const reviewsAtOnce = 10;
 
-type Watches = {
+type SecretInformers = {
   readonly all: Informer<KubeObject>;
   readonly unusable: Informer<KubeObject>;
   /** The last answer was that they are not permitted. */
@@ -52,31 +52,31 @@ type Watches = {
  */
 export function createSecretFacts({ client, log, clock, watchTimings }: SecretsOptions): WatchedSecrets {
   let wanted: readonly string[] = [];
-  const followed = new Map<string, Watches>();
+  const followed = new Map<string, SecretInformers>();
   let beyondLimit = 0;
   let notPermitted = 0;
-  let told = '';
+  let reportedLacking = '';
   let lastFailure: string | undefined;
   let stopped = false;
 
-  const checks = createReconcileLoop({
-    check: async () => {
+  const reconcileLoop = createReconcileLoop({
+    reconcile: async () => {
       const lacking: string[] = [];
       let inDoubt = false;
-      const asked = wanted;
-      const answers = await mayWatchEach(client, asked);
+      const requested = wanted;
+      const answers = await mayWatchEach(client, requested);
       if (stopped) return;
       const stillWanted = new Set(wanted);
-      for (const [index, name] of asked.entries()) {
+      for (const [index, name] of requested.entries()) {
         const permitted = answers[index] === true;
         if (!stillWanted.has(name)) continue;
-        const watches = followed.get(name);
+        const informers = followed.get(name);
         if (permitted) {
-          if (watches) watches.doubted = false;
+          if (informers) informers.doubted = false;
           else followed.set(name, startWatching(name));
-        } else if (watches && !watches.doubted) {
+        } else if (informers && !informers.doubted) {
           // A role that is deleted and made anew, or an API server that has just started, must not cost five minutes.
-          watches.doubted = true;
+          informers.doubted = true;
           inDoubt = true;
         } else {
           forget(name);
@@ -85,8 +85,8 @@ export function createSecretFacts({ client, log, clock, watchTimings }: SecretsO
       }
       lastFailure = undefined;
       notPermitted = lacking.length;
-      if (inDoubt) return 'again';
-      tellLacking(lacking);
+      if (inDoubt) return 'requeue';
+      reportLacking(lacking);
       return;
     },
     onFailure: (err) => {
@@ -94,14 +94,14 @@ export function createSecretFacts({ client, log, clock, watchTimings }: SecretsO
       if (message !== lastFailure) log.warn({ err }, `whether secrets may be looked at could not be asked; asking again: ${message}`);
       lastFailure = message;
     },
-    everyMilliseconds: 300_000,
-    apartMilliseconds: 1_000,
+    resyncMilliseconds: 300_000,
+    minIntervalMilliseconds: 1_000,
     clock,
   });
 
-  function startWatching(name: string): Watches {
-    let refused = false;
-    const watch = (fieldSelector: string) =>
+  function startWatching(name: string): SecretInformers {
+    let forbidden = false;
+    const createSecretInformer = (fieldSelector: string) =>
       createInformer<KubeObject>({
         client,
         path: '/api/v1/secrets',
@@ -112,36 +112,36 @@ export function createSecretFacts({ client, log, clock, watchTimings }: SecretsO
         log,
         onFailure(failure) {
           // Once: where the answer to the question is another than that to the watch, asking again and again would not help.
-          if (!refused && failure instanceof ApiError && failure.status === 403) {
-            refused = true;
-            checks.soon();
+          if (!forbidden && failure instanceof ApiError && failure.status === 403) {
+            forbidden = true;
+            reconcileLoop.requeue();
           }
         },
         clock,
         timings: watchTimings,
       });
-    const all = watch(`metadata.name=${name}`);
-    const unusable = watch(`metadata.name=${name},${registrySecretTypes.map((type) => `type!=${type}`).join(',')}`);
+    const all = createSecretInformer(`metadata.name=${name}`);
+    const unusable = createSecretInformer(`metadata.name=${name},${registrySecretTypes.map((type) => `type!=${type}`).join(',')}`);
     all.start();
     unusable.start();
     return { all, unusable, doubted: false };
   }
 
   function forget(name: string): void {
-    const watches = followed.get(name);
+    const informers = followed.get(name);
     followed.delete(name);
-    if (watches) void stopWatching(watches);
+    if (informers) void stopWatching(informers);
   }
 
-  function tellLacking(names: readonly string[]): void {
+  function reportLacking(names: readonly string[]): void {
     const list = names.toSorted().join(', ');
-    if (list !== told && list !== '') {
+    if (list !== reportedLacking && list !== '') {
       log.warn(
         { secrets: names },
         `whether namespaces have the secrets ${list} is not known, so nobody is told of a missing one: a ClusterRole must grant apiGroups [""], resources ["secrets"], resourceNames ${JSON.stringify(names)}, verbs ["list", "watch"]`,
       );
     }
-    told = list;
+    reportedLacking = list;
   }
 
   return {
@@ -158,25 +158,25 @@ export function createSecretFacts({ client, log, clock, watchTimings }: SecretsO
       wanted = all.slice(0, maxSecretNames);
       const kept = new Set(wanted);
       for (const name of followed.keys()) if (!kept.has(name)) forget(name);
-      if (wanted.some((name) => !followed.has(name))) checks.soon();
+      if (wanted.some((name) => !followed.has(name))) reconcileLoop.requeue();
     },
     get(namespace, name) {
-      const watches = followed.get(name);
-      if (!watches?.all.synced || !watches.unusable.synced) return 'unknown';
-      if (!watches.all.get(namespace, name)) return 'absent';
-      return watches.unusable.get(namespace, name) ? 'wrong-type' : 'present';
+      const informers = followed.get(name);
+      if (!informers?.all.synced || !informers.unusable.synced) return 'unknown';
+      if (!informers.all.get(namespace, name)) return 'absent';
+      return informers.unusable.get(namespace, name) ? 'wrong-type' : 'present';
     },
     unwatched: () => ({ beyondLimit, notPermitted }),
-    start: checks.start,
+    start: reconcileLoop.start,
     async stop() {
       stopped = true;
-      checks.stop();
+      reconcileLoop.stop();
       await Promise.all([...followed.values()].map(stopWatching));
     },
   };
 }
 
-async function stopWatching({ all, unusable }: Watches): Promise<void> {
+async function stopWatching({ all, unusable }: SecretInformers): Promise<void> {
   await Promise.all([all.stop(), unusable.stop()]);
 }
 

@@ -27,23 +27,23 @@ export function createServiceAccountFacts({ client, log, budget, clock }: Accoun
   const store = budget.store<KeptAccount>({
     sizeOf,
     flags: allowsOnlyListed,
-    measure: (namespace, most) =>
-      measureList(client, `/api/v1/namespaces/${namespace}/serviceaccounts`, (object) => sizeOf(keep(object)), most),
-    reload: () => watch.reload(),
+    measure: (namespace, maxBytes) =>
+      measureList(client, `/api/v1/namespaces/${namespace}/serviceaccounts`, (object) => sizeOf(keep(object)), maxBytes),
+    reload: () => informer.reload(),
   });
-  const watch: Informer<KeptAccount> = createInformer<KeptAccount>({ client, path: '/api/v1/serviceaccounts', keep, store, log, clock });
+  const informer: Informer<KeptAccount> = createInformer<KeptAccount>({ client, path: '/api/v1/serviceaccounts', keep, store, log, clock });
   return {
     get synced() {
-      return watch.synced;
+      return informer.synced;
     },
     get(namespace, name) {
-      const account = watch.get(namespace, name);
+      const account = informer.get(namespace, name);
       if (account) return account.facts;
       if (!store.isOmitted(namespace)) return { kind: 'absent' };
       return { kind: 'too-large', why: 'its namespace is over its memory budget', onlyListedSecrets: store.isFlagged(namespace, name) };
     },
-    start: watch.start,
-    stop: watch.stop,
+    start: informer.start,
+    stop: informer.stop,
   };
 }
 
@@ -62,9 +62,14 @@ function sizeOf({ metadata, facts }: KeptAccount): number {
 }
 
 /** Bytes of all objects of a collection, of which none is held. */
-export async function measureList(client: ApiClient, path: string, sizeOf: (object: KubeObject) => number, most: number): Promise<number> {
+export async function measureList(
+  client: ApiClient,
+  path: string,
+  sizeOf: (object: KubeObject) => number,
+  maxBytes: number,
+): Promise<number> {
   let bytes = 0;
-  const enough = new AbortController();
+  const limitReached = new AbortController();
   try {
     await client.list<KubeObject>(
       path,
@@ -75,14 +80,14 @@ export async function measureList(client: ApiClient, path: string, sizeOf: (obje
         },
         keep: (object) => {
           bytes += sizeOf(object);
-          if (bytes > most) enough.abort();
+          if (bytes > maxBytes) limitReached.abort();
           return undefined;
         },
-        signal: enough.signal,
+        signal: limitReached.signal,
       },
     );
   } catch (error) {
-    if (!enough.signal.aborted) throw error;
+    if (!limitReached.signal.aborted) throw error;
   }
   return bytes;
 }

@@ -17,7 +17,7 @@ export type WebhookPolicy = {
   readonly matchCondition: string | undefined;
 };
 
-const usualPolicy: WebhookPolicy = { failurePolicy: 'Fail', timeoutSeconds: 5, namespaceSelector: [], matchCondition: undefined };
+const defaultPolicy: WebhookPolicy = { failurePolicy: 'Fail', timeoutSeconds: 5, namespaceSelector: [], matchCondition: undefined };
 
 export type DesiredWebhookOptions = {
   /** Where the Service is; never intercepted, so that regkeeper can always start. */
@@ -40,22 +40,22 @@ export type DesiredWebhookOptions = {
 export type WebhookEntry = { readonly name: string } & Readonly<Record<string, unknown>>;
 
 /** The entries of both webhook configurations. One for each kind, because what makes a request worth asking about differs by kind; and one for the rules. */
-export function desiredWebhooks(wishes: DesiredWebhookOptions): { mutating: WebhookEntry[]; validating: WebhookEntry[] } {
-  const { kinds = kindsWithImages, guard = true } = wishes;
+export function desiredWebhooks(options: DesiredWebhookOptions): { mutating: WebhookEntry[]; validating: WebhookEntry[] } {
+  const { kinds = kindsWithImages, guard = true } = options;
   return {
     // Another mutating webhook may add an image after we have looked.
-    mutating: kinds.map((kind) => ({ ...entry(wishes, kind, 'mutate'), reinvocationPolicy: 'IfNeeded' })),
-    validating: [...kinds.map((kind) => entry(wishes, kind, 'validate')), ...(guard ? [guardEntry(wishes)] : [])],
+    mutating: kinds.map((kind) => ({ ...entry(options, kind, 'mutate'), reinvocationPolicy: 'IfNeeded' })),
+    validating: [...kinds.map((kind) => entry(options, kind, 'validate')), ...(guard ? [guardEntry(options)] : [])],
   };
 }
 
-function entry(wishes: DesiredWebhookOptions, kind: RegisteredKind, verb: 'mutate' | 'validate'): WebhookEntry {
-  const { namespace, excludedNamespaces, openshift = false, policy = usualPolicy } = wishes;
+function entry(options: DesiredWebhookOptions, kind: RegisteredKind, verb: 'mutate' | 'validate'): WebhookEntry {
+  const { namespace, excludedNamespaces, openshift = false, policy = defaultPolicy } = options;
   const { failurePolicy, timeoutSeconds, namespaceSelector, matchCondition } = policy;
   return {
     name: `${kind.resource}${kind.group && `.${kind.group}`}.${verb}.regkeeper.io`,
     admissionReviewVersions: ['v1'],
-    clientConfig: clientConfig(wishes, verb),
+    clientConfig: clientConfig(options, verb),
     rules: rulesFor(kind),
     matchPolicy: 'Equivalent',
     namespaceSelector: {
@@ -84,11 +84,11 @@ export const platformCondition = 'not-of-the-platform';
 const chosenCondition = 'chosen-for-this-installation';
 
 /** Of the ConfigMaps that hold rules, in every namespace. It can lock nobody out: while nobody answers, an edit passes, and is judged when it is loaded. */
-function guardEntry(wishes: DesiredWebhookOptions): WebhookEntry {
+function guardEntry(options: DesiredWebhookOptions): WebhookEntry {
   return {
     name: 'configmaps.guard.regkeeper.io',
     admissionReviewVersions: ['v1'],
-    clientConfig: clientConfig(wishes, 'guard'),
+    clientConfig: clientConfig(options, 'guard'),
     rules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE', 'UPDATE'], resources: ['configmaps'], scope: 'Namespaced' }],
     matchPolicy: 'Equivalent',
     namespaceSelector: {},

@@ -45,7 +45,7 @@ export type DiscoveryOptions = {
 };
 
 /** The API server itself gives an aggregated API 5 s to answer its probe; a webhook that is missing cannot wait that long. */
-const answerWithin = 3_000;
+const requestTimeout = 3_000;
 
 const platformApi = 'config.openshift.io/v1';
 const platformResource = 'clusterversions';
@@ -63,23 +63,23 @@ export function createDiscovery({ client, kinds, log, onChange, clock = systemCl
   let asked = false;
   let platformListed = false;
 
-  const checks: ReconcileLoop = createReconcileLoop({
-    check: async () => {
+  const reconcileLoop: ReconcileLoop = createReconcileLoop({
+    reconcile: async () => {
       const before = stateOf();
       await Promise.all([...apis].map(([name, api]) => ask(name, api)));
       asked = true;
       if (stateOf() !== before) onChange();
-      return [...apis.values()].some(({ trouble }) => trouble) ? 'again' : undefined;
+      return [...apis.values()].some(({ trouble }) => trouble) ? 'requeue' : undefined;
     },
     onFailure: (err) => log.error({ err }, `the APIs of the cluster could not be asked: ${errorMessage(err)}`),
-    everyMilliseconds: 60_000,
-    apartMilliseconds: 5_000,
+    resyncMilliseconds: 60_000,
+    minIntervalMilliseconds: 5_000,
     clock,
   });
 
   async function ask(name: string, api: Api): Promise<void> {
     try {
-      api.served = await client.resourcesOf(name, { timeoutMilliseconds: answerWithin });
+      api.served = await client.resourcesOf(name, { timeoutMilliseconds: requestTimeout });
       api.coming = false;
       if (api.trouble) log.info({ api: name }, `${name} answers again`);
       api.trouble = undefined;
@@ -106,8 +106,8 @@ export function createDiscovery({ client, kinds, log, onChange, clock = systemCl
       kinds
         .map((kind) => {
           if (!isOptional(kind)) return kind;
-          const open = doorsOf(kind, apis.get(apiOf(kind)) ?? {}, registered);
-          return { ...kind, entryPoints: kind.entryPoints.filter(({ resource }) => open === undefined || open.includes(resource)) };
+          const served = entryPointsOf(kind, apis.get(apiOf(kind)) ?? {}, registered);
+          return { ...kind, entryPoints: kind.entryPoints.filter(({ resource }) => served === undefined || served.includes(resource)) };
         })
         .filter(({ entryPoints }) => entryPoints.length > 0),
     openshift(registered) {
@@ -118,15 +118,15 @@ export function createDiscovery({ client, kinds, log, onChange, clock = systemCl
     apis: [...apis.keys()],
     unavailable: () => [...apis.values()].flatMap(({ trouble }) => trouble ?? []),
     start() {
-      checks.soon();
-      checks.start();
+      reconcileLoop.requeue();
+      reconcileLoop.start();
     },
-    stop: checks.stop,
+    stop: reconcileLoop.stop,
   };
 }
 
 /** Undefined: all of them. */
-function doorsOf(
+function entryPointsOf(
   kind: RegisteredKind,
   { served, trouble, coming }: Api,
   registered: (kind: RegisteredKind) => readonly string[] | undefined,
@@ -154,7 +154,7 @@ function consequence(api: string): string {
 async function isListed(client: ApiClient, api: string): Promise<boolean> {
   try {
     const path = `/apis/${api.slice(0, api.indexOf('/'))}`;
-    await client.request({ method: 'GET', path, timeoutMilliseconds: answerWithin });
+    await client.request({ method: 'GET', path, timeoutMilliseconds: requestTimeout });
     return true;
   } catch {
     return false;

@@ -19,7 +19,7 @@ export function createPublishedCas({
   watchTimings: timings,
 }: PublishedCasOptions): PublishedCas & { readonly name: string; start(): void; stop(): Promise<void> } {
   const listeners = new Set<() => void>();
-  const watches = configurationPaths.map((path) =>
+  const informers = configurationPaths.map((path) =>
     createInformer<LiveConfiguration>({
       client,
       path,
@@ -33,18 +33,18 @@ export function createPublishedCas({
   return {
     name: 'published CAs',
     current() {
-      if (!watches.every(({ synced }) => synced)) return undefined;
-      const entries = watches.flatMap((watch) => watch.get(undefined, ourName)?.webhooks ?? []);
+      if (!informers.every(({ synced }) => synced)) return undefined;
+      const entries = informers.flatMap((watch) => watch.get(undefined, ourName)?.webhooks ?? []);
       return [...new Set(entries.filter(callsUs).map(bundleOf))];
     },
     onChange(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    start: () => watches.forEach((watch) => void watch.start()),
+    start: () => informers.forEach((watch) => void watch.start()),
     async stop() {
       listeners.clear();
-      await Promise.all(watches.map((watch) => watch.stop()));
+      await Promise.all(informers.map((watch) => watch.stop()));
     },
   };
 }

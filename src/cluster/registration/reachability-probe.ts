@@ -27,33 +27,33 @@ type OwnedObject = KubeObject & { readonly metadata: { readonly ownerReferences?
 export const probeName = 'probe.regkeeper.io';
 
 /** The API server learns of a new entry within a second or two. */
-const tries = 15;
+const maxTries = 15;
 
 /** One proof for each call; the trouble is told once, and again after it has gone. @throws ApiError when the configuration cannot be written */
 export function createReachabilityProbe(options: ReachabilityProbeOptions): (mutating: KubeObject) => Promise<boolean> {
   const { namespace, service, log, clock = systemClock } = options;
-  let told = false;
+  let reported = false;
   return async (mutating) => {
     if (!(await putProbe(options, mutating))) return false;
     for (let round = 1; ; round += 1) {
       const failure = await sendDryRun(options);
       if (failure === undefined) {
-        if (told) log.info({}, `the API server reaches the Service ${namespace}/${service} now`);
-        told = false;
+        if (reported) log.info({}, `the API server reaches the Service ${namespace}/${service} now`);
+        reported = false;
         return true;
       }
-      if (round < tries) {
+      if (round < maxTries) {
         await sleep(clock, options.pauseMilliseconds ?? 200);
         continue;
       }
-      if (!told) {
+      if (!reported) {
         log.error(
           { reason: failure },
           `the API server does not reach regkeeper through the Service ${namespace}/${service}, so nothing is registered yet: ` +
             `check the selector and port of the Service, the network policies, and whether a Pod is ready (${failure})`,
         );
       }
-      told = true;
+      reported = true;
       return false;
     }
   };
@@ -64,14 +64,14 @@ async function putProbe(
   { client, namespace, service, certificates }: ReachabilityProbeOptions,
   { metadata }: OwnedObject,
 ): Promise<boolean> {
-  const { authorities = '' } = certificates.current();
+  const { caBundle: certificateCaBundle = '' } = certificates.current();
   const { name, uid, resourceVersion, ownerReferences } = metadata;
   const webhook = {
     name: probeName,
     admissionReviewVersions: ['v1'],
     clientConfig: {
       service: { namespace, name: service, port: 443, path: '/probe' },
-      caBundle: Buffer.from(authorities).toString('base64'),
+      caBundle: Buffer.from(certificateCaBundle).toString('base64'),
     },
     rules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['UPDATE'], resources: ['configmaps'], scope: 'Namespaced' }],
     namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },

@@ -80,16 +80,16 @@ export type Registration = {
 export function createRegistration(options: RegistrationOptions): Registration {
   const { client, kinds = kindsWithImages, ready, log, clock } = options;
   let filling: Filling | undefined;
-  const discovery = createDiscovery({ client, kinds, log, onChange: () => filling?.look(), clock });
-  const waiting = createReconcileLoop({
-    check: async () => {
+  const discovery = createDiscovery({ client, kinds, log, onChange: () => filling?.reconcileNow(), clock });
+  const readinessLoop = createReconcileLoop({
+    reconcile: async () => {
       if (!ready()) return;
-      waiting.stop();
+      readinessLoop.stop();
       filling = keepFilled(options, discovery);
     },
     onFailure: (err) => log.error({ err }, 'nothing is registered, because readiness cannot be told'),
-    everyMilliseconds: 1_000,
-    apartMilliseconds: 100,
+    resyncMilliseconds: 1_000,
+    minIntervalMilliseconds: 100,
     clock,
   });
   return {
@@ -100,11 +100,11 @@ export function createRegistration(options: RegistrationOptions): Registration {
     start() {
       // Before anything else is ready, so that a slow API delays nothing.
       discovery.start();
-      waiting.soon();
-      waiting.start();
+      readinessLoop.requeue();
+      readinessLoop.start();
     },
     async stop() {
-      waiting.stop();
+      readinessLoop.stop();
       discovery.stop();
       await filling?.stop();
     },
@@ -113,23 +113,23 @@ export function createRegistration(options: RegistrationOptions): Registration {
 
 type Namespace = KubeObject & { metadata: { deletionTimestamp?: string } };
 type Present = { readonly configuration: Configuration; readonly live: LiveConfiguration };
-type Filling = { look(): void; narrowed(): readonly string[]; stop(): Promise<void> };
+type Filling = { reconcileNow(): void; narrowed(): readonly string[]; stop(): Promise<void> };
 
 /** A write changes the object and so calls for the next check: should two releases of regkeeper ever lead at once, each thinks the other's entries wrong. */
-const apartMilliseconds = 250;
+const minIntervalMilliseconds = 250;
 
 /** A Pod that has just started is no endpoint of its Service yet, and everybody waits for the installation. Doubled with each proof that fails. */
-const firstRestBetweenProofs = 250;
-const longestRestBetweenProofs = 5_000;
+const initialProofBackoff = 250;
+const maxProofBackoff = 5_000;
 
 /** What a repair asks first, and can do without. */
-const answerWithin = 3_000;
+const requestTimeout = 3_000;
 
 function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling {
   const { client, namespace, certificates, ready, log, clock = systemClock } = options;
   const { schedule, monotonic } = clock;
-  const missed = new Set<string>();
-  const pace = createRepairBackoff(monotonic);
+  const reportedMissing = new Set<string>();
+  const backoff = createRepairBackoff(monotonic);
   const repairLog = createRepairLog(log, monotonic);
   /** By kind of configuration, what was written last: where that is wanted again, another writer changed it. */
   const written = new Map<string, string>();
@@ -141,10 +141,10 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
   let proven = new Set<string | undefined>();
   let failedProofs = 0;
   let proof: Promise<boolean> | 'later' | undefined;
-  let unrefreshed = false;
+  let refreshFailed = false;
   let cancelNextProof = () => {};
 
-  const check = async (configuration: Configuration): Promise<'again' | undefined> => {
+  const reconcile = async (configuration: Configuration): Promise<'requeue' | undefined> => {
     if (!ready()) return undefined;
     const present = presentNow();
     proven = new Set(
@@ -156,27 +156,27 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     // Who follows sees from when on an authority is not needed, for it may lead next.
     caBundle();
     // Neither emptying nor being trusted can wait for a leader, and whoever does it does the same.
-    if (!leads(options) && !isLeaving() && !present.some(({ live }) => lacksAuthority(live, certificates))) return undefined;
+    if (!leads(options) && !isLeaving() && !present.some(({ live }) => lacksCa(live, certificates))) return undefined;
     // While the namespace goes there is nothing to prove, only to empty; a probe would be left behind.
     if (!isLeaving()) {
       if (!discovery.asked) return undefined;
       if (!(await isProven(present))) return undefined;
     }
     const found = present.find((each) => each.configuration === configuration);
-    return found && (await fillAndReport(found)) === 'failed' ? 'again' : undefined;
+    return found && (await fillAndReport(found)) === 'failed' ? 'requeue' : undefined;
   };
 
   function presentNow(): Present[] {
-    return watches.flatMap(({ configuration, watch }) => {
-      const live = watch.get(undefined, ourName);
-      if (watch.synced) tellWhenMissing(configuration, live);
+    return informers.flatMap(({ configuration, informer }) => {
+      const live = informer.get(undefined, ourName);
+      if (informer.synced) reportMissing(configuration, live);
       return live ? [{ configuration, live }] : [];
     });
   }
 
   function isLeaving(): boolean {
-    const own = home.get(undefined, namespace);
-    return home.synced && (own === undefined || own.metadata.deletionTimestamp !== undefined);
+    const own = ownNamespace.get(undefined, namespace);
+    return ownNamespace.synced && (own === undefined || own.metadata.deletionTimestamp !== undefined);
   }
 
   /** Whether the API server is known to reach us. Where it asks us already, that is not for us to doubt. */
@@ -198,18 +198,18 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
       if (succeeded) {
         failedProofs = 0;
         proven.add(mutating?.metadata.uid);
-      } else tryProofLater();
+      } else retryProofLater();
     }
     return succeeded;
   }
 
-  function tryProofLater(): void {
-    const rest = Math.min(longestRestBetweenProofs, firstRestBetweenProofs * 2 ** failedProofs);
+  function retryProofLater(): void {
+    const delay = Math.min(maxProofBackoff, initialProofBackoff * 2 ** failedProofs);
     failedProofs += 1;
     cancelNextProof = schedule(() => {
       proof = undefined;
-      checks.now();
-    }, rest);
+      reconcileLoops.now();
+    }, delay);
   }
 
   async function fillAndReport({ configuration, live }: Present): Promise<'failed' | undefined> {
@@ -217,7 +217,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
       await fill(configuration, live);
       return undefined;
     } catch (err) {
-      if (err instanceof NoHome) return tellWithoutHome();
+      if (err instanceof NamespaceMissing) return reportMissingNamespace();
       if (isDeleted(err)) return undefined;
       const { kind } = configuration;
       log.error({ err, kind }, `the ${kind} ${ourName} could not be filled: ${aboutChosenCondition(err) ?? errorMessage(err)}`);
@@ -227,24 +227,24 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
 
   async function fill(configuration: Configuration, live: LiveConfiguration): Promise<void> {
     const { kind } = configuration;
-    const own = await readHome();
+    const own = await readOwnNamespace();
     // Our Pods go before the namespace is gone and takes the configurations with it, if it ever is: nobody would answer in between.
     const leaving = own.metadata.deletionTimestamp !== undefined;
     const owner = ownerReference(own);
-    const wish = (bundle = caBundle()): DesiredConfiguration => ({
+    const desired = (bundle = caBundle()): DesiredConfiguration => ({
       webhooks: leaving ? [] : desiredNow(configuration, bundle),
       owner: owner.uid,
       enforcer: leaving ? 'tolerate' : (options.enforcer ?? 'tolerate'),
     });
-    if (!isDue(kind, differenceOf(live, wish()))) return;
+    if (!isDue(kind, differenceOf(live, desired()))) return;
     // Whoever was cut off for a while may hold authorities that nobody uses any more, and must not publish them over the present ones. What
     // this replica wrote last, and has led since, it only repeats: a missing webhook does not wait for the Secret.
-    const repeats = written.get(kind) === JSON.stringify(wish());
-    const wanted = (repeats && options.leadership) || (await isCertificateInForce()) ? wish() : wish(publishedBundle());
+    const repeats = written.get(kind) === JSON.stringify(desired());
+    const wanted = (repeats && options.leadership) || (await isCertificateInForce()) ? desired() : desired(publishedBundle());
     const difference = differenceOf(live, wanted);
     if (!difference) return;
     // Proving and reading take their time.
-    if (!leaving && !leads(options) && !lacksAuthority(live, certificates)) return;
+    if (!leaving && !leads(options) && !lacksCa(live, certificates)) return;
 
     const text = JSON.stringify(wanted);
     const step = `${live.metadata.uid} ${live.metadata.resourceVersion} ${text}`;
@@ -257,9 +257,9 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     written.set(kind, text);
     done.set(kind, step);
     if (managers) {
-      pace.repaired(kind, difference.severity);
+      backoff.repaired(kind, difference.severity);
       options.onRepair?.(difference.severity);
-      repairLog.repaired({ kind, difference, managers, pause: pace.pauseBefore(kind, difference.severity) });
+      repairLog.repaired({ kind, difference, managers, pause: backoff.pauseBefore(kind, difference.severity) });
     } else if (leaving)
       log.warn({ kind }, `the namespace ${namespace} is being deleted: the ${kind} ${ourName} was emptied, nothing is checked any more`);
     else log.info({ kind, webhooks: wanted.webhooks.map(({ name }) => name) }, `filled the ${kind} ${ourName}`);
@@ -269,19 +269,23 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     paused.get(kind)?.();
     paused.delete(kind);
     if (!difference) return false;
-    const pause = pace.pauseBefore(kind, difference.severity);
-    if (pause > 0) paused.set(kind, schedule(checks.now, pause));
+    const pause = backoff.pauseBefore(kind, difference.severity);
+    if (pause > 0) paused.set(kind, schedule(reconcileLoops.now, pause));
     return pause === 0;
   }
 
   /** As it was seen last, which no repair has to wait for. */
-  async function readHome(): Promise<Namespace> {
-    const seen = home.get(undefined, namespace);
+  async function readOwnNamespace(): Promise<Namespace> {
+    const seen = ownNamespace.get(undefined, namespace);
     if (seen) return seen;
     try {
-      return await client.request<Namespace>({ method: 'GET', path: `/api/v1/namespaces/${namespace}`, timeoutMilliseconds: answerWithin });
+      return await client.request<Namespace>({
+        method: 'GET',
+        path: `/api/v1/namespaces/${namespace}`,
+        timeoutMilliseconds: requestTimeout,
+      });
     } catch (error) {
-      throw error instanceof ApiError && error.status === 404 ? new NoHome() : error;
+      throw error instanceof ApiError && error.status === 404 ? new NamespaceMissing() : error;
     }
   }
 
@@ -289,21 +293,21 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
   async function isCertificateInForce(): Promise<boolean> {
     try {
       // By the system's clock in any case: it bounds an answer that is under way, also where a test lets time pass by hand.
-      await within(systemClock, answerWithin, `no answer within ${answerWithin / 1_000} s`, async () => certificates.refresh?.());
-      unrefreshed = false;
+      await within(systemClock, requestTimeout, `no answer within ${requestTimeout / 1_000} s`, async () => certificates.refresh?.());
+      refreshFailed = false;
     } catch (err) {
-      if (!unrefreshed) {
+      if (!refreshFailed) {
         log.warn({ err }, `the certificate in force could not be read, so the CAs that are registered stay: ${errorMessage(err)}`);
       }
-      unrefreshed = true;
+      refreshFailed = true;
     }
-    return !unrefreshed;
+    return !refreshFailed;
   }
 
   function desiredNow({ entries }: Configuration, bundle: string | undefined): WebhookEntry[] {
     if (bundle === undefined) throw new Error('the source of the certificate does not tell its authorities, which the API server needs');
     const { namespace, service, excludedNamespaces = [], policy, guard } = options;
-    const live = watches.flatMap(({ watch }) => watch.get(undefined, ourName) ?? []);
+    const live = informers.flatMap(({ informer }) => informer.get(undefined, ourName) ?? []);
     return desiredWebhooks({
       namespace,
       service,
@@ -316,10 +320,10 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     })[entries];
   }
 
-  function tellWhenMissing({ kind }: Configuration, live: LiveConfiguration | undefined): void {
-    if (live) missed.delete(kind);
-    else if (!missed.has(kind)) {
-      missed.add(kind);
+  function reportMissing({ kind }: Configuration, live: LiveConfiguration | undefined): void {
+    if (live) reportedMissing.delete(kind);
+    else if (!reportedMissing.has(kind)) {
+      reportedMissing.add(kind);
       log.warn(
         { kind },
         `there is no ${kind} ${ourName}, so its requests are not checked; regkeeper does not make it: apply the deployment again`,
@@ -327,37 +331,42 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     }
   }
 
-  function tellWithoutHome(): undefined {
-    if (missed.has(namespace)) return;
-    missed.add(namespace);
+  function reportMissingNamespace(): undefined {
+    if (reportedMissing.has(namespace)) return;
+    reportedMissing.add(namespace);
     log.warn({}, `there is no namespace ${namespace}: nothing is registered`);
   }
 
-  const kept = createCaBundle({ clock, onOver: () => checks.soon() });
-  const published = () => [...new Set(watches.flatMap(({ watch }) => bundlesOfOurs(watch.get(undefined, ourName))))];
+  const caBundles = createCaBundle({ clock, onExpired: () => reconcileLoops.requeue() });
+  const published = () => [...new Set(informers.flatMap(({ informer }) => bundlesOfOurs(informer.get(undefined, ourName))))];
   const caBundle = (): string | undefined => {
-    const { authorities } = certificates.current();
-    return authorities && kept.bundle(authorities, published());
+    const { caBundle: servedCaBundle } = certificates.current();
+    return servedCaBundle && caBundles.bundle(servedCaBundle, published());
   };
   const publishedBundle = () => published()[0] ?? caBundle();
 
   // Each configuration for itself: neither waits for the other to be written, nor for the pause after that.
   const loops = configurations.map((configuration) =>
     createReconcileLoop({
-      check: () => check(configuration),
+      reconcile: () => reconcile(configuration),
       onFailure: (err) => log.error({ err }, `the webhook configurations could not be filled: ${errorMessage(err)}`),
-      everyMilliseconds: 60_000,
-      apartMilliseconds,
+      resyncMilliseconds: 60_000,
+      minIntervalMilliseconds,
       clock,
     }),
   );
-  const checks = {
-    soon: () => loops.forEach((loop) => void loop.soon()),
-    now: () => loops.forEach((loop) => void loop.now()),
+  const reconcileLoops = {
+    requeue: () => loops.forEach((loop) => void loop.requeue()),
+    now: () => loops.forEach((loop) => void loop.reconcileNow()),
     start: () => loops.forEach((loop) => void loop.start()),
     stop: () => loops.forEach((loop) => void loop.stop()),
   };
-  const follow = <T extends KubeObject>(path: string, name: string, heard: (object: T | undefined) => void, keep?: (object: T) => T) =>
+  const createOwnInformer = <T extends KubeObject>(
+    path: string,
+    name: string,
+    onChange: (object: T | undefined) => void,
+    keep?: (object: T) => T,
+  ) =>
     createInformer<T>({
       client,
       path,
@@ -365,47 +374,47 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
       keep,
       log,
       // Each for itself: where one cannot be read, the other is repaired all the same.
-      onChange: ({ object }) => heard(object),
+      onChange: ({ object }) => onChange(object),
       clock,
       timings: options.watchTimings,
     });
-  const watches = configurations.map((configuration, index) => ({
+  const informers = configurations.map((configuration, index) => ({
     configuration,
-    watch: follow<LiveConfiguration>(
+    informer: createOwnInformer<LiveConfiguration>(
       `/apis/${apiOfConfigurations}/${configuration.plural}`,
       ourName,
-      () => loops[index]?.soon(),
+      () => loops[index]?.requeue(),
       withOwnership,
     ),
   }));
   // Its deletion must be heard within the 5 s after which the namespace controller takes our rights and our Pods away.
-  const home = follow<Namespace>('/api/v1/namespaces', namespace, (object) =>
-    object?.metadata.deletionTimestamp === undefined ? checks.soon() : checks.now(),
+  const ownNamespace = createOwnInformer<Namespace>('/api/v1/namespaces', namespace, (object) =>
+    object?.metadata.deletionTimestamp === undefined ? reconcileLoops.requeue() : reconcileLoops.now(),
   );
-  const forgetCertificates = certificates.onChange(checks.soon);
-  const forgetLeadership = options.leadership?.onChange(() => {
+  const unsubscribeCertificates = certificates.onChange(reconcileLoops.requeue);
+  const unsubscribeLeadership = options.leadership?.onChange(() => {
     // Another replica may have written since: what this one wrote is no measure any more.
     written.clear();
-    stopWaiting();
-    checks.now();
+    cancelPaused();
+    reconcileLoops.now();
   });
-  const stopWaiting = () => {
+  const cancelPaused = () => {
     for (const cancel of paused.values()) cancel();
     paused.clear();
   };
-  checks.start();
-  for (const watch of [home, ...watches.map((each) => each.watch)]) watch.start();
+  reconcileLoops.start();
+  for (const informer of [ownNamespace, ...informers.map((each) => each.informer)]) informer.start();
   return {
-    look: checks.now,
+    reconcileNow: reconcileLoops.now,
     narrowed: () => [...paused.keys()],
     async stop() {
-      forgetCertificates();
-      forgetLeadership?.();
-      checks.stop();
-      kept.close();
+      unsubscribeCertificates();
+      unsubscribeLeadership?.();
+      reconcileLoops.stop();
+      caBundles.close();
       cancelNextProof();
-      stopWaiting();
-      await Promise.all([home, ...watches.map(({ watch }) => watch)].map((watch) => watch.stop()));
+      cancelPaused();
+      await Promise.all([ownNamespace, ...informers.map(({ informer }) => informer)].map((informer) => informer.stop()));
     },
   };
 }
@@ -422,8 +431,8 @@ function uidOf({ metadata }: LiveConfiguration): string | undefined {
  * Whether the API server may not take a certificate that is shown, or waits to be. The first of the authorities signs; what else there is the
  * leader publishes. Nobody takes away at once what another has published, so two that have different files do not write in turn.
  */
-function lacksAuthority({ webhooks }: LiveConfiguration, { current }: CurrentCertificate): boolean {
-  const [signing = ''] = (current().authorities ?? '').split(/(?<=-----END CERTIFICATE-----\n)/);
+function lacksCa({ webhooks }: LiveConfiguration, { current }: CurrentCertificate): boolean {
+  const [signing = ''] = (current().caBundle ?? '').split(/(?<=-----END CERTIFICATE-----\n)/);
   return (webhooks ?? []).filter(callsUs).some((entry) => !bundleOf(entry).includes(signing));
 }
 
@@ -456,7 +465,7 @@ function ownerReference({ metadata: { name, uid } }: Namespace) {
 }
 
 /** The namespace of regkeeper is gone, and takes the configurations along. */
-class NoHome extends Error {}
+class NamespaceMissing extends Error {}
 
 /** Of the managers in a message of the API server about fields in conflict. */
 function namesIn(message: string): string[] {

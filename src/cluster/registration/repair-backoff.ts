@@ -22,18 +22,18 @@ export function createRepairBackoff(clock: () => number): RepairBackoff {
     pauseBefore(configuration, severity) {
       const last = repairs.get(configuration);
       if (severity === 'weakened' || !last) return 0;
-      return Math.max(0, last.at + pauseAfter(last.count) - clock());
+      return Math.max(0, last.at + delayAfter(last.count) - clock());
     },
     repaired(configuration, severity) {
       if (severity === 'weakened') return;
       const last = repairs.get(configuration);
       const now = clock();
-      const inARow = last !== undefined && now - last.at < pauseAfter(last.count) + longestDelay;
+      const inARow = last !== undefined && now - last.at < delayAfter(last.count) + longestDelay;
       repairs.set(configuration, { count: inARow ? last.count + 1 : 1, at: now });
     },
   };
 }
 
-function pauseAfter(count: number): number {
+function delayAfter(count: number): number {
   return Math.min(longestDelay, firstDelay * 2 ** (count - 1));
 }

@@ -24,9 +24,13 @@ export type SnapshotOptions = {
 
 /** What an earlier run left; nothing where there was none, or where it cannot be read, which is logged. */
 export async function readSnapshot({ client, namespace, log, clock }: SnapshotOptions, signal?: AbortSignal): Promise<readonly Bundle[]> {
-  const right = describeRequiredRole({ path: `/api/v1/namespaces/${namespace}/configmaps`, name: snapshotName, verbs: ['get', 'patch'] });
+  const requiredRole = describeRequiredRole({
+    path: `/api/v1/namespaces/${namespace}/configmaps`,
+    name: snapshotName,
+    verbs: ['get', 'patch'],
+  });
   try {
-    const { data } = await retryUntilReachable({ log, server: client.server, right, clock, signal }, () =>
+    const { data } = await retryUntilReachable({ log, server: client.server, requiredRole, clock, signal }, () =>
       client.get<ConfigMap>(pathOf(namespace)),
     );
     return Object.entries(data ?? {}).flatMap(([key, text]) => readBundle(namespace, key, text, log));
@@ -51,13 +55,13 @@ export type SnapshotWriter = {
  * change for months, and a restart must not find those of before.
  */
 export function createSnapshotWriter({ client, namespace, log, clock }: SnapshotOptions): SnapshotWriter {
-  const place = `ConfigMap ${namespace}/${snapshotName}`;
+  const snapshotLabel = `ConfigMap ${namespace}/${snapshotName}`;
   let latest: { readonly data: object; readonly text: string } | undefined;
   let written: string | undefined;
   let trouble: string | undefined;
 
-  const checks = createReconcileLoop({
-    check: async () => {
+  const reconcileLoop = createReconcileLoop({
+    reconcile: async () => {
       if (latest === undefined || latest.text === written) return;
       const { data, text } = latest;
       // Should this fail, it may have arrived all the same.
@@ -69,17 +73,17 @@ export function createSnapshotWriter({ client, namespace, log, clock }: Snapshot
         { fieldManager: 'regkeeper', force: true },
       );
       written = text;
-      if (trouble !== undefined) log.info({}, `the snapshot of the rules, ${place}, is written again`);
+      if (trouble !== undefined) log.info({}, `the snapshot of the rules, ${snapshotLabel}, is written again`);
       trouble = undefined;
     },
     onFailure: (err) => {
       const kind = err instanceof ApiError ? `${err.status} ${err.reason}` : String(err);
       if (kind === trouble) return;
       trouble = kind;
-      log.error({ err }, `the snapshot of the rules, ${place}, could not be written: ${errorMessage(err)}; trying again`);
+      log.error({ err }, `the snapshot of the rules, ${snapshotLabel}, could not be written: ${errorMessage(err)}; trying again`);
     },
-    everyMilliseconds: 60_000,
-    apartMilliseconds: 1_000,
+    resyncMilliseconds: 60_000,
+    minIntervalMilliseconds: 1_000,
     clock,
   });
 
@@ -89,10 +93,10 @@ export function createSnapshotWriter({ client, namespace, log, clock }: Snapshot
       const text = JSON.stringify(data);
       if (text === latest?.text) return;
       latest = { data, text };
-      checks.now();
+      reconcileLoop.reconcileNow();
     },
-    start: checks.start,
-    stop: checks.stop,
+    start: reconcileLoop.start,
+    stop: reconcileLoop.stop,
   };
 }
 

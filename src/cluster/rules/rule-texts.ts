@@ -31,12 +31,12 @@ export function trimRulesConfigMap(of: 'cluster' | 'namespace'): (configMap: Con
 /** More than one quota is there only while ConfigMaps are being rewritten, or in vain. */
 const quotasPerNamespace = 2;
 /** With their texts or without. No more than 20 can be in force. */
-const mostConfigMaps = 200;
+const maxConfigMaps = 200;
 /**
  * In characters, of one or two bytes each: rules of 128 namespaces that use all of their quota, at most 32 MiB. While everything is listed
  * again, texts that have changed are in memory twice.
  */
-const mostInAll = 128 * namespaceQuota.characters;
+const maxCharacters = 128 * namespaceQuota.characters;
 
 export type RulesConfigMapStore = InformerStore<ConfigMap> & {
   /** Whether a ConfigMap that was left out, or its text, would fit now, so that reading everything again is of use. */
@@ -47,7 +47,7 @@ export type RulesConfigMapStore = InformerStore<ConfigMap> & {
  * Holds the ConfigMaps of all namespaces, and of each namespace the texts of as many as two of its quotas have room for. `onHeld` is called for
  * each whose text was left out before and is there now, although it has not changed.
  */
-export function createRulesConfigMapStore(onHeld: (configMap: ConfigMap) => void, inAll = mostInAll): RulesConfigMapStore {
+export function createRulesConfigMapStore(onHeld: (configMap: ConfigMap) => void, inAll = maxCharacters): RulesConfigMapStore {
   let current = new TextMap(inAll, () => undefined);
   return {
     create: () => new TextMap(inAll, (key) => current.get(key)),
@@ -87,7 +87,7 @@ class TextMap extends Map<string, ConfigMap> {
     this.delete(key);
     const namespace = namespaceOf(configMap);
     // One that may be in force stays, in whatever order a new list comes.
-    if (this.#countOf(namespace) >= mostConfigMaps && (!known || known.unheld)) {
+    if (this.#countOf(namespace) >= maxConfigMaps && (!known || known.unheld)) {
       this.#crowded.add(namespace);
       return this;
     }
@@ -108,7 +108,7 @@ class TextMap extends Map<string, ConfigMap> {
     if (!this.#freed) return false;
     this.#freed = false;
     // Half: otherwise each ConfigMap that comes and goes would make room.
-    for (const namespace of this.#crowded) if (this.#countOf(namespace) <= mostConfigMaps / 2) return true;
+    for (const namespace of this.#crowded) if (this.#countOf(namespace) <= maxConfigMaps / 2) return true;
     for (const configMap of this.values())
       if (configMap.unheld && fits(configMap.unheld) && this.#admits(namespaceOf(configMap), configMap.unheld)) return true;
     return false;
