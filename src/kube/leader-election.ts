@@ -1,7 +1,7 @@
 /**
- * Which replica writes what all of them need written, by a Lease: who holds it renews it, and whoever has seen it unchanged for as long as it
- * lasts takes it. That keeps replicas from writing in turn; that a wrong leader harms nothing is the matter of what is written, which is
- * compare-and-swap or always the same. Nothing depends on what time it is: two machines' clocks are never compared.
+ * Leader election by a Lease: the holder renews it, and another replica acquires it after it has seen it unchanged for its whole duration.
+ * This prevents replicas from overwriting each other in turn. It does not protect against two leaders: every write must be a
+ * compare-and-swap or idempotent. Clocks of two machines are never compared.
  */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
@@ -10,66 +10,75 @@ import { type ApiClient, ApiError, type ApiRequest, type KubeObject, type Log } 
 import { errorMessage } from './explain-api-error.ts';
 
 export type Leadership = {
-  /** Whether this replica leads at this moment. */
+  /** Whether this replica is the leader at this moment. */
   leads(): boolean;
-  /** Calls `listener` when that has changed; returns what takes the listener away. */
+  /** Calls `listener` after each change. Returns a function that removes the listener. */
   onChange(listener: () => void): () => void;
 };
 
 export type LeaderElection = Leadership & {
   readonly name: string;
   start(): void;
-  /** Leads and stands no more from now on; resolves when the Lease is free for the next, or cannot be freed. A second call waits for the first. */
+  /** Ends leadership and candidacy. Resolves when the Lease is released, or cannot be released. A second call waits for the first. */
   stop(): Promise<void>;
 };
 
 export type LeaderElectionOptions = {
   readonly client: ApiClient;
-  /** Of the Lease. */
+  /** The namespace of the Lease. */
   readonly namespace: string;
   readonly name: string;
-  /** Whether this replica can do a leader's work. One that cannot does not stand, and hands over when that lasts. Asked again and again. */
+  /**
+   * Whether this replica can do the leader's work. A replica that cannot is not a candidate. A leader that cannot for some time releases
+   * the Lease. Called at each tick.
+   */
   readonly able: () => boolean;
   readonly log: Log;
-  /** No other replica's, nor an earlier run's of this one. */
+  /** Must differ from those of other replicas and from those of earlier runs. */
   readonly identity?: string | undefined;
-  /** Its monotonic time must go on while the machine is suspended, or a replica would wake up as the leader that it was. */
+  /**
+   * Its monotonic time must include the time in which the machine is suspended. Otherwise a replica would still be the leader when it
+   * resumes.
+   */
   readonly clock?: Clock | undefined;
   /** At least 0, below 1. */
   readonly random?: (() => number) | undefined;
 };
 
-// As client-go has them. What separates the first two is for clocks that go at different speeds.
-/** Who has seen a Lease unchanged for so long takes it. */
+// As in client-go. The difference between the first two allows for clocks that run at different speeds.
+/** A replica that has seen a Lease unchanged for this long acquires it. */
 const LEASE_DURATION = 15_000;
-/** Who has not renewed its Lease for so long leads no more. */
+/** A leader that has not renewed its Lease for this long stops being the leader. */
 const RENEW_DEADLINE = 10_000;
 
 const RENEW_AFTER = 4_000;
 const POLL_AFTER = 2_000;
-/** The deadline leaves room for a second try. */
+/** Leaves time for a second attempt before the deadline. */
 const RETRY_AFTER = 1_000;
-/** Once it was told that a right is missing. */
+/** After the API server has reported missing permissions. */
 const POLL_AFTER_FORBIDDEN = 10_000;
-/** Added by chance to each of these, so that replicas do not keep step. */
+/** A random part of this is added to each interval, so that replicas do not act at the same time. */
 const JITTER = 1_000;
 const REQUEST_TIMEOUT = 3_000;
 const TICK = 250;
-/** How long a leader may be unable before it hands over. */
+/** How long a leader may be unable to work before it releases the Lease. */
 const MAX_UNABLE = 15_000;
-/** Longer than any release of ours asks for; what a hand wrote must not keep everybody waiting for ever. */
+/** Longer than any release of regkeeper requests. A manual edit must not block the election for ever. */
 const MAX_LEASE_DURATION = 30_000;
-/** What a Lease lasts that its holder gave back, as client-go writes it. One whose holder a hand took out lasts longer: that holder does not know yet. */
+/**
+ * The duration of a Lease that its holder released, as client-go writes it. Where a manual edit removed the holder, the full duration
+ * applies, because that holder does not know yet.
+ */
 const RELEASED_SECONDS = 1;
-/** An API server that has just started refuses everybody for a second or two, until it has read the roles. */
+/** An API server that has just started forbids everything for a second or two, until it has read the roles. */
 const FORBIDDEN_BEFORE_REPORT = 3;
-/** The API server keeps an int32. */
+/** The API server stores an int32. */
 const MAX_TRANSITIONS = 2 ** 31 - 1;
 
 type LeaseSpec = {
   readonly holderIdentity?: string | null;
   readonly leaseDurationSeconds?: number | null;
-  /** RFC 3339 with microseconds, as the next. */
+  /** RFC 3339 with microseconds, like `renewTime`. */
   readonly acquireTime?: string | null;
   readonly renewTime?: string | null;
   readonly leaseTransitions?: number | null;
@@ -87,7 +96,7 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
   const listeners = new Set<() => void>();
   const closing = new AbortController();
 
-  /** By our clock: from when the Lease is as it was seen last, and how long it then lasts without its holder. */
+  /** By the local monotonic clock: since when the Lease has been unchanged, and how long it then lasts if it is not renewed. */
   let observed: { readonly version: string; readonly at: number; readonly duration: number } | undefined;
   let leadsUntil = Number.NEGATIVE_INFINITY;
   let reportedLeading = false;
@@ -156,7 +165,7 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
 
   function observe(found: Lease): void {
     const version = `${found.metadata.uid} ${found.metadata.resourceVersion}`;
-    // From when the answer is here, not from when it was asked for: whoever renewed did so before.
+    // Counted from the response, not from the request, because the renewal was earlier.
     if (version !== observed?.version) observed = { version, at: monotonic(), duration: durationOf(found) };
     const holder = holderOf(found);
     if (holder === '' || holder === identity) return;
@@ -181,17 +190,17 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
     const acquired =
       found === undefined
         ? await send({ method: 'POST', path: collection, signal: closing.signal, body: newLease(spec) })
-        : // The resourceVersion that came with it makes this a compare-and-swap; with the uid a Lease deleted meanwhile is not made anew.
+        : // With its resourceVersion this is a compare-and-swap. With its uid, a Lease that was deleted meanwhile is not recreated.
           await send({ method: 'PUT', path: leasePath, signal: closing.signal, body: { ...found, spec } });
     observe(acquired);
-    // From when it was asked for: whoever sees it saw it later.
+    // Counted from the request, because other replicas see the Lease later.
     leadsUntil = sent + RENEW_DEADLINE;
     reportLeading();
   }
 
   /**
-   * A Lease that somebody deleted: whoever leads does not know yet, and since when it is gone nobody can say. It is made without a holder, and
-   * lasts as if it had one.
+   * Recreates a Lease that was deleted. The leader may not know yet, and the time of the deletion is unknown. So the new Lease has no
+   * holder, and lasts as long as if it had one.
    */
   async function recreate(): Promise<void> {
     const spec = { holderIdentity: '', leaseDurationSeconds: LEASE_DURATION / 1_000, renewTime: microTime(clock.now()) };
@@ -230,7 +239,7 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
   }
 
   async function releaseOnStop(): Promise<void> {
-    // What is under way may have arrived all the same: the next read tells.
+    // A write in progress may still succeed. The next read shows it.
     await reconciling;
     for (let round = 1; ; round += 1) {
       try {
@@ -256,7 +265,7 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
     throw new ApiError(0, 'Unreadable', `${request.method} ${request.path}: the answer is no Lease`);
   }
 
-  /** `lost` is the reason, should this be the moment at which it is noticed that this replica leads no more. */
+  /** `lossReason` is logged if this call is the first to notice that this replica has lost the leadership. */
   function reportLeading(lossReason = ''): void {
     if (leads() === reportedLeading) return;
     reportedLeading = !reportedLeading;
@@ -313,12 +322,12 @@ function durationOf(found: Lease): number {
   return Math.max(LEASE_DURATION, Math.min(seconds * 1_000, MAX_LEASE_DURATION));
 }
 
-/** The API server takes microseconds with all their digits only. */
+/** The API server accepts microseconds only with all six digits. */
 function microTime(time: number): string {
   return new Date(time).toISOString().replace('Z', '000Z');
 }
 
-/** 409: it changed, or it is there by now; 404: it was deleted after it had been read. */
+/** 409: the Lease changed, or already exists. 404: it was deleted after it was read. */
 function isLostRace(error: unknown): boolean {
   return error instanceof ApiError && (error.status === 409 || error.status === 404);
 }

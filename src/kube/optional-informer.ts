@@ -1,4 +1,4 @@
-/** Collections of APIs that a cluster may have or not, come later, or lose. */
+/** Informers of APIs that a cluster may not have, such as CRDs and aggregated APIs, and which may be installed or removed later. */
 import type { KubeObject } from './api-client.ts';
 import { errorMessage } from './explain-api-error.ts';
 import { createInformer, type Informer, type InformerOptions } from './informer.ts';
@@ -8,25 +8,26 @@ export type OptionalInformerOptions<T extends KubeObject> = Omit<InformerOptions
   /** `group/version`. */
   readonly groupVersion: string;
   readonly plural: string;
-  /** Within it, where only one namespace matters. */
+  /** Limits the informer to one namespace. */
   readonly namespace?: string | undefined;
-  /** The API is there, or is not any more; also told by `onChange`, but for an API without objects. */
+  /** Called when the API has appeared or disappeared. `onChange` reports this too, except for an API without objects. */
   readonly onServed?: ((served: boolean) => void) | undefined;
 };
 
 export type OptionalInformer<T extends KubeObject> = {
-  /** `asking`: nobody knows yet whether the API is there. `unread`: it is, and its first list is not complete. */
+  /** `asking`: it is not yet known whether the API exists. `unread`: it exists, and its first list is not complete. */
   state(): 'asking' | 'absent' | 'unread' | 'read';
   get(namespace: string | undefined, name: string): T | undefined;
-  /** Reads everything again, where there is something to read. */
+  /** Lists everything again, if the API exists. */
   reload(): void;
   start(): void;
   stop(): Promise<void>;
 };
 
 /**
- * Follows a collection where the API server serves it, and asks again each minute whether it does: an operator may install the API later.
- * Where it is gone, so are its objects; where only the server behind it does not answer (an aggregated API), what was read last holds.
+ * Watches a collection if the API server serves it, and checks once a minute whether it does, because an operator may install the API
+ * later. When the API is removed, its objects are removed too. When only the server behind an aggregated API does not answer, the last
+ * state is kept.
  */
 export function createOptionalInformer<T extends KubeObject>(options: OptionalInformerOptions<T>): OptionalInformer<T> {
   const { client, log, groupVersion, plural, namespace, store, onServed, clock } = options;
@@ -62,7 +63,7 @@ export function createOptionalInformer<T extends KubeObject>(options: OptionalIn
     const ended = informer;
     informer = undefined;
     await ended?.stop();
-    // The store would keep the objects that were read last, and count them.
+    // Otherwise the store would keep the last objects, and count them.
     if (ended && store) store.adopt(store.create());
   }
 

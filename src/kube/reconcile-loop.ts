@@ -1,28 +1,31 @@
-/** Checks that something is as it should be: now and then, and whenever it may have changed. */
+/** A reconcile loop: runs at intervals and on request, one run at a time, with backoff after failures. */
 import { type Clock, systemClock } from '../time/clock.ts';
 
 export type ReconcileLoopOptions = {
-  /** What it rejects with goes to `onFailure`. Then, and for `again`, the next check comes soon, and later each time it fails in a row. */
+  /**
+   * A rejection goes to `onFailure`. After it, and after the result `requeue`, the next run comes soon, with backoff for consecutive
+   * failures.
+   */
   readonly reconcile: () => Promise<unknown>;
   readonly onFailure: (error: unknown) => void;
-  /** The longest time between two checks. */
+  /** The longest time between two runs. */
   readonly resyncMilliseconds: number;
-  /** The shortest time between two checks: what two parties keep changing back must not become a storm. */
+  /** The shortest time between two runs. Two writers that keep reverting each other must not cause a fast loop. */
   readonly minIntervalMilliseconds: number;
   readonly clock?: Pick<Clock, 'schedule'> | undefined;
 };
 
 export type ReconcileLoop = {
-  /** From now on there are checks: the first at once where one was called for before, otherwise after `everyMilliseconds`. */
+  /** Starts the runs: the first at once if one was requested before, otherwise after `resyncMilliseconds`. */
   start(): void;
-  /** Something may have changed. During a check: another one follows it. */
+  /** Requests a run because something may have changed. During a run, another one follows it. */
   requeue(): void;
-  /** As `soon`, without the rest between two checks: for what cannot wait, and comes seldom. */
+  /** Like `requeue`, but without the minimum interval: for what is urgent and rare. */
   reconcileNow(): void;
   stop(): void;
 };
 
-/** Checks at intervals and on request, one check at a time. */
+/** Runs `reconcile` at intervals and on request, one run at a time. */
 export function createReconcileLoop({
   reconcile,
   onFailure,
@@ -79,7 +82,7 @@ export function createReconcileLoop({
     else cancel = schedule(requeue, resyncMilliseconds);
   }
 
-  /** Asked as a function, because the state changes while a check is awaited. */
+  /** A function, because the state changes while a run is awaited. */
   function isStopped(): boolean {
     return state === 'stopped';
   }
