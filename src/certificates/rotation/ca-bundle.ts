@@ -1,33 +1,34 @@
+/** The CA bundle to publish: the CAs of this replica, and for some time those that other replicas published. */
 import type { Clock } from '../../time/clock.ts';
 import { joinCaBundles, readCertificates } from '../inspect.ts';
 
 export type CaBundle = {
   /**
-   * What to publish, PEM: `own`, and those of `published` that another replica may still need. As `own` is where that is all. `published` are the
-   * bundles that replicas of ours have written; call it whenever they may have changed.
+   * The bundle to publish, PEM: `own`, followed by the CAs of `published` that another replica may still need. Without such CAs it is
+   * `own` unchanged. `published` are the bundles that replicas have written. Call it whenever they may have changed.
    */
   bundle(own: string, published: readonly string[]): string;
   close(): void;
 };
 
 /**
- * A mounted Secret reaches replicas up to about two minutes apart, so one that begins to lead may not know what another shows, nor what another
- * is about to show.
+ * A mounted Secret is updated on different replicas up to about two minutes apart. So a new leader may not know which certificate another
+ * replica serves, or is about to serve.
  */
 const OVERLAP = 10 * 60_000;
-/** The newest. A hand that changes the authority again and again must not fill the configurations. */
+/** The newest ones are kept. A CA that is replaced again and again must not fill the webhook configurations. */
 const MAX_CAS = 10;
 
-/** Keeps published authorities for a while after this replica has first seen that it does not need them itself. */
+/** Keeps published CAs for a while after this replica first sees that it does not need them itself. */
 export function createCaBundle({ clock, onExpired }: { clock: Pick<Clock, 'schedule'>; onExpired: () => void }): CaBundle {
-  /** By their PEM. */
+  /** By the PEM text of the CA. */
   const kept = new Map<string, { expired: boolean; cancel: () => void }>();
   const removed = new Set<string>();
 
   function keep(ca: string): void {
     const state = { expired: false, cancel: () => {} };
     kept.set(ca, state);
-    // Who put it back shows a certificate of it.
+    // The replica that put it back serves a certificate of this CA.
     if (removed.has(ca)) return;
     state.cancel = clock.schedule(() => {
       state.expired = true;

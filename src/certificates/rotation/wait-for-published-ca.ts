@@ -1,13 +1,17 @@
+/** Serves a new certificate only once clients trust its CA. */
 import { type Clock, systemClock } from '../../time/clock.ts';
 import { isTrusted, joinCaBundles } from '../inspect.ts';
 import { type CertificateSource, createCertificateSource, type ServerCertificate } from '../source.ts';
 import { explainInvalidity } from '../validity.ts';
 
-/** By which authorities clients verify us at present. */
+/** The CAs with which clients verify the server at present. */
 export type PublishedCas = {
-  /** The PEM of each client, who all need to take what is shown; none where nobody calls us yet, undefined while that is not known. */
+  /**
+   * The CA bundle (PEM) of each client. All of them must trust the served certificate. Empty where there are no clients yet, undefined
+   * while that is unknown.
+   */
   current(): readonly string[] | undefined;
-  /** Returns what takes the listener away. */
+  /** Returns a function that removes the listener. */
   onChange(listener: () => void): () => void;
 };
 
@@ -16,31 +20,31 @@ export type WaitForPublishedCaOptions = {
   /** Epoch milliseconds, as for {@link explainInvalidity}. */
   readonly clocks: () => readonly number[];
   readonly clock?: Pick<Clock, 'schedule'> | undefined;
-  /** Hears a sentence when a certificate is held back, and when it goes into service. */
+  /** Called with a sentence when a certificate is held back, and when it is served. */
   readonly onProgress: (message: string) => void;
 };
 
-/** Each API server watches the configurations as we do; well within this time it knows what we see. */
+/** Each API server watches the configurations like this replica does. It has seen the same state well within this time. */
 const SETTLING = 10_000;
 const RECONCILE_INTERVAL = 60_000;
-/** For who has just started. Without the right to see what clients trust that is never known. */
+/** Applies after a start. Without permission to read the webhook configurations, the published CAs never become known. */
 const MAX_WAIT_FOR_BUNDLES = 20_000;
 
 /**
- * The source, but a certificate of an authority that clients do not know yet is held back: the one before stays in service, and
- * `current().authorities` has the authorities of both, for whoever publishes them. Nothing is held back where nobody calls us, nor where
- * the certificate in service is no good either. Closes the source with itself.
+ * A source that holds back a certificate whose CA clients do not trust yet. The previous certificate is served meanwhile, and
+ * `current().caBundle` has the CAs of both, so that they are published. Nothing is held back where there are no clients, or where clients
+ * reject the served certificate anyway. Closing it closes the source.
  */
 export function waitForPublishedCa(
   source: CertificateSource,
   { trusted, clocks, clock: { schedule } = systemClock, onProgress }: WaitForPublishedCaOptions,
 ): CertificateSource {
   const exposed = createCertificateSource(source.current());
-  /** Of the certificate in service. */
+  /** The CA bundle of the certificate that is served. */
   let { caBundle: servedCaBundle } = source.current();
   let waiting: ServerCertificate | undefined;
   let cancelReconcile = () => {};
-  /** Clients have known the authority of what waits for `SETTLING`, unless this is undefined or taken back. */
+  /** Set while clients trust the CA of the waiting certificate. `settled` after `SETTLING`. */
   let settling: { settled: boolean; cancel: () => void } | undefined;
 
   function reconcile(): void {
@@ -120,8 +124,9 @@ export function waitForPublishedCa(
 }
 
 /**
- * Why a server that has just started should not be called yet; undefined when clients know the authority of what it serves, and from then on:
- * it has nothing older to hold on to, and others may still answer. Somebody must publish meanwhile, ready or not.
+ * Why a server that has just started should not receive requests yet. Undefined once clients have trusted the CA of its certificate. It
+ * has no older certificate to serve, and other replicas may still answer. The CA is published meanwhile, whether this replica is ready or
+ * not.
  */
 export function missingUntilPublished(
   source: CertificateSource,

@@ -1,3 +1,4 @@
+/** A CA and a server certificate in a folder, for development. */
 import { randomUUID, X509Certificate } from 'node:crypto';
 import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -5,9 +6,9 @@ import { type CertificatePair, checkRenewal, isIssuedBy, readCertificatePair, re
 import { type CertificateWithKey, issueCa, issueServerCertificate, sortHosts } from '../issue.ts';
 
 export type DevelopmentRequest = {
-  /** Folder for `ca.crt`, `ca.key`, `tls.crt` and `tls.key`; made with mode 0700 when absent. */
+  /** Folder for `ca.crt`, `ca.key`, `tls.crt` and `tls.key`. Created with mode 0700 if it does not exist. */
   readonly directory: string;
-  /** Host names and addresses beyond `localhost`, `127.0.0.1` and `::1`. */
+  /** Host names and addresses in addition to `localhost`, `127.0.0.1` and `::1`. */
   readonly hosts: readonly string[];
   readonly now: Date;
 };
@@ -19,9 +20,9 @@ export type DevelopmentCertificates = {
   readonly keyFile: string;
   /** Whether a server certificate was written. */
   readonly created: boolean;
-  /** Whether a new authority was written too: who trusted the old `ca.crt` has to trust the new one. */
+  /** Whether a new CA was written too. Clients that trusted the old `ca.crt` must trust the new one. */
   readonly caCreated: boolean;
-  /** Why it was written, or until when the present one is good; continues a sentence. */
+  /** Why the certificate was written, or until when the present one is valid. It continues a sentence. */
   readonly reason: string;
 };
 
@@ -31,18 +32,17 @@ const SERVER_NAME = 'regkeeper development server';
 
 const DAY = 24 * 60 * 60 * 1000;
 const CA_LIFETIME = 5 * 365 * DAY;
-/** Renewed at two thirds, while the authority, itself renewed at two thirds, has more than this left: a leaf is never cut short. */
+/** Renewed after two thirds. The CA is renewed after two thirds too, and always has more than this left, so a leaf is never cut short. */
 const SERVER_LIFETIME = 365 * DAY;
-/** Containers and virtual machines of a developer's computer may lag behind after a suspend. */
+/** The clock of a container or virtual machine may lag behind after the computer was suspended. */
 const CLOCK_TOLERANCE = 60 * 60 * 1000;
 
 /**
- * Sees to it that the folder holds an authority and a server certificate for development, and leaves alone what is still good. The
- * authority's key is kept, mode 0600, so that trust given once to `ca.crt` outlives the server certificate. Hosts of the certificate
- * that is replaced are kept.
- *
- * Rejects with an Error of one sentence when the folder holds files of the same names that this function did not make (nothing is
- * touched then), when a host is not a host name, or when the folder cannot be written.
+ * Ensures that the folder has a CA and a server certificate for development, and keeps those that are still valid. The CA's key is kept
+ * with mode 0600, so clients that trust `ca.crt` also trust the next server certificate. A new certificate keeps the hosts of the previous
+ * one.
+ * @throws Error with one sentence when a host is invalid, when the folder cannot be written, or when files with these names were not
+ * created by this function. In the last case nothing is changed.
  */
 export async function ensureDevelopmentCertificates({ directory, hosts, now }: DevelopmentRequest): Promise<DevelopmentCertificates> {
   const files = filesIn(directory);
@@ -76,10 +76,10 @@ function filesIn(directory: string): { ca: PairPaths; server: PairPaths } {
   };
 }
 
-/** What an earlier run left: a whole pair, or a problem with it that is ours to mend. */
+/** What an earlier run left: a complete pair, or a problem that renewal fixes. */
 type PresentPair = { readonly pair?: CertificatePair; readonly problem: string };
 
-/** Rejects when one of the files is somebody else's. A run that was cut short can leave a certificate without its key, never the reverse. */
+/** Rejects files that this function did not create. An interrupted run can leave a certificate without its key, never the reverse. */
 async function readPresentPair(paths: PairPaths): Promise<PresentPair> {
   const certificate = await readIfPresent(paths.certificate);
   const key = await readIfPresent(paths.key);
@@ -143,13 +143,13 @@ function validityFrom(now: Date, lifetime: number): { notBefore: Date; notAfter:
   return { notBefore: new Date(now.getTime() - CLOCK_TOLERANCE), notAfter: new Date(now.getTime() + lifetime) };
 }
 
-/** The certificate goes first: a key alone would look like somebody else's to the next run. */
+/** The certificate is written first, because the next run would reject a key alone as foreign. */
 async function writePair(paths: PairPaths, pair: CertificateWithKey): Promise<void> {
   await writeWhole(paths.certificate, pair.certificate, 0o644);
   await writeWhole(paths.key, pair.key, 0o600);
 }
 
-/** Readers see the old text or the new one, never half of it. */
+/** Readers see the old text or the new one, never a part of it. */
 async function writeWhole(path: string, text: string, mode: number): Promise<void> {
   const draft = `${path}.${randomUUID()}.tmp`;
   try {

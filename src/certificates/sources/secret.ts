@@ -1,3 +1,4 @@
+/** A CA and a server certificate that regkeeper issues itself, in a Secret that all replicas share. */
 import { X509Certificate } from 'node:crypto';
 import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
 import { describeRequiredRole, errorMessage } from '../../kube/explain-api-error.ts';
@@ -13,26 +14,26 @@ import { type CertificateSource, createCertificateSource, type ServerCertificate
 
 export type SecretCertificateOptions = {
   readonly client: ApiClient;
-  /** Of the Secret and of the Service. */
+  /** The namespace of the Secret and of the Service. */
   readonly namespace: string;
   readonly secretName: string;
-  /** The Service by which the API server calls; the certificate is made out for its names. */
+  /** The Service through which the API server calls. The certificate is issued for its names. */
   readonly service: string;
-  /** Who leads renews in time, any other when it is overdue. Without it any replica renews in time. */
+  /** The leader renews in time, other replicas only what is overdue. Without it, any replica renews in time. */
   readonly leadership?: Leadership | undefined;
   readonly log: Log;
-  /** Gives up the wait for a first certificate. */
+  /** Ends the wait for a first certificate. */
   readonly signal?: AbortSignal | undefined;
   readonly clock?: Clock | undefined;
   readonly watchTimings?: Partial<InformerTimings> | undefined;
 };
 
 /**
- * An authority and a server certificate of our own, kept in a Secret that all replicas share, and renewed in time by the leader. What cannot
- * be served and what is overdue any replica renews: without a certificate none is ready, and then none leads. Whoever writes first wins by
- * the resourceVersion, the others take what they find. `current().authorities` is what clients shall trust, the coming authority included.
- * Resolves when there is a certificate to serve.
- * @throws ConfigurationError when the Secret is not ours, or is missing and may not be created; ApiError
+ * Keeps a CA and a server certificate in the Secret. The leader renews them in time. Any replica renews what is overdue or cannot be
+ * served, because without a certificate no replica is ready, and none becomes the leader. The first write wins by the resourceVersion, and
+ * the other replicas use its result. `current().caBundle` has all CAs that clients should trust, including the next one. Resolves when
+ * there is a certificate to serve.
+ * @throws ConfigurationError when the Secret does not belong to regkeeper, or is missing and may not be created; ApiError
  */
 export async function manageCertificateSecret(options: SecretCertificateOptions): Promise<CertificateSource> {
   const { client, namespace, secretName, log, signal } = options;
@@ -49,7 +50,7 @@ export async function manageCertificateSecret(options: SecretCertificateOptions)
     log.info({ secret: secretLabel, notAfter: next.notAfter }, `the certificate of ${secretLabel} was taken over`);
     holder.replace(next);
   };
-  // One after the other: of two at a time, the one that read first could come last.
+  // One after the other. Of two at the same time, the one that read first could finish last.
   let reconciling: Promise<void> = Promise.resolve();
   const refresh = () => {
     reconciling = reconciling.then(reconcile, reconcile);
@@ -64,7 +65,7 @@ export async function manageCertificateSecret(options: SecretCertificateOptions)
     minIntervalMilliseconds: 1_000,
     clock: options.clock,
   });
-  // Only a sign that something changed: the key itself is read where it is needed, and held nowhere else.
+  // Metadata only, as a change notification. The private key is read where it is needed, and kept nowhere else.
   const watch = createInformer({
     client,
     path: `/api/v1/namespaces/${namespace}/secrets`,
@@ -95,33 +96,35 @@ export async function manageCertificateSecret(options: SecretCertificateOptions)
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
 const CA_LIFETIME = 2 * 365 * DAY;
-/** Far below the third of its life that an authority has left when it is renewed: a leaf is never cut short. */
+/** Far less than the third of its lifetime that a CA has left when it is renewed, so a leaf is never cut short. */
 const LEAF_LIFETIME = 90 * DAY;
-/** Certificates begin this much in the past, for API servers whose clock lags behind ours. */
+/** Certificates begin this much in the past, for API servers whose clock lags behind. */
 const CLOCK_TOLERANCE = 60 * MINUTE;
-/** When something is renewed. */
+/** When certificates are renewed and a new CA comes into use. */
 type RenewalSchedule = {
-  /** The share of its life after which a certificate is. */
+  /** The share of its lifetime after which a certificate is renewed. */
   readonly share: number;
-  /** How long clients get to trust a new authority before a server shows its certificates. There is no hurry: it has months to go. */
+  /** How long clients have to trust a new CA before it signs a certificate. There is no hurry, because the old CA has months left. */
   readonly trustPeriod: number;
 };
 const IN_TIME: RenewalSchedule = { share: 2 / 3, trustPeriod: DAY };
-/** Of a server certificate, half a month after it was due, and half a month before its end. */
+/** For a server certificate: half a month after renewal was due, and half a month before it expires. */
 const OVERDUE: RenewalSchedule = { share: 5 / 6, trustPeriod: 2 * DAY };
-/** The newest. In good order there are two or three; a hand that takes the key away again and again must not fill the Secret. */
+/**
+ * The newest ones are kept. Normally there are two or three. If the key is deleted again and again, the new CAs must not fill the Secret.
+ */
 const MAX_CAS = 10;
 
-// Not app.kubernetes.io/managed-by: Helm writes its own name there, into whatever it installs.
+// Not app.kubernetes.io/managed-by, because Helm sets that label to its own name in everything it installs.
 const OWNER_LABEL = 'regkeeper.io/certificate';
 const OWNER = 'self';
 
 type Secret = KubeObject & { type?: string; data?: Record<string, string> | null };
 
-/** What time it is by our clock, and by that of the API server, which verifies. */
+/** The time by the local clock, and by the clock of the API server, which verifies the certificate. */
 type Clocks = { readonly local: Date; readonly apiServer: Date };
 
-/** Tells once when the two are so far apart that a certificate made by one may be no good by the other. */
+/** Compares the clocks. It logs once when the difference is so large that a certificate valid by one may be invalid by the other. */
 function createClockComparison({ client, log, clock = systemClock }: SecretCertificateOptions): () => Clocks {
   let skewed = false;
   return () => {
@@ -141,16 +144,17 @@ function createClockComparison({ client, log, clock = systemClock }: SecretCerti
   };
 }
 
-/** Reads the Secret, renews in it what must be renewed, and returns what to serve. */
+/** Reads the Secret, renews what is due, and returns what to serve. */
 async function reconcileSecret(options: SecretCertificateOptions, clocks: () => Clocks): Promise<ServerCertificate> {
   const { log, namespace, secretName } = options;
   const secretLabel = `Secret ${namespace}/${secretName}`;
-  // Each round that is lost was won by another replica, whose work makes the next round a mere reading.
+  // Each lost race was won by another replica, whose result the next round usually only reads.
   for (let round = 1; ; round += 1) {
     const secret = await readSecret(options);
     if (secret !== undefined) rejectForeignSecret(secret, secretLabel);
     const kept = readData(secret?.data ?? {});
-    // A machine whose clock went astray must not throw away what all others serve, nor may one astray API server of several make us.
+    // A replica with a wrong clock must not replace what all others serve. Nor must one of several API servers with a wrong clock cause a
+    // renewal.
     const { local, apiServer } = clocks();
     const desired = { dnsNames: dnsNamesOf(options), schedule: (options.leadership?.leads() ?? true) ? IN_TIME : OVERDUE };
     const renewal = renew(kept, { ...desired, now: apiServer });
@@ -170,12 +174,12 @@ async function reconcileSecret(options: SecretCertificateOptions, clocks: () => 
   }
 }
 
-/** The names by which a Service is called inside a cluster; the API server uses the first. */
+/** The names of a Service inside the cluster. The API server uses the first one. */
 function dnsNamesOf({ service, namespace }: SecretCertificateOptions): string[] {
   return [`${service}.${namespace}.svc`, `${service}.${namespace}.svc.cluster.local`, `${service}.${namespace}`, service];
 }
 
-/** A Secret of another name is not allowed either. */
+/** A Secret with another name is forbidden too, so the message also names the settings that determine the name. */
 function describeSecretRole({ namespace, secretName }: SecretCertificateOptions): string {
   const path = `/api/v1/namespaces/${namespace}/secrets`;
   const role = describeRequiredRole({ path, name: secretName, verbs: ['get', 'list', 'watch', 'update'] });
@@ -204,7 +208,7 @@ async function writeSecret(options: SecretCertificateOptions, previous: Secret |
   const collection = `/api/v1/namespaces/${namespace}/secrets`;
   const data = writeData(state);
   if (previous !== undefined) {
-    // The resourceVersion that came with it makes this a compare-and-swap.
+    // With its resourceVersion this is a compare-and-swap.
     await client.replace<Secret>(`${collection}/${secretName}`, { ...previous, data });
     return;
   }
@@ -213,7 +217,7 @@ async function writeSecret(options: SecretCertificateOptions, previous: Secret |
     await client.create<Secret>(collection, { apiVersion: 'v1', kind: 'Secret', metadata, type: 'Opaque', data });
   } catch (error) {
     if (!(error instanceof ApiError && error.status === 403)) throw error;
-    // RBAC cannot allow the creation of one name only, so the deployment ships the Secret, and no right to create Secrets.
+    // RBAC cannot allow the creation of one name only. So the deployment includes the Secret, and no permission to create Secrets.
     throw new ConfigurationError(
       `Secret ${namespace}/${secretName} does not exist and may not be created by regkeeper: apply the deployment again, which holds it, ` +
         `or run: kubectl create secret generic ${secretName} -n ${namespace} && ` +
@@ -222,21 +226,21 @@ async function writeSecret(options: SecretCertificateOptions, previous: Secret |
   }
 }
 
-/** 409: it changed, or it is there by now; 404: it was deleted after it had been read. */
+/** 409: the Secret changed, or already exists. 404: it was deleted after it was read. */
 function isLostRace(error: unknown, previous: Secret | undefined): boolean {
   return error instanceof ApiError && (error.status === 409 || (error.status === 404 && previous !== undefined));
 }
 
-/** What a Secret holds, as far as it can be used. */
+/** The usable contents of a Secret. */
 type Kept = {
-  /** Signs server certificates. */
+  /** The CA that signs server certificates. */
   readonly ca?: CertificateWithKey | undefined;
-  /** Signs them when clients have had time to trust it. */
+  /** The CA that will sign them once clients have had time to trust it. */
   readonly next?: CertificateWithKey | undefined;
-  /** Every authority that clients shall trust, one PEM certificate each. */
+  /** Every CA that clients should trust, as one PEM certificate each. */
   readonly trusted: readonly string[];
   readonly leaf?: CertificateWithKey | undefined;
-  /** What a hand other than ours must have done; each names the key. Empty for an empty Secret. */
+  /** Damage that only a manual change can cause. Each problem names the key. None for an empty Secret. */
   readonly problems: readonly string[];
 };
 
@@ -292,7 +296,7 @@ function writeData({ ca, next, trusted, leaf }: Renewed): Record<string, string>
 
 type DesiredState = { readonly dnsNames: readonly string[]; readonly now: Date; readonly schedule: RenewalSchedule };
 
-/** What the Secret should hold at `now`, and why that differs from what it holds; no reasons, no difference. */
+/** The desired contents of the Secret at `now`, and the reasons for each change. Without reasons nothing changes. */
 function renew(kept: Kept, { dnsNames, now, schedule }: DesiredState): { state: Renewed; reasons: string[] } {
   const reasons: string[] = [];
   const because = <T>(reason: string, value: T): T => {
@@ -316,7 +320,7 @@ function renew(kept: Kept, { dnsNames, now, schedule }: DesiredState): { state: 
   const leaf = kept.leaf && leafRenewalReason === undefined ? kept.leaf : newLeaf({ ca, dnsNames, now });
   if (leafRenewalReason !== undefined) reasons.push(`the server certificate is new: ${leafRenewalReason}`);
 
-  // Servers that have not yet seen the change still show a certificate of the authority before.
+  // Servers that have not yet seen the change still serve a certificate of the previous CA.
   const previous = kept.trusted.filter((each) => new X509Certificate(each).validToDate > now);
   const trusted = [...new Set([ca, next].flatMap((each) => (each ? [normalized(each.certificate)] : [])).concat(previous))];
   return { state: { ca, next, trusted: trusted.slice(0, MAX_CAS), leaf }, reasons };
@@ -330,7 +334,7 @@ function explainLeafRenewal(leaf: CertificateWithKey | undefined, desired: LeafR
 }
 
 function newCa(now: Date): CertificateWithKey {
-  // The time tells two authorities apart for a person who looks at the bundle.
+  // The time in the name distinguishes CAs for a person who inspects the bundle.
   return issueCa({
     commonName: `regkeeper authority of ${now.toISOString().slice(0, 19)}Z`,
     ...validityFrom(now, CA_LIFETIME),
@@ -357,14 +361,14 @@ function isValid({ certificate }: CertificateWithKey, now: Date): boolean {
   return validFromDate <= now && now < validToDate;
 }
 
-/** The pair with its dates; it has been read before, so it is sound. */
+/** The pair with its dates. It has been validated before. */
 function datesOf(pair: CertificateWithKey) {
   const reading = readCertificatePair(pair);
   if (!reading.ok) throw new Error(reading.problem);
   return reading.pair;
 }
 
-/** The same certificate always as the same text, however it was wrapped. */
+/** The same certificate always as the same text, independent of line breaks. */
 function normalized(certificate: string): string {
   return new X509Certificate(certificate).toString();
 }
