@@ -1,4 +1,4 @@
-/** OpenShift's image streams as facts: which image each stands for. */
+/** OpenShift's image streams as facts: the images that their tags resolve to. */
 import type { ImageStreamFacts } from '../../decision/facts.ts';
 import { readImageStreamFacts, sizeOfStream } from '../../decision/image-stream.ts';
 import type { ApiClient, KubeObject, Log } from '../../kube/api-client.ts';
@@ -10,7 +10,7 @@ import type { NamespaceBudget } from './namespace-budget.ts';
 import { measureList } from './service-accounts.ts';
 
 export type WatchedStreams = {
-  /** `unknown` on a cluster without image streams, and as long as they could not be read. */
+  /** `unknown` on a cluster without image streams, and until they have been read. */
   get(namespace: string, name: string): ImageStreamFacts;
   /** Whether requests should wait for the first list. */
   waiting(): boolean;
@@ -19,9 +19,9 @@ export type WatchedStreams = {
 };
 
 /**
- * How long the start waits for them, in milliseconds. The API of image streams is not the API server's own: OpenShift runs it in Pods, which
- * may come later than us, or be away. Without streams nothing is let in that would be refused for good, since what a stream stands for is
- * judged where it becomes a Build or a Pod; so a cluster that starts from nothing need not wait for them.
+ * How long the start waits for image streams, in milliseconds. OpenShift serves their API from Pods, which may start later than regkeeper
+ * or be unavailable. Without streams nothing is allowed for good that would otherwise be denied, because their images are evaluated in the
+ * Build or Pod that results. So a cold start of the cluster does not have to wait.
  */
 const maxWait = 20_000;
 
@@ -88,7 +88,7 @@ function keep(object: KubeObject): KeptStream {
   return { metadata: identityOf(object), facts: readImageStreamFacts(object as unknown as JsonObject) };
 }
 
-/** Measured: 2,000 tags of 20,000 images take 6.0 MiB, for which `sizeOfStream` counts 5.8. */
+/** Measured: 2,000 tags of 20,000 images need 6.0 MiB, and `sizeOfStream` counts 5.8. */
 function sizeOf({ metadata, facts }: KeptStream): number {
   return 360 + identitySize(metadata) + (facts.kind === 'known' ? sizeOfStream(facts) : 0);
 }

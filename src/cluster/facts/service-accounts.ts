@@ -1,4 +1,4 @@
-/** Service accounts as facts. Of each only its pull secrets are held, and only as far as its namespace's budget goes. */
+/** Service accounts as facts. Only their pull secrets are kept, within the memory budget of their namespace. */
 import type { ServiceAccountFacts } from '../../decision/facts.ts';
 import { readServiceAccountFacts } from '../../decision/service-account.ts';
 import type { ApiClient, KubeObject, Log } from '../../kube/api-client.ts';
@@ -55,13 +55,13 @@ function allowsOnlyListed({ facts }: KeptAccount): boolean {
   return facts.kind !== 'absent' && facts.kind !== 'unknown' && facts.onlyListedSecrets;
 }
 
-/** Measured: 100,000 accounts with three short names take 54 MiB, for which this counts 53. */
+/** Measured: 100,000 accounts with three short names need 54 MiB, and this counts 53. */
 function sizeOf({ metadata, facts }: KeptAccount): number {
   const names = facts.kind === 'known' ? facts.pullSecrets.reduce((sum, name) => sum + 32 + name.length, 0) : 0;
   return 360 + identitySize(metadata) + names;
 }
 
-/** Bytes of all objects of a collection, of which none is held. */
+/** Bytes that all objects of a collection would need. None of them is kept. */
 export async function measureList(
   client: ApiClient,
   path: string,

@@ -1,3 +1,4 @@
+/** Watches the CA bundles in the live webhook configurations. */
 import type { PublishedCas } from '../../certificates/rotation/wait-for-published-ca.ts';
 import type { ApiClient, Log } from '../../kube/api-client.ts';
 import { createInformer, type InformerTimings } from '../../kube/informer.ts';
@@ -11,7 +12,7 @@ export type PublishedCasOptions = {
   readonly watchTimings?: Partial<InformerTimings> | undefined;
 };
 
-/** The authorities by which the API server verifies us in every entry of both webhook configurations, as they are there now. */
+/** The CAs with which the API server verifies regkeeper, in every entry of both live webhook configurations. */
 export function createPublishedCas({
   client,
   log,

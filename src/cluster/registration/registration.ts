@@ -1,4 +1,4 @@
-/** Fills the two webhook configurations, and repairs them: observe, find the difference, write what is due. */
+/** Fills the two webhook configurations and repairs them: observe, compare with the desired state, write what is due. */
 
 import { createCaBundle } from '../../certificates/rotation/ca-bundle.ts';
 import type { CurrentCertificate } from '../../certificates/source.ts';
@@ -35,27 +35,30 @@ export type RegistrationOptions = {
   readonly client: ApiClient;
   readonly namespace: string;
   readonly service: string;
-  /** Must know its authorities. */
+  /** Must know its CA bundle. */
   readonly certificates: CurrentCertificate;
-  /** Whether requests can be answered now, as far as that does not depend on what is published. Asked again and again. */
+  /** Whether requests can be answered now, except for what depends on the published CAs. Called at each reconcile. */
   readonly ready: () => boolean;
-  /** Who leads writes, the others watch. Without it this replica writes too, which is safe: everybody writes the same, over nothing newer. */
+  /**
+   * The leader writes, the other replicas watch. Without it this replica writes too. That is safe, because all replicas write the same,
+   * and never over a newer version.
+   */
   readonly leadership?: Leadership | undefined;
   readonly log: Log;
   /**
-   * Proves that the API server reaches us, given the still empty mutating configuration. Without it that is taken for granted, and a
-   * mistake in the Service or a NetworkPolicy stops every Pod of the cluster as soon as the entries are there.
+   * Proves that the API server reaches regkeeper, given the still empty mutating configuration. Without it, a mistake in the Service or a
+   * NetworkPolicy blocks every Pod of the cluster as soon as the entries exist.
    */
   readonly prove?: ((mutating: LiveConfiguration) => Promise<boolean>) | undefined;
   readonly excludedNamespaces?: readonly string[] | undefined;
   readonly policy?: WebhookPolicy | undefined;
-  /** Those that are read; Kubernetes' and OpenShift's unless told. */
+  /** The kinds to register. Those of Kubernetes and OpenShift by default. */
   readonly kinds?: readonly RegisteredKind[] | undefined;
-  /** As in `WebhookWishes`. */
+  /** Like in `DesiredWebhookOptions`. */
   readonly guard?: boolean | undefined;
-  /** `tolerate` unless told. */
+  /** `tolerate` by default. */
   readonly enforcer?: EnforcerPolicy | undefined;
-  /** Called for each repair of what another writer changed. */
+  /** Called for each repair of a change by another writer. */
   readonly onRepair?: ((severity: Difference['severity']) => void) | undefined;
   readonly clock?: Clock | undefined;
   readonly watchTimings?: Partial<InformerTimings> | undefined;
@@ -63,19 +66,19 @@ export type RegistrationOptions = {
 
 export type Registration = {
   readonly name: string;
-  /** APIs that are asked which kinds they serve, as `group/version`. */
+  /** APIs whose kinds are discovered, as `group/version`. */
   readonly apis: readonly string[];
-  /** Those that cannot be asked just now; their kinds stay registered as they are. */
+  /** The APIs that do not answer at present. Their kinds stay registered as they are. */
   unavailable(): readonly UnavailableApi[];
-  /** Kinds of the configurations that another writer keeps narrowing, and that wait for their next repair. */
+  /** Kinds of the configurations that another writer keeps narrowing, and whose next repair is delayed. */
   narrowed(): readonly string[];
   start(): void;
   stop(): Promise<void>;
 };
 
 /**
- * Fills the two shipped webhook configurations as soon as we are ready, and keeps the entries and their caBundle as they should be. A
- * configuration that is not there is left alone: deleting it is how an administrator takes regkeeper out of the way.
+ * Fills the two shipped webhook configurations as soon as this replica is ready, and then keeps the entries and their caBundle as desired.
+ * A missing configuration is not recreated, because deleting it is how an administrator turns regkeeper off.
  */
 export function createRegistration(options: RegistrationOptions): Registration {
   const { client, kinds = kindsWithImages, ready, log, clock } = options;
@@ -98,7 +101,7 @@ export function createRegistration(options: RegistrationOptions): Registration {
     unavailable: discovery.unavailable,
     narrowed: () => filling?.narrowed() ?? [],
     start() {
-      // Before anything else is ready, so that a slow API delays nothing.
+      // Before readiness, so that a slow API delays nothing.
       discovery.start();
       readinessLoop.requeue();
       readinessLoop.start();
@@ -115,14 +118,17 @@ type Namespace = KubeObject & { metadata: { deletionTimestamp?: string } };
 type Present = { readonly configuration: Configuration; readonly live: LiveConfiguration };
 type Filling = { reconcileNow(): void; narrowed(): readonly string[]; stop(): Promise<void> };
 
-/** A write changes the object and so calls for the next check: should two releases of regkeeper ever lead at once, each thinks the other's entries wrong. */
+/**
+ * Each write changes the object and causes the next reconcile. If two releases of regkeeper were leaders at the same time, each would
+ * revert the other's entries.
+ */
 const minIntervalMilliseconds = 250;
 
-/** A Pod that has just started is no endpoint of its Service yet, and everybody waits for the installation. Doubled with each proof that fails. */
+/** A Pod that has just started is not yet an endpoint of its Service, and the installation is waiting. Doubled after each failed proof. */
 const initialProofBackoff = 250;
 const maxProofBackoff = 5_000;
 
-/** What a repair asks first, and can do without. */
+/** The timeout of requests before a repair that it can do without. */
 const requestTimeout = 3_000;
 
 function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling {
@@ -131,13 +137,13 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
   const reportedMissing = new Set<string>();
   const backoff = createRepairBackoff(monotonic);
   const repairLog = createRepairLog(log, monotonic);
-  /** By kind of configuration, what was written last: where that is wanted again, another writer changed it. */
+  /** By kind of configuration, what was written last. If that has to be written again, another writer changed it. */
   const written = new Map<string, string>();
-  /** By kind of configuration, what was written over which version: until the watch shows the result, there is nothing to do again. */
+  /** By kind of configuration, what was written over which version. Until the informer shows the result, it is not written again. */
   const done = new Map<string, string>();
-  /** By kind of configuration, those that wait. */
+  /** By kind of configuration, cancels the delayed repair. */
   const paused = new Map<string, () => void>();
-  /** Uids of the configurations that have been in service. What is emptied then is filled again without another proof. */
+  /** Uids of the configurations that have been in service. If one of them is emptied, it is filled again without another proof. */
   let proven = new Set<string | undefined>();
   let failedProofs = 0;
   let proof: Promise<boolean> | 'later' | undefined;
@@ -153,11 +159,11 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
         .filter((live) => isInService(live) || proven.has(live.metadata.uid))
         .map(uidOf),
     );
-    // Who follows sees from when on an authority is not needed, for it may lead next.
+    // A follower also records since when a CA is no longer needed, because it may become the leader.
     caBundle();
-    // Neither emptying nor being trusted can wait for a leader, and whoever does it does the same.
+    // Emptying the configurations and publishing a CA cannot wait for the leader. All replicas write the same.
     if (!leads(options) && !isLeaving() && !present.some(({ live }) => lacksCa(live, certificates))) return undefined;
-    // While the namespace goes there is nothing to prove, only to empty; a probe would be left behind.
+    // While the namespace is being deleted, the configurations are only emptied. A proof would leave its entry behind.
     if (!isLeaving()) {
       if (!discovery.asked) return undefined;
       if (!(await isProven(present))) return undefined;
@@ -179,12 +185,12 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     return ownNamespace.synced && (own === undefined || own.metadata.deletionTimestamp !== undefined);
   }
 
-  /** Whether the API server is known to reach us. Where it asks us already, that is not for us to doubt. */
+  /** Whether the API server is known to reach regkeeper. If it already calls regkeeper, no proof is needed. */
   async function isProven(present: readonly Present[]): Promise<boolean> {
     if (!options.prove || proven.size > 0) return true;
     if (proof === 'later') return false;
     const mutating = present.find(({ configuration }) => configuration.entries === 'mutating');
-    // One for both.
+    // One proof for both configurations.
     proof ??= prove(mutating?.live);
     return await proof;
   }
@@ -228,7 +234,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
   async function fill(configuration: Configuration, live: LiveConfiguration): Promise<void> {
     const { kind } = configuration;
     const own = await readOwnNamespace();
-    // Our Pods go before the namespace is gone and takes the configurations with it, if it ever is: nobody would answer in between.
+    // The Pods end before the namespace is deleted and its configurations with it, if that ever completes. In between no one would answer.
     const leaving = own.metadata.deletionTimestamp !== undefined;
     const owner = ownerReference(own);
     const desired = (bundle = caBundle()): DesiredConfiguration => ({
@@ -237,13 +243,13 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
       enforcer: leaving ? 'tolerate' : (options.enforcer ?? 'tolerate'),
     });
     if (!isDue(kind, differenceOf(live, desired()))) return;
-    // Whoever was cut off for a while may hold authorities that nobody uses any more, and must not publish them over the present ones. What
-    // this replica wrote last, and has led since, it only repeats: a missing webhook does not wait for the Secret.
+    // A replica that was disconnected for a while may have obsolete CAs, and must not publish them over the present ones. What this
+    // replica, still the leader, wrote last is only repeated, so a missing webhook does not wait for the Secret.
     const repeats = written.get(kind) === JSON.stringify(desired());
     const wanted = (repeats && options.leadership) || (await isCertificateInForce()) ? desired() : desired(publishedBundle());
     const difference = differenceOf(live, wanted);
     if (!difference) return;
-    // Proving and reading take their time.
+    // The leader may have changed during the proof and the read.
     if (!leaving && !leads(options) && !lacksCa(live, certificates)) return;
 
     const text = JSON.stringify(wanted);
@@ -274,7 +280,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     return pause === 0;
   }
 
-  /** As it was seen last, which no repair has to wait for. */
+  /** The last observed namespace, so that repairs do not wait for a request. */
   async function readOwnNamespace(): Promise<Namespace> {
     const seen = ownNamespace.get(undefined, namespace);
     if (seen) return seen;
@@ -289,10 +295,10 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     }
   }
 
-  /** False where nobody can tell: then the CAs that are published stay, and everything else is repaired. */
+  /** False if the read fails. The published CAs then stay, and everything else is repaired. */
   async function isCertificateInForce(): Promise<boolean> {
     try {
-      // By the system's clock in any case: it bounds an answer that is under way, also where a test lets time pass by hand.
+      // Always with the system's clock, because it limits a request in progress, also where a test controls the time.
       await within(systemClock, requestTimeout, `no answer within ${requestTimeout / 1_000} s`, async () => certificates.refresh?.());
       refreshFailed = false;
     } catch (err) {
@@ -345,7 +351,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
   };
   const publishedBundle = () => published()[0] ?? caBundle();
 
-  // Each configuration for itself: neither waits for the other to be written, nor for the pause after that.
+  // Each configuration has its own loop, so neither waits for the writes or the backoff of the other.
   const loops = configurations.map((configuration) =>
     createReconcileLoop({
       reconcile: () => reconcile(configuration),
@@ -373,7 +379,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
       fieldSelector: `metadata.name=${name}`,
       keep,
       log,
-      // Each for itself: where one cannot be read, the other is repaired all the same.
+      // Each has its own informer. If one cannot be read, the other is still repaired.
       onChange: ({ object }) => onChange(object),
       clock,
       timings: options.watchTimings,
@@ -387,13 +393,13 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
       withOwnership,
     ),
   }));
-  // Its deletion must be heard within the 5 s after which the namespace controller takes our rights and our Pods away.
+  // The deletion must be noticed within the 5 s before the namespace controller removes our permissions and Pods.
   const ownNamespace = createOwnInformer<Namespace>('/api/v1/namespaces', namespace, (object) =>
     object?.metadata.deletionTimestamp === undefined ? reconcileLoops.requeue() : reconcileLoops.now(),
   );
   const unsubscribeCertificates = certificates.onChange(reconcileLoops.requeue);
   const unsubscribeLeadership = options.leadership?.onChange(() => {
-    // Another replica may have written since: what this one wrote is no measure any more.
+    // Another replica may have written since, so what this replica wrote last is obsolete.
     written.clear();
     cancelPaused();
     reconcileLoops.now();
@@ -428,15 +434,16 @@ function uidOf({ metadata }: LiveConfiguration): string | undefined {
 }
 
 /**
- * Whether the API server may not take a certificate that is shown, or waits to be. The first of the authorities signs; what else there is the
- * leader publishes. Nobody takes away at once what another has published, so two that have different files do not write in turn.
+ * Whether the API server may reject a certificate that is served or about to be served. The first CA of the bundle signs. The leader
+ * publishes the others. A CA that another replica published is not removed at once, so two replicas with different files do not overwrite
+ * each other in turn.
  */
 function lacksCa({ webhooks }: LiveConfiguration, { current }: CurrentCertificate): boolean {
   const [signing = ''] = (current().caBundle ?? '').split(/(?<=-----END CERTIFICATE-----\n)/);
   return (webhooks ?? []).filter(callsUs).some((entry) => !bundleOf(entry).includes(signing));
 }
 
-/** The entryPoints of the kind in entries whose rules a replica of ours wrote; undefined where there is none. */
+/** The entry points of the kind in entries whose rules a replica wrote, or undefined if there are none. */
 function registeredEntryPoints(live: readonly LiveConfiguration[], { group, version, entryPoints }: RegisteredKind): string[] | undefined {
   const rules = live.flatMap((each) =>
     (each.webhooks ?? []).flatMap((entry) => (isWrittenByUs(each, entry.name, ['f:rules']) ? entry.rules : [])),
@@ -450,7 +457,7 @@ function registeredEntryPoints(live: readonly LiveConfiguration[], { group, vers
   return registered.length > 0 ? registered : undefined;
 }
 
-/** Whether a replica of ours registered for OpenShift; undefined where no entry of ours is there. */
+/** Whether a replica registered for OpenShift, or undefined if there are no entries of ours. */
 function registeredOpenshift(live: readonly LiveConfiguration[]): boolean | undefined {
   const entries = live.flatMap((each) => (each.webhooks ?? []).map(({ name }) => ({ each, name })));
   const written = (path: readonly string[]) => entries.some(({ each, name }) => isWrittenByUs(each, name, path));
@@ -458,16 +465,19 @@ function registeredOpenshift(live: readonly LiveConfiguration[]): boolean | unde
   return written(['f:matchConditions', `k:{"name":"${platformCondition}"}`]);
 }
 
-/** With the namespace go its webhook configurations: a namespace deleted first would leave a cluster that asks nobody. */
+/**
+ * The webhook configurations are deleted with the namespace. Otherwise, after the deletion of the namespace, the API server would call
+ * webhooks that no one answers.
+ */
 function ownerReference({ metadata: { name, uid } }: Namespace) {
   if (uid === undefined) throw new Error(`the namespace ${name} has no uid`);
   return { apiVersion: 'v1', kind: 'Namespace', name, uid };
 }
 
-/** The namespace of regkeeper is gone, and takes the configurations along. */
+/** The namespace of regkeeper does not exist, so its configurations will be deleted too. */
 class NamespaceMissing extends Error {}
 
-/** Of the managers in a message of the API server about fields in conflict. */
+/** The managers in the API server's message about conflicting fields. */
 function namesIn(message: string): string[] {
   return [...new Set([...message.matchAll(/conflicts? with "([^"]+)"/g)].map(([, name = '']) => name))];
 }

@@ -1,4 +1,4 @@
-/** Rules out of ConfigMaps, followed live. */
+/** Watches the ConfigMaps with rules, and passes their documents to the rule loader. */
 
 import type { ApiClient, Log } from '../../kube/api-client.ts';
 import { createInformer, type Informer, type InformerEvent } from '../../kube/informer.ts';
@@ -15,10 +15,10 @@ export type { ConfigMap } from './rule-texts.ts';
 export type ClusterRules = {
   readonly client: ApiClient;
   readonly namespace: string;
-  /** Whether namespaces may have rules of their own, in ConfigMaps anywhere. */
+  /** Whether namespaces may have their own rules, in ConfigMaps anywhere. */
   readonly namespaceRules: boolean;
   readonly intake: Pick<RuleLoader, 'open' | 'offer' | 'withdraw'>;
-  /** Versions that an earlier run accepted; read before the first list. */
+  /** The versions that an earlier run accepted. Read before the first list. */
   readonly lastGood: (signal: AbortSignal | undefined) => Promise<readonly Bundle[]>;
   readonly log: Log;
   readonly clock?: Clock | undefined;
@@ -26,14 +26,14 @@ export type ClusterRules = {
 
 export type ClusterRuleSource = {
   readonly name: string;
-  /** Resolves when the ConfigMaps are watched; their rules come into force later. */
+  /** Resolves when the ConfigMaps are watched. Their rules come into force later. */
   start(signal?: AbortSignal): Promise<void>;
   stop(): Promise<void>;
 };
 
 /**
- * Feeds the book with every ConfigMap labelled `regkeeper.io/rules: cluster` of the own namespace, and `namespace` of all, from the first
- * lists on, each change as it comes. The book is opened when all are listed: nobody's refusals are missing at the start.
+ * Passes every ConfigMap with the label `regkeeper.io/rules: cluster` in the own namespace, and `namespace` in all namespaces, to the rule
+ * store, and then each change. The store opens after all first lists, so that no rule is missing at the start.
  */
 export function createClusterRuleSource(options: ClusterRules): ClusterRuleSource {
   const { client, namespace, namespaceRules, log } = options;
@@ -76,7 +76,7 @@ export function createClusterRuleSource(options: ClusterRules): ClusterRuleSourc
     return intake.offer(bundleOf(object, scope, informer));
   }
 
-  // A ConfigMap whose text was left out for lack of room is read again once there is some.
+  // Lists again when there is room for a ConfigMap whose text was omitted.
   const reloadLoop = createReconcileLoop({
     reconcile: async () => {
       if (texts.hasRoomAgain()) for (const { scope, informer } of informers) if (scope === 'namespace') informer.reload();
@@ -102,7 +102,7 @@ export function createClusterRuleSource(options: ClusterRules): ClusterRuleSourc
   };
 }
 
-/** The texts are held by the watch alone: whatever waits for a namespace's turn is asked for when the turn has come. */
+/** Only the informer keeps the texts. A bundle in the queue of its namespace reads the newest version when it is its turn. */
 function bundleOf(configMap: ConfigMap, scope: RuleScope['kind'], informer: Pick<Informer<ConfigMap>, 'get'> | undefined): Bundle {
   const { name, namespace } = configMap.metadata;
   const again = () => {
@@ -116,7 +116,7 @@ function scopeOf({ metadata: { namespace = '' } }: ConfigMap, scope: RuleScope['
   return scope === 'cluster' ? { kind: 'cluster' } : { kind: 'namespace', namespace };
 }
 
-/** Of two that contradict each other at the start, the older one was there first. */
+/** If two ConfigMaps contradict each other at the start, the older one was first. */
 function byAge(left: ConfigMap, right: ConfigMap): number {
   const age = (left.metadata.creationTimestamp ?? '').localeCompare(right.metadata.creationTimestamp ?? '');
   return age === 0 ? left.metadata.name.localeCompare(right.metadata.name) : age;
