@@ -33,7 +33,7 @@ const corpus = resolve(root, process.env.REGKEEPER_CORPUS ?? '../shared/corpus',
 const validity = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
 const ca = issueCa({ commonName: 'test', ...validity });
 const tls = issueServerCertificate({
-  authority: ca,
+  ca,
   commonName: 'localhost',
   dnsNames: ['localhost'],
   ipAddresses: ['127.0.0.1'],

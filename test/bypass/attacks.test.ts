@@ -26,7 +26,7 @@ const facts = accounts({ default: [], 'system:masters': [] });
 const validity = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
 const ca = issueCa({ commonName: 'test', ...validity });
 const tls = issueServerCertificate({
-  authority: ca,
+  ca,
   commonName: 'localhost',
   dnsNames: ['localhost'],
   ipAddresses: ['127.0.0.1'],

@@ -12,7 +12,7 @@ import { isRecorded, problemOf, readCorpus } from './corpus.ts';
 const entries = await readCorpus();
 const validity = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
 const ca = issueCa({ commonName: 'test', ...validity });
-const tls = issueServerCertificate({ authority: ca, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: [], ...validity });
+const tls = issueServerCertificate({ ca, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: [], ...validity });
 const rules = ruleSetOf(readFileSync(join(import.meta.dirname, 'rules.yaml'), 'utf8'));
 
 let lines: string[] = [];

@@ -1,4 +1,4 @@
-/** What `/readyz` says about the webhook configurations although it makes no replica unready. */
+/** Lines for `/readyz` about the webhook configurations that do not make a replica unready. */
 
 import { ourName } from './live.ts';
 import type { Registration } from './registration.ts';

@@ -273,7 +273,7 @@ function issueWithNewCa() {
   const validity = { notBefore: new Date(Date.now() - 3_600_000), notAfter: new Date(Date.now() + 3_600_000) };
   const ca = issueCa({ commonName: 'another', ...validity });
   const dnsNames = [`regkeeper.${ownNamespace}.svc`];
-  const { certificate, key } = issueServerCertificate({ authority: ca, commonName: 'regkeeper', dnsNames, ipAddresses: [], ...validity });
+  const { certificate, key } = issueServerCertificate({ ca, commonName: 'regkeeper', dnsNames, ipAddresses: [], ...validity });
   return { certificate, key, ca: ca.certificate };
 }
 

@@ -313,7 +313,7 @@ async function readSecret(): Promise<Record<string, string>> {
 /** The CA and the certificate that the replicas created at their start. */
 async function readRotation(): Promise<Rotation> {
   const { 'ca.crt': certificate = '', 'ca.key': key = '', 'tls.crt': leaf = '', 'tls.key': leafKey = '' } = await readSecret();
-  return { authority: { certificate, key }, trusted: [certificate], leaf: { certificate: leaf, key: leafKey } };
+  return { ca: { certificate, key }, trusted: [certificate], leaf: { certificate: leaf, key: leafKey } };
 }
 
 async function writeRotation(rotation: Rotation): Promise<void> {

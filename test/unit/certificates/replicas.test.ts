@@ -70,14 +70,14 @@ async function cluster(count: number, who: Who) {
     }
   };
   const clientOf = (replica: Replica): ApiClient => {
-    const refuses = (path: string) => replica.network === 'cut' || (replica.network === 'secrets refused' && path.includes('/secrets'));
+    const isRejected = (path: string) => replica.network === 'cut' || (replica.network === 'secrets refused' && path.includes('/secrets'));
     const through = async <T>(path: string, work: () => Promise<T>): Promise<T> => {
       const unreachable = () => new ApiError(0, 'Unreachable', `${replica.name} is cut off`);
       if (replica.network === 'slow') for (let turn = 0; turn < 7; turn += 1) await setImmediate();
-      if (refuses(path)) throw unreachable();
+      if (isRejected(path)) throw unreachable();
       const result = await work();
       inspect();
-      if (replica.network === 'answers lost' || refuses(path)) throw unreachable();
+      if (replica.network === 'answers lost' || isRejected(path)) throw unreachable();
       return result;
     };
     return {
@@ -95,7 +95,7 @@ async function cluster(count: number, who: Who) {
         }),
       patchApply: (path, body, options) => through(path, () => api.client.patchApply(path, body, options)),
       watch: <T extends KubeObject>(path: string, query: Query, signal: AbortSignal) => {
-        if (refuses(path)) throw new ApiError(0, 'Unreachable', `${replica.name} is cut off`);
+        if (isRejected(path)) throw new ApiError(0, 'Unreachable', `${replica.name} is cut off`);
         const cut = new AbortController();
         cuts.set(replica, [...(cuts.get(replica) ?? []), cut]);
         return api.client.watch<T>(path, query, AbortSignal.any([signal, cut.signal]));
@@ -201,7 +201,7 @@ async function cluster(count: number, who: Who) {
       await end();
       await quiet();
     },
-    authorities: () => authoritiesIn(bundles()[0] ?? ''),
+    publishedCas: () => casIn(bundles()[0] ?? ''),
     leading: () => replicas.filter(({ leads }) => leads()),
     served: () => new Set(replicas.map(({ source }) => source?.current().certificate)),
     quiet,
@@ -222,15 +222,15 @@ function certificateOf(pem: string): Dated {
   return dated;
 }
 
-function authoritiesIn(bundle: string): string[] {
+function casIn(bundle: string): string[] {
   return bundle.split(/(?<=-----END CERTIFICATE-----\n)/).filter((each) => each.trim() !== '');
 }
 
 function isTrusted(leaf: string, bundle: string, time: number): boolean {
-  return authoritiesIn(bundle).some((authority) => {
-    const { certificate, validFrom, validTo } = certificateOf(authority);
+  return casIn(bundle).some((caPem) => {
+    const { certificate, validFrom, validTo } = certificateOf(caPem);
     if (time < validFrom.getTime() || time >= validTo.getTime()) return false;
-    const key = `${leaf}${authority}`;
+    const key = `${leaf}${caPem}`;
     const known = trusted.get(key) ?? certificateOf(leaf).certificate.verify(certificate.publicKey);
     trusted.set(key, known);
     return known;
@@ -254,11 +254,11 @@ describe.each<[count: number, who: Who]>([
   });
 
   test('live for forty months, with three authorities one after the other', async () => {
-    const { later, written, served, violations, authorities } = await cluster(count, who);
+    const { later, written, served, violations, publishedCas } = await cluster(count, who);
     const seen = new Set<string>();
     for (let days = 0; days < 1_220; days += 20) {
       await later(days === 0 ? 0.5 : 20);
-      for (const each of authorities()) seen.add(each);
+      for (const each of publishedCas()) seen.add(each);
       expect(served().size).toBe(1);
     }
     expect([...violations]).toEqual([]);
@@ -295,15 +295,15 @@ describe.each<[count: number, who: Who]>([
     ['two days behind', -2],
     ['five years behind', -5 * 365],
   ])('keep their certificate though the clock of one jumps %s, and say so', async (_how, days) => {
-    const { replicas, later, written, violations, served, log, authorities } = await cluster(count, who);
+    const { replicas, later, written, violations, served, log, publishedCas } = await cluster(count, who);
     await later(20);
-    const [before, known] = [authorities(), written.length];
+    const [before, known] = [publishedCas(), written.length];
     const [stray] = replicas;
     if (stray) stray.ahead = days * day;
     await later(1);
     await later(1);
     expect(written).toHaveLength(known);
-    expect(authorities()).toEqual(before);
+    expect(publishedCas()).toEqual(before);
     expect(served().size).toBe(1);
     expect(log.lines.filter(({ level }) => level === 'warn').map(({ message }) => message)).toEqual([
       expect.stringMatching(/^this machine's clock is \d+ minutes (ahead of|behind) the API server's: .*; set the clocks right$/),

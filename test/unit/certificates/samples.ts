@@ -9,24 +9,15 @@ export const END = new Date('2036-03-01T00:00:00Z');
 
 type Life = { notBefore?: Date; notAfter?: Date };
 
-export function sampleAuthority({
-  notBefore = BEGIN,
-  notAfter = END,
-  commonName = 'sample authority',
-}: Life & { commonName?: string } = {}) {
+export function sampleCa({ notBefore = BEGIN, notAfter = END, commonName = 'sample authority' }: Life & { commonName?: string } = {}) {
   return issueCa({ commonName, notBefore, notAfter });
 }
 
-type Server = Life & { authority?: CertificateWithKey; dnsNames?: string[]; ipAddresses?: string[]; commonName?: string };
+type Server = Life & { ca?: CertificateWithKey; dnsNames?: string[]; ipAddresses?: string[]; commonName?: string };
 
-export function sampleServer({
-  authority = sampleAuthority(),
-  notBefore = BEGIN,
-  notAfter = END,
-  ...names
-}: Server = {}): CertificateWithKey {
+export function sampleServer({ ca = sampleCa(), notBefore = BEGIN, notAfter = END, ...names }: Server = {}): CertificateWithKey {
   return issueServerCertificate({
-    authority,
+    ca,
     commonName: 'sample server',
     dnsNames: ['localhost'],
     ipAddresses: [],

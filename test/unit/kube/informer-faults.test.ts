@@ -75,11 +75,11 @@ function following(server: Server, { onChange, timings, user, streamsInitialStat
     /** Closes, and checks that nothing of it goes on. */
     async leavesNothing() {
       const asked = server.received.length;
-      const told = witness.told.length;
+      const reported = witness.reported.length;
       await close();
       await vi.waitFor(async () => expect(await server.connections()).toBe(0), soon);
       expect(server.received).toHaveLength(asked);
-      expect(witness.told).toHaveLength(told);
+      expect(witness.reported).toHaveLength(reported);
     },
   };
 }
@@ -88,17 +88,17 @@ function following(server: Server, { onChange, timings, user, streamsInitialStat
 function watchfulListener() {
   const known = new Map<string, { version: number; uid: string | undefined }>();
   const latest = new Map<string, number>();
-  const told: string[] = [];
+  const reported: string[] = [];
   const lies: string[] = [];
   const facts = ({ metadata: { resourceVersion, uid } }: KubeObject) => ({ version: Number(resourceVersion), uid });
   return {
-    told,
+    reported,
     lies,
     state: () => [...known].map(([name, { version, uid }]) => `${name}@${version} ${uid}`).sort(),
     hear(change: InformerEvent<KubeObject>) {
       if (change.type === 'synced') {
-        if (told.length > 0) lies.push('synced came late, or twice');
-        told.push('synced');
+        if (reported.length > 0) lies.push('synced came late, or twice');
+        reported.push('synced');
         for (const object of change.items) known.set(object.metadata.name, facts(object));
         return;
       }
@@ -106,8 +106,8 @@ function watchfulListener() {
       const { name } = object.metadata;
       const { version, uid } = facts(object);
       const before = known.get(name);
-      told.push(`${type} ${name}`);
-      if (told[0] !== 'synced') lies.push(`${type} ${name} came before the first list`);
+      reported.push(`${type} ${name}`);
+      if (reported[0] !== 'synced') lies.push(`${type} ${name} came before the first list`);
       if ((type === 'added') === (before !== undefined)) lies.push(`${type} ${name} was ${before ? 'known' : 'not known'}`);
       if (type === 'modified' && before?.version === version && before.uid === uid) lies.push(`modified ${name}@${version} twice`);
       if (version < (latest.get(name) ?? 0)) lies.push(`${type} ${name}@${version} after @${latest.get(name)}`);
@@ -135,7 +135,7 @@ async function checkAfterwards(server: Model, follower: Follower, mostRequests: 
   await untilTrue(server, follower);
   expect(follower.witness.lies).toEqual([]);
   expect(follower.witness.state()).toEqual(server.state());
-  expect(follower.witness.told.at(-1)).toBe('added afterwards');
+  expect(follower.witness.reported.at(-1)).toBe('added afterwards');
   expect(server.received.length).toBeLessThanOrEqual(mostRequests);
   expect(follower.log.lines.filter(({ level }) => level === 'error')).toEqual([]);
   await follower.leavesNothing();
@@ -256,7 +256,7 @@ test('a list that comes slowly is made good by the watch after it', async () => 
   });
   const follower = following(server);
   await checkAfterwards(server, follower, 2);
-  expect(follower.witness.told).toEqual(['synced', 'modified a', 'added new-0', 'deleted b', 'added afterwards']);
+  expect(follower.witness.reported).toEqual(['synced', 'modified a', 'added new-0', 'deleted b', 'added afterwards']);
 });
 
 test('a handler that throws at each change misses none', async () => {
@@ -273,7 +273,7 @@ test('a handler that throws at each change misses none', async () => {
   await untilTrue(server, follower);
   expect(follower.witness.lies).toEqual([]);
   expect(follower.witness.state()).toEqual(server.state());
-  expect(follower.log.lines.filter(({ level }) => level === 'error')).toHaveLength(follower.witness.told.length);
+  expect(follower.log.lines.filter(({ level }) => level === 'error')).toHaveLength(follower.witness.reported.length);
   await follower.leavesNothing();
 });
 
@@ -383,7 +383,7 @@ describe('stopped', () => {
     server.breakStreams(streamFaults['ends as it should']);
     changeMeanwhile(server, 0);
     server.forget();
-    await vi.waitFor(() => expect(follower.witness.told).toEqual(['synced', 'deleted b']), soon);
+    await vi.waitFor(() => expect(follower.witness.reported).toEqual(['synced', 'deleted b']), soon);
     await follower.leavesNothing();
   });
 });

@@ -10,8 +10,8 @@ import {
   listing,
   type Received,
   recordingLog,
-  refusing,
   scriptedApi,
+  statusResponse,
   watched,
   watching,
 } from './scripted-api.ts';
@@ -85,7 +85,7 @@ const end = (resourceVersion: string) => ({
   object: { kind: 'ConfigMap', metadata: { resourceVersion, annotations: { 'k8s.io/initial-events-end': 'true' } } },
 });
 
-const notOffered = refusing(
+const notOffered = statusResponse(
   422,
   'Invalid',
   'sendInitialEvents: Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled',
@@ -110,14 +110,20 @@ const courses: Record<string, { script: Answer[]; requests: string[]; changes: s
   'is read again as a stream when the server has forgotten the version, and the differences are told': {
     script: [
       watched(added('a', '1'), added('b', '2'), end('10')),
-      refusing(410, 'Gone'),
+      statusResponse(410, 'Gone'),
       watching(added('b', '2'), added('c', '20'), end('30')),
     ],
     requests: ['watch from the start', 'watch 10', 'watch from the start'],
     changes: ['synced of a b', 'deleted a of b c', 'added c of b c'],
   },
   'is listed in pages where the server does not offer it, and from then on': {
-    script: [notOffered, listing('10', [configMap('a', '1')]), refusing(410, 'Gone'), listing('20', [configMap('b', '11')]), watching()],
+    script: [
+      notOffered,
+      listing('10', [configMap('a', '1')]),
+      statusResponse(410, 'Gone'),
+      listing('20', [configMap('b', '11')]),
+      watching(),
+    ],
     requests: ['watch from the start', 'list', 'watch 10', 'list', 'watch 20'],
     changes: ['synced of a', 'deleted a of b', 'added b of b'],
   },
@@ -125,7 +131,7 @@ const courses: Record<string, { script: Answer[]; requests: string[]; changes: s
     script: [
       watched(errorEvent(500, 'InternalError')),
       listing('10', [configMap('a', '1')]),
-      refusing(410, 'Gone'),
+      statusResponse(410, 'Gone'),
       watching(added('b', '11'), end('20')),
     ],
     requests: ['watch from the start', 'list', 'watch 10', 'watch from the start'],
@@ -158,15 +164,15 @@ describe('the initial state', () => {
   test.each([
     ['not offered', notOffered],
     ['not possible now', watched(errorEvent(500, 'InternalError'))],
-  ])('that is %s is no failure worth a line', async (_name, refusal) => {
-    const { changes, log } = await streaming([refusal, listing('10', []), watching()]);
+  ])('that is %s is no failure worth a line', async (_name, rejection) => {
+    const { changes, log } = await streaming([rejection, listing('10', []), watching()]);
     await expect.poll(() => changes).toEqual(['synced of ']);
     expect(log.lines.filter(({ level }) => level !== 'debug')).toEqual([]);
   });
 
   test('that a server never completes is listed in pages after a while', async () => {
-    const silent = watching(added('a', '1'));
-    const { received, changes, kept, passTime } = await streaming([silent, silent, listing('10', [configMap('a', '1')]), watching()]);
+    const idle = watching(added('a', '1'));
+    const { received, changes, kept, passTime } = await streaming([idle, idle, listing('10', [configMap('a', '1')]), watching()]);
     for (const times of [1, 2]) {
       await expect.poll(() => kept.length).toBe(times);
       passTime(initialStallAfter);

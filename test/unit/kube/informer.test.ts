@@ -12,8 +12,8 @@ import {
   listing,
   type Received,
   recordingLog,
-  refusing,
   scriptedApi,
+  statusResponse,
   watched,
   watching,
 } from './scripted-api.ts';
@@ -99,7 +99,7 @@ const courses: Record<string, Course> = {
     changes: ['synced of a b c'],
   },
   'starts the list over when its pages expire, and tells nothing of the first try': {
-    script: [listing('10', [a], 'p2'), refusing(410, 'Expired'), listing('20', [b]), watching()],
+    script: [listing('10', [a], 'p2'), statusResponse(410, 'Expired'), listing('20', [b]), watching()],
     requests: ['list', 'list p2', 'list', 'watch 20'],
     changes: ['synced of b'],
   },
@@ -121,7 +121,12 @@ const courses: Record<string, Course> = {
     changes: ['synced of a', 'added b@11 of a b'],
   },
   'lists again after HTTP 410 and misses no deletion': {
-    script: [listing('10', [a, b, c]), refusing(410, 'Gone'), listing('90', [configMap('a', '80'), b, configMap('d', '81')]), watching()],
+    script: [
+      listing('10', [a, b, c]),
+      statusResponse(410, 'Gone'),
+      listing('90', [configMap('a', '80'), b, configMap('d', '81')]),
+      watching(),
+    ],
     requests: ['list', 'watch 10', 'list', 'watch 90'],
     changes: ['synced of a b c', 'deleted c@3 of a b d', 'modified a@80 of a b d', 'added d@81 of a b d'],
     pauses: [200],
@@ -133,7 +138,7 @@ const courses: Record<string, Course> = {
     pauses: [],
   },
   'tells an object that was made anew under its name': {
-    script: [listing('10', [a]), refusing(410, 'Gone'), listing('90', [{ metadata: { ...a.metadata, uid: 'another' } }]), watching()],
+    script: [listing('10', [a]), statusResponse(410, 'Gone'), listing('90', [{ metadata: { ...a.metadata, uid: 'another' } }]), watching()],
     requests: ['list', 'watch 10', 'list', 'watch 90'],
     changes: ['synced of a', 'modified a@1 of a'],
   },
@@ -145,12 +150,12 @@ const courses: Record<string, Course> = {
   },
   'outlives failures of list and watch, each pause longer than the last': {
     script: [
-      refusing(500, 'InternalError'),
+      statusResponse(500, 'InternalError'),
       reset,
-      refusing(503, 'ServiceUnavailable'),
+      statusResponse(503, 'ServiceUnavailable'),
       listing('10', [a]),
       reset,
-      refusing(401, 'Unauthorized'),
+      statusResponse(401, 'Unauthorized'),
       watched(modified('a', '12')),
       watching(),
     ],
@@ -159,7 +164,7 @@ const courses: Record<string, Course> = {
     pauses: [200, 400, 800, 1_600, 3_200],
   },
   'waits as long as Retry-After asks': {
-    script: [refusing(429, 'TooManyRequests', 'slow down', { 'retry-after': '9' }), listing('10', [a]), watching()],
+    script: [statusResponse(429, 'TooManyRequests', 'slow down', { 'retry-after': '9' }), listing('10', [a]), watching()],
     requests: ['list', 'list', 'watch 10'],
     changes: ['synced of a'],
     pauses: [9_000],
@@ -202,14 +207,21 @@ const courses: Record<string, Course> = {
     changes: ['synced of a'],
   },
   'takes no other JSON for an empty collection': {
-    script: [listing('10', [a]), refusing(410, 'Gone'), json({ hello: 'world' }), json({ items: [] }), listing('20', [a]), watching()],
+    script: [
+      listing('10', [a]),
+      statusResponse(410, 'Gone'),
+      json({ hello: 'world' }),
+      json({ items: [] }),
+      listing('20', [a]),
+      watching(),
+    ],
     requests: ['list', 'watch 10', 'list', 'list', 'list', 'watch 20'],
     changes: ['synced of a'],
   },
   'polls where it may list but not watch': {
     script: [
-      ...[listing('10', [a]), ...Array<Answer>(5).fill(refusing(403, 'Forbidden'))],
-      ...[listing('20', [b]), ...Array<Answer>(5).fill(refusing(403, 'Forbidden'))],
+      ...[listing('10', [a]), ...Array<Answer>(5).fill(statusResponse(403, 'Forbidden'))],
+      ...[listing('20', [b]), ...Array<Answer>(5).fill(statusResponse(403, 'Forbidden'))],
       () => undefined,
     ],
     requests: ['list', ...Array<string>(5).fill('watch 10'), 'list', ...Array<string>(5).fill('watch 20'), 'list'],
@@ -224,7 +236,7 @@ const courses: Record<string, Course> = {
   'lists again when a version is refused for good, as after a restored backup': {
     script: [
       listing('10', [a, b]),
-      ...Array<Answer>(5).fill(refusing(504, 'Timeout', 'Too large resource version')),
+      ...Array<Answer>(5).fill(statusResponse(504, 'Timeout', 'Too large resource version')),
       listing('4', [a]),
       watching(),
     ],
@@ -281,7 +293,7 @@ describe('watchCollection', () => {
   });
 
   test('keeps answering while it lists again', async () => {
-    const { reflector, received, names } = await reflecting([listing('10', [a, b]), refusing(410, 'Gone'), () => undefined]);
+    const { reflector, received, names } = await reflecting([listing('10', [a, b]), statusResponse(410, 'Gone'), () => undefined]);
     await vi.waitFor(() => expect(received.map(asked)).toEqual(['list', 'watch 10', 'list']));
     expect(names()).toBe('a b');
     expect(reflector.synced).toBe(true);
@@ -326,7 +338,12 @@ describe('watchCollection', () => {
   });
 
   test('counts only answers that brought something as contact', async () => {
-    const { reflector, passTime, received, send } = await reflecting([listing('10', []), reset, refusing(403, 'Forbidden'), watching()]);
+    const { reflector, passTime, received, send } = await reflecting([
+      listing('10', []),
+      reset,
+      statusResponse(403, 'Forbidden'),
+      watching(),
+    ]);
     await vi.waitFor(() => expect(received).toHaveLength(4));
     await vi.waitFor(() => expect(reflector.lastContact()).toBe(0));
     passTime(5_000);
@@ -339,13 +356,15 @@ describe('watchCollection', () => {
     await vi.waitFor(() => expect(received).toHaveLength(2));
     passTime(5_000);
     send(line(bookmark('11')));
-    await vi.waitFor(() => expect([...(client.followed ?? [])].map((each) => [each.path, each.lastContact()])).toEqual([[path, 5_000]]));
+    await vi.waitFor(() =>
+      expect([...(client.watchedCollections ?? [])].map((each) => [each.path, each.lastContact()])).toEqual([[path, 5_000]]),
+    );
     await reflector.stop();
-    expect(client.followed?.size).toBe(0);
+    expect(client.watchedCollections?.size).toBe(0);
   });
 
   test('says once what permission is missing, once that it is well again, and once when it is lost again', async () => {
-    const forbidden = refusing(403, 'Forbidden');
+    const forbidden = statusResponse(403, 'Forbidden');
     const { log, received } = await reflecting(
       [forbidden, forbidden, forbidden, listing('10', []), watched(bookmark('11')), forbidden, forbidden, watching(bookmark('12'))],
       { path: '/apis/build.openshift.io/v1/namespaces/ns/buildconfigs', fieldSelector: 'metadata.name=app' },
@@ -365,7 +384,7 @@ describe('watchCollection', () => {
     [path, 'a Role in the namespace regkeeper must grant: apiGroups [""], resources ["configmaps"], verbs ["list", "watch"]'],
   ];
   test.each(permissions)('knows the permission that %s needs', async (path, expected) => {
-    const { log } = await reflecting([refusing(403, 'Forbidden'), () => undefined], { path });
+    const { log } = await reflecting([statusResponse(403, 'Forbidden'), () => undefined], { path });
     await vi.waitFor(() => expect(log.lines).toEqual([{ level: 'warn', message: expect.stringContaining(expected) }]));
   });
 
@@ -381,7 +400,7 @@ describe('watchCollection', () => {
   });
 
   test('says once that an API is not there, and finds it when it comes', async () => {
-    const missing = refusing(404, 'NotFound');
+    const missing = statusResponse(404, 'NotFound');
     const { log, changes } = await reflecting([missing, missing, listing('10', [a]), watching(bookmark('11'))]);
     await vi.waitFor(() => expect(log.lines.map((each) => each.level)).toEqual(['warn', 'debug', 'info']));
     expect(log.lines[0]?.message).toContain(`does not serve ${path}`);
@@ -428,7 +447,7 @@ describe('watchCollection', () => {
   });
 
   test('stop ends a pause', async () => {
-    const { reflector, log } = await reflecting([refusing(500, 'InternalError')], { clock: systemClock, timings: {} });
+    const { reflector, log } = await reflecting([statusResponse(500, 'InternalError')], { clock: systemClock, timings: {} });
     await vi.waitFor(() => expect(log.lines).toHaveLength(1));
     await reflector.stop();
   });

@@ -132,7 +132,7 @@ describe('loadKubeConfig', () => {
     expect(kubeConfig.getCurrentUser()).toMatchObject({ authProvider: { config: { tokenFile: join(folder, 'pod/token') } } });
   });
 
-  const refusals: [string, Parameters<typeof load>[0], RegExp][] = [
+  const rejections: [string, Parameters<typeof load>[0], RegExp][] = [
     [
       'a file that is not there',
       { file: 'missing' },
@@ -162,7 +162,7 @@ describe('loadKubeConfig', () => {
     ['a home without a kubeconfig', { env: { HOME: 'missing' } }, /^no cluster is configured: there is no \S+missing\/\.kube\/config/],
     ['a pod that does not know its server', { pod: true }, /KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set/],
   ];
-  test.each(refusals)('refuses %s in one line', async (_name, choice, message) => {
+  test.each(rejections)('refuses %s in one line', async (_name, choice, message) => {
     const error = await load(choice).catch((thrown) => thrown);
     expect(error).toBeInstanceOf(KubeconfigError);
     expect((error as Error).message).toMatch(message);

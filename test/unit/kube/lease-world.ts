@@ -57,18 +57,18 @@ export function leaseWorld(random: () => number = () => 0.5) {
   };
   const answer = ({ method, path, body }: ApiRequest): Lease => {
     requests.push(method);
-    const refuse = (status: number, reason: string) => new ApiError(status, reason, `${method} ${path}: ${reason} (${status})`);
+    const failNext = (status: number, reason: string) => new ApiError(status, reason, `${method} ${path}: ${reason} (${status})`);
     const sent = body as Lease;
     if (method === 'GET') {
-      if (!lease) throw refuse(404, 'NotFound');
+      if (!lease) throw failNext(404, 'NotFound');
       return structuredClone(lease);
     }
     if (method === 'POST') {
-      if (lease) throw refuse(409, 'AlreadyExists');
+      if (lease) throw failNext(409, 'AlreadyExists');
       return store(sent);
     }
     const { uid, resourceVersion } = sent.metadata;
-    if (!lease || lease.metadata.uid !== uid || lease.metadata.resourceVersion !== resourceVersion) throw refuse(409, 'Conflict');
+    if (!lease || lease.metadata.uid !== uid || lease.metadata.resourceVersion !== resourceVersion) throw failNext(409, 'Conflict');
     return store(sent);
   };
   const send = (replica: Replica, request: ApiRequest) =>
@@ -177,9 +177,9 @@ export function leaseWorld(random: () => number = () => 0.5) {
       inspect();
     },
     /** Lets time pass until it holds; how many seconds that took. */
-    async until(holds: () => boolean, atMost = 120): Promise<number> {
+    async until(isHolder: () => boolean, atMost = 120): Promise<number> {
       const begin = time;
-      while (!holds()) {
+      while (!isHolder()) {
         if (time - begin > atMost * 1_000) throw new Error(`not within ${atMost} s`);
         await this.pass(0.1);
       }

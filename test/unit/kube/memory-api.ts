@@ -15,39 +15,39 @@ type Handler = (path: string, body: KubeObject) => void;
 
 /** A few objects in memory behind the interface of an API client: versions and conflicts as on a real server, watches too. */
 export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [] as string[] } = {}) {
-  const held = new Map<string, KubeObject>();
-  const watchers = new Set<{ collection: string; query: Query; tell(event: WatchEvent<KubeObject>): void }>();
-  const refusals: { method: string; error: Error; before?: (() => void) | undefined }[] = [];
+  const objectsByPath = new Map<string, KubeObject>();
+  const watchers = new Set<{ collection: string; query: Query; notify(event: WatchEvent<KubeObject>): void }>();
+  const failures: { method: string; error: Error; before?: (() => void) | undefined }[] = [];
   const calls: { method: string; path: string; body?: unknown; options?: unknown }[] = [];
   let version = 0;
 
   const store: Handler = (path, body) => {
-    const known = held.get(path);
+    const known = objectsByPath.get(path);
     version += 1;
     const metadata = { uid: known?.metadata.uid ?? `uid-${version}`, ...body.metadata, resourceVersion: String(version) };
-    held.set(path, structuredClone({ ...body, metadata }));
-    tell(known ? 'MODIFIED' : 'ADDED', path);
+    objectsByPath.set(path, structuredClone({ ...body, metadata }));
+    notify(known ? 'MODIFIED' : 'ADDED', path);
   };
   const remove = (path: string) => {
     version += 1;
-    tell('DELETED', path);
-    held.delete(path);
+    notify('DELETED', path);
+    objectsByPath.delete(path);
   };
-  const tell = (type: 'ADDED' | 'MODIFIED' | 'DELETED', path: string) => {
-    const object = structuredClone(held.get(path) as KubeObject);
+  const notify = (type: 'ADDED' | 'MODIFIED' | 'DELETED', path: string) => {
+    const object = structuredClone(objectsByPath.get(path) as KubeObject);
     const event = { type, object: { ...object, metadata: { ...object.metadata, resourceVersion: String(version) } } };
-    for (const watcher of watchers) if (isSelected(path, object, watcher.collection, watcher.query)) watcher.tell(event);
+    for (const watcher of watchers) if (isSelected(path, object, watcher.collection, watcher.query)) watcher.notify(event);
   };
   const enter = async (method: string, path: string, body?: unknown, options?: unknown) => {
     await setImmediate();
     calls.push({ method, path, body: structuredClone(body), options });
-    const index = refusals.findIndex((each) => each.method === method);
-    const [refusal] = index === -1 ? [] : refusals.splice(index, 1);
-    refusal?.before?.();
-    if (refusal && refusal.error.message !== '') throw refusal.error;
+    const index = failures.findIndex((each) => each.method === method);
+    const [failure] = index === -1 ? [] : failures.splice(index, 1);
+    failure?.before?.();
+    if (failure && failure.error.message !== '') throw failure.error;
   };
   const found = (path: string): KubeObject => {
-    const object = held.get(path);
+    const object = objectsByPath.get(path);
     if (!object) throw new ApiError(404, 'NotFound', `GET ${path}: NotFound (404)`);
     return structuredClone(object);
   };
@@ -70,7 +70,7 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
     },
     async list<T extends KubeObject>(path: string, query: Query = {}, { keep = (object: T) => object }: ListOptions<T> = {}) {
       await enter('list', path);
-      const items = [...held]
+      const items = [...objectsByPath]
         .filter(([key, object]) => isSelected(key, object, path, query))
         .flatMap(([, object]) => keep(structuredClone(object) as T) ?? []);
       return { items, resourceVersion: String(version + 1) };
@@ -79,7 +79,7 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
       await enter('create', path, body);
       const object = body as KubeObject;
       const place = `${path}/${object.metadata.name}`;
-      if (held.has(place)) throw new ApiError(409, 'AlreadyExists', `POST ${path}: AlreadyExists (409)`);
+      if (objectsByPath.has(place)) throw new ApiError(409, 'AlreadyExists', `POST ${path}: AlreadyExists (409)`);
       store(place, object);
       return found(place) as T;
     },
@@ -94,7 +94,7 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
     async patchApply<T>(path: string, body: unknown, options: object) {
       await enter('apply', path, body, options);
       const { metadata, ...rest } = body as KubeObject;
-      if (metadata.uid !== undefined && !held.has(path))
+      if (metadata.uid !== undefined && !objectsByPath.has(path))
         throw new ApiError(409, 'Conflict', `PATCH ${path}: Conflict (409): uid mismatch: no existing object was found`);
       const before = found(path);
       if (metadata.resourceVersion !== undefined && metadata.resourceVersion !== before.metadata.resourceVersion)
@@ -108,7 +108,7 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
       const watcher = {
         collection,
         query,
-        tell: (event: WatchEvent<KubeObject>) => {
+        notify: (event: WatchEvent<KubeObject>) => {
           queue.push(event as WatchEvent<T>);
           wake();
         },
@@ -136,14 +136,14 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
   return {
     client,
     calls,
-    get: (path: string) => held.get(path),
+    get: (path: string) => objectsByPath.get(path),
     /** As somebody else would. */
     put: store,
     remove,
     /** The next call of this method fails so. */
-    refuse: (method: string, error: Error) => void refusals.push({ method, error }),
+    failNext: (method: string, error: Error) => void failures.push({ method, error }),
     /** Something happens just before the next call of this method takes effect. */
-    before: (method: string, happens: () => void) => void refusals.push({ method, error: new Error(''), before: happens }),
+    before: (method: string, happens: () => void) => void failures.push({ method, error: new Error(''), before: happens }),
   };
 }
 

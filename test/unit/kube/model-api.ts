@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { KubeObject } from '../../../src/kube/api-client.ts';
-import { type Answer, configMap, errorEvent, json, line, type Received, refusing, scriptedApi } from './scripted-api.ts';
+import { type Answer, configMap, errorEvent, json, line, type Received, scriptedApi, statusResponse } from './scripted-api.ts';
 
 /** What a request is for: the beginning of a list, one of its further pages, or a watch. */
 export type Moment = 'list' | 'page' | 'watch';
@@ -32,7 +32,7 @@ export async function modelApi(names: readonly string[]) {
   const list = (response: ServerResponse, request: Received) => {
     const token = request.query.continue ?? `${version}:0`;
     const [at = 0, offset = 0] = token.split(':').map(Number);
-    if (request.query.continue && at < forgotten) return refusing(410, 'Expired')(response, request);
+    if (request.query.continue && at < forgotten) return statusResponse(410, 'Expired')(response, request);
     const all = pages.get(String(at)) ?? [...held.values()];
     pages.set(String(at), all);
     const end = offset + Number(request.query.limit ?? all.length);
@@ -138,14 +138,14 @@ export const streamFaults = {
 } satisfies Record<string, StreamFault>;
 
 export const requestFaults = {
-  'HTTP 500': refusing(500, 'InternalError'),
+  'HTTP 500': statusResponse(500, 'InternalError'),
   'HTTP 503 with a page of a load balancer': (response) => response.writeHead(503, { 'content-type': 'text/html' }).end('<html>no backend'),
-  'HTTP 429 with Retry-After': refusing(429, 'TooManyRequests', 'slow down', { 'retry-after': '2' }),
-  'HTTP 401': refusing(401, 'Unauthorized'),
-  'HTTP 403': refusing(403, 'Forbidden'),
-  'HTTP 404': refusing(404, 'NotFound'),
-  'HTTP 410': refusing(410, 'Expired'),
-  'HTTP 504 about a version of the future': refusing(504, 'Timeout', 'Too large resource version'),
+  'HTTP 429 with Retry-After': statusResponse(429, 'TooManyRequests', 'slow down', { 'retry-after': '2' }),
+  'HTTP 401': statusResponse(401, 'Unauthorized'),
+  'HTTP 403': statusResponse(403, 'Forbidden'),
+  'HTTP 404': statusResponse(404, 'NotFound'),
+  'HTTP 410': statusResponse(410, 'Expired'),
+  'HTTP 504 about a version of the future': statusResponse(504, 'Timeout', 'Too large resource version'),
   'a redirect': (response) => response.writeHead(302, { location: 'https://login.example.com/' }).end(),
   'a reset before the answer': (response) => response.socket?.resetAndDestroy(),
   'a reset inside the answer': (response) => response.writeHead(200).write('{"kind":', () => response.socket?.resetAndDestroy()),

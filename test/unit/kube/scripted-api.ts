@@ -67,7 +67,7 @@ export const json =
   (response) =>
     response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
 
-export const refusing = (code: number, reason: string, message = 'as scripted', headers: Record<string, string> = {}): Answer =>
+export const statusResponse = (code: number, reason: string, message = 'as scripted', headers: Record<string, string> = {}): Answer =>
   json({ kind: 'Status', code, reason, message }, code, headers);
 
 export const listing = (resourceVersion: string, items: KubeObject[], next = ''): Answer =>

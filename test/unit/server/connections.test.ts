@@ -15,7 +15,13 @@ import { manualClock } from './clock.ts';
 
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
 const authority = issueCa({ commonName: 'test', ...life });
-const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], ...life });
+const tls = issueServerCertificate({
+  ca: authority,
+  commonName: 'localhost',
+  dnsNames: ['localhost'],
+  ipAddresses: ['127.0.0.1'],
+  ...life,
+});
 const collaborators = {
   rules: () => undefined,
   facts: () => unwatched,

@@ -19,7 +19,13 @@ import { pod, reviewOf } from './reviews.ts';
 
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
 const authority = issueCa({ commonName: 'test', ...life });
-const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], ...life });
+const tls = issueServerCertificate({
+  ca: authority,
+  commonName: 'localhost',
+  dnsNames: ['localhost'],
+  ipAddresses: ['127.0.0.1'],
+  ...life,
+});
 const rules = ruleSetOf('rules:\n- registry: r.io\n');
 const mebibyte = 1024 * 1024;
 

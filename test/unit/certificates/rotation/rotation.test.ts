@@ -43,11 +43,11 @@ test('authorities and certificates that change all the time cost no request of a
     await load.more(60);
     await become(takeOver(announced));
     await become(withNewLeaf(rotation));
-    const { authority } = write(forgetOld(rotation));
+    const { ca } = write(forgetOld(rotation));
     await vi.waitFor(() => {
       // Ten minutes.
       for (const { passTime } of replicas) passTime();
-      expect(published()).toEqual([authority.certificate, authority.certificate]);
+      expect(published()).toEqual([ca.certificate, ca.certificate]);
     }, soon);
     await load.more(60);
   }
@@ -103,7 +103,7 @@ async function stage() {
     };
   };
   const replicas = await Promise.all([replicaOn(api, settle), replicaOn(api, settle)]);
-  await vi.waitFor(() => expect(published()).toEqual([rotation.authority.certificate, rotation.authority.certificate]), soon);
+  await vi.waitFor(() => expect(published()).toEqual([rotation.ca.certificate, rotation.ca.certificate]), soon);
 
   let answered = 0;
   asking = true;

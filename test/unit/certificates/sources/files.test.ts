@@ -4,7 +4,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { CertificateWithKey } from '../../../../src/certificates/issue.ts';
 import type { CertificateSource, ServerCertificate } from '../../../../src/certificates/source.ts';
 import { type WatchedFiles, watchCertificateFiles } from '../../../../src/certificates/sources/files.ts';
-import { END, mountSecret, sampleAuthority, sampleServer, temporaryFolder } from '../samples.ts';
+import { END, mountSecret, sampleCa, sampleServer, temporaryFolder } from '../samples.ts';
 
 const first = sampleServer();
 const second = sampleServer();
@@ -13,11 +13,11 @@ const NO_POLL = 1_000_000_000;
 
 describe('at the start', () => {
   test('serves the pair and its authorities', async () => {
-    const authority = sampleAuthority();
-    const server = sampleServer({ authority });
-    const mount = await mounted(server, { 'ca.crt': authority.certificate });
-    const source = await watched({ ...inside(mount), authorities: join(mount, 'ca.crt') });
-    expect(source.current()).toEqual({ ...server, authorities: authority.certificate, notAfter: END });
+    const ca = sampleCa();
+    const server = sampleServer({ ca });
+    const mount = await mounted(server, { 'ca.crt': ca.certificate });
+    const source = await watched({ ...inside(mount), caBundle: join(mount, 'ca.crt') });
+    expect(source.current()).toEqual({ ...server, caBundle: ca.certificate, notAfter: END });
   });
 
   test.each([
@@ -54,15 +54,15 @@ describe('at the start', () => {
     },
     {
       title: 'a certificate of another authority',
-      files: { 'tls.crt': first.certificate, 'tls.key': first.key, 'ca.crt': sampleAuthority().certificate },
+      files: { 'tls.crt': first.certificate, 'tls.key': first.key, 'ca.crt': sampleCa().certificate },
       message:
         'certificate file DIR/tls.crt is not signed by an authority of DIR/ca.crt; take both from the same Secret, with every intermediate certificate',
     },
   ])('rejects $title', async ({ files, message }) => {
     const folder = await temporaryFolder();
     for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
-    const authorities = 'ca.crt' in files ? { authorities: join(folder, 'ca.crt') } : {};
-    await expect(watched({ ...inside(folder), ...authorities })).rejects.toThrow(new Error(message.replaceAll('DIR', folder)));
+    const caBundle = 'ca.crt' in files ? { caBundle: join(folder, 'ca.crt') } : {};
+    await expect(watched({ ...inside(folder), ...caBundle })).rejects.toThrow(new Error(message.replaceAll('DIR', folder)));
   });
 
   test('rejects a certificate that is not made out for the names by which clients call', async () => {

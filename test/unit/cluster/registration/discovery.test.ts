@@ -9,7 +9,7 @@ const api = 'build.openshift.io/v1';
 const platform = 'config.openshift.io/v1';
 const kinds = kindsWithImages.filter(({ group }) => ['', 'build.openshift.io'].includes(group));
 const unavailable = new ApiError(503, 'ServiceUnavailable', 'unavailable');
-const silent = new ApiError(0, 'Timeout', 'no answer within 3 s');
+const unresponsive = new ApiError(0, 'Timeout', 'no answer within 3 s');
 
 type Answer = readonly string[] | ApiError;
 
@@ -43,9 +43,9 @@ async function discovering(
   for (round = 1; round < rounds.length; round += 1) {
     let asked = 0;
     const before = client.resourcesOf;
-    client.resourcesOf = async (...given) => {
+    client.resourcesOf = async (...input) => {
       asked += 1;
-      return before(...given);
+      return before(...input);
     };
     await vi.waitFor(() => {
       timers.passTime();
@@ -63,12 +63,12 @@ describe('the entryPoints of an API', () => {
     ['that serves some', [['builds', 'builds/clone', 'builds/log']], undefined, ['builds', 'builds/clone']],
     ['that does not exist', [[]], undefined, []],
     ['that has never answered, on a fresh install', [unavailable], undefined, all],
-    ['that is slow from the beginning, on a fresh install', [silent], undefined, all],
+    ['that is slow from the beginning, on a fresh install', [unresponsive], undefined, all],
     ['that has never answered, after a restart', [unavailable], ['builds'], ['builds']],
     ['that has answered before', [['buildconfigs'], unavailable], ['builds'], ['buildconfigs']],
-    ['that was slow and answers', [silent, ['buildconfigs']], undefined, ['buildconfigs']],
+    ['that was slow and answers', [unresponsive, ['buildconfigs']], undefined, ['buildconfigs']],
     ['that did not exist and is being installed', [[], unavailable], undefined, all],
-    ['that did not exist, when the API server does not answer', [[], silent], undefined, []],
+    ['that did not exist, when the API server does not answer', [[], unresponsive], undefined, []],
     ['that was removed', [['buildconfigs'], []], ['buildconfigs'], []],
   ])('%s', async (_which, answers, registered, expected) => {
     const { entryPoints } = await discovering(
@@ -100,7 +100,7 @@ describe('whether this is OpenShift', () => {
 });
 
 test('trouble is reported once, told with its reason and time, and so is its end', async () => {
-  const { discovery, log } = await discovering([{ [api]: unavailable }, { [api]: silent }, { [api]: silent }]);
+  const { discovery, log } = await discovering([{ [api]: unavailable }, { [api]: unresponsive }, { [api]: unresponsive }]);
   expect(log.lines.filter(({ level }) => level === 'warn').map(({ message }) => message)).toEqual([
     expect.stringContaining(`${api} cannot be asked what it serves: unavailable`),
   ]);

@@ -23,7 +23,7 @@ function probing() {
       return { metadata: { name: 'x', annotations: { 'regkeeper.io/probe': free ? value : 'sent' } } } as T;
     },
   };
-  const certificates = createCertificateSource({ certificate: 'leaf', key: 'key', authorities: 'authority' });
+  const certificates = createCertificateSource({ certificate: 'leaf', key: 'key', caBundle: 'authority' });
   const prove = createReachabilityProbe({ client, namespace: 'regkeeper', service: 'regkeeper', certificates, log, pauseMilliseconds: 0 });
   return {
     ...api,

@@ -12,7 +12,7 @@ function apiWith(initial: ConfigMap | undefined, answer = async () => {}, lost =
   let stored = initial;
   const writes: ConfigMap[] = [];
   const errors: string[] = [];
-  const news: string[] = [];
+  const change: string[] = [];
   const timers = handClock();
   const scheduled = new Set<object>();
   const client = {
@@ -30,7 +30,7 @@ function apiWith(initial: ConfigMap | undefined, answer = async () => {}, lost =
   const ignore = () => undefined;
   const log: Log = {
     debug: ignore,
-    info: (_fields, message) => news.push(message),
+    info: (_fields, message) => change.push(message),
     warn: ignore,
     error: (_fields, message) => errors.push(message),
   };
@@ -46,7 +46,7 @@ function apiWith(initial: ConfigMap | undefined, answer = async () => {}, lost =
       cancel();
     };
   };
-  return { place: { client, namespace: 'regkeeper', log, clock: { ...systemClock, schedule } }, writes, errors, news, timers, scheduled };
+  return { place: { client, namespace: 'regkeeper', log, clock: { ...systemClock, schedule } }, writes, errors, change, timers, scheduled };
 }
 
 const textsOf = (writes: readonly ConfigMap[]) =>
@@ -96,12 +96,12 @@ describe('the snapshot of the rules', () => {
 
   test('a write that fails is tried again until it can be done; the failure and the recovery are told once', async () => {
     let failures = 7;
-    const { place, writes, errors, news, timers } = apiWith(undefined, async () => {
+    const { place, writes, errors, change, timers } = apiWith(undefined, async () => {
       if (failures-- > 0) throw new ApiError(503, 'ServiceUnavailable', 'as scripted');
     });
     started(place).save([bundle('rules', { 'a.yaml': 'rules: []' })]);
     await expect.poll(timers.passing(() => writes.length)).toBe(1);
-    await expect.poll(() => news).toEqual([expect.stringContaining('is written again')]);
+    await expect.poll(() => change).toEqual([expect.stringContaining('is written again')]);
     expect(errors).toEqual([expect.stringContaining('could not be written: as scripted')]);
     expect(textsOf(writes)).toEqual(['rules: []']);
   });

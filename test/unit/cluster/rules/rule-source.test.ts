@@ -62,7 +62,7 @@ test('the book is opened when the rules of namespaces are listed too, once, with
     { [ownPath('b')]: configMap('b', 'regkeeper'), [anyPath('own')]: configMap('own', 'team-a') },
     true,
     (prepared) => {
-      prepared.refuse('list', new ApiError(403, 'Forbidden', 'not yet'));
+      prepared.failNext('list', new ApiError(403, 'Forbidden', 'not yet'));
       prepared.before('list', () => prepared.put(ownPath('later'), configMap('later', 'regkeeper')));
     },
   );
