@@ -38,7 +38,7 @@ export type ParsedExtraKinds =
 
 /** `file` is what problems call it. */
 export function parseExtraKinds(text: string, file: string): ParsedExtraKinds {
-  const read = readDocument(text, { longest: 1_048_576, mostLexemes: 300_000, start: { line: 1, column: 1 } });
+  const read = readDocument(text, { maxLength: 1_048_576, maxLexemes: 300_000, start: { line: 1, column: 1 } });
   if (!read.ok) return { ok: false, problems: read.findings.map(({ message, position }) => `${at(file, position)} ${message}`) };
   if (!read.data) return refuse(`${file}:1:1 holds nothing: write a list of kinds under "kinds:"`);
   const reader = new Reader(read.data, file);

@@ -19,18 +19,18 @@ export type ReadResult =
     };
 
 /** What a document may be, and where it begins. */
-export type DocumentFrame = { readonly longest: number; readonly mostLexemes: number; readonly start: TextStart };
+export type DocumentFrame = { readonly maxLength: number; readonly maxLexemes: number; readonly start: TextStart };
 
 /** Rules are three levels deep, and each may take three entries of the parser's stack. */
-const deepestStack = 48;
+const maxStackDepth = 48;
 
 /**
  * Reads one YAML 1.2 (or JSON) document into plain data. Without anchors, aliases, tags, directives and duplicate fields, so that what
  * the text shows is what is meant. No data: the text holds nothing but comments. Never throws; time linear in the text.
  */
-export function readDocument(text: string, { longest, mostLexemes, start }: DocumentFrame): ReadResult {
-  const limits = { longest, mostLexemes, deepestStack };
-  const { documents, error } = readYaml(text, { aliases: 'refused', documents: 'one', start, limits });
+export function readDocument(text: string, { maxLength, maxLexemes, start }: DocumentFrame): ReadResult {
+  const limits = { maxLength, maxLexemes, maxStackDepth };
+  const { documents, error } = readYaml(text, { aliases: 'rejected', documents: 'one', start, limits });
   if (error) return { ok: false, findings: [findingOf(error)] };
   const [data] = documents;
   if (data === undefined) return { ok: true, data: undefined };
@@ -38,7 +38,7 @@ export function readDocument(text: string, { longest, mostLexemes, start }: Docu
   const malformed = syntaxFindings(data.errors);
   const findings = data.errors.filter(({ code }) => code !== 'syntax').map(findingOf);
   if (malformed.length > 0) return { ok: false, findings: [...findings, ...malformed] };
-  if (findings.length > 0) return { ok: false, findings, rest: { data, lost: data.lost() } };
+  if (findings.length > 0) return { ok: false, findings, rest: { data, lost: data.rejectedValues() } };
   return { ok: true, data: data.value === null ? undefined : data };
 }
 
@@ -62,12 +62,12 @@ function word(trouble: YamlTrouble): Omit<Finding, 'position'> {
     case 'too-long':
       return {
         code: 'document-too-large',
-        message: `the document is ${trouble.length} characters long; split it, at most ${trouble.longest} are allowed`,
+        message: `the document is ${trouble.length} characters long; split it, at most ${trouble.maxLength} are allowed`,
       };
     case 'too-many-lexemes':
       return {
         code: 'document-too-large',
-        message: `the document holds more than ${trouble.most} words, signs and spaces between them; split it, or look for what is repeated in it`,
+        message: `the document holds more than ${trouble.max} words, signs and spaces between them; split it, or look for what is repeated in it`,
       };
     case 'nested-too-deep':
       return {

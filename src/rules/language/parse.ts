@@ -59,8 +59,8 @@ export const mostProblems = { cluster: 100, namespace: 20 } as const;
  * namespace, each with every field and a comment, need 10,000.
  */
 const documentLimits = {
-  cluster: { longest: 1_048_576, mostLexemes: 300_000 },
-  namespace: { longest: 65_536, mostLexemes: 16_000 },
+  cluster: { maxLength: 1_048_576, maxLexemes: 300_000 },
+  namespace: { maxLength: 65_536, maxLexemes: 16_000 },
 } as const;
 
 /**
