@@ -1,4 +1,4 @@
-/** The globals of the web platform that the engine may use: every JavaScript runtime has them, and none of them depends on anything outside. */
+/** The web globals that the engine may use. Every JavaScript runtime has them, and none depends on anything outside. */
 declare function atob(base64: string): string;
 declare function btoa(text: string): string;
 declare function structuredClone<Value>(value: Value): Value;

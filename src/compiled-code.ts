@@ -1,13 +1,13 @@
-/** Compiled code of earlier runs: without it a command spends most of its start on taking the types out of its sources. */
+/** Reuses compiled code of earlier runs. Without it a command spends most of its start on stripping types from its sources. */
 import { existsSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
 
 /**
- * Keeps the code of all modules that are imported from now on, in `.cache` of the folder with the packages, where there is one. A folder
- * that cannot be written is no trouble: Node goes on without. Not in the system's folder for temporary files, which is Node's default: kept
- * code is run as it is found, and there anybody could put some. `bin/regkeeper.mjs` does the same a moment earlier: where `main.ts` comes out
- * of the cache too, Node need not even load its reader of types.
+ * Caches the code of all modules that are imported from now on, in `.cache` of the packages folder, if that exists. If the folder is not
+ * writable, Node continues without a cache. Node's default, the system's temporary folder, is not used: cached code is executed as it is,
+ * and any user could write there. `bin/regkeeper.mjs` does the same a moment earlier. If `main.ts` comes from the cache too, Node need not
+ * even load its type stripper.
  */
 export function keepCompiledCode(packages: string): void {
   if (existsSync(packages)) enableCompileCache(join(packages, '.cache', 'regkeeper'));

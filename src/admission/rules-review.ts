@@ -184,7 +184,7 @@ export function renderBusy(request: RulesReviewSubject, namespace: string): Admi
 }
 
 /** The rules did not change and could not be read in time. */
-export function renderUnread(request: RulesReviewSubject, reviewed: ReviewedConfigMap, why: string): AdmissionAnswer {
+export function renderNotReviewed(request: RulesReviewSubject, reviewed: ReviewedConfigMap, why: string): AdmissionAnswer {
   return allowedWithWarnings(request, [...reviewed.warnings, why]);
 }
 

@@ -1,15 +1,15 @@
-/** The plain HTTP side: for the kubelet, is the process alive, should it get requests; for Prometheus, what was counted. */
+/** The plain HTTP server: liveness and readiness for the kubelet, metrics for Prometheus. */
 import fastify, { type FastifyInstance, LogController } from 'fastify';
 import { type Clock, systemClock } from '../time/clock.ts';
-import { boundConnections } from './connections.ts';
+import { limitConnections } from './connections.ts';
 import { type ConnectionLimits, healthConnectionLimits } from './limits.ts';
 
 /** One condition of readiness. */
 export type ReadinessCheck = {
   readonly name: string;
-  /** Undefined when it holds, else what is missing. */
+  /** What is missing for readiness. Undefined if the condition is met. */
   readonly missing: () => string | undefined;
-  /** What an administrator should know although it does not make this replica unready. */
+  /** Information for administrators that does not make this replica unready. */
   readonly notes?: () => readonly string[];
 };
 
@@ -17,10 +17,10 @@ export type MetricsPage = { readonly contentType: string; readonly text: () => P
 
 export type HealthOptions = { readonly connections?: Partial<ConnectionLimits>; readonly clock?: Clock };
 
-/** Bytes of URL and headers; Node answers more with 431. Kubelets and Prometheus send a few hundred. */
-const largestHead = 4_096;
+/** Limit for URL and headers, in bytes. Node answers larger ones with 431. Kubelets and Prometheus send a few hundred. */
+const maxHeaderBytes = 4_096;
 
-/** Everybody in the cluster may reach this port: nothing that is sent here costs more than its answer. */
+/** Every Pod in the cluster may reach this port, so no request may cost more than its answer. */
 export function createHealthServer(
   checks: readonly ReadinessCheck[],
   metrics: MetricsPage,
@@ -28,7 +28,7 @@ export function createHealthServer(
 ): FastifyInstance {
   const connections = { ...healthConnectionLimits, ...options.connections };
   const app = fastify({
-    http: { maxHeaderSize: largestHead, headersTimeout: connections.idle },
+    http: { maxHeaderSize: maxHeaderBytes, headersTimeout: connections.idle },
     keepAliveTimeout: connections.idle,
     requestTimeout: connections.idle,
     logger: false,
@@ -36,14 +36,14 @@ export function createHealthServer(
     exposeHeadRoutes: false,
     forceCloseConnections: true,
   });
-  const unbound = boundConnections(app.server, connections, clock);
-  app.addHook('onClose', async () => unbound());
+  const stopConnectionLimits = limitConnections(app.server, connections, clock);
+  app.addHook('onClose', async () => stopConnectionLimits());
   app.addHook('onRequest', (request, reply, done) => {
     const { 'content-length': length = '0', 'transfer-encoding': encoding } = request.headers;
     if (length === '0' && encoding === undefined) return done();
     reply.code(413).header('connection', 'close').type('text/plain').send('requests to this port must not have a body\n');
   });
-  const readMetrics = sharing(metrics.text);
+  const readMetrics = shareResult(metrics.text);
   app.get('/healthz', async (_request, reply) => reply.type('text/plain').send('ok\n'));
   app.get('/readyz', async (_request, reply) => {
     const results = checks.map(({ name, missing }) => ({ name, missing: missing() }));
@@ -59,8 +59,8 @@ export function createHealthServer(
   return app;
 }
 
-/** Requests that come while the same work is under way get its result. */
-function sharing<T>(work: () => Promise<T>): () => Promise<T> {
+/** Requests that arrive while the same work is in progress share its result. */
+function shareResult<T>(work: () => Promise<T>): () => Promise<T> {
   let underWay: Promise<T> | undefined;
   return () => {
     underWay ??= work().finally(() => {

@@ -1,4 +1,4 @@
-/** Reviews the rules ConfigMaps before they are stored: reads them as they will be read, and asks the book what it would say. */
+/** Reviews rules ConfigMaps before they are stored: parses them as the loader would, and asks the rule store for the result. */
 
 import type { AdmissionAnswer } from '../admission/response.ts';
 import type { ReviewRequest } from '../admission/review.ts';
@@ -9,16 +9,16 @@ import {
   type RulesReviewSubject,
   readReviewedConfigMap,
   renderBusy,
+  renderNotReviewed,
   renderProblem,
   renderRulesReview,
   renderTooSlow,
-  renderUnread,
 } from '../admission/rules-review.ts';
 import { createCpuAllowance } from '../loading/cpu-allowance.ts';
 import type { DocumentParser, TextToParse } from '../loading/document-parser.ts';
 import { findWideningInSteps, readBundleInSteps } from '../loading/read-bundle.ts';
 import { createRoundRobin, type RoundRobin } from '../loading/round-robin.ts';
-import { mostProblems, type ParseResult } from '../rules/language/parse.ts';
+import { maxProblems, type ParseResult } from '../rules/language/parse.ts';
 import { firstProblems, type Problem } from '../rules/language/problem.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
 import type { Bundle, Preview, ReadBundle, RuleStore } from '../rules/store/rule-store.ts';
@@ -28,14 +28,14 @@ import { TooLate, within } from '../time/within.ts';
 
 export type RulesReviewCollaborators = {
   readonly settings: RulesReviewSettings;
-  readonly book: Pick<RuleStore, 'preview' | 'widening' | 'rejectUnread'>;
+  readonly store: Pick<RuleStore, 'preview' | 'widening' | 'rejectIfOverQuota'>;
   /**
-   * Of the guard alone: what a user tries out must not delay what is in force. Two threads, so that reviews of the cluster's rules never
-   * wait for a document of a namespace.
+   * Own parsers of the reviewer, because a review must not delay the loading of rules. There are two threads, so that reviews of the
+   * cluster's rules never wait for a document of a namespace.
    */
   readonly parsers: { readonly cluster: DocumentParser; readonly namespaces: DocumentParser };
   readonly rules: Pick<RulesInForce, 'onChange'>;
-  /** Advice about a rule set without problems. */
+  /** Lint findings of a rule set without problems. */
   lint(ruleSet: RuleSet): readonly Problem[];
   readonly clock?: Clock;
   readonly timings?: Partial<RulesReviewTimings>;
@@ -43,52 +43,52 @@ export type RulesReviewCollaborators = {
 
 /** In milliseconds. */
 export type RulesReviewTimings = {
-  /** Below the webhook's timeout of 5 s, so that the answer still arrives. */
+  /** Less than the webhook's timeout of 5 s, so that the answer arrives in time. */
   readonly answerWithin: number;
-  /** A ConfigMap that was changed a moment ago may not have come back by the watch, which takes milliseconds, and its document be long. */
+  /** How long to wait for a ConfigMap that was changed a moment ago: its watch event takes milliseconds, and its document may be long. */
   readonly waitForOthers: number;
 };
 
 export type RulesReview = {
-  /** Undefined where too many other rules are being reviewed: the API server is asked to come again. */
+  /** Undefined if too many other rules are being reviewed. Then the API server is asked to retry. */
   readonly answer: AdmissionAnswer | undefined;
   readonly problems: readonly string[];
   readonly warnings: readonly string[];
 };
 
-/** All that is needed of the request is read before it returns; the promise does not keep it in memory. */
+/** Reads everything that it needs of the request before it returns. The promise does not keep the request in memory. */
 export type RulesReviewer = (request: ReviewRequest) => Promise<RulesReview>;
 
 const defaultTimings: RulesReviewTimings = { answerWithin: 4_000, waitForOthers: 1_000 };
 
 /**
- * Reviews under way, apart for the cluster and for all namespaces together: a flood of the one does not take the places of the other. Each keeps
- * at most 1 MiB of texts, one of a namespace 131,072 characters. Beyond it the API server is asked to come again.
+ * Concurrent reviews, counted separately for the cluster and for all namespaces together, so that neither blocks the other. Each keeps at
+ * most 1 MiB of texts, and one of a namespace 131,072 characters. Above the limit the API server is asked to retry.
  */
-const mostReviews = { cluster: 10, namespaces: 20 };
-/** Reviews of rules of one namespace at a time. The documents of several namespaces are read in turn. */
-const mostOfNamespace = 10;
+const maxReviews = { cluster: 10, namespaces: 20 };
+/** Concurrent reviews of the rules of one namespace. Documents of several namespaces are parsed in turn. */
+const maxReviewsPerNamespace = 10;
 /**
- * For reading the documents of one namespace: three seconds of the thread at once, which are twice what the costliest ConfigMap takes, and a
- * fifth of it in the long run.
+ * CPU time for parsing the documents of one namespace. The burst of three seconds is twice what the costliest ConfigMap needs. In the long
+ * run it is a fifth of the thread.
  */
 const allowanceOfNamespace = { burst: 3_000, share: 0.2 };
 
-/** One of the two threads, and what is under way for it. */
-type Lane = { readonly parser: DocumentParser; readonly turns: RoundRobin; readonly most: number; reviews: number };
+/** One of the two parser threads, and its reviews in progress. */
+type Lane = { readonly parser: DocumentParser; readonly roundRobin: RoundRobin; readonly maxReviews: number; reviews: number };
 
-/** A review without its request, whose object and old object must not wait with it. */
+/** A review without its request, whose object and old object must not be kept in memory meanwhile. */
 type Review = {
   readonly subject: RulesReviewSubject;
-  readonly guarded: ReviewedConfigMap & { readonly kind: 'rules' };
+  readonly reviewed: ReviewedConfigMap & { readonly kind: 'rules' };
   readonly lane: Lane;
-  /** The namespace whose rules these are; empty for the cluster's. */
+  /** The namespace that the rules belong to. Empty for the cluster's rules. */
   readonly namespace: string;
 };
 
 export function createRulesReviewer({
   settings,
-  book,
+  store,
   parsers,
   rules,
   lint,
@@ -97,8 +97,8 @@ export function createRulesReviewer({
 }: RulesReviewCollaborators): RulesReviewer {
   const timings = { ...defaultTimings, ...options.timings };
   const lanes = {
-    cluster: { parser: parsers.cluster, turns: createRoundRobin(), most: mostReviews.cluster, reviews: 0 },
-    namespaces: { parser: parsers.namespaces, turns: createRoundRobin(), most: mostReviews.namespaces, reviews: 0 },
+    cluster: { parser: parsers.cluster, roundRobin: createRoundRobin(), maxReviews: maxReviews.cluster, reviews: 0 },
+    namespaces: { parser: parsers.namespaces, roundRobin: createRoundRobin(), maxReviews: maxReviews.namespaces, reviews: 0 },
   };
   const allowance = createCpuAllowance({ ...allowanceOfNamespace, now: clock.monotonic });
   const reviewsOf = new Map<string, number>();
@@ -106,42 +106,42 @@ export function createRulesReviewer({
   return (request) => {
     const { uid, name } = request;
     const subject = { uid, namespace: request.namespace, name };
-    const guarded = readReviewedConfigMap(request, settings);
-    if (guarded.kind !== 'rules') return Promise.resolve(conclude(renderRulesReview(subject, guarded, nothingFound)));
-    const { scope } = guarded.bundle;
+    const reviewed = readReviewedConfigMap(request, settings);
+    if (reviewed.kind !== 'rules') return Promise.resolve(conclude(renderRulesReview(subject, reviewed, nothingFound)));
+    const { scope } = reviewed.bundle;
     const namespace = scope?.kind === 'namespace' ? scope.namespace : '';
-    return review({ subject, guarded, lane: namespace === '' ? lanes.cluster : lanes.namespaces, namespace });
+    return review({ subject, reviewed, lane: namespace === '' ? lanes.cluster : lanes.namespaces, namespace });
   };
 
   async function review(each: Review): Promise<RulesReview> {
-    const { subject, guarded, lane, namespace } = each;
-    const { bundle, unchanged } = guarded;
-    const tooMuch = book.rejectUnread(bundle);
-    if (tooMuch) {
-      const { problems } = book.preview(tooMuch);
-      return conclude(renderRulesReview(subject, guarded, { problems, warnings: [] }), problems);
+    const { subject, reviewed, lane, namespace } = each;
+    const { bundle, unchanged } = reviewed;
+    const overQuota = store.rejectIfOverQuota(bundle);
+    if (overQuota) {
+      const { problems } = store.preview(overQuota);
+      return conclude(renderRulesReview(subject, reviewed, { problems, warnings: [] }), problems);
     }
-    if (namespace !== '' && ((reviewsOf.get(namespace) ?? 0) >= mostOfNamespace || !allowance.has(namespace))) {
-      return conclude(unchanged ? renderUnread(subject, guarded, tooManyReviews) : renderBusy(subject, namespace));
+    if (namespace !== '' && ((reviewsOf.get(namespace) ?? 0) >= maxReviewsPerNamespace || !allowance.has(namespace))) {
+      return conclude(unchanged ? renderNotReviewed(subject, reviewed, tooManyReviews) : renderBusy(subject, namespace));
     }
-    if (lane.reviews >= lane.most) return { answer: undefined, problems: ['too many rules are being reviewed'], warnings: [] };
+    if (lane.reviews >= lane.maxReviews) return { answer: undefined, problems: ['too many rules are being reviewed'], warnings: [] };
     let late = false;
     const findings = await within(clock, timings.answerWithin, 'the review takes too long', () =>
-      underWay(each, () => findingsOf(each, () => late)),
+      countWhileRunning(each, () => findingsOf(each, () => late)),
     ).catch((error: unknown) => {
       if (error instanceof TooLate) return undefined;
       throw error;
     });
     late = true;
-    if (findings) return conclude(renderRulesReview(subject, guarded, findings), findings.problems);
-    // Denied, also where other reviews took the time: without an answer the API server would allow it (failurePolicy Ignore). What is unchanged
-    // brings nothing in, such as another label.
-    if (unchanged) return conclude(renderUnread(subject, guarded, tooManyReviews));
+    if (findings) return conclude(renderRulesReview(subject, reviewed, findings), findings.problems);
+    // Denied even if other reviews used up the time: without an answer the API server would allow it (failurePolicy Ignore). Unchanged
+    // rules are allowed, since such an update changes only labels or the like.
+    if (unchanged) return conclude(renderNotReviewed(subject, reviewed, tooManyReviews));
     return conclude(renderTooSlow(subject, timings.answerWithin / 1_000));
   }
 
-  /** Counts the review until its work is over, which may be later than its answer. */
-  async function underWay<T>({ lane, namespace }: Review, work: () => Promise<T>): Promise<T> {
+  /** Counts the review until its work is done, which may be after its answer. */
+  async function countWhileRunning<T>({ lane, namespace }: Review, work: () => Promise<T>): Promise<T> {
     lane.reviews += 1;
     reviewsOf.set(namespace, (reviewsOf.get(namespace) ?? 0) + 1);
     try {
@@ -155,23 +155,23 @@ export function createRulesReviewer({
   }
 
   async function findingsOf(each: Review, isLate: () => boolean): Promise<RulesReviewFindings> {
-    const { bundle } = each.guarded;
-    const parse = (document: TextToParse) => each.lane.turns.run(each.namespace, () => parseInTime(document, each, isLate));
+    const { bundle } = each.reviewed;
+    const parse = (document: TextToParse) => each.lane.roundRobin.run(each.namespace, () => parseInTime(document, each, isLate));
     const read = await readBundleInSteps(bundle, parse, isLate);
     if (isLate()) return nothingFound;
-    let found = await tryOut(read, isLate);
+    let found = await previewWithWidening(read, isLate);
     if (found.problems.length > 0 && read.results.every(({ ok }) => ok)) {
-      // Good on its own. Perhaps what it contradicts was mended by the same `kubectl apply`, a moment ago.
+      // The ConfigMap is valid on its own. The rules that it contradicts may have been fixed by the same `kubectl apply` a moment ago.
       await nextChange(rules, clock, timings.waitForOthers);
       if (isLate()) return nothingFound;
-      found = await tryOut(read, isLate);
+      found = await previewWithWidening(read, isLate);
     }
     const { problems, warnings, ruleSet } = found;
-    const advice = ruleSet ? lint(ruleSet).filter(({ origin }) => isOf(bundle, origin)) : [];
+    const advice = ruleSet ? lint(ruleSet).filter(({ origin }) => isInBundle(bundle, origin)) : [];
     return { problems, warnings: [...warnings, ...advice] };
   }
 
-  /** Nobody waits for what is late, and its turn is for others. */
+  /** Skips documents of a review whose answer is overdue, so that other reviews get the turn. */
   async function parseInTime(document: TextToParse, { lane, namespace }: Review, isLate: () => boolean): Promise<ParseResult> {
     if (isLate()) return { ok: false, problems: [] };
     const started = clock.monotonic();
@@ -182,11 +182,11 @@ export function createRulesReviewer({
     }
   }
 
-  /** Somebody is there to mend it, so that a rule without effect is a problem; when it is loaded, it is harmless. */
-  async function tryOut(read: ReadBundle, isLate: () => boolean): Promise<Preview> {
-    const preview = book.preview(read);
+  /** A rule without effect is a problem in a review, because its author can fix it now. When it is loaded it is harmless. */
+  async function previewWithWidening(read: ReadBundle, isLate: () => boolean): Promise<Preview> {
+    const preview = store.preview(read);
     if (preview.problems.length > 0) return preview;
-    return { ...preview, problems: firstProblems(await findWideningInSteps(read, book, isLate), mostProblems.namespace) };
+    return { ...preview, problems: firstProblems(await findWideningInSteps(read, store, isLate), maxProblems.namespace) };
   }
 }
 
@@ -194,7 +194,7 @@ const tooManyReviews = 'too many rules are being reviewed, so these were not rea
 
 const nothingFound: RulesReviewFindings = { problems: [], warnings: [] };
 
-function isOf({ documents }: Bundle, { source }: Problem['origin']): boolean {
+function isInBundle({ documents }: Bundle, { source }: Problem['origin']): boolean {
   return documents.some(
     (document) =>
       source.kind === 'configMap' &&
@@ -205,7 +205,7 @@ function isOf({ documents }: Bundle, { source }: Problem['origin']): boolean {
   );
 }
 
-/** Resolves when other documents were read, or after the time. */
+/** Resolves when other documents have been loaded, or after the time. */
 function nextChange(rules: Pick<RulesInForce, 'onChange'>, clock: Pick<Clock, 'schedule'>, milliseconds: number): Promise<void> {
   return new Promise((resolve) => {
     const end = () => {
@@ -222,6 +222,6 @@ function nextChange(rules: Pick<RulesInForce, 'onChange'>, clock: Pick<Clock, 's
 
 function conclude(answer: AdmissionAnswer, problems: readonly Problem[] = []): RulesReview {
   const { allowed, warnings = [], status } = answer.response;
-  const refusedWithout = allowed || problems.length > 0 ? [] : [status?.message ?? ''];
-  return { answer, problems: [...problems.map(renderProblem), ...refusedWithout], warnings };
+  const deniedWithoutProblem = allowed || problems.length > 0 ? [] : [status?.message ?? ''];
+  return { answer, problems: [...problems.map(renderProblem), ...deniedWithoutProblem], warnings };
 }

@@ -1,20 +1,20 @@
-/** The HTTPS side, put together: limits of connections and bodies, errors, routes, and a graceful close. */
+/** The HTTPS server: limits of connections and bodies, errors, routes, and graceful close. */
 import type { Server } from 'node:https';
 import fastify, { type FastifyInstance, LogController } from 'fastify';
 import { type Clock, systemClock } from '../time/clock.ts';
 import { answerErrors } from './answer-errors.ts';
-import { boundConnections } from './connections.ts';
+import { limitConnections } from './connections.ts';
 import { createGracefulClose, type GracefulClose } from './graceful-close.ts';
 import { type BodyLimits, type ConnectionLimits, defaultBodyLimits, defaultConnectionLimits } from './limits.ts';
 import { readBodies } from './read-bodies.ts';
-import { answerReview } from './routes/admission.ts';
+import { answerAdmissionReview } from './routes/admission.ts';
 import { answerProbeReview } from './routes/reachability-probe.ts';
-import { answerGuardReview } from './routes/rules-review.ts';
+import { answerRulesReview } from './routes/rules-review.ts';
 import type { WebhookCollaborators } from './webhook-collaborators.ts';
 
 export type WebhookOptions = {
   readonly tls: { readonly certificate: string; readonly key: string };
-  /** Where they differ from the defaults. */
+  /** Overrides of the defaults. */
   readonly bodies?: Partial<BodyLimits>;
   readonly connections?: Partial<ConnectionLimits>;
   readonly clock?: Clock;
@@ -33,8 +33,8 @@ export function createWebhookServer(collaborators: WebhookCollaborators, options
       key: options.tls.key,
       minVersion: minimumTlsVersion,
       handshakeTimeout: connections.handshake,
-      // Node counts from the connection's start, also where nothing was sent. An API server keeps such connections in store, so they get as
-      // long as idle ones; headers and bodies that come slowly have limits of their own.
+      // Node counts from the start of the connection, even if nothing was sent. An API server keeps such connections open in advance, so
+      // they get as long as idle ones. Slow headers and bodies have own limits.
       headersTimeout: connections.idle,
     },
     keepAliveTimeout: connections.idle,
@@ -47,14 +47,14 @@ export function createWebhookServer(collaborators: WebhookCollaborators, options
   }) as unknown as FastifyInstance<Server>;
 
   const closing = createGracefulClose(app, clock);
-  const unbound = boundConnections(app.server, connections, clock);
-  app.addHook('onClose', async () => unbound());
+  const stopConnectionLimits = limitConnections(app.server, connections, clock);
+  app.addHook('onClose', async () => stopConnectionLimits());
   readBodies(app, { ...defaultBodyLimits, ...options.bodies }, clock);
   answerErrors(app, collaborators, closing.isDraining);
   for (const webhook of ['mutate', 'validate'] as const) {
-    app.post(`/${webhook}`, (request, reply) => answerReview(webhook, request, reply, collaborators, clock));
+    app.post(`/${webhook}`, (request, reply) => answerAdmissionReview(webhook, request, reply, collaborators, clock));
   }
-  app.post('/guard', (request, reply) => answerGuardReview(request, reply, collaborators, clock));
+  app.post('/guard', (request, reply) => answerRulesReview(request, reply, collaborators, clock));
   app.post('/probe', (request, reply) => answerProbeReview(request, reply, collaborators));
   return Object.assign(app, { drain: closing.drain, finish: closing.finish });
 }

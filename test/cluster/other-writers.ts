@@ -72,8 +72,10 @@ async function startWriter(kubeconfig: string, fieldManager: string, change: Cha
   const client = connectApi(await loadKubeConfig({ file: kubeconfig, env: {} }));
   let writes = 0;
   let writing = Promise.resolve();
+  let stopped = false;
   const reconcile = (path: string) => {
     writing = writing.then(async () => {
+      if (stopped) return;
       await pause(afterMilliseconds);
       writes += (await writeOnce(client, path, fieldManager, change)) ? 1 : 0;
     });
@@ -85,6 +87,7 @@ async function startWriter(kubeconfig: string, fieldManager: string, change: Cha
   return {
     writes: () => writes,
     async stop() {
+      stopped = true;
       await Promise.all(watches.map((watch) => watch.stop()));
       await writing;
       await client.close();

@@ -1,4 +1,4 @@
-/** The HTTPS side as a component: serves the current certificate, and answers until the very end. */
+/** The HTTPS server as a component. It serves the current certificate, and answers until the end of the shutdown. */
 import { createWebhookServer, minimumTlsVersion, type WebhookServer } from '../../server/webhook.ts';
 import type { WebhookCollaborators } from '../../server/webhook-collaborators.ts';
 import type { Clock } from '../../time/clock.ts';
@@ -59,7 +59,7 @@ export function createWebhook({ settings, certificates, collaborators, log, cloc
     },
     async stop() {
       unsubscribe();
-      // Nothing is left to do after `finish`.
+      // This does nothing after `finish`.
       await server?.close();
     },
     url: () => urlOf('https', settings.host, server),

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { followFolders } from '../../files/follow-files.ts';
+import { watchFolders } from '../../files/watch-folders.ts';
 import type { Clock } from '../../time/clock.ts';
 import { type CertificatePairProblem, isTrusted, missingNames, readCertificatePair, readCertificates } from '../inspect.ts';
 import { type CertificateSource, createCertificateSource, type ServerCertificate } from '../source.ts';
@@ -34,9 +34,9 @@ export async function watchCertificateFiles(options: WatchedFiles): Promise<Cert
   const first = await readFiles(options);
   if (!first.ok) throw new Error(first.problem);
   const holder = createCertificateSource(first.certificate);
-  const following = followFolders({
+  const following = watchFolders({
     folders: folders(options),
-    look: reloader(options, holder),
+    reload: reloader(options, holder),
     pollMilliseconds: options.pollMilliseconds ?? DEFAULT_POLL_MILLISECONDS,
     ...(options.clock && { clock: options.clock }),
   });

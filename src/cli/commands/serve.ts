@@ -11,12 +11,12 @@ export function serveCommand(action: ServeAction, finish: (code: ExitCode | unde
     .addHelpOption(new Option('-h, --help', 'display help for command').helpGroup('Server:'))
     .addHelpText('after', notes());
   for (const name of settingNames) {
-    const { group, means, takes } = settingOf(name);
-    const otherwise = defaultOf(name);
-    const facts = [...(otherwise === undefined ? [] : [`default: ${otherwise}`]), `env: ${variableOf(name)}`];
-    command.addOption(new Option(usageOf(name), `${means} (${facts.join('; ')})`).helpGroup(`${group}:`));
+    const { group, description, placeholder } = settingOf(name);
+    const defaultText = defaultOf(name);
+    const details = [...(defaultText === undefined ? [] : [`default: ${defaultText}`]), `env: ${variableOf(name)}`];
+    command.addOption(new Option(usageOf(name), `${description} (${details.join('; ')})`).helpGroup(`${group}:`));
     // For what a variable, or an earlier flag, has switched on.
-    if (takes === undefined) command.addOption(new Option(negated(name)).hideHelp());
+    if (placeholder === undefined) command.addOption(new Option(negated(name)).hideHelp());
   }
   return command.action(async (flags: Flags) => {
     await action(flags);
@@ -29,7 +29,7 @@ function negated(name: SettingName): string {
 }
 
 function notes(): string {
-  const switches = settingNames.filter((name) => settingOf(name).takes === undefined);
+  const switches = settingNames.filter((name) => settingOf(name).placeholder === undefined);
   return `
 A flag wins over its variable. In variables, several values are separated by commas, and a setting without value is true, false, 1 or 0;
 a blank variable counts as not set. As flags, settings without value are switched off by ${switches.map(negated).join(', ')}.

@@ -5,7 +5,7 @@ import { settingTable } from '../../settings/table.ts';
 import type { Terminal } from '../terminal.ts';
 
 export function extraKindsOption(): Option {
-  return new Option('--extra-kinds <files...>', settingTable.extraKinds.means);
+  return new Option('--extra-kinds <files...>', settingTable.extraKinds.description);
 }
 
 /** Tells problems on standard error. Undefined where there are some: what is not read would not be judged. */

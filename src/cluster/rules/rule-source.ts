@@ -107,7 +107,7 @@ function bundleOf(configMap: ConfigMap, of: RuleScope['kind'], watch: Pick<Infor
     const newest = watch?.get(namespace, name);
     return newest && bundleOf(newest, of, watch);
   };
-  return { ...configMapBundle(configMap, of), again };
+  return { ...configMapBundle(configMap, of), readNewest: again };
 }
 
 function scopeOf({ metadata: { namespace = '' } }: ConfigMap, of: RuleScope['kind']): RuleScope {

@@ -10,7 +10,7 @@ import { addSizes, fits, namespaceQuota, noRules, type RulesSize, sizeOf } from 
 export type ConfigMap = KubeObject &
   Pick<RulesConfigMap, 'data' | 'binaryData'> & {
     /** The texts are not held, since they are too much; this is what there is. `data` has a few of the keys, with empty texts. */
-    readonly unheld?: RulesSize;
+    readonly droppedSize?: RulesSize;
   };
 
 /**
@@ -57,7 +57,7 @@ export function createRulesConfigMapStore(onHeld: (configMap: ConfigMap) => void
       current = store;
       for (const [key, configMap] of store) {
         const known = before.get(key);
-        if (known?.unheld && !configMap.unheld && sameVersion(known, configMap)) onHeld(configMap);
+        if (known?.droppedSize && !configMap.droppedSize && sameVersion(known, configMap)) onHeld(configMap);
       }
     },
     hasRoomAgain: () => current.hasRoomAgain(),
@@ -87,13 +87,13 @@ class TextMap extends Map<string, ConfigMap> {
     this.delete(key);
     const namespace = namespaceOf(configMap);
     // One that may be in force stays, in whatever order a new list comes.
-    if (this.#countOf(namespace) >= mostConfigMaps && (!known || known.unheld)) {
+    if (this.#countOf(namespace) >= mostConfigMaps && (!known || known.droppedSize)) {
       this.#crowded.add(namespace);
       return this;
     }
     // A text that has not changed is not in memory a second time while everything is listed again.
-    const kept = known && !known.unheld && sameVersion(known, configMap) ? known : configMap;
-    super.set(key, kept.unheld || this.#admits(namespace, measure(kept)) ? kept : withoutTexts(kept));
+    const kept = known && !known.droppedSize && sameVersion(known, configMap) ? known : configMap;
+    super.set(key, kept.droppedSize || this.#admits(namespace, measure(kept)) ? kept : withoutTexts(kept));
     this.#add(namespace, heldBy(this.get(key)), 1);
     return this;
   }
@@ -110,7 +110,7 @@ class TextMap extends Map<string, ConfigMap> {
     // Half: otherwise each ConfigMap that comes and goes would make room.
     for (const namespace of this.#crowded) if (this.#countOf(namespace) <= mostConfigMaps / 2) return true;
     for (const configMap of this.values())
-      if (configMap.unheld && fits(configMap.unheld) && this.#admits(namespaceOf(configMap), configMap.unheld)) return true;
+      if (configMap.droppedSize && fits(configMap.droppedSize) && this.#admits(namespaceOf(configMap), configMap.droppedSize)) return true;
     return false;
   }
 
@@ -140,7 +140,7 @@ class TextMap extends Map<string, ConfigMap> {
 }
 
 function heldBy(configMap: ConfigMap | undefined): RulesSize {
-  return !configMap || configMap.unheld ? noRules : measure(configMap);
+  return !configMap || configMap.droppedSize ? noRules : measure(configMap);
 }
 
 function measure({ data, binaryData }: ConfigMap): RulesSize {
@@ -153,7 +153,7 @@ function withoutTexts(configMap: ConfigMap): ConfigMap {
   return {
     metadata: configMap.metadata,
     data: Object.fromEntries(named.map((key) => [key, ''])),
-    unheld: configMap.unheld ?? measure(configMap),
+    droppedSize: configMap.droppedSize ?? measure(configMap),
   };
 }
 

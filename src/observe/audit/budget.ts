@@ -1,15 +1,12 @@
-/**
- * How much of what others write a record may hold. Everything in a record is written by a tenant, a user or a stranger: names, groups,
- * images, texts. No record of a request is longer than {@link maxBytes}, whatever the request is.
- */
+/** Limits the size of audit records: all their names, groups, images and texts come from tenants, users or strangers. */
 import { shortenText } from '../../object/text.ts';
 
 const KiB = 1024;
 
 /**
- * Bytes of one line, proved by test/unit/audit/budget.property.test.ts. The lists below take at most 188 KiB together. Besides them a
- * decision has eleven texts of at most 1,024 code units, which JSON writes with at most 6 bytes each: 66 KiB. 2 KiB are left for the names
- * of fields.
+ * Maximum bytes of the record of any request as one line, checked by test/unit/observe/audit/budget.property.test.ts. The lists below need at most 188 KiB together. In
+ * addition a decision has eleven texts of at most 1,024 code units, which JSON writes with at most 6 bytes each: 66 KiB. 2 KiB are left for
+ * the names of fields.
  */
 export const maxBytes = 256 * KiB;
 
@@ -20,7 +17,7 @@ export const budgets = {
   images: { count: 200, bytes: 112 * KiB },
   inject: { count: 100, bytes: 28 * KiB },
   messages: { count: 50, bytes: 24 * KiB },
-  /** Of a review or a change of the rules. */
+  /** Of a review, or of a change of the rules. */
   problems: { count: 100, bytes: 80 * KiB },
   warnings: { count: 100, bytes: 40 * KiB },
   sources: { count: 100, bytes: 24 * KiB },
@@ -29,7 +26,7 @@ export const budgets = {
 
 /** Cuts the texts and lists of one record, and remembers whether anything was cut. */
 export class Cutter {
-  /** Something is not shown, or not in full. */
+  /** Whether anything was cut or left out. */
   cut = false;
 
   text(text: string): string {
@@ -38,12 +35,12 @@ export class Cutter {
     return short;
   }
 
-  /** As many from the front as the budget has room for. The bytes are those of the JSON, commas included. */
+  /** As many items from the front as fit into the budget. The bytes are those of the JSON, including commas. */
   list<Item>(items: readonly Item[], { count, bytes }: ListBudget): readonly Item[] {
     let shown = 0;
     let room = bytes;
-    // The bound is cheap and is enough for nearly every record; JSON is written only where it might not fit.
-    const all = items.length <= count && items.reduce((sum, item) => sum + mostBytesOf(item), 0) <= bytes;
+    // The upper bound is cheap and suffices for nearly every record. JSON is only written if the items might not fit.
+    const all = items.length <= count && items.reduce((sum, item) => sum + maxBytesOf(item), 0) <= bytes;
     if (all) return items;
     for (const item of items) {
       if (shown === count) break;
@@ -63,18 +60,18 @@ export class Cutter {
   }
 }
 
-/** An upper bound of the bytes of its JSON, with a comma: a control character is written as six. */
-function mostBytesOf(value: unknown): number {
+/** An upper bound of the bytes of its JSON with a comma. A control character is written as six bytes. */
+function maxBytesOf(value: unknown): number {
   if (typeof value === 'string') return value.length * 6 + 3;
   if (typeof value !== 'object' || value === null) return 25;
   let sum = 3;
   for (const key in value) {
-    sum += key.length * 6 + 4 + mostBytesOf((value as Record<string, unknown>)[key]);
+    sum += key.length * 6 + 4 + maxBytesOf((value as Record<string, unknown>)[key]);
   }
   return sum;
 }
 
-/** `{groupsOmitted: 5}` where five are not shown, else nothing. */
+/** `{groupsOmitted: 5}` if five are not shown, and otherwise nothing. */
 export function omitted<Name extends string>(name: Name, all: readonly unknown[], shown: readonly unknown[]): { [key in Name]?: number } {
   return all.length > shown.length ? ({ [name]: all.length - shown.length } as { [key in Name]: number }) : {};
 }

@@ -1,7 +1,4 @@
-/**
- * One record for each decision. Fields come from this list and from nowhere else: an object may hold passwords in its environment
- * variables, and a record is read by many.
- */
+/** Builds the audit record of a decision. */
 import type { ReviewRequest, Webhook } from '../../admission/review.ts';
 import type { Decision, ImageDecision, Injection, Outcome } from '../../decision/decision.ts';
 import { isObject, textAt, valueAt } from '../../object/json.ts';
@@ -10,13 +7,14 @@ import { budgets, Cutter, omitted } from './budget.ts';
 import { type AuditedImage, showImages } from './image.ts';
 import { type AuditedRule, auditRule } from './source.ts';
 
+/** Nothing else of an object is recorded: it may contain passwords in environment variables, and a record has many readers. */
 export type AuditRecord = {
   readonly event: 'decision';
   readonly uid: string;
   readonly webhook: Webhook;
   readonly user: string;
   readonly groups: readonly string[];
-  /** How many of the list before are not shown; so for the other lists. */
+  /** How many entries of the previous list are not shown. The same for the other lists. */
   readonly groupsOmitted?: number;
   readonly operation: string;
   readonly subresource?: string;
@@ -28,18 +26,18 @@ export type AuditRecord = {
   /** Empty on CREATE with generateName. */
   readonly name: string;
   readonly generateName?: string;
-  /** The controlling owner: a Pod's user is a controller, so this tells whose it is. */
+  /** The controlling owner. A Pod's user is a controller, so only this shows where the Pod comes from. */
   readonly owner?: { readonly kind: string; readonly name: string };
-  /** What was answered; `error` where no judgement was possible, which refuses the request. */
+  /** The answer. `error` if the request could not be evaluated, which denies it. */
   readonly outcome: Outcome | 'error';
-  /** What would have been answered in mode enforce; only where it differs. */
+  /** The answer in mode enforce, if it is different. */
   readonly judged?: Outcome;
   readonly mode?: string;
   readonly rulesRevision?: string;
   readonly durationMicroseconds: number;
   readonly images: readonly AuditedImage[];
   readonly imagesOmitted?: number;
-  /** Of all images, where `images` does not show everything; see `hashImages`. */
+  /** Of all images, if `images` does not show everything. See `hashImages`. */
   readonly imagesSha256?: string;
   readonly inject: readonly AuditedInjection[];
   readonly injectOmitted?: number;
@@ -53,11 +51,14 @@ export type AuditedInjection = {
   readonly path: string;
   readonly secret: string;
   readonly from: string;
-  /** The first rule that asks for it; absent for an account's own, and where an earlier one is put back that no rule asks for any more. */
+  /**
+   * The first rule that names the secret. Absent for an account's own secret, and for an earlier one that is restored although no rule names
+   * it any more.
+   */
   readonly rule?: AuditedRule;
 };
 
-/** `decision` is undefined for a request that brings nothing in; `failure` is the sentence of a request that could not be judged. */
+/** `decision` is undefined for a request that introduces nothing. `failure` is the message for a request that could not be evaluated. */
 export type AuditedEvent = {
   readonly webhook: Webhook;
   readonly request: ReviewRequest;
@@ -66,7 +67,7 @@ export type AuditedEvent = {
   readonly durationMicroseconds: number;
 };
 
-/** At most `mostBytes` of budget.ts as a line of JSON, whatever the request holds. */
+/** At most `maxBytes` of budget.ts as a line of JSON, whatever the request contains. */
 export function buildAuditRecord({ webhook, request, decision, failure, durationMicroseconds }: AuditedEvent): AuditRecord {
   const cutter = new Cutter();
   const short = (text: string) => cutter.text(text);
@@ -112,20 +113,20 @@ function conclusion(webhook: Webhook, decision: Decision | undefined, failure: s
       return { outcome: 'error', ...empty, messages: [cutter.text(decision.message)] };
     case 'decided': {
       const mutating = webhook === 'mutate';
-      // The mutating answer refuses nothing: its outcome is what it did, the validating one has the verdict.
+      // The mutating webhook denies nothing, so its outcome is what it did. The verdict is in the record of the validating one.
       const outcome = mutating ? (decision.notices.length > 0 ? 'warn' : 'allow') : decision.outcome;
       const injected = mutating ? decision.injected : [];
-      const ruleOf = askingRules(injected, decision.images);
+      const ruleOf = rulesOfSecrets(injected, decision.images);
       const inject = cutter.list(
         injected.slice(0, budgets.inject.count).map((injection) => auditInjection(injection, ruleOf, cutter)),
         budgets.inject,
       );
-      const told = mutating ? decision.notices : decision.findings;
+      const shown = mutating ? decision.notices : decision.findings;
       const messages = cutter.texts(
-        told.slice(0, budgets.messages.count).map(({ message }) => message),
+        shown.slice(0, budgets.messages.count).map(({ message }) => message),
         budgets.messages,
       );
-      if (inject.length < injected.length || messages.length < told.length) cutter.cut = true;
+      if (inject.length < injected.length || messages.length < shown.length) cutter.cut = true;
       return {
         outcome,
         ...(!mutating && decision.outcomeBeforeMode !== decision.outcome && { judged: decision.outcomeBeforeMode }),
@@ -135,7 +136,7 @@ function conclusion(webhook: Webhook, decision: Decision | undefined, failure: s
         inject,
         ...omitted('injectOmitted', injected, inject),
         messages,
-        ...omitted('messagesOmitted', told, messages),
+        ...omitted('messagesOmitted', shown, messages),
       };
     }
   }
@@ -143,18 +144,18 @@ function conclusion(webhook: Webhook, decision: Decision | undefined, failure: s
 
 type RuleOf = (injection: Injection) => Rule | undefined;
 
-/** The first rule that asks for each secret, found in one pass over the images: a build can have thousands of both. */
-function askingRules(injected: readonly Injection[], images: readonly ImageDecision[]): RuleOf {
+/** The first rule that names each secret. Found in one pass over the images, since a build can have thousands of both. */
+function rulesOfSecrets(injected: readonly Injection[], images: readonly ImageDecision[]): RuleOf {
   if (injected.length === 0) return () => undefined;
-  const asking = { pull: new Map<string, Rule>(), push: new Map<string, Rule>() };
+  const byAction = { pull: new Map<string, Rule>(), push: new Map<string, Rule>() };
   for (const { slot, trustedBy } of images) {
-    const rules = asking[slot.action];
+    const rules = byAction[slot.action];
     for (const rule of trustedBy) {
       const secrets = slot.action === 'pull' ? rule.pullSecrets : rule.pushSecret === undefined ? [] : [rule.pushSecret];
       for (const secret of secrets) if (!rules.has(secret)) rules.set(secret, rule);
     }
   }
-  return ({ path, secret, from }) => (from === 'rule' ? asking[actionOf(path)].get(secret) : undefined);
+  return ({ path, secret, from }) => (from === 'rule' ? byAction[actionOf(path)].get(secret) : undefined);
 }
 
 function actionOf(path: string): 'pull' | 'push' {
@@ -168,24 +169,24 @@ function auditInjection(injection: Injection, ruleOf: RuleOf, cutter: Cutter): A
   return { path: short(path), secret: short(secret), from, ...(rule && { rule: auditRule(rule, short) }) };
 }
 
-/** What the metrics count of one decision: verdicts of images and secrets written, each with the rule that decided. */
-export type Counted = {
+/** What the metrics count for one decision: verdicts of images and injected secrets, each with the deciding rule. */
+export type CountedDecision = {
   readonly images: readonly { readonly verdict: string; readonly rule?: AuditedRule }[];
   readonly inject: readonly { readonly from: string; readonly rule?: AuditedRule }[];
 };
 
 /**
- * The record itself where it shows everything, so that counting costs nothing. Names and places of rules are whole in either case: by
- * their place the metrics tell the rules of the cluster from those of a namespace.
+ * Returns the record itself if it shows everything, so that counting costs nothing. Names and sources of rules are complete in either case:
+ * by the source, metrics distinguish rules of the cluster from those of a namespace.
  */
-export function countOf({ webhook, decision }: Pick<AuditedEvent, 'webhook' | 'decision'>, record: AuditRecord): Counted {
+export function countDecision({ webhook, decision }: Pick<AuditedEvent, 'webhook' | 'decision'>, record: AuditRecord): CountedDecision {
   if (decision?.kind !== 'decided' || record.truncated === undefined) return record;
   const injected = webhook === 'mutate' ? decision.injected : [];
-  const ruleOf = askingRules(injected, decision.images);
-  const named = (rule: Rule | undefined) => rule && { rule: auditRule(rule) };
+  const ruleOf = rulesOfSecrets(injected, decision.images);
+  const withRule = (rule: Rule | undefined) => rule && { rule: auditRule(rule) };
   return {
-    images: decision.images.map(({ verdict, rule }) => ({ verdict, ...named(rule) })),
-    inject: injected.map((injection) => ({ from: injection.from, ...named(ruleOf(injection)) })),
+    images: decision.images.map(({ verdict, rule }) => ({ verdict, ...withRule(rule) })),
+    inject: injected.map((injection) => ({ from: injection.from, ...withRule(ruleOf(injection)) })),
   };
 }
 

@@ -1,14 +1,14 @@
-/** Rules and the documents they stand in, as records name them. */
+/** Rules and their documents, as audit records name them. */
 import type { ClusterObject, Origin, RuleSource } from '../../rules/language/problem.ts';
 import type { Rule } from '../../rules/rule-set.ts';
 
 export type AuditedRule = { readonly name: string; readonly source: AuditedSource };
-/** A document, or an object of the cluster that stands for one. */
 export type AuditedDocument = { readonly configMap: string; readonly key: string } | { readonly file: string };
+/** An object of the cluster that adds rules. */
 export type AuditedObject = { readonly cluster: string };
 export type AuditedSource = (AuditedDocument & { readonly line: number }) | AuditedObject;
 
-/** What becomes of each text; the whole text unless given. */
+/** Shortens each text. The default keeps it. */
 export type ShortenText = (text: string) => string;
 
 const whole: ShortenText = (text) => text;

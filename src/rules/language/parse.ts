@@ -51,7 +51,7 @@ export type ParseResult =
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
 /** How many problems are listed. Further ones are only counted, so that a document full of mistakes does not fill the memory. */
-export const mostProblems = { cluster: 100, namespace: 20 } as const;
+export const maxProblems = { cluster: 100, namespace: 20 } as const;
 
 /**
  * Limits for a document. Those of the cluster follow from the largest ConfigMap; those of a namespace are smaller, since every tenant may
@@ -75,7 +75,7 @@ export function parseRulesDocument(
   start: TextStart = { line: 1, column: 1 },
 ): ParseResult {
   const read = readDocument(text, { ...documentLimits[scope.kind], start });
-  const problemsOf = (problems: readonly DocumentProblem[]) => problemsIn(problems, source, mostProblems[scope.kind]);
+  const problemsOf = (problems: readonly DocumentProblem[]) => problemsIn(problems, source, maxProblems[scope.kind]);
   if (!read.ok && !read.partial) return { ok: false, problems: problemsOf(read.problems) };
   const data = read.ok ? read.data : read.partial?.data;
   if (!data) return blankDocument(source, scope, start);

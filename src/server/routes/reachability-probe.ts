@@ -1,4 +1,4 @@
-/** `/probe`: proves that the API server reaches this server. */
+/** `/probe`: proves that the API server can reach this server. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { renderProbeAnswer } from '../../admission/reachability-probe.ts';
 import { decodeReview } from '../../admission/review.ts';

@@ -9,6 +9,7 @@ import { writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
+import { setTimeout as pause } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { AdmissionAnswer } from '../../../src/admission/response.ts';
@@ -318,6 +319,9 @@ async function waitUntilTrusted(trusted: string, denied: string): Promise<void> 
   });
 }
 
+/** The pause between a response and the next request, which leaves CPU time for the other workers. */
+const restMilliseconds = 20;
+
 /** Creates Pods of a trusted registry (dry run), four at a time, until `end` is called, which returns the error of every failed request. */
 function keepCreating(registry: string) {
   const errors: string[] = [];
@@ -332,6 +336,7 @@ function keepCreating(registry: string) {
       const error = await tryPod(registry);
       if (error !== undefined) errors.push(error);
       done += 1;
+      await pause(restMilliseconds);
     }
   });
   return {
@@ -374,6 +379,7 @@ function keepEvaluatingDirectly({ port }: Regkeeper, ca: string, [one, other]: r
     while (!ending) {
       // The requests are sent one after another. Where the rules change between them, the first answer differs from the third: then all are retried.
       const [first, second, again] = [await evaluate(one), await evaluate(other), await evaluate(one)];
+      await pause(restMilliseconds);
       if (first !== again) continue;
       answers.push(first === 'refused' ? `${other} is ${second}, ${one} ${first}` : `${one} is ${first}, ${other} ${second}`);
     }

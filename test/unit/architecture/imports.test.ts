@@ -32,9 +32,9 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   '.': ['time', 'cli', 'settings', 'app', 'kube'],
 };
 
-/** Synchronous, pure, and for any JavaScript runtime: without Node, network and clock. */
+/** The engine is synchronous, pure, and runs in any JavaScript runtime, without Node, network and clock. */
 const engine: readonly string[] = engineRooms;
-/** fast-json-patch is for the simulation: a patch is applied by other code than that which made it. */
+/** The simulation uses fast-json-patch, so that a patch is applied by other code than that which created it. */
 const enginePackages = ['yaml', 'typebox', 'ajv', 'fast-json-patch'];
 const impure = /\b(?:Date\.now|new Date\(\)|performance\.|Math\.random|process\.|fetch\(|setTimeout|setInterval|await )/;
 

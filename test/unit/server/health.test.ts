@@ -1,3 +1,4 @@
+/** The health port: readiness, metrics, and requests that must not cost more than their answer. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createHealthServer, type ReadinessCheck } from '../../../src/server/health.ts';
 

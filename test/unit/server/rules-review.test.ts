@@ -1,3 +1,4 @@
+/** Reviews of rules ConfigMaps before they are stored. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { decodeReview, type ReviewRequest } from '../../../src/admission/review.ts';
 import { createDocumentParser, type DocumentParser } from '../../../src/loading/document-parser.ts';
@@ -26,12 +27,12 @@ function requestOf(name: string, data: Record<string, string>, label?: string): 
   return review.request;
 }
 
-/** A book that trusts a.io in the ConfigMap `one`, and a guard over it. */
-function guarding(options: Partial<RulesReviewCollaborators> = {}) {
-  const book = createRuleStore(sha256);
+/** A rule store that trusts a.io in the ConfigMap `one`, and a reviewer for it. */
+function reviewing(options: Partial<RulesReviewCollaborators> = {}) {
+  const store = createRuleStore(sha256);
   const stored = (name: string, text: string) => readBundle(configMapBundle(configMap(name, { 'rules.yaml': text })));
-  book.open([stored('one', trusting('a.io'))]);
-  const inForce = createRulesInForce(book, sha256);
+  store.open([stored('one', trusting('a.io'))]);
+  const inForce = createRulesInForce(store, sha256);
   let onWait = () => {};
   const rules = {
     ...inForce,
@@ -39,24 +40,24 @@ function guarding(options: Partial<RulesReviewCollaborators> = {}) {
       queueMicrotask(onWait);
       return inForce.onChange(listener);
     },
-    /** Happens as soon as a review waits for a change. */
+    /** Called as soon as a review waits for a change. */
     onWait: (work: () => void) => {
       onWait = work;
     },
   };
   const parser = createDocumentParser();
   onTestFinished(() => parser.stop());
-  const guard = createRulesReviewer({
+  const reviewer = createRulesReviewer({
     settings: { namespace: 'regkeeper', namespaceRules: false },
-    book,
+    store,
     parsers: both(parser),
     rules,
     lint: () => [],
     timings: { waitForOthers: 1 },
     ...options,
   });
-  const review = (name: string, data: Record<string, string>, label?: string) => guard(requestOf(name, data, label));
-  return { book, stored, rules, guard, review };
+  const review = (name: string, data: Record<string, string>, label?: string) => reviewer(requestOf(name, data, label));
+  return { store, stored, rules, reviewer, review };
 }
 
 const both = (parser: DocumentParser) => ({ cluster: parser, namespaces: parser });
@@ -64,7 +65,7 @@ const never: DocumentParser = { parse: () => new Promise(() => {}), stop: async 
 
 describe('what a book would refuse is refused', () => {
   test('for what is wrong in it, all documents at once', async () => {
-    const { review } = guarding();
+    const { review } = reviewing();
     const { answer, problems } = await review('two', { 'a.yaml': 'rulez: []', 'b.yaml': 'mode: strict' });
     expect(answer?.response.status?.message).toContain('did you mean "rules"?');
     expect(problems).toEqual([
@@ -74,7 +75,7 @@ describe('what a book would refuse is refused', () => {
   });
 
   test('for what another ConfigMap says', async () => {
-    const { review } = guarding();
+    const { review } = reviewing();
     const { answer, problems } = await review('two', { 'rules.yaml': trusting('a.io') });
     expect(answer?.response.allowed).toBe(false);
     expect(problems).toEqual([expect.stringContaining('ConfigMap regkeeper/one, key rules.yaml, line 1:')]);
@@ -82,21 +83,21 @@ describe('what a book would refuse is refused', () => {
 
   test('but not for what another said a moment ago: its edit comes by the watch after the question', async () => {
     const clock = manualClock();
-    const { book, stored, rules, review } = guarding({ clock, timings: {} });
-    rules.onWait(() => rules.documentsChanged(book.offer(stored('one', trusting('b.io')))));
+    const { store, stored, rules, review } = reviewing({ clock, timings: {} });
+    rules.onWait(() => rules.documentsChanged(store.offer(stored('one', trusting('b.io')))));
     expect((await review('two', { 'rules.yaml': trusting('a.io') })).answer?.response.allowed).toBe(true);
   });
 
   test('and nothing is in force by a review', async () => {
-    const { book, review } = guarding();
-    const before = book.current();
+    const { store, review } = reviewing();
+    const before = store.current();
     expect((await review('two', { 'rules.yaml': trusting('b.io') })).answer?.response).toMatchObject({ allowed: true });
-    expect(book.current()).toBe(before);
+    expect(store.current()).toBe(before);
   });
 });
 
 test('a rule of a namespace that would have no effect is a problem, as long as somebody is there to mend it', async () => {
-  const { review } = guarding({ settings: { namespace: 'regkeeper', namespaceRules: true } });
+  const { review } = reviewing({ settings: { namespace: 'regkeeper', namespaceRules: true } });
   const { answer, problems } = await review('own', { 'rules.yaml': trusting('a.io', 'b.io') }, 'namespace');
   expect(answer?.response.allowed).toBe(false);
   expect(problems).toEqual([expect.stringMatching(/^rules\.yaml:1:\d+: b\.io .* \(namespace-widens\)$/)]);
@@ -110,21 +111,21 @@ describe('advice', () => {
   });
 
   test('about the ConfigMap at hand is a warning, about others it is not repeated', async () => {
-    const { review } = guarding({ lint: () => [at('one'), at('two')] });
+    const { review } = reviewing({ lint: () => [at('one'), at('two')] });
     expect((await review('two', { 'rules.yaml': trusting('b.io') })).warnings).toEqual([
       'regkeeper: rules.yaml:1:1: two (duplicate-secret)',
     ]);
   });
 
   test('is of no interest beside problems', async () => {
-    const { review } = guarding({ lint: () => [at('two')] });
+    const { review } = reviewing({ lint: () => [at('two')] });
     expect((await review('two', { 'rules.yaml': 'rulez: []' })).warnings).toEqual([]);
   });
 });
 
 describe('when reading takes too long', () => {
   test('the request is refused, and says what helps', async () => {
-    const { review } = guarding({ parsers: both(never), timings: { answerWithin: 10 } });
+    const { review } = reviewing({ parsers: both(never), timings: { answerWithin: 10 } });
     const { answer, problems } = await review('two', { 'rules.yaml': 'rules: []' });
     expect(answer?.response).toMatchObject({
       allowed: false,
@@ -134,7 +135,7 @@ describe('when reading takes too long', () => {
   });
 
   test("of the cluster's too, whatever else is being read: a 503 would let them pass", async () => {
-    const { review } = guarding({ parsers: both(never), timings: { answerWithin: 10 } });
+    const { review } = reviewing({ parsers: both(never), timings: { answerWithin: 10 } });
     const all = await Promise.all(Array.from({ length: 8 }, (_, index) => review(`two-${index}`, { 'rules.yaml': 'a' })));
     expect(all.map(({ answer }) => answer?.response.allowed)).toEqual(Array(8).fill(false));
   });
@@ -152,7 +153,7 @@ describe('when reading takes too long', () => {
       },
       stop: async () => undefined,
     };
-    const { review } = guarding({ parsers: both(slow), timings: { answerWithin: 10 } });
+    const { review } = reviewing({ parsers: both(slow), timings: { answerWithin: 10 } });
     await Promise.all(['one', 'two', 'three'].map((name) => review(name, { 'a.yaml': `# ${name}`, 'b.yaml': '#' })));
     first.resolve();
     expect((await review('four', { 'a.yaml': '# four' })).answer?.response.allowed).toBe(true);
@@ -160,10 +161,10 @@ describe('when reading takes too long', () => {
   });
 
   test('a change of labels alone passes with a warning', async () => {
-    const { guard } = guarding({ parsers: both(never), timings: { answerWithin: 10 } });
+    const { reviewer } = reviewing({ parsers: both(never), timings: { answerWithin: 10 } });
     const object = configMap('two', { 'rules.yaml': 'rules: []' });
     const review = decodeReview(reviewOf(object, { namespace: 'regkeeper', operation: 'UPDATE', oldObject: object }));
-    const { answer, warnings } = await guard((review as { request: ReviewRequest }).request);
+    const { answer, warnings } = await reviewer((review as { request: ReviewRequest }).request);
     expect(answer?.response.allowed).toBe(true);
     expect(warnings).toEqual([expect.stringContaining('so these were not read; they are as before')]);
   });
@@ -183,10 +184,10 @@ describe('many reviews at a time', () => {
   };
 
   test("beyond 10 of the cluster's rules and 20 of namespaces the API server is asked to come again; neither takes the places of the other", async () => {
-    const { guard, review } = guarding({ parsers: both(never), settings, timings: { answerWithin: 10 } });
+    const { reviewer, review } = reviewing({ parsers: both(never), settings, timings: { answerWithin: 10 } });
     const [cluster, namespaces] = await Promise.all([
       Promise.all(Array.from({ length: 12 }, (_, index) => review(`two-${index}`, { 'rules.yaml': 'a' }))),
-      Promise.all(Array.from({ length: 23 }, (_, index) => guard(ofNamespace(index)))),
+      Promise.all(Array.from({ length: 23 }, (_, index) => reviewer(ofNamespace(index)))),
     ]);
     const many = 'too many rules are being reviewed';
     expect(outcomes(cluster)).toEqual([...Array(10).fill('answered'), many, many]);
@@ -194,17 +195,17 @@ describe('many reviews at a time', () => {
   });
 
   test('places are free again when the work is over', async () => {
-    const { review } = guarding();
+    const { review } = reviewing();
     for (let index = 0; index < 15; index += 1) {
       expect((await review(`two-${index}`, { 'rules.yaml': trusting('b.io') })).answer?.response.allowed).toBe(true);
     }
   });
 
   test('a review keeps nothing of the objects of its request', async () => {
-    const { guard } = guarding({ parsers: both(never), timings: { answerWithin: 60_000 } });
+    const { reviewer } = reviewing({ parsers: both(never), timings: { answerWithin: 60_000 } });
     const start = () => {
       const request = requestOf('two', { 'rules.yaml': 'rules: []' });
-      void guard(request);
+      void reviewer(request);
       return new WeakRef(request.object as object);
     };
     const object = start();
@@ -222,7 +223,7 @@ describe('a ConfigMap beyond what an API server stores', () => {
     ['in characters', { 'a.yaml': '#'.repeat(1_048_577) }, /has 1 documents, and 1048583 characters of data/],
     ['in documents', Object.fromEntries(Array.from({ length: 1_001 }, (_, index) => [`${index}.yaml`, ''])), /has 1001 documents/],
   ])('%s is denied without being read', async (_name, data, message) => {
-    const { review } = guarding({ parsers: both(never) });
+    const { review } = reviewing({ parsers: both(never) });
     const { answer } = await review('two', data);
     expect(answer?.response).toMatchObject({ allowed: false, status: { message: expect.stringMatching(message) } });
   });
@@ -233,7 +234,7 @@ describe('rules of namespaces', () => {
   const nobodyReads = { cluster: never, namespaces: never };
 
   test('that are too much are refused without being read, with place and fix', async () => {
-    const { review } = guarding({ parsers: nobodyReads, settings });
+    const { review } = reviewing({ parsers: nobodyReads, settings });
     const data = Object.fromEntries(Array.from({ length: 21 }, (_, index) => [`k${index}.yaml`, 'rules: []']));
     const { answer, problems } = await review('own', data, 'namespace');
     expect(answer?.response.allowed).toBe(false);
@@ -243,7 +244,7 @@ describe('rules of namespaces', () => {
   });
 
   test('that take too long are refused, whoever else is being read: a 503 would let them pass', async () => {
-    const { review } = guarding({ parsers: nobodyReads, settings, timings: { answerWithin: 10 } });
+    const { review } = reviewing({ parsers: nobodyReads, settings, timings: { answerWithin: 10 } });
     const all = await Promise.all(Array.from({ length: 12 }, (_, index) => review(`own-${index}`, { 'a.yaml': 'rules: []' }, 'namespace')));
     expect(all.map(({ answer }) => answer?.response.allowed)).toEqual(Array.from({ length: 12 }, () => false));
     expect(all.map(({ problems }) => problems[0]).at(-1)).toMatch(/so many rules of namespace regkeeper are being reviewed/);
@@ -260,13 +261,13 @@ describe('rules of namespaces', () => {
       },
       stop: async () => undefined,
     };
-    const { review } = guarding({
+    const { review } = reviewing({
       parsers: { cluster: real, namespaces: slow },
       settings,
       clock: { ...systemClock, monotonic: () => now },
     });
-    const refuses = 'rules: [{registry: b.io, trust: false}]';
-    const ask = async (name: string) => (await review(name, { 'a.yaml': refuses }, 'namespace')).answer?.response.allowed;
+    const denyingRule = 'rules: [{registry: b.io, trust: false}]';
+    const ask = async (name: string) => (await review(name, { 'a.yaml': denyingRule }, 'namespace')).answer?.response.allowed;
     expect([await ask('one'), await ask('two'), await ask('three')]).toEqual([true, true, true]);
     expect(await ask('four')).toBe(false);
     now += 10_000;
@@ -276,14 +277,14 @@ describe('rules of namespaces', () => {
   test("never keep a review of the cluster's rules waiting", async () => {
     const parser = createDocumentParser();
     onTestFinished(() => parser.stop());
-    const { review } = guarding({ parsers: { cluster: parser, namespaces: never }, settings });
+    const { review } = reviewing({ parsers: { cluster: parser, namespaces: never }, settings });
     void review('own', { 'a.yaml': 'rules: []' }, 'namespace');
     expect((await review('two', { 'rules.yaml': trusting('b.io') })).answer?.response.allowed).toBe(true);
   });
 });
 
 test('what is no rules ConfigMap is not read at all', async () => {
-  const { review } = guarding({ parsers: both(never), settings: { namespace: 'elsewhere', namespaceRules: false } });
+  const { review } = reviewing({ parsers: both(never), settings: { namespace: 'elsewhere', namespaceRules: false } });
   const { answer, warnings } = await review('two', { 'rules.yaml': 'rulez: []' });
   expect(answer?.response.allowed).toBe(true);
   expect(warnings).toEqual([expect.stringContaining('the namespace elsewhere alone')]);

@@ -1,3 +1,4 @@
+/** The HTTPS server: decoding, evaluating, limits, errors, closing, and the rules review. */
 import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
@@ -29,8 +30,14 @@ rules:
   reason: nobody knows who runs it
 `);
 
-type Guard = NonNullable<Parameters<typeof createWebhookServer>[0]['guard']>['review'];
-type Setup = { guard?: Guard; rules?: RuleSet | undefined; unread?: string; facts?: Facts | undefined; options?: Partial<WebhookOptions> };
+type Reviewer = NonNullable<Parameters<typeof createWebhookServer>[0]['rulesReview']>['review'];
+type Setup = {
+  reviewer?: Reviewer;
+  rules?: RuleSet | undefined;
+  unread?: string;
+  facts?: Facts | undefined;
+  options?: Partial<WebhookOptions>;
+};
 
 const servers: WebhookServer[] = [];
 afterEach(async () => {
@@ -40,7 +47,7 @@ afterEach(async () => {
 function setUp(setup: Setup = {}) {
   const records: AuditRecord[] = [];
   const bugs: unknown[] = [];
-  const guardRecords: RulesReviewRecord[] = [];
+  const reviewRecords: RulesReviewRecord[] = [];
   const failures: string[] = [];
   const server = createWebhookServer(
     {
@@ -49,7 +56,7 @@ function setUp(setup: Setup = {}) {
       audit: (record) => records.push(record),
       reportBug: (error) => bugs.push(error),
       failed: (failure) => failures.push(failure),
-      ...(setup.guard && { guard: { review: setup.guard, audit: (record: RulesReviewRecord) => guardRecords.push(record) } }),
+      ...(setup.reviewer && { rulesReview: { review: setup.reviewer, audit: (record: RulesReviewRecord) => reviewRecords.push(record) } }),
     },
     { tls, ...setup.options },
   );
@@ -60,7 +67,7 @@ function setUp(setup: Setup = {}) {
     return { code: response.statusCode, headers: response.headers, body: JSON.parse(response.body) };
   };
   const answer = async (url: string, payload: unknown) => ((await post(url, payload)).body as AdmissionAnswer).response;
-  return { server, post, answer, records, guardRecords, bugs, failures };
+  return { server, post, answer, records, reviewRecords, bugs, failures };
 }
 
 describe('answers', () => {
@@ -246,9 +253,9 @@ describe('trouble of our own', () => {
 
     const limits = { total: 3000, reserved: 0 };
 
-    /** A server for 3,000 bytes at a time, and a first request of which only some bytes come, until it is given up. */
+    /** A server for 3,000 concurrent bytes, and a first request that sends only some of its bytes until it is aborted. */
     async function hold(bytes: number) {
-      const { server, bugs, failures } = setUp({ options: { bodies: { ...limits, lastWords: 0 } } });
+      const { server, bugs, failures } = setUp({ options: { bodies: { ...limits, evictionGrace: 0 } } });
       await server.listen({ host: '127.0.0.1', port: 0 });
       const { port } = server.server.address() as { port: number };
       const dispatcher = new Agent({ connect: { ca: authority.certificate }, connections: 4 });
@@ -275,7 +282,7 @@ describe('trouble of our own', () => {
 
     test('a body that comes slowly makes room for one that comes at once', async () => {
       const { post, first, bugs, failures } = await hold(2000);
-      // Until its bytes have arrived, there is nothing in the way.
+      // The first body only counts once its bytes have arrived.
       const answers = expect.poll(async () => (await post()).statusCode === 200 && failures.length);
       await answers.toBe(1);
       const evicted = await first;
@@ -290,7 +297,7 @@ describe('trouble of our own', () => {
       const answered = Promise.withResolvers<void>();
       const { post, failures } = setUp({
         options: { bodies: limits },
-        guard: async ({ uid }) => {
+        reviewer: async ({ uid }) => {
           entered.resolve();
           await answered.promise;
           const response = { uid, allowed: true };
@@ -437,7 +444,7 @@ test('/probe marks the dry run by which regkeeper proves that it is reached', as
 describe('/guard', () => {
   const configMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'rules' }, data: {} };
   const review = reviewOf(configMap, { namespace: 'regkeeper', dryRun: true });
-  const answering = (response: object, found: { problems?: string[]; warnings?: string[] } = {}): Guard => {
+  const answering = (response: object, found: { problems?: string[]; warnings?: string[] } = {}): Reviewer => {
     return async ({ uid }) => ({
       answer: { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: { uid, allowed: true, ...response } },
       problems: [],
@@ -450,9 +457,9 @@ describe('/guard', () => {
     ['accepted', {}, { warnings: ['something'] }],
     ['refused', { allowed: false }, { problems: ['something'] }],
   ])('an answer is passed on, and %s in the record', async (outcome, response, found) => {
-    const { answer, guardRecords } = setUp({ guard: answering(response, found) });
+    const { answer, reviewRecords } = setUp({ reviewer: answering(response, found) });
     expect(await answer('/guard', review)).toEqual({ uid: review.request.uid, allowed: true, ...response });
-    expect(guardRecords).toEqual([
+    expect(reviewRecords).toEqual([
       {
         event: 'rules-review',
         uid: review.request.uid,
@@ -471,19 +478,19 @@ describe('/guard', () => {
   });
 
   test('no time: 503, and come again', async () => {
-    const { post, guardRecords, failures } = setUp({
-      guard: async () => ({ answer: undefined, problems: ['others are being read'], warnings: [] }),
+    const { post, reviewRecords, failures } = setUp({
+      reviewer: async () => ({ answer: undefined, problems: ['others are being read'], warnings: [] }),
     });
     expect(await post('/guard', review)).toMatchObject({ code: 503, headers: { 'retry-after': '1' } });
-    expect(guardRecords).toMatchObject([{ outcome: 'error', problems: ['others are being read'] }]);
+    expect(reviewRecords).toMatchObject([{ outcome: 'error', problems: ['others are being read'] }]);
     expect(failures).toEqual(['overload']);
   });
 
   test('a bug is HTTP 500, which lets the request pass: the rules can always be mended', async () => {
-    const { post, bugs, guardRecords } = setUp({ guard: () => Promise.reject(new Error('a bug')) });
+    const { post, bugs, reviewRecords } = setUp({ reviewer: () => Promise.reject(new Error('a bug')) });
     expect(await post('/guard', review)).toMatchObject({ code: 500, body: { message: expect.not.stringContaining('a bug') } });
     expect(bugs).toHaveLength(1);
-    expect(guardRecords).toMatchObject([{ outcome: 'error' }]);
+    expect(reviewRecords).toMatchObject([{ outcome: 'error' }]);
   });
 
   test('where rules come from files, every ConfigMap passes', async () => {
@@ -491,6 +498,6 @@ describe('/guard', () => {
   });
 
   test('what is no AdmissionReview is told so', async () => {
-    expect(await setUp({ guard: answering({}) }).post('/guard', {})).toMatchObject({ code: 400 });
+    expect(await setUp({ reviewer: answering({}) }).post('/guard', {})).toMatchObject({ code: 400 });
   });
 });

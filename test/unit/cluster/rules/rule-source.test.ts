@@ -100,7 +100,7 @@ test("what waits for a namespace's turn holds no text: the newest version is ask
   void source.start();
   onTestFinished(() => source.stop());
   await expect.poll(() => bundles.length).toBe(1);
-  const texts = () => bundles[0]?.again?.()?.documents.map(({ text }) => text);
+  const texts = () => bundles[0]?.readNewest?.()?.documents.map(({ text }) => text);
   expect(texts()).toEqual(['rules: []']);
   api.put(anyPath('own'), { ...configMap('own', 'team-a'), data: { 'rules.yaml': '# newer' } } as KubeObject);
   await expect.poll(texts).toEqual(['# newer']);

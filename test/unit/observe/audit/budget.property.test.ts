@@ -1,4 +1,4 @@
-/* What holds for the record of any object of any kind, grown to a hostile size, by any user, under hostile rules. */
+/** Properties of the record of any object, grown to a hostile size, by any user, under hostile rules. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { changeOf, type ReviewRequest, type Webhook } from '../../../../src/admission/review.ts';
@@ -6,7 +6,7 @@ import { decide } from '../../../../src/decision/decide.ts';
 import { isObject, type JsonObject } from '../../../../src/object/json.ts';
 import { kindsWithImages } from '../../../../src/object/kinds.ts';
 import { Cutter, type ListBudget, maxBytes } from '../../../../src/observe/audit/budget.ts';
-import { buildAuditRecord, countOf } from '../../../../src/observe/audit/record.ts';
+import { buildAuditRecord, countDecision } from '../../../../src/observe/audit/record.ts';
 import { buildRulesRecord } from '../../../../src/observe/audit/rules-record.ts';
 import { beginRulesReviewRecord } from '../../../../src/observe/audit/rules-review-record.ts';
 import { createAuditLog } from '../../../../src/observe/logger.ts';
@@ -16,7 +16,7 @@ import { anyObjectOf } from '../../decision/any-object.ts';
 import { unwatched } from '../../decision/changes.ts';
 import { ruleSetOf } from '../../rules/documents.ts';
 
-/** Names and reasons as long as rules may write them. */
+/** Names and reasons of the greatest length that rules may have. */
 const rules = ruleSetOf(`
 unconfigured: warn
 rules:
@@ -28,12 +28,12 @@ exemptions:
 - {image: exempt.io/x, until: 2099-01-01, reason: "${'r'.repeat(100)}"}
 `);
 
-/** Pieces of which a hostile text is made: plain, of several bytes, of those that JSON writes with six, halves of a character. */
+/** Pieces of hostile texts: plain, multi-byte, those that JSON writes with six bytes, and halves of a surrogate pair. */
 const hostileText = fc
   .tuple(fc.constantFrom('x', 'é', '\u0001', '"', '\ud83d', '😀', 'r0.io/'), fc.integer({ min: 0, max: 3_000 }))
   .map(([piece, times]) => piece.repeat(times));
 
-/** Each text longer, or each list longer; whatever makes up an object may be what somebody has blown up. */
+/** Makes each text or each list longer, since an attacker may enlarge any part of an object. */
 type Growth = { readonly text: string; readonly lists: number; readonly longImages: boolean };
 
 const anyGrowth: fc.Arbitrary<Growth> = fc.record({
@@ -89,14 +89,14 @@ test.each(kindsWithImages.map(({ kind, group }) => ({ kind, group })))(
         };
         const change = changeOf(review);
         const decision = change && decide(change, rules, unwatched);
-        for (const webhook of ['mutate', 'validate'] as const) holds(webhook, review, decision);
+        for (const webhook of ['mutate', 'validate'] as const) checkRecord(webhook, review, decision);
       }),
       runs(25),
     );
   },
 );
 
-function holds(webhook: Webhook, request: ReviewRequest, decision: ReturnType<typeof decide> | undefined): void {
+function checkRecord(webhook: Webhook, request: ReviewRequest, decision: ReturnType<typeof decide> | undefined): void {
   const event = { webhook, request, decision, durationMicroseconds: Number.MAX_SAFE_INTEGER };
   const record = buildAuditRecord(event);
   const line = written(record);
@@ -105,7 +105,7 @@ function holds(webhook: Webhook, request: ReviewRequest, decision: ReturnType<ty
   const { groupsOmitted = 0, imagesOmitted = 0, injectOmitted = 0 } = record;
   expect(record.groups.length + groupsOmitted).toBe(request.groups.length);
   if (decision?.kind !== 'decided') return;
-  const counted = countOf(event, record);
+  const counted = countDecision(event, record);
   expect(counted.images.map(({ rule }) => rule?.name)).toEqual(decision.images.map(({ rule }) => rule?.name));
   expect(record.images.length + imagesOmitted).toBe(decision.images.length);
   expect(counted.images).toHaveLength(decision.images.length);
@@ -135,7 +135,7 @@ test('of a review of rules: at most 256 KiB', { timeout: 60_000 }, () => {
   );
 });
 
-/** Rules of one namespace, whose names and texts a tenant chooses; in several rounds its changes are united before the record is built. */
+/** Rules of one namespace, whose names and texts a tenant chooses. In several rounds its changes are merged before the record is built. */
 const anyNamespaceChange = fc.record({
   namespace: hostileText,
   problems: fc.array(hostileText, { maxLength: 4 }),

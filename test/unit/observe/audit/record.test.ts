@@ -1,10 +1,11 @@
+/** The audit record of a decision. */
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { changeOf, decodeReview, type Webhook } from '../../../../src/admission/review.ts';
 import { decide } from '../../../../src/decision/decide.ts';
 import { evaluate } from '../../../../src/evaluate/evaluate.ts';
 import { budgets, maxBytes } from '../../../../src/observe/audit/budget.ts';
-import { type AuditRecord, buildAuditRecord, countOf } from '../../../../src/observe/audit/record.ts';
+import { type AuditRecord, buildAuditRecord, countDecision } from '../../../../src/observe/audit/record.ts';
 import { createAuditLog } from '../../../../src/observe/logger.ts';
 import { unwatched } from '../../decision/changes.ts';
 import { ruleSetOf } from '../../rules/documents.ts';
@@ -48,7 +49,7 @@ function recordOf(object: object, webhook: Webhook = 'validate', request: Record
   const decision = change && decide(change, rules, unwatched);
   const event = { webhook, request: review.request, decision, durationMicroseconds: 7 };
   const record = buildAuditRecord(event);
-  return { record, counted: countOf(event, record), line: lineOf(record) };
+  return { record, counted: countDecision(event, record), line: lineOf(record) };
 }
 
 function lineOf(record: object): string {
@@ -228,7 +229,7 @@ test('what is counted has the whole name and place of a rule, whether or not the
   const counted = [1, 300].map((count) => {
     const all = { ...decision, images: times(count, () => images).flat() };
     const event = { webhook: 'validate' as const, request: review.request, decision: all, durationMicroseconds: 7 };
-    return countOf(event, buildAuditRecord(event)).images[0]?.rule;
+    return countDecision(event, buildAuditRecord(event)).images[0]?.rule;
   });
   expect(counted).toEqual(times(2, () => ({ name: 'good.example.com', source: { file, line: 1 } })));
 });

@@ -1,19 +1,19 @@
-/** Logs what is allowed in the cluster's rules and probably not meant, each finding once: at the next change the others are still the same. */
+/** Logs the lint findings of the cluster's rules, each once. Findings that have not changed are not logged again. */
 import { type Problem, renderOrigin } from '../rules/language/problem.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
 import type { RulesInForce } from '../rules/store/rules-in-force.ts';
 
-export type RulesAdviceOptions = {
+export type LintReporterOptions = {
   readonly rules: Pick<RulesInForce, 'written' | 'onChange'>;
   readonly lint: (rules: RuleSet) => readonly Problem[];
   readonly log: { warn(fields: object, message: string): void };
 };
 
-export function createRulesAdvice({ rules, lint, log }: RulesAdviceOptions): { readonly name: string; start(): void; stop(): void } {
+export function createLintReporter({ rules, lint, log }: LintReporterOptions): { readonly name: string; start(): void; stop(): void } {
   let logged = new Set<string>();
   let unsubscribe = () => {};
 
-  function advise(written: RuleSet): void {
+  function reportNewFindings(written: RuleSet): void {
     const lines = lint(written).map(({ code, origin, message }) => ({ code, origin, text: `${renderOrigin(origin)}: ${message}` }));
     for (const { code, origin, text } of lines) if (!logged.has(text)) log.warn({ code, ...origin }, text);
     logged = new Set(lines.map(({ text }) => text));
@@ -24,9 +24,9 @@ export function createRulesAdvice({ rules, lint, log }: RulesAdviceOptions): { r
     start() {
       unsubscribe = rules.onChange(({ cause, changes }) => {
         const written = rules.written();
-        // A tenant may change the rules of its namespace all the time.
+        // Changes of namespaces' rules are ignored: a tenant may make them at any rate.
         const accepted = changes.some(({ scope, problems }) => scope.kind === 'cluster' && problems.length === 0);
-        if (written && accepted && cause === 'documents') advise(written);
+        if (written && accepted && cause === 'documents') reportNewFindings(written);
       });
     },
     stop: () => unsubscribe(),
