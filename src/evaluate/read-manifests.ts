@@ -1,12 +1,12 @@
-/** Kubernetes objects out of files, folders and standard input. */
+/** Reads Kubernetes objects from files, folders and standard input. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type ParsedManifests, parseManifests } from './parse-manifests.ts';
 
 /**
- * Objects in the order of the paths, in a folder in the order of its files' names. `-` is standard input, a folder is read with all folders below it.
- * Never rejects: what cannot be read is a problem.
+ * Returns the objects in the order of the paths, and within a folder in the order of file names. `-` is standard input. Folders are read
+ * recursively. The promise never rejects: a path that cannot be read is a problem.
  */
 export async function readManifests(paths: readonly string[], readStandardInput: () => Promise<string>): Promise<ParsedManifests> {
   const parts: ParsedManifests[] = [];
@@ -28,9 +28,9 @@ async function filesAt(path: string): Promise<readonly (string | ParsedManifests
     const files = entries.filter((entry) => !entry.isDirectory() && /\.(ya?ml|json)$/.test(entry.name));
     return files.length > 0
       ? files.map((entry) => join(entry.parentPath, entry.name)).sort()
-      : [refuse(path, 'a folder without .yaml, .yml or .json files')];
+      : [failure(path, 'a folder without .yaml, .yml or .json files')];
   } catch (error) {
-    return [refuse(path, reasonOf(error))];
+    return [failure(path, reasonOf(error))];
   }
 }
 
@@ -38,11 +38,11 @@ async function readOne(file: string): Promise<ParsedManifests> {
   try {
     return parseManifests(await readFile(file, 'utf8'), file);
   } catch (error) {
-    return refuse(file, reasonOf(error));
+    return failure(file, reasonOf(error));
   }
 }
 
-function refuse(file: string, message: string): ParsedManifests {
+function failure(file: string, message: string): ParsedManifests {
   return { manifests: [], problems: [{ file, message }] };
 }
 

@@ -1,12 +1,12 @@
-/** Offsets in a text as lines and columns of the file that the text was taken from. */
+/** Converts offsets in a text to lines and columns of the file that contains the text. */
 import { LineCounter } from 'yaml';
 import type { Position } from './yaml-error.ts';
 
 /**
- * Where a text begins that is a part of a file: each of its lines is one line further down, behind the same indent. `whole`: the places of
- * its parts are unknown, because YAML folds or escapes the text, so that everything in it has the position of its beginning.
+ * Where a text begins that is part of a file. Each line of the text is one line of the file, with the same indent. `startOnly`: YAML folds
+ * or escapes the text, so the positions inside it are unknown, and everything in it has the position of its start.
  */
-export type TextStart = Position & { readonly whole?: true };
+export type TextStart = Position & { readonly startOnly?: true };
 
 export class Lines {
   private readonly text: string;
@@ -19,25 +19,25 @@ export class Lines {
     this.counter.addNewLine(0);
   }
 
-  /** For the parser, which calls it in the order of lines. */
+  /** Called by the YAML parser with the offset of each line, in order. */
   readonly addNewLine = (offset: number): number => this.counter.addNewLine(offset);
 
   at(offset: number): Position {
-    if (this.start.whole) return { line: this.start.line, column: this.start.column };
+    if (this.start.startOnly) return { line: this.start.line, column: this.start.column };
     const { line, col } = this.counter.linePos(offset);
     return { line: line + this.start.line - 1, column: col + this.start.column - 1 };
   }
 
-  /** Where the text of a literal block (`|`) begins whose header is at the offset: there each line of the text is one of the file. */
+  /** Where the text of the literal block (`|`) begins whose header is at `offset`. In a literal block each line of the text is a line of the file. */
   startOfBlock(offset: number, text: string): TextStart {
-    if (this.start.whole) return this.start;
+    if (this.start.startOnly) return this.start;
     const lines = text.split('\n');
-    const filled = Math.max(
+    const firstNonBlank = Math.max(
       0,
       lines.findIndex((line) => line.trim() !== ''),
     );
     const first = this.counter.linePos(offset).line + 1;
-    const indent = this.line(first + filled).length - (lines[filled] ?? '').length;
+    const indent = this.line(first + firstNonBlank).length - (lines[firstNonBlank] ?? '').length;
     return { line: first + this.start.line - 1, column: indent + this.start.column };
   }
 

@@ -1,7 +1,7 @@
-/** Plain data as one YAML document. */
+/** Prints plain data as one YAML document. */
 import { stringify } from 'yaml';
 
-/** Readers of YAML 1.1 are still common, and for them a plain `no` is false. Without anchors and folded lines, which people misread. */
+/** Uses YAML 1.1, whose parsers are still common and read a plain `no` as false, so that such text is quoted. Anchors and folded lines are easy to misread, so there are none. */
 export function printYaml(value: unknown): string {
   return stringify(value, { version: '1.1', aliasDuplicateObjects: false, lineWidth: 0 });
 }

@@ -1,42 +1,42 @@
-/** Everything that can be wrong with a YAML text, as data with a position, and one sentence for each. */
+/** All errors that a YAML text can have, as data with a position, and one sentence for each. */
 
-/** Both 1-based, columns in UTF-16 code units. */
+/** Line and column are 1-based. Columns count UTF-16 code units. */
 export type Position = { readonly line: number; readonly column: number };
 
 export type YamlError = YamlTrouble & { readonly position: Position };
 
 export type YamlTrouble =
-  | { readonly code: 'too-long'; readonly length: number; readonly longest: number }
-  | { readonly code: 'too-many-lexemes'; readonly most: number }
+  | { readonly code: 'too-long'; readonly length: number; readonly maxLength: number }
+  | { readonly code: 'too-many-lexemes'; readonly max: number }
   | { readonly code: 'nested-too-deep' }
-  /** `cause` is the code of the YAML library, empty where its parser has none. `reason` is printable ASCII, but may quote a long text. */
+  /** `cause` is the YAML library's error code, or empty if its parser has none. `reason` is printable ASCII and may quote a long text. */
   | { readonly code: 'syntax'; readonly cause: string; readonly reason: string; readonly text: string }
   | { readonly code: 'second-document' }
   | { readonly code: 'duplicate-field'; readonly name: string; readonly firstLine: number }
   | { readonly code: 'field-name-not-scalar' }
   | { readonly code: 'field-name-null' }
-  // Where aliases are refused:
+  // Only if aliases are rejected:
   | { readonly code: 'directive'; readonly text: string }
   | { readonly code: 'alias'; readonly name: string }
   | { readonly code: 'anchor'; readonly name: string }
   | { readonly code: 'tag'; readonly tag: string }
-  // Where aliases are resolved:
+  // Only if aliases are resolved:
   | { readonly code: 'unknown-anchor'; readonly name: string }
   | { readonly code: 'recursive-anchor'; readonly name: string }
-  | { readonly code: 'too-many-aliased'; readonly most: number }
+  | { readonly code: 'too-many-aliased'; readonly max: number }
   | { readonly code: 'bad-merge' }
-  // Where scalars are read as kubectl reads them:
+  // Only if scalars are read as kubectl reads them:
   | { readonly code: 'not-json-number'; readonly text: string }
   | { readonly code: 'wrong-tag'; readonly text: string; readonly tag: string }
   | { readonly code: 'bad-binary' };
 
-/** What is wrong and the fix, without the position. */
+/** One sentence with the error and the fix, without the position. */
 export function describeYamlError(error: YamlTrouble): string {
   switch (error.code) {
     case 'too-long':
-      return `the text has ${error.length} characters; at most ${error.longest} are allowed`;
+      return `the text has ${error.length} characters; at most ${error.maxLength} are allowed`;
     case 'too-many-lexemes':
-      return `the text has more than ${error.most} words, signs and spaces between them; split it`;
+      return `the text has more than ${error.max} words, signs and spaces between them; split it`;
     case 'nested-too-deep':
       return 'nested deeper than any Kubernetes object; look for stray brackets or dashes';
     case 'syntax':
@@ -62,7 +62,7 @@ export function describeYamlError(error: YamlTrouble): string {
     case 'recursive-anchor':
       return `the anchor &${error.name} contains itself`;
     case 'too-many-aliased':
-      return `aliases make more than ${error.most} values of this; write out what is meant`;
+      return `aliases make more than ${error.max} values of this; write out what is meant`;
     case 'bad-merge':
       return 'the merge key << takes a mapping, an alias of one, or a list of such';
     case 'not-json-number':
@@ -75,11 +75,11 @@ export function describeYamlError(error: YamlTrouble): string {
 }
 
 export function syntaxError(cause: string, message: string, text: string): YamlTrouble {
-  // The library quotes from the text.
+  // The library quotes from the text, which may contain control characters.
   return { code: 'syntax', cause, reason: message.replace(/[^ -~]/g, '?'), text };
 }
 
-/** YAML's own tags as people write them. */
+/** A core tag in its short form: `!!str` for `tag:yaml.org,2002:str`. */
 export function shortTag(tag: string): string {
   return tag.replace('tag:yaml.org,2002:', '!!');
 }

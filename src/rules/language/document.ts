@@ -1,4 +1,4 @@
-/** The text of a rules document as located data, and what YAML allows and the format does not, as findings. */
+/** Reads the text of a rules document into data with positions. Reports what YAML allows and the rules format does not. */
 import { quote } from '../../image/problem.ts';
 import type { TextStart } from '../../yaml/lines.ts';
 import type { YamlDocument } from '../../yaml/read-document.ts';
@@ -6,68 +6,69 @@ import { readYaml } from '../../yaml/read-yaml.ts';
 import { describeYamlError, type Position, shortTag, type YamlError, type YamlTrouble } from '../../yaml/yaml-error.ts';
 import type { ProblemCode } from './problem.ts';
 
-/** A problem whose document is known to the caller. */
-export type Finding = { readonly code: ProblemCode; readonly message: string; readonly position: Position };
+/** A problem without its source, which the caller knows. */
+export type DocumentProblem = { readonly code: ProblemCode; readonly message: string; readonly position: Position };
 
 export type ReadResult =
   | { readonly ok: true; readonly data: YamlDocument | undefined }
   | {
       readonly ok: false;
-      readonly findings: readonly Finding[];
-      /** What can be checked all the same, where the findings are about single values: aliases, tags, doubles. */
-      readonly rest?: { readonly data: YamlDocument; readonly lost: ReadonlySet<string> };
+      readonly problems: readonly DocumentProblem[];
+      /** Data that can still be checked if all problems are about single values: aliases, tags, duplicate fields. `rejected` are their pointers. */
+      readonly partial?: { readonly data: YamlDocument; readonly rejected: ReadonlySet<string> };
     };
 
-/** What a document may be, and where it begins. */
-export type DocumentFrame = { readonly longest: number; readonly mostLexemes: number; readonly start: TextStart };
+/** Limits of a document, as in `YamlLimits`, and where it begins in its file. */
+export type DocumentFrame = { readonly maxLength: number; readonly maxLexemes: number; readonly start: TextStart };
 
-/** Rules are three levels deep, and each may take three entries of the parser's stack. */
-const deepestStack = 48;
+/** Rules have three levels of nesting, and each level may need three entries of the parser's stack. */
+const maxStackDepth = 48;
 
 /**
- * Reads one YAML 1.2 (or JSON) document into plain data. Without anchors, aliases, tags, directives and duplicate fields, so that what
- * the text shows is what is meant. No data: the text holds nothing but comments. Never throws; time linear in the text.
+ * Reads one YAML 1.2 or JSON document into plain data. Anchors, aliases, tags, directives and duplicate fields are problems, so that the
+ * text shows all values as they are. `data` is undefined if the text contains only comments or null. Never throws. Takes time linear in the
+ * length of the text.
  */
-export function readDocument(text: string, { longest, mostLexemes, start }: DocumentFrame): ReadResult {
-  const limits = { longest, mostLexemes, deepestStack };
-  const { documents, error } = readYaml(text, { aliases: 'refused', documents: 'one', start, limits });
-  if (error) return { ok: false, findings: [findingOf(error)] };
+export function readDocument(text: string, { maxLength, maxLexemes, start }: DocumentFrame): ReadResult {
+  const limits = { maxLength, maxLexemes, maxStackDepth };
+  const { documents, error } = readYaml(text, { aliases: 'rejected', documents: 'one', start, limits });
+  if (error) return { ok: false, problems: [problemOf(error)] };
   const [data] = documents;
   if (data === undefined) return { ok: true, data: undefined };
 
-  const malformed = syntaxFindings(data.errors);
-  const findings = data.errors.filter(({ code }) => code !== 'syntax').map(findingOf);
-  if (malformed.length > 0) return { ok: false, findings: [...findings, ...malformed] };
-  if (findings.length > 0) return { ok: false, findings, rest: { data, lost: data.lost() } };
+  const syntax = syntaxProblems(data.errors);
+  const problems = data.errors.filter(({ code }) => code !== 'syntax').map(problemOf);
+  if (syntax.length > 0) return { ok: false, problems: [...problems, ...syntax] };
+  if (problems.length > 0) return { ok: false, problems, partial: { data, rejected: data.rejectedValues() } };
   return { ok: true, data: data.value === null ? undefined : data };
 }
 
-// One mistake often brings further errors behind it on the same line, which would only distract.
-function syntaxFindings(errors: readonly YamlError[]): Finding[] {
-  const findings: Finding[] = [];
+/** The first error of each line, because one mistake often causes further errors on the same line. */
+function syntaxProblems(errors: readonly YamlError[]): DocumentProblem[] {
+  const problems: DocumentProblem[] = [];
   for (const error of errors) {
-    if (error.code !== 'syntax' || findings.at(-1)?.position.line === error.position.line) continue;
-    // An alias without a name is an error of its value too.
-    if (error.cause !== 'BAD_ALIAS' || !error.text.startsWith('*')) findings.push(findingOf(error));
+    if (error.code !== 'syntax' || problems.at(-1)?.position.line === error.position.line) continue;
+    // The library reports an alias without a name twice: as a syntax error and as a value.
+    if (error.cause !== 'BAD_ALIAS' || !error.text.startsWith('*')) problems.push(problemOf(error));
   }
-  return findings;
+  return problems;
 }
 
-function findingOf({ position, ...trouble }: YamlError): Finding {
-  return { ...word(trouble), position };
+function problemOf({ position, ...trouble }: YamlError): DocumentProblem {
+  return { ...describe(trouble), position };
 }
 
-function word(trouble: YamlTrouble): Omit<Finding, 'position'> {
+function describe(trouble: YamlTrouble): Omit<DocumentProblem, 'position'> {
   switch (trouble.code) {
     case 'too-long':
       return {
         code: 'document-too-large',
-        message: `the document is ${trouble.length} characters long; split it, at most ${trouble.longest} are allowed`,
+        message: `the document is ${trouble.length} characters long; split it, at most ${trouble.maxLength} are allowed`,
       };
     case 'too-many-lexemes':
       return {
         code: 'document-too-large',
-        message: `the document holds more than ${trouble.most} words, signs and spaces between them; split it, or look for what is repeated in it`,
+        message: `the document holds more than ${trouble.max} words, signs and spaces between them; split it, or look for what is repeated in it`,
       };
     case 'nested-too-deep':
       return {
@@ -75,7 +76,7 @@ function word(trouble: YamlTrouble): Omit<Finding, 'position'> {
         message: 'the document is nested deeper than any rule needs; look for stray brackets or dashes',
       };
     case 'syntax':
-      return trouble.cause === 'BAD_ALIAS' ? wordAlias(trouble.text) : { code: 'yaml-syntax', message: syntaxSentence(trouble) };
+      return trouble.cause === 'BAD_ALIAS' ? describeAlias(trouble.text) : { code: 'yaml-syntax', message: syntaxSentence(trouble) };
     case 'directive': {
       const message = `the directive ${quote(trouble.text)} is not part of the format, which is YAML 1.2; remove it`;
       return { code: 'yaml-tag', message };
@@ -83,7 +84,7 @@ function word(trouble: YamlTrouble): Omit<Finding, 'position'> {
     case 'second-document':
       return { code: 'yaml-several-documents', message: 'a second document begins here; put it into a key or file of its own' };
     case 'alias':
-      return wordAlias(trouble.name);
+      return describeAlias(trouble.name);
     case 'anchor': {
       const message = `the anchor ${quote(`&${trouble.name}`)} is not part of the format; write the value out where it is needed`;
       return { code: 'yaml-alias', message };
@@ -101,7 +102,7 @@ function word(trouble: YamlTrouble): Omit<Finding, 'position'> {
   }
 }
 
-function wordAlias(name: string): Omit<Finding, 'position'> {
+function describeAlias(name: string): Omit<DocumentProblem, 'position'> {
   const isWildcard = /[.:/]/.test(name) || name === '';
   return isWildcard
     ? { code: 'yaml-unquoted-wildcard', message: `YAML reads an unquoted * as an alias; put the pattern in quotes: ${quote(`*${name}`)}` }
@@ -126,7 +127,7 @@ function syntaxSentence({ cause, reason }: YamlTrouble & { code: 'syntax' }): st
   }
 }
 
-/** The library's sentences may quote long texts. */
+/** The library's messages may quote long texts. */
 function shorten(reason: string): string {
   return reason.charAt(0).toLowerCase() + reason.slice(1, 120);
 }

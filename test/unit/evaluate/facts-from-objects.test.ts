@@ -1,3 +1,4 @@
+/** Tests the facts that are derived from the objects themselves. */
 import { expect, test } from 'vitest';
 import { factsFromObjects } from '../../../src/evaluate/facts-from-objects.ts';
 import type { Manifest } from '../../../src/evaluate/parse-manifests.ts';

@@ -1,3 +1,4 @@
+/** Tests parsing the Kubernetes objects in the text of one file. */
 import { describe, expect, test } from 'vitest';
 import { parseManifests, renderManifestProblem } from '../../../src/evaluate/parse-manifests.ts';
 import type { JsonObject } from '../../../src/object/json.ts';

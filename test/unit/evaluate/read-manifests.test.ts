@@ -1,3 +1,4 @@
+/** Tests reading Kubernetes objects from files, folders and standard input. */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,3 +1,4 @@
+/** Tests reading rules ConfigMaps from files of Kubernetes objects. */
 import { describe, expect, test } from 'vitest';
 import { type ConfigMapInFile, readRulesManifest } from '../../../src/loading/rule-manifests.ts';
 import { parseRulesDocument } from '../../../src/rules/language/parse.ts';

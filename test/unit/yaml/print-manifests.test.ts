@@ -1,3 +1,4 @@
+/** Objects are printed as YAML that every parser reads as the same values. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';

@@ -59,7 +59,7 @@ describe('every value and every field has a position', () => {
     const text = 'a:\n- b: 1\n';
     const position = (start: YamlOptions['start']) => at(only(readYaml(text, start && { start })).locate('/a/0/b'));
     expect(position({ line: 10, column: 5 })).toBe('11:10');
-    expect(position({ line: 10, column: 5, whole: true })).toBe('10:5');
+    expect(position({ line: 10, column: 5, startOnly: true })).toBe('10:5');
   });
 
   test('and each document its own', () => {
@@ -85,9 +85,9 @@ describe('a text within the text has a beginning, for whatever reads it', () => 
     ['behind blank lines', 'a:\n  b: |-\n\n   \n    x\n', { line: 3, column: 5 }],
     ['with CR LF', 'a:\r\n  b: |\r\n    x\r\n', { line: 3, column: 5 }],
     ['by an alias', 'x: &x |\n  y\na: {b: *x}\n', { line: 2, column: 3 }],
-    ['a folded block', 'a:\n  b: >\n    x\n', { line: 2, column: 6, whole: true }],
-    ['quotes', 'a: {b: "x\\ny"}\n', { line: 1, column: 8, whole: true }],
-    ['nothing', 'a:\n  b:\n', { line: 2, column: 5, whole: true }],
+    ['a folded block', 'a:\n  b: >\n    x\n', { line: 2, column: 6, startOnly: true }],
+    ['quotes', 'a: {b: "x\\ny"}\n', { line: 1, column: 8, startOnly: true }],
+    ['nothing', 'a:\n  b:\n', { line: 2, column: 5, startOnly: true }],
   ])('%s', (_name, text, start) => {
     expect(only(readYaml(text)).startOfText('/a/b')).toEqual(start);
   });
@@ -194,13 +194,13 @@ describe('errors have a position, and the rest is read', () => {
     ['a directive', '%YAML 1.1\n---\na: 1\n', ['1:1 directive']],
     ['another directive', '%TAG ! !x\n---\na: 1\n', ['1:1 directive']],
   ])('where aliases are refused: %s', (_name, text, errors) => {
-    expect(errorsIn(text, { aliases: 'refused' })).toEqual(errors);
+    expect(errorsIn(text, { aliases: 'rejected' })).toEqual(errors);
   });
 
   test('where aliases are refused, values without meaning are known, and << is a field', () => {
-    const document = only(readYaml('a/b: [*x, 1, !t {c: *y}]\n<<: 2\n', { aliases: 'refused' }));
+    const document = only(readYaml('a/b: [*x, 1, !t {c: *y}]\n<<: 2\n', { aliases: 'rejected' }));
     expect(document.value).toEqual({ 'a/b': [null, 1, { c: null }], '<<': 2 });
-    expect([...document.lost()]).toEqual(['/a~1b/0', '/a~1b/2', '/a~1b/2/c']);
+    expect([...document.rejectedValues()]).toEqual(['/a~1b/0', '/a~1b/2', '/a~1b/2/c']);
   });
 
   test('where one document is expected, the second is an error, and not read', () => {
@@ -225,23 +225,23 @@ describe('errors have a position, and the rest is read', () => {
 
 describe('limits', () => {
   test.each<[name: string, text: string, options: YamlOptions, errors: readonly string[]]>([
-    ['length', 'abcdef', { limits: { longest: 5 } }, ['1:1 too-long']],
-    ['lexemes', 'a: 1\nb: [,,,,,,,]', { limits: { mostLexemes: 15 } }, ['2:7 too-many-lexemes']],
-    ['one lexeme too many', 'a: 1', { limits: { mostLexemes: 6 } }, [expect.stringMatching(/too-many-lexemes/)]],
-    ['nesting', '[[[[a]]]]', { limits: { deepestStack: 3 } }, ['1:4 nested-too-deep']],
-    ['nesting in blocks', 'a:\n  b:\n    c: 1\n', { limits: { deepestStack: 4 } }, ['3:9 nested-too-deep']],
+    ['length', 'abcdef', { limits: { maxLength: 5 } }, ['1:1 too-long']],
+    ['lexemes', 'a: 1\nb: [,,,,,,,]', { limits: { maxLexemes: 15 } }, ['2:7 too-many-lexemes']],
+    ['one lexeme too many', 'a: 1', { limits: { maxLexemes: 6 } }, [expect.stringMatching(/too-many-lexemes/)]],
+    ['nesting', '[[[[a]]]]', { limits: { maxStackDepth: 3 } }, ['1:4 nested-too-deep']],
+    ['nesting in blocks', 'a:\n  b:\n    c: 1\n', { limits: { maxStackDepth: 4 } }, ['3:9 nested-too-deep']],
     ['nesting without a limit of its own', '['.repeat(100_000), {}, [expect.stringMatching(/nested-too-deep/)]],
-    ['values by aliases', 'a: &a [1, 2]\nb: [*a, *a]\n', { limits: { mostAliased: 5 } }, ['1:7 too-many-aliased']],
+    ['values by aliases', 'a: &a [1, 2]\nb: [*a, *a]\n', { limits: { maxAliased: 5 } }, ['1:7 too-many-aliased']],
   ])('%s', (_name, text, options, errors) => {
     expect(errorsIn(text, options)).toEqual(errors);
   });
 
   test.each<[name: string, text: string, options: YamlOptions]>([
-    ['length', 'abcdef', { limits: { longest: 6 } }],
-    ['lexemes', 'a: 1', { limits: { mostLexemes: 7 } }],
-    ['nesting', '[[a]]', { limits: { deepestStack: 3 } }],
-    ['nesting in blocks', 'a:\n  b:\n    c: 1\n', { limits: { deepestStack: 5 } }],
-    ['values by aliases', 'a: &a [1, 2]\nb: [*a, *a]\n', { limits: { mostAliased: 6 } }],
+    ['length', 'abcdef', { limits: { maxLength: 6 } }],
+    ['lexemes', 'a: 1', { limits: { maxLexemes: 7 } }],
+    ['nesting', '[[a]]', { limits: { maxStackDepth: 3 } }],
+    ['nesting in blocks', 'a:\n  b:\n    c: 1\n', { limits: { maxStackDepth: 5 } }],
+    ['values by aliases', 'a: &a [1, 2]\nb: [*a, *a]\n', { limits: { maxAliased: 6 } }],
   ])('up to them all is read: %s', (_name, text, options) => {
     expect(errorsIn(text, options)).toEqual([]);
   });
