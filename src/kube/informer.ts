@@ -2,6 +2,7 @@
 import { type Clock, sleep, systemClock } from '../time/clock.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log, type Query, type WatchEvent } from './api-client.ts';
 import { describeRequiredRole, explainApiError } from './explain-api-error.ts';
+import { backoffAfter } from './informer-backoff.ts';
 import { createMapStore, type InformerStore } from './informer-store.ts';
 
 /**
@@ -465,16 +466,6 @@ function mayRejectVersion(failure: Error | undefined): boolean {
 function mustRelist(failure: Error): boolean {
   if (failure instanceof ApiError) return isExpired(failure) || failure.reason === 'Unreadable';
   return !(failure instanceof WatchStalled);
-}
-
-/**
- * Milliseconds of exponential backoff with jitter: 0.2 to 0.4 s, doubled with each consecutive failure up to 10 s, and at least the
- * server's Retry-After. The maximum is low because requests wait for what is read here.
- */
-function backoffAfter(failures: number, failure: Error | undefined, random: () => number): number {
-  const ceiling = Math.min(10_000, 400 * 2 ** (failures - 1));
-  const retryAfter = failure instanceof ApiError ? (failure.retryAfterSeconds ?? 0) * 1_000 : 0;
-  return Math.max(ceiling / 2 + (random() * ceiling) / 2, Math.min(retryAfter, 300_000));
 }
 
 type Selection = { readonly path: string; readonly labelSelector?: string | undefined; readonly fieldSelector?: string | undefined };

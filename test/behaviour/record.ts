@@ -12,10 +12,10 @@ import { issueCa, issueServerCertificate } from '../../src/certificates/issue.ts
 import type { Facts } from '../../src/decision/facts.ts';
 import { factsFromObjects } from '../../src/evaluate/facts-from-objects.ts';
 import { builtInKinds } from '../../src/object/kinds.ts';
-import type { AuditRecord } from '../../src/observe/audit/record.ts';
+import type { AuditRecord } from '../../src/observe/audit/decision-record.ts';
 import { createMetrics } from '../../src/observe/metrics.ts';
 import type { RuleSet } from '../../src/rules/rule-set.ts';
-import { createWebhookServer } from '../../src/server/webhook.ts';
+import { createWebhookServer } from '../../src/server/webhook-server.ts';
 import { systemClock } from '../../src/time/clock.ts';
 import { type Attack, kindOf, namespace, rulesFor } from '../bypass/attack.ts';
 import { builds } from '../bypass/builds.ts';

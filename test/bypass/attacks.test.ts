@@ -4,7 +4,7 @@ import { issueCa, issueServerCertificate } from '../../src/certificates/issue.ts
 import { decide } from '../../src/decision/decide.ts';
 import type { Decision } from '../../src/decision/decision.ts';
 import type { JsonObject } from '../../src/object/json.ts';
-import { createWebhookServer } from '../../src/server/webhook.ts';
+import { createWebhookServer } from '../../src/server/webhook-server.ts';
 import { accounts } from '../unit/decision/changes.ts';
 import { ruleSetOf } from '../unit/rules/documents.ts';
 import { type Attack, kindOf, namespace, rulesFor } from './attack.ts';

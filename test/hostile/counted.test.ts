@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { issueCa, issueServerCertificate } from '../../src/certificates/issue.ts';
 import { createAuditLog } from '../../src/observe/logger.ts';
-import { createWebhookServer } from '../../src/server/webhook.ts';
+import { createWebhookServer } from '../../src/server/webhook-server.ts';
 import { unwatched } from '../unit/decision/changes.ts';
 import { ruleSetOf } from '../unit/rules/documents.ts';
 import { isRecorded, problemOf, readCorpus } from './corpus.ts';

@@ -5,7 +5,7 @@ import { ensureDevelopmentCertificates } from '../../certificates/sources/develo
 import { watchCertificateFiles } from '../../certificates/sources/files.ts';
 import { manageCertificateSecret } from '../../certificates/sources/secret.ts';
 import { explainInvalidity, validityOf } from '../../certificates/validity.ts';
-import { createPublishedCas } from '../../cluster/registration/published-cas.ts';
+import { createPublishedCas } from '../../cluster/registration/watch-published-cas.ts';
 import type { ApiClient } from '../../kube/api-client.ts';
 import type { LeaderElection } from '../../kube/leader-election.ts';
 import type { Clock } from '../../time/clock.ts';

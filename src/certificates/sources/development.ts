@@ -2,8 +2,9 @@
 import { randomUUID, X509Certificate } from 'node:crypto';
 import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type CertificatePair, checkRenewal, isIssuedBy, readCertificatePair, readCertificates, readPrivateKey } from '../inspect.ts';
+import { type CertificatePair, isIssuedBy, readCertificatePair, readCertificates, readPrivateKey } from '../inspect.ts';
 import { type CertificateWithKey, issueCa, issueServerCertificate, sortHosts } from '../issue.ts';
+import { checkRenewal } from '../renewal.ts';
 
 export type DevelopmentRequest = {
   /** Folder for `ca.crt`, `ca.key`, `tls.crt` and `tls.key`. Created with mode 0700 if it does not exist. */

@@ -8,8 +8,9 @@ import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
 import { retryUntilReachable } from '../../kube/retry-until-reachable.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { type Clock, systemClock } from '../../time/clock.ts';
-import { checkRenewal, isIssuedBy, readCertificatePair, readCertificates, readPrivateKey } from '../inspect.ts';
+import { isIssuedBy, readCertificatePair, readCertificates, readPrivateKey } from '../inspect.ts';
 import { type CertificateWithKey, issueCa, issueServerCertificate } from '../issue.ts';
+import { checkRenewal } from '../renewal.ts';
 import { type CertificateSource, createCertificateSource, type ServerCertificate } from '../source.ts';
 
 export type SecretCertificateOptions = {

@@ -1,8 +1,8 @@
 /** Results for people: plain text, readable in a hundred columns. Messages are never cut: they are what a client would read. */
 
 import { type Evaluation, type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
+import type { AuditedSource } from '../../observe/audit/audited-rule.ts';
 import type { DescribedImage } from '../../observe/audit/image.ts';
-import type { AuditedSource } from '../../observe/audit/source.ts';
 
 /** A block of lines for each object, and a blank line between them. */
 export function renderResults(results: readonly ObjectResult[]): string {

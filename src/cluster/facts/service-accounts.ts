@@ -1,6 +1,6 @@
 /** Service accounts as facts. Only their pull secrets are kept, within the memory budget of their namespace. */
 import type { ServiceAccountFacts } from '../../decision/facts.ts';
-import { readServiceAccountFacts } from '../../decision/service-account.ts';
+import { readServiceAccountFacts } from '../../decision/read-account-facts.ts';
 import type { ApiClient, KubeObject, Log } from '../../kube/api-client.ts';
 import { createInformer, type Informer, identityOf, identitySize } from '../../kube/informer.ts';
 import type { JsonObject } from '../../object/json.ts';

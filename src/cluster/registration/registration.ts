@@ -12,7 +12,13 @@ import { kindsWithImages } from '../../object/kinds.ts';
 import { type Clock, systemClock } from '../../time/clock.ts';
 import { within } from '../../time/within.ts';
 import { aboutChosenCondition, applyConfiguration, isDeleted } from './apply.ts';
-import { type DesiredConfiguration, type Difference, differenceOf, type EnforcerPolicy, fieldManagersOf } from './compare.ts';
+import {
+  type DesiredConfiguration,
+  type Difference,
+  differenceOf,
+  type EnforcerPolicy,
+  fieldManagersOf,
+} from './configuration-difference.ts';
 import { desiredWebhooks, platformCondition, type RegisteredKind, type WebhookEntry, type WebhookPolicy } from './desired.ts';
 import { createDiscovery, type Discovery, type UnavailableApi } from './discovery.ts';
 import {
@@ -27,7 +33,7 @@ import {
   type LiveConfiguration,
   ourName,
   withOwnership,
-} from './live.ts';
+} from './live-configuration.ts';
 import { createRepairBackoff } from './repair-backoff.ts';
 import { createRepairLog } from './repair-log.ts';
 

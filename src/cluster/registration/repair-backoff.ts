@@ -2,7 +2,7 @@
  * When a repair may be written. A weakened configuration is always repaired at once (the reconcile loop writes at most four times a
  * second). A narrowed one is repaired at once the first time, and with exponential backoff if another writer keeps narrowing it.
  */
-import type { Difference } from './compare.ts';
+import type { Difference } from './configuration-difference.ts';
 
 export type RepairBackoff = {
   /** Milliseconds until a difference of this configuration may be repaired. 0 means at once. */

@@ -1,7 +1,7 @@
 /** Logs what other writers did to the webhook configurations: each writer once, and once more if it continues. */
 import type { Log } from '../../kube/api-client.ts';
-import { type Difference, enforcerRequirements, injectAnnotations } from './compare.ts';
-import { ourName } from './live.ts';
+import { type Difference, enforcerRequirements, injectAnnotations } from './configuration-difference.ts';
+import { ourName } from './live-configuration.ts';
 
 export type Repair = {
   /** The kind of the configuration. */

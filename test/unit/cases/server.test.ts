@@ -7,7 +7,7 @@ import type { Facts } from '../../../src/decision/facts.ts';
 import { factsFromObjects } from '../../../src/evaluate/facts-from-objects.ts';
 import type { Manifest } from '../../../src/evaluate/parse-manifests.ts';
 import type { RuleSet } from '../../../src/rules/rule-set.ts';
-import { createWebhookServer } from '../../../src/server/webhook.ts';
+import { createWebhookServer } from '../../../src/server/webhook-server.ts';
 import { type Case, cases, evaluatedObjectsOf, expectedOf, ruleSetOfCase } from '../../cases/cases.ts';
 import { patchOf, reviewOf } from '../server/reviews.ts';
 

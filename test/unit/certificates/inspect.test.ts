@@ -4,7 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { checkRenewal, isIssuedBy, isTrusted, readCertificatePair } from '../../../src/certificates/inspect.ts';
+import { isIssuedBy, isTrusted, readCertificatePair } from '../../../src/certificates/inspect.ts';
+import { checkRenewal } from '../../../src/certificates/renewal.ts';
 import { sampleCa, sampleServer, temporaryFolder } from './samples.ts';
 
 const good = sampleServer();

@@ -14,7 +14,7 @@ import { type ReasonCode, reasons } from '../../../src/decision/reasons.ts';
 import { compileRuleSet } from '../../../src/rules/compile/compile.ts';
 import { parseRulesDocument } from '../../../src/rules/language/parse.ts';
 import type { RuleSet } from '../../../src/rules/rule-set.ts';
-import { createWebhookServer } from '../../../src/server/webhook.ts';
+import { createWebhookServer } from '../../../src/server/webhook-server.ts';
 import { briefly, sha256 } from '../rules/documents.ts';
 import { reviewOf } from '../server/reviews.ts';
 import { accounts, patched, tooLargeAccounts, unwatched } from './changes.ts';

@@ -7,9 +7,9 @@ import { connect } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import { limitConnections } from '../../../src/server/connections.ts';
-import { createHealthServer } from '../../../src/server/health.ts';
+import { createHealthServer } from '../../../src/server/health-server.ts';
 import { defaultConnectionLimits, healthConnectionLimits } from '../../../src/server/limits.ts';
-import { createWebhookServer } from '../../../src/server/webhook.ts';
+import { createWebhookServer } from '../../../src/server/webhook-server.ts';
 import { unwatched } from '../decision/changes.ts';
 import { manualClock } from './clock.ts';
 

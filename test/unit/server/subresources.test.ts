@@ -1,7 +1,7 @@
 /** Requests to subresources as the API servers send them. The test cluster has OpenShift's kinds as custom resources, without subresources. */
 import { afterAll, describe, expect, test } from 'vitest';
 import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
-import { createWebhookServer } from '../../../src/server/webhook.ts';
+import { createWebhookServer } from '../../../src/server/webhook-server.ts';
 import { unwatched } from '../decision/changes.ts';
 import { ruleSetOf } from '../rules/documents.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createCertificateSource } from '../../../../src/certificates/source.ts';
 import { desiredWebhooks, type WebhookEntry } from '../../../../src/cluster/registration/desired.ts';
-import { bundleOf } from '../../../../src/cluster/registration/live.ts';
+import { bundleOf } from '../../../../src/cluster/registration/live-configuration.ts';
 import { createRegistration } from '../../../../src/cluster/registration/registration.ts';
 import { ApiError, type KubeObject } from '../../../../src/kube/api-client.ts';
 import type { Leadership } from '../../../../src/kube/leader-election.ts';

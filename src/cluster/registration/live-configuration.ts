@@ -3,7 +3,7 @@
 import type { KubeObject } from '../../kube/api-client.ts';
 import { isObject, valueAt } from '../../object/json.ts';
 import type { WebhookEntry } from './desired.ts';
-import { probeName } from './reachability-probe.ts';
+import { probeName } from './prove-reachable.ts';
 
 export type Configuration = { readonly kind: string; readonly plural: string; readonly entries: 'mutating' | 'validating' };
 

@@ -8,7 +8,7 @@ import { createInformer, type Informer, identityOf } from '../../kube/informer.t
 import { createOptionalInformer } from '../../kube/optional-informer.ts';
 import { valueAt } from '../../object/json.ts';
 import type { ShortNames } from '../../rules/rule-set.ts';
-import type { Platform, PlatformRegistry } from '../../rules/store/platform.ts';
+import type { Platform, PlatformRegistry } from '../../rules/store/add-platform-rules.ts';
 import { type Clock, systemClock } from '../../time/clock.ts';
 
 export type ClusterPlatform = {

@@ -3,7 +3,7 @@ import type { PublishedCas } from '../../certificates/rotation/wait-for-publishe
 import type { ApiClient, Log } from '../../kube/api-client.ts';
 import { createInformer, type InformerTimings } from '../../kube/informer.ts';
 import type { Clock } from '../../time/clock.ts';
-import { bundleOf, callsUs, configurationPaths, type LiveConfiguration, ourName } from './live.ts';
+import { bundleOf, callsUs, configurationPaths, type LiveConfiguration, ourName } from './live-configuration.ts';
 
 export type PublishedCasOptions = {
   readonly client: ApiClient;

@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { isObject, valueAt } from '../../object/json.ts';
 import type { WebhookEntry } from './desired.ts';
-import { isOurs, type LiveConfiguration, ownedPath, writersOf } from './live.ts';
+import { isOurs, type LiveConfiguration, ownedPath, writersOf } from './live-configuration.ts';
 
 /** The desired state of a configuration. */
 export type DesiredConfiguration = {

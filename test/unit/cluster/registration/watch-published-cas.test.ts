@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { createPublishedCas } from '../../../../src/cluster/registration/published-cas.ts';
+import { createPublishedCas } from '../../../../src/cluster/registration/watch-published-cas.ts';
 import type { KubeObject } from '../../../../src/kube/api-client.ts';
 import { sampleCa } from '../../certificates/samples.ts';
 import { memoryApi } from '../../kube/memory-api.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { renderProbeAnswer } from '../../../../src/admission/reachability-probe.ts';
+import { renderProbeAnswer } from '../../../../src/admission/probe-answer.ts';
 import { createCertificateSource } from '../../../../src/certificates/source.ts';
-import { createReachabilityProbe } from '../../../../src/cluster/registration/reachability-probe.ts';
+import { createReachabilityProbe } from '../../../../src/cluster/registration/prove-reachable.ts';
 import type { KubeObject } from '../../../../src/kube/api-client.ts';
 import { memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';

@@ -7,9 +7,9 @@ import {
   fieldManagersOf,
   leftoversOf,
   withTolerated,
-} from '../../../../src/cluster/registration/compare.ts';
+} from '../../../../src/cluster/registration/configuration-difference.ts';
 import { desiredWebhooks, type WebhookEntry } from '../../../../src/cluster/registration/desired.ts';
-import { type LiveConfiguration, withOwnership } from '../../../../src/cluster/registration/live.ts';
+import { type LiveConfiguration, withOwnership } from '../../../../src/cluster/registration/live-configuration.ts';
 
 const { validating: webhooks } = desiredWebhooks({
   namespace: 'regkeeper',

@@ -4,7 +4,7 @@
  * nothing, shows whether the webhook answered. Any replica may answer. The request passes the Service, network policies and TLS like later
  * requests.
  */
-import { probeAnnotation, probeArrived } from '../../admission/reachability-probe.ts';
+import { probeAnnotation, probeArrived } from '../../admission/probe-answer.ts';
 import type { CurrentCertificate } from '../../certificates/source.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
 import { rulesLabel } from '../../rules/language/config-map.ts';
