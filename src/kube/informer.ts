@@ -1,6 +1,6 @@
 /** An informer: lists a collection of the API server, watches it, and keeps a copy in memory. */
 import { type Clock, sleep, systemClock } from '../time/clock.ts';
-import { type ApiClient, ApiError, type KubeObject, type Log, type Query, type WatchEvent } from './api-client.ts';
+import { type ApiClient, ApiError, isNotFound, type KubeObject, type Log, type Query, type WatchEvent } from './api-client.ts';
 import { describeRequiredRole, explainApiError } from './explain-api-error.ts';
 import { createMapStore, type InformerStore } from './informer-store.ts';
 
@@ -499,7 +499,7 @@ function createTransitionLog(log: Log, selection: Selection): { watching(): void
 
 function explainFailure(failure: Error, { path, fieldSelector }: Selection): string {
   if (!(failure instanceof ApiError)) return failure.message;
-  if (failure.status === 404) return `${failure.message}; the API server does not serve ${path}: is this API installed?`;
+  if (isNotFound(failure)) return `${failure.message}; the API server does not serve ${path}: is this API installed?`;
   const name = /(?:^|,)metadata\.name=([^,]+)/.exec(fieldSelector ?? '')?.[1];
   return explainApiError(failure, describeRequiredRole({ path, name, verbs: ['list', 'watch'] }));
 }

@@ -2,7 +2,7 @@
 
 import { createCaBundle } from '../../certificates/rotation/ca-bundle.ts';
 import type { CurrentCertificate } from '../../certificates/source.ts';
-import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
+import { type ApiClient, type ApiError, isNotFound, type KubeObject, type Log } from '../../kube/api-client.ts';
 import { errorMessage } from '../../kube/explain-api-error.ts';
 import { createInformer, type InformerTimings } from '../../kube/informer.ts';
 import type { Leadership } from '../../kube/leader-election.ts';
@@ -291,7 +291,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
         timeoutMilliseconds: requestTimeout,
       });
     } catch (error) {
-      throw error instanceof ApiError && error.status === 404 ? new NamespaceMissing() : error;
+      throw isNotFound(error) ? new NamespaceMissing() : error;
     }
   }
 
