@@ -165,7 +165,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     if (!leads(options) && !isLeaving() && !present.some(({ live }) => lacksCa(live, certificates))) return undefined;
     // While the namespace is being deleted, the configurations are only emptied. A proof would leave its entry behind.
     if (!isLeaving()) {
-      if (!discovery.asked) return undefined;
+      if (!discovery.queried) return undefined;
       if (!(await isProven(present))) return undefined;
     }
     const found = present.find((each) => each.configuration === configuration);

@@ -35,7 +35,7 @@ async function discovering(
   const discovery = createDiscovery({ client, kinds, log, onChange: () => undefined, clock: { ...timers.clock, now: () => 0 } });
   discovery.start();
   onTestFinished(() => discovery.stop());
-  await vi.waitFor(() => expect(discovery.asked).toBe(true));
+  await vi.waitFor(() => expect(discovery.queried).toBe(true));
   const entryPoints = () =>
     discovery
       .kinds(() => registered)
