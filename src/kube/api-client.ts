@@ -315,7 +315,8 @@ export function connectApi(kubeConfig: KubeConfig, { streamsInitialState = false
   };
 }
 
-function isNotFound(error: unknown): boolean {
+/** Whether the API server answered 404: the object, or its collection, does not exist. */
+export function isNotFound(error: unknown): boolean {
   return error instanceof ApiError && error.status === 404;
 }
 

@@ -1,6 +1,6 @@
 /** An informer: lists a collection of the API server, watches it, and keeps a copy in memory. */
 import { type Clock, sleep, systemClock } from '../time/clock.ts';
-import { type ApiClient, ApiError, type KubeObject, type Log, type Query, type WatchEvent } from './api-client.ts';
+import { type ApiClient, ApiError, isNotFound, type KubeObject, type Log, type Query, type WatchEvent } from './api-client.ts';
 import { describeRequiredRole, explainApiError } from './explain-api-error.ts';
 import { backoffAfter } from './informer-backoff.ts';
 import { createMapStore, type InformerStore } from './informer-store.ts';
@@ -135,7 +135,7 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
 
   /** Lists if necessary, then watches until the stream ends. Returns whether the stream brought anything, and whether it lasted. */
   async function attempt(): Promise<{ failure?: Error; progressed: boolean; lasted: boolean }> {
-    const stream: Stream = { openedAt: undefined, heardAt: undefined, events: 0, complete: true };
+    const stream: Stream = { openedAt: undefined, lastContactAt: undefined, events: 0, complete: true };
     const lasted = () => stream.openedAt !== undefined && now() - stream.openedAt >= 1_000;
     const progressed = () => stream.complete && (stream.events > 0 || lasted());
     try {
@@ -270,7 +270,7 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
     const accept = metadataOnly ? partialMetadata('PartialObjectMetadata') : undefined;
     const onContact = () => {
       contact = now();
-      stream.heardAt = contact;
+      stream.lastContactAt = contact;
       stream.openedAt ??= contact;
     };
     void abortWhenStalled(stream, ending);
@@ -286,8 +286,8 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
     const startedAt = now();
     while (!ending.signal.aborted) {
       // When the clock is set back, the wait restarts. Otherwise it could take a day.
-      stream.heardAt = Math.min(now(), stream.heardAt ?? startedAt);
-      const idleTime = now() - stream.heardAt;
+      stream.lastContactAt = Math.min(now(), stream.lastContactAt ?? startedAt);
+      const idleTime = now() - stream.lastContactAt;
       const maxIdleTime = stream.complete ? timings.stallAfter : Math.min(timings.stallAfter, timings.initialStallAfter);
       if (idleTime < maxIdleTime) await sleep(clock, maxIdleTime - idleTime, ending.signal);
       else ending.abort(new WatchStalled(`watch of ${path}: silent for ${Math.round(idleTime / 1_000)} s, connecting anew`));
@@ -365,7 +365,7 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
 /** The progress of one watch. Times are in epoch milliseconds. */
 type Stream = {
   openedAt: number | undefined;
-  heardAt: number | undefined;
+  lastContactAt: number | undefined;
   events: number;
   /** Whether the initial state is complete. */
   complete: boolean;
@@ -490,7 +490,7 @@ function createTransitionLog(log: Log, selection: Selection): { watching(): void
 
 function explainFailure(failure: Error, { path, fieldSelector }: Selection): string {
   if (!(failure instanceof ApiError)) return failure.message;
-  if (failure.status === 404) return `${failure.message}; the API server does not serve ${path}: is this API installed?`;
+  if (isNotFound(failure)) return `${failure.message}; the API server does not serve ${path}: is this API installed?`;
   const name = /(?:^|,)metadata\.name=([^,]+)/.exec(fieldSelector ?? '')?.[1];
   return explainApiError(failure, describeRequiredRole({ path, name, verbs: ['list', 'watch'] }));
 }

@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { type Clock, suspendAwareClock } from '../time/clock.ts';
-import { type ApiClient, ApiError, type ApiRequest, type KubeObject, type Log } from './api-client.ts';
+import { type ApiClient, ApiError, type ApiRequest, isNotFound, type KubeObject, type Log } from './api-client.ts';
 import { errorMessage } from './explain-api-error.ts';
 
 export type Leadership = {
@@ -158,7 +158,7 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
     try {
       return await send({ method: 'GET', path: leasePath, signal });
     } catch (error) {
-      if (error instanceof ApiError && error.status === 404) return undefined;
+      if (isNotFound(error)) return undefined;
       throw error;
     }
   }
@@ -329,5 +329,5 @@ function microTime(time: number): string {
 
 /** 409: the Lease changed, or already exists. 404: it was deleted after it was read. */
 function isLostRace(error: unknown): boolean {
-  return error instanceof ApiError && (error.status === 409 || error.status === 404);
+  return isNotFound(error) || (error instanceof ApiError && error.status === 409);
 }

@@ -1,6 +1,6 @@
 /** A CA and a server certificate that regkeeper issues itself, in a Secret that all replicas share. */
 import { X509Certificate } from 'node:crypto';
-import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
+import { type ApiClient, ApiError, isNotFound, type KubeObject, type Log } from '../../kube/api-client.ts';
 import { describeRequiredRole, errorMessage } from '../../kube/explain-api-error.ts';
 import { createInformer, type InformerTimings } from '../../kube/informer.ts';
 import type { Leadership } from '../../kube/leader-election.ts';
@@ -191,7 +191,7 @@ async function readSecret({ client, namespace, secretName }: SecretCertificateOp
   try {
     return await client.get<Secret>(`/api/v1/namespaces/${namespace}/secrets/${secretName}`);
   } catch (error) {
-    if (error instanceof ApiError && error.status === 404) return undefined;
+    if (isNotFound(error)) return undefined;
     throw error;
   }
 }
@@ -229,7 +229,7 @@ async function writeSecret(options: SecretCertificateOptions, previous: Secret |
 
 /** 409: the Secret changed, or already exists. 404: it was deleted after it was read. */
 function isLostRace(error: unknown, previous: Secret | undefined): boolean {
-  return error instanceof ApiError && (error.status === 409 || (error.status === 404 && previous !== undefined));
+  return (error instanceof ApiError && error.status === 409) || (isNotFound(error) && previous !== undefined);
 }
 
 /** The usable contents of a Secret. */

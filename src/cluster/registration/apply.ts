@@ -1,5 +1,5 @@
 /** Writes one webhook configuration by server-side apply, never over a newer version, and removes what an apply leaves behind. */
-import { type ApiClient, ApiError, type Log } from '../../kube/api-client.ts';
+import { type ApiClient, ApiError, isNotFound, type Log } from '../../kube/api-client.ts';
 import { type DesiredConfiguration, enforcerOptOut, injectAnnotationsOf, leftoversOf, withTolerated } from './configuration-difference.ts';
 import { apiOfConfigurations, type Configuration, type LiveConfiguration, ourName } from './live-configuration.ts';
 
@@ -120,8 +120,7 @@ function isFieldConflict(error: unknown): error is ApiError {
  * conflict of uids.
  */
 export function isDeleted(error: unknown): boolean {
-  if (!(error instanceof ApiError)) return false;
-  return error.status === 404 || (error.status === 409 && /uid mismatch/.test(error.message));
+  return isNotFound(error) || (error instanceof ApiError && error.status === 409 && /uid mismatch/.test(error.message));
 }
 
 /**

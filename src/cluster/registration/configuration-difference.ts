@@ -211,7 +211,7 @@ function requirementsOf(selector: unknown): Requirement[] | undefined {
 
 /**
  * Whether the requirement excludes some namespaces or objects but not all: those without the label remain. A requirement for a label could
- * exclude all of them. The API server sets the name label on every namespace.
+ * exclude all of them. So does DoesNotExist with the name label, which the API server sets on every namespace.
  */
 function takesOut({ key, operator }: Requirement): boolean {
   return operator === 'NotIn' || (operator === 'DoesNotExist' && key !== 'kubernetes.io/metadata.name');

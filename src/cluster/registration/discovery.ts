@@ -11,7 +11,7 @@ import type { RegisteredKind } from './desired.ts';
 
 export type Discovery = {
   /** Whether every API has been queried once, successfully or not. */
-  readonly asked: boolean;
+  readonly queried: boolean;
   /**
    * The kinds to register, with the entry points that the cluster serves. If an API does not answer: the entry points it served last.
    * Unknown after a restart, these are the ones in `registered`, and on a new installation all of them. An entry point that does not exist
@@ -61,14 +61,14 @@ type Api = {
 
 export function createDiscovery({ client, kinds, log, onChange, clock = systemClock }: DiscoveryOptions): Discovery {
   const apis = new Map<string, Api>([...kinds.filter(isOptional).map(apiOf), platformApi].map((name) => [name, {}]));
-  let asked = false;
+  let queried = false;
   let platformListed = false;
 
   const reconcileLoop: ReconcileLoop = createReconcileLoop({
     reconcile: async () => {
       const before = stateOf();
       await Promise.all([...apis].map(([name, api]) => ask(name, api)));
-      asked = true;
+      queried = true;
       if (stateOf() !== before) onChange();
       return [...apis.values()].some(({ trouble }) => trouble) ? 'requeue' : undefined;
     },
@@ -96,12 +96,12 @@ export function createDiscovery({ client, kinds, log, onChange, clock = systemCl
 
   function stateOf(): string {
     const state = [...apis].map(([name, { served, trouble, coming }]) => [name, [...(served ?? [])], trouble !== undefined, coming]);
-    return JSON.stringify([asked, platformListed, state]);
+    return JSON.stringify([queried, platformListed, state]);
   }
 
   return {
-    get asked() {
-      return asked;
+    get queried() {
+      return queried;
     },
     kinds: (registered) =>
       kinds

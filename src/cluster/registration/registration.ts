@@ -2,7 +2,7 @@
 
 import { createCaBundle } from '../../certificates/rotation/ca-bundle.ts';
 import type { CurrentCertificate } from '../../certificates/source.ts';
-import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
+import { type ApiClient, type ApiError, isNotFound, type KubeObject, type Log } from '../../kube/api-client.ts';
 import { errorMessage } from '../../kube/explain-api-error.ts';
 import { createInformer, type InformerTimings } from '../../kube/informer.ts';
 import type { Leadership } from '../../kube/leader-election.ts';
@@ -171,7 +171,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     if (!leads(options) && !isLeaving() && !present.some(({ live }) => lacksCa(live, certificates))) return undefined;
     // While the namespace is being deleted, the configurations are only emptied. A proof would leave its entry behind.
     if (!isLeaving()) {
-      if (!discovery.asked) return undefined;
+      if (!discovery.queried) return undefined;
       if (!(await isProven(present))) return undefined;
     }
     const found = present.find((each) => each.configuration === configuration);
@@ -297,7 +297,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
         timeoutMilliseconds: requestTimeout,
       });
     } catch (error) {
-      throw error instanceof ApiError && error.status === 404 ? new NamespaceMissing() : error;
+      throw isNotFound(error) ? new NamespaceMissing() : error;
     }
   }
 

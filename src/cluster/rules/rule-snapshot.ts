@@ -3,7 +3,7 @@
  * previous version. It must neither allow everything nor deny everything.
  */
 
-import { type ApiClient, ApiError, type Log } from '../../kube/api-client.ts';
+import { type ApiClient, ApiError, isNotFound, type Log } from '../../kube/api-client.ts';
 import { describeRequiredRole, errorMessage } from '../../kube/explain-api-error.ts';
 import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
 import { retryUntilReachable } from '../../kube/retry-until-reachable.ts';
@@ -37,7 +37,7 @@ export async function readSnapshot({ client, namespace, log, clock }: SnapshotOp
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     // Without the snapshot, only rules that are invalid now have no replacement, and they keep the server from becoming ready.
-    if (error.status !== 404)
+    if (!isNotFound(error))
       log.error({ err: error }, `the last good rules, ConfigMap ${namespace}/${snapshotName}, cannot be read: ${error.message}`);
     return [];
   }

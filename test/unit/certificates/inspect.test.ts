@@ -1,3 +1,4 @@
+/** Tests the reading of certificates and keys, the renewal check, and whether a bundle trusts a chain. */
 import { execFile } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -100,7 +101,7 @@ describe('renewal', () => {
     { names: ['a.example', 'A.Example', 'x.b.example', '*.b.example', '10.0.0.1', 'fd00::1', 'fd00:0::1'], missing: '' },
     { names: ['a.example', 'c.example', '10.0.0.2'], missing: 'c.example, 10.0.0.2' },
     { names: ['b.example', 'x.y.b.example', '*.a.example'], missing: 'b.example, x.y.b.example, *.a.example' },
-    // The common name is no host name to any client that matters.
+    // Relevant clients do not accept a common name as a host name.
     { names: ['sample server'], missing: 'sample server' },
   ])('for $names misses "$missing"', ({ names, missing }) => {
     const expected = missing === '' ? { renew: false } : { renew: true, reason: `it is not made out for ${missing}` };

@@ -1,3 +1,4 @@
+/** Tests the issued CAs and server certificates, with OpenSSL and Node as verifiers. */
 import { execFile } from 'node:child_process';
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
@@ -72,7 +73,7 @@ describe('an authority', () => {
   });
 
   test('signs over any public key', () => {
-    // Roughly one key in 256 has a second octet that reads like the length of a nested structure.
+    // About one key in 256 has a second octet that looks like the length of a nested structure.
     const ca = sampleCa();
     const signer = new X509Certificate(ca.certificate);
     for (let made = 0; made < 300; made++) {
@@ -127,7 +128,7 @@ test('sorts hosts into names and addresses, each once', () => {
   });
 });
 
-/** Both streams of `openssl verify`, whatever its exit code. */
+/** Both streams of `openssl verify`, regardless of its exit code. */
 async function opensslVerify(ca: CertificateWithKey, server: CertificateWithKey, at: Date, checks: string[] = []): Promise<string> {
   const folder = await temporaryFolder();
   await writeFile(join(folder, 'ca.crt'), ca.certificate);

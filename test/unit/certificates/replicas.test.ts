@@ -1,3 +1,4 @@
+/** Tests several replicas that renew the certificate and publish its CAs at the same time. */
 import { X509Certificate } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
@@ -13,8 +14,8 @@ import { runs } from '../../property.ts';
 import { handClock, memoryApi } from '../kube/memory-api.ts';
 import { recordingLog } from '../kube/scripted-api.ts';
 
-// Replicas renew the certificate and publish its authorities: all of them as if each led, and by a Lease. What must hold either way, and
-// whatever befalls them: no replica shows a certificate that the published bundle does not trust, and no two of them undo each other's work.
+// With leader election and without, after any disturbance: no replica serves a certificate that the published bundle does not trust, and
+// no two replicas keep reverting each other's writes.
 
 const day = 24 * 60 * 60 * 1000;
 const installed = Date.parse('2026-01-01T00:00:00Z');
@@ -28,7 +29,7 @@ type Network = 'whole' | 'cut' | 'answers lost' | 'slow' | 'secrets refused';
 type Replica = {
   readonly name: string;
   network: Network;
-  /** Milliseconds by which its clock is wrong. */
+  /** By how many milliseconds its clock is ahead. */
   ahead: number;
   source: CertificateSource | undefined;
   leads(): boolean;
@@ -38,7 +39,7 @@ type Replica = {
 
 type Who = 'everyone leads' | 'one leads, by a Lease';
 
-/** Replicas on one API server, whose clock is right. Nothing happens by itself: time passes when the test says so. */
+/** Replicas on one API server, whose clock is right. Nothing runs by itself: the test advances the time. */
 async function cluster(count: number, who: Who) {
   const labels = { 'regkeeper.io/certificate': 'self' };
   const api = memoryApi({
@@ -58,7 +59,7 @@ async function cluster(count: number, who: Who) {
       const { caBundle = '' } = (entry?.clientConfig ?? {}) as { caBundle?: string };
       return Buffer.from(caBundle, 'base64').toString();
     });
-  /** Looked at whenever something was written or a replica took another certificate. */
+  /** Called after each write and after each change of a served certificate. */
   const inspect = () => {
     for (const bundle of bundles()) {
       if (bundle === '') continue;
@@ -105,11 +106,11 @@ async function cluster(count: number, who: Who) {
   const cuts = new Map<Replica, AbortController[]>();
 
   const start = async (replica: Replica) => {
-    // Watches that failed try again when time passes, as everything here.
+    // Failed watches are retried when the test advances the time, like everything here.
     const timers = handClock();
     const clock = { ...timers.clock, now: () => time + replica.ahead };
     const client = clientOf(replica);
-    // Its timers are short, and run once each time that time passes.
+    // Its timers are short, and run once each time the test advances the time.
     const ticks = handClock(0);
     const leader =
       who === 'everyone leads'
@@ -146,7 +147,7 @@ async function cluster(count: number, who: Who) {
     inspect();
   };
 
-  /** Until nobody asks for anything any more. */
+  /** Waits until there are no more requests. */
   const quiet = async () => {
     const begin = api.calls.length;
     let [still, calls] = [0, begin];
@@ -181,7 +182,7 @@ async function cluster(count: number, who: Who) {
     api,
     async later(days: number) {
       time += days * day;
-      // Once for the watches to come back, and once for what they bring.
+      // Once so that the watches resume, and once for their events.
       await tick();
       await tick();
     },
@@ -192,7 +193,7 @@ async function cluster(count: number, who: Who) {
       for (const cut of cuts.get(replica) ?? []) cut.abort(new ApiError(0, 'Unreachable', `${replica.name} is cut off`));
       cuts.delete(replica);
     },
-    /** As in a rolling update: the new one first, then SIGTERM to the old one. */
+    /** As in a rolling update: the new replica starts first, then the old one gets SIGTERM. */
     async restart(replica: Replica | undefined) {
       if (!replica) return;
       const end = replica.end;
@@ -212,7 +213,7 @@ type Dated = { readonly certificate: X509Certificate; readonly validFrom: Date; 
 const read = new Map<string, Dated>();
 const trusted = new Map<string, boolean>();
 
-/** Reading certificates is what takes the time here, and each is looked at thousands of times. */
+/** Parsing certificates takes most of the time here, and each one is inspected thousands of times. */
 function certificateOf(pem: string): Dated {
   const known = read.get(pem);
   if (known) return known;
@@ -263,7 +264,7 @@ describe.each<[count: number, who: Who]>([
     }
     expect([...violations]).toEqual([]);
     expect(seen.size).toBe(3);
-    // A leaf each 60 days or so; a new authority is one write, and its taking over another.
+    // A server certificate about every 60 days. A new CA is one write, and its first use another.
     expect(written.length).toBeLessThanOrEqual(1 + Math.ceil(1_220 / 55) + 2 * 2);
   });
 

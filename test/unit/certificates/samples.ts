@@ -1,3 +1,4 @@
+/** Sample CAs, certificates and mounted Secrets for tests. */
 import { mkdtemp, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,14 +28,14 @@ export function sampleServer({ ca = sampleCa(), notBefore = BEGIN, notAfter = EN
   });
 }
 
-/** A folder that goes away with the test. */
+/** A folder that is removed after the test. */
 export async function temporaryFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'regkeeper-tls-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
-/** Writes a Secret as kubelet does: a new hidden folder, and one rename of `..data` to make all its keys current at once. */
+/** Writes a Secret like the kubelet: a new hidden folder, and one rename of `..data` that makes all its keys current at once. */
 export async function mountSecret(mount: string, contents: Readonly<Record<string, string>>): Promise<void> {
   const version = await mkdtemp(join(mount, '..version_'));
   for (const [name, text] of Object.entries(contents)) {

@@ -1,3 +1,4 @@
+/** Tests the certificates with real TLS connections. */
 import { execFile } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
@@ -110,7 +111,7 @@ function server(changes: Parameters<typeof sampleServer>[0] = {}): CertificateWi
   return sampleServer({ ca, notBefore, notAfter, ...changes });
 }
 
-/** An HTTPS server as regkeeper's own: the certificate of the source, swapped in place. */
+/** An HTTPS server like regkeeper's, whose certificate is replaced in place. */
 async function serve(source: CertificateSource): Promise<number> {
   const { certificate, key } = source.current();
   const listening = createServer({ cert: certificate, key, minVersion: 'TLSv1.2' }, (_request, response) => response.end('served'));
@@ -125,7 +126,7 @@ async function serve(source: CertificateSource): Promise<number> {
 }
 
 async function opened(port: number, servername = 'localhost', options: ConnectionOptions = {}): Promise<TLSSocket> {
-  // An address is no server name (RFC 6066); without one Node checks the certificate against the host it connected to.
+  // An address is not a server name (RFC 6066). Without one Node checks the certificate against the host it connected to.
   const sni = isIP(servername) === 0 ? servername : '';
   const socket = connect({ host: '127.0.0.1', port, ca: ca.certificate, servername: sni, ...options });
   onTestFinished(() => void socket.destroy());

@@ -1,3 +1,4 @@
+/** Tests the API client against scripted HTTP servers. */
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -179,7 +180,7 @@ describe('credentials', () => {
     await writeFile(file, 'new certificate');
     for (let request = 0; request < 4; request += 1) await client.get(path);
     const after = new Set(received.slice(4).map((each) => each.port));
-    // A request that follows at once may find the one connection not free yet.
+    // The first connection may not be free yet for a request that follows at once.
     expect(before.size).toBeLessThan(4);
     expect([...after].filter((port) => before.has(port))).toEqual([]);
   });

@@ -1,3 +1,4 @@
+/** An API server in memory, for tests that need objects but no HTTP. */
 import { setImmediate } from 'node:timers/promises';
 import {
   type ApiClient,
@@ -13,7 +14,7 @@ import { type Clock, systemClock } from '../../../src/time/clock.ts';
 
 type Handler = (path: string, body: KubeObject) => void;
 
-/** A few objects in memory behind the interface of an API client: versions and conflicts as on a real server, watches too. */
+/** Objects in memory behind the interface of an API client: versions, conflicts and watches like on a real server. */
 export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [] as string[] } = {}) {
   const objectsByPath = new Map<string, KubeObject>();
   const watchers = new Set<{ collection: string; query: Query; notify(event: WatchEvent<KubeObject>): void }>();
@@ -137,12 +138,12 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
     client,
     calls,
     get: (path: string) => objectsByPath.get(path),
-    /** As somebody else would. */
+    /** A write by another client. */
     put: store,
     remove,
-    /** The next call of this method fails so. */
+    /** The next call of this method fails with the error. */
     failNext: (method: string, error: Error) => void failures.push({ method, error }),
-    /** Something happens just before the next call of this method takes effect. */
+    /** Calls `happens` just before the next call of this method takes effect. */
     before: (method: string, happens: () => void) => void failures.push({ method, error: new Error(''), before: happens }),
   };
 }
@@ -155,7 +156,7 @@ const everyResource = [
 
 type Filled = { webhooks?: ({ name: string; matchConditions?: { name: string }[] } & Record<string, unknown>)[] };
 
-/** Of webhook entries. What somebody else puts has none, as if all of it had changed hands. */
+/** The managedFields of webhook entries. Writes by other clients have none, as if they had taken over all fields. */
 function managed({ webhooks = [] }: Filled, { fieldManager }: { fieldManager?: string }) {
   const entries = webhooks.map(({ name, matchConditions = [], ...fields }) => {
     const conditions = matchConditions.map((each) => [`k:{"name":"${each.name}"}`, {}]);
@@ -166,7 +167,10 @@ function managed({ webhooks = [] }: Filled, { fieldManager }: { fieldManager?: s
   return { managedFields: [{ manager: fieldManager, operation: 'Apply', fieldsV1: { 'f:webhooks': Object.fromEntries(entries) } }] };
 }
 
-/** A collection holds what is right below it; one without a namespace, what is in any. Of field selectors, the name alone. */
+/**
+ * A collection contains the objects directly below it, and one without a namespace those of all namespaces. Field selectors support name
+ * and type.
+ */
 function isSelected(path: string, object: unknown, collection: string, { fieldSelector }: Query): boolean {
   const below = path.slice(0, path.lastIndexOf('/'));
   const name = path.slice(below.length + 1);
@@ -181,7 +185,7 @@ function isSelected(path: string, object: unknown, collection: string, { fieldSe
   });
 }
 
-/** Timers that run at once when they are short, and otherwise when the test says so. */
+/** Short timers run at once, the others when the test advances the time. */
 export function handClock(longestMilliseconds = 5_000) {
   const waiting = new Set<() => void>();
   const passTime = () => {
@@ -198,9 +202,9 @@ export function handClock(longestMilliseconds = 5_000) {
   return {
     schedule,
     clock: { ...systemClock, schedule } satisfies Clock,
-    /** What was scheduled for later is due now. */
+    /** Runs every scheduled timer now. */
     passTime,
-    /** For polling: each look comes after time has passed. */
+    /** For polling: advances the time before each check. */
     passing:
       <Value>(look: () => Value) =>
       () => {

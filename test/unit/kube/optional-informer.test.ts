@@ -1,3 +1,4 @@
+/** Tests informers of APIs that may not exist. */
 import { setImmediate } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import type { ApiClient, KubeObject } from '../../../src/kube/api-client.ts';

@@ -1,7 +1,8 @@
+/** Tests when a reconcile loop runs. */
 import { expect, test } from 'vitest';
 import { createReconcileLoop } from '../../../src/kube/reconcile-loop.ts';
 
-/** Checks that count, on a clock that stands still until `pass`; `finish` lets the check under way end. */
+/** A loop that counts its runs, on a clock that the test advances with `pass`. `finish` ends the present run. */
 function checking() {
   const counted = { checks: 0 };
   let timers: { work: () => void; cancelled: boolean }[] = [];

@@ -1,10 +1,11 @@
+/** Tests which errors are retried at the start, and what is logged. */
 import { expect, test } from 'vitest';
 import { ApiError } from '../../../src/kube/api-client.ts';
 import { retryUntilReachable } from '../../../src/kube/retry-until-reachable.ts';
 import { systemClock } from '../../../src/time/clock.ts';
 import { recordingLog } from './scripted-api.ts';
 
-/** Fails with each of them in turn, then succeeds. */
+/** Fails with each of the errors in turn, then succeeds. */
 const after = (...failures: Error[]) => {
   return async () => {
     const failure = failures.shift();
@@ -63,7 +64,7 @@ test('a refusal is tried again, and at last told with what to do', async () => {
 
 test('says each minute that it still waits, and for whom', async () => {
   const log = recordingLog();
-  // Twenty seconds pass between two looks.
+  // Twenty seconds pass between two tries.
   let time = 0;
   const monotonic = () => {
     time += 20_000;

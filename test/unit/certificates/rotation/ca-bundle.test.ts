@@ -1,3 +1,4 @@
+/** Tests which CAs stay in the published bundle, and for how long. */
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { createCaBundle } from '../../../../src/certificates/rotation/ca-bundle.ts';
 import { handClock } from '../../kube/memory-api.ts';

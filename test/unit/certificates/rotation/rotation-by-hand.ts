@@ -1,12 +1,12 @@
-/** Authorities and certificates that follow one another as a replica would make them, in hundredths of a second instead of months. */
+/** The steps of a CA rotation, like a replica makes them, but in hundredths of a second instead of months. */
 import { X509Certificate } from 'node:crypto';
 import { type CertificateWithKey, issueCa, issueServerCertificate } from '../../../../src/certificates/issue.ts';
 
-/** What the Secret holds. */
+/** The contents of the Secret. */
 export type Rotation = {
-  /** Signs server certificates. */
+  /** The CA that signs server certificates. */
   readonly ca: CertificateWithKey;
-  /** Signs them when clients have had time to trust it. */
+  /** The CA that will sign them once clients have had time to trust it. */
   readonly next?: CertificateWithKey;
   readonly trusted: readonly string[];
   readonly leaf: CertificateWithKey;
@@ -21,18 +21,18 @@ export function newCertificates(): Rotation {
   return { ca, trusted: [ca.certificate], leaf: newLeaf(ca) };
 }
 
-/** A next authority is told to clients, and signs nothing yet. The one before the present one is forgotten: nobody shows anything of it any more. */
+/** Publishes the next CA, which signs nothing yet. The previous CA is dropped, because no server uses its certificates any more. */
 export function announceNext({ ca, leaf }: Rotation): Rotation & { readonly next: CertificateWithKey } {
   const next = newCa();
   return { ca, leaf, next, trusted: [ca.certificate, next.certificate] };
 }
 
-/** The next authority takes over; who has not heard of it yet still shows a certificate of the one before, which stays trusted. */
+/** The next CA signs from now on. A server that has not noticed yet serves a certificate of the previous CA, which stays trusted. */
 export function takeOver({ ca, next }: Rotation & { readonly next: CertificateWithKey }): Rotation {
   return { ca: next, leaf: newLeaf(next), trusted: [next.certificate, ca.certificate] };
 }
 
-/** The authority before is not trusted any more. */
+/** The previous CA is not trusted any more. */
 export function forgetOld({ ca, leaf }: Rotation): Rotation {
   return { ca, leaf, trusted: [ca.certificate] };
 }
@@ -41,7 +41,7 @@ export function withNewLeaf(rotation: Rotation): Rotation {
   return { ...rotation, leaf: newLeaf(rotation.ca) };
 }
 
-/** As `data` of the Secret. */
+/** The `data` of the Secret. */
 export function secretData({ ca, next, trusted, leaf }: Rotation): Record<string, string> {
   const texts = {
     'tls.crt': leaf.certificate,

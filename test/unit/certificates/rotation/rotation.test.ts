@@ -1,3 +1,4 @@
+/** Tests that clients never see a certificate that they do not trust while certificates and CAs rotate. */
 import { Agent, request } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
@@ -71,7 +72,10 @@ test('nor does an authority that is put in the place of another all at once', as
   expect(shown.size).toBe(6);
 }, 120_000);
 
-/** Two replicas on one Secret, and six clients that ask them all the time by what is published: half of them with a handshake each time. */
+/**
+ * Two replicas with one Secret, and six clients that connect all the time and verify with the published bundle. Half of them do a
+ * handshake each time.
+ */
 async function stage() {
   const rotation = newCertificates();
   const api = memoryApi({
@@ -86,9 +90,9 @@ async function stage() {
       return Buffer.from(caBundle, 'base64').toString();
     });
   let asking = false;
-  /** How many connections each client has begun. */
+  /** How many connections each client has started. */
   const begun = [0, 0, 0, 0, 0, 0];
-  /** A certificate waits until clients have heard of its authority: here until each of them has looked once more. */
+  /** A certificate waits until clients trust its CA: here until each of them has read the bundle once more. */
   const settle = (work: () => void) => {
     const before = [...begun];
     let cancelled = false;
@@ -111,7 +115,7 @@ async function stage() {
   const shown = new Set<string>();
   const ask = async (client: number, requestsEach: number) => {
     for (let turn = client; asking; turn += 1) {
-      // As the API server: each side by its own configuration, any replica, and a connection is kept while the bundle is the same.
+      // Like the API server: a bundle per configuration, any replica, and a connection is reused while the bundle stays the same.
       const port = replicas[turn % replicas.length]?.port ?? 0;
       const ca = published()[turn % 2] ?? '';
       begun[client] = (begun[client] ?? 0) + 1;
@@ -129,7 +133,7 @@ async function stage() {
   return {
     replicas,
     published,
-    /** As the replica that renews would: here by hand, in hundredths of a second instead of months. */
+    /** Like the replica that renews, but in hundredths of a second instead of months. */
     write: <R extends Rotation>(next: R): R => {
       api.put(secretPath, secretOf(next));
       return next;
@@ -144,7 +148,7 @@ async function stage() {
       end: async () => {
         asking = false;
         await Promise.all(clients);
-        // What was written by hand was good, so nobody renewed anything.
+        // What the test wrote was valid, so no replica renewed anything.
         expect(api.calls.filter(({ method }) => method === 'replace')).toEqual([]);
         return { failures, answered, shown };
       },

@@ -1,3 +1,4 @@
+/** Tests when a new certificate is served and when it waits for its CA to be published. */
 import { X509Certificate } from 'node:crypto';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { missingUntilPublished, waitForPublishedCa } from '../../../../src/certificates/rotation/wait-for-published-ca.ts';
@@ -11,7 +12,7 @@ const [old, coming, third] = ['old', 'coming', 'third'].map((commonName) => {
 }) as [Party, Party, Party];
 type Party = { ca: string; serving: ServerCertificate; name: string };
 
-/** A source behind the hold, what clients trust, and time, all moved by hand. */
+/** A source that waits, the bundles that clients trust, and the time. The test controls all three. */
 function stage({ trusted = [old.ca] as readonly string[] | undefined, initial = old.serving } = {}) {
   const source = createCertificateSource(initial);
   const listeners = new Set<() => void>();
@@ -44,7 +45,7 @@ function stage({ trusted = [old.ca] as readonly string[] | undefined, initial = 
     source,
     timers,
     messages,
-    /** To each client. */
+    /** The bundles of all clients. */
     publish: (...next: readonly string[]) => {
       bundle = next;
       for (const listener of [...listeners]) listener();
@@ -198,7 +199,7 @@ test('closing ends every timer', () => {
   expect(timers.size).toBe(0);
 });
 
-/** One that has just started, and what it lacks when so much is published, so many seconds after. */
+/** A source that has just started, and why it is not ready with these published bundles after so many seconds. */
 function justStarted() {
   let clients: readonly string[] | undefined;
   let elapsed = 0;

@@ -1,3 +1,4 @@
+/** Tests the CA and server certificate for development. */
 import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { chmod, copyFile, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';

@@ -1,3 +1,4 @@
+/** Tests a certificate in mounted files, and its reload after changes. */
 import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -8,7 +9,7 @@ import { END, mountSecret, sampleCa, sampleServer, temporaryFolder } from '../sa
 
 const first = sampleServer();
 const second = sampleServer();
-/** Longer than any test, so that only the watch can have seen the change. */
+/** Longer than any test, so that only a change event can trigger the reload. */
 const NO_POLL = 1_000_000_000;
 
 describe('at the start', () => {
@@ -88,7 +89,7 @@ describe('at the start', () => {
 });
 
 describe('later', () => {
-  // Twice, because the first change can also meet the look that every start ends with; the second only an event can tell.
+  // Twice, because the read at each start may also catch the first change. Only an event can trigger the second reload.
   test.each([
     {
       title: "kubelet's swap of a mounted Secret",

@@ -1,3 +1,4 @@
+/** Tests the certificate that regkeeper issues itself in a Secret: renewal, rotation, several replicas, and damage. */
 import { X509Certificate } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -19,7 +20,7 @@ const installed = new Date('2026-01-01T00:00:00Z');
 
 const started = { namespace: 'regkeeper', secretName: 'regkeeper-tls', service: 'regkeeper' };
 
-/** A cluster with this Secret, a clock to turn, and a way to start replicas on it. */
+/** A cluster with this Secret, a clock that the test advances, and a function that starts replicas. */
 function cluster(secret: Secret | undefined = shipped()) {
   const api = memoryApi(secret && { [path]: secret });
   let now = installed;
@@ -52,7 +53,7 @@ function cluster(secret: Secret | undefined = shipped()) {
   };
 }
 
-/** Until nobody asks for anything any more: time that passes during a look is not seen by it. */
+/** Waits until there are no more requests, because a request in progress does not see the time that passes. */
 async function quiet({ calls }: Pick<ReturnType<typeof cluster>, 'calls'>): Promise<void> {
   for (let [still, before] = [0, calls.length]; still < 20; before = calls.length) {
     await setImmediate();
@@ -225,7 +226,7 @@ describe('a replica that does not lead', () => {
     const read = reads(world);
     world.later(74);
     await vi.waitFor(() => expect(reads(world)).toBeGreaterThan(read));
-    // A newcomer decides at once, and takes what there is.
+    // A new replica decides at once, and uses the present certificate.
     expect((await world.replica(leadershipByHand())).current().certificate).toBe(before);
     expect(writes(world)).toBe(1);
     await quiet(world);

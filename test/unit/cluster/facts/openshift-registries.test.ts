@@ -1,3 +1,4 @@
+/** Tests what OpenShift configures about registries. */
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createClusterPlatform, readPlatform } from '../../../../src/cluster/facts/openshift-registries.ts';

@@ -1,3 +1,4 @@
+/** Tests which namespaces have the secrets of the rules, and what happens without permission. */
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createSecretFacts, maxSecretNames } from '../../../../src/cluster/facts/secrets.ts';
@@ -20,7 +21,7 @@ const secret = (namespace: string, name: string, type = 'kubernetes.io/dockercon
 
 type Answer = (name: string) => unknown;
 
-/** A cluster with these secrets, in which names may be watched as `permitted` says; `answer` answers the question in another way. */
+/** A cluster with these secrets, in which the names in `permitted` may be watched. `answer` replaces the answer of a review. */
 function watching(secrets: readonly KubeObject[], permitted: Set<string> | 'all' = 'all') {
   const api = memoryApi(Object.fromEntries(secrets.map((each) => [pathOf(each.metadata.namespace ?? '', each.metadata.name), each])));
   const asked: string[] = [];
@@ -62,7 +63,7 @@ function watching(secrets: readonly KubeObject[], permitted: Set<string> | 'all'
     answering: (other: Answer) => {
       answer = other;
     },
-    /** As the API server ends each watch after some minutes. */
+    /** Like the API server, which ends each watch after some minutes. */
     cutWatches: () => {
       cut.abort(new ApiError(410, 'Expired', 'as scripted'));
       cut = new AbortController();

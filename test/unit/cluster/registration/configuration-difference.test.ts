@@ -1,3 +1,4 @@
+/** Tests the comparison of a live webhook configuration with the desired one. */
 import { describe, expect, test } from 'vitest';
 import {
   differenceOf,
@@ -23,7 +24,7 @@ const live = (entries: readonly WebhookEntry[] = webhooks, metadata: object = {}
   metadata: { name: 'regkeeper', ownerReferences: [{ uid: 'uid-of-namespace' }], ...metadata },
   webhooks: structuredClone(entries) as WebhookEntry[],
 });
-/** Every entry changed in the same way. */
+/** The same change in every entry. */
 const each = (change: (entry: WebhookEntry) => object) => live(webhooks.map((entry) => ({ ...entry, ...change(entry) })));
 const requirementsOf = (entry: WebhookEntry) => (entry.namespaceSelector as { matchExpressions?: object[] }).matchExpressions ?? [];
 const selecting = (...more: object[]) =>

@@ -1,3 +1,4 @@
+/** Tests which kinds are registered while APIs answer, fail or do not exist. */
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createDiscovery } from '../../../../src/cluster/registration/discovery.ts';
 import { ApiError } from '../../../../src/kube/api-client.ts';
@@ -13,7 +14,7 @@ const unresponsive = new ApiError(0, 'Timeout', 'no answer within 3 s');
 
 type Answer = readonly string[] | ApiError;
 
-/** One state of the cluster after the other, each for one round of questions. */
+/** Consecutive states of the cluster, each for one round of requests. */
 async function discovering(
   rounds: readonly Partial<Record<string, Answer>>[],
   { listed = false, registered = undefined as string[] | undefined } = {},
@@ -34,7 +35,7 @@ async function discovering(
   const discovery = createDiscovery({ client, kinds, log, onChange: () => undefined, clock: { ...timers.clock, now: () => 0 } });
   discovery.start();
   onTestFinished(() => discovery.stop());
-  await vi.waitFor(() => expect(discovery.asked).toBe(true));
+  await vi.waitFor(() => expect(discovery.queried).toBe(true));
   const entryPoints = () =>
     discovery
       .kinds(() => registered)

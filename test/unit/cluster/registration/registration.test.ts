@@ -1,3 +1,4 @@
+/** Tests how the webhook configurations are filled and repaired. */
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createCertificateSource } from '../../../../src/certificates/source.ts';
 import { desiredWebhooks, type WebhookEntry } from '../../../../src/cluster/registration/desired.ts';
@@ -207,7 +208,7 @@ const mutatingPath = `${group}/mutatingwebhookconfigurations/regkeeper`;
 const validatingPath = `${group}/validatingwebhookconfigurations/regkeeper`;
 const shipped = (): Configuration => ({ metadata: { name: 'regkeeper' }, webhooks: [] });
 
-/** A cluster with both shipped configurations, and regkeeper registering itself there. */
+/** A cluster with both shipped configurations, and a registration that can be started. */
 function registering({
   ready = true,
   groups = [] as string[],
@@ -389,7 +390,7 @@ describe('the proof that the API server reaches the Service', () => {
     });
     start();
     await filled();
-    // 250 is the time between two checks too.
+    // 250 is also the interval between two reconciles.
     expect(rests.filter((each) => [500, 2_000, 4_000].includes(each))).toEqual([500, 2_000, 4_000]);
   });
 
@@ -414,7 +415,7 @@ describe('afterwards', () => {
     start();
     await filled();
     const before = timesAsked();
-    // Defaults of the API server, and an entry of somebody else.
+    // Defaults of the API server, and an entry of another webhook.
     const webhooks = [...entries(mutatingPath).map((each) => ({ ...each, objectSelector: {} })), { name: 'a.other.example' }];
     put(mutatingPath, { ...(get(mutatingPath) as Configuration), webhooks } as Configuration);
     await vi.waitFor(() => {
@@ -634,7 +635,7 @@ describe('what a repair can do without', () => {
 });
 
 describe('a replica that does not lead', () => {
-  /** As long as it takes to see that nothing more is going to happen. */
+  /** Long enough to see that nothing more happens. */
   const looked = ({ timesAsked, passTime }: ReturnType<typeof registering>) => {
     const before = timesAsked();
     return vi.waitFor(() => {

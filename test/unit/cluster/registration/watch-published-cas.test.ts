@@ -1,3 +1,4 @@
+/** Tests the CA bundles that the live webhook configurations contain. */
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { createPublishedCas } from '../../../../src/cluster/registration/watch-published-cas.ts';
 import type { KubeObject } from '../../../../src/kube/api-client.ts';

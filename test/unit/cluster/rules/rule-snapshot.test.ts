@@ -1,3 +1,4 @@
+/** Tests the snapshot of the last good rules. */
 import { describe, expect, test } from 'vitest';
 import { createSnapshotWriter, readSnapshot, type SnapshotOptions, snapshotName } from '../../../../src/cluster/rules/rule-snapshot.ts';
 import { type ApiClient, ApiError, type Log } from '../../../../src/kube/api-client.ts';
@@ -7,7 +8,7 @@ import { handClock } from '../../kube/memory-api.ts';
 
 type ConfigMap = { metadata: object; data?: Record<string, string> | null };
 
-/** The one ConfigMap that the snapshot is; `answer` may refuse a write, `lost` may lose the answer to one that took place. */
+/** An API with only the snapshot's ConfigMap. `answer` may reject a write. With `lost` a write takes effect, but its response is lost. */
 function apiWith(initial: ConfigMap | undefined, answer = async () => {}, lost = async () => {}) {
   let stored = initial;
   const writes: ConfigMap[] = [];
