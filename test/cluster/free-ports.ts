@@ -1,4 +1,4 @@
-/** Ports for programs that must be told theirs before they start. */
+/** Finds free ports for programs that need their port as an argument. */
 
 import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';

@@ -1,8 +1,8 @@
-/** What `kubectl get -o json` prints, without a process for it: of objects by name, of a collection, and of those with labels or fields. */
+/** Answers `kubectl get -o json` without starting kubectl: one object by name, a collection, or a selection by labels or fields. */
 
 import { type ApiClient, ApiError } from '../../src/kube/api-client.ts';
 
-/** Undefined where the arguments say more than this understands: then kubectl has to be asked. Throws ApiError as the API server refuses it. */
+/** Returns undefined for arguments that it does not support; the caller then runs kubectl. Throws the ApiError of the API server. */
 export type Reader = (args: readonly string[]) => Promise<unknown>;
 
 export function createReader(connect: () => Promise<ApiClient>): Reader {
@@ -13,7 +13,7 @@ export function createReader(connect: () => Promise<ApiClient>): Reader {
     const question = parse(args);
     if (question === undefined) return undefined;
     const api = await connect();
-    // Kinds come and go with custom resources: what is unknown is looked up anew.
+    // Custom resources are added and removed, so an unknown kind is discovered again.
     if (find(question.resource) === undefined) resources = await discover(api);
     const resource = find(question.resource);
     if (resource === undefined) return undefined;

@@ -75,8 +75,8 @@ export function withRegkeeper(
     const api = await kubectl.api();
     const probe = pod('probe', running('unknown.example.com/x'));
     const path = `/api/v1/namespaces/${namespace}/pods`;
-    const refusal = () => api.create(path, probe, { dryRun: 'All' }).then(() => '', String);
-    await waitFor(async () => (await refusal()).includes('denied the request'), {
+    const error = () => api.create(path, probe, { dryRun: 'All' }).then(() => '', String);
+    await waitFor(async () => (await error()).includes('denied the request'), {
       deadlineSeconds: 10,
       what: 'the rules of this scenario to be in force',
     });

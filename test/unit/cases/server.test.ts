@@ -12,9 +12,9 @@ import { type Case, cases, evaluatedObjectsOf, expectedOf, ruleSetOfCase } from 
 import { patchOf, reviewOf } from '../server/reviews.ts';
 
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
-const authority = issueCa({ commonName: 'test', ...life });
+const ca = issueCa({ commonName: 'test', ...life });
 const tls = issueServerCertificate({
-  ca: authority,
+  ca,
   commonName: 'localhost',
   dnsNames: ['localhost'],
   ipAddresses: ['127.0.0.1'],

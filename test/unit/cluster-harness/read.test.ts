@@ -41,16 +41,16 @@ test.each([
   expect(questions).toEqual([]);
 });
 
-test('what does not exist is for kubectl, which says what is missing; any other refusal is thrown', async () => {
+test('what does not exist is for kubectl, which says what is missing; any other error is thrown', async () => {
   expect(await reader(new ApiError(404, 'NotFound', 'no')).read(['get', 'pod', 'web'])).toBeUndefined();
   await expect(reader(new ApiError(403, 'Forbidden', 'no')).read(['get', 'pod', 'web'])).rejects.toThrow('no');
 });
 
-function reader(refusal?: ApiError) {
+function reader(error?: ApiError) {
   const questions: string[] = [];
   const answer = <T>(question: string, value: T): T => {
     questions.push(question);
-    if (refusal) throw refusal;
+    if (error) throw error;
     return value;
   };
   const api = {

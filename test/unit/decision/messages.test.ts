@@ -21,8 +21,8 @@ import { accounts, patched, tooLargeAccounts, unwatched } from './changes.ts';
 import { streams } from './stream-facts.ts';
 
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
-const authority = issueCa({ commonName: 'test', ...life });
-const tls = issueServerCertificate({ ca: authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: [], ...life });
+const ca = issueCa({ commonName: 'test', ...life });
+const tls = issueServerCertificate({ ca, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: [], ...life });
 
 const golden = join(import.meta.dirname, 'messages.golden.md');
 const digest = `sha256:${'4f53cda1'.repeat(8)}`;

@@ -14,9 +14,9 @@ import { unwatched } from '../decision/changes.ts';
 import { manualClock } from './clock.ts';
 
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
-const authority = issueCa({ commonName: 'test', ...life });
+const ca = issueCa({ commonName: 'test', ...life });
 const tls = issueServerCertificate({
-  ca: authority,
+  ca,
   commonName: 'localhost',
   dnsNames: ['localhost'],
   ipAddresses: ['127.0.0.1'],
@@ -223,7 +223,7 @@ describe('both ports', () => {
     onTestFinished(() => app.close());
     await app.listen({ host: '127.0.0.1', port: 0 });
     const { port } = app.server.address() as { port: number };
-    const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', ca: authority.certificate });
+    const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', ca: ca.certificate });
     await once(socket, 'secureConnect');
     socket.write(ask);
     expect(await text(socket)).toMatch(/^HTTP\/1\.1 404 /);
@@ -246,7 +246,7 @@ describe('both ports', () => {
     await app.listen({ host: '127.0.0.1', port: 0 });
     const { port } = app.server.address() as { port: number };
     const open = async () => {
-      const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', ca: authority.certificate });
+      const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', ca: ca.certificate });
       socket.on('error', () => undefined).resume();
       onTestFinished(() => void socket.destroy());
       const accepted = once(app.server, 'secureConnection');

@@ -18,9 +18,9 @@ import { manualClock } from './clock.ts';
 import { pod, reviewOf } from './reviews.ts';
 
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
-const authority = issueCa({ commonName: 'test', ...life });
+const ca = issueCa({ commonName: 'test', ...life });
 const tls = issueServerCertificate({
-  ca: authority,
+  ca,
   commonName: 'localhost',
   dnsNames: ['localhost'],
   ipAddresses: ['127.0.0.1'],
@@ -61,7 +61,7 @@ function setUp({ reviewer, onRecord, ...options }: Options = {}) {
   const open = async () => {
     if (!server.server.listening) await server.listen({ host: '127.0.0.1', port: 0 });
     const { port } = server.server.address() as { port: number };
-    const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', ca: authority.certificate });
+    const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', ca: ca.certificate });
     onTestFinished(() => void socket.destroy());
     socket.on('error', () => undefined);
     await once(socket, 'secureConnect');

@@ -6,9 +6,9 @@ import { unwatched } from '../decision/changes.ts';
 import { ruleSetOf } from '../rules/documents.ts';
 
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
-const authority = issueCa({ commonName: 'test', ...life });
+const ca = issueCa({ commonName: 'test', ...life });
 const tls = issueServerCertificate({
-  ca: authority,
+  ca,
   commonName: 'localhost',
   dnsNames: ['localhost'],
   ipAddresses: ['127.0.0.1'],

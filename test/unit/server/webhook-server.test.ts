@@ -17,9 +17,9 @@ import { ruleSetOf } from '../rules/documents.ts';
 import { patchOf, pod, reviewOf } from './reviews.ts';
 
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
-const authority = issueCa({ commonName: 'test', ...life });
+const ca = issueCa({ commonName: 'test', ...life });
 const tls = issueServerCertificate({
-  ca: authority,
+  ca,
   commonName: 'localhost',
   dnsNames: ['localhost'],
   ipAddresses: ['127.0.0.1'],
@@ -264,7 +264,7 @@ describe('trouble of our own', () => {
       const { server, bugs, failures } = setUp({ options: { bodies: { ...limits, evictionGrace: 0 } } });
       await server.listen({ host: '127.0.0.1', port: 0 });
       const { port } = server.server.address() as { port: number };
-      const dispatcher = new Agent({ connect: { ca: authority.certificate }, connections: 4 });
+      const dispatcher = new Agent({ connect: { ca: ca.certificate }, connections: 4 });
       const post = (body: string | Readable, signal?: AbortSignal) =>
         request(`https://localhost:${port}/validate`, {
           method: 'POST',
@@ -408,11 +408,11 @@ test('when it ends, a connection that has not asked yet is still answered, and a
   const { server } = setUp();
   await server.listen({ host: '127.0.0.1', port: 0 });
   const { port } = server.server.address() as { port: number };
-  const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', ca: authority.certificate });
+  const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', ca: ca.certificate });
   await once(socket, 'secureConnect');
 
   const finished = server.finish();
-  const late = connect({ host: '127.0.0.1', port, servername: 'localhost', ca: authority.certificate });
+  const late = connect({ host: '127.0.0.1', port, servername: 'localhost', ca: ca.certificate });
   await expect(once(late, 'secureConnect')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
 
   const body = JSON.stringify(reviewOf(pod('reg.example.com:5000/web')));
@@ -429,7 +429,7 @@ test('a connection that never asks anything does not hold up the end', async () 
   const { server } = setUp();
   await server.listen({ host: '127.0.0.1', port: 0 });
   const { port } = server.server.address() as { port: number };
-  const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', ca: authority.certificate });
+  const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', ca: ca.certificate });
   await once(socket, 'secureConnect');
   const closed = once(socket, 'close');
   await server.finish();

@@ -51,12 +51,12 @@ describe('the event', () => {
     rules.platformChanged(platform);
     offer('rules: [{registry: a.io}]');
     offer('rulez: []');
-    const [accepted, refused] = events;
+    const [accepted, rejected] = events;
     expect(events).toHaveLength(2);
     expect(accepted).toMatchObject({ cause: 'documents', changes: [{ before: undefined, problems: [] }] });
     expect(accepted?.changes[0]?.after).toBe(rules.current());
-    expect(refused?.changes[0]?.problems.map(({ code }) => code)).toContain('unknown-field');
-    expect(refused?.changes[0]?.before).toBe(rules.current());
+    expect(rejected?.changes[0]?.problems.map(({ code }) => code)).toContain('unknown-field');
+    expect(rejected?.changes[0]?.before).toBe(rules.current());
   });
 
   test('of the platform names the objects that say so, and the rules that have no effect any more', () => {
