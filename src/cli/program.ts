@@ -98,7 +98,10 @@ export async function runProgram(argv: readonly string[], actions: ProgramAction
   }
 }
 
-/** The command that commander will select. The program itself has no option with a value, so the first argument that is not an option is it. */
+/**
+ * The command that commander will select. It is the first argument that is not an option, because no option of the program itself has a
+ * value.
+ */
 function requestedCommand(argv: readonly string[]): string | undefined {
   const [first, second] = argv.filter((word) => !word.startsWith('-'));
   return first === 'help' ? second : first;

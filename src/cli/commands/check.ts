@@ -55,7 +55,10 @@ async function check(options: CheckOptions, terminal: Terminal): Promise<ExitCod
   return evaluation.results.every(isClean) ? 0 : 1;
 }
 
-/** Reads the objects of the files. Prints problems on standard error and returns undefined if there are any, because an unread object would not be evaluated. */
+/**
+ * Reads the objects of the files. Prints problems on standard error and returns undefined if there are any, because an unread object would
+ * not be evaluated.
+ */
 export async function readManifestsOption(paths: readonly string[], terminal: Terminal): Promise<readonly Manifest[] | undefined> {
   const { manifests, problems } = await readManifests(paths, readStandardInput);
   for (const problem of problems) terminal.err(`${renderManifestProblem(problem)}\n`);

@@ -73,7 +73,9 @@ async function diff(old: string, now: string, options: DiffOptions, terminal: Te
   return isFinding(comparison, options.strict === true) ? 1 : 0;
 }
 
-/** Without --strict only denied objects, lost secrets and undecided objects count, because allowing more is the usual purpose of a change. */
+/**
+ * Without --strict only denied objects, lost secrets and undecided objects count, because allowing more is the usual purpose of a change.
+ */
 function isFinding({ changes, summary }: Comparison, strict: boolean): boolean {
   return strict ? changes.length > 0 : summary.newlyRefused + summary.secretsLost + summary.undecided > 0;
 }

@@ -1,4 +1,4 @@
-/** Renders renderDifferences as plain text for people: a block per object, or a line per change of the rules. */
+/** Renders differences as plain text for people: a block per object, or a line per change of the rules. */
 
 import type { Comparison, Effect, ObjectChange } from '../../evaluate/compare-evaluations.ts';
 import { renderSubject } from '../../evaluate/evaluate.ts';

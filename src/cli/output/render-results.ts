@@ -1,4 +1,7 @@
-/** Renders results as plain text for people, readable in a hundred columns. Messages are never cut, because they are what a client would see. */
+/**
+ * Renders results as plain text for people, readable in a hundred columns. Messages are never cut, because they are what a client would
+ * see.
+ */
 
 import { type Evaluation, type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
 import type { DescribedImage } from '../../observe/audit/image.ts';
