@@ -1,7 +1,6 @@
 /** The entry point: runs the command line and sets the exit code. */
 import { join } from 'node:path';
-import type { RunningServer } from './app/serve.ts';
-import { keepCompiledCode } from './compiled-code.ts';
+import { keepCompiledCode } from './compile-cache.ts';
 import { ConfigurationError } from './settings/configuration-error.ts';
 import type { Flags } from './settings/input.ts';
 
@@ -33,23 +32,8 @@ async function runServer(flags: Flags): Promise<void> {
   const { readSettings } = await import('./app/settings.ts');
   const settings = readSettings(flags, process.env);
   // Imported here, so that the other commands start without a web server.
-  const { default: closeWithGrace } = await import('close-with-grace');
-  const { serve } = await import('./app/serve.ts');
-  const shutdown = new AbortController();
-  let serving: Promise<RunningServer> | undefined;
-  // Registered before the start, which may wait for the cluster: the first process of a container ignores signals that it does not handle.
-  // Its own deadline must be later than the drain time, or it would cut off the last answers.
-  closeWithGrace({ delay: settings.drainMilliseconds + 15_000, logger: false }, async ({ err }) => {
-    if (err) terminal.err(`regkeeper: a bug, the server ends: ${err.stack}\n`);
-    shutdown.abort();
-    // A cancelled start rejects after everything has been stopped.
-    const started = await serving?.catch(() => undefined);
-    await started?.stop();
-  });
-  serving = serve(settings, { env: process.env, signal: shutdown.signal });
-  const server = await serving.catch((error: unknown) => {
-    if (!shutdown.signal.aborted) throw error;
-  });
+  const { serveUntilSignal } = await import('./app/serve-until-signal.ts');
+  const server = await serveUntilSignal(settings, process.env, (line) => terminal.err(`${line}\n`));
   if (!server) return;
   if (settings.dev) {
     const { renderWelcome } = await import('./cli/output/welcome.ts');

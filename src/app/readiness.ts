@@ -4,7 +4,7 @@ import { renderRegistrationNotes } from '../cluster/registration/notes.ts';
 import type { Registration } from '../cluster/registration/registration.ts';
 import type { RuleLoader } from '../loading/rule-loader.ts';
 import type { RuleStore } from '../rules/store/rule-store.ts';
-import type { ReadinessCheck } from '../server/health.ts';
+import type { ReadinessCheck } from '../server/health-server.ts';
 import type { Certificates } from './components/certificates.ts';
 import type { ClusterView } from './components/cluster-view.ts';
 import type { Drain } from './components/drain.ts';

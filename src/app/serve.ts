@@ -77,7 +77,7 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
     certificate: certificates.validity,
     leads: () => leader?.leads(),
     registration: () => registration,
-    watches: () => client?.followed ?? [],
+    watches: () => client?.watchedCollections ?? [],
     factGaps: () => cluster?.gaps(),
   });
   const review = createRulesReview({ settings, store, rules, lint, clock });

@@ -1,7 +1,7 @@
 /** The server's settings from command line and environment. Nothing else reads the environment. */
 import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
-import type { EnforcerPolicy } from '../cluster/registration/compare.ts';
+import type { EnforcerPolicy } from '../cluster/registration/configuration-difference.ts';
 import type { WebhookPolicy } from '../cluster/registration/desired.ts';
 import { allExcludedNamespaces } from '../cluster/registration/excluded-namespaces.ts';
 import type { LogLevel } from '../observe/logger.ts';

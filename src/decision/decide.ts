@@ -13,8 +13,8 @@ import type { Facts } from './facts.ts';
 import { injectIntoBuild } from './inject/inject-build.ts';
 import { injectIntoPod } from './inject/inject-pod.ts';
 import { mostListed, renderFinding } from './message.ts';
-import { missingSecrets } from './secrets.ts';
-import { resolveStream, type StreamMemo, type StreamResolution, streamMemo } from './streams.ts';
+import { missingSecrets } from './missing-secrets.ts';
+import { resolveStream, type StreamMemo, type StreamResolution, streamMemo } from './resolve-stream.ts';
 
 /**
  * Pure: the same request, rules and facts give the same decision. So the mutating and the validating response, the command line and the tests

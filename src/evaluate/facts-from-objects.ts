@@ -1,7 +1,7 @@
 /** Derives facts from the objects themselves, for commands without a cluster. */
 import { type Facts, type ImageStreamFacts, registrySecretTypes, type SecretFacts, type ServiceAccountFacts } from '../decision/facts.ts';
-import { readImageStreamFacts } from '../decision/image-stream.ts';
-import { readServiceAccountFacts } from '../decision/service-account.ts';
+import { readServiceAccountFacts } from '../decision/read-account-facts.ts';
+import { readImageStreamFacts } from '../decision/read-stream-facts.ts';
 import { isObject, type JsonObject, textAt, valueAt } from '../object/json.ts';
 import type { Kinds } from '../object/kinds.ts';
 import type { Manifest } from './parse-manifests.ts';

@@ -3,10 +3,10 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Kinds } from '../object/kinds.ts';
 import { type Problem, renderSourcePath } from '../rules/language/problem.ts';
 import type { Exemption, Rule, RuleSet } from '../rules/rule-set.ts';
+import { type AuditedDocument, type AuditedRule, auditSource } from './audit/audited-rule.ts';
+import type { AuditRecord, CountedDecision } from './audit/decision-record.ts';
 import { failures, type RequestFailure } from './audit/failure.ts';
-import type { AuditRecord, CountedDecision } from './audit/record.ts';
 import type { RulesReviewRecord } from './audit/rules-review-record.ts';
-import { type AuditedDocument, type AuditedRule, auditSource } from './audit/source.ts';
 
 /** Called when the metrics are scraped. */
 export type MetricSources = {

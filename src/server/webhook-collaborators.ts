@@ -1,10 +1,10 @@
 /** The interfaces that the routes need from the rest of the program. */
 import type { Facts } from '../decision/facts.ts';
+import type { AuditRecord, CountedDecision } from '../observe/audit/decision-record.ts';
 import type { RequestFailure } from '../observe/audit/failure.ts';
-import type { AuditRecord, CountedDecision } from '../observe/audit/record.ts';
 import type { RulesReviewRecord } from '../observe/audit/rules-review-record.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
-import type { RulesReviewer } from './rules-review.ts';
+import type { RulesReviewer } from './rules-reviewer.ts';
 
 export type WebhookCollaborators = {
   /** The rules in force for a namespace. Undefined until they have been read. */

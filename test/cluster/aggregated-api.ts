@@ -41,7 +41,7 @@ export async function startAggregatedApi({ cluster, group, version, resources }:
 
   const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)];
   const ca = issueCa({ commonName: 'aggregated API', notBefore, notAfter });
-  const leaf = issueServerCertificate({ authority: ca, commonName: host, dnsNames: [host], ipAddresses: [], notBefore, notAfter });
+  const leaf = issueServerCertificate({ ca, commonName: host, dnsNames: [host], ipAddresses: [], notBefore, notAfter });
   const server = createServer({ key: leaf.key, cert: leaf.certificate }, (incoming, response) => {
     const { pathname } = new URL(incoming.url ?? '/', 'https://aggregated');
     if (pathname === `/apis/${group}/${version}`) discoveries += 1;

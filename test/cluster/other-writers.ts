@@ -1,7 +1,7 @@
 /** Simulates other controllers that write regkeeper's webhook configurations. Each watches both configurations and writes with PUT. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { configurationPaths } from '../../src/cluster/registration/live.ts';
+import { configurationPaths } from '../../src/cluster/registration/live-configuration.ts';
 import { type ApiClient, ApiError, connectApi, type KubeObject } from '../../src/kube/api-client.ts';
 import { createInformer } from '../../src/kube/informer.ts';
 import { loadKubeConfig } from '../../src/kube/kubeconfig.ts';

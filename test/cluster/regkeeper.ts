@@ -7,7 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { configurationPaths } from '../../src/cluster/registration/live.ts';
+import { configurationPaths } from '../../src/cluster/registration/live-configuration.ts';
 import type { ApiClient, Query } from '../../src/kube/api-client.ts';
 import type { ServiceAddress } from './egress.ts';
 import type { Kubectl } from './kubectl.ts';

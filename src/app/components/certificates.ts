@@ -5,7 +5,7 @@ import { ensureDevelopmentCertificates } from '../../certificates/sources/develo
 import { watchCertificateFiles } from '../../certificates/sources/files.ts';
 import { manageCertificateSecret } from '../../certificates/sources/secret.ts';
 import { explainInvalidity, validityOf } from '../../certificates/validity.ts';
-import { createPublishedCas } from '../../cluster/registration/published-cas.ts';
+import { createPublishedCas } from '../../cluster/registration/watch-published-cas.ts';
 import type { ApiClient } from '../../kube/api-client.ts';
 import type { LeaderElection } from '../../kube/leader-election.ts';
 import type { Clock } from '../../time/clock.ts';
@@ -104,7 +104,7 @@ async function openSource({ settings, client, leader, log, clock }: Certificates
       const { certificate, key, ca } = tls;
       // The API server calls a registered Service by this name.
       const names = settings.register && settings.cluster && [`${service}.${settings.cluster.namespace}.svc`];
-      const files = { certificate, key, ...(ca !== undefined && { authorities: ca }), ...(names && { names }) };
+      const files = { certificate, key, ...(ca !== undefined && { caBundle: ca }), ...(names && { names }) };
       return { source: await watchCertificateFiles({ ...files, onProblem, clock }).catch(asConfigurationError), caFile: ca };
     }
     case 'dev': {
@@ -112,7 +112,7 @@ async function openSource({ settings, client, leader, log, clock }: Certificates
       const development = await ensureDevelopmentCertificates({ directory, hosts: [], now: new Date(clock.now()) }).catch(
         asConfigurationError,
       );
-      const files = { certificate: development.certificateFile, key: development.keyFile, authorities: development.caFile };
+      const files = { certificate: development.certificateFile, key: development.keyFile, caBundle: development.caFile };
       return {
         source: await watchCertificateFiles({ ...files, onProblem, clock }).catch(asConfigurationError),
         caFile: development.caFile,

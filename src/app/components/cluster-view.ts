@@ -1,6 +1,6 @@
 /** The cluster as the server sees it: the API client, and the collections that it watches for the requests. */
 import { type ClusterFacts, createClusterFacts } from '../../cluster/facts/facts.ts';
-import { createClusterPlatform } from '../../cluster/facts/platform.ts';
+import { createClusterPlatform } from '../../cluster/facts/openshift-registries.ts';
 import type { Facts } from '../../decision/facts.ts';
 import { type ApiClient, connectApi } from '../../kube/api-client.ts';
 import { loadKubeConfig } from '../../kube/kubeconfig.ts';

@@ -1,7 +1,7 @@
 /** Writes the audit record and the metrics of each request. */
 import type { AuditLog } from '../../observe/logger.ts';
 import type { Metrics } from '../../observe/metrics.ts';
-import type { RulesReviewer } from '../../server/rules-review.ts';
+import type { RulesReviewer } from '../../server/rules-reviewer.ts';
 import type { WebhookCollaborators } from '../../server/webhook-collaborators.ts';
 import type { Logger } from './outputs.ts';
 

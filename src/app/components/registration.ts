@@ -1,5 +1,5 @@
 /** Leader election, and the webhook configurations that register this server with the API server. */
-import { createReachabilityProbe } from '../../cluster/registration/reachability-probe.ts';
+import { createReachabilityProbe } from '../../cluster/registration/prove-reachable.ts';
 import { createRegistration, type Registration, type RegistrationOptions } from '../../cluster/registration/registration.ts';
 import type { ApiClient } from '../../kube/api-client.ts';
 import { createLeaderElection, type LeaderElection } from '../../kube/leader-election.ts';

@@ -4,7 +4,7 @@ import type { Problem } from '../../rules/language/problem.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
 import type { RuleStore } from '../../rules/store/rule-store.ts';
 import type { RulesInForce } from '../../rules/store/rules-in-force.ts';
-import { createRulesReviewer, type RulesReviewer } from '../../server/rules-review.ts';
+import { createRulesReviewer, type RulesReviewer } from '../../server/rules-reviewer.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Component } from '../lifecycle.ts';
 import type { Settings } from '../settings.ts';

@@ -1,6 +1,7 @@
 /** The HTTPS server as a component. It serves the current certificate, and answers until the end of the shutdown. */
-import { createWebhookServer, minimumTlsVersion, type WebhookServer } from '../../server/webhook.ts';
+
 import type { WebhookCollaborators } from '../../server/webhook-collaborators.ts';
+import { createWebhookServer, minimumTlsVersion, type WebhookServer } from '../../server/webhook-server.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Component } from '../lifecycle.ts';
 import { type Listener, listen, urlOf } from '../listen.ts';

@@ -3,7 +3,7 @@ import { Command, Option } from 'commander';
 import { type Comparison, compareEvaluations } from '../../evaluate/compare-evaluations.ts';
 import { type Evaluation, evaluate } from '../../evaluate/evaluate.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
-import { compareRuleSets, type RuleChange } from '../../rules/store/compare.ts';
+import { compareRuleSets, type RuleChange } from '../../rules/store/compare-rule-sets.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import { dateOption } from '../input/date-option.ts';

@@ -6,7 +6,7 @@ import { effectiveSettings, evaluateImage } from '../../decision/evaluate-image.
 import { describeEvaluation } from '../../decision/message.ts';
 import { maskUserinfo, quote } from '../../image/problem.ts';
 import { canonicalName, type ImageReference } from '../../image/reference.ts';
-import { auditOrigin, auditRule } from '../../observe/audit/source.ts';
+import { auditOrigin, auditRule } from '../../observe/audit/audited-rule.ts';
 import { renderOrigin } from '../../rules/language/problem.ts';
 import { explainMatch, type RuleCandidate } from '../../rules/match/explain-match.ts';
 import type { NamespaceContext, NamespaceSettings, RuleSet } from '../../rules/rule-set.ts';

@@ -3,7 +3,7 @@
 import type { Comparison, Effect, ObjectChange } from '../../evaluate/compare-evaluations.ts';
 import { renderSubject } from '../../evaluate/evaluate.ts';
 import { renderOrigin, renderSourcePath } from '../../rules/language/problem.ts';
-import type { ComparedValue, RuleChange } from '../../rules/store/compare.ts';
+import type { ComparedValue, RuleChange } from '../../rules/store/compare-rule-sets.ts';
 
 const labels: Readonly<Record<Effect, string>> = {
   'newly-refused': 'REFUSED',

@@ -4,8 +4,8 @@
  */
 
 import { type Evaluation, type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
+import type { AuditedSource } from '../../observe/audit/audited-rule.ts';
 import type { DescribedImage } from '../../observe/audit/image.ts';
-import type { AuditedSource } from '../../observe/audit/source.ts';
 
 /** One block of lines per object, separated by blank lines. */
 export function renderResults(results: readonly ObjectResult[]): string {

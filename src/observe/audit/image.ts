@@ -4,8 +4,8 @@ import type { ImageDecision } from '../../decision/decision.ts';
 import { maskUserinfo } from '../../image/problem.ts';
 import { canonicalName } from '../../image/reference.ts';
 import { renderPath } from '../../object/json.ts';
-import { budgets, type Cutter, omitted } from './budget.ts';
-import { type AuditedRule, type AuditedSource, auditOrigin, auditRule, type ShortenText } from './source.ts';
+import { type AuditedRule, type AuditedSource, auditOrigin, auditRule, type ShortenText } from './audited-rule.ts';
+import { budgets, type Cutter, omitted } from './record-limits.ts';
 
 export type DescribedImage = {
   readonly path: string;

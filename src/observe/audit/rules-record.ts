@@ -4,8 +4,8 @@ import { canonicalRule } from '../../rules/compile/rule-fields.ts';
 import type { RuleScope } from '../../rules/language/parse.ts';
 import { type ClusterObject, type Problem, type RuleSource, renderOrigin } from '../../rules/language/problem.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
-import { budgets, Cutter, omitted } from './budget.ts';
-import { type AuditedDocument, type AuditedObject, auditSource } from './source.ts';
+import { type AuditedDocument, type AuditedObject, auditSource } from './audited-rule.ts';
+import { budgets, Cutter, omitted } from './record-limits.ts';
 
 /** Has the changed rules, of the cluster or of one namespace, so that the revision of a decision can be looked up. */
 export type RulesRecord = {

@@ -1,6 +1,6 @@
 /** Builds the audit record of a review of a rules ConfigMap: who wanted to change the rules, and the result. */
 import type { ReviewRequest } from '../../admission/review.ts';
-import { budgets, Cutter, omitted } from './budget.ts';
+import { budgets, Cutter, omitted } from './record-limits.ts';
 
 export type RulesReviewRecord = {
   readonly event: 'rules-review';

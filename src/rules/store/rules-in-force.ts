@@ -2,7 +2,7 @@
 import type { RuleScope } from '../language/parse.ts';
 import type { ClusterObject, Problem, RuleSource } from '../language/problem.ts';
 import type { RuleSet } from '../rule-set.ts';
-import { type Platform, type PlatformRules, withPlatform } from './platform.ts';
+import { type Platform, type PlatformRules, withPlatform } from './add-platform-rules.ts';
 import type { RuleStore, RulesChange } from './rule-store.ts';
 
 export type RulesInForce = {

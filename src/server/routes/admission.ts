@@ -4,7 +4,7 @@ import { type AdmissionAnswer, allowed, renderAnswer } from '../../admission/res
 import { changeOf, decodeReview, type ReviewRequest, type Webhook } from '../../admission/review.ts';
 import { decide } from '../../decision/decide.ts';
 import type { Decision } from '../../decision/decision.ts';
-import { buildAuditRecord, countDecision } from '../../observe/audit/record.ts';
+import { buildAuditRecord, countDecision } from '../../observe/audit/decision-record.ts';
 import type { Clock } from '../../time/clock.ts';
 import { answerUndecodable } from '../answer-errors.ts';
 import { internalError, sendRetryLater } from '../error-bodies.ts';

@@ -12,7 +12,7 @@ import type { Clock } from '../../time/clock.ts';
 import { answerUndecodable } from '../answer-errors.ts';
 import { sendError, sendRetryLater } from '../error-bodies.ts';
 import { releaseBody } from '../read-bodies.ts';
-import type { RulesReview, RulesReviewer } from '../rules-review.ts';
+import type { RulesReview, RulesReviewer } from '../rules-reviewer.ts';
 import type { WebhookCollaborators } from '../webhook-collaborators.ts';
 
 /** A review may wait for seconds. A parsed body needs up to twenty times its bytes, so nothing of it may be kept meanwhile. */

@@ -716,7 +716,7 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
     await mkdir(mounted);
     const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)];
     const ca = issueCa({ commonName: 'regkeeper', notBefore, notAfter });
-    const leaf = issueServerCertificate({ authority: ca, commonName: 'regkeeper', dnsNames, ipAddresses: [], notBefore, notAfter });
+    const leaf = issueServerCertificate({ ca, commonName: 'regkeeper', dnsNames, ipAddresses: [], notBefore, notAfter });
     await writeFile(join(mounted, 'ca.crt'), ca.certificate);
     await writeFile(join(mounted, 'tls.crt'), leaf.certificate);
     await writeFile(join(mounted, 'tls.key'), leaf.key);

@@ -15,11 +15,11 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { AdmissionAnswer } from '../../../src/admission/response.ts';
 import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import { manageCertificateSecret } from '../../../src/certificates/sources/secret.ts';
-import { createReachabilityProbe } from '../../../src/cluster/registration/reachability-probe.ts';
+import { createReachabilityProbe } from '../../../src/cluster/registration/prove-reachable.ts';
 import { createRegistration } from '../../../src/cluster/registration/registration.ts';
 import { type ApiClient, connectApi } from '../../../src/kube/api-client.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
-import { createWebhookServer } from '../../../src/server/webhook.ts';
+import { createWebhookServer } from '../../../src/server/webhook-server.ts';
 import { reviewOf } from '../../unit/server/reviews.ts';
 import { type ControlPlane, startControlPlane } from '../control-plane.ts';
 import { createKubectl, type Kubectl, kubectlOf } from '../kubectl.ts';
@@ -273,7 +273,7 @@ function issueWithNewCa() {
   const validity = { notBefore: new Date(Date.now() - 3_600_000), notAfter: new Date(Date.now() + 3_600_000) };
   const ca = issueCa({ commonName: 'another', ...validity });
   const dnsNames = [`regkeeper.${ownNamespace}.svc`];
-  const { certificate, key } = issueServerCertificate({ authority: ca, commonName: 'regkeeper', dnsNames, ipAddresses: [], ...validity });
+  const { certificate, key } = issueServerCertificate({ ca, commonName: 'regkeeper', dnsNames, ipAddresses: [], ...validity });
   return { certificate, key, ca: ca.certificate };
 }
 

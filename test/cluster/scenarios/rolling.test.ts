@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type ConnectionOptions, connect } from 'node:tls';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { configurationPaths } from '../../../src/cluster/registration/live.ts';
+import { configurationPaths } from '../../../src/cluster/registration/live-configuration.ts';
 import { type ApiClient, connectApi, type KubeObject } from '../../../src/kube/api-client.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
 import { announceNext, type Rotation, secretData, takeOver } from '../../unit/certificates/rotation/rotation-by-hand.ts';
@@ -313,7 +313,7 @@ async function readSecret(): Promise<Record<string, string>> {
 /** The CA and the certificate that the replicas created at their start. */
 async function readRotation(): Promise<Rotation> {
   const { 'ca.crt': certificate = '', 'ca.key': key = '', 'tls.crt': leaf = '', 'tls.key': leafKey = '' } = await readSecret();
-  return { authority: { certificate, key }, trusted: [certificate], leaf: { certificate: leaf, key: leafKey } };
+  return { ca: { certificate, key }, trusted: [certificate], leaf: { certificate: leaf, key: leafKey } };
 }
 
 async function writeRotation(rotation: Rotation): Promise<void> {

@@ -13,7 +13,7 @@ import { readSettings } from '../../../src/app/settings.ts';
 import { ConfigurationError } from '../../../src/settings/configuration-error.ts';
 import type { Flags } from '../../../src/settings/input.ts';
 import { type Clock, systemClock } from '../../../src/time/clock.ts';
-import { type Answer, json, listing, refusing, scriptedApi, watching } from '../kube/scripted-api.ts';
+import { type Answer, json, listing, scriptedApi, statusResponse, watching } from '../kube/scripted-api.ts';
 
 const rules = [resolve(import.meta.dirname, '../../../deploy/examples/rules')];
 let folder: string;
@@ -89,7 +89,7 @@ async function emptyCluster(answers: (path: string) => Answer | undefined = () =
       (query.watch === 'true'
         ? watching()
         : /^\/apis\/[^/]+(\/[^/]+)?$/.test(path) || path.endsWith('snapshot')
-          ? refusing(404, 'NotFound')
+          ? statusResponse(404, 'NotFound')
           : listing('1', []));
     answer(response, received);
   });
@@ -167,7 +167,7 @@ describe('a start that is refused leaves nothing', () => {
 describe('a start that is given up leaves nothing', () => {
   test.each([
     { waiting: 'for an API server that answers nothing', answers: () => () => undefined },
-    { waiting: 'for an API server that is starting', answers: () => refusing(503, 'ServiceUnavailable') },
+    { waiting: 'for an API server that is starting', answers: () => statusResponse(503, 'ServiceUnavailable') },
   ])('$waiting', async ({ answers }) => {
     const api = await emptyCluster(answers);
     const clock = countingClock();

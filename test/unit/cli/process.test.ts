@@ -273,7 +273,7 @@ test.each([
 ])('a certificate with $minutes minutes to live: readiness $status', async ({ minutes, line, status }) => {
   const life = { notBefore: new Date(Date.now() - 86_400_000), notAfter: new Date(Date.now() + minutes * 60_000) };
   const authority = issueCa({ commonName: 'test', ...life });
-  const pair = issueServerCertificate({ authority, commonName: 'test', dnsNames: ['localhost'], ipAddresses: [], ...life });
+  const pair = issueServerCertificate({ ca: authority, commonName: 'test', dnsNames: ['localhost'], ipAddresses: [], ...life });
   const [certificate, key] = [join(folder, `${minutes}.crt`), join(folder, `${minutes}.key`)];
   await writeFile(certificate, pair.certificate);
   await writeFile(key, pair.key);

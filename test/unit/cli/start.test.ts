@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { keepCompiledCode } from '../../../src/compiled-code.ts';
+import { keepCompiledCode } from '../../../src/compile-cache.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 

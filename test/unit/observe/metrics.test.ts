@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { changeOf, decodeReview, type Webhook } from '../../../src/admission/review.ts';
 import { decide } from '../../../src/decision/decide.ts';
 import { builtInKinds } from '../../../src/object/kinds.ts';
-import { buildAuditRecord } from '../../../src/observe/audit/record.ts';
+import { buildAuditRecord } from '../../../src/observe/audit/decision-record.ts';
 import { beginRulesReviewRecord } from '../../../src/observe/audit/rules-review-record.ts';
 import { createMetrics, type MetricSources, type Metrics } from '../../../src/observe/metrics.ts';
 import type { RuleSet } from '../../../src/rules/rule-set.ts';

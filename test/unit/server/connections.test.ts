@@ -7,15 +7,21 @@ import { connect } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import { limitConnections } from '../../../src/server/connections.ts';
-import { createHealthServer } from '../../../src/server/health.ts';
+import { createHealthServer } from '../../../src/server/health-server.ts';
 import { defaultConnectionLimits, healthConnectionLimits } from '../../../src/server/limits.ts';
-import { createWebhookServer } from '../../../src/server/webhook.ts';
+import { createWebhookServer } from '../../../src/server/webhook-server.ts';
 import { unwatched } from '../decision/changes.ts';
 import { manualClock } from './clock.ts';
 
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
 const authority = issueCa({ commonName: 'test', ...life });
-const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], ...life });
+const tls = issueServerCertificate({
+  ca: authority,
+  commonName: 'localhost',
+  dnsNames: ['localhost'],
+  ipAddresses: ['127.0.0.1'],
+  ...life,
+});
 const collaborators = {
   rules: () => undefined,
   facts: () => unwatched,

@@ -7,9 +7,9 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import type { AdmissionAnswer } from '../../../src/admission/response.ts';
 import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import { formatCount } from '../../../src/object/text.ts';
-import type { AuditRecord } from '../../../src/observe/audit/record.ts';
+import type { AuditRecord } from '../../../src/observe/audit/decision-record.ts';
 import { defaultBodyLimits } from '../../../src/server/limits.ts';
-import { createWebhookServer, type WebhookOptions } from '../../../src/server/webhook.ts';
+import { createWebhookServer, type WebhookOptions } from '../../../src/server/webhook-server.ts';
 import { lastApplied, podOfContainers, podWithAnnotation, reviewText } from '../../hostile/bodies.ts';
 import { collectGarbage } from '../collect-garbage.ts';
 import { unwatched } from '../decision/changes.ts';
@@ -19,7 +19,13 @@ import { pod, reviewOf } from './reviews.ts';
 
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
 const authority = issueCa({ commonName: 'test', ...life });
-const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], ...life });
+const tls = issueServerCertificate({
+  ca: authority,
+  commonName: 'localhost',
+  dnsNames: ['localhost'],
+  ipAddresses: ['127.0.0.1'],
+  ...life,
+});
 const rules = ruleSetOf('rules:\n- registry: r.io\n');
 const mebibyte = 1024 * 1024;
 

@@ -1,3 +1,4 @@
+/** Tests how much text of rules ConfigMaps is kept. */
 import { expect, onTestFinished, test } from 'vitest';
 import { createClusterRuleSource } from '../../../../src/cluster/rules/rule-source.ts';
 import { type ConfigMap, createRulesConfigMapStore, trimRulesConfigMap } from '../../../../src/cluster/rules/rule-texts.ts';

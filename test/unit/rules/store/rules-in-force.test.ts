@@ -1,6 +1,6 @@
 /** Tests the rules in force: rule store and platform combined, and their events. */
 import { describe, expect, test } from 'vitest';
-import type { Platform } from '../../../../src/rules/store/platform.ts';
+import type { Platform } from '../../../../src/rules/store/add-platform-rules.ts';
 import { createRuleStore, type ReadBundle, readBundle } from '../../../../src/rules/store/rule-store.ts';
 import { createRulesInForce, type RulesEvent } from '../../../../src/rules/store/rules-in-force.ts';
 import { referenceOf, sha256, shop } from '../documents.ts';

@@ -1,6 +1,6 @@
 /** The facts that are read from an ImageStream object, and their size limit. */
 import { expect, test } from 'vitest';
-import { readImageStreamFacts } from '../../../src/decision/image-stream.ts';
+import { readImageStreamFacts } from '../../../src/decision/read-stream-facts.ts';
 
 const digest = `sha256:${'1'.repeat(64)}`;
 

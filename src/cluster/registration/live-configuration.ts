@@ -1,9 +1,9 @@
-/** The two webhook configurations as they are in the cluster, and who wrote which of their fields. */
+/** The two live webhook configurations, and which writer owns which of their fields. */
 
 import type { KubeObject } from '../../kube/api-client.ts';
 import { isObject, valueAt } from '../../object/json.ts';
 import type { WebhookEntry } from './desired.ts';
-import { probeName } from './reachability-probe.ts';
+import { probeName } from './prove-reachable.ts';
 
 export type Configuration = { readonly kind: string; readonly plural: string; readonly entries: 'mutating' | 'validating' };
 
@@ -13,26 +13,26 @@ export const configurations: readonly Configuration[] = [
 ];
 
 export const apiOfConfigurations = 'admissionregistration.k8s.io/v1';
-/** Of both configurations, and the field manager of what we write into them. */
+/** The name of both configurations, and the field manager of our writes. */
 export const ourName = 'regkeeper';
 export const configurationPaths = configurations.map(({ plural }) => `/apis/${apiOfConfigurations}/${plural}`);
 
 export type LiveConfiguration = KubeObject & {
   metadata: { ownerReferences?: { uid: string }[] };
   webhooks?: WebhookEntry[] | null;
-  /** Kept from `managedFields`; see {@link withOwnership}. */
+  /** Extracted from `managedFields`, see {@link withOwnership}. */
   ownership?: Ownership;
 };
 
-/** Field sets as `managedFields[].fieldsV1` has them. */
+/** Field sets in the format of `managedFields[].fieldsV1`. */
 export type Ownership = {
-  /** What the last server-side apply of a replica of ours wrote. */
+  /** What the last server-side apply of a replica wrote. */
   readonly ours: unknown;
   /** The other managers, the latest writer first. */
   readonly others: readonly { readonly manager: string; readonly fields: unknown }[];
 };
 
-/** Notes who wrote what, while managedFields are still there: a watched object is held without them. */
+/** Extracts the writers of fields while managedFields are present. An informer keeps objects without them. */
 export function withOwnership(live: LiveConfiguration): LiveConfiguration {
   const list = valueAt(live, ['metadata', 'managedFields']);
   const managed = (Array.isArray(list) ? list : []).filter(isObject);
@@ -44,19 +44,19 @@ export function withOwnership(live: LiveConfiguration): LiveConfiguration {
   return { ...live, ownership: { ours: managed.find(isOurs)?.fieldsV1, others } };
 }
 
-/** Whether a replica of ours wrote this field of the entry last, such as `['f:clientConfig', 'f:caBundle']`. */
+/** Whether a replica wrote this field of the entry last, for instance `['f:clientConfig', 'f:caBundle']`. */
 export function isWrittenByUs({ ownership }: LiveConfiguration, entry: string, path: readonly string[]): boolean {
   return valueAt(ownership?.ours, ['f:webhooks', keyOf(entry), ...path]) !== undefined;
 }
 
-/** Names of the managers that wrote the fields; where nobody is known to own them, as after a removal, who wrote last. */
+/** Names of the managers that wrote the fields. Where no manager owns them, as after a removal, the latest writer. */
 export function writersOf({ ownership }: LiveConfiguration, fields: readonly (readonly string[])[]): string[] {
   const { others = [] } = ownership ?? {};
   const owners = others.filter((each) => fields.some((path) => valueAt(each.fields, path) !== undefined));
   return [...new Set((owners.length > 0 ? owners : others.slice(0, 1)).map(({ manager }) => manager))];
 }
 
-/** Where `managedFields` has a field of an entry. */
+/** The path of an entry's field in `managedFields`. */
 export function ownedPath(entry: string, field: string): string[] {
   return ['f:webhooks', keyOf(entry), `f:${field}`];
 }
@@ -69,7 +69,7 @@ export function isOurs(name: string): boolean {
   return name.endsWith('.regkeeper.io');
 }
 
-/** Not the probe, which waits for nobody's answer. */
+/** Not the probe, which does not affect any request. */
 export function callsUs({ name }: WebhookEntry): boolean {
   return isOurs(name) && name !== probeName;
 }
@@ -78,13 +78,13 @@ export function isInService({ webhooks }: LiveConfiguration): boolean {
   return (webhooks ?? []).some(callsUs);
 }
 
-/** The CAs by which the API server verifies the server that answers for the entry, PEM. */
+/** The CAs (PEM) with which the API server verifies the webhook of this entry. */
 export function bundleOf({ clientConfig }: WebhookEntry): string {
   const { caBundle = '' } = (clientConfig ?? {}) as { caBundle?: string };
   return Buffer.from(caBundle, 'base64').toString();
 }
 
-/** The bundles that a replica of ours has written: what another writer put in is repaired, not kept. */
+/** The bundles that a replica has written. What another writer put in is repaired, not kept. */
 export function bundlesOfOurs(live: LiveConfiguration | undefined): string[] {
   if (!live) return [];
   const written = (name: string) => isWrittenByUs(live, name, ['f:clientConfig', 'f:caBundle']);

@@ -1,6 +1,6 @@
 /**
- * What OpenShift says of registries by itself: its own (`images.config.openshift.io`, and the addresses of the registry's Service), and
- * the registries in which nodes look for a name without one.
+ * What OpenShift configures about registries: the internal registry (`images.config.openshift.io` and the addresses of its Service), and
+ * the registries that nodes search for short names.
  */
 import { parseImage } from '../../image/reference.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
@@ -8,14 +8,14 @@ import { createInformer, type Informer, identityOf } from '../../kube/informer.t
 import { createOptionalInformer } from '../../kube/optional-informer.ts';
 import { valueAt } from '../../object/json.ts';
 import type { ShortNames } from '../../rules/rule-set.ts';
-import type { Platform, PlatformRegistry } from '../../rules/store/platform.ts';
+import type { Platform, PlatformRegistry } from '../../rules/store/add-platform-rules.ts';
 import { type Clock, systemClock } from '../../time/clock.ts';
 
 export type ClusterPlatform = {
   readonly name: string;
-  /** Undefined until everything has been read, or could not be read for 20 s: then what is not known counts as not there. */
+  /** Undefined until everything has been read, or could not be read for 20 s. After that, unknown registries count as absent. */
   current(): Platform | undefined;
-  /** What is still to be read; undefined when nothing is. */
+  /** What has not been read yet, or undefined. */
   ready(): string | undefined;
   start(): void;
   stop(): Promise<void>;
@@ -24,7 +24,7 @@ export type ClusterPlatform = {
 export type PlatformOptions = {
   readonly client: ApiClient;
   readonly log: Log;
-  /** Something may have changed, also from unknown to known. */
+  /** Called after a possible change, including from unknown to known. */
   readonly onChange: () => void;
   readonly clock?: Clock | undefined;
 };
@@ -38,26 +38,26 @@ type Service = KubeObject & {
 };
 
 /**
- * The Service is asked for only where OpenShift's configuration is served: there, nobody but the platform may make a namespace `openshift-*`.
- * Elsewhere anybody's Service of that name would be trusted as a registry.
+ * Reads the Service only where OpenShift's configuration is served, because there only the platform may create a namespace `openshift-*`.
+ * Elsewhere a Service of that name could belong to any user, and would be trusted as a registry.
  */
 export function createClusterPlatform({ client, log, onChange, clock = systemClock }: PlatformOptions): ClusterPlatform {
   let services: Informer<Service> | undefined;
-  /** By the last answer: a right that is missing is a mistake in the installation, which should not get ready. */
-  let refused = false;
+  /** Whether the last answer was 401 or 403. A missing permission is a mistake in the installation, which should then not become ready. */
+  let rejected = false;
   let waitedLongEnough = false;
-  /** Read once, it is valid until something else is read. */
+  /** Once read, the state is valid until a change is read. */
   let everRead = false;
-  let goesWithout = false;
+  let skipped = false;
 
   const onAnswer = () => {
     everRead ||= isRead();
-    goesWithout &&= !everRead;
+    skipped &&= !everRead;
     onChange();
   };
   const onFailure = (failure: Error) => {
-    refused = failure instanceof ApiError && (failure.status === 401 || failure.status === 403);
-    goWithoutIfDue();
+    rejected = failure instanceof ApiError && (failure.status === 401 || failure.status === 403);
+    skipIfDue();
   };
   const configs = createOptionalInformer<ImageConfig>({
     client,
@@ -79,17 +79,17 @@ export function createClusterPlatform({ client, log, onChange, clock = systemClo
   let cancel = () => {};
   const endWait = () => {
     waitedLongEnough = true;
-    goWithoutIfDue();
+    skipIfDue();
   };
 
   function isRead(): boolean {
     return configs.state() === 'absent' || (configs.state() === 'read' && services?.synced === true);
   }
 
-  /** Decided once, with a warning: a refusal that comes later is logged by the watch, and does not make a replica unready that was ready. */
-  function goWithoutIfDue(): void {
-    if (!waitedLongEnough || refused || everRead || goesWithout) return;
-    goesWithout = true;
+  /** Decided once, with a warning. A later rejection is logged by the informer, and does not make a ready replica unready. */
+  function skipIfDue(): void {
+    if (!waitedLongEnough || rejected || everRead || skipped) return;
+    skipped = true;
     log.warn(
       {},
       'the images.config.openshift.io of the cluster or the Service of its registry cannot be read: until they can, images of the internal registry are allowed only where rules name it, and names without a registry are denied unless rules say what they mean',
@@ -102,17 +102,17 @@ export function createClusterPlatform({ client, log, onChange, clock = systemClo
     current() {
       if (configs.state() === 'absent') return { internalRegistries: [] };
       if (!isRead()) {
-        if (!goesWithout) return undefined;
+        if (!skipped) return undefined;
         if (configs.state() !== 'read') return { internalRegistries: [], shortNames: 'reject' };
       }
       return readPlatform(configs.get(undefined, 'cluster'), services?.get(registryService.namespace, registryService.name));
     },
     ready() {
-      return everRead || goesWithout ? undefined : 'what the cluster says of its own registries has not been read yet';
+      return everRead || skipped ? undefined : 'what the cluster says of its own registries has not been read yet';
     },
     start() {
       configs.start();
-      cancel = clock.schedule(endWait, longestWait);
+      cancel = clock.schedule(endWait, maxWait);
     },
     async stop() {
       cancel();
@@ -122,10 +122,10 @@ export function createClusterPlatform({ client, log, onChange, clock = systemClo
 }
 
 /**
- * How long the start waits, in milliseconds. An API that does not answer must not stop everything that does not depend on it; what does is
+ * How long the start waits, in milliseconds. An API that does not answer must not block what does not depend on it. What depends on it is
  * evaluated strictly meanwhile.
  */
-const longestWait = 20_000;
+const maxWait = 20_000;
 
 const registryService = { namespace: 'openshift-image-registry', name: 'image-registry' };
 
@@ -155,7 +155,7 @@ export function readPlatform(config: ImageConfig | undefined, service: Service |
   return { internalRegistries: [...namedRegistries(config), ...addressedRegistries(service)], shortNames: searchedRegistries(config) };
 }
 
-/** The hostname as the platform writes it, and with the cluster's domain, by which people write it too. */
+/** The hostname as the platform writes it, and with the cluster domain, which users also write. */
 function namedRegistries(config: ImageConfig | undefined): readonly PlatformRegistry[] {
   const hostname = config?.status?.internalRegistryHostname;
   if (typeof hostname !== 'string' || hostname === '') return [];
@@ -163,7 +163,7 @@ function namedRegistries(config: ImageConfig | undefined): readonly PlatformRegi
   return [...new Set([hostname, whole])].map((registry) => ({ registry, object: 'images.config.openshift.io/cluster' }));
 }
 
-/** Old manifests and streams name the registry by the address of its Service: `172.30.1.1:5000`. */
+/** Old manifests and streams refer to the registry by the address of its Service: `172.30.1.1:5000`. */
 function addressedRegistries(service: Service | undefined): readonly PlatformRegistry[] {
   const { clusterIP, clusterIPs, ports } = service?.spec ?? {};
   const addresses = textsOf(clusterIPs ?? [clusterIP]).filter((address) => address !== '' && address !== 'None');
@@ -175,8 +175,8 @@ function addressedRegistries(service: Service | undefined): readonly PlatformReg
 }
 
 /**
- * Without a list of its own, OpenShift's nodes try registry.access.redhat.com and docker.io, and versions differ: what a name would bring
- * nobody can say, so none is let in.
+ * Without a configured list, OpenShift's nodes try registry.access.redhat.com and docker.io, and versions differ. The image of a short
+ * name is then uncertain, so short names are denied.
  */
 function searchedRegistries(config: ImageConfig | undefined): ShortNames {
   const hosts = textsOf(config?.spec?.registrySources?.containerRuntimeSearchRegistries).filter(isRegistry);

@@ -1,8 +1,9 @@
+/** Watches the CA bundles in the live webhook configurations. */
 import type { PublishedCas } from '../../certificates/rotation/wait-for-published-ca.ts';
 import type { ApiClient, Log } from '../../kube/api-client.ts';
 import { createInformer, type InformerTimings } from '../../kube/informer.ts';
 import type { Clock } from '../../time/clock.ts';
-import { bundleOf, callsUs, configurationPaths, type LiveConfiguration, ourName } from './live.ts';
+import { bundleOf, callsUs, configurationPaths, type LiveConfiguration, ourName } from './live-configuration.ts';
 
 export type PublishedCasOptions = {
   readonly client: ApiClient;
@@ -11,7 +12,7 @@ export type PublishedCasOptions = {
   readonly watchTimings?: Partial<InformerTimings> | undefined;
 };
 
-/** The authorities by which the API server verifies us in every entry of both webhook configurations, as they are there now. */
+/** The CAs with which the API server verifies regkeeper, in every entry of both live webhook configurations. */
 export function createPublishedCas({
   client,
   log,
@@ -19,7 +20,7 @@ export function createPublishedCas({
   watchTimings: timings,
 }: PublishedCasOptions): PublishedCas & { readonly name: string; start(): void; stop(): Promise<void> } {
   const listeners = new Set<() => void>();
-  const watches = configurationPaths.map((path) =>
+  const informers = configurationPaths.map((path) =>
     createInformer<LiveConfiguration>({
       client,
       path,
@@ -33,18 +34,18 @@ export function createPublishedCas({
   return {
     name: 'published CAs',
     current() {
-      if (!watches.every(({ synced }) => synced)) return undefined;
-      const entries = watches.flatMap((watch) => watch.get(undefined, ourName)?.webhooks ?? []);
+      if (!informers.every(({ synced }) => synced)) return undefined;
+      const entries = informers.flatMap((watch) => watch.get(undefined, ourName)?.webhooks ?? []);
       return [...new Set(entries.filter(callsUs).map(bundleOf))];
     },
     onChange(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    start: () => watches.forEach((watch) => void watch.start()),
+    start: () => informers.forEach((watch) => void watch.start()),
     async stop() {
       listeners.clear();
-      await Promise.all(watches.map((watch) => watch.stop()));
+      await Promise.all(informers.map((watch) => watch.stop()));
     },
   };
 }

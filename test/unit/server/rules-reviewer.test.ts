@@ -6,7 +6,7 @@ import { configMapBundle } from '../../../src/rules/language/config-map.ts';
 import type { Problem } from '../../../src/rules/language/problem.ts';
 import { createRuleStore, readBundle } from '../../../src/rules/store/rule-store.ts';
 import { createRulesInForce } from '../../../src/rules/store/rules-in-force.ts';
-import { createRulesReviewer, type RulesReviewCollaborators } from '../../../src/server/rules-review.ts';
+import { createRulesReviewer, type RulesReviewCollaborators } from '../../../src/server/rules-reviewer.ts';
 import { systemClock } from '../../../src/time/clock.ts';
 import { collectGarbage } from '../collect-garbage.ts';
 import { sha256 } from '../rules/documents.ts';

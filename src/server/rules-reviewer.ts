@@ -13,7 +13,7 @@ import {
   renderProblem,
   renderRulesReview,
   renderTooSlow,
-} from '../admission/rules-review.ts';
+} from '../admission/review-config-map.ts';
 import { createCpuAllowance } from '../loading/cpu-allowance.ts';
 import type { DocumentParser, TextToParse } from '../loading/document-parser.ts';
 import { findWideningInSteps, readBundleInSteps } from '../loading/read-bundle.ts';

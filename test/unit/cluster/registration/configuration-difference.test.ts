@@ -1,3 +1,4 @@
+/** Tests the comparison of a live webhook configuration with the desired one. */
 import { describe, expect, test } from 'vitest';
 import {
   differenceOf,
@@ -7,9 +8,9 @@ import {
   fieldManagersOf,
   leftoversOf,
   withTolerated,
-} from '../../../../src/cluster/registration/compare.ts';
+} from '../../../../src/cluster/registration/configuration-difference.ts';
 import { desiredWebhooks, type WebhookEntry } from '../../../../src/cluster/registration/desired.ts';
-import { type LiveConfiguration, withOwnership } from '../../../../src/cluster/registration/live.ts';
+import { type LiveConfiguration, withOwnership } from '../../../../src/cluster/registration/live-configuration.ts';
 
 const { validating: webhooks } = desiredWebhooks({
   namespace: 'regkeeper',
@@ -23,7 +24,7 @@ const live = (entries: readonly WebhookEntry[] = webhooks, metadata: object = {}
   metadata: { name: 'regkeeper', ownerReferences: [{ uid: 'uid-of-namespace' }], ...metadata },
   webhooks: structuredClone(entries) as WebhookEntry[],
 });
-/** Every entry changed in the same way. */
+/** The same change in every entry. */
 const each = (change: (entry: WebhookEntry) => object) => live(webhooks.map((entry) => ({ ...entry, ...change(entry) })));
 const requirementsOf = (entry: WebhookEntry) => (entry.namespaceSelector as { matchExpressions?: object[] }).matchExpressions ?? [];
 const selecting = (...more: object[]) =>

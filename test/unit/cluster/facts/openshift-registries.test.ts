@@ -1,6 +1,7 @@
+/** Tests what OpenShift configures about registries. */
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { createClusterPlatform, readPlatform } from '../../../../src/cluster/facts/platform.ts';
+import { createClusterPlatform, readPlatform } from '../../../../src/cluster/facts/openshift-registries.ts';
 import { ApiError, type KubeObject } from '../../../../src/kube/api-client.ts';
 import { handClock, memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';

@@ -3,9 +3,9 @@ import type { ReviewRequest, Webhook } from '../../admission/review.ts';
 import type { Decision, ImageDecision, Injection, Outcome } from '../../decision/decision.ts';
 import { isObject, textAt, valueAt } from '../../object/json.ts';
 import type { Rule } from '../../rules/rule-set.ts';
-import { budgets, Cutter, omitted } from './budget.ts';
+import { type AuditedRule, auditRule } from './audited-rule.ts';
 import { type AuditedImage, showImages } from './image.ts';
-import { type AuditedRule, auditRule } from './source.ts';
+import { budgets, Cutter, omitted } from './record-limits.ts';
 
 /** Nothing else of an object is recorded: it may contain passwords in environment variables, and a record has many readers. */
 export type AuditRecord = {

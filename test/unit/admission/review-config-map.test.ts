@@ -1,7 +1,7 @@
 /** Tests the review of rules ConfigMaps at admission. */
 import { describe, expect, test } from 'vitest';
 import { decodeReview, type ReviewRequest } from '../../../src/admission/review.ts';
-import { type RulesReviewFindings, readReviewedConfigMap, renderRulesReview } from '../../../src/admission/rules-review.ts';
+import { type RulesReviewFindings, readReviewedConfigMap, renderRulesReview } from '../../../src/admission/review-config-map.ts';
 import type { Problem } from '../../../src/rules/language/problem.ts';
 import { reviewOf } from '../server/reviews.ts';
 

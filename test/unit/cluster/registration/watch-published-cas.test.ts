@@ -1,11 +1,12 @@
+/** Tests the CA bundles that the live webhook configurations contain. */
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { createPublishedCas } from '../../../../src/cluster/registration/published-cas.ts';
+import { createPublishedCas } from '../../../../src/cluster/registration/watch-published-cas.ts';
 import type { KubeObject } from '../../../../src/kube/api-client.ts';
-import { sampleAuthority } from '../../certificates/samples.ts';
+import { sampleCa } from '../../certificates/samples.ts';
 import { memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
 
-const [old, coming] = ['old', 'coming'].map((commonName) => sampleAuthority({ commonName }).certificate) as [string, string];
+const [old, coming] = ['old', 'coming'].map((commonName) => sampleCa({ commonName }).certificate) as [string, string];
 const path = (kind: 'mutating' | 'validating') => `/apis/admissionregistration.k8s.io/v1/${kind}webhookconfigurations/regkeeper`;
 
 const entry = (caBundle: string, name = 'pods.mutate.regkeeper.io') => ({

@@ -1,6 +1,6 @@
 /** The facts that are read from a ServiceAccount object, and their size limit. */
 import { expect, test } from 'vitest';
-import { mostPullSecretCharacters, mostPullSecrets, readServiceAccountFacts } from '../../../src/decision/service-account.ts';
+import { mostPullSecretCharacters, mostPullSecrets, readServiceAccountFacts } from '../../../src/decision/read-account-facts.ts';
 
 const names = (count: number, length = 1) => Array.from({ length: count }, (_, index) => ({ name: `${index}`.padEnd(length, 'n') }));
 const enforcing = { annotations: { 'kubernetes.io/enforce-mountable-secrets': 'true' } };

@@ -8,7 +8,7 @@ import { createGracefulClose, type GracefulClose } from './graceful-close.ts';
 import { type BodyLimits, type ConnectionLimits, defaultBodyLimits, defaultConnectionLimits } from './limits.ts';
 import { readBodies } from './read-bodies.ts';
 import { answerAdmissionReview } from './routes/admission.ts';
-import { answerProbeReview } from './routes/reachability-probe.ts';
+import { answerProbeReview } from './routes/probe.ts';
 import { answerRulesReview } from './routes/rules-review.ts';
 import type { WebhookCollaborators } from './webhook-collaborators.ts';
 

@@ -1,7 +1,7 @@
 /** Reading and rendering the mark. */
 import { describe, expect, test } from 'vitest';
+import { injectedAnnotation, readBuildMark, readPodMark, renderBuildMark, renderPodMark } from '../../../src/object/injection-mark.ts';
 import { sameJson } from '../../../src/object/json.ts';
-import { injectedAnnotation, readBuildMark, readPodMark, renderBuildMark, renderPodMark } from '../../../src/object/mark.ts';
 
 describe('the mark on a pod', () => {
   test.each([

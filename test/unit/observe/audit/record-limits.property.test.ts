@@ -5,8 +5,8 @@ import { changeOf, type ReviewRequest, type Webhook } from '../../../../src/admi
 import { decide } from '../../../../src/decision/decide.ts';
 import { isObject, type JsonObject } from '../../../../src/object/json.ts';
 import { kindsWithImages } from '../../../../src/object/kinds.ts';
-import { Cutter, type ListBudget, maxBytes } from '../../../../src/observe/audit/budget.ts';
-import { buildAuditRecord, countDecision } from '../../../../src/observe/audit/record.ts';
+import { buildAuditRecord, countDecision } from '../../../../src/observe/audit/decision-record.ts';
+import { Cutter, type ListBudget, maxBytes } from '../../../../src/observe/audit/record-limits.ts';
 import { buildRulesRecord } from '../../../../src/observe/audit/rules-record.ts';
 import { beginRulesReviewRecord } from '../../../../src/observe/audit/rules-review-record.ts';
 import { createAuditLog } from '../../../../src/observe/logger.ts';

@@ -1,6 +1,6 @@
 /** Image streams that are resolved to images, and the decisions about them. */
 import { describe, expect, test } from 'vitest';
-import { resolveStream } from '../../../src/decision/streams.ts';
+import { resolveStream } from '../../../src/decision/resolve-stream.ts';
 import { canonicalName } from '../../../src/image/reference.ts';
 import type { StreamReference } from '../../../src/object/object-shape.ts';
 import { ruleSetOf } from '../rules/documents.ts';

@@ -1,43 +1,49 @@
-/** How a live webhook configuration differs from what it should be, and how bad that is. Pure. */
+/** How a live webhook configuration differs from the desired one, and how severe that is. Pure. */
 import { isDeepStrictEqual } from 'node:util';
 import { isObject, valueAt } from '../../object/json.ts';
 import type { WebhookEntry } from './desired.ts';
-import { isOurs, type LiveConfiguration, ownedPath, writersOf } from './live.ts';
+import { isOurs, type LiveConfiguration, ownedPath, writersOf } from './live-configuration.ts';
 
-/** What a configuration should be. */
+/** The desired state of a configuration. */
 export type DesiredConfiguration = {
   readonly webhooks: readonly WebhookEntry[];
-  /** Uid of the namespace that owns it. */
+  /** The uid of the namespace that owns it. */
   readonly owner: string;
-  /** What is done about the requirements that AKS adds to each namespaceSelector. */
+  /** How to treat the requirements that AKS adds to each namespaceSelector. */
   readonly enforcer: EnforcerPolicy;
 };
 
-/** `tolerate`: they may stay. `disable`: AKS is asked, by label and annotation, to leave the configuration alone. */
+/** `tolerate`: they may remain. `disable`: a label and an annotation request that AKS ignores the configuration. */
 export type EnforcerPolicy = 'tolerate' | 'disable';
 
 export type Difference = {
   /**
-   * `weakened`: requests may pass unchecked, or be denied for want of an answer. `narrowed`: the webhooks are called as they should be, but not
-   * for namespaces or objects with certain labels, or only metadata differs. Repeated repairs of the latter are the half of an endless fight.
+   * `weakened`: requests may bypass evaluation, or be denied because no one answers. `narrowed`: the webhooks work, but not for namespaces
+   * or objects with certain labels, or only metadata differs. If the latter is repaired again and again, two writers fight without end.
    */
   readonly severity: 'weakened' | 'narrowed';
-  /** In plain words, such as `pods.validate.regkeeper.io: failurePolicy`. */
+  /** Readable, such as `pods.validate.regkeeper.io: failurePolicy`. */
   readonly fields: readonly string[];
-  /** Where `managedFields` has the fields that differ. */
+  /** Paths of the fields in `managedFields`. */
   readonly owned: readonly (readonly string[])[];
 };
 
-/** AKS' admissions enforcer adds these to every webhook of a cluster: Azure/AKS#4002. In any order; its field manager is `admissionsenforcer`. */
+/**
+ * The admissions enforcer of AKS adds these to every webhook of a cluster, in any order: Azure/AKS#4002. Its field manager is
+ * `admissionsenforcer`.
+ */
 export const enforcerRequirements = [
   { key: 'control-plane', operator: 'NotIn', values: ['true'] },
   { key: 'kubernetes.azure.com/managedby', operator: 'NotIn', values: ['aks'] },
 ] as const;
 
-/** AKS reads the label in some releases and the annotation in others. */
+/** Some releases of AKS read the label, others the annotation. */
 export const enforcerOptOut = { 'admissions.enforcer/disabled': 'true' } as const;
 
-/** With one of these, another controller writes its own CA into each caBundle: cert-manager's cainjector, OpenShift's service CA. */
+/**
+ * With one of these annotations, another controller writes its own CA into each caBundle: cert-manager's cainjector, or OpenShift's
+ * service CA.
+ */
 export const injectAnnotations = [
   'cert-manager.io/inject-ca-from',
   'cert-manager.io/inject-ca-from-secret',
@@ -45,7 +51,7 @@ export const injectAnnotations = [
   'service.beta.openshift.io/inject-cabundle',
 ] as const;
 
-/** Undefined where nothing has to be written. */
+/** Undefined if nothing has to be written. */
 export function differenceOf(live: LiveConfiguration, wanted: DesiredConfiguration): Difference | undefined {
   const found = [...differencesOfMetadata(live, wanted), ...differencesOfEntries(live, wanted)];
   if (found.length === 0) return undefined;
@@ -56,19 +62,19 @@ export function differenceOf(live: LiveConfiguration, wanted: DesiredConfigurati
   };
 }
 
-/** Who made the difference, by the names of their field managers; empty where that is unknown. */
+/** The field managers that wrote the difference. Empty where they are unknown. */
 export function fieldManagersOf(live: LiveConfiguration, { owned }: Difference): string[] {
   return writersOf(live, owned);
 }
 
-/** The entries with the requirements of AKS where they are there already: what we write then changes nothing for it. */
+/** The entries, including the requirements of AKS where they are already present, so that our write does not remove them. */
 export function withTolerated(live: LiveConfiguration, { webhooks, enforcer }: DesiredConfiguration): WebhookEntry[] {
   if (enforcer !== 'tolerate') return [...webhooks];
   return webhooks.map((entry) => {
     const present = (live.webhooks ?? []).find(({ name }) => name === entry.name);
     const added = addedRequirements(present?.namespaceSelector, entry.namespaceSelector)?.filter(isOfEnforcer) ?? [];
     if (added.length === 0) return entry;
-    // As it is there, where nothing else differs: an order of our own would be another change.
+    // In the order of the live entry if nothing else differs, because another order would be a change.
     const everything = requirementsOf(present?.namespaceSelector) ?? [];
     const ours = requirementsOf(entry.namespaceSelector) ?? [];
     const isExactly = everything.length === ours.length + added.length;
@@ -77,8 +83,9 @@ export function withTolerated(live: LiveConfiguration, { webhooks, enforcer }: D
 }
 
 /**
- * What an apply of the wanted entries leaves behind, since it takes away only what it wrote itself: entries in our name that another writer
- * made, as a restored backup has them, and match conditions added to ours, which may switch an entry off.
+ * What an apply of the desired entries leaves behind, because it removes only what its own manager wrote. These are entries with our names
+ * from another writer, for instance from a restored backup, and match conditions added to our entries. Such conditions may disable an
+ * entry.
  */
 export function leftoversOf({ webhooks }: LiveConfiguration, wanted: readonly WebhookEntry[]): Leftover[] {
   return (webhooks ?? [])
@@ -98,7 +105,7 @@ function namesOf(list: unknown): string[] {
   return (Array.isArray(list) ? list : []).map(({ name }) => String(name));
 }
 
-/** Annotations by which another controller is told to write into our entries. */
+/** Annotations that make another controller write into our entries. */
 export function injectAnnotationsOf({ metadata: { annotations = {} } }: LiveConfiguration): string[] {
   return injectAnnotations.filter((name) => Object.hasOwn(annotations, name));
 }
@@ -120,7 +127,7 @@ function differencesOfMetadata(live: LiveConfiguration, { webhooks, owner, enfor
   for (const [name, value] of Object.entries(enforcerOptOut)) {
     for (const [field, map] of Object.entries({ labels, annotations }) as ['labels' | 'annotations', typeof labels][]) {
       const { owned, ...rest } = ofMetadata(field, name);
-      // What an administrator has set there is none of our business; what we have set goes with the setting.
+      // A value that an administrator set is left alone. A value that we set is removed when the setting is changed.
       const differs = enforcer === 'disable' ? map?.[name] !== value : map?.[name] !== undefined && isOwnedByUs(live, owned);
       if (differs) found.push({ ...rest, owned });
     }
@@ -132,7 +139,7 @@ function isOwnedByUs({ ownership }: LiveConfiguration, path: readonly string[]):
   return valueAt(ownership?.ours, path) !== undefined;
 }
 
-/** Entries of others are not ours to evaluate. */
+/** Entries of other webhooks are ignored. */
 function differencesOfEntries(live: LiveConfiguration, { webhooks, enforcer }: DesiredConfiguration): Found[] {
   const ours = (live.webhooks ?? []).filter(({ name }) => isOurs(name));
   const unwanted = ours.filter(({ name }) => !webhooks.some((entry) => entry.name === name));
@@ -150,10 +157,10 @@ function wholeEntry({ name }: WebhookEntry, what: string): Found {
 }
 
 const selectors = ['namespaceSelector', 'objectSelector'];
-/** Compared although an entry may not write them: what another writer adds there decides on which requests are sent. */
+/** Compared even where the entry does not contain them. If another writer adds them, they change which requests are sent. */
 const decisive = [...selectors, 'matchConditions'];
 
-/** In every field we write, and in those that decide on calls; the API server adds defaults to the others. */
+/** Compares every field that we write, and those that decide which requests are sent. The API server adds defaults to the others. */
 function differencesOfEntry(present: WebhookEntry, entry: WebhookEntry, enforcer: EnforcerPolicy): Found[] {
   return [...new Set([...Object.keys(entry), ...decisive])].flatMap((field): Found[] => {
     const [is, should] = [present[field], entry[field]];
@@ -168,14 +175,17 @@ function differencesOfEntry(present: WebhookEntry, entry: WebhookEntry, enforcer
 
 function isSame(field: string, is: unknown, should: unknown): boolean {
   if (field !== 'matchConditions') return isDeepStrictEqual(is, should);
-  // A map by name for the API server: their order means nothing.
+  // A map by name for the API server, so the order does not matter.
   const byName = (list: unknown) => new Map((Array.isArray(list) ? list : []).map(({ name, expression }) => [name, expression]));
   return isDeepStrictEqual(byName(is), byName(should));
 }
 
 type Requirement = { readonly key: string; readonly operator: string; readonly values?: readonly string[] };
 
-/** The requirements of a selector beside those that it should have; undefined where one of these is missing. All must hold, so more select less. */
+/**
+ * The requirements of a selector in addition to the desired ones. Undefined if a desired one is missing. Requirements are combined with
+ * AND, so more of them select less.
+ */
 function addedRequirements(is: unknown, should: unknown): Requirement[] | undefined {
   const [present, wanted] = [requirementsOf(is), requirementsOf(should)];
   if (present === undefined || wanted === undefined) return undefined;
@@ -188,7 +198,7 @@ function addedRequirements(is: unknown, should: unknown): Requirement[] | undefi
   return rest;
 }
 
-/** `matchLabels` as requirements too. */
+/** The requirements of a selector, with `matchLabels` converted. */
 function requirementsOf(selector: unknown): Requirement[] | undefined {
   if (selector === undefined || selector === null) return [];
   if (!isObject(selector)) return undefined;
@@ -200,8 +210,8 @@ function requirementsOf(selector: unknown): Requirement[] | undefined {
 }
 
 /**
- * Whether the requirement takes some namespaces or objects out, and leaves the others: those without the label at least. One that asks for a
- * label can leave none, and the API server gives every namespace its name as a label.
+ * Whether the requirement excludes some namespaces or objects but not all: those without the label remain. A requirement for a label could
+ * exclude all of them. So does DoesNotExist with the name label, which the API server sets on every namespace.
  */
 function takesOut({ key, operator }: Requirement): boolean {
   return operator === 'NotIn' || (operator === 'DoesNotExist' && key !== 'kubernetes.io/metadata.name');

@@ -1,7 +1,8 @@
+/** Tests the proof that the API server reaches regkeeper. */
 import { expect, test } from 'vitest';
-import { renderProbeAnswer } from '../../../../src/admission/reachability-probe.ts';
+import { renderProbeAnswer } from '../../../../src/admission/probe-answer.ts';
 import { createCertificateSource } from '../../../../src/certificates/source.ts';
-import { createReachabilityProbe } from '../../../../src/cluster/registration/reachability-probe.ts';
+import { createReachabilityProbe } from '../../../../src/cluster/registration/prove-reachable.ts';
 import type { KubeObject } from '../../../../src/kube/api-client.ts';
 import { memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
@@ -9,7 +10,7 @@ import { recordingLog } from '../../kube/scripted-api.ts';
 const configuration = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/regkeeper';
 const snapshot = '/api/v1/namespaces/regkeeper/configmaps/regkeeper-rules-snapshot';
 
-/** A cluster whose API server asks the probe entry when the way is free. */
+/** A cluster whose API server calls the probe entry if the path is open. */
 function probing() {
   const api = memoryApi({ [configuration]: { metadata: { name: 'regkeeper' } }, [snapshot]: { metadata: { name: 'x' } } });
   const log = recordingLog();
@@ -23,7 +24,7 @@ function probing() {
       return { metadata: { name: 'x', annotations: { 'regkeeper.io/probe': free ? value : 'sent' } } } as T;
     },
   };
-  const certificates = createCertificateSource({ certificate: 'leaf', key: 'key', authorities: 'authority' });
+  const certificates = createCertificateSource({ certificate: 'leaf', key: 'key', caBundle: 'authority' });
   const prove = createReachabilityProbe({ client, namespace: 'regkeeper', service: 'regkeeper', certificates, log, pauseMilliseconds: 0 });
   return {
     ...api,
@@ -40,7 +41,7 @@ test('a dry run that our own server answered is the proof; it stops nothing and 
   const before = get(configuration)?.metadata.resourceVersion;
   expect(await prove()).toBe(true);
   expect(get(configuration)).toMatchObject({ webhooks: [{ name: 'probe.regkeeper.io', failurePolicy: 'Ignore', sideEffects: 'None' }] });
-  // Only on the version that was seen empty, lest it take away what another replica has filled in.
+  // Only over the version that was empty. Otherwise it could remove what another replica has filled in.
   expect(calls.at(-1)?.body).toMatchObject({ metadata: { resourceVersion: before } });
   expect(get(snapshot)?.metadata.annotations).toBeUndefined();
   expect(log.lines).toEqual([]);
@@ -51,7 +52,7 @@ test('the owner of the configuration stays: without it, it would outlive its nam
   const ownerReferences = [{ apiVersion: 'v1', kind: 'Namespace', name: 'regkeeper', uid: 'uid-1' }];
   put(configuration, { metadata: { name: 'regkeeper', ownerReferences } } as KubeObject);
   expect(await prove()).toBe(true);
-  // An apply takes away what it does not name.
+  // An apply removes what it does not contain.
   expect(calls.at(-1)?.body).toMatchObject({ metadata: { ownerReferences }, webhooks: [{ name: 'probe.regkeeper.io' }] });
 });
 

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { canonicalRules } from '../../../../src/rules/compile/canonical.ts';
-import { type Platform, withPlatform } from '../../../../src/rules/store/platform.ts';
+import { type Platform, withPlatform } from '../../../../src/rules/store/add-platform-rules.ts';
 import { referenceOf, ruleSetOf, sha256, winnerOf } from '../documents.ts';
 
 const config = 'images.config.openshift.io/cluster';

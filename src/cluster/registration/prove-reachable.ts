@@ -1,9 +1,10 @@
 /**
- * The proof that the API server reaches us, before it is told to refuse what we do not answer. A webhook entry that can stop nothing is put
- * into the still empty mutating configuration; then a dry run of a write to our own snapshot ConfigMap, which changes nothing, shows whether
- * it was answered. The answer may come from any replica, and the way leads through Service, network policies and TLS, as it will later.
+ * Proves that the API server reaches regkeeper before webhooks with `failurePolicy: Fail` are registered. A webhook entry that cannot
+ * block anything is written into the empty mutating configuration. Then a dry run of a write to the snapshot ConfigMap, which changes
+ * nothing, shows whether the webhook answered. Any replica may answer. The request passes the Service, network policies and TLS like later
+ * requests.
  */
-import { probeAnnotation, probeArrived } from '../../admission/reachability-probe.ts';
+import { probeAnnotation, probeArrived } from '../../admission/probe-answer.ts';
 import type { CurrentCertificate } from '../../certificates/source.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
 import { rulesLabel } from '../../rules/language/config-map.ts';
@@ -14,10 +15,10 @@ export type ReachabilityProbeOptions = {
   readonly client: ApiClient;
   readonly namespace: string;
   readonly service: string;
-  /** Must know its authorities. */
+  /** Must know its CA bundle. */
   readonly certificates: CurrentCertificate;
   readonly log: Log;
-  /** Between two tries; 200 unless told. */
+  /** Time between two tries, 200 by default. */
   readonly pauseMilliseconds?: number | undefined;
   readonly clock?: Clock | undefined;
 };
@@ -26,52 +27,55 @@ type OwnedObject = KubeObject & { readonly metadata: { readonly ownerReferences?
 
 export const probeName = 'probe.regkeeper.io';
 
-/** The API server learns of a new entry within a second or two. */
-const tries = 15;
+/** The API server sees a new entry within a second or two. */
+const maxTries = 15;
 
-/** One proof for each call; the trouble is told once, and again after it has gone. @throws ApiError when the configuration cannot be written */
+/**
+ * Each call is one proof. A failure is logged once, and again after a success.
+ * @throws ApiError when the configuration cannot be written
+ */
 export function createReachabilityProbe(options: ReachabilityProbeOptions): (mutating: KubeObject) => Promise<boolean> {
   const { namespace, service, log, clock = systemClock } = options;
-  let told = false;
+  let reported = false;
   return async (mutating) => {
     if (!(await putProbe(options, mutating))) return false;
     for (let round = 1; ; round += 1) {
       const failure = await sendDryRun(options);
       if (failure === undefined) {
-        if (told) log.info({}, `the API server reaches the Service ${namespace}/${service} now`);
-        told = false;
+        if (reported) log.info({}, `the API server reaches the Service ${namespace}/${service} now`);
+        reported = false;
         return true;
       }
-      if (round < tries) {
+      if (round < maxTries) {
         await sleep(clock, options.pauseMilliseconds ?? 200);
         continue;
       }
-      if (!told) {
+      if (!reported) {
         log.error(
           { reason: failure },
           `the API server does not reach regkeeper through the Service ${namespace}/${service}, so nothing is registered yet: ` +
             `check the selector and port of the Service, the network policies, and whether a Pod is ready (${failure})`,
         );
       }
-      told = true;
+      reported = true;
       return false;
     }
   };
 }
 
-/** False where somebody else wrote meanwhile, most often another replica: the caller looks again. */
+/** False if another writer, usually another replica, changed the configuration meanwhile. The caller retries. */
 async function putProbe(
   { client, namespace, service, certificates }: ReachabilityProbeOptions,
   { metadata }: OwnedObject,
 ): Promise<boolean> {
-  const { authorities = '' } = certificates.current();
+  const { caBundle: certificateCaBundle = '' } = certificates.current();
   const { name, uid, resourceVersion, ownerReferences } = metadata;
   const webhook = {
     name: probeName,
     admissionReviewVersions: ['v1'],
     clientConfig: {
       service: { namespace, name: service, port: 443, path: '/probe' },
-      caBundle: Buffer.from(authorities).toString('base64'),
+      caBundle: Buffer.from(certificateCaBundle).toString('base64'),
     },
     rules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['UPDATE'], resources: ['configmaps'], scope: 'Namespaced' }],
     namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
@@ -85,8 +89,8 @@ async function putProbe(
   const body = {
     apiVersion: 'admissionregistration.k8s.io/v1',
     kind: 'MutatingWebhookConfiguration',
-    // What an apply does not name, it takes away: with the owner the configuration would outlive its namespace.
-    // With the version that was seen empty: another replica may have proved it, and filled the configuration, a moment ago.
+    // An apply removes what it does not contain. Without the owner the configuration would outlive its namespace. The resourceVersion is
+    // that of the empty configuration, because another replica may just have completed its proof and filled it.
     metadata: { name, uid, resourceVersion, ...(ownerReferences && { ownerReferences }) },
     webhooks: [webhook],
   };
@@ -99,7 +103,7 @@ async function putProbe(
   }
 }
 
-/** Why the dry run did not arrive; undefined when it did. */
+/** Why the dry run did not arrive, or undefined if it did. */
 async function sendDryRun({ client, namespace }: ReachabilityProbeOptions): Promise<string | undefined> {
   const labels = { [rulesLabel]: 'snapshot' };
   const body = {

@@ -1,6 +1,6 @@
 /** Tests the comparison of two rule sets. */
 import { describe, expect, test } from 'vitest';
-import { compareRuleSets } from '../../../../src/rules/store/compare.ts';
+import { compareRuleSets } from '../../../../src/rules/store/compare-rule-sets.ts';
 import { ruleSetOf } from '../documents.ts';
 
 const changes = (before: string, after: string) => compareRuleSets(ruleSetOf(before), ruleSetOf(after));

@@ -1,6 +1,6 @@
 /** `/probe`: proves that the API server can reach this server. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { renderProbeAnswer } from '../../admission/reachability-probe.ts';
+import { renderProbeAnswer } from '../../admission/probe-answer.ts';
 import { decodeReview } from '../../admission/review.ts';
 import { answerUndecodable } from '../answer-errors.ts';
 import type { WebhookCollaborators } from '../webhook-collaborators.ts';

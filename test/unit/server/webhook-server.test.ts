@@ -8,17 +8,23 @@ import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { AdmissionAnswer } from '../../../src/admission/response.ts';
 import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import type { Facts } from '../../../src/decision/facts.ts';
-import type { AuditRecord } from '../../../src/observe/audit/record.ts';
+import type { AuditRecord } from '../../../src/observe/audit/decision-record.ts';
 import type { RulesReviewRecord } from '../../../src/observe/audit/rules-review-record.ts';
 import type { RuleSet } from '../../../src/rules/rule-set.ts';
-import { createWebhookServer, type WebhookOptions, type WebhookServer } from '../../../src/server/webhook.ts';
+import { createWebhookServer, type WebhookOptions, type WebhookServer } from '../../../src/server/webhook-server.ts';
 import { unwatched } from '../decision/changes.ts';
 import { ruleSetOf } from '../rules/documents.ts';
 import { patchOf, pod, reviewOf } from './reviews.ts';
 
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
 const authority = issueCa({ commonName: 'test', ...life });
-const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], ...life });
+const tls = issueServerCertificate({
+  ca: authority,
+  commonName: 'localhost',
+  dnsNames: ['localhost'],
+  ipAddresses: ['127.0.0.1'],
+  ...life,
+});
 
 const rules = ruleSetOf(`
 contact: the platform team

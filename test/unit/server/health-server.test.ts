@@ -1,6 +1,6 @@
 /** The health port: readiness, metrics, and requests that must not cost more than their answer. */
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { createHealthServer, type ReadinessCheck } from '../../../src/server/health.ts';
+import { createHealthServer, type ReadinessCheck } from '../../../src/server/health-server.ts';
 
 const page = { contentType: 'text/plain; version=0.0.4; charset=utf-8', text: async () => 'up 1\n' };
 
