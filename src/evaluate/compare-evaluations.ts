@@ -39,7 +39,9 @@ export type Comparison = {
   };
 };
 
-/** Both evaluations must be of the same objects. Their results are in the same order, because rules do not change which kinds are evaluated. */
+/**
+ * Both evaluations must be of the same objects. Their results are in the same order, because rules do not change which kinds are evaluated.
+ */
 export function compareEvaluations(before: Evaluation, after: Evaluation): Comparison {
   const pairs = before.results.map((result, index) => compareResults(result, after.results[index] as ObjectResult));
   const changes = pairs.filter((change) => change !== undefined);

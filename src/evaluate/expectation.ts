@@ -186,7 +186,7 @@ function renderEntry({ object }: ExpectedEntry): string {
   return `${kind}${apiVersion === undefined ? '' : ` (${apiVersion})`} ${where}${name ?? `${generateName}…`}`;
 }
 
-/** Mappings are compared by the expected fields only, lists as a whole. */
+/** Of mappings only the expected fields are compared, of lists all entries. */
 function differences(expected: unknown, actual: unknown, field: string): NonNullable<ExpectationFailure['difference']>[] {
   if (Array.isArray(expected) && Array.isArray(actual) && expected.length === actual.length) {
     return expected.flatMap((each, index) => differences(each, actual[index], `${field}[${index}]`));

@@ -79,7 +79,10 @@ export type TestEvaluation =
   | { readonly ok: true; readonly rules: RuleSet; readonly evaluation: Evaluation; readonly options: EvaluationOptions }
   | { readonly ok: false; readonly failures: readonly ExpectationFailure[] };
 
-/** Evaluates the objects of a test with its rules. File names in messages are relative to its folder, so that they do not depend on the machine. */
+/**
+ * Evaluates the objects of a test with its rules. File names in messages are relative to its folder, so that they do not depend on the
+ * machine.
+ */
 export async function evaluateTest(
   folder: string,
   { namespace = 'default', user = 'developer', complete = false, date }: Expectation,

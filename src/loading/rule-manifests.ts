@@ -31,7 +31,10 @@ export type ConfigMapInFile = {
   readonly documents: readonly { readonly source: RuleSource; readonly text: string; readonly start: TextStart }[];
 };
 
-/** Reads a file of Kubernetes objects. Returns undefined if it contains none, so that it is a rules document. Never throws, whatever the text. */
+/**
+ * Reads a file of Kubernetes objects. Returns undefined if it contains none, so that it is a rules document. Never throws, whatever the
+ * text.
+ */
 export function readRulesManifest(text: string, file: string): RulesManifest | undefined {
   if (!mentionsObjects(text)) return undefined;
   const { documents } = readYaml(text);

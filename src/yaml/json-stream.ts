@@ -18,7 +18,7 @@ export function splitJsonStream(text: string): readonly TextPart[] {
   for (const { 0: token, index } of text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"?|[{}]|[^{}"\s]+/gs)) {
     if (token === '{') depth += 1;
     else if (token === '}' && --depth === 0) ends.push(index + 1);
-    // There is text between two objects, so this is not a stream of JSON objects. It may still be YAML.
+    // Other text between two objects: not a stream of JSON objects, but possibly YAML.
     else if (depth <= 0) return whole;
   }
   if (depth !== 0 || ends.length < 2) return whole;

@@ -28,7 +28,10 @@ export class Lines {
     return { line: line + this.start.line - 1, column: col + this.start.column - 1 };
   }
 
-  /** Where the text of the literal block (`|`) begins whose header is at `offset`. In a literal block each line of the text is a line of the file. */
+  /**
+   * Where the text of the literal block (`|`) begins whose header is at `offset`. In a literal block each line of the text is a line of the
+   * file.
+   */
   startOfBlock(offset: number, text: string): TextStart {
     if (this.start.startOnly) return this.start;
     const lines = text.split('\n');

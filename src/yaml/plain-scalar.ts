@@ -3,7 +3,10 @@
  * Kubernetes tool, uses go-yaml v2, which reads sexagesimal numbers and timestamps as text.
  */
 
-/** Integers that Kubernetes supports and a JavaScript number cannot represent exactly are bigints. Infinities and NaN are numbers, which the caller rejects. */
+/**
+ * Integers that Kubernetes supports and a JavaScript number cannot represent exactly are bigints. Infinities and NaN are numbers, which the
+ * caller rejects.
+ */
 export type ScalarValue = string | number | bigint | boolean | null;
 
 export function readPlainScalar(text: string): ScalarValue {

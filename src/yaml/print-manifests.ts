@@ -8,7 +8,8 @@ export function printManifests(objects: readonly object[]): string {
 }
 
 function printOne(object: object): string {
-  // Version 1.1 quotes text that its parsers read as another type, such as dates and 1:30. quoteText adds what only go-yaml reads so.
+  // Version 1.1 quotes text that its parsers read as another type, such as dates and 1:30. quoteText also quotes what only go-yaml reads as
+  // another type.
   const document = new Document(object, { version: '1.1', customTags: withoutMerge, aliasDuplicateObjects: false });
   visit(document, { Scalar: (_key, node) => quoteText(node) });
   return `---\n${document.toString({ lineWidth: 0, directives: false })}`;

@@ -27,9 +27,12 @@ export type YamlDocument = {
   readonly value: unknown;
   /** Syntax errors first, then errors in values, each in the order of the text. */
   readonly errors: readonly YamlError[];
-  /** Position of the value at a JSON pointer, or of its field if the value is empty. `''` is the start of the document. Throws if no value is there. */
+  /**
+   * Position of the value at a JSON pointer, or of its field if the value is empty. `''` is the start of the document. Throws if there is
+   * no value.
+   */
   locate(pointer: string): Position;
-  /** Position of the value's field name, or of the value itself if it is an entry of a list. Throws if no value is there. */
+  /** Position of the value's field name, or of the value itself if it is an entry of a list. Throws if there is no value. */
   locateField(pointer: string): Position;
   /** Where the text of a scalar begins, so that a document inside it can be located in the file. */
   startOfText(pointer: string): TextStart;

@@ -43,7 +43,10 @@ const defaultLimits: YamlLimits = {
 };
 
 export type YamlText = {
-  /** The documents as far as they can be read, each with its own errors. Empty if the text is blank, contains only comments, or is unreadable. */
+  /**
+   * The documents as far as they can be read, each with its own errors. Empty if the text is blank, contains only comments, or is
+   * unreadable.
+   */
   readonly documents: readonly YamlDocument[];
   /** The first error of the text as a whole. */
   readonly error?: YamlError;

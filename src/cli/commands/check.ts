@@ -1,3 +1,4 @@
+/** `check`: prints how rules would decide on objects from files. */
 import { Command, Option } from 'commander';
 import { type Evaluation, evaluate, isClean } from '../../evaluate/evaluate.ts';
 import { type Manifest, renderManifestProblem } from '../../evaluate/parse-manifests.ts';
@@ -54,7 +55,10 @@ async function check(options: CheckOptions, terminal: Terminal): Promise<ExitCod
   return evaluation.results.every(isClean) ? 0 : 1;
 }
 
-/** Objects of the files, told on standard error where one cannot be read; undefined then, since what is left out would not be judged. */
+/**
+ * Reads the objects of the files. Prints problems on standard error and returns undefined if there are any, because an unread object would
+ * not be evaluated.
+ */
 export async function readManifestsOption(paths: readonly string[], terminal: Terminal): Promise<readonly Manifest[] | undefined> {
   const { manifests, problems } = await readManifests(paths, readStandardInput);
   for (const problem of problems) terminal.err(`${renderManifestProblem(problem)}\n`);

@@ -1,3 +1,4 @@
+/** `serve`: reads the flags of the server. */
 import { Command, Option } from 'commander';
 import type { Flags } from '../../settings/input.ts';
 import { defaultOf, flagOf, type SettingName, settingNames, settingOf, usageOf, variableOf } from '../../settings/table.ts';
@@ -5,7 +6,7 @@ import type { ExitCode } from '../terminal.ts';
 
 export type ServeAction = (flags: Flags) => Promise<void>;
 
-/** Only the words are read here: a value is judged together with those of the environment. */
+/** Flags are only collected here. Their values are validated together with the environment variables. */
 export function serveCommand(action: ServeAction, finish: (code: ExitCode | undefined) => void): Command {
   const command = new Command('serve')
     .addHelpOption(new Option('-h, --help', 'display help for command').helpGroup('Server:'))
@@ -15,7 +16,7 @@ export function serveCommand(action: ServeAction, finish: (code: ExitCode | unde
     const defaultText = defaultOf(name);
     const details = [...(defaultText === undefined ? [] : [`default: ${defaultText}`]), `env: ${variableOf(name)}`];
     command.addOption(new Option(usageOf(name), `${description} (${details.join('; ')})`).helpGroup(`${group}:`));
-    // For what a variable, or an earlier flag, has switched on.
+    // --no-… switches off what a variable or an earlier flag has switched on.
     if (placeholder === undefined) command.addOption(new Option(negated(name)).hideHelp());
   }
   return command.action(async (flags: Flags) => {

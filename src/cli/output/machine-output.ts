@@ -4,7 +4,7 @@ import { printYaml } from '../../yaml/print-yaml.ts';
 
 export type MachineFormat = 'json' | 'yaml';
 
-/** The option `-o`, with a table for people unless told. */
+/** The option -o. The default is a table for people. */
 export function outputOption(...more: readonly string[]): Option {
   return new Option('-o, --output <format>', 'how the result is printed').choices(['table', 'json', 'yaml', ...more]).default('table');
 }

@@ -1,4 +1,4 @@
-/** What a developer's server says when it is up. */
+/** Renders the text that `npm start` prints when the development server is ready. */
 
 import type { RunningServer } from '../../app/serve.ts';
 import type { Settings } from '../../app/settings.ts';

@@ -14,7 +14,10 @@ export type ReadResult =
   | {
       readonly ok: false;
       readonly problems: readonly DocumentProblem[];
-      /** Data that can still be checked if all problems are about single values: aliases, tags, duplicate fields. `rejected` are their pointers. */
+      /**
+       * Data that can still be checked if all problems are about single values: aliases, tags, duplicate fields. `rejected` are their
+       * pointers.
+       */
       readonly partial?: { readonly data: YamlDocument; readonly rejected: ReadonlySet<string> };
     };
 

@@ -1,4 +1,4 @@
-/** The rules in force: what is written, as it holds on this cluster. One value, and one event for all that follow it. */
+/** The rules in force: the rules of the store combined with what the platform adds. One value with one change event. */
 import type { RuleScope } from '../language/parse.ts';
 import type { ClusterObject, Problem, RuleSource } from '../language/problem.ts';
 import type { RuleSet } from '../rule-set.ts';
@@ -6,11 +6,11 @@ import { type Platform, type PlatformRules, withPlatform } from './add-platform-
 import type { RuleStore, RulesChange } from './rule-store.ts';
 
 export type RulesInForce = {
-  /** Undefined as long as `RuleStore.current` is. */
+  /** Undefined while `RuleStore.current` is. */
   current(): RuleSet | undefined;
-  /** As they are written, without what the cluster adds. */
+  /** The rules of the store, without what the platform adds. */
   written(): RuleSet | undefined;
-  /** Calls `listener` after each change, in the order in which they were added; the returned function removes it. */
+  /** Calls `listener` after each change, in the order in which listeners were added. The returned function removes it. */
   onChange(listener: (event: RulesEvent) => void): () => void;
   /** The store has accepted or rejected documents. `current` already returns the result. */
   documentsChanged(changes: readonly RulesChange[]): void;

@@ -1,3 +1,4 @@
+/** Tests `test`. */
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,15 +38,15 @@ async function runJson(...more: readonly string[]) {
   return { ...rest, json: JSON.parse(out) };
 }
 
-/** The failures of the only test, as text. */
+/** Runs the only test and returns its failures as text. */
 async function failures(...more: readonly string[]): Promise<readonly string[]> {
   const { exitCode, json } = await runJson(...more);
   expect(json.tests).toHaveLength(1);
-  const told = json.tests[0].failures.map(({ message, line }: { message: string; line?: number }) =>
+  const messages = json.tests[0].failures.map(({ message, line }: { message: string; line?: number }) =>
     line ? `${line}: ${message}` : message,
   );
-  expect(exitCode).toBe(told.length > 0 ? 1 : 0);
-  return told;
+  expect(exitCode).toBe(messages.length > 0 ? 1 : 0);
+  return messages;
 }
 
 describe('a test passes where everything agrees that is written', () => {
@@ -158,10 +159,10 @@ describe('whatever was not evaluated is a failure, with its place', () => {
       { 'expected.yaml': 'results:\n- {object: {kind: Pod, name: web}}\n' },
       [expect.stringMatching(/^2: the entry expects nothing/)],
     ],
-  ])('%s', async (_name, changed, told) => {
+  ])('%s', async (_name, changed, expected) => {
     const files = Object.entries({ ...good, ...changed }).filter((entry): entry is [string, string] => entry[1] !== undefined);
     await write(Object.fromEntries(files));
-    expect(await failures()).toEqual(told);
+    expect(await failures()).toEqual(expected);
   });
 
   test('a folder without any test is no test that passed', async () => {

@@ -1,3 +1,4 @@
+/** Tests the rules in force: rule store and platform combined, and their events. */
 import { describe, expect, test } from 'vitest';
 import type { Platform } from '../../../../src/rules/store/add-platform-rules.ts';
 import { createRuleStore, type ReadBundle, readBundle } from '../../../../src/rules/store/rule-store.ts';
@@ -12,6 +13,7 @@ function bundle(text: string): ReadBundle {
   return readBundle({ id: 'one', documents: [{ source: { kind: 'file', file: 'rules.yaml' }, text }] });
 }
 
+/** A rule store and rules in force whose events are recorded. */
 function following() {
   const store = createRuleStore(sha256);
   const rules = createRulesInForce(store, sha256);
