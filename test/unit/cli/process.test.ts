@@ -272,8 +272,8 @@ test.each([
   { minutes: 60, line: /^\[\+\] certificate ok$/m, status: 200 },
 ])('a certificate with $minutes minutes to live: readiness $status', async ({ minutes, line, status }) => {
   const life = { notBefore: new Date(Date.now() - 86_400_000), notAfter: new Date(Date.now() + minutes * 60_000) };
-  const authority = issueCa({ commonName: 'test', ...life });
-  const pair = issueServerCertificate({ ca: authority, commonName: 'test', dnsNames: ['localhost'], ipAddresses: [], ...life });
+  const ca = issueCa({ commonName: 'test', ...life });
+  const pair = issueServerCertificate({ ca, commonName: 'test', dnsNames: ['localhost'], ipAddresses: [], ...life });
   const [certificate, key] = [join(folder, `${minutes}.crt`), join(folder, `${minutes}.key`)];
   await writeFile(certificate, pair.certificate);
   await writeFile(key, pair.key);
