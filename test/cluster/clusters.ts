@@ -1,6 +1,7 @@
 /** One control plane for each worker of vitest: started in the main process when the worker first asks, over a unix socket, and kept for its later files. */
 
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -30,6 +31,7 @@ export interface Clusters {
 /** Listens on the socket. Control planes are started one by one, as workers ask. */
 export async function startClusters(): Promise<Clusters> {
   const folder = await mkdtemp(join(tmpdir(), 'rk-clusters-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   const socket = join(folder, 'socket');
   const planes = new Map<string, Promise<ControlPlane>>();
   const planeOf = (worker: string) => {
@@ -52,7 +54,6 @@ export async function startClusters(): Promise<Clusters> {
       server.close();
       const started = await Promise.allSettled(planes.values());
       await Promise.all(started.flatMap((each) => (each.status === 'fulfilled' ? [each.value.stop()] : [])));
-      await rm(folder, { recursive: true, force: true });
     },
   };
 }

@@ -1,5 +1,6 @@
 /** Runs once in vitest's main process: provides the workers with the address of their clusters. */
 
+import { rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -26,13 +27,11 @@ async function startLocal(project: TestProject): Promise<Teardown> {
   // Builds what is missing, once and before the tests, since that takes minutes.
   await findBinaries();
   const folder = await mkdtemp(join(tmpdir(), 'regkeeper-program-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   await buildProgram(folder);
   const { socket, stop } = await startClusters();
   project.provide('cluster', { socket });
-  return async () => {
-    await stop();
-    await rm(folder, { recursive: true, force: true });
-  };
+  return stop;
 }
 
 /** Uses an existing cluster. Nothing is started or installed in it, so it must already serve the kinds that the scenarios use. */
