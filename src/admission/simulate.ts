@@ -1,10 +1,12 @@
 /** Simulates the admission of one object without a server: calls the webhook functions in the API server's order. */
+
 import jsonPatch from 'fast-json-patch';
 import { decide } from '../decision/decide.ts';
 import type { Decision, ImageDecision, Injection, Outcome } from '../decision/decision.ts';
 import type { Facts } from '../decision/facts.ts';
 import type { PatchOperation } from '../decision/inject/patch.ts';
 import { isAbsent, isObject, type JsonObject, textAt, valueAt } from '../object/json.ts';
+import { serviceAccountOf } from '../object/pod.ts';
 import { mirrorAnnotation } from '../object/workload.ts';
 import type { Origin } from '../rules/language/problem.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
@@ -103,7 +105,7 @@ function afterServiceAccountAdmission<Request extends ReviewRequest>(request: Re
   const { imagePullSecrets: listed } = spec;
   if (!isAbsent(listed) && !(Array.isArray(listed) && listed.length === 0)) return request;
 
-  const name = textAt(spec, ['serviceAccountName']) ?? textAt(spec, ['serviceAccount']) ?? 'default';
+  const name = serviceAccountOf(spec);
   const account = facts.serviceAccount(namespace, name);
   if (account.kind !== 'known' || account.pullSecrets.length === 0) return request;
   return {

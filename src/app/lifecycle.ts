@@ -13,8 +13,6 @@ export type Component = {
   stop?(): Promise<void> | void;
   /** Own deadline for stopping, in milliseconds, if the component needs more time than others. */
   readonly stopWithinMilliseconds?: number;
-  /** What is missing before requests can be answered. Undefined if nothing is. */
-  ready?(): string | undefined;
 };
 
 /** Components that start and stop together. */
@@ -27,7 +25,7 @@ export function group(name: string, ...components: readonly (Component | undefin
 export type LifecycleOptions = {
   /** Called for a component that throws while it stops, or misses its deadline. The other components are stopped nevertheless. */
   readonly onStopFailure: (component: string, error: unknown) => void;
-  /** Deadline in milliseconds for components without an own one. */
+  /** Deadline in milliseconds for components that set none. */
   readonly stopWithinMilliseconds: number;
   readonly clock: Pick<Clock, 'schedule'>;
 };

@@ -14,7 +14,7 @@ export type ReadinessSources = {
   readonly store: Pick<RuleStore, 'missing'>;
   readonly loader: Pick<RuleLoader, 'missing'>;
   readonly cluster: Pick<ClusterView, 'missing' | 'gaps'> | undefined;
-  readonly certificates: Pick<Certificates, 'ready'>;
+  readonly certificates: Pick<Certificates, 'missing'>;
   readonly drain: () => Pick<Drain, 'isDraining'>;
   readonly registration: () => Pick<Registration, 'unavailable' | 'narrowed'> | undefined;
 };
@@ -24,7 +24,7 @@ export function createReadiness(sources: ReadinessSources): readonly ReadinessCh
   return [
     { name: 'rules', missing: () => store.missing() ?? loader.missing() },
     { name: 'cluster', missing: () => cluster?.missing(), notes: () => notesAboutCluster(sources) },
-    { name: 'certificate', missing: certificates.ready },
+    { name: 'certificate', missing: certificates.missing },
     { name: 'running', missing: () => (drain().isDraining() ? 'shutting down' : undefined) },
   ];
 }

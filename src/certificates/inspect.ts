@@ -1,4 +1,4 @@
-/** Reads PEM certificates and keys: whether they belong together, whether renewal is due, and whether a CA bundle trusts them. */
+/** Reads PEM certificates and keys: whether they belong together, which names they cover, and whether a CA bundle trusts them. */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { createSecureContext } from 'node:tls';

@@ -86,8 +86,8 @@ export type ApiClient = {
   /**
    * What was kept of all objects, page by page, each with apiVersion and kind. Starts over, at most twice, when the continue token has
    * expired (410).
-   * @throws ApiError with reason TooLarge where a page exceeds 8 MiB or a single object 16 MiB, and with reason Timeout where the pages
-   * expired three times
+   * A page of more than 8 MiB is requested again at half its size.
+   * @throws ApiError with reason TooLarge if a page of one object exceeds 16 MiB, and with reason Timeout if the pages expired three times
    */
   list<T extends KubeObject>(path: string, query?: Query, options?: ListOptions<T>): Promise<{ items: T[]; resourceVersion: string }>;
   create<T>(path: string, body: T, query?: Query): Promise<T>;

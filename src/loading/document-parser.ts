@@ -1,4 +1,4 @@
-/** Parses rules documents: short ones immediately, long ones in an own thread, so that no request waits for them. */
+/** Parses rules documents: short ones immediately, long ones in a worker thread, so that no request waits for them. */
 import { Worker } from 'node:worker_threads';
 import { type ParseResult, parseRulesDocument, type RuleScope } from '../rules/language/parse.ts';
 import type { BundleText } from '../rules/store/rule-store.ts';

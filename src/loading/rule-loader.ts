@@ -1,4 +1,4 @@
-/** Parses rules off the request path and loads them into the rule store. Rules of namespaces have an own queue behind the cluster's. */
+/** Parses rules off the request path and loads them into the rule store. Rules of namespaces have a separate queue behind the cluster's. */
 import type { Bundle, ReadBundle, RuleStore, RulesChange } from '../rules/store/rule-store.ts';
 import type { Clock } from '../time/clock.ts';
 import type { DocumentParser } from './document-parser.ts';

@@ -18,6 +18,11 @@ export type PodLocation = {
   readonly partial?: true;
 };
 
+/** The service account of a pod spec, as the API server determines it: `serviceAccount` is the deprecated alias. */
+export function serviceAccountOf(spec: unknown): string {
+  return textAt(spec, ['serviceAccountName']) ?? textAt(spec, ['serviceAccount']) ?? 'default';
+}
+
 export function readPod(root: JsonObject, location: PodLocation, readOnlyBecause?: PodShape['readOnlyBecause']): ShapeReading<PodShape> {
   const spec = valueAt(root, location.spec);
   if (!isObject(spec)) return malformed(location.spec, `must be a pod spec, and is ${nameType(spec)}`);
@@ -47,7 +52,7 @@ export function readPod(root: JsonObject, location: PodLocation, readOnlyBecause
       slots,
       spec: location.spec,
       metadata: location.metadata,
-      serviceAccount: textAt(spec, ['serviceAccountName']) ?? textAt(spec, ['serviceAccount']) ?? 'default',
+      serviceAccount: serviceAccountOf(spec),
       pullSecrets,
       // Only with its own metadata: in an object with many specs, each would read the annotations of the object again.
       mark: location.metadata.length === 0 ? noPodMark : withoutUserSupplied(readPodMark(root, location.metadata), root, location),

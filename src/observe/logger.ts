@@ -71,7 +71,7 @@ function serializeError(error: unknown): object {
 
 export type AuditLog = { write(record: object): void };
 
-/** The audit records, with one line of JSON each. They have an own stream and are never filtered by a level. */
+/** The audit records, with one line of JSON each. They have their own stream and are never filtered by a level. */
 export function createAuditLog(destination: DestinationStream): AuditLog {
   const stream = pino(
     { base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: () => ({ log: 'audit' }) } },

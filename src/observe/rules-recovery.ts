@@ -39,7 +39,7 @@ export function createRulesRecovery({ store, inForce, log, mayLog = () => true }
         ...(alerted ? [cluster] : []),
       ]);
       const rules = inForce();
-      // A new revision is logged in an own line.
+      // A new revision is logged in a separate line.
       if (!rules || changes.some((change) => change.before?.revision !== change.after?.revision)) return;
       for (const name of before) {
         if (affected.has(name) || (name !== cluster && !mayLog(name))) continue;

@@ -79,7 +79,7 @@ export function createBodyBudget({ total, reserved, small }: BudgetLimits, now: 
         usedByLarge += entry.bytes;
       }
       for (;;) {
-        // A single body is never over the budget. It has an own limit, and would otherwise never fit.
+        // A single body is never over the budget. It has a separate limit, and would otherwise never fit.
         const overLarge = entry.large && usedByLarge > total - reserved && usedByLarge > entry.bytes;
         const overTotal = used > total && used > entry.bytes;
         if (!overLarge && !overTotal) return true;

@@ -76,7 +76,7 @@ export function limitConnections(server: Pick<HttpServer, 'on'>, limits: Connect
     for (const connection of open.values()) {
       const { socket, answers, bytesAfterLastAnswer, requestStartedAt } = connection;
       if (isAnswerOverdue(answers, now, limits)) socket.destroy();
-      // Bytes of a handshake are not a request. The handshake has an own time limit.
+      // Bytes of a handshake are not a request. The handshake has a separate time limit.
       if (answers.size > 0 || !isHandshakeDone(socket, server) || socket.bytesRead <= bytesAfterLastAnswer) continue;
       if (requestStartedAt === undefined) connection.requestStartedAt = now;
       else if (now - requestStartedAt >= limits.headers) socket.destroy();

@@ -34,7 +34,7 @@ export function createWebhookServer(collaborators: WebhookCollaborators, options
       minVersion: minimumTlsVersion,
       handshakeTimeout: connections.handshake,
       // Node counts from the start of the connection, even if nothing was sent. An API server keeps such connections open in advance, so
-      // they get as long as idle ones. Slow headers and bodies have own limits.
+      // they get as long as idle ones. Slow headers and bodies have their own limits.
       headersTimeout: connections.idle,
     },
     keepAliveTimeout: connections.idle,

@@ -24,7 +24,9 @@ export type CertificatesOptions = {
 
 /** `current` throws before the component has started. */
 export type Certificates = CurrentCertificate &
-  Required<Pick<Component, 'name' | 'start' | 'stop' | 'ready'>> & {
+  Required<Pick<Component, 'name' | 'start' | 'stop'>> & {
+    /** What is missing before the certificate can be used. Undefined if nothing is. */
+    missing(): string | undefined;
     /** Why clients will reject the certificate, regardless of whether they know its CA. Undefined if it is valid. */
     invalidity(): string | undefined;
     /** Undefined before the certificate has been read. */
@@ -76,7 +78,7 @@ export function createCertificates(options: CertificatesOptions): Certificates {
       await opened?.source.close();
       await published?.stop();
     },
-    ready: () => invalidity() ?? missingCa(),
+    missing: () => invalidity() ?? missingCa(),
     current: () => requireOpened().source.current(),
     onChange(listener) {
       listeners.add(listener);

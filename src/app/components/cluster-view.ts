@@ -59,8 +59,8 @@ export function createClusterView({ client, kinds, rules, log, clock }: ClusterV
   });
   return {
     client,
-    facts: () => (platform.ready() === undefined ? facts.current() : undefined),
-    missing: () => facts.ready() ?? platform.ready(),
+    facts: () => (platform.missing() === undefined ? facts.current() : undefined),
+    missing: () => facts.missing() ?? platform.missing(),
     gaps: facts.gaps,
     connection: { name: 'connection to the API server', stop: () => client.close() },
     watches: [facts, platform],

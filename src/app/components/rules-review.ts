@@ -1,4 +1,4 @@
-/** The review of rules ConfigMaps before they are stored. It has own parsers, so that reviews do not delay rules that are loaded. */
+/** The review of rules ConfigMaps before they are stored. It has its own parsers, so that reviews do not delay rules that are loaded. */
 import { createDocumentParser, namespaceLimits } from '../../loading/document-parser.ts';
 import type { Problem } from '../../rules/language/problem.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';

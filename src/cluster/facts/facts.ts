@@ -14,7 +14,7 @@ export type ClusterFacts = {
   /** Undefined until the first lists are complete. */
   current(): Facts | undefined;
   /** What has not been read yet, or undefined. Secrets do not count, because reading them may not be permitted. */
-  ready(): string | undefined;
+  missing(): string | undefined;
   /** Watches the secrets with these names in all namespaces, as far as that is permitted. */
   followSecrets(names: Iterable<string>): void;
   /** What is incomplete although the facts are ready. */
@@ -63,7 +63,7 @@ export function createClusterFacts({ client, log, kinds, clock = systemClock, bu
   return {
     name: 'facts of the cluster',
     current: () => (unread().length === 0 ? facts : undefined),
-    ready() {
+    missing() {
       const left = unread();
       return left.length === 0 ? undefined : `${left.join(', ')} of the cluster have not been read yet`;
     },

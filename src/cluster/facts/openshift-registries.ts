@@ -16,7 +16,7 @@ export type ClusterPlatform = {
   /** Undefined until everything has been read, or could not be read for 20 s. After that, unknown registries count as absent. */
   current(): Platform | undefined;
   /** What has not been read yet, or undefined. */
-  ready(): string | undefined;
+  missing(): string | undefined;
   start(): void;
   stop(): Promise<void>;
 };
@@ -107,7 +107,7 @@ export function createClusterPlatform({ client, log, onChange, clock = systemClo
       }
       return readPlatform(configs.get(undefined, 'cluster'), services?.get(registryService.namespace, registryService.name));
     },
-    ready() {
+    missing() {
       return everRead || skipped ? undefined : 'what the cluster says of its own registries has not been read yet';
     },
     start() {

@@ -32,7 +32,7 @@ export type ClusterRuleSource = {
 };
 
 /**
- * Passes every ConfigMap with the label `regkeeper.io/rules: cluster` in the own namespace, and `namespace` in all namespaces, to the rule
+ * Passes every ConfigMap with the label `regkeeper.io/rules: cluster` in regkeeper's namespace, and `namespace` in all namespaces, to the rule
  * store, and then each change. The store opens after all first lists, so that no rule is missing at the start.
  */
 export function createClusterRuleSource(options: ClusterRules): ClusterRuleSource {

@@ -1,8 +1,10 @@
 /** Injects pull secrets into pods and pod templates: reads the input of the plan, and renders the plan as patch and notices. */
+
 import { quote } from '../../image/problem.ts';
 import { injectedAnnotation, readPodMark } from '../../object/injection-mark.ts';
 import { isObject, type JsonObject, renderPath, sameJson, textAt, valueAt } from '../../object/json.ts';
 import type { PodShape } from '../../object/object-shape.ts';
+import { serviceAccountOf } from '../../object/pod.ts';
 import { userSuppliedNames } from '../../object/user-supplied.ts';
 import type { ChangeRequest, ImageDecision, Injection, Notice } from '../decision.ts';
 import type { Facts } from '../facts.ts';
@@ -100,7 +102,7 @@ function compareTemplates(old: JsonObject, now: JsonObject, shape: PodShape): Ol
     sentMark: readPodMark(now, ['metadata']),
     restUnchanged: sameJson(withoutListAndMark(old), withoutListAndMark(now)),
     changedEntries: changedEntries(entries, entriesOf(now)),
-    sameAccount: accountOf(old) === shape.serviceAccount,
+    sameAccount: serviceAccountOf(valueAt(old, ['spec'])) === shape.serviceAccount,
   };
 }
 
@@ -125,10 +127,6 @@ function changedEntries(old: readonly unknown[], now: readonly unknown[]): OldTe
   const entriesNow = Map.groupBy(now, nameOf);
   const changed = [...Map.groupBy(old, nameOf)].filter(([name, entries]) => !sameJson(entries, entriesNow.get(name) ?? [{ name }]));
   return new Set(changed.map(([name]) => name));
-}
-
-function accountOf(template: JsonObject): string {
-  return textAt(template, ['spec', 'serviceAccountName']) ?? textAt(template, ['spec', 'serviceAccount']) ?? 'default';
 }
 
 function renderNotice(notice: PlanNotice, { serviceAccount, stage }: PodShape): string {

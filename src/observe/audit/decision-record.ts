@@ -67,7 +67,7 @@ export type AuditedEvent = {
   readonly durationMicroseconds: number;
 };
 
-/** At most `maxBytes` of budget.ts as a line of JSON, whatever the request contains. */
+/** At most `maxBytes` of record-limits.ts as a line of JSON, whatever the request contains. */
 export function buildAuditRecord({ webhook, request, decision, failure, durationMicroseconds }: AuditedEvent): AuditRecord {
   const cutter = new Cutter();
   const short = (text: string) => cutter.text(text);

@@ -4,7 +4,7 @@ import { shortenText } from '../../object/text.ts';
 const KiB = 1024;
 
 /**
- * Maximum bytes of the record of any request as one line, checked by test/unit/observe/audit/budget.property.test.ts. The lists below need at most 188 KiB together. In
+ * Maximum bytes of the record of any request as one line, checked by test/unit/observe/audit/record-limits.property.test.ts. The lists below need at most 188 KiB together. In
  * addition a decision has eleven texts of at most 1,024 code units, which JSON writes with at most 6 bytes each: 66 KiB. 2 KiB are left for
  * the names of fields.
  */

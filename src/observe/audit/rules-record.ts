@@ -41,7 +41,7 @@ export type RecordedRulesChange = {
 };
 
 /**
- * At most `maxBytes` of budget.ts as a line of JSON for the rules of a namespace. The cluster's rules are never cut, since decisions refer
+ * At most `maxBytes` of record-limits.ts as a line of JSON for the rules of a namespace. The cluster's rules are never cut, since decisions refer
  * to them by revision and only a policy owner can write them.
  */
 export function buildRulesRecord(change: RecordedRulesChange): RulesRecord {

@@ -30,7 +30,7 @@ export type RulesReviewEnd = RulesReviewConclusion & { readonly durationMicrosec
 
 /**
  * Begins the record of a review that ends later. The returned function keeps nothing of the request in memory. Its record has at most
- * `maxBytes` of budget.ts as a line of JSON, whatever the request contains.
+ * `maxBytes` of record-limits.ts as a line of JSON, whatever the request contains.
  */
 export function beginRulesReviewRecord(request: ReviewRequest): (end: RulesReviewEnd) => RulesReviewRecord {
   const start = copyOf(startOf(request));

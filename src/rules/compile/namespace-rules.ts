@@ -1,4 +1,4 @@
-/** Compiles the own rules of namespaces, combines them with the cluster's rules, and finds those that have no effect. */
+/** Compiles namespaces' own rules, combines them with the cluster's rules, and finds those that have no effect. */
 import type { ParsedDocument } from '../language/parse.ts';
 import type { RegistryPattern } from '../language/pattern.ts';
 import { type Problem, renderOrigin } from '../language/problem.ts';
@@ -48,7 +48,7 @@ function tooManyRules(namespace: string, rules: readonly Rule[]): readonly Probl
 }
 
 /**
- * Combines the cluster's rules with the own rules of namespaces, without compiling the cluster's part again.
+ * Combines the cluster's rules with namespaces' own rules, without compiling the cluster's part again.
  *
  * - What the cluster's rules deny stays denied, and internal registries stay internal.
  * - A namespace's own rules can deny any other image. They can trust images that match no rule of the cluster, inside `delegate` only.

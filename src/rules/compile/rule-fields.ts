@@ -1,4 +1,4 @@
-/** Every field of a rule in one table. The revision, the comparison of rule sets and lint all fold over it. */
+/** Every field of a rule in one table. The revision, audit records, the comparison of rule sets and lint all fold over it. */
 import { canonicalSelector } from '../match/namespaces.ts';
 import type { Rule } from '../rule-set.ts';
 

@@ -55,7 +55,7 @@ export const maxProblems = { cluster: 100, namespace: 20 } as const;
 
 /**
  * Limits for a document. Those of the cluster follow from the largest ConfigMap; those of a namespace are smaller, since every tenant may
- * write one. `mostLexemes` counts the tokens of YAML's lexer, about 25 for a rule: 12,000 rules of the cluster. The 200 rules of a
+ * write one. `maxLexemes` counts the tokens of YAML's lexer, about 25 for a rule: 12,000 rules of the cluster. The 200 rules of a
  * namespace, each with every field and a comment, need 10,000.
  */
 const documentLimits = {

@@ -2,7 +2,7 @@
 import { compileNamespaceRules, type NamespaceRuleSet, type NamespaceRulesResult } from '../compile/namespace-rules.ts';
 import type { ParsedDocument } from '../language/parse.ts';
 
-/** The own rules of namespaces that are in force. All bundles of a namespace form one set, which applies in that namespace only. */
+/** Namespaces' own rules that are in force. All bundles of a namespace form one set, which applies in that namespace only. */
 export type NamespaceRuleStore = {
   readonly rules: ReadonlyMap<string, NamespaceRuleSet>;
   /** Compiles the namespace's rules with this bundle in place of its earlier version. A contradiction is reported in this bundle. */

@@ -213,6 +213,8 @@ test('a namespace that is being deleted takes its webhooks along before nobody a
     deadlineSeconds: 5,
     what: 'nothing to be asked any more',
   });
+  // Requests that began before the webhooks were gone are answered first.
+  await load.more(20);
   await serving.end('SIGKILL');
   await load.more(20);
   expect(await load.end()).toEqual([]);

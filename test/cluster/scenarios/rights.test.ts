@@ -150,6 +150,9 @@ async function create(...items: object[]): Promise<void> {
   await kubectl(['create', '-f', '-'], { stdin: JSON.stringify({ apiVersion: 'v1', kind: 'List', items }) });
 }
 
+/** regkeeper's namespace is read by a request only while its informer has not synced, which depends on timing. */
+const usedInRaces = ['ClusterRole regkeeper-registration: get namespaces'];
+
 describe('what the server asks the API server for', () => {
   test('is allowed, always', async () => {
     const denied = (await events()).filter(({ annotations }) => annotations['authorization.k8s.io/decision'] !== 'allow');
@@ -159,7 +162,7 @@ describe('what the server asks the API server for', () => {
   test('is all that it is granted', async () => {
     const used = await events();
     const idle = (await grantedRights()).filter((right) => !used.some((event) => uses(event, right))).map(render);
-    expect(idle.sort()).toEqual(unused.map(({ right }) => right).sort());
+    expect(idle.filter((right) => !usedInRaces.includes(right)).sort()).toEqual(unused.map(({ right }) => right).sort());
   });
 
   test('includes the right to delete a webhook configuration where an ownerReference is set, and nowhere is it used', async () => {

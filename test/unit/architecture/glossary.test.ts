@@ -22,7 +22,7 @@ const glossary: readonly { readonly comments?: RegExp; readonly identifiers?: re
   { comments: /\b(?:anew|comes? again)\b/i, identifiers: ['anew'], instead: 'recreated, is retried' },
   { comments: /\bmend(?:s|ed|ing)?\b/i, identifiers: ['mend', 'mends', 'mended'], instead: 'fix' },
   { comments: /\bbesides?\b/i, identifiers: ['beside'], instead: 'next to, with' },
-  { comments: /\bof (?:its|their|his) own\b/i, instead: 'own' },
+  { comments: /\b(?:an|has|have|the) own\b/i, instead: 'its own, separate' },
   { comments: /\bby which\b/i, instead: 'rephrase' },
   { comments: /(?<!certificate )\bauthorit(?:y|ies)\b/i, identifiers: ['authority', 'authorities'], instead: 'CA' },
   { comments: /\bpatience\b/i, identifiers: ['patience'], instead: 'retry' },

@@ -89,8 +89,8 @@ describe('renewal', () => {
     { now: '2025-12-31T23:59:59Z', reason: 'it is not valid before 2026-01-01T00:00:00.000Z' },
     { now: '2026-01-01T00:00:00Z', reason: undefined },
     { now: '2026-01-20T23:59:59Z', reason: undefined },
-    { now: '2026-01-21T00:00:00Z', reason: 'two thirds of its life are over, it ends at 2026-01-31T00:00:00.000Z' },
-    { now: '2026-01-30T23:59:59Z', reason: 'two thirds of its life are over, it ends at 2026-01-31T00:00:00.000Z' },
+    { now: '2026-01-21T00:00:00Z', reason: 'renewal was due at 2026-01-21T00:00:00.000Z, it ends at 2026-01-31T00:00:00.000Z' },
+    { now: '2026-01-30T23:59:59Z', reason: 'renewal was due at 2026-01-21T00:00:00.000Z, it ends at 2026-01-31T00:00:00.000Z' },
     { now: '2026-01-31T00:00:00Z', reason: 'it expired at 2026-01-31T00:00:00.000Z' },
   ])('at $now: $reason', ({ now, reason }) => {
     expect(checkRenewal(pair, new Date(now))).toEqual(reason === undefined ? { renew: false } : { renew: true, reason });

@@ -165,7 +165,7 @@ describe('renewing', () => {
     await vi.waitFor(() => expect(heard).toHaveLength(1));
     expect(source.current().caBundle).toBe(before.caBundle);
     expect(isTrusted(source.current())).toBe(true);
-    expect(messages('info').join()).toContain('two thirds of its life');
+    expect(messages('info').join()).toContain('renewal was due at');
   });
 
   test('lets clients learn of a new authority before its certificates are shown', async () => {

@@ -13,13 +13,13 @@ function watching(objects: Record<string, KubeObject> = {}) {
   const facts = createClusterFacts({ client: api.client, log: recordingLog() });
   facts.start();
   onTestFinished(() => facts.stop());
-  return { api, facts, ready: () => expect.poll(() => facts.ready()).toBeUndefined() };
+  return { api, facts, ready: () => expect.poll(() => facts.missing()).toBeUndefined() };
 }
 
 test('nothing is known before service accounts and namespaces have been read', async () => {
   const { facts, ready } = watching();
   expect(facts.current()).toBeUndefined();
-  expect(facts.ready()).toBe('the service accounts, the namespaces, the image streams of the cluster have not been read yet');
+  expect(facts.missing()).toBe('the service accounts, the namespaces, the image streams of the cluster have not been read yet');
   await ready();
   expect(facts.current()).toBeDefined();
 });

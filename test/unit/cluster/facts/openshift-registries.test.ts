@@ -96,9 +96,9 @@ describe('watched', () => {
   test('on a cluster without OpenShift’s configuration, nothing is asked for, nothing is said, and no Service is believed', async () => {
     const { api, log, platform } = watching({ [servicePath]: service({ clusterIP: '10.0.0.1', ports: [{ port: 5000 }] }) }, []);
     expect(platform.current()).toBeUndefined();
-    expect(platform.ready()).toBe('what the cluster says of its own registries has not been read yet');
+    expect(platform.missing()).toBe('what the cluster says of its own registries has not been read yet');
     await expect.poll(() => platform.current()).toEqual({ internalRegistries: [] });
-    expect(platform.ready()).toBeUndefined();
+    expect(platform.missing()).toBeUndefined();
     expect(api.calls).toEqual([]);
     expect(log.lines).toEqual([]);
   });
@@ -129,8 +129,8 @@ describe('watched', () => {
     const { api, time, platform, log, changes } = watching({ [configPath]: config(hostname, ['quay.io']) });
     const served = api.client.hasResource;
     api.client.hasResource = () => Promise.reject(unavailable);
-    expect(platform.ready()).toBeDefined();
-    await expect.poll(time.passing(() => platform.ready())).toBeUndefined();
+    expect(platform.missing()).toBeDefined();
+    await expect.poll(time.passing(() => platform.missing())).toBeUndefined();
     expect(platform.current()).toEqual({ internalRegistries: [], shortNames: 'reject' });
     expect(changes()).toBeGreaterThan(0);
     expect(log.lines.filter(({ message }) => message.includes('cannot be read')).map(({ level }) => level)).toEqual(['warn']);
@@ -143,7 +143,7 @@ describe('watched', () => {
     const { list } = api.client;
     api.client.list = (path, query, options) => (path.endsWith('/services') ? Promise.reject(unavailable) : list(path, query, options));
     await expect.poll(time.passing(() => platform.current()?.internalRegistries.map(({ registry }) => registry))).toContain(hostname);
-    expect(platform.ready()).toBeUndefined();
+    expect(platform.missing()).toBeUndefined();
   });
 
   test('a right that is missing keeps it waiting: that is a mistake in the installation', async () => {
@@ -152,7 +152,7 @@ describe('watched', () => {
     await expect.poll(() => log.lines.length).toBeGreaterThan(0);
     time.passTime();
     await setImmediate();
-    expect(platform.ready()).toBeDefined();
+    expect(platform.missing()).toBeDefined();
     expect(platform.current()).toBeUndefined();
   });
 
@@ -171,15 +171,15 @@ describe('watched', () => {
     };
     await failingWith(forbidden);
     time.passTime();
-    expect(platform.ready()).toBeDefined();
+    expect(platform.missing()).toBeDefined();
     const before = changes();
     await failingWith(unavailable);
-    expect(platform.ready()).toBeUndefined();
+    expect(platform.missing()).toBeUndefined();
     expect(changes()).toBe(before + 1);
     const warnings = () => log.lines.filter(({ message }) => message.includes('names without a registry are denied'));
     expect(warnings()).toHaveLength(1);
     await failingWith(forbidden);
-    expect(platform.ready()).toBeUndefined();
+    expect(platform.missing()).toBeUndefined();
     expect(platform.current()).toEqual({ internalRegistries: [], shortNames: 'reject' });
     api.client.list = list;
     await expect.poll(() => platform.current()?.internalRegistries.length, { timeout: 20_000 }).toBe(2);
@@ -194,6 +194,6 @@ describe('watched', () => {
     await expect.poll(time.passing(() => platform.current()?.internalRegistries.length)).toBe(2);
     groups.pop();
     await expect.poll(time.passing(() => platform.current())).toEqual({ internalRegistries: [] });
-    expect(platform.ready()).toBeUndefined();
+    expect(platform.missing()).toBeUndefined();
   });
 });

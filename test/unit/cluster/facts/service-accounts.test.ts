@@ -41,7 +41,7 @@ function watching(objects: readonly KubeObject[], limits: { perNamespace?: numbe
     time,
     log,
     facts,
-    ready: () => expect.poll(() => facts.ready()).toBeUndefined(),
+    ready: () => expect.poll(() => facts.missing()).toBeUndefined(),
     kindOf: (namespace: string, name: string) => facts.current()?.serviceAccount(namespace, name).kind,
     warnings: () => log.lines.filter(({ level }) => level === 'warn').map(({ message }) => message),
   };

@@ -1,4 +1,4 @@
-/** Tests the own rules of namespaces: how they combine with the cluster's, and which have no effect. */
+/** Tests namespaces' own rules: how they combine with the cluster's, and which have no effect. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { canonicalRules } from '../../../../src/rules/compile/canonical.ts';
