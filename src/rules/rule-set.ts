@@ -125,7 +125,7 @@ export type RuleSet = {
   readonly exemptions: readonly Exemption[];
   readonly overrides: readonly Override[];
   readonly delegate: readonly Delegation[];
-  /** The own rules of namespaces, by namespace. */
+  /** Namespaces' own rules, by namespace. */
   readonly namespaceRules: ReadonlyMap<string, readonly Rule[]>;
   /** The cluster's documents from which it was compiled, for messages that say where to change a rule. */
   readonly sources: readonly RuleSource[];

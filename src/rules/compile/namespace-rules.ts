@@ -11,7 +11,7 @@ import { findRuleTies } from './compile.ts';
 import { intersectPatterns, representativeOf } from './pattern-overlap.ts';
 import { canonicalRule } from './rule-fields.ts';
 
-/** The own rules of one namespace, compiled. They apply in that namespace only, and only as far as the cluster's rules allow. */
+/** Own rules of one namespace, compiled. They apply in that namespace only, and only as far as the cluster's rules allow. */
 export type NamespaceRuleSet = {
   readonly namespace: string;
   readonly rules: readonly Rule[];
