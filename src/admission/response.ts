@@ -93,10 +93,10 @@ function validated(request: ReviewRequest, decision: Decided, rules: RuleSet): A
   const auditAnnotations = {
     outcome: decision.outcome,
     'rules-revision': decision.revision,
-    ...(mode !== 'enforce' && { judged: decision.outcomeBeforeMode }),
+    ...(mode !== 'enforce' && { 'outcome-if-enforced': decision.outcomeBeforeMode }),
   };
-  const warnings = withWarnings(findingsWith('warn').map(({ message }) => `regkeeper: ${message}`));
-  const deniedFindings = findingsWith('deny');
+  const warnings = withWarnings(findingsWith('warned').map(({ message }) => `regkeeper: ${message}`));
+  const deniedFindings = findingsWith('denied');
   if (deniedFindings.length === 0) return answer({ uid: request.uid, allowed: true, ...warnings, auditAnnotations });
 
   const status: Status = {

@@ -53,7 +53,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
   const { mode } = settings;
   const newPodsDenied = shape.kind === 'pod' && mode === 'enforce';
   const findings = images
-    .filter((image) => image.outcomeBeforeMode !== 'allow')
+    .filter((image) => image.outcomeBeforeMode !== 'allowed')
     .sort((left, right) => severity[right.outcomeBeforeMode] - severity[left.outcomeBeforeMode])
     .map((image, index) => {
       const nearest: RuleSet['nearest'] | undefined = index < mostListed ? rules.nearest : undefined;
@@ -87,8 +87,8 @@ const mostImages = 10_000;
 
 /** The outcome after `mode`, which softens denials and warnings. */
 export function soften(outcomeBeforeMode: Outcome, mode: Mode): Outcome {
-  if (mode === 'audit') return 'allow';
-  return outcomeBeforeMode === 'deny' && mode === 'warn' ? 'warn' : outcomeBeforeMode;
+  if (mode === 'audit') return 'allowed';
+  return outcomeBeforeMode === 'denied' && mode === 'warn' ? 'warned' : outcomeBeforeMode;
 }
 
 function contextOf({ group, kind, operation, user }: ChangeRequest, { work }: Pick<Facts, 'work'>): ReadingContext {
@@ -146,9 +146,16 @@ function evaluateContent(slot: ImageSlot, context: SlotContext): ImageDecision {
   const runsNow = isPod(context.shape);
   // A template is evaluated again when a trigger fills it, and at the Pod. The image of a build may not be evaluated anywhere else.
   if (stream?.tooLarge && context.shape.kind !== 'pod')
-    return { slot, stream, verdict: 'unresolved', reason: 'stream-too-large', outcomeBeforeMode: 'deny', trustedBy: [] };
+    return { slot, stream, verdict: 'unresolved', reason: 'stream-too-large', outcomeBeforeMode: 'denied', trustedBy: [] };
   const reason = runsNow ? 'unresolved-in-pod' : 'unresolved';
-  return { slot, verdict: 'unresolved', reason, outcomeBeforeMode: runsNow ? 'deny' : 'allow', trustedBy: [], ...(stream && { stream }) };
+  return {
+    slot,
+    verdict: 'unresolved',
+    reason,
+    outcomeBeforeMode: runsNow ? 'denied' : 'allowed',
+    trustedBy: [],
+    ...(stream && { stream }),
+  };
 }
 
 /**
@@ -165,10 +172,10 @@ function evaluateStreamImage(slot: ImageSlot, stream: StreamResolution & { kind:
  * template is not denied: it may be created before the secret.
  */
 function requireSecrets(decision: ImageDecision, { shape, writes, place, facts }: SlotContext): ImageDecision {
-  if (!writes || !isPod(shape) || decision.outcomeBeforeMode !== 'allow') return decision;
+  if (!writes || !isPod(shape) || decision.outcomeBeforeMode !== 'allowed') return decision;
   const missing = missingSecrets(decision, place.namespace, facts).find(({ rule }) => rule.onMissingSecret === 'deny');
   return missing
-    ? { ...decision, outcomeBeforeMode: 'deny', reason: 'secret-missing', rule: missing.rule, missing: missing.message }
+    ? { ...decision, outcomeBeforeMode: 'denied', reason: 'secret-missing', rule: missing.rule, missing: missing.message }
     : decision;
 }
 
@@ -204,7 +211,7 @@ function noticeUnsure(origin: Origin, { namespace }: NamespaceContext): Notice {
 }
 
 function weaken(decision: ImageDecision, reason: 'mirror-pod' | 'not-introduced' | 'placeholder'): ImageDecision {
-  return decision.outcomeBeforeMode === 'deny' ? { ...decision, outcomeBeforeMode: 'warn', reason } : decision;
+  return decision.outcomeBeforeMode === 'denied' ? { ...decision, outcomeBeforeMode: 'warned', reason } : decision;
 }
 
 function imagesBefore(request: ChangeRequest, rules: RuleSet, facts: Pick<Facts, 'kinds' | 'work'>): ReadonlySet<string> {
@@ -242,5 +249,5 @@ function imageIdentity(text: string, { shortNames }: RuleSet['settings']): strin
 }
 
 function worst(outcomes: readonly Outcome[]): Outcome {
-  return outcomes.reduce<Outcome>((left, right) => (severity[right] > severity[left] ? right : left), 'allow');
+  return outcomes.reduce<Outcome>((left, right) => (severity[right] > severity[left] ? right : left), 'allowed');
 }

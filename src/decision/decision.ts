@@ -22,8 +22,8 @@ export type ChangeRequest = {
   readonly oldObject: JsonObject | null;
 };
 
-export type Verdict = 'trusted' | 'distrusted' | 'unconfigured' | 'unparseable' | 'unresolved';
-export type Outcome = 'allow' | 'warn' | 'deny';
+export type Verdict = 'trusted' | 'untrusted' | 'unconfigured' | 'invalid' | 'unresolved';
+export type Outcome = 'allowed' | 'warned' | 'denied';
 
 /** The evaluation of an image name by the rules, independent of the slot, and before `mode` softens the outcome. */
 export type ImageEvaluation = {
@@ -86,7 +86,7 @@ export type Decision =
       readonly injected: readonly Injection[];
       /** Warnings about the injection, for the mutating response. */
       readonly notices: readonly Notice[];
-      /** One for each image whose outcome is not `allow`, worst first, for the validating response. */
+      /** One for each image whose outcome is not `allowed`, worst first, for the validating response. */
       readonly findings: readonly ImageFinding[];
     }
   | { readonly kind: 'malformed'; readonly problem: MalformedObject }

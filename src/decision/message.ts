@@ -82,15 +82,15 @@ export function describeEvaluation(
 function verdictOf(image: ImageEvaluation & Partial<Pick<ImageDecision, 'slot'>>): string {
   const { verdict, rule, reference, slot } = image;
   switch (verdict) {
-    case 'unparseable':
+    case 'invalid':
       return image.problem?.message ?? 'is not an image name';
     case 'unresolved':
       return 'is not known yet';
-    case 'distrusted':
+    case 'untrusted':
       if (!rule && slot?.advice) return 'names no registry, and such names are refused here';
       if (!rule)
         return `names no registry, and such names are refused here; write the registry too, such as ${quote(reference ? formatReference(reference) : '')}`;
-      return `comes from a distrusted registry${rule.reason ? `: ${rule.reason}` : ''} (rule ${ruleName(rule)})`;
+      return `comes from an untrusted registry${rule.reason ? `: ${rule.reason}` : ''} (rule ${ruleName(rule)})`;
     case 'unconfigured':
       return 'comes from a registry that no rule names';
     case 'trusted':

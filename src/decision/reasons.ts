@@ -4,9 +4,9 @@
  */
 export const reasons = {
   trusted: 'A rule trusts the registry.',
-  distrusted: 'A rule with `trust: false` names the registry.',
+  untrusted: 'A rule with `trust: false` names the registry.',
   unconfigured: 'No rule names the registry; `unconfigured` says what happens then.',
-  unparseable: 'The image name is not one that a container runtime could read.',
+  invalid: 'The image name is not one that a container runtime could read.',
   exempted: 'No rule trusts the registry, but an exemption lets the image in until its day.',
   'short-name': 'The name has no registry, and `shortNames: reject` lets no such name in.',
   'secret-missing': 'The namespace has none of the secrets that the rule names.',

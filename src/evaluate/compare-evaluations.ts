@@ -2,7 +2,7 @@
 import type { Evaluation, ObjectResult } from './evaluate.ts';
 
 /** What matters most to whoever owns the object; `secrets` alone where it is let in as before. */
-export type Effect = 'newly-refused' | 'newly-let-in' | 'newly-warned' | 'no-longer-warned' | 'secrets';
+export type Effect = 'newly-denied' | 'newly-allowed' | 'newly-warned' | 'no-longer-warned' | 'secrets';
 
 /** One object that fares differently. Documented as `changes` of `diff -o json`. */
 export type ObjectChange = {
@@ -27,8 +27,8 @@ type Said = Pick<ObjectResult['images'][number], 'verdict' | 'reason' | 'rule'>;
 export type Comparison = {
   readonly changes: readonly ObjectChange[];
   readonly summary: {
-    readonly newlyRefused: number;
-    readonly newlyLetIn: number;
+    readonly newlyDenied: number;
+    readonly newlyAllowed: number;
     readonly newlyWarned: number;
     readonly noLongerWarned: number;
     readonly secretsGained: number;
@@ -46,8 +46,8 @@ export function compareEvaluations(before: Evaluation, after: Evaluation): Compa
   return {
     changes,
     summary: {
-      newlyRefused: count(({ effect }) => effect === 'newly-refused'),
-      newlyLetIn: count(({ effect }) => effect === 'newly-let-in'),
+      newlyDenied: count(({ effect }) => effect === 'newly-denied'),
+      newlyAllowed: count(({ effect }) => effect === 'newly-allowed'),
       newlyWarned: count(({ effect }) => effect === 'newly-warned'),
       noLongerWarned: count(({ effect }) => effect === 'no-longer-warned'),
       secretsGained: count(({ secretsGained }) => secretsGained.length > 0),
@@ -61,8 +61,8 @@ export function compareEvaluations(before: Evaluation, after: Evaluation): Compa
 function compareResults(before: ObjectResult, after: ObjectResult): ObjectChange | undefined {
   const secretsGained = secretsOnlyIn(after, before);
   // What is refused is not stored, so it loses nothing.
-  const secretsLost = after.outcome === 'deny' ? [] : secretsOnlyIn(before, after);
-  const gained = after.outcome === 'deny' ? [] : secretsGained;
+  const secretsLost = after.outcome === 'denied' ? [] : secretsOnlyIn(before, after);
+  const gained = after.outcome === 'denied' ? [] : secretsGained;
   const effect = effectOf(before.outcome, after.outcome) ?? (gained.length + secretsLost.length > 0 ? 'secrets' : undefined);
   const undecided = [...new Set([...(before.undecided ?? []), ...(after.undecided ?? [])])];
   if (!effect && undecided.length === 0) return undefined;
@@ -81,9 +81,9 @@ function compareResults(before: ObjectResult, after: ObjectResult): ObjectChange
 
 function effectOf(before: ObjectResult['outcome'], after: ObjectResult['outcome']): Effect | undefined {
   if (before === after) return undefined;
-  if (after === 'deny') return 'newly-refused';
-  if (before === 'deny') return 'newly-let-in';
-  return after === 'warn' ? 'newly-warned' : 'no-longer-warned';
+  if (after === 'denied') return 'newly-denied';
+  if (before === 'denied') return 'newly-allowed';
+  return after === 'warned' ? 'newly-warned' : 'no-longer-warned';
 }
 
 /** Those of the service account stand beside ours, and come from Kubernetes itself where we write none: nobody gains or loses them. */

@@ -27,7 +27,7 @@ export type Evaluation = {
   readonly results: readonly ObjectResult[];
   /** Objects in whose kinds no images stand. */
   readonly skipped: readonly { readonly apiVersion: string; readonly kind: string; readonly count: number }[];
-  readonly summary: { readonly allow: number; readonly warn: number; readonly deny: number; readonly undecided: number };
+  readonly summary: { readonly allowed: number; readonly warned: number; readonly denied: number; readonly undecided: number };
   /** Service accounts, as namespace/name, that count and are not among the objects: pull secrets of their own are missing in the results. */
   readonly unknownAccounts: readonly string[];
   /** All objects that would be let in, as they would be stored, the skipped ones among them; in their order. */
@@ -94,7 +94,7 @@ export function evaluate(manifests: readonly Manifest[], rules: RuleSet, options
     rulesRevision: rules.revision,
     results,
     skipped: [...skipped.values()],
-    summary: { allow: count('allow'), warn: count('warn'), deny: count('deny'), undecided },
+    summary: { allowed: count('allowed'), warned: count('warned'), denied: count('denied'), undecided },
     unknownAccounts: [...unknownAccounts],
     admitted,
   };
@@ -102,7 +102,7 @@ export function evaluate(manifests: readonly Manifest[], rules: RuleSet, options
 
 /** Let in for sure. */
 export function isClean({ outcome, undecided }: ObjectResult): boolean {
-  return outcome !== 'deny' && undecided === undefined;
+  return outcome !== 'denied' && undecided === undefined;
 }
 
 function resultOf(
@@ -116,7 +116,7 @@ function resultOf(
   const subject = { apiVersion, kind, namespace, name, ...(name === '' && generateName !== undefined && { generateName }), file, line };
   if (rehearsal.kind === 'not-yet') {
     const undecided = [`${rehearsal.message}: give it with -f`];
-    return { object: subject, outcome: 'deny', images: [], inject: [], patch: [], messages: [], undecided };
+    return { object: subject, outcome: 'denied', images: [], inject: [], patch: [], messages: [], undecided };
   }
   const { outcome, images, injected, patch, warnings, denial, unsure } = rehearsal;
   return {

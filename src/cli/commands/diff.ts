@@ -74,7 +74,7 @@ async function diff(old: string, now: string, options: DiffOptions, terminal: Te
 
 /** Somebody's work is refused or loses a credential, or nobody can say. That more is let in is what changes of rules are mostly made for. */
 function isFinding({ changes, summary }: Comparison, strict: boolean): boolean {
-  return strict ? changes.length > 0 : summary.newlyRefused + summary.secretsLost + summary.undecided > 0;
+  return strict ? changes.length > 0 : summary.newlyDenied + summary.secretsLost + summary.undecided > 0;
 }
 
 type Difference = {

@@ -43,7 +43,7 @@ export function explainCommand(terminal: Terminal, finish: (code: ExitCode) => v
       terminal.out(
         options.output === 'table' ? renderExplanation(explanation, options) : renderMachine(machineForm(explanation), options.output),
       );
-      finish(explanation.judgement.outcomeBeforeMode === 'deny' || explanation.unsure.length > 0 ? 1 : 0);
+      finish(explanation.judgement.outcomeBeforeMode === 'denied' || explanation.unsure.length > 0 ? 1 : 0);
     });
 }
 
@@ -179,7 +179,7 @@ function renderLabels({ labels }: NamespaceContext): string {
 function afterwards({ outcomeBeforeMode, reason }: ImageEvaluation, { mode }: NamespaceSettings): string {
   const outcome = soften(outcomeBeforeMode, mode);
   const softened = outcome === outcomeBeforeMode ? '' : `, softened by mode ${mode}`;
-  const words = { allow: 'let in', warn: 'let in with a warning', deny: 'refused' };
+  const words = { allowed: 'allowed', warned: 'allowed with a warning', denied: 'denied' };
   return `: ${words[outcome]}${reason === 'exempted' ? ' by an exemption' : ''}${softened}`;
 }
 

@@ -11,7 +11,7 @@ export function renderResults(results: readonly ObjectResult[]): string {
 
 export function renderResult(result: ObjectResult): string {
   const { object, outcome, images, inject, messages, undecided = [] } = result;
-  const label = undecided.length > 0 ? 'UNSURE' : outcome === 'deny' ? 'DENY' : outcome;
+  const label = undecided.length > 0 ? 'UNSURE' : outcome === 'denied' ? 'DENIED' : outcome;
   const place = object.file === '-' ? `line ${object.line} of standard input` : `${object.file}:${object.line}`;
   const lines = [
     ...images.flatMap(renderImage),
@@ -39,21 +39,19 @@ function renderSource(source: AuditedSource): string {
   return `${'file' in source ? source.file : `${source.configMap} ${source.key}`}:${source.line}`;
 }
 
-export function renderSummary({ allow, warn, deny, undecided }: Evaluation['summary']): string {
-  const parts = [`${allow} let in`, `${warn} with a warning`, `${deny} refused`];
-  const objects = allow + warn + deny;
-  return `${objects} object${objects === 1 ? '' : 's'} judged: ${parts.join(', ')}${undecided > 0 ? `; ${undecided} of them could not be judged for sure` : ''}\n`;
+export function renderSummary({ allowed, warned, denied, undecided }: Evaluation['summary']): string {
+  const parts = [`${allowed} allowed`, `${warned} warned`, `${denied} denied`];
+  const objects = allowed + warned + denied;
+  return `${objects} object${objects === 1 ? '' : 's'} evaluated: ${parts.join(', ')}${undecided > 0 ? `. The result is uncertain for ${undecided} of them` : ''}\n`;
 }
 
-/** What was not judged, and what was not known; for standard error. */
+/** What was not evaluated, and what was not known; for standard error. */
 export function renderRemarks({ skipped, unknownAccounts }: Pick<Evaluation, 'skipped' | 'unknownAccounts'>): string {
   const lines: string[] = [];
   if (skipped.length > 0) {
     const total = skipped.reduce((sum, { count }) => sum + count, 0);
     const kinds = skipped.map(({ apiVersion, kind, count }) => `${count} ${kind} (${apiVersion})`);
-    lines.push(
-      `not judged, since no images are known to stand in their kinds: ${total} object${total === 1 ? '' : 's'}: ${kinds.join(', ')}`,
-    );
+    lines.push(`skipped: kinds that contain no images: ${total} object${total === 1 ? '' : 's'}: ${kinds.join(', ')}`);
   }
   if (unknownAccounts.length > 0) {
     lines.push(

@@ -30,10 +30,10 @@ export type AuditRecord = {
   readonly generateName?: string;
   /** The controlling owner: a Pod's user is a controller, so this tells whose it is. */
   readonly owner?: { readonly kind: string; readonly name: string };
-  /** What was answered; `error` where no judgement was possible, which refuses the request. */
+  /** The answer. `error`: the request could not be evaluated and was denied, or the API server was asked to retry. */
   readonly outcome: Outcome | 'error';
-  /** What would have been answered in mode enforce; only where it differs. */
-  readonly judged?: Outcome;
+  /** The outcome that mode `enforce` would have had. Absent if it is the same. */
+  readonly outcomeIfEnforced?: Outcome;
   readonly mode?: string;
   readonly rulesRevision?: string;
   readonly durationMicroseconds: number;
@@ -57,7 +57,7 @@ export type AuditedInjection = {
   readonly rule?: AuditedRule;
 };
 
-/** `decision` is undefined for a request that brings nothing in; `failure` is the sentence of a request that could not be judged. */
+/** `decision` is undefined for a request that brings nothing in; `failure` is the sentence of a request that could not be evaluated. */
 export type AuditedEvent = {
   readonly webhook: Webhook;
   readonly request: ReviewRequest;
@@ -97,12 +97,17 @@ export function buildAuditRecord({ webhook, request, decision, failure, duration
 }
 
 type Conclusion = Pick<AuditRecord, 'outcome' | 'images' | 'inject' | 'messages'> &
-  Partial<Pick<AuditRecord, 'judged' | 'mode' | 'rulesRevision' | 'imagesOmitted' | 'imagesSha256' | 'injectOmitted' | 'messagesOmitted'>>;
+  Partial<
+    Pick<
+      AuditRecord,
+      'outcomeIfEnforced' | 'mode' | 'rulesRevision' | 'imagesOmitted' | 'imagesSha256' | 'injectOmitted' | 'messagesOmitted'
+    >
+  >;
 
 function conclusion(webhook: Webhook, decision: Decision | undefined, failure: string | undefined, cutter: Cutter): Conclusion {
   const empty = { images: [], inject: [] };
   if (failure !== undefined) return { outcome: 'error', ...empty, messages: [cutter.text(failure)] };
-  if (!decision) return { outcome: 'allow', ...empty, messages: [] };
+  if (!decision) return { outcome: 'allowed', ...empty, messages: [] };
   switch (decision.kind) {
     case 'malformed':
       return { outcome: 'error', ...empty, messages: [cutter.text(`${decision.problem.path} ${decision.problem.message}`)] };
@@ -113,7 +118,7 @@ function conclusion(webhook: Webhook, decision: Decision | undefined, failure: s
     case 'decided': {
       const mutating = webhook === 'mutate';
       // The mutating answer refuses nothing: its outcome is what it did, the validating one has the verdict.
-      const outcome = mutating ? (decision.notices.length > 0 ? 'warn' : 'allow') : decision.outcome;
+      const outcome = mutating ? (decision.notices.length > 0 ? 'warned' : 'allowed') : decision.outcome;
       const injected = mutating ? decision.injected : [];
       const ruleOf = askingRules(injected, decision.images);
       const inject = cutter.list(
@@ -128,7 +133,7 @@ function conclusion(webhook: Webhook, decision: Decision | undefined, failure: s
       if (inject.length < injected.length || messages.length < told.length) cutter.cut = true;
       return {
         outcome,
-        ...(!mutating && decision.outcomeBeforeMode !== decision.outcome && { judged: decision.outcomeBeforeMode }),
+        ...(!mutating && decision.outcomeBeforeMode !== decision.outcome && { outcomeIfEnforced: decision.outcomeBeforeMode }),
         mode: decision.mode,
         rulesRevision: decision.revision,
         ...showImages(decision.images, cutter),

@@ -12,7 +12,7 @@ import { type AuditedDocument, type AuditedObject, auditSource } from './source.
  */
 export type RulesRecord = {
   readonly event: 'rules';
-  readonly outcome: 'accepted' | 'refused';
+  readonly outcome: 'accepted' | 'rejected';
   /** Whose own rules they are; absent for the cluster's. */
   readonly namespace?: string;
   /** What was read: documents, or objects of the cluster that add to them. */
@@ -57,7 +57,7 @@ export function buildRulesRecord(change: RecordedRulesChange): RulesRecord {
   if (sources.length < change.sources.length || problems.length < change.problems.length) cutter.cut = true;
   const record = {
     event: 'rules' as const,
-    outcome: change.problems.length === 0 ? ('accepted' as const) : ('refused' as const),
+    outcome: change.problems.length === 0 ? ('accepted' as const) : ('rejected' as const),
     ...(scope.kind === 'namespace' && { namespace: cutter.text(scope.namespace) }),
     sources,
     ...omitted('sourcesOmitted', change.sources, sources),

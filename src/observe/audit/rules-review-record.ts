@@ -14,7 +14,7 @@ export type RulesReviewRecord = {
   /** namespace/name; without name on CREATE with generateName. */
   readonly configMap: string;
   /** `error`: nothing was found out, and the API server asks again or goes on without us. */
-  readonly outcome: 'accepted' | 'refused' | 'error';
+  readonly outcome: 'accepted' | 'rejected' | 'error';
   readonly problems: readonly string[];
   readonly problemsOmitted?: number;
   readonly warnings: readonly string[];

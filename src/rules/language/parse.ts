@@ -239,7 +239,7 @@ class DocumentReader {
     for (const field of ['pullSecret', 'pushSecret'] as const) {
       if (trust || rule[field] === undefined) continue;
       const message = `${location} refuses its registry ("trust: false"), which then needs no ${field}; remove one of the two`;
-      this.addFieldProblem('secret-on-distrusted', `${pointer}/${field}`, message);
+      this.addFieldProblem('secret-on-untrusted', `${pointer}/${field}`, message);
     }
     if (rule.onMissingSecret !== undefined && (!trust || (rule.pullSecret === undefined && rule.pushSecret === undefined))) {
       const why = trust

@@ -27,7 +27,7 @@ export const problemRemedies: Readonly<Record<ProblemCode, string>> = {
   'selector-values': 'write values, or remove them',
   'bad-day': 'write year, month and day: `2027-03-31`',
   'bad-short-names': 'write `host[:port]`, each once',
-  'secret-on-distrusted': 'remove one of the two',
+  'secret-on-untrusted': 'remove one of the two',
   'reason-on-trusted': 'write `trust: false` with it, or make it a comment',
   'on-missing-without-secret': 'name the secret, or remove the field',
   'override-without-setting': 'write one, or remove the override',
@@ -60,6 +60,6 @@ export const problemRemedies: Readonly<Record<ProblemCode, string>> = {
   'loosening-glob': 'select by labels (`matchLabels`), which ordinary users cannot set, or list the names',
   'exemption-expired': 'remove the exemption, or move its day and say why',
   'rule-redundant': 'remove it',
-  'refusal-overtaken': 'refuse these images too, or trust less with `*`',
+  'denial-overridden': 'refuse these images too, or trust less with `*`',
   'shadowed-rule': 'remove it, or change what it is about',
 };

@@ -61,7 +61,7 @@ export const problemCodes = {
   },
   'bad-day': { level: 'problem', text: 'The last day of an exemption is not a day of the calendar, written as YYYY-MM-DD.' },
   'bad-short-names': { level: 'problem', text: 'A host that short names are searched on has a path or a wildcard, or is listed twice.' },
-  'secret-on-distrusted': { level: 'problem', text: 'A rule that refuses its registry names a secret for it.' },
+  'secret-on-untrusted': { level: 'problem', text: 'A rule that refuses its registry names a secret for it.' },
   'reason-on-trusted': { level: 'problem', text: 'A rule that trusts its registry gives a reason for refusing it.' },
   'on-missing-without-secret': { level: 'problem', text: 'A rule says what happens where its secret is missing, but names no secret.' },
   'override-without-setting': { level: 'problem', text: 'An override changes no setting.' },
@@ -115,7 +115,7 @@ export const problemCodes = {
   },
   'exemption-expired': { level: 'warning', text: 'An exemption is past its last day, so it has no effect any more.' },
   'rule-redundant': { level: 'warning', text: 'Without the rule every image would be decided the same.' },
-  'refusal-overtaken': {
+  'denial-overridden': {
     level: 'warning',
     text: 'A refusal does not hold for some of its images, since a more specific rule with a wildcard trusts them.',
   },

@@ -112,7 +112,7 @@ describe('an image that came in before, and would be refused today', () => {
       },
       { deadlineSeconds: 30, what: 'the controller to be refused its Pods' },
     );
-    expect(failure).toContain(`container "app": image "${fallen}" comes from a distrusted registry: it has fallen`);
+    expect(failure).toContain(`container "app": image "${fallen}" comes from an untrusted registry: it has fallen`);
     expect(await list('pods', '-l', 'app=old-set')).toHaveLength(1);
   });
 
@@ -143,7 +143,7 @@ describe('an image that came in before, and would be refused today', () => {
     expect(moved.stderr).toContain('init container "init"');
     const { code, stderr } = await attempt(['set', 'image', 'deployment/moved', `app=${fallen.replace(':1', ':2')}`]);
     expect(code).not.toBe(0);
-    expect(stderr).toContain(`container "app": image "${fallen.replace(':1', ':2')}" comes from a distrusted registry`);
+    expect(stderr).toContain(`container "app": image "${fallen.replace(':1', ':2')}" comes from an untrusted registry`);
   });
 
   test('does not carry another in: that one is refused, and it alone', async () => {
@@ -264,10 +264,10 @@ describe('a dry run', () => {
     if (!keeper.server) return skip('reads the records of the server, so only where the server runs beside the test');
     const dry = (count: number) => recordsOf('dry', count);
     expect((await dry(4)).map(({ webhook, dryRun, outcome }) => [webhook, dryRun, outcome])).toEqual([
-      ['mutate', true, 'allow'],
-      ['validate', true, 'allow'],
-      ['mutate', true, 'allow'],
-      ['validate', true, 'deny'],
+      ['mutate', true, 'allowed'],
+      ['validate', true, 'allowed'],
+      ['mutate', true, 'allowed'],
+      ['validate', true, 'denied'],
     ]);
     await create(pod('dry', running(good)));
     expect((await dry(6)).at(-1)).toMatchObject({ webhook: 'validate', dryRun: false });

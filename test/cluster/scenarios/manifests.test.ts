@@ -158,7 +158,7 @@ describe('DeploymentConfigs', () => {
     const trigger = { type: 'ImageChange', imageChangeParams: { automatic: true, containerNames: ['app'], from } };
     await create(config('triggered', [trigger]));
     expect((await tryCreate(config('plain', []))).stderr).toContain(
-      '"eap-app" (docker.io/library/eap-app) comes from a distrusted registry',
+      '"eap-app" (docker.io/library/eap-app) comes from an untrusted registry',
     );
 
     // Changes the image as the image trigger would.

@@ -65,7 +65,7 @@ describe('a rules ConfigMap is refused', () => {
       user: 'admin',
       operation: 'CREATE',
       configMap: 'regkeeper/more-rules',
-      outcome: 'refused',
+      outcome: 'rejected',
       problems: [expect.stringContaining('(unknown-field)')],
     });
   });

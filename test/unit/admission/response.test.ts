@@ -28,21 +28,21 @@ describe('a refusal', () => {
         code: 403,
         reason: 'Forbidden',
         message:
-          'Pod shop/web: container "c0": image "nginx" (docker.io/library/nginx) comes from a distrusted registry: use good.io/hub ' +
+          'Pod shop/web: container "c0": image "nginx" (docker.io/library/nginx) comes from an untrusted registry: use good.io/hub ' +
           '(rule "hub", ConfigMap keeper/rules, key main.yaml, line 4:25). Ask the owners of the registry rules in ConfigMap keeper/rules.',
         details: {
           name: 'web',
           kind: 'Pod',
           causes: [
             {
-              reason: 'distrusted',
+              reason: 'untrusted',
               message: expect.stringContaining('image "nginx"'),
               field: 'spec.containers[0].image',
             },
           ],
         },
       },
-      auditAnnotations: { outcome: 'deny', 'rules-revision': rules.revision },
+      auditAnnotations: { outcome: 'denied', 'rules-revision': rules.revision },
     });
   });
 
@@ -103,14 +103,14 @@ describe('a refusal', () => {
 describe('what mode makes of a refusal', () => {
   test('warn: a warning', () => {
     const { response } = answer('validate', 'Pod', pod('nginx'), { rules: ruleSetOf(table, 'mode: warn') });
-    expect(response).toMatchObject({ allowed: true, auditAnnotations: { outcome: 'warn', judged: 'deny' } });
+    expect(response).toMatchObject({ allowed: true, auditAnnotations: { outcome: 'warned', 'outcome-if-enforced': 'denied' } });
     expect(response.warnings).toEqual([expect.stringMatching(/^regkeeper: container "c0": image "nginx"/)]);
     expect(response.status).toBeUndefined();
   });
 
   test('audit: nothing but a record', () => {
     const { response } = answer('validate', 'Pod', pod('nginx'), { rules: ruleSetOf(table, 'mode: audit') });
-    expect(response).toMatchObject({ allowed: true, auditAnnotations: { outcome: 'allow', judged: 'deny' } });
+    expect(response).toMatchObject({ allowed: true, auditAnnotations: { outcome: 'allowed', 'outcome-if-enforced': 'denied' } });
     expect(response.warnings).toBeUndefined();
   });
 });

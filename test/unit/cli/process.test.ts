@@ -206,9 +206,9 @@ test('the three objects of the first ten minutes: injected, refused, given pull 
     code: 0,
     out: expect.stringContaining('+ /spec/imagePullSecrets [{"name":"external-registry"}]'),
   });
-  const refused = await ask('deployment-refused.yaml');
+  const refused = await ask('deployment-denied.yaml');
   expect(refused.code).toBe(1);
-  expect(refused.out).toContain('Deployment web: refused');
+  expect(refused.out).toContain('Deployment web: denied');
   expect(refused.out).toContain('Ask the platform team');
   const build = await ask('buildconfig.yaml');
   expect(build.code).toBe(0);

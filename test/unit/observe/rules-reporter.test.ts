@@ -74,7 +74,7 @@ describe('a change of the rules in force is reported', () => {
     const { open, offer } = reporting();
     open(bundle('one', 'rules: [{registry: a.io}]'));
     const refused = offer('one', 'rulez: []');
-    expect(refused.slice(0, 2)).toEqual(['record refused', 'metrics true']);
+    expect(refused.slice(0, 2)).toEqual(['record rejected', 'metrics true']);
     expect(refused.slice(2)).toEqual([expect.stringMatching(/^error: rules refused, the last good ones stay in force: .*"rules"/)]);
     expect(offer('one', 'rules: [{registry: a.io}]')).toEqual([
       'record accepted',

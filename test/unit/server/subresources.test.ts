@@ -118,7 +118,7 @@ describe('a request to', () => {
     expect(mutated.patch).toBeUndefined();
     expect(validated.allowed).toBe(refused === undefined);
     if (refused !== undefined) expect(validated.status?.message).toContain(refused);
-    expect(records.at(-1)).toMatchObject({ subresource: asked.subResource, outcome: refused === undefined ? 'allow' : 'deny' });
+    expect(records.at(-1)).toMatchObject({ subresource: asked.subResource, outcome: refused === undefined ? 'allowed' : 'denied' });
   });
 });
 

@@ -343,7 +343,7 @@ describe('the audit record', () => {
         name: '',
         generateName: 'web-',
         owner: { kind: 'ReplicaSet', name: 'web-1' },
-        outcome: 'deny',
+        outcome: 'denied',
         mode: 'enforce',
         rulesRevision: rules.revision,
         images: [
@@ -352,8 +352,8 @@ describe('the audit record', () => {
             image: 'evil.example.com/web:1',
             canonical: 'evil.example.com/web',
             action: 'pull',
-            verdict: 'distrusted',
-            reason: 'distrusted',
+            verdict: 'untrusted',
+            reason: 'untrusted',
             introduced: true,
             rule: { name: 'evil.example.com', source: { file: 'a.yaml', line: 6 } },
           },
@@ -371,7 +371,7 @@ describe('the audit record', () => {
     const { answer, records } = setUp({ facts: { ...unwatched, serviceAccount: () => account } });
     await answer('/mutate', reviewOf(pod('reg.example.com:5000/web')));
     expect(records).toMatchObject([
-      { webhook: 'mutate', outcome: 'allow', inject: [{ path: 'spec.imagePullSecrets', secret: 'corp-pull', from: 'rule' }] },
+      { webhook: 'mutate', outcome: 'allowed', inject: [{ path: 'spec.imagePullSecrets', secret: 'corp-pull', from: 'rule' }] },
     ]);
   });
 
@@ -448,7 +448,7 @@ describe('/guard', () => {
 
   test.each([
     ['accepted', {}, { warnings: ['something'] }],
-    ['refused', { allowed: false }, { problems: ['something'] }],
+    ['rejected', { allowed: false }, { problems: ['something'] }],
   ])('an answer is passed on, and %s in the record', async (outcome, response, found) => {
     const { answer, guardRecords } = setUp({ guard: answering(response, found) });
     expect(await answer('/guard', review)).toEqual({ uid: review.request.uid, allowed: true, ...response });

@@ -56,7 +56,7 @@ describe('the secrets of a build', () => {
     { name: 'are none where no rule names one', before: s2i(image('public.io/x')), found: {} },
     { name: 'are none where all come from image streams', before: s2i(stream('x:1'), {}, { output: { to: stream('y:1') } }), found: {} },
     { name: 'are none for an internal image', before: s2i(image('internal.svc:5000/p/x')), found: {} },
-    { name: 'are none for a distrusted image', before: s2i(image('unknown.io/x')), found: {} },
+    { name: 'are none for an untrusted image', before: s2i(image('unknown.io/x')), found: {} },
     { name: 'are none without a strategy that has a base', before: { spec: { strategy: { jenkinsPipelineStrategy: {} } } }, found: {} },
     {
       name: 'keep what the author chose',
@@ -333,8 +333,8 @@ describe('a Build', () => {
     expect(decision.patch).toEqual([]);
     expect(decision.notices).toEqual([]);
     expect(decision.images.map(({ outcomeBeforeMode, reason }) => `${outcomeBeforeMode} ${reason}`)).toEqual([
-      'deny unconfigured',
-      'allow trusted',
+      'denied unconfigured',
+      'allowed trusted',
     ]);
   });
 

@@ -74,7 +74,7 @@ describe('a new pod', () => {
     },
     { name: 'whose mark cannot be read is taken for unmarked', before: pod(corp, ['corp'], 'x'), list: ['corp'] },
     { name: 'gets nothing for an internal image', before: pod('internal.svc:5000/a/b'), list: undefined },
-    { name: 'gets nothing for a distrusted image', before: pod('bad.io/x'), list: undefined },
+    { name: 'gets nothing for an untrusted image', before: pod('bad.io/x'), list: undefined },
     { name: 'keeps entries that are listed twice', before: pod(corp, ['a', 'a']), list: ['a', 'a', 'corp'], mark: { rules: ['corp'] } },
   ])('$name', ({ before, list, mark }) => {
     const after = inject(change('Pod', before), rules, facts);
@@ -208,7 +208,7 @@ describe('a new template', () => {
 
   test.each(['ReplicaSet', 'ReplicationController', 'Job'] as const)('of a %s with a controller is left alone', (kind) => {
     const object = { ...deployment(pod(corp)), metadata: { ownerReferences: [{ controller: true }] } };
-    expect(decided(change(kind, object), rules, facts)).toMatchObject({ patch: [], notices: [], outcome: 'allow' });
+    expect(decided(change(kind, object), rules, facts)).toMatchObject({ patch: [], notices: [], outcome: 'allowed' });
   });
 
   test('gets no secret for the image of a custom deployment strategy, which another pod pulls', () => {
@@ -470,8 +470,8 @@ describe('a pod that exists', () => {
 test('a mirror pod is not touched, and only warned of', () => {
   const mirror = { ...pod('bad.io/x'), metadata: { annotations: { 'kubernetes.io/config.mirror': 'h' } } };
   const decision = decided(change('Pod', mirror, undefined, 'system:node:n1'), rules, facts);
-  expect(decision).toMatchObject({ patch: [], notices: [], outcome: 'warn', images: [{ verdict: 'distrusted', reason: 'mirror-pod' }] });
-  expect(decided(change('Pod', mirror, undefined, 'alice'), rules, facts).outcome).toBe('deny');
+  expect(decision).toMatchObject({ patch: [], notices: [], outcome: 'warned', images: [{ verdict: 'untrusted', reason: 'mirror-pod' }] });
+  expect(decided(change('Pod', mirror, undefined, 'alice'), rules, facts).outcome).toBe('denied');
 });
 
 describe('an account that allows only what it lists', () => {

@@ -272,8 +272,8 @@ export const brokenDocuments: readonly BrokenDocument[] = [
   // Combinations of fields.
   { text: rule('reason: old'), problem: 'reason-on-trusted 3:3 ', says: '"trust: false"' },
   { text: rule('trust: true\n  reason: old'), problem: 'reason-on-trusted 4:3 ', says: '"trust: false"' },
-  { text: rule('trust: false\n  pullSecret: a'), problem: 'secret-on-distrusted 4:3 ', says: 'needs no pullSecret' },
-  { text: rule('trust: false\n  pushSecret: a'), problem: 'secret-on-distrusted 4:3 ', says: 'needs no pushSecret' },
+  { text: rule('trust: false\n  pullSecret: a'), problem: 'secret-on-untrusted 4:3 ', says: 'needs no pullSecret' },
+  { text: rule('trust: false\n  pushSecret: a'), problem: 'secret-on-untrusted 4:3 ', says: 'needs no pushSecret' },
   {
     text: 'rules:\n- registry: https://reg.io',
     problem: 'pattern-scheme 2:13 ',
