@@ -1,5 +1,13 @@
+import { dockerHub } from '../image/docker-hub.ts';
 import { quote } from '../image/problem.ts';
-import { canonicalName, formatReference, type ImageReference, parseImage, writesDefaultPort } from '../image/reference.ts';
+import {
+  canonicalName,
+  completeRegistryHost,
+  formatReference,
+  type ImageReference,
+  parseImage,
+  writesDefaultPort,
+} from '../image/reference.ts';
 import { isObject } from '../object/json.ts';
 import { readObject } from '../object/kinds.ts';
 import type { ImageSlot, ObjectShape, ReadingContext } from '../object/object-shape.ts';
@@ -27,7 +35,10 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
   if (shape.slots.length > mostImages) {
     return {
       kind: 'malformed',
-      problem: { path: 'it', message: `names ${formatCount(shape.slots.length)} images; at most ${formatCount(mostImages)} are evaluated` },
+      problem: {
+        path: 'it',
+        message: `contains ${formatCount(shape.slots.length)} images. At most ${formatCount(mostImages)} are evaluated`,
+      },
     };
   }
 
@@ -44,7 +55,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
   // The namespace exists, or the API server would not have called the webhook. So our watch is behind, and the labels would matter, at least
   // for the audit record.
   if ((unsureSettings || unsure.length > 0) && namespace.kind === 'absent') {
-    return { kind: 'not-yet', message: `namespace "${request.namespace}" is not known here yet` };
+    return { kind: 'not-yet', message: `namespace "${request.namespace}" is not in the cache yet` };
   }
   const injection = writes && isObject(request.object) ? inject(request, shape, images, facts) : { kind: 'injected' as const, ...nothing };
   if (injection.kind === 'not-yet') return injection;
@@ -57,7 +68,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
     .sort((left, right) => severity[right.outcomeBeforeMode] - severity[left.outcomeBeforeMode])
     .map((image, index) => {
       const nearest: RuleSet['nearest'] | undefined = index < mostListed ? rules.nearest : undefined;
-      return { image, message: renderFinding(image, { nearest, place, newPodsDenied }) };
+      return { image, ...renderFinding(image, { nearest, place, newPodsDenied }) };
     });
   return {
     kind: 'decided',
@@ -132,7 +143,13 @@ function evaluateSlot(slot: ImageSlot, context: SlotContext): ImageDecision {
   if (shape.kind === 'pod' && shape.readOnlyBecause === 'mirror') return weaken(decision, 'mirror-pod');
   if (before.size > 0 && identities(decision, context.place, rules).some((each) => before.has(each)))
     return { ...weaken(decision, 'not-introduced'), old: true };
-  return decision;
+  return looksLikeHost(decision) ? { ...decision, outcomeBeforeMode: 'warned', reason: 'registry-host' } : decision;
+}
+
+/** A registry host alone is read as an official image of Docker Hub. If those are trusted, only a warning shows the mistake. */
+function looksLikeHost({ slot, outcomeBeforeMode, verdict, reference }: ImageDecision): boolean {
+  if (slot.content.kind !== 'image' || outcomeBeforeMode !== 'allowed' || verdict !== 'trusted' || !reference) return false;
+  return reference.host === dockerHub && completeRegistryHost(reference) !== undefined;
 }
 
 function evaluateContent(slot: ImageSlot, context: SlotContext): ImageDecision {
@@ -175,15 +192,22 @@ function requireSecrets(decision: ImageDecision, { shape, writes, place, facts }
   if (!writes || !isPod(shape) || decision.outcomeBeforeMode !== 'allowed') return decision;
   const missing = missingSecrets(decision, place.namespace, facts).find(({ rule }) => rule.onMissingSecret === 'deny');
   return missing
-    ? { ...decision, outcomeBeforeMode: 'denied', reason: 'secret-missing', rule: missing.rule, missing: missing.message }
+    ? {
+        ...decision,
+        outcomeBeforeMode: 'denied',
+        reason: 'secret-missing',
+        rule: missing.rule,
+        missing: { message: missing.message, brief: missing.brief },
+      }
     : decision;
 }
 
 function noticeMissing(images: readonly ImageDecision[], { place, facts }: SlotContext): readonly Notice[] {
   // No secret is injected for the image of an image stream.
   const affected = images.filter(({ missing, stream, slot }) => missing === undefined && !stream && !slot.pulledElsewhere);
-  const messages = affected.flatMap((image) => missingSecrets(image, place.namespace, facts).map(({ message }) => message));
-  return [...new Set(messages)].map((message) => ({ reason: 'secret-missing', message }));
+  const missing = affected.flatMap((image) => missingSecrets(image, place.namespace, facts));
+  const byMessage = new Map(missing.map(({ message, brief }) => [message, brief]));
+  return [...byMessage].map(([message, brief]) => ({ reason: 'secret-missing', message, brief }));
 }
 
 /** For images with the default port: kubelets and builds compare ports as text (kubernetes keyring.go; containers/image docker/config). */
@@ -201,13 +225,13 @@ function noticePorts(images: readonly ImageDecision[], injected: readonly Inject
 function renderPortWritten(reference: ImageReference): string {
   const { written, host } = reference;
   // A name without a dot is a host only with a port.
-  const instead = canonicalName(reference).startsWith(`${host}/`) ? ', or leave it out of the image' : '';
-  return `image ${quote(written)} is written with the default port, so a credential is found only under that very name: write the port in the secret too${instead}`;
+  const instead = canonicalName(reference).startsWith(`${host}/`) ? ', or remove it from the image' : '';
+  return `image ${quote(written)} includes the default port, so credentials are found only under ${quote(written.slice(0, written.indexOf('/')))}. Add the port to the key in the secret${instead}.`;
 }
 
 function noticeUnsure(origin: Origin, { namespace }: NamespaceContext): Notice {
-  const message = `${renderOrigin(origin)} selects by labels, and those of namespace "${namespace}" are not known here: judged by the strictest that they could lead to`;
-  return { reason: 'labels-unknown', message };
+  const unknown = `the labels of namespace "${namespace}" are unknown, so the strictest result was assumed`;
+  return { reason: 'labels-unknown', message: `${unknown}: ${renderOrigin(origin)} selects namespaces by label.`, brief: `${unknown}.` };
 }
 
 function weaken(decision: ImageDecision, reason: 'mirror-pod' | 'not-introduced' | 'placeholder'): ImageDecision {

@@ -4,7 +4,8 @@
  */
 import type { ReviewRequest, Webhook } from '../../admission/review.ts';
 import type { Decision, ImageDecision, Injection, Outcome } from '../../decision/decision.ts';
-import { isObject, textAt, valueAt } from '../../object/json.ts';
+import { textAt } from '../../object/json.ts';
+import { controllerOf } from '../../object/owner.ts';
 import type { Rule } from '../../rules/rule-set.ts';
 import { budgets, Cutter, omitted } from './budget.ts';
 import { type AuditedImage, showImages } from './image.ts';
@@ -192,12 +193,4 @@ export function countOf({ webhook, decision }: Pick<AuditedEvent, 'webhook' | 'd
     images: decision.images.map(({ verdict, rule }) => ({ verdict, ...named(rule) })),
     inject: injected.map((injection) => ({ from: injection.from, ...named(ruleOf(injection)) })),
   };
-}
-
-function controllerOf(object: unknown): { kind: string; name: string } | undefined {
-  const owners = valueAt(object, ['metadata', 'ownerReferences']);
-  const owner = Array.isArray(owners) ? owners.find((candidate) => isObject(candidate) && candidate.controller === true) : undefined;
-  const kind = textAt(owner, ['kind']);
-  const name = textAt(owner, ['name']);
-  return kind !== undefined && name !== undefined ? { kind, name } : undefined;
 }

@@ -30,6 +30,7 @@ export type ParsedDocument = {
     readonly unconfigured?: WrittenSetting<Unconfigured>;
     readonly mode?: WrittenSetting<Mode>;
     readonly contact?: WrittenSetting<string>;
+    readonly helpUrl?: WrittenSetting<string>;
     readonly inject?: WrittenSetting<Inject>;
     readonly shortNames?: WrittenSetting<ShortNames>;
   };
@@ -128,6 +129,7 @@ class DocumentReader {
         ...this.setting('unconfigured', written.unconfigured),
         ...this.setting('mode', written.mode),
         ...this.setting('contact', written.contact),
+        ...this.setting('helpUrl', written.helpUrl),
         ...this.setting('inject', written.inject),
         ...this.readShortNames(written.shortNames, '/shortNames'),
       },

@@ -20,6 +20,7 @@ export const problemRemedies: Readonly<Record<ProblemCode, string>> = {
   'unknown-value': 'choose one of those listed',
   'empty-value': 'write a value, or remove the field',
   'bad-text': 'one line, within the length that the message names',
+  'bad-url': 'write a full address, such as `https://wiki.example.com/registries`',
   'bad-secret-name': 'the name alone, without namespace: lower-case letters, digits, `-` and `.`',
   'bad-namespace': 'lower-case letters, digits and `-`, at most 63; `*` for any characters',
   'bad-label': 'letters, digits, `-`, `_` and `.`, at most 63; before a key perhaps a domain and a slash',

@@ -51,6 +51,7 @@ export const problemCodes = {
   'unknown-value': { level: 'problem', text: 'A value is not one of those the field takes.' },
   'empty-value': { level: 'problem', text: 'A field is written but holds nothing.' },
   'bad-text': { level: 'problem', text: 'A text is too long, blank, or has line breaks or control characters.' },
+  'bad-url': { level: 'problem', text: 'A web address does not start with http:// or https://, is too long, or contains spaces.' },
   'bad-secret-name': { level: 'problem', text: 'A secret name is not a valid Kubernetes object name.' },
   'bad-namespace': { level: 'problem', text: 'A namespace is written as a name that no namespace can have.' },
   'bad-label': { level: 'problem', text: 'A label has a key or a value that no label can have.' },

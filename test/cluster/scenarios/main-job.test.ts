@@ -70,7 +70,7 @@ describe('Pods', () => {
     expect(stderr).toContain('denied the request');
     expect(stderr).toContain('container "app"');
     expect(stderr).toContain('unknown.example.com/team/app:7');
-    expect(stderr).toContain('Ask the platform team');
+    expect(stderr).toContain('Contact: the platform team');
   });
 
   test('an untrusted image is refused with the reason and the rule', async () => {

@@ -45,7 +45,7 @@ describe('a rehearsal', () => {
     expect(answered(change('evil.example.com/web:1'))).toMatchObject({
       outcome: 'denied',
       denial:
-        'Pod shop/web: container "app": image "evil.example.com/web:1" comes from an untrusted registry: no (rule "evil", a.yaml:5:26). Ask the platform team.',
+        'Pod shop/web: container "app": image "evil.example.com/web:1" is from an untrusted registry (rule "evil", a.yaml:5:26): no. Contact: the platform team.',
       images: [{ verdict: 'untrusted' }],
     });
   });
@@ -53,7 +53,7 @@ describe('a rehearsal', () => {
   test.each([7, 9007199254740993n])('refuses what cannot be read, and judges no image of it: %s', (image) => {
     expect(answered(change(image))).toMatchObject({
       outcome: 'denied',
-      denial: 'Pod shop/web cannot be evaluated: spec.containers[0].image must be text, and is a number',
+      denial: 'Pod shop/web cannot be evaluated: spec.containers[0].image must be text, but is a number.',
       images: [],
       patch: [],
     });
@@ -67,7 +67,10 @@ describe('a rehearsal', () => {
   test('an image that was there before only warns', () => {
     const { object: oldObject } = change('evil.example.com/web:1');
     const { outcome, warnings } = answered(change('evil.example.com/web:1', { oldObject }));
-    expect({ outcome, warnings }).toEqual({ outcome: 'warned', warnings: [expect.stringMatching(/^regkeeper: container "app": not new/)] });
+    expect({ outcome, warnings }).toEqual({
+      outcome: 'warned',
+      warnings: [expect.stringMatching(/^regkeeper: already in use, so this update is allowed/)],
+    });
   });
 
   test('a kind without images is not read', () => {

@@ -209,7 +209,7 @@ test('the three objects of the first ten minutes: injected, refused, given pull 
   const refused = await ask('deployment-denied.yaml');
   expect(refused.code).toBe(1);
   expect(refused.out).toContain('Deployment web: denied');
-  expect(refused.out).toContain('Ask the platform team');
+  expect(refused.out).toContain('Contact: the platform team');
   const build = await ask('buildconfig.yaml');
   expect(build.code).toBe(0);
   expect(build.out).toContain('pullSecret {"name":"external-registry"}');

@@ -72,10 +72,10 @@ describe('a name without registry', () => {
 
   test('is refused in words that say what to write', () => {
     expect(messageOf('nginx:1', shortNames('reject'))).toBe(
-      'names no registry, and such names are refused here; write the registry too, such as "docker.io/library/nginx:1"',
+      'has no registry, and names without a registry are denied. Write the registry too, for example "docker.io/library/nginx:1".',
     );
     expect(messageOf('team/app', shortNames(['a.io', 'quay.io']))).toBe(
-      'comes from a registry that no rule names; a name without registry may be any of a.io/team/app, quay.io/team/app, and all of them must be trusted: write the registry that is meant',
+      'is not from a configured registry. A node may pull a name without a registry as any of a.io/team/app, quay.io/team/app, so all of them must be trusted. Write the registry.',
     );
   });
 });
@@ -126,10 +126,10 @@ describe('an exemption', () => {
 
   test('is told with its day and place, when it holds and when it ended', () => {
     expect(messageOf('bad.io/x', exempting(['2027-03-31']))).toBe(
-      'comes from an untrusted registry: use a.io (rule "bad", a.yaml:7:25); exempted until 2027-03-31: reason 0 (exemptions.yaml:1:3)',
+      'is from an untrusted registry (rule "bad", a.yaml:7:25): use a.io. Exempted until 2027-03-31 (exemptions.yaml:1:3): reason 0.',
     );
     expect(messageOf('bad.io/x', exempting(['2026-03-31']))).toBe(
-      'comes from an untrusted registry: use a.io (rule "bad", a.yaml:7:25); its exemption ended on 2026-03-31 (exemptions.yaml:1:3)',
+      'is from an untrusted registry (rule "bad", a.yaml:7:25): use a.io. Its exemption ended on 2026-03-31 (exemptions.yaml:1:3).',
     );
   });
 });

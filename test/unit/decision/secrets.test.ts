@@ -64,7 +64,7 @@ describe('secrets that the namespace lacks', () => {
     const [finding] = decided(change('Pod', pod(image)), onMissing('deny'), having({})).findings;
     expect(finding?.image.reason).toBe('secret-missing');
     expect(finding?.message).toBe(
-      'container "c0": image "good.io/app" cannot be pulled: namespace "shop" has no pull secrets "one", "two", not one of them; create one with "kubectl create secret docker-registry" (rule "good.io", a.yaml:1:20)',
+      'container "c0": image "good.io/app" cannot be pulled: namespace "shop" has none of the pull secrets "one", "two" (rule "good.io", a.yaml:1:20). Create one of them with "kubectl create secret docker-registry".',
     );
   });
 
@@ -80,9 +80,9 @@ describe('secrets that the namespace lacks', () => {
   test('are told of a build for pull and push, once each', () => {
     const decision = decided(change('BuildConfig', build), onMissing('deny'), having({}));
     expect(decision.outcome).toBe('allowed');
-    expect(decision.notices.map(({ message }) => message.replace(/;.*/, ''))).toEqual([
-      'namespace "shop" has no pull secrets "one", "two", not one of them',
-      'namespace "shop" has no push secret "push"',
+    expect(decision.notices.map(({ brief }) => brief)).toEqual([
+      'namespace "shop" has none of the pull secrets "one", "two" (rule "good.io"). Create one of them with "kubectl create secret docker-registry".',
+      'namespace "shop" has no push secret "push" (rule "good.io"). Create it with "kubectl create secret docker-registry".',
     ]);
   });
 });

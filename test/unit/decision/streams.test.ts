@@ -117,17 +117,17 @@ describe('a stream stands for', () => {
 
 describe('a stream says nothing yet', () => {
   test.each<[sentence: string, reference: StreamReference, why: string]>([
-    ['where there is none', tag('none:1'), 'there is no image stream shop/none yet'],
-    ['where the namespace is not written and another is meant', tag('node:24'), 'there is no image stream shop/node yet'],
+    ['where there is none', tag('none:1'), 'image stream shop/none does not exist yet'],
+    ['where the namespace is not written and another is meant', tag('node:24'), 'image stream shop/node does not exist yet'],
     ['where it has no such tag', tag('new:none'), 'image stream shop/new has no tag "none" yet'],
-    ['where the tag holds nothing', tag('new:nothing'), 'image stream tag shop/new:nothing holds no image yet'],
+    ['where the tag holds nothing', tag('new:nothing'), 'image stream tag shop/new:nothing has no image yet'],
     ['where tags follow each other round', tag('new:round'), 'image stream tag shop/new:round follows itself'],
-    ['where it follows a stream of its own namespace that is not there', tag('new:strayed'), 'there is no image stream shop/node yet'],
+    ['where it follows a stream of its own namespace that is not there', tag('new:strayed'), 'image stream shop/node does not exist yet'],
     ['for a digest that it has not', digest(`pushed@sha256:3`), 'image stream shop/pushed has no image sha256:3'],
     [
       'for a tag of a digest that nobody has',
       tag('new:digest-nobody-has'),
-      'image stream tag shop/new:digest-nobody-has names an image that nobody has imported',
+      'image stream tag shop/new:digest-nobody-has refers to an image that was not imported',
     ],
     ['for a tag without colon', tag('new'), '"new" is not of the form stream:tag'],
     ['for an empty tag', tag('new:'), '"new:" is not of the form stream:tag'],
@@ -164,7 +164,7 @@ describe('a build from an image stream', () => {
     const { outcome, findings } = decided(change('BuildConfig', build(stream('old:1'))), rules, withOld);
     expect(outcome).toBe('denied');
     expect(findings[0]?.message).toBe(
-      'spec.strategy.sourceStrategy.from: image stream "shop/old:1" holds "old.io/x", which comes from an untrusted registry: closed (rule "old.io", a.yaml:8:14)',
+      'spec.strategy.sourceStrategy.from: image stream "shop/old:1" contains "old.io/x", which is from an untrusted registry (rule "old.io", a.yaml:8:14): closed.',
     );
   });
 
@@ -233,7 +233,7 @@ describe('a placeholder that an image trigger fills', () => {
     const { outcome, findings, images } = decided(change('DeploymentConfig', deploymentConfig(image, stream('old:1'))), rules, withOld);
     expect([outcome, images[0]?.reason]).toEqual(['warned', 'placeholder']);
     expect(findings[0]?.message).toBe(
-      'container "web": passes now, but will be refused when an image trigger fills it: image stream "shop/old:1" holds "old.io/x", which comes from an untrusted registry: closed (rule "old.io", a.yaml:8:14)',
+      'allowed now, but will be denied when the image trigger sets the image: container "web": image stream "shop/old:1" contains "old.io/x", which is from an untrusted registry (rule "old.io", a.yaml:8:14): closed.',
     );
   });
 

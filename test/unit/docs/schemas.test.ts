@@ -58,6 +58,7 @@ rules:
 - {registry: docker.io, trust: false, reason: use external.example.com}
 `;
 const wholeLanguage = `
+helpUrl: https://wiki.example.com/registries
 inject: pods
 shortNames: [b.example.com]
 delegate: [d.example.com]

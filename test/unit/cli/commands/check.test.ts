@@ -84,7 +84,7 @@ describe('check -o json', () => {
           patch: [],
           messages: [
             expect.stringMatching(
-              /^Pod default\/bad: container "app": .* comes from a registry that no rule names.*Ask the platform team\.$/,
+              /^Pod default\/bad: container "app": .* is not from a configured registry\. Contact: the platform team\.$/,
             ),
           ],
         }),
@@ -107,7 +107,7 @@ describe('check -o json', () => {
     expect(json.results).toMatchObject([
       {
         outcome: 'denied',
-        messages: ['Pod default/odd cannot be evaluated: spec.containers must be a list of containers, and is an object'],
+        messages: ['Pod default/odd cannot be evaluated: spec.containers must be a list of containers, but is an object.'],
       },
     ]);
   });
@@ -178,7 +178,7 @@ describe('facts come from the objects', () => {
 
   test.each([
     ['an image stream that is not there yet', stream, 'not known: image stream default/base:1'],
-    ['an argument that only the build knows', argument, 'not known: "base-$Q" holds a build argument whose value cannot be seen'],
+    ['an argument that only the build knows', argument, 'not known: "base-$Q" contains a build argument whose value is unknown'],
     ['nothing at all', blank, 'not known: the image is blank'],
   ])('the table says why an image is not known: %s', async (_what, object, why) => {
     const { out } = await check(object);
@@ -256,7 +256,7 @@ test('the table is plain, and tells object, outcome, images, rules, secrets, mes
 DENIED  Pod default/bad  ${file}/objects.yaml:8
         pull  evil.example.com/x
               unconfigured
-        Pod default/bad: container "app": image "evil.example.com/x" comes from a registry that no rule names. Ask the platform team.
+        Pod default/bad: container "app": image "evil.example.com/x" is not from a configured registry. Contact: the platform team.
 
 2 objects evaluated: 1 allowed, 0 warned, 1 denied
 `);
@@ -264,7 +264,7 @@ DENIED  Pod default/bad  ${file}/objects.yaml:8
 
 describe('modes soften what is told as the server would', () => {
   test.each([
-    ['warn', 'warned', [expect.stringMatching(/^regkeeper: container "app"/)]],
+    ['warn', 'warned', [expect.stringMatching(/^regkeeper: will be denied once enforced: container "app"/)]],
     ['audit', 'allowed', []],
   ])('%s', async (mode, outcome, messages) => {
     const objects = await write('objects.yaml', pod('bad', 'evil.example.com/x'));

@@ -169,7 +169,7 @@ decided by   rule "officials", rules.yaml:6:31: trusts docker.io/library
 pull secret  none needed
 push secret  none named
 settings     mode enforce, unconfigured deny, inject all
-message      "nginx" is trusted (rule "officials", rules.yaml:6:31)
+message      "nginx" is trusted (rule "officials", rules.yaml:6:31).
 
 other rules that hold the image, the more specific first:
   rule "hub", rules.yaml:5:25: refuses docker.io
