@@ -1,16 +1,17 @@
-/** `npm run build`: the whole program as one file, dist/regkeeper.mjs, which needs nothing but Node. Entry and target can be named for trials. */
+/** `npm run build`: bundles the program into one file, dist/regkeeper.mjs, which needs only Node. */
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
+/** Other entry and output files can be passed as arguments. */
 const [entry = join(import.meta.dirname, 'src/main.ts'), outfile = join(import.meta.dirname, 'dist/regkeeper.mjs')] = process.argv.slice(2);
 
-/** The thread that parses long rules documents, as one text within the file: started from there, it needs no other file. */
+/** The worker thread for long rules documents, embedded as text so that it needs no other file. */
 const worker = await build({
   entryPoints: [join(import.meta.dirname, 'src/loading/parse-worker.ts')],
   write: false,
   bundle: true,
   platform: 'node',
-  // A thread that is started from a text is CommonJS.
+  // A worker that is started from text is CommonJS.
   format: 'cjs',
   target: 'node22.19',
   minifySyntax: true,
@@ -24,15 +25,15 @@ const { metafile, errors } = await build({
   bundle: true,
   platform: 'node',
   format: 'esm',
-  // The oldest that package.json lets in.
+  // The oldest version that package.json allows.
   target: 'node22.19',
-  // Names stay: they stand in stack traces, and errors are told apart by them.
+  // Names are kept, because stack traces contain them and errors are distinguished by them.
   minifySyntax: true,
   minifyWhitespace: true,
   keepNames: true,
   metafile: true,
   define: { parseWorkerProgram: JSON.stringify(worker.outputFiles[0]?.text) },
-  // Dependencies written as CommonJS call require for Node's own modules, and an ES module has no require.
+  // CommonJS dependencies call require for Node's own modules, and an ES module has no require.
   banner: {
     js: "import { createRequire as createRequireForBundle } from 'node:module'; const require = createRequireForBundle(import.meta.url);",
   },

@@ -1,18 +1,20 @@
+/** The vitest configuration of all tests that need no cluster. */
 import { defineConfig } from 'vitest/config';
 import { propertyTimeout } from './test/property.ts';
 
-/** Tables and properties of pure functions, and injected requests. They share workers: starting one for each file took a third of the time. */
+/**
+ * Pure tests with tables, properties and injected requests. They share workers, since starting one for each file took a third of the time.
+ */
 // biome-ignore format: one list
-const pureRooms = ['admission', 'app', 'architecture', 'conformance', 'decision', 'deploy', 'docs', 'image', 'object', 'rules', 'settings', 'time', 'yaml'];
+const pureRooms = ['admission', 'app', 'architecture', 'conformance', 'decision', 'deploy', 'docs', 'evaluate', 'image', 'object', 'rules', 'settings', 'time', 'yaml'];
 const pure = [`test/unit/{${pureRooms.join(',')}}/**/*.test.ts`, 'test/bypass/**/*.test.ts', 'test/hostile/**/*.test.ts'];
-/** They count timers and what V8's coverage says is executed, and a spy on JSON.parse would count for others too. */
+/** Tests with an own worker: they count timers and executed code (V8 coverage), or spy on JSON.parse, which other tests would affect. */
 const alone = ['test/unit/app/serve.test.ts', 'test/unit/decision/work.property.test.ts', 'test/unit/object/user-supplied.test.ts'];
 
-/** Everything that needs no cluster. */
 export default defineConfig({
   test: {
     reporters: ['default', './test/closing-line.ts'],
-    // By default one core stays free, which is half of a machine of two.
+    // By default vitest leaves one core idle, which is half of a machine with two.
     maxWorkers: '100%',
     projects: [
       {
@@ -25,7 +27,7 @@ export default defineConfig({
           name: 'processes',
           include: [...alone, `test/unit/!(${pureRooms.join('|')})/**/*.test.ts`],
           testTimeout: 20_000,
-          // Its own second is over before a busy machine has begun.
+          // The default of one second is too short for a busy machine.
           expect: { poll: { timeout: 15_000 } },
         },
       },

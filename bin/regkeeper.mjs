@@ -1,15 +1,17 @@
 #!/usr/bin/env node
-// Old syntax on purpose: this must run, and say what is wrong, on a Node too old for the program itself.
+// Starts the program with a Node version that can run it. The syntax is old on purpose: the file must run, and explain the problem, on a
+// Node that is too old for the program itself.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-// As a whole: on an old Node it lacks what is used here, and a missing name would end the program with a stack trace.
+// Imported as a whole: an old Node lacks the function that is used here, and a missing named import would end the program with a stack
+// trace.
 import module from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-// The sources first: in a checkout the bundle may be older than they are, and the image holds the bundle alone.
+// The sources have precedence: in a checkout the bundle may be older. The image contains only the bundle.
 const program = [join(root, 'src', 'main.ts'), join(root, 'dist', 'regkeeper.mjs')].find(existsSync);
 const ownNode = join(root, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
 
@@ -28,25 +30,25 @@ if (program === undefined) {
   );
 }
 
-// As `engines` in package.json says: from there on TypeScript runs as it is.
+// The same version as `engines` in package.json. From there on Node runs TypeScript directly.
 function isNewEnough(version) {
   const [major, minor] = version.split('.').map(Number);
   return major > 22 || (major === 22 && minor >= 19);
 }
 
-// It halves the time until the first command runs. Where the folder cannot be written, Node goes on without. Not in the system's folder
-// for temporary files, which is Node's default: compiled code is run as it is found, and there anybody could put some.
+// The cache halves the time until the first command runs. If the folder is not writable, Node continues without it. Node's default, the
+// system's temporary folder, is not used: cached code is executed as it is, and any user could write there.
 function keepCompiledCode(modules) {
   if (existsSync(modules)) module.enableCompileCache(join(modules, '.cache', 'regkeeper'));
 }
 
 function handOver(node, script) {
   const child = spawn(node, [script, ...process.argv.slice(2)], { stdio: 'inherit' });
-  // A terminal's Ctrl-C reaches both of us; a signal from anybody else only this process. Its end is the child's decision.
+  // Ctrl-C in a terminal reaches both processes. Other signals reach only this one and are passed on. The child decides when to end.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2']) process.on(signal, () => child.kill(signal));
   child.once('error', (error) => fail(`${node} does not start: ${error.message}`));
   child.once('exit', (code, signal) => {
-    // 128 + number is what a shell reports of a program that a signal ended.
+    // Shells report 128 + number for a program that was ended by a signal.
     process.exitCode = signal === null ? code : 128 + constants.signals[signal];
   });
 }

@@ -23,7 +23,7 @@ function render(made: DevelopmentCertificates): string {
   const certificate = shortest(made.certificateFile);
   const ca = shortest(made.caFile);
   if (!made.created) return `kept ${certificate}: ${made.reason}`;
-  const trust = made.authorityCreated ? `made ${ca}: let clients trust it` : `kept ${ca}: clients that trust it need no change`;
+  const trust = made.caCreated ? `made ${ca}: let clients trust it` : `kept ${ca}: clients that trust it need no change`;
   return `made ${certificate}: ${made.reason}\n${trust}`;
 }
 
@@ -32,7 +32,10 @@ function shortest(path: string): string {
   return fromHere.startsWith('..') ? path : fromHere;
 }
 
-/** 0 after --help, 2 for wrong usage or an unusable folder, as in all regkeeper commands. commander has already printed its own message. */
+/**
+ * The exit code: 0 after --help, 2 for wrong usage or an unusable folder, as in all regkeeper commands. commander has already printed its
+ * own message.
+ */
 function exitCodeFor(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   process.stderr.write(`error: ${error instanceof Error ? error.message : error}\n`);

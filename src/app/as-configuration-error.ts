@@ -1,4 +1,4 @@
-/** Failures that the operator can fix: the message is for them, and a stack would not help. */
+/** Turns failures that the operator can fix into one-line messages without a stack trace. */
 import { ConfigurationError } from '../settings/configuration-error.ts';
 
 /** For `catch`. @throws ConfigurationError with the message of the error */

@@ -1,19 +1,19 @@
-/** Starts the parts of the server in order, and stops them in reverse, whatever fails on the way. */
+/** Starts the components of the server in order, and stops them in reverse even if some of them fail. */
 import type { Clock } from '../time/clock.ts';
 import { within } from '../time/within.ts';
 
-/**
- * A part of the server that lives as long as the server does. Its constructor wires and does no I/O.
- */
+/** A part of the server that lives as long as the server does. Its constructor wires it up and does no I/O. */
 export type Component = {
   readonly name: string;
-  /** Resolves when it works; rejects with what the operator must correct. The signal aborts when the start is given up. */
+  /**
+   * Resolves when the component works. Rejects with an error that the operator can correct. The signal aborts when the start is cancelled.
+   */
   start?(signal: AbortSignal): Promise<void> | void;
-  /** Called once, also after a start that failed or never ended. Resolves when nothing of it runs any more. */
+  /** Called once, also after a start that failed or never finished. Resolves when nothing of the component runs any more. */
   stop?(): Promise<void> | void;
-  /** Its own deadline for stopping, in milliseconds, where it needs more than others. */
+  /** Own deadline for stopping, in milliseconds, if the component needs more time than others. */
   readonly stopWithinMilliseconds?: number;
-  /** What is missing before requests can be answered; undefined when nothing is. */
+  /** What is missing before requests can be answered. Undefined if nothing is. */
   ready?(): string | undefined;
 };
 
@@ -25,52 +25,52 @@ export function group(name: string, ...components: readonly (Component | undefin
 }
 
 export type LifecycleOptions = {
-  /** A component that throws while it stops, or does not stop in time: the others stop all the same. */
+  /** Called for a component that throws while it stops, or misses its deadline. The other components are stopped nevertheless. */
   readonly onStopFailure: (component: string, error: unknown) => void;
-  /** Deadline for stopping, in milliseconds, of components that have none themselves. */
+  /** Deadline in milliseconds for components without an own one. */
   readonly stopWithinMilliseconds: number;
   readonly clock: Pick<Clock, 'schedule'>;
 };
 
 export type Lifecycle = {
-  /** Resolves when every group has started; rejects with the first failure, after everything that was started has stopped again. */
+  /** Resolves when every group has started. Rejects with the first failure, after everything that was started has been stopped. */
   readonly started: Promise<void>;
-  /** Gives up a start that still runs, then stops the groups in reverse. Never rejects; a second call waits for the first. */
+  /** Cancels a start that is still running, then stops the groups in reverse. Never rejects. A second call waits for the first. */
   stop(): Promise<void>;
 };
 
-/** Group after group: the next one starts when all components of the one before have. */
+/** Starts the groups one after the other. The next one starts when all components of the previous one have started. */
 export function runGroups(groups: readonly Group[], options: LifecycleOptions): Lifecycle {
   const { clock } = options;
-  const giveUp = new AbortController();
-  /** Groups whose start was begun, in that order. */
-  const begun: Group[] = [];
+  const abortStart = new AbortController();
+  /** Groups whose start has begun, in that order. */
+  const startedGroups: Group[] = [];
   let stopping: Promise<void> | undefined;
 
   async function startAll(): Promise<void> {
     for (const each of groups) {
-      giveUp.signal.throwIfAborted();
-      begun.push(each);
+      abortStart.signal.throwIfAborted();
+      startedGroups.push(each);
       await startGroup(each);
     }
-    giveUp.signal.throwIfAborted();
+    abortStart.signal.throwIfAborted();
   }
 
   async function startGroup({ components }: Group): Promise<void> {
-    const starts = components.map(async (component) => component.start?.(giveUp.signal));
+    const starts = components.map(async (component) => component.start?.(abortStart.signal));
     // A component that ignores the signal must not keep the others from being stopped.
-    const givenUp = aborted(giveUp.signal);
+    const abort = rejectOnAbort(abortStart.signal);
     try {
-      await Promise.race([Promise.all(starts), givenUp.rejects]);
+      await Promise.race([Promise.all(starts), abort.rejects]);
     } finally {
-      givenUp.forget();
+      abort.forget();
       for (const start of starts) start.catch(() => undefined);
     }
   }
 
   async function stopAll(): Promise<void> {
-    giveUp.abort(new Error('the server was stopped before it had started'));
-    for (const { components } of begun.reverse()) await Promise.all(components.map(stopOne));
+    abortStart.abort(new Error('the server was stopped before it had started'));
+    for (const { components } of startedGroups.reverse()) await Promise.all(components.map(stopOne));
   }
 
   async function stopOne(component: Component): Promise<void> {
@@ -91,12 +91,12 @@ export function runGroups(groups: readonly Group[], options: LifecycleOptions): 
     await stop();
     throw error;
   });
-  // The caller that stops the server need not wait for its start as well.
+  // A caller that stops the server need not handle the rejected start as well.
   started.catch(() => undefined);
   return { started, stop };
 }
 
-function aborted(signal: AbortSignal): { readonly rejects: Promise<never>; forget(): void } {
+function rejectOnAbort(signal: AbortSignal): { readonly rejects: Promise<never>; forget(): void } {
   const { promise, reject } = Promise.withResolvers<never>();
   const onAbort = () => reject(signal.reason);
   signal.addEventListener('abort', onAbort, { once: true });

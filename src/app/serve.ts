@@ -1,12 +1,12 @@
-/** The server as a list of components, in the order in which they start. They stop in reverse. */
+/** The server as a list of components, in the order in which they start. They are stopped in reverse. */
 import packageJson from '../../package.json' with { type: 'json' };
 import { dayOf } from '../decision/evaluate-image.ts';
 import { noFacts } from '../decision/facts.ts';
 import { loadExtraKinds } from '../loading/extra-kinds.ts';
 import { hashRules } from '../loading/load-rules.ts';
 import type { Kinds } from '../object/kinds.ts';
+import { createLintReporter } from '../observe/lint-reporter.ts';
 import { createMetrics } from '../observe/metrics.ts';
-import { createRulesAdvice } from '../observe/rules-advice.ts';
 import { createRulesReporter } from '../observe/rules-reporter.ts';
 import type { Problem } from '../rules/language/problem.ts';
 import { lintRules } from '../rules/lint/lint.ts';
@@ -32,23 +32,23 @@ import type { Environment, Settings } from './settings.ts';
 
 export type Runtime = {
   readonly env: Environment;
-  /** Ends the server, also while it still starts: then `serve` rejects once nothing is left of it. */
+  /** Stops the server, also during its start. Then `serve` rejects once everything has been stopped. */
   readonly signal?: AbortSignal | undefined;
   readonly clock?: Clock | undefined;
 };
 
 export type RunningServer = {
-  /** As clients reach it, e.g. `https://localhost:8443`. */
+  /** The URL for clients, e.g. `https://localhost:8443`. */
   readonly url: string;
   readonly healthUrl: string;
-  readonly book: RuleStore;
+  readonly ruleStore: RuleStore;
   readonly caFile: string | undefined;
   readonly log: Logger;
-  /** Takes no new work after the drain time, and resolves when every answer is out. */
+  /** Resolves when the drain time is over and every request has been answered. */
   stop(): Promise<void>;
 };
 
-/** @throws ConfigurationError for what the person who started it can correct; nothing is left of the server then */
+/** @throws ConfigurationError for everything that the operator can correct. Everything that was started has been stopped by then. */
 export async function serve(settings: Settings, { env, signal, clock = systemClock }: Runtime): Promise<RunningServer> {
   const kinds = await readKinds(settings);
   const client = await connectCluster(settings, env);
@@ -56,31 +56,45 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
   const { log, auditLog } = outputs;
   const store = createRuleStore(hashRules);
   const rules = createRulesInForce(store, hashRules);
-  const lint = (ruleSet: RuleSet) => lintBriefly(ruleSet, clock);
+  const lint = (ruleSet: RuleSet) => lintIfSmall(ruleSet, clock);
   const cluster = client && createClusterView({ client, kinds, rules, log, clock });
   const onSkipped = (versions: number) => metrics.namespaceRules('skipped', versions);
   const { loader, ...ruleSource } = createRuleSource({ settings, cluster, store, rules, onSkipped, log, clock });
   const canAnswer = () => store.missing() === undefined && cluster?.missing() === undefined;
-  // Not whether the API server knows the CA: to publish that is what the leader is for.
+  // Does not depend on whether the API server knows the CA, since only the leader publishes it.
   const canLead = () => webhook.isListening() && !drain.isDraining() && canAnswer() && certificates.invalidity() === undefined;
   const leader = createLeader(settings, client, canLead, log);
   const certificates = createCertificates({ settings, client, leader, log, clock });
   const readiness = createReadiness({ store, loader, cluster, certificates, drain: () => drain, registration: () => registration });
   const metrics = createMetrics({
-    ...{ version: packageJson.version, kinds, readiness, now: clock.now },
-    ...{ refusedRules: store.rejected, waitingNamespaces: loader.waiting, auditDelivery: outputs.auditDelivery },
-    ...{ certificate: certificates.validity, leads: () => leader?.leads(), registration: () => registration },
-    ...{ followed: () => client?.followed ?? [], factGaps: () => cluster?.gaps() },
+    version: packageJson.version,
+    kinds,
+    readiness,
+    now: clock.now,
+    rejectedRules: store.rejected,
+    waitingNamespaces: loader.waitingNamespaces,
+    auditDelivery: outputs.auditDelivery,
+    certificate: certificates.validity,
+    leads: () => leader?.leads(),
+    registration: () => registration,
+    watches: () => client?.watchedCollections ?? [],
+    factGaps: () => cluster?.gaps(),
   });
   const review = createRulesReview({ settings, store, rules, lint, clock });
   const observers = observeRequests({ log, auditLog, metrics, review: review?.review });
   const unwatched = { ...noFacts(clock.now), kinds };
-  const rulesOf = (namespace: string) => (loader.isUnread(namespace) ? undefined : rules.current());
+  const rulesOf = (namespace: string) => (loader.isStillLoading(namespace) ? undefined : rules.current());
   const collaborators = { rules: rulesOf, facts: cluster ? cluster.facts : () => unwatched, ...observers };
   const webhook = createWebhook({ settings, certificates, collaborators, log, clock });
   const registration = createRegistrationOf(settings, client, {
-    ...{ certificates, ready: canAnswer, leadership: leader, kinds: kinds.rows, guard: review !== undefined },
-    ...{ onRepair: metrics.webhookRepaired, log, clock },
+    certificates,
+    ready: canAnswer,
+    leadership: leader,
+    kinds: kinds.rows,
+    guard: review !== undefined,
+    onRepair: metrics.webhookRepaired,
+    log,
+    clock,
   });
   const health = createHealth({ settings, readiness, metrics, log, clock });
   const settingsReport = createSettingsReport(settings, log);
@@ -90,7 +104,7 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
     [
       group('outputs', outputs),
       group('health', health),
-      // The settings before anything waits for the cluster. Without one, a mistake in the rules stays a single line.
+      // The settings are logged before anything waits for the cluster. Without a cluster, a mistake in the rules stays a single line.
       group('cluster', cluster?.connection, cluster && settingsReport),
       group('watches', ...(cluster?.watches ?? [])),
       group('loading of rules', ruleSource.loading),
@@ -98,7 +112,7 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
         'followers of the rules',
         createRulesReporter({ rules, store, log, auditLog, metrics, clock }),
         cluster?.secretsOfRules,
-        createRulesAdvice({ rules, lint, log }),
+        createLintReporter({ rules, lint, log }),
         ruleSource.snapshot,
       ),
       group('rules', ruleSource.source),
@@ -112,17 +126,17 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
     { stopWithinMilliseconds: 2_000, onStopFailure: (name, err) => log.error({ err }, `could not be stopped: ${name}`), clock },
   );
   await startedUnlessAborted(running, signal);
-  return { url: webhook.url(), healthUrl: health.url(), book: store, caFile: certificates.caFile(), log, stop: running.stop };
+  return { url: webhook.url(), healthUrl: health.url(), ruleStore: store, caFile: certificates.caFile(), log, stop: running.stop };
 }
 
-async function readKinds({ extraKindFiles, named }: Settings): Promise<Kinds> {
+async function readKinds({ extraKindFiles, nameOf }: Settings): Promise<Kinds> {
   const loaded = await loadExtraKinds(extraKindFiles);
-  if (!loaded.ok) throw new ConfigurationError(loaded.problems.map((problem) => `${named('extraKinds')}: ${problem}`).join('\n'));
+  if (!loaded.ok) throw new ConfigurationError(loaded.problems.map((problem) => `${nameOf('extraKinds')}: ${problem}`).join('\n'));
   return loaded.kinds;
 }
 
-/** Requests wait meanwhile: 1,000 rules take some 80 ms. Of more, `regkeeper lint` reports. */
-function lintBriefly(rules: RuleSet, { now }: Clock): readonly Problem[] {
+/** Lint runs between requests: 1,000 rules take about 80 ms. For more rules, use `regkeeper lint`. */
+function lintIfSmall(rules: RuleSet, { now }: Clock): readonly Problem[] {
   return rules.rules.length > 1_000 ? [] : lintRules(rules, dayOf(now()));
 }
 

@@ -1,7 +1,7 @@
-/** What the command line and the environment ask of the server. The only reader of the environment. */
+/** The server's settings from command line and environment. Nothing else reads the environment. */
 import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
-import type { EnforcerPolicy } from '../cluster/registration/compare.ts';
+import type { EnforcerPolicy } from '../cluster/registration/configuration-difference.ts';
 import type { WebhookPolicy } from '../cluster/registration/desired.ts';
 import { allExcludedNamespaces } from '../cluster/registration/excluded-namespaces.ts';
 import type { LogLevel } from '../observe/logger.ts';
@@ -13,26 +13,26 @@ import { flagOf, type SettingName, type SettingValues, settingNames, settingOf }
 export type { Environment } from '../settings/input.ts';
 
 export type Settings = {
-  /** Files and folders with rules; empty where they come from ConfigMaps. */
+  /** Files and folders with rules. Empty if the rules come from ConfigMaps. */
   readonly rulePaths: readonly string[];
-  /** Undefined where no cluster is asked for anything. */
+  /** Undefined if the server runs without a cluster. */
   readonly cluster:
     | { readonly kubeconfig: string | undefined; readonly context: string | undefined; readonly namespace: string }
     | undefined;
-  /** Whether ConfigMaps of any namespace may hold rules for it. */
+  /** Whether every namespace may have rules in ConfigMaps, for itself only. */
   readonly namespaceRules: boolean;
   readonly tls:
     | { readonly mode: 'self'; readonly secretName: string }
-    | { readonly mode: 'files'; readonly certificate: string; readonly key: string; readonly authorities: string | undefined }
+    | { readonly mode: 'files'; readonly certificate: string; readonly key: string; readonly ca: string | undefined }
     | { readonly mode: 'dev'; readonly directory: string };
   readonly service: string;
   readonly register: boolean;
-  /** Namespaces whose requests the API server shall not bring, beside our own and the platform's. */
+  /** Namespaces whose requests the API server does not send, in addition to our own and the platform's. */
   readonly excludedNamespaces: readonly string[];
   readonly webhookPolicy: WebhookPolicy;
-  /** What is done about the requirements that AKS adds to the webhook configurations. */
+  /** How to treat the requirements that AKS adds to the webhook configurations. */
   readonly admissionsEnforcer: EnforcerPolicy;
-  /** Files that name kinds of custom resources. */
+  /** Files that declare kinds of custom resources with images. */
   readonly extraKindFiles: readonly string[];
   readonly host: string;
   readonly port: number;
@@ -42,27 +42,27 @@ export type Settings = {
   /** A file, or `-` for standard output. */
   readonly auditLog: string;
   readonly dev: boolean;
-  /** Those that differ from their defaults, as they were given: `--port 9443`, `REGKEEPER_PORT=9443`. */
-  readonly told: readonly string[];
-  /** Variables without effect, each with the flag that wins. */
-  readonly overruled: CollectedSettings['overruled'];
-  /** The flag or variable to correct, where a setting turns out not to work; the flag where none was given. */
-  named(setting: SettingName): string;
+  /** Settings that differ from their defaults, as the operator wrote them: `--port 9443`, `REGKEEPER_PORT=9443`. */
+  readonly nonDefaults: readonly string[];
+  /** Variables without effect, each with the flag that takes precedence. */
+  readonly ignoredVariables: CollectedSettings['ignoredVariables'];
+  /** The flag or variable that set it, for error messages. The flag if the setting has its default. */
+  nameOf(setting: SettingName): string;
 };
 
 const namespaceFile = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
 
-/** @throws ConfigurationError with a line for each setting that is unknown or cannot be read, or else for each contradiction */
+/** @throws ConfigurationError with a line for each setting that is unknown or invalid, or otherwise for each contradiction */
 export function readSettings(flags: Flags, env: Environment): Settings {
-  const { given, overruled, problems } = collectSettings(flags, env);
-  refuse(problems);
-  const values = withDefaults(given);
+  const { inputs, ignoredVariables, problems } = collectSettings(flags, env);
+  throwIfAny(problems);
+  const values = withDefaults(inputs);
   const { rules, dev, namespace, kubeconfig, context } = values;
   const rulePaths = rules ?? [];
-  const wantsCluster = kubeconfig !== undefined || context !== undefined || (!dev && env.KUBERNETES_SERVICE_HOST !== undefined);
-  const cluster = rulePaths.length === 0 || wantsCluster ? { kubeconfig, context, namespace: namespace ?? ownNamespace(env) } : undefined;
+  const usesCluster = kubeconfig !== undefined || context !== undefined || (!dev && env.KUBERNETES_SERVICE_HOST !== undefined);
+  const cluster = rulePaths.length === 0 || usesCluster ? { kubeconfig, context, namespace: namespace ?? ownNamespace(env) } : undefined;
   const tls = readTls(values, cluster !== undefined);
-  refuse([...misfits(given), ...contradictions(given, values, tls, cluster)]);
+  throwIfAny([...findDependencyProblems(inputs), ...findContradictions(inputs, values, tls, cluster)]);
   return {
     rulePaths,
     cluster,
@@ -86,19 +86,21 @@ export function readSettings(flags: Flags, env: Environment): Settings {
     logLevel: values.logLevel,
     auditLog: values.auditLog,
     dev,
-    told: toldOf(given, dev),
-    overruled,
-    named: (setting) => given[setting]?.by ?? flagOf(setting),
+    nonDefaults: listNonDefaults(inputs, dev),
+    ignoredVariables,
+    nameOf: (setting) => inputs[setting]?.source ?? flagOf(setting),
   };
 }
 
-function refuse(problems: readonly string[]): void {
+function throwIfAny(problems: readonly string[]): void {
   if (problems.length > 0) throw new ConfigurationError(problems.join('\n'));
 }
 
-function withDefaults(given: SettingInputs): SettingValues {
-  const dev = given.dev?.value === true;
-  return Object.fromEntries(settingNames.map((name) => [name, given[name] ? given[name].value : defaultValue(name, dev)])) as SettingValues;
+function withDefaults(inputs: SettingInputs): SettingValues {
+  const dev = inputs.dev?.value === true;
+  return Object.fromEntries(
+    settingNames.map((name) => [name, inputs[name] ? inputs[name].value : defaultValue(name, dev)]),
+  ) as SettingValues;
 }
 
 function defaultValue(name: SettingName, dev: boolean): unknown {
@@ -106,12 +108,12 @@ function defaultValue(name: SettingName, dev: boolean): unknown {
   return dev ? devDefault : usual;
 }
 
-/** Incomplete where that is told as a contradiction. */
+/** May be incomplete. `findContradictions` reports that. */
 function readTls({ tls, tlsCert, tlsKey, tlsCa, service, dev }: SettingValues, hasCluster: boolean) {
   const files = tlsCert !== undefined || tlsKey !== undefined || tlsCa !== undefined;
   switch (tls ?? (files ? 'files' : dev || !hasCluster ? 'dev' : 'self')) {
     case 'files':
-      return { mode: 'files', certificate: tlsCert, key: tlsKey, authorities: tlsCa } as const;
+      return { mode: 'files', certificate: tlsCert, key: tlsKey, ca: tlsCa } as const;
     case 'self':
       return { mode: 'self', secretName: `${service}-tls` } as const;
     case 'dev':
@@ -119,44 +121,44 @@ function readTls({ tls, tlsCert, tlsKey, tlsCa, service, dev }: SettingValues, h
   }
 }
 
-/** What the table says of settings that need or exclude each other. */
-function misfits(given: SettingInputs): string[] {
-  const of = (name: string) => given[name as SettingName];
+/** Violations of `requires` and `excludes` in the table of settings. */
+function findDependencyProblems(inputs: SettingInputs): string[] {
+  const of = (name: string) => inputs[name as SettingName];
   return settingNames.flatMap((name) => {
-    const { goesWith, excludes = [] } = settingOf(name);
-    const one = given[name];
+    const { requires, excludes = [] } = settingOf(name);
+    const one = inputs[name];
     if (!one || one.value === false) return [];
     const problems = excludes.flatMap((other) =>
       of(other)?.value ? [`${one.written} contradicts ${of(other)?.written}: leave one out`] : [],
     );
-    if (!goesWith) return problems;
-    const other = of(goesWith.setting);
-    const wanted = `${flagOf(goesWith.setting as SettingName)}${goesWith.value === true ? '' : ` ${goesWith.value}`}`;
-    if (other && other.value !== goesWith.value) problems.push(`${one.written} goes with ${wanted}, not with ${other.written}`);
-    if (!other && goesWith.value === true) problems.push(`${one.written} goes with ${wanted}, which is not given`);
+    if (!requires) return problems;
+    const other = of(requires.setting);
+    const required = `${flagOf(requires.setting as SettingName)}${requires.value === true ? '' : ` ${requires.value}`}`;
+    if (other && other.value !== requires.value) problems.push(`${one.written} goes with ${required}, not with ${other.written}`);
+    if (!other && requires.value === true) problems.push(`${one.written} goes with ${required}, which is not given`);
     return problems;
   });
 }
 
-function contradictions(
-  given: SettingInputs,
+function findContradictions(
+  inputs: SettingInputs,
   values: SettingValues,
   tls: ReturnType<typeof readTls>,
   cluster: Settings['cluster'],
 ): readonly string[] {
   const problems: string[] = [];
   const { register, namespaceSelector, excludeNamespaces = [], port, healthPort } = values;
-  const written = (name: SettingName) => given[name]?.written ?? `${flagOf(name)} ${values[name]}`;
+  const written = (name: SettingName) => inputs[name]?.written ?? `${flagOf(name)} ${values[name]}`;
   if (register && !cluster) problems.push(`${written('register')} needs a cluster: give --kubeconfig, or run without --rules and --dev`);
   if (tls.mode === 'self' && !cluster) {
     problems.push(`${written('tls')} keeps its certificate in a Secret and needs a cluster: give --kubeconfig, or use --tls dev`);
   }
   if (tls.mode === 'files') {
-    const why = given.tls
+    const why = inputs.tls
       ? written('tls')
-      : (['tlsCert', 'tlsKey', 'tlsCa'] as const).flatMap((name) => given[name]?.written ?? []).join(' ');
+      : (['tlsCert', 'tlsKey', 'tlsCa'] as const).flatMap((name) => inputs[name]?.written ?? []).join(' ');
     if (tls.certificate === undefined || tls.key === undefined) problems.push(`${why} needs both --tls-cert FILE and --tls-key FILE`);
-    if (register && tls.authorities === undefined) {
+    if (register && tls.ca === undefined) {
       problems.push(`${written('register')} tells the API server by which authority to verify us: give it with --tls-ca FILE`);
     }
   }
@@ -175,9 +177,9 @@ function contradictions(
   return problems;
 }
 
-function toldOf(given: SettingInputs, dev: boolean): readonly string[] {
+function listNonDefaults(inputs: SettingInputs, dev: boolean): readonly string[] {
   return settingNames.flatMap((name) => {
-    const one = given[name];
+    const one = inputs[name];
     return one && !isDeepStrictEqual(one.value, defaultValue(name, dev)) ? [one.written] : [];
   });
 }

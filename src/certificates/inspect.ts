@@ -1,9 +1,10 @@
+/** Reads PEM certificates and keys: whether they belong together, whether renewal is due, and whether a CA bundle trusts them. */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import type { CertificateWithKey } from './issue.ts';
 
-/** A certificate (the leaf first, then any intermediates) that fits its key, and what the leaf says. */
+/** A certificate (the leaf first, then any intermediates) with its matching key, and the dates and names of the leaf. */
 export type CertificatePair = CertificateWithKey & {
   readonly notBefore: Date;
   readonly notAfter: Date;
@@ -17,20 +18,20 @@ export type CertificatePairResult = { readonly ok: true; readonly pair: Certific
 
 export type CertificatePairProblem = {
   readonly ok: false;
-  /** Where the trouble lies; `pair` when each is sound but they do not fit. */
+  /** The part with the problem. `pair` when both are valid but do not belong together. */
   readonly part: 'certificate' | 'key' | 'pair';
-  /** One sentence without a full stop, opening with the name of the culprit. */
+  /** One sentence without a full stop, beginning with the label of that part. */
   readonly problem: string;
 };
 
-/** How problems call the two; a file name or a Secret's key tells more than the default. */
+/** What messages call the certificate and the key. A file name or a key of a Secret is more helpful than the default. */
 export type CertificatePairLabels = CertificateWithKey;
 
 const PLAIN_NAMES: CertificatePairLabels = { certificate: 'the certificate', key: 'the key' };
 
 /**
- * Reads PEM texts that shall serve TLS together. Knows no clock on purpose: a server whose certificate has expired must still start,
- * answer its health checks and wait for the new one, so age is `mustRenew`'s matter.
+ * Reads PEM texts that together serve TLS. It ignores the validity period on purpose. A server whose certificate has expired must still
+ * start, answer its health checks and wait for the new one. `checkRenewal` and `explainInvalidity` check the dates.
  */
 export function readCertificatePair(
   { certificate, key }: CertificateWithKey,
@@ -43,55 +44,36 @@ export function readCertificatePair(
   const [leaf] = chain.certificates;
   if (!leaf.checkPrivateKey(privateKey.key))
     return { ok: false, part: 'pair', problem: `${names.certificate} does not belong to ${names.key}` };
-  const refusal = refusalOfOpenSsl(certificate, key);
-  if (refusal !== undefined) return { ok: false, part: 'pair', problem: `${names.certificate} cannot serve TLS: ${refusal}` };
+  const opensslError = findOpensslError(certificate, key);
+  if (opensslError !== undefined) return { ok: false, part: 'pair', problem: `${names.certificate} cannot serve TLS: ${opensslError}` };
   return {
     ok: true,
     pair: { certificate, key, notBefore: leaf.validFromDate, notAfter: leaf.validToDate, ...alternativeNames(leaf.subjectAltName ?? '') },
   };
 }
 
-export type Renewal = { readonly renew: false } | { readonly renew: true; readonly reason: string };
-
-/**
- * Whether a certificate should be replaced at `now`, and why. At two thirds of its life, a third is left for trouble with renewing.
- * `wantedNames` are host names and IP addresses that it has to be good for; a wildcard in the certificate covers. `share` is of its life,
- * for whoever leaves the renewal to somebody else as long as there is time.
- */
-export function checkRenewal(pair: CertificatePair, now: Date, wantedNames: readonly string[] = [], share = 2 / 3): Renewal {
-  if (now >= pair.notAfter) return { renew: true, reason: `it expired at ${pair.notAfter.toISOString()}` };
-  if (now < pair.notBefore) return { renew: true, reason: `it is not valid before ${pair.notBefore.toISOString()}` };
-  const begin = pair.notBefore.getTime();
-  const renewAt = begin + (pair.notAfter.getTime() - begin) * share;
-  if (now.getTime() >= renewAt)
-    return { renew: true, reason: `two thirds of its life are over, it ends at ${pair.notAfter.toISOString()}` };
-  const missing = missingNames(pair.certificate, wantedNames);
-  if (missing.length > 0) return { renew: true, reason: `it is not made out for ${missing.join(', ')}` };
-  return { renew: false };
-}
-
-/** Those host names and IP addresses for which the PEM certificate is no good. */
+/** The host names and IP addresses that the PEM certificate does not cover. */
 export function missingNames(certificate: string, wantedNames: readonly string[]): string[] {
   const leaf = new X509Certificate(certificate);
   return wantedNames.filter((name) => !covers(leaf, name));
 }
 
-/** Whether `certificate` was signed by the key of `authority`; both PEM. */
-export function isIssuedBy(certificate: string, authority: string): boolean {
-  return hasIssued(new X509Certificate(authority), new X509Certificate(certificate));
+/** Whether the key of `ca` signed `certificate`. Both are PEM. */
+export function isIssuedBy(certificate: string, ca: string): boolean {
+  return hasIssued(new X509Certificate(ca), new X509Certificate(certificate));
 }
 
-/** Whether a client with these authorities, PEM, takes the chain, PEM and the leaf first. */
-export function isTrusted(chain: string, authorities: string): boolean {
-  const shown = readCertificates(chain);
-  const known = readCertificates(authorities);
-  if (!shown.ok || !known.ok) return false;
+/** Whether a client with this CA bundle (PEM) accepts the chain (PEM, the leaf first). */
+export function isTrusted(chain: string, caBundle: string): boolean {
+  const chainReading = readCertificates(chain);
+  const bundleReading = readCertificates(caBundle);
+  if (!chainReading.ok || !bundleReading.ok) return false;
   const isKnown = (certificate: X509Certificate) =>
-    known.certificates.some((authority) => authority.fingerprint256 === certificate.fingerprint256 || hasIssued(authority, certificate));
-  const [leaf, ...intermediates] = shown.certificates;
-  // As often as there is an intermediate at most: a chain in a circle must end.
+    bundleReading.certificates.some((ca) => ca.fingerprint256 === certificate.fingerprint256 || hasIssued(ca, certificate));
+  const [leaf, ...intermediates] = chainReading.certificates;
+  // At most one step per certificate, so that a chain with a cycle ends.
   let link = leaf;
-  for (const _ of shown.certificates) {
+  for (const _ of chainReading.certificates) {
     if (isKnown(link)) return true;
     const current = link;
     const issuer = intermediates.find((each) => each !== current && hasIssued(each, current));
@@ -101,12 +83,12 @@ export function isTrusted(chain: string, authorities: string): boolean {
   return false;
 }
 
-/** The first PEM text as it is written, and behind it the authorities of the second that it lacks, each once. */
+/** The first PEM text unchanged, followed by the CAs of the second that it lacks, each once. */
 export function joinCaBundles(first: string, second = ''): string {
   const [ours, others] = [readCertificates(first), readCertificates(second)];
   if (!ours.ok || !others.ok) return first;
   const known = new Set(ours.certificates.map(String));
-  const added = [...new Set(others.certificates.map(String))].filter((authority) => !known.has(authority));
+  const added = [...new Set(others.certificates.map(String))].filter((ca) => !known.has(ca));
   return added.length === 0 || first.endsWith('\n') ? first + added.join('') : `${first}\n${added.join('')}`;
 }
 
@@ -114,12 +96,12 @@ function hasIssued(issuer: X509Certificate, certificate: X509Certificate): boole
   return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }
 
-/** `problem` continues a sentence that begins with the name of the text, such as `is empty`. */
+/** `problem` continues a sentence that begins with the label of the text, such as `is empty`. */
 type Certificates = { ok: true; certificates: [X509Certificate, ...X509Certificate[]] } | { ok: false; problem: string };
 
 const CERTIFICATE_BLOCK = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 
-/** Reads every certificate of a PEM text; text around the blocks is allowed, as openssl writes it. */
+/** Reads every certificate of a PEM text. Text around the blocks is allowed, because openssl writes it. */
 export function readCertificates(text: string): Certificates {
   const certificates: X509Certificate[] = [];
   for (const block of text.match(CERTIFICATE_BLOCK) ?? []) {
@@ -137,7 +119,7 @@ export function readCertificates(text: string): Certificates {
 
 type PrivateKey = { ok: true; key: KeyObject } | { ok: false; problem: string };
 
-/** Of PKCS#8, and of OpenSSL's older format. */
+/** The headers of PKCS#8 and of OpenSSL's older format. */
 const ENCRYPTED_KEY = /^(-----BEGIN ENCRYPTED |Proc-Type: 4,ENCRYPTED)/m;
 
 /** Reads a PEM private key without a passphrase. */
@@ -157,8 +139,8 @@ export function readPrivateKey(text: string): PrivateKey {
   }
 }
 
-/** OpenSSL has limits of its own, such as RSA keys too short for its security level, that show only when it is to use the pair. */
-function refusalOfOpenSsl(certificate: string, key: string): string | undefined {
+/** OpenSSL's own limits, for instance on RSA keys too short for its security level. They apply only when the pair is used. */
+function findOpensslError(certificate: string, key: string): string | undefined {
   try {
     createSecureContext({ cert: certificate, key });
     return undefined;
@@ -167,7 +149,7 @@ function refusalOfOpenSsl(certificate: string, key: string): string | undefined 
   }
 }
 
-/** Node prints `DNS:a.example, IP Address:127.0.0.1`, and puts a value with a comma or other trap in it into a JSON string. */
+/** Node prints `DNS:a.example, IP Address:127.0.0.1`. A value with a comma or another special character is printed as a JSON string. */
 const PRINTED_NAME = /(DNS|IP Address|[^:,]+):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/g;
 
 function alternativeNames(printed: string): { dnsNames: string[]; ipAddresses: string[] } {
@@ -185,7 +167,7 @@ function unquoted(value: string): string {
 
 function covers(leaf: X509Certificate, name: string): boolean {
   if (isIP(name) !== 0) return leaf.checkIP(name) !== undefined;
-  // A wanted name may itself be a wildcard, which no host check would match. Common names do not count: Go and browsers ignore them.
-  const asked = name.startsWith('*.') ? alternativeNames(leaf.subjectAltName ?? '').dnsNames.find((held) => held === name) : name;
-  return asked !== undefined && (asked.startsWith('*.') || leaf.checkHost(asked, { subject: 'never' }) !== undefined);
+  // A wanted name may be a wildcard, which no host check matches. Common names do not count, because Go and browsers ignore them.
+  const hostName = name.startsWith('*.') ? alternativeNames(leaf.subjectAltName ?? '').dnsNames.find((dnsName) => dnsName === name) : name;
+  return hostName !== undefined && (hostName.startsWith('*.') || leaf.checkHost(hostName, { subject: 'never' }) !== undefined);
 }

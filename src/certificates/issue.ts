@@ -1,3 +1,4 @@
+/** Issues CAs and server certificates. The only user of node-forge. */
 import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto';
 import { isIP, isIPv4, isIPv6 } from 'node:net';
 import { domainToASCII } from 'node:url';
@@ -14,17 +15,17 @@ export type CaRequest = {
 };
 
 export type ServerCertificateRequest = CaRequest & {
-  /** Who signs; the key must be an EC key. */
-  readonly authority: CertificateWithKey;
-  /** Host names, `*.` in front allowed. */
+  /** The CA that signs. Its key must be an EC key. */
+  readonly ca: CertificateWithKey;
+  /** Host names. A leading `*.` is allowed. */
   readonly dnsNames: readonly string[];
   /** IPv4 and IPv6 addresses without brackets. */
   readonly ipAddresses: readonly string[];
 };
 
 /**
- * Makes a self-signed authority with a new EC P-256 key, good for signing server certificates only (path length 0).
- * Throws an Error with one sentence when the request makes no sense: an empty name, an end before the beginning.
+ * Issues a self-signed CA with a new EC P-256 key, which may sign server certificates only (path length 0).
+ * @throws Error with one sentence for an invalid request: an empty name, or an end before the beginning
  */
 export function issueCa(request: CaRequest): CertificateWithKey {
   const { publicKey, privateKey } = newKeyPair();
@@ -37,7 +38,7 @@ export function issueCa(request: CaRequest): CertificateWithKey {
     publicKey,
     signingKey: privateKey,
     extensions: [
-      basicConstraints({ authority: true }),
+      basicConstraints({ ca: true }),
       keyUsage('certificatesAndRevocations'),
       subjectKeyIdentifier(keyIdentifierOf(publicKey)),
       authorityKeyIdentifier(keyIdentifierOf(publicKey)),
@@ -47,32 +48,32 @@ export function issueCa(request: CaRequest): CertificateWithKey {
 }
 
 /**
- * Makes a server certificate with a new EC P-256 key. It never outlives its authority: `notAfter` is cut to the authority's end.
- * Throws an Error with one sentence for a name that is no host name or address, for no names at all, and for an authority that cannot sign.
+ * Issues a server certificate with a new EC P-256 key. It never outlives its CA: `notAfter` is at most the CA's.
+ * @throws Error with one sentence for a name that is neither host name nor address, for no names at all, and for a CA that cannot sign
  */
 export function issueServerCertificate(request: ServerCertificateRequest): CertificateWithKey {
-  const authority = readAuthority(request.authority);
+  const ca = readCa(request.ca);
   const { publicKey, privateKey } = newKeyPair();
   const certificate = signCertificate({
-    issuer: authority.name,
+    issuer: ca.name,
     subject: distinguishedName(request.commonName),
     notBefore: request.notBefore,
-    notAfter: earlier(request.notAfter, authority.notAfter),
+    notAfter: earlier(request.notAfter, ca.notAfter),
     publicKey,
-    signingKey: authority.key,
+    signingKey: ca.key,
     extensions: [
-      basicConstraints({ authority: false }),
+      basicConstraints({ ca: false }),
       keyUsage('digitalSignature'),
       serverAuthentication(),
       subjectAlternativeNames(request.dnsNames, request.ipAddresses),
       subjectKeyIdentifier(keyIdentifierOf(publicKey)),
-      authorityKeyIdentifier(authority.keyIdentifier),
+      authorityKeyIdentifier(ca.keyIdentifier),
     ],
   });
   return { certificate, key: pkcs8(privateKey) };
 }
 
-/** Sorts what a person calls a host into the two lists a certificate keeps, each name once; brackets around IPv6 are dropped. */
+/** Sorts host names and addresses into the two lists of a certificate, each once. Brackets around IPv6 are removed. */
 export function sortHosts(hosts: readonly string[]): { dnsNames: string[]; ipAddresses: string[] } {
   const bare = [...new Set(hosts.map((host) => canonicalHost(host.replace(/^\[(.*)\]$/, '$1'))))];
   return { dnsNames: bare.filter((host) => isIP(host) === 0), ipAddresses: bare.filter((host) => isIP(host) !== 0) };
@@ -82,7 +83,7 @@ function canonicalHost(host: string): string {
   return isIPv6(host) ? canonicalIPv6(host) : host.toLowerCase();
 }
 
-/** The URL parser spells every form of IPv6, the dotted tail included, as hexadecimal groups with at most one `::`. A zone has no place there. */
+/** The URL parser writes every form of IPv6, including a dotted tail, as hexadecimal groups with at most one `::`. It rejects a zone. */
 function canonicalIPv6(address: string): string {
   return address.includes('%') ? address : new URL(`http://[${address}]`).hostname.slice(1, -1);
 }
@@ -99,7 +100,7 @@ type UnsignedCertificate = {
   readonly extensions: readonly Asn1[];
 };
 
-/** RFC 5280 section 4.1. forge has no ECDSA, so it only writes the structure; node:crypto signs the bytes. */
+/** RFC 5280 section 4.1. forge has no ECDSA, so it only writes the structure. node:crypto signs the bytes. */
 function signCertificate(unsigned: UnsignedCertificate): string {
   if (!(unsigned.notBefore < unsigned.notAfter)) {
     throw new Error(`a certificate must end after it begins, not ${day(unsigned.notBefore)} to ${day(unsigned.notAfter)}`);
@@ -119,11 +120,11 @@ function signCertificate(unsigned: UnsignedCertificate): string {
   return new X509Certificate(der(whole)).toString();
 }
 
-type Authority = { readonly name: Asn1; readonly keyIdentifier: string; readonly notAfter: Date; readonly key: KeyObject };
+type SigningCa = { readonly name: Asn1; readonly keyIdentifier: string; readonly notAfter: Date; readonly key: KeyObject };
 
-function readAuthority(authority: CertificateWithKey): Authority {
-  const certificate = new X509Certificate(authority.certificate);
-  const key = createPrivateKey(authority.key);
+function readCa(ca: CertificateWithKey): SigningCa {
+  const certificate = new X509Certificate(ca.certificate);
+  const key = createPrivateKey(ca.key);
   if (!certificate.ca) throw new Error(`the certificate of "${certificate.subject}" is not an authority`);
   if (key.asymmetricKeyType !== 'ec') throw new Error(`the authority's key is ${key.asymmetricKeyType}; only EC keys are supported`);
   if (!certificate.checkPrivateKey(key)) throw new Error('the authority certificate does not belong to the authority key');
@@ -131,15 +132,15 @@ function readAuthority(authority: CertificateWithKey): Authority {
 }
 
 /**
- * The authority's subject and key identifier as its own bytes have them: verifiers compare the issuer byte by byte, and look the
- * signer up by the identifier that the signer states, however it was computed.
+ * The subject and key identifier of the CA, byte for byte. Verifiers compare the issuer byte by byte, and find the signer by the
+ * identifier in its certificate, however that was computed.
  */
 function namesInside(certificate: X509Certificate): { name: Asn1; keyIdentifier: string } {
   const fields = childrenOf(childrenOf(forge.asn1.fromDer(certificate.raw.toString('latin1')))[0]);
   const name = fields[5];
   const extensions = childrenOf(childrenOf(fields.find((field) => field.tagClass === CONTEXT && Number(field.type) === 3))[0]);
-  const stated = extensions.map(childrenOf).find(([id]) => id?.value === oid(OID.subjectKeyIdentifier).value);
-  const octets = stated?.at(-1)?.value;
+  const extensionFields = extensions.map(childrenOf).find(([id]) => id?.value === oid(OID.subjectKeyIdentifier).value);
+  const octets = extensionFields?.at(-1)?.value;
   if (name === undefined || typeof octets !== 'string') throw new Error('the authority certificate states no subject key identifier');
   const identifier = forge.asn1.fromDer(octets).value;
   if (typeof identifier !== 'string') throw new Error('the authority certificate has an unreadable subject key identifier');
@@ -162,19 +163,25 @@ function spki(key: KeyObject): string {
   return key.export({ type: 'spki', format: 'der' }).toString('latin1');
 }
 
-/** 20 octets of SHA-256 over the public key (RFC 7093), so that a FIPS build of OpenSSL without SHA-1 is no obstacle. */
+/** 20 octets of SHA-256 over the public key (RFC 7093), which also works with a FIPS build of OpenSSL without SHA-1. */
 function keyIdentifierOf(publicKey: KeyObject): string {
   return createHash('sha256').update(spki(publicKey), 'latin1').digest().subarray(0, 20).toString('latin1');
 }
 
-/** 16 random octets. RFC 5280 wants a positive number of at most 20; the fixed top bits keep it positive and without leading zeros. */
+/**
+ * 16 random octets. RFC 5280 requires a positive number of at most 20 octets. The fixed top bits keep it positive and without leading
+ * zeros.
+ */
 function randomSerial(): string {
   const octets = randomBytes(16);
   octets[0] = ((octets[0] ?? 0) & 0x3f) | 0x40;
   return octets.toString('latin1');
 }
 
-/** Upper bound of a common name in X.520 (`ub-common-name`); strict verifiers refuse more. The names that count stand in the extension. */
+/**
+ * The upper bound of a common name in X.520 (`ub-common-name`), which strict verifiers enforce. The names that matter are in the
+ * subjectAltName extension.
+ */
 const LONGEST_COMMON_NAME = 64;
 
 function distinguishedName(commonName: string): Asn1 {
@@ -193,14 +200,14 @@ function time(date: Date): Asn1 {
     : primitive(forge.asn1.Type.GENERALIZEDTIME, forge.asn1.dateToGeneralizedTime(date));
 }
 
-function basicConstraints({ authority }: { authority: boolean }): Asn1 {
+function basicConstraints({ ca }: { ca: boolean }): Asn1 {
   const yes = primitive(forge.asn1.Type.BOOLEAN, '\xff');
-  // Path length 0: this authority signs servers, never another authority.
-  return extension(OID.basicConstraints, 'critical', authority ? sequence(yes, integer('\x00')) : sequence());
+  // Path length 0: this CA signs server certificates, never another CA.
+  return extension(OID.basicConstraints, 'critical', ca ? sequence(yes, integer('\x00')) : sequence());
 }
 
 function keyUsage(purpose: 'certificatesAndRevocations' | 'digitalSignature'): Asn1 {
-  // Bit 0 is digitalSignature, bit 5 keyCertSign, bit 6 cRLSign, counted from the left; DER leaves unused bits out.
+  // Bit 0 is digitalSignature, bit 5 keyCertSign, bit 6 cRLSign, counted from the left. DER omits unused bits.
   const bits = purpose === 'digitalSignature' ? bitString(7, '\x80') : bitString(1, '\x06');
   return extension(OID.keyUsage, 'critical', bits);
 }
@@ -270,7 +277,7 @@ const OID = {
   ecdsaWithSha256: '1.2.840.10045.4.3.2',
 };
 
-// forge keeps octets as strings with one character an octet ('latin1' in Buffer's words).
+// forge represents octets as strings with one character per octet (`latin1` in Buffer's terms).
 
 const UNIVERSAL = forge.asn1.Class.UNIVERSAL;
 const CONTEXT = forge.asn1.Class.CONTEXT_SPECIFIC;

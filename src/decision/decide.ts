@@ -1,3 +1,4 @@
+/** Decides one change to one object: verdicts of its images, the outcome, injected secrets, notices and findings. */
 import { dockerHub } from '../image/docker-hub.ts';
 import { quote } from '../image/problem.ts';
 import {
@@ -20,12 +21,12 @@ import type { Facts } from './facts.ts';
 import { injectIntoBuild } from './inject/inject-build.ts';
 import { injectIntoPod } from './inject/inject-pod.ts';
 import { mostListed, renderFinding } from './message.ts';
-import { missingSecrets } from './secrets.ts';
-import { resolveStream, type StreamMemo, type StreamResolution, streamMemo } from './streams.ts';
+import { missingSecrets } from './missing-secrets.ts';
+import { resolveStream, type StreamMemo, type StreamResolution, streamMemo } from './resolve-stream.ts';
 
 /**
- * Decides one change: which images it introduces, whether they are allowed, and which secrets they need. Pure: the same request, rules and
- * facts give the same decision, so the mutating and the validating response, the command line and the tests cannot disagree.
+ * Pure: the same request, rules and facts give the same decision. So the mutating and the validating response, the command line and the tests
+ * cannot disagree.
  */
 export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): Decision {
   const reading = readObject(contextOf(request, facts), request.object, facts.kinds);

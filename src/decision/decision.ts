@@ -6,7 +6,7 @@ import type { Origin } from '../rules/language/problem.ts';
 import type { Exemption, Mode, Rule } from '../rules/rule-set.ts';
 import type { PatchOperation } from './inject/patch.ts';
 import type { ReasonCode } from './reasons.ts';
-import type { StreamResolution } from './streams.ts';
+import type { StreamResolution } from './resolve-stream.ts';
 
 /** One change to one object, with everything that the decision depends on. */
 export type ChangeRequest = {

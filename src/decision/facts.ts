@@ -1,6 +1,6 @@
 /** The engine's inputs from outside: service accounts, labels of namespaces, secrets, image streams and the time. */
 import type { Kinds } from '../object/kinds.ts';
-import type { WorkCounter } from '../object/work.ts';
+import type { WorkCounter } from '../object/work-counter.ts';
 
 /** The server reads these from its watches, and the command line from files. A test passes a plain object. */
 export type Facts = {

@@ -4,7 +4,7 @@ import { canonicalName, completeRegistryHost, formatReference, upperCaseHost } f
 import { type Origin, type RuleSource, renderOrigin } from '../rules/language/problem.ts';
 import type { NamespaceContext, Rule, RuleSet } from '../rules/rule-set.ts';
 import type { ImageDecision, ImageEvaluation, Message } from './decision.ts';
-import type { StreamResolution } from './streams.ts';
+import type { StreamResolution } from './resolve-stream.ts';
 
 /**
  * The number of findings of one object that are reported in full. More would bury the first ones. The search for similar registries goes

@@ -1,28 +1,29 @@
-/** What another rule set makes of the same objects. */
+/** Compares the evaluations of the same objects with two rule sets. */
 import type { Evaluation, ObjectResult } from './evaluate.ts';
 
-/** What matters most to whoever owns the object; `secrets` alone where it is let in as before. */
+/** The most important change for the owner of the object. `secrets`: the outcome is unchanged, but secrets differ. */
 export type Effect = 'newly-denied' | 'newly-allowed' | 'newly-warned' | 'no-longer-warned' | 'secrets';
 
-/** One object that fares differently. Documented as `changes` of `diff -o json`. */
+/** One object whose evaluation differs. Documented as `changes` of `diff -o json`. */
 export type ObjectChange = {
   readonly object: ObjectResult['object'];
-  /** Absent where nothing is known to change, and it could not be told for sure. */
+  /** Absent if no change is known, but the evaluation is undecided. */
   readonly effect?: Effect;
   readonly before: ObjectResult['outcome'];
   readonly after: ObjectResult['outcome'];
   readonly secretsGained: readonly SecretAt[];
   readonly secretsLost: readonly SecretAt[];
-  /** Images of which the new rules say something else. */
-  readonly images: readonly { readonly path: string; readonly image?: string; readonly before: Said; readonly after: Said }[];
-  /** What the client is told under the new rules, word for word. */
+  /** Images that the new rules evaluate differently. */
+  readonly images: readonly { readonly path: string; readonly image?: string; readonly before: ImageResult; readonly after: ImageResult }[];
+  /** The exact messages for the client under the new rules. */
   readonly messages: readonly string[];
-  /** What is missing to be sure, under either rules; only where something is. */
+  /** Which input is missing for a certain result, under either rule set. Absent if none is missing. */
   readonly undecided?: readonly string[];
 };
 
 type SecretAt = { readonly path: string; readonly secret: string };
-type Said = Pick<ObjectResult['images'][number], 'verdict' | 'reason' | 'rule'>;
+/** The part of an image's evaluation that is compared and shown. */
+type ImageResult = Pick<ObjectResult['images'][number], 'verdict' | 'reason' | 'rule'>;
 
 export type Comparison = {
   readonly changes: readonly ObjectChange[];
@@ -38,11 +39,13 @@ export type Comparison = {
   };
 };
 
-/** Both are of the same objects, in the same order: which kinds are read does not depend on rules. */
+/**
+ * Both evaluations must be of the same objects. Their results are in the same order, because rules do not change which kinds are evaluated.
+ */
 export function compareEvaluations(before: Evaluation, after: Evaluation): Comparison {
   const pairs = before.results.map((result, index) => compareResults(result, after.results[index] as ObjectResult));
   const changes = pairs.filter((change) => change !== undefined);
-  const count = (holds: (change: ObjectChange) => boolean) => changes.filter(holds).length;
+  const count = (matches: (change: ObjectChange) => boolean) => changes.filter(matches).length;
   return {
     changes,
     summary: {
@@ -60,7 +63,7 @@ export function compareEvaluations(before: Evaluation, after: Evaluation): Compa
 
 function compareResults(before: ObjectResult, after: ObjectResult): ObjectChange | undefined {
   const secretsGained = secretsOnlyIn(after, before);
-  // What is refused is not stored, so it loses nothing.
+  // A denied object is not stored, so it loses no secrets.
   const secretsLost = after.outcome === 'denied' ? [] : secretsOnlyIn(before, after);
   const gained = after.outcome === 'denied' ? [] : secretsGained;
   const effect = effectOf(before.outcome, after.outcome) ?? (gained.length + secretsLost.length > 0 ? 'secrets' : undefined);
@@ -86,7 +89,7 @@ function effectOf(before: ObjectResult['outcome'], after: ObjectResult['outcome'
   return after === 'warned' ? 'newly-warned' : 'no-longer-warned';
 }
 
-/** Those of the service account stand beside ours, and come from Kubernetes itself where we write none: nobody gains or loses them. */
+/** Leaves out the service account's secrets: Kubernetes itself adds them if we write none, so no object gains or loses them. */
 function secretsOnlyIn({ inject }: ObjectResult, other: ObjectResult): readonly SecretAt[] {
   const known = new Set(other.inject.map(({ path, secret }) => `${path} ${secret}`));
   return inject
@@ -97,17 +100,17 @@ function secretsOnlyIn({ inject }: ObjectResult, other: ObjectResult): readonly 
 function changedImages(before: ObjectResult, after: ObjectResult): ObjectChange['images'] {
   return after.images.flatMap(({ path, image, ...now }) => {
     const old = before.images.find((each) => each.path === path && each.image === image && each.action === now.action);
-    const [saidBefore, saidAfter] = [old && said(old), said(now)];
-    if (!saidBefore || meaning(saidBefore) === meaning(saidAfter)) return [];
-    return [{ path, ...(image !== undefined && { image }), before: saidBefore, after: saidAfter }];
+    const [resultBefore, resultAfter] = [old && imageResult(old), imageResult(now)];
+    if (!resultBefore || comparisonKey(resultBefore) === comparisonKey(resultAfter)) return [];
+    return [{ path, ...(image !== undefined && { image }), before: resultBefore, after: resultAfter }];
   });
 }
 
-function said({ verdict, reason, rule }: Said): Said {
+function imageResult({ verdict, reason, rule }: ImageResult): ImageResult {
   return { verdict, reason, ...(rule && { rule }) };
 }
 
-/** Where the rule is written does not count: the two rule sets come from different files. */
-function meaning({ verdict, reason, rule }: Said): string {
+/** Ignores the position of the rule, because the two rule sets come from different files. */
+function comparisonKey({ verdict, reason, rule }: ImageResult): string {
   return JSON.stringify([verdict, reason, rule?.name]);
 }

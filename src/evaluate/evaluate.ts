@@ -1,4 +1,4 @@
-/** Objects out of files, run through the engine. `check`, `test` and `diff` show what comes of it. */
+/** Evaluates objects from files with the engine, for `check`, `test` and `diff`. */
 import { type SimulationResult, simulateAdmission } from '../admission/simulate.ts';
 import type { Outcome } from '../decision/decision.ts';
 import type { Facts } from '../decision/facts.ts';
@@ -8,13 +8,14 @@ import type { Kinds } from '../object/kinds.ts';
 import { type DescribedImage, describeImage, hashImages } from '../observe/audit/image.ts';
 import { type Origin, renderOrigin } from '../rules/language/problem.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
-import type { Manifest } from '../yaml/parse-manifests.ts';
 import { factsFromObjects } from './facts-from-objects.ts';
+import type { Manifest } from './parse-manifests.ts';
 
 export type EvaluationOptions = {
-  /** Of objects that name none. */
+  /** Default namespace of the objects. */
   readonly namespace: string;
   readonly user: string;
+  /** True if objects that are not among the input do not exist. */
   readonly complete: boolean;
   /** Milliseconds since 1970. */
   readonly now: number;
@@ -23,14 +24,14 @@ export type EvaluationOptions = {
 
 export type Evaluation = {
   readonly rulesRevision: string;
-  /** In the order of the objects, the judged ones alone. */
+  /** One result per evaluated object, in input order. */
   readonly results: readonly ObjectResult[];
-  /** Objects in whose kinds no images stand. */
+  /** Objects whose kinds contain no images. */
   readonly skipped: readonly { readonly apiVersion: string; readonly kind: string; readonly count: number }[];
   readonly summary: { readonly allowed: number; readonly warned: number; readonly denied: number; readonly undecided: number };
-  /** Service accounts, as namespace/name, that count and are not among the objects: pull secrets of their own are missing in the results. */
+  /** Service accounts, as namespace/name, that are used and not among the objects. Their pull secrets are missing in the results. */
   readonly unknownAccounts: readonly string[];
-  /** All objects that would be let in, as they would be stored, the skipped ones among them; in their order. */
+  /** All objects that would be allowed, as they would be stored, including the skipped ones, in input order. */
   readonly admitted: readonly JsonObject[];
 };
 
@@ -40,7 +41,7 @@ export type ObjectResult = {
     readonly apiVersion: string;
     readonly kind: string;
     readonly namespace: string;
-    /** Empty where only generateName is written. */
+    /** Empty if the object has only generateName. */
     readonly name: string;
     readonly generateName?: string;
     readonly file: string;
@@ -48,45 +49,45 @@ export type ObjectResult = {
   };
   readonly outcome: Outcome;
   readonly images: readonly DescribedImage[];
-  /** That of an audit record which does not show all images; absent where there are none. */
+  /** The same hash as in an audit record that does not list all images. Absent if there are no images. */
   readonly imagesSha256?: string;
   readonly inject: readonly { readonly path: string; readonly secret: string; readonly from: string }[];
   readonly patch: readonly PatchOperation[];
-  /** What the client is told, word for word: warnings, then the refusal. */
+  /** The exact messages for the client: warnings, then the denial. */
   readonly messages: readonly string[];
-  /** What is missing to be sure of all this, with the fix; the strictest was assumed. Only where something is. */
+  /** Which input is missing for a certain result, with the fix. The strictest case was assumed. Absent if none is missing. */
   readonly undecided?: readonly string[];
 };
 
 export function evaluate(manifests: readonly Manifest[], rules: RuleSet, options: EvaluationOptions): Evaluation {
-  const given = factsFromObjects(manifests, options);
+  const inputFacts = factsFromObjects(manifests, options);
   const results: ObjectResult[] = [];
   const admitted: JsonObject[] = [];
   const unknownAccounts = new Set<string>();
   const skipped = new Map<string, { apiVersion: string; kind: string; count: number }>();
   for (const manifest of manifests) {
     const { apiVersion, kind, object } = manifest;
-    const inVain = new Set<string>();
+    const accountsNotFound = new Set<string>();
     const facts: Facts = {
-      ...given,
+      ...inputFacts,
       serviceAccount(namespace, name) {
-        const account = given.serviceAccount(namespace, name);
-        if (account.kind === 'unknown') inVain.add(`${namespace}/${name}`);
+        const account = inputFacts.serviceAccount(namespace, name);
+        if (account.kind === 'unknown') accountsNotFound.add(`${namespace}/${name}`);
         return account;
       },
     };
-    const rehearsal = simulateAdmission({ apiVersion, kind, object, namespace: options.namespace, user: options.user }, rules, facts);
-    if (rehearsal.kind === 'unread') {
+    const simulation = simulateAdmission({ apiVersion, kind, object, namespace: options.namespace, user: options.user }, rules, facts);
+    if (simulation.kind === 'unread') {
       const count = (skipped.get(`${apiVersion} ${kind}`)?.count ?? 0) + 1;
       skipped.set(`${apiVersion} ${kind}`, { apiVersion, kind, count });
       admitted.push(object);
       continue;
     }
-    const result = resultOf(manifest, rehearsal, options.namespace);
+    const result = resultOf(manifest, simulation, options.namespace);
     results.push(result);
-    if (rehearsal.kind === 'answered' && isClean(result)) admitted.push(rehearsal.object);
-    // An object that is given no secret gets those of its account from Kubernetes itself.
-    if (result.inject.length > 0) for (const account of inVain) unknownAccounts.add(account);
+    if (simulation.kind === 'answered' && isClean(result)) admitted.push(simulation.object);
+    // If we add no secret to an object, Kubernetes itself adds those of its service account.
+    if (result.inject.length > 0) for (const account of accountsNotFound) unknownAccounts.add(account);
   }
   const count = (outcome: Outcome) => results.filter((result) => result.outcome === outcome).length;
   const undecided = results.filter((result) => result.undecided !== undefined).length;
@@ -100,25 +101,25 @@ export function evaluate(manifests: readonly Manifest[], rules: RuleSet, options
   };
 }
 
-/** Let in for sure. */
+/** Certainly allowed. */
 export function isClean({ outcome, undecided }: ObjectResult): boolean {
   return outcome !== 'denied' && undecided === undefined;
 }
 
 function resultOf(
   { apiVersion, kind, object, file, line }: Manifest,
-  rehearsal: Exclude<SimulationResult, { kind: 'unread' }>,
-  fallback: string,
+  simulation: Exclude<SimulationResult, { kind: 'unread' }>,
+  defaultNamespace: string,
 ): ObjectResult {
-  const namespace = textAt(object, ['metadata', 'namespace']) ?? fallback;
+  const namespace = textAt(object, ['metadata', 'namespace']) ?? defaultNamespace;
   const name = textAt(object, ['metadata', 'name']) ?? '';
   const generateName = textAt(object, ['metadata', 'generateName']);
   const subject = { apiVersion, kind, namespace, name, ...(name === '' && generateName !== undefined && { generateName }), file, line };
-  if (rehearsal.kind === 'not-yet') {
-    const undecided = [`${rehearsal.message}: give it with -f`];
+  if (simulation.kind === 'not-yet') {
+    const undecided = [`${simulation.message}: give it with -f`];
     return { object: subject, outcome: 'denied', images: [], inject: [], patch: [], messages: [], undecided };
   }
-  const { outcome, images, injected, patch, warnings, denial, unsure } = rehearsal;
+  const { outcome, images, injected, patch, warnings, denial, unsure } = simulation;
   return {
     object: subject,
     outcome,

@@ -1,35 +1,38 @@
-/** `expected.yaml` of a policy test: what is to come out, and how it is compared with what did. */
-import { type Document, isCollection, isNode, LineCounter, parseDocument } from 'yaml';
-import { isAbsent, isObject, type JsonObject, sameJson } from '../object/json.ts';
+/** Parses `expected.yaml` of a policy test and compares it with the results. */
+import { isAbsent, isObject, type JsonObject, type Path, sameJson } from '../object/json.ts';
 import { closestSpelling } from '../rules/language/closest-spelling.ts';
+import { pointerTo } from '../yaml/json-pointer.ts';
+import type { YamlDocument } from '../yaml/read-document.ts';
+import { readYaml } from '../yaml/read-yaml.ts';
+import { describeYamlError } from '../yaml/yaml-error.ts';
 import { type ObjectResult, renderSubject } from './evaluate.ts';
 import { parseDay } from './parse-day.ts';
 
 export type Expectation = {
-  /** Of the objects that name none. */
+  /** Default namespace of the objects. */
   readonly namespace?: string;
   readonly user?: string;
   readonly complete?: boolean;
-  /** The day as of which exemptions are judged, in milliseconds. */
+  /** The day for which exemptions are evaluated, in milliseconds since 1970. */
   readonly date?: number;
   readonly entries: readonly ExpectedEntry[];
 };
 
 export type ExpectedEntry = {
-  /** Which object it is about: every field that is written must be the object's. */
+  /** Selects the object: every field must equal the object's. */
   readonly object: Readonly<Partial<Record<MatchedField, string>>>;
-  /** What is to be true of its result; a part of it will do. */
+  /** The expected result. It may be only a part of the result. */
   readonly fields: JsonObject;
-  /** 1-based, in expected.yaml. */
+  /** 1-based line in expected.yaml. */
   readonly line: number;
 };
 
 /** Why a test fails. */
 export type ExpectationFailure = {
   readonly message: string;
-  /** Line in expected.yaml. */
+  /** 1-based line in expected.yaml. */
   readonly line?: number;
-  /** Only where one value differs from another. */
+  /** Present if a value differs from the expected one. */
   readonly difference?: { readonly field: string; readonly expected: unknown; readonly actual: unknown };
 };
 
@@ -43,34 +46,35 @@ type MatchedField = (typeof matchedFields)[number];
 const topFields = ['date', 'user', 'namespace', 'complete', 'results'];
 
 export function parseExpectation(text: string): ParsedExpectation {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const [error] = document.errors;
-  if (error) return refuse(`expected.yaml is not valid YAML: ${error.message}`, lines.linePos(error.pos[0]).line);
-  const reader = new ExpectationReader(document, lines);
+  const { documents, error } = readYaml(text, { documents: 'one' });
+  const [document] = documents;
+  const trouble = document?.errors[0] ?? error;
+  if (trouble) return failure(`expected.yaml is not valid YAML: ${describeYamlError(trouble)}`, trouble.position.line);
+  if (!document) return failure(notMapping, 1);
+  const reader = new ExpectationReader(document);
   const expectation = reader.read();
   return reader.failures.length > 0 ? { ok: false, failures: reader.failures } : { ok: true, expectation };
 }
 
+const notMapping = 'expected.yaml must be a mapping with "results"';
+
 class ExpectationReader {
   readonly failures: ExpectationFailure[] = [];
-  private readonly document: Document.Parsed;
-  private readonly lines: LineCounter;
+  private readonly document: YamlDocument;
 
-  constructor(document: Document.Parsed, lines: LineCounter) {
+  constructor(document: YamlDocument) {
     this.document = document;
-    this.lines = lines;
   }
 
   read(): Expectation {
-    const root: unknown = this.document.toJS({ maxAliasCount: 1000 });
+    const root = this.document.value;
     if (!isObject(root)) {
-      this.refuse([], 'expected.yaml must be a mapping with "results"');
+      this.fail([], notMapping);
       return { entries: [] };
     }
-    this.refuseUnknown(root, topFields, []);
+    this.failOnUnknownFields(root, topFields, []);
     const { results } = root;
-    if (!Array.isArray(results)) this.refuse([], '"results" must be a list with an entry for each object that is judged');
+    if (!Array.isArray(results)) this.fail([], '"results" must be a list with an entry for each object that is judged');
     const date = this.text(root, 'date');
     return {
       ...this.settings(root),
@@ -83,7 +87,7 @@ class ExpectationReader {
     const namespace = this.text(root, 'namespace');
     const user = this.text(root, 'user');
     const { complete } = root;
-    if (!isAbsent(complete) && typeof complete !== 'boolean') this.refuse(['complete'], '"complete" takes true or false');
+    if (!isAbsent(complete) && typeof complete !== 'boolean') this.fail(['complete'], '"complete" takes true or false');
     return {
       ...(namespace !== undefined && { namespace }),
       ...(user !== undefined && { user }),
@@ -95,14 +99,14 @@ class ExpectationReader {
     const value = root[field];
     if (isAbsent(value)) return undefined;
     if (typeof value === 'string' && value !== '') return value;
-    this.refuse([field], `"${field}" takes text; put it in quotes`);
+    this.fail([field], `"${field}" takes text; put it in quotes`);
     return undefined;
   }
 
   private day(text: string): { readonly date?: number } {
     const date = parseDay(text);
     if (date !== undefined) return { date };
-    this.refuse(['date'], `"date" takes a day, YYYY-MM-DD, and is "${text}"`);
+    this.fail(['date'], `"date" takes a day, YYYY-MM-DD, and is "${text}"`);
     return {};
   }
 
@@ -110,54 +114,51 @@ class ExpectationReader {
     const path = ['results', index];
     const { object, ...fields } = isObject(entry) ? entry : {};
     if (!isObject(object)) {
-      this.refuse(path, 'an entry needs "object", with the kind and the name of the object it is about');
+      this.fail(path, 'an entry needs "object", with the kind and the name of the object it is about');
       return [];
     }
-    this.refuseUnknown(object, matchedFields, [...path, 'object']);
-    const written = Object.entries(object);
-    const wrong = written.find(([, value]) => typeof value !== 'string');
-    if (wrong) this.refuse([...path, 'object', wrong[0]], `"${wrong[0]}" takes text; put it in quotes`);
+    this.failOnUnknownFields(object, matchedFields, [...path, 'object']);
+    const wrong = Object.entries(object).find(([, value]) => typeof value !== 'string');
+    if (wrong) this.fail([...path, 'object', wrong[0]], `"${wrong[0]}" takes text; put it in quotes`);
     if (object.kind === undefined || (object.name === undefined && object.generateName === undefined)) {
-      this.refuse([...path, 'object'], '"object" needs kind and name, so that one object is meant');
+      this.fail([...path, 'object'], '"object" needs kind and name, so that one object is meant');
     }
-    if (Object.keys(fields).length === 0) this.refuse(path, 'the entry expects nothing; write "outcome" at least');
+    if (Object.keys(fields).length === 0) this.fail(path, 'the entry expects nothing; write "outcome" at least');
     return [{ object: object as ExpectedEntry['object'], fields, line: this.lineOf(path) }];
   }
 
-  private refuseUnknown(value: JsonObject, known: readonly string[], path: readonly (string | number)[]): void {
+  private failOnUnknownFields(value: JsonObject, known: readonly string[], path: Path): void {
     for (const field of Object.keys(value)) {
       if (known.includes(field)) continue;
-      const near = closestSpelling(field, known);
-      const hint = near === undefined ? `known are ${known.join(', ')}` : `did you mean "${near}"?`;
-      this.refuse([...path, field], `unknown field "${field}"; ${hint}`);
+      const nearest = closestSpelling(field, known);
+      const hint = nearest === undefined ? `known are ${known.join(', ')}` : `did you mean "${nearest}"?`;
+      this.fail([...path, field], `unknown field "${field}"; ${hint}`);
     }
   }
 
-  private refuse(path: readonly (string | number)[], message: string): void {
+  private fail(path: Path, message: string): void {
     this.failures.push({ message, line: this.lineOf(path) });
   }
 
-  private lineOf(path: readonly (string | number)[]): number {
-    const { contents } = this.document;
-    const node = path.length > 0 && isCollection(contents) ? contents.getIn(path, true) : contents;
-    return this.lines.linePos((isNode(node) ? node.range?.[0] : undefined) ?? 0).line;
+  private lineOf(path: Path): number {
+    return this.document.locate(pointerTo(...path)).line;
   }
 }
 
-/** Every judged object needs one entry, every entry one object, and every field of an entry must agree. */
+/** Every evaluated object needs one entry, every entry must match one object, and every field of an entry must equal the result's. */
 export function compareResults(expectation: Expectation, results: readonly ObjectResult[]): readonly ExpectationFailure[] {
   const failures: ExpectationFailure[] = [];
-  const unmet = new Set(results);
+  const unexpected = new Set(results);
   for (const entry of expectation.entries) {
-    const called = renderEntry(entry);
-    const meant = results.filter((result) => isMeant(entry, result));
-    const [result] = meant;
+    const description = renderEntry(entry);
+    const matching = results.filter((result) => matchesObject(entry, result));
+    const [result] = matching;
     if (result === undefined) {
-      failures.push({ message: `no object that is judged is ${called}`, line: entry.line });
-    } else if (meant.length > 1) {
-      failures.push({ message: `${meant.length} objects are ${called}: write namespace or apiVersion too`, line: entry.line });
-      for (const each of meant) unmet.delete(each);
-    } else if (!unmet.delete(result)) {
+      failures.push({ message: `no object that is judged is ${description}`, line: entry.line });
+    } else if (matching.length > 1) {
+      failures.push({ message: `${matching.length} objects are ${description}: write namespace or apiVersion too`, line: entry.line });
+      for (const each of matching) unexpected.delete(each);
+    } else if (!unexpected.delete(result)) {
       failures.push({ message: `a second entry for ${renderSubject(result.object)}`, line: entry.line });
     } else {
       for (const difference of differences(entry.fields, result, '')) {
@@ -165,7 +166,7 @@ export function compareResults(expectation: Expectation, results: readonly Objec
       }
     }
   }
-  for (const result of unmet) {
+  for (const result of unexpected) {
     const { object, outcome } = result;
     failures.push({ message: `no entry for ${renderSubject(object)}, ${object.file}:${object.line}; its outcome is ${outcome}` });
   }
@@ -175,7 +176,7 @@ export function compareResults(expectation: Expectation, results: readonly Objec
   return failures;
 }
 
-function isMeant({ object }: ExpectedEntry, result: ObjectResult): boolean {
+function matchesObject({ object }: ExpectedEntry, result: ObjectResult): boolean {
   return matchedFields.every((field) => object[field] === undefined || object[field] === (result.object[field] ?? ''));
 }
 
@@ -185,7 +186,7 @@ function renderEntry({ object }: ExpectedEntry): string {
   return `${kind}${apiVersion === undefined ? '' : ` (${apiVersion})`} ${where}${name ?? `${generateName}…`}`;
 }
 
-/** Of mappings what is written, of lists all. */
+/** Of mappings only the expected fields are compared, of lists all entries. */
 function differences(expected: unknown, actual: unknown, field: string): NonNullable<ExpectationFailure['difference']>[] {
   if (Array.isArray(expected) && Array.isArray(actual) && expected.length === actual.length) {
     return expected.flatMap((each, index) => differences(each, actual[index], `${field}[${index}]`));
@@ -198,6 +199,6 @@ function differences(expected: unknown, actual: unknown, field: string): NonNull
   return sameJson(expected, actual) ? [] : [{ field, expected, actual }];
 }
 
-function refuse(message: string, line: number): ParsedExpectation {
+function failure(message: string, line: number): ParsedExpectation {
   return { ok: false, failures: [{ message, line }] };
 }

@@ -1,25 +1,25 @@
-/** Facts out of the objects themselves, for commands that know no cluster. */
+/** Derives facts from the objects themselves, for commands without a cluster. */
 import { type Facts, type ImageStreamFacts, registrySecretTypes, type SecretFacts, type ServiceAccountFacts } from '../decision/facts.ts';
-import { readImageStreamFacts } from '../decision/image-stream.ts';
-import { readServiceAccountFacts } from '../decision/service-account.ts';
+import { readServiceAccountFacts } from '../decision/read-account-facts.ts';
+import { readImageStreamFacts } from '../decision/read-stream-facts.ts';
 import { isObject, type JsonObject, textAt, valueAt } from '../object/json.ts';
 import type { Kinds } from '../object/kinds.ts';
-import type { Manifest } from '../yaml/parse-manifests.ts';
+import type { Manifest } from './parse-manifests.ts';
 
 export type FactsFromObjectsOptions = {
-  /** Of objects that name none. */
+  /** Default namespace of the objects. */
   readonly namespace: string;
-  /** What is not among the objects does not exist; otherwise nobody can say. */
+  /** True: anything that is not among the objects does not exist. False: it is unknown. */
   readonly complete: boolean;
   /** Milliseconds since 1970. */
   readonly now: number;
   readonly kinds?: Kinds;
 };
 
-/** Namespaces tell their labels, service accounts their pull secrets, secrets that they exist and their type, image streams what they hold. */
+/** Reads labels of namespaces, pull secrets of service accounts, types of secrets, and contents of image streams. */
 export function factsFromObjects(
   manifests: readonly Manifest[],
-  { namespace: fallback, complete, now, kinds }: FactsFromObjectsOptions,
+  { namespace: defaultNamespace, complete, now, kinds }: FactsFromObjectsOptions,
 ): Facts {
   const namespaces = new Map<string, Readonly<Record<string, string>>>();
   const accounts = new Map<string, ServiceAccountFacts>();
@@ -27,8 +27,8 @@ export function factsFromObjects(
   const streams = new Map<string, ImageStreamFacts>();
   for (const { apiVersion, kind, object } of manifests) {
     const name = textAt(object, ['metadata', 'name']) ?? '';
-    const key = keyOf(textAt(object, ['metadata', 'namespace']) ?? fallback, name);
-    // Templates from before the API groups say v1.
+    const key = keyOf(textAt(object, ['metadata', 'namespace']) ?? defaultNamespace, name);
+    // Templates that are older than OpenShift's API groups use v1.
     if (kind === 'ImageStream' && (apiVersion === 'image.openshift.io/v1' || apiVersion === 'v1'))
       streams.set(key, readImageStreamFacts(object));
     if (apiVersion !== 'v1') continue;
@@ -44,7 +44,7 @@ export function factsFromObjects(
     serviceAccount(namespace, name) {
       const account = accounts.get(keyOf(namespace, name));
       if (account || !complete) return account ?? { kind: 'unknown' };
-      // Kubernetes itself makes one in every namespace.
+      // Kubernetes creates this service account in every namespace.
       return name === 'default' ? { kind: 'known', pullSecrets: [], onlyListedSecrets: false } : { kind: 'absent' };
     },
     secret: (namespace, name) => secrets.get(keyOf(namespace, name)) ?? (complete ? 'absent' : 'unknown'),
@@ -54,7 +54,7 @@ export function factsFromObjects(
   };
 }
 
-/** The API server writes it on every namespace, whatever the author's file says. */
+/** The API server sets this label on every namespace, whatever the manifest contains. */
 const nameLabel = 'kubernetes.io/metadata.name';
 
 function keyOf(namespace: string, name: string): string {

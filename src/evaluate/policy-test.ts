@@ -1,48 +1,48 @@
-/** Policy tests: folders that hold rules, objects, and what is expected of them. */
+/** Finds and runs policy tests: folders with rules, objects and the expected results. */
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { stringify } from 'yaml';
 import { loadRules } from '../loading/load-rules.ts';
 import type { Kinds } from '../object/kinds.ts';
 import { renderProblemLine } from '../rules/language/problem-lines.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
-import { renderManifestProblem } from '../yaml/parse-manifests.ts';
-import { readManifests } from '../yaml/read-manifests.ts';
+import { printYaml } from '../yaml/print-yaml.ts';
 import { type Evaluation, type EvaluationOptions, evaluate, type ObjectResult } from './evaluate.ts';
 import { compareResults, type Expectation, type ExpectationFailure, parseExpectation } from './expectation.ts';
+import { renderManifestProblem } from './parse-manifests.ts';
+import { readManifests } from './read-manifests.ts';
 
 export type PolicyTest = {
-  /** Its folder below the one that was asked for; `.` for that one itself. */
+  /** Path of its folder relative to the root. `.` is the root itself. */
   readonly name: string;
   readonly folder: string;
 };
 
 export type TestResult = {
   readonly name: string;
-  /** Objects that were judged. */
+  /** Number of evaluated objects. */
   readonly objects: number;
-  /** None: the test passed. */
+  /** Empty if the test passed. */
   readonly failures: readonly ExpectationFailure[];
-  /** expected.yaml was written anew, with what came out. */
+  /** Whether expected.yaml was rewritten with the actual results. */
   readonly updated: boolean;
 };
 
 export type TestOptions = {
-  /** Rules for tests that have none of their own. */
+  /** Paths of rules for tests without own rules. */
   readonly rules: readonly string[];
   readonly update: boolean;
-  /** Milliseconds since 1970, for tests that name no day. */
+  /** Milliseconds since 1970, for tests without a date. */
   readonly now: number;
   readonly kinds?: Kinds;
 };
 
-/** In the order of names. Rejects with what the file system says where the folder cannot be read. */
+/** Returns the tests sorted by name. Rejects with the error of the file system if a folder cannot be read. */
 export async function findPolicyTests(root: string): Promise<readonly PolicyTest[]> {
   const tests: PolicyTest[] = [];
   async function search(folder: string): Promise<void> {
     const entries = await readdir(folder, { withFileTypes: true });
     const names = new Set(entries.map(({ name }) => name));
-    // One of the files is enough: a test that lacks another must fail, and not be passed over.
+    // One of the files is enough, because a test without the others must fail, not be skipped.
     const isTest = ['rules.yaml', 'objects.yaml', 'expected.yaml'].some((name) => names.has(name));
     if (isTest) tests.push({ name: relative(root, folder) || '.', folder });
     for (const entry of entries.toSorted((one, other) => (one.name < other.name ? -1 : 1))) {
@@ -53,7 +53,7 @@ export async function findPolicyTests(root: string): Promise<readonly PolicyTest
   return tests;
 }
 
-/** Whatever keeps the test from being evaluated is a failure of it. */
+/** If the test cannot be evaluated, the reason is a failure of the test. */
 export async function runPolicyTest({ name, folder }: PolicyTest, options: TestOptions): Promise<TestResult> {
   const result = (failures: readonly ExpectationFailure[], objects = 0): TestResult => ({ name, objects, failures, updated: false });
   const file = join(folder, 'expected.yaml');
@@ -65,7 +65,7 @@ export async function runPolicyTest({ name, folder }: PolicyTest, options: TestO
   const outcome = await evaluateTest(folder, expectation, options);
   if (!outcome.ok) return result(outcome.failures);
   const { results } = outcome.evaluation;
-  const failures = results.length === 0 ? nothingJudged : compareResults(expectation, results);
+  const failures = results.length === 0 ? nothingEvaluated : compareResults(expectation, results);
   const unsure = results.some(({ undecided }) => undecided !== undefined);
   if (failures.length === 0 || !options.update || results.length === 0 || unsure) return result(failures, results.length);
   await writeFile(file, renderExpectation(expectation, results));
@@ -73,13 +73,16 @@ export async function runPolicyTest({ name, folder }: PolicyTest, options: TestO
 }
 
 const missing = { ok: false, failures: [{ message: 'expected.yaml is missing; --update writes it from what comes out' }] } as const;
-const nothingJudged: readonly ExpectationFailure[] = [{ message: 'objects.yaml holds no object that could be judged' }];
+const nothingEvaluated: readonly ExpectationFailure[] = [{ message: 'objects.yaml holds no object that could be judged' }];
 
 export type TestEvaluation =
   | { readonly ok: true; readonly rules: RuleSet; readonly evaluation: Evaluation; readonly options: EvaluationOptions }
   | { readonly ok: false; readonly failures: readonly ExpectationFailure[] };
 
-/** Rules and objects of a test, run through the engine. Places in messages are relative to its folder, so that they are the same everywhere. */
+/**
+ * Evaluates the objects of a test with its rules. File names in messages are relative to its folder, so that they do not depend on the
+ * machine.
+ */
 export async function evaluateTest(
   folder: string,
   { namespace = 'default', user = 'developer', complete = false, date }: Expectation,
@@ -89,8 +92,8 @@ export async function evaluateTest(
   const paths = own === undefined ? shared : [own];
   if (paths.length === 0)
     return { ok: false, failures: [{ message: 'rules.yaml (or a folder rules) is missing; --rules gives rules to tests that have none' }] };
-  const called = (file: string) => (own === undefined ? file : relative(folder, file));
-  const loaded = await loadRules(paths, called).catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))));
+  const displayName = (file: string) => (own === undefined ? file : relative(folder, file));
+  const loaded = await loadRules(paths, displayName).catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))));
   if (loaded instanceof Error) return { ok: false, failures: [{ message: loaded.message }] };
   const { ruleSet, problems } = loaded;
   if (!ruleSet) return { ok: false, failures: problems.map((problem) => ({ message: renderProblemLine(problem) })) };
@@ -115,7 +118,7 @@ async function ownRules(folder: string): Promise<string | undefined> {
   return undefined;
 }
 
-/** The whole of what came out, but for what changes with every edit of the rules: lines, and the revision. */
+/** The complete results, without what changes with every edit of the rules: lines and the revision. */
 function renderExpectation({ namespace, user, complete, date }: Expectation, results: readonly ObjectResult[]): string {
   const settings = {
     ...(date !== undefined && { date: new Date(date).toISOString().slice(0, 10) }),
@@ -135,5 +138,5 @@ function renderExpectation({ namespace, user, complete, date }: Expectation, res
     patch,
     messages,
   }));
-  return stringify({ ...settings, results: entries }, { lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
+  return printYaml({ ...settings, results: entries });
 }

@@ -1,8 +1,9 @@
+/** A client of the Kubernetes API: typed requests, paged lists, watches, discovery, and one error type for everything that fails. */
 import type { AgentOptions, RequestOptions } from 'node:https';
 import type { KubeConfig } from '@kubernetes/client-node';
 import type { Dispatcher } from 'undici';
 
-/** Structured logging; pino fits it. */
+/** Structured logging. A pino logger fits. */
 export type Log = {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
@@ -10,7 +11,7 @@ export type Log = {
   error(fields: object, message: string): void;
 };
 
-/** What every Kubernetes object has; the rest depends on its kind. */
+/** The fields that every Kubernetes object has. The rest depends on its kind. */
 export type KubeObject = {
   apiVersion?: string;
   kind?: string;
@@ -26,23 +27,23 @@ export type KubeObject = {
   };
 };
 
-/** One line of a watch. A BOOKMARK's object carries nothing but a resourceVersion. ERROR lines are thrown, not yielded. */
+/** One line of a watch. The object of a BOOKMARK has only a resourceVersion. ERROR lines are thrown, not yielded. */
 export type WatchEvent<T> = { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK'; readonly object: T };
 
 export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
 
 export type ApiRequest = {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
-  /** From the root of the API server, with `/` in front and no query. */
+  /** From the root of the API server, with a leading `/` and without a query. */
   readonly path: string;
   readonly query?: Query | undefined;
   /** Sent as JSON. */
   readonly body?: unknown;
-  /** Of the body; `application/json` unless told. */
+  /** The media type of the body, `application/json` by default. */
   readonly contentType?: string | undefined;
   readonly accept?: string | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** For the whole exchange; 30 s unless told. */
+  /** For the whole exchange, 30 s by default. */
   readonly timeoutMilliseconds?: number | undefined;
 };
 
@@ -50,19 +51,22 @@ export type ReadOptions = {
   readonly accept?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly timeoutMilliseconds?: number | undefined;
-  /** Called for each successful response, and for each piece of a watch. */
+  /** Called for each successful response, and for each chunk of a watch. */
   readonly onContact?: (() => void) | undefined;
 };
 
 export type ListOptions<T = unknown> = ReadOptions & {
   /**
-   * Objects in the first page; 50 unless given. Pages grow while they stay under 1 MiB, up to 500 objects. One that exceeds 8 MiB is aborted
-   * and requested again with half as many objects.
+   * Objects in the first page, 50 by default. Pages grow while they stay under 1 MiB, up to 500 objects. A page that exceeds 8 MiB is
+   * aborted and requested again with half as many objects.
    */
   readonly pageSize?: number | undefined;
-  /** What to hold of each object, nothing where it returns undefined. Applied page by page: of large objects, never all are in memory. */
+  /**
+   * What to keep of each object. Nothing is kept where it returns undefined. It is applied page by page, so large objects are never all in
+   * memory.
+   */
   readonly keep?: ((object: T) => T | undefined) | undefined;
-  /** Called before the first page, and again whenever the list starts over: what was kept until then does not count. */
+  /** Called before the first page, and again whenever the list starts over. What was kept until then is void. */
   readonly onBegin?: (() => void) | undefined;
 };
 
@@ -74,15 +78,16 @@ export type WatchedCollection = {
 
 export type ApiClient = {
   /**
-   * The JSON the server answers with; undefined where it answers with nothing.
-   * @throws ApiError; the signal's own reason when the signal was aborted
+   * The JSON of the response, or undefined where the response is empty.
+   * @throws ApiError, or the signal's own reason when the signal was aborted
    */
   request<T>(request: ApiRequest): Promise<T>;
   get<T>(path: string, query?: Query): Promise<T>;
   /**
-   * What was kept of all objects, page by page, each with apiVersion and kind; starts over when the server forgets its pages (410), twice.
-   * @throws ApiError, with reason TooLarge where a page exceeds 8 MiB, or a single object 16 MiB; with reason Timeout where the pages expired
-   * three times
+   * What was kept of all objects, page by page, each with apiVersion and kind. Starts over, at most twice, when the continue token has
+   * expired (410).
+   * @throws ApiError with reason TooLarge where a page exceeds 8 MiB or a single object 16 MiB, and with reason Timeout where the pages
+   * expired three times
    */
   list<T extends KubeObject>(path: string, query?: Query, options?: ListOptions<T>): Promise<{ items: T[]; resourceVersion: string }>;
   create<T>(path: string, body: T, query?: Query): Promise<T>;
@@ -91,37 +96,48 @@ export type ApiClient = {
   patchApply<T>(path: string, body: unknown, options: { fieldManager: string; force: boolean; dryRun?: 'All' }): Promise<T>;
   delete(path: string, body?: unknown): Promise<void>;
   /**
-   * Events as they come, until the server ends the stream or the signal ends it.
-   * @throws ApiError, also for an ERROR event and for a stream cut inside a line; the signal's reason when aborted
+   * Events as they arrive, until the server ends the stream or the signal aborts it.
+   * @throws ApiError, also for an ERROR event and for a stream that is cut inside a line, or the signal's reason when aborted
    */
   watch<T extends KubeObject>(path: string, query: Query, signal: AbortSignal, options?: ReadOptions): AsyncIterable<WatchEvent<T>>;
   /**
-   * Names of what this API serves (`v1` is the core group), subresources such as `builds/clone` too; empty where the API does not exist.
-   * @throws ApiError where that cannot be known: an aggregated API whose server is unavailable is answered with 503, or late
+   * Names of the resources of this API (`v1` is the core group), including subresources such as `builds/clone`. Empty where the API does
+   * not exist.
+   * @throws ApiError where that is unknown: for an aggregated API whose server is unavailable, the API server answers 503, or late
    */
   resourcesOf(groupVersion: string, options?: { readonly timeoutMilliseconds?: number }): Promise<ReadonlySet<string>>;
-  /** Whether the server has this API, e.g. `('build.openshift.io/v1', 'buildconfigs')`. @throws ApiError as `resourcesOf`, after 5 s at most */
+  /**
+   * Whether the server has this API, e.g. `('build.openshift.io/v1', 'buildconfigs')`. @throws ApiError like `resourcesOf`, after 5 s at
+   * most
+   */
   hasResource(groupVersion: string, plural: string): Promise<boolean>;
-  /** Epoch milliseconds by the API server's clock: what its last answer said, and what has passed since. Undefined before any answer. */
+  /**
+   * Epoch milliseconds by the API server's clock: the date of its last response plus the time since. Undefined before the first response.
+   */
   serverTime(): number | undefined;
-  /** Where the API server is asked, e.g. `https://10.0.0.1:443`. Absent where nobody is told. */
+  /** The address of the API server, e.g. `https://10.0.0.1:443`, for messages. Tests may omit it. */
   readonly server?: string;
-  /** The collections that are followed: each enters itself and takes itself out. Absent where nobody looks. */
-  readonly followed?: Set<WatchedCollection>;
-  /** Whether watches may ask for the initial state as a stream (WatchList); they list in pages where a server refuses that. False where absent. */
+  /** The collections that are watched at present, for metrics. Each informer adds and removes its own. Tests may omit it. */
+  readonly watchedCollections?: Set<WatchedCollection>;
+  /**
+   * Whether watches may request the initial state as a stream (WatchList). Where a server rejects that, they list in pages. False by
+   * default.
+   */
   readonly streamsInitialState?: boolean;
-  /** Ends every request under way; no use afterwards. */
+  /** Aborts every pending request. The client is unusable afterwards. */
   close(): Promise<void>;
 };
 
 export type ConnectOptions = Pick<ApiClient, 'streamsInitialState'>;
 
-/** The API server refused, or could not be asked. The message begins with method and path. */
+/** The API server answered with an error, or could not be reached. The message begins with method and path. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
-  /** HTTP status, also of an ERROR event; 0 where no usable answer came. */
+  /** The HTTP status, also of an ERROR event. 0 where there was no usable response. */
   readonly status: number;
-  /** Kubernetes' reason (`NotFound`, `Conflict`, …); with status 0 `Unreachable`, `Timeout`, `NoCredential`, `Unreadable` or `TooLarge`. */
+  /**
+   * Kubernetes' reason (`NotFound`, `Conflict`, …). With status 0: `Unreachable`, `Timeout`, `NoCredential`, `Unreadable` or `TooLarge`.
+   */
   readonly reason: string;
   readonly retryAfterSeconds?: number;
 
@@ -133,22 +149,22 @@ export class ApiError extends Error {
   }
 }
 
-/** One API server, with the credentials of the KubeConfig's current context, read anew for each request. */
+/** A client of one API server, with the credentials of the KubeConfig's current context, which are read for each request. */
 export function connectApi(kubeConfig: KubeConfig, { streamsInitialState = false }: ConnectOptions = {}): ApiClient {
   const connection = openConnection(kubeConfig);
 
   async function request<T>(request: ApiRequest): Promise<T> {
-    return (await exchangeJson<T>(request, { mostBytes: largestResponse })).value;
+    return (await exchangeJson<T>(request, { maxBytes: maxResponseBytes })).value;
   }
 
-  async function exchangeJson<T>(request: ApiRequest, { mostBytes, onContact }: ResponseLimits): Promise<{ value: T; bytes: number }> {
+  async function exchangeJson<T>(request: ApiRequest, { maxBytes, onContact }: ResponseLimits): Promise<{ value: T; bytes: number }> {
     const timeout = AbortSignal.timeout(request.timeoutMilliseconds ?? 30_000);
     const signal = request.signal ? AbortSignal.any([request.signal, timeout]) : timeout;
     const exchange: Exchange = { ...request, what: `${request.method} ${request.path}`, callerSignal: request.signal, timeout, signal };
-    return failingAsApiError(exchange, async () => {
+    return withApiErrors(exchange, async () => {
       const response = await connection.send(exchange);
-      const { text, bytes } = await readText(exchange.what, response, mostBytes);
-      if (response.statusCode >= 300) throw refusal(exchange.what, response, text);
+      const { text, bytes } = await readText(exchange.what, response, maxBytes);
+      if (response.statusCode >= 300) throw statusError(exchange.what, response, text);
       onContact?.();
       return { value: text === '' ? (undefined as T) : parseJson<T>(exchange.what, text), bytes };
     });
@@ -163,7 +179,7 @@ export function connectApi(kubeConfig: KubeConfig, { streamsInitialState = false
       const request: ApiRequest = { method: 'GET', path, query: { ...query, limit, continue: next }, accept, signal, timeoutMilliseconds };
       let answer: { value: Page<T>; bytes: number };
       try {
-        answer = await exchangeJson<Page<T>>(request, { mostBytes: single ? largestResponse : largestPage, onContact });
+        answer = await exchangeJson<Page<T>>(request, { maxBytes: single ? maxResponseBytes : maxPageBytes, onContact });
       } catch (error) {
         if (single || !isTooLarge(error)) throw error;
         limit = Math.floor(limit / 2);
@@ -172,7 +188,7 @@ export function connectApi(kubeConfig: KubeConfig, { streamsInitialState = false
       const { value: page, bytes } = answer;
       if (!Array.isArray(page?.items) && page?.items !== null) throw new ApiError(0, 'Unreadable', `GET ${path}: the answer is no list`);
       yield page;
-      if (bytes < smallPage) limit = Math.min(2 * limit, mostPerPage);
+      if (bytes < smallPageBytes) limit = Math.min(2 * limit, maxPerPage);
       next = page.metadata?.continue || undefined;
       if (next === undefined) return;
     }
@@ -195,10 +211,10 @@ export function connectApi(kubeConfig: KubeConfig, { streamsInitialState = false
 
   async function list<T extends KubeObject>(path: string, query: Query = {}, options: ListOptions<T> = {}) {
     const { pageSize = 50 } = options;
-    // A continue token is valid for about five minutes, until etcd is compacted. The token that comes with a 410 continues with newer objects:
-    // what has changed in earlier pages would be missed. So the list starts again, at last with the largest pages.
+    // A continue token is valid for about five minutes, until etcd is compacted. The token that comes with a 410 continues with newer
+    // objects, so changes in earlier pages would be missed. Therefore the list starts over, the last time with the largest pages.
     let expired: ApiError | undefined;
-    for (const limit of [pageSize, pageSize, Math.max(pageSize, mostPerPage)]) {
+    for (const limit of [pageSize, pageSize, Math.max(pageSize, maxPerPage)]) {
       try {
         return await listOnce<T>(path, query, limit, options);
       } catch (error) {
@@ -206,7 +222,7 @@ export function connectApi(kubeConfig: KubeConfig, { streamsInitialState = false
         expired = error;
       }
     }
-    // Not a 410, which is routine for a watch and not logged.
+    // Not a 410, which is routine for a watch and is not logged.
     throw new ApiError(0, 'Timeout', `GET ${path}: the list expired three times before its last page was read`, { cause: expired });
   }
 
@@ -221,16 +237,16 @@ export function connectApi(kubeConfig: KubeConfig, { streamsInitialState = false
       signal,
       headersTimeout: options.timeoutMilliseconds ?? 30_000,
     };
-    const response = await failingAsApiError(exchange, async () => {
+    const response = await withApiErrors(exchange, async () => {
       const answer = await connection.send(exchange);
-      if (answer.statusCode >= 300) throw refusal(exchange.what, answer, (await readText(exchange.what, answer, largestPage)).text);
+      if (answer.statusCode >= 300) throw statusError(exchange.what, answer, (await readText(exchange.what, answer, maxPageBytes)).text);
       return answer;
     });
     options.onContact?.();
-    const lines = splitLines(exchange.what, contacting(response.body, options.onContact));
+    const lines = splitLines(exchange.what, reportContact(response.body, options.onContact));
     try {
       while (true) {
-        const { done, value: line } = await failingAsApiError(exchange, () => lines.next());
+        const { done, value: line } = await withApiErrors(exchange, () => lines.next());
         if (done) return;
         yield eventOf<T>(exchange.what, line);
       }
@@ -244,7 +260,7 @@ export function connectApi(kubeConfig: KubeConfig, { streamsInitialState = false
     const [group = '', version] = groupVersion.split('/');
     const path = version === undefined ? `/api/${groupVersion}` : `/apis/${groupVersion}`;
     try {
-      // Go writes a slice that holds nothing as null.
+      // Go writes an empty slice as null.
       const answer = await request<{ resources?: { name: string }[] | null } | null | undefined>({
         method: 'GET',
         path,
@@ -253,7 +269,7 @@ export function connectApi(kubeConfig: KubeConfig, { streamsInitialState = false
       return new Set((answer?.resources ?? []).map(({ name }) => name));
     } catch (error) {
       if (!isNotFound(error)) throw error;
-      // The server behind an aggregated API may say so too, while it starts. The list of versions comes from the API server itself.
+      // The server behind an aggregated API may also answer 404 while it starts. The list of versions comes from the API server itself.
       if (version !== undefined && (await isVersionListed(group, groupVersion, timeoutMilliseconds))) {
         throw new ApiError(
           503,
@@ -293,41 +309,42 @@ export function connectApi(kubeConfig: KubeConfig, { streamsInitialState = false
     hasResource,
     serverTime: connection.serverTime,
     server: connection.server,
-    followed: new Set(),
+    watchedCollections: new Set(),
     streamsInitialState,
     close: () => connection.close(),
   };
 }
 
-function isNotFound(error: unknown): boolean {
+/** Whether the API server answered 404: the object, or its collection, does not exist. */
+export function isNotFound(error: unknown): boolean {
   return error instanceof ApiError && error.status === 404;
 }
 
 /** In bytes. */
-type ResponseLimits = { readonly mostBytes: number; readonly onContact?: (() => void) | undefined };
+type ResponseLimits = { readonly maxBytes: number; readonly onContact?: (() => void) | undefined };
 
 /**
- * No response that is parsed as a whole may be larger. Parsed JSON takes several times its text (60,000 names of 17 bytes five times), so this
- * is at most some 80 MiB of the 453 MiB of heap that Node takes from the shipped memory limit.
+ * The most that is parsed as a whole. Parsed JSON needs several times the size of its text (60,000 names of 17 bytes need five times). So
+ * this is at most about 80 MiB of the 453 MiB of heap that Node gets with the shipped memory limit.
  */
-const largestResponse = 16 * 1024 * 1024;
-/** Of several objects; a single object is at most 1.5 MiB in etcd, unless it is configured otherwise. */
-const largestPage = 8 * 1024 * 1024;
-const smallPage = 1024 * 1024;
-const mostPerPage = 500;
+const maxResponseBytes = 16 * 1024 * 1024;
+/** For a page of several objects. A single object has at most 1.5 MiB in etcd, unless etcd is configured otherwise. */
+const maxPageBytes = 8 * 1024 * 1024;
+const smallPageBytes = 1024 * 1024;
+const maxPerPage = 500;
 
 function isTooLarge(error: unknown): boolean {
   return error instanceof ApiError && error.reason === 'TooLarge';
 }
 
-/** @throws ApiError with reason TooLarge as soon as more arrives; the connection is closed then */
-async function readText(what: string, { body }: Dispatcher.ResponseData, mostBytes: number): Promise<{ text: string; bytes: number }> {
+/** @throws ApiError with reason TooLarge as soon as more than `maxBytes` arrive. The connection is then closed. */
+async function readText(what: string, { body }: Dispatcher.ResponseData, maxBytes: number): Promise<{ text: string; bytes: number }> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of body as AsyncIterable<Uint8Array>) {
     bytes += chunk.length;
-    if (bytes > mostBytes)
-      throw new ApiError(0, 'TooLarge', `${what}: the response was aborted: it is larger than ${mostBytes / 1024 / 1024} MiB`);
+    if (bytes > maxBytes)
+      throw new ApiError(0, 'TooLarge', `${what}: the response was aborted: it is larger than ${maxBytes / 1024 / 1024} MiB`);
     chunks.push(chunk);
   }
   return { text: Buffer.concat(chunks).toString('utf8'), bytes };
@@ -340,7 +357,7 @@ type Page<T> = {
   readonly items?: T[] | null;
 };
 
-/** The API server leaves apiVersion and kind out of a list's items. */
+/** The API server omits apiVersion and kind from the items of a list. */
 function withKindOfList<T extends KubeObject>(item: T, { apiVersion, kind }: Page<T>): T {
   if (item.kind !== undefined || apiVersion === undefined || !kind?.endsWith('List')) return item;
   return { ...item, apiVersion, kind: kind.slice(0, -'List'.length) };
@@ -366,13 +383,13 @@ function eventOf<T extends KubeObject>(what: string, line: string): WatchEvent<T
   }
 }
 
-function refusal(what: string, { statusCode, headers }: Dispatcher.ResponseData, text: string): ApiError {
+function statusError(what: string, { statusCode, headers }: Dispatcher.ResponseData, text: string): ApiError {
   const { reason = 'Unknown', message, details } = readStatus(text);
   const retryAfterSeconds = details?.retryAfterSeconds ?? secondsOf(headers['retry-after']);
   return new ApiError(statusCode, reason, `${what}: ${reason} (${statusCode}): ${oneLine(message ?? text)}`, { retryAfterSeconds });
 }
 
-/** Proxies and load balancers answer with something else than a Status. */
+/** Proxies and load balancers answer with other bodies than a Status. */
 function readStatus(text: string): Status {
   try {
     const status: unknown = JSON.parse(text);
@@ -382,7 +399,7 @@ function readStatus(text: string): Status {
   }
 }
 
-/** Kubernetes sends Retry-After in seconds only; a date, which HTTP also allows, is not looked at. */
+/** Kubernetes sends Retry-After in seconds only. A date, which HTTP also allows, is ignored. */
 function secondsOf(header: string | string[] | undefined): number | undefined {
   return typeof header === 'string' && /^\d{1,6}$/.test(header) ? Number(header) : undefined;
 }
@@ -399,18 +416,19 @@ function oneLine(text: string): string {
   return text.slice(0, 500).replaceAll(/\s+/g, ' ').trim();
 }
 
-/** An event is one object: an etcd value holds 1.5 MiB unless configured otherwise. */
-const longestLine = largestResponse;
+/** An event is one object, and etcd limits a value to 1.5 MiB unless it is configured otherwise. */
+const maxLineBytes = maxResponseBytes;
 
 /**
- * The lines of a byte stream without their ends. Bytes are joined before they are decoded: the newline byte is part of no
- * other UTF-8 character, so it makes no difference where the network cuts. `what` begins the messages.
- * @throws ApiError with reason Unreadable for a line over the limit (bytes) and for a stream that ends inside a line
+ * The lines of a byte stream without their ends. Bytes are joined before they are decoded. The newline byte is not part of any other UTF-8
+ * character, so it does not matter where the network cuts. Messages begin with `what`.
+ * @throws ApiError with reason Unreadable for a line over the limit (in bytes), with reason Unreachable for a stream that ends inside a
+ * line
  */
 export async function* splitLines(
   what: string,
   chunks: AsyncIterable<Uint8Array>,
-  limit: number = longestLine,
+  limit: number = maxLineBytes,
 ): AsyncGenerator<string, void, undefined> {
   let pieces: Uint8Array[] = [];
   let length = 0;
@@ -431,17 +449,17 @@ export async function* splitLines(
   if (length > 0) throw new ApiError(0, 'Unreachable', `${what}: the stream ended inside a line`);
 }
 
-async function* contacting(chunks: AsyncIterable<Uint8Array>, onContact: (() => void) | undefined): AsyncGenerator<Uint8Array> {
+async function* reportContact(chunks: AsyncIterable<Uint8Array>, onContact: (() => void) | undefined): AsyncGenerator<Uint8Array> {
   for await (const chunk of chunks) {
     onContact?.();
     yield chunk;
   }
 }
 
-/** One request as it goes over the wire, and what is needed to say how it failed. */
+/** One request as it is sent, and what an error message about it needs. */
 type Exchange = Omit<ApiRequest, 'signal'> & {
   readonly what: string;
-  /** Ours and the caller's together. */
+  /** The caller's signal and the timeout combined. */
   readonly signal: AbortSignal;
   readonly callerSignal: AbortSignal | undefined;
   readonly timeout?: AbortSignal;
@@ -449,7 +467,7 @@ type Exchange = Omit<ApiRequest, 'signal'> & {
   readonly headersTimeout?: number;
 };
 
-async function failingAsApiError<T>({ what, callerSignal, timeout }: Exchange, work: () => Promise<T>): Promise<T> {
+async function withApiErrors<T>({ what, callerSignal, timeout }: Exchange, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
@@ -460,7 +478,7 @@ async function failingAsApiError<T>({ what, callerSignal, timeout }: Exchange, w
   }
 }
 
-/** undici wraps what the socket said; refused connections are an AggregateError without a message. */
+/** undici wraps the error of the socket. A connection error for several addresses is an AggregateError without a message. */
 function causeOf(error: unknown): string {
   const { message, code, cause } = error as { message?: string; code?: string; cause?: unknown };
   return oneLine([message || code, cause instanceof Error ? causeOf(cause) : ''].filter(Boolean).join(': ') || String(error));
@@ -475,8 +493,8 @@ type Connection = {
 };
 
 /**
- * Sends requests with client-node's credentials, but our own sockets: its dispatcher is new at each call, so that none is
- * ever reused.
+ * Sends requests with client-node's credentials but our own connections. client-node creates a dispatcher for each call, so it never
+ * reuses a connection.
  */
 function openConnection(initial: KubeConfig): Connection {
   const server = initial.getCurrentCluster()?.server.replace(/\/+$/, '');
@@ -486,8 +504,8 @@ function openConnection(initial: KubeConfig): Connection {
   let current: { readonly identity: string; readonly dispatcher: Dispatcher } | undefined;
   let renewal: Promise<Credentials> | undefined;
   let closed = false;
-  /** In milliseconds; our own clock may jump, so the monotonic one carries the server's time on. */
-  let dated: { readonly serverTime: number; readonly monotonic: number } | undefined;
+  /** In milliseconds. The local clock may jump, so the time since the response is monotonic. */
+  let serverDate: { readonly serverTime: number; readonly monotonic: number } | undefined;
 
   async function authorize(): Promise<Credentials> {
     const undici = await import('undici');
@@ -495,7 +513,7 @@ function openConnection(initial: KubeConfig): Connection {
     await kubeConfig.applyToHTTPSOptions(applied);
     const identity = [applied.ca, applied.cert, applied.key].map(String).join('\n');
     if (closed) throw new Error('the client is closed');
-    // Certificates belong to the connection: another one needs other sockets. What runs on the old ones may finish.
+    // Client certificates belong to a connection, so other certificates need other connections. Requests on the old connections may finish.
     if (current?.identity !== identity) {
       if (current) retire(current.dispatcher);
       current = { identity, dispatcher: createDispatcher(undici, kubeConfig, applied) };
@@ -512,12 +530,12 @@ function openConnection(initial: KubeConfig): Connection {
   }
 
   /**
-   * Credentials from the source, past client-node's caches: it keeps a token file's content for a minute and an exec
-   * plugin's answer until it expires, if ever. The caches live in the KubeConfig, so a copy has none.
+   * Credentials from their source, without client-node's caches. It caches the content of a token file for a minute, and the output of an
+   * exec plugin until it expires, if ever. The caches are part of the KubeConfig, so a copy has none.
    */
-  async function renew(refused: Credentials): Promise<Credentials> {
+  async function renew(rejected: Credentials): Promise<Credentials> {
     const present = await authorize();
-    if (!sameCredentials(present, refused)) return present;
+    if (!sameCredentials(present, rejected)) return present;
     renewal ??= (async () => {
       const copy = new (kubeConfig.constructor as new () => KubeConfig)();
       const { clusters, users, contexts, currentContext } = kubeConfig;
@@ -552,11 +570,11 @@ function openConnection(initial: KubeConfig): Connection {
       body: exchange.body === undefined ? null : JSON.stringify(exchange.body),
       signal: exchange.signal,
       headersTimeout: exchange.headersTimeout ?? 0,
-      // A quiet watch is no error; the one who watches knows how long a silence may last.
+      // A quiet watch is not an error. The informer limits how long a watch may be idle.
       bodyTimeout: 0,
     });
     const serverTime = Date.parse(String(response.headers.date));
-    if (!Number.isNaN(serverTime)) dated = { serverTime, monotonic: performance.now() };
+    if (!Number.isNaN(serverTime)) serverDate = { serverTime, monotonic: performance.now() };
     return response;
   }
 
@@ -571,7 +589,7 @@ function openConnection(initial: KubeConfig): Connection {
       return exchangeWith(exchange, renewed);
     },
     server,
-    serverTime: () => dated && dated.serverTime + performance.now() - dated.monotonic,
+    serverTime: () => serverDate && serverDate.serverTime + performance.now() - serverDate.monotonic,
     async close() {
       closed = true;
       await Promise.all([...open].map((dispatcher) => dispatcher.destroy()));
@@ -585,17 +603,20 @@ function sameCredentials(one: Credentials, other: Credentials): boolean {
 
 function authorizationHeaders({ auth, headers }: RequestOptions): Record<string, string> {
   const basic = auth ? { Authorization: `Basic ${Buffer.from(auth).toString('base64')}` } : {};
-  // A token file written by hand ends in a newline, which no header may hold.
+  // A token file that was written by hand ends in a newline, which is not allowed in a header.
   const others = Object.entries(headers ?? {}).map(([name, value]) => [name, String(value).trim()]);
   return { ...basic, ...Object.fromEntries(others) };
 }
 
-/** An API server whose machine lost its power says no goodbye: TCP asks after so many milliseconds of silence, and every second from then on. */
+/**
+ * An API server whose machine loses power does not close its connections. TCP keep-alive probes start after this idle time, and then
+ * repeat every second.
+ */
 const liveness = { keepAliveInitialDelay: 15_000 };
 
 /**
- * HTTP/1.1 only: every watch has a connection of its own, so that one that hangs takes no other with it, and however many
- * watches run, the API server's limit of streams a connection does not count.
+ * HTTP/1.1 only. Every watch has its own connection, so a watch that hangs does not affect others. The API server's limit of streams per
+ * connection does not apply, however many watches run.
  */
 function createDispatcher(undici: typeof import('undici'), kubeConfig: KubeConfig, applied: RequestOptions): Dispatcher {
   const options = kubeConfig.createDispatcherOptions(kubeConfig.getCurrentCluster(), applied as AgentOptions);

@@ -1,4 +1,4 @@
-/** What went wrong with the API server, and what to do about it, in a person's words. */
+/** Explains errors of the API server: the message, and what to do about it. */
 import type { ApiError } from './api-client.ts';
 
 const unknownCredential = 'the API server does not accept the credential: is the token or certificate expired or revoked?';
@@ -6,7 +6,7 @@ const unknownCredential = 'the API server does not accept the credential: is the
 export type RequiredPermission = {
   /** A collection, e.g. `/api/v1/namespaces/ns/secrets`. */
   readonly path: string;
-  /** The one object, where only one matters. */
+  /** The name of the only object that is needed, where it is one. */
   readonly name?: string | undefined;
   readonly verbs: readonly string[];
 };
@@ -20,10 +20,10 @@ export function describeRequiredRole({ path, name, verbs }: RequiredPermission):
   return `${role} must grant: apiGroups ["${group}"], resources ["${resource}"]${only}, verbs [${list}]`;
 }
 
-/** The message with what to do; `right` is what a 403 asks for. */
-export function explainApiError({ status, message }: ApiError, right: string): string {
+/** The message with what to do. `requiredRole` is the remedy for a 403. */
+export function explainApiError({ status, message }: ApiError, requiredRole: string): string {
   if (status === 401) return `${message}; ${unknownCredential}`;
-  return status === 403 ? `${message}; ${right}` : message;
+  return status === 403 ? `${message}; ${requiredRole}` : message;
 }
 
 export function errorMessage(error: unknown): string {

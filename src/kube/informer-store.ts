@@ -1,10 +1,10 @@
-/** Where an informer keeps its objects, by `namespace/name`: a plain map, or one that refuses what is too much. */
+/** Where an informer keeps its objects, by `namespace/name`: a plain map, or a map with a limit that rejects objects beyond it. */
 import type { KubeObject } from './api-client.ts';
 
 export type InformerStore<T extends KubeObject> = {
-  /** A new list begins: a store for its objects. Until it is adopted it may be thrown away. */
+  /** Creates a store for the objects of a new list. It may be discarded before it is adopted. */
   create(): Map<string, T>;
-  /** The list is complete. From now on this store counts, and not the one before. */
+  /** The list is complete, so this store replaces the previous one. */
   adopt(store: Map<string, T>): void;
 };
 

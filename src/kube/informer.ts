@@ -1,11 +1,13 @@
+/** An informer: lists a collection of the API server, watches it, and keeps a copy in memory. */
 import { type Clock, sleep, systemClock } from '../time/clock.ts';
-import { type ApiClient, ApiError, type KubeObject, type Log, type Query, type WatchEvent } from './api-client.ts';
+import { type ApiClient, ApiError, isNotFound, type KubeObject, type Log, type Query, type WatchEvent } from './api-client.ts';
 import { describeRequiredRole, explainApiError } from './explain-api-error.ts';
+import { backoffAfter } from './informer-backoff.ts';
 import { createMapStore, type InformerStore } from './informer-store.ts';
 
 /**
- * What happened, after `items` has changed. `synced` comes once, for the first list as a whole; all later changes come one
- * by one. An object deleted and made again while nobody watched is one `modified`.
+ * A change, sent after `items` has changed. `synced` is sent once, for the first list as a whole. All later changes are sent one by one.
+ * An object that was deleted and recreated while the watch was interrupted is one `modified`.
  */
 export type InformerEvent<T> =
   | { readonly type: 'synced'; readonly object?: undefined; readonly items: Iterable<T> }
@@ -16,13 +18,13 @@ export type InformerTimings = {
   /** At least 0, below 1. */
   random(): number;
   /**
-   * The longest silence of a watch. After the first event the API server sends a bookmark about once a minute; where nothing happens the first
-   * bookmark comes at 180 s (measured on Kubernetes 1.36).
+   * How long a watch may be idle. After the first event the API server sends a bookmark about once a minute. Where nothing happens, the
+   * first bookmark comes after 180 s (measured on Kubernetes 1.36).
    */
   readonly stallAfter: number;
-  /** The longest wait for one page of the list, and for a watch to begin; the client's own limits where undefined. */
+  /** The timeout of one page of a list, and of opening a watch. Undefined means the client's own limits. */
   readonly answerWithin: number | undefined;
-  /** The longest silence of a watch that has not yet sent its whole initial state. */
+  /** How long a watch may be idle before it has sent its whole initial state. */
   readonly initialStallAfter: number;
 };
 
@@ -32,45 +34,45 @@ export type InformerOptions<T extends KubeObject> = {
   readonly path: string;
   readonly labelSelector?: string | undefined;
   readonly fieldSelector?: string | undefined;
-  /** Objects in the first page of a list; 50 unless given. */
+  /** Objects in the first page of a list, 50 by default. */
   readonly pageSize?: number | undefined;
-  /** Ask for metadata alone: of Secrets no data arrives, but for what an annotation repeats of it. */
+  /** Requests metadata only. Of Secrets no data arrives, except where an annotation repeats it. */
   readonly metadataOnly?: boolean | undefined;
-  /** What to hold of each object, where most of it is of no use. Must keep the metadata's name, namespace, uid and resourceVersion. */
+  /** What to keep of each object, to save memory. It must keep the metadata's name, namespace, uid and resourceVersion. */
   readonly keep?: ((object: T) => T) | undefined;
-  /** Where the objects are kept; one that refuses an object holds nothing of it. */
+  /** Where the objects are kept. An object that the store rejects is not kept anywhere else. */
   readonly store?: InformerStore<T> | undefined;
   readonly log: Log;
-  /** Called in order, without delay. What it throws is logged and changes nothing. */
+  /** Called in order and at once. If it throws, the error is logged and the watch continues. */
   readonly onChange?: ((change: InformerEvent<T>) => void) | undefined;
-  /** Called for each list or watch that failed; it is tried again all the same. Must not throw. */
+  /** Called for each list or watch that failed. The informer retries regardless. It must not throw. */
   readonly onFailure?: ((failure: Error) => void) | undefined;
   readonly clock?: Clock | undefined;
   readonly timings?: Partial<InformerTimings> | undefined;
 };
 
-/** A live copy of a collection. Once synced it always answers, if need be with what was true at the last contact. */
+/** A live copy of a collection. Once synced it always answers, if necessary with the state at the last contact. */
 export type Informer<T> = {
-  /** Begins to list and to watch. */
+  /** Starts to list and watch. */
   start(): void;
   readonly synced: boolean;
-  /** Rejects when stopped before. */
+  /** Resolves after the first list. Rejects when the informer is stopped before. */
   whenSynced(): Promise<void>;
   get(namespace: string | undefined, name: string): T | undefined;
-  /** Objects come without `metadata.managedFields`. Iterable more than once, always as of now. */
+  /** The objects without `metadata.managedFields`. Each iteration has the present state. */
   items(): Iterable<T>;
   readonly size: number;
-  /** Epoch milliseconds of the last successful response or byte of a watch; of the start when there was none yet. */
+  /** Epoch milliseconds of the last successful response or chunk of a watch, or of the start where there was none. */
   lastContact(): number;
-  /** Reads everything again from the API server. What is known stays until that is complete. */
+  /** Lists everything again. The known objects stay until the list is complete. */
   reload(): void;
-  /** Resolves when nothing runs any more; no change is told afterwards. */
+  /** Resolves when nothing runs any more. No change is sent afterwards. */
   stop(): Promise<void>;
 };
 
 /**
- * Lists a collection and follows it for ever. Whatever the API server does (ends the stream, forgets the resourceVersion,
- * fails, refuses, falls silent), it goes on from where it was, or lists again and tells the differences.
+ * Lists a collection and watches it until it is stopped. The API server may end the stream, forget the resourceVersion, fail, reject the
+ * request or become idle. In each case the informer resumes at the last resourceVersion, or lists again and sends the differences.
  */
 export function createInformer<T extends KubeObject>(options: InformerOptions<T>): Informer<T> {
   const { client, path, labelSelector, fieldSelector, pageSize, metadataOnly = false, keep, log, onChange, onFailure } = options;
@@ -84,67 +86,67 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
   // Stopping before the first list must not be an unhandled rejection.
   firstSync.promise.catch(() => undefined);
 
-  let held = store.create();
-  store.adopt(held);
+  let objects = store.create();
+  store.adopt(objects);
   let synced = false;
-  /** Whether the initial state is asked for as a stream (WatchList); not any more where a server has refused that. */
+  /** Whether the initial state is requested as a stream (WatchList). Set to false once the server rejects that. */
   let streamsInitialState = client.streamsInitialState ?? false;
   /** Streams in a row that ended before the initial state was complete. */
   let incomplete = 0;
   let endStream: ((reason: Error) => void) | undefined;
-  /** Asked for while a list is under way, whose first pages may be from before. */
+  /** Set when `reload` is called during a list, whose first pages may be older than the call. */
   let reloadAsked = false;
   let contact = now();
-  /** The last resourceVersion seen; undefined when the collection must be listed (again). */
+  /** The last resourceVersion seen. Undefined when the collection must be listed. */
   let position: string | undefined;
-  const items: Iterable<T> = { [Symbol.iterator]: () => held.values() };
-  const followed = { path, lastContact: () => contact };
-  const announce = announcing(log, { path, ...selection });
+  const items: Iterable<T> = { [Symbol.iterator]: () => objects.values() };
+  const collection = { path, lastContact: () => contact };
+  const transitions = createTransitionLog(log, { path, ...selection });
   let running: Promise<void> | undefined;
 
   async function run(): Promise<void> {
     let failures = 0;
-    /** Streams in a row that brought something and ended within a second. */
+    /** Consecutive streams that had events and ended within a second. */
     let brief = 0;
-    /** How often the server refused to watch from the present position. */
-    let refusals = 0;
+    /** How often in a row the server rejected a watch at the present resourceVersion. */
+    let rejections = 0;
     while (!closing.signal.aborted) {
       const { failure, progressed, lasted } = await attempt();
       if (closing.signal.aborted) break;
       if (failure instanceof Reload) continue;
       if (failure) {
-        announce.failing(failure);
+        transitions.failing(failure);
         onFailure?.(failure);
       }
-      refusals = position !== undefined && !progressed && isRefusal(failure) ? refusals + 1 : 0;
-      // A server restored from a backup refuses the old resourceVersion as lying in the future, for ever (Timeout, 504); and
-      // who may list but not watch gets at least a slow poll.
-      if ((failure && mustList(failure)) || refusals >= 5) {
+      rejections = position !== undefined && !progressed && mayRejectVersion(failure) ? rejections + 1 : 0;
+      // A server restored from a backup rejects the old resourceVersion for ever, because it is in the future (Timeout, 504). Where list is
+      // allowed but watch is not, this is at least a slow poll.
+      if ((failure && mustRelist(failure)) || rejections >= 5) {
         position = undefined;
-        refusals = 0;
+        rejections = 0;
       }
       brief = progressed && !lasted ? brief + 1 : 0;
-      // Whatever ends each stream after its first event, a proxy for instance, must not set the pace; one such end is routine.
+      // Something that ends each stream after its first event, for instance a proxy, must not cause a fast loop. One such end is routine.
       if (progressed && (!failure || isExpired(failure))) failures = Math.max(0, Math.min(brief - 1, 2));
       else failures = progressed ? 1 : failures + 1;
-      if (failures > 0) await sleep(clock, pauseAfter(failures, failure, random), closing.signal);
+      if (failures > 0) await sleep(clock, backoffAfter(failures, failure, random), closing.signal);
     }
   }
 
-  /** Lists if need be, then watches until the stream ends, and says whether the stream was of any use, and lasted. */
+  /** Lists if necessary, then watches until the stream ends. Returns whether the stream brought anything, and whether it lasted. */
   async function attempt(): Promise<{ failure?: Error; progressed: boolean; lasted: boolean }> {
-    const stream: Stream = { openedAt: undefined, heardAt: undefined, events: 0, complete: true };
+    const stream: Stream = { openedAt: undefined, lastContactAt: undefined, events: 0, complete: true };
     const lasted = () => stream.openedAt !== undefined && now() - stream.openedAt >= 1_000;
     const progressed = () => stream.complete && (stream.events > 0 || lasted());
     try {
-      if (position === undefined && streamsInitialState && incomplete < mostIncomplete && (await followFromStart(stream))) {
-        if (progressed()) announce.watching();
+      if (position === undefined && streamsInitialState && incomplete < maxIncomplete && (await watchFromStart(stream))) {
+        if (progressed()) transitions.watching();
         return { progressed: progressed(), lasted: lasted() };
       }
       position ??= await relist();
       incomplete = 0;
-      await follow(position, stream);
-      if (progressed()) announce.watching();
+      await watchFrom(position, stream);
+      if (progressed()) transitions.watching();
       return { progressed: progressed(), lasted: lasted() };
     } catch (error) {
       return { failure: error instanceof Error ? error : new Error(String(error)), progressed: progressed(), lasted: lasted() };
@@ -159,7 +161,7 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
       onBegin: () => {
         next = store.create();
       },
-      keep: (object) => keepIn(next, object),
+      keep: (object) => addTo(next, object),
       signal: closing.signal,
       timeoutMilliseconds: timings.answerWithin,
       onContact: () => {
@@ -169,74 +171,74 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
     });
     closing.signal.throwIfAborted();
     if (reloadAsked) throw new Reload(`GET ${path}: everything is read again`);
-    // Anything else that answers in JSON must not pass for an empty collection.
+    // Other JSON responses must not count as an empty collection.
     if (resourceVersion === '') throw new ApiError(0, 'Unreadable', `GET ${path}: the answer is no list: it has no resourceVersion`);
-    replaceBy(next);
+    replaceObjects(next);
     return resourceVersion;
   }
 
-  function keepIn(next: Map<string, T>, object: T): T | undefined {
+  function addTo(next: Map<string, T>, object: T): T | undefined {
     if (!object?.metadata?.name) throw new ApiError(0, 'Unreadable', `GET ${path}: the answer is no list: an object in it has no name`);
     const kept = withoutManagedFields(keep ? keep(object) : object);
     next.set(keyOf(kept), kept);
-    // Not a second reference to what the store has refused.
+    // Keeps no second reference to an object that the store has rejected.
     return next.has(keyOf(kept)) ? kept : undefined;
   }
 
-  function replaceBy(next: Map<string, T>): void {
-    const before = held;
-    held = next;
+  function replaceObjects(next: Map<string, T>): void {
+    const before = objects;
+    objects = next;
     store.adopt(next);
     if (synced) {
-      tellDifferences(before, held);
+      notifyDifferences(before, objects);
     } else {
       synced = true;
-      tell({ type: 'synced', items });
+      notify({ type: 'synced', items });
       firstSync.resolve();
     }
   }
 
-  function tellDifferences(before: ReadonlyMap<string, T>, after: ReadonlyMap<string, T>): void {
-    for (const [key, object] of before) if (!after.has(key)) tell({ type: 'deleted', object, items });
+  function notifyDifferences(before: ReadonlyMap<string, T>, after: ReadonlyMap<string, T>): void {
+    for (const [key, object] of before) if (!after.has(key)) notify({ type: 'deleted', object, items });
     for (const [key, object] of after) {
       const known = before.get(key);
-      if (!known) tell({ type: 'added', object, items });
-      else if (!sameVersion(known, object)) tell({ type: 'modified', object, items });
+      if (!known) notify({ type: 'added', object, items });
+      else if (!sameVersion(known, object)) notify({ type: 'modified', object, items });
     }
   }
 
-  async function follow(resourceVersion: string, stream: Stream): Promise<void> {
+  async function watchFrom(resourceVersion: string, stream: Stream): Promise<void> {
     for await (const event of openStream({ resourceVersion }, stream)) {
-      take(event);
+      handleEvent(event);
       stream.events += 1;
-      announce.watching();
+      transitions.watching();
     }
   }
 
   /**
-   * Initial state and changes in one stream (WatchList, on by default since Kubernetes 1.34): one object at a time is in memory, however many
-   * and however large they are. False where the server does not offer it; nothing has changed then.
+   * Initial state and changes in one stream (WatchList, on by default since Kubernetes 1.34). Only one object at a time is in transit,
+   * however many and however large they are. Returns false where the server does not offer it. Then nothing has changed.
    */
-  async function followFromStart(stream: Stream): Promise<boolean> {
+  async function watchFromStart(stream: Stream): Promise<boolean> {
     stream.complete = false;
     const next = store.create();
     try {
       for await (const event of openStream({ sendInitialEvents: true, resourceVersionMatch: 'NotOlderThan' }, stream)) {
         if (stream.complete) {
-          take(event);
+          handleEvent(event);
           stream.events += 1;
         } else if (endsInitialState(event)) {
           stream.complete = true;
           incomplete = 0;
-          replaceBy(next);
+          replaceObjects(next);
           position = event.object.metadata.resourceVersion;
         } else {
-          takeInitial(next, event);
+          handleInitialEvent(next, event);
         }
-        if (stream.complete) announce.watching();
+        if (stream.complete) transitions.watching();
       }
     } catch (error) {
-      if (!stream.complete && isRefusedStream(error)) {
+      if (!stream.complete && isRejectedStream(error)) {
         if (isNotOffered(error)) streamsInitialState = false;
         stream.complete = true;
         stream.openedAt = undefined;
@@ -251,27 +253,27 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
     throw new ApiError(0, 'Unreachable', `watch of ${path}: the stream ended before the initial state was complete`);
   }
 
-  /** What changes meanwhile may come before the initial state is complete. */
-  function takeInitial(next: Map<string, T>, { type, object }: WatchEvent<T>): void {
+  /** Changes during the initial state may arrive before it is complete. */
+  function handleInitialEvent(next: Map<string, T>, { type, object }: WatchEvent<T>): void {
     if (type === 'BOOKMARK') return;
     if (type === 'DELETED') next.delete(keyOf(object));
-    else keepIn(next, object);
+    else addTo(next, object);
   }
 
   async function* openStream(start: Query, stream: Stream): AsyncGenerator<WatchEvent<T>> {
     const ending = new AbortController();
     endStream = (reason) => ending.abort(reason);
     const signal = AbortSignal.any([closing.signal, ending.signal]);
-    // Servers give a watch 30 to 60 minutes; shorter and uneven spreads the watchers over the API servers.
+    // Servers limit a watch to 30 to 60 minutes. A shorter, random limit spreads the watches over the API servers.
     const timeoutSeconds = Math.round(300 + random() * 300);
     const query = { ...selection, ...start, allowWatchBookmarks: true, timeoutSeconds };
     const accept = metadataOnly ? partialMetadata('PartialObjectMetadata') : undefined;
     const onContact = () => {
       contact = now();
-      stream.heardAt = contact;
+      stream.lastContactAt = contact;
       stream.openedAt ??= contact;
     };
-    void abortWhenSilent(stream, ending);
+    void abortWhenStalled(stream, ending);
     try {
       yield* client.watch<T>(path, query, signal, { accept, onContact, timeoutMilliseconds: timings.answerWithin });
     } finally {
@@ -280,52 +282,52 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
     }
   }
 
-  async function abortWhenSilent(stream: Stream, ending: AbortController): Promise<void> {
+  async function abortWhenStalled(stream: Stream, ending: AbortController): Promise<void> {
     const startedAt = now();
     while (!ending.signal.aborted) {
-      // A clock that was set back starts the wait anew; it must not make it a day long.
-      stream.heardAt = Math.min(now(), stream.heardAt ?? startedAt);
-      const silence = now() - stream.heardAt;
-      const most = stream.complete ? timings.stallAfter : Math.min(timings.stallAfter, timings.initialStallAfter);
-      if (silence < most) await sleep(clock, most - silence, ending.signal);
-      else ending.abort(new Silence(`watch of ${path}: silent for ${Math.round(silence / 1_000)} s, connecting anew`));
+      // When the clock is set back, the wait restarts. Otherwise it could take a day.
+      stream.lastContactAt = Math.min(now(), stream.lastContactAt ?? startedAt);
+      const idleTime = now() - stream.lastContactAt;
+      const maxIdleTime = stream.complete ? timings.stallAfter : Math.min(timings.stallAfter, timings.initialStallAfter);
+      if (idleTime < maxIdleTime) await sleep(clock, maxIdleTime - idleTime, ending.signal);
+      else ending.abort(new WatchStalled(`watch of ${path}: silent for ${Math.round(idleTime / 1_000)} s, connecting anew`));
     }
   }
 
-  function take({ type, object }: WatchEvent<T>): void {
+  function handleEvent({ type, object }: WatchEvent<T>): void {
     const resourceVersion = object?.metadata?.resourceVersion;
     if (type !== 'BOOKMARK') {
       if (!object?.metadata?.name) throw new ApiError(0, 'Unreadable', `watch of ${path}: a ${type} event without an object`);
-      hold(type, withoutManagedFields(keep ? keep(object) : object));
+      applyChange(type, withoutManagedFields(keep ? keep(object) : object));
     }
     if (resourceVersion) position = resourceVersion;
   }
 
-  function hold(type: 'ADDED' | 'MODIFIED' | 'DELETED', object: T): void {
+  function applyChange(type: 'ADDED' | 'MODIFIED' | 'DELETED', object: T): void {
     const key = keyOf(object);
-    const known = held.get(key);
+    const known = objects.get(key);
     if (type === 'DELETED') {
-      if (held.delete(key)) tell({ type: 'deleted', object, items });
+      if (objects.delete(key)) notify({ type: 'deleted', object, items });
       return;
     }
-    held.set(key, object);
-    if (!held.has(key)) {
-      if (known) tell({ type: 'deleted', object: known, items });
+    objects.set(key, object);
+    if (!objects.has(key)) {
+      if (known) notify({ type: 'deleted', object: known, items });
       return;
     }
-    if (!known) tell({ type: 'added', object, items });
-    else if (!sameVersion(known, object)) tell({ type: 'modified', object, items });
+    if (!known) notify({ type: 'added', object, items });
+    else if (!sameVersion(known, object)) notify({ type: 'modified', object, items });
   }
 
-  function tell(change: InformerEvent<T>): void {
+  function notify(change: InformerEvent<T>): void {
     if (closing.signal.aborted) return;
-    const blame = (err: unknown) => log.error({ err, path, change: change.type }, 'a listener failed; the watch goes on');
+    const logFailure = (err: unknown) => log.error({ err, path, change: change.type }, 'a listener failed; the watch goes on');
     try {
-      // An async function is a fine listener for the compiler; its rejection would end the process.
+      // The compiler accepts an async function as a listener. Its rejection would end the process.
       const result: unknown = onChange?.(change);
-      if (result instanceof Promise) result.catch(blame);
+      if (result instanceof Promise) result.catch(logFailure);
     } catch (err) {
-      blame(err);
+      logFailure(err);
     }
   }
 
@@ -333,17 +335,17 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
     start() {
       if (running || closing.signal.aborted) return;
       contact = now();
-      client.followed?.add(followed);
+      client.watchedCollections?.add(collection);
       running = run();
     },
     get synced() {
       return synced;
     },
     get size() {
-      return held.size;
+      return objects.size;
     },
     whenSynced: () => firstSync.promise,
-    get: (namespace, name) => held.get(`${namespace ?? ''}/${name}`),
+    get: (namespace, name) => objects.get(`${namespace ?? ''}/${name}`),
     items: () => items,
     lastContact: () => contact,
     reload() {
@@ -353,26 +355,26 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
     },
     async stop() {
       closing.abort();
-      client.followed?.delete(followed);
+      client.watchedCollections?.delete(collection);
       firstSync.reject(new Error(`the watch of ${path} was stopped before its first list`));
       await running;
     },
   };
 }
 
-/** What one watch has shown so far; times in epoch milliseconds. */
+/** The progress of one watch. Times are in epoch milliseconds. */
 type Stream = {
   openedAt: number | undefined;
-  heardAt: number | undefined;
+  lastContactAt: number | undefined;
   events: number;
-  /** Whether the initial state is known. */
+  /** Whether the initial state is complete. */
   complete: boolean;
 };
 
-/** After so many streams in a row that brought no complete initial state, it is listed in pages once. */
-const mostIncomplete = 2;
+/** After this many consecutive streams without a complete initial state, the collection is listed in pages once. */
+const maxIncomplete = 2;
 
-/** Ends a stream on purpose. */
+/** Ends a stream on purpose, in order to list again. */
 class Reload extends Error {
   override readonly name = 'Reload';
 }
@@ -383,21 +385,21 @@ function endsInitialState<T extends KubeObject>({ type, object }: WatchEvent<T>)
 
 /**
  * Servers without WatchList answer 422 to `sendInitialEvents`, older ones to `resourceVersionMatch` of a watch (apimachinery
- * pkg/apis/meta/internalversion/validation). What a request without them would be answered too says nothing about it.
+ * pkg/apis/meta/internalversion/validation). Errors that any other request would also get are no evidence.
  */
 function isNotOffered(error: unknown): boolean {
   return error instanceof ApiError && (error.status === 422 || error.status === 400);
 }
 
 /**
- * Also an API server that knows the request and cannot carry it out: with an etcd before 3.4.31 or 3.5.13, or before it has asked etcd, it sends
- * an error of 500, "the required storage feature RequestWatchProgress is disabled" (apiserver pkg/storage/cacher). A list is answered then.
+ * Also an API server that knows the request and cannot serve it. With an etcd before 3.4.31 or 3.5.13, or before it has queried etcd, it
+ * answers 500: "the required storage feature RequestWatchProgress is disabled" (apiserver pkg/storage/cacher). It still answers a list.
  */
-function isRefusedStream(error: unknown): boolean {
+function isRejectedStream(error: unknown): boolean {
   return isNotOffered(error) || (error instanceof ApiError && error.status === 500);
 }
 
-class Silence extends Error {
+class WatchStalled extends Error {
   override readonly name = 'Silence';
 }
 
@@ -405,11 +407,14 @@ const defaultTimings: InformerTimings = {
   random: Math.random,
   stallAfter: 300_000,
   answerWithin: undefined,
-  // A server that knows nothing of initial events and does not say so would never complete them.
+  // A server that ignores the request for initial events would never complete them.
   initialStallAfter: 30_000,
 };
 
-/** The server answers 406 to the kind of one object for a list, and the other way round; no plain JSON is accepted instead. */
+/**
+ * The server answers 406 when the kind of a single object is requested for a list, or the reverse. Plain JSON is not accepted as a
+ * fallback.
+ */
 function partialMetadata(kind: 'PartialObjectMetadata' | 'PartialObjectMetadataList'): string {
   return `application/json;as=${kind};g=meta.k8s.io;v=v1`;
 }
@@ -418,7 +423,7 @@ function keyOf({ metadata }: KubeObject): string {
   return `${metadata.namespace ?? ''}/${metadata.name}`;
 }
 
-/** The least that `keep` must keep. */
+/** The least that `keep` must return. */
 export function identityOf({ metadata: { name, namespace, uid, resourceVersion } }: KubeObject): KubeObject['metadata'] {
   return {
     name,
@@ -428,7 +433,7 @@ export function identityOf({ metadata: { name, namespace, uid, resourceVersion }
   };
 }
 
-/** About how many bytes of memory the identity takes, with the key by which the object is held. */
+/** About how many bytes of memory the identity needs, including the key of the object in the store. */
 export function identitySize({ name, namespace = '', uid = '', resourceVersion = '' }: KubeObject['metadata']): number {
   return 2 * (name.length + namespace.length) + uid.length + resourceVersion.length;
 }
@@ -438,7 +443,7 @@ export function sameVersion({ metadata: one }: KubeObject, { metadata: other }: 
   return one.resourceVersion !== undefined && one.resourceVersion === other.resourceVersion && one.uid === other.uid;
 }
 
-/** They are often the larger half of an object, and nothing here reads them. */
+/** managedFields are often the larger half of an object, and nothing here reads them. */
 function withoutManagedFields<T extends KubeObject>(object: T): T {
   if (!('managedFields' in object.metadata)) return object;
   const { managedFields: _dropped, ...metadata } = object.metadata;
@@ -449,47 +454,43 @@ function isExpired(failure: Error): boolean {
   return failure instanceof ApiError && failure.status === 410;
 }
 
-/** An answer that could be about the resourceVersion; not one about the credential or the server's load. */
-function isRefusal(failure: Error | undefined): boolean {
+/** Whether the error could be about the resourceVersion, and not about the credential or the load of the server. */
+function mayRejectVersion(failure: Error | undefined): boolean {
   return failure instanceof ApiError && failure.status > 0 && failure.status !== 401 && failure.status !== 429;
 }
 
-/** What cannot be read in a watch would come again at each resume; a list goes past it. Nobody foresaw it: what is no ApiError. */
-function mustList(failure: Error): boolean {
+/**
+ * An unreadable line of a watch would arrive again at each resume, and a list skips it. So does it after an unforeseen error, which is any
+ * other than ApiError.
+ */
+function mustRelist(failure: Error): boolean {
   if (failure instanceof ApiError) return isExpired(failure) || failure.reason === 'Unreadable';
-  return !(failure instanceof Silence);
+  return !(failure instanceof WatchStalled);
 }
 
-/** Milliseconds: between half of and the whole of 0.4 s, doubled with each failure in a row up to 10 s, since requests wait for what is read here; at least what the server asked for. */
-function pauseAfter(failures: number, failure: Error | undefined, random: () => number): number {
-  const ceiling = Math.min(10_000, 400 * 2 ** (failures - 1));
-  const asked = failure instanceof ApiError ? (failure.retryAfterSeconds ?? 0) * 1_000 : 0;
-  return Math.max(ceiling / 2 + (random() * ceiling) / 2, Math.min(asked, 300_000));
-}
+type Selection = { readonly path: string; readonly labelSelector?: string | undefined; readonly fieldSelector?: string | undefined };
 
-type Place = { readonly path: string; readonly labelSelector?: string | undefined; readonly fieldSelector?: string | undefined };
-
-/** Says what changes and is silent about what lasts: one line for the first of equal failures in a row, one for the recovery. */
-function announcing(log: Log, place: Place): { watching(): void; failing(failure: Error): void } {
+/** Logs transitions, not states: one line for the first of several equal failures in a row, and one line for the recovery. */
+function createTransitionLog(log: Log, selection: Selection): { watching(): void; failing(failure: Error): void } {
   let state = 'watching';
   return {
     watching() {
-      if (state !== 'watching') log.info(place, `watching ${place.path} again`);
+      if (state !== 'watching') log.info(selection, `watching ${selection.path} again`);
       state = 'watching';
     },
     failing(err) {
       const before = state;
-      // The server forgets old resourceVersions every few minutes: routine, and no change of state.
+      // The server forgets old resourceVersions every few minutes. That is routine, and not a transition.
       if (!isExpired(err)) state = err instanceof ApiError ? `${err.status} ${err.reason}` : err.name;
-      if (state === before) log.debug({ ...place, err }, err.message);
-      else log.warn({ ...place, err }, explained(err, place));
+      if (state === before) log.debug({ ...selection, err }, err.message);
+      else log.warn({ ...selection, err }, explainFailure(err, selection));
     },
   };
 }
 
-function explained(failure: Error, { path, fieldSelector }: Place): string {
+function explainFailure(failure: Error, { path, fieldSelector }: Selection): string {
   if (!(failure instanceof ApiError)) return failure.message;
-  if (failure.status === 404) return `${failure.message}; the API server does not serve ${path}: is this API installed?`;
+  if (isNotFound(failure)) return `${failure.message}; the API server does not serve ${path}: is this API installed?`;
   const name = /(?:^|,)metadata\.name=([^,]+)/.exec(fieldSelector ?? '')?.[1];
   return explainApiError(failure, describeRequiredRole({ path, name, verbs: ['list', 'watch'] }));
 }

@@ -1,2 +1,2 @@
-/** All that is used of client-node; by a module of its own, so that the bundle holds no more of it although it is imported late. */
+/** The only part of client-node that is used. In its own module, because a late import of the whole package would bundle all of it. */
 export { KubeConfig } from '@kubernetes/client-node';

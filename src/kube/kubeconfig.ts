@@ -1,14 +1,16 @@
+/** Finds the kubeconfig to use, like kubectl, and checks that its context leads to a server. */
 import { readFile } from 'node:fs/promises';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import type { Cluster, Context, KubeConfig, User } from '@kubernetes/client-node';
-import { parse } from 'yaml';
+import { readYaml } from '../yaml/read-yaml.ts';
+import { describeYamlError } from '../yaml/yaml-error.ts';
 
 /** A kubeconfig that cannot be used. The message is one line that names the file and the fix. */
 export class KubeconfigError extends Error {
   override readonly name = 'KubeconfigError';
 }
 
-/** The environment variables that say where a cluster is; `process.env` fits. */
+/** The environment variables that name a cluster. `process.env` fits. */
 export type KubeEnvironment = {
   readonly KUBECONFIG?: string | undefined;
   readonly HOME?: string | undefined;
@@ -17,7 +19,7 @@ export type KubeEnvironment = {
 };
 
 export type KubeConfigChoice = {
-  /** The one kubeconfig to read; without it KUBECONFIG, then ~/.kube/config, then the pod's service account. */
+  /** The kubeconfig to read. Without it: KUBECONFIG, then ~/.kube/config, then the pod's service account. */
   readonly file?: string | undefined;
   /** The context to use instead of the file's current one. */
   readonly context?: string | undefined;
@@ -26,26 +28,26 @@ export type KubeConfigChoice = {
   readonly serviceAccountFolder?: string | undefined;
 };
 
-type Places = Pick<KubeConfig, 'clusters' | 'users' | 'contexts'> & {
+type KubeConfigParts = Pick<KubeConfig, 'clusters' | 'users' | 'contexts'> & {
   readonly currentContext?: string | undefined;
   readonly where: string;
 };
 
 /**
- * The cluster to talk to and the identity to use, with a context chosen that leads to a server.
- * The order of places is client-node's, but where that falls back to http://localhost:8080, this throws.
+ * The cluster and the identity to use, with a context that has a server. The sources and their order are client-node's, but where
+ * client-node falls back to http://localhost:8080, this throws.
  * @throws KubeconfigError
  */
 export async function loadKubeConfig(choice: KubeConfigChoice): Promise<KubeConfig> {
-  // Half a second to import, and most commands never need a cluster.
+  // The import takes half a second, and most commands never need a cluster.
   const { KubeConfig } = await import('./kube-config-class.ts');
-  const places = await findPlaces(choice, () => new KubeConfig());
+  const parts = await findParts(choice, () => new KubeConfig());
   const kubeConfig = new KubeConfig();
-  kubeConfig.loadFromOptions({ ...places, currentContext: chooseContext(places, choice.context) });
+  kubeConfig.loadFromOptions({ ...parts, currentContext: chooseContext(parts, choice.context) });
   return kubeConfig;
 }
 
-async function findPlaces(choice: KubeConfigChoice, blank: () => KubeConfig): Promise<Places> {
+async function findParts(choice: KubeConfigChoice, blank: () => KubeConfig): Promise<KubeConfigParts> {
   const { file, env, serviceAccountFolder = '/var/run/secrets/kubernetes.io/serviceaccount' } = choice;
   if (file !== undefined) return fromFile(file, blank);
 
@@ -54,7 +56,8 @@ async function findPlaces(choice: KubeConfigChoice, blank: () => KubeConfig): Pr
 
   const inPod = (await textOf(join(serviceAccountFolder, 'token'))) !== undefined;
   const home = env.HOME ? join(env.HOME, '.kube', 'config') : undefined;
-  if (home !== undefined && (await textOf(home, { closed: inPod ? 'passed over' : 'refused' })) !== undefined) return fromFile(home, blank);
+  if (home !== undefined && (await textOf(home, { unreadable: inPod ? 'ignored' : 'rejected' })) !== undefined)
+    return fromFile(home, blank);
 
   if (inPod) return fromServiceAccount(serviceAccountFolder, env);
 
@@ -63,9 +66,9 @@ async function findPlaces(choice: KubeConfigChoice, blank: () => KubeConfig): Pr
   );
 }
 
-/** As kubectl reads a list: files that do not exist are passed over, and of two entries with one name the first counts. */
-async function fromFiles(files: readonly string[], blank: () => KubeConfig): Promise<Places> {
-  const found: Places[] = [];
+/** Like kubectl with a list: files that do not exist are ignored, and of two entries with the same name the first one applies. */
+async function fromFiles(files: readonly string[], blank: () => KubeConfig): Promise<KubeConfigParts> {
+  const found: KubeConfigParts[] = [];
   for (const file of files) {
     if ((await textOf(file)) !== undefined) found.push(await fromFile(file, blank));
   }
@@ -87,12 +90,12 @@ function firstOfEachName<Entry extends { readonly name: string }>(entries: reado
   return [...byName.values()];
 }
 
-async function fromFile(file: string, blank: () => KubeConfig): Promise<Places> {
+async function fromFile(file: string, blank: () => KubeConfig): Promise<KubeConfigParts> {
   const text = await textOf(file);
   if (text === undefined)
     throw new KubeconfigError(`kubeconfig ${file} does not exist: correct --kubeconfig, REGKEEPER_KUBECONFIG or KUBECONFIG`);
   const written = parseMapping(file, text);
-  const tokenFiles = takeTokenFiles(written);
+  const tokenFiles = removeTokenFiles(written);
 
   const kubeConfig = blank();
   try {
@@ -114,12 +117,10 @@ async function fromFile(file: string, blank: () => KubeConfig): Promise<Places> 
 type WrittenUser = { name?: unknown; user?: Record<string, unknown> | null };
 
 function parseMapping(file: string, text: string): Record<string, unknown> {
-  let written: unknown;
-  try {
-    written = parse(text, { prettyErrors: false });
-  } catch (error) {
-    throw new KubeconfigError(`kubeconfig ${file} is not YAML: ${firstLine(error)}`);
-  }
+  const { documents, error } = readYaml(text, { documents: 'one' });
+  const trouble = documents[0]?.errors[0] ?? error;
+  if (trouble) throw new KubeconfigError(`kubeconfig ${file} is not YAML: ${describeYamlError(trouble)}`);
+  const written = documents[0]?.value ?? null;
   if (typeof written !== 'object' || written === null || Array.isArray(written)) {
     throw new KubeconfigError(`kubeconfig ${file} is not a kubeconfig: expected a mapping with clusters, users and contexts`);
   }
@@ -127,10 +128,10 @@ function parseMapping(file: string, text: string): Record<string, unknown> {
 }
 
 /**
- * Removes the token files from the users, because client-node overlooks `tokenFile`, the name Kubernetes gives the field,
- * and reads its own `token-file` only once, although such files are rotated.
+ * Removes the token files from the users. client-node ignores `tokenFile`, the name of the field in Kubernetes. It reads its own
+ * `token-file` only once, although such files are rotated.
  */
-function takeTokenFiles(written: Record<string, unknown>): Map<unknown, string> {
+function removeTokenFiles(written: Record<string, unknown>): Map<unknown, string> {
   const tokenFiles = new Map<unknown, string>();
   for (const entry of Array.isArray(written.users) ? (written.users as (WrittenUser | null)[]) : []) {
     const user = entry?.user;
@@ -143,14 +144,14 @@ function takeTokenFiles(written: Record<string, unknown>): Map<unknown, string> 
   return tokenFiles;
 }
 
-/** A token that stands in the file itself loses against a token file, as in client-go. */
+/** A token file overrides a token in the kubeconfig itself, as in client-go. */
 function withTokenFile(user: User, folder: string, tokenFile: string | undefined): User {
   if (tokenFile === undefined) return user;
   const { token: _loses, ...others } = user;
   return { ...others, authProvider: { name: 'tokenFile', config: { tokenFile: resolve(folder, tokenFile) } } };
 }
 
-async function fromServiceAccount(folder: string, env: KubeEnvironment): Promise<Places> {
+async function fromServiceAccount(folder: string, env: KubeEnvironment): Promise<KubeConfigParts> {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = env;
   if (!host || !port) {
     throw new KubeconfigError(
@@ -174,8 +175,8 @@ async function fromServiceAccount(folder: string, env: KubeEnvironment): Promise
   };
 }
 
-/** The name of a context whose cluster and user exist and whose server can be spoken to. */
-function chooseContext({ where, clusters, users, contexts, currentContext }: Places, wanted: string | undefined): string {
+/** The name of a context whose cluster and user exist, and whose server has a usable URL. */
+function chooseContext({ where, clusters, users, contexts, currentContext }: KubeConfigParts, wanted: string | undefined): string {
   const name = wanted ?? currentContext;
   const known = contexts.map((each) => each.name).join(', ') || 'none';
   if (!name) throw new KubeconfigError(`${where} sets no current-context: choose one with --context (there are: ${known})`);
@@ -196,7 +197,7 @@ function checkServer(where: string, cluster: Cluster): void {
   if (scheme !== 'https:' && scheme !== 'http:') {
     throw new KubeconfigError(`${where}: cluster "${cluster.name}" has the server "${cluster.server}": write it as https://host:port`);
   }
-  // client-node refuses this too, but only at each request.
+  // client-node rejects this too, but only at each request.
   if (scheme === 'http:' && !cluster.skipTLSVerify) {
     throw new KubeconfigError(
       `${where}: cluster "${cluster.name}" has the unencrypted server ${cluster.server}: use https, or set insecure-skip-tls-verify: true`,
@@ -205,16 +206,19 @@ function checkServer(where: string, cluster: Cluster): void {
 }
 
 /**
- * The file's text, or undefined where there is no such file. One that this user may not read is passed over where nobody named it: OpenShift
- * runs a container as a user of its own choosing, who may not enter the home folder that the image was made with.
+ * The file's text, or undefined where there is no such file. A file without read permission is ignored if no one named it. OpenShift runs
+ * a container with an arbitrary user ID, which may not enter the home folder of the image.
  */
-async function textOf(file: string, { closed = 'refused' }: { closed?: 'refused' | 'passed over' } = {}): Promise<string | undefined> {
+async function textOf(
+  file: string,
+  { unreadable = 'rejected' }: { unreadable?: 'rejected' | 'ignored' } = {},
+): Promise<string | undefined> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    if (code === 'EACCES' && closed === 'passed over') return undefined;
+    if (code === 'EACCES' && unreadable === 'ignored') return undefined;
     throw new KubeconfigError(`${file} cannot be read (${code}): correct the path or its permissions`);
   }
 }

@@ -1,75 +1,84 @@
 /**
- * Which replica writes what all of them need written, by a Lease: who holds it renews it, and whoever has seen it unchanged for as long as it
- * lasts takes it. That keeps replicas from writing in turn; that a wrong leader harms nothing is the matter of what is written, which is
- * compare-and-swap or always the same. Nothing depends on what time it is: two machines' clocks are never compared.
+ * Leader election by a Lease: the holder renews it, and another replica acquires it after it has seen it unchanged for its whole duration.
+ * This prevents replicas from overwriting each other in turn. It does not protect against two leaders: every write must be a
+ * compare-and-swap or idempotent. Clocks of two machines are never compared.
  */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { type Clock, suspendAwareClock } from '../time/clock.ts';
-import { type ApiClient, ApiError, type ApiRequest, type KubeObject, type Log } from './api-client.ts';
+import { type ApiClient, ApiError, type ApiRequest, isNotFound, type KubeObject, type Log } from './api-client.ts';
 import { errorMessage } from './explain-api-error.ts';
 
 export type Leadership = {
-  /** Whether this replica leads at this moment. */
+  /** Whether this replica is the leader at this moment. */
   leads(): boolean;
-  /** Calls `listener` when that has changed; returns what takes the listener away. */
+  /** Calls `listener` after each change. Returns a function that removes the listener. */
   onChange(listener: () => void): () => void;
 };
 
 export type LeaderElection = Leadership & {
   readonly name: string;
   start(): void;
-  /** Leads and stands no more from now on; resolves when the Lease is free for the next, or cannot be freed. A second call waits for the first. */
+  /** Ends leadership and candidacy. Resolves when the Lease is released, or cannot be released. A second call waits for the first. */
   stop(): Promise<void>;
 };
 
 export type LeaderElectionOptions = {
   readonly client: ApiClient;
-  /** Of the Lease. */
+  /** The namespace of the Lease. */
   readonly namespace: string;
   readonly name: string;
-  /** Whether this replica can do a leader's work. One that cannot does not stand, and hands over when that lasts. Asked again and again. */
+  /**
+   * Whether this replica can do the leader's work. A replica that cannot is not a candidate. A leader that cannot for some time releases
+   * the Lease. Called at each tick.
+   */
   readonly able: () => boolean;
   readonly log: Log;
-  /** No other replica's, nor an earlier run's of this one. */
+  /** Must differ from those of other replicas and from those of earlier runs. */
   readonly identity?: string | undefined;
-  /** Its monotonic time must go on while the machine is suspended, or a replica would wake up as the leader that it was. */
+  /**
+   * Its monotonic time must include the time in which the machine is suspended. Otherwise a replica would still be the leader when it
+   * resumes.
+   */
   readonly clock?: Clock | undefined;
   /** At least 0, below 1. */
   readonly random?: (() => number) | undefined;
 };
 
-// As client-go has them. What separates the first two is for clocks that go at different speeds.
-/** Who has seen a Lease unchanged for so long takes it. */
-const DURATION = 15_000;
-/** Who has not renewed its Lease for so long leads no more. */
-const DEADLINE = 10_000;
+// As in client-go. The difference between the first two allows for clocks that run at different speeds.
+/** A replica that has seen a Lease unchanged for this long acquires it. */
+const LEASE_DURATION = 15_000;
+/** A leader that has not renewed its Lease for this long stops being the leader. */
+const RENEW_DEADLINE = 10_000;
 
 const RENEW_AFTER = 4_000;
-const LOOK_AFTER = 2_000;
-/** The deadline leaves room for a second try. */
+const POLL_AFTER = 2_000;
+/** Leaves time for a second attempt before the deadline. */
 const RETRY_AFTER = 1_000;
-/** Once it was told that a right is missing. */
-const LOOK_AFTER_REFUSAL = 10_000;
-/** Added by chance to each of these, so that replicas do not keep step. */
+/** After the API server has reported missing permissions. */
+const POLL_AFTER_FORBIDDEN = 10_000;
+/** A random part of this is added to each interval, so that replicas do not act at the same time. */
 const JITTER = 1_000;
-const ANSWER_WITHIN = 3_000;
+const REQUEST_TIMEOUT = 3_000;
 const TICK = 250;
-/** How long a leader may be unable before it hands over. */
-const UNABLE_FOR = 15_000;
-/** Longer than any release of ours asks for; what a hand wrote must not keep everybody waiting for ever. */
-const LONGEST_DURATION = 30_000;
-/** What a Lease lasts that its holder gave back, as client-go writes it. One whose holder a hand took out lasts longer: that holder does not know yet. */
+/** How long a leader may be unable to work before it releases the Lease. */
+const MAX_UNABLE = 15_000;
+/** Longer than any release of regkeeper requests. A manual edit must not block the election for ever. */
+const MAX_LEASE_DURATION = 30_000;
+/**
+ * The duration of a Lease that its holder released, as client-go writes it. Where a manual edit removed the holder, the full duration
+ * applies, because that holder does not know yet.
+ */
 const RELEASED_SECONDS = 1;
-/** An API server that has just started refuses everybody for a second or two, until it has read the roles. */
-const REFUSALS = 3;
-/** The API server keeps an int32. */
-const MOST_TRANSITIONS = 2 ** 31 - 1;
+/** An API server that has just started forbids everything for a second or two, until it has read the roles. */
+const FORBIDDEN_BEFORE_REPORT = 3;
+/** The API server stores an int32. */
+const MAX_TRANSITIONS = 2 ** 31 - 1;
 
 type LeaseSpec = {
   readonly holderIdentity?: string | null;
   readonly leaseDurationSeconds?: number | null;
-  /** RFC 3339 with microseconds, as the next. */
+  /** RFC 3339 with microseconds, like `renewTime`. */
   readonly acquireTime?: string | null;
   readonly renewTime?: string | null;
   readonly leaseTransitions?: number | null;
@@ -83,21 +92,21 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
   const { monotonic, schedule } = clock;
   const lease = `Lease ${namespace}/${name}`;
   const collection = `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`;
-  const place = `${collection}/${name}`;
+  const leasePath = `${collection}/${name}`;
   const listeners = new Set<() => void>();
   const closing = new AbortController();
 
-  /** By our clock: from when the Lease is as it was seen last, and how long it then lasts without its holder. */
-  let seen: { readonly version: string; readonly at: number; readonly lasts: number } | undefined;
+  /** By the local monotonic clock: since when the Lease has been unchanged, and how long it then lasts if it is not renewed. */
+  let observed: { readonly version: string; readonly at: number; readonly duration: number } | undefined;
   let leadsUntil = Number.NEGATIVE_INFINITY;
-  let toldLeading = false;
-  let toldHolder: string | undefined;
+  let reportedLeading = false;
+  let reportedHolder: string | undefined;
   let unableSince: number | undefined;
-  let lookDue = Number.NEGATIVE_INFINITY;
-  let looking: Promise<void> | undefined;
+  let reconcileDue = Number.NEGATIVE_INFINITY;
+  let reconciling: Promise<void> | undefined;
   let released: Promise<void> | undefined;
   let trouble: string | undefined;
-  let refusals = 0;
+  let forbiddenCount = 0;
   let cancel = () => {};
 
   function leads(): boolean {
@@ -107,35 +116,38 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
   function tick(): void {
     cancel = schedule(tick, TICK);
     if (able()) {
-      if (unableSince !== undefined) lookDue = monotonic();
+      if (unableSince !== undefined) reconcileDue = monotonic();
       unableSince = undefined;
     } else unableSince ??= monotonic();
-    tellLeading(`the ${lease} could not be renewed for ${DEADLINE / 1_000} seconds`);
-    if (looking === undefined && monotonic() >= lookDue) looking = lookAndTell();
+    reportLeading(`the ${lease} could not be renewed for ${RENEW_DEADLINE / 1_000} seconds`);
+    if (reconciling === undefined && monotonic() >= reconcileDue) reconciling = reconcileAndReport();
   }
 
-  async function lookAndTell(): Promise<void> {
+  async function reconcileAndReport(): Promise<void> {
     try {
-      await look();
+      await reconcile();
       if (trouble !== undefined) log.info({}, `the ${lease} can be had again`);
       trouble = undefined;
-      refusals = 0;
-      lookDue = monotonic() + (leads() ? RENEW_AFTER : LOOK_AFTER) + random() * JITTER;
+      forbiddenCount = 0;
+      reconcileDue = monotonic() + (leads() ? RENEW_AFTER : POLL_AFTER) + random() * JITTER;
     } catch (error) {
-      if (released === undefined) tellTrouble(error);
-      lookDue = monotonic() + (leads() ? RETRY_AFTER : refusals >= REFUSALS ? LOOK_AFTER_REFUSAL : LOOK_AFTER) + random() * JITTER;
+      if (released === undefined) reportTrouble(error);
+      reconcileDue =
+        monotonic() +
+        (leads() ? RETRY_AFTER : forbiddenCount >= FORBIDDEN_BEFORE_REPORT ? POLL_AFTER_FORBIDDEN : POLL_AFTER) +
+        random() * JITTER;
     }
-    looking = undefined;
+    reconciling = undefined;
   }
 
-  async function look(): Promise<void> {
+  async function reconcile(): Promise<void> {
     for (let round = 1; ; round += 1) {
       const found = await read(closing.signal);
       if (found) observe(found);
-      if (!stands()) return found && handOver(found);
+      if (!isCandidate()) return found && handOver(found);
       try {
-        if (mayTake(found)) return await take(found);
-        return found ? undefined : await putBack();
+        if (mayAcquire(found)) return await acquire(found);
+        return found ? undefined : await recreate();
       } catch (error) {
         if (!isLostRace(error) || round >= 2) throw error;
       }
@@ -144,64 +156,64 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
 
   async function read(signal?: AbortSignal): Promise<Lease | undefined> {
     try {
-      return await ask({ method: 'GET', path: place, signal });
+      return await send({ method: 'GET', path: leasePath, signal });
     } catch (error) {
-      if (error instanceof ApiError && error.status === 404) return undefined;
+      if (isNotFound(error)) return undefined;
       throw error;
     }
   }
 
   function observe(found: Lease): void {
     const version = `${found.metadata.uid} ${found.metadata.resourceVersion}`;
-    // From when the answer is here, not from when it was asked for: whoever renewed did so before.
-    if (version !== seen?.version) seen = { version, at: monotonic(), lasts: lastingOf(found) };
+    // Counted from the response, not from the request, because the renewal was earlier.
+    if (version !== observed?.version) observed = { version, at: monotonic(), duration: durationOf(found) };
     const holder = holderOf(found);
     if (holder === '' || holder === identity) return;
-    if (holder !== toldHolder) log.info({ lease }, `another replica leads: ${holder}`);
-    toldHolder = holder;
+    if (holder !== reportedHolder) log.info({ lease }, `another replica leads: ${holder}`);
+    reportedHolder = holder;
     leadsUntil = Number.NEGATIVE_INFINITY;
-    tellLeading(`the ${lease} has another holder, ${holder}`);
+    reportLeading(`the ${lease} has another holder, ${holder}`);
   }
 
-  function stands(): boolean {
-    return unableSince === undefined || (leads() && monotonic() - unableSince < UNABLE_FOR);
+  function isCandidate(): boolean {
+    return unableSince === undefined || (leads() && monotonic() - unableSince < MAX_UNABLE);
   }
 
-  function mayTake(found: Lease | undefined): boolean {
-    if (leads() || seen === undefined) return true;
-    return found !== undefined && (holderOf(found) === identity || monotonic() - seen.at >= seen.lasts);
+  function mayAcquire(found: Lease | undefined): boolean {
+    if (leads() || observed === undefined) return true;
+    return found !== undefined && (holderOf(found) === identity || monotonic() - observed.at >= observed.duration);
   }
 
-  async function take(found: Lease | undefined): Promise<void> {
+  async function acquire(found: Lease | undefined): Promise<void> {
     const sent = monotonic();
     const spec = specOf(found?.spec ?? {});
-    const taken =
+    const acquired =
       found === undefined
-        ? await ask({ method: 'POST', path: collection, signal: closing.signal, body: newLease(spec) })
-        : // The resourceVersion that came with it makes this a compare-and-swap; with the uid a Lease deleted meanwhile is not made anew.
-          await ask({ method: 'PUT', path: place, signal: closing.signal, body: { ...found, spec } });
-    observe(taken);
-    // From when it was asked for: whoever sees it saw it later.
-    leadsUntil = sent + DEADLINE;
-    tellLeading();
+        ? await send({ method: 'POST', path: collection, signal: closing.signal, body: newLease(spec) })
+        : // With its resourceVersion this is a compare-and-swap. With its uid, a Lease that was deleted meanwhile is not recreated.
+          await send({ method: 'PUT', path: leasePath, signal: closing.signal, body: { ...found, spec } });
+    observe(acquired);
+    // Counted from the request, because other replicas see the Lease later.
+    leadsUntil = sent + RENEW_DEADLINE;
+    reportLeading();
   }
 
   /**
-   * A Lease that somebody deleted: whoever leads does not know yet, and since when it is gone nobody can say. It is made without a holder, and
-   * lasts as if it had one.
+   * Recreates a Lease that was deleted. The leader may not know yet, and the time of the deletion is unknown. So the new Lease has no
+   * holder, and lasts as long as if it had one.
    */
-  async function putBack(): Promise<void> {
-    const spec = { holderIdentity: '', leaseDurationSeconds: DURATION / 1_000, renewTime: microTime(clock.now()) };
-    observe(await ask({ method: 'POST', path: collection, signal: closing.signal, body: newLease(spec) }));
+  async function recreate(): Promise<void> {
+    const spec = { holderIdentity: '', leaseDurationSeconds: LEASE_DURATION / 1_000, renewTime: microTime(clock.now()) };
+    observe(await send({ method: 'POST', path: collection, signal: closing.signal, body: newLease(spec) }));
   }
 
   function specOf({ holderIdentity, acquireTime, leaseTransitions, ...others }: LeaseSpec): LeaseSpec {
     const mine = holderIdentity === identity;
-    const transitions = Math.min(leaseTransitions ?? -1, MOST_TRANSITIONS - 1);
+    const transitions = Math.min(leaseTransitions ?? -1, MAX_TRANSITIONS - 1);
     return {
       ...others,
       holderIdentity: identity,
-      leaseDurationSeconds: DURATION / 1_000,
+      leaseDurationSeconds: LEASE_DURATION / 1_000,
       acquireTime: (mine && acquireTime) || microTime(clock.now()),
       renewTime: microTime(clock.now()),
       leaseTransitions: mine ? (leaseTransitions ?? 0) : transitions + 1,
@@ -216,69 +228,69 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
   async function handOver(found: Lease): Promise<void> {
     if (holderOf(found) !== identity) return;
     leadsUntil = Number.NEGATIVE_INFINITY;
-    tellLeading(`this replica has not been ready for ${UNABLE_FOR / 1_000} seconds`);
-    await free(found);
+    reportLeading(`this replica has not been ready for ${MAX_UNABLE / 1_000} seconds`);
+    await release(found);
   }
 
-  async function free(found: Lease): Promise<void> {
+  async function release(found: Lease): Promise<void> {
     const spec = { ...found.spec, holderIdentity: '', leaseDurationSeconds: RELEASED_SECONDS, renewTime: microTime(clock.now()) };
-    observe(await ask({ method: 'PUT', path: place, body: { ...found, spec } }));
+    observe(await send({ method: 'PUT', path: leasePath, body: { ...found, spec } }));
     log.info({ lease }, `the ${lease} is free for another replica`);
   }
 
-  async function freeAtLast(): Promise<void> {
-    // What is under way may have arrived all the same: the next read tells.
-    await looking;
+  async function releaseOnStop(): Promise<void> {
+    // A write in progress may still succeed. The next read shows it.
+    await reconciling;
     for (let round = 1; ; round += 1) {
       try {
         const found = await read();
-        if (found && holderOf(found) === identity) await free(found);
+        if (found && holderOf(found) === identity) await release(found);
         return;
       } catch (error) {
         if (isLostRace(error) && round < 3) continue;
         const fields = { err: error, lease };
-        if (seen)
+        if (observed)
           log.warn(
             fields,
-            `the ${lease} could not be looked at or freed; if it is held, another replica takes it over after ${DURATION / 1_000} seconds`,
+            `the ${lease} could not be looked at or freed; if it is held, another replica takes it over after ${LEASE_DURATION / 1_000} seconds`,
           );
         return;
       }
     }
   }
 
-  async function ask(request: ApiRequest): Promise<Lease> {
-    const answer = await client.request<Lease | undefined>({ ...request, timeoutMilliseconds: ANSWER_WITHIN });
+  async function send(request: ApiRequest): Promise<Lease> {
+    const answer = await client.request<Lease | undefined>({ ...request, timeoutMilliseconds: REQUEST_TIMEOUT });
     if (typeof answer?.metadata?.resourceVersion === 'string') return answer;
     throw new ApiError(0, 'Unreadable', `${request.method} ${request.path}: the answer is no Lease`);
   }
 
-  /** `lost` is the reason, should this be the moment at which it is noticed that this replica leads no more. */
-  function tellLeading(lost = ''): void {
-    if (leads() === toldLeading) return;
-    toldLeading = !toldLeading;
-    if (toldLeading) toldHolder = undefined;
-    if (toldLeading) log.info({ lease, identity }, 'leading');
-    else log[released ? 'info' : 'warn']({ lease, identity }, `not leading any more: ${lost}`);
+  /** `lossReason` is logged if this call is the first to notice that this replica has lost the leadership. */
+  function reportLeading(lossReason = ''): void {
+    if (leads() === reportedLeading) return;
+    reportedLeading = !reportedLeading;
+    if (reportedLeading) reportedHolder = undefined;
+    if (reportedLeading) log.info({ lease, identity }, 'leading');
+    else log[released ? 'info' : 'warn']({ lease, identity }, `not leading any more: ${lossReason}`);
     for (const listener of [...listeners]) listener();
   }
 
-  function tellTrouble(error: unknown): void {
+  function reportTrouble(error: unknown): void {
     const message = errorMessage(error);
     const { status, reason } = error instanceof ApiError ? error : { status: 0, reason: message };
-    const isRefused = status === 403 && !message.includes('is being terminated');
-    refusals = isRefused ? refusals + 1 : 0;
-    if (reason === trouble || (isRefused && refusals < REFUSALS)) return;
+    const isForbidden = status === 403 && !message.includes('is being terminated');
+    forbiddenCount = isForbidden ? forbiddenCount + 1 : 0;
+    if (reason === trouble || (isForbidden && forbiddenCount < FORBIDDEN_BEFORE_REPORT)) return;
     trouble = reason;
-    const means = `the ${lease} cannot be had, so this replica does not lead, and registers and repairs nothing`;
-    if (isRefused) {
+    const consequence = `the ${lease} cannot be had, so this replica does not lead, and registers and repairs nothing`;
+    if (isForbidden) {
       log.error(
         { err: error, lease },
-        `${means}: a Role in the namespace ${namespace} must grant apiGroups ["coordination.k8s.io"], resources ["leases"], ` +
+        `${consequence}: a Role in the namespace ${namespace} must grant apiGroups ["coordination.k8s.io"], resources ["leases"], ` +
           `verbs ["create"], and verbs ["get", "update"] with resourceNames ["${name}"] (${message})`,
       );
     } else if (leads()) log.warn({ err: error, lease }, `the ${lease} could not be renewed: ${message}; trying again`);
-    else log[status === 404 ? 'error' : 'warn']({ err: error, lease }, `${means}: ${message}; trying again`);
+    else log[status === 404 ? 'error' : 'warn']({ err: error, lease }, `${consequence}: ${message}; trying again`);
   }
 
   return {
@@ -293,8 +305,8 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
       if (released) return released;
       cancel();
       closing.abort();
-      released = freeAtLast();
-      tellLeading('this replica ends');
+      released = releaseOnStop();
+      reportLeading('this replica ends');
       return released;
     },
   };
@@ -304,18 +316,18 @@ function holderOf({ spec }: Lease): string {
   return spec?.holderIdentity ?? '';
 }
 
-function lastingOf(found: Lease): number {
+function durationOf(found: Lease): number {
   const seconds = found.spec?.leaseDurationSeconds ?? 0;
   if (holderOf(found) === '' && seconds === RELEASED_SECONDS) return 0;
-  return Math.max(DURATION, Math.min(seconds * 1_000, LONGEST_DURATION));
+  return Math.max(LEASE_DURATION, Math.min(seconds * 1_000, MAX_LEASE_DURATION));
 }
 
-/** The API server takes microseconds with all their digits only. */
+/** The API server accepts microseconds only with all six digits. */
 function microTime(time: number): string {
   return new Date(time).toISOString().replace('Z', '000Z');
 }
 
-/** 409: it changed, or it is there by now; 404: it was deleted after it had been read. */
+/** 409: the Lease changed, or already exists. 404: it was deleted after it was read. */
 function isLostRace(error: unknown): boolean {
-  return error instanceof ApiError && (error.status === 409 || error.status === 404);
+  return isNotFound(error) || (error instanceof ApiError && error.status === 409);
 }

@@ -1,4 +1,4 @@
-/** Collections of APIs that a cluster may have or not, come later, or lose. */
+/** Informers of APIs that a cluster may not have, such as CRDs and aggregated APIs, and which may be installed or removed later. */
 import type { KubeObject } from './api-client.ts';
 import { errorMessage } from './explain-api-error.ts';
 import { createInformer, type Informer, type InformerOptions } from './informer.ts';
@@ -8,44 +8,45 @@ export type OptionalInformerOptions<T extends KubeObject> = Omit<InformerOptions
   /** `group/version`. */
   readonly groupVersion: string;
   readonly plural: string;
-  /** Within it, where only one namespace matters. */
+  /** Limits the informer to one namespace. */
   readonly namespace?: string | undefined;
-  /** The API is there, or is not any more; also told by `onChange`, but for an API without objects. */
+  /** Called when the API has appeared or disappeared. `onChange` reports this too, except for an API without objects. */
   readonly onServed?: ((served: boolean) => void) | undefined;
 };
 
 export type OptionalInformer<T extends KubeObject> = {
-  /** `asking`: nobody knows yet whether the API is there. `unread`: it is, and its first list is not complete. */
+  /** `asking`: it is not yet known whether the API exists. `unread`: it exists, and its first list is not complete. */
   state(): 'asking' | 'absent' | 'unread' | 'read';
   get(namespace: string | undefined, name: string): T | undefined;
-  /** Reads everything again, where there is something to read. */
+  /** Lists everything again, if the API exists. */
   reload(): void;
   start(): void;
   stop(): Promise<void>;
 };
 
 /**
- * Follows a collection where the API server serves it, and asks again each minute whether it does: an operator may install the API later.
- * Where it is gone, so are its objects; where only the server behind it does not answer (an aggregated API), what was read last holds.
+ * Watches a collection if the API server serves it, and checks once a minute whether it does, because an operator may install the API
+ * later. When the API is removed, its objects are removed too. When only the server behind an aggregated API does not answer, the last
+ * state is kept.
  */
 export function createOptionalInformer<T extends KubeObject>(options: OptionalInformerOptions<T>): OptionalInformer<T> {
   const { client, log, groupVersion, plural, namespace, store, onServed, clock } = options;
   const path = `/apis/${groupVersion}/${namespace === undefined ? '' : `namespaces/${namespace}/`}${plural}`;
   let served: boolean | undefined;
-  let watch: Informer<T> | undefined;
+  let informer: Informer<T> | undefined;
   let lastFailure: string | undefined;
   let stopped = false;
 
-  const checks: ReconcileLoop = createReconcileLoop({
-    check: async () => {
+  const reconcileLoop: ReconcileLoop = createReconcileLoop({
+    reconcile: async () => {
       const now = await client.hasResource(groupVersion, plural);
       lastFailure = undefined;
       if (stopped || now === served) return;
       served = now;
       if (now) {
-        watch = createInformer({ ...options, path });
-        watch.start();
-      } else await forget();
+        informer = createInformer({ ...options, path });
+        informer.start();
+      } else await stopInformer();
       onServed?.(now);
     },
     onFailure: (err) => {
@@ -53,35 +54,35 @@ export function createOptionalInformer<T extends KubeObject>(options: OptionalIn
       if (message !== lastFailure) log.warn({ err }, `whether the cluster has ${plural} of ${groupVersion} cannot be told: ${message}`);
       lastFailure = message;
     },
-    everyMilliseconds: 60_000,
-    apartMilliseconds: 500,
+    resyncMilliseconds: 60_000,
+    minIntervalMilliseconds: 500,
     clock,
   });
 
-  async function forget(): Promise<void> {
-    const ended = watch;
-    watch = undefined;
+  async function stopInformer(): Promise<void> {
+    const ended = informer;
+    informer = undefined;
     await ended?.stop();
-    // The store would keep the objects that were read last, and count them.
+    // Otherwise the store would keep the last objects, and count them.
     if (ended && store) store.adopt(store.create());
   }
 
   return {
     state() {
       if (served === undefined) return 'asking';
-      if (!watch) return 'absent';
-      return watch.synced ? 'read' : 'unread';
+      if (!informer) return 'absent';
+      return informer.synced ? 'read' : 'unread';
     },
-    get: (inNamespace, name) => watch?.get(inNamespace, name),
-    reload: () => watch?.reload(),
+    get: (inNamespace, name) => informer?.get(inNamespace, name),
+    reload: () => informer?.reload(),
     start() {
-      checks.soon();
-      checks.start();
+      reconcileLoop.requeue();
+      reconcileLoop.start();
     },
     async stop() {
       stopped = true;
-      checks.stop();
-      await forget();
+      reconcileLoop.stop();
+      await stopInformer();
     },
   };
 }

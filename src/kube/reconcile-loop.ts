@@ -1,85 +1,88 @@
-/** Checks that something is as it should be: now and then, and whenever it may have changed. */
+/** A reconcile loop: runs at intervals and on request, one run at a time, with backoff after failures. */
 import { type Clock, systemClock } from '../time/clock.ts';
 
 export type ReconcileLoopOptions = {
-  /** What it rejects with goes to `onFailure`. Then, and for `again`, the next check comes soon, and later each time it fails in a row. */
-  readonly check: () => Promise<unknown>;
+  /**
+   * A rejection goes to `onFailure`. After it, and after the result `requeue`, the next run comes soon, with backoff for consecutive
+   * failures.
+   */
+  readonly reconcile: () => Promise<unknown>;
   readonly onFailure: (error: unknown) => void;
-  /** The longest time between two checks. */
-  readonly everyMilliseconds: number;
-  /** The shortest time between two checks: what two parties keep changing back must not become a storm. */
-  readonly apartMilliseconds: number;
+  /** The longest time between two runs. */
+  readonly resyncMilliseconds: number;
+  /** The shortest time between two runs. Two writers that keep reverting each other must not cause a fast loop. */
+  readonly minIntervalMilliseconds: number;
   readonly clock?: Pick<Clock, 'schedule'> | undefined;
 };
 
 export type ReconcileLoop = {
-  /** From now on there are checks: the first at once where one was called for before, otherwise after `everyMilliseconds`. */
+  /** Starts the runs: the first at once if one was requested before, otherwise after `resyncMilliseconds`. */
   start(): void;
-  /** Something may have changed. During a check: another one follows it. */
-  soon(): void;
-  /** As `soon`, without the rest between two checks: for what cannot wait, and comes seldom. */
-  now(): void;
+  /** Requests a run because something may have changed. During a run, another one follows it. */
+  requeue(): void;
+  /** Like `requeue`, but without the minimum interval: for what is urgent and rare. */
+  reconcileNow(): void;
   stop(): void;
 };
 
-/** Checks at intervals and on request, one check at a time. */
+/** Runs `reconcile` at intervals and on request, one run at a time. */
 export function createReconcileLoop({
-  check,
+  reconcile,
   onFailure,
-  everyMilliseconds,
-  apartMilliseconds,
+  resyncMilliseconds,
+  minIntervalMilliseconds,
   clock: { schedule } = systemClock,
 }: ReconcileLoopOptions): ReconcileLoop {
   let state: 'new' | 'idle' | 'resting' | 'checking' | 'stopped' = 'new';
-  let wanted = false;
+  let requeued = false;
   let urgent = false;
   let failures = 0;
   let cancel = () => {};
 
-  function soon(): void {
+  function requeue(): void {
     if (state === 'idle') void run();
-    else wanted = true;
+    else requeued = true;
   }
 
-  function now(): void {
+  function reconcileNow(): void {
     urgent = state === 'checking';
     if (state === 'resting') {
       cancel();
       state = 'idle';
     }
-    soon();
+    requeue();
   }
 
   async function run(): Promise<void> {
     cancel();
     state = 'checking';
-    wanted = false;
-    const failed = (await attempt()) === 'again';
+    requeued = false;
+    const failed = (await attempt()) === 'requeue';
     if (isStopped()) return;
     failures = failed ? failures + 1 : 0;
-    wanted ||= failed;
+    requeued ||= failed;
     state = 'resting';
-    if (urgent) return now();
-    cancel = schedule(rested, Math.min(everyMilliseconds, apartMilliseconds * 2 ** Math.max(0, failures - 1)));
+    if (urgent) return reconcileNow();
+    cancel = schedule(endBackoff, Math.min(resyncMilliseconds, minIntervalMilliseconds * 2 ** Math.max(0, failures - 1)));
   }
 
   async function attempt(): Promise<unknown> {
     try {
-      return await check();
+      return await reconcile();
     } catch (error) {
       if (!isStopped()) onFailure(error);
-      return 'again';
+      return 'requeue';
     }
   }
 
-  function rested(): void {
+  function endBackoff(): void {
     if (isStopped()) return;
     state = 'idle';
-    if (wanted) void run();
-    else cancel = schedule(soon, everyMilliseconds);
+    if (requeued) void run();
+    else cancel = schedule(requeue, resyncMilliseconds);
   }
 
-  /** Asked as a function, because the state changes while a check is awaited. */
+  /** A function, because the state changes while a run is awaited. */
   function isStopped(): boolean {
     return state === 'stopped';
   }
@@ -88,11 +91,11 @@ export function createReconcileLoop({
     start() {
       if (state !== 'new') return;
       state = 'idle';
-      if (wanted) void run();
-      else cancel = schedule(soon, everyMilliseconds);
+      if (requeued) void run();
+      else cancel = schedule(requeue, resyncMilliseconds);
     },
-    soon,
-    now,
+    requeue,
+    reconcileNow,
     stop() {
       state = 'stopped';
       cancel();

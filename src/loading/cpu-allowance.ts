@@ -1,25 +1,25 @@
-/** Time of a thread that each name may use: some at once, and a share of it in the long run. */
+/** Limits the time of a thread that each name may use: a burst, and a share in the long run. */
 
 export type CpuAllowance = {
-  /** Whether the name may use some now. */
+  /** Whether the name may use the thread now. */
   has(name: string): boolean;
-  /** It has used so many milliseconds. */
+  /** Records that the name used the thread for so many milliseconds. */
   use(name: string, milliseconds: number): void;
 };
 
 export type CpuAllowanceLimits = {
   /** Milliseconds that may be used at once. */
   readonly burst: number;
-  /** Of each millisecond that passes. */
+  /** The share of each millisecond that passes. */
   readonly share: number;
   now(): number;
 };
 
-/** Names that have used nothing lately are forgotten when there are more than this. */
-const mostRemembered = 1_000;
+/** Above this number, names that have used nothing lately are forgotten. */
+const maxRemembered = 1_000;
 
 export function createCpuAllowance({ burst, share, now }: CpuAllowanceLimits): CpuAllowance {
-  /** What each name still owes, and since when; it gets less by itself. */
+  /** The used milliseconds of each name as of a time. They decrease by `share` as time passes. */
   const owed = new Map<string, { readonly milliseconds: number; readonly at: number }>();
 
   function owedBy(name: string): number {
@@ -31,7 +31,7 @@ export function createCpuAllowance({ burst, share, now }: CpuAllowanceLimits): C
     has: (name) => owedBy(name) < burst,
     use(name, milliseconds) {
       owed.set(name, { milliseconds: owedBy(name) + milliseconds, at: now() });
-      if (owed.size > mostRemembered) for (const other of owed.keys()) if (owedBy(other) === 0) owed.delete(other);
+      if (owed.size > maxRemembered) for (const other of owed.keys()) if (owedBy(other) === 0) owed.delete(other);
     },
   };
 }

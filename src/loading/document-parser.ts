@@ -1,4 +1,4 @@
-/** Parses rules documents: short ones at once, long ones in a thread of their own, so that no request waits for them. */
+/** Parses rules documents: short ones immediately, long ones in an own thread, so that no request waits for them. */
 import { Worker } from 'node:worker_threads';
 import { type ParseResult, parseRulesDocument, type RuleScope } from '../rules/language/parse.ts';
 import type { BundleText } from '../rules/store/rule-store.ts';
@@ -7,30 +7,30 @@ import { type Clock, systemClock } from '../time/clock.ts';
 export type TextToParse = BundleText & { readonly scope: RuleScope };
 
 export type DocumentParser = {
-  /** One document after the other. Never rejects, whatever the text: what takes too long or too much memory is a problem of the document. */
+  /** Parses one document after the other. Never rejects: a document that needs too much time or memory gets a problem. */
   parse(document: TextToParse): Promise<ParseResult>;
   stop(): Promise<void>;
 };
 
 export type ParserLimits = {
-  /** In characters: up to here a document is parsed on the spot, which takes less than a turn to the thread and back. */
-  readonly longestOnTheSpot: number;
-  /** For one document in the thread. */
+  /** Documents with at most so many characters are parsed inline, which is faster than a message to the thread and back. */
+  readonly maxInlineCharacters: number;
+  /** Deadline for one document in the thread. */
   readonly milliseconds: number;
-  /** For the thread to start, which on a busy machine takes seconds. */
+  /** Deadline for the start of the thread, which takes seconds on a busy machine. */
   readonly startMilliseconds: number;
-  /** Of the thread's heap. A memory that fills without end would end the program with the thread. */
+  /** Limit of the thread's heap. Without a limit, a growing heap would end the whole process. */
   readonly mebibytes: number;
-  /** After so long without work the thread ends, and its memory is free. */
+  /** The thread ends after so long without work, to free its memory. */
   readonly idleMilliseconds: number;
 };
 
 /**
- * For the cluster's rules. 4 Ki characters are some 50 rules and take about 5 ms; of commas, the worst, some 20 ms. 1 Mi takes half a second,
- * and 256 MiB are what such a document needs.
+ * For the cluster's rules. 4 Ki characters are about 50 rules and take about 5 ms, or 20 ms in the worst case, which is commas only. 1 Mi
+ * characters take half a second, and such a document needs 256 MiB.
  */
 export const defaultLimits: ParserLimits = {
-  longestOnTheSpot: 4_096,
+  maxInlineCharacters: 4_096,
   milliseconds: 30_000,
   startMilliseconds: 30_000,
   mebibytes: 256,
@@ -38,18 +38,18 @@ export const defaultLimits: ParserLimits = {
 };
 
 /**
- * For rules of namespaces: never on the spot. The costliest document that they may have (16,000 lexemes) takes 0.2 s and 20 MiB; ten times the
- * time is for a machine that is busy.
+ * For rules of namespaces, which are never parsed inline. The costliest document within their limits (16,000 lexemes) takes 0.2 s and 20
+ * MiB. The deadline is ten times as long, for busy machines.
  */
-export const namespaceLimits: ParserLimits = { ...defaultLimits, longestOnTheSpot: -1, milliseconds: 2_000, mebibytes: 64 };
+export const namespaceLimits: ParserLimits = { ...defaultLimits, maxInlineCharacters: -1, milliseconds: 2_000, mebibytes: 64 };
 
-/** `start` begins a thread that answers as `parse-worker.ts` does. */
+/** `start` starts a thread that answers as `parse-worker.ts` does. */
 export function createDocumentParser(
   limits: Partial<ParserLimits> = {},
   start: (mebibytes: number) => Worker = startWorker,
   clock: Pick<Clock, 'schedule'> = systemClock,
 ): DocumentParser {
-  const { longestOnTheSpot, milliseconds, startMilliseconds, mebibytes, idleMilliseconds } = { ...defaultLimits, ...limits };
+  const { maxInlineCharacters, milliseconds, startMilliseconds, mebibytes, idleMilliseconds } = { ...defaultLimits, ...limits };
   let worker: Worker | undefined;
   let cancelIdle = () => {};
   let last: Promise<unknown> = Promise.resolve();
@@ -64,14 +64,14 @@ export function createDocumentParser(
       return result;
     } catch (error) {
       await endWorker();
-      return refusal(document, error);
+      return parseFailure(document, error);
     }
   }
 
-  /** Resolves as soon as the thread takes documents. */
+  /** Resolves as soon as the thread accepts documents. */
   async function startThread(): Promise<Worker> {
     const started = start(mebibytes);
-    // It never keeps the program from ending, and its own failures are told where somebody waits for it.
+    // The thread must not keep the process alive. Its errors are reported to the caller that waits for an answer.
     started.unref();
     started.on('error', () => undefined);
     started.once('exit', () => {
@@ -93,8 +93,8 @@ export function createDocumentParser(
   return {
     parse(document) {
       const { text, source, scope, start } = document;
-      if (text.length <= longestOnTheSpot) return Promise.resolve(parseRulesDocument(text, source, scope, start));
-      const result = last.then(() => (stopped ? refusal(document, new Error('the program is ending')) : parseInThread(document)));
+      if (text.length <= maxInlineCharacters) return Promise.resolve(parseRulesDocument(text, source, scope, start));
+      const result = last.then(() => (stopped ? parseFailure(document, new Error('the program is ending')) : parseInThread(document)));
       last = result;
       return result;
     },
@@ -112,7 +112,7 @@ function answerWithin(clock: Pick<Clock, 'schedule'>, worker: Worker, document: 
   return answer;
 }
 
-/** Rejects when the thread fails or ends, which includes too much memory, and after the time. */
+/** Rejects when the thread fails or ends, also for lack of memory, and after the deadline. */
 function nextMessage({ schedule }: Pick<Clock, 'schedule'>, worker: Worker, milliseconds: number): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const settle = (finish: () => void) => {
@@ -128,15 +128,15 @@ function nextMessage({ schedule }: Pick<Clock, 'schedule'>, worker: Worker, mill
   });
 }
 
-/** A document that nobody could read is refused; the last good version stays in force. */
-function refusal({ source }: TextToParse, error: unknown): ParseResult {
-  const { code, message: said } = error as { code?: string; message?: string };
-  const why = code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'it takes too much memory' : (said ?? String(error));
+/** The result for a document that could not be parsed. It is rejected, and the last good version stays in force. */
+function parseFailure({ source }: TextToParse, error: unknown): ParseResult {
+  const { code, message: reason } = error as { code?: string; message?: string };
+  const why = code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'it takes too much memory' : (reason ?? String(error));
   const message = `the document cannot be read: ${why}; split it into several keys, and look for what makes it so large`;
   return { ok: false, problems: [{ code: 'document-too-costly', message, origin: { source, line: 1, column: 1 } }] };
 }
 
-/** What `npm run build` puts here: the thread's program as one text, since the bundle is one file. */
+/** Defined by `npm run build`: the worker's program as text, since the bundle is a single file. */
 declare const parseWorkerProgram: string | undefined;
 
 function startWorker(mebibytes: number): Worker {

@@ -1,4 +1,4 @@
-/** Rules out of files for commands that run once: everything is read, and everything that is wrong is told. */
+/** Loads rules from files for commands that run once. Reads everything and reports all problems. */
 import { createHash } from 'node:crypto';
 import { compileRuleSet } from '../rules/compile/compile.ts';
 import { compileNamespaceRules, findWidening, type NamespaceRuleSet, withNamespaceRules } from '../rules/compile/namespace-rules.ts';
@@ -10,37 +10,39 @@ import type { Bundle } from '../rules/store/rule-store.ts';
 import { readRuleFiles } from './rule-files.ts';
 
 export type LoadedRules = {
-  /** Undefined where there are problems. */
+  /** Undefined if there are problems. */
   readonly ruleSet: RuleSet | undefined;
-  /** In the order of files and places. */
+  /** Ordered by file and position. */
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
-  /** What was there to read, good or bad. */
+  /** What was read, valid or not. */
   readonly read: { readonly files: number; readonly documents: number; readonly rules: number };
 };
 
 /**
- * Rules documents and rules ConfigMaps in files, in folders, and for `-` on standard input. What documents say together is compiled even
- * where some have problems, so that all of them come to light at once. Rejects with an Error when paths cannot be read, a sentence a line.
- * `called` gives the name by which messages call a file, where it is not to be its path.
+ * Loads rules documents and rules ConfigMaps from files, from folders, and for `-` from standard input. Valid documents are compiled even
+ * if others have problems, so that all problems are found at once. `displayName` returns the name of a file in messages. The default is its
+ * path.
+ *
+ * @throws Error if paths cannot be read, with one sentence per line
  */
-export async function loadRules(paths: readonly string[], called?: (file: string) => string): Promise<LoadedRules> {
-  const content = await readRuleFiles(paths, called);
-  const { fitting, tooMuch } = sortOutTooMuch(content.bundles);
-  const texts = fitting.flatMap(({ documents, scope }) => documents.map((document) => ({ ...document, scope })));
+export async function loadRules(paths: readonly string[], displayName?: (file: string) => string): Promise<LoadedRules> {
+  const content = await readRuleFiles(paths, displayName);
+  const { withinQuota, overQuota } = separateOverQuota(content.bundles);
+  const texts = withinQuota.flatMap(({ documents, scope }) => documents.map((document) => ({ ...document, scope })));
   const results = texts.map(({ text, source, scope, start }) => parseRulesDocument(text, source, scope, start));
   const parsed = results.flatMap((result) => (result.ok ? [result.document] : []));
-  const together = compileAll(parsed, parsed.length === results.length && content.problems.length + tooMuch.length === 0);
+  const compiled = compileAll(parsed, parsed.length === results.length && content.problems.length + overQuota.length === 0);
 
   const problems = [
     ...content.problems,
-    ...tooMuch,
+    ...overQuota,
     ...results.flatMap((result) => (result.ok ? [] : result.problems)),
-    ...together.problems,
+    ...compiled.problems,
   ];
   const warnings = [...content.warnings, ...results.flatMap((result) => (result.ok ? result.warnings : []))];
   return {
-    ruleSet: problems.length === 0 ? together.ruleSet : undefined,
+    ruleSet: problems.length === 0 ? compiled.ruleSet : undefined,
     problems: sortByPosition(problems),
     warnings: sortByPosition(warnings),
     read: {
@@ -51,25 +53,28 @@ export async function loadRules(paths: readonly string[], called?: (file: string
   };
 }
 
-/** As the server does: rules of a namespace that are too much together are refused without being read. */
-function sortOutTooMuch(bundles: readonly Bundle[]): { readonly fitting: readonly Bundle[]; readonly tooMuch: readonly Problem[] } {
+/** Rejects rules that exceed their namespace's quota without parsing them, as the server does. */
+function separateOverQuota(bundles: readonly Bundle[]): {
+  readonly withinQuota: readonly Bundle[];
+  readonly overQuota: readonly Problem[];
+} {
   const sizes = new Map<string, RulesSize>();
-  const fitting: Bundle[] = [];
-  const tooMuch: Problem[] = [];
+  const withinQuota: Bundle[] = [];
+  const overQuota: Problem[] = [];
   for (const bundle of bundles) {
     const namespace = bundle.scope?.kind === 'namespace' ? bundle.scope.namespace : '';
     const others = sizes.get(namespace) ?? noRules;
     const problem = rejectOverQuota(bundle, others);
-    if (problem) tooMuch.push(problem);
+    if (problem) overQuota.push(problem);
     else {
-      fitting.push(bundle);
+      withinQuota.push(bundle);
       sizes.set(namespace, addSizes(others, sizeOf(bundle)));
     }
   }
-  return { fitting, tooMuch };
+  return { withinQuota, overQuota };
 }
 
-/** By file, line and column. Several documents of one file, and what they say together, thus come in the order in which one reads. */
+/** Sorts by file, line and column, so that the problems of several documents of one file are listed in reading order. */
 export function sortByPosition(problems: readonly Problem[]): readonly Problem[] {
   const file = ({ origin: { source } }: Problem) => renderSourcePath(source);
   return problems.toSorted(
@@ -82,8 +87,8 @@ export function sortByPosition(problems: readonly Problem[]): readonly Problem[]
 
 type Compiled = { readonly ruleSet: RuleSet | undefined; readonly problems: readonly Problem[] };
 
-/** `whole`: whether nothing is missing of what was given. */
-function compileAll(documents: readonly ParsedDocument[], whole: boolean): Compiled {
+/** `complete`: whether every input was valid. */
+function compileAll(documents: readonly ParsedDocument[], complete: boolean): Compiled {
   const ofCluster = documents.filter(({ scope }) => scope.kind === 'cluster');
   const cluster = compileRuleSet(ofCluster, hashRules);
   const problems = cluster.ok ? [] : [...cluster.problems];
@@ -97,13 +102,14 @@ function compileAll(documents: readonly ParsedDocument[], whole: boolean): Compi
       continue;
     }
     compiled.set(namespace, result.rules);
-    // Whoever gives a namespace's rules alone, or cluster rules with a hole, has not said what the cluster trusts and delegates.
-    if (cluster.ok && ofCluster.length > 0 && whole) problems.push(...findWidening(cluster.ruleSet, result.rules));
+    // If only the namespace's rules are input, or some of the cluster's rules are invalid, it is unknown what the cluster trusts and
+    // delegates.
+    if (cluster.ok && ofCluster.length > 0 && complete) problems.push(...findWidening(cluster.ruleSet, result.rules));
   }
   return { ruleSet: cluster.ok ? withNamespaceRules(cluster.ruleSet, compiled, hashRules) : undefined, problems };
 }
 
-/** By which rules get their revision: the same from files as from a cluster, so that the two can be compared. */
+/** The hash for the revision of rules. It is the same for files and clusters, so that revisions can be compared. */
 export function hashRules(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }

@@ -1,4 +1,4 @@
-/** A thread of its own that parses rules documents: one message a document, one answer each. */
+/** The worker thread that parses rules documents: one message per document, one answer each. */
 import { parentPort } from 'node:worker_threads';
 import { parseRulesDocument } from '../rules/language/parse.ts';
 import type { TextToParse } from './document-parser.ts';
@@ -6,5 +6,5 @@ import type { TextToParse } from './document-parser.ts';
 parentPort?.on('message', ({ text, source, scope, start }: TextToParse) =>
   parentPort?.postMessage(parseRulesDocument(text, source, scope, start)),
 );
-// Whoever waits counts the time from here, not that of the start.
+// The deadline for a document begins with this message, not with the start of the thread.
 parentPort?.postMessage('ready');

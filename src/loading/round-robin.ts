@@ -1,7 +1,7 @@
-/** Work of many namespaces for one thread, in turn: what one of them has waiting delays the others by one piece at most. */
+/** Schedules work of many namespaces on one thread in turn, so that each namespace delays the others by one piece of work at most. */
 
 export type RoundRobin = {
-  /** Pieces of one name are done in their order; of several names, one piece of each in turn. Resolves and rejects with the work. */
+  /** Work of one name runs in its order. With several names, one piece of each runs in turn. Resolves or rejects as the work does. */
   run<T>(name: string, work: () => Promise<T>): Promise<T>;
 };
 
@@ -15,7 +15,7 @@ export function createRoundRobin(): RoundRobin {
     running = false;
   }
 
-  /** A name that has more goes to the end. */
+  /** A name with more work goes to the end. */
   function takeNext(): (() => Promise<void>) | undefined {
     for (const [name, works] of waiting) {
       const work = works.shift();

@@ -1,46 +1,50 @@
-/** Rules out of files and folders, followed live: for development, and for clusters that mount them. */
+/** Loads rules from files and folders, and follows their changes: for development, and for clusters that mount them. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { buffer as bytesOfStream } from 'node:stream/consumers';
-import { followFolders } from '../files/follow-files.ts';
+import { watchFolders } from '../files/watch-folders.ts';
 import { type Problem, renderOrigin } from '../rules/language/problem.ts';
 import type { Bundle } from '../rules/store/rule-store.ts';
 import type { Clock } from '../time/clock.ts';
 import type { RuleLoader } from './rule-loader.ts';
 import { type ConfigMapInFile, readRulesManifest } from './rule-manifests.ts';
 
-export type RuleFiles = {
-  /** Files, and folders whose `.yaml`, `.yml` and `.json` files are taken, in subfolders too. */
+export type RuleFilesOptions = {
+  /** Files, and folders whose `.yaml`, `.yml` and `.json` files are read, including subfolders. */
   readonly paths: readonly string[];
-  readonly intake: Pick<RuleLoader, 'open' | 'offer' | 'withdraw'>;
-  /** Called once for each new trouble of reading; the rules in force stay. */
+  readonly loader: Pick<RuleLoader, 'open' | 'offer' | 'withdraw'>;
+  /** Called once for each new problem of reading. The rules in force stay. */
   readonly onProblem: (message: string) => void;
-  /** Called when everything can be read again after trouble, before what has changed meanwhile is told. */
+  /** Called when all files can be read again, before their changes are loaded. */
   readonly onReadable?: () => void;
   readonly pollMilliseconds?: number;
   readonly clock?: Clock;
 };
 
 export type RuleFilesSource = {
-  /** Brings what is there now into the book, then follows it. Rejects with an Error when a path cannot be read, a sentence a line. */
+  /**
+   * Loads the files, then follows their changes.
+   *
+   * @throws Error if a path cannot be read, with one sentence per line
+   */
   start(): Promise<void>;
   stop(): void;
 };
 
-export function createRuleFilesSource(options: RuleFiles): RuleFilesSource {
-  const { paths, intake, onProblem, pollMilliseconds, clock } = options;
+export function createRuleFilesSource(options: RuleFilesOptions): RuleFilesSource {
+  const { paths, loader, onProblem, pollMilliseconds, clock } = options;
   let known: ReadonlyMap<string, Bundle> = new Map();
-  let followed: { close(): void } | undefined;
+  let watching: { close(): void } | undefined;
   let stopped = false;
   let lastProblem: string | undefined;
 
-  async function look(): Promise<void> {
+  async function reload(): Promise<void> {
     try {
-      const next = bundlesOf(await readWhole(paths));
+      const next = bundlesOf(await readWithoutProblems(paths));
       if (lastProblem !== undefined) options.onReadable?.();
       lastProblem = undefined;
-      for (const bundle of next.values()) if (contentOf(known.get(bundle.id)) !== contentOf(bundle)) await intake.offer(bundle);
-      for (const [id, { scope }] of known) if (!next.has(id)) await intake.withdraw(id, scope);
+      for (const bundle of next.values()) if (contentOf(known.get(bundle.id)) !== contentOf(bundle)) await loader.offer(bundle);
+      for (const [id, { scope }] of known) if (!next.has(id)) await loader.withdraw(id, scope);
       known = next;
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
@@ -52,57 +56,63 @@ export function createRuleFilesSource(options: RuleFiles): RuleFilesSource {
   return {
     async start() {
       if (paths.includes('-')) throw new Error('rules -: standard input cannot be followed; give files or folders');
-      known = bundlesOf(await readWhole(paths));
-      await intake.open([...known.values()]);
+      known = bundlesOf(await readWithoutProblems(paths));
+      await loader.open([...known.values()]);
       const folders = [...new Set(await Promise.all(paths.map(folderOf)))];
       if (stopped) return;
-      followed = followFolders({ folders, look, ...(pollMilliseconds !== undefined && { pollMilliseconds }), ...(clock && { clock }) });
+      watching = watchFolders({ folders, reload, ...(pollMilliseconds !== undefined && { pollMilliseconds }), ...(clock && { clock }) });
     },
     stop() {
       stopped = true;
-      followed?.close();
+      watching?.close();
     },
   };
 }
 
-/** What files hold of rules. */
+/** The rules in files. */
 export type RuleFilesContent = {
-  /** One for a rules document that is a file, one for each rules ConfigMap; in the order of paths and, in folders, of names. */
+  /** One for each file that is a rules document, and for each rules ConfigMap. Ordered by path and, in folders, by name. */
   readonly bundles: readonly Bundle[];
-  /** What keeps ConfigMaps of a file from being read at all; the problems of their documents come with parsing. */
+  /** Problems because of which ConfigMaps of a file cannot be read at all. Those of their documents are found by parsing. */
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
   readonly files: readonly string[];
 };
 
 /**
- * Reads rules documents, and rules ConfigMaps among Kubernetes objects, which are left aside in folders; `-` is standard input. Rejects
- * with an Error where paths cannot be read, or hold no rules, a sentence a line. `called` gives the name that sources have for a file.
+ * Reads rules documents, and rules ConfigMaps among other Kubernetes objects, which are ignored in folders. `-` is standard input.
+ * `displayName` returns the name of a file in sources.
+ *
+ * @throws Error if paths cannot be read or contain no rules, with one sentence per line
  */
 export async function readRuleFiles(
   paths: readonly string[],
-  called: (file: string) => string = (file) => file,
+  displayName: (file: string) => string = (file) => file,
 ): Promise<RuleFilesContent> {
-  const places = (await everyOne(paths.map(filesAt))).flat();
-  const files = [...new Map(places.map((place) => [place.file, place])).values()];
-  const contents = await everyOne(files.map(async ({ file }) => readContent(called(file), await readText(file))));
-  const complaints = [
-    ...files.flatMap((place, index) => complaintAboutForeign(place, contents[index]) ?? []),
-    ...paths.flatMap((path) => complaintAboutFolder(path, files, contents) ?? []),
+  const found = (await allOrErrors(paths.map(filesAt))).flat();
+  const files = [...new Map(found.map((place) => [place.file, place])).values()];
+  const contents = await allOrErrors(files.map(async ({ file }) => readContent(displayName(file), await readText(file))));
+  const errors = [
+    ...files.flatMap((place, index) => explainFileWithoutRules(place, contents[index]) ?? []),
+    ...paths.flatMap((path) => explainFolderWithoutRules(path, files, contents) ?? []),
   ];
-  if (complaints.length > 0) throw new Error(complaints.join('\n'));
+  if (errors.length > 0) throw new Error(errors.join('\n'));
 
   const configMaps = contents.flatMap((content) => (content.kind === 'objects' ? content.configMaps : []));
   return {
     bundles: contents.flatMap((content) => (content.kind === 'document' ? [content.bundle] : content.configMaps.map(bundleOf))),
     problems: contents.flatMap((content) => (content.kind === 'objects' ? content.problems : [])),
-    warnings: [...contents.flatMap((content) => (content.kind === 'objects' ? content.warnings : [])), ...namedTwice(configMaps)],
+    warnings: [...contents.flatMap((content) => (content.kind === 'objects' ? content.warnings : [])), ...findDuplicates(configMaps)],
     files: files.map(({ file }) => file),
   };
 }
 
-/** For the server: a ConfigMap that cannot be read must not look like one that is gone. */
-async function readWhole(paths: readonly string[]): Promise<RuleFilesContent> {
+/**
+ * For the server: a ConfigMap that cannot be read must not be mistaken for a deleted one.
+ *
+ * @throws Error
+ */
+async function readWithoutProblems(paths: readonly string[]): Promise<RuleFilesContent> {
   const content = await readRuleFiles(paths);
   if (content.problems.length > 0) {
     throw new Error(content.problems.map(({ origin, message }) => `${renderOrigin(origin)}: ${message}`).join('\n'));
@@ -110,9 +120,9 @@ async function readWhole(paths: readonly string[]): Promise<RuleFilesContent> {
   return content;
 }
 
-type FilePlace = {
+type RuleFile = {
   readonly file: string;
-  /** The folder that was given, where it was not the file itself. */
+  /** The folder in the input, unless the input is the file itself. */
   readonly folder?: string;
 };
 
@@ -120,21 +130,21 @@ type FileContent =
   | { readonly kind: 'document'; readonly bundle: Bundle }
   | ({ readonly kind: 'objects' } & NonNullable<ReturnType<typeof readRulesManifest>>);
 
-/** What all of them resolve to, or one Error with the message of each that failed. */
-async function everyOne<T>(work: readonly Promise<T>[]): Promise<T[]> {
+/** All results, or one Error with the message of each failure. */
+async function allOrErrors<T>(work: readonly Promise<T>[]): Promise<T[]> {
   const settled = await Promise.allSettled(work);
   const failures = settled.flatMap((each) => (each.status === 'rejected' ? [each.reason as Error] : []));
   if (failures.length > 0) throw new Error(failures.map(({ message }) => message).join('\n'));
   return settled.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
 }
 
-async function filesAt(path: string): Promise<FilePlace[]> {
+async function filesAt(path: string): Promise<RuleFile[]> {
   if (path === '-') return [{ file: path }];
   const about = await stat(path).catch((error: unknown) => fail(path, error));
   if (!about.isDirectory()) return [{ file: path }];
   const entries = await readdir(path, { recursive: true, withFileTypes: true }).catch((error: unknown) => fail(path, error));
-  // `..data` and `..2026_…` are how the kubelet swaps a mounted ConfigMap; its files stand beside them as links. What kustomize reads is
-  // its own, and need not say its kind.
+  // The kubelet swaps a mounted ConfigMap by `..data` and `..2026_…`, with its files as links next to them. Files of kustomize are its own,
+  // and need no kind.
   const files = entries.filter(
     (entry) =>
       !entry.isDirectory() &&
@@ -155,35 +165,36 @@ function readContent(file: string, text: string): FileContent {
   return { kind: 'document', bundle: { id: file, documents: [{ source: { kind: 'file', file }, text }] } };
 }
 
-const whatItMustBe = 'a rules document, or a ConfigMap with the label regkeeper.io/rules: cluster';
+const expectedContent = 'a rules document, or a ConfigMap with the label regkeeper.io/rules: cluster';
 
-/** In a folder other objects are company; who names a file means that it has rules. */
-function complaintAboutForeign({ file, folder }: FilePlace, content: FileContent | undefined): string | undefined {
-  if (folder !== undefined || content?.kind !== 'objects' || holdsRules(content)) return undefined;
+/** Folders may contain other objects. A file in the input must have rules. */
+function explainFileWithoutRules({ file, folder }: RuleFile, content: FileContent | undefined): string | undefined {
+  if (folder !== undefined || content?.kind !== 'objects' || containsRules(content)) return undefined;
   const { others } = content;
   const shown = others.slice(0, 3).join(', ');
   const more = others.length > 3 ? ` and ${others.length - 3} more` : '';
-  return `rules ${file}: holds no rules but ${shown === '' ? 'an empty list' : shown + more}; give ${whatItMustBe}`;
+  return `rules ${file}: holds no rules but ${shown === '' ? 'an empty list' : shown + more}; give ${expectedContent}`;
 }
 
-function complaintAboutFolder(path: string, files: readonly FilePlace[], contents: readonly FileContent[]): string | undefined {
+function explainFolderWithoutRules(path: string, files: readonly RuleFile[], contents: readonly FileContent[]): string | undefined {
   const inside = contents.filter((_, index) => files[index]?.folder === path);
-  if (inside.length === 0 || inside.some((content) => content.kind === 'document' || holdsRules(content))) return undefined;
-  return `rules folder ${path} holds Kubernetes objects but no rules; put ${whatItMustBe} there`;
+  if (inside.length === 0 || inside.some((content) => content.kind === 'document' || containsRules(content))) return undefined;
+  return `rules folder ${path} holds Kubernetes objects but no rules; put ${expectedContent} there`;
 }
 
-function holdsRules(content: FileContent & { kind: 'objects' }): boolean {
+function containsRules(content: FileContent & { kind: 'objects' }): boolean {
   return content.configMaps.length + content.problems.length + content.warnings.length > 0;
 }
 
 function bundleOf({ name, namespace, scope, origin, documents }: ConfigMapInFile): Bundle {
   const file = origin.source.kind === 'file' ? origin.source.file : '';
-  // The line tells two of one name in one file apart; a bundle that moved is taken out and in again, which changes nothing.
+  // The line distinguishes two ConfigMaps of one name in one file. A ConfigMap that moves in its file is withdrawn and loaded again, which
+  // changes nothing.
   return { id: `${file}:${origin.line} ConfigMap ${namespace}/${name}`, scope, documents };
 }
 
-/** Whoever applies both has only the rules of the later. */
-function namedTwice(configMaps: readonly ConfigMapInFile[]): readonly Problem[] {
+/** If both are applied, only the later one exists in the cluster. */
+function findDuplicates(configMaps: readonly ConfigMapInFile[]): readonly Problem[] {
   const first = new Map<string, ConfigMapInFile>();
   return configMaps.flatMap((configMap): Problem[] => {
     const key = `${configMap.namespace}/${configMap.name}`;

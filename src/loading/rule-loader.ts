@@ -1,4 +1,4 @@
-/** The way of rules into the book: documents are parsed beside the requests. Those of namespaces have a queue of their own behind the cluster's. */
+/** Parses rules off the request path and loads them into the rule store. Rules of namespaces have an own queue behind the cluster's. */
 import type { Bundle, ReadBundle, RuleStore, RulesChange } from '../rules/store/rule-store.ts';
 import type { Clock } from '../time/clock.ts';
 import type { DocumentParser } from './document-parser.ts';
@@ -6,52 +6,56 @@ import { createNamespaceQueue, type NamespaceTimings } from './namespace-queue.t
 import { readBundleInSteps } from './read-bundle.ts';
 
 /**
- * As the book's own, but later: each resolves when it is done and told. The cluster's come in the order of the calls. Of a namespace's bundle
- * only the newest version counts, and its promise is that of the version which replaced it.
+ * Like the rule store's own methods, but asynchronous: each resolves when its change is applied and reported. Changes of the cluster's
+ * rules are applied in the order of the calls. Of a namespace's bundle only the newest version counts, and its promise is that of the
+ * version which replaced it.
  */
 export type RuleLoader = {
-  /** Resolves when the rules of namespaces are read too; the cluster's are in force before. */
+  /** Resolves when the rules of namespaces are loaded too. The cluster's are in force earlier. */
   open(bundles: readonly Bundle[], lastGood?: readonly Bundle[]): Promise<void>;
   offer(bundle: Bundle): Promise<void>;
-  /** `scope` is that of the bundle, the cluster's unless given. */
+  /** `scope` is that of the bundle. The default is the cluster's. */
   withdraw(id: string, scope?: Bundle['scope']): Promise<void>;
-  /** Whether the namespace had rules at the opening that have not been read yet: what they deny is not known. */
-  isUnread(namespace: string): boolean;
-  /** What a replica should wait for before it is ready, for 20 s at most: rules of namespaces that were there at the start. */
-  opening(): string | undefined;
-  /** Namespaces whose rules have changed and wait to be read. */
-  waiting(): number;
+  /** Whether the namespace had rules at the start that have not been loaded yet. It is unknown what they deny. */
+  isStillLoading(namespace: string): boolean;
+  /** Why the replica should not be ready yet, for 20 s at most: rules of namespaces that existed at the start have not been loaded. */
+  missing(): string | undefined;
+  /** The number of namespaces whose changed rules have not been loaded yet. */
+  waitingNamespaces(): number;
   /**
-   * Drops what waits and what is being read: nothing reaches the book or `onChange` from now on, and nothing counts as refused because its
-   * thread ends. To be called before the parsers are stopped.
+   * Drops all pending and running work. Nothing reaches the store or `onChange` from now on, and no document is rejected because its thread
+   * ends. Call it before the parsers are stopped.
    */
   stop(): void;
 };
 
 export type RuleLoaderOptions = {
-  readonly book: RuleStore;
-  /** `namespaces` must be another thread than `cluster`: an edit of the cluster's rules never waits for a namespace's document. */
+  readonly store: RuleStore;
+  /** `namespaces` must be another thread than `cluster`, so that a change of the cluster's rules never waits for a namespace's document. */
   readonly parsers: { readonly cluster: DocumentParser; readonly namespaces: DocumentParser };
   readonly onChange: (changes: readonly RulesChange[]) => void;
-  /** Versions of a namespace's bundle that were not read, since a newer one came or nothing in them had changed. */
+  /**
+   * Called with the number of versions of a namespace's bundle that were not parsed, because a newer one arrived or their texts had not
+   * changed.
+   */
   readonly onSkipped?: (versions: number) => void;
   readonly clock?: Clock | undefined;
   readonly timings?: Partial<NamespaceTimings>;
 };
 
-export function createRuleLoader({ book, parsers, onChange, onSkipped = () => undefined, clock, timings }: RuleLoaderOptions): RuleLoader {
-  const namespaces = createNamespaceQueue({ book, parser: parsers.namespaces, onChange, onSkipped, clock, timings });
+export function createRuleLoader({ store, parsers, onChange, onSkipped = () => undefined, clock, timings }: RuleLoaderOptions): RuleLoader {
+  const namespaces = createNamespaceQueue({ store, parser: parsers.namespaces, onChange, onSkipped, clock, timings });
   let last: Promise<void> = Promise.resolve();
   let stopped = false;
 
-  /** What `read` gives is taken over at once, unless it was read while the program ended. */
-  function inTurn<Read>(read: () => Promise<Read>, takeOver: (read: Read) => readonly RulesChange[]): Promise<void> {
+  /** Applies the result of `read` after earlier calls are done, unless the loader was stopped meanwhile. */
+  function enqueue<Read>(read: () => Promise<Read>, apply: (read: Read) => readonly RulesChange[]): Promise<void> {
     const turn = last.then(async () => {
       if (stopped) return;
       const done = await read();
-      if (!stopped) onChange(takeOver(done));
+      if (!stopped) onChange(apply(done));
     });
-    // A failure is the caller's to tell; who comes next goes on.
+    // The caller reports the failure, and the next call continues.
     last = turn.catch(() => undefined);
     return turn;
   }
@@ -66,21 +70,21 @@ export function createRuleLoader({ book, parsers, onChange, onSkipped = () => un
     async open(bundles, lastGood = []) {
       const ofNamespaces = bundles.filter(({ scope }) => scope?.kind === 'namespace');
       const ofCluster = bundles.filter(({ scope }) => scope?.kind !== 'namespace');
-      const opened = inTurn(
+      const opened = enqueue(
         async () => [await readAll(ofCluster), await readAll(lastGood)] as const,
-        (read) => book.open(...read),
+        (read) => store.open(...read),
       );
       await Promise.all([opened, namespaces.open(ofNamespaces, opened)]);
     },
     offer: (bundle) =>
       bundle.scope?.kind === 'namespace'
         ? namespaces.offer(bundle, bundle.scope.namespace)
-        : inTurn(() => readBundleInSteps(bundle, parsers.cluster.parse), book.offer),
+        : enqueue(() => readBundleInSteps(bundle, parsers.cluster.parse), store.offer),
     withdraw: (id, scope) =>
-      scope?.kind === 'namespace' ? namespaces.withdraw(id, scope.namespace) : inTurn(async () => id, book.withdraw),
-    isUnread: namespaces.isUnread,
-    opening: namespaces.opening,
-    waiting: namespaces.waiting,
+      scope?.kind === 'namespace' ? namespaces.withdraw(id, scope.namespace) : enqueue(async () => id, store.withdraw),
+    isStillLoading: namespaces.isStillLoading,
+    missing: namespaces.missing,
+    waitingNamespaces: namespaces.waitingNamespaces,
     stop() {
       stopped = true;
       namespaces.close();

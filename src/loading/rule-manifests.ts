@@ -1,72 +1,54 @@
-/** Rules ConfigMaps as they lie in a repository: among other Kubernetes objects, in YAML or JSON, one or many in a file. */
-import {
-  type Alias,
-  type Document,
-  isAlias,
-  isMap,
-  isNode,
-  isScalar,
-  isSeq,
-  LineCounter,
-  type Pair,
-  parseAllDocuments,
-  type Scalar,
-  visit,
-} from 'yaml';
+/** Reads rules ConfigMaps from files of Kubernetes objects in YAML or JSON, as they are kept in a repository. */
+import { isAbsent, isObject, type Path, valueAt } from '../object/json.ts';
 import { closestSpelling } from '../rules/language/closest-spelling.ts';
 import { isDocumentKey, rulesLabel, whyNotBinary } from '../rules/language/config-map.ts';
 import type { RuleScope } from '../rules/language/parse.ts';
-import type { DocumentStart, Origin, Position, Problem, ProblemCode, RuleSource } from '../rules/language/problem.ts';
+import type { Origin, Problem, ProblemCode, RuleSource } from '../rules/language/problem.ts';
 import { fieldsOfLevel } from '../rules/language/schema.ts';
+import { pointerTo } from '../yaml/json-pointer.ts';
+import type { TextStart } from '../yaml/lines.ts';
+import type { YamlDocument } from '../yaml/read-document.ts';
+import { readYaml } from '../yaml/read-yaml.ts';
+import { describeYamlError, type Position, type YamlError } from '../yaml/yaml-error.ts';
 
-/** What a file of Kubernetes objects has to say about rules. */
+/** The content of a file of Kubernetes objects, as far as it concerns rules. */
 export type RulesManifest = {
   readonly configMaps: readonly ConfigMapInFile[];
-  /** Kind and name of everything else, in order. */
+  /** Kind and name of every other object, in order. */
   readonly others: readonly string[];
-  /** What keeps rules of this file from being read. */
+  /** Why rules of this file cannot be read. */
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
 };
 
 export type ConfigMapInFile = {
   readonly name: string;
-  /** Empty where the manifest leaves it to whoever applies it. */
+  /** Empty if the manifest has none, so that the namespace depends on how it is applied. */
   readonly namespace: string;
   readonly scope: RuleScope;
   readonly origin: Origin;
-  /** Its keys that hold rules, in the order of names as the server takes them. */
-  readonly documents: readonly { readonly source: RuleSource; readonly text: string; readonly start: DocumentStart }[];
+  /** The keys that contain rules, sorted by name, as the server reads them. */
+  readonly documents: readonly { readonly source: RuleSource; readonly text: string; readonly start: TextStart }[];
 };
 
-/** Reads a file of Kubernetes objects; undefined where it is none: then it is a rules document. Never throws, whatever the text. */
+/**
+ * Reads a file of Kubernetes objects. Returns undefined if it contains none, so that it is a rules document. Never throws, whatever the
+ * text.
+ */
 export function readRulesManifest(text: string, file: string): RulesManifest | undefined {
   if (!mentionsObjects(text)) return undefined;
-  const lines = new LineCounter();
-  const documents = compose(text, lines);
-  if (documents === undefined) return undefined;
-  const roots = documents.map((document) => resolve(document.contents, document));
-  if (!roots.some((root, index) => isObject(root, documents[index] as Document))) return undefined;
+  const { documents } = readYaml(text);
+  if (!documents.some(({ value }) => textIn(value, ['apiVersion']) !== undefined && textIn(value, ['kind']) !== undefined))
+    return undefined;
 
-  const reader = new ManifestReader(text, lines, { kind: 'file', file });
+  const reader = new ManifestReader({ kind: 'file', file });
   for (const document of documents) reader.readDocument(document);
   return reader.manifest;
 }
 
-/** Cheap and generous: it spares the composing of large rules documents, nothing else. */
+/** A cheap check with false positives. It only avoids parsing large rules documents twice. */
 function mentionsObjects(text: string): boolean {
   return /(?:^|[{,])[ \t]*["']?(?:apiVersion|kind)["']?[ \t]*:/m.test(text);
-}
-
-function compose(text: string, lineCounter: LineCounter): readonly Document.Parsed[] | undefined {
-  try {
-    const documents = parseAllDocuments(text, { lineCounter, prettyErrors: false });
-    return 'empty' in documents ? [] : documents;
-  } catch (error) {
-    // Nested without bound. The reader of rules has a limit for that, and says so.
-    if (error instanceof RangeError) return undefined;
-    throw error;
-  }
 }
 
 class ManifestReader {
@@ -76,213 +58,152 @@ class ManifestReader {
     problems: [] as Problem[],
     warnings: [] as Problem[],
   };
-  private readonly text: string;
-  private readonly lines: LineCounter;
   private readonly source: RuleSource;
 
-  constructor(text: string, lines: LineCounter, source: RuleSource) {
-    this.text = text;
-    this.lines = lines;
+  constructor(source: RuleSource) {
     this.source = source;
   }
 
-  readDocument(document: Document.Parsed): void {
-    const [error] = document.errors;
-    if (error) {
-      const code = error.code === 'DUPLICATE_KEY' ? 'duplicate-field' : 'yaml-syntax';
-      const words = error.code === 'TAB_AS_INDENT' ? 'a tab indents this line; YAML takes spaces only' : printable(error.message);
-      this.refuse(code, this.at(error.pos[0]), `the file of Kubernetes objects is not valid YAML: ${words}`);
-      return;
-    }
-    const lost = aliasToNothing(document);
-    if (lost) {
-      this.refuse('yaml-alias', this.positionOf(lost), `nothing above is called ${JSON.stringify(`&${lost.source}`)}; write the value out`);
-      return;
-    }
-    const root = resolve(document.contents, document);
-    if (root === null || (isScalar(root) && root.value === null)) return;
-    this.readObject(root, document);
+  readDocument(document: YamlDocument): void {
+    const error = document.errors.find(({ code }) => fatalErrors.has(code));
+    if (error) this.reportYamlError(error);
+    else if (document.value !== null) this.readObject({ document, pointer: '', value: document.value });
   }
 
-  private readObject(node: unknown, document: Document): void {
-    const kind = textField(node, ['kind'], document);
-    const items = kind?.endsWith('List') ? field(node, 'items', document) : undefined;
-    if (isSeq(items)) {
-      for (const item of items.items) this.readObject(resolve(item, document), document);
+  private readObject(object: Located): void {
+    const { value } = object;
+    const kind = textIn(value, ['kind']);
+    const items = kind?.endsWith('List') && isObject(value) ? value.items : undefined;
+    if (Array.isArray(items)) {
+      for (const index of items.keys()) this.readObject(below(object, ['items', index]));
       return;
     }
-    const label = textField(node, ['metadata', 'labels', rulesLabel], document);
-    const name = textField(node, ['metadata', 'name'], document) ?? '';
+    const label = textIn(value, ['metadata', 'labels', rulesLabel]);
+    const name = textIn(value, ['metadata', 'name']) ?? '';
     if (kind === 'ConfigMap' && label !== undefined && label !== 'snapshot') {
-      this.readConfigMap(node, document, name, label);
+      this.readConfigMap(object, name, label);
       return;
     }
-    if (kind === 'Template') this.checkTemplate(node, document, name);
-    if (kind === undefined) this.checkForeign(node);
+    if (kind === 'Template') this.checkTemplate(object, name);
+    if (kind === undefined) this.checkRulesDocument(object);
     this.manifest.others.push(`${kind ?? 'something without kind'} ${name}`.trim());
   }
 
-  private readConfigMap(node: unknown, document: Document, name: string, label: string): void {
-    const namespace = textField(node, ['metadata', 'namespace'], document) ?? '';
-    const called = `ConfigMap ${namespace === '' ? '' : `${namespace}/`}${name}`;
-    const position = this.positionOf(node);
-    const scope = this.scopeOf(label, namespace, called, this.positionOf(nodeAt(node, ['metadata', 'labels', rulesLabel], document)));
+  private readConfigMap(object: Located, name: string, label: string): void {
+    // A value that is missing because of an error could be a rule.
+    const [error] = object.document.errors;
+    if (error) {
+      this.reportYamlError(error);
+      return;
+    }
+    const namespace = textIn(object.value, ['metadata', 'namespace']) ?? '';
+    const description = `ConfigMap ${namespace === '' ? '' : `${namespace}/`}${name}`;
+    const position = positionOf(object);
+    const scope = this.scopeOf(label, namespace, description, positionOf(below(object, ['metadata', 'labels', rulesLabel])));
     if (!scope) return;
-    if (this.hasBinary(field(node, 'binaryData', document), called)) return;
-    const documents = this.readData(field(node, 'data', document), document, called, position);
+    if (this.hasBinary(below(object, ['binaryData']), description)) return;
+    const documents = this.readData(below(object, ['data']), description, position);
     if (documents) this.manifest.configMaps.push({ name, namespace, scope, origin: { source: this.source, ...position }, documents });
   }
 
-  private scopeOf(label: string, namespace: string, called: string, position: Position): RuleScope | undefined {
+  private scopeOf(label: string, namespace: string, description: string, position: Position): RuleScope | undefined {
     if (label === 'cluster') return { kind: 'cluster' };
     if (label === 'namespace' && namespace !== '') return { kind: 'namespace', namespace };
     if (label === 'namespace') {
-      const message = `${called} has no metadata.namespace, so nobody can say whose rules these are; write the namespace into the manifest`;
-      return this.refuse('bad-manifest', position, message);
+      const message = `${description} has no metadata.namespace, so nobody can say whose rules these are; write the namespace into the manifest`;
+      return this.report('bad-manifest', position, message);
     }
-    const near = closestSpelling(label, ['cluster', 'namespace']);
-    const fix = near ? `did you mean "${near}"?` : 'write cluster or namespace';
-    return this.refuse('bad-manifest', position, `the label ${rulesLabel} of ${called} is ${JSON.stringify(label)}; ${fix}`);
+    const nearest = closestSpelling(label, ['cluster', 'namespace']);
+    const fix = nearest ? `did you mean "${nearest}"?` : 'write cluster or namespace';
+    return this.report('bad-manifest', position, `the label ${rulesLabel} of ${description} is ${JSON.stringify(label)}; ${fix}`);
   }
 
-  private readData(data: unknown, document: Document, called: string, position: Position): ConfigMapInFile['documents'] | undefined {
-    if (!isMap(data) && data !== undefined && !(isScalar(data) && data.value === null)) {
-      return this.refuse(
-        'bad-manifest',
-        this.positionOf(data),
-        `data of ${called} is no mapping; write a key such as "rules.yaml: |" below it`,
-      );
+  private readData(data: Located, description: string, position: Position): ConfigMapInFile['documents'] | undefined {
+    if (!isAbsent(data.value) && !isObject(data.value)) {
+      const message = `data of ${description} is no mapping; write a key such as "rules.yaml: |" below it`;
+      return this.report('bad-manifest', positionOf(data), message);
     }
-    const pairs = isMap(data) ? (data.items as Pair[]).filter(({ key }) => isDocumentKey(keyText(key))) : [];
-    if (pairs.length === 0) {
-      const message = `${called} has no key that ends in .yaml, .yml or .json, so it contributes no rules; put them under "rules.yaml: |"`;
+    const keys = documentKeys(data.value);
+    if (keys.length === 0) {
+      const message = `${description} has no key that ends in .yaml, .yml or .json, so it contributes no rules; put them under "rules.yaml: |"`;
       this.manifest.warnings.push({ code: 'blank-document', message, origin: { source: this.source, ...position } });
     }
-    const documents = pairs
-      .toSorted((one, other) => (keyText(one.key) < keyText(other.key) ? -1 : 1))
-      .map(({ key, value }) => this.readText(keyText(key), resolve(value, document), called));
+    const documents = keys.toSorted().map((key) => this.readText(key, below(data, [key]), description));
     return documents.every((text) => text !== undefined) ? documents : undefined;
   }
 
-  private hasBinary(data: unknown, called: string): boolean {
-    const keys = (isMap(data) ? (data.items as Pair[]) : []).map(({ key }) => key).filter((key) => isDocumentKey(keyText(key)));
-    for (const key of keys) this.refuse('bad-manifest', this.positionOf(key), `${keyText(key)} of ${called} ${whyNotBinary}`);
+  private hasBinary(data: Located, description: string): boolean {
+    const keys = documentKeys(data.value);
+    for (const key of keys) {
+      const position = data.document.locateField(below(data, [key]).pointer);
+      this.report('bad-manifest', position, `${key} of ${description} ${whyNotBinary}`);
+    }
     return keys.length > 0;
   }
 
-  private readText(key: string, value: unknown, called: string): ConfigMapInFile['documents'][number] | undefined {
-    if (value === null || (isScalar(value) && value.value === null)) {
-      return { source: this.source, text: '', start: { ...this.positionOf(value), whole: true } };
+  private readText(key: string, located: Located, description: string): ConfigMapInFile['documents'][number] | undefined {
+    const { document, pointer, value } = located;
+    if (value === null || typeof value === 'string') {
+      return { source: this.source, text: value ?? '', start: document.startOfText(pointer) };
     }
-    if (!isScalar(value) || typeof value.value !== 'string') {
-      const what = isMap(value) ? 'a mapping' : isSeq(value) ? 'a list' : 'no text';
-      const message = `${key} of ${called} is ${what}, and the data of a ConfigMap is text; write "${key}: |" and the rules indented below it`;
-      return this.refuse('bad-manifest', this.positionOf(value), message);
-    }
-    return { source: this.source, text: value.value, start: this.startOf(value, value.value) };
+    const actual = isObject(value) ? 'a mapping' : Array.isArray(value) ? 'a list' : 'no text';
+    const message = `${key} of ${description} is ${actual}, and the data of a ConfigMap is text; write "${key}: |" and the rules indented below it`;
+    return this.report('bad-manifest', positionOf(located), message);
   }
 
-  /** In a literal block (`|`) each line is a line of the text behind one indent. Elsewhere YAML folds and escapes: there the beginning must do. */
-  private startOf(scalar: Scalar, value: string): DocumentStart {
-    const position = this.positionOf(scalar);
-    if (scalar.type !== 'BLOCK_LITERAL') return { ...position, whole: true };
-    const texts = value.split('\n');
-    const filled = Math.max(
-      0,
-      texts.findIndex((line) => line.trim() !== ''),
-    );
-    const line = position.line + 1;
-    const written = this.lineAt(line + filled);
-    return { line, column: 1 + written.length - (texts[filled] ?? '').length };
-  }
-
-  private lineAt(line: number): string {
-    const start = this.lines.lineStarts[line - 1] ?? this.text.length;
-    const end = this.lines.lineStarts[line] ?? this.text.length + 1;
-    return this.text.slice(start, end - 1).replace(/\r$/, '');
-  }
-
-  /** What a template makes is not known before it is processed, and rules must not be lost over that. */
-  private checkTemplate(node: unknown, document: Document, name: string): void {
-    const objects = field(node, 'objects', document);
-    const labelled =
-      isSeq(objects) && objects.items.some((item) => nodeAt(resolve(item, document), ['metadata', 'labels', rulesLabel], document));
+  /** The objects of an OpenShift Template are unknown until it is processed. Without a problem its rules would be skipped silently. */
+  private checkTemplate(template: Located, name: string): void {
+    const objects = valueAt(template.value, ['objects']);
+    const labelled = Array.isArray(objects) && objects.some((object) => valueAt(object, ['metadata', 'labels', rulesLabel]) !== undefined);
     if (!labelled) return;
     const message = `Template ${name} holds a rules ConfigMap and has not been processed; give what "oc process --local -f FILE -o yaml" prints`;
-    this.refuse('bad-manifest', this.positionOf(node), message);
+    this.report('bad-manifest', positionOf(template), message);
   }
 
-  private checkForeign(node: unknown): void {
-    if (!isMap(node) || !(node.items as Pair[]).some(({ key }) => fieldsOfLevel.document.includes(keyText(key)))) return;
+  /** Reports a rules document among Kubernetes objects, which would otherwise be ignored. */
+  private checkRulesDocument(object: Located): void {
+    if (!isObject(object.value) || !Object.keys(object.value).some((field) => fieldsOfLevel.document.includes(field))) return;
     const message = 'a rules document stands among Kubernetes objects; put it into a file of its own, or into a ConfigMap';
-    this.refuse('yaml-several-documents', this.positionOf(node), message);
+    this.report('yaml-several-documents', positionOf(object), message);
   }
 
-  private refuse(code: ProblemCode, position: Position, message: string): undefined {
+  private reportYamlError(error: YamlError): void {
+    if (error.code === 'unknown-anchor') {
+      const message = `nothing above is called ${JSON.stringify(`&${error.name}`)}; write the value out`;
+      this.report('yaml-alias', error.position, message);
+      return;
+    }
+    const code = error.code === 'duplicate-field' ? 'duplicate-field' : 'yaml-syntax';
+    const isTab = error.code === 'syntax' && error.cause === 'TAB_AS_INDENT';
+    const reason = isTab ? 'a tab indents this line; YAML takes spaces only' : describeYamlError(error).slice(0, 160);
+    this.report(code, error.position, `the file of Kubernetes objects is not valid YAML: ${reason}`);
+  }
+
+  /** Reports a problem. Returns undefined, so that callers can return it as their result. */
+  private report(code: ProblemCode, position: Position, message: string): undefined {
     this.manifest.problems.push({ code, message, origin: { source: this.source, ...position } });
     return undefined;
   }
-
-  private positionOf(node: unknown): Position {
-    return this.at((node as { range?: readonly number[] | null } | null)?.range?.[0] ?? 0);
-  }
-
-  private at(offset: number): Position {
-    const { line, col } = this.lines.linePos(offset);
-    return { line: Math.max(1, line), column: Math.max(1, col) };
-  }
 }
 
-function isObject(node: unknown, document: Document): boolean {
-  return textField(node, ['apiVersion'], document) !== undefined && textField(node, ['kind'], document) !== undefined;
+/** Errors after which nothing of the document is read. */
+const fatalErrors: ReadonlySet<YamlError['code']> = new Set<YamlError['code']>(['syntax', 'duplicate-field', 'unknown-anchor']);
+
+type Located = { readonly document: YamlDocument; readonly pointer: string; readonly value: unknown };
+
+function below({ document, pointer, value }: Located, path: Path): Located {
+  return { document, pointer: pointer + pointerTo(...path), value: valueAt(value, path) };
 }
 
-function textField(node: unknown, path: readonly string[], document: Document): string | undefined {
-  const found = nodeAt(node, path, document);
-  return isScalar(found) && typeof found.value === 'string' ? found.value : undefined;
+function positionOf({ document, pointer }: Located): Position {
+  return document.locate(pointer);
 }
 
-function nodeAt(node: unknown, path: readonly string[], document: Document): unknown {
-  return path.reduce((at: unknown, name) => field(at, name, document), node);
+function textIn(value: unknown, path: Path): string | undefined {
+  const found = valueAt(value, path);
+  return typeof found === 'string' ? found : undefined;
 }
 
-/** A field of a mapping, by its own key or by a merge (`<<`); `deep` ends merges that lead to themselves. */
-function field(node: unknown, name: string, document: Document, deep = 0): unknown {
-  if (!isMap(node) || deep > 10) return undefined;
-  const pairs = node.items as Pair[];
-  const own = pairs.find(({ key }) => keyText(key) === name);
-  if (own) return resolve(own.value, document);
-  for (const { key, value } of pairs) {
-    if (keyText(key) !== '<<') continue;
-    const merged = resolve(value, document);
-    for (const source of isSeq(merged) ? merged.items : [merged]) {
-      const found = field(resolve(source, document), name, document, deep + 1);
-      if (found !== undefined) return found;
-    }
-  }
-  return undefined;
-}
-
-function aliasToNothing(document: Document): Alias | undefined {
-  const anchors = new Set<string>();
-  let lost: Alias | undefined;
-  visit(document, (_key, node) => {
-    if (isNode(node) && 'anchor' in node && node.anchor !== undefined) anchors.add(node.anchor);
-    if (!isAlias(node) || anchors.has(node.source)) return undefined;
-    lost = node;
-    return visit.BREAK;
-  });
-  return lost;
-}
-
-function resolve(node: unknown, document: Document): unknown {
-  return isAlias(node) ? node.resolve(document) : node;
-}
-
-function keyText(key: unknown): string {
-  return isScalar(key) ? String(key.value) : '';
-}
-
-function printable(message: string): string {
-  return message.replace(/[^ -~]/g, '?').slice(0, 160);
+function documentKeys(data: unknown): readonly string[] {
+  return isObject(data) ? Object.keys(data).filter(isDocumentKey) : [];
 }

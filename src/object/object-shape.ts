@@ -1,7 +1,8 @@
 /** Types of what is read from an object: image slots, fields for secrets, the mark, and whether the object may be written to. */
+
+import type { BuildMark, PodMark } from './injection-mark.ts';
 import type { Path } from './json.ts';
-import type { BuildMark, PodMark } from './mark.ts';
-import type { WorkCounter } from './work.ts';
+import type { WorkCounter } from './work-counter.ts';
 
 export type GroupKind = { readonly group: string; readonly kind: string };
 

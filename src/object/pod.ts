@@ -5,8 +5,8 @@
  * `spec.serviceAccountName` (and its old name `serviceAccount`), `metadata.annotations`.
  */
 import { quote } from '../image/problem.ts';
+import { noPodMark, readPodMark } from './injection-mark.ts';
 import { isAbsent, isObject, type JsonObject, type Path, renderPath, textAt, valueAt } from './json.ts';
-import { noPodMark, readPodMark } from './mark.ts';
 import type { ImageSlot, MalformedObject, PodShape, ShapeReading, SlotContent } from './object-shape.ts';
 import { withoutUserSupplied } from './user-supplied.ts';
 

@@ -8,8 +8,9 @@
  *
  * A manifest that was copied from a live object lists our names together with our mark. Those names are still ours.
  */
+
+import { type BuildMark, injectedAnnotation, type PodMark, readBuildMark, readPodMark } from './injection-mark.ts';
 import { isObject, type JsonObject, type Path, parseJsonText, renderPath, textAt, valueAt } from './json.ts';
-import { type BuildMark, injectedAnnotation, type PodMark, readBuildMark, readPodMark } from './mark.ts';
 
 export type TemplateLocation = { readonly spec: Path; readonly metadata: Path };
 

@@ -1,4 +1,4 @@
-/** pino, set up once. Plain destinations only: pino's worker transports do not survive the one-file build. */
+/** Sets up pino for the log and for audit records. Its worker transports are not used, since they do not work in the one-file build. */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { type DestinationStream, type LogFn, type Logger, pino } from 'pino';
 import sonicBoom from 'sonic-boom';
@@ -6,35 +6,38 @@ import { shortenText } from '../object/text.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
-/** What the program says of itself, for operators: one line of JSON each. */
+/** The log for operators, with one line of JSON per event. */
 export function createLogger(level: LogLevel, destination: DestinationStream): Logger {
   return pino(
     {
       level,
       base: { name: 'regkeeper' },
       timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }), log: boundFields },
-      serializers: { err: (error) => bound(serializeError(error)) },
-      hooks: { logMethod: boundMessage },
+      formatters: { level: (label) => ({ level: label }), log: truncateLineFields },
+      serializers: { err: (error) => truncateFields(serializeError(error)) },
+      hooks: { logMethod: truncateMessage },
     },
     destination,
   );
 }
 
-/** How much of the fields of one line is logged: tenants write many of the names and texts in it. */
+/** Limits for the fields of one line, since tenants choose many of their names and texts. */
 const fieldBudget = { entries: 100, depth: 5 };
 
-/** Called with the fields of one line, by pino. */
-function boundFields(fields: Record<string, unknown>): Record<string, unknown> {
-  return bound(fields) as Record<string, unknown>;
+/** pino calls this with the fields of one line. */
+function truncateLineFields(fields: Record<string, unknown>): Record<string, unknown> {
+  return truncateFields(fields) as Record<string, unknown>;
 }
 
-/** Texts cut as in an audit record; of lists and objects the first 100 entries together, with how many there were, and nothing that lies deeper than five. */
-function bound(root: unknown): unknown {
+/**
+ * Cuts texts as audit records do. Keeps the first 100 entries of all lists and objects together, with the number of all, and nothing nested
+ * deeper than five levels.
+ */
+function truncateFields(root: unknown): unknown {
   let left = fieldBudget.entries;
   const copy = (value: unknown, depth: number): unknown => {
     if (typeof value === 'string') return shortenText(value);
-    // pino's serializer of errors comes later, and is bounded too.
+    // pino's error serializer runs later, and its result is limited too.
     if (typeof value !== 'object' || value === null || value instanceof Error) return value;
     if (depth === fieldBudget.depth) return '…';
     const all = Object.entries(value);
@@ -50,15 +53,15 @@ function bound(root: unknown): unknown {
   return copy(root, 0);
 }
 
-/** A sentence has room for several names and texts, each of which is cut already where it is long. */
-const longestMessage = 8_192;
+/** Enough for a sentence with several names and texts, each of which has been cut already. */
+const maxMessageLength = 8_192;
 
-function boundMessage(this: Logger, args: Parameters<LogFn>, method: LogFn): void {
-  const cut = args.map((arg: unknown) => (typeof arg === 'string' && arg.length > longestMessage ? shortenText(arg) : arg));
+function truncateMessage(this: Logger, args: Parameters<LogFn>, method: LogFn): void {
+  const cut = args.map((arg: unknown) => (typeof arg === 'string' && arg.length > maxMessageLength ? shortenText(arg) : arg));
   method.apply(this, cut as Parameters<LogFn>);
 }
 
-/** A refusal of the API server, or one to reach it, is told by its message; a stack is for bugs of ours. */
+/** Errors of the API server or of the connection to it are logged with their message. A stack trace is only useful for bugs. */
 function serializeError(error: unknown): object {
   if (!(error instanceof Error)) return { message: String(error) };
   if (error.name !== 'ApiError') return pino.stdSerializers.err(error);
@@ -71,7 +74,7 @@ const schemaVersion = 1;
 
 export type AuditLog = { write(record: object): void };
 
-/** What was decided, for auditors: one line of JSON each, on a stream of its own, never filtered by a level. */
+/** The audit records, with one line of JSON each. They have an own stream and are never filtered by a level. */
 export function createAuditLog(destination: DestinationStream): AuditLog {
   const stream = pino(
     { base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: () => ({ log: 'audit', schemaVersion }) } },
@@ -81,62 +84,62 @@ export function createAuditLog(destination: DestinationStream): AuditLog {
 }
 
 export type LogDestination = DestinationStream & {
-  /** Resolves when every line written so far is out, or cannot be got out, or has had three seconds for it. */
+  /** Resolves when every line written so far is out or has failed, or after three seconds. */
   flush(): Promise<void>;
   delivery(): Delivery;
 };
 
 export type Delivery = {
-  /** Whether lines cannot be written at present. */
+  /** Whether writing fails at the moment. */
   readonly failing: boolean;
-  /** How many were lost since the start. */
+  /** The number of lines lost since the start. */
   readonly lost: number;
-  /** How many may not be out yet, at most. */
+  /** The number of lines that may not have been written yet, at most. */
   readonly waiting: number;
 };
 
 export type DestinationOptions = {
-  /** Once when it begins. Lines wait in memory from then on, and are tried again. */
+  /** Called once when writing begins to fail. From then on lines wait in memory and are retried. */
   readonly onFailing?: (reason: string) => void;
-  /** All that waited is out. `lost` are the lines for which there was no room meanwhile. */
-  readonly onWell?: (lost: number) => void;
-  /** How many bytes of lines may wait; 16 MiB unless given. A line that is longer by itself may wait too, one at a time. */
-  readonly mostWaiting?: number;
+  /** Called when all waiting lines have been written. `lost` is the number of lines that did not fit into the buffer meanwhile. */
+  readonly onRecovered?: (lost: number) => void;
+  /** How many bytes of lines may wait. The default is 16 MiB. A single line that is longer may wait too, one at a time. */
+  readonly maxWaitingBytes?: number;
 };
 
 const MiB = 1024 * 1024;
 
 /**
- * A file descriptor, or a file that is added to. Lines are written in the order of calls, but not at once: nobody who reads slowly, and no
- * full disk, may hold up an answer or the end of the process. What cannot be written is tried again with each line, and once a second.
+ * Opens a file descriptor, or a file to append to. Lines are written in the order of calls, but asynchronously: neither a slow reader nor a
+ * full disk may delay an answer or the end of the process. Failed writes are retried with each line, and once a second.
  *
- * Throws when the file cannot be opened.
+ * @throws if the file cannot be opened
  */
 export function openDestination(to: number | string, options: DestinationOptions = {}): LogDestination {
-  const { onFailing, onWell, mostWaiting = 16 * MiB } = options;
-  const descriptor = typeof to === 'number' ? to : openToAdd(to);
-  // Not by pino.destination: at the exit that would write synchronously, and again for ever where the disk is full.
-  // With no minimum at all, sonic-boom would call a flush done while a write is still under way.
-  // It would drop a long line even where nothing waits, so what may wait is decided here.
+  const { onFailing, onRecovered, maxWaitingBytes = 16 * MiB } = options;
+  const descriptor = typeof to === 'number' ? to : openToAppend(to);
+  // pino.destination is not used: at the exit it would write synchronously, and retry forever if the disk is full. With a minimum length of
+  // 0, sonic-boom would report a flush as done while a write is still running. It would also drop a long line even if nothing waits, so the
+  // limit is applied here.
   const stream = new sonicBoom.SonicBoom({ dest: descriptor, sync: false, minLength: 1 });
   let lost = 0;
-  let waiting = 0;
+  let waitingLines = 0;
   let waitingBytes = 0;
-  /** A line that is longer than all that may wait: its bytes, and how many bytes are to be written until it is out. */
+  /** A line that is longer than the whole buffer: its bytes, and how many bytes must be written until it is out. */
   let oversized: { readonly bytes: number; left: number } | undefined;
-  let lostBefore: number | undefined;
-  let retrying = false;
+  let lostBeforeFailure: number | undefined;
+  let retryScheduled = false;
 
   function fail(reason: string): void {
-    if (lostBefore === undefined) {
-      lostBefore = lost;
+    if (lostBeforeFailure === undefined) {
+      lostBeforeFailure = lost;
       onFailing?.(reason);
     }
-    // A line for which there is no room tries nothing.
-    if (retrying) return;
-    retrying = true;
+    // A line that does not fit triggers no further retry.
+    if (retryScheduled) return;
+    retryScheduled = true;
     setTimeout(() => {
-      retrying = false;
+      retryScheduled = false;
       stream.flush();
     }, 1_000).unref();
   }
@@ -148,53 +151,53 @@ export function openDestination(to: number | string, options: DestinationOptions
     if (oversized && oversized.left <= 0) oversized = undefined;
   });
   stream.on('drain', () => {
-    waiting = 0;
+    waitingLines = 0;
     waitingBytes = 0;
     oversized = undefined;
-    if (lostBefore === undefined) return;
-    const lostMeanwhile = lost - lostBefore;
-    lostBefore = undefined;
-    onWell?.(lostMeanwhile);
+    if (lostBeforeFailure === undefined) return;
+    const lostMeanwhile = lost - lostBeforeFailure;
+    lostBeforeFailure = undefined;
+    onRecovered?.(lostMeanwhile);
   });
   if (typeof to === 'string' && endsInsideLine(to, descriptor)) stream.write('\n');
 
   return {
     write(line) {
       const bytes = Buffer.byteLength(line);
-      // What is left of the long line does not count, so that those behind it are not lost on its account.
+      // The rest of the oversized line does not count, so that the lines after it are not lost because of it.
       const waitingOfOversized = oversized ? Math.min(oversized.bytes, oversized.left) : 0;
-      const fits = bytes > mostWaiting ? !oversized : waitingBytes - waitingOfOversized + bytes <= mostWaiting;
+      const fits = bytes > maxWaitingBytes ? !oversized : waitingBytes - waitingOfOversized + bytes <= maxWaitingBytes;
       if (!fits) {
-        fail(`${(mostWaiting / MiB).toFixed()} MiB wait to be written already`);
+        fail(`${(maxWaitingBytes / MiB).toFixed()} MiB wait to be written already`);
         lost += 1;
         return;
       }
       waitingBytes += bytes;
-      if (bytes > mostWaiting) oversized = { bytes, left: waitingBytes };
-      waiting += 1;
+      if (bytes > maxWaitingBytes) oversized = { bytes, left: waitingBytes };
+      waitingLines += 1;
       stream.write(line);
     },
     flush: () =>
       new Promise((resolve) => {
         const late = setTimeout(resolve, 3_000);
-        // It also asks for an fsync, which a pipe or a terminal refuses; the lines are out all the same.
+        // This also requests an fsync, which fails on a pipe or a terminal. The lines are written nevertheless.
         stream.flush(() => {
           clearTimeout(late);
           resolve();
         });
       }),
-    delivery: () => ({ failing: lostBefore !== undefined, lost, waiting }),
+    delivery: () => ({ failing: lostBeforeFailure !== undefined, lost, waiting: waitingLines }),
   };
 }
 
-function openToAdd(file: string): number {
+function openToAppend(file: string): number {
   const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK } = constants;
-  // A named pipe that nobody reads would hold up the start, and a thread that the end of the process waits for.
-  // Records name people and what they did: nothing for every user of the machine.
+  // Without O_NONBLOCK a named pipe without a reader would block the start, and a thread that the end of the process waits for. Records
+  // contain names of users and what they did, so other users of the machine may not read the file.
   return openSync(file, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0o640);
 }
 
-/** As on a disk that was full when the last process ended: the next line must not be glued to half a one. */
+/** The disk may have been full when the last process ended. The next line must not be appended to an incomplete one. */
 function endsInsideLine(file: string, descriptor: number): boolean {
   const { size } = fstatSync(descriptor);
   if (size === 0) return false;
@@ -205,7 +208,7 @@ function endsInsideLine(file: string, descriptor: number): boolean {
     closeSync(reading);
     return last.toString() !== '\n';
   } catch {
-    // It may be added to and not read.
+    // The file is writable but not readable.
     return false;
   }
 }

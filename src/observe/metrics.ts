@@ -1,34 +1,34 @@
-/** What is counted and measured, for Prometheus. docs/metrics.md has every name, and a test holds it against this file. */
+/** The Prometheus metrics. docs/metrics.md has every name, and a test compares it with this file. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Kinds } from '../object/kinds.ts';
 import { type Problem, renderSourcePath } from '../rules/language/problem.ts';
 import type { Exemption, Rule, RuleSet } from '../rules/rule-set.ts';
+import { type AuditedDocument, type AuditedRule, auditSource } from './audit/audited-rule.ts';
+import type { AuditRecord, CountedDecision } from './audit/decision-record.ts';
 import { failures, type RequestFailure } from './audit/failure.ts';
-import type { AuditRecord, Counted } from './audit/record.ts';
 import type { RulesReviewRecord } from './audit/rules-review-record.ts';
-import { type AuditedDocument, type AuditedRule, auditSource } from './audit/source.ts';
 
-/** Asked when somebody reads the metrics. */
+/** Called when the metrics are scraped. */
 export type MetricSources = {
   readonly version: string;
   readonly kinds: Kinds;
-  /** The conditions of readiness, as `/readyz` has them. */
+  /** The readiness checks, as in `/readyz`. */
   readonly readiness: readonly { readonly name: string; missing(): string | undefined }[];
-  /** Whether this replica leads; undefined where nobody has to. */
+  /** Whether this replica is the leader. Undefined without leader election. */
   leads(): boolean | undefined;
-  /** Rules that are refused just now. */
-  refusedRules(): readonly { readonly scope: { readonly kind: 'cluster' | 'namespace' }; readonly problems: readonly Problem[] }[];
-  /** Namespaces whose own rules have changed and wait to be read. */
+  /** The rules that are rejected now. */
+  rejectedRules(): readonly { readonly scope: { readonly kind: 'cluster' | 'namespace' }; readonly problems: readonly Problem[] }[];
+  /** The number of namespaces whose changed rules have not been loaded yet. */
   waitingNamespaces(): number;
-  /** Undefined until there is one. */
+  /** Undefined before the certificate has been read. */
   certificate(): { readonly notBefore: Date; readonly notAfter: Date } | undefined;
-  /** The collections of the API server that are followed. */
-  followed(): Iterable<{ readonly path: string; lastContact(): number }>;
-  /** What fills the webhook configurations; undefined where nothing does. */
+  /** The collections of the API server that are watched. */
+  watches(): Iterable<{ readonly path: string; lastContact(): number }>;
+  /** The registration. Undefined if the server does not manage the webhook configurations. */
   registration():
     | { unavailable(): readonly { readonly api: string }[]; readonly apis: readonly string[]; narrowed(): readonly string[] }
     | undefined;
-  /** What is not known of the cluster; undefined where none is watched. */
+  /** What is unknown about the cluster. Undefined without a cluster. */
   factGaps():
     | {
         readonly unwatchedSecrets: { readonly beyondLimit: number; readonly notPermitted: number };
@@ -36,7 +36,7 @@ export type MetricSources = {
         readonly heldBytes: number;
       }
     | undefined;
-  /** How the writing of audit records goes. */
+  /** Whether audit records can be written. */
   auditDelivery(): { readonly failing: boolean; readonly lost: number };
   /** Epoch milliseconds. */
   now(): number;
@@ -45,21 +45,24 @@ export type MetricSources = {
 export type Metrics = {
   readonly contentType: string;
   text(): Promise<string>;
-  /** `counted` are all of its images and secrets, where the record does not show all. */
-  decided(record: AuditRecord, counted?: Counted): void;
+  /** `counted` has all images and secrets if the record does not show all. */
+  decided(record: AuditRecord, counted?: CountedDecision): void;
   reviewed(record: RulesReviewRecord): void;
   failed(failure: RequestFailure): void;
-  /** Versions of rules ConfigMaps of namespaces; one unless given. */
+  /** Versions of rules ConfigMaps of namespaces. The default is one. */
   namespaceRules(outcome: NamespaceRulesOutcome, versions?: number): void;
-  /** What another writer had changed in a webhook configuration was put back. */
+  /** A change of another writer to a webhook configuration was reverted. */
   webhookRepaired(change: WebhookChange): void;
-  /** These are in force from now on. Again for the same rules is fine. */
+  /** These rules are in force from now on. May be called again for the same rules. */
   rulesInForce(rules: RuleSet): void;
 };
 
-/** `skipped`: not read, since a newer version came or nothing in the rules had changed. */
+/** `skipped`: not parsed, because a newer version arrived or the rules had not changed. */
 export type NamespaceRulesOutcome = 'accepted' | 'rejected' | 'skipped';
-/** Of a webhook configuration, by another writer: see docs/operations.md, "When another controller writes the webhook configurations". */
+/**
+ * A change of a webhook configuration by another writer, see docs/operations.md, "When another controller writes the webhook
+ * configurations".
+ */
 export type WebhookChange = 'weakened' | 'narrowed';
 
 export const ownMetrics = {
@@ -199,17 +202,17 @@ export const ownMetrics = {
 /** Up to the webhook's timeout. Most answers take less than a millisecond. */
 const buckets = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
-/** The names of gauges that end like a counter's; each has a twin that tells the same by type. */
-const misnamed = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
+/** Gauges of prom-client whose names end like a counter's. Each has a second metric with the same values by type. */
+const misnamedGauges = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
 
-/** A namespace chooses the names of its own rules, and must not choose how many series there are. */
+/** Namespaces choose the names of their rules, and must not be able to create any number of series. */
 const ruleOfNamespace = '(of a namespace)';
 
-/** Tenants choose which namespaces are over their budget, and must not choose how many series there are. */
-const mostNamespaces = 20;
+/** Tenants decide which namespaces are over their budget, and must not be able to create any number of series. */
+const maxNamespaces = 20;
 
-/** With more rules than this, a rule has its series from its first match on. */
-const mostFromTheStart = 1_000;
+/** If there are more rules than this, the series of a rule begins with its first match. */
+const maxRulesWithInitialSeries = 1_000;
 
 export function createMetrics(sources: MetricSources): Metrics {
   const registry = new Registry();
@@ -227,13 +230,13 @@ export function createMetrics(sources: MetricSources): Metrics {
   const entries = new Gauge({ ...ownMetrics.entries, registers });
   const exemptions = new Gauge({ ...ownMetrics.exemptions, registers });
   new Gauge({ ...ownMetrics.build, registers }).set({ version: sources.version }, 1);
-  askWhenRead(registers, sources);
+  collectOnScrape(registers, sources);
   collectDefaultMetrics({ register: registry });
-  for (const name of misnamed) registry.removeSingleMetric(name);
-  // Without a value there is nothing to tell yet, and 0 would be told as the year 1970.
+  for (const name of misnamedGauges) registry.removeSingleMetric(name);
+  // There is no value yet, and 0 would mean the year 1970.
   loaded.remove();
 
-  // What can happen any time is there as 0 before: the first of it would otherwise be no increase.
+  // Counters begin with 0, since otherwise the first event would not be visible as an increase.
   for (const reason of Object.keys(failures)) failed.inc({ reason }, 0);
   for (const change of ['weakened', 'narrowed'] satisfies WebhookChange[]) repairs.inc({ change }, 0);
   for (const outcome of ['accepted', 'rejected', 'error']) reviews.inc({ outcome }, 0);
@@ -242,10 +245,10 @@ export function createMetrics(sources: MetricSources): Metrics {
   for (const verdict of ['untrusted', 'unconfigured', 'invalid', 'unresolved']) verdicts.inc({ verdict, rule: '' }, 0);
 
   let current: string | undefined;
-  let known: KnownRules = { documents: new Set(), verdicts: new Map(), asking: new Set() };
+  let clusterRules: ClusterRules = { documents: new Set(), verdicts: new Map(), rulesWithSecrets: new Set() };
   const nameOf = (rule: AuditedRule | undefined) => {
     if (rule === undefined) return '';
-    return 'cluster' in rule.source || known.documents.has(documentKey(rule.source)) ? rule.name : ruleOfNamespace;
+    return 'cluster' in rule.source || clusterRules.documents.has(documentKey(rule.source)) ? rule.name : ruleOfNamespace;
   };
 
   return {
@@ -257,7 +260,7 @@ export function createMetrics(sources: MetricSources): Metrics {
       requests.inc({ webhook, operation, group, kind, outcome });
       duration.observe({ webhook }, durationMicroseconds / 1e6);
       if (dryRun) return;
-      // Both webhooks judge; the object that is stored is the one that the second has seen.
+      // Both webhooks evaluate the images. Only the second one sees the object as it is stored.
       if (webhook === 'validate') for (const { verdict, rule } of images) verdicts.inc({ verdict, rule: nameOf(rule) });
       for (const { from, rule } of inject) if (from === 'rule') secrets.inc({ rule: nameOf(rule) });
     },
@@ -269,13 +272,13 @@ export function createMetrics(sources: MetricSources): Metrics {
     namespaceRules: (outcome, versions = 1) => namespaceRules.inc({ outcome }, versions),
     webhookRepaired: (change) => repairs.inc({ change }),
     rulesInForce(rules) {
-      const before = known;
-      known = knownRules(rules);
-      for (const [key, labels] of before.verdicts) if (!known.verdicts.has(key)) verdicts.remove(labels);
-      for (const rule of before.asking) if (!known.asking.has(rule)) secrets.remove({ rule });
-      if (rules.rules.length <= mostFromTheStart) {
-        for (const labels of known.verdicts.values()) verdicts.inc(labels, 0);
-        for (const rule of known.asking) secrets.inc({ rule }, 0);
+      const before = clusterRules;
+      clusterRules = describeClusterRules(rules);
+      for (const [key, labels] of before.verdicts) if (!clusterRules.verdicts.has(key)) verdicts.remove(labels);
+      for (const rule of before.rulesWithSecrets) if (!clusterRules.rulesWithSecrets.has(rule)) secrets.remove({ rule });
+      if (rules.rules.length <= maxRulesWithInitialSeries) {
+        for (const labels of clusterRules.verdicts.values()) verdicts.inc(labels, 0);
+        for (const rule of clusterRules.rulesWithSecrets) secrets.inc({ rule }, 0);
       }
       entries.reset();
       for (const [type, count] of Object.entries(countEntries(rules))) entries.set({ type }, count);
@@ -292,10 +295,10 @@ export function createMetrics(sources: MetricSources): Metrics {
 
 const otherKind = { group: 'other', kind: 'other' };
 
-/** What is only known at the time: nothing has to be kept up to date for it. */
-function askWhenRead(
+/** Metrics whose values are read at each scrape, so that nothing has to keep them up to date. */
+function collectOnScrape(
   registers: Registry[],
-  { readiness, leads, refusedRules, waitingNamespaces, certificate, followed, registration, factGaps, auditDelivery, now }: MetricSources,
+  { readiness, leads, rejectedRules, waitingNamespaces, certificate, watches, registration, factGaps, auditDelivery, now }: MetricSources,
 ): void {
   new Gauge({
     ...ownMetrics.ready,
@@ -325,10 +328,10 @@ function askWhenRead(
     registers,
     collect() {
       for (const kind of ['cluster', 'namespace'] as const) {
-        const refused = refusedRules().filter(({ scope }) => scope.kind === kind);
+        const rejected = rejectedRules().filter(({ scope }) => scope.kind === kind);
         this.set(
           { scope: kind },
-          refused.reduce((sum, { problems }) => sum + problems.length, 0),
+          rejected.reduce((sum, { problems }) => sum + problems.length, 0),
         );
       }
     },
@@ -339,7 +342,7 @@ function askWhenRead(
     collect() {
       this.reset();
       const longest = new Map<string, number>();
-      for (const { path, lastContact } of followed()) {
+      for (const { path, lastContact } of watches()) {
         const resource = resourceOf(path);
         longest.set(resource, Math.max(longest.get(resource) ?? 0, (now() - lastContact()) / 1000));
       }
@@ -379,7 +382,7 @@ function askWhenRead(
     registers,
     collect() {
       this.reset();
-      for (const namespace of factGaps()?.namespacesOverBudget.slice(0, mostNamespaces) ?? []) this.set({ namespace }, 1);
+      for (const namespace of factGaps()?.namespacesOverBudget.slice(0, maxNamespaces) ?? []) this.set({ namespace }, 1);
     },
   });
   new Gauge({
@@ -414,36 +417,36 @@ function askWhenRead(
       ...metric,
       registers,
       collect() {
-        const life = certificate();
-        if (life) this.set(life[end].getTime() / 1000);
+        const validity = certificate();
+        if (validity) this.set(validity[end].getTime() / 1000);
         else this.remove();
       },
     });
   }
 }
 
-/** `configmaps`, `images.config.openshift.io`: the plural and, outside the core, its group. */
+/** The plural and, outside the core group, its group: `configmaps`, `images.config.openshift.io`. */
 function resourceOf(path: string): string {
   const [, root, group] = path.split('/');
   const plural = path.slice(path.lastIndexOf('/') + 1);
   return root === 'apis' ? `${plural}.${group}` : plural;
 }
 
-type KnownRules = {
-  /** Those that the cluster's rules stand in. */
+type ClusterRules = {
+  /** Keys of the documents that contain the cluster's rules. */
   readonly documents: ReadonlySet<string>;
-  /** Labels of the images that the cluster's rules can decide on. */
+  /** Labels of all verdicts that the cluster's rules can lead to, by a key. */
   readonly verdicts: ReadonlyMap<string, { readonly verdict: string; readonly rule: string }>;
-  /** Names of the cluster's rules that name a secret. */
-  readonly asking: ReadonlySet<string>;
+  /** Names of the cluster's rules with a secret. */
+  readonly rulesWithSecrets: ReadonlySet<string>;
 };
 
-function knownRules({ rules, sources }: RuleSet): KnownRules {
+function describeClusterRules({ rules, sources }: RuleSet): ClusterRules {
   const labels = rules.map(({ name, trust }) => ({ verdict: trust ? 'trusted' : 'untrusted', rule: name }));
   return {
     documents: new Set(sources.map((source) => documentKey(auditSource(source) as AuditedDocument))),
     verdicts: new Map(labels.map((each) => [`${each.verdict} ${each.rule}`, each])),
-    asking: new Set(rules.filter(asksForSecret).map(({ name }) => name)),
+    rulesWithSecrets: new Set(rules.filter(hasSecret).map(({ name }) => name)),
   };
 }
 
@@ -451,7 +454,7 @@ function documentKey(document: AuditedDocument): string {
   return 'file' in document ? document.file : `${document.configMap}/${document.key}`;
 }
 
-function asksForSecret({ pullSecrets, pushSecret }: Rule): boolean {
+function hasSecret({ pullSecrets, pushSecret }: Rule): boolean {
   return pullSecrets.length > 0 || pushSecret !== undefined;
 }
 
@@ -466,12 +469,12 @@ function countEntries({ rules, exemptions, overrides, delegate, namespaceRules }
   };
 }
 
-/** Two with the same pattern and end in one document differ in their namespaces alone, and end together. */
+/** Two exemptions with the same pattern and end in one document differ only in their namespaces, and end at the same time. */
 function labelsOf({ pattern, until, origin }: Exemption) {
   return { pattern: pattern.text, until, source: renderSourcePath(origin.source) };
 }
 
-/** The last day counts whole, in UTC. */
+/** The end of the last day in UTC, in epoch seconds. */
 function endOf({ until }: Exemption): number {
   return Date.parse(until) / 1000 + 86_400;
 }

@@ -1,4 +1,4 @@
-/** What the log and the audit records say of the rules that namespaces have of their own: bounded, whatever a tenant writes. */
+/** Logs changes of the rules of namespaces, at a limited rate whatever a tenant writes, and merges them for audit records. */
 
 import { type Problem, renderOrigin } from '../rules/language/problem.ts';
 import type { RecordedRulesChange } from './audit/rules-record.ts';
@@ -6,32 +6,34 @@ import type { RecordedRulesChange } from './audit/rules-record.ts';
 type Log = { info(fields: object, message: string): void; warn(fields: object, message: string): void };
 
 export type NamespaceRulesLog = {
-  /** One line for each namespace that has problems or warnings, and one for what is in force; each at most every ten seconds. */
+  /**
+   * Logs one line for each namespace with problems or warnings, and one for the rules in force. Each is logged at most every ten seconds.
+   */
   write(changes: readonly LoggedChange[]): void;
-  /** Whether another line about the namespace may be written now; it counts as written then. */
+  /** Whether another line about the namespace may be logged now. If so, it counts as logged. */
   mayLog(namespace: string): boolean;
 };
 
 export type LoggedChange = Pick<RecordedRulesChange, 'scope' | 'before' | 'after' | 'problems'> & { readonly warnings: readonly Problem[] };
 
-const apartMilliseconds = 10_000;
-/** Namespaces whose last line is remembered; of more, the oldest is forgotten. */
-const mostRemembered = 1_000;
+const intervalMilliseconds = 10_000;
+/** Number of namespaces whose last line is remembered. Beyond it the oldest is forgotten. */
+const maxRemembered = 1_000;
 
 export function createNamespaceRulesLog(log: Log, now: () => number): NamespaceRulesLog {
   const last = new Map<string, { readonly at: number; unlogged: number }>();
 
-  /** How many lines of this kind were left out since the last; undefined where this one is to be left out too. */
-  function room(kind: string): number | undefined {
+  /** How many lines of this kind were skipped since the last one. Undefined if this one must be skipped too. */
+  function countUnlogged(kind: string): number | undefined {
     const before = last.get(kind);
-    if (before && now() - before.at < apartMilliseconds) {
+    if (before && now() - before.at < intervalMilliseconds) {
       before.unlogged += 1;
       return undefined;
     }
     last.delete(kind);
     last.set(kind, { at: now(), unlogged: 0 });
     const [oldest] = last.keys();
-    if (last.size > mostRemembered && oldest !== undefined) last.delete(oldest);
+    if (last.size > maxRemembered && oldest !== undefined) last.delete(oldest);
     return before?.unlogged ?? 0;
   }
 
@@ -40,7 +42,7 @@ export function createNamespaceRulesLog(log: Log, now: () => number): NamespaceR
     const warnings = changes.flatMap((change) => change.warnings);
     const [first] = problems.length > 0 ? problems : warnings;
     if (!first) return;
-    const unlogged = room(`namespace ${namespace}`);
+    const unlogged = countUnlogged(`namespace ${namespace}`);
     if (unlogged === undefined) return;
     const { code, origin, message } = first;
     const others = problems.length > 0 ? problems.length - 1 : warnings.length - 1;
@@ -51,12 +53,12 @@ export function createNamespaceRulesLog(log: Log, now: () => number): NamespaceR
   }
 
   return {
-    mayLog: (namespace) => room(`recovery of ${namespace}`) !== undefined,
+    mayLog: (namespace) => countUnlogged(`recovery of ${namespace}`) !== undefined,
     write(changes) {
       for (const [namespace, ofNamespace] of byNamespace(changes)) writeAbout(namespace, ofNamespace);
       const [{ before, after } = { before: undefined, after: undefined }] = changes;
       if (!after || after.revision === before?.revision) return;
-      const unlogged = room('in force');
+      const unlogged = countUnlogged('in force');
       if (unlogged === undefined) return;
       const { revision, rules, settings, namespaceRules } = after;
       const { mode, unconfigured } = settings;
@@ -66,7 +68,10 @@ export function createNamespaceRulesLog(log: Log, now: () => number): NamespaceR
   };
 }
 
-/** Changes that one namespace's bundles brought at the same time, as one of those accepted and one of those refused: one audit record each, which `buildRulesRecord` bounds. */
+/**
+ * Merges the simultaneous changes of one namespace's bundles into one accepted and one rejected change. Each becomes one audit record,
+ * whose size `buildRulesRecord` limits.
+ */
 export function mergeChanges<Change extends RecordedRulesChange>(changes: readonly Change[]): readonly Change[] {
   return [...byNamespace(changes).values()].flatMap((ofNamespace) =>
     [ofNamespace.filter(({ problems }) => problems.length === 0), ofNamespace.filter(({ problems }) => problems.length > 0)].flatMap(

@@ -1,11 +1,11 @@
-/** Logs the end of trouble with the rules. */
+/** Logs when rules that were rejected or missing are valid again. */
 import type { RuleSet } from '../rules/rule-set.ts';
 import type { RuleStore } from '../rules/store/rule-store.ts';
 import type { ChangeInForce } from '../rules/store/rules-in-force.ts';
 
 export type RulesRecovery = {
-  /** After each event of the rules, those that changed nothing included. */
-  look(changes: readonly WatchedChange[]): void;
+  /** Call it after each event of the rules, including those that changed nothing. */
+  update(changes: readonly WatchedChange[]): void;
 };
 
 type WatchedChange = Pick<ChangeInForce, 'scope' | 'before' | 'after' | 'problems' | 'alert'>;
@@ -14,35 +14,35 @@ export type RulesRecoveryOptions = {
   readonly store: Pick<RuleStore, 'rejected'>;
   readonly inForce: () => RuleSet | undefined;
   readonly log: { info(fields: object, message: string): void };
-  /** Whether a line about the namespace's rules may be written now: a tenant could break and repair its rules all the time. */
+  /** Whether a line about the namespace's rules may be logged now. A tenant could break and fix its rules at any rate. */
   readonly mayLog?: (namespace: string) => boolean;
 };
 
 /**
- * Tells when nothing of the cluster's rules, or of a namespace's own, is refused or missing any more. The usual mending is to undo the edit:
- * the revision is the one before, so nothing else would say it.
+ * Logs when no rules of the cluster, or of a namespace, are rejected or missing any more. The usual fix is to undo the edit, which restores
+ * the previous revision, so no other line would report it.
  */
 export function createRulesRecovery({ store, inForce, log, mayLog = () => true }: RulesRecoveryOptions): RulesRecovery {
-  /** The cluster under the empty name. */
-  let troubled = new Set<string>();
-  /** The cluster's rules were taken away, and stay in force. */
+  /** Namespaces with rejected rules. The cluster has the empty name. */
+  let affected = new Set<string>();
+  /** The cluster's rules were deleted, and stay in force. */
   let alerted = false;
   return {
-    look(changes) {
-      const before = troubled;
+    update(changes) {
+      const before = affected;
       for (const { alert, problems } of changes.filter(({ scope }) => scope.kind === 'cluster')) {
         if (alert !== undefined) alerted = true;
         else if (problems.length === 0) alerted = false;
       }
-      troubled = new Set([
+      affected = new Set([
         ...store.rejected().map(({ scope }) => (scope.kind === 'namespace' ? scope.namespace : cluster)),
         ...(alerted ? [cluster] : []),
       ]);
       const rules = inForce();
-      // A new revision has a line of its own.
+      // A new revision is logged in an own line.
       if (!rules || changes.some((change) => change.before?.revision !== change.after?.revision)) return;
       for (const name of before) {
-        if (troubled.has(name) || (name !== cluster && !mayLog(name))) continue;
+        if (affected.has(name) || (name !== cluster && !mayLog(name))) continue;
         log.info(
           { rulesRevision: rules.revision },
           `rules are in force again: nothing of the rules of ${name === cluster ? 'the cluster' : `the namespace ${name}`} is refused or missing any more`,

@@ -1,4 +1,4 @@
-/** Reports each change of the rules in force: to the log, as audit records, and in the metrics. */
+/** Reports each change of the rules in force: in the log, in audit records, and in metrics. */
 import type { Problem } from '../rules/language/problem.ts';
 import { renderOrigin } from '../rules/language/problem.ts';
 import type { RuleStore } from '../rules/store/rule-store.ts';
@@ -37,11 +37,14 @@ export function createRulesReporter({ rules, store, log, auditLog, metrics, cloc
     const inForce = rules.current();
     if (inForce) metrics.rulesInForce(inForce);
     if (cause === 'platform') return;
-    recovery.look(changes);
+    recovery.update(changes);
     for (const { problems } of ofNamespaces) metrics.namespaceRules(problems.length === 0 ? 'accepted' : 'rejected');
   }
 
-  /** One line for each problem and warning of a change, one record for each change, and one line for what is in force then. */
+  /**
+   * Logs one line for each problem and warning of a change, and one for the rules in force afterwards. Writes one audit record for each
+   * change.
+   */
   function reportClusterChanges(changes: readonly ChangeInForce[]): void {
     for (const change of changes) {
       auditLog.write(buildRulesRecord(change));

@@ -1,4 +1,4 @@
-/** Answers what cannot be evaluated: a body that is no AdmissionReview, one beyond the limits, an unknown path, a bug. */
+/** Answers requests that cannot be evaluated: a body that is not an AdmissionReview or exceeds a limit, an unknown path, a bug. */
 import type { Server } from 'node:https';
 import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify';
 import { errored } from '../admission/response.ts';
@@ -21,8 +21,8 @@ export function answerErrors(app: FastifyInstance<Server>, collaborators: Report
     ),
   );
   app.setErrorHandler((error: FastifyError, request, reply) => {
-    // Fastify ends the connection after each error of a body. That is needed where more of the body may come; and a retry finds another
-    // replica where this one has too much to do.
+    // Fastify closes the connection after every error of a body. That is only needed if more of the body may arrive, and if the server is
+    // overloaded, so that the retry reaches another replica.
     if (request.raw.complete && !isDraining() && !(error instanceof Overloaded)) reply.removeHeader('connection');
     const code = error.statusCode ?? 500;
     if (code >= 500 && !(error instanceof Overloaded)) {
@@ -33,7 +33,7 @@ export function answerErrors(app: FastifyInstance<Server>, collaborators: Report
     if (error instanceof Overloaded) return reply.send(sendRetryLater(reply, error.message));
     if (!(error instanceof RequestError)) return reply.send(sendError(reply, code, reasonOf(code), messageOf(error)));
     const { uid, reason, message } = error;
-    // An API server shows its user the message of an answer in any case, that of an HTTP status not always.
+    // The API server always shows the message of an admission response to its user, but not always that of an HTTP status.
     if (uid !== undefined) return reply.code(200).send(errored(uid, code, reason, `regkeeper: ${message}`));
     return reply.send(sendError(reply, code, reason, message));
   });

@@ -1,93 +1,96 @@
-/** How many bytes of bodies are held at a time, and which body ends when they do not fit. */
+/** Limits the bytes of all request bodies in memory, and chooses the body to evict when they do not fit. */
 
 export type BudgetLimits = {
-  /** Bytes of all bodies that are being received, wait for their turn, or are being read. */
+  /** Bytes of all bodies that are being received, are waiting for their turn, or are being parsed. */
   readonly total: number;
   /** Bytes out of `total` that only small bodies may use. */
   readonly reserved: number;
-  /** A body is large once more bytes than this have arrived or are announced. */
+  /** A body is large if more bytes than this have arrived or are announced. */
   readonly small: number;
 };
 
-/** One body's part of the budget. */
+/** One body's share of the budget. */
 export type BodyReservation = {
-  /** Bytes of `content-length`; 0 where there is none. */
+  /** Bytes of `content-length`. 0 without that header. */
   readonly announced: number;
-  /** Milliseconds of the clock at which its first byte could have come. */
+  /** Monotonic time in milliseconds at which its first byte could have arrived. */
   readonly since: number;
-  /** Called at most once: this body must end, since others need its bytes, which are free from now on. */
+  /** Called at most once, if other bodies need its bytes. They are free already, and the body must end. */
   evict(): void;
 };
 
 export type BodyBudget = {
-  /** False: there is no room, so this body itself must end. Bytes of other bodies may have been freed for it, or in vain. */
-  take(share: BodyReservation, bytes: number): boolean;
-  /** The body has arrived. From now on it cannot be evicted. */
-  arrived(share: BodyReservation): void;
-  /** The body has been read, or has ended. Again is fine. */
-  release(share: BodyReservation): void;
+  /**
+   * Adds arrived bytes to the reservation. Other bodies may be evicted for them. Returns false if they do not fit even so, and this body
+   * itself must end.
+   */
+  reserve(reservation: BodyReservation, bytes: number): boolean;
+  /** The whole body has arrived. It can no longer be evicted. */
+  arrived(reservation: BodyReservation): void;
+  /** The body has been parsed, or has ended. May be called several times. */
+  release(reservation: BodyReservation): void;
 };
 
 /**
- * Only bytes that have arrived count: what is merely announced takes no memory, and must not keep others out.
+ * Only bytes that have arrived count. Announced bytes use no memory and must not keep other bodies out.
  *
- * When bytes are short, the unfinished body with the largest product of bytes and age ends first. That is the one which has kept the most
- * memory for the longest time, so slow and large bodies make room for quick and small ones. A body that arrives in one piece has no age.
+ * If bytes are short, the unfinished body with the largest product of bytes and age is evicted first. It has used the most memory for the
+ * longest time, so slow and large bodies make room for quick and small ones. A body that arrives in one piece has no age.
  */
 export function createBodyBudget({ total, reserved, small }: BudgetLimits, now: () => number): BodyBudget {
-  const held = new Map<BodyReservation, { bytes: number; large: boolean; arriving: boolean }>();
+  const reservations = new Map<BodyReservation, { bytes: number; large: boolean; arriving: boolean }>();
   let used = 0;
   let usedByLarge = 0;
 
-  function release(share: BodyReservation): void {
-    const entry = held.get(share);
+  function release(reservation: BodyReservation): void {
+    const entry = reservations.get(reservation);
     if (!entry) return;
-    held.delete(share);
+    reservations.delete(reservation);
     used -= entry.bytes;
     if (entry.large) usedByLarge -= entry.bytes;
   }
 
-  /** The body that ends first, out of those that are arriving. */
-  function worst(onlyLarge: boolean): BodyReservation | undefined {
+  /** The body to evict, out of those that are still arriving. */
+  function costliest(onlyLarge: boolean): BodyReservation | undefined {
     let found: BodyReservation | undefined;
     let highest = -1;
     const at = now();
-    for (const [share, { bytes, large, arriving }] of held) {
+    for (const [reservation, { bytes, large, arriving }] of reservations) {
       if (!arriving || (onlyLarge && !large)) continue;
-      // One more, so that of several without age the largest ends.
-      const cost = bytes * (at - share.since + 1);
+      // One millisecond is added, so that the largest is chosen out of several bodies without age.
+      const cost = bytes * (at - reservation.since + 1);
       if (cost > highest) {
         highest = cost;
-        found = share;
+        found = reservation;
       }
     }
     return found;
   }
 
   return {
-    take(share, bytes) {
-      const entry = held.get(share) ?? { bytes: 0, large: false, arriving: true };
-      held.set(share, entry);
+    reserve(reservation, bytes) {
+      const entry = reservations.get(reservation) ?? { bytes: 0, large: false, arriving: true };
+      reservations.set(reservation, entry);
       entry.bytes += bytes;
       used += bytes;
       if (entry.large) usedByLarge += bytes;
-      else if (Math.max(entry.bytes, share.announced) > small) {
+      else if (Math.max(entry.bytes, reservation.announced) > small) {
         entry.large = true;
         usedByLarge += entry.bytes;
       }
       for (;;) {
-        // A body alone is never too much: it has a limit of its own, and would never fit otherwise.
-        const tooLarge = entry.large && usedByLarge > total - reserved && usedByLarge > entry.bytes;
-        const tooMuch = used > total && used > entry.bytes;
-        if (!tooLarge && !tooMuch) return true;
-        const victim = worst(tooLarge) ?? share;
+        // A single body is never over the budget. It has an own limit, and would otherwise never fit.
+        const overLarge = entry.large && usedByLarge > total - reserved && usedByLarge > entry.bytes;
+        const overTotal = used > total && used > entry.bytes;
+        if (!overLarge && !overTotal) return true;
+        const victim = costliest(overLarge) ?? reservation;
         release(victim);
-        if (victim === share) return false;
+        if (victim === reservation) return false;
         victim.evict();
       }
     },
-    arrived(share) {
-      const entry = held.get(share);
+    arrived(reservation) {
+      const entry = reservations.get(reservation);
       if (entry) entry.arriving = false;
     },
     release,

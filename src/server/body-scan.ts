@@ -1,9 +1,9 @@
-/** Bounds what a JSON text would become in memory, by counting in its bytes before anything is built of it. */
+/** Limits the memory that a JSON text would need, by counting structures in its bytes before it is parsed. */
 
 export type StructureLimits = {
-  /** Lists and objects inside each other: `[]` is 1 deep, `[[]]` is 2 deep. */
+  /** Nesting of lists and objects. `[]` has depth 1, `[[]]` depth 2. */
   readonly depth: number;
-  /** `{`, `[` and `,` outside of texts: lists, objects and, roughly, their entries. */
+  /** Number of `{`, `[` and `,` outside of strings: lists, objects and, roughly, their entries. */
   readonly structures: number;
 };
 
@@ -11,11 +11,11 @@ export type StructureLimits = {
 export type Excess = keyof StructureLimits;
 
 /**
- * Undefined where the text is within both limits. One pass over the bytes, which ends at the first excess.
+ * Undefined if the text is within both limits. Reads the bytes once, up to the first excess.
  *
- * In UTF-8 no byte of a longer character looks like one of JSON's signs, and decoders replace invalid bytes without swallowing the valid
- * byte after them, so bytes and decoded text have the same structure. A text that is no JSON is left to the parser: up to the place where
- * that one gives up, both have seen the same.
+ * In UTF-8 no byte of a multi-byte character equals one of JSON's structural characters. Decoders replace invalid bytes without swallowing
+ * the next valid byte. So the bytes and the decoded text have the same structure. Invalid JSON is left to the parser: up to the position of
+ * the syntax error, both see the same.
  */
 export function findExcess(text: Uint8Array, limits: StructureLimits): Excess | undefined {
   if (!couldExceed(text, limits)) return undefined;
@@ -55,19 +55,19 @@ const openingBrace = 0x7b;
 const closingBrace = 0x7d;
 
 /**
- * The cheap half, enough for every ordinary object: with no more opening signs than the depth may have, wherever they are, nothing is too
- * deep. It takes four bytes at a time, which costs a request of 5 KiB 2 µs instead of 7.
+ * A cheap check that is enough for every ordinary object: with no more opening brackets in the text than the allowed depth, nothing is
+ * nested too deeply. It reads four bytes at a time, so a request of 5 KiB costs 2 µs instead of 7.
  */
 function couldExceed(text: Uint8Array, { depth, structures }: StructureLimits): boolean {
   if (text.length > structures) return true;
-  // A word starts at an address that four divides.
+  // Words of an Int32Array start at an address that is divisible by four.
   const before = Math.min(text.length, -text.byteOffset & 3);
   const words = new Int32Array(text.buffer, text.byteOffset + before, (text.length - before) >>> 2);
   const after = before + words.length * 4;
   return countOpening(text, 0, before) + countOpeningInWords(words) + countOpening(text, after, text.length) > depth;
 }
 
-/** `[` and `{` differ in this bit alone. */
+/** `[` and `{` differ only in this bit. */
 const withoutOneBit = 0xdf;
 
 function countOpening(text: Uint8Array, from: number, end: number): number {
@@ -76,7 +76,10 @@ function countOpening(text: Uint8Array, from: number, end: number): number {
   return count;
 }
 
-/** Never too low. A byte of `Z` or `z` right after an opening sign may be counted too: it borrows (Bit Twiddling Hacks, "haszero"). */
+/**
+ * Never counts too few. A `Z` or `z` right after an opening bracket may be counted too, because of the borrow (Bit Twiddling Hacks,
+ * "haszero").
+ */
 function countOpeningInWords(words: Int32Array): number {
   let count = 0;
   for (let at = 0; at < words.length; at += 1) {
@@ -87,7 +90,7 @@ function countOpeningInWords(words: Int32Array): number {
   return count;
 }
 
-/** Where the text that starts at this quotation mark ends; the end of all where it does not. */
+/** The index of the quotation mark that closes the string, or an index past the end if none does. */
 function endOfText(text: Uint8Array, start: number): number {
   let at = start + 1;
   while (at < text.length && text[at] !== quote) at += text[at] === backslash ? 2 : 1;

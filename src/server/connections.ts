@@ -1,4 +1,4 @@
-/** Bounds how many connections are open, and how long one may take to send the headers of a request and to read an answer. */
+/** Limits the number of open connections, and the time for sending request headers and for reading an answer. */
 import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Clock, repeat } from '../time/clock.ts';
@@ -6,33 +6,33 @@ import type { ConnectionLimits } from './limits.ts';
 
 type Connection = {
   readonly address: string;
-  /** The one that requests come by: after a handshake that of TLS. */
+  /** The socket on which requests arrive. After a TLS handshake it is the TLS socket. */
   socket: Socket;
-  /** Answers that are not sent yet, the oldest first, and when each was first seen complete. */
+  /** Answers that have not been sent completely, oldest first, each with the time at which it was first seen complete. */
   answers: Map<ServerResponse, number | undefined>;
-  /** Whether there was ever a request. */
-  used: boolean;
-  /** Milliseconds of the clock: its start, its last request, or the end of that request's answer. */
-  since: number;
-  /** Bytes that had been read when the last answer was out; more of them are the start of another request. */
-  bytesAtRest: number;
-  /** When such bytes were first seen. */
-  startedAt: number | undefined;
+  /** Whether a request ever arrived. */
+  hadRequest: boolean;
+  /** Monotonic milliseconds of its start, of its last request, or of the end of that request's answer. */
+  lastActivity: number;
+  /** Bytes that had been read when the last answer was sent. Any more bytes belong to the next request. */
+  bytesAfterLastAnswer: number;
+  /** When bytes of the next request were first seen. */
+  requestStartedAt: number | undefined;
 };
 
 type Listener = (...args: never[]) => void;
 
-/** Connections are looked at this often, in milliseconds. */
-const sweepInterval = 1_000;
+/** Interval in milliseconds at which connections are checked. */
+const sweepMilliseconds = 1_000;
 
 /**
- * A new connection always gets its place. Beyond the limit another one ends, of the address that has the most connections: the oldest that
- * never had a request, else the one that is idle for longest, else the one whose request is the oldest. So a client that fills up the places ends
- * its own connections, and not those of an API server, which has few: not even while it is in a handshake.
+ * A new connection is always accepted. Beyond the limit, another one is closed, of the client address with the most connections. The oldest
+ * one without any request is chosen first, then the one that has been idle longest, then the one with the oldest request. So a client that
+ * opens too many connections loses its own, and never those of an API server, which has few. This is true even during handshakes.
  *
- * @returns a function that stops looking at them
+ * @returns a function that stops the checks
  */
-export function boundConnections(server: Pick<HttpServer, 'on'>, limits: ConnectionLimits, clock: Clock): () => void {
+export function limitConnections(server: Pick<HttpServer, 'on'>, limits: ConnectionLimits, clock: Clock): () => void {
   const open = new Map<string, Connection>();
   const on = (event: string, listener: Listener) => server.on(event, listener as () => void);
 
@@ -42,12 +42,12 @@ export function boundConnections(server: Pick<HttpServer, 'on'>, limits: Connect
       address: socket.remoteAddress ?? '',
       socket,
       answers: new Map(),
-      used: false,
-      since: clock.monotonic(),
-      bytesAtRest: 0,
-      startedAt: undefined,
+      hadRequest: false,
+      lastActivity: clock.monotonic(),
+      bytesAfterLastAnswer: 0,
+      requestStartedAt: undefined,
     };
-    if (open.size >= limits.most) leastUseful(ofTheLargestCrowd(open.values()))?.socket.destroy();
+    if (open.size >= limits.maxConnections) chooseToClose(connectionsOfBusiestAddress(open.values()))?.socket.destroy();
     open.set(key, connection);
     socket.once('close', () => {
       if (open.get(key) === connection) open.delete(key);
@@ -61,32 +61,32 @@ export function boundConnections(server: Pick<HttpServer, 'on'>, limits: Connect
     const connection = open.get(keyOf(socket));
     if (!connection) return;
     connection.answers.set(response, undefined);
-    connection.used = true;
-    connection.since = clock.monotonic();
-    connection.startedAt = undefined;
+    connection.hadRequest = true;
+    connection.lastActivity = clock.monotonic();
+    connection.requestStartedAt = undefined;
     response.once('close', () => {
       connection.answers.delete(response);
-      connection.since = clock.monotonic();
-      connection.bytesAtRest = socket.bytesRead;
+      connection.lastActivity = clock.monotonic();
+      connection.bytesAfterLastAnswer = socket.bytesRead;
     });
   });
 
-  const endOverdue = () => {
+  const closeOverdue = () => {
     const now = clock.monotonic();
     for (const connection of open.values()) {
-      const { socket, answers, bytesAtRest, startedAt } = connection;
-      if (isUnread(answers, now, limits)) socket.destroy();
-      // Before a handshake is done, its bytes are no request, and it has a time limit of its own.
-      if (answers.size > 0 || !isReady(socket, server) || socket.bytesRead <= bytesAtRest) continue;
-      if (startedAt === undefined) connection.startedAt = now;
-      else if (now - startedAt >= limits.headers) socket.destroy();
+      const { socket, answers, bytesAfterLastAnswer, requestStartedAt } = connection;
+      if (isAnswerOverdue(answers, now, limits)) socket.destroy();
+      // Bytes of a handshake are not a request. The handshake has an own time limit.
+      if (answers.size > 0 || !isHandshakeDone(socket, server) || socket.bytesRead <= bytesAfterLastAnswer) continue;
+      if (requestStartedAt === undefined) connection.requestStartedAt = now;
+      else if (now - requestStartedAt >= limits.headers) socket.destroy();
     }
   };
-  return repeat(clock, endOverdue, sweepInterval);
+  return repeat(clock, closeOverdue, sweepMilliseconds);
 }
 
 /** Node sends the answers of one connection in the order of the requests, so only the oldest one is being sent. */
-function isUnread(answers: Connection['answers'], now: number, limits: ConnectionLimits): boolean {
+function isAnswerOverdue(answers: Connection['answers'], now: number, limits: ConnectionLimits): boolean {
   const [oldest] = answers;
   if (!oldest) return false;
   const [response, completeAt] = oldest;
@@ -95,31 +95,36 @@ function isUnread(answers: Connection['answers'], now: number, limits: Connectio
   return completeAt !== undefined && now - completeAt >= limits.answer;
 }
 
-/** All connections of the address that has the most; of several, where they have equally many. */
-function ofTheLargestCrowd(connections: Iterable<Connection>): readonly Connection[] {
+/** All connections of the address that has the most, or of several addresses with equally many. */
+function connectionsOfBusiestAddress(connections: Iterable<Connection>): readonly Connection[] {
   const byAddress = [...Map.groupBy(connections, ({ address }) => address).values()];
   const most = Math.max(0, ...byAddress.map(({ length }) => length));
   return byAddress.filter(({ length }) => length === most).flat();
 }
 
-function leastUseful(connections: Iterable<Connection>): Connection | undefined {
+function chooseToClose(connections: Iterable<Connection>): Connection | undefined {
   let found: Connection | undefined;
   for (const each of connections) {
-    if (!found || rank(each) < rank(found) || (rank(each) === rank(found) && each.since < found.since)) found = each;
+    if (
+      !found ||
+      usefulness(each) < usefulness(found) ||
+      (usefulness(each) === usefulness(found) && each.lastActivity < found.lastActivity)
+    )
+      found = each;
   }
   return found;
 }
 
-function rank({ used, answers }: Connection): number {
+function usefulness({ hadRequest: used, answers }: Connection): number {
   if (answers.size > 0) return 2;
   return used ? 1 : 0;
 }
 
-/** Address and port of the other side: no two open connections share them, and a TLS socket has those of the socket under it. */
+/** The peer's address and port. No two open connections have the same, and a TLS socket has those of its TCP socket. */
 function keyOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
 }
 
-function isReady(socket: Socket, server: object): boolean {
+function isHandshakeDone(socket: Socket, server: object): boolean {
   return !('setSecureContext' in server) || 'encrypted' in socket;
 }

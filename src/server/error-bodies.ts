@@ -1,12 +1,12 @@
-/** Answers in the API server's own shapes, so that their messages reach the user. */
+/** Error answers in the format of the API server, so that their messages reach the user. */
 import type { FastifyReply } from 'fastify';
 import { type AdmissionAnswer, errored } from '../admission/response.ts';
 
-/** A request that cannot be evaluated, for a reason that its sender can be told. */
+/** A request that cannot be evaluated, with a reason for its sender. */
 export class RequestError extends Error {
   readonly statusCode: number;
   readonly reason: string;
-  /** Where the request's uid could be read: then the answer can carry it. */
+  /** The request's uid if it could be read. Then an admission response can be sent. */
   readonly uid: string | undefined;
 
   constructor(statusCode: number, reason: string, message: string, uid?: string) {
@@ -17,7 +17,7 @@ export class RequestError extends Error {
   }
 }
 
-/** The API server repeats a request that is answered so, within the webhook's timeout. */
+/** The API server retries requests with this answer within the webhook's timeout. */
 export function sendRetryLater(reply: FastifyReply, message: string) {
   reply.header('retry-after', '1');
   return sendError(reply, 503, 'ServiceUnavailable', `regkeeper: ${message}. Try again in a moment.`);
@@ -32,7 +32,7 @@ export function internalError(uid: string): AdmissionAnswer {
   );
 }
 
-/** An HTTP refusal as a meta/v1 Status. */
+/** An HTTP error as a meta/v1 Status. */
 export function sendError(reply: FastifyReply, code: number, reason: string, message: string) {
   reply.code(code);
   return { apiVersion: 'v1', kind: 'Status', status: 'Failure', code, reason, message };

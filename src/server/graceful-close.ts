@@ -6,22 +6,22 @@ import { type Clock, sleep } from '../time/clock.ts';
 import { waitUntilIdle } from './wait-until-idle.ts';
 
 export type GracefulClose = {
-  /** From now on every answer ends its connection, so that callers find another replica before this one goes. */
+  /** From now on every answer closes its connection, so that callers use another replica before this one stops. */
   drain(): void;
   /**
-   * Takes no new connection, answers what comes on those that are there, and closes. A connection that is open but has asked nothing yet may
-   * be about to: Node's own close would cut it off, so it gets a moment. So does one that rests; HTTP/1.1 has no way to say beforehand that it
-   * ends, and what its client sends in that very instant is lost.
+   * Accepts no new connection, answers the requests on open ones, and closes. A connection without a request yet may be about to send one,
+   * and Node's own close would reset it. So it gets some time, and so does an idle one. HTTP/1.1 cannot announce the end of a connection,
+   * so a request that is sent at that very moment is lost.
    */
   finish(): Promise<void>;
   isDraining(): boolean;
 };
 
 /**
- * Longer than a client on a busy machine takes for one step of a handshake, or from there to its request; idle connections wait for it in vain.
- * The turns are a quarter of what fits into the time, so that a busy machine does not make it longer than the program has got to end.
+ * Longer than a client on a busy machine needs for one step of a handshake, or from there to its request. Idle connections wait that long
+ * in vain. The turns are a quarter of those that fit into the time, so that a busy machine does not exceed the deadline of the process.
  */
-const lastMoment = { milliseconds: 2000, turns: 50 };
+const idleCriteria = { milliseconds: 2000, turns: 50 };
 
 export function createGracefulClose(app: FastifyInstance<Server>, clock: Clock): GracefulClose {
   const activity = countActivity(app.server);
@@ -35,11 +35,12 @@ export function createGracefulClose(app: FastifyInstance<Server>, clock: Clock):
     },
     async finish() {
       draining = true;
-      // Of the plain TCP server: the HTTPS server's own close also ends connections that are silent just now.
+      // The TCP server's close is called, because that of the HTTPS server also closes idle connections.
       TcpServer.prototype.close.call(app.server);
       const connections = () => countConnections(app.server);
-      await waitUntilIdle({ ...activity, connections, turn: () => sleep(clock, 10), now: clock.monotonic }, lastMoment);
-      // Those that have never asked anything. Node does not count them as idle and would wait for them; the API server keeps such in store.
+      await waitUntilIdle({ ...activity, connections, nextTurn: () => sleep(clock, 10), now: clock.monotonic }, idleCriteria);
+      // Closes connections that never sent a request. Node does not count them as idle and would wait for them. The API server keeps such
+      // connections open in advance.
       app.server.closeAllConnections();
       await app.close().catch((error: NodeJS.ErrnoException) => {
         if (error.code !== 'ERR_SERVER_NOT_RUNNING') throw error;
@@ -49,24 +50,24 @@ export function createGracefulClose(app: FastifyInstance<Server>, clock: Clock):
   };
 }
 
-/** Requests without an answer, and a number that grows with whatever happens on a connection. */
-function countActivity(server: Server): { answering(): number; happened(): number } {
-  let answering = 0;
-  let happened = 0;
+/** The number of open requests, and a counter of events on all connections. */
+function countActivity(server: Server): { openRequests(): number; activityCount(): number } {
+  let openRequests = 0;
+  let activityCount = 0;
   for (const event of ['connection', 'secureConnection']) {
     server.on(event, () => {
-      happened += 1;
+      activityCount += 1;
     });
   }
   server.on('request', (_request, response) => {
-    answering += 1;
-    happened += 1;
+    openRequests += 1;
+    activityCount += 1;
     response.once('close', () => {
-      answering -= 1;
-      happened += 1;
+      openRequests -= 1;
+      activityCount += 1;
     });
   });
-  return { answering: () => answering, happened: () => happened };
+  return { openRequests: () => openRequests, activityCount: () => activityCount };
 }
 
 function countConnections(server: TcpServer): Promise<number> {

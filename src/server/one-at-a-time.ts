@@ -1,11 +1,15 @@
-/** One at a time: work that would take too much memory at once waits in line. */
+/** A queue for work that would need too much memory if several pieces ran at once. */
 
 export type OneAtATime = {
-  /** Calls `start` now or later, with a function that ends the turn. @returns a function that leaves the line, without effect once started */
+  /**
+   * Calls `start` now or later, with a function that ends the turn.
+   *
+   * @returns a function that leaves the queue, without effect after the start
+   */
   enter(start: (end: () => void) => void): () => void;
 };
 
-/** Between two turns `pause` lets the event loop do what is short. */
+/** Between two turns `pause` gives the event loop time for short work. */
 export function createOneAtATime(pause: (then: () => void) => void = setImmediate): OneAtATime {
   const waiting = new Set<(end: () => void) => void>();
   let busy = false;

@@ -1,4 +1,4 @@
-/** Reads the bodies of requests within their limits: receive, scan, wait for a turn, parse. */
+/** Reads request bodies within their limits: receive, scan, wait for a turn, parse. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server } from 'node:https';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
@@ -11,14 +11,14 @@ import { createOneAtATime } from './one-at-a-time.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The answer's stream, whose end frees what the body took. */
+    /** The response stream. Its end releases what the body uses. */
     response: ServerResponse;
-    /** What frees the memory and the place in line that the body takes. */
-    bodyHolds: readonly (() => void)[];
+    /** Releases the memory of the body, and its turn in the queue of large bodies. */
+    bodyResources: readonly (() => void)[];
   }
 }
 
-/** Others come first: HTTP 503, the API server asks again. */
+/** The server is busy with other requests: HTTP 503, and the API server retries. */
 export class Overloaded extends RequestError {
   constructor(message: string) {
     super(503, 'ServiceUnavailable', message);
@@ -32,39 +32,39 @@ export class TooSlow extends RequestError {
   }
 }
 
-/** Deadlines are looked at this often, in milliseconds. A timer for each body would cost each request. */
-const sweepInterval = 100;
+/** Interval in milliseconds at which deadlines are checked. One timer per body would slow down every request. */
+const sweepMilliseconds = 100;
 
-/** Bytes. What Node makes of a chunk takes as much, so a smaller one counts as so many. TCP's are five times as large. */
+/** A chunk counts at least this many bytes, because that is Node's overhead per chunk. Chunks of TCP are five times as large. */
 const smallestChunk = 256;
 
 type Done = (error: Error | null, value?: unknown) => void;
 
 type Receiving = { deadline: number; expire(): void };
 
-/** Makes `application/json` the only content type. Bodies become plain data: no schema, no coercion, and keys such as `__proto__` are data. */
+/** Accepts only `application/json`. Bodies become plain data without schema or coercion, and keys such as `__proto__` are ordinary data. */
 export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clock: Clock): void {
   const budget = createBodyBudget(limits, clock.monotonic);
-  const line = createOneAtATime();
-  const answers = createBodyBudget({ total: limits.answers, reserved: 0, small: Number.POSITIVE_INFINITY }, clock.monotonic);
+  const largeBodies = createOneAtATime();
+  const unreadAnswers = createBodyBudget({ total: limits.answers, reserved: 0, small: Number.POSITIVE_INFINITY }, clock.monotonic);
   const unfinished = new Set<Receiving>();
   const expireOverdue = () => {
     const now = clock.monotonic();
     for (const each of unfinished) if (each.deadline <= now) each.expire();
   };
-  const stop = repeat(clock, expireOverdue, sweepInterval);
+  const stop = repeat(clock, expireOverdue, sweepMilliseconds);
   app.addHook('onClose', async () => stop());
   app.decorateRequest('response', null as unknown as ServerResponse);
-  app.decorateRequest('bodyHolds', null as unknown as FastifyRequest['bodyHolds']);
+  app.decorateRequest('bodyHolds', null as unknown as FastifyRequest['bodyResources']);
   app.addHook('onRequest', (request, reply, done) => {
     request.response = reply.raw;
-    request.bodyHolds = noHolds;
+    request.bodyResources = noResources;
     done();
   });
-  // The answer is a text by now. Its reader may take its time: the body, and what was parsed of it, must not wait for that.
+  // The answer has been serialized. Its client may be slow to read it, and the body and its parsed form must not wait for that.
   app.addHook('onSend', (request, _reply, payload, done) => {
     releaseBody(request);
-    if (typeof payload === 'string' && payload.length > limits.shortAnswer) countAnswer(request.response, payload.length);
+    if (typeof payload === 'string' && payload.length > limits.longAnswer) countAnswer(request.response, payload.length);
     done(null, payload);
   });
   app.removeAllContentTypeParsers();
@@ -72,19 +72,19 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
     const deadline = clock.monotonic() + timeoutOf(request.url, limits.milliseconds);
     receive(request, payload, deadline, (error, body) => {
       if (error) done(error);
-      else if (body.length <= limits.parsedAlone) parse(body, done);
+      else if (body.length <= limits.largeBody) parse(body, done);
       else parseAlone(request, body, deadline, done);
     });
   });
 
-  /** Where the answers that nobody reads are too many bytes, the connection of the one with the most bytes times age ends. */
+  /** If unread answers are too many bytes, closes the connection of the one with the largest product of bytes and age. */
   function countAnswer(response: ServerResponse, bytes: number): void {
-    const share: BodyReservation = { announced: 0, since: clock.monotonic(), evict: () => response.destroy() };
-    response.once('close', () => answers.release(share));
-    if (!answers.take(share, bytes)) share.evict();
+    const reservation: BodyReservation = { announced: 0, since: clock.monotonic(), evict: () => response.destroy() };
+    response.once('close', () => unreadAnswers.release(reservation));
+    if (!unreadAnswers.reserve(reservation, bytes)) reservation.evict();
   }
 
-  /** Collects the bytes, and calls `done` once: with all of them, or with the reason why they cannot be taken. */
+  /** Collects the bytes, and calls `done` once: with all of them, or with the reason why they are not accepted. */
   function receive(
     request: FastifyRequest,
     payload: IncomingMessage,
@@ -95,19 +95,19 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
     let chunks: Buffer[] = [];
     let bytes = 0;
     let discarded = 0;
-    /** By how much the chunks take more than their bytes. */
+    /** How many bytes the chunks need in addition to their content. */
     let overhead = 0;
     let failure: RequestError | undefined;
     let settled = false;
 
-    const share: BodyReservation = {
+    const reservation: BodyReservation = {
       announced: Number(request.headers['content-length'] ?? 0),
       since,
-      evict: () => fail(new Overloaded('too many bytes in flight'), clock.monotonic() + limits.lastWords),
+      evict: () => discardRest(new Overloaded('too many bytes in flight'), clock.monotonic() + limits.evictionGrace),
     };
     const receiving: Receiving = { deadline, expire: () => settle(failure ?? new TooSlow(deadline - since)) };
     unfinished.add(receiving);
-    hold(request, () => budget.release(share));
+    releaseWithBody(request, () => budget.release(reservation));
     request.response.once('close', () => releaseBody(request));
 
     payload.on('data', (chunk: Buffer) => {
@@ -120,40 +120,40 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
       }
       const size = Math.max(chunk.length, smallestChunk);
       overhead += size - chunk.length;
-      // So many small chunks that their average is below: with the overhead the body takes more than one of the largest size.
+      // The chunks are so small on average that their overhead exceeds the limit for a whole body.
       if (overhead > limits.bytes) {
         settle(new RequestError(400, 'BadRequest', `the body arrived in chunks that average less than ${smallestChunk} bytes`));
         return;
       }
       chunks.push(chunk);
-      if (Math.max(bytes, share.announced) > limits.bytes) failTooLarge();
-      else if (!budget.take(share, size)) share.evict();
+      if (Math.max(bytes, reservation.announced) > limits.bytes) failTooLarge();
+      else if (!budget.reserve(reservation, size)) reservation.evict();
     });
     payload.once('end', () => {
       if (failure) return settle(failure);
-      budget.arrived(share);
+      budget.arrived(reservation);
       settle(undefined);
     });
-    payload.once('error', cut);
-    payload.once('close', cut);
+    payload.once('error', onCut);
+    payload.once('close', onCut);
 
-    /** Every body closes in the end; an error made for each would cost a fourth of a request. */
-    function cut(): void {
+    /** Every body emits `close`. Creating an error for each would cost a quarter of a request's time. */
+    function onCut(): void {
       if (!settled) settle(failure ?? new RequestError(400, 'BadRequest', 'the body was cut short'));
     }
 
-    /** The rest is read and thrown away, so that the sender reads the answer instead of an error of the connection. */
-    function fail(error: RequestError, deadline: number): void {
+    /** The rest is read and discarded, so that the sender reads the answer instead of a connection error. */
+    function discardRest(error: RequestError, deadline: number): void {
       failure = error;
       chunks = [];
-      budget.release(share);
+      budget.release(reservation);
       receiving.deadline = Math.min(receiving.deadline, deadline);
     }
 
     function failTooLarge(): void {
-      const size = share.announced > limits.bytes ? `${share.announced} bytes` : `more than ${limits.bytes} bytes`;
+      const size = reservation.announced > limits.bytes ? `${reservation.announced} bytes` : `more than ${limits.bytes} bytes`;
       const message = `the AdmissionReview has ${size}, and regkeeper reads at most ${limits.bytes}: make the object smaller, or split it`;
-      fail(new RequestError(413, 'RequestEntityTooLarge', message, uidAtStart(chunks[0])), receiving.deadline);
+      discardRest(new RequestError(413, 'RequestEntityTooLarge', message, uidAtStart(chunks[0])), receiving.deadline);
     }
 
     function settle(error: RequestError | undefined): void {
@@ -164,7 +164,7 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
       chunks = [];
       if (error) {
         failure = error;
-        budget.release(share);
+        budget.release(reservation);
         done(error, noBytes);
       } else done(null, others.length === 0 ? first : Buffer.concat([first, ...others], bytes));
     }
@@ -181,7 +181,7 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
     done(null, value);
   }
 
-  /** The turn ends when the body is freed: only then is what was parsed garbage. */
+  /** The turn ends when the body is released, because only then the parsed object is garbage. */
   function parseAlone(request: FastifyRequest, body: Buffer, deadline: number, done: Done): void {
     const waiting: Receiving = {
       deadline,
@@ -192,33 +192,36 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
       },
     };
     unfinished.add(waiting);
-    const leave = line.enter((end) => {
+    const leave = largeBodies.enter((end) => {
       unfinished.delete(waiting);
       const { response } = request;
       if (response.destroyed || response.closed) return end();
-      hold(request, end);
+      releaseWithBody(request, end);
       parse(body, done);
     });
-    hold(request, () => {
+    releaseWithBody(request, () => {
       unfinished.delete(waiting);
       leave();
     });
   }
 }
 
-/** Call it as soon as the body has been read: frees its bytes, what was parsed of it, and the next large one in line. Again is fine. */
+/**
+ * Call it as soon as the body has been evaluated. It releases the bytes and the parsed object, and starts the next large body. May be
+ * called several times.
+ */
 export function releaseBody(request: FastifyRequest): void {
-  const { bodyHolds } = request;
+  const { bodyResources } = request;
   request.body = undefined;
-  request.bodyHolds = noHolds;
-  for (const free of bodyHolds) free();
+  request.bodyResources = noResources;
+  for (const free of bodyResources) free();
 }
 
-function hold(request: FastifyRequest, free: () => void): void {
-  request.bodyHolds = [...request.bodyHolds, free];
+function releaseWithBody(request: FastifyRequest, free: () => void): void {
+  request.bodyResources = [...request.bodyResources, free];
 }
 
-const noHolds: readonly (() => void)[] = [];
+const noResources: readonly (() => void)[] = [];
 const noBytes = Buffer.alloc(0);
 
 /** @throws RequestError */
@@ -240,8 +243,8 @@ const excessMessages = {
 };
 
 /**
- * The API server writes the uid first (field order of AdmissionReview and AdmissionRequest, k8s.io/api/admission/v1). Where it does, a body
- * that is not read as a whole still gets an answer whose message the API server passes on.
+ * The API server writes the uid first (field order of AdmissionReview and AdmissionRequest, k8s.io/api/admission/v1). So a body that is not
+ * read completely still gets an answer whose message the API server passes on.
  */
 function uidAtStart(body: Buffer | undefined): string | undefined {
   return body && start.exec(body.toString('latin1', 0, 200))?.[1];
@@ -249,8 +252,8 @@ function uidAtStart(body: Buffer | undefined): string | undefined {
 
 const start = /^\{"kind":"AdmissionReview","apiVersion":"admission\.k8s\.io\/v1","request":\{"uid":"([0-9A-Za-z-]{1,64})"/;
 
-/** The API server sends the webhook's own timeout along: `?timeout=5s` (apiserver webhook/generic, client-go Request.Timeout). */
-function timeoutOf(url: string, most: number): number {
-  const given = /[?&]timeout=(\d{1,3})s(?:&|$)/.exec(url)?.[1];
-  return given === undefined ? most : Math.min(most, Number(given) * 1000);
+/** The API server sends the timeout of the webhook: `?timeout=5s` (apiserver webhook/generic, client-go Request.Timeout). */
+function timeoutOf(url: string, maxMilliseconds: number): number {
+  const seconds = /[?&]timeout=(\d{1,3})s(?:&|$)/.exec(url)?.[1];
+  return seconds === undefined ? maxMilliseconds : Math.min(maxMilliseconds, Number(seconds) * 1000);
 }

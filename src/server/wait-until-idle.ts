@@ -1,12 +1,12 @@
-/** What a server that takes no new connections any more can tell of those that are left. */
+/** Waits until the remaining connections of a server that accepts no new ones are closed or idle. */
 export type OpenConnections = {
   connections(): Promise<number>;
-  /** Requests that have no answer yet. */
-  answering(): number;
-  /** Grows with whatever happens on a connection: it comes, its handshake is done, it asks, it is answered. */
-  happened(): number;
+  /** Requests without an answer. */
+  openRequests(): number;
+  /** Grows with every event of a connection: accepted, handshake done, request received, answer sent. */
+  activityCount(): number;
   /** Lets the event loop read what has arrived. */
-  turn(): Promise<void>;
+  nextTurn(): Promise<void>;
   /** Milliseconds. */
   now(): number;
 };
@@ -14,17 +14,17 @@ export type OpenConnections = {
 export type IdleCriteria = { readonly milliseconds: number; readonly turns: number };
 
 /**
- * Resolves when no connection is left, or nothing is being answered and nothing has happened for that long. Turns as well as the clock: a
- * process that is not given the processor for seconds has not listened meanwhile, and what arrived is still unread.
+ * Resolves when no connection is left, or no request is open and nothing has happened for that long. Turns are counted as well as time: a
+ * process that got no CPU for seconds has not read what arrived meanwhile.
  */
 export async function waitUntilIdle(
-  { connections, answering, happened, turn, now }: OpenConnections,
+  { connections, openRequests, activityCount, nextTurn, now }: OpenConnections,
   { milliseconds, turns }: IdleCriteria,
 ): Promise<void> {
-  let last = { happened: happened(), at: now(), turns: 0 };
+  let last = { happened: activityCount(), at: now(), turns: 0 };
   const tooShort = () => last.turns < turns || now() - last.at < milliseconds;
-  while ((await connections()) > 0 && (answering() > 0 || tooShort())) {
-    await turn();
-    last = happened() === last.happened ? { ...last, turns: last.turns + 1 } : { happened: happened(), at: now(), turns: 0 };
+  while ((await connections()) > 0 && (openRequests() > 0 || tooShort())) {
+    await nextTurn();
+    last = activityCount() === last.happened ? { ...last, turns: last.turns + 1 } : { happened: activityCount(), at: now(), turns: 0 };
   }
 }

@@ -1,4 +1,4 @@
-/** What the person who started us has to put right; the message is one line that names the place and the fix. */
+/** A mistake that the operator has to correct. The message is one line that names the location and the fix. */
 export class ConfigurationError extends Error {
   override readonly name = 'ConfigurationError';
 }

@@ -1,4 +1,4 @@
-/** What the person gave, by flags and by variables, each value with the words in which it was given. */
+/** Reads the settings from flags and variables, and keeps each as the operator wrote it. */
 import { isDeepStrictEqual } from 'node:util';
 import { closestSpelling } from '../rules/language/closest-spelling.ts';
 import { isServiceLink } from './service-links.ts';
@@ -16,68 +16,68 @@ import {
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Flags as the reader of the command line leaves them. */
+/** Flags as the command-line parser returns them. */
 export type Flags = { readonly [Name in SettingName]?: string | readonly string[] | boolean };
 
 export type SettingInput<Value = unknown> = {
   readonly value: Value;
-  /** The flag or the variable. */
-  readonly by: string;
-  /** With its value, as the person wrote it: `--tls files`, `REGKEEPER_TLS=files`. */
+  /** The flag or the variable that set it. */
+  readonly source: string;
+  /** The flag or variable with its value, as the operator wrote it: `--tls files`, `REGKEEPER_TLS=files`. */
   readonly written: string;
 };
 
 export type SettingInputs = { readonly [Name in SettingName]?: SettingInput<SettingValue<Name>> };
 
 export type CollectedSettings = {
-  readonly given: SettingInputs;
-  /** Variables that say something else than a flag, each with the flag that wins. */
-  readonly overruled: readonly { readonly variable: string; readonly flag: string }[];
+  readonly inputs: SettingInputs;
+  /** Variables that differ from a flag, each with the flag that takes precedence. */
+  readonly ignoredVariables: readonly { readonly variable: string; readonly flag: string }[];
   readonly problems: readonly string[];
 };
 
 export function collectSettings(flags: Flags, env: Environment): CollectedSettings {
-  const given: Partial<Record<SettingName, SettingInput>> = {};
-  const overruled: { variable: string; flag: string }[] = [];
+  const inputs: Partial<Record<SettingName, SettingInput>> = {};
+  const ignoredVariables: { variable: string; flag: string }[] = [];
   const problems = unknownVariables(env);
   for (const name of settingNames) {
     const fromFlag = flags[name] === undefined ? undefined : readFlag(name, flags[name]);
     const fromVariable = readVariable(name, env);
     if (fromFlag && fromVariable && !isDeepStrictEqual(fromFlag.reading, fromVariable.reading))
-      overruled.push({ variable: variableOf(name), flag: fromFlag.written });
+      ignoredVariables.push({ variable: variableOf(name), flag: fromFlag.written });
     const chosen = fromFlag ?? fromVariable;
     if (!chosen) continue;
-    const { reading, ...words } = chosen;
-    if (reading.ok) given[name] = { value: reading.value, ...words };
-    else problems.push(`${words.written}: ${reading.problem}`);
+    const { reading, ...origin } = chosen;
+    if (reading.ok) inputs[name] = { value: reading.value, ...origin };
+    else problems.push(`${origin.written}: ${reading.problem}`);
   }
-  return { given: given as SettingInputs, overruled, problems };
+  return { inputs: inputs as SettingInputs, ignoredVariables, problems };
 }
 
-type Source = Omit<SettingInput, 'value'> & { readonly reading: Reading<unknown> };
+type SettingReading = Omit<SettingInput, 'value'> & { readonly reading: Reading<unknown> };
 
-function readFlag(name: SettingName, given: string | readonly string[] | boolean): Source {
+function readFlag(name: SettingName, value: string | readonly string[] | boolean): SettingReading {
   const flag = flagOf(name);
-  if (typeof given === 'boolean') {
-    const by = given ? flag : flag.replace('--', '--no-');
-    return { by, written: by, reading: { ok: true, value: given } };
+  if (typeof value === 'boolean') {
+    const source = value ? flag : flag.replace('--', '--no-');
+    return { source, written: source, reading: { ok: true, value } };
   }
-  const texts = typeof given === 'string' ? [given] : given;
-  return { by: flag, written: [flag, ...texts.map(asTyped)].join(' '), reading: readTexts(name, texts) };
+  const texts = typeof value === 'string' ? [value] : value;
+  return { source: flag, written: [flag, ...texts.map(asTyped)].join(' '), reading: readTexts(name, texts) };
 }
 
 function asTyped(text: string): string {
   return /^[\w./:@%+=,-]+$/.test(text) ? text : `'${text}'`;
 }
 
-/** Undefined where the variable is not set, or blank, as a template leaves it that has nothing to fill in. */
-function readVariable(name: SettingName, env: Environment): Source | undefined {
-  const by = variableOf(name);
-  const text = env[by]?.trim() ?? '';
-  if (text === '' || isServiceLink(by, text)) return undefined;
-  const { takes, many } = settingOf(name);
-  const reading = takes === undefined ? readSwitch(text) : readTexts(name, many ? partsOf(text) : [text]);
-  return { by, written: `${by}=${asTyped(text)}`, reading };
+/** Undefined if the variable is not set, or blank, as a template without a value leaves it. */
+function readVariable(name: SettingName, env: Environment): SettingReading | undefined {
+  const source = variableOf(name);
+  const text = env[source]?.trim() ?? '';
+  if (text === '' || isServiceLink(source, text)) return undefined;
+  const { placeholder, multiple } = settingOf(name);
+  const reading = placeholder === undefined ? readSwitch(text) : readTexts(name, multiple ? partsOf(text) : [text]);
+  return { source, written: `${source}=${asTyped(text)}`, reading };
 }
 
 function partsOf(list: string): readonly string[] {
@@ -88,21 +88,21 @@ function partsOf(list: string): readonly string[] {
 }
 
 function readTexts(name: SettingName, texts: readonly string[]): Reading<unknown> {
-  const { many, read } = settingOf(name);
+  const { multiple, read } = settingOf(name);
   if (!read) throw new Error(`the setting ${name} takes no text`);
   if (texts.length === 0) return { ok: false, problem: 'has no value between its commas' };
   const readings = texts.map(read);
   const bad = readings.find((reading) => !reading.ok);
   if (bad) return bad;
   const values = readings.flatMap((reading) => (reading.ok ? [reading.value] : []));
-  return { ok: true, value: many ? values : values.at(-1) };
+  return { ok: true, value: multiple ? values : values.at(-1) };
 }
 
 function unknownVariables(env: Environment): string[] {
   const known = settingNames.map(variableOf);
   return Object.entries(env)
     .filter(([variable, value]) => variable.startsWith(variablePrefix) && !known.includes(variable) && !isForeign(variable, value ?? ''))
-    .map(([variable]) => `${variable} is no setting${proposal(variable)}`)
+    .map(([variable]) => `${variable} is no setting${suggestName(variable)}`)
     .sort();
 }
 
@@ -110,11 +110,11 @@ function isForeign(variable: string, value: string): boolean {
   return ofOurTests.test(variable) || isServiceLink(variable, value);
 }
 
-/** A developer's shell may hold them. */
+/** Variables of our tests, which may be set in a developer's shell. */
 const ofOurTests = /^REGKEEPER_(CORPUS|PROPERTY_RUNS|TEST_KUBECONFIG)$/;
 
-function proposal(variable: string): string {
-  // Compared without what all have in common, which would let short names forgive too much.
+function suggestName(variable: string): string {
+  // Compared without the common prefix, which would make short names too similar.
   const nearest = closestSpelling(
     variable.slice(variablePrefix.length),
     settingNames.map((name) => variableOf(name).slice(variablePrefix.length)),

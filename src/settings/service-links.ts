@@ -1,6 +1,7 @@
+/** Recognizes the variables that Kubernetes sets in a Pod for each Service of its namespace ("service links"). */
+
 /**
- * The variables that Kubernetes puts into a Pod for each Service of its namespace ("service links"). A Service named regkeeper makes
- * REGKEEPER_PORT=tcp://10.0.0.1:443, which would otherwise be taken for a setting.
+ * A Service named regkeeper leads to REGKEEPER_PORT=tcp://10.0.0.1:443, which must not be read as a setting.
  * Source: kubernetes pkg/kubelet/envvars/envvars.go.
  */
 export function isServiceLink(variable: string, value: string): boolean {

@@ -1,4 +1,4 @@
-/** Every setting of `regkeeper serve`. Flags, variables and --help are made of this table, and a test holds docs/operations.md against it. */
+/** Every setting of `regkeeper serve`. This table generates flags, variables and --help, and a test compares docs/operations.md with it. */
 import { parseLabelSelector } from '../rules/language/label-selector.ts';
 
 export type Reading<Value> = { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly problem: string };
@@ -6,158 +6,176 @@ export type Reading<Value> = { readonly ok: true; readonly value: Value } | { re
 export type Setting = {
   /** Heading in --help. */
   readonly group: 'Rules' | 'Cluster' | 'Certificate' | 'Registration' | 'Server';
-  /** In --help. */
-  readonly means: string;
-  /** What stands for the value in --help; a setting without one is on or off. */
-  readonly takes?: string;
+  /** The description in --help. */
+  readonly description: string;
+  /** The placeholder for the value in --help. A setting without one is a switch. */
+  readonly placeholder?: string;
   readonly short?: string;
-  /** Takes several values: blanks between them in flags, commas in variables. */
-  readonly many?: true;
-  /** Reads one value; the problem follows the words of the person, as in `--port x: …`. */
+  /** Accepts several values, separated by blanks in flags and by commas in variables. */
+  readonly multiple?: true;
+  /** Parses one value. The problem follows the setting as the operator wrote it, as in `--port x: …`. */
   readonly read?: (text: string) => Reading<unknown>;
-  /** What holds where it is not given. */
+  /** The value if the setting is not set. */
   readonly default?: unknown;
-  /** The same with --dev, where it differs. */
+  /** The default with --dev, if it is different. */
   readonly devDefault?: unknown;
-  /** The default in words, where it is not one value. */
-  readonly otherwise?: string;
-  /** Means something only where the other one is given so. */
-  readonly goesWith?: { readonly setting: string; readonly value: unknown };
-  /** Cannot hold together with these. */
+  /** The default in words, if it is not a single value. */
+  readonly defaultText?: string;
+  /** Requires that the other setting has this value. */
+  readonly requires?: { readonly setting: string; readonly value: unknown };
+  /** Cannot be combined with these settings. */
   readonly excludes?: readonly string[];
 };
 
-const registration = { group: 'Registration', goesWith: { setting: 'register', value: true } } as const;
-const certificateFile = { group: 'Certificate', takes: 'file', read: readText, goesWith: { setting: 'tls', value: 'files' } } as const;
+const registration = { group: 'Registration', requires: { setting: 'register', value: true } } as const;
+const certificateFile = {
+  group: 'Certificate',
+  placeholder: 'file',
+  read: readText,
+  requires: { setting: 'tls', value: 'files' },
+} as const;
 
 export const settingTable = {
   rules: {
     group: 'Rules',
-    means: 'rules from files and folders, watched, instead of ConfigMaps',
-    takes: 'path',
-    many: true,
+    description: 'rules from files and folders, watched, instead of ConfigMaps',
+    placeholder: 'path',
+    multiple: true,
     read: readText,
     devDefault: ['deploy/examples/rules'],
-    otherwise: 'ConfigMaps of the namespace',
+    defaultText: 'ConfigMaps of the namespace',
   },
   namespaceRules: {
     group: 'Rules',
-    means: 'namespaces may have rules of their own, in their ConfigMaps labelled regkeeper.io/rules: namespace; they never loosen',
+    description: 'namespaces may have rules of their own, in their ConfigMaps labelled regkeeper.io/rules: namespace; they never loosen',
     default: false,
     excludes: ['rules', 'dev'],
   },
   extraKinds: {
     group: 'Rules',
-    means: 'custom resources that hold images, and where: files as in docs/kinds.md',
-    takes: 'files',
-    many: true,
+    description: 'custom resources that hold images, and where: files as in docs/kinds.md',
+    placeholder: 'files',
+    multiple: true,
     read: readText,
   },
   kubeconfig: {
     group: 'Cluster',
-    means: 'the cluster to watch',
-    takes: 'file',
+    description: 'the cluster to watch',
+    placeholder: 'file',
     read: readText,
-    otherwise: 'KUBECONFIG, ~/.kube/config, the service account of the pod',
+    defaultText: 'KUBECONFIG, ~/.kube/config, the service account of the pod',
   },
-  context: { group: 'Cluster', means: 'context of the kubeconfig', takes: 'name', read: readText, otherwise: "the kubeconfig's own" },
+  context: {
+    group: 'Cluster',
+    description: 'context of the kubeconfig',
+    placeholder: 'name',
+    read: readText,
+    defaultText: "the kubeconfig's own",
+  },
   namespace: {
     group: 'Cluster',
-    means: 'namespace of regkeeper itself',
-    takes: 'name',
+    description: 'namespace of regkeeper itself',
+    placeholder: 'name',
     short: '-n',
     read: readDnsLabel,
-    otherwise: 'POD_NAMESPACE, the namespace of the pod, regkeeper',
+    defaultText: 'POD_NAMESPACE, the namespace of the pod, regkeeper',
   },
-  service: { group: 'Cluster', means: 'Service that leads here', takes: 'name', read: readDnsLabel, default: 'regkeeper' },
+  service: { group: 'Cluster', description: 'Service that leads here', placeholder: 'name', read: readDnsLabel, default: 'regkeeper' },
   tls: {
     group: 'Certificate',
-    means: 'where the certificate comes from: self, a Secret of our own; files; or dev, certs/dev',
-    takes: 'mode',
+    description: 'where the certificate comes from: self, a Secret of our own; files; or dev, certs/dev',
+    placeholder: 'mode',
     read: readChoice('self', 'files', 'dev'),
-    otherwise: 'files with --tls-cert; else self with a cluster, dev without',
+    defaultText: 'files with --tls-cert; else self with a cluster, dev without',
   },
-  tlsCert: { ...certificateFile, means: 'certificate chain in PEM, reloaded when it changes' },
-  tlsKey: { ...certificateFile, means: 'its private key in PEM' },
-  tlsCa: { ...certificateFile, means: 'authority that signed it, in PEM; needed with --register' },
-  register: { group: 'Registration', means: 'fill the two webhook configurations named regkeeper', default: false },
+  tlsCert: { ...certificateFile, description: 'certificate chain in PEM, reloaded when it changes' },
+  tlsKey: { ...certificateFile, description: 'its private key in PEM' },
+  tlsCa: { ...certificateFile, description: 'authority that signed it, in PEM; needed with --register' },
+  register: { group: 'Registration', description: 'fill the two webhook configurations named regkeeper', default: false },
   excludeNamespaces: {
     ...registration,
-    means: 'namespaces never asked about, such as those of network and storage drivers',
-    takes: 'name',
-    many: true,
+    description: 'namespaces never asked about, such as those of network and storage drivers',
+    placeholder: 'name',
+    multiple: true,
     read: readDnsLabel,
-    otherwise: "its own, kube-system, kube-node-lease, OpenShift's",
+    defaultText: "its own, kube-system, kube-node-lease, OpenShift's",
   },
   namespaceSelector: {
     ...registration,
-    means: 'ask only about namespaces with these labels, as in "team in (a, b), !legacy"',
-    takes: 'labels',
+    description: 'ask only about namespaces with these labels, as in "team in (a, b), !legacy"',
+    placeholder: 'labels',
     read: parseLabelSelector,
-    otherwise: 'every namespace that is not excluded',
+    defaultText: 'every namespace that is not excluded',
   },
   matchCondition: {
     ...registration,
-    means: 'ask only where this expression of CEL holds, too',
-    takes: 'expression',
+    description: 'ask only where this expression of CEL holds, too',
+    placeholder: 'expression',
     read: readText,
   },
   failurePolicy: {
     ...registration,
-    means: 'what happens to images while nobody answers: Fail refuses them, Ignore lets them in',
-    takes: 'policy',
+    description: 'what happens to images while nobody answers: Fail refuses them, Ignore lets them in',
+    placeholder: 'policy',
     read: readChoice('Fail', 'Ignore'),
     default: 'Fail',
   },
   webhookTimeoutSeconds: {
     ...registration,
-    means: 'how long the API server waits for an answer',
-    takes: 'seconds',
+    description: 'how long the API server waits for an answer',
+    placeholder: 'seconds',
     read: readTimeout,
     default: 5,
   },
   admissionsEnforcer: {
     ...registration,
-    means: 'on AKS: tolerate what its enforcer adds to each namespaceSelector, or disable it for regkeeper',
-    takes: 'policy',
+    description: 'on AKS: tolerate what its enforcer adds to each namespaceSelector, or disable it for regkeeper',
+    placeholder: 'policy',
     read: readChoice('tolerate', 'disable'),
     default: 'tolerate',
   },
-  host: { group: 'Server', means: 'address to listen on', takes: 'address', read: readText, default: '::', devDefault: '127.0.0.1' },
-  port: { group: 'Server', means: 'HTTPS port', takes: 'number', read: readPort, default: 8443 },
+  host: {
+    group: 'Server',
+    description: 'address to listen on',
+    placeholder: 'address',
+    read: readText,
+    default: '::',
+    devDefault: '127.0.0.1',
+  },
+  port: { group: 'Server', description: 'HTTPS port', placeholder: 'number', read: readPort, default: 8443 },
   healthPort: {
     group: 'Server',
-    means: 'plain HTTP port of /healthz, /readyz and /metrics',
-    takes: 'number',
+    description: 'plain HTTP port of /healthz, /readyz and /metrics',
+    placeholder: 'number',
     read: readPort,
     default: 8080,
   },
   drainSeconds: {
     group: 'Server',
-    means: 'how long to go on answering after SIGTERM',
-    takes: 'seconds',
+    description: 'how long to go on answering after SIGTERM',
+    placeholder: 'seconds',
     read: readSeconds,
     default: 10,
     devDefault: 0,
   },
   logLevel: {
     group: 'Server',
-    means: 'of the log on standard error: debug, info, warn or error',
-    takes: 'level',
+    description: 'of the log on standard error: debug, info, warn or error',
+    placeholder: 'level',
     read: readChoice('debug', 'info', 'warn', 'error'),
     default: 'info',
   },
   auditLog: {
     group: 'Server',
-    means: 'where the record of each decision goes',
-    takes: 'file',
+    description: 'where the record of each decision goes',
+    placeholder: 'file',
     read: readText,
     default: '-',
-    otherwise: 'standard output',
+    defaultText: 'standard output',
   },
   dev: {
     group: 'Server',
-    means: 'for a developer: own certificates in certs/dev, the example rules, on 127.0.0.1, without a cluster',
+    description: 'for a developer: own certificates in certs/dev, the example rules, on 127.0.0.1, without a cluster',
     default: false,
   },
 } as const satisfies Readonly<Record<string, Setting>>;
@@ -167,9 +185,11 @@ export type SettingName = keyof Table;
 export const settingNames = Object.keys(settingTable) as readonly SettingName[];
 
 type Read<Row> = Row extends { read: (text: string) => Reading<infer Value> } ? Value : boolean;
-/** What a setting says where it is given. */
-export type SettingValue<Name extends SettingName> = Table[Name] extends { many: true } ? readonly Read<Table[Name]>[] : Read<Table[Name]>;
-/** What all settings say, undefined where one is not given and has no default. */
+/** The type of a setting's value if it is set. */
+export type SettingValue<Name extends SettingName> = Table[Name] extends { multiple: true }
+  ? readonly Read<Table[Name]>[]
+  : Read<Table[Name]>;
+/** The values of all settings. Undefined if one is not set and has no default. */
 export type SettingValues = {
   readonly [Name in SettingName]: SettingValue<Name> | (Table[Name] extends { default: unknown } ? never : undefined);
 };
@@ -190,16 +210,16 @@ export function variableOf(name: SettingName): string {
 
 export const variablePrefix = 'REGKEEPER_';
 
-/** As help and docs show it: `-n, --namespace <name>`. */
+/** The usage in --help and docs: `-n, --namespace <name>`. */
 export function usageOf(name: SettingName): string {
-  const { short, takes, many } = settingOf(name);
-  return `${short === undefined ? '' : `${short}, `}${flagOf(name)}${takes === undefined ? '' : ` <${takes}${many ? '...' : ''}>`}`;
+  const { short, placeholder, multiple } = settingOf(name);
+  return `${short === undefined ? '' : `${short}, `}${flagOf(name)}${placeholder === undefined ? '' : ` <${placeholder}${multiple ? '...' : ''}>`}`;
 }
 
-/** What holds where it is not given, in words; undefined where that is nothing. */
+/** The default in words. Undefined if there is none. */
 export function defaultOf(name: SettingName): string | undefined {
-  const { default: value, devDefault, otherwise } = settingOf(name);
-  if (otherwise !== undefined) return otherwise;
+  const { default: value, devDefault, defaultText } = settingOf(name);
+  if (defaultText !== undefined) return defaultText;
   if (value === undefined) return undefined;
   const usual = value === false ? 'off' : String(value);
   return devDefault === undefined ? usual : `${usual}, with --dev ${devDefault}`;
@@ -250,7 +270,7 @@ function readSeconds(text: string): Reading<number> {
   return { ok: false, problem: 'seconds are a number from 0 to 600' };
 }
 
-/** The API server takes nothing else: kubernetes.io, Dynamic Admission Control, Timeouts. */
+/** The API server accepts no other timeouts: kubernetes.io, Dynamic Admission Control, Timeouts. */
 function readTimeout(text: string): Reading<number> {
   const seconds = Number(text);
   if (/^\d+$/.test(text) && seconds >= 1 && seconds <= 30) return { ok: true, value: seconds };

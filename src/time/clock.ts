@@ -1,12 +1,14 @@
-/** The one clock of the server: what time it is, how much has passed, and what happens later. Tests pass their own. */
+/** The clock of the server: the time, elapsed time, and timers. Tests pass their own. */
 import { uptime } from 'node:os';
 
 export type Clock = {
-  /** Epoch milliseconds. The machine's clock may be set, so this measures no duration. */
+  /** Epoch milliseconds. The system clock may be changed, so this cannot measure durations. */
   now(): number;
-  /** Milliseconds that only go forward, from an arbitrary start. */
+  /** Milliseconds that never go back, from an arbitrary start. */
   monotonic(): number;
-  /** Calls `work` once after the time, in milliseconds; the returned function cancels the call. Keeps no process from ending. */
+  /**
+   * Calls `work` once after the time in milliseconds. The returned function cancels the call. The timer does not keep the process alive.
+   */
   schedule(work: () => void, milliseconds: number): () => void;
 };
 
@@ -19,10 +21,10 @@ export const systemClock: Clock = {
   },
 };
 
-/** Its monotonic time goes on while the machine is suspended, unlike `performance.now()`; the resolution is 10 ms. */
+/** A clock whose monotonic time continues while the machine is suspended, unlike `performance.now()`. Its resolution is 10 ms. */
 export const suspendAwareClock: Clock = { ...systemClock, monotonic: () => uptime() * 1_000 };
 
-/** Calls `work` again and again, each time after the same pause; the returned function ends that. */
+/** Calls `work` repeatedly with the same pause. The returned function stops that. */
 export function repeat({ schedule }: Pick<Clock, 'schedule'>, work: () => void, milliseconds: number): () => void {
   let cancel = schedule(again, milliseconds);
   function again(): void {
@@ -32,7 +34,7 @@ export function repeat({ schedule }: Pick<Clock, 'schedule'>, work: () => void, 
   return () => cancel();
 }
 
-/** Resolves after the time, or as soon as the signal is aborted; never rejects. */
+/** Resolves after the time in milliseconds, or as soon as the signal is aborted. Never rejects. */
 export function sleep({ schedule }: Pick<Clock, 'schedule'>, milliseconds: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted) return Promise.resolve();
   return new Promise((resolve) => {

@@ -1,14 +1,15 @@
-/** A bound on how long work is waited for. The work itself goes on after that. */
+/** Limits how long a caller waits for work. The work itself continues after that. */
 import type { Clock } from './clock.ts';
 
-/** Why `within` rejects when the time is over first. */
+/** The error of `within` when the time is over. */
 export class TooLate extends Error {
   override readonly name = 'TooLate';
 }
 
 /**
- * What the work resolves to or rejects with.
- * @throws TooLate with `message` where the time, in milliseconds, is over first; a later failure of the work is then ignored
+ * Resolves or rejects as the work does.
+ *
+ * @throws TooLate with `message` if the time in milliseconds is over first. A later failure of the work is ignored.
  */
 export async function within<T>(
   { schedule }: Pick<Clock, 'schedule'>,

@@ -1,12 +1,14 @@
+/** Splits a stream of JSON objects into parts that a YAML parser can read one by one. */
+
 export type TextPart = {
   readonly text: string;
-  /** 1-based line in which the part begins. */
+  /** 1-based line of the whole text on which the part begins. */
   readonly line: number;
 };
 
 /**
- * JSON objects one after the other, as `jq '.items[]'` prints them, each for itself; YAML's parser takes only one. Any other text is one part.
- * Linear in the text.
+ * Splits concatenated JSON objects, as `jq '.items[]'` prints them, into one part per object, because a YAML parser accepts only one. Any
+ * other text is returned as one part. Takes time linear in the length of the text.
  */
 export function splitJsonStream(text: string): readonly TextPart[] {
   const whole = [{ text, line: 1 }];
@@ -16,7 +18,7 @@ export function splitJsonStream(text: string): readonly TextPart[] {
   for (const { 0: token, index } of text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"?|[{}]|[^{}"\s]+/gs)) {
     if (token === '{') depth += 1;
     else if (token === '}' && --depth === 0) ends.push(index + 1);
-    // Something between two objects: no stream, but perhaps YAML.
+    // Other text between two objects: not a stream of JSON objects, but possibly YAML.
     else if (depth <= 0) return whole;
   }
   if (depth !== 0 || ends.length < 2) return whole;
@@ -26,7 +28,7 @@ export function splitJsonStream(text: string): readonly TextPart[] {
   let indent = '';
   return ends.map((end) => {
     const lines = text.slice(start, end).split('\n');
-    // Blanks where the object before it stands in the same line, so that columns are those of the whole text.
+    // If the previous object ends on the same line, spaces replace it, so that columns match the whole text.
     const part = { text: indent + lines.join('\n'), line };
     line += lines.length - 1;
     indent = ' '.repeat((lines.length > 1 ? 0 : indent.length) + (lines.at(-1)?.length ?? 0));

@@ -1,9 +1,12 @@
 /**
- * What a plain scalar means to kubectl: YAML 1.1 as go-yaml v2 reads it, which sigs.k8s.io/yaml and so every Kubernetes tool uses
- * (go.yaml.in/yaml/v2, resolve.go). Sexagesimal numbers and timestamps stay text there.
+ * Reads a plain scalar as kubectl does: YAML 1.1 as go-yaml v2 reads it (go.yaml.in/yaml/v2, resolve.go). sigs.k8s.io/yaml, and so every
+ * Kubernetes tool, uses go-yaml v2, which reads sexagesimal numbers and timestamps as text.
  */
 
-/** Integers that a JavaScript number cannot hold exactly, but Kubernetes can, are bigints. Infinities and NaN are numbers, for the caller to refuse. */
+/**
+ * Integers that Kubernetes supports and a JavaScript number cannot represent exactly are bigints. Infinities and NaN are numbers, which the
+ * caller rejects.
+ */
 export type ScalarValue = string | number | bigint | boolean | null;
 
 export function readPlainScalar(text: string): ScalarValue {
@@ -17,7 +20,7 @@ export function readPlainScalar(text: string): ScalarValue {
 }
 
 const float = /^[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?$/;
-/** Here Go's own grammar holds, in which a _ stands between digits only. */
+/** For a number that begins with a dot Go's grammar applies, which allows _ only between digits. */
 const fraction = /^\.\d+(_\d+)*([eE][-+]?\d+(_\d+)*)?$/;
 const integer = /^([-+]?)(0[xX][\da-fA-F]+|0[bB][01]+|0[oO][0-7]+|0[0-7]*|[1-9]\d*)$/;
 
@@ -30,14 +33,14 @@ const words = new Map<string, boolean | number | null>([
   ...['-.inf', '-.Inf', '-.INF'].map((word) => [word, Number.NEGATIVE_INFINITY] as const),
 ]);
 
-/** Go's strconv.ParseInt with base 0, then ParseUint: a leading 0 alone makes an octal. Undefined for what is no integer of 64 bits. */
+/** As Go's strconv.ParseInt with base 0, then ParseUint: a leading 0 means octal. Returns undefined if the text is not a 64-bit integer. */
 function integerOf(digits: string): number | bigint | undefined {
   const [, sign, body] = integer.exec(digits) ?? [];
   if (body === undefined) return undefined;
   const magnitude = BigInt(/^0[0-7]/.test(body) ? `0o${body.slice(1)}` : body);
   const value = sign === '-' ? -magnitude : magnitude;
   if (value < -(2n ** 63n) || value >= 2n ** (sign === '' ? 64n : 63n)) return undefined;
-  // Beyond int64 Kubernetes itself goes on with a float.
+  // Kubernetes itself uses a float for integers beyond int64.
   return value >= 2n ** 63n || isExact(value) ? Number(value) : value;
 }
 
@@ -45,7 +48,7 @@ function isExact(value: bigint): boolean {
   return value <= BigInt(Number.MAX_SAFE_INTEGER) && value >= BigInt(Number.MIN_SAFE_INTEGER);
 }
 
-/** Go refuses a float that is out of range, and then it is text. There is no negative zero in an object. */
+/** Go rejects a float that is out of range, so go-yaml reads it as text. Adding 0 turns a negative zero, which no object has, into 0. */
 function finite(digits: string, text = digits): number | string {
   const value = Number(digits);
   return Number.isFinite(value) ? value + 0 : text;

@@ -1,20 +1,21 @@
+/** Prints Kubernetes objects as YAML. */
 import { Document, type Scalar, type Tags, visit } from 'yaml';
-import type { JsonObject } from '../object/json.ts';
 import { readPlainScalar } from './plain-scalar.ts';
 
-/** The objects as YAML documents, which kubectl and readers of YAML 1.1 and 1.2 understand alike. */
-export function printManifests(objects: readonly JsonObject[]): string {
+/** One YAML document per object. kubectl and parsers of YAML 1.1 and 1.2 read the same values from them. */
+export function printManifests(objects: readonly object[]): string {
   return objects.map(printOne).join('');
 }
 
-function printOne(object: JsonObject): string {
-  // Version 1.1 quotes what its readers take for something else than text, such as dates and 1:30; go-yaml's own notions come on top.
+function printOne(object: object): string {
+  // Version 1.1 quotes text that its parsers read as another type, such as dates and 1:30. quoteText also quotes what only go-yaml reads as
+  // another type.
   const document = new Document(object, { version: '1.1', customTags: withoutMerge, aliasDuplicateObjects: false });
   visit(document, { Scalar: (_key, node) => quoteText(node) });
   return `---\n${document.toString({ lineWidth: 0, directives: false })}`;
 }
 
-/** Its writer takes any key << for a merge, in quotes or not. */
+/** The library writes any key << as a merge key, even a quoted one. */
 function withoutMerge(tags: Tags): Tags {
   return tags.filter((tag) => typeof tag === 'string' || tag.tag !== 'tag:yaml.org,2002:merge');
 }

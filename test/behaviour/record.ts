@@ -12,10 +12,10 @@ import { issueCa, issueServerCertificate } from '../../src/certificates/issue.ts
 import type { Facts } from '../../src/decision/facts.ts';
 import { factsFromObjects } from '../../src/evaluate/facts-from-objects.ts';
 import { builtInKinds } from '../../src/object/kinds.ts';
-import type { AuditRecord } from '../../src/observe/audit/record.ts';
+import type { AuditRecord } from '../../src/observe/audit/decision-record.ts';
 import { createMetrics } from '../../src/observe/metrics.ts';
 import type { RuleSet } from '../../src/rules/rule-set.ts';
-import { createWebhookServer } from '../../src/server/webhook.ts';
+import { createWebhookServer } from '../../src/server/webhook-server.ts';
 import { systemClock } from '../../src/time/clock.ts';
 import { type Attack, kindOf, namespace, rulesFor } from '../bypass/attack.ts';
 import { builds } from '../bypass/builds.ts';
@@ -33,7 +33,7 @@ const corpus = resolve(root, process.env.REGKEEPER_CORPUS ?? '../shared/corpus',
 const validity = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
 const ca = issueCa({ commonName: 'test', ...validity });
 const tls = issueServerCertificate({
-  authority: ca,
+  ca,
   commonName: 'localhost',
   dnsNames: ['localhost'],
   ipAddresses: ['127.0.0.1'],
@@ -48,10 +48,10 @@ const metrics = createMetrics({
   kinds: builtInKinds,
   readiness: [],
   leads: () => undefined,
-  refusedRules: () => [],
+  rejectedRules: () => [],
   waitingNamespaces: () => 0,
   certificate: () => undefined,
-  followed: () => [],
+  watches: () => [],
   registration: () => undefined,
   factGaps: () => undefined,
   auditDelivery: () => ({ failing: false, lost: 0 }),

@@ -4,7 +4,7 @@ import { issueCa, issueServerCertificate } from '../../src/certificates/issue.ts
 import { decide } from '../../src/decision/decide.ts';
 import type { Decision } from '../../src/decision/decision.ts';
 import type { JsonObject } from '../../src/object/json.ts';
-import { createWebhookServer } from '../../src/server/webhook.ts';
+import { createWebhookServer } from '../../src/server/webhook-server.ts';
 import { accounts } from '../unit/decision/changes.ts';
 import { ruleSetOf } from '../unit/rules/documents.ts';
 import { type Attack, kindOf, namespace, rulesFor } from './attack.ts';
@@ -26,7 +26,7 @@ const facts = accounts({ default: [], 'system:masters': [] });
 const validity = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
 const ca = issueCa({ commonName: 'test', ...validity });
 const tls = issueServerCertificate({
-  authority: ca,
+  ca,
   commonName: 'localhost',
   dnsNames: ['localhost'],
   ipAddresses: ['127.0.0.1'],

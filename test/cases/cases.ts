@@ -2,9 +2,9 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { parse } from 'yaml';
+import { type Manifest, parseManifests } from '../../src/evaluate/parse-manifests.ts';
 import { loadRules } from '../../src/loading/load-rules.ts';
 import type { RuleSet } from '../../src/rules/rule-set.ts';
-import { type Manifest, parseManifests } from '../../src/yaml/parse-manifests.ts';
 
 export const casesFolder = import.meta.dirname;
 

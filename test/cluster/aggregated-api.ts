@@ -41,7 +41,7 @@ export async function startAggregatedApi({ cluster, group, version, resources }:
 
   const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)];
   const ca = issueCa({ commonName: 'aggregated API', notBefore, notAfter });
-  const leaf = issueServerCertificate({ authority: ca, commonName: host, dnsNames: [host], ipAddresses: [], notBefore, notAfter });
+  const leaf = issueServerCertificate({ ca, commonName: host, dnsNames: [host], ipAddresses: [], notBefore, notAfter });
   const server = createServer({ key: leaf.key, cert: leaf.certificate }, (incoming, response) => {
     const { pathname } = new URL(incoming.url ?? '/', 'https://aggregated');
     if (pathname === `/apis/${group}/${version}`) discoveries += 1;
@@ -81,26 +81,47 @@ export async function startAggregatedApi({ cluster, group, version, resources }:
     },
   });
 
-  const ask = () => kubectl(['get', '--raw', `/apis/${group}/${version}`, '--request-timeout=2s'], { allowFailure: true });
-  const set = async (to: typeof mode, routed: boolean, reached: (output: string, code: number) => boolean) => {
+  const client = await kubectl.api();
+  /** The error of the API server. Undefined when it forwards a list of resources. */
+  const ask = async (): Promise<string | undefined> => {
+    try {
+      await client.request({ method: 'GET', path: `/apis/${group}/${version}`, timeoutMilliseconds: 2_000 });
+      return undefined;
+    } catch (error) {
+      return String(error);
+    }
+  };
+  const set = async (to: typeof mode, routed: boolean, reached: (error: string | undefined) => boolean, deadlineSeconds = 60) => {
     mode = to;
     if (routed) await cluster.routeService(address, port);
     else await cluster.unrouteService(address);
     // Open connections would bypass the new route.
     for (const socket of sockets) socket.destroy();
-    await waitFor(
-      async () => {
-        const { stdout, stderr, code } = await ask();
-        return reached(stdout + stderr, code ?? 1);
-      },
-      { deadlineSeconds: 60, what: `the aggregated API to be seen as "${to}", ${routed ? 'routed' : 'not routed'}` },
-    );
+    await waitFor(async () => reached(await ask()), {
+      deadlineSeconds,
+      what: `the aggregated API to be seen as "${to}", ${routed ? 'routed' : 'not routed'}`,
+    });
   };
+  const answer = () => set('answer', true, (said) => said === undefined);
+  const knowNothing = () => set('nothing', true, (said) => /NotFound|not find/i.test(said ?? ''), 3);
   const api: AggregatedApi = {
-    answer: () => set('answer', true, (output, code) => code === 0 && output.includes('APIResourceList')),
-    beSlow: () => set('slow', true, (_output, code) => code !== 0),
-    beUnavailable: () => set('answer', false, (output) => /unable to handle|ServiceUnavailable|unavailable/i.test(output)),
-    knowNothing: () => set('nothing', true, (output) => /NotFound|not find/i.test(output)),
+    answer,
+    beSlow: () => set('slow', true, (error) => error !== undefined),
+    beUnavailable: () => set('answer', false, (error) => /unable to handle|ServiceUnavailable|unavailable/i.test(error ?? '')),
+    // The API server probes an aggregated server now and then. While a probe has failed it forwards no request, and a 404 fails a probe.
+    knowNothing: async () => {
+      for (let tries = 1; tries < 10; tries += 1) {
+        await answer();
+        if (
+          await knowNothing().then(
+            () => true,
+            () => false,
+          )
+        )
+          return;
+      }
+      await knowNothing();
+    },
     discoveries: () => discoveries,
     async remove() {
       await kubectl(['delete', 'apiservice', `${version}.${group}`, '--ignore-not-found']);

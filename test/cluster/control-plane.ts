@@ -8,11 +8,11 @@ import { readFileSync, rmSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { get as httpGet } from 'node:http';
 import { Agent, get as httpsGet } from 'node:https';
-import { type AddressInfo, createServer } from 'node:net';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Binaries, findBinaries } from './binaries.ts';
 import { type ServiceAddress, type ServiceRoutes, startEgress } from './egress.ts';
+import { freePorts } from './free-ports.ts';
 import { type LocalProcess, startLocalProcess } from './local-process.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -55,7 +55,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   const directory = await mkdtemp(join(tmpdir(), 'rk-'));
   const cleanup = cleanUpAtExit(directory);
   try {
-    const [etcdPort, etcdPeerPort, apiPort] = await freeLoopbackPorts(3);
+    const [etcdPort, etcdPeerPort, apiPort] = await freePorts(3);
     const server = `https://127.0.0.1:${apiPort}`;
     const files = await writeFiles(directory, server, options);
 
@@ -87,7 +87,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     });
 
     const throughAnotherApiServer = async <T>(work: (kubeconfig: string) => Promise<T>): Promise<T> => {
-      const [port] = await freeLoopbackPorts(3);
+      const [port] = await freePorts(1);
       const address = `https://127.0.0.1:${port}`;
       const another = await start('another-kube-apiserver', binaries.kubeApiserver, apiserverArgs(files, port, etcdPort, options));
       try {
@@ -263,6 +263,8 @@ function etcdArgs(directory: string, port: number, peerPort: number): string[] {
     `--listen-peer-urls=${peer}`,
     `--initial-advertise-peer-urls=${peer}`,
     `--initial-cluster=default=${peer}`,
+    // What is stored need not outlive this machine, and each write would wait for the disk. It outlives the API server all the same.
+    '--unsafe-no-fsync',
   ];
 }
 
@@ -372,18 +374,4 @@ async function findService(api: ApiClient, clusterIP: string, port: number): Pro
   const { items } = JSON.parse(body) as ServiceList;
   const found = items.find(({ spec }) => spec.clusterIPs?.includes(clusterIP) && spec.ports?.some((one) => one.port === port));
   return found && { namespace: found.metadata.namespace, service: found.metadata.name, port };
-}
-
-/** Distinct ports that were free a moment ago. */
-async function freeLoopbackPorts(count: 3): Promise<[number, number, number]>;
-async function freeLoopbackPorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, () => {
-      const server = createServer();
-      return new Promise<typeof server>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', () => resolve(server)));
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

@@ -1,28 +1,18 @@
-/** Runs once in vitest's main process: starts the cluster that all scenarios share, or uses an existing one, and provides it to the workers. */
+/** Runs once in vitest's main process: provides the workers with the address of their clusters. */
 
+import { rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { findOnPath } from './binaries.ts';
-import { startControlPlane } from './control-plane.ts';
-import { installCrds } from './crds.ts';
-import { createKubectl } from './kubectl.ts';
-
-/** What a worker needs to reach the cluster. Strings only, because it crosses a process boundary. */
-export interface ProvidedCluster {
-  readonly kubeconfig: string;
-  readonly kubectlBinary: string;
-  readonly kubectlCache: string;
-  /** Absent for an existing cluster, where Services cannot be routed to loopback ports. */
-  readonly egressSocket?: string;
-  /** Absent for an existing cluster. */
-  readonly caFile?: string;
-}
+import { findBinaries, findOnPath } from './binaries.ts';
+import { type ProvidedCluster, startClusters } from './clusters.ts';
+import { buildProgram } from './program.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
-    readonly cluster: ProvidedCluster;
+    /** A cluster, or the socket at which each worker asks for its own. */
+    readonly cluster: ProvidedCluster | { readonly socket: string };
   }
 }
 
@@ -30,22 +20,18 @@ type Teardown = () => Promise<void>;
 
 export default async function provideCluster(project: TestProject): Promise<Teardown> {
   const existing = process.env.REGKEEPER_TEST_KUBECONFIG;
-  return existing ? await useCluster(project, existing) : await startCluster(project);
+  return existing ? await useCluster(project, existing) : await startLocal(project);
 }
 
-async function startCluster(project: TestProject): Promise<Teardown> {
-  const controlPlane = await startControlPlane();
-  try {
-    const { kubeconfig, egressSocket, caFile } = controlPlane;
-    const kubectlBinary = controlPlane.binaries.kubectl;
-    const kubectlCache = join(controlPlane.directory, 'kubectl-cache');
-    await installCrds(createKubectl({ binary: kubectlBinary, kubeconfig, cacheFolder: kubectlCache }));
-    project.provide('cluster', { kubeconfig, kubectlBinary, kubectlCache, egressSocket, caFile });
-    return controlPlane.stop;
-  } catch (error) {
-    await controlPlane.stop();
-    throw error;
-  }
+async function startLocal(project: TestProject): Promise<Teardown> {
+  // Builds what is missing, once and before the tests, since that takes minutes.
+  await findBinaries();
+  const folder = await mkdtemp(join(tmpdir(), 'regkeeper-program-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  await buildProgram(folder);
+  const { socket, stop } = await startClusters();
+  project.provide('cluster', { socket });
+  return stop;
 }
 
 /** Uses an existing cluster. Nothing is started or installed in it, so it must already serve the kinds that the scenarios use. */

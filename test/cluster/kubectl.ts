@@ -4,7 +4,10 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type ApiClient, connectApi } from '../../src/kube/api-client.ts';
+import { loadKubeConfig } from '../../src/kube/kubeconfig.ts';
 import type { ControlPlane } from './control-plane.ts';
+import { createReader } from './read.ts';
 
 export interface KubectlOptions {
   readonly stdin?: string;
@@ -21,8 +24,10 @@ export interface KubectlResult {
 export interface Kubectl {
   /** Runs kubectl. @throws Error with the arguments and stderr where it fails, unless `allowFailure` */
   (args: readonly string[], options?: KubectlOptions): Promise<KubectlResult>;
-  /** Runs kubectl with `-o json` and parses the output. */
+  /** Runs kubectl with `-o json` and parses the output. A `get` that `read.ts` understands is sent to the API server directly. */
   json<T>(args: readonly string[], options?: Pick<KubectlOptions, 'stdin'>): Promise<T>;
+  /** The same cluster and user without kubectl, each of whose processes costs more than the request. Connected at the first use; its connections end with this process. */
+  api(): Promise<ApiClient>;
 }
 
 export interface KubectlSettings {
@@ -51,11 +56,26 @@ export function createKubectl({ binary, kubeconfig, token, cacheFolder = tempora
     if (result.code === 0 || allowFailure) return result;
     throw new Error(`kubectl ${args.join(' ')}: exit code ${result.code}\n${result.stderr.trim()}`);
   };
+  let connected: Promise<ApiClient> | undefined;
+  const api = () => {
+    connected ??= connect(kubeconfig, token);
+    return connected;
+  };
+  const read = createReader(api);
   const json = async <T>(args: readonly string[], options: Pick<KubectlOptions, 'stdin'> = {}): Promise<T> => {
+    const found = await read(args);
+    if (found !== undefined) return found as T;
     const { stdout } = await kubectl([...args, '-o', 'json'], options);
     return JSON.parse(stdout) as T;
   };
-  return Object.assign(kubectl, { json });
+  return Object.assign(kubectl, { json, api });
+}
+
+async function connect(file: string, token: string | undefined): Promise<ApiClient> {
+  const config = await loadKubeConfig({ file, env: {} });
+  const cluster = config.getCurrentCluster();
+  if (cluster && token !== undefined) config.loadFromClusterAndUser(cluster, { name: 'token', token });
+  return connectApi(config);
 }
 
 function isConflict({ code, stderr }: KubectlResult): boolean {

@@ -22,7 +22,7 @@ export async function serveWebhook(
   const notBefore = new Date(Date.now() - 60_000);
   const notAfter = new Date(Date.now() + 3_600_000);
   const ca = issueCa({ commonName: 'scenario', notBefore, notAfter });
-  const leaf = issueServerCertificate({ authority: ca, commonName: host, dnsNames: [host], ipAddresses: [], notBefore, notAfter });
+  const leaf = issueServerCertificate({ ca, commonName: host, dnsNames: [host], ipAddresses: [], notBefore, notAfter });
   const server = createServer({ key: leaf.key, cert: leaf.certificate }, async (incoming, response) => {
     const { request } = JSON.parse(await textOf(incoming)) as { request: AdmissionRequest };
     const review = {

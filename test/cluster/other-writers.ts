@@ -1,7 +1,7 @@
 /** Simulates other controllers that write regkeeper's webhook configurations. Each watches both configurations and writes with PUT. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { configurationPaths } from '../../src/cluster/registration/live.ts';
+import { configurationPaths } from '../../src/cluster/registration/live-configuration.ts';
 import { type ApiClient, ApiError, connectApi, type KubeObject } from '../../src/kube/api-client.ts';
 import { createInformer } from '../../src/kube/informer.ts';
 import { loadKubeConfig } from '../../src/kube/kubeconfig.ts';
@@ -72,8 +72,10 @@ async function startWriter(kubeconfig: string, fieldManager: string, change: Cha
   const client = connectApi(await loadKubeConfig({ file: kubeconfig, env: {} }));
   let writes = 0;
   let writing = Promise.resolve();
+  let stopped = false;
   const reconcile = (path: string) => {
     writing = writing.then(async () => {
+      if (stopped) return;
       await pause(afterMilliseconds);
       writes += (await writeOnce(client, path, fieldManager, change)) ? 1 : 0;
     });
@@ -85,6 +87,7 @@ async function startWriter(kubeconfig: string, fieldManager: string, change: Cha
   return {
     writes: () => writes,
     async stop() {
+      stopped = true;
       await Promise.all(watches.map((watch) => watch.stop()));
       await writing;
       await client.close();

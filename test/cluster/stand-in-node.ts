@@ -7,16 +7,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { type ApiClient, connectApi, type KubeObject } from '../../src/kube/api-client.ts';
 import { createInformer } from '../../src/kube/informer.ts';
 import { loadKubeConfig } from '../../src/kube/kubeconfig.ts';
 import type { ServiceRoutes } from './egress.ts';
+import { freePorts } from './free-ports.ts';
+import { programFile } from './program.ts';
 import { ownNamespace } from './regkeeper.ts';
 
-const program = resolve(import.meta.dirname, '../../src/main.ts');
 const nodeName = 'stand-in';
 const service = { namespace: ownNamespace, service: 'regkeeper', port: 443 };
 
@@ -161,13 +160,13 @@ function startServer({ client, pod, address, folder, server: ofServer, onFailure
     await mkdir(folder, { recursive: true });
     const kubeconfig = join(folder, 'kubeconfig');
     await writeFile(kubeconfig, JSON.stringify(kubeconfigOf(ofServer, await tokenFor(client, pod))), { mode: 0o600 });
-    const [ownPort, healthPort] = await freePorts();
+    const [ownPort, healthPort] = await freePorts(2);
     port = ownPort;
     if (ending) return;
     const log = openSync(logFile, 'w');
     // The Pods share this machine's addresses, so each gets its own ports. The token comes from a kubeconfig, because nothing mounts it.
     const here = ['--host', '127.0.0.1', '--port', String(port), '--health-port', String(healthPort), '--kubeconfig', kubeconfig];
-    const child = spawn(process.execPath, [program, ...container.args, ...here, '--audit-log', join(folder, 'audit')], {
+    const child = spawn(process.execPath, [programFile(), ...container.args, ...here, '--audit-log', join(folder, 'audit')], {
       cwd: folder,
       env: { PATH: process.env.PATH, HOME: folder, ...environmentOf(pod) },
       stdio: ['ignore', log, log],
@@ -301,17 +300,6 @@ function environmentOf({ metadata, spec }: Pod): Record<string, string> {
     return [name, text];
   });
   return Object.fromEntries(entries);
-}
-
-async function freePorts(): Promise<[number, number]> {
-  const servers = [createServer(), createServer()] as const;
-  const ports = await Promise.all(
-    servers.map(
-      (server) => new Promise<number>((settle) => server.listen(0, '127.0.0.1', () => settle((server.address() as AddressInfo).port))),
-    ),
-  );
-  await Promise.all(servers.map((server) => new Promise((settle) => server.close(settle))));
-  return ports as [number, number];
 }
 
 function jsonLines(text: string): Record<string, unknown>[] {

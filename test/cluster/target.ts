@@ -1,6 +1,8 @@
 /** The cluster as scenarios use it: kubectl, new namespaces, routes of Services, and the cleanup after each file. */
 
 import { afterAll, inject } from 'vitest';
+import type { ApiClient } from '../../src/kube/api-client.ts';
+import { clusterOfWorker } from './clusters.ts';
 import { remoteServiceRoutes, type ServiceAddress } from './egress.ts';
 import { createKubectl, type Kubectl } from './kubectl.ts';
 import { waitFor } from './wait-for.ts';
@@ -31,9 +33,13 @@ export interface Target {
   unrouteService(address: ServiceAddress): Promise<void>;
 }
 
+const provided = inject('cluster');
+// The first file of a worker waits here until its control plane has started.
+const cluster = 'socket' in provided ? await clusterOfWorker(provided.socket, process.env.VITEST_POOL_ID ?? '') : provided;
+
 /** Call it once, at the top of a scenario file, because it registers the cleanup of namespaces and routes. */
 export function target(): Target {
-  const { kubeconfig, kubectlBinary, kubectlCache, egressSocket, caFile } = inject('cluster');
+  const { kubeconfig, kubectlBinary, kubectlCache, egressSocket, caFile } = cluster;
   const kubectl = createKubectl({ binary: kubectlBinary, kubeconfig, cacheFolder: kubectlCache });
   const namespaces: string[] = [];
   const routed: ServiceAddress[] = [];
@@ -56,9 +62,10 @@ export function target(): Target {
     caFile,
     kubectlAs: (token) => createKubectl({ binary: kubectlBinary, kubeconfig, cacheFolder: kubectlCache, token }),
     namespace: async (labels = {}) => {
-      const name = await createNamespace(kubectl, labels);
+      const api = await kubectl.api();
+      const name = await createNamespace(api, labels);
       namespaces.push(name);
-      await waitForDefaultServiceAccount(kubectl, name);
+      await waitForDefaultServiceAccount(api, name);
       return name;
     },
     routeService: async (address, targetPort) => {
@@ -69,15 +76,15 @@ export function target(): Target {
   };
 }
 
-async function createNamespace(kubectl: Kubectl, labels: Readonly<Record<string, string>>): Promise<string> {
-  const manifest = { apiVersion: 'v1', kind: 'Namespace', metadata: { generateName: 'regkeeper-test-', labels } };
-  const created = await kubectl.json<{ metadata: { name: string } }>(['create', '-f', '-'], { stdin: JSON.stringify(manifest) });
+async function createNamespace(api: ApiClient, labels: Readonly<Record<string, string>>): Promise<string> {
+  const manifest = { apiVersion: 'v1', kind: 'Namespace', metadata: { generateName: 'regkeeper-test-', name: '', labels } };
+  const created = await api.create('/api/v1/namespaces', manifest);
   return created.metadata.name;
 }
 
 // The API server rejects a Pod whose service account does not exist yet.
-async function waitForDefaultServiceAccount(kubectl: Kubectl, namespace: string): Promise<void> {
-  await waitFor(async () => (await kubectl(['get', 'serviceaccount', 'default', '-n', namespace], { allowFailure: true })).code === 0, {
+async function waitForDefaultServiceAccount(api: ApiClient, namespace: string): Promise<void> {
+  await waitFor(() => api.get<object>(`/api/v1/namespaces/${namespace}/serviceaccounts/default`), {
     deadlineSeconds: 30,
     what: `the default service account of namespace ${namespace}`,
   });

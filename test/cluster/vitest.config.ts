@@ -1,17 +1,42 @@
-/** Configures the scenarios against a real API server. Files run one after another, because they share cluster-wide objects. */
+/** Configures the scenarios against a real API server: three workers, each with its own control plane. */
 import { configDefaults, defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Scenarios that start their own control plane, or install and remove what an existing cluster already has. */
 const localOnly = ['deploy-base', 'installing', 'leader', 'operations', 'outage', 'rights', 'rolling'].map(
   (name) => `test/cluster/scenarios/${name}.test.ts`,
 );
 
+/** Started first, or the end of the run would wait for one of them. */
+const longest = ['rolling', 'second-writer', 'aggregated-api', 'chart', 'deploy-base', 'outage', 'installing', 'operations', 'leader'];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const found = longest.findIndex((name) => moduleId.endsWith(`/${name}.test.ts`));
+      return found < 0 ? longest.length : found;
+    };
+    return (await super.sort(files)).toSorted((one, other) => rank(one) - rank(other));
+  }
+}
+
+const isOwnCluster = !process.env.REGKEEPER_TEST_KUBECONFIG;
+
+/**
+ * Scenarios against a real API server. Each worker has its own control plane, on which its files run one after another, because they share
+ * webhook configurations and other cluster-wide objects. Scenarios mostly wait, so there are more workers than the two cores of CI.
+ */
 export default defineConfig({
   test: {
     include: ['test/cluster/scenarios/**/*.test.ts'],
-    exclude: [...configDefaults.exclude, ...(process.env.REGKEEPER_TEST_KUBECONFIG ? localOnly : [])],
+    exclude: [...configDefaults.exclude, ...(isOwnCluster ? [] : localOnly)],
     globalSetup: ['test/cluster/global-setup.ts'],
-    fileParallelism: false,
+    pool: 'forks',
+    // Starting a worker takes a second of CPU, and no file leaves anything behind in the process.
+    isolate: false,
+    fileParallelism: isOwnCluster,
+    maxWorkers: isOwnCluster ? Number(process.env.TEST_CLUSTERS ?? 3) : 1,
+    sequence: { sequencer: LongestFirst },
     reporters: ['default', './test/closing-line.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,

@@ -1,6 +1,6 @@
 /** Reads and breaks regkeeper's webhook configurations in scenarios, and counts the Pods that are admitted until they are repaired. */
 import { setTimeout as pause } from 'node:timers/promises';
-import { configurationPaths } from '../../src/cluster/registration/live.ts';
+import { configurationPaths } from '../../src/cluster/registration/live-configuration.ts';
 import { type ApiClient, ApiError } from '../../src/kube/api-client.ts';
 import type { WebhookConfiguration } from './other-writers.ts';
 

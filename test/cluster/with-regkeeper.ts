@@ -6,8 +6,10 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
 import { applyBase, deleteBase, ownNamespace, type Regkeeper, startRegkeeper, waitUntilFilled } from './regkeeper.ts';
 import { type Target, waitFor } from './target.ts';
+import { pod, running } from './workloads.ts';
 
 const root = resolve(import.meta.dirname, '../..');
+const rulesPath = `/api/v1/namespaces/${ownNamespace}/configmaps/regkeeper-rules`;
 
 export type WithRegkeeper = {
   /** The server that was started for the test. Undefined for an existing cluster, whose own server stays unchanged. */
@@ -43,17 +45,19 @@ export function withRegkeeper(
   let rulesBefore: string | undefined;
 
   const restart = async () => {
-    const ownFlags = ['--drain-seconds', '1', ...flags];
+    const ownFlags = ['--drain-seconds', '0', ...flags];
     server = await startRegkeeper({ kubectl, kubeconfig, directory: folder, routeService, flags: ownFlags, nodeFlags });
     return server;
   };
   const rulesText = async () => {
-    const { data } = await kubectl.json<{ data: Record<string, string> }>(['get', 'configmap', 'regkeeper-rules', '-n', ownNamespace]);
+    const api = await kubectl.api();
+    const { data } = await api.get<{ data: Record<string, string> }>(rulesPath);
     return data['rules.yaml'] ?? '';
   };
   const writeRules = async (text: string) => {
-    const patch = JSON.stringify({ data: { 'rules.yaml': text } });
-    await kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '--type=merge', '-p', patch]);
+    const api = await kubectl.api();
+    const body = { data: { 'rules.yaml': text } };
+    await api.request({ method: 'PATCH', path: rulesPath, body, contentType: 'application/merge-patch+json' });
   };
 
   beforeAll(async () => {
@@ -68,8 +72,11 @@ export function withRegkeeper(
     rulesBefore = await rulesText();
     namespace = await cluster.namespace();
     await writeRules(rules);
-    const probe = ['run', 'probe', '--image=unknown.example.com/x', '-n', namespace, '--dry-run=server'];
-    await waitFor(async () => (await kubectl(probe, { allowFailure: true })).stderr.includes('denied the request'), {
+    const api = await kubectl.api();
+    const probe = pod('probe', running('unknown.example.com/x'));
+    const path = `/api/v1/namespaces/${namespace}/pods`;
+    const error = () => api.create(path, probe, { dryRun: 'All' }).then(() => '', String);
+    await waitFor(async () => (await error()).includes('denied the request'), {
       deadlineSeconds: 10,
       what: 'the rules of this scenario to be in force',
     });
@@ -77,7 +84,7 @@ export function withRegkeeper(
 
   afterAll(async () => {
     if (cluster.local) {
-      await server?.end();
+      await server?.end('SIGKILL');
       for (const file of manifests) await kubectl(['delete', '-f', join(root, 'deploy', file), '--ignore-not-found']);
       await deleteBase(kubectl);
     } else if (rulesBefore !== undefined) {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { issueCa, issueServerCertificate } from '../../src/certificates/issue.ts';
 import { createAuditLog } from '../../src/observe/logger.ts';
-import { createWebhookServer } from '../../src/server/webhook.ts';
+import { createWebhookServer } from '../../src/server/webhook-server.ts';
 import { unwatched } from '../unit/decision/changes.ts';
 import { ruleSetOf } from '../unit/rules/documents.ts';
 import { isRecorded, problemOf, readCorpus } from './corpus.ts';
@@ -12,7 +12,7 @@ import { isRecorded, problemOf, readCorpus } from './corpus.ts';
 const entries = await readCorpus();
 const validity = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
 const ca = issueCa({ commonName: 'test', ...validity });
-const tls = issueServerCertificate({ authority: ca, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: [], ...validity });
+const tls = issueServerCertificate({ ca, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: [], ...validity });
 const rules = ruleSetOf(readFileSync(join(import.meta.dirname, 'rules.yaml'), 'utf8'));
 
 let lines: string[] = [];

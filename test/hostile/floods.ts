@@ -1,7 +1,7 @@
 /** Many senders at a time, and senders that never read an answer. */
 import { changeOf, decodeReview } from '../../src/admission/review.ts';
 import { decide } from '../../src/decision/decide.ts';
-import type { WorkCounter } from '../../src/object/work.ts';
+import type { WorkCounter } from '../../src/object/work-counter.ts';
 import { unwatched } from '../unit/decision/changes.ts';
 import { ruleSetOf } from '../unit/rules/documents.ts';
 import { pod, reviewOf } from '../unit/server/reviews.ts';

@@ -8,7 +8,7 @@ import type { ReviewRequest } from '../../src/admission/review.ts';
 import { decide } from '../../src/decision/decide.ts';
 import { isObject, type JsonObject } from '../../src/object/json.ts';
 import { kindsWithImages } from '../../src/object/kinds.ts';
-import { buildAuditRecord } from '../../src/observe/audit/record.ts';
+import { buildAuditRecord } from '../../src/observe/audit/decision-record.ts';
 import { runs } from '../property.ts';
 import { anyObjectOf } from '../unit/decision/any-object.ts';
 import { unwatched } from '../unit/decision/changes.ts';

@@ -2,7 +2,7 @@
 import { changeOf, decodeReview } from '../../src/admission/review.ts';
 import { decide } from '../../src/decision/decide.ts';
 import type { ImageDecision } from '../../src/decision/decision.ts';
-import { buildAuditRecord } from '../../src/observe/audit/record.ts';
+import { buildAuditRecord } from '../../src/observe/audit/decision-record.ts';
 import { unwatched } from '../unit/decision/changes.ts';
 import { ruleSetOf } from '../unit/rules/documents.ts';
 import { reviewOf } from '../unit/server/reviews.ts';

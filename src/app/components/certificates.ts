@@ -1,11 +1,11 @@
-/** The certificate that the webhook serves: from our Secret, from files, or made for development. */
+/** The certificate that the webhook serves: from our Secret, from files, or generated for development. */
 import { missingUntilPublished, waitForPublishedCa } from '../../certificates/rotation/wait-for-published-ca.ts';
 import type { CertificateSource, CurrentCertificate, ServerCertificate } from '../../certificates/source.ts';
 import { ensureDevelopmentCertificates } from '../../certificates/sources/development.ts';
 import { watchCertificateFiles } from '../../certificates/sources/files.ts';
 import { manageCertificateSecret } from '../../certificates/sources/secret.ts';
 import { explainInvalidity, validityOf } from '../../certificates/validity.ts';
-import { createPublishedCas } from '../../cluster/registration/published-cas.ts';
+import { createPublishedCas } from '../../cluster/registration/watch-published-cas.ts';
 import type { ApiClient } from '../../kube/api-client.ts';
 import type { LeaderElection } from '../../kube/leader-election.ts';
 import type { Clock } from '../../time/clock.ts';
@@ -22,32 +22,32 @@ export type CertificatesOptions = {
   readonly clock: Clock;
 };
 
-/** `current` throws before the start. */
+/** `current` throws before the component has started. */
 export type Certificates = CurrentCertificate &
   Required<Pick<Component, 'name' | 'start' | 'stop' | 'ready'>> & {
-    /** Why clients will not accept the certificate, whether or not they know its CA yet. */
+    /** Why clients will reject the certificate, regardless of whether they know its CA. Undefined if it is valid. */
     invalidity(): string | undefined;
-    /** Undefined until there is one. */
+    /** Undefined before the certificate has been read. */
     validity(): ReturnType<typeof validityOf> | undefined;
-    /** By which clients verify the server, where it is a file. */
+    /** The file with the CA that verifies the server's certificate, if there is one. */
     caFile(): string | undefined;
   };
 
 type Opened = { readonly source: CertificateSource; readonly caFile: string | undefined };
 
-/** A component around the sources, which have a certificate from their first moment on. */
+/** Wraps the certificate sources, which always have a certificate, in a component that starts without one. */
 export function createCertificates(options: CertificatesOptions): Certificates {
   const { settings, client, log, clock } = options;
-  // What is published matters to those that the API server calls.
+  // Only registered servers are called by the API server, which verifies them with the published CA.
   const published = client && settings.register ? createPublishedCas({ client, log, clock }) : undefined;
-  /** Our clock, and the API server's, which verifies. */
+  /** Our clock, and that of the API server, which verifies the certificate. */
   const clocks = () => [clock.now(), client?.serverTime() ?? clock.now()];
   const listeners = new Set<(certificate: ServerCertificate) => void>();
   let opened: Opened | undefined;
   let missingCa: () => string | undefined = () => undefined;
   let stopped = false;
 
-  function opening(): Opened {
+  function requireOpened(): Opened {
     if (!opened) throw new Error('the certificates have not been read yet');
     return opened;
   }
@@ -55,11 +55,11 @@ export function createCertificates(options: CertificatesOptions): Certificates {
   const invalidity = () => (opened ? explainInvalidity(opened.source.current().certificate, clocks()) : 'there is no certificate yet');
 
   async function start(signal: AbortSignal): Promise<void> {
-    const { source: bare, caFile } = await openSource(options, signal);
-    if (stopped) return void (await bare.close());
+    const { source: unguarded, caFile } = await openSource(options, signal);
+    if (stopped) return void (await unguarded.close());
     published?.start();
     const onProgress = (message: string) => log.info({}, message);
-    const source = published ? waitForPublishedCa(bare, { trusted: published, clocks, clock, onProgress }) : bare;
+    const source = published ? waitForPublishedCa(unguarded, { trusted: published, clocks, clock, onProgress }) : unguarded;
     if (published) missingCa = missingUntilPublished(source, published, clock);
     opened = { source, caFile };
     source.onChange((next) => {
@@ -77,12 +77,12 @@ export function createCertificates(options: CertificatesOptions): Certificates {
       await published?.stop();
     },
     ready: () => invalidity() ?? missingCa(),
-    current: () => opening().source.current(),
+    current: () => requireOpened().source.current(),
     onChange(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    refresh: async () => opening().source.refresh?.(),
+    refresh: async () => requireOpened().source.refresh?.(),
     invalidity,
     validity: () => opened && validityOf(opened.source.current().certificate),
     caFile: () => opened?.caFile,
@@ -97,21 +97,26 @@ async function openSource({ settings, client, leader, log, clock }: Certificates
       if (!client || !settings.cluster) throw new Error('settings promised a cluster');
       const { namespace } = settings.cluster;
       const { secretName } = tls;
-      const place = { client, namespace, secretName, service, leadership: leader };
-      return { source: await manageCertificateSecret({ ...place, log, clock, signal }), caFile: undefined };
+      const options = { client, namespace, secretName, service, leadership: leader };
+      return { source: await manageCertificateSecret({ ...options, log, clock, signal }), caFile: undefined };
     }
     case 'files': {
-      const { certificate, key, authorities } = tls;
-      // Registered as a Service, we are called by its name.
+      const { certificate, key, ca } = tls;
+      // The API server calls a registered Service by this name.
       const names = settings.register && settings.cluster && [`${service}.${settings.cluster.namespace}.svc`];
-      const files = { certificate, key, ...(authorities !== undefined && { authorities }), ...(names && { names }) };
-      return { source: await watchCertificateFiles({ ...files, onProblem, clock }).catch(asConfigurationError), caFile: authorities };
+      const files = { certificate, key, ...(ca !== undefined && { caBundle: ca }), ...(names && { names }) };
+      return { source: await watchCertificateFiles({ ...files, onProblem, clock }).catch(asConfigurationError), caFile: ca };
     }
     case 'dev': {
       const { directory } = tls;
-      const made = await ensureDevelopmentCertificates({ directory, hosts: [], now: new Date(clock.now()) }).catch(asConfigurationError);
-      const files = { certificate: made.certificateFile, key: made.keyFile, authorities: made.caFile };
-      return { source: await watchCertificateFiles({ ...files, onProblem, clock }).catch(asConfigurationError), caFile: made.caFile };
+      const development = await ensureDevelopmentCertificates({ directory, hosts: [], now: new Date(clock.now()) }).catch(
+        asConfigurationError,
+      );
+      const files = { certificate: development.certificateFile, key: development.keyFile, caBundle: development.caFile };
+      return {
+        source: await watchCertificateFiles({ ...files, onProblem, clock }).catch(asConfigurationError),
+        caFile: development.caFile,
+      };
     }
   }
 }

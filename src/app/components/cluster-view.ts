@@ -1,6 +1,6 @@
-/** What the server knows of the cluster: the client, and the collections that it watches for the requests. */
+/** The cluster as the server sees it: the API client, and the collections that it watches for the requests. */
 import { type ClusterFacts, createClusterFacts } from '../../cluster/facts/facts.ts';
-import { createClusterPlatform } from '../../cluster/facts/platform.ts';
+import { createClusterPlatform } from '../../cluster/facts/openshift-registries.ts';
 import type { Facts } from '../../decision/facts.ts';
 import { type ApiClient, connectApi } from '../../kube/api-client.ts';
 import { loadKubeConfig } from '../../kube/kubeconfig.ts';
@@ -17,7 +17,7 @@ export type ClusterView = {
   readonly client: ApiClient;
   /** Undefined until everything that requests need has been read. */
   facts(): Facts | undefined;
-  /** What is still to be read; undefined when nothing is. */
+  /** What has not been read yet. Undefined if everything has. */
   missing(): string | undefined;
   gaps: ClusterFacts['gaps'];
   readonly connection: Component;
@@ -34,7 +34,11 @@ export type ClusterViewOptions = {
   readonly clock: Clock;
 };
 
-/** Reads the kubeconfig, without a request to the API server; undefined where there is no cluster. @throws ConfigurationError */
+/**
+ * Reads the kubeconfig, without a request to the API server. Undefined without a cluster.
+ *
+ * @throws ConfigurationError
+ */
 export async function connectCluster({ cluster }: Settings, env: Environment): Promise<ApiClient | undefined> {
   if (!cluster) return undefined;
   const { kubeconfig, context } = cluster;
@@ -71,7 +75,7 @@ function watchSecretsOfRules(rules: RulesInForce, facts: Pick<ClusterFacts, 'fol
     start() {
       unsubscribe = rules.onChange(({ cause, changes }) => {
         const written = rules.written();
-        // Rules of namespaces do not add to what is watched, and one tenant may change them all the time.
+        // Rules of namespaces do not add to the watched secrets, and a tenant may change its rules at any rate.
         const ofCluster = changes.some(({ scope }) => scope.kind === 'cluster');
         if (written && ofCluster && cause === 'documents') facts.followSecrets(namedSecrets(written));
       });

@@ -1,4 +1,4 @@
-/** The end of a server that is ready: it stops first, and goes on answering until callers have found another replica. */
+/** Begins the shutdown of a running server: reports not ready, and keeps answering until callers have found another replica. */
 import type { LeaderElection } from '../../kube/leader-election.ts';
 import { type Clock, sleep } from '../../time/clock.ts';
 import type { Component } from '../lifecycle.ts';
@@ -7,14 +7,14 @@ import type { Webhook } from './webhook.ts';
 
 export type DrainOptions = {
   readonly webhook: Pick<Webhook, 'drain' | 'finish'>;
-  /** Stops leading when the drain begins, so that another replica takes over in time. */
+  /** Resigns when the drain begins, so that another replica takes over in time. */
   readonly leader: Pick<LeaderElection, 'stop'> | undefined;
   readonly milliseconds: number;
   readonly log: Logger;
   readonly clock: Clock;
 };
 
-/** What comes after the drain: two seconds of idle connections, and answers that are under way, each within its five seconds. */
+/** Time for the rest of the shutdown: two seconds for idle connections, and five for each request that is still open. */
 const finishMilliseconds = 10_000;
 
 export type Drain = Component & { isDraining(): boolean };

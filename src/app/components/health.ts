@@ -1,6 +1,6 @@
-/** The health port as a component: open from the start, so that the kubelet sees a live server while it still waits for the cluster. */
+/** The health port as a component. It opens first, so that the kubelet sees a live process while the server waits for the cluster. */
 import type { FastifyInstance } from 'fastify';
-import { createHealthServer, type MetricsPage, type ReadinessCheck } from '../../server/health.ts';
+import { createHealthServer, type MetricsPage, type ReadinessCheck } from '../../server/health-server.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Component } from '../lifecycle.ts';
 import { listen, urlOf } from '../listen.ts';

@@ -1,7 +1,7 @@
-/** What is recorded and counted of each request. */
+/** Writes the audit record and the metrics of each request. */
 import type { AuditLog } from '../../observe/logger.ts';
 import type { Metrics } from '../../observe/metrics.ts';
-import type { RulesReviewer } from '../../server/rules-review.ts';
+import type { RulesReviewer } from '../../server/rules-reviewer.ts';
 import type { WebhookCollaborators } from '../../server/webhook-collaborators.ts';
 import type { Logger } from './outputs.ts';
 
@@ -9,7 +9,7 @@ export type RequestObservers = {
   readonly log: Logger;
   readonly auditLog: AuditLog;
   readonly metrics: Metrics;
-  /** Undefined where rules do not come from ConfigMaps. */
+  /** Undefined if rules do not come from ConfigMaps. */
   readonly review: RulesReviewer | undefined;
 };
 
@@ -24,7 +24,7 @@ export function observeRequests({ log, auditLog, metrics, review }: RequestObser
       metrics.failed('bug');
     },
     failed: metrics.failed,
-    guard: review && {
+    rulesReview: review && {
       review,
       audit(record) {
         auditLog.write(record);

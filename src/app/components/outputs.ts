@@ -1,4 +1,4 @@
-/** The log and the audit records: opened first, and closed last, when everything that waits has been written. */
+/** The log and the audit records. They open first and close last, after everything that waits has been written. */
 import {
   type AuditLog,
   createAuditLog,
@@ -20,37 +20,40 @@ export type Outputs = Component & {
   readonly auditDelivery: () => Delivery;
 };
 
-/** Each of the two destinations gets three seconds at the end. */
+/** Each of the two destinations gets three seconds to flush. */
 const flushMilliseconds = 6_500;
 
-/** A record that cannot be written holds up no request: the log, a metric and an alert report what auditors would miss. */
+/** An audit record that cannot be written blocks no request. The log, a metric and an alert report the loss. */
 export function createOutputs(settings: Settings): Outputs {
-  const logLines = createLateDestination();
-  const records = createLateDestination();
+  const logLines = createDeferredDestination();
+  const records = createDeferredDestination();
   const log = createLogger(settings.logLevel, logLines.stream);
-  const place = settings.auditLog === '-' ? 'standard output' : settings.auditLog;
+  const destination = settings.auditLog === '-' ? 'standard output' : settings.auditLog;
   return {
     name: 'outputs',
     log,
     auditLog: createAuditLog(records.stream),
     auditDelivery: () => records.opened()?.delivery() ?? { failing: false, lost: 0, waiting: 0 },
     start() {
-      logLines.use(openDestination(2, { onWell: (lost) => reportLostLines(log, lost) }));
-      records.use(openAuditDestination(settings, reportDelivery(log, place)));
+      logLines.use(openDestination(2, { onRecovered: (lost) => reportLostLines(log, lost) }));
+      records.use(openAuditDestination(settings, reportDelivery(log, destination)));
     },
     stopWithinMilliseconds: flushMilliseconds,
     async stop() {
       await records.opened()?.flush();
       const waiting = records.opened()?.delivery().waiting ?? 0;
       if (waiting > 0)
-        log.error({ file: place, lost: waiting }, `the last ${waiting} audit records could not be written to ${place}, and are lost`);
+        log.error(
+          { file: destination, lost: waiting },
+          `the last ${waiting} audit records could not be written to ${destination}, and are lost`,
+        );
       await logLines.opened()?.flush();
     },
   };
 }
 
-/** What pino writes to before there is a file: nothing is logged until then. */
-function createLateDestination() {
+/** The stream that pino gets before its file is open. Nothing is logged until then. */
+function createDeferredDestination() {
   let destination: LogDestination | undefined;
   return {
     stream: { write: (line: string) => void destination?.write(line) },
@@ -61,11 +64,11 @@ function createLateDestination() {
   };
 }
 
-function openAuditDestination({ auditLog, named }: Settings, options: DestinationOptions): LogDestination {
+function openAuditDestination({ auditLog, nameOf }: Settings, options: DestinationOptions): LogDestination {
   try {
     return openDestination(auditLog === '-' ? 1 : auditLog, options);
   } catch (error) {
-    throw new ConfigurationError(`${named('auditLog')} ${auditLog}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new ConfigurationError(`${nameOf('auditLog')} ${auditLog}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 
@@ -80,10 +83,10 @@ function reportDelivery(log: Logger, place: string): DestinationOptions {
         { file: place },
         `audit records cannot be written to ${place}: ${reason}; requests are answered all the same, and it is tried again`,
       ),
-    onWell: (lost) => {
-      const well = `audit records are written to ${place} again`;
-      if (lost > 0) log.error({ file: place, lost }, `${well}; ${lost} were lost`);
-      else log.info({ file: place, lost }, `${well}; none was lost`);
+    onRecovered: (lost) => {
+      const recovered = `audit records are written to ${place} again`;
+      if (lost > 0) log.error({ file: place, lost }, `${recovered}; ${lost} were lost`);
+      else log.info({ file: place, lost }, `${recovered}; none was lost`);
     },
   };
 }

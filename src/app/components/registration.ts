@@ -1,12 +1,12 @@
-/** What keeps this server registered with the API server, where that is asked for: the election of a leader, and the webhook configurations. */
-import { createReachabilityProbe } from '../../cluster/registration/reachability-probe.ts';
+/** Leader election, and the webhook configurations that register this server with the API server. */
+import { createReachabilityProbe } from '../../cluster/registration/prove-reachable.ts';
 import { createRegistration, type Registration, type RegistrationOptions } from '../../cluster/registration/registration.ts';
 import type { ApiClient } from '../../kube/api-client.ts';
 import { createLeaderElection, type LeaderElection } from '../../kube/leader-election.ts';
 import type { Settings } from '../settings.ts';
 import type { Logger } from './outputs.ts';
 
-/** Undefined where nothing is registered: then there is nothing to write but the Secret, which any replica may. */
+/** Undefined without registration. Then only the Secret is written, which every replica may do. */
 export function createLeader(
   { register, cluster, service }: Settings,
   client: ApiClient | undefined,
@@ -26,6 +26,6 @@ export function createRegistrationOf(
 ): Registration | undefined {
   const { register, cluster, service, excludedNamespaces, webhookPolicy: policy, admissionsEnforcer: enforcer } = settings;
   if (!client || !cluster || !register) return undefined;
-  const place = { client, namespace: cluster.namespace, service, ...wired };
-  return createRegistration({ ...place, excludedNamespaces, policy, enforcer, prove: createReachabilityProbe(place) });
+  const options = { client, namespace: cluster.namespace, service, ...wired };
+  return createRegistration({ ...options, excludedNamespaces, policy, enforcer, prove: createReachabilityProbe(options) });
 }

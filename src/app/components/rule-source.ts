@@ -1,4 +1,4 @@
-/** Where rules come from, files or ConfigMaps, and their way into the store: parsing beside the requests, snapshot, source. */
+/** Loads rules from files or ConfigMaps into the rule store, parses them off the request path, and keeps a snapshot of them. */
 import { createSnapshotWriter, readSnapshot, type SnapshotOptions, type SnapshotWriter } from '../../cluster/rules/rule-snapshot.ts';
 import { createClusterRuleSource } from '../../cluster/rules/rule-source.ts';
 import { createDocumentParser, namespaceLimits } from '../../loading/document-parser.ts';
@@ -19,17 +19,17 @@ export type RuleSourceOptions = {
   readonly cluster: ClusterView | undefined;
   readonly store: RuleStore;
   readonly rules: RulesInForce;
-  /** Versions of a namespace's rules that were not read. */
+  /** Counts versions of a namespace's rules that were not parsed. */
   readonly onSkipped: (versions: number) => void;
   readonly log: Logger;
   readonly clock: Clock;
 };
 
 export type RuleSource = {
-  readonly loader: Pick<RuleLoader, 'isUnread' | 'opening' | 'waiting'>;
-  /** Parses documents, and brings them into the store. */
+  readonly loader: Pick<RuleLoader, 'isStillLoading' | 'missing' | 'waitingNamespaces'>;
+  /** Owns the parsers of the loader. */
   readonly loading: Component;
-  /** Keeps the last good rules in the cluster; absent where they come from files. */
+  /** Keeps the last good rules in the cluster. Undefined if the rules come from files. */
   readonly snapshot: Component | undefined;
   readonly source: Component;
 };
@@ -42,11 +42,11 @@ export function createRuleSource(options: RuleSourceOptions): RuleSource {
 
 function createFromFiles(options: RuleSourceOptions): RuleSource {
   const { settings, log, clock, rules } = options;
-  const { loader, loading } = createLoading(options, (changes) => opening.take(changes));
-  const opening = holdBack(rules.documentsChanged);
+  const { loader, loading } = createLoading(options, (changes) => startProblems.onChange(changes));
+  const startProblems = collectStartProblems(rules.documentsChanged);
   const files = createRuleFilesSource({
     paths: settings.rulePaths,
-    intake: loader,
+    loader,
     clock,
     onProblem: (message) => log.error({}, `${message} (the last rules stay in force)`),
     onReadable: () => log.info({}, 'the files of the rules can be read again'),
@@ -54,25 +54,25 @@ function createFromFiles(options: RuleSourceOptions): RuleSource {
   const start = async () => {
     await files.start().catch((error: unknown) => {
       const lines = (error instanceof Error ? error.message : String(error)).split('\n');
-      throw new ConfigurationError(lines.map((line) => `${settings.named('rules')}: ${line}`).join('\n'));
+      throw new ConfigurationError(lines.map((line) => `${settings.nameOf('rules')}: ${line}`).join('\n'));
     });
-    opening.end();
+    startProblems.throwIfAny();
   };
   return { loader, loading, snapshot: undefined, source: { name: 'rules of files', start, stop: files.stop } };
 }
 
-/** Until the opening has ended: from its first problem on nothing is passed on, since the start is going to fail with it. */
-function holdBack(passOn: (changes: readonly RulesChange[]) => void) {
+/** Collects the problems of the first load. From the first problem on no change is passed on, since the start will fail. */
+function collectStartProblems(passOn: (changes: readonly RulesChange[]) => void) {
   const problems: string[] = [];
   let ended = false;
   return {
-    take(changes: readonly RulesChange[]) {
+    onChange(changes: readonly RulesChange[]) {
       const found = ended ? [] : changes.flatMap((change) => change.problems);
       problems.push(...found.map(({ origin, message }) => `${renderOrigin(origin)}: ${message}`));
       if (problems.length === 0) passOn(changes);
     },
-    /** @throws ConfigurationError where there were problems */
-    end() {
+    /** @throws ConfigurationError with all problems of the first load, if there were any */
+    throwIfAny() {
       if (problems.length > 0) throw new ConfigurationError(problems.join('\n'));
       ended = true;
     },
@@ -82,25 +82,25 @@ function holdBack(passOn: (changes: readonly RulesChange[]) => void) {
 function createFromCluster(options: RuleSourceOptions, { client }: ClusterView, namespace: string): RuleSource {
   const { settings, rules, store, log, clock } = options;
   const { loader, loading } = createLoading(options, rules.documentsChanged);
-  const place: SnapshotOptions = { client, namespace, log, clock };
-  const snapshot = createSnapshotWriter(place);
+  const snapshotOptions: SnapshotOptions = { client, namespace, log, clock };
+  const snapshot = createSnapshotWriter(snapshotOptions);
   const source = createClusterRuleSource({
-    ...place,
+    ...snapshotOptions,
     namespaceRules: settings.namespaceRules,
     intake: loader,
-    lastGood: (signal) => readSnapshot(place, signal),
+    lastGood: (signal) => readSnapshot(snapshotOptions, signal),
   });
-  return { loader, loading, snapshot: keepSnapshot(snapshot, store, rules), source };
+  return { loader, loading, snapshot: createSnapshotComponent(snapshot, store, rules), source };
 }
 
-function keepSnapshot(snapshot: SnapshotWriter, store: RuleStore, rules: RulesInForce): Component {
+function createSnapshotComponent(snapshot: SnapshotWriter, store: RuleStore, rules: RulesInForce): Component {
   let unsubscribe = () => {};
   return {
     name: 'snapshot of the rules',
     start() {
       snapshot.start();
       unsubscribe = rules.onChange(({ cause, changes }) => {
-        // Those of namespaces are not in it; to write all of it down for each of their changes would cost more than the change.
+        // The snapshot has no rules of namespaces. Writing the whole snapshot for each of their changes would cost more than the change.
         const ofCluster = changes.some(({ scope }) => scope.kind === 'cluster');
         if (store.current() && ofCluster && cause === 'documents') snapshot.save(store.accepted());
       });
@@ -117,11 +117,11 @@ function createLoading({ store, onSkipped, clock }: RuleSourceOptions, onChange:
     cluster: createDocumentParser({}, undefined, clock),
     namespaces: createDocumentParser(namespaceLimits, undefined, clock),
   };
-  const loader = createRuleLoader({ book: store, parsers, onChange, onSkipped, clock });
+  const loader = createRuleLoader({ store, parsers, onChange, onSkipped, clock });
   const loading: Component = {
     name: 'loading of rules',
     async stop() {
-      // Before the parsers: what still waits would be refused for no other reason than that the program ends.
+      // The loader stops before the parsers. Otherwise waiting documents would be rejected only because the process ends.
       loader.stop();
       await Promise.all([parsers.cluster.stop(), parsers.namespaces.stop()]);
     },

@@ -1,10 +1,10 @@
-/** The review of rules ConfigMaps before they are stored, with parsers of its own: what a user tries out delays nothing in force. */
+/** The review of rules ConfigMaps before they are stored. It has own parsers, so that reviews do not delay rules that are loaded. */
 import { createDocumentParser, namespaceLimits } from '../../loading/document-parser.ts';
 import type { Problem } from '../../rules/language/problem.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
 import type { RuleStore } from '../../rules/store/rule-store.ts';
 import type { RulesInForce } from '../../rules/store/rules-in-force.ts';
-import { createRulesReviewer, type RulesReviewer } from '../../server/rules-review.ts';
+import { createRulesReviewer, type RulesReviewer } from '../../server/rules-reviewer.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Component } from '../lifecycle.ts';
 import type { Settings } from '../settings.ts';
@@ -17,7 +17,7 @@ export type RulesReviewOptions = {
   readonly clock: Clock;
 };
 
-/** Undefined where rules do not come from ConfigMaps. */
+/** Undefined if rules do not come from ConfigMaps. */
 export function createRulesReview({
   settings,
   ...options
@@ -31,7 +31,7 @@ export function createRulesReview({
   const reviewed = { namespace: settings.cluster.namespace, namespaceRules: settings.namespaceRules };
   return {
     name: 'rules review',
-    review: createRulesReviewer({ settings: reviewed, book: store, parsers, rules, lint, clock }),
+    review: createRulesReviewer({ settings: reviewed, store, parsers, rules, lint, clock }),
     async stop() {
       await Promise.all([parsers.cluster.stop(), parsers.namespaces.stop()]);
     },

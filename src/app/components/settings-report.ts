@@ -1,17 +1,17 @@
-/** Logs the settings that an operator should see in the log of a running server. */
+/** Logs the settings that an operator needs to see at the start of the server. */
 import type { Component } from '../lifecycle.ts';
 import type { Settings } from '../settings.ts';
 import type { Logger } from './outputs.ts';
 
-export function createSettingsReport({ told, overruled, register, webhookPolicy, named }: Settings, log: Logger): Component {
+export function createSettingsReport({ nonDefaults, ignoredVariables, register, webhookPolicy, nameOf }: Settings, log: Logger): Component {
   return {
     name: 'settings',
     start() {
-      if (told.length > 0) log.info({ settings: told }, 'settings that differ from the defaults');
-      for (const { variable, flag } of overruled)
+      if (nonDefaults.length > 0) log.info({ settings: nonDefaults }, 'settings that differ from the defaults');
+      for (const { variable, flag } of ignoredVariables)
         log.warn({}, `${variable} has no effect: ${flag} is given, and a flag wins over a variable`);
       if (register && webhookPolicy.failurePolicy === 'Ignore') {
-        log.warn({}, `${named('failurePolicy')} is Ignore: while no replica answers, every image is let in, and no secret is added`);
+        log.warn({}, `${nameOf('failurePolicy')} is Ignore: while no replica answers, every image is let in, and no secret is added`);
       }
     },
   };

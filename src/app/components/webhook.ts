@@ -1,6 +1,7 @@
-/** The HTTPS side as a component: serves the current certificate, and answers until the very end. */
-import { createWebhookServer, minimumTlsVersion, type WebhookServer } from '../../server/webhook.ts';
+/** The HTTPS server as a component. It serves the current certificate, and answers until the end of the shutdown. */
+
 import type { WebhookCollaborators } from '../../server/webhook-collaborators.ts';
+import { createWebhookServer, minimumTlsVersion, type WebhookServer } from '../../server/webhook-server.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Component } from '../lifecycle.ts';
 import { type Listener, listen, urlOf } from '../listen.ts';
@@ -59,7 +60,7 @@ export function createWebhook({ settings, certificates, collaborators, log, cloc
     },
     async stop() {
       unsubscribe();
-      // Nothing is left to do after `finish`.
+      // This does nothing after `finish`.
       await server?.close();
     },
     url: () => urlOf('https', settings.host, server),

@@ -1,55 +1,56 @@
+/** The CA bundle to publish: the CAs of this replica, and for some time those that other replicas published. */
 import type { Clock } from '../../time/clock.ts';
 import { joinCaBundles, readCertificates } from '../inspect.ts';
 
 export type CaBundle = {
   /**
-   * What to publish, PEM: `own`, and those of `published` that another replica may still need. As `own` is where that is all. `published` are the
-   * bundles that replicas of ours have written; call it whenever they may have changed.
+   * The bundle to publish, PEM: `own`, followed by the CAs of `published` that another replica may still need. Without such CAs it is
+   * `own` unchanged. `published` are the bundles that replicas have written. Call it whenever they may have changed.
    */
   bundle(own: string, published: readonly string[]): string;
   close(): void;
 };
 
 /**
- * A mounted Secret reaches replicas up to about two minutes apart, so one that begins to lead may not know what another shows, nor what another
- * is about to show.
+ * A mounted Secret is updated on different replicas up to about two minutes apart. So a new leader may not know which certificate another
+ * replica serves, or is about to serve.
  */
 const OVERLAP = 10 * 60_000;
-/** The newest. A hand that changes the authority again and again must not fill the configurations. */
-const MOST_AUTHORITIES = 10;
+/** The newest ones are kept. A CA that is replaced again and again must not fill the webhook configurations. */
+const MAX_CAS = 10;
 
-/** Keeps published authorities for a while after this replica has first seen that it does not need them itself. */
-export function createCaBundle({ clock, onOver }: { clock: Pick<Clock, 'schedule'>; onOver: () => void }): CaBundle {
-  /** By their PEM. */
-  const kept = new Map<string, { over: boolean; cancel: () => void }>();
-  const takenAway = new Set<string>();
+/** Keeps published CAs for a while after this replica first sees that it does not need them itself. */
+export function createCaBundle({ clock, onExpired }: { clock: Pick<Clock, 'schedule'>; onExpired: () => void }): CaBundle {
+  /** By the PEM text of the CA. */
+  const kept = new Map<string, { expired: boolean; cancel: () => void }>();
+  const removed = new Set<string>();
 
-  function keep(authority: string): void {
-    const state = { over: false, cancel: () => {} };
-    kept.set(authority, state);
-    // Who put it back shows a certificate of it.
-    if (takenAway.has(authority)) return;
+  function keep(ca: string): void {
+    const state = { expired: false, cancel: () => {} };
+    kept.set(ca, state);
+    // The replica that put it back serves a certificate of this CA.
+    if (removed.has(ca)) return;
     state.cancel = clock.schedule(() => {
-      state.over = true;
-      takenAway.add(authority);
-      onOver();
+      state.expired = true;
+      removed.add(ca);
+      onExpired();
     }, OVERLAP);
   }
 
   return {
     bundle(own, published) {
-      const ours = authoritiesOf(own);
-      const others = new Set(published.flatMap((text) => [...authoritiesOf(text)].filter((authority) => !ours.has(authority))));
-      for (const authority of ours) takenAway.delete(authority);
-      for (const [authority, { cancel }] of kept) {
-        if (others.has(authority)) continue;
+      const ours = casOf(own);
+      const others = new Set(published.flatMap((text) => [...casOf(text)].filter((ca) => !ours.has(ca))));
+      for (const ca of ours) removed.delete(ca);
+      for (const [ca, { cancel }] of kept) {
+        if (others.has(ca)) continue;
         cancel();
-        kept.delete(authority);
+        kept.delete(ca);
       }
-      for (const authority of others) if (!kept.has(authority)) keep(authority);
-      const stay = [...kept].flatMap(([authority, { over }]) => (over ? [] : [authority]));
-      const room = Math.max(0, MOST_AUTHORITIES - ours.size);
-      return joinCaBundles(own, stay.slice(Math.max(0, stay.length - room)).join(''));
+      for (const ca of others) if (!kept.has(ca)) keep(ca);
+      const remaining = [...kept].flatMap(([ca, { expired }]) => (expired ? [] : [ca]));
+      const room = Math.max(0, MAX_CAS - ours.size);
+      return joinCaBundles(own, remaining.slice(Math.max(0, remaining.length - room)).join(''));
     },
     close() {
       for (const { cancel } of kept.values()) cancel();
@@ -57,7 +58,7 @@ export function createCaBundle({ clock, onOver }: { clock: Pick<Clock, 'schedule
   };
 }
 
-function authoritiesOf(text: string): Set<string> {
+function casOf(text: string): Set<string> {
   const reading = readCertificates(text);
   return new Set(reading.ok ? reading.certificates.map(String) : []);
 }

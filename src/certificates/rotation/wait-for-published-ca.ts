@@ -1,13 +1,17 @@
+/** Serves a new certificate only once clients trust its CA. */
 import { type Clock, systemClock } from '../../time/clock.ts';
 import { isTrusted, joinCaBundles } from '../inspect.ts';
 import { type CertificateSource, createCertificateSource, type ServerCertificate } from '../source.ts';
 import { explainInvalidity } from '../validity.ts';
 
-/** By which authorities clients verify us at present. */
+/** The CAs with which clients verify the server at present. */
 export type PublishedCas = {
-  /** The PEM of each client, who all need to take what is shown; none where nobody calls us yet, undefined while that is not known. */
+  /**
+   * The CA bundle (PEM) of each client. All of them must trust the served certificate. Empty where there are no clients yet, undefined
+   * while that is unknown.
+   */
   current(): readonly string[] | undefined;
-  /** Returns what takes the listener away. */
+  /** Returns a function that removes the listener. */
   onChange(listener: () => void): () => void;
 };
 
@@ -16,59 +20,59 @@ export type WaitForPublishedCaOptions = {
   /** Epoch milliseconds, as for {@link explainInvalidity}. */
   readonly clocks: () => readonly number[];
   readonly clock?: Pick<Clock, 'schedule'> | undefined;
-  /** Hears a sentence when a certificate is held back, and when it goes into service. */
+  /** Called with a sentence when a certificate is held back, and when it is served. */
   readonly onProgress: (message: string) => void;
 };
 
-/** Each API server watches the configurations as we do; well within this time it knows what we see. */
+/** Each API server watches the configurations like this replica does. It has seen the same state well within this time. */
 const SETTLING = 10_000;
-const LOOK_AGAIN = 60_000;
-/** For who has just started. Without the right to see what clients trust that is never known. */
-const PATIENCE = 20_000;
+const RECONCILE_INTERVAL = 60_000;
+/** Applies after a start. Without permission to read the webhook configurations, the published CAs never become known. */
+const MAX_WAIT_FOR_BUNDLES = 20_000;
 
 /**
- * The source, but a certificate of an authority that clients do not know yet is held back: the one before stays in service, and
- * `current().authorities` has the authorities of both, for whoever publishes them. Nothing is held back where nobody calls us, nor where
- * the certificate in service is no good either. Closes the source with itself.
+ * A source that holds back a certificate whose CA clients do not trust yet. The previous certificate is served meanwhile, and
+ * `current().caBundle` has the CAs of both, so that they are published. Nothing is held back where there are no clients, or where clients
+ * reject the served certificate anyway. Closing it closes the source.
  */
 export function waitForPublishedCa(
   source: CertificateSource,
   { trusted, clocks, clock: { schedule } = systemClock, onProgress }: WaitForPublishedCaOptions,
 ): CertificateSource {
-  const outward = createCertificateSource(source.current());
-  /** Of the certificate in service. */
-  let { authorities: served } = source.current();
+  const exposed = createCertificateSource(source.current());
+  /** The CA bundle of the certificate that is served. */
+  let { caBundle: servedCaBundle } = source.current();
   let waiting: ServerCertificate | undefined;
-  let cancelLook = () => {};
-  /** Clients have known the authority of what waits for `SETTLING`, unless this is undefined or taken back. */
-  let settling: { over: boolean; cancel: () => void } | undefined;
+  let cancelReconcile = () => {};
+  /** Set while clients trust the CA of the waiting certificate. `settled` after `SETTLING`. */
+  let settling: { settled: boolean; cancel: () => void } | undefined;
 
-  function look(): void {
+  function reconcile(): void {
     const next = source.current();
-    cancelLook();
-    if (isSamePair(next, outward.current()) || mayServe(next)) serve(next);
-    else hold(next);
+    cancelReconcile();
+    if (isSamePair(next, exposed.current()) || mayServe(next)) serve(next);
+    else keepPrevious(next);
   }
 
   function mayServe(next: ServerCertificate): boolean {
-    const before = outward.current();
+    const before = exposed.current();
     if (explainInvalidity(before.certificate, clocks()) !== undefined) return true;
     const clients = trusted.current();
     if (clients === undefined) return false;
-    if (!clients.some((authorities) => isTrusted(before.certificate, authorities))) return true;
+    if (!clients.some((caBundle) => isTrusted(before.certificate, caBundle))) return true;
     if (!isTrustedByAll(next, clients)) return false;
-    return waiting === undefined || (isSamePair(next, waiting) && settling?.over === true);
+    return waiting === undefined || (isSamePair(next, waiting) && settling?.settled === true);
   }
 
   function serve(next: ServerCertificate): void {
     if (waiting !== undefined) onProgress('the authority of the new certificate is known by now: the certificate goes into service');
     stopSettling();
     waiting = undefined;
-    served = next.authorities;
-    show(next, next.authorities);
+    servedCaBundle = next.caBundle;
+    publish(next, next.caBundle);
   }
 
-  function hold(next: ServerCertificate): void {
+  function keepPrevious(next: ServerCertificate): void {
     if (waiting === undefined || !isSamePair(next, waiting)) {
       onProgress(
         'the new certificate is of an authority that the API server does not know yet: the one before stays until that is published',
@@ -78,15 +82,15 @@ export function waitForPublishedCa(
     waiting = next;
     if (!isTrustedByAll(next, trusted.current())) stopSettling();
     else settling ??= settle();
-    cancelLook = schedule(look, LOOK_AGAIN);
-    show(outward.current(), next.authorities && joinCaBundles(next.authorities, served));
+    cancelReconcile = schedule(reconcile, RECONCILE_INTERVAL);
+    publish(exposed.current(), next.caBundle && joinCaBundles(next.caBundle, servedCaBundle));
   }
 
   function settle() {
-    const state = { over: false, cancel: () => {} };
+    const state = { settled: false, cancel: () => {} };
     state.cancel = schedule(() => {
-      state.over = true;
-      look();
+      state.settled = true;
+      reconcile();
     }, SETTLING);
     return state;
   }
@@ -96,32 +100,33 @@ export function waitForPublishedCa(
     settling = undefined;
   }
 
-  function show({ authorities: _, ...pair }: ServerCertificate, authorities: string | undefined): void {
-    const before = outward.current();
-    if (isSamePair(before, pair) && before.authorities === authorities) return;
-    outward.replace({ ...pair, ...(authorities !== undefined && { authorities }) });
+  function publish({ caBundle: _, ...pair }: ServerCertificate, caBundle: string | undefined): void {
+    const before = exposed.current();
+    if (isSamePair(before, pair) && before.caBundle === caBundle) return;
+    exposed.replace({ ...pair, ...(caBundle !== undefined && { caBundle }) });
   }
 
-  const forgetSource = source.onChange(look);
-  const forgetTrusted = trusted.onChange(() => waiting !== undefined && look());
+  const unsubscribeSource = source.onChange(reconcile);
+  const unsubscribeTrusted = trusted.onChange(() => waiting !== undefined && reconcile());
   return {
-    current: outward.current,
-    onChange: outward.onChange,
+    current: exposed.current,
+    onChange: exposed.onChange,
     ...(source.refresh && { refresh: () => source.refresh?.() ?? Promise.resolve() }),
     async close() {
-      forgetSource();
-      forgetTrusted();
-      cancelLook();
+      unsubscribeSource();
+      unsubscribeTrusted();
+      cancelReconcile();
       stopSettling();
-      outward.close();
+      exposed.close();
       await source.close();
     },
   };
 }
 
 /**
- * Why a server that has just started should not be called yet; undefined when clients know the authority of what it serves, and from then on:
- * it has nothing older to hold on to, and others may still answer. Somebody must publish meanwhile, ready or not.
+ * Why a server that has just started should not receive requests yet. Undefined once clients have trusted the CA of its certificate. It
+ * has no older certificate to serve, and other replicas may still answer. The CA is published meanwhile, whether this replica is ready or
+ * not.
  */
 export function missingUntilPublished(
   source: CertificateSource,
@@ -135,12 +140,12 @@ export function missingUntilPublished(
     wasTrusted ||= isTrustedByAll(source.current(), clients);
     if (wasTrusted) return undefined;
     if (clients !== undefined) return 'the API server does not know its authority yet';
-    return monotonic() - start < PATIENCE ? 'which authorities the API server knows has not been read yet' : undefined;
+    return monotonic() - start < MAX_WAIT_FOR_BUNDLES ? 'which authorities the API server knows has not been read yet' : undefined;
   };
 }
 
 function isTrustedByAll({ certificate }: ServerCertificate, clients: readonly string[] | undefined): boolean {
-  return clients?.every((authorities) => isTrusted(certificate, authorities)) ?? false;
+  return clients?.every((caBundle) => isTrusted(certificate, caBundle)) ?? false;
 }
 
 function isSamePair(one: ServerCertificate, other: ServerCertificate): boolean {

@@ -1,13 +1,15 @@
+/** A CA and a server certificate in a folder, for development. */
 import { randomUUID, X509Certificate } from 'node:crypto';
 import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type CertificatePair, checkRenewal, isIssuedBy, readCertificatePair, readCertificates, readPrivateKey } from '../inspect.ts';
+import { type CertificatePair, isIssuedBy, readCertificatePair, readCertificates, readPrivateKey } from '../inspect.ts';
 import { type CertificateWithKey, issueCa, issueServerCertificate, sortHosts } from '../issue.ts';
+import { checkRenewal } from '../renewal.ts';
 
 export type DevelopmentRequest = {
-  /** Folder for `ca.crt`, `ca.key`, `tls.crt` and `tls.key`; made with mode 0700 when absent. */
+  /** Folder for `ca.crt`, `ca.key`, `tls.crt` and `tls.key`. Created with mode 0700 if it does not exist. */
   readonly directory: string;
-  /** Host names and addresses beyond `localhost`, `127.0.0.1` and `::1`. */
+  /** Host names and addresses in addition to `localhost`, `127.0.0.1` and `::1`. */
   readonly hosts: readonly string[];
   readonly now: Date;
 };
@@ -19,137 +21,136 @@ export type DevelopmentCertificates = {
   readonly keyFile: string;
   /** Whether a server certificate was written. */
   readonly created: boolean;
-  /** Whether a new authority was written too: who trusted the old `ca.crt` has to trust the new one. */
-  readonly authorityCreated: boolean;
-  /** Why it was written, or until when the present one is good; continues a sentence. */
+  /** Whether a new CA was written too. Clients that trusted the old `ca.crt` must trust the new one. */
+  readonly caCreated: boolean;
+  /** Why the certificate was written, or until when the present one is valid. It continues a sentence. */
   readonly reason: string;
 };
 
-const ALWAYS_WANTED = ['localhost', '127.0.0.1', '::1'];
-const AUTHORITY_NAME = 'regkeeper development authority';
+const DEFAULT_HOSTS = ['localhost', '127.0.0.1', '::1'];
+const CA_NAME = 'regkeeper development authority';
 const SERVER_NAME = 'regkeeper development server';
 
 const DAY = 24 * 60 * 60 * 1000;
-const AUTHORITY_LIFE = 5 * 365 * DAY;
-/** Renewed at two thirds, while the authority, itself renewed at two thirds, has more than this left: a leaf is never cut short. */
-const SERVER_LIFE = 365 * DAY;
-/** Containers and virtual machines of a developer's computer may lag behind after a suspend. */
+const CA_LIFETIME = 5 * 365 * DAY;
+/** Renewed after two thirds. The CA is renewed after two thirds too, and always has more than this left, so a leaf is never cut short. */
+const SERVER_LIFETIME = 365 * DAY;
+/** The clock of a container or virtual machine may lag behind after the computer was suspended. */
 const CLOCK_TOLERANCE = 60 * 60 * 1000;
 
 /**
- * Sees to it that the folder holds an authority and a server certificate for development, and leaves alone what is still good. The
- * authority's key is kept, mode 0600, so that trust given once to `ca.crt` outlives the server certificate. Hosts of the certificate
- * that is replaced are kept.
- *
- * Rejects with an Error of one sentence when the folder holds files of the same names that this function did not make (nothing is
- * touched then), when a host is not a host name, or when the folder cannot be written.
+ * Ensures that the folder has a CA and a server certificate for development, and keeps those that are still valid. The CA's key is kept
+ * with mode 0600, so clients that trust `ca.crt` also trust the next server certificate. A new certificate keeps the hosts of the previous
+ * one.
+ * @throws Error with one sentence when a host is invalid, when the folder cannot be written, or when files with these names were not
+ * created by this function. In the last case nothing is changed.
  */
 export async function ensureDevelopmentCertificates({ directory, hosts, now }: DevelopmentRequest): Promise<DevelopmentCertificates> {
   const files = filesIn(directory);
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const presentAuthority = await readPresentPair(files.authority);
+  const presentCa = await readPresentPair(files.ca);
   const presentServer = await readPresentPair(files.server);
 
-  const authority = renewAuthority(presentAuthority, now);
-  const server = renewServer(presentServer, { authority: authority.pair, hosts, now });
-  if (authority.created) await writePair(files.authority, authority.pair);
+  const ca = renewCa(presentCa, now);
+  const server = renewServer(presentServer, { ca: ca.pair, hosts, now });
+  if (ca.created) await writePair(files.ca, ca.pair);
   if (server.created) await writePair(files.server, server.pair);
-  await Promise.all([chmod(files.authority.key, 0o600), chmod(files.server.key, 0o600)]);
+  await Promise.all([chmod(files.ca.key, 0o600), chmod(files.server.key, 0o600)]);
 
   return {
     directory,
-    caFile: files.authority.certificate,
+    caFile: files.ca.certificate,
     certificateFile: files.server.certificate,
     keyFile: files.server.key,
     created: server.created,
-    authorityCreated: authority.created,
+    caCreated: ca.created,
     reason: server.reason,
   };
 }
 
 type PairPaths = { readonly certificate: string; readonly key: string };
 
-function filesIn(directory: string): { authority: PairPaths; server: PairPaths } {
+function filesIn(directory: string): { ca: PairPaths; server: PairPaths } {
   return {
-    authority: { certificate: join(directory, 'ca.crt'), key: join(directory, 'ca.key') },
+    ca: { certificate: join(directory, 'ca.crt'), key: join(directory, 'ca.key') },
     server: { certificate: join(directory, 'tls.crt'), key: join(directory, 'tls.key') },
   };
 }
 
-/** What an earlier run left: a whole pair, or a problem with it that is ours to mend. */
+/** What an earlier run left: a complete pair, or a problem that renewal fixes. */
 type PresentPair = { readonly pair?: CertificatePair; readonly problem: string };
 
-/** Rejects when one of the files is somebody else's. A run that was cut short can leave a certificate without its key, never the reverse. */
+/** Rejects files that this function did not create. An interrupted run can leave a certificate without its key, never the reverse. */
 async function readPresentPair(paths: PairPaths): Promise<PresentPair> {
   const certificate = await readIfPresent(paths.certificate);
   const key = await readIfPresent(paths.key);
   if (certificate === undefined && key === undefined) return { problem: 'there was none' };
-  if (certificate === undefined) throw notOurs(paths.key, 'stands there without its certificate');
-  refuseForeignCertificate(paths.certificate, certificate);
+  if (certificate === undefined) throw foreignFileError(paths.key, 'stands there without its certificate');
+  rejectForeignCertificate(paths.certificate, certificate);
   if (key === undefined) return { problem: 'its key was missing' };
   const privateKey = readPrivateKey(key);
-  if (!privateKey.ok) throw notOurs(paths.key, privateKey.problem);
+  if (!privateKey.ok) throw foreignFileError(paths.key, privateKey.problem);
   const reading = readCertificatePair({ certificate, key });
   return reading.ok ? { pair: reading.pair, problem: '' } : { problem: reading.problem };
 }
 
-function refuseForeignCertificate(path: string, text: string): void {
+function rejectForeignCertificate(path: string, text: string): void {
   const reading = readCertificates(text);
-  if (!reading.ok) throw notOurs(path, reading.problem);
+  if (!reading.ok) throw foreignFileError(path, reading.problem);
   const [certificate] = reading.certificates;
-  if (certificate.issuer !== `CN=${AUTHORITY_NAME}`) throw notOurs(path, `was issued by "${certificate.issuer.replaceAll('\n', ', ')}"`);
+  if (certificate.issuer !== `CN=${CA_NAME}`) throw foreignFileError(path, `was issued by "${certificate.issuer.replaceAll('\n', ', ')}"`);
 }
 
-function notOurs(path: string, what: string): Error {
+function foreignFileError(path: string, what: string): Error {
   return new Error(`${path} ${what}, so it is not a development certificate of regkeeper: move it away or choose another folder`);
 }
 
 type Renewed = { readonly pair: CertificateWithKey; readonly created: boolean; readonly reason: string };
 
-function renewAuthority(present: PresentPair, now: Date): Renewed {
-  const verdict = verdictOn(present, now);
-  if (verdict.keep !== undefined && new X509Certificate(verdict.keep.certificate).ca) {
-    return { pair: verdict.keep, created: false, reason: verdict.reason };
+function renewCa(present: PresentPair, now: Date): Renewed {
+  const check = checkPresent(present, now);
+  if (check.keep !== undefined && new X509Certificate(check.keep.certificate).ca) {
+    return { pair: check.keep, created: false, reason: check.reason };
   }
-  const pair = issueCa({ commonName: AUTHORITY_NAME, ...lifeFrom(now, AUTHORITY_LIFE) });
-  return { pair, created: true, reason: verdict.reason };
+  const pair = issueCa({ commonName: CA_NAME, ...validityFrom(now, CA_LIFETIME) });
+  return { pair, created: true, reason: check.reason };
 }
 
-type ServerWish = { readonly authority: CertificateWithKey; readonly hosts: readonly string[]; readonly now: Date };
+type DesiredServer = { readonly ca: CertificateWithKey; readonly hosts: readonly string[]; readonly now: Date };
 
-function renewServer(present: PresentPair, { authority, hosts, now }: ServerWish): Renewed {
-  const wanted = sortHosts([...ALWAYS_WANTED, ...hosts]);
-  const verdict = verdictOn(present, now, [...wanted.dnsNames, ...wanted.ipAddresses]);
-  const orphaned = verdict.keep !== undefined && !isIssuedBy(verdict.keep.certificate, authority.certificate);
-  if (verdict.keep !== undefined && !orphaned) return { pair: verdict.keep, created: false, reason: verdict.reason };
+function renewServer(present: PresentPair, { ca, hosts, now }: DesiredServer): Renewed {
+  const wanted = sortHosts([...DEFAULT_HOSTS, ...hosts]);
+  const check = checkPresent(present, now, [...wanted.dnsNames, ...wanted.ipAddresses]);
+  const orphaned = check.keep !== undefined && !isIssuedBy(check.keep.certificate, ca.certificate);
+  if (check.keep !== undefined && !orphaned) return { pair: check.keep, created: false, reason: check.reason };
   const kept = present.pair === undefined ? [] : [...present.pair.dnsNames, ...present.pair.ipAddresses];
   const pair = issueServerCertificate({
-    authority,
+    ca,
     commonName: SERVER_NAME,
-    ...sortHosts([...ALWAYS_WANTED, ...hosts, ...kept]),
-    ...lifeFrom(now, SERVER_LIFE),
+    ...sortHosts([...DEFAULT_HOSTS, ...hosts, ...kept]),
+    ...validityFrom(now, SERVER_LIFETIME),
   });
-  return { pair, created: true, reason: orphaned ? 'the authority is a new one' : verdict.reason };
+  return { pair, created: true, reason: orphaned ? 'the authority is a new one' : check.reason };
 }
 
-function verdictOn(present: PresentPair, now: Date, wanted: readonly string[] = []): { keep?: CertificatePair; reason: string } {
+function checkPresent(present: PresentPair, now: Date, wanted: readonly string[] = []): { keep?: CertificatePair; reason: string } {
   if (present.pair === undefined) return { reason: present.problem };
   const renewal = checkRenewal(present.pair, now, wanted);
   if (renewal.renew) return { reason: renewal.reason };
   return { keep: present.pair, reason: `it is good until ${present.pair.notAfter.toISOString()}` };
 }
 
-function lifeFrom(now: Date, life: number): { notBefore: Date; notAfter: Date } {
-  return { notBefore: new Date(now.getTime() - CLOCK_TOLERANCE), notAfter: new Date(now.getTime() + life) };
+function validityFrom(now: Date, lifetime: number): { notBefore: Date; notAfter: Date } {
+  return { notBefore: new Date(now.getTime() - CLOCK_TOLERANCE), notAfter: new Date(now.getTime() + lifetime) };
 }
 
-/** The certificate goes first: a key alone would look like somebody else's to the next run. */
+/** The certificate is written first, because the next run would reject a key alone as foreign. */
 async function writePair(paths: PairPaths, pair: CertificateWithKey): Promise<void> {
   await writeWhole(paths.certificate, pair.certificate, 0o644);
   await writeWhole(paths.key, pair.key, 0o600);
 }
 
-/** Readers see the old text or the new one, never half of it. */
+/** Readers see the old text or the new one, never a part of it. */
 async function writeWhole(path: string, text: string, mode: number): Promise<void> {
   const draft = `${path}.${randomUUID()}.tmp`;
   try {

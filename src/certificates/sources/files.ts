@@ -1,6 +1,7 @@
+/** A certificate in mounted files, for instance from cert-manager or OpenShift's service CA, which is reloaded when the files change. */
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { followFolders } from '../../files/follow-files.ts';
+import { watchFolders } from '../../files/watch-folders.ts';
 import type { Clock } from '../../time/clock.ts';
 import { type CertificatePairProblem, isTrusted, missingNames, readCertificatePair, readCertificates } from '../inspect.ts';
 import { type CertificateSource, createCertificateSource, type ServerCertificate } from '../source.ts';
@@ -10,16 +11,19 @@ export type CertificateFiles = {
   readonly certificate: string;
   /** Path of the PEM private key. */
   readonly key: string;
-  /** Path of the PEM authorities that clients verify by; read together with the pair. */
-  readonly authorities?: string;
-  /** Host names by which clients will call; a certificate that lacks one of them is as bad as a torn pair. */
+  /** Path of the PEM CA bundle with which clients verify. Read together with the pair. */
+  readonly caBundle?: string;
+  /** Host names that clients use. A certificate that lacks one of them is rejected like an incomplete pair. */
   readonly names?: readonly string[];
 };
 
 export type WatchedFiles = CertificateFiles & {
-  /** Hears a sentence whenever the files turn bad while the old pair stays in force: once per distinct problem until they are good again. */
+  /**
+   * Called with a sentence when the files become unusable and the previous pair is kept: once per distinct problem, until they are usable
+   * again.
+   */
   readonly onProblem: (problem: string) => void;
-  /** How often the files, which are small, are read even though no change was seen; 10 s unless told. */
+  /** How often the files, which are small, are read even without a change event. 10 s by default. */
   readonly pollMilliseconds?: number;
   readonly clock?: Pick<Clock, 'schedule'>;
 };
@@ -27,16 +31,17 @@ export type WatchedFiles = CertificateFiles & {
 const DEFAULT_POLL_MILLISECONDS = 10_000;
 
 /**
- * Serves a certificate from files and follows their changes. Rejects with an Error that names the file and the way out when the pair is
- * unusable at the start; later a missing, torn or damaged pair is reported and the one in force stays.
+ * Serves a certificate from files and follows their changes. Later a missing, incomplete or damaged pair is reported, and the present one
+ * is kept.
+ * @throws Error that names the file and the remedy when the pair is unusable at the start
  */
 export async function watchCertificateFiles(options: WatchedFiles): Promise<CertificateSource> {
   const first = await readFiles(options);
   if (!first.ok) throw new Error(first.problem);
   const holder = createCertificateSource(first.certificate);
-  const following = followFolders({
+  const following = watchFolders({
     folders: folders(options),
-    look: reloader(options, holder),
+    reload: reloader(options, holder),
     pollMilliseconds: options.pollMilliseconds ?? DEFAULT_POLL_MILLISECONDS,
     ...(options.clock && { clock: options.clock }),
   });
@@ -54,16 +59,16 @@ type FilesReading = { ok: true; certificate: ServerCertificate } | { ok: false; 
 
 async function readFiles(paths: CertificateFiles): Promise<FilesReading> {
   try {
-    const [certificate, key, authorities] = await Promise.all([
+    const [certificate, key, caBundle] = await Promise.all([
       readText('certificate', paths.certificate),
       readText('key', paths.key),
-      paths.authorities === undefined ? undefined : readText('authorities', paths.authorities),
+      paths.caBundle === undefined ? undefined : readText('authorities', paths.caBundle),
     ]);
     const reading = readCertificatePair(
       { certificate, key },
       { certificate: `certificate file ${paths.certificate}`, key: `key file ${paths.key}` },
     );
-    if (!reading.ok) return { ok: false, problem: `${reading.problem}; ${WAY_OUT[reading.part]}` };
+    if (!reading.ok) return { ok: false, problem: `${reading.problem}; ${REMEDY[reading.part]}` };
     const missing = missingNames(certificate, paths.names ?? []);
     if (missing.length > 0) {
       const names = missing.join(', ');
@@ -73,25 +78,24 @@ async function readFiles(paths: CertificateFiles): Promise<FilesReading> {
       };
     }
     const pair = { certificate, key, notAfter: reading.pair.notAfter };
-    if (authorities === undefined) return { ok: true, certificate: pair };
-    const bundle = readCertificates(authorities);
-    if (!bundle.ok)
-      return { ok: false, problem: `authorities file ${paths.authorities} ${bundle.problem}; put the PEM certificates there` };
-    // Otherwise the two are of different ages, or nobody who has these authorities would take the certificate.
-    if (!isTrusted(certificate, authorities)) {
+    if (caBundle === undefined) return { ok: true, certificate: pair };
+    const bundle = readCertificates(caBundle);
+    if (!bundle.ok) return { ok: false, problem: `authorities file ${paths.caBundle} ${bundle.problem}; put the PEM certificates there` };
+    // Otherwise the two files have different versions, or no client with this bundle would accept the certificate.
+    if (!isTrusted(certificate, caBundle)) {
       return {
         ok: false,
-        problem: `certificate file ${paths.certificate} is not signed by an authority of ${paths.authorities}; take both from the same Secret, with every intermediate certificate`,
+        problem: `certificate file ${paths.certificate} is not signed by an authority of ${paths.caBundle}; take both from the same Secret, with every intermediate certificate`,
       };
     }
-    return { ok: true, certificate: { ...pair, authorities } };
+    return { ok: true, certificate: { ...pair, caBundle } };
   } catch (error) {
     if (error instanceof UnreadableFile) return { ok: false, problem: error.message };
     throw error;
   }
 }
 
-const WAY_OUT: Record<CertificatePairProblem['part'], string> = {
+const REMEDY: Record<CertificatePairProblem['part'], string> = {
   certificate: 'put the PEM certificate of the server there, leaf first',
   key: 'put the PEM private key of the certificate there',
   pair: 'take both from the same Secret or the same run of their maker',
@@ -115,7 +119,7 @@ function renderReadError(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Takes over what the files hold now, if it is good; says what is wrong with it, once, if it is not. */
+/** Reads the files. A valid pair is put into force, and a problem is reported once. */
 function reloader(options: WatchedFiles, holder: ReturnType<typeof createCertificateSource>): () => Promise<void> {
   const reported = new Set<string>();
 
@@ -132,17 +136,17 @@ function reloader(options: WatchedFiles, holder: ReturnType<typeof createCertifi
       reported.clear();
       if (!isSame(result.certificate, holder.current())) holder.replace(result.certificate);
     } catch (error) {
-      // A listener that cannot take the new certificate must not end the process: old connections are still served well.
+      // A listener that cannot use the new certificate must not end the process. The previous certificate is still served.
       report(`the certificate of ${options.certificate} could not be put into service: ${error instanceof Error ? error.message : error}`);
     }
   };
 }
 
 function isSame(one: ServerCertificate, other: ServerCertificate): boolean {
-  return one.certificate === other.certificate && one.key === other.key && one.authorities === other.authorities;
+  return one.certificate === other.certificate && one.key === other.key && one.caBundle === other.caBundle;
 }
 
 function folders(paths: CertificateFiles): string[] {
-  const all = [paths.certificate, paths.key, ...(paths.authorities === undefined ? [] : [paths.authorities])];
+  const all = [paths.certificate, paths.key, ...(paths.caBundle === undefined ? [] : [paths.caBundle])];
   return [...new Set(all.map((path) => dirname(path)))];
 }

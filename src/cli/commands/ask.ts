@@ -1,3 +1,4 @@
+/** `ask`: sends objects to a running webhook as the API server does, and prints the answers. */
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
@@ -5,11 +6,11 @@ import jsonPatch from 'fast-json-patch';
 import type { Dispatcher } from 'undici';
 import type { AdmissionAnswer, AdmissionResponse } from '../../admission/response.ts';
 import type { PatchOperation } from '../../decision/inject/patch.ts';
+import { type Manifest, renderManifestProblem } from '../../evaluate/parse-manifests.ts';
+import { readManifests, readStandardInput } from '../../evaluate/read-manifests.ts';
 import { type JsonObject, textAt } from '../../object/json.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
-import { type Manifest, renderManifestProblem } from '../../yaml/parse-manifests.ts';
 import { printJson } from '../../yaml/print-json.ts';
-import { readManifests, readStandardInput } from '../../yaml/read-manifests.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
 type AskOptions = { readonly server: string; readonly ca: string; readonly namespace: string; readonly user: string };
@@ -24,19 +25,19 @@ export function askCommand(terminal: Terminal, finish: (code: ExitCode) => void)
     .action(async (files: readonly string[], options: AskOptions) => {
       const manifests = await readAll(files);
       const webhook = await connect(options);
-      let refused = false;
+      let anyDenied = false;
       try {
-        for (const manifest of manifests) refused = !(await ask(manifest, options, webhook, terminal)) || refused;
+        for (const manifest of manifests) anyDenied = !(await ask(manifest, options, webhook, terminal)) || anyDenied;
       } finally {
         await webhook.close();
       }
-      finish(refused ? 1 : 0);
+      finish(anyDenied ? 1 : 0);
     });
 }
 
 type Webhook = { post(route: string, body: unknown): Promise<AdmissionResponse>; close(): Promise<void> };
 
-/** Prints the answer; whether the object was let in. */
+/** Prints the answer. Returns whether the object was allowed. */
 async function ask({ object, apiVersion, kind }: Manifest, options: AskOptions, webhook: Webhook, terminal: Terminal): Promise<boolean> {
   const review = (subject: JsonObject) => reviewOf(subject, apiVersion, kind, options);
   const mutated = await webhook.post('/mutate', review(object));
@@ -92,11 +93,11 @@ async function readAll(files: readonly string[]): Promise<readonly Manifest[]> {
 }
 
 async function connect({ server, ca }: AskOptions): Promise<Webhook> {
-  const authority = await readFile(ca, 'utf8').catch(() => {
+  const caCertificate = await readFile(ca, 'utf8').catch(() => {
     throw new ConfigurationError(`--ca ${ca}: no such file; "npm start" makes certs/dev/ca.crt`);
   });
   const { Agent, request } = await import('undici');
-  const dispatcher: Dispatcher = new Agent({ connect: { ca: authority } });
+  const dispatcher: Dispatcher = new Agent({ connect: { ca: caCertificate } });
   return {
     async post(route, body) {
       const response = await request(new URL(route, server), {

@@ -1,10 +1,11 @@
+/** `check`: prints how rules would decide on objects from files. */
 import { Command, Option } from 'commander';
 import { type Evaluation, evaluate, isClean } from '../../evaluate/evaluate.ts';
+import { type Manifest, renderManifestProblem } from '../../evaluate/parse-manifests.ts';
+import { readManifests, readStandardInput } from '../../evaluate/read-manifests.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
-import { type Manifest, renderManifestProblem } from '../../yaml/parse-manifests.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import { printManifests } from '../../yaml/print-manifests.ts';
-import { readManifests, readStandardInput } from '../../yaml/read-manifests.ts';
 import { dateOption } from '../input/date-option.ts';
 import { extraKindsOption, readExtraKindsOption } from '../input/kinds-from-files.ts';
 import { readRulesOption } from '../input/rules-from-files.ts';
@@ -54,7 +55,10 @@ async function check(options: CheckOptions, terminal: Terminal): Promise<ExitCod
   return evaluation.results.every(isClean) ? 0 : 1;
 }
 
-/** Objects of the files, told on standard error where one cannot be read; undefined then, since what is left out would not be judged. */
+/**
+ * Reads the objects of the files. Prints problems on standard error and returns undefined if there are any, because an unread object would
+ * not be evaluated.
+ */
 export async function readManifestsOption(paths: readonly string[], terminal: Terminal): Promise<readonly Manifest[] | undefined> {
   const { manifests, problems } = await readManifests(paths, readStandardInput);
   for (const problem of problems) terminal.err(`${renderManifestProblem(problem)}\n`);

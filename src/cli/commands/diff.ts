@@ -1,8 +1,9 @@
+/** `diff`: prints what a change of the rules does to objects, or how two rule sets differ. */
 import { Command, Option } from 'commander';
 import { type Comparison, compareEvaluations } from '../../evaluate/compare-evaluations.ts';
 import { type Evaluation, evaluate } from '../../evaluate/evaluate.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
-import { compareRuleSets, type RuleChange } from '../../rules/store/compare.ts';
+import { compareRuleSets, type RuleChange } from '../../rules/store/compare-rule-sets.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import { dateOption } from '../input/date-option.ts';
@@ -72,7 +73,9 @@ async function diff(old: string, now: string, options: DiffOptions, terminal: Te
   return isFinding(comparison, options.strict === true) ? 1 : 0;
 }
 
-/** Somebody's work is refused or loses a credential, or nobody can say. That more is let in is what changes of rules are mostly made for. */
+/**
+ * Without --strict only denied objects, lost secrets and undecided objects count, because allowing more is the usual purpose of a change.
+ */
 function isFinding({ changes, summary }: Comparison, strict: boolean): boolean {
   return strict ? changes.length > 0 : summary.newlyDenied + summary.secretsLost + summary.undecided > 0;
 }
@@ -81,7 +84,7 @@ type Difference = {
   readonly before: RuleSet;
   readonly after: RuleSet;
   readonly rules: readonly RuleChange[];
-  /** Absent where no objects were given. */
+  /** Absent without -f. */
   readonly comparison?: Comparison;
   readonly skipped?: Evaluation['skipped'];
 };
@@ -91,10 +94,10 @@ function print({ before, after, rules, comparison, skipped }: Difference, output
     terminal.out(comparison ? renderObjectChanges(comparison) : renderRuleChanges(rules));
     return;
   }
-  const form = {
+  const document = {
     rulesRevision: { before: before.revision, after: after.revision },
     rules: rules.map(ruleChangeEntry),
     ...(comparison && { changes: comparison.changes, skipped, summary: comparison.summary }),
   };
-  terminal.out(output === 'json' ? `${printJson(form, 2)}\n` : renderMachine(form, output));
+  terminal.out(output === 'json' ? `${printJson(document, 2)}\n` : renderMachine(document, output));
 }

@@ -1,3 +1,4 @@
+/** `explain`: prints which rule decides on an image, and why. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { soften } from '../../decision/decide.ts';
 import type { ImageEvaluation } from '../../decision/decision.ts';
@@ -5,7 +6,7 @@ import { effectiveSettings, evaluateImage } from '../../decision/evaluate-image.
 import { describeEvaluation } from '../../decision/message.ts';
 import { maskUserinfo, quote } from '../../image/problem.ts';
 import { canonicalName, type ImageReference } from '../../image/reference.ts';
-import { auditOrigin, auditRule } from '../../observe/audit/source.ts';
+import { auditOrigin, auditRule } from '../../observe/audit/audited-rule.ts';
 import { renderOrigin } from '../../rules/language/problem.ts';
 import { explainMatch, type RuleCandidate } from '../../rules/match/explain-match.ts';
 import type { NamespaceContext, NamespaceSettings, RuleSet } from '../../rules/rule-set.ts';
@@ -41,9 +42,9 @@ export function explainCommand(terminal: Terminal, finish: (code: ExitCode) => v
       if (!rules) return finish(2);
       const explanation = explain(image, rules, options);
       terminal.out(
-        options.output === 'table' ? renderExplanation(explanation, options) : renderMachine(machineForm(explanation), options.output),
+        options.output === 'table' ? renderExplanation(explanation, options) : renderMachine(machineOutput(explanation), options.output),
       );
-      finish(explanation.judgement.outcomeBeforeMode === 'denied' || explanation.unsure.length > 0 ? 1 : 0);
+      finish(explanation.evaluation.outcomeBeforeMode === 'denied' || explanation.unsure.length > 0 ? 1 : 0);
     });
 }
 
@@ -57,16 +58,17 @@ type Explanation = {
   readonly image: string;
   readonly action: 'pull' | 'push';
   readonly place: NamespaceContext;
-  readonly judgement: ImageEvaluation;
+  readonly evaluation: ImageEvaluation;
   readonly settings: NamespaceSettings;
-  /** False where labels that are not known could make others of them. */
-  readonly settingsForSure: boolean;
+  /** False if the namespace's unknown labels could change the settings. */
+  readonly settingsCertain: boolean;
   readonly pullSecrets: readonly string[];
   readonly pushSecret: string | undefined;
-  /** What was made of the text, a sentence each. */
-  readonly understood: readonly string[];
-  readonly contestants: readonly RuleCandidate[];
-  /** What of the rules selects by labels that are not known. */
+  /** How the image name was read, one sentence per part. */
+  readonly nameExplanation: readonly string[];
+  /** All rules that match the image, in descending precedence. */
+  readonly candidates: readonly RuleCandidate[];
+  /** Positions of rules and settings that select by the namespace's unknown labels. */
   readonly unsure: readonly string[];
   readonly message: string;
 };
@@ -74,36 +76,36 @@ type Explanation = {
 function explain(image: string, rules: RuleSet, { namespace = 'default', label, labels, push, date }: ExplainOptions): Explanation {
   const place: NamespaceContext = { namespace, labels: label ?? (labels ? undefined : {}) };
   const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
-  const judgement = evaluateImage(image, { rules, place, settings, facts: { now: () => date ?? Date.now() } });
-  const { reference, problem, trustedBy } = judgement;
-  const said = describeEvaluation(judgement, { place, nearest: rules.nearest });
+  const evaluation = evaluateImage(image, { rules, place, settings, facts: { now: () => date ?? Date.now() } });
+  const { reference, problem, trustedBy } = evaluation;
+  const description = describeEvaluation(evaluation, { place, nearest: rules.nearest });
   const secretsNamed = trustedBy.some(({ pullSecrets, pushSecret }) => pullSecrets.length > 0 || pushSecret !== undefined);
-  const unsureHere = unsureSettings ? effectiveSettings(unsureSettings, [judgement], secretsNamed) : [];
-  const origins = [...unsureHere, judgement.unsure].filter((origin) => origin !== undefined).map(renderOrigin);
+  const unsureHere = unsureSettings ? effectiveSettings(unsureSettings, [evaluation], secretsNamed) : [];
+  const origins = [...unsureHere, evaluation.unsure].filter((origin) => origin !== undefined).map(renderOrigin);
   return {
     image: maskUserinfo(image),
     action: push ? 'push' : 'pull',
     place,
-    judgement,
+    evaluation,
     settings,
-    settingsForSure: unsureSettings === undefined,
+    settingsCertain: unsureSettings === undefined,
     pullSecrets: [...new Set(trustedBy.flatMap(({ pullSecrets }) => pullSecrets))],
     pushSecret: trustedBy.find(({ pushSecret }) => pushSecret !== undefined)?.pushSecret,
-    understood: reference ? explainImageName(image, judgement, rules.settings) : [],
-    contestants: reference ? explainMatch(rules, reference, place) : [],
+    nameExplanation: reference ? explainImageName(image, evaluation, rules.settings) : [],
+    candidates: reference ? explainMatch(rules, reference, place) : [],
     unsure: [...new Set(origins)],
-    // A problem's own words begin with the image.
-    message: problem ? said : `${quote(maskUserinfo(image))} ${said}`,
+    // The message of a problem already begins with the image.
+    message: problem ? description : `${quote(maskUserinfo(image))} ${description}`,
   };
 }
 
-/** Documented in docs/tools.md, and stable: fields that have no value are null. */
-function machineForm({ image, action, place, judgement, settings, pullSecrets, pushSecret, contestants, unsure, message }: Explanation) {
-  const { verdict, reason, outcomeBeforeMode, reference, rule, exemption } = judgement;
+/** The output for programs, documented in docs/tools.md and stable. Fields without a value are null. */
+function machineOutput({ image, action, place, evaluation, settings, pullSecrets, pushSecret, candidates, unsure, message }: Explanation) {
+  const { verdict, reason, outcomeBeforeMode, reference, rule, exemption } = evaluation;
   return {
     image,
     canonical: reference ? canonicalName(reference) : null,
-    reference: reference ? referenceForm(reference) : null,
+    reference: reference ? referenceOutput(reference) : null,
     namespace: place.namespace,
     action,
     verdict,
@@ -114,8 +116,8 @@ function machineForm({ image, action, place, judgement, settings, pullSecrets, p
     pushSecret: pushSecret ?? null,
     exemption: exemption ? { until: exemption.until, reason: exemption.reason, source: auditOrigin(exemption.origin) } : null,
     settings,
-    searched: (judgement.searched ?? []).map(canonicalName),
-    others: contestants
+    searched: (evaluation.searched ?? []).map(canonicalName),
+    others: candidates
       .filter(({ lost }) => lost !== undefined)
       .map(({ rule: other, lost }) => ({ ...auditRule(other), pattern: other.pattern.text, trust: other.trust, why: lost })),
     unsure,
@@ -123,24 +125,24 @@ function machineForm({ image, action, place, judgement, settings, pullSecrets, p
   };
 }
 
-function referenceForm({ host, port, path, tag, digest }: ImageReference) {
+function referenceOutput({ host, port, path, tag, digest }: ImageReference) {
   return { host, port: port ?? null, path: path.join('/'), tag: tag ?? null, digest: digest ?? null };
 }
 
-/** For people: what is known, a line each, and the rules that had a say. */
+/** The output for people: one line per fact, then the other rules that match the image. */
 function renderExplanation(explanation: Explanation, { namespace }: ExplainOptions): string {
-  const { image, action, place, judgement, settings, settingsForSure, understood, contestants, unsure, message } = explanation;
-  const [winner, others] = [contestants.find(({ lost }) => lost === undefined), contestants.filter(({ lost }) => lost !== undefined)];
+  const { image, action, place, evaluation, settings, settingsCertain, nameExplanation, candidates, unsure, message } = explanation;
+  const [winner, others] = [candidates.find(({ lost }) => lost === undefined), candidates.filter(({ lost }) => lost !== undefined)];
   const rows: readonly (readonly [string, string])[] = [
     ['image', image],
-    ...understood.map((sentence, index) => [index === 0 ? 'understood' : '', sentence] as const),
+    ...nameExplanation.map((sentence, index) => [index === 0 ? 'understood' : '', sentence] as const),
     ['namespace', `${place.namespace}${namespace === undefined ? ' (none was given: -n)' : ''}, ${renderLabels(place)}`],
-    ['verdict', judgement.verdict + afterwards(judgement, settings)],
+    ['verdict', evaluation.verdict + renderOutcome(evaluation, settings)],
     ...(winner ? [['decided by', `${describeRule(winner)}`] as const, ['', because(winner, others)] as const] : []),
     ...secretRows(explanation),
     [
       'settings',
-      `mode ${settings.mode}, unconfigured ${settings.unconfigured}, inject ${settings.inject}${settingsForSure ? '' : ' (perhaps others, by labels)'}`,
+      `mode ${settings.mode}, unconfigured ${settings.unconfigured}, inject ${settings.inject}${settingsCertain ? '' : ' (perhaps others, by labels)'}`,
     ],
     ['message', message],
     ...unsure.map(
@@ -159,7 +161,7 @@ function renderExplanation(explanation: Explanation, { namespace }: ExplainOptio
   return `${lines.join('\n')}\n`;
 
   function secretRows({ pullSecrets, pushSecret }: Explanation): readonly (readonly [string, string])[] {
-    if (judgement.verdict !== 'trusted') return [];
+    if (evaluation.verdict !== 'trusted') return [];
     const notWritten = settings.inject === 'off' ? ' (not written into objects: inject off)' : '';
     const pull = ['pull secret', pullSecrets.length > 0 ? pullSecrets.join(', ') + notWritten : 'none needed'] as const;
     const push = ['push secret', pushSecret === undefined ? 'none named' : pushSecret + notWritten] as const;
@@ -175,12 +177,12 @@ function renderLabels({ labels }: NamespaceContext): string {
   return pairs.length === 0 ? 'without labels' : `labels ${pairs.join(', ')}`;
 }
 
-/** What follows from the verdict there. */
-function afterwards({ outcomeBeforeMode, reason }: ImageEvaluation, { mode }: NamespaceSettings): string {
+/** The outcome that follows from the verdict in this namespace. */
+function renderOutcome({ outcomeBeforeMode, reason }: ImageEvaluation, { mode }: NamespaceSettings): string {
   const outcome = soften(outcomeBeforeMode, mode);
   const softened = outcome === outcomeBeforeMode ? '' : `, softened by mode ${mode}`;
-  const words = { allowed: 'allowed', warned: 'allowed with a warning', denied: 'denied' };
-  return `: ${words[outcome]}${reason === 'exempted' ? ' by an exemption' : ''}${softened}`;
+  const texts = { allowed: 'allowed', warned: 'allowed with a warning', denied: 'denied' };
+  return `: ${texts[outcome]}${reason === 'exempted' ? ' by an exemption' : ''}${softened}`;
 }
 
 function describeRule({ rule }: RuleCandidate): string {

@@ -1,3 +1,4 @@
+/** `lint`: prints the problems and warnings of rules. */
 import { Command, Option } from 'commander';
 import { dayOf } from '../../decision/evaluate-image.ts';
 import { type LoadedRules, loadRules, sortByPosition } from '../../loading/load-rules.ts';
@@ -24,31 +25,32 @@ export function lintCommand(terminal: Terminal, finish: (code: ExitCode) => void
         for (const warning of loaded.warnings) terminal.err(`${renderProblemLine(warning)}\n`);
         throw new ConfigurationError(`rules ${files.join(', ')}: nothing was found to read`);
       }
-      const found = allFindings(loaded, dayOf(date ?? Date.now()));
-      terminal.out(render(found, loaded, output));
-      terminal.err(`${summarize(found, loaded)}\n`);
-      const worst = found.problems > 0 || (strict === true && found.warnings > 0) ? 1 : 0;
-      finish(worst);
+      const findings = collectFindings(loaded, dayOf(date ?? Date.now()));
+      terminal.out(render(findings, loaded, output));
+      terminal.err(`${summarize(findings, loaded)}\n`);
+      const exitCode = findings.problems > 0 || (strict === true && findings.warnings > 0) ? 1 : 0;
+      finish(exitCode);
     });
 }
 
-/** As `loadRules`; what keeps it from reading is the caller's to mend. */
+/** Loads rules as `loadRules` does. Throws a ConfigurationError if paths cannot be read, which the caller can fix. */
 export async function readRules(paths: readonly string[]): Promise<LoadedRules> {
   return loadRules(paths).catch((error: unknown) => {
     throw new ConfigurationError(error instanceof Error ? error.message : String(error));
   });
 }
 
-type Found = { readonly all: readonly Problem[]; readonly problems: number; readonly warnings: number };
+/** `problems` and `warnings` are counts. */
+type Findings = { readonly all: readonly Problem[]; readonly problems: number; readonly warnings: number };
 
-/** What rules say together can only be looked at where each of them can be read. */
-function allFindings({ ruleSet, problems, warnings }: LoadedRules, day: string): Found {
+/** Warnings about rules in combination need a compiled rule set, so they are missing while there are problems. */
+function collectFindings({ ruleSet, problems, warnings }: LoadedRules, day: string): Findings {
   const all = sortByPosition([...problems, ...warnings, ...(ruleSet ? lintRules(ruleSet, day) : [])]);
   const count = (level: string) => all.filter(({ code }) => levelOf(code) === level).length;
   return { all, problems: count('problem'), warnings: count('warning') };
 }
 
-function render({ all, problems, warnings }: Found, { read, ruleSet }: LoadedRules, output: LintOptions['output']): string {
+function render({ all, problems, warnings }: Findings, { read, ruleSet }: LoadedRules, output: LintOptions['output']): string {
   switch (output) {
     case 'table':
       return all.map((problem) => `${renderProblemLine(problem)}\n`).join('');
@@ -61,12 +63,12 @@ function render({ all, problems, warnings }: Found, { read, ruleSet }: LoadedRul
   }
 }
 
-function summarize({ problems, warnings }: Found, { read, ruleSet }: LoadedRules): string {
-  const what = `read ${counted(read.documents, 'document')} with ${counted(read.rules, 'rule')} in ${counted(read.files, 'file')}`;
+function summarize({ problems, warnings }: Findings, { read, ruleSet }: LoadedRules): string {
+  const what = `read ${pluralize(read.documents, 'document')} with ${pluralize(read.rules, 'rule')} in ${pluralize(read.files, 'file')}`;
   const rest = ruleSet ? '' : '; warnings about what rules say together come when the problems are mended';
-  return `${what}: ${counted(problems, 'problem')}, ${counted(warnings, 'warning')}${rest}`;
+  return `${what}: ${pluralize(problems, 'problem')}, ${pluralize(warnings, 'warning')}${rest}`;
 }
 
-function counted(number: number, what: string): string {
+function pluralize(number: number, what: string): string {
   return `${number} ${what}${number === 1 ? '' : 's'}`;
 }

@@ -1,6 +1,7 @@
+/** `rbac`: prints the ClusterRole that lets regkeeper see whether the secrets of rules exist. */
 import { Command, Option } from 'commander';
-import { stringify } from 'yaml';
 import { namedSecrets } from '../../rules/store/named-secrets.ts';
+import { printYaml } from '../../yaml/print-yaml.ts';
 import { readRulesOption } from '../input/rules-from-files.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
@@ -26,8 +27,8 @@ export function rbacCommand(terminal: Terminal, finish: (code: ExitCode) => void
 const name = 'regkeeper-secrets';
 
 /**
- * The ClusterRole by which regkeeper may see whether these secrets are there, and its binding, as YAML. The API server grants a list or watch
- * by resourceNames only where it is for one of the names (kubernetes.io, Using RBAC Authorization), which is how regkeeper asks.
+ * Returns the ClusterRole that lets regkeeper see whether these secrets exist, and its binding, as YAML. With resourceNames the API server
+ * allows a list or watch only if it selects one of the names (kubernetes.io, Using RBAC Authorization). regkeeper's requests do.
  */
 function secretRights(names: readonly string[], { namespace, serviceAccount }: Pick<RbacOptions, 'namespace' | 'serviceAccount'>): string {
   const apiVersion = 'rbac.authorization.k8s.io/v1';
@@ -45,6 +46,6 @@ function secretRights(names: readonly string[], { namespace, serviceAccount }: P
     roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name },
     subjects: [{ kind: 'ServiceAccount', name: serviceAccount, namespace }],
   };
-  // A secret may be called 1e3 or yes: quoted, they stay names for readers of YAML 1.1 too.
-  return [role, binding].map((object) => `---\n${stringify(object, { version: '1.1', aliasDuplicateObjects: false })}`).join('');
+  // A secret may have a name such as 1e3 or yes. printYaml quotes it, so that YAML 1.1 parsers read text.
+  return [role, binding].map((object) => `---\n${printYaml(object)}`).join('');
 }

@@ -1,3 +1,4 @@
+/** `test`: runs policy tests and prints their results. */
 import { Command, Option } from 'commander';
 import { findPolicyTests, runPolicyTest, type TestResult } from '../../evaluate/policy-test.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';

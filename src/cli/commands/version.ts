@@ -1,3 +1,4 @@
+/** `version`: prints the version of regkeeper and Node.js. */
 import { Command } from 'commander';
 import packageJson from '../../../package.json' with { type: 'json' };
 import type { Terminal } from '../terminal.ts';

@@ -1,7 +1,8 @@
+/** The option --date of several commands. */
 import { InvalidArgumentError, Option } from 'commander';
 import { parseDay } from '../../evaluate/parse-day.ts';
 
-/** The day that exemptions are judged by, as noon in milliseconds since 1970. */
+/** The day for which exemptions are evaluated. Its value is noon in UTC, in milliseconds since 1970. */
 export function dateOption(): Option {
   return new Option('--date <day>', 'judge exemptions as of this day, YYYY-MM-DD in UTC (default: today)').argParser((text) => {
     const time = parseDay(text);

@@ -1,16 +1,16 @@
-/** Kinds of custom resources that a command is given in files. */
+/** The option --extra-kinds: kinds of custom resources from files. */
 import { Option } from 'commander';
 import type { Kinds } from '../../object/kinds.ts';
 import { settingTable } from '../../settings/table.ts';
 import type { Terminal } from '../terminal.ts';
 
 export function extraKindsOption(): Option {
-  return new Option('--extra-kinds <files...>', settingTable.extraKinds.means);
+  return new Option('--extra-kinds <files...>', settingTable.extraKinds.description);
 }
 
-/** Tells problems on standard error. Undefined where there are some: what is not read would not be judged. */
+/** Prints problems on standard error and returns undefined if there are any, because objects of an unread kind would not be evaluated. */
 export async function readExtraKindsOption(files: readonly string[] | undefined, terminal: Terminal): Promise<Kinds | undefined> {
-  // Loaded only when it is asked for, as all that commands need.
+  // Imported on demand, to keep the start of other commands short.
   const { loadExtraKinds } = await import('../../loading/extra-kinds.ts');
   const loaded = await loadExtraKinds(files ?? []);
   if (loaded.ok) return loaded.kinds;

@@ -1,15 +1,15 @@
-/** In words, how the text of an image was understood. */
+/** Explains in sentences how an image name is read. */
 import type { ImageEvaluation } from '../../decision/decision.ts';
 import { canonicalName, type ImageReference, parseImage } from '../../image/reference.ts';
 import type { RuleSettings } from '../../rules/rule-set.ts';
 
-/** One sentence for each part of the name, and for each custom that was applied. */
+/** Returns one sentence for the parts of the name, and one for each convention that was applied. */
 export function explainImageName(text: string, { reference, searched }: ImageEvaluation, { shortNames }: RuleSettings): readonly string[] {
   if (!reference) return [];
   const { host, port, path } = reference;
   return [
     `registry ${host} on ${port === undefined ? 'the default port, 443' : `port ${port}`}, repository ${path.join('/')}, ${version(reference)}`,
-    ...customs(text, reference, shortNames),
+    ...conventions(text, reference, shortNames),
     ...(searched
       ? [`a node may find it as any of ${searched.map(canonicalName).join(', ')} (shortNames), so all of them must be trusted`]
       : []),
@@ -21,11 +21,11 @@ function version({ tag, digest }: ImageReference): string {
   return tag === undefined ? 'no tag, which runtimes read as latest' : `tag ${tag}`;
 }
 
-function customs(text: string, { host, path }: ImageReference, shortNames: RuleSettings['shortNames']): readonly string[] {
+function conventions(text: string, { host, path }: ImageReference, shortNames: RuleSettings['shortNames']): readonly string[] {
   const written = text.slice(0, text.indexOf('/'));
   const official = host === 'docker.io' && path[0] === 'library' && !text.includes('library/');
   const library = official ? ', where official images are in library/' : '';
-  // Of a name that is searched on several hosts, each is judged as if it were written.
+  // `reference` may have a host from the search list. Only the written text shows whether it names a registry.
   const parsed = parseImage(text);
   if (parsed.ok && !parsed.reference.qualified) {
     if (shortNames === 'docker.io') return [`no registry is written, so it is Docker Hub, docker.io${library}`];

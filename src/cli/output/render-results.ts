@@ -1,10 +1,13 @@
-/** Results for people: plain text, readable in a hundred columns. Messages are never cut: they are what a client would read. */
+/**
+ * Renders results as plain text for people, readable in a hundred columns. Messages are never cut, because they are what a client would
+ * see.
+ */
 
 import { type Evaluation, type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
+import type { AuditedSource } from '../../observe/audit/audited-rule.ts';
 import type { DescribedImage } from '../../observe/audit/image.ts';
-import type { AuditedSource } from '../../observe/audit/source.ts';
 
-/** A block of lines for each object, and a blank line between them. */
+/** One block of lines per object, separated by blank lines. */
 export function renderResults(results: readonly ObjectResult[]): string {
   return results.map((result) => `${renderResult(result)}\n`).join('');
 }
@@ -25,7 +28,7 @@ export function renderResult(result: ObjectResult): string {
 
 const indent = 8;
 
-/** The image on a line of its own, since names are long. */
+/** The image has its own line, because names are long. */
 function renderImage({ image, stream, why, path, action, verdict, reason, rule, exemption }: DescribedImage): readonly string[] {
   const whyUnknown = () =>
     stream !== undefined ? `not known: image stream ${stream}` : why !== undefined ? `not known: ${why}` : `nothing written in ${path}`;
@@ -45,7 +48,7 @@ export function renderSummary({ allowed, warned, denied, undecided }: Evaluation
   return `${objects} object${objects === 1 ? '' : 's'} evaluated: ${parts.join(', ')}${undecided > 0 ? `. The result is uncertain for ${undecided} of them` : ''}\n`;
 }
 
-/** What was not evaluated, and what was not known; for standard error. */
+/** Lists objects that were not evaluated and service accounts that are unknown, for standard error. */
 export function renderRemarks({ skipped, unknownAccounts }: Pick<Evaluation, 'skipped' | 'unknownAccounts'>): string {
   const lines: string[] = [];
   if (skipped.length > 0) {

@@ -1,4 +1,4 @@
-/** Outcomes of policy tests, for people and for the machines that collect tests. */
+/** Renders the results of policy tests for people, as JSON, and as JUnit XML. */
 
 import type { ExpectationFailure } from '../../evaluate/expectation.ts';
 import type { TestResult } from '../../evaluate/policy-test.ts';
@@ -20,7 +20,7 @@ function renderFailure({ message, line, difference }: ExpectationFailure): reado
   return [head, ...labelled('expected', difference.expected), ...labelled('actual', difference.actual)];
 }
 
-/** Text of several lines stands as it is; everything else as JSON in one. */
+/** Multi-line text is printed line by line, everything else as JSON on one line. */
 function labelled(label: string, value: unknown): readonly string[] {
   if (typeof value === 'string' && value.includes('\n')) return [`  ${label}:`, ...value.split('\n').map((line) => `    | ${line}`)];
   return [`  ${`${label}:`.padEnd(10)}${value === undefined ? 'nothing' : printJson(value)}`];
@@ -37,7 +37,7 @@ function count(results: readonly TestResult[]): { readonly passed: number; reado
   return { passed: results.length - failed, failed };
 }
 
-/** The format that CI systems read, as Ant's JUnit task writes it: one suite, one case a test. */
+/** JUnit XML as Ant's JUnit task writes it and CI systems read it: one suite, with one case per test. */
 export function renderJunit(results: readonly TestResult[]): string {
   const { failed } = count(results);
   const cases = results.map(({ name, failures }) => {
@@ -51,7 +51,7 @@ export function renderJunit(results: readonly TestResult[]): string {
   return `<?xml version="1.0" encoding="UTF-8"?>\n<testsuites ${totals}>\n  <testsuite name="regkeeper" ${totals}>\n${cases.join('')}  </testsuite>\n</testsuites>\n`;
 }
 
-/** Fit for text and for attributes in double quotes. Of control characters XML 1.0 can hold few, and not even escaped: they become U+FFFD. */
+/** For text and for attributes in double quotes. XML 1.0 forbids most control characters, even escaped ones, so they become U+FFFD. */
 export function escapeXml(text: string): string {
   return text
     .toWellFormed()

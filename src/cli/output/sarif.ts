@@ -1,4 +1,4 @@
-/** SARIF 2.1.0 (OASIS), as code scanning services take it. */
+/** Renders problems as SARIF 2.1.0 (OASIS), the format of code scanning services. */
 import { isAbsolute, normalize } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import packageJson from '../../../package.json' with { type: 'json' };
@@ -14,7 +14,7 @@ export function renderSarif(problems: readonly Problem[]): string {
     runs: [
       {
         tool: { driver: { name: 'regkeeper', semanticVersion: packageJson.version, rules: codes.map(describeCode) } },
-        // As positions are counted: a letter outside the basic plane is two.
+        // Positions count UTF-16 code units: a character outside the Basic Multilingual Plane is two columns.
         columnKind: 'utf16CodeUnits',
         results: problems.map(resultOf),
       },
@@ -23,7 +23,7 @@ export function renderSarif(problems: readonly Problem[]): string {
   return `${JSON.stringify(log, null, 2)}\n`;
 }
 
-/** All codes, whether found or not, so that a clean run says what was looked for. */
+/** All codes are listed, so that a run without problems shows what was checked. */
 function describeCode(code: ProblemCode) {
   const { text, level } = problemCodes[code];
   return {
@@ -50,7 +50,7 @@ function locationOf({ source, line, column }: Origin) {
   return { physicalLocation: { artifactLocation: { uri }, region: { startLine: line, startColumn: column } } };
 }
 
-/** Relative paths stay so: services look for them from the root of the repository, where CI runs. */
+/** Relative paths stay relative: services resolve them against the root of the repository, where CI runs. */
 function uriOf(file: string): string {
   return isAbsolute(file) ? pathToFileURL(file).href : normalize(file).split('/').map(encodeURIComponent).join('/');
 }

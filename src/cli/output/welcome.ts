@@ -1,11 +1,11 @@
-/** What a developer's server says when it is up. */
+/** Renders the text that `npm start` prints when the development server is ready. */
 
 import type { RunningServer } from '../../app/serve.ts';
 import type { Settings } from '../../app/settings.ts';
 import { renderSelector } from '../../rules/match/namespaces.ts';
 
-export function renderWelcome({ url, healthUrl, book, caFile }: RunningServer, settings: Settings): string {
-  const ruleSet = book.current();
+export function renderWelcome({ url, healthUrl, ruleStore, caFile }: RunningServer, settings: Settings): string {
+  const ruleSet = ruleStore.current();
   const rules = (ruleSet?.rules ?? []).map(({ pattern, trust, internal, pullSecrets, pushSecret, namespaces }) => {
     const secrets = [...pullSecrets.map((name) => `pull ${name}`), ...(pushSecret === undefined ? [] : [`push ${pushSecret}`])];
     const verdict = internal ? 'internal' : trust ? 'trusted' : 'untrusted';

@@ -1,4 +1,4 @@
-/** What the engine asks about the cluster, answered from watches: never a call on the request path. */
+/** What the engine needs to know about the cluster, read from informers. There are no calls during a request. */
 import type { Facts } from '../../decision/facts.ts';
 import type { ApiClient, Log } from '../../kube/api-client.ts';
 import type { Kinds } from '../../object/kinds.ts';
@@ -13,22 +13,22 @@ export type ClusterFacts = {
   readonly name: string;
   /** Undefined until the first lists are complete. */
   current(): Facts | undefined;
-  /** What is still to be read; undefined when nothing is. Nobody waits for secrets: they may not be permitted. */
+  /** What has not been read yet, or undefined. Secrets do not count, because reading them may not be permitted. */
   ready(): string | undefined;
-  /** Whether namespaces have secrets of these names is to be known, as far as it is permitted. */
+  /** Watches the secrets with these names in all namespaces, as far as that is permitted. */
   followSecrets(names: Iterable<string>): void;
-  /** What is known to be incomplete although nothing is missing. */
+  /** What is incomplete although the facts are ready. */
   gaps(): FactGaps;
   start(): void;
   stop(): Promise<void>;
 };
 
 export type FactGaps = {
-  /** Names of secrets in the rules of which it is not known whether namespaces have them. */
+  /** Secret names in the rules for which it is unknown whether namespaces have them. */
   readonly unwatchedSecrets: UnwatchedSecrets;
-  /** Of which nothing is held, because they have too much. */
+  /** Namespaces whose objects are not kept, because they exceed their memory budget. */
   readonly namespacesOverBudget: readonly string[];
-  /** Of names and tags, in all namespaces. */
+  /** Bytes of names and tags in all namespaces. */
   readonly heldBytes: number;
 };
 

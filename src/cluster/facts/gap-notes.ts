@@ -1,4 +1,7 @@
-/** Lines for `/readyz` about what is not known of the cluster although nothing is missing. No names of secrets: anyone may read them. */
+/**
+ * Lines for `/readyz` about facts that are incomplete although the replica is ready. Without names of secrets, because anyone may read
+ * them.
+ */
 import type { FactGaps } from './facts.ts';
 import { maxSecretNames } from './secrets.ts';
 

@@ -1,6 +1,6 @@
-/** OpenShift's image streams as facts: which image each stands for. */
+/** OpenShift's image streams as facts: the images that their tags resolve to. */
 import type { ImageStreamFacts } from '../../decision/facts.ts';
-import { readImageStreamFacts, sizeOfStream } from '../../decision/image-stream.ts';
+import { readImageStreamFacts, sizeOfStream } from '../../decision/read-stream-facts.ts';
 import type { ApiClient, KubeObject, Log } from '../../kube/api-client.ts';
 import { identityOf, identitySize } from '../../kube/informer.ts';
 import { createOptionalInformer, type OptionalInformer } from '../../kube/optional-informer.ts';
@@ -10,7 +10,7 @@ import type { NamespaceBudget } from './namespace-budget.ts';
 import { measureList } from './service-accounts.ts';
 
 export type WatchedStreams = {
-  /** `unknown` on a cluster without image streams, and as long as they could not be read. */
+  /** `unknown` on a cluster without image streams, and until they have been read. */
   get(namespace: string, name: string): ImageStreamFacts;
   /** Whether requests should wait for the first list. */
   waiting(): boolean;
@@ -19,11 +19,11 @@ export type WatchedStreams = {
 };
 
 /**
- * How long the start waits for them, in milliseconds. The API of image streams is not the API server's own: OpenShift runs it in Pods, which
- * may come later than us, or be away. Without streams nothing is let in that would be refused for good, since what a stream stands for is
- * judged where it becomes a Build or a Pod; so a cluster that starts from nothing need not wait for them.
+ * How long the start waits for image streams, in milliseconds. OpenShift serves their API from Pods, which may start later than regkeeper
+ * or be unavailable. Without streams nothing is allowed for good that would otherwise be denied, because their images are evaluated in the
+ * Build or Pod that results. So a cold start of the cluster does not have to wait.
  */
-const patience = 20_000;
+const maxWait = 20_000;
 
 type KeptStream = KubeObject & { readonly facts: ImageStreamFacts };
 
@@ -37,10 +37,15 @@ export type StreamOptions = {
 export function createImageStreamFacts({ client, log, budget, clock = systemClock }: StreamOptions): WatchedStreams {
   const store = budget.store<KeptStream>({
     sizeOf,
-    measure: (namespace, most) =>
+    measure: (namespace, maxBytes) =>
       streams.state() === 'absent'
         ? Promise.resolve(0)
-        : measureList(client, `/apis/image.openshift.io/v1/namespaces/${namespace}/imagestreams`, (object) => sizeOf(keep(object)), most),
+        : measureList(
+            client,
+            `/apis/image.openshift.io/v1/namespaces/${namespace}/imagestreams`,
+            (object) => sizeOf(keep(object)),
+            maxBytes,
+          ),
     reload: () => streams.reload(),
   });
   const streams: OptionalInformer<KeptStream> = createOptionalInformer<KeptStream>({
@@ -52,11 +57,11 @@ export function createImageStreamFacts({ client, log, budget, clock = systemCloc
     log,
     clock,
   });
-  let patient = true;
+  let waitsForList = true;
   const isUnread = () => streams.state() === 'asking' || streams.state() === 'unread';
   let cancel = () => {};
-  const goOnWithout = () => {
-    patient = false;
+  const endWait = () => {
+    waitsForList = false;
     if (isUnread())
       log.warn({}, 'the image streams of the cluster could not be read yet; what they hold is judged where it becomes a Build or a Pod');
   };
@@ -67,10 +72,10 @@ export function createImageStreamFacts({ client, log, budget, clock = systemCloc
       if (stream) return stream.facts;
       return store.isOmitted(namespace) ? { kind: 'too-large', why: 'its namespace is over its memory budget' } : { kind: 'absent' };
     },
-    waiting: () => patient && isUnread(),
+    waiting: () => waitsForList && isUnread(),
     start() {
       streams.start();
-      cancel = clock.schedule(goOnWithout, patience);
+      cancel = clock.schedule(endWait, maxWait);
     },
     async stop() {
       cancel();
@@ -83,7 +88,7 @@ function keep(object: KubeObject): KeptStream {
   return { metadata: identityOf(object), facts: readImageStreamFacts(object as unknown as JsonObject) };
 }
 
-/** Measured: 2,000 tags of 20,000 images take 6.0 MiB, for which `sizeOfStream` counts 5.8. */
+/** Measured: 2,000 tags of 20,000 images need 6.0 MiB, and `sizeOfStream` counts 5.8. */
 function sizeOf({ metadata, facts }: KeptStream): number {
   return 360 + identitySize(metadata) + (facts.kind === 'known' ? sizeOfStream(facts) : 0);
 }

@@ -1,6 +1,6 @@
 /**
- * How much of what a tenant writes is held in memory. Each namespace may fill 4 MiB with names and tags, over all collections together. Beyond
- * that nothing of it is held and its entries count as too large, until the namespace fits again.
+ * Limits the memory for objects that tenants write. Each namespace may use 4 MiB for names and tags in all collections together. Beyond
+ * that none of its objects are kept and its entries count as too large, until the namespace fits again.
  */
 import type { KubeObject, Log } from '../../kube/api-client.ts';
 import { errorMessage } from '../../kube/explain-api-error.ts';
@@ -9,34 +9,34 @@ import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
 import type { Clock } from '../../time/clock.ts';
 
 export type NamespaceBudget = {
-  /** A store whose objects count. */
+  /** Creates a store whose objects count towards the budget. */
   store<T extends KubeObject>(collection: BudgetedCollection<T>): BudgetedStore<T>;
   /** The namespaces that exceed their budget. */
   over(): readonly string[];
-  /** Of all namespaces, in bytes as the collections count them. */
+  /** Bytes of all namespaces, as the collections count them. */
   heldBytes(): number;
   start(): void;
   stop(): void;
 };
 
 export type BudgetedStore<T extends KubeObject> = InformerStore<T> & {
-  /** Whether objects of the namespace were left out of the list adopted last, or of what has changed since. */
+  /** Whether objects of the namespace were omitted from the last adopted list, or from a change since. */
   isOmitted(namespace: string): boolean;
-  /** Of an omitted namespace: whether the object has the flag. True for every name of a namespace that has too many of them. */
+  /** For an omitted namespace: whether the object has the flag. True for every name in a namespace with too many flagged objects. */
   isFlagged(namespace: string, name: string): boolean;
 };
 
 export type BudgetedCollection<T extends KubeObject> = {
-  /** About how many bytes of memory the object takes, as it is held. */
+  /** About how many bytes of memory the object needs in the store. */
   readonly sizeOf: (object: T) => number;
-  /** What is remembered of an object even where its namespace exceeds the budget. */
+  /** A flag that is remembered even for objects of a namespace over its budget. */
   readonly flags?: ((object: T) => boolean) | undefined;
   /**
-   * What all objects of the namespace would take now, read from the API server without holding them; more than `most` need not be read to
-   * the end.
+   * The bytes that all objects of the namespace would need now. Reads them from the API server without keeping them, and may stop at more
+   * than `most`.
    */
   readonly measure: (namespace: string, most: number) => Promise<number>;
-  /** Reads the collection again, since a namespace fits that did not. */
+  /** Lists the collection again, because a namespace fits again. */
   readonly reload: () => void;
 };
 
@@ -48,15 +48,15 @@ export type NamespaceBudgetOptions = {
   readonly inAll?: number | undefined;
 };
 
-/** Some 7,500 service accounts with three secrets each. */
-const usualPerNamespace = 4 * 1024 * 1024;
+/** Enough for about 7,500 service accounts with three secrets each. */
+const defaultPerNamespace = 4 * 1024 * 1024;
 /**
- * Some 120,000 service accounts. While a collection is listed again, the old list is in memory next to the new one: together at most twice
- * this, which is 28 % of the 453 MiB of heap that Node takes from the shipped memory limit.
+ * Enough for about 120,000 service accounts. During a relist the old list is in memory together with the new one. Both need at most twice
+ * this, which is 28 % of the 453 MiB of heap that Node gets with the shipped memory limit.
  */
-const usualInAll = 64 * 1024 * 1024;
+const defaultInAll = 64 * 1024 * 1024;
 
-/** One that has grown to the limit must have shrunk well below it, or it would be dropped and read again in turn. */
+/** A namespace that reached the limit must shrink well below it. Otherwise it would be dropped and listed again in turn. */
 const shareToReturn = 3 / 4;
 
 const minute = 60_000;
@@ -66,15 +66,15 @@ type Collection = Pick<BudgetedCollection<KubeObject>, 'measure' | 'reload'> & {
 export function createNamespaceBudget({
   log,
   clock,
-  perNamespace = usualPerNamespace,
-  inAll = usualInAll,
+  perNamespace = defaultPerNamespace,
+  inAll = defaultInAll,
 }: NamespaceBudgetOptions): NamespaceBudget {
   const over = new Set<string>();
   const collections: Collection[] = [];
   let lastFailure: string | undefined;
 
-  const checks = createReconcileLoop({
-    check: async () => {
+  const reconcileLoop = createReconcileLoop({
+    reconcile: async () => {
       if (over.size === 0) return undefined;
       const { returned, failures } = await measureAll();
       report(failures[0]);
@@ -86,32 +86,32 @@ export function createNamespaceBudget({
         );
       }
       if (returned.length > 0) for (const { reload } of collections) reload();
-      return failures.length > 0 ? 'again' : undefined;
+      return failures.length > 0 ? 'requeue' : undefined;
     },
     onFailure: report,
-    everyMilliseconds: 5 * minute,
-    apartMilliseconds: minute,
+    resyncMilliseconds: 5 * minute,
+    minIntervalMilliseconds: minute,
     clock,
   });
 
-  /** The namespaces for which there is room again, for all of them together. */
+  /** The namespaces that fit again, all of them together. */
   async function measureAll(): Promise<{ returned: readonly string[]; failures: readonly unknown[] }> {
     const returned: string[] = [];
     const failures: unknown[] = [];
-    let promised = 0;
+    let reserved = 0;
     for (const namespace of [...over]) {
-      const room = Math.min(perNamespace, inAll - heldBytes() - promised) * shareToReturn;
+      const room = Math.min(perNamespace, inAll - heldBytes() - reserved) * shareToReturn;
       const bytes = await measure(namespace, room, failures);
       if (bytes === undefined || bytes > room) continue;
       returned.push(namespace);
-      promised += bytes;
+      reserved += bytes;
     }
     return { returned, failures };
   }
 
   /**
-   * A collection that cannot be measured counts as 0, so that an API that is unavailable does not keep the others from being read. The budget
-   * is enforced again when it can be read. Undefined where reading again would bring nothing.
+   * A collection that cannot be measured counts as 0, so an API that is unavailable does not prevent the others from being listed. The
+   * budget applies again when that API can be read. Undefined where a relist would bring nothing.
    */
   async function measure(namespace: string, most: number, failures: unknown[]): Promise<number | undefined> {
     let bytes = 0;
@@ -140,7 +140,7 @@ export function createNamespaceBudget({
     return collections.reduce((sum, { current }) => sum + current.total, 0);
   }
 
-  /** `store` is that of a list under way or of the collection itself. */
+  /** `store` is the store of a list in progress, or of the collection itself. */
   function admit(store: Budgeted, own: Collection, namespace: string, bytes: number): boolean {
     if (over.has(namespace)) return false;
     const others = collections.filter((each) => each !== own).map(({ current }) => current);
@@ -159,7 +159,7 @@ export function createNamespaceBudget({
     return true;
   }
 
-  /** Lists that were under way at the same time did not count each other. */
+  /** Lists in progress at the same time did not count each other. */
   function enforce(): void {
     const stores = () => collections.map(({ current }) => current);
     for (const [namespace, bytes] of sumsOf(stores())) if (bytes > perNamespace) exceed(namespace, tooMuch);
@@ -188,18 +188,18 @@ export function createNamespaceBudget({
         const store: BudgetedMap<T> = new BudgetedMap({
           sizeOf,
           flags,
-          mostFlagBytes: inAll / 16,
+          maxFlagBytes: inAll / 16,
           admit: (namespace, bytes) => admit(store, own, namespace, bytes),
         });
         return store;
       };
-      const own: Collection = { current: new BudgetedMap<T>({ sizeOf, flags, mostFlagBytes: 0, admit: () => false }), measure, reload };
+      const own: Collection = { current: new BudgetedMap<T>({ sizeOf, flags, maxFlagBytes: 0, admit: () => false }), measure, reload };
       collections.push(own);
       return {
         create,
         adopt(store) {
           if (!(store instanceof BudgetedMap)) throw new Error('a store of another collection');
-          // While it was filled, another collection may have used up the room.
+          // Another collection may have used up the budget during this list.
           for (const namespace of over) store.drop(namespace);
           own.current = store;
           enforce();
@@ -210,12 +210,12 @@ export function createNamespaceBudget({
     },
     over: () => [...over],
     heldBytes,
-    start: checks.start,
-    stop: checks.stop,
+    start: reconcileLoop.start,
+    stop: reconcileLoop.stop,
   };
 }
 
-/** As much of a `BudgetedMap` as is counted. */
+/** The part of a `BudgetedMap` that is counted. */
 type Budgeted = {
   /** Bytes of all objects and flags. */
   readonly total: number;
@@ -230,11 +230,11 @@ type Budgeted = {
 type MapOptions<T> = {
   readonly sizeOf: (object: T) => number;
   readonly flags: (object: T) => boolean;
-  readonly mostFlagBytes: number;
+  readonly maxFlagBytes: number;
   readonly admit: (namespace: string, bytes: number) => boolean;
 };
 
-/** A map by `namespace/name` that does not take what is beyond the budget. */
+/** A map by `namespace/name` that rejects objects beyond the budget. */
 class BudgetedMap<T extends KubeObject> extends Map<string, T> implements Budgeted {
   readonly #options: MapOptions<T>;
   readonly #bytes = new Map<string, number>();
@@ -245,7 +245,7 @@ class BudgetedMap<T extends KubeObject> extends Map<string, T> implements Budget
   constructor(options: MapOptions<T>) {
     super();
     this.#options = options;
-    this.#flags = new FlaggedNames(options.mostFlagBytes);
+    this.#flags = new FlaggedNames(options.maxFlagBytes);
   }
 
   get total(): number {
@@ -281,7 +281,7 @@ class BudgetedMap<T extends KubeObject> extends Map<string, T> implements Budget
       this.#add(namespace, bytes);
       return super.set(key, object);
     }
-    // What the list under way has collected of it before.
+    // Objects of this namespace that the list in progress has added before.
     this.drop(namespace);
     this.#omit(key, object);
     return this;
@@ -312,11 +312,11 @@ class BudgetedMap<T extends KubeObject> extends Map<string, T> implements Budget
   }
 }
 
-const mostFlaggedNames = 1_000;
+const maxFlaggedNames = 1_000;
 
 /**
- * The flagged objects of namespaces whose objects are omitted. A namespace with more than 1,000 of them, and the one with most where all take
- * too much, counts as flagged as a whole until the collection is listed again.
+ * The flagged objects of omitted namespaces. A namespace with more than 1,000 of them counts as flagged as a whole until the collection is
+ * listed again. So does the namespace with most of them when all together need too much memory.
  */
 class FlaggedNames {
   readonly #most: number;
@@ -338,7 +338,7 @@ class FlaggedNames {
     if (names === 'all' || names.has(name)) return;
     this.#names.set(namespace, names.add(name));
     this.#count(namespace, sizeOfName(name));
-    if (names.size > mostFlaggedNames) this.#flagAll(namespace);
+    if (names.size > maxFlaggedNames) this.#flagAll(namespace);
     while (this.bytes > this.#most) this.#flagAll(largestOf(this.#sums)?.[0] ?? namespace);
   }
 
@@ -362,7 +362,7 @@ class FlaggedNames {
   }
 }
 
-/** Measured for a string of one-byte characters in a set. */
+/** Measured with one-byte characters in a set. */
 function sizeOfName(name: string): number {
   return 72 + name.length;
 }

@@ -1,4 +1,4 @@
-/** Namespaces as facts: their labels, by which rules may select them. */
+/** Namespaces as facts: the labels that rules select. */
 import type { NamespaceFacts } from '../../decision/facts.ts';
 import type { ApiClient, KubeObject, Log } from '../../kube/api-client.ts';
 import { createInformer, identityOf } from '../../kube/informer.ts';
@@ -11,7 +11,10 @@ export type WatchedNamespaces = {
   stop(): Promise<void>;
 };
 
-/** Characters of keys and values, and 32 for each label. Beyond them the labels count as unknown, and rules that select by them apply as strictly as possible. */
+/**
+ * Characters of keys and values, plus 32 for each label. Beyond this limit the labels count as unknown, and rules that select them apply
+ * as strictly as possible.
+ */
 export const maxLabelCharacters = 64 * 1024;
 
 type KeptNamespace = KubeObject & { readonly facts: NamespaceFacts };
@@ -19,15 +22,15 @@ type KeptNamespace = KubeObject & { readonly facts: NamespaceFacts };
 export type NamespaceOptions = { readonly client: ApiClient; readonly log: Log; readonly clock?: Clock | undefined };
 
 export function createNamespaceFacts({ client, log, clock }: NamespaceOptions): WatchedNamespaces {
-  // Labels are metadata, and nothing else of a namespace is asked for.
-  const watch = createInformer<KeptNamespace>({ client, path: '/api/v1/namespaces', metadataOnly: true, keep, log, clock });
+  // Labels are metadata, and nothing else of a namespace is needed.
+  const informer = createInformer<KeptNamespace>({ client, path: '/api/v1/namespaces', metadataOnly: true, keep, log, clock });
   return {
     get synced() {
-      return watch.synced;
+      return informer.synced;
     },
-    get: (name) => watch.get(undefined, name)?.facts ?? { kind: 'absent' },
-    start: watch.start,
-    stop: watch.stop,
+    get: (name) => informer.get(undefined, name)?.facts ?? { kind: 'absent' },
+    start: informer.start,
+    stop: informer.stop,
   };
 }
 

@@ -1,6 +1,6 @@
 /**
- * Which namespaces have the secrets that the rules name, without asking for one: metadata arrives, and only names are kept. The type is
- * metadata no more than the data is, so it is asked for by a selector.
+ * Which namespaces have the secrets that the rules name. Only metadata is requested, and only names are kept. The type of a secret is not
+ * metadata, so a field selector is used for it.
  */
 import { registrySecretTypes, type SecretFacts } from '../../decision/facts.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
@@ -10,18 +10,18 @@ import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
 import type { Clock } from '../../time/clock.ts';
 
 export type WatchedSecrets = {
-  /** From now on these names, and no others. */
+  /** Watches these names from now on, and no others. */
   follow(names: Iterable<string>): void;
-  /** `unknown` as long as the name is not followed, not read yet, or not permitted. */
+  /** `unknown` while the name is not watched, not read yet, or not permitted. */
   get(namespace: string, name: string): SecretFacts;
   unwatched(): UnwatchedSecrets;
   start(): void;
   stop(): Promise<void>;
 };
 
-/** How many names are not followed, and why. */
+/** How many names are not watched, and why. */
 export type UnwatchedSecrets = {
-  /** The rules name more than are followed. */
+  /** Names in the rules beyond the limit. */
   readonly beyondLimit: number;
   readonly notPermitted: number;
 };
@@ -33,50 +33,51 @@ export type SecretsOptions = {
   readonly watchTimings?: Partial<InformerTimings> | undefined;
 };
 
-/** Two watches each, with a connection of their own: more are a burden to the API server and to us. */
+/** Each name needs two watches with their own connections. More names would burden the API server and this process. */
 export const maxSecretNames = 250;
 
-/** Reviews under way at a time. */
+/** Concurrent SelfSubjectAccessReviews. */
 const reviewsAtOnce = 10;
 
-type Watches = {
+type SecretInformers = {
   readonly all: Informer<KubeObject>;
   readonly unusable: Informer<KubeObject>;
-  /** The last answer was that they are not permitted. */
+  /** Whether the last review said that watching is not permitted. */
   doubted: boolean;
 };
 
 /**
- * Follows secrets by name over all namespaces. Where that is not permitted it does without, says so once with the fix, and looks again
- * every five minutes: a right that is granted later counts without a restart, and with one that is taken away goes what was known by it.
+ * Watches secrets by name in all namespaces. Where that is not permitted, it logs this once with the fix, and checks again every five
+ * minutes. So a permission that is granted later applies without a restart. When a permission is revoked, what was read with it is
+ * dropped.
  */
 export function createSecretFacts({ client, log, clock, watchTimings }: SecretsOptions): WatchedSecrets {
   let wanted: readonly string[] = [];
-  const followed = new Map<string, Watches>();
+  const followed = new Map<string, SecretInformers>();
   let beyondLimit = 0;
   let notPermitted = 0;
-  let told = '';
+  let reportedLacking = '';
   let lastFailure: string | undefined;
   let stopped = false;
 
-  const checks = createReconcileLoop({
-    check: async () => {
+  const reconcileLoop = createReconcileLoop({
+    reconcile: async () => {
       const lacking: string[] = [];
       let inDoubt = false;
-      const asked = wanted;
-      const answers = await mayWatchEach(client, asked);
+      const requested = wanted;
+      const answers = await mayWatchEach(client, requested);
       if (stopped) return;
       const stillWanted = new Set(wanted);
-      for (const [index, name] of asked.entries()) {
+      for (const [index, name] of requested.entries()) {
         const permitted = answers[index] === true;
         if (!stillWanted.has(name)) continue;
-        const watches = followed.get(name);
+        const informers = followed.get(name);
         if (permitted) {
-          if (watches) watches.doubted = false;
+          if (informers) informers.doubted = false;
           else followed.set(name, startWatching(name));
-        } else if (watches && !watches.doubted) {
-          // A role that is deleted and made anew, or an API server that has just started, must not cost five minutes.
-          watches.doubted = true;
+        } else if (informers && !informers.doubted) {
+          // A role that is deleted and recreated, or an API server that has just started, must not cost five minutes.
+          informers.doubted = true;
           inDoubt = true;
         } else {
           forget(name);
@@ -85,8 +86,8 @@ export function createSecretFacts({ client, log, clock, watchTimings }: SecretsO
       }
       lastFailure = undefined;
       notPermitted = lacking.length;
-      if (inDoubt) return 'again';
-      tellLacking(lacking);
+      if (inDoubt) return 'requeue';
+      reportLacking(lacking);
       return;
     },
     onFailure: (err) => {
@@ -94,54 +95,54 @@ export function createSecretFacts({ client, log, clock, watchTimings }: SecretsO
       if (message !== lastFailure) log.warn({ err }, `whether secrets may be looked at could not be asked; asking again: ${message}`);
       lastFailure = message;
     },
-    everyMilliseconds: 300_000,
-    apartMilliseconds: 1_000,
+    resyncMilliseconds: 300_000,
+    minIntervalMilliseconds: 1_000,
     clock,
   });
 
-  function startWatching(name: string): Watches {
-    let refused = false;
-    const watch = (fieldSelector: string) =>
+  function startWatching(name: string): SecretInformers {
+    let forbidden = false;
+    const createSecretInformer = (fieldSelector: string) =>
       createInformer<KubeObject>({
         client,
         path: '/api/v1/secrets',
         fieldSelector,
         metadataOnly: true,
-        // `kubectl apply` leaves the whole secret in an annotation.
+        // `kubectl apply` stores the whole secret in an annotation.
         keep: (secret) => ({ metadata: identityOf(secret) }),
         log,
         onFailure(failure) {
-          // Once: where the answer to the question is another than that to the watch, asking again and again would not help.
-          if (!refused && failure instanceof ApiError && failure.status === 403) {
-            refused = true;
-            checks.soon();
+          // Only once. Where the review and the watch disagree, more reviews would not help.
+          if (!forbidden && failure instanceof ApiError && failure.status === 403) {
+            forbidden = true;
+            reconcileLoop.requeue();
           }
         },
         clock,
         timings: watchTimings,
       });
-    const all = watch(`metadata.name=${name}`);
-    const unusable = watch(`metadata.name=${name},${registrySecretTypes.map((type) => `type!=${type}`).join(',')}`);
+    const all = createSecretInformer(`metadata.name=${name}`);
+    const unusable = createSecretInformer(`metadata.name=${name},${registrySecretTypes.map((type) => `type!=${type}`).join(',')}`);
     all.start();
     unusable.start();
     return { all, unusable, doubted: false };
   }
 
   function forget(name: string): void {
-    const watches = followed.get(name);
+    const informers = followed.get(name);
     followed.delete(name);
-    if (watches) void stopWatching(watches);
+    if (informers) void stopWatching(informers);
   }
 
-  function tellLacking(names: readonly string[]): void {
+  function reportLacking(names: readonly string[]): void {
     const list = names.toSorted().join(', ');
-    if (list !== told && list !== '') {
+    if (list !== reportedLacking && list !== '') {
       log.warn(
         { secrets: names },
         `whether namespaces have the secrets ${list} is not known, so nobody is told of a missing one: a ClusterRole must grant apiGroups [""], resources ["secrets"], resourceNames ${JSON.stringify(names)}, verbs ["list", "watch"]`,
       );
     }
-    told = list;
+    reportedLacking = list;
   }
 
   return {
@@ -158,32 +159,32 @@ export function createSecretFacts({ client, log, clock, watchTimings }: SecretsO
       wanted = all.slice(0, maxSecretNames);
       const kept = new Set(wanted);
       for (const name of followed.keys()) if (!kept.has(name)) forget(name);
-      if (wanted.some((name) => !followed.has(name))) checks.soon();
+      if (wanted.some((name) => !followed.has(name))) reconcileLoop.requeue();
     },
     get(namespace, name) {
-      const watches = followed.get(name);
-      if (!watches?.all.synced || !watches.unusable.synced) return 'unknown';
-      if (!watches.all.get(namespace, name)) return 'absent';
-      return watches.unusable.get(namespace, name) ? 'wrong-type' : 'present';
+      const informers = followed.get(name);
+      if (!informers?.all.synced || !informers.unusable.synced) return 'unknown';
+      if (!informers.all.get(namespace, name)) return 'absent';
+      return informers.unusable.get(namespace, name) ? 'wrong-type' : 'present';
     },
     unwatched: () => ({ beyondLimit, notPermitted }),
-    start: checks.start,
+    start: reconcileLoop.start,
     async stop() {
       stopped = true;
-      checks.stop();
+      reconcileLoop.stop();
       await Promise.all([...followed.values()].map(stopWatching));
     },
   };
 }
 
-async function stopWatching({ all, unusable }: Watches): Promise<void> {
+async function stopWatching({ all, unusable }: SecretInformers): Promise<void> {
   await Promise.all([all.stop(), unusable.stop()]);
 }
 
 /**
- * Whether the secrets of each name may be watched in all namespaces. Asked first: a watch that is refused would be tried again and again. One
- * question without a name, which a role for all secrets answers; else one for each name, a few at a time.
- * @throws where there is no answer, or one that is not sure of itself
+ * Whether the secrets of each name may be watched in all namespaces. Reviewed first, because a rejected watch would be retried again and
+ * again. One review without a name covers a role for all secrets. Otherwise there is one review for each name, a few at a time.
+ * @throws where there is no answer, or the answer has an evaluation error
  */
 async function mayWatchEach(client: ApiClient, names: readonly string[]): Promise<readonly boolean[]> {
   if (names.length === 0) return [];
@@ -209,7 +210,7 @@ async function isAllowed(client: ApiClient, resourceAttributes: Readonly<Record<
   const answer = await client.request<Review | undefined>({ method: 'POST', path, body });
   const { allowed, evaluationError = '' } = answer?.status ?? {};
   if (typeof allowed !== 'boolean') throw new ApiError(0, 'Unreadable', `POST ${path}: the answer is no review`);
-  // One of several authorizers does not answer: what it would have said nobody knows.
+  // One of several authorizers did not answer, so the result is unknown.
   if (!allowed && evaluationError !== '') throw new ApiError(0, 'Unreadable', `POST ${path}: ${evaluationError}`);
   return allowed;
 }

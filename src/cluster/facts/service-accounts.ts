@@ -1,6 +1,6 @@
-/** Service accounts as facts. Of each only its pull secrets are held, and only as far as its namespace's budget goes. */
+/** Service accounts as facts. Only their pull secrets are kept, within the memory budget of their namespace. */
 import type { ServiceAccountFacts } from '../../decision/facts.ts';
-import { readServiceAccountFacts } from '../../decision/service-account.ts';
+import { readServiceAccountFacts } from '../../decision/read-account-facts.ts';
 import type { ApiClient, KubeObject, Log } from '../../kube/api-client.ts';
 import { createInformer, type Informer, identityOf, identitySize } from '../../kube/informer.ts';
 import type { JsonObject } from '../../object/json.ts';
@@ -27,23 +27,23 @@ export function createServiceAccountFacts({ client, log, budget, clock }: Accoun
   const store = budget.store<KeptAccount>({
     sizeOf,
     flags: allowsOnlyListed,
-    measure: (namespace, most) =>
-      measureList(client, `/api/v1/namespaces/${namespace}/serviceaccounts`, (object) => sizeOf(keep(object)), most),
-    reload: () => watch.reload(),
+    measure: (namespace, maxBytes) =>
+      measureList(client, `/api/v1/namespaces/${namespace}/serviceaccounts`, (object) => sizeOf(keep(object)), maxBytes),
+    reload: () => informer.reload(),
   });
-  const watch: Informer<KeptAccount> = createInformer<KeptAccount>({ client, path: '/api/v1/serviceaccounts', keep, store, log, clock });
+  const informer: Informer<KeptAccount> = createInformer<KeptAccount>({ client, path: '/api/v1/serviceaccounts', keep, store, log, clock });
   return {
     get synced() {
-      return watch.synced;
+      return informer.synced;
     },
     get(namespace, name) {
-      const account = watch.get(namespace, name);
+      const account = informer.get(namespace, name);
       if (account) return account.facts;
       if (!store.isOmitted(namespace)) return { kind: 'absent' };
       return { kind: 'too-large', why: 'its namespace is over its memory budget', onlyListedSecrets: store.isFlagged(namespace, name) };
     },
-    start: watch.start,
-    stop: watch.stop,
+    start: informer.start,
+    stop: informer.stop,
   };
 }
 
@@ -55,16 +55,21 @@ function allowsOnlyListed({ facts }: KeptAccount): boolean {
   return facts.kind !== 'absent' && facts.kind !== 'unknown' && facts.onlyListedSecrets;
 }
 
-/** Measured: 100,000 accounts with three short names take 54 MiB, for which this counts 53. */
+/** Measured: 100,000 accounts with three short names need 54 MiB, and this counts 53. */
 function sizeOf({ metadata, facts }: KeptAccount): number {
   const names = facts.kind === 'known' ? facts.pullSecrets.reduce((sum, name) => sum + 32 + name.length, 0) : 0;
   return 360 + identitySize(metadata) + names;
 }
 
-/** Bytes of all objects of a collection, of which none is held. */
-export async function measureList(client: ApiClient, path: string, sizeOf: (object: KubeObject) => number, most: number): Promise<number> {
+/** Bytes that all objects of a collection would need. None of them is kept. */
+export async function measureList(
+  client: ApiClient,
+  path: string,
+  sizeOf: (object: KubeObject) => number,
+  maxBytes: number,
+): Promise<number> {
   let bytes = 0;
-  const enough = new AbortController();
+  const limitReached = new AbortController();
   try {
     await client.list<KubeObject>(
       path,
@@ -75,14 +80,14 @@ export async function measureList(client: ApiClient, path: string, sizeOf: (obje
         },
         keep: (object) => {
           bytes += sizeOf(object);
-          if (bytes > most) enough.abort();
+          if (bytes > maxBytes) limitReached.abort();
           return undefined;
         },
-        signal: enough.signal,
+        signal: limitReached.signal,
       },
     );
   } catch (error) {
-    if (!enough.signal.aborted) throw error;
+    if (!limitReached.signal.aborted) throw error;
   }
   return bytes;
 }

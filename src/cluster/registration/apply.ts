@@ -1,7 +1,7 @@
-/** Writes one webhook configuration: by server-side apply, over nothing newer, and takes away what an apply leaves behind. */
-import { type ApiClient, ApiError, type Log } from '../../kube/api-client.ts';
-import { type DesiredConfiguration, enforcerOptOut, injectAnnotationsOf, leftoversOf, withTolerated } from './compare.ts';
-import { apiOfConfigurations, type Configuration, type LiveConfiguration, ourName } from './live.ts';
+/** Writes one webhook configuration by server-side apply, never over a newer version, and removes what an apply leaves behind. */
+import { type ApiClient, ApiError, isNotFound, type Log } from '../../kube/api-client.ts';
+import { type DesiredConfiguration, enforcerOptOut, injectAnnotationsOf, leftoversOf, withTolerated } from './configuration-difference.ts';
+import { apiOfConfigurations, type Configuration, type LiveConfiguration, ourName } from './live-configuration.ts';
 
 export type ApplyOptions = {
   readonly client: ApiClient;
@@ -11,9 +11,9 @@ export type ApplyOptions = {
   readonly wanted: DesiredConfiguration;
   /** `metadata.ownerReferences`. */
   readonly owner: object;
-  /** Another writer changed what a replica of ours had written: it is taken over without asking whose it is. */
+  /** Another writer changed what a replica had written, so the fields are taken over regardless of their manager. */
   readonly isRepair: boolean;
-  /** Another manager holds fields that are taken over now; called before they are. */
+  /** Called before fields of another manager are taken over. */
   readonly onConflict: (conflict: ApiError) => void;
 };
 
@@ -26,7 +26,7 @@ export async function applyConfiguration(writing: ApplyOptions): Promise<void> {
   await removeLeftOvers(writing, path, applied);
 }
 
-/** First of all: as long as one is there, another controller writes its own CA over ours. */
+/** Done first. With such an annotation, another controller keeps writing its own CA over ours. */
 async function removeInjectAnnotations({ client, live, wanted }: ApplyOptions, path: string): Promise<void> {
   const names = wanted.webhooks.length > 0 ? injectAnnotationsOf(live) : [];
   if (names.length === 0) return;
@@ -40,8 +40,8 @@ async function removeInjectAnnotations({ client, live, wanted }: ApplyOptions, p
 }
 
 /**
- * Another writer has put a `url` in place of `service`. An apply would add the service beside it, since it takes away only what its own manager
- * wrote, and the API server would refuse the whole configuration: "exactly one of url or service is required".
+ * Another writer has replaced `service` with a `url`. An apply removes only the fields of the same manager, so it would add the service to
+ * the url. The API server would reject the whole configuration: "exactly one of url or service is required".
  */
 async function removeUrls({ client, live, wanted }: ApplyOptions, path: string): Promise<void> {
   const diverted = (live.webhooks ?? []).flatMap(({ name, clientConfig }) => {
@@ -65,7 +65,7 @@ async function apply(
 ): Promise<LiveConfiguration> {
   const metadata = {
     name: ourName,
-    // With its uid the request fails where an apply would otherwise create again what was deleted a moment ago.
+    // With the uid the request fails if the configuration was just deleted. Without it an apply would recreate the configuration.
     uid: live.metadata.uid,
     ownerReferences: [owner],
     ...(wanted.enforcer === 'disable' && { labels: enforcerOptOut, annotations: enforcerOptOut }),
@@ -75,7 +75,7 @@ async function apply(
     return await client.patchApply<LiveConfiguration>(path, body, { fieldManager: ourName, force: isRepair });
   } catch (error) {
     if (!isFieldConflict(error)) throw error;
-    // The way out of regkeeper is deleting the configuration, not weakening it unseen.
+    // The way to turn regkeeper off is to delete the configuration, not to weaken it unnoticed.
     onConflict(error);
     return await client.patchApply<LiveConfiguration>(path, body, { fieldManager: ourName, force: true });
   }
@@ -99,7 +99,7 @@ async function removeLeftOvers({ client, log, wanted }: ApplyOptions, path: stri
   log.warn({ webhooks: names }, `entries that another writer had added in regkeeper's name were removed: ${names.join(', ')}`);
 }
 
-/** Several conditions of one entry are one element of the patch. */
+/** Several conditions of one entry become one element of the patch. */
 function mergedByName(webhooks: readonly { name: string; $patch?: string; matchConditions?: object[] }[]): object[] {
   const merged = new Map<string, { name: string; $patch?: string; matchConditions?: object[] }>();
   for (const each of webhooks) {
@@ -110,18 +110,23 @@ function mergedByName(webhooks: readonly { name: string; $patch?: string; matchC
   return [...merged.values()];
 }
 
-/** Another manager owns the field; a 409 about the uid or the version has another cause. */
+/** Whether another manager owns the field. A 409 about the uid or the version has another cause. */
 function isFieldConflict(error: unknown): error is ApiError {
   return error instanceof ApiError && error.status === 409 && /conflicts? with /.test(error.message);
 }
 
-/** The configuration was deleted after it had been read; the watch will report it. A patch answers 404 then, an apply a conflict of uids. */
+/**
+ * Whether the configuration was deleted after it was read, which the informer will report. A patch then gets 404, and an apply gets a
+ * conflict of uids.
+ */
 export function isDeleted(error: unknown): boolean {
-  if (!(error instanceof ApiError)) return false;
-  return error.status === 404 || (error.status === 409 && /uid mismatch/.test(error.message));
+  return isNotFound(error) || (error instanceof ApiError && error.status === 409 && /uid mismatch/.test(error.message));
 }
 
-/** The API server complains of each entry again, and quotes the expression each time; ours always compile, so it is the chosen one. */
+/**
+ * The reason why the user's match condition does not compile. The API server repeats it for each entry and quotes the expression. The
+ * other conditions always compile, so it is the configured one.
+ */
 export function aboutChosenCondition(error: unknown): string | undefined {
   if (!(error instanceof ApiError) || error.status !== 422) return undefined;
   const [, reason] =

@@ -1,4 +1,4 @@
-/** The entries that both webhook configurations should have. Pure: the same wishes give the same entries. */
+/** The desired entries of both webhook configurations. Pure: the same options give the same entries. */
 import { type KindRow, kindsWithImages } from '../../object/kinds.ts';
 import { rulesLabel } from '../../rules/language/config-map.ts';
 import type { LabelRequirement } from '../../rules/rule-set.ts';
@@ -7,66 +7,73 @@ import { allExcludedNamespaces } from './excluded-namespaces.ts';
 /** A kind as webhook rules name it. */
 export type RegisteredKind = Pick<KindRow, 'group' | 'version' | 'kind' | 'resource' | 'entryPoints' | 'fields'>;
 
-/** What an installation may choose of the entries of kinds. The guard of the rules has none of it: it can lock nobody out. */
+/**
+ * What an installation may configure for the entries of kinds. None of it applies to the guard of the rules, which cannot block anything.
+ */
 export type WebhookPolicy = {
   readonly failurePolicy: 'Fail' | 'Ignore';
   readonly timeoutSeconds: number;
-  /** Requirements beside the exclusions, which always hold. */
+  /** Requirements in addition to the excluded namespaces, which always apply. */
   readonly namespaceSelector: readonly LabelRequirement[];
-  /** In CEL. */
+  /** A CEL expression. */
   readonly matchCondition: string | undefined;
 };
 
-const usualPolicy: WebhookPolicy = { failurePolicy: 'Fail', timeoutSeconds: 5, namespaceSelector: [], matchCondition: undefined };
+const defaultPolicy: WebhookPolicy = { failurePolicy: 'Fail', timeoutSeconds: 5, namespaceSelector: [], matchCondition: undefined };
 
 export type DesiredWebhookOptions = {
-  /** Where the Service is; never intercepted, so that regkeeper can always start. */
+  /** The namespace of the Service. It is never intercepted, so that regkeeper can always start. */
   readonly namespace: string;
   readonly service: string;
-  /** PEM of the authorities by which the API server verifies us. */
+  /** PEM of the CAs with which the API server verifies the webhook. */
   readonly caBundle: string;
-  /** Not intercepted beside regkeeper's own and the two of the system. */
+  /** Namespaces that are not intercepted, in addition to regkeeper's own and the two system namespaces. */
   readonly excludedNamespaces: readonly string[];
   readonly policy?: WebhookPolicy | undefined;
-  /** Those that the API serves; all unless told. */
+  /** The kinds that the API server serves. All by default. */
   readonly kinds?: readonly RegisteredKind[] | undefined;
-  /** Whether changes of the rules are asked about; not where they come from files. */
+  /** Whether changes of the rules are reviewed. Not if the rules come from files. */
   readonly guard?: boolean | undefined;
-  /** OpenShift reserves `openshift` and `openshift-*` for itself; elsewhere anybody may create a namespace with such a name. */
+  /** OpenShift reserves `openshift` and `openshift-*`. On other clusters any user may create a namespace with such a name. */
   readonly openshift?: boolean | undefined;
 };
 
-/** One entry of `webhooks`, as admissionregistration.k8s.io/v1 has it; it says everything that matters, and leaves no default to the API server. */
+/**
+ * One entry of `webhooks` in admissionregistration.k8s.io/v1. It sets every relevant field, so that no default of the API server matters.
+ */
 export type WebhookEntry = { readonly name: string } & Readonly<Record<string, unknown>>;
 
-/** The entries of both webhook configurations. One for each kind, because what makes a request worth asking about differs by kind; and one for the rules. */
-export function desiredWebhooks(wishes: DesiredWebhookOptions): { mutating: WebhookEntry[]; validating: WebhookEntry[] } {
-  const { kinds = kindsWithImages, guard = true } = wishes;
+/**
+ * The entries of both webhook configurations: one for each kind, because the condition for sending a request depends on the kind, and one
+ * for the rules.
+ */
+export function desiredWebhooks(options: DesiredWebhookOptions): { mutating: WebhookEntry[]; validating: WebhookEntry[] } {
+  const { kinds = kindsWithImages, guard = true } = options;
   return {
-    // Another mutating webhook may add an image after we have looked.
-    mutating: kinds.map((kind) => ({ ...entry(wishes, kind, 'mutate'), reinvocationPolicy: 'IfNeeded' })),
-    validating: [...kinds.map((kind) => entry(wishes, kind, 'validate')), ...(guard ? [guardEntry(wishes)] : [])],
+    // Another mutating webhook may add an image after this one.
+    mutating: kinds.map((kind) => ({ ...entry(options, kind, 'mutate'), reinvocationPolicy: 'IfNeeded' })),
+    validating: [...kinds.map((kind) => entry(options, kind, 'validate')), ...(guard ? [guardEntry(options)] : [])],
   };
 }
 
-function entry(wishes: DesiredWebhookOptions, kind: RegisteredKind, verb: 'mutate' | 'validate'): WebhookEntry {
-  const { namespace, excludedNamespaces, openshift = false, policy = usualPolicy } = wishes;
+function entry(options: DesiredWebhookOptions, kind: RegisteredKind, verb: 'mutate' | 'validate'): WebhookEntry {
+  const { namespace, excludedNamespaces, openshift = false, policy = defaultPolicy } = options;
   const { failurePolicy, timeoutSeconds, namespaceSelector, matchCondition } = policy;
   return {
     name: `${kind.resource}${kind.group && `.${kind.group}`}.${verb}.regkeeper.io`,
     admissionReviewVersions: ['v1'],
-    clientConfig: clientConfig(wishes, verb),
+    clientConfig: clientConfig(options, verb),
     rules: rulesFor(kind),
     matchPolicy: 'Equivalent',
     namespaceSelector: {
       matchExpressions: [
-        // By a label that the API server sets itself and lets nobody change.
+        // The API server sets this label itself, and no one can change it.
         { key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: allExcludedNamespaces(namespace, excludedNamespaces) },
-        // An empty list of values would not be stored, and so never be as wanted.
+        // The API server would not store an empty list of values, so the entry would never be as desired.
         ...namespaceSelector.map(({ key, operator, values }) => ({ key, operator, ...(values.length > 0 && { values }) })),
       ],
     },
-    // Said although it is the default: what is not written here is not compared either, and a selector of another writer would stay.
+    // Explicit although it is the default. Fields that are not written are not compared, so a selector of another writer would remain.
     objectSelector: {},
     matchConditions: [
       ...(openshift ? [{ name: platformCondition, expression: notOfThePlatform }] : []),
@@ -79,20 +86,23 @@ function entry(wishes: DesiredWebhookOptions, kind: RegisteredKind, verb: 'mutat
   };
 }
 
-/** On OpenShift: leaves the namespaces of the platform out. */
+/** Excludes the namespaces of the platform, on OpenShift only. */
 export const platformCondition = 'not-of-the-platform';
 const chosenCondition = 'chosen-for-this-installation';
 
-/** Of the ConfigMaps that hold rules, in every namespace. It can lock nobody out: while nobody answers, an edit passes, and is judged when it is loaded. */
-function guardEntry(wishes: DesiredWebhookOptions): WebhookEntry {
+/**
+ * The entry for ConfigMaps with rules, in every namespace. It cannot block anything: while regkeeper does not answer, an edit passes, and
+ * is evaluated when it is loaded.
+ */
+function guardEntry(options: DesiredWebhookOptions): WebhookEntry {
   return {
     name: 'configmaps.guard.regkeeper.io',
     admissionReviewVersions: ['v1'],
-    clientConfig: clientConfig(wishes, 'guard'),
+    clientConfig: clientConfig(options, 'guard'),
     rules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE', 'UPDATE'], resources: ['configmaps'], scope: 'Namespaced' }],
     matchPolicy: 'Equivalent',
     namespaceSelector: {},
-    // Holds for the old object too, so that taking the label away is noticed. The snapshot is written by us alone.
+    // Also matches the old object, so a removal of the label is noticed. Only regkeeper writes the snapshot.
     objectSelector: {
       matchExpressions: [
         { key: rulesLabel, operator: 'Exists' },
@@ -112,7 +122,7 @@ function clientConfig({ namespace, service, caBundle }: DesiredWebhookOptions, p
   };
 }
 
-// A namespaceSelector knows no prefixes.
+// A namespaceSelector cannot match prefixes.
 const notOfThePlatform = "request.namespace != 'openshift' && !request.namespace.startsWith('openshift-')";
 
 function rulesFor({ group, version, entryPoints }: RegisteredKind): object[] {
@@ -125,17 +135,17 @@ function rulesFor({ group, version, entryPoints }: RegisteredKind): object[] {
   }));
 }
 
-/** Labels, scaling and finalizers are not worth asking about, and so they pass even while nobody answers. */
+/** Changes of labels, scale and finalizers are not sent, so they pass even while regkeeper does not answer. */
 function bringsAnImage({ fields }: RegisteredKind): string {
   const changed = fields.map((field) => {
-    // Optional at each step: a condition that fails to evaluate would refuse the request.
+    // Optional at each step, because a condition that fails to evaluate denies the request.
     const path = field.map(celStep).join('');
     return `object${path} != oldObject${path}`;
   });
   return ["request.operation == 'CREATE'", ...changed].join(' || ');
 }
 
-/** Names of custom resources' fields may be no identifiers of CEL, or words of its own. */
+/** Field names of custom resources may not be CEL identifiers, or may be reserved words. */
 function celStep(name: string | number): string {
   const isPlain = /^[a-z][A-Za-z]*$/.test(name.toString()) && !celWords.has(name.toString());
   return isPlain ? `.?${name}` : `[?${JSON.stringify(name)}]`;

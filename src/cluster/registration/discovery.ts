@@ -1,6 +1,6 @@
 /**
- * Which of the kinds the cluster serves. Each API is asked by itself, for a limited time, beside the others: one that cannot be asked (an
- * aggregated API whose server is unavailable answers 503, or nothing) must keep nobody else's webhook from being registered.
+ * Discovers which of the kinds the cluster serves. Each API is queried separately, concurrently and with a timeout. An aggregated API
+ * whose server is unavailable answers 503 or not at all. It must not delay the registration of other webhooks.
  */
 import type { ApiClient, Log } from '../../kube/api-client.ts';
 import { ApiError } from '../../kube/api-client.ts';
@@ -10,18 +10,19 @@ import { type Clock, systemClock } from '../../time/clock.ts';
 import type { RegisteredKind } from './desired.ts';
 
 export type Discovery = {
-  /** Whether every API has been asked once, with an answer or not. */
-  readonly asked: boolean;
+  /** Whether every API has been queried once, successfully or not. */
+  readonly queried: boolean;
   /**
-   * The kinds to register, with the entryPoints that the cluster serves. Of an API that cannot be asked: those that it served last; else, after a
-   * restart, those in `registered`; else, on a fresh install, all of them. A door that does not exist opens for nobody.
+   * The kinds to register, with the entry points that the cluster serves. If an API does not answer: the entry points it served last.
+   * Unknown after a restart, these are the ones in `registered`, and on a new installation all of them. An entry point that does not exist
+   * does no harm.
    */
   kinds(registered: (kind: RegisteredKind) => readonly string[] | undefined): readonly RegisteredKind[];
-  /** Whether this is OpenShift; `registered` is what the live entries say, where they say something. */
+  /** Whether the cluster is OpenShift. `registered` is what the live entries indicate, if anything. */
   openshift(registered: boolean | undefined): boolean;
-  /** All that are asked, as `group/version`. */
+  /** All APIs that are queried, as `group/version`. */
   readonly apis: readonly string[];
-  /** Those that cannot be asked just now. */
+  /** The APIs that do not answer at present. */
   unavailable(): readonly UnavailableApi[];
   start(): void;
   stop(): void;
@@ -39,53 +40,53 @@ export type DiscoveryOptions = {
   readonly client: ApiClient;
   readonly kinds: readonly RegisteredKind[];
   readonly log: Log;
-  /** Something is known that was not before, or is different. */
+  /** Called when the result of the discovery has changed. */
   readonly onChange: () => void;
   readonly clock?: Clock | undefined;
 };
 
-/** The API server itself gives an aggregated API 5 s to answer its probe; a webhook that is missing cannot wait that long. */
-const answerWithin = 3_000;
+/** The API server itself gives an aggregated API 5 s to answer its probe. A missing webhook cannot wait that long. */
+const requestTimeout = 3_000;
 
 const platformApi = 'config.openshift.io/v1';
 const platformResource = 'clusterversions';
 
 type Api = {
-  /** Undefined until it has answered once. */
+  /** Undefined until the API has answered once. */
   served?: ReadonlySet<string> | undefined;
   trouble?: UnavailableApi | undefined;
-  /** It said before that it does not exist, and now it answers with an error: somebody is installing it. */
+  /** The API did not exist before, and now answers with an error: it is being installed. */
   coming?: boolean;
 };
 
 export function createDiscovery({ client, kinds, log, onChange, clock = systemClock }: DiscoveryOptions): Discovery {
   const apis = new Map<string, Api>([...kinds.filter(isOptional).map(apiOf), platformApi].map((name) => [name, {}]));
-  let asked = false;
+  let queried = false;
   let platformListed = false;
 
-  const checks: ReconcileLoop = createReconcileLoop({
-    check: async () => {
+  const reconcileLoop: ReconcileLoop = createReconcileLoop({
+    reconcile: async () => {
       const before = stateOf();
       await Promise.all([...apis].map(([name, api]) => ask(name, api)));
-      asked = true;
+      queried = true;
       if (stateOf() !== before) onChange();
-      return [...apis.values()].some(({ trouble }) => trouble) ? 'again' : undefined;
+      return [...apis.values()].some(({ trouble }) => trouble) ? 'requeue' : undefined;
     },
     onFailure: (err) => log.error({ err }, `the APIs of the cluster could not be asked: ${errorMessage(err)}`),
-    everyMilliseconds: 60_000,
-    apartMilliseconds: 5_000,
+    resyncMilliseconds: 60_000,
+    minIntervalMilliseconds: 5_000,
     clock,
   });
 
   async function ask(name: string, api: Api): Promise<void> {
     try {
-      api.served = await client.resourcesOf(name, { timeoutMilliseconds: answerWithin });
+      api.served = await client.resourcesOf(name, { timeoutMilliseconds: requestTimeout });
       api.coming = false;
       if (api.trouble) log.info({ api: name }, `${name} answers again`);
       api.trouble = undefined;
     } catch (error) {
       const reason = errorMessage(error);
-      // Nothing but the API server's own answer says that there is something now; a lost connection says nothing.
+      // Only a response of the API server shows that the API now exists. A lost connection shows nothing.
       api.coming = api.served?.size === 0 && error instanceof ApiError && error.status >= 500;
       if (!api.trouble) log.warn({ api: name, err: error }, `${name} cannot be asked what it serves: ${reason}; ${consequence(name)}`);
       api.trouble = { api: name, reason, since: api.trouble?.since ?? clock.now() };
@@ -95,38 +96,38 @@ export function createDiscovery({ client, kinds, log, onChange, clock = systemCl
 
   function stateOf(): string {
     const state = [...apis].map(([name, { served, trouble, coming }]) => [name, [...(served ?? [])], trouble !== undefined, coming]);
-    return JSON.stringify([asked, platformListed, state]);
+    return JSON.stringify([queried, platformListed, state]);
   }
 
   return {
-    get asked() {
-      return asked;
+    get queried() {
+      return queried;
     },
     kinds: (registered) =>
       kinds
         .map((kind) => {
           if (!isOptional(kind)) return kind;
-          const open = doorsOf(kind, apis.get(apiOf(kind)) ?? {}, registered);
-          return { ...kind, entryPoints: kind.entryPoints.filter(({ resource }) => open === undefined || open.includes(resource)) };
+          const served = entryPointsOf(kind, apis.get(apiOf(kind)) ?? {}, registered);
+          return { ...kind, entryPoints: kind.entryPoints.filter(({ resource }) => served === undefined || served.includes(resource)) };
         })
         .filter(({ entryPoints }) => entryPoints.length > 0),
     openshift(registered) {
       const { served } = apis.get(platformApi) ?? {};
-      // Without any sign of OpenShift nothing is left out: elsewhere anybody may create a namespace `openshift-…`.
+      // Without evidence of OpenShift no namespace is excluded, because elsewhere any user may create a namespace `openshift-…`.
       return served?.has(platformResource) ?? registered ?? platformListed;
     },
     apis: [...apis.keys()],
     unavailable: () => [...apis.values()].flatMap(({ trouble }) => trouble ?? []),
     start() {
-      checks.soon();
-      checks.start();
+      reconcileLoop.requeue();
+      reconcileLoop.start();
     },
-    stop: checks.stop,
+    stop: reconcileLoop.stop,
   };
 }
 
-/** Undefined: all of them. */
-function doorsOf(
+/** Undefined means all entry points. */
+function entryPointsOf(
   kind: RegisteredKind,
   { served, trouble, coming }: Api,
   registered: (kind: RegisteredKind) => readonly string[] | undefined,
@@ -136,7 +137,7 @@ function doorsOf(
   return kind.entryPoints.map(({ resource }) => resource).filter((resource) => served.has(resource));
 }
 
-/** Kubernetes' own kinds always exist; the rest only where somebody installed it. */
+/** Kubernetes' own kinds always exist. The others exist only where they are installed. */
 function isOptional({ group }: RegisteredKind): boolean {
   return group.includes('.');
 }
@@ -150,11 +151,11 @@ function consequence(api: string): string {
   return 'its kinds stay registered as they are until it answers, and on a new installation all of them are registered';
 }
 
-/** The list of groups is the API server's own answer, also while the server behind a group is unavailable. */
+/** The API server answers the list of groups itself, even while the server of a group is unavailable. */
 async function isListed(client: ApiClient, api: string): Promise<boolean> {
   try {
     const path = `/apis/${api.slice(0, api.indexOf('/'))}`;
-    await client.request({ method: 'GET', path, timeoutMilliseconds: answerWithin });
+    await client.request({ method: 'GET', path, timeoutMilliseconds: requestTimeout });
     return true;
   } catch {
     return false;

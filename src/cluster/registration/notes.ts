@@ -1,6 +1,6 @@
-/** What `/readyz` says about the webhook configurations although it makes no replica unready. */
+/** Lines for `/readyz` about the webhook configurations that do not make a replica unready. */
 
-import { ourName } from './live.ts';
+import { ourName } from './live-configuration.ts';
 import type { Registration } from './registration.ts';
 
 export function renderRegistrationNotes({ unavailable, narrowed }: Pick<Registration, 'unavailable' | 'narrowed'>): string[] {

@@ -1,8 +1,8 @@
-/** Fills the two webhook configurations, and repairs them: observe, find the difference, write what is due. */
+/** Fills the two webhook configurations and repairs them: observe, compare with the desired state, write what is due. */
 
 import { createCaBundle } from '../../certificates/rotation/ca-bundle.ts';
 import type { CurrentCertificate } from '../../certificates/source.ts';
-import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
+import { type ApiClient, type ApiError, isNotFound, type KubeObject, type Log } from '../../kube/api-client.ts';
 import { errorMessage } from '../../kube/explain-api-error.ts';
 import { createInformer, type InformerTimings } from '../../kube/informer.ts';
 import type { Leadership } from '../../kube/leader-election.ts';
@@ -12,7 +12,13 @@ import { kindsWithImages } from '../../object/kinds.ts';
 import { type Clock, systemClock } from '../../time/clock.ts';
 import { within } from '../../time/within.ts';
 import { aboutChosenCondition, applyConfiguration, isDeleted } from './apply.ts';
-import { type DesiredConfiguration, type Difference, differenceOf, type EnforcerPolicy, fieldManagersOf } from './compare.ts';
+import {
+  type DesiredConfiguration,
+  type Difference,
+  differenceOf,
+  type EnforcerPolicy,
+  fieldManagersOf,
+} from './configuration-difference.ts';
 import { desiredWebhooks, platformCondition, type RegisteredKind, type WebhookEntry, type WebhookPolicy } from './desired.ts';
 import { createDiscovery, type Discovery, type UnavailableApi } from './discovery.ts';
 import {
@@ -27,7 +33,7 @@ import {
   type LiveConfiguration,
   ourName,
   withOwnership,
-} from './live.ts';
+} from './live-configuration.ts';
 import { createRepairBackoff } from './repair-backoff.ts';
 import { createRepairLog } from './repair-log.ts';
 
@@ -35,27 +41,30 @@ export type RegistrationOptions = {
   readonly client: ApiClient;
   readonly namespace: string;
   readonly service: string;
-  /** Must know its authorities. */
+  /** Must know its CA bundle. */
   readonly certificates: CurrentCertificate;
-  /** Whether requests can be answered now, as far as that does not depend on what is published. Asked again and again. */
+  /** Whether requests can be answered now, except for what depends on the published CAs. Called at each reconcile. */
   readonly ready: () => boolean;
-  /** Who leads writes, the others watch. Without it this replica writes too, which is safe: everybody writes the same, over nothing newer. */
+  /**
+   * The leader writes, the other replicas watch. Without it this replica writes too. That is safe, because all replicas write the same,
+   * and never over a newer version.
+   */
   readonly leadership?: Leadership | undefined;
   readonly log: Log;
   /**
-   * Proves that the API server reaches us, given the still empty mutating configuration. Without it that is taken for granted, and a
-   * mistake in the Service or a NetworkPolicy stops every Pod of the cluster as soon as the entries are there.
+   * Proves that the API server reaches regkeeper, given the still empty mutating configuration. Without it, a mistake in the Service or a
+   * NetworkPolicy blocks every Pod of the cluster as soon as the entries exist.
    */
   readonly prove?: ((mutating: LiveConfiguration) => Promise<boolean>) | undefined;
   readonly excludedNamespaces?: readonly string[] | undefined;
   readonly policy?: WebhookPolicy | undefined;
-  /** Those that are read; Kubernetes' and OpenShift's unless told. */
+  /** The kinds to register. Those of Kubernetes and OpenShift by default. */
   readonly kinds?: readonly RegisteredKind[] | undefined;
-  /** As in `WebhookWishes`. */
+  /** Like in `DesiredWebhookOptions`. */
   readonly guard?: boolean | undefined;
-  /** `tolerate` unless told. */
+  /** `tolerate` by default. */
   readonly enforcer?: EnforcerPolicy | undefined;
-  /** Called for each repair of what another writer changed. */
+  /** Called for each repair of a change by another writer. */
   readonly onRepair?: ((severity: Difference['severity']) => void) | undefined;
   readonly clock?: Clock | undefined;
   readonly watchTimings?: Partial<InformerTimings> | undefined;
@@ -63,33 +72,33 @@ export type RegistrationOptions = {
 
 export type Registration = {
   readonly name: string;
-  /** APIs that are asked which kinds they serve, as `group/version`. */
+  /** APIs whose kinds are discovered, as `group/version`. */
   readonly apis: readonly string[];
-  /** Those that cannot be asked just now; their kinds stay registered as they are. */
+  /** The APIs that do not answer at present. Their kinds stay registered as they are. */
   unavailable(): readonly UnavailableApi[];
-  /** Kinds of the configurations that another writer keeps narrowing, and that wait for their next repair. */
+  /** Kinds of the configurations that another writer keeps narrowing, and whose next repair is delayed. */
   narrowed(): readonly string[];
   start(): void;
   stop(): Promise<void>;
 };
 
 /**
- * Fills the two shipped webhook configurations as soon as we are ready, and keeps the entries and their caBundle as they should be. A
- * configuration that is not there is left alone: deleting it is how an administrator takes regkeeper out of the way.
+ * Fills the two shipped webhook configurations as soon as this replica is ready, and then keeps the entries and their caBundle as desired.
+ * A missing configuration is not recreated, because deleting it is how an administrator turns regkeeper off.
  */
 export function createRegistration(options: RegistrationOptions): Registration {
   const { client, kinds = kindsWithImages, ready, log, clock } = options;
   let filling: Filling | undefined;
-  const discovery = createDiscovery({ client, kinds, log, onChange: () => filling?.look(), clock });
-  const waiting = createReconcileLoop({
-    check: async () => {
+  const discovery = createDiscovery({ client, kinds, log, onChange: () => filling?.reconcileNow(), clock });
+  const readinessLoop = createReconcileLoop({
+    reconcile: async () => {
       if (!ready()) return;
-      waiting.stop();
+      readinessLoop.stop();
       filling = keepFilled(options, discovery);
     },
     onFailure: (err) => log.error({ err }, 'nothing is registered, because readiness cannot be told'),
-    everyMilliseconds: 1_000,
-    apartMilliseconds: 100,
+    resyncMilliseconds: 1_000,
+    minIntervalMilliseconds: 100,
     clock,
   });
   return {
@@ -98,13 +107,13 @@ export function createRegistration(options: RegistrationOptions): Registration {
     unavailable: discovery.unavailable,
     narrowed: () => filling?.narrowed() ?? [],
     start() {
-      // Before anything else is ready, so that a slow API delays nothing.
+      // Before readiness, so that a slow API delays nothing.
       discovery.start();
-      waiting.soon();
-      waiting.start();
+      readinessLoop.requeue();
+      readinessLoop.start();
     },
     async stop() {
-      waiting.stop();
+      readinessLoop.stop();
       discovery.stop();
       await filling?.stop();
     },
@@ -113,38 +122,41 @@ export function createRegistration(options: RegistrationOptions): Registration {
 
 type Namespace = KubeObject & { metadata: { deletionTimestamp?: string } };
 type Present = { readonly configuration: Configuration; readonly live: LiveConfiguration };
-type Filling = { look(): void; narrowed(): readonly string[]; stop(): Promise<void> };
+type Filling = { reconcileNow(): void; narrowed(): readonly string[]; stop(): Promise<void> };
 
-/** A write changes the object and so calls for the next check: should two releases of regkeeper ever lead at once, each thinks the other's entries wrong. */
-const apartMilliseconds = 250;
+/**
+ * Each write changes the object and causes the next reconcile. If two releases of regkeeper were leaders at the same time, each would
+ * revert the other's entries.
+ */
+const minIntervalMilliseconds = 250;
 
-/** A Pod that has just started is no endpoint of its Service yet, and everybody waits for the installation. Doubled with each proof that fails. */
-const firstRestBetweenProofs = 250;
-const longestRestBetweenProofs = 5_000;
+/** A Pod that has just started is not yet an endpoint of its Service, and the installation is waiting. Doubled after each failed proof. */
+const initialProofBackoff = 250;
+const maxProofBackoff = 5_000;
 
-/** What a repair asks first, and can do without. */
-const answerWithin = 3_000;
+/** The timeout of requests before a repair that it can do without. */
+const requestTimeout = 3_000;
 
 function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling {
   const { client, namespace, certificates, ready, log, clock = systemClock } = options;
   const { schedule, monotonic } = clock;
-  const missed = new Set<string>();
-  const pace = createRepairBackoff(monotonic);
+  const reportedMissing = new Set<string>();
+  const backoff = createRepairBackoff(monotonic);
   const repairLog = createRepairLog(log, monotonic);
-  /** By kind of configuration, what was written last: where that is wanted again, another writer changed it. */
+  /** By kind of configuration, what was written last. If that has to be written again, another writer changed it. */
   const written = new Map<string, string>();
-  /** By kind of configuration, what was written over which version: until the watch shows the result, there is nothing to do again. */
+  /** By kind of configuration, what was written over which version. Until the informer shows the result, it is not written again. */
   const done = new Map<string, string>();
-  /** By kind of configuration, those that wait. */
+  /** By kind of configuration, cancels the delayed repair. */
   const paused = new Map<string, () => void>();
-  /** Uids of the configurations that have been in service. What is emptied then is filled again without another proof. */
+  /** Uids of the configurations that have been in service. If one of them is emptied, it is filled again without another proof. */
   let proven = new Set<string | undefined>();
   let failedProofs = 0;
   let proof: Promise<boolean> | 'later' | undefined;
-  let unrefreshed = false;
+  let refreshFailed = false;
   let cancelNextProof = () => {};
 
-  const check = async (configuration: Configuration): Promise<'again' | undefined> => {
+  const reconcile = async (configuration: Configuration): Promise<'requeue' | undefined> => {
     if (!ready()) return undefined;
     const present = presentNow();
     proven = new Set(
@@ -153,38 +165,38 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
         .filter((live) => isInService(live) || proven.has(live.metadata.uid))
         .map(uidOf),
     );
-    // Who follows sees from when on an authority is not needed, for it may lead next.
+    // A follower also records since when a CA is no longer needed, because it may become the leader.
     caBundle();
-    // Neither emptying nor being trusted can wait for a leader, and whoever does it does the same.
-    if (!leads(options) && !isLeaving() && !present.some(({ live }) => lacksAuthority(live, certificates))) return undefined;
-    // While the namespace goes there is nothing to prove, only to empty; a probe would be left behind.
+    // Emptying the configurations and publishing a CA cannot wait for the leader. All replicas write the same.
+    if (!leads(options) && !isLeaving() && !present.some(({ live }) => lacksCa(live, certificates))) return undefined;
+    // While the namespace is being deleted, the configurations are only emptied. A proof would leave its entry behind.
     if (!isLeaving()) {
-      if (!discovery.asked) return undefined;
+      if (!discovery.queried) return undefined;
       if (!(await isProven(present))) return undefined;
     }
     const found = present.find((each) => each.configuration === configuration);
-    return found && (await fillAndReport(found)) === 'failed' ? 'again' : undefined;
+    return found && (await fillAndReport(found)) === 'failed' ? 'requeue' : undefined;
   };
 
   function presentNow(): Present[] {
-    return watches.flatMap(({ configuration, watch }) => {
-      const live = watch.get(undefined, ourName);
-      if (watch.synced) tellWhenMissing(configuration, live);
+    return informers.flatMap(({ configuration, informer }) => {
+      const live = informer.get(undefined, ourName);
+      if (informer.synced) reportMissing(configuration, live);
       return live ? [{ configuration, live }] : [];
     });
   }
 
   function isLeaving(): boolean {
-    const own = home.get(undefined, namespace);
-    return home.synced && (own === undefined || own.metadata.deletionTimestamp !== undefined);
+    const own = ownNamespace.get(undefined, namespace);
+    return ownNamespace.synced && (own === undefined || own.metadata.deletionTimestamp !== undefined);
   }
 
-  /** Whether the API server is known to reach us. Where it asks us already, that is not for us to doubt. */
+  /** Whether the API server is known to reach regkeeper. If it already calls regkeeper, no proof is needed. */
   async function isProven(present: readonly Present[]): Promise<boolean> {
     if (!options.prove || proven.size > 0) return true;
     if (proof === 'later') return false;
     const mutating = present.find(({ configuration }) => configuration.entries === 'mutating');
-    // One for both.
+    // One proof for both configurations.
     proof ??= prove(mutating?.live);
     return await proof;
   }
@@ -198,18 +210,18 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
       if (succeeded) {
         failedProofs = 0;
         proven.add(mutating?.metadata.uid);
-      } else tryProofLater();
+      } else retryProofLater();
     }
     return succeeded;
   }
 
-  function tryProofLater(): void {
-    const rest = Math.min(longestRestBetweenProofs, firstRestBetweenProofs * 2 ** failedProofs);
+  function retryProofLater(): void {
+    const delay = Math.min(maxProofBackoff, initialProofBackoff * 2 ** failedProofs);
     failedProofs += 1;
     cancelNextProof = schedule(() => {
       proof = undefined;
-      checks.now();
-    }, rest);
+      reconcileLoops.now();
+    }, delay);
   }
 
   async function fillAndReport({ configuration, live }: Present): Promise<'failed' | undefined> {
@@ -217,7 +229,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
       await fill(configuration, live);
       return undefined;
     } catch (err) {
-      if (err instanceof NoHome) return tellWithoutHome();
+      if (err instanceof NamespaceMissing) return reportMissingNamespace();
       if (isDeleted(err)) return undefined;
       const { kind } = configuration;
       log.error({ err, kind }, `the ${kind} ${ourName} could not be filled: ${aboutChosenCondition(err) ?? errorMessage(err)}`);
@@ -227,24 +239,24 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
 
   async function fill(configuration: Configuration, live: LiveConfiguration): Promise<void> {
     const { kind } = configuration;
-    const own = await readHome();
-    // Our Pods go before the namespace is gone and takes the configurations with it, if it ever is: nobody would answer in between.
+    const own = await readOwnNamespace();
+    // The Pods end before the namespace is deleted and its configurations with it, if that ever completes. In between no one would answer.
     const leaving = own.metadata.deletionTimestamp !== undefined;
     const owner = ownerReference(own);
-    const wish = (bundle = caBundle()): DesiredConfiguration => ({
+    const desired = (bundle = caBundle()): DesiredConfiguration => ({
       webhooks: leaving ? [] : desiredNow(configuration, bundle),
       owner: owner.uid,
       enforcer: leaving ? 'tolerate' : (options.enforcer ?? 'tolerate'),
     });
-    if (!isDue(kind, differenceOf(live, wish()))) return;
-    // Whoever was cut off for a while may hold authorities that nobody uses any more, and must not publish them over the present ones. What
-    // this replica wrote last, and has led since, it only repeats: a missing webhook does not wait for the Secret.
-    const repeats = written.get(kind) === JSON.stringify(wish());
-    const wanted = (repeats && options.leadership) || (await isCertificateInForce()) ? wish() : wish(publishedBundle());
+    if (!isDue(kind, differenceOf(live, desired()))) return;
+    // A replica that was disconnected for a while may have obsolete CAs, and must not publish them over the present ones. What this
+    // replica, still the leader, wrote last is only repeated, so a missing webhook does not wait for the Secret.
+    const repeats = written.get(kind) === JSON.stringify(desired());
+    const wanted = (repeats && options.leadership) || (await isCertificateInForce()) ? desired() : desired(publishedBundle());
     const difference = differenceOf(live, wanted);
     if (!difference) return;
-    // Proving and reading take their time.
-    if (!leaving && !leads(options) && !lacksAuthority(live, certificates)) return;
+    // The leader may have changed during the proof and the read.
+    if (!leaving && !leads(options) && !lacksCa(live, certificates)) return;
 
     const text = JSON.stringify(wanted);
     const step = `${live.metadata.uid} ${live.metadata.resourceVersion} ${text}`;
@@ -257,9 +269,9 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     written.set(kind, text);
     done.set(kind, step);
     if (managers) {
-      pace.repaired(kind, difference.severity);
+      backoff.repaired(kind, difference.severity);
       options.onRepair?.(difference.severity);
-      repairLog.repaired({ kind, difference, managers, pause: pace.pauseBefore(kind, difference.severity) });
+      repairLog.repaired({ kind, difference, managers, pause: backoff.pauseBefore(kind, difference.severity) });
     } else if (leaving)
       log.warn({ kind }, `the namespace ${namespace} is being deleted: the ${kind} ${ourName} was emptied, nothing is checked any more`);
     else log.info({ kind, webhooks: wanted.webhooks.map(({ name }) => name) }, `filled the ${kind} ${ourName}`);
@@ -269,41 +281,45 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     paused.get(kind)?.();
     paused.delete(kind);
     if (!difference) return false;
-    const pause = pace.pauseBefore(kind, difference.severity);
-    if (pause > 0) paused.set(kind, schedule(checks.now, pause));
+    const pause = backoff.pauseBefore(kind, difference.severity);
+    if (pause > 0) paused.set(kind, schedule(reconcileLoops.now, pause));
     return pause === 0;
   }
 
-  /** As it was seen last, which no repair has to wait for. */
-  async function readHome(): Promise<Namespace> {
-    const seen = home.get(undefined, namespace);
+  /** The last observed namespace, so that repairs do not wait for a request. */
+  async function readOwnNamespace(): Promise<Namespace> {
+    const seen = ownNamespace.get(undefined, namespace);
     if (seen) return seen;
     try {
-      return await client.request<Namespace>({ method: 'GET', path: `/api/v1/namespaces/${namespace}`, timeoutMilliseconds: answerWithin });
+      return await client.request<Namespace>({
+        method: 'GET',
+        path: `/api/v1/namespaces/${namespace}`,
+        timeoutMilliseconds: requestTimeout,
+      });
     } catch (error) {
-      throw error instanceof ApiError && error.status === 404 ? new NoHome() : error;
+      throw isNotFound(error) ? new NamespaceMissing() : error;
     }
   }
 
-  /** False where nobody can tell: then the CAs that are published stay, and everything else is repaired. */
+  /** False if the read fails. The published CAs then stay, and everything else is repaired. */
   async function isCertificateInForce(): Promise<boolean> {
     try {
-      // By the system's clock in any case: it bounds an answer that is under way, also where a test lets time pass by hand.
-      await within(systemClock, answerWithin, `no answer within ${answerWithin / 1_000} s`, async () => certificates.refresh?.());
-      unrefreshed = false;
+      // Always with the system's clock, because it limits a request in progress, also where a test controls the time.
+      await within(systemClock, requestTimeout, `no answer within ${requestTimeout / 1_000} s`, async () => certificates.refresh?.());
+      refreshFailed = false;
     } catch (err) {
-      if (!unrefreshed) {
+      if (!refreshFailed) {
         log.warn({ err }, `the certificate in force could not be read, so the CAs that are registered stay: ${errorMessage(err)}`);
       }
-      unrefreshed = true;
+      refreshFailed = true;
     }
-    return !unrefreshed;
+    return !refreshFailed;
   }
 
   function desiredNow({ entries }: Configuration, bundle: string | undefined): WebhookEntry[] {
     if (bundle === undefined) throw new Error('the source of the certificate does not tell its authorities, which the API server needs');
     const { namespace, service, excludedNamespaces = [], policy, guard } = options;
-    const live = watches.flatMap(({ watch }) => watch.get(undefined, ourName) ?? []);
+    const live = informers.flatMap(({ informer }) => informer.get(undefined, ourName) ?? []);
     return desiredWebhooks({
       namespace,
       service,
@@ -316,10 +332,10 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     })[entries];
   }
 
-  function tellWhenMissing({ kind }: Configuration, live: LiveConfiguration | undefined): void {
-    if (live) missed.delete(kind);
-    else if (!missed.has(kind)) {
-      missed.add(kind);
+  function reportMissing({ kind }: Configuration, live: LiveConfiguration | undefined): void {
+    if (live) reportedMissing.delete(kind);
+    else if (!reportedMissing.has(kind)) {
+      reportedMissing.add(kind);
       log.warn(
         { kind },
         `there is no ${kind} ${ourName}, so its requests are not checked; regkeeper does not make it: apply the deployment again`,
@@ -327,85 +343,90 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     }
   }
 
-  function tellWithoutHome(): undefined {
-    if (missed.has(namespace)) return;
-    missed.add(namespace);
+  function reportMissingNamespace(): undefined {
+    if (reportedMissing.has(namespace)) return;
+    reportedMissing.add(namespace);
     log.warn({}, `there is no namespace ${namespace}: nothing is registered`);
   }
 
-  const kept = createCaBundle({ clock, onOver: () => checks.soon() });
-  const published = () => [...new Set(watches.flatMap(({ watch }) => bundlesOfOurs(watch.get(undefined, ourName))))];
+  const caBundles = createCaBundle({ clock, onExpired: () => reconcileLoops.requeue() });
+  const published = () => [...new Set(informers.flatMap(({ informer }) => bundlesOfOurs(informer.get(undefined, ourName))))];
   const caBundle = (): string | undefined => {
-    const { authorities } = certificates.current();
-    return authorities && kept.bundle(authorities, published());
+    const { caBundle: servedCaBundle } = certificates.current();
+    return servedCaBundle && caBundles.bundle(servedCaBundle, published());
   };
   const publishedBundle = () => published()[0] ?? caBundle();
 
-  // Each configuration for itself: neither waits for the other to be written, nor for the pause after that.
+  // Each configuration has its own loop, so neither waits for the writes or the backoff of the other.
   const loops = configurations.map((configuration) =>
     createReconcileLoop({
-      check: () => check(configuration),
+      reconcile: () => reconcile(configuration),
       onFailure: (err) => log.error({ err }, `the webhook configurations could not be filled: ${errorMessage(err)}`),
-      everyMilliseconds: 60_000,
-      apartMilliseconds,
+      resyncMilliseconds: 60_000,
+      minIntervalMilliseconds,
       clock,
     }),
   );
-  const checks = {
-    soon: () => loops.forEach((loop) => void loop.soon()),
-    now: () => loops.forEach((loop) => void loop.now()),
+  const reconcileLoops = {
+    requeue: () => loops.forEach((loop) => void loop.requeue()),
+    now: () => loops.forEach((loop) => void loop.reconcileNow()),
     start: () => loops.forEach((loop) => void loop.start()),
     stop: () => loops.forEach((loop) => void loop.stop()),
   };
-  const follow = <T extends KubeObject>(path: string, name: string, heard: (object: T | undefined) => void, keep?: (object: T) => T) =>
+  const createOwnInformer = <T extends KubeObject>(
+    path: string,
+    name: string,
+    onChange: (object: T | undefined) => void,
+    keep?: (object: T) => T,
+  ) =>
     createInformer<T>({
       client,
       path,
       fieldSelector: `metadata.name=${name}`,
       keep,
       log,
-      // Each for itself: where one cannot be read, the other is repaired all the same.
-      onChange: ({ object }) => heard(object),
+      // Each has its own informer. If one cannot be read, the other is still repaired.
+      onChange: ({ object }) => onChange(object),
       clock,
       timings: options.watchTimings,
     });
-  const watches = configurations.map((configuration, index) => ({
+  const informers = configurations.map((configuration, index) => ({
     configuration,
-    watch: follow<LiveConfiguration>(
+    informer: createOwnInformer<LiveConfiguration>(
       `/apis/${apiOfConfigurations}/${configuration.plural}`,
       ourName,
-      () => loops[index]?.soon(),
+      () => loops[index]?.requeue(),
       withOwnership,
     ),
   }));
-  // Its deletion must be heard within the 5 s after which the namespace controller takes our rights and our Pods away.
-  const home = follow<Namespace>('/api/v1/namespaces', namespace, (object) =>
-    object?.metadata.deletionTimestamp === undefined ? checks.soon() : checks.now(),
+  // The deletion must be noticed within the 5 s before the namespace controller removes our permissions and Pods.
+  const ownNamespace = createOwnInformer<Namespace>('/api/v1/namespaces', namespace, (object) =>
+    object?.metadata.deletionTimestamp === undefined ? reconcileLoops.requeue() : reconcileLoops.now(),
   );
-  const forgetCertificates = certificates.onChange(checks.soon);
-  const forgetLeadership = options.leadership?.onChange(() => {
-    // Another replica may have written since: what this one wrote is no measure any more.
+  const unsubscribeCertificates = certificates.onChange(reconcileLoops.requeue);
+  const unsubscribeLeadership = options.leadership?.onChange(() => {
+    // Another replica may have written since, so what this replica wrote last is obsolete.
     written.clear();
-    stopWaiting();
-    checks.now();
+    cancelPaused();
+    reconcileLoops.now();
   });
-  const stopWaiting = () => {
+  const cancelPaused = () => {
     for (const cancel of paused.values()) cancel();
     paused.clear();
   };
-  checks.start();
-  for (const watch of [home, ...watches.map((each) => each.watch)]) watch.start();
+  reconcileLoops.start();
+  for (const informer of [ownNamespace, ...informers.map((each) => each.informer)]) informer.start();
   return {
-    look: checks.now,
+    reconcileNow: reconcileLoops.now,
     narrowed: () => [...paused.keys()],
     async stop() {
-      forgetCertificates();
-      forgetLeadership?.();
-      checks.stop();
-      kept.close();
+      unsubscribeCertificates();
+      unsubscribeLeadership?.();
+      reconcileLoops.stop();
+      caBundles.close();
       cancelNextProof();
-      stopWaiting();
-      await Promise.all([home, ...watches.map(({ watch }) => watch)].map((watch) => watch.stop()));
+      cancelPaused();
+      await Promise.all([ownNamespace, ...informers.map(({ informer }) => informer)].map((informer) => informer.stop()));
     },
   };
 }
@@ -419,15 +440,16 @@ function uidOf({ metadata }: LiveConfiguration): string | undefined {
 }
 
 /**
- * Whether the API server may not take a certificate that is shown, or waits to be. The first of the authorities signs; what else there is the
- * leader publishes. Nobody takes away at once what another has published, so two that have different files do not write in turn.
+ * Whether the API server may reject a certificate that is served or about to be served. The first CA of the bundle signs. The leader
+ * publishes the others. A CA that another replica published is not removed at once, so two replicas with different files do not overwrite
+ * each other in turn.
  */
-function lacksAuthority({ webhooks }: LiveConfiguration, { current }: CurrentCertificate): boolean {
-  const [signing = ''] = (current().authorities ?? '').split(/(?<=-----END CERTIFICATE-----\n)/);
+function lacksCa({ webhooks }: LiveConfiguration, { current }: CurrentCertificate): boolean {
+  const [signing = ''] = (current().caBundle ?? '').split(/(?<=-----END CERTIFICATE-----\n)/);
   return (webhooks ?? []).filter(callsUs).some((entry) => !bundleOf(entry).includes(signing));
 }
 
-/** The entryPoints of the kind in entries whose rules a replica of ours wrote; undefined where there is none. */
+/** The entry points of the kind in entries whose rules a replica wrote, or undefined if there are none. */
 function registeredEntryPoints(live: readonly LiveConfiguration[], { group, version, entryPoints }: RegisteredKind): string[] | undefined {
   const rules = live.flatMap((each) =>
     (each.webhooks ?? []).flatMap((entry) => (isWrittenByUs(each, entry.name, ['f:rules']) ? entry.rules : [])),
@@ -441,7 +463,7 @@ function registeredEntryPoints(live: readonly LiveConfiguration[], { group, vers
   return registered.length > 0 ? registered : undefined;
 }
 
-/** Whether a replica of ours registered for OpenShift; undefined where no entry of ours is there. */
+/** Whether a replica registered for OpenShift, or undefined if there are no entries of ours. */
 function registeredOpenshift(live: readonly LiveConfiguration[]): boolean | undefined {
   const entries = live.flatMap((each) => (each.webhooks ?? []).map(({ name }) => ({ each, name })));
   const written = (path: readonly string[]) => entries.some(({ each, name }) => isWrittenByUs(each, name, path));
@@ -449,16 +471,19 @@ function registeredOpenshift(live: readonly LiveConfiguration[]): boolean | unde
   return written(['f:matchConditions', `k:{"name":"${platformCondition}"}`]);
 }
 
-/** With the namespace go its webhook configurations: a namespace deleted first would leave a cluster that asks nobody. */
+/**
+ * The webhook configurations are deleted with the namespace. Otherwise, after the deletion of the namespace, the API server would call
+ * webhooks that no one answers.
+ */
 function ownerReference({ metadata: { name, uid } }: Namespace) {
   if (uid === undefined) throw new Error(`the namespace ${name} has no uid`);
   return { apiVersion: 'v1', kind: 'Namespace', name, uid };
 }
 
-/** The namespace of regkeeper is gone, and takes the configurations along. */
-class NoHome extends Error {}
+/** The namespace of regkeeper does not exist, so its configurations will be deleted too. */
+class NamespaceMissing extends Error {}
 
-/** Of the managers in a message of the API server about fields in conflict. */
+/** The managers in the API server's message about conflicting fields. */
 function namesIn(message: string): string[] {
   return [...new Set([...message.matchAll(/conflicts? with "([^"]+)"/g)].map(([, name = '']) => name))];
 }

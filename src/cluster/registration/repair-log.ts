@@ -1,26 +1,26 @@
-/** Reports what other writers did to the webhook configurations: each writer once, and once more when it does it again and again. */
+/** Logs what other writers did to the webhook configurations: each writer once, and once more if it continues. */
 import type { Log } from '../../kube/api-client.ts';
-import { type Difference, enforcerRequirements, injectAnnotations } from './compare.ts';
-import { ourName } from './live.ts';
+import { type Difference, enforcerRequirements, injectAnnotations } from './configuration-difference.ts';
+import { ourName } from './live-configuration.ts';
 
 export type Repair = {
-  /** Kind of the configuration. */
+  /** The kind of the configuration. */
   readonly kind: string;
   readonly difference: Difference;
-  /** Field managers that made the difference; empty where they are unknown. */
+  /** Field managers that made the difference. Empty where they are unknown. */
   readonly managers: readonly string[];
-  /** Milliseconds until the next repair of the same sort, 0 where that does not wait. */
+  /** Milliseconds until the next repair of this severity. 0 if it is not delayed. */
   readonly pause: number;
 };
 
 export type RepairLog = { repaired(repair: Repair): void };
 
-/** After so long without a repair a writer is reported again. */
+/** After this time without a repair, a writer is reported again. */
 const forgetAfter = 30 * 60_000;
-/** A writer that goes on for ever is reported again, with the count. */
+/** A writer that never stops is reported again after this time, with the count. */
 const repeatAfter = 6 * 60 * 60_000;
 
-/** `clock` in milliseconds that only go forward. */
+/** `clock` returns monotonic milliseconds. */
 export function createRepairLog(log: Log, clock: () => number): RepairLog {
   const known = new Map<string, { count: number; last: number; reported: number }>();
   return {

@@ -1,9 +1,9 @@
 /**
- * The last good rules, kept in a ConfigMap of our own: a server that starts while somebody's edit is bad has no memory of what was in force,
- * and must neither let everything in nor stand still.
+ * The last good rules, in a ConfigMap that regkeeper writes. A server that starts while a rules ConfigMap is invalid does not know the
+ * previous version. It must neither allow everything nor deny everything.
  */
 
-import { type ApiClient, ApiError, type Log } from '../../kube/api-client.ts';
+import { type ApiClient, ApiError, isNotFound, type Log } from '../../kube/api-client.ts';
 import { describeRequiredRole, errorMessage } from '../../kube/explain-api-error.ts';
 import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
 import { retryUntilReachable } from '../../kube/retry-until-reachable.ts';
@@ -22,18 +22,22 @@ export type SnapshotOptions = {
   readonly clock?: Clock | undefined;
 };
 
-/** What an earlier run left; nothing where there was none, or where it cannot be read, which is logged. */
+/** The bundles of an earlier run. Empty if there are none, or if they cannot be read, which is logged. */
 export async function readSnapshot({ client, namespace, log, clock }: SnapshotOptions, signal?: AbortSignal): Promise<readonly Bundle[]> {
-  const right = describeRequiredRole({ path: `/api/v1/namespaces/${namespace}/configmaps`, name: snapshotName, verbs: ['get', 'patch'] });
+  const requiredRole = describeRequiredRole({
+    path: `/api/v1/namespaces/${namespace}/configmaps`,
+    name: snapshotName,
+    verbs: ['get', 'patch'],
+  });
   try {
-    const { data } = await retryUntilReachable({ log, server: client.server, right, clock, signal }, () =>
+    const { data } = await retryUntilReachable({ log, server: client.server, requiredRole, clock, signal }, () =>
       client.get<ConfigMap>(pathOf(namespace)),
     );
     return Object.entries(data ?? {}).flatMap(([key, text]) => readBundle(namespace, key, text, log));
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    // Without it only rules that are bad now cannot be stood in for, and they keep the server from being ready.
-    if (error.status !== 404)
+    // Without the snapshot, only rules that are invalid now have no replacement, and they keep the server from becoming ready.
+    if (!isNotFound(error))
       log.error({ err: error }, `the last good rules, ConfigMap ${namespace}/${snapshotName}, cannot be read: ${error.message}`);
     return [];
   }
@@ -42,25 +46,25 @@ export async function readSnapshot({ client, namespace, log, clock }: SnapshotOp
 export type SnapshotWriter = {
   save(bundles: readonly Bundle[]): void;
   start(): void;
-  /** What could not be written yet is left. */
+  /** A pending write is dropped. */
   stop(): void;
 };
 
 /**
- * Keeps the snapshot in step: one write at a time, the latest wins. What cannot be written is tried again until it can: the rules may not
- * change for months, and a restart must not find those of before.
+ * Writes the snapshot after each change, one write at a time, always the latest rules. A failed write is retried until it succeeds. The
+ * rules may not change for months, and a restart must not find an older version.
  */
 export function createSnapshotWriter({ client, namespace, log, clock }: SnapshotOptions): SnapshotWriter {
-  const place = `ConfigMap ${namespace}/${snapshotName}`;
+  const snapshotLabel = `ConfigMap ${namespace}/${snapshotName}`;
   let latest: { readonly data: object; readonly text: string } | undefined;
   let written: string | undefined;
   let trouble: string | undefined;
 
-  const checks = createReconcileLoop({
-    check: async () => {
+  const reconcileLoop = createReconcileLoop({
+    reconcile: async () => {
       if (latest === undefined || latest.text === written) return;
       const { data, text } = latest;
-      // Should this fail, it may have arrived all the same.
+      // If this write fails, it may have arrived nevertheless.
       written = undefined;
       const metadata = { name: snapshotName, labels: { [rulesLabel]: 'snapshot' } };
       await client.patchApply(
@@ -69,17 +73,17 @@ export function createSnapshotWriter({ client, namespace, log, clock }: Snapshot
         { fieldManager: 'regkeeper', force: true },
       );
       written = text;
-      if (trouble !== undefined) log.info({}, `the snapshot of the rules, ${place}, is written again`);
+      if (trouble !== undefined) log.info({}, `the snapshot of the rules, ${snapshotLabel}, is written again`);
       trouble = undefined;
     },
     onFailure: (err) => {
       const kind = err instanceof ApiError ? `${err.status} ${err.reason}` : String(err);
       if (kind === trouble) return;
       trouble = kind;
-      log.error({ err }, `the snapshot of the rules, ${place}, could not be written: ${errorMessage(err)}; trying again`);
+      log.error({ err }, `the snapshot of the rules, ${snapshotLabel}, could not be written: ${errorMessage(err)}; trying again`);
     },
-    everyMilliseconds: 60_000,
-    apartMilliseconds: 1_000,
+    resyncMilliseconds: 60_000,
+    minIntervalMilliseconds: 1_000,
     clock,
   });
 
@@ -89,10 +93,10 @@ export function createSnapshotWriter({ client, namespace, log, clock }: Snapshot
       const text = JSON.stringify(data);
       if (text === latest?.text) return;
       latest = { data, text };
-      checks.now();
+      reconcileLoop.reconcileNow();
     },
-    start: checks.start,
-    stop: checks.stop,
+    start: reconcileLoop.start,
+    stop: reconcileLoop.stop,
   };
 }
 
@@ -100,7 +104,7 @@ function pathOf(namespace: string): string {
   return `/api/v1/namespaces/${namespace}/configmaps/${snapshotName}`;
 }
 
-/** One key for each ConfigMap: its name, and the documents in it. */
+/** One key for each ConfigMap. It contains the name and the documents. */
 function writeBundle({ documents, version }: Bundle): [key: string, text: string] {
   const [first] = documents;
   const name = first?.source.kind === 'configMap' ? first.source.name : '';
@@ -117,7 +121,7 @@ function readBundle(namespace: string, key: string, text: string, log: Log): Bun
       return [configMapBundle({ metadata: { name: key.replace(/\.json$/, ''), namespace, resourceVersion }, data })];
     }
   } catch {
-    // Told below, like everything else that is not a snapshot.
+    // Logged below, like any other content that is not a snapshot.
   }
   log.error({ key }, `ConfigMap ${namespace}/${snapshotName} holds something in key ${key} that is no snapshot of rules: it is left out`);
   return [];

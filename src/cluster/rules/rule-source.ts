@@ -1,4 +1,4 @@
-/** Rules out of ConfigMaps, followed live. */
+/** Watches the ConfigMaps with rules, and passes their documents to the rule loader. */
 
 import type { ApiClient, Log } from '../../kube/api-client.ts';
 import { createInformer, type Informer, type InformerEvent } from '../../kube/informer.ts';
@@ -15,10 +15,10 @@ export type { ConfigMap } from './rule-texts.ts';
 export type ClusterRules = {
   readonly client: ApiClient;
   readonly namespace: string;
-  /** Whether namespaces may have rules of their own, in ConfigMaps anywhere. */
+  /** Whether namespaces may have their own rules, in ConfigMaps anywhere. */
   readonly namespaceRules: boolean;
   readonly intake: Pick<RuleLoader, 'open' | 'offer' | 'withdraw'>;
-  /** Versions that an earlier run accepted; read before the first list. */
+  /** The versions that an earlier run accepted. Read before the first list. */
   readonly lastGood: (signal: AbortSignal | undefined) => Promise<readonly Bundle[]>;
   readonly log: Log;
   readonly clock?: Clock | undefined;
@@ -26,62 +26,64 @@ export type ClusterRules = {
 
 export type ClusterRuleSource = {
   readonly name: string;
-  /** Resolves when the ConfigMaps are watched; their rules come into force later. */
+  /** Resolves when the ConfigMaps are watched. Their rules come into force later. */
   start(signal?: AbortSignal): Promise<void>;
   stop(): Promise<void>;
 };
 
 /**
- * Feeds the book with every ConfigMap labelled `regkeeper.io/rules: cluster` of the own namespace, and `namespace` of all, from the first
- * lists on, each change as it comes. The book is opened when all are listed: nobody's refusals are missing at the start.
+ * Passes every ConfigMap with the label `regkeeper.io/rules: cluster` in the own namespace, and `namespace` in all namespaces, to the rule
+ * store, and then each change. The store opens after all first lists, so that no rule is missing at the start.
  */
 export function createClusterRuleSource(options: ClusterRules): ClusterRuleSource {
   const { client, namespace, namespaceRules, log } = options;
   let opened = false;
   let lastGood: readonly Bundle[] = [];
-  const texts = createRulesConfigMapStore((configMap) => void take('namespace', { type: 'modified', object: configMap, items: [] }));
-  const watches = [
-    { of: 'cluster' as const, path: `/api/v1/namespaces/${namespace}/configmaps` },
-    ...(namespaceRules ? [{ of: 'namespace' as const, path: '/api/v1/configmaps' }] : []),
-  ].map(({ of, path }) => ({
-    of,
-    watch: createInformer<ConfigMap>({
+  const texts = createRulesConfigMapStore(
+    (configMap) => void handleChange('namespace', { type: 'modified', object: configMap, items: [] }),
+  );
+  const informers = [
+    { scope: 'cluster' as const, path: `/api/v1/namespaces/${namespace}/configmaps` },
+    ...(namespaceRules ? [{ scope: 'namespace' as const, path: '/api/v1/configmaps' }] : []),
+  ].map(({ scope, path }) => ({
+    scope,
+    informer: createInformer<ConfigMap>({
       client,
       path,
-      labelSelector: `${rulesLabel}=${of}`,
-      keep: trimRulesConfigMap(of),
-      store: of === 'namespace' ? texts : undefined,
+      labelSelector: `${rulesLabel}=${scope}`,
+      keep: trimRulesConfigMap(scope),
+      store: scope === 'namespace' ? texts : undefined,
       log,
       clock: options.clock,
-      onChange: (change) => take(of, change),
+      onChange: (change) => handleChange(scope, change),
     }),
   }));
 
-  function take(of: RuleScope['kind'], change: InformerEvent<ConfigMap>): Promise<void> | undefined {
+  function handleChange(scope: RuleScope['kind'], change: InformerEvent<ConfigMap>): Promise<void> | undefined {
     const { intake } = options;
     if (!opened) {
-      if (!watches.every(({ watch }) => watch.synced)) return undefined;
+      if (!informers.every(({ informer }) => informer.synced)) return undefined;
       opened = true;
-      const bundles = watches.flatMap(({ of: label, watch }) =>
-        [...watch.items()].sort(byAge).map((configMap) => bundleOf(configMap, label, watch)),
+      const bundles = informers.flatMap(({ scope: label, informer }) =>
+        [...informer.items()].sort(byAge).map((configMap) => bundleOf(configMap, label, informer)),
       );
       return intake.open(bundles, lastGood);
     }
     const { type, object } = change;
     if (type === 'synced') return undefined;
-    if (type === 'deleted') return intake.withdraw(idOf(object, of), scopeOf(object, of));
-    const watch = watches.find((each) => each.of === of)?.watch;
-    return intake.offer(bundleOf(object, of, watch));
+    if (type === 'deleted') return intake.withdraw(idOf(object, scope), scopeOf(object, scope));
+    const informer = informers.find((each) => each.scope === scope)?.informer;
+    return intake.offer(bundleOf(object, scope, informer));
   }
 
-  // A ConfigMap whose text was left out for lack of room is read again once there is some.
-  const rereading = createReconcileLoop({
-    check: async () => {
-      if (texts.hasRoomAgain()) for (const { of, watch } of watches) if (of === 'namespace') watch.reload();
+  // Lists again when there is room for a ConfigMap whose text was omitted.
+  const reloadLoop = createReconcileLoop({
+    reconcile: async () => {
+      if (texts.hasRoomAgain()) for (const { scope, informer } of informers) if (scope === 'namespace') informer.reload();
     },
     onFailure: (err) => log.error({ err }, 'cannot look for rules ConfigMaps that fit now'),
-    everyMilliseconds: 60_000,
-    apartMilliseconds: 60_000,
+    resyncMilliseconds: 60_000,
+    minIntervalMilliseconds: 60_000,
     clock: options.clock,
   });
 
@@ -90,31 +92,31 @@ export function createClusterRuleSource(options: ClusterRules): ClusterRuleSourc
     async start(signal) {
       lastGood = await options.lastGood(signal);
       signal?.throwIfAborted();
-      rereading.start();
-      for (const { watch } of watches) watch.start();
+      reloadLoop.start();
+      for (const { informer } of informers) informer.start();
     },
     async stop() {
-      rereading.stop();
-      await Promise.all(watches.map(({ watch }) => watch.stop()));
+      reloadLoop.stop();
+      await Promise.all(informers.map(({ informer }) => informer.stop()));
     },
   };
 }
 
-/** The texts are held by the watch alone: whatever waits for a namespace's turn is asked for when the turn has come. */
-function bundleOf(configMap: ConfigMap, of: RuleScope['kind'], watch: Pick<Informer<ConfigMap>, 'get'> | undefined): Bundle {
+/** Only the informer keeps the texts. A bundle in the queue of its namespace reads the newest version when it is its turn. */
+function bundleOf(configMap: ConfigMap, scope: RuleScope['kind'], informer: Pick<Informer<ConfigMap>, 'get'> | undefined): Bundle {
   const { name, namespace } = configMap.metadata;
   const again = () => {
-    const newest = watch?.get(namespace, name);
-    return newest && bundleOf(newest, of, watch);
+    const newest = informer?.get(namespace, name);
+    return newest && bundleOf(newest, scope, informer);
   };
-  return { ...configMapBundle(configMap, of), again };
+  return { ...configMapBundle(configMap, scope), readNewest: again };
 }
 
-function scopeOf({ metadata: { namespace = '' } }: ConfigMap, of: RuleScope['kind']): RuleScope {
-  return of === 'cluster' ? { kind: 'cluster' } : { kind: 'namespace', namespace };
+function scopeOf({ metadata: { namespace = '' } }: ConfigMap, scope: RuleScope['kind']): RuleScope {
+  return scope === 'cluster' ? { kind: 'cluster' } : { kind: 'namespace', namespace };
 }
 
-/** Of two that contradict each other at the start, the older one was there first. */
+/** If two ConfigMaps contradict each other at the start, the older one was first. */
 function byAge(left: ConfigMap, right: ConfigMap): number {
   const age = (left.metadata.creationTimestamp ?? '').localeCompare(right.metadata.creationTimestamp ?? '');
   return age === 0 ? left.metadata.name.localeCompare(right.metadata.name) : age;

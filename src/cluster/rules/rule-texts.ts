@@ -1,4 +1,4 @@
-/** How much text of rules ConfigMaps is held in memory: beyond what a namespace can have in force, only its size is. */
+/** Limits the memory for the texts of rules ConfigMaps. Of texts beyond what a namespace can have in force, only the size is kept. */
 
 import type { KubeObject } from '../../kube/api-client.ts';
 import { identityOf, sameVersion } from '../../kube/informer.ts';
@@ -6,16 +6,16 @@ import type { InformerStore } from '../../kube/informer-store.ts';
 import { isDocumentKey, type RulesConfigMap } from '../../rules/language/config-map.ts';
 import { addSizes, fits, namespaceQuota, noRules, type RulesSize, sizeOf } from '../../rules/store/namespace-quota.ts';
 
-/** A rules ConfigMap as it is held. */
+/** A rules ConfigMap as the informer keeps it. */
 export type ConfigMap = KubeObject &
   Pick<RulesConfigMap, 'data' | 'binaryData'> & {
-    /** The texts are not held, since they are too much; this is what there is. `data` has a few of the keys, with empty texts. */
-    readonly unheld?: RulesSize;
+    /** The size of texts that are too large to keep. `data` then has some of the keys, with empty texts. */
+    readonly droppedSize?: RulesSize;
   };
 
 /**
- * What is needed of a ConfigMap: its identity and age, and the keys that hold documents. Of a namespace's ConfigMap that is over the quota by
- * itself only the size.
+ * Keeps the identity and age of a ConfigMap, and the keys with documents. If a single ConfigMap of a namespace exceeds the quota, only its
+ * size is kept.
  */
 export function trimRulesConfigMap(of: 'cluster' | 'namespace'): (configMap: ConfigMap) => ConfigMap {
   return (configMap) => {
@@ -28,26 +28,26 @@ export function trimRulesConfigMap(of: 'cluster' | 'namespace'): (configMap: Con
   };
 }
 
-/** More than one quota is there only while ConfigMaps are being rewritten, or in vain. */
+/** Usually one quota is enough. More is used only while ConfigMaps are rewritten, or without effect. */
 const quotasPerNamespace = 2;
-/** With their texts or without. No more than 20 can be in force. */
-const mostConfigMaps = 200;
+/** With or without texts. At most 20 of them can be in force. */
+const maxConfigMaps = 200;
 /**
- * In characters, of one or two bytes each: rules of 128 namespaces that use all of their quota, at most 32 MiB. While everything is listed
- * again, texts that have changed are in memory twice.
+ * In characters of one or two bytes: rules of 128 namespaces that use their whole quota, at most 32 MiB. During a relist, changed texts
+ * are in memory twice.
  */
-const mostInAll = 128 * namespaceQuota.characters;
+const maxCharacters = 128 * namespaceQuota.characters;
 
 export type RulesConfigMapStore = InformerStore<ConfigMap> & {
-  /** Whether a ConfigMap that was left out, or its text, would fit now, so that reading everything again is of use. */
+  /** Whether an omitted ConfigMap or text would fit now, so that a relist is useful. */
   hasRoomAgain(): boolean;
 };
 
 /**
- * Holds the ConfigMaps of all namespaces, and of each namespace the texts of as many as two of its quotas have room for. `onHeld` is called for
- * each whose text was left out before and is there now, although it has not changed.
+ * Keeps the ConfigMaps of all namespaces, and for each namespace at most two quotas of text. `onHeld` is called for each unchanged
+ * ConfigMap whose text was omitted before and is now kept.
  */
-export function createRulesConfigMapStore(onHeld: (configMap: ConfigMap) => void, inAll = mostInAll): RulesConfigMapStore {
+export function createRulesConfigMapStore(onHeld: (configMap: ConfigMap) => void, inAll = maxCharacters): RulesConfigMapStore {
   let current = new TextMap(inAll, () => undefined);
   return {
     create: () => new TextMap(inAll, (key) => current.get(key)),
@@ -57,7 +57,7 @@ export function createRulesConfigMapStore(onHeld: (configMap: ConfigMap) => void
       current = store;
       for (const [key, configMap] of store) {
         const known = before.get(key);
-        if (known?.unheld && !configMap.unheld && sameVersion(known, configMap)) onHeld(configMap);
+        if (known?.droppedSize && !configMap.droppedSize && sameVersion(known, configMap)) onHeld(configMap);
       }
     },
     hasRoomAgain: () => current.hasRoomAgain(),
@@ -72,10 +72,10 @@ class TextMap extends Map<string, ConfigMap> {
   /** Namespaces with more ConfigMaps than are kept. */
   readonly #crowded = new Set<string>();
   #total = 0;
-  /** Whether something has become smaller since `hasRoomAgain` was called. */
+  /** Whether anything has shrunk since the last call of `hasRoomAgain`. */
   #freed = false;
 
-  /** `known` is what the list before has by this key. */
+  /** `known` returns the ConfigMap with this key in the previous list. */
   constructor(inAll: number, known: (key: string) => ConfigMap | undefined) {
     super();
     this.#inAll = inAll;
@@ -86,14 +86,14 @@ class TextMap extends Map<string, ConfigMap> {
     const known = this.#known(key);
     this.delete(key);
     const namespace = namespaceOf(configMap);
-    // One that may be in force stays, in whatever order a new list comes.
-    if (this.#countOf(namespace) >= mostConfigMaps && (!known || known.unheld)) {
+    // A ConfigMap that may be in force is kept, whatever the order of a new list.
+    if (this.#countOf(namespace) >= maxConfigMaps && (!known || known.droppedSize)) {
       this.#crowded.add(namespace);
       return this;
     }
-    // A text that has not changed is not in memory a second time while everything is listed again.
-    const kept = known && !known.unheld && sameVersion(known, configMap) ? known : configMap;
-    super.set(key, kept.unheld || this.#admits(namespace, measure(kept)) ? kept : withoutTexts(kept));
+    // An unchanged text is not in memory twice during a relist.
+    const kept = known && !known.droppedSize && sameVersion(known, configMap) ? known : configMap;
+    super.set(key, kept.droppedSize || this.#admits(namespace, measure(kept)) ? kept : withoutTexts(kept));
     this.#add(namespace, heldBy(this.get(key)), 1);
     return this;
   }
@@ -107,10 +107,10 @@ class TextMap extends Map<string, ConfigMap> {
   hasRoomAgain(): boolean {
     if (!this.#freed) return false;
     this.#freed = false;
-    // Half: otherwise each ConfigMap that comes and goes would make room.
-    for (const namespace of this.#crowded) if (this.#countOf(namespace) <= mostConfigMaps / 2) return true;
+    // Half of the limit, so that a single ConfigMap that comes and goes does not cause relists.
+    for (const namespace of this.#crowded) if (this.#countOf(namespace) <= maxConfigMaps / 2) return true;
     for (const configMap of this.values())
-      if (configMap.unheld && fits(configMap.unheld) && this.#admits(namespaceOf(configMap), configMap.unheld)) return true;
+      if (configMap.droppedSize && fits(configMap.droppedSize) && this.#admits(namespaceOf(configMap), configMap.droppedSize)) return true;
     return false;
   }
 
@@ -140,7 +140,7 @@ class TextMap extends Map<string, ConfigMap> {
 }
 
 function heldBy(configMap: ConfigMap | undefined): RulesSize {
-  return !configMap || configMap.unheld ? noRules : measure(configMap);
+  return !configMap || configMap.droppedSize ? noRules : measure(configMap);
 }
 
 function measure({ data, binaryData }: ConfigMap): RulesSize {
@@ -153,7 +153,7 @@ function withoutTexts(configMap: ConfigMap): ConfigMap {
   return {
     metadata: configMap.metadata,
     data: Object.fromEntries(named.map((key) => [key, ''])),
-    unheld: configMap.unheld ?? measure(configMap),
+    droppedSize: configMap.droppedSize ?? measure(configMap),
   };
 }
 

@@ -1,6 +1,7 @@
 /** Makes the JSON patch of our annotation, the mark. */
+
+import { injectedAnnotation } from '../../object/injection-mark.ts';
 import { isAbsent, isObject, type JsonObject, type Path, valueAt } from '../../object/json.ts';
-import { injectedAnnotation } from '../../object/mark.ts';
 import { add, type PatchOperation, remove } from './patch.ts';
 
 /** Returns the patch that sets or removes our annotation, and creates the objects around it if needed. Empty if nothing changes. */

@@ -6,8 +6,8 @@
  * an image stream: the builder account, or the reference policy of the stream, provides the credential.
  */
 import { quote } from '../../image/problem.ts';
+import { renderBuildMark } from '../../object/injection-mark.ts';
 import { isObject, type JsonObject, type Path, renderPath, valueAt } from '../../object/json.ts';
-import { renderBuildMark } from '../../object/mark.ts';
 import type { BuildCredential, BuildShape, ImageSlot } from '../../object/object-shape.ts';
 import { userSuppliedPaths } from '../../object/user-supplied.ts';
 import type { ChangeRequest, ImageDecision, Injection, Notice } from '../decision.ts';

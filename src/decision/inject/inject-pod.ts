@@ -1,7 +1,7 @@
 /** Injects pull secrets into pods and pod templates: reads the input of the plan, and renders the plan as patch and notices. */
 import { quote } from '../../image/problem.ts';
+import { injectedAnnotation, readPodMark } from '../../object/injection-mark.ts';
 import { isObject, type JsonObject, renderPath, sameJson, textAt, valueAt } from '../../object/json.ts';
-import { injectedAnnotation, readPodMark } from '../../object/mark.ts';
 import type { PodShape } from '../../object/object-shape.ts';
 import { userSuppliedNames } from '../../object/user-supplied.ts';
 import type { ChangeRequest, ImageDecision, Injection, Notice } from '../decision.ts';

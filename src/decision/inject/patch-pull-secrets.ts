@@ -1,6 +1,7 @@
 /** Makes the JSON patch of a plan of pull secrets. */
+
+import { injectedAnnotation, type PodMark, renderPodMark } from '../../object/injection-mark.ts';
 import { isAbsent, type JsonObject, type Path, sameJson, textAt, valueAt } from '../../object/json.ts';
-import { injectedAnnotation, type PodMark, renderPodMark } from '../../object/mark.ts';
 import type { PodShape } from '../../object/object-shape.ts';
 import type { ChangeRequest } from '../decision.ts';
 import { annotate } from './annotate.ts';

@@ -6,7 +6,7 @@
  * (kubernetes plugin/pkg/admission/serviceaccount). The pods of a template that got a secret from us have a list that is not empty. So adding
  * to an empty list means adding the account's secrets too.
  */
-import { noPodMark, type PodMark } from '../../object/mark.ts';
+import { noPodMark, type PodMark } from '../../object/injection-mark.ts';
 import type { Injection } from '../decision.ts';
 import type { ServiceAccountFacts } from '../facts.ts';
 

@@ -1,6 +1,6 @@
 /** Limits on what one inline Dockerfile may cost to read. Beyond them the object is denied with the reason, before the work is done. */
 import { formatCount } from '../text.ts';
-import type { WorkCounter } from '../work.ts';
+import type { WorkCounter } from '../work-counter.ts';
 
 /**
  * Mentions of an image, in all readings together. Each is evaluated, shown to the user and recorded separately. A real Dockerfile has a

@@ -8,7 +8,7 @@
  * `# syntax=` names an image too. Only BuildKit pulls it, and OpenShift's builds do not use BuildKit.
  */
 
-import type { WorkCounter } from '../work.ts';
+import type { WorkCounter } from '../work-counter.ts';
 import { Budget } from './budget.ts';
 import { blanks, type Instruction, type Reading, readInstructions, triggerOf } from './lines.ts';
 import { csvFieldsOfMount, fieldsOfMount } from './names.ts';

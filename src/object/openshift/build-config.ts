@@ -17,13 +17,13 @@
  */
 import { quote } from '../../image/problem.ts';
 import { type DockerfileContext, type DockerfileImage, readDockerfileImages } from '../dockerfile/images.ts';
+import { readBuildMark } from '../injection-mark.ts';
 import { isAbsent, isObject, type JsonObject, type Path, textAt, valueAt } from '../json.ts';
-import { readBuildMark } from '../mark.ts';
 import type { BuildCredential, BuildShape, ImageSlot, MalformedObject, ReadingContext, ShapeReading } from '../object-shape.ts';
 import { metadataProblem, nameType, problemAt } from '../pod.ts';
 import { formatCount } from '../text.ts';
 import { withoutUserSuppliedPaths } from '../user-supplied.ts';
-import type { WorkCounter } from '../work.ts';
+import type { WorkCounter } from '../work-counter.ts';
 import { malformedReference, readReference } from './object-reference.ts';
 
 export function readBuildConfig(object: JsonObject, { work }: Pick<ReadingContext, 'work'> = {}): ShapeReading<BuildShape> {

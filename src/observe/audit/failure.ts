@@ -1,4 +1,4 @@
-/** Why a request got no judgement, in one line each. They are labels of a metric, which docs/metrics.md is held against. */
+/** The reasons why a request could not be evaluated, as labels of a metric. A test compares docs/metrics.md with them. */
 export const failures = {
   overload: 'Too many concurrent requests or bytes: 503, the API server asks again.',
   'not-ready': 'Rules or cluster have not been read yet: 503, the API server asks again.',

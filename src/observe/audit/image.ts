@@ -1,21 +1,21 @@
-/** The images of a decision, as records and the command line show them. */
+/** The images of a decision, as audit records and the command line show them. */
 import { createHash } from 'node:crypto';
 import type { ImageDecision } from '../../decision/decision.ts';
 import { maskUserinfo } from '../../image/problem.ts';
 import { canonicalName } from '../../image/reference.ts';
 import { renderPath } from '../../object/json.ts';
-import { budgets, type Cutter, omitted } from './budget.ts';
-import { type AuditedRule, type AuditedSource, auditOrigin, auditRule, type ShortenText } from './source.ts';
+import { type AuditedRule, type AuditedSource, auditOrigin, auditRule, type ShortenText } from './audited-rule.ts';
+import { budgets, type Cutter, omitted } from './record-limits.ts';
 
 export type DescribedImage = {
   readonly path: string;
-  /** As written, or what the image stream holds; absent where nothing is written yet. */
+  /** As written, or from the image stream. Absent if the object contains no image yet. */
   readonly image?: string;
-  /** The image stream that the place names: `namespace/stream:tag` or `namespace/stream@digest`. */
+  /** The image stream that the field names: `namespace/stream:tag` or `namespace/stream@digest`. */
   readonly stream?: string;
-  /** Why the image is not known; only with verdict `unresolved`. */
+  /** Why the image is unknown. Only with verdict `unresolved`. */
   readonly why?: string;
-  /** host[:port]/path as matched. */
+  /** The name that is matched: host[:port]/path. */
   readonly canonical?: string;
   readonly action: 'pull' | 'push';
   readonly verdict: string;
@@ -29,22 +29,25 @@ export type AuditedImage = DescribedImage & { readonly introduced: boolean };
 
 export type ShownImages = {
   readonly images: readonly AuditedImage[];
-  /** How many are not in `images`. */
+  /** How many images are not in `images`. */
   readonly imagesOmitted?: number;
-  /** Where `images` does not show everything: {@link hashImages} of all. */
+  /** If `images` does not show everything: {@link hashImages} of all images. */
   readonly imagesSha256?: string;
 };
 
-/** All of them in the object's order, where there is room. Otherwise first the denied ones, then those with warnings, introduced, and others. */
+/**
+ * All images in the object's order, if they fit. Otherwise the denied ones first, then those with warnings, then introduced ones, then the
+ * others.
+ */
 export function showImages(images: readonly ImageDecision[], cutter: Cutter): ShownImages {
   const before = cutter.cut;
   cutter.cut = false;
   const audit = (image: ImageDecision) => auditImage(image, cutter);
   let shown: readonly AuditedImage[] = images.length <= budgets.images.count ? cutter.list(images.map(audit), budgets.images) : [];
   if (shown.length < images.length) shown = cutter.list(mostImportant(images, budgets.images.count).map(audit), budgets.images);
-  const partly = cutter.cut || shown.length < images.length;
-  cutter.cut = before || partly;
-  return { images: shown, ...omitted('imagesOmitted', images, shown), ...(partly && { imagesSha256: hashImages(images) }) };
+  const incomplete = cutter.cut || shown.length < images.length;
+  cutter.cut = before || incomplete;
+  return { images: shown, ...omitted('imagesOmitted', images, shown), ...(incomplete && { imagesSha256: hashImages(images) }) };
 }
 
 function auditImage(image: ImageDecision, cutter: Cutter): AuditedImage {
@@ -52,7 +55,7 @@ function auditImage(image: ImageDecision, cutter: Cutter): AuditedImage {
   return { ...described, introduced: image.old !== true, ...(rule && { rule }), ...(exemption && { exemption }) };
 }
 
-/** In full, unless `short` cuts the texts. A password in an image name is masked. */
+/** Complete, unless `short` cuts the texts. A password in an image name is masked. */
 export function describeImage(decision: ImageDecision, short: ShortenText = (text) => text): DescribedImage {
   const { slot, verdict, reason, reference, rule, exemption, stream } = decision;
   const { content } = slot;
@@ -95,8 +98,8 @@ function rankOf({ outcomeBeforeMode, old }: ImageDecision): number {
 }
 
 /**
- * SHA-256 in hex over one line of JSON for each image, in the object's order: `[path, image, action]` in full and without spaces, image null
- * where none is written, a newline behind each. It needs no rules, so anyone who has the object can compute it again.
+ * SHA-256 in hex over one line of JSON for each image, in the object's order: `[path, image, action]`, complete and without spaces, null
+ * for a missing image, each followed by a newline. It depends on no rules, so anyone with the object can compute it again.
  */
 export function hashImages(images: readonly ImageDecision[]): string {
   const hash = createHash('sha256');

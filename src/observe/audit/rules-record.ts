@@ -1,28 +1,29 @@
+/** Builds the audit record of a change of the rules. */
 import { canonicalContents, canonicalList } from '../../rules/compile/canonical.ts';
 import { canonicalRule } from '../../rules/compile/rule-fields.ts';
 import type { RuleScope } from '../../rules/language/parse.ts';
 import { type ClusterObject, type Problem, type RuleSource, renderOrigin } from '../../rules/language/problem.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
-import { budgets, Cutter, omitted } from './budget.ts';
-import { type AuditedDocument, type AuditedObject, auditSource } from './source.ts';
+import { type AuditedDocument, type AuditedObject, auditSource } from './audited-rule.ts';
+import { budgets, Cutter, omitted } from './record-limits.ts';
 
-/**
- * One record for each change of the rules. It carries the rules that have changed, the cluster's or those of one namespace, so that a
- * decision's revision can be looked up.
- */
+/** Has the changed rules, of the cluster or of one namespace, so that the revision of a decision can be looked up. */
 export type RulesRecord = {
   readonly event: 'rules';
   readonly outcome: 'accepted' | 'rejected';
-  /** Whose own rules they are; absent for the cluster's. */
+  /** The namespace of the rules. Absent for the cluster's rules. */
   readonly namespace?: string;
-  /** What was read: documents, or objects of the cluster that add to them. */
+  /** What was read: documents, or cluster objects that add rules. */
   readonly sources: readonly (AuditedDocument | AuditedObject)[];
-  /** How many of the list before are not shown; so for the other lists. */
+  /** How many entries of the previous list are not shown. The same for the other lists. */
   readonly sourcesOmitted?: number;
   readonly oldRevision?: string;
-  /** The revision in force afterwards; absent where none ever was. */
+  /** The revision in force afterwards. Absent if there has never been one. */
   readonly rulesRevision?: string;
-  /** The revision of what is written alone, where the cluster adds to it: the one that commands on the same documents tell. */
+  /**
+   * The revision of the documents without the rules that the cluster adds, if it adds any. Commands on the same documents show this
+   * revision.
+   */
   readonly writtenRevision?: string;
   readonly rules?: unknown;
   readonly problems: readonly string[];
@@ -40,8 +41,8 @@ export type RecordedRulesChange = {
 };
 
 /**
- * At most `mostBytes` of budget.ts as a line of JSON for the rules of a namespace. The cluster's rules are shown whole: a decision's revision
- * leads to them, and only a policy owner can write them.
+ * At most `maxBytes` of budget.ts as a line of JSON for the rules of a namespace. The cluster's rules are never cut, since decisions refer
+ * to them by revision and only a policy owner can write them.
  */
 export function buildRulesRecord(change: RecordedRulesChange): RulesRecord {
   const { scope, before, after } = change;
@@ -71,7 +72,9 @@ export function buildRulesRecord(change: RecordedRulesChange): RulesRecord {
   return cutter.cut ? { ...record, truncated: true } : record;
 }
 
-/** Those of all namespaces in each record would make one tenant's edit cost as much as all tenants wrote. */
+/**
+ * Only the changed namespace's rules: with those of all namespaces, the cost of one tenant's edit would depend on what all tenants wrote.
+ */
 function rulesOf(scope: RuleScope, ruleSet: RuleSet, cutter: Cutter): unknown {
   if (scope.kind === 'cluster') return canonicalContents(ruleSet);
   const all = canonicalList(ruleSet.namespaceRules.get(scope.namespace) ?? [], canonicalRule);

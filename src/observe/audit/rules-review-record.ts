@@ -1,19 +1,19 @@
-/** One record for each review of a rules ConfigMap: who wanted to change the rules, and what came of it. */
+/** Builds the audit record of a review of a rules ConfigMap: who wanted to change the rules, and the result. */
 import type { ReviewRequest } from '../../admission/review.ts';
-import { budgets, Cutter, omitted } from './budget.ts';
+import { budgets, Cutter, omitted } from './record-limits.ts';
 
 export type RulesReviewRecord = {
   readonly event: 'rules-review';
   readonly uid: string;
   readonly user: string;
   readonly groups: readonly string[];
-  /** How many of the list before are not shown; so for the other lists. */
+  /** How many entries of the previous list are not shown. The same for the other lists. */
   readonly groupsOmitted?: number;
   readonly operation: string;
   readonly dryRun: boolean;
-  /** namespace/name; without name on CREATE with generateName. */
+  /** namespace/name, without a name on CREATE with generateName. */
   readonly configMap: string;
-  /** `error`: nothing was found out, and the API server asks again or goes on without us. */
+  /** `error`: there was no result, and the API server retries or continues without regkeeper. */
   readonly outcome: 'accepted' | 'rejected' | 'error';
   readonly problems: readonly string[];
   readonly problemsOmitted?: number;
@@ -29,8 +29,8 @@ export type RulesReviewConclusion = Pick<RulesReviewRecord, 'outcome' | 'problem
 export type RulesReviewEnd = RulesReviewConclusion & { readonly durationMicroseconds: number };
 
 /**
- * The record of a review whose end comes later: the returned function keeps nothing of the request, and makes at most `mostBytes` of budget.ts
- * as a line of JSON, whatever the request contains.
+ * Begins the record of a review that ends later. The returned function keeps nothing of the request in memory. Its record has at most
+ * `maxBytes` of budget.ts as a line of JSON, whatever the request contains.
  */
 export function beginRulesReviewRecord(request: ReviewRequest): (end: RulesReviewEnd) => RulesReviewRecord {
   const start = copyOf(startOf(request));
@@ -69,7 +69,7 @@ function startOf(request: ReviewRequest) {
   return { ...start, truncated: cutter.cut };
 }
 
-/** In V8 the start of a long text keeps all of it in memory. */
+/** In V8 a prefix of a long string keeps the whole string in memory. */
 function copyOf<T>(value: T): T {
   return JSON.parse(JSON.stringify(value)) as T;
 }

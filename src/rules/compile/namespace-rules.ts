@@ -4,7 +4,7 @@ import type { RegistryPattern } from '../language/pattern.ts';
 import { type Problem, renderOrigin } from '../language/problem.ts';
 import { compareSpecificity, indexRules, type Lookup } from '../match/match.ts';
 import { selects } from '../match/namespaces.ts';
-import { indexNearestRules } from '../match/nearest.ts';
+import { indexNearestRules } from '../match/similar-registries.ts';
 import type { Answer, NamespaceContext, Rule, RuleSet } from '../rule-set.ts';
 import { canonicalList } from './canonical.ts';
 import { findRuleTies } from './compile.ts';

@@ -13,7 +13,7 @@ export type RulesConfigMap = {
   readonly data?: Texts | null;
   readonly binaryData?: Texts | null;
   /** The size of its texts, if they were too large to keep. */
-  readonly unheld?: RulesSize;
+  readonly droppedSize?: RulesSize;
 };
 
 type Texts = Readonly<Record<string, string>>;
@@ -28,12 +28,12 @@ export function configMapBundle(configMap: RulesConfigMap, of: RuleScope['kind']
     ...documentKeys(configMap.binaryData).map((key) => ({ source: sourceOf(key), text: '', unreadable: `${key} ${whyNotBinary}` })),
   ];
   const scope: RuleScope = of === 'cluster' ? { kind: 'cluster' } : { kind: 'namespace', namespace };
-  const { unheld } = configMap;
+  const { droppedSize } = configMap;
   return {
     id: idOf(configMap, of),
     scope,
     ...(resourceVersion !== undefined && { version: resourceVersion }),
-    ...(unheld && { unheld }),
+    ...(droppedSize && { droppedSize }),
     documents,
   };
 }

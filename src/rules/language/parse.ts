@@ -1,10 +1,12 @@
 /** Parses one rules document into rules, exemptions, overrides and settings, and reports all its problems. */
 import { quote } from '../../image/problem.ts';
+import type { TextStart } from '../../yaml/lines.ts';
+import type { YamlDocument } from '../../yaml/read-document.ts';
 import type { Delegation, Exemption, Inject, Mode, NamespaceSelector, Override, Rule, ShortNames, Unconfigured } from '../rule-set.ts';
-import { type Finding, type LocatedData, readDocument } from './document.ts';
+import { type DocumentProblem, readDocument } from './document.ts';
 import { readNamespaces } from './namespace-selector.ts';
 import { parsePattern, type RegistryPattern, resolvePattern, type WrittenPattern } from './pattern.ts';
-import { type DocumentStart, firstProblems, levelOf, type Origin, type Problem, type ProblemCode, type RuleSource } from './problem.ts';
+import { firstProblems, levelOf, type Origin, type Problem, type ProblemCode, type RuleSource } from './problem.ts';
 import {
   fieldsOfLevel,
   fieldsOfNamespaceRules,
@@ -50,7 +52,7 @@ export type ParseResult =
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
 /** How many problems are listed. Further ones are only counted, so that a document full of mistakes does not fill the memory. */
-export const mostProblems = { cluster: 100, namespace: 20 } as const;
+export const maxProblems = { cluster: 100, namespace: 20 } as const;
 
 /**
  * Limits for a document. Those of the cluster follow from the largest ConfigMap; those of a namespace are smaller, since every tenant may
@@ -58,8 +60,8 @@ export const mostProblems = { cluster: 100, namespace: 20 } as const;
  * namespace, each with every field and a comment, need 10,000.
  */
 const documentLimits = {
-  cluster: { longest: 1_048_576, mostLexemes: 300_000 },
-  namespace: { longest: 65_536, mostLexemes: 16_000 },
+  cluster: { maxLength: 1_048_576, maxLexemes: 300_000 },
+  namespace: { maxLength: 65_536, maxLexemes: 16_000 },
 } as const;
 
 /**
@@ -71,29 +73,29 @@ export function parseRulesDocument(
   text: string,
   source: RuleSource,
   scope: RuleScope = { kind: 'cluster' },
-  start: DocumentStart = { line: 1, column: 1 },
+  start: TextStart = { line: 1, column: 1 },
 ): ParseResult {
   const read = readDocument(text, { ...documentLimits[scope.kind], start });
-  const problemsOf = (findings: readonly Finding[]) => problemsIn(findings, source, mostProblems[scope.kind]);
-  if (!read.ok && !read.rest) return { ok: false, problems: problemsOf(read.findings) };
-  const data = read.ok ? read.data : read.rest?.data;
+  const problemsOf = (problems: readonly DocumentProblem[]) => problemsIn(problems, source, maxProblems[scope.kind]);
+  if (!read.ok && !read.partial) return { ok: false, problems: problemsOf(read.problems) };
+  const data = read.ok ? read.data : read.partial?.data;
   if (!data) return blankDocument(source, scope, start);
 
   // A wildcard without quotes must not hide the other problems.
-  const [unread, unreadPointers] = read.ok ? [[], undefined] : [read.findings, read.rest?.lost];
-  const { findings: schemaFindings, unfit } = checkSchema(
+  const [rejected, rejectedPointers] = read.ok ? [[], undefined] : [read.problems, read.partial?.rejected];
+  const { problems: schemaProblems, invalid } = checkSchema(
     data,
     scope.kind === 'cluster' ? fieldsOfLevel : fieldsOfNamespaceRules,
-    unreadPointers,
+    rejectedPointers,
   );
-  const reader = new DocumentReader(data, source, scope, unfit);
+  const reader = new DocumentReader(data, source, scope, invalid);
   const document = reader.readDocument();
-  const findings = [...unread, ...schemaFindings, ...reader.findings];
-  if (findings.length > 0) return { ok: false, problems: problemsOf(findings) };
+  const problems = [...rejected, ...schemaProblems, ...reader.problems];
+  if (problems.length > 0) return { ok: false, problems: problemsOf(problems) };
   return { ok: true, document, warnings: problemsOf(reader.warnings) };
 }
 
-function blankDocument(source: RuleSource, scope: RuleScope, { line, column }: DocumentStart): ParseResult {
+function blankDocument(source: RuleSource, scope: RuleScope, { line, column }: TextStart): ParseResult {
   const message = 'the document holds nothing, so it contributes no rules; if that is meant, write "rules: []"';
   const warning: Problem = { code: 'blank-document', message, origin: { source, line, column } };
   const document = { source, scope, blank: true, settings: {}, rules: [], exemptions: [], overrides: [], delegate: [] };
@@ -104,18 +106,18 @@ type WrittenTexts = string | readonly string[];
 
 /** Turns the values that match the schema into rules and settings. Leaves out the others, whose problems are already known. */
 class DocumentReader {
-  readonly findings: Finding[] = [];
-  readonly warnings: Finding[] = [];
-  private readonly data: LocatedData;
+  readonly problems: DocumentProblem[] = [];
+  readonly warnings: DocumentProblem[] = [];
+  private readonly data: YamlDocument;
   private readonly source: RuleSource;
   private readonly scope: RuleScope;
-  private readonly unfit: ReadonlySet<string>;
+  private readonly invalid: ReadonlySet<string>;
 
-  constructor(data: LocatedData, source: RuleSource, scope: RuleScope, unfit: ReadonlySet<string>) {
+  constructor(data: YamlDocument, source: RuleSource, scope: RuleScope, invalid: ReadonlySet<string>) {
     this.data = data;
     this.source = source;
     this.scope = scope;
-    this.unfit = unfit;
+    this.invalid = invalid;
   }
 
   readDocument(): ParsedDocument {
@@ -144,7 +146,7 @@ class DocumentReader {
   }
 
   private fits(pointer: string): boolean {
-    return !this.unfit.has(pointer);
+    return !this.invalid.has(pointer);
   }
 
   private setting<Name extends string, Value extends string>(
@@ -271,7 +273,7 @@ class DocumentReader {
     const { mode, unconfigured, inject } = override;
     if (mode === undefined && unconfigured === undefined && inject === undefined) {
       const message = `${renderPointer(pointer)} changes no setting; write mode, unconfigured or inject, or remove the entry`;
-      this.findings.push({ code: 'override-without-setting', message, position: this.data.locate(pointer) });
+      this.problems.push({ code: 'override-without-setting', message, position: this.data.locate(pointer) });
     }
     const { namespaces } = this.readNamespaces(override.namespaces, `${pointer}/namespaces`);
     if (namespaces === undefined) return [];
@@ -293,7 +295,7 @@ class DocumentReader {
       if (levelOf(code) === 'warning') this.warn(code, pointer + below, message);
       else {
         const text = `${renderPointer(pointer + below)} ${message}`;
-        this.findings.push({ code, message: text, position: this.data.locate(pointer + below) });
+        this.problems.push({ code, message: text, position: this.data.locate(pointer + below) });
       }
     }
     return selector === undefined ? {} : { namespaces: selector };
@@ -326,12 +328,12 @@ class DocumentReader {
   }
 
   private addProblem(code: ProblemCode, pointer: string, sentence: string): never[] {
-    this.findings.push({ code, message: `${renderPointer(pointer)}: ${sentence}`, position: this.data.locate(pointer) });
+    this.problems.push({ code, message: `${renderPointer(pointer)}: ${sentence}`, position: this.data.locate(pointer) });
     return [];
   }
 
   private addFieldProblem(code: ProblemCode, pointer: string, message: string): void {
-    this.findings.push({ code, message, position: this.data.locateField(pointer) });
+    this.problems.push({ code, message, position: this.data.locateField(pointer) });
   }
 
   /** The sentence continues after the name of the field. */
@@ -351,8 +353,8 @@ export function portWritten({ port }: WrittenPattern, trust: boolean): { readonl
   return port === (trust ? 'default' : 'any') ? { portWritten: true } : {};
 }
 
-function problemsIn(findings: readonly Finding[], source: RuleSource, most: number): readonly Problem[] {
-  const inOrder = findings.toSorted((one, other) => one.position.line - other.position.line || one.position.column - other.position.column);
+function problemsIn(problems: readonly DocumentProblem[], source: RuleSource, most: number): readonly Problem[] {
+  const inOrder = problems.toSorted((one, other) => one.position.line - other.position.line || one.position.column - other.position.column);
   return firstProblems(
     inOrder.map(({ code, message, position }): Problem => ({ code, message, origin: { source, ...position } })),
     most,

@@ -1,18 +1,10 @@
 /** Every kind of problem in rules, its position, and how it is shown. */
+import type { Position } from '../../yaml/yaml-error.ts';
 
 /** The source of a rules document: a key of a ConfigMap, or a file (the path that the user passed). */
 export type RuleSource =
   | { readonly kind: 'configMap'; readonly namespace: string; readonly name: string; readonly key: string }
   | { readonly kind: 'file'; readonly file: string };
-
-/** A position in a rules document. Both are 1-based, columns in UTF-16 code units. */
-export type Position = { readonly line: number; readonly column: number };
-
-/**
- * Where a document begins that is part of a file. Its first line is `line`, and all its lines are indented by `column - 1`. With `whole`,
- * positions inside the text are unknown, since YAML folds or escapes it. All problems are then reported at its beginning.
- */
-export type DocumentStart = Position & { readonly whole?: true };
 
 /** An object of the cluster that has the effect of a rule, such as `images.config.openshift.io/cluster`. */
 export type ClusterObject = { readonly kind: 'cluster'; readonly object: string };

@@ -1,44 +1,48 @@
+/** Checks a rules document against the schema and describes each difference in one sentence. */
 import type { ErrorObject } from 'ajv/dist/2020.js';
 import { quote } from '../../image/problem.ts';
+import { escapePointer, fieldsOfPointer } from '../../yaml/json-pointer.ts';
+import type { YamlDocument } from '../../yaml/read-document.ts';
 import { isCalendarDay } from './calendar-day.ts';
 import { closestSpelling } from './closest-spelling.ts';
-import { escapePointer, type Finding, type LocatedData } from './document.ts';
+import type { DocumentProblem } from './document.ts';
 import { parsePattern } from './pattern.ts';
 import { type FieldsOfLevel, fieldsOfLevel, type Level, schemaErrors } from './schema.ts';
 
-/** Where a document differs from the schema, and the same in sentences. */
-export type SchemaFindings = {
-  readonly findings: readonly Finding[];
-  /** JSON pointers of the values that are missing or not what the schema says; values beside and around them can be used, without these. */
-  readonly unfit: ReadonlySet<string>;
+/** How a document differs from the schema. */
+export type SchemaCheck = {
+  readonly problems: readonly DocumentProblem[];
+  /** JSON pointers of values that are missing or do not match the schema. All other values can be used. */
+  readonly invalid: ReadonlySet<string>;
 };
 
 /**
- * Compares the data with the schema, and words each difference once, where its author wrote it. With `fields` that are fewer than the
- * schema's, the others are a problem of the scope, and nothing else is said of them; nor of `lost`, values whose problem is told already.
+ * Compares the data with the schema and reports each difference once, at its position. `fields` are the fields that the scope allows. A field
+ * of the schema that is not among them gets one problem about the scope and no other. `rejected` are JSON pointers of values whose problem is
+ * already reported.
  */
 export function checkSchema(
-  data: LocatedData,
+  data: YamlDocument,
   fields: FieldsOfLevel = fieldsOfLevel,
-  lost: ReadonlySet<string> = new Set(),
-): SchemaFindings {
-  if (lost.has('')) return { findings: [], unfit: lost };
-  const foreign = fields === fieldsOfLevel ? [] : foreignFields(data.value, fields);
-  const findings = foreign.map(({ pointer, field }) => foreignField(pointer, field, data));
-  const settled = new Set([...foreign.map(({ pointer }) => pointer), ...lost]);
-  const unfit = new Set(settled);
+  rejected: ReadonlySet<string> = new Set(),
+): SchemaCheck {
+  if (rejected.has('')) return { problems: [], invalid: rejected };
+  const disallowed = fields === fieldsOfLevel ? [] : disallowedFields(data.value, fields);
+  const problems = disallowed.map(({ pointer, field }) => disallowedField(pointer, field, data));
+  const reported = new Set([...disallowed.map(({ pointer }) => pointer), ...rejected]);
+  const invalid = new Set(reported);
   for (const [pointer, group] of groupByPointer(schemaErrors(data.value))) {
-    if (isIn(pointer, settled)) continue;
-    if (group.some(({ keyword }) => !isAboutField(keyword))) unfit.add(pointer);
-    for (const field of missingIn(group)) unfit.add(`${pointer}/${field}`);
-    findings.push(...wordGroup(pointer, group, data, fields));
+    if (isIn(pointer, reported)) continue;
+    if (group.some(({ keyword }) => !isAboutField(keyword))) invalid.add(pointer);
+    for (const field of missingIn(group)) invalid.add(`${pointer}/${field}`);
+    problems.push(...describeGroup(pointer, group, data, fields));
   }
-  return { findings, unfit };
+  return { problems, invalid };
 }
 
-/** `/rules/2/pullSecret` as people write it: `rules[2].pullSecret`. */
+/** Renders a pointer such as `/rules/2/pullSecret` for messages: `rules[2].pullSecret`. */
 export function renderPointer(pointer: string): string {
-  const fields = fieldsOf(pointer);
+  const fields = fieldsOfPointer(pointer);
   const path = fields.map((field, index) => {
     if (fields[index - 1] !== 'matchLabels' && isIndex(field)) return `[${field}]`;
     return /^[A-Za-z][\w-]*$/.test(field) ? `.${field}` : `[${quote(field)}]`;
@@ -46,26 +50,26 @@ export function renderPointer(pointer: string): string {
   return path.join('').replace(/^\./, '');
 }
 
-type ForeignField = { readonly pointer: string; readonly field: string };
+type DisallowedField = { readonly pointer: string; readonly field: string };
 
-/** Fields that the schema knows and the scope does not, at the top level and in rules. */
-function foreignFields(value: unknown, fields: FieldsOfLevel): readonly ForeignField[] {
-  const document = foreignIn(value, '', 'document', fields);
+/** Fields that the schema has and the scope does not allow, at the top level and in rules. */
+function disallowedFields(value: unknown, fields: FieldsOfLevel): readonly DisallowedField[] {
+  const document = disallowedIn(value, '', 'document', fields);
   const rules = isMapping(value) && Array.isArray(value.rules) ? value.rules : [];
-  return [...document, ...rules.flatMap((rule, index) => foreignIn(rule, `/rules/${index}`, 'rule', fields))];
+  return [...document, ...rules.flatMap((rule, index) => disallowedIn(rule, `/rules/${index}`, 'rule', fields))];
 }
 
-function foreignIn(value: unknown, pointer: string, level: Level, fields: FieldsOfLevel): ForeignField[] {
+function disallowedIn(value: unknown, pointer: string, level: Level, fields: FieldsOfLevel): DisallowedField[] {
   if (!isMapping(value)) return [];
-  const foreign = fieldsOfLevel[level].filter((field) => !fields[level].includes(field) && field in value);
-  return foreign.map((field) => ({ pointer: `${pointer}/${field}`, field }));
+  const disallowed = fieldsOfLevel[level].filter((field) => !fields[level].includes(field) && field in value);
+  return disallowed.map((field) => ({ pointer: `${pointer}/${field}`, field }));
 }
 
 function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function foreignField(pointer: string, field: string, data: LocatedData): Finding {
+function disallowedField(pointer: string, field: string, data: YamlDocument): DocumentProblem {
   const why =
     field === 'namespaces'
       ? 'rules of a namespace of its own apply in that namespace alone'
@@ -73,13 +77,13 @@ function foreignField(pointer: string, field: string, data: LocatedData): Findin
   return { code: 'namespace-scope', message: `${renderPointer(pointer)}: ${why}; remove the field`, position: data.locateField(pointer) };
 }
 
-/** Whether the pointer, or one above it, is among those. */
+/** Whether `pointers` contains the pointer or one of its parents. */
 function isIn(pointer: string, pointers: ReadonlySet<string>): boolean {
   for (let at = pointer; pointers.size > 0 && at !== ''; at = parentOf(at)) if (pointers.has(at)) return true;
   return false;
 }
 
-/** Errors by place. A choice of types gives errors for each type: only those of the type that its author took are kept. */
+/** Errors by pointer. `anyOf` yields errors for each alternative. Only those of the alternative that the author chose are kept. */
 function groupByPointer(errors: readonly ErrorObject[]): ReadonlyMap<string, readonly ErrorObject[]> {
   const groups = new Map<string, ErrorObject[]>();
   const haveBadPart = new Set<string>();
@@ -110,23 +114,23 @@ function missingIn(errors: readonly ErrorObject[]): readonly string[] {
   return errors.filter(({ keyword }) => keyword === 'required').map(({ params }): string => params.missingProperty);
 }
 
-function wordGroup(pointer: string, errors: readonly ErrorObject[], data: LocatedData, fields: FieldsOfLevel): Finding[] {
+function describeGroup(pointer: string, errors: readonly ErrorObject[], data: YamlDocument, fields: FieldsOfLevel): DocumentProblem[] {
   const unknown = errors.filter(({ keyword }) => keyword === 'additionalProperties').map(({ params }): string => params.additionalProperty);
   const others = errors.filter(({ keyword }) => !isAboutField(keyword));
   const level = levelOf(pointer);
-  const findings = unknown.map((field) =>
+  const problems = unknown.map((field) =>
     level === 'labels' ? badLabelKey(pointer, field, data) : unknownField({ pointer, level, field, fields }, data),
   );
-  // A misspelt field is one mistake, not also a missing one.
+  // A misspelt field is one mistake. It is not also reported as missing.
   const isMisspelt = (field: string) => level !== 'labels' && unknown.some((name) => meantField(level, name, fields) === field);
   const missing = missingIn(errors).filter((field) => !isMisspelt(field));
-  findings.push(...missing.map((field) => missingField(pointer, field, data)));
+  problems.push(...missing.map((field) => missingField(pointer, field, data)));
   const [first] = others;
-  if (first) findings.push({ ...wordValue(pointer, first.data, others, data), position: data.locate(pointer) });
-  return findings;
+  if (first) problems.push({ ...describeValue(pointer, first.data, others, data), position: data.locate(pointer) });
+  return problems;
 }
 
-/** Which mapping of the format stands at a pointer; `labels` is that of `matchLabels`, whose fields are the author's. */
+/** The mapping of the rules format at a pointer. `labels` is the mapping of `matchLabels`, whose fields are label keys. */
 function levelOf(pointer: string): Level | 'labels' {
   if (pointer === '') return 'document';
   if (/^\/rules\/\d+$/.test(pointer)) return 'rule';
@@ -145,7 +149,7 @@ const placeOfLevel: Readonly<Record<Level, string>> = {
   requirement: 'into an entry of matchExpressions',
 };
 
-/** Fields that are called otherwise at another level, and taken for each other. */
+/** Fields that have another name at another level, so that authors confuse them. */
 const otherNames: { readonly [Name in Level]?: Readonly<Record<string, string>> } = {
   rule: { image: 'registry' },
   exemption: { registry: 'image' },
@@ -158,7 +162,7 @@ function meantField(level: Level, field: string, fields: FieldsOfLevel): string 
 
 type UnknownField = { readonly pointer: string; readonly level: Level; readonly field: string; readonly fields: FieldsOfLevel };
 
-function unknownField({ pointer, level, field, fields }: UnknownField, data: LocatedData): Finding {
+function unknownField({ pointer, level, field, fields }: UnknownField, data: YamlDocument): DocumentProblem {
   const where = level === 'document' ? placeOfLevel.document : `in ${renderPointer(pointer)}`;
   const meant = meantField(level, field, fields);
   const elsewhere = levels.filter((other) => fields[other].includes(field));
@@ -182,56 +186,56 @@ const whyNeeded: Readonly<Record<string, string>> = {
   operator: 'write In, NotIn, Exists or DoesNotExist',
 };
 
-function missingField(pointer: string, field: string, data: LocatedData): Finding {
+function missingField(pointer: string, field: string, data: YamlDocument): DocumentProblem {
   const message = `${renderPointer(pointer)} has no ${field}; ${whyNeeded[field] ?? 'write it'}`;
   return { code: 'missing-field', message, position: data.locate(pointer) };
 }
 
-type Wording = Pick<Finding, 'code' | 'message'>;
+type Description = Omit<DocumentProblem, 'position'>;
 
-function wordValue(pointer: string, value: unknown, errors: readonly ErrorObject[], data: LocatedData): Wording {
+function describeValue(pointer: string, value: unknown, errors: readonly ErrorObject[], data: YamlDocument): Description {
   const place = renderPointer(pointer);
   const { field, isEntry } = fieldAt(pointer);
   switch (field) {
     case undefined:
-      return wordDocument(value);
+      return describeDocument(value);
     case 'rules':
     case 'exemptions':
     case 'overrides':
     case 'matchExpressions':
-      return isEntry ? wordEntry(place, field, value) : wordList(place, value, `"- ${firstField[field]}: ..." entries`);
+      return isEntry ? describeEntry(place, field, value) : describeList(place, value, `"- ${firstField[field]}: ..." entries`);
     case 'internalRegistries':
-      if (!isEntry) return wordList(place, value, '"- host:port" entries');
-      return wordText(pointer, value, errors, data);
+      if (!isEntry) return describeList(place, value, '"- host:port" entries');
+      return describeText(pointer, value, errors, data);
     case 'delegate':
-      if (!isEntry) return wordList(place, value, '"- host/path" entries');
-      return wordText(pointer, value, errors, data);
+      if (!isEntry) return describeList(place, value, '"- host/path" entries');
+      return describeText(pointer, value, errors, data);
     case 'trust':
-      return wordTrust(place, value);
+      return describeTrust(place, value);
     case 'mode':
     case 'unconfigured':
     case 'inject':
     case 'onMissingSecret':
     case 'operator':
-      return wordChoice(place, value, errors);
+      return describeChoice(place, value, errors);
     case 'shortNames':
-      return isEntry ? wordText(pointer, value, errors, data) : wordShortNames(place, value, errors);
+      return isEntry ? describeText(pointer, value, errors, data) : describeShortNames(place, value, errors);
     case 'namespaces':
-      return wordNamespaces(pointer, value, errors, data);
+      return describeNamespaces(pointer, value, errors, data);
     case 'matchLabels':
-      return isEntry ? wordLabel(pointer, value, data) : wordMapping(place, value, '"label: value" lines');
+      return isEntry ? describeLabel(pointer, value, data) : describeMapping(place, value, '"label: value" lines');
     case 'values':
-      return isEntry ? wordLabel(pointer, value, data) : wordList(place, value, '"- value" entries');
+      return isEntry ? describeLabel(pointer, value, data) : describeList(place, value, '"- value" entries');
     case 'key':
-      return typeof value === 'string' && value !== '' ? badLabel(place, value, 'key') : wordText(pointer, value, errors, data);
+      return typeof value === 'string' && value !== '' ? badLabel(place, value, 'key') : describeText(pointer, value, errors, data);
     case 'until':
-      return wordDay(place, value);
+      return describeDay(place, value);
     default:
-      return wordText(pointer, value, errors, data);
+      return describeText(pointer, value, errors, data);
   }
 }
 
-function wordDocument(value: unknown): Wording {
+function describeDocument(value: unknown): Description {
   if (Array.isArray(value)) return wrongType('the document is a list; if these are the rules, put them under "rules:"');
   return wrongType(`the document is ${kindOf(value)}, not a mapping with fields such as "rules:"`);
 }
@@ -239,7 +243,7 @@ function wordDocument(value: unknown): Wording {
 const firstField = { rules: 'registry', exemptions: 'image', overrides: 'namespaces', matchExpressions: 'key' } as const;
 const oneEntry = { rules: 'a rule', exemptions: 'an exemption', overrides: 'an override', matchExpressions: 'a requirement' } as const;
 
-function wordEntry(place: string, list: keyof typeof oneEntry, value: unknown): Wording {
+function describeEntry(place: string, list: keyof typeof oneEntry, value: unknown): Description {
   const first = firstField[list];
   if (typeof value === 'string') return wrongType(`${place} is text; write "${first}: ${shorten(value)}" behind the dash`);
   if (value === null) {
@@ -248,19 +252,19 @@ function wordEntry(place: string, list: keyof typeof oneEntry, value: unknown): 
   return wrongType(`${place} is ${kindOf(value)}, not ${oneEntry[list]}; write "${first}: ..." behind the dash`);
 }
 
-function wordList(place: string, value: unknown, entries: string): Wording {
+function describeList(place: string, value: unknown, entries: string): Description {
   if (value === null)
     return { code: 'empty-value', message: `${place} is empty; write ${entries} below it, or [] for none, or remove the field` };
   return wrongType(`${place} is ${kindOf(value)}, not a list; write ${entries} below it`);
 }
 
-function wordMapping(place: string, value: unknown, lines: string): Wording {
+function describeMapping(place: string, value: unknown, lines: string): Description {
   if (value === null) return { code: 'empty-value', message: `${place} is empty; write ${lines} below it, or remove the field` };
   return wrongType(`${place} is ${kindOf(value)}, not a mapping; write ${lines} below it`);
 }
 
-// YAML 1.2 knows true and false only; yes, on and quoted words are text.
-function wordTrust(place: string, value: unknown): Wording {
+// In YAML 1.2 only true and false are booleans. yes, on and quoted words are text.
+function describeTrust(place: string, value: unknown): Description {
   if (value === null) return emptyValue(place, 'true or false');
   if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}; write true or false`);
   const word = value.toLowerCase();
@@ -269,7 +273,7 @@ function wordTrust(place: string, value: unknown): Wording {
   return wrongType(`${place} is the text ${quote(value)}; write true or false`);
 }
 
-function wordChoice(place: string, value: unknown, errors: readonly ErrorObject[]): Wording {
+function describeChoice(place: string, value: unknown, errors: readonly ErrorObject[]): Description {
   const allowed = allowedValues(errors);
   if (value === null) return emptyValue(place, oneOf(allowed));
   if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}; write ${oneOf(allowed)}`);
@@ -278,7 +282,7 @@ function wordChoice(place: string, value: unknown, errors: readonly ErrorObject[
   return { code: 'unknown-value', message: `${place} is ${quote(value)}; ${fix}` };
 }
 
-function wordShortNames(place: string, value: unknown, errors: readonly ErrorObject[]): Wording {
+function describeShortNames(place: string, value: unknown, errors: readonly ErrorObject[]): Description {
   const words = [...allowedValues(errors).map((word) => quote(word)), 'a list of hosts'];
   if (value === null || value === '') return emptyValue(place, oneOf(words));
   if (Array.isArray(value))
@@ -293,7 +297,7 @@ function wordShortNames(place: string, value: unknown, errors: readonly ErrorObj
   return { code: 'unknown-value', message: `${place} is ${quote(value)}; ${fix}` };
 }
 
-function wordNamespaces(pointer: string, value: unknown, errors: readonly ErrorObject[], data: LocatedData): Wording {
+function describeNamespaces(pointer: string, value: unknown, errors: readonly ErrorObject[], data: YamlDocument): Description {
   const place = renderPointer(pointer);
   const { isEntry } = fieldAt(pointer);
   const choice = isEntry ? 'the name of a namespace' : 'a name, a list of names, or {matchLabels: {label: value}}';
@@ -304,10 +308,10 @@ function wordNamespaces(pointer: string, value: unknown, errors: readonly ErrorO
   if (isEntry && typeof value === 'object' && !Array.isArray(value)) {
     return wrongType(`${place} is a mapping; a list holds names only, so write labels without list: {matchLabels: {label: value}}`);
   }
-  return typeof value === 'string' ? badNamespace(place, value) : wordText(pointer, value, errors, data);
+  return typeof value === 'string' ? badNamespace(place, value) : describeText(pointer, value, errors, data);
 }
 
-function badNamespace(place: string, value: string): Wording {
+function badNamespace(place: string, value: string): Description {
   const fix = /^[A-Za-z0-9*]([-A-Za-z0-9*]*[A-Za-z0-9*])?$/.test(value) && value.length <= 63 ? fixOfCase(value) : fixOfNamespace(value);
   return { code: 'bad-namespace', message: `${place} is ${quote(value)}, which no namespace is called; ${fix}` };
 }
@@ -323,18 +327,18 @@ function fixOfNamespace(value: string): string {
   return 'a name has lower-case letters, digits and -, begins and ends with a letter or digit; only * is special, for any characters';
 }
 
-function wordLabel(pointer: string, value: unknown, data: LocatedData): Wording {
+function describeLabel(pointer: string, value: unknown, data: YamlDocument): Description {
   const place = renderPointer(pointer);
   if (typeof value === 'string') return badLabel(place, value, 'value');
   if (value === null) return { code: 'empty-value', message: `${place} is empty; write the label's value, or "" for an empty one` };
-  return wordText(pointer, value, [], data);
+  return describeText(pointer, value, [], data);
 }
 
-function badLabelKey(pointer: string, key: string, data: LocatedData): Finding {
+function badLabelKey(pointer: string, key: string, data: YamlDocument): DocumentProblem {
   return { ...badLabel(renderPointer(pointer), key, 'key'), position: data.locateField(`${pointer}/${escapePointer(key)}`) };
 }
 
-function badLabel(place: string, text: string, what: 'key' | 'value'): Wording {
+function badLabel(place: string, text: string, what: 'key' | 'value'): Description {
   const grammar = 'at most 63 letters, digits, -, _ and ., and begins and ends with a letter or digit';
   const fix =
     what === 'value'
@@ -343,7 +347,7 @@ function badLabel(place: string, text: string, what: 'key' | 'value'): Wording {
   return { code: 'bad-label', message: `${place} has the ${what} ${quote(text)}, which no label can have; ${fix}` };
 }
 
-function wordDay(place: string, value: unknown): Wording {
+function describeDay(place: string, value: unknown): Description {
   const example = 'year, month and day, as in 2027-03-31';
   if (value === null || value === '')
     return { code: 'empty-value', message: `${place} is empty; write the last day on which the exemption holds: ${example}` };
@@ -357,15 +361,15 @@ function wordDay(place: string, value: unknown): Wording {
   return { code: 'bad-day', message: `${place} is ${quote(value)}; ${fix}` };
 }
 
-const takesList: ReadonlySet<string> = new Set(['registry', 'image', 'pullSecret', 'namespaces']);
+const acceptsList: ReadonlySet<string> = new Set(['registry', 'image', 'pullSecret', 'namespaces']);
 const isPattern: ReadonlySet<string> = new Set(['registry', 'image', 'internalRegistries', 'delegate', 'shortNames']);
 
-function wordText(pointer: string, value: unknown, errors: readonly ErrorObject[], data: LocatedData): Wording {
+function describeText(pointer: string, value: unknown, errors: readonly ErrorObject[], data: YamlDocument): Description {
   const place = renderPointer(pointer);
   const { field = '', isEntry } = fieldAt(pointer);
   const isSecret = field === 'pullSecret' || field === 'pushSecret';
   const what = nameOf(field);
-  const orList = takesList.has(field) && !isEntry;
+  const orList = acceptsList.has(field) && !isEntry;
   if (value === null || value === '') return emptyValue(place, what);
   if (typeof value === 'number' || typeof value === 'boolean') {
     return wrongType(
@@ -389,14 +393,14 @@ function nameOf(field: string): string {
   return isPattern.has(field) ? 'a registry' : 'a text';
 }
 
-function badSecretName(place: string, value: string): Wording {
+function badSecretName(place: string, value: string): Description {
   const fix = value.includes('/')
     ? 'write the name alone, since a pod can only use secrets of its own namespace'
     : 'a name has lower-case letters, digits, - and ., begins and ends with a letter or digit, and is at most 253 characters long';
   return { code: 'bad-secret-name', message: `${place} is ${quote(value)}, which is not a secret's name; ${fix}` };
 }
 
-function badUrl(place: string, value: string, errors: readonly ErrorObject[]): Wording {
+function badUrl(place: string, value: string, errors: readonly ErrorObject[]): Description {
   const limit = errors.find(({ keyword }) => keyword === 'maxLength')?.params.limit;
   const message =
     limit === undefined
@@ -405,7 +409,7 @@ function badUrl(place: string, value: string, errors: readonly ErrorObject[]): W
   return { code: 'bad-url', message };
 }
 
-function badText(place: string, value: string, errors: readonly ErrorObject[]): Wording {
+function badText(place: string, value: string, errors: readonly ErrorObject[]): Description {
   const limit = errors.find(({ keyword }) => keyword === 'maxLength')?.params.limit;
   const message =
     limit === undefined
@@ -414,12 +418,12 @@ function badText(place: string, value: string, errors: readonly ErrorObject[]): 
   return { code: 'bad-text', message };
 }
 
-function emptyValue(place: string, what: string): Wording {
+function emptyValue(place: string, what: string): Description {
   const removable = !/(registry|image|until|key|operator|^exemptions\[\d+\]\.reason|^overrides\[\d+\]\.namespaces)$/.test(place);
   return { code: 'empty-value', message: `${place} is empty; write ${what}${removable ? ', or remove it' : ''}` };
 }
 
-function wrongType(message: string): Wording {
+function wrongType(message: string): Description {
   return { code: 'wrong-type', message };
 }
 
@@ -443,9 +447,9 @@ function shorten(text: string): string {
   return quote(text).slice(1, -1);
 }
 
-/** The field a value belongs to, and whether it is an entry of its list or mapping. Names of labels may look like indexes. */
+/** The field of a value, and whether the value is an entry of the field's list or mapping. Label keys may look like indexes. */
 function fieldAt(pointer: string): { readonly field: string | undefined; readonly isEntry: boolean } {
-  const fields = fieldsOf(pointer);
+  const fields = fieldsOfPointer(pointer);
   const last = fields.at(-1) ?? '';
   const above = fields.at(-2);
   if (above === 'matchLabels') return { field: above, isEntry: true };
@@ -458,11 +462,4 @@ function isIndex(field: string): boolean {
 
 function parentOf(pointer: string): string {
   return pointer.slice(0, Math.max(0, pointer.lastIndexOf('/')));
-}
-
-function fieldsOf(pointer: string): readonly string[] {
-  return pointer
-    .split('/')
-    .slice(1)
-    .map((field) => field.replaceAll('~1', '/').replaceAll('~0', '~'));
 }

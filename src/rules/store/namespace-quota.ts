@@ -7,7 +7,7 @@ type Measured = {
   readonly id: string;
   readonly scope?: RuleScope;
   readonly documents: readonly { readonly source: RuleSource; readonly text: string }[];
-  readonly unheld?: RulesSize;
+  readonly droppedSize?: RulesSize;
 };
 
 /** Number of rules documents (keys of ConfigMaps) and of their characters. */
@@ -24,12 +24,12 @@ export const noRules: RulesSize = { documents: 0, characters: 0 };
 /** A ConfigMap without a document counts as one, since it uses memory too. Characters are UTF-16 code units. */
 export function sizeOf({
   documents,
-  unheld,
+  droppedSize,
 }: {
   readonly documents: readonly { readonly text: string }[];
-  readonly unheld?: RulesSize;
+  readonly droppedSize?: RulesSize;
 }): RulesSize {
-  if (unheld) return unheld;
+  if (droppedSize) return droppedSize;
   return { documents: Math.max(1, documents.length), characters: documents.reduce((sum, { text }) => sum + text.length, 0) };
 }
 
@@ -53,7 +53,7 @@ export function rejectOverQuota(bundle: Measured, others: RulesSize): Problem | 
   const own = sizeOf(bundle);
   const all = addSizes(own, others);
   // The texts of such a bundle were not kept, so it can never be accepted as it is.
-  if (fits(all) && !bundle.unheld) return undefined;
+  if (fits(all) && !bundle.droppedSize) return undefined;
   const rest = others.documents > 0 ? `, and the other rules ConfigMaps of namespace ${namespace} have ${render(others)}` : '';
   const seen = fits(all) ? `; the rules ConfigMaps of the namespace had more than is kept in memory: apply this one again` : '';
   const message = `this ConfigMap has ${render(own)} of rules${rest}${seen}; a namespace may have ${render(namespaceQuota)} in all: put the rules into fewer and shorter documents, or delete those that are not needed`;

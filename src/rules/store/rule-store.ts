@@ -1,8 +1,9 @@
 /** Keeps the rules in force: accepts or rejects bundles of documents, and restores the last good versions. */
+import type { TextStart } from '../../yaml/lines.ts';
 import { compileRuleSet } from '../compile/compile.ts';
 import { findWidening, maxRulesChecked, type NamespaceRuleSet, withNamespaceRules } from '../compile/namespace-rules.ts';
-import { mostProblems, type ParsedDocument, type ParseResult, parseRulesDocument, type RuleScope } from '../language/parse.ts';
-import { type DocumentStart, firstProblems, type Problem, type RuleSource } from '../language/problem.ts';
+import { maxProblems, type ParsedDocument, type ParseResult, parseRulesDocument, type RuleScope } from '../language/parse.ts';
+import { firstProblems, type Problem, type RuleSource } from '../language/problem.ts';
 import type { RuleSet } from '../rule-set.ts';
 import { createByScope } from './by-scope.ts';
 import { addSizes, largerOf, maxSources, noRules, type RulesSize, rejectOverQuota, sizeOf } from './namespace-quota.ts';
@@ -20,9 +21,9 @@ export type Bundle = {
   /**
    * Reads the newest version from its source, so that texts need not be kept in memory meanwhile. Undefined if the bundle no longer exists.
    */
-  readonly again?: () => Bundle | undefined;
+  readonly readNewest?: () => Bundle | undefined;
   /** The size of the texts, if they were too large to keep. Such a bundle is rejected without parsing. */
-  readonly unheld?: RulesSize;
+  readonly droppedSize?: RulesSize;
 };
 
 export type BundleText = {
@@ -31,7 +32,7 @@ export type BundleText = {
   /** Why the text cannot be read, if there should be one. */
   readonly unreadable?: string;
   /** Where the document begins, if it is part of a file. */
-  readonly start?: DocumentStart;
+  readonly start?: TextStart;
 };
 
 /** A bundle and the parse results of its documents, in their order. */
@@ -96,7 +97,7 @@ export type RuleStore = {
    * The rejection of a namespace's bundle that exceeds the quota, without parsing it. `pending` is the size of bundles of the namespace
    * that were read but not offered yet. Undefined if the bundle fits.
    */
-  rejectUnread(bundle: Bundle, pending?: RulesSize): ReadBundle | undefined;
+  rejectIfOverQuota(bundle: Bundle, pending?: RulesSize): ReadBundle | undefined;
   /** The result that `offer` would have, without changing anything. */
   preview(read: ReadBundle): Preview;
   /**
@@ -238,7 +239,7 @@ export function createRuleStore(hash: (text: string) => string): RuleStore {
   /** Compiles the bundle together with those that are accepted, without changing anything. */
   function tryCompile({ bundle, results }: ReadBundle): Trial {
     const { kind } = scopeOf(bundle);
-    const shown = (problems: readonly Problem[]) => (kind === 'namespace' ? firstProblems(problems, mostProblems[kind]) : problems);
+    const shown = (problems: readonly Problem[]) => (kind === 'namespace' ? firstProblems(problems, maxProblems[kind]) : problems);
     const warnings = shown(results.flatMap((result) => (result.ok ? result.warnings : [])));
     const parseProblems = results.flatMap((result) => (result.ok ? [] : result.problems));
     if (parseProblems.length > 0) return { kind: 'rejected', problems: shown(parseProblems), warnings };
@@ -361,11 +362,11 @@ export function createRuleStore(hash: (text: string) => string): RuleStore {
   /** Checks the quota again after parsing, since other bundles of the namespace may have been loaded meanwhile. */
   function tryWithinQuota(read: ReadBundle): BundleResult {
     const { bundle, results } = read;
-    const tooMuch = results.every(({ ok }) => ok) ? rejectUnread(bundle) : undefined;
-    return tryBundle(tooMuch ?? read, sizeOf(bundle));
+    const overQuota = results.every(({ ok }) => ok) ? rejectIfOverQuota(bundle) : undefined;
+    return tryBundle(overQuota ?? read, sizeOf(bundle));
   }
 
-  function rejectUnread(bundle: Bundle, pending = noRules): ReadBundle | undefined {
+  function rejectIfOverQuota(bundle: Bundle, pending = noRules): ReadBundle | undefined {
     const problem = rejectOverQuota(bundle, addSizes(sizeOfOthers(bundle), pending));
     return problem && { bundle: withoutTexts(bundle), results: [{ ok: false, problems: [problem] }] };
   }
@@ -422,7 +423,7 @@ export function createRuleStore(hash: (text: string) => string): RuleStore {
     },
     offer: (read) => change([{ offer: read }]),
     change,
-    rejectUnread,
+    rejectIfOverQuota,
     preview(read) {
       const trial = tryCompile(read);
       const { warnings } = trial;
@@ -450,13 +451,13 @@ function scopeOf({ scope }: Bundle): RuleScope {
 }
 
 /** The parts that identify a bundle, without its texts. Of a namespace's bundle with very many documents only the first ones. */
-function withoutTexts({ id, scope, version, again, documents }: Bundle): Bundle {
+function withoutTexts({ id, scope, version, readNewest, documents }: Bundle): Bundle {
   const named = scope?.kind === 'namespace' ? documents.slice(0, maxSources) : documents;
   return {
     id,
     ...(scope && { scope }),
     ...(version !== undefined && { version }),
-    ...(again && { again }),
+    ...(readNewest && { readNewest }),
     documents: named.map(({ source }) => ({ source, text: '' })),
   };
 }

@@ -1,33 +1,33 @@
-/** The rules in force: what is written, as it holds on this cluster. One value, and one event for all that follow it. */
+/** The rules in force: the rules of the store combined with what the platform adds. One value with one change event. */
 import type { RuleScope } from '../language/parse.ts';
 import type { ClusterObject, Problem, RuleSource } from '../language/problem.ts';
 import type { RuleSet } from '../rule-set.ts';
-import { type Platform, type PlatformRules, withPlatform } from './platform.ts';
+import { type Platform, type PlatformRules, withPlatform } from './add-platform-rules.ts';
 import type { RuleStore, RulesChange } from './rule-store.ts';
 
 export type RulesInForce = {
-  /** Undefined as long as `RuleStore.current` is. */
+  /** Undefined while `RuleStore.current` is. */
   current(): RuleSet | undefined;
-  /** As they are written, without what the cluster adds. */
+  /** The rules of the store, without what the platform adds. */
   written(): RuleSet | undefined;
-  /** Calls `listener` after each change, in the order in which they were added; the returned function removes it. */
+  /** Calls `listener` after each change, in the order in which listeners were added. The returned function removes it. */
   onChange(listener: (event: RulesEvent) => void): () => void;
-  /** What the store has made of documents: `current` already answers with the result. */
+  /** The store has accepted or rejected documents. `current` already returns the result. */
   documentsChanged(changes: readonly RulesChange[]): void;
-  /** The cluster's own registries, and what short names mean on it, from now on. */
+  /** Replaces the cluster's own registries and the meaning of short names on it. */
   platformChanged(platform: Platform): void;
 };
 
-/** `documents` were accepted or refused, which may change nothing; or the `platform` changed what they amount to. */
+/** The cause of a change: documents were accepted or rejected (the rules may still be the same), or the platform changed. */
 export type RulesEvent = { readonly cause: 'documents' | 'platform'; readonly changes: readonly ChangeInForce[] };
 
-/** A `RulesChange`, with the rules as they hold on this cluster. */
+/** A `RulesChange` with the rules that are in force on this cluster. */
 export type ChangeInForce = {
   readonly scope: RuleScope;
   readonly sources: readonly (RuleSource | ClusterObject)[];
   readonly before: RuleSet | undefined;
   readonly after: RuleSet | undefined;
-  /** Rules without effect on this cluster. A function, since every rule has to be examined. */
+  /** Rules without effect on this cluster. A function, because it examines every rule. */
   readonly conflicts: () => readonly Problem[];
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];

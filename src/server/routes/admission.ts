@@ -1,16 +1,16 @@
-/** `/mutate` and `/validate`: from an AdmissionReview to the answer of the engine, recorded and counted. */
+/** `/mutate` and `/validate`: evaluates an AdmissionReview, and records and counts the answer. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type AdmissionAnswer, allowed, renderAnswer } from '../../admission/response.ts';
 import { changeOf, decodeReview, type ReviewRequest, type Webhook } from '../../admission/review.ts';
 import { decide } from '../../decision/decide.ts';
 import type { Decision } from '../../decision/decision.ts';
-import { buildAuditRecord, countOf } from '../../observe/audit/record.ts';
+import { buildAuditRecord, countDecision } from '../../observe/audit/decision-record.ts';
 import type { Clock } from '../../time/clock.ts';
 import { answerUndecodable } from '../answer-errors.ts';
 import { internalError, sendRetryLater } from '../error-bodies.ts';
-import type { WebhookCollaborators, WithoutJudgement } from '../webhook-collaborators.ts';
+import type { ExpectedFailure, WebhookCollaborators } from '../webhook-collaborators.ts';
 
-export function answerReview(
+export function answerAdmissionReview(
   webhook: Webhook,
   request: FastifyRequest,
   reply: FastifyReply,
@@ -25,41 +25,41 @@ export function answerReview(
     const durationMicroseconds = Math.round((clock.monotonic() - started) * 1_000);
     const event = { webhook, request: review.request, ...conclusion, durationMicroseconds };
     const record = buildAuditRecord(event);
-    collaborators.audit(record, countOf(event, record));
+    collaborators.audit(record, countDecision(event, record));
   };
   try {
-    const judgement = judge(webhook, review.request, collaborators);
-    if (judgement.why) collaborators.failed(judgement.why);
-    audit(judgement);
-    return judgement.answer ?? sendRetryLater(reply, judgement.failure);
+    const evaluation = evaluate(webhook, review.request, collaborators);
+    if (evaluation.reason) collaborators.failed(evaluation.reason);
+    audit(evaluation);
+    return evaluation.answer ?? sendRetryLater(reply, evaluation.failure);
   } catch (error) {
-    // A bug of ours refuses, in HTTP 200 with the uid: an HTTP 500 would be repeated until the deadline, and its message lost.
+    // A bug denies the request, in HTTP 200 with the uid. An HTTP 500 would be retried until the deadline, and its message would be lost.
     collaborators.reportBug(error, review.request.uid);
     audit({ decision: undefined, failure: 'internal error' });
     return internalError(review.request.uid);
   }
 }
 
-type Judgement =
+type Evaluation =
   | {
       readonly answer: AdmissionAnswer;
       readonly decision: Decision | undefined;
       readonly failure?: never;
-      readonly why?: WithoutJudgement | undefined;
+      readonly reason?: ExpectedFailure | undefined;
     }
-  | { readonly answer?: never; readonly decision: Decision | undefined; readonly failure: string; readonly why: WithoutJudgement };
+  | { readonly answer?: never; readonly decision: Decision | undefined; readonly failure: string; readonly reason: ExpectedFailure };
 
-function judge(webhook: Webhook, request: ReviewRequest, collaborators: WebhookCollaborators): Judgement {
+function evaluate(webhook: Webhook, request: ReviewRequest, collaborators: WebhookCollaborators): Evaluation {
   const change = changeOf(request);
   if (!change) return { answer: allowed(request.uid), decision: undefined };
   const rules = collaborators.rules(request.namespace);
-  if (!rules) return { decision: undefined, failure: 'no rules are loaded yet', why: 'not-ready' };
+  if (!rules) return { decision: undefined, failure: 'no rules are loaded yet', reason: 'not-ready' };
   const facts = collaborators.facts();
-  if (!facts) return { decision: undefined, failure: 'the cluster has not been read yet', why: 'not-ready' };
+  if (!facts) return { decision: undefined, failure: 'the cluster has not been read yet', reason: 'not-ready' };
 
   const decision = decide(change, rules, facts);
-  if (decision.kind === 'not-yet') return { decision, failure: decision.message, why: 'behind' };
-  return { answer: renderAnswer(webhook, request, decision, rules), decision, why: whyUnjudged[decision.kind] };
+  if (decision.kind === 'not-yet') return { decision, failure: decision.message, reason: 'behind' };
+  return { answer: renderAnswer(webhook, request, decision, rules), decision, reason: failureReasons[decision.kind] };
 }
 
-const whyUnjudged = { decided: undefined, malformed: 'unreadable', 'unknown-kind': 'unknown-kind' } as const;
+const failureReasons = { decided: undefined, malformed: 'unreadable', 'unknown-kind': 'unknown-kind' } as const;

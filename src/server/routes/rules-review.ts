@@ -1,4 +1,4 @@
-/** `/guard`: rules ConfigMaps, reviewed before they are stored. */
+/** `/guard`: reviews rules ConfigMaps before they are stored. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { allowed } from '../../admission/response.ts';
 import { decodeReview, type ReviewRequest } from '../../admission/review.ts';
@@ -12,28 +12,28 @@ import type { Clock } from '../../time/clock.ts';
 import { answerUndecodable } from '../answer-errors.ts';
 import { sendError, sendRetryLater } from '../error-bodies.ts';
 import { releaseBody } from '../read-bodies.ts';
-import type { RulesReview, RulesReviewer } from '../rules-review.ts';
+import type { RulesReview, RulesReviewer } from '../rules-reviewer.ts';
 import type { WebhookCollaborators } from '../webhook-collaborators.ts';
 
-/** A review waits for seconds. What was parsed of its body takes up to twenty times its bytes, so nothing of that may wait with it. */
-export function answerGuardReview(request: FastifyRequest, reply: FastifyReply, collaborators: WebhookCollaborators, clock: Clock) {
-  const { guard } = collaborators;
+/** A review may wait for seconds. A parsed body needs up to twenty times its bytes, so nothing of it may be kept meanwhile. */
+export function answerRulesReview(request: FastifyRequest, reply: FastifyReply, collaborators: WebhookCollaborators, clock: Clock) {
+  const { rulesReview } = collaborators;
   const started = clock.monotonic();
   const review = decodeReview(request.body);
   if (!review.ok) return answerUndecodable(review, reply, collaborators);
   const { uid } = review.request;
-  if (!guard) return allowed(uid);
+  if (!rulesReview) return allowed(uid);
 
-  const { record, reviewing } = startReview(guard.review, review.request);
+  const { record, reviewing } = startReview(rulesReview.review, review.request);
   releaseBody(request);
   const audit = (conclusion: RulesReviewConclusion) => {
     const durationMicroseconds = Math.round((clock.monotonic() - started) * 1_000);
-    guard.audit(record({ ...conclusion, durationMicroseconds }));
+    rulesReview.audit(record({ ...conclusion, durationMicroseconds }));
   };
   return concludeReview({ uid, reviewing, audit }, reply, collaborators);
 }
 
-/** Of both results nothing keeps the request. */
+/** Neither of the results keeps the request in memory. */
 function startReview(
   review: RulesReviewer,
   request: ReviewRequest,
@@ -58,7 +58,8 @@ async function concludeReview({ uid, reviewing, audit }: Reviewing, reply: Fasti
   } catch (error) {
     collaborators.reportBug(error, uid);
     audit({ outcome: 'error', problems: ['internal error'], warnings: [] });
-    // Here a bug of ours lets pass (failurePolicy Ignore), or nobody could mend the rules: what is bad is still refused when it is loaded.
+    // A bug allows the ConfigMap (failurePolicy Ignore). A denial would also block the fix of the rules, and bad rules are still rejected
+    // when they are loaded.
     return sendError(reply, 500, 'InternalError', `regkeeper failed while reading these rules; its log has the error, with uid ${uid}`);
   }
 }

@@ -3,9 +3,9 @@ import { isDeepStrictEqual } from 'node:util';
 import { afterAll, describe, expect, test } from 'vitest';
 import { simulateAdmission } from '../../../src/admission/simulate.ts';
 import { factsFromObjects } from '../../../src/evaluate/facts-from-objects.ts';
+import type { Manifest } from '../../../src/evaluate/parse-manifests.ts';
 import { isObject, type JsonObject } from '../../../src/object/json.ts';
 import type { RuleSet } from '../../../src/rules/rule-set.ts';
-import type { Manifest } from '../../../src/yaml/parse-manifests.ts';
 import { type Case, cases, evaluatedObjectsOf, expectedOf, ruleSetOfCase } from '../../cases/cases.ts';
 import { ownNamespace } from '../regkeeper.ts';
 import { target, waitFor } from '../target.ts';
@@ -101,9 +101,9 @@ async function prepare(each: Case): Promise<void> {
   const made = [...named, ...plain];
   namespaces.push(...made.map(nameOf));
   await apply(made);
+  const api = await kubectl.api();
   for (const namespace of made) {
-    const account = ['get', 'serviceaccount', 'default', '-n', nameOf(namespace)];
-    await waitFor(async () => (await kubectl(account, { allowFailure: true })).code === 0, {
+    await waitFor(() => api.get<object>(`/api/v1/namespaces/${nameOf(namespace)}/serviceaccounts/default`), {
       deadlineSeconds: 30,
       what: 'the default account',
     });
@@ -119,7 +119,8 @@ async function prepare(each: Case): Promise<void> {
   ]);
   const without = Object.fromEntries(Object.keys(before).map((key) => [key, null]));
   const data = { ...without, ...Object.fromEntries(each.rules.map(({ file, text }) => [keyOf(file), text])) };
-  await kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '--type=merge', '-p', JSON.stringify({ data })]);
+  const path = `/api/v1/namespaces/${ownNamespace}/configmaps/regkeeper-rules`;
+  await api.request({ method: 'PATCH', path, body: { data }, contentType: 'application/merge-patch+json' });
   const { revision } = await ruleSetOfCase(each);
   const inForce = () => keeper.server?.audit().findLast(({ event }) => event === 'rules')?.rulesRevision === revision;
   await waitFor(inForce, { deadlineSeconds: 10, what: `the rules of ${each.name}, revision ${revision}` });

@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { parse, parseAllDocuments } from 'yaml';
 import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import { createHelm, findHelm, type Helm } from '../helm.ts';
-import { type Regkeeper, startRegkeeper, waitUntilFilled } from '../regkeeper.ts';
+import { deleteBase, type Regkeeper, startRegkeeper, waitUntilFilled } from '../regkeeper.ts';
 import { target, waitFor } from '../target.ts';
 
 const cluster = target();
@@ -539,6 +539,8 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
   test('a second installation takes up the rules that are there', async () => {
     await helm(['install', 'regkeeper', chart, '--namespace', 'regkeeper']);
     expect(await rulesText()).toBe(onlyTrusted);
+    // Of the server that was killed: the next one would wait until it has expired.
+    await kubectl(['delete', 'lease', 'regkeeper', '-n', 'regkeeper', '--ignore-not-found']);
     server = await start('again');
     expect((await tryPod('unknown.example.com/x')).stderr).toContain('denied the request');
     await server.end('SIGKILL');
@@ -643,7 +645,7 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
 
   async function uninstall(): Promise<void> {
     await helm(['uninstall', 'regkeeper', '--namespace', 'regkeeper', '--ignore-not-found']);
-    await kubectl(['delete', 'namespace', 'regkeeper', '--ignore-not-found', '--timeout=50s']);
+    await deleteBase(kubectl);
   }
 
   const podOf = (image: string) => ['run', 'probe', `--image=${image}`, '-n', namespace, '--dry-run=server'];
@@ -714,7 +716,7 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
     await mkdir(mounted);
     const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)];
     const ca = issueCa({ commonName: 'regkeeper', notBefore, notAfter });
-    const leaf = issueServerCertificate({ authority: ca, commonName: 'regkeeper', dnsNames, ipAddresses: [], notBefore, notAfter });
+    const leaf = issueServerCertificate({ ca, commonName: 'regkeeper', dnsNames, ipAddresses: [], notBefore, notAfter });
     await writeFile(join(mounted, 'ca.crt'), ca.certificate);
     await writeFile(join(mounted, 'tls.crt'), leaf.certificate);
     await writeFile(join(mounted, 'tls.key'), leaf.key);

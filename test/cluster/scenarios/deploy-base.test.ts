@@ -254,7 +254,7 @@ describe('with the rights of the shipped service account', () => {
 
   test('the server fills the Secret and both webhook configurations', async () => {
     const certificates = await serve();
-    const caBundle = Buffer.from(certificates.current().authorities ?? '').toString('base64');
+    const caBundle = Buffer.from(certificates.current().caBundle ?? '').toString('base64');
     for (const { webhooks = [], metadata } of [await mutating(), await validating()]) {
       const kinds = webhooks.filter(({ name }) => name !== guard);
       // The test cluster serves every kind, including OpenShift's, except BuildRequest, whose subresources a custom resource cannot have.
@@ -337,7 +337,7 @@ describe('with the rights of the shipped service account', () => {
     const before = certificates.current().certificate;
     await kubectl(['patch', 'secret', 'regkeeper-tls', '-n', 'regkeeper', '--type=json', '--patch=[{"op":"remove","path":"/data"}]']);
     await waitFor(() => certificates.current().certificate !== before, { deadlineSeconds: 30, what: 'a new certificate' });
-    const caBundle = Buffer.from(certificates.current().authorities ?? '').toString('base64');
+    const caBundle = Buffer.from(certificates.current().caBundle ?? '').toString('base64');
     await waitFor(async () => (await validating()).webhooks?.every((each) => each.clientConfig.caBundle === caBundle), {
       deadlineSeconds: 30,
       what: 'the new caBundle',

@@ -1,14 +1,15 @@
-/** Leader election of several replicas, on this file's own control plane: one holds the Lease, and another takes over however the first ends. */
+/** Leader election of several replicas: one holds the Lease, and another takes over however the first ends. */
 
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { connectApi } from '../../../src/kube/api-client.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
 import type { Lease } from '../../../src/kube/leader-election.ts';
-import { type ControlPlane, startControlPlane } from '../control-plane.ts';
-import { type Kubectl, kubectlOf } from '../kubectl.ts';
 import {
   applyBase,
+  deleteBase,
   launchRegkeeper,
   ownNamespace,
   type Regkeeper,
@@ -17,29 +18,31 @@ import {
   serviceAccountKubeconfig,
   waitUntilFilled,
 } from '../regkeeper.ts';
-import { waitFor } from '../wait-for.ts';
+import { target, waitFor } from '../target.ts';
 
-let plane: ControlPlane;
-let kubectl: Kubectl;
+const cluster = target();
+const { kubectl, kubeconfig, routeService } = cluster;
+
+let folder = '';
 let account: string;
 const running: Regkeeper[] = [];
 
 beforeAll(async () => {
-  plane = await startControlPlane();
-  kubectl = kubectlOf(plane);
+  folder = await mkdtemp(join(tmpdir(), 'regkeeper-leader-'));
   await applyBase(kubectl);
-  account = await serviceAccountKubeconfig({ kubectl, directory: plane.directory });
-}, 120_000);
+  account = await serviceAccountKubeconfig({ kubectl, directory: folder });
+});
 
 afterAll(async () => {
   await Promise.all(running.map((each) => each.end('SIGKILL')));
-  await plane?.stop();
+  await deleteBase(kubectl);
+  await rm(folder, { recursive: true, force: true });
 });
 
 test('two replicas: one leads and fills the webhook configurations, both are ready, the other says which leads', async () => {
   const [one, other] = await Promise.all([launch('one'), launch('other')]);
   const { leader, follower } = await waitForLeader(one, other);
-  await routeTo(leader, { routeService: plane.services.route });
+  await routeTo(leader, cluster);
   await waitUntilFilled(kubectl);
   await waitFor(async () => (await readiness(follower)).ready, { deadlineSeconds: 20, what: 'the other replica to be ready' });
   await waitFor(() => messages(follower).some((each) => each.startsWith('another replica leads: ')), {
@@ -53,7 +56,7 @@ test('two replicas: one leads and fills the webhook configurations, both are rea
 test('a leader that is killed is followed by the other within its Lease, which then repairs', async () => {
   const { leader, follower } = await waitForLeader(...two());
   await leader.end('SIGKILL');
-  await routeTo(follower, { routeService: plane.services.route });
+  await routeTo(follower, cluster);
   await weaken();
   await waitFor(() => messages(follower).includes('leading'), { deadlineSeconds: 30, what: 'the other to lead' });
   await waitUntilRepaired();
@@ -79,7 +82,7 @@ test('a leader that ends hands over before its drain is over', async () => {
       `the Lease ${ownNamespace}/regkeeper is free for another replica`,
     ]),
   );
-  await routeTo(next, { routeService: plane.services.route });
+  await routeTo(next, cluster);
   expect(await ended).toBe(0);
   await weaken();
   await waitUntilRepaired();
@@ -111,7 +114,7 @@ test('without the right to the Lease a replica is ready, leads not and registers
   await Promise.all(alive().map((each) => each.end()));
   await kubectl(['patch', ...roles, '--type=json', '-p', JSON.stringify([{ op: 'replace', path: '/rules', value: [] }])]);
   const lacking = await launch('lacking');
-  await routeTo(lacking, { routeService: plane.services.route });
+  await routeTo(lacking, cluster);
   const advice = await waitFor(() => messages(lacking).find((each) => each.includes('cannot be had')), {
     deadlineSeconds: 40,
     what: 'the advice',
@@ -125,7 +128,7 @@ test('without the right to the Lease a replica is ready, leads not and registers
 }, 150_000);
 
 test('the API server makes no Lease anew that was deleted after it had been read', async () => {
-  const admin = connectApi(await loadKubeConfig({ file: plane.kubeconfig, env: {} }));
+  const admin = connectApi(await loadKubeConfig({ file: kubeconfig, env: {} }));
   onTestFinished(() => admin.close());
   const leases = `/apis/coordination.k8s.io/v1/namespaces/${ownNamespace}/leases`;
   const lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: 'tried', namespace: ownNamespace } };
@@ -135,9 +138,8 @@ test('the API server makes no Lease anew that was deleted after it had been read
 });
 
 function launch(name: string): Promise<Regkeeper> {
-  const { kubeconfig, directory, services } = plane;
   const flags = ['--drain-seconds', '8'];
-  const settings = { kubectl, kubeconfig, directory: join(directory, name), routeService: services.route, account, flags };
+  const settings = { kubectl, kubeconfig, directory: join(folder, name), routeService, account, flags };
   return launchRegkeeper(settings).then((server) => {
     running.push(server);
     return server;

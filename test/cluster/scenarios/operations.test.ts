@@ -9,16 +9,17 @@ import { writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
+import { setTimeout as pause } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { AdmissionAnswer } from '../../../src/admission/response.ts';
 import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import { manageCertificateSecret } from '../../../src/certificates/sources/secret.ts';
-import { createReachabilityProbe } from '../../../src/cluster/registration/reachability-probe.ts';
+import { createReachabilityProbe } from '../../../src/cluster/registration/prove-reachable.ts';
 import { createRegistration } from '../../../src/cluster/registration/registration.ts';
 import { type ApiClient, connectApi } from '../../../src/kube/api-client.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
-import { createWebhookServer } from '../../../src/server/webhook.ts';
+import { createWebhookServer } from '../../../src/server/webhook-server.ts';
 import { reviewOf } from '../../unit/server/reviews.ts';
 import { type ControlPlane, startControlPlane } from '../control-plane.ts';
 import { createKubectl, type Kubectl, kubectlOf } from '../kubectl.ts';
@@ -272,7 +273,7 @@ function issueWithNewCa() {
   const validity = { notBefore: new Date(Date.now() - 3_600_000), notAfter: new Date(Date.now() + 3_600_000) };
   const ca = issueCa({ commonName: 'another', ...validity });
   const dnsNames = [`regkeeper.${ownNamespace}.svc`];
-  const { certificate, key } = issueServerCertificate({ authority: ca, commonName: 'regkeeper', dnsNames, ipAddresses: [], ...validity });
+  const { certificate, key } = issueServerCertificate({ ca, commonName: 'regkeeper', dnsNames, ipAddresses: [], ...validity });
   return { certificate, key, ca: ca.certificate };
 }
 
@@ -318,6 +319,9 @@ async function waitUntilTrusted(trusted: string, denied: string): Promise<void> 
   });
 }
 
+/** The pause between a response and the next request, which leaves CPU time for the other workers. */
+const restMilliseconds = 20;
+
 /** Creates Pods of a trusted registry (dry run), four at a time, until `end` is called, which returns the error of every failed request. */
 function keepCreating(registry: string) {
   const errors: string[] = [];
@@ -332,6 +336,7 @@ function keepCreating(registry: string) {
       const error = await tryPod(registry);
       if (error !== undefined) errors.push(error);
       done += 1;
+      await pause(restMilliseconds);
     }
   });
   return {
@@ -374,6 +379,7 @@ function keepEvaluatingDirectly({ port }: Regkeeper, ca: string, [one, other]: r
     while (!ending) {
       // The requests are sent one after another. Where the rules change between them, the first answer differs from the third: then all are retried.
       const [first, second, again] = [await evaluate(one), await evaluate(other), await evaluate(one)];
+      await pause(restMilliseconds);
       if (first !== again) continue;
       answers.push(first === 'refused' ? `${other} is ${second}, ${one} ${first}` : `${one} is ${first}, ${other} ${second}`);
     }

@@ -466,7 +466,7 @@ async function startUntrusted(): Promise<Server> {
   const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)];
   const ca = issueCa({ commonName: 'nobody trusts it', notBefore, notAfter });
   const host = `regkeeper.${ownNamespace}.svc`;
-  const leaf = issueServerCertificate({ authority: ca, commonName: host, dnsNames: [host], ipAddresses: [], notBefore, notAfter });
+  const leaf = issueServerCertificate({ ca, commonName: host, dnsNames: [host], ipAddresses: [], notBefore, notAfter });
   return await listening(createTlsServer({ key: leaf.key, cert: leaf.certificate }));
 }
 

@@ -1,6 +1,6 @@
 /** regkeeper reads YAML files as kubectl does, and kubectl reads regkeeper's output as it was meant. */
 import { expect, test } from 'vitest';
-import { type Manifest, parseManifests } from '../../../src/yaml/parse-manifests.ts';
+import { type Manifest, parseManifests } from '../../../src/evaluate/parse-manifests.ts';
 import { printJson } from '../../../src/yaml/print-json.ts';
 import { printManifests } from '../../../src/yaml/print-manifests.ts';
 import { runCommand } from '../../unit/cli/run.ts';

@@ -1,20 +1,22 @@
 /**
- * Rolling restarts and certificate rotation under load, on this file's own control plane. A balancer distributes connections to three servers
+ * Rolling restarts and certificate rotation under load. A balancer distributes connections to three servers
  * while Pods are created all the time. The failurePolicy is Fail, so every lost answer is a Pod that is not created.
  */
 import { X509Certificate } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { type ConnectionOptions, connect } from 'node:tls';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { configurationPaths } from '../../../src/cluster/registration/live.ts';
+import { configurationPaths } from '../../../src/cluster/registration/live-configuration.ts';
 import { type ApiClient, connectApi, type KubeObject } from '../../../src/kube/api-client.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
 import { announceNext, type Rotation, secretData, takeOver } from '../../unit/certificates/rotation/rotation-by-hand.ts';
 import { type Balancer, startBalancer } from '../balancer.ts';
-import { type ControlPlane, startControlPlane } from '../control-plane.ts';
-import { type Kubectl, kubectlOf } from '../kubectl.ts';
 import {
   applyBase,
+  deleteBase,
   launchRegkeeper,
   ownNamespace,
   publishedBundles,
@@ -23,7 +25,7 @@ import {
   serviceAccountKubeconfig,
   waitUntilFilled,
 } from '../regkeeper.ts';
-import { waitFor } from '../wait-for.ts';
+import { target, waitFor } from '../target.ts';
 
 const restarts = 20;
 const replicas = 3;
@@ -35,8 +37,10 @@ const replicas = 3;
 const balancing = { probeMilliseconds: 250, lagMilliseconds: 1000 };
 const drainSeconds = 8;
 
-let plane: ControlPlane;
-let kubectl: Kubectl;
+const cluster = target();
+const { kubectl, kubeconfig, routeService } = cluster;
+
+let folder = '';
 let admin: ApiClient;
 let balancer: Balancer;
 let account: string;
@@ -44,17 +48,15 @@ let account: string;
 const serving: Regkeeper[] = [];
 
 beforeAll(async () => {
-  plane = await startControlPlane();
-  const { kubeconfig, directory, services } = plane;
-  kubectl = kubectlOf(plane);
+  folder = await mkdtemp(join(tmpdir(), 'regkeeper-rolling-'));
   admin = connectApi(await loadKubeConfig({ file: kubeconfig, env: {} }));
   await applyBase(kubectl);
   const rules = 'mode: enforce\nunconfigured: deny\nrules:\n- registry: good.example.com\n  pullSecret: corp\n';
   const patch = JSON.stringify({ data: { 'rules.yaml': rules } });
   await kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '--type=merge', '-p', patch]);
-  account = await serviceAccountKubeconfig({ kubectl, directory });
+  account = await serviceAccountKubeconfig({ kubectl, directory: folder });
   balancer = await startBalancer(balancing);
-  await services.route({ namespace: ownNamespace, service: 'regkeeper', port: 443 }, balancer.port);
+  await routeService({ namespace: ownNamespace, service: 'regkeeper', port: 443 }, balancer.port);
   for (let each = 1; each <= replicas; each += 1) serving.push(await startReplica(`first-${each}`));
   await waitUntilFilled(kubectl);
   await waitFor(
@@ -73,7 +75,8 @@ afterAll(async () => {
   await admin?.close();
   await Promise.all(serving.map((each) => each.end('SIGKILL')));
   await balancer?.close();
-  await plane?.stop();
+  await deleteBase(kubectl);
+  await rm(folder, { recursive: true, force: true });
 });
 
 test(`${restarts} rolling restarts lose no admission`, { timeout: 600_000 }, async () => {
@@ -145,12 +148,11 @@ test('certificates and authorities that follow one another every few seconds los
 
 /** Starts a replica and returns when its own /readyz is ready. The balancer probes it separately. */
 async function startReplica(name: string): Promise<Regkeeper> {
-  const { kubeconfig, directory, services } = plane;
   const replica = await launchRegkeeper({
     kubectl,
     kubeconfig,
-    directory: join(directory, name),
-    routeService: services.route,
+    directory: join(folder, name),
+    routeService,
     account,
     flags: ['--drain-seconds', String(drainSeconds)],
   });
@@ -196,6 +198,9 @@ async function problemWith(expectation: Expectation): Promise<string | undefined
   }
 }
 
+/** The pause between a response and the next request: the replicas and the other workers need CPU time too. */
+const restMilliseconds = 100;
+
 /** The API server keeps at most 25 idle connections per entry (client-go's transport). For more concurrent requests it opens and closes others. */
 const atOnce = 40;
 
@@ -231,7 +236,10 @@ function keepAdmitting() {
   const turns: readonly Expectation[] = ['admitted', 'refused', 'admitted', 'made'];
   const turnOf = (index: number) => turns[index % turns.length] ?? 'admitted';
   const steady = Array.from({ length: 4 }, async (_, offset) => {
-    for (let turn = offset; !ending; turn += 1) await ask(turnOf(turn));
+    for (let turn = offset; !ending; turn += 1) {
+      await ask(turnOf(turn));
+      await pause(restMilliseconds);
+    }
   });
   const bursts = (async () => {
     while (!ending) {
@@ -282,6 +290,7 @@ function keepVerifying() {
           count += 1;
         }
       }
+      await pause(restMilliseconds);
     }
   })();
   return {
@@ -304,7 +313,7 @@ async function readSecret(): Promise<Record<string, string>> {
 /** The CA and the certificate that the replicas created at their start. */
 async function readRotation(): Promise<Rotation> {
   const { 'ca.crt': certificate = '', 'ca.key': key = '', 'tls.crt': leaf = '', 'tls.key': leafKey = '' } = await readSecret();
-  return { authority: { certificate, key }, trusted: [certificate], leaf: { certificate: leaf, key: leafKey } };
+  return { ca: { certificate, key }, trusted: [certificate], leaf: { certificate: leaf, key: leafKey } };
 }
 
 async function writeRotation(rotation: Rotation): Promise<void> {

@@ -1,7 +1,7 @@
 /** Rules ConfigMaps as policy owners write them: which edits are rejected, which are accepted, and how they take effect. */
 
-import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join, relative, resolve } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { runToEnd } from '../kubectl.ts';
 import { ownNamespace, readiness } from '../regkeeper.ts';
@@ -248,10 +248,10 @@ describe('rules that a namespace has of its own', () => {
 });
 
 test('the component of deploy/ sets the flag and grants the right', async () => {
-  const overlay = join(root, 'deploy', `overlay-${process.pid}`);
+  const overlay = join(keeper.folder, 'overlay');
   await mkdir(overlay);
-  onTestFinished(() => rm(overlay, { recursive: true }));
-  await writeFile(join(overlay, 'kustomization.yaml'), 'resources: [../base]\ncomponents: [../namespace-rules]\n');
+  const [base, namespaceRules] = ['base', 'namespace-rules'].map((name) => relative(overlay, join(root, 'deploy', name)));
+  await writeFile(join(overlay, 'kustomization.yaml'), JSON.stringify({ resources: [base], components: [namespaceRules] }));
   const { stdout } = await kubectl(['kustomize', overlay]);
   expect(stdout).toMatch(/- --namespace-rules/);
   expect(stdout).toMatch(/kind: ClusterRoleBinding[\s\S]*name: regkeeper-namespace-rules/);

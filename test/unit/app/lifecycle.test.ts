@@ -1,7 +1,8 @@
+/** Components start in order and stop in reverse, also if one of them fails. */
 import { expect, test } from 'vitest';
 import { type Component, group, type LifecycleOptions, runGroups } from '../../../src/app/lifecycle.ts';
 
-/** Components that write down what happens to them, and deadlines that pass when the test says so. */
+/** Components that record their calls, and deadlines that pass when the test says so. */
 function stage() {
   const events: string[] = [];
   const deadlines = new Set<() => void>();

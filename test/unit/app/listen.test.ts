@@ -1,3 +1,4 @@
+/** Opening a port without IPv6, and the explanations of failures. */
 import { fastify } from 'fastify';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { listen } from '../../../src/app/listen.ts';
@@ -7,7 +8,7 @@ import { recordingLog } from '../kube/scripted-api.ts';
 
 const settingsOf = (host: string) => readSettings({ dev: true, host, port: '0', healthPort: '0' }, {});
 
-/** A server on a kernel that fails so for these addresses. */
+/** A server on a kernel that fails like this for these addresses. */
 function serverWhere(failures: Readonly<Record<string, string>>) {
   const app = fastify();
   onTestFinished(() => app.close());

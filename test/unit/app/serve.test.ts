@@ -1,4 +1,4 @@
-/** A server in this process: a start that is refused or given up leaves nothing, and a stop writes what waits, whatever fails. */
+/** Runs a whole server in this process: a failed or cancelled start leaves nothing behind, and a stop writes what waits, whatever fails. */
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
@@ -13,7 +13,7 @@ import { readSettings } from '../../../src/app/settings.ts';
 import { ConfigurationError } from '../../../src/settings/configuration-error.ts';
 import type { Flags } from '../../../src/settings/input.ts';
 import { type Clock, systemClock } from '../../../src/time/clock.ts';
-import { type Answer, json, listing, refusing, scriptedApi, watching } from '../kube/scripted-api.ts';
+import { type Answer, json, listing, scriptedApi, statusResponse, watching } from '../kube/scripted-api.ts';
 
 const rules = [resolve(import.meta.dirname, '../../../deploy/examples/rules')];
 let folder: string;
@@ -22,7 +22,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** The system's clock, which knows what is scheduled on it. */
+/** The system clock, which also counts what is scheduled on it. */
 function countingClock(): Clock & { readonly scheduled: Set<object> } {
   const scheduled = new Set<object>();
   return {
@@ -57,7 +57,10 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** Certificates for development, in the test's folder: there is a flag for files of one's own, and none for that folder. */
+/**
+ * Development certificates in the test's folder. There is a flag for certificate files, but none for the folder of development
+ * certificates.
+ */
 async function settingsOf(flags: Flags) {
   const healthPort = await freePort();
   const common = { host: '127.0.0.1', port: '0', healthPort: String(healthPort), auditLog: join(folder, 'audit.log'), logLevel: 'error' };
@@ -77,7 +80,7 @@ const isClosed = (url: string) =>
     () => true,
   );
 
-/** An API server with nothing in it that the server waits for, and a kubeconfig that leads there. */
+/** An API server without objects, and a kubeconfig for it. */
 async function emptyCluster(answers: (path: string) => Answer | undefined = () => undefined) {
   const api = await scriptedApi([], (response, received) => {
     const { path, query } = received;
@@ -86,7 +89,7 @@ async function emptyCluster(answers: (path: string) => Answer | undefined = () =
       (query.watch === 'true'
         ? watching()
         : /^\/apis\/[^/]+(\/[^/]+)?$/.test(path) || path.endsWith('snapshot')
-          ? refusing(404, 'NotFound')
+          ? statusResponse(404, 'NotFound')
           : listing('1', []));
     answer(response, received);
   });
@@ -129,9 +132,9 @@ describe('a start that is refused leaves nothing', () => {
   ])('$why', async ({ flags, message }) => {
     const clock = countingClock();
     const { settings, healthUrl } = await settingsOf(await flags());
-    const refused = serve(settings, { env: {}, clock });
-    await expect(refused).rejects.toThrow(message);
-    await expect(refused).rejects.toThrow(ConfigurationError);
+    const starting = serve(settings, { env: {}, clock });
+    await expect(starting).rejects.toThrow(message);
+    await expect(starting).rejects.toThrow(ConfigurationError);
     expect(await isClosed(healthUrl)).toBe(true);
     expect(clock.scheduled.size).toBe(0);
   });
@@ -164,18 +167,18 @@ describe('a start that is refused leaves nothing', () => {
 describe('a start that is given up leaves nothing', () => {
   test.each([
     { waiting: 'for an API server that answers nothing', answers: () => () => undefined },
-    { waiting: 'for an API server that is starting', answers: () => refusing(503, 'ServiceUnavailable') },
+    { waiting: 'for an API server that is starting', answers: () => statusResponse(503, 'ServiceUnavailable') },
   ])('$waiting', async ({ answers }) => {
     const api = await emptyCluster(answers);
     const clock = countingClock();
     const shutdown = new AbortController();
     const { settings, healthUrl } = await settingsOf({ kubeconfig: api.kubeconfig });
-    const given = serve(settings, { env: {}, signal: shutdown.signal, clock });
-    given.catch(() => undefined);
+    const starting = serve(settings, { env: {}, signal: shutdown.signal, clock });
+    starting.catch(() => undefined);
     await expect.poll(() => api.received.some(({ path }) => path.endsWith('/regkeeper-rules-snapshot'))).toBe(true);
     expect(await isClosed(healthUrl)).toBe(false);
     shutdown.abort();
-    await expect(given).rejects.toThrow('stopped before it had started');
+    await expect(starting).rejects.toThrow('stopped before it had started');
     expect(await isClosed(healthUrl)).toBe(true);
     expect(clock.scheduled.size).toBe(0);
     await expect.poll(api.connections).toBe(0);
@@ -233,7 +236,7 @@ test.each<{ what: string; stop: () => Promise<void> }>([
   const { settings } = await settingsOf({ rules, auditLog });
   const outputs = createOutputs(settings);
   const failures: string[] = [];
-  // The deadline of the component that fails is over at once.
+  // The deadline of the failing component passes immediately.
   const clock = {
     schedule: (work: () => void, milliseconds: number) => systemClock.schedule(work, milliseconds === 1_234 ? 0 : milliseconds),
   };

@@ -1,3 +1,4 @@
+/** Settings from flags and variables: defaults, precedence, contradictions and messages. */
 import { describe, expect, test } from 'vitest';
 import { readSettings } from '../../../src/app/settings.ts';
 import { ConfigurationError } from '../../../src/settings/configuration-error.ts';
@@ -32,8 +33,8 @@ describe('what holds', () => {
         healthPort: 8080,
         auditLog: '-',
         webhookPolicy: { failurePolicy: 'Fail', timeoutSeconds: 5, namespaceSelector: [], matchCondition: undefined },
-        told: [],
-        overruled: [],
+        nonDefaults: [],
+        ignoredVariables: [],
       },
     ],
     [
@@ -80,7 +81,7 @@ describe('variables', () => {
     ['REGKEEPER_NAMESPACE=n', { cluster: { namespace: 'n' } }],
     ['REGKEEPER_SERVICE=s', { service: 's', tls: { secretName: 's-tls' } }],
     ['REGKEEPER_TLS=dev', { tls: { mode: 'dev' } }],
-    ['REGKEEPER_TLS_CERT=c REGKEEPER_TLS_KEY=k REGKEEPER_TLS_CA=a', { tls: { certificate: 'c', key: 'k', authorities: 'a' } }],
+    ['REGKEEPER_TLS_CERT=c REGKEEPER_TLS_KEY=k REGKEEPER_TLS_CA=a', { tls: { certificate: 'c', key: 'k', ca: 'a' } }],
     ['REGKEEPER_REGISTER=true', { register: true }],
     ['REGKEEPER_REGISTER=true REGKEEPER_EXCLUDE_NAMESPACES=a,b', { excludedNamespaces: ['a', 'b'] }],
     [
@@ -246,7 +247,7 @@ describe('contradictions name both sides as they were written', () => {
 describe('what is told of the settings', () => {
   test('those that differ from the defaults, as they were given', () => {
     const env = { ...inPod, REGKEEPER_PORT: '8443', REGKEEPER_LOG_LEVEL: 'debug', REGKEEPER_NAMESPACE_SELECTOR: 'a in (b)' };
-    expect(readSettings({ healthPort: '8080', drainSeconds: '3', register: true }, env).told).toEqual([
+    expect(readSettings({ healthPort: '8080', drainSeconds: '3', register: true }, env).nonDefaults).toEqual([
       '--register',
       "REGKEEPER_NAMESPACE_SELECTOR='a in (b)'",
       '--drain-seconds 3',
@@ -256,7 +257,7 @@ describe('what is told of the settings', () => {
 
   test('variables that a flag makes void, unless both say the same', () => {
     const env = { ...inPod, REGKEEPER_PORT: '1', REGKEEPER_REGISTER: 'false', REGKEEPER_LOG_LEVEL: 'warn' };
-    expect(readSettings({ port: '2', register: true, logLevel: 'warn' }, env).overruled).toEqual([
+    expect(readSettings({ port: '2', register: true, logLevel: 'warn' }, env).ignoredVariables).toEqual([
       { variable: 'REGKEEPER_REGISTER', flag: '--register' },
       { variable: 'REGKEEPER_PORT', flag: '--port 2' },
     ]);
@@ -264,7 +265,7 @@ describe('what is told of the settings', () => {
 
   test('for messages, the flag or the variable to correct', () => {
     const settings = readSettings({ host: '::1' }, { ...inPod, REGKEEPER_PORT: '1' });
-    expect([settings.named('host'), settings.named('port'), settings.named('auditLog')]).toEqual([
+    expect([settings.nameOf('host'), settings.nameOf('port'), settings.nameOf('auditLog')]).toEqual([
       '--host',
       'REGKEEPER_PORT',
       '--audit-log',
@@ -274,8 +275,8 @@ describe('what is told of the settings', () => {
 
 test('a setting takes a value and reads it, or is a switch that is off', () => {
   for (const name of settingNames) {
-    const { takes, read, default: usual } = settingOf(name);
-    expect({ name, reads: read !== undefined }).toEqual({ name, reads: takes !== undefined });
-    if (takes === undefined) expect({ name, usual }).toEqual({ name, usual: false });
+    const { placeholder, read, default: usual } = settingOf(name);
+    expect({ name, reads: read !== undefined }).toEqual({ name, reads: placeholder !== undefined });
+    if (placeholder === undefined) expect({ name, usual }).toEqual({ name, usual: false });
   }
 });

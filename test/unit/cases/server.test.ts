@@ -5,15 +5,21 @@ import type { AdmissionAnswer, AdmissionResponse } from '../../../src/admission/
 import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import type { Facts } from '../../../src/decision/facts.ts';
 import { factsFromObjects } from '../../../src/evaluate/facts-from-objects.ts';
+import type { Manifest } from '../../../src/evaluate/parse-manifests.ts';
 import type { RuleSet } from '../../../src/rules/rule-set.ts';
-import { createWebhookServer } from '../../../src/server/webhook.ts';
-import type { Manifest } from '../../../src/yaml/parse-manifests.ts';
+import { createWebhookServer } from '../../../src/server/webhook-server.ts';
 import { type Case, cases, evaluatedObjectsOf, expectedOf, ruleSetOfCase } from '../../cases/cases.ts';
 import { patchOf, reviewOf } from '../server/reviews.ts';
 
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
-const authority = issueCa({ commonName: 'test', ...life });
-const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], ...life });
+const ca = issueCa({ commonName: 'test', ...life });
+const tls = issueServerCertificate({
+  ca,
+  commonName: 'localhost',
+  dnsNames: ['localhost'],
+  ipAddresses: ['127.0.0.1'],
+  ...life,
+});
 
 /** Of the current case. */
 let rules: RuleSet | undefined;

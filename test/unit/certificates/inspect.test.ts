@@ -1,11 +1,13 @@
+/** Tests the reading of certificates and keys, the renewal check, and whether a bundle trusts a chain. */
 import { execFile } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { checkRenewal, isIssuedBy, isTrusted, readCertificatePair } from '../../../src/certificates/inspect.ts';
-import { sampleAuthority, sampleServer, temporaryFolder } from './samples.ts';
+import { isIssuedBy, isTrusted, readCertificatePair } from '../../../src/certificates/inspect.ts';
+import { checkRenewal } from '../../../src/certificates/renewal.ts';
+import { sampleCa, sampleServer, temporaryFolder } from './samples.ts';
 
 const good = sampleServer();
 const other = sampleServer();
@@ -15,8 +17,8 @@ const encryptedKey = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateK
 describe('reading a pair', () => {
   test('tells what the leaf says', () => {
     const life = { notBefore: new Date('2026-05-01T00:00:00Z'), notAfter: new Date('2051-05-01T00:00:00Z') };
-    const authority = sampleAuthority(life);
-    const server = sampleServer({ authority, ...life, dnsNames: ['a.example', '*.b.example'], ipAddresses: ['127.0.0.1', '::1'] });
+    const ca = sampleCa(life);
+    const server = sampleServer({ ca, ...life, dnsNames: ['a.example', '*.b.example'], ipAddresses: ['127.0.0.1', '::1'] });
     expect(readCertificatePair(server)).toEqual({
       ok: true,
       pair: { ...server, ...life, dnsNames: ['a.example', '*.b.example'], ipAddresses: ['127.0.0.1', '0:0:0:0:0:0:0:1'] },
@@ -24,14 +26,14 @@ describe('reading a pair', () => {
   });
 
   test('takes a chain with the leaf first and text around it', () => {
-    const authority = sampleAuthority();
-    const server = sampleServer({ authority });
-    const certificate = `subject=sample\n${server.certificate}issuer=sample\n${authority.certificate}`;
+    const ca = sampleCa();
+    const server = sampleServer({ ca });
+    const certificate = `subject=sample\n${server.certificate}issuer=sample\n${ca.certificate}`;
     expect(readCertificatePair({ ...server, certificate })).toMatchObject({ ok: true, pair: { certificate, dnsNames: ['localhost'] } });
   });
 
   test('has no names to tell of a certificate without any', () => {
-    expect(readCertificatePair(sampleAuthority())).toMatchObject({ ok: true, pair: { dnsNames: [], ipAddresses: [] } });
+    expect(readCertificatePair(sampleCa())).toMatchObject({ ok: true, pair: { dnsNames: [], ipAddresses: [] } });
   });
 
   test.each([
@@ -74,7 +76,7 @@ describe('reading a pair', () => {
 describe('renewal', () => {
   const life = { notBefore: new Date('2026-01-01T00:00:00Z'), notAfter: new Date('2026-01-31T00:00:00Z') };
   const server = sampleServer({
-    authority: sampleAuthority(life),
+    ca: sampleCa(life),
     ...life,
     dnsNames: ['a.example', '*.b.example'],
     ipAddresses: ['10.0.0.1', 'fd00::1'],
@@ -99,7 +101,7 @@ describe('renewal', () => {
     { names: ['a.example', 'A.Example', 'x.b.example', '*.b.example', '10.0.0.1', 'fd00::1', 'fd00:0::1'], missing: '' },
     { names: ['a.example', 'c.example', '10.0.0.2'], missing: 'c.example, 10.0.0.2' },
     { names: ['b.example', 'x.y.b.example', '*.a.example'], missing: 'b.example, x.y.b.example, *.a.example' },
-    // The common name is no host name to any client that matters.
+    // Relevant clients do not accept a common name as a host name.
     { names: ['sample server'], missing: 'sample server' },
   ])('for $names misses "$missing"', ({ names, missing }) => {
     const expected = missing === '' ? { renew: false } : { renew: true, reason: `it is not made out for ${missing}` };
@@ -108,10 +110,10 @@ describe('renewal', () => {
 });
 
 test('knows by whom a certificate was issued, whatever the names', () => {
-  const authority = sampleAuthority();
-  const { certificate } = sampleServer({ authority });
-  expect(isIssuedBy(certificate, authority.certificate)).toBe(true);
-  expect(isIssuedBy(certificate, sampleAuthority().certificate)).toBe(false);
+  const ca = sampleCa();
+  const { certificate } = sampleServer({ ca });
+  expect(isIssuedBy(certificate, ca.certificate)).toBe(true);
+  expect(isIssuedBy(certificate, sampleCa().certificate)).toBe(false);
 });
 
 function damaged(pem: string): string {
@@ -120,11 +122,11 @@ function damaged(pem: string): string {
 }
 
 describe('clients take', () => {
-  const other = sampleAuthority({ commonName: 'other' });
-  const root = sampleAuthority({ commonName: 'root' });
-  const selfSigned = sampleAuthority({ commonName: 'self-signed' });
-  const ofRoot = sampleServer({ authority: root });
-  const impostor = sampleAuthority({ commonName: 'root' });
+  const other = sampleCa({ commonName: 'other' });
+  const root = sampleCa({ commonName: 'root' });
+  const selfSigned = sampleCa({ commonName: 'self-signed' });
+  const ofRoot = sampleServer({ ca: root });
+  const impostor = sampleCa({ commonName: 'root' });
 
   test.each<[string, string, string, boolean]>([
     ['a leaf of a known authority', ofRoot.certificate, root.certificate, true],
@@ -134,8 +136,8 @@ describe('clients take', () => {
     ['no leaf of another of the same name', ofRoot.certificate, impostor.certificate, false],
     ['nothing without authorities', ofRoot.certificate, '', false],
     ['nothing that is no certificate', 'damaged', root.certificate, false],
-  ])('%s', (_name, chain, authorities, taken) => {
-    expect(isTrusted(chain, authorities)).toBe(taken);
+  ])('%s', (_name, chain, caBundle, taken) => {
+    expect(isTrusted(chain, caBundle)).toBe(taken);
   });
 
   test('a chain whose intermediates lead to a known authority, in any order, and not without them', async () => {

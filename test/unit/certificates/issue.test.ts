@@ -1,10 +1,11 @@
+/** Tests the issued CAs and server certificates, with OpenSSL and Node as verifiers. */
 import { execFile } from 'node:child_process';
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type CertificateWithKey, sortHosts } from '../../../src/certificates/issue.ts';
-import { BEGIN, END, sampleAuthority, sampleServer, temporaryFolder } from './samples.ts';
+import { BEGIN, END, sampleCa, sampleServer, temporaryFolder } from './samples.ts';
 
 const LONG_SERVICE = 'regkeeper-admission-webhook.platform-image-policy-enforcement-system.svc';
 
@@ -23,24 +24,24 @@ describe('what openssl says with all strictness', () => {
     },
     { title: 'a common name outside ASCII', server: { commonName: 'Prüfstelle 登録' }, check: ['-verify_hostname', 'localhost'] },
   ])('accepts $title', async ({ server, check }) => {
-    const authority = sampleAuthority();
-    const answer = await opensslVerify(authority, sampleServer({ authority, ...server }), BEGIN, check);
+    const ca = sampleCa();
+    const answer = await opensslVerify(ca, sampleServer({ ca, ...server }), BEGIN, check);
     expect(answer).toMatch(/tls\.crt: OK/);
   });
 
   test('accepts dates from 2050 on', async () => {
     const life = { notBefore: new Date('2050-01-01T00:00:00Z'), notAfter: new Date('2061-01-01T00:00:00Z') };
-    const authority = sampleAuthority(life);
-    expect(await opensslVerify(authority, sampleServer({ authority, ...life }), new Date('2055-01-01T00:00:00Z'))).toMatch(/tls\.crt: OK/);
+    const ca = sampleCa(life);
+    expect(await opensslVerify(ca, sampleServer({ ca, ...life }), new Date('2055-01-01T00:00:00Z'))).toMatch(/tls\.crt: OK/);
   });
 
   test('refuses the certificate of another authority of the same name', async () => {
-    expect(await opensslVerify(sampleAuthority(), sampleServer(), BEGIN)).toMatch(/verification failed/);
+    expect(await opensslVerify(sampleCa(), sampleServer(), BEGIN)).toMatch(/verification failed/);
   });
 
   test('refuses another host', async () => {
-    const authority = sampleAuthority();
-    const answer = await opensslVerify(authority, sampleServer({ authority }), BEGIN, ['-verify_hostname', 'other.example.test']);
+    const ca = sampleCa();
+    const answer = await opensslVerify(ca, sampleServer({ ca }), BEGIN, ['-verify_hostname', 'other.example.test']);
     expect(answer).toMatch(/hostname mismatch/i);
   });
 });
@@ -51,7 +52,7 @@ describe('the encoding of time', () => {
     { date: '2050-01-01T00:00:00Z', encoded: '\x18\x0f20500101000000Z' },
     { date: '2110-06-15T12:30:45Z', encoded: '\x18\x0f21100615123045Z' },
   ])('of $date is the one RFC 5280 asks for', ({ date, encoded }) => {
-    const { raw, validToDate } = new X509Certificate(sampleAuthority({ notAfter: new Date(date) }).certificate);
+    const { raw, validToDate } = new X509Certificate(sampleCa({ notAfter: new Date(date) }).certificate);
     expect(raw.includes(encoded, 0, 'latin1')).toBe(true);
     expect(validToDate).toEqual(new Date(date));
   });
@@ -59,24 +60,24 @@ describe('the encoding of time', () => {
 
 describe('an authority', () => {
   test('may sign certificates, and cuts its name to 64 characters', () => {
-    const certificate = new X509Certificate(sampleAuthority({ commonName: 'é'.repeat(70) }).certificate);
+    const certificate = new X509Certificate(sampleCa({ commonName: 'é'.repeat(70) }).certificate);
     expect(certificate.ca).toBe(true);
     expect(certificate.subject).toBe(`CN=${'é'.repeat(64)}`);
     expect(certificate.verify(certificate.publicKey)).toBe(true);
   });
 
   test('gives every certificate its own positive serial number of 16 octets', () => {
-    const serials = Array.from({ length: 50 }, () => new X509Certificate(sampleAuthority().certificate).serialNumber);
+    const serials = Array.from({ length: 50 }, () => new X509Certificate(sampleCa().certificate).serialNumber);
     expect(new Set(serials).size).toBe(50);
     for (const serial of serials) expect(serial).toMatch(/^[4-7][0-9A-F]{31}$/);
   });
 
   test('signs over any public key', () => {
-    // Roughly one key in 256 has a second octet that reads like the length of a nested structure.
-    const authority = sampleAuthority();
-    const signer = new X509Certificate(authority.certificate);
+    // About one key in 256 has a second octet that looks like the length of a nested structure.
+    const ca = sampleCa();
+    const signer = new X509Certificate(ca.certificate);
     for (let made = 0; made < 300; made++) {
-      const server = sampleServer({ authority });
+      const server = sampleServer({ ca });
       const certificate = new X509Certificate(server.certificate);
       expect(certificate.checkIssued(signer) && certificate.verify(signer.publicKey)).toBe(true);
     }
@@ -85,10 +86,8 @@ describe('an authority', () => {
 
 describe('a server certificate', () => {
   test('never outlives its authority', () => {
-    const authority = sampleAuthority({ notAfter: new Date('2027-01-01T00:00:00Z') });
-    expect(new X509Certificate(sampleServer({ authority, notAfter: END }).certificate).validToDate).toEqual(
-      new Date('2027-01-01T00:00:00Z'),
-    );
+    const ca = sampleCa({ notAfter: new Date('2027-01-01T00:00:00Z') });
+    expect(new X509Certificate(sampleServer({ ca, notAfter: END }).certificate).validToDate).toEqual(new Date('2027-01-01T00:00:00Z'));
   });
 
   test.each([
@@ -116,13 +115,9 @@ describe('a server certificate', () => {
 
   test('is not signed by a server, by a torn authority or by an RSA key', () => {
     const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
-    expect(() => sampleServer({ authority: sampleServer() })).toThrow('is not an authority');
-    expect(() => sampleServer({ authority: { ...sampleAuthority(), key: sampleAuthority().key } })).toThrow(
-      'does not belong to the authority key',
-    );
-    expect(() => sampleServer({ authority: { ...sampleAuthority(), key: rsa } })).toThrow(
-      "the authority's key is rsa; only EC keys are supported",
-    );
+    expect(() => sampleServer({ ca: sampleServer() })).toThrow('is not an authority');
+    expect(() => sampleServer({ ca: { ...sampleCa(), key: sampleCa().key } })).toThrow('does not belong to the authority key');
+    expect(() => sampleServer({ ca: { ...sampleCa(), key: rsa } })).toThrow("the authority's key is rsa; only EC keys are supported");
   });
 });
 
@@ -133,10 +128,10 @@ test('sorts hosts into names and addresses, each once', () => {
   });
 });
 
-/** Both streams of `openssl verify`, whatever its exit code. */
-async function opensslVerify(authority: CertificateWithKey, server: CertificateWithKey, at: Date, checks: string[] = []): Promise<string> {
+/** Both streams of `openssl verify`, regardless of its exit code. */
+async function opensslVerify(ca: CertificateWithKey, server: CertificateWithKey, at: Date, checks: string[] = []): Promise<string> {
   const folder = await temporaryFolder();
-  await writeFile(join(folder, 'ca.crt'), authority.certificate);
+  await writeFile(join(folder, 'ca.crt'), ca.certificate);
   await writeFile(join(folder, 'tls.crt'), server.certificate);
   const when = ['-attime', String(at.getTime() / 1000 + 60)];
   const options = ['verify', '-x509_strict', '-check_ss_sig', '-purpose', 'sslserver', ...when, ...checks, '-CAfile', 'ca.crt', 'tls.crt'];

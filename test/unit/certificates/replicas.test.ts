@@ -1,3 +1,4 @@
+/** Tests several replicas that renew the certificate and publish its CAs at the same time. */
 import { X509Certificate } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
@@ -13,8 +14,8 @@ import { runs } from '../../property.ts';
 import { handClock, memoryApi } from '../kube/memory-api.ts';
 import { recordingLog } from '../kube/scripted-api.ts';
 
-// Replicas renew the certificate and publish its authorities: all of them as if each led, and by a Lease. What must hold either way, and
-// whatever befalls them: no replica shows a certificate that the published bundle does not trust, and no two of them undo each other's work.
+// With leader election and without, after any disturbance: no replica serves a certificate that the published bundle does not trust, and
+// no two replicas keep reverting each other's writes.
 
 const day = 24 * 60 * 60 * 1000;
 const installed = Date.parse('2026-01-01T00:00:00Z');
@@ -28,7 +29,7 @@ type Network = 'whole' | 'cut' | 'answers lost' | 'slow' | 'secrets refused';
 type Replica = {
   readonly name: string;
   network: Network;
-  /** Milliseconds by which its clock is wrong. */
+  /** By how many milliseconds its clock is ahead. */
   ahead: number;
   source: CertificateSource | undefined;
   leads(): boolean;
@@ -38,7 +39,7 @@ type Replica = {
 
 type Who = 'everyone leads' | 'one leads, by a Lease';
 
-/** Replicas on one API server, whose clock is right. Nothing happens by itself: time passes when the test says so. */
+/** Replicas on one API server, whose clock is right. Nothing runs by itself: the test advances the time. */
 async function cluster(count: number, who: Who) {
   const labels = { 'regkeeper.io/certificate': 'self' };
   const api = memoryApi({
@@ -58,7 +59,7 @@ async function cluster(count: number, who: Who) {
       const { caBundle = '' } = (entry?.clientConfig ?? {}) as { caBundle?: string };
       return Buffer.from(caBundle, 'base64').toString();
     });
-  /** Looked at whenever something was written or a replica took another certificate. */
+  /** Called after each write and after each change of a served certificate. */
   const inspect = () => {
     for (const bundle of bundles()) {
       if (bundle === '') continue;
@@ -70,14 +71,14 @@ async function cluster(count: number, who: Who) {
     }
   };
   const clientOf = (replica: Replica): ApiClient => {
-    const refuses = (path: string) => replica.network === 'cut' || (replica.network === 'secrets refused' && path.includes('/secrets'));
+    const isRejected = (path: string) => replica.network === 'cut' || (replica.network === 'secrets refused' && path.includes('/secrets'));
     const through = async <T>(path: string, work: () => Promise<T>): Promise<T> => {
       const unreachable = () => new ApiError(0, 'Unreachable', `${replica.name} is cut off`);
       if (replica.network === 'slow') for (let turn = 0; turn < 7; turn += 1) await setImmediate();
-      if (refuses(path)) throw unreachable();
+      if (isRejected(path)) throw unreachable();
       const result = await work();
       inspect();
-      if (replica.network === 'answers lost' || refuses(path)) throw unreachable();
+      if (replica.network === 'answers lost' || isRejected(path)) throw unreachable();
       return result;
     };
     return {
@@ -95,7 +96,7 @@ async function cluster(count: number, who: Who) {
         }),
       patchApply: (path, body, options) => through(path, () => api.client.patchApply(path, body, options)),
       watch: <T extends KubeObject>(path: string, query: Query, signal: AbortSignal) => {
-        if (refuses(path)) throw new ApiError(0, 'Unreachable', `${replica.name} is cut off`);
+        if (isRejected(path)) throw new ApiError(0, 'Unreachable', `${replica.name} is cut off`);
         const cut = new AbortController();
         cuts.set(replica, [...(cuts.get(replica) ?? []), cut]);
         return api.client.watch<T>(path, query, AbortSignal.any([signal, cut.signal]));
@@ -105,11 +106,11 @@ async function cluster(count: number, who: Who) {
   const cuts = new Map<Replica, AbortController[]>();
 
   const start = async (replica: Replica) => {
-    // Watches that failed try again when time passes, as everything here.
+    // Failed watches are retried when the test advances the time, like everything here.
     const timers = handClock();
     const clock = { ...timers.clock, now: () => time + replica.ahead };
     const client = clientOf(replica);
-    // Its timers are short, and run once each time that time passes.
+    // Its timers are short, and run once each time the test advances the time.
     const ticks = handClock(0);
     const leader =
       who === 'everyone leads'
@@ -146,7 +147,7 @@ async function cluster(count: number, who: Who) {
     inspect();
   };
 
-  /** Until nobody asks for anything any more. */
+  /** Waits until there are no more requests. */
   const quiet = async () => {
     const begin = api.calls.length;
     let [still, calls] = [0, begin];
@@ -181,7 +182,7 @@ async function cluster(count: number, who: Who) {
     api,
     async later(days: number) {
       time += days * day;
-      // Once for the watches to come back, and once for what they bring.
+      // Once so that the watches resume, and once for their events.
       await tick();
       await tick();
     },
@@ -192,7 +193,7 @@ async function cluster(count: number, who: Who) {
       for (const cut of cuts.get(replica) ?? []) cut.abort(new ApiError(0, 'Unreachable', `${replica.name} is cut off`));
       cuts.delete(replica);
     },
-    /** As in a rolling update: the new one first, then SIGTERM to the old one. */
+    /** As in a rolling update: the new replica starts first, then the old one gets SIGTERM. */
     async restart(replica: Replica | undefined) {
       if (!replica) return;
       const end = replica.end;
@@ -201,7 +202,7 @@ async function cluster(count: number, who: Who) {
       await end();
       await quiet();
     },
-    authorities: () => authoritiesIn(bundles()[0] ?? ''),
+    publishedCas: () => casIn(bundles()[0] ?? ''),
     leading: () => replicas.filter(({ leads }) => leads()),
     served: () => new Set(replicas.map(({ source }) => source?.current().certificate)),
     quiet,
@@ -212,7 +213,7 @@ type Dated = { readonly certificate: X509Certificate; readonly validFrom: Date; 
 const read = new Map<string, Dated>();
 const trusted = new Map<string, boolean>();
 
-/** Reading certificates is what takes the time here, and each is looked at thousands of times. */
+/** Parsing certificates takes most of the time here, and each one is inspected thousands of times. */
 function certificateOf(pem: string): Dated {
   const known = read.get(pem);
   if (known) return known;
@@ -222,15 +223,15 @@ function certificateOf(pem: string): Dated {
   return dated;
 }
 
-function authoritiesIn(bundle: string): string[] {
+function casIn(bundle: string): string[] {
   return bundle.split(/(?<=-----END CERTIFICATE-----\n)/).filter((each) => each.trim() !== '');
 }
 
 function isTrusted(leaf: string, bundle: string, time: number): boolean {
-  return authoritiesIn(bundle).some((authority) => {
-    const { certificate, validFrom, validTo } = certificateOf(authority);
+  return casIn(bundle).some((caPem) => {
+    const { certificate, validFrom, validTo } = certificateOf(caPem);
     if (time < validFrom.getTime() || time >= validTo.getTime()) return false;
-    const key = `${leaf}${authority}`;
+    const key = `${leaf}${caPem}`;
     const known = trusted.get(key) ?? certificateOf(leaf).certificate.verify(certificate.publicKey);
     trusted.set(key, known);
     return known;
@@ -254,16 +255,16 @@ describe.each<[count: number, who: Who]>([
   });
 
   test('live for forty months, with three authorities one after the other', async () => {
-    const { later, written, served, violations, authorities } = await cluster(count, who);
+    const { later, written, served, violations, publishedCas } = await cluster(count, who);
     const seen = new Set<string>();
     for (let days = 0; days < 1_220; days += 20) {
       await later(days === 0 ? 0.5 : 20);
-      for (const each of authorities()) seen.add(each);
+      for (const each of publishedCas()) seen.add(each);
       expect(served().size).toBe(1);
     }
     expect([...violations]).toEqual([]);
     expect(seen.size).toBe(3);
-    // A leaf each 60 days or so; a new authority is one write, and its taking over another.
+    // A server certificate about every 60 days. A new CA is one write, and its first use another.
     expect(written.length).toBeLessThanOrEqual(1 + Math.ceil(1_220 / 55) + 2 * 2);
   });
 
@@ -295,15 +296,15 @@ describe.each<[count: number, who: Who]>([
     ['two days behind', -2],
     ['five years behind', -5 * 365],
   ])('keep their certificate though the clock of one jumps %s, and say so', async (_how, days) => {
-    const { replicas, later, written, violations, served, log, authorities } = await cluster(count, who);
+    const { replicas, later, written, violations, served, log, publishedCas } = await cluster(count, who);
     await later(20);
-    const [before, known] = [authorities(), written.length];
+    const [before, known] = [publishedCas(), written.length];
     const [stray] = replicas;
     if (stray) stray.ahead = days * day;
     await later(1);
     await later(1);
     expect(written).toHaveLength(known);
-    expect(authorities()).toEqual(before);
+    expect(publishedCas()).toEqual(before);
     expect(served().size).toBe(1);
     expect(log.lines.filter(({ level }) => level === 'warn').map(({ message }) => message)).toEqual([
       expect.stringMatching(/^this machine's clock is \d+ minutes (ahead of|behind) the API server's: .*; set the clocks right$/),

@@ -1,3 +1,4 @@
+/** Sample CAs, certificates and mounted Secrets for tests. */
 import { mkdtemp, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,24 +10,15 @@ export const END = new Date('2036-03-01T00:00:00Z');
 
 type Life = { notBefore?: Date; notAfter?: Date };
 
-export function sampleAuthority({
-  notBefore = BEGIN,
-  notAfter = END,
-  commonName = 'sample authority',
-}: Life & { commonName?: string } = {}) {
+export function sampleCa({ notBefore = BEGIN, notAfter = END, commonName = 'sample authority' }: Life & { commonName?: string } = {}) {
   return issueCa({ commonName, notBefore, notAfter });
 }
 
-type Server = Life & { authority?: CertificateWithKey; dnsNames?: string[]; ipAddresses?: string[]; commonName?: string };
+type Server = Life & { ca?: CertificateWithKey; dnsNames?: string[]; ipAddresses?: string[]; commonName?: string };
 
-export function sampleServer({
-  authority = sampleAuthority(),
-  notBefore = BEGIN,
-  notAfter = END,
-  ...names
-}: Server = {}): CertificateWithKey {
+export function sampleServer({ ca = sampleCa(), notBefore = BEGIN, notAfter = END, ...names }: Server = {}): CertificateWithKey {
   return issueServerCertificate({
-    authority,
+    ca,
     commonName: 'sample server',
     dnsNames: ['localhost'],
     ipAddresses: [],
@@ -36,14 +28,14 @@ export function sampleServer({
   });
 }
 
-/** A folder that goes away with the test. */
+/** A folder that is removed after the test. */
 export async function temporaryFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'regkeeper-tls-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
-/** Writes a Secret as kubelet does: a new hidden folder, and one rename of `..data` to make all its keys current at once. */
+/** Writes a Secret like the kubelet: a new hidden folder, and one rename of `..data` that makes all its keys current at once. */
 export async function mountSecret(mount: string, contents: Readonly<Record<string, string>>): Promise<void> {
   const version = await mkdtemp(join(mount, '..version_'));
   for (const [name, text] of Object.entries(contents)) {

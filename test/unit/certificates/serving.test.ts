@@ -1,3 +1,4 @@
+/** Tests the certificates with real TLS connections. */
 import { execFile } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
@@ -11,12 +12,12 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import type { CertificateWithKey } from '../../../src/certificates/issue.ts';
 import { type CertificateSource, createCertificateSource } from '../../../src/certificates/source.ts';
 import { watchCertificateFiles } from '../../../src/certificates/sources/files.ts';
-import { END, sampleAuthority, sampleServer, temporaryFolder } from './samples.ts';
+import { END, sampleCa, sampleServer, temporaryFolder } from './samples.ts';
 
 const notBefore = new Date(Date.now() - 3_600_000);
 const notAfter = new Date(Date.now() + 3_600_000);
 const tomorrow = new Date(Date.now() + 86_400_000);
-const authority = sampleAuthority({ notBefore, notAfter: new Date(tomorrow.getTime() + 3_600_000) });
+const ca = sampleCa({ notBefore, notAfter: new Date(tomorrow.getTime() + 3_600_000) });
 
 test.each([{ servername: 'localhost' }, { servername: 'regkeeper.regkeeper.svc' }, { servername: '127.0.0.1' }])(
   'Node accepts the certificate for $servername by the authority',
@@ -56,11 +57,11 @@ test.each([
 });
 
 test('a client that trusts the old and the new authority takes the certificate of either', async () => {
-  const successor = sampleAuthority({ notBefore, notAfter });
-  const ca = [successor.certificate, authority.certificate].join('');
-  for (const signer of [authority, successor]) {
-    const port = await serve(createCertificateSource(server({ authority: signer })));
-    expect((await opened(port, 'localhost', { ca })).authorized).toBe(true);
+  const successor = sampleCa({ notBefore, notAfter });
+  const caBundle = [successor.certificate, ca.certificate].join('');
+  for (const signer of [ca, successor]) {
+    const port = await serve(createCertificateSource(server({ ca: signer })));
+    expect((await opened(port, 'localhost', { ca: caBundle })).authorized).toBe(true);
   }
 });
 
@@ -97,20 +98,20 @@ describe('a pair in files that others made', () => {
         const pem = await readFile(at(name), 'utf8');
         await writeFile(at(name), pem.replaceAll(/\r?\n/g, lineEnd));
       }
-      const files = { certificate: at('tls.crt'), key: at('tls.key'), authorities: at('tls.crt'), names: ['localhost'] };
+      const files = { certificate: at('tls.crt'), key: at('tls.key'), caBundle: at('tls.crt'), names: ['localhost'] };
       const source = await watchCertificateFiles({ ...files, onProblem: (problem) => expect.unreachable(problem) });
       onTestFinished(() => source.close());
-      const socket = await opened(await serve(source), 'localhost', { ca: source.current().authorities });
+      const socket = await opened(await serve(source), 'localhost', { ca: source.current().caBundle });
       expect(socket.authorized).toBe(true);
     }
   });
 });
 
 function server(changes: Parameters<typeof sampleServer>[0] = {}): CertificateWithKey {
-  return sampleServer({ authority, notBefore, notAfter, ...changes });
+  return sampleServer({ ca, notBefore, notAfter, ...changes });
 }
 
-/** An HTTPS server as regkeeper's own: the certificate of the source, swapped in place. */
+/** An HTTPS server like regkeeper's, whose certificate is replaced in place. */
 async function serve(source: CertificateSource): Promise<number> {
   const { certificate, key } = source.current();
   const listening = createServer({ cert: certificate, key, minVersion: 'TLSv1.2' }, (_request, response) => response.end('served'));
@@ -125,9 +126,9 @@ async function serve(source: CertificateSource): Promise<number> {
 }
 
 async function opened(port: number, servername = 'localhost', options: ConnectionOptions = {}): Promise<TLSSocket> {
-  // An address is no server name (RFC 6066); without one Node checks the certificate against the host it connected to.
+  // An address is not a server name (RFC 6066). Without one Node checks the certificate against the host it connected to.
   const sni = isIP(servername) === 0 ? servername : '';
-  const socket = connect({ host: '127.0.0.1', port, ca: authority.certificate, servername: sni, ...options });
+  const socket = connect({ host: '127.0.0.1', port, ca: ca.certificate, servername: sni, ...options });
   onTestFinished(() => void socket.destroy());
   await once(socket, 'secureConnect');
   return socket;

@@ -1,3 +1,4 @@
+/** Tests whether clients accept a certificate at the present time. */
 import { expect, test } from 'vitest';
 import { explainInvalidity } from '../../../src/certificates/validity.ts';
 import { sampleServer } from './samples.ts';
@@ -14,7 +15,7 @@ test.each([
   { clocks: ['2026-05-31T23:54:59Z'], complaint: undefined },
   { clocks: ['2026-05-31T23:55:00Z'], complaint: soon },
   { clocks: ['2026-06-01T00:00:00Z'], complaint: expired },
-  // A clock that went astray is outvoted by one that did not.
+  // A wrong clock does not matter if another one is right.
   { clocks: ['2026-05-10T00:00:00Z', '2031-01-01T00:00:00Z'], complaint: undefined },
   { clocks: ['2021-01-01T00:00:00Z', '2026-05-10T00:00:00Z'], complaint: undefined },
   { clocks: ['2026-05-31T23:56:00Z', '2026-06-01T00:00:01Z'], complaint: soon },

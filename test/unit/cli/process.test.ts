@@ -1,4 +1,4 @@
-/** The program as a process: what its exit code and its streams tell, and that it loses nothing when it is ended. */
+/** Tests the program as a process: exit codes, output streams, and a shutdown that loses nothing. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
@@ -13,7 +13,7 @@ import { pod, reviewOf } from '../server/reviews.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 const example = join(root, 'deploy/examples');
-// A process takes a second of processor time to start, which is 20 s where ten others want it too.
+// A process needs a second of CPU time to start, which may be 20 s if ten others start at the same time.
 vi.setConfig({ testTimeout: 120_000 });
 
 let folder: string;
@@ -45,7 +45,7 @@ async function outcomeOf(child: ChildProcessWithoutNullStreams) {
   return { out, err, code };
 }
 
-/** A server without a cluster, with certificates of its own in the test's folder. */
+/** Starts a server without a cluster. It creates its certificates in the test's folder. */
 async function serve(...args: readonly string[]) {
   const child = start('serve', '--rules', join(example, 'rules'), '--host', '127.0.0.1', '--port', '0', '--health-port', '0', ...args);
   let err = '';
@@ -206,17 +206,17 @@ test('the three objects of the first ten minutes: injected, refused, given pull 
     code: 0,
     out: expect.stringContaining('+ /spec/imagePullSecrets [{"name":"external-registry"}]'),
   });
-  const refused = await ask('deployment-denied.yaml');
-  expect(refused.code).toBe(1);
-  expect(refused.out).toContain('Deployment web: denied');
-  expect(refused.out).toContain('Contact: the platform team');
+  const denied = await ask('deployment-denied.yaml');
+  expect(denied.code).toBe(1);
+  expect(denied.out).toContain('Deployment web: denied');
+  expect(denied.out).toContain('Contact: the platform team');
   const build = await ask('buildconfig.yaml');
   expect(build.code).toBe(0);
   expect(build.out).toContain('pullSecret {"name":"external-registry"}');
   expect(build.out).toContain('pushSecret {"name":"external-registry"}');
   child.kill('SIGINT');
   expect(await exited).toEqual([0, null]);
-  // Mutate and validate for each of three objects, and the rules at the start: each line a record of its own.
+  // One record per line: the rules at the start, then mutate and validate for each of three objects.
   const records = audit()
     .trim()
     .split('\n')
@@ -231,7 +231,7 @@ test('trouble with the rules and its end: the last word of the log is that they 
   await writeFile(file, good);
   const { child, log } = await serve('--rules', file);
   const lines = () => log().trim().split('\n');
-  // At once, as editors do it: a file that is read while it is written is another change.
+  // Replaced atomically, as editors do. Otherwise a half-written file could be read, which is another change.
   const edit = async (text: string) => {
     await writeFile(`${file}.new`, text);
     await rename(`${file}.new`, file);
@@ -248,9 +248,9 @@ test('trouble with the rules and its end: the last word of the log is that they 
 });
 
 test.runIf(process.platform === 'linux').each([
-  { trouble: 'a full disk', flags: ['--audit-log', '/dev/full'], told: '/dev/full: ENOSPC: no space left on device, write' },
-  { trouble: 'a standard output that nobody reads', flags: [], told: 'standard output: EPIPE: broken pipe, write' },
-])('where audit records meet $trouble, requests are answered, it is told, and SIGTERM ends the server', async ({ flags, told }) => {
+  { trouble: 'a full disk', flags: ['--audit-log', '/dev/full'], expected: '/dev/full: ENOSPC: no space left on device, write' },
+  { trouble: 'a standard output that nobody reads', flags: [], expected: 'standard output: EPIPE: broken pipe, write' },
+])('where audit records meet $trouble, requests are answered, it is told, and SIGTERM ends the server', async ({ flags, expected }) => {
   const { url, healthUrl, exited, child, log } = await serve('--drain-seconds', '0', ...flags);
   child.stdout.destroy();
   for (const _time of [1, 2]) expect(await run('ask', '--server', url, join(example, 'objects/pod.yaml'))).toMatchObject({ code: 0 });
@@ -258,9 +258,11 @@ test.runIf(process.platform === 'linux').each([
   expect(metrics).toMatch(/^regkeeper_audit_log_failing 1$/m);
   child.kill('SIGTERM');
   expect(await exited).toEqual([0, null]);
-  // What it said last may arrive after its end.
+  // The last output may arrive after the process has exited.
   await expect.poll(log).toMatch(/the last \d audit records could not be written/);
-  expect(log().match(/audit records cannot be written to .*; requests/g)).toEqual([`audit records cannot be written to ${told}; requests`]);
+  expect(log().match(/audit records cannot be written to .*; requests/g)).toEqual([
+    `audit records cannot be written to ${expected}; requests`,
+  ]);
   expect(log()).not.toContain('a bug');
 });
 
@@ -270,8 +272,8 @@ test.each([
   { minutes: 60, line: /^\[\+\] certificate ok$/m, status: 200 },
 ])('a certificate with $minutes minutes to live: readiness $status', async ({ minutes, line, status }) => {
   const life = { notBefore: new Date(Date.now() - 86_400_000), notAfter: new Date(Date.now() + minutes * 60_000) };
-  const authority = issueCa({ commonName: 'test', ...life });
-  const pair = issueServerCertificate({ authority, commonName: 'test', dnsNames: ['localhost'], ipAddresses: [], ...life });
+  const ca = issueCa({ commonName: 'test', ...life });
+  const pair = issueServerCertificate({ ca, commonName: 'test', dnsNames: ['localhost'], ipAddresses: [], ...life });
   const [certificate, key] = [join(folder, `${minutes}.crt`), join(folder, `${minutes}.key`)];
   await writeFile(certificate, pair.certificate);
   await writeFile(key, pair.key);
@@ -304,7 +306,7 @@ test('SIGTERM while the start still waits for the cluster ends it at once, witho
 test('SIGTERM under load loses no request: each one is answered until the socket closes', async () => {
   const { child, url, healthUrl, exited, ca, log } = await serve('--drain-seconds', '3');
   const body = JSON.stringify(reviewOf(pod('external-registry.example.com:5000/app:1')));
-  // The socket is closed for whoever gets no connection any more; whoever has one has asked, or is about to.
+  // New connections may fail after the listener has closed. Requests on an existing connection must not.
   const unconnected = new Set<unknown>();
   const connector = buildConnector({ ca });
   const dispatcher = new Agent({
@@ -346,7 +348,7 @@ test('SIGTERM under load loses no request: each one is answered until the socket
   })();
   child.kill('SIGTERM');
   signalled = true;
-  // Asked all the time: after the drain nobody answers there any more.
+  // Polled from before the signal, because the health port closes after the drain time.
   await unready;
   await Promise.all(workers);
   expect(lost).toEqual([]);

@@ -1,3 +1,4 @@
+/** Tests the command line as a whole: commands, help, usage errors. */
 import { describe, expect, test } from 'vitest';
 import { runProgram } from '../../../src/cli/program.ts';
 import type { Flags } from '../../../src/settings/input.ts';

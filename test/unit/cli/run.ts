@@ -1,6 +1,7 @@
+/** Runs commands for tests. */
 import { runProgram } from '../../../src/cli/program.ts';
 
-/** One command line without program name, in this process: what it says on both streams, and its exit code. */
+/** Runs one command line, without the program name, in this process. Returns the text of both output streams and the exit code. */
 export async function runCommand(...argv: readonly string[]) {
   let out = '';
   let err = '';

@@ -1,4 +1,4 @@
-/** What a command loads before it can answer: the cause of a slow start, where the time itself would differ from machine to machine. */
+/** Tests which packages each command loads. They determine its start time, which itself depends on the machine. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,11 +8,11 @@ import { join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { keepCompiledCode } from '../../../src/compiled-code.ts';
+import { keepCompiledCode } from '../../../src/compile-cache.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 
-/** Each takes longer to load than everything that answers `explain` together, or is a part of such a one. */
+/** Each takes longer to load than everything that `explain` needs, or is a dependency of one that does. */
 const forServersAndClusters = [
   '@kubernetes/client-node',
   'fastify',
@@ -24,7 +24,7 @@ const forServersAndClusters = [
   'typebox',
 ];
 
-/** Tells on the fourth stream which packages were loaded, by import or by require. */
+/** Writes the packages that were loaded by import or require to file descriptor 3. */
 const recorder = `data:text/javascript,${encodeURIComponent(`
 import { getCompileCacheDir, registerHooks } from 'node:module';
 import { writeSync } from 'node:fs';

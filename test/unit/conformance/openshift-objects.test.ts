@@ -9,7 +9,7 @@ import { parse } from 'yaml';
 import type { Facts, ImageStreamFacts, StreamTag } from '../../../src/decision/facts.ts';
 import { canonicalName, parseImage } from '../../../src/image/reference.ts';
 import { readObject } from '../../../src/object/kinds.ts';
-import { withPlatform } from '../../../src/rules/store/platform.ts';
+import { withPlatform } from '../../../src/rules/store/add-platform-rules.ts';
 import { runCommand } from '../cli/run.ts';
 import { accounts, change, decided, inject, type Kind } from '../decision/changes.ts';
 import { ruleSetOf, sha256 } from '../rules/documents.ts';

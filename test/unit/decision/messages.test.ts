@@ -14,15 +14,15 @@ import { type ReasonCode, reasons } from '../../../src/decision/reasons.ts';
 import { compileRuleSet } from '../../../src/rules/compile/compile.ts';
 import { parseRulesDocument } from '../../../src/rules/language/parse.ts';
 import type { RuleSet } from '../../../src/rules/rule-set.ts';
-import { createWebhookServer } from '../../../src/server/webhook.ts';
+import { createWebhookServer } from '../../../src/server/webhook-server.ts';
 import { briefly, sha256 } from '../rules/documents.ts';
 import { reviewOf } from '../server/reviews.ts';
 import { accounts, patched, tooLargeAccounts, unwatched } from './changes.ts';
 import { streams } from './stream-facts.ts';
 
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
-const authority = issueCa({ commonName: 'test', ...life });
-const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: [], ...life });
+const ca = issueCa({ commonName: 'test', ...life });
+const tls = issueServerCertificate({ ca, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: [], ...life });
 
 const golden = join(import.meta.dirname, 'messages.golden.md');
 const digest = `sha256:${'4f53cda1'.repeat(8)}`;

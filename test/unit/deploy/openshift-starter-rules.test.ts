@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { withPlatform } from '../../../src/rules/store/platform.ts';
+import { withPlatform } from '../../../src/rules/store/add-platform-rules.ts';
 import { accounts, change, decided, type Kind } from '../decision/changes.ts';
 import { ruleSetOf, sha256 } from '../rules/documents.ts';
 

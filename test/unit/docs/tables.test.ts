@@ -91,7 +91,7 @@ describe('what the code has stands in the docs, and nothing else', () => {
       settingNames.map((name) => {
         const usual = defaultOf(name);
         const facts = `${usual === undefined ? '' : `default: ${usual}; `}env: ${variableOf(name)}`;
-        return [usageOf(name), `${settingOf(name).means} (${facts})`];
+        return [usageOf(name), `${settingOf(name).description} (${facts})`];
       }),
     );
   });

@@ -1,6 +1,7 @@
+/** Tests the facts that are derived from the objects themselves. */
 import { expect, test } from 'vitest';
 import { factsFromObjects } from '../../../src/evaluate/facts-from-objects.ts';
-import type { Manifest } from '../../../src/yaml/parse-manifests.ts';
+import type { Manifest } from '../../../src/evaluate/parse-manifests.ts';
 
 function secretOf(type: string | undefined): Manifest {
   const object = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'corp', namespace: 'shop' }, ...(type !== undefined && { type }) };

@@ -114,6 +114,7 @@ const invalidNames: readonly [string, ImageProblemCode, string][] = [
   ['a/'.repeat(200).concat('a'), 'name-too-long', 'has a repository name of 399 characters'],
   ['a'.repeat(4097), 'too-long', 'is 4097 characters long. The limit is 4096.'],
   [
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: a variable that nothing replaced
     '${IMAGE}',
     'variable',
     'looks like a variable that was not replaced. Write the image name, or run the tool that replaces the variable.',

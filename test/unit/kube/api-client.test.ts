@@ -1,3 +1,4 @@
+/** Tests the API client against scripted HTTP servers. */
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -14,8 +15,8 @@ import {
   line,
   listing,
   type Received,
-  refusing,
   scriptedApi,
+  statusResponse,
   watched,
   watching,
 } from './scripted-api.ts';
@@ -73,7 +74,7 @@ describe('requests', () => {
 
 test('knows what time it is by the clock of the API server, whatever became of our own since', async () => {
   const date = 'Thu, 01 Jan 2032 00:00:00 GMT';
-  const api = await scriptedApi([refusing(500, 'InternalError', 'no date', { date: 'yesterday' }), json({}, 200, { date })]);
+  const api = await scriptedApi([statusResponse(500, 'InternalError', 'no date', { date: 'yesterday' }), json({}, 200, { date })]);
   const client = connectApi(api.kubeConfig());
   onTestFinished(() => client.close());
   await expect(client.get('/version')).rejects.toThrow('no date');
@@ -88,12 +89,12 @@ describe('failures', () => {
   const rows: [string, Answer, object][] = [
     [
       'a Status',
-      refusing(409, 'Conflict', 'the object has\nbeen modified'),
+      statusResponse(409, 'Conflict', 'the object has\nbeen modified'),
       { status: 409, reason: 'Conflict', message: `GET ${path}: Conflict (409): the object has been modified` },
     ],
     [
       'Retry-After of the header',
-      refusing(429, 'TooManyRequests', 'slow down', { 'retry-after': '7' }),
+      statusResponse(429, 'TooManyRequests', 'slow down', { 'retry-after': '7' }),
       { status: 429, retryAfterSeconds: 7 },
     ],
     ['retryAfterSeconds of the Status', json({ details: { retryAfterSeconds: 3 } }, 503), { status: 503, retryAfterSeconds: 3 }],
@@ -148,7 +149,7 @@ describe('credentials', () => {
 
   test('a rotated token is read again when the old one is refused', async () => {
     const { file, user } = await tokenFile('old\n');
-    const { client, received } = await connected([json({}), refusing(401, 'Unauthorized'), json({ fine: true }), json({})], user);
+    const { client, received } = await connected([json({}), statusResponse(401, 'Unauthorized'), json({ fine: true }), json({})], user);
     await client.get(path);
     await writeFile(file, 'new');
     expect(await client.get(path)).toEqual({ fine: true });
@@ -158,7 +159,7 @@ describe('credentials', () => {
 
   test('a watch recovers from a rotated token too', async () => {
     const { file, user } = await tokenFile('old');
-    const { client, received } = await connected([json({}), refusing(401, 'Unauthorized'), watched(bookmark('7'))], user);
+    const { client, received } = await connected([json({}), statusResponse(401, 'Unauthorized'), watched(bookmark('7'))], user);
     await client.get(path);
     await writeFile(file, 'new');
     expect(await eventsOf(client)).toEqual([bookmark('7')]);
@@ -166,7 +167,7 @@ describe('credentials', () => {
   });
 
   test('a credential that stays the same is not tried twice', async () => {
-    const { client, received } = await connected([refusing(401, 'Unauthorized')], { token: 'wrong' });
+    const { client, received } = await connected([statusResponse(401, 'Unauthorized')], { token: 'wrong' });
     await expect(client.get(path)).rejects.toMatchObject({ status: 401, reason: 'Unauthorized' });
     expect(sent(received)).toEqual(['Bearer wrong']);
   });
@@ -179,7 +180,7 @@ describe('credentials', () => {
     await writeFile(file, 'new certificate');
     for (let request = 0; request < 4; request += 1) await client.get(path);
     const after = new Set(received.slice(4).map((each) => each.port));
-    // A request that follows at once may find the one connection not free yet.
+    // The first connection may not be free yet for a request that follows at once.
     expect(before.size).toBeLessThan(4);
     expect([...after].filter((port) => before.has(port))).toEqual([]);
   });
@@ -213,7 +214,7 @@ describe('list', () => {
   });
 
   const first = listing('10', [configMap('gone', '1')], 'next');
-  const expired = refusing(410, 'Expired');
+  const expired = statusResponse(410, 'Expired');
 
   test('starts over when its pages have expired, and at last with the largest pages', async () => {
     const script = [first, expired, first, expired, listing('20', [configMap('a', '11')], 'more'), listing('20', [configMap('b', '12')])];
@@ -291,7 +292,7 @@ describe('list', () => {
 
   test('nothing is held of what keep leaves out, and a list that starts over says so', async () => {
     const both = listing('10', [configMap('a', '1'), configMap('b', '2')], 'next');
-    const { client } = await connected([both, refusing(410, 'Expired'), both, listing('10', [])]);
+    const { client } = await connected([both, statusResponse(410, 'Expired'), both, listing('10', [])]);
     const seen: string[] = [];
     const { items } = await client.list<KubeObject>(
       path,
@@ -333,7 +334,7 @@ describe('watch', () => {
   });
 
   const failures: [string, Answer, object][] = [
-    ['a refusal', refusing(410, 'Gone'), { status: 410, reason: 'Gone' }],
+    ['a refusal', statusResponse(410, 'Gone'), { status: 410, reason: 'Gone' }],
     ['an ERROR event', watched(errorEvent(410, 'Expired')), { status: 410, reason: 'Expired' }],
     ['a line that is no event', watched({ no: 'event' }), { status: 0, reason: 'Unreadable' }],
     ['a line that is nothing', (response) => response.end('null\n'), { status: 0, reason: 'Unreadable' }],
@@ -413,7 +414,7 @@ describe('splitLines', () => {
 describe('hasResource', () => {
   const resources = json({ kind: 'APIResourceList', resources: [{ name: 'buildconfigs' }, { name: 'buildconfigs/instantiate' }] });
   const group = (...versions: string[]) => json({ versions: versions.map((each) => ({ groupVersion: `build.openshift.io/${each}` })) });
-  const absent = refusing(404, 'NotFound');
+  const absent = statusResponse(404, 'NotFound');
   const rows: [string, string, string, Answer | Answer[], boolean][] = [
     ['build.openshift.io/v1', 'buildconfigs', '/apis/build.openshift.io/v1', resources, true],
     ['build.openshift.io/v1', 'builds', '/apis/build.openshift.io/v1', resources, false],
@@ -433,7 +434,7 @@ describe('hasResource', () => {
   });
 
   test('an API that is there but down is not absent', async () => {
-    const { client } = await connected([refusing(503, 'ServiceUnavailable')]);
+    const { client } = await connected([statusResponse(503, 'ServiceUnavailable')]);
     await expect(client.hasResource('build.openshift.io/v1', 'builds')).rejects.toMatchObject({ status: 503 });
   });
 

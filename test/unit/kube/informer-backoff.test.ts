@@ -1,8 +1,9 @@
+/** Tests the backoff of an informer. */
 import { expect, test, vi } from 'vitest';
 import { type ApiClient, ApiError } from '../../../src/kube/api-client.ts';
 import { createInformer } from '../../../src/kube/informer.ts';
 
-/** The pauses of a collection whose API server answers nothing but this error, until there are this many. */
+/** The first pauses of an informer whose API server always answers with this error. */
 async function pausesAfter(error: ApiError, random: number, count: number): Promise<readonly number[]> {
   const pauses: number[] = [];
   const fail = () => Promise.reject(error);

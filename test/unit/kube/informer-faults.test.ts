@@ -1,104 +1,68 @@
+/** Tests informers with every fault of the network and the API server. */
 import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { connectApi, type KubeObject } from '../../../src/kube/api-client.ts';
-import { createInformer, type InformerEvent, type InformerTimings } from '../../../src/kube/informer.ts';
-import type { Clock } from '../../../src/time/clock.ts';
+import type { KubeObject } from '../../../src/kube/api-client.ts';
+import type { InformerEvent, InformerOptions } from '../../../src/kube/informer.ts';
 import { runs } from '../../property.ts';
+import { type Connection, stallAfter, startInformer } from './informer-setup.ts';
 import { type Moment, modelApi, requestFaults, stateOf, streamFaults } from './model-api.ts';
-import { type Answer, bookmark, listing, recordingLog, scriptedApi, watched } from './scripted-api.ts';
+import { type Answer, bookmark, listing, scriptedApi, watched } from './scripted-api.ts';
 
-// What every fault is held to: afterwards the watch knows the truth, each change was told once and in order, the requests were few, and
-// nothing is left open.
+// After each fault the informer has the right state, each change was reported once and in order, there were few requests, and nothing is
+// left open.
 
-const path = '/api/v1/namespaces/regkeeper/configmaps';
-const stallAfter = 1_000_000;
-const longestPause = 300_000;
 const soon = { interval: 2, timeout: 10_000 };
 
 type Server = Pick<Awaited<ReturnType<typeof scriptedApi>>, 'kubeConfig' | 'connections' | 'received'>;
-type Following = {
-  streamsInitialState?: boolean;
-  onChange?: (change: InformerEvent<KubeObject>) => void;
-  timings?: Partial<InformerTimings>;
-  user?: object;
-};
+type Following = Connection & Pick<Partial<InformerOptions<KubeObject>>, 'onChange' | 'timings'>;
 
-/** A reflector that pauses for no time, on pages of two objects, and a witness of what it tells. */
-function following(server: Server, { onChange, timings, user, streamsInitialState = false }: Following = {}) {
-  const client = connectApi(server.kubeConfig(user), { streamsInitialState });
-  const log = recordingLog();
-  const pauses: number[] = [];
-  const witness = watchfulListener();
-  let time = 0;
-  let endSilence = () => {};
-  const clock: Clock = {
-    now: () => time,
-    monotonic: () => time,
-    schedule(work, milliseconds) {
-      if (milliseconds > longestPause) endSilence = work;
-      else {
-        pauses.push(milliseconds);
-        globalThis.setImmediate(work);
-      }
-      return () => undefined;
+/** An informer with pages of two objects and no real pauses, and a listener that checks its events. */
+function following(server: Server, { onChange, timings, ...connection }: Following = {}) {
+  const listener = checkingListener();
+  const { close, ...started } = startInformer(
+    server,
+    {
+      pageSize: 2,
+      onChange: (change) => {
+        listener.hear(change);
+        onChange?.(change);
+      },
+      timings: { random: () => 0, stallAfter, ...timings },
     },
-  };
-  const reflector = createInformer<KubeObject>({
-    client,
-    path,
-    pageSize: 2,
-    log,
-    onChange: (change) => {
-      witness.hear(change);
-      onChange?.(change);
-    },
-    clock,
-    timings: { random: () => 0, stallAfter, ...timings },
-  });
-  reflector.start();
-  const close = async () => {
-    await reflector.stop();
-    await client.close();
-  };
-  onTestFinished(close);
+    connection,
+  );
   return {
-    reflector,
-    log,
-    pauses,
-    witness,
-    passTime: (milliseconds: number) => {
-      time += milliseconds;
-      endSilence();
-    },
-    state: () => stateOf(reflector.items()),
-    /** Closes, and checks that nothing of it goes on. */
+    ...started,
+    listener,
+    state: () => stateOf(started.informer.items()),
+    /** Closes the informer, and checks that nothing of it continues. */
     async leavesNothing() {
       const asked = server.received.length;
-      const told = witness.told.length;
+      const reported = listener.reported.length;
       await close();
       await vi.waitFor(async () => expect(await server.connections()).toBe(0), soon);
       expect(server.received).toHaveLength(asked);
-      expect(witness.told).toHaveLength(told);
+      expect(listener.reported).toHaveLength(reported);
     },
   };
 }
 
-/** Hears the changes, and writes down which of them no honest teller would tell. */
-function watchfulListener() {
+/** A listener that records the events, and as `lies` those that contradict earlier ones. */
+function checkingListener() {
   const known = new Map<string, { version: number; uid: string | undefined }>();
   const latest = new Map<string, number>();
-  const told: string[] = [];
+  const reported: string[] = [];
   const lies: string[] = [];
   const facts = ({ metadata: { resourceVersion, uid } }: KubeObject) => ({ version: Number(resourceVersion), uid });
   return {
-    told,
+    reported,
     lies,
     state: () => [...known].map(([name, { version, uid }]) => `${name}@${version} ${uid}`).sort(),
     hear(change: InformerEvent<KubeObject>) {
       if (change.type === 'synced') {
-        if (told.length > 0) lies.push('synced came late, or twice');
-        told.push('synced');
+        if (reported.length > 0) lies.push('synced came late, or twice');
+        reported.push('synced');
         for (const object of change.items) known.set(object.metadata.name, facts(object));
         return;
       }
@@ -106,8 +70,8 @@ function watchfulListener() {
       const { name } = object.metadata;
       const { version, uid } = facts(object);
       const before = known.get(name);
-      told.push(`${type} ${name}`);
-      if (told[0] !== 'synced') lies.push(`${type} ${name} came before the first list`);
+      reported.push(`${type} ${name}`);
+      if (reported[0] !== 'synced') lies.push(`${type} ${name} came before the first list`);
       if ((type === 'added') === (before !== undefined)) lies.push(`${type} ${name} was ${before ? 'known' : 'not known'}`);
       if (type === 'modified' && before?.version === version && before.uid === uid) lies.push(`modified ${name}@${version} twice`);
       if (version < (latest.get(name) ?? 0)) lies.push(`${type} ${name}@${version} after @${latest.get(name)}`);
@@ -128,20 +92,20 @@ async function untilTrue(server: Model, follower: Follower) {
   }, soon);
 }
 
-/** The truth again, and still alive: one more change is heard. */
+/** The right state again, and a working watch: one more change is reported. */
 async function checkAfterwards(server: Model, follower: Follower, mostRequests: number) {
   await untilTrue(server, follower);
   server.put('afterwards');
   await untilTrue(server, follower);
-  expect(follower.witness.lies).toEqual([]);
-  expect(follower.witness.state()).toEqual(server.state());
-  expect(follower.witness.told.at(-1)).toBe('added afterwards');
+  expect(follower.listener.lies).toEqual([]);
+  expect(follower.listener.state()).toEqual(server.state());
+  expect(follower.listener.reported.at(-1)).toBe('added afterwards');
   expect(server.received.length).toBeLessThanOrEqual(mostRequests);
   expect(follower.log.lines.filter(({ level }) => level === 'error')).toEqual([]);
   await follower.leavesNothing();
 }
 
-/** What goes on in the cluster while a watch cannot hear it. */
+/** Changes in the cluster during the fault. */
 function changeMeanwhile(server: Model, round: number) {
   server.put('a');
   server.put(`new-${round}`);
@@ -164,9 +128,9 @@ describe.each(moments)('in answer to $where', ({ moment }) => {
         answer(response, request);
       });
     const follower = following(server);
-    // Three failures, each with at most a list of three pages and a watch around it.
+    // Three failures, each with at most a list of three pages and a watch before and after it.
     await checkAfterwards(server, follower, 3 * 4 + 4);
-    // Whose pages expired twice asks for all at once, and has no page that could fail.
+    // After its pages expired twice, the list requests everything at once. There is no page left that could fail.
     expect(server.faultsToCome()).toBe(moment === 'page' && name === 'HTTP 410' ? 1 : 0);
   });
 
@@ -220,7 +184,7 @@ describe.each([
     server.breakStreams(() => undefined);
     changeMeanwhile(server, 0);
     if (history === 'forgotten') server.forget();
-    // A clock that is set back meanwhile does not make it longer than twice the wait.
+    // When the clock is set back meanwhile, the wait is at most twice as long.
     follower.passTime(-5 * stallAfter);
     await setImmediate();
     follower.passTime(stallAfter);
@@ -256,7 +220,7 @@ test('a list that comes slowly is made good by the watch after it', async () => 
   });
   const follower = following(server);
   await checkAfterwards(server, follower, 2);
-  expect(follower.witness.told).toEqual(['synced', 'modified a', 'added new-0', 'deleted b', 'added afterwards']);
+  expect(follower.listener.reported).toEqual(['synced', 'modified a', 'added new-0', 'deleted b', 'added afterwards']);
 });
 
 test('a handler that throws at each change misses none', async () => {
@@ -271,9 +235,9 @@ test('a handler that throws at each change misses none', async () => {
   server.breakStreams(streamFaults['is reset inside a line']);
   changeMeanwhile(server, 1);
   await untilTrue(server, follower);
-  expect(follower.witness.lies).toEqual([]);
-  expect(follower.witness.state()).toEqual(server.state());
-  expect(follower.log.lines.filter(({ level }) => level === 'error')).toHaveLength(follower.witness.told.length);
+  expect(follower.listener.lies).toEqual([]);
+  expect(follower.listener.state()).toEqual(server.state());
+  expect(follower.log.lines.filter(({ level }) => level === 'error')).toHaveLength(follower.listener.reported.length);
   await follower.leavesNothing();
 });
 
@@ -285,7 +249,7 @@ test('a token that expires in the middle of it all is waited out, with few reque
   server.breakStreams(streamFaults['ends as it should']);
   changeMeanwhile(server, 0);
   await checkAfterwards(server, follower, 12);
-  // It is not the version that is refused: nothing is listed again.
+  // The credential is rejected, not the version: nothing is listed again.
   expect(server.received.filter(({ query }) => !query.watch && !query.continue)).toHaveLength(1);
   expect(follower.log.lines.filter(({ level }) => level === 'warn')).toHaveLength(1);
 });
@@ -319,7 +283,7 @@ describe('no storm:', () => {
     const follower = following(server);
     for (let round = 0; round < 5; round += 1) {
       await untilTrue(server, follower);
-      // Heard on this stream, so its life has begun for the follower too.
+      // The event arrives on this stream, so the informer knows that it is open.
       server.put('a');
       await untilTrue(server, follower);
       follower.passTime(2_000);
@@ -349,7 +313,7 @@ test('nothing piles up over hundreds of streams', async () => {
   expect(await server.connections()).toBeLessThanOrEqual(3);
   expect(timers()).toBeLessThanOrEqual(before + 10);
   expect(warnings).toEqual([]);
-  expect(follower.witness.lies).toEqual([]);
+  expect(follower.listener.lies).toEqual([]);
   await follower.leavesNothing();
 });
 
@@ -378,12 +342,12 @@ describe('stopped', () => {
 
   test('by its own listener, in the middle of differences, it tells no more', async () => {
     const server = await modelApi(['a', 'b', 'c']);
-    const follower = following(server, { onChange: ({ type }) => type === 'deleted' && void follower.reflector.stop() });
+    const follower = following(server, { onChange: ({ type }) => type === 'deleted' && void follower.informer.stop() });
     await untilTrue(server, follower);
     server.breakStreams(streamFaults['ends as it should']);
     changeMeanwhile(server, 0);
     server.forget();
-    await vi.waitFor(() => expect(follower.witness.told).toEqual(['synced', 'deleted b']), soon);
+    await vi.waitFor(() => expect(follower.listener.reported).toEqual(['synced', 'deleted b']), soon);
     await follower.leavesNothing();
   });
 });
@@ -428,13 +392,13 @@ describe('whatever happens', () => {
             if (each.do === 'wait') for (let turn = 0; turn < each.turns; turn += 1) await setImmediate();
           }
           await vi.waitFor(() => {
-            // Streams that fell silent are given up after a while, and never by their own.
+            // Idle streams end only by the timeout of the informer.
             if (server.streams() === 0) follower.passTime(stallAfter);
             expect(server.streams()).toBe(1);
             expect(follower.state()).toEqual(server.state());
           }, soon);
-          expect(follower.witness.lies).toEqual([]);
-          expect(follower.witness.state()).toEqual(server.state());
+          expect(follower.listener.lies).toEqual([]);
+          expect(follower.listener.state()).toEqual(server.state());
           expect(server.received.length).toBeLessThanOrEqual(5 * steps.length + 10);
           await follower.leavesNothing();
         }),

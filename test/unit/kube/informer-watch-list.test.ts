@@ -1,7 +1,8 @@
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { connectApi, type KubeObject } from '../../../src/kube/api-client.ts';
-import { createInformer, type InformerEvent } from '../../../src/kube/informer.ts';
-import type { Clock } from '../../../src/time/clock.ts';
+/** Tests informers that request their initial state as a stream (WatchList). */
+import { describe, expect, test } from 'vitest';
+import type { KubeObject } from '../../../src/kube/api-client.ts';
+import type { InformerEvent } from '../../../src/kube/informer.ts';
+import { stallAfter, startInformer } from './informer-setup.ts';
 import {
   type Answer,
   bookmark,
@@ -9,66 +10,29 @@ import {
   errorEvent,
   listing,
   type Received,
-  recordingLog,
-  refusing,
   scriptedApi,
+  statusResponse,
   watched,
   watching,
 } from './scripted-api.ts';
 
-const path = '/api/v1/namespaces/regkeeper/configmaps';
 const initialStallAfter = 400_000;
-const longestPause = 300_000;
 
-/** A reflector that asks for its initial state as a stream. Pauses pass at once; silence passes when the test says so. */
+/** An informer that requests its initial state as a stream. */
 async function streaming(script: Answer[]) {
   const api = await scriptedApi(script);
-  const client = connectApi(api.kubeConfig(), { streamsInitialState: true });
-  const log = recordingLog();
   const changes: string[] = [];
   const kept: string[] = [];
-  let time = 0;
-  let endSilence = () => {};
-  const clock: Clock = {
-    now: () => time,
-    monotonic: () => time,
-    schedule(work, milliseconds) {
-      if (milliseconds > longestPause) endSilence = work;
-      else globalThis.setImmediate(work);
-      return () => undefined;
-    },
+  const keep = (object: KubeObject) => {
+    kept.push(object.metadata.name);
+    return object;
   };
-  const reflector = createInformer<KubeObject>({
-    client,
-    path,
-    log,
-    keep: (object) => {
-      kept.push(object.metadata.name);
-      return object;
-    },
-    onChange: (change) => changes.push(told(change)),
-    clock,
-    timings: { random: () => 0, stallAfter: 1_000_000, initialStallAfter },
-  });
-  reflector.start();
-  onTestFinished(async () => {
-    await reflector.stop();
-    await client.close();
-  });
-  return {
-    ...api,
-    reflector,
-    log,
-    changes,
-    kept,
-    passTime: (milliseconds: number) => {
-      time += milliseconds;
-      endSilence();
-    },
-  };
+  const onChange = (change: InformerEvent<KubeObject>) => changes.push(render(change));
+  const timings = { random: () => 0, stallAfter, initialStallAfter };
+  return { ...api, ...startInformer(api, { keep, onChange, timings }, { streamsInitialState: true }), changes, kept };
 }
 
-function told({ type, object, items }: InformerEvent<KubeObject>): string {
+function render({ type, object, items }: InformerEvent<KubeObject>): string {
   return [type, ...(object ? [object.metadata.name] : []), `of ${[...items].map((each) => each.metadata.name).join(' ')}`].join(' ');
 }
 
@@ -85,7 +49,7 @@ const end = (resourceVersion: string) => ({
   object: { kind: 'ConfigMap', metadata: { resourceVersion, annotations: { 'k8s.io/initial-events-end': 'true' } } },
 });
 
-const notOffered = refusing(
+const notOffered = statusResponse(
   422,
   'Invalid',
   'sendInitialEvents: Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled',
@@ -110,14 +74,20 @@ const courses: Record<string, { script: Answer[]; requests: string[]; changes: s
   'is read again as a stream when the server has forgotten the version, and the differences are told': {
     script: [
       watched(added('a', '1'), added('b', '2'), end('10')),
-      refusing(410, 'Gone'),
+      statusResponse(410, 'Gone'),
       watching(added('b', '2'), added('c', '20'), end('30')),
     ],
     requests: ['watch from the start', 'watch 10', 'watch from the start'],
     changes: ['synced of a b', 'deleted a of b c', 'added c of b c'],
   },
   'is listed in pages where the server does not offer it, and from then on': {
-    script: [notOffered, listing('10', [configMap('a', '1')]), refusing(410, 'Gone'), listing('20', [configMap('b', '11')]), watching()],
+    script: [
+      notOffered,
+      listing('10', [configMap('a', '1')]),
+      statusResponse(410, 'Gone'),
+      listing('20', [configMap('b', '11')]),
+      watching(),
+    ],
     requests: ['watch from the start', 'list', 'watch 10', 'list', 'watch 20'],
     changes: ['synced of a', 'deleted a of b', 'added b of b'],
   },
@@ -125,7 +95,7 @@ const courses: Record<string, { script: Answer[]; requests: string[]; changes: s
     script: [
       watched(errorEvent(500, 'InternalError')),
       listing('10', [configMap('a', '1')]),
-      refusing(410, 'Gone'),
+      statusResponse(410, 'Gone'),
       watching(added('b', '11'), end('20')),
     ],
     requests: ['watch from the start', 'list', 'watch 10', 'watch from the start'],
@@ -145,8 +115,8 @@ const courses: Record<string, { script: Answer[]; requests: string[]; changes: s
 
 describe('the initial state', () => {
   test.each(Object.entries(courses))('%s', async (_name, { script, requests, changes }) => {
-    const { received, ...reflecting } = await streaming(script);
-    await expect.poll(() => reflecting.changes).toEqual(changes);
+    const { received, ...started } = await streaming(script);
+    await expect.poll(() => started.changes).toEqual(changes);
     await expect.poll(() => received.map(asked)).toEqual(requests);
     expect(received[0]?.query).toMatchObject({
       sendInitialEvents: 'true',
@@ -158,15 +128,15 @@ describe('the initial state', () => {
   test.each([
     ['not offered', notOffered],
     ['not possible now', watched(errorEvent(500, 'InternalError'))],
-  ])('that is %s is no failure worth a line', async (_name, refusal) => {
-    const { changes, log } = await streaming([refusal, listing('10', []), watching()]);
+  ])('that is %s is no failure worth a line', async (_name, rejection) => {
+    const { changes, log } = await streaming([rejection, listing('10', []), watching()]);
     await expect.poll(() => changes).toEqual(['synced of ']);
     expect(log.lines.filter(({ level }) => level !== 'debug')).toEqual([]);
   });
 
   test('that a server never completes is listed in pages after a while', async () => {
-    const silent = watching(added('a', '1'));
-    const { received, changes, kept, passTime } = await streaming([silent, silent, listing('10', [configMap('a', '1')]), watching()]);
+    const idle = watching(added('a', '1'));
+    const { received, changes, kept, passTime } = await streaming([idle, idle, listing('10', [configMap('a', '1')]), watching()]);
     for (const times of [1, 2]) {
       await expect.poll(() => kept.length).toBe(times);
       passTime(initialStallAfter);
@@ -182,19 +152,19 @@ describe('the initial state', () => {
       listing('10', [configMap('a', '1')])(response, request);
     };
     const api = await streaming([notOffered, slow, listing('20', [configMap('a', '1'), configMap('b', '2')]), watching()]);
-    middle = () => api.reflector.reload();
+    middle = () => api.informer.reload();
     await expect.poll(() => api.changes).toEqual(['synced of a b']);
     await expect.poll(() => api.received.map(asked)).toEqual(['watch from the start', 'list', 'list', 'watch 20']);
   });
 
   test('is read again when that is asked for, and what is known stays meanwhile', async () => {
-    const { reflector, changes, log } = await streaming([
+    const { informer, changes, log } = await streaming([
       watching(added('a', '1'), end('10')),
       watching(added('a', '1'), added('b', '2'), end('20')),
     ]);
     await expect.poll(() => changes).toEqual(['synced of a']);
-    reflector.reload();
-    expect(reflector.get('regkeeper', 'a')).toBeDefined();
+    informer.reload();
+    expect(informer.get('regkeeper', 'a')).toBeDefined();
     await expect.poll(() => changes).toEqual(['synced of a', 'added b of a b']);
     expect(log.lines.filter(({ level }) => level !== 'debug')).toEqual([]);
   });

@@ -1,7 +1,9 @@
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { connectApi, type KubeObject } from '../../../src/kube/api-client.ts';
-import { createInformer, type InformerEvent, type InformerOptions } from '../../../src/kube/informer.ts';
-import { type Clock, systemClock } from '../../../src/time/clock.ts';
+/** Tests informers against a scripted API server: lists, watches, resumes and relists. */
+import { describe, expect, test, vi } from 'vitest';
+import type { KubeObject } from '../../../src/kube/api-client.ts';
+import type { InformerEvent, InformerOptions } from '../../../src/kube/informer.ts';
+import { systemClock } from '../../../src/time/clock.ts';
+import { configMapsPath, stallAfter, startInformer } from './informer-setup.ts';
 import {
   type Answer,
   bookmark,
@@ -11,71 +13,23 @@ import {
   line,
   listing,
   type Received,
-  recordingLog,
-  refusing,
   scriptedApi,
+  statusResponse,
   watched,
   watching,
 } from './scripted-api.ts';
 
-const path = '/api/v1/namespaces/regkeeper/configmaps';
-const stallAfter = 1_000_000;
-/** Between the longest pause and the shortest wait for a stall. */
-const longestPause = 300_000;
-
-/** A reflector on a scripted server. Pauses pass at once and are written down; silence passes when the test says so. */
-async function reflecting(script: Answer[], options: Partial<InformerOptions<KubeObject>> = {}) {
+/** An informer on a scripted server, and what it reports. */
+async function scriptedInformer(script: Answer[], options: Partial<InformerOptions<KubeObject>> = {}) {
   const api = await scriptedApi(script);
-  const client = connectApi(api.kubeConfig());
-  const log = recordingLog();
   const changes: string[] = [];
-  const pauses: number[] = [];
-  let time = 0;
-  let endSilence: () => void = () => undefined;
-  const clock: Clock = {
-    now: () => time,
-    monotonic: () => time,
-    schedule(work, milliseconds) {
-      if (milliseconds > longestPause) endSilence = work;
-      else {
-        pauses.push(milliseconds);
-        queueMicrotask(work);
-      }
-      return () => undefined;
-    },
-  };
-  const reflector = createInformer<KubeObject>({
-    client,
-    path,
-    log,
-    onChange: (change) => changes.push(told(change)),
-    clock,
-    timings: { random: () => 0, stallAfter },
-    ...options,
-  });
-  reflector.start();
-  onTestFinished(async () => {
-    await reflector.stop();
-    await client.close();
-  });
-  return {
-    ...api,
-    client,
-    reflector,
-    log,
-    changes,
-    pauses,
-    passTime: (milliseconds: number) => {
-      time += milliseconds;
-      endSilence();
-    },
-    names: () => namesOf(reflector.items()),
-  };
+  const started = startInformer(api, { onChange: (change) => changes.push(render(change)), ...options });
+  return { ...api, ...started, changes, names: () => namesOf(started.informer.items()) };
 }
 
 const namesOf = (items: Iterable<KubeObject>) => [...items].map((each) => each.metadata.name).join(' ');
 
-function told({ type, object, items }: InformerEvent<KubeObject>): string {
+function render({ type, object, items }: InformerEvent<KubeObject>): string {
   return [type, ...(object ? [`${object.metadata.name}@${object.metadata.resourceVersion}`] : []), `of ${namesOf(items)}`].join(' ');
 }
 
@@ -99,7 +53,7 @@ const courses: Record<string, Course> = {
     changes: ['synced of a b c'],
   },
   'starts the list over when its pages expire, and tells nothing of the first try': {
-    script: [listing('10', [a], 'p2'), refusing(410, 'Expired'), listing('20', [b]), watching()],
+    script: [listing('10', [a], 'p2'), statusResponse(410, 'Expired'), listing('20', [b]), watching()],
     requests: ['list', 'list p2', 'list', 'watch 20'],
     changes: ['synced of b'],
   },
@@ -121,7 +75,12 @@ const courses: Record<string, Course> = {
     changes: ['synced of a', 'added b@11 of a b'],
   },
   'lists again after HTTP 410 and misses no deletion': {
-    script: [listing('10', [a, b, c]), refusing(410, 'Gone'), listing('90', [configMap('a', '80'), b, configMap('d', '81')]), watching()],
+    script: [
+      listing('10', [a, b, c]),
+      statusResponse(410, 'Gone'),
+      listing('90', [configMap('a', '80'), b, configMap('d', '81')]),
+      watching(),
+    ],
     requests: ['list', 'watch 10', 'list', 'watch 90'],
     changes: ['synced of a b c', 'deleted c@3 of a b d', 'modified a@80 of a b d', 'added d@81 of a b d'],
     pauses: [200],
@@ -133,7 +92,7 @@ const courses: Record<string, Course> = {
     pauses: [],
   },
   'tells an object that was made anew under its name': {
-    script: [listing('10', [a]), refusing(410, 'Gone'), listing('90', [{ metadata: { ...a.metadata, uid: 'another' } }]), watching()],
+    script: [listing('10', [a]), statusResponse(410, 'Gone'), listing('90', [{ metadata: { ...a.metadata, uid: 'another' } }]), watching()],
     requests: ['list', 'watch 10', 'list', 'watch 90'],
     changes: ['synced of a', 'modified a@1 of a'],
   },
@@ -145,12 +104,12 @@ const courses: Record<string, Course> = {
   },
   'outlives failures of list and watch, each pause longer than the last': {
     script: [
-      refusing(500, 'InternalError'),
+      statusResponse(500, 'InternalError'),
       reset,
-      refusing(503, 'ServiceUnavailable'),
+      statusResponse(503, 'ServiceUnavailable'),
       listing('10', [a]),
       reset,
-      refusing(401, 'Unauthorized'),
+      statusResponse(401, 'Unauthorized'),
       watched(modified('a', '12')),
       watching(),
     ],
@@ -159,7 +118,7 @@ const courses: Record<string, Course> = {
     pauses: [200, 400, 800, 1_600, 3_200],
   },
   'waits as long as Retry-After asks': {
-    script: [refusing(429, 'TooManyRequests', 'slow down', { 'retry-after': '9' }), listing('10', [a]), watching()],
+    script: [statusResponse(429, 'TooManyRequests', 'slow down', { 'retry-after': '9' }), listing('10', [a]), watching()],
     requests: ['list', 'list', 'watch 10'],
     changes: ['synced of a'],
     pauses: [9_000],
@@ -202,14 +161,21 @@ const courses: Record<string, Course> = {
     changes: ['synced of a'],
   },
   'takes no other JSON for an empty collection': {
-    script: [listing('10', [a]), refusing(410, 'Gone'), json({ hello: 'world' }), json({ items: [] }), listing('20', [a]), watching()],
+    script: [
+      listing('10', [a]),
+      statusResponse(410, 'Gone'),
+      json({ hello: 'world' }),
+      json({ items: [] }),
+      listing('20', [a]),
+      watching(),
+    ],
     requests: ['list', 'watch 10', 'list', 'list', 'list', 'watch 20'],
     changes: ['synced of a'],
   },
   'polls where it may list but not watch': {
     script: [
-      ...[listing('10', [a]), ...Array<Answer>(5).fill(refusing(403, 'Forbidden'))],
-      ...[listing('20', [b]), ...Array<Answer>(5).fill(refusing(403, 'Forbidden'))],
+      ...[listing('10', [a]), ...Array<Answer>(5).fill(statusResponse(403, 'Forbidden'))],
+      ...[listing('20', [b]), ...Array<Answer>(5).fill(statusResponse(403, 'Forbidden'))],
       () => undefined,
     ],
     requests: ['list', ...Array<string>(5).fill('watch 10'), 'list', ...Array<string>(5).fill('watch 20'), 'list'],
@@ -224,7 +190,7 @@ const courses: Record<string, Course> = {
   'lists again when a version is refused for good, as after a restored backup': {
     script: [
       listing('10', [a, b]),
-      ...Array<Answer>(5).fill(refusing(504, 'Timeout', 'Too large resource version')),
+      ...Array<Answer>(5).fill(statusResponse(504, 'Timeout', 'Too large resource version')),
       listing('4', [a]),
       watching(),
     ],
@@ -235,7 +201,7 @@ const courses: Record<string, Course> = {
 
 describe('watchCollection', () => {
   test.each(Object.entries(courses))('%s', async (_name, { script, requests, changes, pauses }) => {
-    const seen = await reflecting(script);
+    const seen = await scriptedInformer(script);
     await vi.waitFor(() => {
       expect(seen.received.map(asked)).toEqual(requests);
       expect(seen.changes).toEqual(changes);
@@ -245,7 +211,7 @@ describe('watchCollection', () => {
 
   test('asks for what it was told to follow', async () => {
     const fieldSelector = 'metadata.name=corp-pull';
-    const { received } = await reflecting([listing('10', []), watching()], {
+    const { received } = await scriptedInformer([listing('10', []), watching()], {
       labelSelector: 'x=y',
       fieldSelector,
       pageSize: 7,
@@ -255,12 +221,12 @@ describe('watchCollection', () => {
     const timeoutSeconds = '300';
     expect(received.map(({ path, query, headers }) => ({ path, query, accept: headers.accept }))).toEqual([
       {
-        path,
+        path: configMapsPath,
         query: { labelSelector: 'x=y', fieldSelector, limit: '7' },
         accept: 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1',
       },
       {
-        path,
+        path: configMapsPath,
         query: { labelSelector: 'x=y', fieldSelector, resourceVersion: '10', allowWatchBookmarks: 'true', timeoutSeconds, watch: 'true' },
         accept: 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1',
       },
@@ -269,38 +235,38 @@ describe('watchCollection', () => {
 
   test('answers by namespace and name, without the managed fields', async () => {
     const listed = { metadata: { ...a.metadata, managedFields: [{ manager: 'kubectl' }] } };
-    const { reflector } = await reflecting([listing('10', [listed, { metadata: { name: 'global' } }]), watching()]);
-    expect(reflector.synced).toBe(false);
-    await reflector.whenSynced();
-    expect(reflector.synced).toBe(true);
-    expect(reflector.size).toBe(2);
-    expect(reflector.get('regkeeper', 'a')).toEqual({ apiVersion: 'v1', kind: 'ConfigMap', ...a });
-    expect(reflector.get(undefined, 'global')?.metadata.name).toBe('global');
-    expect(reflector.get('elsewhere', 'a')).toBeUndefined();
-    expect(namesOf(reflector.items())).toBe('a global');
+    const { informer } = await scriptedInformer([listing('10', [listed, { metadata: { name: 'global' } }]), watching()]);
+    expect(informer.synced).toBe(false);
+    await informer.whenSynced();
+    expect(informer.synced).toBe(true);
+    expect(informer.size).toBe(2);
+    expect(informer.get('regkeeper', 'a')).toEqual({ apiVersion: 'v1', kind: 'ConfigMap', ...a });
+    expect(informer.get(undefined, 'global')?.metadata.name).toBe('global');
+    expect(informer.get('elsewhere', 'a')).toBeUndefined();
+    expect(namesOf(informer.items())).toBe('a global');
   });
 
   test('keeps answering while it lists again', async () => {
-    const { reflector, received, names } = await reflecting([listing('10', [a, b]), refusing(410, 'Gone'), () => undefined]);
+    const { informer, received, names } = await scriptedInformer([listing('10', [a, b]), statusResponse(410, 'Gone'), () => undefined]);
     await vi.waitFor(() => expect(received.map(asked)).toEqual(['list', 'watch 10', 'list']));
     expect(names()).toBe('a b');
-    expect(reflector.synced).toBe(true);
+    expect(informer.synced).toBe(true);
   });
 
   test('reads characters that the network cuts in two', async () => {
-    const { reflector, received, send, passTime } = await reflecting([listing('10', []), watching()]);
+    const { informer, received, send, passTime } = await scriptedInformer([listing('10', []), watching()]);
     await vi.waitFor(() => expect(received).toHaveLength(2));
     const bytes = Buffer.from(line({ type: 'ADDED', object: configMap('a', '11', { owner: 'zoë 🦊' }) }));
     const middle = bytes.indexOf(Buffer.from('🦊')) + 2;
     passTime(1);
     send(bytes.subarray(0, middle));
-    await vi.waitFor(() => expect(reflector.lastContact()).toBe(1));
+    await vi.waitFor(() => expect(informer.lastContact()).toBe(1));
     send(bytes.subarray(middle));
-    await vi.waitFor(() => expect(reflector.get('regkeeper', 'a')?.metadata.labels).toEqual({ owner: 'zoë 🦊' }));
+    await vi.waitFor(() => expect(informer.get('regkeeper', 'a')?.metadata.labels).toEqual({ owner: 'zoë 🦊' }));
   });
 
   test('connects anew when a watch falls silent', async () => {
-    const { received, reflector, changes, log, passTime, connections } = await reflecting([
+    const { received, informer, changes, log, passTime, connections } = await scriptedInformer([
       listing('10', []),
       watching(added('a', '11')),
       watching(bookmark('12')),
@@ -310,7 +276,7 @@ describe('watchCollection', () => {
     await vi.waitFor(() => expect(received.map(asked)).toEqual(['list', 'watch 10', 'watch 11']));
     await vi.waitFor(() => expect(log.lines.map((each) => each.level)).toEqual(['warn', 'info']));
     expect(log.lines[0]?.message).toContain('silent for 1000 s');
-    expect(reflector.lastContact()).toBe(stallAfter);
+    expect(informer.lastContact()).toBe(stallAfter);
     await vi.waitFor(async () => expect(await connections()).toBe(1));
   });
 
@@ -320,33 +286,40 @@ describe('watchCollection', () => {
       waits.push(milliseconds);
       return () => undefined;
     };
-    await reflecting([listing('10', []), watching()], { clock: { now: () => 0, monotonic: () => 0, schedule }, timings: {} });
+    await scriptedInformer([listing('10', []), watching()], { clock: { now: () => 0, monotonic: () => 0, schedule }, timings: {} });
     await vi.waitFor(() => expect(waits).toHaveLength(1));
     expect(waits[0]).toBeGreaterThan(180_000 + 60_000);
   });
 
   test('counts only answers that brought something as contact', async () => {
-    const { reflector, passTime, received, send } = await reflecting([listing('10', []), reset, refusing(403, 'Forbidden'), watching()]);
+    const { informer, passTime, received, send } = await scriptedInformer([
+      listing('10', []),
+      reset,
+      statusResponse(403, 'Forbidden'),
+      watching(),
+    ]);
     await vi.waitFor(() => expect(received).toHaveLength(4));
-    await vi.waitFor(() => expect(reflector.lastContact()).toBe(0));
+    await vi.waitFor(() => expect(informer.lastContact()).toBe(0));
     passTime(5_000);
     send(line(bookmark('11')));
-    await vi.waitFor(() => expect(reflector.lastContact()).toBe(5_000));
+    await vi.waitFor(() => expect(informer.lastContact()).toBe(5_000));
   });
 
   test('is among what its client follows, with its last contact, until it is closed', async () => {
-    const { reflector, client, received, send, passTime } = await reflecting([listing('10', []), watching()]);
+    const { informer, client, received, send, passTime } = await scriptedInformer([listing('10', []), watching()]);
     await vi.waitFor(() => expect(received).toHaveLength(2));
     passTime(5_000);
     send(line(bookmark('11')));
-    await vi.waitFor(() => expect([...(client.followed ?? [])].map((each) => [each.path, each.lastContact()])).toEqual([[path, 5_000]]));
-    await reflector.stop();
-    expect(client.followed?.size).toBe(0);
+    await vi.waitFor(() =>
+      expect([...(client.watchedCollections ?? [])].map((each) => [each.path, each.lastContact()])).toEqual([[configMapsPath, 5_000]]),
+    );
+    await informer.stop();
+    expect(client.watchedCollections?.size).toBe(0);
   });
 
   test('says once what permission is missing, once that it is well again, and once when it is lost again', async () => {
-    const forbidden = refusing(403, 'Forbidden');
-    const { log, received } = await reflecting(
+    const forbidden = statusResponse(403, 'Forbidden');
+    const { log, received } = await scriptedInformer(
       [forbidden, forbidden, forbidden, listing('10', []), watched(bookmark('11')), forbidden, forbidden, watching(bookmark('12'))],
       { path: '/apis/build.openshift.io/v1/namespaces/ns/buildconfigs', fieldSelector: 'metadata.name=app' },
     );
@@ -362,10 +335,10 @@ describe('watchCollection', () => {
   const permissions: [string, string][] = [
     ['/api/v1/namespaces', 'a ClusterRole must grant: apiGroups [""], resources ["namespaces"], verbs ["list", "watch"]'],
     ['/apis/apps/v1/deployments', 'a ClusterRole must grant: apiGroups ["apps"], resources ["deployments"], verbs ["list", "watch"]'],
-    [path, 'a Role in the namespace regkeeper must grant: apiGroups [""], resources ["configmaps"], verbs ["list", "watch"]'],
+    [configMapsPath, 'a Role in the namespace regkeeper must grant: apiGroups [""], resources ["configmaps"], verbs ["list", "watch"]'],
   ];
   test.each(permissions)('knows the permission that %s needs', async (path, expected) => {
-    const { log } = await reflecting([refusing(403, 'Forbidden'), () => undefined], { path });
+    const { log } = await scriptedInformer([statusResponse(403, 'Forbidden'), () => undefined], { path });
     await vi.waitFor(() => expect(log.lines).toEqual([{ level: 'warn', message: expect.stringContaining(expected) }]));
   });
 
@@ -374,17 +347,17 @@ describe('watchCollection', () => {
     ['without a name', { metadata: { namespace: 'regkeeper' } }],
   ])('says that an object came %s, also where little of each is kept', async (_sentence, object) => {
     const keep = ({ metadata: { name } }: KubeObject) => ({ metadata: { name } });
-    const { log } = await reflecting([listing('10', [object as never]), () => undefined], { keep });
+    const { log } = await scriptedInformer([listing('10', [object as never]), () => undefined], { keep });
     await vi.waitFor(() =>
-      expect(log.lines).toEqual([{ level: 'warn', message: `GET ${path}: the answer is no list: an object in it has no name` }]),
+      expect(log.lines).toEqual([{ level: 'warn', message: `GET ${configMapsPath}: the answer is no list: an object in it has no name` }]),
     );
   });
 
   test('says once that an API is not there, and finds it when it comes', async () => {
-    const missing = refusing(404, 'NotFound');
-    const { log, changes } = await reflecting([missing, missing, listing('10', [a]), watching(bookmark('11'))]);
+    const missing = statusResponse(404, 'NotFound');
+    const { log, changes } = await scriptedInformer([missing, missing, listing('10', [a]), watching(bookmark('11'))]);
     await vi.waitFor(() => expect(log.lines.map((each) => each.level)).toEqual(['warn', 'debug', 'info']));
-    expect(log.lines[0]?.message).toContain(`does not serve ${path}`);
+    expect(log.lines[0]?.message).toContain(`does not serve ${configMapsPath}`);
     expect(changes).toEqual(['synced of a']);
   });
 
@@ -402,15 +375,15 @@ describe('watchCollection', () => {
       },
     ],
   ])('goes on when a listener %s', async (_how, onChange) => {
-    const { log, names } = await reflecting([listing('10', [a]), watching(added('b', '11'))], { onChange });
+    const { log, names } = await scriptedInformer([listing('10', [a]), watching(added('b', '11'))], { onChange });
     await vi.waitFor(() => expect(log.lines.filter((each) => each.level === 'error')).toHaveLength(2));
     expect(names()).toBe('a b');
   });
 
   test('close ends the watch, its connection and its news', async () => {
-    const { reflector, client, received, connections, send, changes } = await reflecting([listing('10', [a]), watching()]);
+    const { informer, client, received, connections, send, changes } = await scriptedInformer([listing('10', [a]), watching()]);
     await vi.waitFor(() => expect(received).toHaveLength(2));
-    const closing = reflector.stop();
+    const closing = informer.stop();
     send(line(added('b', '11')));
     await closing;
     await client.close();
@@ -420,16 +393,16 @@ describe('watchCollection', () => {
   });
 
   test('stop before the first list rejects those who wait for it', async () => {
-    const { reflector, received } = await reflecting([() => undefined]);
+    const { informer, received } = await scriptedInformer([() => undefined]);
     await vi.waitFor(() => expect(received).toHaveLength(1));
-    const waiting = expect(reflector.whenSynced()).rejects.toThrow('stopped before its first list');
-    await reflector.stop();
+    const waiting = expect(informer.whenSynced()).rejects.toThrow('stopped before its first list');
+    await informer.stop();
     await waiting;
   });
 
   test('stop ends a pause', async () => {
-    const { reflector, log } = await reflecting([refusing(500, 'InternalError')], { clock: systemClock, timings: {} });
+    const { informer, log } = await scriptedInformer([statusResponse(500, 'InternalError')], { clock: systemClock, timings: {} });
     await vi.waitFor(() => expect(log.lines).toHaveLength(1));
-    await reflector.stop();
+    await informer.stop();
   });
 });

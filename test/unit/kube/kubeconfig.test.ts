@@ -1,3 +1,4 @@
+/** Tests which kubeconfig is used, and the errors of unusable ones. */
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -54,7 +55,7 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true }));
 
-/** Names in the table are files of the folder above; no pod and no home unless given. */
+/** Names in the table are files of the folder above. By default there is no pod and no home. */
 function load({ file, context, env = {}, pod }: { file?: string; context?: string; env?: KubeConfigChoice['env']; pod?: boolean }) {
   const within = (names: string | undefined) =>
     names
@@ -132,7 +133,7 @@ describe('loadKubeConfig', () => {
     expect(kubeConfig.getCurrentUser()).toMatchObject({ authProvider: { config: { tokenFile: join(folder, 'pod/token') } } });
   });
 
-  const refusals: [string, Parameters<typeof load>[0], RegExp][] = [
+  const rejections: [string, Parameters<typeof load>[0], RegExp][] = [
     [
       'a file that is not there',
       { file: 'missing' },
@@ -162,7 +163,7 @@ describe('loadKubeConfig', () => {
     ['a home without a kubeconfig', { env: { HOME: 'missing' } }, /^no cluster is configured: there is no \S+missing\/\.kube\/config/],
     ['a pod that does not know its server', { pod: true }, /KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set/],
   ];
-  test.each(refusals)('refuses %s in one line', async (_name, choice, message) => {
+  test.each(rejections)('refuses %s in one line', async (_name, choice, message) => {
     const error = await load(choice).catch((thrown) => thrown);
     expect(error).toBeInstanceOf(KubeconfigError);
     expect((error as Error).message).toMatch(message);
@@ -170,7 +171,7 @@ describe('loadKubeConfig', () => {
   });
 });
 
-/** Nothing is closed to root, as whom tests run in many a container. */
+/** Root may read everything, and many containers run tests as root. */
 async function asOrdinaryUser<Result>(act: () => Promise<Result>): Promise<Result> {
   const { geteuid, seteuid } = process;
   if (geteuid?.() !== 0 || seteuid === undefined) return await act();

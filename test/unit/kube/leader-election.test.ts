@@ -1,3 +1,4 @@
+/** Tests leader election with a simulated Lease, network faults and random schedules. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Lease } from '../../../src/kube/leader-election.ts';
@@ -6,7 +7,7 @@ import { leaseWorld, type Network, type Replica, type World } from './lease-worl
 
 const day = 24 * 60 * 60 * 1_000;
 
-/** Replicas that have settled who leads. */
+/** Replicas with a leader. */
 async function settled(count: number, world = leaseWorld()) {
   const replicas = Array.from({ length: count }, (_, index) => world.start(`replica-${index + 1}`));
   await world.until(() => world.leading().length === 1 && replicas.every(({ hasSeen }) => hasSeen));
@@ -384,7 +385,7 @@ describe('whatever befalls two or three replicas', () => {
             const live: Replica[] = Array.from({ length: count }, (_, index) => start(index));
             for (const each of steps) {
               if (each.do === 'pass') await world.pass(each.seconds);
-              // A Lease that is deleted before a new replica has ever read it looks to that one as if nobody had ever led.
+              // If a Lease is deleted before a new replica has ever read it, that replica cannot know that there was a leader.
               if (each.do === 'edit' && (each.how !== 'deleted' || live.every(({ hasSeen }) => hasSeen))) world.edit(edit[each.how]);
               if (!('which' in each)) continue;
               const index = each.which % count;
@@ -411,7 +412,7 @@ describe('whatever befalls two or three replicas', () => {
         ),
         runs(150),
       );
-      // The schedules do bring changes of the leader about.
+      // The schedules do cause changes of the leader.
       expect(changes).toBeGreaterThan(30);
     },
     propertyTimeout,

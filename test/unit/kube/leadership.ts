@@ -1,3 +1,4 @@
+/** Leadership that a test controls. */
 import type { Leadership } from '../../../src/kube/leader-election.ts';
 
 /** Leads when the test says so. */

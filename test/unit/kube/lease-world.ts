@@ -1,9 +1,10 @@
+/** A simulation of replicas that compete for one Lease, with clocks and network faults. */
 import { setImmediate } from 'node:timers/promises';
 import { type ApiClient, ApiError, type ApiRequest } from '../../../src/kube/api-client.ts';
 import { createLeaderElection, type LeaderElection, type Lease } from '../../../src/kube/leader-election.ts';
 import { recordingLog } from './scripted-api.ts';
 
-/** What becomes of a replica's requests from now on. A request that is lost or late may take effect all the same, and long afterwards. */
+/** How the network treats a replica's requests from now on. A request that is lost or late may still take effect, even long afterwards. */
 export type Network = 'whole' | 'cut' | 'answers lost' | 'slow' | 'late' | 'failing' | 'forbidden';
 
 export type Replica = {
@@ -13,9 +14,9 @@ export type Replica = {
   readonly log: ReturnType<typeof recordingLog>;
   network: Network;
   able: boolean;
-  /** Milliseconds by which its wall clock is wrong. */
+  /** By how many milliseconds its wall clock is ahead. */
   ahead: number;
-  /** Until when, by the world's time, nothing of it runs. */
+  /** The time of the simulation until which the replica is suspended. */
   stalledUntil: number;
   killed: boolean;
   /** Whether it has read a Lease yet. */
@@ -25,8 +26,8 @@ export type Replica = {
 const place = '/apis/coordination.k8s.io/v1/namespaces/regkeeper/leases';
 
 /**
- * One Lease on an API server, and replicas that stand for it. Time is a number: it passes from one event to the next, and after each the
- * leaders are counted.
+ * One Lease on an API server, and replicas that are candidates. Time is a number that advances from one event to the next. After each
+ * event the leaders are counted.
  */
 export function leaseWorld(random: () => number = () => 0.5) {
   let time = 0;
@@ -57,18 +58,18 @@ export function leaseWorld(random: () => number = () => 0.5) {
   };
   const answer = ({ method, path, body }: ApiRequest): Lease => {
     requests.push(method);
-    const refuse = (status: number, reason: string) => new ApiError(status, reason, `${method} ${path}: ${reason} (${status})`);
+    const failNext = (status: number, reason: string) => new ApiError(status, reason, `${method} ${path}: ${reason} (${status})`);
     const sent = body as Lease;
     if (method === 'GET') {
-      if (!lease) throw refuse(404, 'NotFound');
+      if (!lease) throw failNext(404, 'NotFound');
       return structuredClone(lease);
     }
     if (method === 'POST') {
-      if (lease) throw refuse(409, 'AlreadyExists');
+      if (lease) throw failNext(409, 'AlreadyExists');
       return store(sent);
     }
     const { uid, resourceVersion } = sent.metadata;
-    if (!lease || lease.metadata.uid !== uid || lease.metadata.resourceVersion !== resourceVersion) throw refuse(409, 'Conflict');
+    if (!lease || lease.metadata.uid !== uid || lease.metadata.resourceVersion !== resourceVersion) throw failNext(409, 'Conflict');
     return store(sent);
   };
   const send = (replica: Replica, request: ApiRequest) =>
@@ -151,7 +152,7 @@ export function leaseWorld(random: () => number = () => 0.5) {
     start,
     time: () => time,
     lease: () => lease,
-    /** By hand, as with kubectl; undefined deletes. */
+    /** A manual edit, as with kubectl. Undefined deletes. */
     edit(change: (now: Lease) => Lease | undefined) {
       if (!lease) return;
       const next = change(lease);
@@ -176,10 +177,10 @@ export function leaseWorld(random: () => number = () => 0.5) {
       time = end;
       inspect();
     },
-    /** Lets time pass until it holds; how many seconds that took. */
-    async until(holds: () => boolean, atMost = 120): Promise<number> {
+    /** Advances the time until the condition is true. Returns the seconds that took. */
+    async until(isHolder: () => boolean, atMost = 120): Promise<number> {
       const begin = time;
-      while (!holds()) {
+      while (!isHolder()) {
         if (time - begin > atMost * 1_000) throw new Error(`not within ${atMost} s`);
         await this.pass(0.1);
       }

@@ -1,3 +1,4 @@
+/** An API server in memory, for tests that need objects but no HTTP. */
 import { setImmediate } from 'node:timers/promises';
 import {
   type ApiClient,
@@ -13,41 +14,41 @@ import { type Clock, systemClock } from '../../../src/time/clock.ts';
 
 type Handler = (path: string, body: KubeObject) => void;
 
-/** A few objects in memory behind the interface of an API client: versions and conflicts as on a real server, watches too. */
+/** Objects in memory behind the interface of an API client: versions, conflicts and watches like on a real server. */
 export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [] as string[] } = {}) {
-  const held = new Map<string, KubeObject>();
-  const watchers = new Set<{ collection: string; query: Query; tell(event: WatchEvent<KubeObject>): void }>();
-  const refusals: { method: string; error: Error; before?: (() => void) | undefined }[] = [];
+  const objectsByPath = new Map<string, KubeObject>();
+  const watchers = new Set<{ collection: string; query: Query; notify(event: WatchEvent<KubeObject>): void }>();
+  const failures: { method: string; error: Error; before?: (() => void) | undefined }[] = [];
   const calls: { method: string; path: string; body?: unknown; options?: unknown }[] = [];
   let version = 0;
 
   const store: Handler = (path, body) => {
-    const known = held.get(path);
+    const known = objectsByPath.get(path);
     version += 1;
     const metadata = { uid: known?.metadata.uid ?? `uid-${version}`, ...body.metadata, resourceVersion: String(version) };
-    held.set(path, structuredClone({ ...body, metadata }));
-    tell(known ? 'MODIFIED' : 'ADDED', path);
+    objectsByPath.set(path, structuredClone({ ...body, metadata }));
+    notify(known ? 'MODIFIED' : 'ADDED', path);
   };
   const remove = (path: string) => {
     version += 1;
-    tell('DELETED', path);
-    held.delete(path);
+    notify('DELETED', path);
+    objectsByPath.delete(path);
   };
-  const tell = (type: 'ADDED' | 'MODIFIED' | 'DELETED', path: string) => {
-    const object = structuredClone(held.get(path) as KubeObject);
+  const notify = (type: 'ADDED' | 'MODIFIED' | 'DELETED', path: string) => {
+    const object = structuredClone(objectsByPath.get(path) as KubeObject);
     const event = { type, object: { ...object, metadata: { ...object.metadata, resourceVersion: String(version) } } };
-    for (const watcher of watchers) if (isSelected(path, object, watcher.collection, watcher.query)) watcher.tell(event);
+    for (const watcher of watchers) if (isSelected(path, object, watcher.collection, watcher.query)) watcher.notify(event);
   };
   const enter = async (method: string, path: string, body?: unknown, options?: unknown) => {
     await setImmediate();
     calls.push({ method, path, body: structuredClone(body), options });
-    const index = refusals.findIndex((each) => each.method === method);
-    const [refusal] = index === -1 ? [] : refusals.splice(index, 1);
-    refusal?.before?.();
-    if (refusal && refusal.error.message !== '') throw refusal.error;
+    const index = failures.findIndex((each) => each.method === method);
+    const [failure] = index === -1 ? [] : failures.splice(index, 1);
+    failure?.before?.();
+    if (failure && failure.error.message !== '') throw failure.error;
   };
   const found = (path: string): KubeObject => {
-    const object = held.get(path);
+    const object = objectsByPath.get(path);
     if (!object) throw new ApiError(404, 'NotFound', `GET ${path}: NotFound (404)`);
     return structuredClone(object);
   };
@@ -70,7 +71,7 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
     },
     async list<T extends KubeObject>(path: string, query: Query = {}, { keep = (object: T) => object }: ListOptions<T> = {}) {
       await enter('list', path);
-      const items = [...held]
+      const items = [...objectsByPath]
         .filter(([key, object]) => isSelected(key, object, path, query))
         .flatMap(([, object]) => keep(structuredClone(object) as T) ?? []);
       return { items, resourceVersion: String(version + 1) };
@@ -79,7 +80,7 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
       await enter('create', path, body);
       const object = body as KubeObject;
       const place = `${path}/${object.metadata.name}`;
-      if (held.has(place)) throw new ApiError(409, 'AlreadyExists', `POST ${path}: AlreadyExists (409)`);
+      if (objectsByPath.has(place)) throw new ApiError(409, 'AlreadyExists', `POST ${path}: AlreadyExists (409)`);
       store(place, object);
       return found(place) as T;
     },
@@ -94,7 +95,7 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
     async patchApply<T>(path: string, body: unknown, options: object) {
       await enter('apply', path, body, options);
       const { metadata, ...rest } = body as KubeObject;
-      if (metadata.uid !== undefined && !held.has(path))
+      if (metadata.uid !== undefined && !objectsByPath.has(path))
         throw new ApiError(409, 'Conflict', `PATCH ${path}: Conflict (409): uid mismatch: no existing object was found`);
       const before = found(path);
       if (metadata.resourceVersion !== undefined && metadata.resourceVersion !== before.metadata.resourceVersion)
@@ -108,7 +109,7 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
       const watcher = {
         collection,
         query,
-        tell: (event: WatchEvent<KubeObject>) => {
+        notify: (event: WatchEvent<KubeObject>) => {
           queue.push(event as WatchEvent<T>);
           wake();
         },
@@ -136,14 +137,14 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
   return {
     client,
     calls,
-    get: (path: string) => held.get(path),
-    /** As somebody else would. */
+    get: (path: string) => objectsByPath.get(path),
+    /** A write by another client. */
     put: store,
     remove,
-    /** The next call of this method fails so. */
-    refuse: (method: string, error: Error) => void refusals.push({ method, error }),
-    /** Something happens just before the next call of this method takes effect. */
-    before: (method: string, happens: () => void) => void refusals.push({ method, error: new Error(''), before: happens }),
+    /** The next call of this method fails with the error. */
+    failNext: (method: string, error: Error) => void failures.push({ method, error }),
+    /** Calls `happens` just before the next call of this method takes effect. */
+    before: (method: string, happens: () => void) => void failures.push({ method, error: new Error(''), before: happens }),
   };
 }
 
@@ -155,7 +156,7 @@ const everyResource = [
 
 type Filled = { webhooks?: ({ name: string; matchConditions?: { name: string }[] } & Record<string, unknown>)[] };
 
-/** Of webhook entries. What somebody else puts has none, as if all of it had changed hands. */
+/** The managedFields of webhook entries. Writes by other clients have none, as if they had taken over all fields. */
 function managed({ webhooks = [] }: Filled, { fieldManager }: { fieldManager?: string }) {
   const entries = webhooks.map(({ name, matchConditions = [], ...fields }) => {
     const conditions = matchConditions.map((each) => [`k:{"name":"${each.name}"}`, {}]);
@@ -166,7 +167,10 @@ function managed({ webhooks = [] }: Filled, { fieldManager }: { fieldManager?: s
   return { managedFields: [{ manager: fieldManager, operation: 'Apply', fieldsV1: { 'f:webhooks': Object.fromEntries(entries) } }] };
 }
 
-/** A collection holds what is right below it; one without a namespace, what is in any. Of field selectors, the name alone. */
+/**
+ * A collection contains the objects directly below it, and one without a namespace those of all namespaces. Field selectors support name
+ * and type.
+ */
 function isSelected(path: string, object: unknown, collection: string, { fieldSelector }: Query): boolean {
   const below = path.slice(0, path.lastIndexOf('/'));
   const name = path.slice(below.length + 1);
@@ -181,7 +185,7 @@ function isSelected(path: string, object: unknown, collection: string, { fieldSe
   });
 }
 
-/** Timers that run at once when they are short, and otherwise when the test says so. */
+/** Short timers run at once, the others when the test advances the time. */
 export function handClock(longestMilliseconds = 5_000) {
   const waiting = new Set<() => void>();
   const passTime = () => {
@@ -198,9 +202,9 @@ export function handClock(longestMilliseconds = 5_000) {
   return {
     schedule,
     clock: { ...systemClock, schedule } satisfies Clock,
-    /** What was scheduled for later is due now. */
+    /** Runs every scheduled timer now. */
     passTime,
-    /** For polling: each look comes after time has passed. */
+    /** For polling: advances the time before each check. */
     passing:
       <Value>(look: () => Value) =>
       () => {

@@ -1,15 +1,16 @@
+/** A model of an API server with one collection, and the faults that tests can inject. */
 import type { ServerResponse } from 'node:http';
 import type { KubeObject } from '../../../src/kube/api-client.ts';
-import { type Answer, configMap, errorEvent, json, line, type Received, refusing, scriptedApi } from './scripted-api.ts';
+import { type Answer, configMap, errorEvent, json, line, type Received, scriptedApi, statusResponse } from './scripted-api.ts';
 
-/** What a request is for: the beginning of a list, one of its further pages, or a watch. */
+/** The purpose of a request: the first page of a list, a further page, or a watch. */
 export type Moment = 'list' | 'page' | 'watch';
 
 type Past = { readonly version: number; readonly event: { readonly type: string; readonly object: KubeObject } };
 
 /**
- * An API server of one collection with all that matters to who follows it: versions, a history that is forgotten now and then, pages
- * that expire with it, streams. It does right until it is told to fail.
+ * An API server of one collection: versions, a history that can be forgotten, pages that expire with it, and streams. It works correctly
+ * unless a fault is injected.
  */
 export async function modelApi(names: readonly string[]) {
   const held = new Map<string, KubeObject>();
@@ -32,7 +33,7 @@ export async function modelApi(names: readonly string[]) {
   const list = (response: ServerResponse, request: Received) => {
     const token = request.query.continue ?? `${version}:0`;
     const [at = 0, offset = 0] = token.split(':').map(Number);
-    if (request.query.continue && at < forgotten) return refusing(410, 'Expired')(response, request);
+    if (request.query.continue && at < forgotten) return statusResponse(410, 'Expired')(response, request);
     const all = pages.get(String(at)) ?? [...held.values()];
     pages.set(String(at), all);
     const end = offset + Number(request.query.limit ?? all.length);
@@ -47,7 +48,7 @@ export async function modelApi(names: readonly string[]) {
     streams.add(response);
     response.on('close', () => streams.delete(response));
   };
-  /** The initial state, and its end a little later: what happens meanwhile comes between the two. */
+  /** The initial state, and its end a little later. Changes meanwhile come between the two. */
   const stream = (response: ServerResponse) => {
     response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders();
     for (const object of held.values()) response.write(line({ type: 'ADDED', object: { apiVersion: 'v1', kind: 'ConfigMap', ...object } }));
@@ -84,7 +85,7 @@ export async function modelApi(names: readonly string[]) {
       held.delete(name);
       happen('DELETED', { metadata: { ...known.metadata, resourceVersion: String(version) } });
     },
-    /** Nobody can go on from a version before this moment, nor with a page of a list begun before it. */
+    /** From now on, older versions cannot be resumed, and pages of older lists have expired. */
     forget() {
       forgotten = version + 1;
       version += 1;
@@ -97,7 +98,7 @@ export async function modelApi(names: readonly string[]) {
     /** The next request of this kind gets this answer. */
     failNext: (moment: Moment, answer: Answer) => void faults.push({ moment, answer }),
     faultsToCome: () => faults.length,
-    /** Something befalls all streams that are open; they are served no more. */
+    /** Applies the fault to all open streams, which then get no more events. */
     breakStreams(how: StreamFault) {
       for (const stream of [...streams]) {
         streams.delete(stream);
@@ -138,14 +139,14 @@ export const streamFaults = {
 } satisfies Record<string, StreamFault>;
 
 export const requestFaults = {
-  'HTTP 500': refusing(500, 'InternalError'),
+  'HTTP 500': statusResponse(500, 'InternalError'),
   'HTTP 503 with a page of a load balancer': (response) => response.writeHead(503, { 'content-type': 'text/html' }).end('<html>no backend'),
-  'HTTP 429 with Retry-After': refusing(429, 'TooManyRequests', 'slow down', { 'retry-after': '2' }),
-  'HTTP 401': refusing(401, 'Unauthorized'),
-  'HTTP 403': refusing(403, 'Forbidden'),
-  'HTTP 404': refusing(404, 'NotFound'),
-  'HTTP 410': refusing(410, 'Expired'),
-  'HTTP 504 about a version of the future': refusing(504, 'Timeout', 'Too large resource version'),
+  'HTTP 429 with Retry-After': statusResponse(429, 'TooManyRequests', 'slow down', { 'retry-after': '2' }),
+  'HTTP 401': statusResponse(401, 'Unauthorized'),
+  'HTTP 403': statusResponse(403, 'Forbidden'),
+  'HTTP 404': statusResponse(404, 'NotFound'),
+  'HTTP 410': statusResponse(410, 'Expired'),
+  'HTTP 504 about a version of the future': statusResponse(504, 'Timeout', 'Too large resource version'),
   'a redirect': (response) => response.writeHead(302, { location: 'https://login.example.com/' }).end(),
   'a reset before the answer': (response) => response.socket?.resetAndDestroy(),
   'a reset inside the answer': (response) => response.writeHead(200).write('{"kind":', () => response.socket?.resetAndDestroy()),

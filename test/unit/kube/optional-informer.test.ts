@@ -1,3 +1,4 @@
+/** Tests informers of APIs that may not exist. */
 import { setImmediate } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import type { ApiClient, KubeObject } from '../../../src/kube/api-client.ts';
@@ -9,16 +10,16 @@ import { recordingLog } from './scripted-api.ts';
 test('closed while it is asked whether the API is there, it starts no watch', async () => {
   const api = memoryApi();
   const asked = Promise.withResolvers<boolean>();
-  const client: ApiClient = { ...api.client, followed: new Set(), hasResource: () => asked.promise };
-  const told: boolean[] = [];
+  const client: ApiClient = { ...api.client, watchedCollections: new Set(), hasResource: () => asked.promise };
+  const reported: boolean[] = [];
   const options = { client, groupVersion: 'a.b/v1', plural: 'cs', log: recordingLog(), clock: handClock(1_000).clock };
-  const served = createOptionalInformer({ ...options, onServed: (now) => void told.push(now) });
+  const served = createOptionalInformer({ ...options, onServed: (now) => void reported.push(now) });
   served.start();
   await served.stop();
   asked.resolve(true);
   await setImmediate();
-  expect(client.followed?.size).toBe(0);
-  expect(told).toEqual([]);
+  expect(client.watchedCollections?.size).toBe(0);
+  expect(reported).toEqual([]);
 });
 
 test('an API that is not served any more leaves nothing in the store', async () => {

@@ -1,20 +1,21 @@
+/** Tests when a reconcile loop runs. */
 import { expect, test } from 'vitest';
 import { createReconcileLoop } from '../../../src/kube/reconcile-loop.ts';
 
-/** Checks that count, on a clock that stands still until `pass`; `finish` lets the check under way end. */
+/** A loop that counts its runs, on a clock that the test advances with `pass`. `finish` ends the present run. */
 function checking() {
   const counted = { checks: 0 };
   let timers: { work: () => void; cancelled: boolean }[] = [];
   let finish = Promise.withResolvers<undefined>();
   const checks = createReconcileLoop({
-    check: () => {
+    reconcile: () => {
       counted.checks += 1;
       finish = Promise.withResolvers<undefined>();
       return finish.promise;
     },
     onFailure: () => undefined,
-    everyMilliseconds: 60_000,
-    apartMilliseconds: 5_000,
+    resyncMilliseconds: 60_000,
+    minIntervalMilliseconds: 5_000,
     clock: {
       schedule(work) {
         const timer = { work, cancelled: false };
@@ -43,27 +44,27 @@ function checking() {
 
 test('what is told soon after a check waits for the rest between two, what is told now does not', async () => {
   const { checks, count, finish, pass } = checking();
-  checks.soon();
+  checks.requeue();
   await finish();
-  checks.soon();
+  checks.requeue();
   expect(count()).toBe(1);
   pass();
   expect(count()).toBe(2);
   await finish();
-  checks.now();
+  checks.reconcileNow();
   expect(count()).toBe(3);
 });
 
 test('what is told now during a check is checked right after it, once', async () => {
   const { checks, count, finish, pass } = checking();
-  checks.soon();
-  checks.now();
+  checks.requeue();
+  checks.reconcileNow();
   expect(count()).toBe(1);
   await finish();
   expect(count()).toBe(2);
   await finish();
   expect(count()).toBe(2);
-  checks.soon();
+  checks.requeue();
   expect(count()).toBe(2);
   pass();
   expect(count()).toBe(3);
@@ -71,10 +72,10 @@ test('what is told now during a check is checked right after it, once', async ()
 
 test('nothing is checked after the end', async () => {
   const { checks, count, finish, pass } = checking();
-  checks.soon();
+  checks.requeue();
   checks.stop();
   await finish();
-  checks.now();
+  checks.reconcileNow();
   pass();
   expect(count()).toBe(1);
 });
@@ -83,9 +84,15 @@ test('before the start nothing is checked, then what was told meanwhile is at on
   let checks = 0;
   const clock = { schedule: () => () => undefined };
   const check = async () => void checks++;
-  const loop = createReconcileLoop({ check, onFailure: () => undefined, everyMilliseconds: 60_000, apartMilliseconds: 5_000, clock });
-  loop.soon();
-  loop.now();
+  const loop = createReconcileLoop({
+    reconcile: check,
+    onFailure: () => undefined,
+    resyncMilliseconds: 60_000,
+    minIntervalMilliseconds: 5_000,
+    clock,
+  });
+  loop.requeue();
+  loop.reconcileNow();
   expect(checks).toBe(0);
   loop.start();
   expect(checks).toBe(1);

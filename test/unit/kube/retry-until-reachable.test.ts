@@ -1,10 +1,11 @@
+/** Tests which errors are retried at the start, and what is logged. */
 import { expect, test } from 'vitest';
 import { ApiError } from '../../../src/kube/api-client.ts';
 import { retryUntilReachable } from '../../../src/kube/retry-until-reachable.ts';
 import { systemClock } from '../../../src/time/clock.ts';
 import { recordingLog } from './scripted-api.ts';
 
-/** Fails with each of them in turn, then succeeds. */
+/** Fails with each of the errors in turn, then succeeds. */
 const after = (...failures: Error[]) => {
   return async () => {
     const failure = failures.shift();
@@ -12,13 +13,13 @@ const after = (...failures: Error[]) => {
     return 'done';
   };
 };
-const patience = (log = recordingLog()) => ({ log, right: 'a Role must grant it', pauseMilliseconds: 0 });
+const retryOptions = (log = recordingLog()) => ({ log, requiredRole: 'a Role must grant it', pauseMilliseconds: 0 });
 const unreachable = new ApiError(0, 'Unreachable', 'GET /x: connect ECONNREFUSED');
 
 test('waits for an API server that is away, and says so once', async () => {
   const log = recordingLog();
   const starting = new ApiError(503, 'ServiceUnavailable', 'GET /x: starting');
-  expect(await retryUntilReachable(patience(log), after(unreachable, unreachable, starting))).toBe('done');
+  expect(await retryUntilReachable(retryOptions(log), after(unreachable, unreachable, starting))).toBe('done');
   expect(log.lines.map(({ message }) => message)).toEqual([
     'GET /x: connect ECONNREFUSED; waiting for the API server',
     'GET /x: starting; waiting for the API server',
@@ -29,48 +30,48 @@ test.each([
   ['a right, which an API server that has just started does not know of yet', new ApiError(403, 'Forbidden', 'GET /x: no')],
   ['a token, which it may not be able to check yet', new ApiError(401, 'Unauthorized', 'GET /x: no')],
   ['an answer that can be read, where a proxy has a page of its own', new ApiError(0, 'Unreadable', 'GET /x: <html>')],
-])('waits a little for %s', async (_what, refusal) => {
-  expect(await retryUntilReachable(patience(), after(unreachable, ...Array(9).fill(refusal)))).toBe('done');
-  await expect(retryUntilReachable(patience(), after(...Array(10).fill(refusal)))).rejects.toMatchObject({
-    status: refusal.status,
-    cause: refusal,
+])('waits a little for %s', async (_what, rejection) => {
+  expect(await retryUntilReachable(retryOptions(), after(unreachable, ...Array(9).fill(rejection)))).toBe('done');
+  await expect(retryUntilReachable(retryOptions(), after(...Array(10).fill(rejection)))).rejects.toMatchObject({
+    status: rejection.status,
+    cause: rejection,
   });
 });
 
 test('does its work anew after a conflict with another replica, however often', async () => {
-  expect(await retryUntilReachable(patience(), after(...Array(12).fill(new ApiError(409, 'Conflict', 'PUT /x: no'))))).toBe('done');
+  expect(await retryUntilReachable(retryOptions(), after(...Array(12).fill(new ApiError(409, 'Conflict', 'PUT /x: no'))))).toBe('done');
 });
 
 test.each([new ApiError(404, 'NotFound', 'GET /x: no'), new ApiError(0, 'NoCredential', 'GET /x: no'), new TypeError('a bug')])(
   'does not wait for what does not pass: %s',
   async (failure) => {
-    await expect(retryUntilReachable(patience(), after(failure))).rejects.toBe(failure);
+    await expect(retryUntilReachable(retryOptions(), after(failure))).rejects.toBe(failure);
   },
 );
 
 test('a refusal is tried again, and at last told with what to do', async () => {
   const log = recordingLog();
   const forbidden = new ApiError(403, 'Forbidden', 'GET /x: no');
-  await expect(retryUntilReachable(patience(log), after(...Array(10).fill(forbidden)))).rejects.toThrow(
+  await expect(retryUntilReachable(retryOptions(log), after(...Array(10).fill(forbidden)))).rejects.toThrow(
     /^GET \/x: no; a Role must grant it$/,
   );
   expect(log.lines).toEqual([{ level: 'warn', message: 'GET /x: no; trying again' }]);
   const unknown = new ApiError(401, 'Unauthorized', 'GET /x: Unauthorized');
-  await expect(retryUntilReachable(patience(), after(...Array(10).fill(unknown)))).rejects.toThrow(
+  await expect(retryUntilReachable(retryOptions(), after(...Array(10).fill(unknown)))).rejects.toThrow(
     /^GET \/x: Unauthorized; the API server does not accept the credential: is the token .* expired or revoked\?$/,
   );
 });
 
 test('says each minute that it still waits, and for whom', async () => {
   const log = recordingLog();
-  // Twenty seconds pass between two looks.
+  // Twenty seconds pass between two tries.
   let time = 0;
   const monotonic = () => {
     time += 20_000;
     return time;
   };
   const clock = { ...systemClock, monotonic };
-  await retryUntilReachable({ ...patience(log), server: 'https://10.0.0.1:443', clock }, after(...Array(7).fill(unreachable)));
+  await retryUntilReachable({ ...retryOptions(log), server: 'https://10.0.0.1:443', clock }, after(...Array(7).fill(unreachable)));
   expect(log.lines.slice(1).map(({ message }) => message)).toEqual(
     [1, 2].map(
       (minutes) =>

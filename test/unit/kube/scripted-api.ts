@@ -1,3 +1,4 @@
+/** A scripted API server on a loopback port, and the answers for its scripts. */
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
@@ -5,7 +6,7 @@ import { KubeConfig } from '@kubernetes/client-node';
 import { onTestFinished } from 'vitest';
 import type { KubeObject, Log } from '../../../src/kube/api-client.ts';
 
-/** One request, and the client's port it came from: equal ports are one connection. */
+/** One request, and the client's port. Requests with the same port used the same connection. */
 export type Received = {
   port: number | undefined;
   method: string;
@@ -15,10 +16,13 @@ export type Received = {
   body: string;
 };
 
-/** What the server does with one request. A response that is not ended stays open, as a watch does. */
+/** The answer to one request. A response that is not ended stays open, like a watch. */
 export type Answer = (response: ServerResponse, request: Received) => void;
 
-/** An API server on a loopback port that answers requests in the order of a script; what goes beyond stays open unless told. */
+/**
+ * An API server on a loopback port that answers requests in the order of a script. Further requests get `beyond`, by default a watch that
+ * stays open.
+ */
 export async function scriptedApi(script: Answer[], beyond: Answer = watching()) {
   const received: Received[] = [];
   const open: ServerResponse[] = [];
@@ -67,7 +71,7 @@ export const json =
   (response) =>
     response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
 
-export const refusing = (code: number, reason: string, message = 'as scripted', headers: Record<string, string> = {}): Answer =>
+export const statusResponse = (code: number, reason: string, message = 'as scripted', headers: Record<string, string> = {}): Answer =>
   json({ kind: 'Status', code, reason, message }, code, headers);
 
 export const listing = (resourceVersion: string, items: KubeObject[], next = ''): Answer =>

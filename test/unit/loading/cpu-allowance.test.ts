@@ -1,3 +1,4 @@
+/** The CPU allowance of each name: a burst, and then a share of the time. */
 import { expect, test } from 'vitest';
 import { createCpuAllowance } from '../../../src/loading/cpu-allowance.ts';
 

@@ -1,3 +1,4 @@
+/** Parsing documents inline and in the thread, with the limits of the thread. */
 import { Worker } from 'node:worker_threads';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createDocumentParser, type ParserLimits, type TextToParse } from '../../../src/loading/document-parser.ts';
@@ -10,14 +11,14 @@ const parsedHere = (text: string) => parseRulesDocument(text, source, { kind: 'c
 const good = 'mode: warn\nrules:\n- registry: a.io\n  pullSecret: a-pull\n- registry: [b.io, b.io]\n';
 const bad = 'rules:\n- registy: a.io\n';
 
-/** Everything goes through the thread unless told. */
+/** Parses everything in the thread unless the limits say otherwise. */
 function parserWith(limits: Partial<ParserLimits> = {}, start?: () => Worker) {
-  const parser = createDocumentParser({ longestOnTheSpot: 0, ...limits }, start);
+  const parser = createDocumentParser({ maxInlineCharacters: 0, ...limits }, start);
   onTestFinished(() => parser.stop());
   return parser;
 }
 
-/** A thread that says it is ready and does this with every document. */
+/** A worker that reports ready and does this with every document. */
 const threadThat = (does: string) => () =>
   new Worker(
     `const { parentPort } = require('node:worker_threads'); parentPort.on('message', () => { ${does} }); parentPort.postMessage('ready');`,
@@ -29,13 +30,13 @@ const threadThat = (does: string) => () =>
 describe.each([
   ['on the spot', Number.POSITIVE_INFINITY],
   ['in the thread', 0],
-])('%s', (_where, longestOnTheSpot) => {
+])('%s', (_where, maxInlineCharacters) => {
   test.each([
     ['a good document', good],
     ['a bad one', bad],
     ['a blank one', '# nothing'],
   ])('%s gives the same', async (_name, text) => {
-    expect(await parserWith({ longestOnTheSpot }).parse(document(text))).toEqual(parsedHere(text));
+    expect(await parserWith({ maxInlineCharacters }).parse(document(text))).toEqual(parsedHere(text));
   });
 });
 
@@ -108,7 +109,7 @@ test('a thread that ended with nothing to do is started again', async () => {
 });
 
 test('after the end nothing is started any more', async () => {
-  const parser = createDocumentParser({ longestOnTheSpot: 0 });
+  const parser = createDocumentParser({ maxInlineCharacters: 0 });
   await parser.stop();
   expect((await parser.parse(document(good))).ok).toBe(false);
 });

@@ -1,3 +1,4 @@
+/** Tests loading kinds of custom resources from files. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';

@@ -1,3 +1,4 @@
+/** Loading the rules of namespaces: fairness, limits, retries and failures. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import type { DocumentParser, TextToParse } from '../../../src/loading/document-parser.ts';
@@ -16,7 +17,7 @@ function ownBundle(namespace: string, name: string, ...texts: readonly string[])
   return configMapBundle({ metadata: { name, namespace }, data }, 'namespace');
 }
 
-/** A parser that counts, and reads each document when it is let. */
+/** A parser that counts documents, and parses each when the test allows it. */
 function steppingParser() {
   const asked: { readonly document: TextToParse; answer(): void }[] = [];
   const parser: DocumentParser = {
@@ -34,7 +35,7 @@ const readsAtOnce: DocumentParser = {
   stop: async () => undefined,
 };
 
-/** Time that passes when it is let: each rest ends by `wake`. */
+/** A clock on which each pause ends by `wake`. */
 function restingClock() {
   let rests: (() => void)[] = [];
   return {
@@ -68,12 +69,12 @@ function counting(inner: DocumentParser) {
 }
 
 async function opened(namespaces: DocumentParser, bundles: readonly Bundle[] = []) {
-  const book = createRuleStore(sha256);
+  const store = createRuleStore(sha256);
   const changes: RulesChange[] = [];
   const clock = restingClock();
   let skipped = 0;
-  const intake = createRuleLoader({
-    book,
+  const loader = createRuleLoader({
+    store,
     parsers: { cluster: readsAtOnce, namespaces },
     onChange: (more) => changes.push(...more),
     onSkipped: (versions) => {
@@ -82,47 +83,47 @@ async function opened(namespaces: DocumentParser, bundles: readonly Bundle[] = [
     clock: clock.clock,
   });
   onTestFinished(() => clock.wake());
-  const open = intake.open([ofCluster('rules: [{registry: a.io}]'), ...bundles]);
-  // A test that expects it to fail awaits it later.
+  const open = loader.open([ofCluster('rules: [{registry: a.io}]'), ...bundles]);
+  // A test that expects a failure awaits it later.
   open.catch(() => undefined);
-  await expect.poll(() => book.current()).toBeDefined();
+  await expect.poll(() => store.current()).toBeDefined();
   const rulesOf = (namespace: string) =>
-    book
+    store
       .current()
       ?.namespaceRules.get(namespace)
       ?.map(({ name }) => name) ?? [];
-  return { book, intake, changes, clock, open, rulesOf, skipped: () => skipped };
+  return { store, loader, changes, clock, open, rulesOf, skipped: () => skipped };
 }
 
 test("an edit of the cluster's rules does not wait while a document of a namespace is read", async () => {
   const { parser, asked } = steppingParser();
-  const { book, intake } = await opened(parser);
-  void intake.offer(ownBundle('tenant', 'own', rule('b.io')));
+  const { store, loader } = await opened(parser);
+  void loader.offer(ownBundle('tenant', 'own', rule('b.io')));
   await expect.poll(() => asked.length).toBe(1);
-  await intake.offer(ofCluster('rules: [{registry: c.io}]'));
-  expect(book.current()?.rules.map(({ name }) => name)).toEqual(['c.io']);
+  await loader.offer(ofCluster('rules: [{registry: c.io}]'));
+  expect(store.current()?.rules.map(({ name }) => name)).toEqual(['c.io']);
 });
 
 test('twenty ConfigMaps that are too much are refused without one character being read, and nothing of their text is kept', async () => {
   const { parser, parsed } = counting(readsAtOnce);
-  const { book, intake, changes } = await opened(parser);
-  await Promise.all(twentyConfigMaps('commas', 'tenant').map((configMap) => intake.offer(configMapBundle(configMap, 'namespace'))));
+  const { store, loader, changes } = await opened(parser);
+  await Promise.all(twentyConfigMaps('commas', 'tenant').map((configMap) => loader.offer(configMapBundle(configMap, 'namespace'))));
   expect(parsed).toEqual([]);
-  const refused = changes.filter(({ scope }) => scope.kind === 'namespace');
-  expect(refused).toHaveLength(20);
-  expect(new Set(refused.flatMap(({ problems }) => problems.map(({ code }) => code)))).toEqual(new Set(['namespace-quota']));
-  expect(refused[0]?.problems[0]?.message).toBe(
+  const rejected = changes.filter(({ scope }) => scope.kind === 'namespace');
+  expect(rejected).toHaveLength(20);
+  expect(new Set(rejected.flatMap(({ problems }) => problems.map(({ code }) => code)))).toEqual(new Set(['namespace-quota']));
+  expect(rejected[0]?.problems[0]?.message).toBe(
     'this ConfigMap has 62 documents with 1016118 characters of rules; a namespace may have 20 documents with 131072 characters in all: put the rules into fewer and shorter documents, or delete those that are not needed',
   );
-  expect(JSON.stringify(book.rejected()).length).toBeLessThan(20_000);
+  expect(JSON.stringify(store.rejected()).length).toBeLessThan(20_000);
 });
 
 test('a flood in one namespace delays another by the document that is being read', async () => {
   const { parser, asked } = steppingParser();
-  const { intake, rulesOf } = await opened(parser);
-  for (let index = 0; index < 10; index += 1) void intake.offer(ownBundle('hostile', `bad-${index}`, hostileDocuments.commas(1_000)));
+  const { loader, rulesOf } = await opened(parser);
+  for (let index = 0; index < 10; index += 1) void loader.offer(ownBundle('hostile', `bad-${index}`, hostileDocuments.commas(1_000)));
   await expect.poll(() => asked.length).toBe(1);
-  const honest = intake.offer(ownBundle('honest', 'own', rule('b.io')));
+  const honest = loader.offer(ownBundle('honest', 'own', rule('b.io')));
   for (let turn = 0; turn < 5; turn += 1) await nextTurn();
   asked[0]?.answer();
   await expect.poll(() => asked.length).toBe(2);
@@ -134,9 +135,9 @@ test('a flood in one namespace delays another by the document that is being read
 
 test('of fifty versions a second only the first and the newest are read', async () => {
   const { parser, parsed } = counting(readsAtOnce);
-  const { intake, clock, rulesOf, skipped } = await opened(parser);
-  await intake.offer(ownBundle('tenant', 'own', rule('r0.io')));
-  const later = Array.from({ length: 49 }, (_, index) => intake.offer(ownBundle('tenant', 'own', rule(`r${index + 1}.io`))));
+  const { loader, clock, rulesOf, skipped } = await opened(parser);
+  await loader.offer(ownBundle('tenant', 'own', rule('r0.io')));
+  const later = Array.from({ length: 49 }, (_, index) => loader.offer(ownBundle('tenant', 'own', rule(`r${index + 1}.io`))));
   expect(rulesOf('tenant')).toEqual(['r0.io']);
   clock.wake();
   await Promise.all(later);
@@ -147,9 +148,9 @@ test('of fifty versions a second only the first and the newest are read', async 
 
 test('a round of a namespace reads no more than it may have; the rest waits for the next', async () => {
   const { parser, parsed } = counting(readsAtOnce);
-  const { intake, clock } = await opened(parser);
+  const { loader, clock } = await opened(parser);
   const bad = hostileDocuments.commas(15_000);
-  const all = Array.from({ length: 4 }, (_, index) => intake.offer(ownBundle('tenant', `bad-${index}`, bad, bad, bad, bad)));
+  const all = Array.from({ length: 4 }, (_, index) => loader.offer(ownBundle('tenant', `bad-${index}`, bad, bad, bad, bad)));
   await Promise.all(all.slice(0, 2));
   expect(parsed).toHaveLength(8);
   clock.wake();
@@ -159,10 +160,10 @@ test('a round of a namespace reads no more than it may have; the rest waits for 
 
 test('the same texts are read once, whatever else changes in their ConfigMap', async () => {
   const { parser, parsed } = counting(readsAtOnce);
-  const { intake, clock, changes } = await opened(parser);
+  const { loader, clock, changes } = await opened(parser);
   const bundle = ownBundle('tenant', 'own', rule('b.io'));
-  await intake.offer(bundle);
-  const again = intake.offer({ ...bundle, version: 'another' });
+  await loader.offer(bundle);
+  const again = loader.offer({ ...bundle, version: 'another' });
   clock.wake();
   await again;
   expect(parsed).toHaveLength(1);
@@ -171,15 +172,15 @@ test('the same texts are read once, whatever else changes in their ConfigMap', a
 
 test('changes of several namespaces are put together once', async () => {
   let hashed = 0;
-  const book = createRuleStore((text) => {
+  const store = createRuleStore((text) => {
     hashed += 1;
     return sha256(text);
   });
-  const intake = createRuleLoader({ book, parsers: { cluster: readsAtOnce, namespaces: readsAtOnce }, onChange: () => book.current() });
+  const loader = createRuleLoader({ store, parsers: { cluster: readsAtOnce, namespaces: readsAtOnce }, onChange: () => store.current() });
   const ofNamespaces = (registry: string) => Array.from({ length: 50 }, (_, index) => ownBundle(`team-${index}`, 'own', rule(registry)));
-  await intake.open([ofCluster('rules: [{registry: a.io}]'), ...ofNamespaces('b.io')]);
-  // One for each namespace, one for the cluster's rules, and a few for all together: not one for each change.
-  expect(book.current()?.namespaceRules.size).toBe(50);
+  await loader.open([ofCluster('rules: [{registry: a.io}]'), ...ofNamespaces('b.io')]);
+  // One hash for each namespace, one for the cluster's rules, and a few for all together, but not one for each change.
+  expect(store.current()?.namespaceRules.size).toBe(50);
   expect(hashed).toBeLessThan(50 + 1 + 51);
 });
 
@@ -191,45 +192,45 @@ test('what was too much is read when there is room for it', async () => {
   ]);
   const bundleNamed = (name: string): Bundle | undefined => {
     const text = texts.get(name);
-    return text === undefined ? undefined : { ...ownBundle('tenant', name, text), again: () => bundleNamed(name) };
+    return text === undefined ? undefined : { ...ownBundle('tenant', name, text), readNewest: () => bundleNamed(name) };
   };
-  const { intake, clock, rulesOf, book } = await opened(readsAtOnce);
-  for (const name of texts.keys()) void intake.offer(bundleNamed(name) as Bundle);
+  const { loader, clock, rulesOf, store } = await opened(readsAtOnce);
+  for (const name of texts.keys()) void loader.offer(bundleNamed(name) as Bundle);
   await expect.poll(() => rulesOf('tenant').length).toBe(2);
   await expect
     .poll(() => {
       clock.wake();
-      return book.rejected().map(({ problems }) => problems[0]?.code);
+      return store.rejected().map(({ problems }) => problems[0]?.code);
     })
     .toEqual(['namespace-quota']);
   texts.delete('one');
-  void intake.withdraw('namespace rules tenant/one', { kind: 'namespace', namespace: 'tenant' });
+  void loader.withdraw('namespace rules tenant/one', { kind: 'namespace', namespace: 'tenant' });
   await expect
     .poll(() => {
       clock.wake();
       return rulesOf('tenant').toSorted();
     })
     .toEqual(['three.io', 'two.io']);
-  expect(book.rejected()).toEqual([]);
+  expect(store.rejected()).toEqual([]);
 });
 
 test("at the start the cluster's rules are in force before those of namespaces are read, and a namespace whose rules are unread is known", async () => {
   const { parser, asked } = steppingParser();
-  const { intake, open } = await opened(parser, [ownBundle('tenant', 'own', rule('b.io'))]);
-  expect([intake.isUnread('tenant'), intake.isUnread('other')]).toEqual([true, false]);
-  expect(intake.opening()).toBe('the rules of 1 namespaces have not been read yet');
+  const { loader, open } = await opened(parser, [ownBundle('tenant', 'own', rule('b.io'))]);
+  expect([loader.isStillLoading('tenant'), loader.isStillLoading('other')]).toEqual([true, false]);
+  expect(loader.missing()).toBe('the rules of 1 namespaces have not been read yet');
   await expect.poll(() => asked.length).toBe(1);
   asked[0]?.answer();
   await open;
-  expect([intake.isUnread('tenant'), intake.opening(), intake.waiting()]).toEqual([false, undefined, 0]);
+  expect([loader.isStillLoading('tenant'), loader.missing(), loader.waitingNamespaces()]).toEqual([false, undefined, 0]);
 });
 
 test('what is deleted while it waits is withdrawn', async () => {
   const { parser, asked } = steppingParser();
-  const { intake, rulesOf, clock } = await opened(parser);
-  void intake.offer(ownBundle('tenant', 'own', rule('b.io')));
+  const { loader, rulesOf, clock } = await opened(parser);
+  void loader.offer(ownBundle('tenant', 'own', rule('b.io')));
   await expect.poll(() => asked.length).toBe(1);
-  const gone = intake.withdraw('namespace rules tenant/own', { kind: 'namespace', namespace: 'tenant' });
+  const gone = loader.withdraw('namespace rules tenant/own', { kind: 'namespace', namespace: 'tenant' });
   asked[0]?.answer();
   await expect.poll(() => rulesOf('tenant')).toEqual(['b.io']);
   clock.wake();
@@ -243,10 +244,10 @@ test('a failure of ours is told to who brought it, and the same texts are read a
     parse: (document) => (fails ? Promise.reject(new Error('a bug')) : readsAtOnce.parse(document)),
     stop: async () => undefined,
   };
-  const { intake, clock, rulesOf } = await opened(failing);
-  await expect(intake.offer(ownBundle('tenant', 'own', rule('b.io')))).rejects.toThrow('a bug');
+  const { loader, clock, rulesOf } = await opened(failing);
+  await expect(loader.offer(ownBundle('tenant', 'own', rule('b.io')))).rejects.toThrow('a bug');
   fails = false;
-  const again = intake.offer(ownBundle('tenant', 'own', rule('b.io')));
+  const again = loader.offer(ownBundle('tenant', 'own', rule('b.io')));
   clock.wake();
   await again;
   expect(rulesOf('tenant')).toEqual(['b.io']);
@@ -254,9 +255,9 @@ test('a failure of ours is told to who brought it, and the same texts are read a
 
 test('a failure at the start leaves no namespace unread until somebody edits its rules', async () => {
   const failing: DocumentParser = { parse: () => Promise.reject(new Error('a bug')), stop: async () => undefined };
-  const { intake, open } = await opened(failing, [ownBundle('tenant', 'own', rule('b.io'))]);
+  const { loader, open } = await opened(failing, [ownBundle('tenant', 'own', rule('b.io'))]);
   await expect(open).rejects.toThrow('a bug');
-  expect([intake.isUnread('tenant'), intake.opening()]).toEqual([false, undefined]);
+  expect([loader.isStillLoading('tenant'), loader.missing()]).toEqual([false, undefined]);
 });
 
 test('a version that cannot be asked for fails once, and is not tried again by itself', async () => {
@@ -265,12 +266,12 @@ test('a version that cannot be asked for fails once, and is not tried again by i
     asked += 1;
     throw new Error('a bug');
   };
-  const { intake, clock, rulesOf } = await opened(readsAtOnce);
-  await expect(intake.offer({ ...ownBundle('tenant', 'own', rule('b.io')), again })).rejects.toThrow('a bug');
-  const other = intake.offer(ownBundle('tenant', 'other', rule('c.io')));
+  const { loader, clock, rulesOf } = await opened(readsAtOnce);
+  await expect(loader.offer({ ...ownBundle('tenant', 'own', rule('b.io')), readNewest: again })).rejects.toThrow('a bug');
+  const other = loader.offer(ownBundle('tenant', 'other', rule('c.io')));
   clock.wake();
   await other;
-  expect([asked, intake.waiting(), rulesOf('tenant')]).toEqual([1, 0, ['c.io']]);
+  expect([asked, loader.waitingNamespaces(), rulesOf('tenant')]).toEqual([1, 0, ['c.io']]);
 });
 
 test('of more bundles that are too much than a round takes, each is tried when there is room', async () => {
@@ -278,24 +279,24 @@ test('of more bundles that are too much than a round takes, each is tried when t
   const bundleNamed = (name: string): Bundle | undefined => {
     const text = texts.get(name);
     if (text === undefined) return undefined;
-    return { ...ownBundle('tenant', name, text), again: () => bundleNamed(name) };
+    return { ...ownBundle('tenant', name, text), readNewest: () => bundleNamed(name) };
   };
-  const { intake, clock, rulesOf } = await opened(readsAtOnce);
-  const both = ['large', 'other'].map((name) => intake.offer(bundleNamed(name) as Bundle));
+  const { loader, clock, rulesOf } = await opened(readsAtOnce);
+  const both = ['large', 'other'].map((name) => loader.offer(bundleNamed(name) as Bundle));
   await Promise.all(both);
   for (let index = 0; index < 60; index += 1) texts.set(`much-${index}`, `# ${'x'.repeat(140_000)}`);
   texts.set('much-last', `${rule('last.io')}\n# ${'x'.repeat(30_000)}`);
-  const all = [...texts.keys()].slice(2).map((name) => intake.offer(bundleNamed(name) as Bundle));
+  const all = [...texts.keys()].slice(2).map((name) => loader.offer(bundleNamed(name) as Bundle));
   await expect
     .poll(() => {
       clock.wake();
-      return intake.waiting();
+      return loader.waitingNamespaces();
     })
     .toBe(0);
   await Promise.all(all);
   expect(rulesOf('tenant')).not.toContain('last.io');
   texts.delete('large');
-  void intake.withdraw('namespace rules tenant/large', { kind: 'namespace', namespace: 'tenant' });
+  void loader.withdraw('namespace rules tenant/large', { kind: 'namespace', namespace: 'tenant' });
   await expect
     .poll(() => {
       clock.wake();
@@ -306,9 +307,9 @@ test('of more bundles that are too much than a round takes, each is tried when t
 
 test('what is too much with others of the same round is not in force beside them', async () => {
   const large = (name: string) => ownBundle('tenant', name, `${rule(`${name}.io`)}\n# ${'x'.repeat(59_000)}`);
-  const { intake, clock, rulesOf, changes } = await opened(readsAtOnce);
-  await intake.offer(large('one'));
-  const later = Promise.all(['two', 'three'].map((name) => intake.offer(large(name))));
+  const { loader, clock, rulesOf, changes } = await opened(readsAtOnce);
+  await loader.offer(large('one'));
+  const later = Promise.all(['two', 'three'].map((name) => loader.offer(large(name))));
   await expect
     .poll(() => {
       clock.wake();
@@ -321,15 +322,15 @@ test('what is too much with others of the same round is not in force beside them
 
 test('an end while documents are read and wait makes no refusal of them', async () => {
   const { parser, asked } = steppingParser();
-  const { book, intake, changes } = await opened(parser);
-  const reading = intake.offer(ownBundle('tenant', 'own', rule('b.io')));
+  const { store, loader, changes } = await opened(parser);
+  const reading = loader.offer(ownBundle('tenant', 'own', rule('b.io')));
   await expect.poll(() => asked.length).toBe(1);
-  const waiting = [intake.offer(ownBundle('tenant', 'own', rule('c.io'))), intake.offer(ownBundle('other', 'own', rule('d.io')))];
+  const waiting = [loader.offer(ownBundle('tenant', 'own', rule('c.io'))), loader.offer(ownBundle('other', 'own', rule('d.io')))];
   const before = changes.length;
-  intake.stop();
+  loader.stop();
   for (const { answer } of asked) answer();
-  await Promise.all([reading, ...waiting, intake.offer(ofCluster('rules: [{registry: e.io}]'))]);
+  await Promise.all([reading, ...waiting, loader.offer(ofCluster('rules: [{registry: e.io}]'))]);
   expect(changes).toHaveLength(before);
-  expect(book.rejected()).toEqual([]);
+  expect(store.rejected()).toEqual([]);
   expect(asked).toHaveLength(1);
 });

@@ -1,3 +1,4 @@
+/** Work of several names in turn. */
 import { expect, test } from 'vitest';
 import { createRoundRobin } from '../../../src/loading/round-robin.ts';
 

@@ -1,3 +1,4 @@
+/** Rules from files and folders, once and followed. */
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,23 +21,23 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** Polls often, so that a file system that tells nothing is no trouble. */
+/** Polls often, so that the tests also work on file systems without change events. */
 async function watch(...paths: readonly string[]) {
-  const book = createRuleStore(sha256);
+  const store = createRuleStore(sha256);
   const changes: RulesChange[] = [];
   const problems: string[] = [];
   const parser = createDocumentParser();
   const files = createRuleFilesSource({
     paths,
-    intake: createRuleLoader({ book, parsers: { cluster: parser, namespaces: parser }, onChange: (more) => changes.push(...more) }),
+    loader: createRuleLoader({ store, parsers: { cluster: parser, namespaces: parser }, onChange: (more) => changes.push(...more) }),
     onProblem: (problem) => problems.push(problem),
     onReadable: () => problems.push('can be read again'),
     pollMilliseconds: 100,
   });
   await files.start();
   open.push(files);
-  const registries = () => (book.current()?.rules ?? []).map(({ pattern }) => pattern.text).sort();
-  return { book, changes, problems, registries };
+  const registries = () => (store.current()?.rules ?? []).map(({ pattern }) => pattern.text).sort();
+  return { store, changes, problems, registries };
 }
 
 const rule = (registry: string) => `rules: [{registry: ${registry}}]\n`;
@@ -229,9 +230,9 @@ describe('following', () => {
     await writeFile(join(folder, '..2026_01/a.yaml'), rule('a.io'));
     await symlink('..2026_01', join(folder, '..data'));
     await symlink('..data/a.yaml', join(folder, 'a.yaml'));
-    const { registries, book } = await watch(folder);
+    const { registries, store } = await watch(folder);
     expect(registries()).toEqual(['a.io']);
-    expect(book.accepted()).toHaveLength(1);
+    expect(store.accepted()).toHaveLength(1);
 
     await mkdir(join(folder, '..2026_02'));
     await writeFile(join(folder, '..2026_02/a.yaml'), rule('b.io'));

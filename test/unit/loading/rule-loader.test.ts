@@ -1,3 +1,4 @@
+/** Loading rules into the rule store, in order and off the request path. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
@@ -13,52 +14,52 @@ const rule = (registry: string) => `rules: [{registry: ${registry}}]`;
 /** About 1 MiB. */
 const long = `rules:\n${Array.from({ length: 10_000 }, (_, index) => `- registry: registry-${index}.example.com:5000/team-${index}\n  pullSecret: pull-${index}\n  pushSecret: push-${index}\n`).join('')}`;
 
-function intakeWith(parser: DocumentParser = createDocumentParser()) {
+function loaderWith(parser: DocumentParser = createDocumentParser()) {
   onTestFinished(() => parser.stop());
-  const book = createRuleStore(sha256);
+  const store = createRuleStore(sha256);
   const changes: RulesChange[] = [];
-  const intake = createRuleLoader({ book, parsers: { cluster: parser, namespaces: parser }, onChange: (more) => changes.push(...more) });
-  return { book, intake, told: () => changes.map(({ id }) => id), changes };
+  const loader = createRuleLoader({ store, parsers: { cluster: parser, namespaces: parser }, onChange: (more) => changes.push(...more) });
+  return { store, loader, changedIds: () => changes.map(({ id }) => id), changes };
 }
 
 test('a document of 1 MiB does not keep requests from being answered', { timeout: 60_000 }, async () => {
-  const { book, intake } = intakeWith();
-  await intake.open([bundle('first', rule('a.io'))]);
-  const server = createServer((_request, response) => response.end(book.current()?.revision));
+  const { store, loader } = loaderWith();
+  await loader.open([bundle('first', rule('a.io'))]);
+  const server = createServer((_request, response) => response.end(store.current()?.revision));
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
   onTestFinished(() => void server.close());
   const ask = async () => (await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)).text();
 
   const before = await ask();
   let inForce = false;
-  const offered = intake.offer(bundle('second', long)).then(() => {
+  const offered = loader.offer(bundle('second', long)).then(() => {
     inForce = true;
   });
   let answered = 0;
   while (!inForce) if ((await ask()) === before) answered += 1;
   await offered;
-  expect(book.current()?.rules).toHaveLength(10_001);
-  // Parsed on the spot it would be one or two, whatever the machine.
+  expect(store.current()?.rules).toHaveLength(10_001);
+  // Parsed inline, it would be one or two on any machine.
   expect(answered).toBeGreaterThan(10);
 });
 
 test('what comes behind a long document waits for it: the order is kept', async () => {
-  const { book, intake, told } = intakeWith(createDocumentParser({ longestOnTheSpot: 100 }));
+  const { store, loader, changedIds } = loaderWith(createDocumentParser({ maxInlineCharacters: 100 }));
   const longer = `${'# '.repeat(200)}\n${rule('long.io')}`;
   await Promise.all([
-    intake.open([bundle('one', rule('a.io'))]),
-    intake.offer(bundle('long', longer)),
-    intake.offer(bundle('long', rule('short.io'))),
-    intake.withdraw('one'),
+    loader.open([bundle('one', rule('a.io'))]),
+    loader.offer(bundle('long', longer)),
+    loader.offer(bundle('long', rule('short.io'))),
+    loader.withdraw('one'),
   ]);
-  expect(told()).toEqual(['one', 'long', 'long', 'one']);
-  expect(book.current()?.rules.map(({ name }) => name)).toEqual(['short.io']);
+  expect(changedIds()).toEqual(['one', 'long', 'long', 'one']);
+  expect(store.current()?.rules.map(({ name }) => name)).toEqual(['short.io']);
 });
 
 test('what fails is told to who brought it, and the next goes on', async () => {
   let parsed = 0;
   const real = createDocumentParser();
-  const { book, intake } = intakeWith({
+  const { store, loader } = loaderWith({
     parse: async (document) => {
       parsed += 1;
       if (parsed === 1) throw new Error('a bug');
@@ -66,58 +67,58 @@ test('what fails is told to who brought it, and the next goes on', async () => {
     },
     stop: () => real.stop(),
   });
-  const failing = intake.open([bundle('one', rule('a.io'))]);
-  const next = intake.open([bundle('one', rule('a.io'))]);
+  const failing = loader.open([bundle('one', rule('a.io'))]);
+  const next = loader.open([bundle('one', rule('a.io'))]);
   await expect(failing).rejects.toThrow('a bug');
   await next;
-  expect(book.current()?.rules).toHaveLength(1);
+  expect(store.current()?.rules).toHaveLength(1);
 });
 
 test('a document that could not be read leaves the last good rules in force', async () => {
   const real = createDocumentParser();
-  const tooCostly = createDocumentParser({ longestOnTheSpot: 0 }, () => {
+  const tooCostly = createDocumentParser({ maxInlineCharacters: 0 }, () => {
     throw new Error('no memory');
   });
   let parser = real;
-  const { book, intake, changes } = intakeWith({ parse: (document) => parser.parse(document), stop: () => real.stop() });
-  await intake.open([bundle('one', rule('a.io'))]);
+  const { store, loader, changes } = loaderWith({ parse: (document) => parser.parse(document), stop: () => real.stop() });
+  await loader.open([bundle('one', rule('a.io'))]);
   parser = tooCostly;
-  await intake.offer(bundle('one', rule('b.io')));
+  await loader.offer(bundle('one', rule('b.io')));
   expect(changes.at(-1)?.problems).toMatchObject([{ code: 'document-too-costly' }]);
-  expect(book.current()?.rules.map(({ name }) => name)).toEqual(['a.io']);
+  expect(store.current()?.rules.map(({ name }) => name)).toEqual(['a.io']);
 });
 
 test('an end while a document of the cluster is read refuses neither it nor those behind it', async () => {
-  const parser = createDocumentParser({ longestOnTheSpot: 0 });
-  const { intake, changes, told } = intakeWith(parser);
-  await intake.open([bundle('one', rule('a.io'))]);
-  const offered = ['two', 'three'].map((id) => intake.offer(bundle(id, rule(`${id}.io`))));
-  intake.stop();
+  const parser = createDocumentParser({ maxInlineCharacters: 0 });
+  const { loader, changes, changedIds } = loaderWith(parser);
+  await loader.open([bundle('one', rule('a.io'))]);
+  const offered = ['two', 'three'].map((id) => loader.offer(bundle(id, rule(`${id}.io`))));
+  loader.stop();
   await parser.stop();
   await Promise.all(offered);
   expect(changes.flatMap(({ problems }) => problems)).toEqual([]);
-  expect(told()).toEqual(['one']);
+  expect(changedIds()).toEqual(['one']);
 });
 
 test('a rule of a namespace that has no effect is told with the change', async () => {
-  const { intake, changes } = intakeWith();
-  await intake.open([bundle('one', rule('a.io'))]);
+  const { loader, changes } = loaderWith();
+  await loader.open([bundle('one', rule('a.io'))]);
   const scope = { kind: 'namespace', namespace: 'team' } as const;
-  await intake.offer({ ...bundle('own', 'rules: [{registry: a.io}, {registry: b.io}]'), scope });
+  await loader.offer({ ...bundle('own', 'rules: [{registry: a.io}, {registry: b.io}]'), scope });
   expect(changes.at(-1)).toMatchObject({ id: 'own', problems: [], warnings: [{ code: 'namespace-widens' }] });
 });
 
 test('rules in binaryData refuse their ConfigMap: left out without a word, they would be gone', async () => {
-  const { book, intake, changes } = intakeWith();
+  const { store, loader, changes } = loaderWith();
   const metadata = { name: 'rules', namespace: 'regkeeper' };
-  await intake.open([configMapBundle({ metadata, data: { 'a.yaml': rule('a.io') } })]);
-  const before = book.current();
+  await loader.open([configMapBundle({ metadata, data: { 'a.yaml': rule('a.io') } })]);
+  const before = store.current();
   const edit = configMapBundle({ metadata, data: { 'notes.txt': 'x' }, binaryData: { 'a.yaml': 'UQ==', 'logo.png': 'UQ==' } });
-  await intake.offer(edit);
+  await loader.offer(edit);
   expect(changes.at(-1)?.problems.map(({ code, message }) => [code, message.split(' ').slice(0, 4).join(' ')])).toEqual([
     ['bad-manifest', 'a.yaml stands in binaryData,'],
   ]);
-  expect(book.current()).toBe(before);
+  expect(store.current()).toBe(before);
   const book2 = createRuleStore(sha256);
   book2.open([readBundle(edit)]);
   expect(book2.missing()).toContain('rules with problems');

@@ -1,3 +1,4 @@
+/** Tests reading rules ConfigMaps from files of Kubernetes objects. */
 import { describe, expect, test } from 'vitest';
 import { type ConfigMapInFile, readRulesManifest } from '../../../src/loading/rule-manifests.ts';
 import { parseRulesDocument } from '../../../src/rules/language/parse.ts';
@@ -158,6 +159,7 @@ describe('what keeps rules from being read is a problem with its place and the f
     ['a tab', `${head}data:\n\ta.yaml: x\n`, /^yaml-syntax 7:1 .*tab/],
     ['a field twice', `${head}kind: ConfigMap\n`, /^duplicate-field 6:1 /],
     ['an alias to nothing', `${head}data: {a.yaml: *nowhere}\n`, /^yaml-alias 6:16 .*&nowhere/],
+    ['an alias within itself', `${head}data: &d {a.yaml: *d}\n`, /^yaml-syntax 6:19 .*the anchor &d contains itself/],
     ['a rules document among objects', `${head}---\nrules: []\n`, /^yaml-several-documents 7:1 .*file of its own/],
     [
       'a template',

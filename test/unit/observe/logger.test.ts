@@ -1,3 +1,4 @@
+/** The log, audit records, and destinations that fail or are slow. */
 import { execFileSync } from 'node:child_process';
 import { appendFileSync, closeSync, constants, mkdtempSync, openSync, readFileSync, readSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -99,7 +100,7 @@ describe('the audit log', () => {
   });
 });
 
-/** A named pipe whose reader can leave and come back: what is written meanwhile fails. */
+/** A named pipe whose reader can leave and return. Writes meanwhile fail. */
 function namedPipe(name: string) {
   const path = join(folder, name);
   execFileSync('mkfifo', [path]);
@@ -128,18 +129,18 @@ describe('what cannot be written', () => {
   test('waits, and is written in order when it can be, and both are told once', async () => {
     const pipe = namedPipe('well-again');
     pipe.come();
-    const told: string[] = [];
-    const onFailing = (reason: string) => void told.push(reason);
-    const destination = openDestination(pipe.path, { onFailing, onWell: (lost) => void told.push(`well, ${lost} lost`) });
+    const events: string[] = [];
+    const onFailing = (reason: string) => void events.push(reason);
+    const destination = openDestination(pipe.path, { onFailing, onRecovered: (lost) => void events.push(`well, ${lost} lost`) });
     pipe.leave();
     for (const number of [1, 2, 3]) {
       destination.write(line(number));
       await destination.flush();
     }
-    expect(told).toEqual(['EPIPE: broken pipe, write']);
+    expect(events).toEqual(['EPIPE: broken pipe, write']);
     expect(destination.delivery()).toEqual({ failing: true, lost: 0, waiting: 3 });
     pipe.come();
-    await vi.waitFor(() => expect(told).toEqual(['EPIPE: broken pipe, write', 'well, 0 lost']), { timeout: 5_000 });
+    await vi.waitFor(() => expect(events).toEqual(['EPIPE: broken pipe, write', 'well, 0 lost']), { timeout: 5_000 });
     expect(pipe.read()).toBe(line(1) + line(2) + line(3));
     expect(destination.delivery()).toEqual({ failing: false, lost: 0, waiting: 0 });
   });
@@ -147,15 +148,18 @@ describe('what cannot be written', () => {
   test('is lost and counted where there is no room to wait, and is tried again although nothing is written any more', async () => {
     const pipe = namedPipe('no-room');
     pipe.come();
-    const told: string[] = [];
+    const events: string[] = [];
     const room = 2 * line(1).length;
-    const destination = openDestination(pipe.path, { onWell: (lost) => void told.push(`well, ${lost} lost`), mostWaiting: room });
+    const destination = openDestination(pipe.path, {
+      onRecovered: (lost) => void events.push(`well, ${lost} lost`),
+      maxWaitingBytes: room,
+    });
     pipe.leave();
     for (const number of [1, 2, 3, 4, 5]) destination.write(line(number));
     expect(destination.delivery()).toEqual({ failing: true, lost: 3, waiting: 2 });
     await destination.flush();
     pipe.come();
-    await vi.waitFor(() => expect(told).toEqual(['well, 3 lost']), { timeout: 5_000 });
+    await vi.waitFor(() => expect(events).toEqual(['well, 3 lost']), { timeout: 5_000 });
     expect(pipe.read()).toBe(line(1) + line(2));
     destination.write(line(6));
     await destination.flush();
@@ -165,7 +169,7 @@ describe('what cannot be written', () => {
 
   test('a lone line is never lost, however long it is, nor are those behind it that have room', async () => {
     const file = join(folder, 'long.log');
-    const destination = openDestination(file, { mostWaiting: 1024 });
+    const destination = openDestination(file, { maxWaitingBytes: 1024 });
     const long = `${'x'.repeat(100_000)}\n`;
     for (const each of [long, line(1), line(2)]) destination.write(each);
     expect(destination.delivery()).toEqual({ failing: false, lost: 0, waiting: 3 });
@@ -179,7 +183,7 @@ describe('what cannot be written', () => {
   test('of lines that are each longer than what may wait, one waits', async () => {
     const pipe = namedPipe('long-lines');
     pipe.come();
-    const destination = openDestination(pipe.path, { mostWaiting: 16 });
+    const destination = openDestination(pipe.path, { maxWaitingBytes: 16 });
     pipe.leave();
     const long = `${'é'.repeat(10)}\n`;
     for (const each of [line(1), long, long, line(2), line(3)]) destination.write(each);
@@ -193,10 +197,10 @@ describe('what cannot be written', () => {
   test('once a long line is out, those behind it count in full, and another long one may wait', async () => {
     const pipe = namedPipe('steady');
     pipe.come();
-    const destination = openDestination(pipe.path, { mostWaiting: 70_000 });
+    const destination = openDestination(pipe.path, { maxWaitingBytes: 70_000 });
     const long = `${'x'.repeat(99_999)}\n`;
     const part = `${'y'.repeat(29_999)}\n`;
-    // Together more than the pipe holds (64 KiB), so that it never drains while the reader takes no more than the long line.
+    // Together more than the pipe's buffer (64 KiB), so that it never drains while the reader reads only the long line.
     for (const each of [long, part, part]) destination.write(each);
     destination.write(part);
     expect(destination.delivery().lost).toBe(1);
@@ -208,7 +212,7 @@ describe('what cannot be written', () => {
       },
       { timeout: 5_000 },
     );
-    // Now the long line is out. Of what waits nothing is left out of the count.
+    // Now the long line is written, and all waiting lines count.
     await vi.waitFor(
       () => {
         destination.write(long);
@@ -224,8 +228,8 @@ describe('what cannot be written', () => {
   test('room comes back with each part that is written, not only when all is out', async () => {
     const pipe = namedPipe('slow');
     pipe.come();
-    // More than a pipe holds (64 KiB), so that the rest waits for the reader.
-    const destination = openDestination(pipe.path, { mostWaiting: 160_000 });
+    // More than the buffer of a pipe (64 KiB), so that the rest waits for the reader.
+    const destination = openDestination(pipe.path, { maxWaitingBytes: 160_000 });
     const part = `${'x'.repeat(49_999)}\n`;
     for (let number = 0; number < 3; number += 1) destination.write(part);
     let read = 0;
@@ -248,21 +252,21 @@ describe('what cannot be written', () => {
   test('is told also where nobody reads', async () => {
     const pipe = namedPipe('unread');
     pipe.come();
-    const told: string[] = [];
-    const destination = openDestination(pipe.path, { onFailing: (reason) => void told.push(reason), mostWaiting: 1024 * 1024 });
+    const events: string[] = [];
+    const destination = openDestination(pipe.path, { onFailing: (reason) => void events.push(reason), maxWaitingBytes: 1024 * 1024 });
     for (let number = 0; number < 20; number += 1) destination.write(`${'x'.repeat(65_536)}\n`);
-    expect(told).toEqual(['1 MiB wait to be written already']);
+    expect(events).toEqual(['1 MiB wait to be written already']);
     expect(destination.delivery()).toMatchObject({ failing: true, lost: 5 });
   });
 
   test.runIf(process.platform === 'linux')('a full disk ends no process and is no exception', async () => {
-    const told: string[] = [];
-    const destination = openDestination('/dev/full', { onFailing: (reason) => void told.push(reason) });
+    const events: string[] = [];
+    const destination = openDestination('/dev/full', { onFailing: (reason) => void events.push(reason) });
     for (const number of [1, 2]) {
       destination.write(line(number));
       await destination.flush();
     }
-    expect(told).toEqual(['ENOSPC: no space left on device, write']);
+    expect(events).toEqual(['ENOSPC: no space left on device, write']);
   });
 
   test('a line of which a full disk took half gets its end, so that the next one stands alone', async () => {

@@ -1,8 +1,9 @@
+/** The metrics as Prometheus scrapes them. */
 import { describe, expect, test } from 'vitest';
 import { changeOf, decodeReview, type Webhook } from '../../../src/admission/review.ts';
 import { decide } from '../../../src/decision/decide.ts';
 import { builtInKinds } from '../../../src/object/kinds.ts';
-import { buildAuditRecord } from '../../../src/observe/audit/record.ts';
+import { buildAuditRecord } from '../../../src/observe/audit/decision-record.ts';
 import { beginRulesReviewRecord } from '../../../src/observe/audit/rules-review-record.ts';
 import { createMetrics, type MetricSources, type Metrics } from '../../../src/observe/metrics.ts';
 import type { RuleSet } from '../../../src/rules/rule-set.ts';
@@ -22,10 +23,10 @@ function setUp(sources: Partial<MetricSources> = {}): Metrics {
     kinds: builtInKinds,
     readiness: [],
     leads: () => undefined,
-    refusedRules: () => [],
+    rejectedRules: () => [],
     waitingNamespaces: () => 0,
     certificate: () => undefined,
-    followed: () => [],
+    watches: () => [],
     registration: () => undefined,
     factGaps: () => undefined,
     auditDelivery: () => ({ failing: false, lost: 0 }),
@@ -34,13 +35,13 @@ function setUp(sources: Partial<MetricSources> = {}): Metrics {
   });
 }
 
-/** Samples of metrics whose name begins so, in the order of their names and labels. */
+/** Samples of metrics whose names begin with the prefix, sorted by name and labels. */
 async function samples(metrics: Metrics, prefix: string): Promise<string[]> {
   const lines = (await metrics.text()).split('\n');
   return lines.filter((line) => line.startsWith(prefix)).sort();
 }
 
-/** The same without those that are 0. */
+/** The samples that are not 0. */
 async function counted(metrics: Metrics, prefix: string): Promise<string[]> {
   return (await samples(metrics, prefix)).filter((line) => !line.endsWith(' 0'));
 }
@@ -181,14 +182,14 @@ describe('what a stranger writes', () => {
   });
 
   test('makes no series by the names of a namespace’s own rules, also where they are those of the cluster’s', async () => {
-    const book = createRuleStore(sha256);
+    const store = createRuleStore(sha256);
     const source = (namespace: string) => ({ kind: 'configMap' as const, namespace, name: 'rules', key: 'rules.yaml' });
     const own = `rules: [{name: corporate, registry: own.example.com, pullSecret: own-pull}]`;
-    book.open([
+    store.open([
       readBundle({ id: 'a', documents: [{ source: source('regkeeper'), text: `delegate: [own.example.com]\nrules: [${corporate}]` }] }),
       readBundle({ id: 'b', scope: { kind: 'namespace', namespace: 'shop' }, documents: [{ source: source('shop'), text: own }] }),
     ]);
-    const inForce = book.current() as RuleSet;
+    const inForce = store.current() as RuleSet;
     const metrics = setUp();
     metrics.rulesInForce(inForce);
     for (const webhook of ['mutate', 'validate'] as const) metrics.decided(record(webhook, pod('own.example.com/x'), { inForce }));
@@ -263,11 +264,11 @@ describe('rules', () => {
   });
 
   test('that are refused are counted, the cluster’s apart from those of namespaces', async () => {
-    const book = createRuleStore(sha256);
+    const store = createRuleStore(sha256);
     const bad = (id: string, scope: { kind: 'cluster' } | { kind: 'namespace'; namespace: string }, text: string) =>
       readBundle({ id, scope, documents: [{ source: { kind: 'file', file: id }, text }] });
-    book.open([bad('a', { kind: 'cluster' }, 'rulez: []\nmodus: x'), bad('b', { kind: 'namespace', namespace: 'shop' }, 'rulez: []')]);
-    expect(await samples(setUp({ refusedRules: () => book.rejected() }), 'regkeeper_rules_problems')).toEqual([
+    store.open([bad('a', { kind: 'cluster' }, 'rulez: []\nmodus: x'), bad('b', { kind: 'namespace', namespace: 'shop' }, 'rulez: []')]);
+    expect(await samples(setUp({ rejectedRules: () => store.rejected() }), 'regkeeper_rules_problems')).toEqual([
       'regkeeper_rules_problems{scope="cluster"} 2',
       'regkeeper_rules_problems{scope="namespace"} 1',
     ]);
@@ -363,7 +364,7 @@ describe('the state at the time of reading', () => {
       watch('/api/v1/namespaces/regkeeper/secrets', 1_500),
       watch('/apis/config.openshift.io/v1/images', 5_000),
     ];
-    const metrics = setUp({ followed: () => followed });
+    const metrics = setUp({ watches: () => followed });
     expect(await samples(metrics, 'regkeeper_watch')).toEqual([
       'regkeeper_watch_last_contact_seconds{resource="images.config.openshift.io"} 0',
       'regkeeper_watch_last_contact_seconds{resource="secrets"} 3.5',

@@ -1,3 +1,4 @@
+/** The rate limit for log lines about the rules of namespaces. */
 import { expect, test } from 'vitest';
 import { createNamespaceRulesLog, type LoggedChange, mergeChanges } from '../../../src/observe/namespace-rules-log.ts';
 import type { Problem } from '../../../src/rules/language/problem.ts';

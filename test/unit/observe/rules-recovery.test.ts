@@ -1,3 +1,4 @@
+/** The log line at the end of problems with rules. */
 import { describe, expect, test } from 'vitest';
 import { createRulesRecovery } from '../../../src/observe/rules-recovery.ts';
 import type { RuleScope } from '../../../src/rules/language/parse.ts';
@@ -14,25 +15,25 @@ function bundle(id: string, text: string, scope?: RuleScope): ReadBundle {
   return readBundle({ id, ...(scope && { scope }), documents: [{ source, text }] });
 }
 
-/** What is told, event after event. */
+/** Reports what is logged, event by event. */
 function follow(...opening: readonly ReadBundle[]) {
-  const book = createRuleStore(sha256);
-  const told: string[] = [];
+  const store = createRuleStore(sha256);
+  const reported: string[] = [];
   const log = {
     info: (fields: object, message: string) => {
-      expect(fields).toEqual({ rulesRevision: book.current()?.revision });
-      told.push(message);
+      expect(fields).toEqual({ rulesRevision: store.current()?.revision });
+      reported.push(message);
     },
   };
-  const recovery = createRulesRecovery({ store: book, inForce: book.current, log });
+  const recovery = createRulesRecovery({ store, inForce: store.current, log });
   const after = (changes: readonly RulesChange[]) => {
-    recovery.look(changes);
-    return told.splice(0);
+    recovery.update(changes);
+    return reported.splice(0);
   };
-  expect(after(book.open(opening))).toEqual([]);
+  expect(after(store.open(opening))).toEqual([]);
   return {
-    offer: (id: string, text: string, scope?: RuleScope) => after(book.offer(bundle(id, text, scope))),
-    withdraw: (id: string) => after(book.withdraw(id)),
+    offer: (id: string, text: string, scope?: RuleScope) => after(store.offer(bundle(id, text, scope))),
+    withdraw: (id: string) => after(store.withdraw(id)),
     lookAgain: () => after([]),
   };
 }

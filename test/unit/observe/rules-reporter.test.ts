@@ -1,5 +1,6 @@
+/** What is logged, recorded and counted when the rules in force change. */
 import { describe, expect, test } from 'vitest';
-import { createRulesAdvice } from '../../../src/observe/rules-advice.ts';
+import { createLintReporter } from '../../../src/observe/lint-reporter.ts';
 import { createRulesReporter } from '../../../src/observe/rules-reporter.ts';
 import type { RuleScope } from '../../../src/rules/language/parse.ts';
 import type { Problem } from '../../../src/rules/language/problem.ts';
@@ -17,7 +18,7 @@ function bundle(id: string, text: string, scope?: RuleScope): ReadBundle {
   return readBundle({ id, ...(scope && { scope }), documents: [{ source, text }] });
 }
 
-/** Rules in force with the reporter and the advice as subscribers, and what came of each change, in order. */
+/** Rules in force with the reporter and the lint reporter as subscribers, and the effects of each change, in order. */
 function reporting() {
   const store = createRuleStore(sha256);
   const rules = createRulesInForce(store, sha256);
@@ -31,9 +32,9 @@ function reporting() {
   const reporter = createRulesReporter({ rules, store, log, auditLog, metrics, clock: { now: () => 0 } });
   const lint = ({ rules: linted }: RuleSet) =>
     linted.map(({ pattern, origin }): Problem => ({ code: 'rule-redundant', message: `about ${pattern.text}`, origin }));
-  const advice = createRulesAdvice({ rules, lint, log });
+  const lintReporter = createLintReporter({ rules, lint, log });
   reporter.start();
-  advice.start();
+  lintReporter.start();
   const after = (work: () => void) => {
     work();
     return [
@@ -48,7 +49,7 @@ function reporting() {
       after(() => rules.platformChanged({ internalRegistries: registries.map((registry) => ({ registry, object: 'images' })) })),
     stop() {
       reporter.stop();
-      advice.stop();
+      lintReporter.stop();
     },
   };
 }
@@ -73,9 +74,9 @@ describe('a change of the rules in force is reported', () => {
   test('refused rules with each problem, and no advice; then that they are in force again', () => {
     const { open, offer } = reporting();
     open(bundle('one', 'rules: [{registry: a.io}]'));
-    const refused = offer('one', 'rulez: []');
-    expect(refused.slice(0, 2)).toEqual(['record rejected', 'metrics true']);
-    expect(refused.slice(2)).toEqual([expect.stringMatching(/^error: rules refused, the last good ones stay in force: .*"rules"/)]);
+    const rejected = offer('one', 'rulez: []');
+    expect(rejected.slice(0, 2)).toEqual(['record rejected', 'metrics true']);
+    expect(rejected.slice(2)).toEqual([expect.stringMatching(/^error: rules refused, the last good ones stay in force: .*"rules"/)]);
     expect(offer('one', 'rules: [{registry: a.io}]')).toEqual([
       'record accepted',
       'metrics true',

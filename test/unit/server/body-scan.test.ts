@@ -1,3 +1,4 @@
+/** The limits of depth and structures, compared with the parsed JSON. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { findExcess } from '../../../src/server/body-scan.ts';
@@ -5,7 +6,7 @@ import { structureOf } from '../../hostile/bodies.ts';
 import { runs } from '../../property.ts';
 
 const bytes = (text: string) => Buffer.from(text);
-/** Few enough that random values are on both sides of them. */
+/** Low enough that random values are on both sides of the limits. */
 const within = (depth: number, structures: number) => ({ depth, structures });
 
 describe('the limits', () => {
@@ -42,7 +43,7 @@ describe('the limits', () => {
   });
 });
 
-/** Values with the signs that matter, in texts and keys too. */
+/** Values with JSON's structural characters, also in texts and keys. */
 const nasty = fc.stringMatching(/^[[\]{},:"\\ZzÛûé😀 a]{0,12}$/u);
 const { value } = fc.letrec((tie) => ({
   value: fc.oneof({ maxDepth: 7, withCrossShrink: true }, fc.integer(), nasty, fc.constant(null), tie('list'), tie('object')),
@@ -69,7 +70,7 @@ test('agrees with it on bytes that are no valid UTF-8', { timeout: 60_000 }, () 
   let parsed = 0;
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 12 }), fc.array(byte, { maxLength: 12 }), (any, some) => {
-      // Around them is what makes JSON of most.
+      // The pieces around them make most of the texts valid JSON.
       for (const inner of [Buffer.from(any), Buffer.from(some)]) {
         const body = Buffer.concat([bytes('[["'), inner, bytes('",1],{}]')]);
         let made: unknown;

@@ -1,6 +1,7 @@
+/** A clock for tests of the server. */
 import type { Clock } from '../../../src/time/clock.ts';
 
-/** A clock that stands still until it is moved, and then does what is due. */
+/** A clock that only moves when the test moves it, and then runs what is due. */
 export function manualClock(): Clock & { pass(milliseconds: number): void } {
   let at = 0;
   const scheduled = new Set<{ due: number; work: () => void }>();

@@ -1,3 +1,4 @@
+/** The limits of connections, headers and unread answers. */
 import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { connect as connectPlain, type Socket } from 'node:net';
@@ -5,16 +6,22 @@ import { text } from 'node:stream/consumers';
 import { connect } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
-import { boundConnections } from '../../../src/server/connections.ts';
-import { createHealthServer } from '../../../src/server/health.ts';
+import { limitConnections } from '../../../src/server/connections.ts';
+import { createHealthServer } from '../../../src/server/health-server.ts';
 import { defaultConnectionLimits, healthConnectionLimits } from '../../../src/server/limits.ts';
-import { createWebhookServer } from '../../../src/server/webhook.ts';
+import { createWebhookServer } from '../../../src/server/webhook-server.ts';
 import { unwatched } from '../decision/changes.ts';
 import { manualClock } from './clock.ts';
 
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
-const authority = issueCa({ commonName: 'test', ...life });
-const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], ...life });
+const ca = issueCa({ commonName: 'test', ...life });
+const tls = issueServerCertificate({
+  ca,
+  commonName: 'localhost',
+  dnsNames: ['localhost'],
+  ipAddresses: ['127.0.0.1'],
+  ...life,
+});
 const collaborators = {
   rules: () => undefined,
   facts: () => unwatched,
@@ -25,12 +32,12 @@ const collaborators = {
 
 const ask = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';
 
-/** A plain server for few connections. It answers when told. */
-async function setUp(most: number) {
+/** A plain server with few connections. It answers when the test allows it. */
+async function setUp(maxConnections: number) {
   const clock = manualClock();
   const waiting: (() => void)[] = [];
   const server = createServer((_request, response) => waiting.push(() => response.end('answer')));
-  boundConnections(server, { ...defaultConnectionLimits, most }, clock);
+  limitConnections(server, { ...defaultConnectionLimits, maxConnections }, clock);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   onTestFinished(() => {
@@ -139,9 +146,9 @@ describe('one connection too many ends another', () => {
 describe('headers that come slowly', () => {
   test('end their connection after 5 seconds, and a connection that sends nothing stays', async () => {
     const { clock, open } = await setUp(10);
-    const [silent, slow] = [await open(), await open()];
+    const [idle, slow] = [await open(), await open()];
     slow.write('GET / HTTP/1.1\r\nhost: ');
-    // Seen once they have arrived.
+    // The bytes are only seen once they have arrived.
     await expect
       .poll(() => {
         clock.pass(1_000);
@@ -149,7 +156,7 @@ describe('headers that come slowly', () => {
       })
       .toBe(true);
     clock.pass(60_000);
-    expect(silent.destroyed || silent.readableEnded).toBe(false);
+    expect(idle.destroyed || idle.readableEnded).toBe(false);
   });
 
   test('not before, and not where an answer is pending', async () => {
@@ -170,7 +177,7 @@ describe('an answer that is not read', () => {
     const clock = manualClock();
     const responses: ServerResponse[] = [];
     const server = createServer((_request, response) => responses.push(response));
-    boundConnections(server, defaultConnectionLimits, clock);
+    limitConnections(server, defaultConnectionLimits, clock);
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     onTestFinished(() => void server.close());
@@ -180,7 +187,7 @@ describe('an answer that is not read', () => {
     const [response] = responses as [ServerResponse];
     for (let second = 0; second < 10; second += 1) clock.pass(1_000);
     expect(response.destroyed).toBe(false);
-    // More than the buffers of a loopback connection take.
+    // More than the buffers of a loopback connection.
     response.end('x'.repeat(16 * 1024 * 1024));
     for (let second = 0; second < 5; second += 1) clock.pass(1_000);
     expect(response.destroyed).toBe(false);
@@ -199,7 +206,7 @@ describe('both ports', () => {
     const app = ports[port]();
     onTestFinished(() => void app.close());
     const { keepAliveTimeout, headersTimeout, requestTimeout } = app.server;
-    // client-go's 90 s (k8s.io/apimachinery util/net, SetTransportDefaults), and Node ends a connection that much later than it says.
+    // client-go's 90 s (k8s.io/apimachinery util/net, SetTransportDefaults), plus what Node adds to the announced time.
     expect({ keepAliveTimeout, headersTimeout, requestTimeout }).toEqual({
       keepAliveTimeout: 120_000,
       headersTimeout: 120_000,
@@ -208,7 +215,7 @@ describe('both ports', () => {
   });
 
   test('more connections than API servers use at a time, fewer than take much memory', () => {
-    expect([defaultConnectionLimits.most, healthConnectionLimits.most]).toEqual([1_000, 100]);
+    expect([defaultConnectionLimits.maxConnections, healthConnectionLimits.maxConnections]).toEqual([1_000, 100]);
   });
 
   test('a connection that is idle for too long ends, whether or not it had a request', { timeout: 30_000 }, async () => {
@@ -216,7 +223,7 @@ describe('both ports', () => {
     onTestFinished(() => app.close());
     await app.listen({ host: '127.0.0.1', port: 0 });
     const { port } = app.server.address() as { port: number };
-    const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', ca: authority.certificate });
+    const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', ca: ca.certificate });
     await once(socket, 'secureConnect');
     socket.write(ask);
     expect(await text(socket)).toMatch(/^HTTP\/1\.1 404 /);
@@ -234,12 +241,12 @@ describe('both ports', () => {
 
   test('TLS connections count once, and slow headers end them too', { timeout: 30_000 }, async () => {
     const clock = manualClock();
-    const app = createWebhookServer(collaborators, { tls, clock, connections: { most: 2 } });
+    const app = createWebhookServer(collaborators, { tls, clock, connections: { maxConnections: 2 } });
     onTestFinished(() => app.close());
     await app.listen({ host: '127.0.0.1', port: 0 });
     const { port } = app.server.address() as { port: number };
     const open = async () => {
-      const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', ca: authority.certificate });
+      const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', ca: ca.certificate });
       socket.on('error', () => undefined).resume();
       onTestFinished(() => void socket.destroy());
       const accepted = once(app.server, 'secureConnection');

@@ -1,3 +1,4 @@
+/** The queue for work that must not run concurrently. */
 import { expect, test } from 'vitest';
 import { createOneAtATime } from '../../../src/server/one-at-a-time.ts';
 
@@ -20,7 +21,7 @@ test('one at a time, in the order in which they came, with a pause between', () 
   expect(events).toEqual(['a']);
   end('a');
   expect(events).toEqual(['a']);
-  // One that comes during the pause stays behind those that wait.
+  // One that arrives during the pause queues behind those that wait.
   enter('d');
   passTime();
   expect(events).toEqual(['a', 'b']);

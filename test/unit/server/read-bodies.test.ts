@@ -1,3 +1,4 @@
+/** Reading request bodies within their limits. */
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
@@ -6,9 +7,9 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import type { AdmissionAnswer } from '../../../src/admission/response.ts';
 import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import { formatCount } from '../../../src/object/text.ts';
-import type { AuditRecord } from '../../../src/observe/audit/record.ts';
+import type { AuditRecord } from '../../../src/observe/audit/decision-record.ts';
 import { defaultBodyLimits } from '../../../src/server/limits.ts';
-import { createWebhookServer, type WebhookOptions } from '../../../src/server/webhook.ts';
+import { createWebhookServer, type WebhookOptions } from '../../../src/server/webhook-server.ts';
 import { lastApplied, podOfContainers, podWithAnnotation, reviewText } from '../../hostile/bodies.ts';
 import { collectGarbage } from '../collect-garbage.ts';
 import { unwatched } from '../decision/changes.ts';
@@ -17,16 +18,22 @@ import { manualClock } from './clock.ts';
 import { pod, reviewOf } from './reviews.ts';
 
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
-const authority = issueCa({ commonName: 'test', ...life });
-const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], ...life });
+const ca = issueCa({ commonName: 'test', ...life });
+const tls = issueServerCertificate({
+  ca,
+  commonName: 'localhost',
+  dnsNames: ['localhost'],
+  ipAddresses: ['127.0.0.1'],
+  ...life,
+});
 const rules = ruleSetOf('rules:\n- registry: r.io\n');
 const mebibyte = 1024 * 1024;
 
-type Guard = NonNullable<Parameters<typeof createWebhookServer>[0]['guard']>['review'];
+type Reviewer = NonNullable<Parameters<typeof createWebhookServer>[0]['rulesReview']>['review'];
 
-type Options = Partial<WebhookOptions> & { readonly guard?: Guard; readonly onRecord?: (count: number) => unknown };
+type Options = Partial<WebhookOptions> & { readonly reviewer?: Reviewer; readonly onRecord?: (count: number) => unknown };
 
-function setUp({ guard, onRecord, ...options }: Options = {}) {
+function setUp({ reviewer, onRecord, ...options }: Options = {}) {
   const clock = manualClock();
   const records: AuditRecord[] = [];
   const bugs: unknown[] = [];
@@ -41,7 +48,7 @@ function setUp({ guard, onRecord, ...options }: Options = {}) {
       },
       reportBug: (error) => bugs.push(error),
       failed: (failure) => failures.push(failure),
-      ...(guard && { guard: { review: guard, audit: () => undefined } }),
+      ...(reviewer && { rulesReview: { review: reviewer, audit: () => undefined } }),
     },
     { tls, clock, ...options },
   );
@@ -54,7 +61,7 @@ function setUp({ guard, onRecord, ...options }: Options = {}) {
   const open = async () => {
     if (!server.server.listening) await server.listen({ host: '127.0.0.1', port: 0 });
     const { port } = server.server.address() as { port: number };
-    const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', ca: authority.certificate });
+    const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', ca: ca.certificate });
     onTestFinished(() => void socket.destroy());
     socket.on('error', () => undefined);
     await once(socket, 'secureConnect');
@@ -233,7 +240,7 @@ describe('a body in chunks', () => {
   });
 
   test('each counts as 256 bytes at least, so that many tiny ones make room for an honest body', async () => {
-    const { server, open, post, clock, failures } = setUp({ bodies: { total: 3_000, reserved: 0, lastWords: 0 } });
+    const { server, open, post, clock, failures } = setUp({ bodies: { total: 3_000, reserved: 0, evictionGrace: 0 } });
     const socket = await open();
     const nextAnswer = answersOn(socket);
     const seen = once(server.server, 'request').then(([incoming]) => once(incoming, 'data'));
@@ -297,7 +304,7 @@ describe('21 bodies that dribble, and honest requests beside them', () => {
     ['of 3.2 MiB, as many as fit', Math.floor(3.2 * mebibyte), 21],
     ['of 1 MiB, which the reserve is for', mebibyte, 70],
   ])('%s: all are answered', { timeout: 60_000 }, async (_name, bytes, count) => {
-    const { server, open, failures, clock } = setUp({ bodies: { lastWords: 1_000_000 } });
+    const { server, open, failures, clock } = setUp({ bodies: { evictionGrace: 1_000_000 } });
     const part = ' '.repeat(bytes);
     for (let index = 0; index < count; index += 1) {
       const dribbling = await open();
@@ -318,7 +325,7 @@ describe('21 bodies that dribble, and honest requests beside them', () => {
 
 describe('large bodies are parsed one at a time', () => {
   const padded = (bytes: number) => reviewText(podWithAnnotation('a', 'x'.repeat(bytes)));
-  const options = { bodies: { parsedAlone: 10_000 } };
+  const options = { bodies: { largeBody: 10_000 } };
 
   test('many at once are all answered', async () => {
     const { post } = setUp(options);
@@ -329,7 +336,7 @@ describe('large bodies are parsed one at a time', () => {
   test('one that waits too long is asked for again, and is not parsed any more', async () => {
     const { clock, post, failures, records } = setUp({
       ...options,
-      // While the second one is read, more time passes than the third one may wait.
+      // While the second one is parsed, more time passes than the third one may wait.
       onRecord: (count) => count === 2 && clock.pass(5_001),
     });
     const answers = await Promise.all([post(padded(20_000)), post(padded(20_000)), post(padded(20_000))]);
@@ -350,11 +357,11 @@ describe('once a body has been read', () => {
     const answer: AdmissionAnswer = { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response };
     return { answer, problems: [], warnings: [] };
   };
-  /** More than the buffers of a loopback connection take. */
+  /** More than the buffers of a loopback connection. */
   const long = 'x'.repeat(16 * mebibyte);
-  const bodies = { total: 21_000, reserved: 0, parsedAlone: 10_000, answers: 24 * mebibyte };
+  const bodies = { total: 21_000, reserved: 0, largeBody: 10_000, answers: 24 * mebibyte };
 
-  /** A caller that asks and does not read. */
+  /** A client that sends a request and does not read the answer. */
   async function stall({ server, open }: ReturnType<typeof setUp>) {
     const socket = await open();
     const seen = once(server.server, 'request').then(([, response]) => response as ServerResponse);
@@ -365,43 +372,43 @@ describe('once a body has been read', () => {
   }
 
   test('its bytes and its turn are free, also where the answer is not read', async () => {
-    const given = setUp({ bodies, guard: async ({ uid }) => answerOf(uid, long) });
-    const { response } = await stall(given);
+    const server = setUp({ bodies, reviewer: async ({ uid }) => answerOf(uid, long) });
+    const { response } = await stall(server);
     expect(response.writableFinished).toBe(false);
-    expect((await given.post(padded)).code).toBe(200);
-    expect(given.failures).toEqual([]);
+    expect((await server.post(padded)).code).toBe(200);
+    expect(server.failures).toEqual([]);
   });
 
   test('its caller has 5 seconds to read the answer', async () => {
-    const given = setUp({ bodies, guard: async ({ uid }) => answerOf(uid, long) });
-    const { response } = await stall(given);
-    for (let second = 0; second < 5; second += 1) given.clock.pass(1_000);
+    const server = setUp({ bodies, reviewer: async ({ uid }) => answerOf(uid, long) });
+    const { response } = await stall(server);
+    for (let second = 0; second < 5; second += 1) server.clock.pass(1_000);
     expect(response.destroyed).toBe(false);
-    given.clock.pass(1_000);
+    server.clock.pass(1_000);
     await expect.poll(() => response.closed).toBe(true);
   });
 
   test('of answers that are not read, the one with the most bytes for the longest time makes room', async () => {
-    const given = setUp({ bodies, guard: async ({ uid }) => answerOf(uid, long) });
-    const first = await stall(given);
-    given.clock.pass(1_000);
-    const second = await stall(given);
+    const server = setUp({ bodies, reviewer: async ({ uid }) => answerOf(uid, long) });
+    const first = await stall(server);
+    server.clock.pass(1_000);
+    const second = await stall(server);
     expect([first.response.destroyed, second.response.destroyed]).toEqual([true, false]);
-    expect((await given.post(padded)).code).toBe(200);
+    expect((await server.post(padded)).code).toBe(200);
   });
 
   test('a review under way keeps neither the objects nor the turn', async () => {
     const objects: WeakRef<object>[] = [];
     const answered = Promise.withResolvers<void>();
-    const given = setUp({
+    const server = setUp({
       bodies,
-      guard: ({ uid, object }) => {
+      reviewer: ({ uid, object }) => {
         objects.push(new WeakRef(object as object));
         return answered.promise.then(() => answerOf(uid));
       },
     });
     const headers = { 'content-type': 'application/json' };
-    const review = given.server.inject({ method: 'POST', url: '/guard', payload: padded, headers });
+    const review = server.server.inject({ method: 'POST', url: '/guard', payload: padded, headers });
     await expect.poll(() => objects.length).toBe(1);
     await expect
       .poll(() => {
@@ -409,7 +416,7 @@ describe('once a body has been read', () => {
         return objects[0]?.deref() === undefined;
       })
       .toBe(true);
-    expect((await given.post(padded)).code).toBe(200);
+    expect((await server.post(padded)).code).toBe(200);
     answered.resolve();
     expect((await review).statusCode).toBe(200);
   });
@@ -417,10 +424,10 @@ describe('once a body has been read', () => {
 
 test('the limits are those that the docs name', () => {
   expect(defaultBodyLimits).toMatchObject({ bytes: 20 * mebibyte, total: 64 * mebibyte, reserved: 16 * mebibyte, small: mebibyte });
-  expect(defaultBodyLimits).toMatchObject({ depth: 500, structures: 1_000_000, parsedAlone: 4 * mebibyte, milliseconds: 5_000 });
+  expect(defaultBodyLimits).toMatchObject({ depth: 500, structures: 1_000_000, largeBody: 4 * mebibyte, milliseconds: 5_000 });
 });
 
-/** Reads one answer after the other on a connection that stays open, by their content-length. Make it before the first request. */
+/** Reads one answer after the other on a connection that stays open, by their content-length. Create it before the first request. */
 function answersOn(socket: TLSSocket): () => Promise<string> {
   let received = '';
   socket.on('data', (chunk: Buffer) => {

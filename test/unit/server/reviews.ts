@@ -1,3 +1,4 @@
+/** AdmissionReviews for tests of the server. */
 import type { AdmissionResponse } from '../../../src/admission/response.ts';
 
 /** An AdmissionReview as the API server sends it. */

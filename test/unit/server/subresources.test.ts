@@ -1,17 +1,19 @@
+/** Requests to subresources as the API servers send them. The test cluster has OpenShift's kinds as custom resources, without subresources. */
 import { afterAll, describe, expect, test } from 'vitest';
 import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
-import { createWebhookServer } from '../../../src/server/webhook.ts';
+import { createWebhookServer } from '../../../src/server/webhook-server.ts';
 import { unwatched } from '../decision/changes.ts';
 import { ruleSetOf } from '../rules/documents.ts';
 
-/*
- * Requests to subresources, as the API servers of Kubernetes and OpenShift send them: the test cluster has OpenShift's kinds as custom
- * resources, which have no subresources of their own.
- */
-
 const life = { notBefore: new Date('2026-01-01'), notAfter: new Date('2036-01-01') };
-const authority = issueCa({ commonName: 'test', ...life });
-const tls = issueServerCertificate({ authority, commonName: 'localhost', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], ...life });
+const ca = issueCa({ commonName: 'test', ...life });
+const tls = issueServerCertificate({
+  ca,
+  commonName: 'localhost',
+  dnsNames: ['localhost'],
+  ipAddresses: ['127.0.0.1'],
+  ...life,
+});
 const rules = ruleSetOf('rules:\n- {registry: good.example.com, pullSecret: corp}');
 const records: { subresource?: string; outcome: string }[] = [];
 const server = createWebhookServer(
@@ -62,7 +64,7 @@ const pod = (...debug: string[]) => ({
 });
 
 describe('a request to', () => {
-  test.each<{ name: string; asked: Asked; refused?: string }>([
+  test.each<{ name: string; asked: Asked; denied?: string }>([
     { name: 'buildconfigs/instantiate without an image', asked: build('buildconfigs', 'instantiate', { lastVersion: 3 }) },
     {
       name: 'buildconfigs/instantiate with a trusted one',
@@ -71,7 +73,7 @@ describe('a request to', () => {
     {
       name: 'buildconfigs/instantiate with an unknown one',
       asked: build('buildconfigs', 'instantiate', { triggeredByImage: from('evil.example.com/base') }),
-      refused: 'BuildRequest shop/web: triggeredByImage: image "evil.example.com/base"',
+      denied: 'BuildRequest shop/web: triggeredByImage: image "evil.example.com/base"',
     },
     {
       name: 'buildconfigs/instantiate with a stream, which the Build will name',
@@ -80,7 +82,7 @@ describe('a request to', () => {
     {
       name: 'builds/clone with an unknown one',
       asked: build('builds', 'clone', { from: from('evil.example.com/base') }),
-      refused: 'BuildRequest shop/web: from: image "evil.example.com/base"',
+      denied: 'BuildRequest shop/web: from: image "evil.example.com/base"',
     },
     {
       name: 'buildconfigs/instantiatebinary, which names none',
@@ -109,16 +111,16 @@ describe('a request to', () => {
         object: pod('evil.example.com/debug'),
         oldObject: pod(),
       },
-      refused: 'Pod shop/web: ephemeral container "debugger-0": image "evil.example.com/debug"',
+      denied: 'Pod shop/web: ephemeral container "debugger-0": image "evil.example.com/debug"',
     },
-  ])('$name', async ({ asked, refused }) => {
+  ])('$name', async ({ asked, denied }) => {
     const mutated = await ask('mutate', asked);
     const validated = await ask('validate', asked);
     expect(mutated).toMatchObject({ allowed: true });
     expect(mutated.patch).toBeUndefined();
-    expect(validated.allowed).toBe(refused === undefined);
-    if (refused !== undefined) expect(validated.status?.message).toContain(refused);
-    expect(records.at(-1)).toMatchObject({ subresource: asked.subResource, outcome: refused === undefined ? 'allowed' : 'denied' });
+    expect(validated.allowed).toBe(denied === undefined);
+    if (denied !== undefined) expect(validated.status?.message).toContain(denied);
+    expect(records.at(-1)).toMatchObject({ subresource: asked.subResource, outcome: denied === undefined ? 'allowed' : 'denied' });
   });
 });
 

@@ -1,9 +1,10 @@
+/** Service links of Kubernetes are not mistaken for settings. */
 import { describe, expect, test } from 'vitest';
 import { readSettings } from '../../../src/app/settings.ts';
 import { isServiceLink } from '../../../src/settings/service-links.ts';
 import { settingNames, variableOf } from '../../../src/settings/table.ts';
 
-/** What the kubelet makes of a Service: kubernetes pkg/kubelet/envvars/envvars.go. */
+/** The variables that the kubelet sets for a Service: kubernetes pkg/kubelet/envvars/envvars.go. */
 function linksOf(service: string, ip: string, ports: readonly { port: number; name?: string; protocol?: 'TCP' | 'UDP' | 'SCTP' }[]) {
   const prefix = service.toUpperCase().replaceAll('-', '_');
   const variables: Record<string, string> = { [`${prefix}_SERVICE_HOST`]: ip, [`${prefix}_SERVICE_PORT`]: String(ports[0]?.port) };
@@ -32,7 +33,7 @@ describe('variables that Kubernetes makes of a Service', () => {
     const links = linksOf(name, ip, ports);
     expect(Object.entries(links).filter(([variable, value]) => !isServiceLink(variable, value))).toEqual([]);
     const env = { KUBERNETES_SERVICE_HOST: '10.0.0.1' };
-    expect({ ...readSettings({}, { ...env, ...links }), named: undefined }).toEqual({ ...readSettings({}, env), named: undefined });
+    expect({ ...readSettings({}, { ...env, ...links }), nameOf: undefined }).toEqual({ ...readSettings({}, env), nameOf: undefined });
   });
 
   test.each([

@@ -1,7 +1,8 @@
+/** Objects are printed as YAML that every parser reads as the same values. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { parseManifests } from '../../../src/yaml/parse-manifests.ts';
+import { parseManifests } from '../../../src/evaluate/parse-manifests.ts';
 import { printJson } from '../../../src/yaml/print-json.ts';
 import { printManifests } from '../../../src/yaml/print-manifests.ts';
 

@@ -1,4 +1,4 @@
-/** Values as they are written, and what kubectl reads: `test/cluster/scenarios/reading.test.ts` asks it. */
+/** YAML scalars and the values that kubectl reads. `test/cluster/scenarios/reading.test.ts` compares them with kubectl itself. */
 export const scalars: readonly (readonly [written: string, read: unknown])[] = [
   ['0644', 420],
   ['0o644', 420],

@@ -1,3 +1,4 @@
+/** The drain reports not ready first, and finishes after the drain time. */
 import { expect, test } from 'vitest';
 import { createDrain } from '../../../../src/app/components/drain.ts';
 import type { Logger } from '../../../../src/app/components/outputs.ts';

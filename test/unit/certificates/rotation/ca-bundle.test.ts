@@ -1,15 +1,16 @@
+/** Tests which CAs stay in the published bundle, and for how long. */
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { createCaBundle } from '../../../../src/certificates/rotation/ca-bundle.ts';
 import { handClock } from '../../kube/memory-api.ts';
-import { sampleAuthority } from '../samples.ts';
+import { sampleCa } from '../samples.ts';
 
-const authority = (commonName: string) => sampleAuthority({ commonName }).certificate;
-const [own, other, third] = ['own', 'other', 'third'].map(authority) as [string, string, string];
+const ca = (commonName: string) => sampleCa({ commonName }).certificate;
+const [own, other, third] = ['own', 'other', 'third'].map(ca) as [string, string, string];
 
 function stage() {
   const { clock, passTime } = handClock();
   const onOver = vi.fn();
-  const kept = createCaBundle({ clock, onOver });
+  const kept = createCaBundle({ clock, onExpired: onOver });
   onTestFinished(() => kept.close());
   return { ...kept, onOver, passTime };
 }
@@ -62,7 +63,7 @@ test('what somebody else has taken away does not come back', () => {
 
 test('of more than ten the newest stay', () => {
   const { bundle } = stage();
-  const many = Array.from({ length: 12 }, (_, turn) => authority(`turn ${turn}`));
+  const many = Array.from({ length: 12 }, (_, turn) => ca(`turn ${turn}`));
   expect(bundle(own, many)).toBe([own, ...many.slice(3)].join(''));
 });
 

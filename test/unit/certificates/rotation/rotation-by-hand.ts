@@ -1,12 +1,12 @@
-/** Authorities and certificates that follow one another as a replica would make them, in hundredths of a second instead of months. */
+/** The steps of a CA rotation, like a replica makes them, but in hundredths of a second instead of months. */
 import { X509Certificate } from 'node:crypto';
 import { type CertificateWithKey, issueCa, issueServerCertificate } from '../../../../src/certificates/issue.ts';
 
-/** What the Secret holds. */
+/** The contents of the Secret. */
 export type Rotation = {
-  /** Signs server certificates. */
-  readonly authority: CertificateWithKey;
-  /** Signs them when clients have had time to trust it. */
+  /** The CA that signs server certificates. */
+  readonly ca: CertificateWithKey;
+  /** The CA that will sign them once clients have had time to trust it. */
   readonly next?: CertificateWithKey;
   readonly trusted: readonly string[];
   readonly leaf: CertificateWithKey;
@@ -17,46 +17,46 @@ const life = () => ({ notBefore: new Date(Date.now() - hour), notAfter: new Date
 const names = ['regkeeper.regkeeper.svc', 'regkeeper.regkeeper.svc.cluster.local', 'regkeeper.regkeeper', 'regkeeper'];
 
 export function newCertificates(): Rotation {
-  const authority = newAuthority();
-  return { authority, trusted: [authority.certificate], leaf: newLeaf(authority) };
+  const ca = newCa();
+  return { ca, trusted: [ca.certificate], leaf: newLeaf(ca) };
 }
 
-/** A next authority is told to clients, and signs nothing yet. The one before the present one is forgotten: nobody shows anything of it any more. */
-export function announceNext({ authority, leaf }: Rotation): Rotation & { readonly next: CertificateWithKey } {
-  const next = newAuthority();
-  return { authority, leaf, next, trusted: [authority.certificate, next.certificate] };
+/** Publishes the next CA, which signs nothing yet. The previous CA is dropped, because no server uses its certificates any more. */
+export function announceNext({ ca, leaf }: Rotation): Rotation & { readonly next: CertificateWithKey } {
+  const next = newCa();
+  return { ca, leaf, next, trusted: [ca.certificate, next.certificate] };
 }
 
-/** The next authority takes over; who has not heard of it yet still shows a certificate of the one before, which stays trusted. */
-export function takeOver({ authority, next }: Rotation & { readonly next: CertificateWithKey }): Rotation {
-  return { authority: next, leaf: newLeaf(next), trusted: [next.certificate, authority.certificate] };
+/** The next CA signs from now on. A server that has not noticed yet serves a certificate of the previous CA, which stays trusted. */
+export function takeOver({ ca, next }: Rotation & { readonly next: CertificateWithKey }): Rotation {
+  return { ca: next, leaf: newLeaf(next), trusted: [next.certificate, ca.certificate] };
 }
 
-/** The authority before is not trusted any more. */
-export function forgetOld({ authority, leaf }: Rotation): Rotation {
-  return { authority, leaf, trusted: [authority.certificate] };
+/** The previous CA is not trusted any more. */
+export function forgetOld({ ca, leaf }: Rotation): Rotation {
+  return { ca, leaf, trusted: [ca.certificate] };
 }
 
 export function withNewLeaf(rotation: Rotation): Rotation {
-  return { ...rotation, leaf: newLeaf(rotation.authority) };
+  return { ...rotation, leaf: newLeaf(rotation.ca) };
 }
 
-/** As `data` of the Secret. */
-export function secretData({ authority, next, trusted, leaf }: Rotation): Record<string, string> {
+/** The `data` of the Secret. */
+export function secretData({ ca, next, trusted, leaf }: Rotation): Record<string, string> {
   const texts = {
     'tls.crt': leaf.certificate,
     'tls.key': leaf.key,
     'ca.crt': trusted.map((each) => new X509Certificate(each).toString()).join(''),
-    'ca.key': authority.key,
+    'ca.key': ca.key,
     ...(next && { 'next-ca.key': next.key }),
   };
   return Object.fromEntries(Object.entries(texts).map(([key, text]) => [key, Buffer.from(text).toString('base64')]));
 }
 
-function newAuthority(): CertificateWithKey {
+function newCa(): CertificateWithKey {
   return issueCa({ commonName: 'rotation', ...life() });
 }
 
-function newLeaf(authority: CertificateWithKey): CertificateWithKey {
-  return issueServerCertificate({ authority, commonName: 'regkeeper', dnsNames: names, ipAddresses: [], ...life() });
+function newLeaf(ca: CertificateWithKey): CertificateWithKey {
+  return issueServerCertificate({ ca, commonName: 'regkeeper', dnsNames: names, ipAddresses: [], ...life() });
 }

@@ -1,3 +1,4 @@
+/** Tests that clients never see a certificate that they do not trust while certificates and CAs rotate. */
 import { Agent, request } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
@@ -5,11 +6,11 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { waitForPublishedCa } from '../../../../src/certificates/rotation/wait-for-published-ca.ts';
 import { manageCertificateSecret } from '../../../../src/certificates/sources/secret.ts';
 import type { WebhookEntry } from '../../../../src/cluster/registration/desired.ts';
-import { createPublishedCas } from '../../../../src/cluster/registration/published-cas.ts';
 import { createRegistration } from '../../../../src/cluster/registration/registration.ts';
+import { createPublishedCas } from '../../../../src/cluster/registration/watch-published-cas.ts';
 import type { KubeObject } from '../../../../src/kube/api-client.ts';
 import { kindsWithImages } from '../../../../src/object/kinds.ts';
-import { createWebhookServer, minimumTlsVersion } from '../../../../src/server/webhook.ts';
+import { createWebhookServer, minimumTlsVersion } from '../../../../src/server/webhook-server.ts';
 import type { Clock } from '../../../../src/time/clock.ts';
 import { unwatched } from '../../decision/changes.ts';
 import { handClock, memoryApi } from '../../kube/memory-api.ts';
@@ -43,11 +44,11 @@ test('authorities and certificates that change all the time cost no request of a
     await load.more(60);
     await become(takeOver(announced));
     await become(withNewLeaf(rotation));
-    const { authority } = write(forgetOld(rotation));
+    const { ca } = write(forgetOld(rotation));
     await vi.waitFor(() => {
       // Ten minutes.
       for (const { passTime } of replicas) passTime();
-      expect(published()).toEqual([authority.certificate, authority.certificate]);
+      expect(published()).toEqual([ca.certificate, ca.certificate]);
     }, soon);
     await load.more(60);
   }
@@ -71,7 +72,10 @@ test('nor does an authority that is put in the place of another all at once', as
   expect(shown.size).toBe(6);
 }, 120_000);
 
-/** Two replicas on one Secret, and six clients that ask them all the time by what is published: half of them with a handshake each time. */
+/**
+ * Two replicas with one Secret, and six clients that connect all the time and verify with the published bundle. Half of them do a
+ * handshake each time.
+ */
 async function stage() {
   const rotation = newCertificates();
   const api = memoryApi({
@@ -86,9 +90,9 @@ async function stage() {
       return Buffer.from(caBundle, 'base64').toString();
     });
   let asking = false;
-  /** How many connections each client has begun. */
+  /** How many connections each client has started. */
   const begun = [0, 0, 0, 0, 0, 0];
-  /** A certificate waits until clients have heard of its authority: here until each of them has looked once more. */
+  /** A certificate waits until clients trust its CA: here until each of them has read the bundle once more. */
   const settle = (work: () => void) => {
     const before = [...begun];
     let cancelled = false;
@@ -103,7 +107,7 @@ async function stage() {
     };
   };
   const replicas = await Promise.all([replicaOn(api, settle), replicaOn(api, settle)]);
-  await vi.waitFor(() => expect(published()).toEqual([rotation.authority.certificate, rotation.authority.certificate]), soon);
+  await vi.waitFor(() => expect(published()).toEqual([rotation.ca.certificate, rotation.ca.certificate]), soon);
 
   let answered = 0;
   asking = true;
@@ -111,7 +115,7 @@ async function stage() {
   const shown = new Set<string>();
   const ask = async (client: number, requestsEach: number) => {
     for (let turn = client; asking; turn += 1) {
-      // As the API server: each side by its own configuration, any replica, and a connection is kept while the bundle is the same.
+      // Like the API server: a bundle per configuration, any replica, and a connection is reused while the bundle stays the same.
       const port = replicas[turn % replicas.length]?.port ?? 0;
       const ca = published()[turn % 2] ?? '';
       begun[client] = (begun[client] ?? 0) + 1;
@@ -129,7 +133,7 @@ async function stage() {
   return {
     replicas,
     published,
-    /** As the replica that renews would: here by hand, in hundredths of a second instead of months. */
+    /** Like the replica that renews, but in hundredths of a second instead of months. */
     write: <R extends Rotation>(next: R): R => {
       api.put(secretPath, secretOf(next));
       return next;
@@ -144,7 +148,7 @@ async function stage() {
       end: async () => {
         asking = false;
         await Promise.all(clients);
-        // What was written by hand was good, so nobody renewed anything.
+        // What the test wrote was valid, so no replica renewed anything.
         expect(api.calls.filter(({ method }) => method === 'replace')).toEqual([]);
         return { failures, answered, shown };
       },

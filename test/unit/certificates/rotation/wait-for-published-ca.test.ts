@@ -1,22 +1,23 @@
+/** Tests when a new certificate is served and when it waits for its CA to be published. */
 import { X509Certificate } from 'node:crypto';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { missingUntilPublished, waitForPublishedCa } from '../../../../src/certificates/rotation/wait-for-published-ca.ts';
 import { createCertificateSource, type ServerCertificate } from '../../../../src/certificates/source.ts';
-import { BEGIN, END, sampleAuthority, sampleServer } from '../samples.ts';
+import { BEGIN, END, sampleCa, sampleServer } from '../samples.ts';
 
 const [old, coming, third] = ['old', 'coming', 'third'].map((commonName) => {
-  const authority = sampleAuthority({ commonName });
-  const serving: ServerCertificate = { ...sampleServer({ authority }), authorities: authority.certificate };
-  return { authority: authority.certificate, serving, name: commonName };
+  const ca = sampleCa({ commonName });
+  const serving: ServerCertificate = { ...sampleServer({ ca }), caBundle: ca.certificate };
+  return { ca: ca.certificate, serving, name: commonName };
 }) as [Party, Party, Party];
-type Party = { authority: string; serving: ServerCertificate; name: string };
+type Party = { ca: string; serving: ServerCertificate; name: string };
 
-/** A source behind the hold, what clients trust, and time, all moved by hand. */
-function stage({ trusted = [old.authority] as readonly string[] | undefined, initial = old.serving } = {}) {
+/** A source that waits, the bundles that clients trust, and the time. The test controls all three. */
+function stage({ trusted = [old.ca] as readonly string[] | undefined, initial = old.serving } = {}) {
   const source = createCertificateSource(initial);
   const listeners = new Set<() => void>();
   const timers = new Set<{ work: () => void; due: number }>();
-  const told: string[] = [];
+  const messages: string[] = [];
   let bundle = trusted;
   let clock = BEGIN.getTime() + 1;
   let elapsed = 0;
@@ -36,15 +37,15 @@ function stage({ trusted = [old.authority] as readonly string[] | undefined, ini
         return () => void timers.delete(timer);
       },
     },
-    onProgress: (message) => told.push(message),
+    onProgress: (message) => messages.push(message),
   });
   onTestFinished(() => held.close());
   return {
     held,
     source,
     timers,
-    told,
-    /** To each client. */
+    messages,
+    /** The bundles of all clients. */
     publish: (...next: readonly string[]) => {
       bundle = next;
       for (const listener of [...listeners]) listener();
@@ -65,7 +66,7 @@ function stage({ trusted = [old.authority] as readonly string[] | undefined, ini
     },
     serves: () => [old, coming, third].find(({ serving }) => serving.certificate === held.current().certificate)?.name,
     publishes: () =>
-      (held.current().authorities ?? '')
+      (held.current().caBundle ?? '')
         .split(/(?<=-----END CERTIFICATE-----\n)/)
         .filter(Boolean)
         .map((pem) => new X509Certificate(pem).subject.replace(/^.*CN=/s, '')),
@@ -74,27 +75,27 @@ function stage({ trusted = [old.authority] as readonly string[] | undefined, ini
 
 describe('a certificate of another authority', () => {
   test('waits until clients know that, and ten seconds more; both are to be published meanwhile', () => {
-    const { source, serves, publishes, publish, pass, told } = stage();
+    const { source, serves, publishes, publish, pass, messages } = stage();
     source.replace(coming.serving);
     expect([serves(), publishes()]).toEqual(['old', ['coming', 'old']]);
     pass(3_600);
     expect(serves()).toBe('old');
-    publish(coming.authority + old.authority);
+    publish(coming.ca + old.ca);
     pass(9);
     expect(serves()).toBe('old');
     pass(1);
     expect([serves(), publishes()]).toEqual(['coming', ['coming']]);
-    expect(told).toEqual([expect.stringContaining('the one before stays'), expect.stringContaining('goes into service')]);
+    expect(messages).toEqual([expect.stringContaining('the one before stays'), expect.stringContaining('goes into service')]);
   });
 
   test('waits until each client knows it, also where only one of them takes the one in service', () => {
-    const { source, serves, publish, pass } = stage({ trusted: [old.authority, third.authority] });
+    const { source, serves, publish, pass } = stage({ trusted: [old.ca, third.ca] });
     source.replace(coming.serving);
     expect(serves()).toBe('old');
-    publish(old.authority + coming.authority, third.authority);
+    publish(old.ca + coming.ca, third.ca);
     pass(60);
     expect(serves()).toBe('old');
-    publish(old.authority + coming.authority, coming.authority);
+    publish(old.ca + coming.ca, coming.ca);
     pass(10);
     expect(serves()).toBe('coming');
   });
@@ -102,10 +103,10 @@ describe('a certificate of another authority', () => {
   test('waits anew when what was published is taken back', () => {
     const { source, serves, publish, pass } = stage();
     source.replace(coming.serving);
-    publish(coming.authority + old.authority);
+    publish(coming.ca + old.ca);
     pass(9);
-    publish(old.authority);
-    publish(coming.authority + old.authority);
+    publish(old.ca);
+    publish(coming.ca + old.ca);
     pass(9);
     expect(serves()).toBe('old');
     pass(1);
@@ -115,36 +116,36 @@ describe('a certificate of another authority', () => {
   test('gives way to a third one that comes while it waits', () => {
     const { source, serves, publishes, publish, pass } = stage();
     source.replace(coming.serving);
-    publish(coming.authority + old.authority);
+    publish(coming.ca + old.ca);
     pass(5);
     source.replace(third.serving);
     expect([serves(), publishes()]).toEqual(['old', ['third', 'old']]);
     pass(60);
     expect(serves()).toBe('old');
-    publish(third.authority + coming.authority + old.authority);
+    publish(third.ca + coming.ca + old.ca);
     pass(10);
     expect(serves()).toBe('third');
   });
 
   test('is forgotten when the one in service comes back', () => {
-    const { source, serves, publish, pass, told } = stage();
+    const { source, serves, publish, pass, messages } = stage();
     source.replace(coming.serving);
     source.replace(old.serving);
-    publish(coming.authority + old.authority);
+    publish(coming.ca + old.ca);
     pass(60);
     expect(serves()).toBe('old');
-    expect(told).toHaveLength(2);
+    expect(messages).toHaveLength(2);
   });
 
   test.each([
-    ['clients know it already', [coming.authority + old.authority]],
+    ['clients know it already', [coming.ca + old.ca]],
     ['nobody calls', []],
-    ['clients do not take the one in service either', [third.authority]],
+    ['clients do not take the one in service either', [third.ca]],
   ])('goes into service at once where %s', (_name, trusted) => {
-    const { source, serves, told } = stage({ trusted });
+    const { source, serves, messages } = stage({ trusted });
     source.replace(coming.serving);
     expect(serves()).toBe('coming');
-    expect(told).toEqual([]);
+    expect(messages).toEqual([]);
   });
 
   test('waits while it is not known what clients trust', () => {
@@ -167,12 +168,12 @@ describe('a certificate of another authority', () => {
 });
 
 test('a new certificate of the same authority is served at once, and authorities alone pass through', () => {
-  const { source, held } = stage({ initial: { ...sampleServer(), authorities: old.authority }, trusted: [old.authority] });
-  const serving = { ...old.serving, authorities: old.authority };
+  const { source, held } = stage({ initial: { ...sampleServer(), caBundle: old.ca }, trusted: [old.ca] });
+  const serving = { ...old.serving, caBundle: old.ca };
   source.replace(serving);
   expect(held.current()).toEqual(serving);
-  source.replace({ ...serving, authorities: old.authority + coming.authority });
-  expect(held.current()).toEqual({ ...serving, authorities: old.authority + coming.authority });
+  source.replace({ ...serving, caBundle: old.ca + coming.ca });
+  expect(held.current()).toEqual({ ...serving, caBundle: old.ca + coming.ca });
 });
 
 test('listeners hear of what is to be published and of what is served, and of nothing twice', () => {
@@ -181,11 +182,9 @@ test('listeners hear of what is to be published and of what is served, and of no
   held.onChange((certificate) => heard.push(certificate));
   source.replace(coming.serving);
   pass(300);
-  publish(coming.authority + old.authority);
+  publish(coming.ca + old.ca);
   pass(3_600);
-  expect(
-    heard.map(({ certificate, authorities }) => [certificate === coming.serving.certificate, authorities?.split('BEGIN').length]),
-  ).toEqual([
+  expect(heard.map(({ certificate, caBundle }) => [certificate === coming.serving.certificate, caBundle?.split('BEGIN').length])).toEqual([
     [false, 3],
     [true, 2],
   ]);
@@ -194,13 +193,13 @@ test('listeners hear of what is to be published and of what is served, and of no
 test('closing ends every timer', () => {
   const { source, held, timers, publish } = stage();
   source.replace(coming.serving);
-  publish(coming.authority + old.authority);
+  publish(coming.ca + old.ca);
   expect(timers.size).toBeGreaterThan(0);
   held.close();
   expect(timers.size).toBe(0);
 });
 
-/** One that has just started, and what it lacks when so much is published, so many seconds after. */
+/** A source that has just started, and why it is not ready with these published bundles after so many seconds. */
 function justStarted() {
   let clients: readonly string[] | undefined;
   let elapsed = 0;
@@ -218,17 +217,17 @@ function justStarted() {
 
 test('a server that has just started waits until every client knows its authority, and never again', () => {
   const after = justStarted();
-  expect(after([old.authority])).toBe('the API server does not know its authority yet');
-  expect(after([coming.authority + old.authority, old.authority])).toBe('the API server does not know its authority yet');
-  expect(after([coming.authority + old.authority, coming.authority])).toBeUndefined();
-  expect(after([old.authority])).toBeUndefined();
+  expect(after([old.ca])).toBe('the API server does not know its authority yet');
+  expect(after([coming.ca + old.ca, old.ca])).toBe('the API server does not know its authority yet');
+  expect(after([coming.ca + old.ca, coming.ca])).toBeUndefined();
+  expect(after([old.ca])).toBeUndefined();
 });
 
 test('it waits twenty seconds to learn what clients know', () => {
   const after = justStarted();
   expect(after(undefined, 19)).toBe('which authorities the API server knows has not been read yet');
   expect(after(undefined, 20)).toBeUndefined();
-  expect(after([old.authority], 21)).toBe('the API server does not know its authority yet');
+  expect(after([old.ca], 21)).toBe('the API server does not know its authority yet');
 });
 
 test('it does not wait where nobody calls', () => {

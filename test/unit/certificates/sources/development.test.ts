@@ -1,3 +1,4 @@
+/** Tests the CA and server certificate for development. */
 import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { chmod, copyFile, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -20,7 +21,7 @@ describe('an empty place', () => {
       certificateFile: join(directory, 'tls.crt'),
       keyFile: join(directory, 'tls.key'),
       created: true,
-      authorityCreated: true,
+      caCreated: true,
       reason: 'there was none',
     });
     expect(await servedBy(directory)).toMatchObject({
@@ -41,7 +42,7 @@ describe('a second run', () => {
     const before = await contents(directory);
     await chmod(join(directory, 'tls.key'), 0o644);
     const kept = await ensure(directory, { hosts: ['[::1]'] });
-    expect(kept).toMatchObject({ created: false, authorityCreated: false, reason: 'it is good until 2027-06-01T12:00:00.000Z' });
+    expect(kept).toMatchObject({ created: false, caCreated: false, reason: 'it is good until 2027-06-01T12:00:00.000Z' });
     expect(await contents(directory)).toEqual(before);
     expect(await modes(directory, 'tls.key')).toEqual(['600']);
   });
@@ -57,29 +58,29 @@ describe('a second run', () => {
     { title: 'comes after the end', later: 400, hosts: [], reason: 'it expired at 2027-06-01T12:00:00.000Z' },
   ])('makes a new certificate under the same authority, with the old hosts, when it $title', async ({ later, hosts, reason }) => {
     const directory = await prepared(['old.example.test']);
-    const authority = await text(directory, 'ca.crt');
+    const ca = await text(directory, 'ca.crt');
     const made = await ensure(directory, { hosts, now: new Date(NOW.getTime() + later * DAY) });
-    expect(made).toMatchObject({ created: true, authorityCreated: false, reason });
-    expect(await text(directory, 'ca.crt')).toBe(authority);
+    expect(made).toMatchObject({ created: true, caCreated: false, reason });
+    expect(await text(directory, 'ca.crt')).toBe(ca);
     expect((await servedBy(directory)).dnsNames).toEqual(['localhost', ...hosts, 'old.example.test']);
   });
 
   test('renews the authority too after two thirds of its five years', async () => {
     const directory = await prepared();
     const made = await ensure(directory, { now: new Date(NOW.getTime() + 1300 * DAY) });
-    expect(made).toMatchObject({ created: true, authorityCreated: true });
+    expect(made).toMatchObject({ created: true, caCreated: true });
     expect(isIssuedBy(await text(directory, 'tls.crt'), await text(directory, 'ca.crt'))).toBe(true);
   });
 
   test.each([
-    { title: 'the key of the server', gone: ['tls.key'], authorityCreated: false, reason: 'its key was missing' },
-    { title: 'the server pair', gone: ['tls.crt', 'tls.key'], authorityCreated: false, reason: 'there was none' },
-    { title: 'the key of the authority', gone: ['ca.key'], authorityCreated: true, reason: 'the authority is a new one' },
-    { title: 'the authority', gone: ['ca.crt', 'ca.key'], authorityCreated: true, reason: 'the authority is a new one' },
-  ])('mends a folder that has lost $title', async ({ gone, authorityCreated, reason }) => {
+    { title: 'the key of the server', gone: ['tls.key'], caCreated: false, reason: 'its key was missing' },
+    { title: 'the server pair', gone: ['tls.crt', 'tls.key'], caCreated: false, reason: 'there was none' },
+    { title: 'the key of the authority', gone: ['ca.key'], caCreated: true, reason: 'the authority is a new one' },
+    { title: 'the authority', gone: ['ca.crt', 'ca.key'], caCreated: true, reason: 'the authority is a new one' },
+  ])('mends a folder that has lost $title', async ({ gone, caCreated, reason }) => {
     const directory = await prepared();
     for (const name of gone) await rm(join(directory, name));
-    expect(await ensure(directory)).toMatchObject({ created: true, authorityCreated, reason });
+    expect(await ensure(directory)).toMatchObject({ created: true, caCreated, reason });
     expect(isIssuedBy(await text(directory, 'tls.crt'), await text(directory, 'ca.crt'))).toBe(true);
     await servedBy(directory);
   });
@@ -89,12 +90,12 @@ describe('a second run', () => {
     await copyFile(join(directory, 'ca.key'), join(directory, 'tls.key'));
     expect(await ensure(directory)).toMatchObject({
       created: true,
-      authorityCreated: false,
+      caCreated: false,
       reason: 'the certificate does not belong to the key',
     });
     await copyFile(join(directory, 'tls.key'), join(directory, 'ca.key'));
     await copyFile(join(directory, 'tls.crt'), join(directory, 'ca.crt'));
-    expect(await ensure(directory)).toMatchObject({ created: true, authorityCreated: true });
+    expect(await ensure(directory)).toMatchObject({ created: true, caCreated: true });
     expect(new X509Certificate(await text(directory, 'ca.crt')).ca).toBe(true);
   });
 });
@@ -154,9 +155,9 @@ describe('the command', () => {
   test('explains in one line why it does not, with exit code 2', async () => {
     const directory = await temporaryFolder();
     await writeFile(join(directory, 'tls.crt'), 'hello');
-    const refused = await generate('--out', directory);
-    expect(refused).toMatchObject({ code: 2, stdout: '' });
-    expect(refused.stderr).toMatch(/^error: [^\n]*tls\.crt is not a PEM certificate[^\n]*\n$/);
+    const rejected = await generate('--out', directory);
+    expect(rejected).toMatchObject({ code: 2, stdout: '' });
+    expect(rejected.stderr).toMatch(/^error: [^\n]*tls\.crt is not a PEM certificate[^\n]*\n$/);
     expect(await generate('--colour')).toMatchObject({ code: 2, stderr: "error: unknown option '--colour'\n" });
   });
 

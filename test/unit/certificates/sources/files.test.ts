@@ -1,23 +1,24 @@
+/** Tests a certificate in mounted files, and its reload after changes. */
 import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { CertificateWithKey } from '../../../../src/certificates/issue.ts';
 import type { CertificateSource, ServerCertificate } from '../../../../src/certificates/source.ts';
 import { type WatchedFiles, watchCertificateFiles } from '../../../../src/certificates/sources/files.ts';
-import { END, mountSecret, sampleAuthority, sampleServer, temporaryFolder } from '../samples.ts';
+import { END, mountSecret, sampleCa, sampleServer, temporaryFolder } from '../samples.ts';
 
 const first = sampleServer();
 const second = sampleServer();
-/** Longer than any test, so that only the watch can have seen the change. */
+/** Longer than any test, so that only a change event can trigger the reload. */
 const NO_POLL = 1_000_000_000;
 
 describe('at the start', () => {
   test('serves the pair and its authorities', async () => {
-    const authority = sampleAuthority();
-    const server = sampleServer({ authority });
-    const mount = await mounted(server, { 'ca.crt': authority.certificate });
-    const source = await watched({ ...inside(mount), authorities: join(mount, 'ca.crt') });
-    expect(source.current()).toEqual({ ...server, authorities: authority.certificate, notAfter: END });
+    const ca = sampleCa();
+    const server = sampleServer({ ca });
+    const mount = await mounted(server, { 'ca.crt': ca.certificate });
+    const source = await watched({ ...inside(mount), caBundle: join(mount, 'ca.crt') });
+    expect(source.current()).toEqual({ ...server, caBundle: ca.certificate, notAfter: END });
   });
 
   test.each([
@@ -54,15 +55,15 @@ describe('at the start', () => {
     },
     {
       title: 'a certificate of another authority',
-      files: { 'tls.crt': first.certificate, 'tls.key': first.key, 'ca.crt': sampleAuthority().certificate },
+      files: { 'tls.crt': first.certificate, 'tls.key': first.key, 'ca.crt': sampleCa().certificate },
       message:
         'certificate file DIR/tls.crt is not signed by an authority of DIR/ca.crt; take both from the same Secret, with every intermediate certificate',
     },
   ])('rejects $title', async ({ files, message }) => {
     const folder = await temporaryFolder();
     for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
-    const authorities = 'ca.crt' in files ? { authorities: join(folder, 'ca.crt') } : {};
-    await expect(watched({ ...inside(folder), ...authorities })).rejects.toThrow(new Error(message.replaceAll('DIR', folder)));
+    const caBundle = 'ca.crt' in files ? { caBundle: join(folder, 'ca.crt') } : {};
+    await expect(watched({ ...inside(folder), ...caBundle })).rejects.toThrow(new Error(message.replaceAll('DIR', folder)));
   });
 
   test('rejects a certificate that is not made out for the names by which clients call', async () => {
@@ -88,7 +89,7 @@ describe('at the start', () => {
 });
 
 describe('later', () => {
-  // Twice, because the first change can also meet the look that every start ends with; the second only an event can tell.
+  // Twice, because the read at each start may also catch the first change. Only an event can trigger the second reload.
   test.each([
     {
       title: "kubelet's swap of a mounted Secret",

@@ -1,3 +1,4 @@
+/** Tests the certificate that regkeeper issues itself in a Secret: renewal, rotation, several replicas, and damage. */
 import { X509Certificate } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -19,7 +20,7 @@ const installed = new Date('2026-01-01T00:00:00Z');
 
 const started = { namespace: 'regkeeper', secretName: 'regkeeper-tls', service: 'regkeeper' };
 
-/** A cluster with this Secret, a clock to turn, and a way to start replicas on it. */
+/** A cluster with this Secret, a clock that the test advances, and a function that starts replicas. */
 function cluster(secret: Secret | undefined = shipped()) {
   const api = memoryApi(secret && { [path]: secret });
   let now = installed;
@@ -52,7 +53,7 @@ function cluster(secret: Secret | undefined = shipped()) {
   };
 }
 
-/** Until nobody asks for anything any more: time that passes during a look is not seen by it. */
+/** Waits until there are no more requests, because a request in progress does not see the time that passes. */
 async function quiet({ calls }: Pick<ReturnType<typeof cluster>, 'calls'>): Promise<void> {
   for (let [still, before] = [0, calls.length]; still < 20; before = calls.length) {
     await setImmediate();
@@ -61,12 +62,12 @@ async function quiet({ calls }: Pick<ReturnType<typeof cluster>, 'calls'>): Prom
 }
 
 const leafOf = ({ certificate }: ServerCertificate) => new X509Certificate(certificate);
-const authoritiesOf = ({ authorities = '' }: ServerCertificate) =>
-  authorities
+const casOf = ({ caBundle = '' }: ServerCertificate) =>
+  caBundle
     .split(/(?<=-----END CERTIFICATE-----\n)/)
     .filter(Boolean)
     .map((pem) => new X509Certificate(pem));
-const isTrusted = (served: ServerCertificate) => authoritiesOf(served).some((each) => leafOf(served).verify(each.publicKey));
+const isTrusted = (served: ServerCertificate) => casOf(served).some((each) => leafOf(served).verify(each.publicKey));
 
 describe('at the start', () => {
   test('fills the empty Secret that the deployment ships, and touches nothing else of it', async () => {
@@ -90,7 +91,7 @@ describe('at the start', () => {
     const { replica } = cluster();
     const served = (await replica()).current();
     const lagging = new Date(installed.getTime() - 30 * 60 * 1000);
-    expect([leafOf(served), ...authoritiesOf(served)].every((each) => each.validFromDate < lagging)).toBe(true);
+    expect([leafOf(served), ...casOf(served)].every((each) => each.validFromDate < lagging)).toBe(true);
     expect(served.notAfter).toEqual(leafOf(served).validToDate);
   });
 
@@ -102,9 +103,9 @@ describe('at the start', () => {
   });
 
   test('says what to do where there is none and it may not make one', async () => {
-    const { replica, remove, refuse } = cluster();
+    const { replica, remove, failNext } = cluster();
     remove(path);
-    refuse('create', new ApiError(403, 'Forbidden', 'POST /api/v1/namespaces/regkeeper/secrets: Forbidden (403)'));
+    failNext('create', new ApiError(403, 'Forbidden', 'POST /api/v1/namespaces/regkeeper/secrets: Forbidden (403)'));
     await expect(replica()).rejects.toThrow(/Secret regkeeper\/regkeeper-tls does not exist .* apply the deployment again/);
   });
 
@@ -162,7 +163,7 @@ describe('renewing', () => {
     source.onChange((served) => heard.push(served));
     later(61);
     await vi.waitFor(() => expect(heard).toHaveLength(1));
-    expect(source.current().authorities).toBe(before.authorities);
+    expect(source.current().caBundle).toBe(before.caBundle);
     expect(isTrusted(source.current())).toBe(true);
     expect(messages('info').join()).toContain('two thirds of its life');
   });
@@ -170,9 +171,9 @@ describe('renewing', () => {
   test('lets clients learn of a new authority before its certificates are shown', async () => {
     const { replica, later, data, calls } = cluster();
     const source = await replica();
-    const [first] = authoritiesOf(source.current());
+    const [first] = casOf(source.current());
     later(500);
-    await vi.waitFor(() => expect(authoritiesOf(source.current())).toHaveLength(2));
+    await vi.waitFor(() => expect(casOf(source.current())).toHaveLength(2));
     expect(leafOf(source.current()).checkIssued(first as X509Certificate)).toBe(true);
     expect(data()).toHaveProperty('next-ca.key');
 
@@ -180,7 +181,7 @@ describe('renewing', () => {
     later(2);
     await vi.waitFor(() => expect(data()).not.toHaveProperty('next-ca.key'));
     await vi.waitFor(() => expect(leafOf(source.current()).checkIssued(first as X509Certificate)).toBe(false));
-    expect(authoritiesOf(source.current())).toHaveLength(2);
+    expect(casOf(source.current())).toHaveLength(2);
     expect(isTrusted(source.current())).toBe(true);
   });
 
@@ -188,13 +189,13 @@ describe('renewing', () => {
     const { replica, later, calls } = cluster();
     const source = await replica();
     later(500);
-    await vi.waitFor(() => expect(authoritiesOf(source.current())).toHaveLength(2));
+    await vi.waitFor(() => expect(casOf(source.current())).toHaveLength(2));
     await quiet({ calls });
     later(2);
-    const [old] = authoritiesOf(source.current()).sort((one, other) => one.validToDate.getTime() - other.validToDate.getTime());
+    const [old] = casOf(source.current()).sort((one, other) => one.validToDate.getTime() - other.validToDate.getTime());
     await vi.waitFor(() => expect(leafOf(source.current()).checkIssued(old as X509Certificate)).toBe(false));
     later(230);
-    await vi.waitFor(() => expect(authoritiesOf(source.current()).map(String)).not.toContain(String(old)));
+    await vi.waitFor(() => expect(casOf(source.current()).map(String)).not.toContain(String(old)));
     expect(isTrusted(source.current())).toBe(true);
   });
 
@@ -203,7 +204,7 @@ describe('renewing', () => {
     (await replica()).close();
     later(3 * 365);
     const served = (await replica()).current();
-    expect(authoritiesOf(served)).toHaveLength(1);
+    expect(casOf(served)).toHaveLength(1);
     expect(isTrusted(served)).toBe(true);
   });
 });
@@ -225,7 +226,7 @@ describe('a replica that does not lead', () => {
     const read = reads(world);
     world.later(74);
     await vi.waitFor(() => expect(reads(world)).toBeGreaterThan(read));
-    // A newcomer decides at once, and takes what there is.
+    // A new replica decides at once, and uses the present certificate.
     expect((await world.replica(leadershipByHand())).current().certificate).toBe(before);
     expect(writes(world)).toBe(1);
     await quiet(world);
@@ -247,8 +248,8 @@ describe('a replica that does not lead', () => {
     const world = cluster();
     (await world.replica(leadershipByHand())).close();
     world.later(91);
-    const [authority] = authoritiesOf((await world.replica(leadershipByHand())).current());
-    expect(authority).toBeDefined();
+    const [ca] = casOf((await world.replica(leadershipByHand())).current());
+    expect(ca).toBeDefined();
     expect(writes(world)).toBe(2);
   });
 
@@ -297,11 +298,11 @@ describe('a Secret that somebody changed', () => {
     const other = cluster();
     const source = await one.replica();
     await other.replica();
-    const { authorities } = source.current();
+    const { caBundle } = source.current();
     one.damage({ 'tls.key': other.data()['tls.key'] });
     await vi.waitFor(() => expect(one.messages('warn').join()).toContain('tls.crt does not belong to tls.key'));
     await vi.waitFor(() => expect(one.text('tls.crt')).toBe(source.current().certificate));
-    expect(source.current().authorities).toBe(authorities);
+    expect(source.current().caBundle).toBe(caBundle);
   });
 
   test('by deleting it is made anew', async () => {
@@ -325,10 +326,10 @@ describe('a Secret that somebody changed', () => {
   });
 
   test('while the API server fails is looked at again', async () => {
-    const { replica, refuse, later, messages, log } = cluster();
+    const { replica, failNext, later, messages, log } = cluster();
     const source = await replica();
     const before = source.current();
-    refuse('get', new ApiError(503, 'Unreachable', 'GET: no answer'));
+    failNext('get', new ApiError(503, 'Unreachable', 'GET: no answer'));
     later(61);
     await vi.waitFor(() => expect(messages('error')).toEqual(['GET: no answer; the certificate in service stays, and is tried again']));
     log.lines.length = 0;

@@ -1,9 +1,10 @@
+/** Tests `check`. */
 import { createHash } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { parseManifests } from '../../../../src/yaml/parse-manifests.ts';
+import { parseManifests } from '../../../../src/evaluate/parse-manifests.ts';
 import { runCommand } from '../run.ts';
 
 let folder: string;
@@ -38,8 +39,8 @@ const blank = `---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 
 async function check(objects: string, ...more: readonly string[]) {
-  const given = ['-f', await write('objects.yaml', objects), '--rules', await write('rules.yaml', rules)];
-  return runCommand('check', ...given, ...more);
+  const inputs = ['-f', await write('objects.yaml', objects), '--rules', await write('rules.yaml', rules)];
+  return runCommand('check', ...inputs, ...more);
 }
 
 async function checkJson(objects: string, ...more: readonly string[]) {
@@ -131,8 +132,8 @@ describe('facts come from the objects', () => {
   const namespace = (labels: string) => `---\napiVersion: v1\nkind: Namespace\nmetadata: {name: default, labels: ${labels}}\n`;
 
   test('labels of the namespace', async () => {
-    const given = await checkJson(pod('web', 'team.example.com/x') + namespace('{team: a}'));
-    expect(given).toMatchObject({ exitCode: 0, json: { results: [{ outcome: 'allowed' }] } });
+    const matching = await checkJson(pod('web', 'team.example.com/x') + namespace('{team: a}'));
+    expect(matching).toMatchObject({ exitCode: 0, json: { results: [{ outcome: 'allowed' }] } });
     const other = await checkJson(pod('web', 'team.example.com/x') + namespace('{team: b}'));
     expect(other).toMatchObject({ exitCode: 1, json: { results: [{ outcome: 'denied' }], summary: { undecided: 0 } } });
   });

@@ -1,3 +1,4 @@
+/** Tests `diff`. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,16 +20,15 @@ async function write(name: string, text: string): Promise<string> {
 const pod = (name: string, ...images: readonly string[]) =>
   `---\napiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, namespace: shop}\nspec:\n  containers:\n${images.map((image, index) => `  - {name: c${index}, image: ${image}}\n`).join('')}`;
 
-/** What is printed, without the folder of the test. */
+/** Runs `diff`. The test's folder is removed from the output. */
 async function diff(before: string, after: string, objects: string | undefined, ...more: readonly string[]) {
   const files = [await write('old.yaml', before), await write('new.yaml', after)];
-  const given = objects === undefined ? [] : ['-f', await write('objects.yaml', objects)];
-  const { out, err, exitCode } = await runCommand('diff', ...files, ...given, ...more);
+  const objectFlags = objects === undefined ? [] : ['-f', await write('objects.yaml', objects)];
+  const { out, err, exitCode } = await runCommand('diff', ...files, ...objectFlags, ...more);
   return { exitCode, out: out.replaceAll(`${folder}/`, ''), err: err.replaceAll(`${folder}/`, '') };
 }
 
-async function changesOf(...given: Parameters<typeof diff>) {
-  const [before, after, objects, ...more] = given;
+async function changesOf(...[before, after, objects, ...more]: Parameters<typeof diff>) {
   const { out, exitCode } = await diff(before, after, objects, ...more, '-o', 'json');
   const json = JSON.parse(out);
   return {
@@ -53,11 +53,11 @@ describe('a change that takes the trust from one path', () => {
     'apiVersion: v1\nkind: Service\nmetadata: {name: web}\n'.replace(/^/, '---\n'),
     `---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: template, namespace: shop}\nspec:\n  template:\n    spec:\n      initContainers: [{name: i, image: reg.io/team/init}]\n      containers: [{name: c, image: reg.io/web}]\n`,
   ].join('');
-  const refused = ['inside', 'by-one-of-two', 'by-its-other-name', 'template'];
+  const denied = ['inside', 'by-one-of-two', 'by-its-other-name', 'template'];
 
   test('lists exactly the objects that are newly refused', async () => {
     const { exitCode, changes, json } = await changesOf(before, after, objects);
-    expect(changes).toEqual(refused.map((name) => [name, 'newly-denied']));
+    expect(changes).toEqual(denied.map((name) => [name, 'newly-denied']));
     expect(exitCode).toBe(1);
     expect(json.summary).toEqual({
       newlyDenied: 4,
@@ -82,7 +82,7 @@ describe('a change that takes the trust from one path', () => {
     };
     const [old, now] = [await outcomes(before), await outcomes(after)];
     const newly = now.filter((each: string) => each.endsWith(' denied') && !old.includes(each));
-    expect(newly).toEqual(refused.map((name) => `${name} denied`));
+    expect(newly).toEqual(denied.map((name) => `${name} denied`));
   });
 
   test('shows each with the image, both rules and the words of the refusal', async () => {
@@ -102,7 +102,7 @@ describe('a change that takes the trust from one path', () => {
 
   test('backwards, the same objects are let in, which is no finding unless every difference is one', async () => {
     const { exitCode, changes } = await changesOf(after, before, objects);
-    expect(changes).toEqual(refused.map((name) => [name, 'newly-allowed']));
+    expect(changes).toEqual(denied.map((name) => [name, 'newly-allowed']));
     expect(exitCode).toBe(0);
     expect((await changesOf(after, before, objects, '--strict')).exitCode).toBe(1);
   });
@@ -200,8 +200,8 @@ describe('what else changes for objects', () => {
   });
 
   test('YAML says what JSON says', async () => {
-    const given = ['rules: []', 'rules: [{registry: reg.io}]', pod('web', 'reg.io/web')] as const;
-    expect(parse((await diff(...given, '-o', 'yaml')).out)).toEqual((await changesOf(...given)).json);
+    const input = ['rules: []', 'rules: [{registry: reg.io}]', pod('web', 'reg.io/web')] as const;
+    expect(parse((await diff(...input, '-o', 'yaml')).out)).toEqual((await changesOf(...input)).json);
   });
 });
 

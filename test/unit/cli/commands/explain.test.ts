@@ -1,3 +1,4 @@
+/** Tests `explain`. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -49,9 +50,9 @@ test('explain is sure of a trusted image although settings select by labels, and
   expect(trusted.exitCode).toBe(0);
   expect(trusted.out).toMatch(/settings +mode enforce, .* \(perhaps others, by labels\)\n/);
   expect(trusted.out).not.toContain('unsure');
-  const refused = await runCommand('explain', 'far.io/x', '--rules', file);
-  expect(refused.exitCode).toBe(1);
-  expect(refused.out).toContain('unsure');
+  const denied = await runCommand('explain', 'far.io/x', '--rules', file);
+  expect(denied.exitCode).toBe(1);
+  expect(denied.out).toContain('unsure');
 });
 
 describe('explain -o json', () => {

@@ -1,3 +1,4 @@
+/** Tests `lint`. */
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -16,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** Lints one text; the folder of the test is left out of what is printed. */
+/** Lints one text. The test's folder is removed from the output. */
 async function lint(text: string, ...more: readonly string[]) {
   const file = join(folder, 'rules.yaml');
   await writeFile(file, text);
@@ -28,7 +29,7 @@ const configMap = (label: string, data: string) =>
   `apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: own\n  namespace: team-a\n  labels: {regkeeper.io/rules: ${label}}\ndata:\n  rules.yaml: ${data}`;
 const block = (text: string) => `|\n${text.replaceAll(/^/gm, '    ')}`;
 
-/** The mark ‹ stands before what is wrong, and is taken out before the text is read. */
+/** ‹ marks the position of the problem. It is removed before the text is linted. */
 const marked: readonly (readonly [code: string, text: string])[] = [
   ['unknown-field', 'rules:\n- registry: reg.io\n  ‹pullsecret: a\n'],
   ['unknown-field', 'overrides:\n- namespaces: a\n  mode: warn\n  ‹contact: us\n'],
@@ -175,7 +176,7 @@ describe('SARIF', () => {
     },
   };
   const level = { enum: ['none', 'note', 'warning', 'error'] };
-  /** What SARIF 2.1.0 asks of the parts that are used here (OASIS, Static Analysis Results Interchange Format, section 3). */
+  /** What SARIF 2.1.0 requires of the parts that are used here (OASIS, Static Analysis Results Interchange Format, section 3). */
   const validate = new Ajv2020({ strict: false, allErrors: true }).compile({
     type: 'object',
     required: ['version', 'runs'],

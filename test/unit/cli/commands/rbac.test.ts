@@ -1,3 +1,4 @@
+/** Tests `rbac`. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +14,7 @@ async function rbac(text: string, ...more: readonly string[]) {
   return runCommand('rbac', '--rules', file, ...more);
 }
 
-// As kubectl reads it.
+// kubectl reads YAML 1.1.
 const documents = (text: string) => [...parseAllDocuments(text, { version: '1.1' })].map((document) => document.toJS());
 
 test('prints the right to see the secrets that the rules name, each once, and no others', async () => {

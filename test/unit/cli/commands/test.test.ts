@@ -1,3 +1,4 @@
+/** Tests `test`. */
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,15 +38,15 @@ async function runJson(...more: readonly string[]) {
   return { ...rest, json: JSON.parse(out) };
 }
 
-/** The failures of the only test, as text. */
+/** Runs the only test and returns its failures as text. */
 async function failures(...more: readonly string[]): Promise<readonly string[]> {
   const { exitCode, json } = await runJson(...more);
   expect(json.tests).toHaveLength(1);
-  const told = json.tests[0].failures.map(({ message, line }: { message: string; line?: number }) =>
+  const messages = json.tests[0].failures.map(({ message, line }: { message: string; line?: number }) =>
     line ? `${line}: ${message}` : message,
   );
-  expect(exitCode).toBe(told.length > 0 ? 1 : 0);
-  return told;
+  expect(exitCode).toBe(messages.length > 0 ? 1 : 0);
+  return messages;
 }
 
 describe('a test passes where everything agrees that is written', () => {
@@ -137,6 +138,7 @@ describe('whatever was not evaluated is a failure, with its place', () => {
       [expect.stringMatching(/^Pod shop\/web cannot be judged for sure: rules\.yaml:5:\d+ selects by the labels of namespace "shop"/)],
     ],
     ['broken YAML', { 'expected.yaml': 'results: [\n' }, [expect.stringMatching(/^\d: expected\.yaml is not valid YAML/)]],
+    ['an alias to nothing', { 'expected.yaml': 'date: 2026-01-01\nresults: *x\n' }, [expect.stringMatching(/^2: .*there is no anchor &x/)]],
     ['no mapping', { 'expected.yaml': '[]' }, ['1: expected.yaml must be a mapping with "results"']],
     ['no list', { 'expected.yaml': 'results: {}' }, [expect.stringMatching(/"results" must be a list/)]],
     ['a setting that nobody knows', { 'expected.yaml': `dat: 2027-01-01\n${expected}` }, ['1: unknown field "dat"; did you mean "date"?']],
@@ -161,10 +163,10 @@ describe('whatever was not evaluated is a failure, with its place', () => {
       { 'expected.yaml': 'results:\n- {object: {kind: Pod, name: web}}\n' },
       [expect.stringMatching(/^2: the entry expects nothing/)],
     ],
-  ])('%s', async (_name, changed, told) => {
+  ])('%s', async (_name, changed, expected) => {
     const files = Object.entries({ ...good, ...changed }).filter((entry): entry is [string, string] => entry[1] !== undefined);
     await write(Object.fromEntries(files));
-    expect(await failures()).toEqual(told);
+    expect(await failures()).toEqual(expected);
   });
 
   test('a folder without any test is no test that passed', async () => {

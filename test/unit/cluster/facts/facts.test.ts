@@ -1,3 +1,4 @@
+/** Tests when the facts are ready, and which are missing. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createClusterFacts } from '../../../../src/cluster/facts/facts.ts';
 import type { KubeObject } from '../../../../src/kube/api-client.ts';

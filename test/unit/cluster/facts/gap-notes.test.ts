@@ -1,3 +1,4 @@
+/** Tests the lines about incomplete facts for `/readyz`. */
 import { expect, test } from 'vitest';
 import { renderFactGaps } from '../../../../src/cluster/facts/gap-notes.ts';
 

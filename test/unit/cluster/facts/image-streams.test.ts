@@ -1,3 +1,4 @@
+/** Tests image streams as facts. */
 import { expect, onTestFinished, test } from 'vitest';
 import { createImageStreamFacts } from '../../../../src/cluster/facts/image-streams.ts';
 import { createNamespaceBudget } from '../../../../src/cluster/facts/namespace-budget.ts';

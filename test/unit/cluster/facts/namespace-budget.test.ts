@@ -1,3 +1,4 @@
+/** Tests the memory budget of namespaces. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createNamespaceBudget } from '../../../../src/cluster/facts/namespace-budget.ts';
 import type { KubeObject } from '../../../../src/kube/api-client.ts';
@@ -11,7 +12,7 @@ const nothing: Measure = async () => 0;
 
 const roomForFlags = 10_000_000;
 
-/** A budget of 100 for a namespace and 1,000 in all, unless given. */
+/** A budget of 100 for a namespace and 1,000 in all, by default. */
 function budgeting(limits: { perNamespace?: number; inAll?: number } = {}) {
   const time = handClock(1_000);
   const log = recordingLog();

@@ -1,3 +1,4 @@
+/** Tests which namespaces have the secrets of the rules, and what happens without permission. */
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createSecretFacts, maxSecretNames } from '../../../../src/cluster/facts/secrets.ts';
@@ -20,13 +21,13 @@ const secret = (namespace: string, name: string, type = 'kubernetes.io/dockercon
 
 type Answer = (name: string) => unknown;
 
-/** A cluster with these secrets, in which names may be watched as `permitted` says; `answer` answers the question in another way. */
+/** A cluster with these secrets, in which the names in `permitted` may be watched. `answer` replaces the answer of a review. */
 function watching(secrets: readonly KubeObject[], permitted: Set<string> | 'all' = 'all') {
   const api = memoryApi(Object.fromEntries(secrets.map((each) => [pathOf(each.metadata.namespace ?? '', each.metadata.name), each])));
   const asked: string[] = [];
   let answer: Answer = (name) => ({ status: { allowed: permitted === 'all' || permitted.has(name) } });
   let cut = new AbortController();
-  const refuse = (fieldSelector: unknown) => {
+  const rejectForbidden = (fieldSelector: unknown) => {
     const name = /metadata\.name=([^,]+)/.exec(String(fieldSelector))?.[1] ?? '';
     if (permitted !== 'all' && !permitted.has(name)) throw new ApiError(403, 'Forbidden', 'secrets is forbidden');
   };
@@ -40,11 +41,11 @@ function watching(secrets: readonly KubeObject[], permitted: Set<string> | 'all'
       return answer(name ?? '') as T;
     },
     list: async (path, query, options) => {
-      refuse(query?.fieldSelector);
+      rejectForbidden(query?.fieldSelector);
       return api.client.list(path, query, options);
     },
     async *watch<T extends KubeObject>(path: string, query: Query, signal: AbortSignal) {
-      refuse(query.fieldSelector);
+      rejectForbidden(query.fieldSelector);
       yield* api.client.watch<T>(path, query, AbortSignal.any([signal, cut.signal]));
     },
   };
@@ -62,7 +63,7 @@ function watching(secrets: readonly KubeObject[], permitted: Set<string> | 'all'
     answering: (other: Answer) => {
       answer = other;
     },
-    /** As the API server ends each watch after some minutes. */
+    /** Like the API server, which ends each watch after some minutes. */
     cutWatches: () => {
       cut.abort(new ApiError(410, 'Expired', 'as scripted'));
       cut = new AbortController();
@@ -182,10 +183,10 @@ describe('a right that is taken away', () => {
     permitted.delete('pull');
     cutWatches();
     await expect.poll(() => watched.get('team-a', 'pull')).toBe('unknown');
-    const refusals = () => log.lines.filter(({ message }) => message.includes('forbidden')).length;
-    const before = refusals();
+    const failures = () => log.lines.filter(({ message }) => message.includes('forbidden')).length;
+    const before = failures();
     for (let turn = 0; turn < 50; turn += 1) await setImmediate();
-    expect(refusals()).toBe(before);
+    expect(failures()).toBe(before);
     expect(log.lines.filter(({ message }) => message.includes('is not known'))).toHaveLength(1);
   });
 
@@ -193,8 +194,8 @@ describe('a right that is taken away', () => {
     const { watched, log, asked, timers, answering } = watching([pull]);
     watched.follow(['pull']);
     await expect.poll(() => watched.get('team-a', 'pull')).toBe('present');
-    let refusals = 2;
-    answering(() => ({ status: { allowed: refusals-- <= 0 } }));
+    let failures = 2;
+    answering(() => ({ status: { allowed: failures-- <= 0 } }));
     await expect.poll(timers.passing(() => asked.length)).toBeGreaterThanOrEqual(6);
     expect(watched.get('team-a', 'pull')).toBe('present');
     expect(log.lines).toEqual([]);

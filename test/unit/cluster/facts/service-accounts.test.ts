@@ -1,3 +1,4 @@
+/** Tests service accounts as facts, and their memory budget. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createClusterFacts } from '../../../../src/cluster/facts/facts.ts';
 import type { KubeObject } from '../../../../src/kube/api-client.ts';
@@ -24,7 +25,7 @@ const stream = (namespace: string, name: string): KubeObject =>
 
 const perNamespace = 20_000;
 
-/** Room for some 50 accounts of a namespace. */
+/** Room for about 50 accounts of a namespace. */
 function watching(objects: readonly KubeObject[], limits: { perNamespace?: number; inAll?: number } = { perNamespace }) {
   const api = memoryApi({}, { groups: ['image.openshift.io'] });
   const put = (object: KubeObject) => api.put(pathOf(object), object);

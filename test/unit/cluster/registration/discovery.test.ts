@@ -1,3 +1,4 @@
+/** Tests which kinds are registered while APIs answer, fail or do not exist. */
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createDiscovery } from '../../../../src/cluster/registration/discovery.ts';
 import { ApiError } from '../../../../src/kube/api-client.ts';
@@ -9,11 +10,11 @@ const api = 'build.openshift.io/v1';
 const platform = 'config.openshift.io/v1';
 const kinds = kindsWithImages.filter(({ group }) => ['', 'build.openshift.io'].includes(group));
 const unavailable = new ApiError(503, 'ServiceUnavailable', 'unavailable');
-const silent = new ApiError(0, 'Timeout', 'no answer within 3 s');
+const unresponsive = new ApiError(0, 'Timeout', 'no answer within 3 s');
 
 type Answer = readonly string[] | ApiError;
 
-/** One state of the cluster after the other, each for one round of questions. */
+/** Consecutive states of the cluster, each for one round of requests. */
 async function discovering(
   rounds: readonly Partial<Record<string, Answer>>[],
   { listed = false, registered = undefined as string[] | undefined } = {},
@@ -34,7 +35,7 @@ async function discovering(
   const discovery = createDiscovery({ client, kinds, log, onChange: () => undefined, clock: { ...timers.clock, now: () => 0 } });
   discovery.start();
   onTestFinished(() => discovery.stop());
-  await vi.waitFor(() => expect(discovery.asked).toBe(true));
+  await vi.waitFor(() => expect(discovery.queried).toBe(true));
   const entryPoints = () =>
     discovery
       .kinds(() => registered)
@@ -43,9 +44,9 @@ async function discovering(
   for (round = 1; round < rounds.length; round += 1) {
     let asked = 0;
     const before = client.resourcesOf;
-    client.resourcesOf = async (...given) => {
+    client.resourcesOf = async (...input) => {
       asked += 1;
-      return before(...given);
+      return before(...input);
     };
     await vi.waitFor(() => {
       timers.passTime();
@@ -63,12 +64,12 @@ describe('the entryPoints of an API', () => {
     ['that serves some', [['builds', 'builds/clone', 'builds/log']], undefined, ['builds', 'builds/clone']],
     ['that does not exist', [[]], undefined, []],
     ['that has never answered, on a fresh install', [unavailable], undefined, all],
-    ['that is slow from the beginning, on a fresh install', [silent], undefined, all],
+    ['that is slow from the beginning, on a fresh install', [unresponsive], undefined, all],
     ['that has never answered, after a restart', [unavailable], ['builds'], ['builds']],
     ['that has answered before', [['buildconfigs'], unavailable], ['builds'], ['buildconfigs']],
-    ['that was slow and answers', [silent, ['buildconfigs']], undefined, ['buildconfigs']],
+    ['that was slow and answers', [unresponsive, ['buildconfigs']], undefined, ['buildconfigs']],
     ['that did not exist and is being installed', [[], unavailable], undefined, all],
-    ['that did not exist, when the API server does not answer', [[], silent], undefined, []],
+    ['that did not exist, when the API server does not answer', [[], unresponsive], undefined, []],
     ['that was removed', [['buildconfigs'], []], ['buildconfigs'], []],
   ])('%s', async (_which, answers, registered, expected) => {
     const { entryPoints } = await discovering(
@@ -100,7 +101,7 @@ describe('whether this is OpenShift', () => {
 });
 
 test('trouble is reported once, told with its reason and time, and so is its end', async () => {
-  const { discovery, log } = await discovering([{ [api]: unavailable }, { [api]: silent }, { [api]: silent }]);
+  const { discovery, log } = await discovering([{ [api]: unavailable }, { [api]: unresponsive }, { [api]: unresponsive }]);
   expect(log.lines.filter(({ level }) => level === 'warn').map(({ message }) => message)).toEqual([
     expect.stringContaining(`${api} cannot be asked what it serves: unavailable`),
   ]);

@@ -1,24 +1,25 @@
+/** Tests how the webhook configurations are filled and repaired. */
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createCertificateSource } from '../../../../src/certificates/source.ts';
 import { desiredWebhooks, type WebhookEntry } from '../../../../src/cluster/registration/desired.ts';
-import { bundleOf } from '../../../../src/cluster/registration/live.ts';
+import { bundleOf } from '../../../../src/cluster/registration/live-configuration.ts';
 import { createRegistration } from '../../../../src/cluster/registration/registration.ts';
 import { ApiError, type KubeObject } from '../../../../src/kube/api-client.ts';
 import type { Leadership } from '../../../../src/kube/leader-election.ts';
 import { extraKindRow } from '../../../../src/object/extra-kind.ts';
 import { kindsWithImages } from '../../../../src/object/kinds.ts';
 import { systemClock } from '../../../../src/time/clock.ts';
-import { sampleAuthority } from '../../certificates/samples.ts';
+import { sampleCa } from '../../certificates/samples.ts';
 import { leadershipByHand } from '../../kube/leadership.ts';
 import { handClock, memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
 
-const wishes = { namespace: 'regkeeper', service: 'regkeeper', caBundle: 'the bundle', excludedNamespaces: ['cert-manager'] };
+const desiredOptions = { namespace: 'regkeeper', service: 'regkeeper', caBundle: 'the bundle', excludedNamespaces: ['cert-manager'] };
 const conditionOf = (entry: WebhookEntry | undefined, name: string) =>
   (entry?.matchConditions as { name: string; expression: string }[] | undefined)?.find((each) => each.name === name)?.expression;
 
 describe('the desired entries', () => {
-  const { mutating, validating } = desiredWebhooks({ ...wishes, guard: false });
+  const { mutating, validating } = desiredWebhooks({ ...desiredOptions, guard: false });
   const mutatingNamed = (name: string) => mutating.find((each) => each.name === `${name}.mutate.regkeeper.io`);
 
   test('are one for each kind with images, by names that the API server takes', () => {
@@ -61,7 +62,7 @@ describe('the desired entries', () => {
 
   test('leave out the namespaces of OpenShift on OpenShift only, because elsewhere anybody may make one of such a name', () => {
     expect(conditionOf(mutating[0], 'not-of-the-platform')).toBeUndefined();
-    const there = desiredWebhooks({ ...wishes, openshift: true });
+    const there = desiredWebhooks({ ...desiredOptions, openshift: true });
     expect(conditionOf(there.validating[0], 'not-of-the-platform')).toContain("startsWith('openshift-')");
   });
 
@@ -123,7 +124,7 @@ describe('the desired entries', () => {
       ],
       matchCondition: "request.userInfo.username != 'x'",
     } as const;
-    const chosen = desiredWebhooks({ ...wishes, policy });
+    const chosen = desiredWebhooks({ ...desiredOptions, policy });
     const ofKinds = [...chosen.mutating, ...chosen.validating].filter(({ name }) => !name.startsWith('configmaps.guard.'));
 
     test('take it over, beside what always holds', () => {
@@ -145,15 +146,15 @@ describe('the desired entries', () => {
     test('leave the guard of the rules as it is', () => {
       const guardOf = ({ validating }: typeof chosen) => validating.find(({ name }) => name === 'configmaps.guard.regkeeper.io');
       expect(guardOf(chosen)).toBeDefined();
-      expect(guardOf(chosen)).toEqual(guardOf(desiredWebhooks(wishes)));
+      expect(guardOf(chosen)).toEqual(guardOf(desiredWebhooks(desiredOptions)));
     });
   });
 
   describe('of the rules', () => {
-    const guards = desiredWebhooks(wishes).validating.filter(({ name }) => name === 'configmaps.guard.regkeeper.io');
+    const guards = desiredWebhooks(desiredOptions).validating.filter(({ name }) => name === 'configmaps.guard.regkeeper.io');
 
     test('are one more, which asks about labelled ConfigMaps of every namespace when they are written', () => {
-      expect(desiredWebhooks(wishes).validating).toHaveLength(validating.length + 1);
+      expect(desiredWebhooks(desiredOptions).validating).toHaveLength(validating.length + 1);
       expect(guards).toMatchObject([
         {
           clientConfig: { service: { namespace: 'regkeeper', name: 'regkeeper', port: 443, path: '/guard' } },
@@ -184,7 +185,7 @@ describe('the desired entries', () => {
       podSpecs: [place('spec', 'namespace', 'pod-spec')],
       images: [],
     });
-    const [entry] = desiredWebhooks({ ...wishes, kinds: [row] }).mutating;
+    const [entry] = desiredWebhooks({ ...desiredOptions, kinds: [row] }).mutating;
     expect(entry?.name).toBe('things.x.io.mutate.regkeeper.io');
     expect(conditionOf(entry, 'brings-an-image')?.split(' || ')).toEqual([
       "request.operation == 'CREATE'",
@@ -195,7 +196,7 @@ describe('the desired entries', () => {
 
   test('are of the given kinds only', () => {
     const kinds = kindsWithImages.filter(({ kind }) => kind === 'Pod');
-    expect(desiredWebhooks({ ...wishes, kinds }).mutating.map(({ name }) => name)).toEqual(['pods.mutate.regkeeper.io']);
+    expect(desiredWebhooks({ ...desiredOptions, kinds }).mutating.map(({ name }) => name)).toEqual(['pods.mutate.regkeeper.io']);
   });
 });
 
@@ -207,11 +208,11 @@ const mutatingPath = `${group}/mutatingwebhookconfigurations/regkeeper`;
 const validatingPath = `${group}/validatingwebhookconfigurations/regkeeper`;
 const shipped = (): Configuration => ({ metadata: { name: 'regkeeper' }, webhooks: [] });
 
-/** A cluster with both shipped configurations, and regkeeper registering itself there. */
+/** A cluster with both shipped configurations, and a registration that can be started. */
 function registering({
   ready = true,
   groups = [] as string[],
-  authorities = 'authority 1',
+  caBundle = 'authority 1',
   prove = undefined as Prove | undefined,
   leadership = undefined as Leadership | undefined,
   onSchedule = (_milliseconds: number) => {},
@@ -221,7 +222,7 @@ function registering({
     { groups },
   );
   const log = recordingLog();
-  const certificates = createCertificateSource({ certificate: 'leaf', key: 'key', ...(authorities !== '' && { authorities }) });
+  const certificates = createCertificateSource({ certificate: 'leaf', key: 'key', ...(caBundle !== '' && { caBundle }) });
   const timers = handClock();
   let isReady = ready;
   let asked = 0;
@@ -331,7 +332,7 @@ describe('registering', () => {
   });
 
   test('says so when nobody knows by which authority the API server shall verify us', async () => {
-    const { start, log, applies } = registering({ authorities: '' });
+    const { start, log, applies } = registering({ caBundle: '' });
     start();
     await vi.waitFor(() => expect(log.lines.filter(({ level }) => level === 'error').length).toBeGreaterThanOrEqual(2));
     expect(log.lines.at(-1)?.message).toContain('does not tell its authorities');
@@ -389,7 +390,7 @@ describe('the proof that the API server reaches the Service', () => {
     });
     start();
     await filled();
-    // 250 is the time between two checks too.
+    // 250 is also the interval between two reconciles.
     expect(rests.filter((each) => [500, 2_000, 4_000].includes(each))).toEqual([500, 2_000, 4_000]);
   });
 
@@ -399,12 +400,12 @@ describe('the proof that the API server reaches the Service', () => {
         throw new Error('asked');
       },
     });
-    const [entry] = desiredWebhooks(wishes).mutating;
+    const [entry] = desiredWebhooks(desiredOptions).mutating;
     put(mutatingPath, { ...(get(mutatingPath) as Configuration), webhooks: [entry] } as Configuration);
     start();
     await filled();
     expect(entries(validatingPath)).not.toEqual([]);
-    expect(certificates.current().authorities).toBe('authority 1');
+    expect(certificates.current().caBundle).toBe('authority 1');
   });
 });
 
@@ -414,7 +415,7 @@ describe('afterwards', () => {
     start();
     await filled();
     const before = timesAsked();
-    // Defaults of the API server, and an entry of somebody else.
+    // Defaults of the API server, and an entry of another webhook.
     const webhooks = [...entries(mutatingPath).map((each) => ({ ...each, objectSelector: {} })), { name: 'a.other.example' }];
     put(mutatingPath, { ...(get(mutatingPath) as Configuration), webhooks } as Configuration);
     await vi.waitFor(() => {
@@ -438,9 +439,9 @@ describe('afterwards', () => {
   });
 
   test('takes over a field that somebody else holds, and says whose it was', async () => {
-    const { start, filled, refuse, applies, log } = registering();
+    const { start, filled, failNext, applies, log } = registering();
     const conflict = 'PATCH: Conflict (409): Apply failed with 1 conflict: conflict with "kubectl-edit": .webhooks[0].failurePolicy';
-    refuse('apply', new ApiError(409, 'Conflict', conflict));
+    failNext('apply', new ApiError(409, 'Conflict', conflict));
     start();
     await filled();
     expect(applies().map(({ options }) => (options as { force: boolean }).force)).toEqual(expect.arrayContaining([true, false]));
@@ -451,7 +452,7 @@ describe('afterwards', () => {
     const { start, filled, certificates, entries } = registering();
     start();
     await filled();
-    certificates.replace({ ...certificates.current(), authorities: 'authority 1 and 2' });
+    certificates.replace({ ...certificates.current(), caBundle: 'authority 1 and 2' });
     const caBundle = Buffer.from('authority 1 and 2').toString('base64');
     await vi.waitFor(() => {
       for (const entry of [...entries(mutatingPath), ...entries(validatingPath)])
@@ -464,7 +465,7 @@ describe('afterwards', () => {
     start();
     await filled();
     remove(mutatingPath);
-    certificates.replace({ ...certificates.current(), authorities: 'authority 2' });
+    certificates.replace({ ...certificates.current(), caBundle: 'authority 2' });
     const caBundle = Buffer.from('authority 2').toString('base64');
     await vi.waitFor(() => {
       passTime();
@@ -511,8 +512,8 @@ describe('afterwards', () => {
   });
 
   test('tries again what failed', async () => {
-    const { start, filled, refuse, log, passTime } = registering();
-    refuse('apply', new ApiError(503, 'Unreachable', 'PATCH: no answer'));
+    const { start, filled, failNext, log, passTime } = registering();
+    failNext('apply', new ApiError(503, 'Unreachable', 'PATCH: no answer'));
     start();
     await vi.waitFor(() => expect(log.lines.some(({ level }) => level === 'error')).toBe(true));
     passTime();
@@ -553,7 +554,7 @@ describe('an API that cannot be asked', () => {
     client.resourcesOf = async () => Promise.reject(away);
     put(validatingPath, { ...(get(validatingPath) as Configuration), webhooks: [] } as Configuration);
     await vi.waitFor(() => expect(entries(validatingPath)).toEqual(wanted));
-    certificates.replace({ ...certificates.current(), authorities: 'authority 1 and 2' });
+    certificates.replace({ ...certificates.current(), caBundle: 'authority 1 and 2' });
     const caBundle = Buffer.from('authority 1 and 2').toString('base64');
     await vi.waitFor(() => {
       for (const each of entries(validatingPath)) expect(each).toMatchObject({ clientConfig: { caBundle } });
@@ -597,11 +598,11 @@ describe('what a repair can do without', () => {
   });
 
   test('is the Secret: where it cannot be read, the CAs that are registered stay, and the rest is repaired', async () => {
-    const { start, filled, entries, put, get, certificates, log } = registering({ authorities: 'authority 1' });
+    const { start, filled, entries, put, get, certificates, log } = registering({ caBundle: 'authority 1' });
     start();
     await filled();
     Object.assign(certificates, { refresh: () => Promise.reject(new Error('the Secret cannot be read')) });
-    certificates.replace({ ...certificates.current(), authorities: 'authority 2' });
+    certificates.replace({ ...certificates.current(), caBundle: 'authority 2' });
     const wanted = entries(validatingPath);
     put(validatingPath, { ...(get(validatingPath) as Configuration), webhooks: wanted.slice(1) } as Configuration);
     await vi.waitFor(() => expect(entries(validatingPath)).toHaveLength(wanted.length));
@@ -622,11 +623,11 @@ describe('what a repair can do without', () => {
   });
 
   test('is the namespace, where it cannot be read but has been seen', async () => {
-    const { start, filled, entries, put, get, refuse, log } = registering();
+    const { start, filled, entries, put, get, failNext, log } = registering();
     start();
     await filled();
     const wanted = entries(validatingPath);
-    refuse('get', new ApiError(503, 'Unreachable', 'GET: no answer'));
+    failNext('get', new ApiError(503, 'Unreachable', 'GET: no answer'));
     put(validatingPath, { ...(get(validatingPath) as Configuration), webhooks: [] } as Configuration);
     await vi.waitFor(() => expect(entries(validatingPath)).toEqual(wanted));
     expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);
@@ -634,7 +635,7 @@ describe('what a repair can do without', () => {
 });
 
 describe('a replica that does not lead', () => {
-  /** As long as it takes to see that nothing more is going to happen. */
+  /** Long enough to see that nothing more happens. */
   const looked = ({ timesAsked, passTime }: ReturnType<typeof registering>) => {
     const before = timesAsked();
     return vi.waitFor(() => {
@@ -687,7 +688,7 @@ describe('a replica that does not lead', () => {
     start();
     await filled();
     leadership.become(false);
-    certificates.replace({ ...certificates.current(), authorities: 'authority 2' });
+    certificates.replace({ ...certificates.current(), caBundle: 'authority 2' });
     const caBundle = Buffer.from('authority 2').toString('base64');
     await vi.waitFor(() => expect(entries(validatingPath)[0]).toMatchObject({ clientConfig: { caBundle } }));
     expect(applies()).toHaveLength(4);
@@ -711,7 +712,7 @@ describe('a replica that does not lead', () => {
 });
 
 describe('authorities that another replica may need', () => {
-  const [old, coming, foreign] = ['old', 'coming', 'foreign'].map((commonName) => sampleAuthority({ commonName }).certificate) as [
+  const [old, coming, foreign] = ['old', 'coming', 'foreign'].map((commonName) => sampleCa({ commonName }).certificate) as [
     string,
     string,
     string,
@@ -723,28 +724,28 @@ describe('authorities that another replica may need', () => {
     ['who does not lead, and is not known by its own', false],
   ])('are not taken away by %s', async (_who, leads) => {
     const leadership = leadershipByHand(true);
-    const { start, filled, entries, certificates } = registering({ leadership, authorities: old });
+    const { start, filled, entries, certificates } = registering({ leadership, caBundle: old });
     start();
     await filled();
     leadership.become(false);
-    certificates.replace({ ...certificates.current(), authorities: coming });
+    certificates.replace({ ...certificates.current(), caBundle: coming });
     leadership.become(leads);
     for (const path of [mutatingPath, validatingPath])
       await vi.waitFor(() => expect(bundles(entries(path))).toEqual(new Set([coming + old])));
   });
 
   test('are taken away after ten minutes', async () => {
-    const { start, filled, entries, certificates, passTime } = registering({ authorities: old });
+    const { start, filled, entries, certificates, passTime } = registering({ caBundle: old });
     start();
     await filled();
-    certificates.replace({ ...certificates.current(), authorities: coming });
+    certificates.replace({ ...certificates.current(), caBundle: coming });
     await vi.waitFor(() => expect(bundles(entries(validatingPath))).toEqual(new Set([coming + old])));
     passTime();
     for (const path of [mutatingPath, validatingPath]) await vi.waitFor(() => expect(bundles(entries(path))).toEqual(new Set([coming])));
   });
 
   test('are not those that another hand has put in: these are put back', async () => {
-    const { start, filled, entries, put, get } = registering({ authorities: old });
+    const { start, filled, entries, put, get } = registering({ caBundle: old });
     start();
     await filled();
     const caBundle = Buffer.from(old + foreign).toString('base64');
@@ -760,7 +761,7 @@ test('a namespace that is not there is told once, and a configuration that goes 
   start();
   await filled();
   before('apply', () => remove(mutatingPath));
-  certificates.replace({ ...certificates.current(), authorities: 'authority 2' });
+  certificates.replace({ ...certificates.current(), caBundle: 'authority 2' });
   await vi.waitFor(() => expect(log.lines.some(({ message }) => message.includes('there is no MutatingWebhookConfiguration'))).toBe(true));
   remove('/api/v1/namespaces/regkeeper');
   const asked = timesAsked();

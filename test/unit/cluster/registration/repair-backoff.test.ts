@@ -1,3 +1,4 @@
+/** Tests when a repair may be written. */
 import { expect, test } from 'vitest';
 import { createRepairBackoff, firstDelay, longestDelay } from '../../../../src/cluster/registration/repair-backoff.ts';
 import { createRepairLog } from '../../../../src/cluster/registration/repair-log.ts';
@@ -6,7 +7,7 @@ import { recordingLog } from '../../kube/scripted-api.ts';
 function paced() {
   let now = 0;
   const pace = createRepairBackoff(() => now);
-  /** Narrowed again the moment it is repaired, for so long: when it was repaired. */
+  /** For this long, the configuration is narrowed immediately after each repair. Returns the times of the repairs. */
   const fight = (milliseconds: number) => {
     const repairs: number[] = [];
     for (const end = now + milliseconds; now <= end; now += 1_000) {

@@ -1,3 +1,4 @@
+/** Tests the snapshot of the last good rules. */
 import { describe, expect, test } from 'vitest';
 import { createSnapshotWriter, readSnapshot, type SnapshotOptions, snapshotName } from '../../../../src/cluster/rules/rule-snapshot.ts';
 import { type ApiClient, ApiError, type Log } from '../../../../src/kube/api-client.ts';
@@ -7,12 +8,12 @@ import { handClock } from '../../kube/memory-api.ts';
 
 type ConfigMap = { metadata: object; data?: Record<string, string> | null };
 
-/** The one ConfigMap that the snapshot is; `answer` may refuse a write, `lost` may lose the answer to one that took place. */
+/** An API with only the snapshot's ConfigMap. `answer` may reject a write. With `lost` a write takes effect, but its response is lost. */
 function apiWith(initial: ConfigMap | undefined, answer = async () => {}, lost = async () => {}) {
   let stored = initial;
   const writes: ConfigMap[] = [];
   const errors: string[] = [];
-  const news: string[] = [];
+  const change: string[] = [];
   const timers = handClock();
   const scheduled = new Set<object>();
   const client = {
@@ -30,7 +31,7 @@ function apiWith(initial: ConfigMap | undefined, answer = async () => {}, lost =
   const ignore = () => undefined;
   const log: Log = {
     debug: ignore,
-    info: (_fields, message) => news.push(message),
+    info: (_fields, message) => change.push(message),
     warn: ignore,
     error: (_fields, message) => errors.push(message),
   };
@@ -46,7 +47,7 @@ function apiWith(initial: ConfigMap | undefined, answer = async () => {}, lost =
       cancel();
     };
   };
-  return { place: { client, namespace: 'regkeeper', log, clock: { ...systemClock, schedule } }, writes, errors, news, timers, scheduled };
+  return { place: { client, namespace: 'regkeeper', log, clock: { ...systemClock, schedule } }, writes, errors, change, timers, scheduled };
 }
 
 const textsOf = (writes: readonly ConfigMap[]) =>
@@ -96,12 +97,12 @@ describe('the snapshot of the rules', () => {
 
   test('a write that fails is tried again until it can be done; the failure and the recovery are told once', async () => {
     let failures = 7;
-    const { place, writes, errors, news, timers } = apiWith(undefined, async () => {
+    const { place, writes, errors, change, timers } = apiWith(undefined, async () => {
       if (failures-- > 0) throw new ApiError(503, 'ServiceUnavailable', 'as scripted');
     });
     started(place).save([bundle('rules', { 'a.yaml': 'rules: []' })]);
     await expect.poll(timers.passing(() => writes.length)).toBe(1);
-    await expect.poll(() => news).toEqual([expect.stringContaining('is written again')]);
+    await expect.poll(() => change).toEqual([expect.stringContaining('is written again')]);
     expect(errors).toEqual([expect.stringContaining('could not be written: as scripted')]);
     expect(textsOf(writes)).toEqual(['rules: []']);
   });

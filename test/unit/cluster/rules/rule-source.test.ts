@@ -1,3 +1,4 @@
+/** Tests that ConfigMaps with rules are watched and passed on. */
 import { expect, onTestFinished, test } from 'vitest';
 import { createClusterRuleSource } from '../../../../src/cluster/rules/rule-source.ts';
 import { ApiError, type KubeObject } from '../../../../src/kube/api-client.ts';
@@ -7,7 +8,7 @@ import { memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
 
 const ownPath = (name: string) => `/api/v1/namespaces/regkeeper/configmaps/${name}`;
-/** As a list of all namespaces has them; the API in memory keeps it apart. */
+/** The path in a list of all namespaces. The memory API stores it separately. */
 const anyPath = (name: string) => `/api/v1/configmaps/${name}`;
 const configMap = (name: string, namespace: string, created = '2026-01-01T00:00:00Z'): KubeObject & { data: Record<string, string> } => ({
   metadata: { name, namespace, creationTimestamp: created },
@@ -62,7 +63,7 @@ test('the book is opened when the rules of namespaces are listed too, once, with
     { [ownPath('b')]: configMap('b', 'regkeeper'), [anyPath('own')]: configMap('own', 'team-a') },
     true,
     (prepared) => {
-      prepared.refuse('list', new ApiError(403, 'Forbidden', 'not yet'));
+      prepared.failNext('list', new ApiError(403, 'Forbidden', 'not yet'));
       prepared.before('list', () => prepared.put(ownPath('later'), configMap('later', 'regkeeper')));
     },
   );
@@ -100,7 +101,7 @@ test("what waits for a namespace's turn holds no text: the newest version is ask
   void source.start();
   onTestFinished(() => source.stop());
   await expect.poll(() => bundles.length).toBe(1);
-  const texts = () => bundles[0]?.again?.()?.documents.map(({ text }) => text);
+  const texts = () => bundles[0]?.readNewest?.()?.documents.map(({ text }) => text);
   expect(texts()).toEqual(['rules: []']);
   api.put(anyPath('own'), { ...configMap('own', 'team-a'), data: { 'rules.yaml': '# newer' } } as KubeObject);
   await expect.poll(texts).toEqual(['# newer']);

@@ -1,3 +1,4 @@
+/** Tests how much text of rules ConfigMaps is kept. */
 import { expect, onTestFinished, test } from 'vitest';
 import { createClusterRuleSource } from '../../../../src/cluster/rules/rule-source.ts';
 import { type ConfigMap, createRulesConfigMapStore, trimRulesConfigMap } from '../../../../src/cluster/rules/rule-texts.ts';
@@ -34,21 +35,21 @@ test('of a ConfigMap the documents are kept, and no notes, annotations or binary
 test.each([
   ['too many characters', [quota + 1], { documents: 1, characters: quota + 1 }],
   ['too many documents', Array.from({ length: 21 }, () => 1), { documents: 21, characters: 21 }],
-])('of a ConfigMap with %s only the size is kept, and a few keys to name it by', (_name, lengths, unheld) => {
+])('of a ConfigMap with %s only the size is kept, and a few keys to name it by', (_name, lengths, droppedSize) => {
   const kept = trimRulesConfigMap('namespace')(configMap('own', lengths));
-  expect(kept.unheld).toEqual(unheld);
+  expect(kept.droppedSize).toEqual(droppedSize);
   expect(Object.values(kept.data ?? {}).join('')).toBe('');
   expect(Object.keys(kept.data ?? {}).length).toBeLessThanOrEqual(namespaceQuota.documents);
 });
 
 test("the cluster's own rules have no quota", () => {
-  expect(trimRulesConfigMap('cluster')(configMap('own', [3 * quota])).unheld).toBeUndefined();
+  expect(trimRulesConfigMap('cluster')(configMap('own', [3 * quota])).droppedSize).toBeUndefined();
 });
 
 test('a bundle without its texts is refused, also where there would be room', () => {
   const book = createRuleStore(sha256);
-  const bundle = configMapBundle({ ...configMap('own', [0]), unheld: { documents: 1, characters: 10 } }, 'namespace');
-  const [result] = book.rejectUnread(bundle)?.results ?? [];
+  const bundle = configMapBundle({ ...configMap('own', [0]), droppedSize: { documents: 1, characters: 10 } }, 'namespace');
+  const [result] = book.rejectIfOverQuota(bundle)?.results ?? [];
   expect(result).toMatchObject({ ok: false, problems: [{ code: 'namespace-quota' }] });
 });
 
@@ -56,16 +57,16 @@ test('of a namespace the texts of two quotas are held, of another one its own', 
   const store = createRulesConfigMapStore(() => undefined).create();
   for (let index = 0; index < 100; index += 1) store.set(`team-a/${index}`, configMap(`${index}`, [quota / 2]));
   store.set('team-b/own', configMap('own', [quota], 'team-b'));
-  const held = [...store.values()].filter(({ unheld }) => !unheld);
+  const held = [...store.values()].filter(({ droppedSize }) => !droppedSize);
   expect(store.size).toBe(101);
   expect(held.filter(({ metadata }) => metadata.namespace === 'team-a')).toHaveLength(4);
-  expect(store.get('team-b/own')?.unheld).toBeUndefined();
+  expect(store.get('team-b/own')?.droppedSize).toBeUndefined();
 });
 
 test('all namespaces together have a limit too', () => {
   const store = createRulesConfigMapStore(() => undefined, 3 * quota).create();
   for (let index = 0; index < 10; index += 1) store.set(`team-${index}/own`, configMap('own', [quota], `team-${index}`));
-  expect([...store.values()].filter(({ unheld }) => !unheld)).toHaveLength(3);
+  expect([...store.values()].filter(({ droppedSize }) => !droppedSize)).toHaveLength(3);
 });
 
 test('a ConfigMap that was left out for lack of room in all namespaces fits when another namespace deletes one', () => {
@@ -74,7 +75,7 @@ test('a ConfigMap that was left out for lack of room in all namespaces fits when
   texts.adopt(store);
   store.set('team-a/own', configMap('own', [quota]));
   store.set('team-b/own', configMap('own', [quota], 'team-b'));
-  expect(store.get('team-b/own')?.unheld).toBeDefined();
+  expect(store.get('team-b/own')?.droppedSize).toBeDefined();
   store.delete('team-a/own');
   expect(texts.hasRoomAgain()).toBe(true);
 });
@@ -97,7 +98,7 @@ test('of a namespace 200 ConfigMaps are kept', () => {
   for (let index = 0; index < 1_000; index += 1) store.set(`team-a/${index}`, configMap(`${index}`, [1]));
   store.set('team-b/own', configMap('own', [1], 'team-b'));
   expect(store.size).toBe(201);
-  expect(store.get('team-b/own')?.unheld).toBeUndefined();
+  expect(store.get('team-b/own')?.droppedSize).toBeUndefined();
 });
 
 test('a ConfigMap with its text is kept when a new list has many others before it', () => {
@@ -109,7 +110,7 @@ test('a ConfigMap with its text is kept when a new list has many others before i
   for (let index = 0; index < 300; index += 1)
     next.set(`team-a/${index}`, trimRulesConfigMap('namespace')(configMap(`${index}`, [quota + 1])));
   next.set('team-a/own', configMap('own', [1]));
-  expect(next.get('team-a/own')?.unheld).toBeUndefined();
+  expect(next.get('team-a/own')?.droppedSize).toBeUndefined();
   expect(next.has('team-a/own')).toBe(true);
   expect(next.size).toBe(201);
 });
@@ -132,7 +133,7 @@ test('a version that is shorter takes less, and one that is deleted nothing', ()
   texts.adopt(store);
   for (const name of ['a', 'b']) store.set(`team-a/${name}`, configMap(name, [quota]));
   store.set('team-a/c', configMap('c', [quota]));
-  expect(store.get('team-a/c')?.unheld).toBeDefined();
+  expect(store.get('team-a/c')?.droppedSize).toBeDefined();
   expect(texts.hasRoomAgain()).toBe(false);
   store.set('team-a/a', configMap('a', [quota / 2]));
   expect(texts.hasRoomAgain()).toBe(false);
@@ -167,12 +168,12 @@ test('a ConfigMap that was left out is read again once there is room', async () 
   const source = createClusterRuleSource(options);
   void source.start();
   onTestFinished(() => source.stop());
-  await expect.poll(() => offered.map(({ unheld }) => unheld !== undefined)).toEqual([false, false, true]);
+  await expect.poll(() => offered.map(({ droppedSize }) => droppedSize !== undefined)).toEqual([false, false, true]);
   api.remove(path('a'));
   await expect
     .poll(() => {
       for (const work of [...due]) work();
-      return offered.slice(3).map(({ id, unheld }) => [id, unheld]);
+      return offered.slice(3).map(({ id, droppedSize }) => [id, droppedSize]);
     })
     .toEqual([['namespace rules team-a/c', undefined]]);
 });

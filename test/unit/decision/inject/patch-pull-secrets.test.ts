@@ -3,8 +3,8 @@ import { expect, test } from 'vitest';
 import type { PatchOperation } from '../../../../src/decision/inject/patch.ts';
 import { patchPullSecrets, type WritablePlan } from '../../../../src/decision/inject/patch-pull-secrets.ts';
 import type { WritePlan } from '../../../../src/decision/inject/plan-pull-secrets.ts';
+import { noPodMark } from '../../../../src/object/injection-mark.ts';
 import type { JsonObject } from '../../../../src/object/json.ts';
-import { noPodMark } from '../../../../src/object/mark.ts';
 import { secrets } from '../changes.ts';
 
 const write = (plan: Partial<WritePlan>): WritablePlan => ({

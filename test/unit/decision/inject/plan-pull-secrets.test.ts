@@ -10,7 +10,7 @@ import {
   planPullSecrets,
   type WritePlan,
 } from '../../../../src/decision/inject/plan-pull-secrets.ts';
-import { noPodMark, type PodMark } from '../../../../src/object/mark.ts';
+import { noPodMark, type PodMark } from '../../../../src/object/injection-mark.ts';
 
 /** Differences from the default: a new object without list and mark, whose images need `corp` and whose account has `own`. */
 type Row = Partial<Omit<PullSecretInput, 'account' | 'userSupplied' | 'old' | 'mark'>> & {

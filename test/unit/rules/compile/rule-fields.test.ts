@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { ruleFields, sameEffect } from '../../../../src/rules/compile/rule-fields.ts';
 import { lintRules } from '../../../../src/rules/lint/lint.ts';
 import type { Rule } from '../../../../src/rules/rule-set.ts';
-import { compareRuleSets } from '../../../../src/rules/store/compare.ts';
+import { compareRuleSets } from '../../../../src/rules/store/compare-rule-sets.ts';
 import { compiled, names, nextOrigin, patternOf, rule } from '../build.ts';
 
 /** Values of each field, each with a different meaning. */

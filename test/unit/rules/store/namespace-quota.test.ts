@@ -13,15 +13,15 @@ const own = (name: string, ...texts: readonly string[]) =>
   );
 const comment = (length: number) => `#${'x'.repeat(length - 1)}`;
 
-function bookWith(...bundles: readonly ReturnType<typeof own>[]) {
-  const book = createRuleStore(sha256);
-  book.open([readBundle({ id: 'cluster', documents: [{ source: fileSource('rules.yaml'), text: 'rules: [{registry: a.io}]' }] })]);
-  for (const bundle of bundles) book.offer(readBundle(bundle));
-  return book;
+function storeWith(...bundles: readonly ReturnType<typeof own>[]) {
+  const store = createRuleStore(sha256);
+  store.open([readBundle({ id: 'cluster', documents: [{ source: fileSource('rules.yaml'), text: 'rules: [{registry: a.io}]' }] })]);
+  for (const bundle of bundles) store.offer(readBundle(bundle));
+  return store;
 }
 
-const codeOf = (book: ReturnType<typeof bookWith>, bundle: ReturnType<typeof own>) => {
-  const result = book.rejectUnread(bundle)?.results[0];
+const codeOf = (store: ReturnType<typeof storeWith>, bundle: ReturnType<typeof own>) => {
+  const result = store.rejectIfOverQuota(bundle)?.results[0];
   return result && !result.ok ? result.problems[0]?.code : undefined;
 };
 
@@ -32,19 +32,19 @@ describe('a bundle of a namespace is refused unread', () => {
     ['131,072 characters', own('b', comment(65_536), comment(65_536)), undefined],
     ['131,073 characters', own('b', comment(65_536), comment(65_537)), 'namespace-quota'],
   ])('with %s', (_name, bundle, code) => {
-    expect(codeOf(bookWith(), bundle)).toBe(code);
+    expect(codeOf(storeWith(), bundle)).toBe(code);
   });
 
   test('for what the others of its namespace have, its own earlier version not counted', () => {
-    const book = bookWith(own('a', comment(60_000)), own('b', comment(60_000)));
-    expect(codeOf(book, own('c', comment(20_000)))).toBe('namespace-quota');
-    expect(codeOf(book, own('b', comment(65_000)))).toBeUndefined();
-    book.withdraw('namespace rules team/a');
-    expect(codeOf(book, own('c', comment(20_000)))).toBeUndefined();
+    const store = storeWith(own('a', comment(60_000)), own('b', comment(60_000)));
+    expect(codeOf(store, own('c', comment(20_000)))).toBe('namespace-quota');
+    expect(codeOf(store, own('b', comment(65_000)))).toBeUndefined();
+    store.withdraw('namespace rules team/a');
+    expect(codeOf(store, own('c', comment(20_000)))).toBeUndefined();
   });
 
   test('but refused ones take nothing of it', () => {
-    expect(codeOf(bookWith(own('a', `rulez:${comment(60_000)}`, comment(60_000))), own('b', comment(65_536)))).toBeUndefined();
+    expect(codeOf(storeWith(own('a', `rulez:${comment(60_000)}`, comment(60_000))), own('b', comment(65_536)))).toBeUndefined();
   });
 });
 
@@ -53,9 +53,9 @@ describe('the quota covers what is in force', () => {
     `rules:\n${Array.from({ length: count }, (_, index) => `- {registry: ${name}-${index}.io, trust: false}`).join('\n')}\n`;
   const large = (name: string) => [registries(name, 60), comment(57_000)] as const;
   /** As the queue does: a bundle over the quota is rejected without parsing. */
-  const offer = (book: ReturnType<typeof bookWith>, bundle: ReturnType<typeof own>) =>
-    book.offer(book.rejectUnread(bundle) ?? readBundle(bundle));
-  const rulesInForce = (book: ReturnType<typeof bookWith>) => book.current()?.namespaceRules.get('team')?.length ?? 0;
+  const offer = (store: ReturnType<typeof storeWith>, bundle: ReturnType<typeof own>) =>
+    store.offer(store.rejectIfOverQuota(bundle) ?? readBundle(bundle));
+  const rulesInForce = (store: ReturnType<typeof storeWith>) => store.current()?.namespaceRules.get('team')?.length ?? 0;
 
   test.each<[string, number, (name: string) => readonly string[]]>([
     ['bad, where the book remembers as many bad ones as it may', 20, () => ['rules: [']],
@@ -63,48 +63,48 @@ describe('the quota covers what is in force', () => {
     ['in contradiction to another of its namespace', 0, () => ['rules: [{registry: first.io, pullSecret: b}]']],
     ['in contradiction, where the book remembers as many bad ones as it may', 20, () => ['rules: [{registry: first.io, pullSecret: b}]']],
   ])('although each was overwritten by a version that is %s', (_name, bad, overwritten) => {
-    const book = bookWith(
+    const store = storeWith(
       own('first', 'rules: [{registry: first.io, pullSecret: a}]'),
       ...Array.from({ length: bad }, (_, index) => own(`bad-${index}`, 'rules: [')),
     );
     for (const name of ['a1', 'a2', 'a3']) {
-      offer(book, own(name, ...large(name)));
-      offer(book, own(name, ...overwritten(name)));
-      offer(book, own(name, 'rules: ['));
+      offer(store, own(name, ...large(name)));
+      offer(store, own(name, ...overwritten(name)));
+      offer(store, own(name, 'rules: ['));
     }
-    expect(rulesInForce(book)).toBe(1 + 2 * 60);
+    expect(rulesInForce(store)).toBe(1 + 2 * 60);
   });
 
   test('also of a version that waited for others, and is good now', () => {
-    const book = bookWith(own('first', 'rules: [{registry: a1-0.io, pullSecret: a}]'));
-    offer(book, own('a1', ...large('a1')));
-    expect(rulesInForce(book)).toBe(1);
-    book.withdraw('namespace rules team/first');
-    expect(rulesInForce(book)).toBe(60);
-    for (const name of ['a2', 'a3']) offer(book, own(name, ...large(name)));
-    expect(rulesInForce(book)).toBe(2 * 60);
+    const store = storeWith(own('first', 'rules: [{registry: a1-0.io, pullSecret: a}]'));
+    offer(store, own('a1', ...large('a1')));
+    expect(rulesInForce(store)).toBe(1);
+    store.withdraw('namespace rules team/first');
+    expect(rulesInForce(store)).toBe(60);
+    for (const name of ['a2', 'a3']) offer(store, own(name, ...large(name)));
+    expect(rulesInForce(store)).toBe(2 * 60);
   });
 
   test('also where several are offered that were each measured before the others were there', () => {
-    const book = bookWith(own('a1', ...large('a1')));
+    const store = storeWith(own('a1', ...large('a1')));
     const later = ['a2', 'a3'].map((name) => own(name, ...large(name)));
-    expect(later.map((bundle) => codeOf(book, bundle))).toEqual([undefined, undefined]);
-    const changes = book.change(later.map((bundle) => ({ offer: readBundle(bundle) })));
+    expect(later.map((bundle) => codeOf(store, bundle))).toEqual([undefined, undefined]);
+    const changes = store.change(later.map((bundle) => ({ offer: readBundle(bundle) })));
     expect(changes.map(({ problems }) => problems[0]?.code)).toEqual([undefined, 'namespace-quota']);
-    expect(rulesInForce(book)).toBe(2 * 60);
+    expect(rulesInForce(store)).toBe(2 * 60);
   });
 
   test('also at the opening', () => {
-    const book = createRuleStore(sha256);
+    const store = createRuleStore(sha256);
     const cluster = { id: 'cluster', documents: [{ source: fileSource('rules.yaml'), text: 'rules: [{registry: a.io}]' }] };
-    book.open([cluster, ...['a1', 'a2', 'a3'].map((name) => own(name, ...large(name)))].map((bundle) => readBundle(bundle)));
-    expect(rulesInForce(book)).toBe(2 * 60);
+    store.open([cluster, ...['a1', 'a2', 'a3'].map((name) => own(name, ...large(name)))].map((bundle) => readBundle(bundle)));
+    expect(rulesInForce(store)).toBe(2 * 60);
   });
 });
 
 test('what is kept of refused bundles does not grow with their number nor with their texts', () => {
-  const book = bookWith(...Array.from({ length: 40 }, (_, index) => own(`bad-${index}`, hostileDocuments['unknown fields'](500))));
-  const kept = book.rejected();
+  const store = storeWith(...Array.from({ length: 40 }, (_, index) => own(`bad-${index}`, hostileDocuments['unknown fields'](500))));
+  const kept = store.rejected();
   expect(kept).toHaveLength(20);
   // 21 problems each, of at most 1,000 characters.
   expect(JSON.stringify(kept).length).toBeLessThan(20 * 21 * 1_000);

@@ -1,5 +1,6 @@
+/** Tests the rules in force: rule store and platform combined, and their events. */
 import { describe, expect, test } from 'vitest';
-import type { Platform } from '../../../../src/rules/store/platform.ts';
+import type { Platform } from '../../../../src/rules/store/add-platform-rules.ts';
 import { createRuleStore, type ReadBundle, readBundle } from '../../../../src/rules/store/rule-store.ts';
 import { createRulesInForce, type RulesEvent } from '../../../../src/rules/store/rules-in-force.ts';
 import { referenceOf, sha256, shop } from '../documents.ts';
@@ -12,6 +13,7 @@ function bundle(text: string): ReadBundle {
   return readBundle({ id: 'one', documents: [{ source: { kind: 'file', file: 'rules.yaml' }, text }] });
 }
 
+/** A rule store and rules in force whose events are recorded. */
 function following() {
   const store = createRuleStore(sha256);
   const rules = createRulesInForce(store, sha256);
@@ -51,12 +53,12 @@ describe('the event', () => {
     rules.platformChanged(platform);
     offer('rules: [{registry: a.io}]');
     offer('rulez: []');
-    const [accepted, refused] = events;
+    const [accepted, rejected] = events;
     expect(events).toHaveLength(2);
     expect(accepted).toMatchObject({ cause: 'documents', changes: [{ before: undefined, problems: [] }] });
     expect(accepted?.changes[0]?.after).toBe(rules.current());
-    expect(refused?.changes[0]?.problems.map(({ code }) => code)).toContain('unknown-field');
-    expect(refused?.changes[0]?.before).toBe(rules.current());
+    expect(rejected?.changes[0]?.problems.map(({ code }) => code)).toContain('unknown-field');
+    expect(rejected?.changes[0]?.before).toBe(rules.current());
   });
 
   test('of the platform names the objects that say so, and the rules that have no effect any more', () => {

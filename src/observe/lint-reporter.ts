@@ -1,0 +1,34 @@
+/** Logs the lint findings of the cluster's rules, each once. Findings that have not changed are not logged again. */
+import { type Problem, renderOrigin } from '../rules/language/problem.ts';
+import type { RuleSet } from '../rules/rule-set.ts';
+import type { RulesInForce } from '../rules/store/rules-in-force.ts';
+
+export type LintReporterOptions = {
+  readonly rules: Pick<RulesInForce, 'written' | 'onChange'>;
+  readonly lint: (rules: RuleSet) => readonly Problem[];
+  readonly log: { warn(fields: object, message: string): void };
+};
+
+export function createLintReporter({ rules, lint, log }: LintReporterOptions): { readonly name: string; start(): void; stop(): void } {
+  let logged = new Set<string>();
+  let unsubscribe = () => {};
+
+  function reportNewFindings(written: RuleSet): void {
+    const lines = lint(written).map(({ code, origin, message }) => ({ code, origin, text: `${renderOrigin(origin)}: ${message}` }));
+    for (const { code, origin, text } of lines) if (!logged.has(text)) log.warn({ code, ...origin }, text);
+    logged = new Set(lines.map(({ text }) => text));
+  }
+
+  return {
+    name: 'advice about rules',
+    start() {
+      unsubscribe = rules.onChange(({ cause, changes }) => {
+        const written = rules.written();
+        // Changes of namespaces' rules are ignored: a tenant may make them at any rate.
+        const accepted = changes.some(({ scope, problems }) => scope.kind === 'cluster' && problems.length === 0);
+        if (written && accepted && cause === 'documents') reportNewFindings(written);
+      });
+    },
+    stop: () => unsubscribe(),
+  };
+}

@@ -1,0 +1,156 @@
+/** Reads YAML and JSON into plain data with the position of every value and all errors. It is pure, so that the engine can use it. */
+import { Composer, type CST, type Document, Lexer, Parser } from 'yaml';
+import { Lines, type TextStart } from './lines.ts';
+import { type DocumentOptions, readDocument, type YamlDocument } from './read-document.ts';
+import { syntaxError, type YamlError, type YamlTrouble } from './yaml-error.ts';
+
+export type YamlOptions = {
+  /** How plain scalars are read: by the YAML 1.2 core schema (the default), or as kubectl does. */
+  readonly scalars?: 'yaml-1.2' | 'kubectl';
+  /**
+   * `resolved` (the default): aliases and merge keys are replaced by their values, by go-yaml's rules. `rejected`: anchors, aliases, tags
+   * and directives are errors, and `<<` is an ordinary field, so that the text shows all values as they are.
+   */
+  readonly aliases?: 'resolved' | 'rejected';
+  /** `one`: a second document is an error and is not read. The default is `many`. */
+  readonly documents?: 'one' | 'many';
+  readonly limits?: Partial<YamlLimits>;
+  /** Where the text begins in its file. */
+  readonly start?: TextStart;
+};
+
+export type YamlLimits = {
+  /** Of the text, in UTF-16 code units. */
+  readonly maxLength: number;
+  /**
+   * Tokens of the YAML library's lexer. Each may become a node or an error, so a text of a million commas would need more memory than the
+   * process has, and crash it.
+   */
+  readonly maxLexemes: number;
+  /** Entries of the parser's stack, up to three per level of nesting. Limits the recursion over nodes. */
+  readonly maxStackDepth: number;
+  /** Values that aliases add to one document. */
+  readonly maxAliased: number;
+};
+
+const defaultLimits: YamlLimits = {
+  maxLength: Number.POSITIVE_INFINITY,
+  maxLexemes: Number.POSITIVE_INFINITY,
+  // The schemas in CustomResourceDefinitions are nested about sixty levels deep.
+  maxStackDepth: 600,
+  // The limit of go-yaml (alias_ratio_range_low).
+  maxAliased: 400_000,
+};
+
+export type YamlText = {
+  /**
+   * The documents as far as they can be read, each with its own errors. Empty if the text is blank, contains only comments, or is
+   * unreadable.
+   */
+  readonly documents: readonly YamlDocument[];
+  /** The first error of the text as a whole. */
+  readonly error?: YamlError;
+};
+
+/** Never throws, whatever the text. Takes time linear in the length of the text plus the number of values that its aliases add. */
+export function readYaml(text: string, options: YamlOptions = {}): YamlText {
+  const { scalars = 'yaml-1.2', aliases = 'resolved', documents = 'many', start = { line: 1, column: 1 } } = options;
+  const limits = { ...defaultLimits, ...options.limits };
+  const withoutBom = text.startsWith('\ufeff') ? text.slice(1) : text;
+  const lines = new Lines(withoutBom, start);
+  if (text.length > limits.maxLength) {
+    return { documents: [], error: { code: 'too-long', length: text.length, maxLength: limits.maxLength, position: lines.at(0) } };
+  }
+  // The YAML library turns each comment into tokens, which costs as much as a rule.
+  if (containsOnlyComments(withoutBom)) return { documents: [] };
+
+  const settings = { text: withoutBom, lines, scalars, aliases, documents, limits };
+  return withoutStackTraces(() => readDocuments(settings));
+}
+
+/** Whether each line is blank or a comment, with spaces as its only indent. Any other text, also a tab, is left to the parser. */
+function containsOnlyComments(text: string): boolean {
+  for (let from = 0; from < text.length; ) {
+    let at = from;
+    while (text[at] === ' ') at += 1;
+    if (text[at] === '\r' && text[at + 1] === '\n') at += 1;
+    if (at < text.length && text[at] !== '\n' && text[at] !== '#') return false;
+    const end = text.indexOf('\n', at);
+    if (end < 0) return true;
+    from = end + 1;
+  }
+  return true;
+}
+
+/**
+ * The YAML library creates an Error for each error in the text. Collecting their stack traces takes more time and memory than reading the
+ * text: two thirds of both for a text of commas. V8 reads the limit when it creates an Error.
+ */
+function withoutStackTraces<T>(work: () => T): T {
+  const errors = Error as { stackTraceLimit?: number };
+  const { stackTraceLimit } = errors;
+  errors.stackTraceLimit = 0;
+  try {
+    return work();
+  } finally {
+    if (stackTraceLimit !== undefined) errors.stackTraceLimit = stackTraceLimit;
+  }
+}
+
+type Settings = DocumentOptions & Required<Pick<YamlOptions, 'documents'>> & { readonly limits: YamlLimits };
+
+/** Composes each document as soon as it is parsed. Keeping the tokens of all documents would double the memory. */
+function readDocuments(settings: Settings): YamlText {
+  const { text, lines, scalars, aliases, documents, limits } = settings;
+  const read: YamlDocument[] = [];
+  let error: YamlError | undefined;
+  // Duplicate fields are found later, because the composer's search for them is quadratic. `schema` overrides a directive %YAML 1.1.
+  const schema = scalars === 'kubectl' ? 'failsafe' : 'core';
+  const composer = new Composer({ version: '1.2', schema, uniqueKeys: false, prettyErrors: false });
+  const readAll = (composed: Iterable<Document>): void => {
+    for (const document of composed) {
+      if (read.length === 0 || documents === 'many') read.push(readDocument(document as Document.Parsed, settings));
+    }
+  };
+
+  let parsed = 0;
+  for (const token of tokensOf(text, lines, limits)) {
+    if ('code' in token) return { documents: [], error: token };
+    if (token.type === 'document') parsed += 1;
+    // The composer drops errors that come before the first document.
+    error ??= errorOf(token, parsed, settings);
+    if (error && aliases === 'rejected') return { documents: [], error };
+    readAll(composer.next(token));
+  }
+  readAll(composer.end());
+  return { documents: read, ...(error && { error }) };
+}
+
+/** Yields tokens, or the limit that the text exceeds. Parses one lexeme at a time, because unlimited nesting would overflow the stack. */
+function* tokensOf(text: string, lines: Lines, { maxLexemes, maxStackDepth }: YamlLimits): Generator<CST.Token | YamlError> {
+  const parser = new Parser(lines.addNewLine);
+  const errorHere = (trouble: YamlTrouble): YamlError => ({ ...trouble, position: lines.at(parser.offset) });
+  let lexemes = 0;
+  for (const lexeme of new Lexer().lex(text)) {
+    lexemes += 1;
+    if (lexemes > maxLexemes) {
+      yield errorHere({ code: 'too-many-lexemes', max: maxLexemes });
+      return;
+    }
+    yield* parser.next(lexeme);
+    if (parser.stack.length > maxStackDepth) {
+      yield errorHere({ code: 'nested-too-deep' });
+      return;
+    }
+  }
+  yield* parser.end();
+}
+
+function errorOf(token: CST.Token, documentCount: number, { lines, aliases, documents }: Settings): YamlError | undefined {
+  const position = () => lines.at(token.offset);
+  if (token.type === 'error') return { ...syntaxError('', token.message, token.source), position: position() };
+  if (aliases === 'rejected' && token.type === 'directive' && !/^%YAML\s+1\.2\s*$/.test(token.source)) {
+    return { code: 'directive', text: token.source, position: position() };
+  }
+  return documents === 'one' && documentCount > 1 ? { code: 'second-document', position: position() } : undefined;
+}

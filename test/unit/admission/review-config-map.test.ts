@@ -1,0 +1,197 @@
+/** Tests the review of rules ConfigMaps at admission. */
+import { describe, expect, test } from 'vitest';
+import { decodeReview, type ReviewRequest } from '../../../src/admission/review.ts';
+import { type RulesReviewFindings, readReviewedConfigMap, renderRulesReview } from '../../../src/admission/review-config-map.ts';
+import type { Problem } from '../../../src/rules/language/problem.ts';
+import { reviewOf } from '../server/reviews.ts';
+
+const settings = { namespace: 'regkeeper', namespaceRules: true };
+
+type Labels = Record<string, unknown>;
+const labelled = (value: unknown): Labels => ({ 'regkeeper.io/rules': value });
+const configMap = (labels: Labels | undefined, data: unknown = { 'rules.yaml': 'rules: []' }) => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name: 'the-rules', ...(labels && { labels }) },
+  data,
+});
+
+function requestOf(object: unknown, request: Record<string, unknown> = {}): ReviewRequest {
+  const review = decodeReview(reviewOf(object, { namespace: 'regkeeper', ...request }));
+  if (!review.ok) throw new Error(review.message);
+  return review.request;
+}
+const updateOf = (oldObject: unknown, object: unknown, namespace = 'regkeeper') =>
+  requestOf(object, { operation: 'UPDATE', oldObject, namespace });
+
+const problem = (line: number, message = 'a sentence'): Problem => ({
+  code: 'unknown-field',
+  message,
+  origin: { source: { kind: 'configMap', namespace: 'regkeeper', name: 'the-rules', key: 'rules.yaml' }, line, column: 3 },
+});
+const nothing: RulesReviewFindings = { problems: [], warnings: [] };
+const answer = (request: ReviewRequest, findings = nothing, reviewSettings = settings) =>
+  renderRulesReview(request, readReviewedConfigMap(request, reviewSettings), findings).response;
+
+describe('what counts as rules', () => {
+  test('label "cluster" in the own namespace: its documents, by their keys', () => {
+    const data = { 'b.yaml': 'b', 'a.json': 'a', 'notes.txt': 'n' };
+    const reviewed = readReviewedConfigMap(requestOf(configMap(labelled('cluster'), data)), settings);
+    expect(reviewed).toMatchObject({ kind: 'rules', unchanged: false, warnings: [], bundle: { scope: { kind: 'cluster' } } });
+    expect(reviewed.kind === 'rules' && reviewed.bundle.documents).toEqual([
+      { source: { kind: 'configMap', namespace: 'regkeeper', name: 'the-rules', key: 'a.json' }, text: 'a' },
+      { source: { kind: 'configMap', namespace: 'regkeeper', name: 'the-rules', key: 'b.yaml' }, text: 'b' },
+    ]);
+  });
+
+  test.each(['regkeeper', 'team-a'])('label "namespace" in %s', (namespace) => {
+    const reviewed = readReviewedConfigMap(requestOf(configMap(labelled('namespace')), { namespace }), settings);
+    expect(reviewed).toMatchObject({ kind: 'rules', bundle: { scope: { kind: 'namespace', namespace } } });
+  });
+
+  test.each([
+    ['no label', configMap({}), {}],
+    ['the snapshot', configMap(labelled('snapshot')), {}],
+    ['another kind', { ...configMap(labelled('cluster')), kind: 'Secret' }, {}],
+    ['a deletion', configMap(labelled('cluster')), { operation: 'DELETE' }],
+    ['no object', null, { operation: 'CREATE', kind: { group: '', version: 'v1', kind: 'ConfigMap' } }],
+  ])('%s is none, and passes without a word', (_name, object, request) => {
+    const review = requestOf(object ?? {}, { ...request, object });
+    expect(readReviewedConfigMap(review, settings)).toEqual({ kind: 'no-rules', warnings: [] });
+    expect(answer(review)).toEqual({ uid: review.uid, allowed: true });
+  });
+
+  test.each([['null'], [3], [['list']], [{ 'rules.yaml': 3 }]])('data that is no map of texts (%j) is no reason to fail', (data) => {
+    const reviewed = readReviewedConfigMap(requestOf(configMap(labelled('cluster'), data)), settings);
+    expect(reviewed).toMatchObject({ kind: 'rules', bundle: { documents: [] } });
+  });
+});
+
+describe('warnings', () => {
+  const without = { ...settings, namespaceRules: false };
+  test.each<[sentence: string, request: ReviewRequest, warning: string, reviewSettings?: typeof settings]>([
+    [
+      'rules of the cluster in another namespace',
+      requestOf(configMap(labelled('cluster')), { namespace: 'shop' }),
+      'only in namespace regkeeper',
+    ],
+    ['rules of a namespace that are not taken', requestOf(configMap(labelled('namespace'))), '--namespace-rules', without],
+    ['an unknown label elsewhere', requestOf(configMap(labelled('clutser')), { namespace: 'shop' }), 'Did you mean "cluster"?'],
+    ['no key of a document', requestOf(configMap(labelled('cluster'), { rules: 'rules: []' })), 'no key of this ConfigMap ends in .yaml'],
+    [
+      'the label taken away',
+      updateOf(configMap(labelled('cluster')), configMap(undefined)),
+      'the rules of this ConfigMap are no longer in force for the cluster',
+    ],
+    ['another label', updateOf(configMap(labelled('cluster')), configMap(labelled('namespace'))), 'are no longer in force for the cluster'],
+    ["a namespace's label taken away", updateOf(configMap(labelled('namespace')), configMap({}), 'shop'), 'are no longer in force.'],
+  ])('%s', (_sentence, request, warning, reviewSettings) => {
+    expect(answer(request, nothing, reviewSettings)).toMatchObject({ allowed: true, warnings: [expect.stringContaining(warning)] });
+  });
+
+  test('of the documents are told with key and place', () => {
+    expect(answer(requestOf(configMap(labelled('cluster'))), { problems: [], warnings: [problem(4)] })).toMatchObject({
+      allowed: true,
+      warnings: ['regkeeper: rules.yaml:4:3: a sentence (unknown-field)'],
+    });
+  });
+
+  test('taking the label off what never was in force needs none', () => {
+    expect(answer(updateOf(configMap(labelled('clutser')), configMap({})))).not.toHaveProperty('warnings');
+    expect(answer(updateOf(configMap(labelled('cluster')), configMap({}), 'shop'))).not.toHaveProperty('warnings');
+  });
+});
+
+describe('refusals', () => {
+  test.each(['clutser', '', 'Cluster', true])('an unknown label (%j) in the own namespace would silently take the rules out', (value) => {
+    expect(answer(requestOf(configMap(labelled(value))))).toMatchObject({
+      allowed: false,
+      status: {
+        code: 403,
+        message: expect.stringMatching(/^ConfigMap regkeeper\/the-rules: the label regkeeper\.io\/rules has the unknown value /),
+        details: { causes: [{ reason: 'FieldValueNotSupported', field: 'metadata.labels[regkeeper.io/rules]' }] },
+      },
+    });
+  });
+
+  test('rules in binaryData would not be read, though they are there for everybody to see', () => {
+    const binary = { ...configMap(labelled('cluster')), binaryData: { 'more.yaml': 'cnVsZXM6IFtdCg==' } };
+    expect(answer(requestOf(binary))).toMatchObject({
+      allowed: false,
+      status: {
+        message: expect.stringMatching(/^ConfigMap regkeeper\/the-rules: more\.yaml stands in binaryData, .*save it as UTF-8/),
+        details: { causes: [{ field: 'binaryData[more.yaml]' }] },
+      },
+    });
+    expect(answer(updateOf(configMap(labelled('cluster')), binary))).toMatchObject({ allowed: false });
+    expect(answer(updateOf(binary, { ...binary, immutable: true }))).toMatchObject({
+      allowed: true,
+      warnings: [expect.stringContaining('binaryData')],
+    });
+    expect(answer(requestOf({ ...binary, binaryData: { 'logo.png': 'AA==' } }))).toMatchObject({ allowed: true });
+  });
+
+  test('one problem is one line', () => {
+    const { status } = answer(requestOf(configMap(labelled('cluster'))), { problems: [problem(4)], warnings: [] });
+    expect(status).toEqual({
+      status: 'Failure',
+      code: 403,
+      reason: 'Forbidden',
+      message: 'ConfigMap regkeeper/the-rules: rules.yaml:4:3: a sentence (unknown-field)',
+      details: {
+        name: 'the-rules',
+        kind: 'configmaps',
+        causes: [{ reason: 'unknown-field', message: 'rules.yaml:4:3: a sentence (unknown-field)', field: 'data[rules.yaml]' }],
+      },
+    });
+  });
+
+  test('all problems are told at once, warnings too', () => {
+    const { status, warnings } = answer(requestOf(configMap(labelled('cluster'))), {
+      problems: [problem(4), problem(7)],
+      warnings: [problem(9)],
+    });
+    expect(status?.message).toBe(
+      'ConfigMap regkeeper/the-rules has 2 problems:\n- rules.yaml:4:3: a sentence (unknown-field)\n- rules.yaml:7:3: a sentence (unknown-field)',
+    );
+    expect(status?.details?.causes).toHaveLength(2);
+    expect(warnings).toHaveLength(1);
+  });
+
+  test.each([
+    ['many', 'short', 200],
+    ['long', 'x'.repeat(900), 30],
+  ])('%s problems keep to a size that a terminal takes, and are counted', (_name, text, count) => {
+    const problems = Array.from({ length: count }, (_, index) => problem(index + 1, text));
+    const { status } = answer(requestOf(configMap(labelled('cluster'))), { problems, warnings: [] });
+    const lines = status?.message.split('\n') ?? [];
+    expect(status?.message.length).toBeLessThan(18_000);
+    expect(lines[0]).toContain(`has ${count} problems`);
+    expect(lines.at(-1)).toBe(`and ${count - (lines.length - 2)} more`);
+    expect(status?.details?.causes.length).toBeLessThanOrEqual(50);
+  });
+});
+
+describe('an update that leaves label and documents as they were is not held up by an old mistake', () => {
+  const annotated = (labels: Labels) => ({ ...configMap(labels), metadata: { ...configMap(labels).metadata, annotations: { a: 'b' } } });
+
+  test('in the documents', () => {
+    const request = updateOf(configMap(labelled('cluster')), annotated(labelled('cluster')));
+    expect(answer(request, { problems: [problem(4)], warnings: [] })).toMatchObject({
+      allowed: true,
+      warnings: ['regkeeper: rules.yaml:4:3: a sentence (unknown-field)'],
+    });
+  });
+
+  test('in the label', () => {
+    const request = updateOf(configMap(labelled('clutser')), annotated(labelled('clutser')));
+    expect(answer(request)).toMatchObject({ allowed: true, warnings: [expect.stringContaining('Did you mean "cluster"?')] });
+  });
+
+  test('but one that changes them is', () => {
+    const request = updateOf(configMap(labelled('cluster'), { 'rules.yaml': 'mode: warn' }), configMap(labelled('cluster')));
+    expect(answer(request, { problems: [problem(4)], warnings: [] }).allowed).toBe(false);
+    const relabelled = updateOf(configMap(undefined), configMap(labelled('cluster')));
+    expect(answer(relabelled, { problems: [problem(4)], warnings: [] }).allowed).toBe(false);
+  });
+});

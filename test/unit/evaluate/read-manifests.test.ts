@@ -1,0 +1,41 @@
+/** Tests reading Kubernetes objects from files, folders and standard input. */
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { renderManifestProblem } from '../../../src/evaluate/parse-manifests.ts';
+import { readManifests } from '../../../src/evaluate/read-manifests.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'regkeeper-manifests-'));
+  await mkdir(join(folder, 'deploy/base'), { recursive: true });
+  await mkdir(join(folder, 'empty'));
+  await writeFile(join(folder, 'deploy/b.yml'), 'apiVersion: v1\nkind: B\n');
+  await writeFile(join(folder, 'deploy/base/a.json'), '{"apiVersion": "v1", "kind": "A"}');
+  await writeFile(join(folder, 'deploy/base/notes.txt'), 'not read');
+  await writeFile(join(folder, 'deploy/z.yaml'), '- broken');
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const nothing = async () => '';
+
+test('folders are read with the folders in them, standard input in its turn, and one path once', async () => {
+  const deploy = join(folder, 'deploy');
+  const { manifests, problems } = await readManifests([deploy, '-', deploy], async () => 'apiVersion: v1\nkind: C\n');
+  expect(manifests.map(({ kind, file }) => [kind, file])).toEqual([
+    ['B', join(deploy, 'b.yml')],
+    ['A', join(deploy, 'base/a.json')],
+    ['C', '-'],
+  ]);
+  expect(problems.map(renderManifestProblem)).toEqual([expect.stringMatching(/z\.yaml:1:1: holds a list/)]);
+});
+
+test.each([
+  ['nowhere', /nowhere: no such file or folder$/],
+  ['empty', /empty: a folder without \.yaml, \.yml or \.json files$/],
+])('%s is a problem', async (name, message) => {
+  const { manifests, problems } = await readManifests([join(folder, name)], nothing);
+  expect(manifests).toEqual([]);
+  expect(problems.map(renderManifestProblem)).toEqual([expect.stringMatching(message)]);
+});

@@ -1,0 +1,133 @@
+/** Tests what a cluster's own registries and short names add to the rules. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { canonicalRules } from '../../../../src/rules/compile/canonical.ts';
+import { type Platform, withPlatform } from '../../../../src/rules/store/add-platform-rules.ts';
+import { referenceOf, ruleSetOf, sha256, winnerOf } from '../documents.ts';
+
+const config = 'images.config.openshift.io/cluster';
+const registries = (...names: readonly string[]): Platform => ({
+  internalRegistries: names.map((registry) => ({ registry, object: config })),
+});
+const internal = 'image-registry.openshift-image-registry.svc:5000';
+
+describe('registries of the cluster', () => {
+  test('are trusted without a secret, and name what says so', () => {
+    const { ruleSet, conflicts } = withPlatform(ruleSetOf('rules: [{registry: quay.io}]'), registries(internal), sha256);
+    expect(winnerOf(ruleSet, referenceOf(`${internal}/shop/web:1`))).toMatchObject({
+      trust: true,
+      internal: true,
+      pullSecrets: [],
+      origin: { source: { kind: 'cluster', object: config } },
+    });
+    expect(winnerOf(ruleSet, referenceOf('quay.io/x'))?.internal).toBe(false);
+    expect(winnerOf(ruleSet, referenceOf('image-registry.openshift-image-registry.svc/shop/web'))).toBeUndefined();
+    expect(conflicts()).toEqual([]);
+  });
+
+  test.each([
+    [
+      'a refusal of it',
+      `rules: [{registry: "${internal}/evil", trust: false}]`,
+      `the rule refuses ${internal}/evil, which is the cluster's own registry ${internal} (${config}) and always trusted: the rule has no effect, remove it`,
+    ],
+    [
+      'a secret for it',
+      `rules: [{registry: "${internal}", pullSecret: x}]`,
+      `the rule names a secret for ${internal}, which is the cluster's own registry ${internal} (${config}) and never given a secret: the rule has no effect, remove it`,
+    ],
+  ])('win over %s, which is told and not refused', (_sentence, text, message) => {
+    const { ruleSet, conflicts } = withPlatform(ruleSetOf(text), registries(internal), sha256);
+    expect(winnerOf(ruleSet, referenceOf(`${internal}/evil/x`))).toMatchObject({ internal: true, pullSecrets: [] });
+    expect(conflicts().map((conflict) => [conflict.code, conflict.message])).toEqual([['internal-conflict', message]]);
+    expect(conflicts()[0]?.origin.source).toEqual({ kind: 'file', file: 'a.yaml' });
+  });
+
+  test.each([
+    ['a refusal of everything else', 'rules: [{registry: "*", trust: false}]'],
+    ['mere trust', `rules: [{registry: "${internal}/shop"}]`],
+    ['the same among the internal registries of the rules', `internalRegistries: ["${internal}"]`],
+  ])('have no quarrel with %s', (_sentence, text) => {
+    expect(withPlatform(ruleSetOf(text), registries(internal), sha256).conflicts()).toEqual([]);
+  });
+
+  test('leave the rules as they are, revision too, where the rules list them already', () => {
+    const written = ruleSetOf(`internalRegistries: ["${internal}"]`);
+    expect(withPlatform(written, registries(internal), sha256).ruleSet).toBe(written);
+  });
+
+  test('that are no registries are left out', () => {
+    const written = ruleSetOf('rules: []');
+    expect(withPlatform(written, registries('', 'https://x', '*', 'a.io/path', 'a.io:99999'), sha256).ruleSet).toBe(written);
+  });
+});
+
+describe('the revision', () => {
+  const written = ruleSetOf('rules: [{registry: quay.io}]');
+
+  test('changes with what is added, and keeps the one of what is written', () => {
+    const { ruleSet } = withPlatform(written, registries(internal), sha256);
+    expect(ruleSet.revision).toMatch(/^[0-9a-f]{12}$/);
+    expect(ruleSet.revision).not.toBe(written.revision);
+    expect(ruleSet.writtenRevision).toBe(written.revision);
+    expect(withPlatform(written, registries('172.30.1.1:5000'), sha256).ruleSet.revision).not.toBe(ruleSet.revision);
+  });
+
+  test('does not depend on the order, on doubles, or on who says it', () => {
+    const names = fc.array(fc.constantFrom('a.io', 'b.io:5000', '172.30.1.1:5000', internal), { minLength: 1 });
+    fc.assert(
+      fc.property(names, fc.func(fc.nat()), (some, key) => {
+        const shuffled = some.toSorted((one, other) => key(one) - key(other)).map((registry) => ({ registry, object: 'somebody else' }));
+        const { ruleSet } = withPlatform(written, { internalRegistries: shuffled }, sha256);
+        expect(ruleSet.revision).toBe(withPlatform(written, registries(...some, ...some), sha256).ruleSet.revision);
+      }),
+    );
+  });
+
+  test('leads to everything in force', () => {
+    const { ruleSet } = withPlatform(written, { ...registries(internal), shortNames: 'reject' }, sha256);
+    expect(canonicalRules(ruleSet)).toMatchObject({
+      shortNames: 'reject',
+      rules: [
+        { registry: internal, internal: true },
+        { registry: 'quay.io', trust: true },
+      ],
+    });
+  });
+});
+
+describe('a name without registry means', () => {
+  test.each([
+    ['what the rules say', 'shortNames: docker.io', 'docker.io'],
+    ['what the rules say', 'shortNames: [a.io]', ['a.io']],
+    ['what the cluster says, where the rules say nothing', 'rules: []', ['registry.access.redhat.com', 'docker.io']],
+  ])('%s: %s', (_sentence, text, meaning) => {
+    const platform = { internalRegistries: [], shortNames: ['registry.access.redhat.com', 'docker.io'] };
+    expect(withPlatform(ruleSetOf(text), platform, sha256).ruleSet.settings.shortNames).toEqual(meaning);
+  });
+
+  test('Docker Hub, where neither says anything', () => {
+    expect(withPlatform(ruleSetOf('rules: []'), { internalRegistries: [] }, sha256).ruleSet.settings.shortNames).toBe('docker.io');
+  });
+});
+
+describe('registries as OpenShift’s documents write them', () => {
+  const rules = ruleSetOf(`
+rules:
+- {registry: "172.30.196.198:5000/shop", pullSecret: by-address}
+- {registry: "docker-registry.192.168.121.113.xip.io:80", pullSecret: by-wildcard-dns, pushSecret: by-wildcard-dns}
+- {registry: default-route-openshift-image-registry.apps.other.example.com, pullSecret: other-cluster}
+- {registry: "*.apps.third.example.com/shop", pullSecret: third-cluster}
+`);
+  test.each([
+    ['172.30.196.198:5000/shop/web:latest', ['by-address']],
+    ['172.30.196.198:5000/other/web', undefined],
+    ['172.30.196.199:5000/shop/web', undefined],
+    ['docker-registry.192.168.121.113.xip.io:80/shop/web', ['by-wildcard-dns']],
+    ['docker-registry.192.168.121.113.xip.io/shop/web', undefined],
+    [`default-route-openshift-image-registry.apps.other.example.com/shop/web@sha256:${'a'.repeat(64)}`, ['other-cluster']],
+    ['default-route-openshift-image-registry.apps.third.example.com/shop/web', ['third-cluster']],
+  ])('%s', (image, secrets) => {
+    expect(winnerOf(rules, referenceOf(image))?.pullSecrets).toEqual(secrets);
+  });
+});
