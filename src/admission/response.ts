@@ -1,9 +1,10 @@
 /** Turns a decision into the AdmissionReview that answers the request. */
 
 import { soften } from '../decision/decide.ts';
-import type { Decision, ImageFinding, Outcome } from '../decision/decision.ts';
-import { mostListed, renderContact } from '../decision/message.ts';
+import type { Decision, ImageFinding, Notice, Outcome } from '../decision/decision.ts';
+import { mostListed, renderContact, renderHelp } from '../decision/message.ts';
 import { renderPath, textAt } from '../object/json.ts';
+import { controllerOf } from '../object/owner.ts';
 import { shortenText } from '../object/text.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
 import type { ReviewRequest, Webhook } from './review.ts';
@@ -45,14 +46,14 @@ export function renderAnswer(webhook: Webhook, request: ReviewRequest, decision:
         request.uid,
         400,
         'BadRequest',
-        `${subject(request)} cannot be evaluated: ${decision.problem.path} ${decision.problem.message}`,
+        `${subject(request)} cannot be evaluated: ${decision.problem.path} ${decision.problem.message}.`,
       );
     case 'unknown-kind':
       return errored(
         request.uid,
         400,
         'BadRequest',
-        `regkeeper was asked about ${request.kind}${request.group && `.${request.group}`}, a kind it does not read; take it out of the rules of its webhook configurations`,
+        `regkeeper does not evaluate ${request.kind}${request.group && `.${request.group}`}. Remove this kind from the rules of regkeeper's webhook configurations.`,
       );
     case 'decided':
       return webhook === 'mutate' ? patched(request, decision) : validated(request, decision, rules);
@@ -82,7 +83,7 @@ function patched(request: ReviewRequest, decision: Decided): AdmissionAnswer {
     uid: request.uid,
     allowed: true,
     ...(patch.length > 0 && { patchType: 'JSONPatch', patch: encodeBase64(JSON.stringify(patch)) }),
-    ...withWarnings(notices.map(({ message }) => `regkeeper: ${message}`)),
+    ...withWarnings(notices.map(renderNotice)),
     auditAnnotations: { 'rules-revision': decision.revision, 'secrets-injected': String(decision.injected.length) },
   });
 }
@@ -93,10 +94,10 @@ function validated(request: ReviewRequest, decision: Decided, rules: RuleSet): A
   const auditAnnotations = {
     outcome: decision.outcome,
     'rules-revision': decision.revision,
-    ...(mode !== 'enforce' && { judged: decision.outcomeBeforeMode }),
+    ...(mode !== 'enforce' && { 'outcome-if-enforced': decision.outcomeBeforeMode }),
   };
-  const warnings = withWarnings(findingsWith('warn').map(({ message }) => `regkeeper: ${message}`));
-  const deniedFindings = findingsWith('deny');
+  const warnings = withWarnings(findingsWith('warned').map((finding) => renderWarning(finding, rules)));
+  const deniedFindings = findingsWith('denied');
   if (deniedFindings.length === 0) return answer({ uid: request.uid, allowed: true, ...warnings, auditAnnotations });
 
   const status: Status = {
@@ -116,29 +117,67 @@ function validated(request: ReviewRequest, decision: Decided, rules: RuleSet): A
   return answer({ uid: request.uid, allowed: false, status, ...warnings, auditAnnotations });
 }
 
+/**
+ * A warning with the contact, since the user should ask before the images are denied. The parts that matter less are left out first, so that
+ * the API server does not cut the contact off: the location of the rule, then the help page, then the end of the finding.
+ */
+function renderWarning({ image, message, brief }: ImageFinding, rules: RuleSet): string {
+  const prefix = image.outcomeBeforeMode === 'denied' ? 'regkeeper: will be denied once enforced: ' : 'regkeeper: ';
+  const contact = renderContact(rules);
+  const help = renderHelp(rules);
+  const texts = [
+    [message, contact, help],
+    [brief, contact, help],
+    [brief, contact],
+  ].map((parts) => prefix + parts.filter(Boolean).join(' '));
+  return texts.find(fitsInWarning) ?? `${shorten(prefix + brief, longestWarning - Math.min(contact.length, 100) - 1)} ${contact}`;
+}
+
+function renderNotice({ message, brief = message }: Notice): string {
+  const text = `regkeeper: ${message}`;
+  return fitsInWarning(text) ? text : `regkeeper: ${brief}`;
+}
+
+function fitsInWarning(text: string): boolean {
+  return text.length <= longestWarning;
+}
+
 function renderDenial(request: ReviewRequest, deniedFindings: readonly ImageFinding[], rules: RuleSet): string {
   const shown = deniedFindings.slice(0, mostListed).map(({ message }) => shortenText(message));
   const more = deniedFindings.length > mostListed ? [`and ${deniedFindings.length - mostListed} more`] : [];
   const lines = [...shown, ...more];
   const head = `${subject(request)}:`;
-  const contact = `${renderContact(rules)}.`;
+  const ending = [renderContact(rules), renderHelp(rules)].filter(Boolean).join(' ');
   const [only] = lines;
-  return lines.length === 1 ? `${head} ${only}. ${contact}` : `${head}\n${lines.map((line) => `- ${line}`).join('\n')}\n${contact}`;
+  return lines.length === 1 ? `${head} ${only} ${ending}` : `${head}\n${lines.map((line) => `- ${line}`).join('\n')}\n${ending}`;
 }
 
-function subject({ kind, namespace, name, object }: ReviewRequest): string {
+/**
+ * A new object that a controller creates is named by its owner. Its own name is random, so each attempt of the controller would have another
+ * message, and Kubernetes would not combine the events.
+ */
+function subject({ operation, kind, namespace, name, object }: ReviewRequest): string {
+  const owner = operation === 'CREATE' ? controllerOf(object) : undefined;
+  // A kubelet's mirror Pod is owned by its Node, and its name is not random.
+  if (owner && owner.kind !== 'Node') return `${shorten(kind, 253)} of ${qualifiedName(owner.kind, namespace, owner.name)}`;
   const generateName = textAt(object, ['metadata', 'generateName']);
-  const shown = name !== '' ? name : generateName !== undefined ? `${generateName}…` : '(unnamed)';
-  // The API server validates names only after it has called webhooks. Its limit is 253 characters.
-  return `${shorten(kind, 253)} ${namespace === '' ? '' : `${shorten(namespace, 253)}/`}${shorten(shown, 253)}`;
+  return qualifiedName(kind, namespace, name !== '' ? name : generateName !== undefined ? `${generateName}…` : '(unnamed)');
 }
 
-/** The API server keeps 4,096 characters of warnings in all. If there are more, it cuts each to 256 (apiserver filters/warning.go). */
+/** The API server validates names only after it has called webhooks. Its limit is 253 characters. */
+function qualifiedName(kind: string, namespace: string, name: string): string {
+  return `${shorten(kind, 253)} ${namespace === '' ? '' : `${shorten(namespace, 253)}/`}${shorten(name, 253)}`;
+}
+
+/** In characters. The API server cuts longer warnings if there are more than 4,096 characters in all (apiserver filters/warning.go). */
+const longestWarning = 256;
+
+/** Keeps to the API server's limits, and counts the warnings that it would drop. */
 export function withWarnings(messages: readonly string[]): { readonly warnings?: readonly string[] } {
   const warnings: string[] = [];
   let room = 4096;
   for (const [index, message] of messages.entries()) {
-    const warning = shorten(message, 256);
+    const warning = shorten(message, longestWarning);
     const left = messages.length - index;
     const rest = `regkeeper: and ${left} more warning${left === 1 ? '' : 's'}`;
     if (warning.length + rest.length > room) {

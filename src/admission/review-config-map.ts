@@ -52,7 +52,7 @@ export function readReviewedConfigMap(request: ReviewRequest, settings: RulesRev
 
   const data = textsOf(request.object);
   if (!Object.keys(data).some(isDocumentKey)) {
-    warnings.push('no key of this ConfigMap ends in .yaml, .yml or .json, so there are no rules in it');
+    warnings.push('no key of this ConfigMap ends in .yaml, .yml or .json, so it contains no rules.');
   }
   const metadata = { name: request.name, namespace: request.namespace };
   return { kind: 'rules', bundle: configMapBundle({ metadata, data }, role.scope), unchanged, warnings };
@@ -75,13 +75,11 @@ function roleOf(object: JsonObject, request: ReviewRequest, settings: RulesRevie
   if (label === undefined || label === 'snapshot') return withoutRules();
   if (label === 'cluster') {
     if (inRulesNamespace) return { label, scope: 'cluster', warnings: [] };
-    return withoutRules(`rules of the cluster are read in the namespace ${settings.namespace} alone: these will never be in force`);
+    return withoutRules(`cluster rules are read only in namespace ${settings.namespace}, so these rules have no effect.`);
   }
   if (label === 'namespace') {
     if (settings.namespaceRules) return { label, scope: 'namespace', warnings: [] };
-    return withoutRules(
-      'this cluster takes no rules of namespaces (regkeeper serves without --namespace-rules): these will not be in force',
-    );
+    return withoutRules('namespace rules are disabled (regkeeper runs without --namespace-rules), so these rules have no effect.');
   }
   const message = unknownLabelMessage(String(label));
   // A typing error in the label would silently remove the rules from force.
@@ -115,22 +113,23 @@ function sizeMistake(data: unknown): Mistake | undefined {
     characters += key.length + (typeof text === 'string' ? text.length : 0);
     if (isDocumentKey(key)) documents += 1;
   }
-  const limit = `the limit is ${maxDocuments} documents with ${maxDataCharacters} characters`;
+  const limit = `The limit is ${maxDocuments} documents and ${maxDataCharacters} characters`;
   if (characters <= maxDataCharacters && documents <= maxDocuments) return undefined;
-  return { message: `this ConfigMap has ${documents} documents, and ${characters} characters of data; ${limit}`, field: 'data' };
+  return { message: `this ConfigMap has ${documents} documents and ${characters} characters of data. ${limit}.`, field: 'data' };
 }
 
 function unknownLabelMessage(value: string): string {
   const meant = closestSpelling(value, ['cluster', 'namespace']);
-  const fix = meant === undefined ? 'write "cluster" or "namespace", or take the label away' : `did you mean "${meant}"?`;
-  return `the label ${rulesLabel} is ${JSON.stringify(value)}, which means nothing, so the ConfigMap would not be read; ${fix}`;
+  const fix = meant === undefined ? 'Write "cluster" or "namespace", or remove the label.' : `Did you mean "${meant}"?`;
+  return `the label ${rulesLabel} has the unknown value ${JSON.stringify(value)}, so the ConfigMap would be ignored. ${fix}`;
 }
 
 function warnOfRemovedRules(before: ConfigMapRole | undefined, after: ConfigMapRole): string[] {
   if (!before || before.scope === 'none' || before.scope === after.scope) return [];
   const how = after.label === undefined ? `without the label ${rulesLabel}` : `with the label ${rulesLabel}: ${String(after.label)}`;
-  const lasting = before.scope === 'cluster' ? '; if no other rules are left, the last ones stay until others are written' : '';
-  return [`${how} the rules of this ConfigMap stop being in force${before.scope === 'cluster' ? ' for the cluster' : ''}${lasting}`];
+  const lasting =
+    before.scope === 'cluster' ? '. If these are the last cluster rules, they stay in force until new ones are written.' : '.';
+  return [`${how}, the rules of this ConfigMap are no longer in force${before.scope === 'cluster' ? ' for the cluster' : ''}${lasting}`];
 }
 
 /** The API server validates the types. Values of another type are skipped. */
@@ -173,13 +172,13 @@ export function renderRulesReview(
 
 /** The documents could not be read within the time limit. */
 export function renderTooSlow(request: RulesReviewSubject, seconds: number): AdmissionAnswer {
-  const message = `reading the rules takes longer than ${seconds} s; split the document into several keys or ConfigMaps`;
+  const message = `reading the rules takes longer than ${seconds} s. Split the document into several keys or ConfigMaps.`;
   return renderRejection(request, [message], [{ reason: 'document-too-costly', message, field: 'data' }], []);
 }
 
 /** Too many rules of one namespace are being reviewed, or were a moment ago, so these would not be read in time. */
 export function renderBusy(request: RulesReviewSubject, namespace: string): AdmissionAnswer {
-  const message = `so many rules of namespace ${namespace} are being reviewed, or were a moment ago, that these were not read; wait a few seconds, and write fewer and shorter ones at a time`;
+  const message = `too many rules of namespace ${namespace} are being reviewed, so these were not read. Wait a few seconds, and apply fewer or shorter rules at a time.`;
   return renderRejection(request, [message], [{ reason: 'document-too-costly', message, field: 'data' }], []);
 }
 

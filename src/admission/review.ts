@@ -35,17 +35,17 @@ export function decodeReview(body: unknown): DecodedReview {
 
   if (!isObject(body)) return reject(`the body must be an AdmissionReview of ${apiVersion}`);
   const { kind: reviewKind } = body;
-  if (reviewKind !== 'AdmissionReview') return reject(`kind must be AdmissionReview, and is ${show(reviewKind)}`);
+  if (reviewKind !== 'AdmissionReview') return reject(`kind must be AdmissionReview, but is ${show(reviewKind)}`);
   if (body.apiVersion !== apiVersion)
-    return reject(`apiVersion must be ${apiVersion}, and is ${show(body.apiVersion)}: list only "v1" in admissionReviewVersions`);
+    return reject(`apiVersion must be ${apiVersion}, but is ${show(body.apiVersion)}. List only "v1" in admissionReviewVersions`);
   const { request } = body;
-  if (!isObject(request)) return reject('the AdmissionReview holds no request');
+  if (!isObject(request)) return reject('the AdmissionReview has no request');
   if (uid === undefined) return reject('request.uid is missing');
   const long = apiServerFields.find((path) => (textAt(request, path)?.length ?? 0) > maxNameLength);
   if (long) return reject(`request.${long.join('.')} is longer than ${maxNameLength} characters`);
 
   const operation = operations.find((known) => known === request.operation);
-  if (!operation) return reject(`request.operation must be one of ${operations.join(', ')}, and is ${show(request.operation)}`);
+  if (!operation) return reject(`request.operation must be one of ${operations.join(', ')}, but is ${show(request.operation)}`);
   const kind = textAt(request, ['kind', 'kind']);
   if (kind === undefined) return reject('request.kind.kind is missing');
 

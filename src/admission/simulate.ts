@@ -27,7 +27,7 @@ export type SimulatedRequest = {
 export type SimulationResult =
   | {
       readonly kind: 'answered';
-      /** `warn`: allowed, and the client receives warnings. */
+      /** `warned`: allowed, and the client receives warnings. */
       readonly outcome: Outcome;
       /** Of the object as both webhooks left it. Empty if the object could not be read. */
       readonly images: readonly ImageDecision[];
@@ -62,7 +62,7 @@ export function simulateAdmission(change: SimulatedRequest, rules: RuleSet, fact
   const { decision, response } = validated;
   return {
     kind: 'answered',
-    outcome: response.allowed ? (warnings.size > 0 ? 'warn' : 'allow') : 'deny',
+    outcome: response.allowed ? (warnings.size > 0 ? 'warned' : 'allowed') : 'denied',
     images: decision.kind === 'decided' ? decision.images : [],
     injected: mutated.decision.kind === 'decided' ? mutated.decision.injected : [],
     patch,

@@ -1,6 +1,14 @@
 /** Decides one change to one object: verdicts of its images, the outcome, injected secrets, notices and findings. */
+import { dockerHub } from '../image/docker-hub.ts';
 import { quote } from '../image/problem.ts';
-import { canonicalName, formatReference, type ImageReference, parseImage, writesDefaultPort } from '../image/reference.ts';
+import {
+  canonicalName,
+  completeRegistryHost,
+  formatReference,
+  type ImageReference,
+  parseImage,
+  writesDefaultPort,
+} from '../image/reference.ts';
 import { isObject } from '../object/json.ts';
 import { readObject } from '../object/kinds.ts';
 import type { ImageSlot, ObjectShape, ReadingContext } from '../object/object-shape.ts';
@@ -28,7 +36,10 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
   if (shape.slots.length > mostImages) {
     return {
       kind: 'malformed',
-      problem: { path: 'it', message: `names ${formatCount(shape.slots.length)} images; at most ${formatCount(mostImages)} are evaluated` },
+      problem: {
+        path: 'it',
+        message: `contains ${formatCount(shape.slots.length)} images. At most ${formatCount(mostImages)} are evaluated`,
+      },
     };
   }
 
@@ -45,7 +56,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
   // The namespace exists, or the API server would not have called the webhook. So our watch is behind, and the labels would matter, at least
   // for the audit record.
   if ((unsureSettings || unsure.length > 0) && namespace.kind === 'absent') {
-    return { kind: 'not-yet', message: `namespace "${request.namespace}" is not known here yet` };
+    return { kind: 'not-yet', message: `namespace "${request.namespace}" is not in the cache yet` };
   }
   const injection = writes && isObject(request.object) ? inject(request, shape, images, facts) : { kind: 'injected' as const, ...nothing };
   if (injection.kind === 'not-yet') return injection;
@@ -54,11 +65,11 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
   const { mode } = settings;
   const newPodsDenied = shape.kind === 'pod' && mode === 'enforce';
   const findings = images
-    .filter((image) => image.outcomeBeforeMode !== 'allow')
+    .filter((image) => image.outcomeBeforeMode !== 'allowed')
     .sort((left, right) => severity[right.outcomeBeforeMode] - severity[left.outcomeBeforeMode])
     .map((image, index) => {
       const nearest: RuleSet['nearest'] | undefined = index < mostListed ? rules.nearest : undefined;
-      return { image, message: renderFinding(image, { nearest, place, newPodsDenied }) };
+      return { image, ...renderFinding(image, { nearest, place, newPodsDenied }) };
     });
   return {
     kind: 'decided',
@@ -88,8 +99,8 @@ const mostImages = 10_000;
 
 /** The outcome after `mode`, which softens denials and warnings. */
 export function soften(outcomeBeforeMode: Outcome, mode: Mode): Outcome {
-  if (mode === 'audit') return 'allow';
-  return outcomeBeforeMode === 'deny' && mode === 'warn' ? 'warn' : outcomeBeforeMode;
+  if (mode === 'audit') return 'allowed';
+  return outcomeBeforeMode === 'denied' && mode === 'warn' ? 'warned' : outcomeBeforeMode;
 }
 
 function contextOf({ group, kind, operation, user }: ChangeRequest, { work }: Pick<Facts, 'work'>): ReadingContext {
@@ -133,7 +144,13 @@ function evaluateSlot(slot: ImageSlot, context: SlotContext): ImageDecision {
   if (shape.kind === 'pod' && shape.readOnlyBecause === 'mirror') return weaken(decision, 'mirror-pod');
   if (before.size > 0 && identities(decision, context.place, rules).some((each) => before.has(each)))
     return { ...weaken(decision, 'not-introduced'), old: true };
-  return decision;
+  return looksLikeHost(decision) ? { ...decision, outcomeBeforeMode: 'warned', reason: 'registry-host' } : decision;
+}
+
+/** A registry host alone is read as an official image of Docker Hub. If those are trusted, only a warning shows the mistake. */
+function looksLikeHost({ slot, outcomeBeforeMode, verdict, reference }: ImageDecision): boolean {
+  if (slot.content.kind !== 'image' || outcomeBeforeMode !== 'allowed' || verdict !== 'trusted' || !reference) return false;
+  return reference.host === dockerHub && completeRegistryHost(reference) !== undefined;
 }
 
 function evaluateContent(slot: ImageSlot, context: SlotContext): ImageDecision {
@@ -147,9 +164,16 @@ function evaluateContent(slot: ImageSlot, context: SlotContext): ImageDecision {
   const runsNow = isPod(context.shape);
   // A template is evaluated again when a trigger fills it, and at the Pod. The image of a build may not be evaluated anywhere else.
   if (stream?.tooLarge && context.shape.kind !== 'pod')
-    return { slot, stream, verdict: 'unresolved', reason: 'stream-too-large', outcomeBeforeMode: 'deny', trustedBy: [] };
+    return { slot, stream, verdict: 'unresolved', reason: 'stream-too-large', outcomeBeforeMode: 'denied', trustedBy: [] };
   const reason = runsNow ? 'unresolved-in-pod' : 'unresolved';
-  return { slot, verdict: 'unresolved', reason, outcomeBeforeMode: runsNow ? 'deny' : 'allow', trustedBy: [], ...(stream && { stream }) };
+  return {
+    slot,
+    verdict: 'unresolved',
+    reason,
+    outcomeBeforeMode: runsNow ? 'denied' : 'allowed',
+    trustedBy: [],
+    ...(stream && { stream }),
+  };
 }
 
 /**
@@ -166,18 +190,25 @@ function evaluateStreamImage(slot: ImageSlot, stream: StreamResolution & { kind:
  * template is not denied: it may be created before the secret.
  */
 function requireSecrets(decision: ImageDecision, { shape, writes, place, facts }: SlotContext): ImageDecision {
-  if (!writes || !isPod(shape) || decision.outcomeBeforeMode !== 'allow') return decision;
+  if (!writes || !isPod(shape) || decision.outcomeBeforeMode !== 'allowed') return decision;
   const missing = missingSecrets(decision, place.namespace, facts).find(({ rule }) => rule.onMissingSecret === 'deny');
   return missing
-    ? { ...decision, outcomeBeforeMode: 'deny', reason: 'secret-missing', rule: missing.rule, missing: missing.message }
+    ? {
+        ...decision,
+        outcomeBeforeMode: 'denied',
+        reason: 'secret-missing',
+        rule: missing.rule,
+        missing: { message: missing.message, brief: missing.brief },
+      }
     : decision;
 }
 
 function noticeMissing(images: readonly ImageDecision[], { place, facts }: SlotContext): readonly Notice[] {
   // No secret is injected for the image of an image stream.
   const affected = images.filter(({ missing, stream, slot }) => missing === undefined && !stream && !slot.pulledElsewhere);
-  const messages = affected.flatMap((image) => missingSecrets(image, place.namespace, facts).map(({ message }) => message));
-  return [...new Set(messages)].map((message) => ({ reason: 'secret-missing', message }));
+  const missing = affected.flatMap((image) => missingSecrets(image, place.namespace, facts));
+  const byMessage = new Map(missing.map(({ message, brief }) => [message, brief]));
+  return [...byMessage].map(([message, brief]) => ({ reason: 'secret-missing', message, brief }));
 }
 
 /** For images with the default port: kubelets and builds compare ports as text (kubernetes keyring.go; containers/image docker/config). */
@@ -195,17 +226,17 @@ function noticePorts(images: readonly ImageDecision[], injected: readonly Inject
 function renderPortWritten(reference: ImageReference): string {
   const { written, host } = reference;
   // A name without a dot is a host only with a port.
-  const instead = canonicalName(reference).startsWith(`${host}/`) ? ', or leave it out of the image' : '';
-  return `image ${quote(written)} is written with the default port, so a credential is found only under that very name: write the port in the secret too${instead}`;
+  const instead = canonicalName(reference).startsWith(`${host}/`) ? ', or remove it from the image' : '';
+  return `image ${quote(written)} includes the default port, so credentials are found only under ${quote(written.slice(0, written.indexOf('/')))}. Add the port to the key in the secret${instead}.`;
 }
 
 function noticeUnsure(origin: Origin, { namespace }: NamespaceContext): Notice {
-  const message = `${renderOrigin(origin)} selects by labels, and those of namespace "${namespace}" are not known here: judged by the strictest that they could lead to`;
-  return { reason: 'labels-unknown', message };
+  const unknown = `the labels of namespace "${namespace}" are unknown, so the strictest result was assumed`;
+  return { reason: 'labels-unknown', message: `${unknown}: ${renderOrigin(origin)} selects namespaces by label.`, brief: `${unknown}.` };
 }
 
 function weaken(decision: ImageDecision, reason: 'mirror-pod' | 'not-introduced' | 'placeholder'): ImageDecision {
-  return decision.outcomeBeforeMode === 'deny' ? { ...decision, outcomeBeforeMode: 'warn', reason } : decision;
+  return decision.outcomeBeforeMode === 'denied' ? { ...decision, outcomeBeforeMode: 'warned', reason } : decision;
 }
 
 function imagesBefore(request: ChangeRequest, rules: RuleSet, facts: Pick<Facts, 'kinds' | 'work'>): ReadonlySet<string> {
@@ -243,5 +274,5 @@ function imageIdentity(text: string, { shortNames }: RuleSet['settings']): strin
 }
 
 function worst(outcomes: readonly Outcome[]): Outcome {
-  return outcomes.reduce<Outcome>((left, right) => (severity[right] > severity[left] ? right : left), 'allow');
+  return outcomes.reduce<Outcome>((left, right) => (severity[right] > severity[left] ? right : left), 'allowed');
 }

@@ -22,8 +22,8 @@ export type ChangeRequest = {
   readonly oldObject: JsonObject | null;
 };
 
-export type Verdict = 'trusted' | 'distrusted' | 'unconfigured' | 'unparseable' | 'unresolved';
-export type Outcome = 'allow' | 'warn' | 'deny';
+export type Verdict = 'trusted' | 'untrusted' | 'unconfigured' | 'invalid' | 'unresolved';
+export type Outcome = 'allowed' | 'warned' | 'denied';
 
 /** The evaluation of an image name by the rules, independent of the slot, and before `mode` softens the outcome. */
 export type ImageEvaluation = {
@@ -54,7 +54,7 @@ export type ImageDecision = ImageEvaluation & {
   /** Whether the object had the image before the change. */
   readonly old?: true;
   /** The message about a missing secret, if the image is trusted and denied for that. */
-  readonly missing?: string;
+  readonly missing?: Message;
   /** The current image of the image stream that the slot names. The evaluation is of that image. */
   readonly stream?: StreamResolution;
 };
@@ -67,8 +67,14 @@ export type Injection = {
   readonly from: 'rule' | 'serviceAccount';
 };
 
-/** A warning for the user that denies nothing. */
-export type Notice = { readonly reason: ReasonCode; readonly message: string };
+/**
+ * `brief` is the same without the location of rules and the full name of the image, for warnings, which are cut at 256 characters. Both end
+ * with a full stop.
+ */
+export type Message = { readonly message: string; readonly brief: string };
+
+/** A warning for the user that denies nothing. `brief` is absent if the message names no location. */
+export type Notice = { readonly reason: ReasonCode; readonly message: string; readonly brief?: string };
 
 export type Decision =
   | {
@@ -86,7 +92,7 @@ export type Decision =
       readonly injected: readonly Injection[];
       /** Warnings about the injection, for the mutating response. */
       readonly notices: readonly Notice[];
-      /** One for each image whose outcome is not `allow`, worst first, for the validating response. */
+      /** One for each image whose outcome is not `allowed`, worst first, for the validating response. */
       readonly findings: readonly ImageFinding[];
     }
   | { readonly kind: 'malformed'; readonly problem: MalformedObject }
@@ -94,4 +100,4 @@ export type Decision =
   /** Our watches are behind the API server: the client should retry in a second. */
   | { readonly kind: 'not-yet'; readonly message: string };
 
-export type ImageFinding = { readonly image: ImageDecision; readonly message: string };
+export type ImageFinding = Message & { readonly image: ImageDecision };

@@ -1,7 +1,7 @@
 /** Evaluates one image name in one namespace by the rules. Used by `decide` for each slot, and by the command `explain`. */
 import { type ImageProblem, type ImageReference, parseImage } from '../image/reference.ts';
 import type { Origin } from '../rules/language/problem.ts';
-import type { NamespaceContext, NamespaceSettings, RuleSet, SettingsAnswer, ShortNames } from '../rules/rule-set.ts';
+import type { NamespaceContext, NamespaceSettings, RuleSet, SettingsAnswer, ShortNames, Unconfigured } from '../rules/rule-set.ts';
 import type { ImageEvaluation, Outcome } from './decision.ts';
 import type { Facts } from './facts.ts';
 
@@ -17,11 +17,11 @@ export type EvaluationContext = {
 
 export function evaluateImage(text: string, context: EvaluationContext): ImageEvaluation {
   const parsed = parseImage(text);
-  if (!parsed.ok) return unparseable(parsed.problem);
+  if (!parsed.ok) return invalid(parsed.problem);
   const { reference } = parsed;
   const { shortNames = context.rules.settings.shortNames } = context;
   if (reference.qualified || shortNames === 'docker.io') return evaluateReference(reference, context);
-  if (shortNames === 'reject') return { verdict: 'distrusted', reason: 'short-name', outcomeBeforeMode: 'deny', reference, trustedBy: [] };
+  if (shortNames === 'reject') return { verdict: 'untrusted', reason: 'short-name', outcomeBeforeMode: 'denied', reference, trustedBy: [] };
   return evaluateSearched(text, shortNames, context);
 }
 
@@ -35,7 +35,7 @@ export function effectiveSettings(
   secrets: boolean,
 ): readonly Origin[] {
   const counting = [
-    images.some(({ outcomeBeforeMode }) => outcomeBeforeMode !== 'allow') ? mode : undefined,
+    images.some(({ outcomeBeforeMode }) => outcomeBeforeMode !== 'allowed') ? mode : undefined,
     images.some(({ verdict }) => verdict === 'unconfigured') ? unconfigured : undefined,
     secrets ? inject : undefined,
   ];
@@ -47,7 +47,7 @@ function evaluateSearched(text: string, hosts: readonly string[], context: Evalu
   const evaluations: ImageEvaluation[] = [];
   for (const host of hosts) {
     const parsed = parseImage(`${host}/${text}`);
-    if (!parsed.ok) return unparseable(parsed.problem);
+    if (!parsed.ok) return invalid(parsed.problem);
     evaluations.push(evaluateReference(parsed.reference, context));
   }
   const deciding = evaluations.reduce((worst, other) =>
@@ -59,7 +59,7 @@ function evaluateSearched(text: string, hosts: readonly string[], context: Evalu
     : [];
   // If all are allowed, report one that is not trusted (an exempted one, for instance) rather than a trusted one.
   const reported =
-    deciding.outcomeBeforeMode === 'allow' ? (evaluations.find(({ verdict }) => verdict !== 'trusted') ?? deciding) : deciding;
+    deciding.outcomeBeforeMode === 'allowed' ? (evaluations.find(({ verdict }) => verdict !== 'trusted') ?? deciding) : deciding;
   return {
     ...reported,
     trustedBy: [...new Set(trustedBy)],
@@ -71,15 +71,17 @@ function evaluateSearched(text: string, hosts: readonly string[], context: Evalu
 function evaluateReference(reference: ImageReference, { rules, place, settings, facts }: EvaluationContext): ImageEvaluation {
   const { value: rule, unsure } = rules.match(reference, place);
   const known = { reference, ...(unsure && { unsure }) };
-  if (rule?.trust) return { ...known, verdict: 'trusted', reason: 'trusted', outcomeBeforeMode: 'allow', rule, trustedBy: [rule] };
+  if (rule?.trust) return { ...known, verdict: 'trusted', reason: 'trusted', outcomeBeforeMode: 'allowed', rule, trustedBy: [rule] };
 
   const notTrusted: ImageEvaluation = rule
-    ? { ...known, verdict: 'distrusted', reason: 'distrusted', outcomeBeforeMode: 'deny', rule, trustedBy: [] }
-    : { ...known, verdict: 'unconfigured', reason: 'unconfigured', outcomeBeforeMode: settings.unconfigured, trustedBy: [] };
-  return notTrusted.outcomeBeforeMode === 'allow'
+    ? { ...known, verdict: 'untrusted', reason: 'untrusted', outcomeBeforeMode: 'denied', rule, trustedBy: [] }
+    : { ...known, verdict: 'unconfigured', reason: 'unconfigured', outcomeBeforeMode: outcomeOf[settings.unconfigured], trustedBy: [] };
+  return notTrusted.outcomeBeforeMode === 'allowed'
     ? notTrusted
     : exempt(notTrusted, reference, rules.exemptionsFor(reference, place), facts);
 }
+
+const outcomeOf: Readonly<Record<Unconfigured, Outcome>> = { allow: 'allowed', warn: 'warned', deny: 'denied' };
 
 function exempt(
   notTrusted: ImageEvaluation,
@@ -90,7 +92,7 @@ function exempt(
   const [longest] = exemptions;
   // An exemption that depends on unknown labels does not apply. If another one applies, it does not matter.
   if (!longest) return unsure && !notTrusted.unsure ? { ...notTrusted, reference, unsure } : notTrusted;
-  if (longest.until >= dayOf(facts.now())) return { ...notTrusted, outcomeBeforeMode: 'allow', reason: 'exempted', exemption: longest };
+  if (longest.until >= dayOf(facts.now())) return { ...notTrusted, outcomeBeforeMode: 'allowed', reason: 'exempted', exemption: longest };
   return { ...notTrusted, exemption: longest, ...(unsure && { unsure }) };
 }
 
@@ -99,8 +101,8 @@ export function dayOf(milliseconds: number): string {
   return new Date(milliseconds).toISOString().slice(0, 10);
 }
 
-function unparseable(problem: ImageProblem): ImageEvaluation {
-  return { verdict: 'unparseable', reason: 'unparseable', outcomeBeforeMode: 'deny', problem, trustedBy: [] };
+function invalid(problem: ImageProblem): ImageEvaluation {
+  return { verdict: 'invalid', reason: 'invalid', outcomeBeforeMode: 'denied', problem, trustedBy: [] };
 }
 
-export const severity: Readonly<Record<Outcome, number>> = { allow: 0, warn: 1, deny: 2 };
+export const severity: Readonly<Record<Outcome, number>> = { allowed: 0, warned: 1, denied: 2 };

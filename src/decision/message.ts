@@ -1,9 +1,9 @@
-/** Renders the messages about images for the user. */
+/** Renders the messages about images for the user. Each is one or more sentences, of which the first follows the name of the slot. */
 import { quote } from '../image/problem.ts';
-import { canonicalName, formatReference } from '../image/reference.ts';
-import { type RuleSource, renderOrigin } from '../rules/language/problem.ts';
+import { canonicalName, completeRegistryHost, formatReference, upperCaseHost } from '../image/reference.ts';
+import { type Origin, type RuleSource, renderOrigin } from '../rules/language/problem.ts';
 import type { NamespaceContext, Rule, RuleSet } from '../rules/rule-set.ts';
-import type { ImageDecision, ImageEvaluation } from './decision.ts';
+import type { ImageDecision, ImageEvaluation, Message } from './decision.ts';
 import type { StreamResolution } from './resolve-stream.ts';
 
 /**
@@ -20,110 +20,158 @@ export type FindingContext = {
   readonly newPodsDenied: boolean;
 };
 
-/** One line about one image: its slot, the problem, the rule that decided and, with `nearest`, similar registries that are configured. */
-export function renderFinding(image: ImageDecision, context: FindingContext): string {
-  const { content } = image.slot;
-  const { displayName } = image.slot;
-  const prefix = [displayName, ...remarksOn(image, context)].join(': ');
-  if (image.stream?.kind === 'resolved') return `${prefix}: ${renderStream(image, image.stream, context)}`;
-  if (image.reason === 'stream-too-large')
-    return `${prefix}: ${image.stream?.kind === 'unresolved' ? image.stream.why : content.kind}; name the image itself (kind DockerImage), or remove tags from the stream`;
-  if (content.kind === 'image') return `${prefix}: ${subject(image, content.text)} ${describeEvaluation(image, context)}`;
-  return `${prefix}${prefix === displayName ? '' : ': it'} has no image that could run: ${content.why}; write the image that is meant`;
+/** What the functions below need to know. `near` are the patterns that may have been meant. */
+type Wording = Pick<FindingContext, 'newPodsDenied'> & { readonly near: readonly string[]; readonly locate: Locate };
+
+/** ` (rule "hub", ConfigMap …)` or ` (rule "hub")`, and the same for an origin alone. */
+type Locate = { rule(rule: Rule): string; origin(origin: Origin): string };
+
+const withLocations: Locate = {
+  rule: ({ name, origin }) => ` (rule "${name}", ${renderOrigin(origin)})`,
+  origin: (origin) => ` (${renderOrigin(origin)})`,
+};
+const withoutLocations: Locate = { rule: ({ name }) => ` (rule "${name}")`, origin: () => '' };
+
+/** One line about one image: its slot, the problem, the rule that decided and, with `nearest`, what may have been meant. */
+export function renderFinding(image: ImageDecision, context: FindingContext): Message {
+  const { newPodsDenied } = context;
+  const near = similarRegistries(image, context);
+  return bothForms((locate) => renderLine(image, { newPodsDenied, near, locate }));
+}
+
+/** A message in full, and without the location of rules and the full name of the image, which are left out where a message must be short. */
+export function bothForms(render: (locate: Locate) => string): Message {
+  return { message: render(withLocations), brief: render(withoutLocations) };
+}
+
+/** The evaluation of an image as a predicate with its full stop, to follow the name. Further sentences may follow. */
+export function describeEvaluation(image: ImageEvaluation, context: Pick<FindingContext, 'nearest' | 'place'>): string {
+  return describe(image, { newPodsDenied: false, near: similarRegistries(image, context), locate: withLocations });
+}
+
+/** Whom to ask: `Contact: the platform team.` */
+export function renderContact({ settings: { contact }, sources }: RuleSet): string {
+  if (contact !== undefined) return sentence(`Contact: ${contact}`);
+  const names = [...new Set(sources.map(renderSource))];
+  if (names.length === 0) return 'Contact: the owners of the registry rules.';
+  const shown = names.slice(0, 3).join(', ');
+  return `Contact: the owners of the registry rules in ${shown}${names.length > 3 ? ` and ${names.length - 3} more` : ''}.`;
+}
+
+/** Where to read more: `Help: https://…`, without a full stop, which a terminal would take for a part of the address. Empty if not set. */
+export function renderHelp({ settings: { helpUrl } }: RuleSet): string {
+  return helpUrl === undefined ? '' : `Help: ${helpUrl}`;
+}
+
+function renderLine(image: ImageDecision, wording: Wording): string {
+  const { content, displayName } = image.slot;
+  const prefix = `${remarkOn(image, wording)}${displayName}`;
+  if (image.stream?.kind === 'resolved') return `${prefix}: ${renderStream(image, image.stream, wording)}`;
+  if (image.reason === 'stream-too-large') return `${prefix}: ${renderTooLarge(image)}`;
+  if (content.kind === 'image') return `${prefix}: ${subject(image, content.text, wording)} ${describe(image, wording)}`;
+  return `${prefix} has no image: ${content.why}. Write the image name.`;
 }
 
 /** Why the image is allowed nevertheless. At the start, because the API server truncates long warnings. */
-function remarksOn({ reason }: ImageDecision, { newPodsDenied }: FindingContext): readonly string[] {
+function remarkOn({ reason }: ImageDecision, { newPodsDenied }: Wording): string {
   switch (reason) {
     case 'not-introduced':
-      return [`not new, so this change passes${newPodsDenied ? ', but new pods will be refused' : ''}`];
+      return `already in use, so this update is allowed${newPodsDenied ? ', but new Pods will be denied' : ''}: `;
     case 'placeholder':
-      return ['passes now, but will be refused when an image trigger fills it'];
+      return 'allowed now, but will be denied when the image trigger sets the image: ';
     case 'mirror-pod':
-      return ['of a static pod, which runs already and is not refused'];
+      return 'static Pod that already runs, so it is not denied: ';
     default:
-      return [];
+      return '';
   }
 }
 
 // The user has written the stream. A digest would only make the warning longer, and the API server truncates long warnings.
-function renderStream(image: ImageDecision, { stream, image: text }: StreamResolution & { kind: 'resolved' }, context: FindingContext) {
+function renderStream(image: ImageDecision, { stream, image: text }: StreamResolution & { kind: 'resolved' }, wording: Wording) {
   const imageName = image.problem ? 'an image' : quote(image.reference ? canonicalName(image.reference) : text);
-  return `image stream ${quote(stream)} holds ${imageName}, which ${describeEvaluation(image, context)}`;
+  return `image stream ${quote(stream)} contains ${imageName}, which ${describe(image, wording)}`;
 }
 
-/** The sentence after the findings of one object: the contact for questions. */
-export function renderContact(rules: RuleSet): string {
-  const { contact } = rules.settings;
-  if (contact !== undefined) return `Ask ${contact}`;
-  const sources = [...new Set(rules.sources.map(renderSource))];
-  if (sources.length === 0) return 'Ask the owners of the registry rules';
-  const shown = sources.slice(0, 3).join(', ');
-  return `Ask the owners of the registry rules in ${shown}${sources.length > 3 ? ` and ${sources.length - 3} more` : ''}`;
+function renderTooLarge({ stream }: ImageDecision): string {
+  const why = stream?.kind === 'unresolved' && stream.why !== undefined ? stream.why : 'the image stream is too large to be evaluated';
+  return `${why}. Name the image itself (kind DockerImage), or remove tags from the stream.`;
 }
 
-function subject({ problem, reference, reason }: ImageDecision, text: string): string {
+function subject({ problem, reference, reason }: ImageDecision, text: string, { locate }: Wording): string {
   // The message of the problem begins with the image, where passwords are masked.
   if (problem) return 'image';
+  if (locate === withoutLocations) return `image ${quote(text)}`;
   // A name that is denied for having no registry is not shown as one of Docker Hub.
   const canonical = reference && reason !== 'short-name' && formatReference(reference) !== text ? ` (${canonicalName(reference)})` : '';
   return `image ${quote(text)}${canonical}`;
 }
 
-/** The evaluation of an image as a predicate, to follow its name. */
-export function describeEvaluation(
-  image: ImageEvaluation & Partial<Pick<ImageDecision, 'missing' | 'slot'>>,
-  context: Omit<FindingContext, 'newPodsDenied'>,
-): string {
-  if (image.missing !== undefined) return `cannot be pulled: ${image.missing}`;
-  return `${verdictOf(image)}${exemptionOf(image)}${image.slot?.advice ? adviceOn(image, image.slot.advice) : similarRegistries(image, context)}${oneOfSeveral(image)}`;
+type Described = ImageEvaluation & Partial<Pick<ImageDecision, 'missing' | 'slot'>>;
+
+function describe(image: Described, wording: Wording): string {
+  if (image.missing !== undefined)
+    return `cannot be pulled: ${wording.locate === withLocations ? image.missing.message : image.missing.brief}`;
+  return [verdictOf(image, wording), exemptionOf(image, wording), adviceOn(image, wording), oneOfSeveral(image)].filter(Boolean).join(' ');
 }
 
-function verdictOf(image: ImageEvaluation & Partial<Pick<ImageDecision, 'slot'>>): string {
-  const { verdict, rule, reference, slot } = image;
+function verdictOf({ verdict, reason, rule, problem }: Described, { locate }: Wording): string {
+  if (reason === 'registry-host') return 'looks like a registry host without a repository, but is read as an image of Docker Hub.';
   switch (verdict) {
-    case 'unparseable':
-      return image.problem?.message ?? 'is not an image name';
+    case 'invalid':
+      return problem?.message ?? 'is not an image name.';
     case 'unresolved':
-      return 'is not known yet';
-    case 'distrusted':
-      if (!rule && slot?.advice) return 'names no registry, and such names are refused here';
-      if (!rule)
-        return `names no registry, and such names are refused here; write the registry too, such as ${quote(reference ? formatReference(reference) : '')}`;
-      return `comes from a distrusted registry${rule.reason ? `: ${rule.reason}` : ''} (rule ${ruleName(rule)})`;
+      return 'is not known yet.';
+    case 'untrusted':
+      if (!rule) return 'has no registry, and names without a registry are denied.';
+      return sentence(`is from an untrusted registry${locate.rule(rule)}${rule.reason === undefined ? '' : `: ${rule.reason}`}`);
     case 'unconfigured':
-      return 'comes from a registry that no rule names';
+      return 'is not from a configured registry.';
     case 'trusted':
-      return `is trusted (rule ${ruleName(rule)})`;
+      return `is trusted${rule ? locate.rule(rule) : ''}.`;
   }
 }
 
-/** Replaces the list of similar registries, which would be misleading. */
-function adviceOn({ verdict }: ImageEvaluation, advice: string): string {
-  return verdict === 'trusted' || verdict === 'unresolved' ? '' : `; ${advice}`;
+/** What the author probably got wrong. The most certain explanation only: several would contradict each other. */
+function adviceOn({ verdict, reason, reference, rule, slot }: Described, { near }: Wording): string {
+  if (reason === 'registry-host') return reference ? completion(reference) : '';
+  if (verdict !== 'unconfigured' && verdict !== 'untrusted') return '';
+  if (slot?.advice) return slot.advice;
+  if (!reference) return '';
+  if (completeRegistryHost(reference) !== undefined) return `It looks like a registry host without a repository. ${completion(reference)}`;
+  const upperCase = upperCaseHost(reference);
+  if (upperCase) {
+    return `Upper-case letters make ${quote(upperCase.host)} a registry host. For an image of Docker Hub, write ${quote(upperCase.lowerCase)}.`;
+  }
+  if (verdict === 'untrusted') return rule ? '' : `Write the registry too, for example ${quote(formatReference(reference))}.`;
+  return near.length === 0 ? '' : `Did you mean ${near.join(' or ')}?`;
 }
 
-function similarRegistries({ verdict, reference }: ImageEvaluation, { nearest, place }: Omit<FindingContext, 'newPodsDenied'>): string {
-  const near = verdict === 'unconfigured' && reference && nearest ? nearest(reference, place) : [];
-  return near.length === 0 ? '' : `; configured nearby: ${near.map(({ pattern }) => pattern.text).join(', ')}`;
+function completion(reference: NonNullable<ImageEvaluation['reference']>): string {
+  return `Write ${completeRegistryHost(reference)}.`;
+}
+
+function similarRegistries({ verdict, reference }: ImageEvaluation, { nearest, place }: Pick<FindingContext, 'nearest' | 'place'>) {
+  const rules = verdict === 'unconfigured' && reference && nearest ? nearest(reference, place) : [];
+  return rules.map(({ pattern }) => pattern.text);
 }
 
 function oneOfSeveral({ searched }: ImageEvaluation): string {
   if (!searched) return '';
   const names = searched.map(canonicalName).join(', ');
-  return `; a name without registry may be any of ${names}, and all of them must be trusted: write the registry that is meant`;
+  return `A node may pull a name without a registry as any of ${names}, so all of them must be trusted. Write the registry.`;
 }
 
-function exemptionOf({ exemption, reason }: ImageEvaluation): string {
+function exemptionOf({ exemption, reason }: ImageEvaluation, { locate }: Wording): string {
   if (!exemption) return '';
-  const origin = renderOrigin(exemption.origin);
+  const origin = locate.origin(exemption.origin);
   return reason === 'exempted'
-    ? `; exempted until ${exemption.until}: ${exemption.reason} (${origin})`
-    : `; its exemption ended on ${exemption.until} (${origin})`;
+    ? sentence(`Exempted until ${exemption.until}${origin}: ${exemption.reason}`)
+    : `Its exemption ended on ${exemption.until}${origin}.`;
 }
 
-function ruleName(rule: Rule | undefined): string {
-  return rule ? `"${rule.name}", ${renderOrigin(rule.origin)}` : '?';
+/** Reasons and contacts are written by policy owners, with or without a full stop. */
+function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 
 function renderSource(source: RuleSource): string {

@@ -1,12 +1,12 @@
 /** Finds the secrets that an image needs and its namespace lacks. */
 import { quote } from '../image/problem.ts';
-import { renderOrigin } from '../rules/language/problem.ts';
 import type { Rule } from '../rules/rule-set.ts';
-import type { ImageDecision } from './decision.ts';
+import type { ImageDecision, Message } from './decision.ts';
 import type { Facts } from './facts.ts';
+import { bothForms } from './message.ts';
 
 /** A rule whose secret the namespace lacks. Of several pull secrets, it lacks all. */
-export type MissingSecret = { readonly rule: Rule; readonly message: string };
+export type MissingSecret = Message & { readonly rule: Rule };
 
 /** Secrets that are certainly missing. Empty if that is unknown, or if the rule has `onMissingSecret: ignore`. */
 export function missingSecrets(
@@ -20,18 +20,28 @@ export function missingSecrets(
     const states = names.map((name) => facts.secret(namespace, name));
     if (!states.every((state) => state === 'absent' || state === 'wrong-type')) return [];
     const wrongType = names.filter((_name, index) => states[index] === 'wrong-type');
-    return [{ rule, message: renderMissing(rule, slot.action, names, wrongType, namespace) }];
+    const { action } = slot;
+    return [{ rule, ...bothForms(({ rule: locate }) => renderMissing({ action, names, wrongType, namespace, rule: locate(rule) })) }];
   });
 }
 
-// Names and fix first: the API server truncates long warnings.
-function renderMissing(rule: Rule, action: 'pull' | 'push', names: readonly string[], wrongType: readonly string[], namespace: string) {
-  const many = names.length > 1;
-  const what = `${action} secret${many ? 's' : ''} ${names.map(quote).join(', ')}`;
-  const by = `(rule "${rule.name}", ${renderOrigin(rule.origin)})`;
+type MissingText = {
+  readonly action: 'pull' | 'push';
+  readonly names: readonly string[];
+  readonly wrongType: readonly string[];
+  readonly namespace: string;
+  /** ` (rule "corporate")`. */
+  readonly rule: string;
+};
+
+function renderMissing({ action, names, wrongType, namespace, rule }: MissingText): string {
+  const secrets = `${action} secret${names.length > 1 ? 's' : ''} ${names.map(quote).join(', ')}`;
+  const command = 'with "kubectl create secret docker-registry"';
   if (wrongType.length > 0) {
     const which = wrongType.map(quote).join(', ');
-    return `the ${what} of namespace "${namespace}" cannot be used: ${which} is not of type kubernetes.io/dockerconfigjson; make it anew with "kubectl create secret docker-registry" ${by}`;
+    return `namespace "${namespace}" cannot use the ${secrets}${rule}: ${which} is not of type kubernetes.io/dockerconfigjson. Recreate it ${command}.`;
   }
-  return `namespace "${namespace}" has no ${what}${many ? ', not one of them' : ''}; create ${many ? 'one' : 'it'} with "kubectl create secret docker-registry" ${by}`;
+  return names.length > 1
+    ? `namespace "${namespace}" has none of the ${secrets}${rule}. Create one of them ${command}.`
+    : `namespace "${namespace}" has no ${secrets}${rule}. Create it ${command}.`;
 }

@@ -8,7 +8,7 @@ export const largestStream = 1024 * 1024;
 /** Values of a wrong type are ignored. `too-large` for a stream larger than {@link largestStream}. */
 export function readImageStreamFacts(object: JsonObject): KnownStream | (ImageStreamFacts & { kind: 'too-large' }) {
   const facts = readWhole(object);
-  return sizeOfStream(facts) > largestStream ? { kind: 'too-large', why: 'it holds more than 1 MiB of tags and images' } : facts;
+  return sizeOfStream(facts) > largestStream ? { kind: 'too-large', why: 'it has more than 1 MiB of tags and images' } : facts;
 }
 
 /** The size in the unit of {@link largestStream}. */

@@ -105,7 +105,7 @@ function originOf(start: TagLocation, facts: MemoFacts): ImageOrigin | NotFound 
     if (latest) return latest;
 
     const from = tag?.spec?.from;
-    if (!from) return { why: `image stream tag ${label} holds no image yet` };
+    if (!from) return { why: `image stream tag ${label} has no image yet` };
     if (from.kind === 'DockerImage') return { reference: from.name };
     const namespaceOfFrom = from.namespace ?? namespace;
     if (from.kind !== 'ImageStreamTag') return originOfImage(from.name, { ...location, namespace: namespaceOfFrom }, label, facts);
@@ -122,7 +122,7 @@ function originOfImage(name: string, { namespace, streamName }: TagLocation, lab
   const other = facts.imageStream(namespace, otherStream ?? streamName);
   if (other.kind !== 'known') return missing(other, namespace, otherStream ?? streamName);
   return (
-    newestWith(other, digest ?? name, facts.memo)?.image ?? { why: `image stream tag ${label} names an image that nobody has imported` }
+    newestWith(other, digest ?? name, facts.memo)?.image ?? { why: `image stream tag ${label} refers to an image that was not imported` }
   );
 }
 
@@ -191,7 +191,7 @@ function qualified(image: string): string {
 function missing(stream: Exclude<ImageStreamFacts, KnownStream>, namespace: string, name: string): NotFound {
   if (stream.kind === 'too-large')
     return { why: `image stream ${namespace}/${name} cannot be evaluated, because ${stream.why}`, tooLarge: true };
-  return stream.kind === 'absent' ? { why: `there is no image stream ${namespace}/${name} yet` } : {};
+  return stream.kind === 'absent' ? { why: `image stream ${namespace}/${name} does not exist yet` } : {};
 }
 
 function splitAt(name: string, separator: string): readonly [string | undefined, string | undefined] {

@@ -2,7 +2,7 @@
 import type { Evaluation, ObjectResult } from './evaluate.ts';
 
 /** The most important change for the owner of the object. `secrets`: the outcome is unchanged, but secrets differ. */
-export type Effect = 'newly-refused' | 'newly-let-in' | 'newly-warned' | 'no-longer-warned' | 'secrets';
+export type Effect = 'newly-denied' | 'newly-allowed' | 'newly-warned' | 'no-longer-warned' | 'secrets';
 
 /** One object whose evaluation differs. Documented as `changes` of `diff -o json`. */
 export type ObjectChange = {
@@ -28,8 +28,8 @@ type ImageResult = Pick<ObjectResult['images'][number], 'verdict' | 'reason' | '
 export type Comparison = {
   readonly changes: readonly ObjectChange[];
   readonly summary: {
-    readonly newlyRefused: number;
-    readonly newlyLetIn: number;
+    readonly newlyDenied: number;
+    readonly newlyAllowed: number;
     readonly newlyWarned: number;
     readonly noLongerWarned: number;
     readonly secretsGained: number;
@@ -49,8 +49,8 @@ export function compareEvaluations(before: Evaluation, after: Evaluation): Compa
   return {
     changes,
     summary: {
-      newlyRefused: count(({ effect }) => effect === 'newly-refused'),
-      newlyLetIn: count(({ effect }) => effect === 'newly-let-in'),
+      newlyDenied: count(({ effect }) => effect === 'newly-denied'),
+      newlyAllowed: count(({ effect }) => effect === 'newly-allowed'),
       newlyWarned: count(({ effect }) => effect === 'newly-warned'),
       noLongerWarned: count(({ effect }) => effect === 'no-longer-warned'),
       secretsGained: count(({ secretsGained }) => secretsGained.length > 0),
@@ -64,8 +64,8 @@ export function compareEvaluations(before: Evaluation, after: Evaluation): Compa
 function compareResults(before: ObjectResult, after: ObjectResult): ObjectChange | undefined {
   const secretsGained = secretsOnlyIn(after, before);
   // A denied object is not stored, so it loses no secrets.
-  const secretsLost = after.outcome === 'deny' ? [] : secretsOnlyIn(before, after);
-  const gained = after.outcome === 'deny' ? [] : secretsGained;
+  const secretsLost = after.outcome === 'denied' ? [] : secretsOnlyIn(before, after);
+  const gained = after.outcome === 'denied' ? [] : secretsGained;
   const effect = effectOf(before.outcome, after.outcome) ?? (gained.length + secretsLost.length > 0 ? 'secrets' : undefined);
   const undecided = [...new Set([...(before.undecided ?? []), ...(after.undecided ?? [])])];
   if (!effect && undecided.length === 0) return undefined;
@@ -84,9 +84,9 @@ function compareResults(before: ObjectResult, after: ObjectResult): ObjectChange
 
 function effectOf(before: ObjectResult['outcome'], after: ObjectResult['outcome']): Effect | undefined {
   if (before === after) return undefined;
-  if (after === 'deny') return 'newly-refused';
-  if (before === 'deny') return 'newly-let-in';
-  return after === 'warn' ? 'newly-warned' : 'no-longer-warned';
+  if (after === 'denied') return 'newly-denied';
+  if (before === 'denied') return 'newly-allowed';
+  return after === 'warned' ? 'newly-warned' : 'no-longer-warned';
 }
 
 /** Leaves out the service account's secrets: Kubernetes itself adds them if we write none, so no object gains or loses them. */

@@ -28,7 +28,7 @@ export type Evaluation = {
   readonly results: readonly ObjectResult[];
   /** Objects whose kinds contain no images. */
   readonly skipped: readonly { readonly apiVersion: string; readonly kind: string; readonly count: number }[];
-  readonly summary: { readonly allow: number; readonly warn: number; readonly deny: number; readonly undecided: number };
+  readonly summary: { readonly allowed: number; readonly warned: number; readonly denied: number; readonly undecided: number };
   /** Service accounts, as namespace/name, that are used and not among the objects. Their pull secrets are missing in the results. */
   readonly unknownAccounts: readonly string[];
   /** All objects that would be allowed, as they would be stored, including the skipped ones, in input order. */
@@ -95,7 +95,7 @@ export function evaluate(manifests: readonly Manifest[], rules: RuleSet, options
     rulesRevision: rules.revision,
     results,
     skipped: [...skipped.values()],
-    summary: { allow: count('allow'), warn: count('warn'), deny: count('deny'), undecided },
+    summary: { allowed: count('allowed'), warned: count('warned'), denied: count('denied'), undecided },
     unknownAccounts: [...unknownAccounts],
     admitted,
   };
@@ -103,7 +103,7 @@ export function evaluate(manifests: readonly Manifest[], rules: RuleSet, options
 
 /** Certainly allowed. */
 export function isClean({ outcome, undecided }: ObjectResult): boolean {
-  return outcome !== 'deny' && undecided === undefined;
+  return outcome !== 'denied' && undecided === undefined;
 }
 
 function resultOf(
@@ -117,7 +117,7 @@ function resultOf(
   const subject = { apiVersion, kind, namespace, name, ...(name === '' && generateName !== undefined && { generateName }), file, line };
   if (simulation.kind === 'not-yet') {
     const undecided = [`${simulation.message}: give it with -f`];
-    return { object: subject, outcome: 'deny', images: [], inject: [], patch: [], messages: [], undecided };
+    return { object: subject, outcome: 'denied', images: [], inject: [], patch: [], messages: [], undecided };
   }
   const { outcome, images, injected, patch, warnings, denial, unsure } = simulation;
   return {

@@ -21,7 +21,8 @@
  * domains are registry hosts. Docker Hub's rules do: see docker-hub.ts.
  */
 
-import { type ImageProblemCode, type InvalidImage, invalidImage, maxQuotedLength, quote, userinfoEnd } from './problem.ts';
+import { type ImageProblemCode, type InvalidImage, invalidImage, maskUserinfo, maxQuotedLength, quote, userinfoEnd } from './problem.ts';
+import { findUnreplacedVariable } from './unreplaced-variable.ts';
 
 /** The parts of an image name as they were written. */
 export type ImageName = {
@@ -45,16 +46,15 @@ const maxPathLength = 255;
 /** Parses a text by the grammar above. Never throws. Runs in time linear in the length of the text. */
 export function parseGrammar(text: string): ParsedName {
   const fault = textFault(text);
-  if (fault) return invalidWithAdvice(text, fault);
+  if (fault) return explainFault(text, fault);
 
   const { name, tag, digest } = splitReference(text);
   const { domain, path, domainFault: badDomain } = separateDomain(name);
   const wrong = badDomain ?? pathFault(path) ?? tagFault(tag) ?? digestFault(digest);
   if (wrong?.code === 'upper-case') {
-    const lowered = name.slice(0, name.length - path.length) + path.toLowerCase() + text.slice(name.length);
-    return invalidWithAdvice(text, { ...wrong, instead: lowered });
+    return explainFault(text, { ...wrong, instead: name.toLowerCase() + text.slice(name.length) });
   }
-  if (wrong) return invalidWithAdvice(text, wrong);
+  if (wrong) return explainFault(text, wrong);
   return {
     ok: true,
     ...(domain !== undefined && { domain }),
@@ -73,36 +73,50 @@ export function splitDomain(domain: string): { readonly host: string; readonly p
 /** What is wrong with one part of a text. */
 export type Fault = {
   readonly code: ImageProblemCode;
-  /** Continues the sentence after the quoted text. */
+  /** Continues the sentence after the quoted text. Further sentences may follow. Without the full stop at the end. */
   readonly what: string;
-  /** What was probably meant. It is recommended only if it parses. */
+  /** The probable intention. It is recommended only if it parses. */
   readonly instead?: string;
 };
 
+/** A text with a variable gets that as its explanation: the fault of the grammar is then only a consequence. */
+function explainFault(text: string, fault: Fault): InvalidImage {
+  // A password must not be quoted, not even a part of it.
+  const variable = fault.code === 'userinfo' || fault.code === 'too-long' ? undefined : findUnreplacedVariable(maskUserinfo(text));
+  return variable === undefined ? invalidWithAdvice(text, fault) : invalidImage(text, 'variable', describeVariable(text, variable));
+}
+
+function describeVariable(text: string, variable: string): string {
+  const what = text.trim() === variable ? 'looks' : `contains ${quote(variable)}, which looks`;
+  return `${what} like a variable that was not replaced. Write the image name, or run the tool that replaces the variable`;
+}
+
 /** The limit on the length of a suggestion also limits how often a text is parsed again for one. */
 function invalidWithAdvice(text: string, { code, what, instead }: Fault): InvalidImage {
-  const advice = instead !== undefined && instead.length <= maxQuotedLength && parseGrammar(instead).ok ? `; write ${instead}` : '';
+  const advice = instead !== undefined && instead.length <= maxQuotedLength && parseGrammar(instead).ok ? `. Write ${quote(instead)}` : '';
   return invalidImage(text, code, what + advice);
 }
 
 /** Why the text as a whole cannot be an image name. Checked before the text is split. */
 function textFault(text: string): Fault | undefined {
-  if (text.length > maxTextLength)
-    return { code: 'too-long', what: `is ${text.length} characters long; at most ${maxTextLength} are allowed` };
+  if (text.length > maxTextLength) return { code: 'too-long', what: `is ${text.length} characters long. The limit is ${maxTextLength}` };
   const trimmed = text.trim();
-  if (trimmed === '') return { code: 'empty', what: 'is blank; write an image name' };
-  if (trimmed !== text) return { code: 'whitespace', what: 'has white space before or after the name', instead: trimmed };
-  if (/\s/.test(text)) return { code: 'whitespace', what: 'has white space inside the name' };
+  if (trimmed === '') return { code: 'empty', what: 'is blank. Write an image name' };
+  if (trimmed !== text) return { code: 'whitespace', what: 'has white space before or after it', instead: trimmed };
+  if (/\s/.test(text)) return { code: 'whitespace', what: 'contains white space' };
   const disallowed = text.search(/[^!-~]/);
   if (disallowed >= 0)
-    return { code: 'character', what: `has the character ${codePoint(text, disallowed)}; only printable ASCII is allowed` };
+    return {
+      code: 'character',
+      what: `contains the character ${codePoint(text, disallowed)}. Only printable ASCII characters are allowed`,
+    };
   const at = userinfoEnd(text);
   if (at >= 0) {
-    const what = 'has a user name or password before the host, which belongs in a pull secret';
+    const what = 'contains a user name or password. Put credentials into a pull secret';
     return { code: 'userinfo', what, instead: text.slice(at + 1) };
   }
   const scheme = text.indexOf('://');
-  if (scheme >= 0) return { code: 'scheme', what: 'starts with a scheme', instead: text.slice(scheme + '://'.length) };
+  if (scheme >= 0) return { code: 'scheme', what: 'starts with a URL scheme', instead: text.slice(scheme + '://'.length) };
   return undefined;
 }
 
@@ -146,27 +160,27 @@ const maxPortDigits = 5;
 function domainFault(domain: string): Fault | undefined {
   const { host, port } = splitDomain(domain);
   if (host.length > maxHostLength)
-    return { code: 'host', what: `has a registry host of ${host.length} characters; at most ${maxHostLength} are allowed` };
+    return { code: 'host', what: `has a registry host of ${host.length} characters. The limit is ${maxHostLength}` };
   const what = host.startsWith('[') ? addressFault(host) : hostNameFault(host);
-  if (what) return { code: 'host', what: `has the registry host ${quote(host)}, ${what}` };
+  if (what) return { code: 'host', what: `has an invalid registry host: ${quote(host)} ${what}` };
   return port === undefined ? undefined : portFault(port);
 }
 
 function addressFault(host: string): string | undefined {
-  if (!host.endsWith(']')) return 'which has a bracket too many or too few';
+  if (!host.endsWith(']')) return 'has unbalanced brackets';
   const address = host.slice(1, -1);
-  if (address.includes('%')) return 'which has a zone; write the address without it';
-  if (!address.includes(':') || /[^0-9A-Fa-f:]/.test(address)) return 'which is not an IPv6 address of hex digits and colons';
+  if (address.includes('%')) return 'has a zone. Write the address without the zone';
+  if (!address.includes(':') || /[^0-9A-Fa-f:]/.test(address)) return 'is not an IPv6 address of hex digits and colons';
   return undefined;
 }
 
 function hostNameFault(host: string): string | undefined {
-  if (host === '') return 'which is empty';
-  if (host.endsWith('.')) return 'which ends in a dot; leave the dot out';
+  if (host === '') return 'is empty';
+  if (host.endsWith('.')) return 'ends with a dot. Remove the dot';
   for (const label of host.split('.')) {
-    if (label === '') return 'which has an empty part between its dots';
-    if (/[^0-9A-Za-z-]/.test(label)) return 'which may have only letters, digits, "-" and "."';
-    if (label.startsWith('-') || label.endsWith('-')) return 'which has a "-" at the start or end of a part';
+    if (label === '') return 'has an empty label between two dots';
+    if (/[^0-9A-Za-z-]/.test(label)) return 'may contain only letters, digits, "-" and "."';
+    if (label.startsWith('-') || label.endsWith('-')) return 'has a label that starts or ends with "-"';
   }
   return undefined;
 }
@@ -174,14 +188,14 @@ function hostNameFault(host: string): string | undefined {
 /** Leading zeros are accepted, as in the original, and do not change the number. The port may still not have more than five digits. */
 function portFault(port: string): Fault | undefined {
   if (port.length > maxPortDigits && !/[^0-9]/.test(port))
-    return { code: 'port', what: `has a port of ${port.length} digits; a port is a number from 1 to 65535` };
+    return { code: 'port', what: `has a port of ${port.length} digits. A port is a number from 1 to 65535` };
   const isPort = port !== '' && !/[^0-9]/.test(port) && Number(port) >= 1 && Number(port) <= 65535;
   return isPort ? undefined : { code: 'port', what: `has the port ${quote(port)}, which is not a number from 1 to 65535` };
 }
 
 function pathFault(path: string): Fault | undefined {
-  if (path === '') return { code: 'no-repository', what: 'names no repository' };
-  if (path.startsWith('[') && !path.includes('/')) return { code: 'no-repository', what: 'names a registry host but no repository' };
+  if (path === '') return { code: 'no-repository', what: 'has no repository name' };
+  if (path.startsWith('[') && !path.includes('/')) return { code: 'no-repository', what: 'is a registry host without a repository' };
   for (const segment of path.split('/')) {
     const fault = segmentFault(segment);
     if (fault) return fault;
@@ -192,15 +206,15 @@ function pathFault(path: string): Fault | undefined {
 /** Also called for the path after Docker Hub's rules have lengthened it. */
 export function pathLengthFault(path: string): Fault | undefined {
   if (path.length <= maxPathLength) return undefined;
-  return { code: 'name-too-long', what: `has a repository name of ${path.length} characters; at most ${maxPathLength} are allowed` };
+  return { code: 'name-too-long', what: `has a repository name of ${path.length} characters. The limit is ${maxPathLength}` };
 }
 
 function segmentFault(segment: string): Fault | undefined {
-  if (segment === '') return { code: 'path', what: 'has an empty path segment; write one slash between segments and none at the ends' };
+  if (segment === '') return { code: 'path', what: 'has an empty path segment. Use single slashes, and none at the start or end' };
   if (/[A-Z]/.test(segment))
-    return { code: 'upper-case', what: `has upper case in ${quote(segment)}; a repository name must be lower case` };
+    return { code: 'upper-case', what: `has upper-case letters in ${quote(segment)}. Repository names must be lower case` };
   if (/[^a-z0-9._-]/.test(segment)) {
-    return { code: 'path', what: `has ${quote(segment)} in its path; only a-z, 0-9, ".", "_" and "-" are allowed there` };
+    return { code: 'path', what: `has an invalid path segment: ${quote(segment)} may contain only a-z, 0-9, ".", "_" and "-"` };
   }
   let position = 0;
   while (position < segment.length) {
@@ -208,11 +222,14 @@ function segmentFault(segment: string): Fault | undefined {
     const separatorEnd = endOfRun(segment, wordEnd, isSeparatorCharacter);
     const wordMissing = wordEnd === position || (separatorEnd === segment.length && separatorEnd > wordEnd);
     if (wordMissing) {
-      return { code: 'path', what: `has ${quote(segment)} in its path, where a segment must begin and end with a letter or digit` };
+      return { code: 'path', what: `has an invalid path segment: ${quote(segment)} must start and end with a letter or digit` };
     }
     const separator = segment.slice(wordEnd, separatorEnd);
     if (separator !== '' && !isSeparator(separator)) {
-      return { code: 'path', what: `has ${quote(segment)} in its path, where only ".", "_", "__" or dashes may join two words` };
+      return {
+        code: 'path',
+        what: `has an invalid path segment: in ${quote(segment)}, words may be joined only by ".", "_", "__" or dashes`,
+      };
     }
     position = separatorEnd;
   }
@@ -241,11 +258,12 @@ const maxTagLength = 128;
 
 function tagFault(tag: string | undefined): Fault | undefined {
   if (tag === undefined) return undefined;
-  if (tag === '') return { code: 'tag', what: 'has a colon but no tag behind it' };
-  if (tag.length > maxTagLength) return { code: 'tag', what: `has a tag of ${tag.length} characters; at most ${maxTagLength} are allowed` };
+  if (tag === '') return { code: 'tag', what: 'has a colon without a tag' };
+  if (tag.length > maxTagLength) return { code: 'tag', what: `has a tag of ${tag.length} characters. The limit is ${maxTagLength}` };
   if (/[^\w.-]/.test(tag))
-    return { code: 'tag', what: `has the tag ${quote(tag)}; only letters, digits, "_", "." and "-" are allowed in a tag` };
-  if (/[.-]/.test(tag.charAt(0))) return { code: 'tag', what: `has the tag ${quote(tag)}; a tag begins with a letter, a digit or "_"` };
+    return { code: 'tag', what: `has an invalid tag: ${quote(tag)} may contain only letters, digits, "_", "." and "-"` };
+  if (/[.-]/.test(tag.charAt(0)))
+    return { code: 'tag', what: `has an invalid tag: ${quote(tag)} must start with a letter, a digit or "_"` };
   return undefined;
 }
 
@@ -261,7 +279,7 @@ export const digestAlgorithms: ReadonlyMap<string, number> = new Map([
 function digestFault(digest: string | undefined): Fault | undefined {
   if (digest === undefined) return undefined;
   const colon = digest.indexOf(':');
-  if (colon < 0) return { code: 'digest', what: `has ${quote(digest)} behind the "@", which is no digest such as sha256:...` };
+  if (colon < 0) return { code: 'digest', what: `has ${quote(digest)} after the "@", which is not a digest such as sha256:...` };
   const algorithm = digest.slice(0, colon);
   const hex = digest.slice(colon + 1);
   const length = digestAlgorithms.get(algorithm);
@@ -271,8 +289,8 @@ function digestFault(digest: string | undefined): Fault | undefined {
   if (hex.length !== length)
     return {
       code: 'digest',
-      what: `has a ${algorithm} digest of ${hex.length} character${hex.length === 1 ? '' : 's'}; it must have ${length}`,
+      what: `has a ${algorithm} digest of ${hex.length} character${hex.length === 1 ? '' : 's'}. It must have ${length}`,
     };
-  if (/[^0-9a-f]/.test(hex)) return { code: 'digest', what: `has a ${algorithm} digest that is not all lower-case hex digits` };
+  if (/[^0-9a-f]/.test(hex)) return { code: 'digest', what: `has a ${algorithm} digest with characters other than lower-case hex digits` };
   return undefined;
 }

@@ -1,20 +1,22 @@
 /** Every reason why a text is not an image name, with what it covers. The keys are stable, since they appear in machine output. */
 export const imageProblemCodes = {
-  empty: 'nothing at all, or nothing but white space',
-  'too-long': 'more than 4,096 characters in all',
-  whitespace: 'a space, tab or line break before, inside or after the name',
-  character: 'a control character, or one outside ASCII',
+  empty: 'empty, or only white space',
+  'too-long': 'more than 4,096 characters',
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: an example of such a variable
+  variable: 'a variable that was not replaced, such as `${IMAGE}`, `$(IMAGE)`, `{{ .Values.image }}` or `<IMAGE>`',
+  whitespace: 'a space, tab or line break',
+  character: 'a control character, or a character outside ASCII',
   userinfo: 'a user name or password before the registry host',
-  scheme: 'a scheme such as https:// or docker://',
+  scheme: 'a URL scheme such as https:// or docker://',
   host: 'a registry host that is neither a host name of at most 253 characters nor an IPv4 address nor an IPv6 address in brackets',
   port: 'a registry port that is not a number from 1 to 65535, or has more than 5 digits',
-  'no-repository': 'no repository: nothing, or a registry host alone',
+  'no-repository': 'no repository name, for example a registry host alone',
   'upper-case': 'an upper-case letter in the repository name',
-  path: 'a repository name with an empty segment, or with characters or separators that have no place there',
+  path: 'a repository name with an empty segment, or with characters or separators that are not allowed',
   'name-too-long': 'a repository name of more than 255 characters',
-  tag: 'a tag that is empty, longer than 128 characters, or has characters that have no place there',
+  tag: 'a tag that is empty, longer than 128 characters, or has characters that are not allowed',
   digest: 'a digest that is not sha256, sha384 or sha512 with the right number of lower-case hex digits',
-  'image-id': '64 hex digits alone, or sha256:, sha384: or sha512: and hex digits, which container tools take for the id of a local image',
+  'image-id': '64 hex digits alone, or sha256:, sha384: or sha512: and hex digits, which container tools read as the ID of a local image',
 } as const;
 
 export type ImageProblemCode = keyof typeof imageProblemCodes;
@@ -23,8 +25,8 @@ export type ImageProblemCode = keyof typeof imageProblemCodes;
 export type ImageProblem = {
   readonly code: ImageProblemCode;
   /**
-   * A sentence fragment that begins with the quoted text: what is wrong and, where obvious, what to write. Printable ASCII of bounded
-   * length.
+   * Begins with the quoted text: what is wrong and, if it is obvious, what to write. One or two sentences, with the full stop. Printable
+   * ASCII of bounded length.
    */
   readonly message: string;
 };
@@ -34,9 +36,9 @@ export type InvalidImage = { readonly ok: false; readonly problem: ImageProblem 
 /** Longest quotation in a message, in characters. Readable image names are shorter. */
 export const maxQuotedLength = 120;
 
-/** The error for `text`. `what` continues the sentence that the quoted text begins. */
+/** The error for `text`. `what` continues the sentence that the quoted text begins. The full stop is added. */
 export function invalidImage(text: string, code: ImageProblemCode, what: string): InvalidImage {
-  return { ok: false, problem: { code, message: `${quote(maskUserinfo(text))} ${what}` } };
+  return { ok: false, problem: { code, message: `${quote(maskUserinfo(text))} ${what}.` } };
 }
 
 /**

@@ -31,8 +31,7 @@ export type ParsedImage = { readonly ok: true; readonly reference: ImageReferenc
 export function parseImage(text: string): ParsedImage {
   const name = parseGrammar(text);
   if (!name.ok) return name;
-  if (isImageId(name))
-    return invalidImage(text, 'image-id', 'is an image id, not an image name; write it as REGISTRY/REPOSITORY@sha256:DIGEST');
+  if (isImageId(name)) return invalidImage(text, 'image-id', 'is an image ID, not an image name. Write REGISTRY/REPOSITORY@sha256:DIGEST');
   const { domain, path } = applyDockerHubRules(name);
   if (domain === undefined && readsAsHost(firstSegment(path)) && path.includes('/')) return invalidHost(text, firstSegment(path));
 
@@ -83,6 +82,29 @@ export function writesDefaultPort({ written, port }: ImageReference): boolean {
   return port === undefined && /^[^/]*:\d+\//.test(written);
 }
 
+/**
+ * What to write instead of a name that is only a registry host, such as `registry.example.com:5000`, or undefined if it does not look like
+ * one. The grammar reads such a name as an official image of Docker Hub, and the port as its tag. No official image has a dot in its name.
+ */
+export function completeRegistryHost({ written, tag, digest, qualified }: ImageReference): string | undefined {
+  if (qualified || digest !== undefined || written.includes('/')) return undefined;
+  const name = tag === undefined ? written : written.slice(0, -tag.length - 1);
+  if (!(name === 'localhost' || /\.[a-z]{2,}$/.test(name) || /^\d+(?:\.\d+){3}$/.test(name))) return undefined;
+  const isPort = tag !== undefined && /^[1-9]\d{1,4}$/.test(tag);
+  return isPort || tag === undefined ? `${written}/REPOSITORY` : `${name}/REPOSITORY:${tag}`;
+}
+
+/**
+ * The first component of a name that is a registry host only because of its upper-case letters, and the name in lower case, which is one of
+ * Docker Hub. Undefined for other names.
+ */
+export function upperCaseHost({ written }: ImageReference): { readonly host: string; readonly lowerCase: string } | undefined {
+  const slash = written.indexOf('/');
+  const host = written.slice(0, Math.max(slash, 0));
+  const lowered = host.toLowerCase();
+  return lowered === host || readsAsHost(lowered) ? undefined : { host, lowerCase: lowered + written.slice(slash) };
+}
+
 /** A first component that the grammar reads as a domain is a path segment on Docker Hub unless it also reads as a host. */
 function applyDockerHubRules({ domain, path }: ImageName): { readonly domain?: string; readonly path: string } {
   if (domain === undefined) return { path };
@@ -94,7 +116,7 @@ function applyDockerHubRules({ domain, path }: ImageName): { readonly domain?: s
  * is unclear where a runtime would pull it from, so it must not count as a repository on Docker Hub.
  */
 function invalidHost(text: string, host: string): InvalidImage {
-  return invalidImage(text, 'host', `has the registry host ${quote(host)}, which may have only letters, digits, "-" and "."`);
+  return invalidImage(text, 'host', `has an invalid registry host: ${quote(host)} may contain only letters, digits, "-" and "."`);
 }
 
 function firstSegment(path: string): string {

@@ -67,7 +67,7 @@ function readPatterns(
     if (!found.ok) return { kind: 'malformed', problem: found.problem };
     for (const path of found.paths) {
       const content = readImageField(valueAt(object, path));
-      if (!content) return { kind: 'malformed', problem: problemAt(path, `must be text, and is ${nameType(valueAt(object, path))}`) };
+      if (!content) return { kind: 'malformed', problem: problemAt(path, `must be text, but is ${nameType(valueAt(object, path))}`) };
       slots.push(pulledByPods({ path, displayName: renderPath(path), action: 'pull', content }));
     }
   }
@@ -82,7 +82,7 @@ function pulledByPods(slot: ImageSlot): ImageSlot {
 function withoutVariables(slot: ImageSlot): ImageSlot {
   const { content } = slot;
   if (content.kind !== 'image' || !/\$[({]|\{\{/.test(content.text)) return slot;
-  return { ...slot, content: { kind: 'unresolved', why: `${quote(content.text)} holds a variable that is filled in later` } };
+  return { ...slot, content: { kind: 'unresolved', why: `${quote(content.text)} contains a variable that is replaced later` } };
 }
 
 function beforeWildcards(pattern: PathPattern): Path {

@@ -19,7 +19,7 @@ export function readObject(context: ReadingContext, object: unknown, kinds: Kind
   const row = kinds.find(context);
   if (!row) return { kind: 'unknown' };
   if (!isObject(object))
-    return { kind: 'malformed', problem: problemAt(['object'], `must be a ${context.kind}, and is ${nameType(object)}`) };
+    return { kind: 'malformed', problem: problemAt(['object'], `must be a ${context.kind}, but is ${nameType(object)}`) };
   return row.read(object, context);
 }
 

@@ -22,7 +22,7 @@ export type ImageSlot = {
   readonly displayName: string;
   readonly action: 'pull' | 'push';
   readonly content: SlotContent;
-  /** For the user, where the image is not trusted: why the text is an image, and what to write instead. A clause. */
+  /** For the user, where the image is not trusted: why the text is an image, and what to write instead. One or two sentences. */
   readonly advice?: string;
   /** The image is evaluated here, but another pod pulls it. That pod gets the secret when it is created. */
   readonly pulledElsewhere?: true;

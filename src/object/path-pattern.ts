@@ -21,7 +21,7 @@ export function matchPathPattern(root: JsonObject, pattern: PathPattern): PathPa
     for (const { path, value } of found) {
       const isList = step === everyItem;
       if (isList ? !Array.isArray(value) : !isObject(value)) {
-        return { ok: false, problem: problemAt(path, `must be ${isList ? 'a list' : 'an object'}, and is ${nameType(value)}`) };
+        return { ok: false, problem: problemAt(path, `must be ${isList ? 'a list' : 'an object'}, but is ${nameType(value)}`) };
       }
       // Not as arguments of one `push`: a list in a request can be longer than the maximum number of arguments.
       for (const [key, inner] of entriesAt(value as JsonObject | unknown[], step)) {

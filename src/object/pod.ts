@@ -25,7 +25,7 @@ export function serviceAccountOf(spec: unknown): string {
 
 export function readPod(root: JsonObject, location: PodLocation, readOnlyBecause?: PodShape['readOnlyBecause']): ShapeReading<PodShape> {
   const spec = valueAt(root, location.spec);
-  if (!isObject(spec)) return malformed(location.spec, `must be a pod spec, and is ${nameType(spec)}`);
+  if (!isObject(spec)) return malformed(location.spec, `must be a pod spec, but is ${nameType(spec)}`);
   const metadata = metadataProblem(root, location.metadata);
   if (metadata) return { kind: 'malformed', problem: metadata };
 
@@ -41,7 +41,7 @@ export function readPod(root: JsonObject, location: PodLocation, readOnlyBecause
   if (!Array.isArray(pullSecrets)) return { kind: 'malformed', problem: pullSecrets };
   for (const field of ['serviceAccountName', 'serviceAccount']) {
     const name = spec[field];
-    if (!isAbsent(name) && typeof name !== 'string') return malformed([...location.spec, field], `must be text, and is ${nameType(name)}`);
+    if (!isAbsent(name) && typeof name !== 'string') return malformed([...location.spec, field], `must be text, but is ${nameType(name)}`);
   }
 
   return {
@@ -65,12 +65,12 @@ export function readPod(root: JsonObject, location: PodLocation, readOnlyBecause
 export function metadataProblem(root: JsonObject, path: Path): MalformedObject | undefined {
   const metadata = valueAt(root, path);
   if (isAbsent(metadata) || isObject(metadata)) return undefined;
-  return problemAt(path, `must be an object's metadata, and is ${nameType(metadata)}`);
+  return problemAt(path, `must be an object's metadata, but is ${nameType(metadata)}`);
 }
 
 /** The content of an `image:` field. Undefined for a wrong type. A blank name is valid in templates, for an image trigger to fill. */
 export function readImageField(value: unknown): SlotContent | undefined {
-  if (isAbsent(value)) return { kind: 'unresolved', why: 'no image is written' };
+  if (isAbsent(value)) return { kind: 'unresolved', why: 'the image is not set' };
   if (typeof value !== 'string') return undefined;
   if (value === '' || value === ' ') return { kind: 'unresolved', why: 'the image is blank' };
   return { kind: 'image', text: value };
@@ -88,12 +88,12 @@ function readContainers(spec: JsonObject, at: Path, list: ContainerList, slots: 
   const path = [...at, list.field];
   const containers = spec[list.field];
   if (isAbsent(containers) && !list.required) return undefined;
-  if (!Array.isArray(containers)) return problemAt(path, `must be a list of containers, and is ${nameType(containers)}`);
+  if (!Array.isArray(containers)) return problemAt(path, `must be a list of containers, but is ${nameType(containers)}`);
   if (list.required && containers.length === 0) return problemAt(path, 'must hold at least one container');
   for (const [index, container] of containers.entries()) {
-    if (!isObject(container)) return problemAt([...path, index], `must be a container, and is ${nameType(container)}`);
+    if (!isObject(container)) return problemAt([...path, index], `must be a container, but is ${nameType(container)}`);
     const content = readImageField(container.image);
-    if (!content) return problemAt([...path, index, 'image'], `must be text, and is ${nameType(container.image)}`);
+    if (!content) return problemAt([...path, index, 'image'], `must be text, but is ${nameType(container.image)}`);
     const name = textAt(container, ['name']) ?? String(index);
     slots.push({ path: [...path, index, 'image'], displayName: `${list.noun} ${quote(name)}`, action: 'pull', content });
   }
@@ -104,13 +104,13 @@ function readImageVolumes(spec: JsonObject, at: Path, slots: ImageSlot[]): Malfo
   const path = [...at, 'volumes'];
   const volumes = spec.volumes;
   if (isAbsent(volumes)) return undefined;
-  if (!Array.isArray(volumes)) return problemAt(path, `must be a list of volumes, and is ${nameType(volumes)}`);
+  if (!Array.isArray(volumes)) return problemAt(path, `must be a list of volumes, but is ${nameType(volumes)}`);
   for (const [index, volume] of volumes.entries()) {
-    if (!isObject(volume)) return problemAt([...path, index], `must be a volume, and is ${nameType(volume)}`);
+    if (!isObject(volume)) return problemAt([...path, index], `must be a volume, but is ${nameType(volume)}`);
     if (isAbsent(volume.image)) continue;
-    if (!isObject(volume.image)) return problemAt([...path, index, 'image'], `must be an image volume, and is ${nameType(volume.image)}`);
+    if (!isObject(volume.image)) return problemAt([...path, index, 'image'], `must be an image volume, but is ${nameType(volume.image)}`);
     const content = readImageField(volume.image.reference);
-    if (!content) return problemAt([...path, index, 'image', 'reference'], `must be text, and is ${nameType(volume.image.reference)}`);
+    if (!content) return problemAt([...path, index, 'image', 'reference'], `must be text, but is ${nameType(volume.image.reference)}`);
     const name = textAt(volume, ['name']) ?? String(index);
     slots.push({ path: [...path, index, 'image', 'reference'], displayName: `image volume ${quote(name)}`, action: 'pull', content });
   }
@@ -122,11 +122,11 @@ function readPullSecrets(spec: JsonObject, at: Path): (string | undefined)[] | M
   const path = [...at, 'imagePullSecrets'];
   const secrets = spec.imagePullSecrets;
   if (isAbsent(secrets)) return [];
-  if (!Array.isArray(secrets)) return problemAt(path, `must be a list of references, and is ${nameType(secrets)}`);
+  if (!Array.isArray(secrets)) return problemAt(path, `must be a list of references, but is ${nameType(secrets)}`);
   const names: (string | undefined)[] = [];
   for (const [index, secret] of secrets.entries()) {
     if (!isAbsent(secret) && !isObject(secret))
-      return problemAt([...path, index], `must be a reference with a name, and is ${nameType(secret)}`);
+      return problemAt([...path, index], `must be a reference with a name, but is ${nameType(secret)}`);
     names.push(textAt(secret, ['name']));
   }
   return names;

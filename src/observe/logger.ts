@@ -69,12 +69,15 @@ function serializeError(error: unknown): object {
   return { type: error.name, message: error.message, status, reason };
 }
 
+/** Of docs/audit.schema.json. Raised when a field is removed or changes its meaning. New fields do not raise it. */
+const schemaVersion = 1;
+
 export type AuditLog = { write(record: object): void };
 
 /** The audit records, with one line of JSON each. They have their own stream and are never filtered by a level. */
 export function createAuditLog(destination: DestinationStream): AuditLog {
   const stream = pino(
-    { base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: () => ({ log: 'audit' }) } },
+    { base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: () => ({ log: 'audit', schemaVersion }) } },
     destination,
   );
   return { write: (record) => stream.info(record) };

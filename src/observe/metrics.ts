@@ -58,7 +58,7 @@ export type Metrics = {
 };
 
 /** `skipped`: not parsed, because a newer version arrived or the rules had not changed. */
-export type NamespaceRulesOutcome = 'accepted' | 'refused' | 'skipped';
+export type NamespaceRulesOutcome = 'accepted' | 'rejected' | 'skipped';
 /**
  * A change of a webhook configuration by another writer, see docs/operations.md, "When another controller writes the webhook
  * configurations".
@@ -68,7 +68,7 @@ export type WebhookChange = 'weakened' | 'narrowed';
 export const ownMetrics = {
   requests: {
     name: 'regkeeper_admission_requests_total',
-    help: 'Requests of the API server that were answered, by what was answered.',
+    help: 'Requests of the API server that were answered, by outcome.',
     labelNames: ['webhook', 'operation', 'group', 'kind', 'outcome'],
   },
   duration: {
@@ -78,12 +78,12 @@ export const ownMetrics = {
   },
   failures: {
     name: 'regkeeper_admission_failures_total',
-    help: 'Requests that got no judgement, by why.',
+    help: 'Requests that could not be evaluated, by reason.',
     labelNames: ['reason'],
   },
   verdicts: {
     name: 'regkeeper_image_verdicts_total',
-    help: 'Images judged by /validate, without dry runs, by verdict and deciding rule.',
+    help: 'Images evaluated by /validate, without dry runs, by verdict and deciding rule.',
     labelNames: ['verdict', 'rule'],
   },
   secrets: {
@@ -239,10 +239,10 @@ export function createMetrics(sources: MetricSources): Metrics {
   // Counters begin with 0, since otherwise the first event would not be visible as an increase.
   for (const reason of Object.keys(failures)) failed.inc({ reason }, 0);
   for (const change of ['weakened', 'narrowed'] satisfies WebhookChange[]) repairs.inc({ change }, 0);
-  for (const outcome of ['accepted', 'refused', 'error']) reviews.inc({ outcome }, 0);
-  for (const outcome of ['accepted', 'refused', 'skipped']) namespaceRules.inc({ outcome }, 0);
+  for (const outcome of ['accepted', 'rejected', 'error']) reviews.inc({ outcome }, 0);
+  for (const outcome of ['accepted', 'rejected', 'skipped']) namespaceRules.inc({ outcome }, 0);
   for (const webhook of ['mutate', 'validate', 'guard']) duration.zero({ webhook });
-  for (const verdict of ['distrusted', 'unconfigured', 'unparseable', 'unresolved']) verdicts.inc({ verdict, rule: '' }, 0);
+  for (const verdict of ['untrusted', 'unconfigured', 'invalid', 'unresolved']) verdicts.inc({ verdict, rule: '' }, 0);
 
   let current: string | undefined;
   let clusterRules: ClusterRules = { documents: new Set(), verdicts: new Map(), rulesWithSecrets: new Set() };
@@ -442,7 +442,7 @@ type ClusterRules = {
 };
 
 function describeClusterRules({ rules, sources }: RuleSet): ClusterRules {
-  const labels = rules.map(({ name, trust }) => ({ verdict: trust ? 'trusted' : 'distrusted', rule: name }));
+  const labels = rules.map(({ name, trust }) => ({ verdict: trust ? 'trusted' : 'untrusted', rule: name }));
   return {
     documents: new Set(sources.map((source) => documentKey(auditSource(source) as AuditedDocument))),
     verdicts: new Map(labels.map((each) => [`${each.verdict} ${each.rule}`, each])),

@@ -38,7 +38,7 @@ export function createRulesReporter({ rules, store, log, auditLog, metrics, cloc
     if (inForce) metrics.rulesInForce(inForce);
     if (cause === 'platform') return;
     recovery.update(changes);
-    for (const { problems } of ofNamespaces) metrics.namespaceRules(problems.length === 0 ? 'accepted' : 'refused');
+    for (const { problems } of ofNamespaces) metrics.namespaceRules(problems.length === 0 ? 'accepted' : 'rejected');
   }
 
   /**

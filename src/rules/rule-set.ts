@@ -84,6 +84,8 @@ export type RuleSettings = NamespaceSettings & {
   readonly shortNames: ShortNames;
   /** Whom a user can contact after a denial, as written by the policy owner. */
   readonly contact?: string;
+  /** A page about the rules, with `http://` or `https://`. Shown to the user and never requested. */
+  readonly helpUrl?: string;
 };
 
 /** The settings that overrides can change. */

@@ -20,7 +20,7 @@ export class RequestError extends Error {
 /** The API server retries requests with this answer within the webhook's timeout. */
 export function sendRetryLater(reply: FastifyReply, message: string) {
   reply.header('retry-after', '1');
-  return sendError(reply, 503, 'ServiceUnavailable', `regkeeper: ${message}; try again in a moment`);
+  return sendError(reply, 503, 'ServiceUnavailable', `regkeeper: ${message}. Try again in a moment.`);
 }
 
 export function internalError(uid: string): AdmissionAnswer {
@@ -28,7 +28,7 @@ export function internalError(uid: string): AdmissionAnswer {
     uid,
     500,
     'InternalError',
-    `regkeeper failed while judging this request, so it was refused; its log has the error, with uid ${uid}`,
+    `regkeeper failed to evaluate this request, so it was denied. The error is in its log, with uid ${uid}.`,
   );
 }
 

@@ -254,6 +254,6 @@ test('promtool finds nothing to complain of in the metrics of a server that has 
   const ask = spawn(process.execPath, [join(root, 'src/main.ts'), 'ask', '--server', url ?? '', objects], { cwd: root, stdio: 'ignore' });
   await once(ask, 'exit');
   const metrics = await (await fetch(`${healthUrl}/metrics`)).text();
-  expect(metrics).toMatch(/^regkeeper_admission_requests_total\{webhook="validate",.*outcome="deny"\} 1$/m);
+  expect(metrics).toMatch(/^regkeeper_admission_requests_total\{webhook="validate",.*outcome="denied"\} 1$/m);
   expect(await promtool(['check', 'metrics'], metrics)).toEqual({ code: 0, output: '' });
 });

@@ -80,7 +80,7 @@ function decideOn(row: Attack, rules: ReturnType<typeof ruleSetOf>): Decision {
 
 /** The outcome at the API server. Anything but a decision is an error, which denies the request under `failurePolicy: Fail`. */
 function outcomeOf(decision: Decision): Attack['right'] {
-  return decision.kind === 'decided' && decision.outcome !== 'deny' ? 'admitted' : 'refused';
+  return decision.kind === 'decided' && decision.outcome !== 'denied' ? 'admitted' : 'refused';
 }
 
 function secretsOf(decision: Decision): readonly string[] {

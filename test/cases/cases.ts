@@ -31,7 +31,7 @@ export type ExpectedResult = {
     readonly name: string;
     readonly generateName?: string;
   };
-  readonly outcome: 'allow' | 'warn' | 'deny';
+  readonly outcome: 'allowed' | 'warned' | 'denied';
   readonly messages: readonly string[];
   readonly patch: readonly unknown[];
 };

@@ -46,7 +46,7 @@ async function ask({ object, apiVersion, kind }: Manifest, options: AskOptions, 
   const validated = mutated.allowed ? await webhook.post('/validate', review(patched)) : mutated;
 
   const name = textAt(object, ['metadata', 'name']) ?? textAt(object, ['metadata', 'generateName']) ?? '(unnamed)';
-  const lines = [`${kind} ${name}: ${validated.allowed ? 'allowed' : 'refused'}`];
+  const lines = [`${kind} ${name}: ${validated.allowed ? 'allowed' : 'denied'}`];
   if (!validated.allowed) lines.push(...indent(validated.status?.message ?? 'without a reason', '  '));
   for (const operation of patch) {
     const sign = operation.op === 'remove' ? '-' : '+';

@@ -77,7 +77,7 @@ async function diff(old: string, now: string, options: DiffOptions, terminal: Te
  * Without --strict only denied objects, lost secrets and undecided objects count, because allowing more is the usual purpose of a change.
  */
 function isFinding({ changes, summary }: Comparison, strict: boolean): boolean {
-  return strict ? changes.length > 0 : summary.newlyRefused + summary.secretsLost + summary.undecided > 0;
+  return strict ? changes.length > 0 : summary.newlyDenied + summary.secretsLost + summary.undecided > 0;
 }
 
 type Difference = {

@@ -44,7 +44,7 @@ export function explainCommand(terminal: Terminal, finish: (code: ExitCode) => v
       terminal.out(
         options.output === 'table' ? renderExplanation(explanation, options) : renderMachine(machineOutput(explanation), options.output),
       );
-      finish(explanation.evaluation.outcomeBeforeMode === 'deny' || explanation.unsure.length > 0 ? 1 : 0);
+      finish(explanation.evaluation.outcomeBeforeMode === 'denied' || explanation.unsure.length > 0 ? 1 : 0);
     });
 }
 
@@ -181,7 +181,7 @@ function renderLabels({ labels }: NamespaceContext): string {
 function renderOutcome({ outcomeBeforeMode, reason }: ImageEvaluation, { mode }: NamespaceSettings): string {
   const outcome = soften(outcomeBeforeMode, mode);
   const softened = outcome === outcomeBeforeMode ? '' : `, softened by mode ${mode}`;
-  const texts = { allow: 'let in', warn: 'let in with a warning', deny: 'refused' };
+  const texts = { allowed: 'allowed', warned: 'allowed with a warning', denied: 'denied' };
   return `: ${texts[outcome]}${reason === 'exempted' ? ' by an exemption' : ''}${softened}`;
 }
 

@@ -6,8 +6,8 @@ import { renderOrigin, renderSourcePath } from '../../rules/language/problem.ts'
 import type { ComparedValue, RuleChange } from '../../rules/store/compare-rule-sets.ts';
 
 const labels: Readonly<Record<Effect, string>> = {
-  'newly-refused': 'REFUSED',
-  'newly-let-in': 'let in',
+  'newly-denied': 'DENIED',
+  'newly-allowed': 'allowed',
   'newly-warned': 'warned',
   'no-longer-warned': 'no warning',
   secrets: 'secrets',
@@ -15,16 +15,16 @@ const labels: Readonly<Record<Effect, string>> = {
 const indent = 11;
 
 export function renderObjectChanges({ changes, summary }: Comparison): string {
-  const { newlyRefused, newlyLetIn, newlyWarned, noLongerWarned, secretsGained, secretsLost, undecided, unchanged } = summary;
+  const { newlyDenied, newlyAllowed, newlyWarned, noLongerWarned, secretsGained, secretsLost, undecided, unchanged } = summary;
   const parts = [
-    `${newlyRefused} newly refused`,
-    `${newlyLetIn} newly let in`,
+    `${newlyDenied} newly denied`,
+    `${newlyAllowed} newly allowed`,
     `${newlyWarned} newly warned`,
     ...(noLongerWarned > 0 ? [`${noLongerWarned} no longer warned`] : []),
     `${secretsGained} gain secrets`,
     `${secretsLost} lose secrets`,
     `${unchanged} unchanged`,
-    ...(undecided > 0 ? [`${undecided} could not be told for sure`] : []),
+    ...(undecided > 0 ? [`${undecided} uncertain`] : []),
   ];
   const objects = changes.length + unchanged;
   return `${changes.map(renderObjectChange).join('')}${objects} object${objects === 1 ? '' : 's'}: ${parts.join(', ')}\n`;
@@ -33,7 +33,7 @@ export function renderObjectChanges({ changes, summary }: Comparison): string {
 function renderObjectChange({ object, effect, secretsGained, secretsLost, images, messages, undecided = [] }: ObjectChange): string {
   const label = effect ? labels[effect] : 'UNSURE';
   const place = object.file === '-' ? `line ${object.line} of standard input` : `${object.file}:${object.line}`;
-  const shownMessages = effect === 'newly-refused' || effect === 'newly-warned' ? messages.flatMap((message) => message.split('\n')) : [];
+  const shownMessages = effect === 'newly-denied' || effect === 'newly-warned' ? messages.flatMap((message) => message.split('\n')) : [];
   const lines = [
     ...images.flatMap(({ path, image, before, after }) => [image ?? path, `  ${renderImageResult(before)} -> ${renderImageResult(after)}`]),
     ...secretsGained.map(({ path, secret }) => `+ ${path}: ${secret}`),

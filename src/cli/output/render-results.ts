@@ -14,7 +14,7 @@ export function renderResults(results: readonly ObjectResult[]): string {
 
 export function renderResult(result: ObjectResult): string {
   const { object, outcome, images, inject, messages, undecided = [] } = result;
-  const label = undecided.length > 0 ? 'UNSURE' : outcome === 'deny' ? 'DENY' : outcome;
+  const label = undecided.length > 0 ? 'UNSURE' : outcome === 'denied' ? 'DENIED' : outcome;
   const place = object.file === '-' ? `line ${object.line} of standard input` : `${object.file}:${object.line}`;
   const lines = [
     ...images.flatMap(renderImage),
@@ -42,10 +42,10 @@ function renderSource(source: AuditedSource): string {
   return `${'file' in source ? source.file : `${source.configMap} ${source.key}`}:${source.line}`;
 }
 
-export function renderSummary({ allow, warn, deny, undecided }: Evaluation['summary']): string {
-  const parts = [`${allow} let in`, `${warn} with a warning`, `${deny} refused`];
-  const objects = allow + warn + deny;
-  return `${objects} object${objects === 1 ? '' : 's'} judged: ${parts.join(', ')}${undecided > 0 ? `; ${undecided} of them could not be judged for sure` : ''}\n`;
+export function renderSummary({ allowed, warned, denied, undecided }: Evaluation['summary']): string {
+  const parts = [`${allowed} allowed`, `${warned} warned`, `${denied} denied`];
+  const objects = allowed + warned + denied;
+  return `${objects} object${objects === 1 ? '' : 's'} evaluated: ${parts.join(', ')}${undecided > 0 ? `. The result is uncertain for ${undecided} of them` : ''}\n`;
 }
 
 /** Lists objects that were not evaluated and service accounts that are unknown, for standard error. */
@@ -54,9 +54,7 @@ export function renderRemarks({ skipped, unknownAccounts }: Pick<Evaluation, 'sk
   if (skipped.length > 0) {
     const total = skipped.reduce((sum, { count }) => sum + count, 0);
     const kinds = skipped.map(({ apiVersion, kind, count }) => `${count} ${kind} (${apiVersion})`);
-    lines.push(
-      `not judged, since no images are known to stand in their kinds: ${total} object${total === 1 ? '' : 's'}: ${kinds.join(', ')}`,
-    );
+    lines.push(`skipped: kinds that contain no images: ${total} object${total === 1 ? '' : 's'}: ${kinds.join(', ')}`);
   }
   if (unknownAccounts.length > 0) {
     lines.push(

@@ -8,7 +8,7 @@ export function renderWelcome({ url, healthUrl, ruleStore, caFile }: RunningServ
   const ruleSet = ruleStore.current();
   const rules = (ruleSet?.rules ?? []).map(({ pattern, trust, internal, pullSecrets, pushSecret, namespaces }) => {
     const secrets = [...pullSecrets.map((name) => `pull ${name}`), ...(pushSecret === undefined ? [] : [`push ${pushSecret}`])];
-    const verdict = internal ? 'internal' : trust ? 'trusted' : 'refused';
+    const verdict = internal ? 'internal' : trust ? 'trusted' : 'untrusted';
     const where = namespaces ? [`in ${renderSelector(namespaces)}`] : [];
     return `  ${pattern.text.padEnd(50)} ${verdict.padEnd(9)} ${[...where, ...secrets].join(', ')}`.trimEnd();
   });
@@ -27,8 +27,8 @@ export function renderWelcome({ url, healthUrl, ruleStore, caFile }: RunningServ
     '',
     '# a Pod is given its pull secret',
     command('pod.yaml'),
-    '# a Deployment is refused, with the reason',
-    command('deployment-refused.yaml'),
+    '# a Deployment is denied, with the reason',
+    command('deployment-denied.yaml'),
     '# a BuildConfig is given its pull and push secret',
     command('buildconfig.yaml'),
     '',

@@ -115,20 +115,25 @@ function chooseSecret(credential: BuildCredential, images: ReadonlyMap<ImageSlot
   const secret = chosen.secrets[0];
   const uncovered = candidates.filter(({ secrets }) => !secrets.includes(secret ?? '')).map(({ image }) => image);
   // The advice first: the API server truncates long warnings.
-  const message = `${path} has room for one secret, "${secret}": put the credentials of all registries of this build into one, and name it in each rule. Not served: ${uncovered.map(written).join(', ')}`;
+  const message = `${path} can name only one secret ("${secret}"). Put the credentials of all registries of this build into one secret, and name it in each rule.${withoutSecret(uncovered)}`;
   return { secret, notices: [{ reason: 'build-other-images', message }] };
 }
 
 function emptyWarning(path: string, images: readonly ImageDecision[]): string {
-  return `${path} was left empty, since an image stream of the build needs another secret, which the builder account may have; no secret for ${images.map(written).join(', ')}`;
+  return `${path} was left empty, because an image stream of this build needs another secret, which the builder service account may have.${withoutSecret(images)}`;
 }
 
 function internalWarning(path: string, secret: string | undefined, uncovered: readonly ImageDecision[]): string {
   const consequence =
     secret === undefined
-      ? `${path} was left empty, since other images of the build may come from the internal registry and need the builder account's own secrets`
-      : `${path} is "${secret}", so other images of the build that come from the internal registry are pulled without the builder account's own secrets`;
-  return uncovered.length === 0 ? consequence : `${consequence}; no secret for ${uncovered.map(written).join(', ')}`;
+      ? `${path} was left empty, because other images of this build may come from the internal registry and need the secrets of the builder service account.`
+      : `${path} is "${secret}", so images of this build from the internal registry are pulled without the secrets of the builder service account.`;
+  return consequence + withoutSecret(uncovered);
+}
+
+/** Last in a message, since a build may have many images. */
+function withoutSecret(images: readonly ImageDecision[]): string {
+  return images.length === 0 ? '' : ` Images without a secret: ${images.map(written).join(', ')}.`;
 }
 
 function secretsFor(image: ImageDecision): readonly string[] {

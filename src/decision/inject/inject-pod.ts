@@ -29,7 +29,7 @@ export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: r
   if (plan.kind === 'not-yet') {
     return {
       kind: 'not-yet',
-      message: `service account ${quote(shape.serviceAccount)} of namespace "${request.namespace}" is not known here yet`,
+      message: `service account ${quote(shape.serviceAccount)} of namespace "${request.namespace}" is not in the cache yet`,
     };
   }
   const path = renderPath([...shape.spec, 'imagePullSecrets']);
@@ -55,7 +55,7 @@ function lackingSecrets(shape: PodShape, images: readonly ImageDecision[]): read
   return [
     {
       reason: 'pod-immutable',
-      message: `the pod has no pull secret ${quoteAll(missing)}, and cannot get it any more: create the pod anew`,
+      message: `the Pod lacks pull secret ${quoteAll(missing)}, and the pull secrets of an existing Pod cannot be changed. Recreate the Pod.`,
     },
   ];
 }
@@ -136,18 +136,18 @@ function renderNotice(notice: PlanNotice, { serviceAccount, stage }: PodShape): 
       const { notPermitted, tooLarge } = notice;
       const because =
         tooLarge === undefined
-          ? `so ${quoteAll(notPermitted)} was not added: list it there`
-          : `and ${tooLarge}, so it is not known whether ${quoteAll(notPermitted)} is among them: it was not added`;
-      return `${account} allows only the pull secrets it lists (kubernetes.io/enforce-mountable-secrets), ${because}`;
+          ? `so ${quoteAll(notPermitted)} was not added. Add it to the imagePullSecrets of the service account.`
+          : `and ${tooLarge.replace(/^it /, 'the account ')}. ${quoteAll(notPermitted)} was not added, because it may not be among them.`;
+      return `${account} allows only the pull secrets that it lists (kubernetes.io/enforce-mountable-secrets), ${because}`;
     }
     case 'account-unknown':
-      return `${account} could not be looked up (no cluster is watched): pull secrets of its own were not added`;
+      return `${account} is unknown, because no cluster is connected. Its own pull secrets were not added.`;
     case 'account-too-large': {
       const consequence =
         stage === 'template'
-          ? 'the template was left as it is; its pods get the secrets of the rules'
-          : 'only those that the pod lists already were kept';
-      return `the pull secrets of ${account} are ignored, because ${notice.tooLarge.replace(/^it /, 'the account ')}: ${consequence}`;
+          ? 'The template was not changed. Its Pods get the secrets of the rules.'
+          : 'Only those that the Pod already lists were kept.';
+      return `the pull secrets of ${account} are ignored, because ${notice.tooLarge.replace(/^it /, 'the account ')}. ${consequence}`;
     }
   }
 }

@@ -48,7 +48,7 @@ function readBuildSpec(
   work: WorkCounter | undefined,
 ): ShapeReading<BuildShape> {
   const spec = valueAt(object, ['spec']);
-  if (!isObject(spec)) return malformed(problemAt(['spec'], `must be a build's spec, and is ${nameType(spec)}`));
+  if (!isObject(spec)) return malformed(problemAt(['spec'], `must be a build's spec, but is ${nameType(spec)}`));
 
   const wrong = metadataProblem(object, ['metadata']) ?? findWrongType(spec);
   if (wrong) return malformed(wrong);
@@ -93,7 +93,7 @@ function findWrongType(spec: JsonObject): MalformedObject | undefined {
   const objects: Path[] = [['strategy'], ...strategyNames.map((name) => ['strategy', name]), ['source'], ['output'], ['output', 'to']];
   for (const path of objects) {
     const value = valueAt(spec, path);
-    if (!isAbsent(value) && !isObject(value)) return problemAt(['spec', ...path], `must be an object, and is ${nameType(value)}`);
+    if (!isAbsent(value) && !isObject(value)) return problemAt(['spec', ...path], `must be an object, but is ${nameType(value)}`);
   }
   const wrong = findWrongList(spec) ?? findWrongDockerfile(spec);
   if (wrong) return wrong;
@@ -112,7 +112,7 @@ function findWrongType(spec: JsonObject): MalformedObject | undefined {
 function findWrongList(spec: JsonObject): MalformedObject | undefined {
   const images = listAt(spec, ['source', 'images']);
   const wrong = images.findIndex((image) => !isObject(image));
-  if (wrong >= 0) return problemAt(['spec', 'source', 'images', wrong], `must be an image source, and is ${nameType(images[wrong])}`);
+  if (wrong >= 0) return problemAt(['spec', 'source', 'images', wrong], `must be an image source, but is ${nameType(images[wrong])}`);
   const lists: Path[] = [
     ['source', 'images'],
     ['strategy', 'dockerStrategy', 'buildArgs'],
@@ -121,7 +121,7 @@ function findWrongList(spec: JsonObject): MalformedObject | undefined {
   ];
   for (const path of lists) {
     const list = valueAt(spec, path);
-    if (!isAbsent(list) && !Array.isArray(list)) return problemAt(['spec', ...path], `must be a list, and is ${nameType(list)}`);
+    if (!isAbsent(list) && !Array.isArray(list)) return problemAt(['spec', ...path], `must be a list, but is ${nameType(list)}`);
   }
   return undefined;
 }
@@ -130,7 +130,7 @@ function findWrongDockerfile(spec: JsonObject): MalformedObject | undefined {
   const path = ['source', 'dockerfile'];
   const text = valueAt(spec, path);
   if (isAbsent(text)) return undefined;
-  if (typeof text !== 'string') return problemAt(['spec', ...path], `must be text, and is ${nameType(text)}`);
+  if (typeof text !== 'string') return problemAt(['spec', ...path], `must be text, but is ${nameType(text)}`);
   if (text.length <= longestDockerfile) return undefined;
   return problemAt(
     ['spec', ...path],
@@ -202,21 +202,21 @@ function dockerfileSlot(image: DockerfileImage): ImageSlot {
     ...(image.stage && { advice: stageAdvice[image.stage] }),
     content:
       image.image === undefined
-        ? { kind: 'unresolved', why: `${quote(image.written)} holds a build argument whose value cannot be seen` }
+        ? { kind: 'unresolved', why: `${quote(image.written)} contains a build argument whose value is unknown` }
         : { kind: 'image', text: image.image },
   };
 }
 
-/** Why the text is an image although a stage has that name, and what to change. A clause, to follow a semicolon. */
+/** Why the text is an image although a stage has that name, and what to change. One or two sentences. */
 const stageAdvice: Readonly<Record<NonNullable<DockerfileImage['stage']>, string>> = {
-  'not-earlier': 'a stage of this Dockerfile has that name or number too, but only earlier stages can be used here',
+  'not-earlier': 'A stage of this Dockerfile has the same name or number, but only earlier stages can be used here.',
   skipped:
-    'a stage of this Dockerfile has that name too, but some build tools skip it and pull the image instead: name the stage literally, without variables',
+    'A stage of this Dockerfile has the same name, but some build tools skip it and pull the image instead. Name the stage without variables.',
   'not-a-name':
-    'a stage of this Dockerfile has that name too, but not all build tools accept it as one: name the stage with letters, digits, ".", "_" and "-"',
-  number: 'a stage of this Dockerfile has that number, but only COPY --from accepts numbers: give the stage a name and use that',
+    'A stage of this Dockerfile has the same name, but not all build tools accept it as a stage name. Use only letters, digits, ".", "_" and "-".',
+  number: 'A stage of this Dockerfile has this number, but only COPY --from accepts numbers. Give the stage a name and use the name.',
   'other-letters':
-    'a stage of this Dockerfile has that name in other letters, and not all build tools take it for the same: write both alike, in lower case',
+    'A stage of this Dockerfile has the same name in other letter case, and build tools differ in whether it matches. Write both names in lower case.',
 };
 
 /** Name → value. Undefined for a value from a ConfigMap or Secret. Without `value` and `valueFrom` it is empty: the API omits `""`. */

@@ -95,7 +95,10 @@ function asPlaceholder(slot: ImageSlot, stream: StreamReference | undefined): Im
   const from = stream && { stream };
   if (content.kind === 'unresolved') return { ...slot, content: { ...content, ...from } };
   if (!isPlaceholder(content.text)) return slot;
-  return { ...slot, content: { kind: 'unresolved', why: `${quote(content.text)} is a placeholder that an image trigger fills`, ...from } };
+  return {
+    ...slot,
+    content: { kind: 'unresolved', why: `${quote(content.text)} is a placeholder that an image trigger replaces`, ...from },
+  };
 }
 
 /** An image that a trigger has filled in names its registry. So does an image that the user chose. */

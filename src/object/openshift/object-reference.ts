@@ -12,10 +12,10 @@ import { readStreamReference } from './stream-reference.ts';
 export function malformedReference(root: JsonObject, path: Path): MalformedObject | undefined {
   const value = valueAt(root, path);
   if (isAbsent(value)) return undefined;
-  if (!isObject(value)) return problemAt(path, `must be a reference with kind and name, and is ${nameType(value)}`);
+  if (!isObject(value)) return problemAt(path, `must be a reference with kind and name, but is ${nameType(value)}`);
   for (const field of ['kind', 'name']) {
     if (!isAbsent(value[field]) && typeof value[field] !== 'string') {
-      return problemAt([...path, field], `must be text, and is ${nameType(value[field])}`);
+      return problemAt([...path, field], `must be text, but is ${nameType(value[field])}`);
     }
   }
   return undefined;
@@ -31,7 +31,7 @@ export function readReference(root: JsonObject, path: Path, action: 'pull' | 'pu
     const namePath = [...path, 'name'];
     const content =
       name === undefined || name === ' '
-        ? { kind: 'unresolved' as const, why: 'no image is written' }
+        ? { kind: 'unresolved' as const, why: 'the image is not set' }
         : { kind: 'image' as const, text: name };
     return { path: namePath, displayName: renderPath(path), action, content };
   }

@@ -1,7 +1,8 @@
 /** Builds the audit record of a decision. */
 import type { ReviewRequest, Webhook } from '../../admission/review.ts';
 import type { Decision, ImageDecision, Injection, Outcome } from '../../decision/decision.ts';
-import { isObject, textAt, valueAt } from '../../object/json.ts';
+import { textAt } from '../../object/json.ts';
+import { controllerOf } from '../../object/owner.ts';
 import type { Rule } from '../../rules/rule-set.ts';
 import { type AuditedRule, auditRule } from './audited-rule.ts';
 import { type AuditedImage, showImages } from './image.ts';
@@ -31,7 +32,7 @@ export type AuditRecord = {
   /** The answer. `error` if the request could not be evaluated, which denies it. */
   readonly outcome: Outcome | 'error';
   /** The answer in mode enforce, if it is different. */
-  readonly judged?: Outcome;
+  readonly outcomeIfEnforced?: Outcome;
   readonly mode?: string;
   readonly rulesRevision?: string;
   readonly durationMicroseconds: number;
@@ -98,12 +99,17 @@ export function buildAuditRecord({ webhook, request, decision, failure, duration
 }
 
 type Conclusion = Pick<AuditRecord, 'outcome' | 'images' | 'inject' | 'messages'> &
-  Partial<Pick<AuditRecord, 'judged' | 'mode' | 'rulesRevision' | 'imagesOmitted' | 'imagesSha256' | 'injectOmitted' | 'messagesOmitted'>>;
+  Partial<
+    Pick<
+      AuditRecord,
+      'outcomeIfEnforced' | 'mode' | 'rulesRevision' | 'imagesOmitted' | 'imagesSha256' | 'injectOmitted' | 'messagesOmitted'
+    >
+  >;
 
 function conclusion(webhook: Webhook, decision: Decision | undefined, failure: string | undefined, cutter: Cutter): Conclusion {
   const empty = { images: [], inject: [] };
   if (failure !== undefined) return { outcome: 'error', ...empty, messages: [cutter.text(failure)] };
-  if (!decision) return { outcome: 'allow', ...empty, messages: [] };
+  if (!decision) return { outcome: 'allowed', ...empty, messages: [] };
   switch (decision.kind) {
     case 'malformed':
       return { outcome: 'error', ...empty, messages: [cutter.text(`${decision.problem.path} ${decision.problem.message}`)] };
@@ -114,7 +120,7 @@ function conclusion(webhook: Webhook, decision: Decision | undefined, failure: s
     case 'decided': {
       const mutating = webhook === 'mutate';
       // The mutating webhook denies nothing, so its outcome is what it did. The verdict is in the record of the validating one.
-      const outcome = mutating ? (decision.notices.length > 0 ? 'warn' : 'allow') : decision.outcome;
+      const outcome = mutating ? (decision.notices.length > 0 ? 'warned' : 'allowed') : decision.outcome;
       const injected = mutating ? decision.injected : [];
       const ruleOf = rulesOfSecrets(injected, decision.images);
       const inject = cutter.list(
@@ -129,7 +135,7 @@ function conclusion(webhook: Webhook, decision: Decision | undefined, failure: s
       if (inject.length < injected.length || messages.length < shown.length) cutter.cut = true;
       return {
         outcome,
-        ...(!mutating && decision.outcomeBeforeMode !== decision.outcome && { judged: decision.outcomeBeforeMode }),
+        ...(!mutating && decision.outcomeBeforeMode !== decision.outcome && { outcomeIfEnforced: decision.outcomeBeforeMode }),
         mode: decision.mode,
         rulesRevision: decision.revision,
         ...showImages(decision.images, cutter),
@@ -188,12 +194,4 @@ export function countDecision({ webhook, decision }: Pick<AuditedEvent, 'webhook
     images: decision.images.map(({ verdict, rule }) => ({ verdict, ...withRule(rule) })),
     inject: injected.map((injection) => ({ from: injection.from, ...withRule(ruleOf(injection)) })),
   };
-}
-
-function controllerOf(object: unknown): { kind: string; name: string } | undefined {
-  const owners = valueAt(object, ['metadata', 'ownerReferences']);
-  const owner = Array.isArray(owners) ? owners.find((candidate) => isObject(candidate) && candidate.controller === true) : undefined;
-  const kind = textAt(owner, ['kind']);
-  const name = textAt(owner, ['name']);
-  return kind !== undefined && name !== undefined ? { kind, name } : undefined;
 }

@@ -92,8 +92,8 @@ function mostImportant(images: readonly ImageDecision[], count: number): ImageDe
 }
 
 function rankOf({ outcomeBeforeMode, old }: ImageDecision): number {
-  if (outcomeBeforeMode === 'deny') return 0;
-  if (outcomeBeforeMode === 'warn') return 1;
+  if (outcomeBeforeMode === 'denied') return 0;
+  if (outcomeBeforeMode === 'warned') return 1;
   return old ? 3 : 2;
 }
 

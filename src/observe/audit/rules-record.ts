@@ -10,7 +10,7 @@ import { budgets, Cutter, omitted } from './record-limits.ts';
 /** Has the changed rules, of the cluster or of one namespace, so that the revision of a decision can be looked up. */
 export type RulesRecord = {
   readonly event: 'rules';
-  readonly outcome: 'accepted' | 'refused';
+  readonly outcome: 'accepted' | 'rejected';
   /** The namespace of the rules. Absent for the cluster's rules. */
   readonly namespace?: string;
   /** What was read: documents, or cluster objects that add rules. */
@@ -58,7 +58,7 @@ export function buildRulesRecord(change: RecordedRulesChange): RulesRecord {
   if (sources.length < change.sources.length || problems.length < change.problems.length) cutter.cut = true;
   const record = {
     event: 'rules' as const,
-    outcome: change.problems.length === 0 ? ('accepted' as const) : ('refused' as const),
+    outcome: change.problems.length === 0 ? ('accepted' as const) : ('rejected' as const),
     ...(scope.kind === 'namespace' && { namespace: cutter.text(scope.namespace) }),
     sources,
     ...omitted('sourcesOmitted', change.sources, sources),

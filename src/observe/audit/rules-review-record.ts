@@ -14,7 +14,7 @@ export type RulesReviewRecord = {
   /** namespace/name, without a name on CREATE with generateName. */
   readonly configMap: string;
   /** `error`: there was no result, and the API server retries or continues without regkeeper. */
-  readonly outcome: 'accepted' | 'refused' | 'error';
+  readonly outcome: 'accepted' | 'rejected' | 'error';
   readonly problems: readonly string[];
   readonly problemsOmitted?: number;
   readonly warnings: readonly string[];

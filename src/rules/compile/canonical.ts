@@ -24,13 +24,14 @@ export function canonicalRules(ruleSet: RuleSet): unknown {
  * revisions stay the same.
  */
 export function canonicalContents({ settings, rules, exemptions, overrides, delegate }: RuleSetContents): object {
-  const { unconfigured, mode, inject, shortNames, contact } = settings;
+  const { unconfigured, mode, inject, shortNames, contact, helpUrl } = settings;
   return {
     unconfigured,
     mode,
     ...(inject !== 'all' && { inject }),
     ...(shortNames !== 'docker.io' && { shortNames }),
     ...(contact !== undefined && { contact }),
+    ...(helpUrl !== undefined && { helpUrl }),
     rules: canonicalList(rules, canonicalRule),
     ...(exemptions.length > 0 && { exemptions: canonicalList(exemptions, canonicalExemption) }),
     ...(overrides.length > 0 && { overrides: canonicalList(overrides, canonicalOverride) }),

@@ -68,7 +68,15 @@ function mergeSettings(documents: readonly ParsedDocument[], problems: Problem[]
   const inject = mergeSetting('inject', documents, problems) ?? defaultSettings.inject;
   const shortNames = mergeSetting('shortNames', documents, problems) ?? defaultSettings.shortNames;
   const contact = mergeSetting('contact', documents, problems);
-  return { unconfigured, mode, inject, shortNames, ...(contact !== undefined && { contact }) };
+  const helpUrl = mergeSetting('helpUrl', documents, problems);
+  return {
+    unconfigured,
+    mode,
+    inject,
+    shortNames,
+    ...(contact !== undefined && { contact }),
+    ...(helpUrl !== undefined && { helpUrl }),
+  };
 }
 
 function mergeSetting<Name extends keyof ParsedDocument['settings']>(

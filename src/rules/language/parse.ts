@@ -32,6 +32,7 @@ export type ParsedDocument = {
     readonly unconfigured?: WrittenSetting<Unconfigured>;
     readonly mode?: WrittenSetting<Mode>;
     readonly contact?: WrittenSetting<string>;
+    readonly helpUrl?: WrittenSetting<string>;
     readonly inject?: WrittenSetting<Inject>;
     readonly shortNames?: WrittenSetting<ShortNames>;
   };
@@ -130,6 +131,7 @@ class DocumentReader {
         ...this.setting('unconfigured', written.unconfigured),
         ...this.setting('mode', written.mode),
         ...this.setting('contact', written.contact),
+        ...this.setting('helpUrl', written.helpUrl),
         ...this.setting('inject', written.inject),
         ...this.readShortNames(written.shortNames, '/shortNames'),
       },
@@ -241,7 +243,7 @@ class DocumentReader {
     for (const field of ['pullSecret', 'pushSecret'] as const) {
       if (trust || rule[field] === undefined) continue;
       const message = `${location} refuses its registry ("trust: false"), which then needs no ${field}; remove one of the two`;
-      this.addFieldProblem('secret-on-distrusted', `${pointer}/${field}`, message);
+      this.addFieldProblem('secret-on-untrusted', `${pointer}/${field}`, message);
     }
     if (rule.onMissingSecret !== undefined && (!trust || (rule.pullSecret === undefined && rule.pushSecret === undefined))) {
       const why = trust

@@ -43,6 +43,7 @@ export const problemCodes = {
   'unknown-value': { level: 'problem', text: 'A value is not one of those the field takes.' },
   'empty-value': { level: 'problem', text: 'A field is written but holds nothing.' },
   'bad-text': { level: 'problem', text: 'A text is too long, blank, or has line breaks or control characters.' },
+  'bad-url': { level: 'problem', text: 'A web address does not start with http:// or https://, is too long, or contains spaces.' },
   'bad-secret-name': { level: 'problem', text: 'A secret name is not a valid Kubernetes object name.' },
   'bad-namespace': { level: 'problem', text: 'A namespace is written as a name that no namespace can have.' },
   'bad-label': { level: 'problem', text: 'A label has a key or a value that no label can have.' },
@@ -53,7 +54,7 @@ export const problemCodes = {
   },
   'bad-day': { level: 'problem', text: 'The last day of an exemption is not a day of the calendar, written as YYYY-MM-DD.' },
   'bad-short-names': { level: 'problem', text: 'A host that short names are searched on has a path or a wildcard, or is listed twice.' },
-  'secret-on-distrusted': { level: 'problem', text: 'A rule that refuses its registry names a secret for it.' },
+  'secret-on-untrusted': { level: 'problem', text: 'A rule that refuses its registry names a secret for it.' },
   'reason-on-trusted': { level: 'problem', text: 'A rule that trusts its registry gives a reason for refusing it.' },
   'on-missing-without-secret': { level: 'problem', text: 'A rule says what happens where its secret is missing, but names no secret.' },
   'override-without-setting': { level: 'problem', text: 'An override changes no setting.' },
@@ -107,7 +108,7 @@ export const problemCodes = {
   },
   'exemption-expired': { level: 'warning', text: 'An exemption is past its last day, so it has no effect any more.' },
   'rule-redundant': { level: 'warning', text: 'Without the rule every image would be decided the same.' },
-  'refusal-overtaken': {
+  'denial-overridden': {
     level: 'warning',
     text: 'A refusal does not hold for some of its images, since a more specific rule with a wildcard trusts them.',
   },

@@ -381,6 +381,7 @@ function describeText(pointer: string, value: unknown, errors: readonly ErrorObj
     return { code: 'empty-value', message: `${place} is an empty list; write ${what}${removable}` };
   }
   if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}; write ${what}${orList ? ' or a list of them' : ''}`);
+  if (field === 'helpUrl') return badUrl(place, value, errors);
   return isSecret ? badSecretName(place, value) : badText(place, value, errors);
 }
 
@@ -388,6 +389,7 @@ function nameOf(field: string): string {
   if (field === 'pullSecret' || field === 'pushSecret') return 'the name of a secret';
   if (field === 'namespaces') return 'the name of a namespace';
   if (field === 'image') return 'a pattern: host[:port][/path]';
+  if (field === 'helpUrl') return 'a web address';
   return isPattern.has(field) ? 'a registry' : 'a text';
 }
 
@@ -396,6 +398,15 @@ function badSecretName(place: string, value: string): Description {
     ? 'write the name alone, since a pod can only use secrets of its own namespace'
     : 'a name has lower-case letters, digits, - and ., begins and ends with a letter or digit, and is at most 253 characters long';
   return { code: 'bad-secret-name', message: `${place} is ${quote(value)}, which is not a secret's name; ${fix}` };
+}
+
+function badUrl(place: string, value: string, errors: readonly ErrorObject[]): Description {
+  const limit = errors.find(({ keyword }) => keyword === 'maxLength')?.params.limit;
+  const message =
+    limit === undefined
+      ? `${place} is ${quote(value)}, which is not a web address; write http:// or https:// with a host, as in https://wiki.example.com/registries`
+      : `${place} is ${value.length} characters long; at most ${limit} are allowed`;
+  return { code: 'bad-url', message };
 }
 
 function badText(place: string, value: string, errors: readonly ErrorObject[]): Description {

@@ -6,6 +6,8 @@ import { dnsSubdomain, labelKey, labelValue, maxLabelLength } from './label-gram
 
 /** The longest `contact`, in characters. A denial message shows it in one line. */
 const maxContactLength = 200;
+/** The longest `helpUrl`. A warning to a client is cut at 256 characters. */
+const maxHelpUrlLength = 200;
 /** The longest `reason`. A warning to a client is cut at 256 characters, and the reason may use most of them. */
 const maxReasonLength = 200;
 /** The longest `name`. It appears in messages and in every audit record. */
@@ -15,6 +17,8 @@ const maxSecretNameLength = 253;
 
 /** One line of printable text. One line break at the end is accepted, since YAML's folded blocks leave one. */
 const oneLine = '^[^\\s\\p{Cc}][^\\p{Cc}\\u2028\\u2029]*\\n?$';
+/** An address for a browser, without a user name. Printable ASCII, as terminals recognize it. */
+const webAddress = '^https?://[A-Za-z0-9.:\\[\\]-]+([/?#][!-~]*)?$';
 /** A DNS label (RFC 1123) in which a * matches any characters. */
 const namespaceGlob = '^[a-z0-9*]([-a-z0-9*]*[a-z0-9*])?$';
 
@@ -181,7 +185,13 @@ export const rulesSchema = {
       type: 'string',
       maxLength: maxContactLength,
       pattern: oneLine,
-      description: 'Whom a blocked person asks: one line, shown in every denial.',
+      description: 'Whom to ask about a denied image: one line, shown in every denial.',
+    },
+    helpUrl: {
+      type: 'string',
+      maxLength: maxHelpUrlLength,
+      pattern: webAddress,
+      description: 'A page that explains which images are allowed: http:// or https://, shown in every denial.',
     },
     inject: {
       enum: injections,

@@ -137,7 +137,7 @@ function overruled(denying: Rule, index: PatternIndex): Problem | undefined {
     if (!both || isDeniedByNarrowerRule(both, rule, index)) continue;
     const image = sampleImage(both);
     const message = `the refusal of ${denying.pattern.text} does not hold for images such as ${image}: ${describe(rule)} is the more specific and lets them in; refuse them by a pattern of their own, or trust less there`;
-    return warning('refusal-overtaken', denying, message, rule);
+    return warning('denial-overridden', denying, message, rule);
   }
   return undefined;
 }

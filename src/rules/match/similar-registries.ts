@@ -2,18 +2,24 @@
 import type { ImageReference } from '../../image/reference.ts';
 import { compareTexts } from '../compare-texts.ts';
 import { representativeOf } from '../compile/pattern-overlap.ts';
-import { countTypingErrors, maxTypingErrors } from '../language/closest-spelling.ts';
+import { countTypingErrors } from '../language/closest-spelling.ts';
 import { hostMatches } from '../language/pattern.ts';
 import type { NamespaceContext, Rule, RuleSet } from '../rule-set.ts';
 import { rankIn, selects } from './namespaces.ts';
+import { isSharedRegistry, registrableDomain } from './registry-owner.ts';
 
 /** A denial message has room for a few proposals only. */
 const maxProposals = 3;
 
 /**
  * Returns a function that proposes rules for an image that no rule trusts. It proposes trusting, non-internal rules of the namespace, and
- * only if `match` trusts what they match. Rules for the same host come first: the same port before another port, then the longest common
- * path. Rules for a similar host follow. A rule for every host is never proposed, and each pattern at most once. The cost grows with the
+ * only if `match` trusts what they match. A proposed pattern differs from the image in one thing only, and never leads to the registry of
+ * another owner (see registry-owner.ts):
+ * - a missing or another port
+ * - the last segment of its path
+ * - one typing error in the host, within the registrable domain
+ *
+ * They come in the order of this list. A rule for every host is never proposed, and each pattern at most once. The cost grows with the
  * number of rules, so this is for denials only.
  */
 export function indexNearestRules(rules: readonly Rule[], match: RuleSet['match']): RuleSet['nearest'] {
@@ -56,21 +62,29 @@ function trustsPattern(match: RuleSet['match'], pattern: Rule['pattern'], refere
   return match(representativeOf({ ...pattern, port }), context).value?.trust === true;
 }
 
-/** Sort keys: typing errors in the host, wildcard host, another port, path segments that differ. Undefined if the hosts are not similar. */
+/** Sort keys: what differs, wildcard host, path segments that match, most first. Undefined if more than one thing differs. */
 function distanceTo({ pattern }: Rule, { host, port, path }: ImageReference): readonly number[] | undefined {
-  const typos = hostTypos(pattern.host, host);
-  if (typos === undefined) return undefined;
-  const samePort = pattern.port === 'any' || pattern.port === (port ?? 'default');
   const common = commonSegments(pattern.path, path);
-  return [typos, pattern.host.kind === 'exact' ? 0 : 1, samePort ? 0 : 1, pattern.path.length - common, -common];
+  const different = {
+    port: pattern.port !== 'any' && pattern.port !== (port ?? 'default'),
+    path: common < pattern.path.length,
+    host: !hostMatches(pattern.host, host),
+  };
+  if (Number(different.port) + Number(different.path) + Number(different.host) !== 1) return undefined;
+  if (different.host && !isMisspelledHost(pattern.host, host)) return undefined;
+  if (different.path && !isSiblingPath(pattern.path, common, host)) return undefined;
+  return [different.port ? 0 : different.path ? 1 : 2, pattern.host.kind === 'exact' ? 0 : 1, -common];
 }
 
-function hostTypos(host: Rule['pattern']['host'], name: string): number | undefined {
-  if (hostMatches(host, name)) return 0;
-  if (host.kind !== 'exact') return undefined;
-  const limit = maxTypingErrors(host.name);
-  const typos = countTypingErrors(name, host.name, limit);
-  return typos <= limit ? typos : undefined;
+/** On a shared registry, another first segment is another owner. */
+function isSiblingPath(pattern: readonly string[], common: number, host: string): boolean {
+  return common === pattern.length - 1 && (common > 0 || !isSharedRegistry(host));
+}
+
+function isMisspelledHost(host: Rule['pattern']['host'], written: string): boolean {
+  if (host.kind !== 'exact') return false;
+  const domain = registrableDomain(host.name);
+  return domain !== undefined && domain === registrableDomain(written) && countTypingErrors(written, host.name, 1) === 1;
 }
 
 function commonSegments(pattern: readonly string[], path: readonly string[]): number {

@@ -51,7 +51,7 @@ type Reviewing = { readonly uid: string; readonly reviewing: Promise<RulesReview
 async function concludeReview({ uid, reviewing, audit }: Reviewing, reply: FastifyReply, collaborators: WebhookCollaborators) {
   try {
     const { answer, problems, warnings } = await reviewing;
-    audit({ outcome: answer === undefined ? 'error' : answer.response.allowed ? 'accepted' : 'refused', problems, warnings });
+    audit({ outcome: answer === undefined ? 'error' : answer.response.allowed ? 'accepted' : 'rejected', problems, warnings });
     if (answer) return answer;
     collaborators.failed('overload');
     return sendRetryLater(reply, problems.join('; '));

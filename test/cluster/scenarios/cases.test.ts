@@ -56,7 +56,7 @@ function expectation(each: Case, manifest: Manifest, rules: RuleSet): Answer {
     rules,
     factsFromObjects(each.manifests, each),
   );
-  const stored = rehearsal.kind === 'answered' && outcome !== 'deny' ? credentialsIn(rehearsal.object) : undefined;
+  const stored = rehearsal.kind === 'answered' && outcome !== 'denied' ? credentialsIn(rehearsal.object) : undefined;
   return { outcome, messages, credentials: stored };
 }
 
@@ -72,9 +72,9 @@ async function create({ rules }: Case, { object }: Manifest, flags: readonly str
     .split('\n')
     .flatMap((line) => (line.startsWith('Warning: regkeeper: ') ? [line.slice('Warning: '.length)] : []));
   const denial = / denied the request: (.*)$/s.exec(messages)?.[1]?.trimEnd();
-  if (code !== 0) return { outcome: 'deny', messages: [...warnings, denial ?? stderr], credentials: undefined };
+  if (code !== 0) return { outcome: 'denied', messages: [...warnings, denial ?? stderr], credentials: undefined };
   return {
-    outcome: warnings.length > 0 ? 'warn' : 'allow',
+    outcome: warnings.length > 0 ? 'warned' : 'allowed',
     messages: warnings,
     credentials: credentialsIn(JSON.parse(stdout) as JsonObject),
   };

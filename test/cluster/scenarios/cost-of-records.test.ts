@@ -57,7 +57,7 @@ test.runIf(cluster.local)('each hostile BuildConfig has its audit record, stored
       what: `the records of ${name}`,
     });
     for (const record of recordsOf()) {
-      expect(record).toMatchObject({ user: tenant.user, outcome: stored ? 'allow' : expect.stringMatching(/^(allow|warn|deny)$/) });
+      expect(record).toMatchObject({ user: tenant.user, outcome: stored ? 'allowed' : expect.stringMatching(/^(allowed|warned|denied)$/) });
       expect(JSON.stringify(record).length).toBeLessThan(256 * 1024);
     }
   }

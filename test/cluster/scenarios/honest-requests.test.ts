@@ -29,7 +29,7 @@ test('a Pod that is denied and should not be counts as failed, with its reason',
   const { failed } = await honest.stop();
   await keeper.writeRules(rules);
   expect(failed.length).toBeGreaterThan(0);
-  expect(failed[0]?.message).toMatch(/image "good\.example\.com\/app" comes from a registry that no rule names/);
+  expect(failed[0]?.message).toMatch(/image "good\.example\.com\/app" is not from a configured registry/);
 });
 
 test('a tenant may create builds in the own namespace, and nothing in another one', async () => {

@@ -108,7 +108,7 @@ describe('the list of a Pod', () => {
   test('grows for a default port that is written too, with a warning that the secret has to say it alike', async () => {
     const { stdout, stderr } = await tryCreate(pod('ported', running('corp.example.com:443/app')), '-o', 'json');
     expect(secretsIn(JSON.parse(stdout))).toEqual(['corp-pull']);
-    expect(stderr).toContain('Warning: regkeeper: image "corp.example.com:443/app" is written with the default port');
+    expect(stderr).toContain('Warning: regkeeper: image "corp.example.com:443/app" includes the default port');
   });
 
   test('stays when its mark is taken away', async () => {
@@ -329,7 +329,7 @@ describe('left alone', () => {
     const needy = await debug(second);
     expect(needy).toMatchObject({
       code: 0,
-      stderr: expect.stringContaining('has no pull secret "second-pull", and cannot get it any more'),
+      stderr: expect.stringContaining('the Pod lacks pull secret "second-pull"'),
     });
     expect(await debug(corp)).toMatchObject({ code: 0, stderr: expect.not.stringContaining('regkeeper') });
     expect(secretsIn(await get('pod/debugged'))).toEqual(['corp-pull']);
@@ -349,9 +349,12 @@ describe('left alone', () => {
     const unknown = await report('unknown.example.com/app', ...asNode);
     expect(unknown).toMatchObject({
       code: 0,
-      stderr: expect.stringContaining('which runs already and is not refused: image "unknown.example.com/app"'),
+      stderr: expect.stringContaining('static Pod that already runs, so it is not denied: '),
     });
-    expect(await report('stranger.example.com/app')).toMatchObject({ code: 1, stderr: expect.stringContaining('no rule names') });
+    expect(await report('stranger.example.com/app')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('is not from a configured registry'),
+    });
     await kubectl(['delete', 'clusterrolebinding', name]);
   });
 

@@ -70,10 +70,10 @@ describe('Pods', () => {
     expect(stderr).toContain('denied the request');
     expect(stderr).toContain('container "app"');
     expect(stderr).toContain('unknown.example.com/team/app:7');
-    expect(stderr).toContain('Ask the platform team');
+    expect(stderr).toContain('Contact: the platform team');
   });
 
-  test('a distrusted image is refused with the reason and the rule', async () => {
+  test('an untrusted image is refused with the reason and the rule', async () => {
     const { code, stderr } = await create(pod('hub', 'nginx'));
     expect(code).not.toBe(0);
     expect(stderr).toContain('docker.io/library/nginx');
@@ -266,13 +266,13 @@ describe('records and trouble', () => {
       kind: 'Pod',
       namespace: keeper.namespace,
       user: 'admin',
-      outcome: 'allow',
+      outcome: 'allowed',
       inject: [{ secret: 'external-registry', from: 'rule' }],
       images: [
         { image, verdict: 'trusted', rule: { name: 'external', source: { configMap: 'regkeeper/regkeeper-rules', key: 'rules.yaml' } } },
       ],
     });
-    expect(records.find(({ webhook, name }) => webhook === 'validate' && name === 'unknown')).toMatchObject({ outcome: 'deny' });
+    expect(records.find(({ webhook, name }) => webhook === 'validate' && name === 'unknown')).toMatchObject({ outcome: 'denied' });
     expect(records.find(({ owner, webhook }) => webhook === 'mutate' && JSON.stringify(owner)?.includes('"web-'))).toMatchObject({
       kind: 'Pod',
       user: 'system:serviceaccount:kube-system:replicaset-controller',

@@ -121,7 +121,7 @@ describe('rollouts', () => {
     await waitUntilDenied(second);
 
     expect((await run(['set', 'env', 'deployment/sinner', 'A=b'])).stderr).toContain(
-      'not new, so this change passes, but new pods will be refused',
+      'already in use, so this update is allowed, but new Pods will be denied',
     );
     expect((await run(['label', 'deployment/sinner', 'a=b'])).stderr).toBe('');
     await run(['scale', 'deployment/sinner', '--replicas=2']);
@@ -157,9 +157,7 @@ describe('DeploymentConfigs', () => {
     const from = { kind: 'ImageStreamTag', name: 'eap-app:latest' };
     const trigger = { type: 'ImageChange', imageChangeParams: { automatic: true, containerNames: ['app'], from } };
     await create(config('triggered', [trigger]));
-    expect((await tryCreate(config('plain', []))).stderr).toContain(
-      '"eap-app" (docker.io/library/eap-app) comes from a distrusted registry',
-    );
+    expect((await tryCreate(config('plain', []))).stderr).toContain('"eap-app" (docker.io/library/eap-app) is from an untrusted registry');
 
     // Changes the image as the image trigger would.
     await run([
@@ -255,11 +253,9 @@ describe('nothing slips past', () => {
       controller: true,
     };
     expect((await tryCreate(pod('mirror', { ...bad, nodeName: 'node-1' }, { annotations: mirror }))).stderr).toContain(
-      'comes from a registry that no rule names',
+      'is not from a configured registry',
     );
-    expect((await tryCreate(pod('owned', bad, { ownerReferences: [controller] }))).stderr).toContain(
-      'comes from a registry that no rule names',
-    );
+    expect((await tryCreate(pod('owned', bad, { ownerReferences: [controller] }))).stderr).toContain('is not from a configured registry');
 
     const listed = { containers: [{ name: 'app', image: corp }], imagePullSecrets: [{ name: 'mine' }] };
     await create(pod('marked', listed, { annotations: mark }));

@@ -27,8 +27,8 @@ describe.runIf(cluster.local)('the metrics of a server', () => {
     expect(more('regkeeper_image_verdicts_total{verdict="unconfigured",rule=""}')).toBe(1);
     expect(more('regkeeper_secrets_injected_total{rule="corporate"}')).toBe(1);
     const pods = 'operation="CREATE",group="",kind="Pod"';
-    expect(more(`regkeeper_admission_requests_total{webhook="validate",${pods},outcome="deny"}`)).toBe(1);
-    expect(more(`regkeeper_admission_requests_total{webhook="validate",${pods},outcome="allow"}`)).toBe(2);
+    expect(more(`regkeeper_admission_requests_total{webhook="validate",${pods},outcome="denied"}`)).toBe(1);
+    expect(more(`regkeeper_admission_requests_total{webhook="validate",${pods},outcome="allowed"}`)).toBe(2);
   });
 
   test('tell of every watch that it is heard', async () => {
@@ -56,7 +56,7 @@ describe.runIf(cluster.local)('the metrics of a server', () => {
   });
 
   test('count an edit of the rules that was refused', async () => {
-    const rejected = 'regkeeper_rules_reviews_total{outcome="refused"}';
+    const rejected = 'regkeeper_rules_reviews_total{outcome="rejected"}';
     const before = (await samples()).get(rejected) ?? Number.NaN;
     const patch = JSON.stringify({ data: { 'rules.yaml': 'rulez: []' } });
     const edit = await kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '--type=merge', '-p', patch], {

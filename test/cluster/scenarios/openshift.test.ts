@@ -81,7 +81,7 @@ describe.runIf(cluster.local)('the cluster’s own registry', () => {
       expect([registry, patch, error]).toEqual([registry, [], undefined]);
     }
     const { error } = await tryPod('image-registry.elsewhere.svc:5000/shop/web:1');
-    expect(error).toContain('comes from a registry that no rule names');
+    expect(error).toContain('is not from a configured registry');
   });
 
   test('is on record with what says so, beside the revision of what is written', () => {
@@ -115,7 +115,7 @@ describe.runIf(cluster.local)('the cluster’s own registry', () => {
 
 describe.runIf(cluster.local)('a name without registry', () => {
   test('is refused where the cluster does not say what it searches', async () => {
-    expect((await tryPod('nginx')).error).toContain('names no registry, and such names are refused here');
+    expect((await tryPod('nginx')).error).toContain('has no registry, and names without a registry are denied');
   });
 
   test('is what the cluster searches, from the moment it says so', async () => {
@@ -159,7 +159,7 @@ describe('a build from an image stream', () => {
     expect(await tryBuild({ name: 'base:1' })).toBeUndefined();
 
     await hold(namespace, 'unknown.example.com/base:1');
-    const reason = 'which comes from a registry that no rule names';
+    const reason = 'which is not from a configured registry';
     await waitUntil('the build to be refused', async () => (await tryBuild({ name: 'base:1' }))?.includes(reason) === true);
     expect(await tryBuild({ name: 'base:1' })).toContain(`image stream "${namespace}/base:1" holds "unknown.example.com/base", ${reason}`);
     expect(await tryBuild({ name: 'base:1', namespace: other })).toBeUndefined();

@@ -181,7 +181,7 @@ async function problemWith(expectation: Expectation): Promise<string | undefined
     spec: { containers: [{ name: 'app', image: `${registry}/app` }] },
   };
   const denial =
-    /admission webhook "pods\.validate\.regkeeper\.io" denied the request: .* image "bad\.example\.com\/app" comes from a registry that no rule names/;
+    /admission webhook "pods\.validate\.regkeeper\.io" denied the request: .* image "bad\.example\.com\/app" is not from a configured registry/;
   try {
     const created = await admin.create<KubeObject & { spec: { imagePullSecrets?: { name: string }[] } }>(
       pods,

@@ -65,7 +65,7 @@ describe('a rules ConfigMap is refused', () => {
       user: 'admin',
       operation: 'CREATE',
       configMap: 'regkeeper/more-rules',
-      outcome: 'refused',
+      outcome: 'rejected',
       problems: [expect.stringContaining('(unknown-field)')],
     });
   });
@@ -92,7 +92,9 @@ describe('a rules ConfigMap passes', () => {
     await waitUntil('the rule to be in force', async () => (await tryPod('more.example.com/app')) === undefined);
     const { code, stderr } = await kubectl(['label', 'configmap/more-rules', '-n', ownNamespace, 'regkeeper.io/rules-']);
     expect(code).toBe(0);
-    expect(stderr).toContain('Warning: regkeeper: without the label regkeeper.io/rules the rules of this ConfigMap stop being in force');
+    expect(stderr).toContain(
+      'Warning: regkeeper: without the label regkeeper.io/rules, the rules of this ConfigMap are no longer in force',
+    );
     await waitUntil('the rule to be gone', async () => (await tryPod('more.example.com/app')) !== undefined);
   });
 

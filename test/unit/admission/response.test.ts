@@ -28,26 +28,26 @@ describe('a refusal', () => {
         code: 403,
         reason: 'Forbidden',
         message:
-          'Pod shop/web: container "c0": image "nginx" (docker.io/library/nginx) comes from a distrusted registry: use good.io/hub ' +
-          '(rule "hub", ConfigMap keeper/rules, key main.yaml, line 4:25). Ask the owners of the registry rules in ConfigMap keeper/rules.',
+          'Pod shop/web: container "c0": image "nginx" (docker.io/library/nginx) is from an untrusted registry ' +
+          '(rule "hub", ConfigMap keeper/rules, key main.yaml, line 4:25): use good.io/hub. Contact: the owners of the registry rules in ConfigMap keeper/rules.',
         details: {
           name: 'web',
           kind: 'Pod',
           causes: [
             {
-              reason: 'distrusted',
+              reason: 'untrusted',
               message: expect.stringContaining('image "nginx"'),
               field: 'spec.containers[0].image',
             },
           ],
         },
       },
-      auditAnnotations: { outcome: 'deny', 'rules-revision': rules.revision },
+      auditAnnotations: { outcome: 'denied', 'rules-revision': rules.revision },
     });
   });
 
   test('names the nearest registry', () => {
-    expect(messageOf(answer('validate', 'Pod', pod('good.io:5000/x')))).toContain('configured nearby: good.io. Ask ');
+    expect(messageOf(answer('validate', 'Pod', pod('good.io:5000/x')))).toContain('Did you mean good.io? Contact: ');
   });
 
   test('of several images is a list, of ten at most', () => {
@@ -55,11 +55,11 @@ describe('a refusal', () => {
     const { response } = answer('validate', 'Deployment', deployment({ spec: { containers: containers(...images) } }));
     const lines = response.status?.message.split('\n') ?? [];
     expect(lines[0]).toBe('Deployment shop/web:');
-    expect(lines[1]).toBe('- container "c0": image "bad0.example/x" comes from a registry that no rule names');
+    expect(lines[1]).toBe('- container "c0": image "bad0.example/x" is not from a configured registry.');
     expect(lines.slice(10)).toEqual([
       expect.stringMatching(/^- container "c9"/),
       '- and 2 more',
-      'Ask the owners of the registry rules in ConfigMap keeper/rules.',
+      'Contact: the owners of the registry rules in ConfigMap keeper/rules.',
     ]);
     expect(response.status?.details?.causes).toHaveLength(10);
     expect(response.status?.details?.group).toBe('apps');
@@ -67,11 +67,13 @@ describe('a refusal', () => {
 
   test('says whom to ask in the words of the policy owner', () => {
     const named = ruleSetOf('contact: "#platform on chat"');
-    expect(messageOf(answer('validate', 'Pod', pod('x.io/y'), { rules: named }))).toMatch(/ Ask #platform on chat\.$/);
+    expect(messageOf(answer('validate', 'Pod', pod('x.io/y'), { rules: named }))).toMatch(/ Contact: #platform on chat\.$/);
   });
 
   test('says whom to ask even where there are no rules', () => {
-    expect(messageOf(answer('validate', 'Pod', pod('x.io/y'), { rules: ruleSetOf() }))).toMatch(/ Ask the owners of the registry rules\.$/);
+    expect(messageOf(answer('validate', 'Pod', pod('x.io/y'), { rules: ruleSetOf() }))).toMatch(
+      / Contact: the owners of the registry rules\.$/,
+    );
   });
 
   test('names three ConfigMaps and counts the others', () => {
@@ -87,10 +89,31 @@ describe('a refusal', () => {
     },
     { name: 'no name', request: { name: '' }, head: 'Pod shop/(unnamed):' },
     { name: 'no namespace', request: { namespace: '' }, head: 'Pod web:' },
+    { name: 'an owner that is its Node', request: { object: ownedBy('Node', 'n1', 'web') }, head: 'Pod shop/web:' },
+    {
+      name: 'an owner, in an update',
+      request: { operation: 'UPDATE' as const, object: ownedBy('ReplicaSet', 'web-7d9c', 'web') },
+      head: 'Pod shop/web:',
+    },
     { name: 'a name of control characters', request: { name: 'a\n\u001b[2Jb' }, head: 'Pod shop/a [2Jb:' },
   ])('of an object with $name', ({ request, head }) => {
     expect(messageOf(answer('validate', 'Pod', request.object ?? pod('nginx'), { request }))).toMatch(
       new RegExp(`^${head.replace(/[()[\]]/g, '\\$&')} container`),
+    );
+  });
+
+  test.each(['ReplicaSet', 'Job', 'StatefulSet'])('of the Pods that a %s creates is the same for each', (kind) => {
+    const messages = ['web-7d9c-x2k5p', 'web-7d9c-9fzq4'].map((name) =>
+      messageOf(answer('validate', 'Pod', ownedBy(kind, 'web-7d9c', name), { request: { name } })),
+    );
+    expect(messages[0]).toMatch(new RegExp(`^Pod of ${kind} shop/web-7d9c: container "c0": image "nginx" `));
+    expect(messages[1]).toBe(messages[0]);
+  });
+
+  test('ends with the help page', () => {
+    const helpful = ruleSetOf('contact: us\nhelpUrl: https://wiki.example.com/registries');
+    expect(messageOf(answer('validate', 'Pod', pod('x.io/y'), { rules: helpful }))).toMatch(
+      / Contact: us\. Help: https:\/\/wiki\.example\.com\/registries$/,
     );
   });
 
@@ -103,14 +126,14 @@ describe('a refusal', () => {
 describe('what mode makes of a refusal', () => {
   test('warn: a warning', () => {
     const { response } = answer('validate', 'Pod', pod('nginx'), { rules: ruleSetOf(table, 'mode: warn') });
-    expect(response).toMatchObject({ allowed: true, auditAnnotations: { outcome: 'warn', judged: 'deny' } });
-    expect(response.warnings).toEqual([expect.stringMatching(/^regkeeper: container "c0": image "nginx"/)]);
+    expect(response).toMatchObject({ allowed: true, auditAnnotations: { outcome: 'warned', 'outcome-if-enforced': 'denied' } });
+    expect(response.warnings).toEqual([expect.stringMatching(/^regkeeper: will be denied once enforced: container "c0": image "nginx"/)]);
     expect(response.status).toBeUndefined();
   });
 
   test('audit: nothing but a record', () => {
     const { response } = answer('validate', 'Pod', pod('nginx'), { rules: ruleSetOf(table, 'mode: audit') });
-    expect(response).toMatchObject({ allowed: true, auditAnnotations: { outcome: 'allow', judged: 'deny' } });
+    expect(response).toMatchObject({ allowed: true, auditAnnotations: { outcome: 'allowed', 'outcome-if-enforced': 'denied' } });
     expect(response.warnings).toBeUndefined();
   });
 });
@@ -123,13 +146,41 @@ test('a refusal carries the warnings of the other images', () => {
   expect(response.status?.message).not.toContain('bad.io/old');
 });
 
+/** What is left out of a warning first: the location, then the help page, then the end of the finding. The contact stays. */
+describe('a warning in mode warn keeps the contact', () => {
+  const withReason = (reason: string, help = '') =>
+    ruleSetOf(`mode: warn\ncontact: the platform team\n${help}rules:\n- {name: hub, registry: bad.io, trust: false, reason: ${reason}}`);
+  const warningOf = (reason: string, help?: string) =>
+    answer('validate', 'Pod', pod('bad.io/x'), { rules: withReason(reason, help) }).response.warnings?.[0] ?? '';
+  const help = 'helpUrl: https://wiki.example.com/registries\n';
+
+  test.each([
+    ['with everything', 20, help, /\(rule "hub", a\.yaml:\d+:\d+\).* Contact: the platform team\. Help: https:\S+registries$/],
+    ['without the location', 62, help, /\(rule "hub"\): x+\. Contact: the platform team\. Help: https:\S+registries$/],
+    ['without the help page', 100, help, /\(rule "hub"\): x+\. Contact: the platform team\.$/],
+    ['with the end of the finding cut off', 190, help, /\(rule "hub"\): x+… Contact: the platform team\.$/],
+  ] as const)('%s', (_sentence, length, helpUrl, expected) => {
+    const warning = warningOf('x'.repeat(length), helpUrl);
+    expect(warning).toMatch(/^regkeeper: will be denied once enforced: container "c0": image "bad\.io\/x" is from an untrusted registry/);
+    expect(warning).toMatch(expected);
+    expect(warning.length).toBeLessThanOrEqual(256);
+  });
+
+  test('an image with unconfigured: warn will not be denied', () => {
+    const soft = ruleSetOf('mode: warn\nunconfigured: warn\ncontact: us');
+    expect(answer('validate', 'Pod', pod('x.io/y'), { rules: soft }).response.warnings).toEqual([
+      'regkeeper: container "c0": image "x.io/y" is not from a configured registry. Contact: us.',
+    ]);
+  });
+});
+
 describe('warnings', () => {
   const soft = ruleSetOf('unconfigured: warn');
   test('are cut at 256 characters', () => {
     const object = { spec: { containers: [{ name: 'n'.repeat(200), image: `elsewhere.example/${'x'.repeat(200)}` }] } };
     const { warnings } = answer('validate', 'Pod', object, { rules: soft }).response;
     expect(warnings?.[0]).toHaveLength(256);
-    expect(warnings?.[0]).toMatch(/…$/);
+    expect(warnings?.[0]).toMatch(/… Contact: the owners of the registry rules in a\.yaml\.$/);
   });
 
   test('keep within 4,096 characters in all, and the last counts what is left out', () => {
@@ -190,7 +241,7 @@ describe('what cannot be evaluated is denied by both webhooks', () => {
         status: 'Failure',
         code: 400,
         reason: 'BadRequest',
-        message: 'Pod shop/web cannot be evaluated: spec.containers must be a list of containers, and is null',
+        message: 'Pod shop/web cannot be evaluated: spec.containers must be a list of containers, but is null.',
       },
     });
     const unknown = renderAnswer(webhook, { ...requestOf('Pod', {}), group: 'x.io', kind: 'Thing' }, { kind: 'unknown-kind' }, rules);
@@ -198,7 +249,7 @@ describe('what cannot be evaluated is denied by both webhooks', () => {
       allowed: false,
       status: {
         code: 400,
-        message: 'regkeeper was asked about Thing.x.io, a kind it does not read; take it out of the rules of its webhook configurations',
+        message: "regkeeper does not evaluate Thing.x.io. Remove this kind from the rules of regkeeper's webhook configurations.",
       },
     });
   });
@@ -238,6 +289,10 @@ function requestOf(kind: Kind, object: unknown): ReviewRequest {
     object,
     oldObject: null,
   };
+}
+
+function ownedBy(kind: string, owner: string, name: string) {
+  return { ...pod('nginx'), metadata: { name, ownerReferences: [{ kind, name: owner, controller: true }] } };
 }
 
 function messageOf(answered: ReturnType<typeof answer>): string {

@@ -46,22 +46,22 @@ describe('a body that is no review is refused', () => {
     { name: 'null', body: null, uid: undefined, message: 'the body must be an AdmissionReview of admission.k8s.io/v1' },
     { name: 'a list', body: [review()], uid: undefined, message: 'the body must be an AdmissionReview of admission.k8s.io/v1' },
     { name: 'text', body: 'x', uid: undefined, message: 'the body must be an AdmissionReview of admission.k8s.io/v1' },
-    { name: 'another kind', body: { ...review(), kind: 'Pod' }, uid: 'u-1', message: 'kind must be AdmissionReview, and is "Pod"' },
-    { name: 'no kind', body: {}, uid: undefined, message: 'kind must be AdmissionReview, and is missing' },
+    { name: 'another kind', body: { ...review(), kind: 'Pod' }, uid: 'u-1', message: 'kind must be AdmissionReview, but is "Pod"' },
+    { name: 'no kind', body: {}, uid: undefined, message: 'kind must be AdmissionReview, but is missing' },
     {
       name: 'another version',
       body: { ...review(), apiVersion: 'admission.k8s.io/v1beta1' },
       uid: 'u-1',
-      message: 'apiVersion must be admission.k8s.io/v1, and is "admission.k8s.io/v1beta1": list only "v1" in admissionReviewVersions',
+      message: 'apiVersion must be admission.k8s.io/v1, but is "admission.k8s.io/v1beta1". List only "v1" in admissionReviewVersions',
     },
-    { name: 'no request', body: { ...review(), request: null }, uid: undefined, message: 'the AdmissionReview holds no request' },
+    { name: 'no request', body: { ...review(), request: null }, uid: undefined, message: 'the AdmissionReview has no request' },
     { name: 'no uid', body: review({ uid: '' }), uid: undefined, message: 'request.uid is missing' },
     { name: 'a uid that is no text', body: review({ uid: 5 }), uid: undefined, message: 'request.uid is missing' },
     {
       name: 'an unknown operation',
       body: review({ operation: 'PATCH' }),
       uid: 'u-1',
-      message: 'request.operation must be one of CREATE, UPDATE, DELETE, CONNECT, and is "PATCH"',
+      message: 'request.operation must be one of CREATE, UPDATE, DELETE, CONNECT, but is "PATCH"',
     },
     { name: 'no kind of the object', body: review({ kind: {} }), uid: 'u-1', message: 'request.kind.kind is missing' },
   ])('$name', ({ body, uid, message }) => {
@@ -75,7 +75,7 @@ describe('a body that is no review is refused', () => {
     ['a number', 7, '7'],
     ['null', null, 'null'],
   ])('and its message never repeats much: %s', (_name, kind, shown) => {
-    expect(decodeReview({ ...review(), kind })).toMatchObject({ ok: false, message: `kind must be AdmissionReview, and is ${shown}` });
+    expect(decodeReview({ ...review(), kind })).toMatchObject({ ok: false, message: `kind must be AdmissionReview, but is ${shown}` });
   });
 
   const long = 'x'.repeat(254);

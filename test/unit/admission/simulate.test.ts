@@ -35,7 +35,7 @@ describe('a rehearsal', () => {
     const request = change('reg.example.com/web:1');
     const before = structuredClone(request);
     const simulation = answered(request);
-    expect(simulation).toMatchObject({ outcome: 'allow', warnings: [], injected: [{ secret: 'corp-pull' }], unsure: [] });
+    expect(simulation).toMatchObject({ outcome: 'allowed', warnings: [], injected: [{ secret: 'corp-pull' }], unsure: [] });
     expect(secretsOf(simulation)).toEqual(['corp-pull']);
     expect(simulation.denial).toBeUndefined();
     expect(request).toEqual(before);
@@ -43,17 +43,17 @@ describe('a rehearsal', () => {
 
   test('refuses in the words of the server', () => {
     expect(answered(change('evil.example.com/web:1'))).toMatchObject({
-      outcome: 'deny',
+      outcome: 'denied',
       denial:
-        'Pod shop/web: container "app": image "evil.example.com/web:1" comes from a distrusted registry: no (rule "evil", a.yaml:5:26). Ask the platform team.',
-      images: [{ verdict: 'distrusted' }],
+        'Pod shop/web: container "app": image "evil.example.com/web:1" is from an untrusted registry (rule "evil", a.yaml:5:26): no. Contact: the platform team.',
+      images: [{ verdict: 'untrusted' }],
     });
   });
 
   test.each([7, 9007199254740993n])('refuses what cannot be read, and judges no image of it: %s', (image) => {
     expect(answered(change(image))).toMatchObject({
-      outcome: 'deny',
-      denial: 'Pod shop/web cannot be evaluated: spec.containers[0].image must be text, and is a number',
+      outcome: 'denied',
+      denial: 'Pod shop/web cannot be evaluated: spec.containers[0].image must be text, but is a number.',
       images: [],
       patch: [],
     });
@@ -67,7 +67,10 @@ describe('a rehearsal', () => {
   test('an image that was there before only warns', () => {
     const { object: oldObject } = change('evil.example.com/web:1');
     const { outcome, warnings } = answered(change('evil.example.com/web:1', { oldObject }));
-    expect({ outcome, warnings }).toEqual({ outcome: 'warn', warnings: [expect.stringMatching(/^regkeeper: container "app": not new/)] });
+    expect({ outcome, warnings }).toEqual({
+      outcome: 'warned',
+      warnings: [expect.stringMatching(/^regkeeper: already in use, so this update is allowed/)],
+    });
   });
 
   test('a kind without images is not read', () => {
@@ -112,9 +115,9 @@ describe('what a server would know', () => {
 
   test('of labels makes the rehearsal unsure, and strict', () => {
     const { outcome, unsure, warnings } = answered(change('team.example.com/web'));
-    expect({ outcome, unsure, warnings }).toEqual({ outcome: 'deny', unsure: [expect.objectContaining({ line: 6 })], warnings: [] });
+    expect({ outcome, unsure, warnings }).toEqual({ outcome: 'denied', unsure: [expect.objectContaining({ line: 6 })], warnings: [] });
     const labels: Facts = { ...unwatched, namespace: () => ({ kind: 'known', labels: { team: 'a' } }) };
-    expect(answered(change('team.example.com/web'), labels)).toMatchObject({ outcome: 'allow', unsure: [] });
+    expect(answered(change('team.example.com/web'), labels)).toMatchObject({ outcome: 'allowed', unsure: [] });
   });
 
   test.each([

@@ -43,7 +43,6 @@ const allowed: readonly { readonly file?: string; readonly text: RegExp; readonl
   { file: 'test/unit/architecture/glossary.test.ts', text: /./, because: 'it lists the words' },
   { text: /^authorityKeyIdentifier$/, because: 'an X.509 extension (RFC 5280)' },
   { text: /^judged$/, because: 'a field of audit records' },
-  { text: /^distrusted$/, because: 'a reason code' },
   { text: /^newlyRefused$/, because: 'a field of the output of diff' },
 ];
 

@@ -64,7 +64,7 @@ async function admit(each: Case, manifest: Manifest) {
   const validated = mutated.allowed ? await post('/validate', patched, each) : mutated;
   const warnings = [...(mutated.warnings ?? []), ...(mutated.allowed ? (validated.warnings ?? []) : [])];
   const messages = validated.allowed ? warnings : [...warnings, validated.status?.message];
-  return { outcome: validated.allowed ? (warnings.length > 0 ? 'warn' : 'allow') : 'deny', messages, patch };
+  return { outcome: validated.allowed ? (warnings.length > 0 ? 'warned' : 'allowed') : 'denied', messages, patch };
 }
 
 async function post(url: string, object: unknown, { user, namespace }: Case): Promise<AdmissionResponse> {

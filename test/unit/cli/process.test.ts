@@ -206,10 +206,10 @@ test('the three objects of the first ten minutes: injected, refused, given pull 
     code: 0,
     out: expect.stringContaining('+ /spec/imagePullSecrets [{"name":"external-registry"}]'),
   });
-  const denied = await ask('deployment-refused.yaml');
+  const denied = await ask('deployment-denied.yaml');
   expect(denied.code).toBe(1);
-  expect(denied.out).toContain('Deployment web: refused');
-  expect(denied.out).toContain('Ask the platform team');
+  expect(denied.out).toContain('Deployment web: denied');
+  expect(denied.out).toContain('Contact: the platform team');
   const build = await ask('buildconfig.yaml');
   expect(build.code).toBe(0);
   expect(build.out).toContain('pullSecret {"name":"external-registry"}');

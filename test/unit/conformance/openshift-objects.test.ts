@@ -85,7 +85,7 @@ describe.each(files)('%s', (file) => {
       ...facts,
       serviceAccount: (namespace: string, name: string) => facts.serviceAccount(namespace, name === robot ? 'default' : name),
     };
-    expect(decided(request, rules, known).outcome).toBe('allow');
+    expect(decided(request, rules, known).outcome).toBe('allowed');
     const stored = inject(request, rules, known);
     expect(decided(change(kind, stored, stored), rules, known).patch, 'an update that changes nothing').toEqual([]);
     if (kind !== 'BuildConfig') expect(inject(change(kind, object, stored), rules, known), 'the same file again').toEqual(stored);
@@ -118,7 +118,7 @@ test.runIf(folder !== undefined)('all of them go through regkeeper check', async
     'json',
   );
   const { results, summary } = JSON.parse(out);
-  expect({ exitCode, results: results.length, denied: summary.deny, undecided: summary.undecided }).toEqual({
+  expect({ exitCode, results: results.length, denied: summary.denied, undecided: summary.undecided }).toEqual({
     exitCode: 0,
     results: files.length,
     denied: 0,

@@ -29,19 +29,25 @@ function shortNames(meaning: ShortNames, ruleSet: RuleSet = rules): RuleSet {
 
 describe('a name without registry', () => {
   test.each<{ meaning: ShortNames; image: string; verdict: string; outcome: string; secrets: readonly string[] }>([
-    { meaning: 'docker.io', image: 'nginx', verdict: 'trusted', outcome: 'allow', secrets: ['hub'] },
-    { meaning: 'docker.io', image: 'team/app', verdict: 'unconfigured', outcome: 'deny', secrets: [] },
-    { meaning: 'reject', image: 'nginx', verdict: 'distrusted', outcome: 'deny', secrets: [] },
-    { meaning: 'reject', image: 'docker.io/nginx', verdict: 'trusted', outcome: 'allow', secrets: ['hub'] },
-    { meaning: 'reject', image: 'localhost/nginx', verdict: 'unconfigured', outcome: 'deny', secrets: [] },
-    { meaning: ['a.io'], image: 'nginx', verdict: 'trusted', outcome: 'allow', secrets: ['a-pull'] },
-    { meaning: ['a.io'], image: 'team/nginx:1@sha256:'.concat('0'.repeat(64)), verdict: 'trusted', outcome: 'allow', secrets: ['a-pull'] },
-    { meaning: ['a.io', 'b.io'], image: 'nginx', verdict: 'trusted', outcome: 'allow', secrets: ['a-pull', 'b-pull'] },
-    { meaning: ['a.io', 'docker.io'], image: 'nginx', verdict: 'trusted', outcome: 'allow', secrets: ['a-pull', 'hub'] },
-    { meaning: ['a.io', 'docker.io'], image: 'team/app', verdict: 'unconfigured', outcome: 'deny', secrets: [] },
-    { meaning: ['a.io', 'bad.io', 'unknown.io'], image: 'nginx', verdict: 'distrusted', outcome: 'deny', secrets: [] },
-    { meaning: ['internal.svc:5000', 'a.io'], image: 'nginx', verdict: 'trusted', outcome: 'allow', secrets: ['a-pull'] },
-    { meaning: ['unknown.io'], image: 'a.io/nginx', verdict: 'trusted', outcome: 'allow', secrets: ['a-pull'] },
+    { meaning: 'docker.io', image: 'nginx', verdict: 'trusted', outcome: 'allowed', secrets: ['hub'] },
+    { meaning: 'docker.io', image: 'team/app', verdict: 'unconfigured', outcome: 'denied', secrets: [] },
+    { meaning: 'reject', image: 'nginx', verdict: 'untrusted', outcome: 'denied', secrets: [] },
+    { meaning: 'reject', image: 'docker.io/nginx', verdict: 'trusted', outcome: 'allowed', secrets: ['hub'] },
+    { meaning: 'reject', image: 'localhost/nginx', verdict: 'unconfigured', outcome: 'denied', secrets: [] },
+    { meaning: ['a.io'], image: 'nginx', verdict: 'trusted', outcome: 'allowed', secrets: ['a-pull'] },
+    {
+      meaning: ['a.io'],
+      image: 'team/nginx:1@sha256:'.concat('0'.repeat(64)),
+      verdict: 'trusted',
+      outcome: 'allowed',
+      secrets: ['a-pull'],
+    },
+    { meaning: ['a.io', 'b.io'], image: 'nginx', verdict: 'trusted', outcome: 'allowed', secrets: ['a-pull', 'b-pull'] },
+    { meaning: ['a.io', 'docker.io'], image: 'nginx', verdict: 'trusted', outcome: 'allowed', secrets: ['a-pull', 'hub'] },
+    { meaning: ['a.io', 'docker.io'], image: 'team/app', verdict: 'unconfigured', outcome: 'denied', secrets: [] },
+    { meaning: ['a.io', 'bad.io', 'unknown.io'], image: 'nginx', verdict: 'untrusted', outcome: 'denied', secrets: [] },
+    { meaning: ['internal.svc:5000', 'a.io'], image: 'nginx', verdict: 'trusted', outcome: 'allowed', secrets: ['a-pull'] },
+    { meaning: ['unknown.io'], image: 'a.io/nginx', verdict: 'trusted', outcome: 'allowed', secrets: ['a-pull'] },
   ])('where it means $meaning: $image is $verdict', ({ meaning, image, verdict, outcome, secrets }) => {
     const evaluation = evaluate(image, shortNames(meaning));
     expect(evaluation).toMatchObject({ verdict, outcomeBeforeMode: outcome });
@@ -59,17 +65,17 @@ describe('a name without registry', () => {
 
   test('that is too long behind a host of the list is no image name', () => {
     expect(evaluate('a/'.repeat(2044).concat('a'), shortNames([`${'h'.repeat(60)}.io`]))).toMatchObject({
-      verdict: 'unparseable',
-      outcomeBeforeMode: 'deny',
+      verdict: 'invalid',
+      outcomeBeforeMode: 'denied',
     });
   });
 
   test('is refused in words that say what to write', () => {
     expect(messageOf('nginx:1', shortNames('reject'))).toBe(
-      'names no registry, and such names are refused here; write the registry too, such as "docker.io/library/nginx:1"',
+      'has no registry, and names without a registry are denied. Write the registry too, for example "docker.io/library/nginx:1".',
     );
     expect(messageOf('team/app', shortNames(['a.io', 'quay.io']))).toBe(
-      'comes from a registry that no rule names; a name without registry may be any of a.io/team/app, quay.io/team/app, and all of them must be trusted: write the registry that is meant',
+      'is not from a configured registry. A node may pull a name without a registry as any of a.io/team/app, quay.io/team/app, so all of them must be trusted. Write the registry.',
     );
   });
 });
@@ -86,12 +92,12 @@ describe('an exemption', () => {
   };
 
   test.each([
-    { until: '2026-11-20', outcome: 'deny', reason: 'distrusted', name: 'ended yesterday' },
-    { until: '2026-11-21', outcome: 'allow', reason: 'exempted', name: 'ends today' },
-    { until: '2026-11-22', outcome: 'allow', reason: 'exempted', name: 'ends tomorrow' },
+    { until: '2026-11-20', outcome: 'denied', reason: 'untrusted', name: 'ended yesterday' },
+    { until: '2026-11-21', outcome: 'allowed', reason: 'exempted', name: 'ends today' },
+    { until: '2026-11-22', outcome: 'allowed', reason: 'exempted', name: 'ends tomorrow' },
   ])('that $name: $outcome, without a secret', ({ until, outcome, reason }) => {
     expect(evaluate('bad.io/x', exempting([until]))).toMatchObject({
-      verdict: 'distrusted',
+      verdict: 'untrusted',
       outcomeBeforeMode: outcome,
       reason,
       trustedBy: [],
@@ -101,7 +107,7 @@ describe('an exemption', () => {
 
   test('lets in what no rule names, but says nothing of what passes anyway', () => {
     const exempted = exempting(['2027-03-31']);
-    expect(evaluate('unknown.io/x', exempted)).toMatchObject({ verdict: 'unconfigured', outcomeBeforeMode: 'allow', reason: 'exempted' });
+    expect(evaluate('unknown.io/x', exempted)).toMatchObject({ verdict: 'unconfigured', outcomeBeforeMode: 'allowed', reason: 'exempted' });
     const allowed: RuleSet = { ...exempted, settings: { ...rules.settings, unconfigured: 'allow' } };
     expect(evaluate('unknown.io/x', allowed)).not.toHaveProperty('exemption');
     expect(evaluate('a.io/x', exempting(['2027-03-31']))).not.toHaveProperty('exemption');
@@ -113,17 +119,17 @@ describe('an exemption', () => {
 
   test('of one registry of a short name is none of the others', () => {
     const searched = shortNames(['bad.io', 'other.io'], exempting(['2027-03-31']));
-    expect(evaluate('x', searched)).toMatchObject({ outcomeBeforeMode: 'deny', reason: 'unconfigured' });
+    expect(evaluate('x', searched)).toMatchObject({ outcomeBeforeMode: 'denied', reason: 'unconfigured' });
     const trusted = shortNames(['bad.io', 'a.io'], exempting(['2027-03-31']));
-    expect(evaluate('x', trusted)).toMatchObject({ outcomeBeforeMode: 'allow', reason: 'exempted', trustedBy: [] });
+    expect(evaluate('x', trusted)).toMatchObject({ outcomeBeforeMode: 'allowed', reason: 'exempted', trustedBy: [] });
   });
 
   test('is told with its day and place, when it holds and when it ended', () => {
     expect(messageOf('bad.io/x', exempting(['2027-03-31']))).toBe(
-      'comes from a distrusted registry: use a.io (rule "bad", a.yaml:7:25); exempted until 2027-03-31: reason 0 (exemptions.yaml:1:3)',
+      'is from an untrusted registry (rule "bad", a.yaml:7:25): use a.io. Exempted until 2027-03-31 (exemptions.yaml:1:3): reason 0.',
     );
     expect(messageOf('bad.io/x', exempting(['2026-03-31']))).toBe(
-      'comes from a distrusted registry: use a.io (rule "bad", a.yaml:7:25); its exemption ended on 2026-03-31 (exemptions.yaml:1:3)',
+      'is from an untrusted registry (rule "bad", a.yaml:7:25): use a.io. Its exemption ended on 2026-03-31 (exemptions.yaml:1:3).',
     );
   });
 });

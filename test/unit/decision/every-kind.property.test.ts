@@ -145,7 +145,7 @@ describe.each(rows)('any $kind ($group)', ({ kind, group }) => {
         expect(withoutSecrets(after), 'nothing but secrets is written').toEqual(withoutSecrets(object));
 
         expect(answer('mutate', request, first, rules).allowed, 'the mutating answer refuses nothing').toBe(true);
-        expect(answer('validate', { ...request, object: after }, second, rules).allowed).toBe(first.outcome !== 'deny');
+        expect(answer('validate', { ...request, object: after }, second, rules).allowed).toBe(first.outcome !== 'denied');
       }),
       runs(400),
     );

@@ -31,7 +31,7 @@ describe('the template of a custom resource', () => {
 
   test('that lists some keeps them, and is given none', () => {
     const listed = rolloutOf('corp.io/a', ['mine']);
-    expect(decided(changeOf(listed), rules, facts)).toMatchObject({ outcome: 'allow', patch: [], notices: [] });
+    expect(decided(changeOf(listed), rules, facts)).toMatchObject({ outcome: 'allowed', patch: [], notices: [] });
     expect(decided(changeOf(rolloutOf('other.io/a', ['mine']), listed), rules, facts).patch).toEqual([]);
   });
 
@@ -48,8 +48,8 @@ describe('the template of a custom resource', () => {
 
   test('is given no secret for an image beside it, which is judged', () => {
     const withExtra = (image: string) => ({ ...rolloutOf('public.io/a'), spec: { ...rolloutOf('public.io/a').spec, extraImage: image } });
-    expect(decided(changeOf(withExtra('corp.io/x')), rules, facts)).toMatchObject({ outcome: 'allow', patch: [] });
-    expect(decided(changeOf(withExtra('bad.io/x')), rules, facts).outcome).toBe('deny');
+    expect(decided(changeOf(withExtra('corp.io/x')), rules, facts)).toMatchObject({ outcome: 'allowed', patch: [] });
+    expect(decided(changeOf(withExtra('bad.io/x')), rules, facts).outcome).toBe('denied');
   });
 });
 

@@ -41,17 +41,17 @@ describe('secrets that the namespace lacks', () => {
     { states: { one: 'unknown' }, missing: false },
   ])('are told where none of them can be used: $states', ({ states, missing }) => {
     const decision = decided(change('Pod', pod(image)), onMissing('warn'), having(states));
-    expect(decision.outcome).toBe('allow');
+    expect(decision.outcome).toBe('allowed');
     expect(decision.notices.map(({ reason }) => reason)).toEqual(missing ? ['secret-missing'] : []);
     expect(decision.injected.map(({ secret }) => secret)).toEqual(['one', 'two']);
   });
 
   test.each<{ say: OnMissingSecret; kind: 'Pod' | 'Deployment'; outcome: string; notices: number }>([
-    { say: 'warn', kind: 'Pod', outcome: 'allow', notices: 1 },
-    { say: 'warn', kind: 'Deployment', outcome: 'allow', notices: 1 },
-    { say: 'ignore', kind: 'Pod', outcome: 'allow', notices: 0 },
-    { say: 'deny', kind: 'Pod', outcome: 'deny', notices: 0 },
-    { say: 'deny', kind: 'Deployment', outcome: 'allow', notices: 1 },
+    { say: 'warn', kind: 'Pod', outcome: 'allowed', notices: 1 },
+    { say: 'warn', kind: 'Deployment', outcome: 'allowed', notices: 1 },
+    { say: 'ignore', kind: 'Pod', outcome: 'allowed', notices: 0 },
+    { say: 'deny', kind: 'Pod', outcome: 'denied', notices: 0 },
+    { say: 'deny', kind: 'Deployment', outcome: 'allowed', notices: 1 },
   ])('a $kind of a rule that says $say: $outcome', ({ say, kind, outcome, notices }) => {
     const object = kind === 'Pod' ? pod(image) : deployment(pod(image));
     const decision = decided(change(kind, object), onMissing(say), having({}));
@@ -64,7 +64,7 @@ describe('secrets that the namespace lacks', () => {
     const [finding] = decided(change('Pod', pod(image)), onMissing('deny'), having({})).findings;
     expect(finding?.image.reason).toBe('secret-missing');
     expect(finding?.message).toBe(
-      'container "c0": image "good.io/app" cannot be pulled: namespace "shop" has no pull secrets "one", "two", not one of them; create one with "kubectl create secret docker-registry" (rule "good.io", a.yaml:1:20)',
+      'container "c0": image "good.io/app" cannot be pulled: namespace "shop" has none of the pull secrets "one", "two" (rule "good.io", a.yaml:1:20). Create one of them with "kubectl create secret docker-registry".',
     );
   });
 
@@ -74,15 +74,15 @@ describe('secrets that the namespace lacks', () => {
   });
 
   test('let a pod be that runs already: what it brought in before is not refused', () => {
-    expect(decided(change('Pod', pod(image), pod(image)), onMissing('deny'), having({})).outcome).toBe('warn');
+    expect(decided(change('Pod', pod(image), pod(image)), onMissing('deny'), having({})).outcome).toBe('warned');
   });
 
   test('are told of a build for pull and push, once each', () => {
     const decision = decided(change('BuildConfig', build), onMissing('deny'), having({}));
-    expect(decision.outcome).toBe('allow');
-    expect(decision.notices.map(({ message }) => message.replace(/;.*/, ''))).toEqual([
-      'namespace "shop" has no pull secrets "one", "two", not one of them',
-      'namespace "shop" has no push secret "push"',
+    expect(decision.outcome).toBe('allowed');
+    expect(decision.notices.map(({ brief }) => brief)).toEqual([
+      'namespace "shop" has none of the pull secrets "one", "two" (rule "good.io"). Create one of them with "kubectl create secret docker-registry".',
+      'namespace "shop" has no push secret "push" (rule "good.io"). Create it with "kubectl create secret docker-registry".',
     ]);
   });
 });
@@ -103,7 +103,7 @@ describe('inject', () => {
 
   test('off asks for no secret either', () => {
     expect(decided(change('Pod', pod(image)), injecting('off', onMissing('deny')), having({}))).toMatchObject({
-      outcome: 'allow',
+      outcome: 'allowed',
       notices: [],
     });
   });

@@ -25,10 +25,10 @@ const rows: readonly { kind: Kind; naming: (image: string) => object }[] = [
 
 describe.each(rows)('$kind', ({ kind, naming }) => {
   test.each([
-    { image: 'good.io/app', outcome: 'allow' },
-    { image: 'internal.svc:5000/p/app', outcome: 'allow' },
-    { image: 'unknown.io/app', outcome: 'deny' },
-    { image: 'http://good.io/app', outcome: 'deny' },
+    { image: 'good.io/app', outcome: 'allowed' },
+    { image: 'internal.svc:5000/p/app', outcome: 'allowed' },
+    { image: 'unknown.io/app', outcome: 'denied' },
+    { image: 'http://good.io/app', outcome: 'denied' },
   ])('naming $image: $outcome, and nothing is written', ({ image, outcome }) => {
     const decision = decided(change(kind, naming(image)), rules, noSecrets);
     expect(decision).toMatchObject({ outcome, patch: [], injected: [], notices: [] });
@@ -36,14 +36,14 @@ describe.each(rows)('$kind', ({ kind, naming }) => {
 
   test('naming an image that it named before only warns', () => {
     const decision = decided(change(kind, naming('unknown.io/app:2'), naming('unknown.io/app:2')), rules);
-    expect(decision).toMatchObject({ outcome: 'warn', images: [{ reason: 'not-introduced' }] });
-    expect(decided(change(kind, naming('unknown.io/app:2'), naming('unknown.io/app:1')), rules).outcome).toBe('deny');
+    expect(decision).toMatchObject({ outcome: 'warned', images: [{ reason: 'not-introduced' }] });
+    expect(decided(change(kind, naming('unknown.io/app:2'), naming('unknown.io/app:1')), rules).outcome).toBe('denied');
   });
 });
 
 test.each(['ImageStreamTag', 'ImageStreamImage'])('a tag of a stream that follows an %s passes, since that one was judged', (kind) => {
   const stream = { spec: { tags: [{ name: 'latest', ...from('app:1', kind) }] } };
-  expect(decided(change('ImageStream', stream), rules)).toMatchObject({ outcome: 'allow', images: [{ verdict: 'unresolved' }] });
+  expect(decided(change('ImageStream', stream), rules)).toMatchObject({ outcome: 'allowed', images: [{ verdict: 'unresolved' }] });
 });
 
 test('of many tags, the one that an update adds is refused, and only that', () => {
@@ -51,5 +51,5 @@ test('of many tags, the one that an update adds is refused, and only that', () =
   const before = { spec: { tags: [tag('a', 'unknown.io/a')] } };
   const after = { spec: { tags: [tag('b', 'unknown.io/b'), tag('a', 'unknown.io/a'), tag('c', 'good.io/c')] } };
   const { images } = decided(change('ImageStream', after, before), rules);
-  expect(images.map(({ outcomeBeforeMode }) => outcomeBeforeMode)).toEqual(['deny', 'warn', 'allow']);
+  expect(images.map(({ outcomeBeforeMode }) => outcomeBeforeMode)).toEqual(['denied', 'warned', 'allowed']);
 });

@@ -117,17 +117,17 @@ describe('a stream stands for', () => {
 
 describe('a stream says nothing yet', () => {
   test.each<[sentence: string, reference: StreamReference, why: string]>([
-    ['where there is none', tag('none:1'), 'there is no image stream shop/none yet'],
-    ['where the namespace is not written and another is meant', tag('node:24'), 'there is no image stream shop/node yet'],
+    ['where there is none', tag('none:1'), 'image stream shop/none does not exist yet'],
+    ['where the namespace is not written and another is meant', tag('node:24'), 'image stream shop/node does not exist yet'],
     ['where it has no such tag', tag('new:none'), 'image stream shop/new has no tag "none" yet'],
-    ['where the tag holds nothing', tag('new:nothing'), 'image stream tag shop/new:nothing holds no image yet'],
+    ['where the tag holds nothing', tag('new:nothing'), 'image stream tag shop/new:nothing has no image yet'],
     ['where tags follow each other round', tag('new:round'), 'image stream tag shop/new:round follows itself'],
-    ['where it follows a stream of its own namespace that is not there', tag('new:strayed'), 'there is no image stream shop/node yet'],
+    ['where it follows a stream of its own namespace that is not there', tag('new:strayed'), 'image stream shop/node does not exist yet'],
     ['for a digest that it has not', digest(`pushed@sha256:3`), 'image stream shop/pushed has no image sha256:3'],
     [
       'for a tag of a digest that nobody has',
       tag('new:digest-nobody-has'),
-      'image stream tag shop/new:digest-nobody-has names an image that nobody has imported',
+      'image stream tag shop/new:digest-nobody-has refers to an image that was not imported',
     ],
     ['for a tag without colon', tag('new'), '"new" is not of the form stream:tag'],
     ['for an empty tag', tag('new:'), '"new:" is not of the form stream:tag'],
@@ -162,9 +162,9 @@ const withOld = streams({
 describe('a build from an image stream', () => {
   test('is refused for what the stream holds', () => {
     const { outcome, findings } = decided(change('BuildConfig', build(stream('old:1'))), rules, withOld);
-    expect(outcome).toBe('deny');
+    expect(outcome).toBe('denied');
     expect(findings[0]?.message).toBe(
-      'spec.strategy.sourceStrategy.from: image stream "shop/old:1" holds "old.io/x", which comes from a distrusted registry: closed (rule "old.io", a.yaml:8:14)',
+      'spec.strategy.sourceStrategy.from: image stream "shop/old:1" contains "old.io/x", which is from an untrusted registry (rule "old.io", a.yaml:8:14): closed.',
     );
   });
 
@@ -174,7 +174,7 @@ describe('a build from an image stream', () => {
     ['stays open where the stream is not there yet', stream('later:1'), 'unresolved'],
   ])('%s', (_sentence, from, verdict) => {
     const { outcome, images } = decided(change('BuildConfig', build(from)), rules, withOld);
-    expect([outcome, images[0]?.verdict]).toEqual(['allow', verdict]);
+    expect([outcome, images[0]?.verdict]).toEqual(['allowed', verdict]);
   });
 
   test('is not refused for what came into its stream after it was written', () => {
@@ -183,17 +183,17 @@ describe('a build from an image stream', () => {
       rules,
       withOld,
     );
-    expect([outcome, findings[0]?.image.reason]).toEqual(['warn', 'not-introduced']);
+    expect([outcome, findings[0]?.image.reason]).toEqual(['warned', 'not-introduced']);
   });
 
   test('is not refused when it names by stream what it named by image', () => {
     const { outcome } = decided(change('BuildConfig', build(stream('old:1')), build(dockerImage('old.io/x:1'))), rules, withOld);
-    expect(outcome).toBe('warn');
+    expect(outcome).toBe('warned');
   });
 
   test('is refused when it moves to another stream that holds the like', () => {
     const { outcome } = decided(change('BuildConfig', build(stream('old:1')), build(stream('quay:1'))), rules, withOld);
-    expect(outcome).toBe('deny');
+    expect(outcome).toBe('denied');
   });
 });
 
@@ -231,9 +231,9 @@ describe('a placeholder that an image trigger fills', () => {
 
   test.each(['web', ' '])('is told of early where the stream holds what will be refused, and is not refused: %j', (image) => {
     const { outcome, findings, images } = decided(change('DeploymentConfig', deploymentConfig(image, stream('old:1'))), rules, withOld);
-    expect([outcome, images[0]?.reason]).toEqual(['warn', 'placeholder']);
+    expect([outcome, images[0]?.reason]).toEqual(['warned', 'placeholder']);
     expect(findings[0]?.message).toBe(
-      'container "web": passes now, but will be refused when an image trigger fills it: image stream "shop/old:1" holds "old.io/x", which comes from a distrusted registry: closed (rule "old.io", a.yaml:8:14)',
+      'allowed now, but will be denied when the image trigger sets the image: container "web": image stream "shop/old:1" contains "old.io/x", which is from an untrusted registry (rule "old.io", a.yaml:8:14): closed.',
     );
   });
 
@@ -244,7 +244,7 @@ describe('a placeholder that an image trigger fills', () => {
       spec: { template: { spec: { containers: [{ name: 'web', image: 'web' }] } } },
     };
     const { outcome, findings } = decided(change('Deployment', object), rules, withOld);
-    expect([outcome, findings[0]?.image.reason]).toEqual(['warn', 'placeholder']);
+    expect([outcome, findings[0]?.image.reason]).toEqual(['warned', 'placeholder']);
   });
 
   test('gets its secret when the image is there, so that no rollout comes before', () => {
@@ -254,12 +254,12 @@ describe('a placeholder that an image trigger fills', () => {
 
   test('says nothing where the stream holds what is trusted, or nothing yet', () => {
     for (const name of ['quay:1', 'later:1'])
-      expect(decided(change('DeploymentConfig', deploymentConfig('web', stream(name))), rules, withOld).outcome).toBe('allow');
+      expect(decided(change('DeploymentConfig', deploymentConfig('web', stream(name))), rules, withOld).outcome).toBe('allowed');
   });
 
   test('is still refused in a Pod, which nothing fills', () => {
     const object = { metadata: {}, spec: { containers: [{ name: 'web', image: ' ' }] } };
-    expect(decided(change('Pod', object), rules, withOld).outcome).toBe('deny');
+    expect(decided(change('Pod', object), rules, withOld).outcome).toBe('denied');
   });
 });
 
@@ -267,8 +267,8 @@ describe('what is imported without a registry is Docker Hub’s, whatever nodes 
   const imported = (name: string) => ({ spec: { tags: [{ name: '1', from: dockerImage(name) }] } });
   const hub = '- {registry: docker.io/library}\n- {registry: docker.io/evil, trust: false, reason: no}\n- {registry: r.io}';
   test.each([
-    ['nginx', 'shortNames: reject', 'allow', 'docker.io/library/nginx'],
-    ['evil/x', 'shortNames: [r.io]', 'deny', 'docker.io/evil/x'],
+    ['nginx', 'shortNames: reject', 'allowed', 'docker.io/library/nginx'],
+    ['evil/x', 'shortNames: [r.io]', 'denied', 'docker.io/evil/x'],
   ])('%s under %s', (name, shortNames, outcome, canonical) => {
     const decision = decided(change('ImageStream', imported(name)), ruleSetOf(`${shortNames}\nrules:\n${hub}`));
     const [image] = decision.images;

@@ -104,7 +104,7 @@ describe.each([
 
   test.each(pods)('%s is admitted, trusted, and left as it is', (_what, kind, object) => {
     const { outcome, images, patch, notices } = decided(change(kind, object), onOpenShift, facts);
-    expect(outcome).toBe('allow');
+    expect(outcome).toBe('allowed');
     expect(images.map(({ verdict }) => verdict)).toEqual(images.map(() => 'trusted'));
     expect([patch, notices]).toEqual([[], []]);
   });
@@ -114,7 +114,7 @@ test('the starter rules refuse nothing, and tell what enforcing them would refus
   const onOpenShift = withPlatform(audited, platform, sha256).ruleSet;
   for (const image of ['docker.io/library/nginx', 'nginx', 'quay.io/somebody/x', 'quay.io/openshift-release-dev-x/y']) {
     const { outcome, outcomeBeforeMode } = decided(change('Pod', podOf(image)), onOpenShift, facts);
-    expect([image, outcome, outcomeBeforeMode]).toEqual([image, 'allow', 'deny']);
+    expect([image, outcome, outcomeBeforeMode]).toEqual([image, 'allowed', 'denied']);
   }
 });
 
@@ -127,13 +127,13 @@ describe('short names under the starter rules', () => {
   });
 
   test('are let in where all registries that the cluster searches are trusted', () => {
-    expect(decidedWith(['registry.redhat.io']).outcome).toBe('allow');
+    expect(decidedWith(['registry.redhat.io']).outcome).toBe('allowed');
   });
 
   test('are refused where one of them is not', () => {
     const { outcome, findings } = decidedWith(['registry.redhat.io', 'docker.io']);
-    expect(outcome).toBe('deny');
-    expect(findings[0]?.message).toContain('may be any of registry.redhat.io/ubi9/nodejs-20, docker.io/ubi9/nodejs-20');
+    expect(outcome).toBe('denied');
+    expect(findings[0]?.message).toContain('as any of registry.redhat.io/ubi9/nodejs-20, docker.io/ubi9/nodejs-20');
   });
 });
 

@@ -58,6 +58,7 @@ rules:
 - {registry: docker.io, trust: false, reason: use external.example.com}
 `;
 const wholeLanguage = `
+helpUrl: https://wiki.example.com/registries
 inject: pods
 shortNames: [b.example.com]
 delegate: [d.example.com]
@@ -244,7 +245,7 @@ function reviewOfRules(problems: readonly string[]): unknown {
   const userInfo = { username: 'alice', groups: problems };
   const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'regkeeper-rules' } };
   const request = requestOf(object, { namespace: 'regkeeper', userInfo });
-  return written(beginRulesReviewRecord(request)({ outcome: 'refused', problems, warnings: problems.slice(1), durationMicroseconds: 7 }));
+  return written(beginRulesReviewRecord(request)({ outcome: 'rejected', problems, warnings: problems.slice(1), durationMicroseconds: 7 }));
 }
 
 /** Records of rules: first load, rejected edit, and changes. */

@@ -1,7 +1,14 @@
 /** Tests what an image reference means, and its canonical form. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { canonicalName, formatReference, type ImageReference, parseImage } from '../../../src/image/reference.ts';
+import {
+  canonicalName,
+  completeRegistryHost,
+  formatReference,
+  type ImageReference,
+  parseImage,
+  upperCaseHost,
+} from '../../../src/image/reference.ts';
 import { runs } from '../../property.ts';
 
 const sha256 = `sha256:${'0123456789abcdef'.repeat(4)}`;
@@ -80,7 +87,7 @@ describe("what Docker Hub's customs refuse", () => {
       ok: false,
       problem: {
         code: 'image-id',
-        message: expect.stringMatching(/^".*" is an image id, not an image name; write it as REGISTRY\/REPOSITORY@sha256:DIGEST$/),
+        message: expect.stringMatching(/^".*" is an image ID, not an image name\. Write REGISTRY\/REPOSITORY@sha256:DIGEST\.$/),
       },
     });
   });
@@ -109,7 +116,7 @@ describe("what Docker Hub's customs refuse", () => {
       ok: false,
       problem: {
         code: 'host',
-        message: '"foo_bar.com/app" has the registry host "foo_bar.com", which may have only letters, digits, "-" and "."',
+        message: '"foo_bar.com/app" has an invalid registry host: "foo_bar.com" may contain only letters, digits, "-" and ".".',
       },
     });
   });
@@ -219,5 +226,34 @@ describe('for every text', () => {
       }),
       runs(2000),
     );
+  });
+});
+
+describe('a registry host without a repository', () => {
+  test.each([
+    ['registry.corp.example:5000', 'registry.corp.example:5000/REPOSITORY'],
+    ['registry.corp.example', 'registry.corp.example/REPOSITORY'],
+    ['registry.corp.example:1.2', 'registry.corp.example/REPOSITORY:1.2'],
+    ['ghcr.io', 'ghcr.io/REPOSITORY'],
+    ['localhost:5000', 'localhost:5000/REPOSITORY'],
+    ['10.0.0.1:5000', '10.0.0.1:5000/REPOSITORY'],
+  ])('%s is completed to %s', (text, completed) => {
+    expect(completeRegistryHost(parsed(text))).toBe(completed);
+  });
+
+  test.each(['nginx', 'nginx:1.27', 'registry:5000', 'python3.11', 'registry.corp.example/app', 'localhost/app', 'a.b/c:5000'])(
+    '%s is none',
+    (text) => expect(completeRegistryHost(parsed(text))).toBeUndefined(),
+  );
+});
+
+describe('upper case in the first component makes it a registry host', () => {
+  test.each([
+    ['Panonim/dynacat:1', { host: 'Panonim', lowerCase: 'panonim/dynacat:1' }],
+    ['WebOfTrust/keria', { host: 'WebOfTrust', lowerCase: 'weboftrust/keria' }],
+  ])('%s', (text, expected) => expect(upperCaseHost(parsed(text))).toEqual(expected));
+
+  test.each(['panonim/dynacat', 'Quay.io/app', 'LOCALHOST/app', 'Registry:5000/app', 'nginx'])('but not in %s', (text) => {
+    expect(upperCaseHost(parsed(text))).toBeUndefined();
   });
 });

@@ -96,7 +96,7 @@ describe('a Tekton TaskRun', () => {
     expect(read(taskRun, { spec: { taskSpec } }).kind).toBe('naming');
     expect(slots(taskRun, { spec: { taskSpec } })).toEqual([
       'spec.taskSpec.steps[0].image reg.io/builder elsewhere',
-      'spec.taskSpec.steps[1].image ? "$(params.image)" holds a variable that is filled in later elsewhere',
+      'spec.taskSpec.steps[1].image ? "$(params.image)" contains a variable that is replaced later elsewhere',
       'spec.taskSpec.sidecars[0].image reg.io/side elsewhere',
       'spec.taskSpec.stepTemplate.image reg.io/step elsewhere',
     ]);
@@ -111,7 +111,7 @@ test('several pod specs, by the names of a map, are judged', () => {
   const replica = (image: string) => ({ replicas: 1, template: { spec: { containers: [{ name: 'p', image }] } } });
   expect(slots(job, { spec: { pytorchReplicaSpecs: { Master: replica('reg.io/m'), Worker: replica('{{image}}') } } })).toEqual([
     'spec.pytorchReplicaSpecs.Master.template.spec.containers[0].image reg.io/m elsewhere',
-    'spec.pytorchReplicaSpecs.Worker.template.spec.containers[0].image ? "{{image}}" holds a variable that is filled in later elsewhere',
+    'spec.pytorchReplicaSpecs.Worker.template.spec.containers[0].image ? "{{image}}" contains a variable that is replaced later elsewhere',
   ]);
 });
 
@@ -129,25 +129,25 @@ test.each([
 describe('a field of the wrong type makes the object malformed, and says where', () => {
   test.each([
     { of: rollout, object: { spec: 1 }, problem: undefined },
-    { of: rollout, object: { spec: { template: [] } }, problem: 'spec.template.spec must be a pod spec, and is missing' },
+    { of: rollout, object: { spec: { template: [] } }, problem: 'spec.template.spec must be a pod spec, but is missing' },
     {
       of: rollout,
       object: { spec: { template: { spec: { containers: {} } } } },
-      problem: 'spec.template.spec.containers must be a list of containers, and is an object',
+      problem: 'spec.template.spec.containers must be a list of containers, but is an object',
     },
     {
       of: rollout,
       object: { spec: { template: { metadata: 'x', spec: {} } } },
-      problem: "spec.template.metadata must be an object's metadata, and is a string",
+      problem: "spec.template.metadata must be an object's metadata, but is a string",
     },
-    { of: taskRun, object: { spec: { taskSpec: { steps: {} } } }, problem: 'spec.taskSpec.steps must be a list, and is an object' },
-    { of: taskRun, object: { spec: { taskSpec: { steps: ['x'] } } }, problem: 'spec.taskSpec.steps[0] must be an object, and is a string' },
+    { of: taskRun, object: { spec: { taskSpec: { steps: {} } } }, problem: 'spec.taskSpec.steps must be a list, but is an object' },
+    { of: taskRun, object: { spec: { taskSpec: { steps: ['x'] } } }, problem: 'spec.taskSpec.steps[0] must be an object, but is a string' },
     {
       of: taskRun,
       object: { spec: { taskSpec: { steps: [{ image: 1 }] } } },
-      problem: 'spec.taskSpec.steps[0].image must be text, and is a number',
+      problem: 'spec.taskSpec.steps[0].image must be text, but is a number',
     },
-    { of: job, object: { spec: { pytorchReplicaSpecs: [] } }, problem: 'spec.pytorchReplicaSpecs must be an object, and is a list' },
+    { of: job, object: { spec: { pytorchReplicaSpecs: [] } }, problem: 'spec.pytorchReplicaSpecs must be an object, but is a list' },
   ])('$problem', ({ of, object, problem }) => {
     const reading = readObject({ ...of, operation: 'CREATE', fromKubelet: false }, object, kindsOf([extraKindRow(of)]));
     expect(reading.kind === 'malformed' ? `${reading.problem.path} ${reading.problem.message}` : undefined).toBe(problem);

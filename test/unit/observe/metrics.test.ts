@@ -72,7 +72,7 @@ describe('a decision is counted', () => {
       pod('reg.example.com/app'),
       {},
       [
-        'regkeeper_admission_requests_total{webhook="mutate",operation="CREATE",group="",kind="Pod",outcome="allow"} 1',
+        'regkeeper_admission_requests_total{webhook="mutate",operation="CREATE",group="",kind="Pod",outcome="allowed"} 1',
         'regkeeper_secrets_injected_total{rule="corporate"} 1',
       ],
     ],
@@ -82,7 +82,7 @@ describe('a decision is counted', () => {
       buildConfig,
       {},
       [
-        'regkeeper_admission_requests_total{webhook="mutate",operation="CREATE",group="build.openshift.io",kind="BuildConfig",outcome="allow"} 1',
+        'regkeeper_admission_requests_total{webhook="mutate",operation="CREATE",group="build.openshift.io",kind="BuildConfig",outcome="allowed"} 1',
         'regkeeper_secrets_injected_total{rule="corporate"} 2',
       ],
     ],
@@ -92,8 +92,8 @@ describe('a decision is counted', () => {
       pod('evil.example.com/app'),
       {},
       [
-        'regkeeper_admission_requests_total{webhook="validate",operation="CREATE",group="",kind="Pod",outcome="deny"} 1',
-        'regkeeper_image_verdicts_total{verdict="distrusted",rule="evil.example.com"} 1',
+        'regkeeper_admission_requests_total{webhook="validate",operation="CREATE",group="",kind="Pod",outcome="denied"} 1',
+        'regkeeper_image_verdicts_total{verdict="untrusted",rule="evil.example.com"} 1',
       ],
     ],
     [
@@ -102,7 +102,7 @@ describe('a decision is counted', () => {
       pod('unknown.example.com/app'),
       {},
       [
-        'regkeeper_admission_requests_total{webhook="validate",operation="CREATE",group="",kind="Pod",outcome="deny"} 1',
+        'regkeeper_admission_requests_total{webhook="validate",operation="CREATE",group="",kind="Pod",outcome="denied"} 1',
         'regkeeper_image_verdicts_total{verdict="unconfigured",rule=""} 1',
       ],
     ],
@@ -111,7 +111,7 @@ describe('a decision is counted', () => {
       'validate',
       pod('evil.example.com/app'),
       { request: { dryRun: true } },
-      ['regkeeper_admission_requests_total{webhook="validate",operation="CREATE",group="",kind="Pod",outcome="deny"} 1'],
+      ['regkeeper_admission_requests_total{webhook="validate",operation="CREATE",group="",kind="Pod",outcome="denied"} 1'],
     ],
     [
       'a kind that nobody knows, whatever its sender calls it',
@@ -126,7 +126,7 @@ describe('a decision is counted', () => {
       { ...buildConfig, apiVersion: 'v1' },
       {},
       [
-        'regkeeper_admission_requests_total{webhook="validate",operation="CREATE",group="build.openshift.io",kind="BuildConfig",outcome="allow"} 1',
+        'regkeeper_admission_requests_total{webhook="validate",operation="CREATE",group="build.openshift.io",kind="BuildConfig",outcome="allowed"} 1',
         'regkeeper_image_verdicts_total{verdict="trusted",rule="corporate"} 2',
       ],
     ],
@@ -151,9 +151,9 @@ describe('a decision is counted', () => {
     const metrics = setUp();
     const review = decodeReview(reviewOf({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'rules' } }));
     if (!review.ok) throw new Error(review.message);
-    const conclusion = { outcome: 'refused', problems: ['x'], warnings: [] } as const;
+    const conclusion = { outcome: 'rejected', problems: ['x'], warnings: [] } as const;
     metrics.reviewed(beginRulesReviewRecord(review.request)({ ...conclusion, durationMicroseconds: 2_000_000 }));
-    expect(await counted(metrics, 'regkeeper_rules_reviews_total')).toEqual(['regkeeper_rules_reviews_total{outcome="refused"} 1']);
+    expect(await counted(metrics, 'regkeeper_rules_reviews_total')).toEqual(['regkeeper_rules_reviews_total{outcome="rejected"} 1']);
     expect(await counted(metrics, 'regkeeper_admission_duration_seconds_sum')).toEqual([
       'regkeeper_admission_duration_seconds_sum{webhook="guard"} 2',
     ]);
@@ -216,9 +216,9 @@ describe('rules', () => {
       ...(await samples(metrics, 'regkeeper_secrets_injected_total')),
     ];
     expect(await withRule()).toEqual([
-      'regkeeper_image_verdicts_total{verdict="distrusted",rule="evil.example.com"} 0',
       'regkeeper_image_verdicts_total{verdict="trusted",rule="corporate"} 1',
       'regkeeper_image_verdicts_total{verdict="trusted",rule="free.example.com"} 0',
+      'regkeeper_image_verdicts_total{verdict="untrusted",rule="evil.example.com"} 0',
       'regkeeper_secrets_injected_total{rule="corporate"} 1',
     ]);
     metrics.rulesInForce(ruleSetOf(`rules: [{name: corporate, registry: reg.example.com}, {registry: new.example.com}]`));

@@ -75,7 +75,7 @@ describe('a change of the rules in force is reported', () => {
     const { open, offer } = reporting();
     open(bundle('one', 'rules: [{registry: a.io}]'));
     const rejected = offer('one', 'rulez: []');
-    expect(rejected.slice(0, 2)).toEqual(['record refused', 'metrics true']);
+    expect(rejected.slice(0, 2)).toEqual(['record rejected', 'metrics true']);
     expect(rejected.slice(2)).toEqual([expect.stringMatching(/^error: rules refused, the last good ones stay in force: .*"rules"/)]);
     expect(offer('one', 'rules: [{registry: a.io}]')).toEqual([
       'record accepted',

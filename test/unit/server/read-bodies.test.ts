@@ -214,7 +214,7 @@ test.each([
   ['as many as fit into 3 MiB', 95_000, false],
 ])('a Pod of %s images', async (_name, count, allowed) => {
   const { body } = await setUp().post(reviewText(podOfContainers(count)));
-  const message = `Pod shop/web cannot be evaluated: it names ${formatCount(count)} images; at most 10,000 are evaluated`;
+  const message = `Pod shop/web cannot be evaluated: it contains ${formatCount(count)} images. At most 10,000 are evaluated.`;
   expect(body.response).toMatchObject(allowed ? { uid, allowed } : { uid, allowed, status: { code: 400, message } });
 });
 

@@ -129,7 +129,7 @@ describe('when reading takes too long', () => {
     const { answer, problems } = await review('two', { 'rules.yaml': 'rules: []' });
     expect(answer?.response).toMatchObject({
       allowed: false,
-      status: { code: 403, message: expect.stringContaining('split the document') },
+      status: { code: 403, message: expect.stringContaining('Split the document') },
     });
     expect(problems).toEqual([expect.stringContaining('longer than 0.01 s')]);
   });
@@ -220,7 +220,7 @@ describe('many reviews at a time', () => {
 
 describe('a ConfigMap beyond what an API server stores', () => {
   test.each([
-    ['in characters', { 'a.yaml': '#'.repeat(1_048_577) }, /has 1 documents, and 1048583 characters of data/],
+    ['in characters', { 'a.yaml': '#'.repeat(1_048_577) }, /has 1 documents and 1048583 characters of data/],
     ['in documents', Object.fromEntries(Array.from({ length: 1_001 }, (_, index) => [`${index}.yaml`, ''])), /has 1001 documents/],
   ])('%s is denied without being read', async (_name, data, message) => {
     const { review } = reviewing({ parsers: both(never) });
@@ -247,7 +247,7 @@ describe('rules of namespaces', () => {
     const { review } = reviewing({ parsers: nobodyReads, settings, timings: { answerWithin: 10 } });
     const all = await Promise.all(Array.from({ length: 12 }, (_, index) => review(`own-${index}`, { 'a.yaml': 'rules: []' }, 'namespace')));
     expect(all.map(({ answer }) => answer?.response.allowed)).toEqual(Array.from({ length: 12 }, () => false));
-    expect(all.map(({ problems }) => problems[0]).at(-1)).toMatch(/so many rules of namespace regkeeper are being reviewed/);
+    expect(all.map(({ problems }) => problems[0]).at(-1)).toMatch(/too many rules of namespace regkeeper are being reviewed/);
   });
 
   test('that took too long a moment ago are refused at once, until some time has passed', async () => {
@@ -287,5 +287,5 @@ test('what is no rules ConfigMap is not read at all', async () => {
   const { review } = reviewing({ parsers: both(never), settings: { namespace: 'elsewhere', namespaceRules: false } });
   const { answer, warnings } = await review('two', { 'rules.yaml': 'rulez: []' });
   expect(answer?.response.allowed).toBe(true);
-  expect(warnings).toEqual([expect.stringContaining('the namespace elsewhere alone')]);
+  expect(warnings).toEqual([expect.stringContaining('only in namespace elsewhere')]);
 });

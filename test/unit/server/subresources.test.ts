@@ -120,7 +120,7 @@ describe('a request to', () => {
     expect(mutated.patch).toBeUndefined();
     expect(validated.allowed).toBe(denied === undefined);
     if (denied !== undefined) expect(validated.status?.message).toContain(denied);
-    expect(records.at(-1)).toMatchObject({ subresource: asked.subResource, outcome: denied === undefined ? 'allow' : 'deny' });
+    expect(records.at(-1)).toMatchObject({ subresource: asked.subResource, outcome: denied === undefined ? 'allowed' : 'denied' });
   });
 });
 

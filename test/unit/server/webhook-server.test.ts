@@ -90,7 +90,9 @@ describe('answers', () => {
     const { answer } = setUp();
     const response = await answer('/validate', reviewOf(pod('other.example.com/web:1')));
     expect(response).toMatchObject({ allowed: false, status: { code: 403, reason: 'Forbidden' } });
-    expect(response.status?.message).toMatch(/Pod shop\/web: container "app": image "other\.example\.com\/web:1".*Ask the platform team/s);
+    expect(response.status?.message).toMatch(
+      /Pod shop\/web: container "app": image "other\.example\.com\/web:1".*Contact: the platform team/s,
+    );
   });
 
   test('a deletion brings nothing in', async () => {
@@ -124,8 +126,8 @@ describe('what cannot be decoded is refused, in HTTP 400 or with the uid', () =>
     ['JSON cut short', '{"kind": "AdmissionReview"', 400, /not JSON/],
     ['a list', '[]', 400, /must be an AdmissionReview/],
     ['null', 'null', 400, /must be an AdmissionReview/],
-    ['another kind', { apiVersion: 'v1', kind: 'Pod' }, 400, /kind must be AdmissionReview, and is "Pod"/],
-    ['no request', { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview' }, 400, /holds no request/],
+    ['another kind', { apiVersion: 'v1', kind: 'Pod' }, 400, /kind must be AdmissionReview, but is "Pod"/],
+    ['no request', { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview' }, 400, /has no request/],
     ['no uid', { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request: {} }, 400, /uid is missing/],
   ])('%s', async (_name, payload, code, message) => {
     const { post, records, failures } = setUp();
@@ -156,8 +158,8 @@ describe('what cannot be decoded is refused, in HTTP 400 or with the uid', () =>
   });
 
   test.each([
-    ['containers: null', { containers: null }, /spec\.containers must be a list of containers, and is null/],
-    ['containers as text', { containers: 'app' }, /spec\.containers must be a list of containers, and is a string/],
+    ['containers: null', { containers: null }, /spec\.containers must be a list of containers, but is null/],
+    ['containers as text', { containers: 'app' }, /spec\.containers must be a list of containers, but is a string/],
     ['a container that is null', { containers: [null] }, /spec\.containers\[0\] must be a container/],
     ['an image that is a number', { containers: [{ name: 'a', image: 7 }] }, /containers\[0\]\.image must be text/],
   ])('%s', async (_name, spec, message) => {
@@ -176,7 +178,7 @@ describe('what cannot be decoded is refused, in HTTP 400 or with the uid', () =>
     const response = await answer('/validate', reviewOf(pod('https://reg.example.com:5000/web')));
     expect(response).toMatchObject({
       allowed: false,
-      status: { code: 403, message: expect.stringMatching(/starts with a scheme; write reg\.example\.com:5000\/web/) },
+      status: { code: 403, message: expect.stringMatching(/starts with a URL scheme\. Write "reg\.example\.com:5000\/web"\./) },
     });
   });
 
@@ -186,7 +188,7 @@ describe('what cannot be decoded is refused, in HTTP 400 or with the uid', () =>
     expect(failures).toEqual(['unknown-kind']);
     expect(response).toMatchObject({
       allowed: false,
-      status: { code: 400, message: expect.stringMatching(/Secret, a kind it does not read/) },
+      status: { code: 400, message: expect.stringMatching(/does not evaluate Secret\. Remove this kind/) },
     });
   });
 
@@ -356,7 +358,7 @@ describe('the audit record', () => {
         name: '',
         generateName: 'web-',
         owner: { kind: 'ReplicaSet', name: 'web-1' },
-        outcome: 'deny',
+        outcome: 'denied',
         mode: 'enforce',
         rulesRevision: rules.revision,
         images: [
@@ -365,8 +367,8 @@ describe('the audit record', () => {
             image: 'evil.example.com/web:1',
             canonical: 'evil.example.com/web',
             action: 'pull',
-            verdict: 'distrusted',
-            reason: 'distrusted',
+            verdict: 'untrusted',
+            reason: 'untrusted',
             introduced: true,
             rule: { name: 'evil.example.com', source: { file: 'a.yaml', line: 6 } },
           },
@@ -384,7 +386,7 @@ describe('the audit record', () => {
     const { answer, records } = setUp({ facts: { ...unwatched, serviceAccount: () => account } });
     await answer('/mutate', reviewOf(pod('reg.example.com:5000/web')));
     expect(records).toMatchObject([
-      { webhook: 'mutate', outcome: 'allow', inject: [{ path: 'spec.imagePullSecrets', secret: 'corp-pull', from: 'rule' }] },
+      { webhook: 'mutate', outcome: 'allowed', inject: [{ path: 'spec.imagePullSecrets', secret: 'corp-pull', from: 'rule' }] },
     ]);
   });
 
@@ -461,7 +463,7 @@ describe('/guard', () => {
 
   test.each([
     ['accepted', {}, { warnings: ['something'] }],
-    ['refused', { allowed: false }, { problems: ['something'] }],
+    ['rejected', { allowed: false }, { problems: ['something'] }],
   ])('an answer is passed on, and %s in the record', async (outcome, response, found) => {
     const { answer, reviewRecords } = setUp({ reviewer: answering(response, found) });
     expect(await answer('/guard', review)).toEqual({ uid: review.request.uid, allowed: true, ...response });

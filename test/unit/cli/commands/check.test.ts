@@ -58,7 +58,7 @@ describe('check -o json', () => {
       results: [
         {
           object: { apiVersion: 'v1', kind: 'Pod', namespace: 'default', name: 'web', file, line: 2 },
-          outcome: 'allow',
+          outcome: 'allowed',
           images: [
             {
               path: 'spec.containers[0].image',
@@ -80,18 +80,18 @@ describe('check -o json', () => {
         },
         expect.objectContaining({
           object: { apiVersion: 'v1', kind: 'Pod', namespace: 'default', name: 'bad', file, line: 8 },
-          outcome: 'deny',
+          outcome: 'denied',
           inject: [],
           patch: [],
           messages: [
             expect.stringMatching(
-              /^Pod default\/bad: container "app": .* comes from a registry that no rule names.*Ask the platform team\.$/,
+              /^Pod default\/bad: container "app": .* is not from a configured registry\. Contact: the platform team\.$/,
             ),
           ],
         }),
       ],
       skipped: [],
-      summary: { allow: 1, warn: 0, deny: 1, undecided: 0 },
+      summary: { allowed: 1, warned: 0, denied: 1, undecided: 0 },
     });
     expect(err).toMatch(/^regkeeper: service accounts that are not among the objects: default\/default; .*\n$/);
   });
@@ -107,8 +107,8 @@ describe('check -o json', () => {
     expect(exitCode).toBe(1);
     expect(json.results).toMatchObject([
       {
-        outcome: 'deny',
-        messages: ['Pod default/odd cannot be evaluated: spec.containers must be a list of containers, and is an object'],
+        outcome: 'denied',
+        messages: ['Pod default/odd cannot be evaluated: spec.containers must be a list of containers, but is an object.'],
       },
     ]);
   });
@@ -124,9 +124,7 @@ describe('check -o json', () => {
         { apiVersion: 'example.com/v1', kind: 'Pod', count: 1 },
       ],
     });
-    expect(err).toBe(
-      'regkeeper: not judged, since no images are known to stand in their kinds: 3 objects: 2 ConfigMap (v1), 1 Pod (example.com/v1)\n',
-    );
+    expect(err).toBe('regkeeper: skipped: kinds that contain no images: 3 objects: 2 ConfigMap (v1), 1 Pod (example.com/v1)\n');
   });
 });
 
@@ -135,15 +133,15 @@ describe('facts come from the objects', () => {
 
   test('labels of the namespace', async () => {
     const matching = await checkJson(pod('web', 'team.example.com/x') + namespace('{team: a}'));
-    expect(matching).toMatchObject({ exitCode: 0, json: { results: [{ outcome: 'allow' }] } });
+    expect(matching).toMatchObject({ exitCode: 0, json: { results: [{ outcome: 'allowed' }] } });
     const other = await checkJson(pod('web', 'team.example.com/x') + namespace('{team: b}'));
-    expect(other).toMatchObject({ exitCode: 1, json: { results: [{ outcome: 'deny' }], summary: { undecided: 0 } } });
+    expect(other).toMatchObject({ exitCode: 1, json: { results: [{ outcome: 'denied' }], summary: { undecided: 0 } } });
   });
 
   test('without them nothing is sure, which is a failure and says what to give', async () => {
     const { exitCode, json } = await checkJson(pod('web', 'team.example.com/x'));
     expect(exitCode).toBe(1);
-    expect(json.summary).toEqual({ allow: 0, warn: 0, deny: 1, undecided: 1 });
+    expect(json.summary).toEqual({ allowed: 0, warned: 0, denied: 1, undecided: 1 });
     expect(json.results[0].undecided).toEqual([
       expect.stringMatching(
         /rules\.yaml:5:\d+ selects by the labels of namespace "default", which is not among the objects: give the Namespace with -f$/,
@@ -169,8 +167,8 @@ describe('facts come from the objects', () => {
   });
 
   test.each([
-    ['image.openshift.io/v1', 'holds what is refused', 'evil.example.com/base', 'deny'],
-    ['v1', 'holds what is trusted', 'reg.example.com/base', 'allow'],
+    ['image.openshift.io/v1', 'holds what is refused', 'evil.example.com/base', 'denied'],
+    ['v1', 'holds what is trusted', 'reg.example.com/base', 'allowed'],
   ])('image streams of %s: a build whose stream %s', async (apiVersion, _sentence, image, outcome) => {
     const stream = `---\napiVersion: ${apiVersion}\nkind: ImageStream\nmetadata: {name: base}\nspec: {tags: [{name: "1", from: {kind: DockerImage, name: "${image}"}}]}\n`;
     const build = `---\napiVersion: build.openshift.io/v1\nkind: BuildConfig\nmetadata: {name: app}\nspec: {strategy: {sourceStrategy: {from: {kind: ImageStreamTag, name: "base:1"}}}}\n`;
@@ -181,7 +179,7 @@ describe('facts come from the objects', () => {
 
   test.each([
     ['an image stream that is not there yet', stream, 'not known: image stream default/base:1'],
-    ['an argument that only the build knows', argument, 'not known: "base-$Q" holds a build argument whose value cannot be seen'],
+    ['an argument that only the build knows', argument, 'not known: "base-$Q" contains a build argument whose value is unknown'],
     ['nothing at all', blank, 'not known: the image is blank'],
   ])('the table says why an image is not known: %s', async (_what, object, why) => {
     const { out } = await check(object);
@@ -193,7 +191,7 @@ describe('facts come from the objects', () => {
     const { exitCode, json } = await checkJson(other, '--complete');
     expect(exitCode).toBe(1);
     expect(json.results).toMatchObject([
-      { outcome: 'deny', undecided: [expect.stringMatching(/service account "ghost".*give it with -f/)] },
+      { outcome: 'denied', undecided: [expect.stringMatching(/service account "ghost".*give it with -f/)] },
     ]);
   });
 
@@ -208,7 +206,7 @@ describe('facts come from the objects', () => {
     const { json } = await checkJson(pod('web', 'evil.example.com/x'), '-n', 'shop');
     expect(json.results[0].object.namespace).toBe('shop');
     const mirror = pod('web', 'evil.example.com/x').replace('{name: web}', '{name: web, annotations: {kubernetes.io/config.mirror: x}}');
-    expect(await checkJson(mirror, '--user', 'system:node:a')).toMatchObject({ exitCode: 0, json: { results: [{ outcome: 'warn' }] } });
+    expect(await checkJson(mirror, '--user', 'system:node:a')).toMatchObject({ exitCode: 0, json: { results: [{ outcome: 'warned' }] } });
   });
 });
 
@@ -238,7 +236,7 @@ ${pod('bad', 'evil.example.com/x')}`;
       { apiVersion: 'v1', kind: 'ConfigMap', data: { big: 9007199254740993n, text: '12:30:00' } },
     ]);
     expect(exitCode).toBe(1);
-    expect(err).toMatch(/^DENY +Pod default\/bad .*objects\.yaml:13\n/);
+    expect(err).toMatch(/^DENIED +Pod default\/bad .*objects\.yaml:13\n/);
   });
 
   test('leaves out what could not be judged for sure', async () => {
@@ -251,24 +249,24 @@ ${pod('bad', 'evil.example.com/x')}`;
 test('the table is plain, and tells object, outcome, images, rules, secrets, messages and the sum', async () => {
   const { out } = await check(pod('web', 'reg.example.com/web:1') + pod('bad', 'evil.example.com/x'));
   const file = relative(process.cwd(), folder);
-  expect(out).toBe(`allow   Pod default/web  ${file}/objects.yaml:2
+  expect(out).toBe(`allowed Pod default/web  ${file}/objects.yaml:2
         pull  reg.example.com/web:1
               trusted by rule "corp", ${file}/rules.yaml:4
         + spec.imagePullSecrets: corp-pull
 
-DENY    Pod default/bad  ${file}/objects.yaml:8
+DENIED  Pod default/bad  ${file}/objects.yaml:8
         pull  evil.example.com/x
               unconfigured
-        Pod default/bad: container "app": image "evil.example.com/x" comes from a registry that no rule names. Ask the platform team.
+        Pod default/bad: container "app": image "evil.example.com/x" is not from a configured registry. Contact: the platform team.
 
-2 objects judged: 1 let in, 0 with a warning, 1 refused
+2 objects evaluated: 1 allowed, 0 warned, 1 denied
 `);
 });
 
 describe('modes soften what is told as the server would', () => {
   test.each([
-    ['warn', 'warn', [expect.stringMatching(/^regkeeper: container "app"/)]],
-    ['audit', 'allow', []],
+    ['warn', 'warned', [expect.stringMatching(/^regkeeper: will be denied once enforced: container "app"/)]],
+    ['audit', 'allowed', []],
   ])('%s', async (mode, outcome, messages) => {
     const objects = await write('objects.yaml', pod('bad', 'evil.example.com/x'));
     const softened = await write('softened.yaml', `mode: ${mode}\n${rules}`);
@@ -325,7 +323,7 @@ spec: {template: {spec: {containers: [{name: app, image: reg.example.com/web}]}}
   test('judges and fills the kinds that the files name', async () => {
     const { json } = await checkJson(rollout, '--extra-kinds', await write('kinds.yaml', kinds));
     expect(json.results).toMatchObject([
-      { outcome: 'allow', inject: [{ path: 'spec.template.spec.imagePullSecrets', secret: 'corp-pull' }] },
+      { outcome: 'allowed', inject: [{ path: 'spec.template.spec.imagePullSecrets', secret: 'corp-pull' }] },
     ]);
     expect((await checkJson(rollout)).json).toMatchObject({ results: [], skipped: [{ kind: 'Rollout', count: 1 }] });
   });

@@ -57,11 +57,11 @@ describe('a change that takes the trust from one path', () => {
 
   test('lists exactly the objects that are newly refused', async () => {
     const { exitCode, changes, json } = await changesOf(before, after, objects);
-    expect(changes).toEqual(denied.map((name) => [name, 'newly-refused']));
+    expect(changes).toEqual(denied.map((name) => [name, 'newly-denied']));
     expect(exitCode).toBe(1);
     expect(json.summary).toEqual({
-      newlyRefused: 4,
-      newlyLetIn: 0,
+      newlyDenied: 4,
+      newlyAllowed: 0,
       newlyWarned: 0,
       noLongerWarned: 0,
       secretsGained: 0,
@@ -81,20 +81,20 @@ describe('a change that takes the trust from one path', () => {
       );
     };
     const [old, now] = [await outcomes(before), await outcomes(after)];
-    const newly = now.filter((each: string) => each.endsWith(' deny') && !old.includes(each));
-    expect(newly).toEqual(denied.map((name) => `${name} deny`));
+    const newly = now.filter((each: string) => each.endsWith(' denied') && !old.includes(each));
+    expect(newly).toEqual(denied.map((name) => `${name} denied`));
   });
 
   test('shows each with the image, both rules and the words of the refusal', async () => {
     const { out } = await diff(before, after, pod('inside', 'reg.io/team/web:1'));
     expect(out).toBe(
       [
-        'REFUSED    Pod shop/inside  objects.yaml:2',
+        'DENIED     Pod shop/inside  objects.yaml:2',
         '           reg.io/team/web:1',
-        '             trusted by "reg.io" -> distrusted by "reg.io/team"',
-        '           Pod shop/inside: container "c0": image "reg.io/team/web:1" comes from a distrusted registry: moved to quay.io/team (rule "reg.io/team", new.yaml:1:61). Ask the owners of the registry rules in new.yaml.',
+        '             trusted by "reg.io" -> untrusted by "reg.io/team"',
+        '           Pod shop/inside: container "c0": image "reg.io/team/web:1" is from an untrusted registry (rule "reg.io/team", new.yaml:1:61): moved to quay.io/team. Contact: the owners of the registry rules in new.yaml.',
         '',
-        '1 object: 1 newly refused, 0 newly let in, 0 newly warned, 0 gain secrets, 0 lose secrets, 0 unchanged',
+        '1 object: 1 newly denied, 0 newly allowed, 0 newly warned, 0 gain secrets, 0 lose secrets, 0 unchanged',
         '',
       ].join('\n'),
     );
@@ -102,7 +102,7 @@ describe('a change that takes the trust from one path', () => {
 
   test('backwards, the same objects are let in, which is no finding unless every difference is one', async () => {
     const { exitCode, changes } = await changesOf(after, before, objects);
-    expect(changes).toEqual(denied.map((name) => [name, 'newly-let-in']));
+    expect(changes).toEqual(denied.map((name) => [name, 'newly-allowed']));
     expect(exitCode).toBe(0);
     expect((await changesOf(after, before, objects, '--strict')).exitCode).toBe(1);
   });
@@ -136,16 +136,23 @@ describe('what else changes for objects', () => {
       'unconfigured: allow',
       'unconfigured: warn',
       0,
-      [{ effect: 'newly-warned', before: 'allow', after: 'warn', messages: [expect.stringContaining('no rule names')] }],
+      [
+        {
+          effect: 'newly-warned',
+          before: 'allowed',
+          after: 'warned',
+          messages: [expect.stringContaining('is not from a configured registry.')],
+        },
+      ],
     ],
     ['a warning less', 'unconfigured: warn', 'unconfigured: allow', 0, [{ effect: 'no-longer-warned' }]],
-    ['a mode', 'mode: warn', 'mode: enforce', 1, [{ effect: 'newly-refused', before: 'warn', after: 'deny', images: [] }]],
+    ['a mode', 'mode: warn', 'mode: enforce', 1, [{ effect: 'newly-denied', before: 'warned', after: 'denied', images: [] }]],
     [
       'a refusal instead of a secret: what is refused loses nothing',
       'rules: [{registry: reg.io, pullSecret: s}]',
       'rules: []',
       1,
-      [{ effect: 'newly-refused', secretsLost: [] }],
+      [{ effect: 'newly-denied', secretsLost: [] }],
     ],
     ['another rule that says the same', 'rules: [{registry: reg.io}]', 'rules: [{registry: reg.io/web, name: web}]', 0, []],
     [
@@ -183,12 +190,12 @@ describe('what else changes for objects', () => {
     expect(exitCode).toBe(1);
     expect((await diff('rules: []', after, pod('web', 'reg.io/web'))).out).toMatch(/^UNSURE +Pod shop\/web.*not sure: \S*new\.yaml:1:20/s);
     const namespace = '---\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {team: a}}\n';
-    expect((await changesOf('rules: []', after, namespace + pod('web', 'reg.io/web'))).changes).toEqual([['web', 'newly-let-in']]);
+    expect((await changesOf('rules: []', after, namespace + pod('web', 'reg.io/web'))).changes).toEqual([['web', 'newly-allowed']]);
   });
 
   test('the day counts', async () => {
     const rules = ['rules: []', 'exemptions: [{image: reg.io, until: 2027-03-31, reason: r}]'] as const;
-    expect((await changesOf(...rules, pod('web', 'reg.io/web'), '--date', '2027-03-31')).changes).toEqual([['web', 'newly-let-in']]);
+    expect((await changesOf(...rules, pod('web', 'reg.io/web'), '--date', '2027-03-31')).changes).toEqual([['web', 'newly-allowed']]);
     expect((await changesOf(...rules, pod('web', 'reg.io/web'), '--date', '2027-04-01')).changes).toEqual([]);
   });
 

@@ -67,7 +67,7 @@ describe('explain -o json', () => {
       action: 'pull',
       verdict: 'trusted',
       reason: 'trusted',
-      outcome: 'allow',
+      outcome: 'allowed',
       rule: { name: 'corp', source: { file: join(folder, 'rules.yaml'), line: 4 } },
       pullSecrets: ['a', 'b'],
       pushSecret: 'p',
@@ -101,21 +101,21 @@ describe('explain -o json', () => {
       'bitnami/redis',
       [],
       1,
-      { verdict: 'distrusted', outcome: 'deny', rule: { name: 'hub' }, message: expect.stringContaining('use the mirror') },
+      { verdict: 'untrusted', outcome: 'denied', rule: { name: 'hub' }, message: expect.stringContaining('use the mirror') },
     ],
-    ['bitnami/redis', ['-n', 'lab'], 1, { verdict: 'distrusted', outcome: 'warn', settings: { mode: 'warn' } }],
-    ['evil.example.com/x', [], 1, { verdict: 'unconfigured', outcome: 'deny', rule: null, pullSecrets: [], pushSecret: null }],
+    ['bitnami/redis', ['-n', 'lab'], 1, { verdict: 'untrusted', outcome: 'warned', settings: { mode: 'warn' } }],
+    ['evil.example.com/x', [], 1, { verdict: 'unconfigured', outcome: 'denied', rule: null, pullSecrets: [], pushSecret: null }],
     [
       'old.example.com/x',
       ['--date', '2027-03-31'],
       0,
-      { verdict: 'unconfigured', reason: 'exempted', outcome: 'allow', exemption: { until: '2027-03-31', source: { line: 9 } } },
+      { verdict: 'unconfigured', reason: 'exempted', outcome: 'allowed', exemption: { until: '2027-03-31', source: { line: 9 } } },
     ],
     [
       'old.example.com/x',
       ['--date', '2027-04-01'],
       1,
-      { reason: 'unconfigured', outcome: 'deny', message: expect.stringContaining('ended on 2027-03-31') },
+      { reason: 'unconfigured', outcome: 'denied', message: expect.stringContaining('ended on 2027-03-31') },
     ],
     ['registry.svc:5000/ns/app', [], 0, { verdict: 'trusted', pullSecrets: [], rule: { name: 'registry.svc:5000' } }],
     ['reg.example.com:5000/x', ['--push'], 0, { action: 'push', pushSecret: 'p' }],
@@ -125,7 +125,7 @@ describe('explain -o json', () => {
       1,
       {
         image: '***@reg.io/x',
-        verdict: 'unparseable',
+        verdict: 'invalid',
         canonical: null,
         reference: null,
         rule: null,
@@ -164,13 +164,13 @@ describe('explain for people', () => {
 understood   registry docker.io on the default port, 443, repository library/nginx, no tag, which runtimes read as latest
              no registry is written, so it is Docker Hub, docker.io, where official images are in library/
 namespace    default (none was given: -n), labels not known
-verdict      trusted: let in
+verdict      trusted: allowed
 decided by   rule "officials", rules.yaml:6:31: trusts docker.io/library
              over "hub", which has the shorter path: no segment against 1 segment
 pull secret  none needed
 push secret  none named
 settings     mode enforce, unconfigured deny, inject all
-message      "nginx" is trusted (rule "officials", rules.yaml:6:31)
+message      "nginx" is trusted (rule "officials", rules.yaml:6:31).
 
 other rules that hold the image, the more specific first:
   rule "hub", rules.yaml:5:25: refuses docker.io
@@ -183,8 +183,8 @@ other rules that hold the image, the more specific first:
     ['docker.io/nginx', [], /official images of Docker Hub are in library\//],
     ['Reg.Example.com:5000/x', [], /registry reg\.example\.com on port 5000.*\n +upper and lower case are the same in a host/],
     [`reg.example.com:5000/x:1@sha256:${'a'.repeat(64)}`, [], /digest sha256:a+; the tag 1 beside it means nothing/],
-    ['bitnami/redis', ['-n', 'lab'], /verdict +distrusted: let in with a warning, softened by mode warn/],
-    ['old.example.com/x', ['--date', '2027-03-31'], /verdict +unconfigured: let in by an exemption/],
+    ['bitnami/redis', ['-n', 'lab'], /verdict +untrusted: allowed with a warning, softened by mode warn/],
+    ['old.example.com/x', ['--date', '2027-03-31'], /verdict +unconfigured: allowed by an exemption/],
     ['reg.example.com:5000/x', ['-n', 'off', '--push'], /push secret +p \(not written into objects: inject off\)\npull secret +a, b/],
     ['quay.io/team/x', [], /unsure +.*rules\.yaml:7:26 selects by labels .* --label key=value, or --no-labels/],
     ['quay.io/team/x', ['--label', 'team=b'], /labels team=b\n.*none of which decides:\n[^\n]*"team"/s],

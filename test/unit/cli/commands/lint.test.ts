@@ -40,7 +40,7 @@ const marked: readonly (readonly [code: string, text: string])[] = [
   ['empty-value', 'rules:\n- registry: reg.io\n  ‹pullSecret:\n'],
   ['bad-secret-name', 'rules:\n- registry: reg.io\n  pullSecret: [good, ‹Bad]\n'],
   ['bad-day', 'exemptions:\n- image: reg.io/x\n  until: ‹2027-02-30\n  reason: moving\n'],
-  ['secret-on-distrusted', 'rules:\n- registry: reg.io\n  trust: false\n  ‹pullSecret: a\n'],
+  ['secret-on-untrusted', 'rules:\n- registry: reg.io\n  trust: false\n  ‹pullSecret: a\n'],
   ['duplicate-field', 'mode: warn\nrules: []\n‹mode: warn\n'],
   ['yaml-unquoted-wildcard', 'rules:\n- registry: ‹*.example.com\n'],
   ['yaml-alias', 'rules:\n- registry: &reg ‹reg.io\n'],

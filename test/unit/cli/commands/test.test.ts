@@ -22,7 +22,7 @@ exemptions:
 `;
 const pod = (name: string, image: string, namespace = 'shop') =>
   `---\napiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, namespace: ${namespace}}\nspec: {containers: [{name: app, image: ${image}}]}\n`;
-const expected = 'results:\n- {object: {kind: Pod, name: web}, outcome: allow}\n';
+const expected = 'results:\n- {object: {kind: Pod, name: web}, outcome: allowed}\n';
 const good = { 'rules.yaml': rules, 'objects.yaml': pod('web', 'reg.example.com/web'), 'expected.yaml': expected };
 
 async function write(files: Readonly<Record<string, string>>, name = 'case') {
@@ -51,7 +51,7 @@ async function failures(...more: readonly string[]): Promise<readonly string[]> 
 
 describe('a test passes where everything agrees that is written', () => {
   test.each([
-    ['the outcome alone', 'outcome: allow'],
+    ['the outcome alone', 'outcome: allowed'],
     ['a part of a mapping', 'images: [{verdict: trusted, rule: {name: corp}}]'],
     ['a whole list', 'inject: [{secret: corp-pull}], messages: []'],
     ['where the rule stands, as seen from the folder', 'images: [{rule: {source: {file: rules.yaml, line: 4}}}]'],
@@ -100,18 +100,22 @@ describe('whatever was not evaluated is a failure, with its place', () => {
     ['a field that nobody knows', { 'expected.yaml': expected.replace('outcome', 'outcom') }, ['2: Pod shop/web: outcom']],
     [
       'a list that is shorter than what came out',
-      { 'expected.yaml': expected.replace('outcome: allow', 'inject: []') },
+      { 'expected.yaml': expected.replace('outcome: allowed', 'inject: []') },
       ['2: Pod shop/web: inject'],
     ],
-    ['an object without an entry', { 'expected.yaml': 'results: []' }, ['no entry for Pod shop/web, objects.yaml:2; its outcome is allow']],
+    [
+      'an object without an entry',
+      { 'expected.yaml': 'results: []' },
+      ['no entry for Pod shop/web, objects.yaml:2; its outcome is allowed'],
+    ],
     [
       'an entry without an object',
-      { 'expected.yaml': `${expected}- {object: {kind: Pod, name: wub}, outcome: deny}\n` },
+      { 'expected.yaml': `${expected}- {object: {kind: Pod, name: wub}, outcome: denied}\n` },
       ['3: no object that is judged is Pod wub'],
     ],
     [
       'a second entry',
-      { 'expected.yaml': `${expected}- {object: {kind: Pod, name: web}, outcome: allow}\n` },
+      { 'expected.yaml': `${expected}- {object: {kind: Pod, name: web}, outcome: allowed}\n` },
       ['3: a second entry for Pod shop/web'],
     ],
     [
@@ -130,7 +134,7 @@ describe('whatever was not evaluated is a failure, with its place', () => {
     ['rules with a problem', { 'rules.yaml': 'rulez: []' }, [expect.stringMatching(/^rules\.yaml:1:1 unknown-field /)]],
     [
       'labels that nobody gave',
-      { 'objects.yaml': pod('web', 'team.example.com/x'), 'expected.yaml': expected.replace('allow', 'deny') },
+      { 'objects.yaml': pod('web', 'team.example.com/x'), 'expected.yaml': expected.replace('allowed', 'denied') },
       [expect.stringMatching(/^Pod shop\/web cannot be judged for sure: rules\.yaml:5:\d+ selects by the labels of namespace "shop"/)],
     ],
     ['broken YAML', { 'expected.yaml': 'results: [\n' }, [expect.stringMatching(/^\d: expected\.yaml is not valid YAML/)]],
@@ -141,17 +145,17 @@ describe('whatever was not evaluated is a failure, with its place', () => {
     ['no such day', { 'expected.yaml': `date: 2027-02-30\n${expected}` }, ['1: "date" takes a day, YYYY-MM-DD, and is "2027-02-30"']],
     [
       'an entry that names nothing',
-      { 'expected.yaml': 'results:\n- outcome: allow\n' },
+      { 'expected.yaml': 'results:\n- outcome: allowed\n' },
       [expect.stringMatching(/^2: an entry needs "object"/)],
     ],
     [
       'an entry without a name',
-      { 'expected.yaml': 'results:\n- {object: {kind: Pod}, outcome: allow}\n' },
+      { 'expected.yaml': 'results:\n- {object: {kind: Pod}, outcome: allowed}\n' },
       [expect.stringMatching(/^2: "object" needs kind and name/)],
     ],
     [
       'an entry with a strange field',
-      { 'expected.yaml': 'results:\n- {object: {kind: Pod, name: web, nmespace: shop}, outcome: allow}\n' },
+      { 'expected.yaml': 'results:\n- {object: {kind: Pod, name: web, nmespace: shop}, outcome: allowed}\n' },
       ['2: unknown field "nmespace"; did you mean "namespace"?'],
     ],
     [
@@ -174,13 +178,13 @@ describe('whatever was not evaluated is a failure, with its place', () => {
 
 describe('what is told', () => {
   test('the table shows expected and actual', async () => {
-    await write({ ...good, 'expected.yaml': expected.replace('outcome: allow', 'outcome: deny, messages: ["a\\nb"]') });
+    await write({ ...good, 'expected.yaml': expected.replace('outcome: allowed', 'outcome: denied, messages: ["a\\nb"]') });
     const { exitCode, out } = await runCommand('test', folder);
     expect(exitCode).toBe(1);
     expect(out).toBe(`FAIL  case  1 object
       expected.yaml:2: Pod shop/web: outcome
-        expected: "deny"
-        actual:   "allow"
+        expected: "denied"
+        actual:   "allowed"
       expected.yaml:2: Pod shop/web: messages
         expected: ["a\\nb"]
         actual:   []
@@ -191,7 +195,7 @@ describe('what is told', () => {
 
   test('JUnit', async () => {
     await write(good, 'a');
-    await write({ ...good, 'expected.yaml': expected.replace('allow', '"<deny>"') }, 'b & c');
+    await write({ ...good, 'expected.yaml': expected.replace('allowed', '"<denied>"') }, 'b & c');
     const { exitCode, out } = await runCommand('test', folder, '-o', 'junit');
     expect(exitCode).toBe(1);
     expect(out).toBe(`<?xml version="1.0" encoding="UTF-8"?>
@@ -199,7 +203,7 @@ describe('what is told', () => {
   <testsuite name="regkeeper" tests="2" failures="1" errors="0" skipped="0">
     <testcase classname="regkeeper" name="a"/>
     <testcase classname="regkeeper" name="b &#38; c">
-      <failure message="Pod shop/web: outcome">expected.yaml:2: Pod shop/web: outcome&#10;  expected: &#34;&#60;deny&#62;&#34;&#10;  actual:   &#34;allow&#34;</failure>
+      <failure message="Pod shop/web: outcome">expected.yaml:2: Pod shop/web: outcome&#10;  expected: &#34;&#60;denied&#62;&#34;&#10;  actual:   &#34;allowed&#34;</failure>
     </testcase>
   </testsuite>
 </testsuites>
@@ -228,7 +232,7 @@ describe('--update', () => {
     await write({ ...good, 'expected.yaml': terse });
     await runCommand('test', folder, '--update');
     expect(await readFile(join(folder, 'case/expected.yaml'), 'utf8')).toBe(terse);
-    await write({ ...good, 'objects.yaml': pod('web', 'old.example.com/app'), 'expected.yaml': terse.replace('allow', 'deny') });
+    await write({ ...good, 'objects.yaml': pod('web', 'old.example.com/app'), 'expected.yaml': terse.replace('allowed', 'denied') });
     await runCommand('test', folder, '--update');
     expect(await readFile(join(folder, 'case/expected.yaml'), 'utf8')).toMatch(
       /^date: "?2027-03-31"?\nnamespace: shop\nresults:\n.*exempted/s,

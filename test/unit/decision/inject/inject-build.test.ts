@@ -56,7 +56,7 @@ describe('the secrets of a build', () => {
     { name: 'are none where no rule names one', before: s2i(image('public.io/x')), found: {} },
     { name: 'are none where all come from image streams', before: s2i(stream('x:1'), {}, { output: { to: stream('y:1') } }), found: {} },
     { name: 'are none for an internal image', before: s2i(image('internal.svc:5000/p/x')), found: {} },
-    { name: 'are none for a distrusted image', before: s2i(image('unknown.io/x')), found: {} },
+    { name: 'are none for an untrusted image', before: s2i(image('unknown.io/x')), found: {} },
     { name: 'are none without a strategy that has a base', before: { spec: { strategy: { jenkinsPipelineStrategy: {} } } }, found: {} },
     {
       name: 'keep what the author chose',
@@ -107,7 +107,7 @@ describe('the secrets of a build', () => {
       before: docker(undefined, 'FROM c.io/y AS s\nFROM a.io/x'),
       found: { dockerStrategy: 'a-pull' },
       notices: [
-        'build-other-images: spec.strategy.dockerStrategy.pullSecret has room for one secret, "a-pull": put the credentials of all registries of this build into one, and name it in each rule. Not served: "c.io/y"',
+        'build-other-images: spec.strategy.dockerStrategy.pullSecret can name only one secret ("a-pull"). Put the credentials of all registries of this build into one secret, and name it in each rule. Images without a secret: "c.io/y".',
       ],
     },
     {
@@ -125,7 +125,7 @@ describe('the secrets of a build', () => {
       before: docker(stream('x:1'), 'FROM c.io/y AS s\nFROM replaced'),
       found: {},
       notices: [
-        `build-internal-images: spec.strategy.dockerStrategy.pullSecret was left empty, since other images of the build may come from the internal registry and need the builder account's own secrets; no secret for "c.io/y"`,
+        `build-internal-images: spec.strategy.dockerStrategy.pullSecret was left empty, because other images of this build may come from the internal registry and need the secrets of the builder service account. Images without a secret: "c.io/y".`,
       ],
     },
     {
@@ -133,7 +133,7 @@ describe('the secrets of a build', () => {
       before: { spec: { ...s2i(image('a.io/x')).spec, source: { images: [share('internal.svc:5000/p/x')] } } },
       found: { sourceStrategy: 'a-pull' },
       notices: [
-        `build-internal-images: spec.strategy.sourceStrategy.pullSecret is "a-pull", so other images of the build that come from the internal registry are pulled without the builder account's own secrets`,
+        `build-internal-images: spec.strategy.sourceStrategy.pullSecret is "a-pull", so images of this build from the internal registry are pulled without the secrets of the builder service account.`,
       ],
     },
     {
@@ -141,7 +141,7 @@ describe('the secrets of a build', () => {
       before: docker(image('a.io/x'), undefined, [share('b.io/y')]),
       found: { dockerStrategy: 'shared' },
       notices: [
-        `build-internal-images: spec.strategy.dockerStrategy.pullSecret is "shared", so other images of the build that come from the internal registry are pulled without the builder account's own secrets`,
+        `build-internal-images: spec.strategy.dockerStrategy.pullSecret is "shared", so images of this build from the internal registry are pulled without the secrets of the builder service account.`,
       ],
     },
     {
@@ -149,7 +149,7 @@ describe('the secrets of a build', () => {
       before: docker(undefined, 'ARG X\nFROM $X AS s\nFROM a.io/x'),
       found: {},
       notices: [
-        `build-internal-images: spec.strategy.dockerStrategy.pullSecret was left empty, since other images of the build may come from the internal registry and need the builder account's own secrets; no secret for "a.io/x"`,
+        `build-internal-images: spec.strategy.dockerStrategy.pullSecret was left empty, because other images of this build may come from the internal registry and need the secrets of the builder service account. Images without a secret: "a.io/x".`,
       ],
     },
     {
@@ -333,8 +333,8 @@ describe('a Build', () => {
     expect(decision.patch).toEqual([]);
     expect(decision.notices).toEqual([]);
     expect(decision.images.map(({ outcomeBeforeMode, reason }) => `${outcomeBeforeMode} ${reason}`)).toEqual([
-      'deny unconfigured',
-      'allow trusted',
+      'denied unconfigured',
+      'allowed trusted',
     ]);
   });
 

@@ -74,7 +74,7 @@ describe('a new pod', () => {
     },
     { name: 'whose mark cannot be read is taken for unmarked', before: pod(corp, ['corp'], 'x'), list: ['corp'] },
     { name: 'gets nothing for an internal image', before: pod('internal.svc:5000/a/b'), list: undefined },
-    { name: 'gets nothing for a distrusted image', before: pod('bad.io/x'), list: undefined },
+    { name: 'gets nothing for an untrusted image', before: pod('bad.io/x'), list: undefined },
     { name: 'keeps entries that are listed twice', before: pod(corp, ['a', 'a']), list: ['a', 'a', 'corp'], mark: { rules: ['corp'] } },
   ])('$name', ({ before, list, mark }) => {
     const after = inject(change('Pod', before), rules, facts);
@@ -95,7 +95,7 @@ describe('a new pod', () => {
     const spec = { containers: containers(corp), serviceAccountName: 'new' };
     expect(decide(change('Pod', { spec }), rules, facts)).toEqual({
       kind: 'not-yet',
-      message: 'service account "new" of namespace "shop" is not known here yet',
+      message: 'service account "new" of namespace "shop" is not in the cache yet',
     });
   });
 
@@ -208,7 +208,7 @@ describe('a new template', () => {
 
   test.each(['ReplicaSet', 'ReplicationController', 'Job'] as const)('of a %s with a controller is left alone', (kind) => {
     const object = { ...deployment(pod(corp)), metadata: { ownerReferences: [{ controller: true }] } };
-    expect(decided(change(kind, object), rules, facts)).toMatchObject({ patch: [], notices: [], outcome: 'allow' });
+    expect(decided(change(kind, object), rules, facts)).toMatchObject({ patch: [], notices: [], outcome: 'allowed' });
   });
 
   test('gets no secret for the image of a custom deployment strategy, which another pod pulls', () => {
@@ -440,7 +440,7 @@ describe('a pod that exists', () => {
     {
       name: 'gets nothing, and its owner is told what it lacks',
       now: pod(corp, ['mine']),
-      warned: 'the pod has no pull secret "corp", and cannot get it any more: create the pod anew',
+      warned: 'the Pod lacks pull secret "corp", and the pull secrets of an existing Pod cannot be changed. Recreate the Pod.',
     },
     { name: 'that has the secret needs no words', now: pod(corp, ['corp']), warned: undefined },
   ])('$name', ({ now, warned }) => {
@@ -470,14 +470,14 @@ describe('a pod that exists', () => {
 test('a mirror pod is not touched, and only warned of', () => {
   const mirror = { ...pod('bad.io/x'), metadata: { annotations: { 'kubernetes.io/config.mirror': 'h' } } };
   const decision = decided(change('Pod', mirror, undefined, 'system:node:n1'), rules, facts);
-  expect(decision).toMatchObject({ patch: [], notices: [], outcome: 'warn', images: [{ verdict: 'distrusted', reason: 'mirror-pod' }] });
-  expect(decided(change('Pod', mirror, undefined, 'alice'), rules, facts).outcome).toBe('deny');
+  expect(decision).toMatchObject({ patch: [], notices: [], outcome: 'warned', images: [{ verdict: 'untrusted', reason: 'mirror-pod' }] });
+  expect(decided(change('Pod', mirror, undefined, 'alice'), rules, facts).outcome).toBe('denied');
 });
 
 describe('an account that allows only what it lists', () => {
   const strict = (...names: string[]) => accounts({ default: names }, true);
   const warning =
-    'service account "default" allows only the pull secrets it lists (kubernetes.io/enforce-mountable-secrets), so "corp" was not added: list it there';
+    'service account "default" allows only the pull secrets that it lists (kubernetes.io/enforce-mountable-secrets), so "corp" was not added. Add it to the imagePullSecrets of the service account.';
 
   test.each([
     { name: 'and does not list the secret gets none', kind: 'Pod' as const, list: undefined, listed: [], warnings: [warning] },
@@ -594,7 +594,7 @@ describe('an account whose list is too large to be held', () => {
     const decision = decided(change('Pod', pod(corp, ['a'])), rules, strict);
     expect(decision.patch).toEqual([]);
     expect(decision.notices.map(({ message }) => message)).toEqual([
-      'service account "default" allows only the pull secrets it lists (kubernetes.io/enforce-mountable-secrets), and it lists more than 1,000 pull secrets, so it is not known whether "corp" is among them: it was not added',
+      'service account "default" allows only the pull secrets that it lists (kubernetes.io/enforce-mountable-secrets), and the account lists more than 1,000 pull secrets. "corp" was not added, because it may not be among them.',
     ]);
     const template = deployment(pod('corp.io/new', ['corp'], { rules: ['corp'] }));
     const old = deployment(pod(corp, ['corp'], { rules: ['corp'] }));

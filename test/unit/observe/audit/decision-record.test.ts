@@ -101,7 +101,7 @@ describe('of more images than there is room for', () => {
     const images = [...old, 'good.example.com/new', 'bad.example.com/new'];
     const { record } = recordOf(podOf(images), 'validate', { operation: 'UPDATE', oldObject: podOf(old) });
     expect(imagesOf(record).slice(0, 5)).toEqual(['bad.example.com/new', 'bad.example.com/old', 'good.example.com/new', good(0), good(1)]);
-    expect(record).toMatchObject({ outcome: 'deny', imagesOmitted: images.length - 200, truncated: true });
+    expect(record).toMatchObject({ outcome: 'denied', imagesOmitted: images.length - 200, truncated: true });
   });
 
   test('long ones are cut and count by their bytes', () => {

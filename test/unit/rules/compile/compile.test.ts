@@ -18,12 +18,13 @@ function renderFile(source: { readonly kind: string; readonly file?: string }): 
 
 describe('settings of several documents', () => {
   test('unite where each is written once, defaults aside', () => {
-    expect(ruleSetOf('mode: audit', 'contact: us', 'rules: []').settings).toEqual({
+    expect(ruleSetOf('mode: audit', 'contact: us', 'helpUrl: https://wiki.example.com/', 'rules: []').settings).toEqual({
       unconfigured: 'deny',
       mode: 'audit',
       inject: 'all',
       shortNames: 'docker.io',
       contact: 'us',
+      helpUrl: 'https://wiki.example.com/',
     });
     expect(ruleSetOf().settings).toEqual({ unconfigured: 'deny', mode: 'enforce', inject: 'all', shortNames: 'docker.io' });
   });

@@ -173,7 +173,7 @@ describe('a refusal is overtaken', () => {
     [
       'by a star beside it',
       'rules: [{registry: reg.io/evil, trust: false}, {registry: "reg.io/*/app"}]',
-      /^refusal-overtaken 1:20 .* reg\.io\/evil\/app: reg\.io\/\*\/app of a\.yaml/,
+      /^denial-overridden 1:20 .* reg\.io\/evil\/app: reg\.io\/\*\/app of a\.yaml/,
     ],
     ['by a wildcard host', 'rules: [{registry: "*.io/evil", trust: false}, {registry: "*.reg.io"}]', /any\.reg\.io\/evil/],
     ['by a whole host', 'rules: [{registry: "*/evil", trust: false}, {registry: reg.io}]', /reg\.io\/evil: reg\.io of/],
@@ -253,7 +253,7 @@ describe('for random rules', () => {
             const index = compiled.ruleSet.rules.findIndex((each) => each.origin.column === origin.column);
             const about = compiled.ruleSet.rules[index] as Rule;
             said += 1;
-            if (code === 'refusal-overtaken') {
+            if (code === 'denial-overridden') {
               const sample = referenceOf(/images such as (\S+): /.exec(message)?.[1] ?? '');
               expect(patternMatches(about.pattern, sample), message).toBe(true);
               if (!rules.some(({ namespaces }) => namespaces !== undefined))
@@ -295,7 +295,7 @@ describe('ten thousand rules are looked at, each with its neighbours', () => {
     ]);
     const warnings = lintRules(ruleSetOf(JSON.stringify({ rules })), today);
     // Each denial for every host is overruled by trust in wildcards. There are no other warnings.
-    expect(new Set(warnings.map(({ code }) => code))).toEqual(new Set(['refusal-overtaken']));
+    expect(new Set(warnings.map(({ code }) => code))).toEqual(new Set(['denial-overridden']));
     expect(warnings).toHaveLength(2500);
   });
 
@@ -306,6 +306,6 @@ describe('ten thousand rules are looked at, each with its neighbours', () => {
     ]);
     const denyingRule = { registry: 'reg.io/evil', trust: false };
     const warnings = briefly(lintRules(ruleSetOf(JSON.stringify({ rules: [denyingRule, ...rules] })), today));
-    expect(warnings).toEqual([expect.stringMatching(/^refusal-overtaken 1:/)]);
+    expect(warnings).toEqual([expect.stringMatching(/^denial-overridden 1:/)]);
   });
 });

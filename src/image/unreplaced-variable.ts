@@ -1,0 +1,22 @@
+/** Finds the variable of a templating tool in a text that should be an image name. */
+
+/**
+ * How tools write a variable. Each form stops at its own opening character, so a search is linear in the length of the text:
+ * - `{{ .Values.image }}`, `${{ github.sha }}`: Helm, Jinja, Mustache, Argo, GitHub Actions, Azure Pipelines
+ * - `${IMAGE}`, `$(IMAGE)`, `$[IMAGE]`, `$IMAGE`: shells, envsubst, OpenShift templates, Kubernetes, make, Azure Pipelines
+ * - `#{IMAGE}#`, `{image}`, `%{image}`, `{% set x %}`: replace tokens, Octopus, Python, Terraform, Jinja
+ * - `<IMAGE>`, `<< parameters.image >>`, `<%= image %>`: documentation, CircleCI, ERB
+ * - `%IMAGE%`, `%(image)s`: Windows, Python
+ * - `((image))`, `[[image]]`: Concourse and others
+ * - `@IMAGE@`, `__IMAGE__`: autoconf, Maven, replace tokens
+ */
+const variable =
+  /\$?\{\{[^{}]*\}\}|[$#%]?\{[^{}]+\}#?|\$\([^()]*\)|\$\[[^[\]]*\]|\$[A-Za-z_]\w*|<{1,2}[^<>]*>{1,2}|%[A-Za-z_]\w*%|%\([^()]*\)s?|\(\([^()]*\)\)|\[\[[^[\]]*\]\]|@[A-Za-z][\w.-]*@|__[A-Za-z][A-Za-z0-9_]*__/;
+
+/** `IMAGE`, `IMAGE_NAME`, `REPLACE_ME:TAG`: a whole name in the notation of environment variables. */
+const bareName = /^(?:IMAGE|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?=$|:)/;
+
+/** The first variable in a text that is not an image name, or undefined. A valid image name can contain `__TAG__`, so it must not be asked about. */
+export function findUnreplacedVariable(text: string): string | undefined {
+  return variable.exec(text)?.[0] ?? bareName.exec(text)?.[0];
+}

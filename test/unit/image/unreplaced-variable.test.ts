@@ -1,0 +1,101 @@
+/** Tests that a variable which no tool replaced is named as such. */
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: variables that nothing replaced are the subject of these tests
+import { describe, expect, test } from 'vitest';
+import { parseImage } from '../../../src/image/reference.ts';
+import { findUnreplacedVariable } from '../../../src/image/unreplaced-variable.ts';
+
+const advice = 'looks like a variable that was not replaced. Write the image name, or run the tool that replaces the variable.';
+
+describe('a whole name that is a variable', () => {
+  test.each([
+    '${IMAGE}',
+    '${PHP_FPM_IMAGE}',
+    '${IMAGE:-nginx:1}',
+    '$(IMAGE)',
+    '$IMAGE',
+    '$[variables.image]',
+    '{{ .Values.image }}',
+    '{{.Values.image}}',
+    "{{ index .Values 'image' }}",
+    '${{ parameters.image }}',
+    '{% image %}',
+    '{image}',
+    '%{image}',
+    '#{IMAGE}#',
+    '<IMAGE>',
+    '<your image>',
+    '<< parameters.image >>',
+    '<%= image %>',
+    '%IMAGE%',
+    '%(image)s',
+    '((image))',
+    '[[image]]',
+    '@IMAGE@',
+    '@project.image@',
+    '__IMAGE__',
+    'IMAGE',
+    'IMAGE_NAME',
+    'REPLACE_ME',
+  ])('%s', (text) => {
+    expect(parseImage(text)).toEqual({ ok: false, problem: { code: 'variable', message: `"${text}" ${advice}` } });
+  });
+});
+
+describe('a variable in a part of a name', () => {
+  test.each([
+    ['$(IMAGE):1', '$(IMAGE)'],
+    ['nginx:${TAG}', '${TAG}'],
+    ['nginx:$TAG', '$TAG'],
+    ['nginx:{{ .Chart.AppVersion }}', '{{ .Chart.AppVersion }}'],
+    ['{{ .Values.registry }}/app:1', '{{ .Values.registry }}'],
+    ['${REGISTRY}/app:1', '${REGISTRY}'],
+    ['registry.example.com/${TEAM}/app', '${TEAM}'],
+    ['registry.example.com/<team>/app:1', '<team>'],
+    ['registry.example.com/app:<tag>', '<tag>'],
+    ['https://${HOST}/app', '${HOST}'],
+    ['app@${DIGEST}', '${DIGEST}'],
+    ['app@sha256:${DIGEST}', '${DIGEST}'],
+    ['registry.example.com/__NAME__:1', '__NAME__'],
+    ['registry.example.com/@NAME@:1', '@NAME@'],
+    ['%REGISTRY%/app', '%REGISTRY%'],
+    ['IMAGE:TAG', 'IMAGE'],
+    ['APP_IMAGE:1.0', 'APP_IMAGE'],
+    ['${A}/${B}', '${A}'],
+    ['${REGISTRY:-${DEFAULT}}/app', '${DEFAULT}'],
+  ])('%s', (text, variable) => {
+    expect(parseImage(text)).toEqual({
+      ok: false,
+      problem: { code: 'variable', message: `"${text}" contains "${variable}", which ${advice}` },
+    });
+  });
+});
+
+test.each(['nginx:__TAG__', 'registry.example.com/app:IMAGE_TAG', 'a__b/c'])('a valid name is not asked about: %s', (text) => {
+  expect(parseImage(text).ok).toBe(true);
+});
+
+test.each(['ROOT', 'Team/App', 'app$', '$', '${', '{}x}', 'a b', '50%', '<', '[::1]:x/app', 'sha256:a5'])('is no variable: %s', (text) => {
+  expect(parseImage(text)).not.toMatchObject({ problem: { code: 'variable' } });
+});
+
+test.each(['bob:${S3}cret@registry.example.com/app', ' bob:${S3}cret@registry.example.com/app'])(
+  'a variable in a password is not quoted: %s',
+  (text) => {
+    const parsed = parseImage(text);
+    expect(parsed.ok || parsed.problem.message).not.toMatch(/S3|bob/);
+  },
+);
+
+test.each(['{', '{{', '${', '$(', '<', '<<', '%a', '%(', '((', '[[', '@a', '__A', '$[', '#{', 'A_'])(
+  'the search is linear in the length of the text: many %s',
+  (opening) => {
+    const time = (length: number) => {
+      const text = opening.repeat(length);
+      const start = performance.now();
+      for (let run = 0; run < 20; run++) findUnreplacedVariable(text);
+      return performance.now() - start;
+    };
+    time(2_000);
+    expect(Math.min(...[1, 2, 3].map(() => time(64_000)))).toBeLessThan(500);
+  },
+);
