@@ -124,13 +124,15 @@ function validated(request: ReviewRequest, decision: Decided, rules: RuleSet): A
 function renderWarning({ image, message, brief }: ImageFinding, rules: RuleSet): string {
   const prefix = image.outcomeBeforeMode === 'denied' ? 'regkeeper: will be denied once enforced: ' : 'regkeeper: ';
   const contact = renderContact(rules);
+  const briefContact = renderContact(rules, { brief: true });
   const help = renderHelp(rules);
   const texts = [
     [message, contact, help],
     [brief, contact, help],
     [brief, contact],
+    [brief, briefContact],
   ].map((parts) => prefix + parts.filter(Boolean).join(' '));
-  return texts.find(fitsInWarning) ?? `${shorten(prefix + brief, longestWarning - Math.min(contact.length, 100) - 1)} ${contact}`;
+  return texts.find(fitsInWarning) ?? `${shorten(prefix + brief, longestWarning - Math.min(briefContact.length, 100) - 1)} ${briefContact}`;
 }
 
 function renderNotice({ message, brief = message }: Notice): string {

@@ -49,11 +49,11 @@ export function describeEvaluation(image: ImageEvaluation, context: Pick<Finding
   return describe(image, { newPodsDenied: false, near: similarRegistries(image, context), locate: withLocations });
 }
 
-/** Whom to ask: `Contact: the platform team.` */
-export function renderContact({ settings: { contact }, sources }: RuleSet): string {
+/** Whom to ask: `Contact: the platform team.` If the rules name no contact, `brief` leaves out where the rules are. */
+export function renderContact({ settings: { contact }, sources }: RuleSet, { brief = false } = {}): string {
   if (contact !== undefined) return sentence(`Contact: ${contact}`);
   const names = [...new Set(sources.map(renderSource))];
-  if (names.length === 0) return 'Contact: the owners of the registry rules.';
+  if (brief || names.length === 0) return 'Contact: the owners of the registry rules.';
   const shown = names.slice(0, 3).join(', ');
   return `Contact: the owners of the registry rules in ${shown}${names.length > 3 ? ` and ${names.length - 3} more` : ''}.`;
 }
