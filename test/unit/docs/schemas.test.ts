@@ -12,6 +12,7 @@ import { buildAuditRecord } from '../../../src/observe/audit/decision-record.ts'
 import { buildRulesRecord } from '../../../src/observe/audit/rules-record.ts';
 import { beginRulesReviewRecord } from '../../../src/observe/audit/rules-review-record.ts';
 import { createAuditLog } from '../../../src/observe/logger.ts';
+import { ruleFields } from '../../../src/rules/compile/rule-fields.ts';
 import { rulesSchema } from '../../../src/rules/language/schema.ts';
 import type { RuleSet } from '../../../src/rules/rule-set.ts';
 import { withPlatform } from '../../../src/rules/store/add-platform-rules.ts';
@@ -146,6 +147,12 @@ const reviewLines = [
 ] as const;
 
 describe('docs/audit.schema.json', () => {
+  test('knows every field of a rule that records contain', () => {
+    const recorded = Object.values(ruleFields).flatMap((field) => ('canonical' in field ? [field.canonical[0] as string] : []));
+    const { properties } = auditSchema.$defs.rule as { properties: object };
+    expect(Object.keys(properties).sort()).toEqual(recorded.sort());
+  });
+
   test.each(decisionLines)('holds for the record of %s', (_sentence, line) => {
     expect(complaintsAbout(line)).toEqual([]);
   });

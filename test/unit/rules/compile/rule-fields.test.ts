@@ -58,6 +58,11 @@ describe('a rule that differs in one field', () => {
     expect(new Set(fields.map((field) => ruleFields[field].role))).toEqual(new Set(['identity', 'effect', 'label', 'provenance']));
   });
 
+  // Written twice on purpose: the tests below follow the table, and would accept an effect that became a label.
+  test('these fields are what a rule does', () => {
+    expect(namesOf('effect').sort()).toEqual(['internal', 'onMissingSecret', 'pullSecrets', 'pushSecret', 'reason', 'trust']);
+  });
+
   // The owner decides in which namespace's list a rule is, and each list is hashed separately: namespace-rules.test.ts.
   test.each(fields.filter((field) => ruleFields[field].role !== 'provenance' && field !== 'owner'))('%s: another revision', (field) => {
     fc.assert(
