@@ -1,7 +1,7 @@
 /** Reviews rules ConfigMaps at admission: rules that would be rejected when loaded are denied here, where the user sees why. */
 import { isObject, type JsonObject, sameJson, valueAt } from '../object/json.ts';
 import { shortenText } from '../object/text.ts';
-import { closestSpelling } from '../rules/language/closest-spelling.ts';
+import { closestSpelling } from '../rules/closest-spelling.ts';
 import { configMapBundle, isDocumentKey, rulesLabel, whyNotBinary } from '../rules/language/config-map.ts';
 import type { Problem } from '../rules/language/problem.ts';
 import type { Bundle } from '../rules/store/rule-store.ts';

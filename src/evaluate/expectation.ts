@@ -1,6 +1,6 @@
 /** Parses `expected.yaml` of a policy test and compares it with the results. */
 import { isAbsent, isObject, type JsonObject, type Path, sameJson } from '../object/json.ts';
-import { closestSpelling } from '../rules/language/closest-spelling.ts';
+import { closestSpelling } from '../rules/closest-spelling.ts';
 import { pointerTo } from '../yaml/json-pointer.ts';
 import type { YamlDocument } from '../yaml/read-document.ts';
 import { readYaml } from '../yaml/read-yaml.ts';

@@ -6,7 +6,7 @@ import { isAbsent, isObject, type Path } from '../object/json.ts';
 import { builtInKinds, type Kinds, kindsOf, kindsWithImages } from '../object/kinds.ts';
 import type { PathPattern } from '../object/path-pattern.ts';
 import { nameType } from '../object/pod.ts';
-import { closestSpelling } from '../rules/language/closest-spelling.ts';
+import { closestSpelling } from '../rules/closest-spelling.ts';
 import { readDocument } from '../rules/language/document.ts';
 import { renderPointer } from '../rules/language/schema-problems.ts';
 import { pointerTo } from '../yaml/json-pointer.ts';

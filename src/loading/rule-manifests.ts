@@ -1,6 +1,6 @@
 /** Reads rules ConfigMaps from files of Kubernetes objects in YAML or JSON, as they are kept in a repository. */
 import { isAbsent, isObject, type Path, valueAt } from '../object/json.ts';
-import { closestSpelling } from '../rules/language/closest-spelling.ts';
+import { closestSpelling } from '../rules/closest-spelling.ts';
 import { isDocumentKey, rulesLabel, whyNotBinary } from '../rules/language/config-map.ts';
 import type { RuleScope } from '../rules/language/parse.ts';
 import type { Origin, Problem, ProblemCode, RuleSource } from '../rules/language/problem.ts';

@@ -1,6 +1,6 @@
 /** Limits for one caller, and for all callers together. docs/operations.md has the table of budgets. */
-import type { BudgetLimits } from './body-budget.ts';
-import type { StructureLimits } from './body-scan.ts';
+import type { BudgetLimits } from './bodies/body-budget.ts';
+import type { StructureLimits } from './bodies/body-scan.ts';
 
 const mebibyte = 1024 * 1024;
 

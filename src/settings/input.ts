@@ -1,6 +1,6 @@
 /** Reads the settings from flags and variables, and keeps each as the operator wrote it. */
 import { isDeepStrictEqual } from 'node:util';
-import { closestSpelling } from '../rules/language/closest-spelling.ts';
+import { closestSpelling } from '../rules/closest-spelling.ts';
 import { isServiceLink } from './service-links.ts';
 import {
   flagOf,

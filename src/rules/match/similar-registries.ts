@@ -1,8 +1,8 @@
 /** Finds the rules that the author of a denied image probably meant. */
 import type { ImageReference } from '../../image/reference.ts';
+import { countTypingErrors } from '../closest-spelling.ts';
 import { compareTexts } from '../compare-texts.ts';
 import { representativeOf } from '../compile/pattern-overlap.ts';
-import { countTypingErrors } from '../language/closest-spelling.ts';
 import { hostMatches } from '../language/pattern.ts';
 import type { NamespaceContext, Rule, RuleSet } from '../rule-set.ts';
 import { rankIn, selects } from './namespaces.ts';

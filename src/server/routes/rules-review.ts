@@ -10,8 +10,8 @@ import {
 } from '../../observe/audit/rules-review-record.ts';
 import type { Clock } from '../../time/clock.ts';
 import { answerUndecodable } from '../answer-errors.ts';
+import { releaseBody } from '../bodies/read-bodies.ts';
 import { sendError, sendRetryLater } from '../error-bodies.ts';
-import { releaseBody } from '../read-bodies.ts';
 import type { RulesReview, RulesReviewer } from '../rules-reviewer.ts';
 import type { WebhookCollaborators } from '../webhook-collaborators.ts';
 

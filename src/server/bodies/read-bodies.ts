@@ -2,11 +2,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server } from 'node:https';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { type Clock, repeat } from '../time/clock.ts';
+import { type Clock, repeat } from '../../time/clock.ts';
+import { RequestError } from '../error-bodies.ts';
+import type { BodyLimits } from '../limits.ts';
 import { type BodyReservation, createBodyBudget } from './body-budget.ts';
 import { findExcess } from './body-scan.ts';
-import { RequestError } from './error-bodies.ts';
-import type { BodyLimits } from './limits.ts';
 import { createOneAtATime } from './one-at-a-time.ts';
 
 declare module 'fastify' {

@@ -1,6 +1,6 @@
 /** The budget for bytes of bodies, and which body is evicted. */
 import { describe, expect, test } from 'vitest';
-import { type BodyReservation, createBodyBudget } from '../../../src/server/body-budget.ts';
+import { type BodyReservation, createBodyBudget } from '../../../../src/server/bodies/body-budget.ts';
 
 /** A budget of 100 bytes, 25 of them for bodies of at most 10, and a clock that the test sets. */
 function setUp() {

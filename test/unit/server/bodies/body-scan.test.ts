@@ -1,9 +1,9 @@
 /** The limits of depth and structures, compared with the parsed JSON. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { findExcess } from '../../../src/server/body-scan.ts';
-import { structureOf } from '../../hostile/bodies.ts';
-import { runs } from '../../property.ts';
+import { findExcess } from '../../../../src/server/bodies/body-scan.ts';
+import { structureOf } from '../../../hostile/bodies.ts';
+import { runs } from '../../../property.ts';
 
 const bytes = (text: string) => Buffer.from(text);
 /** Low enough that random values are on both sides of the limits. */

@@ -1,7 +1,7 @@
 /** Tests the suggestion of a known word for a misspelt one. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { closestSpelling, countTypingErrors } from '../../../../src/rules/language/closest-spelling.ts';
+import { closestSpelling, countTypingErrors } from '../../../src/rules/closest-spelling.ts';
 
 describe('typing slips between two words', () => {
   test.each([

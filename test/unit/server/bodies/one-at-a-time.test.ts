@@ -1,6 +1,6 @@
 /** The queue for work that must not run concurrently. */
 import { expect, test } from 'vitest';
-import { createOneAtATime } from '../../../src/server/one-at-a-time.ts';
+import { createOneAtATime } from '../../../../src/server/bodies/one-at-a-time.ts';
 
 function setUp() {
   const paused: (() => void)[] = [];
