@@ -15,6 +15,11 @@ export type Component = {
   readonly stopWithinMilliseconds?: number;
 };
 
+/** The start was cancelled by `stop`: no failure of the server. */
+export class StartCancelled extends Error {
+  override readonly name = 'StartCancelled';
+}
+
 /** Components that start and stop together. */
 export type Group = { readonly name: string; readonly components: readonly Component[] };
 
@@ -67,7 +72,7 @@ export function runGroups(groups: readonly Group[], options: LifecycleOptions): 
   }
 
   async function stopAll(): Promise<void> {
-    abortStart.abort(new Error('the server was stopped before it had started'));
+    abortStart.abort(new StartCancelled('the server was stopped before it had started'));
     for (const { components } of startedGroups.reverse()) await Promise.all(components.map(stopOne));
   }
 
@@ -86,8 +91,9 @@ export function runGroups(groups: readonly Group[], options: LifecycleOptions): 
   }
 
   const started = startAll().catch(async (error: unknown) => {
+    const cancelled = abortStart.signal.aborted;
     await stop();
-    throw error;
+    throw cancelled ? abortStart.signal.reason : error;
   });
   // A caller that stops the server need not handle the rejected start as well.
   started.catch(() => undefined);

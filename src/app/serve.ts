@@ -17,7 +17,7 @@ import { ConfigurationError } from '../settings/configuration-error.ts';
 import { type Clock, systemClock } from '../time/clock.ts';
 import { createCertificates } from './components/certificates.ts';
 import { connectCluster, createClusterView } from './components/cluster-view.ts';
-import { createDrain } from './components/drain.ts';
+import { createDrain, finishMilliseconds } from './components/drain.ts';
 import { createHealth } from './components/health.ts';
 import { observeRequests } from './components/observe-requests.ts';
 import { createOutputs, type Logger } from './components/outputs.ts';
@@ -98,7 +98,14 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
   });
   const health = createHealth({ settings, readiness, metrics, log, clock });
   const settingsReport = createSettingsReport(settings, log);
-  const drain = createDrain({ webhook, leader, milliseconds: settings.drainMilliseconds, log, clock });
+  const drain = createDrain({
+    webhook,
+    leader,
+    milliseconds: settings.drainMilliseconds,
+    finishMilliseconds: finishMilliseconds(settings),
+    log,
+    clock,
+  });
 
   const running = runGroups(
     [
@@ -125,8 +132,13 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
     ],
     { stopWithinMilliseconds: 2_000, onStopFailure: (name, err) => log.error({ err }, `could not be stopped: ${name}`), clock },
   );
-  await startedUnlessAborted(running, signal);
-  return { url: webhook.url(), healthUrl: health.url(), ruleStore: store, caFile: certificates.caFile(), log, stop: running.stop };
+  const unsubscribe = stopOnAbort(running, signal);
+  await running.started;
+  const stop = () => {
+    unsubscribe();
+    return running.stop();
+  };
+  return { url: webhook.url(), healthUrl: health.url(), ruleStore: store, caFile: certificates.caFile(), log, stop };
 }
 
 async function readKinds({ extraKindFiles, nameOf }: Settings): Promise<Kinds> {
@@ -140,8 +152,10 @@ function lintIfSmall(rules: RuleSet, { now }: Clock): readonly Problem[] {
   return rules.rules.length > 1_000 ? [] : lintRules(rules, dayOf(now()));
 }
 
-async function startedUnlessAborted({ started, stop }: Lifecycle, signal: AbortSignal | undefined): Promise<void> {
-  if (signal?.aborted) void stop();
-  signal?.addEventListener('abort', () => void stop(), { once: true });
-  await started;
+/** Returns a function that removes the listener. */
+function stopOnAbort({ stop }: Lifecycle, signal: AbortSignal | undefined): () => void {
+  const onAbort = () => void stop();
+  if (signal?.aborted) onAbort();
+  signal?.addEventListener('abort', onAbort, { once: true });
+  return () => signal?.removeEventListener('abort', onAbort);
 }

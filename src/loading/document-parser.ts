@@ -51,6 +51,8 @@ export function createDocumentParser(
 ): DocumentParser {
   const { maxInlineCharacters, milliseconds, startMilliseconds, mebibytes, idleMilliseconds } = { ...defaultLimits, ...limits };
   let worker: Worker | undefined;
+  /** A thread that does not accept documents yet. */
+  let starting: Worker | undefined;
   let cancelIdle = () => {};
   let last: Promise<unknown> = Promise.resolve();
   let stopped = false;
@@ -71,6 +73,7 @@ export function createDocumentParser(
   /** Resolves as soon as the thread accepts documents. */
   async function startThread(): Promise<Worker> {
     const started = start(mebibytes);
+    starting = started;
     // The thread must not keep the process alive. Its errors are reported to the caller that waits for an answer.
     started.unref();
     started.on('error', () => undefined);
@@ -81,12 +84,14 @@ export function createDocumentParser(
       await started.terminate();
       throw error;
     });
+    starting = undefined;
     return started;
   }
 
   async function endWorker(): Promise<void> {
-    const ending = worker;
+    const ending = worker ?? starting;
     worker = undefined;
+    starting = undefined;
     await ending?.terminate();
   }
 

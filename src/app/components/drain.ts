@@ -2,6 +2,7 @@
 import type { LeaderElection } from '../../kube/leader-election.ts';
 import { type Clock, sleep } from '../../time/clock.ts';
 import type { Component } from '../lifecycle.ts';
+import type { Settings } from '../settings.ts';
 import type { Logger } from './outputs.ts';
 import type { Webhook } from './webhook.ts';
 
@@ -9,17 +10,27 @@ export type DrainOptions = {
   readonly webhook: Pick<Webhook, 'drain' | 'finish'>;
   /** Resigns when the drain begins, so that another replica takes over in time. */
   readonly leader: Pick<LeaderElection, 'stop'> | undefined;
+  /** Until callers have found another replica. */
   readonly milliseconds: number;
+  /** For the requests that are open after that. */
+  readonly finishMilliseconds: number;
   readonly log: Logger;
   readonly clock: Clock;
 };
 
-/** Time for the rest of the shutdown: two seconds for idle connections, and five for each request that is still open. */
-const finishMilliseconds = 10_000;
+/** Time for open requests, which the API server gives up after the webhook timeout, and two seconds for idle connections. */
+export function finishMilliseconds({ webhookPolicy }: Pick<Settings, 'webhookPolicy'>): number {
+  return Math.max(10_000, webhookPolicy.timeoutSeconds * 1_000 + 5_000);
+}
+
+/** The deadline of the whole shutdown. Closing the listeners takes at most 2 s, and writing the last audit records 6.5 s. */
+export function shutdownMilliseconds(settings: Pick<Settings, 'drainMilliseconds' | 'webhookPolicy'>): number {
+  return settings.drainMilliseconds + finishMilliseconds(settings) + 8_500;
+}
 
 export type Drain = Component & { isDraining(): boolean };
 
-export function createDrain({ webhook, leader, milliseconds, log, clock }: DrainOptions): Drain {
+export function createDrain({ webhook, leader, milliseconds, finishMilliseconds, log, clock }: DrainOptions): Drain {
   let draining = false;
   return {
     name: 'drain',

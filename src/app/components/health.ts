@@ -17,13 +17,19 @@ export type HealthOptions = {
 
 export function createHealth({ settings, readiness, metrics, log, clock }: HealthOptions): Component & { url(): string } {
   let server: FastifyInstance | undefined;
+  let opening: Promise<void> | undefined;
   return {
     name: 'health',
     async start() {
       server = createHealthServer(readiness, metrics, { clock });
-      await listen(server, settings, 'healthPort', log);
+      opening = listen(server, settings, 'healthPort', log);
+      await opening;
     },
-    stop: async () => server?.close(),
+    async stop() {
+      // Closing a server that is still looking up its host would throw later, where nothing can catch it.
+      await opening?.catch(() => undefined);
+      await server?.close();
+    },
     url: () => urlOf('http', settings.host, server),
   };
 }

@@ -28,6 +28,7 @@ export type Webhook = Component & {
 
 export function createWebhook({ settings, certificates, collaborators, log, clock }: WebhookOptions): Webhook {
   let server: WebhookServer | undefined;
+  let opening: Promise<void> | undefined;
   let listening = false;
   let unsubscribe = () => {};
 
@@ -55,11 +56,14 @@ export function createWebhook({ settings, certificates, collaborators, log, cloc
       server = createWebhookServer(collaborators, { tls: certificates.current(), bodies, clock });
       logInvalidity();
       unsubscribe = serveNewCertificates(server);
-      await listen(server as unknown as Listener, settings, 'port', log);
+      opening = listen(server as unknown as Listener, settings, 'port', log);
+      await opening;
       listening = true;
     },
     async stop() {
       unsubscribe();
+      // Closing a server that is still looking up its host would throw later, where nothing can catch it.
+      await opening?.catch(() => undefined);
       // This does nothing after `finish`.
       await server?.close();
     },

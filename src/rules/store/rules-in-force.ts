@@ -39,7 +39,16 @@ export function createRulesInForce(store: Pick<RuleStore, 'current'>, hash: (tex
   const onPlatform = createRulesOnPlatform(hash);
   const listeners = new Set<(event: RulesEvent) => void>();
   const publish = (event: RulesEvent) => {
-    for (const listener of [...listeners]) listener(event);
+    const errors: unknown[] = [];
+    for (const listener of [...listeners]) {
+      try {
+        listener(event);
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    // A bug of one subscriber must not keep the others from the change.
+    if (errors.length > 0) throw errors.length === 1 ? errors[0] : new AggregateError(errors, 'several subscribers failed');
   };
   const inForce = (written: RuleSet | undefined) => written && onPlatform.apply(written).ruleSet;
   return {

@@ -303,6 +303,18 @@ test('SIGTERM while the start still waits for the cluster ends it at once, witho
   expect(err).not.toMatch(/regkeeper: |could not be stopped|\n\s+at /);
 });
 
+test('a signal that is repeated, as by Ctrl-C under npm, does not cut off the drain', async () => {
+  const { child, url, exited, audit } = await serve('--drain-seconds', '2');
+  child.kill('SIGINT');
+  child.kill('SIGTERM');
+  await expect.poll(() => child.exitCode ?? 'running').toBe('running');
+  child.kill('SIGINT');
+  const answer = await run('ask', '--server', url, join(example, 'objects', 'pod.yaml'));
+  expect(answer.code).toBe(0);
+  expect(await exited).toEqual([0, null]);
+  expect(audit().trim().split('\n')).toHaveLength(3);
+});
+
 test('SIGTERM under load loses no request: each one is answered until the socket closes', async () => {
   const { child, url, healthUrl, exited, ca, log } = await serve('--drain-seconds', '3');
   const body = JSON.stringify(reviewOf(pod('external-registry.example.com:5000/app:1')));

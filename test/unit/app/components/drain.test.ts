@@ -24,7 +24,7 @@ function draining() {
       events.push('takes no new connection');
     },
   };
-  const drain = createDrain({ webhook, leader, milliseconds: 10_000, log: log as unknown as Logger, clock });
+  const drain = createDrain({ webhook, leader, milliseconds: 10_000, finishMilliseconds: 10_000, log: log as unknown as Logger, clock });
   return { events, clock, log, released, drain };
 }
 

@@ -61,6 +61,17 @@ describe('the event', () => {
     expect(rejected?.changes[0]?.before).toBe(rules.current());
   });
 
+  test('reaches every subscriber, also if one throws', () => {
+    const { rules, events, offer } = following();
+    rules.onChange(() => {
+      throw new Error('a bug');
+    });
+    const later: unknown[] = [];
+    rules.onChange((event) => later.push(event));
+    expect(() => offer('rules: [{registry: a.io}]')).toThrow('a bug');
+    expect([events.length, later.length]).toEqual([1, 1]);
+  });
+
   test('of the platform names the objects that say so, and the rules that have no effect any more', () => {
     const { rules, events, offer } = following();
     offer(`rules: [{registry: "${internal}/evil", trust: false}]`);
