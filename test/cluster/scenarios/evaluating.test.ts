@@ -425,7 +425,7 @@ describe('an inline Dockerfile', () => {
     ];
     const { stderr } = await tryCreate(inline('refused', lines));
     const denials = stderr.split('\n').filter((line) => line.startsWith('- '));
-    expect(denials.map((line) => line.split(' comes from')[0])).toEqual([
+    expect(denials.map((line) => line.split(' is not from')[0])).toEqual([
       '- FROM in line 3 of the inline Dockerfile: image "bad.example.com/base:1"',
       '- COPY --from in line 7 of the inline Dockerfile: image "bad.example.com/copied"',
       '- RUN --mount in line 8 of the inline Dockerfile: image "bad.example.com/mounted"',

@@ -361,7 +361,7 @@ describe('left alone', () => {
   test('is what belongs to an account that allows only what it lists, or its Pods would be refused', async () => {
     await create(serviceAccount('strict', ['second-pull'], { 'kubernetes.io/enforce-mountable-secrets': 'true' }));
     const spec = { ...running(corp), serviceAccountName: 'strict' };
-    const warning = 'service account "strict" allows only the pull secrets it lists';
+    const warning = 'service account "strict" allows only the pull secrets that it lists';
     await waitFor(async () => (await tryCreate(deployment('strict', spec), '--dry-run=server')).stderr.includes(warning), {
       deadlineSeconds: 10,
       what: 'the account to be known',
@@ -422,19 +422,19 @@ describe('the secrets of a build', () => {
       sentence: 'are those of the last FROM where one place serves two registries, and the other is told',
       spec: inline(`FROM ${corp} AS build`, `FROM ${second}`, 'COPY --from=build /a /a'),
       secrets: { dockerStrategy: 'second-pull' },
-      warning: `Not served: "${corp}"`,
+      warning: `Images without a secret: "${corp}"`,
     },
     {
       sentence: 'never displace those of the internal registry',
       spec: inline(`FROM ${internal}/openshift/base AS build`, `FROM ${corp}`),
       secrets: {},
-      warning: 'was left empty, since other images of the build may come from the internal registry',
+      warning: 'was left empty, because other images of this build may come from the internal registry',
     },
     {
       sentence: 'serve the strategy’s own base although a stream comes in, and that is told',
       spec: { source: { images: [{ from: stream, as: ['x'] }] }, strategy: { dockerStrategy: from(corp) } },
       secrets: { dockerStrategy: 'corp-pull' },
-      warning: "are pulled without the builder account's own secrets",
+      warning: 'are pulled without the secrets of the builder service account',
     },
     {
       sentence: 'serve the base of a Dockerfile that nobody sees, without words',

@@ -105,7 +105,7 @@ describe.runIf(cluster.local)('the cluster’s own registry', () => {
       'the rule for what is now internal to be without effect',
       async () => (await tryPod('registry.example.com/app')).patch.length === 0,
     );
-    expect((await tryPod(`${hostname}/shop/web:1`)).error).toContain('that no rule names');
+    expect((await tryPod(`${hostname}/shop/web:1`)).error).toContain('is not from a configured registry');
     const problem = keeper.server?.log().find(({ code }) => code === 'internal-conflict');
     expect(problem?.msg).toMatch(/regkeeper-rules.*names a secret for registry\.example\.com, which is the cluster's own registry/);
     await apply(imageConfig(hostname));
@@ -122,7 +122,9 @@ describe.runIf(cluster.local)('a name without registry', () => {
     await apply(imageConfig(hostname, ['docker.io']));
     await waitUntil('the short name to be let in', async () => (await tryPod('nginx')).error === undefined);
     await apply(imageConfig(hostname, ['docker.io', 'quay.io']));
-    await waitUntil('one of two to be refused', async () => /may be any of/.test((await tryPod('nginx')).error ?? ''));
+    await waitUntil('one of two to be refused', async () =>
+      /may pull a name without a registry as any of/.test((await tryPod('nginx')).error ?? ''),
+    );
   });
 
   test('is what the rules say, where they say it', async () => {
@@ -161,7 +163,9 @@ describe('a build from an image stream', () => {
     await hold(namespace, 'unknown.example.com/base:1');
     const reason = 'which is not from a configured registry';
     await waitUntil('the build to be refused', async () => (await tryBuild({ name: 'base:1' }))?.includes(reason) === true);
-    expect(await tryBuild({ name: 'base:1' })).toContain(`image stream "${namespace}/base:1" holds "unknown.example.com/base", ${reason}`);
+    expect(await tryBuild({ name: 'base:1' })).toContain(
+      `image stream "${namespace}/base:1" contains "unknown.example.com/base", ${reason}`,
+    );
     expect(await tryBuild({ name: 'base:1', namespace: other })).toBeUndefined();
 
     await hold(other, 'unknown.example.com/base:1');

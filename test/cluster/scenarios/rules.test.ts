@@ -46,7 +46,7 @@ describe('a rules ConfigMap is refused', () => {
   test('for a label that means nothing', async () => {
     const { code, stderr } = await apply(configMap('more-rules', { 'rules.yaml': 'rules: []' }, { label: 'clutser' }));
     expect(code).not.toBe(0);
-    expect(stderr).toContain('did you mean "cluster"?');
+    expect(stderr).toContain('Did you mean "cluster"?');
   });
 
   test('in a dry run too', async () => {
@@ -109,7 +109,7 @@ describe('a rules ConfigMap passes', () => {
   test('with a warning where it would never be read', async () => {
     const { code, stderr } = await apply(configMap('stray', { 'rules.yaml': 'rules: []' }, { namespace: keeper.namespace }));
     expect(code).toBe(0);
-    expect(stderr).toContain('read in the namespace regkeeper alone');
+    expect(stderr).toContain('read only in namespace regkeeper');
   });
 
   test('without an answer: a bad edit is caught when it is loaded, and the last good rules stay in force', async ({ skip }) => {
