@@ -8,7 +8,7 @@ import { propertyTimeout } from './test/property.ts';
 // biome-ignore format: one list
 const pureRooms = ['admission', 'app', 'architecture', 'conformance', 'decision', 'deploy', 'docs', 'evaluate', 'image', 'object', 'rules', 'settings', 'time', 'yaml'];
 const pure = [`test/unit/{${pureRooms.join(',')}}/**/*.test.ts`, 'test/bypass/**/*.test.ts', 'test/hostile/**/*.test.ts'];
-/** Tests with an own worker: they count timers and executed code (V8 coverage), or spy on JSON.parse, which other tests would affect. */
+/** Tests with a worker to themselves: they count timers and executed code (V8 coverage), or spy on JSON.parse, which other tests would affect. */
 const alone = ['test/unit/app/serve.test.ts', 'test/unit/decision/work.property.test.ts', 'test/unit/object/user-supplied.test.ts'];
 
 export default defineConfig({
