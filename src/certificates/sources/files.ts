@@ -59,11 +59,14 @@ type FilesReading = { ok: true; certificate: ServerCertificate } | { ok: false; 
 
 async function readFiles(paths: CertificateFiles): Promise<FilesReading> {
   try {
-    const [certificate, key, caBundle] = await Promise.all([
+    // Read at the same time, since they are replaced together. If several cannot be read, the first of this list is reported.
+    const reads = [
       readText('certificate', paths.certificate),
       readText('key', paths.key),
       paths.caBundle === undefined ? undefined : readText('authorities', paths.caBundle),
-    ]);
+    ] as const;
+    await Promise.allSettled(reads);
+    const [certificate, key, caBundle] = [await reads[0], await reads[1], await reads[2]];
     const reading = readCertificatePair(
       { certificate, key },
       { certificate: `certificate file ${paths.certificate}`, key: `key file ${paths.key}` },
