@@ -1,5 +1,6 @@
 /** Makes operations of JSON Patch (RFC 6902), the only patch format that the API server accepts from a webhook. */
 import type { Path } from '../../object/json.ts';
+import { pointerTo } from '../../yaml/json-pointer.ts';
 
 export type PatchOperation =
   | { readonly op: 'add' | 'replace'; readonly path: string; readonly value: unknown }
@@ -7,15 +8,10 @@ export type PatchOperation =
 
 /** Sets a member, whether or not it exists. The parent must exist. */
 export function add(path: Path, value: unknown): PatchOperation {
-  return { op: 'add', path: pointer(path), value };
+  return { op: 'add', path: pointerTo(...path), value };
 }
 
 /** Removes a member, which must exist. */
 export function remove(path: Path): PatchOperation {
-  return { op: 'remove', path: pointer(path) };
-}
-
-/** JSON Pointer (RFC 6901). */
-function pointer(path: Path): string {
-  return path.map((step) => `/${String(step).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+  return { op: 'remove', path: pointerTo(...path) };
 }

@@ -16,7 +16,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   image: [],
   object: ['image'],
   rules: ['yaml', 'image'],
-  decision: ['image', 'object', 'rules'],
+  decision: ['yaml', 'image', 'object', 'rules'],
   admission: ['image', 'object', 'rules', 'decision'],
   files: ['time'],
   kube: ['time', 'yaml'],
