@@ -24,6 +24,17 @@ export type ServerCertificateRequest = CaRequest & {
 };
 
 /**
+ * Certificates begin this much in the past: the clock of an API server may lag behind, and so may that of a container or virtual machine
+ * after the computer was suspended.
+ */
+export const clockToleranceMilliseconds = 60 * 60_000;
+
+/** The validity of a certificate that is issued now and ends after the lifetime in milliseconds. */
+export function validityFrom(now: Date, lifetime: number): { readonly notBefore: Date; readonly notAfter: Date } {
+  return { notBefore: new Date(now.getTime() - clockToleranceMilliseconds), notAfter: new Date(now.getTime() + lifetime) };
+}
+
+/**
  * Issues a self-signed CA with a new EC P-256 key, which may sign server certificates only (path length 0).
  * @throws Error with one sentence for an invalid request: an empty name, or an end before the beginning
  */

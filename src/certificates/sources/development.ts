@@ -3,7 +3,7 @@ import { randomUUID, X509Certificate } from 'node:crypto';
 import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type CertificatePair, isIssuedBy, readCertificatePair, readCertificates, readPrivateKey } from '../inspect.ts';
-import { type CertificateWithKey, issueCa, issueServerCertificate, sortHosts } from '../issue.ts';
+import { type CertificateWithKey, issueCa, issueServerCertificate, sortHosts, validityFrom } from '../issue.ts';
 import { checkRenewal } from '../renewal.ts';
 
 export type DevelopmentRequest = {
@@ -35,8 +35,6 @@ const DAY = 24 * 60 * 60 * 1000;
 const CA_LIFETIME = 5 * 365 * DAY;
 /** Renewed after two thirds. The CA is renewed after two thirds too, and always has more than this left, so a leaf is never cut short. */
 const SERVER_LIFETIME = 365 * DAY;
-/** The clock of a container or virtual machine may lag behind after the computer was suspended. */
-const CLOCK_TOLERANCE = 60 * 60 * 1000;
 
 /**
  * Ensures that the folder has a CA and a server certificate for development, and keeps those that are still valid. The CA's key is kept
@@ -138,10 +136,6 @@ function checkPresent(present: PresentPair, now: Date, wanted: readonly string[]
   const renewal = checkRenewal(present.pair, now, wanted);
   if (renewal.renew) return { reason: renewal.reason };
   return { keep: present.pair, reason: `it is good until ${present.pair.notAfter.toISOString()}` };
-}
-
-function validityFrom(now: Date, lifetime: number): { notBefore: Date; notAfter: Date } {
-  return { notBefore: new Date(now.getTime() - CLOCK_TOLERANCE), notAfter: new Date(now.getTime() + lifetime) };
 }
 
 /** The certificate is written first, because the next run would reject a key alone as foreign. */

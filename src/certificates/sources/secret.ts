@@ -9,7 +9,7 @@ import { retryUntilReachable } from '../../kube/retry-until-reachable.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { type Clock, systemClock } from '../../time/clock.ts';
 import { isIssuedBy, readCertificatePair, readCertificates, readPrivateKey } from '../inspect.ts';
-import { type CertificateWithKey, issueCa, issueServerCertificate } from '../issue.ts';
+import { type CertificateWithKey, clockToleranceMilliseconds, issueCa, issueServerCertificate, validityFrom } from '../issue.ts';
 import { checkRenewal } from '../renewal.ts';
 import { type CertificateSource, createCertificateSource, type ServerCertificate } from '../source.ts';
 
@@ -99,8 +99,6 @@ const DAY = 24 * 60 * MINUTE;
 const CA_LIFETIME = 2 * 365 * DAY;
 /** Far less than the third of its lifetime that a CA has left when it is renewed, so a leaf is never cut short. */
 const LEAF_LIFETIME = 90 * DAY;
-/** Certificates begin this much in the past, for API servers whose clock lags behind. */
-const CLOCK_TOLERANCE = 60 * MINUTE;
 /** When certificates are renewed and a new CA comes into use. */
 type RenewalSchedule = {
   /** The share of its lifetime after which a certificate is renewed. */
@@ -133,7 +131,7 @@ function createClockComparison({ client, log, clock = systemClock }: SecretCerti
     const apiServer = new Date(client.serverTime() ?? local);
     const ahead = local.getTime() - apiServer.getTime();
     const wasSkewed = skewed;
-    skewed = Math.abs(ahead) >= CLOCK_TOLERANCE;
+    skewed = Math.abs(ahead) >= clockToleranceMilliseconds;
     if (skewed && !wasSkewed)
       log.warn(
         { ours: local, servers: apiServer },
@@ -348,13 +346,9 @@ function newLeaf({ ca, dnsNames, now }: LeafRequest): CertificateWithKey {
   return issueServerCertificate({ ca, commonName: 'regkeeper', dnsNames, ipAddresses: [], ...validityFrom(now, LEAF_LIFETIME) });
 }
 
-function validityFrom(now: Date, lifetime: number): { notBefore: Date; notAfter: Date } {
-  return { notBefore: new Date(now.getTime() - CLOCK_TOLERANCE), notAfter: new Date(now.getTime() + lifetime) };
-}
-
 /** Epoch milliseconds. */
 function publishedAt({ certificate }: CertificateWithKey): number {
-  return new X509Certificate(certificate).validFromDate.getTime() + CLOCK_TOLERANCE;
+  return new X509Certificate(certificate).validFromDate.getTime() + clockToleranceMilliseconds;
 }
 
 function isValid({ certificate }: CertificateWithKey, now: Date): boolean {
