@@ -1,7 +1,7 @@
 /** Logs the lint findings of the cluster's rules, each once. Findings that have not changed are not logged again. */
 import { type Problem, renderOrigin } from '../rules/language/problem.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
-import type { RulesInForce } from '../rules/store/rules-in-force.ts';
+import { clusterDocumentChanges, type RulesInForce } from '../rules/store/rules-in-force.ts';
 
 export type LintReporterOptions = {
   readonly rules: Pick<RulesInForce, 'written' | 'onChange'>;
@@ -22,11 +22,11 @@ export function createLintReporter({ rules, lint, log }: LintReporterOptions): {
   return {
     name: 'advice about rules',
     start() {
-      unsubscribe = rules.onChange(({ cause, changes }) => {
+      unsubscribe = rules.onChange((event) => {
         const written = rules.written();
         // Changes of namespaces' rules are ignored: a tenant may make them at any rate.
-        const accepted = changes.some(({ scope, problems }) => scope.kind === 'cluster' && problems.length === 0);
-        if (written && accepted && cause === 'documents') reportNewFindings(written);
+        const accepted = clusterDocumentChanges(event).some(({ problems }) => problems.length === 0);
+        if (written && accepted) reportNewFindings(written);
       });
     },
     stop: () => unsubscribe(),

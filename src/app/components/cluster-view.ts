@@ -6,7 +6,7 @@ import { type ApiClient, connectApi } from '../../kube/api-client.ts';
 import { loadKubeConfig } from '../../kube/kubeconfig.ts';
 import type { Kinds } from '../../object/kinds.ts';
 import { namedSecrets } from '../../rules/store/named-secrets.ts';
-import type { RulesInForce } from '../../rules/store/rules-in-force.ts';
+import { clusterDocumentChanges, type RulesInForce } from '../../rules/store/rules-in-force.ts';
 import type { Clock } from '../../time/clock.ts';
 import { asConfigurationError } from '../as-configuration-error.ts';
 import type { Component } from '../lifecycle.ts';
@@ -73,11 +73,10 @@ function watchSecretsOfRules(rules: RulesInForce, facts: Pick<ClusterFacts, 'fol
   return {
     name: 'secrets of the rules',
     start() {
-      unsubscribe = rules.onChange(({ cause, changes }) => {
+      unsubscribe = rules.onChange((event) => {
         const written = rules.written();
         // Rules of namespaces do not add to the watched secrets, and a tenant may change its rules at any rate.
-        const ofCluster = changes.some(({ scope }) => scope.kind === 'cluster');
-        if (written && ofCluster && cause === 'documents') facts.followSecrets(namedSecrets(written));
+        if (written && clusterDocumentChanges(event).length > 0) facts.followSecrets(namedSecrets(written));
       });
     },
     stop: () => unsubscribe(),

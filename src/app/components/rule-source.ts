@@ -6,7 +6,7 @@ import { createRuleFilesSource } from '../../loading/rule-files.ts';
 import { createRuleLoader, type RuleLoader } from '../../loading/rule-loader.ts';
 import { renderOrigin } from '../../rules/language/problem.ts';
 import type { RuleStore, RulesChange } from '../../rules/store/rule-store.ts';
-import type { RulesInForce } from '../../rules/store/rules-in-force.ts';
+import { clusterDocumentChanges, type RulesInForce } from '../../rules/store/rules-in-force.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Component } from '../lifecycle.ts';
@@ -99,10 +99,9 @@ function createSnapshotComponent(snapshot: SnapshotWriter, store: RuleStore, rul
     name: 'snapshot of the rules',
     start() {
       snapshot.start();
-      unsubscribe = rules.onChange(({ cause, changes }) => {
+      unsubscribe = rules.onChange((event) => {
         // The snapshot has no rules of namespaces. Writing the whole snapshot for each of their changes would cost more than the change.
-        const ofCluster = changes.some(({ scope }) => scope.kind === 'cluster');
-        if (store.current() && ofCluster && cause === 'documents') snapshot.save(store.accepted());
+        if (store.current() && clusterDocumentChanges(event).length > 0) snapshot.save(store.accepted());
       });
     },
     stop() {

@@ -71,6 +71,11 @@ export function createRulesInForce(store: Pick<RuleStore, 'current'>, hash: (tex
   };
 }
 
+/** The changes of the cluster's own documents. Empty for a change of the platform, and for rules of namespaces. */
+export function clusterDocumentChanges({ cause, changes }: RulesEvent): readonly ChangeInForce[] {
+  return cause === 'documents' ? changes.filter(({ scope }) => scope.kind === 'cluster') : [];
+}
+
 type RulesOnPlatform = {
   /** The rule set in force on this cluster for the written one. */
   apply(written: RuleSet): PlatformRules;
