@@ -1,12 +1,13 @@
 /** `lint`: prints the problems and warnings of rules. */
 import { Command, Option } from 'commander';
 import { dayOf } from '../../decision/evaluate-image.ts';
-import { type LoadedRules, loadRules, sortByPosition } from '../../loading/load-rules.ts';
+import { type LoadedRules, sortByPosition } from '../../loading/load-rules.ts';
 import { levelOf, type Problem } from '../../rules/language/problem.ts';
 import { problemEntry, renderProblemLine } from '../../rules/language/problem-lines.ts';
 import { lintRules } from '../../rules/lint/lint.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { dateOption } from '../input/date-option.ts';
+import { readRules } from '../input/rules-from-files.ts';
 import { type MachineFormat, outputOption, renderMachine } from '../output/machine-output.ts';
 import { renderSarif } from '../output/sarif.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
@@ -31,13 +32,6 @@ export function lintCommand(terminal: Terminal, finish: (code: ExitCode) => void
       const exitCode = findings.problems > 0 || (strict === true && findings.warnings > 0) ? 1 : 0;
       finish(exitCode);
     });
-}
-
-/** Loads rules as `loadRules` does. Throws a ConfigurationError if paths cannot be read, which the caller can fix. */
-export async function readRules(paths: readonly string[]): Promise<LoadedRules> {
-  return loadRules(paths).catch((error: unknown) => {
-    throw new ConfigurationError(error instanceof Error ? error.message : String(error));
-  });
 }
 
 /** `problems` and `warnings` are counts. */
