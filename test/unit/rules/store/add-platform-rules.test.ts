@@ -62,6 +62,48 @@ describe('registries of the cluster', () => {
   });
 });
 
+describe('an external name of the cluster’s registry', () => {
+  const route = 'default-route.apps.example.com';
+  const platform: Platform = { internalRegistries: [], externalRegistries: [{ registry: route, object: config }] };
+  const winner = (text: string, image = `${route}/shop/web`) =>
+    winnerOf(withPlatform(ruleSetOf(text), platform, sha256).ruleSet, referenceOf(image));
+
+  test('is trusted without a secret, and names what says so', () => {
+    expect(winner('rules: [{registry: quay.io}]')).toMatchObject({
+      trust: true,
+      internal: false,
+      pullSecrets: [],
+      origin: { source: { kind: 'cluster', object: config } },
+    });
+    expect(winner('rules: [{registry: quay.io}]', 'other.apps.example.com/shop/web')).toBeUndefined();
+  });
+
+  test.each([
+    ['a refusal of everything else', 'rules: [{registry: "*", trust: false}]', { trust: true }],
+    ['a refusal of many hosts', 'rules: [{registry: "*.apps.example.com", trust: false}]', { trust: true }],
+    ['a refusal of this host, which holds', `rules: [{registry: ${route}, trust: false}]`, { trust: false }],
+    ['a refusal of a part of it, which holds', `rules: [{registry: ${route}/shop, trust: false}]`, { trust: false }],
+    ['a secret for it, which is given', `rules: [{registry: ${route}, pullSecret: route-pull}]`, { pullSecrets: ['route-pull'] }],
+    ['a secret for many hosts, which is given', 'rules: [{registry: "*.apps.example.com", pullSecret: x}]', { pullSecrets: ['x'] }],
+  ])('beside %s', (_sentence, text, expected) => {
+    expect(winner(text)).toMatchObject(expected);
+    expect(withPlatform(ruleSetOf(text), platform, sha256).conflicts()).toEqual([]);
+  });
+
+  test('beside a refusal of many hosts by the namespace itself, which holds', () => {
+    const written = ruleSetOf('rules: [{registry: "*.apps.example.com", trust: false}]');
+    const ofNamespace = { ...written, namespaceRules: new Map([['shop', written.rules]]) };
+    const { ruleSet } = withPlatform(ofNamespace, platform, sha256);
+    const trusted = (namespace: string) => ruleSet.match(referenceOf(`${route}/web`), { namespace, labels: {} }).value?.trust;
+    expect([trusted('shop'), trusted('other')]).toEqual([false, true]);
+  });
+
+  test('changes the revision, since it changes what is allowed', () => {
+    const written = ruleSetOf('rules: [{registry: quay.io}]');
+    expect(withPlatform(written, platform, sha256).ruleSet.revision).not.toBe(written.revision);
+  });
+});
+
 describe('the revision', () => {
   const written = ruleSetOf('rules: [{registry: quay.io}]');
 
