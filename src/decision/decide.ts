@@ -1,20 +1,13 @@
 /** Decides one change to one object: verdicts of its images, the outcome, injected secrets, notices and findings. */
 import { dockerHub } from '../image/docker-hub.ts';
 import { quote } from '../image/problem.ts';
-import {
-  canonicalName,
-  completeRegistryHost,
-  formatReference,
-  type ImageReference,
-  parseImage,
-  writesDefaultPort,
-} from '../image/reference.ts';
+import { canonicalName, completeRegistryHost, type ImageReference, parseImage, writesDefaultPort } from '../image/reference.ts';
 import { isObject } from '../object/json.ts';
 import { readObject } from '../object/kinds.ts';
 import type { ImageSlot, ObjectShape, ReadingContext } from '../object/object-shape.ts';
 import { formatCount } from '../object/text.ts';
 import { type Origin, renderOrigin } from '../rules/language/problem.ts';
-import type { Mode, NamespaceContext, NamespaceSettings, RuleSet } from '../rules/rule-set.ts';
+import type { Mode, NamespaceContext, NamespaceSettings, RuleSet, ShortNames } from '../rules/rule-set.ts';
 import type { ChangeRequest, Decision, ImageDecision, Injection, Notice, Outcome } from './decision.ts';
 import { type EvaluationContext, effectiveSettings, evaluateImage, severity } from './evaluate-image.ts';
 import type { Facts } from './facts.ts';
@@ -250,11 +243,11 @@ function imagesBefore(request: ChangeRequest, rules: RuleSet, facts: Pick<Facts,
 
 /**
  * Two images are the same before and after a change if their identities are: image and action. The path is not part of it, since a container
- * that moves in its list introduces nothing. Two spellings of one image are the same. So is a stream whose image has changed: this change
- * did not introduce that image.
+ * that moves in its list introduces nothing. Two spellings of one image are the same, with the default tag or without it. So is a stream
+ * whose image has changed: this change did not introduce that image.
  */
-function identity({ action, content }: ImageSlot, objectNamespace: string, { settings }: RuleSet): string {
-  if (content.kind === 'image') return `${action} ${imageIdentity(content.text, settings)}`;
+function identity({ action, content, imported }: ImageSlot, objectNamespace: string, { settings }: RuleSet): string {
+  if (content.kind === 'image') return `${action} ${imageIdentity(content, imported ? 'docker.io' : settings.shortNames)}`;
   if (!content.stream) return `${action} unresolved`;
   const { kind, namespace = objectNamespace, name } = content.stream;
   return `${action} ${kind} ${namespace}/${name}`;
@@ -263,14 +256,17 @@ function identity({ action, content }: ImageSlot, objectNamespace: string, { set
 /** A stream reference is also the same as its image, which the old object may have named directly. */
 function identities({ slot, stream }: ImageDecision, { namespace }: NamespaceContext, rules: RuleSet): readonly string[] {
   const written = identity(slot, namespace, rules);
-  return stream?.kind === 'resolved' ? [written, `${slot.action} ${imageIdentity(stream.image, rules.settings)}`] : [written];
+  if (stream?.kind !== 'resolved') return [written];
+  return [written, `${slot.action} ${imageIdentity({ text: stream.image }, rules.settings.shortNames)}`];
 }
 
-function imageIdentity(text: string, { shortNames }: RuleSet['settings']): string {
+/** Container runtimes and builders ignore the tag of a name that has a digest too. */
+function imageIdentity({ text, openTag }: { readonly text: string; readonly openTag?: true }, shortNames: ShortNames): string {
   const parsed = parseImage(text);
   if (!parsed.ok) return `as written ${text}`;
-  const short = !parsed.reference.qualified && shortNames !== 'docker.io';
-  return `${short ? 'short ' : ''}${formatReference(parsed.reference)}`;
+  const { qualified, digest, tag = openTag ? '*' : 'latest' } = parsed.reference;
+  const version = digest === undefined ? `:${tag}` : `@${digest}`;
+  return `${qualified || shortNames === 'docker.io' ? '' : 'short '}${canonicalName(parsed.reference)}${version}`;
 }
 
 function worst(outcomes: readonly Outcome[]): Outcome {

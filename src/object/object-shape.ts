@@ -32,7 +32,12 @@ export type ImageSlot = {
 
 /** The content of a slot: an image name, or something that is resolved to an image later, with the reason. */
 export type SlotContent =
-  | { readonly kind: 'image'; readonly text: string }
+  | {
+      readonly kind: 'image';
+      readonly text: string;
+      /** Set where the text leaves open which tags are meant: all of the repository, or one that a build argument sets later. */
+      readonly openTag?: true;
+    }
   | {
       readonly kind: 'unresolved';
       readonly why: string;

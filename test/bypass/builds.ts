@@ -146,6 +146,22 @@ export const builds: readonly Attack[] = [
     why: 'the Build has the value, and is judged',
   },
   {
+    attack: 'an argument without value that could only be the tag',
+    kind: 'BuildConfig',
+    object: { spec: dockerfile(`ARG X\nFROM ${good}\nFROM evil.example.com/app:stable$X`) },
+    right: 'refused',
+    why: 'whatever the tag, it is that repository',
+    secrets: ['good-pull'],
+  },
+  {
+    attack: 'an argument without value that could only be the digest, in COPY --from',
+    kind: 'BuildConfig',
+    object: { spec: dockerfile(`FROM ${good}\nARG X\nCOPY --from=evil.example.com/app@$X a b`) },
+    right: 'refused',
+    why: 'whatever the digest, it is that repository',
+    secrets: ['good-pull'],
+  },
+  {
     attack: 'an argument without value, in what is built now',
     kind: 'Build',
     object: { spec: dockerfile(`ARG X\nFROM ${evil}$X`) },

@@ -203,7 +203,7 @@ function dockerfileSlot(image: DockerfileImage): ImageSlot {
     content:
       image.image === undefined
         ? { kind: 'unresolved', why: `${quote(image.written)} contains a build argument whose value is unknown` }
-        : { kind: 'image', text: image.image },
+        : { kind: 'image', text: image.image, ...(image.openTag && { openTag: true }) },
   };
 }
 

@@ -22,7 +22,7 @@ import { malformedReference, readReference } from './object-reference.ts';
 export function readImageStream(object: JsonObject): ShapeReading {
   return readNames(object, [
     { pattern: ['spec', 'tags', everyItem, 'from'], as: 'reference' },
-    { pattern: ['spec', 'dockerImageRepository'], as: 'text' },
+    { pattern: ['spec', 'dockerImageRepository'], as: 'text', everyTag: true },
   ]);
 }
 
@@ -36,7 +36,7 @@ export function readImageTag(object: JsonObject): ShapeReading {
 
 export function readImageStreamImport(object: JsonObject): ShapeReading {
   return readNames(object, [
-    { pattern: ['spec', 'repository', 'from'], as: 'reference' },
+    { pattern: ['spec', 'repository', 'from'], as: 'reference', everyTag: true },
     { pattern: ['spec', 'images', everyItem, 'from'], as: 'reference' },
   ]);
 }
@@ -45,11 +45,16 @@ export function readImageStreamMapping(object: JsonObject): ShapeReading {
   return readNames(object, [{ pattern: ['image', 'dockerImageReference'], as: 'text' }]);
 }
 
-type NameField = { readonly pattern: PathPattern; readonly as: 'reference' | 'text' };
+type NameField = {
+  readonly pattern: PathPattern;
+  readonly as: 'reference' | 'text';
+  /** Whether the field means all tags of a repository. */
+  readonly everyTag?: true;
+};
 
 function readNames(object: JsonObject, fields: readonly NameField[]): ShapeReading {
   const slots: ImageSlot[] = [];
-  for (const { pattern, as } of fields) {
+  for (const { pattern, as, everyTag } of fields) {
     const found = matchPathPattern(object, pattern);
     if (!found.ok) return malformed(found.problem);
     for (const path of found.paths) {
@@ -57,10 +62,14 @@ function readNames(object: JsonObject, fields: readonly NameField[]): ShapeReadi
       if (problem) return malformed(problem);
       const slot = as === 'reference' ? readTagged(object, path) : readText(object, path);
       // openshift/library-go pkg/image/reference: DockerClientDefaults.
-      if (slot) slots.push({ ...slot, imported: true });
+      if (slot) slots.push({ ...(everyTag ? withEveryTag(slot) : slot), imported: true });
     }
   }
   return { kind: 'shape', shape: { kind: 'naming', slots } };
+}
+
+function withEveryTag(slot: ImageSlot): ImageSlot {
+  return slot.content.kind === 'image' ? { ...slot, content: { ...slot.content, openTag: true } } : slot;
 }
 
 /**

@@ -69,12 +69,23 @@ describe('a verdict', () => {
 
 describe('an update is judged for what it brings in', () => {
   const bad = 'bad.io/x:1';
+  const digest = `sha256:${'a'.repeat(64)}`;
   test.each<{ name: string; old: readonly string[]; now: readonly string[]; outcome: string }>([
     { name: 'an old image only warns', old: [bad], now: [bad], outcome: 'warned' },
     { name: 'an old image in another container only warns', old: [good, bad], now: [bad, good], outcome: 'warned' },
     { name: 'another tag is another image', old: ['bad.io/x:2'], now: [bad], outcome: 'denied' },
     { name: 'a tag that was left out is another image', old: ['bad.io/x'], now: [bad], outcome: 'denied' },
     { name: 'another spelling is the same image', old: ['BAD.io:443/x:1'], now: [bad], outcome: 'warned' },
+    { name: 'the default tag is the same image as none', old: ['evil/x'], now: ['docker.io/evil/x:latest'], outcome: 'warned' },
+    { name: 'no tag is the same image as the default tag', old: ['bad.io/x:latest'], now: ['bad.io/x'], outcome: 'warned' },
+    { name: 'the tag beside a digest does not count', old: [`bad.io/x:1@${digest}`], now: [`bad.io/x:2@${digest}`], outcome: 'warned' },
+    { name: 'a digest is another image than the default tag', old: ['bad.io/x'], now: [`bad.io/x@${digest}`], outcome: 'denied' },
+    {
+      name: 'the default tag is another image than a digest with it',
+      old: [`bad.io/x:latest@${digest}`],
+      now: ['bad.io/x'],
+      outcome: 'denied',
+    },
     { name: 'an old name that is none only warns', old: ['://'], now: ['://'], outcome: 'warned' },
     { name: 'another name that is none is refused', old: ['://'], now: ['::'], outcome: 'denied' },
     { name: 'a new image beside an old one is refused', old: [bad], now: [bad, 'nginx'], outcome: 'denied' },

@@ -41,6 +41,31 @@ describe.each(rows)('$kind', ({ kind, naming }) => {
   });
 });
 
+describe('in an image stream, an update', () => {
+  const following = (repository: string) => ({ spec: { dockerImageRepository: repository } });
+  const importing = (image: string) => ({ spec: { tags: [{ name: 'latest', ...from(image) }] } });
+
+  test.each([
+    [
+      'to all tags introduces images, where it had the default tag alone',
+      importing('unknown.io/app'),
+      following('unknown.io/app'),
+      'denied',
+    ],
+    ['that follows the same repository introduces none', following('unknown.io/app'), following('UNKNOWN.io/app'), 'warned'],
+    ['that writes the default tag introduces none', importing('unknown.io/app'), importing('unknown.io/app:latest'), 'warned'],
+    [
+      'that writes Docker Hub introduces none, whatever nodes search',
+      importing('evil/app'),
+      importing('docker.io/evil/app:latest'),
+      'warned',
+    ],
+  ])('%s', (_sentence, before, after, outcome) => {
+    const searching = ruleSetOf('shortNames: [a.io, b.io]\nrules: [{registry: good.io}]');
+    expect(decided(change('ImageStream', after, before), searching).outcome).toBe(outcome);
+  });
+});
+
 test.each(['ImageStreamTag', 'ImageStreamImage'])('a tag of a stream that follows an %s passes, since that one was judged', (kind) => {
   const stream = { spec: { tags: [{ name: 'latest', ...from('app:1', kind) }] } };
   expect(decided(change('ImageStream', stream), rules)).toMatchObject({ outcome: 'allowed', images: [{ verdict: 'unresolved' }] });
