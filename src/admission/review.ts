@@ -75,8 +75,8 @@ export function decodeReview(body: unknown): DecodedReview {
 export function changeOf(request: ReviewRequest): ChangeRequest | undefined {
   const { operation } = request;
   if (operation !== 'CREATE' && operation !== 'UPDATE') return undefined;
-  const { group, kind, namespace, name, user, object, oldObject } = request;
-  return { operation, group, kind, namespace, name, user, object, oldObject };
+  const { group, kind, subresource, namespace, name, user, object, oldObject } = request;
+  return { operation, group, kind, subresource, namespace, name, user, object, oldObject };
 }
 
 /** In characters. No Kubernetes name is longer (apimachinery util/validation, DNS1123SubdomainMaxLength). */

@@ -96,8 +96,8 @@ export function soften(outcomeBeforeMode: Outcome, mode: Mode): Outcome {
   return outcomeBeforeMode === 'denied' && mode === 'warn' ? 'warned' : outcomeBeforeMode;
 }
 
-function contextOf({ group, kind, operation, user }: ChangeRequest, { work }: Pick<Facts, 'work'>): ReadingContext {
-  return { group, kind, operation, fromKubelet: user.startsWith('system:node:'), ...(work && { work }) };
+function contextOf({ group, kind, operation, subresource = '', user }: ChangeRequest, { work }: Pick<Facts, 'work'>): ReadingContext {
+  return { group, kind, operation, subresource, fromKubelet: user.startsWith('system:node:'), ...(work && { work }) };
 }
 
 /** `inject: pods` excludes templates and builds, which users keep in their own files. */
@@ -135,6 +135,9 @@ function evaluateSlot(slot: ImageSlot, context: SlotContext): ImageDecision {
   const { shape, before, rules } = context;
   const decision = requireSecrets(evaluateContent(slot, context), context);
   if (shape.kind === 'pod' && shape.readOnlyBecause === 'mirror') return weaken(decision, 'mirror-pod');
+  // A warning would be wrong too: `oc new-app` looks a name up in every place where it could be.
+  if (slot.lookupOnly && decision.outcomeBeforeMode !== 'allowed')
+    return { ...decision, outcomeBeforeMode: 'allowed', reason: 'lookup-only' };
   if (before.size > 0 && identities(decision, context.place, rules).some((each) => before.has(each)))
     return { ...weaken(decision, 'not-introduced'), old: true };
   return looksLikeHost(decision) ? { ...decision, outcomeBeforeMode: 'warned', reason: 'registry-host' } : decision;

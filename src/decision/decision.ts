@@ -13,6 +13,8 @@ export type ChangeRequest = {
   readonly operation: 'CREATE' | 'UPDATE';
   readonly group: string;
   readonly kind: string;
+  /** Absent or empty for the object itself. */
+  readonly subresource?: string;
   readonly namespace: string;
   /** Empty on CREATE with generateName. */
   readonly name: string;

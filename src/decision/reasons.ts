@@ -14,6 +14,7 @@ export const reasons = {
   unresolved: 'The image is not known yet. It is evaluated when it is set.',
   'unresolved-in-pod': 'A Pod is created without the name of an image.',
   'stream-too-large': 'A build names an image stream that is too large to be cached, so its image could not be evaluated.',
+  'lookup-only': 'The request only asks the registry about the image, and stores nothing.',
   'not-introduced': 'The object had the image before this update, so the update is not denied.',
   placeholder: 'An image trigger would set an image that the rules deny. It is denied when it is set.',
   'mirror-pod': 'A kubelet reports a static Pod of its own node, which already runs.',

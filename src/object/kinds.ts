@@ -108,9 +108,11 @@ export const kindsWithImages: readonly KindRow[] = [
   },
   {
     ...kind(images, 'v1', 'ImageStream', 'imagestreams'),
+    entryPoints: [entryPoint('imagestreams'), entryPoint('imagestreams/status', 'UPDATE')],
     fields: [
       ['spec', 'tags'],
       ['spec', 'dockerImageRepository'],
+      ['status', 'tags'],
     ],
     read: readImageStream,
   },

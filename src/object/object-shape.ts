@@ -6,9 +6,11 @@ import type { WorkCounter } from './work-counter.ts';
 
 export type GroupKind = { readonly group: string; readonly kind: string };
 
-/** What the shape of an object depends on apart from the object: its kind, the operation and the client. */
+/** What the shape of an object depends on apart from the object: its kind, the operation, the subresource and the client. */
 export type ReadingContext = GroupKind & {
   readonly operation: 'CREATE' | 'UPDATE';
+  /** Absent or empty for the object itself. */
+  readonly subresource?: string;
   /** Whether a kubelet sent the request. Without that, the annotation of a mirror pod is ignored. */
   readonly fromKubelet: boolean;
   /** Counts the work, for tests. */
@@ -28,6 +30,8 @@ export type ImageSlot = {
   readonly pulledElsewhere?: true;
   /** OpenShift's importer fetches the image. For it, a name without a registry is on Docker Hub, whatever registries the nodes search. */
   readonly imported?: true;
+  /** The request stores nothing. It only asks the registry about the image. */
+  readonly lookupOnly?: true;
 };
 
 /** The content of a slot: an image name, or something that is resolved to an image later, with the reason. */

@@ -79,7 +79,7 @@ export function withPlatform(
   return { ruleSet, conflicts };
 }
 
-/** Whether the platform's trust in one host wins over the written rule: no rule, or a refusal of many hosts by the cluster's rules. */
+/** Whether the platform's trust in one host wins over the written rule: no rule, or a cluster rule that distrusts many hosts. */
 function isLessSpecific(rule: Rule | undefined, { namespaceRules }: RuleSet, { namespace }: NamespaceContext): boolean {
   if (!rule) return true;
   return !rule.trust && rule.pattern.host.kind !== 'exact' && namespaceRules.get(namespace)?.includes(rule) !== true;

@@ -239,6 +239,7 @@ describe('every reason', () => {
     unresolved: decide(change('Deployment', deployment(pod(' '))), rules, unwatched),
     'unresolved-in-pod': decide(change('Pod', pod('')), rules, unwatched),
     'stream-too-large': decide(change('BuildConfig', fromStream), rules, tooLargeStreams),
+    'lookup-only': decide(change('ImageStreamImport', { spec: { images: [{ from: hub }] } }), rules, unwatched),
     'not-introduced': decide(change('Pod', pod('nginx'), pod('nginx')), rules, unwatched),
     placeholder: decide(change('DeploymentConfig', awaiting), rules, streams({ 'shop/web': { tags: { '1': { from: hub } } } })),
     'mirror-pod': decide(change('Pod', mirror, undefined, 'system:node:n'), rules, unwatched),
