@@ -97,6 +97,7 @@ describe('the desired entries', () => {
   test.each([
     ['pods', 'object.?spec.?ephemeralContainers != oldObject.?spec.?ephemeralContainers'],
     ['pods', 'object.?spec.?volumes != oldObject.?spec.?volumes'],
+    ['pods', 'object.?spec.?imagePullSecrets != oldObject.?spec.?imagePullSecrets'],
     ['imagestreams.image.openshift.io', 'object.?status.?tags != oldObject.?status.?tags'],
     ['podtemplates', 'object.?template != oldObject.?template'],
     ['replicationcontrollers', 'object.?spec.?template != oldObject.?spec.?template'],
