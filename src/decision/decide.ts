@@ -4,7 +4,7 @@ import { quote } from '../image/problem.ts';
 import { canonicalName, completeRegistryHost, type ImageReference, parseImage, writesDefaultPort } from '../image/reference.ts';
 import { isObject } from '../object/json.ts';
 import { readObject } from '../object/kinds.ts';
-import type { ImageSlot, ObjectShape, ReadingContext } from '../object/object-shape.ts';
+import type { ImageSlot, ObjectShape, ReadingContext, StreamReference } from '../object/object-shape.ts';
 import { formatCount } from '../object/text.ts';
 import { type Origin, renderOrigin } from '../rules/language/problem.ts';
 import type { Mode, NamespaceContext, NamespaceSettings, RuleSet, ShortNames } from '../rules/rule-set.ts';
@@ -13,7 +13,7 @@ import { type EvaluationContext, effectiveSettings, evaluateImage, severity } fr
 import type { Facts } from './facts.ts';
 import { injectIntoBuild } from './inject/inject-build.ts';
 import { injectIntoPod } from './inject/inject-pod.ts';
-import { mostListed, renderFinding } from './message.ts';
+import { mostListed, readsElsewhere, renderFinding } from './message.ts';
 import { missingSecrets } from './missing-secrets.ts';
 import { resolveStream, type StreamMemo, type StreamResolution, streamMemo } from './resolve-stream.ts';
 
@@ -62,7 +62,11 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
     .sort((left, right) => severity[right.outcomeBeforeMode] - severity[left.outcomeBeforeMode])
     .map((image, index) => {
       const nearest: RuleSet['nearest'] | undefined = index < mostListed ? rules.nearest : undefined;
-      return { image, ...renderFinding(image, { nearest, place, newPodsDenied }) };
+      return {
+        image,
+        reason: readsElsewhere(image) ? 'untrusted' : image.reason,
+        ...renderFinding(image, { nearest, place, newPodsDenied }),
+      };
     });
   return {
     kind: 'decided',
@@ -78,6 +82,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
       ...injection.notices,
       ...noticePorts(images, injection.injected),
       ...(writes ? noticeMissing(images, context) : []),
+      ...noticeOtherDockerfile(shape),
       ...unsure.slice(0, 1).map((origin) => noticeUnsure(origin, place)),
     ],
     findings,
@@ -96,8 +101,13 @@ export function soften(outcomeBeforeMode: Outcome, mode: Mode): Outcome {
   return outcomeBeforeMode === 'denied' && mode === 'warn' ? 'warned' : outcomeBeforeMode;
 }
 
-function contextOf({ group, kind, operation, subresource = '', user }: ChangeRequest, { work }: Pick<Facts, 'work'>): ReadingContext {
-  return { group, kind, operation, subresource, fromKubelet: user.startsWith('system:node:'), ...(work && { work }) };
+function contextOf(
+  { group, kind, operation, subresource = '', user }: ChangeRequest,
+  facts: Pick<Facts, 'work' | 'imageStreamsServed'>,
+): ReadingContext {
+  const imageTriggers = facts.imageStreamsServed?.() ?? true;
+  const { work } = facts;
+  return { group, kind, operation, subresource, imageTriggers, fromKubelet: user.startsWith('system:node:'), ...(work && { work }) };
 }
 
 /** `inject: pods` excludes templates and builds, which users keep in their own files. */
@@ -144,18 +154,20 @@ function evaluateSlot(slot: ImageSlot, context: SlotContext): ImageDecision {
 }
 
 /** A registry host alone is read as an official image of Docker Hub. If those are trusted, only a warning shows the mistake. */
-function looksLikeHost({ slot, outcomeBeforeMode, verdict, reference }: ImageDecision): boolean {
-  if (slot.content.kind !== 'image' || outcomeBeforeMode !== 'allowed' || verdict !== 'trusted' || !reference) return false;
+function looksLikeHost({ slot, stream, outcomeBeforeMode, verdict, reference }: ImageDecision): boolean {
+  if (slot.content.kind !== 'image' || stream || outcomeBeforeMode !== 'allowed' || verdict !== 'trusted' || !reference) return false;
   return reference.host === dockerHub && completeRegistryHost(reference) !== undefined;
 }
 
 function evaluateContent(slot: ImageSlot, context: SlotContext): ImageDecision {
   const { content } = slot;
   context.facts.work?.count('images', 1);
-  if (content.kind === 'image') {
+  const local = localStream(slot, context);
+  if (content.kind === 'image' && !local) {
     return { slot, ...evaluateImage(content.text, slot.imported ? { ...context, shortNames: 'docker.io' } : context) };
   }
-  const stream = content.stream && resolveStream(content.stream, context.place.namespace, context.facts, context.streams);
+  const reference = content.kind === 'image' ? local : content.stream;
+  const stream = reference && resolveStream(reference, context.place.namespace, context.facts, context.streams);
   if (stream?.kind === 'resolved') return evaluateStreamImage(slot, stream, context);
   const runsNow = isPod(context.shape);
   // A template is evaluated again when a trigger fills it, and at the Pod. The image of a build may not be evaluated anywhere else.
@@ -170,6 +182,17 @@ function evaluateContent(slot: ImageSlot, context: SlotContext): ImageDecision {
     trustedBy: [],
     ...(stream && { stream }),
   };
+}
+
+/** The image stream that a name without a registry and path means, because the stream has `lookupPolicy.local`. */
+function localStream({ content, localLookup }: ImageSlot, { place, facts }: SlotContext): StreamReference | undefined {
+  if (!localLookup || content.kind !== 'image' || content.text.includes('/')) return undefined;
+  const parsed = parseImage(content.text);
+  if (!parsed.ok || parsed.reference.digest !== undefined) return undefined;
+  const { path, tag = 'latest' } = parsed.reference;
+  const name = path.at(-1) ?? '';
+  const stream = facts.imageStream(place.namespace, name);
+  return stream.kind === 'known' && stream.localLookup ? { kind: 'ImageStreamTag', name: `${name}:${tag}` } : undefined;
 }
 
 /**
@@ -211,8 +234,9 @@ function noticeMissing(images: readonly ImageDecision[], { place, facts }: SlotC
 function noticePorts(images: readonly ImageDecision[], injected: readonly Injection[]): readonly Notice[] {
   if (injected.length === 0) return [];
   const injectedSecrets = new Set(injected.map(({ secret }) => secret));
-  const messages = images.flatMap(({ reference, old, trustedBy }) => {
-    if (!reference || old || !writesDefaultPort(reference)) return [];
+  const messages = images.flatMap(({ reference, old, trustedBy, stream }) => {
+    // No secret is injected for the image of an image stream.
+    if (!reference || old || stream || !writesDefaultPort(reference)) return [];
     const secrets = trustedBy.flatMap(({ pullSecrets, pushSecret = '' }) => [...pullSecrets, pushSecret]);
     return secrets.some((secret) => injectedSecrets.has(secret)) ? [renderPortWritten(reference)] : [];
   });
@@ -226,6 +250,12 @@ function renderPortWritten(reference: ImageReference): string {
   return `image ${quote(written)} includes the default port, so credentials are found only under ${quote(written.slice(0, written.indexOf('/')))}. Add the port to the key in the secret${instead}.`;
 }
 
+function noticeOtherDockerfile(shape: ObjectShape): readonly Notice[] {
+  if (shape.kind !== 'build' || shape.otherDockerfile === undefined) return [];
+  const message = `the inline Dockerfile is not used, because spec.strategy.dockerStrategy.dockerfilePath is ${quote(shape.otherDockerfile)}. The images of that file cannot be evaluated. Remove one of the two.`;
+  return [{ reason: 'dockerfile-unused', message }];
+}
+
 function noticeUnsure(origin: Origin, { namespace }: NamespaceContext): Notice {
   const unknown = `the labels of namespace "${namespace}" are unknown, so the strictest result was assumed`;
   return { reason: 'labels-unknown', message: `${unknown}: ${renderOrigin(origin)} selects namespaces by label.`, brief: `${unknown}.` };
@@ -235,7 +265,11 @@ function weaken(decision: ImageDecision, reason: 'mirror-pod' | 'not-introduced'
   return decision.outcomeBeforeMode === 'denied' ? { ...decision, outcomeBeforeMode: 'warned', reason } : decision;
 }
 
-function imagesBefore(request: ChangeRequest, rules: RuleSet, facts: Pick<Facts, 'kinds' | 'work'>): ReadonlySet<string> {
+function imagesBefore(
+  request: ChangeRequest,
+  rules: RuleSet,
+  facts: Pick<Facts, 'kinds' | 'work' | 'imageStreamsServed'>,
+): ReadonlySet<string> {
   if (request.operation !== 'UPDATE') return new Set();
   const reading = readObject(contextOf(request, facts), request.oldObject, facts.kinds);
   // If the old object cannot be read, or is too large to have been stored, every image of the new one counts as introduced.
@@ -256,10 +290,13 @@ function identity({ action, content, imported }: ImageSlot, objectNamespace: str
   return `${action} ${kind} ${namespace}/${name}`;
 }
 
-/** A stream reference is also the same as its image, which the old object may have named directly. */
+/**
+ * A stream reference is also the same as its image, which the old object may have named directly. Not that of another namespace: the result
+ * would show whether a guess of the image is right.
+ */
 function identities({ slot, stream }: ImageDecision, { namespace }: NamespaceContext, rules: RuleSet): readonly string[] {
   const written = identity(slot, namespace, rules);
-  if (stream?.kind !== 'resolved') return [written];
+  if (stream?.kind !== 'resolved' || stream.elsewhere) return [written];
   return [written, `${slot.action} ${imageIdentity({ text: stream.image }, rules.settings.shortNames)}`];
 }
 

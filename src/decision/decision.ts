@@ -102,4 +102,8 @@ export type Decision =
   /** Our watches are behind the API server: the client should retry in a second. */
   | { readonly kind: 'not-yet'; readonly message: string };
 
-export type ImageFinding = Message & { readonly image: ImageDecision };
+export type ImageFinding = Message & {
+  readonly image: ImageDecision;
+  /** As the user may read it. That of the image can depend on an image stream that the user may not read. */
+  readonly reason: ReasonCode;
+};

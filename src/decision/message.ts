@@ -66,6 +66,7 @@ export function renderHelp({ settings: { helpUrl } }: RuleSet): string {
 function renderLine(image: ImageDecision, wording: Wording): string {
   const { content, displayName } = image.slot;
   const prefix = `${remarkOn(image, wording)}${displayName}`;
+  if (readsElsewhere(image)) return `${prefix}: ${renderElsewhere(image)}`;
   if (image.stream?.kind === 'resolved') return `${prefix}: ${renderStream(image, image.stream, wording)}`;
   if (image.reason === 'stream-too-large') return `${prefix}: ${renderTooLarge(image)}`;
   if (content.kind === 'image') return `${prefix}: ${subject(image, content.text, wording)} ${describe(image, wording)}`;
@@ -86,6 +87,19 @@ function remarkOn({ reason }: ImageDecision, { newPodsDenied }: Wording): string
   }
 }
 
+/**
+ * Whether the evaluation depends on an image stream of another namespace. A dry run is enough for a denial, so the message must not show what
+ * the stream contains, nor the rule that matches it. The audit record has both.
+ */
+export function readsElsewhere({ stream }: ImageDecision): boolean {
+  return stream?.kind === 'resolved' && stream.elsewhere === true;
+}
+
+function renderElsewhere({ stream, outcomeBeforeMode, reason }: ImageDecision): string {
+  const isDenied = outcomeBeforeMode === 'denied' || reason === 'not-introduced' || reason === 'placeholder';
+  return `what image stream ${quote(stream?.stream ?? '')} contains is ${isDenied ? 'denied' : 'not trusted'} here.`;
+}
+
 // The user has written the stream. A digest would only make the warning longer, and the API server truncates long warnings.
 function renderStream(image: ImageDecision, { stream, image: text }: StreamResolution & { kind: 'resolved' }, wording: Wording) {
   const imageName = image.problem ? 'an image' : quote(image.reference ? canonicalName(image.reference) : text);
@@ -93,8 +107,8 @@ function renderStream(image: ImageDecision, { stream, image: text }: StreamResol
 }
 
 function renderTooLarge({ stream }: ImageDecision): string {
-  const why = stream?.kind === 'unresolved' && stream.why !== undefined ? stream.why : 'the image stream is too large to be evaluated';
-  return `${why}. Name the image itself (kind DockerImage), or remove tags from the stream.`;
+  const why = stream?.kind === 'unresolved' && !stream.elsewhere ? stream.why : undefined;
+  return `${why ?? `image stream ${stream?.stream} is too large to be evaluated`}. Name the image itself (kind DockerImage), or remove tags from the stream.`;
 }
 
 function subject({ problem, reference, reason }: ImageDecision, text: string, { locate }: Wording): string {

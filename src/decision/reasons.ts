@@ -24,6 +24,7 @@ export const reasons = {
   'account-unknown': 'The service account is unknown, so its own secrets were not added.',
   'account-too-large': 'The service account lists too many pull secrets to be cached, so the API server copies them.',
   'labels-unknown': 'Labels of the namespace matter and are unknown, so the strictest result was assumed.',
+  'dockerfile-unused': 'The build uses another file than its inline Dockerfile, so its images cannot be evaluated.',
   'build-other-images': 'The build has one field for a pull secret, and the chosen secret does not cover all its images.',
   'build-internal-images': 'Images of the build may come from the internal registry. An explicit pull secret disables the access to it.',
 } as const;

@@ -11,6 +11,8 @@ export type ReadingContext = GroupKind & {
   readonly operation: 'CREATE' | 'UPDATE';
   /** Absent or empty for the object itself. */
   readonly subresource?: string;
+  /** False where no controller fills the placeholders of image triggers. */
+  readonly imageTriggers?: boolean;
   /** Whether a kubelet sent the request. Without that, the annotation of a mirror pod is ignored. */
   readonly fromKubelet: boolean;
   /** Counts the work, for tests. */
@@ -30,6 +32,8 @@ export type ImageSlot = {
   readonly pulledElsewhere?: true;
   /** OpenShift's importer fetches the image. For it, a name without a registry is on Docker Hub, whatever registries the nodes search. */
   readonly imported?: true;
+  /** OpenShift replaces a name that is that of an image stream with `lookupPolicy.local` before anything pulls it. */
+  readonly localLookup?: true;
   /** The request stores nothing. It only asks the registry about the image. */
   readonly lookupOnly?: true;
 };
@@ -101,6 +105,8 @@ export type BuildShape = {
   readonly slots: readonly ImageSlot[];
   readonly credentials: readonly BuildCredential[];
   readonly mark: BuildMark;
+  /** The `dockerfilePath`, where it makes the build use another file than the inline Dockerfile. */
+  readonly otherDockerfile?: string;
   /** Set for an existing Build, whose spec cannot change. */
   readonly readOnlyBecause?: 'immutable';
 };

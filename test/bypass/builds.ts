@@ -59,6 +59,17 @@ export const builds: readonly Attack[] = [
     why: 'the API server takes no such kind; it would be a stream of that name, which is judged when it is used',
     notOnCluster: 'the custom resource takes no such kind',
   }),
+  ...both(
+    'a trusted Dockerfile as a decoy beside the path of another, which the repository has',
+    {
+      source: { type: 'Git', git: { uri: 'https://git.example.com/x' }, dockerfile: `FROM ${good}` },
+      strategy: { type: 'Docker', dockerStrategy: { dockerfilePath: 'evil/Dockerfile' } },
+    },
+    { right: 'admitted', why: 'it is a build whose Dockerfile cannot be seen, as any from Git, and is reported as one' },
+  ),
+  ...['Dockerfile', './Dockerfile', 'a/../Dockerfile', '/Dockerfile'].flatMap((dockerfilePath) =>
+    hidden(`in a Dockerfile whose path is ${dockerfilePath}, which is that of the text`, `FROM ${evil}\nFROM ${good}`, { dockerfilePath }),
+  ),
   ...hidden('behind an escaped here-document', `FROM ${good}\nRUN echo \\<<EOF\nFROM ${evil}`),
   ...hidden('behind two backslashes', `FROM ${good}\nRUN x \\\\\nFROM ${evil}`),
   ...hidden('behind a form feed', `FROM ${good}\n\fFROM ${evil}`),

@@ -2,13 +2,15 @@
  * Reads the images of a BuildRequest (build.openshift.io): it starts a build (`buildconfigs/instantiate`) or repeats one (`builds/clone`).
  *
  * Fields read: `triggeredByImage`, `from`. Each can replace the build's base image. The Build that is created from the request is evaluated
- * with all its images. But then the API server is the client, and no user sees the response.
+ * with all its images. OpenShift's API server is the client then. It returns a denial of the Build as its own answer to this request, so the
+ * user of `oc start-build` reads it, and for a build that a trigger started its controller does. Warnings about the Build reach no user
+ * (openshift-apiserver, buildgenerator: createBuild; buildconfiginstantiate rest.go).
  *
  * No other field names an image: `dockerStrategyOptions.buildArgs` may change the image of a FROM, but is part of the Build.
  */
 import type { JsonObject, Path } from '../json.ts';
 import type { ShapeReading } from '../object-shape.ts';
-import { malformedReference, readReference } from './object-reference.ts';
+import { malformedReference, readPulledLater } from './object-reference.ts';
 
 const references: readonly Path[] = [['triggeredByImage'], ['from']];
 
@@ -17,5 +19,5 @@ export function readBuildRequest(object: JsonObject): ShapeReading {
     const problem = malformedReference(object, path);
     if (problem) return { kind: 'malformed', problem };
   }
-  return { kind: 'shape', shape: { kind: 'naming', slots: references.flatMap((path) => readReference(object, path, 'pull') ?? []) } };
+  return { kind: 'shape', shape: { kind: 'naming', slots: references.flatMap((path) => readPulledLater(object, path) ?? []) } };
 }

@@ -112,7 +112,8 @@ describe('the list of a Pod', () => {
   });
 
   test('of a Pod is put back where its own file is sent again, beside an image that may change', async () => {
-    const file = (image: string) => pod('replaced', { ...running(image), automountServiceAccountToken: false });
+    const file = (image: string) =>
+      pod('replaced', { ...running(image), serviceAccountName: 'default', automountServiceAccountToken: false });
     await create(file(corp));
     for (const image of [corp, corp.replace(/:.*|$/, ':next')]) {
       await acting('replace', '-f', await write('replaced', file(image)));

@@ -219,7 +219,7 @@ const somewhere = { source: { kind: 'file' as const, file: 'exemptions.yaml' }, 
 const unsureMatch: RuleSet['match'] = (reference, place) => ({ ...rules.match(reference, place), unsure: somewhere });
 
 describe('every reason', () => {
-  const build = (dockerfile: string) => ({ spec: { strategy: { dockerStrategy: {} }, source: { dockerfile } } });
+  const build = (dockerfile: string, more: object = {}) => ({ spec: { strategy: { dockerStrategy: more }, source: { dockerfile } } });
   const mirror = { ...pod('nginx'), metadata: { annotations: { 'kubernetes.io/config.mirror': 'h' } } };
   const hub = { kind: 'DockerImage', name: 'nginx' };
   const params = { containerNames: ['c0'], from: { kind: 'ImageStreamTag', name: 'web:1' } };
@@ -249,6 +249,7 @@ describe('every reason', () => {
     'account-unknown': decide(change('Deployment', deployment(pod(good))), rules, unwatched),
     'account-too-large': decide(change('Deployment', deployment(pod(good))), rules, tooLargeAccounts()),
     'labels-unknown': decide(change('Pod', pod(good)), { ...rules, match: unsureMatch }, unwatched),
+    'dockerfile-unused': decide(change('BuildConfig', build('FROM good.io/x', { dockerfilePath: 'other/Dockerfile' })), rules, unwatched),
     'build-other-images': decide(change('BuildConfig', build('FROM good.io/x AS s\nFROM other.io/x')), more, unwatched),
     'build-internal-images': decide(change('BuildConfig', build('FROM internal.svc:5000/x AS s\nFROM good.io/x')), rules, unwatched),
   };

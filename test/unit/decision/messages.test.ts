@@ -259,9 +259,24 @@ const situations: readonly Situation[] = [
     facts: streaming,
   },
   {
-    what: 'A build from an image stream with an unconfigured image',
+    what: 'A build from an image stream of another namespace',
     object: buildConfig({ strategy: { sourceStrategy: { from: stream('nodejs:20', 'openshift') } } }),
     facts: streaming,
+  },
+  {
+    what: 'A build from an image stream of another namespace with unconfigured: warn',
+    object: buildConfig({ strategy: { sourceStrategy: { from: stream('nodejs:20', 'openshift') } } }),
+    rules: rulesOf(`unconfigured: warn\n${contact}${table}`),
+    facts: streaming,
+  },
+  {
+    what: 'A build from an image stream of its namespace with an untrusted image',
+    object: buildConfig({ strategy: { sourceStrategy: { from: stream('base:1') } } }),
+    facts: streaming,
+  },
+  {
+    what: 'A build with an inline Dockerfile and the path of another',
+    object: buildConfig({ strategy: { dockerStrategy: { dockerfilePath: 'build/Dockerfile' } }, source: { dockerfile: `FROM ${corp}` } }),
   },
   {
     what: 'A build from an image stream that is too large',
