@@ -2,8 +2,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { canonicalRules } from '../../../../src/rules/compile/canonical.ts';
+import { compileNamespaceRules, withNamespaceRules } from '../../../../src/rules/compile/namespace-rules.ts';
 import { type Platform, withPlatform } from '../../../../src/rules/store/add-platform-rules.ts';
-import { referenceOf, ruleSetOf, sha256, winnerOf } from '../documents.ts';
+import { documentOf, referenceOf, ruleSetOf, sha256, winnerOf } from '../documents.ts';
 
 const config = 'images.config.openshift.io/cluster';
 const registries = (...names: readonly string[]): Platform => ({
@@ -91,9 +92,11 @@ describe('an external name of the cluster’s registry', () => {
   });
 
   test('beside a refusal of many hosts by the namespace itself, which holds', () => {
-    const written = ruleSetOf('rules: [{registry: "*.apps.example.com", trust: false}]');
-    const ofNamespace = { ...written, namespaceRules: new Map([['shop', written.rules]]) };
-    const { ruleSet } = withPlatform(ofNamespace, platform, sha256);
+    const own = documentOf('rules: [{registry: "*.apps.example.com", trust: false}]');
+    const compiled = compileNamespaceRules('shop', [own]);
+    if (!compiled.ok) throw new Error('the rules of the namespace do not compile');
+    const written = withNamespaceRules(ruleSetOf('rules: []'), new Map([['shop', compiled.rules]]), sha256);
+    const { ruleSet } = withPlatform(written, platform, sha256);
     const trusted = (namespace: string) => ruleSet.match(referenceOf(`${route}/web`), { namespace, labels: {} }).value?.trust;
     expect([trusted('shop'), trusted('other')]).toEqual([false, true]);
   });
