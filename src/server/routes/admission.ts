@@ -23,7 +23,13 @@ export function answerAdmissionReview(
 
   const audit = (conclusion: { decision: Decision | undefined; failure?: string }) => {
     const durationMicroseconds = Math.round((clock.monotonic() - started) * 1_000);
-    const event = { webhook, request: review.request, ...conclusion, durationMicroseconds };
+    const event = {
+      webhook,
+      callerAuthenticated: request.callerAuthenticated,
+      request: review.request,
+      ...conclusion,
+      durationMicroseconds,
+    };
     const record = buildAuditRecord(event);
     collaborators.audit(record, countDecision(event, record));
   };
