@@ -34,7 +34,7 @@ export function answerAdmissionReview(
     collaborators.audit(record, countDecision(event, record));
   };
   try {
-    const evaluation = evaluate(webhook, review.request, collaborators);
+    const evaluation = evaluate(webhook, review.request, request.callerAuthenticated, collaborators);
     if (evaluation.reason) collaborators.failed(evaluation.reason);
     audit(evaluation);
     return evaluation.answer ?? sendRetryLater(reply, evaluation.failure);
@@ -55,8 +55,8 @@ type Evaluation =
     }
   | { readonly answer?: never; readonly decision: Decision | undefined; readonly failure: string; readonly reason: ExpectedFailure };
 
-function evaluate(webhook: Webhook, request: ReviewRequest, collaborators: WebhookCollaborators): Evaluation {
-  const change = changeOf(request);
+function evaluate(webhook: Webhook, request: ReviewRequest, callerAuthenticated: boolean, collaborators: WebhookCollaborators): Evaluation {
+  const change = changeOf(request, { hideStreamContents: !callerAuthenticated });
   if (!change) return { answer: allowed(request.uid), decision: undefined };
   const rules = collaborators.rules(request.namespace);
   if (!rules) return { decision: undefined, failure: 'no rules are loaded yet', reason: 'not-ready' };

@@ -41,7 +41,7 @@ function startReview(
 ): { record: (end: RulesReviewEnd) => RulesReviewRecord; reviewing: Promise<RulesReview> } {
   const record = beginRulesReviewRecord(request, callerAuthenticated);
   try {
-    return { record, reviewing: review(request) };
+    return { record, reviewing: review(request, callerAuthenticated) };
   } catch (error) {
     return { record, reviewing: Promise.reject(error) };
   }
