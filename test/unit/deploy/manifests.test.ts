@@ -18,7 +18,7 @@ type Manifest = {
   webhooks?: object[];
   spec?: { template?: { spec: PodSpec }; ports?: { port: number; targetPort: string }[] };
 };
-type PodSpec = { enableServiceLinks?: boolean; terminationGracePeriodSeconds: number; containers: [Container] };
+type PodSpec = { enableServiceLinks?: boolean; priorityClassName?: string; terminationGracePeriodSeconds: number; containers: [Container] };
 type Container = {
   image: string;
   args: string[];
@@ -88,6 +88,13 @@ describe('the Deployment', () => {
   test('gives the server more time to end than it takes to drain', async () => {
     const { shutdownDelayMilliseconds } = await settings();
     expect(pod.terminationGracePeriodSeconds * 1000).toBeGreaterThan(shutdownDelayMilliseconds + 5_000);
+  });
+
+  test('go last when a node runs full, and have the quota that GKE requires', () => {
+    expect(pod.priorityClassName).toBe('system-cluster-critical');
+    expect(ofKind('ResourceQuota').spec).toMatchObject({
+      scopeSelector: { matchExpressions: [{ scopeName: 'PriorityClass', values: expect.arrayContaining([pod.priorityClassName]) }] },
+    });
   });
 
   test('is spared the variables that Kubernetes makes of Services', () => {
