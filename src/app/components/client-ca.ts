@@ -1,4 +1,4 @@
-/** The CA by which callers of the webhook port authenticate, as a component. */
+/** The CA of client certificates as a component. Callers of the webhook port authenticate with them. */
 import { watchClientCa } from '../../certificates/client-ca.ts';
 import type { ClientCa } from '../../server/caller-authentication.ts';
 import type { Clock } from '../../time/clock.ts';
