@@ -3,11 +3,12 @@ import type { Clock } from '../time/clock.ts';
 import { isTrusted, readCertificates } from './inspect.ts';
 import { type FilesReading, followFiles, readText, UnreadableFile } from './sources/follow-files.ts';
 
-export type ClientCa = {
+export type WatchedClientCa = {
   /** PEM of the certificates in force. Never empty. */
   current(): string;
-  /** Whether one of them has signed the chain (PEM, the leaf first). Validity and purpose are checked in the TLS handshake. */
-  hasSigned(chain: string): boolean;
+  /** Whether one of them has signed the certificate (PEM). Validity and purpose are checked in the TLS handshake. */
+  hasSigned(certificate: string): boolean;
+  close(): void;
 };
 
 export type ClientCaFile = {
@@ -21,7 +22,7 @@ export type ClientCaFile = {
 };
 
 /** @throws Error that names the file and the remedy if it is unusable at the start */
-export async function watchClientCa({ file, onChange, ...options }: ClientCaFile): Promise<ClientCa & { close(): void }> {
+export async function watchClientCa({ file, onChange, ...options }: ClientCaFile): Promise<WatchedClientCa> {
   const first = await readCa(file);
   if (!first.ok) throw new Error(first.problem);
   let current = first.value;
@@ -36,7 +37,7 @@ export async function watchClientCa({ file, onChange, ...options }: ClientCaFile
     kept: 'the previous client CA',
     ...options,
   });
-  return { current: () => current, hasSigned: (chain) => isTrusted(chain, current), close: following.close };
+  return { current: () => current, hasSigned: (certificate) => isTrusted(certificate, current), close: following.close };
 }
 
 async function readCa(file: string): Promise<FilesReading<string>> {

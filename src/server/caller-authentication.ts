@@ -1,5 +1,4 @@
 /** Authenticates callers by their client certificate. Others are answered with 401, before their body is read. */
-import type { X509Certificate } from 'node:crypto';
 import type { Server } from 'node:https';
 import type { TLSSocket } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
@@ -16,8 +15,8 @@ declare module 'fastify' {
 export type ClientCa = {
   /** PEM of the certificates in force. */
   current(): string;
-  /** Whether one of them has signed the chain (PEM, the leaf first). */
-  hasSigned(chain: string): boolean;
+  /** Whether one of them has signed the certificate (PEM). */
+  hasSigned(certificate: string): boolean;
 };
 
 export type CallerAuthentication = {
@@ -54,9 +53,10 @@ function createVerifier(clientCa: ClientCa, clock: Pick<Clock, 'now'>): (socket:
     // A connection may outlive its certificate, and the CA that signed it.
     let known = verified.get(socket);
     if (known?.ca !== clientCa.current()) {
-      const chain = chainOf(socket);
-      if (!chain[0] || !clientCa.hasSigned(chain.join(''))) return 'the CA of the client certificate is no longer accepted';
-      known = { ca: clientCa.current(), validTo: chain[0].validToDate.getTime() };
+      // Node has no intermediate certificates of a client, so all of them must be in the client CA.
+      const certificate = socket.getPeerX509Certificate();
+      if (!certificate || !clientCa.hasSigned(String(certificate))) return 'the CA that signed the client certificate is not accepted';
+      known = { ca: clientCa.current(), validTo: certificate.validToDate.getTime() };
       verified.set(socket, known);
     }
     return clock.now() > known.validTo ? 'the client certificate has expired' : undefined;
@@ -66,15 +66,4 @@ function createVerifier(clientCa: ClientCa, clock: Pick<Clock, 'now'>): (socket:
 function explain(socket: TLSSocket): string {
   const hasCertificate = socket.getPeerX509Certificate?.() !== undefined;
   return hasCertificate ? `the client certificate was not accepted (${socket.authorizationError})` : 'there is no client certificate';
-}
-
-/** The peer's certificate, and those that it or the client CA adds up to the root. Each occurs once. */
-function chainOf(socket: TLSSocket): readonly X509Certificate[] {
-  const chain = new Map<string, X509Certificate>();
-  let certificate = socket.getPeerX509Certificate();
-  while (certificate && !chain.has(certificate.fingerprint256)) {
-    chain.set(certificate.fingerprint256, certificate);
-    certificate = certificate.issuerCertificate;
-  }
-  return [...chain.values()];
 }

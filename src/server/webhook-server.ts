@@ -1,4 +1,5 @@
 /** The HTTPS server: limits of connections and bodies, errors, routes, and graceful close. */
+import { constants } from 'node:crypto';
 import type { Server } from 'node:https';
 import fastify, { type FastifyInstance, LogController } from 'fastify';
 import { type Clock, systemClock } from '../time/clock.ts';
@@ -25,7 +26,9 @@ export type WebhookOptions = {
 
 /** The options of `https.createServer` and `server.setSecureContext`. */
 export function tlsContext({ certificate, key }: WebhookOptions['tls'], clientCa: Pick<ClientCa, 'current'> | undefined) {
-  return { cert: certificate, key, minVersion: 'TLSv1.2', ...(clientCa && { ca: clientCa.current() }) } as const;
+  // A resumed session would keep the result of its first handshake. API servers resume none.
+  const authentication = clientCa && { ca: clientCa.current(), secureOptions: constants.SSL_OP_NO_TICKET };
+  return { cert: certificate, key, minVersion: 'TLSv1.2', ...authentication } as const;
 }
 
 export type WebhookServer = FastifyInstance<Server> & Pick<GracefulClose, 'drain' | 'finish'>;

@@ -1,5 +1,5 @@
 /** The CA of client certificates as a component. Callers of the webhook port authenticate with them. */
-import { watchClientCa } from '../../certificates/client-ca.ts';
+import { type WatchedClientCa, watchClientCa } from '../../certificates/client-ca.ts';
 import type { ClientCa } from '../../server/caller-authentication.ts';
 import type { Clock } from '../../time/clock.ts';
 import { asConfigurationError } from '../as-configuration-error.ts';
@@ -16,7 +16,7 @@ export type FollowedClientCa = Component & ClientCa & { onChange(listener: () =>
 export function createClientCa({ settings: { clientCaFile: file }, log, clock }: ClientCaOptions): FollowedClientCa | undefined {
   if (file === undefined) return undefined;
   const listeners = new Set<() => void>();
-  let watched: Awaited<ReturnType<typeof watchClientCa>> | undefined;
+  let watched: WatchedClientCa | undefined;
   let stopped = false;
 
   function requireWatched() {
@@ -44,7 +44,7 @@ export function createClientCa({ settings: { clientCaFile: file }, log, clock }:
       watched?.close();
     },
     current: () => requireWatched().current(),
-    hasSigned: (chain) => requireWatched().hasSigned(chain),
+    hasSigned: (certificate) => requireWatched().hasSigned(certificate),
     onChange(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);

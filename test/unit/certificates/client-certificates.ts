@@ -12,8 +12,9 @@ export type ClientCertificateOptions = {
   readonly usage?: 'clientAuth' | 'serverAuth';
 };
 
-export async function makeClientCa(commonName = 'webhook clients'): Promise<CertificateWithKey> {
-  return await openssl(['-subj', `/CN=${commonName}`, '-addext', 'basicConstraints=critical,CA:TRUE', '-days', '365']);
+/** Signed by itself, or by another CA. */
+export async function makeClientCa(commonName = 'webhook clients', signer?: CertificateWithKey): Promise<CertificateWithKey> {
+  return await openssl(['-subj', `/CN=${commonName}`, '-addext', 'basicConstraints=critical,CA:TRUE', '-days', '365'], signer);
 }
 
 export async function makeClientCertificate(

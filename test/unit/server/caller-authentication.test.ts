@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { connect, type TLSSocket } from 'node:tls';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { type ClientCa, watchClientCa } from '../../../src/certificates/client-ca.ts';
+import { watchClientCa } from '../../../src/certificates/client-ca.ts';
 import { isTrusted } from '../../../src/certificates/inspect.ts';
 import { type CertificateWithKey, issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import type { AuditRecord } from '../../../src/observe/audit/decision-record.ts';
 import type { RulesReviewRecord } from '../../../src/observe/audit/rules-review-record.ts';
+import type { ClientCa } from '../../../src/server/caller-authentication.ts';
 import { createWebhookServer, tlsContext, type WebhookServer } from '../../../src/server/webhook-server.ts';
 import { systemClock } from '../../../src/time/clock.ts';
 import { makeClientCa, makeClientCertificate } from '../certificates/client-certificates.ts';
@@ -74,7 +75,7 @@ function inMemory(pem: string): ClientCa & { replace(server: WebhookServer, next
   let current = pem;
   return {
     current: () => current,
-    hasSigned: (chain) => isTrusted(chain, current),
+    hasSigned: (certificate) => isTrusted(certificate, current),
     replace(server, next) {
       current = next;
       server.server.setSecureContext(tlsContext(tls, this));
@@ -85,6 +86,15 @@ function inMemory(pem: string): ClientCa & { replace(server: WebhookServer, next
 async function open({ port }: Running, client?: CertificateWithKey): Promise<TLSSocket> {
   const shown = client && { cert: client.certificate, key: client.key };
   const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', ca: ca.certificate, ...shown });
+  onTestFinished(() => void socket.destroy());
+  await once(socket, 'secureConnect');
+  return socket;
+}
+
+/** Opens another connection with the session of an earlier one, and without a certificate. */
+async function resume({ port }: Running, session: Promise<unknown[]>): Promise<TLSSocket> {
+  const [ticket] = (await session) as [Buffer];
+  const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', ca: ca.certificate, session: ticket });
   onTestFinished(() => void socket.destroy());
   await once(socket, 'secureConnect');
   return socket;
@@ -201,22 +211,43 @@ describe('with a client CA', () => {
     expect((await post(running, stranger)).status).toBe('HTTP/1.1 200 OK');
   });
 
-  test('a TLS session cannot be resumed after its CA is gone', async () => {
+  test('an intermediate CA is accepted if the client CA has it, also after a change', async () => {
+    const intermediate = await makeClientCa('intermediate', ours);
+    const leaf = await makeClientCertificate(intermediate);
+    const chain = { ...leaf, certificate: leaf.certificate + intermediate.certificate };
+    const clientCa = inMemory(ours.certificate + intermediate.certificate);
+    const running = await run(clientCa);
+    const socket = await open(running, leaf);
+    expect(await postAgain(socket)).toBe('HTTP/1.1 200 OK');
+    clientCa.replace(running.server, theirs.certificate + intermediate.certificate + ours.certificate);
+    expect(await postAgain(socket)).toBe('HTTP/1.1 200 OK');
+    expect((await post(running, chain)).status).toBe('HTTP/1.1 200 OK');
+    clientCa.replace(running.server, ours.certificate);
+    for (const client of [leaf, chain]) expect((await post(running, client)).status).toBe('HTTP/1.1 401 Unauthorized');
+  });
+
+  test.each([
+    ['another method', 'GET /validate HTTP/1.1'],
+    ['a method that no route has', 'PROPFIND /validate HTTP/1.1'],
+    ['an expectation', 'POST /validate HTTP/1.1\r\nexpect: 100-continue'],
+    ['chunks', 'POST /validate HTTP/1.1\r\ntransfer-encoding: chunked'],
+  ])('%s is no way past it', async (_what, start) => {
+    const running = await run(inMemory(ours.certificate));
+    const socket = await open(running);
+    socket.write(`${start}\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n`);
+    expect(await text(socket)).toMatch(/^(HTTP\/1\.1 100 Continue\r\n\r\n)?HTTP\/1\.1 401 Unauthorized\r\n/);
+    expect(running.records).toEqual([]);
+  });
+
+  test('TLS sessions are not resumed, so that none outlives its CA', async () => {
     const clientCa = inMemory(ours.certificate);
     const running = await run(clientCa);
     const socket = await open(running, apiServer);
     const session = once(socket, 'session');
     expect(await postAgain(socket)).toBe('HTTP/1.1 200 OK');
+    expect((await resume(running, session)).isSessionReused()).toBe(false);
     clientCa.replace(running.server, theirs.certificate);
-    const resumed = connect({
-      host: '127.0.0.1',
-      port: running.port,
-      servername: 'localhost',
-      ca: ca.certificate,
-      session: (await session)[0],
-    });
-    onTestFinished(() => void resumed.destroy());
-    await once(resumed, 'secureConnect');
+    const resumed = await resume(running, session);
     expect(await postAgain(resumed)).toBe('HTTP/1.1 401 Unauthorized');
   });
 });
