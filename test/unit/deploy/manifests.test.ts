@@ -116,6 +116,15 @@ test.each(['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration'])('t
   expect(ofKind(kind).webhooks).toEqual([]);
 });
 
+test('deploy/README.md patches the variables of the policy by their places', () => {
+  const [policy] = parseAllDocuments(read('deploy/webhook-protection/policy.yaml')).map(
+    (document) => document.toJS() as { spec: { variables: { name: string; expression: string }[] } },
+  );
+  const patches = [...read('deploy/README.md').matchAll(/path: \/spec\/variables\/(\d)\/expression, .*# (\w+)$/gm)];
+  expect(patches.map(([, index]) => policy?.spec.variables[Number(index)]?.name)).toEqual(['ownNamespace', 'users', 'groups']);
+  expect(patches.map(([, , remark]) => remark)).toEqual(['namespace', 'users', 'groups']);
+});
+
 describe.each(['deploy/starter-rules/rules.yaml', 'deploy/openshift/starter-rules.yaml'])('the starter rules of %s', (file) => {
   const [manifest] = parseAllDocuments(read(file)).map((document) => document.toJS() as Manifest);
   const parsed = parseRulesDocument(manifest?.data?.['rules.yaml'] ?? '', { kind: 'file', file });
