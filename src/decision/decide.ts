@@ -13,7 +13,7 @@ import { type EvaluationContext, effectiveSettings, evaluateImage, severity } fr
 import type { Facts } from './facts.ts';
 import { injectIntoBuild } from './inject/inject-build.ts';
 import { injectIntoPod } from './inject/inject-pod.ts';
-import { mostListed, readsElsewhere, renderFinding } from './message.ts';
+import { hidesContents, mostListed, renderFinding } from './message.ts';
 import { missingSecrets } from './missing-secrets.ts';
 import { resolveStream, type StreamMemo, type StreamResolution, streamMemo } from './resolve-stream.ts';
 
@@ -62,10 +62,11 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
     .sort((left, right) => severity[right.outcomeBeforeMode] - severity[left.outcomeBeforeMode])
     .map((image, index) => {
       const nearest: RuleSet['nearest'] | undefined = index < mostListed ? rules.nearest : undefined;
+      const { hideStreamContents } = request;
       return {
         image,
-        reason: readsElsewhere(image) ? 'untrusted' : image.reason,
-        ...renderFinding(image, { nearest, place, newPodsDenied }),
+        reason: hidesContents(image, hideStreamContents) ? 'untrusted' : image.reason,
+        ...renderFinding(image, { nearest, place, newPodsDenied, hideStreamContents }),
       };
     });
   return {

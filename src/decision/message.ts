@@ -18,10 +18,12 @@ export type FindingContext = {
   readonly place: NamespaceContext;
   /** Whether a new pod would be denied with an image that is allowed now because the object already has it. */
   readonly newPodsDenied: boolean;
+  /** As in the request. */
+  readonly hideStreamContents?: boolean | undefined;
 };
 
 /** What the functions below need to know. `near` are the patterns that may have been meant. */
-type Wording = Pick<FindingContext, 'newPodsDenied'> & { readonly near: readonly string[]; readonly locate: Locate };
+type Wording = Pick<FindingContext, 'newPodsDenied' | 'hideStreamContents'> & { readonly near: readonly string[]; readonly locate: Locate };
 
 /** ` (rule "hub", ConfigMap …)` or ` (rule "hub")`, and the same for an origin alone. */
 type Locate = { rule(rule: Rule): string; origin(origin: Origin): string };
@@ -34,9 +36,9 @@ const withoutLocations: Locate = { rule: ({ name }) => ` (rule "${name}")`, orig
 
 /** One line about one image: its slot, the problem, the rule that decided and, with `nearest`, what may have been meant. */
 export function renderFinding(image: ImageDecision, context: FindingContext): Message {
-  const { newPodsDenied } = context;
+  const { newPodsDenied, hideStreamContents } = context;
   const near = similarRegistries(image, context);
-  return bothForms((locate) => renderLine(image, { newPodsDenied, near, locate }));
+  return bothForms((locate) => renderLine(image, { newPodsDenied, hideStreamContents, near, locate }));
 }
 
 /** A message in full, and without the location of rules and the full name of the image, which are left out where a message must be short. */
@@ -66,9 +68,9 @@ export function renderHelp({ settings: { helpUrl } }: RuleSet): string {
 function renderLine(image: ImageDecision, wording: Wording): string {
   const { content, displayName } = image.slot;
   const prefix = `${remarkOn(image, wording)}${displayName}`;
-  if (readsElsewhere(image)) return `${prefix}: ${renderElsewhere(image)}`;
+  if (hidesContents(image, wording.hideStreamContents)) return `${prefix}: ${renderHidden(image)}`;
   if (image.stream?.kind === 'resolved') return `${prefix}: ${renderStream(image, image.stream, wording)}`;
-  if (image.reason === 'stream-too-large') return `${prefix}: ${renderTooLarge(image)}`;
+  if (image.reason === 'stream-too-large') return `${prefix}: ${renderTooLarge(image, wording)}`;
   if (content.kind === 'image') return `${prefix}: ${subject(image, content.text, wording)} ${describe(image, wording)}`;
   return `${prefix} has no image: ${content.why}. Write the image name.`;
 }
@@ -88,14 +90,15 @@ function remarkOn({ reason }: ImageDecision, { newPodsDenied }: Wording): string
 }
 
 /**
- * Whether the evaluation depends on an image stream of another namespace. A dry run is enough for a denial, so the message must not show what
- * the stream contains, nor the rule that matches it. The audit record has both.
+ * Whether the image comes from an image stream that the reader of the message may not be allowed to read: any stream for an unknown caller,
+ * and one of another namespace for everyone, since a dry run is enough for a denial. The message must not show what the stream contains, nor
+ * the rule that matches it. The audit record has both.
  */
-export function readsElsewhere({ stream }: ImageDecision): boolean {
-  return stream?.kind === 'resolved' && stream.elsewhere === true;
+export function hidesContents({ stream }: ImageDecision, hideStreamContents = false): boolean {
+  return stream?.kind === 'resolved' && (hideStreamContents || stream.elsewhere === true);
 }
 
-function renderElsewhere({ stream, outcomeBeforeMode, reason }: ImageDecision): string {
+function renderHidden({ stream, outcomeBeforeMode, reason }: ImageDecision): string {
   const isDenied = outcomeBeforeMode === 'denied' || reason === 'not-introduced' || reason === 'placeholder';
   return `what image stream ${quote(stream?.stream ?? '')} contains is ${isDenied ? 'denied' : 'not trusted'} here.`;
 }
@@ -106,8 +109,8 @@ function renderStream(image: ImageDecision, { stream, image: text }: StreamResol
   return `image stream ${quote(stream)} contains ${imageName}, which ${describe(image, wording)}`;
 }
 
-function renderTooLarge({ stream }: ImageDecision): string {
-  const why = stream?.kind === 'unresolved' && !stream.elsewhere ? stream.why : undefined;
+function renderTooLarge({ stream }: ImageDecision, { hideStreamContents }: Wording): string {
+  const why = stream?.kind === 'unresolved' && !hideStreamContents && !stream.elsewhere ? stream.why : undefined;
   return `${why ?? `image stream ${stream?.stream} is too large to be evaluated`}. Name the image itself (kind DockerImage), or remove tags from the stream.`;
 }
 
