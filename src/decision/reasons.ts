@@ -19,7 +19,7 @@ export const reasons = {
   'mirror-pod': 'A kubelet reports a static Pod of its own node, which already runs.',
   'pod-immutable': 'The pull secrets of an existing Pod cannot be changed.',
   'secrets-enforced': 'The service account allows only secrets that it lists itself.',
-  'port-written': 'The image includes the default port, so credentials are found only under that exact name.',
+  'registry-spelling': 'The image spells its registry in a way under which its credential is usually not found.',
   'account-unknown': 'The service account is unknown, so its own secrets were not added.',
   'account-too-large': 'The service account lists too many pull secrets to be cached, so the API server copies them.',
   'labels-unknown': 'Labels of the namespace matter and are unknown, so the strictest result was assumed.',

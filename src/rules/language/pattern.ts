@@ -1,8 +1,9 @@
 /** Registry patterns: their grammar, their canonical form, and which image references they match. */
-import { dockerHubHost, readsAsHost } from '../../image/docker-hub.ts';
+import { canonicalIpv6, isUnusualIpv4 } from '../../image/address.ts';
+import { readsAsHost } from '../../image/docker-hub.ts';
 import { maxHostLength } from '../../image/grammar.ts';
 import { quote } from '../../image/problem.ts';
-import type { ImageReference } from '../../image/reference.ts';
+import { canonicalHost, type ImageReference } from '../../image/reference.ts';
 import type { ProblemCode } from './problem.ts';
 
 /**
@@ -58,7 +59,7 @@ export function parsePattern(text: string): PatternResult {
     const problem = checkSegment(text, segment);
     if (problem) return problem;
   }
-  return { ok: true, pattern: { host: canonicalHost(hostText), port, path: segments } };
+  return { ok: true, pattern: { host: readHost(hostText), port, path: segments } };
 }
 
 /**
@@ -185,7 +186,13 @@ function checkHost(text: string, hostText: string): PatternResult | undefined {
       `${quote(text)} has a * inside its host; a * is the whole first label, as in "*.example.com", or the whole host`,
     );
   }
-  if (/^\[[0-9a-f]*:[0-9a-f:]*\]$/i.test(name) && !wildcard) return undefined;
+  if (name.startsWith('[') && !wildcard) {
+    if (canonicalIpv6(name) !== undefined) return undefined;
+    return invalidPattern(
+      'pattern-host',
+      `${quote(text)} has brackets without an IPv6 address between them; write an address such as [2001:db8::1]`,
+    );
+  }
   if (name.length > maxHostLength)
     return invalidPattern('pattern-host', `${quote(text)} has a host of ${name.length} characters; at most ${maxHostLength} are allowed`);
   if (name.endsWith('.')) return invalidPattern('pattern-host', `${quote(text)} has a dot at the end of its host; drop it`);
@@ -193,6 +200,12 @@ function checkHost(text: string, hostText: string): PatternResult | undefined {
     return invalidPattern(
       'pattern-host',
       `${quote(text)} does not begin with a host; a host has letters, digits, - and dots, an IPv6 address stands in brackets`,
+    );
+  }
+  if (!wildcard && isUnusualIpv4(name)) {
+    return invalidPattern(
+      'pattern-host',
+      `${quote(text)} has a host that ends with a number, but is not an IPv4 address; write four decimal numbers, as 10.0.0.5`,
     );
   }
   if (wildcard && /^[0-9]+$/.test(name.slice(name.lastIndexOf('.') + 1))) {
@@ -245,11 +258,10 @@ function checkSegment(text: string, segment: string): PatternResult | undefined 
   );
 }
 
-function canonicalHost(hostText: string): PatternHost {
-  const name = hostText.toLowerCase();
-  if (name === '*') return { kind: 'any' };
-  if (name.startsWith('*.')) return { kind: 'suffix', name: name.slice(2) };
-  return { kind: 'exact', name: dockerHubHost(name) };
+function readHost(hostText: string): PatternHost {
+  if (hostText === '*') return { kind: 'any' };
+  if (hostText.startsWith('*.')) return { kind: 'suffix', name: hostText.slice(2).toLowerCase() };
+  return { kind: 'exact', name: canonicalHost(hostText) };
 }
 
 function invalidPattern(code: ProblemCode, message: string): PatternResult {

@@ -233,7 +233,7 @@ describe('every reason', () => {
     'mirror-pod': decide(change('Pod', mirror, undefined, 'system:node:n'), rules, unwatched),
     'pod-immutable': decide(change('Pod', pod(good), pod('nginx')), rules, unwatched),
     'secrets-enforced': decide(change('Pod', pod(good)), rules, accounts({ default: [] }, true)),
-    'port-written': decide(change('Pod', pod('good.io:443/x')), rules, unwatched),
+    'registry-spelling': decide(change('Pod', pod('good.io:443/x')), rules, unwatched),
     'account-unknown': decide(change('Deployment', deployment(pod(good))), rules, unwatched),
     'account-too-large': decide(change('Deployment', deployment(pod(good))), rules, tooLargeAccounts()),
     'labels-unknown': decide(change('Pod', pod(good)), { ...rules, match: unsureMatch }, unwatched),
