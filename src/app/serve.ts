@@ -2,7 +2,7 @@
 import packageJson from '../../package.json' with { type: 'json' };
 import { dayOf } from '../decision/evaluate-image.ts';
 import { noFacts } from '../decision/facts.ts';
-import { loadExtraKinds } from '../loading/extra-kinds.ts';
+import { loadCustomKinds } from '../loading/custom-kinds.ts';
 import { hashRules } from '../loading/load-rules.ts';
 import type { Kinds } from '../object/kinds.ts';
 import { createLintReporter } from '../observe/lint-reporter.ts';
@@ -101,7 +101,7 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
   const drain = createDrain({
     webhook,
     leader,
-    milliseconds: settings.drainMilliseconds,
+    milliseconds: settings.shutdownDelayMilliseconds,
     finishMilliseconds: finishMilliseconds(settings),
     log,
     clock,
@@ -141,9 +141,9 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
   return { url: webhook.url(), healthUrl: health.url(), ruleStore: store, caFile: certificates.caFile(), log, stop };
 }
 
-async function readKinds({ extraKindFiles, nameOf }: Settings): Promise<Kinds> {
-  const loaded = await loadExtraKinds(extraKindFiles);
-  if (!loaded.ok) throw new ConfigurationError(loaded.problems.map((problem) => `${nameOf('extraKinds')}: ${problem}`).join('\n'));
+async function readKinds({ customKindFiles, nameOf }: Settings): Promise<Kinds> {
+  const loaded = await loadCustomKinds(customKindFiles);
+  if (!loaded.ok) throw new ConfigurationError(loaded.problems.map((problem) => `${nameOf('customKinds')}: ${problem}`).join('\n'));
   return loaded.kinds;
 }
 

@@ -26,18 +26,18 @@ export type Settings = {
     | { readonly mode: 'files'; readonly certificate: string; readonly key: string; readonly ca: string | undefined }
     | { readonly mode: 'dev'; readonly directory: string };
   readonly service: string;
-  readonly register: boolean;
+  readonly manageWebhooks: boolean;
   /** Namespaces whose requests the API server does not send, in addition to our own and the platform's. */
   readonly excludedNamespaces: readonly string[];
   readonly webhookPolicy: WebhookPolicy;
   /** How to treat the requirements that AKS adds to the webhook configurations. */
   readonly admissionsEnforcer: EnforcerPolicy;
   /** Files that declare kinds of custom resources with images. */
-  readonly extraKindFiles: readonly string[];
+  readonly customKindFiles: readonly string[];
   readonly host: string;
   readonly port: number;
   readonly healthPort: number;
-  readonly drainMilliseconds: number;
+  readonly shutdownDelayMilliseconds: number;
   readonly logLevel: LogLevel;
   /** A file, or `-` for standard output. */
   readonly auditLog: string;
@@ -69,7 +69,7 @@ export function readSettings(flags: Flags, env: Environment): Settings {
     namespaceRules: values.namespaceRules,
     tls: tls as Settings['tls'],
     service: values.service,
-    register: values.register,
+    manageWebhooks: values.manageWebhooks,
     excludedNamespaces: values.excludeNamespaces ?? [],
     webhookPolicy: {
       failurePolicy: values.failurePolicy,
@@ -78,11 +78,11 @@ export function readSettings(flags: Flags, env: Environment): Settings {
       matchCondition: values.matchCondition,
     },
     admissionsEnforcer: values.admissionsEnforcer,
-    extraKindFiles: values.extraKinds ?? [],
+    customKindFiles: values.customKinds ?? [],
     host: values.host,
     port: values.port,
     healthPort: values.healthPort,
-    drainMilliseconds: values.drainSeconds * 1000,
+    shutdownDelayMilliseconds: values.shutdownDelaySeconds * 1000,
     logLevel: values.logLevel,
     auditLog: values.auditLog,
     dev,
@@ -147,9 +147,10 @@ function findContradictions(
   cluster: Settings['cluster'],
 ): readonly string[] {
   const problems: string[] = [];
-  const { register, namespaceSelector, excludeNamespaces = [], port, healthPort } = values;
+  const { manageWebhooks, namespaceSelector, excludeNamespaces = [], port, healthPort } = values;
   const written = (name: SettingName) => inputs[name]?.written ?? `${flagOf(name)} ${values[name]}`;
-  if (register && !cluster) problems.push(`${written('register')} needs a cluster: give --kubeconfig, or run without --rules and --dev`);
+  if (manageWebhooks && !cluster)
+    problems.push(`${written('manageWebhooks')} needs a cluster: give --kubeconfig, or run without --rules and --dev`);
   if (tls.mode === 'self' && !cluster) {
     problems.push(`${written('tls')} keeps its certificate in a Secret and needs a cluster: give --kubeconfig, or use --tls dev`);
   }
@@ -158,8 +159,8 @@ function findContradictions(
       ? written('tls')
       : (['tlsCert', 'tlsKey', 'tlsCa'] as const).flatMap((name) => inputs[name]?.written ?? []).join(' ');
     if (tls.certificate === undefined || tls.key === undefined) problems.push(`${why} needs both --tls-cert FILE and --tls-key FILE`);
-    if (register && tls.ca === undefined) {
-      problems.push(`${written('register')} tells the API server by which authority to verify us: give it with --tls-ca FILE`);
+    if (manageWebhooks && tls.ca === undefined) {
+      problems.push(`${written('manageWebhooks')} tells the API server by which authority to verify us: give it with --tls-ca FILE`);
     }
   }
   if (port === healthPort && port !== 0) {

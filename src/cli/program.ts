@@ -28,10 +28,10 @@ const commands: readonly CommandEntry[] = [
     load: async ({ actions, finish }) => (await import('./commands/serve.ts')).serveCommand(actions.serve, finish),
   },
   {
-    name: 'ask',
+    name: 'review',
     description:
       'send objects to a running webhook as the API server would, first to /mutate, then to /validate, and print what comes back',
-    load: async ({ terminal, finish }) => (await import('./commands/ask.ts')).askCommand(terminal, finish),
+    load: async ({ terminal, finish }) => (await import('./commands/review.ts')).reviewCommand(terminal, finish),
   },
   {
     name: 'check',

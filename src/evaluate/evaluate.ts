@@ -16,7 +16,7 @@ export type EvaluationOptions = {
   readonly namespace: string;
   readonly user: string;
   /** True if objects that are not among the input do not exist. */
-  readonly complete: boolean;
+  readonly assumeComplete: boolean;
   /** Milliseconds since 1970. */
   readonly now: number;
   readonly kinds?: Kinds;

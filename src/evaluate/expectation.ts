@@ -12,7 +12,7 @@ export type Expectation = {
   /** Default namespace of the objects. */
   readonly namespace?: string;
   readonly user?: string;
-  readonly complete?: boolean;
+  readonly assumeComplete?: boolean;
   /** The day for which exemptions are evaluated, in milliseconds since 1970. */
   readonly date?: number;
   readonly entries: readonly ExpectedEntry[];
@@ -43,7 +43,7 @@ export type ParsedExpectation =
 const matchedFields = ['apiVersion', 'kind', 'namespace', 'name', 'generateName'] as const;
 type MatchedField = (typeof matchedFields)[number];
 
-const topFields = ['date', 'user', 'namespace', 'complete', 'results'];
+const topFields = ['date', 'user', 'namespace', 'assumeComplete', 'results'];
 
 export function parseExpectation(text: string): ParsedExpectation {
   const { documents, error } = readYaml(text, { documents: 'one' });
@@ -83,15 +83,16 @@ class ExpectationReader {
     };
   }
 
-  private settings(root: JsonObject): Pick<Expectation, 'namespace' | 'user' | 'complete'> {
+  private settings(root: JsonObject): Pick<Expectation, 'namespace' | 'user' | 'assumeComplete'> {
     const namespace = this.text(root, 'namespace');
     const user = this.text(root, 'user');
-    const { complete } = root;
-    if (!isAbsent(complete) && typeof complete !== 'boolean') this.fail(['complete'], '"complete" takes true or false');
+    const { assumeComplete } = root;
+    if (!isAbsent(assumeComplete) && typeof assumeComplete !== 'boolean')
+      this.fail(['assumeComplete'], '"assumeComplete" takes true or false');
     return {
       ...(namespace !== undefined && { namespace }),
       ...(user !== undefined && { user }),
-      ...(typeof complete === 'boolean' && { complete }),
+      ...(typeof assumeComplete === 'boolean' && { assumeComplete }),
     };
   }
 

@@ -11,7 +11,7 @@ export type FactsFromObjectsOptions = {
   /** Default namespace of the objects. */
   readonly namespace: string;
   /** True: anything that is not among the objects does not exist. False: it is unknown. */
-  readonly complete: boolean;
+  readonly assumeComplete: boolean;
   /** Milliseconds since 1970. */
   readonly now: number;
   readonly kinds?: Kinds;
@@ -20,7 +20,7 @@ export type FactsFromObjectsOptions = {
 /** Reads labels of namespaces, pull secrets of service accounts, types of secrets, and contents of image streams. */
 export function factsFromObjects(
   manifests: readonly Manifest[],
-  { namespace: defaultNamespace, complete, now, kinds }: FactsFromObjectsOptions,
+  { namespace: defaultNamespace, assumeComplete, now, kinds }: FactsFromObjectsOptions,
 ): Facts {
   const namespaces = new Map<string, Readonly<Record<string, string>>>();
   const accounts = new Map<string, ServiceAccountFacts>();
@@ -40,16 +40,16 @@ export function factsFromObjects(
   return {
     namespace(name) {
       const labels = namespaces.get(name);
-      return labels || complete ? { kind: 'known', labels: { ...labels, [nameLabel]: name } } : { kind: 'unknown' };
+      return labels || assumeComplete ? { kind: 'known', labels: { ...labels, [nameLabel]: name } } : { kind: 'unknown' };
     },
     serviceAccount(namespace, name) {
       const account = accounts.get(keyOf(namespace, name));
-      if (account || !complete) return account ?? { kind: 'unknown' };
+      if (account || !assumeComplete) return account ?? { kind: 'unknown' };
       // Kubernetes creates this service account in every namespace.
       return name === 'default' ? { kind: 'known', pullSecrets: [], onlyListedSecrets: false } : { kind: 'absent' };
     },
-    secret: (namespace, name) => secrets.get(keyOf(namespace, name)) ?? (complete ? 'absent' : 'unknown'),
-    imageStream: (namespace, name) => streams.get(keyOf(namespace, name)) ?? { kind: complete ? 'absent' : 'unknown' },
+    secret: (namespace, name) => secrets.get(keyOf(namespace, name)) ?? (assumeComplete ? 'absent' : 'unknown'),
+    imageStream: (namespace, name) => streams.get(keyOf(namespace, name)) ?? { kind: assumeComplete ? 'absent' : 'unknown' },
     now: () => now,
     ...(kinds && { kinds }),
   };

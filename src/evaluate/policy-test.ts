@@ -85,7 +85,7 @@ export type TestEvaluation =
  */
 export async function evaluateTest(
   folder: string,
-  { namespace = 'default', user = 'developer', complete = false, date }: Expectation,
+  { namespace = 'default', user = 'developer', assumeComplete = false, date }: Expectation,
   { rules: shared, now, kinds }: Pick<TestOptions, 'rules' | 'now' | 'kinds'>,
 ): Promise<TestEvaluation> {
   const own = await ownRules(folder);
@@ -106,7 +106,7 @@ export async function evaluateTest(
     };
   }
   const manifests = read.manifests.map((manifest) => ({ ...manifest, file: relative(folder, manifest.file) }));
-  const options = { namespace, user, complete, now: date ?? now, ...(kinds && { kinds }) };
+  const options = { namespace, user, assumeComplete, now: date ?? now, ...(kinds && { kinds }) };
   return { ok: true, rules: ruleSet, evaluation: evaluate(manifests, ruleSet, options), options };
 }
 
@@ -119,12 +119,12 @@ async function ownRules(folder: string): Promise<string | undefined> {
 }
 
 /** The complete results, without what changes with every edit of the rules: lines and the revision. */
-function renderExpectation({ namespace, user, complete, date }: Expectation, results: readonly ObjectResult[]): string {
+function renderExpectation({ namespace, user, assumeComplete, date }: Expectation, results: readonly ObjectResult[]): string {
   const settings = {
     ...(date !== undefined && { date: new Date(date).toISOString().slice(0, 10) }),
     ...(user !== undefined && { user }),
     ...(namespace !== undefined && { namespace }),
-    ...(complete !== undefined && { complete }),
+    ...(assumeComplete !== undefined && { assumeComplete }),
   };
   const entries = results.map(({ object: { file: _file, line: _line, ...object }, outcome, images, inject, patch, messages }) => ({
     object,

@@ -27,7 +27,7 @@ export type Setting = {
   readonly excludes?: readonly string[];
 };
 
-const registration = { group: 'Registration', requires: { setting: 'register', value: true } } as const;
+const registration = { group: 'Registration', requires: { setting: 'manageWebhooks', value: true } } as const;
 const certificateFile = {
   group: 'Certificate',
   placeholder: 'file',
@@ -51,7 +51,7 @@ export const settingTable = {
     default: false,
     excludes: ['rules', 'dev'],
   },
-  extraKinds: {
+  customKinds: {
     group: 'Rules',
     description: 'custom resources that hold images, and where: files as in docs/kinds.md',
     placeholder: 'files',
@@ -90,8 +90,8 @@ export const settingTable = {
   },
   tlsCert: { ...certificateFile, description: 'certificate chain in PEM, reloaded when it changes' },
   tlsKey: { ...certificateFile, description: 'its private key in PEM' },
-  tlsCa: { ...certificateFile, description: 'authority that signed it, in PEM; needed with --register' },
-  register: { group: 'Registration', description: 'fill the two webhook configurations named regkeeper', default: false },
+  tlsCa: { ...certificateFile, description: 'authority that signed it, in PEM; needed with --manage-webhooks' },
+  manageWebhooks: { group: 'Registration', description: 'fill the two webhook configurations named regkeeper', default: false },
   excludeNamespaces: {
     ...registration,
     description: 'namespaces never asked about, such as those of network and storage drivers',
@@ -150,7 +150,7 @@ export const settingTable = {
     read: readPort,
     default: 8080,
   },
-  drainSeconds: {
+  shutdownDelaySeconds: {
     group: 'Server',
     description: 'how long to go on answering after SIGTERM',
     placeholder: 'seconds',

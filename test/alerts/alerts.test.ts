@@ -51,7 +51,7 @@ const healthy: Series = {
   ...onBoth('regkeeper_admission_failures_total', '0x120', 'reason="bug"'),
   ...onBoth('regkeeper_admission_failures_total', '0x120', 'reason="unknown-kind"'),
   ...onBoth('regkeeper_admission_failures_total', '0x120', 'reason="overload"'),
-  ...onBoth('regkeeper_admission_failures_total', '0+1x120', 'reason="behind"'),
+  ...onBoth('regkeeper_admission_failures_total', '0+1x120', 'reason="stale-cache"'),
   ...onBoth('regkeeper_admission_duration_seconds_bucket', '0+100x120', 'webhook="mutate",le="0.5"'),
   ...onBoth('regkeeper_admission_duration_seconds_bucket', '0+100x120', 'webhook="mutate",le="5"'),
   ...onBoth('regkeeper_admission_duration_seconds_bucket', '0+100x120', 'webhook="mutate",le="+Inf"'),
@@ -103,20 +103,24 @@ const troubles: [trouble: string, series: Series, firing: readonly string[]][] =
       ...on('one', 'regkeeper_rules_revision_info', '_x120', 'revision="a"'),
       ...on('one', 'regkeeper_rules_revision_info', '1x120', 'revision="b"'),
     },
-    ['RegkeeperRulesDiffer'],
+    ['RegkeeperReplicasHaveDifferentRules'],
   ],
-  ['a watch that is silent', { ...on('one', 'regkeeper_watch_last_contact_seconds', '65+60x120', secrets()) }, ['RegkeeperWatchSilent']],
+  ['a watch that is silent', { ...on('one', 'regkeeper_watch_last_contact_seconds', '65+60x120', secrets()) }, ['RegkeeperWatchStalled']],
   ['no leader', { ...onBoth('regkeeper_leader', '0x120') }, ['RegkeeperNoLeader']],
   [
     'a writer that keeps weakening the webhooks',
     { ...on('one', 'regkeeper_webhook_repairs_total', '0+60x120', 'change="weakened"') },
     ['RegkeeperWebhooksWeakened'],
   ],
-  ['a writer that keeps narrowing the webhooks', { ...on('one', 'regkeeper_webhooks_narrowed', '2x120') }, ['RegkeeperWebhooksContested']],
+  [
+    'a writer that keeps narrowing the webhooks',
+    { ...on('one', 'regkeeper_webhooks_narrowed', '2x120') },
+    ['RegkeeperWebhooksOverwritten'],
+  ],
   [
     'a writer whose narrowing is reverted again and again',
     { ...on('one', 'regkeeper_webhook_repairs_total', '0+1x120', 'change="narrowed"') },
-    ['RegkeeperWebhooksContested'],
+    ['RegkeeperWebhooksOverwritten'],
   ],
   [
     'a namespace over its memory budget',
@@ -251,8 +255,11 @@ test('promtool finds nothing to complain of in the metrics of a server that has 
     { timeout: 30_000 },
   );
   const objects = join(root, 'deploy/examples/objects');
-  const ask = spawn(process.execPath, [join(root, 'src/main.ts'), 'ask', '--server', url ?? '', objects], { cwd: root, stdio: 'ignore' });
-  await once(ask, 'exit');
+  const review = spawn(process.execPath, [join(root, 'src/main.ts'), 'review', '--server', url ?? '', objects], {
+    cwd: root,
+    stdio: 'ignore',
+  });
+  await once(review, 'exit');
   const metrics = await (await fetch(`${healthUrl}/metrics`)).text();
   expect(metrics).toMatch(/^regkeeper_admission_requests_total\{webhook="validate",.*outcome="denied"\} 1$/m);
   expect(await promtool(['check', 'metrics'], metrics)).toEqual({ code: 0, output: '' });

@@ -15,7 +15,7 @@ export type Case = {
   readonly manifests: readonly Manifest[];
   readonly namespace: string;
   readonly user: string;
-  readonly complete: boolean;
+  readonly assumeComplete: boolean;
   /** Milliseconds since 1970. */
   readonly now: number;
   readonly results: readonly ExpectedResult[];
@@ -84,7 +84,7 @@ function readCase(name: string): Case {
     manifests,
     namespace: expected.namespace ?? 'default',
     user: expected.user ?? 'developer',
-    complete: expected.complete ?? false,
+    assumeComplete: expected.assumeComplete ?? false,
     now: expected.date === undefined ? Date.now() : Date.parse(`${expected.date}T12:00:00Z`),
     results: expected.results,
     notInCluster: mark.cluster === false ? mark.reason : undefined,

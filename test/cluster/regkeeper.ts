@@ -118,7 +118,18 @@ export async function launchRegkeeper(settings: RegkeeperSettings): Promise<Regk
   const logFile = join(directory, 'regkeeper.log');
   const auditFile = join(directory, 'audit.log');
   const log = openSync(logFile, 'w');
-  const args = ['serve', '--kubeconfig', kubeconfig, '--namespace', ownNamespace, '--tls', 'self', '--service', 'regkeeper', '--register'];
+  const args = [
+    'serve',
+    '--kubeconfig',
+    kubeconfig,
+    '--namespace',
+    ownNamespace,
+    '--tls',
+    'self',
+    '--service',
+    'regkeeper',
+    '--manage-webhooks',
+  ];
   const network = ['--host', '127.0.0.1', '--port', '0', '--health-port', '0'];
   const child = spawn(process.execPath, [...nodeFlags, programFile(), ...args, ...network, '--audit-log', auditFile, ...flags], {
     cwd: directory,

@@ -45,7 +45,7 @@ export function withRegkeeper(
   let rulesBefore: string | undefined;
 
   const restart = async () => {
-    const ownFlags = ['--drain-seconds', '0', ...flags];
+    const ownFlags = ['--shutdown-delay-seconds', '0', ...flags];
     server = await startRegkeeper({ kubectl, kubeconfig, directory: folder, routeService, flags: ownFlags, nodeFlags });
     return server;
   };

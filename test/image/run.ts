@@ -102,7 +102,7 @@ async function checkServer(engine: Engine): Promise<void> {
           .concat((await engine.read(['--version'])).startsWith('podman') ? ['--read-only-tmpfs=false'] : [])
           .concat(['--network', 'host', '--volume', `${folder}:/given:ro`, image, 'serve', '--rules', '/given/rules'])
           .concat(['--tls', 'files', '--tls-cert', '/given/tls/tls.crt', '--tls-key', '/given/tls/tls.key', '--host', '127.0.0.1'])
-          .concat(['--port', '0', '--health-port', '0', '--drain-seconds', '0']),
+          .concat(['--port', '0', '--health-port', '0', '--shutdown-delay-seconds', '0']),
       )
     ).trim();
     const { url, healthUrl } = await addresses(engine, container);
@@ -110,7 +110,7 @@ async function checkServer(engine: Engine): Promise<void> {
     await waitFor(() => health('/healthz'), { deadlineSeconds: 60, what: '/healthz' });
     await waitFor(() => health('/readyz'), { deadlineSeconds: 60, what: '/readyz' });
     log('ok  /healthz and /readyz answer');
-    same('answer', (await ask(url, folder)).split('\n').slice(0, 2), [
+    same('answer', (await reviewObject(url, folder)).split('\n').slice(0, 2), [
       'Pod p: allowed',
       '  + /spec/imagePullSecrets [{"name":"secret-999"}]',
     ]);
@@ -149,7 +149,7 @@ async function writeFiles(folder: string): Promise<void> {
   await chmod(join(folder, 'tls'), 0o755);
 }
 
-async function ask(server: string, folder: string): Promise<string> {
+async function reviewObject(server: string, folder: string): Promise<string> {
   const pod = {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -159,7 +159,7 @@ async function ask(server: string, folder: string): Promise<string> {
   await writeFile(join(folder, 'pod.json'), JSON.stringify(pod));
   const program = join(root, 'bin/regkeeper.mjs');
   const options = ['--server', server, '--ca', join(folder, 'tls/ca.crt'), join(folder, 'pod.json')];
-  return await output(process.execPath, [program, 'ask', ...options], 'pipe');
+  return await output(process.execPath, [program, 'review', ...options], 'pipe');
 }
 
 function same(what: string, found: unknown, expected: unknown): void {

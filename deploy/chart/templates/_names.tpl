@@ -46,15 +46,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 - --service
 - regkeeper
-- --register
+- --manage-webhooks
 - --host
 - "::"
 - --port
 - {{ .Values.webhook.port | quote }}
 - --health-port
 - {{ .Values.healthPort | quote }}
-- --drain-seconds
-- {{ .Values.drainSeconds | quote }}
+- --shutdown-delay-seconds
+- {{ .Values.shutdownDelaySeconds | quote }}
 {{- $excluded := .Values.webhook.excludeNamespaces }}
 {{- if eq .Values.certs.mode "cert-manager" }}
 {{- $excluded = prepend $excluded .Values.certs.certManager.namespace | uniq }}
@@ -88,9 +88,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if .Values.namespaceRules }}
 - --namespace-rules
 {{- end }}
-{{- if .Values.extraKinds }}
-- --extra-kinds
-- /etc/regkeeper/kinds/extra-kinds.yaml
+{{- if .Values.customKinds }}
+- --custom-kinds
+- /etc/regkeeper/kinds/custom-kinds.yaml
 {{- end }}
 {{- if ne .Values.logLevel "info" }}
 - --log-level

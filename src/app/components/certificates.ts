@@ -41,7 +41,7 @@ type Opened = { readonly source: CertificateSource; readonly caFile: string | un
 export function createCertificates(options: CertificatesOptions): Certificates {
   const { settings, client, log, clock } = options;
   // Only registered servers are called by the API server, which verifies them with the published CA.
-  const published = client && settings.register ? createPublishedCas({ client, log, clock }) : undefined;
+  const published = client && settings.manageWebhooks ? createPublishedCas({ client, log, clock }) : undefined;
   /** Our clock, and that of the API server, which verifies the certificate. */
   const clocks = () => [clock.now(), client?.serverTime() ?? clock.now()];
   const listeners = new Set<(certificate: ServerCertificate) => void>();
@@ -105,7 +105,7 @@ async function openSource({ settings, client, leader, log, clock }: Certificates
     case 'files': {
       const { certificate, key, ca } = tls;
       // The API server calls a registered Service by this name.
-      const names = settings.register && settings.cluster && [`${service}.${settings.cluster.namespace}.svc`];
+      const names = settings.manageWebhooks && settings.cluster && [`${service}.${settings.cluster.namespace}.svc`];
       const files = { certificate, key, ...(ca !== undefined && { caBundle: ca }), ...(names && { names }) };
       return { source: await watchCertificateFiles({ ...files, onProblem, clock }).catch(asConfigurationError), caFile: ca };
     }

@@ -24,8 +24,8 @@ export function finishMilliseconds({ webhookPolicy }: Pick<Settings, 'webhookPol
 }
 
 /** The deadline of the whole shutdown. Closing the listeners takes at most 2 s, and writing the last audit records 6.5 s. */
-export function shutdownMilliseconds(settings: Pick<Settings, 'drainMilliseconds' | 'webhookPolicy'>): number {
-  return settings.drainMilliseconds + finishMilliseconds(settings) + 8_500;
+export function shutdownMilliseconds(settings: Pick<Settings, 'shutdownDelayMilliseconds' | 'webhookPolicy'>): number {
+  return settings.shutdownDelayMilliseconds + finishMilliseconds(settings) + 8_500;
 }
 
 export type Drain = Component & { isDraining(): boolean };
@@ -39,7 +39,7 @@ export function createDrain({ webhook, leader, milliseconds, finishMilliseconds,
       draining = true;
       webhook.drain();
       const released = leader?.stop();
-      log.info({ drainMilliseconds: milliseconds }, 'shutting down: not ready any more, still answering');
+      log.info({ shutdownDelayMilliseconds: milliseconds }, 'shutting down: not ready any more, still answering');
       await sleep(clock, milliseconds);
       await webhook.finish();
       await released;

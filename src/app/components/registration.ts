@@ -8,12 +8,12 @@ import type { Logger } from './outputs.ts';
 
 /** Undefined without registration. Then only the Secret is written, which every replica may do. */
 export function createLeader(
-  { register, cluster, service }: Settings,
+  { manageWebhooks, cluster, service }: Settings,
   client: ApiClient | undefined,
   able: () => boolean,
   log: Logger,
 ): LeaderElection | undefined {
-  if (!client || !cluster || !register) return undefined;
+  if (!client || !cluster || !manageWebhooks) return undefined;
   return createLeaderElection({ client, namespace: cluster.namespace, name: service, able, log });
 }
 
@@ -24,8 +24,8 @@ export function createRegistrationOf(
   client: ApiClient | undefined,
   wired: Pick<RegistrationOptions, Wired>,
 ): Registration | undefined {
-  const { register, cluster, service, excludedNamespaces, webhookPolicy: policy, admissionsEnforcer: enforcer } = settings;
-  if (!client || !cluster || !register) return undefined;
+  const { manageWebhooks, cluster, service, excludedNamespaces, webhookPolicy: policy, admissionsEnforcer: enforcer } = settings;
+  if (!client || !cluster || !manageWebhooks) return undefined;
   const options = { client, namespace: cluster.namespace, service, ...wired };
   return createRegistration({ ...options, excludedNamespaces, policy, enforcer, prove: createReachabilityProbe(options) });
 }

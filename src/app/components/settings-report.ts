@@ -3,14 +3,17 @@ import type { Component } from '../lifecycle.ts';
 import type { Settings } from '../settings.ts';
 import type { Logger } from './outputs.ts';
 
-export function createSettingsReport({ nonDefaults, ignoredVariables, register, webhookPolicy, nameOf }: Settings, log: Logger): Component {
+export function createSettingsReport(
+  { nonDefaults, ignoredVariables, manageWebhooks, webhookPolicy, nameOf }: Settings,
+  log: Logger,
+): Component {
   return {
     name: 'settings',
     start() {
       if (nonDefaults.length > 0) log.info({ settings: nonDefaults }, 'settings that differ from the defaults');
       for (const { variable, flag } of ignoredVariables)
         log.warn({}, `${variable} has no effect: ${flag} is given, and a flag wins over a variable`);
-      if (register && webhookPolicy.failurePolicy === 'Ignore') {
+      if (manageWebhooks && webhookPolicy.failurePolicy === 'Ignore') {
         log.warn({}, `${nameOf('failurePolicy')} is Ignore: while no replica answers, every image is let in, and no secret is added`);
       }
     },

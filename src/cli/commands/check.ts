@@ -7,7 +7,7 @@ import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import { printManifests } from '../../yaml/print-manifests.ts';
 import { dateOption } from '../input/date-option.ts';
-import { extraKindsOption, readExtraKindsOption } from '../input/kinds-from-files.ts';
+import { customKindsOption, readCustomKindsOption } from '../input/kinds-from-files.ts';
 import { readRulesOption } from '../input/rules-from-files.ts';
 import { renderRemarks, renderResult, renderResults, renderSummary } from '../output/render-results.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
@@ -18,8 +18,8 @@ type CheckOptions = {
   readonly namespace: string;
   readonly user: string;
   readonly date?: number;
-  readonly complete?: true;
-  readonly extraKinds?: readonly string[];
+  readonly assumeComplete?: true;
+  readonly customKinds?: readonly string[];
   readonly output: 'table' | 'json' | 'yaml';
 };
 
@@ -32,8 +32,10 @@ export function checkCommand(terminal: Terminal, finish: (code: ExitCode) => voi
     .addOption(new Option('-n, --namespace <name>', 'namespace of objects that name none').default('default'))
     .addOption(new Option('--user <name>', 'who would create them').default('developer'))
     .addOption(dateOption())
-    .addOption(new Option('--complete', 'the objects are all there is: a secret or service account that is not among them does not exist'))
-    .addOption(extraKindsOption())
+    .addOption(
+      new Option('--assume-complete', 'the objects are all there is: a secret or service account that is not among them does not exist'),
+    )
+    .addOption(customKindsOption())
     .addOption(
       new Option('-o, --output <format>', 'yaml prints the objects that would be let in, as they would be stored')
         .choices(['table', 'json', 'yaml'])
@@ -46,11 +48,11 @@ async function check(options: CheckOptions, terminal: Terminal): Promise<ExitCod
   if (options.filename.includes('-') && options.rules.includes('-')) throw new ConfigurationError('standard input (-) can be given once');
   const rules = await readRulesOption(options.rules, terminal);
   const manifests = await readManifestsOption(options.filename, terminal);
-  const kinds = await readExtraKindsOption(options.extraKinds, terminal);
+  const kinds = await readCustomKindsOption(options.customKinds, terminal);
   if (!rules || !manifests || !kinds) return 2;
 
-  const { namespace, user, complete = false, date = Date.now() } = options;
-  const evaluation = evaluate(manifests, rules, { namespace, user, complete, now: date, kinds });
+  const { namespace, user, assumeComplete = false, date = Date.now() } = options;
+  const evaluation = evaluate(manifests, rules, { namespace, user, assumeComplete, now: date, kinds });
   print(evaluation, options.output, terminal);
   return evaluation.results.every(isClean) ? 0 : 1;
 }

@@ -7,7 +7,7 @@ import { compareRuleSets, type RuleChange } from '../../rules/store/compare-rule
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import { dateOption } from '../input/date-option.ts';
-import { extraKindsOption, readExtraKindsOption } from '../input/kinds-from-files.ts';
+import { customKindsOption, readCustomKindsOption } from '../input/kinds-from-files.ts';
 import { readRulesOption } from '../input/rules-from-files.ts';
 import { type MachineFormat, outputOption, renderMachine } from '../output/machine-output.ts';
 import { renderObjectChanges, renderRuleChanges, ruleChangeEntry } from '../output/render-diff.ts';
@@ -20,8 +20,8 @@ type DiffOptions = {
   readonly namespace: string;
   readonly user: string;
   readonly date?: number;
-  readonly complete?: true;
-  readonly extraKinds?: readonly string[];
+  readonly assumeComplete?: true;
+  readonly customKinds?: readonly string[];
   readonly strict?: true;
   readonly output: 'table' | MachineFormat;
 };
@@ -39,8 +39,10 @@ export function diffCommand(terminal: Terminal, finish: (code: ExitCode) => void
     .addOption(new Option('-n, --namespace <name>', 'namespace of objects that name none').default('default'))
     .addOption(new Option('--user <name>', 'who would create them').default('developer'))
     .addOption(dateOption())
-    .addOption(new Option('--complete', 'the objects are all there is: a secret or service account that is not among them does not exist'))
-    .addOption(extraKindsOption())
+    .addOption(
+      new Option('--assume-complete', 'the objects are all there is: a secret or service account that is not among them does not exist'),
+    )
+    .addOption(customKindsOption())
     .addOption(new Option('--strict', 'every difference is a finding: exit 1 also where objects are only let in, or gain secrets'))
     .addOption(outputOption())
     .action(async (old: string, now: string, options: DiffOptions) => finish(await diff(old, now, options, terminal)));
@@ -60,11 +62,11 @@ async function diff(old: string, now: string, options: DiffOptions, terminal: Te
   }
 
   const manifests = await readManifestsOption(options.filename, terminal);
-  const kinds = await readExtraKindsOption(options.extraKinds, terminal);
+  const kinds = await readCustomKindsOption(options.customKinds, terminal);
   if (!manifests || !kinds) return 2;
-  const { namespace, user, complete = false, date = Date.now() } = options;
+  const { namespace, user, assumeComplete = false, date = Date.now() } = options;
   const [evaluatedBefore, evaluated] = [before, after].map((each) =>
-    evaluate(manifests, each, { namespace, user, complete, now: date, kinds }),
+    evaluate(manifests, each, { namespace, user, assumeComplete, now: date, kinds }),
   );
   if (!evaluatedBefore || !evaluated) throw new Error('two rule sets give two evaluations');
   const comparison = compareEvaluations(evaluatedBefore, evaluated);

@@ -19,9 +19,9 @@ import type { ExitCode, Terminal } from '../terminal.ts';
 type ExplainOptions = {
   readonly rules: readonly string[];
   readonly namespace?: string;
-  readonly label?: Readonly<Record<string, string>>;
-  /** False for `--no-labels`. */
-  readonly labels: boolean;
+  readonly namespaceLabel?: Readonly<Record<string, string>>;
+  /** False for `--no-namespace-labels`. */
+  readonly namespaceLabels: boolean;
   readonly push?: true;
   readonly date?: number;
   readonly output: 'table' | MachineFormat;
@@ -32,8 +32,10 @@ export function explainCommand(terminal: Terminal, finish: (code: ExitCode) => v
     .argument('<image>', 'as it stands in an object')
     .addOption(new Option('--rules <paths...>', 'rules: files and folders').makeOptionMandatory())
     .addOption(new Option('-n, --namespace <name>', 'where it is used (default: default)'))
-    .addOption(new Option('--label <key=value...>', 'labels of the namespace; all it has, where one is given').argParser(addLabel))
-    .addOption(new Option('--no-labels', 'the namespace has no labels'))
+    .addOption(
+      new Option('--namespace-label <key=value...>', 'labels of the namespace; all it has, where one is given').argParser(addLabel),
+    )
+    .addOption(new Option('--no-namespace-labels', 'the namespace has no labels'))
     .addOption(new Option('--push', 'a build pushes it'))
     .addOption(dateOption())
     .addOption(outputOption())
@@ -73,8 +75,12 @@ type Explanation = {
   readonly message: string;
 };
 
-function explain(image: string, rules: RuleSet, { namespace = 'default', label, labels, push, date }: ExplainOptions): Explanation {
-  const place: NamespaceContext = { namespace, labels: label ?? (labels ? undefined : {}) };
+function explain(
+  image: string,
+  rules: RuleSet,
+  { namespace = 'default', namespaceLabel, namespaceLabels, push, date }: ExplainOptions,
+): Explanation {
+  const place: NamespaceContext = { namespace, labels: namespaceLabel ?? (namespaceLabels ? undefined : {}) };
   const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
   const evaluation = evaluateImage(image, { rules, place, settings, facts: { now: () => date ?? Date.now() } });
   const { reference, problem, trustedBy } = evaluation;
@@ -149,7 +155,7 @@ function renderExplanation(explanation: Explanation, { namespace }: ExplainOptio
       (origin) =>
         [
           'unsure',
-          `${origin} selects by labels of the namespace, which are not known: judged strictly; give them with --label key=value, or --no-labels`,
+          `${origin} selects by labels of the namespace, which are not known: judged strictly; give them with --namespace-label key=value, or --no-namespace-labels`,
         ] as const,
     ),
   ];

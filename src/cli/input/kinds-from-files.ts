@@ -1,18 +1,18 @@
-/** The option --extra-kinds: kinds of custom resources from files. */
+/** The option --custom-kinds: kinds of custom resources from files. */
 import { Option } from 'commander';
 import type { Kinds } from '../../object/kinds.ts';
 import { settingTable } from '../../settings/table.ts';
 import type { Terminal } from '../terminal.ts';
 
-export function extraKindsOption(): Option {
-  return new Option('--extra-kinds <files...>', settingTable.extraKinds.description);
+export function customKindsOption(): Option {
+  return new Option('--custom-kinds <files...>', settingTable.customKinds.description);
 }
 
 /** Prints problems on standard error and returns undefined if there are any, because objects of an unread kind would not be evaluated. */
-export async function readExtraKindsOption(files: readonly string[] | undefined, terminal: Terminal): Promise<Kinds | undefined> {
+export async function readCustomKindsOption(files: readonly string[] | undefined, terminal: Terminal): Promise<Kinds | undefined> {
   // Imported on demand, to keep the start of other commands short.
-  const { loadExtraKinds } = await import('../../loading/extra-kinds.ts');
-  const loaded = await loadExtraKinds(files ?? []);
+  const { loadCustomKinds } = await import('../../loading/custom-kinds.ts');
+  const loaded = await loadCustomKinds(files ?? []);
   if (loaded.ok) return loaded.kinds;
   for (const problem of loaded.problems) terminal.err(`${problem}\n`);
   return undefined;

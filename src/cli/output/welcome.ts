@@ -13,7 +13,7 @@ export function renderWelcome({ url, healthUrl, ruleStore, caFile }: RunningServ
     return `  ${pattern.text.padEnd(50)} ${verdict.padEnd(9)} ${[...where, ...secrets].join(', ')}`.trimEnd();
   });
   const server = url === 'https://localhost:8443' ? '' : ` --server ${url}`;
-  const command = (file: string) => `  npm run -s regkeeper -- ask${server} deploy/examples/objects/${file}`;
+  const command = (file: string) => `  npm run -s regkeeper -- review${server} deploy/examples/objects/${file}`;
   return [
     '',
     `regkeeper answers on ${url}/mutate and /validate, health on ${healthUrl}/readyz`,

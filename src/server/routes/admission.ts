@@ -58,7 +58,7 @@ function evaluate(webhook: Webhook, request: ReviewRequest, collaborators: Webho
   if (!facts) return { decision: undefined, failure: 'the cluster has not been read yet', reason: 'not-ready' };
 
   const decision = decide(change, rules, facts);
-  if (decision.kind === 'not-yet') return { decision, failure: decision.message, reason: 'behind' };
+  if (decision.kind === 'not-yet') return { decision, failure: decision.message, reason: 'stale-cache' };
   return { answer: renderAnswer(webhook, request, decision, rules), decision, reason: failureReasons[decision.kind] };
 }
 

@@ -195,7 +195,13 @@ async function uninstall(): Promise<void> {
 }
 
 function start(): Promise<Regkeeper> {
-  return startRegkeeper({ kubectl, kubeconfig, directory: folder, routeService: cluster.routeService, flags: ['--drain-seconds', '0'] });
+  return startRegkeeper({
+    kubectl,
+    kubeconfig,
+    directory: folder,
+    routeService: cluster.routeService,
+    flags: ['--shutdown-delay-seconds', '0'],
+  });
 }
 
 async function denies(): Promise<void> {

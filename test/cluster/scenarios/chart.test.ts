@@ -38,7 +38,9 @@ type Manifest = {
 
 type Deployment = Manifest & { spec: { template: { spec: { containers: [{ args: string[] }, ...{ args: string[] }[]] } } } };
 
-const extraKinds = JSON.stringify((parse(readFileSync(join(deploy, 'extra-kinds/extra-kinds.yaml'), 'utf8')) as { kinds: object[] }).kinds);
+const customKinds = JSON.stringify(
+  (parse(readFileSync(join(deploy, 'custom-kinds/custom-kinds.yaml'), 'utf8')) as { kinds: object[] }).kinds,
+);
 const digest = `sha256:${'a'.repeat(64)}`;
 
 /** Each choice, as a kustomize overlay and as Helm flags. */
@@ -79,7 +81,7 @@ const choices: [choice: string, overlay: Record<string, unknown>, flags: readonl
     { resources: ['base'], components: ['cert-manager', 'namespace-rules'] },
     ['--set', 'certs.mode=cert-manager,namespaceRules=true'],
   ],
-  ['custom resources', { resources: ['base'], components: ['extra-kinds'] }, ['--set-json', `extraKinds=${extraKinds}`]],
+  ['custom resources', { resources: ['base'], components: ['custom-kinds'] }, ['--set-json', `customKinds=${customKinds}`]],
   [
     'metrics and alerts',
     { resources: ['base'], components: ['monitoring'] },
@@ -87,10 +89,10 @@ const choices: [choice: string, overlay: Record<string, unknown>, flags: readonl
   ],
   [
     'everything together',
-    { resources: ['base'], components: ['cert-manager', 'namespace-rules', 'extra-kinds', 'monitoring'] },
+    { resources: ['base'], components: ['cert-manager', 'namespace-rules', 'custom-kinds', 'monitoring'] },
     [
       ...['--set', 'certs.mode=cert-manager,namespaceRules=true,serviceMonitor.enabled=true,prometheusRule.enabled=true'],
-      ...['--set-json', `extraKinds=${extraKinds}`],
+      ...['--set-json', `customKinds=${customKinds}`],
     ],
   ],
   ['another namespace', { resources: ['base'], namespace: 'keeper' }, ['--namespace', 'keeper']],
@@ -176,13 +178,13 @@ const labelsOfTheTool = ['app.kubernetes.io/instance', 'app.kubernetes.io/versio
 
 /**
  * The objects by kind and name, without what differs between the tools: the labels and annotations that name the tool, and the Namespace.
- * Helm creates that separately (`--create-namespace`). To restart the Pods for a changed file of extra kinds, the chart uses a checksum annotation
+ * Helm creates that separately (`--create-namespace`). To restart the Pods for a changed file of custom kinds, the chart uses a checksum annotation
  * and kustomize a hash in the ConfigMap's name.
  */
 function byName(whole: string): Record<string, Manifest> {
   const text = whole
-    .replaceAll(/(?<=regkeeper-extra-kinds)-[0-9a-z]{10}$/gm, '')
-    .replaceAll(/^ +annotations:\n +#.*\n +checksum\/extra-kinds: [0-9a-f]{64}\n/gm, '');
+    .replaceAll(/(?<=regkeeper-custom-kinds)-[0-9a-z]{10}$/gm, '')
+    .replaceAll(/^ +annotations:\n +#.*\n +checksum\/custom-kinds: [0-9a-f]{64}\n/gm, '');
   const manifests = parseAllDocuments(text).flatMap((document) => (document.toJS() as Manifest | null) ?? []);
   const kept = manifests.filter(({ kind }) => kind !== 'Namespace');
   return Object.fromEntries(
@@ -190,7 +192,7 @@ function byName(whole: string): Record<string, Manifest> {
       `${manifest.kind} ${metadata.namespace ?? '-'}/${metadata.name}`,
       {
         ...manifest,
-        ...(metadata.name === 'regkeeper-extra-kinds' && { data: parse(manifest.data?.['extra-kinds.yaml'] ?? '') as Manifest['data'] }),
+        ...(metadata.name === 'regkeeper-custom-kinds' && { data: parse(manifest.data?.['custom-kinds.yaml'] ?? '') as Manifest['data'] }),
         metadata: {
           ...metadata,
           labels: without(labels, (name) => labelsOfTheTool.includes(name)),
@@ -228,10 +230,10 @@ describe('what may be chosen', () => {
     ['autoscaling.enabled=true,autoscaling.minReplicas=9', 'autoscaling.maxReplicas is smaller'],
     ['extraArgs={--port=9443}', 'extraArgs must not hold --port: the ports of the Pod go with it: set webhook.port'],
     [
-      'extraArgs={--log-level,debug,--drain-seconds=60}',
-      "extraArgs must not hold --drain-seconds: the Pod's time to end goes with it: set drainSeconds",
+      'extraArgs={--log-level,debug,--shutdown-delay-seconds=60}',
+      "extraArgs must not hold --shutdown-delay-seconds: the Pod's time to end goes with it: set shutdownDelaySeconds",
     ],
-    ['extraArgs={--no-register}', 'extraArgs must not hold --no-register'],
+    ['extraArgs={--no-manage-webhooks}', 'extraArgs must not hold --no-manage-webhooks'],
     ['extraArgs={-nother}', "extraArgs must not hold -nother: it is the release's"],
     ['extraArgs={--namespace,other}', 'extraArgs must not hold --namespace'],
     ['extraEnv[0].name=REGKEEPER_TLS_CERT', 'extraEnv must not hold REGKEEPER_TLS_CERT: mounts and rights go with it: set certs.mode'],
@@ -259,12 +261,12 @@ describe('what may be chosen', () => {
   });
 
   test.each([
-    [{}, "at '/extraKinds/0': 'anyOf' failed"],
-    [{ images: [] }, '/extraKinds/0/images'],
-    [{ images: ['spec.image'], group: 'apps' }, '/extraKinds/0/group'],
+    [{}, "at '/customKinds/0': 'anyOf' failed"],
+    [{ images: [] }, '/customKinds/0/images'],
+    [{ images: ['spec.image'], group: 'apps' }, '/customKinds/0/group'],
   ])('refuses a custom resource with %j', async (fields, message) => {
     const kind = { group: 'example.com', version: 'v1', resource: 'widgets', kind: 'Widget', ...fields };
-    expect(await renderError('--set-json', `extraKinds=${JSON.stringify([kind])}`)).toContain(message);
+    expect(await renderError('--set-json', `customKinds=${JSON.stringify([kind])}`)).toContain(message);
   });
 
   test('goes along in a chart of yours, under its condition', async () => {
@@ -426,7 +428,7 @@ describe('what may be chosen', () => {
       topologySpreadConstraints: [],
       priorityClassName: 'system-cluster-critical',
       podDisruptionBudget: { enabled: false },
-      drainSeconds: 30,
+      shutdownDelaySeconds: 30,
       revisionHistoryLimit: 3,
       dnsPolicy: 'Default',
       extraContainers: [
@@ -638,7 +640,13 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
   async function start(name: string, flags: readonly string[] = []): Promise<Regkeeper> {
     const directory = join(folder, name);
     const { kubeconfig, routeService } = cluster;
-    const started = await startRegkeeper({ kubectl, kubeconfig, directory, routeService, flags: ['--drain-seconds', '0', ...flags] });
+    const started = await startRegkeeper({
+      kubectl,
+      kubeconfig,
+      directory,
+      routeService,
+      flags: ['--shutdown-delay-seconds', '0', ...flags],
+    });
     await waitUntilFilled(kubectl);
     return started;
   }

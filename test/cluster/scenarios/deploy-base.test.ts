@@ -397,7 +397,7 @@ describe('with the rights of the shipped service account', () => {
       for (const [index, upgrade] of upgrades.entries()) {
         await kubectl([...upgrade, await nextRelease(index + 1)]);
         const { args, image } = await container();
-        expect([image, args.at(-1)]).toEqual([`registry.example.com/regkeeper:${index + 1}`, `--drain-seconds=${index + 1}`]);
+        expect([image, args.at(-1)]).toEqual([`registry.example.com/regkeeper:${index + 1}`, `--shutdown-delay-seconds=${index + 1}`]);
         expect(await rules()).toBe(editedRules);
         await expectKept();
       }
@@ -409,7 +409,7 @@ describe('with the rights of the shipped service account', () => {
   async function nextRelease(number: number): Promise<string> {
     const directory = await mkdtemp(join(tmpdir(), 'regkeeper-release-'));
     onTestFinished(() => rm(directory, { recursive: true }));
-    const args = { op: 'add', path: '/spec/template/spec/containers/0/args/-', value: `--drain-seconds=${number}` };
+    const args = { op: 'add', path: '/spec/template/spec/containers/0/args/-', value: `--shutdown-delay-seconds=${number}` };
     const port = { op: 'add', path: '/spec/egress/0/ports/-', value: { port: 7_000 + number, protocol: 'TCP' } };
     const kustomization = {
       resources: [relative(directory, folder('program'))],

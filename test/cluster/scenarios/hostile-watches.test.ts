@@ -133,7 +133,7 @@ async function startSecondReplica(): Promise<Regkeeper | undefined> {
     directory,
     routeService,
     nodeFlags: [shippedHeap],
-    flags: ['--drain-seconds', '1'],
+    flags: ['--shutdown-delay-seconds', '1'],
   });
   onTestFinished(async () => {
     if (keeper.server) await routeTo(keeper.server, { routeService });

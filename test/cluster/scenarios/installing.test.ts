@@ -49,7 +49,7 @@ const shortGracePeriod = {
   target: { kind: 'Deployment', name: 'regkeeper' },
   patch: JSON.stringify([
     { op: 'replace', path: '/spec/template/spec/terminationGracePeriodSeconds', value: 8 },
-    { op: 'add', path: '/spec/template/spec/containers/0/args/-', value: '--drain-seconds=2' },
+    { op: 'add', path: '/spec/template/spec/containers/0/args/-', value: '--shutdown-delay-seconds=2' },
   ]),
 };
 

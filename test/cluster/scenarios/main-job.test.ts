@@ -306,7 +306,11 @@ describe('records and trouble', () => {
     await created(pod('after-bad-start', image));
     expect(await secretsOf('pod/after-bad-start')).toEqual(['external-registry']);
     expect((await create(pod('refused-after-bad-start', 'unknown.example.com/app'))).code).not.toBe(0);
-    expect(keeper.server.log().some(({ level, msg }) => level === 'error' && /rulez/.test(String(msg)))).toBe(true);
+    const { server } = keeper;
+    await waitFor(() => server.log().some(({ level, msg }) => level === 'error' && /rulez/.test(String(msg))), {
+      deadlineSeconds: 10,
+      what: 'the log to say so',
+    });
     await keeper.writeRules(before);
   });
 });

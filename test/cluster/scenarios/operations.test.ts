@@ -265,7 +265,7 @@ function launch(name: string, more: { account?: string; flags?: readonly string[
     kubeconfig,
     directory: join(directory, name),
     routeService: services.route,
-    flags: ['--drain-seconds', '0.5', ...flags],
+    flags: ['--shutdown-delay-seconds', '0.5', ...flags],
     ...others,
   });
 }

@@ -70,7 +70,13 @@ describe.runIf(cluster.local)('chosen with flags', () => {
     const before = await entriesOf('mutatingwebhookconfiguration');
     const { kubeconfig, routeService } = cluster;
     const directory = join(keeper.folder, 'mistaken');
-    const settings = { kubectl, kubeconfig, directory, routeService, flags: ['--drain-seconds', '1', '--match-condition', condition] };
+    const settings = {
+      kubectl,
+      kubeconfig,
+      directory,
+      routeService,
+      flags: ['--shutdown-delay-seconds', '1', '--match-condition', condition],
+    };
     // Only the leader fills the configurations, so the other server must release its Lease first.
     await keeper.server?.end();
     const mistaken = await launchRegkeeper(settings);

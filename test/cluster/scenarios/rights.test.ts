@@ -60,7 +60,7 @@ beforeAll(async () => {
   const withoutDelete = [{ op: 'replace', path: '/rules/0/verbs', value: ['list', 'watch', 'patch'] }];
   await kubectl(['patch', 'clusterrole', 'regkeeper-registration', '--type=json', '-p', JSON.stringify(withoutDelete)]);
   const settings = { kubectl, kubeconfig, directory: join(directory, 'server'), routeService: plane.services.route };
-  server = await launchRegkeeper({ ...settings, flags: ['--namespace-rules', '--drain-seconds', '0'] });
+  server = await launchRegkeeper({ ...settings, flags: ['--namespace-rules', '--shutdown-delay-seconds', '0'] });
   await routeTo(server, settings);
   ownerReferenceError = await waitFor(
     () =>
@@ -76,7 +76,7 @@ beforeAll(async () => {
   await kubectl(['apply', '-k', overlay]);
   await waitUntilFilled(kubectl);
   await server.end();
-  server = await startRegkeeper({ ...settings, flags: ['--namespace-rules', '--drain-seconds', '0'] });
+  server = await startRegkeeper({ ...settings, flags: ['--namespace-rules', '--shutdown-delay-seconds', '0'] });
   await causeRequests();
 }, 180_000);
 

@@ -35,7 +35,7 @@ const replicas = 3;
 // a busy machine. Otherwise a connection can be idle for the whole drain, and a request sent at the moment when it is closed is lost.
 // The test does not wait for drains.
 const balancing = { probeMilliseconds: 250, lagMilliseconds: 1000 };
-const drainSeconds = 8;
+const shutdownDelaySeconds = 8;
 
 const cluster = target();
 const { kubectl, kubeconfig, routeService } = cluster;
@@ -154,7 +154,7 @@ async function startReplica(name: string): Promise<Regkeeper> {
     directory: join(folder, name),
     routeService,
     account,
-    flags: ['--drain-seconds', String(drainSeconds)],
+    flags: ['--shutdown-delay-seconds', String(shutdownDelaySeconds)],
   });
   balancer.add(replica);
   await waitFor(async () => (await readiness(replica)).ready, { deadlineSeconds: 60, what: `${name} to be ready` });

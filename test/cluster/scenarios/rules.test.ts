@@ -139,7 +139,10 @@ describe('a rules ConfigMap passes', () => {
     await keeper.writeRules('rulez: []');
     const server = await keeper.restart();
     expect((await readiness(server)).ready).toBe(true);
-    expect(server.log().some(({ msg }) => /the version that was good before/.test(String(msg)))).toBe(true);
+    await waitFor(() => server.log().some(({ msg }) => /the version that was good before/.test(String(msg))), {
+      deadlineSeconds: 10,
+      what: 'the log to say so',
+    });
     expect(await tryPod('registry.example.com/app')).toBeUndefined();
     expect(await tryPod('unknown.example.com/app')).toContain('denied the request');
     await keeper.writeRules(rules);
@@ -231,7 +234,10 @@ describe('rules that a namespace has of its own', () => {
     await applied(configMap('bad-rules', { 'rules.yaml': 'rulez: []' }, { label: 'namespace', namespace: keeper.namespace }));
     const server = await keeper.restart();
     expect((await readiness(server)).ready).toBe(true);
-    expect(server.log()).toContainEqual(expect.objectContaining({ level: 'warn', code: 'unknown-field' }));
+    await waitFor(() => server.log().some(({ level, code }) => level === 'warn' && code === 'unknown-field'), {
+      deadlineSeconds: 10,
+      what: 'the log to say so',
+    });
     expect(await trusts('nginx')).toBe(false);
     expect(await trusts('unknown.example.com/app')).toBe(false);
     expect(await trusts('registry.example.com/app')).toBe(true);

@@ -32,7 +32,7 @@ export type MeasuredServer = {
 /** Starts `regkeeper serve` and returns when it listens. It may not be ready yet. */
 export async function startMeasured(folder: string, flags: readonly string[]): Promise<MeasuredServer> {
   const auditFile = join(folder, 'audit.log');
-  const network = ['--host', '127.0.0.1', '--port', '0', '--health-port', '0', '--drain-seconds', '0'];
+  const network = ['--host', '127.0.0.1', '--port', '0', '--health-port', '0', '--shutdown-delay-seconds', '0'];
   const child = spawn(process.execPath, [shippedHeap, join(root, 'src/main.ts'), 'serve', ...network, '--audit-log', auditFile, ...flags], {
     cwd: root,
     env: { PATH: process.env.PATH, HOME: folder },

@@ -64,7 +64,7 @@ async function freePort(): Promise<number> {
 async function settingsOf(flags: Flags) {
   const healthPort = await freePort();
   const common = { host: '127.0.0.1', port: '0', healthPort: String(healthPort), auditLog: join(folder, 'audit.log'), logLevel: 'error' };
-  const settings = readSettings({ ...common, drainSeconds: '0', ...flags }, {});
+  const settings = readSettings({ ...common, shutdownDelaySeconds: '0', ...flags }, {});
   const tls = settings.tls.mode === 'dev' ? { ...settings.tls, directory: join(folder, 'tls') } : settings.tls;
   return { settings: { ...settings, tls }, healthUrl: `http://127.0.0.1:${healthPort}/healthz` };
 }
@@ -118,9 +118,9 @@ describe('a start that is refused leaves nothing', () => {
     },
     { why: 'rules that are missing', flags: async () => ({ rules: ['/nowhere'] }), message: /^--rules: rules \/nowhere: no such file/ },
     {
-      why: 'bad extra kinds',
-      flags: async () => ({ rules, extraKinds: [await file('kinds.yaml', 'kindz: []')] }),
-      message: /^--extra-kinds: .*kinds\.yaml/,
+      why: 'bad custom kinds',
+      flags: async () => ({ rules, customKinds: [await file('kinds.yaml', 'kindz: []')] }),
+      message: /^--custom-kinds: .*kinds\.yaml/,
     },
     { why: 'a kubeconfig that is missing', flags: async () => ({ kubeconfig: '/nowhere' }), message: /\/nowhere/ },
     {

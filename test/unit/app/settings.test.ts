@@ -27,7 +27,7 @@ describe('what holds', () => {
         rulePaths: [],
         cluster: { namespace: 'keepers' },
         tls: { mode: 'self', secretName: 'regkeeper-tls' },
-        drainMilliseconds: 10_000,
+        shutdownDelayMilliseconds: 10_000,
         host: '::',
         port: 8443,
         healthPort: 8080,
@@ -47,12 +47,17 @@ describe('what holds', () => {
       'for a developer: no cluster, even where a kubeconfig lies around',
       { dev: true },
       { KUBECONFIG: '/k' },
-      { rulePaths: ['deploy/examples/rules'], cluster: undefined, tls: { mode: 'dev' }, host: '127.0.0.1', drainMilliseconds: 0 },
+      { rulePaths: ['deploy/examples/rules'], cluster: undefined, tls: { mode: 'dev' }, host: '127.0.0.1', shutdownDelayMilliseconds: 0 },
     ],
     ['certificate files', { rules: ['r'], tlsCert: 'c', tlsKey: 'k' }, {}, { tls: { mode: 'files', certificate: 'c', key: 'k' } }],
     ['a flag before its variable', { port: '1' }, { ...inPod, REGKEEPER_PORT: '2' }, { port: 1 }],
     ['a flag before a variable that cannot be read', { port: '1' }, { ...inPod, REGKEEPER_PORT: 'x' }, { port: 1 }],
-    ['a switch off before a variable that is on', { register: false }, { ...inPod, REGKEEPER_REGISTER: 'true' }, { register: false }],
+    [
+      'a switch off before a variable that is on',
+      { manageWebhooks: false },
+      { ...inPod, REGKEEPER_MANAGE_WEBHOOKS: 'true' },
+      { manageWebhooks: false },
+    ],
     ['REGKEEPER_NAMESPACE before POD_NAMESPACE', {}, { ...inPod, REGKEEPER_NAMESPACE: 'other' }, { cluster: { namespace: 'other' } }],
     ['REGKEEPER_KUBECONFIG before KUBECONFIG', {}, { KUBECONFIG: '/k', REGKEEPER_KUBECONFIG: '/r' }, { cluster: { kubeconfig: '/r' } }],
     ['defaults of --dev by its variable', {}, { REGKEEPER_DEV: '1' }, { dev: true, host: '127.0.0.1' }],
@@ -71,7 +76,7 @@ describe('what holds', () => {
 describe('variables', () => {
   const variables: readonly (readonly [line: string, expected: object])[] = [
     ['REGKEEPER_RULES= a , b,,', { rulePaths: ['a', 'b'] }],
-    ['REGKEEPER_EXTRA_KINDS=/k.yaml', { extraKindFiles: ['/k.yaml'] }],
+    ['REGKEEPER_CUSTOM_KINDS=/k.yaml', { customKindFiles: ['/k.yaml'] }],
     ['REGKEEPER_NAMESPACE_RULES=1', { namespaceRules: true }],
     ['REGKEEPER_NAMESPACE_RULES=0', { namespaceRules: false }],
     ['REGKEEPER_NAMESPACE_RULES=', { namespaceRules: false }],
@@ -82,21 +87,21 @@ describe('variables', () => {
     ['REGKEEPER_SERVICE=s', { service: 's', tls: { secretName: 's-tls' } }],
     ['REGKEEPER_TLS=dev', { tls: { mode: 'dev' } }],
     ['REGKEEPER_TLS_CERT=c REGKEEPER_TLS_KEY=k REGKEEPER_TLS_CA=a', { tls: { certificate: 'c', key: 'k', ca: 'a' } }],
-    ['REGKEEPER_REGISTER=true', { register: true }],
-    ['REGKEEPER_REGISTER=true REGKEEPER_EXCLUDE_NAMESPACES=a,b', { excludedNamespaces: ['a', 'b'] }],
+    ['REGKEEPER_MANAGE_WEBHOOKS=true', { manageWebhooks: true }],
+    ['REGKEEPER_MANAGE_WEBHOOKS=true REGKEEPER_EXCLUDE_NAMESPACES=a,b', { excludedNamespaces: ['a', 'b'] }],
     [
-      'REGKEEPER_REGISTER=true REGKEEPER_NAMESPACE_SELECTOR=team,!legacy',
+      'REGKEEPER_MANAGE_WEBHOOKS=true REGKEEPER_NAMESPACE_SELECTOR=team,!legacy',
       { webhookPolicy: { namespaceSelector: [{ key: 'team' }, { key: 'legacy' }] } },
     ],
-    ['REGKEEPER_REGISTER=true REGKEEPER_MATCH_CONDITION=a,b', { webhookPolicy: { matchCondition: 'a,b' } }],
-    ['REGKEEPER_REGISTER=true REGKEEPER_FAILURE_POLICY=Ignore', { webhookPolicy: { failurePolicy: 'Ignore' } }],
-    ['REGKEEPER_REGISTER=true REGKEEPER_WEBHOOK_TIMEOUT_SECONDS=30', { webhookPolicy: { timeoutSeconds: 30 } }],
-    ['REGKEEPER_REGISTER=true REGKEEPER_ADMISSIONS_ENFORCER=disable', { admissionsEnforcer: 'disable' }],
-    ['REGKEEPER_REGISTER=true', { admissionsEnforcer: 'tolerate' }],
+    ['REGKEEPER_MANAGE_WEBHOOKS=true REGKEEPER_MATCH_CONDITION=a,b', { webhookPolicy: { matchCondition: 'a,b' } }],
+    ['REGKEEPER_MANAGE_WEBHOOKS=true REGKEEPER_FAILURE_POLICY=Ignore', { webhookPolicy: { failurePolicy: 'Ignore' } }],
+    ['REGKEEPER_MANAGE_WEBHOOKS=true REGKEEPER_WEBHOOK_TIMEOUT_SECONDS=30', { webhookPolicy: { timeoutSeconds: 30 } }],
+    ['REGKEEPER_MANAGE_WEBHOOKS=true REGKEEPER_ADMISSIONS_ENFORCER=disable', { admissionsEnforcer: 'disable' }],
+    ['REGKEEPER_MANAGE_WEBHOOKS=true', { admissionsEnforcer: 'tolerate' }],
     ['REGKEEPER_HOST=127.0.0.1', { host: '127.0.0.1' }],
     ['REGKEEPER_PORT=0', { port: 0 }],
     ['REGKEEPER_HEALTH_PORT=1', { healthPort: 1 }],
-    ['REGKEEPER_DRAIN_SECONDS=1.5', { drainMilliseconds: 1500 }],
+    ['REGKEEPER_SHUTDOWN_DELAY_SECONDS=1.5', { shutdownDelayMilliseconds: 1500 }],
     ['REGKEEPER_LOG_LEVEL=debug', { logLevel: 'debug' }],
     ['REGKEEPER_AUDIT_LOG=/a', { auditLog: '/a' }],
     ['REGKEEPER_DEV=true', { dev: true }],
@@ -123,8 +128,8 @@ describe('what cannot be read is refused, in the words in which it was given', (
     ['a port as variable', {}, { REGKEEPER_PORT: 'x' }, ['REGKEEPER_PORT=x: a port is a number from 0 to 65535; 0 takes a free one']],
     ['a choice', { tls: 'magic' }, {}, ['--tls magic: must be `self`, `files` or `dev`']],
     ['a choice in lower case', {}, { REGKEEPER_FAILURE_POLICY: 'ignore' }, ['REGKEEPER_FAILURE_POLICY=ignore: must be `Fail` or `Ignore`']],
-    ['a switch', {}, { REGKEEPER_REGISTER: 'yes' }, ['REGKEEPER_REGISTER=yes: must be `true`, `false`, `1` or `0`']],
-    ['a drain time', { drainSeconds: '-1' }, {}, ['--drain-seconds -1: seconds are a number from 0 to 600']],
+    ['a switch', {}, { REGKEEPER_MANAGE_WEBHOOKS: 'yes' }, ['REGKEEPER_MANAGE_WEBHOOKS=yes: must be `true`, `false`, `1` or `0`']],
+    ['a drain time', { shutdownDelaySeconds: '-1' }, {}, ['--shutdown-delay-seconds -1: seconds are a number from 0 to 600']],
     [
       'a timeout',
       { webhookTimeoutSeconds: '31' },
@@ -176,16 +181,21 @@ describe('what cannot be read is refused, in the words in which it was given', (
 
 describe('contradictions name both sides as they were written', () => {
   test.each<[string, Flags, Environment, readonly (string | RegExp)[]]>([
-    ['--register without a cluster', { dev: true, register: true }, {}, [/^--register needs a cluster: give --kubeconfig/]],
-    ['the same by variables', {}, { REGKEEPER_DEV: '1', REGKEEPER_REGISTER: '1' }, [/^REGKEEPER_REGISTER=1 needs a cluster/]],
+    [
+      '--manage-webhooks without a cluster',
+      { dev: true, manageWebhooks: true },
+      {},
+      [/^--manage-webhooks needs a cluster: give --kubeconfig/],
+    ],
+    ['the same by variables', {}, { REGKEEPER_DEV: '1', REGKEEPER_MANAGE_WEBHOOKS: '1' }, [/^REGKEEPER_MANAGE_WEBHOOKS=1 needs a cluster/]],
     ['--tls self without a cluster', { rules: ['r'], tls: 'self' }, {}, [/^--tls self .* needs a cluster/]],
     ['half a pair of files', { rules: ['r'], tlsCert: 'c' }, {}, ['--tls-cert c needs both --tls-cert FILE and --tls-key FILE']],
     ['--tls files alone', {}, { ...inPod, REGKEEPER_TLS: 'files' }, ['REGKEEPER_TLS=files needs both --tls-cert FILE and --tls-key FILE']],
     [
       'registering with files of an unknown authority',
-      { kubeconfig: 'k', register: true, tlsCert: 'c', tlsKey: 'k' },
+      { kubeconfig: 'k', manageWebhooks: true, tlsCert: 'c', tlsKey: 'k' },
       {},
-      ['--register tells the API server by which authority to verify us: give it with --tls-ca FILE'],
+      ['--manage-webhooks tells the API server by which authority to verify us: give it with --tls-ca FILE'],
     ],
     [
       'files beside another mode, flag against variable',
@@ -209,22 +219,22 @@ describe('contradictions name both sides as they were written', () => {
       'a setting of the registration without it',
       { failurePolicy: 'Ignore' },
       inPod,
-      ['--failure-policy Ignore goes with --register, which is not given'],
+      ['--failure-policy Ignore goes with --manage-webhooks, which is not given'],
     ],
     [
       'the same where it is switched off',
       { excludeNamespaces: ['a', 'b'] },
-      { ...inPod, REGKEEPER_REGISTER: '0' },
-      ['--exclude-namespaces a b goes with --register, not with REGKEEPER_REGISTER=0'],
+      { ...inPod, REGKEEPER_MANAGE_WEBHOOKS: '0' },
+      ['--exclude-namespaces a b goes with --manage-webhooks, not with REGKEEPER_MANAGE_WEBHOOKS=0'],
     ],
     ['one port for both', { port: '8080' }, inPod, [/^--port 8080 and --health-port 8080 are the same port/]],
     [
       'a selector of what is never asked about',
-      { register: true, namespaceSelector: 'kubernetes.io/metadata.name in (kube-system, keepers)' },
+      { manageWebhooks: true, namespaceSelector: 'kubernetes.io/metadata.name in (kube-system, keepers)' },
       inPod,
       ["--namespace-selector 'kubernetes.io/metadata.name in (kube-system, keepers)' selects no namespace that is not excluded"],
     ],
-    ['a selector against itself', { register: true, namespaceSelector: 'team,!team' }, inPod, [/selects no namespace/]],
+    ['a selector against itself', { manageWebhooks: true, namespaceSelector: 'team,!team' }, inPod, [/selects no namespace/]],
   ])('%s', (_name, flags, env, problems) => {
     const matching = problems.map((problem) => (problem instanceof RegExp ? expect.stringMatching(problem) : problem));
     expect(problemsOf(flags, env)).toEqual(matching);
@@ -238,7 +248,7 @@ describe('contradictions name both sides as they were written', () => {
       { namespaceRules: false },
       { REGKEEPER_NAMESPACE_RULES: '1', REGKEEPER_RULES: 'r' },
     ],
-    ['a selector by name', { register: true, namespaceSelector: 'kubernetes.io/metadata.name=team-a' }, inPod],
+    ['a selector by name', { manageWebhooks: true, namespaceSelector: 'kubernetes.io/metadata.name=team-a' }, inPod],
   ])('%s: none', (_name, flags, env) => {
     expect(problemsOf(flags, env)).toEqual([]);
   });
@@ -247,18 +257,18 @@ describe('contradictions name both sides as they were written', () => {
 describe('what is told of the settings', () => {
   test('those that differ from the defaults, as they were given', () => {
     const env = { ...inPod, REGKEEPER_PORT: '8443', REGKEEPER_LOG_LEVEL: 'debug', REGKEEPER_NAMESPACE_SELECTOR: 'a in (b)' };
-    expect(readSettings({ healthPort: '8080', drainSeconds: '3', register: true }, env).nonDefaults).toEqual([
-      '--register',
+    expect(readSettings({ healthPort: '8080', shutdownDelaySeconds: '3', manageWebhooks: true }, env).nonDefaults).toEqual([
+      '--manage-webhooks',
       "REGKEEPER_NAMESPACE_SELECTOR='a in (b)'",
-      '--drain-seconds 3',
+      '--shutdown-delay-seconds 3',
       'REGKEEPER_LOG_LEVEL=debug',
     ]);
   });
 
   test('variables that a flag makes void, unless both say the same', () => {
-    const env = { ...inPod, REGKEEPER_PORT: '1', REGKEEPER_REGISTER: 'false', REGKEEPER_LOG_LEVEL: 'warn' };
-    expect(readSettings({ port: '2', register: true, logLevel: 'warn' }, env).ignoredVariables).toEqual([
-      { variable: 'REGKEEPER_REGISTER', flag: '--register' },
+    const env = { ...inPod, REGKEEPER_PORT: '1', REGKEEPER_MANAGE_WEBHOOKS: 'false', REGKEEPER_LOG_LEVEL: 'warn' };
+    expect(readSettings({ port: '2', manageWebhooks: true, logLevel: 'warn' }, env).ignoredVariables).toEqual([
+      { variable: 'REGKEEPER_MANAGE_WEBHOOKS', flag: '--manage-webhooks' },
       { variable: 'REGKEEPER_PORT', flag: '--port 2' },
     ]);
   });

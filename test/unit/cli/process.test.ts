@@ -113,7 +113,7 @@ describe('what is wrong at the start is one line with the place and the fix, and
       ['serve', '--rules', 'nowhere', 'never', ...freePorts],
       /^regkeeper: --rules: rules nowhere: no such file or folder\n--rules: rules never: no such file or folder\n$/,
     ],
-    ['kinds that are not there', ['serve', ...rules, '--extra-kinds', '/nope'], /^regkeeper: --extra-kinds: \/nope: no such file\n$/],
+    ['kinds that are not there', ['serve', ...rules, '--custom-kinds', '/nope'], /^regkeeper: --custom-kinds: \/nope: no such file\n$/],
     ['a kubeconfig that is not there', ['serve', '--kubeconfig', 'nowhere', ...freePorts], /^regkeeper: .*nowhere.*\n$/],
     [
       'an audit log that cannot be written',
@@ -122,7 +122,7 @@ describe('what is wrong at the start is one line with the place and the fix, and
     ],
     [
       'a question to nobody',
-      ['ask', '--ca', 'nowhere.crt', join(example, 'objects/pod.yaml')],
+      ['review', '--ca', 'nowhere.crt', join(example, 'objects/pod.yaml')],
       /^regkeeper: --ca nowhere\.crt: no such file; "npm start" makes .*\n$/,
     ],
   ])('%s', async (_name, args, message) => {
@@ -137,7 +137,7 @@ test('settings by variables alone: the log tells them, and warns of one that a f
     REGKEEPER_HOST: '127.0.0.1',
     REGKEEPER_PORT: '0',
     REGKEEPER_HEALTH_PORT: 'tcp://10.0.0.1:8080',
-    REGKEEPER_DRAIN_SECONDS: '0',
+    REGKEEPER_SHUTDOWN_DELAY_SECONDS: '0',
     REGKEEPER_LOG_LEVEL: 'error',
   };
   const child = startIn(env, 'serve', '--health-port', '0', '--log-level', 'info');
@@ -155,7 +155,7 @@ test('settings by variables alone: the log tells them, and warns of one that a f
     'REGKEEPER_HOST=127.0.0.1',
     'REGKEEPER_PORT=0',
     '--health-port 0',
-    'REGKEEPER_DRAIN_SECONDS=0',
+    'REGKEEPER_SHUTDOWN_DELAY_SECONDS=0',
   ]);
   const warnings = lines.filter(({ level, msg }) => level === 'warn' && msg.startsWith('REGKEEPER_'));
   expect(warnings.map(({ msg }) => msg)).toEqual([
@@ -169,9 +169,9 @@ test('files that variables name are told by their variables', async () => {
     code: 2,
     err: 'regkeeper: REGKEEPER_RULES: rules /nope: no such file or folder\nREGKEEPER_RULES: rules /none: no such file or folder\n',
   });
-  expect(await outcomeOf(startIn({ ...env, REGKEEPER_EXTRA_KINDS: '/nope' }, 'serve'))).toMatchObject({
+  expect(await outcomeOf(startIn({ ...env, REGKEEPER_CUSTOM_KINDS: '/nope' }, 'serve'))).toMatchObject({
     code: 2,
-    err: 'regkeeper: REGKEEPER_EXTRA_KINDS: /nope: no such file\n',
+    err: 'regkeeper: REGKEEPER_CUSTOM_KINDS: /nope: no such file\n',
   });
 });
 
@@ -200,8 +200,8 @@ test('whoever reads may stop early: no stack, and the exit code of what was foun
 });
 
 test('the three objects of the first ten minutes: injected, refused, given pull and push secret', async () => {
-  const { url, exited, child, audit } = await serve('--drain-seconds', '0');
-  const ask = (file: string) => run('ask', '--server', url, join(example, 'objects', file));
+  const { url, exited, child, audit } = await serve('--shutdown-delay-seconds', '0');
+  const ask = (file: string) => run('review', '--server', url, join(example, 'objects', file));
   expect(await ask('pod.yaml')).toMatchObject({
     code: 0,
     out: expect.stringContaining('+ /spec/imagePullSecrets [{"name":"external-registry"}]'),
@@ -251,9 +251,9 @@ test.runIf(process.platform === 'linux').each([
   { trouble: 'a full disk', flags: ['--audit-log', '/dev/full'], expected: '/dev/full: ENOSPC: no space left on device, write' },
   { trouble: 'a standard output that nobody reads', flags: [], expected: 'standard output: EPIPE: broken pipe, write' },
 ])('where audit records meet $trouble, requests are answered, it is told, and SIGTERM ends the server', async ({ flags, expected }) => {
-  const { url, healthUrl, exited, child, log } = await serve('--drain-seconds', '0', ...flags);
+  const { url, healthUrl, exited, child, log } = await serve('--shutdown-delay-seconds', '0', ...flags);
   child.stdout.destroy();
-  for (const _time of [1, 2]) expect(await run('ask', '--server', url, join(example, 'objects/pod.yaml'))).toMatchObject({ code: 0 });
+  for (const _time of [1, 2]) expect(await run('review', '--server', url, join(example, 'objects/pod.yaml'))).toMatchObject({ code: 0 });
   const metrics = await (await request(`${healthUrl}/metrics`)).body.text();
   expect(metrics).toMatch(/^regkeeper_audit_log_failing 1$/m);
   child.kill('SIGTERM');
@@ -304,19 +304,19 @@ test('SIGTERM while the start still waits for the cluster ends it at once, witho
 });
 
 test('a signal that is repeated, as by Ctrl-C under npm, does not cut off the drain', async () => {
-  const { child, url, exited, audit } = await serve('--drain-seconds', '2');
+  const { child, url, exited, audit } = await serve('--shutdown-delay-seconds', '2');
   child.kill('SIGINT');
   child.kill('SIGTERM');
   await expect.poll(() => child.exitCode ?? 'running').toBe('running');
   child.kill('SIGINT');
-  const answer = await run('ask', '--server', url, join(example, 'objects', 'pod.yaml'));
+  const answer = await run('review', '--server', url, join(example, 'objects', 'pod.yaml'));
   expect(answer.code).toBe(0);
   expect(await exited).toEqual([0, null]);
   expect(audit().trim().split('\n')).toHaveLength(3);
 });
 
 test('SIGTERM under load loses no request: each one is answered until the socket closes', async () => {
-  const { child, url, healthUrl, exited, ca, log } = await serve('--drain-seconds', '3');
+  const { child, url, healthUrl, exited, ca, log } = await serve('--shutdown-delay-seconds', '3');
   const body = JSON.stringify(reviewOf(pod('external-registry.example.com:5000/app:1')));
   // New connections may fail after the listener has closed. Requests on an existing connection must not.
   const unconnected = new Set<unknown>();

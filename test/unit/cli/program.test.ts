@@ -48,14 +48,14 @@ describe('the command line', () => {
     ['an unknown command', ['sevre'], /unknown command 'sevre'.*Did you mean serve/s],
     ['an unknown flag', ['serve', '--prot', '1'], /unknown option '--prot'/],
     ['a flag spelt nearly right', ['serve', '--log-levle', 'debug'], /unknown option '--log-levle'\n\(Did you mean --log-level\?\)/],
-    ['ask without files', ['ask'], /missing required argument/],
+    ['review without files', ['review'], /missing required argument/],
   ])('%s: exit code 2, and what is wrong on standard error', async (_name, argv, message) => {
     expect(await run(...argv)).toMatchObject({ exitCode: 2, out: '', err: expect.stringMatching(message), served: [] });
   });
 
   test('serve goes on running, with its flags as they were written', async () => {
-    const { exitCode, served } = await run('serve', '--rules', 'a', 'b', '--port', '0', '--register', '--no-dev', '--rules', 'c');
+    const { exitCode, served } = await run('serve', '--rules', 'a', 'b', '--port', '0', '--manage-webhooks', '--no-dev', '--rules', 'c');
     expect(exitCode).toBeUndefined();
-    expect(served).toEqual([{ rules: ['a', 'b', 'c'], port: '0', register: true, dev: false }]);
+    expect(served).toEqual([{ rules: ['a', 'b', 'c'], port: '0', manageWebhooks: true, dev: false }]);
   });
 });

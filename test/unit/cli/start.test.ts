@@ -101,7 +101,7 @@ describe('a command loads no web server, no cluster client and no certificate ma
   const commands = [...out.slice(out.indexOf('Commands:')).matchAll(/^ {2}([a-z]+) /gm)].map(([, name = '']) => name);
 
   test('the list of commands is read', () => {
-    expect(commands).toEqual(expect.arrayContaining(['serve', 'ask', 'version', 'help']));
+    expect(commands).toEqual(expect.arrayContaining(['serve', 'review', 'version', 'help']));
   });
 
   test.each(commands)('%s', async (name) => {

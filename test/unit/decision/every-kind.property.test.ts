@@ -9,7 +9,7 @@ import type { ReviewRequest } from '../../../src/admission/review.ts';
 import { decide } from '../../../src/decision/decide.ts';
 import type { ChangeRequest } from '../../../src/decision/decision.ts';
 import type { Facts, SecretFacts, ServiceAccountFacts } from '../../../src/decision/facts.ts';
-import { extraKindRow } from '../../../src/object/extra-kind.ts';
+import { customKindRow } from '../../../src/object/custom-kind.ts';
 import { isObject, type JsonObject } from '../../../src/object/json.ts';
 import { type KindRow, kindsOf, kindsWithImages } from '../../../src/object/kinds.ts';
 import { runs } from '../../property.ts';
@@ -20,7 +20,7 @@ import { streams } from './stream-facts.ts';
 
 /** Two custom resources: one with a template, and one with paths of images. */
 const extraRows: readonly KindRow[] = [
-  extraKindRow({
+  customKindRow({
     group: 'argoproj.io',
     version: 'v1',
     resource: 'rollouts',
@@ -149,7 +149,7 @@ describe.each(rows)('any $kind ($group)', ({ kind, group }) => {
       }),
       runs(400),
     );
-    expect(seen.decided, 'most are decided').toBeGreaterThan(200);
+    expect(seen.decided, 'most are decided').toBeGreaterThan(runs(400).numRuns / 2);
   });
 });
 

@@ -56,7 +56,7 @@ describe('the Deployment', () => {
       tls: { mode: 'self', secretName: ofKind('Secret').metadata.name },
       cluster: { namespace: ofKind('Namespace').metadata.name },
       service: ofKind('Service').metadata.name,
-      register: true,
+      manageWebhooks: true,
       dev: false,
     });
   });
@@ -86,8 +86,8 @@ describe('the Deployment', () => {
   });
 
   test('gives the server more time to end than it takes to drain', async () => {
-    const { drainMilliseconds } = await settings();
-    expect(pod.terminationGracePeriodSeconds * 1000).toBeGreaterThan(drainMilliseconds + 5_000);
+    const { shutdownDelayMilliseconds } = await settings();
+    expect(pod.terminationGracePeriodSeconds * 1000).toBeGreaterThan(shutdownDelayMilliseconds + 5_000);
   });
 
   test('is spared the variables that Kubernetes makes of Services', () => {

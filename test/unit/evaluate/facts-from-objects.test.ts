@@ -16,6 +16,6 @@ test.each([
   ['Opaque', 'wrong-type'],
   [undefined, 'wrong-type'],
 ])('a secret of type %j is %s', (type, expected) => {
-  const facts = factsFromObjects([secretOf(type)], { namespace: 'default', complete: true, now: 0 });
+  const facts = factsFromObjects([secretOf(type)], { namespace: 'default', assumeComplete: true, now: 0 });
   expect(facts.secret('shop', 'corp')).toBe(expected);
 });

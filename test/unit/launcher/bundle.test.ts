@@ -25,7 +25,7 @@ test('parses a long document in a thread, which it starts out of itself', async 
 
 /** Starts the server, and stops it when it has logged the message. */
 async function serveUntil(flags: readonly string[], message: string): Promise<Record<string, unknown>[]> {
-  const network = ['--host', '127.0.0.1', '--port', '0', '--health-port', '0', '--drain-seconds', '0'];
+  const network = ['--host', '127.0.0.1', '--port', '0', '--health-port', '0', '--shutdown-delay-seconds', '0'];
   const child = spawn(process.execPath, [bundle, 'serve', ...network, ...flags], {
     cwd: folder,
     env: { PATH: process.env.PATH, HOME: folder },

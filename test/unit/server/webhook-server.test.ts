@@ -245,7 +245,7 @@ describe('trouble of our own', () => {
     [
       'a service account that our watch has not seen',
       { facts: { ...unwatched, serviceAccount: () => ({ kind: 'absent' as const }) } },
-      'behind',
+      'stale-cache',
     ],
   ])('%s: 503, and come again', async (_name, setup, failure) => {
     const { post, records, failures } = setUp(setup);

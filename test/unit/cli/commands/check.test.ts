@@ -156,14 +156,14 @@ describe('facts come from the objects', () => {
     expect(err).not.toContain('service accounts');
   });
 
-  test('secrets, their type, and with --complete their absence', async () => {
+  test('secrets, their type, and with --assume-complete their absence', async () => {
     const secret = (type: string) => `---\napiVersion: v1\nkind: Secret\nmetadata: {name: corp-pull}\ntype: ${type}\n`;
     const web = pod('web', 'reg.example.com/x');
     const messages = async (objects: string, ...more: string[]) => (await checkJson(objects, ...more)).json.results[0].messages;
     expect(await messages(web)).toEqual([]);
-    expect(await messages(web + secret('kubernetes.io/dockerconfigjson'), '--complete')).toEqual([]);
+    expect(await messages(web + secret('kubernetes.io/dockerconfigjson'), '--assume-complete')).toEqual([]);
     expect(await messages(web + secret('Opaque'))).toEqual([expect.stringMatching(/"corp-pull" is not of type/)]);
-    expect(await messages(web, '--complete')).toEqual([expect.stringMatching(/namespace "default" has no pull secret "corp-pull"/)]);
+    expect(await messages(web, '--assume-complete')).toEqual([expect.stringMatching(/namespace "default" has no pull secret "corp-pull"/)]);
   });
 
   test.each([
@@ -186,9 +186,9 @@ describe('facts come from the objects', () => {
     expect(out).toContain(`pull  (${why})\n`);
   });
 
-  test('with --complete an account that nobody gives cannot be judged by', async () => {
+  test('with --assume-complete an account that nobody gives cannot be judged by', async () => {
     const other = pod('web', 'reg.example.com/x').replace('spec:', 'spec:\n  serviceAccountName: ghost');
-    const { exitCode, json } = await checkJson(other, '--complete');
+    const { exitCode, json } = await checkJson(other, '--assume-complete');
     expect(exitCode).toBe(1);
     expect(json.results).toMatchObject([
       { outcome: 'denied', undecided: [expect.stringMatching(/service account "ghost".*give it with -f/)] },
@@ -311,7 +311,7 @@ describe('exit code 2: what cannot be read', () => {
   });
 });
 
-describe('check --extra-kinds', () => {
+describe('check --custom-kinds', () => {
   const rollout = `
 apiVersion: argoproj.io/v1alpha1
 kind: Rollout
@@ -321,7 +321,7 @@ spec: {template: {spec: {containers: [{name: app, image: reg.example.com/web}]}}
   const kinds = 'kinds:\n- {group: argoproj.io, version: v1alpha1, resource: rollouts, kind: Rollout, template: spec.template}\n';
 
   test('judges and fills the kinds that the files name', async () => {
-    const { json } = await checkJson(rollout, '--extra-kinds', await write('kinds.yaml', kinds));
+    const { json } = await checkJson(rollout, '--custom-kinds', await write('kinds.yaml', kinds));
     expect(json.results).toMatchObject([
       { outcome: 'allowed', inject: [{ path: 'spec.template.spec.imagePullSecrets', secret: 'corp-pull' }] },
     ]);
@@ -330,7 +330,7 @@ spec: {template: {spec: {containers: [{name: app, image: reg.example.com/web}]}}
 
   test('tells what is wrong with a file and judges nothing', async () => {
     const file = await write('bad-kinds.yaml', kinds.replace('template: ', 'templates: '));
-    const { exitCode, out, err } = await check(rollout, '--extra-kinds', file);
+    const { exitCode, out, err } = await check(rollout, '--custom-kinds', file);
     expect({ exitCode, out }).toEqual({ exitCode: 2, out: '' });
     expect(err).toContain(`${file}:2:`);
     expect(err).toContain('unknown field "templates": did you mean "template"?');

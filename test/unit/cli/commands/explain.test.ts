@@ -142,10 +142,15 @@ describe('explain -o json', () => {
         others: [{ name: 'team', why: expect.stringContaining('labels of namespace "shop" are not known') }],
       },
     ],
-    ['quay.io/team/x', ['-n', 'shop', '--label', 'team=a', 'tier=dev'], 0, { verdict: 'trusted', rule: { name: 'team' }, unsure: [] }],
     [
       'quay.io/team/x',
-      ['-n', 'shop', '--no-labels'],
+      ['-n', 'shop', '--namespace-label', 'team=a', 'tier=dev'],
+      0,
+      { verdict: 'trusted', rule: { name: 'team' }, unsure: [] },
+    ],
+    [
+      'quay.io/team/x',
+      ['-n', 'shop', '--no-namespace-labels'],
       1,
       { verdict: 'unconfigured', unsure: [], others: [{ why: expect.stringContaining('is for namespaces with team=a') }] },
     ],
@@ -186,8 +191,8 @@ other rules that hold the image, the more specific first:
     ['bitnami/redis', ['-n', 'lab'], /verdict +untrusted: allowed with a warning, softened by mode warn/],
     ['old.example.com/x', ['--date', '2027-03-31'], /verdict +unconfigured: allowed by an exemption/],
     ['reg.example.com:5000/x', ['-n', 'off', '--push'], /push secret +p \(not written into objects: inject off\)\npull secret +a, b/],
-    ['quay.io/team/x', [], /unsure +.*rules\.yaml:7:26 selects by labels .* --label key=value, or --no-labels/],
-    ['quay.io/team/x', ['--label', 'team=b'], /labels team=b\n.*none of which decides:\n[^\n]*"team"/s],
+    ['quay.io/team/x', [], /unsure +.*rules\.yaml:7:26 selects by labels .* --namespace-label key=value, or --no-namespace-labels/],
+    ['quay.io/team/x', ['--namespace-label', 'team=b'], /labels team=b\n.*none of which decides:\n[^\n]*"team"/s],
     ['registry.svc:5000/a', [], /internal registries are trusted whatever rules say/],
   ])('%s %j', async (image, more, expected) => {
     expect((await explain(image, ...more)).out).toMatch(expected);
@@ -206,7 +211,7 @@ test('short names that may mean several registries are all told', async () => {
 describe('what cannot be explained is exit code 2', () => {
   test.each([
     ['no rules', [], /required option '--rules/],
-    ['a label without value', ['--rules', 'deploy/examples', '--label', 'team'], /a label is written key=value/],
+    ['a label without value', ['--rules', 'deploy/examples', '--namespace-label', 'team'], /a label is written key=value/],
     ['a day that is none', ['--rules', 'deploy/examples', '--date', '2027-02-30'], /a day is written YYYY-MM-DD/],
     ['rules that are not there', ['--rules', 'nowhere'], /nowhere: no such file/],
   ])('%s', async (_name, more, message) => {

@@ -72,7 +72,7 @@ describe('a test passes where everything agrees that is written', () => {
   });
 
   test('with the day, the user and the namespace that are written, and all that exists among the objects', async () => {
-    const settings = 'date: 2027-04-01\nuser: system:node:a\nnamespace: other\ncomplete: true\n';
+    const settings = 'date: 2027-04-01\nuser: system:node:a\nnamespace: other\nassumeComplete: true\n';
     const result = `results:\n- {object: {kind: Pod, name: web, namespace: other}, messages: ['regkeeper: container "app": image "old.example.com/app" comes from`;
     await write({
       ...good,

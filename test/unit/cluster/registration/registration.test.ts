@@ -6,7 +6,7 @@ import { bundleOf } from '../../../../src/cluster/registration/live-configuratio
 import { createRegistration } from '../../../../src/cluster/registration/registration.ts';
 import { ApiError, type KubeObject } from '../../../../src/kube/api-client.ts';
 import type { Leadership } from '../../../../src/kube/leader-election.ts';
-import { extraKindRow } from '../../../../src/object/extra-kind.ts';
+import { customKindRow } from '../../../../src/object/custom-kind.ts';
 import { kindsWithImages } from '../../../../src/object/kinds.ts';
 import { systemClock } from '../../../../src/time/clock.ts';
 import { sampleCa } from '../../certificates/samples.ts';
@@ -176,7 +176,7 @@ describe('the desired entries', () => {
 
   test('ask about custom resources that the settings name, by fields that may be no words of CEL', () => {
     const place = (...steps: string[]) => steps;
-    const row = extraKindRow({
+    const row = customKindRow({
       group: 'x.io',
       version: 'v1',
       resource: 'things',

@@ -134,7 +134,7 @@ describe('of more images than there is room for', () => {
   ])('imagesSha256 of %s is computed again from what check prints', (_name, object) => {
     const { record } = recordOf(object);
     const manifest = { apiVersion: object.apiVersion, kind: object.kind, object, file: 'a.yaml', line: 1 };
-    const options = { namespace: 'shop', user: 'alice', complete: false, now: 0 };
+    const options = { namespace: 'shop', user: 'alice', assumeComplete: false, now: 0 };
     const [result] = evaluate([manifest], rules, options).results;
     const lines = result?.images.map(({ path, image = null, action }) => `${JSON.stringify([path, image, action])}\n`) ?? [];
     expect(record.imagesSha256).toBe(createHash('sha256').update(lines.join('')).digest('hex'));

@@ -3,18 +3,18 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { loadExtraKinds, parseExtraKinds } from '../../../src/loading/extra-kinds.ts';
+import { loadCustomKinds, parseCustomKinds } from '../../../src/loading/custom-kinds.ts';
 import { builtInKinds } from '../../../src/object/kinds.ts';
 
 const rollout = 'group: argoproj.io, version: v1alpha1, resource: rollouts, kind: Rollout';
 
 test('no file names no more kinds', async () => {
-  const loaded = await loadExtraKinds([]);
+  const loaded = await loadCustomKinds([]);
   expect(loaded.ok && loaded.kinds.rows.map(({ kind }) => kind)).toEqual(builtInKinds.rows.map(({ kind }) => kind));
 });
 
 test('the example names Rollout, Knative Service, Tekton and one with several templates', async () => {
-  const loaded = await loadExtraKinds([resolve(import.meta.dirname, '../../../deploy/extra-kinds/extra-kinds.yaml')]);
+  const loaded = await loadCustomKinds([resolve(import.meta.dirname, '../../../deploy/custom-kinds/custom-kinds.yaml')]);
   const extra = loaded.ok ? loaded.kinds.rows.slice(builtInKinds.rows.length) : [];
   expect(extra.map(({ group, kind }) => `${kind}.${group}`)).toEqual([
     'Rollout.argoproj.io',
@@ -65,12 +65,12 @@ describe('what is wrong is told with its place', () => {
       problem: 'kinds[0].kind is read anyway: "Build" of group "build.openshift.io"',
     },
   ])('$problem', ({ text, problem }) => {
-    const parsed = parseExtraKinds(text, 'f');
+    const parsed = parseCustomKinds(text, 'f');
     expect(parsed.ok ? [] : parsed.problems).toContainEqual(expect.stringContaining(problem));
   });
 
   test('all of it at once', () => {
-    const parsed = parseExtraKinds(`kinds:\n- {${rollout}}\n- {group: x, kind: 1}\n`, 'f');
+    const parsed = parseCustomKinds(`kinds:\n- {${rollout}}\n- {group: x, kind: 1}\n`, 'f');
     expect(parsed.ok ? 0 : parsed.problems.length).toBeGreaterThan(3);
   });
 
@@ -81,11 +81,11 @@ describe('what is wrong is told with its place', () => {
     const two = join(folder, 'two.yaml');
     await writeFile(one, `kinds: [{${rollout}, template: spec.template}]`);
     await writeFile(two, `kinds: [{${rollout.replace('kind: Rollout', 'kind: Other')}, template: spec.template}]`);
-    expect(await loadExtraKinds([one, two])).toEqual({
+    expect(await loadCustomKinds([one, two])).toEqual({
       ok: false,
       problems: [`${two}:1:9 resource rollouts.argoproj.io is named twice, first in ${one}:1:9`],
     });
-    expect(await loadExtraKinds([one, join(folder, 'none.yaml'), folder])).toEqual({
+    expect(await loadCustomKinds([one, join(folder, 'none.yaml'), folder])).toEqual({
       ok: false,
       problems: [`${join(folder, 'none.yaml')}: no such file`, `${folder}: a folder: name its files`],
     });

@@ -1,4 +1,4 @@
-/** `ask`: sends objects to a running webhook as the API server does, and prints the answers. */
+/** `review`: sends objects to a running webhook as the API server does, and prints the answers. */
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
@@ -13,21 +13,21 @@ import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
-type AskOptions = { readonly server: string; readonly ca: string; readonly namespace: string; readonly user: string };
+type ReviewOptions = { readonly server: string; readonly ca: string; readonly namespace: string; readonly user: string };
 
-export function askCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
-  return new Command('ask')
+export function reviewCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
+  return new Command('review')
     .argument('<files...>', 'files and folders with objects in YAML or JSON, - for standard input')
     .addOption(new Option('--server <url>', 'the webhook').default('https://localhost:8443'))
     .addOption(new Option('--ca <file>', 'authority by which its certificate is verified').default('certs/dev/ca.crt'))
     .addOption(new Option('-n, --namespace <name>', 'namespace of objects that name none').default('default'))
     .addOption(new Option('--user <name>', 'who asks').default('developer'))
-    .action(async (files: readonly string[], options: AskOptions) => {
+    .action(async (files: readonly string[], options: ReviewOptions) => {
       const manifests = await readAll(files);
       const webhook = await connect(options);
       let anyDenied = false;
       try {
-        for (const manifest of manifests) anyDenied = !(await ask(manifest, options, webhook, terminal)) || anyDenied;
+        for (const manifest of manifests) anyDenied = !(await reviewObject(manifest, options, webhook, terminal)) || anyDenied;
       } finally {
         await webhook.close();
       }
@@ -38,7 +38,12 @@ export function askCommand(terminal: Terminal, finish: (code: ExitCode) => void)
 type Webhook = { post(route: string, body: unknown): Promise<AdmissionResponse>; close(): Promise<void> };
 
 /** Prints the answer. Returns whether the object was allowed. */
-async function ask({ object, apiVersion, kind }: Manifest, options: AskOptions, webhook: Webhook, terminal: Terminal): Promise<boolean> {
+async function reviewObject(
+  { object, apiVersion, kind }: Manifest,
+  options: ReviewOptions,
+  webhook: Webhook,
+  terminal: Terminal,
+): Promise<boolean> {
   const review = (subject: JsonObject) => reviewOf(subject, apiVersion, kind, options);
   const mutated = await webhook.post('/mutate', review(object));
   const patch = mutated.patch === undefined ? [] : (JSON.parse(Buffer.from(mutated.patch, 'base64').toString()) as PatchOperation[]);
@@ -62,7 +67,7 @@ function indent(text: string, by: string): string[] {
   return text.split('\n').map((line) => `${by}${line}`);
 }
 
-function reviewOf(object: JsonObject, apiVersion: string, kind: string, { namespace, user }: AskOptions) {
+function reviewOf(object: JsonObject, apiVersion: string, kind: string, { namespace, user }: ReviewOptions) {
   const [group, version] = splitApiVersion(apiVersion);
   return {
     apiVersion: 'admission.k8s.io/v1',
@@ -92,7 +97,7 @@ async function readAll(files: readonly string[]): Promise<readonly Manifest[]> {
   return manifests;
 }
 
-async function connect({ server, ca }: AskOptions): Promise<Webhook> {
+async function connect({ server, ca }: ReviewOptions): Promise<Webhook> {
   const caCertificate = await readFile(ca, 'utf8').catch(() => {
     throw new ConfigurationError(`--ca ${ca}: no such file; "npm start" makes certs/dev/ca.crt`);
   });

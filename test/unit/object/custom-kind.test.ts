@@ -1,24 +1,24 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are the variables of custom resources
 /** Configured kinds: Argo Rollouts, Knative, Tekton and others, with objects as in their own documentation. */
 import { describe, expect, test } from 'vitest';
-import { type ExtraKind, extraKindRow, parsePathPattern } from '../../../src/object/extra-kind.ts';
+import { type CustomKind, customKindRow, parsePathPattern } from '../../../src/object/custom-kind.ts';
 import { renderPath } from '../../../src/object/json.ts';
 import { kindsOf, kindsWithImages, readObject } from '../../../src/object/kinds.ts';
 import type { ObjectShape } from '../../../src/object/object-shape.ts';
 
-const rollout: ExtraKind = { ...kind('argoproj.io', 'Rollout', 'rollouts'), template: ['spec', 'template'], podSpecs: [], images: [] };
-const service: ExtraKind = {
+const rollout: CustomKind = { ...kind('argoproj.io', 'Rollout', 'rollouts'), template: ['spec', 'template'], podSpecs: [], images: [] };
+const service: CustomKind = {
   ...kind('serving.knative.dev', 'Service', 'services'),
   template: ['spec', 'template'],
   podSpecs: [],
   images: [],
 };
-const taskRun: ExtraKind = {
+const taskRun: CustomKind = {
   ...kind('tekton.dev', 'TaskRun', 'taskruns'),
   podSpecs: [],
   images: ['spec.taskSpec.steps[*].image', 'spec.taskSpec.sidecars[].image', 'spec.taskSpec.stepTemplate.image'].map(pattern),
 };
-const job: ExtraKind = {
+const job: CustomKind = {
   ...kind('kubeflow.org', 'PyTorchJob', 'pytorchjobs'),
   podSpecs: [pattern('spec.pytorchReplicaSpecs.*.template.spec')],
   images: [],
@@ -149,7 +149,7 @@ describe('a field of the wrong type makes the object malformed, and says where',
     },
     { of: job, object: { spec: { pytorchReplicaSpecs: [] } }, problem: 'spec.pytorchReplicaSpecs must be an object, but is a list' },
   ])('$problem', ({ of, object, problem }) => {
-    const reading = readObject({ ...of, operation: 'CREATE', fromKubelet: false }, object, kindsOf([extraKindRow(of)]));
+    const reading = readObject({ ...of, operation: 'CREATE', fromKubelet: false }, object, kindsOf([customKindRow(of)]));
     expect(reading.kind === 'malformed' ? `${reading.problem.path} ${reading.problem.message}` : undefined).toBe(problem);
   });
 });
@@ -182,7 +182,7 @@ describe('a path', () => {
 });
 
 test('no image can hide outside the fields that are asked about', () => {
-  expect([rollout, taskRun, job].map((each) => extraKindRow(each).fields.map(renderPath))).toEqual([
+  expect([rollout, taskRun, job].map((each) => customKindRow(each).fields.map(renderPath))).toEqual([
     ['spec.template'],
     ['spec.taskSpec.steps', 'spec.taskSpec.sidecars', 'spec.taskSpec.stepTemplate.image'],
     ['spec.pytorchReplicaSpecs'],
@@ -190,7 +190,7 @@ test('no image can hide outside the fields that are asked about', () => {
 });
 
 test('a kind that is named beside the others leaves them as they are', () => {
-  const kinds = kindsOf([...kindsWithImages, extraKindRow(service)]);
+  const kinds = kindsOf([...kindsWithImages, customKindRow(service)]);
   expect(kinds.find({ group: 'serving.knative.dev', kind: 'Service' })?.resource).toBe('services');
   expect(kinds.find({ group: '', kind: 'Service' })).toBeUndefined();
   expect(kinds.find({ group: '', kind: 'Pod' })).toBe(kindsWithImages[0]);
@@ -206,13 +206,13 @@ function pattern(text: string) {
   return parsed.pattern;
 }
 
-function read(of: ExtraKind, object: object): ObjectShape {
-  const reading = readObject({ ...of, operation: 'CREATE', fromKubelet: false }, object, kindsOf([extraKindRow(of)]));
+function read(of: CustomKind, object: object): ObjectShape {
+  const reading = readObject({ ...of, operation: 'CREATE', fromKubelet: false }, object, kindsOf([customKindRow(of)]));
   if (reading.kind !== 'shape') throw new Error(JSON.stringify(reading));
   return reading.shape;
 }
 
-function slots(of: ExtraKind, object: object): string[] {
+function slots(of: CustomKind, object: object): string[] {
   return read(of, object).slots.map(({ path, content, pulledElsewhere }) => {
     const text = content.kind === 'image' ? content.text : `? ${content.why}`;
     return `${renderPath(path)} ${text}${pulledElsewhere ? ' elsewhere' : ''}`;

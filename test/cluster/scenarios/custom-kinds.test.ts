@@ -1,4 +1,4 @@
-/** Extra kinds from the settings: Argo Rollouts, Knative Services and Tekton TaskRuns, as custom resources without their controllers. */
+/** Custom kinds from the settings: Argo Rollouts, Knative Services and Tekton TaskRuns, as custom resources without their controllers. */
 import { resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { target } from '../target.ts';
@@ -33,7 +33,7 @@ describe.runIf(cluster.local)('custom resources', () => {
   const keeper = withRegkeeper(
     cluster,
     'mode: enforce\nunconfigured: deny\nrules:\n- {registry: good.example.com, pullSecret: corp-pull}\n',
-    { flags: ['--extra-kinds', resolve(import.meta.dirname, '../../../deploy/extra-kinds/extra-kinds.yaml')] },
+    { flags: ['--custom-kinds', resolve(import.meta.dirname, '../../../deploy/custom-kinds/custom-kinds.yaml')] },
   );
 
   describe.each([

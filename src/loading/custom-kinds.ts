@@ -1,7 +1,7 @@
-/** Loads the kinds of custom resources that contain images from the files of `--extra-kinds`. */
+/** Loads the kinds of custom resources that contain images from the files of `--custom-kinds`. */
 import { readFile } from 'node:fs/promises';
 import { quote } from '../image/problem.ts';
-import { type ExtraKind, extraKindRow, parsePathPattern } from '../object/extra-kind.ts';
+import { type CustomKind, customKindRow, parsePathPattern } from '../object/custom-kind.ts';
 import { isAbsent, isObject, type Path } from '../object/json.ts';
 import { builtInKinds, type Kinds, kindsOf, kindsWithImages } from '../object/kinds.ts';
 import type { PathPattern } from '../object/path-pattern.ts';
@@ -14,31 +14,31 @@ import type { YamlDocument } from '../yaml/read-document.ts';
 import type { Position } from '../yaml/yaml-error.ts';
 
 /** `problems`: one sentence each, after `file:line:column`. A file that cannot be read has no line and column. */
-export type ExtraKinds = { readonly ok: true; readonly kinds: Kinds } | { readonly ok: false; readonly problems: readonly string[] };
+export type CustomKinds = { readonly ok: true; readonly kinds: Kinds } | { readonly ok: false; readonly problems: readonly string[] };
 
 /** Adds the kinds of the files to those of Kubernetes and OpenShift. The promise never rejects: a file that cannot be read is a problem. */
-export async function loadExtraKinds(files: readonly string[]): Promise<ExtraKinds> {
+export async function loadCustomKinds(files: readonly string[]): Promise<CustomKinds> {
   const texts = await Promise.all(
     files.map(async (file) => ({ file, text: await readFile(file, 'utf8').catch((error) => reasonOf(error)) })),
   );
   const parsed = texts.map(({ file, text }) =>
-    typeof text === 'string' ? parseExtraKinds(text, file) : failure(`${file}: ${text.reason}`),
+    typeof text === 'string' ? parseCustomKinds(text, file) : failure(`${file}: ${text.reason}`),
   );
   const problems = parsed.flatMap((each) => (each.ok ? [] : each.problems));
   const found = parsed.flatMap((each) => (each.ok ? each.kinds : []));
   problems.push(...duplicateProblems(found));
   if (problems.length > 0) return { ok: false, problems };
-  return { ok: true, kinds: kindsOf([...kindsWithImages, ...found.map(({ kind }) => extraKindRow(kind))]) };
+  return { ok: true, kinds: kindsOf([...kindsWithImages, ...found.map(({ kind }) => customKindRow(kind))]) };
 }
 
 /** `at` is the position as `file:line:column`. */
-type Located = { readonly kind: ExtraKind; readonly at: string };
-export type ParsedExtraKinds =
+type Located = { readonly kind: CustomKind; readonly at: string };
+export type ParsedCustomKinds =
   | { readonly ok: true; readonly kinds: readonly Located[] }
   | { readonly ok: false; readonly problems: readonly string[] };
 
 /** `file` is the name of the file in problems. */
-export function parseExtraKinds(text: string, file: string): ParsedExtraKinds {
+export function parseCustomKinds(text: string, file: string): ParsedCustomKinds {
   const read = readDocument(text, { maxLength: 1_048_576, maxLexemes: 300_000, start: { line: 1, column: 1 } });
   if (!read.ok) return { ok: false, problems: read.problems.map(({ message, position }) => `${at(file, position)} ${message}`) };
   if (!read.data) return failure(`${file}:1:1 holds nothing: write a list of kinds under "kinds:"`);

@@ -1,13 +1,13 @@
 /** Decisions about configured kinds. */
 import { describe, expect, test } from 'vitest';
 import type { ChangeRequest } from '../../../src/decision/decision.ts';
-import { extraKindRow } from '../../../src/object/extra-kind.ts';
+import { customKindRow } from '../../../src/object/custom-kind.ts';
 import { kindsOf, kindsWithImages } from '../../../src/object/kinds.ts';
 import { ruleSetOf } from '../rules/documents.ts';
 import { accounts, change, credentialsOf, decided, deployment, inject, type PodObject, pod } from './changes.ts';
 
 const kind = { group: 'argoproj.io', version: 'v1alpha1', resource: 'rollouts', kind: 'Rollout' };
-const row = extraKindRow({ ...kind, template: ['spec', 'template'], podSpecs: [], images: [['spec', 'extraImage']] });
+const row = customKindRow({ ...kind, template: ['spec', 'template'], podSpecs: [], images: [['spec', 'extraImage']] });
 const facts = { ...accounts({ default: ['dockercfg'] }), kinds: kindsOf([...kindsWithImages, row]) };
 const rules = ruleSetOf(
   'rules:\n- {registry: corp.io, pullSecret: corp}\n- {registry: other.io, pullSecret: other}\n- {registry: public.io}',

@@ -12,7 +12,7 @@ import { everyItem, everyValue, matchPathPattern, type PathPattern } from './pat
 import { nameType, problemAt, readImageField, readPod } from './pod.ts';
 import { hasControllerOwner } from './workload.ts';
 
-export type ExtraKind = Pick<KindRow, 'group' | 'version' | 'resource' | 'kind'> & {
+export type CustomKind = Pick<KindRow, 'group' | 'version' | 'resource' | 'kind'> & {
   /** Path of the pod template, which has `metadata` and `spec`. */
   readonly template?: Path;
   /** Paths of pod specs. Their images are evaluated here, and their pods get the secrets. */
@@ -21,7 +21,7 @@ export type ExtraKind = Pick<KindRow, 'group' | 'version' | 'resource' | 'kind'>
   readonly images: readonly PathPattern[];
 };
 
-export function extraKindRow({ group, version, resource, kind, template, podSpecs, images }: ExtraKind): KindRow {
+export function customKindRow({ group, version, resource, kind, template, podSpecs, images }: CustomKind): KindRow {
   return {
     group,
     version,
