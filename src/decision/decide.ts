@@ -16,6 +16,7 @@ import type { ImageSlot, ObjectShape, ReadingContext } from '../object/object-sh
 import { formatCount } from '../object/text.ts';
 import { type Origin, renderOrigin } from '../rules/language/problem.ts';
 import type { Mode, NamespaceContext, NamespaceSettings, RuleSet } from '../rules/rule-set.ts';
+import { aliasesOf, shortNamesAreUncertain } from '../rules/short-names.ts';
 import type { ChangeRequest, Decision, ImageDecision, Injection, Message, Notice, Outcome } from './decision.ts';
 import { type EvaluationContext, effectiveSettings, evaluateImage, severity } from './evaluate-image.ts';
 import type { Facts } from './facts.ts';
@@ -87,6 +88,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
       ...injection.notices,
       ...noticeSpelling(images, injection.injected, shape),
       ...(writes ? noticeMissing(images, context) : []),
+      ...noticeShortNames(images, context),
       ...unsure.slice(0, 1).map((origin) => noticeUnsure(origin, place)),
     ],
     findings,
@@ -235,16 +237,40 @@ function renderSpelling(reference: ImageReference): Message {
   const written = registryOf(repositoryAsWritten(reference));
   const usual = registryOf(canonicalName(reference));
   // A name without a dot is a host only with a port, so it cannot be written without.
-  const rewrite = usual === written ? 'Add' : `Write ${quote(usual)} in the image, or add`;
-  const found = `and credentials are found only under that text. ${rewrite} ${quote(written)} to the secret as a key.`;
+  const fix = usual === written ? 'Use that spelling' : `Write ${quote(usual)} in the image, or use that spelling`;
+  const found = `credentials are found only under ${quote(written)}. ${fix} for the key in the secret.`;
   return {
-    message: `image ${quote(reference.written)} spells its registry ${quote(written)}, ${found}`,
-    brief: `an image spells its registry ${quote(written)}, ${found}`,
+    message: `image ${quote(reference.written)} spells its registry unusually, so ${found}`,
+    brief: `an image spells its registry unusually, so ${found}`,
   };
 }
 
 function registryOf(repository: string): string {
   return repository.slice(0, repository.indexOf('/'));
+}
+
+/**
+ * For names without a registry that are allowed, where a node may resolve them otherwise than the rules do. A template of an owner and an
+ * existing Pod have no author who could write the name in full.
+ */
+function noticeShortNames(images: readonly ImageDecision[], { shape, rules }: SlotContext): readonly Notice[] {
+  if (shape.kind !== 'pod' || shape.readOnlyBecause || !shortNamesAreUncertain(rules)) return [];
+  const uncertain = images.filter(({ slot, old, outcomeBeforeMode }) => outcomeBeforeMode === 'allowed' && !old && !slot.pulledElsewhere);
+  return distinct('short-name-uncertain', uncertain.flatMap(renderShortName));
+}
+
+function renderShortName({ slot, reference, searched }: ImageDecision): readonly Message[] {
+  const { content } = slot;
+  if (content.kind !== 'image' || !reference || !isShortName(content.text)) return [];
+  const [alias] = aliasesOf(content.text);
+  const otherwise = alias === undefined ? 'pull it from another registry' : `pull ${quote(alias)} for it`;
+  const fix = `The node may ${otherwise}, or reject it. Write the registry, for example ${quote(formatReference(searched?.[0] ?? reference))}.`;
+  return [{ message: `image ${quote(content.text)} has no registry. ${fix}`, brief: `an image has no registry. ${fix}` }];
+}
+
+function isShortName(text: string): boolean {
+  const parsed = parseImage(text);
+  return parsed.ok && !parsed.reference.qualified;
 }
 
 function noticeUnsure(origin: Origin, { namespace }: NamespaceContext): Notice {

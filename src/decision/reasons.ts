@@ -9,6 +9,7 @@ export const reasons = {
   invalid: 'The text is not a valid image name.',
   exempted: 'No rule trusts the image, but an exemption allows it until a day.',
   'short-name': 'The name has no registry, and `shortNames: reject` denies such names.',
+  'short-name-uncertain': 'The name has no registry, and a node may resolve it otherwise than the rules do.',
   'registry-host': 'The name looks like a registry host without a repository, but is read as a trusted image of Docker Hub.',
   'secret-missing': 'The namespace has none of the secrets that the rule names.',
   unresolved: 'The image is not known yet. It is evaluated when it is set.',

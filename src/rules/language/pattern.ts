@@ -1,6 +1,6 @@
 /** Registry patterns: their grammar, their canonical form, and which image references they match. */
 import { canonicalIpv6, isUnusualIpv4 } from '../../image/address.ts';
-import { readsAsHost } from '../../image/docker-hub.ts';
+import { dockerHub, dockerHubHost, readsAsHost } from '../../image/docker-hub.ts';
 import { maxHostLength } from '../../image/grammar.ts';
 import { quote } from '../../image/problem.ts';
 import { canonicalHost, type ImageReference } from '../../image/reference.ts';
@@ -110,11 +110,14 @@ function commonMistake(text: string): PatternResult | undefined {
     return invalidPattern('pattern-space', `${quote(text)} holds a space; write one registry without spaces, several as a list`);
   const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(text)?.[0];
   if (scheme)
-    return invalidPattern('pattern-scheme', `${quote(text)} begins with a scheme; write ${quote(trimSlashes(text.slice(scheme.length)))}`);
+    return invalidPattern(
+      'pattern-scheme',
+      `${quote(text)} begins with a scheme; write ${quote(registryInUrl(text.slice(scheme.length)))}`,
+    );
   if (text.startsWith('/') || text.endsWith('/')) {
     return invalidPattern(
       'pattern-slash',
-      `${quote(text)} begins or ends with a slash; write ${quote(trimSlashes(text))}, which holds everything below it`,
+      `${quote(text)} begins or ends with a slash; write ${quote(registryInUrl(text))}, which holds everything below it`,
     );
   }
   if (text.includes('//')) return invalidPattern('pattern-slash', `${quote(text)} has an empty path segment; write one slash`);
@@ -139,7 +142,7 @@ function userOrDigest(text: string, at: number): PatternResult {
       )
     : invalidPattern(
         'pattern-user',
-        `a registry pattern has a user name or password before ${quote(`@${after}`)}; write ${quote(trimSlashes(after))} and name the credential in pullSecret`,
+        `a registry pattern has a user name or password before ${quote(`@${after}`)}; write ${quote(registryInUrl(after))} and name the credential in pullSecret`,
       );
 }
 
@@ -180,6 +183,12 @@ function checkHost(text: string, hostText: string): PatternResult | undefined {
   if (hostText === '*') return undefined;
   const name = hostText.startsWith('*.') ? hostText.slice(2) : hostText;
   const wildcard = name !== hostText;
+  if (/\.dkr\.ecr\..*\*.*\.amazonaws\.com/.test(name)) {
+    return invalidPattern(
+      'pattern-wildcard',
+      `${quote(text)} has a * for the region. Write one pattern for each region that is used. This lists them: aws ec2 describe-regions --query "Regions[].RegionName" --output text`,
+    );
+  }
   if (name.includes('*')) {
     return invalidPattern(
       'pattern-wildcard',
@@ -266,6 +275,24 @@ function readHost(hostText: string): PatternHost {
 
 function invalidPattern(code: ProblemCode, message: string): PatternResult {
   return { ok: false, code, message };
+}
+
+/**
+ * The pattern for a URL without its scheme, as keys of registry secrets are written: without the `/v1/` or `/v2/` of the registry API, which the
+ * kubelet leaves out too, and `docker.io` for Docker Hub's other names and its web site.
+ */
+function registryInUrl(text: string): string {
+  const [host = '', ...path] = trimSlashes(text).split('/');
+  const segments = /^v[12]$/.test(path[0] ?? '') ? path.slice(1) : path;
+  if (host.toLowerCase() === 'hub.docker.com') return [dockerHub, ...hubRepository(segments)].join('/');
+  const registry = host.toLowerCase() === 'registry.hub.docker.com' ? dockerHub : dockerHubHost(host.toLowerCase());
+  return [registry === dockerHub ? dockerHub : host, ...segments].join('/');
+}
+
+/** Pages of the web site are `/_/nginx` for official images and `/r/bitnami/redis` for others. */
+function hubRepository([kind, ...repository]: readonly string[]): readonly string[] {
+  if (kind === '_') return ['library', ...repository];
+  return kind === 'r' ? repository : [];
 }
 
 function trimSlashes(text: string): string {

@@ -223,6 +223,11 @@ describe('every reason', () => {
     invalid: decide(change('Pod', pod('://')), rules, unwatched),
     exempted: decide(change('Pod', pod('nginx')), exempting(rules, '2027-03-31'), unwatched),
     'short-name': decide(change('Pod', pod('nginx')), withSettings(rules, { shortNames: 'reject' }), unwatched),
+    'short-name-uncertain': decide(
+      change('Pod', pod('nginx')),
+      ruleSetOf('shortNames: [a.io, b.io]\nrules: [{registry: [a.io, b.io]}]'),
+      unwatched,
+    ),
     'registry-host': decide(change('Pod', pod('reg.example.com:5000')), ruleSetOf('rules: [{registry: docker.io/library}]'), unwatched),
     'secret-missing': decide(change('Deployment', deployment(pod(good))), rules, { ...unwatched, secret: () => 'absent' }),
     unresolved: decide(change('Deployment', deployment(pod(' '))), rules, unwatched),
