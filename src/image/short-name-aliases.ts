@@ -16,9 +16,9 @@ export type AliasList = {
  * A node may have any of the lists. Aliases that add Docker Hub's own registry are left out, since they change
  * nothing.
  *
- * RHEL's main list, `001-rhel-shortnames.conf`, has more than 2,500 further names. As far as they were read (in a copy of the package sources,
- * 2022), each has the path of the short name, in registry.redhat.io, registry.access.redhat.com, registry.connect.redhat.com or quay.io. They are
- * not listed here, except for those that name an official image of Docker Hub.
+ * RHEL's main list, `001-rhel-shortnames.conf`, has more than 2,000 further names and is not included, except for one that is an official image of
+ * Docker Hub. In the part that was read (the first 150 names, in a copy of the package sources of 2022) each name keeps its path, in
+ * registry.redhat.io, registry.access.redhat.com, registry.connect.redhat.com or quay.io.
  */
 export const aliasLists: readonly AliasList[] = [
   {
