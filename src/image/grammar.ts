@@ -17,8 +17,8 @@
  *   algorithm   = "sha256" | "sha384" | "sha512"
  *
  * Everything is ASCII. Three rules are narrower than the original, so that a user sees the error at admission and not at the pull:
- * a port is 1 to 65535, the text in brackets is an IPv6 address, and the whole text has at most 4,096 characters. The grammar does not decide which
- * domains are registry hosts. Docker Hub's rules do: see docker-hub.ts.
+ * a port is 1 to 65535, the text in brackets is an IPv6 address, and the whole text has at most 4,096 characters. The grammar does not
+ * decide which domains are registry hosts. Docker Hub's rules do: see docker-hub.ts.
  */
 
 import { canonicalIpv6 } from './address.ts';

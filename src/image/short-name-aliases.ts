@@ -13,12 +13,10 @@ export type AliasList = {
 };
 
 /**
- * A node may have any of the lists. Aliases that add Docker Hub's own registry are left out, since they change
- * nothing.
+ * A node may have any of the lists. Aliases that only add Docker Hub as the registry are left out, since they change nothing.
  *
- * RHEL's main list, `001-rhel-shortnames.conf`, has more than 2,000 further names and is not included, except for one that is an official image of
- * Docker Hub. In the part that was read (the first 150 names, in a copy of the package sources of 2022) each name keeps its path, in
- * registry.redhat.io, registry.access.redhat.com, registry.connect.redhat.com or quay.io.
+ * Of RHEL's main list, `001-rhel-shortnames.conf`, only a selection is included: it has more than 2,000 names, and each keeps its path in the
+ * parts that were read.
  */
 export const aliasLists: readonly AliasList[] = [
   {
@@ -79,6 +77,112 @@ export const aliasLists: readonly AliasList[] = [
     aliases: { eln: 'registry.fedoraproject.org/eln' },
   },
   {
+    source: 'RHEL, 001-rhel-shortnames.conf, in a copy of the package sources: ubi7, ubi8, and names that vendors use on Docker Hub too',
+    date: '2022',
+    aliases: {
+      ...below('registry.access.redhat.com', [
+        'ubi7/go-toolset',
+        'ubi7/nginx-118',
+        'ubi7/nodejs-12',
+        'ubi7/nodejs-14',
+        'ubi7/php-73',
+        'ubi7/python-38',
+        'ubi7/ruby-26',
+        'ubi7/ruby-27',
+        'ubi7/ruby-30',
+        'ubi7/s2i-base',
+        'ubi7/s2i-core',
+        'ubi7/ubi-init',
+        'ubi7/ubi-minimal',
+        'ubi8/buildah',
+        'ubi8/dotnet-31',
+        'ubi8/dotnet-31-runtime',
+        'ubi8/dotnet-50',
+        'ubi8/dotnet-50-runtime',
+        'ubi8/dotnet-60',
+        'ubi8/dotnet-60-runtime',
+        'ubi8/nginx-118',
+        'ubi8/nginx-120',
+        'ubi8/nodejs-12',
+        'ubi8/nodejs-14-minimal',
+        'ubi8/nodejs-14',
+        'ubi8/openjdk-11',
+        'ubi8/openjdk-17',
+        'ubi8/openjdk-17-runtime',
+        'ubi8/openjdk-8',
+        'ubi8/openjdk-8-runtime',
+        'ubi8/pause',
+        'ubi8/perl-526',
+        'ubi8/perl-530',
+        'ubi8/php-73',
+        'ubi8/php-74',
+        'ubi8/podman',
+        'ubi8/python-27',
+        'ubi8/python-36',
+        'ubi8/python-38',
+        'ubi8/python-39',
+        'ubi8/ruby-25',
+        'ubi8/ruby-26',
+        'ubi8/ruby-27',
+        'ubi8/ruby-30',
+        'ubi8/s2i-base',
+        'ubi8/s2i-core',
+        'ubi8/ubi-init',
+        'ubi8/ubi-micro',
+        'ubi8/ubi-minimal',
+        'ubi8/ubi',
+      ]),
+      ...below('registry.redhat.io', [
+        'ubi7-init',
+        'ubi7/nginx-120',
+        'ubi7/python-27',
+        'ubi7/ubi',
+        'ubi8/go-toolset',
+        'ubi8/httpd-24',
+        'ubi8-init',
+        'ubi8/openjdk-11-runtime',
+        'ubi8/skopeo',
+        'appdynamics/cluster-agent-operator',
+        'appdynamics/cluster-agent',
+        'aquasec/kube-enforcer',
+        'wavefronthq/proxy',
+        'yugabytedb/yugabyte-platform',
+      ]),
+      ...below('registry.connect.redhat.com', [
+        'anchore/enterprise',
+        'anchore/enterprise-ui',
+        'appdynamics/java-agent',
+        'appdynamics/machine-agent-analytics',
+        'appdynamics/machine-agent-netviz',
+        'aquasec/aquasec',
+        'aquasec/console',
+        'aquasec/database',
+        'aquasec/enforcer',
+        'aquasec/gateway',
+        'aquasec/kube-bench',
+        'aquasec/scanner',
+        'arangodb/arangodb-exporter',
+        'arangodb/enterprise',
+        'arangodb/kube-arangodb',
+        'armory/clouddriver',
+        'armory/deck',
+        'armory/dinghy',
+        'armory/echo',
+        'armory/fiat',
+        'armory/front50',
+        'armory/gate',
+        'armory/igor',
+        'armory/kayenta',
+        'armory/orca',
+        'armory/redis',
+        'armory/rosco',
+        'armory/terraformer',
+        'wavefronthq/wavefront-kubernetes-collector',
+        'yugabytedb/yugabyte',
+      ]),
+    },
+  },
+  {
     source: 'RHEL 9, 001-rhel-shortnames.conf, as in containers/podman issue 24667',
     date: '2024-11',
     aliases: { mongo: 'bds-docker-release.jfrog.io/mongo' },
@@ -99,6 +203,11 @@ export const aliasLists: readonly AliasList[] = [
     },
   },
 ];
+
+/** Aliases that only add the registry. */
+function below(registry: string, names: readonly string[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(names.map((name) => [name, `${registry}/${name}`]));
+}
 
 /** All places that a node with one of the lists may pull the name from, by name. */
 export const aliasTargets: ReadonlyMap<string, readonly string[]> = collectTargets();
