@@ -51,7 +51,7 @@ const commands: readonly CommandEntry[] = [
   },
   {
     name: 'diff',
-    description: 'show what a change of the rules would change',
+    description: 'compare two sets of rules, or their effect on manifests',
     load: async ({ terminal, finish }) => (await import('./commands/diff.ts')).diffCommand(terminal, finish),
   },
   {

@@ -19,7 +19,7 @@ export function serveCommand(action: ServeAction, finish: (code: ExitCode | unde
     if (choices) option.argChoices = [...choices];
     command.addOption(option);
     // --no-… switches off what a variable or an earlier flag has switched on.
-    if (placeholder === undefined) command.addOption(new Option(negated(name)).hideHelp());
+    if (placeholder === undefined) command.addOption(new Option(negated(name)).helpGroup(`${group}:`).hideHelp());
   }
   return command.action(async (flags: Flags) => {
     await action(flags);

@@ -131,12 +131,7 @@ describe('what cannot be read is refused, in the words in which it was given', (
     ['a choice in lower case', {}, { REGKEEPER_FAILURE_POLICY: 'ignore' }, ['REGKEEPER_FAILURE_POLICY=ignore: must be `Fail` or `Ignore`']],
     ['a switch', {}, { REGKEEPER_MANAGE_WEBHOOKS: 'yes' }, ['REGKEEPER_MANAGE_WEBHOOKS=yes: must be `true`, `false`, `1` or `0`']],
     ['a drain time', { shutdownDelaySeconds: '-1' }, {}, ['--shutdown-delay-seconds -1: must be a number of seconds from 0 to 600']],
-    [
-      'a timeout',
-      { webhookTimeoutSeconds: '31' },
-      {},
-      ['--webhook-timeout-seconds 31: must be a whole number of seconds from 1 to 30'],
-    ],
+    ['a timeout', { webhookTimeoutSeconds: '31' }, {}, ['--webhook-timeout-seconds 31: must be a whole number of seconds from 1 to 30']],
     ['a blank', { kubeconfig: '' }, {}, ["--kubeconfig '': is blank. Set a value, or remove it"]],
     ['a list without a value', {}, { REGKEEPER_RULES: ',' }, ['REGKEEPER_RULES=,: has no value between its commas']],
     [
