@@ -271,13 +271,16 @@ function listChoices(choices: readonly string[]): string {
 
 function readDnsLabel(text: string): Reading<string> {
   if (/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text)) return { ok: true, value: text };
-  return { ok: false, problem: `"${text}" is not a valid name. Use at most 63 lower-case letters, digits and hyphens, without wildcards` };
+  return {
+    ok: false,
+    problem: `"${text}" is not a valid name. Use at most 63 lower-case letters, digits and hyphens. Patterns are not supported`,
+  };
 }
 
 function readPort(text: string): Reading<number> {
   const port = Number(text);
   if (/^\d+$/.test(text) && port <= 65535) return { ok: true, value: port };
-  return { ok: false, problem: 'must be a port from 0 to 65535. 0 selects a free port' };
+  return { ok: false, problem: 'must be a port number from 0 to 65535. With 0 the system chooses a free port' };
 }
 
 function readSeconds(text: string): Reading<number> {

@@ -75,7 +75,8 @@ const examples = [
 const exitCodes = ['every object is allowed', 'an object is denied, or its result is uncertain', 'wrong usage, or an unreadable file'];
 
 async function check(options: CheckOptions, terminal: Terminal): Promise<ExitCode> {
-  if (options.filename.includes('-') && options.rules.includes('-')) throw new ConfigurationError('standard input (-) can be given once');
+  if (options.filename.includes('-') && options.rules.includes('-'))
+    throw new ConfigurationError('standard input (-) can be used only once');
   const rules = await readRulesOption(options.rules, terminal, options);
   const manifests = await readManifestsOption(options.filename, terminal);
   const kinds = await readCustomKindsOption(options.customKinds, terminal);

@@ -65,7 +65,7 @@ const exitCodes = [
 
 async function diff(old: string, now: string, options: DiffOptions, terminal: Terminal): Promise<ExitCode> {
   if ([old, now, ...(options.filename ?? [])].filter((path) => path === '-').length > 1) {
-    throw new ConfigurationError('standard input (-) can be given once');
+    throw new ConfigurationError('standard input (-) can be used only once');
   }
   const before = await readRulesOption([old], terminal, options);
   const after = await readRulesOption([now], terminal, options);

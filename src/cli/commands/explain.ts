@@ -63,7 +63,7 @@ async function explainImages(words: readonly string[], options: ExplainOptions, 
   const { output, quiet } = options;
   const inputs = words.filter((word) => word === '-').length;
   if (inputs + options.rules.filter((path) => path === '-').length > 1)
-    throw new ConfigurationError('standard input (-) can be given once');
+    throw new ConfigurationError('standard input (-) can be used only once');
   rejectFiles(words, options.rules);
   const rules = await readRulesOption(options.rules, terminal, options).catch((error: unknown) => {
     if (!(error instanceof ConfigurationError) || options.rules.length === 1) throw error;

@@ -53,7 +53,7 @@ async function runTests(
   for (const test of tests) results.push(await runPolicyTest(test, { rules, update, now: Date.now(), kinds }));
   terminal.out(render(results, output, { paint: terminal.paint.out, quiet: quiet === true }));
   for (const { name } of results.filter(({ updated }) => updated)) {
-    terminal.err(`regkeeper: WROTE ${name}/expected.yaml from what comes out now. Nothing was tested there: read it before you keep it\n`);
+    terminal.err(`regkeeper: wrote ${name}/expected.yaml from the current results. Nothing was tested. Review it before you commit it\n`);
   }
   return results.some(({ failures }) => failures.length > 0) ? 1 : 0;
 }

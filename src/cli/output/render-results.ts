@@ -20,7 +20,7 @@ export function renderResult(result: ObjectResult, paint: Paint = plain): string
   const place = object.file === '-' ? `line ${object.line} of standard input` : `${object.file}:${object.line}`;
   const lines = [
     ...images.flatMap(renderImage),
-    ...inject.map(({ path, secret, from }) => `+ ${path}: ${secret}${from === 'serviceAccount' ? ' (of the service account)' : ''}`),
+    ...inject.map(({ path, secret, from }) => `+ ${path}: ${secret}${from === 'serviceAccount' ? ' (from the service account)' : ''}`),
     ...[...undecided, ...messages].flatMap((message) => message.split('\n')),
   ];
   const head = `${paint(meaning, label)}${' '.repeat(indent - label.length)}${renderSubject(object)}  ${place}`;

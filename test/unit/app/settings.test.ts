@@ -125,8 +125,18 @@ describe('variables', () => {
 
 describe('what cannot be read is refused, in the words in which it was given', () => {
   test.each<[string, Flags, Environment, readonly string[]]>([
-    ['a port as flag', { port: '70000' }, {}, ['--port 70000: must be a port from 0 to 65535. 0 selects a free port']],
-    ['a port as variable', {}, { REGKEEPER_PORT: 'x' }, ['REGKEEPER_PORT=x: must be a port from 0 to 65535. 0 selects a free port']],
+    [
+      'a port as flag',
+      { port: '70000' },
+      {},
+      ['--port 70000: must be a port number from 0 to 65535. With 0 the system chooses a free port'],
+    ],
+    [
+      'a port as variable',
+      {},
+      { REGKEEPER_PORT: 'x' },
+      ['REGKEEPER_PORT=x: must be a port number from 0 to 65535. With 0 the system chooses a free port'],
+    ],
     ['a choice', { tls: 'magic' }, {}, ['--tls magic: must be `self`, `files` or `dev`']],
     ['a choice in lower case', {}, { REGKEEPER_FAILURE_POLICY: 'ignore' }, ['REGKEEPER_FAILURE_POLICY=ignore: must be `Fail` or `Ignore`']],
     ['a switch', {}, { REGKEEPER_MANAGE_WEBHOOKS: 'yes' }, ['REGKEEPER_MANAGE_WEBHOOKS=yes: must be `true`, `false`, `1` or `0`']],
@@ -138,7 +148,9 @@ describe('what cannot be read is refused, in the words in which it was given', (
       'a list of names as a variable has it, in a flag',
       { excludeNamespaces: ['a,b'] },
       {},
-      ['--exclude-namespaces a,b: "a,b" is not a valid name. Use at most 63 lower-case letters, digits and hyphens, without wildcards'],
+      [
+        '--exclude-namespaces a,b: "a,b" is not a valid name. Use at most 63 lower-case letters, digits and hyphens. Patterns are not supported',
+      ],
     ],
     [
       'a selector',
@@ -161,7 +173,7 @@ describe('what cannot be read is refused, in the words in which it was given', (
       [
         'REGKEEPER_PROT is no setting; did you mean REGKEEPER_PORT?',
         'REGKEEPER_TLS=y: must be `self`, `files` or `dev`',
-        '--port x: must be a port from 0 to 65535. 0 selects a free port',
+        '--port x: must be a port number from 0 to 65535. With 0 the system chooses a free port',
         'REGKEEPER_DEV=on: must be `true`, `false`, `1` or `0`',
       ],
     ],

@@ -183,7 +183,7 @@ test('every mistake in settings is told at once, with exit code 2', async () => 
     err: [
       'regkeeper: REGKEEPER_LOGLEVEL is no setting; did you mean REGKEEPER_LOG_LEVEL?',
       '--tls magic: must be `self`, `files` or `dev`',
-      'REGKEEPER_PORT=x: must be a port from 0 to 65535. 0 selects a free port',
+      'REGKEEPER_PORT=x: must be a port number from 0 to 65535. With 0 the system chooses a free port',
       '',
     ].join('\n'),
   });

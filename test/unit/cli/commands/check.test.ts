@@ -408,7 +408,7 @@ describe('exit code 2: what cannot be read', () => {
   test.each([
     ['no such objects', ['-f', 'nowhere.yaml', '--rules', 'deploy/examples/rules'], /nowhere\.yaml: no such file or folder/],
     ['no such rules', ['-f', 'deploy/examples/objects', '--rules', 'nowhere'], /rules nowhere: no such file or folder/],
-    ['standard input twice', ['-f', '-', '--rules', '-'], /standard input \(-\) can be given once/],
+    ['standard input twice', ['-f', '-', '--rules', '-'], /standard input \(-\) can be used only once/],
   ])('%s', async (_name, argv, message) => {
     const { exitCode, err } = await runCommand('check', ...argv).catch((error: Error) => ({ exitCode: error.name, err: error.message }));
     expect(err).toMatch(message);

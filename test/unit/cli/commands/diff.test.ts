@@ -246,7 +246,7 @@ test.each([
   ['a rule set with problems', ['bad.yaml', 'good.yaml'], /bad\.yaml:1:1 unknown-field/],
   ['rules that are not there', ['nowhere.yaml', 'good.yaml'], /nowhere\.yaml: no such file/],
   ['one rule set only', ['good.yaml'], /missing required argument 'new'/],
-  ['standard input for two', ['-', '-'], /standard input \(-\) can be given once/],
+  ['standard input for two', ['-', '-'], /standard input \(-\) can be used only once/],
   ['objects that are none', ['good.yaml', 'good.yaml', '-f', 'good.yaml'], /good\.yaml/],
 ])('%s: exit code 2', async (_name, argv, message) => {
   await write('good.yaml', 'rules: []');

@@ -277,7 +277,7 @@ describe('several images', () => {
   });
 
   test('and rules cannot both come from standard input', async () => {
-    await expect(runCommand('explain', '--rules', '-', '-')).rejects.toThrow('standard input (-) can be given once');
+    await expect(runCommand('explain', '--rules', '-', '-')).rejects.toThrow('standard input (-) can be used only once');
   });
 });
 
