@@ -15,7 +15,7 @@ export function serveCommand(action: ServeAction, finish: (code: ExitCode | unde
     const defaultText = defaultOf(name);
     const details = [...(defaultText === undefined ? [] : [`default: ${defaultText}`]), `env: ${variableOf(name)}`];
     const option = new Option(usageOf(name), `${description} (${details.join('; ')})`).helpGroup(`${group}:`);
-    // Not \`choices()\`, which would also check them: values are validated together with those of variables.
+    // Set here, because the method `choices` would also check them. Values are validated together with those of variables.
     if (choices) option.argChoices = [...choices];
     command.addOption(option);
     // --no-… switches off what a variable or an earlier flag has switched on.

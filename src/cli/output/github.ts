@@ -14,7 +14,7 @@ export function renderGithub(findings: readonly Finding[]): string {
         ...(isFile && column !== undefined ? [`col=${column}`] : []),
         `title=${escapeProperty(title)}`,
       ];
-      return `::${level} ${properties.join(',')}::${escapeMessage(isFile ? message : `${file}:${line}: ${message}`)}\n`;
+      return `::${level} ${properties.join(',')}::${escapeMessage(isFile ? message : `${file === '-' ? 'standard input' : file}:${line}: ${message}`)}\n`;
     })
     .join('');
 }

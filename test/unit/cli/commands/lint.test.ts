@@ -218,10 +218,13 @@ test('--quiet prints no summary', async () => {
   expect(await lint(warned, '-q', '--date', '2026-02-01')).toMatchObject({ out: expect.stringContaining('exemption-expired'), err: '' });
 });
 
-test('standard input is a file called -', async () => {
-  const child = spawn(process.execPath, ['src/main.ts', 'lint', '-'], { env: { PATH: process.env.PATH } });
+test.each([
+  ['table', /^-:10:5 unknown-field unknown field "modus"/],
+  ['github', /^::error title=unknown-field::standard input:10: unknown field "modus"/],
+])('standard input is a file called -, with -o %s', async (format, expected) => {
+  const child = spawn(process.execPath, ['src/main.ts', 'lint', '-', '-o', format], { env: { PATH: process.env.PATH } });
   child.stdin.end(configMap('cluster', block('rules: []\nmodus: warn\n')));
-  expect(await textOf(child.stdout)).toMatch(/^-:10:5 unknown-field unknown field "modus"/);
+  expect(await textOf(child.stdout)).toMatch(expected);
 });
 
 describe('nothing to read is exit code 2, so that nobody takes it for clean', () => {
