@@ -158,6 +158,12 @@ export const settingTable = {
     read: readPort,
     default: 8080,
   },
+  clientCa: {
+    group: 'Server',
+    description: 'require client certificates that this CA (PEM) signed',
+    placeholder: 'file',
+    read: readText,
+  },
   shutdownDelaySeconds: {
     group: 'Server',
     description: 'keep answering this long after SIGTERM',

@@ -18,11 +18,11 @@ import {
 } from '../input/options.ts';
 import { readRulesOption } from '../input/rules-from-files.ts';
 import { helpNotes } from '../line/help-text.ts';
-import { objectCodes, objectFindings } from '../output/findings.ts';
+import { evaluationCodes, evaluationFindings, objectFinding } from '../output/findings.ts';
 import { renderGithub } from '../output/github.ts';
 import { type JunitCase, renderJunit } from '../output/junit.ts';
 import { outputOption } from '../output/machine-output.ts';
-import { renderRemarks, renderResult, renderResults, renderSummary } from '../output/render-results.ts';
+import { renderMalformedSecrets, renderRemarks, renderResult, renderResults, renderSummary } from '../output/render-results.ts';
 import { renderSarif } from '../output/sarif.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
@@ -105,24 +105,25 @@ function print(evaluation: Evaluation, { output, quiet }: CheckOptions, terminal
   // The objects are for kubectl, so what is missing among them is reported next to them.
   if (output === 'yaml')
     for (const result of evaluation.results.filter(isRemarkable)) terminal.err(renderResult(result, terminal.paint.err));
+  terminal.err(renderMalformedSecrets(evaluation));
   if (!quiet) terminal.err(renderRemarks(evaluation));
 }
 
 function render(evaluation: Evaluation, output: CheckOptions['output'], quiet: boolean, { paint }: Terminal): string {
-  const { rulesRevision, results, skipped, summary, admitted } = evaluation;
+  const { rulesRevision, results, skipped, malformedSecrets, summary, admitted } = evaluation;
   switch (output) {
     case 'table':
       return quiet ? renderResults(results.filter(isRemarkable), paint.out) : renderResults(results, paint.out) + renderSummary(summary);
     case 'json':
-      return `${printJson({ rulesRevision, results, skipped, summary }, 2)}\n`;
+      return `${printJson({ rulesRevision, results, skipped, malformedSecrets, summary }, 2)}\n`;
     case 'yaml':
       return printManifests(admitted);
     case 'github':
-      return renderGithub(objectFindings(results));
+      return renderGithub(evaluationFindings(evaluation));
     case 'junit':
       return renderJunit(results.map(junitCase));
     case 'sarif':
-      return renderSarif(objectFindings(results), objectCodes);
+      return renderSarif(evaluationFindings(evaluation), evaluationCodes);
   }
 }
 
@@ -132,7 +133,7 @@ function isRemarkable(result: ObjectResult): boolean {
 }
 
 function junitCase(result: ObjectResult): JunitCase {
-  const [finding] = objectFindings([result]);
+  const finding = objectFinding(result);
   return {
     classname: result.object.file === '-' ? 'standard input' : result.object.file,
     name: renderSubject(result.object),

@@ -12,7 +12,7 @@ import { readRulesOption } from '../input/rules-from-files.ts';
 import { helpNotes } from '../line/help-text.ts';
 import { type MachineFormat, outputOption, renderMachine } from '../output/machine-output.ts';
 import { renderObjectChanges, renderRuleChanges, ruleChangeEntry } from '../output/render-diff.ts';
-import { renderRemarks } from '../output/render-results.ts';
+import { renderMalformedSecrets, renderRemarks } from '../output/render-results.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 import { readManifestsOption } from './check.ts';
 
@@ -86,6 +86,7 @@ async function diff(old: string, now: string, options: DiffOptions, terminal: Te
   if (!evaluatedBefore || !evaluated) throw new Error('two rule sets give two evaluations');
   const comparison = compareEvaluations(evaluatedBefore, evaluated);
   print({ before, after, rules, comparison, skipped: evaluated.skipped }, options, terminal);
+  terminal.err(renderMalformedSecrets(evaluated));
   if (!options.quiet) terminal.err(renderRemarks(evaluated));
   return isFinding(comparison, options.strict === true) ? 1 : 0;
 }

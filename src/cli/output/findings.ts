@@ -1,11 +1,11 @@
 /** Findings of `check` and `lint` in one shape, for the formats of CI systems. */
-import { type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
-import { levelOf, type Origin, type Problem, problemCodes, renderSourcePath } from '../../rules/language/problem.ts';
+import { type Evaluation, type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
+import { levelOf, type Origin, type Problem, type ProblemLevel, problemCodes, renderSourcePath } from '../../rules/language/problem.ts';
 import { problemRemedies } from '../../rules/language/problem-remedies.ts';
 
 export type Finding = {
   readonly place: Place;
-  readonly level: 'error' | 'warning';
+  readonly level: 'error' | 'warning' | 'note';
   readonly code: string;
   /** A few words, without the details. */
   readonly title: string;
@@ -25,8 +25,7 @@ export type Place = {
 /** What a code means, for code scanning services. */
 export type FindingCode = { readonly code: string; readonly level: Finding['level']; readonly text: string; readonly help: string };
 
-/** The codes of `check`. */
-export const objectCodes: readonly FindingCode[] = [
+const objectCodes: readonly FindingCode[] = [
   {
     code: 'denied',
     level: 'error',
@@ -47,27 +46,52 @@ export const objectCodes: readonly FindingCode[] = [
   },
 ];
 
-/** One finding per object that is not simply allowed. */
-export function objectFindings(results: readonly ObjectResult[]): readonly Finding[] {
-  return results.flatMap((result) => {
-    const code = codeOf(result);
-    if (code === undefined) return [];
-    const { file, line } = result.object;
-    return {
-      place: { file, isFile: file !== '-', line },
-      level: code.level,
-      code: code.code,
-      title: `${renderSubject(result.object)}: ${code.code}`,
-      message: [...(result.undecided ?? []), ...result.messages].join('\n'),
-    };
-  });
+const malformedSecret: FindingCode = {
+  code: 'malformed-secret',
+  level: 'warning',
+  text: 'A kubelet cannot read a registry Secret.',
+  help: 'Correct the Secret as the message says.',
+};
+
+/** The codes of `check`. */
+export const evaluationCodes: readonly FindingCode[] = [...objectCodes, malformedSecret];
+
+export function evaluationFindings({ results, malformedSecrets }: Pick<Evaluation, 'results' | 'malformedSecrets'>): readonly Finding[] {
+  const ofSecrets = malformedSecrets.map(({ namespace, name, file, line, message }) => ({
+    place: placeInFile(file, line),
+    level: malformedSecret.level,
+    code: malformedSecret.code,
+    title: `Secret ${namespace}/${name}: malformed`,
+    message,
+  }));
+  return [...results.flatMap((result) => objectFinding(result) ?? []), ...ofSecrets];
 }
 
-/** Undefined if the object is allowed. A warning of an allowed object is a finding too. */
+/** Undefined if the object is allowed without a warning. */
+export function objectFinding(result: ObjectResult): Finding | undefined {
+  const found = codeOf(result);
+  if (!found) return undefined;
+  const { code, level } = found;
+  return {
+    place: placeInFile(result.object.file, result.object.line),
+    level,
+    code,
+    title: `${renderSubject(result.object)}: ${code}`,
+    message: [...(result.undecided ?? []), ...result.messages].join('\n'),
+  };
+}
+
+function placeInFile(file: string, line: number): Place {
+  return { file, isFile: file !== '-', line };
+}
+
+/** A warning of an allowed object is a finding too. */
 function codeOf({ outcome, undecided, messages }: ObjectResult): FindingCode | undefined {
   const code = undecided ? 'undecided' : outcome === 'allowed' && messages.length > 0 ? 'warned' : outcome;
   return objectCodes.find((each) => each.code === code);
 }
+
+const severities = { problem: 'error', warning: 'warning', hint: 'note' } as const satisfies Record<ProblemLevel, Finding['level']>;
 
 /** The codes of `lint`. */
 export const problemFindingCodes: readonly FindingCode[] = (Object.keys(problemCodes) as (keyof typeof problemCodes)[]).map((code) => ({
@@ -89,7 +113,7 @@ export function problemFindings(problems: readonly Problem[]): readonly Finding[
 }
 
 function severityOf(code: keyof typeof problemCodes): Finding['level'] {
-  return levelOf(code) === 'problem' ? 'error' : 'warning';
+  return severities[levelOf(code)];
 }
 
 function placeOf({ source, line, column }: Origin): Place {

@@ -17,14 +17,17 @@ export function renderResult(result: ObjectResult, paint: Paint = plain): string
   const { object, outcome, images, inject, messages, undecided = [] } = result;
   const label = undecided.length > 0 ? 'UNSURE' : outcome === 'denied' ? 'DENIED' : outcome;
   const meaning = undecided.length > 0 ? 'uncertain' : outcome;
-  const place = object.file === '-' ? `line ${object.line} of standard input` : `${object.file}:${object.line}`;
   const lines = [
     ...images.flatMap(renderImage),
     ...inject.map(({ path, secret, from }) => `+ ${path}: ${secret}${from === 'serviceAccount' ? ' (from the service account)' : ''}`),
     ...[...undecided, ...messages].flatMap((message) => message.split('\n')),
   ];
-  const head = `${paint(meaning, label)}${' '.repeat(indent - label.length)}${renderSubject(object)}  ${place}`;
+  const head = `${paint(meaning, label)}${' '.repeat(indent - label.length)}${renderSubject(object)}  ${renderPlace(object.file, object.line)}`;
   return [head, ...lines.map((line) => `${' '.repeat(indent)}${line}`), ''].join('\n');
+}
+
+function renderPlace(file: string, line: number): string {
+  return file === '-' ? `line ${line} of standard input` : `${file}:${line}`;
 }
 
 const indent = 8;
@@ -47,6 +50,16 @@ export function renderSummary({ allowed, warned, denied, undecided }: Evaluation
   const parts = [`${allowed} allowed`, `${warned} warned`, `${denied} denied`];
   const objects = allowed + warned + denied;
   return `${objects} object${objects === 1 ? '' : 's'} evaluated: ${parts.join(', ')}${undecided > 0 ? `. The result is uncertain for ${undecided} of them` : ''}\n`;
+}
+
+/** A line for each fault of a Secret, for standard error. */
+export function renderMalformedSecrets({ malformedSecrets }: Pick<Evaluation, 'malformedSecrets'>): string {
+  return malformedSecrets
+    .map(
+      ({ namespace, name, file, line, message }) =>
+        `regkeeper: Secret ${namespace}/${name === '' ? '(unnamed)' : name}  ${renderPlace(file, line)}: ${message}\n`,
+    )
+    .join('');
 }
 
 /** Lists objects that were not evaluated and service accounts that are unknown, for standard error. */
