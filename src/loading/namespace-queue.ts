@@ -268,7 +268,7 @@ export function createNamespaceQueue({
     missing() {
       const left = [...lanes.values()].filter(({ unreadAtStart: opening }) => opening.size > 0).length;
       if (left === 0 || (clusterRulesReadAt !== undefined && now() - clusterRulesReadAt > maxStartMilliseconds)) return undefined;
-      return `the rules of ${left} namespaces have not been read yet`;
+      return `the rules of ${left} namespaces have not been loaded yet`;
     },
     waitingNamespaces: () => [...lanes.values()].filter(({ pending: works }) => works.size > 0).length,
     close() {

@@ -20,7 +20,7 @@ export function createLintReporter({ rules, lint, log }: LintReporterOptions): {
   }
 
   return {
-    name: 'advice about rules',
+    name: 'lint reporter',
     start() {
       unsubscribe = rules.onChange((event) => {
         const written = rules.written();

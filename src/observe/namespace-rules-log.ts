@@ -46,10 +46,10 @@ export function createNamespaceRulesLog(log: Log, now: () => number): NamespaceR
     if (unlogged === undefined) return;
     const { code, origin, message } = first;
     const others = problems.length > 0 ? problems.length - 1 : warnings.length - 1;
-    const what = problems.length > 0 ? 'refused, the last good ones stay in force' : 'accepted, with a warning';
+    const what = problems.length > 0 ? 'rejected, the last good version stays in force' : 'accepted with a warning';
     const more = others > 0 ? ` (and ${others} more)` : '';
     const fields = { code, ...origin, namespace, ...(unlogged > 0 && { unlogged }) };
-    log.warn(fields, `rules of the namespace ${namespace} ${what}: ${renderOrigin(origin)}: ${message}${more}`);
+    log.warn(fields, `rules of namespace ${namespace} ${what}: ${renderOrigin(origin)}: ${message}${more}`);
   }
 
   return {

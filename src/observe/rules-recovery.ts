@@ -45,7 +45,7 @@ export function createRulesRecovery({ store, inForce, log, mayLog = () => true }
         if (affected.has(name) || (name !== cluster && !mayLog(name))) continue;
         log.info(
           { rulesRevision: rules.revision },
-          `rules are in force again: nothing of the rules of ${name === cluster ? 'the cluster' : `the namespace ${name}`} is refused or missing any more`,
+          `rules of ${name === cluster ? 'the cluster' : `namespace ${name}`} recovered: none are rejected or missing any more`,
         );
       }
     },

@@ -68,7 +68,7 @@ export async function install({ kubectl, admin, node, command, then = async () =
   const first = Date.now();
 
   const servers = node.servers().slice(before);
-  const filled = () => servers.flatMap((server) => server.log()).filter(({ msg }) => /^filled the/.test(String(msg)));
+  const filled = () => servers.flatMap((server) => server.log()).filter(({ msg }) => /^registered the webhooks/.test(String(msg)));
   // The first Pod only needs one of the two configurations.
   await waitFor(() => new Set(filled().map(({ msg }) => msg)).size === 2, {
     deadlineSeconds: 30,

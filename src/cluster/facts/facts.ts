@@ -47,9 +47,9 @@ export function createClusterFacts({ client, log, kinds, clock = systemClock, bu
   const secrets = createSecretFacts({ client, log, clock });
   const streams = createImageStreamFacts({ client, log, budget, clock });
   const unread = () => [
-    ...(serviceAccounts.synced ? [] : ['the service accounts']),
-    ...(namespaces.synced ? [] : ['the namespaces']),
-    ...(streams.waiting() ? ['the image streams'] : []),
+    ...(serviceAccounts.synced ? [] : ['service accounts']),
+    ...(namespaces.synced ? [] : ['namespaces']),
+    ...(streams.waiting() ? ['image streams'] : []),
   ];
 
   const facts: Facts = {
@@ -61,11 +61,11 @@ export function createClusterFacts({ client, log, kinds, clock = systemClock, bu
     ...(kinds && { kinds }),
   };
   return {
-    name: 'facts of the cluster',
+    name: 'cluster facts',
     current: () => (unread().length === 0 ? facts : undefined),
     missing() {
       const left = unread();
-      return left.length === 0 ? undefined : `${left.join(', ')} of the cluster have not been read yet`;
+      return left.length === 0 ? undefined : `not read from the cluster yet: ${left.join(', ')}`;
     },
     followSecrets: (names) => secrets.follow(names),
     gaps: () => ({ unwatchedSecrets: secrets.unwatched(), namespacesOverBudget: budget.over(), heldBytes: budget.heldBytes() }),

@@ -63,7 +63,7 @@ export function createImageStreamFacts({ client, log, budget, clock = systemCloc
   const endWait = () => {
     waitsForList = false;
     if (isUnread())
-      log.warn({}, 'the image streams of the cluster could not be read yet; what they hold is judged where it becomes a Build or a Pod');
+      log.warn({}, 'image streams have not been read yet. Until then, their images are evaluated only in the resulting Build or Pod.');
   };
   return {
     get(namespace, name) {

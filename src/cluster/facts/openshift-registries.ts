@@ -92,7 +92,7 @@ export function createClusterPlatform({ client, log, onChange, clock = systemClo
     skipped = true;
     log.warn(
       {},
-      'the images.config.openshift.io of the cluster or the Service of its registry cannot be read: until they can, images of the internal registry are allowed only where rules name it, and names without a registry are denied unless rules say what they mean',
+      'cannot read images.config.openshift.io/cluster or the Service of the internal registry, retrying. Until then, images of the internal registry are allowed only if rules name it, and names without a registry are denied unless rules set shortNames.',
     );
     onChange();
   }
@@ -108,7 +108,7 @@ export function createClusterPlatform({ client, log, onChange, clock = systemClo
       return readPlatform(configs.get(undefined, 'cluster'), services?.get(registryService.namespace, registryService.name));
     },
     missing() {
-      return everRead || skipped ? undefined : 'what the cluster says of its own registries has not been read yet';
+      return everRead || skipped ? undefined : "the cluster's registry configuration has not been read yet";
     },
     start() {
       configs.start();

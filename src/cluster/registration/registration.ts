@@ -96,7 +96,7 @@ export function createRegistration(options: RegistrationOptions): Registration {
       readinessLoop.stop();
       filling = keepFilled(options, discovery);
     },
-    onFailure: (err) => log.error({ err }, 'nothing is registered, because readiness cannot be told'),
+    onFailure: (err) => log.error({ err }, 'cannot check readiness, so no webhooks are registered'),
     resyncMilliseconds: 1_000,
     minIntervalMilliseconds: 100,
     clock,
@@ -232,7 +232,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
       if (err instanceof NamespaceMissing) return reportMissingNamespace();
       if (isDeleted(err)) return undefined;
       const { kind } = configuration;
-      log.error({ err, kind }, `the ${kind} ${ourName} could not be filled: ${aboutChosenCondition(err) ?? errorMessage(err)}`);
+      log.error({ err, kind }, `cannot register the webhooks in the ${kind} ${ourName}: ${aboutChosenCondition(err) ?? errorMessage(err)}`);
       return 'failed';
     }
   }
@@ -273,8 +273,11 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
       options.onRepair?.(difference.severity);
       repairLog.repaired({ kind, difference, managers, pause: backoff.pauseBefore(kind, difference.severity) });
     } else if (leaving)
-      log.warn({ kind }, `the namespace ${namespace} is being deleted: the ${kind} ${ourName} was emptied, nothing is checked any more`);
-    else log.info({ kind, webhooks: wanted.webhooks.map(({ name }) => name) }, `filled the ${kind} ${ourName}`);
+      log.warn(
+        { kind },
+        `namespace ${namespace} is being deleted: removed all webhooks from the ${kind} ${ourName}. Requests are no longer checked.`,
+      );
+    else log.info({ kind, webhooks: wanted.webhooks.map(({ name }) => name) }, `registered the webhooks in the ${kind} ${ourName}`);
   }
 
   function isDue(kind: string, difference: Difference | undefined): boolean {
@@ -305,11 +308,11 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
   async function isCertificateInForce(): Promise<boolean> {
     try {
       // Always with the system's clock, because it limits a request in progress, also where a test controls the time.
-      await within(systemClock, requestTimeout, `no answer within ${requestTimeout / 1_000} s`, async () => certificates.refresh?.());
+      await within(systemClock, requestTimeout, `no response within ${requestTimeout / 1_000} s`, async () => certificates.refresh?.());
       refreshFailed = false;
     } catch (err) {
       if (!refreshFailed) {
-        log.warn({ err }, `the certificate in force could not be read, so the CAs that are registered stay: ${errorMessage(err)}`);
+        log.warn({ err }, `cannot read the current certificate, so the registered CA bundle stays unchanged: ${errorMessage(err)}`);
       }
       refreshFailed = true;
     }
@@ -317,7 +320,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
   }
 
   function desiredNow({ entries }: Configuration, bundle: string | undefined): WebhookEntry[] {
-    if (bundle === undefined) throw new Error('the source of the certificate does not tell its authorities, which the API server needs');
+    if (bundle === undefined) throw new Error('the certificate source provides no CA bundle, which the API server needs');
     const { namespace, service, excludedNamespaces = [], policy, guard } = options;
     const live = informers.flatMap(({ informer }) => informer.get(undefined, ourName) ?? []);
     return desiredWebhooks({
@@ -338,7 +341,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
       reportedMissing.add(kind);
       log.warn(
         { kind },
-        `there is no ${kind} ${ourName}, so its requests are not checked; regkeeper does not make it: apply the deployment again`,
+        `the ${kind} ${ourName} does not exist, so its requests are not checked. regkeeper does not create it. Apply the deployment again.`,
       );
     }
   }
@@ -346,7 +349,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
   function reportMissingNamespace(): undefined {
     if (reportedMissing.has(namespace)) return;
     reportedMissing.add(namespace);
-    log.warn({}, `there is no namespace ${namespace}: nothing is registered`);
+    log.warn({}, `the namespace ${namespace} does not exist, so no webhooks are registered`);
   }
 
   const caBundles = createCaBundle({ clock, onExpired: () => reconcileLoops.requeue() });
@@ -361,7 +364,7 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
   const loops = configurations.map((configuration) =>
     createReconcileLoop({
       reconcile: () => reconcile(configuration),
-      onFailure: (err) => log.error({ err }, `the webhook configurations could not be filled: ${errorMessage(err)}`),
+      onFailure: (err) => log.error({ err }, `cannot reconcile the webhook configurations: ${errorMessage(err)}`),
       resyncMilliseconds: 60_000,
       minIntervalMilliseconds,
       clock,

@@ -81,14 +81,14 @@ export function createClusterRuleSource(options: ClusterRules): ClusterRuleSourc
     reconcile: async () => {
       if (texts.hasRoomAgain()) for (const { scope, informer } of informers) if (scope === 'namespace') informer.reload();
     },
-    onFailure: (err) => log.error({ err }, 'cannot look for rules ConfigMaps that fit now'),
+    onFailure: (err) => log.error({ err }, 'cannot check for rules ConfigMaps that now fit into memory'),
     resyncMilliseconds: 60_000,
     minIntervalMilliseconds: 60_000,
     clock: options.clock,
   });
 
   return {
-    name: 'rules of the cluster',
+    name: 'cluster rules',
     async start(signal) {
       lastGood = await options.lastGood(signal);
       signal?.throwIfAborted();

@@ -102,8 +102,10 @@ describe('the snapshot of the rules', () => {
     });
     started(place).save([bundle('rules', { 'a.yaml': 'rules: []' })]);
     await expect.poll(timers.passing(() => writes.length)).toBe(1);
-    await expect.poll(() => change).toEqual([expect.stringContaining('is written again')]);
-    expect(errors).toEqual([expect.stringContaining('could not be written: as scripted')]);
+    await expect.poll(() => change).toEqual([expect.stringContaining('saved the rules to the ConfigMap')]);
+    expect(errors).toEqual([
+      expect.stringContaining('cannot save the rules to the ConfigMap regkeeper/regkeeper-rules-snapshot, retrying: as scripted'),
+    ]);
     expect(textsOf(writes)).toEqual(['rules: []']);
   });
 
