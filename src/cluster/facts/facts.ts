@@ -1,6 +1,9 @@
 /** What the engine needs to know about the cluster, read from informers. There are no calls during a request. */
+
+import type { ImmediateComponent } from '../../contracts/component.ts';
+import type { Log } from '../../contracts/log.ts';
 import type { Facts } from '../../decision/facts.ts';
-import type { ApiClient, Log } from '../../kube/api-client.ts';
+import type { ApiClient } from '../../kube/api-client.ts';
 import type { Kinds } from '../../object/kinds.ts';
 import { type Clock, systemClock } from '../../time/clock.ts';
 import { createImageStreamFacts } from './image-streams.ts';
@@ -9,8 +12,7 @@ import { createNamespaceFacts } from './namespaces.ts';
 import { createSecretFacts, type UnwatchedSecrets } from './secrets.ts';
 import { createServiceAccountFacts } from './service-accounts.ts';
 
-export type ClusterFacts = {
-  readonly name: string;
+export type ClusterFacts = ImmediateComponent & {
   /** Undefined until the first lists are complete. */
   current(): Facts | undefined;
   /** What has not been read yet, or undefined. Secrets do not count, because reading them may not be permitted. */
@@ -19,8 +21,6 @@ export type ClusterFacts = {
   followSecrets(names: Iterable<string>): void;
   /** What is incomplete although the facts are ready. */
   gaps(): FactGaps;
-  start(): void;
-  stop(): Promise<void>;
 };
 
 export type FactGaps = {

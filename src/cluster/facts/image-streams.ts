@@ -1,7 +1,9 @@
 /** OpenShift's image streams as facts: the images that their tags resolve to. */
+
+import type { Log } from '../../contracts/log.ts';
 import type { ImageStreamFacts } from '../../decision/facts.ts';
 import { readImageStreamFacts, sizeOfStream } from '../../decision/read-stream-facts.ts';
-import type { ApiClient, KubeObject, Log } from '../../kube/api-client.ts';
+import type { ApiClient, KubeObject } from '../../kube/api-client.ts';
 import { identityOf, identitySize } from '../../kube/informer.ts';
 import { createOptionalInformer, type OptionalInformer } from '../../kube/optional-informer.ts';
 import type { JsonObject } from '../../object/json.ts';

@@ -2,8 +2,10 @@
  * Which namespaces have the secrets that the rules name. Only metadata is requested, and only names are kept. The type of a secret is not
  * metadata, so a field selector is used for it.
  */
+
+import type { Log } from '../../contracts/log.ts';
 import { registrySecretTypes, type SecretFacts } from '../../decision/facts.ts';
-import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
+import { type ApiClient, ApiError, type KubeObject } from '../../kube/api-client.ts';
 import { errorMessage } from '../../kube/explain-api-error.ts';
 import { createInformer, type Informer, type InformerTimings, identityOf } from '../../kube/informer.ts';
 import { createReconcileLoop } from '../../kube/reconcile-loop.ts';

@@ -1,5 +1,7 @@
 /** Writes one webhook configuration by server-side apply, never over a newer version, and removes what an apply leaves behind. */
-import { type ApiClient, ApiError, isNotFound, type Log } from '../../kube/api-client.ts';
+
+import type { Log } from '../../contracts/log.ts';
+import { type ApiClient, ApiError, isNotFound } from '../../kube/api-client.ts';
 import { type DesiredConfiguration, enforcerOptOut, injectAnnotationsOf, leftoversOf, withTolerated } from './configuration-difference.ts';
 import { apiOfConfigurations, type Configuration, type LiveConfiguration, ourName } from './live-configuration.ts';
 

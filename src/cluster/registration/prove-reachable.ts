@@ -6,7 +6,8 @@
  */
 import { probeAnnotation, probeArrived } from '../../admission/probe-answer.ts';
 import type { CurrentCertificate } from '../../certificates/source.ts';
-import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
+import type { Log } from '../../contracts/log.ts';
+import { type ApiClient, ApiError, type KubeObject } from '../../kube/api-client.ts';
 import { rulesLabel } from '../../rules/language/config-map.ts';
 import { type Clock, sleep, systemClock } from '../../time/clock.ts';
 import { snapshotName } from '../rules/rule-snapshot.ts';

@@ -2,7 +2,9 @@
 
 import { createCaBundle } from '../../certificates/rotation/ca-bundle.ts';
 import type { CurrentCertificate } from '../../certificates/source.ts';
-import { type ApiClient, type ApiError, isNotFound, type KubeObject, type Log } from '../../kube/api-client.ts';
+import type { ImmediateComponent } from '../../contracts/component.ts';
+import type { Log } from '../../contracts/log.ts';
+import { type ApiClient, type ApiError, isNotFound, type KubeObject } from '../../kube/api-client.ts';
 import { errorMessage } from '../../kube/explain-api-error.ts';
 import { createInformer, type InformerTimings } from '../../kube/informer.ts';
 import type { Leadership } from '../../kube/leader-election.ts';
@@ -70,16 +72,13 @@ export type RegistrationOptions = {
   readonly watchTimings?: Partial<InformerTimings> | undefined;
 };
 
-export type Registration = {
-  readonly name: string;
+export type Registration = ImmediateComponent & {
   /** APIs whose kinds are discovered, as `group/version`. */
   readonly apis: readonly string[];
   /** The APIs that do not answer at present. Their kinds stay registered as they are. */
   unavailable(): readonly UnavailableApi[];
   /** Kinds of the configurations that another writer keeps narrowing, and whose next repair is delayed. */
   narrowed(): readonly string[];
-  start(): void;
-  stop(): Promise<void>;
 };
 
 /**

@@ -1,5 +1,5 @@
 /** Logs what other writers did to the webhook configurations: each writer once, and once more if it continues. */
-import type { Log } from '../../kube/api-client.ts';
+import type { Log } from '../../contracts/log.ts';
 import { type Difference, enforcerRequirements, injectAnnotations } from './configuration-difference.ts';
 import { ourName } from './live-configuration.ts';
 

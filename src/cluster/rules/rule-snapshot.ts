@@ -3,7 +3,8 @@
  * previous version. It must neither allow everything nor deny everything.
  */
 
-import { type ApiClient, ApiError, isNotFound, type Log } from '../../kube/api-client.ts';
+import type { Log } from '../../contracts/log.ts';
+import { type ApiClient, ApiError, isNotFound } from '../../kube/api-client.ts';
 import { describeRequiredRole, errorMessage } from '../../kube/explain-api-error.ts';
 import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
 import { retryUntilReachable } from '../../kube/retry-until-reachable.ts';

@@ -1,7 +1,8 @@
 /** Tests the snapshot of the last good rules. */
 import { describe, expect, test } from 'vitest';
 import { createSnapshotWriter, readSnapshot, type SnapshotOptions, snapshotName } from '../../../../src/cluster/rules/rule-snapshot.ts';
-import { type ApiClient, ApiError, type Log } from '../../../../src/kube/api-client.ts';
+import type { Log } from '../../../../src/contracts/log.ts';
+import { type ApiClient, ApiError } from '../../../../src/kube/api-client.ts';
 import { configMapBundle } from '../../../../src/rules/language/config-map.ts';
 import { systemClock } from '../../../../src/time/clock.ts';
 import { handClock } from '../../kube/memory-api.ts';
