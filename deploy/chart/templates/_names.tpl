@@ -105,7 +105,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{/* Role and binding for one purpose. Takes a dictionary of root, kind, name and rules. */}}
+{{/* Role and binding for one purpose. Parameters: a dictionary of root, kind, name and rules. */}}
 {{- define "regkeeper.role" -}}
 {{- $cluster := hasPrefix "Cluster" .kind -}}
 apiVersion: rbac.authorization.k8s.io/v1
