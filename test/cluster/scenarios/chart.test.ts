@@ -67,7 +67,7 @@ const choices: [choice: string, overlay: Record<string, unknown>, flags: readonl
           ]),
         },
         {
-          target: { group: 'cert-manager.io', name: 'regkeeper-(authority|self-signed)' },
+          target: { group: 'cert-manager.io', name: 'regkeeper-(ca|self-signed)' },
           patch: JSON.stringify({ $patch: 'delete', kind: 'any', metadata: { name: 'any' } }),
         },
       ],
