@@ -83,7 +83,10 @@ export async function install({ kubectl, admin, node, command, then = async () =
     earliest(loggedAt(/^rules are in force/)),
     earliest(loggedAt(/^serving$/)),
     earliest(servers.flatMap(({ readyAt }) => readyAt ?? [])),
-    Math.max(earliest(loggedAt(/^registered the webhooks in the Mutating/)), earliest(loggedAt(/^registered the webhooks in the Validating/))),
+    Math.max(
+      earliest(loggedAt(/^registered the webhooks in the Mutating/)),
+      earliest(loggedAt(/^registered the webhooks in the Validating/)),
+    ),
     first,
   ];
   return Object.fromEntries(moments.map((moment, index) => [moment, ((at[index] ?? Number.NaN) - start) / 1000])) as InstallTimes;
