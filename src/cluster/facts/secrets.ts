@@ -4,7 +4,8 @@
  */
 
 import type { Log } from '../../contracts/log.ts';
-import { registrySecretTypes, type SecretFacts } from '../../decision/facts.ts';
+import { registrySecretTypes } from '../../credentials/registry-secret.ts';
+import type { SecretFacts } from '../../decision/facts.ts';
 import { type ApiClient, ApiError, type KubeObject } from '../../kube/api-client.ts';
 import { errorMessage } from '../../kube/explain-api-error.ts';
 import { createInformer, type Informer, type InformerTimings, identityOf } from '../../kube/informer.ts';
