@@ -1,12 +1,12 @@
 /** Reads Kubernetes objects from files, folders and standard input. */
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative, sep } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type ParsedManifests, parseManifests } from './parse-manifests.ts';
 
 /**
  * Returns the objects in the order of the paths, and within a folder in the order of file names. `-` is standard input. Folders are read
- * recursively. The promise never rejects: a path that cannot be read is a problem.
+ * recursively, without those whose names begin with a dot, such as `.github`. The promise never rejects: a path that cannot be read is a problem.
  */
 export async function readManifests(paths: readonly string[], readStandardInput: () => Promise<string>): Promise<ParsedManifests> {
   const parts: ParsedManifests[] = [];
@@ -25,13 +25,20 @@ async function filesAt(path: string): Promise<readonly (string | ParsedManifests
   try {
     if (!(await stat(path)).isDirectory()) return [path];
     const entries = await readdir(path, { recursive: true, withFileTypes: true });
-    const files = entries.filter((entry) => !entry.isDirectory() && /\.(ya?ml|json)$/.test(entry.name));
+    const files = entries.filter(
+      (entry) =>
+        !entry.isDirectory() && /^Kustomization$|\.(ya?ml|json)$/.test(entry.name) && !inDotFolder(relative(path, entry.parentPath)),
+    );
     return files.length > 0
       ? files.map((entry) => join(entry.parentPath, entry.name)).sort()
       : [failure(path, 'a folder without .yaml, .yml or .json files')];
   } catch (error) {
     return [failure(path, reasonOf(error))];
   }
+}
+
+function inDotFolder(folder: string): boolean {
+  return folder.split(sep).some((name) => name.startsWith('.'));
 }
 
 async function readOne(file: string): Promise<ParsedManifests> {
@@ -43,7 +50,7 @@ async function readOne(file: string): Promise<ParsedManifests> {
 }
 
 function failure(file: string, message: string): ParsedManifests {
-  return { manifests: [], problems: [{ file, message }] };
+  return { manifests: [], problems: [{ file, code: 'unreadable', message }] };
 }
 
 function reasonOf(error: unknown): string {

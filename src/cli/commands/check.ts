@@ -1,7 +1,7 @@
 /** `check`: prints how rules would decide on objects from files. */
 import { Command, Option } from 'commander';
 import { type Evaluation, evaluate, isClean } from '../../evaluate/evaluate.ts';
-import { type Manifest, renderManifestProblem } from '../../evaluate/parse-manifests.ts';
+import type { ParsedManifests } from '../../evaluate/parse-manifests.ts';
 import { readManifests, readStandardInput } from '../../evaluate/read-manifests.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printJson } from '../../yaml/print-json.ts';
@@ -9,7 +9,7 @@ import { printManifests } from '../../yaml/print-manifests.ts';
 import { dateOption } from '../input/date-option.ts';
 import { customKindsOption, readCustomKindsOption } from '../input/kinds-from-files.ts';
 import { readRulesOption } from '../input/rules-from-files.ts';
-import { renderRemarks, renderResult, renderResults, renderSummary } from '../output/render-results.ts';
+import { renderNotEvaluatedList, renderRemarks, renderResult, renderResults, renderSummary } from '../output/render-results.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
 type CheckOptions = {
@@ -19,6 +19,7 @@ type CheckOptions = {
   readonly user: string;
   readonly date?: number;
   readonly assumeComplete?: true;
+  readonly skipUnknown?: true;
   readonly customKinds?: readonly string[];
   readonly output: 'table' | 'json' | 'yaml';
 };
@@ -36,6 +37,7 @@ export function checkCommand(terminal: Terminal, finish: (code: ExitCode) => voi
       new Option('--assume-complete', 'the objects are all there is: a secret or service account that is not among them does not exist'),
     )
     .addOption(customKindsOption())
+    .addOption(skipUnknownOption())
     .addOption(
       new Option('-o, --output <format>', 'yaml prints the objects that would be let in, as they would be stored')
         .choices(['table', 'json', 'yaml'])
@@ -47,35 +49,42 @@ export function checkCommand(terminal: Terminal, finish: (code: ExitCode) => voi
 async function check(options: CheckOptions, terminal: Terminal): Promise<ExitCode> {
   if (options.filename.includes('-') && options.rules.includes('-')) throw new ConfigurationError('standard input (-) can be given once');
   const rules = await readRulesOption(options.rules, terminal);
-  const manifests = await readManifestsOption(options.filename, terminal);
+  const input = await readManifestsOption(options.filename);
   const kinds = await readCustomKindsOption(options.customKinds, terminal);
-  if (!rules || !manifests || !kinds) return 2;
+  if (!rules || !kinds) {
+    terminal.err(renderNotEvaluatedList(input.problems));
+    return 2;
+  }
 
-  const { namespace, user, assumeComplete = false, date = Date.now() } = options;
-  const evaluation = evaluate(manifests, rules, { namespace, user, assumeComplete, now: date, kinds });
+  const { namespace, user, assumeComplete = false, skipUnknown = false, date = Date.now() } = options;
+  const evaluation = evaluate(input, rules, { namespace, user, assumeComplete, skipUnknown, now: date, kinds });
   print(evaluation, options.output, terminal);
+  if (evaluation.notEvaluated.length > 0) return 2;
   return evaluation.results.every(isClean) ? 0 : 1;
 }
 
-/**
- * Reads the objects of the files. Prints problems on standard error and returns undefined if there are any, because an unread object would
- * not be evaluated.
- */
-export async function readManifestsOption(paths: readonly string[], terminal: Terminal): Promise<readonly Manifest[] | undefined> {
-  const { manifests, problems } = await readManifests(paths, readStandardInput);
-  for (const problem of problems) terminal.err(`${renderManifestProblem(problem)}\n`);
-  if (problems.length > 0) return undefined;
-  if (manifests.length === 0) throw new ConfigurationError(`${paths.join(', ')}: no Kubernetes object in there`);
-  return manifests;
+/** @throws ConfigurationError if there is nothing to evaluate, because a mistyped path must not look like success */
+export async function readManifestsOption(paths: readonly string[]): Promise<ParsedManifests> {
+  const input = await readManifests(paths, readStandardInput);
+  if (input.manifests.length + input.problems.length === 0) {
+    throw new ConfigurationError(`${paths.join(', ')}: nothing to evaluate: no Kubernetes object found`);
+  }
+  return input;
+}
+
+export function skipUnknownOption(): Option {
+  return new Option('--skip-unknown', 'accept objects of unknown kinds in which something looks like an image');
 }
 
 function print(evaluation: Evaluation, output: CheckOptions['output'], terminal: Terminal): void {
-  const { rulesRevision, results, skipped, summary, admitted } = evaluation;
-  if (output === 'json') terminal.out(`${printJson({ rulesRevision, results, skipped, summary }, 2)}\n`);
-  if (output === 'table') terminal.out(renderResults(results) + renderSummary(summary));
+  const { rulesRevision, results, withoutImages, skipped, notEvaluated, summary, admitted } = evaluation;
+  if (output === 'json') {
+    terminal.out(`${printJson({ rulesRevision, results, withoutImages, skipped, notEvaluated, summary }, 2)}\n`);
+  }
+  if (output === 'table') terminal.out(renderResults(results) + renderSummary(evaluation));
   if (output === 'yaml') {
     terminal.out(printManifests(admitted));
     for (const result of results) if (!isClean(result) || result.messages.length > 0) terminal.err(renderResult(result));
   }
-  terminal.err(renderRemarks(evaluation));
+  terminal.err(renderNotEvaluatedList(notEvaluated) + renderRemarks(evaluation));
 }

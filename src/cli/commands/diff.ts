@@ -11,9 +11,9 @@ import { customKindsOption, readCustomKindsOption } from '../input/kinds-from-fi
 import { readRulesOption } from '../input/rules-from-files.ts';
 import { type MachineFormat, outputOption, renderMachine } from '../output/machine-output.ts';
 import { renderObjectChanges, renderRuleChanges, ruleChangeEntry } from '../output/render-diff.ts';
-import { renderRemarks } from '../output/render-results.ts';
+import { renderNotEvaluatedList, renderRemarks } from '../output/render-results.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
-import { readManifestsOption } from './check.ts';
+import { readManifestsOption, skipUnknownOption } from './check.ts';
 
 type DiffOptions = {
   readonly filename?: readonly string[];
@@ -21,6 +21,7 @@ type DiffOptions = {
   readonly user: string;
   readonly date?: number;
   readonly assumeComplete?: true;
+  readonly skipUnknown?: true;
   readonly customKinds?: readonly string[];
   readonly strict?: true;
   readonly output: 'table' | MachineFormat;
@@ -43,6 +44,7 @@ export function diffCommand(terminal: Terminal, finish: (code: ExitCode) => void
       new Option('--assume-complete', 'the objects are all there is: a secret or service account that is not among them does not exist'),
     )
     .addOption(customKindsOption())
+    .addOption(skipUnknownOption())
     .addOption(new Option('--strict', 'every difference is a finding: exit 1 also where objects are only let in, or gain secrets'))
     .addOption(outputOption())
     .action(async (old: string, now: string, options: DiffOptions) => finish(await diff(old, now, options, terminal)));
@@ -61,17 +63,18 @@ async function diff(old: string, now: string, options: DiffOptions, terminal: Te
     return rules.length > 0 ? 1 : 0;
   }
 
-  const manifests = await readManifestsOption(options.filename, terminal);
+  const input = await readManifestsOption(options.filename);
   const kinds = await readCustomKindsOption(options.customKinds, terminal);
-  if (!manifests || !kinds) return 2;
-  const { namespace, user, assumeComplete = false, date = Date.now() } = options;
+  if (!kinds) return 2;
+  const { namespace, user, assumeComplete = false, skipUnknown = false, date = Date.now() } = options;
   const [evaluatedBefore, evaluated] = [before, after].map((each) =>
-    evaluate(manifests, each, { namespace, user, assumeComplete, now: date, kinds }),
+    evaluate(input, each, { namespace, user, assumeComplete, skipUnknown, now: date, kinds }),
   );
   if (!evaluatedBefore || !evaluated) throw new Error('two rule sets give two evaluations');
   const comparison = compareEvaluations(evaluatedBefore, evaluated);
-  print({ before, after, rules, comparison, skipped: evaluated.skipped }, options.output, terminal);
-  terminal.err(renderRemarks(evaluated));
+  print({ before, after, rules, comparison, evaluated }, options.output, terminal);
+  terminal.err(renderNotEvaluatedList(evaluated.notEvaluated) + renderRemarks(evaluated));
+  if (evaluated.notEvaluated.length > 0) return 2;
   return isFinding(comparison, options.strict === true) ? 1 : 0;
 }
 
@@ -88,10 +91,11 @@ type Difference = {
   readonly rules: readonly RuleChange[];
   /** Absent without -f. */
   readonly comparison?: Comparison;
-  readonly skipped?: Evaluation['skipped'];
+  /** The objects with the new rules. */
+  readonly evaluated?: Evaluation;
 };
 
-function print({ before, after, rules, comparison, skipped }: Difference, output: DiffOptions['output'], terminal: Terminal): void {
+function print({ before, after, rules, comparison, evaluated }: Difference, output: DiffOptions['output'], terminal: Terminal): void {
   if (output === 'table') {
     terminal.out(comparison ? renderObjectChanges(comparison) : renderRuleChanges(rules));
     return;
@@ -99,7 +103,14 @@ function print({ before, after, rules, comparison, skipped }: Difference, output
   const document = {
     rulesRevision: { before: before.revision, after: after.revision },
     rules: rules.map(ruleChangeEntry),
-    ...(comparison && { changes: comparison.changes, skipped, summary: comparison.summary }),
+    ...(comparison &&
+      evaluated && {
+        changes: comparison.changes,
+        withoutImages: evaluated.withoutImages,
+        skipped: evaluated.skipped,
+        notEvaluated: evaluated.notEvaluated,
+        summary: comparison.summary,
+      }),
   };
   terminal.out(output === 'json' ? `${printJson(document, 2)}\n` : renderMachine(document, output));
 }
