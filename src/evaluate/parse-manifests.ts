@@ -162,7 +162,9 @@ function whyNotRendered(object: JsonObject, file: string): WhyNoObject | undefin
 /** Why this object could not be applied. Undefined if it could. */
 function whyNoObject(object: JsonObject, file: string): WhyNoObject | undefined {
   const missing = ['apiVersion', 'kind'].filter((field) => textAt(object, [field]) === undefined);
-  return missing.length === 0 ? undefined : notAnObject(`not a Kubernetes object: ${missing.join(' and ')} missing${hintFor(object, file)}`);
+  return missing.length === 0
+    ? undefined
+    : notAnObject(`not a Kubernetes object: ${missing.join(' and ')} missing${hintFor(object, file)}`);
 }
 
 /** What the file probably is instead, with the next step. */

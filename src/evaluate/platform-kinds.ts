@@ -6,7 +6,7 @@ import { closestSpelling } from '../rules/closest-spelling.ts';
 
 /** Kinds by apiVersion. A kind that has several versions is listed once, under the one to write today. */
 const kindsByApiVersion: Readonly<Record<string, string>> = {
-  v1: `Binding ComponentStatus ConfigMap Endpoints Event LimitRange List Namespace Node NodeProxyOptions PersistentVolume
+  v1: `Binding ComponentStatus ConfigMap Endpoints Event LimitRange List Namespace Node PersistentVolume
     PersistentVolumeClaim Pod PodTemplate ReplicationController ResourceQuota Secret SerializedReference Service ServiceAccount`,
   'admissionregistration.k8s.io/v1': `MutatingAdmissionPolicy MutatingAdmissionPolicyBinding MutatingWebhookConfiguration
     ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding ValidatingWebhookConfiguration`,

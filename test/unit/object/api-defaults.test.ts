@@ -35,7 +35,7 @@ describe.each([
     ['no strategy', undefined],
     ['a wrong type', 'Docker'],
     ['an image', { sourceStrategy: { from: { kind: 'DockerImage', name: 'reg.io/a' } } }],
-    ['a kind that nobody knows', { sourceStrategy: { from: { kind: 'Image', name: 'a' } } }],
+    ['an unknown kind', { sourceStrategy: { from: { kind: 'Image', name: 'a' } } }],
     ['a reference of a wrong type', { sourceStrategy: { from: 'a' } }],
   ])('stays as it is: %s', (_what, strategy) => {
     const object = { spec: { strategy } };
