@@ -153,9 +153,11 @@ function whyNotRendered(object: JsonObject, file: string): WhyNoObject | undefin
   }
   const isChart = kind === undefined && (name === 'Chart.yaml' || ['name', 'version'].every((field) => textAt(object, [field])));
   if (isChart && apiVersion !== undefined) return notRendered('a Helm chart', `helm template ${folder === 'DIR' ? 'CHART' : folder}`);
-  if ((kind === 'Template' || kind === 'TemplateInstance') && (apiVersion === 'v1' || ofGroup('template.openshift.io'))) {
-    return notRendered(`a ${kind}`, `oc process --local -f ${file === '-' ? 'FILE' : file} -o yaml`);
+  const isTemplate = apiVersion === 'v1' || ofGroup('template.openshift.io');
+  if (kind === 'Template' && isTemplate) {
+    return notRendered('a Template', `oc process --local -f ${file === '-' ? 'FILE' : file} -o yaml`);
   }
+  if (kind === 'TemplateInstance' && isTemplate) return notRendered('the Template in it', 'oc process --local -f FILE -o yaml');
   return undefined;
 }
 

@@ -54,6 +54,8 @@ const platformKinds: readonly PlatformKind[] = Object.entries(kindsByApiVersion)
   kinds.split(/\s+/).flatMap((kind) => [kind, `${kind}List`].map((name) => ({ apiVersion, group: groupOf(apiVersion), kind: name }))),
 );
 
+const platformGroups: ReadonlySet<string> = new Set(platformKinds.map(({ group }) => group));
+
 /** Whether the platform serves the kind in the group, in some version. Old files have OpenShift's kinds with `apiVersion: v1`. */
 export function isPlatformKind(group: string, kind: string): boolean {
   return platformKinds.some(
@@ -63,7 +65,7 @@ export function isPlatformKind(group: string, kind: string): boolean {
 
 /** Whether the group can have no custom resources: it is one of the platform, or has no dot, as the group of a custom resource must have. */
 export function isPlatformGroup(group: string): boolean {
-  return !group.includes('.') || platformKinds.some((each) => each.group === group);
+  return !group.includes('.') || platformGroups.has(group);
 }
 
 /**
@@ -71,7 +73,7 @@ export function isPlatformGroup(group: string): boolean {
  * Undefined if no name is similar.
  */
 export function closestPlatformKind(group: string, kind: string): PlatformKind | undefined {
-  const searched = isPlatformGroup(group) ? group : closestSpelling(group, [...new Set(platformKinds.map((each) => each.group))]);
+  const searched = isPlatformGroup(group) ? group : closestSpelling(group, [...platformGroups]);
   const own = platformKinds.filter((each) => each.group === searched);
   const candidates = isPlatformGroup(group) ? [...own, ...platformKinds] : own;
   const closest = closestSpelling(

@@ -3,7 +3,7 @@ import { quote } from '../image/problem.ts';
 import type { CustomKind } from '../object/custom-kind.ts';
 import { renderPath } from '../object/json.ts';
 import { builtInKinds, type KindRow, type Kinds } from '../object/kinds.ts';
-import { findImageLike } from './image-like.ts';
+import { findImageField, findImageLike } from './image-like.ts';
 import type { NotEvaluatedCode } from './not-evaluated.ts';
 import type { Manifest } from './parse-manifests.ts';
 import { closestPlatformKind, isPlatformGroup, isPlatformKind } from './platform-kinds.ts';
@@ -33,9 +33,12 @@ export function whyUnread({ apiVersion, kind, object }: Manifest, group: string,
   return { code: 'unknown-kind', message: `is not of a known kind, and ${renderPath(path)} looks like an image. ${fix}` };
 }
 
-/** For an object that was read, in which no image was found. Undefined where nothing looks like one. */
+/**
+ * For an object of a custom kind that was read, in which no image was found. Undefined where no field has the name of an image field. Texts
+ * in other fields may be parameters, whose paths no file can name.
+ */
 export function whyNothingFound({ object }: Manifest, row: KindRow): WhyUnread | undefined {
-  const path = isCustom(row) ? findImageLike(object) : undefined;
+  const path = isCustom(row) ? findImageField(object) : undefined;
   const message = `names no image at the paths of --custom-kinds, but ${renderPath(path ?? [])} looks like an image. Add its path`;
   return path && { code: 'unknown-kind', message };
 }

@@ -23,7 +23,7 @@ describe('an object in a file and as the API server stores it', () => {
 
   test.each(samples.map((row) => [row.kind, sampleObject(row, 'sample')]))('sample of %s', (_kind, object) => expectSameImages(object));
 
-  // The custom resources that stand in for OpenShift's kinds have no defaults: test/unit/object/api-defaults.test.ts has those.
+  // The custom resources that simulate OpenShift's kinds have no defaults: test/unit/object/api-defaults.test.ts has those.
   test.each(corpus)('%s', (file) => expectSameImages(JSON.parse(readFileSync(join(folder ?? '', file), 'utf8'))));
 
   const pod = (spec: object) => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'pod' }, spec });

@@ -158,7 +158,7 @@ describe('what is not an object is reported with its position and the fix', () =
     ['a.yaml', 'apiVersion: template.openshift.io/v1\nkind: Template\nobjects: []\n', 'oc process --local -f a.yaml -o yaml'],
     ['a.yaml', 'apiVersion: v1\nkind: Template\n', 'oc process --local -f a.yaml -o yaml'],
     ['-', 'kind: Template\nobjects: []\n', 'oc process --local -f FILE -o yaml'],
-    ['a.yaml', 'apiVersion: template.openshift.io/v1\nkind: TemplateInstance\n', 'oc process --local -f a.yaml -o yaml'],
+    ['a.yaml', 'apiVersion: template.openshift.io/v1\nkind: TemplateInstance\n', 'oc process --local -f FILE -o yaml'],
   ])('%s with %j is rendered with %s', (file, text, command) => {
     const { manifests, problems } = parseManifests(text, file);
     expect(manifests).toEqual([]);

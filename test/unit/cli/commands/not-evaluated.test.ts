@@ -130,6 +130,12 @@ describe('an object of an unknown kind in which something looks like an image', 
     ]);
   });
 
+  test('is evaluated where the image is only a parameter, whose path no file can name', async () => {
+    const run = objectOf('tekton.dev/v1', 'TaskRun', '{taskRef: {name: t}, params: [{name: image, value: "reg.example.com/a:1"}]}');
+    expect(await check(run, '--custom-kinds', presets)).toMatchObject({ exitCode: 0, codes: [], results: [{ images: [] }] });
+    expect(await check(run)).toMatchObject({ exitCode: 2, codes: ['unknown-kind'] });
+  });
+
   test('is accepted with --skip-unknown, and counted', async () => {
     const rollout = objectOf('argoproj.io/v1alpha1', 'Rollout', `{${template}}`);
     const { exitCode, skipped, codes, err, yaml } = await check(`${rollout}---\n${good}---\n${rollout}`, '--skip-unknown');
