@@ -9,7 +9,7 @@ import { type DescribedImage, describeImage, hashImages } from '../observe/audit
 import { type Origin, renderOrigin } from '../rules/language/problem.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
 import { factsFromObjects } from './facts-from-objects.ts';
-import type { NotEvaluated } from './not-evaluated.ts';
+import type { NotEvaluated, Subject } from './not-evaluated.ts';
 import type { Manifest, ParsedManifests } from './parse-manifests.ts';
 import { groupOf } from './platform-kinds.ts';
 import { type WhyUnread, whyNothingFound, whyUnread, whyUnserved } from './unread-object.ts';
@@ -55,16 +55,7 @@ export type KindCount = { readonly apiVersion: string; readonly kind: string; re
 
 /** The shape of `check -o json`. */
 export type ObjectResult = {
-  readonly object: {
-    readonly apiVersion: string;
-    readonly kind: string;
-    readonly namespace: string;
-    /** Empty if the object has only generateName. */
-    readonly name: string;
-    readonly generateName?: string;
-    readonly file: string;
-    readonly line: number;
-  };
+  readonly object: Subject & { readonly file: string; readonly line: number };
   readonly outcome: Outcome;
   readonly images: readonly EvaluatedImage[];
   /** The same hash as in an audit record that does not list all images. Absent if there are no images. */
@@ -154,11 +145,9 @@ function evaluateObject(manifest: Manifest, simulate: () => SimulationResult, ki
   return whyBlank ? { kind: 'not-evaluated', why: whyBlank } : { kind: 'simulated', simulation };
 }
 
-function notEvaluatedObject({ apiVersion, kind, object, file, line }: Manifest, why: WhyUnread, defaultNamespace: string): NotEvaluated {
-  const namespace = textAt(object, ['metadata', 'namespace']) ?? defaultNamespace;
-  const name = textAt(object, ['metadata', 'name']) ?? '';
-  const subject = { apiVersion, kind, namespace, name };
-  return { file, line, code: why.code, message: `${renderSubject(subject)} ${why.message}`, object: subject };
+function notEvaluatedObject(manifest: Manifest, why: WhyUnread, defaultNamespace: string): NotEvaluated {
+  const subject = subjectOf(manifest, defaultNamespace);
+  return { file: manifest.file, line: manifest.line, code: why.code, message: `${renderSubject(subject)} ${why.message}`, object: subject };
 }
 
 class KindCounter {
@@ -183,15 +172,8 @@ export function isClean({ outcome, undecided }: ObjectResult): boolean {
   return outcome !== 'denied' && undecided === undefined;
 }
 
-function resultOf(
-  { apiVersion, kind, object, file, line }: Manifest,
-  simulation: Exclude<SimulationResult, { kind: 'unread' }>,
-  defaultNamespace: string,
-): ObjectResult {
-  const namespace = textAt(object, ['metadata', 'namespace']) ?? defaultNamespace;
-  const name = textAt(object, ['metadata', 'name']) ?? '';
-  const generateName = textAt(object, ['metadata', 'generateName']);
-  const subject = { apiVersion, kind, namespace, name, ...(name === '' && generateName !== undefined && { generateName }), file, line };
+function resultOf(manifest: Manifest, simulation: Exclude<SimulationResult, { kind: 'unread' }>, defaultNamespace: string): ObjectResult {
+  const subject = { ...subjectOf(manifest, defaultNamespace), file: manifest.file, line: manifest.line };
   if (simulation.kind === 'not-yet') {
     const undecided = [`${simulation.message}: give it with -f`];
     return { object: subject, outcome: 'denied', images: [], inject: [], patch: [], messages: [], undecided };
@@ -205,14 +187,23 @@ function resultOf(
     inject: injected.map(({ path, secret, from }) => ({ path, secret, from })),
     patch,
     messages: [...warnings, ...(denial === undefined ? [] : [denial])],
-    ...(unsure.length > 0 && { undecided: unsure.map((origin) => missingNamespace(origin, namespace)) }),
+    ...(unsure.length > 0 && { undecided: unsure.map((origin) => missingNamespace(origin, subject.namespace)) }),
   };
+}
+
+function subjectOf({ apiVersion, kind, object }: Manifest, defaultNamespace: string): Subject {
+  const namespace = textAt(object, ['metadata', 'namespace']) ?? defaultNamespace;
+  const name = textAt(object, ['metadata', 'name']) ?? '';
+  const generateName = textAt(object, ['metadata', 'generateName']);
+  return { apiVersion, kind, namespace, name, ...(name === '' && generateName !== undefined && { generateName }) };
 }
 
 function evaluatedImage(image: ImageDecision): EvaluatedImage {
   const { slot, stream } = image;
-  const written = slot.content.kind === 'unresolved' && stream?.kind !== 'resolved' ? slot.content.written : undefined;
-  const isMissing = stream?.kind === 'unresolved' && stream.why === undefined;
+  const content = slot.content.kind === 'unresolved' && stream?.kind !== 'resolved' ? slot.content : undefined;
+  const written = content?.written;
+  // A placeholder has a reason of its own.
+  const isMissing = written !== undefined && written === content?.stream?.name && stream?.why === undefined;
   return {
     ...describeImage(image),
     ...(isMissing && { why: 'the image stream is not among the objects. Add it with -f' }),
@@ -225,11 +216,6 @@ function missingNamespace(origin: Origin, namespace: string): string {
 }
 
 /** `Deployment shop/web` */
-export function renderSubject({
-  kind,
-  namespace,
-  name,
-  generateName,
-}: Pick<ObjectResult['object'], 'kind' | 'namespace' | 'name' | 'generateName'>): string {
+export function renderSubject({ kind, namespace, name, generateName }: Subject): string {
   return `${kind} ${namespace}/${name === '' ? `${generateName ?? '(unnamed)'}…` : name}`;
 }

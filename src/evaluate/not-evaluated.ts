@@ -11,7 +11,16 @@ export type NotEvaluated = {
   readonly code: NotEvaluatedCode;
   /** One or two sentences with the reason and the fix, without the full stop at the end. */
   readonly message: string;
-  readonly object?: { readonly apiVersion: string; readonly kind: string; readonly namespace: string; readonly name: string };
+  readonly object?: Subject;
+};
+
+export type Subject = {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly namespace: string;
+  /** Empty if the object has only generateName. */
+  readonly name: string;
+  readonly generateName?: string;
 };
 
 /** `unknown-kind` is the one that `--skip-unknown` accepts. docs/tools.md explains each. */

@@ -112,10 +112,7 @@ function whyTemplate({ code }: YamlError, text: string, file: string): WhyNoObje
   // Without quotes, `{{ .Values.x }}` is a mapping with a mapping for its field name.
   if ((code !== 'syntax' && code !== 'field-name-not-scalar' && code !== 'field-name-null') || !text.includes('{{')) return undefined;
   const chart = /^(.*?)(?:^|\/)templates\//.exec(file)?.[1];
-  return notRendered(
-    'not valid YAML: a template, such as of a Helm chart,',
-    `helm template ${chart === undefined ? 'CHART' : chart || '.'}`,
-  );
+  return notRendered('a template, such as of a Helm chart,', `helm template ${chart === undefined ? 'CHART' : chart || '.'}`);
 }
 
 function describe(error: YamlError): string {
@@ -139,26 +136,47 @@ function withListType(object: JsonObject, list: ListType | undefined): JsonObjec
 
 /** For what another tool makes objects of: a kustomization, a chart, an OpenShift Template. With or without apiVersion and kind. */
 function whyNotRendered(object: JsonObject, file: string): WhyNoObject | undefined {
-  const kind = textAt(object, ['kind']);
-  const apiVersion = textAt(object, ['apiVersion']);
-  const name = file.slice(file.lastIndexOf('/') + 1);
-  const folder = file.includes('/') ? file.slice(0, file.lastIndexOf('/')) || '/' : file === '-' ? 'DIR' : '.';
-  const ofGroup = (group: string) => apiVersion === undefined || groupOf(apiVersion) === group;
-  if (kind === 'Component' && ofGroup('kustomize.config.k8s.io')) {
+  if (isOf(object, 'kustomize.config.k8s.io', 'Component')) {
     return notRendered('the kustomization that includes this Component', 'kubectl kustomize DIR');
   }
-  const untypedKustomization = (apiVersion === undefined || kind === undefined) && /^kustomization(\.ya?ml)?$/i.test(name);
-  if (untypedKustomization || (kind === 'Kustomization' && ofGroup('kustomize.config.k8s.io'))) {
-    return notRendered('a kustomization', `kubectl kustomize ${folder}`);
-  }
-  const isChart = kind === undefined && (name === 'Chart.yaml' || ['name', 'version'].every((field) => textAt(object, [field])));
-  if (isChart && apiVersion !== undefined) return notRendered('a Helm chart', `helm template ${folder === 'DIR' ? 'CHART' : folder}`);
-  const isTemplate = apiVersion === 'v1' || ofGroup('template.openshift.io');
-  if (kind === 'Template' && isTemplate) {
+  if (isKustomization(object, file)) return notRendered('a kustomization', `kubectl kustomize ${folderOf(file) ?? 'DIR'}`);
+  if (isChart(object, file)) return notRendered('a Helm chart', `helm template ${folderOf(file) ?? 'CHART'}`);
+  if (isOf(object, 'template.openshift.io', 'Template')) {
     return notRendered('a Template', `oc process --local -f ${file === '-' ? 'FILE' : file} -o yaml`);
   }
-  if (kind === 'TemplateInstance' && isTemplate) return notRendered('the Template in it', 'oc process --local -f FILE -o yaml');
+  if (isOf(object, 'template.openshift.io', 'TemplateInstance')) {
+    return notRendered('the Template in it', 'oc process --local -f FILE -o yaml');
+  }
   return undefined;
+}
+
+/** Old files have OpenShift's kinds with `apiVersion: v1`. */
+function isOf(object: JsonObject, group: string, kind: string): boolean {
+  const apiVersion = textAt(object, ['apiVersion']);
+  const isGroup = apiVersion === undefined || groupOf(apiVersion) === group || (group.endsWith('.openshift.io') && apiVersion === 'v1');
+  return isGroup && object.kind === kind;
+}
+
+function isKustomization(object: JsonObject, file: string): boolean {
+  const isTyped = textAt(object, ['apiVersion']) !== undefined && textAt(object, ['kind']) !== undefined;
+  if (isTyped || object.kind === 'Kustomization') return isOf(object, 'kustomize.config.k8s.io', 'Kustomization');
+  return /^kustomization(\.ya?ml)?$/i.test(fileNameOf(file));
+}
+
+/** The chart's own description, Chart.yaml. */
+function isChart(object: JsonObject, file: string): boolean {
+  const fields = fileNameOf(file) === 'Chart.yaml' ? ['apiVersion'] : ['apiVersion', 'name', 'version'];
+  return object.kind === undefined && fields.every((field) => textAt(object, [field]) !== undefined);
+}
+
+function fileNameOf(file: string): string {
+  return file.slice(file.lastIndexOf('/') + 1);
+}
+
+/** Undefined for standard input. */
+function folderOf(file: string): string | undefined {
+  if (file === '-') return undefined;
+  return file.includes('/') ? file.slice(0, file.lastIndexOf('/')) || '/' : '.';
 }
 
 /** Why this object could not be applied. Undefined if it could. */
@@ -172,7 +190,7 @@ function whyNoObject(object: JsonObject, file: string): WhyNoObject | undefined 
 /** What the file probably is instead, with the next step. */
 function hintFor(object: JsonObject, file: string): string {
   if (rulesFields.some((field) => Object.hasOwn(object, field))) return '. This looks like registry rules: give them with --rules';
-  const isValues = /^values.*\.ya?ml$/.test(file.slice(file.lastIndexOf('/') + 1));
+  const isValues = /^values.*\.ya?ml$/.test(fileNameOf(file));
   return isValues ? '. For the values of a chart, give the output of "helm template"' : '';
 }
 

@@ -67,7 +67,8 @@ async function check(options: CheckOptions, terminal: Terminal): Promise<ExitCod
 export async function readManifestsOption(paths: readonly string[]): Promise<ParsedManifests> {
   const input = await readManifests(paths, readStandardInput);
   if (input.manifests.length + input.problems.length === 0) {
-    throw new ConfigurationError(`${paths.join(', ')}: nothing to evaluate: no Kubernetes object found`);
+    const places = paths.map((path) => (path === '-' ? 'standard input' : path));
+    throw new ConfigurationError(`${places.join(', ')}: nothing to evaluate: no Kubernetes object found`);
   }
   return input;
 }

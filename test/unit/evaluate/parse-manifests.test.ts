@@ -153,6 +153,7 @@ describe('what is not an object is reported with its position and the fix', () =
     ['-', 'apiVersion: v1\nname: web\nversion: 1.0.0\n', 'helm template CHART'],
     ['charts/web/templates/a.yaml', `${head}{{- if .Values.x }}\nspec: {}\n{{- end }}`, 'helm template charts/web'],
     ['templates/a.yaml', `{{ if .Values.x }}\n${head}{{ end }}`, 'helm template .'],
+    ['templates/a.yaml', '{{- if .a }}\n{{- fail "b" }}\n{{- end }}\n{{ include "c" . }}\n', 'helm template .'],
     ['a.yaml', `${head}metadata: {name: {{ .Values.name }}}\n`, 'helm template CHART'],
     ['a.yaml', `${head}spec:\n  replicas: {{ .Values.replicas }}\n`, 'helm template CHART'],
     ['a.yaml', 'apiVersion: template.openshift.io/v1\nkind: Template\nobjects: []\n', 'oc process --local -f a.yaml -o yaml'],

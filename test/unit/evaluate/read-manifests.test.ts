@@ -41,6 +41,29 @@ test('folders whose names begin with a dot are left out, but not those that are 
   expect(manifests.map(({ kind }) => kind)).toEqual(['H', 'H']);
 });
 
+test('of a chart only Chart.yaml is named', async () => {
+  const files = {
+    'charts/web/Chart.yaml': 'apiVersion: v2\nname: web\nversion: 1.0.0\n',
+    'charts/web/values.yaml': 'a: b\n',
+    'charts/web/templates/a.yaml': '{{ if .Values.a }}\n',
+    'charts/web/templates/b.yaml': 'apiVersion: v1\nkind: B\n',
+    'charts/web/charts/db/Chart.yaml': 'apiVersion: v2\nname: db\nversion: 1.0.0\n',
+    'charts/web-2/c.yaml': 'apiVersion: v1\nkind: C\n',
+    'charts/object/Chart.yaml': 'apiVersion: example.com/v1\nkind: Chart\n',
+    'charts/object/d.yaml': 'apiVersion: v1\nkind: D\n',
+  };
+  for (const [name, text] of Object.entries(files)) {
+    await mkdir(join(folder, name, '..'), { recursive: true });
+    await writeFile(join(folder, name), text);
+  }
+  const { manifests, problems } = await readManifests([join(folder, 'charts')], nothing);
+  expect(manifests.map(({ kind }) => kind)).toEqual(['Chart', 'D', 'C']);
+  expect(problems).toMatchObject([{ file: join(folder, 'charts/web/Chart.yaml'), code: 'not-rendered' }]);
+  const direct = await readManifests([join(folder, 'charts/web/templates')], nothing);
+  expect(direct.manifests.map(({ kind }) => kind)).toEqual(['B']);
+  expect(direct.problems).toMatchObject([{ file: join(folder, 'charts/web/templates/a.yaml'), code: 'not-rendered' }]);
+});
+
 test('a file named Kustomization is read, because kustomize accepts that name', async () => {
   await mkdir(join(folder, 'overlay'));
   await writeFile(join(folder, 'overlay/Kustomization'), 'resources: [../base]');
