@@ -200,10 +200,9 @@ function subjectOf({ apiVersion, kind, object }: Manifest, defaultNamespace: str
 
 function evaluatedImage(image: ImageDecision): EvaluatedImage {
   const { slot, stream } = image;
-  const content = slot.content.kind === 'unresolved' && stream?.kind !== 'resolved' ? slot.content : undefined;
-  const written = content?.written;
-  // A placeholder has a reason of its own.
-  const isMissing = written !== undefined && written === content?.stream?.name && stream?.why === undefined;
+  const written = slot.content.kind === 'unresolved' && stream?.kind !== 'resolved' ? slot.content.written : undefined;
+  // Only of a reference to a stream. A placeholder for the image of a stream has a reason of its own.
+  const isMissing = slot.path.at(-1) === 'name' && stream?.kind === 'unresolved' && stream.why === undefined;
   return {
     ...describeImage(image),
     ...(isMissing && { why: 'the image stream is not among the objects. Add it with -f' }),
