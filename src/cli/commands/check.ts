@@ -1,15 +1,31 @@
 /** `check`: prints how rules would decide on objects from files. */
-import { Command, Option } from 'commander';
-import { type Evaluation, evaluate, isClean } from '../../evaluate/evaluate.ts';
+import { Command } from 'commander';
+import { type Evaluation, evaluate, isClean, type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
+import { type NotEvaluated, renderNotEvaluated } from '../../evaluate/not-evaluated.ts';
 import type { ParsedManifests } from '../../evaluate/parse-manifests.ts';
 import { readManifests, readStandardInput } from '../../evaluate/read-manifests.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import { printManifests } from '../../yaml/print-manifests.ts';
-import { dateOption } from '../input/date-option.ts';
 import { customKindsOption, readCustomKindsOption } from '../input/kinds-from-files.ts';
+import {
+  assumeCompleteOption,
+  dateOption,
+  manifestsOption,
+  namespaceOption,
+  quietOption,
+  rulesOption,
+  skipUnknownOption,
+  userOption,
+} from '../input/options.ts';
 import { readRulesOption } from '../input/rules-from-files.ts';
+import { helpNotes } from '../line/help-text.ts';
+import { checkCodes, notEvaluatedFindings, objectFindings } from '../output/findings.ts';
+import { renderGithub } from '../output/github.ts';
+import { type JunitCase, renderJunit } from '../output/junit.ts';
+import { outputOption } from '../output/machine-output.ts';
 import { renderNotEvaluatedList, renderRemarks, renderResult, renderResults, renderSummary } from '../output/render-results.ts';
+import { renderSarif } from '../output/sarif.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
 type CheckOptions = {
@@ -21,34 +37,55 @@ type CheckOptions = {
   readonly assumeComplete?: true;
   readonly skipUnknown?: true;
   readonly customKinds?: readonly string[];
-  readonly output: 'table' | 'json' | 'yaml';
+  readonly output: 'table' | 'json' | 'yaml' | 'github' | 'junit' | 'sarif';
+  readonly quiet?: true;
 };
 
 export function checkCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('check')
-    .addOption(
-      new Option('-f, --filename <paths...>', 'objects in YAML or JSON: files, folders, - for standard input').makeOptionMandatory(),
-    )
-    .addOption(new Option('--rules <paths...>', 'rules: files and folders').makeOptionMandatory())
-    .addOption(new Option('-n, --namespace <name>', 'namespace of objects that name none').default('default'))
-    .addOption(new Option('--user <name>', 'who would create them').default('developer'))
+    .addOption(manifestsOption().makeOptionMandatory())
+    .addOption(rulesOption().makeOptionMandatory())
+    .addOption(namespaceOption())
+    .addOption(userOption())
     .addOption(dateOption())
-    .addOption(
-      new Option('--assume-complete', 'the objects are all there is: a secret or service account that is not among them does not exist'),
-    )
+    .addOption(assumeCompleteOption())
     .addOption(customKindsOption())
     .addOption(skipUnknownOption())
-    .addOption(
-      new Option('-o, --output <format>', 'yaml prints the objects that would be let in, as they would be stored')
-        .choices(['table', 'json', 'yaml'])
-        .default('table'),
-    )
+    .addOption(outputOption('github', 'junit', 'sarif'))
+    .addOption(quietOption())
+    .addHelpText('after', helpNotes({ examples, exitCodes }))
     .action(async (options: CheckOptions) => finish(await check(options, terminal)));
 }
 
+const examples = [
+  {
+    does: 'Check a folder of manifests',
+    line: 'regkeeper check -f deploy/examples/objects --rules deploy/examples/rules',
+  },
+  {
+    does: 'Check what a chart renders',
+    line: 'helm template web charts/web | regkeeper check -f - --rules deploy/examples/rules',
+  },
+  {
+    does: 'Annotate lines in a GitHub workflow',
+    line: 'regkeeper check -f deploy/examples/objects --rules deploy/examples/rules -o github',
+  },
+  {
+    does: 'Apply objects with their secrets',
+    line: 'regkeeper check -f deploy/examples/objects/pod.yaml --rules deploy/examples/rules -o yaml | kubectl apply -f -',
+  },
+];
+
+const exitCodes = [
+  'every object is allowed',
+  'an object is denied, or its result is uncertain',
+  'something was not evaluated, or wrong usage',
+];
+
 async function check(options: CheckOptions, terminal: Terminal): Promise<ExitCode> {
-  if (options.filename.includes('-') && options.rules.includes('-')) throw new ConfigurationError('standard input (-) can be given once');
-  const rules = await readRulesOption(options.rules, terminal);
+  if (options.filename.includes('-') && options.rules.includes('-'))
+    throw new ConfigurationError('standard input (-) can be used only once');
+  const rules = await readRulesOption(options.rules, terminal, options);
   const input = await readManifestsOption(options.filename);
   const kinds = await readCustomKindsOption(options.customKinds, terminal);
   if (!rules || !kinds) {
@@ -58,7 +95,7 @@ async function check(options: CheckOptions, terminal: Terminal): Promise<ExitCod
 
   const { namespace, user, assumeComplete = false, skipUnknown = false, date = Date.now() } = options;
   const evaluation = evaluate(input, rules, { namespace, user, assumeComplete, skipUnknown, now: date, kinds });
-  print(evaluation, options.output, terminal);
+  print(evaluation, options, terminal);
   if (evaluation.notEvaluated.length > 0) return 2;
   return evaluation.results.every(isClean) ? 0 : 1;
 }
@@ -73,19 +110,54 @@ export async function readManifestsOption(paths: readonly string[]): Promise<Par
   return input;
 }
 
-export function skipUnknownOption(): Option {
-  return new Option('--skip-unknown', 'accept objects of unknown kinds in which something looks like an image');
+function print(evaluation: Evaluation, { output, quiet }: CheckOptions, terminal: Terminal): void {
+  terminal.out(render(evaluation, output, quiet === true, terminal));
+  // The objects are for kubectl, so what is missing among them is reported next to them.
+  if (output === 'yaml')
+    for (const result of evaluation.results.filter(isRemarkable)) terminal.err(renderResult(result, terminal.paint.err));
+  terminal.err(renderNotEvaluatedList(evaluation.notEvaluated));
+  if (!quiet) terminal.err(renderRemarks(evaluation));
 }
 
-function print(evaluation: Evaluation, output: CheckOptions['output'], terminal: Terminal): void {
+function render(evaluation: Evaluation, output: CheckOptions['output'], quiet: boolean, { paint }: Terminal): string {
   const { rulesRevision, results, withoutImages, skipped, notEvaluated, summary, admitted } = evaluation;
-  if (output === 'json') {
-    terminal.out(`${printJson({ rulesRevision, results, withoutImages, skipped, notEvaluated, summary }, 2)}\n`);
+  const findings = () => [...notEvaluatedFindings(notEvaluated), ...objectFindings(results)];
+  switch (output) {
+    case 'table':
+      return quiet ? renderResults(results.filter(isRemarkable), paint.out) : renderResults(results, paint.out) + renderSummary(evaluation);
+    case 'json':
+      return `${printJson({ rulesRevision, results, withoutImages, skipped, notEvaluated, summary }, 2)}\n`;
+    case 'yaml':
+      return printManifests(admitted);
+    case 'github':
+      return renderGithub(findings());
+    case 'junit':
+      return renderJunit([...notEvaluated.map(notEvaluatedCase), ...results.map(junitCase)]);
+    case 'sarif':
+      return renderSarif(findings(), checkCodes);
   }
-  if (output === 'table') terminal.out(renderResults(results) + renderSummary(evaluation));
-  if (output === 'yaml') {
-    terminal.out(printManifests(admitted));
-    for (const result of results) if (!isClean(result) || result.messages.length > 0) terminal.err(renderResult(result));
-  }
-  terminal.err(renderNotEvaluatedList(notEvaluated) + renderRemarks(evaluation));
+}
+
+/** Denied, uncertain, or with a message to the client. */
+function isRemarkable(result: ObjectResult): boolean {
+  return !isClean(result) || result.messages.length > 0;
+}
+
+function junitCase(result: ObjectResult): JunitCase {
+  const [finding] = objectFindings([result]);
+  return {
+    classname: classOf(result.object),
+    name: renderSubject(result.object),
+    failure: finding?.level === 'error' ? { summary: finding.title, text: renderResult(result) } : undefined,
+    output: finding?.level === 'warning' ? finding.message : undefined,
+  };
+}
+
+function notEvaluatedCase(each: NotEvaluated): JunitCase {
+  const name = each.object ? renderSubject(each.object) : `line ${each.line ?? 1}`;
+  return { classname: classOf(each), name, failure: { summary: `not evaluated: ${each.code}`, text: renderNotEvaluated(each) } };
+}
+
+function classOf({ file }: { readonly file: string }): string {
+  return file === '-' ? 'standard input' : file;
 }

@@ -6,24 +6,25 @@
 import { type EvaluatedImage, type Evaluation, type KindCount, type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
 import { renderNotEvaluated } from '../../evaluate/not-evaluated.ts';
 import type { AuditedSource } from '../../observe/audit/audited-rule.ts';
+import { type Paint, plain } from './paint.ts';
 
 /** One block of lines per object, separated by blank lines. */
-export function renderResults(results: readonly ObjectResult[]): string {
-  return results.map((result) => `${renderResult(result)}\n`).join('');
+export function renderResults(results: readonly ObjectResult[], paint: Paint = plain): string {
+  return results.map((result) => `${renderResult(result, paint)}\n`).join('');
 }
 
-export function renderResult(result: ObjectResult): string {
+export function renderResult(result: ObjectResult, paint: Paint = plain): string {
   const { object, outcome, images, inject, messages, undecided = [] } = result;
   const label = undecided.length > 0 ? 'UNSURE' : outcome === 'denied' ? 'DENIED' : outcome;
+  const meaning = undecided.length > 0 ? 'uncertain' : outcome;
   const place = object.file === '-' ? `line ${object.line} of standard input` : `${object.file}:${object.line}`;
   const lines = [
     ...images.flatMap(renderImage),
-    ...inject.map(({ path, secret, from }) => `+ ${path}: ${secret}${from === 'serviceAccount' ? ' (of the service account)' : ''}`),
+    ...inject.map(({ path, secret, from }) => `+ ${path}: ${secret}${from === 'serviceAccount' ? ' (from the service account)' : ''}`),
     ...[...undecided, ...messages].flatMap((message) => message.split('\n')),
   ];
-  return [`${label.padEnd(indent)}${renderSubject(object)}  ${place}`, ...lines.map((line) => `${' '.repeat(indent)}${line}`), ''].join(
-    '\n',
-  );
+  const head = `${paint(meaning, label)}${' '.repeat(indent - label.length)}${renderSubject(object)}  ${place}`;
+  return [head, ...lines.map((line) => `${' '.repeat(indent)}${line}`), ''].join('\n');
 }
 
 const indent = 8;
@@ -79,7 +80,7 @@ export function renderRemarks({
   if (skipped.length > 0) lines.push(`skipped: objects of unknown kinds: ${renderKinds(skipped)}`);
   if (unknownAccounts.length > 0) {
     lines.push(
-      `service accounts that are not among the objects: ${unknownAccounts.join(', ')}; pull secrets of their own would be added too: give the ServiceAccounts with -f`,
+      `service accounts not found: ${unknownAccounts.join(', ')}. Their own pull secrets would be added too. Pass the ServiceAccounts with -f`,
     );
   }
   return lines.map((line) => `regkeeper: ${line}\n`).join('');

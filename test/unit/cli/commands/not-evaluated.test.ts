@@ -323,3 +323,42 @@ test.each([
     await expect(runCommand(...command, '-f', root, ...more)).rejects.toThrow(message);
   }
 });
+
+describe('every format reports what was not evaluated', () => {
+  async function render(format: string, ...more: readonly string[]) {
+    const root = await input({ 'a.yaml': objectOf('example.com/v1', 'App', '{image: evil/a}'), 'b.yaml': '- a\n', 'good.yaml': good });
+    const { exitCode, out, err } = await runCommand('check', '-f', root, '--rules', join(folder, 'rules.yaml'), '-o', format, ...more);
+    expect(exitCode).toBe(2);
+    return { out: out.replaceAll(`${root}/`, ''), err: err.replaceAll(`${root}/`, '') };
+  }
+
+  test('github: an error at each place', async () => {
+    const { out } = await render('github');
+    expect(out).toMatch(
+      /^::error file=b\.yaml,line=1,col=1,title=not evaluated%3A not-an-object::contains a list, not a Kubernetes object$/m,
+    );
+    expect(out).toMatch(/^::error file=a\.yaml,line=1,title=App shop\/web%3A unknown-kind::App shop\/web is not of a known kind/m);
+  });
+
+  test('sarif: a result with a rule for each', async () => {
+    const [run] = JSON.parse((await render('sarif')).out).runs;
+    expect(run.results).toMatchObject([
+      { ruleId: 'not-an-object', level: 'error' },
+      { ruleId: 'unknown-kind', level: 'error' },
+    ]);
+    expect(run.tool.driver.rules[run.results[0].ruleIndex].id).toBe('not-an-object');
+  });
+
+  test('junit: a case that failed', async () => {
+    const { out } = await render('junit');
+    expect(out).toContain('<testsuite name="regkeeper" tests="3" failures="2" errors="0" skipped="0">');
+    expect(out).toContain('<testcase classname="b.yaml" name="line 1">\n      <failure message="not evaluated: not-an-object">');
+    expect(out).toContain('<testcase classname="a.yaml" name="App shop/web">\n      <failure message="not evaluated: unknown-kind">');
+  });
+
+  test('table with --quiet: the list stays', async () => {
+    const { out, err } = await render('table', '--quiet');
+    expect(out).toBe('');
+    expect(err).toMatch(/^b\.yaml:1:1: contains a list.*\na\.yaml:1: App shop\/web .*\nregkeeper: 2 not evaluated\. --skip-unknown.*\n$/);
+  });
+});
