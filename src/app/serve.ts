@@ -16,6 +16,7 @@ import { createRulesInForce } from '../rules/store/rules-in-force.ts';
 import { ConfigurationError } from '../settings/configuration-error.ts';
 import { type Clock, systemClock } from '../time/clock.ts';
 import { createCertificates } from './components/certificates.ts';
+import { createClientCa } from './components/client-ca.ts';
 import { connectCluster, createClusterView } from './components/cluster-view.ts';
 import { createDrain, finishMilliseconds } from './components/drain.ts';
 import { createHealth } from './components/health.ts';
@@ -87,7 +88,8 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
   const unwatched = { ...noFacts(clock.now), kinds };
   const rulesOf = (namespace: string) => (loader.isStillLoading(namespace) ? undefined : rules.current());
   const collaborators = { rules: rulesOf, facts: cluster ? cluster.facts : () => unwatched, ...observers };
-  const webhook = createWebhook({ settings, certificates, collaborators, log, clock });
+  const clientCa = createClientCa({ settings, log, clock });
+  const webhook = createWebhook({ settings, certificates, clientCa, collaborators, log, clock });
   const registration = createRegistrationOf(settings, client, {
     certificates,
     ready: canAnswer,
@@ -126,7 +128,7 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
       ),
       group('rules', ruleSource.source),
       group('leader election', leader),
-      group('certificates', certificates),
+      group('certificates', certificates, clientCa),
       group('webhook', review, webhook),
       group('settings', !cluster && settingsReport),
       group('registration', registration),

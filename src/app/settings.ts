@@ -37,6 +37,8 @@ export type Settings = {
   readonly host: string;
   readonly port: number;
   readonly healthPort: number;
+  /** PEM file with the CA of the API servers' client certificates. Undefined if callers need not authenticate. */
+  readonly clientCaFile: string | undefined;
   readonly shutdownDelayMilliseconds: number;
   readonly logLevel: LogLevel;
   /** Undefined: text if standard error is a terminal, otherwise JSON. */
@@ -84,6 +86,7 @@ export function readSettings(flags: Flags, env: Environment): Settings {
     host: values.host,
     port: values.port,
     healthPort: values.healthPort,
+    clientCaFile: values.clientCa,
     shutdownDelayMilliseconds: values.shutdownDelaySeconds * 1000,
     logLevel: values.logLevel,
     logFormat: values.logFormat,

@@ -69,7 +69,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
     .sort((left, right) => severity[right.outcomeBeforeMode] - severity[left.outcomeBeforeMode])
     .map((image, index) => {
       const nearest: RuleSet['nearest'] | undefined = index < mostListed ? rules.nearest : undefined;
-      return { image, ...renderFinding(image, { nearest, place, newPodsDenied }) };
+      return { image, ...renderFinding(image, { nearest, place, newPodsDenied, hideStreamContents: request.hideStreamContents }) };
     });
   return {
     kind: 'decided',

@@ -158,6 +158,12 @@ export const settingTable = {
     read: readPort,
     default: 8080,
   },
+  clientCa: {
+    group: 'Server',
+    description: 'CA of client certificates in PEM: callers without one get 401',
+    placeholder: 'file',
+    read: readText,
+  },
   shutdownDelaySeconds: {
     group: 'Server',
     description: 'keep answering this long after SIGTERM',

@@ -86,6 +86,8 @@ type Situation = {
   readonly request?: Record<string, unknown>;
   readonly rules?: RuleSet;
   readonly facts?: Facts;
+  /** The caller has not authenticated, as everywhere without `--client-ca`. */
+  readonly unauthenticated?: true;
 };
 const update = (oldObject: unknown) => ({ operation: 'UPDATE', oldObject });
 
@@ -274,6 +276,18 @@ const situations: readonly Situation[] = [
     facts: streaming,
   },
   {
+    what: 'A build from an image stream with an unconfigured image, without caller authentication',
+    object: buildConfig({ strategy: { sourceStrategy: { from: stream('nodejs:20', 'openshift') } } }),
+    facts: streaming,
+    unauthenticated: true,
+  },
+  {
+    what: 'A placeholder that an image trigger would replace with a denied image, without caller authentication',
+    object: deploymentConfig('shop/web', stream('base:1')),
+    facts: streaming,
+    unauthenticated: true,
+  },
+  {
     what: 'An image stream that imports a denied image',
     object: imageStream('bitnami/redis:7'),
   },
@@ -327,11 +341,14 @@ Written by messages.test.ts. \`UPDATE_GOLDEN=1\` rewrites it. **Denied** is the 
 **Warning** is a warning that the client prints, whether the request is allowed or denied.
 `;
 
-async function sectionOf({ what, object, request = {}, rules: own = rules, facts = known }: Situation): Promise<string> {
+async function sectionOf({ what, object, request = {}, rules: own = rules, facts = known, unauthenticated }: Situation): Promise<string> {
   const server = createWebhookServer(
     { rules: () => own, facts: () => facts, audit: () => undefined, reportBug: () => undefined, failed: () => {} },
     { tls },
   );
+  server.addHook('preHandler', async (each) => {
+    each.callerAuthenticated = !unauthenticated;
+  });
   servers.push(server);
   const post = async (url: string, subject: unknown) => {
     const payload = JSON.stringify(reviewOf(subject, { ...request, object: subject }));
