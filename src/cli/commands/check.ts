@@ -74,7 +74,7 @@ export async function readManifestsOption(paths: readonly string[]): Promise<Par
 }
 
 export function skipUnknownOption(): Option {
-  return new Option('--skip-unknown', 'accept objects of unknown kinds in which something looks like an image');
+  return new Option('--skip-unknown', 'accept unknown kinds that may contain images');
 }
 
 function print(evaluation: Evaluation, output: CheckOptions['output'], terminal: Terminal): void {
