@@ -8,7 +8,7 @@ import type { Kinds } from '../object/kinds.ts';
 import { createLintReporter } from '../observe/lint-reporter.ts';
 import { createMetrics } from '../observe/metrics.ts';
 import { createRulesReporter } from '../observe/rules-reporter.ts';
-import type { Problem } from '../rules/language/problem.ts';
+import { levelOf, type Problem } from '../rules/language/problem.ts';
 import { lintRules } from '../rules/lint/lint.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
 import { createRuleStore, type RuleStore } from '../rules/store/rule-store.ts';
@@ -159,9 +159,9 @@ async function readKinds({ customKindFiles, nameOf }: Settings): Promise<Kinds> 
   return loaded.kinds;
 }
 
-/** Lint runs between requests: 1,000 rules take about 80 ms. For more rules, use `regkeeper lint`. */
+/** Warnings without hints. Lint runs between requests: 1,000 rules take about 80 ms. For more rules, use `regkeeper lint`. */
 function lintIfSmall(rules: RuleSet, { now }: Clock): readonly Problem[] {
-  return rules.rules.length > 1_000 ? [] : lintRules(rules, dayOf(now()));
+  return rules.rules.length > 1_000 ? [] : lintRules(rules, dayOf(now())).filter(({ code }) => levelOf(code) === 'warning');
 }
 
 /** Returns a function that removes the listener. */

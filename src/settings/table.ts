@@ -160,7 +160,7 @@ export const settingTable = {
   },
   clientCa: {
     group: 'Server',
-    description: 'CA of client certificates in PEM: callers without one get 401',
+    description: 'require client certificates that this CA (PEM) signed',
     placeholder: 'file',
     read: readText,
   },

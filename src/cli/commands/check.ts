@@ -20,11 +20,18 @@ import {
 } from '../input/options.ts';
 import { readRulesOption } from '../input/rules-from-files.ts';
 import { helpNotes } from '../line/help-text.ts';
-import { checkCodes, notEvaluatedFindings, objectFindings } from '../output/findings.ts';
+import { evaluationCodes, evaluationFindings, objectFinding } from '../output/findings.ts';
 import { renderGithub } from '../output/github.ts';
 import { type JunitCase, renderJunit } from '../output/junit.ts';
 import { outputOption } from '../output/machine-output.ts';
-import { renderNotEvaluatedList, renderRemarks, renderResult, renderResults, renderSummary } from '../output/render-results.ts';
+import {
+  renderMalformedSecrets,
+  renderNotEvaluatedList,
+  renderRemarks,
+  renderResult,
+  renderResults,
+  renderSummary,
+} from '../output/render-results.ts';
 import { renderSarif } from '../output/sarif.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
@@ -115,26 +122,25 @@ function print(evaluation: Evaluation, { output, quiet }: CheckOptions, terminal
   // The objects are for kubectl, so what is missing among them is reported next to them.
   if (output === 'yaml')
     for (const result of evaluation.results.filter(isRemarkable)) terminal.err(renderResult(result, terminal.paint.err));
-  terminal.err(renderNotEvaluatedList(evaluation.notEvaluated));
+  terminal.err(renderNotEvaluatedList(evaluation.notEvaluated) + renderMalformedSecrets(evaluation));
   if (!quiet) terminal.err(renderRemarks(evaluation));
 }
 
 function render(evaluation: Evaluation, output: CheckOptions['output'], quiet: boolean, { paint }: Terminal): string {
-  const { rulesRevision, results, withoutImages, skipped, notEvaluated, summary, admitted } = evaluation;
-  const findings = () => [...notEvaluatedFindings(notEvaluated), ...objectFindings(results)];
+  const { rulesRevision, results, withoutImages, skipped, notEvaluated, malformedSecrets, summary, admitted } = evaluation;
   switch (output) {
     case 'table':
       return quiet ? renderResults(results.filter(isRemarkable), paint.out) : renderResults(results, paint.out) + renderSummary(evaluation);
     case 'json':
-      return `${printJson({ rulesRevision, results, withoutImages, skipped, notEvaluated, summary }, 2)}\n`;
+      return `${printJson({ rulesRevision, results, withoutImages, skipped, notEvaluated, malformedSecrets, summary }, 2)}\n`;
     case 'yaml':
       return printManifests(admitted);
     case 'github':
-      return renderGithub(findings());
+      return renderGithub(evaluationFindings(evaluation));
     case 'junit':
       return renderJunit([...notEvaluated.map(notEvaluatedCase), ...results.map(junitCase)]);
     case 'sarif':
-      return renderSarif(findings(), checkCodes);
+      return renderSarif(evaluationFindings(evaluation), evaluationCodes);
   }
 }
 
@@ -144,7 +150,7 @@ function isRemarkable(result: ObjectResult): boolean {
 }
 
 function junitCase(result: ObjectResult): JunitCase {
-  const [finding] = objectFindings([result]);
+  const finding = objectFinding(result);
   return {
     classname: classOf(result.object),
     name: renderSubject(result.object),

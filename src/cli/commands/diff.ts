@@ -20,7 +20,7 @@ import { readRulesOption } from '../input/rules-from-files.ts';
 import { helpNotes } from '../line/help-text.ts';
 import { type MachineFormat, outputOption, renderMachine } from '../output/machine-output.ts';
 import { renderObjectChanges, renderRuleChanges, ruleChangeEntry } from '../output/render-diff.ts';
-import { renderNotEvaluatedList, renderRemarks } from '../output/render-results.ts';
+import { renderMalformedSecrets, renderNotEvaluatedList, renderRemarks } from '../output/render-results.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 import { readManifestsOption } from './check.ts';
 
@@ -96,7 +96,7 @@ async function diff(old: string, now: string, options: DiffOptions, terminal: Te
   if (!evaluatedBefore || !evaluated) throw new Error('two rule sets give two evaluations');
   const comparison = compareEvaluations(evaluatedBefore, evaluated);
   print({ before, after, rules, comparison, evaluated }, options, terminal);
-  terminal.err(renderNotEvaluatedList(evaluated.notEvaluated));
+  terminal.err(renderNotEvaluatedList(evaluated.notEvaluated) + renderMalformedSecrets(evaluated));
   if (!options.quiet) terminal.err(renderRemarks(evaluated));
   if (evaluated.notEvaluated.length > 0) return 2;
   return isFinding(comparison, options.strict === true) ? 1 : 0;

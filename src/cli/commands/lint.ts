@@ -60,18 +60,18 @@ const examples = [
 
 const exitCodes = ['no problems', 'problems, or warnings with --strict', 'wrong usage, or an unreadable file'];
 
-/** `problems` and `warnings` are counts. */
-type Findings = { readonly all: readonly Problem[]; readonly problems: number; readonly warnings: number };
+/** `problems`, `warnings` and `hints` are counts. */
+type Findings = { readonly all: readonly Problem[]; readonly problems: number; readonly warnings: number; readonly hints: number };
 
 /** Warnings about rules in combination need a compiled rule set, so they are missing while there are problems. */
 function collectFindings({ ruleSet, problems, warnings }: LoadedRules, day: string): Findings {
   const all = sortByPosition([...problems, ...warnings, ...(ruleSet ? lintRules(ruleSet, day) : [])]);
   const count = (level: string) => all.filter(({ code }) => levelOf(code) === level).length;
-  return { all, problems: count('problem'), warnings: count('warning') };
+  return { all, problems: count('problem'), warnings: count('warning'), hints: count('hint') };
 }
 
 function render(
-  { all, problems, warnings }: Findings,
+  { all, problems, warnings, hints }: Findings,
   { read, ruleSet }: LoadedRules,
   output: LintOptions['output'],
   paint: Paint,
@@ -84,16 +84,16 @@ function render(
     case 'sarif':
       return renderSarif(problemFindings(all), problemFindingCodes);
     default: {
-      const summary = { ...read, problems, warnings };
+      const summary = { ...read, problems, warnings, hints };
       return renderMachine({ rulesRevision: ruleSet?.revision ?? null, findings: all.map(problemEntry), summary }, output);
     }
   }
 }
 
-function summarize({ problems, warnings }: Findings, { read, ruleSet }: LoadedRules): string {
+function summarize({ problems, warnings, hints }: Findings, { read, ruleSet }: LoadedRules): string {
   const what = `read ${pluralize(read.documents, 'document')} with ${pluralize(read.rules, 'rule')} in ${pluralize(read.files, 'file')}`;
   const rest = ruleSet ? '' : '. Rules are compared with each other once the problems are fixed';
-  return `${what}: ${pluralize(problems, 'problem')}, ${pluralize(warnings, 'warning')}${rest}`;
+  return `${what}: ${pluralize(problems, 'problem')}, ${pluralize(warnings, 'warning')}${hints > 0 ? `, ${pluralize(hints, 'hint')}` : ''}${rest}`;
 }
 
 function pluralize(number: number, what: string): string {

@@ -1,12 +1,12 @@
 /** Findings of `check` and `lint` in one shape, for the formats of CI systems. */
-import { type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
-import { type NotEvaluated, type NotEvaluatedCode, notEvaluatedCodes } from '../../evaluate/not-evaluated.ts';
-import { levelOf, type Origin, type Problem, problemCodes, renderSourcePath } from '../../rules/language/problem.ts';
+import { type Evaluation, type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
+import { type NotEvaluatedCode, notEvaluatedCodes } from '../../evaluate/not-evaluated.ts';
+import { levelOf, type Origin, type Problem, type ProblemLevel, problemCodes, renderSourcePath } from '../../rules/language/problem.ts';
 import { problemRemedies } from '../../rules/language/problem-remedies.ts';
 
 export type Finding = {
   readonly place: Place;
-  readonly level: 'error' | 'warning';
+  readonly level: 'error' | 'warning' | 'note';
   readonly code: string;
   /** A few words, without the details. */
   readonly title: string;
@@ -26,7 +26,6 @@ export type Place = {
 /** What a code means, for code scanning services. */
 export type FindingCode = { readonly code: string; readonly level: Finding['level']; readonly text: string; readonly help: string };
 
-/** What becomes of an object. */
 const objectCodes: readonly FindingCode[] = [
   {
     code: 'denied',
@@ -48,6 +47,13 @@ const objectCodes: readonly FindingCode[] = [
   },
 ];
 
+const malformedSecret: FindingCode = {
+  code: 'malformed-secret',
+  level: 'warning',
+  text: 'A kubelet cannot read a registry Secret.',
+  help: 'Correct the Secret as the message says.',
+};
+
 /** What was not evaluated, by code. */
 const notEvaluatedTexts: Readonly<Record<NotEvaluatedCode, readonly [text: string, help: string]>> = {
   unreadable: ['A path cannot be read.', 'Correct the path.'],
@@ -62,46 +68,63 @@ const notEvaluatedTexts: Readonly<Record<NotEvaluatedCode, readonly [text: strin
 };
 
 /** The codes of `check`. */
-export const checkCodes: readonly FindingCode[] = [
+export const evaluationCodes: readonly FindingCode[] = [
   ...objectCodes,
+  malformedSecret,
   ...notEvaluatedCodes.map((code): FindingCode => {
     const [text, help] = notEvaluatedTexts[code];
     return { code, level: 'error', text, help };
   }),
 ];
 
-/** A finding for each, because a gate must not pass what was not evaluated. */
-export function notEvaluatedFindings(notEvaluated: readonly NotEvaluated[]): readonly Finding[] {
-  return notEvaluated.map(({ file, line = 1, column, code, message, object }) => ({
-    place: { file, isFile: file !== '-', line, ...(column !== undefined && { column }) },
-    level: 'error',
-    code,
-    title: `${object ? renderSubject(object) : 'not evaluated'}: ${code}`,
+type Findings = Pick<Evaluation, 'notEvaluated' | 'results' | 'malformedSecrets'>;
+
+/** What was not evaluated comes first, because a gate must not pass it. */
+export function evaluationFindings({ notEvaluated, results, malformedSecrets }: Findings): readonly Finding[] {
+  const missed = notEvaluated.map(
+    ({ file, line = 1, column, code, message, object }): Finding => ({
+      place: { ...placeInFile(file, line), ...(column !== undefined && { column }) },
+      level: 'error',
+      code,
+      title: `${object ? renderSubject(object) : 'not evaluated'}: ${code}`,
+      message,
+    }),
+  );
+  const ofSecrets = malformedSecrets.map(({ namespace, name, file, line, message }) => ({
+    place: placeInFile(file, line),
+    level: malformedSecret.level,
+    code: malformedSecret.code,
+    title: `Secret ${namespace}/${name}: malformed`,
     message,
   }));
+  return [...missed, ...results.flatMap((result) => objectFinding(result) ?? []), ...ofSecrets];
 }
 
-/** One finding per object that is not simply allowed. */
-export function objectFindings(results: readonly ObjectResult[]): readonly Finding[] {
-  return results.flatMap((result) => {
-    const code = codeOf(result);
-    if (code === undefined) return [];
-    const { file, line } = result.object;
-    return {
-      place: { file, isFile: file !== '-', line },
-      level: code.level,
-      code: code.code,
-      title: `${renderSubject(result.object)}: ${code.code}`,
-      message: [...(result.undecided ?? []), ...result.messages].join('\n'),
-    };
-  });
+/** Undefined if the object is allowed without a warning. */
+export function objectFinding(result: ObjectResult): Finding | undefined {
+  const found = codeOf(result);
+  if (!found) return undefined;
+  const { code, level } = found;
+  return {
+    place: placeInFile(result.object.file, result.object.line),
+    level,
+    code,
+    title: `${renderSubject(result.object)}: ${code}`,
+    message: [...(result.undecided ?? []), ...result.messages].join('\n'),
+  };
 }
 
-/** Undefined if the object is allowed. A warning of an allowed object is a finding too. */
+function placeInFile(file: string, line: number): Place {
+  return { file, isFile: file !== '-', line };
+}
+
+/** A warning of an allowed object is a finding too. */
 function codeOf({ outcome, undecided, messages }: ObjectResult): FindingCode | undefined {
   const code = undecided ? 'undecided' : outcome === 'allowed' && messages.length > 0 ? 'warned' : outcome;
   return objectCodes.find((each) => each.code === code);
 }
+
+const severities = { problem: 'error', warning: 'warning', hint: 'note' } as const satisfies Record<ProblemLevel, Finding['level']>;
 
 /** The codes of `lint`. */
 export const problemFindingCodes: readonly FindingCode[] = (Object.keys(problemCodes) as (keyof typeof problemCodes)[]).map((code) => ({
@@ -123,7 +146,7 @@ export function problemFindings(problems: readonly Problem[]): readonly Finding[
 }
 
 function severityOf(code: keyof typeof problemCodes): Finding['level'] {
-  return levelOf(code) === 'problem' ? 'error' : 'warning';
+  return severities[levelOf(code)];
 }
 
 function placeOf({ source, line, column }: Origin): Place {

@@ -14,10 +14,12 @@ export function renderGithub(findings: readonly Finding[]): string {
         ...(isFile && column !== undefined ? [`col=${column}`] : []),
         `title=${escapeProperty(title)}`,
       ];
-      return `::${level} ${properties.join(',')}::${escapeMessage(isFile ? message : `${file === '-' ? 'standard input' : file}:${line}: ${message}`)}\n`;
+      return `::${commands[level]} ${properties.join(',')}::${escapeMessage(isFile ? message : `${file === '-' ? 'standard input' : file}:${line}: ${message}`)}\n`;
     })
     .join('');
 }
+
+const commands = { error: 'error', warning: 'warning', note: 'notice' } as const satisfies Record<Finding['level'], string>;
 
 function escapeMessage(text: string): string {
   return text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A');

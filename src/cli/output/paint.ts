@@ -14,6 +14,7 @@ const styles = {
   added: ['green'],
   removed: ['red'],
   place: ['bold'],
+  hint: ['cyan'],
 } satisfies Record<string, Parameters<typeof styleText>[0]>;
 
 /** A stream without colours. */

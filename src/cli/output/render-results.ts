@@ -17,14 +17,17 @@ export function renderResult(result: ObjectResult, paint: Paint = plain): string
   const { object, outcome, images, inject, messages, undecided = [] } = result;
   const label = undecided.length > 0 ? 'UNSURE' : outcome === 'denied' ? 'DENIED' : outcome;
   const meaning = undecided.length > 0 ? 'uncertain' : outcome;
-  const place = object.file === '-' ? `line ${object.line} of standard input` : `${object.file}:${object.line}`;
   const lines = [
     ...images.flatMap(renderImage),
     ...inject.map(({ path, secret, from }) => `+ ${path}: ${secret}${from === 'serviceAccount' ? ' (from the service account)' : ''}`),
     ...[...undecided, ...messages].flatMap((message) => message.split('\n')),
   ];
-  const head = `${paint(meaning, label)}${' '.repeat(indent - label.length)}${renderSubject(object)}  ${place}`;
+  const head = `${paint(meaning, label)}${' '.repeat(indent - label.length)}${renderSubject(object)}  ${renderPlace(object.file, object.line)}`;
   return [head, ...lines.map((line) => `${' '.repeat(indent)}${line}`), ''].join('\n');
+}
+
+function renderPlace(file: string, line: number): string {
+  return file === '-' ? `line ${line} of standard input` : `${file}:${line}`;
 }
 
 const indent = 8;
@@ -66,6 +69,16 @@ export function renderNotEvaluatedList(notEvaluated: Evaluation['notEvaluated'])
   const remedy = notEvaluated.some(({ code }) => code === 'unknown-kind') ? '. --skip-unknown accepts objects of unknown kinds' : '';
   return [...notEvaluated.map(renderNotEvaluated), `regkeeper: ${notEvaluated.length} not evaluated${remedy}`]
     .map((line) => `${line}\n`)
+    .join('');
+}
+
+/** A line for each fault of a Secret, for standard error. */
+export function renderMalformedSecrets({ malformedSecrets }: Pick<Evaluation, 'malformedSecrets'>): string {
+  return malformedSecrets
+    .map(
+      ({ namespace, name, file, line, message }) =>
+        `regkeeper: Secret ${namespace}/${name === '' ? '(unnamed)' : name}  ${renderPlace(file, line)}: ${message}\n`,
+    )
     .join('');
 }
 
