@@ -1,5 +1,6 @@
 /** Evaluates objects from files with the engine, for `check`, `test` and `diff`. */
 import { type SimulationResult, simulateAdmission } from '../admission/simulate.ts';
+import { parseRegistrySecret, type RegistrySecretProblem } from '../credentials/registry-secret.ts';
 import type { ImageDecision, Outcome } from '../decision/decision.ts';
 import type { Facts } from '../decision/facts.ts';
 import type { PatchOperation } from '../decision/inject/patch.ts';
@@ -47,11 +48,21 @@ export type Evaluation = {
   };
   /** Service accounts, as namespace/name, that are used and not among the objects. Their pull secrets are missing in the results. */
   readonly unknownAccounts: readonly string[];
+  /** What is wrong with registry Secrets among the objects. Nothing of their contents but the keys of entries. */
+  readonly malformedSecrets: readonly MalformedSecret[];
   /** All objects that would be allowed, as they would be stored, including the skipped ones, in input order. */
   readonly admitted: readonly JsonObject[];
 };
 
 export type KindCount = { readonly apiVersion: string; readonly kind: string; readonly count: number };
+
+/** One problem of one Secret, as in `check -o json`. */
+export type MalformedSecret = RegistrySecretProblem & {
+  readonly namespace: string;
+  readonly name: string;
+  readonly file: string;
+  readonly line: number;
+};
 
 /** The shape of `check -o json`. */
 export type ObjectResult = {
@@ -123,6 +134,7 @@ export function evaluate({ manifests, problems }: ParsedManifests, rules: RuleSe
       withoutImages: withoutImages.total(),
     },
     unknownAccounts: [...unknownAccounts],
+    malformedSecrets: manifests.flatMap((manifest) => problemsOfSecret(manifest, options.namespace)),
     admitted,
   };
 }
@@ -165,6 +177,13 @@ class KindCounter {
   total(): number {
     return this.counts().reduce((sum, { count }) => sum + count, 0);
   }
+}
+
+function problemsOfSecret(manifest: Manifest, defaultNamespace: string): readonly MalformedSecret[] {
+  const { apiVersion, kind, object, file, line } = manifest;
+  if (apiVersion !== 'v1' || kind !== 'Secret') return [];
+  const { namespace, name } = subjectOf(manifest, defaultNamespace);
+  return (parseRegistrySecret(object)?.problems ?? []).map((problem) => ({ namespace, name, file, line, ...problem }));
 }
 
 /** Certainly allowed. */

@@ -78,9 +78,9 @@ export function skipUnknownOption(): Option {
 }
 
 function print(evaluation: Evaluation, output: CheckOptions['output'], terminal: Terminal): void {
-  const { rulesRevision, results, withoutImages, skipped, notEvaluated, summary, admitted } = evaluation;
+  const { rulesRevision, results, withoutImages, skipped, notEvaluated, malformedSecrets, summary, admitted } = evaluation;
   if (output === 'json') {
-    terminal.out(`${printJson({ rulesRevision, results, withoutImages, skipped, notEvaluated, summary }, 2)}\n`);
+    terminal.out(`${printJson({ rulesRevision, results, withoutImages, skipped, notEvaluated, malformedSecrets, summary }, 2)}\n`);
   }
   if (output === 'table') terminal.out(renderResults(results) + renderSummary(evaluation));
   if (output === 'yaml') {

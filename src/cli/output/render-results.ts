@@ -15,15 +15,20 @@ export function renderResults(results: readonly ObjectResult[]): string {
 export function renderResult(result: ObjectResult): string {
   const { object, outcome, images, inject, messages, undecided = [] } = result;
   const label = undecided.length > 0 ? 'UNSURE' : outcome === 'denied' ? 'DENIED' : outcome;
-  const place = object.file === '-' ? `line ${object.line} of standard input` : `${object.file}:${object.line}`;
   const lines = [
     ...images.flatMap(renderImage),
     ...inject.map(({ path, secret, from }) => `+ ${path}: ${secret}${from === 'serviceAccount' ? ' (of the service account)' : ''}`),
     ...[...undecided, ...messages].flatMap((message) => message.split('\n')),
   ];
-  return [`${label.padEnd(indent)}${renderSubject(object)}  ${place}`, ...lines.map((line) => `${' '.repeat(indent)}${line}`), ''].join(
-    '\n',
-  );
+  return [
+    `${label.padEnd(indent)}${renderSubject(object)}  ${renderPlace(object.file, object.line)}`,
+    ...lines.map((line) => `${' '.repeat(indent)}${line}`),
+    '',
+  ].join('\n');
+}
+
+function renderPlace(file: string, line: number): string {
+  return file === '-' ? `line ${line} of standard input` : `${file}:${line}`;
 }
 
 const indent = 8;
@@ -68,13 +73,17 @@ export function renderNotEvaluatedList(notEvaluated: Evaluation['notEvaluated'])
     .join('');
 }
 
-/** Lists the kinds without images, the skipped objects, and the service accounts that are unknown, for standard error. */
+/** Lists malformed Secrets, the kinds without images, the skipped objects, and the service accounts that are unknown, for standard error. */
 export function renderRemarks({
   withoutImages,
   skipped,
   unknownAccounts,
-}: Pick<Evaluation, 'withoutImages' | 'skipped' | 'unknownAccounts'>): string {
-  const lines: string[] = [];
+  malformedSecrets,
+}: Pick<Evaluation, 'withoutImages' | 'skipped' | 'unknownAccounts' | 'malformedSecrets'>): string {
+  const lines = malformedSecrets.map(
+    ({ namespace, name, file, line, message }) =>
+      `Secret ${namespace}/${name === '' ? '(unnamed)' : name}  ${renderPlace(file, line)}: ${message}`,
+  );
   if (withoutImages.length > 0) lines.push(`objects that contain no images: ${renderKinds(withoutImages)}`);
   if (skipped.length > 0) lines.push(`skipped: objects of unknown kinds: ${renderKinds(skipped)}`);
   if (unknownAccounts.length > 0) {
