@@ -1,5 +1,6 @@
 /** Renders findings as workflow commands, which GitHub Actions shows as annotations of lines. */
 import { normalize } from 'node:path';
+import { escapeControls } from '../../object/text.ts';
 import type { Finding } from './findings.ts';
 
 /**
@@ -9,12 +10,13 @@ import type { Finding } from './findings.ts';
 export function renderGithub(findings: readonly Finding[]): string {
   return findings
     .map(({ level, title, message, place: { file, isFile, line, column } }) => {
+      const text = message.split('\n').map(escapeControls).join('\n');
       const properties = [
         ...(isFile ? [`file=${escapeProperty(normalize(file))}`, `line=${line}`] : []),
         ...(isFile && column !== undefined ? [`col=${column}`] : []),
-        `title=${escapeProperty(title)}`,
+        `title=${escapeProperty(escapeControls(title))}`,
       ];
-      return `::${commands[level]} ${properties.join(',')}::${escapeMessage(isFile ? message : `${file === '-' ? 'standard input' : file}:${line}: ${message}`)}\n`;
+      return `::${commands[level]} ${properties.join(',')}::${escapeMessage(isFile ? text : `${file === '-' ? 'standard input' : file}:${line}: ${text}`)}\n`;
     })
     .join('');
 }
