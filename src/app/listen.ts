@@ -22,7 +22,7 @@ export async function listen(app: Listener, settings: Settings, setting: 'port' 
     await app.listen({ host: allOfIPv4, port }).catch((second: unknown) => {
       throw explainListenError(second, allOfIPv4, settings, setting);
     });
-    log.info({ [setting]: port }, `this machine has no IPv6 (${codeOf(error)}): listening on ${allOfIPv4} instead of ${host}`);
+    log.info({ [setting]: port }, `IPv6 is not available (${codeOf(error)}). Listening on ${allOfIPv4} instead of ${host}`);
   }
 }
 
@@ -33,16 +33,16 @@ function isAddressFamilyMissing(error: unknown): boolean {
 
 function explainListenError(error: unknown, host: string, settings: Settings, setting: 'port' | 'healthPort'): unknown {
   const { nameOf } = settings;
-  const address = `port ${settings[setting]} of ${host}`;
+  const address = `port ${settings[setting]} on ${host}`;
   switch (codeOf(error)) {
     case 'EADDRINUSE':
-      return new ConfigurationError(`${address} is in use: end the other program, or choose another port with ${nameOf(setting)}`);
+      return new ConfigurationError(`${address} is already in use. Stop the other program, or choose another port with ${nameOf(setting)}`);
     case 'EACCES':
-      return new ConfigurationError(`${address} may not be opened by this user: choose one above 1023 with ${nameOf(setting)}`);
+      return new ConfigurationError(`permission denied to listen on ${address}. Choose a port above 1023 with ${nameOf(setting)}`);
     case 'EADDRNOTAVAIL':
     case 'EAFNOSUPPORT':
     case 'ENOTFOUND':
-      return new ConfigurationError(`${host} is no address of this machine: choose another with ${nameOf('host')}`);
+      return new ConfigurationError(`${host} is not an address of this machine. Choose another one with ${nameOf('host')}`);
     default:
       return error;
   }

@@ -43,7 +43,7 @@ export function readCertificatePair(
   if (!privateKey.ok) return { ok: false, part: 'key', problem: `${names.key} ${privateKey.problem}` };
   const [leaf] = chain.certificates;
   if (!leaf.checkPrivateKey(privateKey.key))
-    return { ok: false, part: 'pair', problem: `${names.certificate} does not belong to ${names.key}` };
+    return { ok: false, part: 'pair', problem: `${names.certificate} does not match ${names.key}` };
   const opensslError = findOpensslError(certificate, key);
   if (opensslError !== undefined) return { ok: false, part: 'pair', problem: `${names.certificate} cannot serve TLS: ${opensslError}` };
   return {
@@ -108,13 +108,16 @@ export function readCertificates(text: string): Certificates {
     try {
       certificates.push(new X509Certificate(block));
     } catch {
-      return { ok: false, problem: `holds a damaged certificate (number ${certificates.length + 1} in it)` };
+      return { ok: false, problem: `contains an invalid certificate (number ${certificates.length + 1})` };
     }
   }
   const [first, ...rest] = certificates;
   if (first !== undefined) return { ok: true, certificates: [first, ...rest] };
   if (text.trim() === '') return { ok: false, problem: 'is empty' };
-  return { ok: false, problem: text.includes('PRIVATE KEY-----') ? 'holds a key, not a certificate' : 'is not a PEM certificate' };
+  return {
+    ok: false,
+    problem: text.includes('PRIVATE KEY-----') ? 'contains a private key instead of a certificate' : 'is not a PEM certificate',
+  };
 }
 
 type PrivateKey = { ok: true; key: KeyObject } | { ok: false; problem: string };
@@ -128,14 +131,16 @@ export function readPrivateKey(text: string): PrivateKey {
   if (!text.includes('PRIVATE KEY-----')) {
     return {
       ok: false,
-      problem: text.includes('-----BEGIN CERTIFICATE-----') ? 'holds a certificate, not a key' : 'is not a PEM private key',
+      problem: text.includes('-----BEGIN CERTIFICATE-----')
+        ? 'contains a certificate instead of a private key'
+        : 'is not a PEM private key',
     };
   }
-  if (ENCRYPTED_KEY.test(text)) return { ok: false, problem: 'is encrypted; a key without a passphrase is needed' };
+  if (ENCRYPTED_KEY.test(text)) return { ok: false, problem: 'is encrypted, but must not have a passphrase' };
   try {
     return { ok: true, key: createPrivateKey(text) };
   } catch {
-    return { ok: false, problem: 'holds a damaged private key' };
+    return { ok: false, problem: 'contains an invalid private key' };
   }
 }
 

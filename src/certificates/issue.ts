@@ -114,7 +114,7 @@ type UnsignedCertificate = {
 /** RFC 5280 section 4.1. forge has no ECDSA, so it only writes the structure. node:crypto signs the bytes. */
 function signCertificate(unsigned: UnsignedCertificate): string {
   if (!(unsigned.notBefore < unsigned.notAfter)) {
-    throw new Error(`a certificate must end after it begins, not ${day(unsigned.notBefore)} to ${day(unsigned.notAfter)}`);
+    throw new Error(`a certificate must end after it begins, but this one is for ${day(unsigned.notBefore)} to ${day(unsigned.notAfter)}`);
   }
   const body = sequence(
     contextual(0, [integer('\x02')]), // X.509 version 3
@@ -136,9 +136,9 @@ type SigningCa = { readonly name: Asn1; readonly keyIdentifier: string; readonly
 function readCa(ca: CertificateWithKey): SigningCa {
   const certificate = new X509Certificate(ca.certificate);
   const key = createPrivateKey(ca.key);
-  if (!certificate.ca) throw new Error(`the certificate of "${certificate.subject}" is not an authority`);
-  if (key.asymmetricKeyType !== 'ec') throw new Error(`the authority's key is ${key.asymmetricKeyType}; only EC keys are supported`);
-  if (!certificate.checkPrivateKey(key)) throw new Error('the authority certificate does not belong to the authority key');
+  if (!certificate.ca) throw new Error(`the certificate of "${certificate.subject}" is not a CA certificate`);
+  if (key.asymmetricKeyType !== 'ec') throw new Error(`the CA key is ${key.asymmetricKeyType}, but only EC keys are supported`);
+  if (!certificate.checkPrivateKey(key)) throw new Error('the CA certificate does not match the CA key');
   return { ...namesInside(certificate), notAfter: certificate.validToDate, key };
 }
 
@@ -152,9 +152,9 @@ function namesInside(certificate: X509Certificate): { name: Asn1; keyIdentifier:
   const extensions = childrenOf(childrenOf(fields.find((field) => field.tagClass === CONTEXT && Number(field.type) === 3))[0]);
   const extensionFields = extensions.map(childrenOf).find(([id]) => id?.value === oid(OID.subjectKeyIdentifier).value);
   const octets = extensionFields?.at(-1)?.value;
-  if (name === undefined || typeof octets !== 'string') throw new Error('the authority certificate states no subject key identifier');
+  if (name === undefined || typeof octets !== 'string') throw new Error('the CA certificate has no subject key identifier');
   const identifier = forge.asn1.fromDer(octets).value;
-  if (typeof identifier !== 'string') throw new Error('the authority certificate has an unreadable subject key identifier');
+  if (typeof identifier !== 'string') throw new Error('the CA certificate has an invalid subject key identifier');
   return { name, keyIdentifier: identifier };
 }
 

@@ -186,7 +186,8 @@ export function connectApi(kubeConfig: KubeConfig, { streamsInitialState = false
         continue;
       }
       const { value: page, bytes } = answer;
-      if (!Array.isArray(page?.items) && page?.items !== null) throw new ApiError(0, 'Unreadable', `GET ${path}: the answer is no list`);
+      if (!Array.isArray(page?.items) && page?.items !== null)
+        throw new ApiError(0, 'Unreadable', `GET ${path}: the response is not a list`);
       yield page;
       if (bytes < smallPageBytes) limit = Math.min(2 * limit, maxPerPage);
       next = page.metadata?.continue || undefined;
@@ -274,7 +275,7 @@ export function connectApi(kubeConfig: KubeConfig, { streamsInitialState = false
         throw new ApiError(
           503,
           'ServiceUnavailable',
-          `GET ${path}: this API is registered, but the server behind it does not know it (404)`,
+          `GET ${path}: this API is registered, but the server behind it does not serve it (404)`,
         );
       }
       return new Set<string>();
@@ -344,7 +345,7 @@ async function readText(what: string, { body }: Dispatcher.ResponseData, maxByte
   for await (const chunk of body as AsyncIterable<Uint8Array>) {
     bytes += chunk.length;
     if (bytes > maxBytes)
-      throw new ApiError(0, 'TooLarge', `${what}: the response was aborted: it is larger than ${maxBytes / 1024 / 1024} MiB`);
+      throw new ApiError(0, 'TooLarge', `${what}: the response was aborted because it is larger than ${maxBytes / 1024 / 1024} MiB`);
     chunks.push(chunk);
   }
   return { text: Buffer.concat(chunks).toString('utf8'), bytes };
@@ -375,7 +376,7 @@ function eventOf<T extends KubeObject>(what: string, line: string): WatchEvent<T
       return event as WatchEvent<T>;
     case 'ERROR': {
       const { code = 500, reason = 'Unknown', message = '', details } = (event.object ?? {}) as Status;
-      const text = `${what}: the stream reports ${reason} (${code}): ${oneLine(message)}`;
+      const text = `${what}: the stream ended with ${reason} (${code}): ${oneLine(message)}`;
       throw new ApiError(code, reason, text, { retryAfterSeconds: details?.retryAfterSeconds });
     }
     default:
@@ -408,7 +409,7 @@ function parseJson<T>(what: string, text: string): T {
   try {
     return JSON.parse(text) as T;
   } catch (cause) {
-    throw new ApiError(0, 'Unreadable', `${what}: the answer is not JSON: ${oneLine(text)}`, { cause });
+    throw new ApiError(0, 'Unreadable', `${what}: the response is not JSON: ${oneLine(text)}`, { cause });
   }
 }
 
@@ -446,7 +447,7 @@ export async function* splitLines(
     length += chunk.length - start;
     if (length > limit) throw new ApiError(0, 'Unreadable', `${what}: a line of the stream is longer than ${limit} bytes`);
   }
-  if (length > 0) throw new ApiError(0, 'Unreachable', `${what}: the stream ended inside a line`);
+  if (length > 0) throw new ApiError(0, 'Unreachable', `${what}: the stream ended in the middle of a line`);
 }
 
 async function* reportContact(chunks: AsyncIterable<Uint8Array>, onContact: (() => void) | undefined): AsyncGenerator<Uint8Array> {
@@ -473,7 +474,7 @@ async function withApiErrors<T>({ what, callerSignal, timeout }: Exchange, work:
   } catch (error) {
     if (callerSignal?.aborted) throw callerSignal.reason;
     if (error instanceof ApiError) throw error;
-    if (timeout?.aborted) throw new ApiError(0, 'Timeout', `${what}: no answer in time`, { cause: error });
+    if (timeout?.aborted) throw new ApiError(0, 'Timeout', `${what}: timed out`, { cause: error });
     throw new ApiError(0, 'Unreachable', `${what}: ${causeOf(error)}`, { cause: error });
   }
 }

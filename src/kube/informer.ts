@@ -170,15 +170,16 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
       accept: metadataOnly ? partialMetadata('PartialObjectMetadataList') : undefined,
     });
     closing.signal.throwIfAborted();
-    if (reloadAsked) throw new Reload(`GET ${path}: everything is read again`);
+    if (reloadAsked) throw new Reload(`GET ${path}: reloading`);
     // Other JSON responses must not count as an empty collection.
-    if (resourceVersion === '') throw new ApiError(0, 'Unreadable', `GET ${path}: the answer is no list: it has no resourceVersion`);
+    if (resourceVersion === '') throw new ApiError(0, 'Unreadable', `GET ${path}: the response is not a list: it has no resourceVersion`);
     replaceObjects(next);
     return resourceVersion;
   }
 
   function addTo(next: Map<string, T>, object: T): T | undefined {
-    if (!object?.metadata?.name) throw new ApiError(0, 'Unreadable', `GET ${path}: the answer is no list: an object in it has no name`);
+    if (!object?.metadata?.name)
+      throw new ApiError(0, 'Unreadable', `GET ${path}: the response is not a list: it contains an object without a name`);
     const kept = withoutManagedFields(keep ? keep(object) : object);
     next.set(keyOf(kept), kept);
     // Keeps no second reference to an object that the store has rejected.
@@ -242,7 +243,7 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
         if (isNotOffered(error)) streamsInitialState = false;
         stream.complete = true;
         stream.openedAt = undefined;
-        log.debug({ path, err: error }, `${path}: the server does not stream its initial state; it is listed in pages`);
+        log.debug({ path, err: error }, `${path}: the API server does not stream the initial state. Listing in pages`);
         return false;
       }
       if (!stream.complete && !(error instanceof Reload)) incomplete += 1;
@@ -290,7 +291,7 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
       const idleTime = now() - stream.lastContactAt;
       const maxIdleTime = stream.complete ? timings.stallAfter : Math.min(timings.stallAfter, timings.initialStallAfter);
       if (idleTime < maxIdleTime) await sleep(clock, maxIdleTime - idleTime, ending.signal);
-      else ending.abort(new WatchStalled(`watch of ${path}: silent for ${Math.round(idleTime / 1_000)} s, connecting anew`));
+      else ending.abort(new WatchStalled(`watch of ${path}: no data for ${Math.round(idleTime / 1_000)} s. Reconnecting`));
     }
   }
 
@@ -321,7 +322,7 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
 
   function notify(change: InformerEvent<T>): void {
     if (closing.signal.aborted) return;
-    const logFailure = (err: unknown) => log.error({ err, path, change: change.type }, 'a listener failed; the watch goes on');
+    const logFailure = (err: unknown) => log.error({ err, path, change: change.type }, 'a listener failed. The watch continues');
     try {
       // The compiler accepts an async function as a listener. Its rejection would end the process.
       const result: unknown = onChange?.(change);
@@ -351,7 +352,7 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
     reload() {
       position = undefined;
       reloadAsked = true;
-      endStream?.(new Reload(`watch of ${path}: everything is read again`));
+      endStream?.(new Reload(`watch of ${path}: reloading`));
     },
     async stop() {
       closing.abort();
@@ -490,7 +491,7 @@ function createTransitionLog(log: Log, selection: Selection): { watching(): void
 
 function explainFailure(failure: Error, { path, fieldSelector }: Selection): string {
   if (!(failure instanceof ApiError)) return failure.message;
-  if (isNotFound(failure)) return `${failure.message}; the API server does not serve ${path}: is this API installed?`;
+  if (isNotFound(failure)) return `${failure.message}. The API server does not serve ${path}. Check whether this API is installed`;
   const name = /(?:^|,)metadata\.name=([^,]+)/.exec(fieldSelector ?? '')?.[1];
   return explainApiError(failure, describeRequiredRole({ path, name, verbs: ['list', 'watch'] }));
 }

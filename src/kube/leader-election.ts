@@ -119,14 +119,14 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
       if (unableSince !== undefined) reconcileDue = monotonic();
       unableSince = undefined;
     } else unableSince ??= monotonic();
-    reportLeading(`the ${lease} could not be renewed for ${RENEW_DEADLINE / 1_000} seconds`);
+    reportLeading(`${lease} could not be renewed for ${RENEW_DEADLINE / 1_000} seconds`);
     if (reconciling === undefined && monotonic() >= reconcileDue) reconciling = reconcileAndReport();
   }
 
   async function reconcileAndReport(): Promise<void> {
     try {
       await reconcile();
-      if (trouble !== undefined) log.info({}, `the ${lease} can be had again`);
+      if (trouble !== undefined) log.info({}, `can access ${lease} again`);
       trouble = undefined;
       forbiddenCount = 0;
       reconcileDue = monotonic() + (leads() ? RENEW_AFTER : POLL_AFTER) + random() * JITTER;
@@ -169,10 +169,10 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
     if (version !== observed?.version) observed = { version, at: monotonic(), duration: durationOf(found) };
     const holder = holderOf(found);
     if (holder === '' || holder === identity) return;
-    if (holder !== reportedHolder) log.info({ lease }, `another replica leads: ${holder}`);
+    if (holder !== reportedHolder) log.info({ lease }, `another replica is the leader: ${holder}`);
     reportedHolder = holder;
     leadsUntil = Number.NEGATIVE_INFINITY;
-    reportLeading(`the ${lease} has another holder, ${holder}`);
+    reportLeading(`${lease} is held by ${holder}`);
   }
 
   function isCandidate(): boolean {
@@ -235,7 +235,7 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
   async function release(found: Lease): Promise<void> {
     const spec = { ...found.spec, holderIdentity: '', leaseDurationSeconds: RELEASED_SECONDS, renewTime: microTime(clock.now()) };
     observe(await send({ method: 'PUT', path: leasePath, body: { ...found, spec } }));
-    log.info({ lease }, `the ${lease} is free for another replica`);
+    log.info({ lease }, `released ${lease}`);
   }
 
   async function releaseOnStop(): Promise<void> {
@@ -252,7 +252,7 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
         if (observed)
           log.warn(
             fields,
-            `the ${lease} could not be looked at or freed; if it is held, another replica takes it over after ${LEASE_DURATION / 1_000} seconds`,
+            `could not release ${lease}. If this replica still holds it, another one acquires it after ${LEASE_DURATION / 1_000} seconds`,
           );
         return;
       }
@@ -262,7 +262,7 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
   async function send(request: ApiRequest): Promise<Lease> {
     const answer = await client.request<Lease | undefined>({ ...request, timeoutMilliseconds: REQUEST_TIMEOUT });
     if (typeof answer?.metadata?.resourceVersion === 'string') return answer;
-    throw new ApiError(0, 'Unreadable', `${request.method} ${request.path}: the answer is no Lease`);
+    throw new ApiError(0, 'Unreadable', `${request.method} ${request.path}: the response is not a Lease`);
   }
 
   /** `lossReason` is logged if this call is the first to notice that this replica has lost the leadership. */
@@ -270,8 +270,8 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
     if (leads() === reportedLeading) return;
     reportedLeading = !reportedLeading;
     if (reportedLeading) reportedHolder = undefined;
-    if (reportedLeading) log.info({ lease, identity }, 'leading');
-    else log[released ? 'info' : 'warn']({ lease, identity }, `not leading any more: ${lossReason}`);
+    if (reportedLeading) log.info({ lease, identity }, 'became the leader');
+    else log[released ? 'info' : 'warn']({ lease, identity }, `no longer the leader: ${lossReason}`);
     for (const listener of [...listeners]) listener();
   }
 
@@ -282,15 +282,15 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
     forbiddenCount = isForbidden ? forbiddenCount + 1 : 0;
     if (reason === trouble || (isForbidden && forbiddenCount < FORBIDDEN_BEFORE_REPORT)) return;
     trouble = reason;
-    const consequence = `the ${lease} cannot be had, so this replica does not lead, and registers and repairs nothing`;
+    const report = `cannot acquire ${lease}: ${message}. This replica is not the leader and does not manage the webhooks`;
     if (isForbidden) {
       log.error(
         { err: error, lease },
-        `${consequence}: a Role in the namespace ${namespace} must grant apiGroups ["coordination.k8s.io"], resources ["leases"], ` +
-          `verbs ["create"], and verbs ["get", "update"] with resourceNames ["${name}"] (${message})`,
+        `${report}. Grant these permissions with a Role in namespace ${namespace}: apiGroups ["coordination.k8s.io"], ` +
+          `resources ["leases"], verbs ["create"], and verbs ["get", "update"] with resourceNames ["${name}"]`,
       );
-    } else if (leads()) log.warn({ err: error, lease }, `the ${lease} could not be renewed: ${message}; trying again`);
-    else log[status === 404 ? 'error' : 'warn']({ err: error, lease }, `${consequence}: ${message}; trying again`);
+    } else if (leads()) log.warn({ err: error, lease }, `could not renew ${lease}: ${message}. Retrying`);
+    else log[status === 404 ? 'error' : 'warn']({ err: error, lease }, `${report}. Retrying`);
   }
 
   return {
@@ -306,7 +306,7 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
       cancel();
       closing.abort();
       released = releaseOnStop();
-      reportLeading('this replica ends');
+      reportLeading('shutting down');
       return released;
     },
   };

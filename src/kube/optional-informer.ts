@@ -51,7 +51,8 @@ export function createOptionalInformer<T extends KubeObject>(options: OptionalIn
     },
     onFailure: (err) => {
       const message = errorMessage(err);
-      if (message !== lastFailure) log.warn({ err }, `whether the cluster has ${plural} of ${groupVersion} cannot be told: ${message}`);
+      if (message !== lastFailure)
+        log.warn({ err }, `cannot determine whether the API server serves ${plural} of ${groupVersion}: ${message}`);
       lastFailure = message;
     },
     resyncMilliseconds: 60_000,

@@ -62,7 +62,7 @@ export function createClusterView({ client, kinds, rules, log, clock }: ClusterV
     facts: () => (platform.missing() === undefined ? facts.current() : undefined),
     missing: () => facts.missing() ?? platform.missing(),
     gaps: facts.gaps,
-    connection: { name: 'connection to the API server', stop: () => client.close() },
+    connection: { name: 'API server connection', stop: () => client.close() },
     watches: [facts, platform],
     secretsOfRules: watchSecretsOfRules(rules, facts),
   };
@@ -71,7 +71,7 @@ export function createClusterView({ client, kinds, rules, log, clock }: ClusterV
 function watchSecretsOfRules(rules: RulesInForce, facts: Pick<ClusterFacts, 'followSecrets'>): Component {
   let unsubscribe = () => {};
   return {
-    name: 'secrets of the rules',
+    name: 'secrets named by rules',
     start() {
       unsubscribe = rules.onChange((event) => {
         const written = rules.written();

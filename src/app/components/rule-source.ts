@@ -48,8 +48,8 @@ function createFromFiles(options: RuleSourceOptions): RuleSource {
     paths: settings.rulePaths,
     loader,
     clock,
-    onProblem: (message) => log.error({}, `${message} (the last rules stay in force)`),
-    onReadable: () => log.info({}, 'the files of the rules can be read again'),
+    onProblem: (message) => log.error({}, `${message}. The previous rules stay in force`),
+    onReadable: () => log.info({}, 'the rule files are readable again'),
   });
   const start = async () => {
     await files.start().catch((error: unknown) => {
@@ -58,7 +58,7 @@ function createFromFiles(options: RuleSourceOptions): RuleSource {
     });
     startProblems.throwIfAny();
   };
-  return { loader, loading, snapshot: undefined, source: { name: 'rules of files', start, stop: files.stop } };
+  return { loader, loading, snapshot: undefined, source: { name: 'rule files', start, stop: files.stop } };
 }
 
 /** Collects the problems of the first load. From the first problem on no change is passed on, since the start will fail. */
@@ -96,7 +96,7 @@ function createFromCluster(options: RuleSourceOptions, { client }: ClusterView, 
 function createSnapshotComponent(snapshot: SnapshotWriter, store: RuleStore, rules: RulesInForce): Component {
   let unsubscribe = () => {};
   return {
-    name: 'snapshot of the rules',
+    name: 'rule snapshot',
     start() {
       snapshot.start();
       unsubscribe = rules.onChange((event) => {
@@ -118,7 +118,7 @@ function createLoading({ store, onSkipped, clock }: RuleSourceOptions, onChange:
   };
   const loader = createRuleLoader({ store, parsers, onChange, onSkipped, clock });
   const loading: Component = {
-    name: 'loading of rules',
+    name: 'rule loading',
     async stop() {
       // The loader stops before the parsers. Otherwise waiting documents would be rejected only because the process ends.
       loader.stop();

@@ -46,7 +46,7 @@ export function createWebhook({ settings, certificates, collaborators, log, cloc
 
   function logInvalidity(): void {
     const invalidity = certificates.invalidity();
-    if (invalidity !== undefined) log.error({}, `no client will take the certificate: ${invalidity}`);
+    if (invalidity !== undefined) log.error({}, `clients will reject the certificate: ${invalidity}`);
   }
 
   return {

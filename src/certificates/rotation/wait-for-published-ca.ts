@@ -65,7 +65,7 @@ export function waitForPublishedCa(
   }
 
   function serve(next: ServerCertificate): void {
-    if (waiting !== undefined) onProgress('the authority of the new certificate is known by now: the certificate goes into service');
+    if (waiting !== undefined) onProgress('serving the new certificate that was waiting for its CA to be published');
     stopSettling();
     waiting = undefined;
     servedCaBundle = next.caBundle;
@@ -75,7 +75,7 @@ export function waitForPublishedCa(
   function keepPrevious(next: ServerCertificate): void {
     if (waiting === undefined || !isSamePair(next, waiting)) {
       onProgress(
-        'the new certificate is of an authority that the API server does not know yet: the one before stays until that is published',
+        'the API server does not trust the CA of the new certificate yet. The previous certificate is served until the CA is published',
       );
       stopSettling();
     }
@@ -139,8 +139,8 @@ export function missingUntilPublished(
     const clients = trusted.current();
     wasTrusted ||= isTrustedByAll(source.current(), clients);
     if (wasTrusted) return undefined;
-    if (clients !== undefined) return 'the API server does not know its authority yet';
-    return monotonic() - start < MAX_WAIT_FOR_BUNDLES ? 'which authorities the API server knows has not been read yet' : undefined;
+    if (clients !== undefined) return 'the API server does not trust its CA yet';
+    return monotonic() - start < MAX_WAIT_FOR_BUNDLES ? 'the CA bundles that the API server trusts have not been read yet' : undefined;
   };
 }
 

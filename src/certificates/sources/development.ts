@@ -82,8 +82,8 @@ type PresentPair = { readonly pair?: CertificatePair; readonly problem: string }
 async function readPresentPair(paths: PairPaths): Promise<PresentPair> {
   const certificate = await readIfPresent(paths.certificate);
   const key = await readIfPresent(paths.key);
-  if (certificate === undefined && key === undefined) return { problem: 'there was none' };
-  if (certificate === undefined) throw foreignFileError(paths.key, 'stands there without its certificate');
+  if (certificate === undefined && key === undefined) return { problem: 'it did not exist' };
+  if (certificate === undefined) throw foreignFileError(paths.key, 'exists without its certificate');
   rejectForeignCertificate(paths.certificate, certificate);
   if (key === undefined) return { problem: 'its key was missing' };
   const privateKey = readPrivateKey(key);
@@ -100,7 +100,7 @@ function rejectForeignCertificate(path: string, text: string): void {
 }
 
 function foreignFileError(path: string, what: string): Error {
-  return new Error(`${path} ${what}, so it is not a development certificate of regkeeper: move it away or choose another folder`);
+  return new Error(`${path} ${what}, so it is not a development certificate of regkeeper. Move it away, or choose another folder`);
 }
 
 type Renewed = { readonly pair: CertificateWithKey; readonly created: boolean; readonly reason: string };
@@ -128,14 +128,14 @@ function renewServer(present: PresentPair, { ca, hosts, now }: DesiredServer): R
     ...sortHosts([...DEFAULT_HOSTS, ...hosts, ...kept]),
     ...validityFrom(now, SERVER_LIFETIME),
   });
-  return { pair, created: true, reason: orphaned ? 'the authority is a new one' : check.reason };
+  return { pair, created: true, reason: orphaned ? 'its CA is new' : check.reason };
 }
 
 function checkPresent(present: PresentPair, now: Date, wanted: readonly string[] = []): { keep?: CertificatePair; reason: string } {
   if (present.pair === undefined) return { reason: present.problem };
   const renewal = checkRenewal(present.pair, now, wanted);
   if (renewal.renew) return { reason: renewal.reason };
-  return { keep: present.pair, reason: `it is good until ${present.pair.notAfter.toISOString()}` };
+  return { keep: present.pair, reason: `it is valid until ${present.pair.notAfter.toISOString()}` };
 }
 
 /** The certificate is written first, because the next run would reject a key alone as foreign. */

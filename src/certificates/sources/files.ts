@@ -63,7 +63,7 @@ async function readFiles(paths: CertificateFiles): Promise<FilesReading> {
     const reads = [
       readText('certificate', paths.certificate),
       readText('key', paths.key),
-      paths.caBundle === undefined ? undefined : readText('authorities', paths.caBundle),
+      paths.caBundle === undefined ? undefined : readText('CA', paths.caBundle),
     ] as const;
     await Promise.allSettled(reads);
     const [certificate, key, caBundle] = [await reads[0], await reads[1], await reads[2]];
@@ -71,24 +71,24 @@ async function readFiles(paths: CertificateFiles): Promise<FilesReading> {
       { certificate, key },
       { certificate: `certificate file ${paths.certificate}`, key: `key file ${paths.key}` },
     );
-    if (!reading.ok) return { ok: false, problem: `${reading.problem}; ${REMEDY[reading.part]}` };
+    if (!reading.ok) return { ok: false, problem: `${reading.problem}. ${REMEDY[reading.part]}` };
     const missing = missingNames(certificate, paths.names ?? []);
     if (missing.length > 0) {
       const names = missing.join(', ');
       return {
         ok: false,
-        problem: `certificate file ${paths.certificate} is not made out for ${names}, by which the API server calls; ask its maker for a certificate with this name`,
+        problem: `certificate file ${paths.certificate} is not valid for ${names}, which the API server calls. Request a certificate with this name`,
       };
     }
     const pair = { certificate, key, notAfter: reading.pair.notAfter };
     if (caBundle === undefined) return { ok: true, certificate: pair };
     const bundle = readCertificates(caBundle);
-    if (!bundle.ok) return { ok: false, problem: `authorities file ${paths.caBundle} ${bundle.problem}; put the PEM certificates there` };
+    if (!bundle.ok) return { ok: false, problem: `CA file ${paths.caBundle} ${bundle.problem}. Put the PEM certificates there` };
     // Otherwise the two files have different versions, or no client with this bundle would accept the certificate.
     if (!isTrusted(certificate, caBundle)) {
       return {
         ok: false,
-        problem: `certificate file ${paths.certificate} is not signed by an authority of ${paths.caBundle}; take both from the same Secret, with every intermediate certificate`,
+        problem: `certificate file ${paths.certificate} is not signed by a CA in ${paths.caBundle}. Use both files of the same Secret, with all intermediate certificates`,
       };
     }
     return { ok: true, certificate: { ...pair, caBundle } };
@@ -99,9 +99,9 @@ async function readFiles(paths: CertificateFiles): Promise<FilesReading> {
 }
 
 const REMEDY: Record<CertificatePairProblem['part'], string> = {
-  certificate: 'put the PEM certificate of the server there, leaf first',
-  key: 'put the PEM private key of the certificate there',
-  pair: 'take both from the same Secret or the same run of their maker',
+  certificate: 'Put the PEM certificate of the server there, leaf first',
+  key: 'Put the PEM private key of the certificate there',
+  pair: 'Use both files of the same Secret, or of the same issuance',
 };
 
 class UnreadableFile extends Error {}
@@ -116,9 +116,10 @@ async function readText(role: string, path: string): Promise<string> {
 
 function renderReadError(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code === 'ENOENT') return 'no such file; check the path, and that the Secret holding it is mounted';
-  if (code === 'EACCES') return `not readable; give the user of this process (uid ${process.getuid?.() ?? 'unknown'}) read permission`;
-  if (code === 'EISDIR') return 'is a folder; name the file inside it';
+  if (code === 'ENOENT') return 'no such file. Check the path, and that the Secret is mounted';
+  if (code === 'EACCES')
+    return `permission denied. Grant read permission to the user of this process (uid ${process.getuid?.() ?? 'unknown'})`;
+  if (code === 'EISDIR') return 'is a folder. Use the path of the file in it';
   return error instanceof Error ? error.message : String(error);
 }
 
@@ -129,7 +130,7 @@ function reloader(options: WatchedFiles, holder: ReturnType<typeof createCertifi
   function report(problem: string): void {
     if (reported.has(problem)) return;
     reported.add(problem);
-    options.onProblem(`${problem} (the previous certificate stays in force)`);
+    options.onProblem(`${problem}. The previous certificate is still served`);
   }
 
   return async () => {
@@ -140,7 +141,7 @@ function reloader(options: WatchedFiles, holder: ReturnType<typeof createCertifi
       if (!isSame(result.certificate, holder.current())) holder.replace(result.certificate);
     } catch (error) {
       // A listener that cannot use the new certificate must not end the process. The previous certificate is still served.
-      report(`the certificate of ${options.certificate} could not be put into service: ${error instanceof Error ? error.message : error}`);
+      report(`cannot serve the certificate of ${options.certificate}: ${error instanceof Error ? error.message : error}`);
     }
   };
 }

@@ -48,7 +48,7 @@ export async function manageCertificateSecret(options: SecretCertificateOptions)
     const next = await reconcileSecret(options, clocks);
     const served = holder.current();
     if (next.certificate === served.certificate && next.caBundle === served.caBundle) return;
-    log.info({ secret: secretLabel, notAfter: next.notAfter }, `the certificate of ${secretLabel} was taken over`);
+    log.info({ secret: secretLabel, notAfter: next.notAfter }, `using the new certificate of ${secretLabel}`);
     holder.replace(next);
   };
   // One after the other. Of two at the same time, the one that read first could finish last.
@@ -61,7 +61,10 @@ export async function manageCertificateSecret(options: SecretCertificateOptions)
   const reconcileLoop = createReconcileLoop({
     reconcile: refresh,
     onFailure: (err) =>
-      log.error({ err, secret: secretLabel }, `${errorMessage(err)}; the certificate in service stays, and is tried again`),
+      log.error(
+        { err, secret: secretLabel },
+        `cannot reconcile ${secretLabel}: ${errorMessage(err)}. The current certificate is still served. Retrying`,
+      ),
     resyncMilliseconds: 10 * MINUTE,
     minIntervalMilliseconds: 1_000,
     clock: options.clock,
@@ -135,10 +138,10 @@ function createClockComparison({ client, log, clock = systemClock }: SecretCerti
     if (skewed && !wasSkewed)
       log.warn(
         { ours: local, servers: apiServer },
-        `this machine's clock is ${Math.round(Math.abs(ahead) / MINUTE)} minutes ${ahead > 0 ? 'ahead of' : 'behind'} the API server's: ` +
-          'certificates are renewed only when both clocks call for it; set the clocks right',
+        `the local clock is ${Math.round(Math.abs(ahead) / MINUTE)} minutes ${ahead > 0 ? 'ahead of' : 'behind'} the API server's clock. ` +
+          'Certificates are renewed only when they are due by both clocks. Correct the clocks',
       );
-    if (!skewed && wasSkewed) log.info({}, "this machine's clock agrees with the API server's again");
+    if (!skewed && wasSkewed) log.info({}, "the local clock agrees with the API server's clock again");
     return { local, apiServer };
   };
 }
@@ -161,10 +164,10 @@ async function reconcileSecret(options: SecretCertificateOptions, clocks: () => 
     const localRenewal = local.getTime() === apiServer.getTime() ? renewal : renew(kept, { ...desired, now: local });
     if (localRenewal.reasons.length === 0) return certificateOf(localRenewal.state);
     for (const problem of kept.problems)
-      log.warn({ secret: secretLabel }, `${secretLabel} is damaged: ${problem}; what is missing is made anew`);
+      log.warn({ secret: secretLabel }, `${secretLabel} is damaged: ${problem}. The missing parts are recreated`);
     try {
       await writeSecret(options, secret, renewal.state);
-      log.info({ secret: secretLabel }, `renewed ${secretLabel}: ${renewal.reasons.join('; ')}`);
+      log.info({ secret: secretLabel }, `renewed ${secretLabel}: ${renewal.reasons.join(', and ')}`);
       return certificateOf(renewal.state);
     } catch (error) {
       if (!isLostRace(error, secret) || round >= 5) throw error;
@@ -182,7 +185,7 @@ function dnsNamesOf({ service, namespace }: SecretCertificateOptions): string[] 
 function describeSecretRole({ namespace, secretName }: SecretCertificateOptions): string {
   const path = `/api/v1/namespaces/${namespace}/secrets`;
   const role = describeRequiredRole({ path, name: secretName, verbs: ['get', 'list', 'watch', 'update'] });
-  return `${role}; or correct --service and --namespace, by which the Secret is named`;
+  return `${role}. Or correct --service and --namespace, which determine the name of the Secret`;
 }
 
 async function readSecret({ client, namespace, secretName }: SecretCertificateOptions): Promise<Secret | undefined> {
@@ -197,8 +200,8 @@ async function readSecret({ client, namespace, secretName }: SecretCertificateOp
 function rejectForeignSecret({ metadata }: Secret, secretLabel: string): void {
   if (metadata.labels?.[OWNER_LABEL] === OWNER) return;
   throw new ConfigurationError(
-    `${secretLabel} is not regkeeper's own: it has no label ${OWNER_LABEL}=${OWNER}, so nothing in it is touched; ` +
-      'choose another name for the Secret, or add the label if its contents may be replaced',
+    `${secretLabel} does not belong to regkeeper: it has no label ${OWNER_LABEL}=${OWNER}, so it is left unchanged. ` +
+      'Choose another name for the Secret, or add the label if its contents may be replaced',
   );
 }
 
@@ -218,7 +221,7 @@ async function writeSecret(options: SecretCertificateOptions, previous: Secret |
     if (!(error instanceof ApiError && error.status === 403)) throw error;
     // RBAC cannot allow the creation of one name only. So the deployment includes the Secret, and no permission to create Secrets.
     throw new ConfigurationError(
-      `Secret ${namespace}/${secretName} does not exist and may not be created by regkeeper: apply the deployment again, which holds it, ` +
+      `Secret ${namespace}/${secretName} does not exist, and regkeeper is not allowed to create it. Apply the deployment again, which includes it, ` +
         `or run: kubectl create secret generic ${secretName} -n ${namespace} && ` +
         `kubectl label secret ${secretName} -n ${namespace} ${OWNER_LABEL}=${OWNER} (${error.message})`,
     );
@@ -264,7 +267,7 @@ function readData(data: Readonly<Record<string, string>>): Kept {
     const privateKey = readPrivateKey(text(key));
     if (!privateKey.ok) return void problems.push(`${key} ${privateKey.problem}`);
     const certificate = certificates.find((each) => each.ca && each.checkPrivateKey(privateKey.key));
-    if (!certificate) return void problems.push(`no authority of ${KEYS.trusted} belongs to ${key}`);
+    if (!certificate) return void problems.push(`no CA in ${KEYS.trusted} matches ${key}`);
     return { certificate: certificate.toString(), key: text(key) };
   };
   const leafWithKey = () => {
@@ -305,19 +308,19 @@ function renew(kept: Kept, { dnsNames, now, schedule }: DesiredState): { state: 
   let { ca, next } = kept;
 
   if (next && now.getTime() >= publishedAt(next) + schedule.trustPeriod) {
-    ca = because('the next authority has been known long enough and takes over', next);
+    ca = because('the next CA has been published long enough to take over', next);
     next = undefined;
   }
   if (!ca || !isValid(ca, now)) {
-    ca = because(ca ? 'the authority is not valid any more, or not yet' : 'there was no authority', newCa(now));
+    ca = because(ca ? 'the CA was not valid' : 'there was no CA', newCa(now));
     next = undefined;
   }
   const caRenewal = checkRenewal(datesOf(ca), now, [], schedule.share);
-  if (caRenewal.renew && !next) next = because(`the authority gets a successor: ${caRenewal.reason}`, newCa(now));
+  if (caRenewal.renew && !next) next = because(`the CA needs a successor: ${caRenewal.reason}`, newCa(now));
 
   const leafRenewalReason = explainLeafRenewal(kept.leaf, { ca, dnsNames, now, schedule });
   const leaf = kept.leaf && leafRenewalReason === undefined ? kept.leaf : newLeaf({ ca, dnsNames, now });
-  if (leafRenewalReason !== undefined) reasons.push(`the server certificate is new: ${leafRenewalReason}`);
+  if (leafRenewalReason !== undefined) reasons.push(leafRenewalReason);
 
   // Servers that have not yet seen the change still serve a certificate of the previous CA.
   const previous = kept.trusted.filter((each) => new X509Certificate(each).validToDate > now);
@@ -326,16 +329,16 @@ function renew(kept: Kept, { dnsNames, now, schedule }: DesiredState): { state: 
 }
 
 function explainLeafRenewal(leaf: CertificateWithKey | undefined, desired: LeafRequest & DesiredState): string | undefined {
-  if (!leaf) return 'there was none';
-  if (!isIssuedBy(leaf.certificate, desired.ca.certificate)) return 'the authority is another one';
+  if (!leaf) return 'there was no server certificate';
+  if (!isIssuedBy(leaf.certificate, desired.ca.certificate)) return 'the server certificate was issued by another CA';
   const renewal = checkRenewal(datesOf(leaf), desired.now, desired.dnsNames, desired.schedule.share);
-  return renewal.renew ? renewal.reason : undefined;
+  return renewal.renew ? `the server certificate needed replacement: ${renewal.reason}` : undefined;
 }
 
 function newCa(now: Date): CertificateWithKey {
   // The time in the name distinguishes CAs for a person who inspects the bundle.
   return issueCa({
-    commonName: `regkeeper authority of ${now.toISOString().slice(0, 19)}Z`,
+    commonName: `regkeeper CA of ${now.toISOString().slice(0, 19)}Z`,
     ...validityFrom(now, CA_LIFETIME),
   });
 }

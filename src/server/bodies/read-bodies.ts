@@ -55,7 +55,7 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
   const stop = repeat(clock, expireOverdue, sweepMilliseconds);
   app.addHook('onClose', async () => stop());
   app.decorateRequest('response', null as unknown as ServerResponse);
-  app.decorateRequest('bodyHolds', null as unknown as FastifyRequest['bodyResources']);
+  app.decorateRequest('bodyResources', null as unknown as FastifyRequest['bodyResources']);
   app.addHook('onRequest', (request, reply, done) => {
     request.response = reply.raw;
     request.bodyResources = noResources;
@@ -139,7 +139,7 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
 
     /** Every body emits `close`. Creating an error for each would cost a quarter of a request's time. */
     function onCut(): void {
-      if (!settled) settle(failure ?? new RequestError(400, 'BadRequest', 'the body was cut short'));
+      if (!settled) settle(failure ?? new RequestError(400, 'BadRequest', 'the connection was closed before the whole body arrived'));
     }
 
     /** The rest is read and discarded, so that the sender reads the answer instead of a connection error. */
@@ -152,7 +152,7 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
 
     function failTooLarge(): void {
       const size = reservation.announced > limits.bytes ? `${reservation.announced} bytes` : `more than ${limits.bytes} bytes`;
-      const message = `the AdmissionReview has ${size}, and regkeeper reads at most ${limits.bytes}: make the object smaller, or split it`;
+      const message = `the AdmissionReview has ${size}. The limit is ${limits.bytes} bytes. Make the object smaller, or split it.`;
       discardRest(new RequestError(413, 'RequestEntityTooLarge', message, uidAtStart(chunks[0])), receiving.deadline);
     }
 
@@ -188,7 +188,7 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
       expire() {
         unfinished.delete(waiting);
         leave();
-        done(new Overloaded('waiting for other large requests'));
+        done(new Overloaded('busy with other large requests'));
       },
     };
     unfinished.add(waiting);
@@ -226,7 +226,7 @@ const noBytes = Buffer.alloc(0);
 
 /** @throws RequestError */
 function parseBody(body: Buffer, limits: BodyLimits): unknown {
-  if (body.length === 0) throw new RequestError(400, 'BadRequest', 'the body is empty: send an AdmissionReview');
+  if (body.length === 0) throw new RequestError(400, 'BadRequest', 'the body is empty. Send an AdmissionReview.');
   const excess = findExcess(body, limits);
   if (excess) throw new RequestError(400, 'BadRequest', excessMessages[excess](limits), uidAtStart(body));
   try {
@@ -237,9 +237,9 @@ function parseBody(body: Buffer, limits: BodyLimits): unknown {
 }
 
 const excessMessages = {
-  depth: ({ depth }: BodyLimits) => `the AdmissionReview is nested deeper than ${depth} levels, and regkeeper reads no deeper`,
+  depth: ({ depth }: BodyLimits) => `the AdmissionReview is nested too deeply. The limit is ${depth} levels.`,
   structures: ({ structures }: BodyLimits) =>
-    `the AdmissionReview has more than ${structures} lists, objects and entries, and regkeeper reads no more: make the object smaller, or split it`,
+    `the AdmissionReview has too many lists, objects and entries. The limit is ${structures}. Make the object smaller, or split it.`,
 };
 
 /**

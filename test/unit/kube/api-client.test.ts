@@ -285,7 +285,7 @@ describe('list', () => {
     await expect(ask(client)).rejects.toMatchObject({
       status: 0,
       reason: 'TooLarge',
-      message: `${method} ${path}: the response was aborted: it is larger than 16 MiB`,
+      message: `${method} ${path}: the response was aborted because it is larger than 16 MiB`,
     });
     expect(written).toBeLessThan(60);
   });

@@ -106,12 +106,12 @@ describe('at the start', () => {
     const { replica, remove, failNext } = cluster();
     remove(path);
     failNext('create', new ApiError(403, 'Forbidden', 'POST /api/v1/namespaces/regkeeper/secrets: Forbidden (403)'));
-    await expect(replica()).rejects.toThrow(/Secret regkeeper\/regkeeper-tls does not exist .* apply the deployment again/);
+    await expect(replica()).rejects.toThrow(/Secret regkeeper\/regkeeper-tls does not exist, .* Apply the deployment again/);
   });
 
   test("leaves a Secret alone that is not regkeeper's", async () => {
     const { replica, data } = cluster({ ...shipped(), metadata: { name: 'regkeeper-tls', labels: {} }, data: { 'tls.crt': 'bWluZQ==' } });
-    await expect(replica()).rejects.toThrow("Secret regkeeper/regkeeper-tls is not regkeeper's own: it has no label");
+    await expect(replica()).rejects.toThrow('Secret regkeeper/regkeeper-tls does not belong to regkeeper: it has no label');
     expect(data()).toEqual({ 'tls.crt': 'bWluZQ==' });
   });
 });
@@ -165,7 +165,7 @@ describe('renewing', () => {
     await vi.waitFor(() => expect(heard).toHaveLength(1));
     expect(source.current().caBundle).toBe(before.caBundle);
     expect(isTrusted(source.current())).toBe(true);
-    expect(messages('info').join()).toContain('renewal was due at');
+    expect(messages('info').join()).toContain('it was due for renewal at');
   });
 
   test('lets clients learn of a new authority before its certificates are shown', async () => {
@@ -290,7 +290,7 @@ describe('a Secret that somebody changed', () => {
     damage({ [key]: value });
     await vi.waitFor(() => expect(source.current().certificate).not.toBe(before.certificate));
     expect(isTrusted(source.current())).toBe(true);
-    expect(messages('warn')).toEqual([`Secret regkeeper/regkeeper-tls is damaged: ${problem}; what is missing is made anew`]);
+    expect(messages('warn')).toEqual([`Secret regkeeper/regkeeper-tls is damaged: ${problem}. The missing parts are recreated`]);
   });
 
   test('into a torn pair is mended under the same authority', async () => {
@@ -300,7 +300,7 @@ describe('a Secret that somebody changed', () => {
     await other.replica();
     const { caBundle } = source.current();
     one.damage({ 'tls.key': other.data()['tls.key'] });
-    await vi.waitFor(() => expect(one.messages('warn').join()).toContain('tls.crt does not belong to tls.key'));
+    await vi.waitFor(() => expect(one.messages('warn').join()).toContain('tls.crt does not match tls.key'));
     await vi.waitFor(() => expect(one.text('tls.crt')).toBe(source.current().certificate));
     expect(source.current().caBundle).toBe(caBundle);
   });
@@ -320,7 +320,7 @@ describe('a Secret that somebody changed', () => {
     const before = source.current();
     const written = calls.filter(({ method }) => method === 'replace').length;
     put(path, { metadata: { name: 'regkeeper-tls' } });
-    await vi.waitFor(() => expect(messages('error').join()).toContain("is not regkeeper's own"));
+    await vi.waitFor(() => expect(messages('error').join()).toContain('does not belong to regkeeper'));
     expect(source.current()).toBe(before);
     expect(calls.filter(({ method }) => method === 'replace')).toHaveLength(written);
   });
@@ -331,7 +331,11 @@ describe('a Secret that somebody changed', () => {
     const before = source.current();
     failNext('get', new ApiError(503, 'Unreachable', 'GET: no answer'));
     later(61);
-    await vi.waitFor(() => expect(messages('error')).toEqual(['GET: no answer; the certificate in service stays, and is tried again']));
+    await vi.waitFor(() =>
+      expect(messages('error')).toEqual([
+        'cannot reconcile Secret regkeeper/regkeeper-tls: GET: no answer. The current certificate is still served. Retrying',
+      ]),
+    );
     log.lines.length = 0;
     await vi.waitFor(() => {
       later(0);
