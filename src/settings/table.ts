@@ -236,7 +236,7 @@ export function readSwitch(text: string): Reading<boolean> {
 }
 
 function readText(text: string): Reading<string> {
-  return text.trim() === '' ? { ok: false, problem: 'is blank; give a value, or leave it out' } : { ok: true, value: text };
+  return text.trim() === '' ? { ok: false, problem: 'is blank. Set a value, or remove it' } : { ok: true, value: text };
 }
 
 function readChoice<const Choice extends string>(...choices: readonly Choice[]): (text: string) => Reading<Choice> {
@@ -255,24 +255,27 @@ function listChoices(choices: readonly string[]): string {
 
 function readDnsLabel(text: string): Reading<string> {
   if (/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text)) return { ok: true, value: text };
-  return { ok: false, problem: `"${text}" is no name: at most 63 lower-case letters, digits and hyphens, and no pattern` };
+  return {
+    ok: false,
+    problem: `"${text}" is not a valid name. Use at most 63 lower-case letters, digits and hyphens. Patterns are not supported`,
+  };
 }
 
 function readPort(text: string): Reading<number> {
   const port = Number(text);
   if (/^\d+$/.test(text) && port <= 65535) return { ok: true, value: port };
-  return { ok: false, problem: 'a port is a number from 0 to 65535; 0 takes a free one' };
+  return { ok: false, problem: 'must be a port number from 0 to 65535. With 0 the system chooses a free port' };
 }
 
 function readSeconds(text: string): Reading<number> {
   const seconds = Number(text);
   if (/^\d+(\.\d+)?$/.test(text) && seconds <= 600) return { ok: true, value: seconds };
-  return { ok: false, problem: 'seconds are a number from 0 to 600' };
+  return { ok: false, problem: 'must be a number of seconds from 0 to 600' };
 }
 
 /** The API server accepts no other timeouts: kubernetes.io, Dynamic Admission Control, Timeouts. */
 function readTimeout(text: string): Reading<number> {
   const seconds = Number(text);
   if (/^\d+$/.test(text) && seconds >= 1 && seconds <= 30) return { ok: true, value: seconds };
-  return { ok: false, problem: 'a timeout is a whole number of seconds from 1 to 30' };
+  return { ok: false, problem: 'must be a whole number of seconds from 1 to 30' };
 }

@@ -183,7 +183,7 @@ test('every mistake in settings is told at once, with exit code 2', async () => 
     err: [
       'regkeeper: REGKEEPER_LOGLEVEL is not a setting. Did you mean REGKEEPER_LOG_LEVEL?',
       '--tls magic: must be `self`, `files` or `dev`',
-      'REGKEEPER_PORT=x: a port is a number from 0 to 65535; 0 takes a free one',
+      'REGKEEPER_PORT=x: must be a port number from 0 to 65535. With 0 the system chooses a free port',
       '',
     ].join('\n'),
   });
