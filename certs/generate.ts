@@ -2,6 +2,7 @@
 import { join, relative } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { type DevelopmentCertificates, ensureDevelopmentCertificates } from '../src/certificates/sources/development.ts';
+import { errorMessage } from '../src/errors/error-message.ts';
 
 const program = new Command('npm run certs --')
   .description('Create a CA and a server certificate for development. Certificates that are still valid are kept.')
@@ -40,6 +41,6 @@ function shortest(path: string): string {
  */
 function exitCodeFor(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  process.stderr.write(`error: ${error instanceof Error ? error.message : error}\n`);
+  process.stderr.write(`error: ${errorMessage(error)}\n`);
   return 2;
 }

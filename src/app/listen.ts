@@ -1,4 +1,5 @@
 /** Opens a port, and explains what to do if that fails. */
+import { errorCode } from '../errors/error-message.ts';
 import { ConfigurationError } from '../settings/configuration-error.ts';
 import type { Settings } from './settings.ts';
 
@@ -22,19 +23,19 @@ export async function listen(app: Listener, settings: Settings, setting: 'port' 
     await app.listen({ host: allOfIPv4, port }).catch((second: unknown) => {
       throw explainListenError(second, allOfIPv4, settings, setting);
     });
-    log.info({ [setting]: port }, `IPv6 is not available (${codeOf(error)}). Listening on ${allOfIPv4} instead of ${host}`);
+    log.info({ [setting]: port }, `IPv6 is not available (${errorCode(error)}). Listening on ${allOfIPv4} instead of ${host}`);
   }
 }
 
 /** With `ipv6.disable=1` there are no IPv6 sockets at all. Other ways to disable IPv6 leave the sockets but no address. */
 function isAddressFamilyMissing(error: unknown): boolean {
-  return codeOf(error) === 'EAFNOSUPPORT' || codeOf(error) === 'EADDRNOTAVAIL';
+  return errorCode(error) === 'EAFNOSUPPORT' || errorCode(error) === 'EADDRNOTAVAIL';
 }
 
 function explainListenError(error: unknown, host: string, settings: Settings, setting: 'port' | 'healthPort'): unknown {
   const { nameOf } = settings;
   const address = `port ${settings[setting]} on ${host}`;
-  switch (codeOf(error)) {
+  switch (errorCode(error)) {
     case 'EADDRINUSE':
       return new ConfigurationError(`${address} is already in use. Stop the other program, or choose another port with ${nameOf(setting)}`);
     case 'EACCES':
@@ -46,10 +47,6 @@ function explainListenError(error: unknown, host: string, settings: Settings, se
     default:
       return error;
   }
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined;
 }
 
 /** The URL for clients on this machine, e.g. `https://localhost:8443`. */

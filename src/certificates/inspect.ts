@@ -2,6 +2,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { createSecureContext } from 'node:tls';
+import { errorMessage } from '../errors/error-message.ts';
 import type { CertificateWithKey } from './issue.ts';
 
 /** A certificate (the leaf first, then any intermediates) with its matching key, and the dates and names of the leaf. */
@@ -150,7 +151,7 @@ function findOpensslError(certificate: string, key: string): string | undefined 
     createSecureContext({ cert: certificate, key });
     return undefined;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return errorMessage(error);
   }
 }
 

@@ -25,7 +25,3 @@ export function explainApiError({ status, message }: ApiError, requiredRole: str
   if (status === 401) return `${message}. ${rejectedCredential}`;
   return status === 403 ? `${message}. ${requiredRole}` : message;
 }
-
-export function errorMessage(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import type { Cluster, Context, KubeConfig, User } from '@kubernetes/client-node';
+import { errorCode, errorMessage } from '../errors/error-message.ts';
 import { readYaml } from '../yaml/read-yaml.ts';
 import { describeYamlError } from '../yaml/yaml-error.ts';
 
@@ -219,7 +220,7 @@ async function textOf(
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const code = errorCode(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     if (code === 'EACCES' && unreadable === 'ignored') return undefined;
     throw new KubeconfigError(`cannot read ${file} (${code}). Correct the path or its permissions`);
@@ -227,5 +228,5 @@ async function textOf(
 }
 
 function firstLine(error: unknown): string {
-  return String(error instanceof Error ? error.message : error).split('\n', 1)[0] ?? '';
+  return errorMessage(error).split('\n', 1)[0] ?? '';
 }

@@ -5,9 +5,9 @@
  */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import { errorMessage } from '../errors/error-message.ts';
 import { type Clock, suspendAwareClock } from '../time/clock.ts';
 import { type ApiClient, ApiError, type ApiRequest, isNotFound, type KubeObject, type Log } from './api-client.ts';
-import { errorMessage } from './explain-api-error.ts';
 
 export type Leadership = {
   /** Whether this replica is the leader at this moment. */

@@ -1,6 +1,7 @@
 /** Informers of APIs that a cluster may not have, such as CRDs and aggregated APIs, and which may be installed or removed later. */
+
+import { errorMessage } from '../errors/error-message.ts';
 import type { KubeObject } from './api-client.ts';
-import { errorMessage } from './explain-api-error.ts';
 import { createInformer, type Informer, type InformerOptions } from './informer.ts';
 import { createReconcileLoop, type ReconcileLoop } from './reconcile-loop.ts';
 

@@ -1,4 +1,6 @@
 /** The log and the audit records. They open first and close last, after everything that waits has been written. */
+
+import { errorMessage } from '../../errors/error-message.ts';
 import {
   type AuditLog,
   createAuditLog,
@@ -68,7 +70,7 @@ function openAuditDestination({ auditLog, nameOf }: Settings, options: Destinati
   try {
     return openDestination(auditLog === '-' ? 1 : auditLog, options);
   } catch (error) {
-    throw new ConfigurationError(`${nameOf('auditLog')} ${auditLog}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new ConfigurationError(`${nameOf('auditLog')} ${auditLog}: ${errorMessage(error)}`);
   }
 }
 

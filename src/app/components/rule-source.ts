@@ -1,6 +1,8 @@
 /** Loads rules from files or ConfigMaps into the rule store, parses them off the request path, and keeps a snapshot of them. */
+
 import { createSnapshotWriter, readSnapshot, type SnapshotOptions, type SnapshotWriter } from '../../cluster/rules/rule-snapshot.ts';
 import { createClusterRuleSource } from '../../cluster/rules/rule-source.ts';
+import { errorMessage } from '../../errors/error-message.ts';
 import { createDocumentParser, namespaceLimits } from '../../loading/document-parser.ts';
 import { createRuleFilesSource } from '../../loading/rule-files.ts';
 import { createRuleLoader, type RuleLoader } from '../../loading/rule-loader.ts';
@@ -53,7 +55,7 @@ function createFromFiles(options: RuleSourceOptions): RuleSource {
   });
   const start = async () => {
     await files.start().catch((error: unknown) => {
-      const lines = (error instanceof Error ? error.message : String(error)).split('\n');
+      const lines = errorMessage(error).split('\n');
       throw new ConfigurationError(lines.map((line) => `${settings.nameOf('rules')}: ${line}`).join('\n'));
     });
     startProblems.throwIfAny();

@@ -2,6 +2,7 @@
 import { randomUUID, X509Certificate } from 'node:crypto';
 import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { errorCode } from '../../errors/error-message.ts';
 import { type CertificatePair, isIssuedBy, readCertificatePair, readCertificates, readPrivateKey } from '../inspect.ts';
 import { type CertificateWithKey, issueCa, issueServerCertificate, sortHosts, validityFrom } from '../issue.ts';
 import { checkRenewal } from '../renewal.ts';
@@ -165,7 +166,7 @@ async function readIfPresent(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (errorCode(error) === 'ENOENT') return undefined;
     throw error;
   }
 }

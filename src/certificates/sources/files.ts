@@ -1,6 +1,7 @@
 /** A certificate in mounted files, for instance from cert-manager or OpenShift's service CA, which is reloaded when the files change. */
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { errorCode, errorMessage } from '../../errors/error-message.ts';
 import { watchFolders } from '../../files/watch-folders.ts';
 import type { Clock } from '../../time/clock.ts';
 import { type CertificatePairProblem, isTrusted, missingNames, readCertificatePair, readCertificates } from '../inspect.ts';
@@ -115,12 +116,12 @@ async function readText(role: string, path: string): Promise<string> {
 }
 
 function renderReadError(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const code = errorCode(error);
   if (code === 'ENOENT') return 'no such file. Check the path, and that the Secret is mounted';
   if (code === 'EACCES')
     return `permission denied. Grant read permission to the user of this process (uid ${process.getuid?.() ?? 'unknown'})`;
   if (code === 'EISDIR') return 'is a folder. Use the path of the file in it';
-  return error instanceof Error ? error.message : String(error);
+  return errorMessage(error);
 }
 
 /** Reads the files. A valid pair is put into force, and a problem is reported once. */
@@ -141,7 +142,7 @@ function reloader(options: WatchedFiles, holder: ReturnType<typeof createCertifi
       if (!isSame(result.certificate, holder.current())) holder.replace(result.certificate);
     } catch (error) {
       // A listener that cannot use the new certificate must not end the process. The previous certificate is still served.
-      report(`cannot serve the certificate of ${options.certificate}: ${error instanceof Error ? error.message : error}`);
+      report(`cannot serve the certificate of ${options.certificate}: ${errorMessage(error)}`);
     }
   };
 }

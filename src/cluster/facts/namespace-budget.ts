@@ -2,8 +2,9 @@
  * Limits the memory for objects that tenants write. Each namespace may use 4 MiB for names and tags in all collections together. Beyond
  * that none of its objects are kept and its entries count as too large, until the namespace fits again.
  */
+
+import { errorMessage } from '../../errors/error-message.ts';
 import type { KubeObject, Log } from '../../kube/api-client.ts';
-import { errorMessage } from '../../kube/explain-api-error.ts';
 import type { InformerStore } from '../../kube/informer-store.ts';
 import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
 import type { Clock } from '../../time/clock.ts';

@@ -3,8 +3,8 @@
  * metadata, so a field selector is used for it.
  */
 import { registrySecretTypes, type SecretFacts } from '../../decision/facts.ts';
+import { errorMessage } from '../../errors/error-message.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
-import { errorMessage } from '../../kube/explain-api-error.ts';
 import { createInformer, type Informer, type InformerTimings, identityOf } from '../../kube/informer.ts';
 import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
 import type { Clock } from '../../time/clock.ts';

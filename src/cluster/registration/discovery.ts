@@ -2,9 +2,10 @@
  * Discovers which of the kinds the cluster serves. Each API is queried separately, concurrently and with a timeout. An aggregated API
  * whose server is unavailable answers 503 or not at all. It must not delay the registration of other webhooks.
  */
+
+import { errorMessage } from '../../errors/error-message.ts';
 import type { ApiClient, Log } from '../../kube/api-client.ts';
 import { ApiError } from '../../kube/api-client.ts';
-import { errorMessage } from '../../kube/explain-api-error.ts';
 import { createReconcileLoop, type ReconcileLoop } from '../../kube/reconcile-loop.ts';
 import { type Clock, systemClock } from '../../time/clock.ts';
 import type { RegisteredKind } from './desired.ts';

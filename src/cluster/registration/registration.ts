@@ -2,8 +2,8 @@
 
 import { createCaBundle } from '../../certificates/rotation/ca-bundle.ts';
 import type { CurrentCertificate } from '../../certificates/source.ts';
+import { errorMessage } from '../../errors/error-message.ts';
 import { type ApiClient, type ApiError, isNotFound, type KubeObject, type Log } from '../../kube/api-client.ts';
-import { errorMessage } from '../../kube/explain-api-error.ts';
 import { createInformer, type InformerTimings } from '../../kube/informer.ts';
 import type { Leadership } from '../../kube/leader-election.ts';
 import { createReconcileLoop } from '../../kube/reconcile-loop.ts';

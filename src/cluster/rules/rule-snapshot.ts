@@ -3,8 +3,9 @@
  * previous version. It must neither allow everything nor deny everything.
  */
 
+import { errorMessage } from '../../errors/error-message.ts';
 import { type ApiClient, ApiError, isNotFound, type Log } from '../../kube/api-client.ts';
-import { describeRequiredRole, errorMessage } from '../../kube/explain-api-error.ts';
+import { describeRequiredRole } from '../../kube/explain-api-error.ts';
 import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
 import { retryUntilReachable } from '../../kube/retry-until-reachable.ts';
 import { isObject } from '../../object/json.ts';

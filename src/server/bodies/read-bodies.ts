@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server } from 'node:https';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { errorMessage } from '../../errors/error-message.ts';
 import { type Clock, repeat } from '../../time/clock.ts';
 import { RequestError } from '../error-bodies.ts';
 import type { BodyLimits } from '../limits.ts';
@@ -232,7 +233,7 @@ function parseBody(body: Buffer, limits: BodyLimits): unknown {
   try {
     return JSON.parse(body.toString('utf8'));
   } catch (error) {
-    throw new RequestError(400, 'BadRequest', `the body is not JSON: ${error instanceof Error ? error.message : ''}`);
+    throw new RequestError(400, 'BadRequest', `the body is not JSON: ${errorMessage(error)}`);
   }
 }
 
