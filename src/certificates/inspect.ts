@@ -28,7 +28,7 @@ export type CertificatePairProblem = {
 /** What messages call the certificate and the key. A file name or a key of a Secret is more helpful than the default. */
 export type CertificatePairLabels = CertificateWithKey;
 
-const PLAIN_NAMES: CertificatePairLabels = { certificate: 'the certificate', key: 'the key' };
+const defaultLabels: CertificatePairLabels = { certificate: 'the certificate', key: 'the key' };
 
 /**
  * Reads PEM texts that together serve TLS. It ignores the validity period on purpose. A server whose certificate has expired must still
@@ -36,7 +36,7 @@ const PLAIN_NAMES: CertificatePairLabels = { certificate: 'the certificate', key
  */
 export function readCertificatePair(
   { certificate, key }: CertificateWithKey,
-  names: CertificatePairLabels = PLAIN_NAMES,
+  names: CertificatePairLabels = defaultLabels,
 ): CertificatePairResult {
   const chain = readCertificates(certificate);
   if (!chain.ok) return { ok: false, part: 'certificate', problem: `${names.certificate} ${chain.problem}` };
@@ -100,12 +100,12 @@ function hasIssued(issuer: X509Certificate, certificate: X509Certificate): boole
 /** `problem` continues a sentence that begins with the label of the text, such as `is empty`. */
 type Certificates = { ok: true; certificates: [X509Certificate, ...X509Certificate[]] } | { ok: false; problem: string };
 
-const CERTIFICATE_BLOCK = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
+const certificateBlock = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 
 /** Reads every certificate of a PEM text. Text around the blocks is allowed, because openssl writes it. */
 export function readCertificates(text: string): Certificates {
   const certificates: X509Certificate[] = [];
-  for (const block of text.match(CERTIFICATE_BLOCK) ?? []) {
+  for (const block of text.match(certificateBlock) ?? []) {
     try {
       certificates.push(new X509Certificate(block));
     } catch {
@@ -124,7 +124,7 @@ export function readCertificates(text: string): Certificates {
 type PrivateKey = { ok: true; key: KeyObject } | { ok: false; problem: string };
 
 /** The headers of PKCS#8 and of OpenSSL's older format. */
-const ENCRYPTED_KEY = /^(-----BEGIN ENCRYPTED |Proc-Type: 4,ENCRYPTED)/m;
+const encryptedKey = /^(-----BEGIN ENCRYPTED |Proc-Type: 4,ENCRYPTED)/m;
 
 /** Reads a PEM private key without a passphrase. */
 export function readPrivateKey(text: string): PrivateKey {
@@ -137,7 +137,7 @@ export function readPrivateKey(text: string): PrivateKey {
         : 'is not a PEM private key',
     };
   }
-  if (ENCRYPTED_KEY.test(text)) return { ok: false, problem: 'is encrypted, but must not have a passphrase' };
+  if (encryptedKey.test(text)) return { ok: false, problem: 'is encrypted, but must not have a passphrase' };
   try {
     return { ok: true, key: createPrivateKey(text) };
   } catch {
@@ -156,10 +156,10 @@ function findOpensslError(certificate: string, key: string): string | undefined 
 }
 
 /** Node prints `DNS:a.example, IP Address:127.0.0.1`. A value with a comma or another special character is printed as a JSON string. */
-const PRINTED_NAME = /(DNS|IP Address|[^:,]+):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/g;
+const printedName = /(DNS|IP Address|[^:,]+):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/g;
 
 function alternativeNames(printed: string): { dnsNames: string[]; ipAddresses: string[] } {
-  const names = [...printed.matchAll(PRINTED_NAME)].map(([, kind, value = '']) => ({
+  const names = [...printed.matchAll(printedName)].map(([, kind, value = '']) => ({
     kind,
     value: value.startsWith('"') ? unquoted(value) : value,
   }));

@@ -45,35 +45,35 @@ export type LeaderElectionOptions = {
   readonly random?: (() => number) | undefined;
 };
 
-// As in client-go. The difference between the first two allows for clocks that run at different speeds.
+// In milliseconds, as in client-go. The difference between the first two allows for clocks that run at different speeds.
 /** A replica that has seen a Lease unchanged for this long acquires it. */
-const LEASE_DURATION = 15_000;
+const leaseDuration = 15_000;
 /** A leader that has not renewed its Lease for this long stops being the leader. */
-const RENEW_DEADLINE = 10_000;
+const renewDeadline = 10_000;
 
-const RENEW_AFTER = 4_000;
-const POLL_AFTER = 2_000;
+const renewAfter = 4_000;
+const pollAfter = 2_000;
 /** Leaves time for a second attempt before the deadline. */
-const RETRY_AFTER = 1_000;
+const retryAfter = 1_000;
 /** After the API server has reported missing permissions. */
-const POLL_AFTER_FORBIDDEN = 10_000;
+const pollAfterForbidden = 10_000;
 /** A random part of this is added to each interval, so that replicas do not act at the same time. */
-const JITTER = 1_000;
-const REQUEST_TIMEOUT = 3_000;
-const TICK = 250;
+const jitter = 1_000;
+const requestTimeout = 3_000;
+const tickInterval = 250;
 /** How long a leader may be unable to work before it releases the Lease. */
-const MAX_UNABLE = 15_000;
+const maxUnable = 15_000;
 /** Longer than any release of regkeeper requests. A manual edit must not block the election for ever. */
-const MAX_LEASE_DURATION = 30_000;
+const maxLeaseDuration = 30_000;
 /**
  * The duration of a Lease that its holder released, as client-go writes it. Where a manual edit removed the holder, the full duration
  * applies, because that holder does not know yet.
  */
-const RELEASED_SECONDS = 1;
+const releasedSeconds = 1;
 /** An API server that has just started forbids everything for a second or two, until it has read the roles. */
-const FORBIDDEN_BEFORE_REPORT = 3;
+const forbiddenBeforeReport = 3;
 /** The API server stores an int32. */
-const MAX_TRANSITIONS = 2 ** 31 - 1;
+const maxTransitions = 2 ** 31 - 1;
 
 type LeaseSpec = {
   readonly holderIdentity?: string | null;
@@ -114,12 +114,12 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
   }
 
   function tick(): void {
-    cancel = schedule(tick, TICK);
+    cancel = schedule(tick, tickInterval);
     if (able()) {
       if (unableSince !== undefined) reconcileDue = monotonic();
       unableSince = undefined;
     } else unableSince ??= monotonic();
-    reportLeading(`${lease} could not be renewed for ${RENEW_DEADLINE / 1_000} seconds`);
+    reportLeading(`${lease} could not be renewed for ${renewDeadline / 1_000} seconds`);
     if (reconciling === undefined && monotonic() >= reconcileDue) reconciling = reconcileAndReport();
   }
 
@@ -129,13 +129,11 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
       if (trouble !== undefined) log.info({}, `can access ${lease} again`);
       trouble = undefined;
       forbiddenCount = 0;
-      reconcileDue = monotonic() + (leads() ? RENEW_AFTER : POLL_AFTER) + random() * JITTER;
+      reconcileDue = monotonic() + (leads() ? renewAfter : pollAfter) + random() * jitter;
     } catch (error) {
       if (released === undefined) reportTrouble(error);
       reconcileDue =
-        monotonic() +
-        (leads() ? RETRY_AFTER : forbiddenCount >= FORBIDDEN_BEFORE_REPORT ? POLL_AFTER_FORBIDDEN : POLL_AFTER) +
-        random() * JITTER;
+        monotonic() + (leads() ? retryAfter : forbiddenCount >= forbiddenBeforeReport ? pollAfterForbidden : pollAfter) + random() * jitter;
     }
     reconciling = undefined;
   }
@@ -176,7 +174,7 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
   }
 
   function isCandidate(): boolean {
-    return unableSince === undefined || (leads() && monotonic() - unableSince < MAX_UNABLE);
+    return unableSince === undefined || (leads() && monotonic() - unableSince < maxUnable);
   }
 
   function mayAcquire(found: Lease | undefined): boolean {
@@ -194,7 +192,7 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
           await send({ method: 'PUT', path: leasePath, signal: closing.signal, body: { ...found, spec } });
     observe(acquired);
     // Counted from the request, because other replicas see the Lease later.
-    leadsUntil = sent + RENEW_DEADLINE;
+    leadsUntil = sent + renewDeadline;
     reportLeading();
   }
 
@@ -203,17 +201,17 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
    * holder, and lasts as long as if it had one.
    */
   async function recreate(): Promise<void> {
-    const spec = { holderIdentity: '', leaseDurationSeconds: LEASE_DURATION / 1_000, renewTime: microTime(clock.now()) };
+    const spec = { holderIdentity: '', leaseDurationSeconds: leaseDuration / 1_000, renewTime: microTime(clock.now()) };
     observe(await send({ method: 'POST', path: collection, signal: closing.signal, body: newLease(spec) }));
   }
 
   function specOf({ holderIdentity, acquireTime, leaseTransitions, ...others }: LeaseSpec): LeaseSpec {
     const mine = holderIdentity === identity;
-    const transitions = Math.min(leaseTransitions ?? -1, MAX_TRANSITIONS - 1);
+    const transitions = Math.min(leaseTransitions ?? -1, maxTransitions - 1);
     return {
       ...others,
       holderIdentity: identity,
-      leaseDurationSeconds: LEASE_DURATION / 1_000,
+      leaseDurationSeconds: leaseDuration / 1_000,
       acquireTime: (mine && acquireTime) || microTime(clock.now()),
       renewTime: microTime(clock.now()),
       leaseTransitions: mine ? (leaseTransitions ?? 0) : transitions + 1,
@@ -228,12 +226,12 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
   async function handOver(found: Lease): Promise<void> {
     if (holderOf(found) !== identity) return;
     leadsUntil = Number.NEGATIVE_INFINITY;
-    reportLeading(`this replica has not been ready for ${MAX_UNABLE / 1_000} seconds`);
+    reportLeading(`this replica has not been ready for ${maxUnable / 1_000} seconds`);
     await release(found);
   }
 
   async function release(found: Lease): Promise<void> {
-    const spec = { ...found.spec, holderIdentity: '', leaseDurationSeconds: RELEASED_SECONDS, renewTime: microTime(clock.now()) };
+    const spec = { ...found.spec, holderIdentity: '', leaseDurationSeconds: releasedSeconds, renewTime: microTime(clock.now()) };
     observe(await send({ method: 'PUT', path: leasePath, body: { ...found, spec } }));
     log.info({ lease }, `released ${lease}`);
   }
@@ -252,7 +250,7 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
         if (observed)
           log.warn(
             fields,
-            `could not release ${lease}. If this replica still holds it, another one acquires it after ${LEASE_DURATION / 1_000} seconds`,
+            `could not release ${lease}. If this replica still holds it, another one acquires it after ${leaseDuration / 1_000} seconds`,
           );
         return;
       }
@@ -260,7 +258,7 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
   }
 
   async function send(request: ApiRequest): Promise<Lease> {
-    const answer = await client.request<Lease | undefined>({ ...request, timeoutMilliseconds: REQUEST_TIMEOUT });
+    const answer = await client.request<Lease | undefined>({ ...request, timeoutMilliseconds: requestTimeout });
     if (typeof answer?.metadata?.resourceVersion === 'string') return answer;
     throw new ApiError(0, 'Unreadable', `${request.method} ${request.path}: the response is not a Lease`);
   }
@@ -280,7 +278,7 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
     const { status, reason } = error instanceof ApiError ? error : { status: 0, reason: message };
     const isForbidden = status === 403 && !message.includes('is being terminated');
     forbiddenCount = isForbidden ? forbiddenCount + 1 : 0;
-    if (reason === trouble || (isForbidden && forbiddenCount < FORBIDDEN_BEFORE_REPORT)) return;
+    if (reason === trouble || (isForbidden && forbiddenCount < forbiddenBeforeReport)) return;
     trouble = reason;
     const report = `cannot acquire ${lease}: ${message}. This replica is not the leader and does not manage the webhooks`;
     if (isForbidden) {
@@ -318,8 +316,8 @@ function holderOf({ spec }: Lease): string {
 
 function durationOf(found: Lease): number {
   const seconds = found.spec?.leaseDurationSeconds ?? 0;
-  if (holderOf(found) === '' && seconds === RELEASED_SECONDS) return 0;
-  return Math.max(LEASE_DURATION, Math.min(seconds * 1_000, MAX_LEASE_DURATION));
+  if (holderOf(found) === '' && seconds === releasedSeconds) return 0;
+  return Math.max(leaseDuration, Math.min(seconds * 1_000, maxLeaseDuration));
 }
 
 /** The API server accepts microseconds only with all six digits. */

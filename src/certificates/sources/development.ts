@@ -28,14 +28,14 @@ export type DevelopmentCertificates = {
   readonly reason: string;
 };
 
-const DEFAULT_HOSTS = ['localhost', '127.0.0.1', '::1'];
-const CA_NAME = 'regkeeper development authority';
-const SERVER_NAME = 'regkeeper development server';
+const defaultHosts = ['localhost', '127.0.0.1', '::1'];
+const caName = 'regkeeper development authority';
+const serverName = 'regkeeper development server';
 
-const DAY = 24 * 60 * 60 * 1000;
-const CA_LIFETIME = 5 * 365 * DAY;
+const day = 24 * 60 * 60 * 1000;
+const caLifetime = 5 * 365 * day;
 /** Renewed after two thirds. The CA is renewed after two thirds too, and always has more than this left, so a leaf is never cut short. */
-const SERVER_LIFETIME = 365 * DAY;
+const serverLifetime = 365 * day;
 
 /**
  * Ensures that the folder has a CA and a server certificate for development, and keeps those that are still valid. The CA's key is kept
@@ -97,7 +97,7 @@ function rejectForeignCertificate(path: string, text: string): void {
   const reading = readCertificates(text);
   if (!reading.ok) throw foreignFileError(path, reading.problem);
   const [certificate] = reading.certificates;
-  if (certificate.issuer !== `CN=${CA_NAME}`) throw foreignFileError(path, `was issued by "${certificate.issuer.replaceAll('\n', ', ')}"`);
+  if (certificate.issuer !== `CN=${caName}`) throw foreignFileError(path, `was issued by "${certificate.issuer.replaceAll('\n', ', ')}"`);
 }
 
 function foreignFileError(path: string, what: string): Error {
@@ -111,23 +111,23 @@ function renewCa(present: PresentPair, now: Date): Renewed {
   if (check.keep !== undefined && new X509Certificate(check.keep.certificate).ca) {
     return { pair: check.keep, created: false, reason: check.reason };
   }
-  const pair = issueCa({ commonName: CA_NAME, ...validityFrom(now, CA_LIFETIME) });
+  const pair = issueCa({ commonName: caName, ...validityFrom(now, caLifetime) });
   return { pair, created: true, reason: check.reason };
 }
 
 type DesiredServer = { readonly ca: CertificateWithKey; readonly hosts: readonly string[]; readonly now: Date };
 
 function renewServer(present: PresentPair, { ca, hosts, now }: DesiredServer): Renewed {
-  const wanted = sortHosts([...DEFAULT_HOSTS, ...hosts]);
+  const wanted = sortHosts([...defaultHosts, ...hosts]);
   const check = checkPresent(present, now, [...wanted.dnsNames, ...wanted.ipAddresses]);
   const orphaned = check.keep !== undefined && !isIssuedBy(check.keep.certificate, ca.certificate);
   if (check.keep !== undefined && !orphaned) return { pair: check.keep, created: false, reason: check.reason };
   const kept = present.pair === undefined ? [] : [...present.pair.dnsNames, ...present.pair.ipAddresses];
   const pair = issueServerCertificate({
     ca,
-    commonName: SERVER_NAME,
-    ...sortHosts([...DEFAULT_HOSTS, ...hosts, ...kept]),
-    ...validityFrom(now, SERVER_LIFETIME),
+    commonName: serverName,
+    ...sortHosts([...defaultHosts, ...hosts, ...kept]),
+    ...validityFrom(now, serverLifetime),
   });
   return { pair, created: true, reason: orphaned ? 'its CA is new' : check.reason };
 }

@@ -29,7 +29,7 @@ export type WatchedFiles = CertificateFiles & {
   readonly clock?: Pick<Clock, 'schedule'>;
 };
 
-const DEFAULT_POLL_MILLISECONDS = 10_000;
+const defaultPollMilliseconds = 10_000;
 
 /**
  * Serves a certificate from files and follows their changes. Later a missing, incomplete or damaged pair is reported, and the present one
@@ -43,7 +43,7 @@ export async function watchCertificateFiles(options: WatchedFiles): Promise<Cert
   const following = watchFolders({
     folders: folders(options),
     reload: reloader(options, holder),
-    pollMilliseconds: options.pollMilliseconds ?? DEFAULT_POLL_MILLISECONDS,
+    pollMilliseconds: options.pollMilliseconds ?? defaultPollMilliseconds,
     ...(options.clock && { clock: options.clock }),
   });
   return {
@@ -72,7 +72,7 @@ async function readFiles(paths: CertificateFiles): Promise<FilesReading> {
       { certificate, key },
       { certificate: `certificate file ${paths.certificate}`, key: `key file ${paths.key}` },
     );
-    if (!reading.ok) return { ok: false, problem: `${reading.problem}. ${REMEDY[reading.part]}` };
+    if (!reading.ok) return { ok: false, problem: `${reading.problem}. ${remedies[reading.part]}` };
     const missing = missingNames(certificate, paths.names ?? []);
     if (missing.length > 0) {
       const names = missing.join(', ');
@@ -99,7 +99,7 @@ async function readFiles(paths: CertificateFiles): Promise<FilesReading> {
   }
 }
 
-const REMEDY: Record<CertificatePairProblem['part'], string> = {
+const remedies: Record<CertificatePairProblem['part'], string> = {
   certificate: 'Put the PEM certificate of the server there, leaf first',
   key: 'Put the PEM private key of the certificate there',
   pair: 'Use both files of the same Secret, or of the same issuance',

@@ -66,7 +66,7 @@ export async function manageCertificateSecret(options: SecretCertificateOptions)
         { err, secret: secretLabel },
         `cannot reconcile ${secretLabel}: ${errorMessage(err)}. The current certificate is still served. Retrying`,
       ),
-    resyncMilliseconds: 10 * MINUTE,
+    resyncMilliseconds: 10 * minute,
     minIntervalMilliseconds: 1_000,
     clock: options.clock,
   });
@@ -98,11 +98,11 @@ export async function manageCertificateSecret(options: SecretCertificateOptions)
   };
 }
 
-const MINUTE = 60_000;
-const DAY = 24 * 60 * MINUTE;
-const CA_LIFETIME = 2 * 365 * DAY;
+const minute = 60_000;
+const day = 24 * 60 * minute;
+const caLifetime = 2 * 365 * day;
 /** Far less than the third of its lifetime that a CA has left when it is renewed, so a leaf is never cut short. */
-const LEAF_LIFETIME = 90 * DAY;
+const leafLifetime = 90 * day;
 /** When certificates are renewed and a new CA comes into use. */
 type RenewalSchedule = {
   /** The share of its lifetime after which a certificate is renewed. */
@@ -110,17 +110,17 @@ type RenewalSchedule = {
   /** How long clients have to trust a new CA before it signs a certificate. There is no hurry, because the old CA has months left. */
   readonly trustPeriod: number;
 };
-const IN_TIME: RenewalSchedule = { share: 2 / 3, trustPeriod: DAY };
+const inTime: RenewalSchedule = { share: 2 / 3, trustPeriod: day };
 /** For a server certificate: half a month after renewal was due, and half a month before it expires. */
-const OVERDUE: RenewalSchedule = { share: 5 / 6, trustPeriod: 2 * DAY };
+const overdue: RenewalSchedule = { share: 5 / 6, trustPeriod: 2 * day };
 /**
  * The newest ones are kept. Normally there are two or three. If the key is deleted again and again, the new CAs must not fill the Secret.
  */
-const MAX_CAS = 10;
+const maxCas = 10;
 
 // Not app.kubernetes.io/managed-by, because Helm sets that label to its own name in everything it installs.
-const OWNER_LABEL = 'regkeeper.io/certificate';
-const OWNER = 'self';
+const ownerLabel = 'regkeeper.io/certificate';
+const owner = 'self';
 
 type Secret = KubeObject & { type?: string; data?: Record<string, string> | null };
 
@@ -139,7 +139,7 @@ function createClockComparison({ client, log, clock = systemClock }: SecretCerti
     if (skewed && !wasSkewed)
       log.warn(
         { ours: local, servers: apiServer },
-        `the local clock is ${Math.round(Math.abs(ahead) / MINUTE)} minutes ${ahead > 0 ? 'ahead of' : 'behind'} the API server's clock. ` +
+        `the local clock is ${Math.round(Math.abs(ahead) / minute)} minutes ${ahead > 0 ? 'ahead of' : 'behind'} the API server's clock. ` +
           'Certificates are renewed only when they are due by both clocks. Correct the clocks',
       );
     if (!skewed && wasSkewed) log.info({}, "the local clock agrees with the API server's clock again");
@@ -159,7 +159,7 @@ async function reconcileSecret(options: SecretCertificateOptions, clocks: () => 
     // A replica with a wrong clock must not replace what all others serve. Nor must one of several API servers with a wrong clock cause a
     // renewal.
     const { local, apiServer } = clocks();
-    const desired = { dnsNames: dnsNamesOf(options), schedule: (options.leadership?.leads() ?? true) ? IN_TIME : OVERDUE };
+    const desired = { dnsNames: dnsNamesOf(options), schedule: (options.leadership?.leads() ?? true) ? inTime : overdue };
     const renewal = renew(kept, { ...desired, now: apiServer });
     if (renewal.reasons.length === 0) return certificateOf(renewal.state);
     const localRenewal = local.getTime() === apiServer.getTime() ? renewal : renew(kept, { ...desired, now: local });
@@ -199,9 +199,9 @@ async function readSecret({ client, namespace, secretName }: SecretCertificateOp
 }
 
 function rejectForeignSecret({ metadata }: Secret, secretLabel: string): void {
-  if (metadata.labels?.[OWNER_LABEL] === OWNER) return;
+  if (metadata.labels?.[ownerLabel] === owner) return;
   throw new ConfigurationError(
-    `${secretLabel} does not belong to regkeeper: it has no label ${OWNER_LABEL}=${OWNER}, so it is left unchanged. ` +
+    `${secretLabel} does not belong to regkeeper: it has no label ${ownerLabel}=${owner}, so it is left unchanged. ` +
       'Choose another name for the Secret, or add the label if its contents may be replaced',
   );
 }
@@ -215,7 +215,7 @@ async function writeSecret(options: SecretCertificateOptions, previous: Secret |
     await client.replace<Secret>(`${collection}/${secretName}`, { ...previous, data });
     return;
   }
-  const metadata = { name: secretName, namespace, labels: { [OWNER_LABEL]: OWNER } };
+  const metadata = { name: secretName, namespace, labels: { [ownerLabel]: owner } };
   try {
     await client.create<Secret>(collection, { apiVersion: 'v1', kind: 'Secret', metadata, type: 'Opaque', data });
   } catch (error) {
@@ -224,7 +224,7 @@ async function writeSecret(options: SecretCertificateOptions, previous: Secret |
     throw new ConfigurationError(
       `Secret ${namespace}/${secretName} does not exist, and regkeeper is not allowed to create it. Apply the deployment again, which includes it, ` +
         `or run: kubectl create secret generic ${secretName} -n ${namespace} && ` +
-        `kubectl label secret ${secretName} -n ${namespace} ${OWNER_LABEL}=${OWNER} (${error.message})`,
+        `kubectl label secret ${secretName} -n ${namespace} ${ownerLabel}=${owner} (${error.message})`,
     );
   }
 }
@@ -249,18 +249,18 @@ type Kept = {
 
 type Renewed = Omit<Kept, 'problems'> & { readonly ca: CertificateWithKey; readonly leaf: CertificateWithKey };
 
-const KEYS = { leaf: 'tls.crt', leafKey: 'tls.key', trusted: 'ca.crt', caKey: 'ca.key', nextKey: 'next-ca.key' };
+const keys = { leaf: 'tls.crt', leafKey: 'tls.key', trusted: 'ca.crt', caKey: 'ca.key', nextKey: 'next-ca.key' };
 
 function readData(data: Readonly<Record<string, string>>): Kept {
   const texts = new Map(Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString('utf8')]));
-  const requiredKeys = [KEYS.leaf, KEYS.leafKey, KEYS.trusted, KEYS.caKey];
+  const requiredKeys = [keys.leaf, keys.leafKey, keys.trusted, keys.caKey];
   if (requiredKeys.every((key) => !texts.has(key))) return { trusted: [], problems: [] };
 
   const missing = requiredKeys.filter((key) => !texts.has(key));
   const problems = missing.map((key) => `the key ${key} is missing`);
   const text = (key: string) => texts.get(key) ?? '';
-  const bundle = readCertificates(text(KEYS.trusted));
-  if (!bundle.ok && texts.has(KEYS.trusted)) problems.push(`${KEYS.trusted} ${bundle.problem}`);
+  const bundle = readCertificates(text(keys.trusted));
+  if (!bundle.ok && texts.has(keys.trusted)) problems.push(`${keys.trusted} ${bundle.problem}`);
   const certificates = bundle.ok ? bundle.certificates : [];
 
   const caFor = (key: string) => {
@@ -268,18 +268,18 @@ function readData(data: Readonly<Record<string, string>>): Kept {
     const privateKey = readPrivateKey(text(key));
     if (!privateKey.ok) return void problems.push(`${key} ${privateKey.problem}`);
     const certificate = certificates.find((each) => each.ca && each.checkPrivateKey(privateKey.key));
-    if (!certificate) return void problems.push(`no CA in ${KEYS.trusted} matches ${key}`);
+    if (!certificate) return void problems.push(`no CA in ${keys.trusted} matches ${key}`);
     return { certificate: certificate.toString(), key: text(key) };
   };
   const leafWithKey = () => {
-    if (!texts.has(KEYS.leaf) || !texts.has(KEYS.leafKey)) return undefined;
-    const pair = { certificate: text(KEYS.leaf), key: text(KEYS.leafKey) };
-    const reading = readCertificatePair(pair, { certificate: KEYS.leaf, key: KEYS.leafKey });
+    if (!texts.has(keys.leaf) || !texts.has(keys.leafKey)) return undefined;
+    const pair = { certificate: text(keys.leaf), key: text(keys.leafKey) };
+    const reading = readCertificatePair(pair, { certificate: keys.leaf, key: keys.leafKey });
     return reading.ok ? pair : void problems.push(reading.problem);
   };
   return {
-    ca: caFor(KEYS.caKey),
-    next: caFor(KEYS.nextKey),
+    ca: caFor(keys.caKey),
+    next: caFor(keys.nextKey),
     trusted: certificates.map(String),
     leaf: leafWithKey(),
     problems,
@@ -288,11 +288,11 @@ function readData(data: Readonly<Record<string, string>>): Kept {
 
 function writeData({ ca, next, trusted, leaf }: Renewed): Record<string, string> {
   const texts = {
-    [KEYS.leaf]: leaf.certificate,
-    [KEYS.leafKey]: leaf.key,
-    [KEYS.trusted]: trusted.join(''),
-    [KEYS.caKey]: ca.key,
-    ...(next && { [KEYS.nextKey]: next.key }),
+    [keys.leaf]: leaf.certificate,
+    [keys.leafKey]: leaf.key,
+    [keys.trusted]: trusted.join(''),
+    [keys.caKey]: ca.key,
+    ...(next && { [keys.nextKey]: next.key }),
   };
   return Object.fromEntries(Object.entries(texts).map(([key, text]) => [key, Buffer.from(text).toString('base64')]));
 }
@@ -326,7 +326,7 @@ function renew(kept: Kept, { dnsNames, now, schedule }: DesiredState): { state: 
   // Servers that have not yet seen the change still serve a certificate of the previous CA.
   const previous = kept.trusted.filter((each) => new X509Certificate(each).validToDate > now);
   const trusted = [...new Set([ca, next].flatMap((each) => (each ? [normalized(each.certificate)] : [])).concat(previous))];
-  return { state: { ca, next, trusted: trusted.slice(0, MAX_CAS), leaf }, reasons };
+  return { state: { ca, next, trusted: trusted.slice(0, maxCas), leaf }, reasons };
 }
 
 function explainLeafRenewal(leaf: CertificateWithKey | undefined, desired: LeafRequest & DesiredState): string | undefined {
@@ -340,14 +340,14 @@ function newCa(now: Date): CertificateWithKey {
   // The time in the name distinguishes CAs for a person who inspects the bundle.
   return issueCa({
     commonName: `regkeeper CA of ${now.toISOString().slice(0, 19)}Z`,
-    ...validityFrom(now, CA_LIFETIME),
+    ...validityFrom(now, caLifetime),
   });
 }
 
 type LeafRequest = { readonly ca: CertificateWithKey; readonly dnsNames: readonly string[]; readonly now: Date };
 
 function newLeaf({ ca, dnsNames, now }: LeafRequest): CertificateWithKey {
-  return issueServerCertificate({ ca, commonName: 'regkeeper', dnsNames, ipAddresses: [], ...validityFrom(now, LEAF_LIFETIME) });
+  return issueServerCertificate({ ca, commonName: 'regkeeper', dnsNames, ipAddresses: [], ...validityFrom(now, leafLifetime) });
 }
 
 /** Epoch milliseconds. */
