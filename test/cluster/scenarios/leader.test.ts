@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { connectApi } from '../../../src/kube/api-client.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
-import type { Lease } from '../../../src/kube/leader-election.ts';
+import type { Lease } from '../../../src/kube/lease.ts';
 import {
   applyBase,
   deleteBase,

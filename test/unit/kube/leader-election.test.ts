@@ -1,7 +1,7 @@
 /** Tests leader election with a simulated Lease, network faults and random schedules. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Lease } from '../../../src/kube/leader-election.ts';
+import type { Lease } from '../../../src/kube/lease.ts';
 import { propertyTimeout, runs } from '../../property.ts';
 import { leaseWorld, type Network, type Replica, type World } from './lease-world.ts';
 
