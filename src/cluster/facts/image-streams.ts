@@ -2,7 +2,7 @@
 import type { ImageStreamFacts } from '../../decision/facts.ts';
 import { readImageStreamFacts, sizeOfStream } from '../../decision/read-stream-facts.ts';
 import type { ApiClient, KubeObject, Log } from '../../kube/api-client.ts';
-import { identityOf, identitySize } from '../../kube/informer.ts';
+import { identityOf, identitySize } from '../../kube/object-identity.ts';
 import { createOptionalInformer, type OptionalInformer } from '../../kube/optional-informer.ts';
 import type { JsonObject } from '../../object/json.ts';
 import { type Clock, systemClock } from '../../time/clock.ts';

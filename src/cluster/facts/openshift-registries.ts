@@ -4,7 +4,8 @@
  */
 import { parseImage } from '../../image/reference.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
-import { createInformer, type Informer, identityOf } from '../../kube/informer.ts';
+import { createInformer, type Informer } from '../../kube/informer.ts';
+import { identityOf } from '../../kube/object-identity.ts';
 import { createOptionalInformer } from '../../kube/optional-informer.ts';
 import { valueAt } from '../../object/json.ts';
 import type { ShortNames } from '../../rules/rule-set.ts';

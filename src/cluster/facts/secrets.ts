@@ -5,7 +5,8 @@
 import { registrySecretTypes, type SecretFacts } from '../../decision/facts.ts';
 import { errorMessage } from '../../errors/error-message.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
-import { createInformer, type Informer, type InformerTimings, identityOf } from '../../kube/informer.ts';
+import { createInformer, type Informer, type InformerTimings } from '../../kube/informer.ts';
+import { identityOf } from '../../kube/object-identity.ts';
 import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
 import type { Clock } from '../../time/clock.ts';
 

@@ -2,7 +2,8 @@
 import type { ServiceAccountFacts } from '../../decision/facts.ts';
 import { readServiceAccountFacts } from '../../decision/read-account-facts.ts';
 import type { ApiClient, KubeObject, Log } from '../../kube/api-client.ts';
-import { createInformer, type Informer, identityOf, identitySize } from '../../kube/informer.ts';
+import { createInformer, type Informer } from '../../kube/informer.ts';
+import { identityOf, identitySize } from '../../kube/object-identity.ts';
 import type { JsonObject } from '../../object/json.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { NamespaceBudget } from './namespace-budget.ts';
