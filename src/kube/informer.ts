@@ -1,14 +1,14 @@
 /** An informer: lists a collection of the API server, watches it, and keeps a copy in memory. */
 import { type Clock, sleep, systemClock } from '../time/clock.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log, type Query, type WatchEvent } from './api-client.ts';
-import { type AttemptResult, createRetryPolicy } from './informer-backoff.ts';
-import { createInformerCopy, type InformerEvent } from './informer-copy.ts';
-import { isNotOffered, isRejectedStream, Reload, WatchStalledError } from './informer-failures.ts';
-import { createTransitionLog } from './informer-log.ts';
+import { type AttemptResult, createRetryPolicy } from './informer/backoff.ts';
+import { createInformerCopy, type InformerEvent } from './informer/copy.ts';
+import { isNotOffered, isRejectedStream, Reload, WatchStalledError } from './informer/failures.ts';
+import { createTransitionLog } from './informer/log.ts';
 import { createMapStore, type InformerStore } from './informer-store.ts';
 import { keyOf } from './object-identity.ts';
 
-export type { InformerEvent } from './informer-copy.ts';
+export type { InformerEvent } from './informer/copy.ts';
 
 /** Limits that tests replace. Times are in milliseconds. */
 export type InformerTimings = {

@@ -2,7 +2,8 @@
 import { type ClusterFacts, createClusterFacts } from '../../cluster/facts/facts.ts';
 import { createClusterPlatform } from '../../cluster/facts/openshift-registries.ts';
 import type { Facts } from '../../decision/facts.ts';
-import { type ApiClient, connectApi } from '../../kube/api-client.ts';
+import type { ApiClient } from '../../kube/api-client.ts';
+import { connectApi } from '../../kube/client/connect-api.ts';
 import { loadKubeConfig } from '../../kube/kubeconfig.ts';
 import type { Kinds } from '../../object/kinds.ts';
 import { namedSecrets } from '../../rules/store/named-secrets.ts';

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { connectApi } from '../../../src/kube/api-client.ts';
+import { connectApi } from '../../../src/kube/client/connect-api.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
 import type { Lease } from '../../../src/kube/lease.ts';
 import {

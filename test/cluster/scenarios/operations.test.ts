@@ -17,7 +17,8 @@ import { issueCa, issueServerCertificate } from '../../../src/certificates/issue
 import { manageCertificateSecret } from '../../../src/certificates/sources/secret.ts';
 import { createReachabilityProbe } from '../../../src/cluster/registration/prove-reachable.ts';
 import { createRegistration } from '../../../src/cluster/registration/registration.ts';
-import { type ApiClient, connectApi } from '../../../src/kube/api-client.ts';
+import type { ApiClient } from '../../../src/kube/api-client.ts';
+import { connectApi } from '../../../src/kube/client/connect-api.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
 import { createWebhookServer } from '../../../src/server/webhook-server.ts';
 import { reviewOf } from '../../unit/server/reviews.ts';

@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { type ApiClient, ApiError, connectApi, type KubeObject, splitLines, type WatchEvent } from '../../../src/kube/api-client.ts';
+import { type ApiClient, ApiError, type KubeObject, type WatchEvent } from '../../../src/kube/api-client.ts';
+import { connectApi } from '../../../src/kube/client/connect-api.ts';
+import { splitLines } from '../../../src/kube/client/response.ts';
 import {
   type Answer,
   bookmark,

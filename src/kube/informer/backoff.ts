@@ -1,6 +1,6 @@
 /** What an informer does after each attempt to list and watch: resume or list again, at once or after a delay. */
-import { ApiError } from './api-client.ts';
-import { isExpired, mayRejectVersion, mustRelist } from './informer-failures.ts';
+import { ApiError } from '../api-client.ts';
+import { isExpired, mayRejectVersion, mustRelist } from './failures.ts';
 
 /** How an attempt ended. */
 export type AttemptResult = {

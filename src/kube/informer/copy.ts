@@ -1,7 +1,7 @@
 /** The objects of an informer, and the notifications about their changes. */
-import { ApiError, type KubeObject, type Log } from './api-client.ts';
-import type { InformerStore } from './informer-store.ts';
-import { keyOf, sameVersion } from './object-identity.ts';
+import { ApiError, type KubeObject, type Log } from '../api-client.ts';
+import type { InformerStore } from '../informer-store.ts';
+import { keyOf, sameVersion } from '../object-identity.ts';
 
 /**
  * A change, sent after `items` has changed. `synced` is sent once, for the first list as a whole. All later changes are sent one by one.

@@ -1,5 +1,5 @@
 /** What a failed list or watch means for an informer. */
-import { ApiError } from './api-client.ts';
+import { ApiError } from '../api-client.ts';
 
 /** A watch had no data for too long, and was ended in order to reconnect. */
 export class WatchStalledError extends Error {

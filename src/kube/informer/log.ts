@@ -1,7 +1,7 @@
 /** The log lines of an informer about its watch. */
-import { ApiError, isNotFound, type Log } from './api-client.ts';
-import { describeRequiredRole, explainApiError } from './explain-api-error.ts';
-import { isExpired } from './informer-failures.ts';
+import { ApiError, isNotFound, type Log } from '../api-client.ts';
+import { describeRequiredRole, explainApiError } from '../explain-api-error.ts';
+import { isExpired } from './failures.ts';
 
 type Selection = { readonly path: string; readonly labelSelector?: string | undefined; readonly fieldSelector?: string | undefined };
 
