@@ -3,7 +3,7 @@ import type { Server } from 'node:https';
 import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify';
 import { errored } from '../admission/response.ts';
 import type { DecodedReview } from '../admission/review.ts';
-import { Overloaded, TooSlow } from './bodies/read-bodies.ts';
+import { Overloaded, TooSlow } from './bodies/body-errors.ts';
 import { RequestError, sendError, sendRetryLater } from './error-bodies.ts';
 import type { WebhookCollaborators } from './webhook-collaborators.ts';
 
