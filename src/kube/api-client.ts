@@ -1,13 +1,5 @@
 /** The contract of a client of the Kubernetes API: typed requests, paged lists, watches, discovery, and one error type for all failures. */
 
-/** Structured logging. A pino logger fits. */
-export type Log = {
-  debug(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-};
-
 /** The fields that every Kubernetes object has. The rest depends on its kind. */
 export type KubeObject = {
   apiVersion?: string;

@@ -5,9 +5,11 @@
  */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import type { ImmediateComponent } from '../contracts/component.ts';
+import type { Log } from '../contracts/log.ts';
 import { errorMessage } from '../errors/error-message.ts';
 import { type Clock, suspendAwareClock } from '../time/clock.ts';
-import { type ApiClient, ApiError, type Log } from './api-client.ts';
+import { type ApiClient, ApiError } from './api-client.ts';
 import { createLeaseRecord, durationOf, holderOf, isLostRace, type Lease, leaseDuration } from './lease.ts';
 
 export type Leadership = {
@@ -17,12 +19,8 @@ export type Leadership = {
   onChange(listener: () => void): () => void;
 };
 
-export type LeaderElection = Leadership & {
-  readonly name: string;
-  start(): void;
-  /** Ends leadership and candidacy. Resolves when the Lease is released, or cannot be released. A second call waits for the first. */
-  stop(): Promise<void>;
-};
+/** Its `stop` ends leadership and candidacy, and resolves when the Lease is released, or cannot be released. A second call waits for the first. */
+export type LeaderElection = Leadership & ImmediateComponent;
 
 export type LeaderElectionOptions = {
   readonly client: ApiClient;

@@ -2,6 +2,7 @@
 
 import { createSnapshotWriter, readSnapshot, type SnapshotOptions, type SnapshotWriter } from '../../cluster/rules/rule-snapshot.ts';
 import { createClusterRuleSource } from '../../cluster/rules/rule-source.ts';
+import type { Component } from '../../contracts/component.ts';
 import { errorMessage } from '../../errors/error-message.ts';
 import { createDocumentParser, namespaceLimits } from '../../loading/document-parser.ts';
 import { createRuleFilesSource } from '../../loading/rule-files.ts';
@@ -11,7 +12,6 @@ import type { RuleStore, RulesChange } from '../../rules/store/rule-store.ts';
 import { clusterDocumentChanges, type RulesInForce } from '../../rules/store/rules-in-force.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import type { Clock } from '../../time/clock.ts';
-import type { Component } from '../lifecycle.ts';
 import type { Settings } from '../settings.ts';
 import type { ClusterView } from './cluster-view.ts';
 import type { Logger } from './outputs.ts';

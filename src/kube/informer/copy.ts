@@ -1,5 +1,6 @@
 /** The objects of an informer, and the notifications about their changes. */
-import { ApiError, type KubeObject, type Log } from '../api-client.ts';
+import type { Log } from '../../contracts/log.ts';
+import { ApiError, type KubeObject } from '../api-client.ts';
 import type { InformerStore } from '../informer-store.ts';
 import { keyOf, sameVersion } from '../object-identity.ts';
 

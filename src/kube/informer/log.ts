@@ -1,5 +1,6 @@
 /** The log lines of an informer about its watch. */
-import { ApiError, isNotFound, type Log } from '../api-client.ts';
+import type { Log } from '../../contracts/log.ts';
+import { ApiError, isNotFound } from '../api-client.ts';
 import { describeRequiredRole, explainApiError } from '../explain-api-error.ts';
 import { isExpired } from './failures.ts';
 
