@@ -138,6 +138,11 @@ export class ApiError extends Error {
   }
 }
 
+/** The client bound to the signal, where it can be. */
+export function boundTo(signal: AbortSignal, client: ApiClient): ApiClient {
+  return client.until?.(signal) ?? client;
+}
+
 /** Whether the API server answered 404: the object, or its collection, does not exist. */
 export function isNotFound(error: unknown): boolean {
   return error instanceof ApiError && error.status === 404;

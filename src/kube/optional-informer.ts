@@ -1,7 +1,7 @@
 /** Informers of APIs that a cluster may not have, such as CRDs and aggregated APIs, and which may be installed or removed later. */
 
 import { errorMessage } from '../errors/error-message.ts';
-import type { KubeObject } from './api-client.ts';
+import { boundTo, type KubeObject } from './api-client.ts';
 import { createInformer, type Informer, type InformerOptions } from './informer.ts';
 import { createReconcileLoop, type ReconcileLoop } from './reconcile-loop.ts';
 
@@ -39,8 +39,8 @@ export function createOptionalInformer<T extends KubeObject>(options: OptionalIn
   let stopped = false;
 
   const reconcileLoop: ReconcileLoop = createReconcileLoop({
-    reconcile: async () => {
-      const now = await client.hasResource(groupVersion, plural);
+    reconcile: async (signal) => {
+      const now = await boundTo(signal, client).hasResource(groupVersion, plural);
       lastFailure = undefined;
       if (stopped || now === served) return;
       served = now;
@@ -83,7 +83,7 @@ export function createOptionalInformer<T extends KubeObject>(options: OptionalIn
     },
     async stop() {
       stopped = true;
-      reconcileLoop.stop();
+      await reconcileLoop.stop();
       await stopInformer();
     },
   };

@@ -106,9 +106,9 @@ function createSnapshotComponent(snapshot: SnapshotWriter, store: RuleStore, rul
         if (store.current() && clusterDocumentChanges(event).length > 0) snapshot.save(store.accepted());
       });
     },
-    stop() {
+    async stop() {
       unsubscribe();
-      snapshot.stop();
+      await snapshot.stop();
     },
   };
 }

@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import type { Log } from '../../contracts/log.ts';
 import { errorMessage } from '../../errors/error-message.ts';
-import { type ApiClient, ApiError, isNotFound, type KubeObject } from '../../kube/api-client.ts';
+import { type ApiClient, ApiError, boundTo, isNotFound, type KubeObject } from '../../kube/api-client.ts';
 import { describeRequiredRole } from '../../kube/explain-api-error.ts';
 import { createInformer, type InformerTimings } from '../../kube/informer.ts';
 import type { Leadership } from '../../kube/leader-election.ts';
@@ -46,8 +46,10 @@ export async function manageCertificateSecret(options: SecretCertificateOptions)
   const holder = createCertificateSource(await retryUntilReachable(retryOptions, () => reconcileSecret(options, clocks)));
   signal?.throwIfAborted();
 
+  const closing = new AbortController();
+  const bound = { ...options, client: boundTo(closing.signal, client) };
   const reconcile = async () => {
-    const next = await reconcileSecret(options, clocks);
+    const next = await reconcileSecret(bound, clocks);
     const served = holder.current();
     if (next.certificate === served.certificate && next.caBundle === served.caBundle) return;
     log.info({ secret: secretLabel, notAfter: next.notAfter }, `using the new certificate of ${secretLabel}`);
@@ -92,9 +94,9 @@ export async function manageCertificateSecret(options: SecretCertificateOptions)
     refresh,
     async close() {
       unsubscribeLeadership?.();
-      reconcileLoop.stop();
       holder.close();
-      await watch.stop();
+      closing.abort();
+      await Promise.all([reconcileLoop.stop(), watch.stop()]);
     },
   };
 }

@@ -3,7 +3,7 @@
 import type { Log } from '../../contracts/log.ts';
 import type { ImageStreamFacts } from '../../decision/facts.ts';
 import { readImageStreamFacts, sizeOfStream } from '../../decision/read-stream-facts.ts';
-import type { ApiClient, KubeObject } from '../../kube/api-client.ts';
+import { type ApiClient, boundTo, type KubeObject } from '../../kube/api-client.ts';
 import { identityOf, identitySize } from '../../kube/object-identity.ts';
 import { createOptionalInformer, type OptionalInformer } from '../../kube/optional-informer.ts';
 import type { JsonObject } from '../../object/json.ts';
@@ -39,11 +39,11 @@ export type StreamOptions = {
 export function createImageStreamFacts({ client, log, budget, clock = systemClock }: StreamOptions): WatchedStreams {
   const store = budget.store<KeptStream>({
     sizeOf,
-    measure: (namespace, maxBytes) =>
+    measure: (namespace, maxBytes, signal) =>
       streams.state() === 'absent'
         ? Promise.resolve(0)
         : measureList(
-            client,
+            boundTo(signal, client),
             `/apis/image.openshift.io/v1/namespaces/${namespace}/imagestreams`,
             (object) => sizeOf(keep(object)),
             maxBytes,

@@ -19,7 +19,7 @@ export type BundleToPublish = {
 
 /** `onExpired` is called when a published CA is no longer needed. */
 export function createBundleToPublish(
-  { certificates, log, clock }: Pick<RegistrationOptions, 'certificates' | 'log' | 'clock'>,
+  { certificates, log, clock, signal }: Pick<RegistrationOptions, 'certificates' | 'log' | 'clock'> & { readonly signal: AbortSignal },
   live: () => readonly LiveConfiguration[],
   onExpired: () => void,
 ): BundleToPublish {
@@ -36,11 +36,12 @@ export function createBundleToPublish(
     async refresh() {
       try {
         // Always with the system's clock, because it limits a request in progress, also where a test controls the time.
-        await within(systemClock, requestTimeout, `no response within ${requestTimeout / 1_000} s`, async () => certificates.refresh?.());
+        const late = `no response within ${requestTimeout / 1_000} s`;
+        await within(systemClock, requestTimeout, late, async () => certificates.refresh?.(), signal);
         refreshFailed = false;
       } catch (err) {
         const message = `cannot read the current certificate, so the registered CA bundle stays unchanged: ${errorMessage(err)}`;
-        if (!refreshFailed) log.warn({ err }, message);
+        if (!refreshFailed && !signal.aborted) log.warn({ err }, message);
         refreshFailed = true;
       }
       return !refreshFailed;

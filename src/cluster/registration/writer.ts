@@ -29,9 +29,11 @@ export type WriterCollaborators = {
   readonly entries: (configuration: Configuration, caBundle: string) => readonly WebhookEntry[];
   /** Called when a delayed repair is due. */
   readonly onDue: () => void;
+  /** Ends the requests of the client. A write that ends so is no failure. */
+  readonly signal: AbortSignal;
 };
 
-export function createWriter(options: RegistrationOptions, { observed, bundle, entries, onDue }: WriterCollaborators): Writer {
+export function createWriter(options: RegistrationOptions, { observed, bundle, entries, onDue, signal }: WriterCollaborators): Writer {
   const { client, namespace, log, clock = systemClock } = options;
   const backoff = createRepairBackoff(clock.monotonic);
   const repairLog = createRepairLog(log, clock.monotonic);
@@ -117,7 +119,7 @@ export function createWriter(options: RegistrationOptions, { observed, bundle, e
         await write(configuration, live);
         return undefined;
       } catch (err) {
-        if (isDeleted(err)) return undefined;
+        if (signal.aborted || isDeleted(err)) return undefined;
         const { kind } = configuration;
         log.error(
           { err, kind },

@@ -49,7 +49,8 @@ export type SnapshotWriter = {
   save(bundles: readonly Bundle[]): void;
   start(): void;
   /** A pending write is dropped. */
-  stop(): void;
+  /** Resolves when a write in progress has ended. It is not aborted, since a restart must not find older rules. */
+  stop(): Promise<void>;
 };
 
 /**

@@ -6,6 +6,7 @@ import type { ServerCertificate } from '../../../../src/certificates/source.ts';
 import { manageCertificateSecret } from '../../../../src/certificates/sources/secret.ts';
 import { ApiError, type KubeObject } from '../../../../src/kube/api-client.ts';
 import type { Leadership } from '../../../../src/kube/leader-election.ts';
+import { abortable } from '../../kube/abortable.ts';
 import { leadershipByHand } from '../../kube/leadership.ts';
 import { handClock, memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
@@ -342,4 +343,27 @@ describe('a Secret that somebody changed', () => {
       expect(source.current().certificate).not.toBe(before.certificate);
     });
   });
+});
+
+test('closing ends a request in progress, and nothing of it is logged', async () => {
+  const api = memoryApi({ [path]: shipped() });
+  const log = recordingLog();
+  const timers = handClock();
+  let hangs = false;
+  const asked = Promise.withResolvers<void>();
+  const get: typeof api.client.get = (...input) => {
+    if (!hangs) return api.client.get(...input);
+    asked.resolve();
+    return new Promise<never>(() => {});
+  };
+  const client = abortable({ ...api.client, get });
+  const source = await manageCertificateSecret({ client, ...started, log, clock: { ...timers.clock, now: () => installed.getTime() } });
+  hangs = true;
+  log.lines.length = 0;
+  const refreshed = source.refresh?.();
+  refreshed?.catch(() => undefined);
+  await asked.promise;
+  await source.close();
+  await expect(refreshed).rejects.toThrow('aborted');
+  expect(log.lines).toEqual([]);
 });
