@@ -1,4 +1,4 @@
-/** What a caught value says. Anything can be thrown, so neither a message nor a code is certain. */
+/** The message and the code of a caught value. Anything can be thrown, so it may be no Error. */
 
 export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -16,8 +16,8 @@ export type OptionalInformerOptions<T extends KubeObject> = Omit<InformerOptions
 };
 
 export type OptionalInformer<T extends KubeObject> = {
-  /** `asking`: it is not yet known whether the API exists. `unread`: it exists, and its first list is not complete. */
-  state(): 'asking' | 'absent' | 'unread' | 'read';
+  /** `unknown`: it is not yet known whether the API exists. `syncing`: it exists, and its first list is not complete. */
+  state(): 'unknown' | 'absent' | 'syncing' | 'synced';
   get(namespace: string | undefined, name: string): T | undefined;
   /** Lists everything again, if the API exists. */
   reload(): void;
@@ -71,9 +71,9 @@ export function createOptionalInformer<T extends KubeObject>(options: OptionalIn
 
   return {
     state() {
-      if (served === undefined) return 'asking';
+      if (served === undefined) return 'unknown';
       if (!informer) return 'absent';
-      return informer.synced ? 'read' : 'unread';
+      return informer.synced ? 'synced' : 'syncing';
     },
     get: (inNamespace, name) => informer?.get(inNamespace, name),
     reload: () => informer?.reload(),

@@ -35,7 +35,7 @@ export function createReconcileLoop({
   minIntervalMilliseconds,
   clock: { schedule } = systemClock,
 }: ReconcileLoopOptions): ReconcileLoop {
-  let state: 'new' | 'idle' | 'resting' | 'checking' | 'stopped' = 'new';
+  let state: 'new' | 'idle' | 'waiting' | 'reconciling' | 'stopped' = 'new';
   let requeued = false;
   let urgent = false;
   let failures = 0;
@@ -49,8 +49,8 @@ export function createReconcileLoop({
   }
 
   function reconcileNow(): void {
-    urgent = state === 'checking';
-    if (state === 'resting') {
+    urgent = state === 'reconciling';
+    if (state === 'waiting') {
       cancel();
       state = 'idle';
     }
@@ -59,13 +59,13 @@ export function createReconcileLoop({
 
   async function run(): Promise<void> {
     cancel();
-    state = 'checking';
+    state = 'reconciling';
     requeued = false;
     const failed = (await attempt()) === 'requeue';
     if (isStopped()) return;
     failures = failed ? failures + 1 : 0;
     requeued ||= failed;
-    state = 'resting';
+    state = 'waiting';
     if (urgent) return reconcileNow();
     cancel = schedule(endBackoff, Math.min(resyncMilliseconds, minIntervalMilliseconds * 2 ** Math.max(0, failures - 1)));
   }

@@ -60,7 +60,7 @@ export function createImageStreamFacts({ client, log, budget, clock = systemCloc
     clock,
   });
   let waitsForList = true;
-  const isUnread = () => streams.state() === 'asking' || streams.state() === 'unread';
+  const isUnread = () => streams.state() === 'unknown' || streams.state() === 'syncing';
   let cancel = () => {};
   const endWait = () => {
     waitsForList = false;
@@ -69,7 +69,7 @@ export function createImageStreamFacts({ client, log, budget, clock = systemCloc
   };
   return {
     get(namespace, name) {
-      if (streams.state() !== 'read') return { kind: 'unknown' };
+      if (streams.state() !== 'synced') return { kind: 'unknown' };
       const stream = streams.get(namespace, name);
       if (stream) return stream.facts;
       return store.isOmitted(namespace) ? { kind: 'too-large', why: 'its namespace is over its memory budget' } : { kind: 'absent' };

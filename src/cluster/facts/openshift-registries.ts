@@ -84,7 +84,7 @@ export function createClusterPlatform({ client, log, onChange, clock = systemClo
   };
 
   function isRead(): boolean {
-    return configs.state() === 'absent' || (configs.state() === 'read' && services?.synced === true);
+    return configs.state() === 'absent' || (configs.state() === 'synced' && services?.synced === true);
   }
 
   /** Decided once, with a warning. A later rejection is logged by the informer, and does not make a ready replica unready. */
@@ -104,7 +104,7 @@ export function createClusterPlatform({ client, log, onChange, clock = systemClo
       if (configs.state() === 'absent') return { internalRegistries: [] };
       if (!isRead()) {
         if (!skipped) return undefined;
-        if (configs.state() !== 'read') return { internalRegistries: [], shortNames: 'reject' };
+        if (configs.state() !== 'synced') return { internalRegistries: [], shortNames: 'reject' };
       }
       return readPlatform(configs.get(undefined, 'cluster'), services?.get(registryService.namespace, registryService.name));
     },
