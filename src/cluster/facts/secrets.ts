@@ -4,7 +4,8 @@
  */
 
 import type { Log } from '../../contracts/log.ts';
-import { registrySecretTypes, type SecretFacts } from '../../decision/facts.ts';
+import { registrySecretTypes } from '../../credentials/registry-secret.ts';
+import type { SecretFacts } from '../../decision/facts.ts';
 import { errorMessage } from '../../errors/error-message.ts';
 import { type ApiClient, ApiError, boundTo, type KubeObject } from '../../kube/api-client.ts';
 import { createInformer, type Informer, type InformerTimings } from '../../kube/informer.ts';

@@ -63,4 +63,7 @@ export const problemRemedies: Readonly<Record<ProblemCode, string>> = {
   'rule-redundant': 'remove it',
   'denial-overridden': 'refuse these images too, or trust less with `*`',
   'shadowed-rule': 'remove it, or change what it is about',
+  'unlikely-pattern': 'write the registry as image names do, such as `docker.io`',
+  'short-name-alias': 'write `shortNames: reject`, or name the registries of the aliases in rules',
+  'secret-on-public-registry': 'name the secret for the paths that need it, or watch when it expires',
 };

@@ -103,8 +103,8 @@ describe('a pair in files that others made', () => {
       onTestFinished(() => source.close());
       const socket = await opened(await serve(source), 'localhost', { ca: source.current().caBundle });
       expect(socket.authorized).toBe(true);
-      // The next round writes the files in two steps.
-      source.close();
+      // Or it would see the files half written in the next round.
+      await source.close();
     }
   });
 });

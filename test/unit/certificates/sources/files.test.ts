@@ -126,7 +126,7 @@ describe('later', () => {
     const source = await watched({ ...inside(mount), onProblem, pollMilliseconds: 5 });
 
     await mountSecret(mount, { 'tls.crt': second.certificate, 'tls.key': first.key });
-    await untilProblem(/tls\.crt does not match key file .*tls\.key\. .*\. The previous certificate is still served$/);
+    await untilProblem(/tls\.crt does not match key file .*tls\.key\. .*\. The previous certificate is still in use$/);
     await mountSecret(mount, { 'tls.crt': second.certificate, 'tls.key': 'hello' });
     await untilProblem(/tls\.key is not a PEM private key/);
     await rename(join(mount, 'tls.crt'), join(mount, 'tls.away'));
@@ -145,7 +145,7 @@ describe('later', () => {
     const { onProblem, untilProblem } = problemList();
     const source = await watched({ ...inside(mount), names: ['localhost'], onProblem, pollMilliseconds: 5 });
     await mountSecret(mount, secretOf(sampleServer({ dnsNames: ['other.example.test'] })));
-    await untilProblem(/tls\.crt is not valid for localhost, .*\. The previous certificate is still served$/);
+    await untilProblem(/tls\.crt is not valid for localhost, .*\. The previous certificate is still in use$/);
     expect(source.current()).toMatchObject(first);
   });
 
@@ -171,7 +171,7 @@ describe('later', () => {
       throw new Error('no context');
     });
     await mountSecret(mount, secretOf(second));
-    await untilProblem(/cannot serve the certificate of \S+: no context/);
+    await untilProblem(/cannot use the new version of \S+: no context/);
     stop();
     const next = nextOf(source);
     await mountSecret(mount, secretOf(first));
