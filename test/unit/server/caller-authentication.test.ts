@@ -293,7 +293,7 @@ describe('the file of the client CA', () => {
   test.each([
     ['is empty', () => '', /ca\.crt is empty\. Put the PEM certificates there$/],
     ['has a leaf', () => ours.certificate + apiServer.certificate, /ca\.crt: certificate 2 is not a CA\. Put the CA that signed/],
-    ['has a key', () => ours.key, /ca\.crt holds a key, not a certificate/],
+    ['has a key', () => ours.key, /ca\.crt contains a private key instead of a certificate/],
   ])('that %s stops the start', async (_what, contents, message) => {
     await expect(watch(contents())).rejects.toThrow(message);
   });
