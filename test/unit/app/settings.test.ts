@@ -104,6 +104,7 @@ describe('variables', () => {
     ['REGKEEPER_CLIENT_CA=/ca.crt', { clientCaFile: '/ca.crt' }],
     ['REGKEEPER_SHUTDOWN_DELAY_SECONDS=1.5', { shutdownDelayMilliseconds: 1500 }],
     ['REGKEEPER_LOG_LEVEL=debug', { logLevel: 'debug' }],
+    ['REGKEEPER_LOG_FORMAT=text', { logFormat: 'text' }],
     ['REGKEEPER_AUDIT_LOG=/a', { auditLog: '/a' }],
     ['REGKEEPER_DEV=true', { dev: true }],
   ];

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { escapeXml } from '../../../../src/cli/output/render-tests.ts';
+import { escapeXml } from '../../../../src/cli/output/junit.ts';
 import { runCommand } from '../run.ts';
 
 let folder: string;
@@ -125,11 +125,16 @@ describe('whatever was not evaluated is a failure, with its place', () => {
     ],
     ['no objects file', { 'objects.yaml': undefined }, ['objects.yaml: no such file or folder']],
     ['no expected file', { 'expected.yaml': undefined }, ['expected.yaml is missing; --update writes it from what comes out']],
-    ['objects that cannot be read', { 'objects.yaml': '- a\n' }, [expect.stringMatching(/^objects\.yaml:1:1: holds a list/)]],
+    ['objects that cannot be read', { 'objects.yaml': '- a\n' }, [expect.stringMatching(/^objects\.yaml:1:1: contains a list/)]],
     [
       'nothing to judge',
       { 'objects.yaml': 'apiVersion: v1\nkind: Secret\n', 'expected.yaml': 'results: []' },
       ['objects.yaml holds no object that could be judged'],
+    ],
+    [
+      'an object of an unknown kind with an image',
+      { 'objects.yaml': `${good['objects.yaml']}---\napiVersion: example.com/v1\nkind: App\nmetadata: {name: a}\nspec: {image: x}\n` },
+      [expect.stringMatching(/^objects\.yaml:7: App default\/a is not of a known kind, and spec\.image looks like an image/)],
     ],
     ['rules with a problem', { 'rules.yaml': 'rulez: []' }, [expect.stringMatching(/^rules\.yaml:1:1 unknown-field /)]],
     [
@@ -171,7 +176,7 @@ describe('whatever was not evaluated is a failure, with its place', () => {
 
   test('a folder without any test is no test that passed', async () => {
     await mkdir(join(folder, 'empty'));
-    await expect(runCommand('test', folder)).rejects.toThrow(/no test in there/);
+    await expect(runCommand('test', folder)).rejects.toThrow(/no policy tests found/);
     await expect(runCommand('test', join(folder, 'nowhere'))).rejects.toThrow(/nowhere: no such folder/);
   });
 });
@@ -191,6 +196,14 @@ describe('what is told', () => {
 
 1 test: 0 passed, 1 failed
 `);
+  });
+
+  test('--quiet shows only tests that failed', async () => {
+    await write(good, 'a');
+    await write({ ...good, 'expected.yaml': expected.replace('allowed', 'denied') }, 'b');
+    const { exitCode, out, err } = await runCommand('test', folder, '--quiet');
+    expect({ exitCode, err }).toEqual({ exitCode: 1, err: '' });
+    expect(out).toMatch(/^FAIL {2}b {2}1 object\n {6}expected\.yaml:2: Pod shop\/web: outcome\n.*\n.*\n$/);
   });
 
   test('JUnit', async () => {
@@ -221,10 +234,32 @@ describe('--update', () => {
     await write({ ...files, 'objects.yaml': pod('web', 'reg.example.com/web') + pod('bad', 'evil.example.com/x') });
     const { exitCode, out, err } = await runCommand('test', folder, '--update');
     expect(exitCode).toBe(0);
-    expect(out).toContain('WROTE case  2 objects');
-    expect(err).toMatch(/^regkeeper: WROTE case\/expected\.yaml from what comes out now\. Nothing was tested there/);
+    expect(out).toBe('WROTE case  2 objects\n\n1 test: 0 passed, 0 failed, 1 written and not tested\n');
+    expect(err).toMatch(/^regkeeper: wrote case\/expected\.yaml from the current results\. Nothing was tested\. Review it/);
     expect(await failures()).toEqual([]);
     expect(await readFile(join(folder, 'case/expected.yaml'), 'utf8')).not.toMatch(/line|revision|file:/);
+  });
+
+  test('does not count a test that it wrote as passed, in any format', async () => {
+    const { 'expected.yaml': _none, ...files } = good;
+    const output = async (format: string) => {
+      await write(files, 'new');
+      await rm(join(folder, 'new/expected.yaml'), { force: true });
+      await write(good, 'old');
+      return (await runCommand('test', folder, '--update', '-o', format)).out;
+    };
+    expect(await output('table')).toMatch(/\n2 tests: 1 passed, 0 failed, 1 written and not tested\n$/);
+    const { tests, summary } = JSON.parse(await output('json'));
+    expect({ tests, summary }).toMatchObject({
+      tests: [
+        { name: 'new', passed: false, written: true, failures: [] },
+        { name: 'old', passed: true, written: false },
+      ],
+      summary: { passed: 1, failed: 0, written: 1 },
+    });
+    const junit = await output('junit');
+    expect(junit).toContain('<testsuite name="regkeeper" tests="2" failures="0" errors="0" skipped="1">');
+    expect(junit).toMatch(/name="new">\s*<skipped message="expected\.yaml was written, so nothing was tested"\/>/);
   });
 
   test('leaves a test that passes as its author wrote it, and keeps the settings of one that does not', async () => {
