@@ -188,7 +188,7 @@ export function createRuleStore(hash: (text: string) => string): RuleStore {
     rejected.delete(bundle.id);
     neverAccepted.delete(bundle.id);
     if (trial.kind === 'blank') {
-      const alert = `${nameBundle(bundle)} is blank, and there are no other rules: ${clusterRules ? stayInForce : toHaveNone}`;
+      const alert = `${nameBundle(bundle)} is blank, and no other rules exist. ${clusterRules ? stayInForce : toHaveNone}`;
       return { bundle, problems: [], warnings, alert };
     }
     combined = undefined;
@@ -325,7 +325,7 @@ export function createRuleStore(hash: (text: string) => string): RuleStore {
       const bundleResult = tryBundle(read);
       return bundleResult.problems.length > 0 || bundleResult.alert !== undefined
         ? bundleResult
-        : { ...bundleResult, alert: `${nameBundle(read.bundle)} is gone or blank, and no other rules are there: ${stayInForce}` };
+        : { ...bundleResult, alert: `${nameBundle(read.bundle)} was deleted or is blank, and no other rules exist. ${stayInForce}` };
     });
     for (const id of accepted.keys()) orphaned.add(id);
     return bundleResults;
@@ -335,7 +335,7 @@ export function createRuleStore(hash: (text: string) => string): RuleStore {
     const left = [...accepted].filter(([other]) => other !== id).flatMap(([, { documents }]) => documents);
     if (left.every(({ blank }) => blank)) {
       orphaned.add(id);
-      const alert = `${nameBundle(bundle)} was deleted, and no other rules would be left: ${stayInForce}`;
+      const alert = `${nameBundle(bundle)} was deleted, and no other rules exist. ${stayInForce}`;
       return { bundle, problems: [], warnings: [], alert };
     }
     accepted.delete(id);
@@ -442,9 +442,9 @@ export function createRuleStore(hash: (text: string) => string): RuleStore {
   };
 }
 
-const earlierInForce = 'the version that was good before this server started is in force';
-const toHaveNone = 'to have none, write a document "rules: []"';
-const stayInForce = `the last rules stay in force; ${toHaveNone}`;
+const earlierInForce = 'the last good version from before this server started is in force.';
+const toHaveNone = 'To have no rules, write a document "rules: []".';
+const stayInForce = `The last good rules stay in force. ${toHaveNone}`;
 
 function scopeOf({ scope }: Bundle): RuleScope {
   return scope ?? { kind: 'cluster' };

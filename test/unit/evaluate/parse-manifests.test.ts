@@ -120,12 +120,12 @@ describe('what is no object is told with its place and the fix', () => {
     ['an old OpenShift template', 'apiVersion: v1\nkind: Template\n', /oc process/],
     ['an alias of nothing', `${head}spec: *app`, /^pod\.yaml:3:7: .*no anchor &app.*quote/],
     ['an anchor in itself', `${head}spec: &a {b: *a}`, /^pod\.yaml:3:14: the anchor &a contains itself/],
-    ['a merge of text', `${head}spec: {<<: hello}`, /^pod\.yaml:3:12: the merge key/],
-    ['infinity', `${head}spec: .inf`, /^pod\.yaml:3:7: \.inf is no number/],
-    ['a tag that lies', `${head}spec: !!int hello`, /^pod\.yaml:3:\d+: "hello" is not what its tag !!int says/],
+    ['a merge of text', `${head}spec: {<<: hello}`, /^pod\.yaml:3:12: the value of a merge key/],
+    ['infinity', `${head}spec: .inf`, /^pod\.yaml:3:7: \.inf is not a JSON number/],
+    ['a tag that lies', `${head}spec: !!int hello`, /^pod\.yaml:3:\d+: "hello" does not match its tag !!int/],
     ['a field without a name', `${head}spec: {~: 1}`, /^pod\.yaml:3:8: a field has no name/],
-    ['a list for a name', `${head}spec: {[a]: 1}`, /^pod\.yaml:3:8: a field has a list/],
-    ['brackets without end', `${head}spec: ${'['.repeat(100_000)}`, /^pod\.yaml:3:\d+: nested deeper/],
+    ['a list for a name', `${head}spec: {[a]: 1}`, /^pod\.yaml:3:8: a field name is a list/],
+    ['brackets without end', `${head}spec: ${'['.repeat(100_000)}`, /^pod\.yaml:3:\d+: the text is nested more deeply/],
     ['JSON cut short', '{"apiVersion": "v1", "kind": "Po', /^pod\.yaml:1:\d+: not valid YAML/],
   ])('%s', (_name, text, message) => {
     expect(problemsOf(text)).toEqual([expect.stringMatching(message)]);
@@ -142,7 +142,7 @@ describe('what is no object is told with its place and the fix', () => {
   test('a bomb of aliases ends soon', () => {
     const levels = Array.from({ length: 30 }, (_, level) => `a${level + 1}: &a${level + 1} [*a${level}, *a${level}, *a${level}]`);
     expect(problemsOf(`${head}a0: &a0 [x, x]\n${levels.join('\n')}\n`)).toEqual([
-      expect.stringMatching(/aliases make more than 400000 values/),
+      expect.stringMatching(/aliases expand to more than 400000 values/),
     ]);
   });
 

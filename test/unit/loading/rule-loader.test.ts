@@ -116,7 +116,7 @@ test('rules in binaryData refuse their ConfigMap: left out without a word, they 
   const edit = configMapBundle({ metadata, data: { 'notes.txt': 'x' }, binaryData: { 'a.yaml': 'UQ==', 'logo.png': 'UQ==' } });
   await loader.offer(edit);
   expect(changes.at(-1)?.problems.map(({ code, message }) => [code, message.split(' ').slice(0, 4).join(' ')])).toEqual([
-    ['bad-manifest', 'a.yaml stands in binaryData,'],
+    ['bad-manifest', 'a.yaml is in binaryData,'],
   ]);
   expect(store.current()).toBe(before);
   const book2 = createRuleStore(sha256);

@@ -135,13 +135,13 @@ describe('whatever was not evaluated is a failure, with its place', () => {
     [
       'labels that nobody gave',
       { 'objects.yaml': pod('web', 'team.example.com/x'), 'expected.yaml': expected.replace('allowed', 'denied') },
-      [expect.stringMatching(/^Pod shop\/web cannot be judged for sure: rules\.yaml:5:\d+ selects by the labels of namespace "shop"/)],
+      [expect.stringMatching(/^Pod shop\/web cannot be evaluated with certainty: rules\.yaml:5:\d+ selects by the labels of namespace "shop"/)],
     ],
     ['broken YAML', { 'expected.yaml': 'results: [\n' }, [expect.stringMatching(/^\d: expected\.yaml is not valid YAML/)]],
     ['an alias to nothing', { 'expected.yaml': 'date: 2026-01-01\nresults: *x\n' }, [expect.stringMatching(/^2: .*there is no anchor &x/)]],
     ['no mapping', { 'expected.yaml': '[]' }, ['1: expected.yaml must be a mapping with "results"']],
     ['no list', { 'expected.yaml': 'results: {}' }, [expect.stringMatching(/"results" must be a list/)]],
-    ['a setting that nobody knows', { 'expected.yaml': `dat: 2027-01-01\n${expected}` }, ['1: unknown field "dat"; did you mean "date"?']],
+    ['a setting that nobody knows', { 'expected.yaml': `dat: 2027-01-01\n${expected}` }, ['1: unknown field "dat". Did you mean "date"?']],
     ['no such day', { 'expected.yaml': `date: 2027-02-30\n${expected}` }, ['1: "date" takes a day, YYYY-MM-DD, and is "2027-02-30"']],
     [
       'an entry that names nothing',
@@ -156,7 +156,7 @@ describe('whatever was not evaluated is a failure, with its place', () => {
     [
       'an entry with a strange field',
       { 'expected.yaml': 'results:\n- {object: {kind: Pod, name: web, nmespace: shop}, outcome: allowed}\n' },
-      ['2: unknown field "nmespace"; did you mean "namespace"?'],
+      ['2: unknown field "nmespace". Did you mean "namespace"?'],
     ],
     [
       'an entry that expects nothing',

@@ -233,7 +233,7 @@ describe('namespaces', () => {
 
   test('a name twice is a warning', () => {
     const text = 'rules:\n- registry: reg.io\n  namespaces: [a, b, a]\n';
-    expect(warningsOf(text)).toEqual(['duplicate-namespace 3:22 rules[0].namespaces[2] is a once more; remove it']);
+    expect(warningsOf(text)).toEqual(['duplicate-namespace 3:22 rules[0].namespaces[2] repeats a. Remove it.']);
     expect(documentOf(text).rules[0]?.namespaces).toEqual({ kind: 'names', names: ['a', 'b'] });
   });
 });
@@ -355,7 +355,7 @@ describe('all mistakes are found in one go', () => {
     const problems = problemsOf(`a0: &a0 lol\n${levels.join('\n')}\n`);
     expect(problems).toHaveLength(101);
     const aliases = problems.filter((problem) => !problem.startsWith('unknown-field'));
-    expect(aliases[0]).toMatch(/^yaml-alias 1:9 the anchor "&a0"/);
+    expect(aliases[0]).toMatch(/^yaml-alias 1:9 the YAML anchor "&a0"/);
     expect(aliases[1]).toMatch(/^yaml-alias 2:9 the anchor "&a1"/);
     expect(aliases[2]).toMatch(/^yaml-alias 2:10 the alias "\*a0"/);
   });

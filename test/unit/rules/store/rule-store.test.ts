@@ -75,7 +75,7 @@ describe('opening', () => {
     const changes = store.open([bundle('one', bad), bundle('two', trusting('b.io'))], [bundle('one', trusting('a.io'))]);
     expect(trusted(store)).toEqual(['a.io', 'b.io']);
     expect(changes[0]).toMatchObject({
-      alert: expect.stringContaining('good before this server started'),
+      alert: expect.stringContaining('the last good version from before this server started'),
       problems: [{ code: 'unknown-field' }],
     });
     store.offer(bundle('one', trusting('c.io')));
@@ -90,7 +90,7 @@ describe('opening', () => {
     const withoutLive = createRuleStore(sha256);
     const changes = withoutLive.open([], [bundle('one', trusting('a.io'))]);
     expect(trusted(withoutLive)).toEqual(['a.io']);
-    expect(changes).toMatchObject([{ alert: expect.stringContaining('is gone') }]);
+    expect(changes).toMatchObject([{ alert: expect.stringContaining('was deleted') }]);
   });
 
   test('a blank bundle alone is not taken at its word: it would refuse every image', () => {
