@@ -149,7 +149,7 @@ describe.each(rows)('any $kind ($group)', ({ kind, group }) => {
       }),
       runs(400),
     );
-    expect(seen.decided, 'most are decided').toBeGreaterThan(200);
+    expect(seen.decided, 'most are decided').toBeGreaterThan(runs(400).numRuns / 2);
   });
 });
 

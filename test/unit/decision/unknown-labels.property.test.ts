@@ -66,8 +66,8 @@ test('what the labels of a namespace could change is told; all else is the same 
     ),
     runs(1000),
   );
-  expect(seen.sure).toBeGreaterThan(100);
-  expect(seen.unsure).toBeGreaterThan(100);
+  expect(seen.sure).toBeGreaterThan(runs(1000).numRuns / 10);
+  expect(seen.unsure).toBeGreaterThan(runs(1000).numRuns / 10);
 });
 
 function objectWith(kind: string, used: readonly string[]) {

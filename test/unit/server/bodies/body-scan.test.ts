@@ -88,5 +88,5 @@ test('agrees with it on bytes that are no valid UTF-8', { timeout: 60_000 }, () 
     }),
     runs(5_000),
   );
-  expect(parsed).toBeGreaterThan(1_000);
+  expect(parsed).toBeGreaterThan(runs(5_000).numRuns / 5);
 });
