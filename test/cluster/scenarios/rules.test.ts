@@ -33,7 +33,7 @@ describe('a rules ConfigMap is refused', () => {
     );
     expect(code).not.toBe(0);
     expect(stderr).toContain('configmaps.guard.regkeeper.io');
-    expect(stderr).toMatch(/a\.yaml:3:3: .*did you mean "pullSecret".* \(unknown-field\)/);
+    expect(stderr).toMatch(/a\.yaml:3:3: .*Did you mean "pullSecret".* \(unknown-field\)/);
     expect(stderr).toMatch(/b\.yaml:1:7: .* \(unknown-value\)/);
   });
 
@@ -128,7 +128,7 @@ describe('a rules ConfigMap passes', () => {
       what: 'the problem to be logged',
     });
     expect(line).toMatchObject({ level: 'error', line: 6, column: 3 });
-    expect(line.msg).toMatch(/regkeeper\/regkeeper-rules.*line 6:3.*did you mean "pullSecret"/);
+    expect(line.msg).toMatch(/regkeeper\/regkeeper-rules.*line 6:3.*Did you mean "pullSecret"/);
     expect(await tryPod('registry.example.com/app')).toBeUndefined();
     expect(await tryPod('unknown.example.com/app')).toContain('denied the request');
   });

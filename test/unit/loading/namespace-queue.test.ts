@@ -113,7 +113,7 @@ test('twenty ConfigMaps that are too much are refused without one character bein
   expect(rejected).toHaveLength(20);
   expect(new Set(rejected.flatMap(({ problems }) => problems.map(({ code }) => code)))).toEqual(new Set(['namespace-quota']));
   expect(rejected[0]?.problems[0]?.message).toBe(
-    'this ConfigMap has 62 documents with 1016118 characters of rules; a namespace may have 20 documents with 131072 characters in all: put the rules into fewer and shorter documents, or delete those that are not needed',
+    'this ConfigMap has 62 documents with 1016118 characters of rules. A namespace may have at most 20 documents with 131072 characters. Use fewer and shorter documents, or delete those that are not needed.',
   );
   expect(JSON.stringify(store.rejected()).length).toBeLessThan(20_000);
 });

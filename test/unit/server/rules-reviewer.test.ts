@@ -67,7 +67,7 @@ describe('what a book would refuse is refused', () => {
   test('for what is wrong in it, all documents at once', async () => {
     const { review } = reviewing();
     const { answer, problems } = await review('two', { 'a.yaml': 'rulez: []', 'b.yaml': 'mode: strict' });
-    expect(answer?.response.status?.message).toContain('did you mean "rules"?');
+    expect(answer?.response.status?.message).toContain('Did you mean "rules"?');
     expect(problems).toEqual([
       expect.stringMatching(/^a\.yaml:1:1: .* \(unknown-field\)$/),
       expect.stringMatching(/^b\.yaml:1:7: .* \(unknown-value\)$/),
@@ -239,7 +239,7 @@ describe('rules of namespaces', () => {
     const { answer, problems } = await review('own', data, 'namespace');
     expect(answer?.response.allowed).toBe(false);
     expect(problems).toEqual([
-      expect.stringMatching(/^k0\.yaml:1:1: this ConfigMap has 21 documents .* 20 documents .*: put .* \(namespace-quota\)$/),
+      expect.stringMatching(/^k0\.yaml:1:1: this ConfigMap has 21 documents .* 20 documents .* Use fewer .*\. \(namespace-quota\)$/),
     ]);
   });
 

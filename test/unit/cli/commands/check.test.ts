@@ -288,7 +288,7 @@ describe('exit code 2: what cannot be read', () => {
     const objects = await write('objects.yaml', pod('a', 'x'));
     const { exitCode, out, err } = await runCommand('check', '-f', objects, '--rules', bad);
     expect({ exitCode, out }).toEqual({ exitCode: 2, out: '' });
-    expect(err).toMatch(/bad\.yaml:3:3 unknown-field .*did you mean "pullSecret"/);
+    expect(err).toMatch(/bad\.yaml:3:3 unknown-field .*Did you mean "pullSecret"/);
   });
 
   test.each([

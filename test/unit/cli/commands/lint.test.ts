@@ -95,8 +95,8 @@ describe('warnings', () => {
     expect(await lint(warned, '--date', '2026-02-01')).toEqual({
       exitCode: 0,
       out: [
-        'rules.yaml:2:11 exemption-expired warning: the exemption of reg.io/x ended with 2026-01-31, so it has no effect any more; remove it, or write a later day',
-        'rules.yaml:5:13 rule-redundant warning: reg.io/a says what reg.io of rules.yaml:4:13 says of its images already; remove it, or write what shall be different',
+        'rules.yaml:2:11 exemption-expired warning: the exemption of reg.io/x ended on 2026-01-31, so it has no effect. Remove it, or set a later day.',
+        'rules.yaml:5:13 rule-redundant warning: reg.io/a has the same effect as the rule of reg.io in rules.yaml:4:13, which matches all its images. Remove it, or change its effect.',
         '',
       ].join('\n'),
       err: 'read 1 document with 2 rules in 1 file: 0 problems, 2 warnings\n',
@@ -136,7 +136,7 @@ describe('machine output', () => {
           column: 13,
           level: 'problem',
           code: 'rule-tie',
-          message: expect.stringContaining('reg.io has a rule already'),
+          message: expect.stringContaining('reg.io already has a rule'),
           related: { file: 'rules.yaml', line: 2, column: 13 },
         },
       ],
@@ -265,7 +265,7 @@ describe('SARIF', () => {
         ruleId: 'rule-tie',
         ruleIndex: Object.keys(problemCodes).indexOf('rule-tie'),
         level: 'error',
-        message: { text: expect.stringContaining('reg.io has a rule already') },
+        message: { text: expect.stringContaining('reg.io already has a rule') },
         locations: [{ physicalLocation: { artifactLocation: file, region: { startLine: 6, startColumn: 13 } } }],
         relatedLocations: [
           {

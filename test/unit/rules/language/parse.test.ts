@@ -356,8 +356,8 @@ describe('all mistakes are found in one go', () => {
     expect(problems).toHaveLength(101);
     const aliases = problems.filter((problem) => !problem.startsWith('unknown-field'));
     expect(aliases[0]).toMatch(/^yaml-alias 1:9 the YAML anchor "&a0"/);
-    expect(aliases[1]).toMatch(/^yaml-alias 2:9 the anchor "&a1"/);
-    expect(aliases[2]).toMatch(/^yaml-alias 2:10 the alias "\*a0"/);
+    expect(aliases[1]).toMatch(/^yaml-alias 2:9 the YAML anchor "&a1"/);
+    expect(aliases[2]).toMatch(/^yaml-alias 2:10 the YAML alias "\*a0"/);
   });
 
   test('every alias and anchor', () => {
