@@ -72,7 +72,10 @@ export async function runPolicyTest({ name, folder }: PolicyTest, options: TestO
   return { ...result([], results.length), updated: true };
 }
 
-const missing = { ok: false, failures: [{ message: 'expected.yaml does not exist. Create it from the current results with --update.' }] } as const;
+const missing = {
+  ok: false,
+  failures: [{ message: 'expected.yaml does not exist. Create it from the current results with --update.' }],
+} as const;
 const nothingEvaluated: readonly ExpectationFailure[] = [{ message: 'objects.yaml contains no object that can be evaluated.' }];
 
 export type TestEvaluation =
@@ -91,7 +94,10 @@ export async function evaluateTest(
   const own = await ownRules(folder);
   const paths = own === undefined ? shared : [own];
   if (paths.length === 0)
-    return { ok: false, failures: [{ message: 'neither rules.yaml nor a folder rules exists. Pass --rules to set rules for tests that have none.' }] };
+    return {
+      ok: false,
+      failures: [{ message: 'neither rules.yaml nor a folder rules exists. Pass --rules to set rules for tests that have none.' }],
+    };
   const displayName = (file: string) => (own === undefined ? file : relative(folder, file));
   const loaded = await loadRules(paths, displayName).catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))));
   if (loaded instanceof Error) return { ok: false, failures: [{ message: loaded.message }] };

@@ -205,7 +205,7 @@ function findDuplicates(configMaps: readonly ConfigMapInFile[]): readonly Proble
     }
     const called = configMap.namespace === '' ? configMap.name : key;
     const message = `ConfigMap ${called} is written in ${renderOrigin(other.origin)} too; in a cluster the one that is applied later replaces the other, so give them two names`;
-    return [{ code: 'configmap-twice', message, origin: configMap.origin, related: other.origin }];
+    return [{ code: 'duplicate-configmap', message, origin: configMap.origin, related: other.origin }];
   });
 }
 

@@ -170,8 +170,8 @@ function wideningProblem(cluster: RuleSet, rule: Rule, context: NamespaceContext
   const clusterRule = cluster.match(representativeOf(pattern), context).value;
   if (clusterRule?.trust === false) {
     const message = `${pattern.text} is denied by the cluster rule ${clusterRule.pattern.text} in ${renderOrigin(clusterRule.origin)}, so trusting it in namespace ${context.namespace} has no effect. Remove the rule.`;
-    return { code: 'namespace-widens', message, origin, related: clusterRule.origin };
+    return { code: 'namespace-rule-without-effect', message, origin, related: clusterRule.origin };
   }
   const message = `${pattern.text} is neither trusted nor delegated by the cluster rules, except for more specific patterns. Trusting it in namespace ${context.namespace} has no effect. Remove the rule, write a pattern that the cluster rules trust, or ask an administrator to delegate this one.`;
-  return { code: 'namespace-widens', message, origin };
+  return { code: 'namespace-rule-without-effect', message, origin };
 }

@@ -96,7 +96,7 @@ export function parseRulesDocument(
 }
 
 function blankDocument(source: RuleSource, scope: RuleScope, { line, column }: TextStart): ParseResult {
-  const message = 'the document is empty, so it contains no rules. If you want no rules, write "rules: []".';
+  const message = 'the document is empty, so it contains no rules. To have no rules, write "rules: []".';
   const warning: Problem = { code: 'blank-document', message, origin: { source, line, column } };
   const document = { source, scope, blank: true, settings: {}, rules: [], exemptions: [], overrides: [], delegate: [] };
   return { ok: true, document, warnings: [warning] };
@@ -228,7 +228,7 @@ class DocumentReader {
       onMissingSecret: rule.onMissingSecret ?? 'warn',
       ...this.readNamespaces(rule.namespaces, `${pointer}/namespaces`),
       internal: false,
-      ...(this.scope.kind === 'namespace' && { owner: this.scope.namespace }),
+      ...(this.scope.kind === 'namespace' && { ownerNamespace: this.scope.namespace }),
     };
     const patterns = this.readPatterns(rule.registry, `${pointer}/registry`, trust);
     return patterns.map(({ origin, ...pattern }) => ({ name: name ?? pattern.pattern.text, ...pattern, ...shared, origin }));

@@ -100,7 +100,8 @@ const maxPatternLength = 600;
 
 // Common mistakes are checked before the grammar, since its own error ("not a host name") would not help the author.
 function commonMistake(text: string): PatternResult | undefined {
-  if (text === '') return invalidPattern('empty-value', 'the registry pattern is empty. Write host[:port][/path], or "*" for every registry.');
+  if (text === '')
+    return invalidPattern('empty-value', 'the registry pattern is empty. Write host[:port][/path], or "*" for every registry.');
   const at = text.lastIndexOf('@');
   if (at >= 0) return userOrDigest(text, at);
   if (text.length > maxPatternLength)
@@ -109,7 +110,10 @@ function commonMistake(text: string): PatternResult | undefined {
     return invalidPattern('pattern-space', `${quote(text)} contains a space. Write one registry without spaces, or a list.`);
   const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(text)?.[0];
   if (scheme)
-    return invalidPattern('pattern-scheme', `${quote(text)} starts with a URL scheme. Write ${quote(trimSlashes(text.slice(scheme.length)))}.`);
+    return invalidPattern(
+      'pattern-scheme',
+      `${quote(text)} starts with a URL scheme. Write ${quote(trimSlashes(text.slice(scheme.length)))}.`,
+    );
   if (text.startsWith('/') || text.endsWith('/')) {
     return invalidPattern(
       'pattern-slash',
@@ -168,7 +172,10 @@ function badPort(text: string, hostText: string, portText: string): PatternResul
   if (portText.includes('*'))
     return invalidPattern('pattern-port', `${quote(text)} has a * as part of a port. Write one number, or only * for every port.`);
   if (portText.includes(':'))
-    return invalidPattern('pattern-host', `${quote(text)} has several colons. Write an IPv6 address in brackets, for example [2001:db8::1]:5000.`);
+    return invalidPattern(
+      'pattern-host',
+      `${quote(text)} has several colons. Write an IPv6 address in brackets, for example [2001:db8::1]:5000.`,
+    );
   return invalidPattern(
     'pattern-tag',
     `${quote(text)} has ${quote(portText)} as a port. If it is a tag, write ${quote(hostText)}, because rules match registries and repositories.`,

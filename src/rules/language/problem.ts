@@ -58,7 +58,7 @@ export const problemCodes = {
   'reason-on-trusted': { level: 'problem', text: 'A rule that trusts its registry has a `reason`, which is only for denials.' },
   'on-missing-without-secret': { level: 'problem', text: 'A rule has `onMissingSecret` but names no secret.' },
   'override-without-setting': { level: 'problem', text: 'An override sets nothing.' },
-  'namespace-scope': { level: 'problem', text: 'A field of namespace rules is allowed only in cluster rules.' },
+  'cluster-only-field': { level: 'problem', text: 'A field of namespace rules is allowed only in cluster rules.' },
   'pattern-too-long': { level: 'problem', text: 'A registry pattern is longer than any image name.' },
   'pattern-space': { level: 'problem', text: 'A registry pattern contains a space or a control character.' },
   'pattern-scheme': { level: 'problem', text: 'A registry pattern starts with a URL scheme such as https://.' },
@@ -89,13 +89,16 @@ export const problemCodes = {
     text: 'Two overrides set the same setting to different values, and neither selects its namespaces more specifically.',
   },
   'too-many-rules': { level: 'problem', text: 'The documents of a namespace have more than 200 rules in total.' },
-  'namespace-widens': { level: 'problem', text: 'A namespace rule trusts a registry that the cluster rules neither trust nor delegate.' },
+  'namespace-rule-without-effect': {
+    level: 'problem',
+    text: 'A namespace rule trusts a registry that the cluster rules deny, or neither trust nor delegate.',
+  },
   'bad-manifest': {
     level: 'problem',
     text: 'A rules ConfigMap is invalid: its label, its namespace, or data that is not text.',
   },
   'blank-document': { level: 'warning', text: 'The document is empty, so it contains no rules.' },
-  'configmap-twice': {
+  'duplicate-configmap': {
     level: 'warning',
     text: 'Two rules ConfigMaps in files have the same name, so one would replace the other in a cluster.',
   },

@@ -74,7 +74,11 @@ function disallowedField(pointer: string, field: string, data: YamlDocument): Do
     field === 'namespaces'
       ? 'namespace rules apply only in their own namespace'
       : 'namespace rules may contain only registry rules. Only cluster rules may have this field';
-  return { code: 'namespace-scope', message: `${renderPointer(pointer)}: ${why}. Remove the field.`, position: data.locateField(pointer) };
+  return {
+    code: 'cluster-only-field',
+    message: `${renderPointer(pointer)}: ${why}. Remove the field.`,
+    position: data.locateField(pointer),
+  };
 }
 
 /** Whether `pointers` contains the pointer or one of its parents. */
@@ -306,7 +310,9 @@ function describeNamespaces(pointer: string, value: unknown, errors: readonly Er
     return { code: 'empty-value', message: `${place} is an empty list, which matches no namespace. Write ${choice}, or remove the field.` };
   }
   if (isEntry && typeof value === 'object' && !Array.isArray(value)) {
-    return wrongType(`${place} is a mapping, but a list may contain only names. Write labels without a list: {matchLabels: {label: value}}.`);
+    return wrongType(
+      `${place} is a mapping, but a list may contain only names. Write labels without a list: {matchLabels: {label: value}}.`,
+    );
   }
   return typeof value === 'string' ? badNamespace(place, value) : describeText(pointer, value, errors, data);
 }
@@ -340,10 +346,7 @@ function badLabelKey(pointer: string, key: string, data: YamlDocument): Document
 
 function badLabel(place: string, text: string, what: 'key' | 'value'): Description {
   const grammar = 'has at most 63 letters, digits, "-", "_" and ".", and starts and ends with a letter or digit';
-  const fix =
-    what === 'value'
-      ? `A value ${grammar}.`
-      : `A key ${grammar}. It may have a prefix, as in example.com/team.`;
+  const fix = what === 'value' ? `A value ${grammar}.` : `A key ${grammar}. It may have a prefix, as in example.com/team.`;
   return { code: 'bad-label', message: `${place} has the ${what} ${quote(text)}, which is not valid for a label. ${fix}` };
 }
 

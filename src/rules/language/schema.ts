@@ -98,12 +98,12 @@ const ruleSchema = {
       type: 'string',
       maxLength: maxReasonLength,
       pattern: oneLine,
-      description:
-        'Why images of the registry are denied, and what to use instead. One line, shown in denials. Only with trust: false.',
+      description: 'Why images of the registry are denied, and what to use instead. One line, shown in denials. Only with trust: false.',
     },
     pullSecret: {
       anyOf: [secretName, { type: 'array', items: secretName, minItems: 1 }],
-      description: 'The Secret for pulling from the registry, or a list of Secrets, which are tried in this order. Only in rules that trust.',
+      description:
+        'The Secret for pulling from the registry, or a list of Secrets, which are tried in this order. Only in rules that trust.',
     },
     pushSecret: { ...secretName, description: 'The Secret with which builds push to the registry. Only in rules that trust.' },
     onMissingSecret: {
@@ -123,8 +123,7 @@ const exemptionSchema = {
   properties: {
     image: {
       anyOf: registryPatterns,
-      description:
-        'The allowed images: a pattern as in a rule that trusts, host[:port][/path], without a tag or digest, or a list.',
+      description: 'The allowed images: a pattern as in a rule that trusts, host[:port][/path], without a tag or digest, or a list.',
     },
     namespaces: namespacesField(
       'The namespaces to which the exemption applies. Default: all. Prefer labels, because users may be able to choose the names of namespaces.',
@@ -212,8 +211,7 @@ export const rulesSchema = {
     delegate: {
       type: 'array',
       items: registryPattern,
-      description:
-        'Registries that namespace rules may trust: patterns as in a rule that trusts, host[:port][/path]. Default: none.',
+      description: 'Registries that namespace rules may trust: patterns as in a rule that trusts, host[:port][/path]. Default: none.',
     },
     rules: {
       type: 'array',

@@ -48,10 +48,10 @@ function whyLost(rule: Rule, applies: RuleCandidate['applies'], winner: Rule | u
     return `applies to ${selector}, but the labels of namespace "${context.namespace}" are unknown`;
   if (!winner) return 'is a namespace rule, and the cluster rules do not delegate this image';
   if (winner.internal) return 'has no effect, because internal registries are always trusted';
-  if (rule.owner !== undefined && winner.owner === undefined && !winner.trust) {
+  if (rule.ownerNamespace !== undefined && winner.ownerNamespace === undefined && !winner.trust) {
     return 'is a namespace rule, and cannot trust what the cluster rules deny';
   }
-  if (winner.owner !== undefined && rule.owner === undefined) {
+  if (winner.ownerNamespace !== undefined && rule.ownerNamespace === undefined) {
     if (!winner.trust) return 'is a cluster rule, and a namespace rule denies the image';
     const first = compareSpecificity(winner, { pattern: rule.pattern, trust: rule.trust }, context);
     if (!first) return 'is a cluster rule, and a namespace rule with the same pattern takes precedence';
@@ -79,7 +79,8 @@ function lessSpecific(rule: Rule, winner: Rule, context: NamespaceContext): stri
 
 function differentPath({ pattern: { path } }: Rule, winner: Rule): string {
   const longer = winner.pattern.path;
-  if (path.length !== longer.length) return `has ${path.length === 0 ? 'no path' : `a path of ${segments(path.length)}`}, which is less specific than ${segments(longer.length)}`;
+  if (path.length !== longer.length)
+    return `has ${path.length === 0 ? 'no path' : `a path of ${segments(path.length)}`}, which is less specific than ${segments(longer.length)}`;
   const different = path.findIndex((segment, index) => segment !== longer[index]);
   return `has * in its path, which is less specific than "${longer[different]}"`;
 }

@@ -218,9 +218,9 @@ describe('rules that a namespace has of its own', () => {
 
   // Needs --namespace-rules, which an existing cluster may not have.
   test.runIf(cluster.local).each([
-    ['trusts what the cluster refuses', 'rules: [{registry: docker.io}]', /rules\.yaml:1:\d+: .*\(namespace-widens\)/],
-    ['trusts what no rule of the cluster names', 'rules: [{registry: unknown.example.com}]', /\(namespace-widens\)/],
-    ['sets what is for the cluster to set', 'mode: audit\nrules: []', /rules\.yaml:1:1: .*\(namespace-scope\)/],
+    ['trusts what the cluster refuses', 'rules: [{registry: docker.io}]', /rules\.yaml:1:\d+: .*\(namespace-rule-without-effect\)/],
+    ['trusts what no rule of the cluster names', 'rules: [{registry: unknown.example.com}]', /\(namespace-rule-without-effect\)/],
+    ['sets what is for the cluster to set', 'mode: audit\nrules: []', /rules\.yaml:1:1: .*\(cluster-only-field\)/],
   ])('are refused where one %s', async (_what, text, message) => {
     const { code, stderr } = await apply(own(text));
     expect(code).not.toBe(0);

@@ -55,7 +55,7 @@ const marked: readonly (readonly [code: string, text: string])[] = [
   ['internal-conflict', 'internalRegistries: ["reg:5000"]\nrules:\n- registry: ‹reg:5000/app\n  trust: false\n'],
   ['unknown-field', configMap('cluster', block('mode: warn\n‹modus: warn\n'))],
   ['wrong-type', configMap('cluster', block('# ours\n\nrules:\n- registry: reg.io\n  trust: ‹"yes"\n'))],
-  ['namespace-scope', configMap('namespace', block('‹mode: audit\nrules: []\n'))],
+  ['cluster-only-field', configMap('namespace', block('‹mode: audit\nrules: []\n'))],
   ['unknown-value', `${configMap('cluster', block('rules: []'))}\n---\n${configMap('cluster', block('mode: ‹loud\n'))}`],
   ['bad-manifest', configMap('‹clutser', block('rules: []\n'))],
   ['bad-manifest', configMap('cluster', '\n    ‹rules: []\n')],
@@ -67,7 +67,7 @@ describe('a broken document is told at its line and column', () => {
     const before = text.slice(0, text.indexOf('‹'));
     const [line, column] = [before.split('\n').length, before.length - before.lastIndexOf('\n')];
     const { exitCode, out } = await lint(text.replace('‹', ''));
-    const [first] = out.split('\n').filter((each) => !each.includes(' configmap-twice '));
+    const [first] = out.split('\n').filter((each) => !each.includes(' duplicate-configmap '));
     expect(first?.split(' ').slice(0, 2)).toEqual([`rules.yaml:${line}:${column}`, code]);
     expect(exitCode).toBe(1);
   });

@@ -124,7 +124,11 @@ describe('whatever was not evaluated is a failure, with its place', () => {
       ['2: 2 objects match Pod web. Add the namespace or the apiVersion.'],
     ],
     ['no objects file', { 'objects.yaml': undefined }, ['objects.yaml: no such file or folder']],
-    ['no expected file', { 'expected.yaml': undefined }, ['expected.yaml does not exist. Create it from the current results with --update.']],
+    [
+      'no expected file',
+      { 'expected.yaml': undefined },
+      ['expected.yaml does not exist. Create it from the current results with --update.'],
+    ],
     ['objects that cannot be read', { 'objects.yaml': '- a\n' }, [expect.stringMatching(/^objects\.yaml:1:1: holds a list/)]],
     [
       'nothing to judge',
@@ -135,14 +139,26 @@ describe('whatever was not evaluated is a failure, with its place', () => {
     [
       'labels that nobody gave',
       { 'objects.yaml': pod('web', 'team.example.com/x'), 'expected.yaml': expected.replace('allowed', 'denied') },
-      [expect.stringMatching(/^Pod shop\/web cannot be evaluated with certainty: rules\.yaml:5:\d+ selects by the labels of namespace "shop"/)],
+      [
+        expect.stringMatching(
+          /^Pod shop\/web cannot be evaluated with certainty: rules\.yaml:5:\d+ selects by the labels of namespace "shop"/,
+        ),
+      ],
     ],
     ['broken YAML', { 'expected.yaml': 'results: [\n' }, [expect.stringMatching(/^\d: expected\.yaml is not valid YAML/)]],
-    ['an alias to nothing', { 'expected.yaml': 'date: 2026-01-01\nresults: *x\n' }, [expect.stringMatching(/^2: .*no anchor &x precedes this alias/)]],
+    [
+      'an alias to nothing',
+      { 'expected.yaml': 'date: 2026-01-01\nresults: *x\n' },
+      [expect.stringMatching(/^2: .*no anchor &x precedes this alias/)],
+    ],
     ['no mapping', { 'expected.yaml': '[]' }, ['1: expected.yaml must be a mapping with the field "results".']],
     ['no list', { 'expected.yaml': 'results: {}' }, [expect.stringMatching(/"results" must be a list/)]],
     ['a setting that nobody knows', { 'expected.yaml': `dat: 2027-01-01\n${expected}` }, ['1: unknown field "dat". Did you mean "date"?']],
-    ['no such day', { 'expected.yaml': `date: 2027-02-30\n${expected}` }, ['1: "date" must be a day such as 2027-03-31, but is "2027-02-30".']],
+    [
+      'no such day',
+      { 'expected.yaml': `date: 2027-02-30\n${expected}` },
+      ['1: "date" must be a day such as 2027-03-31, but is "2027-02-30".'],
+    ],
     [
       'an entry that names nothing',
       { 'expected.yaml': 'results:\n- outcome: allowed\n' },

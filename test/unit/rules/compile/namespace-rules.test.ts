@@ -241,7 +241,9 @@ describe('a trusting rule widens', () => {
   ])('$because', ({ cluster, delegate = [], own: registry, says }) => {
     const trusting = rule({ registry });
     const problems = findWidening(compiled({ rules: cluster.map(rule), delegate }), ofNamespace([trusting]));
-    expect(problems).toMatchObject([{ code: 'namespace-widens', origin: trusting.origin, message: expect.stringMatching(says) }]);
+    expect(problems).toMatchObject([
+      { code: 'namespace-rule-without-effect', origin: trusting.origin, message: expect.stringMatching(says) },
+    ]);
   });
 
   test.each<{ because: string; cluster: readonly BriefRule[]; delegate?: readonly string[]; own: BriefRule }>([

@@ -22,7 +22,7 @@ const ofSeveralDocuments: readonly ProblemCode[] = [
   'override-tie',
   'too-many-rules',
   'namespace-quota',
-  'namespace-widens',
+  'namespace-rule-without-effect',
 ];
 /**
  * The first needs more than one mistake, see parse.test.ts. The second is reported by the code that waits for the parser, the third by the

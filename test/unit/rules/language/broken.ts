@@ -329,9 +329,9 @@ export const brokenDocuments: readonly BrokenDocument[] = [
   { text: rule('trust: false\n  onMissingSecret: deny'), problem: 'on-missing-without-secret 4:3 ', says: '"trust: false"' },
   { text: 'overrides:\n- namespaces: sandbox', problem: 'override-without-setting 2:3 ', says: 'Add mode, unconfigured or inject' },
   // Own rules of a namespace.
-  { text: 'mode: audit\nrules: []', problem: 'namespace-scope 1:1 ', says: 'may contain only registry rules', scope: teamA },
-  { text: 'overrides: 5', problem: 'namespace-scope 1:1 ', says: 'Only cluster rules may have this field', scope: teamA },
-  { text: rule('namespaces: team-b'), problem: 'namespace-scope 3:3 ', says: 'only in their own namespace', scope: teamA },
+  { text: 'mode: audit\nrules: []', problem: 'cluster-only-field 1:1 ', says: 'may contain only registry rules', scope: teamA },
+  { text: 'overrides: 5', problem: 'cluster-only-field 1:1 ', says: 'Only cluster rules may have this field', scope: teamA },
+  { text: rule('namespaces: team-b'), problem: 'cluster-only-field 3:3 ', says: 'only in their own namespace', scope: teamA },
   { text: 'rulez: []', problem: 'unknown-field 1:1 ', says: 'Did you mean "rules"?', scope: teamA },
   { text: 'priority: 5', problem: 'unknown-field 1:1 ', says: 'Allowed fields are rules', scope: teamA },
   { text: ' '.repeat(65_537), problem: 'document-too-large 1:1 ', says: 'At most 65536', scope: teamA },

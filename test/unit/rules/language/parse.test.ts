@@ -243,8 +243,8 @@ describe('the rules of a namespace of its own', () => {
 
   test('carry its name', () => {
     const parsed = parseRulesDocument('rules:\n- {registry: reg.io, pullSecret: own}', fileSource('rules.yaml'), scope);
-    expect(parsed).toMatchObject({ ok: true, document: { scope, rules: [{ owner: 'team-a', pullSecrets: ['own'] }] } });
-    expect(documentOf('rules: [{registry: reg.io}]').rules[0]).not.toHaveProperty('owner');
+    expect(parsed).toMatchObject({ ok: true, document: { scope, rules: [{ ownerNamespace: 'team-a', pullSecrets: ['own'] }] } });
+    expect(documentOf('rules: [{registry: reg.io}]').rules[0]).not.toHaveProperty('ownerNamespace');
   });
 
   test('may be none', () => {

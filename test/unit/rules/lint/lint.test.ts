@@ -102,9 +102,21 @@ describe('a rule is redundant', () => {
       'rules:\n- {registry: reg.io, pullSecret: s}\n- {registry: reg.io/team, pullSecret: s}',
       /^rule-redundant 3:14 reg\.io\/team has the same effect as the rule of reg\.io in a\.yaml:2:14/,
     ],
-    ['under a wildcard host', 'rules: [{registry: "*.io"}, {registry: reg.io/team}]', /reg\.io\/team has the same effect as the rule of \*\.io/],
-    ['under a wildcard segment', 'rules: [{registry: "reg.io/*/app"}, {registry: reg.io/team/app}]', /reg\.io\/team\/app has the same effect as/],
-    ['on one port of any', 'rules: [{registry: "reg.io:*"}, {registry: "reg.io:5000/a"}]', /reg\.io:5000\/a has the same effect as the rule of reg\.io:\*/],
+    [
+      'under a wildcard host',
+      'rules: [{registry: "*.io"}, {registry: reg.io/team}]',
+      /reg\.io\/team has the same effect as the rule of \*\.io/,
+    ],
+    [
+      'under a wildcard segment',
+      'rules: [{registry: "reg.io/*/app"}, {registry: reg.io/team/app}]',
+      /reg\.io\/team\/app has the same effect as/,
+    ],
+    [
+      'on one port of any',
+      'rules: [{registry: "reg.io:*"}, {registry: "reg.io:5000/a"}]',
+      /reg\.io:5000\/a has the same effect as the rule of reg\.io:\*/,
+    ],
     [
       'refused twice',
       'rules: [{registry: reg.io, trust: false}, {registry: reg.io/evil, trust: false}]',

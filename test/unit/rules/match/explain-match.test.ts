@@ -31,7 +31,12 @@ test.each([
     '[{registry: reg.io}, {registry: reg.io/a}]',
     'has no path, which is less specific than 1 segment',
   ],
-  ['a star in the path', 'reg.io/a/b', '[{registry: "reg.io/*"}, {registry: reg.io/a}]', 'has * in its path, which is less specific than "a"'],
+  [
+    'a star in the path',
+    'reg.io/a/b',
+    '[{registry: "reg.io/*"}, {registry: reg.io/a}]',
+    'has * in its path, which is less specific than "a"',
+  ],
   [
     'the namespaces',
     'reg.io/a',
@@ -89,7 +94,9 @@ test.each([
   if (!compiled.ok) throw new Error('no problem was expected');
   const rules = withNamespaceRules(ruleSetOf(cluster), new Map([['shop', compiled.rules]]), sha256);
   expect(explainMatch(rules, referenceOf('reg.io/a'), shop).flatMap((each) => each.lost ?? [])).toEqual(lost);
-  expect(explainMatch(rules, referenceOf('reg.io/a'), { ...shop, namespace: 'other' }).filter(({ rule }) => rule.owner)).toEqual([]);
+  expect(explainMatch(rules, referenceOf('reg.io/a'), { ...shop, namespace: 'other' }).filter(({ rule }) => rule.ownerNamespace)).toEqual(
+    [],
+  );
 });
 
 test('the order is the one in which rules would decide if those before were not there', () => {
