@@ -11,6 +11,7 @@ describe('a mistake is found where it stands', () => {
     const problems = parsed.ok ? [] : briefly(parsed.problems);
     expect(problems).toEqual([expect.stringContaining(says)]);
     expect(problems[0]).toContain(problem);
+    expect(problems[0]).toMatch(/[.?]$/);
   });
 });
 
