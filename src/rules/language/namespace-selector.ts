@@ -74,8 +74,10 @@ function valuesProblem({ operator, values }: WrittenRequirement, pointer: string
   const compares = operator === 'In' || operator === 'NotIn';
   const count = values?.length ?? 0;
   if (compares && count === 0) {
-    const message = `needs values for ${operator}. Add "values: [...]", or use Exists or DoesNotExist to test only for the label.`;
-    return { code: 'selector-values', pointer: values === undefined ? pointer : `${pointer}/values`, message };
+    const fix = 'Add values, or use Exists or DoesNotExist to test only for the label.';
+    return values === undefined
+      ? { code: 'selector-values', pointer, message: `has no values, but ${operator} needs them. ${fix}` }
+      : { code: 'selector-values', pointer: `${pointer}/values`, message: `is empty, but ${operator} needs values. ${fix}` };
   }
   if (compares || count === 0) return undefined;
   const message = `must be empty, because ${operator} tests only for the label. Remove the values, or use ${operator === 'Exists' ? 'In' : 'NotIn'}.`;

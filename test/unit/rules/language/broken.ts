@@ -318,7 +318,7 @@ export const brokenDocuments: readonly BrokenDocument[] = [
   {
     text: rule('namespaces: {matchExpressions: [{key: a, operator: NotIn, values: []}]}'),
     problem: 'selector-values 3:69 ',
-    says: 'needs values for NotIn',
+    says: 'is empty, but NotIn needs values',
   },
   {
     text: rule('namespaces: {matchExpressions: [{key: a, operator: Exists, values: [b]}]}'),
