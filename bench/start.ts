@@ -22,7 +22,7 @@ const commandLines = [
   { name: 'version', line: ['version'] },
   { name: '--help', line: ['--help'] },
   { name: 'check', line: ['check', '-f', 'deploy/examples/objects/pod.yaml', ...rules] },
-  { name: 'explain', line: ['explain', 'quay.io/x/y', '-n', 'team-a', ...rules] },
+  { name: 'explain', line: ['explain', 'quay.io/team-a/y', '-n', 'team-a', ...rules] },
   { name: 'lint', line: ['lint', 'deploy/examples/rules'] },
 ];
 /** The ways to start the program. The bundle is the one that the last `npm run build` wrote. */

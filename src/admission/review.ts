@@ -72,11 +72,14 @@ export function decodeReview(body: unknown): DecodedReview {
 }
 
 /** The change that the engine evaluates. Undefined for DELETE and CONNECT, which introduce no image. */
-export function changeOf(request: ReviewRequest): ChangeRequest | undefined {
+export function changeOf(
+  request: ReviewRequest,
+  { hideStreamContents = false }: Pick<ChangeRequest, 'hideStreamContents'> = {},
+): ChangeRequest | undefined {
   const { operation } = request;
   if (operation !== 'CREATE' && operation !== 'UPDATE') return undefined;
   const { group, kind, namespace, name, user, object, oldObject } = request;
-  return { operation, group, kind, namespace, name, user, object, oldObject };
+  return { operation, group, kind, namespace, name, user, object, oldObject, hideStreamContents };
 }
 
 /** In characters. No Kubernetes name is longer (apimachinery util/validation, DNS1123SubdomainMaxLength). */

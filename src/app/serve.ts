@@ -8,7 +8,7 @@ import type { Kinds } from '../object/kinds.ts';
 import { createLintReporter } from '../observe/lint-reporter.ts';
 import { createMetrics } from '../observe/metrics.ts';
 import { createRulesReporter } from '../observe/rules-reporter.ts';
-import type { Problem } from '../rules/language/problem.ts';
+import { levelOf, type Problem } from '../rules/language/problem.ts';
 import { lintRules } from '../rules/lint/lint.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
 import { createRuleStore, type RuleStore } from '../rules/store/rule-store.ts';
@@ -16,6 +16,7 @@ import { createRulesInForce } from '../rules/store/rules-in-force.ts';
 import { ConfigurationError } from '../settings/configuration-error.ts';
 import { type Clock, systemClock } from '../time/clock.ts';
 import { createCertificates } from './components/certificates.ts';
+import { createClientCa } from './components/client-ca.ts';
 import { connectCluster, createClusterView } from './components/cluster-view.ts';
 import { createDrain, finishMilliseconds } from './components/drain.ts';
 import { createHealth } from './components/health.ts';
@@ -85,7 +86,8 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
   const unwatched = { ...noFacts(clock.now), kinds };
   const rulesOf = (namespace: string) => (loader.isStillLoading(namespace) ? undefined : rules.current());
   const collaborators = { rules: rulesOf, facts: cluster ? cluster.facts : () => unwatched, ...observers };
-  const webhook = createWebhook({ settings, certificates, collaborators, log, clock });
+  const clientCa = createClientCa({ settings, log, clock });
+  const webhook = createWebhook({ settings, certificates, clientCa, collaborators, log, clock });
   const registration = createRegistrationOf(settings, client, {
     certificates,
     ready: canAnswer,
@@ -124,7 +126,7 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
       ),
       group('rules', ruleSource.source),
       group('leader election', leader),
-      group('certificates', certificates),
+      group('certificates', certificates, clientCa),
       group('webhook', review, webhook),
       group('settings', !cluster && settingsReport),
       group('registration', registration),
@@ -147,9 +149,9 @@ async function readKinds({ customKindFiles, nameOf }: Settings): Promise<Kinds> 
   return loaded.kinds;
 }
 
-/** Lint runs between requests: 1,000 rules take about 80 ms. For more rules, use `regkeeper lint`. */
+/** Warnings without hints. Lint runs between requests: 1,000 rules take about 80 ms. For more rules, use `regkeeper lint`. */
 function lintIfSmall(rules: RuleSet, { now }: Clock): readonly Problem[] {
-  return rules.rules.length > 1_000 ? [] : lintRules(rules, dayOf(now()));
+  return rules.rules.length > 1_000 ? [] : lintRules(rules, dayOf(now())).filter(({ code }) => levelOf(code) === 'warning');
 }
 
 /** Returns a function that removes the listener. */

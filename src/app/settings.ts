@@ -37,6 +37,8 @@ export type Settings = {
   readonly host: string;
   readonly port: number;
   readonly healthPort: number;
+  /** PEM file with the CA of the API servers' client certificates. Undefined if callers need not authenticate. */
+  readonly clientCaFile: string | undefined;
   readonly shutdownDelayMilliseconds: number;
   readonly logLevel: LogLevel;
   /** A file, or `-` for standard output. */
@@ -82,6 +84,7 @@ export function readSettings(flags: Flags, env: Environment): Settings {
     host: values.host,
     port: values.port,
     healthPort: values.healthPort,
+    clientCaFile: values.clientCa,
     shutdownDelayMilliseconds: values.shutdownDelaySeconds * 1000,
     logLevel: values.logLevel,
     auditLog: values.auditLog,

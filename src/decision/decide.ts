@@ -1,4 +1,5 @@
 /** Decides one change to one object: verdicts of its images, the outcome, injected secrets, notices and findings. */
+import { isFoundUnderUsualKey, type Lookup } from '../credentials/usual-key.ts';
 import { dockerHub } from '../image/docker-hub.ts';
 import { quote } from '../image/problem.ts';
 import {
@@ -7,7 +8,7 @@ import {
   formatReference,
   type ImageReference,
   parseImage,
-  writesDefaultPort,
+  repositoryAsWritten,
 } from '../image/reference.ts';
 import { isObject } from '../object/json.ts';
 import { readObject } from '../object/kinds.ts';
@@ -15,13 +16,15 @@ import type { ImageSlot, ObjectShape, ReadingContext } from '../object/object-sh
 import { formatCount } from '../object/text.ts';
 import { type Origin, renderOrigin } from '../rules/language/problem.ts';
 import type { Mode, NamespaceContext, NamespaceSettings, RuleSet } from '../rules/rule-set.ts';
-import type { ChangeRequest, Decision, ImageDecision, Injection, Notice, Outcome } from './decision.ts';
+import { aliasesOf, shortNamesAreUncertain } from '../rules/short-names.ts';
+import type { ChangeRequest, Decision, ImageDecision, Injection, Message, Notice, Outcome } from './decision.ts';
 import { type EvaluationContext, effectiveSettings, evaluateImage, severity } from './evaluate-image.ts';
 import type { Facts } from './facts.ts';
 import { injectIntoBuild } from './inject/inject-build.ts';
 import { injectIntoPod } from './inject/inject-pod.ts';
 import { mostListed, renderFinding } from './message.ts';
 import { missingSecrets } from './missing-secrets.ts';
+import type { ReasonCode } from './reasons.ts';
 import { resolveStream, type StreamMemo, type StreamResolution, streamMemo } from './resolve-stream.ts';
 
 /**
@@ -69,7 +72,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
     .sort((left, right) => severity[right.outcomeBeforeMode] - severity[left.outcomeBeforeMode])
     .map((image, index) => {
       const nearest: RuleSet['nearest'] | undefined = index < mostListed ? rules.nearest : undefined;
-      return { image, ...renderFinding(image, { nearest, place, newPodsDenied }) };
+      return { image, ...renderFinding(image, { nearest, place, newPodsDenied, hideStreamContents: request.hideStreamContents }) };
     });
   return {
     kind: 'decided',
@@ -83,8 +86,9 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
     injected: injection.injected,
     notices: [
       ...injection.notices,
-      ...noticePorts(images, injection.injected),
+      ...noticeSpelling(images, injection.injected, shape),
       ...(writes ? noticeMissing(images, context) : []),
+      ...noticeShortNames(images, context),
       ...unsure.slice(0, 1).map((origin) => noticeUnsure(origin, place)),
     ],
     findings,
@@ -207,27 +211,66 @@ function noticeMissing(images: readonly ImageDecision[], { place, facts }: SlotC
   // No secret is injected for the image of an image stream.
   const affected = images.filter(({ missing, stream, slot }) => missing === undefined && !stream && !slot.pulledElsewhere);
   const missing = affected.flatMap((image) => missingSecrets(image, place.namespace, facts));
-  const byMessage = new Map(missing.map(({ message, brief }) => [message, brief]));
-  return [...byMessage].map(([message, brief]) => ({ reason: 'secret-missing', message, brief }));
+  return distinct('secret-missing', missing);
 }
 
-/** For images with the default port: kubelets and builds compare ports as text (kubernetes keyring.go; containers/image docker/config). */
-function noticePorts(images: readonly ImageDecision[], injected: readonly Injection[]): readonly Notice[] {
+/** One notice for each message. */
+function distinct(reason: ReasonCode, messages: readonly Message[]): readonly Notice[] {
+  const byMessage = new Map(messages.map(({ message, brief }) => [message, brief]));
+  return [...byMessage].map(([message, brief]) => ({ reason, message, brief }));
+}
+
+/** For images whose credential is not found under the key that people write for the registry, since lookups compare the text. */
+function noticeSpelling(images: readonly ImageDecision[], injected: readonly Injection[], shape: ObjectShape): readonly Notice[] {
   if (injected.length === 0) return [];
   const injectedSecrets = new Set(injected.map(({ secret }) => secret));
-  const messages = images.flatMap(({ reference, old, trustedBy }) => {
-    if (!reference || old || !writesDefaultPort(reference)) return [];
+  const notices = images.flatMap(({ slot, reference, old, trustedBy }) => {
     const secrets = trustedBy.flatMap(({ pullSecrets, pushSecret = '' }) => [...pullSecrets, pushSecret]);
-    return secrets.some((secret) => injectedSecrets.has(secret)) ? [renderPortWritten(reference)] : [];
+    if (!reference || old || !secrets.some((secret) => injectedSecrets.has(secret))) return [];
+    const lookup: Lookup = shape.kind === 'build' ? { by: 'builder', action: slot.action } : { by: 'kubelet' };
+    return isFoundUnderUsualKey(reference, lookup) ? [] : [renderSpelling(reference)];
   });
-  return [...new Set(messages)].map((message) => ({ reason: 'port-written', message }));
+  return distinct('registry-spelling', notices);
 }
 
-function renderPortWritten(reference: ImageReference): string {
-  const { written, host } = reference;
-  // A name without a dot is a host only with a port.
-  const instead = canonicalName(reference).startsWith(`${host}/`) ? ', or remove it from the image' : '';
-  return `image ${quote(written)} includes the default port, so credentials are found only under ${quote(written.slice(0, written.indexOf('/')))}. Add the port to the key in the secret${instead}.`;
+function renderSpelling(reference: ImageReference): Message {
+  const written = registryOf(repositoryAsWritten(reference));
+  const usual = registryOf(canonicalName(reference));
+  // A name without a dot is a host only with a port, so it cannot be written without.
+  const fix = usual === written ? 'Use that spelling' : `Write ${quote(usual)} in the image, or use that spelling`;
+  const found = `credentials are found only under ${quote(written)}. ${fix} for the key in the secret.`;
+  return {
+    message: `image ${quote(reference.written)} spells its registry unusually, so ${found}`,
+    brief: `an image spells its registry unusually, so ${found}`,
+  };
+}
+
+function registryOf(repository: string): string {
+  return repository.slice(0, repository.indexOf('/'));
+}
+
+/**
+ * For names without a registry that are allowed, where a node may resolve them otherwise than the rules do. A template of an owner and an
+ * existing Pod have no author who could write the name in full.
+ */
+function noticeShortNames(images: readonly ImageDecision[], { shape, rules }: SlotContext): readonly Notice[] {
+  if (shape.kind !== 'pod' || shape.readOnlyBecause || !shortNamesAreUncertain(rules)) return [];
+  const uncertain = images.filter(({ slot, old, outcomeBeforeMode }) => outcomeBeforeMode === 'allowed' && !old && !slot.pulledElsewhere);
+  return distinct('short-name-uncertain', uncertain.flatMap(renderShortName));
+}
+
+function renderShortName({ slot, reference, searched }: ImageDecision): readonly Message[] {
+  const { content } = slot;
+  if (content.kind !== 'image' || !reference || !isShortName(content.text)) return [];
+  const [alias] = aliasesOf(content.text);
+  const otherwise = alias === undefined ? 'pull it from another registry' : `pull ${quote(alias)} for it`;
+  const fix = `The node may ${otherwise}, or reject it. Write the registry, for example ${quote(formatReference(searched?.[0] ?? reference))}.`;
+  return [{ message: `image ${quote(content.text)} has no registry. ${fix}`, brief: `an image has no registry. ${fix}` }];
+}
+
+function isShortName(text: string): boolean {
+  const parsed = parseImage(text);
+  return parsed.ok && !parsed.reference.qualified;
 }
 
 function noticeUnsure(origin: Origin, { namespace }: NamespaceContext): Notice {

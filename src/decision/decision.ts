@@ -20,6 +20,8 @@ export type ChangeRequest = {
   readonly object: unknown;
   /** The object before an UPDATE. Null on CREATE. */
   readonly oldObject: JsonObject | null;
+  /** The reader of the messages may be anyone, so they must not repeat what image streams contain. */
+  readonly hideStreamContents?: boolean;
 };
 
 export type Verdict = 'trusted' | 'untrusted' | 'unconfigured' | 'invalid' | 'unresolved';

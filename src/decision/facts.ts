@@ -45,10 +45,7 @@ export type NamespaceFacts =
   | { readonly kind: 'absent' }
   | { readonly kind: 'unknown' };
 
-/** The types of Secret that the kubelet and OpenShift's builds read as registry credentials. */
-export const registrySecretTypes: readonly string[] = ['kubernetes.io/dockerconfigjson', 'kubernetes.io/dockercfg'];
-
-/** `wrong-type`: the secret exists, but its type is not one of the {@link registrySecretTypes}. */
+/** `wrong-type`: the secret exists, but its type is none of registry credentials (`registrySecretTypes`). */
 export type SecretFacts = 'present' | 'absent' | 'wrong-type' | 'unknown';
 
 export type ImageStreamFacts =

@@ -18,10 +18,12 @@ export type FindingContext = {
   readonly place: NamespaceContext;
   /** Whether a new pod would be denied with an image that is allowed now because the object already has it. */
   readonly newPodsDenied: boolean;
+  /** As in the request. */
+  readonly hideStreamContents?: boolean | undefined;
 };
 
 /** What the functions below need to know. `near` are the patterns that may have been meant. */
-type Wording = Pick<FindingContext, 'newPodsDenied'> & { readonly near: readonly string[]; readonly locate: Locate };
+type Wording = Pick<FindingContext, 'newPodsDenied' | 'hideStreamContents'> & { readonly near: readonly string[]; readonly locate: Locate };
 
 /** ` (rule "hub", ConfigMap …)` or ` (rule "hub")`, and the same for an origin alone. */
 type Locate = { rule(rule: Rule): string; origin(origin: Origin): string };
@@ -34,9 +36,9 @@ const withoutLocations: Locate = { rule: ({ name }) => ` (rule "${name}")`, orig
 
 /** One line about one image: its slot, the problem, the rule that decided and, with `nearest`, what may have been meant. */
 export function renderFinding(image: ImageDecision, context: FindingContext): Message {
-  const { newPodsDenied } = context;
+  const { newPodsDenied, hideStreamContents } = context;
   const near = similarRegistries(image, context);
-  return bothForms((locate) => renderLine(image, { newPodsDenied, near, locate }));
+  return bothForms((locate) => renderLine(image, { newPodsDenied, hideStreamContents, near, locate }));
 }
 
 /** A message in full, and without the location of rules and the full name of the image, which are left out where a message must be short. */
@@ -67,7 +69,7 @@ function renderLine(image: ImageDecision, wording: Wording): string {
   const { content, displayName } = image.slot;
   const prefix = `${remarkOn(image, wording)}${displayName}`;
   if (image.stream?.kind === 'resolved') return `${prefix}: ${renderStream(image, image.stream, wording)}`;
-  if (image.reason === 'stream-too-large') return `${prefix}: ${renderTooLarge(image)}`;
+  if (image.reason === 'stream-too-large') return `${prefix}: ${renderTooLarge(image, wording)}`;
   if (content.kind === 'image') return `${prefix}: ${subject(image, content.text, wording)} ${describe(image, wording)}`;
   return `${prefix} has no image: ${content.why}. Write the image name.`;
 }
@@ -88,12 +90,14 @@ function remarkOn({ reason }: ImageDecision, { newPodsDenied }: Wording): string
 
 // The user has written the stream. A digest would only make the warning longer, and the API server truncates long warnings.
 function renderStream(image: ImageDecision, { stream, image: text }: StreamResolution & { kind: 'resolved' }, wording: Wording) {
+  if (wording.hideStreamContents) return `what image stream ${quote(stream)} contains is not allowed here.`;
   const imageName = image.problem ? 'an image' : quote(image.reference ? canonicalName(image.reference) : text);
   return `image stream ${quote(stream)} contains ${imageName}, which ${describe(image, wording)}`;
 }
 
-function renderTooLarge({ stream }: ImageDecision): string {
-  const why = stream?.kind === 'unresolved' && stream.why !== undefined ? stream.why : 'the image stream is too large to be evaluated';
+function renderTooLarge({ stream }: ImageDecision, { hideStreamContents }: Wording): string {
+  const known = stream?.kind === 'unresolved' && !hideStreamContents ? stream.why : undefined;
+  const why = known ?? 'the image stream is too large to be evaluated';
   return `${why}. Name the image itself (kind DockerImage), or remove tags from the stream.`;
 }
 

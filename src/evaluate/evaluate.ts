@@ -1,5 +1,6 @@
 /** Evaluates objects from files with the engine, for `check`, `test` and `diff`. */
 import { type SimulationResult, simulateAdmission } from '../admission/simulate.ts';
+import { parseRegistrySecret, type RegistrySecretProblem } from '../credentials/registry-secret.ts';
 import type { Outcome } from '../decision/decision.ts';
 import type { Facts } from '../decision/facts.ts';
 import type { PatchOperation } from '../decision/inject/patch.ts';
@@ -31,8 +32,18 @@ export type Evaluation = {
   readonly summary: { readonly allowed: number; readonly warned: number; readonly denied: number; readonly undecided: number };
   /** Service accounts, as namespace/name, that are used and not among the objects. Their pull secrets are missing in the results. */
   readonly unknownAccounts: readonly string[];
+  /** What is wrong with registry Secrets among the objects. Nothing of their contents but the keys of entries. */
+  readonly malformedSecrets: readonly MalformedSecret[];
   /** All objects that would be allowed, as they would be stored, including the skipped ones, in input order. */
   readonly admitted: readonly JsonObject[];
+};
+
+/** One problem of one Secret, as in `check -o json`. */
+export type MalformedSecret = RegistrySecretProblem & {
+  readonly namespace: string;
+  readonly name: string;
+  readonly file: string;
+  readonly line: number;
 };
 
 /** The shape of `check -o json`. */
@@ -97,8 +108,16 @@ export function evaluate(manifests: readonly Manifest[], rules: RuleSet, options
     skipped: [...skipped.values()],
     summary: { allowed: count('allowed'), warned: count('warned'), denied: count('denied'), undecided },
     unknownAccounts: [...unknownAccounts],
+    malformedSecrets: manifests.flatMap((manifest) => problemsOfSecret(manifest, options.namespace)),
     admitted,
   };
+}
+
+function problemsOfSecret({ apiVersion, kind, object, file, line }: Manifest, defaultNamespace: string): readonly MalformedSecret[] {
+  if (apiVersion !== 'v1' || kind !== 'Secret') return [];
+  const namespace = textAt(object, ['metadata', 'namespace']) ?? defaultNamespace;
+  const name = textAt(object, ['metadata', 'name']) ?? '';
+  return (parseRegistrySecret(object)?.problems ?? []).map((problem) => ({ namespace, name, file, line, ...problem }));
 }
 
 /** Certainly allowed. */

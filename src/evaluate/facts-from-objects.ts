@@ -1,5 +1,6 @@
 /** Derives facts from the objects themselves, for commands without a cluster. */
-import { type Facts, type ImageStreamFacts, registrySecretTypes, type SecretFacts, type ServiceAccountFacts } from '../decision/facts.ts';
+import { isRegistrySecretType } from '../credentials/registry-secret.ts';
+import type { Facts, ImageStreamFacts, SecretFacts, ServiceAccountFacts } from '../decision/facts.ts';
 import { readServiceAccountFacts } from '../decision/read-account-facts.ts';
 import { readImageStreamFacts } from '../decision/read-stream-facts.ts';
 import { isObject, type JsonObject, textAt, valueAt } from '../object/json.ts';
@@ -34,7 +35,7 @@ export function factsFromObjects(
     if (apiVersion !== 'v1') continue;
     if (kind === 'Namespace') namespaces.set(name, labelsOf(object));
     if (kind === 'ServiceAccount') accounts.set(key, readServiceAccountFacts(object));
-    if (kind === 'Secret') secrets.set(key, registrySecretTypes.includes(textAt(object, ['type']) ?? '') ? 'present' : 'wrong-type');
+    if (kind === 'Secret') secrets.set(key, isRegistrySecretType(object.type) ? 'present' : 'wrong-type');
   }
   return {
     namespace(name) {

@@ -6,7 +6,7 @@
  *   domain      = host [ ":" port ]
  *   host        = label *( "." label ) | "[" IPv6 "]"   at most 253 characters, as DNS has it
  *   label       = letter or digit, then letters, digits and "-", not ending in "-"
- *   IPv6        = hex digits and ":", no zone, no embedded IPv4
+ *   IPv6        = an address of hex digits and ":", no zone, no embedded IPv4
  *   port        = 1 to 5 digits
  *   path        = segment *( "/" segment )            at most 255 characters: the remote name
  *   segment     = word *( separator word )
@@ -17,10 +17,11 @@
  *   algorithm   = "sha256" | "sha384" | "sha512"
  *
  * Everything is ASCII. Three rules are narrower than the original, so that a user sees the error at admission and not at the pull:
- * a port is 1 to 65535, an IPv6 address has a colon, and the whole text has at most 4,096 characters. The grammar does not decide which
- * domains are registry hosts. Docker Hub's rules do: see docker-hub.ts.
+ * a port is 1 to 65535, the text in brackets is an IPv6 address, and the whole text has at most 4,096 characters. The grammar does not
+ * decide which domains are registry hosts. Docker Hub's rules do: see docker-hub.ts.
  */
 
+import { canonicalIpv6 } from './address.ts';
 import { type ImageProblemCode, type InvalidImage, invalidImage, maskUserinfo, maxQuotedLength, quote, userinfoEnd } from './problem.ts';
 import { findUnreplacedVariable } from './unreplaced-variable.ts';
 
@@ -170,8 +171,7 @@ function addressFault(host: string): string | undefined {
   if (!host.endsWith(']')) return 'has unbalanced brackets';
   const address = host.slice(1, -1);
   if (address.includes('%')) return 'has a zone. Write the address without the zone';
-  if (!address.includes(':') || /[^0-9A-Fa-f:]/.test(address)) return 'is not an IPv6 address of hex digits and colons';
-  return undefined;
+  return canonicalIpv6(host) === undefined ? 'is not an IPv6 address of hex digits and colons' : undefined;
 }
 
 function hostNameFault(host: string): string | undefined {

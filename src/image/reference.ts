@@ -1,4 +1,5 @@
 /** Parses image references as container tools do, and renders them in canonical form. */
+import { canonicalIpv6, isUnusualIpv4 } from './address.ts';
 import { dockerHub, dockerHubHost, dockerHubPath, isImageId, readsAsHost } from './docker-hub.ts';
 import { type ImageName, parseGrammar, pathLengthFault, splitDomain } from './grammar.ts';
 import { type InvalidImage, invalidImage, quote } from './problem.ts';
@@ -34,6 +35,9 @@ export function parseImage(text: string): ParsedImage {
   if (isImageId(name)) return invalidImage(text, 'image-id', 'is an image ID, not an image name. Write REGISTRY/REPOSITORY@sha256:DIGEST');
   const { domain, path } = applyDockerHubRules(name);
   if (domain === undefined && readsAsHost(firstSegment(path)) && path.includes('/')) return invalidHost(text, firstSegment(path));
+
+  const writtenHost = domain === undefined ? '' : splitDomain(domain).host;
+  if (isUnusualIpv4(writtenHost)) return unusualIpv4(text, writtenHost);
 
   const { host, port } = domain === undefined ? { host: dockerHub } : normalizeDomain(domain);
   const repository = host === dockerHub && port === undefined ? dockerHubPath(path) : path;
@@ -76,10 +80,14 @@ export function formatReference(reference: ImageReference): string {
 const defaultPort = 443;
 
 /**
- * Whether the text contains the default port. It is the same registry, but credential lookup compares names as text and sees another one.
+ * `host[:port]/path` with the host and port as they were written, since credentials are looked up by this text. Only names without a registry
+ * and `index.docker.io` get another host, as in distribution/reference, which the kubelet and OpenShift's builder use.
  */
-export function writesDefaultPort({ written, port }: ImageReference): boolean {
-  return port === undefined && /^[^/]*:\d+\//.test(written);
+export function repositoryAsWritten({ written, path, qualified }: ImageReference): string {
+  const name = parseGrammar(written);
+  if (!qualified || !name.ok || name.domain === undefined) return [dockerHub, ...path].join('/');
+  const isHub = name.domain === dockerHub || name.domain === 'index.docker.io';
+  return isHub ? `${dockerHub}/${dockerHubPath(name.path)}` : `${name.domain}/${name.path}`;
 }
 
 /**
@@ -119,14 +127,28 @@ function invalidHost(text: string, host: string): InvalidImage {
   return invalidImage(text, 'host', `has an invalid registry host: ${quote(host)} may contain only letters, digits, "-" and "."`);
 }
 
+/** A rule for an address must not be bypassed by another spelling of it, and names of DNS do not end with a number. */
+function unusualIpv4(text: string, host: string): InvalidImage {
+  const what = `has an invalid registry host: ${quote(host)} ends with a number, but is not an IPv4 address of four decimal numbers`;
+  return invalidImage(text, 'host', what);
+}
+
 function firstSegment(path: string): string {
   const slash = path.indexOf('/');
   return slash < 0 ? path : path.slice(0, slash);
 }
 
+/**
+ * The host used for matching: lower case, one spelling of each IPv6 address, and `docker.io` for every name of Docker Hub. Expects a host that
+ * the grammar accepts.
+ */
+export function canonicalHost(written: string): string {
+  return dockerHubHost(canonicalIpv6(written) ?? written.toLowerCase());
+}
+
 /** Host names are case-insensitive, and a registry on port 443 is the same registry with and without the port. */
 function normalizeDomain(domain: string): { readonly host: string; readonly port?: number } {
   const { host: written, port } = splitDomain(domain);
-  const host = dockerHubHost(written.toLowerCase());
+  const host = canonicalHost(written);
   return port === undefined || Number(port) === defaultPort ? { host } : { host, port: Number(port) };
 }

@@ -21,10 +21,11 @@ import { createRoundRobin, type RoundRobin } from '../loading/round-robin.ts';
 import { maxProblems, type ParseResult } from '../rules/language/parse.ts';
 import { firstProblems, type Problem } from '../rules/language/problem.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
-import type { Bundle, Preview, ReadBundle, RuleStore } from '../rules/store/rule-store.ts';
+import type { Preview, ReadBundle, RuleStore } from '../rules/store/rule-store.ts';
 import type { RulesInForce } from '../rules/store/rules-in-force.ts';
 import { type Clock, systemClock } from '../time/clock.ts';
 import { TooLate, within } from '../time/within.ts';
+import { hideOtherRules, isInBundle } from './hide-other-rules.ts';
 
 export type RulesReviewCollaborators = {
   readonly settings: RulesReviewSettings;
@@ -56,8 +57,11 @@ export type RulesReview = {
   readonly warnings: readonly string[];
 };
 
-/** Reads everything that it needs of the request before it returns. The promise does not keep the request in memory. */
-export type RulesReviewer = (request: ReviewRequest) => Promise<RulesReview>;
+/**
+ * Reads everything that it needs of the request before it returns. The promise does not keep the request in memory. The answer to a caller
+ * that did not authenticate repeats nothing of other ConfigMaps.
+ */
+export type RulesReviewer = (request: ReviewRequest, callerAuthenticated: boolean) => Promise<RulesReview>;
 
 const defaultTimings: RulesReviewTimings = { answerWithin: 4_000, waitForOthers: 1_000 };
 
@@ -84,6 +88,7 @@ type Review = {
   readonly lane: Lane;
   /** The namespace that the rules belong to. Empty for the cluster's rules. */
   readonly namespace: string;
+  readonly callerAuthenticated: boolean;
 };
 
 export function createRulesReviewer({
@@ -103,14 +108,14 @@ export function createRulesReviewer({
   const allowance = createCpuAllowance({ ...allowanceOfNamespace, now: clock.monotonic });
   const reviewsOf = new Map<string, number>();
 
-  return (request) => {
+  return (request, callerAuthenticated) => {
     const { uid, name } = request;
     const subject = { uid, namespace: request.namespace, name };
     const reviewed = readReviewedConfigMap(request, settings);
     if (reviewed.kind !== 'rules') return Promise.resolve(conclude(renderRulesReview(subject, reviewed, nothingFound)));
     const { scope } = reviewed.bundle;
     const namespace = scope?.kind === 'namespace' ? scope.namespace : '';
-    return review({ subject, reviewed, lane: namespace === '' ? lanes.cluster : lanes.namespaces, namespace });
+    return review({ subject, reviewed, lane: namespace === '' ? lanes.cluster : lanes.namespaces, namespace, callerAuthenticated });
   };
 
   async function review(each: Review): Promise<RulesReview> {
@@ -119,7 +124,7 @@ export function createRulesReviewer({
     const overQuota = store.rejectIfOverQuota(bundle);
     if (overQuota) {
       const { problems } = store.preview(overQuota);
-      return conclude(renderRulesReview(subject, reviewed, { problems, warnings: [] }), problems);
+      return concludeWith(each, { problems, warnings: [] });
     }
     if (namespace !== '' && ((reviewsOf.get(namespace) ?? 0) >= maxReviewsPerNamespace || !allowance.has(namespace))) {
       return conclude(unchanged ? renderNotReviewed(subject, reviewed, tooManyReviews) : renderBusy(subject, namespace));
@@ -133,7 +138,7 @@ export function createRulesReviewer({
       throw error;
     });
     late = true;
-    if (findings) return conclude(renderRulesReview(subject, reviewed, findings), findings.problems);
+    if (findings) return concludeWith(each, findings);
     // Denied even if other reviews used up the time: without an answer the API server would allow it (failurePolicy Ignore). Unchanged
     // rules are allowed, since such an update changes only labels or the like.
     if (unchanged) return conclude(renderNotReviewed(subject, reviewed, tooManyReviews));
@@ -194,17 +199,6 @@ const tooManyReviews = 'too many rules are being reviewed, so these were not rea
 
 const nothingFound: RulesReviewFindings = { problems: [], warnings: [] };
 
-function isInBundle({ documents }: Bundle, { source }: Problem['origin']): boolean {
-  return documents.some(
-    (document) =>
-      source.kind === 'configMap' &&
-      document.source.kind === 'configMap' &&
-      source.key === document.source.key &&
-      source.name === document.source.name &&
-      source.namespace === document.source.namespace,
-  );
-}
-
 /** Resolves when other documents have been loaded, or after the time. */
 function nextChange(rules: Pick<RulesInForce, 'onChange'>, clock: Pick<Clock, 'schedule'>, milliseconds: number): Promise<void> {
   return new Promise((resolve) => {
@@ -218,6 +212,13 @@ function nextChange(rules: Pick<RulesInForce, 'onChange'>, clock: Pick<Clock, 's
     });
     const cancel = clock.schedule(end, milliseconds);
   });
+}
+
+/** The audit record has the problems in full. */
+function concludeWith({ subject, reviewed, callerAuthenticated }: Review, { problems, warnings }: RulesReviewFindings): RulesReview {
+  const shown = (problem: Problem) => (callerAuthenticated ? problem : hideOtherRules(problem, reviewed.bundle));
+  const answer = renderRulesReview(subject, reviewed, { problems: problems.map(shown), warnings: warnings.map(shown) });
+  return conclude(answer, problems);
 }
 
 function conclude(answer: AdmissionAnswer, problems: readonly Problem[] = []): RulesReview {

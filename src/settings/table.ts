@@ -150,6 +150,12 @@ export const settingTable = {
     read: readPort,
     default: 8080,
   },
+  clientCa: {
+    group: 'Server',
+    description: 'CA of client certificates in PEM: callers without one get 401',
+    placeholder: 'file',
+    read: readText,
+  },
   shutdownDelaySeconds: {
     group: 'Server',
     description: 'how long to go on answering after SIGTERM',

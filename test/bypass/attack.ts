@@ -40,6 +40,9 @@ rules:
 - {name: team, registry: paths.example.com/team, pullSecret: team-pull}
 - {name: one, registry: "paths.example.com/any/*/app", pullSecret: any-pull}
 - {name: ipv6, registry: "[2001:db8::1]:5000", pullSecret: ipv6-pull}
+- {name: banned at ipv6, registry: "[2001:db8::1]:5000/banned", trust: false}
+- {name: ipv4, registry: "10.0.0.5:5000", pullSecret: ipv4-pull}
+- {name: banned at ipv4, registry: "10.0.0.5:5000/banned", trust: false}
 - {name: vip, registry: vip.example.com, namespaces: [${vip}], pullSecret: vip-pull}
 - {name: hub, registry: docker.io, trust: false, reason: no Docker Hub}
 - {name: official, registry: docker.io/library/busybox}

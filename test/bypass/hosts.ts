@@ -2,6 +2,7 @@
 import { type Attack, allowedImage, deniedImage } from './attack.ts';
 
 const unknown = 'it is another registry, which no rule names';
+const unusualAddress = 'no registry has such a name, and the resolver of a node may read it as an address';
 const unreadable = 'no container tool reads it as a name, or tools disagree about it';
 
 export const hosts: readonly Attack[] = [
@@ -74,14 +75,26 @@ export const hosts: readonly Attack[] = [
   allowedImage('docker.io/library/sha256:a5', 'what would be an id, with its registry', 'it is a name for every tool', []),
   allowedImage('library/sha256:a5', 'what would be an id, with a path', 'it is a name for every tool', []),
   deniedImage('2130706433/app', 'an address as a number', 'without a dot it is a path on Docker Hub, which is refused'),
-  deniedImage('0x7f.1/app', 'an address in hex', unknown),
-  deniedImage('127.1/app', 'a short address', unknown),
+  deniedImage('0x7f.1/app', 'an address in hex', unusualAddress),
+  deniedImage('127.1/app', 'a short address', unusualAddress),
   deniedImage('127.0.0.1/app', 'the loopback address', unknown),
   deniedImage('localhost/app', 'localhost', unknown),
   deniedImage('localhost:5000/app', 'localhost with a port', unknown),
   deniedImage('[::1]/app', 'the loopback address of IPv6', unknown),
   deniedImage('[::ffff:127.0.0.1]:5000/app', 'an IPv4 address in IPv6', 'it is another registry, or none'),
   allowedImage('[2001:DB8::1]:5000/app', 'an IPv6 address in upper case', 'it is the same address', ['ipv6-pull']),
+  allowedImage('[2001:db8:0::1]:5000/app', 'an IPv6 address with a zero', 'it is the same address', ['ipv6-pull']),
+  deniedImage('[2001:db8:0::1]:5000/banned/app', 'an IPv6 address with a zero, around a refusal', 'it is the same address'),
+  deniedImage('[2001:0db8:0:0:0:0:0:1]:5000/banned/app', 'an IPv6 address in full, around a refusal', 'it is the same address'),
+  deniedImage('[1:2]:5000/app', 'brackets without an address', unreadable),
+  deniedImage('[:::::]:5000/app', 'brackets with colons', unreadable),
+  allowedImage('[::ffff:a00:5]:5000/app', 'an IPv4 address as one of IPv6', 'it leads to the same server', ['ipv4-pull']),
+  deniedImage('[::ffff:a00:5]:5000/banned/app', 'an IPv4 address as one of IPv6, around a refusal', 'it leads to the same server'),
+  deniedImage('10.5:5000/banned/app', 'a short address around a refusal', unusualAddress),
+  deniedImage('10.5:5000/app', 'a short address of a trusted one', unusualAddress),
+  deniedImage('012.0.0.5:5000/app', 'an octal address of a trusted one', unusualAddress),
+  deniedImage('167772165:5000/app', 'a trusted address as a number', unusualAddress),
+  deniedImage('0xa000005:5000/app', 'a trusted address as a hex number', unusualAddress),
   deniedImage('[2001:db8::1]/app', 'an IPv6 address without its port', unknown),
   deniedImage('[2001:db8::1%25eth0]:5000/app', 'an IPv6 address with a zone', unreadable),
   deniedImage('2001:db8::1:5000/app', 'an IPv6 address without brackets', unreadable),

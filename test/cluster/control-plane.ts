@@ -45,6 +45,8 @@ export interface ControlPlane {
 export interface ControlPlaneOptions {
   /** A user whose requests are recorded in `auditLog`. */
   readonly auditOf?: string;
+  /** Path of an AdmissionConfiguration, for instance with the API server's client certificate for webhooks. */
+  readonly admissionConfiguration?: string;
   /** Admission plugins in addition to the default ones. */
   readonly admissionPlugins?: readonly string[];
 }
@@ -268,7 +270,8 @@ function etcdArgs(directory: string, port: number, peerPort: number): string[] {
   ];
 }
 
-function apiserverArgs(files: Files, port: number, etcdPort: number, { auditOf, admissionPlugins = [] }: ControlPlaneOptions): string[] {
+function apiserverArgs(files: Files, port: number, etcdPort: number, options: ControlPlaneOptions): string[] {
+  const { auditOf, admissionConfiguration, admissionPlugins = [] } = options;
   return [
     '--bind-address=127.0.0.1',
     `--secure-port=${port}`,
@@ -285,6 +288,7 @@ function apiserverArgs(files: Files, port: number, etcdPort: number, { auditOf, 
     // A loopback address is not allowed in an EndpointSlice, and no component of this cluster would use it.
     '--endpoint-reconciler-type=none',
     ...(auditOf === undefined ? [] : [`--audit-policy-file=${files.auditPolicy}`, `--audit-log-path=${files.auditLog}`]),
+    ...(admissionConfiguration === undefined ? [] : [`--admission-control-config-file=${admissionConfiguration}`]),
     ...(admissionPlugins.length > 0 ? [`--enable-admission-plugins=${admissionPlugins.join(',')}`] : []),
   ];
 }
@@ -301,6 +305,8 @@ const controllers = [
   'namespace-controller',
   'replicaset-controller',
   'replicationcontroller-controller',
+  // Without it no Pod could be created in a namespace with a ResourceQuota.
+  'resourcequota-controller',
   'root-ca-certificate-publisher-controller',
   'serviceaccount-controller',
   'serviceaccount-token-controller',

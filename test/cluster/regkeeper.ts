@@ -79,6 +79,7 @@ export async function deleteBase(kubectl: Kubectl): Promise<void> {
     remove(inNamespace('coordination.k8s.io/v1', 'leases'), {}),
     remove(inNamespace('policy/v1', 'poddisruptionbudgets'), {}),
     remove(inNamespace('networking.k8s.io/v1', 'networkpolicies'), {}),
+    remove(`${core}/resourcequotas`, {}),
     remove(`${core}/services`, {}),
     remove(`${core}/secrets`, {}),
     // These are made again, by controllers.

@@ -3,7 +3,7 @@ import { configDefaults, defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Scenarios that start their own control plane, or install and remove what an existing cluster already has. */
-const localOnly = ['deploy-base', 'installing', 'leader', 'operations', 'outage', 'rights', 'rolling'].map(
+const localOnly = ['caller-authentication', 'deploy-base', 'installing', 'leader', 'operations', 'outage', 'rights', 'rolling'].map(
   (name) => `test/cluster/scenarios/${name}.test.ts`,
 );
 

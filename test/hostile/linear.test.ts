@@ -76,7 +76,7 @@ function countReads({ kind, group, update }: What, object: JsonObject): number {
   for (const webhook of ['mutate', 'validate'] as const) {
     const images = decision.kind === 'decided' ? counting(decision.images, () => (reads += 1)) : [];
     const seen = decision.kind === 'decided' ? { ...decision, images } : decision;
-    buildAuditRecord({ webhook, request, decision: seen, durationMicroseconds: 0 });
+    buildAuditRecord({ webhook, callerAuthenticated: false, request, decision: seen, durationMicroseconds: 0 });
   }
   return reads;
 }

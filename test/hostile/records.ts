@@ -116,7 +116,13 @@ export function readsPerImage(object: object, request: Record<string, unknown>):
     },
   };
   const images = decision.images.map((image) => new Proxy(image, counting));
-  buildAuditRecord({ webhook: 'mutate', request: review.request, decision: { ...decision, images }, durationMicroseconds: 0 });
+  buildAuditRecord({
+    webhook: 'mutate',
+    callerAuthenticated: false,
+    request: review.request,
+    decision: { ...decision, images },
+    durationMicroseconds: 0,
+  });
   // The images that the record shows, at most 200, are read up to 25 times. Without this the figure would be high for few images.
   return Math.max(0, reads - 200 * 25) / images.length;
 }

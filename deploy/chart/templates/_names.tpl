@@ -92,6 +92,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - --custom-kinds
 - /etc/regkeeper/kinds/custom-kinds.yaml
 {{- end }}
+{{- if .Values.webhook.clientCaConfigMap }}
+- --client-ca
+- /etc/regkeeper/client-ca/ca.crt
+{{- end }}
 {{- if ne .Values.logLevel "info" }}
 - --log-level
 - {{ .Values.logLevel }}

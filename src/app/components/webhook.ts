@@ -1,17 +1,19 @@
 /** The HTTPS server as a component. It serves the current certificate, and answers until the end of the shutdown. */
 
 import type { WebhookCollaborators } from '../../server/webhook-collaborators.ts';
-import { createWebhookServer, minimumTlsVersion, type WebhookServer } from '../../server/webhook-server.ts';
+import { createWebhookServer, tlsContext, type WebhookServer } from '../../server/webhook-server.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Component } from '../lifecycle.ts';
 import { type Listener, listen, urlOf } from '../listen.ts';
 import type { Settings } from '../settings.ts';
 import type { Certificates } from './certificates.ts';
+import type { FollowedClientCa } from './client-ca.ts';
 import type { Logger } from './outputs.ts';
 
 export type WebhookOptions = {
   readonly settings: Settings;
   readonly certificates: Certificates;
+  readonly clientCa: FollowedClientCa | undefined;
   readonly collaborators: WebhookCollaborators;
   readonly log: Logger;
   readonly clock: Clock;
@@ -26,11 +28,11 @@ export type Webhook = Component & {
   finish(): Promise<void>;
 };
 
-export function createWebhook({ settings, certificates, collaborators, log, clock }: WebhookOptions): Webhook {
+export function createWebhook({ settings, certificates, clientCa, collaborators, log, clock }: WebhookOptions): Webhook {
   let server: WebhookServer | undefined;
   let opening: Promise<void> | undefined;
   let listening = false;
-  let unsubscribe = () => {};
+  let unsubscribe: readonly (() => void)[] = [];
 
   function serveNewCertificates(running: WebhookServer): () => void {
     let shown = certificates.current();
@@ -39,9 +41,17 @@ export function createWebhook({ settings, certificates, collaborators, log, cloc
       if (certificate === shown.certificate && key === shown.key) return;
       shown = next;
       logInvalidity();
-      running.server.setSecureContext({ cert: certificate, key, minVersion: minimumTlsVersion });
+      running.server.setSecureContext(tlsContext(shown, clientCa));
       log.info({}, 'serving a new certificate');
     });
+  }
+
+  function followClientCa(running: WebhookServer): () => void {
+    const stop = clientCa?.onChange(() => {
+      running.server.setSecureContext(tlsContext(certificates.current(), clientCa));
+      log.info({}, 'callers are authenticated with a new client CA');
+    });
+    return () => stop?.();
   }
 
   function logInvalidity(): void {
@@ -53,15 +63,15 @@ export function createWebhook({ settings, certificates, collaborators, log, cloc
     name: 'webhook',
     async start() {
       const bodies = { milliseconds: settings.webhookPolicy.timeoutSeconds * 1_000 };
-      server = createWebhookServer(collaborators, { tls: certificates.current(), bodies, clock });
+      server = createWebhookServer(collaborators, { tls: certificates.current(), clientCa, bodies, clock });
       logInvalidity();
-      unsubscribe = serveNewCertificates(server);
+      unsubscribe = [serveNewCertificates(server), followClientCa(server)];
       opening = listen(server as unknown as Listener, settings, 'port', log);
       await opening;
       listening = true;
     },
     async stop() {
-      unsubscribe();
+      for (const each of unsubscribe) each();
       // Closing a server that is still looking up its host would throw later, where nothing can catch it.
       await opening?.catch(() => undefined);
       // This does nothing after `finish`.

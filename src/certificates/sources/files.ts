@@ -1,10 +1,8 @@
 /** A certificate in mounted files, for instance from cert-manager or OpenShift's service CA, which is reloaded when the files change. */
-import { readFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { watchFolders } from '../../files/watch-folders.ts';
 import type { Clock } from '../../time/clock.ts';
 import { type CertificatePairProblem, isTrusted, missingNames, readCertificatePair, readCertificates } from '../inspect.ts';
 import { type CertificateSource, createCertificateSource, type ServerCertificate } from '../source.ts';
+import { type FilesReading, followFiles, readText, UnreadableFile } from './follow-files.ts';
 
 export type CertificateFiles = {
   /** Path of the PEM certificate chain, leaf first. */
@@ -28,8 +26,6 @@ export type WatchedFiles = CertificateFiles & {
   readonly clock?: Pick<Clock, 'schedule'>;
 };
 
-const DEFAULT_POLL_MILLISECONDS = 10_000;
-
 /**
  * Serves a certificate from files and follows their changes. Later a missing, incomplete or damaged pair is reported, and the present one
  * is kept.
@@ -38,12 +34,17 @@ const DEFAULT_POLL_MILLISECONDS = 10_000;
 export async function watchCertificateFiles(options: WatchedFiles): Promise<CertificateSource> {
   const first = await readFiles(options);
   if (!first.ok) throw new Error(first.problem);
-  const holder = createCertificateSource(first.certificate);
-  const following = watchFolders({
-    folders: folders(options),
-    reload: reloader(options, holder),
-    pollMilliseconds: options.pollMilliseconds ?? DEFAULT_POLL_MILLISECONDS,
-    ...(options.clock && { clock: options.clock }),
+  const holder = createCertificateSource(first.value);
+  const following = followFiles({
+    paths: pathsOf(options),
+    read: () => readFiles(options),
+    onRead(next) {
+      if (!isSame(next, holder.current())) holder.replace(next);
+    },
+    kept: 'the previous certificate',
+    onProblem: options.onProblem,
+    pollMilliseconds: options.pollMilliseconds,
+    clock: options.clock,
   });
   return {
     current: holder.current,
@@ -55,9 +56,7 @@ export async function watchCertificateFiles(options: WatchedFiles): Promise<Cert
   };
 }
 
-type FilesReading = { ok: true; certificate: ServerCertificate } | { ok: false; problem: string };
-
-async function readFiles(paths: CertificateFiles): Promise<FilesReading> {
+async function readFiles(paths: CertificateFiles): Promise<FilesReading<ServerCertificate>> {
   try {
     // Read at the same time, since they are replaced together. If several cannot be read, the first of this list is reported.
     const reads = [
@@ -81,7 +80,7 @@ async function readFiles(paths: CertificateFiles): Promise<FilesReading> {
       };
     }
     const pair = { certificate, key, notAfter: reading.pair.notAfter };
-    if (caBundle === undefined) return { ok: true, certificate: pair };
+    if (caBundle === undefined) return { ok: true, value: pair };
     const bundle = readCertificates(caBundle);
     if (!bundle.ok) return { ok: false, problem: `authorities file ${paths.caBundle} ${bundle.problem}; put the PEM certificates there` };
     // Otherwise the two files have different versions, or no client with this bundle would accept the certificate.
@@ -91,7 +90,7 @@ async function readFiles(paths: CertificateFiles): Promise<FilesReading> {
         problem: `certificate file ${paths.certificate} is not signed by an authority of ${paths.caBundle}; take both from the same Secret, with every intermediate certificate`,
       };
     }
-    return { ok: true, certificate: { ...pair, caBundle } };
+    return { ok: true, value: { ...pair, caBundle } };
   } catch (error) {
     if (error instanceof UnreadableFile) return { ok: false, problem: error.message };
     throw error;
@@ -104,52 +103,10 @@ const REMEDY: Record<CertificatePairProblem['part'], string> = {
   pair: 'take both from the same Secret or the same run of their maker',
 };
 
-class UnreadableFile extends Error {}
-
-async function readText(role: string, path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    throw new UnreadableFile(`${role} file ${path}: ${renderReadError(error)}`);
-  }
-}
-
-function renderReadError(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code === 'ENOENT') return 'no such file; check the path, and that the Secret holding it is mounted';
-  if (code === 'EACCES') return `not readable; give the user of this process (uid ${process.getuid?.() ?? 'unknown'}) read permission`;
-  if (code === 'EISDIR') return 'is a folder; name the file inside it';
-  return error instanceof Error ? error.message : String(error);
-}
-
-/** Reads the files. A valid pair is put into force, and a problem is reported once. */
-function reloader(options: WatchedFiles, holder: ReturnType<typeof createCertificateSource>): () => Promise<void> {
-  const reported = new Set<string>();
-
-  function report(problem: string): void {
-    if (reported.has(problem)) return;
-    reported.add(problem);
-    options.onProblem(`${problem} (the previous certificate stays in force)`);
-  }
-
-  return async () => {
-    try {
-      const result = await readFiles(options);
-      if (!result.ok) return report(result.problem);
-      reported.clear();
-      if (!isSame(result.certificate, holder.current())) holder.replace(result.certificate);
-    } catch (error) {
-      // A listener that cannot use the new certificate must not end the process. The previous certificate is still served.
-      report(`the certificate of ${options.certificate} could not be put into service: ${error instanceof Error ? error.message : error}`);
-    }
-  };
-}
-
 function isSame(one: ServerCertificate, other: ServerCertificate): boolean {
   return one.certificate === other.certificate && one.key === other.key && one.caBundle === other.caBundle;
 }
 
-function folders(paths: CertificateFiles): string[] {
-  const all = [paths.certificate, paths.key, ...(paths.caBundle === undefined ? [] : [paths.caBundle])];
-  return [...new Set(all.map((path) => dirname(path)))];
+function pathsOf({ certificate, key, caBundle }: CertificateFiles): readonly string[] {
+  return caBundle === undefined ? [certificate, key] : [certificate, key, caBundle];
 }

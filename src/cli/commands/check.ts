@@ -70,8 +70,8 @@ export async function readManifestsOption(paths: readonly string[], terminal: Te
 }
 
 function print(evaluation: Evaluation, output: CheckOptions['output'], terminal: Terminal): void {
-  const { rulesRevision, results, skipped, summary, admitted } = evaluation;
-  if (output === 'json') terminal.out(`${printJson({ rulesRevision, results, skipped, summary }, 2)}\n`);
+  const { rulesRevision, results, skipped, malformedSecrets, summary, admitted } = evaluation;
+  if (output === 'json') terminal.out(`${printJson({ rulesRevision, results, skipped, malformedSecrets, summary }, 2)}\n`);
   if (output === 'table') terminal.out(renderResults(results) + renderSummary(summary));
   if (output === 'yaml') {
     terminal.out(printManifests(admitted));

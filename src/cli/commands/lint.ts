@@ -34,33 +34,33 @@ export function lintCommand(terminal: Terminal, finish: (code: ExitCode) => void
     });
 }
 
-/** `problems` and `warnings` are counts. */
-type Findings = { readonly all: readonly Problem[]; readonly problems: number; readonly warnings: number };
+/** `problems`, `warnings` and `hints` are counts. */
+type Findings = { readonly all: readonly Problem[]; readonly problems: number; readonly warnings: number; readonly hints: number };
 
 /** Warnings about rules in combination need a compiled rule set, so they are missing while there are problems. */
 function collectFindings({ ruleSet, problems, warnings }: LoadedRules, day: string): Findings {
   const all = sortByPosition([...problems, ...warnings, ...(ruleSet ? lintRules(ruleSet, day) : [])]);
   const count = (level: string) => all.filter(({ code }) => levelOf(code) === level).length;
-  return { all, problems: count('problem'), warnings: count('warning') };
+  return { all, problems: count('problem'), warnings: count('warning'), hints: count('hint') };
 }
 
-function render({ all, problems, warnings }: Findings, { read, ruleSet }: LoadedRules, output: LintOptions['output']): string {
+function render({ all, problems, warnings, hints }: Findings, { read, ruleSet }: LoadedRules, output: LintOptions['output']): string {
   switch (output) {
     case 'table':
       return all.map((problem) => `${renderProblemLine(problem)}\n`).join('');
     case 'sarif':
       return renderSarif(all);
     default: {
-      const summary = { ...read, problems, warnings };
+      const summary = { ...read, problems, warnings, hints };
       return renderMachine({ rulesRevision: ruleSet?.revision ?? null, findings: all.map(problemEntry), summary }, output);
     }
   }
 }
 
-function summarize({ problems, warnings }: Findings, { read, ruleSet }: LoadedRules): string {
+function summarize({ problems, warnings, hints }: Findings, { read, ruleSet }: LoadedRules): string {
   const what = `read ${pluralize(read.documents, 'document')} with ${pluralize(read.rules, 'rule')} in ${pluralize(read.files, 'file')}`;
   const rest = ruleSet ? '' : '; warnings about what rules say together come when the problems are mended';
-  return `${what}: ${pluralize(problems, 'problem')}, ${pluralize(warnings, 'warning')}${rest}`;
+  return `${what}: ${pluralize(problems, 'problem')}, ${pluralize(warnings, 'warning')}${hints > 0 ? `, ${pluralize(hints, 'hint')}` : ''}${rest}`;
 }
 
 function pluralize(number: number, what: string): string {

@@ -15,15 +15,20 @@ export function renderResults(results: readonly ObjectResult[]): string {
 export function renderResult(result: ObjectResult): string {
   const { object, outcome, images, inject, messages, undecided = [] } = result;
   const label = undecided.length > 0 ? 'UNSURE' : outcome === 'denied' ? 'DENIED' : outcome;
-  const place = object.file === '-' ? `line ${object.line} of standard input` : `${object.file}:${object.line}`;
   const lines = [
     ...images.flatMap(renderImage),
     ...inject.map(({ path, secret, from }) => `+ ${path}: ${secret}${from === 'serviceAccount' ? ' (of the service account)' : ''}`),
     ...[...undecided, ...messages].flatMap((message) => message.split('\n')),
   ];
-  return [`${label.padEnd(indent)}${renderSubject(object)}  ${place}`, ...lines.map((line) => `${' '.repeat(indent)}${line}`), ''].join(
-    '\n',
-  );
+  return [
+    `${label.padEnd(indent)}${renderSubject(object)}  ${renderPlace(object.file, object.line)}`,
+    ...lines.map((line) => `${' '.repeat(indent)}${line}`),
+    '',
+  ].join('\n');
+}
+
+function renderPlace(file: string, line: number): string {
+  return file === '-' ? `line ${line} of standard input` : `${file}:${line}`;
 }
 
 const indent = 8;
@@ -48,9 +53,16 @@ export function renderSummary({ allowed, warned, denied, undecided }: Evaluation
   return `${objects} object${objects === 1 ? '' : 's'} evaluated: ${parts.join(', ')}${undecided > 0 ? `. The result is uncertain for ${undecided} of them` : ''}\n`;
 }
 
-/** Lists objects that were not evaluated and service accounts that are unknown, for standard error. */
-export function renderRemarks({ skipped, unknownAccounts }: Pick<Evaluation, 'skipped' | 'unknownAccounts'>): string {
-  const lines: string[] = [];
+/** Lists malformed Secrets, objects that were not evaluated and service accounts that are unknown, for standard error. */
+export function renderRemarks({
+  skipped,
+  unknownAccounts,
+  malformedSecrets,
+}: Pick<Evaluation, 'skipped' | 'unknownAccounts' | 'malformedSecrets'>): string {
+  const lines = malformedSecrets.map(
+    ({ namespace, name, file, line, message }) =>
+      `Secret ${namespace}/${name === '' ? '(unnamed)' : name}  ${renderPlace(file, line)}: ${message}`,
+  );
   if (skipped.length > 0) {
     const total = skipped.reduce((sum, { count }) => sum + count, 0);
     const kinds = skipped.map(({ apiVersion, kind, count }) => `${count} ${kind} (${apiVersion})`);

@@ -2,8 +2,18 @@
 import { isAbsolute, normalize } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import packageJson from '../../../package.json' with { type: 'json' };
-import { type Origin, type Problem, type ProblemCode, problemCodes, renderSourcePath } from '../../rules/language/problem.ts';
+import {
+  levelOf,
+  type Origin,
+  type Problem,
+  type ProblemCode,
+  type ProblemLevel,
+  problemCodes,
+  renderSourcePath,
+} from '../../rules/language/problem.ts';
 import { problemRemedies } from '../../rules/language/problem-remedies.ts';
+
+const sarifLevels: Readonly<Record<ProblemLevel, string>> = { problem: 'error', warning: 'warning', hint: 'note' };
 
 const codes = Object.keys(problemCodes) as readonly ProblemCode[];
 
@@ -30,7 +40,7 @@ function describeCode(code: ProblemCode) {
     id: code,
     shortDescription: { text },
     help: { text: sentence(problemRemedies[code]) },
-    defaultConfiguration: { level: level === 'problem' ? 'error' : 'warning' },
+    defaultConfiguration: { level: sarifLevels[level] },
   };
 }
 
@@ -38,7 +48,7 @@ function resultOf({ code, message, origin, related }: Problem) {
   return {
     ruleId: code,
     ruleIndex: codes.indexOf(code),
-    level: problemCodes[code].level === 'problem' ? 'error' : 'warning',
+    level: sarifLevels[levelOf(code)],
     message: { text: message },
     locations: [locationOf(origin)],
     ...(related && { relatedLocations: [{ id: 1, ...locationOf(related), message: { text: 'the other place' } }] }),

@@ -2,7 +2,8 @@
  * Which namespaces have the secrets that the rules name. Only metadata is requested, and only names are kept. The type of a secret is not
  * metadata, so a field selector is used for it.
  */
-import { registrySecretTypes, type SecretFacts } from '../../decision/facts.ts';
+import { registrySecretTypes } from '../../credentials/registry-secret.ts';
+import type { SecretFacts } from '../../decision/facts.ts';
 import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
 import { errorMessage } from '../../kube/explain-api-error.ts';
 import { createInformer, type Informer, type InformerTimings, identityOf } from '../../kube/informer.ts';

@@ -2,7 +2,8 @@
  * Reads the images of a BuildRequest (build.openshift.io): it starts a build (`buildconfigs/instantiate`) or repeats one (`builds/clone`).
  *
  * Fields read: `triggeredByImage`, `from`. Each can replace the build's base image. The Build that is created from the request is evaluated
- * with all its images. But then the API server is the client, and no user sees the response.
+ * with all its images. If that Build is denied, the request fails with the denial: `oc start-build` prints it, and an image trigger makes it an
+ * event of the BuildConfig (`BuildConfigTriggerFailed`). Warnings about the Build go to the API server, which is the client.
  *
  * No other field names an image: `dockerStrategyOptions.buildArgs` may change the image of a FROM, but is part of the Build.
  */

@@ -13,6 +13,8 @@ export type AuditRecord = {
   readonly event: 'decision';
   readonly uid: string;
   readonly webhook: Webhook;
+  /** The caller of the webhook port has shown a certificate of the client CA. Otherwise anyone may have sent the request. */
+  readonly callerAuthenticated: boolean;
   readonly user: string;
   readonly groups: readonly string[];
   /** How many entries of the previous list are not shown. The same for the other lists. */
@@ -62,6 +64,7 @@ export type AuditedInjection = {
 /** `decision` is undefined for a request that introduces nothing. `failure` is the message for a request that could not be evaluated. */
 export type AuditedEvent = {
   readonly webhook: Webhook;
+  readonly callerAuthenticated: boolean;
   readonly request: ReviewRequest;
   readonly decision: Decision | undefined;
   readonly failure?: string;
@@ -69,7 +72,14 @@ export type AuditedEvent = {
 };
 
 /** At most `maxBytes` of record-limits.ts as a line of JSON, whatever the request contains. */
-export function buildAuditRecord({ webhook, request, decision, failure, durationMicroseconds }: AuditedEvent): AuditRecord {
+export function buildAuditRecord({
+  webhook,
+  callerAuthenticated,
+  request,
+  decision,
+  failure,
+  durationMicroseconds,
+}: AuditedEvent): AuditRecord {
   const cutter = new Cutter();
   const short = (text: string) => cutter.text(text);
   const generateName = textAt(request.object, ['metadata', 'generateName']);
@@ -79,6 +89,7 @@ export function buildAuditRecord({ webhook, request, decision, failure, duration
     event: 'decision' as const,
     uid: short(request.uid),
     webhook,
+    callerAuthenticated,
     user: short(request.user),
     groups,
     ...omitted('groupsOmitted', request.groups, groups),

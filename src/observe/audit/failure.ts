@@ -6,6 +6,7 @@ export const failures = {
   'too-slow': 'The body did not arrive within the timeout of the webhook: 408, the connection is closed.',
   unreadable: 'The request, or a field of its object, is not what it should be, or the object exceeds a limit: denied.',
   'unknown-kind': 'The webhook configurations ask about a kind that is not read: refused.',
+  unauthenticated: 'The caller did not authenticate with a certificate of `--client-ca`: 401.',
   bug: 'regkeeper failed: refused, and the log has the error.',
 } as const;
 

@@ -5,6 +5,8 @@ import { budgets, Cutter, omitted } from './record-limits.ts';
 export type RulesReviewRecord = {
   readonly event: 'rules-review';
   readonly uid: string;
+  /** As in the record of a decision. */
+  readonly callerAuthenticated: boolean;
   readonly user: string;
   readonly groups: readonly string[];
   /** How many entries of the previous list are not shown. The same for the other lists. */
@@ -32,8 +34,8 @@ export type RulesReviewEnd = RulesReviewConclusion & { readonly durationMicrosec
  * Begins the record of a review that ends later. The returned function keeps nothing of the request in memory. Its record has at most
  * `maxBytes` of record-limits.ts as a line of JSON, whatever the request contains.
  */
-export function beginRulesReviewRecord(request: ReviewRequest): (end: RulesReviewEnd) => RulesReviewRecord {
-  const start = copyOf(startOf(request));
+export function beginRulesReviewRecord(request: ReviewRequest, callerAuthenticated: boolean): (end: RulesReviewEnd) => RulesReviewRecord {
+  const start = copyOf(startOf(request, callerAuthenticated));
   return ({ outcome, durationMicroseconds, ...found }) => {
     const cutter = new Cutter();
     const problems = cutter.texts(found.problems, budgets.problems);
@@ -52,13 +54,14 @@ export function beginRulesReviewRecord(request: ReviewRequest): (end: RulesRevie
   };
 }
 
-function startOf(request: ReviewRequest) {
+function startOf(request: ReviewRequest, callerAuthenticated: boolean) {
   const cutter = new Cutter();
   const { operation, dryRun, namespace, name } = request;
   const groups = cutter.texts(request.groups, budgets.groups);
   const start = {
     event: 'rules-review' as const,
     uid: cutter.text(request.uid),
+    callerAuthenticated,
     user: cutter.text(request.user),
     groups,
     ...omitted('groupsOmitted', request.groups, groups),

@@ -1,8 +1,9 @@
 /** Registry patterns: their grammar, their canonical form, and which image references they match. */
-import { dockerHubHost, readsAsHost } from '../../image/docker-hub.ts';
+import { canonicalIpv6, isUnusualIpv4 } from '../../image/address.ts';
+import { dockerHub, dockerHubHost, readsAsHost } from '../../image/docker-hub.ts';
 import { maxHostLength } from '../../image/grammar.ts';
 import { quote } from '../../image/problem.ts';
-import type { ImageReference } from '../../image/reference.ts';
+import { canonicalHost, type ImageReference } from '../../image/reference.ts';
 import type { ProblemCode } from './problem.ts';
 
 /**
@@ -58,7 +59,7 @@ export function parsePattern(text: string): PatternResult {
     const problem = checkSegment(text, segment);
     if (problem) return problem;
   }
-  return { ok: true, pattern: { host: canonicalHost(hostText), port, path: segments } };
+  return { ok: true, pattern: { host: readHost(hostText), port, path: segments } };
 }
 
 /**
@@ -112,12 +113,12 @@ function commonMistake(text: string): PatternResult | undefined {
   if (scheme)
     return invalidPattern(
       'pattern-scheme',
-      `${quote(text)} starts with a URL scheme. Write ${quote(trimSlashes(text.slice(scheme.length)))}.`,
+      `${quote(text)} starts with a URL scheme. Write ${quote(registryInUrl(text.slice(scheme.length)))}.`,
     );
   if (text.startsWith('/') || text.endsWith('/')) {
     return invalidPattern(
       'pattern-slash',
-      `${quote(text)} starts or ends with a slash. Write ${quote(trimSlashes(text))}, which matches everything below it.`,
+      `${quote(text)} starts or ends with a slash. Write ${quote(registryInUrl(text))}, which matches everything below it.`,
     );
   }
   if (text.includes('//')) return invalidPattern('pattern-slash', `${quote(text)} has an empty path segment. Use single slashes.`);
@@ -142,7 +143,7 @@ function userOrDigest(text: string, at: number): PatternResult {
       )
     : invalidPattern(
         'pattern-user',
-        `the registry pattern has a user name or password before ${quote(`@${after}`)}. Write ${quote(trimSlashes(after))}, and name a Secret with the credentials in pullSecret.`,
+        `the registry pattern has a user name or password before ${quote(`@${after}`)}. Write ${quote(registryInUrl(after))}, and name a Secret with the credentials in pullSecret.`,
       );
 }
 
@@ -186,13 +187,25 @@ function checkHost(text: string, hostText: string): PatternResult | undefined {
   if (hostText === '*') return undefined;
   const name = hostText.startsWith('*.') ? hostText.slice(2) : hostText;
   const wildcard = name !== hostText;
+  if (/\.dkr\.ecr\..*\*.*\.amazonaws\.com/.test(name)) {
+    return invalidPattern(
+      'pattern-wildcard',
+      `${quote(text)} has a * for the region. Write one pattern for each region that is used. This lists them: aws ec2 describe-regions --query "Regions[].RegionName" --output text`,
+    );
+  }
   if (name.includes('*')) {
     return invalidPattern(
       'pattern-wildcard',
       `${quote(text)} has a * inside its host. A * must be the whole first label, as in "*.example.com", or the whole host.`,
     );
   }
-  if (/^\[[0-9a-f]*:[0-9a-f:]*\]$/i.test(name) && !wildcard) return undefined;
+  if (name.startsWith('[') && !wildcard) {
+    if (canonicalIpv6(name) !== undefined) return undefined;
+    return invalidPattern(
+      'pattern-host',
+      `${quote(text)} has brackets without an IPv6 address between them. Write an address such as [2001:db8::1].`,
+    );
+  }
   if (name.length > maxHostLength)
     return invalidPattern('pattern-host', `${quote(text)} has a host of ${name.length} characters. At most ${maxHostLength} are allowed.`);
   if (name.endsWith('.')) return invalidPattern('pattern-host', `${quote(text)} has a dot at the end of its host. Remove it.`);
@@ -200,6 +213,12 @@ function checkHost(text: string, hostText: string): PatternResult | undefined {
     return invalidPattern(
       'pattern-host',
       `${quote(text)} does not start with a valid host. A host contains letters, digits, "-" and dots. Write an IPv6 address in brackets.`,
+    );
+  }
+  if (!wildcard && isUnusualIpv4(name)) {
+    return invalidPattern(
+      'pattern-host',
+      `${quote(text)} has a host that ends with a number, but is not an IPv4 address. Write four decimal numbers, for example 10.0.0.5.`,
     );
   }
   if (wildcard && /^[0-9]+$/.test(name.slice(name.lastIndexOf('.') + 1))) {
@@ -252,15 +271,32 @@ function checkSegment(text: string, segment: string): PatternResult | undefined 
   );
 }
 
-function canonicalHost(hostText: string): PatternHost {
-  const name = hostText.toLowerCase();
-  if (name === '*') return { kind: 'any' };
-  if (name.startsWith('*.')) return { kind: 'suffix', name: name.slice(2) };
-  return { kind: 'exact', name: dockerHubHost(name) };
+function readHost(hostText: string): PatternHost {
+  if (hostText === '*') return { kind: 'any' };
+  if (hostText.startsWith('*.')) return { kind: 'suffix', name: hostText.slice(2).toLowerCase() };
+  return { kind: 'exact', name: canonicalHost(hostText) };
 }
 
 function invalidPattern(code: ProblemCode, message: string): PatternResult {
   return { ok: false, code, message };
+}
+
+/**
+ * The pattern for a URL without its scheme, as keys of registry secrets are written: without the `/v1/` or `/v2/` of the registry API, which the
+ * kubelet leaves out too, and `docker.io` for Docker Hub's other names and its web site.
+ */
+function registryInUrl(text: string): string {
+  const [host = '', ...path] = trimSlashes(text).split('/');
+  const segments = /^v[12]$/.test(path[0] ?? '') ? path.slice(1) : path;
+  if (host.toLowerCase() === 'hub.docker.com') return [dockerHub, ...hubRepository(segments)].join('/');
+  const registry = host.toLowerCase() === 'registry.hub.docker.com' ? dockerHub : dockerHubHost(host.toLowerCase());
+  return [registry === dockerHub ? dockerHub : host, ...segments].join('/');
+}
+
+/** Pages of the web site are `/_/nginx` for official images and `/r/bitnami/redis` for others. */
+function hubRepository([kind, ...repository]: readonly string[]): readonly string[] {
+  if (kind === '_') return ['library', ...repository];
+  return kind === 'r' ? repository : [];
 }
 
 function trimSlashes(text: string): string {

@@ -1,15 +1,15 @@
 /** Renders problems and warnings of rules for the command line and for machine output. */
-import { levelOf, type Origin, type Problem, renderOrigin, renderSourcePath } from './problem.ts';
+import { levelOf, type Origin, type Problem, type ProblemLevel, renderOrigin, renderSourcePath } from './problem.ts';
 
-/** `file:line:column code message` in one line. Warnings are marked. */
+/** `file:line:column code message` in one line. Warnings and hints are marked. */
 export function renderProblemLine(problem: Problem): string {
   const { code, message, origin } = problem;
-  return `${renderOrigin(origin)} ${code} ${levelOf(code) === 'warning' ? 'warning: ' : ''}${message}`;
+  return `${renderOrigin(origin)} ${code} ${levelOf(code) === 'problem' ? '' : `${levelOf(code)}: `}${message}`;
 }
 
 /** A problem or warning in machine output. `file` is the path that the user passed. */
 export type ProblemEntry = ProblemLocation & {
-  readonly level: 'problem' | 'warning';
+  readonly level: ProblemLevel;
   readonly code: string;
   readonly message: string;
   /** The other location, if two contradict each other. */

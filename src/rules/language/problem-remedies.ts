@@ -64,4 +64,7 @@ export const problemRemedies: Readonly<Record<ProblemCode, string>> = {
   'rule-redundant': 'remove it',
   'denial-overridden': 'deny these images with a more specific rule, or make the wildcard rule narrower',
   'shadowed-rule': 'remove it, or change its pattern or namespaces',
+  'unlikely-pattern': 'write the registry as image names do, such as `docker.io`',
+  'short-name-alias': 'write `shortNames: reject`, or name the registries of the aliases in rules',
+  'secret-on-public-registry': 'name the secret for the paths that need it, or watch when it expires',
 };

@@ -116,9 +116,19 @@ export const problemCodes = {
     text: 'A rule with `trust: false` does not apply to some of its images, because a more specific rule with a wildcard trusts them.',
   },
   'shadowed-rule': { level: 'warning', text: 'A rule never applies, because another rule always takes precedence.' },
+  'unlikely-pattern': { level: 'warning', text: 'A registry pattern hardly matches any image.' },
+  'short-name-alias': {
+    level: 'warning',
+    text: 'Nodes may pull a short name that a rule trusts from a registry that no rule trusts.',
+  },
+  'secret-on-public-registry': {
+    level: 'hint',
+    text: 'A pull secret is used for a registry that serves public images too, whose pulls fail if the credential is wrong or expired.',
+  },
 } as const satisfies Record<string, { readonly level: ProblemLevel; readonly text: string }>;
 
-export type ProblemLevel = 'problem' | 'warning';
+/** A warning is about rules that are probably not meant so. A hint is about rules that are probably meant, and have a risk. */
+export type ProblemLevel = 'problem' | 'warning' | 'hint';
 export type ProblemCode = keyof typeof problemCodes;
 
 export function levelOf(code: ProblemCode): ProblemLevel {

@@ -1,4 +1,4 @@
-/** Warnings on rules that compile but probably do not mean what their author intends. */
+/** Warnings and hints on rules that compile but probably do not mean what their author intends. */
 import { intersectPatterns } from '../compile/pattern-overlap.ts';
 import { sameEffect } from '../compile/rule-fields.ts';
 import type { PatternHost, RegistryPattern } from '../language/pattern.ts';
@@ -7,6 +7,8 @@ import { compareRanked, type RankedPattern } from '../match/match.ts';
 import { isGlob, mayOverlap, nameMatches, renderSelector, termsOf } from '../match/namespaces.ts';
 import { indexPatterns, type PatternIndex } from '../match/pattern-index.ts';
 import type { Mode, NamespaceSelector, Override, Rule, RuleSet, Unconfigured } from '../rule-set.ts';
+import { lintAliases } from './short-name-aliases.ts';
+import { lintPatterns } from './unlikely-patterns.ts';
 
 /**
  * Warnings on rules that compile but probably are not meant so, in the order of documents and positions. `today` is a day in UTC,
@@ -18,6 +20,8 @@ export function lintRules(ruleSet: RuleSet, today: string): readonly Problem[] {
     ...ruleSet.exemptions.filter(({ until }) => until < today).map(expiredExemption),
     ...looseningGlobs(ruleSet),
     ...lintOverlaps(ruleSet.rules),
+    ...lintPatterns(ruleSet),
+    ...lintAliases(ruleSet),
   ];
   return sortByOrigin(warnings, ruleSet);
 }

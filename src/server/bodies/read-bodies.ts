@@ -55,7 +55,7 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
   const stop = repeat(clock, expireOverdue, sweepMilliseconds);
   app.addHook('onClose', async () => stop());
   app.decorateRequest('response', null as unknown as ServerResponse);
-  app.decorateRequest('bodyHolds', null as unknown as FastifyRequest['bodyResources']);
+  app.decorateRequest('bodyResources', null as unknown as FastifyRequest['bodyResources']);
   app.addHook('onRequest', (request, reply, done) => {
     request.response = reply.raw;
     request.bodyResources = noResources;

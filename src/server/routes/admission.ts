@@ -23,12 +23,18 @@ export function answerAdmissionReview(
 
   const audit = (conclusion: { decision: Decision | undefined; failure?: string }) => {
     const durationMicroseconds = Math.round((clock.monotonic() - started) * 1_000);
-    const event = { webhook, request: review.request, ...conclusion, durationMicroseconds };
+    const event = {
+      webhook,
+      callerAuthenticated: request.callerAuthenticated,
+      request: review.request,
+      ...conclusion,
+      durationMicroseconds,
+    };
     const record = buildAuditRecord(event);
     collaborators.audit(record, countDecision(event, record));
   };
   try {
-    const evaluation = evaluate(webhook, review.request, collaborators);
+    const evaluation = evaluate(webhook, review.request, request.callerAuthenticated, collaborators);
     if (evaluation.reason) collaborators.failed(evaluation.reason);
     audit(evaluation);
     return evaluation.answer ?? sendRetryLater(reply, evaluation.failure);
@@ -49,8 +55,8 @@ type Evaluation =
     }
   | { readonly answer?: never; readonly decision: Decision | undefined; readonly failure: string; readonly reason: ExpectedFailure };
 
-function evaluate(webhook: Webhook, request: ReviewRequest, collaborators: WebhookCollaborators): Evaluation {
-  const change = changeOf(request);
+function evaluate(webhook: Webhook, request: ReviewRequest, callerAuthenticated: boolean, collaborators: WebhookCollaborators): Evaluation {
+  const change = changeOf(request, { hideStreamContents: !callerAuthenticated });
   if (!change) return { answer: allowed(request.uid), decision: undefined };
   const rules = collaborators.rules(request.namespace);
   if (!rules) return { decision: undefined, failure: 'no rules are loaded yet', reason: 'not-ready' };

@@ -24,7 +24,7 @@ export function answerRulesReview(request: FastifyRequest, reply: FastifyReply, 
   const { uid } = review.request;
   if (!rulesReview) return allowed(uid);
 
-  const { record, reviewing } = startReview(rulesReview.review, review.request);
+  const { record, reviewing } = startReview(rulesReview.review, review.request, request.callerAuthenticated);
   releaseBody(request);
   const audit = (conclusion: RulesReviewConclusion) => {
     const durationMicroseconds = Math.round((clock.monotonic() - started) * 1_000);
@@ -37,10 +37,11 @@ export function answerRulesReview(request: FastifyRequest, reply: FastifyReply, 
 function startReview(
   review: RulesReviewer,
   request: ReviewRequest,
+  callerAuthenticated: boolean,
 ): { record: (end: RulesReviewEnd) => RulesReviewRecord; reviewing: Promise<RulesReview> } {
-  const record = beginRulesReviewRecord(request);
+  const record = beginRulesReviewRecord(request, callerAuthenticated);
   try {
-    return { record, reviewing: review(request) };
+    return { record, reviewing: review(request, callerAuthenticated) };
   } catch (error) {
     return { record, reviewing: Promise.reject(error) };
   }

@@ -88,10 +88,46 @@ const choices: [choice: string, overlay: Record<string, unknown>, flags: readonl
     ['--set', 'serviceMonitor.enabled=true,prometheusRule.enabled=true'],
   ],
   [
+    'callers that authenticate',
+    { resources: ['base'], components: ['client-ca'] },
+    ['--set', 'webhook.clientCaConfigMap=regkeeper-client-ca'],
+  ],
+  [
+    'protected webhook configurations',
+    { resources: ['base'], components: ['webhook-protection'] },
+    ['--set', 'webhookProtection.enabled=true'],
+  ],
+  [
+    'protected webhook configurations of another namespace, with administrators',
+    {
+      resources: ['base'],
+      components: ['webhook-protection'],
+      namespace: 'keeper',
+      patches: [
+        {
+          target: { kind: 'ValidatingAdmissionPolicy', name: 'regkeeper-webhook-protection' },
+          patch: JSON.stringify([
+            { op: 'replace', path: '/spec/variables/0/expression', value: '"keeper"' },
+            { op: 'replace', path: '/spec/variables/1/expression', value: '["o\'hara"]' },
+            { op: 'replace', path: '/spec/variables/2/expression', value: '["system:masters","platform-admins"]' },
+          ]),
+        },
+      ],
+    },
+    [
+      ...['--namespace', 'keeper', '--set', 'webhookProtection.enabled=true'],
+      ...['--set-json', 'webhookProtection.users=["o\'hara"],webhookProtection.groups=["system:masters","platform-admins"]'],
+    ],
+  ],
+  [
     'everything together',
-    { resources: ['base'], components: ['cert-manager', 'namespace-rules', 'custom-kinds', 'monitoring'] },
+    {
+      resources: ['base'],
+      components: ['cert-manager', 'namespace-rules', 'custom-kinds', 'client-ca', 'webhook-protection', 'monitoring'],
+    },
     [
       ...['--set', 'certs.mode=cert-manager,namespaceRules=true,serviceMonitor.enabled=true,prometheusRule.enabled=true'],
+      ...['--set', 'webhook.clientCaConfigMap=regkeeper-client-ca,webhookProtection.enabled=true'],
       ...['--set-json', `customKinds=${customKinds}`],
     ],
   ],
@@ -113,6 +149,27 @@ const choices: [choice: string, overlay: Record<string, unknown>, flags: readonl
     'an image by its digest',
     { resources: ['base'], images: [{ name: 'regkeeper.invalid/regkeeper', newName: 'registry.example.com/regkeeper', digest }] },
     ['--set', `image.repository=registry.example.com/regkeeper,image.digest=${digest}`],
+  ],
+  [
+    'no priority',
+    {
+      resources: ['base'],
+      patches: [
+        {
+          target: { kind: 'Deployment' },
+          patch: JSON.stringify([{ op: 'remove', path: '/spec/template/spec/priorityClassName' }]),
+        },
+        {
+          patch: JSON.stringify({
+            $patch: 'delete',
+            apiVersion: 'v1',
+            kind: 'ResourceQuota',
+            metadata: { name: 'regkeeper-critical-pods' },
+          }),
+        },
+      ],
+    },
+    ['--set', 'priorityClassName='],
   ],
   ['three replicas', { resources: ['base'], replicas: [{ name: 'regkeeper', count: 3 }] }, ['--set', 'replicaCount=3']],
 ];
@@ -178,7 +235,7 @@ const labelsOfTheTool = ['app.kubernetes.io/instance', 'app.kubernetes.io/versio
 
 /**
  * The objects by kind and name, without what differs between the tools: the labels and annotations that name the tool, and the Namespace.
- * Helm creates that separately (`--create-namespace`). To restart the Pods for a changed file of custom kinds, the chart uses a checksum annotation
+ * Helm creates that separately (`--create-namespace`). kustomize takes policies for namespaced objects, which the API server does not mind. To restart the Pods for a changed file of custom kinds, the chart uses a checksum annotation
  * and kustomize a hash in the ConfigMap's name.
  */
 function byName(whole: string): Record<string, Manifest> {
@@ -188,18 +245,23 @@ function byName(whole: string): Record<string, Manifest> {
   const manifests = parseAllDocuments(text).flatMap((document) => (document.toJS() as Manifest | null) ?? []);
   const kept = manifests.filter(({ kind }) => kind !== 'Namespace');
   return Object.fromEntries(
-    kept.map(({ metadata: { labels, annotations, ...metadata }, ...manifest }) => [
-      `${manifest.kind} ${metadata.namespace ?? '-'}/${metadata.name}`,
-      {
-        ...manifest,
-        ...(metadata.name === 'regkeeper-custom-kinds' && { data: parse(manifest.data?.['custom-kinds.yaml'] ?? '') as Manifest['data'] }),
-        metadata: {
-          ...metadata,
-          labels: without(labels, (name) => labelsOfTheTool.includes(name)),
-          annotations: without(annotations, (name) => /(^|\.)helm\.sh\//.test(name)),
+    kept.map(({ metadata: { labels, annotations, namespace, ...named }, ...manifest }) => {
+      const metadata = manifest.kind.startsWith('ValidatingAdmissionPolicy') || namespace === undefined ? named : { ...named, namespace };
+      return [
+        `${manifest.kind} ${'namespace' in metadata ? metadata.namespace : '-'}/${metadata.name}`,
+        {
+          ...manifest,
+          ...(metadata.name === 'regkeeper-custom-kinds' && {
+            data: parse(manifest.data?.['custom-kinds.yaml'] ?? '') as Manifest['data'],
+          }),
+          metadata: {
+            ...metadata,
+            labels: without(labels, (name) => labelsOfTheTool.includes(name)),
+            annotations: without(annotations, (name) => /(^|\.)helm\.sh\//.test(name)),
+          },
         },
-      },
-    ]),
+      ];
+    }),
   );
 }
 

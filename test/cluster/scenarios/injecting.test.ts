@@ -108,7 +108,7 @@ describe('the list of a Pod', () => {
   test('grows for a default port that is written too, with a warning that the secret has to say it alike', async () => {
     const { stdout, stderr } = await tryCreate(pod('ported', running('corp.example.com:443/app')), '-o', 'json');
     expect(secretsIn(JSON.parse(stdout))).toEqual(['corp-pull']);
-    expect(stderr).toContain('Warning: regkeeper: image "corp.example.com:443/app" includes the default port');
+    expect(stderr).toContain('Warning: regkeeper: image "corp.example.com:443/app" spells its registry unusually');
   });
 
   test('stays when its mark is taken away', async () => {

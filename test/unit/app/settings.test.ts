@@ -101,6 +101,7 @@ describe('variables', () => {
     ['REGKEEPER_HOST=127.0.0.1', { host: '127.0.0.1' }],
     ['REGKEEPER_PORT=0', { port: 0 }],
     ['REGKEEPER_HEALTH_PORT=1', { healthPort: 1 }],
+    ['REGKEEPER_CLIENT_CA=/ca.crt', { clientCaFile: '/ca.crt' }],
     ['REGKEEPER_SHUTDOWN_DELAY_SECONDS=1.5', { shutdownDelayMilliseconds: 1500 }],
     ['REGKEEPER_LOG_LEVEL=debug', { logLevel: 'debug' }],
     ['REGKEEPER_AUDIT_LOG=/a', { auditLog: '/a' }],

@@ -9,14 +9,15 @@ const root = resolve(import.meta.dirname, '../../..');
 const source = join(root, 'src');
 
 /** The rooms that a room may import, apart from itself. `.` is the room of the files directly in src. */
-const engineRooms = ['yaml', 'image', 'object', 'rules', 'decision', 'admission'] as const;
+const engineRooms = ['yaml', 'image', 'object', 'credentials', 'rules', 'decision', 'admission'] as const;
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   time: [],
   yaml: [],
   image: [],
   object: ['image'],
+  credentials: ['image', 'object'],
   rules: ['yaml', 'image'],
-  decision: ['yaml', 'image', 'object', 'rules'],
+  decision: ['yaml', 'image', 'object', 'credentials', 'rules'],
   admission: ['image', 'object', 'rules', 'decision'],
   files: ['time'],
   kube: ['time', 'yaml'],

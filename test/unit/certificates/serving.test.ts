@@ -103,6 +103,8 @@ describe('a pair in files that others made', () => {
       onTestFinished(() => source.close());
       const socket = await opened(await serve(source), 'localhost', { ca: source.current().caBundle });
       expect(socket.authorized).toBe(true);
+      // Or it would see the files half written in the next round.
+      await source.close();
     }
   });
 });

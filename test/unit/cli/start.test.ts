@@ -62,7 +62,7 @@ test.each([[['version']], [['--help']], [['serve', '--help']]])('%j needs nothin
 
 test.each([
   ['check -f deploy/examples/objects/pod.yaml --rules deploy/examples/rules'],
-  ['explain quay.io/x/y -n team-a --rules deploy/examples/rules'],
+  ['explain quay.io/team-a/y -n team-a --rules deploy/examples/rules'],
   ['lint deploy/examples/rules'],
   ['rbac --rules deploy/examples/rules'],
 ])('%s reads rules and objects without a web server or a cluster client', async (line) => {

@@ -48,6 +48,11 @@ const labelled = rulesOf(
   `${contact}rules:\n- {name: prod only, registry: prod.example.com, namespaces: {matchLabels: {stage: prod}}}\n- {registry: public.example.com}\n`,
 );
 
+const hubWithSecret = rulesOf(`${contact}rules:\n- {name: hub, registry: docker.io, pullSecret: hub-pull}\n`);
+const harbor = rulesOf(`${contact}rules:\n- {name: harbor, registry: "harbor:443", pullSecret: harbor-pull}\n`);
+
+const searching = rulesOf(`${contact}shortNames: [docker.io, quay.io]\nrules: [{registry: [docker.io, quay.io]}]\n`);
+
 const corp = 'registry.example.com:5000/shop/web:1.4';
 const known = { ...accounts({ default: ['default-dockercfg-x7k2p'], robot: [] }), now: unwatched.now };
 const enforcing = accounts({ default: ['listed'] }, true);
@@ -86,6 +91,8 @@ type Situation = {
   readonly request?: Record<string, unknown>;
   readonly rules?: RuleSet;
   readonly facts?: Facts;
+  /** The caller has not authenticated, as everywhere without `--client-ca`. */
+  readonly unauthenticated?: true;
 };
 const update = (oldObject: unknown) => ({ operation: 'UPDATE', oldObject });
 
@@ -177,6 +184,18 @@ const situations: readonly Situation[] = [
   { what: 'A missing pull secret in a template', object: deployment(corp), facts: missing },
   { what: 'A missing pull secret in a Pod with onMissingSecret: deny', object: pod('quay.example.com/team-a/web'), facts: missing },
   { what: 'An image with the default port', object: pod('partner.example.com:443/app') },
+  { what: 'An image with its registry in upper case', object: pod('Registry.Example.Com:5000/web') },
+  { what: 'An image with leading zeros in its port', object: pod('registry.example.com:05000/web') },
+  { what: 'An image by the name of the server of Docker Hub', object: pod('registry-1.docker.io/library/nginx'), rules: hubWithSecret },
+  { what: 'An image whose host is only one because of its port', object: pod('harbor:443/app'), rules: harbor },
+  { what: 'A name without a registry, where nodes search several', object: pod('team/app:1', 'fedora'), rules: searching },
+  {
+    what: 'A name without a registry on OpenShift',
+    object: deployment('nginx'),
+    rules: rulesOf(`${contact}${internal}rules: [{registry: docker.io}]`),
+  },
+  { what: 'An address in a short form', object: pod('10.5:5000/app') },
+  { what: 'Brackets without an address', object: pod('[1:2]:5000/app') },
   {
     what: 'A missing push secret',
     object: buildConfig({ strategy: {}, output: { to: image('registry.example.com:5000/shop/out') } }),
@@ -274,6 +293,18 @@ const situations: readonly Situation[] = [
     facts: streaming,
   },
   {
+    what: 'A build from an image stream with an unconfigured image, without caller authentication',
+    object: buildConfig({ strategy: { sourceStrategy: { from: stream('nodejs:20', 'openshift') } } }),
+    facts: streaming,
+    unauthenticated: true,
+  },
+  {
+    what: 'A placeholder that an image trigger would replace with a denied image, without caller authentication',
+    object: deploymentConfig('shop/web', stream('base:1')),
+    facts: streaming,
+    unauthenticated: true,
+  },
+  {
     what: 'An image stream that imports a denied image',
     object: imageStream('bitnami/redis:7'),
   },
@@ -327,11 +358,14 @@ Written by messages.test.ts. \`UPDATE_GOLDEN=1\` rewrites it. **Denied** is the 
 **Warning** is a warning that the client prints, whether the request is allowed or denied.
 `;
 
-async function sectionOf({ what, object, request = {}, rules: own = rules, facts = known }: Situation): Promise<string> {
+async function sectionOf({ what, object, request = {}, rules: own = rules, facts = known, unauthenticated }: Situation): Promise<string> {
   const server = createWebhookServer(
     { rules: () => own, facts: () => facts, audit: () => undefined, reportBug: () => undefined, failed: () => {} },
     { tls },
   );
+  server.addHook('preHandler', async (each) => {
+    each.callerAuthenticated = !unauthenticated;
+  });
   servers.push(server);
   const post = async (url: string, subject: unknown) => {
     const payload = JSON.stringify(reviewOf(subject, { ...request, object: subject }));

@@ -18,7 +18,7 @@ type Manifest = {
   webhooks?: object[];
   spec?: { template?: { spec: PodSpec }; ports?: { port: number; targetPort: string }[] };
 };
-type PodSpec = { enableServiceLinks?: boolean; terminationGracePeriodSeconds: number; containers: [Container] };
+type PodSpec = { enableServiceLinks?: boolean; priorityClassName?: string; terminationGracePeriodSeconds: number; containers: [Container] };
 type Container = {
   image: string;
   args: string[];
@@ -90,6 +90,13 @@ describe('the Deployment', () => {
     expect(pod.terminationGracePeriodSeconds * 1000).toBeGreaterThan(shutdownDelayMilliseconds + 5_000);
   });
 
+  test('go last when a node runs full, and have the quota that GKE requires', () => {
+    expect(pod.priorityClassName).toBe('system-cluster-critical');
+    expect(ofKind('ResourceQuota').spec).toMatchObject({
+      scopeSelector: { matchExpressions: [{ scopeName: 'PriorityClass', values: expect.arrayContaining([pod.priorityClassName]) }] },
+    });
+  });
+
   test('is spared the variables that Kubernetes makes of Services', () => {
     expect(pod.enableServiceLinks).toBe(false);
   });
@@ -107,6 +114,15 @@ test('the Secret has no data, so that applying it again keeps what the server wr
 
 test.each(['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration'])('the %s asks nobody before the server fills it', (kind) => {
   expect(ofKind(kind).webhooks).toEqual([]);
+});
+
+test('deploy/README.md patches the variables of the policy by their places', () => {
+  const [policy] = parseAllDocuments(read('deploy/webhook-protection/policy.yaml')).map(
+    (document) => document.toJS() as { spec: { variables: { name: string; expression: string }[] } },
+  );
+  const patches = [...read('deploy/README.md').matchAll(/path: \/spec\/variables\/(\d)\/expression, .*# (\w+)$/gm)];
+  expect(patches.map(([, index]) => policy?.spec.variables[Number(index)]?.name)).toEqual(['ownNamespace', 'users', 'groups']);
+  expect(patches.map(([, , remark]) => remark)).toEqual(['namespace', 'users', 'groups']);
 });
 
 describe.each(['deploy/starter-rules/rules.yaml', 'deploy/openshift/starter-rules.yaml'])('the starter rules of %s', (file) => {

@@ -161,6 +161,7 @@ describe('docs/audit.schema.json', () => {
     const request = requestOf(pod(image));
     const record = buildAuditRecord({
       webhook: 'mutate',
+      callerAuthenticated: false,
       request,
       decision: undefined,
       failure: 'internal error',
@@ -245,14 +246,16 @@ function decisionLine(webhook: Webhook, object: unknown, request?: Record<string
   const review = requestOf(object, request);
   const change = changeOf(review);
   const decision = change && decide(change, rules, facts);
-  return written(buildAuditRecord({ webhook, request: review, decision, durationMicroseconds: 7 }));
+  return written(buildAuditRecord({ webhook, callerAuthenticated: false, request: review, decision, durationMicroseconds: 7 }));
 }
 
 function reviewOfRules(problems: readonly string[]): unknown {
   const userInfo = { username: 'alice', groups: problems };
   const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'regkeeper-rules' } };
   const request = requestOf(object, { namespace: 'regkeeper', userInfo });
-  return written(beginRulesReviewRecord(request)({ outcome: 'rejected', problems, warnings: problems.slice(1), durationMicroseconds: 7 }));
+  return written(
+    beginRulesReviewRecord(request, false)({ outcome: 'rejected', problems, warnings: problems.slice(1), durationMicroseconds: 7 }),
+  );
 }
 
 /** Records of rules: first load, rejected edit, and changes. */

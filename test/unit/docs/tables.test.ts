@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { readSettings } from '../../../src/app/settings.ts';
 import { serveCommand } from '../../../src/cli/commands/serve.ts';
+import { registrySecretProblems, type SecretEffect } from '../../../src/credentials/registry-secret.ts';
 import { reasons } from '../../../src/decision/reasons.ts';
 import { imageProblemCodes } from '../../../src/image/problem.ts';
 import { failures } from '../../../src/observe/audit/failure.ts';
@@ -22,13 +23,14 @@ describe('what the code has stands in the docs, and nothing else', () => {
   test.each([
     ['problem', 'What refuses the document'],
     ['warning', 'What is only a warning'],
+    ['hint', 'What is only a hint'],
   ])('codes of level %s in docs/rules.md, under "%s"', (level, heading) => {
     const codes = (Object.keys(problemCodes) as ProblemCode[]).filter((code) => levelOf(code) === level);
     expect(sorted(firstCodes(section(readPage('docs/rules.md'), heading)))).toEqual(sorted(codes));
   });
 
   test('what to do about each code, as SARIF tells it too', () => {
-    const listed = ['What refuses the document', 'What is only a warning'].flatMap((heading) =>
+    const listed = ['What refuses the document', 'What is only a warning', 'What is only a hint'].flatMap((heading) =>
       rows(section(readPage('docs/rules.md'), heading)),
     );
     const remedies = listed.map(([code = '', , remedy = '']) => [code.replaceAll('`', ''), remedy.replaceAll('\\|', '|')]);
@@ -52,6 +54,18 @@ describe('what the code has stands in the docs, and nothing else', () => {
     const codes = [...firstCodes(section(page, 'Of images')), ...firstCodes(section(page, 'Of secrets'))];
     // `secret-missing` is in both tables: it denies a Pod, and is a warning for other objects.
     expect(sorted([...new Set(codes)])).toEqual(sorted(Object.keys(reasons)));
+  });
+
+  test('codes of malformed Secrets in docs/tools.md, with their effect', () => {
+    const effects: Readonly<Record<SecretEffect, string>> = {
+      rejected: 'the API server rejects the Secret',
+      'breaks-pulls': 'every pull of a Pod that lists the Secret fails',
+      'entry-ignored': 'kubelets ignore the entry',
+    };
+    const listed = rows(section(readPage('docs/tools.md'), 'Codes of malformed Secrets'));
+    expect(Object.fromEntries(listed.map(([code = '', , effect]) => [code.replaceAll('`', ''), effect]))).toEqual(
+      Object.fromEntries(Object.entries(registrySecretProblems).map(([code, effect]) => [code, effects[effect]])),
+    );
   });
 
   test('codes of image names in docs/reasons.md, with their words', () => {

@@ -149,8 +149,19 @@ describe('the canonical name', () => {
 describe('for every text', () => {
   const label = fc.stringMatching(/^[A-Za-z0-9]([A-Za-z0-9-]{0,6}[A-Za-z0-9])?$/);
   const host = fc.oneof(
-    fc.array(label, { minLength: 1, maxLength: 3 }).map((labels) => labels.join('.')),
-    fc.constantFrom('docker.io', 'index.docker.io', 'registry-1.docker.io', 'Docker.io', 'localhost', 'LocalHost', '[::1]', '[FD00::1]'),
+    // No host ends with a number.
+    fc.array(label, { minLength: 1, maxLength: 3 }).map((labels) => `${labels.join('.')}z`),
+    fc.constantFrom(
+      'docker.io',
+      'index.docker.io',
+      'registry-1.docker.io',
+      'Docker.io',
+      'localhost',
+      'LocalHost',
+      '[::1]',
+      '[FD00:0::1]',
+      '10.0.0.5',
+    ),
   );
   const port = fc.option(fc.oneof(fc.constant(443), fc.integer({ min: 1, max: 65535 })), { nil: undefined });
   const domain = fc.tuple(host, port).map(([name, number]) => (number === undefined ? `${name}/` : `${name}:${number}/`));
@@ -161,8 +172,9 @@ describe('for every text', () => {
     fc.constant(''),
     fc.stringMatching(/^[0-9a-f]{64}$/).map((hex) => `@sha256:${hex}`),
   );
-  /** A path by the grammar, a host by Docker Hub's rules: `a_b.c/app`. */
-  const hasDoubtfulHost = (name: string) => /^[^/:]*_[^/:]*\//.test(name) && /^[^/]*\./.test(name);
+  /** A path by the grammar, a host by Docker Hub's rules (`a_b.c/app`), or a host that ends with a number (`a.0/app`). */
+  const hasDoubtfulHost = (name: string) =>
+    (/^[^/:]*_[^/:]*\//.test(name) && /^[^/]*\./.test(name)) || /^[^/]*\.(?:\d+|0x[0-9a-f]*)\//.test(name);
   const wellFormed = fc
     .tuple(fc.oneof(fc.constant(''), domain), path, tag, digest)
     .map((parts) => parts.join(''))

@@ -56,7 +56,7 @@ function reviewing(options: Partial<RulesReviewCollaborators> = {}) {
     timings: { waitForOthers: 1 },
     ...options,
   });
-  const review = (name: string, data: Record<string, string>, label?: string) => reviewer(requestOf(name, data, label));
+  const review = (name: string, data: Record<string, string>, label?: string) => reviewer(requestOf(name, data, label), true);
   return { store, stored, rules, reviewer, review };
 }
 
@@ -164,7 +164,7 @@ describe('when reading takes too long', () => {
     const { reviewer } = reviewing({ parsers: both(never), timings: { answerWithin: 10 } });
     const object = configMap('two', { 'rules.yaml': 'rules: []' });
     const review = decodeReview(reviewOf(object, { namespace: 'regkeeper', operation: 'UPDATE', oldObject: object }));
-    const { answer, warnings } = await reviewer((review as { request: ReviewRequest }).request);
+    const { answer, warnings } = await reviewer((review as { request: ReviewRequest }).request, true);
     expect(answer?.response.allowed).toBe(true);
     expect(warnings).toEqual([expect.stringContaining('so these were not read; they are as before')]);
   });
@@ -187,7 +187,7 @@ describe('many reviews at a time', () => {
     const { reviewer, review } = reviewing({ parsers: both(never), settings, timings: { answerWithin: 10 } });
     const [cluster, namespaces] = await Promise.all([
       Promise.all(Array.from({ length: 12 }, (_, index) => review(`two-${index}`, { 'rules.yaml': 'a' }))),
-      Promise.all(Array.from({ length: 23 }, (_, index) => reviewer(ofNamespace(index)))),
+      Promise.all(Array.from({ length: 23 }, (_, index) => reviewer(ofNamespace(index), true))),
     ]);
     const many = 'too many rules are being reviewed';
     expect(outcomes(cluster)).toEqual([...Array(10).fill('answered'), many, many]);
@@ -205,7 +205,7 @@ describe('many reviews at a time', () => {
     const { reviewer } = reviewing({ parsers: both(never), timings: { answerWithin: 60_000 } });
     const start = () => {
       const request = requestOf('two', { 'rules.yaml': 'rules: []' });
-      void reviewer(request);
+      void reviewer(request, true);
       return new WeakRef(request.object as object);
     };
     const object = start();

@@ -347,6 +347,7 @@ describe('the audit record', () => {
         event: 'decision',
         uid: '6b0e9f7e-2f0c-4f0a-9f5a-0d5a3c1b7a11',
         webhook: 'validate',
+        callerAuthenticated: false,
         user: 'alice',
         groups: ['system:authenticated'],
         operation: 'CREATE',
@@ -471,6 +472,7 @@ describe('/guard', () => {
       {
         event: 'rules-review',
         uid: review.request.uid,
+        callerAuthenticated: false,
         user: 'alice',
         groups: ['system:authenticated'],
         operation: 'CREATE',

@@ -10,7 +10,7 @@ import { createRegistration } from '../../../../src/cluster/registration/registr
 import { createPublishedCas } from '../../../../src/cluster/registration/watch-published-cas.ts';
 import type { KubeObject } from '../../../../src/kube/api-client.ts';
 import { kindsWithImages } from '../../../../src/object/kinds.ts';
-import { createWebhookServer, minimumTlsVersion } from '../../../../src/server/webhook-server.ts';
+import { createWebhookServer, tlsContext } from '../../../../src/server/webhook-server.ts';
 import type { Clock } from '../../../../src/time/clock.ts';
 import { unwatched } from '../../decision/changes.ts';
 import { handClock, memoryApi } from '../../kube/memory-api.ts';
@@ -177,7 +177,7 @@ async function replicaOn(api: ReturnType<typeof memoryApi>, settle: (work: () =>
     failed: () => {},
   };
   const webhook = createWebhookServer(collaborators, { tls: source.current() });
-  source.onChange(({ certificate, key }) => webhook.server.setSecureContext({ cert: certificate, key, minVersion: minimumTlsVersion }));
+  source.onChange((next) => webhook.server.setSecureContext(tlsContext(next, undefined)));
   await webhook.listen({ host: '127.0.0.1', port: 0 });
   const kinds = kindsWithImages.slice(0, 1);
   const registration = createRegistration({ ...common, kinds, guard: false, certificates: source, ready: () => true, prove: undefined });

@@ -48,6 +48,39 @@ async function checkJson(objects: string, ...more: readonly string[]) {
   return { ...rest, json: JSON.parse(out) };
 }
 
+describe('registry Secrets among the objects', () => {
+  const secret = (name: string, config: string) =>
+    `---\napiVersion: v1\nkind: Secret\nmetadata: {name: ${name}, namespace: shop}\ntype: kubernetes.io/dockerconfigjson\ndata: {.dockerconfigjson: ${btoa(config)}}\n`;
+  const good = secret('good', JSON.stringify({ auths: { 'reg.io': { auth: btoa('me:hunter2') } } }));
+  const bad = secret('bad', JSON.stringify({ auths: { 'reg.io': { auth: btoa('hunter2') }, 'b.io': { auth: 'hunter2!' } } }));
+
+  test('are reported where a kubelet cannot read them, with their entry and never their content', async () => {
+    const { exitCode, out, err } = await check(good + bad + pod('web', 'reg.example.com/web:1'));
+    expect(exitCode).toBe(0);
+    expect(err).toMatch(
+      /^regkeeper: Secret shop\/bad {2}\S*objects\.yaml:8: Entry "reg\.io": "auth" has no colon between user name and password\. Every pull of a Pod/m,
+    );
+    expect(err).toMatch(/^regkeeper: Secret shop\/bad {2}\S*objects\.yaml:8: Entry "b\.io": "auth" is not base64\. /m);
+    expect(err).not.toContain('shop/good');
+    expect(out + err).not.toMatch(/hunter2|aHVudGVyMg/);
+  });
+
+  test('are in the output for programs', async () => {
+    const { json } = await checkJson(bad);
+    const location = { namespace: 'shop', name: 'bad', file: expect.stringMatching(/objects\.yaml$/), line: 2 };
+    expect(json.malformedSecrets).toEqual([
+      { ...location, code: 'auth-without-colon', entry: 'reg.io', message: expect.any(String) },
+      { ...location, code: 'auth-not-base64', entry: 'b.io', message: expect.any(String) },
+    ]);
+    expect(JSON.stringify(json)).not.toMatch(/hunter2|aHVudGVyMg/);
+  });
+
+  test('of other types are not read', async () => {
+    const { err } = await check(bad.replace('kubernetes.io/dockerconfigjson', 'Opaque'));
+    expect(err).not.toContain('shop/bad');
+  });
+});
+
 describe('check -o json', () => {
   test('has the documented shape', async () => {
     const { exitCode, json, err } = await checkJson(pod('web', 'reg.example.com/web:1') + pod('bad', 'evil.example.com/x'));
@@ -91,6 +124,7 @@ describe('check -o json', () => {
         }),
       ],
       skipped: [],
+      malformedSecrets: [],
       summary: { allowed: 1, warned: 0, denied: 1, undecided: 0 },
     });
     expect(err).toMatch(/^regkeeper: service accounts that are not among the objects: default\/default; .*\n$/);

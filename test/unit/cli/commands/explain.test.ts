@@ -38,9 +38,9 @@ async function explainJson(image: string, ...more: readonly string[]) {
 }
 
 test('names rule, file and line for the example of the README', async () => {
-  const { exitCode, out } = await runCommand('explain', 'quay.io/x/y', '-n', 'team-a', '--rules', 'deploy/examples');
+  const { exitCode, out } = await runCommand('explain', 'quay.io/team-a/y', '-n', 'team-a', '--rules', 'deploy/examples');
   expect(exitCode).toBe(0);
-  expect(out).toMatch(/decided by +rule "team-a at quay", deploy\/examples\/rules\/registries\.yaml:\d+:13: trusts quay\.io/);
+  expect(out).toMatch(/decided by +rule "team-a at quay", deploy\/examples\/rules\/registries\.yaml:\d+:13: trusts quay\.io\/team-a/);
 });
 
 test('explain is sure of a trusted image although settings select by labels, and says that they do', async () => {

@@ -140,7 +140,7 @@ describe('machine output', () => {
           related: { file: 'rules.yaml', line: 2, column: 13 },
         },
       ],
-      summary: { files: 1, documents: 1, rules: 2, problems: 1, warnings: 0 },
+      summary: { files: 1, documents: 1, rules: 2, problems: 1, warnings: 0, hints: 0 },
     });
   });
 
@@ -250,7 +250,7 @@ describe('SARIF', () => {
     expect(name).toBe('regkeeper');
     expect(rules.map(({ id }: { id: string }) => id)).toEqual(Object.keys(problemCodes));
     for (const { id, defaultConfiguration } of rules) {
-      expect(defaultConfiguration.level, id).toBe(levelOf(id as ProblemCode) === 'problem' ? 'error' : 'warning');
+      expect(defaultConfiguration.level, id).toBe({ problem: 'error', warning: 'warning', hint: 'note' }[levelOf(id as ProblemCode)]);
     }
     expect(rules.find(({ id }: { id: string }) => id === 'rule-redundant').help).toEqual({ text: 'Remove it.' });
   });

@@ -345,3 +345,27 @@ describe('a Build', () => {
     expect(inject(change('Pod', pod), rules).spec).toMatchObject({ imagePullSecrets: [{ name: 'a-pull' }, { name: 'shared' }] });
   });
 });
+
+describe('a registry of a build that is spelled unusually is reported, since the builder compares the text', () => {
+  const spelled = ruleSetOf('rules: [{registry: [reg.io, docker.io], pullSecret: pull, pushSecret: push}]');
+  const other = image('reg.io/s2i');
+  test.each<{ name: string; build: Build; warns: boolean }>([
+    { name: 'a pull in upper case', build: s2i(image('Reg.Io/s2i')), warns: true },
+    { name: 'a pull with the default port', build: docker(undefined, 'FROM reg.io:443/base'), warns: true },
+    { name: 'a push with the default port', build: s2i(other, {}, { output: { to: image('reg.io:443/web') } }), warns: true },
+    {
+      name: 'a push to the server of Docker Hub',
+      build: s2i(other, {}, { output: { to: image('registry-1.docker.io/a/b') } }),
+      warns: true,
+    },
+    {
+      name: 'but no pull from the server of Docker Hub, which the builder knows',
+      build: s2i(image('registry-1.docker.io/a/b')),
+      warns: false,
+    },
+    { name: 'but no usual spelling', build: s2i(other, {}, { output: { to: image('reg.io/web') } }), warns: false },
+  ])('$name', ({ build, warns }) => {
+    const { notices } = decided(change('BuildConfig', build), spelled);
+    expect(notices.map(({ reason }) => reason)).toEqual(warns ? ['registry-spelling'] : []);
+  });
+});

@@ -112,17 +112,32 @@ describe('a new pod', () => {
   });
 });
 
-describe('a default port that is written is told, since a credential is looked up by the text', () => {
+const spelling = ruleSetOf(`
+rules:
+- {registry: [corp.io, "ported.io:5000", docker.io, "[2001:db8::1]:5000", "single:443"], pullSecret: corp, pushSecret: corp}
+- {registry: public.io}
+`);
+
+describe('a registry that is spelled unusually is reported, since a credential is looked up by the text', () => {
   test.each<{ name: string; now: PodObject; old?: PodObject; warns: boolean }>([
-    { name: 'where a secret is given for it', now: pod('corp.io:443/app'), warns: true },
-    { name: 'where another is not', now: pod(corp), warns: false },
-    { name: 'but not of another port', now: pod('corp.io:5000/app'), warns: false },
+    { name: 'with the default port', now: pod('corp.io:443/app'), warns: true },
+    { name: 'with the default port and zeros before it', now: pod('corp.io:0443/app'), warns: true },
+    { name: 'in upper case', now: pod('Corp.Io/app'), warns: true },
+    { name: 'with zeros before the port', now: pod('ported.io:05000/app'), warns: true },
+    { name: 'with the port that makes it a host', now: pod('single:443/app'), warns: true },
+    { name: 'by the server of Docker Hub', now: pod('registry-1.docker.io/library/nginx'), warns: true },
+    { name: 'as Docker Hub in upper case', now: pod('Docker.io/library/nginx'), warns: true },
+    { name: 'an IPv6 address with zeros', now: pod('[2001:db8:0::1]:5000/app'), warns: true },
+    { name: 'but not as a key has it', now: pod(corp), warns: false },
+    { name: 'but not with its port', now: pod('ported.io:5000/app'), warns: false },
+    { name: 'but not Docker Hub without a registry', now: pod('nginx'), warns: false },
+    { name: 'but not Docker Hub by its old name', now: pod('index.docker.io/library/nginx'), warns: false },
     { name: 'but not where no secret is needed', now: pod('public.io:443/app'), warns: false },
-    { name: 'but not where the author has seen to the secret', now: pod('corp.io:443/app', ['corp']), warns: false },
+    { name: 'but not where the author has listed the secret', now: pod('corp.io:443/app', ['corp']), warns: false },
     { name: 'but not of an image from before', now: pod('corp.io:443/app'), old: pod('corp.io:443/app', ['mine']), warns: false },
   ])('$name', ({ now, old, warns }) => {
-    const { notices } = decided(change('Deployment', deployment(now), old && deployment(old)), rules, facts);
-    expect(notices.map(({ reason }) => reason)).toEqual(warns ? ['port-written'] : []);
+    const { notices } = decided(change('Deployment', deployment(now), old && deployment(old)), spelling, facts);
+    expect(notices.map(({ reason }) => reason)).toEqual(warns ? ['registry-spelling'] : []);
   });
 });
 

@@ -47,7 +47,7 @@ function recordOf(object: object, webhook: Webhook = 'validate', request: Record
   if (!review.ok) throw new Error(review.message);
   const change = changeOf(review.request);
   const decision = change && decide(change, rules, unwatched);
-  const event = { webhook, request: review.request, decision, durationMicroseconds: 7 };
+  const event = { webhook, callerAuthenticated: false, request: review.request, decision, durationMicroseconds: 7 };
   const record = buildAuditRecord(event);
   return { record, counted: countDecision(event, record), line: lineOf(record) };
 }
@@ -228,7 +228,13 @@ test('what is counted has the whole name and place of a rule, whether or not the
   }));
   const counted = [1, 300].map((count) => {
     const all = { ...decision, images: times(count, () => images).flat() };
-    const event = { webhook: 'validate' as const, request: review.request, decision: all, durationMicroseconds: 7 };
+    const event = {
+      webhook: 'validate' as const,
+      callerAuthenticated: false,
+      request: review.request,
+      decision: all,
+      durationMicroseconds: 7,
+    };
     return countDecision(event, buildAuditRecord(event)).images[0]?.rule;
   });
   expect(counted).toEqual(times(2, () => ({ name: 'good.example.com', source: { file, line: 1 } })));

@@ -97,7 +97,7 @@ test.each(kindsWithImages.map(({ kind, group }) => ({ kind, group })))(
 );
 
 function checkRecord(webhook: Webhook, request: ReviewRequest, decision: ReturnType<typeof decide> | undefined): void {
-  const event = { webhook, request, decision, durationMicroseconds: Number.MAX_SAFE_INTEGER };
+  const event = { webhook, callerAuthenticated: false, request, decision, durationMicroseconds: Number.MAX_SAFE_INTEGER };
   const record = buildAuditRecord(event);
   const line = written(record);
   expect(Buffer.byteLength(line)).toBeLessThanOrEqual(maxBytes);
@@ -126,7 +126,7 @@ test('of a review of rules: at most 256 KiB', { timeout: 60_000 }, () => {
     fc.property(anyRequest, texts, texts, ({ owner: _, ...asked }, problems, warnings) => {
       const kind = { group: '', version: 'v1', kind: 'ConfigMap' };
       const request: ReviewRequest = { ...asked, ...kind, operation: 'CREATE', dryRun: false, object: {}, oldObject: null };
-      const record = beginRulesReviewRecord(request)({ outcome: 'rejected', problems, warnings, durationMicroseconds: 1 });
+      const record = beginRulesReviewRecord(request, false)({ outcome: 'rejected', problems, warnings, durationMicroseconds: 1 });
       expect(Buffer.byteLength(written(record))).toBeLessThanOrEqual(maxBytes);
       expect(record.problems.length + (record.problemsOmitted ?? 0)).toBe(problems.length);
       expect(record.warnings.length + (record.warningsOmitted ?? 0)).toBe(warnings.length);

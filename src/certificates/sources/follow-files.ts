@@ -1,0 +1,68 @@
+/** Follows files with certificates. An unusable version is reported, and the last good one is kept. */
+import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { watchFolders } from '../../files/watch-folders.ts';
+import { type Clock, systemClock } from '../../time/clock.ts';
+
+/** `problem` is a sentence without a full stop. */
+export type FilesReading<Value> = { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly problem: string };
+
+export type FollowedFiles<Value> = {
+  readonly paths: readonly string[];
+  readonly read: () => Promise<FilesReading<Value>>;
+  /** Called with each usable version, also if nothing changed. */
+  readonly onRead: (value: Value) => void;
+  /** What stays in force while the files are unusable, such as `the previous certificate`. */
+  readonly kept: string;
+  /** Called with a sentence when the files become unusable: once per distinct problem, until they are usable again. */
+  readonly onProblem: (problem: string) => void;
+  /** How often the files, which are small, are read even without a change event. 10 s by default. */
+  readonly pollMilliseconds?: number | undefined;
+  readonly clock?: Pick<Clock, 'schedule'> | undefined;
+};
+
+export function followFiles<Value>({ paths, pollMilliseconds = 10_000, clock = systemClock, ...options }: FollowedFiles<Value>): {
+  close(): void;
+} {
+  const reported = new Set<string>();
+
+  function report(problem: string): void {
+    if (reported.has(problem)) return;
+    reported.add(problem);
+    options.onProblem(`${problem} (${options.kept} stays in force)`);
+  }
+
+  async function reload(): Promise<void> {
+    try {
+      const reading = await options.read();
+      if (!reading.ok) return report(reading.problem);
+      reported.clear();
+      options.onRead(reading.value);
+    } catch (error) {
+      // A listener that cannot use the new version must not end the process.
+      report(`the new version of ${paths[0]} could not be put into service: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+
+  return watchFolders({ folders: [...new Set(paths.map((path) => dirname(path)))], reload, pollMilliseconds, clock });
+}
+
+/** The message names the file and the remedy. */
+export class UnreadableFile extends Error {}
+
+/** @throws UnreadableFile */
+export async function readText(role: string, path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new UnreadableFile(`${role} file ${path}: ${renderReadError(error)}`);
+  }
+}
+
+function renderReadError(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'ENOENT') return 'no such file; check the path, and that the Secret holding it is mounted';
+  if (code === 'EACCES') return `not readable; give the user of this process (uid ${process.getuid?.() ?? 'unknown'}) read permission`;
+  if (code === 'EISDIR') return 'is a folder; name the file inside it';
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,36 @@
+/** Finds the entry of a registry secret that a build of OpenShift uses for an image. */
+import { type ImageReference, repositoryAsWritten } from '../image/reference.ts';
+import { findCredentials, type KeyedEntry } from './kubelet.ts';
+
+/**
+ * The entry that openshift/builder uses. `entries` are those of the one secret that the build names.
+ *
+ * A push is looked up as by the kubelet, and the first entry is used (builder cmd/dockercfg, GetDockerAuth). A pull is looked up by
+ * containers/image (pkg/docker/config, findCredentialsInFile): first the exact text of the repository, of each of its parents and of the
+ * registry, then the registry in keys that are URLs. So wildcards do not work, and a path must end at a slash.
+ */
+export function findBuilderCredential<Entry extends KeyedEntry>(
+  entries: readonly Entry[],
+  image: ImageReference,
+  action: 'pull' | 'push',
+): Entry | undefined {
+  if (action === 'push') return findCredentials(entries, image)[0];
+  const repository = repositoryAsWritten(image);
+  const byKey = new Map(entries.map((entry) => [entry.key, entry]));
+  for (let name = repository; name !== ''; name = name.slice(0, Math.max(name.lastIndexOf('/'), 0))) {
+    const entry = byKey.get(name);
+    if (entry) return entry;
+  }
+  const registry = normalizeRegistry(repository.slice(0, repository.indexOf('/')));
+  return entries.find(({ key }) => normalizeKey(key) === registry);
+}
+
+/** A key that is a URL counts as its host. Any other key is compared as a whole. */
+function normalizeKey(key: string): string {
+  const stripped = key.replace(/^http:\/\//, '').replace(/^https:\/\//, '');
+  return normalizeRegistry(stripped === key ? key : stripped.replace(/\/.*$/s, ''));
+}
+
+function normalizeRegistry(host: string): string {
+  return host === 'docker.io' || host === 'registry-1.docker.io' ? 'index.docker.io' : host;
+}

@@ -1,0 +1,43 @@
+/** Warnings on short names that rules trust as images of one registry, while nodes pull them from another that no rule trusts. */
+import { parseImage } from '../../image/reference.ts';
+import { aliasTargets } from '../../image/short-name-aliases.ts';
+import type { Problem } from '../language/problem.ts';
+import type { NamespaceContext, Rule, RuleSet } from '../rule-set.ts';
+import { shortNamesAreUncertain } from '../short-names.ts';
+
+/** One warning for each rule that trusts such names. Only rules for all namespaces are considered. */
+export function lintAliases(ruleSet: RuleSet): readonly Problem[] {
+  // Where the rules do not say what a short name means, OpenShift does when they are in force.
+  const unknownYet = !ruleSet.shortNamesWritten && ruleSet.settings.shortNames === 'docker.io';
+  if (unknownYet || !shortNamesAreUncertain(ruleSet)) return [];
+  const contradictions = new Map<Rule, string[]>();
+  for (const [name, targets] of aliasTargets) {
+    const rule = trustOfShortName(name, ruleSet);
+    const untrusted = targets.find((target) => !winner(target, ruleSet)?.trust);
+    if (rule && untrusted !== undefined) contradictions.set(rule, [...(contradictions.get(rule) ?? []), `${name} (${untrusted})`]);
+  }
+  return [...contradictions].map(([rule, names]) => ({ code: 'short-name-alias', message: describe(rule, names), origin: rule.origin }));
+}
+
+function describe({ pattern }: Rule, names: readonly string[]): string {
+  const shown = names.slice(0, 3).join(', ');
+  const more = names.length > 3 ? ` and ${names.length - 3} more` : '';
+  return `${pattern.text} trusts short names that nodes with published alias lists pull from registries that no rule trusts: ${shown}${more}. Write shortNames: reject, or name these registries in rules.`;
+}
+
+/** The rule that trusts the name wherever it is searched, or undefined. */
+function trustOfShortName(name: string, ruleSet: RuleSet): Rule | undefined {
+  const { shortNames } = ruleSet.settings;
+  if (shortNames === 'reject') return undefined;
+  const hosts = shortNames === 'docker.io' ? [shortNames] : shortNames;
+  const rules = hosts.map((host) => winner(`${host}/${name}`, ruleSet));
+  return rules.every((rule) => rule?.trust) ? rules[0] : undefined;
+}
+
+function winner(image: string, ruleSet: RuleSet): Rule | undefined {
+  const parsed = parseImage(image);
+  return parsed.ok ? ruleSet.match(parsed.reference, everywhere).value : undefined;
+}
+
+/** A namespace that no selector is meant for. */
+const everywhere: NamespaceContext = { namespace: '', labels: {} };

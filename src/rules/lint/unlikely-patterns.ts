@@ -1,0 +1,87 @@
+/** Warnings on patterns that hardly match an image, and hints at pull secrets that public images may suffer from. */
+import { quote } from '../../image/problem.ts';
+import type { RegistryPattern } from '../language/pattern.ts';
+import type { Origin, Problem } from '../language/problem.ts';
+import type { Rule, RuleSet } from '../rule-set.ts';
+
+/** In the order of rules, exemptions and delegations. */
+export function lintPatterns({ rules, exemptions, delegate }: RuleSet): readonly Problem[] {
+  const written = rules.filter(({ internal }) => !internal);
+  const hasDockerHub = written.some(({ pattern }) => hostOf(pattern) === 'docker.io');
+  return [
+    ...[...written, ...exemptions, ...delegate].flatMap(({ pattern, origin }) => lintPattern(pattern, origin)),
+    ...(hasDockerHub ? written.flatMap(otherNameOfDockerHub) : []),
+    ...written.flatMap(secretOnPublicRegistry),
+  ];
+}
+
+function lintPattern(pattern: RegistryPattern, origin: Origin): readonly Problem[] {
+  const message = addressRange(pattern) ?? webSite(pattern) ?? registryApi(pattern) ?? subdomainOfDockerHub(pattern);
+  return message === undefined ? [] : [{ code: 'unlikely-pattern', message, origin }];
+}
+
+function addressRange({ text, port, path: [first = '', ...more] }: RegistryPattern): string | undefined {
+  const host = text.slice(0, Math.max(text.lastIndexOf('/'), 0));
+  const isAddress = /^[\d.]+$/.test(host) || host.startsWith('[');
+  if (!isAddress || typeof port === 'number' || more.length > 0 || !/^\d{1,3}$/.test(first)) return undefined;
+  return `${quote(text)} is the repository ${quote(first)} of the registry ${host}, not a range of addresses. List the registries by name.`;
+}
+
+/** Sites with pages about images, and the registries that have the images. */
+const webSites: ReadonlyMap<string, string> = new Map([
+  ['hub.docker.com', 'docker.io'],
+  ['docker.com', 'docker.io'],
+  ['www.docker.com', 'docker.io'],
+  ['cloud.docker.com', 'docker.io'],
+  ['github.com', 'ghcr.io'],
+  ['gitlab.com', 'registry.gitlab.com'],
+  ['gallery.ecr.aws', 'public.ecr.aws'],
+  ['catalog.redhat.com', 'registry.redhat.io'],
+  ['access.redhat.com', 'registry.access.redhat.com'],
+  ['console.cloud.google.com', 'gcr.io'],
+]);
+
+function webSite(pattern: RegistryPattern): string | undefined {
+  const host = hostOf(pattern) ?? '';
+  const registry = webSites.get(host);
+  if (registry === undefined || typeof pattern.port === 'number') return undefined;
+  return `${host} is a web site, and no image name starts with it. The registry is ${registry}.`;
+}
+
+function registryApi({ text, path: [first = '', ...more] }: RegistryPattern): string | undefined {
+  if (more.length > 0 || !/^v[12]$/.test(first)) return undefined;
+  const registry = text.slice(0, text.lastIndexOf('/'));
+  return `/${first} is the path of the registry API, and no image name contains it. Write ${quote(registry)}.`;
+}
+
+/** The names of Docker Hub all count as `docker.io`, which is not below itself. */
+function subdomainOfDockerHub({ text, host, port, path }: RegistryPattern): string | undefined {
+  if (host.kind !== 'suffix' || host.name !== 'docker.io' || typeof port === 'number') return undefined;
+  return `${quote(text)} matches no image of Docker Hub: registry-1.docker.io and index.docker.io count as docker.io. Write ${quote(['docker.io', ...path].join('/'))}.`;
+}
+
+/** A denial of it makes sense next to rules for Docker Hub. */
+function otherNameOfDockerHub({ pattern, trust, origin }: Rule): readonly Problem[] {
+  if (!trust || hostOf(pattern) !== 'registry.hub.docker.com') return [];
+  const message =
+    'registry.hub.docker.com serves the images of Docker Hub under another name, and rules for docker.io do not apply to it. Trust only docker.io, and write that in images.';
+  return [{ code: 'unlikely-pattern', message, origin }];
+}
+
+/**
+ * Registries that serve public images, and whose token service rejects a wrong credential for them too (tested on a node: with Basic
+ * authentication the credential is not sent for public images).
+ */
+const publicRegistries: readonly string[] = ['docker.io', 'quay.io', 'ghcr.io'];
+
+function secretOnPublicRegistry({ pattern, pullSecrets, origin }: Rule): readonly Problem[] {
+  const host = hostOf(pattern) ?? '';
+  const servesPublic = pattern.path.length === 0 || (host === 'docker.io' && pattern.path[0] === 'library');
+  if (pullSecrets.length === 0 || !publicRegistries.includes(host) || typeof pattern.port === 'number' || !servesPublic) return [];
+  const message = `${pattern.text} serves public images too, and a wrong or expired credential makes their pulls fail. Name the pull secret for the paths that need it, or watch when it expires.`;
+  return [{ code: 'secret-on-public-registry', message, origin }];
+}
+
+function hostOf({ host }: RegistryPattern): string | undefined {
+  return host.kind === 'exact' ? host.name : undefined;
+}

@@ -1,0 +1,26 @@
+/** What nodes may make of names without a registry, as far as the rules show it. */
+import { aliasTargets } from '../image/short-name-aliases.ts';
+import type { RuleSet } from './rule-set.ts';
+
+/**
+ * Whether a node may pull a name without a registry from another place than the rules expect, or never start it. That is so where several
+ * registries are searched, since CRI-O 1.34 and later rejects ambiguous names, and on OpenShift, where nodes have lists of aliases. OpenShift is
+ * recognized by its internal registry.
+ */
+export function shortNamesAreUncertain({ settings: { shortNames }, rules }: Pick<RuleSet, 'settings' | 'rules'>): boolean {
+  return (Array.isArray(shortNames) && shortNames.length > 1) || (shortNames !== 'reject' && namesOpenShiftRegistry(rules));
+}
+
+/** The internal registries come first among the rules. */
+function namesOpenShiftRegistry(rules: RuleSet['rules']): boolean {
+  for (const { internal, pattern } of rules) {
+    if (!internal) return false;
+    if (pattern.host.kind === 'exact' && pattern.host.name.startsWith('image-registry.openshift-image-registry.svc')) return true;
+  }
+  return false;
+}
+
+/** Where published alias lists lead the name, which may have a tag or a digest. Empty for most names. */
+export function aliasesOf(shortName: string): readonly string[] {
+  return aliasTargets.get(shortName.replace(/[:@].*$/s, '')) ?? [];
+}

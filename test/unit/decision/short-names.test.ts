@@ -1,0 +1,59 @@
+/** Tests the warning on names without a registry that a node may resolve otherwise than the rules do. */
+import { describe, expect, test } from 'vitest';
+import { ruleSetOf } from '../rules/documents.ts';
+import { change, containers, decided, deployment, pod } from './changes.ts';
+
+const openShift = ruleSetOf(
+  'internalRegistries: ["image-registry.openshift-image-registry.svc:5000"]\nunconfigured: allow\nrules: [{registry: docker.io}, {registry: docker.io/evil, trust: false}]',
+);
+const searching = ruleSetOf('shortNames: [a.io, b.io]\nrules: [{registry: [a.io, b.io]}]');
+const oneRegistry = ruleSetOf('shortNames: [a.io]\nrules: [{registry: a.io}]');
+const elsewhere = ruleSetOf('rules: [{registry: docker.io}]');
+
+function warningsOf(...args: Parameters<typeof decided>): readonly string[] {
+  return decided(...args)
+    .notices.filter(({ reason }) => reason === 'short-name-uncertain')
+    .map(({ message }) => message);
+}
+
+describe('an allowed name without a registry is warned of', () => {
+  test('on OpenShift, with the full name', () => {
+    expect(warningsOf(change('Pod', pod('nginx:1.29')), openShift)).toEqual([
+      'image "nginx:1.29" has no registry. The node may pull it from another registry, or reject it. Write the registry, for example "docker.io/library/nginx:1.29".',
+    ]);
+  });
+
+  test('with the place where a published alias leads', () => {
+    expect(warningsOf(change('Pod', pod('fedora:43')), openShift)).toEqual([
+      expect.stringContaining('The node may pull "registry.fedoraproject.org/fedora" for it, or reject it'),
+    ]);
+  });
+
+  test('where several registries are searched', () => {
+    expect(warningsOf(change('Deployment', deployment(pod('team/app'))), searching)).toEqual([
+      expect.stringContaining('for example "a.io/team/app"'),
+    ]);
+  });
+
+  test('once for each name', () => {
+    const object = { spec: { containers: containers('nginx', 'nginx', 'redis', 'docker.io/library/nginx') } };
+    expect(warningsOf(change('Pod', object), openShift)).toHaveLength(2);
+  });
+});
+
+describe('nothing is reported', () => {
+  test.each([
+    ['where one registry is searched', change('Pod', pod('nginx')), oneRegistry],
+    ['where nodes are not known to be of OpenShift', change('Pod', pod('nginx')), elsewhere],
+    ['of a name with its registry', change('Pod', pod('docker.io/library/nginx')), openShift],
+    ['of a denied name', change('Pod', pod('evil/app')), openShift],
+    ['of an image from before', change('Deployment', deployment(pod('nginx')), deployment(pod('nginx', ['a']))), openShift],
+    [
+      'of a build, whose images OpenShift takes from Docker Hub',
+      change('BuildConfig', { spec: { strategy: { sourceStrategy: { from: { kind: 'DockerImage', name: 'nginx' } } } } }),
+      openShift,
+    ],
+  ])('%s', (_name, request, rules) => {
+    expect(warningsOf(request, rules)).toEqual([]);
+  });
+});

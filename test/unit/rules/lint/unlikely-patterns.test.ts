@@ -1,0 +1,75 @@
+/** Tests the warnings on patterns that hardly match an image, and the hint at pull secrets of public registries. */
+import { describe, expect, test } from 'vitest';
+import { lintRules } from '../../../../src/rules/lint/lint.ts';
+import { briefly, ruleSetOf } from '../documents.ts';
+
+function findingsOf(text: string): readonly string[] {
+  return briefly(lintRules(ruleSetOf(text), '2026-11-21'));
+}
+
+describe('a pattern hardly matches', () => {
+  test.each([
+    [
+      'as a range of addresses',
+      'rules: [{registry: 10.0.0.0/8}]',
+      'unlikely-pattern 1:20 "10.0.0.0/8" is the repository "8" of the registry 10.0.0.0',
+    ],
+    ['as a range of IPv6 addresses', 'rules: [{registry: "[2001:db8::]/32"}]', 'repository "32" of the registry [2001:db8::]'],
+    [
+      'as a web site',
+      'rules: [{registry: hub.docker.com}]',
+      'hub.docker.com is a web site, and no image name begins with it. The registry is docker.io.',
+    ],
+    ['as a web site with a path', 'rules: [{registry: github.com/acme}]', 'The registry is ghcr.io.'],
+    [
+      'with the path of the API',
+      'rules: [{registry: index.docker.io/v1}]',
+      '/v1 is the path of the registry\'s API and in no image name. Write "docker.io".',
+    ],
+    ['with the path of the second API', 'rules: [{registry: "reg.io:5000/v2"}]', 'Write "reg.io:5000".'],
+    [
+      'below Docker Hub',
+      'rules: [{registry: "*.docker.io"}]',
+      'registry-1.docker.io and index.docker.io count as docker.io. Write "docker.io".',
+    ],
+    ['below Docker Hub with a path', 'rules: [{registry: "*.docker.io/library"}]', 'Write "docker.io/library".'],
+    ['in a denial', 'rules: [{registry: 10.0.0.0/8, trust: false}]', 'not a range of addresses'],
+    ['in an exemption', 'exemptions: [{image: hub.docker.com, until: 2027-01-01, reason: r}]', 'is a web site'],
+    ['in a delegation', 'delegate: [hub.docker.com]', 'is a web site'],
+    ['next to docker.io', 'rules: [{registry: docker.io}, {registry: registry.hub.docker.com}]', 'under another name'],
+  ])('%s', (_name, text, message) => {
+    expect(findingsOf(text)).toEqual([expect.stringContaining(message)]);
+    expect(findingsOf(text)[0]).toMatch(/^unlikely-pattern /);
+  });
+
+  test.each([
+    ['a repository of digits on a port', 'rules: [{registry: "10.0.0.5:5000/8"}]'],
+    ['a path that goes on', 'rules: [{registry: 10.0.0.5/8/app}]'],
+    ['a path of digits at a name', 'rules: [{registry: reg.io/8}]'],
+    ['a team of the name v2', 'rules: [{registry: reg.io/v2/app}]'],
+    ['a path like the API’s', 'rules: [{registry: reg.io/v3}]'],
+    ['the other name of Docker Hub alone', 'rules: [{registry: registry.hub.docker.com}]'],
+    ['a denial of the other name', 'rules: [{registry: docker.io}, {registry: registry.hub.docker.com, trust: false}]'],
+    ['a registry on a port of a web site', 'rules: [{registry: "github.com:5000"}]'],
+    ['a subdomain', 'rules: [{registry: "*.mirror.docker.io.example.com"}]'],
+  ])('but not %s', (_name, text) => {
+    expect(findingsOf(text)).toEqual([]);
+  });
+});
+
+describe('a pull secret for a registry that serves public images too', () => {
+  test.each(['docker.io', 'docker.io/library', 'docker.io/library/nginx', 'quay.io', 'ghcr.io'])('is hinted at for %s', (registry) => {
+    expect(findingsOf(`rules: [{registry: ${registry}, pullSecret: s}]`)).toEqual([
+      expect.stringMatching(/^secret-on-public-registry 1:20 .* a wrong or expired credential/),
+    ]);
+  });
+
+  test.each([
+    ['without a secret', '{registry: quay.io}'],
+    ['with a push secret alone', '{registry: quay.io, pushSecret: s}'],
+    ['for a path', '{registry: ghcr.io/acme, pullSecret: s}'],
+    ['for a private registry', '{registry: reg.io, pullSecret: s}'],
+  ])('but not %s', (_name, rule) => {
+    expect(findingsOf(`rules: [${rule}]`)).toEqual([]);
+  });
+});
