@@ -18,7 +18,7 @@ describe('a pattern hardly matches', () => {
     [
       'as a web site',
       'rules: [{registry: hub.docker.com}]',
-      'hub.docker.com is a web site, and no image name begins with it. The registry is docker.io.',
+      'hub.docker.com is a web site, and no image name starts with it. The registry is docker.io.',
     ],
     ['as a web site with a path', 'rules: [{registry: github.com/acme}]', 'The registry is ghcr.io.'],
     [
