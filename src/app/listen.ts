@@ -1,10 +1,9 @@
 /** Opens a port, and explains what to do if that fails. */
+import type { Log } from '../contracts/log.ts';
 import { ConfigurationError } from '../settings/configuration-error.ts';
 import type { Settings } from './settings.ts';
 
 export type Listener = { listen(address: { readonly host: string; readonly port: number }): Promise<unknown> };
-
-type Log = { info(fields: object, message: string): void };
 
 /**
  * Opens the port on the configured host. The default is all addresses of both families. A kernel without IPv6 has no `::`, so all of IPv4
@@ -12,7 +11,7 @@ type Log = { info(fields: object, message: string): void };
  *
  * @throws ConfigurationError for everything that the operator can fix
  */
-export async function listen(app: Listener, settings: Settings, setting: 'port' | 'healthPort', log: Log): Promise<void> {
+export async function listen(app: Listener, settings: Settings, setting: 'port' | 'healthPort', log: Pick<Log, 'info'>): Promise<void> {
   const { host, [setting]: port } = settings;
   try {
     await app.listen({ host, port });

@@ -3,14 +3,6 @@ import type { AgentOptions, RequestOptions } from 'node:https';
 import type { KubeConfig } from '@kubernetes/client-node';
 import type { Dispatcher } from 'undici';
 
-/** Structured logging. A pino logger fits. */
-export type Log = {
-  debug(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-};
-
 /** The fields that every Kubernetes object has. The rest depends on its kind. */
 export type KubeObject = {
   apiVersion?: string;

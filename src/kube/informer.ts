@@ -1,6 +1,8 @@
 /** An informer: lists a collection of the API server, watches it, and keeps a copy in memory. */
+
+import type { Log } from '../contracts/log.ts';
 import { type Clock, sleep, systemClock } from '../time/clock.ts';
-import { type ApiClient, ApiError, isNotFound, type KubeObject, type Log, type Query, type WatchEvent } from './api-client.ts';
+import { type ApiClient, ApiError, isNotFound, type KubeObject, type Query, type WatchEvent } from './api-client.ts';
 import { describeRequiredRole, explainApiError } from './explain-api-error.ts';
 import { backoffAfter } from './informer-backoff.ts';
 import { createMapStore, type InformerStore } from './informer-store.ts';

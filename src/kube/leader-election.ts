@@ -5,8 +5,10 @@
  */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import type { ImmediateComponent } from '../contracts/component.ts';
+import type { Log } from '../contracts/log.ts';
 import { type Clock, suspendAwareClock } from '../time/clock.ts';
-import { type ApiClient, ApiError, type ApiRequest, isNotFound, type KubeObject, type Log } from './api-client.ts';
+import { type ApiClient, ApiError, type ApiRequest, isNotFound, type KubeObject } from './api-client.ts';
 import { errorMessage } from './explain-api-error.ts';
 
 export type Leadership = {
@@ -16,12 +18,8 @@ export type Leadership = {
   onChange(listener: () => void): () => void;
 };
 
-export type LeaderElection = Leadership & {
-  readonly name: string;
-  start(): void;
-  /** Ends leadership and candidacy. Resolves when the Lease is released, or cannot be released. A second call waits for the first. */
-  stop(): Promise<void>;
-};
+/** Its `stop` ends leadership and candidacy, and resolves when the Lease is released, or cannot be released. A second call waits for the first. */
+export type LeaderElection = Leadership & ImmediateComponent;
 
 export type LeaderElectionOptions = {
   readonly client: ApiClient;

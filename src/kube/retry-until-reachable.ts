@@ -1,6 +1,8 @@
 /** Retries work at the start of the process while the API server is unreachable or not ready. */
+
+import type { Log } from '../contracts/log.ts';
 import { type Clock, sleep, systemClock } from '../time/clock.ts';
-import { ApiError, type Log } from './api-client.ts';
+import { ApiError } from './api-client.ts';
 import { explainApiError } from './explain-api-error.ts';
 
 export type RetryOptions = {

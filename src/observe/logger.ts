@@ -168,7 +168,7 @@ export function openDestination(to: number | string, options: DestinationOptions
       const waitingOfOversized = oversized ? Math.min(oversized.bytes, oversized.left) : 0;
       const fits = bytes > maxWaitingBytes ? !oversized : waitingBytes - waitingOfOversized + bytes <= maxWaitingBytes;
       if (!fits) {
-        fail(`${(maxWaitingBytes / MiB).toFixed()} MiB wait to be written already`);
+        fail(`the buffer of ${(maxWaitingBytes / MiB).toFixed()} MiB is full`);
         lost += 1;
         return;
       }

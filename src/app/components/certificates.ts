@@ -6,11 +6,11 @@ import { watchCertificateFiles } from '../../certificates/sources/files.ts';
 import { manageCertificateSecret } from '../../certificates/sources/secret.ts';
 import { explainInvalidity, validityOf } from '../../certificates/validity.ts';
 import { createPublishedCas } from '../../cluster/registration/watch-published-cas.ts';
+import type { Component } from '../../contracts/component.ts';
 import type { ApiClient } from '../../kube/api-client.ts';
 import type { LeaderElection } from '../../kube/leader-election.ts';
 import type { Clock } from '../../time/clock.ts';
 import { asConfigurationError } from '../as-configuration-error.ts';
-import type { Component } from '../lifecycle.ts';
 import type { Settings } from '../settings.ts';
 import type { Logger } from './outputs.ts';
 

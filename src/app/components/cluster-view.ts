@@ -1,6 +1,7 @@
 /** The cluster as the server sees it: the API client, and the collections that it watches for the requests. */
 import { type ClusterFacts, createClusterFacts } from '../../cluster/facts/facts.ts';
 import { createClusterPlatform } from '../../cluster/facts/openshift-registries.ts';
+import type { Component } from '../../contracts/component.ts';
 import type { Facts } from '../../decision/facts.ts';
 import { type ApiClient, connectApi } from '../../kube/api-client.ts';
 import { loadKubeConfig } from '../../kube/kubeconfig.ts';
@@ -9,7 +10,6 @@ import { namedSecrets } from '../../rules/store/named-secrets.ts';
 import { clusterDocumentChanges, type RulesInForce } from '../../rules/store/rules-in-force.ts';
 import type { Clock } from '../../time/clock.ts';
 import { asConfigurationError } from '../as-configuration-error.ts';
-import type { Component } from '../lifecycle.ts';
 import type { Environment, Settings } from '../settings.ts';
 import type { Logger } from './outputs.ts';
 

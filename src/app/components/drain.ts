@@ -1,7 +1,8 @@
 /** Begins the shutdown of a running server: reports not ready, and keeps answering until callers have found another replica. */
+
+import type { Component } from '../../contracts/component.ts';
 import type { LeaderElection } from '../../kube/leader-election.ts';
 import { type Clock, sleep } from '../../time/clock.ts';
-import type { Component } from '../lifecycle.ts';
 import type { Settings } from '../settings.ts';
 import type { Logger } from './outputs.ts';
 import type { Webhook } from './webhook.ts';

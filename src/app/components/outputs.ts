@@ -1,4 +1,6 @@
 /** The log and the audit records. They open first and close last, after everything that waits has been written. */
+
+import type { Component } from '../../contracts/component.ts';
 import {
   type AuditLog,
   createAuditLog,
@@ -9,7 +11,6 @@ import {
   openDestination,
 } from '../../observe/logger.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
-import type { Component } from '../lifecycle.ts';
 import type { Settings } from '../settings.ts';
 
 export type Logger = ReturnType<typeof createLogger>;

@@ -1,6 +1,7 @@
 /** Loads rules from files or ConfigMaps into the rule store, parses them off the request path, and keeps a snapshot of them. */
 import { createSnapshotWriter, readSnapshot, type SnapshotOptions, type SnapshotWriter } from '../../cluster/rules/rule-snapshot.ts';
 import { createClusterRuleSource } from '../../cluster/rules/rule-source.ts';
+import type { Component } from '../../contracts/component.ts';
 import { createDocumentParser, namespaceLimits } from '../../loading/document-parser.ts';
 import { createRuleFilesSource } from '../../loading/rule-files.ts';
 import { createRuleLoader, type RuleLoader } from '../../loading/rule-loader.ts';
@@ -9,7 +10,6 @@ import type { RuleStore, RulesChange } from '../../rules/store/rule-store.ts';
 import { clusterDocumentChanges, type RulesInForce } from '../../rules/store/rules-in-force.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import type { Clock } from '../../time/clock.ts';
-import type { Component } from '../lifecycle.ts';
 import type { Settings } from '../settings.ts';
 import type { ClusterView } from './cluster-view.ts';
 import type { Logger } from './outputs.ts';

@@ -1,5 +1,5 @@
 /** Logs the settings that an operator needs to see at the start of the server. */
-import type { Component } from '../lifecycle.ts';
+import type { Component } from '../../contracts/component.ts';
 import type { Settings } from '../settings.ts';
 import type { Logger } from './outputs.ts';
 

@@ -1,6 +1,7 @@
 /** A CA and a server certificate that regkeeper issues itself, in a Secret that all replicas share. */
 import { X509Certificate } from 'node:crypto';
-import { type ApiClient, ApiError, isNotFound, type KubeObject, type Log } from '../../kube/api-client.ts';
+import type { Log } from '../../contracts/log.ts';
+import { type ApiClient, ApiError, isNotFound, type KubeObject } from '../../kube/api-client.ts';
 import { describeRequiredRole, errorMessage } from '../../kube/explain-api-error.ts';
 import { createInformer, type InformerTimings } from '../../kube/informer.ts';
 import type { Leadership } from '../../kube/leader-election.ts';

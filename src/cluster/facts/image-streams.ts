@@ -1,7 +1,9 @@
 /** OpenShift's image streams as facts: the images that their tags resolve to. */
+
+import type { Log } from '../../contracts/log.ts';
 import type { ImageStreamFacts } from '../../decision/facts.ts';
 import { readImageStreamFacts, sizeOfStream } from '../../decision/read-stream-facts.ts';
-import type { ApiClient, KubeObject, Log } from '../../kube/api-client.ts';
+import type { ApiClient, KubeObject } from '../../kube/api-client.ts';
 import { identityOf, identitySize } from '../../kube/informer.ts';
 import { createOptionalInformer, type OptionalInformer } from '../../kube/optional-informer.ts';
 import type { JsonObject } from '../../object/json.ts';
@@ -63,7 +65,7 @@ export function createImageStreamFacts({ client, log, budget, clock = systemCloc
   const endWait = () => {
     waitsForList = false;
     if (isUnread())
-      log.warn({}, 'the image streams of the cluster could not be read yet; what they hold is judged where it becomes a Build or a Pod');
+      log.warn({}, 'image streams have not been read yet. Until then, their images are evaluated only in the resulting Build or Pod.');
   };
   return {
     get(namespace, name) {

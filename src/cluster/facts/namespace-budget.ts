@@ -2,7 +2,9 @@
  * Limits the memory for objects that tenants write. Each namespace may use 4 MiB for names and tags in all collections together. Beyond
  * that none of its objects are kept and its entries count as too large, until the namespace fits again.
  */
-import type { KubeObject, Log } from '../../kube/api-client.ts';
+
+import type { Log } from '../../contracts/log.ts';
+import type { KubeObject } from '../../kube/api-client.ts';
 import { errorMessage } from '../../kube/explain-api-error.ts';
 import type { InformerStore } from '../../kube/informer-store.ts';
 import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
@@ -82,7 +84,7 @@ export function createNamespaceBudget({
         over.delete(namespace);
         log.info(
           { namespace },
-          `namespace ${namespace} is within its memory budget again: its service accounts and image streams are read again`,
+          `namespace ${namespace} is within its memory budget again. Its ServiceAccounts and ImageStreams are being reloaded.`,
         );
       }
       if (returned.length > 0) for (const { reload } of collections) reload();
@@ -132,7 +134,7 @@ export function createNamespaceBudget({
   function report(err: unknown): void {
     const message = err === undefined ? undefined : errorMessage(err);
     if (message !== undefined && message !== lastFailure)
-      log.warn({ err }, `cannot measure the namespaces that are over their memory budget; retrying: ${message}`);
+      log.warn({ err }, `cannot measure the namespaces that are over their memory budget, retrying: ${message}`);
     lastFailure = message;
   }
 
@@ -170,15 +172,15 @@ export function createNamespaceBudget({
     }
   }
 
-  const tooMuch = `more than ${mebibytes(perNamespace)} of names, labels and tags`;
-  const tooMuchInAll = `more than any other, while all namespaces together have more than ${mebibytes(inAll)} of names, labels and tags`;
+  const tooMuch = `has more than ${mebibytes(perNamespace)} of names, labels and tags`;
+  const tooMuchInAll = `has the most names, labels and tags, and all namespaces together have more than ${mebibytes(inAll)}`;
 
   function exceed(namespace: string, what: string): void {
     over.add(namespace);
     for (const { current } of collections) current.drop(namespace);
     log.warn(
       { namespace },
-      `namespace ${namespace} has ${what}: its ServiceAccounts and ImageStreams are ignored. Templates in it get no pull secrets, its Pods get those of the rules, and builds from its image streams are denied. Delete what it does not need; it is measured again every 5 minutes`,
+      `namespace ${namespace} ${what}. Its ServiceAccounts and ImageStreams are ignored: templates get no pull secrets, Pods get only those of the rules, and builds from its ImageStreams are denied. Delete what is not needed. The namespace is measured again every 5 minutes.`,
     );
   }
 
@@ -198,7 +200,7 @@ export function createNamespaceBudget({
       return {
         create,
         adopt(store) {
-          if (!(store instanceof BudgetedMap)) throw new Error('a store of another collection');
+          if (!(store instanceof BudgetedMap)) throw new Error('the store belongs to another collection');
           // Another collection may have used up the budget during this list.
           for (const namespace of over) store.drop(namespace);
           own.current = store;

@@ -2,8 +2,11 @@
  * What OpenShift configures about registries: the internal registry (`images.config.openshift.io` and the addresses of its Service), and
  * the registries that nodes search for short names.
  */
+
+import type { ImmediateComponent } from '../../contracts/component.ts';
+import type { Log } from '../../contracts/log.ts';
 import { parseImage } from '../../image/reference.ts';
-import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
+import { type ApiClient, ApiError, type KubeObject } from '../../kube/api-client.ts';
 import { createInformer, type Informer, identityOf } from '../../kube/informer.ts';
 import { createOptionalInformer } from '../../kube/optional-informer.ts';
 import { valueAt } from '../../object/json.ts';
@@ -11,14 +14,11 @@ import type { ShortNames } from '../../rules/rule-set.ts';
 import type { Platform, PlatformRegistry } from '../../rules/store/add-platform-rules.ts';
 import { type Clock, systemClock } from '../../time/clock.ts';
 
-export type ClusterPlatform = {
-  readonly name: string;
+export type ClusterPlatform = ImmediateComponent & {
   /** Undefined until everything has been read, or could not be read for 20 s. After that, unknown registries count as absent. */
   current(): Platform | undefined;
   /** What has not been read yet, or undefined. */
   missing(): string | undefined;
-  start(): void;
-  stop(): Promise<void>;
 };
 
 export type PlatformOptions = {
@@ -92,7 +92,7 @@ export function createClusterPlatform({ client, log, onChange, clock = systemClo
     skipped = true;
     log.warn(
       {},
-      'the images.config.openshift.io of the cluster or the Service of its registry cannot be read: until they can, images of the internal registry are allowed only where rules name it, and names without a registry are denied unless rules say what they mean',
+      'cannot read images.config.openshift.io/cluster or the Service of the internal registry, retrying. Until then, images of the internal registry are allowed only if rules name it, and names without a registry are denied unless rules set shortNames.',
     );
     onChange();
   }
@@ -108,7 +108,7 @@ export function createClusterPlatform({ client, log, onChange, clock = systemClo
       return readPlatform(configs.get(undefined, 'cluster'), services?.get(registryService.namespace, registryService.name));
     },
     missing() {
-      return everRead || skipped ? undefined : 'what the cluster says of its own registries has not been read yet';
+      return everRead || skipped ? undefined : "the cluster's registry configuration has not been read yet";
     },
     start() {
       configs.start();

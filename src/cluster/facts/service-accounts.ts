@@ -1,7 +1,9 @@
 /** Service accounts as facts. Only their pull secrets are kept, within the memory budget of their namespace. */
+
+import type { Log } from '../../contracts/log.ts';
 import type { ServiceAccountFacts } from '../../decision/facts.ts';
 import { readServiceAccountFacts } from '../../decision/read-account-facts.ts';
-import type { ApiClient, KubeObject, Log } from '../../kube/api-client.ts';
+import type { ApiClient, KubeObject } from '../../kube/api-client.ts';
 import { createInformer, type Informer, identityOf, identitySize } from '../../kube/informer.ts';
 import type { JsonObject } from '../../object/json.ts';
 import type { Clock } from '../../time/clock.ts';

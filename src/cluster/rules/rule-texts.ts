@@ -52,7 +52,7 @@ export function createRulesConfigMapStore(onHeld: (configMap: ConfigMap) => void
   return {
     create: () => new TextMap(inAll, (key) => current.get(key)),
     adopt(store) {
-      if (!(store instanceof TextMap)) throw new Error('a store of another collection');
+      if (!(store instanceof TextMap)) throw new Error('the store belongs to another collection');
       const before = current;
       current = store;
       for (const [key, configMap] of store) {

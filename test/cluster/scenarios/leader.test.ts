@@ -49,7 +49,7 @@ test('two replicas: one leads and fills the webhook configurations, both are rea
     deadlineSeconds: 10,
     what: 'the other to name the leader',
   });
-  expect(messages(follower).filter((each) => each.startsWith('filled'))).toEqual([]);
+  expect(messages(follower).filter((each) => each.startsWith('registered the webhooks'))).toEqual([]);
   expect(await leaseSpec()).toMatchObject({ leaseDurationSeconds: 15, leaseTransitions: 0 });
 });
 
@@ -60,7 +60,10 @@ test('a leader that is killed is followed by the other within its Lease, which t
   await weaken();
   await waitFor(() => messages(follower).includes('leading'), { deadlineSeconds: 30, what: 'the other to lead' });
   await waitUntilRepaired();
-  await waitFor(() => messages(follower).some((each) => each.includes('put back')), { deadlineSeconds: 10, what: 'the log to say so' });
+  await waitFor(() => messages(follower).some((each) => each.startsWith('restored the')), {
+    deadlineSeconds: 10,
+    what: 'the log to say so',
+  });
   expect(await leaseSpec()).toMatchObject({ leaseTransitions: 1 });
 }, 60_000);
 

@@ -247,7 +247,7 @@ test('a Service that leads nowhere stops nobody: nothing is registered before a 
   });
 
   await waitFor(() => problems.length > 0, { deadlineSeconds: 20, what: 'the trouble to be told' });
-  expect(problems).toEqual([expect.stringContaining('does not reach regkeeper through the Service regkeeper/regkeeper')]);
+  expect(problems).toEqual([expect.stringContaining('cannot reach regkeeper through the Service regkeeper/regkeeper')]);
   expect(await tryPod('unknown.example.com')).toBeUndefined();
   await plane.services.route(service, port);
   await waitUntilFilled(kubectl);

@@ -166,7 +166,7 @@ describe('secrets that rules name', () => {
   test('are not looked at without the right to, and the log says which right', async ({ skip }) => {
     if (!keeper.server) return skip('reads the log of the server, so only where the server runs beside the test');
     const { server } = keeper;
-    const line = await waitFor(() => server.log().find(({ msg }) => /whether namespaces have the secrets corp-pull/.test(String(msg))), {
+    const line = await waitFor(() => server.log().find(({ msg }) => /no permission to watch the secrets corp-pull/.test(String(msg))), {
       deadlineSeconds: 10,
       what: 'the advice',
     });

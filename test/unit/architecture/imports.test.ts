@@ -11,6 +11,7 @@ const source = join(root, 'src');
 /** The rooms that a room may import, apart from itself. `.` is the room of the files directly in src. */
 const engineRooms = ['yaml', 'image', 'object', 'credentials', 'rules', 'decision', 'admission'] as const;
 const mayImport: Readonly<Record<string, readonly string[]>> = {
+  contracts: [],
   time: [],
   yaml: [],
   image: [],
@@ -20,15 +21,15 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   decision: ['yaml', 'image', 'object', 'credentials', 'rules'],
   admission: ['image', 'object', 'rules', 'decision'],
   files: ['time'],
-  kube: ['time', 'yaml'],
+  kube: ['contracts', 'time', 'yaml'],
   settings: ['rules'],
-  observe: ['time', ...engineRooms],
+  observe: ['contracts', 'time', ...engineRooms],
   loading: ['time', 'yaml', 'image', 'object', 'rules', 'files'],
-  certificates: ['time', 'kube', 'files', 'settings'],
-  cluster: ['time', ...engineRooms, 'observe', 'kube', 'loading', 'certificates'],
+  certificates: ['contracts', 'time', 'kube', 'files', 'settings'],
+  cluster: ['contracts', 'time', ...engineRooms, 'observe', 'kube', 'loading', 'certificates'],
   server: ['time', ...engineRooms, 'observe', 'loading'],
   evaluate: [...engineRooms, 'observe', 'loading'],
-  app: ['time', ...engineRooms, 'observe', 'kube', 'settings', 'loading', 'files', 'certificates', 'cluster', 'server'],
+  app: ['contracts', 'time', ...engineRooms, 'observe', 'kube', 'settings', 'loading', 'files', 'certificates', 'cluster', 'server'],
   cli: [...engineRooms, 'observe', 'kube', 'settings', 'loading', 'files', 'certificates', 'cluster', 'server', 'evaluate', 'app', '.'],
   '.': ['time', 'cli', 'settings', 'app', 'kube'],
 };

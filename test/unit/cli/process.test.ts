@@ -237,9 +237,11 @@ test('trouble with the rules and its end: the last word of the log is that they 
     await rename(`${file}.new`, file);
   };
   await edit('rulez: []\n');
-  await expect.poll(() => lines().at(-1), { timeout: 30_000 }).toContain('rules refused');
+  await expect.poll(() => lines().at(-1), { timeout: 30_000 }).toContain('rules rejected');
   await edit(good);
-  await expect.poll(() => lines().at(-1), { timeout: 30_000 }).toMatch(/"rulesRevision":"[0-9a-f]{12}","msg":"rules are in force again: /);
+  await expect
+    .poll(() => lines().at(-1), { timeout: 30_000 })
+    .toMatch(/"rulesRevision":"[0-9a-f]{12}","msg":"rules of the cluster recovered: /);
   await rm(file);
   await expect.poll(() => lines().at(-1), { timeout: 30_000 }).toContain('(the last rules stay in force)');
   await edit(good);

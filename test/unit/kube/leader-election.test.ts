@@ -125,7 +125,7 @@ describe('a hand-over', () => {
     const { world, leader } = await settled(1);
     leader.network = 'cut';
     let done = false;
-    void leader.leader.stop().then(() => {
+    void Promise.resolve(leader.leader.stop()).then(() => {
       done = true;
     });
     expect(await world.until(() => done)).toBeLessThan(4);

@@ -218,7 +218,7 @@ test("at the start the cluster's rules are in force before those of namespaces a
   const { parser, asked } = steppingParser();
   const { loader, open } = await opened(parser, [ownBundle('tenant', 'own', rule('b.io'))]);
   expect([loader.isStillLoading('tenant'), loader.isStillLoading('other')]).toEqual([true, false]);
-  expect(loader.missing()).toBe('the rules of 1 namespaces have not been read yet');
+  expect(loader.missing()).toBe('the rules of 1 namespaces have not been loaded yet');
   await expect.poll(() => asked.length).toBe(1);
   asked[0]?.answer();
   await open;

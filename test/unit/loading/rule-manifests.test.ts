@@ -140,17 +140,17 @@ describe('what keeps rules from being read is a problem with its place and the f
     [
       'a label with a slip',
       head.replace('cluster', 'clutser'),
-      /^bad-manifest 5:32 the label .* of ConfigMap rules is "clutser"; did you mean "cluster"\?/,
+      /^bad-manifest 5:32 the label .* of ConfigMap rules is "clutser"\. Did you mean "cluster"\?/,
     ],
-    ['another label', head.replace('cluster', '"true"'), /"true"; write cluster or namespace/],
+    ['another label', head.replace('cluster', '"true"'), /"true"\. Use cluster or namespace\./],
     ['no namespace', head.replace('cluster', 'namespace'), /^bad-manifest 5:32 ConfigMap rules has no metadata\.namespace/],
     [
       'a mapping for text',
       `${head}data:\n  rules.yaml:\n    rules: []\n`,
-      /^bad-manifest 8:5 rules\.yaml of ConfigMap rules is a mapping, .*write "rules\.yaml: \|"/,
+      /^bad-manifest 8:5 rules\.yaml of ConfigMap rules is a mapping, .*Write "rules\.yaml: \|"/,
     ],
-    ['a list for data', `${head}data: []\n`, /^bad-manifest 6:7 data of ConfigMap rules is no mapping/],
-    ['a number for text', `${head}data: {a.yaml: 7}\n`, /^bad-manifest 6:16 a\.yaml of ConfigMap rules is no text/],
+    ['a list for data', `${head}data: []\n`, /^bad-manifest 6:7 data of ConfigMap rules is not a mapping/],
+    ['a number for text', `${head}data: {a.yaml: 7}\n`, /^bad-manifest 6:16 a\.yaml of ConfigMap rules is not text/],
     [
       'rules in binaryData',
       `${head}binaryData:\n  a.yaml: AA==\n`,
@@ -160,7 +160,7 @@ describe('what keeps rules from being read is a problem with its place and the f
     ['a field twice', `${head}kind: ConfigMap\n`, /^duplicate-field 6:1 /],
     ['an alias to nothing', `${head}data: {a.yaml: *nowhere}\n`, /^yaml-alias 6:16 .*&nowhere/],
     ['an alias within itself', `${head}data: &d {a.yaml: *d}\n`, /^yaml-syntax 6:19 .*the anchor &d contains itself/],
-    ['a rules document among objects', `${head}---\nrules: []\n`, /^yaml-several-documents 7:1 .*file of its own/],
+    ['a rules document among objects', `${head}---\nrules: []\n`, /^yaml-several-documents 7:1 .*separate file/],
     [
       'a template',
       `apiVersion: template.openshift.io/v1\nkind: Template\nmetadata: {name: t}\nobjects:\n- ${head.trimEnd().replaceAll('\n', '\n  ')}\n`,

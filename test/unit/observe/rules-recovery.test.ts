@@ -38,7 +38,7 @@ function follow(...opening: readonly ReadBundle[]) {
   };
 }
 
-const again = 'rules are in force again: nothing of the rules of the cluster is refused or missing any more';
+const again = 'rules of the cluster recovered: none are rejected or missing any more';
 
 describe('the last word after trouble is that there is none', () => {
   test('a typo that is undone', () => {
@@ -80,7 +80,7 @@ describe('the last word after trouble is that there is none', () => {
     offer('own', 'rules: [{registry: a.io, trust: false}]', ofTeam);
     offer('own', bad, ofTeam);
     offer('one', bad);
-    expect(offer('own', 'rules: [{registry: a.io, trust: false}]', ofTeam)).toEqual([again.replace('the cluster', 'the namespace team-a')]);
+    expect(offer('own', 'rules: [{registry: a.io, trust: false}]', ofTeam)).toEqual([again.replace('the cluster', 'namespace team-a')]);
     expect(offer('one', good)).toEqual([again]);
   });
 });

@@ -294,8 +294,8 @@ describe('nothing to read is exit code 2, so that nobody takes it for clean', ()
   test.each([
     ['no file given', [], /missing required argument 'files'/],
     ['a file that is not there', ['nowhere.yaml'], /rules nowhere\.yaml: no such file or folder/],
-    ['a folder of other objects', ['deploy/examples/objects'], /holds Kubernetes objects but no rules/],
-    ['a file of other objects', ['deploy/examples/objects/pod.yaml'], /holds no rules but Pod sample-app/],
+    ['a folder of other objects', ['deploy/examples/objects'], /contains Kubernetes objects but no rules/],
+    ['a file of other objects', ['deploy/examples/objects/pod.yaml'], /contains no rules, only Pod sample-app/],
     ['an unknown format', ['deploy/examples', '-o', 'xml'], /Allowed choices are table, json, yaml, sarif/],
   ])('%s', async (_name, argv, message) => {
     const result = runCommand('lint', ...argv).catch((error: Error) => ({ exitCode: 2, out: '', err: error.message }));

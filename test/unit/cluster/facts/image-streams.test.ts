@@ -82,7 +82,7 @@ test('an API that does not answer is waited for a while, told once, and asked ag
   await expect.poll(time.passing(() => asked)).toBeGreaterThan(3);
   expect(log.lines.map(({ level, message }) => [level, message])).toEqual([
     ['warn', expect.stringContaining('whether the cluster has imagestreams of image.openshift.io/v1 cannot be told')],
-    ['warn', expect.stringContaining('the image streams of the cluster could not be read yet')],
+    ['warn', expect.stringContaining('image streams have not been read yet')],
   ]);
   api.client.hasResource = served;
   await expect.poll(time.passing(() => streams.get('shop', 'node'))).toEqual(holding('a.io/node'));

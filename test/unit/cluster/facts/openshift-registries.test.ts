@@ -96,7 +96,7 @@ describe('watched', () => {
   test('on a cluster without OpenShift’s configuration, nothing is asked for, nothing is said, and no Service is believed', async () => {
     const { api, log, platform } = watching({ [servicePath]: service({ clusterIP: '10.0.0.1', ports: [{ port: 5000 }] }) }, []);
     expect(platform.current()).toBeUndefined();
-    expect(platform.missing()).toBe('what the cluster says of its own registries has not been read yet');
+    expect(platform.missing()).toBe("the cluster's registry configuration has not been read yet");
     await expect.poll(() => platform.current()).toEqual({ internalRegistries: [] });
     expect(platform.missing()).toBeUndefined();
     expect(api.calls).toEqual([]);
@@ -133,7 +133,7 @@ describe('watched', () => {
     await expect.poll(time.passing(() => platform.missing())).toBeUndefined();
     expect(platform.current()).toEqual({ internalRegistries: [], shortNames: 'reject' });
     expect(changes()).toBeGreaterThan(0);
-    expect(log.lines.filter(({ message }) => message.includes('cannot be read')).map(({ level }) => level)).toEqual(['warn']);
+    expect(log.lines.filter(({ message }) => message.includes('cannot read')).map(({ level }) => level)).toEqual(['warn']);
     api.client.hasResource = served;
     await expect.poll(time.passing(() => platform.current()?.shortNames)).toEqual(['quay.io']);
   });
