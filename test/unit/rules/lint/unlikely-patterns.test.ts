@@ -24,7 +24,7 @@ describe('a pattern hardly matches', () => {
     [
       'with the path of the API',
       'rules: [{registry: index.docker.io/v1}]',
-      '/v1 is the path of the registry\'s API and in no image name. Write "docker.io".',
+      '/v1 is the path of the registry API, and no image name contains it. Write "docker.io".',
     ],
     ['with the path of the second API', 'rules: [{registry: "reg.io:5000/v2"}]', 'Write "reg.io:5000".'],
     [
