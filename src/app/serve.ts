@@ -45,6 +45,8 @@ export type RunningServer = {
   readonly ruleStore: RuleStore;
   readonly caFile: string | undefined;
   readonly log: Logger;
+  /** Writes what was logged so far, if it was held for the welcome text of --dev. */
+  releaseOutputs(): void;
   /** Resolves when the drain time is over and every request has been answered. */
   stop(): Promise<void>;
 };
@@ -140,7 +142,15 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
     unsubscribe();
     return running.stop();
   };
-  return { url: webhook.url(), healthUrl: health.url(), ruleStore: store, caFile: certificates.caFile(), log, stop };
+  return {
+    url: webhook.url(),
+    healthUrl: health.url(),
+    ruleStore: store,
+    caFile: certificates.caFile(),
+    log,
+    releaseOutputs: outputs.release,
+    stop,
+  };
 }
 
 async function readKinds({ customKindFiles, nameOf }: Settings): Promise<Kinds> {

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { EnforcerPolicy } from '../cluster/registration/configuration-difference.ts';
 import type { WebhookPolicy } from '../cluster/registration/desired.ts';
 import { allExcludedNamespaces } from '../cluster/registration/excluded-namespaces.ts';
-import type { LogLevel } from '../observe/logger.ts';
+import type { LogFormat, LogLevel } from '../observe/logger.ts';
 import { termsMayOverlap } from '../rules/match/namespaces.ts';
 import { ConfigurationError } from '../settings/configuration-error.ts';
 import { type CollectedSettings, collectSettings, type Environment, type Flags, type SettingInputs } from '../settings/input.ts';
@@ -41,6 +41,8 @@ export type Settings = {
   readonly clientCaFile: string | undefined;
   readonly shutdownDelayMilliseconds: number;
   readonly logLevel: LogLevel;
+  /** Undefined: text if standard error is a terminal, otherwise JSON. */
+  readonly logFormat: LogFormat | undefined;
   /** A file, or `-` for standard output. */
   readonly auditLog: string;
   readonly dev: boolean;
@@ -87,6 +89,7 @@ export function readSettings(flags: Flags, env: Environment): Settings {
     clientCaFile: values.clientCa,
     shutdownDelayMilliseconds: values.shutdownDelaySeconds * 1000,
     logLevel: values.logLevel,
+    logFormat: values.logFormat,
     auditLog: values.auditLog,
     dev,
     nonDefaults: listNonDefaults(inputs, dev),

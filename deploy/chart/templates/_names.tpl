@@ -100,6 +100,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - --log-level
 - {{ .Values.logLevel }}
 {{- end }}
+{{- if ne .Values.logFormat "json" }}
+- --log-format
+- {{ .Values.logFormat }}
+{{- end }}
 {{- with .Values.auditLog }}
 - --audit-log
 - {{ . | quote }}

@@ -1,5 +1,5 @@
 /** The log and the audit records. They open first and close last, after everything that waits has been written. */
-
+import { isatty } from 'node:tty';
 import type { Component } from '../../contracts/component.ts';
 import {
   type AuditLog,
@@ -19,6 +19,8 @@ export type Outputs = Component & {
   readonly log: Logger;
   readonly auditLog: AuditLog;
   readonly auditDelivery: () => Delivery;
+  /** With --dev and without a cluster, the lines of the start are held until this call, so that they follow the welcome text. */
+  release(): void;
 };
 
 /** Each of the two destinations gets three seconds to flush. */
@@ -26,14 +28,20 @@ const flushMilliseconds = 6_500;
 
 /** An audit record that cannot be written blocks no request. The log, a metric and an alert report the loss. */
 export function createOutputs(settings: Settings): Outputs {
-  const logLines = createDeferredDestination();
-  const records = createDeferredDestination();
-  const log = createLogger(settings.logLevel, logLines.stream);
+  const isHeld = settings.dev && !settings.cluster;
+  const logLines = createDeferredDestination(isHeld);
+  const records = createDeferredDestination(isHeld);
+  const log = createLogger(settings.logLevel, logLines.stream, settings.logFormat ?? (isatty(2) ? 'text' : 'json'));
+  const release = () => {
+    logLines.release();
+    records.release();
+  };
   const destination = settings.auditLog === '-' ? 'standard output' : settings.auditLog;
   return {
     name: 'outputs',
     log,
     auditLog: createAuditLog(records.stream),
+    release,
     auditDelivery: () => records.opened()?.delivery() ?? { failing: false, lost: 0, waiting: 0 },
     start() {
       logLines.use(openDestination(2, { onRecovered: (lost) => reportLostLines(log, lost) }));
@@ -41,6 +49,7 @@ export function createOutputs(settings: Settings): Outputs {
     },
     stopWithinMilliseconds: flushMilliseconds,
     async stop() {
+      release();
       await records.opened()?.flush();
       const waiting = records.opened()?.delivery().waiting ?? 0;
       if (waiting > 0)
@@ -54,10 +63,16 @@ export function createOutputs(settings: Settings): Outputs {
 }
 
 /** The stream that pino gets before its file is open. Nothing is logged until then. */
-function createDeferredDestination() {
+function createDeferredDestination(isHeld: boolean) {
   let destination: LogDestination | undefined;
+  let held: string[] | undefined = isHeld ? [] : undefined;
   return {
-    stream: { write: (line: string) => void destination?.write(line) },
+    stream: { write: (line: string) => void (held ? held.push(line) : destination?.write(line)) },
+    release() {
+      const lines = held ?? [];
+      held = undefined;
+      for (const line of lines) destination?.write(line);
+    },
     opened: () => destination,
     use(opened: LogDestination) {
       destination = opened;

@@ -6,25 +6,24 @@
 import { type Evaluation, type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
 import type { AuditedSource } from '../../observe/audit/audited-rule.ts';
 import type { DescribedImage } from '../../observe/audit/image.ts';
+import { type Paint, plain } from './paint.ts';
 
 /** One block of lines per object, separated by blank lines. */
-export function renderResults(results: readonly ObjectResult[]): string {
-  return results.map((result) => `${renderResult(result)}\n`).join('');
+export function renderResults(results: readonly ObjectResult[], paint: Paint = plain): string {
+  return results.map((result) => `${renderResult(result, paint)}\n`).join('');
 }
 
-export function renderResult(result: ObjectResult): string {
+export function renderResult(result: ObjectResult, paint: Paint = plain): string {
   const { object, outcome, images, inject, messages, undecided = [] } = result;
   const label = undecided.length > 0 ? 'UNSURE' : outcome === 'denied' ? 'DENIED' : outcome;
+  const meaning = undecided.length > 0 ? 'uncertain' : outcome;
   const lines = [
     ...images.flatMap(renderImage),
-    ...inject.map(({ path, secret, from }) => `+ ${path}: ${secret}${from === 'serviceAccount' ? ' (of the service account)' : ''}`),
+    ...inject.map(({ path, secret, from }) => `+ ${path}: ${secret}${from === 'serviceAccount' ? ' (from the service account)' : ''}`),
     ...[...undecided, ...messages].flatMap((message) => message.split('\n')),
   ];
-  return [
-    `${label.padEnd(indent)}${renderSubject(object)}  ${renderPlace(object.file, object.line)}`,
-    ...lines.map((line) => `${' '.repeat(indent)}${line}`),
-    '',
-  ].join('\n');
+  const head = `${paint(meaning, label)}${' '.repeat(indent - label.length)}${renderSubject(object)}  ${renderPlace(object.file, object.line)}`;
+  return [head, ...lines.map((line) => `${' '.repeat(indent)}${line}`), ''].join('\n');
 }
 
 function renderPlace(file: string, line: number): string {
@@ -53,16 +52,19 @@ export function renderSummary({ allowed, warned, denied, undecided }: Evaluation
   return `${objects} object${objects === 1 ? '' : 's'} evaluated: ${parts.join(', ')}${undecided > 0 ? `. The result is uncertain for ${undecided} of them` : ''}\n`;
 }
 
-/** Lists malformed Secrets, objects that were not evaluated and service accounts that are unknown, for standard error. */
-export function renderRemarks({
-  skipped,
-  unknownAccounts,
-  malformedSecrets,
-}: Pick<Evaluation, 'skipped' | 'unknownAccounts' | 'malformedSecrets'>): string {
-  const lines = malformedSecrets.map(
-    ({ namespace, name, file, line, message }) =>
-      `Secret ${namespace}/${name === '' ? '(unnamed)' : name}  ${renderPlace(file, line)}: ${message}`,
-  );
+/** A line for each fault of a Secret, for standard error. */
+export function renderMalformedSecrets({ malformedSecrets }: Pick<Evaluation, 'malformedSecrets'>): string {
+  return malformedSecrets
+    .map(
+      ({ namespace, name, file, line, message }) =>
+        `regkeeper: Secret ${namespace}/${name === '' ? '(unnamed)' : name}  ${renderPlace(file, line)}: ${message}\n`,
+    )
+    .join('');
+}
+
+/** Lists objects that were not evaluated and service accounts that are unknown, for standard error. */
+export function renderRemarks({ skipped, unknownAccounts }: Pick<Evaluation, 'skipped' | 'unknownAccounts'>): string {
+  const lines: string[] = [];
   if (skipped.length > 0) {
     const total = skipped.reduce((sum, { count }) => sum + count, 0);
     const kinds = skipped.map(({ apiVersion, kind, count }) => `${count} ${kind} (${apiVersion})`);
@@ -70,7 +72,7 @@ export function renderRemarks({
   }
   if (unknownAccounts.length > 0) {
     lines.push(
-      `service accounts that are not among the objects: ${unknownAccounts.join(', ')}; pull secrets of their own would be added too: give the ServiceAccounts with -f`,
+      `service accounts not found: ${unknownAccounts.join(', ')}. Their own pull secrets would be added too. Pass the ServiceAccounts with -f`,
     );
   }
   return lines.map((line) => `regkeeper: ${line}\n`).join('');

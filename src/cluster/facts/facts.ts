@@ -57,6 +57,7 @@ export function createClusterFacts({ client, log, kinds, clock = systemClock, bu
     namespace: (name) => namespaces.get(name),
     secret: (namespace, name) => secrets.get(namespace, name),
     imageStream: (namespace, name) => streams.get(namespace, name),
+    imageStreamsServed: () => streams.served(),
     now: clock.now,
     ...(kinds && { kinds }),
   };

@@ -14,6 +14,8 @@ import { measureList } from './service-accounts.ts';
 export type WatchedStreams = {
   /** `unknown` on a cluster without image streams, and until they have been read. */
   get(namespace: string, name: string): ImageStreamFacts;
+  /** False on a cluster that has no image streams. Until that is known, they count as served. */
+  served(): boolean;
   /** Whether requests should wait for the first list. */
   waiting(): boolean;
   start(): void;
@@ -74,6 +76,7 @@ export function createImageStreamFacts({ client, log, budget, clock = systemCloc
       if (stream) return stream.facts;
       return store.isOmitted(namespace) ? { kind: 'too-large', why: 'its namespace is over its memory budget' } : { kind: 'absent' };
     },
+    served: () => streams.state() !== 'absent',
     waiting: () => waitsForList && isUnread(),
     start() {
       streams.start();

@@ -30,8 +30,11 @@ export type PlatformOptions = {
 };
 
 type ImageConfig = KubeObject & {
-  readonly spec?: { readonly registrySources?: { readonly containerRuntimeSearchRegistries?: unknown } | null } | null;
-  readonly status?: { readonly internalRegistryHostname?: unknown } | null;
+  readonly spec?: {
+    readonly registrySources?: { readonly containerRuntimeSearchRegistries?: unknown } | null;
+    readonly externalRegistryHostnames?: unknown;
+  } | null;
+  readonly status?: { readonly internalRegistryHostname?: unknown; readonly externalRegistryHostnames?: unknown } | null;
 };
 type Service = KubeObject & {
   readonly spec?: { readonly clusterIP?: unknown; readonly clusterIPs?: unknown; readonly ports?: unknown } | null;
@@ -152,15 +155,31 @@ function watchRegistryService(
 }
 
 export function readPlatform(config: ImageConfig | undefined, service: Service | undefined): Platform {
-  return { internalRegistries: [...namedRegistries(config), ...addressedRegistries(service)], shortNames: searchedRegistries(config) };
+  const externalRegistries = exposedRegistries(config);
+  return {
+    internalRegistries: [...namedRegistries(config), ...addressedRegistries(service)],
+    ...(externalRegistries.length > 0 && { externalRegistries }),
+    shortNames: searchedRegistries(config),
+  };
 }
 
 /** The hostname as the platform writes it, and with the cluster domain, which users also write. */
 function namedRegistries(config: ImageConfig | undefined): readonly PlatformRegistry[] {
-  const hostname = config?.status?.internalRegistryHostname;
-  if (typeof hostname !== 'string' || hostname === '') return [];
-  const whole = hostname.replace(/\.svc(?=:|$)/, '.svc.cluster.local');
-  return [...new Set([hostname, whole])].map((registry) => ({ registry, object: 'images.config.openshift.io/cluster' }));
+  const internal = textsOf([config?.status?.internalRegistryHostname]);
+  return fromConfig([...internal, ...internal.map((hostname) => hostname.replace(/\.svc(?=:|$)/, '.svc.cluster.local'))]);
+}
+
+/**
+ * The hostnames of the registry's routes, which the registry operator writes into `status` and administrators into `spec` (openshift/api
+ * config/v1, Image). OpenShift's credentials of service accounts have only the names of the Service (openshift-controller-manager,
+ * registry_urls_observation_controller.go).
+ */
+function exposedRegistries(config: ImageConfig | undefined): readonly PlatformRegistry[] {
+  return fromConfig([...textsOf(config?.status?.externalRegistryHostnames), ...textsOf(config?.spec?.externalRegistryHostnames)]);
+}
+
+function fromConfig(names: readonly string[]): readonly PlatformRegistry[] {
+  return [...new Set(names)].filter((name) => name !== '').map((registry) => ({ registry, object: 'images.config.openshift.io/cluster' }));
 }
 
 /** Old manifests and streams refer to the registry by the address of its Service: `172.30.1.1:5000`. */

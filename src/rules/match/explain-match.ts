@@ -10,7 +10,7 @@ export type RuleCandidate = {
   readonly rule: Rule;
   /** Whether the rule's namespaces match, as far as they are known. */
   readonly applies: boolean | 'unknown';
-  /** A predicate on the rule: `has a path of 1 segment, …`. Absent for the rule that decides. */
+  /** A predicate on the rule: `has a path of 1 segment (less specific than …)`. Absent for the rule that decides. */
   readonly lost?: string;
 };
 
@@ -63,15 +63,15 @@ function lessSpecific(rule: Rule, winner: Rule, context: NamespaceContext): stri
   const than = winner.pattern;
   switch (compareSpecificity(winner, rule, context)?.by) {
     case 'host':
-      return `has the host ${renderHost(rule.pattern.host)}, which is less specific than ${renderHost(than.host)}`;
+      return `has the host ${renderHost(rule.pattern.host)} (less specific than ${renderHost(than.host)})`;
     case 'port':
-      return `trusts every port, which is less specific than ${than.port === 'any' ? 'a denial' : 'one port'}`;
+      return `trusts every port (less specific than ${than.port === 'any' ? 'a denial' : 'one port'})`;
     case 'path':
       return differentPath(rule, winner);
     case 'namespaces':
-      return `applies to ${renderSelector(rule.namespaces)}, which is less specific than ${renderSelector(winner.namespaces)}`;
+      return `applies to ${renderSelector(rule.namespaces)} (less specific than ${renderSelector(winner.namespaces)})`;
     case 'every port':
-      return 'denies every port, which is less specific than this port';
+      return 'denies every port (less specific than this port)';
     case undefined:
       return 'is as specific as the other rule';
   }
@@ -80,9 +80,9 @@ function lessSpecific(rule: Rule, winner: Rule, context: NamespaceContext): stri
 function differentPath({ pattern: { path } }: Rule, winner: Rule): string {
   const longer = winner.pattern.path;
   if (path.length !== longer.length)
-    return `has ${path.length === 0 ? 'no path' : `a path of ${segments(path.length)}`}, which is less specific than ${segments(longer.length)}`;
+    return `has ${path.length === 0 ? 'no path' : `a path of ${segments(path.length)}`} (less specific than ${segments(longer.length)})`;
   const different = path.findIndex((segment, index) => segment !== longer[index]);
-  return `has * in its path, which is less specific than "${longer[different]}"`;
+  return `has * in its path (less specific than "${longer[different]}")`;
 }
 
 function segments(number: number): string {

@@ -104,6 +104,7 @@ describe('variables', () => {
     ['REGKEEPER_CLIENT_CA=/ca.crt', { clientCaFile: '/ca.crt' }],
     ['REGKEEPER_SHUTDOWN_DELAY_SECONDS=1.5', { shutdownDelayMilliseconds: 1500 }],
     ['REGKEEPER_LOG_LEVEL=debug', { logLevel: 'debug' }],
+    ['REGKEEPER_LOG_FORMAT=text', { logFormat: 'text' }],
     ['REGKEEPER_AUDIT_LOG=/a', { auditLog: '/a' }],
     ['REGKEEPER_DEV=true', { dev: true }],
   ];
@@ -125,25 +126,32 @@ describe('variables', () => {
 
 describe('what cannot be read is refused, in the words in which it was given', () => {
   test.each<[string, Flags, Environment, readonly string[]]>([
-    ['a port as flag', { port: '70000' }, {}, ['--port 70000: a port is a number from 0 to 65535; 0 takes a free one']],
-    ['a port as variable', {}, { REGKEEPER_PORT: 'x' }, ['REGKEEPER_PORT=x: a port is a number from 0 to 65535; 0 takes a free one']],
+    [
+      'a port as flag',
+      { port: '70000' },
+      {},
+      ['--port 70000: must be a port number from 0 to 65535. With 0 the system chooses a free port'],
+    ],
+    [
+      'a port as variable',
+      {},
+      { REGKEEPER_PORT: 'x' },
+      ['REGKEEPER_PORT=x: must be a port number from 0 to 65535. With 0 the system chooses a free port'],
+    ],
     ['a choice', { tls: 'magic' }, {}, ['--tls magic: must be `self`, `files` or `dev`']],
     ['a choice in lower case', {}, { REGKEEPER_FAILURE_POLICY: 'ignore' }, ['REGKEEPER_FAILURE_POLICY=ignore: must be `Fail` or `Ignore`']],
     ['a switch', {}, { REGKEEPER_MANAGE_WEBHOOKS: 'yes' }, ['REGKEEPER_MANAGE_WEBHOOKS=yes: must be `true`, `false`, `1` or `0`']],
-    ['a drain time', { shutdownDelaySeconds: '-1' }, {}, ['--shutdown-delay-seconds -1: seconds are a number from 0 to 600']],
-    [
-      'a timeout',
-      { webhookTimeoutSeconds: '31' },
-      {},
-      ['--webhook-timeout-seconds 31: a timeout is a whole number of seconds from 1 to 30'],
-    ],
-    ['a blank', { kubeconfig: '' }, {}, ["--kubeconfig '': is blank; give a value, or leave it out"]],
+    ['a drain time', { shutdownDelaySeconds: '-1' }, {}, ['--shutdown-delay-seconds -1: must be a number of seconds from 0 to 600']],
+    ['a timeout', { webhookTimeoutSeconds: '31' }, {}, ['--webhook-timeout-seconds 31: must be a whole number of seconds from 1 to 30']],
+    ['a blank', { kubeconfig: '' }, {}, ["--kubeconfig '': is blank. Set a value, or remove it"]],
     ['a list without a value', {}, { REGKEEPER_RULES: ',' }, ['REGKEEPER_RULES=,: has no value between its commas']],
     [
       'a list of names as a variable has it, in a flag',
       { excludeNamespaces: ['a,b'] },
       {},
-      ['--exclude-namespaces a,b: "a,b" is no name: at most 63 lower-case letters, digits and hyphens, and no pattern'],
+      [
+        '--exclude-namespaces a,b: "a,b" is not a valid name. Use at most 63 lower-case letters, digits and hyphens. Patterns are not supported',
+      ],
     ],
     [
       'a selector',
@@ -166,7 +174,7 @@ describe('what cannot be read is refused, in the words in which it was given', (
       [
         'REGKEEPER_PROT is no setting; did you mean REGKEEPER_PORT?',
         'REGKEEPER_TLS=y: must be `self`, `files` or `dev`',
-        '--port x: a port is a number from 0 to 65535; 0 takes a free one',
+        '--port x: must be a port number from 0 to 65535. With 0 the system chooses a free port',
         'REGKEEPER_DEV=on: must be `true`, `false`, `1` or `0`',
       ],
     ],

@@ -123,7 +123,7 @@ describe('what is wrong at the start is one line with the place and the fix, and
     [
       'a question to nobody',
       ['review', '--ca', 'nowhere.crt', join(example, 'objects/pod.yaml')],
-      /^regkeeper: --ca nowhere\.crt: no such file; "npm start" makes .*\n$/,
+      /^regkeeper: --ca nowhere\.crt: no such file\. "npm start" creates .*\n$/,
     ],
   ])('%s', async (_name, args, message) => {
     const { code, err } = await run(...args);
@@ -183,7 +183,7 @@ test('every mistake in settings is told at once, with exit code 2', async () => 
     err: [
       'regkeeper: REGKEEPER_LOGLEVEL is no setting; did you mean REGKEEPER_LOG_LEVEL?',
       '--tls magic: must be `self`, `files` or `dev`',
-      'REGKEEPER_PORT=x: a port is a number from 0 to 65535; 0 takes a free one',
+      'REGKEEPER_PORT=x: must be a port number from 0 to 65535. With 0 the system chooses a free port',
       '',
     ].join('\n'),
   });
@@ -197,6 +197,34 @@ test('whoever reads may stop early: no stack, and the exit code of what was foun
   child.stdout.once('data', () => child.stdout.destroy());
   const [err, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
   expect({ code, err }).toEqual({ code: 1, err: '' });
+});
+
+test.runIf(process.platform !== 'win32')('npm start begins with the welcome text. Log and audit records follow it', async () => {
+  const args = ['serve', '--dev', '--rules', join(example, 'rules'), '--port', '0', '--health-port', '0', '--log-format', 'text'];
+  // Both streams in one pipe, as in a terminal.
+  const child = spawn('sh', ['-c', 'exec "$0" "$@" 2>&1', process.execPath, join(root, 'src/main.ts'), ...args], {
+    cwd: folder,
+    env: { PATH: process.env.PATH },
+  });
+  children.push(child);
+  let out = '';
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    out += chunk;
+  });
+  await expect.poll(() => out, { timeout: 60_000 }).toMatch(/"event":"rules".*\n/);
+  await expect.poll(() => out).toMatch(/ INFO {2}rules are in force .*\n/);
+  expect(out).toMatch(/^\nregkeeper is running: https:\/\/localhost:\d+\/mutate and /);
+  expect(out.slice(0, out.indexOf('Press Ctrl-C to stop.'))).not.toMatch(/"event"|INFO/);
+  expect(out).not.toContain('"level"');
+  child.kill('SIGTERM');
+});
+
+test('a mistake in the rules at the start of --dev is reported, although nothing is welcome', async () => {
+  const file = join(folder, 'dev-typo.yaml');
+  await writeFile(file, 'rulez: []\n');
+  const { code, out, err } = await run('serve', '--dev', '--rules', file, '--port', '0', '--health-port', '0');
+  expect({ code, out }).toEqual({ code: 2, out: '' });
+  expect(err).toMatch(/^regkeeper: .*dev-typo\.yaml:1:1:? .*unknown field "rulez"/);
 });
 
 test('the three objects of the first ten minutes: injected, refused, given pull and push secret', async () => {

@@ -131,6 +131,22 @@ describe('every kind keeps its images where the table says', () => {
     expect(slotsOf(shapeOf(kind, object))).toEqual(slots);
   });
 
+  test('ImageStream, in a request to its status', () => {
+    const items = [
+      { dockerImageReference: 'reg.io/a@sha256:00', image: 'sha256:00' },
+      { image: 'sha256:01' },
+      { dockerImageReference: '' },
+    ];
+    const object = { spec: { tags: [{ name: '1', from: docker('reg.io/a:1') }] }, status: { tags: [{ tag: '1', items }, { tag: '2' }] } };
+    const reading = readObject(
+      { group: 'image.openshift.io', kind: 'ImageStream', operation: 'UPDATE', subresource: 'status', fromKubelet: false },
+      object,
+    );
+    expect(reading.kind === 'shape' && slotsOf(reading.shape)).toEqual([
+      'status.tags[0].items[0].dockerImageReference status.tags[0].items[0].dockerImageReference reg.io/a@sha256:00',
+    ]);
+  });
+
   test('the table has no kind that is not tried here', () => {
     expect(kindsWithImages.map(({ kind }) => kind).toSorted()).toEqual(
       // biome-ignore format: one list

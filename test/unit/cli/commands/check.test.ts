@@ -6,6 +6,7 @@ import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseManifests } from '../../../../src/evaluate/parse-manifests.ts';
 import { runCommand } from '../run.ts';
+import { sarifRun } from '../sarif-run.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -75,6 +76,19 @@ describe('registry Secrets among the objects', () => {
     expect(JSON.stringify(json)).not.toMatch(/hunter2|aHVudGVyMg/);
   });
 
+  test('are findings in CI, and with --quiet', async () => {
+    const { out } = await check(bad, '-o', 'github');
+    expect(out.split('\n')).toHaveLength(3);
+    expect(out).toMatch(
+      /^::warning file=\S+objects\.yaml,line=2,title=Secret shop\/bad%3A malformed::Entry "reg\.io": "auth" has no colon/m,
+    );
+    expect(sarifRun((await check(bad, '-o', 'sarif')).out).results).toMatchObject([
+      { ruleId: 'malformed-secret', level: 'warning' },
+      { ruleId: 'malformed-secret', message: { text: expect.stringContaining('is not base64') } },
+    ]);
+    expect((await check(bad, '--quiet')).err).toMatch(/^regkeeper: Secret shop\/bad .*\nregkeeper: Secret shop\/bad .*\n$/);
+  });
+
   test('of other types are not read', async () => {
     const { err } = await check(bad.replace('kubernetes.io/dockerconfigjson', 'Opaque'));
     expect(err).not.toContain('shop/bad');
@@ -127,7 +141,7 @@ describe('check -o json', () => {
       malformedSecrets: [],
       summary: { allowed: 1, warned: 0, denied: 1, undecided: 0 },
     });
-    expect(err).toMatch(/^regkeeper: service accounts that are not among the objects: default\/default; .*\n$/);
+    expect(err).toMatch(/^regkeeper: service accounts not found: default\/default\. .*\n$/);
   });
 
   test('imagesSha256 is that of the record: JSON as JavaScript writes it, where jq would escape DEL', async () => {
@@ -310,6 +324,110 @@ describe('modes soften what is told as the server would', () => {
   });
 });
 
+describe('for CI systems', () => {
+  const softened = async (mode: string) => write('softened.yaml', `mode: ${mode}\n${rules}`);
+  const objects = `${pod('web', 'reg.example.com/web:1')}${pod('bad', 'evil.example.com/x')}${pod('labelled', 'team.example.com/x')}`;
+
+  test('-o github: an annotation for each object that is not allowed, at its line', async () => {
+    const { exitCode, out } = await check(objects, '-o', 'github');
+    const file = relative(process.cwd(), join(folder, 'objects.yaml'));
+    expect(exitCode).toBe(1);
+    expect(out.split('\n')).toEqual([
+      expect.stringMatching(
+        `^::error file=${file},line=8,title=Pod default/bad%3A denied::Pod default/bad: container "app": .*the platform team\\.$`,
+      ),
+      expect.stringMatching(
+        `^::error file=${file},line=14,title=Pod default/labelled%3A undecided::.*give the Namespace with -f%0APod default/labelled: `,
+      ),
+      '',
+    ]);
+  });
+
+  test('-o github: a warning in mode warn', async () => {
+    const { exitCode, out } = await runCommand(
+      'check',
+      ...['-f', await write('objects.yaml', pod('bad', 'evil.example.com/x'))],
+      ...['--rules', await softened('warn'), '-o', 'github'],
+    );
+    expect(exitCode).toBe(0);
+    expect(out).toMatch(
+      /^::warning file=\S+objects\.yaml,line=2,title=Pod default\/bad%3A warned::regkeeper: will be denied once enforced: /,
+    );
+  });
+
+  test('-o junit: a case for each object, with what the table shows', async () => {
+    const { exitCode, out } = await check(objects, '-o', 'junit');
+    expect(exitCode).toBe(1);
+    const file = relative(process.cwd(), join(folder, 'objects.yaml'));
+    expect(out).toContain('<testsuite name="regkeeper" tests="3" failures="2" errors="0" skipped="0">');
+    expect(out).toContain(`<testcase classname="${file}" name="Pod default/web"/>`);
+    expect(out).toMatch(
+      /name="Pod default\/bad">\n +<failure message="Pod default\/bad: denied">DENIED +Pod default\/bad .*evil\.example\.com/,
+    );
+    expect(out).toMatch(/name="Pod default\/labelled">\n +<failure message="Pod default\/labelled: undecided">UNSURE /);
+  });
+
+  test('-o junit: a warning is no failure', async () => {
+    const { exitCode, out } = await runCommand(
+      'check',
+      ...['-f', await write('objects.yaml', pod('bad', 'evil.example.com/x'))],
+      ...['--rules', await softened('warn'), '-o', 'junit'],
+    );
+    expect(exitCode).toBe(0);
+    expect(out).toMatch(/failures="0".*\n.*\n.*<testcase .*>\n +<system-out>regkeeper: will be denied once enforced: /);
+  });
+
+  test('-o sarif: a result for each object that is not allowed', async () => {
+    const { exitCode, out } = await check(objects, '-o', 'sarif');
+    expect(exitCode).toBe(1);
+    const { tool, results } = sarifRun(out);
+    expect(tool.driver.rules.map(({ id }: { id: string }) => id)).toEqual(['denied', 'undecided', 'warned', 'malformed-secret']);
+    expect(results).toMatchObject([
+      {
+        ruleId: 'denied',
+        level: 'error',
+        message: { text: expect.stringContaining('is not from a configured registry') },
+        locations: [{ physicalLocation: { artifactLocation: { uri: expect.stringMatching(/objects\.yaml$/) }, region: { startLine: 8 } } }],
+      },
+      { ruleId: 'undecided', ruleIndex: 1, level: 'error' },
+    ]);
+    expect(sarifRun((await check(pod('web', 'reg.example.com/web:1'), '-o', 'sarif')).out).results).toEqual([]);
+  });
+});
+
+describe('--quiet', () => {
+  test('prints only the objects that are not simply allowed', async () => {
+    const { exitCode, out, err } = await check(pod('web', 'reg.example.com/web:1') + pod('bad', 'evil.example.com/x'), '--quiet');
+    expect({ exitCode, err }).toEqual({ exitCode: 1, err: '' });
+    expect(out).toMatch(/^DENIED +Pod default\/bad /);
+    expect(out).not.toContain('evaluated');
+  });
+
+  test('prints nothing if all are allowed', async () => {
+    expect(await check(pod('web', 'reg.example.com/web:1'), '-q')).toEqual({ exitCode: 0, out: '', err: '' });
+  });
+
+  test('keeps the documents for programs complete', async () => {
+    const { json } = await checkJson(pod('web', 'reg.example.com/web:1'), '-q');
+    expect(json).toEqual((await checkJson(pod('web', 'reg.example.com/web:1'))).json);
+  });
+
+  test('prints problems of rules, but not their warnings', async () => {
+    const warned = await write(
+      'warned.yaml',
+      'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: {regkeeper.io/rules: cluster}}\ndata: {notes.txt: a, rules.yaml: "rules: [{registry: reg.example.com}]"}\n',
+    );
+    const objects = ['-f', await write('objects.yaml', pod('web', 'reg.example.com/web:1'))];
+    const quiet = await runCommand('check', ...objects, '--rules', warned, '-q');
+    expect(quiet).toEqual({ exitCode: 0, out: '', err: '' });
+    const bad = await write('bad.yaml', 'rulez: []');
+    expect(await runCommand('check', ...objects, '--rules', bad, '-q')).toMatchObject({
+      exitCode: 2,
+      err: expect.stringContaining('unknown-field'),
+    });
+  });
+});
+
 describe('exit code 2: what cannot be read', () => {
   test('objects: all problems, with file, line and column, and no result', async () => {
     const { exitCode, out, err } = await check(`${pod('a', 'x')}---\nkind: Pod\n---\n- a\n`);
@@ -328,8 +446,8 @@ describe('exit code 2: what cannot be read', () => {
   test.each([
     ['no -f', ['--rules', 'x'], /required option '-f, --filename/],
     ['no --rules', ['-f', 'x'], /required option '--rules/],
-    ['a day that is none', ['-f', 'x', '--rules', 'x', '--date', '2027-02-30'], /a day is written YYYY-MM-DD/],
-    ['another format', ['-f', 'x', '--rules', 'x', '-o', 'xml'], /Allowed choices are table, json, yaml/],
+    ['a day that is none', ['-f', 'x', '--rules', 'x', '--date', '2027-02-30'], /A day is written YYYY-MM-DD/],
+    ['another format', ['-f', 'x', '--rules', 'x', '-o', 'xml'], /Allowed choices are table, json, yaml, github, junit, sarif/],
   ])('%s', async (_name, argv, message) => {
     expect(await runCommand('check', ...argv)).toMatchObject({ exitCode: 2, out: '', err: expect.stringMatching(message) });
   });
@@ -337,7 +455,7 @@ describe('exit code 2: what cannot be read', () => {
   test.each([
     ['no such objects', ['-f', 'nowhere.yaml', '--rules', 'deploy/examples/rules'], /nowhere\.yaml: no such file or folder/],
     ['no such rules', ['-f', 'deploy/examples/objects', '--rules', 'nowhere'], /rules nowhere: no such file or folder/],
-    ['standard input twice', ['-f', '-', '--rules', '-'], /standard input \(-\) can be given once/],
+    ['standard input twice', ['-f', '-', '--rules', '-'], /standard input \(-\) can be used only once/],
   ])('%s', async (_name, argv, message) => {
     const { exitCode, err } = await runCommand('check', ...argv).catch((error: Error) => ({ exitCode: error.name, err: error.message }));
     expect(err).toMatch(message);

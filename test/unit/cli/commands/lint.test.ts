@@ -4,12 +4,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
-import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { levelOf, type ProblemCode, problemCodes } from '../../../../src/rules/language/problem.ts';
 import { brokenDocuments } from '../../rules/language/broken.ts';
 import { runCommand } from '../run.ts';
+import { sarifRun } from '../sarif-run.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -151,96 +151,9 @@ describe('machine output', () => {
 });
 
 describe('SARIF', () => {
-  const text = { type: 'object', required: ['text'], properties: { text: { type: 'string', minLength: 1 } } };
-  const location = {
-    type: 'object',
-    required: ['physicalLocation'],
-    properties: {
-      physicalLocation: {
-        type: 'object',
-        required: ['artifactLocation', 'region'],
-        properties: {
-          artifactLocation: {
-            type: 'object',
-            required: ['uri'],
-            properties: { uri: { type: 'string', pattern: "^[\\w.~!$&'()*+,;=:@%/-]+$" } },
-          },
-          region: {
-            type: 'object',
-            required: ['startLine', 'startColumn'],
-            additionalProperties: false,
-            properties: { startLine: { type: 'integer', minimum: 1 }, startColumn: { type: 'integer', minimum: 1 } },
-          },
-        },
-      },
-    },
-  };
-  const level = { enum: ['none', 'note', 'warning', 'error'] };
-  /** What SARIF 2.1.0 requires of the parts that are used here (OASIS, Static Analysis Results Interchange Format, section 3). */
-  const validate = new Ajv2020({ strict: false, allErrors: true }).compile({
-    type: 'object',
-    required: ['version', 'runs'],
-    properties: {
-      version: { const: '2.1.0' },
-      runs: {
-        type: 'array',
-        items: {
-          type: 'object',
-          required: ['tool', 'results'],
-          properties: {
-            columnKind: { enum: ['utf16CodeUnits', 'unicodeCodePoints'] },
-            tool: {
-              type: 'object',
-              required: ['driver'],
-              properties: {
-                driver: {
-                  type: 'object',
-                  required: ['name', 'rules'],
-                  properties: {
-                    name: { type: 'string' },
-                    semanticVersion: { type: 'string', pattern: '^\\d+\\.\\d+\\.\\d+' },
-                    rules: {
-                      type: 'array',
-                      uniqueItems: true,
-                      items: {
-                        type: 'object',
-                        required: ['id', 'shortDescription', 'help', 'defaultConfiguration'],
-                        properties: {
-                          id: { type: 'string' },
-                          shortDescription: text,
-                          help: text,
-                          defaultConfiguration: { properties: { level } },
-                        },
-                      },
-                    },
-                  },
-                },
-              },
-            },
-            results: {
-              type: 'array',
-              items: {
-                type: 'object',
-                required: ['ruleId', 'ruleIndex', 'level', 'message', 'locations'],
-                properties: {
-                  level,
-                  message: text,
-                  locations: { type: 'array', minItems: 1, items: location },
-                  relatedLocations: { type: 'array', items: { ...location, required: ['id', 'physicalLocation', 'message'] } },
-                },
-              },
-            },
-          },
-        },
-      },
-    },
-  });
-
   async function sarif(...argv: readonly string[]) {
     const { out } = await runCommand('lint', ...argv, '-o', 'sarif');
-    const log = JSON.parse(out);
-    expect(validate(log), JSON.stringify(validate.errors)).toBe(true);
-    return log.runs[0];
+    return sarifRun(out);
   }
 
   test('has every code with its level and what to do, also where nothing is found', async () => {
@@ -284,10 +197,34 @@ describe('SARIF', () => {
   });
 });
 
-test('standard input is a file called -', async () => {
-  const child = spawn(process.execPath, ['src/main.ts', 'lint', '-'], { env: { PATH: process.env.PATH } });
+describe('-o github', () => {
+  test('annotates the place of each problem and warning', async () => {
+    const { exitCode, out } = await lint('rules:\n- registry: reg.io\n- registry: reg.io\n', '-o', 'github');
+    expect(exitCode).toBe(1);
+    expect(out).toMatch(/^::error file=rules\.yaml,line=3,col=13,title=rule-tie::reg\.io already has a rule.*\n$/);
+    const { out: warning } = await lint(warned, '--date', '2026-02-01', '-o', 'github');
+    expect(warning).toMatch(/^::warning file=rules\.yaml,line=2,col=11,title=exemption-expired::the exemption .*\n::warning file=.*\n$/);
+  });
+
+  test('escapes what the runner would read as its own', async () => {
+    const { out } = await lint('rules:\n- {registry: reg.io, "100%\\n::error::": 1}\n', '-o', 'github');
+    expect(out.split('\n')).toHaveLength(2);
+    expect(out).toContain('100%25');
+  });
+});
+
+test('--quiet prints no summary', async () => {
+  expect(await lint('rules: [{registry: reg.io}]', '--quiet')).toEqual({ exitCode: 0, out: '', err: '' });
+  expect(await lint(warned, '-q', '--date', '2026-02-01')).toMatchObject({ out: expect.stringContaining('exemption-expired'), err: '' });
+});
+
+test.each([
+  ['table', /^-:10:5 unknown-field unknown field "modus"/],
+  ['github', /^::error title=unknown-field::standard input:10: unknown field "modus"/],
+])('standard input is a file called -, with -o %s', async (format, expected) => {
+  const child = spawn(process.execPath, ['src/main.ts', 'lint', '-', '-o', format], { env: { PATH: process.env.PATH } });
   child.stdin.end(configMap('cluster', block('rules: []\nmodus: warn\n')));
-  expect(await textOf(child.stdout)).toMatch(/^-:10:5 unknown-field unknown field "modus"/);
+  expect(await textOf(child.stdout)).toMatch(expected);
 });
 
 describe('nothing to read is exit code 2, so that nobody takes it for clean', () => {
@@ -296,13 +233,13 @@ describe('nothing to read is exit code 2, so that nobody takes it for clean', ()
     ['a file that is not there', ['nowhere.yaml'], /rules nowhere\.yaml: no such file or folder/],
     ['a folder of other objects', ['deploy/examples/objects'], /contains Kubernetes objects but no rules/],
     ['a file of other objects', ['deploy/examples/objects/pod.yaml'], /contains no rules, only Pod sample-app/],
-    ['an unknown format', ['deploy/examples', '-o', 'xml'], /Allowed choices are table, json, yaml, sarif/],
+    ['an unknown format', ['deploy/examples', '-o', 'xml'], /Allowed choices are table, json, yaml, github, sarif/],
   ])('%s', async (_name, argv, message) => {
     const result = runCommand('lint', ...argv).catch((error: Error) => ({ exitCode: 2, out: '', err: error.message }));
     expect(await result).toEqual({ exitCode: 2, out: '', err: expect.stringMatching(message) });
   });
 
   test('a ConfigMap without documents', async () => {
-    await expect(lint(configMap('cluster', '').replace('rules.yaml: ', 'notes: x'))).rejects.toThrow(/nothing was found to read/);
+    await expect(lint(configMap('cluster', '').replace('rules.yaml: ', 'notes: x'))).rejects.toThrow(/no rules found/);
   });
 });

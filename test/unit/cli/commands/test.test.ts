@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { escapeXml } from '../../../../src/cli/output/render-tests.ts';
+import { escapeXml } from '../../../../src/cli/output/junit.ts';
 import { runCommand } from '../run.ts';
 
 let folder: string;
@@ -187,7 +187,7 @@ describe('whatever was not evaluated is a failure, with its place', () => {
 
   test('a folder without any test is no test that passed', async () => {
     await mkdir(join(folder, 'empty'));
-    await expect(runCommand('test', folder)).rejects.toThrow(/no test in there/);
+    await expect(runCommand('test', folder)).rejects.toThrow(/no policy tests found/);
     await expect(runCommand('test', join(folder, 'nowhere'))).rejects.toThrow(/nowhere: no such folder/);
   });
 });
@@ -207,6 +207,14 @@ describe('what is told', () => {
 
 1 test: 0 passed, 1 failed
 `);
+  });
+
+  test('--quiet shows only tests that failed', async () => {
+    await write(good, 'a');
+    await write({ ...good, 'expected.yaml': expected.replace('allowed', 'denied') }, 'b');
+    const { exitCode, out, err } = await runCommand('test', folder, '--quiet');
+    expect({ exitCode, err }).toEqual({ exitCode: 1, err: '' });
+    expect(out).toMatch(/^FAIL {2}b {2}1 object\n {6}expected\.yaml:2: Pod shop\/web: outcome\n.*\n.*\n$/);
   });
 
   test('JUnit', async () => {
@@ -238,7 +246,7 @@ describe('--update', () => {
     const { exitCode, out, err } = await runCommand('test', folder, '--update');
     expect(exitCode).toBe(0);
     expect(out).toContain('WROTE case  2 objects');
-    expect(err).toMatch(/^regkeeper: WROTE case\/expected\.yaml from what comes out now\. Nothing was tested there/);
+    expect(err).toMatch(/^regkeeper: wrote case\/expected\.yaml from the current results\. Nothing was tested\. Review it/);
     expect(await failures()).toEqual([]);
     expect(await readFile(join(folder, 'case/expected.yaml'), 'utf8')).not.toMatch(/line|revision|file:/);
   });

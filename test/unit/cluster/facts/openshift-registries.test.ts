@@ -67,6 +67,24 @@ describe('internal registries are', () => {
   });
 });
 
+test.each<[sentence: string, hostnames: { spec?: unknown; status?: unknown }, registries: readonly string[]]>([
+  [
+    'that `oc registry info --public` prints, and those that administrators name',
+    { status: ['default-route.apps.example.com', 'other.apps.example.com:8443'], spec: ['registry.example.com'] },
+    ['default-route.apps.example.com', 'other.apps.example.com:8443', 'registry.example.com'],
+  ],
+  ['once each, without what is blank or no text', { status: ['a.example.com', '', null, 5], spec: ['a.example.com'] }, ['a.example.com']],
+  ['not from what is no list', { status: 'a.example.com', spec: { 0: 'b.example.com' } }, []],
+  ['none where nothing is exposed', {}, []],
+])('external names of the registry are those %s', (_sentence, { spec, status }, registries) => {
+  const exposed = {
+    metadata: { name: 'cluster' },
+    spec: { externalRegistryHostnames: spec },
+    status: { externalRegistryHostnames: status },
+  };
+  expect(readPlatform(exposed, undefined).externalRegistries ?? []).toEqual(registries.map((registry) => ({ registry, object: ofConfig })));
+});
+
 describe('a name without registry is', () => {
   test.each<[sentence: string, search: unknown, shortNames: unknown]>([
     ['searched where the nodes search', ['registry.access.redhat.com', 'quay.io'], ['registry.access.redhat.com', 'quay.io']],

@@ -77,7 +77,7 @@ describe('the desired entries', () => {
   test.each([
     ['buildrequests.build.openshift.io', ['buildconfigs/instantiate CREATE', 'builds/clone CREATE']],
     ['builds.build.openshift.io', ['builds CREATE UPDATE']],
-    ['imagestreams.image.openshift.io', ['imagestreams CREATE UPDATE']],
+    ['imagestreams.image.openshift.io', ['imagestreams CREATE UPDATE', 'imagestreams/status UPDATE']],
     ['imagestreamtags.image.openshift.io', ['imagestreamtags CREATE UPDATE']],
     ['imagetags.image.openshift.io', ['imagetags CREATE UPDATE']],
     ['imagestreamimports.image.openshift.io', ['imagestreamimports CREATE']],
@@ -87,16 +87,18 @@ describe('the desired entries', () => {
     expect(rules.map(({ resources, operations }) => [...resources, ...operations].join(' '))).toEqual(entryPoints);
   });
 
-  test('name every subresource, and no status', () => {
+  test('name every subresource, and no status but that of image streams', () => {
     const resources = mutating.flatMap(({ rules }) => (rules as { resources: string[] }[]).flatMap((rule) => rule.resources));
     const subresources = resources.filter((resource) => resource.includes('/'));
-    expect(subresources).toEqual(['pods/ephemeralcontainers', 'buildconfigs/instantiate', 'builds/clone']);
+    expect(subresources).toEqual(['pods/ephemeralcontainers', 'buildconfigs/instantiate', 'builds/clone', 'imagestreams/status']);
     expect(resources.some((resource) => resource.includes('*'))).toBe(false);
   });
 
   test.each([
     ['pods', 'object.?spec.?ephemeralContainers != oldObject.?spec.?ephemeralContainers'],
     ['pods', 'object.?spec.?volumes != oldObject.?spec.?volumes'],
+    ['pods', 'object.?spec.?imagePullSecrets != oldObject.?spec.?imagePullSecrets'],
+    ['imagestreams.image.openshift.io', 'object.?status.?tags != oldObject.?status.?tags'],
     ['podtemplates', 'object.?template != oldObject.?template'],
     ['replicationcontrollers', 'object.?spec.?template != oldObject.?spec.?template'],
     ['deployments.apps', 'object.?spec.?template != oldObject.?spec.?template'],
@@ -310,7 +312,11 @@ describe('registering', () => {
       ['builds CREATE UPDATE', 'builds/clone CREATE'],
     ],
     [['deploymentconfigs', 'deploymentconfigs/instantiate'], ['deploymentconfigs CREATE UPDATE']],
-    [['imagestreams', 'imagestreams/status'], ['imagestreams CREATE UPDATE']],
+    [['imagestreams', 'imagestreams/layers'], ['imagestreams CREATE UPDATE']],
+    [
+      ['imagestreams', 'imagestreams/status'],
+      ['imagestreams CREATE UPDATE', 'imagestreams/status UPDATE'],
+    ],
     [[], []],
   ])('registers what the cluster serves: of %j', async (served, expected) => {
     const { start, filled, entries, client } = registering();

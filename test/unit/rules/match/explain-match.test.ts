@@ -11,43 +11,28 @@ import { compileTexts, fileSource, referenceOf, ruleSetOf, sha256, shop, winnerO
 const unlabelled: NamespaceContext = { namespace: 'shop', labels: undefined };
 
 test.each([
-  ['the host', 'reg.io/a', '[{registry: "*.io"}, {registry: reg.io}]', 'has the host *.io, which is less specific than reg.io'],
-  ['any host', 'reg.io/a', '[{registry: "*"}, {registry: "*.io"}]', 'has the host *, which is less specific than *.io'],
-  [
-    'the port',
-    'reg.io:5/a',
-    '[{registry: "reg.io:*/a"}, {registry: "reg.io:5"}]',
-    'trusts every port, which is less specific than one port',
-  ],
+  ['the host', 'reg.io/a', '[{registry: "*.io"}, {registry: reg.io}]', 'has the host *.io (less specific than reg.io)'],
+  ['any host', 'reg.io/a', '[{registry: "*"}, {registry: "*.io"}]', 'has the host * (less specific than *.io)'],
+  ['the port', 'reg.io:5/a', '[{registry: "reg.io:*/a"}, {registry: "reg.io:5"}]', 'trusts every port (less specific than one port)'],
   [
     'a refusal of every port',
     'reg.io:5/a',
     '[{registry: "reg.io:*/a"}, {registry: reg.io, trust: false}]',
-    'trusts every port, which is less specific than a denial',
+    'trusts every port (less specific than a denial)',
   ],
-  [
-    'the length of the path',
-    'reg.io/a/b',
-    '[{registry: reg.io}, {registry: reg.io/a}]',
-    'has no path, which is less specific than 1 segment',
-  ],
-  [
-    'a star in the path',
-    'reg.io/a/b',
-    '[{registry: "reg.io/*"}, {registry: reg.io/a}]',
-    'has * in its path, which is less specific than "a"',
-  ],
+  ['the length of the path', 'reg.io/a/b', '[{registry: reg.io}, {registry: reg.io/a}]', 'has no path (less specific than 1 segment)'],
+  ['a star in the path', 'reg.io/a/b', '[{registry: "reg.io/*"}, {registry: reg.io/a}]', 'has * in its path (less specific than "a")'],
   [
     'the namespaces',
     'reg.io/a',
     '[{registry: reg.io}, {registry: reg.io, namespaces: shop}]',
-    'applies to all namespaces, which is less specific than namespace shop',
+    'applies to all namespaces (less specific than namespace shop)',
   ],
   [
     'the refused ports',
     'reg.io/a',
     '[{registry: reg.io, trust: false}, {registry: "reg.io:443"}]',
-    'denies every port, which is less specific than this port',
+    'denies every port (less specific than this port)',
   ],
   [
     'being internal',
@@ -80,7 +65,7 @@ test.each([
     'reg.io',
     ['is a cluster rule, and a namespace rule with the same pattern takes precedence'],
   ],
-  ['less specific than the cluster’s', 'rules: [{registry: reg.io/a}]', 'reg.io', ['has no path, which is less specific than 1 segment']],
+  ['less specific than the cluster’s', 'rules: [{registry: reg.io/a}]', 'reg.io', ['has no path (less specific than 1 segment)']],
   [
     'refused by the cluster',
     'rules: [{registry: reg.io, trust: false}]',
