@@ -8,7 +8,7 @@ import type { RuleSet } from '../rules/rule-set.ts';
 import { printYaml } from '../yaml/print-yaml.ts';
 import { type Evaluation, type EvaluationOptions, evaluate, type ObjectResult } from './evaluate.ts';
 import { compareResults, type Expectation, type ExpectationFailure, parseExpectation } from './expectation.ts';
-import { renderManifestProblem } from './parse-manifests.ts';
+import { renderNotEvaluated } from './not-evaluated.ts';
 import { readManifests } from './read-manifests.ts';
 
 export type PolicyTest = {
@@ -105,15 +105,13 @@ export async function evaluateTest(
   if (!ruleSet) return { ok: false, failures: problems.map((problem) => ({ message: renderProblemLine(problem) })) };
 
   const read = await readManifests([join(folder, 'objects.yaml')], async () => '');
-  if (read.problems.length > 0) {
-    return {
-      ok: false,
-      failures: read.problems.map((problem) => ({ message: renderManifestProblem({ ...problem, file: relative(folder, problem.file) }) })),
-    };
-  }
-  const manifests = read.manifests.map((manifest) => ({ ...manifest, file: relative(folder, manifest.file) }));
+  const inFolder = <Part extends { readonly file: string }>(parts: readonly Part[]) =>
+    parts.map((part) => ({ ...part, file: relative(folder, part.file) }));
   const options = { namespace, user, assumeComplete, now: date ?? now, ...(kinds && { kinds }) };
-  return { ok: true, rules: ruleSet, evaluation: evaluate(manifests, ruleSet, options), options };
+  const evaluation = evaluate({ manifests: inFolder(read.manifests), problems: inFolder(read.problems) }, ruleSet, options);
+  const { notEvaluated } = evaluation;
+  if (notEvaluated.length > 0) return { ok: false, failures: notEvaluated.map((each) => ({ message: renderNotEvaluated(each) })) };
+  return { ok: true, rules: ruleSet, evaluation, options };
 }
 
 async function ownRules(folder: string): Promise<string | undefined> {

@@ -82,7 +82,10 @@ function pulledByPods(slot: ImageSlot): ImageSlot {
 function withoutVariables(slot: ImageSlot): ImageSlot {
   const { content } = slot;
   if (content.kind !== 'image' || !/\$[({]|\{\{/.test(content.text)) return slot;
-  return { ...slot, content: { kind: 'unresolved', why: `${quote(content.text)} contains a variable that is replaced later` } };
+  return {
+    ...slot,
+    content: { kind: 'unresolved', written: content.text, why: `${quote(content.text)} contains a variable that is replaced later` },
+  };
 }
 
 function beforeWildcards(pattern: PathPattern): Path {

@@ -49,6 +49,8 @@ export type SlotContent =
   | {
       readonly kind: 'unresolved';
       readonly why: string;
+      /** The text of the field. Absent where it is blank. */
+      readonly written?: string;
       /** The image stream that the image comes from, if one is named. */
       readonly stream?: StreamReference;
     };

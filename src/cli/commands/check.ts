@@ -1,7 +1,8 @@
 /** `check`: prints how rules would decide on objects from files. */
 import { Command } from 'commander';
 import { type Evaluation, evaluate, isClean, type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
-import { type Manifest, renderManifestProblem } from '../../evaluate/parse-manifests.ts';
+import { type NotEvaluated, renderNotEvaluated } from '../../evaluate/not-evaluated.ts';
+import type { ParsedManifests } from '../../evaluate/parse-manifests.ts';
 import { readManifests, readStandardInput } from '../../evaluate/read-manifests.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printJson } from '../../yaml/print-json.ts';
@@ -14,6 +15,7 @@ import {
   namespaceOption,
   quietOption,
   rulesOption,
+  skipUnknownOption,
   userOption,
 } from '../input/options.ts';
 import { readRulesOption } from '../input/rules-from-files.ts';
@@ -22,7 +24,14 @@ import { evaluationCodes, evaluationFindings, objectFinding } from '../output/fi
 import { renderGithub } from '../output/github.ts';
 import { type JunitCase, renderJunit } from '../output/junit.ts';
 import { outputOption } from '../output/machine-output.ts';
-import { renderMalformedSecrets, renderRemarks, renderResult, renderResults, renderSummary } from '../output/render-results.ts';
+import {
+  renderMalformedSecrets,
+  renderNotEvaluatedList,
+  renderRemarks,
+  renderResult,
+  renderResults,
+  renderSummary,
+} from '../output/render-results.ts';
 import { renderSarif } from '../output/sarif.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
@@ -33,6 +42,7 @@ type CheckOptions = {
   readonly user: string;
   readonly date?: number;
   readonly assumeComplete?: true;
+  readonly skipUnknown?: true;
   readonly customKinds?: readonly string[];
   readonly output: 'table' | 'json' | 'yaml' | 'github' | 'junit' | 'sarif';
   readonly quiet?: true;
@@ -47,6 +57,7 @@ export function checkCommand(terminal: Terminal, finish: (code: ExitCode) => voi
     .addOption(dateOption())
     .addOption(assumeCompleteOption())
     .addOption(customKindsOption())
+    .addOption(skipUnknownOption())
     .addOption(outputOption('github', 'junit', 'sarif'))
     .addOption(quietOption())
     .addHelpText('after', helpNotes({ examples, exitCodes }))
@@ -72,32 +83,38 @@ const examples = [
   },
 ];
 
-const exitCodes = ['every object is allowed', 'an object is denied, or its result is uncertain', 'wrong usage, or an unreadable file'];
+const exitCodes = [
+  'every object is allowed',
+  'an object is denied, or its result is uncertain',
+  'something was not evaluated, or wrong usage',
+];
 
 async function check(options: CheckOptions, terminal: Terminal): Promise<ExitCode> {
   if (options.filename.includes('-') && options.rules.includes('-'))
     throw new ConfigurationError('standard input (-) can be used only once');
   const rules = await readRulesOption(options.rules, terminal, options);
-  const manifests = await readManifestsOption(options.filename, terminal);
+  const input = await readManifestsOption(options.filename);
   const kinds = await readCustomKindsOption(options.customKinds, terminal);
-  if (!rules || !manifests || !kinds) return 2;
+  if (!rules || !kinds) {
+    terminal.err(renderNotEvaluatedList(input.problems));
+    return 2;
+  }
 
-  const { namespace, user, assumeComplete = false, date = Date.now() } = options;
-  const evaluation = evaluate(manifests, rules, { namespace, user, assumeComplete, now: date, kinds });
+  const { namespace, user, assumeComplete = false, skipUnknown = false, date = Date.now() } = options;
+  const evaluation = evaluate(input, rules, { namespace, user, assumeComplete, skipUnknown, now: date, kinds });
   print(evaluation, options, terminal);
+  if (evaluation.notEvaluated.length > 0) return 2;
   return evaluation.results.every(isClean) ? 0 : 1;
 }
 
-/**
- * Reads the objects of the files. Prints problems on standard error and returns undefined if there are any, because an unread object would
- * not be evaluated.
- */
-export async function readManifestsOption(paths: readonly string[], terminal: Terminal): Promise<readonly Manifest[] | undefined> {
-  const { manifests, problems } = await readManifests(paths, readStandardInput);
-  for (const problem of problems) terminal.err(`${renderManifestProblem(problem)}\n`);
-  if (problems.length > 0) return undefined;
-  if (manifests.length === 0) throw new ConfigurationError(`${paths.join(', ')}: no Kubernetes object in there`);
-  return manifests;
+/** @throws ConfigurationError if there is nothing to evaluate, because a mistyped path must not look like success */
+export async function readManifestsOption(paths: readonly string[]): Promise<ParsedManifests> {
+  const input = await readManifests(paths, readStandardInput);
+  if (input.manifests.length + input.problems.length === 0) {
+    const places = paths.map((path) => (path === '-' ? 'standard input' : path));
+    throw new ConfigurationError(`${places.join(', ')}: nothing to evaluate: no Kubernetes object found`);
+  }
+  return input;
 }
 
 function print(evaluation: Evaluation, { output, quiet }: CheckOptions, terminal: Terminal): void {
@@ -105,23 +122,23 @@ function print(evaluation: Evaluation, { output, quiet }: CheckOptions, terminal
   // The objects are for kubectl, so what is missing among them is reported next to them.
   if (output === 'yaml')
     for (const result of evaluation.results.filter(isRemarkable)) terminal.err(renderResult(result, terminal.paint.err));
-  terminal.err(renderMalformedSecrets(evaluation));
+  terminal.err(renderNotEvaluatedList(evaluation.notEvaluated) + renderMalformedSecrets(evaluation));
   if (!quiet) terminal.err(renderRemarks(evaluation));
 }
 
 function render(evaluation: Evaluation, output: CheckOptions['output'], quiet: boolean, { paint }: Terminal): string {
-  const { rulesRevision, results, skipped, malformedSecrets, summary, admitted } = evaluation;
+  const { rulesRevision, results, withoutImages, skipped, notEvaluated, malformedSecrets, summary, admitted } = evaluation;
   switch (output) {
     case 'table':
-      return quiet ? renderResults(results.filter(isRemarkable), paint.out) : renderResults(results, paint.out) + renderSummary(summary);
+      return quiet ? renderResults(results.filter(isRemarkable), paint.out) : renderResults(results, paint.out) + renderSummary(evaluation);
     case 'json':
-      return `${printJson({ rulesRevision, results, skipped, malformedSecrets, summary }, 2)}\n`;
+      return `${printJson({ rulesRevision, results, withoutImages, skipped, notEvaluated, malformedSecrets, summary }, 2)}\n`;
     case 'yaml':
       return printManifests(admitted);
     case 'github':
       return renderGithub(evaluationFindings(evaluation));
     case 'junit':
-      return renderJunit(results.map(junitCase));
+      return renderJunit([...notEvaluated.map(notEvaluatedCase), ...results.map(junitCase)]);
     case 'sarif':
       return renderSarif(evaluationFindings(evaluation), evaluationCodes);
   }
@@ -135,9 +152,18 @@ function isRemarkable(result: ObjectResult): boolean {
 function junitCase(result: ObjectResult): JunitCase {
   const finding = objectFinding(result);
   return {
-    classname: result.object.file === '-' ? 'standard input' : result.object.file,
+    classname: classOf(result.object),
     name: renderSubject(result.object),
     failure: finding?.level === 'error' ? { summary: finding.title, text: renderResult(result) } : undefined,
     output: finding?.level === 'warning' ? finding.message : undefined,
   };
+}
+
+function notEvaluatedCase(each: NotEvaluated): JunitCase {
+  const name = each.object ? renderSubject(each.object) : `line ${each.line ?? 1}`;
+  return { classname: classOf(each), name, failure: { summary: `not evaluated: ${each.code}`, text: renderNotEvaluated(each) } };
+}
+
+function classOf({ file }: { readonly file: string }): string {
+  return file === '-' ? 'standard input' : file;
 }

@@ -7,12 +7,20 @@ import { compareRuleSets, type RuleChange } from '../../rules/store/compare-rule
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import { customKindsOption, readCustomKindsOption } from '../input/kinds-from-files.ts';
-import { assumeCompleteOption, dateOption, manifestsOption, namespaceOption, quietOption, userOption } from '../input/options.ts';
+import {
+  assumeCompleteOption,
+  dateOption,
+  manifestsOption,
+  namespaceOption,
+  quietOption,
+  skipUnknownOption,
+  userOption,
+} from '../input/options.ts';
 import { readRulesOption } from '../input/rules-from-files.ts';
 import { helpNotes } from '../line/help-text.ts';
 import { type MachineFormat, outputOption, renderMachine } from '../output/machine-output.ts';
 import { renderObjectChanges, renderRuleChanges, ruleChangeEntry } from '../output/render-diff.ts';
-import { renderMalformedSecrets, renderRemarks } from '../output/render-results.ts';
+import { renderMalformedSecrets, renderNotEvaluatedList, renderRemarks } from '../output/render-results.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 import { readManifestsOption } from './check.ts';
 
@@ -22,6 +30,7 @@ type DiffOptions = {
   readonly user: string;
   readonly date?: number;
   readonly assumeComplete?: true;
+  readonly skipUnknown?: true;
   readonly customKinds?: readonly string[];
   readonly strict?: true;
   readonly quiet?: true;
@@ -38,6 +47,7 @@ export function diffCommand(terminal: Terminal, finish: (code: ExitCode) => void
     .addOption(dateOption())
     .addOption(assumeCompleteOption())
     .addOption(customKindsOption())
+    .addOption(skipUnknownOption())
     .addOption(new Option('--strict', 'exit with 1 for every difference'))
     .addOption(outputOption())
     .addOption(quietOption())
@@ -60,7 +70,7 @@ const examples = [
 const exitCodes = [
   'no object is newly denied, and none loses a secret',
   'an object is newly denied, loses a secret, or is uncertain. Without -f: the rules differ',
-  'wrong usage, or an unreadable file',
+  'something was not evaluated, or wrong usage',
 ];
 
 async function diff(old: string, now: string, options: DiffOptions, terminal: Terminal): Promise<ExitCode> {
@@ -76,18 +86,19 @@ async function diff(old: string, now: string, options: DiffOptions, terminal: Te
     return rules.length > 0 ? 1 : 0;
   }
 
-  const manifests = await readManifestsOption(options.filename, terminal);
+  const input = await readManifestsOption(options.filename);
   const kinds = await readCustomKindsOption(options.customKinds, terminal);
-  if (!manifests || !kinds) return 2;
-  const { namespace, user, assumeComplete = false, date = Date.now() } = options;
+  if (!kinds) return 2;
+  const { namespace, user, assumeComplete = false, skipUnknown = false, date = Date.now() } = options;
   const [evaluatedBefore, evaluated] = [before, after].map((each) =>
-    evaluate(manifests, each, { namespace, user, assumeComplete, now: date, kinds }),
+    evaluate(input, each, { namespace, user, assumeComplete, skipUnknown, now: date, kinds }),
   );
   if (!evaluatedBefore || !evaluated) throw new Error('two rule sets give two evaluations');
   const comparison = compareEvaluations(evaluatedBefore, evaluated);
-  print({ before, after, rules, comparison, skipped: evaluated.skipped }, options, terminal);
-  terminal.err(renderMalformedSecrets(evaluated));
+  print({ before, after, rules, comparison, evaluated }, options, terminal);
+  terminal.err(renderNotEvaluatedList(evaluated.notEvaluated) + renderMalformedSecrets(evaluated));
   if (!options.quiet) terminal.err(renderRemarks(evaluated));
+  if (evaluated.notEvaluated.length > 0) return 2;
   return isFinding(comparison, options.strict === true) ? 1 : 0;
 }
 
@@ -104,10 +115,15 @@ type Difference = {
   readonly rules: readonly RuleChange[];
   /** Absent without -f. */
   readonly comparison?: Comparison;
-  readonly skipped?: Evaluation['skipped'];
+  /** The objects with the new rules. */
+  readonly evaluated?: Evaluation;
 };
 
-function print({ before, after, rules, comparison, skipped }: Difference, { output, quiet }: DiffOptions, { out, paint }: Terminal): void {
+function print(
+  { before, after, rules, comparison, evaluated }: Difference,
+  { output, quiet }: DiffOptions,
+  { out, paint }: Terminal,
+): void {
   if (output === 'table') {
     const render = { paint: paint.out, quiet: quiet === true };
     out(comparison ? renderObjectChanges(comparison, render) : renderRuleChanges(rules, render));
@@ -116,7 +132,14 @@ function print({ before, after, rules, comparison, skipped }: Difference, { outp
   const document = {
     rulesRevision: { before: before.revision, after: after.revision },
     rules: rules.map(ruleChangeEntry),
-    ...(comparison && { changes: comparison.changes, skipped, summary: comparison.summary }),
+    ...(comparison &&
+      evaluated && {
+        changes: comparison.changes,
+        withoutImages: evaluated.withoutImages,
+        skipped: evaluated.skipped,
+        notEvaluated: evaluated.notEvaluated,
+        summary: comparison.summary,
+      }),
   };
   out(output === 'json' ? `${printJson(document, 2)}\n` : renderMachine(document, output));
 }

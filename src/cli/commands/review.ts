@@ -6,7 +6,8 @@ import jsonPatch from 'fast-json-patch';
 import type { Dispatcher } from 'undici';
 import type { AdmissionAnswer, AdmissionResponse } from '../../admission/response.ts';
 import type { PatchOperation } from '../../decision/inject/patch.ts';
-import { type Manifest, renderManifestProblem } from '../../evaluate/parse-manifests.ts';
+import { renderNotEvaluated } from '../../evaluate/not-evaluated.ts';
+import type { Manifest } from '../../evaluate/parse-manifests.ts';
 import { readManifests, readStandardInput } from '../../evaluate/read-manifests.ts';
 import { type JsonObject, textAt } from '../../object/json.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
@@ -115,7 +116,7 @@ function splitApiVersion(apiVersion: string): [group: string, version: string] {
 
 async function readAll(files: readonly string[]): Promise<readonly Manifest[]> {
   const { manifests, problems } = await readManifests(files, readStandardInput);
-  if (problems.length > 0) throw new ConfigurationError(problems.map(renderManifestProblem).join('\n'));
+  if (problems.length > 0) throw new ConfigurationError(problems.map(renderNotEvaluated).join('\n'));
   return manifests;
 }
 

@@ -34,3 +34,8 @@ export function dateOption(): Option {
     return time;
   });
 }
+
+/** Accepts what `check` and `diff` report as `unknown-kind`. */
+export function skipUnknownOption(): Option {
+  return new Option('--skip-unknown', 'accept unknown kinds that may contain images');
+}

@@ -1,5 +1,6 @@
 /** Findings of `check` and `lint` in one shape, for the formats of CI systems. */
 import { type Evaluation, type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
+import { type NotEvaluatedCode, notEvaluatedCodes } from '../../evaluate/not-evaluated.ts';
 import { levelOf, type Origin, type Problem, type ProblemLevel, problemCodes, renderSourcePath } from '../../rules/language/problem.ts';
 import { problemRemedies } from '../../rules/language/problem-remedies.ts';
 
@@ -53,10 +54,42 @@ const malformedSecret: FindingCode = {
   help: 'Fix the Secret as the message describes.',
 };
 
-/** The codes of `check`. */
-export const evaluationCodes: readonly FindingCode[] = [...objectCodes, malformedSecret];
+/** What was not evaluated, by code. */
+const notEvaluatedTexts: Readonly<Record<NotEvaluatedCode, readonly [text: string, help: string]>> = {
+  unreadable: ['A path cannot be read.', 'Correct the path.'],
+  'invalid-yaml': ['A text is not valid YAML.', 'Correct it.'],
+  'not-an-object': ['A document is not a Kubernetes object.', 'Pass only files and folders with objects.'],
+  'not-rendered': ['A kustomization, chart or Template was not rendered.', 'Pass the output of the command in the message.'],
+  'mistyped-kind': ['No API server serves this kind in this API.', 'Correct kind or apiVersion.'],
+  'unknown-kind': [
+    'An object of an unknown kind may name images.',
+    'Describe the kind with --custom-kinds, or accept it with --skip-unknown.',
+  ],
+};
 
-export function evaluationFindings({ results, malformedSecrets }: Pick<Evaluation, 'results' | 'malformedSecrets'>): readonly Finding[] {
+/** The codes of `check`. */
+export const evaluationCodes: readonly FindingCode[] = [
+  ...objectCodes,
+  malformedSecret,
+  ...notEvaluatedCodes.map((code): FindingCode => {
+    const [text, help] = notEvaluatedTexts[code];
+    return { code, level: 'error', text, help };
+  }),
+];
+
+type Findings = Pick<Evaluation, 'notEvaluated' | 'results' | 'malformedSecrets'>;
+
+/** What was not evaluated comes first, because a gate must not pass it. */
+export function evaluationFindings({ notEvaluated, results, malformedSecrets }: Findings): readonly Finding[] {
+  const missed = notEvaluated.map(
+    ({ file, line = 1, column, code, message, object }): Finding => ({
+      place: { ...placeInFile(file, line), ...(column !== undefined && { column }) },
+      level: 'error',
+      code,
+      title: `${object ? renderSubject(object) : 'not evaluated'}: ${code}`,
+      message,
+    }),
+  );
   const ofSecrets = malformedSecrets.map(({ namespace, name, file, line, message }) => ({
     place: placeInFile(file, line),
     level: malformedSecret.level,
@@ -64,7 +97,7 @@ export function evaluationFindings({ results, malformedSecrets }: Pick<Evaluatio
     title: `Secret ${namespace}/${name}: malformed`,
     message,
   }));
-  return [...results.flatMap((result) => objectFinding(result) ?? []), ...ofSecrets];
+  return [...missed, ...results.flatMap((result) => objectFinding(result) ?? []), ...ofSecrets];
 }
 
 /** Undefined if the object is allowed without a warning. */

@@ -5,13 +5,16 @@ export type JunitCase = {
   readonly name: string;
   /** `summary` is one line, `text` has all details. */
   readonly failure?: { readonly summary: string; readonly text: string } | undefined;
+  /** Why nothing was tested. */
+  readonly skipped?: string | undefined;
   /** Shown with a case that passed. */
   readonly output?: string | undefined;
 };
 
 export function renderJunit(cases: readonly JunitCase[]): string {
   const failures = cases.filter(({ failure }) => failure !== undefined).length;
-  const totals = `tests="${cases.length}" failures="${failures}" errors="0" skipped="0"`;
+  const skipped = cases.filter((each) => each.skipped !== undefined).length;
+  const totals = `tests="${cases.length}" failures="${failures}" errors="0" skipped="${skipped}"`;
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
     `<testsuites ${totals}>`,
@@ -23,10 +26,11 @@ export function renderJunit(cases: readonly JunitCase[]): string {
   ].join('\n');
 }
 
-function renderCase({ classname, name, failure, output }: JunitCase): readonly string[] {
+function renderCase({ classname, name, failure, skipped, output }: JunitCase): readonly string[] {
   const head = `    <testcase classname="${escapeXml(classname)}" name="${escapeXml(name)}"`;
   const content = [
     ...(failure ? [`      <failure message="${escapeXml(failure.summary)}">${escapeXml(failure.text)}</failure>`] : []),
+    ...(skipped === undefined ? [] : [`      <skipped message="${escapeXml(skipped)}"/>`]),
     ...(output === undefined ? [] : [`      <system-out>${escapeXml(output)}</system-out>`]),
   ];
   return content.length === 0 ? [`${head}/>`] : [`${head}>`, ...content, '    </testcase>'];

@@ -15,14 +15,17 @@ export type RenderTestsOptions = {
 export function renderTests(results: readonly TestResult[], { paint = plain, quiet = false }: RenderTestsOptions = {}): string {
   const shown = quiet ? results.filter(({ failures }) => failures.length > 0) : results;
   const blocks = shown.map(({ name, objects, failures, updated }) => {
-    const [label, meaning] = failures.length > 0 ? (['FAIL', 'denied'] as const) : ([updated ? 'WROTE' : 'ok', 'allowed'] as const);
+    const [label, meaning] = labels[failures.length > 0 ? 'failed' : updated ? 'written' : 'passed'];
     const head = `${paint(meaning, label)}${' '.repeat(6 - label.length)}${name}  ${objects} object${objects === 1 ? '' : 's'}`;
     return [head, ...failures.flatMap(renderFailure).map((line) => `      ${line}`), ''].join('\n');
   });
-  const { passed, failed } = count(results);
-  const summary = quiet ? '' : `\n${passed + failed} test${passed + failed === 1 ? '' : 's'}: ${passed} passed, ${failed} failed\n`;
+  const { passed, failed, written } = count(results);
+  const parts = [`${passed} passed`, `${failed} failed`, ...(written > 0 ? [`${written} written and not tested`] : [])];
+  const summary = quiet ? '' : `\n${results.length} test${results.length === 1 ? '' : 's'}: ${parts.join(', ')}\n`;
   return `${blocks.join('')}${summary}`;
 }
+
+const labels = { failed: ['FAIL', 'denied'], written: ['WROTE', 'warned'], passed: ['ok', 'allowed'] } as const;
 
 function renderFailure({ message, line, difference }: ExpectationFailure): readonly string[] {
   const head = `${line === undefined ? '' : `expected.yaml:${line}: `}${message}`;
@@ -36,23 +39,34 @@ function labelled(label: string, value: unknown): readonly string[] {
   return [`  ${`${label}:`.padEnd(10)}${value === undefined ? 'nothing' : printJson(value)}`];
 }
 
-/** `{tests: [{name, passed, objects, failures: [{message, line, difference: {field, expected, actual}}]}], summary: {passed, failed}}` */
+/**
+ * `{tests: [{name, passed, written, objects, failures: [{message, line, difference: {field, expected, actual}}]}], summary: {passed, failed,
+ * written}}`. A test that was written has not passed.
+ */
 export function renderTestsJson(results: readonly TestResult[]): string {
-  const tests = results.map(({ name, objects, failures }) => ({ name, passed: failures.length === 0, objects, failures }));
+  const tests = results.map(({ name, objects, failures, updated }) => ({
+    name,
+    passed: failures.length === 0 && !updated,
+    written: updated,
+    objects,
+    failures,
+  }));
   return `${printJson({ tests, summary: count(results) }, 2)}\n`;
 }
 
-function count(results: readonly TestResult[]): { readonly passed: number; readonly failed: number } {
+function count(results: readonly TestResult[]): { readonly passed: number; readonly failed: number; readonly written: number } {
   const failed = results.filter(({ failures }) => failures.length > 0).length;
-  return { passed: results.length - failed, failed };
+  const written = results.filter(({ updated }) => updated).length;
+  return { passed: results.length - failed - written, failed, written };
 }
 
 export function renderTestsJunit(results: readonly TestResult[]): string {
   return renderJunit(
-    results.map(({ name, failures }) => ({
+    results.map(({ name, failures, updated }) => ({
       classname: 'regkeeper',
       name,
       failure: failures[0] && { summary: failures[0].message, text: failures.flatMap(renderFailure).join('\n') },
+      skipped: updated ? 'expected.yaml was written, so nothing was tested' : undefined,
     })),
   );
 }

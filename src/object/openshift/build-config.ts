@@ -241,7 +241,7 @@ function dockerfileSlot(image: DockerfileImage): ImageSlot {
     ...(image.stage && { advice: stageAdvice[image.stage] }),
     content:
       image.image === undefined
-        ? { kind: 'unresolved', why: `${quote(image.written)} contains a build argument whose value is unknown` }
+        ? { kind: 'unresolved', written: image.written, why: `${quote(image.written)} contains a build argument whose value is unknown` }
         : { kind: 'image', text: image.image, ...(image.openTag && { openTag: true }) },
   };
 }

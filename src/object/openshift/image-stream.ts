@@ -91,7 +91,9 @@ function withEveryTag(slot: ImageSlot): ImageSlot {
  */
 function readTagged(object: JsonObject, path: Path): ImageSlot | undefined {
   const slot = readReference(object, path, 'pull');
-  return slot?.content.kind === 'unresolved' ? { ...slot, content: { kind: 'unresolved', why: slot.content.why } } : slot;
+  if (slot?.content.kind !== 'unresolved') return slot;
+  const { stream: _stream, ...content } = slot.content;
+  return { ...slot, content };
 }
 
 function wrongText(object: JsonObject, path: Path): MalformedObject | undefined {

@@ -98,7 +98,12 @@ function asPlaceholder(slot: ImageSlot, stream: StreamReference | undefined): Im
   if (!isPlaceholder(content.text)) return slot;
   return {
     ...slot,
-    content: { kind: 'unresolved', why: `${quote(content.text)} is a placeholder that an image trigger replaces`, ...from },
+    content: {
+      kind: 'unresolved',
+      written: content.text,
+      why: `${quote(content.text)} is a placeholder that an image trigger replaces`,
+      ...from,
+    },
   };
 }
 

@@ -52,6 +52,6 @@ export function readReference(root: JsonObject, path: Path, action: 'pull' | 'pu
     path: [...path, 'name'],
     displayName: renderPath(path),
     action,
-    content: { kind: 'unresolved', why, ...(stream && { stream }) },
+    content: { kind: 'unresolved', why, ...(name !== undefined && { written: name }), ...(stream && { stream }) },
   };
 }

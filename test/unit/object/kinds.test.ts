@@ -485,7 +485,7 @@ describe('the image trigger of a DeploymentConfig', () => {
 
   test('will fill the container it names, so a placeholder there is no image yet', () => {
     expect(imageOf('web', [{ type: 'ConfigChange' }, trigger('web')])).toEqual([
-      { kind: 'unresolved', why: '"web" is a placeholder that an image trigger replaces' },
+      { kind: 'unresolved', written: 'web', why: '"web" is a placeholder that an image trigger replaces' },
       other,
     ]);
   });

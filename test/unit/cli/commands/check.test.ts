@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { notEvaluatedCodes } from '../../../../src/evaluate/not-evaluated.ts';
 import { parseManifests } from '../../../../src/evaluate/parse-manifests.ts';
 import { runCommand } from '../run.ts';
 import { sarifRun } from '../sarif-run.ts';
@@ -36,6 +37,8 @@ const build = (spec: string) => `---\napiVersion: build.openshift.io/v1\nkind: B
 const stream = build('{strategy: {sourceStrategy: {from: {kind: ImageStreamTag, name: "base:1"}}}}');
 const argument = build('{strategy: {dockerStrategy: {}}, source: {dockerfile: "ARG Q\\nFROM base-$Q\\n"}}');
 const blank = `---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {template: {spec: {containers: [{name: app, image: " "}]}}}\n`;
+
+const placeholder = `---\napiVersion: apps.openshift.io/v1\nkind: DeploymentConfig\nmetadata: {name: web}\nspec: {template: {spec: {containers: [{name: app, image: web}]}}, triggers: [{type: ImageChange, imageChangeParams: {containerNames: [app]}}]}\n`;
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 
@@ -137,9 +140,11 @@ describe('check -o json', () => {
           ],
         }),
       ],
+      withoutImages: [],
       skipped: [],
+      notEvaluated: [],
       malformedSecrets: [],
-      summary: { allowed: 1, warned: 0, denied: 1, undecided: 0 },
+      summary: { allowed: 1, warned: 0, denied: 1, undecided: 0, withoutImages: 0 },
     });
     expect(err).toMatch(/^regkeeper: service accounts not found: default\/default\. .*\n$/);
   });
@@ -167,12 +172,14 @@ describe('check -o json', () => {
     expect(exitCode).toBe(0);
     expect(json).toMatchObject({
       results: [],
-      skipped: [
+      withoutImages: [
         { apiVersion: 'v1', kind: 'ConfigMap', count: 2 },
         { apiVersion: 'example.com/v1', kind: 'Pod', count: 1 },
       ],
+      summary: { withoutImages: 3 },
     });
-    expect(err).toBe('regkeeper: skipped: kinds that contain no images: 3 objects: 2 ConfigMap (v1), 1 Pod (example.com/v1)\n');
+    expect(err).toBe('regkeeper: objects that contain no images: 2 ConfigMap (v1), 1 Pod (example.com/v1)\n');
+    expect((await check(others)).out).toBe('3 objects evaluated: 0 allowed, 0 warned, 0 denied, 3 without images\n');
   });
 });
 
@@ -189,7 +196,7 @@ describe('facts come from the objects', () => {
   test('without them nothing is sure, which is a failure and says what to give', async () => {
     const { exitCode, json } = await checkJson(pod('web', 'team.example.com/x'));
     expect(exitCode).toBe(1);
-    expect(json.summary).toEqual({ allowed: 0, warned: 0, denied: 1, undecided: 1 });
+    expect(json.summary).toEqual({ allowed: 0, warned: 0, denied: 1, undecided: 1, withoutImages: 0 });
     expect(json.results[0].undecided).toEqual([
       expect.stringMatching(
         /rules\.yaml:5:\d+ selects by the labels of namespace "default", which is not among the objects: give the Namespace with -f$/,
@@ -226,12 +233,23 @@ describe('facts come from the objects', () => {
   });
 
   test.each([
-    ['an image stream that is not there yet', stream, 'not known: image stream default/base:1'],
-    ['an argument that only the build knows', argument, 'not known: "base-$Q" contains a build argument whose value is unknown'],
-    ['nothing at all', blank, 'not known: the image is blank'],
-  ])('the table says why an image is not known: %s', async (_what, object, why) => {
+    ['an image stream', stream, 'default/base:1', 'the image stream is not among the objects. Add it with -f'],
+    ['a build argument', argument, 'base-$Q', '"base-$Q" contains a build argument whose value is unknown'],
+    ['a placeholder', placeholder, 'web', '"web" is a placeholder that an image trigger replaces'],
+    ['a blank', blank, '(no image)', 'the image is blank'],
+  ])('the table shows what is written and why it is unresolved: %s', async (_what, object, written, why) => {
     const { out } = await check(object);
-    expect(out).toContain(`pull  (${why})\n`);
+    expect(out).toContain(`        pull  ${written}\n              unresolved: ${why}\n`);
+  });
+
+  test('the table shows the variable of a custom resource', async () => {
+    const task =
+      'apiVersion: tekton.dev/v1\nkind: Task\nmetadata: {name: t}\nspec: {steps: [{name: s, image: "reg.example.com/$(params.image)"}]}\n';
+    const { out, exitCode } = await check(task, '--custom-kinds', 'deploy/custom-kinds/custom-kinds.yaml');
+    expect(exitCode).toBe(0);
+    expect(out).toContain(
+      '        pull  reg.example.com/$(params.image)\n              unresolved: "reg.example.com/$(params.image)" contains a variable',
+    );
   });
 
   test('with --assume-complete an account that nobody gives cannot be judged by', async () => {
@@ -381,7 +399,13 @@ describe('for CI systems', () => {
     const { exitCode, out } = await check(objects, '-o', 'sarif');
     expect(exitCode).toBe(1);
     const { tool, results } = sarifRun(out);
-    expect(tool.driver.rules.map(({ id }: { id: string }) => id)).toEqual(['denied', 'undecided', 'warned', 'malformed-secret']);
+    expect(tool.driver.rules.map(({ id }: { id: string }) => id)).toEqual([
+      'denied',
+      'undecided',
+      'warned',
+      'malformed-secret',
+      ...notEvaluatedCodes,
+    ]);
     expect(results).toMatchObject([
       {
         ruleId: 'denied',
@@ -429,10 +453,18 @@ describe('--quiet', () => {
 });
 
 describe('exit code 2: what cannot be read', () => {
-  test('objects: all problems, with file, line and column, and no result', async () => {
+  test('objects: all problems, with file, line and column, after the results of the others', async () => {
     const { exitCode, out, err } = await check(`${pod('a', 'x')}---\nkind: Pod\n---\n- a\n`);
+    expect(exitCode).toBe(2);
+    expect(out).toMatch(/^DENIED {2}Pod default\/a .*1 object evaluated: 0 allowed, 0 warned, 1 denied\. 2 not evaluated\n$/s);
+    expect(err).toMatch(/objects\.yaml:8:1: .*apiVersion missing\n.*objects\.yaml:10:1: contains a list.*\nregkeeper: 2 not evaluated\n$/);
+  });
+
+  test('objects, also where the rules have problems', async () => {
+    const objects = await write('objects.yaml', '- a\n');
+    const { exitCode, out, err } = await runCommand('check', '-f', objects, '--rules', await write('bad.yaml', 'rulez: []\n'));
     expect({ exitCode, out }).toEqual({ exitCode: 2, out: '' });
-    expect(err).toMatch(/objects\.yaml:8:1: .*missing: apiVersion\n.*objects\.yaml:10:1: holds a list.*\n$/);
+    expect(err).toMatch(/unknown-field.*objects\.yaml:1:1: contains a list/s);
   });
 
   test('rules: place, code and sentence', async () => {
@@ -477,7 +509,7 @@ spec: {template: {spec: {containers: [{name: app, image: reg.example.com/web}]}}
     expect(json.results).toMatchObject([
       { outcome: 'allowed', inject: [{ path: 'spec.template.spec.imagePullSecrets', secret: 'corp-pull' }] },
     ]);
-    expect((await checkJson(rollout)).json).toMatchObject({ results: [], skipped: [{ kind: 'Rollout', count: 1 }] });
+    expect(await checkJson(rollout)).toMatchObject({ exitCode: 2, json: { results: [], notEvaluated: [{ code: 'unknown-kind' }] } });
   });
 
   test('tells what is wrong with a file and judges nothing', async () => {

@@ -129,11 +129,16 @@ describe('whatever was not evaluated is a failure, with its place', () => {
       { 'expected.yaml': undefined },
       ['expected.yaml does not exist. Create it from the current results with --update.'],
     ],
-    ['objects that cannot be read', { 'objects.yaml': '- a\n' }, [expect.stringMatching(/^objects\.yaml:1:1: holds a list/)]],
+    ['objects that cannot be read', { 'objects.yaml': '- a\n' }, [expect.stringMatching(/^objects\.yaml:1:1: contains a list/)]],
     [
       'nothing to judge',
       { 'objects.yaml': 'apiVersion: v1\nkind: Secret\n', 'expected.yaml': 'results: []' },
       ['objects.yaml contains no object that can be evaluated.'],
+    ],
+    [
+      'an object of an unknown kind with an image',
+      { 'objects.yaml': `${good['objects.yaml']}---\napiVersion: example.com/v1\nkind: App\nmetadata: {name: a}\nspec: {image: x}\n` },
+      [expect.stringMatching(/^objects\.yaml:7: App default\/a is not of a known kind, and spec\.image looks like an image/)],
     ],
     ['rules with a problem', { 'rules.yaml': 'rulez: []' }, [expect.stringMatching(/^rules\.yaml:1:1 unknown-field /)]],
     [
@@ -245,10 +250,32 @@ describe('--update', () => {
     await write({ ...files, 'objects.yaml': pod('web', 'reg.example.com/web') + pod('bad', 'evil.example.com/x') });
     const { exitCode, out, err } = await runCommand('test', folder, '--update');
     expect(exitCode).toBe(0);
-    expect(out).toContain('WROTE case  2 objects');
+    expect(out).toBe('WROTE case  2 objects\n\n1 test: 0 passed, 0 failed, 1 written and not tested\n');
     expect(err).toMatch(/^regkeeper: wrote case\/expected\.yaml from the current results\. Nothing was tested\. Review it/);
     expect(await failures()).toEqual([]);
     expect(await readFile(join(folder, 'case/expected.yaml'), 'utf8')).not.toMatch(/line|revision|file:/);
+  });
+
+  test('does not count a test that it wrote as passed, in any format', async () => {
+    const { 'expected.yaml': _none, ...files } = good;
+    const output = async (format: string) => {
+      await write(files, 'new');
+      await rm(join(folder, 'new/expected.yaml'), { force: true });
+      await write(good, 'old');
+      return (await runCommand('test', folder, '--update', '-o', format)).out;
+    };
+    expect(await output('table')).toMatch(/\n2 tests: 1 passed, 0 failed, 1 written and not tested\n$/);
+    const { tests, summary } = JSON.parse(await output('json'));
+    expect({ tests, summary }).toMatchObject({
+      tests: [
+        { name: 'new', passed: false, written: true, failures: [] },
+        { name: 'old', passed: true, written: false },
+      ],
+      summary: { passed: 1, failed: 0, written: 1 },
+    });
+    const junit = await output('junit');
+    expect(junit).toContain('<testsuite name="regkeeper" tests="2" failures="0" errors="0" skipped="1">');
+    expect(junit).toMatch(/name="new">\s*<skipped message="expected\.yaml was written, so nothing was tested"\/>/);
   });
 
   test('leaves a test that passes as its author wrote it, and keeps the settings of one that does not', async () => {
