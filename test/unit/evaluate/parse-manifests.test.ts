@@ -97,15 +97,15 @@ describe('objects are found with the line in which they begin', () => {
 
 describe('what is not an object is reported with its position and the fix', () => {
   test.each([
-    ['a field twice', `${head}spec:\n  a: 1\n  a: 2\n`, /^pod\.yaml:5:3: the field "a" is already written in line 4, .*keep one/],
+    ['a field twice', `${head}spec:\n  a: 1\n  a: 2\n`, /^pod\.yaml:5:3: the field "a" is already set in line 4, .*Keep one/],
     [
       'a field twice in JSON',
       '{"apiVersion": "v1",\n"kind": "Pod", "kind": "Pod"}',
-      /^pod\.yaml:2:16: the field "kind" is already written in line 2/,
+      /^pod\.yaml:2:16: the field "kind" is already set in line 2/,
     ],
-    ['a field twice in other letters', `${head}spec: {1: a, "1": b}`, /^pod\.yaml:3:14: the field "1" is already written/],
-    ['no closing bracket', `${head}spec: {a: [1, 2}\n`, /^pod\.yaml:3:\d+: not valid YAML: .*check quotes, brackets/],
-    ['a tab', `${head}spec:\n\ta: 1\n`, /^pod\.yaml:4:1: a tab indents this line/],
+    ['a field twice in other letters', `${head}spec: {1: a, "1": b}`, /^pod\.yaml:3:14: the field "1" is already set/],
+    ['no closing bracket', `${head}spec: {a: [1, 2}\n`, /^pod\.yaml:3:\d+: not valid YAML: .*Check quotes, brackets/],
+    ['a tab', `${head}spec:\n\ta: 1\n`, /^pod\.yaml:4:1: this line is indented with a tab/],
     ['a list', '- a\n- b\n', /^pod\.yaml:1:1: contains a list, not a Kubernetes object$/],
     ['a word', 'hello\n', /^pod\.yaml:1:1: contains a plain value/],
     ['no kind', 'apiVersion: v1\nmetadata: {}\n', /^pod\.yaml:1:1: not a Kubernetes object: kind missing$/],

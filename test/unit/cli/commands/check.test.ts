@@ -199,7 +199,7 @@ describe('facts come from the objects', () => {
     expect(json.summary).toEqual({ allowed: 0, warned: 0, denied: 1, undecided: 1, withoutImages: 0 });
     expect(json.results[0].undecided).toEqual([
       expect.stringMatching(
-        /rules\.yaml:5:\d+ selects by the labels of namespace "default", which is not among the objects: give the Namespace with -f$/,
+        /rules\.yaml:5:\d+ selects by the labels of namespace "default", which is not among the objects\. Add the Namespace with -f$/,
       ),
     ]);
   });
@@ -257,7 +257,7 @@ describe('facts come from the objects', () => {
     const { exitCode, json } = await checkJson(other, '--assume-complete');
     expect(exitCode).toBe(1);
     expect(json.results).toMatchObject([
-      { outcome: 'denied', undecided: [expect.stringMatching(/service account "ghost".*give it with -f/)] },
+      { outcome: 'denied', undecided: [expect.stringMatching(/service account "ghost".*Add it with -f/)] },
     ]);
   });
 
