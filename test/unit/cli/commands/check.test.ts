@@ -355,7 +355,7 @@ describe('for CI systems', () => {
         `^::error file=${file},line=8,title=Pod default/bad%3A denied::Pod default/bad: container "app": .*the platform team\\.$`,
       ),
       expect.stringMatching(
-        `^::error file=${file},line=14,title=Pod default/labelled%3A undecided::.*give the Namespace with -f%0APod default/labelled: `,
+        `^::error file=${file},line=14,title=Pod default/labelled%3A undecided::.*Add the Namespace with -f%0APod default/labelled: `,
       ),
       '',
     ]);
