@@ -29,7 +29,7 @@ export type DevelopmentCertificates = {
 };
 
 const defaultHosts = ['localhost', '127.0.0.1', '::1'];
-const caName = 'regkeeper development CA';
+const caName = 'regkeeper development authority';
 const serverName = 'regkeeper development server';
 
 const day = 24 * 60 * 60 * 1000;
