@@ -116,7 +116,7 @@ test('an API server without a certificate registers nothing', async () => {
   expect(stderr).toContain('regkeeper answers authenticated API servers only: there is no client certificate');
   await kubectl(['delete', 'mutatingwebhookconfiguration,validatingwebhookconfiguration', 'regkeeper']);
   await applyBase(kubectl);
-  await waitFor(() => server.log().some(({ msg }) => String(msg).includes('nothing is registered yet')), {
+  await waitFor(() => server.log().some(({ msg }) => String(msg).includes('no webhooks are registered yet')), {
     deadlineSeconds: 30,
     what: 'the log to report that nothing is registered',
   });
