@@ -206,7 +206,7 @@ function findDuplicates(configMaps: readonly ConfigMapInFile[]): readonly Proble
     }
     const called = configMap.namespace === '' ? configMap.name : key;
     const message = `ConfigMap ${called} is also defined in ${renderOrigin(other.origin)}. In a cluster, the one applied later replaces the other. Give them different names.`;
-    return [{ code: 'configmap-twice', message, origin: configMap.origin, related: other.origin }];
+    return [{ code: 'duplicate-configmap', message, origin: configMap.origin, related: other.origin }];
   });
 }
 

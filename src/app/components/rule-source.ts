@@ -103,7 +103,7 @@ function createSnapshotComponent(snapshot: SnapshotWriter, store: RuleStore, rul
       snapshot.start();
       unsubscribe = rules.onChange((event) => {
         // The snapshot has no rules of namespaces. Writing the whole snapshot for each of their changes would cost more than the change.
-        if (store.current() && clusterDocumentChanges(event).length > 0) snapshot.save(store.accepted());
+        if (store.written() && clusterDocumentChanges(event).length > 0) snapshot.save(store.accepted());
       });
     },
     async stop() {

@@ -1,4 +1,4 @@
-/** Follows files with certificates. An unusable version is reported, and the last good one is kept. */
+/** Follows files with certificates. An unusable version is reported, and the last valid version stays in use. */
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { errorCode, errorMessage } from '../../errors/error-message.ts';

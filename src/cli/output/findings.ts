@@ -52,7 +52,7 @@ const malformedSecret: FindingCode = {
   code: 'malformed-secret',
   level: 'warning',
   text: 'A kubelet cannot read a registry Secret.',
-  help: 'Correct the Secret as the message says.',
+  help: 'Fix the Secret as the message describes.',
 };
 
 /** What was not evaluated, by code. */

@@ -349,7 +349,7 @@ describe('with the rights of the shipped service account', () => {
     await kubectl(['delete', 'secret', 'regkeeper-tls', '-n', 'regkeeper']);
     const client = await asServer();
     const keeping = manageCertificateSecret({ client, namespace: 'regkeeper', secretName: 'regkeeper-tls', service: 'regkeeper', log });
-    await expect(keeping).rejects.toThrow(/apply the deployment again/);
+    await expect(keeping).rejects.toThrow(/Apply the deployment again/);
     await kubectl(['apply', '-k', base]);
   });
 

@@ -114,7 +114,7 @@ describe('a start that is refused leaves nothing', () => {
     {
       why: 'bad rules',
       flags: async () => ({ rules: [await file('bad.yaml', 'rulez: []')] }),
-      message: /bad\.yaml:1:1: .*did you mean "rules"/,
+      message: /bad\.yaml:1:1: .*Did you mean "rules"/,
     },
     { why: 'rules that are missing', flags: async () => ({ rules: ['/nowhere'] }), message: /^--rules: rules \/nowhere: no such file/ },
     {

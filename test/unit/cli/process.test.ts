@@ -79,7 +79,7 @@ describe('what is wrong at the start is one line with the place and the fix, and
     const { code, out, err } = await run('serve', '--rules', file, ...freePorts);
     expect({ code, err }).toEqual({
       code: 2,
-      err: expect.stringMatching(/^regkeeper: .*typo\.yaml:3:3: .*did you mean "pullSecret"\?\n$/),
+      err: expect.stringMatching(/^regkeeper: .*typo\.yaml:3:3: .*Did you mean "pullSecret"\?\n$/),
     });
     expect(out).toBe('');
   });
