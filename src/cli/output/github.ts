@@ -1,7 +1,7 @@
 /** Renders findings as workflow commands, which GitHub Actions shows as annotations of lines. */
 import { normalize } from 'node:path';
 import { escapeControls } from '../../object/text.ts';
-import type { Finding } from './findings.ts';
+import type { Finding, Place } from './findings.ts';
 
 /**
  * One command per line. Paths are relative to the root of the repository, where a workflow runs. What is escaped is what the runner unescapes:
@@ -9,19 +9,27 @@ import type { Finding } from './findings.ts';
  */
 export function renderGithub(findings: readonly Finding[]): string {
   return findings
-    .map(({ level, title, message, place: { file, isFile, line, column } }) => {
+    .map(({ level, title, message, place }) => {
+      const properties = [...propertiesOf(place), `title=${escapeProperty(escapeControls(title))}`];
       const text = message.split('\n').map(escapeControls).join('\n');
-      const properties = [
-        ...(isFile ? [`file=${escapeProperty(normalize(file))}`, `line=${line}`] : []),
-        ...(isFile && column !== undefined ? [`col=${column}`] : []),
-        `title=${escapeProperty(escapeControls(title))}`,
-      ];
-      return `::${commands[level]} ${properties.join(',')}::${escapeMessage(isFile ? text : `${file === '-' ? 'standard input' : file}:${line}: ${text}`)}\n`;
+      return `::${commands[level]} ${properties.join(',')}::${escapeMessage(place.isFile ? text : `${nameOf(place)}: ${text}`)}\n`;
     })
     .join('');
 }
 
 const commands = { error: 'error', warning: 'warning', note: 'notice' } as const satisfies Record<Finding['level'], string>;
+
+function propertiesOf({ file, isFile, line, column }: Place): readonly string[] {
+  if (!isFile) return [];
+  const position = { line, col: column };
+  const numbers = Object.entries(position).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
+  return [`file=${escapeProperty(normalize(file))}`, ...numbers];
+}
+
+/** For what GitHub cannot show at a line. */
+function nameOf({ file, line }: Place): string {
+  return [file === '-' ? 'standard input' : file, line].filter((part) => part !== undefined).join(':');
+}
 
 function escapeMessage(text: string): string {
   return text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A');
