@@ -12,6 +12,8 @@ import { budgets, Cutter, omitted } from './record-limits.ts';
 export type AuditRecord = {
   readonly event: 'decision';
   readonly uid: string;
+  /** The trace that the request belongs to, as in W3C Trace Context. Absent if the API server does not trace it. */
+  readonly traceparent?: string;
   readonly webhook: Webhook;
   /** The caller of the webhook port has shown a certificate of the client CA. Otherwise anyone may have sent the request. */
   readonly callerAuthenticated: boolean;
@@ -65,6 +67,8 @@ export type AuditedInjection = {
 export type AuditedEvent = {
   readonly webhook: Webhook;
   readonly callerAuthenticated: boolean;
+  /** A valid header, so it needs no limit. */
+  readonly traceparent?: string;
   readonly request: ReviewRequest;
   readonly decision: Decision | undefined;
   readonly failure?: string;
@@ -75,6 +79,7 @@ export type AuditedEvent = {
 export function buildAuditRecord({
   webhook,
   callerAuthenticated,
+  traceparent,
   request,
   decision,
   failure,
@@ -88,6 +93,7 @@ export function buildAuditRecord({
   const record = {
     event: 'decision' as const,
     uid: short(request.uid),
+    ...(traceparent !== undefined && { traceparent }),
     webhook,
     callerAuthenticated,
     user: short(request.user),

@@ -6,6 +6,8 @@ export type RulesReviewRecord = {
   readonly event: 'rules-review';
   readonly uid: string;
   /** As in the record of a decision. */
+  readonly traceparent?: string;
+  /** As in the record of a decision. */
   readonly callerAuthenticated: boolean;
   readonly user: string;
   readonly groups: readonly string[];
@@ -30,12 +32,15 @@ export type RulesReviewConclusion = Pick<RulesReviewRecord, 'outcome' | 'problem
 
 export type RulesReviewEnd = RulesReviewConclusion & { readonly durationMicroseconds: number };
 
+/** What the record shows of the HTTP request. */
+export type ReviewCaller = Pick<RulesReviewRecord, 'callerAuthenticated' | 'traceparent'>;
+
 /**
  * Begins the record of a review that ends later. The returned function keeps nothing of the request in memory. Its record has at most
  * `maxBytes` of record-limits.ts as a line of JSON, whatever the request contains.
  */
-export function beginRulesReviewRecord(request: ReviewRequest, callerAuthenticated: boolean): (end: RulesReviewEnd) => RulesReviewRecord {
-  const start = copyOf(startOf(request, callerAuthenticated));
+export function beginRulesReviewRecord(request: ReviewRequest, caller: ReviewCaller): (end: RulesReviewEnd) => RulesReviewRecord {
+  const start = copyOf(startOf(request, caller));
   return ({ outcome, durationMicroseconds, ...found }) => {
     const cutter = new Cutter();
     const problems = cutter.texts(found.problems, budgets.problems);
@@ -54,13 +59,14 @@ export function beginRulesReviewRecord(request: ReviewRequest, callerAuthenticat
   };
 }
 
-function startOf(request: ReviewRequest, callerAuthenticated: boolean) {
+function startOf(request: ReviewRequest, { callerAuthenticated, traceparent }: ReviewCaller) {
   const cutter = new Cutter();
   const { operation, dryRun, namespace, name } = request;
   const groups = cutter.texts(request.groups, budgets.groups);
   const start = {
     event: 'rules-review' as const,
     uid: cutter.text(request.uid),
+    ...(traceparent !== undefined && { traceparent }),
     callerAuthenticated,
     user: cutter.text(request.user),
     groups,

@@ -8,6 +8,7 @@ import { buildAuditRecord, countDecision } from '../../observe/audit/decision-re
 import type { Clock } from '../../time/clock.ts';
 import { answerUndecodable } from '../answer-errors.ts';
 import { internalError, sendRetryLater } from '../error-bodies.ts';
+import { traceparentOf } from '../traceparent.ts';
 import type { ExpectedFailure, WebhookCollaborators } from '../webhook-collaborators.ts';
 
 export function answerAdmissionReview(
@@ -26,6 +27,7 @@ export function answerAdmissionReview(
     const event = {
       webhook,
       callerAuthenticated: request.callerAuthenticated,
+      ...traceparentOf(request),
       request: review.request,
       ...conclusion,
       durationMicroseconds,

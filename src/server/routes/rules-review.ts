@@ -4,6 +4,7 @@ import { allowed } from '../../admission/response.ts';
 import { decodeReview, type ReviewRequest } from '../../admission/review.ts';
 import {
   beginRulesReviewRecord,
+  type ReviewCaller,
   type RulesReviewConclusion,
   type RulesReviewEnd,
   type RulesReviewRecord,
@@ -13,6 +14,7 @@ import { answerUndecodable } from '../answer-errors.ts';
 import { releaseBody } from '../bodies/read-bodies.ts';
 import { sendError, sendRetryLater } from '../error-bodies.ts';
 import type { RulesReview, RulesReviewer } from '../rules-reviewer.ts';
+import { traceparentOf } from '../traceparent.ts';
 import type { WebhookCollaborators } from '../webhook-collaborators.ts';
 
 /** A review may wait for seconds. A parsed body needs up to twenty times its bytes, so nothing of it may be kept meanwhile. */
@@ -24,7 +26,10 @@ export function answerRulesReview(request: FastifyRequest, reply: FastifyReply, 
   const { uid } = review.request;
   if (!rulesReview) return allowed(uid);
 
-  const { record, reviewing } = startReview(rulesReview.review, review.request, request.callerAuthenticated);
+  const { record, reviewing } = startReview(rulesReview.review, review.request, {
+    callerAuthenticated: request.callerAuthenticated,
+    ...traceparentOf(request),
+  });
   releaseBody(request);
   const audit = (conclusion: RulesReviewConclusion) => {
     const durationMicroseconds = Math.round((clock.monotonic() - started) * 1_000);
@@ -37,11 +42,11 @@ export function answerRulesReview(request: FastifyRequest, reply: FastifyReply, 
 function startReview(
   review: RulesReviewer,
   request: ReviewRequest,
-  callerAuthenticated: boolean,
+  caller: ReviewCaller,
 ): { record: (end: RulesReviewEnd) => RulesReviewRecord; reviewing: Promise<RulesReview> } {
-  const record = beginRulesReviewRecord(request, callerAuthenticated);
+  const record = beginRulesReviewRecord(request, caller);
   try {
-    return { record, reviewing: review(request, callerAuthenticated) };
+    return { record, reviewing: review(request, caller.callerAuthenticated) };
   } catch (error) {
     return { record, reviewing: Promise.reject(error) };
   }

@@ -88,6 +88,7 @@ const object = 'service openshift-image-registry/image-registry';
 const onOpenShift = withPlatform(enforced, { internalRegistries: [{ registry: '172.30.1.1:5000', object }] }, sha256).ruleSet;
 const facts = accounts({ default: ['own'] });
 
+const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 const image = 'external.example.com/app:1';
 const owned = { metadata: { name: 'web', ownerReferences: [{ kind: 'ReplicaSet', name: 'web-1', controller: true }] } };
 const build = {
@@ -246,7 +247,9 @@ function decisionLine(webhook: Webhook, object: unknown, request?: Record<string
   const review = requestOf(object, request);
   const change = changeOf(review);
   const decision = change && decide(change, rules, facts);
-  return written(buildAuditRecord({ webhook, callerAuthenticated: false, request: review, decision, durationMicroseconds: 7 }));
+  return written(
+    buildAuditRecord({ webhook, callerAuthenticated: false, traceparent, request: review, decision, durationMicroseconds: 7 }),
+  );
 }
 
 function reviewOfRules(problems: readonly string[]): unknown {
@@ -254,7 +257,12 @@ function reviewOfRules(problems: readonly string[]): unknown {
   const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'regkeeper-rules' } };
   const request = requestOf(object, { namespace: 'regkeeper', userInfo });
   return written(
-    beginRulesReviewRecord(request, false)({ outcome: 'rejected', problems, warnings: problems.slice(1), durationMicroseconds: 7 }),
+    beginRulesReviewRecord(request, { callerAuthenticated: false, traceparent })({
+      outcome: 'rejected',
+      problems,
+      warnings: problems.slice(1),
+      durationMicroseconds: 7,
+    }),
   );
 }
 

@@ -152,7 +152,9 @@ describe('a decision is counted', () => {
     const review = decodeReview(reviewOf({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'rules' } }));
     if (!review.ok) throw new Error(review.message);
     const conclusion = { outcome: 'rejected', problems: ['x'], warnings: [] } as const;
-    metrics.reviewed(beginRulesReviewRecord(review.request, false)({ ...conclusion, durationMicroseconds: 2_000_000 }));
+    metrics.reviewed(
+      beginRulesReviewRecord(review.request, { callerAuthenticated: false })({ ...conclusion, durationMicroseconds: 2_000_000 }),
+    );
     expect(await counted(metrics, 'regkeeper_rules_reviews_total')).toEqual(['regkeeper_rules_reviews_total{outcome="rejected"} 1']);
     expect(await counted(metrics, 'regkeeper_admission_duration_seconds_sum')).toEqual([
       'regkeeper_admission_duration_seconds_sum{webhook="guard"} 2',

@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers';
 import { connect } from 'node:tls';
 import { Agent, request } from 'undici';
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
-import type { AdmissionAnswer } from '../../../src/admission/response.ts';
+import { type AdmissionAnswer, allowed } from '../../../src/admission/response.ts';
 import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import type { Facts } from '../../../src/decision/facts.ts';
 import type { AuditRecord } from '../../../src/observe/audit/decision-record.ts';
@@ -389,6 +389,38 @@ describe('the audit record', () => {
     expect(records).toMatchObject([
       { webhook: 'mutate', outcome: 'allowed', inject: [{ path: 'spec.imagePullSecrets', secret: 'corp-pull', from: 'rule' }] },
     ]);
+  });
+
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+  const traced = (value: string) => ({ 'content-type': 'application/json', traceparent: value });
+
+  test('has the traceparent of the API server', async () => {
+    const { post, records } = setUp();
+    await post('/validate', reviewOf(pod('evil.example.com/web:1')), traced(traceparent));
+    expect(records).toMatchObject([{ traceparent }]);
+  });
+
+  test('of a rules review has the traceparent too', async () => {
+    const accept = { answer: allowed('u'), problems: [], warnings: [] };
+    const { post, reviewRecords } = setUp({ reviewer: async () => accept });
+    await post('/guard', reviewOf({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'rules' } }), traced(traceparent));
+    expect(reviewRecords).toMatchObject([{ traceparent }]);
+  });
+
+  test.each([
+    ['', 'empty'],
+    ['0af7651916cd43dd8448eb211c80319c', 'only a trace id'],
+    [traceparent.toUpperCase(), 'upper-case'],
+    [traceparent.replace('00-', 'ff-'), 'of the forbidden version'],
+    [traceparent.replace('0af7651916cd43dd8448eb211c80319c', '0'.repeat(32)), 'without a trace'],
+    [traceparent.replace('b7ad6b7169203331', '0'.repeat(16)), 'without a parent'],
+    [`${traceparent}-${'x'.repeat(4_000)}`, 'too long'],
+    [`${traceparent}, ${traceparent}`, 'sent twice'],
+  ])('ignores a traceparent %j, which is %s', async (value) => {
+    const { post, records } = setUp();
+    await post('/validate', reviewOf(pod('evil.example.com/web:1')), traced(value));
+    expect(records).toHaveLength(1);
+    expect(records[0]).not.toHaveProperty('traceparent');
   });
 
   test('does not repeat a password that somebody wrote into an image name', async () => {

@@ -126,7 +126,12 @@ test('of a review of rules: at most 256 KiB', { timeout: 60_000 }, () => {
     fc.property(anyRequest, texts, texts, ({ owner: _, ...asked }, problems, warnings) => {
       const kind = { group: '', version: 'v1', kind: 'ConfigMap' };
       const request: ReviewRequest = { ...asked, ...kind, operation: 'CREATE', dryRun: false, object: {}, oldObject: null };
-      const record = beginRulesReviewRecord(request, false)({ outcome: 'rejected', problems, warnings, durationMicroseconds: 1 });
+      const record = beginRulesReviewRecord(request, { callerAuthenticated: false })({
+        outcome: 'rejected',
+        problems,
+        warnings,
+        durationMicroseconds: 1,
+      });
       expect(Buffer.byteLength(written(record))).toBeLessThanOrEqual(maxBytes);
       expect(record.problems.length + (record.problemsOmitted ?? 0)).toBe(problems.length);
       expect(record.warnings.length + (record.warningsOmitted ?? 0)).toBe(warnings.length);
