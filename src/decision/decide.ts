@@ -100,7 +100,7 @@ function findingsOf(
     .sort((left, right) => severity[right.outcomeBeforeMode] - severity[left.outcomeBeforeMode])
     .map((image, index) => ({
       image,
-      reason: hidesContents(image, hideStreamContents) ? 'untrusted' : image.reason,
+      reason: hidesContents(image, hideStreamContents) && image.reason !== 'trust-ending' ? 'untrusted' : image.reason,
       ...renderFinding(image, {
         nearest: index < mostListed ? rules.nearest : undefined,
         place,
@@ -230,7 +230,7 @@ function evaluateStreamImage(slot: ImageSlot, stream: StreamResolution & { kind:
  * template is not denied: it may be created before the secret.
  */
 function requireSecrets(decision: ImageDecision, { shape, writes, place, facts }: SlotContext): ImageDecision {
-  if (!writes || !isPod(shape) || decision.outcomeBeforeMode !== 'allowed') return decision;
+  if (!writes || !isPod(shape) || decision.outcomeBeforeMode === 'denied') return decision;
   const missing = missingSecrets(decision, place.namespace, facts).find(({ rule }) => rule.onMissingSecret === 'deny');
   return missing
     ? {
@@ -293,7 +293,10 @@ function registryOf(repository: string): string {
  */
 function noticeShortNames(images: readonly ImageDecision[], { shape, rules }: SlotContext): readonly Notice[] {
   if (shape.kind !== 'pod' || shape.readOnlyBecause || !shortNamesAreUncertain(rules)) return [];
-  const uncertain = images.filter(({ slot, old, outcomeBeforeMode }) => outcomeBeforeMode === 'allowed' && !old && !slot.pulledElsewhere);
+  const uncertain = images.filter(
+    ({ slot, old, outcomeBeforeMode, reason }) =>
+      (outcomeBeforeMode === 'allowed' || reason === 'trust-ending') && !old && !slot.pulledElsewhere,
+  );
   return distinct('short-name-uncertain', uncertain.flatMap(renderShortName));
 }
 

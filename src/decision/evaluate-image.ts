@@ -1,7 +1,8 @@
 /** Evaluates one image name in one namespace by the rules. Used by `decide` for each slot, and by the command `explain`. */
 import { type ImageProblem, type ImageReference, parseImage } from '../image/reference.ts';
 import type { Origin } from '../rules/language/problem.ts';
-import type { NamespaceContext, NamespaceSettings, RuleSet, SettingsAnswer, ShortNames, Unconfigured } from '../rules/rule-set.ts';
+import type { NamespaceContext, NamespaceSettings, Rule, RuleSet, SettingsAnswer, ShortNames, Unconfigured } from '../rules/rule-set.ts';
+import { dayOf, firstToEnd, trustPhase } from '../rules/trust-end.ts';
 import type { ImageEvaluation, Outcome } from './decision.ts';
 import type { Facts } from './facts.ts';
 
@@ -68,17 +69,39 @@ function evaluateSearched(text: string, hosts: readonly string[], context: Evalu
   };
 }
 
-function evaluateReference(reference: ImageReference, { rules, place, settings, facts }: EvaluationContext): ImageEvaluation {
-  const { value: rule, unsure } = rules.match(reference, place);
+function evaluateReference(reference: ImageReference, context: EvaluationContext): ImageEvaluation {
+  const { rules, place, settings, facts } = context;
+  const { value: rule, unsure, limit } = rules.match(reference, place);
   const known = { reference, ...(unsure && { unsure }) };
-  if (rule?.trust) return { ...known, verdict: 'trusted', reason: 'trusted', outcomeBeforeMode: 'allowed', rule, trustedBy: [rule] };
+  const first = rule?.trust === false ? undefined : firstToEnd(rule, limit);
+  const phase = first && trustPhase(first, dayOf(facts.now()));
+  if (rule?.trust && phase !== 'ended') {
+    const trusted = { ...known, verdict: 'trusted', trustedBy: [rule] } as const;
+    return first && phase === 'ending' && !outlasts(reference, first, context)
+      ? { ...trusted, reason: 'trust-ending', outcomeBeforeMode: 'warned', rule: first }
+      : { ...trusted, reason: 'trusted', outcomeBeforeMode: 'allowed', rule };
+  }
 
-  const notTrusted: ImageEvaluation = rule
-    ? { ...known, verdict: 'untrusted', reason: 'untrusted', outcomeBeforeMode: 'denied', rule, trustedBy: [] }
+  const denying = phase === 'ended' ? first : rule;
+  const notTrusted: ImageEvaluation = denying
+    ? {
+        ...known,
+        verdict: 'untrusted',
+        reason: denying.trust ? 'trust-ended' : 'untrusted',
+        outcomeBeforeMode: 'denied',
+        rule: denying,
+        trustedBy: [],
+      }
     : { ...known, verdict: 'unconfigured', reason: 'unconfigured', outcomeBeforeMode: outcomeOf[settings.unconfigured], trustedBy: [] };
   return notTrusted.outcomeBeforeMode === 'allowed'
     ? notTrusted
     : exempt(notTrusted, reference, rules.exemptionsFor(reference, place), facts);
+}
+
+/** Whether an exemption allows the image after the end of the rule, so that a warning would be wrong. */
+function outlasts(reference: ImageReference, { until = '' }: Rule, { rules, place }: EvaluationContext): boolean {
+  const [longest] = rules.exemptionsFor(reference, place).value;
+  return longest !== undefined && longest.until > until;
 }
 
 const outcomeOf: Readonly<Record<Unconfigured, Outcome>> = { allow: 'allowed', warn: 'warned', deny: 'denied' };
@@ -94,11 +117,6 @@ function exempt(
   if (!longest) return unsure && !notTrusted.unsure ? { ...notTrusted, reference, unsure } : notTrusted;
   if (longest.until >= dayOf(facts.now())) return { ...notTrusted, outcomeBeforeMode: 'allowed', reason: 'exempted', exemption: longest };
   return { ...notTrusted, exemption: longest, ...(unsure && { unsure }) };
-}
-
-/** The day in UTC, as in an exemption: `2027-03-31`. */
-export function dayOf(milliseconds: number): string {
-  return new Date(milliseconds).toISOString().slice(0, 10);
 }
 
 function invalid(problem: ImageProblem): ImageEvaluation {

@@ -100,7 +100,8 @@ export function hidesContents({ stream }: ImageDecision, hideStreamContents = fa
 
 function renderHidden({ stream, outcomeBeforeMode, reason }: ImageDecision): string {
   const isDenied = outcomeBeforeMode === 'denied' || reason === 'not-introduced' || reason === 'placeholder';
-  return `what image stream ${quote(stream?.stream ?? '')} contains is ${isDenied ? 'denied' : 'not trusted'} here.`;
+  const verdict = isDenied ? 'denied' : reason === 'trust-ending' ? 'trusted only until a day' : 'not trusted';
+  return `what image stream ${quote(stream?.stream ?? '')} contains is ${verdict} here.`;
 }
 
 // The user has written the stream. A digest would only make the warning longer, and the API server truncates long warnings.
@@ -140,12 +141,23 @@ function verdictOf({ verdict, reason, rule, problem }: Described, { locate }: Wo
       return 'is not known yet.';
     case 'untrusted':
       if (!rule) return 'has no registry, and names without a registry are denied.';
-      return sentence(`is from an untrusted registry${locate.rule(rule)}${rule.reason === undefined ? '' : `: ${rule.reason}`}`);
+      return withReason(
+        `is from ${rule.until === undefined ? 'an untrusted registry' : `a registry that was trusted until ${rule.until}`}`,
+        rule,
+        locate,
+      );
     case 'unconfigured':
       return 'is not from a configured registry.';
     case 'trusted':
-      return `is trusted${rule ? locate.rule(rule) : ''}.`;
+      if (!rule) return 'is trusted.';
+      if (reason === 'trust-ending') return withReason(`is from a registry that is trusted only until ${rule.until}`, rule, locate);
+      return `is trusted${rule.until === undefined ? '' : ` until ${rule.until}`}${locate.rule(rule)}.`;
   }
+}
+
+/** A predicate with the rule that decides and its author's explanation. */
+function withReason(predicate: string, rule: Rule, locate: Locate): string {
+  return sentence(`${predicate}${locate.rule(rule)}${rule.reason === undefined ? '' : `: ${rule.reason}`}`);
 }
 
 /** What the author probably got wrong. The most certain explanation only: several would contradict each other. */

@@ -3,6 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Kinds } from '../object/kinds.ts';
 import { type Problem, renderSourcePath } from '../rules/language/problem.ts';
 import type { Exemption, Rule, RuleSet } from '../rules/rule-set.ts';
+import { endOf } from '../rules/trust-end.ts';
 import { type AuditedDocument, type AuditedRule, auditSource } from './audit/audited-rule.ts';
 import type { AuditRecord, CountedDecision } from './audit/decision-record.ts';
 import { failures, type RequestFailure } from './audit/failure.ts';
@@ -141,6 +142,11 @@ export const ownMetrics = {
     help: 'Unix time at which an exemption ends.',
     labelNames: ['pattern', 'until', 'source'],
   },
+  ruleEnds: {
+    name: 'regkeeper_rule_expiry_timestamp_seconds',
+    help: 'Unix time at which the trust of a rule ends, of the 1,000 cluster rules that end first.',
+    labelNames: ['rule', 'until', 'source'],
+  },
   contact: {
     name: 'regkeeper_watch_last_contact_seconds',
     help: 'Seconds since the API server last sent data on a watch. The longest, if a resource has several watches.',
@@ -214,6 +220,9 @@ const maxNamespaces = 20;
 /** If there are more rules than this, the series of a rule begins with its first match. */
 const maxRulesWithInitialSeries = 1_000;
 
+/** Ends of more rules would cost Prometheus more than they help. */
+const maxRuleEnds = 1_000;
+
 export function createMetrics(sources: MetricSources): Metrics {
   const registry = new Registry();
   const registers = [registry];
@@ -229,6 +238,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   const revision = new Gauge({ ...ownMetrics.revision, registers });
   const entries = new Gauge({ ...ownMetrics.entries, registers });
   const exemptions = new Gauge({ ...ownMetrics.exemptions, registers });
+  const ruleEnds = new Gauge({ ...ownMetrics.ruleEnds, registers });
   new Gauge({ ...ownMetrics.build, registers }).set({ version: sources.version }, 1);
   collectOnScrape(registers, sources);
   collectDefaultMetrics({ register: registry });
@@ -283,7 +293,9 @@ export function createMetrics(sources: MetricSources): Metrics {
       entries.reset();
       for (const [type, count] of Object.entries(countEntries(rules))) entries.set({ type }, count);
       exemptions.reset();
-      for (const exemption of rules.exemptions) exemptions.set(labelsOf(exemption), endOf(exemption));
+      for (const exemption of rules.exemptions) exemptions.set(labelsOf(exemption), endOf(exemption.until));
+      ruleEnds.reset();
+      for (const { labels, end } of endsOfRules(rules)) ruleEnds.set(labels, end);
       if (rules.revision === current) return;
       current = rules.revision;
       revision.reset();
@@ -442,7 +454,10 @@ type ClusterRules = {
 };
 
 function describeClusterRules({ rules, sources }: RuleSet): ClusterRules {
-  const labels = rules.map(({ name, trust }) => ({ verdict: trust ? 'trusted' : 'untrusted', rule: name }));
+  const labels = rules.flatMap(({ name, trust, until }) => {
+    const verdicts = [...(trust ? ['trusted'] : []), ...(trust && until === undefined ? [] : ['untrusted'])];
+    return verdicts.map((verdict) => ({ verdict, rule: name }));
+  });
   return {
     documents: new Set(sources.map((source) => documentKey(auditSource(source) as AuditedDocument))),
     verdicts: new Map(labels.map((each) => [`${each.verdict} ${each.rule}`, each])),
@@ -474,7 +489,12 @@ function labelsOf({ pattern, until, origin }: Exemption) {
   return { pattern: pattern.text, until, source: renderSourcePath(origin.source) };
 }
 
-/** The end of the last day in UTC, in epoch seconds. */
-function endOf({ until }: Exemption): number {
-  return Date.parse(until) / 1000 + 86_400;
+/** The rules of the cluster whose trust ends, the first to end first. Two with the same labels end at the same time. */
+function endsOfRules({ rules }: RuleSet) {
+  return rules
+    .flatMap(({ name, until, origin }) =>
+      until === undefined ? [] : [{ labels: { rule: name, until, source: renderSourcePath(origin.source) }, end: endOf(until) }],
+    )
+    .sort((one, other) => one.end - other.end)
+    .slice(0, maxRuleEnds);
 }

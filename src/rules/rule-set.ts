@@ -32,8 +32,12 @@ export type Rule = {
   /** The written port means the same as no port: `reg.io:443` in a trusting rule, `reg.io:*` in a denying rule. */
   readonly portWritten?: true;
   readonly trust: boolean;
-  /** The author's explanation of why the registry is untrusted. */
+  /** The author's explanation of why the registry is untrusted, or why its trust ends. */
   readonly reason?: string;
+  /** Last day of trust, in UTC: `2027-03-31`. From the next day on the rule denies. Only in trusting rules. */
+  readonly until?: string;
+  /** First day on which the rule warns about its end. Present if `until` is. */
+  readonly warnFrom?: string;
   /** Names of pull secrets, in the author's order. Empty if the registry needs none. */
   readonly pullSecrets: readonly string[];
   readonly pushSecret?: string;
@@ -104,6 +108,15 @@ export type NamespaceSettings = {
  */
 export type Answer<Value> = { readonly value: Value; readonly unsure?: Origin };
 
+/** The rule that decides. */
+export type RuleAnswer = Answer<Rule | undefined> & {
+  /**
+   * Another trusting rule whose end counts too, the first to end if there are several. It is the cluster's rule where a namespace's own
+   * rule decides, or a more specific rule that may apply but selects by unknown labels.
+   */
+  readonly limit?: Rule;
+};
+
 /**
  * The same for settings, each on its own, since a trusted image is allowed in every `mode`. `unsure` is absent if all settings are certain.
  */
@@ -137,7 +150,7 @@ export type RuleSet = {
    * The rule that decides: the most specific rule that matches the reference and applies in the namespace. The namespace's own rules never
    * make the result looser. The cost grows with the reference, not with the number of rules.
    */
-  match(reference: ImageReference, context: NamespaceContext): Answer<Rule | undefined>;
+  match(reference: ImageReference, context: NamespaceContext): RuleAnswer;
   /** Exemptions that match the reference and apply in the namespace, including expired ones. The last to expire comes first. */
   exemptionsFor(reference: ImageReference, context: NamespaceContext): Answer<readonly Exemption[]>;
   /**

@@ -57,6 +57,7 @@ const healthy: Series = {
   ...onBoth('regkeeper_admission_duration_seconds_bucket', '0+100x120', 'webhook="mutate",le="+Inf"'),
   ...onBoth('nodejs_eventloop_lag_max_seconds', '0.02x120'),
   ...onBoth('regkeeper_exemption_expiry_timestamp_seconds', `${30 * day}x120`, 'pattern="quay.io/x",until="1970-01-30",source="s"'),
+  ...onBoth('regkeeper_rule_expiry_timestamp_seconds', `${30 * day}x120`, 'rule="old",until="1970-01-30",source="s"'),
 };
 
 function on(instance: string, name: string, values: string, labels = ''): Series {
@@ -166,6 +167,8 @@ const troubles: [trouble: string, series: Series, firing: readonly string[]][] =
   ['an event loop that stands still', { ...on('one', 'nodejs_eventloop_lag_max_seconds', '2x120') }, ['RegkeeperSlow']],
   ['an exemption that ends in six days', exempted(6 * day), ['RegkeeperExemptionEnds']],
   ['an exemption that has ended', exempted(-day), []],
+  ['a rule whose trust ends in six days', trusted(6 * day), ['RegkeeperRuleEnds']],
+  ['a rule whose trust has ended', trusted(-day), []],
 ];
 
 function lasting(seconds: number): Series {
@@ -175,6 +178,10 @@ function lasting(seconds: number): Series {
 function exempted(seconds: number): Series {
   const labels = 'pattern="quay.io/x",until="1970-01-30",source="s"';
   return onBoth('regkeeper_exemption_expiry_timestamp_seconds', `${seconds}x120`, labels);
+}
+
+function trusted(seconds: number): Series {
+  return onBoth('regkeeper_rule_expiry_timestamp_seconds', `${seconds}x120`, 'rule="old",until="1970-01-30",source="s"');
 }
 
 function secrets(): string {

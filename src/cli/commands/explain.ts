@@ -157,7 +157,7 @@ function explain(
     pullSecrets: [...new Set(trustedBy.flatMap(({ pullSecrets }) => pullSecrets))],
     pushSecret: trustedBy.find(({ pushSecret }) => pushSecret !== undefined)?.pushSecret,
     nameExplanation: reference ? explainImageName(image, evaluation, rules.settings) : [],
-    candidates: reference ? explainMatch(rules, reference, place) : [],
+    candidates: reference ? explainMatch(rules, reference, place, evaluation.rule) : [],
     unsure: [...new Set(origins)],
     // The message of a problem already begins with the image.
     message: problem ? description : `${quote(maskUserinfo(image))} ${description}`,
@@ -252,7 +252,8 @@ function renderOutcome({ outcomeBeforeMode, reason }: ImageEvaluation, { mode }:
 
 function describeRule({ rule }: RuleCandidate): string {
   const kind = rule.internal ? 'internal registry' : rule.trust ? 'trusts' : 'denies';
-  return `rule "${rule.name}", ${renderOrigin(rule.origin)}: ${kind} ${rule.pattern.text}`;
+  const end = rule.until === undefined ? '' : ` until ${rule.until}`;
+  return `rule "${rule.name}", ${renderOrigin(rule.origin)}: ${kind} ${rule.pattern.text}${end}`;
 }
 
 function because({ rule }: RuleCandidate, others: readonly RuleCandidate[]): string {

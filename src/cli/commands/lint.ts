@@ -1,10 +1,10 @@
 /** `lint`: prints the problems and warnings of rules. */
 import { Command, Option } from 'commander';
-import { dayOf } from '../../decision/evaluate-image.ts';
 import { type LoadedRules, sortByPosition } from '../../loading/load-rules.ts';
 import { levelOf, type Problem } from '../../rules/language/problem.ts';
 import { problemEntry } from '../../rules/language/problem-lines.ts';
 import { lintRules } from '../../rules/lint/lint.ts';
+import { dayOf } from '../../rules/trust-end.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { dateOption, quietOption } from '../input/options.ts';
 import { readRules } from '../input/rules-from-files.ts';

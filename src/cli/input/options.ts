@@ -26,9 +26,9 @@ export function quietOption(): Option {
   return new Option('-q, --quiet', 'print only findings');
 }
 
-/** The day for which exemptions are evaluated. Its value is noon in UTC, in milliseconds since 1970. */
+/** The day for which exemptions and ends of rules are evaluated. Its value is noon in UTC, in milliseconds since 1970. */
 export function dateOption(): Option {
-  return new Option('--date <day>', 'evaluate exemptions on this day, YYYY-MM-DD (default: today, UTC)').argParser((text) => {
+  return new Option('--date <day>', 'evaluate the rules on this day, YYYY-MM-DD (default: today, UTC)').argParser((text) => {
     const time = parseDay(text);
     if (time === undefined) throw new InvalidArgumentError('A day is written YYYY-MM-DD, such as 2027-03-31.');
     return time;

@@ -41,10 +41,11 @@ const indent = 8;
 /** The image has its own line, because names are long. */
 function renderImage({ image, stream, written, why, action, verdict, reason, rule, exemption }: EvaluatedImage): readonly string[] {
   const because = rule ? `${verdict === 'trusted' ? ' by' : ','} rule "${rule.name}", ${renderSource(rule.source)}` : '';
+  const end = reason === 'trust-ending' || reason === 'trust-ended' ? ` until ${rule?.until}` : '';
   const remark = reason === 'exempted' && exemption ? `; exempted until ${exemption.until}, ${renderSource(exemption.source)}` : '';
   return [
     `${action}  ${image ?? stream ?? written ?? '(no image)'}`,
-    `      ${verdict}${image === undefined && why !== undefined ? `: ${why}` : ''}${because}${remark}`,
+    `      ${verdict}${image === undefined && why !== undefined ? `: ${why}` : ''}${because}${end}${remark}`,
   ];
 }
 

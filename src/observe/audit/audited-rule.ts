@@ -2,7 +2,12 @@
 import type { ClusterObject, Origin, RuleSource } from '../../rules/language/problem.ts';
 import type { Rule } from '../../rules/rule-set.ts';
 
-export type AuditedRule = { readonly name: string; readonly source: AuditedSource };
+export type AuditedRule = {
+  readonly name: string;
+  /** The last day of its trust, if it ends. */
+  readonly until?: string;
+  readonly source: AuditedSource;
+};
 export type AuditedDocument = { readonly configMap: string; readonly key: string } | { readonly file: string };
 /** An object of the cluster that adds rules. */
 export type AuditedObject = { readonly cluster: string };
@@ -13,8 +18,8 @@ export type ShortenText = (text: string) => string;
 
 const whole: ShortenText = (text) => text;
 
-export function auditRule({ name, origin }: Rule, short: ShortenText = whole): AuditedRule {
-  return { name: short(name), source: auditOrigin(origin, short) };
+export function auditRule({ name, until, origin }: Rule, short: ShortenText = whole): AuditedRule {
+  return { name: short(name), ...(until !== undefined && { until }), source: auditOrigin(origin, short) };
 }
 
 export function auditOrigin({ source, line }: Origin, short: ShortenText = whole): AuditedSource {

@@ -42,8 +42,8 @@ export function compileRuleSet(documents: readonly ParsedDocument[], hash: (text
     // Internal registries are trusted whatever other rules say, so they are matched first.
     const internalRule = internal.length > 0 ? internalIndex.match(reference, context).entry : undefined;
     if (internalRule) return { value: internalRule };
-    const { entry, unsure } = index.match(reference, context);
-    return unsure ? { value: entry, unsure: unsure.origin } : { value: entry };
+    const { entry, unsure, limit } = index.match(reference, context);
+    return unsure ? { value: entry, unsure: unsure.origin, ...(limit && { limit }) } : { value: entry };
   };
   const contents = { settings, rules, exemptions, overrides, delegate };
   const ruleSet: RuleSet = {
@@ -195,10 +195,11 @@ function alternativeFix(term: Term): string {
 // its author expects one.
 function reportInternalConflicts(rules: readonly Rule[], internalIndex: RuleIndex<Rule>, problems: Problem[]): void {
   for (const rule of rules) {
-    if (rule.trust && rule.pullSecrets.length === 0 && rule.pushSecret === undefined) continue;
+    const hasSecret = rule.pullSecrets.length > 0 || rule.pushSecret !== undefined;
+    if (rule.trust && !hasSecret && rule.until === undefined) continue;
     const internal = internalIndex.match(representativeOf(rule.pattern), anyNamespace).entry;
     if (!internal) continue;
-    const treatment = rule.trust ? 'never gets a secret' : 'is always trusted';
+    const treatment = hasSecret ? 'never gets a secret' : 'is always trusted';
     const message = `${rule.pattern.text} is inside the internal registry ${internal.pattern.text} in ${renderOrigin(internal.origin)}, which ${treatment}. Remove one of the two.`;
     problems.push({ code: 'internal-conflict', message, origin: rule.origin, related: internal.origin });
   }

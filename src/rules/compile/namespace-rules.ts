@@ -5,7 +5,8 @@ import { type Problem, renderOrigin } from '../language/problem.ts';
 import { compareSpecificity, indexRules, type Lookup } from '../match/match.ts';
 import { selects } from '../match/namespaces.ts';
 import { indexNearestRules } from '../match/similar-registries.ts';
-import type { Answer, NamespaceContext, Rule, RuleSet } from '../rule-set.ts';
+import type { Answer, NamespaceContext, Rule, RuleAnswer, RuleSet } from '../rule-set.ts';
+import { firstToEnd } from '../trust-end.ts';
 import { canonicalList } from './canonical.ts';
 import { findRuleTies } from './compile.ts';
 import { intersectPatterns, representativeOf } from './pattern-overlap.ts';
@@ -52,7 +53,8 @@ function tooManyRules(namespace: string, rules: readonly Rule[]): readonly Probl
  *
  * - What the cluster's rules deny stays denied, and internal registries stay internal.
  * - A namespace's own rules can deny any other image. They can trust images that match no rule of the cluster, inside `delegate` only.
- * - If both trust, the more specific rule chooses the secret. At equal pattern the namespace's rule does.
+ * - If both trust, the more specific rule chooses the secret. At equal pattern the namespace's rule does. The image is trusted until the
+ *   first of the two ends, so that a namespace's rule cannot prolong the trust of the cluster's rule.
  *
  * `cluster` is a rule set without rules of namespaces. `hash` is as in `compileRuleSet`.
  */
@@ -91,17 +93,14 @@ function digestOf(rules: NamespaceRuleSet, hash: (text: string) => string): stri
   return digest;
 }
 
-function combine(
-  answer: Answer<Rule | undefined>,
-  own: Rule,
-  context: NamespaceContext,
-  isDelegated: () => boolean,
-): Answer<Rule | undefined> {
+function combine(answer: RuleAnswer, own: Rule, context: NamespaceContext, isDelegated: () => boolean): RuleAnswer {
   const clusterRule = answer.value;
   if (clusterRule?.internal || clusterRule?.trust === false) return answer;
   if (!own.trust) return { ...answer, value: own };
   if (!clusterRule) return isDelegated() ? { ...answer, value: own } : answer;
-  return winsOver(clusterRule, own, context) ? answer : { ...answer, value: own };
+  if (winsOver(clusterRule, own, context)) return answer;
+  const limit = firstToEnd(clusterRule, answer.limit);
+  return { ...answer, value: own, ...(limit && { limit }) };
 }
 
 /** Whether the cluster's rule is more specific. Its namespace selector does not count against the namespace's own rules. */

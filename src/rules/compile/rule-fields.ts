@@ -1,6 +1,7 @@
 /** Every field of a rule in one table. The revision, audit records, the comparison of rule sets and lint all fold over it. */
 import { canonicalSelector } from '../match/namespaces.ts';
 import type { Rule } from '../rule-set.ts';
+import { usualWarnFrom } from '../trust-end.ts';
 
 /**
  * What a field is for:
@@ -29,6 +30,11 @@ export const ruleFields = {
   internal: { role: 'effect', canonical: ['internal', (internal) => internal || undefined] },
   name: { role: 'label', canonical: ['name', (name, { pattern }) => (name === pattern.text ? undefined : name)] },
   reason: { role: 'effect', canonical: ['reason', (reason) => reason] },
+  until: { role: 'effect', canonical: ['until', (day) => day] },
+  warnFrom: {
+    role: 'effect',
+    canonical: ['warnFrom', (day, { until }) => (until !== undefined && day === usualWarnFrom(until) ? undefined : day)],
+  },
   pullSecrets: {
     role: 'effect',
     canonical: ['pullSecrets', (secrets) => (secrets.length > 0 ? secrets : undefined)],

@@ -3,6 +3,7 @@ import { quote } from '../../image/problem.ts';
 import type { TextStart } from '../../yaml/lines.ts';
 import type { YamlDocument } from '../../yaml/read-document.ts';
 import type { Delegation, Exemption, Inject, Mode, NamespaceSelector, Override, Rule, ShortNames, Unconfigured } from '../rule-set.ts';
+import { usualWarnFrom } from '../trust-end.ts';
 import { type DocumentProblem, readDocument } from './document.ts';
 import { readNamespaces } from './namespace-selector.ts';
 import { parsePattern, type RegistryPattern, resolvePattern, type WrittenPattern } from './pattern.ts';
@@ -219,10 +220,17 @@ class DocumentReader {
     if (this.fits(`${pointer}/trust`)) this.checkTrustFields(rule, trust, pointer);
     const name = this.text(rule.name, `${pointer}/name`);
     const reason = this.text(rule.reason, `${pointer}/reason`);
+    const until = this.text(rule.until, `${pointer}/until`);
+    const warnFrom = this.text(rule.warnFrom, `${pointer}/warnFrom`);
+    if (until !== undefined && warnFrom !== undefined && warnFrom > until) {
+      const message = `${renderPointer(pointer)} would warn from ${warnFrom} on, but its trust ends on ${until}. Write an earlier day, or remove warnFrom.`;
+      this.addFieldProblem('warn-from-after-until', `${pointer}/warnFrom`, message);
+    }
     const pushSecret = this.text(rule.pushSecret, `${pointer}/pushSecret`);
     const shared = {
       trust,
       ...(reason !== undefined && { reason }),
+      ...(until !== undefined && { until, warnFrom: warnFrom ?? usualWarnFrom(until) }),
       pullSecrets: this.readSecrets(rule.pullSecret, `${pointer}/pullSecret`),
       ...(pushSecret !== undefined && { pushSecret }),
       onMissingSecret: rule.onMissingSecret ?? 'warn',
@@ -236,9 +244,18 @@ class DocumentReader {
 
   private checkTrustFields(rule: WrittenRule, trust: boolean, pointer: string): void {
     const location = renderPointer(pointer);
-    if (trust && rule.reason !== undefined) {
-      const message = `${location} trusts its registry, but a reason is shown only with a denial. Add "trust: false", or make the reason a comment.`;
+    if (trust && rule.reason !== undefined && rule.until === undefined) {
+      const message = `${location} trusts its registry, but a reason is shown only with a denial. Add "trust: false" or "until", or make the reason a comment.`;
       this.addFieldProblem('reason-on-trusted', `${pointer}/reason`, message);
+    }
+    for (const field of ['until', 'warnFrom'] as const) {
+      if (trust || rule[field] === undefined) continue;
+      const message = `${location} denies its registry ("trust: false"), so it has no trust that can end. Remove ${field} or "trust: false".`;
+      this.addFieldProblem('until-on-untrusted', `${pointer}/${field}`, message);
+    }
+    if (trust && rule.warnFrom !== undefined && rule.until === undefined) {
+      const message = `${location} has warnFrom but no end to warn about. Add until, or remove the field.`;
+      this.addFieldProblem('warn-from-without-until', `${pointer}/warnFrom`, message);
     }
     for (const field of ['pullSecret', 'pushSecret'] as const) {
       if (trust || rule[field] === undefined) continue;

@@ -233,7 +233,9 @@ function describeValue(pointer: string, value: unknown, errors: readonly ErrorOb
     case 'key':
       return typeof value === 'string' && value !== '' ? badLabel(place, value, 'key') : describeText(pointer, value, errors, data);
     case 'until':
-      return describeDay(place, value);
+      return describeDay(place, value, 'the last day');
+    case 'warnFrom':
+      return describeDay(place, value, 'the first day of the warnings');
     default:
       return describeText(pointer, value, errors, data);
   }
@@ -350,10 +352,9 @@ function badLabel(place: string, text: string, what: 'key' | 'value'): Descripti
   return { code: 'bad-label', message: `${place} has the ${what} ${quote(text)}, which is not valid for a label. ${fix}` };
 }
 
-function describeDay(place: string, value: unknown): Description {
+function describeDay(place: string, value: unknown, what: string): Description {
   const example = 'year, month and day, for example 2027-03-31';
-  if (value === null || value === '')
-    return { code: 'empty-value', message: `${place} is empty. Write the last day of the exemption: ${example}.` };
+  if (value === null || value === '') return { code: 'empty-value', message: `${place} is empty. Write ${what}: ${example}.` };
   if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}. Write ${example}.`);
   const day = value.slice(0, 10);
   const fix = isCalendarDay(day)

@@ -98,7 +98,19 @@ const ruleSchema = {
       type: 'string',
       maxLength: maxReasonLength,
       pattern: oneLine,
-      description: 'Why images of the registry are denied, and what to use instead. One line, shown in denials. Only with trust: false.',
+      description:
+        'Why images of the registry are denied, and what to use instead. One line, shown in denials. Only with trust: false or until.',
+    },
+    until: {
+      type: 'string',
+      format: 'date',
+      description:
+        'The last day of trust in UTC: YYYY-MM-DD. From the next day on the rule denies, even if a broader rule trusts. Only in rules that trust.',
+    },
+    warnFrom: {
+      type: 'string',
+      format: 'date',
+      description: 'The first day in UTC on which the rule warns about its end. Default: 30 days before until. Only with until.',
     },
     pullSecret: {
       anyOf: [secretName, { type: 'array', items: secretName, minItems: 1 }],

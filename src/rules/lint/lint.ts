@@ -7,6 +7,7 @@ import { compareRanked, type RankedPattern } from '../match/match.ts';
 import { isGlob, mayOverlap, nameMatches, renderSelector, termsOf } from '../match/namespaces.ts';
 import { indexPatterns, type PatternIndex } from '../match/pattern-index.ts';
 import type { Mode, NamespaceSelector, Override, Rule, RuleSet, Unconfigured } from '../rule-set.ts';
+import { daysBetween, trustPhase, usualNoticeDays } from '../trust-end.ts';
 import { lintAliases } from './short-name-aliases.ts';
 import { lintPatterns } from './unlikely-patterns.ts';
 
@@ -18,8 +19,9 @@ import { lintPatterns } from './unlikely-patterns.ts';
 export function lintRules(ruleSet: RuleSet, today: string): readonly Problem[] {
   const warnings = [
     ...ruleSet.exemptions.filter(({ until }) => until < today).map(expiredExemption),
+    ...lintEnds(ruleSet, today),
     ...looseningGlobs(ruleSet),
-    ...lintOverlaps(ruleSet.rules),
+    ...lintOverlaps(ruleSet.rules, today),
     ...lintPatterns(ruleSet),
     ...lintAliases(ruleSet),
   ];
@@ -29,6 +31,22 @@ export function lintRules(ruleSet: RuleSet, today: string): readonly Problem[] {
 function expiredExemption({ pattern, until, origin }: RuleSet['exemptions'][number]): Problem {
   const message = `the exemption of ${pattern.text} ended on ${until}, so it has no effect. Remove it, or set a later day.`;
   return { code: 'exemption-expired', message, origin };
+}
+
+/** Rules whose trust has ended or ends soon, also those of namespaces. */
+function lintEnds({ rules, namespaceRules }: RuleSet, today: string): readonly Problem[] {
+  return [...rules, ...[...namespaceRules.values()].flat()].flatMap(({ pattern, until, origin, ...rule }): readonly Problem[] => {
+    if (until === undefined) return [];
+    if (trustPhase({ until, ...rule }, today) === 'ended') {
+      const message = `the trust of ${pattern.text} ended on ${until}, so its images are denied. Write "trust: false" instead of the end, or set a later day.`;
+      return [{ code: 'rule-ended', message, origin }];
+    }
+    const days = daysBetween(today, until);
+    if (days > usualNoticeDays) return [];
+    const when = days === 0 ? 'today' : days === 1 ? 'tomorrow' : `in ${days} days`;
+    const message = `the last day of trust for ${pattern.text} is ${until}, ${when}. Afterwards its images are denied. Replace the images that are still used, or set a later day.`;
+    return [{ code: 'rule-ending', message, origin }];
+  });
 }
 
 /**
@@ -71,14 +89,14 @@ function loosenings({ mode, unconfigured }: Override, settings: RuleSet['setting
 }
 
 /** Rules that have no effect, or less than their author expects, because of overlapping rules. */
-function lintOverlaps(all: readonly Rule[]): Problem[] {
+function lintOverlaps(all: readonly Rule[], today: string): Problem[] {
   const internal = indexPatterns(all.filter((rule) => rule.internal));
   const rules = all.filter((rule) => !rule.internal);
   const index = indexPatterns(rules);
   return rules.flatMap((rule) => {
     const ineffective = insideInternal(rule, internal) ?? neverApplies(rule) ?? shadowed(rule, index);
     if (ineffective) return [ineffective];
-    return [redundant(rule, index), rule.trust ? undefined : overruled(rule, index)].filter((warning) => warning !== undefined);
+    return [redundant(rule, index), rule.trust ? undefined : overruled(rule, index, today)].filter((warning) => warning !== undefined);
   });
 }
 
@@ -134,9 +152,9 @@ function redundant(rule: Rule, index: PatternIndex): Problem | undefined {
 }
 
 /** Whether a trusting rule with a wildcard allows some images of a denied pattern. */
-function overruled(denying: Rule, index: PatternIndex): Problem | undefined {
+function overruled(denying: Rule, index: PatternIndex, today: string): Problem | undefined {
   for (const rule of index.crossing(denying)) {
-    if (!rule.trust || !outranks(rule, denying) || !overlap(rule, denying)) continue;
+    if (!rule.trust || trustPhase(rule, today) === 'ended' || !outranks(rule, denying) || !overlap(rule, denying)) continue;
     const both = intersectPatterns(rule.pattern, denying.pattern);
     if (!both || isDeniedByNarrowerRule(both, rule, index)) continue;
     const image = sampleImage(both);

@@ -16,10 +16,14 @@ export type RuleCandidate = {
 
 /**
  * All rules whose pattern matches the image: first the rule that decides, then other rules that apply in the namespace, the more specific
- * first, then the rest. Meant for explanations, not for decisions: the cost grows with the number of rules.
+ * first, then the rest. `winner` is the rule that decides, if it is not the most specific one (see `RuleAnswer.limit`). Meant for explanations, not for decisions: the cost grows with the number of rules.
  */
-export function explainMatch(rules: RuleSet, reference: ImageReference, context: NamespaceContext): readonly RuleCandidate[] {
-  const winner = rules.match(reference, context).value;
+export function explainMatch(
+  rules: RuleSet,
+  reference: ImageReference,
+  context: NamespaceContext,
+  winner = rules.match(reference, context).value,
+): readonly RuleCandidate[] {
   const own = rules.namespaceRules.get(context.namespace) ?? [];
   return [...rules.rules, ...own]
     .filter(({ pattern }) => patternMatches(pattern, reference))
@@ -48,8 +52,10 @@ function whyLost(rule: Rule, applies: RuleCandidate['applies'], winner: Rule | u
     return `applies to ${selector}, but the labels of namespace "${context.namespace}" are unknown`;
   if (!winner) return 'is a namespace rule, and the cluster rules do not delegate this image';
   if (winner.internal) return 'has no effect, because internal registries are always trusted';
-  if (rule.ownerNamespace !== undefined && winner.ownerNamespace === undefined && !winner.trust) {
-    return 'is a namespace rule, and cannot trust what the cluster rules deny';
+  if (rule.ownerNamespace !== undefined && winner.ownerNamespace === undefined) {
+    if (!winner.trust) return 'is a namespace rule, and cannot trust what the cluster rules deny';
+    const isOutranked = compareSpecificity(winner, rule, context)?.firstWins === true;
+    if (winner.until !== undefined && !isOutranked) return 'is a namespace rule, and the trust of the cluster rule ends first';
   }
   if (winner.ownerNamespace !== undefined && rule.ownerNamespace === undefined) {
     if (!winner.trust) return 'is a cluster rule, and a namespace rule denies the image';

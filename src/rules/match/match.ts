@@ -2,20 +2,27 @@
 import type { ImageReference } from '../../image/reference.ts';
 import type { PatternHost, PatternPort, RegistryPattern } from '../language/pattern.ts';
 import type { NamespaceContext } from '../rule-set.ts';
+import { firstToEnd } from '../trust-end.ts';
 import { type ForNamespaces, getOrCreate, NamespaceIndex, type Ranked } from './namespace-index.ts';
 import { rankIn } from './namespaces.ts';
 
 /** An entry of the index: anything with a pattern, with the trust that ranks its port, and with the namespaces to which it applies. */
-export type Indexed = ForNamespaces & { readonly pattern: RegistryPattern; readonly trust: boolean };
+export type Indexed = ForNamespaces & {
+  readonly pattern: RegistryPattern;
+  readonly trust: boolean;
+  /** The last day of trust. */
+  readonly until?: string;
+};
 
 /** The parts of a reference that are matched. */
 export type Lookup = Pick<ImageReference, 'host' | 'port' | 'path'>;
 
 /**
  * The winner. If unknown labels of the namespace could change it, `unsure` is the most specific entry that selects by them and could win.
- * The winner is then the strictest possible one: of the entries that may apply, trusting ones are ignored and denying ones count.
+ * The winner is then the strictest possible one: of the entries that may apply, trusting ones are ignored and denying ones count. `limit` is
+ * the ignored one whose trust ends first, since it denies afterwards.
  */
-export type Match<Entry> = { readonly entry: Entry | undefined; readonly unsure: Entry | undefined };
+export type Match<Entry> = { readonly entry: Entry | undefined; readonly unsure: Entry | undefined; readonly limit: Entry | undefined };
 
 /** Finds the most specific entry for a reference in a namespace. */
 export type RuleIndex<Entry extends Indexed> = { match(reference: Lookup, context: NamespaceContext): Match<Entry> };
@@ -185,6 +192,7 @@ function entriesOf<Entry extends Indexed>(node: PathNode<Entry>, port: PatternPo
 class Search<Entry extends Indexed> {
   entry: Entry | undefined;
   unsure: Entry | undefined;
+  limit: Entry | undefined;
   private readonly port: number | 'default';
   private readonly path: readonly string[];
   private readonly context: NamespaceContext;
@@ -241,6 +249,7 @@ class Search<Entry extends Indexed> {
     ].sort((one, other) => other.rank - one.rank);
     this.unsure ??= undecided[0]?.entry;
     this.entry = undecided.find(({ entry }) => !entry.trust)?.entry ?? this.entry;
+    for (const { entry } of undecided) this.limit = firstToEnd(this.limit, entry);
   }
 }
 

@@ -5,6 +5,7 @@ import { compareTexts } from '../compare-texts.ts';
 import { representativeOf } from '../compile/pattern-overlap.ts';
 import { hostMatches } from '../language/pattern.ts';
 import type { NamespaceContext, Rule, RuleSet } from '../rule-set.ts';
+import { firstToEnd } from '../trust-end.ts';
 import { rankIn, selects } from './namespaces.ts';
 import { isSharedRegistry, registrableDomain } from './registry-owner.ts';
 
@@ -20,10 +21,12 @@ const maxProposals = 3;
  * - one typing error in the host, within the registrable domain
  *
  * They come in the order of this list. A rule for every host is never proposed, and each pattern at most once. The cost grows with the
- * number of rules, so this is for denials only.
+ * number of rules, so this is for denials only. A rule whose trust ends is never proposed.
  */
 export function indexNearestRules(rules: readonly Rule[], match: RuleSet['match']): RuleSet['nearest'] {
-  const proposable = rules.filter(({ trust, internal, pattern }) => trust && !internal && pattern.host.kind !== 'any');
+  const proposable = rules.filter(
+    ({ trust, until, internal, pattern }) => trust && until === undefined && !internal && pattern.host.kind !== 'any',
+  );
   return (reference, context) => {
     const near: { rule: Rule; distance: readonly number[] }[] = [];
     for (const rule of proposable) {
@@ -59,7 +62,8 @@ function rankOf({ namespaces }: Rule, context: NamespaceContext): number {
 /** If the pattern matches every port, the proposal keeps the port of the image. */
 function trustsPattern(match: RuleSet['match'], pattern: Rule['pattern'], reference: ImageReference, context: NamespaceContext): boolean {
   const port = pattern.port === 'any' ? (reference.port ?? 'default') : pattern.port;
-  return match(representativeOf({ ...pattern, port }), context).value?.trust === true;
+  const { value, limit } = match(representativeOf({ ...pattern, port }), context);
+  return value?.trust === true && firstToEnd(value, limit) === undefined;
 }
 
 /** Sort keys: what differs, wildcard host, path segments that match, most first. Undefined if more than one thing differs. */

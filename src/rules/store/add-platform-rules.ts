@@ -67,7 +67,8 @@ export function withPlatform(
       if (internalRule) return { value: internalRule };
       const answer = written.match(reference, context);
       const externalRule = externalIndex.match(reference, context).entry;
-      return externalRule && isLessSpecific(answer.value, written, context) ? { value: externalRule } : answer;
+      if (!externalRule || !isLessSpecific(answer.value, written, context)) return answer;
+      return answer.limit?.pattern.host.kind === 'exact' ? { ...answer, value: externalRule } : { value: externalRule };
     },
   };
   const conflicts = () =>
@@ -95,13 +96,14 @@ function readRegistry({ registry, object }: PlatformRegistry, internal: boolean)
 }
 
 /** A rule that only trusts repeats what applies anyway. */
-function conflictingEffect({ trust, pullSecrets, pushSecret }: Rule): string | undefined {
+function conflictingEffect({ trust, until, pullSecrets, pushSecret }: Rule): string | undefined {
   if (!trust) return 'denies';
-  return pullSecrets.length > 0 || pushSecret !== undefined ? 'names a secret for' : undefined;
+  if (pullSecrets.length > 0 || pushSecret !== undefined) return 'names a secret for';
+  return until === undefined ? undefined : 'ends the trust of';
 }
 
 function conflict({ pattern, origin }: Rule, effect: string, internal: Rule): Problem {
-  const treatment = effect === 'denies' ? 'is always trusted' : 'never gets a secret';
+  const treatment = effect === 'names a secret for' ? 'never gets a secret' : 'is always trusted';
   const message = `the rule ${effect} ${pattern.text}, but the cluster's own registry ${internal.pattern.text} (${renderOrigin(internal.origin)}) ${treatment}. The rule has no effect. Remove it.`;
   return { code: 'internal-conflict', message, origin, related: internal.origin };
 }

@@ -229,6 +229,8 @@ describe('every reason', () => {
   const more = ruleSetOf(table, 'rules: [{registry: other.io, pullSecret: other}]');
   const causes: Readonly<Record<ReasonCode, ReturnType<typeof decide>>> = {
     trusted: decide(change('Pod', pod(good)), rules, unwatched),
+    'trust-ending': decide(change('Pod', pod(good)), ruleSetOf('rules: [{registry: good.io, until: 2026-11-21}]'), unwatched),
+    'trust-ended': decide(change('Pod', pod(good)), ruleSetOf('rules: [{registry: good.io, until: 2026-11-20}]'), unwatched),
     untrusted: decide(change('Pod', pod('nginx')), rules, unwatched),
     unconfigured: decide(change('Pod', pod('unknown.io/x')), rules, unwatched),
     invalid: decide(change('Pod', pod('://')), rules, unwatched),

@@ -51,6 +51,11 @@ const labelled = rulesOf(
 const hubWithSecret = rulesOf(`${contact}rules:\n- {name: hub, registry: docker.io, pullSecret: hub-pull}\n`);
 const harbor = rulesOf(`${contact}rules:\n- {name: harbor, registry: "harbor:443", pullSecret: harbor-pull}\n`);
 
+const ending = (until: string, settings = '') =>
+  rulesOf(
+    `${settings}${contact}rules:\n- {name: old, registry: old.example.com, until: ${until}, reason: moved to registry.example.com:5000}\n`,
+  );
+
 const searching = rulesOf(`${contact}shortNames: [docker.io, quay.io]\nrules: [{registry: [docker.io, quay.io]}]\n`);
 
 const corp = 'registry.example.com:5000/shop/web:1.4';
@@ -99,6 +104,19 @@ const update = (oldObject: unknown) => ({ operation: 'UPDATE', oldObject });
 const situations: readonly Situation[] = [
   { what: 'A trusted image', object: pod('public.example.com/app') },
   { what: 'An untrusted registry with a reason', object: pod('bitnami/redis:7') },
+  { what: 'A registry whose trust ends soon', object: pod('old.example.com/app'), rules: ending('2026-12-15') },
+  { what: 'A registry whose trust has ended', object: pod('old.example.com/app'), rules: ending('2026-11-20') },
+  {
+    what: 'A registry whose trust has ended, in mode: warn',
+    object: pod('old.example.com/app'),
+    rules: ending('2026-11-20', 'mode: warn\n'),
+  },
+  {
+    what: 'A registry whose trust has ended, in a Pod that already runs',
+    object: pod('old.example.com/app'),
+    rules: ending('2026-11-20'),
+    request: update(pod('old.example.com/app')),
+  },
   { what: 'An untrusted registry without a reason', object: deployment('gone.example.com/app') },
   { what: 'An unconfigured registry that lacks the port', object: pod('registry.example.com/shop/web:1.4') },
   { what: 'An unconfigured registry with a typing error in the host', object: pod('qauy.example.com/team-a/web') },

@@ -65,6 +65,7 @@ shortNames: [b.example.com]
 delegate: [d.example.com]
 rules:
 - {registry: b.example.com, namespaces: {matchLabels: {team: a}}, pullSecret: b-pull, onMissingSecret: deny}
+- {registry: e.example.com, until: 2027-03-31, warnFrom: 2027-01-01, reason: moved}
 exemptions:
 - {image: quay.io/legacy, namespaces: [billing], until: 2027-03-31, reason: migration planned}
 overrides:
@@ -74,9 +75,11 @@ const ownRules = `
 rules:
 - {name: own, registry: d.example.com, pullSecret: d-pull, pushSecret: d-push, onMissingSecret: ignore}
 - {registry: b.example.com, trust: false, reason: not for us}
+- {registry: d.example.com/old, until: 2027-03-31, warnFrom: 2027-01-01}
 `;
 
 const enforced = ruleSetOf(text);
+const endingRule = ruleSetOf('rules: [{registry: old.example.com, pullSecret: old-pull, until: 2027-03-31}]');
 const audited = ruleSetOf(`mode: audit${text}`);
 const inConfigMap = ruleSetOfConfigMap(text);
 const exempting = (of: RuleSet): RuleSet => {
@@ -108,6 +111,7 @@ const nameless = { ...pod(image), metadata: { generateName: 'web-' } };
 const decisions: [sentence: string, webhook: Webhook, object: unknown, request?: Record<string, unknown>, rules?: RuleSet][] = [
   ['a pod that gets its secret and its account’s', 'mutate', pod(image)],
   ['a pod that gets its secret by a rule of a ConfigMap', 'mutate', pod(image), {}, inConfigMap],
+  ['a pod that gets a secret of a rule that ends', 'mutate', pod('old.example.com/app'), {}, endingRule],
   ['an internal image', 'validate', pod('registry.svc:5000/app')],
   ['a refusal, by a rule of a ConfigMap', 'validate', pod('nginx'), {}, inConfigMap],
   ['a refusal that mode audit softens', 'validate', pod('unknown.example.com/app'), {}, audited],

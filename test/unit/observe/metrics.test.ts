@@ -265,6 +265,32 @@ describe('rules', () => {
     expect(await samples(metrics, 'regkeeper_exemption')).toEqual([]);
   });
 
+  test('whose trust ends have the time of their end, and verdicts of both kinds', async () => {
+    const metrics = setUp();
+    metrics.rulesInForce(ruleSetOf('rules:\n- {name: old, registry: [a.io, b.io], until: 2027-03-31}\n- {registry: c.io}'));
+    expect(await samples(metrics, 'regkeeper_rule_expiry')).toEqual([
+      `regkeeper_rule_expiry_timestamp_seconds{rule="old",until="2027-03-31",source="a.yaml"} ${Date.UTC(2027, 3, 1) / 1000}`,
+    ]);
+    const verdicts = await samples(metrics, 'regkeeper_image_verdicts_total');
+    expect(verdicts.filter((line) => !line.includes('rule=""'))).toEqual([
+      'regkeeper_image_verdicts_total{verdict="trusted",rule="c.io"} 0',
+      'regkeeper_image_verdicts_total{verdict="trusted",rule="old"} 0',
+      'regkeeper_image_verdicts_total{verdict="untrusted",rule="old"} 0',
+    ]);
+    metrics.rulesInForce(ruleSetOf('rules: [{registry: c.io}]'));
+    expect(await samples(metrics, 'regkeeper_rule_expiry')).toEqual([]);
+  });
+
+  test('whose trust ends have at most 1,000 series, those that end first', async () => {
+    const metrics = setUp();
+    const many = Array.from({ length: 1_200 }, (_, index) => `{registry: r${index}.io, until: ${3_200 - index}-01-01}`);
+    metrics.rulesInForce(ruleSetOf(`rules: [${many.join(', ')}]`));
+    const lines = await samples(metrics, 'regkeeper_rule_expiry');
+    expect(lines).toHaveLength(1_000);
+    expect(lines.some((line) => line.includes('until="2001-01-01"'))).toBe(true);
+    expect(lines.some((line) => line.includes('until="3001-01-01"'))).toBe(false);
+  });
+
   test('that are refused are counted, the cluster’s apart from those of namespaces', async () => {
     const store = createRuleStore(sha256);
     const bad = (id: string, scope: { kind: 'cluster' } | { kind: 'namespace'; namespace: string }, text: string) =>

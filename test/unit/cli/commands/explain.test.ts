@@ -47,6 +47,27 @@ test('names rule, file and line for the example of the README', async () => {
   expect(out).toMatch(/decided by +rule "team-a at quay", deploy\/examples\/rules\/registries\.yaml:\d+:13: trusts quay\.io\/team-a/);
 });
 
+test.each([
+  ['2027-02-28', 0, /verdict +trusted: allowed\n/, /"old\.io\/x" is trusted until 2027-03-31 \(rule "old", /],
+  [
+    '2027-03-01',
+    0,
+    /verdict +trusted: allowed with a warning\n/,
+    /is from a registry that is trusted only until 2027-03-31 .*: use a\.io\.\n/,
+  ],
+  ['2027-04-01', 1, /verdict +untrusted: denied\n/, /is from a registry that was trusted until 2027-03-31 .*: use a\.io\.\n/],
+])('explain shows the end of a rule, on %s', async (day, code, verdict, message) => {
+  const file = join(folder, 'ending.yaml');
+  await writeFile(file, 'rules: [{registry: "*"}, {name: old, registry: old.io, until: 2027-03-31, reason: use a.io}]');
+  const { exitCode, out } = await runCommand('explain', 'old.io/x', '--date', day, '--rules', file);
+  expect(exitCode).toBe(code);
+  expect(out).toMatch(verdict);
+  expect(out).toMatch(message);
+  expect(out).toMatch(/decided by +rule "old", .*: trusts old\.io until 2027-03-31\n +over "\*", which has the host \* /);
+  const json = JSON.parse((await runCommand('explain', 'old.io/x', '--date', day, '-o', 'json', '--rules', file)).out);
+  expect(json.rule).toMatchObject({ name: 'old', until: '2027-03-31' });
+});
+
 test('explain is sure of a trusted image although settings select by labels, and says that they do', async () => {
   const file = join(folder, 'sandbox.yaml');
   await writeFile(file, 'rules: [{registry: reg.io}]\noverrides: [{namespaces: {matchLabels: {tier: sandbox}}, mode: warn}]\n');

@@ -148,6 +148,7 @@ describe('internal registries', () => {
       rule: '{registry: "*.in.example.com", pullSecret: a}',
       says: 'never gets a secret',
     },
+    { because: 'an end of its trust', rule: '{registry: "a.svc:5000", until: 2027-03-31}', says: 'is always trusted' },
   ])('refuse $because', ({ rule, says }) => {
     expect(problemsOf('internalRegistries: ["a.svc:5000", "*.example.com"]', `rules: [${rule}]`)).toEqual([
       expect.stringMatching(new RegExp(`^b\\.yaml internal-conflict 1:20 .* a\\.yaml:1:.*${says}`)),

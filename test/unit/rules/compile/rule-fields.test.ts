@@ -14,6 +14,8 @@ const values = {
   internal: [false, true],
   name: ['a.io/x', 'team-a', 'team-b'],
   reason: [undefined, 'unsupported', 'insecure'],
+  until: [undefined, '2027-03-31', '2028-02-29'],
+  warnFrom: [undefined, '2027-01-01', '2027-02-01'],
   pullSecrets: [[], ['one'], ['two'], ['one', 'two'], ['two', 'one']],
   pushSecret: [undefined, 'push', 'other'],
   onMissingSecret: ['warn', 'deny', 'ignore'],
@@ -32,6 +34,7 @@ function pairsFor(field: keyof Rule): fc.Arbitrary<readonly [Rule, Rule]> {
     .tuple(
       fc.record({
         reason: fc.constantFrom(...values.reason),
+        until: fc.constantFrom(...values.until),
         pullSecrets: fc.constantFrom(...values.pullSecrets),
         pushSecret: fc.constantFrom(...values.pushSecret),
         onMissingSecret: fc.constantFrom(...values.onMissingSecret),
@@ -60,7 +63,16 @@ describe('a rule that differs in one field', () => {
 
   // Written twice on purpose: the tests below follow the table, and would accept an effect that became a label.
   test('these fields are what a rule does', () => {
-    expect(namesOf('effect').sort()).toEqual(['internal', 'onMissingSecret', 'pullSecrets', 'pushSecret', 'reason', 'trust']);
+    expect(namesOf('effect').sort()).toEqual([
+      'internal',
+      'onMissingSecret',
+      'pullSecrets',
+      'pushSecret',
+      'reason',
+      'trust',
+      'until',
+      'warnFrom',
+    ]);
   });
 
   // The owner namespace decides in which namespace's list a rule is, and each list is hashed separately: namespace-rules.test.ts.

@@ -70,11 +70,11 @@ export const brokenDocuments: readonly BrokenDocument[] = [
     problem: 'unknown-field 1:1 ',
     says: 'belongs in an entry of rules or in an entry of exemptions or in an entry of overrides',
   },
-  { text: 'until: 2027-03-31', problem: 'unknown-field 1:1 ', says: 'belongs in an entry of exemptions' },
+  { text: 'until: 2027-03-31', problem: 'unknown-field 1:1 ', says: 'belongs in an entry of rules or in an entry of exemptions' },
   {
-    text: rule('until: 2027-03-31'),
-    problem: 'unknown-field 3:3 ',
-    says: 'unknown field "until" in rules[0]. It belongs in an entry of exemptions',
+    text: override('mode: warn\n  until: 2027-03-31'),
+    problem: 'unknown-field 4:3 ',
+    says: 'unknown field "until" in overrides[0]. It belongs in an entry of rules or in an entry of exemptions',
   },
   { text: rule('matchLabels: {a: b}'), problem: 'unknown-field 3:3 ', says: 'belongs in namespaces' },
   { text: rule('namespace: a'), problem: 'unknown-field 3:3 ', says: 'Did you mean "namespaces"?' },
@@ -280,6 +280,22 @@ export const brokenDocuments: readonly BrokenDocument[] = [
   // Combinations of fields.
   { text: rule('reason: old'), problem: 'reason-on-trusted 3:3 ', says: '"trust: false"' },
   { text: rule('trust: true\n  reason: old'), problem: 'reason-on-trusted 4:3 ', says: '"trust: false"' },
+  {
+    text: rule('trust: false\n  until: 2027-03-31'),
+    problem: 'until-on-untrusted 4:3 ',
+    says: 'has no trust that can end. Remove until or "trust: false"',
+  },
+  { text: rule('trust: false\n  warnFrom: 2027-03-31'), problem: 'until-on-untrusted 4:3 ', says: 'Remove warnFrom or' },
+  { text: rule('warnFrom: 2027-03-31'), problem: 'warn-from-without-until 3:3 ', says: 'Add until, or remove the field' },
+  {
+    text: rule('until: 2027-03-31\n  warnFrom: 2027-04-01'),
+    problem: 'warn-from-after-until 4:3 ',
+    says: 'would warn from 2027-04-01 on, but its trust ends on 2027-03-31',
+  },
+  { text: rule('until: 2027-02-30'), problem: 'bad-day 3:10 ', says: 'This day does not exist' },
+  { text: rule('until:'), problem: 'empty-value 3:3 ', says: 'the last day' },
+  { text: rule('until: 2027-03-31\n  warnFrom: soon'), problem: 'bad-day 4:13 ', says: 'rules[0].warnFrom is "soon"' },
+  { text: rule('until: 2027-03-31\n  warnFrom:'), problem: 'empty-value 4:3 ', says: 'the first day of the warnings' },
   { text: rule('trust: false\n  pullSecret: a'), problem: 'secret-on-untrusted 4:3 ', says: 'needs no pullSecret' },
   { text: rule('trust: false\n  pushSecret: a'), problem: 'secret-on-untrusted 4:3 ', says: 'needs no pushSecret' },
   {

@@ -138,6 +138,24 @@ describe('the whole language', () => {
     });
   });
 
+  test('the end of a rule, with warnings from 30 days before', () => {
+    const { rules } = documentOf(`
+rules:
+- {registry: a.io, until: 2027-03-31, reason: use b.io}
+- {registry: b.io, until: "2028-03-01", warnFrom: 2028-02-29}
+- {registry: c.io, until: 2028-03-30}
+- {registry: d.io}
+`);
+    expect(rules).toMatchObject([
+      { until: '2027-03-31', warnFrom: '2027-03-01', reason: 'use b.io', trust: true },
+      { until: '2028-03-01', warnFrom: '2028-02-29' },
+      // 2028 is a leap year.
+      { until: '2028-03-30', warnFrom: '2028-02-29' },
+      {},
+    ]);
+    expect(rules[3]).not.toHaveProperty('warnFrom');
+  });
+
   test('exemptions, one for each image', () => {
     const { exemptions } = documentOf(`
 exemptions:

@@ -5,6 +5,7 @@ import { patternMatches } from '../../../../src/rules/language/pattern.ts';
 import { lintRules } from '../../../../src/rules/lint/lint.ts';
 import type { NamespaceContext, Rule } from '../../../../src/rules/rule-set.ts';
 import { runs } from '../../../property.ts';
+import { rule } from '../build.ts';
 import { briefly, compileTexts, referenceOf, ruleSetOf, winnerOf } from '../documents.ts';
 
 const today = '2026-11-21';
@@ -63,6 +64,45 @@ describe('exemptions', () => {
       expect.stringMatching(/^exemption-expired 2:12 the exemption of reg\.io ended on 2026-11-20, .*Remove it/),
       expect.stringMatching(/^exemption-expired 2:20 the exemption of a\.io\/b ended/),
     ]);
+  });
+});
+
+describe('a rule whose trust ends', () => {
+  const ending = (until: string) => warningsOf(`rules:\n- {registry: [reg.io, a.io/b], until: ${until}, warnFrom: 2026-01-01}`);
+
+  test.each([
+    ['2026-12-22', []],
+    [
+      '2026-12-21',
+      [/^rule-ending 2:15 the last day of trust for reg\.io is 2026-12-21, in 30 days\. Afterwards/, /^rule-ending 2:23 .* a\.io\/b/],
+    ],
+    ['2026-11-22', [/is 2026-11-22, tomorrow\./, /tomorrow/]],
+    ['2026-11-21', [/is 2026-11-21, today\./, /today/]],
+    ['2026-11-20', [/^rule-ended 2:15 the trust of reg\.io ended on 2026-11-20, so its images are denied/, /^rule-ended 2:23/]],
+  ])('on %s', (until, expected) => {
+    expect(ending(until)).toEqual(expected.map((pattern) => expect.stringMatching(pattern)));
+  });
+
+  test('overrides no denial once it has ended', () => {
+    const denial = (until: string) =>
+      warningsOf(`rules: [{registry: reg.io/evil, trust: false}, {registry: "reg.io/*/app", until: ${until}}]`);
+    expect(denial('2027-03-31')).toEqual([expect.stringMatching(/^denial-overridden/)]);
+    expect(denial('2026-11-20')).toEqual([expect.stringMatching(/^rule-ended/)]);
+  });
+
+  test('is not redundant next to a broader rule, unless both end alike', () => {
+    const codes = (one: string, other: string) =>
+      lintRules(ruleSetOf(`rules: [{registry: reg.io${one}}, {registry: reg.io/team${other}}]`), today).map(({ code }) => code);
+    expect(codes('', ', until: 2028-01-01')).toEqual([]);
+    expect(codes(', until: 2028-01-01', ', until: 2029-01-01')).toEqual([]);
+    expect(codes(', until: 2028-01-01', ', until: 2028-01-01, warnFrom: 2027-01-01')).toEqual([]);
+    expect(codes(', until: 2028-01-01', ', until: 2028-01-01')).toEqual(['rule-redundant']);
+  });
+
+  test('of a namespace is reported too', () => {
+    const own = rule({ registry: 'own.io', until: '2026-11-20', warnFrom: '2026-11-01' });
+    const ruleSet = { ...ruleSetOf('rules: []'), namespaceRules: new Map([['shop', [own]]]) };
+    expect(lintRules(ruleSet, today)).toMatchObject([{ code: 'rule-ended', origin: own.origin }]);
   });
 });
 

@@ -51,6 +51,24 @@ test.each([
   expect(others.map((other) => other.lost)).toEqual([lost]);
 });
 
+test('a namespace rule loses to the cluster rule whose trust ends first', () => {
+  const parsed = parseRulesDocument('rules: [{name: own, registry: reg.io/a}]', fileSource('own.yaml'), {
+    kind: 'namespace',
+    namespace: 'shop',
+  });
+  if (!parsed.ok) throw new Error('not parsed');
+  const own = compileNamespaceRules('shop', [parsed.document]);
+  if (!own.ok) throw new Error('not compiled');
+  const cluster = ruleSetOf('rules: [{name: old, registry: reg.io, until: 2027-03-31}]');
+  const rules = withNamespaceRules(cluster, new Map([['shop', own.rules]]), sha256);
+  const { limit } = rules.match(referenceOf('reg.io/a'), shop);
+  const found = explainMatch(rules, referenceOf('reg.io/a'), shop, limit).map(({ rule, lost }) => [rule.name, lost]);
+  expect(found).toEqual([
+    ['old', undefined],
+    ['own', 'is a namespace rule, and the trust of the cluster rule ends first'],
+  ]);
+});
+
 test('a trusting rule for labels that nobody knows does not decide, and says so', () => {
   const rules = ruleSetOf('rules: [{registry: reg.io, namespaces: {matchLabels: {team: a}}}]');
   expect(explainMatch(rules, referenceOf('reg.io/a'), unlabelled)).toMatchObject([

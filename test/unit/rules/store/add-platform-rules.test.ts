@@ -37,6 +37,11 @@ describe('registries of the cluster', () => {
       `rules: [{registry: "${internal}", pullSecret: x}]`,
       `the rule names a secret for ${internal}, but the cluster's own registry ${internal} (${config}) never gets a secret. The rule has no effect. Remove it.`,
     ],
+    [
+      'an end of its trust',
+      `rules: [{registry: "${internal}", until: 2027-03-31}]`,
+      `the rule ends the trust of ${internal}, but the cluster's own registry ${internal} (${config}) is always trusted. The rule has no effect. Remove it.`,
+    ],
   ])('win over %s, which is reported and not rejected', (_sentence, text, message) => {
     const { ruleSet, conflicts } = withPlatform(ruleSetOf(text), registries(internal), sha256);
     expect(winnerOf(ruleSet, referenceOf(`${internal}/evil/x`))).toMatchObject({ internal: true, pullSecrets: [] });
