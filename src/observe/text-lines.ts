@@ -7,7 +7,11 @@ export function renderTextLine(json: string): string {
   const { time, level, msg, name, err, ...others } = fields;
   const { message = err, stack } = isFields(err) ? err : {};
   // Every line has the name of the program, unless the event has a name.
-  const values = { ...(name !== 'regkeeper' && { name }), ...others, ...(message !== undefined && !repeats(msg, message) && { err: message }) };
+  const values = {
+    ...(name !== 'regkeeper' && { name }),
+    ...others,
+    ...(message !== undefined && !repeats(msg, message) && { err: message }),
+  };
   const head = [String(time), String(level).toUpperCase().padEnd(5), escapeControls(String(msg ?? ''))].join(' ');
   const pairs = Object.entries(values).map(([key, value]) => ` ${escapeControls(key)}=${renderValue(value)}`);
   // The first line of a stack is the message.
