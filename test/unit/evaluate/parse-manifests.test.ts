@@ -112,7 +112,7 @@ describe('what is not an object is reported with its position and the fix', () =
     [
       'rules',
       'rules:\n- registry: reg.example.com\n',
-      /apiVersion and kind missing\. This looks like registry rules: give them with --rules$/,
+      /apiVersion and kind missing\. This looks like registry rules\. Give them as rules, not as manifests$/,
     ],
     [
       'an entry of a list',
