@@ -221,6 +221,8 @@ async function folderOf(path: string): Promise<string> {
 
 async function readText(file: string): Promise<string> {
   const bytes = file === '-' ? await bytesOfStream(process.stdin) : await readFile(file).catch((error: unknown) => fail(file, error));
+  // Behind a pipe, this is a command that failed. An empty file is rules without content, about which there is a warning.
+  if (file === '-' && bytes.length === 0) throw new Error('rules -: standard input is empty');
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
