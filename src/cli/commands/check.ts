@@ -51,7 +51,7 @@ export function checkCommand(terminal: Terminal, finish: (code: ExitCode) => voi
   return new Command('check')
     .addOption(manifestsOption().makeOptionMandatory())
     .addOption(rulesOption().makeOptionMandatory())
-    .addOption(namespaceOption())
+    .addOption(namespaceOption().default('default'))
     .addOption(userOption())
     .addOption(dateOption())
     .addOption(assumeCompleteOption())

@@ -42,7 +42,7 @@ export function diffCommand(terminal: Terminal, finish: (code: ExitCode) => void
     .argument('<old>', 'rules before the change: a file or folder')
     .argument('<new>', 'rules after the change')
     .addOption(manifestsOption())
-    .addOption(namespaceOption())
+    .addOption(namespaceOption().default('default'))
     .addOption(userOption())
     .addOption(dateOption())
     .addOption(assumeCompleteOption())

@@ -13,7 +13,7 @@ import { renderOrigin } from '../../rules/language/problem.ts';
 import { explainMatch, type RuleCandidate } from '../../rules/match/explain-match.ts';
 import type { NamespaceContext, NamespaceSettings, RuleSet } from '../../rules/rule-set.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
-import { dateOption, quietOption, rulesOption } from '../input/options.ts';
+import { dateOption, namespaceOption, quietOption, rulesOption } from '../input/options.ts';
 import { readRulesOption } from '../input/rules-from-files.ts';
 import { helpNotes } from '../line/help-text.ts';
 import { explainImageName } from '../output/explain-image-name.ts';
@@ -37,7 +37,7 @@ export function explainCommand(terminal: Terminal, finish: (code: ExitCode) => v
   return new Command('explain')
     .argument('<images...>', 'images as in a manifest, - for one per line of standard input')
     .addOption(rulesOption().makeOptionMandatory())
-    .addOption(new Option('-n, --namespace <name>', 'namespace of the workload (default: default)'))
+    .addOption(namespaceOption('namespace of the workload (default: default)'))
     .addOption(new Option('--namespace-label <key=value...>', 'labels of the namespace').argParser(addLabels))
     .addOption(new Option('--no-namespace-labels', 'the namespace has no labels'))
     .addOption(new Option('--push', 'the image is pushed by a build'))

@@ -31,7 +31,7 @@ export function reviewCommand(terminal: Terminal, finish: (code: ExitCode) => vo
     .argument('<files...>', 'manifests: files or folders, - for standard input')
     .addOption(new Option('--server <url>', 'address of the webhook').default('https://localhost:8443').argParser(parseServer))
     .addOption(new Option('--ca <file>', 'CA certificate of the webhook').default('certs/dev/ca.crt'))
-    .addOption(namespaceOption())
+    .addOption(namespaceOption().default('default'))
     .addOption(userOption())
     .addOption(quietOption())
     .addHelpText('after', helpNotes({ examples, exitCodes }))

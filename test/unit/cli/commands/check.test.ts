@@ -478,6 +478,7 @@ describe('exit code 2: what cannot be read', () => {
   test.each([
     ['no -f', ['--rules', 'x'], /required option '-f, --filename/],
     ['no --rules', ['-f', 'x'], /required option '--rules/],
+    ['a namespace that is none', ['-f', 'x', '--rules', 'x', '-n', 'team_a'], /Use at most 63 lower-case letters, digits and hyphens/],
     ['a day that is none', ['-f', 'x', '--rules', 'x', '--date', '2027-02-30'], /A day is written YYYY-MM-DD/],
     ['another format', ['-f', 'x', '--rules', 'x', '-o', 'xml'], /Allowed choices are table, json, yaml, github, junit, sarif/],
   ])('%s', async (_name, argv, message) => {
