@@ -12,6 +12,14 @@ export function shortenText(text: string): string {
   return `${whole(text.slice(0, keptFirst))}…[${text.length} characters]…${whole(text.slice(-keptLast))}`;
 }
 
+/**
+ * The text on one line. What begins a line, moves the cursor or reverses letters is escaped. Such a text in an object could imitate other
+ * lines of the output, or be a command for a terminal or for a CI system, which read commands at the beginning of lines.
+ */
+export function onOneLine(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
+}
+
 /** Formats with commas between groups of three digits: `1,048,576`. */
 export function formatCount(count: number): string {
   return count.toLocaleString('en-US');

@@ -1,6 +1,7 @@
 /** Findings of `check` and `lint` in one shape, for the formats of CI systems. */
 import { type Evaluation, type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
 import { type NotEvaluatedCode, notEvaluatedCodes } from '../../evaluate/not-evaluated.ts';
+import { onOneLine } from '../../object/text.ts';
 import { levelOf, type Origin, type Problem, type ProblemLevel, problemCodes, renderSourcePath } from '../../rules/language/problem.ts';
 import { problemRemedies } from '../../rules/language/problem-remedies.ts';
 
@@ -94,10 +95,15 @@ export function evaluationFindings({ notEvaluated, results, malformedSecrets }: 
     place: placeInFile(file, line),
     level: malformedSecret.level,
     code: malformedSecret.code,
-    title: `Secret ${namespace}/${name}: malformed`,
+    title: `${onOneLine(`Secret ${namespace}/${name}`)}: malformed`,
     message,
   }));
   return [...missed, ...results.flatMap((result) => objectFinding(result) ?? []), ...ofSecrets];
+}
+
+/** What is uncertain about the object, and what its user would be told, line by line. */
+function linesOf({ undecided = [], messages }: ObjectResult): readonly string[] {
+  return [...undecided, ...messages].flatMap((message) => message.split('\n'));
 }
 
 /** Undefined if the object is allowed without a warning. */
@@ -110,7 +116,7 @@ export function objectFinding(result: ObjectResult): Finding | undefined {
     level,
     code,
     title: `${renderSubject(result.object)}: ${code}`,
-    message: [...(result.undecided ?? []), ...result.messages].join('\n'),
+    message: linesOf(result).map(onOneLine).join('\n'),
   };
 }
 

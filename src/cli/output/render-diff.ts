@@ -2,6 +2,7 @@
 
 import type { Comparison, Effect, ObjectChange } from '../../evaluate/compare-evaluations.ts';
 import { renderSubject } from '../../evaluate/evaluate.ts';
+import { onOneLine } from '../../object/text.ts';
 import { renderOrigin, renderSourcePath } from '../../rules/language/problem.ts';
 import type { ComparedValue, RuleChange } from '../../rules/store/compare-rule-sets.ts';
 import { type Meaning, type Paint, plain } from './paint.ts';
@@ -43,14 +44,17 @@ function renderObjectChange(
   paint: Paint,
 ): string {
   const [label, meaning] = effect ? labels[effect] : (['UNSURE', 'uncertain'] as const);
-  const place = object.file === '-' ? `line ${object.line} of standard input` : `${object.file}:${object.line}`;
+  const place = object.file === '-' ? `line ${object.line} of standard input` : onOneLine(`${object.file}:${object.line}`);
   const shownMessages = effect === 'newly-denied' || effect === 'newly-warned' ? messages.flatMap((message) => message.split('\n')) : [];
   const lines = [
-    ...images.flatMap(({ path, image, before, after }) => [image ?? path, `  ${renderImageResult(before)} -> ${renderImageResult(after)}`]),
-    ...secretsGained.map(({ path, secret }) => paint('added', `+ ${path}: ${secret}`)),
-    ...secretsLost.map(({ path, secret }) => paint('removed', `- ${path}: ${secret}`)),
-    ...shownMessages,
-    ...undecided.map((sentence) => `uncertain: ${sentence}`),
+    ...images.flatMap(({ path, image, before, after }) => [
+      onOneLine(image ?? path),
+      `  ${renderImageResult(before)} -> ${renderImageResult(after)}`,
+    ]),
+    ...secretsGained.map(({ path, secret }) => paint('added', onOneLine(`+ ${path}: ${secret}`))),
+    ...secretsLost.map(({ path, secret }) => paint('removed', onOneLine(`- ${path}: ${secret}`))),
+    ...shownMessages.map(onOneLine),
+    ...undecided.map((sentence) => onOneLine(`uncertain: ${sentence}`)),
   ];
   const head = `${paint(meaning, label)}${' '.repeat(indent - label.length)}${renderSubject(object)}  ${place}`;
   return [head, ...lines.map((line) => `${' '.repeat(indent)}${line}`), '', ''].join('\n');

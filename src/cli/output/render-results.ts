@@ -5,6 +5,7 @@
 
 import { type EvaluatedImage, type Evaluation, type KindCount, type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
 import { renderNotEvaluated } from '../../evaluate/not-evaluated.ts';
+import { onOneLine } from '../../object/text.ts';
 import type { AuditedSource } from '../../observe/audit/audited-rule.ts';
 import { type Paint, plain } from './paint.ts';
 
@@ -22,8 +23,8 @@ export function renderResult(result: ObjectResult, paint: Paint = plain): string
     ...inject.map(({ path, secret, from }) => `+ ${path}: ${secret}${from === 'serviceAccount' ? ' (from the service account)' : ''}`),
     ...[...undecided, ...messages].flatMap((message) => message.split('\n')),
   ];
-  const head = `${paint(meaning, label)}${' '.repeat(indent - label.length)}${renderSubject(object)}  ${renderPlace(object.file, object.line)}`;
-  return [head, ...lines.map((line) => `${' '.repeat(indent)}${line}`), ''].join('\n');
+  const head = `${paint(meaning, label)}${' '.repeat(indent - label.length)}${renderSubject(object)}  ${onOneLine(renderPlace(object.file, object.line))}`;
+  return [head, ...lines.map((line) => `${' '.repeat(indent)}${onOneLine(line)}`), ''].join('\n');
 }
 
 function renderPlace(file: string, line: number): string {
@@ -77,7 +78,7 @@ export function renderMalformedSecrets({ malformedSecrets }: Pick<Evaluation, 'm
   return malformedSecrets
     .map(
       ({ namespace, name, file, line, message }) =>
-        `regkeeper: Secret ${namespace}/${name === '' ? '(unnamed)' : name}  ${renderPlace(file, line)}: ${message}\n`,
+        `${onOneLine(`regkeeper: Secret ${namespace}/${name === '' ? '(unnamed)' : name}  ${renderPlace(file, line)}: ${message}`)}\n`,
     )
     .join('');
 }
@@ -96,7 +97,7 @@ export function renderRemarks({
       `service accounts not found: ${unknownAccounts.join(', ')}. Their own pull secrets would be added too. Pass the ServiceAccounts with -f`,
     );
   }
-  return lines.map((line) => `regkeeper: ${line}\n`).join('');
+  return lines.map((line) => `regkeeper: ${onOneLine(line)}\n`).join('');
 }
 
 function renderKinds(kinds: readonly KindCount[]): string {
