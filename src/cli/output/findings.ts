@@ -101,7 +101,7 @@ export function evaluationFindings({ notEvaluated, results, malformedSecrets }: 
   return [...missed, ...results.flatMap((result) => objectFinding(result) ?? []), ...ofSecrets];
 }
 
-/** What is uncertain about the object, and what its user would be told, line by line. */
+/** What is uncertain about the object, and its messages, line by line. */
 function linesOf({ undecided = [], messages }: ObjectResult): readonly string[] {
   return [...undecided, ...messages].flatMap((message) => message.split('\n'));
 }
