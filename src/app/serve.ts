@@ -118,9 +118,9 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
       // The settings are logged before anything waits for the cluster. Without a cluster, a mistake in the rules stays a single line.
       group('cluster', cluster?.connection, cluster && settingsReport),
       group('watches', ...(cluster?.watches ?? [])),
-      group('loading of rules', ruleSource.loading),
+      group('rule loading', ruleSource.loading),
       group(
-        'followers of the rules',
+        'rule subscribers',
         createRulesReporter({ rules, store, log, auditLog, metrics, clock }),
         cluster?.secretsOfRules,
         createLintReporter({ rules, lint, log }),
@@ -134,7 +134,7 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
       group('registration', registration),
       group('drain', drain),
     ],
-    { stopWithinMilliseconds: 2_000, onStopFailure: (name, err) => log.error({ err }, `could not be stopped: ${name}`), clock },
+    { stopWithinMilliseconds: 2_000, onStopFailure: (name, err) => log.error({ err }, `failed to stop the component "${name}"`), clock },
   );
   const unsubscribe = stopOnAbort(running, signal);
   await running.started;

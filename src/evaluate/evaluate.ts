@@ -195,7 +195,7 @@ export function isClean({ outcome, undecided }: ObjectResult): boolean {
 function resultOf(manifest: Manifest, simulation: Exclude<SimulationResult, { kind: 'unread' }>, defaultNamespace: string): ObjectResult {
   const subject = { ...subjectOf(manifest, defaultNamespace), file: manifest.file, line: manifest.line };
   if (simulation.kind === 'not-yet') {
-    const undecided = [`${simulation.message}: give it with -f`];
+    const undecided = [`${simulation.message}. Add it with -f`];
     return { object: subject, outcome: 'denied', images: [], inject: [], patch: [], messages: [], undecided };
   }
   const { outcome, images, injected, patch, warnings, denial, unsure } = simulation;
@@ -221,7 +221,7 @@ function subjectOf({ apiVersion, kind, object }: Manifest, defaultNamespace: str
 function evaluatedImage(image: ImageDecision): EvaluatedImage {
   const { slot, stream } = image;
   const written = slot.content.kind === 'unresolved' && stream?.kind !== 'resolved' ? slot.content.written : undefined;
-  // Only of a reference to a stream. A placeholder for the image of a stream has a reason of its own.
+  // Only of a reference to a stream. A placeholder for the image of a stream has another reason.
   const isMissing = slot.path.at(-1) === 'name' && stream?.kind === 'unresolved' && stream.why === undefined;
   return {
     ...describeImage(image),
@@ -231,7 +231,7 @@ function evaluatedImage(image: ImageDecision): EvaluatedImage {
 }
 
 function missingNamespace(origin: Origin, namespace: string): string {
-  return `${renderOrigin(origin)} selects by the labels of namespace "${namespace}", which is not among the objects: give the Namespace with -f`;
+  return `${renderOrigin(origin)} selects by the labels of namespace "${namespace}", which is not among the objects. Add the Namespace with -f`;
 }
 
 /** `Deployment shop/web`, on one line. */

@@ -119,13 +119,13 @@ function describe(error: YamlError): string {
   if (error.code === 'syntax') return syntaxSentence(error.cause, error.reason);
   if (error.code !== 'duplicate-field') return describeYamlError(error);
   const { name, firstLine } = error;
-  return `the field "${name}" is already written in line ${firstLine}, and kubectl would forget that one; keep one of the two`;
+  return `the field "${name}" is already set in line ${firstLine}, and kubectl would ignore that one. Keep one of the two.`;
 }
 
 function syntaxSentence(cause: string, reason: string): string {
-  if (cause === 'TAB_AS_INDENT') return 'a tab indents this line; YAML takes spaces only';
+  if (cause === 'TAB_AS_INDENT') return 'this line is indented with a tab. YAML allows only spaces.';
   const short = reason.slice(0, 160);
-  return `not valid YAML: ${short.charAt(0).toLowerCase()}${short.slice(1)}; check quotes, brackets and indents here and just before`;
+  return `not valid YAML: ${short.charAt(0).toLowerCase()}${short.slice(1)}. Check quotes, brackets and indentation here and just before.`;
 }
 
 /** Adds apiVersion and kind to an entry of a typed list, such as a PodList, because the API server leaves them out there. */

@@ -72,8 +72,11 @@ export async function runPolicyTest({ name, folder }: PolicyTest, options: TestO
   return { ...result([], results.length), updated: true };
 }
 
-const missing = { ok: false, failures: [{ message: 'expected.yaml is missing; --update writes it from what comes out' }] } as const;
-const nothingEvaluated: readonly ExpectationFailure[] = [{ message: 'objects.yaml holds no object that could be judged' }];
+const missing = {
+  ok: false,
+  failures: [{ message: 'expected.yaml does not exist. Create it from the current results with --update.' }],
+} as const;
+const nothingEvaluated: readonly ExpectationFailure[] = [{ message: 'objects.yaml contains no object that can be evaluated.' }];
 
 export type TestEvaluation =
   | { readonly ok: true; readonly rules: RuleSet; readonly evaluation: Evaluation; readonly options: EvaluationOptions }
@@ -91,7 +94,10 @@ export async function evaluateTest(
   const own = await ownRules(folder);
   const paths = own === undefined ? shared : [own];
   if (paths.length === 0)
-    return { ok: false, failures: [{ message: 'rules.yaml (or a folder rules) is missing; --rules gives rules to tests that have none' }] };
+    return {
+      ok: false,
+      failures: [{ message: 'neither rules.yaml nor a folder rules exists. Pass --rules to set rules for tests that have none.' }],
+    };
   const displayName = (file: string) => (own === undefined ? file : relative(folder, file));
   const loaded = await loadRules(paths, displayName).catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))));
   if (loaded instanceof Error) return { ok: false, failures: [{ message: loaded.message }] };

@@ -2,6 +2,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { errorCode, errorMessage } from '../errors/error-message.ts';
 import { type ParsedManifests, parseManifests } from './parse-manifests.ts';
 
 /**
@@ -66,8 +67,8 @@ function failure(file: string, message: string): ParsedManifests {
 }
 
 function reasonOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const code = errorCode(error);
   if (code === 'ENOENT') return 'no such file or folder';
   if (code === 'EACCES') return 'not readable for this user';
-  return error instanceof Error ? error.message : String(error);
+  return errorMessage(error);
 }

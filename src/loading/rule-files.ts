@@ -2,6 +2,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { buffer as bytesOfStream } from 'node:stream/consumers';
+import { errorCode, errorMessage } from '../errors/error-message.ts';
 import { watchFolders } from '../files/watch-folders.ts';
 import { type Problem, renderOrigin } from '../rules/language/problem.ts';
 import type { Bundle } from '../rules/store/rule-store.ts';
@@ -47,7 +48,7 @@ export function createRuleFilesSource(options: RuleFilesOptions): RuleFilesSourc
       for (const [id, { scope }] of known) if (!next.has(id)) await loader.withdraw(id, scope);
       known = next;
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = errorMessage(error);
       if (message !== lastProblem) onProblem(message);
       lastProblem = message;
     }
@@ -205,7 +206,7 @@ function findDuplicates(configMaps: readonly ConfigMapInFile[]): readonly Proble
     }
     const called = configMap.namespace === '' ? configMap.name : key;
     const message = `ConfigMap ${called} is also defined in ${renderOrigin(other.origin)}. In a cluster, the one applied later replaces the other. Give them different names.`;
-    return [{ code: 'configmap-twice', message, origin: configMap.origin, related: other.origin }];
+    return [{ code: 'duplicate-configmap', message, origin: configMap.origin, related: other.origin }];
   });
 }
 
@@ -229,10 +230,10 @@ async function readText(file: string): Promise<string> {
 }
 
 function fail(path: string, error: unknown): never {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const code = errorCode(error);
   if (code === 'ENOENT') throw new Error(`rules ${path}: no such file or folder`);
   if (code === 'EACCES') throw new Error(`rules ${path}: permission denied`);
-  throw new Error(`rules ${path}: ${error instanceof Error ? error.message : String(error)}`);
+  throw new Error(`rules ${path}: ${errorMessage(error)}`);
 }
 
 function contentOf(bundle: Bundle | undefined): string | undefined {

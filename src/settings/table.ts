@@ -49,7 +49,7 @@ export const settingTable = {
   },
   namespaceRules: {
     group: 'Rules',
-    description: 'allow namespaces to add stricter rules of their own',
+    description: 'allow namespaces to add their own, stricter rules',
     default: false,
     excludes: ['rules', 'dev'],
   },

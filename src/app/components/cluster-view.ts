@@ -3,7 +3,8 @@ import { type ClusterFacts, createClusterFacts } from '../../cluster/facts/facts
 import { createClusterPlatform } from '../../cluster/facts/openshift-registries.ts';
 import type { Component } from '../../contracts/component.ts';
 import type { Facts } from '../../decision/facts.ts';
-import { type ApiClient, connectApi } from '../../kube/api-client.ts';
+import type { ApiClient } from '../../kube/api-client.ts';
+import { connectApi } from '../../kube/client/connect-api.ts';
 import { loadKubeConfig } from '../../kube/kubeconfig.ts';
 import type { Kinds } from '../../object/kinds.ts';
 import { namedSecrets } from '../../rules/store/named-secrets.ts';
@@ -62,7 +63,7 @@ export function createClusterView({ client, kinds, rules, log, clock }: ClusterV
     facts: () => (platform.missing() === undefined ? facts.current() : undefined),
     missing: () => facts.missing() ?? platform.missing(),
     gaps: facts.gaps,
-    connection: { name: 'connection to the API server', stop: () => client.close() },
+    connection: { name: 'API server connection', stop: () => client.close() },
     watches: [facts, platform],
     secretsOfRules: watchSecretsOfRules(rules, facts),
   };
@@ -71,7 +72,7 @@ export function createClusterView({ client, kinds, rules, log, clock }: ClusterV
 function watchSecretsOfRules(rules: RulesInForce, facts: Pick<ClusterFacts, 'followSecrets'>): Component {
   let unsubscribe = () => {};
   return {
-    name: 'secrets of the rules',
+    name: 'secrets named by rules',
     start() {
       unsubscribe = rules.onChange((event) => {
         const written = rules.written();

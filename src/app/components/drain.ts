@@ -40,11 +40,11 @@ export function createDrain({ webhook, leader, milliseconds, finishMilliseconds,
       draining = true;
       webhook.drain();
       const released = leader?.stop();
-      log.info({ shutdownDelayMilliseconds: milliseconds }, 'shutting down: not ready any more, still answering');
+      log.info({ shutdownDelayMilliseconds: milliseconds }, 'shutting down: no longer ready, still answering requests');
       await sleep(clock, milliseconds);
       await webhook.finish();
       await released;
-      log.info({}, 'stopped: every request was answered');
+      log.info({}, 'stopped: all requests were answered');
     },
     isDraining: () => draining,
   };

@@ -1,6 +1,7 @@
 /** The log and the audit records. They open first and close last, after everything that waits has been written. */
 import { isatty } from 'node:tty';
 import type { Component } from '../../contracts/component.ts';
+import { errorMessage } from '../../errors/error-message.ts';
 import {
   type AuditLog,
   createAuditLog,
@@ -55,7 +56,7 @@ export function createOutputs(settings: Settings): Outputs {
       if (waiting > 0)
         log.error(
           { file: destination, lost: waiting },
-          `the last ${waiting} audit records could not be written to ${destination}, and are lost`,
+          `the last ${waiting} audit records could not be written to ${destination} and are lost`,
         );
       await logLines.opened()?.flush();
     },
@@ -84,25 +85,22 @@ function openAuditDestination({ auditLog, nameOf }: Settings, options: Destinati
   try {
     return openDestination(auditLog === '-' ? 1 : auditLog, options);
   } catch (error) {
-    throw new ConfigurationError(`${nameOf('auditLog')} ${auditLog}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new ConfigurationError(`${nameOf('auditLog')} ${auditLog}: ${errorMessage(error)}`);
   }
 }
 
 function reportLostLines(log: Logger, lost: number): void {
-  if (lost > 0) log.error({ lost }, `${lost} lines of this log were lost: they could not be written for a while`);
+  if (lost > 0) log.error({ lost }, `${lost} lines of this log were lost because they could not be written`);
 }
 
 function reportDelivery(log: Logger, place: string): DestinationOptions {
   return {
     onFailing: (reason) =>
-      log.error(
-        { file: place },
-        `audit records cannot be written to ${place}: ${reason}; requests are answered all the same, and it is tried again`,
-      ),
+      log.error({ file: place }, `cannot write audit records to ${place}: ${reason}. Requests are still answered. Retrying`),
     onRecovered: (lost) => {
-      const recovered = `audit records are written to ${place} again`;
-      if (lost > 0) log.error({ file: place, lost }, `${recovered}; ${lost} were lost`);
-      else log.info({ file: place, lost }, `${recovered}; none was lost`);
+      const recovered = `writing audit records to ${place} again`;
+      if (lost > 0) log.error({ file: place, lost }, `${recovered}. ${lost} records were lost`);
+      else log.info({ file: place, lost }, `${recovered}. No records were lost`);
     },
   };
 }

@@ -56,7 +56,7 @@ export function createWebhook({ settings, certificates, clientCa, collaborators,
 
   function logInvalidity(): void {
     const invalidity = certificates.invalidity();
-    if (invalidity !== undefined) log.error({}, `no client will take the certificate: ${invalidity}`);
+    if (invalidity !== undefined) log.error({}, `clients will reject the certificate: ${invalidity}`);
   }
 
   return {

@@ -160,7 +160,7 @@ function junitCase(result: ObjectResult): JunitCase {
 }
 
 function notEvaluatedCase(each: NotEvaluated): JunitCase {
-  const name = each.object ? renderSubject(each.object) : `line ${each.line ?? 1}`;
+  const name = each.object ? renderSubject(each.object) : each.line === undefined ? 'file' : `line ${each.line}`;
   return { classname: classOf(each), name, failure: { summary: `not evaluated: ${each.code}`, text: renderNotEvaluated(each) } };
 }
 

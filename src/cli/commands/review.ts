@@ -6,6 +6,7 @@ import jsonPatch from 'fast-json-patch';
 import type { Dispatcher } from 'undici';
 import type { AdmissionAnswer, AdmissionResponse } from '../../admission/response.ts';
 import type { PatchOperation } from '../../decision/inject/patch.ts';
+import { errorCode, errorMessage } from '../../errors/error-message.ts';
 import { renderNotEvaluated } from '../../evaluate/not-evaluated.ts';
 import type { Manifest } from '../../evaluate/parse-manifests.ts';
 import { readManifests, readStandardInput } from '../../evaluate/read-manifests.ts';
@@ -134,7 +135,7 @@ async function connect({ server, ca }: ReviewOptions): Promise<Webhook> {
         body: printJson(body),
         dispatcher,
       }).catch((error: unknown) => {
-        const reason = error instanceof Error ? error.message || String((error as { code?: unknown }).code) : String(error);
+        const reason = errorMessage(error) || String(errorCode(error));
         throw new ConfigurationError(`${server}: ${reason}. Is the server running ("npm start")? Use --server for another address`);
       });
       const answer = (await response.body.json()) as AdmissionAnswer & { message?: string };

@@ -19,7 +19,7 @@ export function userOption(): Option {
 }
 
 export function assumeCompleteOption(): Option {
-  return new Option('--assume-complete', 'treat secrets and accounts that are not given as missing');
+  return new Option('--assume-complete', 'treat secrets and accounts outside the files as missing');
 }
 
 export function quietOption(): Option {

@@ -20,7 +20,8 @@ export type Place = {
   /** The path that the user gave, `-` for standard input, or the name of what is not a file. */
   readonly file: string;
   readonly isFile: boolean;
-  readonly line: number;
+  /** Absent if the file cannot be read. */
+  readonly line?: number;
   readonly column?: number;
 };
 
@@ -52,7 +53,7 @@ const malformedSecret: FindingCode = {
   code: 'malformed-secret',
   level: 'warning',
   text: 'A kubelet cannot read a registry Secret.',
-  help: 'Correct the Secret as the message says.',
+  help: 'Fix the Secret as the message describes.',
 };
 
 /** What was not evaluated, by code. */
@@ -83,7 +84,7 @@ type Findings = Pick<Evaluation, 'notEvaluated' | 'results' | 'malformedSecrets'
 /** What was not evaluated comes first, because a gate must not pass it. */
 export function evaluationFindings({ notEvaluated, results, malformedSecrets }: Findings): readonly Finding[] {
   const missed = notEvaluated.map(
-    ({ file, line = 1, column, code, message, object }): Finding => ({
+    ({ file, line, column, code, message, object }): Finding => ({
       place: { ...placeInFile(file, line), ...(column !== undefined && { column }) },
       level: 'error',
       code,
@@ -120,8 +121,8 @@ export function objectFinding(result: ObjectResult): Finding | undefined {
   };
 }
 
-function placeInFile(file: string, line: number): Place {
-  return { file, isFile: file !== '-', line };
+function placeInFile(file: string, line?: number): Place {
+  return { file, isFile: file !== '-', ...(line !== undefined && { line }) };
 }
 
 /** A warning of an allowed object is a finding too. */

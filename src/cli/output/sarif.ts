@@ -36,7 +36,7 @@ function describeCode({ code, level, text, help }: FindingCode) {
 function locationOf({ file, isFile, line, column }: Place) {
   const uri = isFile ? uriOf(file) : encodeURI(file);
   const region = { startLine: line, ...(column !== undefined && { startColumn: column }) };
-  return { physicalLocation: { artifactLocation: { uri }, region } };
+  return { physicalLocation: { artifactLocation: { uri }, ...(line !== undefined && { region }) } };
 }
 
 /** Relative paths stay relative: services resolve them against the root of the repository, where CI runs. */

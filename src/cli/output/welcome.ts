@@ -5,7 +5,7 @@ import type { Settings } from '../../app/settings.ts';
 import { renderSelector } from '../../rules/match/namespaces.ts';
 
 export function renderWelcome({ url, healthUrl, ruleStore, caFile }: RunningServer, settings: Settings): string {
-  const ruleSet = ruleStore.current();
+  const ruleSet = ruleStore.written();
   const rules = (ruleSet?.rules ?? []).map(({ pattern, trust, internal, pullSecrets, pushSecret, namespaces }) => {
     const secrets = [...pullSecrets.map((name) => `pull ${name}`), ...(pushSecret === undefined ? [] : [`push ${pushSecret}`])];
     const verdict = internal ? 'internal' : trust ? 'trusted' : 'untrusted';

@@ -3,8 +3,8 @@
 import type { Log } from '../../contracts/log.ts';
 import type { ImageStreamFacts } from '../../decision/facts.ts';
 import { readImageStreamFacts, sizeOfStream } from '../../decision/read-stream-facts.ts';
-import type { ApiClient, KubeObject } from '../../kube/api-client.ts';
-import { identityOf, identitySize } from '../../kube/informer.ts';
+import { type ApiClient, boundTo, type KubeObject } from '../../kube/api-client.ts';
+import { identityOf, identitySize } from '../../kube/object-identity.ts';
 import { createOptionalInformer, type OptionalInformer } from '../../kube/optional-informer.ts';
 import type { JsonObject } from '../../object/json.ts';
 import { type Clock, systemClock } from '../../time/clock.ts';
@@ -41,11 +41,11 @@ export type StreamOptions = {
 export function createImageStreamFacts({ client, log, budget, clock = systemClock }: StreamOptions): WatchedStreams {
   const store = budget.store<KeptStream>({
     sizeOf,
-    measure: (namespace, maxBytes) =>
+    measure: (namespace, maxBytes, signal) =>
       streams.state() === 'absent'
         ? Promise.resolve(0)
         : measureList(
-            client,
+            boundTo(signal, client),
             `/apis/image.openshift.io/v1/namespaces/${namespace}/imagestreams`,
             (object) => sizeOf(keep(object)),
             maxBytes,
@@ -62,7 +62,7 @@ export function createImageStreamFacts({ client, log, budget, clock = systemCloc
     clock,
   });
   let waitsForList = true;
-  const isUnread = () => streams.state() === 'asking' || streams.state() === 'unread';
+  const isUnread = () => streams.state() === 'unknown' || streams.state() === 'syncing';
   let cancel = () => {};
   const endWait = () => {
     waitsForList = false;
@@ -71,7 +71,7 @@ export function createImageStreamFacts({ client, log, budget, clock = systemCloc
   };
   return {
     get(namespace, name) {
-      if (streams.state() !== 'read') return { kind: 'unknown' };
+      if (streams.state() !== 'synced') return { kind: 'unknown' };
       const stream = streams.get(namespace, name);
       if (stream) return stream.facts;
       return store.isOmitted(namespace) ? { kind: 'too-large', why: 'its namespace is over its memory budget' } : { kind: 'absent' };

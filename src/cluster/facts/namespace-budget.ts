@@ -4,8 +4,8 @@
  */
 
 import type { Log } from '../../contracts/log.ts';
+import { errorMessage } from '../../errors/error-message.ts';
 import type { KubeObject } from '../../kube/api-client.ts';
-import { errorMessage } from '../../kube/explain-api-error.ts';
 import type { InformerStore } from '../../kube/informer-store.ts';
 import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
 import type { Clock } from '../../time/clock.ts';
@@ -18,7 +18,7 @@ export type NamespaceBudget = {
   /** Bytes of all namespaces, as the collections count them. */
   heldBytes(): number;
   start(): void;
-  stop(): void;
+  stop(): Promise<void>;
 };
 
 export type BudgetedStore<T extends KubeObject> = InformerStore<T> & {
@@ -37,7 +37,7 @@ export type BudgetedCollection<T extends KubeObject> = {
    * The bytes that all objects of the namespace would need now. Reads them from the API server without keeping them, and may stop at more
    * than `most`.
    */
-  readonly measure: (namespace: string, most: number) => Promise<number>;
+  readonly measure: (namespace: string, most: number, signal: AbortSignal) => Promise<number>;
   /** Lists the collection again, because a namespace fits again. */
   readonly reload: () => void;
 };
@@ -76,9 +76,10 @@ export function createNamespaceBudget({
   let lastFailure: string | undefined;
 
   const reconcileLoop = createReconcileLoop({
-    reconcile: async () => {
+    reconcile: async (signal) => {
       if (over.size === 0) return undefined;
-      const { returned, failures } = await measureAll();
+      const { returned, failures } = await measureAll(signal);
+      signal.throwIfAborted();
       report(failures[0]);
       for (const namespace of returned) {
         over.delete(namespace);
@@ -97,13 +98,13 @@ export function createNamespaceBudget({
   });
 
   /** The namespaces that fit again, all of them together. */
-  async function measureAll(): Promise<{ returned: readonly string[]; failures: readonly unknown[] }> {
+  async function measureAll(signal: AbortSignal): Promise<{ returned: readonly string[]; failures: readonly unknown[] }> {
     const returned: string[] = [];
     const failures: unknown[] = [];
     let reserved = 0;
     for (const namespace of [...over]) {
       const room = Math.min(perNamespace, inAll - heldBytes() - reserved) * shareToReturn;
-      const bytes = await measure(namespace, room, failures);
+      const bytes = await measure(namespace, room, { failures, signal });
       if (bytes === undefined || bytes > room) continue;
       returned.push(namespace);
       reserved += bytes;
@@ -115,13 +116,17 @@ export function createNamespaceBudget({
    * A collection that cannot be measured counts as 0, so an API that is unavailable does not prevent the others from being listed. The
    * budget applies again when that API can be read. Undefined where a relist would bring nothing.
    */
-  async function measure(namespace: string, most: number, failures: unknown[]): Promise<number | undefined> {
+  async function measure(
+    namespace: string,
+    most: number,
+    { failures, signal }: { readonly failures: unknown[]; readonly signal: AbortSignal },
+  ): Promise<number | undefined> {
     let bytes = 0;
     const unmeasured = new Set<Collection>();
     for (const collection of collections) {
       if (bytes > most) return bytes;
       try {
-        bytes += await collection.measure(namespace, most - bytes);
+        bytes += await collection.measure(namespace, most - bytes, signal);
       } catch (error) {
         failures.push(error);
         unmeasured.add(collection);

@@ -3,7 +3,8 @@
 import type { Log } from '../../contracts/log.ts';
 import type { NamespaceFacts } from '../../decision/facts.ts';
 import type { ApiClient, KubeObject } from '../../kube/api-client.ts';
-import { createInformer, identityOf } from '../../kube/informer.ts';
+import { createInformer } from '../../kube/informer.ts';
+import { identityOf } from '../../kube/object-identity.ts';
 import type { Clock } from '../../time/clock.ts';
 
 export type WatchedNamespaces = {

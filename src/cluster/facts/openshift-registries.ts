@@ -7,7 +7,8 @@ import type { ImmediateComponent } from '../../contracts/component.ts';
 import type { Log } from '../../contracts/log.ts';
 import { parseImage } from '../../image/reference.ts';
 import { type ApiClient, ApiError, type KubeObject } from '../../kube/api-client.ts';
-import { createInformer, type Informer, identityOf } from '../../kube/informer.ts';
+import { createInformer, type Informer } from '../../kube/informer.ts';
+import { identityOf } from '../../kube/object-identity.ts';
 import { createOptionalInformer } from '../../kube/optional-informer.ts';
 import { valueAt } from '../../object/json.ts';
 import type { ShortNames } from '../../rules/rule-set.ts';
@@ -86,7 +87,7 @@ export function createClusterPlatform({ client, log, onChange, clock = systemClo
   };
 
   function isRead(): boolean {
-    return configs.state() === 'absent' || (configs.state() === 'read' && services?.synced === true);
+    return configs.state() === 'absent' || (configs.state() === 'synced' && services?.synced === true);
   }
 
   /** Decided once, with a warning. A later rejection is logged by the informer, and does not make a ready replica unready. */
@@ -106,7 +107,7 @@ export function createClusterPlatform({ client, log, onChange, clock = systemClo
       if (configs.state() === 'absent') return { internalRegistries: [] };
       if (!isRead()) {
         if (!skipped) return undefined;
-        if (configs.state() !== 'read') return { internalRegistries: [], shortNames: 'reject' };
+        if (configs.state() !== 'synced') return { internalRegistries: [], shortNames: 'reject' };
       }
       return readPlatform(configs.get(undefined, 'cluster'), services?.get(registryService.namespace, registryService.name));
     },

@@ -6,9 +6,10 @@
 import type { Log } from '../../contracts/log.ts';
 import { registrySecretTypes } from '../../credentials/registry-secret.ts';
 import type { SecretFacts } from '../../decision/facts.ts';
-import { type ApiClient, ApiError, type KubeObject } from '../../kube/api-client.ts';
-import { errorMessage } from '../../kube/explain-api-error.ts';
-import { createInformer, type Informer, type InformerTimings, identityOf } from '../../kube/informer.ts';
+import { errorMessage } from '../../errors/error-message.ts';
+import { type ApiClient, ApiError, boundTo, type KubeObject } from '../../kube/api-client.ts';
+import { createInformer, type Informer, type InformerTimings } from '../../kube/informer.ts';
+import { identityOf } from '../../kube/object-identity.ts';
 import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
 import type { Clock } from '../../time/clock.ts';
 
@@ -64,11 +65,11 @@ export function createSecretFacts({ client, log, clock, watchTimings }: SecretsO
   let stopped = false;
 
   const reconcileLoop = createReconcileLoop({
-    reconcile: async () => {
+    reconcile: async (signal) => {
       const lacking: string[] = [];
       let inDoubt = false;
       const requested = wanted;
-      const answers = await mayWatchEach(client, requested);
+      const answers = await mayWatchEach(boundTo(signal, client), requested);
       if (stopped) return;
       const stillWanted = new Set(wanted);
       for (const [index, name] of requested.entries()) {
@@ -174,7 +175,7 @@ export function createSecretFacts({ client, log, clock, watchTimings }: SecretsO
     start: reconcileLoop.start,
     async stop() {
       stopped = true;
-      reconcileLoop.stop();
+      await reconcileLoop.stop();
       await Promise.all([...followed.values()].map(stopWatching));
     },
   };

@@ -1,7 +1,7 @@
 /** The CA bundle to publish: the CAs of the certificate in use, and published ones that are still needed. */
 import { createCaBundle } from '../../certificates/rotation/ca-bundle.ts';
 import type { CurrentCertificate } from '../../certificates/source.ts';
-import { errorMessage } from '../../kube/explain-api-error.ts';
+import { errorMessage } from '../../errors/error-message.ts';
 import { systemClock } from '../../time/clock.ts';
 import { within } from '../../time/within.ts';
 import { bundleOf, bundlesOfOurs, callsUs, type LiveConfiguration } from './live-configuration.ts';
@@ -19,7 +19,7 @@ export type BundleToPublish = {
 
 /** `onExpired` is called when a published CA is no longer needed. */
 export function createBundleToPublish(
-  { certificates, log, clock }: Pick<RegistrationOptions, 'certificates' | 'log' | 'clock'>,
+  { certificates, log, clock, signal }: Pick<RegistrationOptions, 'certificates' | 'log' | 'clock'> & { readonly signal: AbortSignal },
   live: () => readonly LiveConfiguration[],
   onExpired: () => void,
 ): BundleToPublish {
@@ -36,11 +36,12 @@ export function createBundleToPublish(
     async refresh() {
       try {
         // Always with the system's clock, because it limits a request in progress, also where a test controls the time.
-        await within(systemClock, requestTimeout, `no response within ${requestTimeout / 1_000} s`, async () => certificates.refresh?.());
+        const late = `no response within ${requestTimeout / 1_000} s`;
+        await within(systemClock, requestTimeout, late, async () => certificates.refresh?.(), signal);
         refreshFailed = false;
       } catch (err) {
         const message = `cannot read the current certificate, so the registered CA bundle stays unchanged: ${errorMessage(err)}`;
-        if (!refreshFailed) log.warn({ err }, message);
+        if (!refreshFailed && !signal.aborted) log.warn({ err }, message);
         refreshFailed = true;
       }
       return !refreshFailed;

@@ -4,9 +4,8 @@
  */
 
 import type { Log } from '../../contracts/log.ts';
-import type { ApiClient } from '../../kube/api-client.ts';
-import { ApiError } from '../../kube/api-client.ts';
-import { errorMessage } from '../../kube/explain-api-error.ts';
+import { errorMessage } from '../../errors/error-message.ts';
+import { type ApiClient, ApiError, boundTo } from '../../kube/api-client.ts';
 import { createReconcileLoop, type ReconcileLoop } from '../../kube/reconcile-loop.ts';
 import { type Clock, systemClock } from '../../time/clock.ts';
 import type { RegisteredKind } from './desired.ts';
@@ -27,7 +26,7 @@ export type Discovery = {
   /** The APIs that do not answer at present. */
   unavailable(): readonly UnavailableApi[];
   start(): void;
-  stop(): void;
+  stop(): Promise<void>;
 };
 
 export type UnavailableApi = {
@@ -67,9 +66,10 @@ export function createDiscovery({ client, kinds, log, onChange, clock = systemCl
   let platformListed = false;
 
   const reconcileLoop: ReconcileLoop = createReconcileLoop({
-    reconcile: async () => {
+    reconcile: async (signal) => {
       const before = stateOf();
-      await Promise.all([...apis].map(([name, api]) => ask(name, api)));
+      await Promise.all([...apis].map(([name, api]) => ask(name, api, signal)));
+      signal.throwIfAborted();
       queried = true;
       if (stateOf() !== before) onChange();
       return [...apis.values()].some(({ trouble }) => trouble) ? 'requeue' : undefined;
@@ -80,20 +80,22 @@ export function createDiscovery({ client, kinds, log, onChange, clock = systemCl
     clock,
   });
 
-  async function ask(name: string, api: Api): Promise<void> {
+  async function ask(name: string, api: Api, signal: AbortSignal): Promise<void> {
+    const bound = boundTo(signal, client);
     try {
-      api.served = await client.resourcesOf(name, { timeoutMilliseconds: requestTimeout });
+      api.served = await bound.resourcesOf(name, { timeoutMilliseconds: requestTimeout });
       api.coming = false;
       if (api.trouble) log.info({ api: name }, `API ${name} is available again`);
       api.trouble = undefined;
     } catch (error) {
+      if (signal.aborted) return;
       const reason = errorMessage(error);
       // Only a response of the API server shows that the API now exists. A lost connection shows nothing.
       api.coming = api.served?.size === 0 && error instanceof ApiError && error.status >= 500;
       if (!api.trouble)
         log.warn({ api: name, err: error }, `discovery of the API ${name} failed, retrying: ${reason}. ${consequence(name)}`);
       api.trouble = { api: name, reason, since: api.trouble?.since ?? clock.now() };
-      if (name === platformApi && api.served === undefined) platformListed = await isListed(client, platformApi);
+      if (name === platformApi && api.served === undefined) platformListed = await isListed(bound, platformApi);
     }
   }
 

@@ -25,9 +25,9 @@ export type RegistrationOptions = {
   readonly log: Log;
   /**
    * Proves that the API server reaches regkeeper, given the still empty mutating configuration. Without it, a mistake in the Service or a
-   * NetworkPolicy blocks every Pod of the cluster as soon as the entries exist.
+   * NetworkPolicy blocks every Pod of the cluster as soon as the entries exist. Rejects with the signal's reason when it is aborted.
    */
-  readonly prove?: ((mutating: LiveConfiguration) => Promise<boolean>) | undefined;
+  readonly prove?: ((mutating: LiveConfiguration, signal: AbortSignal) => Promise<boolean>) | undefined;
   readonly excludedNamespaces?: readonly string[] | undefined;
   readonly policy?: WebhookPolicy | undefined;
   /** The kinds to register. Those of Kubernetes and OpenShift by default. */

@@ -1,7 +1,6 @@
 /** Whether the API server is known to reach regkeeper. Failed proofs are retried with exponential backoff. */
 import type { Clock } from '../../time/clock.ts';
 import { isInService, type LiveConfiguration } from './live-configuration.ts';
-import type { RegistrationOptions } from './options.ts';
 
 export type Proof = {
   /**
@@ -19,7 +18,11 @@ const initialBackoff = 250;
 const maxBackoff = 5_000;
 
 /** `onRetry` is called when a failed proof may be retried. */
-export function createProof(prove: RegistrationOptions['prove'], { schedule }: Pick<Clock, 'schedule'>, onRetry: () => void): Proof {
+export function createProof(
+  prove: ((mutating: LiveConfiguration) => Promise<boolean>) | undefined,
+  { schedule }: Pick<Clock, 'schedule'>,
+  onRetry: () => void,
+): Proof {
   /** Uids of configurations. */
   let proven = new Set<string | undefined>();
   let current: Promise<boolean> | 'later' | undefined;

@@ -1,7 +1,8 @@
 /** Fills the two webhook configurations and repairs them: observe, compare with the desired state, write what is due. */
 
 import type { ImmediateComponent } from '../../contracts/component.ts';
-import { errorMessage } from '../../kube/explain-api-error.ts';
+import { errorMessage } from '../../errors/error-message.ts';
+import { boundTo } from '../../kube/api-client.ts';
 import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
 import { kindsWithImages } from '../../object/kinds.ts';
 import { systemClock } from '../../time/clock.ts';
@@ -35,7 +36,7 @@ export function createRegistration(options: RegistrationOptions): Registration {
   const readinessLoop = createReconcileLoop({
     reconcile: async () => {
       if (!ready()) return;
-      readinessLoop.stop();
+      void readinessLoop.stop();
       filling = keepFilled(options, discovery);
     },
     onFailure: (err) => log.error({ err }, 'cannot check readiness, so no webhooks are registered'),
@@ -55,9 +56,7 @@ export function createRegistration(options: RegistrationOptions): Registration {
       readinessLoop.start();
     },
     async stop() {
-      readinessLoop.stop();
-      discovery.stop();
-      await filling?.stop();
+      await Promise.all([readinessLoop.stop(), discovery.stop(), filling?.stop()]);
     },
   };
 }
@@ -70,8 +69,11 @@ type Filling = { reconcileNow(): void; narrowed(): readonly string[]; stop(): Pr
  */
 const minIntervalMilliseconds = 250;
 
-function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling {
-  const { certificates, ready, log, clock = systemClock } = options;
+function keepFilled({ client, ...others }: RegistrationOptions, discovery: Discovery): Filling {
+  const closing = new AbortController();
+  const { signal } = closing;
+  const options = { ...others, client: boundTo(signal, client) };
+  const { certificates, ready, prove, log, clock = systemClock } = options;
   // Each configuration has its own loop, so neither waits for the writes or the backoff of the other.
   const loops = configurations.map((configuration) => ({
     configuration,
@@ -92,9 +94,9 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     onNamespace: (namespace) => (namespace?.metadata.deletionTimestamp === undefined ? requeue() : reconcileNow()),
   });
   const live = () => observed.present().map((each) => each.live);
-  const bundle = createBundleToPublish(options, live, requeue);
-  const proof = createProof(options.prove, clock, reconcileNow);
-  const writer = createWriter(options, { observed, bundle, entries, onDue: reconcileNow });
+  const bundle = createBundleToPublish({ ...options, signal }, live, requeue);
+  const proof = createProof(prove && ((mutating) => prove(mutating, signal)), clock, reconcileNow);
+  const writer = createWriter(options, { observed, bundle, entries, onDue: reconcileNow, signal });
 
   async function reconcile(configuration: Configuration): Promise<'requeue' | undefined> {
     if (!ready()) return undefined;
@@ -142,7 +144,8 @@ function keepFilled(options: RegistrationOptions, discovery: Discovery): Filling
     async stop() {
       unsubscribeCertificates();
       unsubscribeLeadership?.();
-      for (const { loop } of loops) loop.stop();
+      closing.abort();
+      await Promise.all(loops.map(({ loop }) => loop.stop()));
       bundle.close();
       proof.stop();
       writer.stop();

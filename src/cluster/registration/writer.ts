@@ -1,6 +1,7 @@
 /** Writes a webhook configuration when a write is due: compare with the desired state, wait for the backoff, apply, log. */
+
+import { errorMessage } from '../../errors/error-message.ts';
 import type { ApiError } from '../../kube/api-client.ts';
-import { errorMessage } from '../../kube/explain-api-error.ts';
 import { systemClock } from '../../time/clock.ts';
 import { aboutChosenCondition, applyConfiguration, isDeleted } from './apply.ts';
 import { type BundleToPublish, lacksCa } from './bundle-to-publish.ts';
@@ -28,9 +29,11 @@ export type WriterCollaborators = {
   readonly entries: (configuration: Configuration, caBundle: string) => readonly WebhookEntry[];
   /** Called when a delayed repair is due. */
   readonly onDue: () => void;
+  /** Ends the requests of the client. A write that ends so is no failure. */
+  readonly signal: AbortSignal;
 };
 
-export function createWriter(options: RegistrationOptions, { observed, bundle, entries, onDue }: WriterCollaborators): Writer {
+export function createWriter(options: RegistrationOptions, { observed, bundle, entries, onDue, signal }: WriterCollaborators): Writer {
   const { client, namespace, log, clock = systemClock } = options;
   const backoff = createRepairBackoff(clock.monotonic);
   const repairLog = createRepairLog(log, clock.monotonic);
@@ -116,7 +119,7 @@ export function createWriter(options: RegistrationOptions, { observed, bundle, e
         await write(configuration, live);
         return undefined;
       } catch (err) {
-        if (isDeleted(err)) return undefined;
+        if (signal.aborted || isDeleted(err)) return undefined;
         const { kind } = configuration;
         log.error(
           { err, kind },

@@ -4,8 +4,9 @@
  */
 
 import type { Log } from '../../contracts/log.ts';
+import { errorMessage } from '../../errors/error-message.ts';
 import { type ApiClient, ApiError, isNotFound } from '../../kube/api-client.ts';
-import { describeRequiredRole, errorMessage } from '../../kube/explain-api-error.ts';
+import { describeRequiredRole } from '../../kube/explain-api-error.ts';
 import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
 import { retryUntilReachable } from '../../kube/retry-until-reachable.ts';
 import { isObject } from '../../object/json.ts';
@@ -48,7 +49,8 @@ export type SnapshotWriter = {
   save(bundles: readonly Bundle[]): void;
   start(): void;
   /** A pending write is dropped. */
-  stop(): void;
+  /** Resolves when a write in progress has ended. It is not aborted, since a restart must not find older rules. */
+  stop(): Promise<void>;
 };
 
 /**

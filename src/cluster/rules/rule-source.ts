@@ -94,8 +94,7 @@ export function createClusterRuleSource(options: ClusterRules): ClusterRuleSourc
       for (const { informer } of informers) informer.start();
     },
     async stop() {
-      reloadLoop.stop();
-      await Promise.all(informers.map(({ informer }) => informer.stop()));
+      await Promise.all([reloadLoop.stop(), ...informers.map(({ informer }) => informer.stop())]);
     },
   };
 }

@@ -1,8 +1,8 @@
 /** Limits the memory for the texts of rules ConfigMaps. Of texts beyond what a namespace can have in force, only the size is kept. */
 
 import type { KubeObject } from '../../kube/api-client.ts';
-import { identityOf, sameVersion } from '../../kube/informer.ts';
 import type { InformerStore } from '../../kube/informer-store.ts';
+import { identityOf, sameVersion } from '../../kube/object-identity.ts';
 import { isDocumentKey, type RulesConfigMap } from '../../rules/language/config-map.ts';
 import { addSizes, fits, namespaceQuota, noRules, type RulesSize, sizeOf } from '../../rules/store/namespace-quota.ts';
 

@@ -171,7 +171,7 @@ function findWrongDockerfile(spec: JsonObject): MalformedObject | undefined {
   if (text.length <= longestDockerfile) return undefined;
   return problemAt(
     ['spec', ...path],
-    `must have at most ${formatCount(longestDockerfile)} characters, and has ${formatCount(text.length)}`,
+    `must have at most ${formatCount(longestDockerfile)} characters, but has ${formatCount(text.length)}`,
   );
 }
 

@@ -47,7 +47,7 @@ export function readReference(root: JsonObject, path: Path, action: 'pull' | 'pu
   // A push to an image stream goes to the internal registry, with the builder account's own secret.
   if (action === 'push') return undefined;
   const stream = readStreamReference(reference);
-  const why = `${kind === 'ImageStreamImage' ? kind : 'ImageStreamTag'} ${quote(name ?? '')} says what it holds when it is used`;
+  const why = `${kind === 'ImageStreamImage' ? kind : 'ImageStreamTag'} ${quote(name ?? '')} is resolved only when it is used`;
   return {
     path: [...path, 'name'],
     displayName: renderPath(path),

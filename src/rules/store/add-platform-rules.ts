@@ -8,7 +8,7 @@ import { indexRules } from '../match/match.ts';
 import type { NamespaceContext, Rule, RuleSet, ShortNames } from '../rule-set.ts';
 
 export type Platform = {
-  /** `host[:port]`, always trusted and never given a secret, whatever the rules say. */
+  /** `host[:port]`, always trusted. Its images never get a secret, whatever the rules contain. */
   readonly internalRegistries: readonly PlatformRegistry[];
   /**
    * Other names of the cluster's own registry, from outside. They are trusted where no written rule is about them. The credentials of
@@ -79,7 +79,7 @@ export function withPlatform(
   return { ruleSet, conflicts };
 }
 
-/** Whether the platform's trust in one host wins over the written rule: no rule, or a cluster rule that distrusts many hosts. */
+/** Whether the platform's trust in one host wins over the written rule: no rule, or a cluster rule that denies many hosts. */
 function isLessSpecific(rule: Rule | undefined, { namespaceRules }: RuleSet, { namespace }: NamespaceContext): boolean {
   if (!rule) return true;
   return !rule.trust && rule.pattern.host.kind !== 'exact' && namespaceRules.get(namespace)?.includes(rule) !== true;
@@ -96,13 +96,13 @@ function readRegistry({ registry, object }: PlatformRegistry, internal: boolean)
 
 /** A rule that only trusts repeats what applies anyway. */
 function conflictingEffect({ trust, pullSecrets, pushSecret }: Rule): string | undefined {
-  if (!trust) return 'refuses';
+  if (!trust) return 'denies';
   return pullSecrets.length > 0 || pushSecret !== undefined ? 'names a secret for' : undefined;
 }
 
 function conflict({ pattern, origin }: Rule, effect: string, internal: Rule): Problem {
-  const treatment = effect === 'refuses' ? 'always trusted' : 'never given a secret';
-  const message = `the rule ${effect} ${pattern.text}, which is the cluster's own registry ${internal.pattern.text} (${renderOrigin(internal.origin)}) and ${treatment}: the rule has no effect, remove it`;
+  const treatment = effect === 'denies' ? 'is always trusted' : 'never gets a secret';
+  const message = `the rule ${effect} ${pattern.text}, but the cluster's own registry ${internal.pattern.text} (${renderOrigin(internal.origin)}) ${treatment}. The rule has no effect. Remove it.`;
   return { code: 'internal-conflict', message, origin, related: internal.origin };
 }
 

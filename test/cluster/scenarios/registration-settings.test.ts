@@ -97,7 +97,7 @@ describe.runIf(cluster.local)('chosen with flags', () => {
   test('with Ignore images are let in while nobody answers, which the log has said at the start', async () => {
     const warnings = keeper.server?.log().filter(({ level }) => level === 'warn') ?? [];
     expect(warnings.map(({ msg }) => msg)).toContain(
-      '--failure-policy is Ignore: while no replica answers, every image is let in, and no secret is added',
+      '--failure-policy is Ignore: while no replica is available, all images are allowed and no secrets are injected',
     );
     expect((await tryPod(keeper.namespace)).stderr).toContain('denied the request');
     await keeper.server?.end('SIGKILL');

@@ -2,7 +2,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { issueCa } from '../../../src/certificates/issue.ts';
-import { type ApiClient, connectApi } from '../../../src/kube/api-client.ts';
+import type { ApiClient } from '../../../src/kube/api-client.ts';
+import { connectApi } from '../../../src/kube/client/connect-api.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
 import { startHonestRequests } from '../honest-requests.ts';
 import { type OtherWriter, startCaInjector, startEnforcer, startNarrower, type WebhookConfiguration } from '../other-writers.ts';

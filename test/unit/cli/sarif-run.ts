@@ -9,7 +9,7 @@ const location = {
   properties: {
     physicalLocation: {
       type: 'object',
-      required: ['artifactLocation', 'region'],
+      required: ['artifactLocation'],
       properties: {
         artifactLocation: {
           type: 'object',

@@ -34,7 +34,7 @@ rules:
 - {name: team-a, registry: quay.example.com/team-a, pullSecret: [team-a-pull, shared-pull], onMissingSecret: deny}
 - {name: public, registry: public.example.com}
 - {registry: docker.io/library}
-- {name: hub, registry: docker.io, trust: false, reason: "Docker Hub is rate limited here; use registry.example.com:5000/hub"}
+- {name: hub, registry: docker.io, trust: false, reason: "Docker Hub is rate limited here. Use registry.example.com:5000/hub"}
 - {registry: gone.example.com, trust: false}
 exemptions:
 - {image: quay.example.com/legacy, until: 2026-11-20, reason: migration planned}

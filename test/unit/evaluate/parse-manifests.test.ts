@@ -97,15 +97,15 @@ describe('objects are found with the line in which they begin', () => {
 
 describe('what is not an object is reported with its position and the fix', () => {
   test.each([
-    ['a field twice', `${head}spec:\n  a: 1\n  a: 2\n`, /^pod\.yaml:5:3: the field "a" is already written in line 4, .*keep one/],
+    ['a field twice', `${head}spec:\n  a: 1\n  a: 2\n`, /^pod\.yaml:5:3: the field "a" is already set in line 4, .*Keep one/],
     [
       'a field twice in JSON',
       '{"apiVersion": "v1",\n"kind": "Pod", "kind": "Pod"}',
-      /^pod\.yaml:2:16: the field "kind" is already written in line 2/,
+      /^pod\.yaml:2:16: the field "kind" is already set in line 2/,
     ],
-    ['a field twice in other letters', `${head}spec: {1: a, "1": b}`, /^pod\.yaml:3:14: the field "1" is already written/],
-    ['no closing bracket', `${head}spec: {a: [1, 2}\n`, /^pod\.yaml:3:\d+: not valid YAML: .*check quotes, brackets/],
-    ['a tab', `${head}spec:\n\ta: 1\n`, /^pod\.yaml:4:1: a tab indents this line/],
+    ['a field twice in other letters', `${head}spec: {1: a, "1": b}`, /^pod\.yaml:3:14: the field "1" is already set/],
+    ['no closing bracket', `${head}spec: {a: [1, 2}\n`, /^pod\.yaml:3:\d+: not valid YAML: .*Check quotes, brackets/],
+    ['a tab', `${head}spec:\n\ta: 1\n`, /^pod\.yaml:4:1: this line is indented with a tab/],
     ['a list', '- a\n- b\n', /^pod\.yaml:1:1: contains a list, not a Kubernetes object$/],
     ['a word', 'hello\n', /^pod\.yaml:1:1: contains a plain value/],
     ['no kind', 'apiVersion: v1\nmetadata: {}\n', /^pod\.yaml:1:1: not a Kubernetes object: kind missing$/],
@@ -123,12 +123,12 @@ describe('what is not an object is reported with its position and the fix', () =
     ['an entry without a kind', 'apiVersion: v1\nkind: List\nitems:\n- {metadata: {}}\n', /^pod\.yaml:4:3: .*apiVersion and kind missing$/],
     ['an alias of nothing', `${head}spec: *app`, /^pod\.yaml:3:7: .*no anchor &app.*quote/],
     ['an anchor in itself', `${head}spec: &a {b: *a}`, /^pod\.yaml:3:14: the anchor &a contains itself/],
-    ['a merge of text', `${head}spec: {<<: hello}`, /^pod\.yaml:3:12: the merge key/],
-    ['infinity', `${head}spec: .inf`, /^pod\.yaml:3:7: \.inf is no number/],
-    ['a tag that lies', `${head}spec: !!int hello`, /^pod\.yaml:3:\d+: "hello" is not what its tag !!int says/],
+    ['a merge of text', `${head}spec: {<<: hello}`, /^pod\.yaml:3:12: the value of a merge key/],
+    ['infinity', `${head}spec: .inf`, /^pod\.yaml:3:7: \.inf is not a JSON number/],
+    ['a tag that lies', `${head}spec: !!int hello`, /^pod\.yaml:3:\d+: "hello" does not match its tag !!int/],
     ['a field without a name', `${head}spec: {~: 1}`, /^pod\.yaml:3:8: a field has no name/],
-    ['a list for a name', `${head}spec: {[a]: 1}`, /^pod\.yaml:3:8: a field has a list/],
-    ['brackets without end', `${head}spec: ${'['.repeat(100_000)}`, /^pod\.yaml:3:\d+: nested deeper/],
+    ['a list for a name', `${head}spec: {[a]: 1}`, /^pod\.yaml:3:8: a field name is a list/],
+    ['brackets without end', `${head}spec: ${'['.repeat(100_000)}`, /^pod\.yaml:3:\d+: the text is nested more deeply/],
     ['JSON cut short', '{"apiVersion": "v1", "kind": "Po', /^pod\.yaml:1:\d+: not valid YAML/],
   ])('%s', (_name, text, message) => {
     expect(problemsOf(text)).toEqual([expect.stringMatching(message)]);
@@ -179,7 +179,7 @@ describe('what is not an object is reported with its position and the fix', () =
   test('a bomb of aliases ends soon', () => {
     const levels = Array.from({ length: 30 }, (_, level) => `a${level + 1}: &a${level + 1} [*a${level}, *a${level}, *a${level}]`);
     expect(problemsOf(`${head}a0: &a0 [x, x]\n${levels.join('\n')}\n`)).toEqual([
-      expect.stringMatching(/aliases make more than 400000 values/),
+      expect.stringMatching(/aliases expand to more than 400000 values/),
     ]);
   });
 

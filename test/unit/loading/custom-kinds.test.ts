@@ -61,7 +61,8 @@ describe('what is wrong is told with its place', () => {
     },
     {
       text: `kinds: [{${rollout}, images: "spec.steps[0]"}]`,
-      problem: 'kinds[0].images must be a path such as spec.template or spec.steps[*].image, and "steps[0]" is no field ("spec.steps[0]")',
+      problem:
+        'kinds[0].images must be a path such as spec.template or spec.steps[*].image, but "steps[0]" is not a field name ("spec.steps[0]")',
     },
     {
       text: 'kinds: [{group: build.openshift.io, version: v1, resource: builds, kind: Build, template: spec}]',

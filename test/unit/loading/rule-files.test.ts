@@ -36,7 +36,7 @@ async function watch(...paths: readonly string[]) {
   });
   await files.start();
   open.push(files);
-  const registries = () => (store.current()?.rules ?? []).map(({ pattern }) => pattern.text).sort();
+  const registries = () => (store.written()?.rules ?? []).map(({ pattern }) => pattern.text).sort();
   return { store, changes, problems, registries };
 }
 
@@ -165,7 +165,7 @@ describe('loading once', () => {
     await writeFile(join(folder, 'b.yaml'), configMap('b.io'));
     const { ruleSet, problems, warnings } = await load('a.yaml', '.');
     expect(problems).toEqual([]);
-    expect(places(warnings)).toEqual(['b.yaml:1:1 configmap-twice']);
+    expect(places(warnings)).toEqual(['b.yaml:1:1 duplicate-configmap']);
     expect(warnings[0]?.message).toMatch(/^ConfigMap rules is also defined in .*a\.yaml:1:1\. .*Give them different names\.$/);
     expect(ruleSet?.rules).toHaveLength(2);
   });
@@ -182,7 +182,7 @@ describe('loading once', () => {
     expect([verdictIn('shop'), verdictIn('other')]).toEqual([true, undefined]);
 
     await writeFile(join(folder, 'own.yaml'), own('other.io'));
-    expect(places((await load('.')).problems)).toEqual(['own.yaml:6:24 namespace-widens']);
+    expect(places((await load('.')).problems)).toEqual(['own.yaml:6:24 namespace-rule-without-effect']);
   });
 
   test('a namespace whose cluster is not given cannot be told that it widens', async () => {

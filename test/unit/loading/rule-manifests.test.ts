@@ -154,7 +154,7 @@ describe('what keeps rules from being read is a problem with its place and the f
     [
       'rules in binaryData',
       `${head}binaryData:\n  a.yaml: AA==\n`,
-      /^bad-manifest 7:3 a\.yaml of ConfigMap rules stands in binaryData, .*UTF-8/,
+      /^bad-manifest 7:3 a\.yaml of ConfigMap rules is in binaryData, .*UTF-8/,
     ],
     ['a tab', `${head}data:\n\ta.yaml: x\n`, /^yaml-syntax 7:1 .*tab/],
     ['a field twice', `${head}kind: ConfigMap\n`, /^duplicate-field 6:1 /],

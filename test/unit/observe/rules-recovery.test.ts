@@ -21,11 +21,11 @@ function follow(...opening: readonly ReadBundle[]) {
   const reported: string[] = [];
   const log = {
     info: (fields: object, message: string) => {
-      expect(fields).toEqual({ rulesRevision: store.current()?.revision });
+      expect(fields).toEqual({ rulesRevision: store.written()?.revision });
       reported.push(message);
     },
   };
-  const recovery = createRulesRecovery({ store, inForce: store.current, log });
+  const recovery = createRulesRecovery({ store, inForce: store.written, log });
   const after = (changes: readonly RulesChange[]) => {
     recovery.update(changes);
     return reported.splice(0);

@@ -107,7 +107,7 @@ describe('a change of the rules in force is reported', () => {
       'record accepted',
       'metrics true',
       'info: rules are in force',
-      expect.stringMatching(/^error: .*the rule names a secret for .* has no effect, remove it$/),
+      expect.stringMatching(/^error: .*the rule names a secret for .* has no effect\. Remove it\.$/),
     ]);
   });
 

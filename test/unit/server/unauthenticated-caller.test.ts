@@ -187,7 +187,7 @@ describe('of rules ConfigMaps', () => {
       'the rule that makes another redundant',
       'rules: [{registry: a.io, pullSecret: s}, {registry: b.io, namespaces: [hidden-team]}]',
       'rules: [{registry: a.io/path, pullSecret: s}, {registry: b.io/path, namespaces: [hidden-team]}]',
-      /b\.io for [^"]*of ConfigMap|says what a\.io/,
+      /b\.io for [^"]*in ConfigMap|same effect as the rule of a\.io/,
     ],
   ];
 

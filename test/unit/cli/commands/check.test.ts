@@ -231,7 +231,7 @@ describe('facts come from the objects', () => {
     expect(json.summary).toEqual({ allowed: 0, warned: 0, denied: 1, undecided: 1, withoutImages: 0 });
     expect(json.results[0].undecided).toEqual([
       expect.stringMatching(
-        /rules\.yaml:5:\d+ selects by the labels of namespace "default", which is not among the objects: give the Namespace with -f$/,
+        /rules\.yaml:5:\d+ selects by the labels of namespace "default", which is not among the objects\. Add the Namespace with -f$/,
       ),
     ]);
   });
@@ -289,7 +289,7 @@ describe('facts come from the objects', () => {
     const { exitCode, json } = await checkJson(other, '--assume-complete');
     expect(exitCode).toBe(1);
     expect(json.results).toMatchObject([
-      { outcome: 'denied', undecided: [expect.stringMatching(/service account "ghost".*give it with -f/)] },
+      { outcome: 'denied', undecided: [expect.stringMatching(/service account "ghost".*Add it with -f/)] },
     ]);
   });
 
@@ -387,7 +387,7 @@ describe('for CI systems', () => {
         `^::error file=${file},line=8,title=Pod default/bad%3A denied::Pod default/bad: container "app": .*the platform team\\.$`,
       ),
       expect.stringMatching(
-        `^::error file=${file},line=14,title=Pod default/labelled%3A undecided::.*give the Namespace with -f%0APod default/labelled: `,
+        `^::error file=${file},line=14,title=Pod default/labelled%3A undecided::.*Add the Namespace with -f%0APod default/labelled: `,
       ),
       '',
     ]);
@@ -504,7 +504,7 @@ describe('exit code 2: what cannot be read', () => {
     const objects = await write('objects.yaml', pod('a', 'x'));
     const { exitCode, out, err } = await runCommand('check', '-f', objects, '--rules', bad);
     expect({ exitCode, out }).toEqual({ exitCode: 2, out: '' });
-    expect(err).toMatch(/bad\.yaml:3:3 unknown-field .*did you mean "pullSecret"/);
+    expect(err).toMatch(/bad\.yaml:3:3 unknown-field .*Did you mean "pullSecret"/);
   });
 
   test.each([

@@ -98,7 +98,7 @@ describe('explain -o json', () => {
         verdict: 'trusted',
         canonical: 'docker.io/library/nginx',
         rule: { name: 'officials' },
-        others: [{ name: 'hub', pattern: 'docker.io', trust: false, why: expect.stringContaining('shorter path') }],
+        others: [{ name: 'hub', pattern: 'docker.io', trust: false, why: expect.stringContaining('has no path') }],
       },
     ],
     [
@@ -143,7 +143,7 @@ describe('explain -o json', () => {
       {
         verdict: 'unconfigured',
         unsure: [expect.stringMatching(/rules\.yaml:7:26/)],
-        others: [{ name: 'team', why: expect.stringContaining('labels of namespace "shop" are not known') }],
+        others: [{ name: 'team', why: expect.stringContaining('labels of namespace "shop" are unknown') }],
       },
     ],
     [
@@ -156,7 +156,7 @@ describe('explain -o json', () => {
       'quay.io/team/x',
       ['-n', 'shop', '--no-namespace-labels'],
       1,
-      { verdict: 'unconfigured', unsure: [], others: [{ why: expect.stringContaining('is for namespaces with team=a') }] },
+      { verdict: 'unconfigured', unsure: [], others: [{ why: expect.stringContaining('applies to namespaces with team=a') }] },
     ],
   ] as const)('%s %j', async (image, more, expectedCode, expected) => {
     const { exitCode, json } = await explainJson(image, ...more);
@@ -175,7 +175,7 @@ understood   registry docker.io, default port 443, repository library/nginx, no 
 namespace    default (choose another with -n), labels unknown
 verdict      trusted: allowed
 decided by   rule "officials", rules.yaml:6:31: trusts docker.io/library
-             over "hub", which has the shorter path: no segment against 1 segment
+             over "hub", which has no path (less specific than 1 segment)
 pull secret  none
 push secret  none
 settings     mode enforce, unconfigured deny, inject all
@@ -183,7 +183,7 @@ message      "nginx" is trusted (rule "officials", rules.yaml:6:31).
 
 other matching rules, most specific first:
   rule "hub", rules.yaml:5:25: denies docker.io
-    has the shorter path: no segment against 1 segment
+    has no path (less specific than 1 segment)
 `);
   });
 

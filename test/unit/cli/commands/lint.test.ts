@@ -55,7 +55,7 @@ const marked: readonly (readonly [code: string, text: string])[] = [
   ['internal-conflict', 'internalRegistries: ["reg:5000"]\nrules:\n- registry: ‹reg:5000/app\n  trust: false\n'],
   ['unknown-field', configMap('cluster', block('mode: warn\n‹modus: warn\n'))],
   ['wrong-type', configMap('cluster', block('# ours\n\nrules:\n- registry: reg.io\n  trust: ‹"yes"\n'))],
-  ['namespace-scope', configMap('namespace', block('‹mode: audit\nrules: []\n'))],
+  ['cluster-only-field', configMap('namespace', block('‹mode: audit\nrules: []\n'))],
   ['unknown-value', `${configMap('cluster', block('rules: []'))}\n---\n${configMap('cluster', block('mode: ‹loud\n'))}`],
   ['bad-manifest', configMap('‹clutser', block('rules: []\n'))],
   ['bad-manifest', configMap('cluster', '\n    ‹rules: []\n')],
@@ -67,7 +67,7 @@ describe('a broken document is told at its line and column', () => {
     const before = text.slice(0, text.indexOf('‹'));
     const [line, column] = [before.split('\n').length, before.length - before.lastIndexOf('\n')];
     const { exitCode, out } = await lint(text.replace('‹', ''));
-    const [first] = out.split('\n').filter((each) => !each.includes(' configmap-twice '));
+    const [first] = out.split('\n').filter((each) => !each.includes(' duplicate-configmap '));
     expect(first?.split(' ').slice(0, 2)).toEqual([`rules.yaml:${line}:${column}`, code]);
     expect(exitCode).toBe(1);
   });
@@ -95,8 +95,8 @@ describe('warnings', () => {
     expect(await lint(warned, '--date', '2026-02-01')).toEqual({
       exitCode: 0,
       out: [
-        'rules.yaml:2:11 exemption-expired warning: the exemption of reg.io/x ended with 2026-01-31, so it has no effect any more; remove it, or write a later day',
-        'rules.yaml:5:13 rule-redundant warning: reg.io/a says what reg.io of rules.yaml:4:13 says of its images already; remove it, or write what shall be different',
+        'rules.yaml:2:11 exemption-expired warning: the exemption of reg.io/x ended on 2026-01-31, so it has no effect. Remove it, or set a later day.',
+        'rules.yaml:5:13 rule-redundant warning: reg.io/a has the same effect as the rule of reg.io in rules.yaml:4:13, which matches all its images. Remove it, or change its effect.',
         '',
       ].join('\n'),
       err: 'read 1 document with 2 rules in 1 file: 0 problems, 2 warnings\n',
@@ -136,7 +136,7 @@ describe('machine output', () => {
           column: 13,
           level: 'problem',
           code: 'rule-tie',
-          message: expect.stringContaining('reg.io has a rule already'),
+          message: expect.stringContaining('reg.io already has a rule'),
           related: { file: 'rules.yaml', line: 2, column: 13 },
         },
       ],
@@ -178,7 +178,7 @@ describe('SARIF', () => {
         ruleId: 'rule-tie',
         ruleIndex: Object.keys(problemCodes).indexOf('rule-tie'),
         level: 'error',
-        message: { text: expect.stringContaining('reg.io has a rule already') },
+        message: { text: expect.stringContaining('reg.io already has a rule') },
         locations: [{ physicalLocation: { artifactLocation: file, region: { startLine: 6, startColumn: 13 } } }],
         relatedLocations: [
           {
@@ -201,7 +201,7 @@ describe('-o github', () => {
   test('annotates the place of each problem and warning', async () => {
     const { exitCode, out } = await lint('rules:\n- registry: reg.io\n- registry: reg.io\n', '-o', 'github');
     expect(exitCode).toBe(1);
-    expect(out).toMatch(/^::error file=rules\.yaml,line=3,col=13,title=rule-tie::reg\.io has a rule already.*\n$/);
+    expect(out).toMatch(/^::error file=rules\.yaml,line=3,col=13,title=rule-tie::reg\.io already has a rule.*\n$/);
     const { out: warning } = await lint(warned, '--date', '2026-02-01', '-o', 'github');
     expect(warning).toMatch(/^::warning file=rules\.yaml,line=2,col=11,title=exemption-expired::the exemption .*\n::warning file=.*\n$/);
   });

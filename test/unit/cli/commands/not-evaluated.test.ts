@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runCommand } from '../run.ts';
+import { sarifRun } from '../sarif-run.ts';
 
 let folder: string;
 let count = 0;
@@ -354,6 +355,16 @@ describe('every format reports what was not evaluated', () => {
     expect(out).toContain('<testsuite name="regkeeper" tests="3" failures="2" errors="0" skipped="0">');
     expect(out).toContain('<testcase classname="b.yaml" name="line 1">\n      <failure message="not evaluated: not-an-object">');
     expect(out).toContain('<testcase classname="a.yaml" name="App shop/web">\n      <failure message="not evaluated: unknown-kind">');
+  });
+
+  test('a file that cannot be read has no line', async () => {
+    const run = (format: string) => runCommand('check', '-f', 'nowhere.yaml', '--rules', join(folder, 'rules.yaml'), '-o', format);
+    expect((await run('github')).out).toMatch(/^::error file=nowhere\.yaml,title=not evaluated%3A unreadable::no such file or folder\n$/);
+    expect(sarifRun((await run('sarif')).out).results).toMatchObject([
+      { ruleId: 'unreadable', locations: [{ physicalLocation: { artifactLocation: { uri: 'nowhere.yaml' } } }] },
+    ]);
+    expect((await run('sarif')).out).not.toContain('startLine');
+    expect((await run('junit')).out).toContain('<testcase classname="nowhere.yaml" name="file">');
   });
 
   test('table with --quiet: the list stays', async () => {

@@ -89,7 +89,7 @@ describe('a test passes where everything agrees that is written', () => {
     const { 'rules.yaml': own, ...rest } = good;
     await write(rest);
     await writeFile(join(folder, 'shared.yml'), own);
-    expect(await failures()).toEqual([expect.stringMatching(/^rules\.yaml .* is missing; --rules/)]);
+    expect(await failures()).toEqual([expect.stringMatching(/^neither rules\.yaml nor a folder rules exists\. Pass --rules/)]);
     expect(await failures('--rules', join(folder, 'shared.yml'))).toEqual([]);
   });
 });
@@ -106,30 +106,34 @@ describe('whatever was not evaluated is a failure, with its place', () => {
     [
       'an object without an entry',
       { 'expected.yaml': 'results: []' },
-      ['no entry for Pod shop/web, objects.yaml:2; its outcome is allowed'],
+      ['Pod shop/web (objects.yaml:2) has no entry. Its outcome is allowed.'],
     ],
     [
       'an entry without an object',
       { 'expected.yaml': `${expected}- {object: {kind: Pod, name: wub}, outcome: denied}\n` },
-      ['3: no object that is judged is Pod wub'],
+      ['3: no evaluated object matches Pod wub.'],
     ],
     [
       'a second entry',
       { 'expected.yaml': `${expected}- {object: {kind: Pod, name: web}, outcome: allowed}\n` },
-      ['3: a second entry for Pod shop/web'],
+      ['3: Pod shop/web has a second entry. Remove one of the two.'],
     ],
     [
       'an entry that could be two',
       { 'objects.yaml': pod('web', 'reg.example.com/web') + pod('web', 'reg.example.com/web', 'other') },
-      ['2: 2 objects are Pod web: write namespace or apiVersion too'],
+      ['2: 2 objects match Pod web. Add the namespace or the apiVersion.'],
     ],
     ['no objects file', { 'objects.yaml': undefined }, ['objects.yaml: no such file or folder']],
-    ['no expected file', { 'expected.yaml': undefined }, ['expected.yaml is missing; --update writes it from what comes out']],
+    [
+      'no expected file',
+      { 'expected.yaml': undefined },
+      ['expected.yaml does not exist. Create it from the current results with --update.'],
+    ],
     ['objects that cannot be read', { 'objects.yaml': '- a\n' }, [expect.stringMatching(/^objects\.yaml:1:1: contains a list/)]],
     [
       'nothing to judge',
       { 'objects.yaml': 'apiVersion: v1\nkind: Secret\n', 'expected.yaml': 'results: []' },
-      ['objects.yaml holds no object that could be judged'],
+      ['objects.yaml contains no object that can be evaluated.'],
     ],
     [
       'an object of an unknown kind with an image',
@@ -140,28 +144,40 @@ describe('whatever was not evaluated is a failure, with its place', () => {
     [
       'labels that nobody gave',
       { 'objects.yaml': pod('web', 'team.example.com/x'), 'expected.yaml': expected.replace('allowed', 'denied') },
-      [expect.stringMatching(/^Pod shop\/web cannot be judged for sure: rules\.yaml:5:\d+ selects by the labels of namespace "shop"/)],
+      [
+        expect.stringMatching(
+          /^Pod shop\/web cannot be evaluated with certainty: rules\.yaml:5:\d+ selects by the labels of namespace "shop"/,
+        ),
+      ],
     ],
     ['broken YAML', { 'expected.yaml': 'results: [\n' }, [expect.stringMatching(/^\d: expected\.yaml is not valid YAML/)]],
-    ['an alias to nothing', { 'expected.yaml': 'date: 2026-01-01\nresults: *x\n' }, [expect.stringMatching(/^2: .*there is no anchor &x/)]],
-    ['no mapping', { 'expected.yaml': '[]' }, ['1: expected.yaml must be a mapping with "results"']],
+    [
+      'an alias to nothing',
+      { 'expected.yaml': 'date: 2026-01-01\nresults: *x\n' },
+      [expect.stringMatching(/^2: .*no anchor &x precedes this alias/)],
+    ],
+    ['no mapping', { 'expected.yaml': '[]' }, ['1: expected.yaml must be a mapping with the field "results".']],
     ['no list', { 'expected.yaml': 'results: {}' }, [expect.stringMatching(/"results" must be a list/)]],
-    ['a setting that nobody knows', { 'expected.yaml': `dat: 2027-01-01\n${expected}` }, ['1: unknown field "dat"; did you mean "date"?']],
-    ['no such day', { 'expected.yaml': `date: 2027-02-30\n${expected}` }, ['1: "date" takes a day, YYYY-MM-DD, and is "2027-02-30"']],
+    ['a setting that nobody knows', { 'expected.yaml': `dat: 2027-01-01\n${expected}` }, ['1: unknown field "dat". Did you mean "date"?']],
+    [
+      'no such day',
+      { 'expected.yaml': `date: 2027-02-30\n${expected}` },
+      ['1: "date" must be a day such as 2027-03-31, but is "2027-02-30".'],
+    ],
     [
       'an entry that names nothing',
       { 'expected.yaml': 'results:\n- outcome: allowed\n' },
-      [expect.stringMatching(/^2: an entry needs "object"/)],
+      [expect.stringMatching(/^2: the entry has no "object"/)],
     ],
     [
       'an entry without a name',
       { 'expected.yaml': 'results:\n- {object: {kind: Pod}, outcome: allowed}\n' },
-      [expect.stringMatching(/^2: "object" needs kind and name/)],
+      [expect.stringMatching(/^2: "object" must have a kind and a name/)],
     ],
     [
       'an entry with a strange field',
       { 'expected.yaml': 'results:\n- {object: {kind: Pod, name: web, nmespace: shop}, outcome: allowed}\n' },
-      ['2: unknown field "nmespace"; did you mean "namespace"?'],
+      ['2: unknown field "nmespace". Did you mean "namespace"?'],
     ],
     [
       'an entry that expects nothing',

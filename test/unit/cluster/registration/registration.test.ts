@@ -10,6 +10,7 @@ import { customKindRow } from '../../../../src/object/custom-kind.ts';
 import { kindsWithImages } from '../../../../src/object/kinds.ts';
 import { systemClock } from '../../../../src/time/clock.ts';
 import { sampleCa } from '../../certificates/samples.ts';
+import { abortable } from '../../kube/abortable.ts';
 import { leadershipByHand } from '../../kube/leadership.ts';
 import { handClock, memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
@@ -622,8 +623,10 @@ describe('what a repair can do without', () => {
     await filled();
     const wanted = entries(validatingPath);
     const apply = client.patchApply;
+    const hanging = Promise.withResolvers<never>();
+    onTestFinished(() => hanging.reject(new Error('the test is over')));
     client.patchApply = ((path: string, ...rest: [unknown, never]) =>
-      path === mutatingPath ? new Promise(() => undefined) : apply(path, ...rest)) as typeof apply;
+      path === mutatingPath ? hanging.promise : apply(path, ...rest)) as typeof apply;
     for (const path of [mutatingPath, validatingPath]) put(path, { ...(get(path) as Configuration), webhooks: [] } as Configuration);
     await vi.waitFor(() => expect(entries(validatingPath)).toEqual(wanted));
   });
@@ -779,4 +782,45 @@ test('a namespace that is not there is told once, and a configuration that goes 
   });
   expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);
   expect(log.lines.filter(({ message }) => message.includes('the namespace regkeeper does not exist'))).toHaveLength(1);
+});
+
+describe('a stop', () => {
+  const never = new Promise<never>(() => {});
+
+  test.each(['the proof', 'the write', 'the read of the certificate'])(
+    'ends %s in progress, and nothing of it is logged',
+    async (which) => {
+      const begun = Promise.withResolvers<void>();
+      const hang = () => {
+        begun.resolve();
+        return never;
+      };
+      const api = memoryApi({
+        '/api/v1/namespaces/regkeeper': { metadata: { name: 'regkeeper' } },
+        [mutatingPath]: shipped(),
+        [validatingPath]: shipped(),
+      });
+      const log = recordingLog();
+      const certificates = createCertificateSource({ certificate: 'leaf', key: 'key', caBundle: 'authority' });
+      const proof = Promise.withResolvers<never>();
+      const registration = createRegistration({
+        client: abortable(which === 'the write' ? { ...api.client, patchApply: hang } : api.client),
+        namespace: 'regkeeper',
+        service: 'regkeeper',
+        certificates: which === 'the read of the certificate' ? { ...certificates, refresh: hang } : certificates,
+        prove: (_mutating, signal) => {
+          if (which !== 'the proof') return Promise.resolve(true);
+          signal.addEventListener('abort', () => proof.reject(signal.reason));
+          begun.resolve();
+          return proof.promise;
+        },
+        ready: () => true,
+        log,
+      });
+      registration.start();
+      await begun.promise;
+      await registration.stop();
+      expect(log.lines.filter(({ level }) => level !== 'info')).toEqual([]);
+    },
+  );
 });

@@ -30,14 +30,14 @@ describe('registries of the cluster', () => {
     [
       'a refusal of it',
       `rules: [{registry: "${internal}/evil", trust: false}]`,
-      `the rule refuses ${internal}/evil, which is the cluster's own registry ${internal} (${config}) and always trusted: the rule has no effect, remove it`,
+      `the rule denies ${internal}/evil, but the cluster's own registry ${internal} (${config}) is always trusted. The rule has no effect. Remove it.`,
     ],
     [
       'a secret for it',
       `rules: [{registry: "${internal}", pullSecret: x}]`,
-      `the rule names a secret for ${internal}, which is the cluster's own registry ${internal} (${config}) and never given a secret: the rule has no effect, remove it`,
+      `the rule names a secret for ${internal}, but the cluster's own registry ${internal} (${config}) never gets a secret. The rule has no effect. Remove it.`,
     ],
-  ])('win over %s, which is told and not refused', (_sentence, text, message) => {
+  ])('win over %s, which is reported and not rejected', (_sentence, text, message) => {
     const { ruleSet, conflicts } = withPlatform(ruleSetOf(text), registries(internal), sha256);
     expect(winnerOf(ruleSet, referenceOf(`${internal}/evil/x`))).toMatchObject({ internal: true, pullSecrets: [] });
     expect(conflicts().map((conflict) => [conflict.code, conflict.message])).toEqual([['internal-conflict', message]]);
