@@ -17,7 +17,7 @@ import { formatCount } from '../object/text.ts';
 import { type Origin, renderOrigin } from '../rules/language/problem.ts';
 import type { Mode, NamespaceContext, NamespaceSettings, RuleSet, ShortNames } from '../rules/rule-set.ts';
 import { aliasesOf, shortNamesAreUncertain } from '../rules/short-names.ts';
-import type { ChangeRequest, Decision, ImageDecision, Injection, Message, Notice, Outcome } from './decision.ts';
+import type { ChangeRequest, Decision, ImageDecision, ImageFinding, Injection, Message, Notice, Outcome } from './decision.ts';
 import { type EvaluationContext, effectiveSettings, evaluateImage, severity } from './evaluate-image.ts';
 import type { Facts } from './facts.ts';
 import { injectIntoBuild } from './inject/inject-build.ts';
@@ -66,19 +66,6 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
 
   const outcomeBeforeMode = worst(images.map((image) => image.outcomeBeforeMode));
   const { mode } = settings;
-  const newPodsDenied = shape.kind === 'pod' && mode === 'enforce';
-  const findings = images
-    .filter((image) => image.outcomeBeforeMode !== 'allowed')
-    .sort((left, right) => severity[right.outcomeBeforeMode] - severity[left.outcomeBeforeMode])
-    .map((image, index) => {
-      const nearest: RuleSet['nearest'] | undefined = index < mostListed ? rules.nearest : undefined;
-      const { hideStreamContents } = request;
-      return {
-        image,
-        reason: hidesContents(image, hideStreamContents) ? 'untrusted' : image.reason,
-        ...renderFinding(image, { nearest, place, newPodsDenied, hideStreamContents }),
-      };
-    });
   return {
     kind: 'decided',
     images,
@@ -97,8 +84,30 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
       ...noticeShortNames(images, context),
       ...unsure.slice(0, 1).map((origin) => noticeUnsure(origin, place)),
     ],
-    findings,
+    findings: findingsOf(images, request.hideStreamContents, context),
   };
+}
+
+/** What is denied comes first. */
+function findingsOf(
+  images: readonly ImageDecision[],
+  hideStreamContents: boolean | undefined,
+  { rules, place, settings, shape }: SlotContext,
+): readonly ImageFinding[] {
+  const newPodsDenied = shape.kind === 'pod' && settings.mode === 'enforce';
+  return images
+    .filter((image) => image.outcomeBeforeMode !== 'allowed')
+    .sort((left, right) => severity[right.outcomeBeforeMode] - severity[left.outcomeBeforeMode])
+    .map((image, index) => ({
+      image,
+      reason: hidesContents(image, hideStreamContents) ? 'untrusted' : image.reason,
+      ...renderFinding(image, {
+        nearest: index < mostListed ? rules.nearest : undefined,
+        place,
+        newPodsDenied,
+        hideStreamContents,
+      }),
+    }));
 }
 
 /**

@@ -6,7 +6,6 @@ import type { Facts } from '../decision/facts.ts';
 import type { PatchOperation } from '../decision/inject/patch.ts';
 import { type JsonObject, textAt } from '../object/json.ts';
 import { builtInKinds, type Kinds } from '../object/kinds.ts';
-import { onOneLine } from '../object/text.ts';
 import { type DescribedImage, describeImage, hashImages } from '../observe/audit/image.ts';
 import { type Origin, renderOrigin } from '../rules/language/problem.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
@@ -234,7 +233,7 @@ function missingNamespace(origin: Origin, namespace: string): string {
   return `${renderOrigin(origin)} selects by the labels of namespace "${namespace}", which is not among the objects. Add the Namespace with -f`;
 }
 
-/** `Deployment shop/web`, on one line. */
+/** `Deployment shop/web` */
 export function renderSubject({ kind, namespace, name, generateName }: Subject): string {
-  return onOneLine(`${kind} ${namespace}/${name === '' ? `${generateName ?? '(unnamed)'}…` : name}`);
+  return `${kind} ${namespace}/${name === '' ? `${generateName ?? '(unnamed)'}…` : name}`;
 }

@@ -1,7 +1,5 @@
 /** What was given and not evaluated: a file, a part of it, or an object. A gate must not pass because of it. */
 
-import { onOneLine } from '../object/text.ts';
-
 /** The shape of `notEvaluated` in `check -o json`. */
 export type NotEvaluated = {
   /** `-` is standard input. */
@@ -29,8 +27,8 @@ export type Subject = {
 export const notEvaluatedCodes = ['unreadable', 'invalid-yaml', 'not-an-object', 'not-rendered', 'mistyped-kind', 'unknown-kind'] as const;
 export type NotEvaluatedCode = (typeof notEvaluatedCodes)[number];
 
-/** Renders it as `deploy/web.yaml:3:5: …`, on one line. */
+/** Renders it as `deploy/web.yaml:3:5: …`. */
 export function renderNotEvaluated({ file, line, column, message }: NotEvaluated): string {
   const place = [file === '-' ? 'standard input' : file, line, column].filter((part) => part !== undefined);
-  return onOneLine(`${place.join(':')}: ${message}`);
+  return `${place.join(':')}: ${message}`;
 }

@@ -1,9 +1,5 @@
-/**
- * Renders lines of the log for people: time, level, message, and the other fields as key=value. Tenants choose many of the texts, and a
- * control character could rewrite the terminal of the reader.
- */
-
-import { onOneLine } from '../object/text.ts';
+/** Renders lines of the log for people: time, level, message, and the other fields as key=value. */
+import { escapeControls } from '../object/text.ts';
 
 /** Of a line of JSON as pino writes it. A line that is no JSON object is returned as it is. */
 export function renderTextLine(json: string): string {
@@ -13,11 +9,11 @@ export function renderTextLine(json: string): string {
   const { message = err, stack } = isFields(err) ? err : {};
   // Every line has the name of the program, unless the event has a name.
   const values = { ...(name !== 'regkeeper' && { name }), ...others, ...(message !== undefined && { err: message }) };
-  const head = [String(time), String(level).toUpperCase().padEnd(5), onOneLine(String(msg ?? ''))].join(' ');
-  const pairs = Object.entries(values).map(([key, value]) => ` ${onOneLine(key)}=${renderValue(value)}`);
+  const head = [String(time), String(level).toUpperCase().padEnd(5), escapeControls(String(msg ?? ''))].join(' ');
+  const pairs = Object.entries(values).map(([key, value]) => ` ${escapeControls(key)}=${renderValue(value)}`);
   // The first line of a stack is the message.
   const trace = typeof stack === 'string' ? stack.split('\n').slice(1) : [];
-  return `${head}${pairs.join('')}\n${trace.map((line) => `    ${onOneLine(line.trim())}\n`).join('')}`;
+  return `${head}${pairs.join('')}\n${trace.map((line) => `    ${escapeControls(line.trim())}\n`).join('')}`;
 }
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -37,5 +33,5 @@ function isFields(value: unknown): value is Fields {
 
 function renderValue(value: unknown): string {
   const isPlain = typeof value === 'string' && /^[^\s"=]+$/.test(value);
-  return onOneLine(isPlain ? value : (JSON.stringify(value) ?? ''));
+  return escapeControls(isPlain ? value : (JSON.stringify(value) ?? ''));
 }

@@ -1,7 +1,6 @@
 /** Findings of `check` and `lint` in one shape, for the formats of CI systems. */
 import { type Evaluation, type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
 import { type NotEvaluatedCode, notEvaluatedCodes } from '../../evaluate/not-evaluated.ts';
-import { onOneLine } from '../../object/text.ts';
 import { levelOf, type Origin, type Problem, type ProblemLevel, problemCodes, renderSourcePath } from '../../rules/language/problem.ts';
 import { problemRemedies } from '../../rules/language/problem-remedies.ts';
 
@@ -96,15 +95,10 @@ export function evaluationFindings({ notEvaluated, results, malformedSecrets }: 
     place: placeInFile(file, line),
     level: malformedSecret.level,
     code: malformedSecret.code,
-    title: `${onOneLine(`Secret ${namespace}/${name}`)}: malformed`,
+    title: `Secret ${namespace}/${name}: malformed`,
     message,
   }));
   return [...missed, ...results.flatMap((result) => objectFinding(result) ?? []), ...ofSecrets];
-}
-
-/** What is uncertain about the object, and its messages, line by line. */
-function linesOf({ undecided = [], messages }: ObjectResult): readonly string[] {
-  return [...undecided, ...messages].flatMap((message) => message.split('\n'));
 }
 
 /** Undefined if the object is allowed without a warning. */
@@ -117,7 +111,7 @@ export function objectFinding(result: ObjectResult): Finding | undefined {
     level,
     code,
     title: `${renderSubject(result.object)}: ${code}`,
-    message: linesOf(result).map(onOneLine).join('\n'),
+    message: [...(result.undecided ?? []), ...result.messages].join('\n'),
   };
 }
 

@@ -52,38 +52,6 @@ async function checkJson(objects: string, ...more: readonly string[]) {
   return { ...rest, json: JSON.parse(out) };
 }
 
-describe('texts of objects that try to be lines of the output', () => {
-  const hostile = '\n::stop-commands::x\u001b[2K\u009b2K\u2028\u202e';
-  const named = (kind: string, more: object) =>
-    `${JSON.stringify({ apiVersion: 'v1', kind, metadata: { name: `a${hostile}`, namespace: `b${hostile}` }, ...more })}\n`;
-  const containers = (image: string) => ({ spec: { containers: [{ name: `c${hostile}`, image }] } });
-  const objects = [
-    named('Pod', containers(`evil.example.com/x${hostile}`)),
-    named('Pod', containers('reg.example.com/app')),
-    named(`Pod${hostile}`, containers('x')),
-    named('Widget', { apiVersion: `example.com/v1${hostile}`, ...containers('x') }),
-    named('Secret', { type: 'kubernetes.io/dockerconfigjson', stringData: { '.dockerconfigjson': `{"auths":[]}` } }),
-    named('Deployment', { apiVersion: 'apps/v1', spec: { template: containers(' ') } }),
-  ].join('');
-
-  test.each(['table', 'github', 'junit', 'sarif'])('are escaped in -o %s and on standard error', async (format) => {
-    const { out, err } = await check(objects, '-o', format);
-    const text = (format === 'junit' || format === 'sarif' ? '' : out) + err;
-    expect(text).not.toMatch(/^\s*::stop-commands/m);
-    expect(text).toContain('::stop-commands');
-    expect(text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
-  });
-
-  test('are escaped by diff too', async () => {
-    const file = await write('objects.yaml', objects);
-    const [before, after] = [await write('before.yaml', 'unconfigured: allow'), await write('after.yaml', rules)];
-    const { out, err } = await runCommand('diff', before, after, '-f', file);
-    expect(out).toContain('::stop-commands');
-    expect((out + err).replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
-    expect(out + err).not.toMatch(/^\s*::stop-commands/m);
-  });
-});
-
 describe('registry Secrets among the objects', () => {
   const secret = (name: string, config: string) =>
     `---\napiVersion: v1\nkind: Secret\nmetadata: {name: ${name}, namespace: shop}\ntype: kubernetes.io/dockerconfigjson\ndata: {.dockerconfigjson: ${btoa(config)}}\n`;
