@@ -11,6 +11,7 @@ import { errorCode, errorMessage } from '../../errors/error-message.ts';
 import { renderNotEvaluated } from '../../evaluate/not-evaluated.ts';
 import type { Manifest } from '../../evaluate/parse-manifests.ts';
 import { isObject, type JsonObject, textAt } from '../../object/json.ts';
+import { escapeControls } from '../../object/text.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import { readManifestsOption } from '../input/manifests-from-files.ts';
@@ -76,7 +77,7 @@ async function reviewObject(
   const name = textAt(object, ['metadata', 'name']) ?? textAt(object, ['metadata', 'generateName']) ?? '(unnamed)';
   const outcome = validated.allowed ? 'allowed' : 'denied';
   const { paint } = terminal;
-  const lines = [`${kind} ${name}: ${paint.out(outcome, outcome)}`];
+  const lines = [`${escapeControls(`${kind} ${name}`)}: ${paint.out(outcome, outcome)}`];
   if (!validated.allowed) lines.push(...indent(validated.status?.message ?? 'no reason', '  '));
   for (const operation of patch) {
     const sign = operation.op === 'remove' ? '-' : '+';
