@@ -1,6 +1,7 @@
 /** `explain`: prints which rule decides on an image, and why. */
 import { existsSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { asConfigurationError } from '../../app/as-configuration-error.ts';
 import { soften } from '../../decision/decide.ts';
 import type { ImageEvaluation } from '../../decision/decision.ts';
 import { effectiveSettings, evaluateImage } from '../../decision/evaluate-image.ts';
@@ -71,7 +72,7 @@ async function explainImages(words: readonly string[], options: ExplainOptions, 
     throw new ConfigurationError(`${error.message}. Write images before --rules, or right after its first path`);
   });
   if (!rules) return 2;
-  const listed = inputs > 0 ? linesOf(await readStandardInput()) : [];
+  const listed = inputs > 0 ? linesOf(await readStandardInput().catch(asConfigurationError)) : [];
   const images = words.flatMap((word) => (word === '-' ? listed : [word]));
   if (images.length === 0) throw new ConfigurationError('standard input has no images');
   const explanations = images.map((image) => explain(image, rules, options));

@@ -146,7 +146,10 @@ async function connect({ server, ca }: ReviewOptions): Promise<Webhook> {
         });
       const answer = parseAnswer(text);
       if (status !== 200 || answer.response === undefined) {
-        const reason = answer.message === undefined ? ', without an AdmissionReview. Is this the webhook port?' : `: ${answer.message}`;
+        const reason =
+          answer.message === undefined
+            ? ', without an AdmissionReview. Is this the webhook port?'
+            : `: ${escapeControls(String(answer.message))}`;
         throw new ConfigurationError(`${server}${route} answered ${status}${reason}`);
       }
       return answer.response;
