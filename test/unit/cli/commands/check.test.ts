@@ -52,6 +52,20 @@ async function checkJson(objects: string, ...more: readonly string[]) {
   return { ...rest, json: JSON.parse(out) };
 }
 
+test.each([
+  ['audit', 'allowed', /^allowed Pod .*\n.*\n.*unconfigured\n {8}will be denied once enforced\n/],
+  ['warn', 'warned', /^warned {2}Pod .*\n.*\n.*unconfigured\n {8}regkeeper: will be denied once enforced: /],
+])('mode %s: the result says what will be denied once enforced', async (mode, outcome, table) => {
+  const objects = pod('new', 'other.example.com/web:1') + pod('known', 'reg.example.com/web:1');
+  const softened = await write('softened.yaml', `mode: ${mode}\n${rules}`);
+  const inputs = ['check', '-f', await write('objects.yaml', objects), '--rules', softened];
+  const { exitCode, out } = await runCommand(...inputs);
+  expect({ exitCode, out }).toEqual({ exitCode: 0, out: expect.stringMatching(table) });
+  const { results } = JSON.parse((await runCommand(...inputs, '-o', 'json')).out);
+  expect(results).toMatchObject([{ outcome, outcomeIfEnforced: 'denied' }, { outcome: 'allowed' }]);
+  expect(results[1]).not.toHaveProperty('outcomeIfEnforced');
+});
+
 describe('registry Secrets among the objects', () => {
   const secret = (name: string, config: string) =>
     `---\napiVersion: v1\nkind: Secret\nmetadata: {name: ${name}, namespace: shop}\ntype: kubernetes.io/dockerconfigjson\ndata: {.dockerconfigjson: ${btoa(config)}}\n`;
