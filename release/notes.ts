@@ -22,7 +22,7 @@ function changelogSection(changelog: string, version: string): string {
 }
 
 function howToVerify(release: Release): string {
-  const { image, chart, version, home } = published(release);
+  const { image, charts, version, home } = published(release);
   const identity = `${home}/.github/workflows/release.yaml@refs/tags/${release.tag}`;
   const options = `--certificate-oidc-issuer https://token.actions.githubusercontent.com \\\n  --certificate-identity ${identity}`;
   return `### Install and verify
@@ -32,9 +32,9 @@ function howToVerify(release: Release): string {
 cosign verify ${image}@${release.digest} \\
   ${options}
 # The chart, which names the image by its digest
-helm install regkeeper ${chart} --version ${version} --namespace regkeeper --create-namespace
+helm install regkeeper oci://${charts}/regkeeper --version ${version} --namespace regkeeper --create-namespace
 # The files of this release
-cosign verify-blob SHA256SUMS --bundle SHA256SUMS.sigstore.json \\
+cosign verify-blob SHA256SUMS --new-bundle-format --bundle SHA256SUMS.sigstore.json \\
   ${options}
 sha256sum --check SHA256SUMS
 \`\`\`

@@ -14,8 +14,8 @@ export type Published = {
   readonly version: string;
   /** Registry and path of the image. Registries accept lower case only. */
   readonly image: string;
-  /** OCI reference of the chart, without its version. */
-  readonly chart: string;
+  /** Registry and path of the folder of charts, to which `helm push` adds the name. */
+  readonly charts: string;
   readonly home: string;
   /** Address of a file of the repository at the tag. */
   readonly page: (path: string) => string;
@@ -30,7 +30,7 @@ export function published({ repository, tag }: Pick<Release, 'repository' | 'tag
   return {
     version: versionOfTag(tag),
     image: `ghcr.io/${owner}/${name}`,
-    chart: `oci://ghcr.io/${owner}/charts/regkeeper`,
+    charts: `ghcr.io/${owner}/charts`,
     home,
     page: (path) => `${home}/blob/${tag}/${path}`,
     raw: (path) => `https://raw.githubusercontent.com/${repository}/${tag}/${path}`,

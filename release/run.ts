@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { publishedChart } from './chart.ts';
 import { type ValuesSchema, withValueTable } from './chart-readme.ts';
 import { releaseNotes } from './notes.ts';
+import { published } from './published.ts';
 import { versionProblems } from './versions.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -20,6 +21,17 @@ program
     const problems = versionProblems(tag, read);
     for (const { file, problem } of problems) process.stderr.write(`${file} ${problem}\n`);
     process.exitCode = problems.length === 0 ? 0 : 1;
+  });
+program
+  .command('names <repository> <tag>')
+  .description('Print the version and the names of image and charts, for GITHUB_OUTPUT.')
+  .action((repository: string, tag: string) => {
+    const { version, image, charts } = published({ repository, tag });
+    process.stdout.write(
+      Object.entries({ version, image, charts })
+        .map(([name, value]) => `${name}=${value}\n`)
+        .join(''),
+    );
   });
 program
   .command('notes <repository> <tag> <digest>')
