@@ -255,7 +255,7 @@ test('promtool finds nothing to complain of in the metrics of a server that has 
   });
   const [url, healthUrl] = await vi.waitFor(
     () => {
-      const [, ...urls] = /answers on (https:\S+?)\/mutate.*health on (http:\S+?)\/readyz/.exec(log) ?? [];
+      const [, ...urls] = /running: (https:\S+?)\/mutate.*Health and metrics: (http:\S+?)\/readyz/s.exec(log) ?? [];
       if (urls.length === 0) throw new Error(log);
       return urls;
     },

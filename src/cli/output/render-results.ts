@@ -41,14 +41,18 @@ function renderPlace(file: string, line: number): string {
 const indent = 8;
 
 /** The image has its own line, because names are long. */
-function renderImage({ image, stream, written, why, action, verdict, reason, rule, exemption }: EvaluatedImage): readonly string[] {
+function renderImage(evaluated: EvaluatedImage): readonly string[] {
+  const { image, stream, written, why, action, verdict, rule } = evaluated;
   const because = rule ? `${verdict === 'trusted' ? ' by' : ','} rule "${rule.name}", ${renderSource(rule.source)}` : '';
-  const end = reason === 'trust-ending' || reason === 'trust-ended' ? ` until ${rule?.until}` : '';
-  const remark = reason === 'exempted' && exemption ? `; exempted until ${exemption.until}, ${renderSource(exemption.source)}` : '';
   return [
     `${action}  ${image ?? stream ?? written ?? '(no image)'}`,
-    `      ${verdict}${image === undefined && why !== undefined ? `: ${why}` : ''}${because}${end}${remark}`,
+    `      ${verdict}${image === undefined && why !== undefined ? `: ${why}` : ''}${because}${remarkOn(evaluated)}`,
   ];
+}
+
+function remarkOn({ reason, rule, exemption }: EvaluatedImage): string {
+  if (reason === 'exempted' && exemption) return `; exempted until ${exemption.until}, ${renderSource(exemption.source)}`;
+  return reason === 'trust-ending' || reason === 'trust-ended' ? `; trusted until ${rule?.until}` : '';
 }
 
 function renderSource(source: AuditedSource): string {

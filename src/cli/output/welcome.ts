@@ -6,11 +6,12 @@ import { renderSelector } from '../../rules/match/namespaces.ts';
 
 export function renderWelcome({ url, healthUrl, ruleStore, caFile }: RunningServer, settings: Settings): string {
   const ruleSet = ruleStore.written();
-  const rules = (ruleSet?.rules ?? []).map(({ pattern, trust, internal, pullSecrets, pushSecret, namespaces }) => {
+  const rules = (ruleSet?.rules ?? []).map(({ pattern, trust, until, internal, pullSecrets, pushSecret, namespaces }) => {
     const secrets = [...pullSecrets.map((name) => `pull ${name}`), ...(pushSecret === undefined ? [] : [`push ${pushSecret}`])];
     const verdict = internal ? 'internal' : trust ? 'trusted' : 'untrusted';
+    const end = until === undefined ? [] : [`until ${until}`];
     const where = namespaces ? [`in ${renderSelector(namespaces)}`] : [];
-    return `  ${pattern.text.padEnd(50)} ${verdict.padEnd(9)} ${[...where, ...secrets].join(', ')}`.trimEnd();
+    return `  ${pattern.text.padEnd(50)} ${verdict.padEnd(9)} ${[...end, ...where, ...secrets].join(', ')}`.trimEnd();
   });
   const server = url === 'https://localhost:8443' ? '' : ` --server ${url}`;
   const command = (file: string) => `  npm run -s regkeeper -- review${server} deploy/examples/objects/${file}`;

@@ -23,7 +23,7 @@ export function lintRules(ruleSet: RuleSet, today: string): readonly Problem[] {
     ...looseningGlobs(ruleSet),
     ...lintOverlaps(ruleSet.rules, today),
     ...lintPatterns(ruleSet),
-    ...lintAliases(ruleSet),
+    ...lintAliases(ruleSet, today),
   ];
   return sortByOrigin(warnings, ruleSet);
 }

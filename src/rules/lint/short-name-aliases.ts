@@ -4,16 +4,17 @@ import { aliasTargets } from '../../image/short-name-aliases.ts';
 import type { Problem } from '../language/problem.ts';
 import type { NamespaceContext, Rule, RuleSet } from '../rule-set.ts';
 import { shortNamesAreUncertain } from '../short-names.ts';
+import { trustPhase } from '../trust-end.ts';
 
 /** One warning for each rule that trusts such names. Only rules for all namespaces are considered. */
-export function lintAliases(ruleSet: RuleSet): readonly Problem[] {
+export function lintAliases(ruleSet: RuleSet, today: string): readonly Problem[] {
   // Where the rules do not say what a short name means, OpenShift does when they are in force.
   const unknownYet = !ruleSet.shortNamesWritten && ruleSet.settings.shortNames === 'docker.io';
   if (unknownYet || !shortNamesAreUncertain(ruleSet)) return [];
   const contradictions = new Map<Rule, string[]>();
   for (const [name, targets] of aliasTargets) {
-    const rule = trustOfShortName(name, ruleSet);
-    const untrusted = targets.find((target) => !winner(target, ruleSet)?.trust);
+    const rule = trustOfShortName(name, ruleSet, today);
+    const untrusted = targets.find((target) => !trusts(winner(target, ruleSet), today));
     if (rule && untrusted !== undefined) contradictions.set(rule, [...(contradictions.get(rule) ?? []), `${name} (${untrusted})`]);
   }
   return [...contradictions].map(([rule, names]) => ({ code: 'short-name-alias', message: describe(rule, names), origin: rule.origin }));
@@ -26,12 +27,16 @@ function describe({ pattern }: Rule, names: readonly string[]): string {
 }
 
 /** The rule that trusts the name wherever it is searched, or undefined. */
-function trustOfShortName(name: string, ruleSet: RuleSet): Rule | undefined {
+function trustOfShortName(name: string, ruleSet: RuleSet, today: string): Rule | undefined {
   const { shortNames } = ruleSet.settings;
   if (shortNames === 'reject') return undefined;
   const hosts = shortNames === 'docker.io' ? [shortNames] : shortNames;
   const rules = hosts.map((host) => winner(`${host}/${name}`, ruleSet));
-  return rules.every((rule) => rule?.trust) ? rules[0] : undefined;
+  return rules.every((rule) => trusts(rule, today)) ? rules[0] : undefined;
+}
+
+function trusts(rule: Rule | undefined, today: string): boolean {
+  return rule?.trust === true && trustPhase(rule, today) !== 'ended';
 }
 
 function winner(image: string, ruleSet: RuleSet): Rule | undefined {

@@ -1,10 +1,14 @@
 /** Rules whose trust ends: what happens before the warnings, during them, and after the last day. */
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Facts } from '../../../src/decision/facts.ts';
+import { compileRuleSet } from '../../../src/rules/compile/compile.ts';
 import { compileNamespaceRules, withNamespaceRules } from '../../../src/rules/compile/namespace-rules.ts';
 import type { RuleSet } from '../../../src/rules/rule-set.ts';
 import { withPlatform } from '../../../src/rules/store/add-platform-rules.ts';
-import { documentWith, rule } from '../rules/build.ts';
+import { usualWarnFrom } from '../../../src/rules/trust-end.ts';
+import { runs } from '../../property.ts';
+import { documentWith, labels, rule } from '../rules/build.ts';
 import { ruleSetOf, sha256 } from '../rules/documents.ts';
 import { change, decided, unwatched } from './changes.ts';
 import { streams } from './stream-facts.ts';
@@ -178,6 +182,37 @@ describe('while the labels of the namespace are unknown', () => {
     expect(evaluate('old.io/app', '2027-04-01', ruleSet, known('a'))).toMatchObject({ outcome: 'denied', unsure: false });
     expect(evaluate('old.io/app', '2027-04-01', ruleSet, known('b'))).toMatchObject({ outcome: 'allowed', unsure: false });
     expect(evaluate('old.io/app', '2027-01-01', ruleSet)).toMatchObject({ outcome: 'allowed', unsure: true });
+  });
+
+  test('an image that some labels would deny is denied, and the result is certain only if labels do not matter', () => {
+    const anyDay = fc.constantFrom(undefined, '2026-11-20', '2026-11-30', '2027-06-30');
+    const anyRule = fc.record({
+      registry: fc.constantFrom('*', '*.io', 'old.io', 'old.io/app', 'old.io/app/x'),
+      trust: fc.boolean(),
+      until: anyDay,
+      namespaces: fc.constantFrom(undefined, labels('team=a'), labels('team=b'), labels('stage=prod', 'team=a')),
+    });
+    const anyLabels = fc.record({ team: fc.constantFrom('a', 'b', 'c'), stage: fc.constantFrom('prod', 'test') });
+    const seen = { denied: 0, warned: 0, allowed: 0, unsure: 0 };
+    fc.assert(
+      fc.property(fc.array(anyRule, { maxLength: 6 }), anyLabels, fc.constantFrom('deny', 'allow'), (written, known, unconfigured) => {
+        const list = written.map(({ until, namespaces, ...rest }) => {
+          const end = until !== undefined && rest.trust ? { until, warnFrom: usualWarnFrom(until) } : {};
+          return rule({ ...rest, ...end, ...(namespaces && { namespaces }) });
+        });
+        const compiled = compileRuleSet([documentWith({ settings: { unconfigured }, rules: list })], sha256);
+        fc.pre(compiled.ok);
+        const facts: Facts = { ...unwatched, namespace: () => ({ kind: 'known', labels: known }) };
+        const blind = evaluate('old.io/app/x', '2026-11-21', compiled.ruleSet);
+        const seeing = evaluate('old.io/app/x', '2026-11-21', compiled.ruleSet, facts);
+        seen[blind.outcome] += 1;
+        if (blind.unsure) seen.unsure += 1;
+        if (seeing.outcome === 'denied') expect(blind.outcome).toBe('denied');
+        if (!blind.unsure) expect({ ...blind, unsure: false }).toEqual(seeing);
+      }),
+      runs(300),
+    );
+    expect(Math.min(...Object.values(seen))).toBeGreaterThan(0);
   });
 
   test('the first of several ends counts', () => {

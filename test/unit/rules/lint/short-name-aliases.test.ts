@@ -27,6 +27,19 @@ test('every alias is a short name, and leads to a repository of another registry
   expect(aliasTargets.get('podman')).toEqual(['quay.io/podman/stable', 'registry.access.redhat.com/ubi9/podman']);
 });
 
+test('a rule whose trust has ended trusts no name, neither the short one nor the alias', () => {
+  const aliasFindings = (hub: string, target: string) =>
+    findingsOf(
+      openShift,
+      'shortNames: docker.io',
+      `rules: [{registry: "*"}, {registry: docker.io/library${hub}}, {registry: registry.fedoraproject.org${target}}]`,
+    ).filter((finding) => finding.startsWith('short-name-alias'));
+  const ended = ', until: 2026-11-20';
+  expect(aliasFindings('', '')).toEqual([]);
+  expect(aliasFindings('', ended)).toEqual([expect.stringContaining('fedora (registry.fedoraproject.org/fedora)')]);
+  expect(aliasFindings(ended, ended)).toEqual([]);
+});
+
 describe('a rule trusts names that are pulled from elsewhere', () => {
   test('on OpenShift, with the names and the fix', () => {
     expect(findingsOf(openShift, 'shortNames: docker.io', 'rules: [{registry: docker.io/library}]')).toEqual([
