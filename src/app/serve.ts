@@ -159,7 +159,10 @@ async function readKinds({ customKindFiles, nameOf }: Settings): Promise<Kinds> 
   return loaded.kinds;
 }
 
-/** Warnings without hints, about the cluster's rules only: tenants must not be able to fill the log. Lint runs between requests: 1,000 rules take about 80 ms. For more rules, use `regkeeper lint`. */
+/**
+ * Warnings without hints, about the cluster's rules only, since tenants must not be able to fill the log. Lint runs between requests: 1,000
+ * rules take about 80 ms. For more rules, use `regkeeper lint`.
+ */
 function lintIfSmall(rules: RuleSet, { now }: Clock): readonly Problem[] {
   if (rules.rules.length > 1_000) return [];
   return lintRules({ ...rules, namespaceRules: new Map() }, dayOf(now())).filter(({ code }) => levelOf(code) === 'warning');

@@ -16,7 +16,8 @@ export type RuleCandidate = {
 
 /**
  * All rules whose pattern matches the image: first the rule that decides, then other rules that apply in the namespace, the more specific
- * first, then the rest. `winner` is the rule that decides, if it is not the most specific one (see `RuleAnswer.limit`). Meant for explanations, not for decisions: the cost grows with the number of rules.
+ * first, then the rest. `winner` is the rule that decides, if it is not the most specific one (see `RuleAnswer.limit`). Meant for
+ * explanations, not for decisions: the cost grows with the number of rules.
  */
 export function explainMatch(
   rules: RuleSet,
