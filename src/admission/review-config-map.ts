@@ -127,8 +127,7 @@ function unknownLabelMessage(value: string): string {
 function warnOfRemovedRules(before: ConfigMapRole | undefined, after: ConfigMapRole): string[] {
   if (!before || before.scope === 'none' || before.scope === after.scope) return [];
   const how = after.label === undefined ? `without the label ${rulesLabel}` : `with the label ${rulesLabel}: ${String(after.label)}`;
-  const lasting =
-    before.scope === 'cluster' ? '. If these are the last cluster rules, they stay in force until new ones are written.' : '.';
+  const lasting = before.scope === 'cluster' ? '. The last cluster rules stay in force until you write new ones.' : '.';
   return [`${how}, the rules of this ConfigMap are no longer in force${before.scope === 'cluster' ? ' for the cluster' : ''}${lasting}`];
 }
 

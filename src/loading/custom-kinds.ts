@@ -90,7 +90,7 @@ class Reader {
       );
     }
     if (!pathFields.some((field) => field in entry)) {
-      this.report(pointer, 'names no path of images. Add "template" (path of a pod template), "podSpec" or "images".');
+      this.report(pointer, 'has no path to an image. Add "template" (path of a pod template), "podSpec" or "images".');
     }
     if (builtInKinds.find({ group, kind })) this.report(`${pointer}/kind`, `is built in: remove ${quote(kind)} of group ${quote(group)}`);
     if (this.problems.length > problemsBefore) return undefined;

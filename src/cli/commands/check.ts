@@ -70,7 +70,7 @@ const examples = [
     line: 'regkeeper check -f deploy/examples/objects --rules deploy/examples/rules',
   },
   {
-    does: 'Check what a chart renders',
+    does: 'Check a rendered chart',
     line: 'helm template web charts/web | regkeeper check -f - --rules deploy/examples/rules',
   },
   {
@@ -86,7 +86,7 @@ const examples = [
 const exitCodes = [
   'every object is allowed',
   'an object is denied, or its result is uncertain',
-  'something was not evaluated, or wrong usage',
+  'something was not evaluated, or invalid usage',
 ];
 
 async function check(options: CheckOptions, terminal: Terminal): Promise<ExitCode> {
@@ -112,7 +112,7 @@ export async function readManifestsOption(paths: readonly string[]): Promise<Par
   const input = await readManifests(paths, readStandardInput);
   if (input.manifests.length + input.problems.length === 0) {
     const places = paths.map((path) => (path === '-' ? 'standard input' : path));
-    throw new ConfigurationError(`${places.join(', ')}: nothing to evaluate: no Kubernetes object found`);
+    throw new ConfigurationError(`${places.join(', ')}: no Kubernetes objects found, so nothing was evaluated`);
   }
   return input;
 }

@@ -7,11 +7,11 @@ export function rulesOption(description = 'rules: files or folders'): Option {
 }
 
 export function manifestsOption(): Option {
-  return new Option('-f, --filename <paths...>', 'manifests: files or folders, - for standard input');
+  return new Option('-f, --filename <paths...>', 'manifests: files or folders, or - for standard input');
 }
 
 export function namespaceOption(): Option {
-  return new Option('-n, --namespace <name>', 'namespace of objects without one').default('default');
+  return new Option('-n, --namespace <name>', 'namespace for objects that have none').default('default');
 }
 
 export function userOption(): Option {
@@ -19,7 +19,7 @@ export function userOption(): Option {
 }
 
 export function assumeCompleteOption(): Option {
-  return new Option('--assume-complete', 'treat secrets and accounts outside the files as missing');
+  return new Option('--assume-complete', 'treat secrets and accounts not in the files as missing');
 }
 
 export function quietOption(): Option {
@@ -30,7 +30,7 @@ export function quietOption(): Option {
 export function dateOption(): Option {
   return new Option('--date <day>', 'evaluate exemptions on this day, YYYY-MM-DD (default: today, UTC)').argParser((text) => {
     const time = parseDay(text);
-    if (time === undefined) throw new InvalidArgumentError('A day is written YYYY-MM-DD, such as 2027-03-31.');
+    if (time === undefined) throw new InvalidArgumentError('Write it as YYYY-MM-DD, such as 2027-03-31.');
     return time;
   });
 }

@@ -42,7 +42,7 @@ function renderObjectChange(
   { object, effect, secretsGained, secretsLost, images, messages, undecided = [] }: ObjectChange,
   paint: Paint,
 ): string {
-  const [label, meaning] = effect ? labels[effect] : (['UNSURE', 'uncertain'] as const);
+  const [label, meaning] = effect ? labels[effect] : (['UNCERTAIN', 'uncertain'] as const);
   const place = object.file === '-' ? `line ${object.line} of standard input` : `${object.file}:${object.line}`;
   const shownMessages = effect === 'newly-denied' || effect === 'newly-warned' ? messages.flatMap((message) => message.split('\n')) : [];
   const lines = [

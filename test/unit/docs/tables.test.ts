@@ -104,7 +104,7 @@ describe('what the code has stands in the docs, and nothing else', () => {
     expect(shown).toEqual(
       settingNames.map((name) => {
         const usual = defaultOf(name);
-        const facts = `${usual === undefined ? '' : `default: ${usual}; `}env: ${variableOf(name)}`;
+        const facts = `${usual === undefined ? '' : `default: ${usual}, `}env: ${variableOf(name)}`;
         return [usageOf(name), `${settingOf(name).description} (${facts})`];
       }),
     );

@@ -36,7 +36,7 @@ describe('what is wrong is told with its place', () => {
     { text: 'kinds:\n- a: [\n', problem: 'f:' },
     {
       text: `kinds: [{${rollout}}]`,
-      problem: 'f:1:9 kinds[0] names no path of images. Add "template" (path of a pod template), "podSpec" or "images".',
+      problem: 'f:1:9 kinds[0] has no path to an image. Add "template" (path of a pod template), "podSpec" or "images".',
     },
     { text: `kinds: [{${rollout}, templat: spec.template}]`, problem: 'unknown field "templat": did you mean "template"?' },
     { text: 'kinds: [{group: argoproj.io, template: spec}]', problem: 'f:1:9 kinds[0] needs "version", a name such as v1alpha1' },
