@@ -70,9 +70,11 @@ export function isPlatformGroup(group: string): boolean {
 
 /**
  * The kind of the platform that was probably meant: of any group for a group of the platform, else of the group with the closest spelling.
- * Undefined if no name is similar.
+ * Undefined if no name is similar. `x-k8s.io` is not a typing error: it is for custom resources of Kubernetes' own projects, such as
+ * `scheduling.x-k8s.io`.
  */
 export function closestPlatformKind(group: string, kind: string): PlatformKind | undefined {
+  if (group.endsWith('.x-k8s.io')) return undefined;
   const searched = isPlatformGroup(group) ? group : closestSpelling(group, [...platformGroups]);
   const own = platformKinds.filter((each) => each.group === searched);
   const candidates = isPlatformGroup(group) ? [...own, ...platformKinds] : own;

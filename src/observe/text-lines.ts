@@ -1,4 +1,5 @@
 /** Renders lines of the log for people: time, level, message, and the other fields as key=value. */
+import { escapeControls } from '../object/text.ts';
 
 /** Of a line of JSON as pino writes it. A line that is no JSON object is returned as it is. */
 export function renderTextLine(json: string): string {
@@ -33,12 +34,4 @@ function isFields(value: unknown): value is Fields {
 function renderValue(value: unknown): string {
   const isPlain = typeof value === 'string' && /^[^\s"=]+$/.test(value);
   return escapeControls(isPlain ? value : (JSON.stringify(value) ?? ''));
-}
-
-/** Tenants choose many of the texts, and a control character could rewrite the terminal of the reader. */
-function escapeControls(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => {
-    const code = character.codePointAt(0) ?? 0;
-    return code > 0xffff ? `\\u{${code.toString(16)}}` : `\\u${code.toString(16).padStart(4, '0')}`;
-  });
 }

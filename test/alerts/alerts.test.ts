@@ -248,7 +248,7 @@ test('promtool finds nothing to complain of in the metrics of a server that has 
   });
   const [url, healthUrl] = await vi.waitFor(
     () => {
-      const [, ...urls] = /answers on (https:\S+?)\/mutate.*health on (http:\S+?)\/readyz/.exec(log) ?? [];
+      const [, ...urls] = /is running: (https:\S+?)\/mutate[\s\S]*metrics: (http:\S+?)\/readyz/.exec(log) ?? [];
       if (urls.length === 0) throw new Error(log);
       return urls;
     },

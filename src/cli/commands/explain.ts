@@ -8,6 +8,7 @@ import { describeEvaluation } from '../../decision/message.ts';
 import { readStandardInput } from '../../evaluate/read-manifests.ts';
 import { maskUserinfo, quote } from '../../image/problem.ts';
 import { canonicalName, type ImageReference } from '../../image/reference.ts';
+import { escapeControls } from '../../object/text.ts';
 import { auditOrigin, auditRule } from '../../observe/audit/audited-rule.ts';
 import { renderOrigin } from '../../rules/language/problem.ts';
 import { explainMatch, type RuleCandidate } from '../../rules/match/explain-match.ts';
@@ -198,7 +199,7 @@ function renderExplanation(explanation: Explanation, { namespace }: ExplainOptio
   const { image, action, place, evaluation, settings, settingsCertain, nameExplanation, candidates, unsure, message } = explanation;
   const [winner, others] = [candidates.find(({ lost }) => lost === undefined), candidates.filter(({ lost }) => lost !== undefined)];
   const rows: readonly (readonly [string, string])[] = [
-    ['image', image],
+    ['image', escapeControls(image)],
     ...nameExplanation.map((sentence, index) => [index === 0 ? 'understood' : '', sentence] as const),
     ['namespace', `${place.namespace}${namespace === undefined ? ' (choose another with -n)' : ''}, ${renderLabels(place)}`],
     ['verdict', `${evaluation.verdict}: ${renderOutcome(evaluation, settings, paint)}`],

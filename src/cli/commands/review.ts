@@ -11,6 +11,7 @@ import { renderNotEvaluated } from '../../evaluate/not-evaluated.ts';
 import type { Manifest } from '../../evaluate/parse-manifests.ts';
 import { readManifests, readStandardInput } from '../../evaluate/read-manifests.ts';
 import { type JsonObject, textAt } from '../../object/json.ts';
+import { escapeControls } from '../../object/text.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import { namespaceOption, quietOption, userOption } from '../input/options.ts';
@@ -75,7 +76,7 @@ async function reviewObject(
   const name = textAt(object, ['metadata', 'name']) ?? textAt(object, ['metadata', 'generateName']) ?? '(unnamed)';
   const outcome = validated.allowed ? 'allowed' : 'denied';
   const { paint } = terminal;
-  const lines = [`${kind} ${name}: ${paint.out(outcome, outcome)}`];
+  const lines = [`${escapeControls(`${kind} ${name}`)}: ${paint.out(outcome, outcome)}`];
   if (!validated.allowed) lines.push(...indent(validated.status?.message ?? 'no reason', '  '));
   for (const operation of patch) {
     const sign = operation.op === 'remove' ? '-' : '+';

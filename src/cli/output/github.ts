@@ -1,5 +1,6 @@
 /** Renders findings as workflow commands, which GitHub Actions shows as annotations of lines. */
 import { normalize } from 'node:path';
+import { escapeControls } from '../../object/text.ts';
 import type { Finding, Place } from './findings.ts';
 
 /**
@@ -9,8 +10,9 @@ import type { Finding, Place } from './findings.ts';
 export function renderGithub(findings: readonly Finding[]): string {
   return findings
     .map(({ level, title, message, place }) => {
-      const properties = [...propertiesOf(place), `title=${escapeProperty(title)}`];
-      return `::${commands[level]} ${properties.join(',')}::${escapeMessage(place.isFile ? message : `${nameOf(place)}: ${message}`)}\n`;
+      const properties = [...propertiesOf(place), `title=${escapeProperty(escapeControls(title))}`];
+      const text = message.split('\n').map(escapeControls).join('\n');
+      return `::${commands[level]} ${properties.join(',')}::${escapeMessage(place.isFile ? text : `${nameOf(place)}: ${text}`)}\n`;
     })
     .join('');
 }

@@ -1,10 +1,11 @@
 /** Renders differences as plain text for people: a block per object, or a line per change of the rules. */
 
 import type { Comparison, Effect, ObjectChange } from '../../evaluate/compare-evaluations.ts';
-import { renderSubject } from '../../evaluate/evaluate.ts';
+import { escapeControls } from '../../object/text.ts';
 import { renderOrigin, renderSourcePath } from '../../rules/language/problem.ts';
 import type { ComparedValue, RuleChange } from '../../rules/store/compare-rule-sets.ts';
 import { type Meaning, type Paint, plain } from './paint.ts';
+import { renderHead } from './render-results.ts';
 
 const labels: Readonly<Record<Effect, readonly [label: string, meaning: Meaning]>> = {
   'newly-denied': ['DENIED', 'denied'],
@@ -43,16 +44,18 @@ function renderObjectChange(
   paint: Paint,
 ): string {
   const [label, meaning] = effect ? labels[effect] : (['UNCERTAIN', 'uncertain'] as const);
-  const place = object.file === '-' ? `line ${object.line} of standard input` : `${object.file}:${object.line}`;
   const shownMessages = effect === 'newly-denied' || effect === 'newly-warned' ? messages.flatMap((message) => message.split('\n')) : [];
   const lines = [
-    ...images.flatMap(({ path, image, before, after }) => [image ?? path, `  ${renderImageResult(before)} -> ${renderImageResult(after)}`]),
-    ...secretsGained.map(({ path, secret }) => paint('added', `+ ${path}: ${secret}`)),
-    ...secretsLost.map(({ path, secret }) => paint('removed', `- ${path}: ${secret}`)),
-    ...shownMessages,
-    ...undecided.map((sentence) => `uncertain: ${sentence}`),
+    ...images.flatMap(({ path, image, before, after }) => [
+      escapeControls(image ?? path),
+      `  ${renderImageResult(before)} -> ${renderImageResult(after)}`,
+    ]),
+    ...secretsGained.map(({ path, secret }) => paint('added', escapeControls(`+ ${path}: ${secret}`))),
+    ...secretsLost.map(({ path, secret }) => paint('removed', escapeControls(`- ${path}: ${secret}`))),
+    ...shownMessages.map(escapeControls),
+    ...undecided.map((sentence) => `uncertain: ${escapeControls(sentence)}`),
   ];
-  const head = `${paint(meaning, label)}${' '.repeat(indent - label.length)}${renderSubject(object)}  ${place}`;
+  const head = `${paint(meaning, label)}${' '.repeat(indent - label.length)}${renderHead(object)}`;
   return [head, ...lines.map((line) => `${' '.repeat(indent)}${line}`), '', ''].join('\n');
 }
 

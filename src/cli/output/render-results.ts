@@ -5,6 +5,7 @@
 
 import { type EvaluatedImage, type Evaluation, type KindCount, type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
 import { renderNotEvaluated } from '../../evaluate/not-evaluated.ts';
+import { escapeControls } from '../../object/text.ts';
 import type { AuditedSource } from '../../observe/audit/audited-rule.ts';
 import { type Paint, plain } from './paint.ts';
 
@@ -22,8 +23,13 @@ export function renderResult(result: ObjectResult, paint: Paint = plain): string
     ...inject.map(({ path, secret, from }) => `+ ${path}: ${secret}${from === 'serviceAccount' ? ' (from the service account)' : ''}`),
     ...[...undecided, ...messages].flatMap((message) => message.split('\n')),
   ];
-  const head = `${paint(meaning, label)}${' '.repeat(indent - label.length)}${renderSubject(object)}  ${renderPlace(object.file, object.line)}`;
-  return [head, ...lines.map((line) => `${' '.repeat(indent)}${line}`), ''].join('\n');
+  const head = `${paint(meaning, label)}${' '.repeat(indent - label.length)}${renderHead(object)}`;
+  return [head, ...lines.map((line) => `${' '.repeat(indent)}${escapeControls(line)}`), ''].join('\n');
+}
+
+/** The object and its place. */
+export function renderHead(object: ObjectResult['object']): string {
+  return escapeControls(`${renderSubject(object)}  ${renderPlace(object.file, object.line)}`);
 }
 
 function renderPlace(file: string, line: number): string {
@@ -68,7 +74,7 @@ export function renderNotEvaluatedList(notEvaluated: Evaluation['notEvaluated'])
   if (notEvaluated.length === 0) return '';
   const remedy = notEvaluated.some(({ code }) => code === 'unknown-kind') ? '. To accept objects of unknown kinds, use --skip-unknown' : '';
   return [...notEvaluated.map(renderNotEvaluated), `regkeeper: ${notEvaluated.length} not evaluated${remedy}`]
-    .map((line) => `${line}\n`)
+    .map((line) => `${escapeControls(line)}\n`)
     .join('');
 }
 
@@ -77,7 +83,7 @@ export function renderMalformedSecrets({ malformedSecrets }: Pick<Evaluation, 'm
   return malformedSecrets
     .map(
       ({ namespace, name, file, line, message }) =>
-        `regkeeper: Secret ${namespace}/${name === '' ? '(unnamed)' : name}  ${renderPlace(file, line)}: ${message}\n`,
+        `regkeeper: ${escapeControls(`Secret ${namespace}/${name === '' ? '(unnamed)' : name}  ${renderPlace(file, line)}: ${message}`)}\n`,
     )
     .join('');
 }
@@ -96,7 +102,7 @@ export function renderRemarks({
       `service accounts not found: ${unknownAccounts.join(', ')}. Pass the ServiceAccounts with -f, so that their own pull secrets are added too`,
     );
   }
-  return lines.map((line) => `regkeeper: ${line}\n`).join('');
+  return lines.map((line) => `regkeeper: ${escapeControls(line)}\n`).join('');
 }
 
 function renderKinds(kinds: readonly KindCount[]): string {

@@ -2,6 +2,7 @@
 
 import type { ExpectationFailure } from '../../evaluate/expectation.ts';
 import type { TestResult } from '../../evaluate/policy-test.ts';
+import { escapeControls } from '../../object/text.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import { renderJunit } from './junit.ts';
 import { type Paint, plain } from './paint.ts';
@@ -17,7 +18,7 @@ export function renderTests(results: readonly TestResult[], { paint = plain, qui
   const blocks = shown.map(({ name, objects, failures, updated }) => {
     const [label, meaning] = labels[failures.length > 0 ? 'failed' : updated ? 'written' : 'passed'];
     const head = `${paint(meaning, label)}${' '.repeat(6 - label.length)}${name}  ${objects} object${objects === 1 ? '' : 's'}`;
-    return [head, ...failures.flatMap(renderFailure).map((line) => `      ${line}`), ''].join('\n');
+    return [head, ...failures.flatMap(renderFailure).map((line) => `      ${escapeControls(line)}`), ''].join('\n');
   });
   const { passed, failed, written } = count(results);
   const parts = [`${passed} passed`, `${failed} failed`, ...(written > 0 ? [`${written} written and not tested`] : [])];

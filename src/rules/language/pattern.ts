@@ -293,10 +293,11 @@ function registryInUrl(text: string): string {
   return [registry === dockerHub ? dockerHub : host, ...segments].join('/');
 }
 
-/** Pages of the web site are `/_/nginx` for official images and `/r/bitnami/redis` for others. */
-function hubRepository([kind, ...repository]: readonly string[]): readonly string[] {
-  if (kind === '_') return ['library', ...repository];
-  return kind === 'r' ? repository : [];
+/** Pages of the web site are `/_/nginx` for official images and `/r/bitnami/redis` for others, also with `/tags` and a query. */
+function hubRepository([kind, ...page]: readonly string[]): readonly string[] {
+  const names = page.map((segment) => segment.replace(/[?#].*/s, ''));
+  if (kind === '_') return ['library', ...names.slice(0, 1)];
+  return kind === 'r' ? names.slice(0, 2) : [];
 }
 
 function trimSlashes(text: string): string {

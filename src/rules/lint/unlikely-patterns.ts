@@ -76,7 +76,7 @@ const publicRegistries: readonly string[] = ['docker.io', 'quay.io', 'ghcr.io'];
 
 function secretOnPublicRegistry({ pattern, pullSecrets, origin }: Rule): readonly Problem[] {
   const host = hostOf(pattern) ?? '';
-  const servesPublic = pattern.path.length === 0 || (host === 'docker.io' && pattern.path[0] === 'library');
+  const servesPublic = pattern.path.every((segment) => segment === '*') || (host === 'docker.io' && pattern.path[0] === 'library');
   if (pullSecrets.length === 0 || !publicRegistries.includes(host) || typeof pattern.port === 'number' || !servesPublic) return [];
   const message = `${pattern.text} serves public images too, and a wrong or expired credential makes their pulls fail. Name the pull secret only for the paths that need it, or monitor its expiry.`;
   return [{ code: 'secret-on-public-registry', message, origin }];

@@ -179,6 +179,8 @@ describe('an object without images counts as evaluated', () => {
     ['example.com/v1', 'App', '{}\nstatus: {image: evil/a}'],
     ['example.com/v1', 'AllowList', '{}'],
     ['gateway.networking.k8s.io/v1', 'HTTPRoute', '{}'],
+    // A custom resource of Kubernetes' scheduler plugins, with the name of a kind of scheduling.k8s.io.
+    ['scheduling.x-k8s.io/v1alpha1', 'PodGroup', '{minMember: 3}'],
   ])('%s %s', async (apiVersion, kind, spec) => {
     const { exitCode, codes, withoutImages, table } = await check(objectOf(apiVersion, kind, spec));
     expect({ exitCode, codes, withoutImages }).toEqual({ exitCode: 0, codes: [], withoutImages: [{ apiVersion, kind, count: 1 }] });

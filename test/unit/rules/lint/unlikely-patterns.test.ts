@@ -58,11 +58,14 @@ describe('a pattern hardly matches', () => {
 });
 
 describe('a pull secret for a registry that serves public images too', () => {
-  test.each(['docker.io', 'docker.io/library', 'docker.io/library/nginx', 'quay.io', 'ghcr.io'])('is hinted at for %s', (registry) => {
-    expect(findingsOf(`rules: [{registry: ${registry}, pullSecret: s}]`)).toEqual([
-      expect.stringMatching(/^secret-on-public-registry 1:20 .* a wrong or expired credential/),
-    ]);
-  });
+  test.each(['docker.io', 'docker.io/library', 'docker.io/library/nginx', 'quay.io', 'quay.io/*', 'ghcr.io/*/*'])(
+    'is hinted at for %s',
+    (registry) => {
+      expect(findingsOf(`rules: [{registry: ${registry}, pullSecret: s}]`)).toEqual([
+        expect.stringMatching(/^secret-on-public-registry 1:20 .* a wrong or expired credential/),
+      ]);
+    },
+  );
 
   test.each([
     ['without a secret', '{registry: quay.io}'],
