@@ -21,7 +21,7 @@ export const reasons = {
   'mirror-pod': 'A kubelet reports a static Pod that is already running on its node.',
   'pod-immutable': 'The pull secrets of an existing Pod cannot be changed.',
   'secrets-enforced': 'The service account allows only the secrets that it lists.',
-  'registry-spelling': 'The image has an unusual spelling of its registry, for which secrets usually have no credentials.',
+  'registry-spelling': 'The image spells its registry in an unusual way, so credentials under the usual key do not apply.',
   'account-unknown': 'The service account is unknown, so its own secrets were not added.',
   'account-too-large': 'The service account lists too many pull secrets to be cached, so regkeeper does not copy them.',
   'labels-unknown': 'The result depends on namespace labels that are unknown, so the strictest result was assumed.',

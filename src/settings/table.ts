@@ -106,7 +106,7 @@ export const settingTable = {
     placeholder: 'name',
     multiple: true,
     read: readDnsLabel,
-    defaultText: 'its own, kube-system, kube-node-lease, those of OpenShift',
+    defaultText: "regkeeper's own, kube-system, kube-node-lease, those of OpenShift",
   },
   namespaceSelector: {
     ...registration,

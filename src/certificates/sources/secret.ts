@@ -143,7 +143,7 @@ function createClockComparison({ client, log, clock = systemClock }: SecretCerti
       log.warn(
         { ours: local, servers: apiServer },
         `the local clock is ${Math.round(Math.abs(ahead) / minute)} minutes ${ahead > 0 ? 'ahead of' : 'behind'} the API server's clock. ` +
-          'Certificates are renewed only when they are due according to both clocks. Correct the clocks',
+          'Certificates are renewed only when they are due according to both clocks. Synchronize the clocks',
       );
     if (!skewed && wasSkewed) log.info({}, "the local clock agrees with the API server's clock again");
     return { local, apiServer };
@@ -320,7 +320,7 @@ function renew(kept: Kept, { dnsNames, now, schedule }: DesiredState): { state: 
     next = undefined;
   }
   const caRenewal = checkRenewal(datesOf(ca), now, [], schedule.share);
-  if (caRenewal.renew && !next) next = because(`the CA must be replaced: ${caRenewal.reason}`, newCa(now));
+  if (caRenewal.renew && !next) next = because(`the CA must be replaced because ${caRenewal.reason}`, newCa(now));
 
   const leafRenewalReason = explainLeafRenewal(kept.leaf, { ca, dnsNames, now, schedule });
   const leaf = kept.leaf && leafRenewalReason === undefined ? kept.leaf : newLeaf({ ca, dnsNames, now });
@@ -336,7 +336,7 @@ function explainLeafRenewal(leaf: CertificateWithKey | undefined, desired: LeafR
   if (!leaf) return 'there was no server certificate';
   if (!isIssuedBy(leaf.certificate, desired.ca.certificate)) return 'the server certificate was issued by a different CA';
   const renewal = checkRenewal(datesOf(leaf), desired.now, desired.dnsNames, desired.schedule.share);
-  return renewal.renew ? `the server certificate had to be replaced: ${renewal.reason}` : undefined;
+  return renewal.renew ? `the server certificate was replaced because ${renewal.reason}` : undefined;
 }
 
 function newCa(now: Date): CertificateWithKey {

@@ -7,7 +7,7 @@ import type { Terminal } from '../terminal.ts';
 /** `describe` returns the whole program, with every command loaded. */
 export function completionCommand(terminal: Terminal, describe: () => Promise<Command>): Command {
   return new Command('completion')
-    .addArgument(new Argument('<shell>', 'shell to complete commands in').choices(['bash', 'zsh', 'fish']))
+    .addArgument(new Argument('<shell>', 'shell to generate the script for').choices(['bash', 'zsh', 'fish']))
     .addHelpText('after', helpNotes({ examples }))
     .action(async (shell: 'bash' | 'zsh' | 'fish') => {
       const completed = describeCommands(await describe());

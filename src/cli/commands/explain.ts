@@ -200,7 +200,7 @@ function renderExplanation(explanation: Explanation, { namespace }: ExplainOptio
   const [winner, others] = [candidates.find(({ lost }) => lost === undefined), candidates.filter(({ lost }) => lost !== undefined)];
   const rows: readonly (readonly [string, string])[] = [
     ['image', escapeControls(image)],
-    ...nameExplanation.map((sentence, index) => [index === 0 ? 'understood' : '', sentence] as const),
+    ...nameExplanation.map((sentence, index) => [index === 0 ? 'parsed as' : '', sentence] as const),
     ['namespace', `${place.namespace}${namespace === undefined ? ' (choose another with -n)' : ''}, ${renderLabels(place)}`],
     ['verdict', `${evaluation.verdict}: ${renderOutcome(evaluation, settings, paint)}`],
     ...(winner ? [['decided by', `${describeRule(winner)}`] as const, ['', because(winner, others)] as const] : []),

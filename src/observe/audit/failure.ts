@@ -2,7 +2,7 @@
 export const failures = {
   overload: 'Too many concurrent requests or bytes. Answered with 503, and the API server retries.',
   'not-ready': 'Rules or cluster facts have not been read yet. Answered with 503, and the API server retries.',
-  'stale-cache': 'A new namespace or service account is not known yet. Answered with 503, and the API server retries.',
+  'stale-cache': 'A new namespace or service account is not in the cache yet. Answered with 503, and the API server retries.',
   'too-slow': 'The body did not arrive within the timeout of the webhook. Answered with 408, and the connection is closed.',
   unreadable: 'The request is malformed, a field of its object has the wrong type, or the object exceeds a limit. Denied.',
   'unknown-kind': 'The webhook configurations match a kind that regkeeper does not know. Denied.',

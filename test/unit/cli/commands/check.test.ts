@@ -456,7 +456,7 @@ describe('exit code 2: what cannot be read', () => {
   test('objects: all problems, with file, line and column, after the results of the others', async () => {
     const { exitCode, out, err } = await check(`${pod('a', 'x')}---\nkind: Pod\n---\n- a\n`);
     expect(exitCode).toBe(2);
-    expect(out).toMatch(/^DENIED {2}Pod default\/a .*1 object evaluated: 0 allowed, 0 warned, 1 denied\. 2 not evaluated\n$/s);
+    expect(out).toMatch(/^DENIED {5}Pod default\/a .*1 object evaluated: 0 allowed, 0 warned, 1 denied\. 2 not evaluated\n$/s);
     expect(err).toMatch(/objects\.yaml:8:1: .*no apiVersion\n.*objects\.yaml:10:1: contains a list.*\nregkeeper: 2 not evaluated\n$/);
   });
 
@@ -517,6 +517,6 @@ spec: {template: {spec: {containers: [{name: app, image: reg.example.com/web}]}}
     const { exitCode, out, err } = await check(rollout, '--custom-kinds', file);
     expect({ exitCode, out }).toEqual({ exitCode: 2, out: '' });
     expect(err).toContain(`${file}:2:`);
-    expect(err).toContain('unknown field "templates": did you mean "template"?');
+    expect(err).toContain('unknown field "templates". Did you mean "template"?');
   });
 });

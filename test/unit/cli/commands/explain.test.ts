@@ -170,7 +170,7 @@ describe('explain for people', () => {
     const { out, err } = await explain('nginx');
     expect(err).toBe('');
     expect(out.replaceAll(`${folder}/`, '')).toBe(`image        nginx
-understood   registry docker.io, default port 443, repository library/nginx, no tag, which means latest
+parsed as    registry docker.io, default port 443, repository library/nginx, no tag, which means latest
              no registry, which means Docker Hub, docker.io, with library/ for official images
 namespace    default (choose another with -n), labels unknown
 verdict      trusted: allowed

@@ -93,7 +93,7 @@ describe('an object of an unknown kind in which something looks like an image', 
         file: expect.stringMatching(/objects\.yaml$/),
         line: 1,
         code: 'unknown-kind',
-        message: expect.stringContaining(`${kind} shop/web is of an unknown kind, and ${path} looks like an image. `),
+        message: expect.stringContaining(`${kind} shop/web has an unknown kind, and ${path} looks like an image. `),
         object: { apiVersion, kind, namespace: 'shop', name: 'web' },
       },
     ]);
@@ -108,7 +108,7 @@ describe('an object of an unknown kind in which something looks like an image', 
   ])('is told how to read %s %s', async (apiVersion, kind, fix) => {
     const { err } = await check(objectOf(apiVersion, kind, '{steps: [{image: evil/a}]}'));
     expect(err).toBe(
-      `objects.yaml:1: ${kind} shop/web is of an unknown kind, and spec.steps[0].image looks like an image. ${fix}\n` +
+      `objects.yaml:1: ${kind} shop/web has an unknown kind, and spec.steps[0].image looks like an image. ${fix}\n` +
         'regkeeper: 1 not evaluated. To accept objects of unknown kinds, use --skip-unknown\n',
     );
   });
@@ -340,7 +340,7 @@ describe('every format reports what was not evaluated', () => {
     expect(out).toMatch(
       /^::error file=b\.yaml,line=1,col=1,title=not evaluated%3A not-an-object::contains a list, not a Kubernetes object$/m,
     );
-    expect(out).toMatch(/^::error file=a\.yaml,line=1,title=App shop\/web%3A unknown-kind::App shop\/web is of an unknown kind/m);
+    expect(out).toMatch(/^::error file=a\.yaml,line=1,title=App shop\/web%3A unknown-kind::App shop\/web has an unknown kind/m);
   });
 
   test('sarif: a result with a rule for each', async () => {

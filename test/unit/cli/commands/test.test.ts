@@ -138,7 +138,7 @@ describe('whatever was not evaluated is a failure, with its place', () => {
     [
       'an object of an unknown kind with an image',
       { 'objects.yaml': `${good['objects.yaml']}---\napiVersion: example.com/v1\nkind: App\nmetadata: {name: a}\nspec: {image: x}\n` },
-      [expect.stringMatching(/^objects\.yaml:7: App default\/a is of an unknown kind, and spec\.image looks like an image/)],
+      [expect.stringMatching(/^objects\.yaml:7: App default\/a has an unknown kind, and spec\.image looks like an image/)],
     ],
     ['rules with a problem', { 'rules.yaml': 'rulez: []' }, [expect.stringMatching(/^rules\.yaml:1:1 unknown-field /)]],
     [
