@@ -127,7 +127,8 @@ function unknownLabelMessage(value: string): string {
 function warnOfRemovedRules(before: ConfigMapRole | undefined, after: ConfigMapRole): string[] {
   if (!before || before.scope === 'none' || before.scope === after.scope) return [];
   const how = after.label === undefined ? `without the label ${rulesLabel}` : `with the label ${rulesLabel}: ${String(after.label)}`;
-  const lasting = before.scope === 'cluster' ? '. The last cluster rules stay in force until you write new ones.' : '.';
+  const lasting =
+    before.scope === 'cluster' ? '. Exception: if no other cluster rules exist, they stay in force until new ones are written.' : '.';
   return [`${how}, the rules of this ConfigMap are no longer in force${before.scope === 'cluster' ? ' for the cluster' : ''}${lasting}`];
 }
 

@@ -36,7 +36,7 @@ type ExplainOptions = {
 
 export function explainCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('explain')
-    .argument('<images...>', 'images as in a manifest, or - to read standard input')
+    .argument('<images...>', 'images, or - to read one per line from standard input')
     .addOption(rulesOption().makeOptionMandatory())
     .addOption(new Option('-n, --namespace <name>', 'namespace of the workload (default: default)'))
     .addOption(new Option('--namespace-label <key=value...>', 'labels of the namespace').argParser(addLabels))

@@ -56,7 +56,7 @@ function brief(fields: readonly string[]): string {
 }
 
 function outlook({ severity }: Difference, pause: number): string {
-  if (severity === 'weakened') return 'Each change is reverted immediately. This is logged again every 6 hours';
+  if (severity === 'weakened') return 'Each change is reverted immediately. A reminder is logged every 6 hours';
   return `Changes are now reverted with increasing delays (next: ${Math.round(pause / 1_000)} s, maximum: 10 minutes)`;
 }
 
