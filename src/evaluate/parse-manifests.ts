@@ -187,7 +187,9 @@ function whyNoObject(object: JsonObject, file: string): WhyNoObject | undefined 
 
 /** What the file probably is instead, with the next step. */
 function hintFor(object: JsonObject, file: string): string {
-  if (rulesFields.some((field) => Object.hasOwn(object, field))) return '. This looks like registry rules. Pass them with --rules';
+  if (rulesFields.some((field) => Object.hasOwn(object, field)))
+    return '. This looks like registry rules. Pass them as rules, not as manifests';
+  if (Array.isArray(object.kinds)) return '. This looks like a file for --custom-kinds';
   const isValues = /^values.*\.ya?ml$/.test(fileNameOf(file));
   return isValues ? '. If these are the values of a chart, pass the output of "helm template"' : '';
 }

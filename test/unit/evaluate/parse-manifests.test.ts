@@ -112,8 +112,9 @@ describe('what is not an object is reported with its position and the fix', () =
     [
       'rules',
       'rules:\n- registry: reg.example.com\n',
-      /no apiVersion and no kind\. This looks like registry rules. Pass them with --rules$/,
+      /no apiVersion and no kind\. This looks like registry rules\. Pass them as rules, not as manifests$/,
     ],
+    ['custom kinds', 'kinds:\n- kind: Rollout\n', /no apiVersion and no kind\. This looks like a file for --custom-kinds$/],
     [
       'an entry of a list',
       'apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Pod\n- 7\n',
