@@ -80,7 +80,7 @@ type Use = { readonly kind: 'comment' | 'identifier' | 'text'; readonly text: st
 
 /** TypeScript whose texts are read by users. Those of other folders are read by developers. */
 const withTexts = /^(?:src|bin)\//;
-const code = ['src', 'bin', 'test', 'bench', 'certs'].flatMap((folder) => filesIn(folder, /\.(?:ts|mjs)$/));
+const code = ['src', 'bin', 'test', 'bench', 'certs', 'release'].flatMap((folder) => filesIn(folder, /\.(?:ts|mjs)$/));
 /** Texts that are shipped. deploy/README.md is documentation. */
 const texts = [...filesIn('deploy', /(?<!\.md)$/), ...filesIn('docs', /\.schema\.json$/), 'package.json', 'Dockerfile'];
 
