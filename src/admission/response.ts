@@ -122,7 +122,7 @@ function validated(request: ReviewRequest, decision: Decided, rules: RuleSet): A
  * the API server does not cut the contact off: the location of the rule, then the help page, then the end of the finding.
  */
 function renderWarning({ image, message, brief }: ImageFinding, rules: RuleSet): string {
-  const prefix = image.outcomeBeforeMode === 'denied' ? 'regkeeper: will be denied in mode enforce: ' : 'regkeeper: ';
+  const prefix = image.outcomeBeforeMode === 'denied' ? 'regkeeper: will be denied once enforced: ' : 'regkeeper: ';
   const contact = renderContact(rules);
   const briefContact = renderContact(rules, { brief: true });
   const help = renderHelp(rules);

@@ -53,9 +53,9 @@ async function checkJson(objects: string, ...more: readonly string[]) {
 }
 
 test.each([
-  ['audit', 'allowed', /^allowed {4}Pod .*\n.*\n.*unconfigured\n {11}will be denied in mode enforce\n/],
-  ['warn', 'warned', /^warned {5}Pod .*\n.*\n.*unconfigured\n {11}regkeeper: will be denied in mode enforce: /],
-])('mode %s: the result says what will be denied in mode enforce', async (mode, outcome, table) => {
+  ['audit', 'allowed', /^allowed {4}Pod .*\n.*\n.*unconfigured\n {11}will be denied once enforced\n/],
+  ['warn', 'warned', /^warned {5}Pod .*\n.*\n.*unconfigured\n {11}regkeeper: will be denied once enforced: /],
+])('mode %s: the result says what will be denied once enforced', async (mode, outcome, table) => {
   const objects = pod('new', 'other.example.com/web:1') + pod('known', 'reg.example.com/web:1');
   const softened = await write('softened.yaml', `mode: ${mode}\n${rules}`);
   const inputs = ['check', '-f', await write('objects.yaml', objects), '--rules', softened];
@@ -345,7 +345,7 @@ DENIED     Pod default/bad  ${file}/objects.yaml:8
 
 describe('modes soften what is told as the server would', () => {
   test.each([
-    ['warn', 'warned', [expect.stringMatching(/^regkeeper: will be denied in mode enforce: container "app"/)]],
+    ['warn', 'warned', [expect.stringMatching(/^regkeeper: will be denied once enforced: container "app"/)]],
     ['audit', 'allowed', []],
   ])('%s', async (mode, outcome, messages) => {
     const objects = await write('objects.yaml', pod('bad', 'evil.example.com/x'));
@@ -383,7 +383,7 @@ describe('for CI systems', () => {
     );
     expect(exitCode).toBe(0);
     expect(out).toMatch(
-      /^::warning file=\S+objects\.yaml,line=2,title=Pod default\/bad%3A warned::regkeeper: will be denied in mode enforce: /,
+      /^::warning file=\S+objects\.yaml,line=2,title=Pod default\/bad%3A warned::regkeeper: will be denied once enforced: /,
     );
   });
 
@@ -406,7 +406,7 @@ describe('for CI systems', () => {
       ...['--rules', await softened('warn'), '-o', 'junit'],
     );
     expect(exitCode).toBe(0);
-    expect(out).toMatch(/failures="0".*\n.*\n.*<testcase .*>\n +<system-out>regkeeper: will be denied in mode enforce: /);
+    expect(out).toMatch(/failures="0".*\n.*\n.*<testcase .*>\n +<system-out>regkeeper: will be denied once enforced: /);
   });
 
   test('-o sarif: a result for each object that is not allowed', async () => {
