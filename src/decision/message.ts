@@ -83,7 +83,7 @@ function remarkOn({ reason }: ImageDecision, { newPodsDenied }: Wording): string
     case 'placeholder':
       return 'allowed now, but will be denied when the image trigger sets the image: ';
     case 'mirror-pod':
-      return 'static Pod that already runs, so it is not denied: ';
+      return 'static Pod is already running, so it is not denied: ';
     default:
       return '';
   }
@@ -101,7 +101,7 @@ export function hidesContents({ stream }: ImageDecision, hideStreamContents = fa
 function renderHidden({ stream, outcomeBeforeMode, reason }: ImageDecision): string {
   const isDenied = outcomeBeforeMode === 'denied' || reason === 'not-introduced' || reason === 'placeholder';
   const verdict = isDenied ? 'denied' : reason === 'trust-ending' ? 'trusted only until a day' : 'not trusted';
-  return `what image stream ${quote(stream?.stream ?? '')} contains is ${verdict} here.`;
+  return `the image in image stream ${quote(stream?.stream ?? '')} is ${verdict} here.`;
 }
 
 // The user has written the stream. A digest would only make the warning longer, and the API server truncates long warnings.
@@ -140,7 +140,7 @@ function verdictOf({ verdict, reason, rule, problem }: Described, { locate }: Wo
     case 'unresolved':
       return 'is not known yet.';
     case 'untrusted':
-      if (!rule) return 'has no registry, and names without a registry are denied.';
+      if (!rule) return 'has no registry, and such names are denied.';
       return withReason(
         `is from ${rule.until === undefined ? 'an untrusted registry' : `a registry that was trusted until ${rule.until}`}`,
         rule,
@@ -187,7 +187,7 @@ function similarRegistries({ verdict, reference }: ImageEvaluation, { nearest, p
 function oneOfSeveral({ searched }: ImageEvaluation): string {
   if (!searched) return '';
   const names = searched.map(canonicalName).join(', ');
-  return `A node may pull a name without a registry as any of ${names}, so all of them must be trusted. Write the registry.`;
+  return `A node may resolve a name without a registry to any of ${names}, so all of them must be trusted. Write the registry.`;
 }
 
 function exemptionOf({ exemption, reason }: ImageEvaluation, { locate }: Wording): string {

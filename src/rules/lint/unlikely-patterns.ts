@@ -82,7 +82,7 @@ function secretOnPublicRegistry({ pattern, pullSecrets, origin }: Rule): readonl
   const host = hostOf(pattern) ?? '';
   const servesPublic = pattern.path.every((segment) => segment === '*') || (host === 'docker.io' && pattern.path[0] === 'library');
   if (pullSecrets.length === 0 || !publicRegistries.includes(host) || typeof pattern.port === 'number' || !servesPublic) return [];
-  const message = `${pattern.text} serves public images too, and a wrong or expired credential makes their pulls fail. Name the pull secret for the paths that need it, or watch when it expires.`;
+  const message = `${pattern.text} serves public images too, and a wrong or expired credential makes their pulls fail. Name the pull secret only for the paths that need it, or monitor its expiry.`;
   return [{ code: 'secret-on-public-registry', message, origin }];
 }
 
