@@ -1,11 +1,13 @@
 /** Container images made here, in the OCI format: layers as tar archives, a configuration, and a manifest. */
 
 import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 
 export interface Image {
   readonly manifest: Blob;
-  /** The configuration and the layers. */
-  readonly blobs: readonly Blob[];
+  /** Its digest is what a node calls the id of the image. */
+  readonly config: Blob;
+  readonly layers: readonly Blob[];
 }
 
 export interface Blob {
@@ -33,6 +35,15 @@ export function makeLayer(files: Files): Blob {
   return blob('application/vnd.oci.image.layer.v1.tar', tar(files));
 }
 
+/** Of images that do nothing. */
+export const sleepingImage: ImageConfig = { Entrypoint: ['/bin/sleep', '100000'], Env: ['PATH=/bin'] };
+
+/** The files of images that do nothing: a shell and some programs. */
+export async function busyboxLayer(): Promise<Blob> {
+  const links = ['sh', 'sleep', 'cat', 'true'].map((name) => [`/bin/${name}`, { linkTo: '/bin/busybox' }] as const);
+  return makeLayer({ '/bin/busybox': await readFile('/bin/busybox'), ...Object.fromEntries(links) });
+}
+
 export function makeImage(layers: readonly Blob[], config: ImageConfig): Image {
   const configuration = jsonBlob('application/vnd.oci.image.config.v1+json', {
     architecture: process.arch === 'x64' ? 'amd64' : process.arch,
@@ -46,16 +57,16 @@ export function makeImage(layers: readonly Blob[], config: ImageConfig): Image {
     config: descriptor(configuration),
     layers: layers.map(descriptor),
   });
-  return { manifest, blobs: [configuration, ...layers] };
+  return { manifest, config: configuration, layers };
 }
 
 /** An OCI layout as a tar archive, which `ctr images import` reads. The image gets this name on the node. */
-export function layoutArchive(name: string, { manifest, blobs }: Image): Buffer {
+export function layoutArchive(name: string, { manifest, config, layers }: Image): Buffer {
   const index = {
     schemaVersion: 2,
     manifests: [{ ...descriptor(manifest), annotations: { 'io.containerd.image.name': name } }],
   };
-  const stored = [manifest, ...blobs].map(({ digest, content }) => [`blobs/${digest.replace(':', '/')}`, content] as const);
+  const stored = [manifest, config, ...layers].map(({ digest, content }) => [`blobs/${digest.replace(':', '/')}`, content] as const);
   return tar({
     'oci-layout': Buffer.from('{"imageLayoutVersion":"1.0.0"}'),
     'index.json': Buffer.from(JSON.stringify(index)),

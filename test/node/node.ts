@@ -1,7 +1,7 @@
 /** Starts containerd, the kubelet and the scheduler against a control plane, as processes of this machine. */
 
 import { execFile } from 'node:child_process';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { createConnection, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -11,7 +11,8 @@ import { kubectlOf } from '../cluster/kubectl.ts';
 import { type LocalProcess, startLocalProcess } from '../cluster/local-process.ts';
 import { waitFor } from '../cluster/wait-for.ts';
 import { cniFolder, findNodeBinaries, type NodeBinaries } from './binaries.ts';
-import { type Blob, layoutArchive, makeImage, makeLayer } from './images.ts';
+import { preload, runCtr, socketIn } from './ctr.ts';
+import { busyboxLayer, layoutArchive, makeImage, sleepingImage } from './images.ts';
 import { nodeCgroup } from './machine.ts';
 import { address } from './namespaces.ts';
 import { registries, startRegistries } from './registries.ts';
@@ -33,8 +34,6 @@ export interface NodeCluster {
   readonly registryLog: string;
   /** Folder of the node's files and logs. */
   readonly folder: string;
-  /** Puts an image on the node, as if it had been there from the beginning. */
-  preload(name: string, archive: Buffer): Promise<void>;
   readonly kubeletKubeconfig: string;
   /** Folder with containerd and ctr. */
   readonly containerd: string;
@@ -60,14 +59,8 @@ export async function startNodeCluster(folder: string): Promise<NodeCluster> {
     startContainerd(folder, binaries, files),
     startRegistries(registryLog, layer),
   ]);
-  const ctr = async (...args: readonly string[]) =>
-    (await run(join(binaries.containerd, 'ctr'), ['-a', files.containerdSocket, '-n', 'k8s.io', ...args])).stdout;
-  const preload = async (name: string, archive: Buffer) => {
-    const file = join(folder, 'preload.tar');
-    await writeFile(file, archive);
-    await ctr('images', 'import', '--local', file);
-  };
-  await preload(sandboxImage, layoutArchive(sandboxImage, makeImage([layer], { Entrypoint: ['/bin/sleep', '100000'] })));
+  const sandbox = makeImage([layer], sleepingImage);
+  await preload(folder, binaries.containerd, layoutArchive(sandboxImage, sandbox));
 
   const scheduler = await startProcess(folder, 'kube-scheduler', binaries.kubeScheduler, [
     `--kubeconfig=${plane.kubeconfigOf(schedulerUser)}`,
@@ -83,7 +76,6 @@ export async function startNodeCluster(folder: string): Promise<NodeCluster> {
     plane,
     registryLog,
     folder,
-    preload,
     kubeletKubeconfig: plane.kubeconfigOf(kubeletUser),
     containerd: binaries.containerd,
     stopNode,
@@ -133,7 +125,7 @@ interface NodeFiles {
 async function writeFiles(folder: string): Promise<NodeFiles> {
   const files: NodeFiles = {
     containerdConfig: join(folder, 'containerd.toml'),
-    containerdSocket: join(folder, 'containerd.sock'),
+    containerdSocket: socketIn(folder),
     kubeletConfig: join(folder, 'kubelet.json'),
   };
   const cni = join(folder, 'cni');
@@ -224,11 +216,6 @@ function kubeletConfiguration(folder: string, socket: string): object {
   };
 }
 
-async function busyboxLayer(): Promise<Blob> {
-  const links = ['sh', 'sleep', 'cat', 'true'].map((name) => [`/bin/${name}`, { linkTo: '/bin/busybox' }] as const);
-  return makeLayer({ '/bin/busybox': await readFile('/bin/busybox'), ...Object.fromEntries(links) });
-}
-
 function startProcess(folder: string, name: string, binary: string, args: readonly string[]): Promise<LocalProcess> {
   return startLocalProcess({ name, binary, args, folder, logFile: join(folder, `${name}.log`) });
 }
@@ -236,7 +223,7 @@ function startProcess(folder: string, name: string, binary: string, args: readon
 async function startContainerd(folder: string, binaries: NodeBinaries, files: NodeFiles): Promise<LocalProcess> {
   const started = await startProcess(folder, 'containerd', join(binaries.containerd, 'containerd'), ['--config', files.containerdConfig]);
   await untilReady('containerd to answer', started, async () => {
-    await run(join(binaries.containerd, 'ctr'), ['-a', files.containerdSocket, 'version']);
+    await runCtr(folder, binaries.containerd, ['version']);
     return true;
   });
   return started;

@@ -6,7 +6,7 @@
 
 import { appendFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { type Blob, type Image, makeImage } from './images.ts';
+import { type Blob, type Image, makeImage, sleepingImage } from './images.ts';
 
 /** Hosts with their behaviour. Each resolves to loopback on the node. */
 export const registries = {
@@ -59,8 +59,8 @@ export interface Registries {
 export async function startRegistries(logFile: string, layer: Blob): Promise<Registries> {
   const blobs = new Map<string, Blob>();
   const imageOf = (repository: string, tag: string): Image => {
-    const image = makeImage([layer], { Entrypoint: ['/bin/sleep', '100000'], Env: ['PATH=/bin'], Labels: { repository, tag } });
-    for (const each of [image.manifest, ...image.blobs]) blobs.set(each.digest, each);
+    const image = makeImage([layer], { ...sleepingImage, Labels: { repository, tag } });
+    for (const each of [image.manifest, image.config, ...image.layers]) blobs.set(each.digest, each);
     return image;
   };
   const server = createServer((request, response) => {

@@ -1,15 +1,14 @@
 /** The node as scenarios use it, in addition to the cluster of test/cluster/target.ts. */
 
-import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { promisify } from 'node:util';
 import { inject } from 'vitest';
 import { waitFor } from '../cluster/wait-for.ts';
 import type { Acting, PodLike } from '../cluster/workloads.ts';
 import { running } from '../cluster/workloads.ts';
+import { preload, runCtr } from './ctr.ts';
+import { busyboxLayer, layoutArchive, makeImage, sleepingImage } from './images.ts';
 import { password, type RegistryRequest } from './registries.ts';
 
 const provided = inject('node');
@@ -18,15 +17,35 @@ export const { folder: nodeFolder, kubeletKubeconfig: nodeKubeconfig } = provide
 
 /** What the registries were asked for a repository, in order. */
 export function requestsFor(repository: string): RegistryRequest[] {
-  const lines = readFileSync(provided.registryLog, 'utf8').split('\n');
-  const requests = lines.flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as RegistryRequest] : []));
-  return requests.filter(({ path }) => path.startsWith(`/v2/${repository}/`));
+  return allRequests().filter(({ path }) => path.startsWith(`/v2/${repository}/`));
 }
 
-/** Runs `ctr` for the images and containers of Kubernetes. Returns what it prints. */
-export async function ctr(...args: readonly string[]): Promise<string> {
-  const socket = join(provided.folder, 'containerd.sock');
-  return (await promisify(execFile)(join(provided.containerd, 'ctr'), ['-a', socket, '-n', 'k8s.io', ...args])).stdout;
+/** What users asked the registries, in order. */
+export function requestsOf(isUser: (user: string) => boolean): RegistryRequest[] {
+  return allRequests().filter(({ user }) => isUser(user));
+}
+
+/** The users whose requests for a repository succeeded, as `user@host`. */
+export function usersWhoPulled(repository: string): string[] {
+  const passed = requestsFor(repository).filter(({ status, user }) => status === 200 && user !== '');
+  return [...new Set(passed.map(({ host, user }) => `${user}@${host}`))];
+}
+
+function allRequests(): RegistryRequest[] {
+  const lines = readFileSync(provided.registryLog, 'utf8').split('\n');
+  return lines.flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as RegistryRequest] : []));
+}
+
+/** Makes an image with the content of busybox, puts it on the node without a pull, and returns its id. */
+export async function preloadImage(name: string): Promise<string> {
+  const image = makeImage([await busyboxLayer()], { ...sleepingImage, Labels: { name } });
+  await preload(provided.folder, provided.containerd, layoutArchive(name, image));
+  return image.config.digest;
+}
+
+/** A manifest or another blob that the node has. */
+export async function contentOnNode(digest: string): Promise<string> {
+  return await runCtr(provided.folder, provided.containerd, ['content', 'get', digest]);
 }
 
 /** Stops or starts the kubelet and containerd. Containers stay. */
@@ -106,8 +125,12 @@ export async function untilPod(
   try {
     return await waitFor(found, { deadlineSeconds: 45, what: `Pod ${what.join(' ')} ${goal}` });
   } catch (error) {
-    throw new Error(`${error instanceof Error ? error.message : error}\n${JSON.stringify(last.map(({ status }) => status))}`);
+    throw new Error(`${error instanceof Error ? error.message : error}\n${last.map(describePod).join('\n')}`);
   }
+}
+
+function describePod(pod: PodStatus): string {
+  return `${pod.metadata.name}: ${pod.status.phase} ${JSON.stringify(statusesOf(pod).map(({ name, state }) => ({ name, state })))}`;
 }
 
 function statusesOf({ status }: PodStatus): readonly ContainerStatus[] {

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { target, waitFor } from '../../cluster/target.ts';
 import { withRegkeeper } from '../../cluster/with-regkeeper.ts';
 import { actingIn, deployment, pod, secretsIn, serviceAccount, workload } from '../../cluster/workloads.ts';
-import { named, registrySecret, requestsFor, sleeping, untilPod, untilPullFails, untilRunning } from '../target.ts';
+import { named, registrySecret, requestsFor, sleeping, untilPod, untilPullFails, untilRunning, usersWhoPulled } from '../target.ts';
 
 const cluster = target();
 const rules = `
@@ -23,11 +23,6 @@ const { create, tryCreate } = acting;
 beforeAll(async () => {
   await create(registrySecret('private-pull', { 'private.test': 'ada' }), registrySecret('second-pull', { 'second.test': 'grace' }));
 });
-
-function usersWhoPulled(repository: string): string[] {
-  const passed = requestsFor(repository).filter(({ status, user }) => status === 200 && user !== '');
-  return [...new Set(passed.map(({ host, user }) => `${user}@${host}`))];
-}
 
 describe('with nothing but the rule and the secret in the namespace', () => {
   test.each([
