@@ -46,13 +46,15 @@ function parseUrl(schemeless: string): Url | undefined {
   return path !== undefined && isHost(host) ? { host, path } : undefined;
 }
 
-/** Percent-encoded hosts are not supported, since no image name has one. */
+/**
+ * Brackets and colons are for IPv6 addresses and ports alone since Go 1.26, with which Kubernetes 1.36 is built: older kubelets read `reg[0-9].example.com` as a
+ * class of characters. Percent-encoded hosts are not supported, since no image name has one.
+ */
 function isHost(host: string): boolean {
-  const bracket = host.lastIndexOf(']');
-  if (host.startsWith('[') && bracket < 0) return false;
-  const colon = host.startsWith('[') ? bracket + 1 : host.lastIndexOf(':');
-  const port = colon < 0 ? '' : host.slice(colon);
-  return /^(?::[0-9]*)?$/.test(port) && !/\p{ASCII}/u.test(host.replace(/[A-Za-z0-9\-._~!$&'()*+,;=:[\]<>"]/g, ''));
+  const [, address, name, port = ''] = /^(?:\[(.*)\]|([^[:]*))(:.*)?$/s.exec(host) ?? [];
+  if (!/^(?::[0-9]*)?$/.test(port)) return false;
+  if (address !== undefined) return URL.canParse(`http://[${address}]`);
+  return name !== undefined && !/\p{ASCII}/u.test(name.replace(/[A-Za-z0-9\-._~!$&'()*+,;=\]<>"]/g, ''));
 }
 
 /** Undefined for a `%` without two hex digits after it. Bytes beyond ASCII stay encoded: no image name has them. */

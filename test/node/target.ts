@@ -7,8 +7,8 @@ import { inject } from 'vitest';
 import { waitFor } from '../cluster/wait-for.ts';
 import type { Acting, PodLike } from '../cluster/workloads.ts';
 import { running } from '../cluster/workloads.ts';
-import { preload, runCtr } from './ctr.ts';
-import { busyboxLayer, layoutArchive, makeImage, sleepingImage } from './images.ts';
+import { preload as preloadLayout, runCtr } from './ctr.ts';
+import { busyboxLayer, type Image, layoutArchive, makeImage, sleepingImage } from './images.ts';
 import { password, type RegistryRequest } from './registries.ts';
 
 const provided = inject('node');
@@ -36,10 +36,15 @@ function allRequests(): RegistryRequest[] {
   return lines.flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as RegistryRequest] : []));
 }
 
-/** Makes an image with the content of busybox, puts it on the node without a pull, and returns its id. */
+/** Puts an image on the node without a pull. */
+export async function preload(name: string, image: Image): Promise<void> {
+  await preloadLayout(provided.folder, provided.containerd, layoutArchive(name, image));
+}
+
+/** Makes an image that only sleeps, puts it on the node without a pull, and returns its id. */
 export async function preloadImage(name: string): Promise<string> {
   const image = makeImage([await busyboxLayer()], { ...sleepingImage, Labels: { name } });
-  await preload(provided.folder, provided.containerd, layoutArchive(name, image));
+  await preload(name, image);
   return image.config.digest;
 }
 

@@ -21,7 +21,6 @@ export const keysThatMatch: readonly Row[] = [
   ['by a wildcard inside a host', '123456789012.dkr.ecr.*.amazonaws.com', '123456789012.dkr.ecr.eu-west-1.amazonaws.com/app'],
   ['by a wildcard for a part of a label', 'r*g.example.com', 'reg.example.com/app'],
   ['by two wildcards in a label', '*e*.example.com', 'reg.example.com/app'],
-  ['by a class of characters', 'reg[0-3x].example.com', 'reg2.example.com/app'],
   ['in upper case, spelled alike', 'Reg.Example.Com', 'Reg.Example.Com/app'],
   ['at an address', '10.0.0.5:5000', '10.0.0.5:5000/app'],
   ['at an IPv6 address', '[2001:db8::1]:5000', '[2001:db8::1]:5000/app'],
@@ -33,6 +32,8 @@ export const keysThatMatch: readonly Row[] = [
 ];
 
 export const keysThatDoNotMatch: readonly Row[] = [
+  ['with two ports', 'reg.example.com:1:2', 'reg.example.com:2/app'],
+  ['by a class of characters', 'reg[0-3x].example.com', 'reg2.example.com/app'],
   ['of a domain above', '*.example.com', 'example.com/app'],
   ['two labels below a wildcard', '*.example.com', 'a.b.example.com/app'],
   ['on another port', 'reg.example.com:5000', 'reg.example.com:5001/app'],
