@@ -25,7 +25,7 @@ export interface ProvidedNode {
 }
 
 export default async function provideNode(project: TestProject): Promise<() => Promise<void>> {
-  const folder = process.env.REGKEEPER_TEST_NODE;
+  const folder = process.env.TEST_NODE;
   if (folder === undefined) throw new Error('start the scenarios with npm run test:node');
   await prepareNamespaces(folder);
   await buildProgram(folder);

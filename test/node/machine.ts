@@ -82,11 +82,23 @@ export async function borrowMachine(): Promise<() => Promise<void>> {
   };
 }
 
+/** Bytes that a container of a burstable Pod may use, and has used at most. */
+export function memoryOf(podUid: string, container: string): { readonly limit: number; readonly peak: number } {
+  const isVersion1 = !isVersion2();
+  const hierarchy = isVersion1 ? join(cgroupRoot, 'memory') : cgroupRoot;
+  const group = join(hierarchy, nodeCgroup, 'kubepods/burstable', `pod${podUid}`, container);
+  const [limit, peak] = isVersion1 ? ['memory.limit_in_bytes', 'memory.max_usage_in_bytes'] : ['memory.max', 'memory.peak'];
+  const read = (file = '') => Number(readFileSync(join(group, file), 'utf8'));
+  return { limit: read(limit), peak: read(peak) };
+}
+
 /** Version 1 has a hierarchy for each controller, version 2 has one in all. */
 function hierarchies(): string[] {
-  const isVersion2 = readdirSync(cgroupRoot).includes('cgroup.controllers');
-  if (isVersion2) return [cgroupRoot];
-  return foldersIn(cgroupRoot);
+  return isVersion2() ? [cgroupRoot] : foldersIn(cgroupRoot);
+}
+
+function isVersion2(): boolean {
+  return readdirSync(cgroupRoot).includes('cgroup.controllers');
 }
 
 function removeCgroups(folder: string): true {

@@ -222,29 +222,41 @@ function startProcess(folder: string, name: string, binary: string, args: readon
 
 async function startContainerd(folder: string, binaries: NodeBinaries, files: NodeFiles): Promise<LocalProcess> {
   const started = await startProcess(folder, 'containerd', join(binaries.containerd, 'containerd'), ['--config', files.containerdConfig]);
-  await untilReady('containerd to answer', started, async () => {
-    await runCtr(folder, binaries.containerd, ['version']);
-    return true;
-  });
+  await untilReady(
+    'containerd to answer',
+    () => started,
+    async () => {
+      await runCtr(folder, binaries.containerd, ['version']);
+      return true;
+    },
+  );
   return started;
 }
 
 async function startKubelet(folder: string, binaries: NodeBinaries, files: NodeFiles, plane: ControlPlane): Promise<LocalProcess> {
   await mkdir(join(folder, 'static-pods'), { recursive: true });
   const startedAt = Date.now();
-  const started = await startProcess(folder, 'kubelet', binaries.kubelet, [
-    `--config=${files.kubeletConfig}`,
-    `--kubeconfig=${plane.kubeconfigOf(kubeletUser)}`,
-    `--root-dir=${join(folder, 'kubelet')}`,
-    `--cert-dir=${join(folder, 'kubelet-pki')}`,
-    `--hostname-override=${nodeName}`,
-  ]);
+  const start = () =>
+    startProcess(folder, 'kubelet', binaries.kubelet, [
+      `--config=${files.kubeletConfig}`,
+      `--kubeconfig=${plane.kubeconfigOf(kubeletUser)}`,
+      `--root-dir=${join(folder, 'kubelet')}`,
+      `--cert-dir=${join(folder, 'kubelet-pki')}`,
+      `--hostname-override=${nodeName}`,
+    ]);
+  let started = await start();
   const api = await kubectlOf(plane).api();
-  await untilReady('the node to be Ready', started, async () => {
-    const { spec, status } = await api.get<Node>(`/api/v1/nodes/${nodeName}`);
-    const ready = status.conditions?.find(({ type }) => type === 'Ready');
-    return ready?.status === 'True' && Date.parse(ready.lastHeartbeatTime) >= startedAt - 1000 && !spec.taints?.length;
-  });
+  await untilReady(
+    'the node to be Ready',
+    () => started,
+    async () => {
+      // containerd answers before it has found the containers of an earlier run. The kubelet ends then, and a service manager restarts it.
+      if (started.failure()?.message.includes('server is not initialized yet')) started = await start();
+      const { spec, status } = await api.get<Node>(`/api/v1/nodes/${nodeName}`);
+      const ready = status.conditions?.find(({ type }) => type === 'Ready');
+      return ready?.status === 'True' && Date.parse(ready.lastHeartbeatTime) >= startedAt - 1000 && !spec.taints?.length;
+    },
+  );
   return started;
 }
 
@@ -254,10 +266,10 @@ interface Node {
   readonly status: { readonly conditions?: readonly { type: string; status: string; lastHeartbeatTime: string }[] };
 }
 
-async function untilReady(what: string, running: LocalProcess, condition: () => Promise<boolean>): Promise<void> {
+async function untilReady(what: string, running: () => LocalProcess, condition: () => Promise<boolean>): Promise<void> {
   try {
-    await waitFor(condition, { deadlineSeconds: 60, what, giveUp: running.failure });
+    await waitFor(condition, { deadlineSeconds: 60, what });
   } catch (error) {
-    throw running.failure() ?? new Error(`${error instanceof Error ? error.message : error}\n${running.logTail()}`);
+    throw new Error(`${error instanceof Error ? error.message : error}\n${running().logTail()}`);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * `npm run test:node`: a one-node cluster of real processes, and the scenarios on it. Afterwards the machine must be as before.
- * `-- --up` keeps the cluster running until Ctrl-C.
+ * `npm run test:node`: a one-node cluster of real processes, and the scenarios on it. Afterwards the machine must be as before, also after an
+ * interruption, which is tried first. `-- NAME` runs the files whose name contains it. `-- --up` keeps the cluster running until Ctrl-C.
  */
 
 import { spawn } from 'node:child_process';
@@ -11,6 +11,7 @@ import { join, resolve } from 'node:path';
 import { findHelm } from '../cluster/helm.ts';
 import { waitFor } from '../cluster/wait-for.ts';
 import { findNodeBinaries } from './binaries.ts';
+import { checkInterruption } from './interruption.ts';
 import { borrowMachine, differences, lookAtMachine, type Machine } from './machine.ts';
 import { insideNamespaces } from './namespaces.ts';
 import { missingRequirements } from './requirements.ts';
@@ -30,6 +31,11 @@ async function main(args: readonly string[]): Promise<number> {
   if (missing.length > 0) {
     log(`NOT RUN: test:node cannot run on this machine.\n${missing.map((line) => `- ${line}`).join('\n')}`);
     return cannotRun;
+  }
+  if (args.length === 0) {
+    await findNodeBinaries();
+    await checkInterruption();
+    log('An interrupted run left the machine as before, and a second run at the same time did not start.');
   }
   const lock = await takeLock();
   try {
@@ -83,7 +89,7 @@ async function lastingDifferences(before: Machine): Promise<readonly string[]> {
 /** A signal ends the namespaces, and with them every process of the node. */
 function runInside(folder: string, program: readonly string[]): Promise<number> {
   const [command, ...args] = insideNamespaces([process.execPath, ...program]);
-  const env = { ...process.env, TMPDIR: folder, REGKEEPER_TEST_NODE: folder };
+  const env = { ...process.env, TMPDIR: folder, TEST_NODE: folder };
   // In its own process group, so that Ctrl-C in a terminal reaches this process only.
   const child = spawn(command, args, { cwd: root, env, stdio: 'inherit', detached: true });
   return new Promise((settle, reject) => {

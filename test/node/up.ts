@@ -3,16 +3,12 @@
 import { prepareNamespaces } from './namespaces.ts';
 import { nodeName, startNodeCluster } from './node.ts';
 
-const folder = process.env.REGKEEPER_TEST_NODE;
+const folder = process.env.TEST_NODE;
 if (folder === undefined) throw new Error('start it with npm run test:node -- --up');
 await prepareNamespaces(folder);
 const started = performance.now();
 const { plane } = await startNodeCluster(folder);
 process.stdout.write(`${nodeName} is Ready after ${((performance.now() - started) / 1000).toFixed(1)} s.\n`);
-process.stdout.write(`The cluster is reachable inside its namespaces only: nsenter --target ${await outerId()} --mount --net --pid\n`);
+const enter = 'nsenter --target $(pgrep -f test/node/up.ts | tail -1) --mount --net --pid';
+process.stdout.write(`It is reachable inside its namespaces only: ${enter}\n`);
 process.stdout.write(`There, kubectl is ${plane.binaries.kubectl} and KUBECONFIG is ${plane.kubeconfig}. Ctrl-C ends everything.\n`);
-
-/** The process id of this process outside its namespace is not visible inside, but its marker is. */
-async function outerId(): Promise<string> {
-  return '$(pgrep -f test/node/up.ts | tail -1)';
-}
